@@ -1,0 +1,121 @@
+"""What can go wrong, as one tree.
+
+::
+
+    XmtfError                       anything xmtf raises on purpose
+    ├── UserError                   the user can mend it: one line, no traceback, exit 2
+    │   ├── ConfigError             a recipe, an option or a catalogue entry is wrong
+    │   ├── TemplateError           a template does not parse or fails on a row
+    │   ├── SourceError             a dataset, split or file is missing or unreadable
+    │   ├── MissingExtraError       an optional dependency is not installed
+    │   └── UnknownNameError        a name is not known (carries the nearest known ones)
+    └── DataError                   an artefact does not match its manifest or its format
+
+Every message names the file, key, row or dataset and says what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterable
+from types import ModuleType
+
+__all__ = [
+    "ConfigError",
+    "DataError",
+    "MissingExtraError",
+    "SourceError",
+    "TemplateError",
+    "UnknownNameError",
+    "UserError",
+    "XmtfError",
+    "nearest",
+    "require",
+]
+
+
+class XmtfError(Exception):
+    """Base of everything xmtf raises on purpose."""
+
+
+class UserError(XmtfError):
+    """The user can mend it: shown as one line without traceback, exit code 2."""
+
+
+class ConfigError(UserError):
+    """A recipe, an option or a catalogue entry is wrong."""
+
+
+class TemplateError(UserError):
+    """A template does not parse, or fails on a row."""
+
+
+class SourceError(UserError):
+    """A dataset, split or file is missing or unreadable."""
+
+
+class MissingExtraError(UserError):
+    """An optional dependency is not installed.
+
+    Args:
+        module: The module that could not be imported.
+        extra: The extra of xmtf that brings it.
+    """
+
+    def __init__(self, module: str, extra: str) -> None:
+        super().__init__(f"this needs the package `{module}`, which is not installed: pip install 'xmtf[{extra}]'")
+        self.module = module
+        self.extra = extra
+
+
+class UnknownNameError(UserError):
+    """A name is not known; the message carries the nearest known names.
+
+    Args:
+        kind: What the name stands for ("task", "language", ...).
+        name: The unknown name.
+        known: The names that would have been understood.
+        where: Where the name was read, such as ``recipes/demo.yaml: mixture.tasks.0``.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], where: str = "") -> None:
+        known = sorted(known)
+        near = nearest(name, known)
+        if near:
+            hint = f"did you mean {' or '.join(repr(n) for n in near)}?"
+        elif len(known) <= 12:
+            hint = f"known: {', '.join(known) or 'none'}"
+        else:
+            hint = f"known: {', '.join(known[:12])} and {len(known) - 12} more"
+        prefix = f"{where}: " if where else ""
+        super().__init__(f"{prefix}unknown {kind} {name!r}; {hint}")
+        self.kind = kind
+        self.name = name
+
+
+class DataError(XmtfError):
+    """An artefact does not match its manifest or its format: names file and shard."""
+
+
+def nearest(name: str, known: Iterable[str], most: int = 3) -> list[str]:
+    """Return the known names most like ``name``, best first.
+
+    >>> nearest("trainning", ["training", "tokens", "report"])
+    ['training']
+    """
+    return difflib.get_close_matches(name, list(known), n=most, cutoff=0.6)
+
+
+def require(module: str, extra: str) -> ModuleType:
+    """Import an optional dependency, or say which extra brings it.
+
+    Raises:
+        MissingExtraError: The module is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is not None and not module.startswith(error.name):
+            raise
+        raise MissingExtraError(module, extra) from None

@@ -1,0 +1,121 @@
+"""A plan is data: a list of idempotent shard tasks, and a pure function that does one of them.
+
+The same plan runs inline, in a process pool, on Ray or as a Slurm array, and gives the same bytes.
+A shard task writes its files into a folder of its own; the folder appears, whole, when the task is
+done, and holds ``done.json``. What is finished is never done again.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from xmtf.errors import DataError
+from xmtf.files import atomic_folder, content_hash, read_json, read_jsonl, write_json, write_jsonl
+
+__all__ = ["DONE", "Plan", "ShardTask", "read_plan", "run_task", "shard_result", "write_plan"]
+
+DONE = "done.json"
+
+ShardFunction = Callable[[dict[str, Any], Path], dict[str, Any]]
+"""``function(spec, folder)`` writes the shard's files into ``folder`` and returns JSON counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShardTask:
+    """One unit of work.
+
+    Attributes:
+        name: Names the shard's folder; unique in its plan and safe as a file name.
+        spec: All that the function needs to know, as JSON values.
+        cost: Rough size, for running large shards first.
+    """
+
+    name: str
+    spec: dict[str, Any]
+    cost: float = 1.0
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of what the task would do; a finished shard with another fingerprint is done anew."""
+        return content_hash(self.spec)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Shard tasks and the function that does them.
+
+    Attributes:
+        function: ``package.module:name`` inside xmtf of a ``ShardFunction``.
+        tasks: The shard tasks, in the order in which their results are read.
+    """
+
+    function: str
+    tasks: tuple[ShardTask, ...] = field(default=())
+
+    def resolve(self) -> ShardFunction:
+        """Import the function.
+
+        Raises:
+            DataError: The name is not inside xmtf, or does not exist (a plan file is input from outside).
+        """
+        module, _, name = self.function.partition(":")
+        if module != "xmtf" and not module.startswith("xmtf."):
+            raise DataError(f"plan: {self.function!r} is not a function of xmtf")
+        try:
+            function: ShardFunction = getattr(importlib.import_module(module), name)
+        except (ImportError, AttributeError):
+            raise DataError(f"plan: there is no function {self.function!r} in this version of xmtf") from None
+        return function
+
+
+def write_plan(path: Path, plan: Plan) -> None:
+    """Write a plan as JSONL: a header line with the function, then one task a line."""
+    write_jsonl(path, [{"function": plan.function}, *(asdict(task) for task in plan.tasks)])
+
+
+def read_plan(path: Path) -> Plan:
+    """Read a plan file.
+
+    Raises:
+        DataError: Missing, or not a plan.
+    """
+    lines: Iterable[dict[str, Any]] = read_jsonl(path)
+    header, *tasks = lines
+    try:
+        return Plan(header["function"], tuple(ShardTask(**task) for task in tasks))
+    except (KeyError, TypeError):
+        raise DataError(f"{path}: not a plan file") from None
+
+
+def run_task(plan: Plan, index: int, folder: Path) -> dict[str, Any]:
+    """Do one task of a plan, unless it is done; return what its function returned.
+
+    Args:
+        plan: The plan.
+        index: Which of its tasks, from 0.
+        folder: Folder that holds one folder per shard.
+    """
+    task = plan.tasks[index]
+    finished = shard_result(task, folder)
+    if finished is not None:
+        return finished
+    with atomic_folder(folder / task.name) as temporary:
+        result = plan.resolve()(task.spec, temporary)
+        write_json(temporary / DONE, {"fingerprint": task.fingerprint, "result": result})
+    return result
+
+
+def shard_result(task: ShardTask, folder: Path) -> dict[str, Any] | None:
+    """Return what a finished shard reported, or None where it is still to do."""
+    path = folder / task.name / DONE
+    if not path.exists():
+        return None
+    done = read_json(path)
+    if done["fingerprint"] != task.fingerprint:
+        return None
+    result: dict[str, Any] = done["result"]
+    return result

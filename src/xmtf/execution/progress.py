@@ -1,0 +1,123 @@
+"""Progress on stderr: a bar on a terminal, one plain line every ten seconds in a log.
+
+Only rank 0 of a distributed run says anything. Nothing is printed while tests or scripts silence it
+with ``XMTF_PROGRESS=off``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+__all__ = ["Progress", "say", "track"]
+
+_INTERVAL_S = 10.0
+
+
+class Progress:
+    """How far one piece of work has come. Made by :func:`track`."""
+
+    def advance(self, count: float = 1, note: str = "") -> None:
+        """Add ``count`` units; ``note`` is shown behind the figures, such as the loss."""
+
+    def set(self, done: float, total: float | None = None, note: str = "") -> None:
+        """Set the units done, and their total where it was not known before."""
+
+
+@contextlib.contextmanager
+def track(label: str, total: float | None = None, unit: str = "") -> Iterator[Progress]:
+    """Show the progress of the block.
+
+    Args:
+        label: What is done, such as ``rendering``.
+        total: Units in all, or None where that is not known yet.
+        unit: Name of the units, such as ``rows``.
+    """
+    if _quiet():
+        yield Progress()
+    elif sys.stderr.isatty():
+        with _bar(label, total, unit) as bar:
+            yield bar
+    else:
+        lines = _Lines(label, total, unit)
+        yield lines
+        lines.finish()
+
+
+def say(text: str) -> None:
+    """Print one line for the person who watches, on stderr."""
+    if not _quiet():
+        print(text, file=sys.stderr, flush=True)  # noqa: T201 - the one place that speaks
+
+
+def _quiet() -> bool:
+    return os.environ.get("XMTF_PROGRESS") == "off" or os.environ.get("RANK", "0") != "0"
+
+
+@dataclass(slots=True)
+class _Lines(Progress):
+    label: str
+    total: float | None
+    unit: str
+    done: float = 0
+    note: str = ""
+    start: float = field(default_factory=time.monotonic)
+    last: float = field(default_factory=time.monotonic)
+
+    def advance(self, count: float = 1, note: str = "") -> None:
+        self.set(self.done + count, None, note)
+
+    def set(self, done: float, total: float | None = None, note: str = "") -> None:
+        self.done, self.note = done, note or self.note
+        self.total = total if total is not None else self.total
+        if time.monotonic() - self.last >= _INTERVAL_S:
+            self.last = time.monotonic()
+            self.show()
+
+    def show(self) -> None:
+        seconds = time.monotonic() - self.start
+        of_total = f"/{self.total:,.0f}" if self.total else ""
+        left = f", {(self.total - self.done) * seconds / self.done:.0f} s left" if self.total and self.done else ""
+        note = f", {self.note}" if self.note else ""
+        say(f"  {self.label}: {self.done:,.0f}{of_total} {self.unit} in {seconds:.0f} s{left}{note}")
+
+    def finish(self) -> None:
+        seconds = time.monotonic() - self.start
+        note = f", {self.note}" if self.note else ""
+        say(f"  {self.label}: {self.done:,.0f} {self.unit}, {seconds:.1f} s{note}")
+
+
+@contextlib.contextmanager
+def _bar(label: str, total: float | None, unit: str) -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as RichProgress
+
+    columns = (
+        TextColumn("  {task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with RichProgress(*columns, console=Console(stderr=True)) as rich:
+        task = rich.add_task(label, total=total, note="")
+
+        class Bar(Progress):
+            note = ""
+
+            def advance(self, count: float = 1, note: str = "") -> None:
+                self.note = note or self.note
+                rich.update(task, advance=count, note=self.note)
+
+            def set(self, done: float, total: float | None = None, note: str = "") -> None:
+                self.note = note or self.note
+                rich.update(task, completed=done, total=total, note=self.note)
+
+        yield Bar()

@@ -1,0 +1,282 @@
+"""Files as every room writes them: atomically, hashed, and described by a manifest.
+
+A stage reads one artefact folder and writes another. It writes beside the final name and renames
+when whole, so a killed run never leaves a half-written file that counts as done. The manifest of a
+folder is written last: a folder without a manifest is unfinished.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from xmtf import __version__
+from xmtf.errors import DataError, UserError
+
+__all__ = [
+    "MANIFEST",
+    "MANIFEST_SCHEMA",
+    "Manifest",
+    "Stopwatch",
+    "append_jsonl",
+    "atomic_folder",
+    "atomic_path",
+    "content_hash",
+    "file_sha256",
+    "is_finished",
+    "read_json",
+    "read_jsonl",
+    "read_manifest",
+    "shard_name",
+    "slug",
+    "verify_outputs",
+    "write_json",
+    "write_jsonl",
+    "write_manifest",
+    "write_text",
+]
+
+MANIFEST = "manifest.json"
+MANIFEST_SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a stage did, kept in its artefact folder.
+
+    Attributes:
+        stage: Such as ``mixture`` or ``tokens``.
+        fingerprint: Hash of ``recipe`` and ``inputs``; equal fingerprints need no new work.
+        recipe: The resolved recipe section that the stage acted on.
+        inputs: Name of each input -> its fingerprint.
+        outputs: Relative path of each file written -> its SHA-256.
+        counts: Numbers that a reader wants: ``in``, ``out``, ``dropped`` by reason, token totals.
+        details: Whatever else the stage wants to tell.
+        wall_time_s: Seconds that the stage took, over all its attempts where it knows them.
+        code_version: Version of xmtf that wrote the folder.
+        schema: Version of this record.
+    """
+
+    stage: str
+    fingerprint: str
+    recipe: dict[str, Any] = field(default_factory=dict)
+    inputs: dict[str, str] = field(default_factory=dict)
+    outputs: dict[str, str] = field(default_factory=dict)
+    counts: dict[str, Any] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
+    wall_time_s: float = 0.0
+    code_version: str = __version__
+    schema: int = MANIFEST_SCHEMA
+
+
+def content_hash(value: Any) -> str:
+    """Return the SHA-256 (hex) of a JSON-like value, independent of the order of keys.
+
+    >>> content_hash({"a": 1, "b": 2}) == content_hash({"b": 2, "a": 1})
+    True
+    """
+    options = orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS
+    return hashlib.sha256(orjson.dumps(value, option=options, default=str)).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 (hex) of a file's bytes, read in blocks of 1 MiB."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def slug(text: str) -> str:
+    """Return a file-name-safe form of ``text`` that keeps distinct names distinct.
+
+    >>> slug("GPT-3 style")
+    'GPT-3_style-826e'
+    """
+    safe = "".join(c if c.isascii() and (c.isalnum() or c in "-._") else "_" for c in text)
+    if safe == text and len(text) <= 100 and not text.startswith("."):
+        return safe
+    return f"{safe[:100].lstrip('.')}-{hashlib.sha256(text.encode()).hexdigest()[:4]}"
+
+
+def shard_name(index: int, suffix: str = ".parquet") -> str:
+    """Return the name of shard ``index``: ``part-00007.parquet``."""
+    return f"part-{index:05d}{suffix}"
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside ``path``; rename it to ``path`` when the block succeeds.
+
+    The file is flushed to disk before the rename. On any error nothing stays behind.
+
+    Raises:
+        UserError: The disk is full.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with temporary.open("rb+") as stream:
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise _explain_os_error(error, path) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Give a temporary folder beside ``path`` that takes its place when the block succeeds.
+
+    An older folder at ``path`` is replaced. On any error nothing stays behind.
+
+    Raises:
+        UserError: The disk is full.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        yield temporary
+        old = path.with_name(f".{path.name}.{os.getpid()}.old")
+        if path.exists():
+            path.replace(old)
+        temporary.replace(path)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise _explain_os_error(error, path) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _explain_os_error(error: OSError, path: Path) -> Exception:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return UserError(f"{path}: the disk is full; free some space and run the same command again to go on")
+    return error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 text file atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as indented JSON, atomically."""
+    options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(orjson.dumps(value, option=options) + b"\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        DataError: The file is missing or is not JSON.
+    """
+    try:
+        return orjson.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise DataError(f"{path}: missing") from None
+    except orjson.JSONDecodeError as error:
+        raise DataError(f"{path}: not valid JSON ({error})") from None
+
+
+def write_jsonl(path: Path, rows: Iterable[Any]) -> int:
+    """Write one JSON value a line, atomically; return the number of lines."""
+    count = 0
+    with atomic_path(path) as temporary, temporary.open("wb") as stream:
+        for row in rows:
+            stream.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY))
+            count += 1
+    return count
+
+
+def append_jsonl(path: Path, row: Any) -> None:
+    """Append one JSON value as a line: the form of logs that grow while a run goes on."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as stream:
+        stream.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY))
+
+
+def read_jsonl(path: Path) -> Iterator[Any]:
+    """Yield the value of every line.
+
+    Raises:
+        DataError: The file is missing, or a line is not JSON (named by its number).
+    """
+    try:
+        stream = path.open("rb")
+    except FileNotFoundError:
+        raise DataError(f"{path}: missing") from None
+    with stream:
+        for number, line in enumerate(stream, start=1):
+            if not line.strip():
+                continue
+            try:
+                yield orjson.loads(line)
+            except orjson.JSONDecodeError as error:
+                raise DataError(f"{path}: line {number} is not valid JSON ({error})") from None
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write ``manifest.json``: the last act of a stage, which marks its folder as finished."""
+    write_json(folder / MANIFEST, asdict(manifest))
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read a folder's manifest.
+
+    Raises:
+        DataError: There is none, it is not JSON, or another schema wrote it.
+    """
+    path = folder / MANIFEST
+    value = read_json(path)
+    if not isinstance(value, dict) or value.get("schema") != MANIFEST_SCHEMA:
+        raise DataError(f"{path}: not a manifest of schema {MANIFEST_SCHEMA}; delete {folder} to build it anew")
+    known = {key: value[key] for key in Manifest.__dataclass_fields__ if key in value}
+    return Manifest(**known)
+
+
+def is_finished(folder: Path, fingerprint: str) -> bool:
+    """Tell whether ``folder`` holds the finished work of ``fingerprint``."""
+    if not (folder / MANIFEST).exists():
+        return False
+    return read_manifest(folder).fingerprint == fingerprint
+
+
+def verify_outputs(folder: Path) -> None:
+    """Check every file of a folder against its manifest.
+
+    Raises:
+        DataError: A file is missing or its bytes differ; names the folder and the file.
+    """
+    for name, expected in read_manifest(folder).outputs.items():
+        path = folder / name
+        if not path.exists():
+            raise DataError(f"{folder}: {name} is missing; delete the folder to build it anew")
+        if file_sha256(path) != expected:
+            raise DataError(f"{folder}: {name} does not match its manifest; delete the folder to build it anew")
+
+
+@dataclass(slots=True)
+class Stopwatch:
+    """Seconds since it was made."""
+
+    start: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        """Wall seconds since the start, to the millisecond."""
+        return round(time.monotonic() - self.start, 3)

@@ -1,0 +1,143 @@
+"""Languages: one short code for each, whatever the dataset calls it.
+
+The code is the shortest ISO 639 code, with a script only where the language is usually written in
+another one: ``fr``, ``yo``, ``nso``, ``zh`` (simplified), ``zh-Hant``. Programming languages together
+are ``code``. ``languages.csv`` beside this file lists the languages of xP3, xP3x and mT5.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from xmtf.errors import UnknownNameError
+
+__all__ = ["CODE", "Language", "LanguageSet", "get_language", "language_set", "normalize_language"]
+
+CODE = "code"
+"""Pseudo language of everything whose targets are program text."""
+
+LanguageSet = Literal["bloom", "xp3", "xp3x", "mt5"]
+
+# What datasets write that is no ISO code, or that ISO would fold into another of our languages.
+_SPELLINGS = {
+    "jp": "ja",
+    "tw": "tw",
+    "twi": "tw",
+    "ak": "ak",
+    "aka": "ak",
+    "zh-cn": "zh",
+    "zh-hans": "zh",
+    "zho-hans": "zh",
+    "zh-tw": "zh-Hant",
+    "zh-hant": "zh-Hant",
+    "zho-hant": "zh-Hant",
+    "iw": "he",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """One language of the catalogue.
+
+    Attributes:
+        code: Our short code.
+        xp3x: Folder of the language in xP3x, such as ``fra_Latn``, or ``""``.
+        name: English name.
+        script: ISO 15924 code of the script, or ``""`` for programs.
+        in_xp3: Whether it is one of the 46 of BLOOM and xP3 (``code`` included).
+        in_mt5: Whether it is one of the 101 that mT5 was pretrained on.
+    """
+
+    code: str
+    xp3x: str
+    name: str
+    script: str
+    in_xp3: bool
+    in_mt5: bool
+
+
+@cache
+def _languages() -> dict[str, Language]:
+    path = Path(__file__).with_name("languages.csv")
+    with path.open(encoding="utf-8", newline="") as stream:
+        rows = [
+            Language(row["code"], row["xp3x"], row["name"], row["script"], row["xp3"] == "yes", row["mt5"] == "yes")
+            for row in csv.DictReader(stream)
+        ]
+    return {language.code: language for language in rows}
+
+
+@cache
+def _by_xp3x() -> dict[str, str]:
+    return {language.xp3x.lower(): language.code for language in _languages().values() if language.xp3x}
+
+
+@cache
+def normalize_language(tag: str, where: str = "") -> str:
+    """Return our short code for any spelling of a language.
+
+    >>> [normalize_language(tag) for tag in ("fra_Latn", "arb", "swh", "jp", "zho_Hant", "zh-CN")]
+    ['fr', 'ar', 'sw', 'ja', 'zh-Hant', 'zh']
+
+    Args:
+        tag: ISO 639-1 or 639-3 code, BCP 47 tag or xP3x folder.
+        where: Named in the error, such as the file that holds the tag.
+
+    Raises:
+        UnknownNameError: No such language; names the nearest known codes.
+    """
+    known = _languages()
+    text = tag.strip().replace("_", "-")
+    lower = text.lower()
+    if lower in _SPELLINGS:
+        return _SPELLINGS[lower]
+    if lower.replace("-", "_") in _by_xp3x():
+        return _by_xp3x()[lower.replace("-", "_")]
+    if text in known or lower in known:
+        return text if text in known else lower
+
+    import langcodes
+
+    try:
+        language = langcodes.Language.get(text, normalize=True)
+        valid = language.is_valid()
+    except langcodes.tag_parser.LanguageTagError:
+        valid = False
+    if not valid:
+        raise UnknownNameError("language", tag, known, where)
+    base = language.prefer_macrolanguage()
+    code = langcodes.Language.make(language=base.language).to_tag()
+    usual = langcodes.Language.get(code).maximize().script
+    return f"{code}-{language.script}" if language.script and language.script != usual else code
+
+
+def get_language(code: str) -> Language:
+    """Return what is known of a language; languages outside the catalogue get their name from CLDR.
+
+    Raises:
+        UnknownNameError: No such language.
+    """
+    code = normalize_language(code)
+    if code in _languages():
+        return _languages()[code]
+
+    import langcodes
+
+    language = langcodes.Language.get(code)
+    return Language(code, "", language.display_name(), language.maximize().script or "", in_xp3=False, in_mt5=False)
+
+
+def language_set(name: LanguageSet) -> tuple[str, ...]:
+    """Return the codes of a set, sorted: 46 for ``bloom`` and ``xp3``, 277 for ``xp3x``, 101 for ``mt5``."""
+    languages = _languages().values()
+    chosen = {
+        "bloom": [language for language in languages if language.in_xp3],
+        "xp3": [language for language in languages if language.in_xp3],
+        "xp3x": [language for language in languages if language.xp3x],
+        "mt5": [language for language in languages if language.in_mt5],
+    }[name]
+    return tuple(sorted(language.code for language in chosen))

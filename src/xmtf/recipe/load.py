@@ -1,0 +1,200 @@
+"""Read a recipe: YAML 1.2, dotted overrides, and where each value came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from xmtf.errors import ConfigError, nearest
+from xmtf.recipe.schema import Recipe
+
+__all__ = ["LoadedRecipe", "dump_recipe", "load_recipe", "load_yaml", "parse_overrides"]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedRecipe:
+    """A recipe with its history.
+
+    Attributes:
+        recipe: The resolved recipe.
+        path: File that it was read from; paths inside are relative to its folder.
+        origins: Dotted key -> ``file``, ``override`` or ``default``.
+    """
+
+    recipe: Recipe
+    path: Path
+    origins: dict[str, str]
+
+    @property
+    def run_folder(self) -> Path:
+        """Folder of the run: ``run_folder`` of the recipe, or ``runs/<name>`` here."""
+        return Path(self.recipe.run_folder or f"runs/{self.recipe.name}")
+
+
+def load_yaml(path: Path) -> Any:
+    """Read a YAML 1.2 file (``no`` is text, ``2e-5`` a number).
+
+    Raises:
+        ConfigError: The file is missing or is not YAML; names the file and the line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file (looked in {path.parent.resolve()})") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error})") from None
+    try:
+        return _yaml().load(text)
+    except YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+
+
+def load_recipe(path: Path, overrides: Iterable[str] = ()) -> LoadedRecipe:
+    """Read and check a recipe.
+
+    Args:
+        path: YAML file.
+        overrides: ``training.steps=200``, applied in order.
+
+    Raises:
+        ConfigError: Names the file, the key, what was expected, and for an unknown key the nearest known one.
+    """
+    data = load_yaml(path)
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}: a recipe is a mapping of keys (name, mixture, model, training, ...)")
+    given = set(_leaves(data))
+    changed = parse_overrides(overrides)
+    for key, value in changed.items():
+        _set(data, key, value)
+    try:
+        recipe = Recipe.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {_explain(error)}") from None
+    origins = {
+        key: "override" if _under(key, changed) else "file" if _under(key, given) else "default"
+        for key in _leaves(recipe.model_dump(mode="json"))
+    }
+    return LoadedRecipe(recipe, path, origins)
+
+
+def parse_overrides(overrides: Iterable[str]) -> dict[str, Any]:
+    """Return dotted key -> value of ``key=value`` texts; values are read as YAML.
+
+    >>> parse_overrides(["training.steps=200", "offline=true"])
+    {'training.steps': 200, 'offline': True}
+
+    Raises:
+        ConfigError: No ``=`` in an override, or its value is not YAML.
+    """
+    result = {}
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(f"{override!r}: an override is key=value, such as training.steps=200")
+        try:
+            result[key.strip()] = _yaml().load(text)
+        except YAMLError:
+            raise ConfigError(f"{override!r}: the value is not valid YAML") from None
+    return result
+
+
+def dump_recipe(recipe: Recipe) -> str:
+    """Return the resolved recipe as YAML text, every key included."""
+    stream = StringIO()
+    _yaml().dump(recipe.model_dump(mode="json"), stream)
+    return stream.getvalue()
+
+
+def _yaml() -> YAML:
+    yaml = YAML(typ="safe", pure=True)
+    yaml.version = (1, 2)
+    yaml.default_flow_style = False
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # ruamel's stubs know only None
+    yaml.allow_unicode = True
+    return yaml
+
+
+def _set(data: dict[str, Any], key: str, value: Any) -> None:
+    *parents, last = key.split(".")
+    node: Any = data
+    for position, parent in enumerate(parents):
+        if isinstance(node, list):
+            node = _item(node, parent, key)
+            continue
+        child = node.get(parent)
+        if child is None:
+            child = node[parent] = {}
+        if not isinstance(child, dict | list):
+            raise ConfigError(f"override {key!r}: {'.'.join(parents[: position + 1])} is a plain value in the recipe")
+        node = child
+    if isinstance(node, list):
+        _item(node, last, key)
+        node[int(last)] = value
+    else:
+        node[last] = value
+
+
+def _item(node: list[Any], index: str, key: str) -> Any:
+    if not index.isdigit() or int(index) >= len(node):
+        raise ConfigError(f"override {key!r}: {index!r} is no index of a list of {len(node)}")
+    return node[int(index)]
+
+
+def _leaves(value: Any, prefix: str = "") -> Iterator[str]:
+    if isinstance(value, Mapping) and value:
+        for key, child in value.items():
+            yield from _leaves(child, f"{prefix}.{key}" if prefix else str(key))
+    elif isinstance(value, list | tuple) and value:
+        for index, child in enumerate(value):
+            yield from _leaves(child, f"{prefix}.{index}")
+    else:
+        yield prefix
+
+
+def _under(key: str, keys: Iterable[str]) -> bool:
+    return any(key == other or key.startswith(f"{other}.") for other in keys)
+
+
+def _explain(error: ValidationError) -> str:
+    """Return the first problem as one line: key, what is wrong, what is known."""
+    problem = error.errors(include_url=False)[0]
+    location = problem["loc"]
+    key = ".".join(str(part) for part in location)
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    if problem["type"] == "extra_forbidden":
+        known = sorted(_fields_at(location[:-1]))
+        near = nearest(str(location[-1]), known)
+        hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
+        return f"unknown key {key!r}; {hint}{more}"
+    if problem["type"] == "missing":
+        return f"{key!r} is missing{more}"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{key or 'recipe'}: {message}{more}"
+
+
+def _fields_at(location: tuple[int | str, ...]) -> list[str]:
+    """Return the field names of the model that a location of a validation error points into."""
+    model: Any = Recipe
+    for part in location:
+        if isinstance(part, int) or model is None:
+            continue
+        field = model.model_fields.get(part)
+        model = _model_of(field.annotation) if field is not None else None
+    return list(model.model_fields) if model is not None else []
+
+
+def _model_of(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in get_args(annotation):
+        found = _model_of(argument)
+        if found is not None:
+            return found
+    return None

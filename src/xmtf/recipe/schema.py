@@ -1,0 +1,384 @@
+"""Every key of a recipe: its meaning, unit and default.
+
+The models are frozen and refuse unknown keys. ``xmtf recipe schema`` prints them as JSON schema.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from xmtf.recipe.quantities import Bytes, Seconds, Steps, Tokens
+
+__all__ = [
+    "Evaluation",
+    "Execution",
+    "HeldOut",
+    "Mixture",
+    "Model",
+    "Optimizer",
+    "OwnTask",
+    "Packing",
+    "Rates",
+    "Recipe",
+    "Report",
+    "Schedule",
+    "Section",
+    "Suite",
+    "TaskSelection",
+    "Tokenization",
+    "TokenizerChoice",
+    "Training",
+]
+
+Name = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+
+
+class Section(BaseModel):
+    """Base of all recipe sections: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Execution(Section):
+    """How shard work is run; never changes a byte of what comes out."""
+
+    engine: Literal["inline", "pool"] = "pool"
+    """`inline` in this process, `pool` in worker processes."""
+    workers: int | Literal["auto"] = Field(default="auto")
+    """Worker processes; `auto` is one per core."""
+
+
+class OwnTask(Section):
+    """A task on the user's own file, joined to the catalogue under its id."""
+
+    id: Name
+    """Name of the task."""
+    path: Name
+    """Parquet, JSONL (also .gz), CSV or TSV file; relative to the recipe."""
+    templates: Name
+    """promptsource YAML file with the prompts; relative to the recipe."""
+    language: Name
+    """Language of the targets; any code, or `code`."""
+    cluster: Name = "own"
+    """Task cluster."""
+    split: Name = "train"
+    """Name of the split that the file holds."""
+    role: Literal["train", "evaluation"] = "train"
+    """Whether the file is meant to be trained on or evaluated on."""
+    kind: Literal["rank", "generation"] = "generation"
+    """How the task is evaluated: `rank` needs answer choices in the template."""
+    metrics: tuple[str, ...] = ("exact_match",)
+    """Metrics of a generation task."""
+
+
+class TaskSelection(Section):
+    """Which tasks of the catalogue, which of their rows and which of their templates.
+
+    A task is taken when it matches every filter given. Filters are shell patterns (`xnli/*`).
+    """
+
+    catalogue: Name | None = None
+    """Catalogue file (`demo`, `open`, ...) that the tasks must be listed in."""
+    tasks: tuple[str, ...] = ("*",)
+    """Patterns of task ids (`xnli/fr`, `cldr-*`)."""
+    clusters: tuple[str, ...] = ("*",)
+    """Patterns of task clusters."""
+    languages: tuple[str, ...] = ("*",)
+    """Patterns of language codes of the targets."""
+    exclude_tasks: tuple[str, ...] = ()
+    """Patterns of task ids to leave out."""
+    exclude_clusters: tuple[str, ...] = ()
+    """Patterns of clusters to leave out."""
+    exclude_languages: tuple[str, ...] = ()
+    """Patterns of languages to leave out."""
+    templates: tuple[str, ...] = ("*",)
+    """Patterns of template names."""
+    exclude_templates: tuple[str, ...] = ()
+    """Patterns of template names to leave out."""
+    prompt_languages: tuple[str, ...] = ("*",)
+    """Patterns of the language that the template is written in; `same` is the language of the targets."""
+    splits: tuple[str, ...] = ()
+    """Split names; empty takes the splits that the catalogue lists for the role at hand."""
+    cap_examples: int | None = Field(default=None, ge=1)
+    """Most examples kept of each (dataset, subset, split, template)."""
+    limit_rows: int | None = Field(default=None, ge=1)
+    """Rows read of each split: a seeded random choice. Evaluation and quick looks."""
+    rate: float = Field(default=1.0, gt=0)
+    """Sampling rate, relative to the other selections."""
+
+
+class HeldOut(Section):
+    """What the mixture must not contain; evaluation suites measure on it."""
+
+    languages: tuple[str, ...] = ()
+    """Patterns of languages: neither as target language nor as prompt language."""
+    clusters: tuple[str, ...] = ()
+    """Patterns of whole task clusters."""
+    templates: tuple[str, ...] = ()
+    """Patterns of template names."""
+    overlap: Literal["drop", "flag", "error"] = "drop"
+    """What to do with a training example whose inputs also stand in an evaluation suite of this recipe."""
+
+
+class Rates(Section):
+    """How many examples of each task the mixture holds."""
+
+    policy: Literal["all", "proportional", "temperature"] = "all"
+    """`all` keeps every example; the others sample `max_examples` by (capped) size, or size ** (1 / temperature)."""
+    max_examples: int | None = Field(default=None, ge=1)
+    """Examples in the mixture, for the sampling policies."""
+    temperature: float = Field(default=1.0, ge=1.0)
+    """1 is proportional to size; larger is flatter."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Rates:
+        if self.policy != "all" and self.max_examples is None:
+            raise ValueError(f"policy {self.policy!r} needs max_examples")
+        return self
+
+
+class Mixture(Section):
+    """Which prompted examples the model is trained on."""
+
+    tasks: tuple[TaskSelection, ...] = Field(min_length=1)
+    """Selections from the catalogue; an example is taken once, by the first selection that takes its task."""
+    held_out: HeldOut = HeldOut()
+    rates: Rates = Rates()
+    cap_examples: int | None = Field(default=100_000, ge=1)
+    """Most examples kept of each (dataset, subset, split, template); selections may lower it."""
+    cap_policy: Literal["random", "shortest", "longest", "alphabetical"] = "random"
+    """Which examples a cap keeps."""
+    deduplicate: bool = True
+    """Drop examples whose (inputs, targets) stood before."""
+    min_input_characters: int = Field(default=1, ge=0)
+    """Shorter inputs are dropped and counted."""
+    max_characters: int | None = Field(default=None, ge=1)
+    """Examples with more characters (inputs + targets) are dropped and counted."""
+    mode: Literal["fixed", "legacy"] = "fixed"
+    """Template semantics: `legacy` is the original's to the letter, `fixed` has its known faults mended."""
+    validation_fraction: float = Field(default=0.05, ge=0, lt=1)
+    """Tail of each language's shuffled examples kept for validation, not trained on."""
+    shard_rows: int = Field(default=50_000, ge=1)
+    """Most examples in a Parquet shard."""
+    failing_rows: float = Field(default=0.5, gt=0, le=1)
+    """A template that fails on a larger share of its rows stops the build."""
+
+
+class TokenizerChoice(Section):
+    """A tokenizer: one to load, or one to train on the mixture."""
+
+    path: str | None = None
+    """Folder, GGUF file or hub id of a tokenizer; empty takes the model's, or trains one."""
+    train_vocab_size: int | None = Field(default=None, ge=300)
+    """Train a byte-level BPE of this size on the mixture."""
+    train_examples: int = Field(default=100_000, ge=1)
+    """Examples to train it on: a seeded choice, languages weighted by the square root of their size."""
+
+
+class Packing(Section):
+    """How token pairs become rows."""
+
+    policy: Literal["next_fit", "best_fit", "pad"] = "best_fit"
+    """`next_fit` is BLOOMZ's order, `best_fit` fills rows better, `pad` puts one example in a row."""
+    sequence_length: int = Field(default=2048, ge=8)
+    """Tokens of a row: of a causal row, or of the inputs of an encoder-decoder row."""
+    target_length: int | None = Field(default=None, ge=4)
+    """Tokens of the targets of an encoder-decoder row; default `sequence_length`."""
+    overlong: Literal["skip", "truncate_left", "truncate_right", "error"] = "skip"
+    """Examples that do not fit: skipped and counted, their inputs cut on one side, or an error."""
+    window: int = Field(default=4096, ge=1)
+    """Examples that `best_fit` looks at together."""
+
+
+class Tokenization(Section):
+    """From text to token files and rows."""
+
+    tokenizer: TokenizerChoice = TokenizerChoice()
+    space_before_targets: bool | Literal["auto"] = "auto"
+    """Put one space before targets; `auto` does so for causal models, as BLOOMZ did."""
+    end_of_inputs: bool = False
+    """Append the end-of-text token to inputs."""
+    end_of_targets: bool = True
+    """Append the end-of-text token to targets."""
+    begin_of_inputs: bool = False
+    """Put the begin-of-text token before inputs."""
+    packing: Packing = Packing()
+    weights: Literal["size", "equal"] | dict[str, float] = "size"
+    """Share of each language among rows: by its tokens, equal, or given."""
+    multipliers: dict[str, float] = {}
+    """Factors on the weight of a language (the original has `code: 1.3`)."""
+
+
+class Model(Section):
+    """Which model: a pretrained one, or a shape with random weights."""
+
+    base: str | None = None
+    """Hub id (`id@revision`), folder or GGUF file to start from; empty makes random weights."""
+    architecture: Literal["bloom", "mt5", "hub"] | None = None
+    """Own BLOOM or mT5, or any causal model of transformers; read from `base` where that is given."""
+    hidden_size: int | None = Field(default=None, ge=8)
+    num_layers: int | None = Field(default=None, ge=1)
+    """Layers of a causal model, or of each of encoder and decoder."""
+    num_heads: int | None = Field(default=None, ge=1)
+    head_size: int | None = Field(default=None, ge=4)
+    """mT5 only; default hidden_size / num_heads."""
+    feedforward_size: int | None = Field(default=None, ge=8)
+    """mT5 only; BLOOM's is 4 x hidden_size."""
+    vocab_size: int | None = Field(default=None, ge=8)
+    """Rows of the embedding; default the tokenizer's size, rounded up to a multiple of 128."""
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> Model:
+        if self.base is None:
+            missing = [
+                key for key in ("architecture", "hidden_size", "num_layers", "num_heads") if getattr(self, key) is None
+            ]
+            if missing:
+                raise ValueError(f"give `base` (a pretrained model), or the shape: {', '.join(missing)} missing")
+            if self.architecture == "hub":
+                raise ValueError("architecture `hub` needs `base`: an id, a folder or a GGUF file")
+        return self
+
+
+class Optimizer(Section):
+    """The optimizer."""
+
+    name: Literal["adamw", "adafactor", "adamw_8bit"] = "adamw"
+    learning_rate: float = Field(default=2e-5, gt=0)
+    weight_decay: float = Field(default=1e-4, ge=0)
+    """Decoupled; not applied to biases and norms."""
+    beta1: float = Field(default=0.9, ge=0, lt=1)
+    beta2: float = Field(default=0.95, ge=0, lt=1)
+    epsilon: float = Field(default=1e-8, gt=0)
+    decay_rate: float = Field(default=0.8, gt=0)
+    """Adafactor's second-moment decay exponent."""
+    clip_norm: float | None = Field(default=1.0, gt=0)
+    """Global gradient norm."""
+
+
+class Schedule(Section):
+    """Learning rate over steps."""
+
+    name: Literal["constant", "linear", "cosine", "inverse_sqrt"] = "constant"
+    warmup: Steps = 0
+    final_fraction: float = Field(default=0.0, ge=0, le=1)
+    """Learning rate at the end, as a fraction of the peak, for `linear` and `cosine`."""
+
+
+class Training(Section):
+    """Finetuning."""
+
+    steps: Steps | None = None
+    """Optimizer steps: `500` or `500 steps`."""
+    tokens: Tokens | None = None
+    """Token budget (`2.09e9 tokens`), padding included, instead of steps."""
+    global_batch_rows: int = Field(default=32, ge=1)
+    """Packed rows per optimizer step, over all ranks."""
+    micro_batch_rows: int = Field(default=8, ge=1)
+    """Packed rows per forward pass on one rank."""
+    loss: Literal["target", "token", "target_compat"] = "target"
+    """`target`: each target counts once in the global batch; `token`: each token; `target_compat`: as BLOOMZ."""
+    z_loss: float = Field(default=0.0, ge=0)
+    """Weight of log(Z)^2 (T5X uses 1e-4)."""
+    precision: Literal["fp32", "bf16", "bf16_pure"] = "fp32"
+    """`bf16` computes in bf16 with fp32 master weights."""
+    prefix_lm: bool = False
+    """Bidirectional attention over inputs (causal models)."""
+    activation_checkpointing: bool = False
+    optimizer: Optimizer = Optimizer()
+    schedule: Schedule = Schedule()
+    save_every: Steps | None = None
+    """Steps between checkpoints; the last step always saves one."""
+    keep_checkpoints: int = Field(default=2, ge=1)
+    validate_every: Steps | None = None
+    """Steps between validations; default a tenth of the run."""
+    validation_rows: int = Field(default=64, ge=1)
+    """Packed rows of each validation."""
+    log_every: Steps = 10
+    wall_clock_limit: Seconds | None = None
+    """Save and stop before this much time has passed (`5.5 h`)."""
+    max_skipped_steps: int = Field(default=10, ge=1)
+    """Stop after so many non-finite losses in a row."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int | None = Field(default=None, ge=1)
+    """CPU threads of torch; default its own choice."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Training:
+        if (self.steps is None) == (self.tokens is None):
+            raise ValueError("give exactly one of `steps` and `tokens`")
+        return self
+
+
+class Suite(Section):
+    """One evaluation suite: tasks measured together, before and after training."""
+
+    name: Name
+    """Heading in tables, such as `held-out languages`."""
+    axis: Literal["rows", "templates", "languages", "clusters", "none"] = "none"
+    """What about these tasks the mixture does not contain."""
+    tasks: tuple[TaskSelection, ...] = Field(min_length=1)
+    kind: Literal["rank", "generation"] | None = None
+    """Only tasks of this kind; empty takes each task as its own kind."""
+
+
+class Evaluation(Section):
+    """Zero-shot evaluation."""
+
+    suites: tuple[Suite, ...] = ()
+    scoring: Literal["bloomz", "characters", "tokens"] = "bloomz"
+    """Sum of log-probabilities (BLOOMZ), or divided by characters or tokens of the choice."""
+    before: bool = True
+    """Also evaluate the model as it was before training."""
+    max_new_tokens: int = Field(default=64, ge=1)
+    max_prompt_tokens: int | None = Field(default=None, ge=1)
+    """Longer prompts are cut on `truncation_side` and counted; default the model's own length, else 2048."""
+    truncation_side: Literal["left", "right"] = "left"
+    """The side that overlong prompts lose; the question usually stands at the end."""
+    batch_tokens: int = Field(default=8192, ge=64)
+    """Prompt and choice positions computed together."""
+    samples: int = Field(default=10, ge=0)
+    """Sample generations shown in the report."""
+
+
+class Report(Section):
+    """The report."""
+
+    title: str | None = None
+    figures: tuple[Literal["svg", "png", "pdf"], ...] = ("svg", "png")
+
+
+class Recipe(Section):
+    """A whole run: data, model, training, evaluation and report."""
+
+    name: Name
+    """Name of the run; its folder is `runs/<name>`."""
+    description: str = ""
+    """One paragraph for people; stands in the report and the model card."""
+    seed: int = Field(default=42, ge=0, lt=2**31)
+    """Seeds everything that draws: sampling, shuffling, packing, weights, dropout."""
+    run_folder: str | None = None
+    """Where the run is kept; default `runs/<name>` under the current folder."""
+    offline: bool = False
+    """Turn any network access into an error that names what is missing."""
+    catalogues: tuple[str, ...] = ()
+    """More catalogue files, relative to the recipe."""
+    own_tasks: tuple[OwnTask, ...] = ()
+    """Tasks on the user's own files."""
+    execution: Execution = Execution()
+    mixture: Mixture
+    tokens: Tokenization = Tokenization()
+    model: Model
+    training: Training
+    evaluation: Evaluation = Evaluation()
+    report: Report = Report()
+    memory_limit: Bytes | None = None
+    """Refuse to start what is estimated to need more (`4 GiB`)."""
+
+    def section(self, name: str) -> dict[str, Any]:
+        """Return one section as plain JSON values: what manifests record and fingerprints hash."""
+        value = getattr(self, name)
+        return value.model_dump(mode="json") if isinstance(value, BaseModel) else value

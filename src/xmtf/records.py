@@ -1,0 +1,197 @@
+"""The nouns that pass between rooms, as frozen dataclasses.
+
+Mixtures hold these as Arrow columns (``PROMPTED_COLUMNS``), never as one Python object a row; the
+dataclasses are what a single row looks like to a person, a test or an evaluation request.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+__all__ = [
+    "PROMPTED_COLUMNS",
+    "SCORE_SCHEMA",
+    "Example",
+    "Metric",
+    "Origin",
+    "Prediction",
+    "PromptedExample",
+    "Request",
+    "Score",
+    "Translation",
+]
+
+Translation = Literal["none", "human", "machine"]
+"""How a template came into its language: written in it, or translated by a person or a machine."""
+
+SCORE_SCHEMA = 1
+"""Version of :class:`Score` as written to result files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a raw row comes from.
+
+    Attributes:
+        dataset: Hub id or own name, such as ``facebook/xnli``.
+        subset: Configuration of the dataset, or ``""``.
+        split: Such as ``train``.
+        row: Index of the row in its split, from 0.
+    """
+
+    dataset: str
+    subset: str
+    split: str
+    row: int
+
+    def __str__(self) -> str:
+        subset = f"/{self.subset}" if self.subset else ""
+        return f"{self.dataset}{subset} [{self.split}] row {self.row}"
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A raw row of a dataset before a template is applied."""
+
+    origin: Origin
+    fields: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class PromptedExample:
+    """A row after a template was applied: what a model is trained on or asked.
+
+    Attributes:
+        inputs: Rendered prompt.
+        targets: Rendered answer.
+        choices: Answer choices ranked over, or None where there are none.
+        language: Code of the language of the targets (see :mod:`xmtf.languages`), or ``code``.
+        prompt_language: Code of the language that the template is written in.
+        translation: How the template came into that language.
+        task: Task id in the catalogue.
+        cluster: Task cluster, such as ``natural language inference``.
+        dataset: Hub id or own name.
+        subset: Configuration, or ``""``.
+        split: Such as ``train``.
+        template: Name of the template.
+        row: Index of the raw row in its split.
+    """
+
+    inputs: str
+    targets: str
+    choices: tuple[str, ...] | None
+    language: str
+    prompt_language: str
+    translation: Translation
+    task: str
+    cluster: str
+    dataset: str
+    subset: str
+    split: str
+    template: str
+    row: int
+
+
+PROMPTED_COLUMNS = tuple(PromptedExample.__dataclass_fields__)
+"""Column names of a mixture on disk, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question to a model: rank the choices, or generate a continuation.
+
+    Attributes:
+        prompt: Text given to the model.
+        choices: Texts to rank, or ``()`` for generation.
+        gold: Index of the right choice, or None for generation.
+        references: Right answers for generation metrics.
+        origin: The raw row.
+    """
+
+    prompt: str
+    choices: tuple[str, ...]
+    gold: int | None
+    references: tuple[str, ...]
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a model answered to one request.
+
+    Attributes:
+        choice: Index of the highest score, or None (generation, or not scorable).
+        scores: Sum of log-probabilities per choice, natural log.
+        text: Generated text, or None.
+        error: Why the item could not be scored, or None; such items are never counted wrong or right.
+        truncated: Whether the prompt was cut to the model's length.
+    """
+
+    choice: int | None = None
+    scores: tuple[float, ...] = ()
+    text: str | None = None
+    error: str | None = None
+    truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One measured value with its uncertainty.
+
+    Attributes:
+        name: ``accuracy``, ``bleu``, ``chrf``, ``rouge_l``, ``exact_match``, ``f1``, ...
+        value: Accuracies and matches in 0-1, BLEU and chrF in 0-100.
+        low: Lower end of the 95 % interval, or None.
+        high: Upper end of the 95 % interval, or None.
+        chance: Expected value of guessing, or None where it has no meaning.
+        num_items: Items that the value was computed from.
+        signature: What makes the number comparable, such as sacrebleu's signature, or ``""``.
+    """
+
+    name: str
+    value: float
+    low: float | None
+    high: float | None
+    chance: float | None
+    num_items: int
+    signature: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One result: a model on one (dataset, subset, split, template).
+
+    Attributes:
+        model: Label of the model, such as ``before``, ``after`` or a hub id.
+        model_fingerprint: Hash of the weights and tokenizer.
+        suite: Evaluation suite in the recipe, such as ``held-out languages``.
+        axis: What is held out: ``rows``, ``templates``, ``languages``, ``clusters`` or ``none``.
+        kind: ``rank`` or ``generation``.
+        scoring: How choices are scored, such as ``bloomz``.
+        metrics: Measured values.
+        dropped: Rows that could not be asked or scored, counted by reason.
+        template_hash: Content hash of the template.
+        versions: Package versions that made the number.
+    """
+
+    model: str
+    model_fingerprint: str
+    suite: str
+    axis: str
+    kind: str
+    scoring: str
+    task: str
+    cluster: str
+    dataset: str
+    subset: str
+    split: str
+    template: str
+    template_hash: str
+    language: str
+    prompt_language: str
+    translation: Translation
+    metrics: tuple[Metric, ...]
+    dropped: dict[str, int] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    schema: int = SCORE_SCHEMA
