@@ -1,0 +1,33 @@
+# make demo   sets everything up and runs recipes/demo.yaml
+# make test   sets everything up and passes the tests
+# make lint   style, types and room order
+.PHONY: demo test lint format clean
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+demo: $(READY)
+	$(BIN)/xmtf run recipes/demo.yaml
+	@echo "Open runs/demo/report/index.html"
+
+test: $(READY)
+	$(BIN)/pytest
+
+lint: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+$(READY): pyproject.toml constraints.txt scripts/setup.sh
+	PYTHON=$(PYTHON) sh scripts/setup.sh $(VENV)
+	touch $(READY)
+
+clean:
+	rm -rf $(VENV) runs

@@ -1,0 +1,116 @@
+"""The edge of the command line: which verbs there are, and how an error is shown.
+
+Results go to stdout, progress and errors to stderr. Exit codes: 0 done, 1 failed, 2 wrong input,
+130 interrupted. Nouns are imported when they are called, so ``xmtf --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import os
+import sys
+import traceback
+from typing import Annotated, Any
+
+import typer
+
+from xmtf import __version__
+from xmtf.errors import DataError, UnknownNameError, UserError
+
+__all__ = ["build_app", "main"]
+
+# name -> (module:attribute, help)
+_COMMANDS = {
+    "run": ("xmtf.cli.run:run", "Carry out a recipe: every stage, from data to report."),
+    "data": ("xmtf.cli.data:app", "Build, inspect and tokenise mixtures."),
+    "train": ("xmtf.cli.train:train", "Finetune a model on packed tokens."),
+    "evaluate": ("xmtf.cli.evaluate:app", "Measure a model zero-shot."),
+    "report": ("xmtf.cli.report:app", "Tables, figures and the page of a run."),
+    "template": ("xmtf.cli.template:app", "List, show, render and lint templates."),
+    "task": ("xmtf.cli.task:app", "List and show tasks of the catalogue."),
+    "recipe": ("xmtf.cli.recipe:app", "Show, compare and explain recipes."),
+    "checkpoint": ("xmtf.cli.checkpoint:app", "List, inspect and export checkpoints."),
+    "doctor": ("xmtf.cli.doctor:doctor", "Say what works on this machine."),
+}
+
+
+def build_app(called: str | None) -> typer.Typer:
+    """Return the command line with the ``called`` command imported and the others only listed."""
+    app = typer.Typer(
+        name="xmtf",
+        help="Crosslingual multitask finetuning: mixtures, training, zero-shot evaluation, reports.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_root)
+    for name, (target, summary) in _COMMANDS.items():
+        command = _import(target) if name == called else _listed_only
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name)
+        else:
+            app.command(name, help=None if name == called else summary)(command)
+    return app
+
+
+def _import(target: str) -> Any:
+    module, _, attribute = target.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def _listed_only() -> None:
+    """Stand in the list of commands; the real one is imported when it is called."""
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"xmtf {__version__}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """Options before the command."""
+
+
+def main() -> None:
+    """Run the command line; turn every error into one line and an exit code."""
+    sys.exit(_run(sys.argv[1:]))
+
+
+def _run(arguments: list[str]) -> int:
+    called = next((argument for argument in arguments if not argument.startswith("-")), None)
+    try:
+        if called is not None and called not in _COMMANDS:
+            raise UnknownNameError("command", called, _COMMANDS)
+        code = build_app(called)(arguments, standalone_mode=False)
+    except UserError as error:
+        return _say(str(error), 2)
+    except DataError as error:
+        return _say(str(error), 1)
+    except (KeyboardInterrupt, typer.Abort):
+        return _say("interrupted; what is finished stays: run the same command again to go on", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return _say("the disk is full; free some space and run the same command again to go on", 2)
+        traceback.print_exc()
+        return 1
+    except Exception as error:  # noqa: BLE001 - the edge of the program: a fault of ours is shown whole
+        if hasattr(error, "show"):  # a wrong option: the parser knows best how to say it
+            error.show()
+            return 2
+        traceback.print_exc()
+        return _say("this is a fault in xmtf; please report it with the lines above", 1)
+    return code if isinstance(code, int) else 0
+
+
+def _say(text: str, code: int) -> int:
+    print(f"xmtf: {text}", file=sys.stderr)  # noqa: T201 - errors are for the person at the terminal
+    return code

@@ -1,0 +1,125 @@
+"""``xmtf doctor``: what works on this machine, before any long work starts."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from xmtf import __version__
+
+__all__ = ["doctor"]
+
+_EXTRAS = {
+    "train": ("torch", "transformers", "safetensors", "gguf", "psutil"),
+    "ray": ("ray",),
+    "gpu": ("bitsandbytes", "liger_kernel"),
+    "track": ("tensorboard", "wandb", "trackio"),
+    "harness": ("lm_eval",),
+    "langid": ("py3langid",),
+    "dedup": ("datasketch",),
+}
+_BASE = ("datasets", "pyarrow", "tokenizers", "jinja2", "babel", "sacrebleu", "matplotlib", "pydantic")
+
+
+def doctor(
+    model: Annotated[str | None, typer.Option(help="Also test that this model packs without leaking.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Print versions, devices, extras and whether the local mirror is found.
+
+    Example: xmtf doctor --model runs/demo/model
+    """
+    import orjson
+
+    findings = examine()
+    if model is not None:
+        findings["model"] = _examine_model(model)
+    if as_json:
+        typer.echo(orjson.dumps(findings, option=orjson.OPT_INDENT_2).decode())
+        return
+    for title, entries in findings.items():
+        typer.echo(title)
+        for name, value in entries.items():
+            typer.echo(f"  {name:<16} {value}")
+
+
+def examine() -> dict[str, dict[str, Any]]:
+    """Return what is installed, found and reachable, by heading."""
+    return {
+        "machine": _machine(),
+        "packages": {name: _version(name) for name in ("xmtf", *_BASE)},
+        "extras": {name: _extra(name, modules) for name, modules in _EXTRAS.items()},
+        "devices": _devices(),
+        "data": _data(),
+    }
+
+
+def _machine() -> dict[str, Any]:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": cores,
+        "memory": f"{memory:.1f} GiB",
+    }
+
+
+def _version(name: str) -> str:
+    if name == "xmtf":
+        return __version__
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _extra(name: str, modules: tuple[str, ...]) -> str:
+    missing = [module for module in modules if importlib.util.find_spec(module) is None]
+    if not missing:
+        return "ready"
+    return f"missing {', '.join(missing)}: pip install 'xmtf[{name}]'"
+
+
+def _devices() -> dict[str, Any]:
+    if importlib.util.find_spec("torch") is None:
+        return {"torch": "not installed: mixtures and reports work, models need pip install 'xmtf[train]'"}
+    import torch
+
+    devices: dict[str, Any] = {"torch": torch.__version__, "cpu threads": torch.get_num_threads()}
+    if not torch.cuda.is_available():
+        return devices | {"cuda": "none"}
+    for index in range(torch.cuda.device_count()):
+        properties = torch.cuda.get_device_properties(index)
+        devices[f"cuda:{index}"] = f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB"
+    return devices
+
+
+def _data() -> dict[str, Any]:
+    root = os.environ.get("XMTF_DATA_ROOT")
+    if root is None:
+        mirror = "XMTF_DATA_ROOT is not set: datasets come from the hub"
+    elif not Path(root).is_dir():
+        mirror = f"XMTF_DATA_ROOT={root}: no such folder"
+    else:
+        mirror = f"{root}: {sum(1 for _ in Path(root).rglob('*.parquet'))} Parquet splits"
+    offline = os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0")
+    return {
+        "mirror": mirror,
+        "embedded": "CLDR (recipes/demo.yaml needs nothing else)",
+        "hub": "offline (HF_HUB_OFFLINE)" if offline else "used where the mirror has no copy",
+    }
+
+
+def _examine_model(ref: str) -> dict[str, Any]:
+    from xmtf.models import check_packing, load_model
+
+    loaded = load_model(ref)
+    deviation = check_packing(loaded.model)
+    return {"model": loaded.label, "family": loaded.family, "packing": f"separate (deviation {deviation:.1e})"}

@@ -1,0 +1,90 @@
+"""``xmtf recipe``: what a recipe says once every default and override is in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=True, help="Show, compare and explain recipes.")
+
+RecipePath = Annotated[Path, typer.Argument(help="Recipe file, such as recipes/demo.yaml.")]
+Overrides = Annotated[list[str] | None, typer.Argument(help="Overrides, such as training.steps=200.")]
+
+
+@app.command()
+def show(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    changed: Annotated[bool, typer.Option("--changed", help="Leave out keys that have their default.")] = False,
+) -> None:
+    """Print every key of the resolved recipe and where its value came from.
+
+    Example: xmtf recipe show recipes/demo.yaml training.steps=200 --changed
+    """
+    import orjson
+
+    from xmtf.recipe import load_recipe
+
+    loaded = load_recipe(recipe, overrides or [])
+    rows = _flatten(loaded.recipe.model_dump(mode="json"))
+    if changed:
+        rows = {key: value for key, value in rows.items() if loaded.origins[key] != "default"}
+    if as_json:
+        values = {key: {"value": value, "origin": loaded.origins[key]} for key, value in rows.items()}
+        typer.echo(orjson.dumps(values, option=orjson.OPT_INDENT_2).decode())
+        return
+    width = max(len(key) for key in rows)
+    for key, value in rows.items():
+        typer.echo(f"{key:<{width}}  {orjson.dumps(value).decode()}  ({loaded.origins[key]})")
+
+
+@app.command()
+def diff(
+    first: RecipePath,
+    second: Annotated[Path, typer.Argument(help="The recipe to compare it with.")],
+) -> None:
+    """Print the keys in which two recipes differ.
+
+    Example: xmtf recipe diff recipes/demo.yaml recipes/demo-mt5.yaml
+    """
+    import orjson
+
+    from xmtf.recipe import load_recipe
+
+    left, right = (_flatten(load_recipe(path).recipe.model_dump(mode="json")) for path in (first, second))
+    for key in sorted({*left, *right}):
+        values = [orjson.dumps(side[key]).decode() if key in side else "(absent)" for side in (left, right)]
+        if values[0] != values[1]:
+            typer.echo(f"{key}: {values[0]} -> {values[1]}")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of recipes: every key with its meaning, unit and default.
+
+    Example: xmtf recipe schema > recipe.schema.json
+    """
+    import orjson
+
+    from xmtf.recipe import Recipe
+
+    typer.echo(orjson.dumps(Recipe.model_json_schema(), option=orjson.OPT_INDENT_2).decode())
+
+
+def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
+    children: Any = ()
+    if isinstance(value, dict) and value:
+        children = value.items()
+    elif isinstance(value, list) and value:
+        children = enumerate(value)
+    else:
+        return {prefix: value}
+    flat: dict[str, Any] = {}
+    for key, child in children:
+        flat |= _flatten(child, f"{prefix}.{key}" if prefix else str(key))
+    return flat

@@ -1,0 +1,29 @@
+"""``xmtf run``: a whole recipe with one command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["run"]
+
+
+def run(
+    recipe: Annotated[Path, typer.Argument(help="Recipe file, such as recipes/demo.yaml.")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="Overrides, such as training.steps=200.")] = None,
+    until: Annotated[str | None, typer.Option(help="Stop after this stage, such as tokens.")] = None,
+) -> None:
+    """Carry out a recipe: mixture, tokens, training, evaluation before and after, report.
+
+    What is finished is not done again; an interrupted run goes on where it stopped.
+
+    Example: xmtf run recipes/demo.yaml training.steps=200
+    """
+    from xmtf.pipeline import run_recipe
+    from xmtf.recipe import load_recipe
+
+    outcome = run_recipe(load_recipe(recipe, overrides or []), until=until)
+    for line in outcome.summary:
+        typer.echo(line)

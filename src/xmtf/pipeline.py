@@ -1,0 +1,225 @@
+"""The stages of a run, in order: what is done, what is left.
+
+::
+
+    mixture ─▶ tokens ─▶ initial ─▶ before ─▶ train ─▶ after ─▶ report
+
+Every stage reads artefact folders and writes one whose manifest carries a fingerprint of all that it
+depends on. A stage whose folder is finished with the same fingerprint does nothing, so an interrupted
+run goes on where it stopped and a second run ends at once.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from xmtf.errors import UnknownNameError, UserError
+from xmtf.execution import say
+from xmtf.files import (
+    Manifest,
+    Stopwatch,
+    append_jsonl,
+    content_hash,
+    file_sha256,
+    is_finished,
+    read_manifest,
+    write_manifest,
+    write_text,
+)
+from xmtf.recipe import LoadedRecipe, dump_recipe
+
+__all__ = ["STAGES", "Outcome", "run_recipe", "stages"]
+
+StageName = Literal["mixture", "tokens", "initial", "before", "train", "after", "report"]
+STAGES: tuple[StageName, ...] = ("mixture", "tokens", "initial", "before", "train", "after", "report")
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage of a run: its name and what it does."""
+
+    name: StageName
+    work: Callable[[], Manifest]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run came to.
+
+    Attributes:
+        folder: The run folder.
+        summary: Lines for the person who started it.
+    """
+
+    folder: Path
+    summary: tuple[str, ...]
+
+
+def run_recipe(loaded: LoadedRecipe, *, until: str | None = None) -> Outcome:
+    """Carry out a recipe: every stage that is not finished, in order.
+
+    Args:
+        loaded: The recipe.
+        until: Last stage to do; all of them by default.
+
+    Raises:
+        UserError: The recipe or its data are wrong, or another process works in the run folder.
+    """
+    if until is not None and until not in STAGES:
+        raise UnknownNameError("stage", until, STAGES)
+    folder = loaded.run_folder
+    folder.mkdir(parents=True, exist_ok=True)
+    if loaded.recipe.offline:
+        os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+    with _alone_in(folder):
+        write_text(folder / "recipe.yaml", dump_recipe(loaded.recipe))
+        for stage in stages(loaded):
+            _do(stage, folder)
+            if stage.name == until:
+                return Outcome(folder, (f"{folder}: finished up to {until}",))
+        return Outcome(folder, _summary(folder))
+
+
+def stages(loaded: LoadedRecipe) -> Iterator[Stage]:
+    """Yield the stages that a recipe has, in order."""
+    run = _Run(loaded)
+    yield Stage("mixture", run.mixture)
+    yield Stage("tokens", run.tokens)
+    if loaded.recipe.model.base is None:
+        yield Stage("initial", run.initial)
+    if loaded.recipe.evaluation.suites and loaded.recipe.evaluation.before:
+        yield Stage("before", run.before)
+    yield Stage("train", run.train)
+    if loaded.recipe.evaluation.suites:
+        yield Stage("after", run.after)
+    yield Stage("report", run.report)
+
+
+def _do(stage: Stage, folder: Path) -> None:
+    watch = Stopwatch()
+    say(f"{stage.name}")
+    stage.work()
+    say(f"{stage.name}: done in {watch.seconds:.1f} s")
+    append_jsonl(folder / "log.jsonl", {"event": "stage", "stage": stage.name, "seconds": watch.seconds})
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Hold the run folder's lock, so that two runs never write into one folder.
+
+    Raises:
+        UserError: Another process holds it.
+    """
+    with (folder / ".lock").open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"{folder}: another xmtf process works in this run folder; wait for it, or give this run another "
+                "name (name=...)"
+            ) from None
+        yield
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """The stages bound to a recipe; each imports its room when it is its turn."""
+
+    loaded: LoadedRecipe
+
+    @property
+    def _folder(self) -> Path:
+        return self.loaded.run_folder
+
+    @property
+    def _start(self) -> str:
+        """The model that training starts from: the recipe's, or the random weights of this run."""
+        return self.loaded.recipe.model.base or str(self._folder / "initial")
+
+    def mixture(self) -> Manifest:
+        from xmtf.mixture import build_mixture
+
+        return build_mixture(self.loaded, self._folder / "mixture")
+
+    def tokens(self) -> Manifest:
+        from xmtf.models import model_family
+        from xmtf.tokens import tokenize_mixture
+
+        config = self.loaded.recipe.model
+        return tokenize_mixture(
+            self.loaded,
+            self._folder / "mixture",
+            self._folder / "tokens",
+            family=model_family(config),
+            base=config.base,
+        )
+
+    def initial(self) -> Manifest:
+        """Write the random weights that training starts from, as a model folder."""
+        from xmtf.models import SpecialTokens, build_model, save_model
+        from xmtf.tokens import load_tokenizer
+
+        out = self._folder / "initial"
+        tokenizer_folder = self._folder / "tokens" / "tokenizer"
+        tokenizer = load_tokenizer(tokenizer_folder)
+        recipe = self.loaded.recipe.section("model") | {"seed": self.loaded.recipe.seed}
+        inputs = {"tokenizer": tokenizer.fingerprint}
+        fingerprint = content_hash({"recipe": recipe, "inputs": inputs})
+        if is_finished(out, fingerprint):
+            return read_manifest(out)
+        watch = Stopwatch()
+        model = build_model(
+            self.loaded.recipe.model,
+            vocab_size=tokenizer.vocab_size,
+            special=SpecialTokens(pad=tokenizer.pad, eos=tokenizer.eos, bos=tokenizer.bos),
+            seed=self.loaded.recipe.seed,
+        )
+        save_model(model, out, tokenizer=tokenizer_folder)
+        outputs = {path.name: file_sha256(path) for path in sorted(out.iterdir())}
+        manifest = Manifest(
+            "initial", fingerprint, recipe=recipe, inputs=inputs, outputs=outputs, wall_time_s=watch.seconds
+        )
+        write_manifest(out, manifest)
+        return manifest
+
+    def before(self) -> Manifest:
+        return self._evaluate("before", self._start)
+
+    def train(self) -> Manifest:
+        from xmtf.models import model_family
+        from xmtf.training import train
+
+        return train(
+            self.loaded,
+            tokens=self._folder / "tokens",
+            initial=self._start,
+            checkpoints=self._folder / "checkpoints",
+            model=self._folder / "model",
+            log=self._folder / "log.jsonl",
+            family=model_family(self.loaded.recipe.model),
+        )
+
+    def after(self) -> Manifest:
+        return self._evaluate("after", str(self._folder / "model"))
+
+    def _evaluate(self, label: str, model: str) -> Manifest:
+        from xmtf.evaluation import evaluate
+
+        return evaluate(self.loaded, model=model, label=label, out=self._folder / "results" / label)
+
+    def report(self) -> Manifest:
+        from xmtf.report import build_report
+
+        return build_report(self._folder, self._folder / "report", self.loaded.recipe.report)
+
+
+def _summary(folder: Path) -> tuple[str, ...]:
+    from xmtf.report import summary_lines
+
+    return (*summary_lines(folder), f"report: {folder / 'report' / 'index.html'}", f"model:  {folder / 'model'}")
