@@ -1,0 +1,124 @@
+"""Build the report of a run: tables, figures and the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from xmtf.files import (
+    MANIFEST,
+    Manifest,
+    Stopwatch,
+    atomic_folder,
+    content_hash,
+    file_sha256,
+    is_finished,
+    read_manifest,
+    write_manifest,
+    write_text,
+)
+from xmtf.recipe.schema import Report
+from xmtf.report.collect import LABELS, Run, collect_run
+from xmtf.report.compare import compare
+from xmtf.report.figures import composition, loss, suites
+from xmtf.report.figures.style import save_figure
+from xmtf.report.page import render_page
+from xmtf.report.tables import results_table, run_tables, write_tables
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["build_report", "summary_lines", "write_figures"]
+
+
+def build_report(run_folder: Path, out: Path, config: Report) -> Manifest:
+    """Write ``index.html``, ``tables/`` and ``figures/`` of a run; nothing where they are up to date.
+
+    Raises:
+        SourceError: ``run_folder`` is not a run folder.
+    """
+    watch = Stopwatch()
+    recipe = config.model_dump(mode="json")
+    inputs = _inputs(run_folder)
+    fingerprint = content_hash({"recipe": recipe, "inputs": inputs})
+    if is_finished(out, fingerprint):
+        return read_manifest(out)
+    run = collect_run(run_folder)
+    with atomic_folder(out) as folder:
+        _write(run, folder, config)
+        outputs = {str(path.relative_to(folder)): file_sha256(path) for path in sorted(folder.rglob("*.*"))}
+        manifest = Manifest(
+            "report", fingerprint, recipe=recipe, inputs=inputs, outputs=outputs, wall_time_s=watch.seconds
+        )
+        write_manifest(folder, manifest)
+    return manifest
+
+
+def write_figures(run_folder: Path, folder: Path) -> list[Path]:
+    """Write every figure of a run as SVG, PNG and PDF; return the files written.
+
+    Raises:
+        SourceError: ``run_folder`` is not a run folder.
+    """
+    figures = _figures(collect_run(run_folder))
+    return [path for name in figures for path in save_figure(figures[name], folder, name, ("svg", "png", "pdf"))]
+
+
+def summary_lines(run_folder: Path) -> tuple[str, ...]:
+    """Return the before/after table as lines of text, for the end of a run on a terminal."""
+    run = collect_run(run_folder)
+    if not run.scores:
+        return ()
+    table = results_table("results", "", compare(run))
+    rows = (table.columns, *table.rows)
+    widths = [max(len(row[column]) for row in rows) for column in range(len(table.columns))]
+    return tuple(
+        "  ".join(
+            cell.rjust(width) if numeric else cell.ljust(width)
+            for cell, width, numeric in zip(row, widths, table.numeric, strict=True)
+        ).rstrip()
+        for row in rows
+    )
+
+
+def _inputs(run_folder: Path) -> dict[str, str]:
+    """Return the fingerprints of all that the report shows."""
+    stages = ("mixture", "model", *(f"results/{label}" for label in LABELS))
+    found = {
+        stage: read_manifest(run_folder / stage).fingerprint
+        for stage in stages
+        if (run_folder / stage / MANIFEST).exists()
+    }
+    recipe = run_folder / "recipe.yaml"
+    return found | ({"recipe": file_sha256(recipe)} if recipe.exists() else {})
+
+
+def _write(run: Run, folder: Path, config: Report) -> None:
+    tables = run_tables(run)
+    write_tables(tables, folder / "tables")
+    formats = tuple(dict.fromkeys(("svg", *config.figures)))
+    plots = {}
+    for name, figure in _figures(run).items():
+        plots[name] = save_figure(figure, folder / "figures", name, formats)[0]
+    title = config.title or run.name
+    write_text(folder / "index.html", render_page(run, title, tables, plots))
+
+
+def _figures(run: Run) -> dict[str, Figure]:
+    """Draw every figure that the run has data for."""
+    figures = {}
+    if run.composition.num_rows:
+        figures["composition"] = composition.draw(run)
+    if any(event["event"] == "train" for event in run.log):
+        figures["loss"] = loss.draw(run)
+    ranked = [result for result in compare(run) if result.metric == "accuracy"]
+    if ranked:
+        figures["suites"] = suites.draw(ranked, "Rank accuracy before and after finetuning")
+        by_language = [
+            result
+            for result in compare(run, lambda score: f"{score['suite']}: {score['language']}")
+            if result.metric == "accuracy"
+        ]
+        if len(by_language) > len(ranked):
+            figures["languages"] = suites.draw(by_language, "Rank accuracy by language", by_group=True)
+    return figures

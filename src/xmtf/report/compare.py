@@ -1,0 +1,169 @@
+"""Before against after: every suite's figures with intervals, chance and whether the change is real."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from xmtf.report.collect import Run, Score
+from xmtf.report.estimates import Estimate, clustered_mean
+
+__all__ = ["Comparison", "compare", "verdict"]
+
+PER_ITEM = ("accuracy", "exact_match", "numeric_match")
+"""Metrics that are a mean of rights and wrongs, so that intervals come from the items themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One group of results, before and after training.
+
+    Attributes:
+        suite: Evaluation suite.
+        axis: What is held out.
+        group: What was grouped by inside the suite, such as a cluster or language; ``""`` for the whole suite.
+        metric: Name of the metric.
+        num_items: Items behind the after value.
+        chance: Expected value of guessing, averaged over items, or None.
+        before: Value with interval, or None where it was not measured.
+        after: Value with interval, or None.
+        change: Paired difference after - before with interval, or None.
+    """
+
+    suite: str
+    axis: str
+    group: str
+    metric: str
+    num_items: int
+    chance: float | None
+    before: Estimate | None
+    after: Estimate | None
+    change: Estimate | None
+
+
+def compare(run: Run, by: Callable[[Score], str] = lambda score: "") -> list[Comparison]:
+    """Group every suite's results and compare before with after.
+
+    Args:
+        run: A collected run.
+        by: Names the group of a result record inside its suite; the whole suite by default.
+    """
+    groups: dict[tuple[str, str, str, str], dict[str, list[tuple[Score, dict[str, Any]]]]] = {}
+    for label, scores in run.scores.items():
+        for score in scores:
+            for metric in score["metrics"]:
+                key = (score["suite"], score["axis"], by(score), metric["name"])
+                groups.setdefault(key, defaultdict(list))[label].append((score, metric))
+    answers = {label: _answers(table) for label, table in run.items.items()}
+    return [_comparison(*key, members, answers) for key, members in groups.items()]
+
+
+def verdict(comparison: Comparison) -> str:
+    """Say in a few words what a comparison shows.
+
+    ``above chance`` needs the whole interval above the chance line; a change counts when its interval
+    excludes zero.
+    """
+    if comparison.after is None:
+        return "not measured"
+    words = []
+    if comparison.change is not None:
+        rose = "rises" if comparison.change.value > 0 else "falls"
+        words.append(rose if comparison.change.excludes_zero else "no measurable change")
+    if comparison.chance is not None:
+        if comparison.after.low > comparison.chance:
+            words.append("above chance")
+        elif comparison.after.high < comparison.chance:
+            words.append("below chance")
+        else:
+            words.append("at chance")
+    return ", ".join(words)
+
+
+Job = tuple[str, str, str, str]
+Answers = dict[Job, dict[int, float]]
+Members = list[tuple[Score, dict[str, Any]]]
+
+
+def _answers(table: pa.Table) -> Answers:
+    """Return (suite, task, split, template) -> row -> 1 or 0 for right or wrong; unscored items are left out."""
+    answers: Answers = defaultdict(dict)
+    if not table.num_rows:
+        return answers
+    for item in table.select(["suite", "task", "split", "template", "row", "correct"]).to_pylist():
+        if item["correct"] is not None:
+            job = (item["suite"], item["task"], item["split"], item["template"])
+            answers[job][item["row"]] = float(item["correct"])
+    return answers
+
+
+def _comparison(
+    suite: str, axis: str, group: str, metric: str, members: dict[str, Members], answers: dict[str, Answers]
+) -> Comparison:
+    latest = members.get("after") or members["before"]
+    num_items = sum(entry["num_items"] for _, entry in latest)
+    estimates = {
+        label: _per_item(members[label], answers[label]) if metric in PER_ITEM else _corpus(members[label])
+        for label in members
+    }
+    change = None
+    if metric in PER_ITEM and {"before", "after"} <= members.keys():
+        change = _paired(members["after"], answers["before"], answers["after"])
+    return Comparison(
+        suite, axis, group, metric, num_items, _chance(latest), estimates.get("before"), estimates.get("after"), change
+    )
+
+
+def _chance(members: Members) -> float | None:
+    weighted = [(entry["chance"], entry["num_items"]) for _, entry in members if entry["chance"] is not None]
+    total = sum(count for _, count in weighted)
+    return sum(chance * count for chance, count in weighted) / total if total else None
+
+
+def _jobs(members: Members) -> Iterable[Job]:
+    return ((score["suite"], score["task"], score["split"], score["template"]) for score, _ in members)
+
+
+def _per_item(members: Members, answers: Answers) -> Estimate | None:
+    values = {(job, row): value for job in _jobs(members) for row, value in answers.get(job, {}).items()}
+    return _estimate(values)
+
+
+def _paired(members: Members, before: Answers, after: Answers) -> Estimate | None:
+    differences = {
+        (job, row): value - before[job][row]
+        for job in _jobs(members)
+        if job in before
+        for row, value in after.get(job, {}).items()
+        if row in before[job]
+    }
+    return _estimate(differences)
+
+
+def _estimate(values: dict[tuple[Job, int], float]) -> Estimate | None:
+    if not values:
+        return None
+    rows = {key: index for index, key in enumerate(dict.fromkeys((job[1:3], row) for job, row in values))}
+    clusters = np.array([rows[job[1:3], row] for job, row in values], dtype=np.int64)
+    return clustered_mean(np.array(list(values.values())), clusters)
+
+
+def _corpus(members: Members) -> Estimate | None:
+    """Average a corpus metric over its results, weighted by items; tasks are the units of the interval."""
+    counts = np.array([entry["num_items"] for _, entry in members], dtype=np.float64)
+    if not counts.sum():
+        return None
+    values = np.array([entry["value"] for _, entry in members])
+    mean = float((values * counts).sum() / counts.sum())
+    if len(members) < 2:
+        entry = members[0][1]
+        return Estimate(mean, entry["low"] if entry["low"] is not None else mean, entry["high"] or mean)
+    weights = counts / counts.sum()
+    variance = float((weights**2 * (values - mean) ** 2).sum()) * len(members) / (len(members) - 1)
+    margin = 1.959964 * variance**0.5
+    return Estimate(mean, mean - margin, mean + margin)

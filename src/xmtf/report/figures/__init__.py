@@ -1,0 +1,1 @@
+"""Figures, one module each: ``draw(...)`` returns a matplotlib figure in the common style."""

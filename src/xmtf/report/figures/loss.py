@@ -1,0 +1,44 @@
+"""How the loss fell: each training step, its running mean, and the validations."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from xmtf.report.collect import Run
+from xmtf.report.figures.style import PALETTE, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["draw"]
+
+
+def draw(run: Run) -> Figure:
+    """Draw loss over steps. A step that was repeated after a resume shows its last value."""
+    train = {event["step"]: event["loss"] for event in run.log if event["event"] == "train"}
+    validation: dict[str, dict[int, float]] = defaultdict(dict)
+    for event in run.log:
+        if event["event"] == "validation":
+            validation[event["group"]][event["step"]] = event["loss"]
+    figure, axes = new_figure(6.6, 3.2)
+    steps = sorted(step for step, loss in train.items() if loss is not None)
+    axes.plot(steps, [train[step] for step in steps], color="#BBBBBB", linewidth=0.8, label="training, logged steps")
+    axes.plot(steps, _running_mean([train[step] for step in steps]), color=PALETTE[0], label="training, running mean")
+    for index, (group, losses) in enumerate(sorted(validation.items())):
+        points = sorted(losses)
+        axes.plot(
+            points, [losses[step] for step in points], "o-", color=PALETTE[1 + index], markersize=3.5, label=group
+        )
+    axes.set_xlabel("step")
+    axes.set_ylabel("loss per target (nats a token)")
+    axes.set_title("Loss on targets")
+    axes.legend()
+    return figure
+
+
+def _running_mean(values: list[float], memory: float = 0.9) -> list[float]:
+    means: list[float] = []
+    for value in values:
+        means.append(value if not means else memory * means[-1] + (1 - memory) * value)
+    return means

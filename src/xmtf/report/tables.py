@@ -1,0 +1,169 @@
+"""Tables of a run, each as CSV, Markdown and LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pyarrow as pa
+
+from xmtf.files import write_text
+from xmtf.languages import get_language
+from xmtf.report.collect import Run
+from xmtf.report.compare import Comparison, compare, verdict
+from xmtf.report.estimates import Estimate
+
+__all__ = ["Format", "Table", "composition_table", "render_table", "results_table", "run_tables", "write_tables"]
+
+Format = Literal["csv", "md", "tex"]
+
+PERCENT = frozenset({"accuracy", "exact_match", "f1", "numeric_match", "rouge_l"})
+"""Metrics in 0-1 that tables print as percent; BLEU and chrF are in 0-100 already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table for people.
+
+    Attributes:
+        name: File name without ending.
+        title: Caption.
+        columns: Headings.
+        rows: Cells as text, one tuple a row.
+        numeric: Which columns hold numbers, for alignment.
+    """
+
+    name: str
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numeric: tuple[bool, ...]
+
+
+def run_tables(run: Run) -> list[Table]:
+    """Return every table of a run, in the order of the report."""
+    tables = [composition_table(run, "cluster"), composition_table(run, "language")]
+    if run.scores:
+        tables += [
+            results_table("results", "Before and after finetuning", compare(run)),
+            results_table("results-by-cluster", "By task cluster", compare(run, lambda s: s["cluster"]), "cluster"),
+            results_table("results-by-task", "By task", compare(run, lambda s: s["task"].split("/")[0]), "task"),
+            results_table("results-by-language", "By language", compare(run, lambda s: s["language"]), "language"),
+            results_table("results-by-template", "By template", compare(run, lambda s: s["template"]), "template"),
+        ]
+    return tables
+
+
+def composition_table(run: Run, by: Literal["language", "cluster"]) -> Table:
+    """Count the mixture by language or by task cluster, largest first."""
+    counts = run.composition.group_by(by).aggregate([("rows", "sum"), ("characters", "sum")])
+    counts = counts.sort_by([("rows_sum", "descending"), (by, "ascending")])
+    total = sum(counts["rows_sum"].to_pylist()) or 1
+    rows = tuple(
+        (_named(name) if by == "language" else name, f"{rows:,}", f"{100 * rows / total:.1f}", f"{characters:,}")
+        for name, rows, characters in zip(*(column.to_pylist() for column in _columns(counts, by)), strict=True)
+    )
+    title = f"Mixture by {by if by == 'language' else 'task cluster'}"
+    return Table(
+        f"mixture-by-{by}", title, (by, "examples", "% of examples", "characters"), rows, (False, True, True, True)
+    )
+
+
+def _columns(counts: pa.Table, by: str) -> list[pa.ChunkedArray]:
+    return [counts[by], counts["rows_sum"], counts["characters_sum"]]
+
+
+def _named(code: str) -> str:
+    return f"{code} {get_language(code).name}"
+
+
+def results_table(name: str, title: str, comparisons: Sequence[Comparison], group: str = "") -> Table:
+    """Print comparisons, one a row: values with 95 % intervals, chance, change and what it means."""
+    columns = ("suite", "held out", *((group,) if group else ()))
+    columns += ("metric", "items", "chance", "before", "after", "change", "reading")
+    rows = tuple(_result_row(comparison, bool(group)) for comparison in comparisons)
+    numeric = tuple(column in ("items", "chance", "before", "after", "change") for column in columns)
+    return Table(name, title, columns, rows, numeric)
+
+
+def _result_row(result: Comparison, grouped: bool) -> tuple[str, ...]:
+    percent = result.metric in PERCENT
+    return (
+        result.suite,
+        "-" if result.axis == "none" else result.axis,
+        *((result.group,) if grouped else ()),
+        result.metric.replace("_", " ") + (" %" if percent else ""),
+        f"{result.num_items:,}",
+        _number(result.chance, percent),
+        _interval(result.before, percent),
+        _interval(result.after, percent),
+        _interval(result.change, percent, signed=True),
+        verdict(result),
+    )
+
+
+def _number(value: float | None, percent: bool) -> str:
+    return "-" if value is None else f"{100 * value if percent else value:.1f}"
+
+
+def _interval(estimate: Estimate | None, percent: bool, *, signed: bool = False) -> str:
+    if estimate is None:
+        return "-"
+    scale = 100 if percent else 1
+    sign = "+" if signed else ""
+    value, low, high = (scale * number for number in estimate)
+    return f"{value:{sign}.1f} [{low:{sign}.1f}, {high:{sign}.1f}]"
+
+
+def render_table(table: Table, form: Format) -> str:
+    """Return a table as CSV, Markdown or LaTeX (booktabs) text."""
+    if form == "csv":
+        stream = io.StringIO()
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(table.columns)
+        writer.writerows(table.rows)
+        return stream.getvalue()
+    return _markdown(table) if form == "md" else _latex(table)
+
+
+def _markdown(table: Table) -> str:
+    rule = tuple("---:" if numeric else "---" for numeric in table.numeric)
+    lines = (table.columns, rule, *table.rows)
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in lines) + "\n"
+
+
+_LATEX = str.maketrans({
+    "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}",
+})  # fmt: skip
+
+
+def _latex(table: Table) -> str:
+    alignment = "".join("r" if numeric else "l" for numeric in table.numeric)
+    body = [" & ".join(cell.translate(_LATEX) for cell in row) + r" \\" for row in (table.columns, *table.rows)]
+    return "\n".join([
+        rf"% {table.title}",
+        rf"\begin{{tabular}}{{{alignment}}}",
+        r"\toprule",
+        body[0],
+        r"\midrule",
+        *body[1:],
+        r"\bottomrule",
+        r"\end{tabular}",
+        "",
+    ])  # fmt: skip
+
+
+def write_tables(tables: Sequence[Table], folder: Path, formats: Sequence[Format] = ("csv", "md", "tex")) -> list[Path]:
+    """Write every table in every format; return the files written."""
+    written = []
+    for table in tables:
+        for form in formats:
+            path = folder / f"{table.name}.{form}"
+            write_text(path, render_table(table, form))
+            written.append(path)
+    return written
