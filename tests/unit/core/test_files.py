@@ -1,0 +1,100 @@
+import errno
+
+import pytest
+
+from xmtf.errors import DataError, UserError
+from xmtf.files import (
+    Manifest,
+    append_jsonl,
+    atomic_folder,
+    atomic_path,
+    content_hash,
+    file_sha256,
+    is_finished,
+    read_json,
+    read_jsonl,
+    read_manifest,
+    slug,
+    verify_outputs,
+    write_json,
+    write_jsonl,
+    write_manifest,
+)
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "value.json"
+    write_json(path, 1)
+    with pytest.raises(RuntimeError), atomic_path(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert read_json(path) == 1
+    assert [entry.name for entry in tmp_path.iterdir()] == ["value.json"]
+
+
+def test_a_failed_folder_leaves_the_old_folder_and_nothing_else(tmp_path):
+    folder = tmp_path / "artefact"
+    with atomic_folder(folder) as temporary:
+        (temporary / "a").write_text("old")
+    with pytest.raises(RuntimeError), atomic_folder(folder) as temporary:
+        (temporary / "a").write_text("new")
+        raise RuntimeError
+    assert (folder / "a").read_text() == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["artefact"]
+
+
+def test_a_full_disk_is_said_in_one_line(tmp_path):
+    with pytest.raises(UserError, match="the disk is full"), atomic_path(tmp_path / "value") as temporary:
+        temporary.write_text("x")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_content_hash_ignores_the_order_of_keys_but_not_of_lists():
+    assert content_hash({"a": [1, 2], "b": None}) == content_hash({"b": None, "a": [1, 2]})
+    assert content_hash([1, 2]) != content_hash([2, 1])
+
+
+def test_slug_keeps_distinct_names_distinct():
+    assert len({slug("a b"), slug("a_b"), slug("a/b")}) == 3
+    assert slug("plain-name.1") == "plain-name.1"
+    assert "/" not in slug("../../etc/passwd")
+    assert not slug("../x").startswith(".")
+
+
+def test_jsonl_names_the_bad_line(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    write_jsonl(path, [{"a": 1}])
+    append_jsonl(path, {"a": 2})
+    assert list(read_jsonl(path)) == [{"a": 1}, {"a": 2}]
+    with path.open("a") as stream:
+        stream.write("{broken\n")
+    with pytest.raises(DataError, match="line 3"):
+        list(read_jsonl(path))
+
+
+def test_a_manifest_marks_a_folder_as_finished(tmp_path):
+    assert not is_finished(tmp_path, "f")
+    (tmp_path / "part").write_text("x")
+    manifest = Manifest("mixture", "f", outputs={"part": file_sha256(tmp_path / "part")}, counts={"out": 1})
+    write_manifest(tmp_path, manifest)
+    assert is_finished(tmp_path, "f")
+    assert not is_finished(tmp_path, "other")
+    assert read_manifest(tmp_path) == manifest
+
+
+def test_a_changed_output_is_found_and_named(tmp_path):
+    (tmp_path / "part").write_text("x")
+    write_manifest(tmp_path, Manifest("mixture", "f", outputs={"part": file_sha256(tmp_path / "part")}))
+    verify_outputs(tmp_path)
+    (tmp_path / "part").write_text("y")
+    with pytest.raises(DataError, match="part does not match"):
+        verify_outputs(tmp_path)
+    (tmp_path / "part").unlink()
+    with pytest.raises(DataError, match="part is missing"):
+        verify_outputs(tmp_path)
+
+
+def test_a_manifest_of_another_schema_is_refused(tmp_path):
+    write_json(tmp_path / "manifest.json", {"schema": 99})
+    with pytest.raises(DataError, match="not a manifest of schema 1"):
+        read_manifest(tmp_path)
