@@ -1,0 +1,56 @@
+"""Per-dataset fix-ups: small pure functions between a dataset as it is published and its templates.
+
+The catalogue names an adapter by its key here. A version is part of every fingerprint: raise it when
+the function changes what it returns.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from xmtf.errors import UnknownNameError
+from xmtf.sources.adapters import code, reasoning, sentences, translation
+from xmtf.sources.adapters.base import Adapted, Adapter
+from xmtf.sources.reference import SourceRef
+
+__all__ = ["ADAPTERS", "Adapted", "adapt", "adapter_version"]
+
+ADAPTERS: dict[str, tuple[Adapter, int]] = {
+    "afriqa": (sentences.afriqa, 1),
+    "gsm8k": (reasoning.gsm8k, 1),
+    "mbpp": (code.mbpp, 1),
+    "ntrex": (translation.ntrex, 1),
+    "ntrex-reversed": (translation.ntrex_reversed, 1),
+    "ntrex-headline": (translation.ntrex_headline, 1),
+    "ntrex-headline-source": (translation.ntrex_headline_source, 1),
+    "nusax-mt": (translation.nusax_mt, 1),
+    "paws-x": (sentences.paws_x, 1),
+}
+"""Name -> (function, version)."""
+
+
+def adapt(ref: SourceRef, table: pa.Table) -> Adapted:
+    """Apply the adapter of a source, or return the table as it is where there is none.
+
+    Raises:
+        UnknownNameError: No such adapter.
+        SourceError: The table is not what the adapter expects.
+    """
+    if ref.adapter is None:
+        return Adapted(table)
+    return _lookup(ref.adapter)[0](ref, table)
+
+
+def adapter_version(name: str | None) -> int:
+    """Return the version of an adapter, 0 for none.
+
+    Raises:
+        UnknownNameError: No such adapter.
+    """
+    return 0 if name is None else _lookup(name)[1]
+
+
+def _lookup(name: str) -> tuple[Adapter, int]:
+    if name not in ADAPTERS:
+        raise UnknownNameError("adapter", name, ADAPTERS)
+    return ADAPTERS[name]

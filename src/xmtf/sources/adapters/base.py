@@ -1,0 +1,75 @@
+"""What an adapter takes and gives, and the few table operations that all of them need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from xmtf.errors import SourceError
+from xmtf.languages import get_language
+from xmtf.sources.reference import SourceRef
+
+__all__ = ["Adapted", "Adapter", "column", "keep", "language_names", "with_column"]
+
+
+@dataclass(frozen=True, slots=True)
+class Adapted:
+    """A table after its fix-up.
+
+    Attributes:
+        table: The rows that templates see.
+        rows: Index of each of them in the split, [rows] int64; None where every row was kept.
+        dropped: Rows left out, counted by reason.
+    """
+
+    table: pa.Table
+    rows: np.ndarray | None = None
+    dropped: dict[str, int] = field(default_factory=dict)
+
+
+Adapter = Callable[[SourceRef, pa.Table], Adapted]
+"""A small pure function from the rows of a split to the rows that templates see."""
+
+
+def keep(table: pa.Table, mask: Sequence[bool] | np.ndarray, reason: str) -> Adapted:
+    """Keep the rows where ``mask`` is true and count the others under ``reason``."""
+    mask = np.asarray(mask, dtype=bool)
+    dropped = int(len(mask) - mask.sum())
+    if not dropped:
+        return Adapted(table)
+    return Adapted(table.filter(pa.array(mask)), np.flatnonzero(mask).astype(np.int64), {reason: dropped})
+
+
+def column(ref: SourceRef, table: pa.Table, name: str) -> list[Any]:
+    """Return a column as Python values.
+
+    Raises:
+        SourceError: There is no such column; names those that there are.
+    """
+    if name not in table.column_names:
+        raise SourceError(
+            f"{ref}: adapter {ref.adapter!r} needs the column {name!r}; there are {', '.join(table.column_names)}"
+        )
+    values: list[Any] = table.column(name).to_pylist()
+    return values
+
+
+def with_column(table: pa.Table, name: str, values: Sequence[Any]) -> pa.Table:
+    """Return the table with a text column added, or replaced where it is there."""
+    array = pa.array(values, pa.string())
+    index = table.schema.get_field_index(name)
+    return table.append_column(name, array) if index < 0 else table.set_column(index, name, array)
+
+
+def language_names(codes: Sequence[str]) -> list[str]:
+    """Return the English names of languages given in any spelling, as a prompt would write them.
+
+    >>> language_names(["fra_Latn", "zho-CN", "sw"])
+    ['French', 'Chinese (Simplified)', 'Swahili']
+    """
+    names = {code: get_language(code).name.removesuffix(" (Latin script)") for code in set(codes)}
+    return [names[code] for code in codes]

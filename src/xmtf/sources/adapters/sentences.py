@@ -1,0 +1,38 @@
+"""Fix-ups of datasets of sentences and questions."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from xmtf.sources.adapters.base import Adapted, column, keep, language_names, with_column
+from xmtf.sources.reference import SourceRef
+
+__all__ = ["afriqa", "paws_x"]
+
+_FRENCH_PASSAGES = {"fon", "wol"}
+
+
+def paws_x(ref: SourceRef, table: pa.Table) -> Adapted:
+    """Drop pairs that were never translated: one side is the placeholder ``NS`` or empty."""
+    pairs = zip(column(ref, table, "sentence1"), column(ref, table, "sentence2"), strict=True)
+    placeholders = {"", "ns"}
+    mask = [not ({(a or "").strip().casefold(), (b or "").strip().casefold()} & placeholders) for a, b in pairs]
+    return keep(table, mask, "placeholder instead of a sentence")
+
+
+def afriqa(ref: SourceRef, table: pa.Table) -> Adapted:
+    """Name the two languages, flatten the answer in the passage's language, drop unanswered questions.
+
+    A question is in one of ten African languages, its passage in English or (Fon, Wolof) French.
+    ``answer_lang`` is the answer in the question's language; ``answer_passage`` that of the passage.
+    """
+    pivots = [(pivot or {}).get("text") or [""] for pivot in column(ref, table, "answer_pivot")]
+    answers = [text[0].strip() for text in pivots]
+    num_rows = table.num_rows
+    passage_language = "French" if ref.where[1] in _FRENCH_PASSAGES else "English"
+    table = with_column(table, "answer_passage", answers)
+    table = with_column(table, "passage_language_name", [passage_language] * num_rows)
+    table = with_column(table, "question_language_name", language_names([ref.where[1]] * num_rows))
+    texts = (answers, column(ref, table, "answer_lang"), column(ref, table, "context"))
+    mask = [all((text or "").strip() for text in row) for row in zip(*texts, strict=True)]
+    return keep(table, mask, "no passage or no answer")

@@ -1,0 +1,55 @@
+"""The local mirror: a folder that holds datasets under their hub ids, so that no network is needed.
+
+``XMTF_DATA_ROOT`` names it. Layout: ``<hub id>/<subset>/<split>.parquet`` (also .jsonl, .jsonl.gz,
+.csv, .tsv; shards ``<split>-00000-of-00002.parquet``). A dataset without subsets has no subset folder.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from xmtf.sources.reference import SourceRef
+from xmtf.sources.tables import SUFFIXES
+
+__all__ = ["DATA_ROOT", "find_in_mirror", "mirror_root", "mirror_splits"]
+
+DATA_ROOT = "XMTF_DATA_ROOT"
+"""Environment variable with the mirror's folder."""
+
+
+def mirror_root() -> Path | None:
+    """Return the folder of the mirror, or None where the variable is not set."""
+    value = os.environ.get(DATA_ROOT, "").strip()
+    return Path(value).expanduser() if value else None
+
+
+def find_in_mirror(ref: SourceRef, root: Path | None = None) -> list[Path]:
+    """Return the files of a split in the mirror, in order; empty where it is not there."""
+    for folder in _folders(ref, root or mirror_root()):
+        for suffix in SUFFIXES:
+            path = folder / f"{ref.split}{suffix}"
+            if path.is_file():
+                return [path]
+            shards = sorted(folder.glob(f"{ref.split}-?????-of-?????{suffix}"))
+            if shards:
+                return shards
+    return []
+
+
+def mirror_splits(ref: SourceRef, root: Path | None = None) -> list[str]:
+    """Return the names of the splits that the mirror has of a subset: what an error message offers."""
+    names = set()
+    for folder in _folders(ref, root or mirror_root()):
+        for path in folder.iterdir() if folder.is_dir() else ():
+            for suffix in SUFFIXES:
+                if path.name.endswith(suffix):
+                    names.add(path.name.removesuffix(suffix).split("-of-")[0].removesuffix("-00000"))
+    return sorted(names)
+
+
+def _folders(ref: SourceRef, root: Path | None) -> list[Path]:
+    if root is None:
+        return []
+    dataset, subset, _ = ref.where
+    return [root / dataset / subset, root / dataset] if subset else [root / dataset, root / dataset / "default"]

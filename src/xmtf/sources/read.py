@@ -1,0 +1,108 @@
+"""Read a split from wherever it is: the user's file, CLDR, the mirror, the hub's cache, the hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from xmtf.errors import SourceError
+from xmtf.files import content_hash
+from xmtf.sources import hub
+from xmtf.sources.adapters import adapt, adapter_version
+from xmtf.sources.mirror import DATA_ROOT, find_in_mirror, mirror_root, mirror_splits
+from xmtf.sources.reference import SourceData, SourceRef
+from xmtf.sources.tables import fingerprint_files, read_table_files
+
+__all__ = ["CLDR", "fingerprint_source", "read_source"]
+
+CLDR = "cldr/"
+"""Prefix of the datasets that are made from CLDR and need neither a file nor a network."""
+
+
+def read_source(ref: SourceRef, *, offline: bool = False) -> SourceData:
+    """Read one split and apply its adapter.
+
+    Looks, in this order, at ``ref.path``, the embedded CLDR, the mirror (``XMTF_DATA_ROOT``), the hub's
+    cache and the hub. Where ``ref.path`` is given, nothing else is looked at.
+
+    Args:
+        ref: What to read.
+        offline: Never touch the network.
+
+    Raises:
+        SourceError: It is nowhere, or unreadable: names where it was looked for and what to do.
+    """
+    table, content = _read_raw(ref, offline=offline)
+    adapted = adapt(ref, table)
+    fingerprint = _fingerprint(ref, content)
+    rows = adapted.rows if adapted.rows is not None else np.arange(adapted.table.num_rows, dtype=np.int64)
+    return SourceData(ref, adapted.table, fingerprint, rows, adapted.dropped)
+
+
+def fingerprint_source(ref: SourceRef, *, offline: bool = False) -> str:
+    """Return what :func:`read_source` would give as fingerprint, without parsing rows where files are at hand.
+
+    Raises:
+        SourceError: As :func:`read_source`.
+    """
+    files = _files(ref)
+    if files:
+        return _fingerprint(ref, fingerprint_files(files))
+    if ref.dataset.startswith(CLDR):
+        from xmtf.sources.cldr import cldr_fingerprint
+
+        return _fingerprint(ref, cldr_fingerprint())
+    return _fingerprint(ref, _read_raw(ref, offline=offline)[1])
+
+
+def _fingerprint(ref: SourceRef, content: str) -> str:
+    return content_hash([*ref.where, ref.adapter, adapter_version(ref.adapter), content])
+
+
+def _files(ref: SourceRef) -> list[Path]:
+    if ref.path is not None:
+        return [Path(ref.path)] if Path(ref.path).is_file() else []
+    return [] if ref.dataset.startswith(CLDR) else find_in_mirror(ref)
+
+
+def _read_raw(ref: SourceRef, *, offline: bool) -> tuple[pa.Table, str]:
+    """Return the rows before the adapter, and the hash of their content."""
+    files = [Path(ref.path)] if ref.path is not None else _files(ref)
+    if files:
+        return read_table_files(files), fingerprint_files(files)
+    if ref.dataset.startswith(CLDR):
+        from xmtf.sources.cldr import cldr_fingerprint, read_cldr
+
+        return read_cldr(ref.dataset, ref.subset, ref.split), cldr_fingerprint()
+    found = hub.load_from_hub(ref, cached=True)
+    if found is not None:
+        return found
+    if ref.note:
+        raise SourceError(f"{ref}: {_looked(ref)}, and it cannot be downloaded: {ref.note}")
+    if offline or hub.network_forbidden():
+        raise SourceError(f"{ref}: {_looked(ref)}, and the network is switched off (offline): {_ADVICE}")
+    try:
+        found = hub.load_from_hub(ref, cached=False)
+    except SourceError as error:
+        raise SourceError(f"{error}; {_looked(ref)}: {_ADVICE}") from error
+    assert found is not None
+    return found
+
+
+_ADVICE = (
+    "fetch it where there is a network (`xmtf data fetch RECIPE --to DIR`), then set "
+    f"{DATA_ROOT} to that folder, or leave the task out"
+)
+
+
+def _looked(ref: SourceRef) -> str:
+    """Say where a split was looked for, and which splits are there instead."""
+    root = mirror_root()
+    dataset, subset, split = ref.where
+    path = f"{dataset}/{subset}/{split}" if subset else f"{dataset}/{split}"
+    others = mirror_splits(ref)
+    has = f" (it has {', '.join(others)})" if others else ""
+    mirror = f"the mirror has no {root}/{path}.parquet{has}" if root else f"no mirror is set ({DATA_ROOT})"
+    return f"{mirror}, the hub's cache does not have it"

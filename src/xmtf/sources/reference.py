@@ -1,0 +1,66 @@
+"""What names a split of raw rows, and what reading it gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+__all__ = ["SourceData", "SourceRef"]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRef:
+    """One split of one subset of a dataset.
+
+    Attributes:
+        dataset: Hub id (``facebook/xnli``), ``cldr/<name>``, or the name of the user's own data.
+        subset: Configuration, or ``""``.
+        split: Such as ``train``.
+        path: The user's own file; nothing else is looked at where it is given.
+        hub_id: Hub id where it differs from ``dataset`` (datasets that moved).
+        hub_subset: Name of the subset in the mirror and on the hub where it differs from ``subset``
+            (a view of a dataset, such as the reverse direction of a translation).
+        revision: Git revision on the hub, such as ``refs/convert/parquet``.
+        adapter: Name of the fix-up applied to the rows (see :mod:`xmtf.sources.adapters`).
+        note: What the user has to do by hand where the data cannot simply be downloaded.
+    """
+
+    dataset: str
+    subset: str = ""
+    split: str = "train"
+    path: str | None = None
+    hub_id: str | None = None
+    revision: str | None = None
+    adapter: str | None = None
+    hub_subset: str | None = None
+    note: str = ""
+
+    @property
+    def where(self) -> tuple[str, str, str]:
+        """Dataset, subset and split as the mirror and the hub call them."""
+        return self.hub_id or self.dataset, self.subset if self.hub_subset is None else self.hub_subset, self.split
+
+    def __str__(self) -> str:
+        dataset, subset, split = self.where
+        return f"{dataset}{f'/{subset}' if subset else ''} [{split}]"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceData:
+    """The rows of a split, ready for templates.
+
+    Attributes:
+        ref: What was read.
+        table: Columns as the hub names them, plus those that the adapter adds.
+        fingerprint: Hash of the content and of the adapter.
+        rows: Index of each row of ``table`` in the split before the adapter, [rows] int64.
+        dropped: Rows that the adapter left out, counted by reason.
+    """
+
+    ref: SourceRef
+    table: pa.Table
+    fingerprint: str
+    rows: np.ndarray
+    dropped: dict[str, int] = field(default_factory=dict)
