@@ -35,6 +35,9 @@ _COMMANDS = {
 }
 
 
+_INTERRUPTED = 130
+
+
 def build_app(called: str | None) -> typer.Typer:
     """Return the command line with the ``called`` command imported and the others only listed."""
     app = typer.Typer(
@@ -93,7 +96,7 @@ def _run(arguments: list[str]) -> int:
     except DataError as error:
         return _say(str(error), 1)
     except (KeyboardInterrupt, typer.Abort):
-        return _say("interrupted; what is finished stays: run the same command again to go on", 130)
+        code = _INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -108,6 +111,8 @@ def _run(arguments: list[str]) -> int:
             return 2
         traceback.print_exc()
         return _say("this is a fault in xmtf; please report it with the lines above", 1)
+    if code == _INTERRUPTED:
+        return _say("interrupted; what is finished stays: run the same command again to go on", _INTERRUPTED)
     return code if isinstance(code, int) else 0
 
 

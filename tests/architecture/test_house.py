@@ -1,0 +1,80 @@
+"""The house as a whole: start-up, public names, room order, tidy modules."""
+
+import ast
+import importlib
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import xmtf
+
+ROOT = Path(xmtf.__file__).parent
+MODULES = sorted(module.name for module in pkgutil.walk_packages([str(ROOT)], "xmtf."))
+
+
+def test_help_loads_nothing_heavy():
+    program = (
+        "import sys, contextlib, io\n"
+        "from xmtf.cli.app import build_app\n"
+        "with contextlib.redirect_stdout(io.StringIO()):\n"
+        "    build_app(None)(['--help'], standalone_mode=False)\n"
+        "heavy = {'torch', 'transformers', 'datasets', 'pyarrow', 'numpy', 'matplotlib', 'scipy', 'pydantic'}\n"
+        "print(sorted(heavy & set(sys.modules)))\n"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("noun", ["data", "evaluate", "report", "template", "task", "recipe", "checkpoint", "train"])
+def test_a_nouns_help_loads_no_model_library(noun):
+    program = (
+        "import sys, contextlib, io\n"
+        "from xmtf.cli.app import build_app\n"
+        "with contextlib.redirect_stdout(io.StringIO()):\n"
+        f"    build_app({noun!r})([{noun!r}, '--help'], standalone_mode=False)\n"
+        "print(sorted({'torch', 'transformers', 'datasets', 'matplotlib', 'scipy'} & set(sys.modules)))\n"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_rooms_import_only_rooms_above_them():
+    config = Path(__file__).parents[2] / "pyproject.toml"
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--config", str(config)]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=config.parent)
+    assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_what_a_module_exports_exists_and_is_sorted(name):
+    module = importlib.import_module(name)
+    exported = getattr(module, "__all__", [])
+    assert all(hasattr(module, entry) for entry in exported)
+    assert len(exported) == len(set(exported))
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_modules_are_short_and_say_why_they_exist(path):
+    text = path.read_text(encoding="utf-8")
+    tree = ast.parse(text)
+    assert len((ast.get_docstring(tree) or "").split()) >= 3, "a module says why it exists"
+    assert len(text.splitlines()) <= 500
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert node.end_lineno - node.lineno < 80, f"{node.name} is longer than 80 lines"
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_errors_are_caught_by_kind_except_at_the_edges(path):
+    """One ``except Exception`` at the edge of the command line and one at the edge of a worker."""
+    edges = {"cli/app.py"}
+    broad = [
+        node.lineno
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ExceptHandler)
+        and (node.type is None or (isinstance(node.type, ast.Name) and node.type.id in ("Exception", "BaseException")))
+    ]
+    assert not broad or str(path.relative_to(ROOT)) in edges, f"broad except in lines {broad}"

@@ -1,0 +1,87 @@
+import pytest
+
+from xmtf import __version__
+from xmtf.cli import app as edge
+from xmtf.errors import ConfigError, DataError
+
+
+def run(monkeypatch, capsys, *arguments):
+    monkeypatch.setattr("sys.argv", ["xmtf", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        edge.main()
+    return stopped.value.code, capsys.readouterr()
+
+
+def failing(error):
+    def command() -> None:
+        raise error
+
+    return command
+
+
+def test_the_version(monkeypatch, capsys):
+    code, output = run(monkeypatch, capsys, "--version")
+    assert (code, output.out) == (0, f"xmtf {__version__}\n")
+
+
+def test_an_unknown_command_names_the_nearest(monkeypatch, capsys):
+    code, output = run(monkeypatch, capsys, "evalute")
+    assert code == 2
+    assert output.err == "xmtf: unknown command 'evalute'; did you mean 'evaluate'?\n"
+
+
+def test_an_unknown_option_is_wrong_input(monkeypatch, capsys):
+    code, output = run(monkeypatch, capsys, "recipe", "show", "--colour")
+    assert code == 2
+    assert "--colour" in output.err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (ConfigError("demo.yaml: wrong"), 2, "xmtf: demo.yaml: wrong\n"),
+        (DataError("part-0: torn"), 1, "xmtf: part-0: torn\n"),
+        (OSError(28, "No space left on device"), 2, "xmtf: the disk is full; free some space and run"),
+        (KeyboardInterrupt(), 130, "xmtf: interrupted; what is finished stays: run the same command again"),
+    ],
+)
+def test_errors_become_one_line_and_a_code(monkeypatch, capsys, error, code, text):
+    monkeypatch.setattr(edge, "_import", lambda target: failing(error))
+    seen, output = run(monkeypatch, capsys, "doctor")
+    assert seen == code
+    assert output.err.startswith(text)
+    assert "Traceback" not in output.err
+
+
+def test_a_fault_of_ours_shows_its_traceback(monkeypatch, capsys):
+    monkeypatch.setattr(edge, "_import", lambda target: failing(ZeroDivisionError("oops")))
+    code, output = run(monkeypatch, capsys, "doctor")
+    assert code == 1
+    assert "ZeroDivisionError: oops" in output.err
+    assert "this is a fault in xmtf" in output.err
+
+
+def test_recipe_show_says_where_values_come_from(monkeypatch, capsys, tmp_path):
+    path = tmp_path / "r.yaml"
+    path.write_text(
+        "name: tiny\nmixture: {tasks: [{catalogue: demo}]}\ntraining: {steps: 5}\n"
+        "model: {architecture: bloom, hidden_size: 64, num_layers: 2, num_heads: 4}\n"
+    )
+    code, output = run(monkeypatch, capsys, "recipe", "show", str(path), "seed=7", "--changed")
+    assert code == 0
+    lines = dict(line.split(None, 1) for line in output.out.splitlines())
+    assert lines["seed"] == "7  (override)"
+    assert lines["training.steps"] == "5  (file)"
+    assert "offline" not in lines
+
+
+def test_recipe_diff_and_schema(monkeypatch, capsys, tmp_path):
+    for seed in (1, 2):
+        (tmp_path / f"{seed}.yaml").write_text(
+            f"name: tiny\nseed: {seed}\nmixture: {{tasks: [{{catalogue: demo}}]}}\ntraining: {{steps: 5}}\n"
+            "model: {base: some/model}\n"
+        )
+    _, output = run(monkeypatch, capsys, "recipe", "diff", str(tmp_path / "1.yaml"), str(tmp_path / "2.yaml"))
+    assert output.out == "seed: 1 -> 2\n"
+    _, output = run(monkeypatch, capsys, "recipe", "schema")
+    assert '"Optimizer steps: `500` or `500 steps`."' in output.out

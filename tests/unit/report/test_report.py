@@ -1,0 +1,92 @@
+import re
+
+import pytest
+
+from xmtf.errors import SourceError
+from xmtf.files import verify_outputs
+from xmtf.recipe.schema import Report
+from xmtf.report import build_report, collect_run, summary_lines
+from xmtf.report.compare import compare, verdict
+from xmtf.report.tables import render_table, results_table, run_tables
+
+
+def test_items_are_paired_by_row_and_pooled_over_templates(run_folder):
+    accuracy, chrf = compare(collect_run(run_folder))
+    assert (accuracy.before.value, accuracy.after.value) == (0.25, 0.75)
+    assert accuracy.change.value == 0.5
+    assert accuracy.num_items == 8
+    # four rows, not eight answers, are the units: two of four rows changed
+    assert accuracy.change.low == pytest.approx(0.5 - 1.959964 * (0.25 / 3) ** 0.5)
+    assert chrf.change is None
+    assert (chrf.after.low, chrf.after.high) == (30.0, 50.0)
+
+
+def test_the_reading_says_what_the_figures_allow(run_folder):
+    accuracy, chrf = compare(collect_run(run_folder))
+    assert accuracy.change.low < 0 or verdict(accuracy) == "rises, above chance"
+    assert verdict(chrf) == ""
+
+
+def test_tables_in_three_forms(run_folder):
+    table = results_table("results", "Results", compare(collect_run(run_folder)))
+    assert render_table(table, "csv").splitlines()[0] == (
+        "suite,held out,metric,items,chance,before,after,change,reading"
+    )
+    assert "| rows | rows | accuracy % | 8 | 25.0 | 25.0 [" in render_table(table, "md")
+    assert r"accuracy \% & 8 & 25.0" in render_table(table, "tex")
+
+
+def test_the_page_stands_alone_and_escapes_what_models_wrote(run_folder):
+    out = run_folder / "report"
+    build_report(run_folder, out, Report())
+    page = (out / "index.html").read_text()
+    assert "Say &lt;hi&gt; &amp; go" in page
+    assert "<b>one</b>" not in page
+    assert "BEFORE" in page
+    assert "AFTER" in page
+    assert not re.search(r'(src|href)="https?://', page)
+    ids = re.findall(r'\bid="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+    verify_outputs(out)
+
+
+def test_a_second_build_does_nothing_and_new_results_redo_it(run_folder):
+    out = run_folder / "report"
+    build_report(run_folder, out, Report())
+    before = (out / "index.html").stat().st_mtime_ns
+    build_report(run_folder, out, Report())
+    assert (out / "index.html").stat().st_mtime_ns == before
+    build_report(run_folder, out, Report(title="Other"))
+    assert "<h1>Other</h1>" in (out / "index.html").read_text()
+
+
+def test_the_same_run_gives_the_same_figures(run_folder):
+    first = build_report(run_folder, run_folder / "a", Report())
+    second = build_report(run_folder, run_folder / "b", Report())
+    assert first.outputs == second.outputs
+
+
+def test_a_run_without_results_still_has_a_report(run_folder):
+    import shutil
+
+    shutil.rmtree(run_folder / "results")
+    build_report(run_folder, run_folder / "report", Report())
+    assert "training examples" in (run_folder / "report" / "index.html").read_text()
+    assert summary_lines(run_folder) == ()
+
+
+def test_the_summary_is_a_table_of_text(run_folder):
+    lines = summary_lines(run_folder)
+    assert lines[0].split() == "suite held out metric items chance before after change reading".split()
+    assert len(lines) == 3
+
+
+def test_another_folder_is_refused(tmp_path):
+    with pytest.raises(SourceError, match="not a run folder"):
+        collect_run(tmp_path)
+
+
+def test_every_table_has_square_rows(run_folder):
+    for table in run_tables(collect_run(run_folder)):
+        assert {len(row) for row in table.rows} <= {len(table.columns)}
+        assert len(table.numeric) == len(table.columns)
