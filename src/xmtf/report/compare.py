@@ -131,7 +131,10 @@ def _jobs(members: Members) -> Iterable[Job]:
 
 def _per_item(members: Members, answers: Answers) -> Estimate | None:
     values = {(job, row): value for job in _jobs(members) for row, value in answers.get(job, {}).items()}
-    return _estimate(values)
+    estimate = _estimate(values)
+    if estimate is None:
+        return None
+    return Estimate(estimate.value, max(0.0, estimate.low), min(1.0, estimate.high))  # a share stays a share
 
 
 def _paired(members: Members, before: Answers, after: Answers) -> Estimate | None:
