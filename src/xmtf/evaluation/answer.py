@@ -1,0 +1,91 @@
+"""What a model answered, as it is kept: one answer a request, written down as soon as it is there.
+
+The journal makes evaluation resumable request by request: a killed run repeats at most the batch it
+was in. It is named by a hash of everything that decides an answer (weights, tokenizer, rules), so no
+model ever sees the answers of another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from xmtf.files import content_hash
+from xmtf.records import Request
+
+__all__ = ["Answer", "Journal", "request_key"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one pass tells of one request.
+
+    Attributes:
+        scores: Sum of log-probabilities of each choice, natural log; empty for generation and errors.
+        num_tokens: Scored tokens of each choice.
+        text: Generated text, or None.
+        error: Why there is no answer, or None.
+        truncated: Whether the prompt was cut.
+    """
+
+    scores: tuple[float, ...] = ()
+    num_tokens: tuple[int, ...] = ()
+    text: str | None = None
+    error: str | None = None
+    truncated: bool = False
+
+
+def request_key(request: Request) -> str:
+    """Return a hash of what is asked: the prompt and the choices, whatever task asks it."""
+    return content_hash([request.prompt, list(request.choices)])[:24]
+
+
+class Journal:
+    """Answers on disk, one line each, appended while the model works.
+
+    Args:
+        folder: Where the journal is kept.
+        settings: Everything that decides an answer; another value is another journal.
+    """
+
+    def __init__(self, folder: Path, settings: Any) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / f"answers-{content_hash(settings)[:16]}.jsonl"
+        self._answers = _read(self.path)
+
+    def __len__(self) -> int:
+        return len(self._answers)
+
+    def get(self, key: str) -> Answer | None:
+        """Return the answer to a request, or None where it is still to be asked."""
+        return self._answers.get(key)
+
+    def add(self, found: Sequence[tuple[str, Answer]]) -> None:
+        """Write down answers by the key of their request."""
+        self._answers.update(found)
+        lines = b"".join(
+            orjson.dumps({"key": key} | asdict(answer), option=orjson.OPT_APPEND_NEWLINE) for key, answer in found
+        )
+        with self.path.open("ab") as stream:
+            stream.write(lines)
+
+
+def _read(path: Path) -> dict[str, Answer]:
+    """Read whole lines; what a killed run left of its last line is cut off."""
+    if not path.exists():
+        return {}
+    content = path.read_bytes()
+    whole = content[: content.rfind(b"\n") + 1]
+    if len(whole) < len(content):
+        path.write_bytes(whole)
+    answers = {}
+    for line in whole.splitlines():
+        value = orjson.loads(line)
+        answers[value.pop("key")] = Answer(
+            tuple(value["scores"]), tuple(value["num_tokens"]), value["text"], value["error"], value["truncated"]
+        )
+    return answers

@@ -1,0 +1,166 @@
+"""Prompts and choices as token ids, by the same rules as in training.
+
+Prompt and choice are tokenised apart and joined as ids, never as one text, so what is scored does
+not depend on how a tokeniser merges across the boundary. With a space before targets (causal models,
+as BLOOMZ) ::
+
+    prompt  "Is it so?"   ->  [417, 33, 9, 12]
+    choice  " Yes"        ->  [870]                 the space belongs to the choice
+
+and for an encoder-decoder no space, but the end-of-text token is scored: ``"Yes" -> [870, 1]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from xmtf.errors import ConfigError
+from xmtf.recipe.schema import Tokenization
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from xmtf.models.interface import CausalModel, EncoderDecoderModel
+
+__all__ = ["Encoded", "Encoder", "PromptRules", "TextTokenizer", "prompt_rules"]
+
+_DEFAULT_MAX_TOKENS = 2048
+
+
+class TextTokenizer(Protocol):
+    """What evaluation asks of a tokenizer; :class:`xmtf.tokens.Tokenizer` has it."""
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of ids."""
+
+    @property
+    def pad(self) -> int:
+        """Id of padding."""
+
+    @property
+    def eos(self) -> int:
+        """Id that ends a text."""
+
+    @property
+    def bos(self) -> int | None:
+        """Id that begins a text, or None."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of what it does."""
+
+    def encode(self, texts: list[str]) -> list[np.ndarray]:
+        """Return the ids of each text, without special tokens."""
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the text of ids, without special tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptRules:
+    """How a request becomes token ids.
+
+    Attributes:
+        space_before_targets: One space before each choice.
+        begin_of_inputs: Begin-of-text token before the prompt.
+        end_of_inputs: End-of-text token after the prompt.
+        end_of_choices: End-of-text token after each choice, scored.
+        max_prompt_tokens: Longer prompts are cut.
+        max_total_tokens: Most tokens of prompt and answer together, or None.
+        truncation_side: The side that overlong prompts lose.
+        prefix_lm: Bidirectional attention over the prompt (causal models trained so).
+    """
+
+    space_before_targets: bool = True
+    begin_of_inputs: bool = False
+    end_of_inputs: bool = False
+    end_of_choices: bool = False
+    max_prompt_tokens: int = _DEFAULT_MAX_TOKENS
+    max_total_tokens: int | None = None
+    truncation_side: Literal["left", "right"] = "left"
+    prefix_lm: bool = False
+
+
+def prompt_rules(
+    model: CausalModel | EncoderDecoderModel,
+    tokens: Tokenization,
+    *,
+    max_prompt_tokens: int | None = None,
+    truncation_side: Literal["left", "right"] = "left",
+    prefix_lm: bool = False,
+) -> PromptRules:
+    """Return the rules for a model, from the recipe's section on tokens.
+
+    Spaces before targets, where the recipe says ``auto``, are for causal models; the end-of-text token
+    is scored for encoder-decoder models only.
+    """
+    causal = model.family == "causal"
+    longest = model.max_positions if model.family == "causal" else None
+    spaced = causal if tokens.space_before_targets == "auto" else tokens.space_before_targets
+    return PromptRules(
+        space_before_targets=spaced,
+        begin_of_inputs=tokens.begin_of_inputs,
+        end_of_inputs=tokens.end_of_inputs,
+        end_of_choices=not causal,
+        max_prompt_tokens=max_prompt_tokens or longest or _DEFAULT_MAX_TOKENS,
+        max_total_tokens=longest,
+        truncation_side=truncation_side,
+        prefix_lm=prefix_lm and causal,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Token ids of a prompt, and whether it was cut."""
+
+    ids: tuple[int, ...]
+    truncated: bool
+
+
+class Encoder:
+    """Turns texts into ids; each different text is tokenised once.
+
+    Args:
+        tokenizer: The model's tokenizer.
+        rules: How.
+
+    Raises:
+        ConfigError: The rules ask for a begin-of-text token that the tokenizer lacks.
+    """
+
+    def __init__(self, tokenizer: TextTokenizer, rules: PromptRules) -> None:
+        if rules.begin_of_inputs and tokenizer.bos is None:
+            raise ConfigError("tokens.begin_of_inputs: the tokenizer has no begin-of-text token; set it to false")
+        self.tokenizer = tokenizer
+        self.rules = rules
+
+    def prompts(self, texts: Sequence[str], room: Sequence[int]) -> list[Encoded]:
+        """Return the ids of each prompt, cut so that ``room`` tokens of answer fit behind it."""
+        unique = list(dict.fromkeys(texts))
+        ids = dict(zip(unique, self.tokenizer.encode(unique), strict=True))
+        return [self._cut(ids[text].tolist(), after) for text, after in zip(texts, room, strict=True)]
+
+    def choices(self, texts: Sequence[Sequence[str]]) -> list[tuple[tuple[int, ...], ...]]:
+        """Return the ids of every choice of every request, with its space and end-of-text token."""
+        unique = list(dict.fromkeys(choice for row in texts for choice in row))
+        space = " " if self.rules.space_before_targets else ""
+        end = (self.tokenizer.eos,) if self.rules.end_of_choices else ()
+        ids = {
+            text: (*found.tolist(), *end)
+            for text, found in zip(unique, self.tokenizer.encode([space + text for text in unique]), strict=True)
+        }
+        return [tuple(ids[choice] for choice in row) for row in texts]
+
+    def _cut(self, ids: list[int], room: int) -> Encoded:
+        rules = self.rules
+        before = [self.tokenizer.bos] if rules.begin_of_inputs and self.tokenizer.bos is not None else []
+        after = [self.tokenizer.eos] if rules.end_of_inputs else []
+        most = rules.max_prompt_tokens
+        if rules.max_total_tokens is not None:
+            most = min(most, rules.max_total_tokens - room)
+        most = max(1, most - len(before) - len(after))
+        kept = ids[-most:] if rules.truncation_side == "left" else ids[:most]
+        return Encoded((*before, *kept, *after), truncated=len(kept) < len(ids))

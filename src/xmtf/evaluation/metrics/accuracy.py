@@ -1,0 +1,102 @@
+"""Accuracy of rank classification, under each way of turning token scores into a choice.
+
+One forward pass gives the sum of log-probabilities of every choice; the other ways divide that sum
+by the length of the choice. Where lengths differ they answer differently, so all are kept:
+
+=============  ==========================================  ===============================
+scoring        score of a choice                           named
+=============  ==========================================  ===============================
+``bloomz``     sum over tokens                             ``accuracy_sum``
+``characters`` sum / characters of the choice              ``accuracy_per_character``
+``bytes``      sum / UTF-8 bytes of the choice             ``accuracy_per_byte``
+``tokens``     sum / tokens of the choice                  ``accuracy_per_token``
+=============  ==========================================  ===============================
+
+The way that the recipe asks for is also given as plain ``accuracy``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from xmtf.evaluation.metrics.intervals import wilson
+from xmtf.records import Metric
+
+__all__ = ["SCORINGS", "RankItem", "best_choice", "normalized_scores", "rank_metrics"]
+
+SCORINGS = {
+    "bloomz": "accuracy_sum",
+    "characters": "accuracy_per_character",
+    "bytes": "accuracy_per_byte",
+    "tokens": "accuracy_per_token",
+}
+"""Scoring -> name of its accuracy."""
+
+
+@dataclass(frozen=True, slots=True)
+class RankItem:
+    """One scored item.
+
+    Attributes:
+        choices: Texts of the choices.
+        scores: Sum of log-probabilities of each.
+        num_tokens: Scored tokens of each.
+        gold: Index of the right one.
+    """
+
+    choices: tuple[str, ...]
+    scores: tuple[float, ...]
+    num_tokens: tuple[int, ...]
+    gold: int
+
+
+def normalized_scores(
+    scoring: str, choices: Sequence[str], scores: Sequence[float], num_tokens: Sequence[int]
+) -> tuple[float, ...]:
+    """Divide sums of log-probabilities by the length that ``scoring`` names.
+
+    >>> normalized_scores("tokens", ("yes", "by no means"), (-3.0, -4.0), (1, 2))
+    (-3.0, -2.0)
+    """
+    lengths: Sequence[int]
+    if scoring == "bloomz":
+        return tuple(scores)
+    if scoring == "characters":
+        lengths = [len(choice) for choice in choices]
+    elif scoring == "bytes":
+        lengths = [len(choice.encode()) for choice in choices]
+    elif scoring == "tokens":
+        lengths = num_tokens
+    else:
+        raise ValueError(f"unknown scoring {scoring!r}")
+    return tuple(score / max(1, length) for score, length in zip(scores, lengths, strict=True))
+
+
+def best_choice(scores: Sequence[float]) -> int:
+    """Return the index of the highest score, the first on ties; every score must be finite."""
+    if not scores or not all(math.isfinite(score) for score in scores):
+        raise ValueError("a choice needs at least one score, and finite ones")
+    return max(range(len(scores)), key=lambda index: (scores[index], -index))
+
+
+def rank_metrics(items: Sequence[RankItem], scoring: str) -> tuple[Metric, ...]:
+    """Return accuracy under ``scoring`` (first), and under every scoring by its own name.
+
+    Values lie in 0-1; the interval is Wilson's, chance the mean of 1 / number of choices. No items,
+    no metrics.
+    """
+    if not items:
+        return ()
+    chance = math.fsum(1 / len(item.choices) for item in items) / len(items)
+
+    def accuracy(name: str, way: str) -> Metric:
+        right = sum(
+            best_choice(normalized_scores(way, item.choices, item.scores, item.num_tokens)) == item.gold
+            for item in items
+        )
+        low, high = wilson(right, len(items))
+        return Metric(name, right / len(items), low, high, chance, len(items))
+
+    return (accuracy("accuracy", scoring), *(accuracy(name, way) for way, name in SCORINGS.items()))

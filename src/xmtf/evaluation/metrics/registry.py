@@ -1,0 +1,63 @@
+"""The metrics of generation by their name in the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from xmtf.errors import UnknownNameError
+from xmtf.evaluation.metrics.answers import exact_match, exact_text, numeric_match, rouge_l, token_f1
+from xmtf.evaluation.metrics.intervals import bootstrap_mean, wilson
+from xmtf.evaluation.metrics.translation import bleu, chrf
+from xmtf.records import Metric
+
+__all__ = ["GENERATION_METRICS", "check_metrics", "generation_metrics"]
+
+_SHARES: dict[str, Callable[[str, Sequence[str], str], float]] = {
+    "exact_match": exact_match,
+    "exact_text": exact_text,
+    "numeric_match": numeric_match,
+}
+_MEANS: dict[str, Callable[[str, Sequence[str], str], float]] = {"f1": token_f1, "rouge_l": rouge_l}
+_CORPUS = {"bleu": bleu, "chrf": chrf}
+
+GENERATION_METRICS = (*_SHARES, *_MEANS, *_CORPUS)
+"""Names of the metrics of generated text."""
+
+_DEFAULT = ("exact_match",)
+
+
+def check_metrics(names: Sequence[str], where: str) -> tuple[str, ...]:
+    """Return the generation metrics among a task's metrics, exact match where it names none.
+
+    Raises:
+        UnknownNameError: A name is neither a generation metric nor ``accuracy``; says which task.
+    """
+    for name in names:
+        if name not in GENERATION_METRICS and name != "accuracy":
+            raise UnknownNameError("metric", name, (*GENERATION_METRICS, "accuracy"), where)
+    return tuple(name for name in names if name != "accuracy") or _DEFAULT
+
+
+def generation_metrics(
+    names: Sequence[str], texts: Sequence[str], references: Sequence[Sequence[str]], language: str
+) -> tuple[Metric, ...]:
+    """Return each metric over all items, in the order of ``names``; no items, no metrics.
+
+    Args:
+        names: From ``GENERATION_METRICS``.
+        texts: Generated texts.
+        references: Right answers to each, at least one.
+        language: Code of the language of the answers.
+    """
+    if not texts:
+        return ()
+    return tuple(_metric(name, texts, references, language) for name in names)
+
+
+def _metric(name: str, texts: Sequence[str], references: Sequence[Sequence[str]], language: str) -> Metric:
+    if name in _CORPUS:
+        return _CORPUS[name](texts, references, language)
+    score = {**_SHARES, **_MEANS}[name]
+    values = [score(text, row, language) for text, row in zip(texts, references, strict=True)]
+    low, high = wilson(sum(values), len(values)) if name in _SHARES else bootstrap_mean(values)
+    return Metric(name, sum(values) / len(values), low, high, None, len(values))

@@ -1,0 +1,149 @@
+from fractions import Fraction
+
+import pytest
+
+from xmtf.errors import UnknownNameError
+from xmtf.evaluation.metrics.accuracy import RankItem, best_choice, normalized_scores, rank_metrics
+from xmtf.evaluation.metrics.answers import (
+    exact_match,
+    exact_text,
+    last_number,
+    normalize_answer,
+    numeric_match,
+    rouge_l,
+    token_f1,
+)
+from xmtf.evaluation.metrics.intervals import bootstrap_mean, wilson
+from xmtf.evaluation.metrics.registry import check_metrics, generation_metrics
+from xmtf.evaluation.metrics.translation import bleu, bleu_tokenizer, chrf
+from xmtf.evaluation.metrics.words import words
+
+
+@pytest.mark.parametrize(
+    ("successes", "trials", "low", "high"),
+    [(50, 100, 0.4038, 0.5962), (0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0), (1, 1, 0.2065, 1.0)],
+)
+def test_wilson(successes, trials, low, high):
+    assert wilson(successes, trials) == pytest.approx((low, high), abs=1e-4)
+
+
+def test_bootstrap_is_seeded_and_holds_the_mean():
+    values = [0.0, 1.0] * 50
+    low, high = bootstrap_mean(values)
+    assert (low, high) == bootstrap_mean(values)
+    assert 0.38 < low < 0.42
+    assert 0.58 < high < 0.62
+
+
+def test_scorings_divide_by_the_length_they_name():
+    choices, scores, tokens = ("ja", "été"), (-2.0, -6.0), (1, 3)
+    assert normalized_scores("bloomz", choices, scores, tokens) == scores
+    assert normalized_scores("characters", choices, scores, tokens) == (-1.0, -2.0)
+    assert normalized_scores("bytes", choices, scores, tokens) == (-1.0, -1.2)
+    assert normalized_scores("tokens", choices, scores, tokens) == (-2.0, -2.0)
+
+
+def test_ties_go_to_the_first_and_nan_to_nobody():
+    assert best_choice([-1.0, -1.0]) == 0
+    with pytest.raises(ValueError, match="finite"):
+        best_choice([-1.0, float("nan")])
+
+
+def test_accuracy_has_chance_and_every_scoring():
+    items = [
+        RankItem(("a", "bbbb"), (-2.0, -4.0), (1, 4), 1),
+        RankItem(("a", "b", "c", "d"), (-1.0, -2.0, -3.0, -4.0), (1, 1, 1, 1), 0),
+    ]
+    found = {metric.name: metric for metric in rank_metrics(items, "characters")}
+    assert found["accuracy"].value == found["accuracy_per_character"].value == 1.0
+    assert found["accuracy_sum"].value == 0.5
+    assert found["accuracy"].chance == (1 / 2 + 1 / 4) / 2
+    assert found["accuracy"].num_items == 2
+    assert rank_metrics([], "bloomz") == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Hello, World-wide!", ["hello", "world", "wide"]),
+        ("किताब पढ़ो।", ["किताब", "पढ़ो"]),
+        ("北京 2024年", ["北", "京", "2024", "年"]),
+        ("ไปกิน", ["ไ", "ป", "กิ", "น"]),
+        ("می‌روم؟", ["می‌روم"]),
+        ("", []),
+    ],
+)
+def test_words_of_any_script(text, expected):
+    assert words(text) == expected
+
+
+def test_squad_normalisation():
+    assert normalize_answer("The  Cat's, a dog!") == "cats dog"
+    assert normalize_answer("A la «maison»", "fr") == "a la maison"
+    assert exact_match("the Answer.", ["other", "answer"]) == 1.0
+    assert exact_match("答え。", ["答え"], "ja") == 1.0
+    assert exact_text(" 1,5 ", ["1,5"]) == 1.0
+    assert exact_text("15", ["1,5"]) == 0.0
+
+
+def test_f1_counts_shared_words():
+    assert token_f1("the big cat", ["a cat"]) == pytest.approx(2 / 3)
+    assert token_f1("", [""]) == 1.0
+    assert token_f1("dog", [""]) == 0.0
+    assert token_f1("我在家", ["我家"], "zh") == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("#### 42", 42),
+        ("is 1,234 and", 1234),
+        ("3.5.", Fraction(7, 2)),
+        ("-7", -7),
+        ("٣٫٥", Fraction(7, 2)),
+        ("x", None),
+        ("12, 13,", 13),
+    ],
+)
+def test_last_number(text, number):
+    assert last_number(text) == number
+
+
+def test_numeric_match_reads_the_last_number():
+    assert numeric_match("3 + 4 = 7.0", ["so #### 7"]) == 1.0
+    assert numeric_match("no idea", ["7"]) == 0.0
+
+
+def test_rouge_keeps_every_script():
+    assert rouge_l("我在家", ["我在家"], "zh") == 1.0
+    assert rouge_l("the cat sat", ["the cat ran", "cat"]) == pytest.approx(2 / 3)
+
+
+def test_bleu_tokenizers_by_language():
+    assert [bleu_tokenizer(code) for code in ("de", "ru", "zh", "zh-Hant", "th")] == ["13a", "13a", "zh", "zh", "char"]
+    assert bleu_tokenizer("ja") in {"ja-mecab", "char"}
+
+
+def test_bleu_and_chrf_carry_signature_and_interval():
+    texts = ["the cat sat on the mat today", "a dog ran over the hill"]
+    references = [["the cat sat on the mat"], ["a dog ran over the hill", "the dog ran across a hill"]]
+    for metric in (bleu(texts, references, "en"), chrf(texts, references, "en")):
+        assert metric.low <= metric.value <= metric.high
+        assert metric.value > 50
+        assert "version:" in metric.signature
+    assert "tok:13a" in bleu(texts, references, "en").signature
+    perfect = bleu(["我们今天都在家里"], [["我们今天都在家里"]], "zh")
+    assert perfect.value == pytest.approx(100)
+    assert "tok:zh" in perfect.signature
+
+
+def test_metrics_by_name():
+    found = generation_metrics(("exact_match", "f1"), ["a b", "c"], [["a b"], ["d"]], "fr")
+    assert [(metric.name, metric.value, metric.num_items) for metric in found] == [
+        ("exact_match", 0.5, 2),
+        ("f1", 0.5, 2),
+    ]
+    assert generation_metrics(("bleu",), [], [], "fr") == ()
+    assert check_metrics(("accuracy",), "") == ("exact_match",)
+    with pytest.raises(UnknownNameError, match="task x: unknown metric 'blue'; did you mean 'bleu'"):
+        check_metrics(("blue",), "task x")
