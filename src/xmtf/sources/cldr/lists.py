@@ -1,0 +1,73 @@
+"""Datasets about lists as a language joins them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from xmtf.sources.cldr.draw import ROWS, Row, draw, pick, stable_hash
+from xmtf.sources.cldr.locales import LanguageData
+
+__all__ = ["list_entailment", "list_items", "lists"]
+
+_POSITIONS = {"first": 0, "last": -1}
+
+
+def _draw_lists(language: LanguageData, purpose: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield (position, three or four names of places or of languages)."""
+    if not language.has_lists:
+        return
+    pools = [sorted(set(names.values())) for names in (language.territories, language.languages)]
+    pools = [[name for name in pool if "," not in name and len(name) <= 24] for pool in pools]
+    pools = [pool for pool in pools if len(pool) >= 30]
+    for position in range(ROWS if pools else 0):
+        pool = pick(pools, purpose, "pool", language.code, position)
+        count = 3 + stable_hash(purpose, "count", language.code, position) % 2
+        yield position, draw(pool, count, purpose, language.code, position)
+
+
+def lists(language: LanguageData) -> Iterator[Row]:
+    """Join names into a list as the language does."""
+    for _, items in _draw_lists(language, "lists"):
+        target = language.join(items)
+        yield {
+            "key": target.casefold(),
+            "language": language.code,
+            "language_name": language.english_name,
+            "items": items,
+            "target": target,
+        }
+
+
+def list_items(language: LanguageData) -> Iterator[Row]:
+    """Say which item stands first or last in a list."""
+    for position, items in _draw_lists(language, "items"):
+        place = pick(tuple(_POSITIONS), "place", language.code, position)
+        choices = _shuffled(items, "choices", language.code, position)
+        yield {
+            "key": " ".join(sorted(items)).casefold(),
+            "language": language.code,
+            "language_name": language.english_name,
+            "list": language.join(items),
+            "place": place,
+            "choices": choices,
+            "label": choices.index(items[_POSITIONS[place]]),
+        }
+
+
+def list_entailment(language: LanguageData) -> Iterator[Row]:
+    """Say whether a name stands in a list."""
+    for position, items in _draw_lists(language, "entailment"):
+        *listed, absent = items
+        true = position % 2 == 0
+        yield {
+            "key": " ".join(sorted(listed)).casefold(),
+            "language": language.code,
+            "language_name": language.english_name,
+            "list": language.join(listed),
+            "name": pick(listed, "name", language.code, position) if true else absent,
+            "label": int(true),
+        }
+
+
+def _shuffled(items: Sequence[str], *parts: object) -> list[str]:
+    return draw(items, len(items), *parts)
