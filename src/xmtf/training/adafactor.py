@@ -1,0 +1,97 @@
+"""Adafactor as T5X has it, for mT5-family models.
+
+``torch.optim.Adafactor`` differs: it factors every matrix, puts epsilon elsewhere and takes the
+learning rate relative to 1 / sqrt(step). Shazeer and Stern 2018; the constants are those of T5X.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["MIN_FACTORED_SIZE", "Adafactor"]
+
+MIN_FACTORED_SIZE = 128
+"""Second moments of a matrix are factored where both its sides are at least this long."""
+
+
+class Adafactor(torch.optim.Optimizer):
+    """Factored second moments, updates clipped to RMS 1 and scaled with the parameter's RMS; no momentum.
+
+    For a gradient G of a matrix (both sides at least 128), step t from 0::
+
+        decay    = 1 - (t + 1) ** -decay_rate          0 at the first step
+        row, col = moving means of G ** 2 + 1e-30 over columns and over rows
+        update   = G / sqrt(row * col / mean(row))
+        update  /= max(1, RMS(update))
+        weight  -= lr * max(RMS(weight), 1e-3) * update
+
+    Smaller tensors and vectors keep the whole second moment. Weight decay is decoupled, scaled with ``lr``.
+
+    Args:
+        params: Parameters or parameter groups.
+        lr: Learning rate, relative to the size of each parameter (1e-3 for mT0).
+        decay_rate: Exponent of the second moments' decay.
+        weight_decay: Decoupled decay; T5X has none.
+    """
+
+    def __init__(self, params: Iterable[Any], lr: float, decay_rate: float = 0.8, weight_decay: float = 0.0) -> None:
+        super().__init__(params, {"lr": lr, "decay_rate": decay_rate, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Update every parameter that has a gradient.
+
+        Args:
+            closure: Not taken; present because torch's optimizers have it.
+        """
+        assert closure is None, "closures are not supported"
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    self._update(parameter, group)
+
+    def _update(self, parameter: Tensor, group: dict[str, Any]) -> None:
+        assert parameter.grad is not None
+        state = self.state[parameter]
+        if not state:
+            state.update(_new_state(parameter))
+        state["step"] += 1
+        decay = 1.0 - float(state["step"]) ** -group["decay_rate"]
+        update = _normalised(parameter.grad.float(), state, decay)
+        update.div_(_rms(update).clamp_(min=1.0))
+        scale = _rms(parameter.float()).clamp_(min=1e-3).mul_(group["lr"])
+        if group["weight_decay"]:
+            parameter.mul_(1 - group["lr"] * group["weight_decay"])
+        parameter.sub_(update.mul_(scale).to(parameter.dtype))
+
+
+def _new_state(parameter: Tensor) -> dict[str, Tensor]:
+    state = {"step": torch.zeros(())}
+    zeros = parameter.new_zeros
+    if parameter.ndim == 2 and min(parameter.shape) >= MIN_FACTORED_SIZE:
+        state["row"] = zeros(parameter.shape[0], dtype=torch.float32)
+        state["column"] = zeros(parameter.shape[1], dtype=torch.float32)
+    else:
+        state["square"] = zeros(parameter.shape, dtype=torch.float32)
+    return state
+
+
+def _normalised(gradient: Tensor, state: dict[str, Tensor], decay: float) -> Tensor:
+    """Return the gradient over the root of its second moment; a new tensor."""
+    square = gradient.square().add_(1e-30)
+    if "square" in state:
+        state["square"].lerp_(square, 1 - decay)
+        return gradient * state["square"].rsqrt()
+    state["row"].lerp_(square.mean(dim=1), 1 - decay)
+    state["column"].lerp_(square.mean(dim=0), 1 - decay)
+    row_factor = (state["row"] / state["row"].mean()).rsqrt_()
+    return torch.mul(gradient, row_factor[:, None], out=square).mul_(state["column"].rsqrt()[None, :])
+
+
+def _rms(tensor: Tensor) -> Tensor:
+    norm: Tensor = torch.linalg.vector_norm(tensor)
+    return norm.div_(tensor.numel() ** 0.5)

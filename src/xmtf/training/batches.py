@@ -1,0 +1,91 @@
+"""What training asks of the rows it is fed: the shape of a batch and of the loader that gives it.
+
+The tokens room has classes of these shapes; training relies on the attributes alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
+__all__ = ["Batch", "CausalRows", "EncoderDecoderRows", "RowLoader", "is_causal"]
+
+
+class CausalRows(Protocol):
+    """Rows for a causal model: R rows of T + 1 tokens, up to K segments in a row."""
+
+    @property
+    def tokens(self) -> NDArray[np.int64]:
+        """Token ids ``[R, T + 1]``."""
+
+    @property
+    def segment_ids(self) -> NDArray[np.int32]:
+        """Example of each token ``[R, T + 1]``, from 1; 0 is padding."""
+
+    @property
+    def is_input(self) -> NDArray[np.bool_]:
+        """Whether a token is of the inputs ``[R, T + 1]``."""
+
+    @property
+    def groups(self) -> NDArray[np.int32]:
+        """Group of segment k + 1 ``[R, K]``; -1 where there is none."""
+
+
+class EncoderDecoderRows(Protocol):
+    """Rows for an encoder-decoder: S encoder and T decoder positions."""
+
+    @property
+    def encoder_tokens(self) -> NDArray[np.int64]:
+        """Token ids of the inputs ``[R, S]``."""
+
+    @property
+    def encoder_segment_ids(self) -> NDArray[np.int32]:
+        """Example of each input token ``[R, S]``."""
+
+    @property
+    def decoder_inputs(self) -> NDArray[np.int64]:
+        """Targets shifted right within each segment ``[R, T]``."""
+
+    @property
+    def decoder_targets(self) -> NDArray[np.int64]:
+        """Token ids of the targets ``[R, T]``."""
+
+    @property
+    def decoder_segment_ids(self) -> NDArray[np.int32]:
+        """Example of each target token ``[R, T]``."""
+
+    @property
+    def groups(self) -> NDArray[np.int32]:
+        """Group of segment k + 1 ``[R, K]``; -1 where there is none."""
+
+
+Batch: TypeAlias = CausalRows | EncoderDecoderRows
+
+
+def is_causal(batch: Batch) -> TypeIs[CausalRows]:
+    """Tell whether a batch is for a causal model."""
+    return hasattr(batch, "is_input")
+
+
+class RowLoader(Protocol):
+    """Gives the rows of any step: a pure function of the seed and the step."""
+
+    @property
+    def group_names(self) -> list[tuple[str, str]]:
+        """(language, cluster) of each group."""
+
+    @property
+    def rows_per_step(self) -> int:
+        """Packed rows of one optimizer step."""
+
+    @property
+    def tokens_per_row(self) -> int:
+        """Positions of a row, padding included."""
+
+    def batch(self, step: int, *, micro: int, num_micro: int, rank: int = 0, num_ranks: int = 1) -> Any:
+        """Return micro-batch ``micro`` of ``num_micro`` of a step."""

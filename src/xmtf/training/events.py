@@ -1,0 +1,105 @@
+"""``log.jsonl``: one event a line, and the sums that its training events are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from xmtf.files import append_jsonl, read_jsonl, write_jsonl
+
+__all__ = ["TRAINING_EVENTS", "GroupLosses", "Log", "Window"]
+
+TRAINING_EVENTS = ("train", "validation", "checkpoint", "skipped", "resume", "stop")
+"""Events of this room; other events in the same file belong to others and stay."""
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """The log of a run.
+
+    Attributes:
+        path: File; made when the first event comes.
+    """
+
+    path: Path
+
+    def write(self, event: str, step: int, **values: Any) -> None:
+        """Append one event."""
+        append_jsonl(self.path, {"event": event, "step": step, **values})
+
+    def rewind(self, step: int) -> None:
+        """Drop training events after ``step`` (0: all of them), so that a resumed run does not tell them twice."""
+        if not self.path.exists():
+            return
+        events = list(read_jsonl(self.path))
+        kept = [event for event in events if event["event"] not in TRAINING_EVENTS or (step and event["step"] <= step)]
+        if len(kept) < len(events):
+            write_jsonl(self.path, kept)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupLosses:
+    """Mean loss by cluster and by language, weighted as the objective weights.
+
+    Attributes:
+        loss: Over everything.
+        by_cluster: Cluster -> mean loss; clusters that did not occur are left out.
+        by_language: Language -> mean loss.
+    """
+
+    loss: float
+    by_cluster: dict[str, float]
+    by_language: dict[str, float]
+
+    @classmethod
+    def of(cls, sums_G2: Tensor, names: Sequence[tuple[str, str]]) -> GroupLosses:
+        """Return means from the sums of :class:`xmtf.training.objective.MicroLoss`.
+
+        Args:
+            sums_G2: ``[G + 1, 2]``: sum of weight x nll, and of weights.
+            names: (language, cluster) of each group.
+        """
+        rows = sums_G2.double().cpu().tolist()
+        languages = [language for language, _ in names]
+        clusters = [cluster for _, cluster in names]
+        total = sum(loss for loss, _ in rows) / max(sum(weight for _, weight in rows), 1e-12)
+        return cls(total, _means(clusters, rows), _means(languages, rows))
+
+
+def _means(keys: Sequence[str], rows: Sequence[Sequence[float]]) -> dict[str, float]:
+    sums: dict[str, list[float]] = {}
+    for key, (loss, weight) in zip(keys, rows, strict=False):  # the last row is of no group
+        entry = sums.setdefault(key, [0.0, 0.0])
+        entry[0] += loss
+        entry[1] += weight
+    return {key: round(loss / weight, 5) for key, (loss, weight) in sorted(sums.items()) if weight > 0}
+
+
+@dataclass(slots=True)
+class Window:
+    """What happened since the last training event.
+
+    Attributes:
+        sums: Sums by group, or None before the first step.
+        real_tokens: Positions that were not padding.
+        positions: Positions computed.
+        seconds: Wall seconds.
+    """
+
+    sums: Tensor | None = None
+    real_tokens: int = 0
+    positions: int = 0
+    seconds: float = 0.0
+    flops: float = field(default=0.0)
+
+    def add(self, sums_G2: Tensor, real_tokens: int, positions: int, seconds: float, flops: float = 0.0) -> None:
+        """Add one step."""
+        self.sums = sums_G2 if self.sums is None else self.sums + sums_G2
+        self.real_tokens += real_tokens
+        self.positions += positions
+        self.seconds += seconds
+        self.flops += flops

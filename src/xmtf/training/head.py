@@ -1,0 +1,170 @@
+"""The output layer and its cross entropy, computed at predicted positions only and in chunks.
+
+With a vocabulary of 250,000 the full logits of one row of 2,048 tokens are 2 GB and would be needed
+three times over. Here the logits of a chunk of positions are made, turned into losses and gradients
+in place, and dropped: because the loss is a weighted sum with weights known beforehand, the gradient
+of a chunk is known as soon as its logits are, and nothing is kept or computed twice.
+
+Legend: P predicted positions, C positions of a chunk, H hidden size, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["CHUNK_BYTES", "Head", "HeadLoss"]
+
+CHUNK_BYTES = 256 * 2**20
+"""Most bytes of fp32 logits that exist at one time."""
+_TILE_ROWS = 16_384
+"""Rows of the head whose low-precision gradient is made at one time before it is added in fp32."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeadLoss:
+    """Losses of some positions.
+
+    Attributes:
+        nll: Negative log-likelihood of the label, natural log, fp32 ``[P]``.
+        gradient: Gradient of the weighted sum with respect to the hidden states, ``[P, H]``, or None.
+    """
+
+    nll: Tensor
+    gradient: Tensor | None
+
+
+@dataclass(slots=True)
+class Head:
+    """Computes losses from hidden states, and adds the head's own gradient to its weight.
+
+    Attributes:
+        model: Model of :mod:`xmtf.models.interface`.
+        z_loss: Weight of ``log(Z) ** 2``, added to each position's loss (T5X).
+        chunk_bytes: Most bytes of fp32 logits at one time.
+        compute_dtype: What the matrix products are computed in; losses are always fp32.
+    """
+
+    model: Any
+    z_loss: float = 0.0
+    chunk_bytes: int = CHUNK_BYTES
+    compute_dtype: torch.dtype = torch.float32
+    _cast: Tensor | None = field(default=None, repr=False)
+    _plain: bool | None = field(default=None, repr=False)
+
+    def forget_casts(self) -> None:
+        """Drop the low-precision copy of the weight; call when the weight has changed."""
+        self._cast = None
+
+    def loss(self, hidden_PH: Tensor, labels_P: Tensor, weights_P: Tensor, *, backward: bool = True) -> HeadLoss:
+        """Return the losses of chosen positions, and the gradient of their weighted sum.
+
+        Args:
+            hidden_PH: Hidden states; not followed by autograd here.
+            labels_P: int64 token ids.
+            weights_P: fp32 factor of each position in the sum that is minimised.
+            backward: Also compute gradients; the weight's is added to its ``.grad``.
+        """
+        hidden_PH = hidden_PH.detach()
+        if backward and not self._is_plain():
+            return self._loss_by_autograd(hidden_PH, labels_P, weights_P)
+        nll_P = torch.empty(len(labels_P), dtype=torch.float32, device=hidden_PH.device)
+        gradient_PH = torch.empty_like(hidden_PH) if backward else None
+        with torch.no_grad(), torch.autocast(hidden_PH.device.type, enabled=False):
+            for part in self._chunks(len(labels_P)):
+                logits_CV = self._logits(hidden_PH[part])
+                nll_P[part] = _losses(logits_CV, labels_P[part], weights_P[part], self.z_loss)
+                if gradient_PH is not None:
+                    gradient_PH[part] = self._backward(logits_CV, hidden_PH[part])
+        return HeadLoss(nll_P, gradient_PH)
+
+    def _chunks(self, num_positions: int) -> list[slice]:
+        rows = max(1, self.chunk_bytes // (4 * self.model.vocab_size))
+        return [slice(start, start + rows) for start in range(0, num_positions, rows)]
+
+    def _logits(self, hidden_CH: Tensor) -> Tensor:
+        if not self._is_plain():
+            logits_CV: Tensor = self.model.logits(hidden_CH.to(self.model.head_weight().dtype))
+            return logits_CV.float()
+        return (hidden_CH.to(self.compute_dtype) @ self._cast_weight().T).float()
+
+    def _backward(self, dlogits_CV: Tensor, hidden_CH: Tensor) -> Tensor:
+        weight: nn.Parameter = self.model.head_weight()
+        low_CV = dlogits_CV.to(self.compute_dtype)
+        gradient_CH = low_CV @ self._cast_weight()
+        if weight.requires_grad:
+            if weight.grad is None:
+                weight.grad = torch.zeros_like(weight)
+            _add_product(weight.grad, low_CV, hidden_CH.to(self.compute_dtype))
+        return gradient_CH
+
+    def _cast_weight(self) -> Tensor:
+        weight: nn.Parameter = self.model.head_weight()
+        if weight.dtype == self.compute_dtype:
+            return weight.detach()
+        if self._cast is None:
+            self._cast = weight.detach().to(self.compute_dtype)
+        return self._cast
+
+    def _is_plain(self) -> bool:
+        """Tell whether logits are just ``hidden @ weight.T`` of a weight of the model (no scale, cap or bias)."""
+        if self._plain is None:
+            self._plain = _is_plain_product(self.model)
+        return self._plain
+
+    def _loss_by_autograd(self, hidden_PH: Tensor, labels_P: Tensor, weights_P: Tensor) -> HeadLoss:
+        parts: list[Tensor] = []
+        gradient_PH = torch.empty_like(hidden_PH)
+        for part in self._chunks(len(labels_P)):
+            leaf_CH = hidden_PH[part].requires_grad_()
+            logits_CV = self.model.logits(leaf_CH).float()
+            log_z_C = logits_CV.logsumexp(dim=-1)
+            nll_C = log_z_C - logits_CV.gather(1, labels_P[part, None])[:, 0]
+            (weights_P[part] * (nll_C + self.z_loss * log_z_C.square())).sum().backward()
+            assert leaf_CH.grad is not None
+            gradient_PH[part] = leaf_CH.grad
+            parts.append(nll_C.detach())
+        nll_P = torch.cat(parts) if parts else torch.empty(0, device=hidden_PH.device)
+        return HeadLoss(nll_P, gradient_PH)
+
+
+def _losses(logits_CV: Tensor, labels_C: Tensor, weights_C: Tensor, z_loss: float) -> Tensor:
+    """Return negative log-likelihoods; leave in ``logits_CV`` the gradient of the weighted sum.
+
+    The loss of a position is ``nll + z_loss * log(Z) ** 2``, so its gradient is
+    ``w * (softmax * (1 + 2 * z_loss * log(Z)) - onehot)``.
+    """
+    index_C1 = labels_C[:, None]
+    gold_C = logits_CV.gather(1, index_C1)[:, 0]
+    top_C1 = logits_CV.amax(dim=1, keepdim=True)
+    total_C1 = logits_CV.sub_(top_C1).exp_().sum(dim=1, keepdim=True)
+    log_z_C = (total_C1.log() + top_C1)[:, 0]
+    factor_C = weights_C * (1 + 2 * z_loss * log_z_C)
+    logits_CV.mul_(factor_C[:, None] / total_C1)
+    logits_CV.scatter_add_(1, index_C1, -weights_C[:, None])
+    return log_z_C - gold_C
+
+
+def _add_product(gradient_VH: Tensor, dlogits_CV: Tensor, hidden_CH: Tensor) -> None:
+    """Add ``dlogits.T @ hidden`` to a gradient; a product in lower precision is added tile by tile."""
+    if gradient_VH.dtype == dlogits_CV.dtype:
+        gradient_VH.addmm_(dlogits_CV.T, hidden_CH)
+        return
+    for start in range(0, len(gradient_VH), _TILE_ROWS):
+        tile = slice(start, start + _TILE_ROWS)
+        gradient_VH[tile] += dlogits_CV[:, tile].T @ hidden_CH
+
+
+def _is_plain_product(model: Any) -> bool:
+    weight = model.head_weight()
+    if not (isinstance(weight, nn.Parameter) and weight.is_leaf):
+        return False
+    generator = torch.Generator(weight.device).manual_seed(0)
+    hidden = torch.randn(2, weight.shape[1], generator=generator, device=weight.device).to(weight.dtype)
+    with torch.no_grad(), torch.autocast(weight.device.type, enabled=False):
+        logits: Callable[[Tensor], Tensor] = model.logits
+        return torch.allclose(logits(hidden).float(), (hidden @ weight.T).float(), rtol=1e-2, atol=1e-3)

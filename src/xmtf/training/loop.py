@@ -1,0 +1,192 @@
+"""The loop: steps, the log, validation, checkpoints, and the ways to stop and go on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from xmtf.errors import UserError
+from xmtf.execution import say, track
+from xmtf.recipe.schema import Training
+from xmtf.training import checkpoint
+from xmtf.training.checkpoint import Progress
+from xmtf.training.events import GroupLosses, Log, Window
+from xmtf.training.step import Feed, GlobalBatch, Outcome, Step
+from xmtf.training.stop import STOP_FILE, Stopped, Stopper, stop_on_signals
+from xmtf.training.validation import Validation
+
+__all__ = ["Loop"]
+
+
+@dataclass(slots=True)
+class Loop:
+    """Trains a model from wherever it is to the last step.
+
+    Attributes:
+        step: Takes one optimizer step.
+        feed: Gives the rows of a step.
+        validations: Groups of held-out rows to measure on; may be empty.
+        training: Section of the recipe.
+        num_steps: Steps of the whole run.
+        checkpoints: Folder of checkpoints.
+        fingerprint: Names this training: only its checkpoints are gone on from.
+        log: Where events go.
+        show: Returns readable text of the rows of a micro-batch, for the log of skipped steps.
+    """
+
+    step: Step
+    feed: Feed
+    validations: tuple[Validation, ...]
+    training: Training
+    num_steps: int
+    checkpoints: Path
+    fingerprint: str
+    log: Log
+    show: Callable[[Any], list[str]] = lambda batch: []
+    progress: Progress = field(default_factory=Progress)
+    _window: Window = field(default_factory=Window)
+    _in_a_row: int = 0
+
+    @property
+    def _model(self) -> nn.Module:
+        return self.step.model
+
+    def run(self) -> Progress:
+        """Train to the last step, going on from the newest checkpoint of this training.
+
+        Raises:
+            Stopped: A signal, the kill-switch file or the wall-clock limit asked to stop; a checkpoint is saved.
+            UserError: Too many steps in a row were not finite, or the disk is full.
+        """
+        self._resume()
+        stopper = Stopper(self.checkpoints / STOP_FILE, self.training.wall_clock_limit)
+        try:
+            with stop_on_signals(stopper), track("training", self.num_steps, "steps") as bar:
+                bar.set(self.progress.step)
+                if self.progress.step == 0:
+                    self._validate()
+                while self.progress.step < self.num_steps:
+                    start = time.monotonic()
+                    outcome = self._one_step()
+                    speed = self._window.real_tokens / max(self._window.seconds, 1e-9)
+                    self._after_step(outcome)
+                    bar.set(self.progress.step, note=f"loss {outcome.loss:.3f}, {speed:,.0f} tokens/s")
+                    reason = stopper.check(time.monotonic() - start)
+                    if reason is not None and self.progress.step < self.num_steps:
+                        self._stop(reason)
+        finally:
+            self.feed.close()
+        return self.progress
+
+    def _resume(self) -> None:
+        path = checkpoint.find_checkpoint(self.checkpoints, self.fingerprint, self.num_steps)
+        if path is not None:
+            self.progress = checkpoint.load(path, self._model, self.step.optimizer)
+        self.log.rewind(self.progress.step)
+        if path is not None:
+            say(f"going on from {path}, step {self.progress.step} of {self.num_steps}")
+
+    def _one_step(self) -> Outcome:
+        step = self.progress.step
+        batch = self.feed.get(step, then=step + 1 if step + 1 < self.num_steps else None)
+        outcome = self.step(step, batch)
+        if not outcome.updated:
+            self._skipped(batch, outcome)
+        else:
+            self._in_a_row = 0
+            self._window.add(outcome.sums, batch.num_real, batch.num_positions, outcome.seconds)
+        self.progress = replace(
+            self.progress,
+            step=step + 1,
+            tokens=self.progress.tokens + batch.num_positions,
+            real_tokens=self.progress.real_tokens + batch.num_real,
+            seconds=self.progress.seconds + outcome.seconds,
+            skipped=self.progress.skipped + (not outcome.updated),
+        )
+        return outcome
+
+    def _after_step(self, outcome: Outcome) -> None:
+        step, last = self.progress.step, self.progress.step == self.num_steps
+        if last or _due(step, self.training.log_every):
+            self._write_window(outcome)
+        if last or _due(step, self.training.validate_every or max(1, self.num_steps // 10)):
+            self._validate()
+        if last or _due(step, self.training.save_every):
+            self._save()
+
+    def _write_window(self, outcome: Outcome) -> None:
+        window, self._window = self._window, Window()
+        if window.sums is None:
+            return
+        losses = GroupLosses.of(window.sums, self.feed.loader.group_names)
+        self.log.write(
+            "train",
+            self.progress.step,
+            loss=round(losses.loss, 6),
+            learning_rate=outcome.learning_rate,
+            grad_norm=round(outcome.grad_norm, 5),
+            tokens=self.progress.tokens,
+            real_tokens=self.progress.real_tokens,
+            tokens_per_s=round(window.real_tokens / max(window.seconds, 1e-9), 1),
+            fill=round(window.real_tokens / window.positions, 4),
+            seconds=round(self.progress.seconds, 2),
+            loss_by_cluster=losses.by_cluster,
+            loss_by_language=losses.by_language,
+        )
+
+    def _validate(self) -> None:
+        for validation in self.validations:
+            losses = validation(self._model, self.step.objective)
+            self.log.write(
+                "validation",
+                self.progress.step,
+                group=validation.name,
+                loss=round(losses.loss, 6),
+                loss_by_cluster=losses.by_cluster,
+                loss_by_language=losses.by_language,
+            )
+            if self.progress.best is None or losses.loss < self.progress.best:
+                self.progress = replace(self.progress, best=losses.loss, best_step=self.progress.step)
+
+    def _save(self) -> Path:
+        path = checkpoint.save(self.checkpoints, self._model, self.step.optimizer, self.progress, self.fingerprint)
+        self.log.write("checkpoint", self.progress.step, path=str(path))
+        checkpoint.prune(self.checkpoints, self.fingerprint, self.training.keep_checkpoints)
+        return path
+
+    def _stop(self, reason: str) -> None:
+        path = checkpoint.checkpoint_path(self.checkpoints, self.progress.step)
+        if path not in checkpoint.list_checkpoints(self.checkpoints, self.fingerprint):
+            path = self._save()
+        self.log.write("stop", self.progress.step, reason=reason, path=str(path))
+        text = f"{reason}: stopped after step {self.progress.step} of {self.num_steps} and saved {path}"
+        say(f"{text}; run the same command again to go on from there")
+        raise Stopped(text)
+
+    def _skipped(self, batch: GlobalBatch, outcome: Outcome) -> None:
+        self._in_a_row += 1
+        bad = [index for index, loss in enumerate(outcome.micro_losses) if loss - loss != 0]
+        rows = [text for index in bad[:2] for text in self.show(batch.batches[index])[:4]]
+        step = self.progress.step + 1
+        self.log.write(
+            "skipped", step, loss=str(outcome.loss), grad_norm=str(outcome.grad_norm), micro_batches=bad, rows=rows
+        )
+        say(f"step {step}: loss {outcome.loss}, gradient norm {outcome.grad_norm}: skipped, nothing was updated")
+        if self._in_a_row < self.training.max_skipped_steps:
+            return
+        whole = checkpoint.list_checkpoints(self.checkpoints, self.fingerprint)
+        good = f"the last good checkpoint is {whole[-1]}" if whole else "there is no checkpoint yet"
+        raise UserError(
+            f"training: the loss or its gradient was not finite for {self._in_a_row} steps in a row, up to step "
+            f"{step}; {good}. Lower training.optimizer.learning_rate, or look at the rows of the `skipped` events in "
+            f"{self.log.path}"
+        )
+
+
+def _due(step: int, every: int | None) -> bool:
+    return bool(every) and step % (every or 1) == 0

@@ -1,0 +1,71 @@
+"""Where and in which number format a model is computed.
+
+``fp32``; ``bf16``: matrix products in bf16 by autocast, master weights, gradients and optimizer in
+fp32; ``bf16_pure``: everything in bf16. fp16 is not offered: T5-family feed-forward outputs exceed its
+largest number (66,246 against 65,504 was seen), which gives NaN, and bf16 costs the same.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Literal
+
+import torch
+
+from xmtf.errors import ConfigError, require
+from xmtf.recipe import Recipe
+
+__all__ = ["Precision", "choose_device", "compute_dtype", "computing", "place", "set_threads"]
+
+Precision = Literal["fp32", "bf16", "bf16_pure"]
+
+
+def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> torch.device:
+    """Return the device to train on; ``auto`` takes a GPU where there is one.
+
+    Raises:
+        ConfigError: ``cuda`` is asked for and torch sees none.
+    """
+    available = torch.cuda.is_available()
+    if wanted == "cuda" and not available:
+        raise ConfigError("training.device: `cuda` is asked for and torch sees no GPU here; choose `auto` or `cpu`")
+    return torch.device("cuda" if available and wanted != "cpu" else "cpu")
+
+
+def set_threads(threads: int | None) -> int:
+    """Set torch's CPU threads: the number given, ``OMP_NUM_THREADS``, or the physical cores this process may use."""
+    if threads is None and "OMP_NUM_THREADS" not in os.environ:
+        psutil = require("psutil", "train")
+        allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        threads = max(1, min(allowed, psutil.cpu_count(logical=False) or allowed))
+    if threads is not None and threads != torch.get_num_threads():
+        torch.set_num_threads(threads)
+    return torch.get_num_threads()
+
+
+def compute_dtype(precision: Precision) -> torch.dtype:
+    """Return what matrix products are computed in."""
+    return torch.float32 if precision == "fp32" else torch.bfloat16
+
+
+def computing(precision: Precision, device: torch.device) -> AbstractContextManager[Any]:
+    """Return the context that a step's micro-batches run in; inside it weights are cast once."""
+    if precision != "bf16":
+        return nullcontext()
+    return torch.autocast(device.type, dtype=torch.bfloat16)
+
+
+def place(model: Any, recipe: Recipe, device: torch.device) -> None:
+    """Move a model to its device and number format and set the switches that training wants, in place.
+
+    Gradients of embeddings and heads are added in place to ``.grad`` (:mod:`xmtf.models.tied`).
+    """
+    training = recipe.training
+    model.to(device=device, dtype=torch.bfloat16 if training.precision == "bf16_pure" else torch.float32)
+    model.train()
+    model.dropout = recipe.model.dropout
+    model.accumulate_in_place = True
+    model.activation_checkpointing = training.activation_checkpointing
+    for parameter in model.parameters():
+        parameter.grad = None

@@ -1,0 +1,178 @@
+"""One optimizer step: micro-batches, accumulated gradients, clipping, the update or its refusal."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from xmtf.recipe.schema import Training
+from xmtf.training.batches import Batch, RowLoader
+from xmtf.training.objective import Objective
+from xmtf.training.optimizer import set_learning_rate
+from xmtf.training.precision import computing
+from xmtf.training.schedule import learning_rate
+from xmtf.training.targets import Targets, Weighting, loss_scales, select_targets
+
+__all__ = ["Feed", "GlobalBatch", "Outcome", "Step", "clear_gradients"]
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalBatch:
+    """The rows of one step, cut into micro-batches.
+
+    Attributes:
+        batches: Rows of each micro-batch.
+        targets: Its predicted positions.
+        scales: Factor of its weighted sum; from the denominators of all of them.
+    """
+
+    batches: Sequence[Batch]
+    targets: Sequence[Targets]
+    scales: Sequence[float]
+
+    @property
+    def num_real(self) -> int:
+        """Positions that are not padding."""
+        return sum(part.num_real for part in self.targets)
+
+    @property
+    def num_positions(self) -> int:
+        """Positions computed, padding included."""
+        return sum(part.num_positions for part in self.targets)
+
+
+@dataclass(slots=True)
+class Feed:
+    """Gives the global batch of a step, and prepares the next one on another thread meanwhile.
+
+    Attributes:
+        loader: Gives micro-batches.
+        num_micro: Micro-batches of a step.
+        weighting: How targets are weighted.
+    """
+
+    loader: RowLoader
+    num_micro: int
+    weighting: Weighting
+    _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "feed"), repr=False)
+    _next: tuple[int, Future[GlobalBatch]] | None = field(default=None, repr=False)
+
+    def get(self, step: int, *, then: int | None = None) -> GlobalBatch:
+        """Return the rows of a step; prepare those of step ``then``."""
+        ready = self._next if self._next is not None and self._next[0] == step else None
+        batch = ready[1].result() if ready is not None else self._read(step)
+        self._next = None if then is None else (then, self._pool.submit(self._read, then))
+        return batch
+
+    def close(self) -> None:
+        """End the thread."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _read(self, step: int) -> GlobalBatch:
+        batches = [self.loader.batch(step, micro=micro, num_micro=self.num_micro) for micro in range(self.num_micro)]
+        targets = [select_targets(batch, self.weighting) for batch in batches]
+        return GlobalBatch(batches, targets, loss_scales(targets, self.weighting))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one step came to.
+
+    Attributes:
+        loss: Loss of the global batch, z-loss left out.
+        grad_norm: Norm of its gradient before clipping.
+        learning_rate: What it was updated with.
+        micro_losses: Each micro-batch's share of the loss.
+        sums: Sums by group ``[G + 1, 2]``, on the device.
+        seconds: Wall seconds.
+        updated: False where loss or gradient was not finite and the step was skipped.
+    """
+
+    loss: float
+    grad_norm: float
+    learning_rate: float
+    micro_losses: Sequence[float]
+    sums: Tensor
+    seconds: float
+    updated: bool
+
+
+@dataclass(slots=True)
+class Step:
+    """Takes optimizer steps.
+
+    Attributes:
+        model: The module that trains.
+        objective: Computes micro-batches of it.
+        optimizer: Updates its parameters.
+        training: Section of the recipe.
+        num_steps: Steps of the whole run, for the schedule.
+        seed: Of the recipe; with the step's index it seeds dropout.
+    """
+
+    model: nn.Module
+    objective: Objective
+    optimizer: torch.optim.Optimizer
+    training: Training
+    num_steps: int
+    seed: int
+
+    def __call__(self, step: int, batch: GlobalBatch) -> Outcome:
+        """Take step ``step`` (from 0) on its rows.
+
+        Where loss or gradient is not finite nothing is updated.
+        """
+        start = time.monotonic()
+        torch.manual_seed((self.seed << 32) + step)
+        clear_gradients(self.model)
+        self.objective.head.forget_casts()
+        losses, sums_G2 = self._accumulate(batch)
+        norm = torch.nn.utils.get_total_norm(_gradients(self.model))
+        *micro_losses, grad_norm = torch.stack([*losses, norm.float()]).tolist()
+        loss = math.fsum(micro_losses)
+        rate = learning_rate(step, self.training.optimizer.learning_rate, self.training.schedule, self.num_steps)
+        updated = math.isfinite(loss) and math.isfinite(grad_norm)
+        if updated:
+            self._update(norm, grad_norm, rate)
+        return Outcome(loss, grad_norm, rate, micro_losses, sums_G2, time.monotonic() - start, updated)
+
+    def _accumulate(self, batch: GlobalBatch) -> tuple[list[Tensor], Tensor]:
+        losses, sums = [], []
+        with computing(self.training.precision, self.objective.device):
+            for rows, targets, scale in zip(batch.batches, batch.targets, batch.scales, strict=True):
+                micro = self.objective(rows, targets, scale)
+                losses.append(micro.loss)
+                sums.append(micro.groups)
+        return losses, torch.stack(sums).sum(dim=0)
+
+    def _update(self, norm: Tensor, grad_norm: float, rate: float) -> None:
+        limit = self.training.optimizer.clip_norm
+        if limit is not None and grad_norm > limit:
+            torch._foreach_mul_(_gradients(self.model), limit / (grad_norm + 1e-6))
+        set_learning_rate(self.optimizer, rate)
+        self.optimizer.step()
+
+
+def clear_gradients(model: nn.Module) -> None:
+    """Forget all gradients; the buffers of embeddings and heads are kept and set to zero, because they are added to."""
+    for parameter in model.parameters():
+        if parameter.grad is not None and _is_large(parameter):
+            parameter.grad.zero_()
+        else:
+            parameter.grad = None
+
+
+def _is_large(parameter: Any) -> bool:
+    """Tell whether a matrix has so many rows that it is an embedding or a head, whose gradient buffer is kept."""
+    return bool(parameter.ndim == 2 and parameter.shape[0] >= 8 * parameter.shape[1])
+
+
+def _gradients(model: nn.Module) -> list[Tensor]:
+    return [parameter.grad for parameter in model.parameters() if parameter.grad is not None]

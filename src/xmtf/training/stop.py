@@ -1,0 +1,81 @@
+"""Ways in which training stops before its last step, each with a checkpoint: signals, a file, a clock."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+from xmtf.execution import say
+
+__all__ = ["STOP_FILE", "Stopped", "Stopper", "stop_on_signals"]
+
+STOP_FILE = "stop"
+"""A file of this name in the folder of checkpoints stops training after the step at hand."""
+
+
+class Stopped(KeyboardInterrupt):
+    """Training was stopped as asked and a checkpoint was saved; the same command goes on from there."""
+
+
+@dataclass(slots=True)
+class Stopper:
+    """Says after every step whether to stop, and why.
+
+    Attributes:
+        file: Kill switch: training stops when it exists, and removes it.
+        limit_s: Wall seconds after which to stop, or None.
+        start: When the clock started, of ``time.monotonic``.
+        reason: Why to stop, or None.
+    """
+
+    file: Path
+    limit_s: float | None = None
+    start: float = field(default_factory=time.monotonic)
+    reason: str | None = None
+    slowest_s: float = 0.0
+
+    def check(self, step_s: float) -> str | None:
+        """Return why to stop now, or None.
+
+        Args:
+            step_s: Seconds that the last step took, saving included: the limit leaves room for two such steps.
+        """
+        self.slowest_s = max(self.slowest_s, step_s)
+        if self.reason is None and self.file.exists():
+            self.file.unlink(missing_ok=True)
+            self.reason = f"{self.file} asked for it"
+        if self.reason is None and self.limit_s is not None:
+            spent = time.monotonic() - self.start
+            if spent + 2 * self.slowest_s >= self.limit_s:
+                self.reason = f"training.wall_clock_limit of {self.limit_s:.0f} s is near"
+        return self.reason
+
+
+@contextmanager
+def stop_on_signals(stopper: Stopper) -> Iterator[None]:
+    """Let SIGTERM and Ctrl-C stop training after the step at hand; a second Ctrl-C stops at once.
+
+    Outside the main thread signals stay as they are.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if stopper.reason is not None:
+            raise KeyboardInterrupt
+        stopper.reason = f"{signal.Signals(number).name} was received"
+        say("stopping after this step and saving; a second Ctrl-C stops at once")
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

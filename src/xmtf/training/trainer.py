@@ -1,0 +1,237 @@
+"""From a recipe and artefact folders to a finetuned model folder: what ``xmtf train`` calls."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from xmtf.errors import ConfigError
+from xmtf.files import (
+    MANIFEST,
+    Manifest,
+    Stopwatch,
+    atomic_folder,
+    content_hash,
+    file_sha256,
+    is_finished,
+    read_manifest,
+    write_manifest,
+)
+from xmtf.models.interface import Family
+from xmtf.recipe import LoadedRecipe
+from xmtf.recipe.schema import Recipe, Training
+from xmtf.training.batches import RowLoader
+from xmtf.training.checkpoint import Progress
+from xmtf.training.events import Log
+from xmtf.training.head import Head
+from xmtf.training.loop import Loop
+from xmtf.training.objective import Objective
+from xmtf.training.optimizer import build_optimizer
+from xmtf.training.precision import choose_device, compute_dtype, place, set_threads
+from xmtf.training.step import Feed, Step
+from xmtf.training.validation import Validation
+
+__all__ = ["model_reference_hash", "num_micro_batches", "num_steps", "train", "training_loop"]
+
+_ELSEWHERE = (
+    "device", "keep_checkpoints", "log_every", "max_skipped_steps", "micro_batch_rows", "save_every", "threads",
+    "validate_every", "validation_rows", "wall_clock_limit",
+)  # fmt: skip
+"""Keys of the training section that leave what is learnt as it is (micro-batches: to rounding)."""
+
+
+def train(
+    loaded: LoadedRecipe, *, tokens: Path, initial: str, checkpoints: Path, model: Path, log: Path, family: Family
+) -> Manifest:
+    """Finetune a model as a recipe says; export it; return the manifest of the export.
+
+    Finished with the same fingerprint: nothing is done. Else training goes on from the newest checkpoint that fits.
+
+    Args:
+        loaded: The recipe.
+        tokens: Folder of token files, with its tokenizer.
+        initial: Model to start from: folder, GGUF file or hub id.
+        checkpoints: Folder for checkpoints.
+        model: Folder for the finished model; its manifest marks the stage as finished.
+        log: File that events are appended to.
+        family: Of the model.
+
+    Raises:
+        UserError: The recipe, the model or the machine do not fit together; says what to change.
+        Stopped: Training was asked to stop; a checkpoint is saved and the same call goes on.
+    """
+    recipe = loaded.recipe
+    inputs = {"tokens": read_manifest(tokens).fingerprint, "initial": model_reference_hash(initial)}
+    section = _learning_section(recipe)
+    fingerprint = content_hash({"recipe": section, "inputs": inputs})
+    if is_finished(model, fingerprint):
+        return read_manifest(model)
+    watch = Stopwatch()
+    loop = _prepare(loaded, tokens, initial, checkpoints, log, family, content_hash(_resumable(section) | inputs))
+    progress = loop.run()
+    counts = _counts(progress, loop.feed.loader)
+    manifest = Manifest("train", fingerprint, recipe=section, inputs=inputs, counts=counts, wall_time_s=watch.seconds)
+    return _export(loop.step.model, model, tokens / "tokenizer", manifest)
+
+
+def training_loop(
+    model: nn.Module,
+    recipe: Recipe,
+    loader: RowLoader,
+    validation: RowLoader | None,
+    *,
+    checkpoints: Path,
+    log: Path,
+    fingerprint: str,
+) -> Loop:
+    """Return the loop that trains a model on the rows of a loader; the model is placed on its device.
+
+    Args:
+        model: As loaded: fp32 on the CPU.
+        recipe: Its ``training`` section and seed count.
+        loader: Rows to train on.
+        validation: Rows to measure on, or None.
+        checkpoints: Folder for checkpoints.
+        log: File that events are appended to.
+        fingerprint: Names this training among the checkpoints.
+    """
+    training = recipe.training
+    device = choose_device(training.device)
+    set_threads(training.threads)
+    place(model, recipe, device)
+    head = Head(model, training.z_loss, compute_dtype=compute_dtype(training.precision))
+    objective = Objective(model, head, len(loader.group_names), device, training.prefix_lm)
+    steps = num_steps(training, loader)
+    num_micro = num_micro_batches(training)
+    optimizer = build_optimizer(model, training.optimizer)
+    validations = []
+    if validation is not None:
+        rows, precision = training.validation_rows, training.precision
+        validations = [Validation("mixture", validation, num_micro, rows, training.loss, precision)]
+    return Loop(
+        step=Step(model, objective, optimizer, training, steps, recipe.seed),
+        feed=Feed(loader, num_micro, training.loss),
+        validations=tuple(validations),
+        training=training,
+        num_steps=steps,
+        checkpoints=checkpoints,
+        fingerprint=fingerprint,
+        log=Log(log),
+    )
+
+
+def num_steps(training: Training, loader: RowLoader) -> int:
+    """Return the steps of a run: those given, or as many as spend the token budget."""
+    if training.steps is not None:
+        return training.steps
+    assert training.tokens is not None
+    return max(1, -(-training.tokens // (loader.rows_per_step * loader.tokens_per_row)))
+
+
+def num_micro_batches(training: Training) -> int:
+    """Return how many micro-batches a global batch is cut into on one rank.
+
+    Raises:
+        ConfigError: The rows do not divide.
+    """
+    rows, micro = training.global_batch_rows, min(training.micro_batch_rows, training.global_batch_rows)
+    if rows % micro:
+        raise ConfigError(
+            f"training.global_batch_rows: {rows} rows do not divide into micro-batches of {micro}; change one of them"
+        )
+    return rows // micro
+
+
+def model_reference_hash(reference: str) -> str:
+    """Return a hash of the model behind a reference, without reading whole weights.
+
+    A folder of ours counts by its manifest, other folders and files by names, sizes and the first and last MiB of
+    each file, a hub id by its text.
+    """
+    from xmtf.models.references import parse_reference
+
+    path = parse_reference(reference).path
+    if path is None:
+        return content_hash(reference)
+    if (path / MANIFEST).exists():
+        return read_manifest(path).fingerprint
+    files = sorted(item for item in path.iterdir() if item.is_file()) if path.is_dir() else [path]
+    return content_hash([(item.name, item.stat().st_size, _ends_hash(item)) for item in files])
+
+
+def _ends_hash(path: Path) -> str:
+    block = 2**20
+    with path.open("rb") as stream:
+        digest = hashlib.sha256(stream.read(block))
+        stream.seek(max(block, path.stat().st_size - block))
+        digest.update(stream.read(block))
+    return digest.hexdigest()
+
+
+def _learning_section(recipe: Recipe) -> dict[str, Any]:
+    """Return what the trained weights depend on, of the recipe."""
+    training = {key: value for key, value in recipe.section("training").items() if key not in _ELSEWHERE}
+    return {"training": training, "model": recipe.section("model"), "seed": recipe.seed}
+
+
+def _resumable(section: dict[str, Any]) -> dict[str, Any]:
+    """Return ``section`` without the number of steps where the schedule ignores it: such a run can be extended."""
+    training = dict(section["training"])
+    if training["schedule"]["name"] in ("constant", "inverse_sqrt"):
+        training = {key: value for key, value in training.items() if key not in ("steps", "tokens")}
+    return section | {"training": training}
+
+
+def _prepare(
+    loaded: LoadedRecipe, tokens: Path, initial: str, checkpoints: Path, log: Path, family: Family, fingerprint: str
+) -> Loop:
+    from xmtf.models import check_packing, load_model
+    from xmtf.tokens import load_tokenizer, open_loader
+
+    recipe = loaded.recipe
+    start: Any = load_model(initial, offline=recipe.offline)
+    if start.family != family:
+        raise ConfigError(f"{initial}: is of the {start.family} family, and the tokens were made for {family}")
+    tokenizer = load_tokenizer(tokens / "tokenizer")
+    if tokenizer.vocab_size > start.model.vocab_size:
+        raise ConfigError(
+            f"{initial}: its embedding has {start.model.vocab_size} rows and the tokenizer {tokenizer.vocab_size} "
+            "entries; choose the tokenizer of this model (tokens.tokenizer.path)"
+        )
+    if recipe.tokens.packing.policy != "pad":
+        check_packing(start.model)
+    loader = open_loader(tokens, loaded, group="train", family=family)
+    held_out = None
+    if recipe.mixture.validation_fraction > 0:
+        held_out = open_loader(tokens, loaded, group="validation", family=family)
+    loop = training_loop(
+        start.model, recipe, loader, held_out, checkpoints=checkpoints, log=log, fingerprint=fingerprint
+    )
+    loop.show = lambda batch: [tokenizer.decode(row.tolist())[:500] for row in _token_rows(batch)]
+    return loop
+
+
+def _token_rows(batch: Any) -> Any:
+    return batch.tokens if hasattr(batch, "tokens") else batch.encoder_tokens
+
+
+def _counts(progress: Progress, loader: RowLoader) -> dict[str, Any]:
+    return asdict(progress) | {"rows": progress.step * loader.rows_per_step}
+
+
+def _export(model: nn.Module, folder: Path, tokenizer: Path, manifest: Manifest) -> Manifest:
+    """Write the finished model; the manifest goes in last, before the folder appears under its name."""
+    from xmtf.models import save_model
+
+    model.eval()
+    with atomic_folder(folder) as temporary, torch.no_grad():
+        save_model(model, temporary, tokenizer=tokenizer)
+        outputs = {path.name: file_sha256(path) for path in sorted(temporary.iterdir())}
+        manifest = Manifest(**(asdict(manifest) | {"outputs": outputs}))
+        write_manifest(temporary, manifest)
+    return manifest

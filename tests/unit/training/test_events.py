@@ -1,0 +1,30 @@
+import pytest
+import torch
+
+from xmtf.files import read_jsonl
+from xmtf.training.events import GroupLosses, Log
+
+
+def test_means_by_cluster_and_language():
+    # groups: en/nli, en/qa, fr/qa; the last row is of no group
+    sums = torch.tensor([[2.0, 1.0], [6.0, 2.0], [0.0, 0.0], [4.0, 1.0]])
+    losses = GroupLosses.of(sums, [("en", "nli"), ("en", "qa"), ("fr", "qa")])
+    assert losses.loss == pytest.approx(3.0)
+    assert losses.by_cluster == {"nli": 2.0, "qa": 3.0}
+    assert losses.by_language == {"en": pytest.approx(8 / 3, abs=1e-5)}
+
+
+def test_rewinding_drops_later_training_events_and_keeps_those_of_others(tmp_path):
+    log = Log(tmp_path / "log.jsonl")
+    log.rewind(3)
+    log.write("stage", 0, stage="tokens")
+    for step in (0, 2, 4):
+        log.write("train" if step else "validation", step, loss=1.0)
+    log.rewind(2)
+    assert [(event["event"], event["step"]) for event in read_jsonl(log.path)] == [
+        ("stage", 0),
+        ("validation", 0),
+        ("train", 2),
+    ]
+    log.rewind(0)
+    assert [event["event"] for event in read_jsonl(log.path)] == ["stage"]
