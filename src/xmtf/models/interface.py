@@ -8,13 +8,31 @@ Shapes: R rows, T positions, H hidden size, V vocabulary, P chosen positions.
 
 from __future__ import annotations
 
-from typing import Literal, Protocol, Self, runtime_checkable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol, Self, runtime_checkable
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
-__all__ = ["Cache", "CausalModel", "EncoderDecoderModel", "Family"]
+__all__ = ["Cache", "CausalModel", "EncoderDecoderModel", "Family", "LoadedModel", "Model", "SpecialTokens"]
 
 Family = Literal["causal", "encoder-decoder"]
+
+
+@dataclass(frozen=True, slots=True)
+class SpecialTokens:
+    """Ids that a model's configuration names.
+
+    Attributes:
+        pad: Fills rows; also what an encoder-decoder starts decoding with.
+        eos: Ends targets.
+        bos: Begins a text, or None.
+    """
+
+    pad: int
+    eos: int
+    bos: int | None = None
 
 
 class Cache(Protocol):
@@ -34,6 +52,13 @@ class CausalModel(Protocol):
     hidden_size: int
     max_positions: int | None
     """Longest row that the model can read, or None (ALiBi)."""
+    dropout: float
+    """Probability, in training mode only; may be set at any time."""
+    activation_checkpointing: bool
+    """Recompute each layer in the backward pass instead of keeping its activations; may be set at any time."""
+    accumulate_in_place: bool
+    """Add the embedding's gradient straight into ``.grad`` (see :mod:`xmtf.models.tied`): for training loops that
+    call ``backward`` on whole, unsharded weights. False after loading; may be set at any time."""
 
     def hidden_states(
         self,
@@ -55,11 +80,14 @@ class CausalModel(Protocol):
         ...
 
     def logits(self, hidden_PH: Tensor) -> Tensor:
-        """Return logits ``[P, V]`` of chosen hidden states ``[P, H]``."""
+        """Return logits ``[P, V]`` of chosen hidden states ``[P, H]``; leading dimensions may be any."""
         ...
 
     def head_weight(self) -> Tensor:
-        """Return the matrix ``[V, H]`` that ``logits`` multiplies with (tied to the embedding or not)."""
+        """Return the matrix ``[V, H]`` that ``logits`` multiplies with (tied to the embedding or not).
+
+        Logits of our own models are that product. Other models may add a bias, a scale or a soft cap.
+        """
         ...
 
     def new_cache(self) -> Cache:
@@ -76,6 +104,14 @@ class EncoderDecoderModel(Protocol):
     hidden_size: int
     decoder_start: int
     """Token that decoding starts with."""
+    max_positions: int | None
+    """Longest row that the model can read: None (relative positions)."""
+    dropout: float
+    """Probability, in training mode only; may be set at any time."""
+    activation_checkpointing: bool
+    """Recompute each layer in the backward pass instead of keeping its activations; may be set at any time."""
+    accumulate_in_place: bool
+    """Add the embedding's gradient straight into ``.grad``; see :class:`CausalModel`."""
 
     def encode(self, tokens_RS: Tensor, *, segment_ids_RS: Tensor | None = None) -> Tensor:
         """Return encoder states ``[R, S, H]``; segment ids as in :class:`CausalModel`."""
@@ -93,7 +129,8 @@ class EncoderDecoderModel(Protocol):
         """Return decoder hidden states after the last norm, ``[R, T, H]``.
 
         ``tokens_RT`` are the decoder's inputs: targets shifted right within each segment, beginning with
-        ``decoder_start``. Cross attention stays inside equal segment ids of both sides.
+        ``decoder_start``. Cross attention stays inside equal segment ids of both sides. A cache keeps what it
+        needs of the encoder at the first call; at later calls ``encoded_RSH`` and its ids are not read.
         """
         ...
 
@@ -108,3 +145,25 @@ class EncoderDecoderModel(Protocol):
     def new_cache(self) -> Cache:
         """Return an empty cache (keys and values of decoder positions and of the encoder)."""
         ...
+
+
+Model = CausalModel | EncoderDecoderModel
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model with its history.
+
+    Attributes:
+        model: A ``torch.nn.Module`` in evaluation mode.
+        family: Which of the two protocols it follows.
+        folder: Folder that it was read from (the hub's cache included), or None for a single file.
+        fingerprint: Hash of configuration and weights.
+        label: Short name for tables: the hub id, or the name of the folder or file.
+    """
+
+    model: Model
+    family: Family
+    folder: Path | None
+    fingerprint: str
+    label: str

@@ -1,0 +1,150 @@
+"""Attention as both own models need it: inside segments, with a bias, and never NaN.
+
+Legend: R rows, N heads, T query positions, S key positions, D head size, H hidden size.
+
+Every attention here is ``scaled_dot_product_attention`` with one additive bias that all layers of a
+stack share. It holds minus infinity where attention is forbidden, and the position bias elsewhere.
+A query that may attend to nothing (padding) attends to everything instead: its output is garbage
+that carries no loss, where a row of minus infinity would be NaN and poison the batch.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+__all__ = [
+    "additive_bias",
+    "alibi_bias",
+    "alibi_slopes",
+    "attend",
+    "compute_dtype",
+    "same_segment",
+    "self_attention_mask",
+]
+
+
+def alibi_slopes(num_heads: int) -> list[float]:
+    """Return the slope of each head: ``2 ** (-8 i / n)`` for a power of two ``n``.
+
+    Otherwise the slopes of the largest power of two below, then every second slope of the next one.
+    Press et al. 2022; BLOOM's 176B has 112 heads.
+
+    >>> alibi_slopes(4)
+    [0.25, 0.0625, 0.015625, 0.00390625]
+    >>> alibi_slopes(6) == alibi_slopes(4) + [0.5, 0.125]
+    True
+    """
+    power = 2 ** int(math.log2(num_heads))
+    slopes = [2.0 ** (-8.0 * i / power) for i in range(1, power + 1)]
+    more = [2.0 ** (-4.0 * i / power) for i in range(1, 2 * power, 2)]
+    return slopes + more[: num_heads - power]
+
+
+@functools.lru_cache(maxsize=8)
+def _slopes(num_heads: int, device: torch.device) -> Tensor:
+    return torch.tensor(alibi_slopes(num_heads), device=device)
+
+
+def alibi_bias(num_heads: int, num_queries: int, num_keys: int, device: torch.device, *, absolute: bool) -> Tensor:
+    """Return the fp32 position bias ``slope * (key - query)``, ``[N, T, S]``; queries are the last positions.
+
+    Computed relatively and in fp32: ``slope * key`` (as BLOOM was trained, ``absolute``) is the same to the
+    softmax, but cast to bf16 it is wrong by up to 4.0 at position 2,047, and neighbours become equal.
+
+    One head of slope 0.5, three positions::
+
+        key         0     1    2
+        query 0     0    .5    1      (later keys are masked)
+        query 1   -.5     0   .5
+        query 2    -1   -.5    0
+    """
+    keys_S = torch.arange(num_keys, device=device, dtype=torch.float32)
+    slopes_N11 = _slopes(num_heads, device)[:, None, None]
+    if absolute:
+        return (slopes_N11 * keys_S).expand(-1, num_queries, -1)
+    queries_T1 = torch.arange(num_keys - num_queries, num_keys, device=device, dtype=torch.float32)[:, None]
+    return slopes_N11 * (keys_S - queries_T1)
+
+
+def same_segment(query_ids_RT: Tensor, key_ids_RS: Tensor) -> Tensor:
+    """Return where query and key stand in the same segment and are not padding, bool ``[R, T, S]``.
+
+    ::
+
+        query ids    1 2 0
+        key ids      1 1 2 0
+        allowed      1 1 0 0
+                     0 0 1 0
+                     0 0 0 0
+    """
+    return (query_ids_RT[:, :, None] == key_ids_RS[:, None, :]) & (query_ids_RT != 0)[:, :, None]
+
+
+def self_attention_mask(
+    num_queries: int, key_ids_RS: Tensor | None, key_is_input_RS: Tensor | None, num_keys: int, device: torch.device
+) -> Tensor:
+    """Return where a decoder may attend, bool ``[R or 1, T, S]``; the queries are the last ``T`` of the keys.
+
+    Args:
+        num_queries: T.
+        key_ids_RS: Segment ids, or None for one segment without padding.
+        key_is_input_RS: Given, the inputs of a segment see each other in both directions (prefix LM).
+        num_keys: S.
+        device: Where the mask is wanted.
+
+    Worked example, one row (0 pads)::
+
+        segment_ids   1 1 1 2 2 0            is_input   1 1 0 1 0 0
+
+        causal  1 . . . . .         prefix  1 1 . . . .
+                1 1 . . . .                 1 1 . . . .
+                1 1 1 . . .                 1 1 1 . . .
+                . . . 1 . .                 . . . 1 . .
+                . . . 1 1 .                 . . . 1 1 .
+                . . . . . .                 . . . . . .
+    """
+    allowed_1TS = torch.ones(num_queries, num_keys, dtype=torch.bool, device=device).tril(num_keys - num_queries)[None]
+    if key_is_input_RS is not None:
+        query_is_input_RT = key_is_input_RS[:, -num_queries:]
+        allowed_1TS = allowed_1TS | (query_is_input_RT[:, :, None] & key_is_input_RS[:, None, :])
+    if key_ids_RS is not None:
+        allowed_1TS = allowed_1TS & same_segment(key_ids_RS[:, -num_queries:], key_ids_RS)
+    return allowed_1TS
+
+
+def additive_bias(allowed_RTS: Tensor | None, bias_NTS: Tensor | None, dtype: torch.dtype) -> Tensor | None:
+    """Return what is added to attention scores, ``[R, N, T, S]`` (R or N may be 1), or None for nothing.
+
+    Args:
+        allowed_RTS: Where attention is allowed; None for everywhere. A query without any key gets all keys.
+        bias_NTS: Position bias, or None.
+        dtype: Of the result: what queries and keys are computed in.
+    """
+    if allowed_RTS is None:
+        return None if bias_NTS is None else bias_NTS[None].to(dtype)
+    allowed_RTS = allowed_RTS | ~allowed_RTS.any(dim=-1, keepdim=True)
+    bias = torch.zeros((), dtype=dtype, device=allowed_RTS.device) if bias_NTS is None else bias_NTS[None].to(dtype)
+    return torch.where(allowed_RTS[:, None], bias, -math.inf)
+
+
+def attend(
+    query_RNTD: Tensor, key_RNSD: Tensor, value_RNSD: Tensor, bias: Tensor | None, *, scale: float, dropout: float = 0.0
+) -> Tensor:
+    """Return attention's output with heads joined, ``[R, T, N * D]``; softmax runs in fp32 inside the kernel."""
+    output_RNTD = functional.scaled_dot_product_attention(
+        query_RNTD, key_RNSD, value_RNSD, attn_mask=bias, dropout_p=dropout, scale=scale
+    )
+    return output_RNTD.transpose(1, 2).flatten(2)
+
+
+def compute_dtype(weight: Tensor) -> torch.dtype:
+    """Return what matrix products with ``weight`` are computed in: autocast's choice, or the weight's own."""
+    device = weight.device.type
+    if torch.is_autocast_enabled(device):
+        return torch.get_autocast_dtype(device)
+    return weight.dtype

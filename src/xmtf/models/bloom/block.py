@@ -1,0 +1,79 @@
+"""One block of BLOOM: attention and feed-forward, each behind a layer norm and around a residual.
+
+Legend: R rows, T positions, H hidden size, N heads, D head size.
+
+Differences from transformers' block: one fused attention call with a shared bias instead of eager
+products, and dropout read from the model so that it can change between evaluation and training.
+Parameter names are transformers' own, so weights load as they are.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from xmtf.models.attention import attend
+from xmtf.models.bloom.config import BloomConfig
+from xmtf.models.cache import LayerCache
+
+__all__ = ["Block"]
+
+
+class _Attention(nn.Module):
+    def __init__(self, config: BloomConfig) -> None:
+        super().__init__()
+        self.shape = (config.num_heads, 3, config.head_size)
+        self.query_key_value = nn.Linear(config.hidden_size, 3 * config.hidden_size)
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+
+    def forward(self, hidden_RTH: Tensor, bias: Tensor, cache: LayerCache | None, dropout: float) -> Tensor:
+        # rows of the fused matrix are [head][query, key, value][head size], as in Megatron
+        qkv_RTN3D = self.query_key_value(hidden_RTH).unflatten(-1, self.shape)
+        query_RNTD, key_RNTD, value_RNTD = (part.transpose(1, 2) for part in qkv_RTN3D.unbind(-2))
+        if cache is not None:
+            key_RNTD, value_RNTD = cache.append(key_RNTD, value_RNTD)
+        scale = self.shape[2] ** -0.5
+        output_RTH: Tensor = self.dense(attend(query_RNTD, key_RNTD, value_RNTD, bias, scale=scale, dropout=dropout))
+        return output_RTH
+
+
+class _FeedForward(nn.Module):
+    def __init__(self, config: BloomConfig) -> None:
+        super().__init__()
+        self.dense_h_to_4h = nn.Linear(config.hidden_size, 4 * config.hidden_size)
+        self.dense_4h_to_h = nn.Linear(4 * config.hidden_size, config.hidden_size)
+
+    def forward(self, hidden_RTH: Tensor) -> Tensor:
+        output_RTH: Tensor = self.dense_4h_to_h(functional.gelu(self.dense_h_to_4h(hidden_RTH), approximate="tanh"))
+        return output_RTH
+
+
+class Block(nn.Module):
+    """One transformer block."""
+
+    def __init__(self, config: BloomConfig) -> None:
+        super().__init__()
+        self.residual_after_norm = config.residual_after_norm
+        self.input_layernorm = nn.LayerNorm(config.hidden_size, eps=config.epsilon)
+        self.self_attention = _Attention(config)
+        self.post_attention_layernorm = nn.LayerNorm(config.hidden_size, eps=config.epsilon)
+        self.mlp = _FeedForward(config)
+
+    def forward(
+        self, hidden_RTH: Tensor, bias: Tensor, cache: LayerCache | None = None, dropout: float = 0.0
+    ) -> Tensor:
+        """Return the hidden states after this block, ``[R, T, H]``.
+
+        Args:
+            hidden_RTH: Hidden states before it.
+            bias: Added to attention scores, ``[R, N, T, S]``.
+            cache: Keys and values of earlier positions; these are added to it.
+            dropout: Probability; 0 outside training.
+        """
+        normed_RTH = self.input_layernorm(hidden_RTH)
+        residual_RTH = normed_RTH if self.residual_after_norm else hidden_RTH
+        attended_RTH = self.self_attention(normed_RTH, bias, cache, dropout)
+        hidden_RTH = residual_RTH + functional.dropout(attended_RTH, dropout, training=dropout > 0)
+        normed_RTH = self.post_attention_layernorm(hidden_RTH)
+        residual_RTH = normed_RTH if self.residual_after_norm else hidden_RTH
+        return residual_RTH + functional.dropout(self.mlp(normed_RTH), dropout, training=dropout > 0)

@@ -1,0 +1,52 @@
+"""Which family a model belongs to, known from its configuration alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from xmtf.errors import ConfigError
+from xmtf.files import read_json
+from xmtf.models.interface import Family
+from xmtf.models.references import find_config
+from xmtf.recipe.schema import Model
+
+__all__ = ["OWN_ENCODER_DECODERS", "family_of_config", "model_family"]
+
+OWN_ENCODER_DECODERS = ("mt5",)
+"""Values of ``model_type`` that our mT5 reads."""
+
+
+def model_family(config: Model, *, offline: bool = False) -> Family:
+    """Return the family of a recipe's model, without loading weights or torch.
+
+    Args:
+        config: Section ``model`` of a recipe.
+        offline: Look for ``base`` in the hub's cache only.
+
+    Raises:
+        SourceError: ``base`` is not found.
+        ConfigError: An encoder-decoder that is no mT5.
+    """
+    if config.base is None:
+        return "encoder-decoder" if config.architecture == "mt5" else "causal"
+    path = find_config(config.base, offline=offline)
+    if path.suffix == ".gguf":
+        return "causal"
+    return family_of_config(read_json(path), path)
+
+
+def family_of_config(config: dict[str, Any], path: Path) -> Family:
+    """Return the family that a parsed ``config.json`` describes.
+
+    Raises:
+        ConfigError: An encoder-decoder that is no mT5.
+    """
+    if config.get("model_type") in OWN_ENCODER_DECODERS:
+        return "encoder-decoder"
+    if config.get("is_encoder_decoder"):
+        raise ConfigError(
+            f"{path}: {config.get('model_type')!r} is an encoder-decoder that xmtf does not know; "
+            f"it knows {', '.join(OWN_ENCODER_DECODERS)}, and every causal model of transformers"
+        )
+    return "causal"

@@ -1,0 +1,1 @@
+"""Any causal model of transformers (Llama, Qwen, Gemma, ...) behind our protocol."""

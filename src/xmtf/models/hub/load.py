@@ -1,0 +1,105 @@
+"""Load a causal model through transformers: a folder, or a GGUF file that is dequantised."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from xmtf.errors import ConfigError, SourceError, require
+from xmtf.models.hub.head import find_head
+from xmtf.models.hub.model import HubModel
+
+__all__ = ["load_gguf", "load_hub_folder"]
+
+
+def load_hub_folder(folder: Path, *, device: str, dtype: torch.dtype) -> HubModel:
+    """Load a folder in Hugging Face format, in evaluation mode.
+
+    Args:
+        folder: Holds ``config.json`` and weights; code in it is not run.
+        device: Where the weights go.
+        dtype: What they are converted to.
+
+    Raises:
+        ConfigError: Transformers does not know the model, or it is no causal language model.
+        SourceError: The files cannot be read.
+    """
+    from transformers import AutoModelForCausalLM
+
+    with _loading(folder.name):
+        network = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=dtype, local_files_only=True, trust_remote_code=False
+        )
+    return _wrap(network, folder.name, device)
+
+
+def load_gguf(path: Path, *, device: str, dtype: torch.dtype) -> HubModel:
+    """Load a GGUF file, its quantised weights turned into plain ones of ``dtype``.
+
+    Transformers' own way (``gguf_file=``) does the same but asks for the package accelerate.
+
+    Raises:
+        MissingExtraError: The package gguf is not installed.
+        ConfigError: Transformers does not read this kind of model from GGUF.
+        SourceError: The file cannot be read.
+    """
+    require("gguf", "train")
+    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
+
+    with _loading(path.name):
+        config = AutoConfig.from_pretrained(path.parent, gguf_file=path.name, local_files_only=True)
+        with torch.device("meta"):
+            shape = AutoModelForCausalLM.from_config(config)
+        tensors = load_gguf_checkpoint(str(path), return_tensors=True, model_to_load=shape, torch_dtype=dtype)[
+            "tensors"
+        ]
+        network = type(shape).from_pretrained(None, config=config, state_dict=tensors, dtype=dtype)
+    return _wrap(network, path.name, device)
+
+
+def _wrap(network: Any, label: str, device: str) -> HubModel:
+    network = network.to(device).eval()
+    return HubModel(network, find_head(network, label), label)
+
+
+@contextlib.contextmanager
+def _loading(label: str) -> Iterator[None]:
+    """Load quietly, and turn what transformers raises into our errors."""
+    try:
+        with _quiet():
+            yield
+    except (ValueError, KeyError, AttributeError, ImportError) as error:
+        raise ConfigError(
+            f"model {label!r}: transformers cannot load it as a causal language model: {_line(error)}"
+        ) from error
+    except OSError as error:
+        raise SourceError(f"model {label!r}: {_line(error)}") from error
+
+
+def _line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep transformers' progress bars and advice off the terminal while it loads."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()

@@ -1,0 +1,225 @@
+"""A causal model of transformers as a :class:`xmtf.models.CausalModel`.
+
+Legend: R rows, T new positions, S all positions (those in the cache first), H hidden size, P chosen
+positions, V vocabulary.
+
+Packed rows get positions that begin anew in every segment and a four-dimensional block mask. Whether
+a model's code obeys them is not for us to believe: :func:`xmtf.models.check_packing` finds out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal, Self
+
+import torch
+from torch import Tensor, nn
+
+from xmtf.errors import ConfigError
+from xmtf.models.attention import additive_bias, compute_dtype, self_attention_mask
+from xmtf.models.cache import joined
+from xmtf.models.hub.head import Head
+from xmtf.models.hub.positions import segment_positions, within_window
+from xmtf.models.interface import Cache
+from xmtf.models.tied import embed
+
+__all__ = ["HubCache", "HubModel"]
+
+_KNOWN_LAYERS = {"full_attention", "sliding_attention"}
+
+
+@dataclass(slots=True)
+class HubCache:
+    """Transformers' cache, and who its positions belong to.
+
+    Attributes:
+        past: ``DynamicCache``.
+        segment_ids: ``[R, S]`` segment ids of the positions remembered, or None for one segment without padding.
+        is_input: ``[R, S]``, which of them are inputs of a prefix LM, or None.
+    """
+
+    past: Any
+    segment_ids: Tensor | None = None
+    is_input: Tensor | None = None
+
+    def select(self, rows: Tensor) -> Self:
+        """Return the cache of the chosen rows, int64 ``[R2]``; a row may be chosen often."""
+        pairs = [(layer.keys.index_select(0, rows), layer.values.index_select(0, rows)) for layer in self.past.layers]
+        ids_RS, is_input_RS = (
+            None if value is None else value.index_select(0, rows) for value in (self.segment_ids, self.is_input)
+        )
+        return type(self)(type(self.past)(pairs), ids_RS, is_input_RS)
+
+    def extend(self, tokens_RT: Tensor, segment_ids_RT: Tensor | None, is_input_RT: Tensor | None) -> None:
+        """Remember whom the new positions belong to, before the model adds them."""
+        length = self.past.get_seq_length()
+        self.segment_ids = joined(self.segment_ids, segment_ids_RT, tokens_RT, length, 1)
+        self.is_input = joined(self.is_input, is_input_RT, tokens_RT, length, False)
+
+
+class HubModel(nn.Module):
+    """A causal model of transformers.
+
+    Args:
+        network: ``...ForCausalLM`` of transformers.
+        head: Its head.
+        label: For messages.
+    """
+
+    family: Literal["causal"] = "causal"
+
+    def __init__(self, network: Any, head: Head, label: str) -> None:
+        super().__init__()
+        self.network = network
+        self.head = head
+        self.label = label
+        config = network.config.get_text_config(decoder=True)
+        self.vocab_size: int = len(head.linear.weight)
+        self.hidden_size: int = head.linear.weight.shape[1]
+        self.max_positions: int | None = getattr(config, "max_position_embeddings", None)
+        self.window: int | None = _window(config)
+        self.layer_types: list[str] = sorted(set(getattr(config, "layer_types", None) or ()))
+        self.accumulate_in_place = False
+        self._dropout = float(getattr(config, "attention_dropout", 0.0) or 0.0)
+        self._activation_checkpointing = False
+
+    @property
+    def dropout(self) -> float:
+        """Probability in training mode; setting it sets every dropout of the network."""
+        return self._dropout
+
+    @dropout.setter
+    def dropout(self, value: float) -> None:
+        self._dropout = value
+        for module in self.network.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = value
+            if isinstance(getattr(module, "attention_dropout", None), float):
+                module.attention_dropout = value
+
+    @property
+    def activation_checkpointing(self) -> bool:
+        """Recompute each layer in the backward pass instead of keeping its activations."""
+        return self._activation_checkpointing
+
+    @activation_checkpointing.setter
+    def activation_checkpointing(self, value: bool) -> None:
+        if value and not self.network.supports_gradient_checkpointing:
+            raise ConfigError(
+                f"model {self.label!r}: {type(self.network).__name__} cannot recompute activations; "
+                "set training.activation_checkpointing: false"
+            )
+        self._activation_checkpointing = value
+        if value:
+            self.network.gradient_checkpointing_enable({"use_reentrant": False})
+        else:
+            self.network.gradient_checkpointing_disable()
+
+    def hidden_states(
+        self,
+        tokens_RT: Tensor,
+        *,
+        segment_ids_RT: Tensor | None = None,
+        is_input_RT: Tensor | None = None,
+        cache: Cache | None = None,
+    ) -> Tensor:
+        """Return hidden states after the last norm, ``[R, T, H]``; see :class:`xmtf.models.CausalModel`.
+
+        Raises:
+            ConfigError: Packed rows or prefix LM with layers that take no mask.
+        """
+        past = 0
+        assert cache is None or isinstance(cache, HubCache)
+        if cache is not None:
+            past = cache.past.get_seq_length()
+            cache.extend(tokens_RT, segment_ids_RT, is_input_RT)
+            segment_ids_RT, is_input_RT = cache.segment_ids, cache.is_input
+        arguments = self._positions_and_mask(tokens_RT.shape[1], past, segment_ids_RT, is_input_RT)
+        if self._embeds_apart():
+            weight_VH = self.network.get_input_embeddings().weight
+            arguments["inputs_embeds"] = embed(tokens_RT, weight_VH, in_place=True)
+        else:
+            arguments["input_ids"] = tokens_RT
+        output = self.network.base_model(
+            **arguments, past_key_values=None if cache is None else cache.past, use_cache=cache is not None
+        )
+        hidden_RTH: Tensor = output.last_hidden_state
+        return hidden_RTH
+
+    def _embeds_apart(self) -> bool:
+        return self.accumulate_in_place and type(self.network.get_input_embeddings()) is nn.Embedding
+
+    def _positions_and_mask(
+        self, num_queries: int, past: int, segment_ids_RS: Tensor | None, is_input_RS: Tensor | None
+    ) -> dict[str, Any]:
+        if segment_ids_RS is None and is_input_RS is None:
+            return {}
+        if segment_ids_RS is None:
+            assert is_input_RS is not None
+            known = torch.ones_like(is_input_RS, dtype=torch.long)
+        else:
+            known = segment_ids_RS
+        positions_RT = segment_positions(known)[:, past:]
+        if is_input_RS is None and int(known.max()) <= 1:
+            # padding alone: the mask that every model of transformers understands
+            return {"position_ids": positions_RT, "attention_mask": (known != 0).long()}
+        num_keys = past + num_queries
+        allowed_RTS = self_attention_mask(num_queries, segment_ids_RS, is_input_RS, num_keys, known.device)
+        return {"position_ids": positions_RT, "attention_mask": self._block_masks(allowed_RTS)}
+
+    def _block_masks(self, allowed_RTS: Tensor) -> Any:
+        unknown = set(self.layer_types) - _KNOWN_LAYERS
+        if unknown:
+            raise ConfigError(
+                f"model {self.label!r}: layers of kind {', '.join(sorted(unknown))} cannot keep packed examples "
+                "apart; set tokens.packing.policy: pad (and training.prefix_lm: false)"
+            )
+        num_queries, num_keys = allowed_RTS.shape[1:]
+        dtype = compute_dtype(self.head.linear.weight)
+        full = additive_bias(allowed_RTS, None, dtype)
+        if self.window is None:
+            sliding = full
+        else:
+            near_1TS = within_window(num_queries, num_keys, self.window, allowed_RTS.device)
+            sliding = additive_bias(allowed_RTS & near_1TS, None, dtype)
+        if "sliding_attention" in self.layer_types and "full_attention" in self.layer_types:
+            return {"full_attention": full, "sliding_attention": sliding}
+        if self.layer_types == ["full_attention"]:
+            return full
+        return sliding
+
+    def logits(self, hidden_PH: Tensor) -> Tensor:
+        """Return logits ``[..., V]`` of chosen hidden states ``[..., H]``."""
+        return self.head.logits(hidden_PH)
+
+    def head_weight(self) -> Tensor:
+        """Return the head ``[V, H]``; logits may be more than the product with it (see :class:`Head`)."""
+        return self.head.linear.weight
+
+    def new_cache(self) -> HubCache:
+        """Return an empty cache."""
+        from transformers import DynamicCache
+
+        return HubCache(DynamicCache())
+
+    def save(self, folder: Path) -> None:
+        """Write weights and configuration as transformers does; ``config.json`` comes last."""
+        self.network.config.use_cache = True
+        with TemporaryDirectory(dir=folder, prefix=".saving-") as temporary:
+            self.network.save_pretrained(temporary, max_shard_size="5GB")
+            written = sorted(Path(temporary).iterdir(), key=lambda path: path.name == "config.json")
+            names = {path.name for path in written}
+            for path in written:
+                path.replace(folder / path.name)
+        for old in folder.glob("model*.safetensors*"):
+            if old.name not in names:
+                old.unlink()
+
+
+def _window(config: Any) -> int | None:
+    window = getattr(config, "sliding_window", None)
+    if getattr(config, "use_sliding_window", True) is False:
+        return None
+    return None if window is None else int(window)

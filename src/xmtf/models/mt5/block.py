@@ -1,0 +1,135 @@
+"""Attention, feed-forward and blocks of mT5.
+
+Legend: R rows, T query positions, S key positions, H hidden size, N heads, D head size.
+
+Matrices stay apart (query, key, value; the two inner projections) as in T5X: Adafactor scales and
+clips by parameter, so a fused matrix would train differently.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from xmtf.models.attention import attend
+from xmtf.models.cache import LayerCache
+from xmtf.models.mt5.config import MT5Config
+
+__all__ = ["Attention", "DecoderBlock", "EncoderBlock", "Norm"]
+
+
+class Norm(nn.RMSNorm):
+    """Root-mean-square norm, computed in fp32 and with the weight applied after rounding, as T5 does."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the normed hidden states."""
+        assert self.eps is not None
+        normed = functional.rms_norm(x.float(), self.normalized_shape, eps=self.eps)
+        return self.weight * normed.to(self.weight.dtype)
+
+
+class Attention(nn.Module):
+    """Attention without biases and without scaling of scores."""
+
+    def __init__(self, config: MT5Config) -> None:
+        super().__init__()
+        inner = config.num_heads * config.head_size
+        self.head_size = config.head_size
+        self.q = nn.Linear(config.hidden_size, inner, bias=False)
+        self.k = nn.Linear(config.hidden_size, inner, bias=False)
+        self.v = nn.Linear(config.hidden_size, inner, bias=False)
+        self.o = nn.Linear(inner, config.hidden_size, bias=False)
+
+    def _heads(self, projected: Tensor) -> Tensor:
+        rows, positions, _ = projected.shape
+        return projected.view(rows, positions, -1, self.head_size).transpose(1, 2)
+
+    def keys_values(self, hidden_RSH: Tensor) -> tuple[Tensor, Tensor]:
+        """Return keys and values, ``[R, N, S, D]`` each."""
+        return self._heads(self.k(hidden_RSH)), self._heads(self.v(hidden_RSH))
+
+    def forward(
+        self, hidden_RTH: Tensor, keys_values: tuple[Tensor, Tensor], bias: Tensor | None, dropout: float
+    ) -> Tensor:
+        """Return attention's output ``[R, T, H]`` for queries of ``hidden_RTH``."""
+        query_RNTD = self._heads(self.q(hidden_RTH))
+        output_RTH: Tensor = self.o(attend(query_RNTD, *keys_values, bias, scale=1.0, dropout=dropout))
+        return output_RTH
+
+
+class _FeedForward(nn.Module):
+    def __init__(self, config: MT5Config) -> None:
+        super().__init__()
+        self.wi_0 = nn.Linear(config.hidden_size, config.feedforward_size, bias=False)
+        self.wi_1 = nn.Linear(config.hidden_size, config.feedforward_size, bias=False)
+        self.wo = nn.Linear(config.feedforward_size, config.hidden_size, bias=False)
+
+    def forward(self, hidden: Tensor, dropout: float) -> Tensor:
+        inner = functional.gelu(self.wi_0(hidden), approximate="tanh") * self.wi_1(hidden)
+        output: Tensor = self.wo(functional.dropout(inner, dropout, training=dropout > 0))
+        return output
+
+
+class EncoderBlock(nn.Module):
+    """Self-attention and feed-forward."""
+
+    def __init__(self, config: MT5Config) -> None:
+        super().__init__()
+        self.self_attention_norm = Norm(config.hidden_size, eps=config.epsilon)
+        self.self_attention = Attention(config)
+        self.feed_forward_norm = Norm(config.hidden_size, eps=config.epsilon)
+        self.feed_forward = _FeedForward(config)
+
+    def forward(self, hidden_RSH: Tensor, bias: Tensor, dropout: float) -> Tensor:
+        """Return the hidden states after this block, ``[R, S, H]``."""
+        normed_RSH = self.self_attention_norm(hidden_RSH)
+        attended_RSH = self.self_attention(normed_RSH, self.self_attention.keys_values(normed_RSH), bias, dropout)
+        hidden_RSH = hidden_RSH + functional.dropout(attended_RSH, dropout, training=dropout > 0)
+        output_RSH = self.feed_forward(self.feed_forward_norm(hidden_RSH), dropout)
+        return hidden_RSH + functional.dropout(output_RSH, dropout, training=dropout > 0)
+
+
+class DecoderBlock(nn.Module):
+    """Self-attention, attention to the encoder, and feed-forward."""
+
+    def __init__(self, config: MT5Config) -> None:
+        super().__init__()
+        self.self_attention_norm = Norm(config.hidden_size, eps=config.epsilon)
+        self.self_attention = Attention(config)
+        self.cross_attention_norm = Norm(config.hidden_size, eps=config.epsilon)
+        self.cross_attention = Attention(config)
+        self.feed_forward_norm = Norm(config.hidden_size, eps=config.epsilon)
+        self.feed_forward = _FeedForward(config)
+
+    def forward(
+        self,
+        hidden_RTH: Tensor,
+        encoded_RSH: Tensor,
+        bias: Tensor,
+        cross_bias: Tensor | None,
+        dropout: float,
+        cache: LayerCache | None = None,
+        cross: tuple[Tensor, Tensor] | None = None,
+    ) -> Tensor:
+        """Return the hidden states after this block, ``[R, T, H]``.
+
+        Args:
+            hidden_RTH: Hidden states before it.
+            encoded_RSH: States of the encoder; not read where ``cross`` is given.
+            bias: Added to scores of self-attention.
+            cross_bias: Added to scores of cross attention, or None.
+            dropout: Probability; 0 outside training.
+            cache: Keys and values of earlier positions; these are added to it.
+            cross: Keys and values of the encoder, where they are known already.
+        """
+        normed_RTH = self.self_attention_norm(hidden_RTH)
+        keys_values = self.self_attention.keys_values(normed_RTH)
+        if cache is not None:
+            keys_values = cache.append(*keys_values)
+        attended_RTH = self.self_attention(normed_RTH, keys_values, bias, dropout)
+        hidden_RTH = hidden_RTH + functional.dropout(attended_RTH, dropout, training=dropout > 0)
+        cross = cross if cross is not None else self.cross_attention.keys_values(encoded_RSH)
+        attended_RTH = self.cross_attention(self.cross_attention_norm(hidden_RTH), cross, cross_bias, dropout)
+        hidden_RTH = hidden_RTH + functional.dropout(attended_RTH, dropout, training=dropout > 0)
+        output_RTH = self.feed_forward(self.feed_forward_norm(hidden_RTH), dropout)
+        return hidden_RTH + functional.dropout(output_RTH, dropout, training=dropout > 0)

@@ -1,0 +1,192 @@
+"""mT5 as an encoder-decoder model: packed rows on both sides, caches, the head only where it is asked for.
+
+Legend: R rows, S encoder positions, T decoder positions, H hidden size, P chosen positions, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
+
+from xmtf.models.attention import additive_bias, compute_dtype, same_segment, self_attention_mask
+from xmtf.models.cache import DecoderCache
+from xmtf.models.interface import Cache
+from xmtf.models.mt5.block import DecoderBlock, EncoderBlock, Norm
+from xmtf.models.mt5.config import MT5Config
+from xmtf.models.mt5.relative import RelativeBias
+from xmtf.models.tied import embed
+
+__all__ = ["MT5"]
+
+
+class _Stack(nn.Module):
+    def __init__(self, config: MT5Config, block: type[nn.Module], num_layers: int) -> None:
+        super().__init__()
+        self.relative_bias = RelativeBias(
+            config.num_buckets, config.max_distance, config.num_heads, bidirectional=block is EncoderBlock
+        )
+        self.blocks = nn.ModuleList(block(config) for _ in range(num_layers))
+        self.final_norm = Norm(config.hidden_size, eps=config.epsilon)
+
+
+class MT5(nn.Module):
+    """mT5 (Xue et al. 2021) behind :class:`xmtf.models.EncoderDecoderModel`.
+
+    Packed rows equal separate ones in all three attentions: encoder, decoder, and cross attention,
+    where a decoder segment sees the encoder segment of its own id. Relative positions need no reset.
+    """
+
+    family: Literal["encoder-decoder"] = "encoder-decoder"
+    max_positions: int | None = None
+
+    def __init__(self, config: MT5Config) -> None:
+        super().__init__()
+        self.config = config
+        self.vocab_size = config.vocab_size
+        self.hidden_size = config.hidden_size
+        self.decoder_start = config.decoder_start
+        self.dropout = config.dropout
+        self.activation_checkpointing = False
+        self.accumulate_in_place = False
+        self.shared = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.encoder = _Stack(config, EncoderBlock, config.num_layers)
+        self.decoder = _Stack(config, DecoderBlock, config.num_decoder_layers)
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.tie()
+
+    def tie(self, *, equal: bool = False) -> None:
+        """Make head and embedding one parameter again after their tensors were replaced, where they are tied.
+
+        Args:
+            equal: Also tie them where they hold equal numbers, as files do that keep a tied head twice.
+        """
+        if equal and torch.equal(self.lm_head.weight, self.shared.weight):
+            self.config = dataclasses.replace(self.config, tied=True)
+        if self.config.tied:
+            self.lm_head.weight = self.shared.weight
+
+    def encode(self, tokens_RS: Tensor, *, segment_ids_RS: Tensor | None = None) -> Tensor:
+        """Return encoder states ``[R, S, H]``; see :class:`xmtf.models.EncoderDecoderModel`."""
+        length = tokens_RS.shape[1]
+        allowed_RSS = None if segment_ids_RS is None else same_segment(segment_ids_RS, segment_ids_RS)
+        bias = additive_bias(allowed_RSS, self.encoder.relative_bias(length, length), self._dtype())
+        dropout = self._dropout()
+        hidden_RSH = self._embed(tokens_RS, dropout)
+        for block in self.encoder.blocks:
+            hidden_RSH = self._run(block, hidden_RSH, bias, dropout)
+        return functional.dropout(self.encoder.final_norm(hidden_RSH), dropout, training=dropout > 0)
+
+    def decode(
+        self,
+        tokens_RT: Tensor,
+        encoded_RSH: Tensor,
+        *,
+        segment_ids_RT: Tensor | None = None,
+        encoder_segment_ids_RS: Tensor | None = None,
+        cache: Cache | None = None,
+    ) -> Tensor:
+        """Return decoder hidden states after the last norm, ``[R, T, H]``.
+
+        See :class:`xmtf.models.EncoderDecoderModel`.
+        """
+        assert cache is None or isinstance(cache, DecoderCache)
+        cross_bias = self._cross_bias(tokens_RT, segment_ids_RT, encoder_segment_ids_RS, cache)
+        bias = self._self_bias(tokens_RT, segment_ids_RT, cache)
+        dropout = self._dropout()
+        if cache is not None and not cache.cross:
+            cache.cross = [_cross_keys_values(block, encoded_RSH) for block in self.decoder.blocks]
+        hidden_RTH = self._embed(tokens_RT, dropout)
+        for index, block in enumerate(self.decoder.blocks):
+            remembered = () if cache is None else (cache.layers[index], cache.cross[index])
+            hidden_RTH = self._run(block, hidden_RTH, encoded_RSH, bias, cross_bias, dropout, *remembered)
+        return functional.dropout(self.decoder.final_norm(hidden_RTH), dropout, training=dropout > 0)
+
+    def _run(self, block: nn.Module, *arguments: Any) -> Tensor:
+        if self.activation_checkpointing and self.training:
+            hidden: Tensor = checkpoint(block, *arguments, use_reentrant=False)
+        else:
+            hidden = block(*arguments)
+        return hidden
+
+    def _dropout(self) -> float:
+        return self.dropout if self.training else 0.0
+
+    def _dtype(self) -> torch.dtype:
+        return compute_dtype(self.shared.weight)
+
+    def _embed(self, tokens: Tensor, dropout: float) -> Tensor:
+        embedded = embed(tokens, self.shared.weight, in_place=self.accumulate_in_place)
+        return functional.dropout(embedded, dropout, training=dropout > 0)
+
+    def _self_bias(self, tokens_RT: Tensor, segment_ids_RT: Tensor | None, cache: DecoderCache | None) -> Tensor:
+        num_queries, past = tokens_RT.shape[1], 0
+        if cache is not None:
+            past = cache.length
+            cache.extend(tokens_RT, segment_ids_RT, None)
+            segment_ids_RT = cache.segment_ids
+        num_keys = past + num_queries
+        allowed_RTS = self_attention_mask(num_queries, segment_ids_RT, None, num_keys, tokens_RT.device)
+        bias = additive_bias(allowed_RTS, self.decoder.relative_bias(num_queries, num_keys), self._dtype())
+        assert bias is not None
+        return bias
+
+    def _cross_bias(
+        self,
+        tokens_RT: Tensor,
+        segment_ids_RT: Tensor | None,
+        encoder_segment_ids_RS: Tensor | None,
+        cache: DecoderCache | None,
+    ) -> Tensor | None:
+        if cache is not None and cache.cross:
+            encoder_segment_ids_RS = cache.encoder_segment_ids
+        elif cache is not None:
+            cache.encoder_segment_ids = encoder_segment_ids_RS
+        if encoder_segment_ids_RS is None:
+            return None
+        ids_RT = torch.ones_like(tokens_RT) if segment_ids_RT is None else segment_ids_RT
+        return additive_bias(same_segment(ids_RT, encoder_segment_ids_RS), None, self._dtype())
+
+    def logits(self, hidden_PH: Tensor) -> Tensor:
+        """Return logits ``[..., V]`` of chosen hidden states ``[..., H]``."""
+        return functional.linear(hidden_PH, self.lm_head.weight)
+
+    def head_weight(self) -> Tensor:
+        """Return the head ``[V, H]``."""
+        return self.lm_head.weight
+
+    def new_cache(self) -> DecoderCache:
+        """Return an empty cache (keys and values of decoder positions and of the encoder)."""
+        return DecoderCache.empty(self.config.num_decoder_layers)
+
+    @torch.no_grad()
+    def initialise(self, seed: int) -> None:
+        """Draw random weights: transformers' deviations, but T5X's for the head.
+
+        The head gets ``hidden_size ** -0.5`` as in T5X; transformers draws it with deviation 1, which makes the
+        first loss about half the hidden size.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        config = self.config
+        deviations = {
+            "shared.weight": 1.0,
+            "q.weight": (config.hidden_size * config.head_size) ** -0.5,
+            "o.weight": (config.num_heads * config.head_size) ** -0.5,
+            "wo.weight": config.feedforward_size**-0.5,
+        }
+        for name, parameter in self.named_parameters():
+            if name.endswith("norm.weight"):
+                parameter.fill_(1.0)
+                continue
+            matching = [value for key, value in deviations.items() if name.endswith(key)]
+            deviation = matching[0] if matching else config.hidden_size**-0.5
+            parameter.normal_(0.0, deviation, generator=generator)
+
+
+def _cross_keys_values(block: nn.Module, encoded_RSH: Tensor) -> tuple[Tensor, Tensor]:
+    assert isinstance(block, DecoderBlock)
+    return block.cross_attention.keys_values(encoded_RSH)

@@ -1,0 +1,112 @@
+"""Find out whether a model keeps packed examples apart, by changing one and watching the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from xmtf.errors import ConfigError
+from xmtf.models.interface import CausalModel, EncoderDecoderModel, Model
+
+__all__ = ["check_packing"]
+
+_LENGTHS = (7, 6)
+_TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-6}
+_TOLERANCE_HALF = 5e-2
+
+
+@torch.no_grad()
+def check_packing(model: Model) -> float:
+    """Return the largest deviation of packed from separate logits, in standard deviations of the logits.
+
+    Two examples of random tokens are packed into one row with padding. Their logits must be those of
+    each example alone, and must not move when the other example changes::
+
+        tokens        a a a a a a a b b b b b b P P
+        segment_ids   1 1 1 1 1 1 1 2 2 2 2 2 2 0 0
+
+    An encoder-decoder is checked in the same way with two inputs and two targets.
+
+    Args:
+        model: Any model of ours, in any mode; it is checked in evaluation mode.
+
+    Raises:
+        ConfigError: The model leaks, or its code refuses packed rows; gives the reason and the choice.
+    """
+    assert isinstance(model, torch.nn.Module)
+    training = model.training
+    model.eval()
+    try:
+        deviation, dtype = _deviation(model)
+    except (ValueError, TypeError, RuntimeError, IndexError, KeyError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ConfigError(f"{_name(model)} does not take packed rows ({reason}); {_CHOICE}") from error
+    finally:
+        model.train(training)
+    if not deviation <= _TOLERANCE.get(dtype, _TOLERANCE_HALF):
+        raise ConfigError(
+            f"{_name(model)} leaks between packed examples: logits deviate by {deviation:.2g} standard deviations "
+            f"from those of separate examples; {_CHOICE}"
+        )
+    return deviation
+
+
+_CHOICE = "set tokens.packing.policy: pad (one example a row), or choose another model"
+
+
+def _name(model: torch.nn.Module) -> str:
+    network = getattr(model, "network", model)
+    return f"model {getattr(model, 'label', type(model).__name__)!r} ({type(network).__name__})"
+
+
+def _deviation(model: Model) -> tuple[float, torch.dtype]:
+    generator = torch.Generator().manual_seed(0)
+    device = model.head_weight().device
+
+    def draw(length: int) -> Tensor:
+        return torch.randint(0, model.vocab_size, (1, length), generator=generator).to(device)
+
+    first, second, other_first, other_second = (draw(length) for length in _LENGTHS * 2)
+
+    def run(*examples: Tensor) -> list[Tensor]:
+        if model.family == "causal":
+            return _causal(model, examples)
+        return _encoder_decoder(model, examples)
+
+    alone = (run(first)[0], run(second)[0])
+    packed = run(first, second)
+    kept_first = run(first, other_second)[0]
+    kept_second = run(other_first, second)[1]
+    pairs = [(packed[0], alone[0]), (packed[1], alone[1]), (kept_first, alone[0]), (kept_second, alone[1])]
+    spread = torch.cat(alone).float().std().clamp(min=1e-6)
+    largest = max(float((ours.float() - theirs.float()).abs().max() / spread) for ours, theirs in pairs)
+    return largest, alone[0].dtype
+
+
+def _pack(examples: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Return tokens and segment ids of one row; two positions of padding follow where there are several."""
+    padding = [torch.zeros_like(examples[0][:, :2])] if len(examples) > 1 else []
+    ids = [torch.full_like(example, index) for index, example in enumerate(examples, start=1)]
+    return torch.cat([*examples, *padding], dim=1), torch.cat([*ids, *padding], dim=1)
+
+
+def _parts(values_1TV: Tensor, examples: Sequence[Tensor]) -> list[Tensor]:
+    lengths = [example.shape[1] for example in examples]
+    return list(torch.split(values_1TV[0, : sum(lengths)], lengths))
+
+
+def _causal(model: CausalModel, examples: Sequence[Tensor]) -> list[Tensor]:
+    tokens, segment_ids = _pack(examples)
+    hidden = model.hidden_states(tokens, segment_ids_RT=segment_ids)
+    return _parts(model.logits(hidden), examples)
+
+
+def _encoder_decoder(model: EncoderDecoderModel, examples: Sequence[Tensor]) -> list[Tensor]:
+    tokens, segment_ids = _pack(examples)
+    targets = [example[:, :-2] for example in examples]
+    target_tokens, target_ids = _pack(targets)
+    encoded = model.encode(tokens, segment_ids_RS=segment_ids)
+    hidden = model.decode(target_tokens, encoded, segment_ids_RT=target_ids, encoder_segment_ids_RS=segment_ids)
+    return _parts(model.logits(hidden), targets)

