@@ -1,1 +1,21 @@
-"""."""
+"""Zero-shot evaluation: requests, rank classification, generation, metrics and results."""
+
+from xmtf.evaluation.encoding import PromptRules, prompt_rules
+from xmtf.evaluation.generate import generate
+from xmtf.evaluation.rank import rank
+from xmtf.evaluation.rescore import rescore
+from xmtf.evaluation.run import evaluate, evaluate_setup
+from xmtf.evaluation.setup import Setup, named_suites, setup_of
+
+__all__ = [
+    "PromptRules",
+    "Setup",
+    "evaluate",
+    "evaluate_setup",
+    "generate",
+    "named_suites",
+    "prompt_rules",
+    "rank",
+    "rescore",
+    "setup_of",
+]

@@ -1,6 +1,6 @@
 """Tiny models and a tokenizer that have the protocols, so that no other room is needed."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -36,15 +36,10 @@ class CharacterTokenizer:
 class Memory:
     """The cache of the recurrent models: one state a row."""
 
-    state_RH: torch.Tensor | None = None
-    context_RH: torch.Tensor | None = None
-    log: list = field(default_factory=list)
+    state: torch.Tensor | None = None
 
     def select(self, rows):
-        def chosen(value):
-            return None if value is None else value.index_select(0, rows)
-
-        return Memory(chosen(self.state_RH), chosen(self.context_RH), self.log)
+        return Memory(None if self.state is None else self.state.index_select(0, rows))
 
 
 class Recurrent(torch.nn.Module):
@@ -89,10 +84,10 @@ class TinyCausal(Recurrent):
 
     def hidden_states(self, tokens_RT, *, segment_ids_RT=None, is_input_RT=None, cache=None):
         self.positions.append(tuple(tokens_RT.shape))
-        state_RH = self.zero(len(tokens_RT)) if cache is None or cache.state_RH is None else cache.state_RH
+        state_RH = self.zero(len(tokens_RT)) if cache is None or cache.state is None else cache.state
         hidden, state_RH = self.walk(tokens_RT, segment_ids_RT, state_RH)
         if cache is not None:
-            cache.state_RH = state_RH
+            cache.state = state_RH
         return hidden
 
 
@@ -106,15 +101,15 @@ class TinyEncoderDecoder(Recurrent):
 
     def decode(self, tokens_RT, encoded_RSH, *, segment_ids_RT=None, encoder_segment_ids_RS=None, cache=None):
         self.positions.append(tuple(tokens_RT.shape))
-        if cache is None or cache.state_RH is None:
+        if cache is None or cache.state is None:
             weights = torch.ones(encoded_RSH.shape[:2]) if encoder_segment_ids_RS is None else encoder_segment_ids_RS
             weights = weights[:, :, None].float()
             state_RH = (encoded_RSH * weights).sum(1) / weights.sum(1)
         else:
-            state_RH = cache.state_RH
+            state_RH = cache.state
         hidden, state_RH = self.walk(tokens_RT, segment_ids_RT, state_RH)
         if cache is not None:
-            cache.state_RH = state_RH
+            cache.state = state_RH
         return hidden
 
 

@@ -1,18 +1,16 @@
 """Accuracy of rank classification, under each way of turning token scores into a choice.
 
 One forward pass gives the sum of log-probabilities of every choice; the other ways divide that sum
-by the length of the choice. Where lengths differ they answer differently, so all are kept:
+by the length of the choice, and where lengths differ they answer differently:
 
-=============  ==========================================  ===============================
-scoring        score of a choice                           named
-=============  ==========================================  ===============================
-``bloomz``     sum over tokens                             ``accuracy_sum``
-``characters`` sum / characters of the choice              ``accuracy_per_character``
-``bytes``      sum / UTF-8 bytes of the choice             ``accuracy_per_byte``
-``tokens``     sum / tokens of the choice                  ``accuracy_per_token``
-=============  ==========================================  ===============================
-
-The way that the recipe asks for is also given as plain ``accuracy``.
+==============  ============================
+scoring         score of a choice
+==============  ============================
+``bloomz``      sum over tokens
+``characters``  sum / characters
+``bytes``       sum / UTF-8 bytes
+``tokens``      sum / tokens
+==============  ============================
 """
 
 from __future__ import annotations
@@ -26,13 +24,8 @@ from xmtf.records import Metric
 
 __all__ = ["SCORINGS", "RankItem", "best_choice", "normalized_scores", "rank_metrics"]
 
-SCORINGS = {
-    "bloomz": "accuracy_sum",
-    "characters": "accuracy_per_character",
-    "bytes": "accuracy_per_byte",
-    "tokens": "accuracy_per_token",
-}
-"""Scoring -> name of its accuracy."""
+SCORINGS = ("bloomz", "characters", "bytes", "tokens")
+"""Ways to score a choice, all from the same pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,21 +75,16 @@ def best_choice(scores: Sequence[float]) -> int:
 
 
 def rank_metrics(items: Sequence[RankItem], scoring: str) -> tuple[Metric, ...]:
-    """Return accuracy under ``scoring`` (first), and under every scoring by its own name.
+    """Return accuracy under ``scoring``; no items, no metrics.
 
-    Values lie in 0-1; the interval is Wilson's, chance the mean of 1 / number of choices. No items,
-    no metrics.
+    The value lies in 0-1; its interval is Wilson's, chance the mean of 1 / number of choices.
     """
     if not items:
         return ()
     chance = math.fsum(1 / len(item.choices) for item in items) / len(items)
-
-    def accuracy(name: str, way: str) -> Metric:
-        right = sum(
-            best_choice(normalized_scores(way, item.choices, item.scores, item.num_tokens)) == item.gold
-            for item in items
-        )
-        low, high = wilson(right, len(items))
-        return Metric(name, right / len(items), low, high, chance, len(items))
-
-    return (accuracy("accuracy", scoring), *(accuracy(name, way) for way, name in SCORINGS.items()))
+    right = sum(
+        best_choice(normalized_scores(scoring, item.choices, item.scores, item.num_tokens)) == item.gold
+        for item in items
+    )
+    low, high = wilson(right, len(items))
+    return (Metric("accuracy", right / len(items), low, high, chance, len(items)),)

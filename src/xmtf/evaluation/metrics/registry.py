@@ -10,7 +10,7 @@ from xmtf.evaluation.metrics.intervals import bootstrap_mean, wilson
 from xmtf.evaluation.metrics.translation import bleu, chrf
 from xmtf.records import Metric
 
-__all__ = ["GENERATION_METRICS", "check_metrics", "generation_metrics"]
+__all__ = ["GENERATION_METRICS", "check_metrics", "generation_metrics", "item_values"]
 
 _SHARES: dict[str, Callable[[str, Sequence[str], str], float]] = {
     "exact_match": exact_match,
@@ -61,3 +61,8 @@ def _metric(name: str, texts: Sequence[str], references: Sequence[Sequence[str]]
     values = [score(text, row, language) for text, row in zip(texts, references, strict=True)]
     low, high = wilson(sum(values), len(values)) if name in _SHARES else bootstrap_mean(values)
     return Metric(name, sum(values) / len(values), low, high, None, len(values))
+
+
+def item_values(names: Sequence[str], text: str, references: Sequence[str], language: str) -> list[float]:
+    """Return what the yes-or-no metrics among ``names`` say of one answer, in order; others judge no single item."""
+    return [_SHARES[name](text, references, language) for name in names if name in _SHARES]

@@ -1,0 +1,190 @@
+"""``xmtf evaluate``: measure a model zero-shot."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from xmtf.records import Score
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=True, help="Measure a model zero-shot.")
+
+Model = Annotated[str, typer.Option(help="Model folder, GGUF file, package:NAME or hub id.")]
+SuiteNames = Annotated[str, typer.Option("--suite", help="Catalogues, tasks or patterns, such as xnli,xcopa.")]
+Out = Annotated[Path, typer.Option(help="Folder for scores.jsonl, items/ and samples.jsonl.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Rows of each split: a seeded choice.")]
+Templates = Annotated[Path | None, typer.Option(help="Folder of promptsource collections to prompt with.")]
+PromptLanguages = Annotated[str, typer.Option(help="Languages of the prompts, such as en or same.")]
+Space = Annotated[bool | None, typer.Option("--space/--no-space", help="Space before choices; default by family.")]
+MaxPrompt = Annotated[int | None, typer.Option(min=1, help="Longer prompts are cut.")]
+Side = Annotated[str, typer.Option(help="Side that overlong prompts lose: left or right.")]
+BatchTokens = Annotated[int, typer.Option(min=64, help="Positions computed together.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seeds the choice of rows.")]
+Offline = Annotated[bool, typer.Option("--offline", help="Never touch the network.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print scores as JSON lines.")]
+
+
+@app.command()
+def rank(
+    model: Model,
+    suite: SuiteNames,
+    out: Out,
+    limit: Limit = None,
+    templates: Templates = None,
+    prompt_languages: PromptLanguages = "*",
+    scoring: Annotated[str, typer.Option(help="bloomz, characters or tokens.")] = "bloomz",
+    space: Space = None,
+    max_prompt_tokens: MaxPrompt = None,
+    truncation_side: Side = "left",
+    batch_tokens: BatchTokens = 8192,
+    device: Device = "auto",
+    seed: Seed = 42,
+    offline: Offline = False,
+    as_json: AsJson = False,
+) -> None:
+    """Rank answer choices by their log-probability, as BLOOMZ was evaluated.
+
+    Example: xmtf evaluate rank --model runs/demo/model --suite xnli,xcopa --limit 200 --out results
+    """
+    settings = {
+        "scoring": scoring,
+        "max_prompt_tokens": max_prompt_tokens,
+        "truncation_side": truncation_side,
+        "batch_tokens": batch_tokens,
+    }
+    scores = _measure(
+        "rank", model, suite, out, settings, space=space, limit=limit, templates=templates, device=device,
+        prompt_languages=prompt_languages, seed=seed, offline=offline,
+    )  # fmt: skip
+    _print(scores, as_json)
+
+
+@app.command()
+def generation(
+    model: Model,
+    suite: SuiteNames,
+    out: Out,
+    limit: Limit = None,
+    templates: Templates = None,
+    prompt_languages: PromptLanguages = "*",
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of an answer.")] = 64,
+    space: Space = None,
+    max_prompt_tokens: MaxPrompt = None,
+    truncation_side: Side = "left",
+    batch_tokens: BatchTokens = 8192,
+    device: Device = "auto",
+    seed: Seed = 42,
+    offline: Offline = False,
+    as_json: AsJson = False,
+) -> None:
+    """Generate greedily and compare with the references: BLEU, chrF, ROUGE-L, exact match, F1, numbers.
+
+    Example: xmtf evaluate generation --model runs/demo/model --suite "ntrex/*" --limit 100 --out results
+    """
+    settings = {
+        "max_new_tokens": max_new_tokens,
+        "max_prompt_tokens": max_prompt_tokens,
+        "truncation_side": truncation_side,
+        "batch_tokens": batch_tokens,
+    }
+    scores = _measure(
+        "generation", model, suite, out, settings, space=space, limit=limit, templates=templates, device=device,
+        prompt_languages=prompt_languages, seed=seed, offline=offline,
+    )  # fmt: skip
+    _print(scores, as_json)
+
+
+@app.command("run")
+def run_suites(
+    recipe: Annotated[Path, typer.Argument(help="Recipe whose evaluation suites are measured.")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="Overrides, such as evaluation.samples=0.")] = None,
+    model: Annotated[str | None, typer.Option(help="Model to measure; default the run's own, trained one.")] = None,
+    label: Annotated[str, typer.Option(help="What results call the model.")] = "after",
+    out: Annotated[Path | None, typer.Option(help="Results folder; default results/LABEL of the run.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a model on all suites of a recipe.
+
+    Example: xmtf evaluate run recipes/demo.yaml --model runs/demo/model
+    """
+    from xmtf.evaluation import evaluate
+    from xmtf.recipe import load_recipe
+
+    loaded = load_recipe(recipe, overrides or [])
+    folder = out or loaded.run_folder / "results" / label
+    evaluate(loaded, model=model or str(loaded.run_folder / "model"), label=label, out=folder)
+    _print(_read_scores(folder), as_json)
+
+
+@app.command()
+def rescore(
+    folder: Annotated[Path, typer.Argument(help="Results folder, such as runs/demo/results/after.")],
+    scoring: Annotated[str | None, typer.Option(help="bloomz, characters, bytes or tokens.")] = None,
+    metrics: Annotated[str, typer.Option(help="Generation metrics, such as bleu,chrf.")] = "",
+    out: Annotated[Path | None, typer.Option(help="Write the scores to this JSONL file.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compute metrics anew from the items of a finished evaluation, without the model.
+
+    Example: xmtf evaluate rescore runs/demo/results/after --scoring characters
+    """
+    from xmtf.evaluation.rescore import rescore as compute
+
+    chosen = tuple(name.strip() for name in metrics.split(",") if name.strip())
+    _print(compute(folder, out, scoring=scoring, metrics=chosen), as_json)
+
+
+def _measure(
+    kind: Literal["rank", "generation"],
+    model: str,
+    suite: str,
+    out: Path,
+    settings: dict[str, Any],
+    *,
+    space: bool | None,
+    limit: int | None,
+    prompt_languages: str,
+    **setup: Any,
+) -> list[Score]:
+    from pydantic import ValidationError
+
+    from xmtf.errors import ConfigError
+    from xmtf.evaluation import Setup, evaluate_setup, named_suites
+    from xmtf.recipe.schema import Evaluation, Tokenization
+    from xmtf.tasks import load_catalogue
+
+    catalogue = load_catalogue()
+    languages = tuple(name.strip() for name in prompt_languages.split(","))
+    suites = named_suites(suite, catalogue, kind=kind, limit_rows=limit, prompt_languages=languages)
+    try:
+        evaluation = Evaluation(suites=suites, samples=0, **settings)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise ConfigError(f"--{str(problem['loc'][0]).replace('_', '-')}: {problem['msg']}") from None
+    tokens = Tokenization(space_before_targets="auto" if space is None else space)
+    label = model.rstrip("/").rsplit("/", 1)[-1]
+    evaluate_setup(Setup(evaluation, catalogue, tokens, **setup), model=model, label=label, out=out)
+    return _read_scores(out)
+
+
+def _read_scores(folder: Path) -> list[Score]:
+    from xmtf.evaluation.results import read_scores
+
+    return read_scores(folder / "scores.jsonl")
+
+
+def _print(scores: list[Score], as_json: bool) -> None:
+    import orjson
+
+    from xmtf.evaluation.summary import score_lines
+
+    lines = [orjson.dumps(asdict(score)).decode() for score in scores] if as_json else score_lines(scores)
+    for line in lines:
+        typer.echo(line)

@@ -1,0 +1,51 @@
+"""Metrics computed anew from the items of a finished evaluation: no model needed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from xmtf.errors import ConfigError, SourceError
+from xmtf.evaluation.metrics.accuracy import SCORINGS
+from xmtf.evaluation.metrics.registry import check_metrics
+from xmtf.evaluation.results import read_items, score_items
+from xmtf.files import write_jsonl
+from xmtf.records import Score
+
+__all__ = ["rescore"]
+
+
+def rescore(
+    folder: Path, out: Path | None = None, *, scoring: str | None = None, metrics: tuple[str, ...] = ()
+) -> list[Score]:
+    """Compute the scores of an evaluation from its items.
+
+    Args:
+        folder: Results folder, with ``items/``.
+        out: File to write the scores to, as JSONL; none by default.
+        scoring: ``bloomz``, ``characters``, ``bytes`` or ``tokens`` instead of what was asked for.
+        metrics: Generation metrics instead of those of the tasks.
+
+    Raises:
+        SourceError: No items there.
+        ConfigError: Unknown scoring.
+        DataError: An items file is broken.
+    """
+    paths = sorted((folder / "items").glob("*.parquet"))
+    if not paths:
+        raise SourceError(f"{folder}: no items/*.parquet there; give a results folder of `xmtf evaluate` or of a run")
+    if scoring is not None and scoring not in SCORINGS:
+        raise ConfigError(f"unknown scoring {scoring!r}; known: {', '.join(SCORINGS)}")
+    check_metrics(metrics, "--metrics")
+    scores = []
+    for path in paths:
+        table, about = read_items(path)
+        if scoring is not None:
+            about = replace(about, scoring=scoring)
+        if metrics and about.job["kind"] == "generation":
+            about = replace(about, job={**about.job, "metrics": list(metrics)})
+        if table.num_rows:
+            scores.append(score_items(table, about))
+    if out is not None:
+        write_jsonl(out, map(asdict, scores))
+    return scores

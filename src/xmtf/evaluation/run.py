@@ -1,0 +1,247 @@
+"""A whole evaluation: suites rendered, one model asked, results written.
+
+Requests of all jobs are asked together, in batches sorted by length, since a suite is many small jobs.
+Answers go to a journal batch by batch; results are a function of requests and answers alone. So a
+killed run repeats at most one batch, and a request that several suites or templates make is asked once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xmtf.errors import ConfigError
+from xmtf.evaluation.answer import Answer, Journal, request_key
+from xmtf.evaluation.encoding import PromptRules, TextTokenizer, prompt_rules
+from xmtf.evaluation.generate import generation_batches
+from xmtf.evaluation.jobs import Job, jobs
+from xmtf.evaluation.rank import rank_batches
+from xmtf.evaluation.results import About, items_table, score_items, versions, write_items
+from xmtf.evaluation.samples import choose_samples, sample_line
+from xmtf.evaluation.setup import Setup, SuiteSlice, setup_of, suite_slices
+from xmtf.execution import say, track
+from xmtf.files import (
+    MANIFEST,
+    Manifest,
+    Stopwatch,
+    content_hash,
+    file_sha256,
+    is_finished,
+    read_manifest,
+    write_jsonl,
+    write_manifest,
+)
+from xmtf.recipe import LoadedRecipe
+from xmtf.records import Request, Score
+
+if TYPE_CHECKING:
+    from xmtf.models.interface import CausalModel, EncoderDecoderModel
+
+__all__ = ["evaluate", "evaluate_setup"]
+
+
+def evaluate(loaded: LoadedRecipe, *, model: str, label: str, out: Path) -> Manifest:
+    """Measure a model on all suites of a recipe.
+
+    Args:
+        loaded: The recipe.
+        model: Folder, GGUF file or hub id.
+        label: What results call the model, such as ``before``.
+        out: Folder for ``scores.jsonl``, ``items/``, ``samples.jsonl`` and ``manifest.json``.
+
+    Raises:
+        UserError: A suite, a dataset or the model is wrong; found before any model runs.
+    """
+    return evaluate_setup(setup_of(loaded), model=model, label=label, out=out)
+
+
+def evaluate_setup(setup: Setup, *, model: str, label: str, out: Path) -> Manifest:
+    """Measure a model; as :func:`evaluate`, from a setup that need not come from a recipe."""
+    watch = Stopwatch()
+    slices = suite_slices(setup)
+    recipe = {"label": label, "suites": [suite.model_dump(mode="json") for suite in setup.settings.suites]}
+    recipe |= setup.decisive()
+    inputs = {"model": _model_hash(model, setup.offline), **_slice_hashes(setup, slices)}
+    fingerprint = content_hash({"recipe": recipe, "inputs": inputs})
+    if is_finished(out, fingerprint):
+        return read_manifest(out)
+    (out / MANIFEST).unlink(missing_ok=True)
+    all_jobs = list(_rendered(setup, slices))
+    subject = _load(setup, model, label)
+    journal = Journal(out, subject.identity(setup))
+    samples = choose_samples(all_jobs, setup.settings.samples)
+    _ask(subject, journal, [request for job in all_jobs for request in job.requests])
+    _ask(subject, journal, [request for _, request in samples])
+    scores = _write_results(all_jobs, journal, subject, out)
+    write_jsonl(out / "samples.jsonl", [sample_line(job, row, journal.get(request_key(row))) for job, row in samples])
+    manifest = Manifest(
+        "evaluation",
+        fingerprint,
+        recipe=recipe,
+        inputs=inputs,
+        outputs=_outputs(out),
+        counts=_counts(all_jobs, scores),
+        details={"model": model, "family": subject.model.family, "rules": asdict(subject.rules)},
+        wall_time_s=watch.seconds,
+    )
+    write_manifest(out, manifest)
+    for path in set(out.glob("answers-*.jsonl")) - {journal.path}:
+        path.unlink()  # of other weights or rules, whose results this folder no longer holds
+    return manifest
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """A loaded model and everything that decides how it is asked."""
+
+    model: CausalModel | EncoderDecoderModel
+    tokenizer: TextTokenizer
+    rules: PromptRules
+    label: str
+    fingerprint: str
+    scoring: str
+    max_new_tokens: int
+    batch_tokens: int
+
+    def identity(self, setup: Setup) -> dict[str, Any]:
+        """Return everything that decides an answer."""
+        return {
+            "model": self.fingerprint,
+            "rules": asdict(self.rules),
+            "max_new_tokens": self.max_new_tokens,
+            "device": setup.device,
+        }
+
+
+def _load(setup: Setup, ref: str, label: str) -> _Subject:
+    import torch
+
+    from xmtf.models import find_model, load_model
+    from xmtf.tokens import load_tokenizer
+
+    if setup.threads is not None:
+        torch.set_num_threads(setup.threads)
+    device = setup.device if setup.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    loaded = load_model(ref, device=device, offline=setup.offline)
+    where = setup.tokenizer or str(find_model(ref, offline=setup.offline))
+    tokenizer = load_tokenizer(where, offline=setup.offline)
+    tokenizer.require_fit(loaded.model.vocab_size, f"model {ref!r}")
+    settings = setup.settings
+    rules = prompt_rules(
+        loaded.model,
+        setup.tokens,
+        max_prompt_tokens=settings.max_prompt_tokens,
+        truncation_side=settings.truncation_side,
+        prefix_lm=setup.prefix_lm,
+    )
+    return _Subject(
+        model=loaded.model,
+        tokenizer=tokenizer,
+        rules=rules,
+        label=label,
+        fingerprint=content_hash([loaded.fingerprint, tokenizer.fingerprint]),
+        scoring=settings.scoring,
+        max_new_tokens=settings.max_new_tokens,
+        batch_tokens=settings.batch_tokens,
+    )
+
+
+def _model_hash(ref: str, offline: bool) -> str:
+    """Hash a model's files without loading it."""
+    from xmtf.models import find_model
+
+    path = find_model(ref, offline=offline)
+    files = [path] if path.is_file() else sorted(p for p in path.iterdir() if p.is_file() and p.name != MANIFEST)
+    return content_hash([(file.name, file_sha256(file)) for file in files])
+
+
+def _slice_hashes(setup: Setup, slices: Iterable[SuiteSlice]) -> dict[str, str]:
+    from xmtf.tasks.prompted import fingerprint_slice
+
+    return {
+        f"{part.suite.name}: {part.slice.task.id} [{part.slice.split}]": fingerprint_slice(
+            part.slice, mode=setup.mode, seed=setup.seed, offline=setup.offline
+        )
+        for part in slices
+    }
+
+
+def _rendered(setup: Setup, slices: Sequence[SuiteSlice]) -> Iterator[Job]:
+    """Render all slices; a suite that leaves nothing to ask is an error that says why."""
+    asked: dict[str, int] = {part.suite.name: 0 for part in slices}
+    reasons: dict[str, set[str]] = {name: set() for name in asked}
+    with track("rendering evaluation prompts", total=len(slices), unit="tasks") as progress:
+        for part in slices:
+            for job in jobs(setup, [part]):
+                asked[job.suite] += len(job.requests)
+                reasons[job.suite].update(f"{reason} ({count})" for reason, count in job.dropped.items())
+                yield job
+            progress.advance()
+    for name, count in asked.items():
+        if not count:
+            why = "; ".join(sorted(reasons[name])) or "its splits have no rows"
+            raise ConfigError(f"evaluation suite {name!r}: there is nothing to ask: {why}")
+
+
+def _ask(subject: _Subject, journal: Journal, requests: Sequence[Request]) -> None:
+    """Ask what the journal has no answer to: choices first, then generation; each different request once."""
+    to_do = {key: request for request in requests if journal.get(key := request_key(request)) is None}
+    ranked = {key: request for key, request in to_do.items() if request.choices}
+    generated = {key: request for key, request in to_do.items() if not request.choices}
+    options: dict[str, Any] = {"rules": subject.rules, "batch_tokens": subject.batch_tokens}
+    for what, chosen in (("ranking", ranked), ("generating", generated)):
+        if not chosen:
+            continue
+        keys, asked = list(chosen), list(chosen.values())
+        if what == "ranking":
+            found = rank_batches(subject.model, subject.tokenizer, asked, **options)
+        else:
+            longest = subject.max_new_tokens
+            found = generation_batches(subject.model, subject.tokenizer, asked, max_new_tokens=longest, **options)
+        with track(f"{what} ({subject.label})", total=len(keys), unit="requests") as progress:
+            for batch in found:
+                journal.add([(keys[index], answer) for index, answer in batch])
+                progress.advance(len(batch))
+
+
+def _write_results(all_jobs: Sequence[Job], journal: Journal, subject: _Subject, out: Path) -> list[Score]:
+    folder = out / "items"
+    scores = []
+    with track(f"scoring ({subject.label})", total=len(all_jobs), unit="jobs") as progress:
+        for job in all_jobs:
+            answers = [_answered(journal, request) for request in job.requests]
+            table = items_table(job, answers, subject.scoring)
+            about = About(job.about(), subject.label, subject.fingerprint, subject.scoring, versions())
+            write_items(folder / f"{job.name}.parquet", table, about)
+            if job.requests:
+                scores.append(score_items(table, about))
+            progress.advance()
+    for path in set(folder.glob("*.parquet")) - {folder / f"{job.name}.parquet" for job in all_jobs}:
+        path.unlink()
+    write_jsonl(out / "scores.jsonl", map(asdict, scores))
+    errors = sum(score.dropped.get("non-finite score", 0) for score in scores)
+    if errors:
+        say(f"  {errors} requests have a non-finite score; they are counted, and neither right nor wrong")
+    return scores
+
+
+def _answered(journal: Journal, request: Request) -> Answer:
+    answer = journal.get(request_key(request))
+    assert answer is not None, "every request was asked"
+    return answer
+
+
+def _outputs(out: Path) -> dict[str, str]:
+    files = [out / "scores.jsonl", out / "samples.jsonl", *sorted((out / "items").glob("*.parquet"))]
+    return {str(path.relative_to(out)): file_sha256(path) for path in files}
+
+
+def _counts(all_jobs: Sequence[Job], scores: Sequence[Score]) -> dict[str, Any]:
+    dropped: dict[str, int] = {}
+    for job in all_jobs:
+        for reason, count in job.dropped.items():
+            dropped[reason] = dropped.get(reason, 0) + count
+    asked = sum(len(job.requests) for job in all_jobs)
+    return {"jobs": len(all_jobs), "scores": len(scores), "items": asked, "dropped": dropped}

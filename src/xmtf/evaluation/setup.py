@@ -1,0 +1,164 @@
+"""What an evaluation is made of, whether a recipe asks for it or the command line."""
+
+from __future__ import annotations
+
+import fnmatch
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from xmtf.errors import ConfigError
+from xmtf.recipe import LoadedRecipe
+from xmtf.recipe.schema import Evaluation, Suite, TaskSelection, Tokenization
+
+if TYPE_CHECKING:
+    from xmtf.tasks import Catalogue, Slice
+
+__all__ = ["Setup", "SuiteSlice", "named_suites", "setup_of", "suite_slices"]
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What to measure and how.
+
+    Attributes:
+        settings: Suites, scoring, lengths and batches.
+        catalogue: Where the suites' tasks are found.
+        tokens: How texts become ids.
+        seed: Seeds the choice of rows where a suite limits them.
+        mode: Template semantics.
+        failing_rows: A template that fails on a larger share of its rows is an error.
+        offline: Never touch the network.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        threads: CPU threads of torch, or None for its own choice.
+        prefix_lm: Bidirectional attention over prompts.
+        tokenizer: Folder, file or hub id of the tokenizer where it does not lie with the model.
+        templates: Folder of collections to prompt with instead of our own, or None.
+    """
+
+    settings: Evaluation
+    catalogue: Catalogue
+    tokens: Tokenization = field(default_factory=Tokenization)
+    seed: int = 42
+    mode: Literal["fixed", "legacy"] = "fixed"
+    failing_rows: float = 0.5
+    offline: bool = False
+    device: str = "auto"
+    threads: int | None = None
+    prefix_lm: bool = False
+    tokenizer: str | None = None
+    templates: Path | None = None
+
+    def decisive(self) -> dict[str, Any]:
+        """Return what decides results besides model, rows and templates, as JSON values."""
+        kept = self.settings.model_dump(mode="json", exclude={"suites", "before", "batch_tokens"})
+        spaces = self.tokens.model_dump(
+            mode="json", include={"space_before_targets", "begin_of_inputs", "end_of_inputs"}
+        )
+        return {**kept, **spaces, "prefix_lm": self.prefix_lm, "tokenizer": self.tokenizer}
+
+
+def setup_of(loaded: LoadedRecipe) -> Setup:
+    """Return what a recipe evaluates."""
+    from xmtf.tasks import load_catalogue
+
+    recipe = loaded.recipe
+    return Setup(
+        settings=recipe.evaluation,
+        catalogue=load_catalogue(loaded),
+        tokens=recipe.tokens,
+        seed=recipe.seed,
+        mode=recipe.mixture.mode,
+        failing_rows=recipe.mixture.failing_rows,
+        offline=recipe.offline,
+        device=recipe.training.device,
+        threads=recipe.training.threads,
+        prefix_lm=recipe.training.prefix_lm,
+        tokenizer=recipe.tokens.tokenizer.path if recipe.model.base is not None else None,
+    )
+
+
+def named_suites(
+    patterns: str,
+    catalogue: Catalogue,
+    *,
+    kind: Literal["rank", "generation"],
+    limit_rows: int | None = None,
+    prompt_languages: tuple[str, ...] = ("*",),
+) -> tuple[Suite, ...]:
+    """Return one suite for each comma-separated name: a catalogue file, or a pattern of task ids.
+
+    ``xnli`` also takes ``xnli/fr`` and the other subsets.
+
+    Args:
+        patterns: Such as ``xnli,xcopa/*``.
+        catalogue: The tasks known.
+        kind: Only tasks of this kind are taken.
+        limit_rows: Rows read of each split.
+        prompt_languages: Patterns of the language that templates are written in.
+    """
+    suites = []
+    for name in filter(None, (part.strip() for part in patterns.split(","))):
+        options: dict[str, Any] = {"limit_rows": limit_rows, "prompt_languages": prompt_languages}
+        if any(name in (task.catalogue, *task.sets) for task in catalogue.tasks.values()):
+            options["catalogue"] = name
+        elif any(fnmatch.fnmatchcase(task, f"{name}/*") for task in catalogue.tasks):
+            options["tasks"] = (f"{name}/*", name) if name in catalogue.tasks else (f"{name}/*",)
+        else:
+            options["tasks"] = (name,)
+        suites.append(Suite(name=name, tasks=(TaskSelection(**options),), kind=kind))
+    if not suites:
+        raise ConfigError("--suite: name at least one suite, such as --suite xnli,xcopa")
+    return tuple(suites)
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteSlice:
+    """One split of a task as a suite takes it."""
+
+    suite: Suite
+    slice: Slice
+
+    @property
+    def kind(self) -> str:
+        """``rank`` or ``generation``."""
+        return self.slice.task.kind
+
+
+def suite_slices(setup: Setup) -> list[SuiteSlice]:
+    """Return what the suites measure, in order.
+
+    Raises:
+        UnknownNameError: A pattern matches nothing, or a task names an unknown metric.
+        ConfigError: A suite has nothing of its kind.
+    """
+    from xmtf.evaluation.metrics.registry import check_metrics
+
+    found: list[SuiteSlice] = []
+    for suite in setup.settings.suites:
+        slices = setup.catalogue.select(suite.tasks, role="evaluation", where=f"evaluation suite {suite.name!r}")
+        taken = [part for part in slices if suite.kind is None or part.task.kind == suite.kind]
+        for part in taken:
+            if part.task.kind == "code":
+                raise ConfigError(
+                    f"evaluation suite {suite.name!r}: {part.task.id} is measured by running programs; "
+                    "set the suite's kind to rank or generation to leave it out, and use `xmtf evaluate code`"
+                )
+            if part.task.kind == "generation":
+                check_metrics(part.task.metrics, f"task {part.task.id}")
+        if not taken:
+            kinds = sorted({part.task.kind for part in slices})
+            raise ConfigError(
+                f"evaluation suite {suite.name!r}: none of its tasks is of kind {suite.kind} ({', '.join(kinds)} only)"
+            )
+        found += [SuiteSlice(suite, _with_templates(part, setup.templates)) for part in taken]
+    return found
+
+
+def _with_templates(part: Slice, folder: Path | None) -> Slice:
+    if folder is None:
+        return part
+    from xmtf.templates import load_templates
+
+    key = part.task.template_key or part.task.dataset
+    return replace(part, templates=load_templates(key, part.task.subset, root=folder))
