@@ -1,0 +1,215 @@
+"""``xmtf data``: build mixtures, look into them, turn them into token files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+__all__ = ["app"]
+
+ExportFields = Literal["xp3", "xp3x", "all"]
+
+app = typer.Typer(no_args_is_help=True, help="Build, inspect and tokenise mixtures.")
+
+RecipePath = Annotated[Path, typer.Argument(help="Recipe file, such as recipes/demo.yaml.")]
+Overrides = Annotated[list[str] | None, typer.Argument(help="Overrides, such as mixture.cap_examples=1000.")]
+Out = Annotated[Path | None, typer.Option(help="Folder of the mixture; default runs/<name>/mixture.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Built = Annotated[Path, typer.Argument(help="A recipe whose mixture is built, or the folder of a mixture.")]
+Filters = Annotated[
+    list[str] | None, typer.Argument(help="Filters, such as dataset=paws-x language=es; and overrides of the recipe.")
+]
+
+
+@app.command()
+def plan(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+    write: Annotated[
+        bool, typer.Option("--write", help="Also write the plan, for `run-task` on many machines.")
+    ] = False,
+    out: Out = None,
+) -> None:
+    """List what a mixture takes: tasks, splits and templates, by cluster and language. Reads no data.
+
+    With --write the sources are looked up, the held-out index is built, and the number of shard tasks is
+    printed; then run every index with `xmtf data run-task` and finish with `xmtf data merge`.
+
+    Example: xmtf data plan recipes/data/xp3x.yaml
+    """
+    from xmtf.cli.data_tables import plan_rows, print_json, print_plan
+
+    loaded = _load(recipe, overrides)
+    if write:
+        from xmtf.mixture.build import write_work_plan
+
+        tasks = write_work_plan(loaded, _out(loaded, out))
+        typer.echo(
+            f"{tasks} shard tasks: run `xmtf data run-task {recipe} --index 0` to --index {tasks - 1}, then merge"
+        )
+        return
+    from xmtf.mixture.plan import select_slices
+
+    slices = select_slices(loaded)
+    if as_json:
+        print_json(plan_rows(slices))
+    else:
+        print_plan(slices)
+
+
+@app.command()
+def build(recipe: RecipePath, overrides: Overrides = None, out: Out = None, as_json: AsJson = False) -> None:
+    """Build the mixture of a recipe and print what it holds.
+
+    Killed half-way it goes on where it stopped; finished it does nothing.
+
+    Example: xmtf data build recipes/demo.yaml mixture.cap_examples=1000
+    """
+    from xmtf.cli.data_tables import print_built
+    from xmtf.mixture import build_mixture
+
+    loaded = _load(recipe, overrides)
+    folder = _out(loaded, out)
+    print_built(build_mixture(loaded, folder), folder, as_json=as_json)
+
+
+@app.command("run-task")
+def run_task(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    index: Annotated[int, typer.Option(help="Which shard task, from 0.", envvar="SLURM_ARRAY_TASK_ID")] = 0,
+    out: Out = None,
+) -> None:
+    """Do one shard task of a written plan: one job of an array.
+
+    Example: xmtf data run-task recipes/data/xp3.yaml --index 17
+    """
+    from xmtf.mixture.build import run_work_task
+
+    loaded = _load(recipe, overrides)
+    result = run_work_task(_out(loaded, out), index)
+    typer.echo(f"task {index}: {sum(run['rows'] for run in result['runs']):,} of {result['in']:,} examples")
+
+
+@app.command()
+def merge(recipe: RecipePath, overrides: Overrides = None, out: Out = None, as_json: AsJson = False) -> None:
+    """Make the mixture of shards that `run-task` finished.
+
+    Example: xmtf data merge recipes/data/xp3.yaml
+    """
+    from xmtf.cli.data_tables import print_built
+    from xmtf.mixture import plan_mixture
+    from xmtf.mixture.build import merge_mixture
+
+    loaded = _load(recipe, overrides)
+    folder = _out(loaded, out)
+    print_built(merge_mixture(plan_mixture(loaded), folder), folder, as_json=as_json)
+
+
+@app.command()
+def stats(
+    source: Built,
+    overrides: Overrides = None,
+    by: Annotated[str, typer.Option(help="Columns, such as cluster,language.")] = "language",
+    lengths: Annotated[bool, typer.Option("--lengths", help="Add quantiles of the lengths in characters.")] = False,
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """Count the examples of a mixture by language, cluster, dataset, task, template, ...
+
+    Example: xmtf data stats recipes/demo.yaml --by cluster,language
+    """
+    from xmtf.cli.data_tables import print_json, print_records
+    from xmtf.mixture.stats import mixture_stats
+
+    folder, _ = _mixture(source, overrides, out)
+    records = mixture_stats(folder, by.split(","), lengths=lengths)
+    print_json(records) if as_json else print_records(records)
+
+
+@app.command()
+def peek(
+    source: Built,
+    filters: Filters = None,
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="Examples to print.")] = 3,
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print examples of a mixture, the first ones that match.
+
+    Example: xmtf data peek recipes/open.yaml dataset=paws-x language=es -n 5
+    """
+    from xmtf.cli.data_tables import print_example, print_json
+    from xmtf.errors import ConfigError
+    from xmtf.mixture.read import select_examples
+
+    folder, wanted = _mixture(source, filters, out)
+    left = count
+    for table in select_examples(folder, wanted):
+        for row in table.slice(0, left).to_pylist():
+            print_json(row) if as_json else print_example(row)
+        left -= min(left, table.num_rows)
+        if left == 0:
+            return
+    if left == count:
+        raise ConfigError(f"{folder}: no example matches {' '.join(filters or [])}; see `xmtf data stats {source}`")
+
+
+@app.command()
+def export(
+    source: Built,
+    filters: Filters = None,
+    to: Annotated[Path, typer.Option(help="New folder for the JSONL files.")] = Path("export"),
+    fields: Annotated[ExportFields, typer.Option(help="Fields of a record; xp3 is inputs and targets.")] = "xp3",
+    out: Out = None,
+) -> None:
+    """Write a mixture as JSONL files in the layout of xP3.
+
+    Example: xmtf data export recipes/demo.yaml language=fr --to demo-fr --fields xp3x
+    """
+    from xmtf.mixture.export import export_jsonl
+
+    folder, wanted = _mixture(source, filters, out)
+    counts = export_jsonl(folder, to, fields=fields, filters=wanted)
+    typer.echo(f"{to}: {sum(counts.values()):,} lines in {len(counts):,} files")
+
+
+@app.command()
+def card(source: Built, overrides: Overrides = None, out: Out = None) -> None:
+    """Print the dataset card of a mixture.
+
+    Example: xmtf data card recipes/demo.yaml
+    """
+    from xmtf.errors import DataError
+
+    folder, _ = _mixture(source, overrides, out)
+    path = folder / "README.md"
+    if not path.exists():
+        raise DataError(f"{path}: missing; build the mixture with `xmtf data build`")
+    typer.echo(path.read_text(encoding="utf-8"), nl=False)
+
+
+def _mixture(source: Path, arguments: list[str] | None, out: Path | None) -> tuple[Path, dict[str, str]]:
+    """Return the folder of a built mixture, and the filters among the arguments; the others override the recipe."""
+    from xmtf.mixture.read import FILTERS, parse_filters
+
+    arguments = arguments or []
+    if source.is_dir():
+        return source, parse_filters(arguments)
+    filters = [text for text in arguments if text.partition("=")[0] in FILTERS]
+    loaded = _load(source, [text for text in arguments if text not in filters])
+    return _out(loaded, out), parse_filters(filters)
+
+
+def _load(recipe: Path, overrides: list[str] | None) -> Any:
+    from xmtf.recipe import load_recipe
+
+    return load_recipe(recipe, overrides or [])
+
+
+def _out(loaded: Any, out: Path | None) -> Path:
+    folder: Path = out or loaded.run_folder / "mixture"
+    return folder

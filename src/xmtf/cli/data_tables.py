@@ -1,0 +1,123 @@
+"""How ``xmtf data`` prints plans, counts and examples."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from xmtf.files import Manifest
+    from xmtf.tasks import Slice
+
+__all__ = ["plan_rows", "print_built", "print_example", "print_json", "print_plan", "print_records"]
+
+
+def print_json(value: Any) -> None:
+    """Print a value as one line of JSON."""
+    import orjson
+
+    typer.echo(orjson.dumps(value).decode())
+
+
+def print_records(records: Sequence[dict[str, Any]]) -> None:
+    """Print records with the same keys as a table: text to the left, numbers to the right."""
+    if not records:
+        return
+    header = list(records[0])
+    cells = [[_cell(name, record[name]) for name in header] for record in records]
+    widths = [max(len(line[column]) for line in [header, *cells]) for column in range(len(header))]
+    is_number = [all(isinstance(record[name], int | float) for record in records) for name in header]
+    for line in [header, ["-" * width for width in widths], *cells]:
+        aligned = (
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(line, widths, is_number, strict=True)
+        )
+        typer.echo("  ".join(aligned).rstrip())
+
+
+def _cell(name: str, value: Any) -> str:
+    if name == "share":
+        return f"{value:.2%}"
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.0f}" if isinstance(value, float) else str(value)
+
+
+def plan_rows(slices: Sequence[Slice]) -> list[dict[str, Any]]:
+    """Return one record for each slice."""
+    return [
+        {
+            "task": part.task.id,
+            "cluster": part.task.cluster,
+            "language": part.task.language,
+            "dataset": part.task.dataset,
+            "subset": part.task.subset,
+            "split": part.split,
+            "templates": [template.name for template in part.templates],
+            "cap_examples": part.cap_examples,
+        }
+        for part in slices
+    ]
+
+
+def print_plan(slices: Sequence[Slice]) -> None:
+    """Print the number of tasks, slices and template runs, by cluster and by language."""
+    for column in ("cluster", "language"):
+        tasks: dict[str, set[str]] = {}
+        parts: Counter[str] = Counter()
+        runs: Counter[str] = Counter()
+        for part in slices:
+            name = getattr(part.task, column)
+            tasks.setdefault(name, set()).add(part.task.id)
+            parts[name] += 1
+            runs[name] += len(part.templates)
+        print_records(
+            [
+                {column: name, "tasks": len(tasks[name]), "splits": parts[name], "splits x templates": runs[name]}
+                for name in sorted(tasks, key=lambda name: (-runs[name], name))
+            ]
+        )
+        typer.echo()
+    languages = {part.task.language for part in slices}
+    typer.echo(
+        f"{len({part.task.id for part in slices}):,} tasks, {len(languages):,} languages, {len(slices):,} splits, "
+        f"{sum(len(part.templates) for part in slices):,} splits x templates"
+    )
+
+
+def print_built(manifest: Manifest, folder: Path, *, as_json: bool) -> None:
+    """Print the counts of a built mixture by cluster and language, and what was dropped."""
+    counts = manifest.counts
+    if as_json:
+        print_json({"folder": str(folder), "fingerprint": manifest.fingerprint} | counts)
+        return
+    for column in ("cluster", "language"):
+        print_records(
+            [
+                {column: name, "examples": examples, "share": examples / counts["out"]}
+                for name, examples in counts[f"{column}s"].items()
+            ]
+        )
+        typer.echo()
+    dropped = sorted(counts["dropped"].items(), key=lambda item: -item[1])
+    if dropped:
+        print_records([{"dropped": reason, "examples": examples} for reason, examples in dropped])
+        typer.echo()
+    typer.echo(f"{folder}: {counts['out']:,} of {counts['in']:,} examples, in {manifest.wall_time_s:.1f} s")
+
+
+def print_example(row: dict[str, Any]) -> None:
+    """Print one example for reading."""
+    subset = f"/{row['subset']}" if row["subset"] else ""
+    typer.secho(
+        f"== {row['task']} ({row['cluster']}, {row['language']}); {row['dataset']}{subset} [{row['split']}] "
+        f"row {row['row']}; template {row['template']!r} in {row['prompt_language']}",
+        bold=True,
+    )
+    typer.echo(row["inputs"])
+    typer.echo(f"-> {row['targets']}")
+    if row["choices"]:
+        typer.echo(f"   of: {' | '.join(row['choices'])}")
+    typer.echo()

@@ -1,0 +1,220 @@
+"""Build a mixture: plan, render shards, merge.
+
+::
+
+    recipe ─▶ plan ─┬▶ guard shards ─▶ guard index ─┐
+                    └▶ shards ◀─────────────────────┘ ─▶ order ─▶ parts ─▶ mixture
+
+Each arrow's work is a plan of idempotent tasks (:mod:`xmtf.execution`), so a killed build goes on where
+it stopped and any number of workers gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from xmtf.errors import ConfigError, DataError
+from xmtf.execution import read_plan, run_task, write_plan
+from xmtf.execution.plan import shard_result
+from xmtf.files import Manifest, Stopwatch, is_finished, read_manifest, write_jsonl
+from xmtf.mixture.choose import Chosen, Rules, choose_rows
+from xmtf.mixture.finish import OVERLAPS, QUARANTINE, finish_mixture, run_shown
+from xmtf.mixture.guard import Asked, read_guard, write_guard
+from xmtf.mixture.keys import concat_keys, hash_strings
+from xmtf.mixture.merge import Shard
+from xmtf.mixture.plan import MixturePlan, plan_mixture, read_slice
+from xmtf.mixture.runs import Run, write_runs
+from xmtf.recipe import LoadedRecipe
+from xmtf.tasks import Prompted, prompted_parts
+
+__all__ = [
+    "build_guard",
+    "build_guard_shard",
+    "build_mixture",
+    "build_shard",
+    "merge_mixture",
+    "run_work_task",
+    "work_folder",
+    "write_work_plan",
+]
+
+PLAN = "plan.jsonl"
+"""File of the work folder with the shard tasks, for a build on many machines."""
+
+_RUN_BYTES = 64 * 2**20
+"""Rendered bytes gathered before a run is written: what bounds the memory of a shard."""
+
+
+def work_folder(out: Path) -> Path:
+    """Return the folder beside a mixture that holds its unfinished work."""
+    return out.with_name(f".{out.name}.work")
+
+
+def build_mixture(loaded: LoadedRecipe, out: Path) -> Manifest:
+    """Build the mixture of a recipe in ``out``, unless it stands there already.
+
+    Args:
+        loaded: The recipe.
+        out: Folder of the mixture. Unfinished work waits beside it, in ``.<name>.work``.
+
+    Raises:
+        ConfigError: No example is left (says what dropped them), or an evaluation suite overlaps and may not.
+        SourceError: A dataset is nowhere.
+        TemplateError: A template fails on too many rows; names it and the first row.
+    """
+    plan = plan_mixture(loaded)
+    if is_finished(out, plan.fingerprint):
+        return read_manifest(out)
+    build_guard(plan, out)
+    run_shown(plan.shards, work_folder(out) / "shards", loaded.recipe.execution, "rendering")
+    return merge_mixture(plan, out)
+
+
+def build_guard(plan: MixturePlan, out: Path) -> None:
+    """Write the index of what the recipe's suites ask, which every shard needs."""
+    folder = work_folder(out) / "guard"
+    results = run_shown(plan.guard, folder, plan.loaded.recipe.execution, "reading evaluation suites")
+    asked = [
+        Asked(
+            task.spec["suite"],
+            task.spec["slice"]["task"]["id"],
+            task.spec["slice"]["split"],
+            np.load(folder / task.name / result["file"], allow_pickle=False),
+        )
+        for task, result in zip(plan.guard.tasks, results, strict=True)
+    ]
+    write_guard(folder, asked)
+
+
+def write_work_plan(loaded: LoadedRecipe, out: Path) -> int:
+    """Prepare a build on many machines: write the plan and the guard index; return the number of shard tasks.
+
+    Raises:
+        ConfigError: As :func:`xmtf.mixture.plan.plan_mixture`.
+    """
+    plan = plan_mixture(loaded)
+    build_guard(plan, out)
+    write_plan(work_folder(out) / PLAN, plan.shards)
+    return len(plan.shards.tasks)
+
+
+def run_work_task(out: Path, index: int) -> dict[str, Any]:
+    """Do one shard task of a written plan, unless it is done; return what it reports.
+
+    Raises:
+        DataError: No plan is written for ``out``.
+        ConfigError: The plan has no such task.
+    """
+    path = work_folder(out) / PLAN
+    if not path.exists():
+        raise DataError(f"{path}: no plan here; write one with `xmtf data plan RECIPE --write`")
+    plan = read_plan(path)
+    if not 0 <= index < len(plan.tasks):
+        raise ConfigError(f"{path}: there is no task {index}; the plan has tasks 0 to {len(plan.tasks) - 1}")
+    return run_task(plan, index, work_folder(out) / "shards")
+
+
+def merge_mixture(plan: MixturePlan, out: Path) -> Manifest:
+    """Make the mixture of finished shards.
+
+    Raises:
+        ConfigError: No example is left.
+        DataError: A shard is not finished; names it and how to finish it.
+    """
+    watch = Stopwatch()
+    work = work_folder(out)
+    shards = []
+    for index, (task, part) in enumerate(zip(plan.shards.tasks, plan.slices, strict=True)):
+        result = shard_result(task, work / "shards")
+        if result is None:
+            raise DataError(
+                f"{work / 'shards' / task.name}: not finished; run `xmtf data run-task` with --index {index}"
+            )
+        shards.append(Shard(task.name, task.fingerprint, part.task.id, part.rate, result, Counter()))
+    manifest = finish_mixture(plan, shards, work, out, watch)
+    shutil.rmtree(work)
+    return manifest
+
+
+def build_shard(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Render one slice and write what the mixture may take of it: a shard function.
+
+    Args:
+        spec: ``slice``, ``rules``, ``guard`` and how to render (see :mod:`xmtf.mixture.plan`).
+        folder: Folder of the shard, two levels below the work folder.
+
+    Returns:
+        ``in`` (rows x templates), ``dropped`` by reason, ``runs``; ``overlap.jsonl`` and ``quarantine.jsonl`` are
+        written where there is something to tell.
+    """
+    rules = Rules(**spec["rules"])
+    guard = read_guard(folder.parent.parent / "guard")
+    counts: Counter[str] = Counter()
+    total, runs, overlaps, failures = 0, list[Run](), list[dict[str, Any]](), list[dict[str, Any]]()
+    waiting: list[Chosen] = []
+    for template, part in zip(read_slice(spec).templates, _render(spec), strict=True):
+        total += part.table.num_rows + sum(part.dropped.values())
+        chosen = choose_rows(part.table, rules, guard)
+        counts.update(part.dropped)
+        counts.update(chosen.dropped)
+        overlaps += chosen.overlaps
+        failures += _failures(spec, template.name, part)
+        waiting.append(chosen)
+        if sum(chosen.table.nbytes for chosen in waiting) > _RUN_BYTES:
+            runs += _write(folder, waiting, len(runs))
+            waiting = []
+    runs += _write(folder, waiting, len(runs))
+    for name, records in ((OVERLAPS, overlaps), (QUARANTINE, failures)):
+        if records:
+            write_jsonl(folder / name, records)
+    dropped = {reason: count for reason, count in sorted(counts.items()) if count}
+    return {"in": total, "dropped": dropped, "runs": [run.to_json() for run in runs], "overlaps": len(overlaps)}
+
+
+def build_guard_shard(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Write the hashes of the inputs that one evaluation slice asks: a shard function."""
+    hashes = [hash_strings(part.table.column("inputs")) for part in _render(spec)]
+    found = np.unique(np.concatenate([np.empty((0, 2), np.uint64), *hashes]), axis=0)
+    np.save(folder / "inputs.npy", found, allow_pickle=False)
+    return {"file": "inputs.npy"}
+
+
+def _render(spec: dict[str, Any]) -> Iterator[Prompted]:
+    return prompted_parts(
+        read_slice(spec),
+        mode=spec["mode"],
+        seed=spec["seed"],
+        offline=spec["offline"],
+        failing_rows=spec["failing_rows"],
+    )
+
+
+def _write(folder: Path, waiting: list[Chosen], number: int) -> list[Run]:
+    """Write the examples gathered so far as sorted runs."""
+    waiting = [chosen for chosen in waiting if chosen.table.num_rows]
+    if not waiting:
+        return []
+    sizes = [len(chosen.groups) for chosen in waiting]
+    offsets = np.cumsum([0, *sizes[:-1]])
+    return write_runs(
+        folder,
+        f"run-{number:03d}",
+        pa.concat_tables([chosen.table for chosen in waiting]),
+        concat_keys([chosen.keys for chosen in waiting]),
+        [group for chosen in waiting for group in chosen.groups],
+        np.concatenate([chosen.group_of_row + offset for chosen, offset in zip(waiting, offsets, strict=True)]).astype(
+            np.int32
+        ),
+    )
+
+
+def _failures(spec: dict[str, Any], template: str, part: Prompted) -> list[dict[str, Any]]:
+    where = {"task": spec["slice"]["task"]["id"], "split": spec["slice"]["split"], "template": template}
+    return [where | {"row": failure.row, "kind": failure.kind, "message": failure.message} for failure in part.failures]

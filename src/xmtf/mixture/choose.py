@@ -1,0 +1,131 @@
+"""From rendered examples to those that the mixture may take: filters, guard, caps, keys.
+
+Every example that is left out is counted under one reason; an example that an evaluation suite asks is
+also listed, with the suite.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from xmtf.errors import ConfigError
+from xmtf.mixture.filters import CAPPED, CapPolicy, cap_rows, unfit_rows
+from xmtf.mixture.groups import Group, group_rows
+from xmtf.mixture.guard import Guard
+from xmtf.mixture.keys import Keys, UInt64, hash_strings, mix, row_keys
+
+__all__ = ["OVERLAP", "Chosen", "Rules", "choose_rows"]
+
+OVERLAP = "stands in an evaluation suite"
+"""Reason of examples that the held-out guard dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What decides about rendered examples; the fields are those of the recipe's mixture section."""
+
+    seed: int
+    cap_examples: int | None
+    cap_policy: CapPolicy
+    deduplicate: bool
+    min_input_characters: int
+    max_characters: int | None
+    overlap: Literal["drop", "flag", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Examples that the mixture may take.
+
+    Attributes:
+        table: Their texts and columns.
+        keys: Their keys.
+        groups: Their groups.
+        group_of_row: int32 ``[n]``.
+        dropped: Examples left out, by reason.
+        overlaps: One record for each example that an evaluation suite asks, dropped or only flagged.
+    """
+
+    table: Any
+    keys: Keys
+    groups: list[Group]
+    group_of_row: npt.NDArray[np.int32]
+    dropped: Counter[str]
+    overlaps: list[dict[str, Any]]
+
+
+def choose_rows(table: Any, rules: Rules, guard: Guard) -> Chosen:
+    """Apply the rules to a table of prompted examples.
+
+    Raises:
+        ConfigError: An example stands in an evaluation suite, and the recipe calls that an error.
+    """
+    dropped: Counter[str] = Counter()
+    masks = unfit_rows(table, min_input_characters=rules.min_input_characters, max_characters=rules.max_characters)
+    for reason, mask in masks.items():
+        dropped[reason] += int(mask.sum())
+    table = _without(table, list(masks.values()))
+    groups, group_of_row = group_rows(table)
+    inputs, targets = hash_strings(table.column("inputs")), hash_strings(table.column("targets"))
+    sources = guard.find(inputs)
+    overlaps = _overlaps(table, groups, group_of_row, sources, guard, rules)
+    rows = np.arange(table.num_rows)
+    if overlaps and rules.overlap == "drop":
+        rows = np.flatnonzero(sources < 0)
+        dropped[OVERLAP] += table.num_rows - len(rows)
+        table = table.take(pa.array(rows))
+    origin = _origins(groups, group_of_row[rows], table.column("row"))
+    keys = row_keys(inputs[rows], targets[rows], rules.seed, None if rules.deduplicate else origin)
+    sample_keys = mix(keys.low ^ origin)
+    kept = cap_rows(table, group_of_row[rows], rules.cap_examples, rules.cap_policy, sample_keys)
+    if len(kept) < len(rows):
+        dropped[CAPPED] += len(rows) - len(kept)
+        table, keys, rows = table.take(pa.array(kept)), keys.take(kept), rows[kept]
+    return Chosen(table, keys, groups, group_of_row[rows], dropped, overlaps)
+
+
+def _without(table: Any, masks: list[npt.NDArray[np.bool_]]) -> Any:
+    return table.filter(pa.array(~np.logical_or.reduce(masks))) if masks else table
+
+
+def _origins(groups: list[Group], group_of_row: npt.NDArray[np.int32], rows: Any) -> UInt64:
+    """Return a hash of where each example comes from, uint64 ``[n]``."""
+    names = pa.array(["\x1f".join((g.task, g.split, g.template)) for g in groups], pa.string())
+    return mix(hash_strings(names)[group_of_row, 0] + np.asarray(rows).astype(np.uint64))
+
+
+def _overlaps(
+    table: Any,
+    groups: list[Group],
+    group_of_row: npt.NDArray[np.int32],
+    sources: npt.NDArray[np.int64],
+    guard: Guard,
+    rules: Rules,
+) -> list[dict[str, Any]]:
+    found = np.flatnonzero(sources >= 0)
+    if len(found) == 0:
+        return []
+    numbers = table.column("row").take(pa.array(found)).to_pylist()
+    records = []
+    for at, number in zip(found, numbers, strict=True):
+        group = groups[group_of_row[at]]
+        origin = {"task": group.task, "split": group.split, "template": group.template, "row": number}
+        records.append(origin | {"evaluation": guard.sources[sources[at]]})
+    if rules.overlap == "error":
+        raise ConfigError(_explain(records))
+    return records
+
+
+def _explain(records: list[dict[str, Any]]) -> str:
+    first, asked = records[0], records[0]["evaluation"]
+    return (
+        f"mixture: {len(records)} examples of {first['task']} [{first['split']}] stand in an evaluation suite, the "
+        f"first in row {first['row']} (template {first['template']!r}, suite {asked['suite']!r}, task "
+        f"{asked['task']}); leave the task out, or set mixture.held_out.overlap to drop or flag"
+    )

@@ -1,0 +1,171 @@
+"""The last step of a build: write the parts, then everything that describes them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from xmtf.errors import ConfigError
+from xmtf.execution import Plan, run_plan, track
+from xmtf.files import (
+    Manifest,
+    Stopwatch,
+    atomic_folder,
+    file_sha256,
+    read_jsonl,
+    write_jsonl,
+    write_manifest,
+    write_text,
+)
+from xmtf.mixture.card import CardFacts, dataset_card
+from xmtf.mixture.composition import COMPOSITION, GroupCount, merge_composition, totals
+from xmtf.mixture.merge import Shard, place_parts, plan_parts
+from xmtf.mixture.plan import MixturePlan
+from xmtf.recipe.schema import Execution
+
+__all__ = ["OVERLAPS", "QUARANTINE", "SLICES", "finish_mixture", "run_shown"]
+
+OVERLAPS = "overlap.jsonl"
+"""Training examples that an evaluation suite asks, one a line."""
+QUARANTINE = "quarantine.jsonl"
+"""Rows on which a template failed, one a line, with the reason."""
+SLICES = "slices.jsonl"
+"""What became of every (task, split): rows in, out, and dropped by reason."""
+
+
+def finish_mixture(plan: MixturePlan, shards: list[Shard], work: Path, out: Path, watch: Stopwatch) -> Manifest:
+    """Merge finished shards into ``out`` and describe it.
+
+    Raises:
+        ConfigError: No example is left; says what dropped them.
+    """
+    recipe = plan.loaded.recipe
+    parts = plan_parts(work, shards, recipe.mixture.rates, recipe.mixture.shard_rows)
+    counts = _counts(shards)
+    if not parts.tasks:
+        raise ConfigError(f"{plan.loaded.path}: {_nothing_left(counts)}")
+    results = run_shown(parts, work / "parts", recipe.execution, "writing")
+    composition = merge_composition(result["composition"] for result in results)
+    with atomic_folder(out) as folder:
+        names = list(place_parts(work, folder, parts))
+        outputs = dict(zip(names, (result["sha256"] for result in results), strict=True))
+        outputs |= _describe(plan, shards, composition, counts["dropped"], work, folder)
+        manifest = Manifest(
+            "mixture",
+            plan.fingerprint,
+            recipe=plan.recipe,
+            inputs=plan.inputs,
+            outputs=outputs,
+            counts=counts | _totals(composition),
+            details={"validation_fraction": recipe.mixture.validation_fraction, "rows": _rows(names, results)},
+            wall_time_s=watch.seconds,
+        )
+        write_manifest(folder, manifest)
+    return manifest
+
+
+def run_shown(plan: Plan, folder: Path, execution: Execution, label: str) -> list[dict[str, Any]]:
+    """Run a plan and show how far it has come."""
+    if not plan.tasks:
+        return []
+    with track(label, len(plan.tasks), "shards") as progress:
+        return run_plan(plan, folder, execution, lambda done, total: progress.set(done, total))
+
+
+def _counts(shards: list[Shard]) -> dict[str, Any]:
+    """Return examples in, out and dropped by reason, over all shards."""
+    dropped = sum((_dropped_of(shard) for shard in shards), Counter[str]())
+    total = sum(shard.result["in"] for shard in shards)
+    return {
+        "in": total,
+        "out": total - dropped.total(),
+        "dropped": dict(sorted(dropped.items())),
+        "overlaps": sum(shard.result["overlaps"] for shard in shards),
+    }
+
+
+def _dropped_of(shard: Shard) -> Counter[str]:
+    dropped = Counter(shard.result["dropped"])
+    dropped.update(shard.dropped)
+    return +dropped
+
+
+def _nothing_left(counts: dict[str, Any]) -> str:
+    if counts["in"] == 0:
+        return "no example is left in the mixture: the tasks it takes have no rows"
+    reasons = sorted(counts["dropped"].items(), key=lambda item: -item[1])
+    listed = ", ".join(f"{count:,} {reason}" for reason, count in reasons)
+    return (
+        f"no example is left of {counts['in']:,} in the mixture; dropped: {listed}; loosen "
+        "mixture.min_input_characters, mixture.max_characters or mixture.held_out, or take other tasks"
+    )
+
+
+def _totals(composition: list[GroupCount]) -> dict[str, dict[str, int]]:
+    return {
+        f"{column}s": {name: sums[0] for (name,), sums in totals(composition, [column]).items()}
+        for column in ("language", "cluster", "dataset", "task")
+    } | {
+        "templates": {": ".join(key): sums[0] for key, sums in totals(composition, ["task", "template"]).items()},
+        "characters": {
+            "inputs": sum(count.input_characters for count in composition),
+            "targets": sum(count.target_characters for count in composition),
+        },
+    }
+
+
+def _rows(names: list[str], results: list[dict[str, Any]]) -> dict[str, int]:
+    return {name: result["rows"] for name, result in zip(names, results, strict=True)}
+
+
+def _describe(
+    plan: MixturePlan,
+    shards: list[Shard],
+    composition: list[GroupCount],
+    dropped: dict[str, int],
+    work: Path,
+    folder: Path,
+) -> dict[str, str]:
+    """Write the files beside the parts; return their hashes."""
+    write_jsonl(folder / COMPOSITION, (count.to_json() for count in composition))
+    write_jsonl(folder / SLICES, _slice_lines(plan, shards))
+    for name in (OVERLAPS, QUARANTINE):
+        paths = [work / "shards" / shard.name / name for shard in shards]
+        write_jsonl(folder / name, (line for path in paths if path.exists() for line in read_jsonl(path)))
+    recipe = plan.loaded.recipe
+    held_out = recipe.mixture.held_out
+    facts = CardFacts(
+        name=recipe.name,
+        description=recipe.description,
+        seed=recipe.seed,
+        counts=composition,
+        dropped=dropped,
+        licences={part.task.dataset: part.task.licence for part in plan.slices if part.task.licence},
+        validation_fraction=recipe.mixture.validation_fraction,
+        held_out={
+            "languages": held_out.languages,
+            "clusters": held_out.clusters,
+            "templates": held_out.templates,
+        },
+    )
+    write_text(folder / "README.md", dataset_card(facts))
+    names = (COMPOSITION, SLICES, OVERLAPS, QUARANTINE, "README.md")
+    return {name: file_sha256(folder / name) for name in names}
+
+
+def _slice_lines(plan: MixturePlan, shards: list[Shard]) -> list[dict[str, Any]]:
+    lines = []
+    for part, shard in zip(plan.slices, shards, strict=True):
+        dropped = _dropped_of(shard)
+        lines.append(
+            {
+                "task": part.task.id,
+                "split": part.split,
+                "templates": [template.name for template in part.templates],
+                "in": shard.result["in"],
+                "out": shard.result["in"] - dropped.total(),
+                "dropped": dict(sorted(dropped.items())),
+            }
+        )
+    return lines

@@ -1,0 +1,85 @@
+"""The held-out guard: training examples whose inputs also stand in an evaluation suite.
+
+The guard's index is the sorted list of the 128-bit hashes of all inputs that the recipe's suites ask.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xmtf.files import atomic_path, read_json, write_json
+from xmtf.mixture.keys import UInt64
+
+__all__ = ["Asked", "Guard", "read_guard", "write_guard"]
+
+_INPUTS, _SOURCES = "inputs.npy", "sources.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The inputs of one evaluation slice.
+
+    Attributes:
+        suite: Name of the suite in the recipe.
+        task: Task id.
+        split: Split that it reads.
+        hashes: Hashes of the inputs, uint64 ``[n, 2]``.
+    """
+
+    suite: str
+    task: str
+    split: str
+    hashes: UInt64
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """All inputs that the suites of a recipe ask.
+
+    Attributes:
+        high: First words of the hashes, uint64 ``[n]``, sorted.
+        low: Second words.
+        source_of_row: int32 ``[n]``: index into ``sources``.
+        sources: ``suite, task, split`` of each evaluation slice.
+    """
+
+    high: UInt64
+    low: UInt64
+    source_of_row: npt.NDArray[np.int32]
+    sources: list[dict[str, str]]
+
+    def find(self, hashes: UInt64) -> npt.NDArray[np.int64]:
+        """Return for each of the hashes ``[n, 2]`` the index of a source that asks it, or -1."""
+        found = np.full(len(hashes), -1, np.int64)
+        high, low = self.high, self.low
+        at = np.searchsorted(high, hashes[:, 0])
+        waiting = np.flatnonzero(at < len(high))
+        while len(waiting):  # one round but for different inputs whose first 64 bits agree
+            waiting = waiting[high[at[waiting]] == hashes[waiting, 0]]
+            same = low[at[waiting]] == hashes[waiting, 1]
+            found[waiting[same]] = self.source_of_row[at[waiting[same]]]
+            waiting = waiting[~same]
+            at[waiting] += 1
+            waiting = waiting[at[waiting] < len(high)]
+        return found
+
+
+def write_guard(folder: Path, asked: list[Asked]) -> None:
+    """Write the index of all evaluation inputs into ``folder``."""
+    hashes = np.concatenate([np.empty((0, 2), np.uint64), *(part.hashes for part in asked)])
+    source_of_row = np.repeat(np.arange(len(asked), dtype=np.uint64), [len(part.hashes) for part in asked])
+    order = np.lexsort((source_of_row, hashes[:, 1], hashes[:, 0]))
+    with atomic_path(folder / _INPUTS) as temporary, temporary.open("wb") as stream:
+        np.save(stream, np.vstack([hashes.T, source_of_row])[:, order], allow_pickle=False)
+    write_json(folder / _SOURCES, [{"suite": part.suite, "task": part.task, "split": part.split} for part in asked])
+
+
+def read_guard(folder: Path) -> Guard:
+    """Read what :func:`write_guard` wrote; the hashes stay on disk and are mapped into memory."""
+    index: Any = np.load(folder / _INPUTS, mmap_mode="r", allow_pickle=False)
+    return Guard(index[0], index[1], index[2].astype(np.int32), read_json(folder / _SOURCES))

@@ -1,0 +1,186 @@
+"""What a recipe's mixture is made of, as a plan: one shard task for each split of each task."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from xmtf.errors import ConfigError
+from xmtf.execution import Plan, ShardTask
+from xmtf.files import content_hash, slug
+from xmtf.mixture.choose import Rules
+from xmtf.recipe import LoadedRecipe, Recipe
+from xmtf.tasks import Slice, fingerprint_slice, load_catalogue
+
+__all__ = ["BUDGET", "LAYOUT", "Asking", "MixturePlan", "plan_mixture", "read_slice", "select_asking", "select_slices"]
+
+LAYOUT = 1
+"""Version of what the build makes of a plan; a mixture of another version is built anew."""
+
+BUDGET = 5
+"""Rows read of a split for each example that a random cap keeps: templates do not apply to every row."""
+
+_SLICE = TypeAdapter(Slice)
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A slice that an evaluation suite of the recipe asks.
+
+    Attributes:
+        suite: Name of the suite.
+        slice: The slice.
+    """
+
+    suite: str
+    slice: Slice
+
+
+@dataclass(frozen=True, slots=True)
+class MixturePlan:
+    """Everything that the build of a mixture does, as data.
+
+    Attributes:
+        loaded: The recipe.
+        slices: What is rendered; of equal examples the earlier slice's stays.
+        asking: What the held-out guard compares with.
+        shards: Renders the slices; task ``i`` is slice ``i``.
+        guard: Renders the inputs of the suites.
+        inputs: Name of each input -> its fingerprint.
+        recipe: The parts of the recipe that decide about the mixture.
+    """
+
+    loaded: LoadedRecipe
+    slices: tuple[Slice, ...]
+    asking: tuple[Asking, ...]
+    shards: Plan
+    guard: Plan
+    inputs: dict[str, str]
+    recipe: dict[str, Any]
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the recipe's part and of all inputs."""
+        return content_hash({"layout": LAYOUT, "recipe": self.recipe, "inputs": self.inputs})
+
+
+def plan_mixture(loaded: LoadedRecipe) -> MixturePlan:
+    """Say what building the mixture of a recipe takes; reads no rows.
+
+    Raises:
+        ConfigError: The recipe takes nothing, or its keys contradict each other.
+        SourceError: A dataset is nowhere; names it and where it was looked for.
+        UnknownNameError: The recipe names something that the catalogue does not have.
+    """
+    recipe = loaded.recipe
+    _check_rates(recipe)
+    slices, asking = select_slices(loaded), select_asking(loaded)
+    fingerprints = [_fingerprint(part, recipe) for part in slices]
+    asked = [_fingerprint(part.slice, recipe) for part in asking]
+    guard_tasks = [_guard_task(part, fingerprint, recipe) for part, fingerprint in zip(asking, asked, strict=True)]
+    guard_hash = content_hash([task.fingerprint for task in guard_tasks])
+    shard_tasks = [
+        _shard_task(part, fingerprint, recipe, guard_hash)
+        for part, fingerprint in zip(slices, fingerprints, strict=True)
+    ]
+    inputs = {task.name: fingerprint for task, fingerprint in zip(shard_tasks, fingerprints, strict=True)}
+    inputs |= {f"suites/{task.name}": fingerprint for task, fingerprint in zip(guard_tasks, asked, strict=True)}
+    return MixturePlan(
+        loaded,
+        slices,
+        asking,
+        Plan("xmtf.mixture.build:build_shard", tuple(shard_tasks)),
+        Plan("xmtf.mixture.build:build_guard_shard", tuple(guard_tasks)),
+        inputs,
+        {"mixture": recipe.section("mixture"), "seed": recipe.seed},
+    )
+
+
+def select_slices(loaded: LoadedRecipe) -> tuple[Slice, ...]:
+    """Return the slices of the recipe's mixture, with the recipe's caps and row budgets; looks at no source."""
+    mixture = loaded.recipe.mixture
+    slices = load_catalogue(loaded).select(
+        mixture.tasks, role="train", held_out=mixture.held_out, where=f"{loaded.path}: mixture.tasks"
+    )
+    if not slices:
+        raise ConfigError(f"{loaded.path}: mixture.tasks takes no task; see `xmtf task list`")
+    return tuple(_limited(part, loaded.recipe) for part in slices)
+
+
+def select_asking(loaded: LoadedRecipe) -> tuple[Asking, ...]:
+    """Return what the evaluation suites of the recipe ask; looks at no source."""
+    catalogue = load_catalogue(loaded)
+    return tuple(
+        Asking(suite.name, part)
+        for number, suite in enumerate(loaded.recipe.evaluation.suites)
+        for part in catalogue.select(
+            suite.tasks, role="evaluation", where=f"{loaded.path}: evaluation.suites.{number}.tasks"
+        )
+        if suite.kind in (None, part.task.kind)
+    )
+
+
+def read_slice(spec: dict[str, Any]) -> Slice:
+    """Return the slice of a shard task's spec."""
+    return _SLICE.validate_python(spec["slice"])
+
+
+def _limited(part: Slice, recipe: Recipe) -> Slice:
+    """Lower the slice's cap to the mixture's, and limit the rows read to what the cap can need."""
+    mixture = recipe.mixture
+    cap = min((cap for cap in (part.cap_examples, mixture.cap_examples) if cap is not None), default=None)
+    limit = part.limit_rows
+    if cap is not None and (mixture.cap_policy == "random" or mixture.mode == "legacy"):
+        limit = min(limit or BUDGET * cap, BUDGET * cap)
+    return dataclasses.replace(part, cap_examples=cap, limit_rows=limit)
+
+
+def _check_rates(recipe: Recipe) -> None:
+    if recipe.mixture.rates.policy != "all":
+        return
+    for number, selection in enumerate(recipe.mixture.tasks):
+        if selection.rate != 1.0:
+            raise ConfigError(
+                f"mixture.tasks.{number}.rate: rates need a sampling policy, and mixture.rates.policy is 'all'; set it "
+                "to proportional or temperature and give mixture.rates.max_examples"
+            )
+
+
+def _fingerprint(part: Slice, recipe: Recipe) -> str:
+    return fingerprint_slice(part, mode=recipe.mixture.mode, seed=recipe.seed, offline=recipe.offline)
+
+
+def _shard_task(part: Slice, fingerprint: str, recipe: Recipe, guard_hash: str) -> ShardTask:
+    mixture = recipe.mixture
+    rules = Rules(
+        seed=recipe.seed,
+        cap_examples=part.cap_examples,
+        cap_policy=mixture.cap_policy,
+        deduplicate=mixture.deduplicate,
+        min_input_characters=mixture.min_input_characters,
+        max_characters=mixture.max_characters,
+        overlap=mixture.held_out.overlap,
+    )
+    spec = _render_spec(part, fingerprint, recipe) | {"rules": dataclasses.asdict(rules), "guard": guard_hash}
+    return ShardTask(slug(f"{part.task.id}:{part.split}"), spec, float(len(part.templates)))
+
+
+def _guard_task(part: Asking, fingerprint: str, recipe: Recipe) -> ShardTask:
+    spec = _render_spec(part.slice, fingerprint, recipe) | {"suite": part.suite}
+    name = slug(f"{part.suite}:{part.slice.task.id}:{part.slice.split}:{part.slice.selection}")
+    return ShardTask(name, spec, float(len(part.slice.templates)))
+
+
+def _render_spec(part: Slice, fingerprint: str, recipe: Recipe) -> dict[str, Any]:
+    return {
+        "layout": LAYOUT,
+        "slice": _SLICE.dump_python(part, mode="json"),
+        "fingerprint": fingerprint,
+        "mode": recipe.mixture.mode,
+        "seed": recipe.seed,
+        "offline": recipe.offline,
+        "failing_rows": recipe.mixture.failing_rows,
+    }

@@ -1,0 +1,126 @@
+"""Read a mixture: in its order, by language, or only the examples that match."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from xmtf.errors import ConfigError, DataError, UnknownNameError
+from xmtf.languages import normalize_language
+from xmtf.records import PROMPTED_COLUMNS
+
+__all__ = ["FILTERS", "mixture_files", "mixture_languages", "parse_filters", "read_mixture", "select_examples"]
+
+FILTERS = (
+    "language", "prompt_language", "translation", "task", "cluster", "dataset", "subset", "split", "template", "row",
+)  # fmt: skip
+"""Columns that examples can be filtered by."""
+
+
+def mixture_files(folder: Path) -> dict[str, list[Path]]:
+    """Return the part files of each language, in order.
+
+    Raises:
+        DataError: The folder holds no mixture.
+    """
+    files: dict[str, list[Path]] = {}
+    for path in sorted(folder.glob("language=*/part-*.parquet")):
+        files.setdefault(path.parent.name.removeprefix("language="), []).append(path)
+    if not files:
+        raise DataError(f"{folder}: no mixture here (no language=*/part-*.parquet); build one with `xmtf data build`")
+    return files
+
+
+def mixture_languages(folder: Path) -> dict[str, int]:
+    """Return the number of examples of each language, by code.
+
+    Raises:
+        DataError: The folder holds no mixture.
+    """
+    import pyarrow.parquet as pq
+
+    return {
+        language: sum(pq.read_metadata(path).num_rows for path in paths)
+        for language, paths in mixture_files(folder).items()
+    }
+
+
+def read_mixture(folder: Path, *, language: str | None = None, columns: Sequence[str] | None = None) -> Iterator[Any]:
+    """Yield the parts of a mixture as Arrow tables, in the mixture's order.
+
+    Args:
+        folder: Folder of the mixture.
+        language: Only this language; all of them, one after the other, by default.
+        columns: Only these columns, in this order; ``records.PROMPTED_COLUMNS`` by default.
+
+    Raises:
+        DataError: The folder holds no mixture.
+        UnknownNameError: The mixture has no such language.
+    """
+    import pyarrow.parquet as pq
+
+    files = mixture_files(folder)
+    if language is not None and language not in files:
+        raise UnknownNameError("language of this mixture", language, files, str(folder))
+    for paths in files.values() if language is None else [files[language]]:
+        for path in paths:
+            yield pq.ParquetFile(path).read(columns=list(columns or PROMPTED_COLUMNS))
+
+
+def parse_filters(texts: Sequence[str]) -> dict[str, str]:
+    """Return column -> pattern of texts such as ``dataset=paws-x`` or ``language=spa`` (any spelling of a code).
+
+    Raises:
+        ConfigError: Not ``column=pattern``, or not a column that can be filtered by.
+    """
+    filters = {}
+    for text in texts:
+        column, equals, pattern = text.partition("=")
+        if not equals:
+            raise ConfigError(f"{text!r}: a filter is column=pattern, such as language=es or dataset=*paws-x*")
+        if column not in FILTERS:
+            raise UnknownNameError("column", column, FILTERS, f"filter {text!r}")
+        is_code = column in ("language", "prompt_language") and "*" not in pattern
+        filters[column] = normalize_language(pattern, f"filter {text!r}") if is_code else pattern
+    return filters
+
+
+def select_examples(folder: Path, filters: dict[str, str]) -> Iterator[Any]:
+    """Yield tables of the examples that match every filter, in the mixture's order; empty tables are left out.
+
+    Args:
+        folder: Folder of the mixture.
+        filters: Column -> shell pattern (``*`` and ``?``, case ignored). A pattern without ``*`` also matches the
+            last part of a name with slashes: ``paws-x`` finds ``google-research-datasets/paws-x``.
+
+    Raises:
+        DataError: The folder holds no mixture.
+    """
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    for language, paths in mixture_files(folder).items():
+        if not _matches(language, filters.get("language", "*")):
+            continue
+        for path in paths:
+            table = pq.ParquetFile(path).read(columns=list(PROMPTED_COLUMNS))
+            for column, pattern in filters.items():
+                texts = table.column(column).cast("string")
+                wanted = [value for value in pc.unique(texts).to_pylist() if _matches(value, pattern)]
+                table = table.filter(pc.is_in(texts, value_set=_strings(wanted)))
+            if table.num_rows:
+                yield table
+
+
+def _strings(values: list[str]) -> Any:
+    import pyarrow as pa
+
+    return pa.array(values, pa.string())
+
+
+def _matches(value: str, pattern: str) -> bool:
+    from fnmatch import fnmatchcase
+
+    value, pattern = value.casefold(), pattern.casefold()
+    return fnmatchcase(value, pattern) or ("*" not in pattern and value.rpartition("/")[2] == pattern)

@@ -1,0 +1,74 @@
+"""Counts and lengths of a built mixture, by any of its columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xmtf.errors import UnknownNameError
+from xmtf.mixture.composition import read_composition, totals
+from xmtf.mixture.groups import GROUP_COLUMNS
+
+__all__ = ["QUANTILES", "mixture_stats"]
+
+QUANTILES = (0.05, 0.5, 0.95)
+"""Quantiles of the lengths that are shown."""
+
+
+def mixture_stats(folder: Path, by: Sequence[str], *, lengths: bool = False) -> list[dict[str, Any]]:
+    """Return one record for each value of the columns ``by``, largest first.
+
+    Args:
+        folder: Folder of the mixture.
+        by: Columns of :data:`xmtf.mixture.groups.GROUP_COLUMNS`.
+        lengths: Also read the texts and give quantiles of their lengths in characters.
+
+    Raises:
+        UnknownNameError: No such column.
+        DataError: The folder holds no mixture.
+    """
+    for column in by:
+        if column not in GROUP_COLUMNS:
+            raise UnknownNameError("column", column, GROUP_COLUMNS, "--by")
+    sums = totals(read_composition(folder), by)
+    total = sum(examples for examples, _, _ in sums.values())
+    quantiles = _quantiles(folder, by) if lengths else {}
+    return [
+        dict(zip(by, key, strict=True))
+        | {
+            "examples": examples,
+            "share": round(examples / total, 6),
+            "input_characters": inputs,
+            "target_characters": targets,
+        }
+        | quantiles.get(key, {})
+        for key, (examples, inputs, targets) in sums.items()
+    ]
+
+
+def _quantiles(folder: Path, by: Sequence[str]) -> dict[tuple[str, ...], dict[str, float]]:
+    import pyarrow.compute as pc
+
+    from xmtf.mixture.read import read_mixture
+
+    found: dict[tuple[str, ...], list[npt.NDArray[np.int64]]] = {}
+    for table in read_mixture(folder, columns=[*by, "inputs", "targets"]):
+        sizes = np.column_stack([np.asarray(pc.utf8_length(table.column(name))) for name in ("inputs", "targets")])
+        keys = list(zip(*(table.column(name).to_pylist() for name in by), strict=True))
+        numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+        codes = np.array([numbers[key] for key in keys])
+        for key, number in numbers.items():
+            found.setdefault(key, []).append(sizes[codes == number])
+    result = {}
+    for key, parts in found.items():
+        values = np.quantile(np.concatenate(parts), QUANTILES, axis=0)
+        result[key] = {
+            f"{name}_p{round(100 * quantile)}": float(values[row, column])
+            for column, name in enumerate(("input", "target"))
+            for row, quantile in enumerate(QUANTILES)
+        }
+    return result

@@ -1,0 +1,88 @@
+"""A mixture has the same bytes from one worker, from two, and after a kill -9 and a restart."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from xmtf.files import file_sha256
+from xmtf.mixture import build, build_mixture
+from xmtf.recipe import load_recipe
+
+TEMPLATES = """\
+templates:
+  {id}: !Template
+    answer_choices: null
+    id: {id}
+    jinja: 'Say {{{{text}}}} {{{{number}}}} times. ||| {{{{ (text ~ " ") * number }}}}'
+    metadata: !TemplateMetadata {{choices_in_prompt: false, languages: [en], metrics: [], original_task: true}}
+    name: repeat
+    reference: ''
+"""
+LANGUAGES = ("fr", "de", "es", "it", "pt", "sv", "fi", "pl")
+
+
+@pytest.fixture
+def load(tmp_path, monkeypatch):
+    monkeypatch.setenv("XMTF_PROGRESS", "off")
+    (tmp_path / "templates.yaml").write_text(TEMPLATES.format(id="0b1c2d3e-0000-4000-8000-000000000001"))
+    own_tasks = []
+    for number, language in enumerate(LANGUAGES):
+        rows = [{"text": f"{language} {row % 1500}", "number": 1 + row % 7} for row in range(2000)]
+        (tmp_path / f"{language}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        task = {"id": f"repeat-{language}", "path": f"{language}.jsonl", "templates": "templates.yaml"}
+        own_tasks.append(task | {"language": language if number % 2 else "fr"})
+    recipe = {
+        "name": "restart",
+        "own_tasks": own_tasks,
+        "mixture": {"tasks": [{"catalogue": "own"}], "shard_rows": 1000},
+        "model": {"architecture": "bloom", "hidden_size": 8, "num_layers": 1, "num_heads": 1},
+        "training": {"steps": 1},
+    }
+    path = tmp_path / "recipe.yaml"
+    path.write_text(json.dumps(recipe))
+    return lambda *overrides: load_recipe(path, overrides)
+
+
+def contents(folder):
+    """Return the hash of every file but the manifest, which tells the time taken."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "manifest.json")
+    return {str(path.relative_to(folder)): file_sha256(path) for path in paths}
+
+
+def test_one_worker_two_workers_and_a_kill_give_the_same_bytes(load, tmp_path, monkeypatch):
+    one, two, killed = (tmp_path / name for name in ("one", "two", "killed"))
+    build_mixture(load("execution.engine=inline"), one)
+    build_mixture(load("execution.workers=2"), two)
+    assert contents(two) == contents(one)
+
+    finished = _kill_half_way(load().path, killed)
+    rendered = []
+    build_shard = build.build_shard
+    monkeypatch.setattr(
+        build, "build_shard", lambda spec, folder: rendered.append(folder.name) or build_shard(spec, folder)
+    )
+    build_mixture(load("execution.engine=inline"), killed)
+    assert len(rendered) == len(LANGUAGES) - len(finished)
+    assert contents(killed) == contents(one)
+
+
+def _kill_half_way(recipe, out):
+    """Start a build of its own, kill it with SIGKILL when two shards are done; return the finished shards."""
+    arguments = ["data", "build", str(recipe), "execution.engine=inline", "--out", str(out)]
+    code = f"from xmtf.cli.app import main; import sys; sys.argv = ['xmtf', *{arguments!r}]; main()"
+    process = subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"XMTF_PROGRESS": "off"})
+    shards = build.work_folder(out) / "shards"
+    deadline = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < deadline:
+        if len(list(shards.glob("*/done.json"))) >= 2:
+            process.send_signal(signal.SIGKILL)
+        time.sleep(0.0005)
+    assert process.wait() == -signal.SIGKILL, "the build ended before it could be killed"
+    finished = [path.parent.name for path in shards.glob("*/done.json")]
+    assert 2 <= len(finished) < len(LANGUAGES)
+    return finished

@@ -1,0 +1,161 @@
+import json
+
+import pyarrow.parquet as pq
+import pytest
+
+from xmtf.errors import ConfigError, DataError, SourceError, TemplateError
+from xmtf.files import read_jsonl, read_manifest, verify_outputs
+from xmtf.mixture import build_mixture, mixture_languages, plan_mixture, read_mixture
+from xmtf.mixture.build import merge_mixture, run_work_task, work_folder, write_work_plan
+from xmtf.mixture.composition import read_composition
+from xmtf.records import PROMPTED_COLUMNS
+
+
+def examples(folder, language=None):
+    return [row for table in read_mixture(folder, language=language) for row in table.to_pylist()]
+
+
+def test_counts_add_up_and_every_drop_has_a_reason(recipe, tmp_path):
+    manifest = build_mixture(recipe(), tmp_path / "mixture")
+    assert manifest.counts["in"] == 2 * 2 * 60
+    assert manifest.counts["dropped"] == {"duplicate": 4, "stands in an evaluation suite": 6}
+    assert manifest.counts["out"] == 230 == len(examples(tmp_path / "mixture"))
+    assert manifest.counts["languages"] == {"fr": 118, "de": 112} == mixture_languages(tmp_path / "mixture")
+    assert sum(count.examples for count in read_composition(tmp_path / "mixture")) == 230
+    verify_outputs(tmp_path / "mixture")
+    assert not work_folder(tmp_path / "mixture").exists()
+
+
+def test_examples_keep_where_they_come_from(recipe, tmp_path):
+    build_mixture(recipe(), tmp_path / "mixture")
+    rows = {(row["template"], row["row"]): row for row in examples(tmp_path / "mixture", "fr")}
+    assert rows["compare", 10] == {
+        "inputs": "Is 1 larger than 0?",
+        "targets": "yes",
+        "choices": ["yes", "no"],
+        "language": "fr",
+        "prompt_language": "en",
+        "translation": "none",
+        "task": "sums-fr",
+        "cluster": "arithmetic",
+        "dataset": "sums-fr",
+        "subset": "",
+        "split": "train",
+        "template": "compare",
+        "row": 10,
+    }
+    assert rows["ask", 10]["choices"] is None
+
+
+def test_the_first_of_equal_examples_stays(recipe, tmp_path):
+    build_mixture(recipe(), tmp_path / "mixture")
+    rows = {(row["template"], row["row"]) for row in examples(tmp_path / "mixture", "fr")}
+    assert ("ask", 0) in rows
+    assert ("ask", 59) not in rows
+
+
+def test_parts_are_full_shuffled_and_in_plain_types(recipe, tmp_path):
+    build_mixture(recipe(), tmp_path / "mixture")
+    paths = sorted((tmp_path / "mixture" / "language=fr").iterdir())
+    assert [path.name for path in paths] == ["part-00000.parquet", "part-00001.parquet", "part-00002.parquet"]
+    assert [pq.read_metadata(path).num_rows for path in paths] == [40, 40, 38]
+    assert pq.read_schema(paths[0]).names == list(PROMPTED_COLUMNS)
+    assert {str(field.type) for field in pq.read_schema(paths[0])} == {"string", "int64", "list<element: string>"}
+    first = pq.ParquetFile(paths[0]).read().to_pylist()
+    assert {row["template"] for row in first} == {"ask", "compare"}
+    assert [row["row"] for row in first] != sorted(row["row"] for row in first)
+
+
+def test_without_deduplication_equal_examples_stay_apart(recipe, tmp_path):
+    manifest = build_mixture(recipe("mixture.deduplicate=false"), tmp_path / "mixture")
+    assert "duplicate" not in manifest.counts["dropped"]
+    inputs = [row["inputs"] for row in examples(tmp_path / "mixture", "fr")]
+    first, second = (number for number, text in enumerate(inputs) if text == "What is 0 plus 0?")
+    assert second - first > 1
+
+
+def test_a_sample_holds_as_many_as_asked_for(recipe, tmp_path):
+    rates = ["mixture.rates.policy=proportional", "mixture.rates.max_examples=100"]
+    manifest = build_mixture(recipe(*rates), tmp_path / "mixture")
+    assert manifest.counts["out"] == 100 == len(examples(tmp_path / "mixture"))
+    assert manifest.counts["languages"] == {"fr": 51, "de": 49}
+    assert manifest.counts["dropped"]["not sampled"] == 130
+
+
+def test_what_the_guard_found_is_listed(recipe, tmp_path):
+    build_mixture(recipe(), tmp_path / "mixture")
+    lines = list(read_jsonl(tmp_path / "mixture" / "overlap.jsonl"))
+    assert len(lines) == 6
+    assert {line["row"] for line in lines} == {11, 22, 33}
+    assert lines[0]["evaluation"] == {"suite": "held out rows", "task": "held", "split": "test"}
+
+
+def test_the_guard_may_only_flag(recipe, tmp_path):
+    manifest = build_mixture(recipe("mixture.held_out.overlap=flag"), tmp_path / "mixture")
+    assert manifest.counts["overlaps"] == 6
+    assert manifest.counts["languages"]["de"] == 118
+
+
+def test_a_finished_mixture_is_not_built_again(recipe, tmp_path):
+    first = build_mixture(recipe(), tmp_path / "mixture")
+    before = (tmp_path / "mixture" / "manifest.json").stat().st_mtime_ns
+    assert build_mixture(recipe("training.steps=7"), tmp_path / "mixture") == read_manifest(tmp_path / "mixture")
+    assert (tmp_path / "mixture" / "manifest.json").stat().st_mtime_ns == before
+    assert build_mixture(recipe("seed=7"), tmp_path / "mixture").outputs != first.outputs
+
+
+def test_a_changed_source_is_built_anew(recipe, tmp_path):
+    first = build_mixture(recipe(), tmp_path / "mixture")
+    with (tmp_path / "fr.jsonl").open("a") as stream:
+        stream.write(json.dumps({"a": 900, "b": 1}) + "\n")
+    assert build_mixture(recipe(), tmp_path / "mixture").counts["out"] == first.counts["out"] + 2
+
+
+def test_array_tasks_give_the_same_mixture(recipe, tmp_path):
+    whole = build_mixture(recipe(), tmp_path / "whole")
+    out = tmp_path / "array"
+    assert write_work_plan(recipe(), out) == 2
+    run_work_task(out, 1)
+    with pytest.raises(DataError, match=r"sums-fr.*not finished.*run-task.*--index 0"):
+        merge_mixture(plan_mixture(recipe()), out)
+    run_work_task(out, 0)
+    assert merge_mixture(plan_mixture(recipe()), out).outputs == whole.outputs
+    with pytest.raises(DataError, match="no plan here"):
+        run_work_task(out, 0)
+
+
+def test_a_mixture_without_examples_says_what_dropped_them(recipe, tmp_path):
+    with pytest.raises(ConfigError, match=r"no example is left of 240.*240 over 3 characters.*max_characters"):
+        build_mixture(recipe("mixture.max_characters=3"), tmp_path / "mixture")
+    assert not (tmp_path / "mixture").exists()
+
+
+def test_a_template_that_always_fails_is_named_with_its_first_row(recipe, tmp_path):
+    text = (tmp_path / "templates.yaml").read_text().replace("{{a + b}}", "{{a.missing.field}}")
+    (tmp_path / "templates.yaml").write_text(text)
+    with pytest.raises(TemplateError, match=r"'ask'.*first on row 0"):
+        build_mixture(recipe(), tmp_path / "mixture")
+
+
+def test_failing_rows_are_kept_in_quarantine(recipe, tmp_path):
+    text = (tmp_path / "templates.yaml").read_text().replace("{{a + b}}", "{{ (a + b) if b else a.missing.field }}")
+    (tmp_path / "templates.yaml").write_text(text)
+    manifest = build_mixture(recipe(), tmp_path / "mixture")
+    lines = list(read_jsonl(tmp_path / "mixture" / "quarantine.jsonl"))
+    assert len(lines) == sum(
+        count for reason, count in manifest.counts["dropped"].items() if reason.startswith("template fails")
+    )
+    assert lines[0]["task"] == "sums-fr"
+    assert lines[0]["template"] == "ask"
+    assert lines[0]["row"] == 0
+
+
+def test_a_missing_file_is_named(recipe, tmp_path):
+    (tmp_path / "fr.jsonl").unlink()
+    with pytest.raises(SourceError, match=r"fr\.jsonl"):
+        build_mixture(recipe(), tmp_path / "mixture")
+
+
+def test_a_rate_needs_a_sampling_policy(recipe, tmp_path):
+    with pytest.raises(ConfigError, match=r"mixture\.tasks\.0\.rate.*mixture\.rates\.policy"):
+        build_mixture(recipe("mixture.tasks.0.rate=2.0"), tmp_path / "mixture")
