@@ -1,0 +1,152 @@
+"""Render a whole table: Arrow columns in, Arrow columns out.
+
+Most templates only put fields between pieces of text. Those are joined column by column in Arrow
+(:mod:`xmtf.templates.substitute`), without one Python object a row. All others are rendered row by row,
+with only the columns they read converted to Python.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from xmtf.errors import TemplateError
+from xmtf.records import Origin
+from xmtf.templates.compile import FAULTS
+from xmtf.templates.limits import LimitError
+from xmtf.templates.render import Mode, Prepared, Rendered
+from xmtf.templates.substitute import Substitution, substitution
+
+if TYPE_CHECKING:
+    from xmtf.templates.template import Template
+
+__all__ = ["Failure", "RenderedColumns", "render_table"]
+
+BATCH_ROWS = 8_192
+"""Rows rendered at a time: bounds the memory of Python objects and keeps columns in the processor's cache."""
+MAX_EXHAUSTED = 3
+"""Rows that may run out of their budget before the rest of the table is not tried any more."""
+
+TEXTS = pa.list_(pa.string())
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A row that a template failed on.
+
+    Attributes:
+        row: Index of the row in its split.
+        kind: Name of the error, such as ``UndefinedError``, for counting.
+        message: What went wrong.
+    """
+
+    row: int
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedColumns:
+    """A table after a template was applied; as many entries as rows.
+
+    Attributes:
+        inputs: string; null where the template does not apply to the row or failed on it.
+        targets: list<string>; null where inputs are.
+        choices: list<string>; null where the template has no answer choices, or inputs are null.
+        failures: Rows that failed, in order.
+    """
+
+    inputs: pa.StringArray
+    targets: pa.ListArray
+    choices: pa.ListArray
+    failures: tuple[Failure, ...]
+
+
+def render_table(
+    template: Template, table: pa.Table, origin: Origin, rows: Sequence[int], *, mode: Mode, strip: bool
+) -> RenderedColumns:
+    """Render every row of a table; see :meth:`Template.render_table`.
+
+    Raises:
+        TemplateError: The template does not compile, or all its text does not fit one column (2 GB).
+    """
+    prepared = template.prepared(mode)
+    table = _read_columns(table, prepared)
+    plan = substitution(template.jinja, template.answer_choices, mode) if strip else None
+    batches = []
+    exhausted = 0
+    for start in range(0, max(1, table.num_rows), BATCH_ROWS):
+        batch = table.slice(start, BATCH_ROWS)
+        numbers = rows[start : start + BATCH_ROWS]
+        rendered = _substitute(plan, batch) if plan is not None else None
+        if rendered is None:
+            rendered = _row_by_row(template.name, prepared, batch, origin, numbers, strip, exhausted)
+            exhausted += sum(failure.kind == LimitError.__name__ for failure in rendered.failures)
+        batches.append(rendered)
+    try:
+        return _concat(batches)
+    except pa.ArrowInvalid as error:
+        much = f"the text of {table.num_rows:,} rows does not fit one column"
+        raise TemplateError(f"template {template.name!r}: {much}; render fewer rows at a time") from error
+
+
+def _read_columns(table: pa.Table, prepared: Prepared) -> pa.Table:
+    """Return the columns that the template reads, ``-`` in their names as ``_``; a later column wins."""
+    columns = {name.replace("-", "_"): table.column(index) for index, name in enumerate(table.column_names)}
+    wanted = prepared.names | {"answer_choices"}
+    chosen = {name: column for name, column in columns.items() if name in wanted}
+    if chosen:
+        return pa.table(chosen)
+    return pa.table({"": pa.nulls(table.num_rows)})
+
+
+def _substitute(plan: Substitution, batch: pa.Table) -> RenderedColumns | None:
+    columns = plan.render(batch)
+    return None if columns is None else RenderedColumns(*columns, failures=())
+
+
+def _row_by_row(
+    name: str, prepared: Prepared, batch: pa.Table, origin: Origin, rows: Sequence[int], strip: bool, exhausted: int
+) -> RenderedColumns:
+    results: list[Rendered | None] = []
+    failures: list[Failure] = []
+    for values, row in zip(_values(batch), rows, strict=True):
+        if exhausted >= MAX_EXHAUSTED:
+            failures.append(Failure(row, LimitError.__name__, f"not tried: {exhausted} rows ran out of their budget"))
+            results.append(None)
+            continue
+        try:
+            key = (origin.dataset, origin.subset, origin.split, name, row)
+            results.append(prepared.render(values, key, strip=strip))
+        except FAULTS as error:
+            exhausted += isinstance(error, LimitError)
+            failures.append(Failure(row, type(error).__name__, " ".join(str(error).split())[:300]))
+            results.append(None)
+    return RenderedColumns(
+        pa.array([None if r is None else r.inputs for r in results], pa.string()),
+        pa.array([None if r is None else r.targets for r in results], TEXTS),
+        pa.array([None if r is None else r.answer_choices for r in results], TEXTS),
+        tuple(failures),
+    )
+
+
+def _values(batch: pa.Table) -> Iterator[dict[str, Any]]:
+    names = [name for name in batch.column_names if name]
+    if not names:
+        return ({} for _ in range(batch.num_rows))
+    columns = [batch.column(name).to_pylist() for name in names]
+    return (dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True))
+
+
+def _concat(batches: list[RenderedColumns]) -> RenderedColumns:
+    if len(batches) == 1:
+        return batches[0]
+    return RenderedColumns(
+        pa.concat_arrays([batch.inputs for batch in batches]),
+        pa.concat_arrays([batch.targets for batch in batches]),
+        pa.concat_arrays([batch.choices for batch in batches]),
+        tuple(failure for batch in batches for failure in batch.failures),
+    )

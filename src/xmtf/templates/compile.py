@@ -1,0 +1,246 @@
+"""Compile a template once: parse, guard, turn into Python.
+
+Guarding rewrites the syntax tree so that what loops or grows pays as it goes; an ordinary template
+(text, fields, ``if``, filters) compiles to the code that Jinja would make of it anyway.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
+from typing import Any
+
+import jinja2
+from jinja2 import meta, nodes
+from jinja2.runtime import Context
+from jinja2.visitor import NodeTransformer
+
+from xmtf.templates.limits import BUDGET, LimitError
+from xmtf.templates.sandbox import MUTATORS, TemplateEnvironment
+
+__all__ = ["FAULTS", "PIPES", "SEPARATOR", "Program", "compile_source", "environment"]
+
+PIPES = "|||"
+"""What parts inputs, targets and answer choices in the source of a template."""
+SEPARATOR = "\ufdd0|||\ufdd1"
+"""What stands for the pipes of the source in rendered text, so that pipes in the data stay text."""
+
+FAULTS = (
+    jinja2.TemplateError,
+    LimitError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    AssertionError,
+)
+"""What a template can raise; the sandbox turns each into a TemplateError or a Failure."""
+
+_MAX_SOURCE = 100_000
+_LARGE = 500
+_FOREIGN = (nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport, nodes.Block)
+
+
+@cache
+def environment() -> TemplateEnvironment:
+    """Return the one environment of the process."""
+    return TemplateEnvironment()
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A compiled source.
+
+    Attributes:
+        names: Columns that it reads (``answer_choices`` among them where it reads that).
+        mutates: Whether it changes lists or dicts of the row in place.
+        draws: Whether it draws random numbers.
+        tree: Its syntax tree before guarding.
+        root: The generated function.
+    """
+
+    names: frozenset[str]
+    mutates: bool
+    draws: bool
+    tree: nodes.Template = field(repr=False)
+    root: Callable[[Context], Iterator[str]] = field(repr=False)
+
+    def run(self, values: dict[str, Any]) -> str:
+        """Render with these variables; raises any of ``FAULTS``."""
+        jinja = environment()
+        context = Context(jinja, {**jinja.globals, **values}, None, {})
+        return jinja.concat(self.root(context))
+
+
+@lru_cache(maxsize=16_384)
+def compile_source(source: str, structural: bool) -> Program:
+    """Compile Jinja source; equal sources are compiled once in a process.
+
+    Args:
+        source: Text of the template.
+        structural: Whether the pipes of the source become ``SEPARATOR`` (fixed mode), or stay text.
+
+    Raises:
+        jinja2.TemplateSyntaxError: The source does not parse, or uses what templates may not use.
+    """
+    if len(source) > _MAX_SOURCE:
+        raise LimitError(f"a source of {len(source):,} characters; at most {_MAX_SOURCE:,} are read")
+    BUDGET.start()
+    jinja = environment()
+    tree = jinja.parse(source)
+    for constant in tree.find_all(nodes.Const):
+        if isinstance(constant.value, str):
+            constant.value.encode()  # half of a surrogate pair could not be written to a file
+    foreign = next((node for kind in _FOREIGN for node in tree.find_all(kind)), None)
+    if foreign is not None:
+        what = type(foreign).__name__.lower()
+        raise jinja2.TemplateSyntaxError(f"{what} is not available: a template stands alone", foreign.lineno)
+    names = frozenset(meta.find_undeclared_variables(tree)) - frozenset(jinja.globals)
+    mutates = any(_attribute(node) in MUTATORS for node in tree.find_all(nodes.Expr))
+    draws = any(_names_draw(node) for node in tree.find_all(nodes.Expr))
+    guarded = _Guard(structural, mutates, _count(tree) > _LARGE).visit(copy.deepcopy(tree))
+    template = jinja.template_class.from_code(jinja, jinja.compile(guarded), jinja.globals)
+    return Program(names, mutates, draws, tree, template.root_render_func)
+
+
+def _attribute(node: nodes.Expr) -> str | None:
+    if isinstance(node, nodes.Getattr):
+        return node.attr
+    if isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const) and isinstance(node.arg.value, str):
+        return node.arg.value
+    return None
+
+
+def _names_draw(node: nodes.Expr) -> bool:
+    if isinstance(node, nodes.Filter):
+        return node.name in ("choice", "random")
+    return isinstance(node, nodes.Const) and node.value in ("choice", "random")
+
+
+def _count(node: nodes.Node) -> int:
+    return 1 + sum(1 for _ in node.find_all(nodes.Node))
+
+
+def _filter(node: nodes.Node, name: str) -> nodes.Filter:
+    return nodes.Filter(node, name, [], [], None, None, lineno=node.lineno or 1)
+
+
+class _Guard(NodeTransformer):
+    """Rewrite a syntax tree so that loops, comparisons in loops and new lists pay."""
+
+    def __init__(self, structural: bool, mutates: bool, large: bool) -> None:
+        self.structural = structural
+        self.mutates = mutates
+        self.compares = mutates or large
+        self.plain = 0
+
+    def visit_TemplateData(self, node: nodes.TemplateData) -> nodes.Node:  # noqa: N802
+        if self.structural:
+            node.data = node.data.replace(PIPES, SEPARATOR)
+        return node
+
+    def visit_Const(self, node: nodes.Const) -> nodes.Node:  # noqa: N802
+        if self.structural and not self.plain and isinstance(node.value, str):
+            node.value = node.value.replace(PIPES, SEPARATOR)
+        return node
+
+    def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802
+        size = _count(node)
+        node = self._in_loop(node)
+        node.body.insert(0, self._step(size))
+        if node.test is not None:
+            node.test = nodes.And(self._step(size).node, node.test, lineno=node.lineno)
+        return node
+
+    def visit_Macro(self, node: nodes.Macro | nodes.CallBlock) -> nodes.Node:  # noqa: N802
+        size = _count(node)
+        node = self._in_loop(node)
+        node.body.insert(0, self._step(size))
+        return node
+
+    visit_CallBlock = visit_Macro  # noqa: N815
+
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        return _filter(nodes.List(node.nodes, lineno=node.lineno), " concat")
+
+    def visit_List(self, node: nodes.List | nodes.Tuple | nodes.Dict) -> nodes.Expr:  # noqa: N802
+        self.generic_visit(node)
+        stored = isinstance(node, nodes.Tuple) and node.ctx != "load"
+        if stored or not any(node.find(kind) for kind in (nodes.Name, nodes.Filter, nodes.Call)):
+            return node
+        return _filter(node, " made")
+
+    visit_Tuple = visit_Dict = visit_List  # noqa: N815
+
+    def visit_Assign(self, node: nodes.Assign) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        if isinstance(node.target, nodes.NSRef) or node.target.find(nodes.NSRef) is not None:
+            node.node = _filter(node.node, " value")
+        return node
+
+    def visit_Output(self, node: nodes.Output) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        if self.mutates:
+            node.nodes = [n if isinstance(n, nodes.TemplateData) else _weighed(n) for n in node.nodes]
+        return node
+
+    def visit_Compare(self, node: nodes.Compare) -> nodes.Node:  # noqa: N802
+        self._plainly(node)
+        if self.compares:
+            node.expr = _weighed(node.expr)
+            for operand in node.ops:
+                operand.expr = _weighed(operand.expr)
+        return node
+
+    def visit_Test(self, node: nodes.Test) -> nodes.Node:  # noqa: N802
+        self._plainly(node)
+        if self.compares:
+            node.node = _weighed(node.node)
+            node.args = [_weighed(argument) for argument in node.args or []]
+        return node
+
+    def visit_Filter(self, node: nodes.Filter) -> nodes.Node:  # noqa: N802
+        if node.name != "replace":
+            self.generic_visit(node)
+            return node
+        inner = self.visit(node.node) if node.node is not None else None
+        node.node = None
+        self._plainly(node)
+        node.node = inner
+        return node
+
+    def visit_Call(self, node: nodes.Call) -> nodes.Node:  # noqa: N802
+        if not isinstance(node.node, nodes.Getattr) or node.node.attr == "join":
+            self.generic_visit(node)
+            return node
+        function = self.visit(node.node)
+        node.node = nodes.Const(None)
+        self._plainly(node)
+        node.node = function
+        return node
+
+    def _in_loop(self, node: Any) -> Any:
+        before, self.compares = self.compares, True
+        self.generic_visit(node)
+        self.compares = before
+        return node
+
+    def _plainly(self, node: nodes.Node) -> None:
+        self.plain += 1
+        self.generic_visit(node)
+        self.plain -= 1
+
+    @staticmethod
+    def _step(size: int) -> nodes.ExprStmt:
+        return nodes.ExprStmt(_filter(nodes.Const(size, lineno=1), " step"), lineno=1)
+
+
+def _weighed(node: nodes.Expr) -> nodes.Expr:
+    return node if isinstance(node, nodes.Const) else _filter(node, " weigh")

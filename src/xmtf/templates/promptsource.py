@@ -1,0 +1,245 @@
+"""Template files: promptsource's YAML, read and written, and a plainer form to write by hand.
+
+Both forms are read everywhere. promptsource's::
+
+    dataset: xnli
+    subset: fr
+    templates:
+      0fd68cdf-0488-4a70-a075-74df1883b784: !Template
+        id: 0fd68cdf-0488-4a70-a075-74df1883b784
+        name: can we infer
+        jinja: '{{premise}} ... ||| {{answer_choices[label]}}'
+        answer_choices: Yes ||| Maybe ||| No
+        metadata: !TemplateMetadata {languages: [en], metrics: [Accuracy], original_task: true, choices_in_prompt: null}
+        reference: ''
+
+The plain form is a list, without ids, with the fields of :class:`Template`; ``language`` and
+``translation`` at the top are the default for all::
+
+    language: en
+    templates:
+      - name: can we infer
+        answer_choices: Yes ||| Maybe ||| No
+        jinja: |-
+          {{premise}} ... ||| {{answer_choices[label]}}
+
+Scalars are read as written (``no`` is a text), tags make no objects, and no key is ever code.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from xmtf.errors import TemplateError
+from xmtf.files import write_text
+from xmtf.languages import normalize_language
+from xmtf.records import Translation
+from xmtf.templates.names import language_of_name
+from xmtf.templates.template import Template
+
+__all__ = ["TemplateFile", "read_promptsource", "read_template_file", "write_template_file"]
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_NULL = "tag:yaml.org,2002:null"
+_TRANSLATIONS: dict[str, Translation] = {"none": "none", "human": "human", "machine": "machine"}
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateFile:
+    """One file of templates.
+
+    Attributes:
+        dataset: What its header names, or ``""``; the path wins.
+        subset: What its header names, or ``""``.
+        templates: In the order of the file.
+        keys: Key of each template in the file (its UUID in promptsource's form, else ``""``).
+    """
+
+    dataset: str
+    subset: str
+    templates: tuple[Template, ...]
+    keys: tuple[str, ...]
+
+
+def read_template_file(path: Path) -> tuple[Template, ...]:
+    """Read the templates of a file in either form, in the order of the file.
+
+    Raises:
+        TemplateError: The file is missing, is no YAML, or an entry has no name or no source; names the file.
+    """
+    return read_promptsource(path).templates
+
+
+def read_promptsource(path: Path) -> TemplateFile:
+    """Read a file with its header; see :func:`read_template_file`.
+
+    Raises:
+        TemplateError: As in :func:`read_template_file`.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        root = yaml.compose(text, Loader=_Loader)
+    except FileNotFoundError:
+        raise TemplateError(f"{path}: no such file (looked in {path.parent.resolve()})") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise TemplateError(f"{path}: cannot be read ({error})") from None
+    except (yaml.YAMLError, RecursionError) as error:
+        raise TemplateError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    header = _mapping(root, f"{path}: a file of templates") if root is not None else {}
+    entries = header.get("templates")
+    nodes: list[tuple[str, yaml.Node]] = []
+    if isinstance(entries, yaml.SequenceNode):
+        nodes = [("", node) for node in entries.value]
+    elif entries is not None and entries.tag != _NULL:
+        nodes = [(str(key.value), node) for key, node in _pairs(entries, f"{path}: templates")]
+    templates = tuple(
+        _template(node, key, header, f"{path}: template {key or number}")
+        for number, (key, node) in enumerate(nodes, start=1)
+    )
+    keys = tuple(key for key, _ in nodes)
+    return TemplateFile(_text(header.get("dataset")) or "", _text(header.get("subset")) or "", templates, keys)
+
+
+def _template(node: yaml.Node, key: str, header: dict[str, yaml.Node], where: str) -> Template:
+    fields = _mapping(node, where)
+    name = _text(fields.get("name"))
+    if not name:
+        raise TemplateError(f"{where}: has no name")
+    where = f"{where} ({name!r})"
+    jinja = _text(fields.get("jinja"))
+    if jinja is None:
+        raise TemplateError(f"{where}: has no jinja source")
+    told = _mapping(fields["metadata"], f"{where}: metadata") if "metadata" in fields else fields
+    language, translation = _language(name, told, header, where)
+    return Template(
+        name=name,
+        jinja=jinja,
+        answer_choices=_text(fields.get("answer_choices")),
+        language=language,
+        translation=translation,
+        metrics=_texts(told.get("metrics"), f"{where}: metrics"),
+        id=_text(fields.get("id")) or key,
+        reference=_text(fields.get("reference")) or "",
+        original_task=_flag(told.get("original_task"), f"{where}: original_task"),
+        choices_in_prompt=_flag(told.get("choices_in_prompt"), f"{where}: choices_in_prompt"),
+    )
+
+
+def _language(
+    name: str, told: dict[str, yaml.Node], header: dict[str, yaml.Node], where: str
+) -> tuple[str, Translation]:
+    """Return language and translation: the entry's own keys, its name's suffix, its metadata, the file's header.
+
+    The suffix comes before ``languages``: many translated prompts still carry the ``[en]`` of their original.
+    """
+    of_name = language_of_name(name)
+    languages = _texts(told.get("languages"), f"{where}: languages")
+    given = _text(told.get("language")) or (of_name[0] if of_name else None)
+    given = given or (languages[0] if languages else None) or _text(header.get("language")) or "en"
+    translation = _text(told.get("translation")) or (of_name[1] if of_name else None)
+    translation = translation or _text(header.get("translation")) or "none"
+    if translation not in _TRANSLATIONS:
+        raise TemplateError(f"{where}: translation is {translation!r}; it is one of {', '.join(_TRANSLATIONS)}")
+    return normalize_language(given, where), _TRANSLATIONS[translation]
+
+
+def _pairs(node: yaml.Node, where: str) -> list[tuple[yaml.Node, yaml.Node]]:
+    if not isinstance(node, yaml.MappingNode):
+        line = node.start_mark.line + 1
+        raise TemplateError(f"{where}: line {line}: expected keys and values")
+    return list(node.value)
+
+
+def _mapping(node: yaml.Node, where: str) -> dict[str, yaml.Node]:
+    return {str(key.value): value for key, value in _pairs(node, where)}
+
+
+def _text(node: yaml.Node | None) -> str | None:
+    """Return a scalar as it is written, or None where it is null or absent."""
+    if node is None or node.tag == _NULL or not isinstance(node, yaml.ScalarNode):
+        return None
+    return str(node.value)
+
+
+def _texts(node: yaml.Node | None, where: str) -> tuple[str, ...]:
+    if node is None or node.tag == _NULL:
+        return ()
+    if not isinstance(node, yaml.SequenceNode):
+        raise TemplateError(f"{where}: line {node.start_mark.line + 1}: expected a list")
+    return tuple(text for text in map(_text, node.value) if text is not None)
+
+
+def _flag(node: yaml.Node | None, where: str) -> bool | None:
+    text = _text(node)
+    if text is None or text == "":
+        return None
+    if text.lower() not in ("true", "false"):
+        raise TemplateError(f"{where}: {text!r} is neither true nor false")
+    return text.lower() == "true"
+
+
+def write_template_file(path: Path, templates: Sequence[Template], *, dataset: str = "", subset: str = "") -> None:
+    """Write templates in promptsource's form; reading the file gives the same templates.
+
+    A template without an id gets one that depends on its name and source only.
+    """
+    value: dict[str, Any] = {"dataset": dataset} | ({"subset": subset} if subset else {})
+    value["templates"] = {_id(template): _Tagged("!Template", _fields(template)) for template in templates}
+    write_text(path, yaml.dump(value, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=1000))
+
+
+class _Tagged:
+    def __init__(self, tag: str, value: dict[str, Any]) -> None:
+        self.tag = tag
+        self.value = value
+
+
+def _id(template: Template) -> str:
+    return template.id or str(uuid.uuid5(uuid.NAMESPACE_OID, template.hash))
+
+
+def _fields(template: Template) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "choices_in_prompt": template.choices_in_prompt,
+        "languages": [template.language],
+        "metrics": list(template.metrics) or None,
+        "original_task": template.original_task,
+    }
+    of_name = language_of_name(template.name)
+    if of_name and of_name[0] != template.language:
+        told["language"] = template.language
+    if template.translation != (of_name[1] if of_name else "none"):
+        told["translation"] = template.translation
+    return {
+        "answer_choices": template.answer_choices,
+        "id": _id(template),
+        "jinja": template.jinja,
+        "metadata": _Tagged("!TemplateMetadata", told),
+        "name": template.name,
+        "reference": template.reference,
+    }
+
+
+class _Dumper(yaml.SafeDumper):  # type: ignore[misc]  # yaml has no types
+    """Writes texts of several lines as blocks, so that a prompt reads like a prompt."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _represent_tagged(dumper: _Dumper, value: _Tagged) -> yaml.Node:
+    return dumper.represent_mapping(value.tag, value.value)
+
+
+def _represent_text(dumper: _Dumper, text: str) -> yaml.Node:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(_Tagged, _represent_tagged)
+_Dumper.add_representer(str, _represent_text)

@@ -1,0 +1,122 @@
+"""A table renders as its rows do, one by one, whichever way is taken."""
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xmtf.errors import TemplateError
+from xmtf.records import Origin
+from xmtf.templates import Template
+from xmtf.templates.columns import BATCH_ROWS
+from xmtf.templates.substitute import SPACE, substitution
+
+SOURCES = [
+    ("{{a}} and {{b}} ||| {{c}}", None),
+    (" {{a}}\n{{b}} ||| {{answer_choices[c]}} ", "no ||| {{a}} ||| yes"),
+    ("{{a}}{{b}} ||| {{answer_choices[0]}}", "{{a}}|||{{b}}"),
+    ("| {{a}} || {{a}} ||| {{answer_choices[-1]}}", "no ||| yes"),
+    ("{{a}}|||{{b}}||||{{a}}", None),
+    ("{{s.text[0]}} {{s['n']}} ||| {{l[1]}} {{l}}", None),
+    ("{% if c == 1 %}{{a}} ||| {{b}}{% endif %}", None),
+    ("{{a | choice}} ||| {{missing}}", "{{b}}"),
+    ("{{a.x.y}} {{s.text[0].z}} ||| {{b}}", None),
+    ("{{d}} {{e}} ||| {{a}}", None),
+]
+TEXT = st.text(st.sampled_from("ab|\n \u00a0\u200b\x1f{}é"), max_size=8)
+ROWS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "a": st.none() | TEXT,
+            "b": TEXT | st.just("x " * 1500),
+            "c": st.none() | st.integers(-3, 3),
+            "d": st.none() | st.booleans(),
+            "e": st.none() | st.floats(),
+            "s": st.none()
+            | st.fixed_dictionaries({"text": st.none() | st.lists(TEXT, max_size=2), "n": st.integers(0, 9)}),
+            "l": st.none() | st.lists(st.none() | TEXT, max_size=2),
+        }
+    ),
+    max_size=4,
+)
+SCHEMA = pa.schema(
+    {
+        "a": pa.string(),
+        "b": pa.string(),
+        "c": pa.int32(),
+        "d": pa.bool_(),
+        "e": pa.float64(),
+        "s": pa.struct({"text": pa.list_(pa.string()), "n": pa.int64()}),
+        "l": pa.list_(pa.string()),
+    }
+)
+
+
+@pytest.mark.parametrize("mode", ["fixed", "legacy"])
+@pytest.mark.parametrize(("jinja", "choices"), SOURCES)
+@settings(max_examples=25, deadline=None)
+@given(rows=ROWS)
+def test_table_is_rendered_as_its_rows_are(jinja, choices, mode, rows):
+    template = Template("t", jinja, choices)
+    table = pa.Table.from_pylist(rows, SCHEMA)
+    rendered = template.render_table(table, dataset="d", subset="s", split="train", first_row=5, mode=mode)
+    failed = {failure.row for failure in rendered.failures}
+    for index, row in enumerate(table.to_pylist()):
+        found = [rendered.inputs[index].as_py(), rendered.targets[index].as_py(), rendered.choices[index].as_py()]
+        try:
+            one = template.render(row, origin=Origin("d", "s", "train", 5 + index), mode=mode)
+        except TemplateError:
+            assert index + 5 in failed
+            assert found == [None, None, None]
+            continue
+        if one is None:
+            assert found == [None, None, None]
+        else:
+            one_choices = None if one.answer_choices is None else list(one.answer_choices)
+            assert found == [one.inputs, list(one.targets), one_choices]
+
+
+def test_most_sources_above_are_rendered_by_column():
+    assert [substitution(jinja, choices, "fixed") is not None for jinja, choices in SOURCES] == [
+        True,
+        True,
+        True,
+        True,
+        True,
+        True,
+        False,
+        False,
+        True,
+        True,
+    ]
+
+
+def test_failures_name_rows_of_the_split():
+    table = pa.table({"x": [1, 0, 2]})
+    rendered = Template("t", "{{1 // x}} ||| y").render_table(
+        table, dataset="d", subset="", split="s", rows=[10, 20, 30]
+    )
+    assert [(failure.row, failure.kind) for failure in rendered.failures] == [(20, "ZeroDivisionError")]
+    assert rendered.inputs.to_pylist() == ["1", None, "0"]
+
+
+def test_large_and_empty_tables():
+    rows = 2 * BATCH_ROWS + 3
+    table = pa.table({"x": range(rows)})
+    for jinja in ("{{x}} ||| y", "{{x | string}} ||| y"):
+        rendered = Template("t", jinja).render_table(table, dataset="d", subset="", split="s")
+        assert rendered.inputs.to_pylist() == [str(x) for x in range(rows)]
+        empty = Template("t", jinja).render_table(table.slice(0, 0), dataset="d", subset="", split="s")
+        assert (len(empty.inputs), len(empty.targets), len(empty.choices)) == (0, 0, 0)
+
+
+def test_a_table_is_given_up_after_some_rows_without_end():
+    template = Template("t", "{% for i in range(9999) %}{% for j in range(9999) %}{% endfor %}{% endfor %} ||| y")
+    rendered = template.render_table(pa.table({"x": range(1000)}), dataset="d", subset="", split="s")
+    assert len(rendered.failures) == 1000
+    assert {failure.kind for failure in rendered.failures} == {"LimitError"}
+    assert rendered.failures[-1].message.startswith("not tried")
+
+
+def test_space_is_what_python_strips():
+    assert "".join(chr(code) for code in range(0x110000) if chr(code).isspace()) == SPACE
