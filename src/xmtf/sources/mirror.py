@@ -7,12 +7,15 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from xmtf.sources.reference import SourceRef
 from xmtf.sources.tables import SUFFIXES
 
 __all__ = ["DATA_ROOT", "find_in_mirror", "mirror_root", "mirror_splits"]
+
+_SHARD = re.compile(r"-\d{5}-of-\d{5}$")
 
 DATA_ROOT = "XMTF_DATA_ROOT"
 """Environment variable with the mirror's folder."""
@@ -44,7 +47,7 @@ def mirror_splits(ref: SourceRef, root: Path | None = None) -> list[str]:
         for path in folder.iterdir() if folder.is_dir() else ():
             for suffix in SUFFIXES:
                 if path.name.endswith(suffix):
-                    names.add(path.name.removesuffix(suffix).split("-of-")[0].removesuffix("-00000"))
+                    names.add(_SHARD.sub("", path.name.removesuffix(suffix)))
     return sorted(names)
 
 

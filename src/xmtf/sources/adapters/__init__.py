@@ -17,6 +17,7 @@ __all__ = ["ADAPTERS", "Adapted", "adapt", "adapter_version"]
 
 ADAPTERS: dict[str, tuple[Adapter, int]] = {
     "afriqa": (sentences.afriqa, 1),
+    "afriqa-passage": (sentences.afriqa_passage, 1),
     "gsm8k": (reasoning.gsm8k, 1),
     "mbpp": (code.mbpp, 1),
     "ntrex": (translation.ntrex, 1),

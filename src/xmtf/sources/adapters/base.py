@@ -69,7 +69,13 @@ def language_names(codes: Sequence[str]) -> list[str]:
     """Return the English names of languages given in any spelling, as a prompt would write them.
 
     >>> language_names(["fra_Latn", "zho-CN", "sw"])
-    ['French', 'Chinese (Simplified)', 'Swahili']
+    ['French', 'Simplified Chinese', 'Swahili']
     """
-    names = {code: get_language(code).name.removesuffix(" (Latin script)") for code in set(codes)}
+    names = {code: _spoken(get_language(code).name) for code in set(codes)}
     return [names[code] for code in codes]
+
+
+def _spoken(name: str) -> str:
+    """Turn a name of the language table into one that reads well inside a sentence."""
+    base, _, variant = name.removesuffix(" (Latin script)").removesuffix(")").partition(" (")
+    return f"{variant} {base}" if variant in {"Simplified", "Traditional", "Romanized"} else name.split(" (Latin")[0]

@@ -7,7 +7,7 @@ import pyarrow as pa
 from xmtf.sources.adapters.base import Adapted, column, keep, language_names, with_column
 from xmtf.sources.reference import SourceRef
 
-__all__ = ["afriqa", "paws_x"]
+__all__ = ["afriqa", "afriqa_passage", "paws_x"]
 
 _FRENCH_PASSAGES = {"fon", "wol"}
 
@@ -26,13 +26,26 @@ def afriqa(ref: SourceRef, table: pa.Table) -> Adapted:
     A question is in one of ten African languages, its passage in English or (Fon, Wolof) French.
     ``answer_lang`` is the answer in the question's language; ``answer_passage`` that of the passage.
     """
+    table, mask, _ = _afriqa(ref, table)
+    return keep(table, mask, "no passage or no answer")
+
+
+def afriqa_passage(ref: SourceRef, table: pa.Table) -> Adapted:
+    """As :func:`afriqa`, with only those questions whose answer stands in the passage (``yes`` does not)."""
+    table, mask, quoted = _afriqa(ref, table)
+    return keep(table, [a and b for a, b in zip(mask, quoted, strict=True)], "the answer is not in the passage")
+
+
+def _afriqa(ref: SourceRef, table: pa.Table) -> tuple[pa.Table, list[bool], list[bool]]:
+    """Return the table, which rows are answered, and whose answer is a piece of the passage."""
     pivots = [(pivot or {}).get("text") or [""] for pivot in column(ref, table, "answer_pivot")]
     answers = [text[0].strip() for text in pivots]
-    num_rows = table.num_rows
+    contexts = [context or "" for context in column(ref, table, "context")]
     passage_language = "French" if ref.where[1] in _FRENCH_PASSAGES else "English"
     table = with_column(table, "answer_passage", answers)
-    table = with_column(table, "passage_language_name", [passage_language] * num_rows)
-    table = with_column(table, "question_language_name", language_names([ref.where[1]] * num_rows))
-    texts = (answers, column(ref, table, "answer_lang"), column(ref, table, "context"))
-    mask = [all((text or "").strip() for text in row) for row in zip(*texts, strict=True)]
-    return keep(table, mask, "no passage or no answer")
+    table = with_column(table, "passage_language_name", [passage_language] * table.num_rows)
+    table = with_column(table, "question_language_name", language_names([ref.where[1]] * table.num_rows))
+    texts = zip(answers, column(ref, table, "answer_lang"), contexts, strict=True)
+    answered = [all((text or "").strip() for text in row) for row in texts]
+    quoted = [answer.casefold() in context.casefold() for answer, context in zip(answers, contexts, strict=True)]
+    return table, answered, quoted

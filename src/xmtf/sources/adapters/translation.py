@@ -13,10 +13,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from xmtf.languages import normalize_language
 from xmtf.sources.adapters.base import Adapted, column, keep, language_names
 from xmtf.sources.reference import SourceRef
 
 __all__ = ["ntrex", "ntrex_headline", "ntrex_headline_source", "ntrex_reversed", "nusax_mt"]
+
+_WITHOUT_SPACES = ("zh", "zh-Hant", "ja")
+"""Languages that put no space between sentences."""
 
 
 def ntrex(ref: SourceRef, table: pa.Table) -> Adapted:
@@ -76,11 +80,13 @@ def ntrex_headline_source(ref: SourceRef, table: pa.Table) -> Adapted:
 
 
 def _headlines(ref: SourceRef, table: pa.Table, text: str, code: str) -> Adapted:
+    codes = column(ref, table, code)
+    space = "" if codes and normalize_language(codes[0]) in _WITHOUT_SPACES else " "
     segments = zip(
         range(table.num_rows),
         column(ref, table, "document"),
         [(value or "").strip() for value in column(ref, table, text)],
-        language_names(column(ref, table, code)),
+        language_names(codes),
         strict=True,
     )
     rows, headlines, bodies, names = [], [], [], []
@@ -88,7 +94,7 @@ def _headlines(ref: SourceRef, table: pa.Table, text: str, code: str) -> Adapted
         (row, _, headline, name), *rest = group
         rows.append(row)
         headlines.append(headline)
-        bodies.append(" ".join(segment for _, _, segment, _ in rest if segment))
+        bodies.append(space.join(segment for _, _, segment, _ in rest if segment))
         names.append(name)
     documents = pa.table({"headline": headlines, "body": bodies, "language_name": names})
     kept = keep(documents, [bool(a and b) for a, b in zip(headlines, bodies, strict=True)], "no headline or no body")

@@ -1,0 +1,135 @@
+"""``xmtf task``: what the catalogue holds, and what a task looks like when it is prompted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from xmtf.tasks import Task
+
+app = typer.Typer(no_args_is_help=True, help="List the tasks of the catalogue and look at them.")
+
+RecipeOption = Annotated[Path | None, typer.Option("--recipe", help="Also this recipe's catalogues and own tasks.")]
+
+
+@app.command("list")
+def list_tasks(
+    tasks: Annotated[list[str] | None, typer.Argument(help="Patterns of task ids, such as 'xnli/*'.")] = None,
+    catalogue: Annotated[str, typer.Option(help="Only tasks of this catalogue or set, such as open.")] = "*",
+    cluster: Annotated[str, typer.Option(help="Pattern of the task cluster.")] = "*",
+    language: Annotated[str, typer.Option(help="Language of the targets: any code, or a pattern.")] = "*",
+    role: Annotated[str, typer.Option(help="Only tasks with splits for this role: train or evaluation.")] = "*",
+    recipe: RecipeOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """List tasks; every filter is a shell pattern.
+
+    Example: xmtf task list --catalogue open --cluster translation --language sw
+    """
+    from xmtf.execution import say
+    from xmtf.languages import normalize_language
+    from xmtf.tasks.selection import matches
+
+    if not any(c in language for c in "*?["):
+        language = normalize_language(language, "--language")
+    found = [
+        task
+        for task in _catalogue(recipe).tasks.values()
+        if matches(task.id, tasks or ["*"])
+        and any(matches(name, [catalogue]) for name in (task.catalogue, *task.sets))
+        and matches(task.cluster, [cluster])
+        and matches(task.language, [language])
+        and any(matches(known, [role]) for known in task.splits)
+    ]
+    if as_json:
+        for task in found:
+            typer.echo(json.dumps(_facts(task), ensure_ascii=False))
+        return
+    rows = [(task.id, task.language, task.cluster, task.kind, _splits(task), task.catalogue) for task in found]
+    _print_columns([("task", "language", "cluster", "kind", "splits", "catalogue"), *rows])
+    languages = {task.language for task in found}
+    clusters = {task.cluster for task in found}
+    say(f"{len(found)} tasks, {len(clusters)} clusters, {len(languages)} languages")
+
+
+@app.command("show")
+def show_task(
+    task_id: Annotated[str, typer.Argument(metavar="TASK", help="Task id, such as xnli/fr.")],
+    split: Annotated[str | None, typer.Option(help="Split to take the row from; default its first.")] = None,
+    row: Annotated[int, typer.Option(min=0, help="Which row to render.")] = 0,
+    template: Annotated[str, typer.Option(help="Pattern of template names.")] = "*",
+    recipe: RecipeOption = None,
+    offline: Annotated[bool, typer.Option(help="Never touch the network.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Show a task: where it comes from, and one row under each of its templates.
+
+    Example: xmtf task show xnli/fr --row 3
+    """
+    from xmtf.errors import UnknownNameError
+    from xmtf.tasks.show import render_row
+
+    tasks = _catalogue(recipe).tasks
+    if task_id not in tasks:
+        raise UnknownNameError("task", task_id, tasks)
+    task = tasks[task_id]
+    shown = render_row(task, split=split, row=row, templates=template, offline=offline)
+    if as_json:
+        typer.echo(json.dumps({**_facts(task), "examples": shown}, ensure_ascii=False))
+        return
+    for key, value in _facts(task).items():
+        if value not in ("", None, [], {}):
+            typer.echo(f"{key:16} {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}")
+    for example in shown:
+        typer.echo(
+            f"\n--- {example['template']} ({example['prompt_language']}), {example['split']} row {example['row']}"
+        )
+        if example["inputs"] is None:
+            typer.echo(f"({example['problem']})")
+            continue
+        typer.echo(example["inputs"])
+        typer.echo(f">>> {example['targets']}")
+        if example["choices"]:
+            typer.echo(f"    choices: {' | '.join(example['choices'])}")
+
+
+def _catalogue(recipe: Path | None) -> Any:
+    from xmtf.recipe import load_recipe
+    from xmtf.tasks import load_catalogue
+
+    return load_catalogue(load_recipe(recipe) if recipe else None)
+
+
+def _facts(task: Task) -> dict[str, Any]:
+    return {
+        "task": task.id,
+        "cluster": task.cluster,
+        "dataset": task.dataset,
+        "subset": task.subset,
+        "language": task.language,
+        "input_languages": list(task.input_languages),
+        "splits": {role: list(splits) for role, splits in task.splits.items()},
+        "kind": task.kind,
+        "metrics": list(task.metrics),
+        "catalogue": task.catalogue,
+        "sets": list(task.sets),
+        "templates": str(task.template_file or task.template_key),
+        "licence": task.licence,
+        "adapter": task.adapter,
+        "revision": task.revision,
+        "note": task.note,
+    }
+
+
+def _splits(task: Task) -> str:
+    return "; ".join(f"{role}: {', '.join(splits)}" for role, splits in task.splits.items())
+
+
+def _print_columns(rows: list[tuple[str, ...]]) -> None:
+    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
+    for row in rows:
+        typer.echo("  ".join(f"{value:{width}}" for value, width in zip(row, widths, strict=True)).rstrip())

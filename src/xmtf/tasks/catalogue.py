@@ -1,0 +1,90 @@
+"""The catalogue: every task that a recipe can name, from the built-in files and the recipe's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from xmtf.errors import ConfigError
+from xmtf.languages import normalize_language
+from xmtf.recipe import LoadedRecipe, TaskSelection
+from xmtf.recipe.schema import HeldOut, OwnTask
+from xmtf.tasks.entries import read_catalogue_file
+from xmtf.tasks.selection import select_slices
+from xmtf.tasks.task import Role, Slice, Task
+
+__all__ = ["Catalogue", "load_catalogue"]
+
+_BUILT_IN = Path(__file__).with_name("catalogue")
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """All known tasks.
+
+    Attributes:
+        tasks: Task id -> task, in the order of the catalogue files.
+    """
+
+    tasks: dict[str, Task]
+
+    def select(
+        self,
+        selections: Sequence[TaskSelection],
+        *,
+        role: Role,
+        held_out: HeldOut | None = None,
+        where: str = "tasks",
+    ) -> tuple[Slice, ...]:
+        """Return what the selections of a recipe take; see :func:`xmtf.tasks.selection.select_slices`."""
+        return select_slices(self.tasks, selections, role=role, held_out=held_out, where=where)
+
+
+def load_catalogue(loaded: LoadedRecipe | None = None) -> Catalogue:
+    """Read the built-in catalogue files, then the recipe's catalogues and own tasks.
+
+    Raises:
+        ConfigError: A file is wrong, or two tasks have the same id.
+    """
+    tasks = list(_built_in())
+    if loaded is not None:
+        folder = loaded.path.parent
+        for name in loaded.recipe.catalogues:
+            tasks += read_catalogue_file(folder / name)
+        tasks += [_own_task(own, folder, str(loaded.path)) for own in loaded.recipe.own_tasks]
+    return Catalogue(_by_id(tasks))
+
+
+@cache
+def _built_in() -> tuple[Task, ...]:
+    return tuple(task for path in sorted(_BUILT_IN.glob("*.yaml")) for task in read_catalogue_file(path))
+
+
+def _by_id(tasks: Iterable[Task]) -> dict[str, Task]:
+    result: dict[str, Task] = {}
+    for task in tasks:
+        if task.id in result:
+            raise ConfigError(
+                f"task {task.id!r} stands twice: in catalogue {result[task.id].catalogue!r} and in {task.catalogue!r}; "
+                "rename one"
+            )
+        result[task.id] = task
+    return result
+
+
+def _own_task(own: OwnTask, folder: Path, recipe: str) -> Task:
+    return Task(
+        id=own.id,
+        cluster=own.cluster,
+        dataset=own.id,
+        subset="",
+        language=normalize_language(own.language, f"{recipe}: own_tasks {own.id!r}"),
+        splits={own.role: (own.split,)},
+        kind=own.kind,
+        metrics=own.metrics if own.kind == "generation" else ("accuracy",),
+        catalogue="own",
+        template_file=folder / own.templates,
+        paths={own.split: str(folder / own.path)},
+    )

@@ -1,0 +1,207 @@
+"""Apply the templates of a slice to its rows: the table that mixtures and evaluations are made of.
+
+Every row that does not become an example is counted by reason. A template that fails on too many
+rows stops the work with its name and its first failing row.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from xmtf.errors import TemplateError
+from xmtf.files import content_hash
+from xmtf.languages import CODE
+from xmtf.sources import fingerprint_source, read_source
+from xmtf.tasks.task import Slice
+from xmtf.templates import Failure, RenderedColumns, Template
+
+__all__ = ["PROMPTED_SCHEMA", "Mode", "Prompted", "fingerprint_slice", "prompted_parts", "prompted_table"]
+
+Mode = Literal["fixed", "legacy"]
+"""Template semantics: with the original's known faults mended, or to the letter."""
+
+PROMPTED_SCHEMA = pa.schema(
+    [
+        ("inputs", pa.string()),
+        ("targets", pa.string()),
+        ("choices", pa.list_(pa.string())),
+        *((name, pa.string()) for name in ("language", "prompt_language", "translation", "task", "cluster")),
+        *((name, pa.string()) for name in ("dataset", "subset", "split", "template")),
+        ("row", pa.int64()),
+    ]
+)
+"""Types of ``records.PROMPTED_COLUMNS``; only ``choices`` may be null."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompted:
+    """Rendered examples of one slice, or of one template of it.
+
+    Attributes:
+        table: Columns of :data:`PROMPTED_SCHEMA`.
+        dropped: Rows that did not become an example, counted by reason (per template).
+        failures: The rows on which a template failed.
+        fingerprint: Hash of everything that the table depends on.
+    """
+
+    table: pa.Table
+    dropped: dict[str, int]
+    failures: tuple[Failure, ...]
+    fingerprint: str
+
+
+def prompted_table(
+    slice_: Slice, *, mode: Mode = "fixed", seed: int = 0, offline: bool = False, failing_rows: float = 0.5
+) -> Prompted:
+    """Apply all templates of a slice; template by template, rows in the order of the split.
+
+    Args:
+        slice_: What to render.
+        mode: Template semantics.
+        seed: Seeds the choice of rows where the slice limits them.
+        offline: Never touch the network.
+        failing_rows: Largest share of rows on which a template may fail.
+
+    Raises:
+        SourceError: The rows cannot be read.
+        TemplateError: A template fails on too many rows; names the task, the template and the first row.
+    """
+    parts = list(prompted_parts(slice_, mode=mode, seed=seed, offline=offline, failing_rows=failing_rows))
+    dropped: Counter[str] = Counter()
+    for part in parts:
+        dropped.update(part.dropped)
+    tables = [part.table for part in parts] or [PROMPTED_SCHEMA.empty_table()]
+    failures = tuple(failure for part in parts for failure in part.failures)
+    fingerprint = fingerprint_slice(slice_, mode=mode, seed=seed, offline=offline)
+    return Prompted(pa.concat_tables(tables), dict(dropped), failures, fingerprint)
+
+
+def prompted_parts(
+    slice_: Slice, *, mode: Mode = "fixed", seed: int = 0, offline: bool = False, failing_rows: float = 0.5
+) -> Iterator[Prompted]:
+    """Yield the examples of each template of a slice in turn; arguments and errors of :func:`prompted_table`.
+
+    Program text keeps the white space between inputs and targets, as in xP3: indentation is part of it.
+    """
+    data = read_source(slice_.task.source(slice_.split), offline=offline)
+    chosen = choose_rows(data.table.num_rows, slice_.limit_rows, f"{seed} {slice_.task.id} {slice_.split}")
+    table, rows = data.table.take(pa.array(chosen)), data.rows[chosen]
+    for template in slice_.templates:
+        rendered = template.render_table(
+            table,
+            dataset=slice_.task.dataset,
+            subset=slice_.task.subset,
+            split=slice_.split,
+            rows=rows.tolist(),
+            mode=mode,
+            strip=slice_.task.language != CODE,
+        )
+        _check_failures(slice_, template, rendered, table.num_rows, failing_rows)
+        mask, dropped = _usable(rendered)
+        yield Prompted(
+            _columns(slice_, template, rendered, rows, mask),
+            dropped,
+            rendered.failures,
+            _fingerprint(slice_, (template,), data.fingerprint, mode, seed),
+        )
+
+
+def fingerprint_slice(slice_: Slice, *, mode: Mode = "fixed", seed: int = 0, offline: bool = False) -> str:
+    """Return the fingerprint that :func:`prompted_table` would give, without rendering.
+
+    Raises:
+        SourceError: The source is nowhere.
+    """
+    source = fingerprint_source(slice_.task.source(slice_.split), offline=offline)
+    return _fingerprint(slice_, slice_.templates, source, mode, seed)
+
+
+def choose_rows(num_rows: int, limit: int | None, key: str) -> np.ndarray:
+    """Return the rows read of a split, ascending: all of them, or a choice that ``key`` seeds.
+
+    >>> choose_rows(3, None, "").tolist(), len(choose_rows(1000, 10, "42 xnli/fr validation"))
+    ([0, 1, 2], 10)
+    """
+    if limit is None or limit >= num_rows:
+        return np.arange(num_rows, dtype=np.int64)
+    seed = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big")
+    return np.sort(np.random.default_rng(seed).choice(num_rows, limit, replace=False)).astype(np.int64)
+
+
+def _fingerprint(slice_: Slice, templates: tuple[Template, ...], source: str, mode: Mode, seed: int) -> str:
+    task = slice_.task
+    about = [task.id, task.cluster, task.dataset, task.subset, task.language, slice_.split, slice_.limit_rows]
+    names = [(template.name, template.language, template.translation, template.hash) for template in templates]
+    return content_hash([about, names, source, mode, seed if slice_.limit_rows is not None else None])
+
+
+def _check_failures(
+    slice_: Slice, template: Template, rendered: RenderedColumns, num_rows: int, failing_rows: float
+) -> None:
+    failures = rendered.failures
+    if num_rows and len(failures) / num_rows > failing_rows:
+        first = failures[0]
+        raise TemplateError(
+            f"{slice_.task.id} [{slice_.split}], template {template.name!r}: fails on {len(failures)} of {num_rows} "
+            f"rows, first on row {first.row}: {first.kind}: {first.message}"
+        )
+
+
+def _usable(rendered: RenderedColumns) -> tuple[pa.Array, dict[str, int]]:
+    """Return which rows became an example, [rows] bool, and the others counted by reason."""
+    dropped = Counter(f"template fails: {failure.kind}" for failure in rendered.failures)
+    present = pc.is_valid(rendered.inputs)
+    dropped["template does not apply"] = len(present) - (pc.sum(present).as_py() or 0) - len(rendered.failures)
+    mask = present
+    num_targets = pc.fill_null(pc.list_value_length(rendered.targets), 0)
+    first = pc.if_else(pc.equal(num_targets, 1), _first(rendered.targets), pa.scalar("", pa.string()))
+    for reason, wrong in (
+        ("more than one target", pc.greater(num_targets, 1)),
+        ("no target", pc.equal(num_targets, 0)),
+        ("empty inputs", pc.equal(pc.fill_null(rendered.inputs, ""), "")),
+        ("empty target", pc.equal(first, "")),
+    ):
+        hit = pc.and_(mask, wrong)
+        dropped[reason] = pc.sum(hit).as_py() or 0
+        mask = pc.and_(mask, pc.invert(hit))
+    return mask, {reason: count for reason, count in dropped.items() if count}
+
+
+def _first(lists: pa.Array) -> pa.Array:
+    """Return the first value of each list, null for an empty or missing one."""
+    values = [value[0] if value else None for value in lists.to_pylist()]
+    return pa.array(values, pa.string())
+
+
+def _columns(
+    slice_: Slice, template: Template, rendered: RenderedColumns, rows: np.ndarray, mask: pa.Array
+) -> pa.Table:
+    task = slice_.task
+    inputs = rendered.inputs.filter(mask)
+    constants = {
+        "language": task.language,
+        "prompt_language": template.language,
+        "translation": template.translation,
+        "task": task.id,
+        "cluster": task.cluster,
+        "dataset": task.dataset,
+        "subset": task.subset,
+        "split": slice_.split,
+        "template": template.name,
+    }
+    columns = {
+        "inputs": inputs,
+        "targets": _first(rendered.targets.filter(mask)),
+        "choices": rendered.choices.filter(mask),
+        **{name: pa.repeat(pa.scalar(value, pa.string()), len(inputs)) for name, value in constants.items()},
+        "row": pa.array(rows).filter(mask),
+    }
+    return pa.table([columns[name] for name in PROMPTED_SCHEMA.names], schema=PROMPTED_SCHEMA)

@@ -1,0 +1,120 @@
+"""A task: a source, its splits, its templates and its metrics; and a slice of one, as a recipe takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from xmtf.sources import SourceRef
+from xmtf.templates import Template, load_templates, read_template_file
+
+__all__ = ["Kind", "Role", "Slice", "Task"]
+
+Role = Literal["train", "evaluation"]
+"""What a split is meant for."""
+
+Kind = Literal["rank", "generation", "code"]
+"""How a task is evaluated: ranking answer choices, comparing generated text, running generated code."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One subset of one dataset with everything needed to prompt it.
+
+    Attributes:
+        id: Unique name, such as ``xnli/fr``.
+        cluster: Task cluster, such as ``natural language inference``.
+        dataset: Today's hub id, ``cldr/<name>``, or the id of the user's own task.
+        subset: Configuration as the hub calls it, or ``""``.
+        language: Code of the language of the targets.
+        splits: Role -> split names.
+        kind: How it is evaluated.
+        metrics: Metrics of its evaluation.
+        catalogue: Catalogue file that lists it.
+        sets: Other names under which a recipe's ``catalogue:`` finds it, such as ``xp3all``.
+        licence: Licence of the data, as its publisher states it.
+        template_key: Collection with its templates.
+        template_file: File with its templates, instead of a collection.
+        input_languages: Other languages that stand in the inputs, such as the source of a translation.
+        paths: Split -> the user's own file.
+        adapter: Name of the fix-up applied to the rows.
+        revision: Revision on the hub.
+        skip_templates: Split -> patterns of templates that are not applied to it.
+        cap_examples: Most examples of each (split, template), where the catalogue states one.
+        note: What the user has to do by hand to get the data.
+    """
+
+    id: str
+    cluster: str
+    dataset: str
+    subset: str
+    language: str
+    splits: Mapping[str, tuple[str, ...]] = field(hash=False)
+    kind: Kind = "generation"
+    metrics: tuple[str, ...] = ()
+    catalogue: str = ""
+    sets: tuple[str, ...] = ()
+    licence: str = ""
+    template_key: str = ""
+    template_file: Path | None = None
+    input_languages: tuple[str, ...] = ()
+    paths: Mapping[str, str] = field(default_factory=dict, hash=False)
+    adapter: str | None = None
+    revision: str | None = None
+    skip_templates: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    cap_examples: int | None = None
+    note: str = ""
+
+    def templates(self) -> tuple[Template, ...]:
+        """Return the task's templates in the order of their file.
+
+        Raises:
+            TemplateError: The file is broken.
+            UnknownNameError: There is no such collection.
+        """
+        if self.template_file is not None:
+            return _read_templates(self.template_file)
+        return load_templates(self.template_key, self.subset)
+
+    def source(self, split: str) -> SourceRef:
+        """Return what names the rows of one split."""
+        return SourceRef(
+            dataset=self.dataset,
+            subset=self.subset,
+            split=split,
+            path=self.paths.get(split),
+            revision=self.revision,
+            adapter=self.adapter,
+            note=self.note,
+        )
+
+
+@cache
+def _read_templates(path: Path) -> tuple[Template, ...]:
+    return read_template_file(path)
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """One split of a task with the templates that a recipe takes of it.
+
+    Attributes:
+        task: The task.
+        split: The split.
+        templates: The templates to apply.
+        cap_examples: Most examples kept of each template, or None.
+        limit_rows: Rows read of the split, or None for all.
+        rate: Sampling rate relative to the other slices.
+        selection: Index of the selection in the recipe that took it.
+    """
+
+    task: Task
+    split: str
+    templates: tuple[Template, ...]
+    cap_examples: int | None = None
+    limit_rows: int | None = None
+    rate: float = 1.0
+    selection: int = 0

@@ -1,0 +1,73 @@
+import gzip
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from xmtf.errors import SourceError
+from xmtf.sources.tables import fingerprint_files, read_table_file, read_table_files
+
+
+def test_text_that_looks_like_a_date_or_a_missing_value_stays_text(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text('when,text,label\n2020-01-01,NA,0\n2020-01-02,"two\nlines, one comma",1\n', encoding="utf-8")
+    table = read_table_file(path)
+    assert table.to_pylist() == [
+        {"when": "2020-01-01", "text": "NA", "label": 0},
+        {"when": "2020-01-02", "text": "two\nlines, one comma", "label": 1},
+    ]
+
+
+def test_only_plain_integers_become_integers(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("a,b,c\n1,007,1.50\n-2,2,2\n", encoding="utf-8")
+    assert read_table_file(path).to_pylist() == [{"a": 1, "b": "007", "c": "1.50"}, {"a": -2, "b": "2", "c": "2"}]
+
+
+def test_tsv_knows_no_quotes_and_a_byte_order_mark_is_no_part_of_a_name(tmp_path):
+    path = tmp_path / "rows.tsv"
+    path.write_text('\ufeffs1\ts2\n"El Cementerio\tsays "no"\n', encoding="utf-8")
+    assert read_table_file(path).to_pylist() == [{"s1": '"El Cementerio', "s2": 'says "no"'}]
+
+
+def test_jsonl_takes_the_columns_of_all_rows(tmp_path):
+    path = tmp_path / "rows.jsonl.gz"
+    path.write_bytes(gzip.compress(b'{"a": 1}\n\n{"a": 2, "b": ["x"]}\n'))
+    assert read_table_file(path).to_pylist() == [{"a": 1, "b": None}, {"a": 2, "b": ["x"]}]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("rows.jsonl", b'{"a": 1}\n{"a": \n', "line 2 is not JSON"),
+        ("rows.jsonl", b"[1]\n", "line 1 is not a JSON object"),
+        ("rows.jsonl", b'{"a": 1}\n{"a": "x"}\n', "column 'a' mixes types"),
+        ("rows.jsonl.gz", b"not gzip", "cannot be read"),
+        ("rows.parquet", b"not parquet", "cannot be read"),
+        ("rows.xlsx", b"", "not a kind of file"),
+    ],
+)
+def test_a_broken_file_is_named_with_what_is_wrong(tmp_path, name, content, message):
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(SourceError, match=message) as error:
+        read_table_file(path)
+    assert str(path) in str(error.value)
+
+
+def test_a_missing_file_says_where_it_was_looked_for(tmp_path):
+    with pytest.raises(SourceError, match="no such file"):
+        read_table_file(tmp_path / "none.csv")
+
+
+def test_shards_are_joined_in_order_and_hashed_by_content_alone(tmp_path):
+    one, two = tmp_path / "a.parquet", tmp_path / "b.parquet"
+    pq.write_table(pa.table({"x": [1, 2]}), one)
+    pq.write_table(pa.table({"x": [3]}), two)
+    assert read_table_files([one, two])["x"].to_pylist() == [1, 2, 3]
+    moved = tmp_path / "c.parquet"
+    moved.write_bytes(one.read_bytes())
+    assert fingerprint_files([one]) == fingerprint_files([moved])
+    assert fingerprint_files([one]) != fingerprint_files([two])
+    pq.write_table(pa.table({"x": [9, 9, 9]}), one)
+    assert fingerprint_files([one]) != fingerprint_files([moved])

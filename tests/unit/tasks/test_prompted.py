@@ -1,0 +1,126 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xmtf.errors import TemplateError
+from xmtf.recipe import TaskSelection
+from xmtf.records import PROMPTED_COLUMNS
+from xmtf.tasks import PROMPTED_SCHEMA, fingerprint_slice, prompted_parts, prompted_table
+from xmtf.tasks.entries import read_catalogue_file
+from xmtf.tasks.prompted import choose_rows
+from xmtf.tasks.selection import select_slices
+
+
+@pytest.fixture
+def slice_of(catalogue_file):
+    """Take one slice of the tiny catalogue."""
+
+    def take(role="train", **selection):
+        tasks = {task.id: task for task in read_catalogue_file(catalogue_file)}
+        (part,) = select_slices(tasks, [TaskSelection(**selection)], role=role)
+        return part
+
+    return take
+
+
+def test_the_schema_has_the_columns_of_a_mixture():
+    assert tuple(PROMPTED_SCHEMA.names) == PROMPTED_COLUMNS
+
+
+def test_every_row_becomes_an_example_or_is_counted(mirror, slice_of):
+    prompted = prompted_table(slice_of(tasks=["tiny/fra"]))
+    assert prompted.table.schema == PROMPTED_SCHEMA
+    assert prompted.table.select(["inputs", "targets", "choices", "template", "row"]).to_pylist() == [
+        {"inputs": i, "targets": t, "choices": c, "template": n, "row": r}
+        for i, t, c, n, r in [
+            ("bien Yes or no?", "Yes", ["No", "Yes"], "ask", 0),
+            ("mal Yes or no?", "No", ["No", "Yes"], "ask", 1),
+            ("super Yes or no?", "Yes", ["No", "Yes"], "ask", 2),
+            ("bien Oui ou non ?", "Oui", ["Non", "Oui"], "demander", 0),
+            ("mal Oui ou non ?", "Non", ["Non", "Oui"], "demander", 1),
+            ("super Oui ou non ?", "Oui", ["Non", "Oui"], "demander", 2),
+            ("Repeat: bien", "bien", None, "only long texts", 0),
+            ("Repeat: super", "super", None, "only long texts", 2),
+        ]
+    ]
+    assert prompted.dropped == {"template does not apply": 1}
+    first = prompted.table.slice(3, 1).to_pylist()[0]
+    assert {name: first[name] for name in PROMPTED_COLUMNS[3:12]} == {
+        "language": "fr",
+        "prompt_language": "fr",
+        "translation": "none",
+        "task": "tiny/fra",
+        "cluster": "sentiment",
+        "dataset": "own/tiny",
+        "subset": "fra",
+        "split": "train",
+        "template": "demander",
+    }
+
+
+def test_the_parts_are_the_templates(mirror, slice_of):
+    parts = list(prompted_parts(slice_of(tasks=["tiny/fra"])))
+    assert [part.table.num_rows for part in parts] == [3, 3, 2]
+    assert len({part.fingerprint for part in parts}) == 3
+
+
+def write_rows(mirror, text):
+    (mirror / "own/tiny/fra/train.csv").write_text(text, encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("jinja", "reason"),
+    [
+        ("{{ text }} ||| a ||| b", "more than one target"),
+        ("{{ text }} |||", "empty target"),
+        ("||| {{ text }}", "empty inputs"),
+    ],
+)
+def test_dropped_rows_have_a_reason(mirror, catalogue_file, slice_of, jinja, reason):
+    path = catalogue_file.with_name("templates.yaml")
+    text = path.read_text().replace("{{ text }} Yes or no? ||| {{ answer_choices[label] }}", jinja)
+    path.write_text(text)
+    prompted = prompted_table(slice_of(tasks=["tiny/fra"], templates=["ask"]))
+    assert prompted.table.num_rows == 0
+    assert prompted.dropped == {reason: 3}
+
+
+def test_a_template_that_fails_on_too_many_rows_is_named_with_its_first_row(mirror, catalogue_file, slice_of):
+    path = catalogue_file.with_name("templates.yaml")
+    path.write_text(path.read_text().replace("answer_choices[label] }}", "answer_choices[label].absent.more }}", 1))
+    part = slice_of(tasks=["tiny/fra"], templates=["ask"])
+    with pytest.raises(TemplateError, match=r"tiny/fra \[train\], template 'ask': fails on 3 of 3 .* row 0"):
+        prompted_table(part)
+    prompted = prompted_table(part, failing_rows=1.0)
+    assert prompted.dropped == {"template fails: UndefinedError": 3}
+    assert [failure.row for failure in prompted.failures] == [0, 1, 2]
+
+
+def test_the_limit_chooses_rows_by_seed(mirror, slice_of):
+    write_rows(mirror, "text,label\n" + "".join(f"text {row},1\n" for row in range(100)))
+    part = slice_of(tasks=["tiny/fra"], templates=["ask"], limit_rows=5)
+    one, again, other = (prompted_table(part, seed=seed).table["row"].to_pylist() for seed in (1, 1, 2))
+    assert one == again == sorted(one)
+    assert one != other
+    assert len(one) == 5
+
+
+@given(num_rows=st.integers(0, 200), limit=st.integers(1, 200) | st.none(), key=st.text(max_size=5))
+def test_chosen_rows_are_distinct_ascending_and_as_many_as_asked_for(num_rows, limit, key):
+    rows = choose_rows(num_rows, limit, key).tolist()
+    assert rows == sorted(set(rows))
+    assert len(rows) == min(num_rows, num_rows if limit is None else limit)
+    assert set(rows) <= set(range(num_rows))
+
+
+def test_the_fingerprint_is_known_without_rendering_and_follows_rows_templates_and_mode(
+    mirror, catalogue_file, slice_of
+):
+    part = slice_of(tasks=["tiny/fra"])
+    before = fingerprint_slice(part)
+    assert prompted_table(part).fingerprint == before
+    assert fingerprint_slice(part, mode="legacy") != before
+    assert fingerprint_slice(part, seed=3) == before
+    assert fingerprint_slice(slice_of(tasks=["tiny/fra"], templates=["ask"])) != before
+    write_rows(mirror, "text,label\nautre,0\n")
+    assert fingerprint_slice(part) != before

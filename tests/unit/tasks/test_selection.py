@@ -1,0 +1,118 @@
+import pytest
+
+from xmtf.errors import ConfigError, UnknownNameError
+from xmtf.recipe import TaskSelection
+from xmtf.recipe.schema import HeldOut
+from xmtf.tasks.entries import read_catalogue_file
+from xmtf.tasks.selection import select_slices
+
+
+@pytest.fixture
+def select(catalogue_file):
+    """Select from the tiny catalogue; give the taken slices as (task, split, template names)."""
+    tasks = {task.id: task for task in read_catalogue_file(catalogue_file)}
+
+    def take(*selections, role="train", **held_out):
+        slices = select_slices(
+            tasks, [TaskSelection(**each) for each in selections], role=role, held_out=HeldOut(**held_out)
+        )
+        return [(part.task.id, part.split, [template.name for template in part.templates]) for part in slices]
+
+    return take
+
+
+ALL = ["ask", "demander", "only long texts"]
+
+
+def test_everything_with_a_split_for_the_role_is_taken(select):
+    assert [part[:2] for part in select({})] == [
+        ("tiny/en", "train"),
+        ("tiny/fra", "train"),
+        ("tiny/jp", "train"),
+        ("pair/en-fr", "train"),
+    ]
+    assert [part[:2] for part in select({}, role="evaluation")] == [
+        ("tiny/en", "test"),
+        ("tiny/fra", "test"),
+        ("tiny/jp", "test"),
+        ("judge", "validation"),
+    ]
+
+
+def test_filters_narrow_together(select):
+    assert select({"tasks": ["tiny/*"], "languages": ["jpn"], "templates": ["ask", "dem*"]}) == [
+        ("tiny/jp", "train", ["ask", "demander"])
+    ]
+    assert select({"catalogue": "extra"}) == [("pair/en-fr", "train", ALL)]
+    assert [part[0] for part in select({"clusters": ["sent*"], "exclude_languages": ["fr", "ja"]})] == ["tiny/en"]
+    assert [part[0] for part in select({"catalogue": "tiny", "exclude_tasks": ["tiny/*"]})] == ["pair/en-fr"]
+    assert select({"tasks": ["tiny/en"], "exclude_templates": ["*l*"]}) == [("tiny/en", "train", ["ask", "demander"])]
+
+
+def test_prompts_in_the_language_of_the_targets(select):
+    assert select({"prompt_languages": ["same"], "tasks": ["tiny/fra", "tiny/en"]}) == [
+        ("tiny/en", "train", ["ask", "only long texts"]),
+        ("tiny/fra", "train", ["demander"]),
+    ]
+
+
+def test_the_first_selection_that_matches_takes_the_task(select):
+    taken = select({"tasks": ["tiny/en"], "templates": ["ask"]}, {"tasks": ["tiny/*"]})
+    assert [part[0] for part in taken] == ["tiny/en", "tiny/fra", "tiny/jp"]
+    assert taken[0][2] == ["ask"]
+
+
+def test_caps_rates_and_limits_travel_with_the_slice(catalogue_file):
+    tasks = {task.id: task for task in read_catalogue_file(catalogue_file)}
+    selection = TaskSelection(tasks=("judge",), cap_examples=9, limit_rows=7, rate=2.0)
+    (part,) = select_slices(tasks, [selection], role="evaluation")
+    assert (part.cap_examples, part.limit_rows, part.rate, part.selection) == (5, 7, 2.0, 0)
+
+
+def test_templates_that_the_catalogue_skips_on_a_split_are_not_applied(select):
+    assert select({"tasks": ["judge"]}, role="evaluation") == [("judge", "validation", ["ask", "demander"])]
+    assert select({"tasks": ["judge"], "splits": ["test"]}, role="train") == [("judge", "test", ALL)]
+
+
+def test_a_held_out_language_is_no_target_no_input_and_no_prompt(select):
+    taken = select({}, languages=["fr"])
+    assert [part[0] for part in taken] == ["tiny/en", "tiny/jp"]
+    assert all("demander" not in part[2] for part in taken)
+    assert [part[0] for part in select({}, languages=["eng"])] == ["tiny/fra", "tiny/jp"]
+    assert select({}, languages=["eng"])[0][2] == ["demander"]
+
+
+def test_held_out_clusters_and_templates(select):
+    assert [part[0] for part in select({}, clusters=["sentiment"])] == ["pair/en-fr"]
+    assert all(part[2] == ["ask", "demander"] for part in select({}, templates=["only*"]))
+
+
+@pytest.mark.parametrize(
+    ("selection", "held_out", "message"),
+    [
+        ({"tasks": ["tiny/en", "tinny/*"]}, {}, r"tasks\.0\.tasks: unknown task 'tinny/\*'"),
+        ({"clusters": ["sentimental"]}, {}, "unknown cluster 'sentimental'; did you mean 'sentiment'"),
+        ({"languages": ["de"]}, {}, "unknown language 'de'"),
+        ({"catalogue": "tinny"}, {}, "unknown catalogue 'tinny'"),
+        ({}, {"languages": ["de"]}, r"held_out\.languages: unknown language 'de'"),
+        ({}, {"clusters": ["coreference"]}, r"held_out\.clusters: unknown cluster"),
+        ({}, {"templates": ["asks"]}, r"held_out\.templates: unknown template 'asks'"),
+    ],
+)
+def test_a_pattern_that_matches_nothing_is_an_error(select, selection, held_out, message):
+    with pytest.raises(UnknownNameError, match=message):
+        select(selection, **held_out)
+
+
+@pytest.mark.parametrize(
+    ("selection", "held_out", "message"),
+    [
+        ({"tasks": ["tiny/en"], "languages": ["fr"]}, {}, "no task matches all of its filters"),
+        ({"tasks": ["judge"]}, {}, "none of its tasks .judge, .... has a split for train"),
+        ({"tasks": ["tiny/en"], "templates": ["none"]}, {}, "no template of its tasks .* their templates: ask"),
+        ({"languages": ["ja"]}, {"languages": ["ja"]}, "everything it takes .tiny/jp, .... is held out"),
+    ],
+)
+def test_a_selection_that_takes_nothing_says_why(select, selection, held_out, message):
+    with pytest.raises(ConfigError, match=message):
+        select(selection, **held_out)
