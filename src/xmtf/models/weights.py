@@ -6,6 +6,7 @@ Files that hold pickled objects are never unpickled: ``.bin`` files are read by 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from xmtf.errors import DataError
 from xmtf.files import atomic_path, content_hash, file_sha256, write_json
 
-__all__ = ["load_weights", "stored_names", "weight_files", "weights_fingerprint", "write_weights"]
+__all__ = ["file_mode", "load_weights", "stored_names", "weight_files", "weights_fingerprint", "write_weights"]
 
 _SHARD_BYTES = 5 * 10**9
 _NAME = "model"
@@ -161,7 +162,15 @@ def _write_shard(path: Path, tensors: dict[str, Tensor]) -> None:
 
     with atomic_path(path) as temporary:
         whole = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
-        temporary.touch()
-        mode = temporary.stat().st_mode
         save_file(whole, temporary, metadata={"format": "pt"})
-        temporary.chmod(mode)  # safetensors makes files that only their owner may read
+        temporary.chmod(file_mode(path.parent))
+
+
+def file_mode(folder: Path) -> int:
+    """Return the mode that new files get in a folder; safetensors makes files that only their owner may read."""
+    probe = folder / f".mode-{os.getpid()}"
+    probe.touch()
+    try:
+        return probe.stat().st_mode
+    finally:
+        probe.unlink()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import torch
 from xmtf.errors import ConfigError, SourceError, require
 from xmtf.models.hub.head import find_head
 from xmtf.models.hub.model import HubModel
+from xmtf.models.hub.quiet import quiet
 
 __all__ = ["load_gguf", "load_hub_folder"]
 
@@ -56,11 +56,26 @@ def load_gguf(path: Path, *, device: str, dtype: torch.dtype) -> HubModel:
         config = AutoConfig.from_pretrained(path.parent, gguf_file=path.name, local_files_only=True)
         with torch.device("meta"):
             shape = AutoModelForCausalLM.from_config(config)
-        tensors = load_gguf_checkpoint(str(path), return_tensors=True, model_to_load=shape, torch_dtype=dtype)[
-            "tensors"
-        ]
-        network = type(shape).from_pretrained(None, config=config, state_dict=tensors, dtype=dtype)
+        names = _Names(shape, {shape.base_model_prefix: shape.base_model})
+        read = load_gguf_checkpoint(str(path), return_tensors=True, model_to_load=names, torch_dtype=dtype)
+        network = type(shape).from_pretrained(None, config=config, state_dict=read["tensors"], dtype=dtype)
     return _wrap(network, path.name, device)
+
+
+class _Names:
+    """A network as the names of its tensors, one level deep.
+
+    Transformers looks for tensor names in every module of a network in turn and builds a table of all
+    names each time: half a minute for 30 layers. The network itself and its body are enough.
+    """
+
+    def __init__(self, network: Any, children: dict[str, Any] | None = None) -> None:
+        self.config = network.config
+        self.state_dict = network.state_dict
+        self._children = children or {}
+
+    def named_children(self) -> list[tuple[str, _Names]]:
+        return [(name, _Names(child)) for name, child in self._children.items()]
 
 
 def _wrap(network: Any, label: str, device: str) -> HubModel:
@@ -72,7 +87,7 @@ def _wrap(network: Any, label: str, device: str) -> HubModel:
 def _loading(label: str) -> Iterator[None]:
     """Load quietly, and turn what transformers raises into our errors."""
     try:
-        with _quiet():
+        with quiet():
             yield
     except (ValueError, KeyError, AttributeError, ImportError) as error:
         raise ConfigError(
@@ -85,21 +100,3 @@ def _loading(label: str) -> Iterator[None]:
 def _line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep transformers' progress bars and advice off the terminal while it loads."""
-    from transformers.utils import logging
-
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()

@@ -22,8 +22,10 @@ from xmtf.models.attention import additive_bias, compute_dtype, self_attention_m
 from xmtf.models.cache import joined
 from xmtf.models.hub.head import Head
 from xmtf.models.hub.positions import segment_positions, within_window
+from xmtf.models.hub.quiet import quiet
 from xmtf.models.interface import Cache
 from xmtf.models.tied import embed
+from xmtf.models.weights import file_mode
 
 __all__ = ["HubCache", "HubModel"]
 
@@ -208,10 +210,13 @@ class HubModel(nn.Module):
         """Write weights and configuration as transformers does; ``config.json`` comes last."""
         self.network.config.use_cache = True
         with TemporaryDirectory(dir=folder, prefix=".saving-") as temporary:
-            self.network.save_pretrained(temporary, max_shard_size="5GB")
+            mode = file_mode(Path(temporary))
+            with quiet():
+                self.network.save_pretrained(temporary, max_shard_size="5GB")
             written = sorted(Path(temporary).iterdir(), key=lambda path: path.name == "config.json")
             names = {path.name for path in written}
             for path in written:
+                path.chmod(mode)
                 path.replace(folder / path.name)
         for old in folder.glob("model*.safetensors*"):
             if old.name not in names:
