@@ -175,10 +175,15 @@ def _usable(rendered: RenderedColumns) -> tuple[pa.Array, dict[str, int]]:
     return mask, {reason: count for reason, count in dropped.items() if count}
 
 
-def _first(lists: pa.Array) -> pa.Array:
-    """Return the first value of each list, null for an empty or missing one."""
-    values = [value[0] if value else None for value in lists.to_pylist()]
-    return pa.array(values, pa.string())
+def _first(lists: pa.ListArray) -> pa.StringArray:
+    """Return the first value of each list, null for an empty or missing one.
+
+    >>> _first(pa.array([["a", "b"], [], None, ["c"]])).to_pylist()
+    ['a', None, None, 'c']
+    """
+    filled = pc.greater(pc.fill_null(pc.list_value_length(lists), 0), 0)
+    starts = lists.offsets.slice(0, len(lists))
+    return lists.values.take(pc.if_else(filled, starts, pa.scalar(None, starts.type)))
 
 
 def _columns(
