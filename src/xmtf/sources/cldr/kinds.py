@@ -13,7 +13,7 @@ from xmtf.sources.cldr.locales import LanguageData, known_languages, language_da
 
 __all__ = ["KINDS", "kinds", "odd_one_out", "which_language"]
 
-KINDS = ("month", "weekday", "country or area", "language", "currency", "unit of measure")
+KINDS = ("month", "weekday", "place", "language", "currency", "unit")
 """What a name can stand for; the order gives the labels."""
 
 

@@ -185,9 +185,8 @@ class LanguageData:
     def has_lists(self) -> bool:
         """Whether CLDR says how this language joins the items of a list."""
         patterns = self.locale.list_patterns["standard"]
-        plain = {patterns["end"], patterns["2"]} == {"{0}, {1}"}
         borrowed = self.code != "en" and " and " in patterns["end"]
-        return not plain and not borrowed
+        return patterns["end"] != "{0}, {1}" and not borrowed
 
     def join(self, items: Sequence[str]) -> str:
         """Return items as the language lists them: ``Kenya, Pérou et Japon``."""

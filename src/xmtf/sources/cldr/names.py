@@ -13,13 +13,8 @@ from xmtf.sources.cldr.locales import LanguageData, language_data, tender
 __all__ = ["currencies", "language_names", "official_languages", "same_place", "territories"]
 
 
-def source_of(language: LanguageData) -> LanguageData:
-    """Return the language that names are given in: English, or French where the answers are English."""
-    return language_data("fr" if language.code == "en" else "en")
-
-
 def _translations(language: LanguageData, own: dict[str, str], other: dict[str, str]) -> Iterator[Row]:
-    """Yield the pairs of names that differ and that no second code shares, as rows."""
+    """Yield the pairs of names that differ and whose English side no second code shares, as rows."""
     shared = Counter(other.values())
     codes = [code for code in own if code in other and own[code] != other[code] and shared[other[code]] == 1]
     for code in draw(codes, ROWS, "translation", language.code):
@@ -27,7 +22,7 @@ def _translations(language: LanguageData, own: dict[str, str], other: dict[str, 
             "key": own[code].casefold(),
             "language": language.code,
             "language_name": language.english_name,
-            "source_language_name": source_of(language).english_name,
+            "source_language_name": "English",
             "source": other[code],
             "target": own[code],
         }
@@ -35,12 +30,12 @@ def _translations(language: LanguageData, own: dict[str, str], other: dict[str, 
 
 def territories(language: LanguageData) -> Iterator[Row]:
     """Translate the name of a country or area: ``Germany`` -> ``Allemagne``."""
-    yield from _translations(language, language.territories, source_of(language).territories)
+    yield from _translations(language, language.territories, language_data("en").territories)
 
 
 def language_names(language: LanguageData) -> Iterator[Row]:
     """Translate the name of a language: ``German`` -> ``allemand``."""
-    yield from _translations(language, language.languages, source_of(language).languages)
+    yield from _translations(language, language.languages, language_data("en").languages)
 
 
 def currencies(language: LanguageData) -> Iterator[Row]:
@@ -89,7 +84,7 @@ def official_languages(language: LanguageData) -> Iterator[Row]:
 
 def same_place(language: LanguageData) -> Iterator[Row]:
     """Say whether two names, one English and one of the language, are of the same country or area."""
-    own, other = language.territories, source_of(language).territories
+    own, other = language.territories, language_data("en").territories
     codes = [code for code in own if code in other and own[code] != other[code]]
     for position, code in enumerate(draw(codes, ROWS, "same place", language.code)):
         same = position % 2 == 0
@@ -98,7 +93,7 @@ def same_place(language: LanguageData) -> Iterator[Row]:
             "key": own[code].casefold(),
             "language": language.code,
             "language_name": language.english_name,
-            "source_language_name": source_of(language).english_name,
+            "source_language_name": "English",
             "first": other[named],
             "second": own[code],
             "label": int(same),

@@ -23,24 +23,24 @@ def quantities(language: LanguageData) -> Iterator[Row]:
     """Write a number and a unit, given in English, in the language."""
     english = language_data("en")
     for number, unit in draw(product(_NUMBERS, _UNITS), ROWS, "quantities", language.code):
-        target = language.quantity(number, unit)
-        if target is not None:
+        target, said = language.quantity(number, unit), english.quantity(number, unit)
+        if language.code != "en" and target is not None and said is not None:
             yield {
                 "key": target.casefold(),
                 "language": language.code,
                 "language_name": language.english_name,
                 "number": number,
-                "unit": english.unit_names[unit],
+                "unit": said.partition(" ")[2],
                 "target": target,
             }
 
 
 def relative_times(language: LanguageData) -> Iterator[Row]:
     """Write a time from now, given as number, unit and direction, in the language."""
-    numbers = _NUMBERS[1:19]
+    english, numbers = language_data("en"), _NUMBERS[1:19]
     for number, unit, direction in draw(product(numbers, _TIMES, ("future", "past")), ROWS, "times", language.code):
-        target = language.relative_time(number, unit, direction)
-        if target is not None:
+        target, said = language.relative_time(number, unit, direction), english.relative_time(number, unit, direction)
+        if language.code != "en" and target is not None and said is not None:
             yield {
                 "key": target.casefold(),
                 "language": language.code,
@@ -48,5 +48,6 @@ def relative_times(language: LanguageData) -> Iterator[Row]:
                 "number": number,
                 "unit": f"{unit}s",
                 "direction": direction,
+                "english": said,
                 "target": target,
             }
