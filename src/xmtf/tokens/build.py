@@ -1,0 +1,235 @@
+"""Tokenise a mixture: a shard task for each of its Parquet shards, then one pair of stores a language.
+
+Finished shards stay when the work is interrupted, and are not done again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from xmtf.errors import ConfigError, DataError
+from xmtf.execution import Plan, ShardTask, num_workers, run_plan, say, track
+from xmtf.files import (
+    MANIFEST,
+    Manifest,
+    Stopwatch,
+    atomic_path,
+    content_hash,
+    file_sha256,
+    is_finished,
+    read_manifest,
+    slug,
+    write_manifest,
+)
+from xmtf.recipe.load import LoadedRecipe
+from xmtf.recipe.schema import Execution, Tokenization
+from xmtf.tokens.encode import CLUSTERS_FILE, Ends
+from xmtf.tokens.index import choose_dtype
+from xmtf.tokens.layout import TOKENIZER_FOLDER, store_prefix
+from xmtf.tokens.learning import train_tokenizer
+from xmtf.tokens.loader import Family
+from xmtf.tokens.loading import load_tokenizer
+from xmtf.tokens.sampling import language_shards, sample_texts
+from xmtf.tokens.store import merge_stores
+from xmtf.tokens.tokenizer import Tokenizer
+
+__all__ = ["tokenize_mixture", "tokenizer_for"]
+
+_FORMAT = 1
+_SHARDS = "shards"
+_DEFAULT_VOCAB_SIZE = 8192
+
+
+def tokenize_mixture(
+    loaded: LoadedRecipe, mixture: Path, out: Path, *, family: Family, base: str | None = None
+) -> Manifest:
+    """Turn a mixture into token files, or return the manifest of the finished folder.
+
+    Args:
+        loaded: The recipe.
+        mixture: Folder of a finished mixture.
+        out: Folder that receives ``tokenizer/``, the token files and ``manifest.json``.
+        family: Decides the special tokens of a trained tokenizer, and ``space_before_targets: auto``.
+        base: Pretrained model whose tokenizer is taken where the recipe names none.
+
+    Raises:
+        ConfigError: The mixture is not built, the tokenizer does not fit, or no row has two filled sides.
+    """
+    watch, recipe = Stopwatch(), loaded.recipe
+    prefix = slug(recipe.name)
+    if not (mixture / MANIFEST).is_file():
+        raise ConfigError(f"{mixture}: no finished mixture; build it first")
+    settings = {
+        "format": _FORMAT,
+        "family": family,
+        "prefix": prefix,
+        "base": base,
+        "tokens": recipe.tokens.model_dump(mode="json", exclude={"packing", "weights", "multipliers"}),
+        "vocab_size": recipe.model.vocab_size,
+        "validation_fraction": recipe.mixture.validation_fraction,
+    }
+    inputs = {"mixture": read_manifest(mixture).fingerprint}
+    fingerprint = content_hash([settings, inputs])
+    if is_finished(out, fingerprint):
+        return read_manifest(out)
+    tokenizer = tokenizer_for(loaded, mixture, family=family, base=base)
+    (out / MANIFEST).unlink(missing_ok=True)
+    tokenizer.save(out / TOKENIZER_FOLDER)
+    ends = _ends(recipe.tokens, tokenizer, family)
+    counts, details, files = _encode_all(mixture, out, tokenizer, ends, recipe.execution, prefix)
+    details |= {
+        "family": family,
+        "prefix": prefix,
+        "validation_fraction": recipe.mixture.validation_fraction,
+        "ends": asdict(ends),
+        "tokenizer": tokenizer.fingerprint,
+        "vocab_size": tokenizer.vocab_size,
+        "special": {"pad": tokenizer.pad, "eos": tokenizer.eos, "bos": tokenizer.bos},
+    }
+    files += sorted((out / TOKENIZER_FOLDER).iterdir())
+    outputs = {str(path.relative_to(out)): file_sha256(path) for path in files}
+    manifest = Manifest("tokens", fingerprint, settings, inputs, outputs, counts, details, wall_time_s=watch.seconds)
+    write_manifest(out, manifest)
+    shutil.rmtree(out / _SHARDS, ignore_errors=True)
+    return manifest
+
+
+def tokenizer_for(loaded: LoadedRecipe, mixture: Path, *, family: Family, base: str | None = None) -> Tokenizer:
+    """Return the tokenizer of a recipe: the one it names, the base model's, or one trained on the mixture.
+
+    Raises:
+        ConfigError: It does not fit the family or ``model.vocab_size``.
+        SourceError: It is not there.
+    """
+    recipe, choice = loaded.recipe, loaded.recipe.tokens.tokenizer
+    if choice.path is not None:
+        beside = loaded.path.parent / choice.path
+        tokenizer = load_tokenizer(beside if beside.exists() else choice.path, offline=recipe.offline)
+    elif base is not None and choice.train_vocab_size is not None:
+        raise ConfigError(
+            f"{loaded.path}: tokens.tokenizer.train_vocab_size: {base} has a tokenizer of its own; remove it"
+        )
+    elif base is not None:
+        tokenizer = load_tokenizer(base, offline=recipe.offline)
+    else:
+        size = choice.train_vocab_size or recipe.model.vocab_size or _DEFAULT_VOCAB_SIZE
+        say(f"  training a tokenizer of {size:,} tokens")
+        space = _wants_space(recipe.tokens, family)
+        texts = sample_texts(mixture, choice.train_examples, recipe.mixture.validation_fraction, space=space)
+        tokenizer = train_tokenizer(texts, size, family)
+    if recipe.model.vocab_size is not None:
+        tokenizer.require_fit(recipe.model.vocab_size, f"model.vocab_size of {loaded.path}")
+    if family == "encoder-decoder" and tokenizer.pad == tokenizer.eos:
+        raise ConfigError(f"{tokenizer.label}: names no padding token; an encoder-decoder starts decoding with it")
+    return tokenizer
+
+
+def _wants_space(tokens: Tokenization, family: Family) -> bool:
+    return family == "causal" if tokens.space_before_targets == "auto" else tokens.space_before_targets
+
+
+def _ends(tokens: Tokenization, tokenizer: Tokenizer, family: Family) -> Ends:
+    if tokens.begin_of_inputs and tokenizer.bos is None:
+        raise ConfigError(f"tokens.begin_of_inputs: {tokenizer.label} has no begin-of-text token")
+    return Ends(_wants_space(tokens, family), tokens.begin_of_inputs, tokens.end_of_inputs, tokens.end_of_targets)
+
+
+def _encode_all(
+    mixture: Path, out: Path, tokenizer: Tokenizer, ends: Ends, execution: Execution, prefix: str
+) -> tuple[dict[str, Any], dict[str, Any], list[Path]]:
+    """Encode every shard, merge every language; return counts, details and the files written."""
+    shards, dtype = language_shards(mixture), choose_dtype(tokenizer.vocab_size)
+    plan = _plan(shards, mixture, out, tokenizer, ends, dtype)
+    with track("tokenising", len(plan.tasks), "shards") as progress, _one_thread_each(execution, len(plan.tasks)):
+        results = run_plan(plan, out / _SHARDS, execution, lambda done, total: progress.set(done, total))
+    by_language: dict[str, list[tuple[Path, dict[str, Any]]]] = {language: [] for language in shards}
+    for task, result in zip(plan.tasks, results, strict=True):
+        by_language[task.spec["language"]].append((out / _SHARDS / task.name, result))
+    clusters = sorted({name for result in results for name in result["clusters"]})
+    files, languages = [], {}
+    for language, parts in by_language.items():
+        files += _merge_language(out, prefix, language, parts, clusters, dtype)
+        languages[language] = _sum_counts([result for _, result in parts])
+    total = _sum_counts(list(languages.values()))
+    if total["out"] == 0:
+        raise ConfigError(f"{mixture}: no example has tokens on both sides; dropped {total['dropped']}")
+    return total, {"languages": languages, "clusters": clusters, "dtype": dtype.name}, files
+
+
+def _plan(
+    shards: dict[str, list[Path]], mixture: Path, out: Path, tokenizer: Tokenizer, ends: Ends, dtype: np.dtype[Any]
+) -> Plan:
+    hashes = read_manifest(mixture).outputs
+    tasks = []
+    for language, paths in shards.items():
+        for path in paths:
+            name = str(path.relative_to(mixture))
+            if name not in hashes:
+                raise DataError(f"{mixture}: {name} is not in its manifest; delete the folder to build it anew")
+            spec = {
+                "language": language,
+                "shard": str(path.resolve()),
+                "shard_hash": hashes[name],
+                "tokenizer": str((out / TOKENIZER_FOLDER).resolve()),
+                "tokenizer_hash": tokenizer.fingerprint,
+                "ends": asdict(ends),
+                "dtype": dtype.str,
+                "format": _FORMAT,
+            }
+            rows = pq.read_metadata(path).num_rows
+            tasks.append(ShardTask(f"{language}-{path.stem}", spec, cost=float(rows)))
+    return Plan("xmtf.tokens.encode:encode_shard", tuple(tasks))
+
+
+@contextlib.contextmanager
+def _one_thread_each(execution: Execution, tasks: int) -> Iterator[None]:
+    """Keep workers of a pool from each starting a thread on every core."""
+    name = "TOKENIZERS_PARALLELISM"
+    before = os.environ.get(name)
+    if min(num_workers(execution), tasks) > 1:
+        os.environ[name] = "false"
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = before
+
+
+def _merge_language(
+    out: Path,
+    prefix: str,
+    language: str,
+    parts: list[tuple[Path, dict[str, Any]]],
+    clusters: list[str],
+    dtype: np.dtype[Any],
+) -> list[Path]:
+    """Concatenate the shards of a language in order; cluster numbers become those of the whole folder."""
+    files = store_prefix(out, prefix, language)
+    merge_stores([folder / "inputs" for folder, _ in parts], files.inputs, dtype)
+    merge_stores([folder / "targets" for folder, _ in parts], files.targets, dtype)
+    numbers = []
+    for folder, result in parts:
+        of_name = np.array([clusters.index(name) for name in result["clusters"]], dtype=np.uint16)
+        numbers.append(of_name[np.load(folder / CLUSTERS_FILE, allow_pickle=False)])
+    with atomic_path(files.clusters) as temporary, temporary.open("wb") as stream:
+        np.save(stream, np.concatenate(numbers), allow_pickle=False)
+    return files.files()
+
+
+def _sum_counts(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    keys = ("in", "out", "input_tokens", "target_tokens", "bytes")
+    total: dict[str, Any] = {key: sum(part[key] for part in parts) for key in keys}
+    reasons = {reason for part in parts for reason in part["dropped"]}
+    total["dropped"] = {reason: sum(part["dropped"].get(reason, 0) for part in parts) for reason in sorted(reasons)}
+    return total

@@ -1,0 +1,99 @@
+"""What happens to items that are larger than a row, before anything is packed.
+
+Row of 6 tokens, inputs ``a b c d e f`` and targets ``x y`` (8 tokens)::
+
+    skip             left out, and counted
+    truncate_left    c d e f x y
+    truncate_right   a b c d x y
+    error            ConfigError
+
+Targets are never cut: where they alone leave no room for a token of inputs, the item is skipped and
+counted. A begin-of-text or end-of-text token of the inputs survives the cut.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from xmtf.errors import ConfigError
+
+__all__ = ["Fitted", "Overlong", "fit_items"]
+
+Overlong = Literal["skip", "truncate_left", "truncate_right", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """Items with what is left of their inputs.
+
+    Attributes:
+        sizes: int64 ``[sides, items]`` for packing; a skipped item stays too large.
+        head: int64 ``[items]``, tokens kept from the beginning of the inputs.
+        tail: int64 ``[items]``, tokens kept from the end of the inputs; 0 where nothing was cut.
+        skipped: Items left out.
+        truncated: Items whose inputs were cut.
+    """
+
+    sizes: npt.NDArray[np.int64]
+    head: npt.NDArray[np.int64]
+    tail: npt.NDArray[np.int64]
+    skipped: int
+    truncated: int
+
+
+def fit_items(
+    inputs: npt.NDArray[np.int64],
+    targets: npt.NDArray[np.int64],
+    capacity: tuple[int, ...],
+    overlong: Overlong,
+    *,
+    keep_first: bool = False,
+    keep_last: bool = False,
+    where: str = "",
+) -> Fitted:
+    """Decide about overlong items.
+
+    Args:
+        inputs: int64 ``[items]``, tokens of the inputs of each item.
+        targets: int64 ``[items]``, tokens of the targets.
+        capacity: ``(row,)`` of a causal model, ``(inputs, targets)`` of an encoder-decoder.
+        overlong: What to do.
+        keep_first: The first token of inputs is a begin-of-text token.
+        keep_last: The last token of inputs is an end-of-text token.
+        where: Named in the error, such as the language.
+
+    Raises:
+        ConfigError: ``overlong`` is ``error`` and an item does not fit.
+    """
+    together = len(capacity) == 1
+    sizes = (inputs + targets)[None] if together else np.stack([inputs, targets])
+    too_large = ~(sizes <= np.array(capacity)[:, None]).all(axis=0)
+    head, tail = inputs, np.zeros_like(inputs)
+    if overlong == "error" and too_large.any():
+        first = int(np.flatnonzero(too_large)[0])
+        raise ConfigError(
+            f"{where}: {int(too_large.sum())} examples do not fit a row of {' + '.join(map(str, capacity))} tokens, "
+            f"the first is item {first} with {inputs[first]} + {targets[first]}; "
+            "raise tokens.packing.sequence_length or choose another tokens.packing.overlong"
+        )
+    if overlong not in ("truncate_left", "truncate_right") or not too_large.any():
+        return Fitted(sizes, head, tail, int(too_large.sum()), 0)
+    room = capacity[0] - targets if together else np.full_like(inputs, capacity[0])
+    possible = room >= 1 + keep_first + keep_last
+    if not together:
+        possible &= targets <= capacity[1]
+    cut = too_large & possible
+    kept = np.minimum(inputs, room)
+    if overlong == "truncate_left":
+        head = np.where(cut, int(keep_first), inputs)
+        tail = np.where(cut, kept - head, 0)
+    else:
+        tail = np.where(cut, int(keep_last), 0)
+        head = np.where(cut, kept - tail, inputs)
+    left = head + tail
+    sizes = (left + targets)[None] if together else np.stack([left, targets])
+    return Fitted(sizes, head, tail, int((too_large & ~possible).sum()), int(cut.sum()))

@@ -1,0 +1,27 @@
+"""A row as a person sees it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from xmtf.recipe.load import LoadedRecipe
+from xmtf.tokens import open_loader, peek_row
+
+
+def test_tokens_segments_and_loss_stand_in_columns(tokens: Path, recipe: Callable[..., LoadedRecipe]) -> None:
+    loader = open_loader(tokens, recipe("tokens.packing.policy=pad"), family="causal")
+    text = peek_row(loader, 0)
+    assert text.startswith("row 0 (en): 1 ")
+    lines = text.splitlines()
+    spelled = "".join(line.removeprefix("token").replace(" ", "") for line in lines if line.startswith("token"))
+    assert spelled.startswith("Name·the·capital·of·country·number")
+    assert spelled.endswith("</s>")
+    weights = [float(cell) for line in lines if line.startswith("loss") for cell in line.split()[1:]]
+    assert abs(sum(weights) - 1) < 0.05
+    assert lines[-1].endswith("empty places")
+
+
+def test_an_encoder_decoder_row_has_two_parts(tokens_of_mt5: Path, recipe: Callable[..., LoadedRecipe]) -> None:
+    text = peek_row(open_loader(tokens_of_mt5, recipe(), family="encoder-decoder"), 2)
+    encoder, decoder = text.split("decoder targets")
+    assert "loss" not in encoder
+    assert "loss" in decoder
