@@ -15,7 +15,7 @@ from xmtf.sources.mirror import DATA_ROOT, find_in_mirror, mirror_root, mirror_s
 from xmtf.sources.reference import SourceData, SourceRef
 from xmtf.sources.tables import fingerprint_files, read_table_files
 
-__all__ = ["CLDR", "fingerprint_source", "read_source"]
+__all__ = ["CLDR", "fingerprint_source", "read_raw", "read_source"]
 
 CLDR = "cldr/"
 """Prefix of the datasets that are made from CLDR and need neither a file nor a network."""
@@ -34,7 +34,7 @@ def read_source(ref: SourceRef, *, offline: bool = False) -> SourceData:
     Raises:
         SourceError: It is nowhere, or unreadable: names where it was looked for and what to do.
     """
-    table, content = _read_raw(ref, offline=offline)
+    table, content = read_raw(ref, offline=offline)
     adapted = adapt(ref, table)
     fingerprint = _fingerprint(ref, content)
     rows = adapted.rows if adapted.rows is not None else np.arange(adapted.table.num_rows, dtype=np.int64)
@@ -54,7 +54,7 @@ def fingerprint_source(ref: SourceRef, *, offline: bool = False) -> str:
         from xmtf.sources.cldr import cldr_fingerprint
 
         return _fingerprint(ref, cldr_fingerprint())
-    return _fingerprint(ref, _read_raw(ref, offline=offline)[1])
+    return _fingerprint(ref, read_raw(ref, offline=offline)[1])
 
 
 def _fingerprint(ref: SourceRef, content: str) -> str:
@@ -67,8 +67,12 @@ def _files(ref: SourceRef) -> list[Path]:
     return [] if ref.dataset.startswith(CLDR) else find_in_mirror(ref)
 
 
-def _read_raw(ref: SourceRef, *, offline: bool) -> tuple[pa.Table, str]:
-    """Return the rows before the adapter, and the hash of their content."""
+def read_raw(ref: SourceRef, *, offline: bool) -> tuple[pa.Table, str]:
+    """Return the rows before the adapter, and the hash of their content.
+
+    Raises:
+        SourceError: As :func:`read_source`.
+    """
     files = [Path(ref.path)] if ref.path is not None else _files(ref)
     if files:
         return read_table_files(files), fingerprint_files(files)

@@ -1,17 +1,21 @@
 """Tasks: sources with their splits, templates and metrics; the catalogue of them; their prompted tables."""
 
 from xmtf.tasks.catalogue import Catalogue, load_catalogue
+from xmtf.tasks.fetch import Fetched, fetch_recipe, recipe_sources
 from xmtf.tasks.prompted import PROMPTED_SCHEMA, Prompted, fingerprint_slice, prompted_parts, prompted_table
 from xmtf.tasks.task import Slice, Task
 
 __all__ = [
     "PROMPTED_SCHEMA",
     "Catalogue",
+    "Fetched",
     "Prompted",
     "Slice",
     "Task",
+    "fetch_recipe",
     "fingerprint_slice",
     "load_catalogue",
     "prompted_parts",
     "prompted_table",
+    "recipe_sources",
 ]

@@ -77,7 +77,7 @@ class Task:
         """
         if self.template_file is not None:
             return _read_templates(self.template_file)
-        return load_templates(self.template_key, self.subset)
+        return _load_templates(self.template_key, self.subset)
 
     def source(self, split: str) -> SourceRef:
         """Return what names the rows of one split."""
@@ -90,6 +90,11 @@ class Task:
             adapter=self.adapter,
             note=self.note,
         )
+
+
+@cache
+def _load_templates(key: str, subset: str) -> tuple[Template, ...]:
+    return load_templates(key, subset)
 
 
 @cache
