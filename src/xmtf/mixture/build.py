@@ -24,10 +24,10 @@ from xmtf.errors import ConfigError, DataError
 from xmtf.execution import read_plan, run_task, write_plan
 from xmtf.execution.plan import shard_result
 from xmtf.files import Manifest, Stopwatch, is_finished, read_manifest, write_jsonl
-from xmtf.mixture.choose import Chosen, Rules, choose_rows
+from xmtf.mixture.choose import Rules, choose_rows
 from xmtf.mixture.finish import OVERLAPS, QUARANTINE, finish_mixture, run_shown
 from xmtf.mixture.guard import Asked, read_guard, write_guard
-from xmtf.mixture.keys import concat_keys, hash_strings
+from xmtf.mixture.keys import hash_strings
 from xmtf.mixture.merge import Shard
 from xmtf.mixture.plan import MixturePlan, plan_mixture, read_slice
 from xmtf.mixture.runs import Run, write_runs
@@ -156,26 +156,19 @@ def build_shard(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
     """
     rules = Rules(**spec["rules"])
     guard = read_guard(folder.parent.parent / "guard")
-    counts: Counter[str] = Counter()
-    total, runs, overlaps, failures = 0, list[Run](), list[dict[str, Any]](), list[dict[str, Any]]()
-    waiting: list[Chosen] = []
-    for template, part in zip(read_slice(spec).templates, _render(spec), strict=True):
-        total += part.table.num_rows + sum(part.dropped.values())
-        chosen = choose_rows(part.table, rules, guard)
-        counts.update(part.dropped)
-        counts.update(chosen.dropped)
+    dropped = Counter[str]()
+    runs, overlaps, failures = list[Run](), list[dict[str, Any]](), list[dict[str, Any]]()
+    for tables in _gathered(spec, dropped, failures):
+        chosen = choose_rows(pa.concat_tables(tables), rules, guard)
+        dropped.update(chosen.dropped)
         overlaps += chosen.overlaps
-        failures += _failures(spec, template.name, part)
-        waiting.append(chosen)
-        if sum(chosen.table.nbytes for chosen in waiting) > _RUN_BYTES:
-            runs += _write(folder, waiting, len(runs))
-            waiting = []
-    runs += _write(folder, waiting, len(runs))
+        runs += write_runs(folder, f"run-{len(runs):03d}", chosen)
+    total = sum(run.rows for run in runs) + dropped.total()
     for name, records in ((OVERLAPS, overlaps), (QUARANTINE, failures)):
         if records:
             write_jsonl(folder / name, records)
-    dropped = {reason: count for reason, count in sorted(counts.items()) if count}
-    return {"in": total, "dropped": dropped, "runs": [run.to_json() for run in runs], "overlaps": len(overlaps)}
+    counted = {reason: count for reason, count in sorted(dropped.items()) if count}
+    return {"in": total, "dropped": counted, "runs": [run.to_json() for run in runs], "overlaps": len(overlaps)}
 
 
 def build_guard_shard(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -196,23 +189,20 @@ def _render(spec: dict[str, Any]) -> Iterator[Prompted]:
     )
 
 
-def _write(folder: Path, waiting: list[Chosen], number: int) -> list[Run]:
-    """Write the examples gathered so far as sorted runs."""
-    waiting = [chosen for chosen in waiting if chosen.table.num_rows]
-    if not waiting:
-        return []
-    sizes = [len(chosen.groups) for chosen in waiting]
-    offsets = np.cumsum([0, *sizes[:-1]])
-    return write_runs(
-        folder,
-        f"run-{number:03d}",
-        pa.concat_tables([chosen.table for chosen in waiting]),
-        concat_keys([chosen.keys for chosen in waiting]),
-        [group for chosen in waiting for group in chosen.groups],
-        np.concatenate([chosen.group_of_row + offset for chosen, offset in zip(waiting, offsets, strict=True)]).astype(
-            np.int32
-        ),
-    )
+def _gathered(spec: dict[str, Any], dropped: Counter[str], failures: list[dict[str, Any]]) -> Iterator[list[Any]]:
+    """Yield rendered tables, several small ones together; count what was dropped and keep the failures."""
+    tables: list[Any] = []
+    size = 0
+    for template, part in zip(read_slice(spec).templates, _render(spec), strict=True):
+        dropped.update(part.dropped)
+        failures += _failures(spec, template.name, part)
+        tables.append(part.table)
+        size += part.table.column("inputs").nbytes + part.table.column("targets").nbytes
+        if size > _RUN_BYTES:
+            yield tables
+            tables, size = [], 0
+    if tables:
+        yield tables
 
 
 def _failures(spec: dict[str, Any], template: str, part: Prompted) -> list[dict[str, Any]]:

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
+from xmtf.mixture.choose import Chosen
 from xmtf.mixture.groups import Group
 from xmtf.mixture.keys import Keys
 
@@ -59,40 +61,40 @@ class Run:
         return Run(value["file"], value["language"], value["rows"], [Group(*group) for group in value["groups"]])
 
 
-def write_runs(folder: Path, prefix: str, table: Any, keys: Keys, groups: list[Group], group_of_row: Any) -> list[Run]:
-    """Write one run for each language of a rendered table; return them, ordered by language.
+def write_runs(folder: Path, prefix: str, chosen: Chosen) -> list[Run]:
+    """Write one run for each language of the chosen examples; return them, ordered by language.
 
     Args:
         folder: Folder of the shard.
         prefix: First part of the file names, unique in the shard.
-        table: Prompted examples.
-        keys: Their keys.
-        groups: Their groups.
-        group_of_row: int32 ``[n]``.
+        chosen: Examples with their keys and groups.
     """
-    languages = sorted({group.language for group in groups})
+    languages = sorted({group.language for group in chosen.groups})
     runs = []
     for number, language in enumerate(languages):
-        wanted = np.array([group.language == language for group in groups])
-        rows = np.flatnonzero(wanted[group_of_row])
+        rows = np.arange(len(chosen.keys))
+        if len(languages) > 1:
+            rows = np.flatnonzero(
+                np.array([group.language == language for group in chosen.groups])[chosen.group_of_row]
+            )
         if len(rows) == 0:
             continue
-        own_keys = keys.take(rows)
-        order = own_keys.order()
-        rows, own_keys = rows[order], own_keys.take(order)
-        texts = table.select(["inputs", "targets", "choices", "row"]).take(pa.array(rows))
-        columns = [
-            *texts.columns,
-            pa.array(group_of_row[rows], pa.int32()),
-            pa.array(own_keys.high),
-            pa.array(own_keys.low),
-        ]
-        sorted_table = pa.table(columns, names=_SCHEMA.names).cast(_SCHEMA).combine_chunks()
         file = f"{prefix}-{number}.arrow"
-        with pa.OSFile(str(folder / file), "wb") as sink, pa.ipc.new_file(sink, _SCHEMA) as writer:
-            writer.write_table(sorted_table)
-        runs.append(Run(file, language, len(rows), groups))
+        _write_run(folder / file, chosen, rows)
+        runs.append(Run(file, language, len(rows), chosen.groups))
     return runs
+
+
+def _write_run(path: Path, chosen: Chosen, rows: npt.NDArray[np.int64]) -> None:
+    keys = chosen.keys.take(rows)
+    order = keys.order()
+    rows, keys = rows[order], keys.take(order)
+    texts = chosen.table.select(["inputs", "targets", "choices", "row"]).take(pa.array(rows))
+    group_of_row = pa.array(chosen.group_of_row[rows], pa.int32())
+    columns = [*texts.columns, group_of_row, pa.array(keys.high), pa.array(keys.low)]
+    table = pa.table(columns, names=_SCHEMA.names).cast(_SCHEMA).combine_chunks()
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, _SCHEMA) as writer:
+        writer.write_table(table)
 
 
 def read_keys(path: Path) -> Keys:

@@ -1,6 +1,9 @@
+from collections import Counter
+
 import numpy as np
 import pyarrow as pa
 
+from xmtf.mixture.choose import Chosen
 from xmtf.mixture.groups import Group
 from xmtf.mixture.keys import Keys
 from xmtf.mixture.order import language_order, part_ranges, sample_limit
@@ -18,7 +21,8 @@ def run_of(folder, name, highs):
     )
     keys = Keys(np.array(highs, np.uint64), np.array(highs, np.uint64))
     group = Group("fr", "en", "none", name, "cluster", name, "", "train", "template")
-    [run] = write_runs(folder, name, table, keys, [group], np.zeros(len(highs), np.int32))
+    chosen = Chosen(table, keys, [group], np.zeros(len(highs), np.int32), Counter(), [])
+    [run] = write_runs(folder, name, chosen)
     return folder / run.file
 
 
