@@ -112,6 +112,8 @@ class StoreWriter:
         self.dtype = np.dtype(dtype)
         self._dialect: Dialect = dialect
         self._sizes: list[npt.NDArray[np.int32]] = []
+        self._documents: list[npt.NDArray[np.int64]] = [np.zeros(1, dtype=np.int64)]
+        self._num_items = 0
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -120,7 +122,7 @@ class StoreWriter:
         return self
 
     def append(self, tokens: npt.NDArray[Any], sizes: npt.NDArray[Any]) -> None:
-        """Append items.
+        """Append items, each a document of its own.
 
         Args:
             tokens: Tokens of all the items, concatenated.
@@ -135,7 +137,7 @@ class StoreWriter:
         if len(tokens) and (tokens.min() < limits.min or tokens.max() > limits.max):
             raise DataError(f"{self.prefix}: token {int(tokens.max())} does not fit {self.dtype}")
         self._stream.write(np.ascontiguousarray(tokens, dtype=self.dtype).data)
-        self._sizes.append(np.asarray(sizes, dtype=np.int32))
+        self._record(np.asarray(sizes, dtype=np.int32), np.arange(1, len(sizes) + 1))
 
     def append_items(self, items: Sequence[npt.NDArray[Any]]) -> None:
         """Append items given one array each."""
@@ -143,12 +145,17 @@ class StoreWriter:
             self.append(np.concatenate(items), np.array([len(item) for item in items], dtype=np.int32))
 
     def append_store(self, store: TokenStore) -> None:
-        """Append all items of another store of the same dtype."""
+        """Append all items of another store of the same dtype, and its documents."""
         if store.index.dtype != self.dtype:
             raise DataError(f"{store.prefix}: has dtype {store.index.dtype}, {self.prefix} has {self.dtype}")
         with with_suffix(store.prefix, ".bin").open("rb") as source:
             shutil.copyfileobj(source, self._stream, 1 << 20)
-        self._sizes.append(np.array(store.index.sizes))
+        self._record(np.array(store.index.sizes), np.array(store.index.documents[1:]))
+
+    def _record(self, sizes: npt.NDArray[np.int32], document_ends: npt.NDArray[np.int64]) -> None:
+        self._sizes.append(sizes)
+        self._documents.append(document_ends + self._num_items)
+        self._num_items += len(sizes)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -156,7 +163,8 @@ class StoreWriter:
         self._stack.__exit__(kind, error, trace)
         if kind is None:
             sizes = np.concatenate(self._sizes) if self._sizes else np.empty(0, dtype=np.int32)
-            write_index(with_suffix(self.prefix, ".idx"), sizes, self.dtype, dialect=self._dialect)
+            documents = np.concatenate(self._documents)
+            write_index(with_suffix(self.prefix, ".idx"), sizes, self.dtype, documents, self._dialect)
 
 
 def merge_stores(prefixes: Iterable[Path], out: Path, dtype: np.dtype[Any]) -> None:
