@@ -19,6 +19,7 @@ Model = Annotated[str, typer.Option(help="Model folder, GGUF file, package:NAME 
 SuiteNames = Annotated[str, typer.Option("--suite", help="Catalogues, tasks or patterns, such as xnli,xcopa.")]
 Out = Annotated[Path, typer.Option(help="Folder for scores.jsonl, items/ and samples.jsonl.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Rows of each split: a seeded choice.")]
+Split = Annotated[str | None, typer.Option(help="Split to measure on; default those of the catalogue.")]
 Templates = Annotated[Path | None, typer.Option(help="Folder of promptsource collections to prompt with.")]
 PromptLanguages = Annotated[str, typer.Option(help="Languages of the prompts, such as en or same.")]
 Space = Annotated[bool | None, typer.Option("--space/--no-space", help="Space before choices; default by family.")]
@@ -37,6 +38,7 @@ def rank(
     suite: SuiteNames,
     out: Out,
     limit: Limit = None,
+    split: Split = None,
     templates: Templates = None,
     prompt_languages: PromptLanguages = "*",
     scoring: Annotated[str, typer.Option(help="bloomz, characters or tokens.")] = "bloomz",
@@ -60,8 +62,8 @@ def rank(
         "batch_tokens": batch_tokens,
     }
     scores = _measure(
-        "rank", model, suite, out, settings, space=space, limit=limit, templates=templates, device=device,
-        prompt_languages=prompt_languages, seed=seed, offline=offline,
+        "rank", model, suite, out, settings, space=space, limit=limit, split=split, templates=templates,
+        device=device, prompt_languages=prompt_languages, seed=seed, offline=offline,
     )  # fmt: skip
     _print(scores, as_json)
 
@@ -72,6 +74,7 @@ def generation(
     suite: SuiteNames,
     out: Out,
     limit: Limit = None,
+    split: Split = None,
     templates: Templates = None,
     prompt_languages: PromptLanguages = "*",
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of an answer.")] = 64,
@@ -95,8 +98,8 @@ def generation(
         "batch_tokens": batch_tokens,
     }
     scores = _measure(
-        "generation", model, suite, out, settings, space=space, limit=limit, templates=templates, device=device,
-        prompt_languages=prompt_languages, seed=seed, offline=offline,
+        "generation", model, suite, out, settings, space=space, limit=limit, split=split, templates=templates,
+        device=device, prompt_languages=prompt_languages, seed=seed, offline=offline,
     )  # fmt: skip
     _print(scores, as_json)
 
@@ -150,6 +153,7 @@ def _measure(
     *,
     space: bool | None,
     limit: int | None,
+    split: str | None,
     prompt_languages: str,
     **setup: Any,
 ) -> list[Score]:
@@ -162,7 +166,8 @@ def _measure(
 
     catalogue = load_catalogue()
     languages = tuple(name.strip() for name in prompt_languages.split(","))
-    suites = named_suites(suite, catalogue, kind=kind, limit_rows=limit, prompt_languages=languages)
+    selection = {"limit_rows": limit, "prompt_languages": languages, "splits": (split,) if split else ()}
+    suites = named_suites(suite, catalogue, kind=kind, selection=selection)
     try:
         evaluation = Evaluation(suites=suites, samples=0, **settings)
     except ValidationError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -83,8 +84,7 @@ def named_suites(
     catalogue: Catalogue,
     *,
     kind: Literal["rank", "generation"],
-    limit_rows: int | None = None,
-    prompt_languages: tuple[str, ...] = ("*",),
+    selection: Mapping[str, Any] | None = None,
 ) -> tuple[Suite, ...]:
     """Return one suite for each comma-separated name: a catalogue file, or a pattern of task ids.
 
@@ -94,12 +94,11 @@ def named_suites(
         patterns: Such as ``xnli,xcopa/*``.
         catalogue: The tasks known.
         kind: Only tasks of this kind are taken.
-        limit_rows: Rows read of each split.
-        prompt_languages: Patterns of the language that templates are written in.
+        selection: More fields of the :class:`xmtf.recipe.schema.TaskSelection`, such as ``limit_rows``.
     """
     suites = []
     for name in filter(None, (part.strip() for part in patterns.split(","))):
-        options: dict[str, Any] = {"limit_rows": limit_rows, "prompt_languages": prompt_languages}
+        options: dict[str, Any] = dict(selection or {})
         if any(name in (task.catalogue, *task.sets) for task in catalogue.tasks.values()):
             options["catalogue"] = name
         elif any(fnmatch.fnmatchcase(task, f"{name}/*") for task in catalogue.tasks):

@@ -132,6 +132,9 @@ def test_bleu_and_chrf_carry_signature_and_interval():
         assert metric.value > 50
         assert "version:" in metric.signature
     assert "tok:13a" in bleu(texts, references, "en").signature
+    hopeless = [bleu(["x y", "z", "the cat"], [["a"], ["b"], ["the cat sat on it"]], "en") for _ in range(2)]
+    assert hopeless[0] == hopeless[1]
+    assert hopeless[0].low == 0
     perfect = bleu(["我们今天都在家里"], [["我们今天都在家里"]], "zh")
     assert perfect.value == pytest.approx(100)
     assert "tok:zh" in perfect.signature

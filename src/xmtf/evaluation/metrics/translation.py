@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -11,7 +10,8 @@ from xmtf.records import Metric
 
 __all__ = ["bleu", "bleu_tokenizer", "chrf"]
 
-_RESAMPLES = 1000
+_RESAMPLES = 500
+_SEED = 12345
 _BY_CHARACTER = frozenset({"bo", "dz", "km", "lo", "my", "shn", "th"})
 _MORPHOLOGICAL = {"ja": "ja-mecab", "ko": "ko-mecab"}
 
@@ -51,12 +51,27 @@ def chrf(texts: Sequence[str], references: Sequence[Sequence[str]], language: st
 def _corpus(name: str, metric: Any, texts: Sequence[str], references: Sequence[Sequence[str]]) -> Metric:
     most = max(len(row) for row in references)
     streams = [[row[index] if index < len(row) else None for row in references] for index in range(most)]
-    os.environ.setdefault("SACREBLEU_SEED", "12345")
-    score = metric.corpus_score(list(texts), streams, n_bootstrap=_RESAMPLES)
-    # sacrebleu keeps mean and half width of its bootstrap in these two; its own report prints them.
-    middle, half = float(score._mean), float(score._ci)
-    low, high = max(0.0, min(middle - half, score.score)), min(100.0, max(middle + half, score.score))
-    return Metric(name, float(score.score), low, high, None, len(texts), str(metric.get_signature()))
+    value = float(metric.corpus_score(list(texts), streams).score)
+    low, high = _interval(metric, texts, streams)
+    return Metric(name, value, min(low, value), max(high, value), None, len(texts), str(metric.get_signature()))
+
+
+def _interval(metric: Any, texts: Sequence[str], streams: Sequence[Sequence[str | None]]) -> tuple[float, float]:
+    """Return the percentile bootstrap interval over items.
+
+    From sacrebleu's own counts of each item; its own bootstrap averages numbers of two types, which fails
+    where some resamples have no match at all.
+    """
+    import numpy as np
+
+    counts = np.array(metric._extract_corpus_statistics(list(texts), streams), dtype=np.float64)
+    random = np.random.default_rng(_SEED)
+    scores = [
+        float(metric._compute_score_from_stats(counts[rows].sum(axis=0).tolist()).score)
+        for rows in random.integers(0, len(counts), size=(_RESAMPLES, len(counts)))
+    ]
+    low, high = np.percentile(scores, [2.5, 97.5])
+    return float(low), float(high)
 
 
 @cache
