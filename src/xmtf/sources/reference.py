@@ -20,8 +20,6 @@ class SourceRef:
         split: Such as ``train``.
         path: The user's own file; nothing else is looked at where it is given.
         hub_id: Hub id where it differs from ``dataset`` (datasets that moved).
-        hub_subset: Name of the subset in the mirror and on the hub where it differs from ``subset``
-            (a view of a dataset, such as the reverse direction of a translation).
         revision: Git revision on the hub, such as ``refs/convert/parquet``.
         adapter: Name of the fix-up applied to the rows (see :mod:`xmtf.sources.adapters`).
         note: What the user has to do by hand where the data cannot simply be downloaded.
@@ -34,13 +32,12 @@ class SourceRef:
     hub_id: str | None = None
     revision: str | None = None
     adapter: str | None = None
-    hub_subset: str | None = None
     note: str = ""
 
     @property
     def where(self) -> tuple[str, str, str]:
         """Dataset, subset and split as the mirror and the hub call them."""
-        return self.hub_id or self.dataset, self.subset if self.hub_subset is None else self.hub_subset, self.split
+        return self.hub_id or self.dataset, self.subset, self.split
 
     def __str__(self) -> str:
         dataset, subset, split = self.where

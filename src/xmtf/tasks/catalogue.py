@@ -15,9 +15,26 @@ from xmtf.tasks.entries import read_catalogue_file
 from xmtf.tasks.selection import select_slices
 from xmtf.tasks.task import Role, Slice, Task
 
-__all__ = ["Catalogue", "load_catalogue"]
+__all__ = ["FAMILY_SETS", "Catalogue", "load_catalogue"]
 
 _BUILT_IN = Path(__file__).with_name("catalogue")
+
+FAMILY_SETS = {
+    "p3": "p3",
+    "xp3": "xp3",
+    "xp3-lost": "xp3",
+    "xp3all": "xp3",
+    "xp3mt": "xp3mt",
+    "xp3x": "xp3x",
+    "bloomz-l1": "bloomz-evaluation",
+    "bloomz-l2": "bloomz-evaluation",
+    "bloomz-l1-mt": "bloomz-evaluation",
+    "bloomz-l2-mt": "bloomz-evaluation",
+    "bloomz-xnli-ht-mt": "bloomz-evaluation",
+    "bloomz-zh-ht": "bloomz-evaluation",
+    "bloomz-validation": "bloomz-evaluation",
+}
+"""Set of the xP3 family -> catalogue file that lists it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +59,22 @@ class Catalogue:
         return select_slices(self.tasks, selections, role=role, held_out=held_out, where=where)
 
 
-def load_catalogue(loaded: LoadedRecipe | None = None) -> Catalogue:
+def load_catalogue(loaded: LoadedRecipe | None = None, *, sets: Iterable[str] = ()) -> Catalogue:
     """Read the built-in catalogue files, then the recipe's catalogues and own tasks.
+
+    The xP3 family and its evaluation suites (:data:`FAMILY_SETS`) are large; they are read where ``sets`` or
+    a selection of the recipe names one of them.
+
+    Args:
+        loaded: A recipe, or None.
+        sets: Sets of the family to read.
 
     Raises:
         ConfigError: A file is wrong, or two tasks have the same id.
     """
-    tasks = list(_built_in())
+    wanted = {*sets, *_named_in(loaded)} if loaded is not None else set(sets)
+    files = sorted({FAMILY_SETS[name] for name in wanted if name in FAMILY_SETS})
+    tasks = [*_built_in(), *(task for name in files for task in _family(name))]
     if loaded is not None:
         folder = loaded.path.parent
         for name in loaded.recipe.catalogues:
@@ -57,9 +83,20 @@ def load_catalogue(loaded: LoadedRecipe | None = None) -> Catalogue:
     return Catalogue(_by_id(tasks))
 
 
+def _named_in(loaded: LoadedRecipe) -> set[str]:
+    suites = loaded.recipe.evaluation.suites
+    selections = [*loaded.recipe.mixture.tasks, *(each for suite in suites for each in suite.tasks)]
+    return {selection.catalogue for selection in selections if selection.catalogue is not None}
+
+
 @cache
 def _built_in() -> tuple[Task, ...]:
     return tuple(task for path in sorted(_BUILT_IN.glob("*.yaml")) for task in read_catalogue_file(path))
+
+
+@cache
+def _family(name: str) -> tuple[Task, ...]:
+    return read_catalogue_file(_BUILT_IN / "families" / f"{name}.yaml")
 
 
 def _by_id(tasks: Iterable[Task]) -> dict[str, Task]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -12,11 +12,40 @@ from xmtf.languages import normalize_language
 from xmtf.recipe import Section, load_yaml
 from xmtf.tasks.task import Kind, Task
 
-__all__ = ["Entry", "read_catalogue_file"]
+__all__ = ["Entry", "Pairs", "read_catalogue_file"]
+
+
+class Pairs(Section):
+    """All ordered pairs of languages of a parallel dataset, as subsets."""
+
+    codes: dict[str, str] | tuple[str, ...]
+    """Code in the dataset -> our language, or a list where they need no table."""
+    subset: str = "{source}-{target}"
+    """How the dataset names the subset of a pair."""
+    involving: tuple[str, ...] = ()
+    """Only pairs with one of these codes."""
+    without: tuple[str, ...] = ()
+    """No pairs with one of these codes."""
+
+    def expand(self) -> list[tuple[str, str, str]]:
+        """Return (subset, language of the source, language of the target) of every pair."""
+        languages = self.codes if isinstance(self.codes, dict) else {code: code for code in self.codes}
+        return [
+            (self.subset.format(source=source, target=target), languages[source], languages[target])
+            for source in languages
+            for target in languages
+            if source != target
+            and not {source, target} & set(self.without)
+            and (not self.involving or {source, target} & set(self.involving))
+        ]
 
 
 class Entry(Section):
-    """One dataset of a catalogue; becomes one task per subset."""
+    """One dataset of a catalogue; becomes one task per subset.
+
+    In ``templates`` and ``only_templates``, ``{subset}`` stands for the subset and ``{first}`` and
+    ``{second}`` for its parts before and after the first ``-``.
+    """
 
     id: str
     """Name of the task; with subsets the tasks are `<id>/<subset>`."""
@@ -25,6 +54,10 @@ class Entry(Section):
     """Today's hub id, or `cldr/<name>`."""
     subsets: dict[str, str] | tuple[str, ...] | None = None
     """Subset -> language of the targets, or a list where the two are equal."""
+    pairs: Pairs | None = None
+    """Subsets that are pairs of languages."""
+    suffix: str = ""
+    """Appended to the ids of the tasks: another view of the same subsets."""
     language: str | None = None
     """Language of the targets where there are no subsets, or of all subsets of a list."""
     input_languages: dict[str, str] | tuple[str, ...] = ()
@@ -34,6 +67,12 @@ class Entry(Section):
     """Subset of the dataset, where the entry is one task."""
     templates: str | None = None
     """Collection of templates, or a file beside the catalogue (`mine.yaml`); default the dataset."""
+    promptsource: str = ""
+    """Branch of the promptsource fork that holds the templates, where they are not our own."""
+    only_templates: tuple[str, ...] = ()
+    """Patterns of the templates of the file that belong to the task."""
+    num_templates: int | None = None
+    """Templates that the original has for each task."""
     kind: Kind = "generation"
     metrics: tuple[str, ...] = ()
     licence: str = ""
@@ -48,12 +87,12 @@ class Entry(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Entry:
+        if sum((self.subsets is not None, self.pairs is not None, bool(self.subset))) > 1:
+            raise ValueError("give one of `subset`, `subsets` and `pairs`")
         if isinstance(self.subsets, dict) and self.language is not None:
             raise ValueError("give the languages in `subsets` or in `language`, not in both")
-        if self.subsets is None and self.language is None:
+        if self.subsets is None and self.pairs is None and self.language is None:
             raise ValueError("give `language`, or `subsets` with a language each")
-        if self.subsets is not None and self.subset:
-            raise ValueError("give `subset` or `subsets`, not both")
         return self
 
     def expand(self, catalogue: str, where: str, folder: Path) -> list[Task]:
@@ -62,44 +101,73 @@ class Entry(Section):
         Raises:
             UnknownNameError: A language is unknown.
         """
+        common = self._common(catalogue, folder)
+        return [self._task(subset, language, others, common, where) for subset, language, others in self._subsets()]
+
+    def _subsets(self) -> list[tuple[str | None, str, tuple[str, ...]]]:
+        """Return (subset, language of the targets, other languages); the subset is None for a single task."""
+        if self.pairs is not None:
+            return [(subset, target, (source,)) for subset, source, target in self.pairs.expand()]
         if self.subsets is None:
-            return [self._task(self.id, self.subset, self.language or "", catalogue, where, folder)]
-        pairs = (
-            self.subsets.items()
-            if isinstance(self.subsets, dict)
-            else [(subset, self.language or subset) for subset in self.subsets]
-        )
+            pairs: list[tuple[str | None, str]] = [(None, self.language or "")]
+        elif isinstance(self.subsets, dict):
+            pairs = list(self.subsets.items())
+        else:
+            pairs = [(subset, self.language or subset) for subset in self.subsets]
+        others = self.input_languages
         return [
-            self._task(f"{self.id}/{subset}", subset, language, catalogue, where, folder) for subset, language in pairs
+            (
+                subset,
+                language,
+                ((others[subset],) if subset in others else ()) if isinstance(others, dict) else others,
+            )
+            for subset, language in pairs
         ]
 
-    def _task(self, name: str, subset: str, language: str, catalogue: str, where: str, folder: Path) -> Task:
-        others = self.input_languages
-        if isinstance(others, dict):
-            others = (others[subset],) if subset in others else ()
-        own_templates = self.templates is not None and self.templates.endswith((".yaml", ".yml"))
+    def _common(self, catalogue: str, folder: Path) -> dict[str, Any]:
+        """Return the fields that all tasks of the entry share."""
+        own_file = self.templates is not None and self.templates.endswith((".yaml", ".yml"))
+        return {
+            "cluster": self.cluster,
+            "dataset": self.dataset,
+            "splits": {str(role): splits for role, splits in self.splits.items()},
+            "kind": self.kind,
+            "metrics": self.metrics or (("accuracy",) if self.kind == "rank" else ()),
+            "catalogue": catalogue,
+            "sets": self.sets,
+            "licence": self.licence,
+            "template_file": folder / self.templates if own_file and self.templates else None,
+            "promptsource": self.promptsource,
+            "num_templates": self.num_templates,
+            "paths": {split: str(folder / path) for split, path in self.paths.items()},
+            "adapter": self.adapter,
+            "revision": self.revision,
+            "skip_templates": self.skip_templates,
+            "cap_examples": self.cap_examples,
+            "note": self.note,
+        }
+
+    def _task(
+        self, subset: str | None, language: str, others: tuple[str, ...], common: dict[str, Any], where: str
+    ) -> Task:
+        name = self.subset if subset is None else subset
+        first, _, second = name.partition("-")
+        fill = {"{subset}": name, "{first}": first, "{second}": second}
         return Task(
-            id=name,
-            cluster=self.cluster,
-            dataset=self.dataset,
-            subset=subset,
+            id=f"{self.id}{'' if subset is None else f'/{subset}'}{self.suffix}",
+            subset=name,
             language=normalize_language(language, where),
-            splits={str(role): splits for role, splits in self.splits.items()},
-            kind=self.kind,
-            metrics=self.metrics or (("accuracy",) if self.kind == "rank" else ()),
-            catalogue=catalogue,
-            sets=self.sets,
-            licence=self.licence,
-            template_key="" if own_templates else self.templates or self.dataset,
-            template_file=folder / self.templates if own_templates and self.templates else None,
             input_languages=tuple(normalize_language(other, where) for other in others),
-            paths={split: str(folder / path) for split, path in self.paths.items()},
-            adapter=self.adapter,
-            revision=self.revision,
-            skip_templates=self.skip_templates,
-            cap_examples=self.cap_examples,
-            note=self.note,
+            template_key="" if common["template_file"] else _filled(self.templates or self.dataset, fill),
+            only_templates=tuple(_filled(pattern, fill) for pattern in self.only_templates),
+            **common,
         )
+
+
+def _filled(text: str, fill: dict[str, str]) -> str:
+    for mark, value in fill.items():
+        text = text.replace(mark, value)
+    return text
 
 
 def read_catalogue_file(path: Path) -> tuple[Task, ...]:

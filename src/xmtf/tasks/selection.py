@@ -91,6 +91,8 @@ def _matching_tasks(selection: TaskSelection, tasks: Sequence[Task], where: str)
         if selection.catalogue not in known:
             raise UnknownNameError("catalogue", selection.catalogue, known, f"{where}.catalogue")
         tasks = [task for task in tasks if selection.catalogue in (task.catalogue, *task.sets)]
+    else:
+        tasks = [task for task in tasks if not task.promptsource]
     languages, without = (
         [_language_pattern(pattern) for pattern in patterns]
         for patterns in (selection.languages, selection.exclude_languages)

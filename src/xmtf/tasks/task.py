@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
+from xmtf.errors import ConfigError
 from xmtf.sources import SourceRef
 from xmtf.templates import Template, load_templates, read_template_file
 
-__all__ = ["Kind", "Role", "Slice", "Task"]
+__all__ = ["TEMPLATES_ROOT", "Kind", "Role", "Slice", "Task"]
+
+TEMPLATES_ROOT = "XMTF_TEMPLATES_ROOT"
+"""Environment variable with the folder of a promptsource checkout, for the tasks of the xP3 family."""
 
 Role = Literal["train", "evaluation"]
 """What a split is meant for."""
@@ -38,6 +44,10 @@ class Task:
         licence: Licence of the data, as its publisher states it.
         template_key: Collection with its templates.
         template_file: File with its templates, instead of a collection.
+        promptsource: Branch of the promptsource fork that holds its templates, or ``""`` for our own;
+            such a task is only taken by selections that name its set.
+        only_templates: Patterns of the templates that belong to the task; empty for all of the file.
+        num_templates: Templates that the original has for it, where our facts say so.
         input_languages: Other languages that stand in the inputs, such as the source of a translation.
         paths: Split -> the user's own file.
         adapter: Name of the fix-up applied to the rows.
@@ -60,6 +70,9 @@ class Task:
     licence: str = ""
     template_key: str = ""
     template_file: Path | None = None
+    promptsource: str = ""
+    only_templates: tuple[str, ...] = ()
+    num_templates: int | None = None
     input_languages: tuple[str, ...] = ()
     paths: Mapping[str, str] = field(default_factory=dict, hash=False)
     adapter: str | None = None
@@ -73,11 +86,27 @@ class Task:
 
         Raises:
             TemplateError: The file is broken.
+            ConfigError: The templates are promptsource's, and its folder is not set.
             UnknownNameError: There is no such collection.
         """
         if self.template_file is not None:
-            return _read_templates(self.template_file)
-        return _load_templates(self.template_key, self.subset)
+            found = _read_templates(self.template_file)
+        elif self.promptsource:
+            found = _load_templates(self.template_key, "", self._promptsource_root())
+        else:
+            found = _load_templates(self.template_key, self.subset, None)
+        if not self.only_templates:
+            return found
+        return tuple(each for each in found if any(fnmatchcase(each.name, p) for p in self.only_templates))
+
+    def _promptsource_root(self) -> Path:
+        root = os.environ.get(TEMPLATES_ROOT, "").strip()
+        if not root:
+            raise ConfigError(
+                f"task {self.id!r}: its templates ({self.template_key}) are promptsource's, which are not part of "
+                f"xmtf: set {TEMPLATES_ROOT} to a checkout of its fork, branch {self.promptsource}"
+            )
+        return Path(root).expanduser()
 
     def source(self, split: str) -> SourceRef:
         """Return what names the rows of one split."""
@@ -93,8 +122,8 @@ class Task:
 
 
 @cache
-def _load_templates(key: str, subset: str) -> tuple[Template, ...]:
-    return load_templates(key, subset)
+def _load_templates(key: str, subset: str, root: Path | None) -> tuple[Template, ...]:
+    return load_templates(key, subset, root=root)
 
 
 @cache

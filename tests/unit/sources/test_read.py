@@ -47,7 +47,6 @@ def test_a_dataset_without_subsets_needs_no_subset_folder(mirror):
 
 def test_a_dataset_that_moved_is_found_under_its_id_of_today(mirror):
     assert texts(SourceRef("set", "fr", hub_id="owner/set")) == ["un", "deux"]
-    assert texts(SourceRef("owner/set", "fr-reversed", hub_subset="fr")) == ["un", "deux"]
 
 
 def test_an_own_file_is_read_and_nothing_else_is_looked_at(mirror, tmp_path):

@@ -42,7 +42,6 @@ def test_own_files_and_cldr_are_not_fetched_and_views_of_one_split_are_one():
         SourceRef("a/b", "en"),
         SourceRef("mine", path="x.csv"),
         SourceRef("cldr/x", "en"),
-        SourceRef("a/b", "en-reversed", hub_subset="en"),
     ]
     assert [ref.where for ref in sources_to_fetch(refs)] == [("a/b", "en", "train")]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from xmtf.errors import UnknownNameError
-from xmtf.sources.adapters import code, reasoning, sentences, translation
+from xmtf.sources.adapters import code, reasoning, sentences, translation, xp3
 from xmtf.sources.adapters.base import Adapted, Adapter
 from xmtf.sources.reference import SourceRef
 
@@ -18,14 +18,24 @@ __all__ = ["ADAPTERS", "Adapted", "adapt", "adapter_version"]
 ADAPTERS: dict[str, tuple[Adapter, int]] = {
     "afriqa": (sentences.afriqa, 1),
     "afriqa-passage": (sentences.afriqa_passage, 1),
+    "apps": (code.apps, 1),
+    "flores": (xp3.flores, 1),
     "gsm8k": (reasoning.gsm8k, 1),
+    "hidden-labels": (xp3.hidden_labels, 1),
     "mbpp": (code.mbpp, 1),
+    "multi-eurlex": (xp3.multi_eurlex, 1),
     "ntrex": (translation.ntrex, 1),
     "ntrex-reversed": (translation.ntrex_reversed, 1),
     "ntrex-headline": (translation.ntrex_headline, 1),
     "ntrex-headline-source": (translation.ntrex_headline_source, 1),
     "nusax-mt": (translation.nusax_mt, 1),
     "paws-x": (sentences.paws_x, 1),
+    "tatoeba": (xp3.tatoeba, 1),
+    "tatoeba-inverted": (xp3.tatoeba_inverted, 1),
+    "wiki-lingua": (xp3.wiki_lingua, 1),
+    "wmt22": (xp3.wmt22, 1),
+    "wmt22-inverted": (xp3.wmt22_inverted, 1),
+    "xlcost": (code.xlcost, 1),
 }
 """Name -> (function, version)."""
 
