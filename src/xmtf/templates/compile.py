@@ -168,7 +168,7 @@ class _Guard(NodeTransformer):
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802
         self.generic_visit(node)
-        return _filter(nodes.List(node.nodes, lineno=node.lineno), " concat")
+        return _filter(nodes.List(self._used(node.nodes), lineno=node.lineno), " concat")
 
     def visit_List(self, node: nodes.List | nodes.Tuple | nodes.Dict) -> nodes.Expr:  # noqa: N802
         self.generic_visit(node)
@@ -207,24 +207,30 @@ class _Guard(NodeTransformer):
         return node
 
     def visit_Filter(self, node: nodes.Filter) -> nodes.Node:  # noqa: N802
-        if node.name != "replace":
-            self.generic_visit(node)
-            return node
         inner = self.visit(node.node) if node.node is not None else None
         node.node = None
-        self._plainly(node)
-        node.node = inner
+        if node.name == "replace":
+            self._plainly(node)
+        else:
+            self.generic_visit(node)
+        node.node = self._used([inner])[0] if inner is not None else None
+        node.args = self._used(node.args)
         return node
 
     def visit_Call(self, node: nodes.Call) -> nodes.Node:  # noqa: N802
-        if not isinstance(node.node, nodes.Getattr) or node.node.attr == "join":
-            self.generic_visit(node)
-            return node
         function = self.visit(node.node)
         node.node = nodes.Const(None)
-        self._plainly(node)
+        if isinstance(function, nodes.Getattr) and function.attr != "join":
+            self._plainly(node)
+        else:
+            self.generic_visit(node)
         node.node = function
+        node.args = self._used(node.args)
         return node
+
+    def _used(self, expressions: list[nodes.Expr]) -> list[nodes.Expr]:
+        """Weigh values before they are used, where a list may have grown inside another since it was made."""
+        return [_weighed(expression) for expression in expressions] if self.mutates else expressions
 
     def _in_loop(self, node: Any) -> Any:
         before, self.compares = self.compares, True

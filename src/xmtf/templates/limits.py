@@ -3,7 +3,7 @@
 Every place where Jinja can make a new value or go round once more is guarded (:mod:`sandbox`,
 :mod:`compile`) and pays here: steps for loops and calls, characters for values made. The amounts are
 counted, not timed, so the same template on the same row always ends the same way; a limit on CPU time
-stands behind them as a last resort. An ordinary template uses a few hundred steps of two million.
+stands behind them as a last resort. An ordinary template uses a few hundred steps of a million.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from jinja2.utils import Namespace
 
 __all__ = ["BUDGET", "MAX_CHARACTERS", "MAX_SECONDS", "MAX_STEPS", "MAX_VALUE", "Budget", "LimitError", "made", "weigh"]
 
-MAX_STEPS = 2_000_000
+MAX_STEPS = 1_000_000
 """Expression nodes that loops and calls of one row may evaluate."""
-MAX_CHARACTERS = 64_000_000
+MAX_CHARACTERS = 32_000_000
 """Characters (or 8 per list element) that one row may make in all."""
-MAX_VALUE = 16_000_000
+MAX_VALUE = 4_000_000
 """Characters of one text, or weight of one list, that a template may make."""
-MAX_SECONDS = 1.0
+MAX_SECONDS = 0.5
 """CPU seconds of the thread for one row; only reached where the counts miss something."""
 _CHECK_EVERY = 2_000
 
@@ -88,8 +88,8 @@ class Budget(threading.local):
             LimitError: The value alone, or all values of the row together, are too large.
         """
         self.characters -= characters
-        if characters > MAX_VALUE or self.characters < 0:
-            raise LimitError(f"a value or all values together are larger than a row may make ({characters:,} more)")
+        if self.characters < 0:
+            raise LimitError(f"more than {MAX_CHARACTERS:,} characters made for one row")
         self.spend(characters >> 8)
 
 

@@ -187,10 +187,15 @@ def _flag(node: yaml.Node | None, where: str) -> bool | None:
 def write_template_file(path: Path, templates: Sequence[Template], *, dataset: str = "", subset: str = "") -> None:
     """Write templates in promptsource's form; reading the file gives the same templates.
 
-    A template without an id gets one that depends on its name and source only.
+    A template without an id gets one that depends on its name and source only; of two with the same id,
+    the second is kept under a key of its own.
     """
     value: dict[str, Any] = {"dataset": dataset} | ({"subset": subset} if subset else {})
-    value["templates"] = {_id(template): _Tagged("!Template", _fields(template)) for template in templates}
+    entries: dict[str, _Tagged] = {}
+    for template in templates:
+        key = _id(template) if _id(template) not in entries else _made_id(template)
+        entries[key] = _Tagged("!Template", _fields(template))
+    value["templates"] = entries
     write_text(path, yaml.dump(value, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=1000))
 
 
@@ -201,7 +206,11 @@ class _Tagged:
 
 
 def _id(template: Template) -> str:
-    return template.id or str(uuid.uuid5(uuid.NAMESPACE_OID, template.hash))
+    return template.id or _made_id(template)
+
+
+def _made_id(template: Template) -> str:
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, template.hash))
 
 
 def _fields(template: Template) -> dict[str, Any]:

@@ -111,9 +111,9 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
 
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805 - as in Jinja
         """Call a method, a macro or one of our functions; anything else is refused."""
-        pay_for(args)
         if isinstance(__obj, types.BuiltinMethodType):
             owner = __obj.__self__
+            pay_for((owner, *args))
             if __obj.__name__ not in _known_methods(owner):
                 raise SecurityError(f"{__obj.__name__} may not be called")
             named = {key: value for key, value in kwargs.items() if not key.startswith("_")}  # Jinja adds its own
@@ -124,7 +124,12 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
                 check(owner, *args, **named)
             if __obj.__name__ in MUTATORS:
                 BUDGET.make(weigh((*args, *named.values())))
-        elif callable(__obj) and not isinstance(__obj, Macro | LoopContext | Undefined) and not _is_ours(__obj):
+        elif (
+            pay_for(args)
+            and callable(__obj)
+            and not isinstance(__obj, Macro | LoopContext | Undefined)
+            and not _is_ours(__obj)
+        ):
             raise SecurityError(f"a {type(__obj).__name__} may not be called")
         return made(__context.call(__obj, *args, **kwargs))
 
@@ -225,6 +230,5 @@ def _join_output(parts: Iterable[str]) -> str:
     texts = list(parts)
     size = sum(map(len, texts))
     if size > 100_000:
-        check_size(size)
         BUDGET.make(size)
     return "".join(texts)
