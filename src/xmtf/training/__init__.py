@@ -1,6 +1,7 @@
 """Training: objective, optimizer, schedule, checkpoints and the loop."""
 
+from xmtf.training.preview import dry_run
 from xmtf.training.stop import Stopped
-from xmtf.training.trainer import train
+from xmtf.training.trainer import train, train_in_folder, write_initial
 
-__all__ = ["Stopped", "train"]
+__all__ = ["Stopped", "dry_run", "train", "train_in_folder", "write_initial"]

@@ -30,13 +30,22 @@ from xmtf.training.checkpoint import Progress
 from xmtf.training.events import Log
 from xmtf.training.head import Head
 from xmtf.training.loop import Loop
+from xmtf.training.memory import check_limit, estimate_memory, row_positions
 from xmtf.training.objective import Objective
 from xmtf.training.optimizer import build_optimizer
 from xmtf.training.precision import choose_device, compute_dtype, place, set_threads
 from xmtf.training.step import Feed, Step
 from xmtf.training.validation import Validation
 
-__all__ = ["model_reference_hash", "num_micro_batches", "num_steps", "train", "training_loop"]
+__all__ = [
+    "model_reference_hash",
+    "num_micro_batches",
+    "num_steps",
+    "train",
+    "train_in_folder",
+    "training_loop",
+    "write_initial",
+]
 
 _ELSEWHERE = (
     "device", "keep_checkpoints", "log_every", "max_skipped_steps", "micro_batch_rows", "save_every", "threads",
@@ -77,6 +86,58 @@ def train(
     counts = _counts(progress, loop.feed.loader)
     manifest = Manifest("train", fingerprint, recipe=section, inputs=inputs, counts=counts, wall_time_s=watch.seconds)
     return _export(loop.step.model, model, tokens / "tokenizer", manifest)
+
+
+def train_in_folder(loaded: LoadedRecipe, *, tokens: Path) -> Manifest:
+    """Finetune inside the recipe's run folder, making the random weights to start from where the recipe has a shape.
+
+    Args:
+        loaded: The recipe.
+        tokens: Folder of token files.
+
+    Raises:
+        ConfigError: There are no finished token files.
+    """
+    from xmtf.models import model_family
+
+    folder = loaded.run_folder
+    if not (tokens / MANIFEST).exists():
+        raise ConfigError(f"{tokens}: no finished token files; make them with `xmtf run {loaded.path} --until tokens`")
+    initial = loaded.recipe.model.base
+    if initial is None:
+        write_initial(loaded.recipe, tokens / "tokenizer", folder / "initial")
+        initial = str(folder / "initial")
+    return train(
+        loaded,
+        tokens=tokens,
+        initial=initial,
+        checkpoints=folder / "checkpoints",
+        model=folder / "model",
+        log=folder / "log.jsonl",
+        family=model_family(loaded.recipe.model),
+    )
+
+
+def write_initial(recipe: Recipe, tokenizer: Path, out: Path) -> Manifest:
+    """Write the random weights that a recipe with a shape starts from, as a model folder; once.
+
+    Args:
+        recipe: Its ``model`` section and seed count.
+        tokenizer: Folder of the tokenizer.
+        out: The model folder.
+    """
+    from xmtf.models import SpecialTokens, build_model
+    from xmtf.tokens import load_tokenizer
+
+    loaded = load_tokenizer(tokenizer)
+    section = recipe.section("model") | {"seed": recipe.seed}
+    inputs = {"tokenizer": loaded.fingerprint}
+    fingerprint = content_hash({"recipe": section, "inputs": inputs})
+    if is_finished(out, fingerprint):
+        return read_manifest(out)
+    special = SpecialTokens(pad=loaded.pad, eos=loaded.eos, bos=loaded.bos)
+    model = build_model(recipe.model, vocab_size=loaded.vocab_size, special=special, seed=recipe.seed)
+    return _export(model, out, tokenizer, Manifest("initial", fingerprint, recipe=section, inputs=inputs))
 
 
 def training_loop(
@@ -203,6 +264,7 @@ def _prepare(
             f"{initial}: its embedding has {start.model.vocab_size} rows and the tokenizer {tokenizer.vocab_size} "
             "entries; choose the tokenizer of this model (tokens.tokenizer.path)"
         )
+    check_limit(estimate_memory(start.model, recipe, row_positions(recipe, family)), recipe.memory_limit)
     if recipe.tokens.packing.policy != "pad":
         check_packing(start.model)
     loader = open_loader(tokens, loaded, group="train", family=family)
@@ -224,7 +286,7 @@ def _counts(progress: Progress, loader: RowLoader) -> dict[str, Any]:
     return asdict(progress) | {"rows": progress.step * loader.rows_per_step}
 
 
-def _export(model: nn.Module, folder: Path, tokenizer: Path, manifest: Manifest) -> Manifest:
+def _export(model: Any, folder: Path, tokenizer: Path, manifest: Manifest) -> Manifest:
     """Write the finished model; the manifest goes in last, before the folder appears under its name."""
     from xmtf.models import save_model
 

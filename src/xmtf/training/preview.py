@@ -1,0 +1,153 @@
+"""What training would do, without doing it: the first example and its row, the layout, the memory.
+
+Works without weights and without network: the model's shape lives on the meta device. Where the
+recipe starts from a model on the hub, the shape comes from the recipe's own keys, else from its
+configuration.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from xmtf.files import MANIFEST, read_json
+from xmtf.models.interface import Family
+from xmtf.recipe import LoadedRecipe, Recipe
+from xmtf.training.memory import estimate_memory, row_positions
+from xmtf.training.trainer import num_micro_batches
+
+if TYPE_CHECKING:
+    from xmtf.models import Model
+    from xmtf.tokens import Loader
+
+__all__ = ["dry_run", "family_without_network", "meta_model"]
+
+
+def dry_run(loaded: LoadedRecipe, *, tokens: Path | None = None) -> str:
+    """Return a description of what training would do, as text.
+
+    Args:
+        loaded: The recipe.
+        tokens: Folder of token files; without it, or where it is unfinished, rows are not shown.
+
+    Raises:
+        UserError: The recipe, the tokens or the shape do not fit together.
+    """
+    family = family_without_network(loaded.recipe)
+    parts = [_layout(loaded.recipe, family)]
+    loader = None
+    if tokens is not None and (tokens / MANIFEST).exists():
+        from xmtf.tokens import open_loader, peek_row
+
+        loader = open_loader(tokens, loaded, family=family)
+        parts = [_first_example(loader), peek_row(loader, 0), *parts]
+    else:
+        parts.append("rows: no token files yet, so none is shown; `xmtf run ... --until tokens` makes them")
+    parts.append(_model_lines(loaded.recipe, family, None if loader is None else loader.tokenizer.vocab_size))
+    return "\n\n".join(parts)
+
+
+def family_without_network(recipe: Recipe) -> Family:
+    """Return the family: as the recipe's ``architecture`` says, else as the base's configuration does."""
+    from xmtf.models import model_family
+
+    if recipe.model.architecture is not None:
+        return "encoder-decoder" if recipe.model.architecture == "mt5" else "causal"
+    return model_family(recipe.model, offline=recipe.offline)
+
+
+def meta_model(recipe: Recipe, vocab_size: int | None) -> Model | None:
+    """Return the model's shape on the meta device, or None where it takes the weights to know it (GGUF)."""
+    from xmtf.models import SpecialTokens, build_model
+    from xmtf.models.build import padded_vocab_size
+
+    config = recipe.model
+    if config.hidden_size is not None and config.num_layers is not None and config.num_heads is not None:
+        rows = config.vocab_size or vocab_size or recipe.tokens.tokenizer.train_vocab_size
+        if rows is None:
+            return None
+        shape = config.model_copy(update={"base": None, "vocab_size": padded_vocab_size(rows, config.vocab_size)})
+        return build_model(shape, vocab_size=rows, special=SpecialTokens(pad=0, eos=1, bos=None), seed=0, device="meta")
+    assert config.base is not None
+    return _meta_of_base(config.base, recipe.offline)
+
+
+def _meta_of_base(base: str, offline: bool) -> Model | None:
+    from xmtf.models.bloom import Bloom, BloomConfig
+    from xmtf.models.mt5 import MT5, MT5Config
+    from xmtf.models.references import find_config
+
+    path = find_config(base, offline=offline)
+    if path.suffix == ".gguf":
+        return None
+    values = read_json(path)
+    with torch.device("meta"):
+        if values.get("model_type") == "bloom":
+            return Bloom(BloomConfig.from_json(values))
+        if values.get("model_type") == "mt5":
+            return MT5(MT5Config.from_json(values, tied=bool(values.get("tie_word_embeddings"))))
+    return None
+
+
+def _first_example(loader: Loader) -> str:
+    batch: Any = loader.rows(0, 1)
+    if loader.family == "causal":
+        of_first = batch.segment_ids[0] == 1
+        inputs = batch.tokens[0][of_first & batch.is_input[0]]
+        targets = batch.tokens[0][of_first & ~batch.is_input[0]]
+    else:
+        inputs = batch.encoder_tokens[0][batch.encoder_segment_ids[0] == 1]
+        targets = batch.decoder_targets[0][batch.decoder_segment_ids[0] == 1]
+    decode = loader.tokenizer.decode
+    return (
+        "first example\n"
+        f"inputs   {decode(inputs.tolist())!r}\n"
+        f"targets  {decode(targets.tolist())!r}\n"
+        f"tokens   {inputs.tolist()} + {targets.tolist()}"
+    )
+
+
+def _layout(recipe: Recipe, family: Family) -> str:
+    training, optimizer = recipe.training, recipe.training.optimizer
+    positions = training.global_batch_rows * row_positions(recipe, family)
+    steps = training.steps if training.steps is not None else -(-(training.tokens or 0) // positions)
+    packing, num_micro = recipe.tokens.packing, num_micro_batches(training)
+    row = f"{packing.sequence_length:,} tokens"
+    if family == "encoder-decoder":
+        row = f"{row} of inputs and {packing.target_length or packing.sequence_length:,} of targets"
+    clip = "no clipping" if optimizer.clip_norm is None else f"gradient norm clipped at {optimizer.clip_norm:g}"
+    decay = optimizer.weight_decay if optimizer.name != "adafactor" else 0.0
+    return "\n".join(
+        (
+            "layout",
+            f"steps      {steps:,} of {training.global_batch_rows:,} rows, "
+            f"{num_micro:,} micro-batches of {training.global_batch_rows // num_micro:,}",
+            f"row        {row}, packing {packing.policy}",
+            f"tokens     {steps * positions:,} positions in all, {positions:,} a step",
+            f"loss       {training.loss}, z-loss {training.z_loss:g}{', prefix LM' if training.prefix_lm else ''}",
+            f"optimizer  {optimizer.name}, learning rate {optimizer.learning_rate:g} {training.schedule.name}, "
+            f"warm-up {training.schedule.warmup:,} steps, weight decay {decay:g}, {clip}",
+            f"precision  {training.precision}, dropout {recipe.model.dropout:g}, activation checkpointing "
+            f"{'on' if training.activation_checkpointing else 'off'}",
+        )
+    )
+
+
+def _model_lines(recipe: Recipe, family: Family, vocab_size: int | None) -> str:
+    start = recipe.model.base or "random weights"
+    model = meta_model(recipe, vocab_size)
+    if model is None:
+        return f"model\nstart      {start}, {family}; its size is known when it is loaded"
+    estimate = estimate_memory(model, recipe, row_positions(recipe, family))
+    size = estimate.size
+    return "\n".join(
+        (
+            "model",
+            f"start      {start}, {family}",
+            f"size       {size.total:,} parameters: body {size.body:,}, embedding {size.embedding:,}, "
+            f"head {size.head:,}{'' if size.head else ' (it is the embedding)'}",
+            f"memory     {estimate}, estimated for one process",
+        )
+    )
