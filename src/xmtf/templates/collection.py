@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from xmtf.errors import TemplateError, UnknownNameError
@@ -56,9 +57,15 @@ class Collection:
         for candidate in tried:
             path = self.path(candidate)
             if path is not None:
-                return read_template_file(path)
+                return _read(path, path.stat().st_mtime_ns)
         where = f"looked for {' and '.join(f'{name}/templates.yaml' for name in tried)} in {self.root}"
         raise UnknownNameError("collection of templates", tried[0], self.keys(), where)
+
+
+@cache
+def _read(path: Path, modified_ns: int) -> tuple[Template, ...]:
+    """Read a file once a process, and again when it changes: many subsets share one file."""
+    return read_template_file(path)
 
 
 def open_collection(place: str | Path | None = None) -> Collection:
