@@ -31,9 +31,8 @@ class TinyCausal(nn.Module):
         embedded = self.norm(self.embedding(tokens_RT))
         same = (segment_ids_RT[:, :, None] == segment_ids_RT[:, None, :]).tril().to(embedded.dtype)
         mean = same @ embedded / same.sum(-1, keepdim=True)
-        return (
-            embedded + nn.functional.dropout(torch.tanh(self.mix(mean).to(embedded.dtype)), self.dropout, self.training)
-        ) * self.factor
+        mixed = nn.functional.dropout(torch.tanh(self.mix(mean).to(embedded.dtype)), self.dropout, self.training)
+        return (embedded + mixed) * self.factor
 
     def logits(self, hidden_PH):
         return hidden_PH @ self.embedding.weight.T * self.logit_scale
