@@ -41,8 +41,8 @@ def save_tiny(name, folder):
         sizes = {"d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_decoder_layers": 2, "num_heads": 4}
         config = transformers.MT5Config(vocab_size=VOCAB, decoder_start_token_id=PAD, **sizes, **special)
         model = transformers.MT5ForConditionalGeneration(config)
-    for parameter in model.parameters():  # initial weights give nearly uniform logits
-        parameter.data.mul_(3.0)
+    for parameter in model.parameters():  # initial logits are nearly uniform, and mT5's very large
+        parameter.data.mul_(0.5 if name == "mt5" else 3.0)
     model.eval().save_pretrained(folder)
     return model
 
