@@ -192,6 +192,61 @@ def card(source: Built, overrides: Overrides = None, out: Out = None) -> None:
     typer.echo(path.read_text(encoding="utf-8"), nl=False)
 
 
+@app.command()
+def fetch(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    to: Annotated[Path, typer.Option(help="Folder of the mirror; point XMTF_DATA_ROOT there afterwards.")] = Path(
+        "mirror"
+    ),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be fetched.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Bring every dataset that a recipe reads, for training and evaluation, into a local mirror.
+
+    What is there stays; what cannot be had is listed at the end, and the exit code is then 1.
+
+    Example: xmtf data fetch recipes/open.yaml --to mirror
+    """
+    from xmtf.cli.data_tables import print_json
+    from xmtf.execution import track
+    from xmtf.mixture.plan import recipe_sources
+    from xmtf.sources.fetch import fetch_sources, sources_to_fetch
+
+    loaded = _load(recipe, overrides)
+    refs = sources_to_fetch(recipe_sources(loaded))
+    if dry_run:
+        for ref in refs:
+            print_json({"source": str(ref)}) if as_json else typer.echo(str(ref))
+        return
+    with track("fetching", len(refs), "splits") as progress:
+        results = fetch_sources(
+            refs, to, offline=loaded.recipe.offline, progress=lambda fetched: progress.advance(1, str(fetched.ref))
+        )
+    for fetched in results:
+        record = {"source": str(fetched.ref), "status": fetched.status, "problem": fetched.problem}
+        print_json(record) if as_json else typer.echo("  ".join(record.values()).rstrip())
+    if any(fetched.status == "failed" for fetched in results):
+        raise typer.Exit(1)
+
+
+@app.command()
+def pack(recipe: RecipePath, overrides: Overrides = None, out: Out = None) -> None:
+    """Turn the mixture of a recipe into token files, and print their counts.
+
+    Example: xmtf data pack recipes/demo.yaml
+    """
+    from xmtf.cli.data_tables import print_json
+    from xmtf.models import model_family
+    from xmtf.tokens import tokenize_mixture
+
+    loaded = _load(recipe, overrides)
+    model = loaded.recipe.model
+    tokens = loaded.run_folder / "tokens"
+    manifest = tokenize_mixture(loaded, _out(loaded, out), tokens, family=model_family(model), base=model.base)
+    print_json({"folder": str(tokens)} | manifest.counts)
+
+
 def _mixture(source: Path, arguments: list[str] | None, out: Path | None) -> tuple[Path, dict[str, str]]:
     """Return the folder of a built mixture, and the filters among the arguments; the others override the recipe."""
     from xmtf.mixture.read import FILTERS, parse_filters

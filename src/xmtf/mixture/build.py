@@ -69,12 +69,13 @@ def build_mixture(loaded: LoadedRecipe, out: Path) -> Manifest:
         SourceError: A dataset is nowhere.
         TemplateError: A template fails on too many rows; names it and the first row.
     """
+    watch = Stopwatch()
     plan = plan_mixture(loaded)
     if is_finished(out, plan.fingerprint):
         return read_manifest(out)
     build_guard(plan, out)
     run_shown(plan.shards, work_folder(out) / "shards", loaded.recipe.execution, "rendering")
-    return merge_mixture(plan, out)
+    return merge_mixture(plan, out, watch)
 
 
 def build_guard(plan: MixturePlan, out: Path) -> None:
@@ -121,14 +122,13 @@ def run_work_task(out: Path, index: int) -> dict[str, Any]:
     return run_task(plan, index, work_folder(out) / "shards")
 
 
-def merge_mixture(plan: MixturePlan, out: Path) -> Manifest:
-    """Make the mixture of finished shards.
+def merge_mixture(plan: MixturePlan, out: Path, watch: Stopwatch | None = None) -> Manifest:
+    """Make the mixture of finished shards; ``watch`` counts the time that the manifest tells.
 
     Raises:
         ConfigError: No example is left.
         DataError: A shard is not finished; names it and how to finish it.
     """
-    watch = Stopwatch()
     work = work_folder(out)
     shards = []
     for index, (task, part) in enumerate(zip(plan.shards.tasks, plan.slices, strict=True)):
@@ -138,7 +138,7 @@ def merge_mixture(plan: MixturePlan, out: Path) -> Manifest:
                 f"{work / 'shards' / task.name}: not finished; run `xmtf data run-task` with --index {index}"
             )
         shards.append(Shard(task.name, task.fingerprint, part.task.id, part.rate, result, Counter()))
-    manifest = finish_mixture(plan, shards, work, out, watch)
+    manifest = finish_mixture(plan, shards, work, out, watch or Stopwatch())
     shutil.rmtree(work)
     return manifest
 

@@ -13,9 +13,20 @@ from xmtf.execution import Plan, ShardTask
 from xmtf.files import content_hash, slug
 from xmtf.mixture.choose import Rules
 from xmtf.recipe import LoadedRecipe, Recipe
+from xmtf.sources import SourceRef
 from xmtf.tasks import Slice, fingerprint_slice, load_catalogue
 
-__all__ = ["BUDGET", "LAYOUT", "Asking", "MixturePlan", "plan_mixture", "read_slice", "select_asking", "select_slices"]
+__all__ = [
+    "BUDGET",
+    "LAYOUT",
+    "Asking",
+    "MixturePlan",
+    "plan_mixture",
+    "read_slice",
+    "recipe_sources",
+    "select_asking",
+    "select_slices",
+]
 
 LAYOUT = 1
 """Version of what the build makes of a plan; a mixture of another version is built anew."""
@@ -121,6 +132,12 @@ def select_asking(loaded: LoadedRecipe) -> tuple[Asking, ...]:
         )
         if suite.kind in (None, part.task.kind)
     )
+
+
+def recipe_sources(loaded: LoadedRecipe) -> tuple[SourceRef, ...]:
+    """Return every source that the recipe's mixture and suites read."""
+    parts = [*select_slices(loaded), *(part.slice for part in select_asking(loaded))]
+    return tuple(part.task.source(part.split) for part in parts)
 
 
 def read_slice(spec: dict[str, Any]) -> Slice:

@@ -1,0 +1,76 @@
+"""``xmtf data``: what the verbs print."""
+
+import orjson
+import pytest
+from typer.testing import CliRunner
+
+from xmtf.cli.data import app
+from xmtf.errors import ConfigError
+
+
+@pytest.fixture
+def run(recipe):
+    """Return a function that calls a verb with the recipe and returns what it prints."""
+    path = str(recipe().path)
+
+    def call(verb, *arguments):
+        result = CliRunner().invoke(app, [verb, path, *arguments])
+        if result.exception is not None:
+            raise result.exception
+        return result.stdout
+
+    return call
+
+
+def test_plan_lists_slices_without_reading_data(run, tmp_path):
+    (tmp_path / "fr.jsonl").unlink()
+    text = run("plan")
+    assert "2 tasks, 2 languages, 2 splits, 4 splits x templates" in text
+    rows = orjson.loads(run("plan", "--json"))
+    assert [row["task"] for row in rows] == ["sums-fr", "sums-de"]
+    assert rows[0]["templates"] == ["ask", "compare"]
+
+
+def test_build_prints_counts_by_cluster_and_language(run):
+    lines = run("build").splitlines()
+    assert ["arithmetic", "230", "100.00%"] in [line.split() for line in lines]
+    assert ["fr", "118", "51.30%"] in [line.split() for line in lines]
+    assert ["duplicate", "4"] in [line.split() for line in lines]
+    assert "230 of 240 examples" in lines[-1]
+    assert orjson.loads(run("build", "--json"))["languages"] == {"fr": 118, "de": 112}
+
+
+def test_array_verbs(run):
+    assert "2 shard tasks" in run("plan", "--write")
+    assert "task 1: 114 of 120 examples" in run("run-task", "--index", "1")
+    run("run-task", "--index", "0")
+    assert "230 of 240 examples" in run("merge")
+
+
+def test_peek_takes_filters_and_overrides(run):
+    run("build")
+    text = run("peek", "language=fra", "template=compare", "seed=3", "-n", "2")
+    assert text.count("== sums-fr (arithmetic, fr)") == 2
+    assert "   of: yes | no" in text
+    with pytest.raises(ConfigError, match="no example matches language=fi"):
+        run("peek", "language=fi")
+
+
+def test_stats_export_and_card(run, tmp_path):
+    run("build")
+    assert orjson.loads(run("stats", "--by", "template", "--json"))[0]["examples"] == 115
+    assert "118" in run("stats")
+    assert "59 lines in 1 files" in run("export", "language=fr", "template=ask", "--to", str(tmp_path / "out"))
+    assert run("card").startswith("---\npretty_name: sums\n")
+
+
+def test_fetch_lists_only_what_a_mirror_can_hold(run):
+    assert run("fetch", "--dry-run") == ""
+    assert "facebook/xnli/fr [validation]" in run("fetch", "--dry-run", "evaluation.suites.0.tasks.0.tasks=[xnli/fr]")
+
+
+def test_pack_writes_token_files(run, tmp_path):
+    run("build")
+    settings = ["tokens.tokenizer.train_vocab_size=300", "tokens.packing.sequence_length=64"]
+    assert orjson.loads(run("pack", *settings))["folder"] == str(tmp_path / "run" / "tokens")
+    assert (tmp_path / "run" / "tokens" / "tokenizer" / "tokenizer.json").exists()
