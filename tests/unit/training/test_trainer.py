@@ -1,0 +1,185 @@
+"""The whole stage: token files in, model folder out; finished, extended, killed and gone on."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from xmtf.errors import ConfigError
+from xmtf.files import Manifest, file_sha256, read_jsonl, read_manifest, verify_outputs, write_manifest
+from xmtf.models import load_model
+from xmtf.recipe import load_recipe
+from xmtf.records import PROMPTED_COLUMNS
+from xmtf.tokens import tokenize_mixture
+from xmtf.training import dry_run, train_in_folder
+from xmtf.training.trainer import model_reference_hash
+
+RECIPE = """
+name: tiny
+run_folder: {folder}
+mixture: {{tasks: [{{}}], validation_fraction: 0.1}}
+tokens: {{tokenizer: {{train_vocab_size: 300}}, packing: {{sequence_length: 48}}}}
+model: {{architecture: {architecture}, hidden_size: 16, num_layers: 2, num_heads: 2, dropout: 0.1}}
+training:
+  steps: 6
+  global_batch_rows: 4
+  micro_batch_rows: 2
+  optimizer: {{learning_rate: 0.003}}
+  save_every: 2
+  validation_rows: 4
+  threads: 1
+  device: cpu
+execution: {{engine: inline}}
+"""
+
+
+def prompted(language, number):
+    known = dict.fromkeys(PROMPTED_COLUMNS, "") | {"choices": None, "translation": "none", "cluster": "facts"}
+    return known | {
+        "inputs": f"Capital of number {number}?",
+        "targets": f"city {number}",
+        "language": language,
+        "row": number,
+    }
+
+
+def make_tokens(folder, loaded, family):
+    outputs = {}
+    for language in ("en", "fr"):
+        path = folder / "mixture" / f"language={language}" / "part-00000.parquet"
+        path.parent.mkdir(parents=True)
+        rows = [prompted(language, number) for number in range(60)]
+        schema = pa.schema(
+            [(name, pa.int64() if name == "row" else pa.string()) for name in PROMPTED_COLUMNS if name != "choices"]
+            + [("choices", pa.list_(pa.string()))]
+        )
+        pq.write_table(pa.Table.from_pylist(rows, schema=schema).select(PROMPTED_COLUMNS), path)
+        outputs[str(path.relative_to(folder / "mixture"))] = file_sha256(path)
+    write_manifest(folder / "mixture", Manifest("mixture", "f", outputs=outputs))
+    tokenize_mixture(loaded, folder / "mixture", folder / "tokens", family=family, base=None)
+
+
+@pytest.fixture(scope="module")
+def tokens(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "recipe.yaml").write_text(RECIPE.format(folder=folder, architecture="bloom"))
+    make_tokens(folder, load_recipe(folder / "recipe.yaml"), "causal")
+    return folder / "tokens"
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(RECIPE.format(folder=tmp_path / "run", architecture="bloom"))
+    return lambda *overrides, folder="run": load_recipe(path, [f"run_folder={tmp_path / folder}", *overrides])
+
+
+def weights_hash(loaded):
+    return file_sha256(loaded.run_folder / "model" / "model.safetensors")
+
+
+def trained_steps(loaded):
+    return [event["step"] for event in read_jsonl(loaded.run_folder / "log.jsonl") if event["event"] == "train"]
+
+
+def test_exports_a_model_that_loads_and_then_does_nothing_again(recipe, tokens):
+    loaded = recipe()
+    manifest = train_in_folder(loaded, tokens=tokens)
+    folder = loaded.run_folder / "model"
+    verify_outputs(folder)
+    assert read_manifest(folder) == manifest
+    assert manifest.counts["step"] == 6
+    assert manifest.counts["tokens"] == 6 * 4 * 48
+    assert load_model(str(folder)).family == "causal"
+    assert (folder / "tokenizer.json").exists()
+    before = (folder / "model.safetensors").stat().st_mtime_ns
+    assert train_in_folder(recipe("training.log_every=1"), tokens=tokens) == manifest
+    assert (folder / "model.safetensors").stat().st_mtime_ns == before
+
+
+def test_a_longer_run_goes_on_where_the_schedule_does_not_depend_on_its_length(recipe, tokens):
+    straight = recipe("training.steps=8", folder="straight")
+    train_in_folder(straight, tokens=tokens)
+    train_in_folder(recipe(), tokens=tokens)
+    longer = recipe("training.steps=8")
+    train_in_folder(longer, tokens=tokens)
+    assert weights_hash(longer) == weights_hash(straight)
+    assert trained_steps(longer) == [6, 8]
+
+
+def test_another_recipe_starts_anew(recipe, tokens):
+    train_in_folder(recipe(), tokens=tokens)
+    other = recipe("training.optimizer.learning_rate=0.001")
+    train_in_folder(other, tokens=tokens)
+    assert trained_steps(other) == [6]
+
+
+def test_killed_and_gone_on_equals_never_killed_bit_for_bit(recipe, tokens, tmp_path):
+    steps = "training.steps=60"
+    straight = recipe(steps, folder="straight")
+    train_in_folder(straight, tokens=tokens)
+    killed = recipe(steps, folder="killed")
+    code = "from xmtf.cli.app import main; main()"
+    command = ["train", str(killed.path), steps, "--tokens", str(tokens), "--out", str(killed.run_folder)]
+    process = subprocess.Popen([sys.executable, "-c", code, *command], env=os.environ | {"XMTF_PROGRESS": "off"})
+    checkpoints = killed.run_folder / "checkpoints"
+    deadline = time.monotonic() + 120
+    while not list(checkpoints.glob("step-*")) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not (killed.run_folder / "model").exists()
+    assert list(checkpoints.glob("step-*"))
+    train_in_folder(killed, tokens=tokens)
+    assert weights_hash(killed) == weights_hash(straight)
+    assert trained_steps(killed) == trained_steps(straight)
+
+
+def test_an_encoder_decoder_trains(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(RECIPE.format(folder=tmp_path, architecture="mt5"))
+    loaded = load_recipe(path, ["training.optimizer.name=adafactor", "training.steps=2"])
+    make_tokens(tmp_path, loaded, "encoder-decoder")
+    train_in_folder(loaded, tokens=tmp_path / "tokens")
+    assert load_model(str(tmp_path / "model")).family == "encoder-decoder"
+    text = dry_run(loaded, tokens=tmp_path / "tokens")
+    assert "decoder targets" in text
+    assert "encoder-decoder" in text
+
+
+def test_dry_run_shows_the_first_example_and_its_row(recipe, tokens):
+    text = dry_run(recipe(), tokens=tokens)
+    assert "inputs   'Capital of number" in text
+    assert "segment  1" in text
+    assert "loss     0" in text
+    assert "estimated for one process" in text
+
+
+def test_rows_that_do_not_divide_are_refused(recipe, tokens):
+    with pytest.raises(ConfigError, match=r"training\.global_batch_rows: 4 rows do not divide into micro-batches of 3"):
+        train_in_folder(recipe("training.micro_batch_rows=3"), tokens=tokens)
+
+
+def test_missing_token_files_are_named(recipe, tmp_path):
+    with pytest.raises(ConfigError, match=r"no finished token files; make them with .*--until tokens"):
+        train_in_folder(recipe(), tokens=tmp_path / "nothing")
+
+
+def test_memory_limit_refuses_before_training(recipe, tokens):
+    with pytest.raises(ConfigError, match=r"memory_limit: training is estimated to need .* more than"):
+        train_in_folder(recipe("memory_limit=100 kB"), tokens=tokens)
+
+
+def test_model_hash_follows_the_weights(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"a" * 100)
+    first = model_reference_hash(str(tmp_path))
+    assert model_reference_hash(str(tmp_path)) == first
+    (tmp_path / "model.safetensors").write_bytes(b"b" * 100)
+    assert model_reference_hash(str(tmp_path)) != first
+    assert model_reference_hash("bigscience/bloom-560m") != model_reference_hash("bigscience/bloom-1b1")
