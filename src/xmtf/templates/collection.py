@@ -7,7 +7,6 @@ of its subsets in ``<dataset>/<subset>/templates.yaml``. The path is the key; he
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -41,10 +40,10 @@ class Collection:
         paths = (self.root / key / name for name in _FILE_NAMES)
         return next((path for path in paths if path.is_file()), None)
 
-    def keys(self) -> Iterator[str]:
-        """Yield the keys of all files, sorted; folders that begin with a dot are left out."""
+    def keys(self) -> tuple[str, ...]:
+        """Return the keys of all files, sorted; folders that begin with a dot are left out."""
         found = {path.parent.relative_to(self.root) for name in _FILE_NAMES for path in self.root.rglob(name)}
-        yield from sorted(key.as_posix() for key in found if not any(part.startswith(".") for part in key.parts))
+        return tuple(sorted(key.as_posix() for key in found if not any(part.startswith(".") for part in key.parts)))
 
     def load(self, key: str, subset: str = "") -> tuple[Template, ...]:
         """Return the templates of a key and subset, or of the key alone where the subset has none of its own.

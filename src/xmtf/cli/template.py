@@ -1,0 +1,237 @@
+"""``xmtf template``: the templates that there are, what they render, and what is wrong with them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from xmtf.templates import Collection, Template
+    from xmtf.templates.lint import Finding
+
+app = typer.Typer(no_args_is_help=True, help="List, show, render and lint templates.")
+
+RootOption = Annotated[
+    Path | None,
+    typer.Option("--root", help="Folder of templates: a promptsource checkout, or `promptsource` where installed."),
+]
+TemplateOption = Annotated[str, typer.Option("--template", help="Pattern of template names.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+
+
+@app.command("list")
+def list_templates(
+    keys: Annotated[list[str] | None, typer.Argument(help="Patterns of keys, such as 'xnli*'.")] = None,
+    language: Annotated[str, typer.Option(help="Only templates written in this language.")] = "*",
+    root: RootOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List templates by key, name, language and translation.
+
+    Example: xmtf template list 'xnli*' --language fr
+    """
+    from xmtf.execution import say
+    from xmtf.languages import normalize_language
+    from xmtf.templates import open_collection
+
+    code = language if language == "*" else normalize_language(language, "--language")
+    collection = open_collection(root)
+    found = [
+        (key, template)
+        for key in _keys(collection, keys or ["*"])
+        for template in collection.load(key)
+        if code in ("*", template.language)
+    ]
+    if as_json:
+        for key, template in found:
+            _print_json({"key": key, **asdict(template), "hash": template.hash})
+        return
+    rows = [(key, template.name, template.language, template.translation) for key, template in found]
+    _print_columns([("key", "template", "language", "translation"), *rows])
+    say(f"templates: {len(found)}, files: {len({key for key, _ in found})}, in {collection.root}")
+
+
+@app.command("show")
+def show(
+    key: Annotated[str, typer.Argument(help="Task id, key of a collection or file, such as xnli/fr.")],
+    template: TemplateOption = "*",
+    root: RootOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the source of templates.
+
+    Example: xmtf template show paws-x/en --template '*same*'
+    """
+    for each in _matching(_templates_of(key, root), template, key):
+        if as_json:
+            _print_json({**asdict(each), "hash": each.hash})
+            continue
+        told = [each.language, each.translation if each.translation != "none" else "", *each.metrics]
+        typer.echo(f"--- {each.name} ({', '.join(word for word in told if word)})")
+        typer.echo(each.jinja)
+        if each.answer_choices is not None:
+            typer.echo(f"    choices: {each.answer_choices}")
+
+
+@app.command("render")
+def render(
+    task: Annotated[str, typer.Argument(metavar="TASK", help="Task id, such as paws-x/en.")],
+    row: Annotated[int, typer.Option(min=0, help="Which row of the split.")] = 0,
+    split: Annotated[str | None, typer.Option(help="Split to take the row from; default the task's first.")] = None,
+    template: TemplateOption = "*",
+    legacy: Annotated[bool, typer.Option("--legacy", help="As promptsource did, its faults included.")] = False,
+    recipe: Annotated[
+        Path | None, typer.Option("--recipe", help="Also this recipe's catalogues and own tasks.")
+    ] = None,
+    root: RootOption = None,
+    offline: Annotated[bool, typer.Option(help="Never touch the network.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Render one row under each template: the prompt on the left, the target and its choices on the right.
+
+    Example: xmtf template render paws-x/en --row 0
+    """
+    from xmtf.templates.preview import render_preview, side_by_side
+
+    known = _task(task, recipe)
+    if known is None:
+        from xmtf.errors import UnknownNameError
+
+        raise UnknownNameError("task", task, _catalogue(recipe).tasks)
+    origin, values = _row(known, split, row, offline)
+    templates = _matching(known.templates() if root is None else _templates_of(task, root), template, task)
+    strip = known.language != "code"
+    for each in templates:
+        shown = render_preview(each, values, origin, mode="legacy" if legacy else "fixed", strip=strip)
+        if as_json:
+            _print_json(asdict(shown))
+        else:
+            typer.echo(side_by_side(shown, _width()))
+
+
+@app.command("lint")
+def lint(
+    places: Annotated[
+        list[str] | None, typer.Argument(help="Task ids (checked on rows), keys, or files; default all of ours.")
+    ] = None,
+    rows: Annotated[int, typer.Option(min=0, help="Rows of each split of a task to render; 0 for none.")] = 500,
+    root: RootOption = None,
+    offline: Annotated[bool, typer.Option(help="Never touch the network.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 for warnings too.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Leave out what is only worth knowing.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Find what is wrong with templates; exit code 1 where something is an error.
+
+    Example: xmtf template lint xnli/fr paws-x mine/templates.yaml
+    """
+    from xmtf.execution import say
+
+    found = [each for each in _findings(places or [], rows, root, offline) if not quiet or each.severity != "info"]
+    for each in found:
+        if as_json:
+            _print_json(asdict(each))
+        else:
+            name = f" {each.template!r}" if each.template else ""
+            typer.echo(f"{each.severity:7} {each.check:21} {each.where}{name}: {each.message}")
+    counts = {severity: sum(each.severity == severity for each in found) for severity in ("error", "warning", "info")}
+    say(", ".join(f"{severity}: {count}" for severity, count in counts.items()))
+    if counts["error"] or (strict and counts["warning"]):
+        raise typer.Exit(1)
+
+
+def _findings(places: list[str], rows: int, root: Path | None, offline: bool) -> list[Finding]:
+    from xmtf.templates import open_collection
+    from xmtf.templates.lint import lint_collection, lint_file, lint_templates
+
+    collection = open_collection(root)
+    if not places:
+        return lint_collection(collection, collection.keys())
+    found: list[Finding] = []
+    for place in places:
+        if place.endswith((".yaml", ".yml")):
+            found += lint_file(Path(place))
+            continue
+        task = _task(place, None) if root is None else None
+        if task is None:
+            found += lint_collection(collection, _keys(collection, [place, f"{place}/*"]) or [place])
+        else:
+            splits = dict.fromkeys(name for splits in task.splits.values() for name in splits) if rows else {}
+            tables = {split: _table(task, split, offline).slice(0, rows) for split in splits}
+            found += lint_templates(task.templates(), task.id, tables)
+    return found
+
+
+def _keys(collection: Collection, patterns: list[str]) -> list[str]:
+    return [key for key in collection.keys() if any(fnmatchcase(key, pattern) for pattern in patterns)]  # noqa: SIM118
+
+
+def _templates_of(key: str, root: Path | None) -> tuple[Template, ...]:
+    from xmtf.templates import load_templates, read_template_file
+
+    if key.endswith((".yaml", ".yml")):
+        return read_template_file(Path(key))
+    task = _task(key, None) if root is None else None
+    return task.templates() if task is not None else load_templates(key, root=root)
+
+
+def _matching(templates: tuple[Template, ...], pattern: str, place: str) -> list[Template]:
+    from xmtf.errors import UnknownNameError
+
+    found = [each for each in templates if each.name == pattern or fnmatchcase(each.name, pattern)]
+    if not found:
+        raise UnknownNameError("template", pattern, [each.name for each in templates], place)
+    return found
+
+
+def _catalogue(recipe: Path | None) -> Any:
+    from xmtf.recipe import load_recipe
+    from xmtf.tasks import load_catalogue
+
+    return load_catalogue(load_recipe(recipe) if recipe else None)
+
+
+def _task(task: str, recipe: Path | None) -> Any:
+    return _catalogue(recipe).tasks.get(task)
+
+
+def _split(task: Any, split: str | None) -> str:
+    return split or next(name for splits in task.splits.values() for name in splits)
+
+
+def _table(task: Any, split: str, offline: bool) -> Any:
+    from xmtf.sources import read_source
+
+    return read_source(task.source(split), offline=offline).table
+
+
+def _row(task: Any, split: str | None, row: int, offline: bool) -> tuple[Any, dict[str, Any]]:
+    from xmtf.errors import SourceError
+    from xmtf.records import Origin
+
+    split = _split(task, split)
+    table = _table(task, split, offline)
+    if row >= table.num_rows:
+        raise SourceError(f"{task.id} [{split}] has {table.num_rows} rows; --row {row} is none of them")
+    return Origin(task.dataset, task.subset, split, row), table.slice(row, 1).to_pylist()[0]
+
+
+def _width() -> int:
+    import shutil
+
+    return min(160, shutil.get_terminal_size((100, 24)).columns)
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    typer.echo(json.dumps(value, ensure_ascii=False))
+
+
+def _print_columns(rows: list[tuple[str, ...]]) -> None:
+    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
+    for row in rows:
+        typer.echo("  ".join(f"{value:{width}}" for value, width in zip(row, widths, strict=True)).rstrip())

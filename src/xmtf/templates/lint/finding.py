@@ -1,0 +1,76 @@
+"""What lint finds, and how bad it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["CHECKS", "Finding", "Severity", "finding"]
+
+Severity = Literal["error", "warning", "info"]
+
+CHECKS: dict[str, tuple[Severity, str]] = {
+    # one source
+    "does-not-compile": ("error", "the source does not parse, or uses what templates may not use"),
+    "no-target": ("error", "no ||| parts inputs and target"),
+    "several-targets": ("info", "more than one |||: the rest are further right answers"),
+    "undefined-name": ("error", "a name is no column of the data; it would render as nothing"),
+    "no-choices": ("error", "answer_choices is used but not given"),
+    "choice-out-of-range": ("error", "an index beyond the answer choices renders as nothing"),
+    "unused-choices": ("info", "the source does not read the answer choices; they are only ranked over"),
+    "odd-choices": ("warning", "an answer choice is empty, or stands there twice"),
+    "backslash-n": ("warning", "the two characters \\n instead of a line end, from single-quoted YAML"),
+    "html-entity": ("warning", "an HTML entity such as &quot; in the text"),
+    "unbraced-name": ("warning", "the name of a column in the text without its two braces"),
+    "quoted-constant": ("warning", "a constant inside braces, which translation leaves untouched"),
+    "no-clear-end": ("warning", "nothing tells the model that the inputs end"),
+    "answer-visible": ("warning", "the inputs show the field that is the target"),
+    "choices-not-in-prompt": ("warning", "the metadata says that the inputs name the choices; they do not"),
+    "wrong-script": ("warning", "the text is not in the script of the template's language"),
+    "random": ("info", "draws at random (seeded by row)"),
+    "changes-rows": ("info", "changes lists of the row in place; the row is copied for it"),
+    "legacy-differs": ("info", "legacy mode cuts the last operand of an expression only, or fails on it"),
+    # one file, or a prompt and its translations
+    "duplicate-name": ("error", "two templates of a file share a name; only one of them can be chosen"),
+    "duplicate-template": ("warning", "two templates of a file render the same"),
+    "header": ("warning", "the header names another dataset or subset than the path"),
+    "key": ("warning", "the key of an entry is not its id"),
+    "file-name": ("warning", "the file is not called templates.yaml, so promptsource does not find it"),
+    "placeholders-differ": ("warning", "a translation reads other fields than its original"),
+    "placeholder-order": ("info", "a translation names the fields in another order than its original"),
+    "choices-differ": ("warning", "a translation has another number of answer choices than its original"),
+    # real rows
+    "fails-on-rows": ("error", "rendering fails on rows"),
+    "never-applies": ("error", "renders nothing on every row"),
+    "empty-target": ("warning", "the target is empty on rows"),
+    "empty-input": ("warning", "the inputs are empty on rows"),
+    "constant-target": ("warning", "the target is the same on every row"),
+    "hidden-label": ("error", "a label of -1 picks the last answer choice: a wrong target that looks right"),
+    "prints-none": ("warning", "a missing value is printed as None"),
+    "target-in-inputs": ("info", "the inputs hold the whole target on almost every row"),
+}
+"""Check -> its severity and what it means."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that lint found.
+
+    Attributes:
+        check: One of :data:`CHECKS`.
+        severity: ``error``: examples are lost or wrong; ``warning``: probably not meant; ``info``: worth knowing.
+        template: Name of the template, or ``""`` for the file.
+        where: Key of the collection, task id or file.
+        message: What exactly, with the words of the template.
+    """
+
+    check: str
+    severity: Severity
+    template: str
+    where: str
+    message: str
+
+
+def finding(check: str, template: str, message: str, where: str = "") -> Finding:
+    """Return a finding with the severity of its check."""
+    return Finding(check, CHECKS[check][0], template, where, message)

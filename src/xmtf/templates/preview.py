@@ -1,0 +1,113 @@
+"""One row under one template, as a person reads it: the prompt on the left, the target on the right."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from xmtf.errors import TemplateError
+from xmtf.records import Origin
+from xmtf.templates.render import Mode
+from xmtf.templates.template import Template
+
+__all__ = ["Preview", "render_preview", "side_by_side"]
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A rendered row, or why there is none.
+
+    Attributes:
+        template: Name of the template.
+        language: Language that it is written in.
+        origin: The row.
+        inputs: The prompt, or None.
+        targets: The right answers.
+        choices: Answer choices, or None.
+        problem: Why nothing was rendered, or None.
+    """
+
+    template: str
+    language: str
+    origin: Origin
+    inputs: str | None
+    targets: tuple[str, ...]
+    choices: tuple[str, ...] | None
+    problem: str | None
+
+
+def render_preview(
+    template: Template, row: Mapping[str, Any], origin: Origin, *, mode: Mode = "fixed", strip: bool = True
+) -> Preview:
+    """Render a row; an error of the template becomes the preview's problem. Arguments as in Template.render."""
+    try:
+        rendered = template.render(row, mode=mode, origin=origin, strip=strip)
+    except TemplateError as error:
+        return Preview(template.name, template.language, origin, None, (), None, str(error))
+    if rendered is None:
+        return Preview(template.name, template.language, origin, None, (), None, "does not apply to this row")
+    choices = rendered.answer_choices
+    return Preview(template.name, template.language, origin, rendered.inputs, rendered.targets, choices, None)
+
+
+def side_by_side(preview: Preview, width: int) -> str:
+    """Return the preview as text of ``width`` terminal columns: inputs left, targets and choices right.
+
+    >>> print(side_by_side(Preview("t", "en", Origin("d", "", "s", 0), "Is it?", ("yes",), ("yes", "no"), None), 30))
+    --- t (en), d [s] row 0
+    Is it?           | yes
+                     |
+                     | choices:
+                     | * yes
+                     |   no
+    """
+    head = f"--- {preview.template} ({preview.language}), {preview.origin}"
+    if preview.inputs is None:
+        return f"{head}\n({preview.problem})"
+    left_width = max(16, (width - 3) * 5 // 8)
+    right_width = max(8, width - 3 - left_width)
+    left = list(_wrap(preview.inputs, left_width))
+    right = [line for target in preview.targets for line in _wrap(target, right_width)]
+    if preview.choices is not None:
+        right += ["", "choices:"]
+        for choice in preview.choices:
+            mark = "*" if choice in preview.targets else " "
+            right += _wrap(f"{mark} {choice}", right_width)
+    lines = max(len(left), len(right))
+    left += [""] * (lines - len(left))
+    right += [""] * (lines - len(right))
+    body = (f"{_padded(a, left_width)} | {b}".rstrip() for a, b in zip(left, right, strict=True))
+    return "\n".join([head, *body])
+
+
+def _wrap(text: str, width: int) -> Iterator[str]:
+    """Yield lines of at most ``width`` terminal columns, cut at spaces where there are any."""
+    for line in text.expandtabs(4).splitlines() or [""]:
+        rest = line
+        while _columns(rest) > width:
+            cut = _fitting(rest, width)
+            space = rest.rfind(" ", 1, cut + 1)
+            cut = space if space > cut // 2 else cut
+            yield rest[:cut].rstrip()
+            rest = rest[cut:].lstrip()
+        yield rest
+
+
+def _fitting(text: str, width: int) -> int:
+    used = 0
+    for position, character in enumerate(text):
+        used += _columns(character)
+        if used > width:
+            return max(1, position)
+    return len(text)
+
+
+def _columns(text: str) -> int:
+    """Return the columns that a text takes on a terminal: East Asian characters two, marks none."""
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def _padded(text: str, width: int) -> str:
+    return text + " " * (width - _columns(text))

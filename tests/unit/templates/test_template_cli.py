@@ -1,0 +1,68 @@
+"""The verbs of ``xmtf template`` on a small mirror."""
+
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from xmtf.cli.template import app
+from xmtf.errors import SourceError, UnknownNameError
+from xmtf.templates import Template, write_template_file
+
+
+@pytest.fixture
+def mirror(tmp_path, monkeypatch):
+    folder = tmp_path / "google-research-datasets" / "paws-x" / "en"
+    folder.mkdir(parents=True)
+    rows = {"id": [1, 2], "sentence1": ["A b.", "C d."], "sentence2": ["B a.", "D."], "label": [1, 0]}
+    for split in ("train", "validation", "test"):
+        pq.write_table(pa.table(rows), folder / f"{split}.parquet")
+    monkeypatch.setenv("XMTF_DATA_ROOT", str(tmp_path))
+    return tmp_path
+
+
+def call(*arguments):
+    result = CliRunner().invoke(app, list(arguments))
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def test_render_shows_prompt_and_target(mirror):
+    shown = call("render", "paws-x/en", "--row", "0").stdout
+    assert "A b." in shown
+    assert "paws-x/en [validation] row 0" in shown
+    lines = call("render", "paws-x/en", "--row", "1", "--json").stdout.splitlines()
+    assert all("D." in json.loads(line)["inputs"] for line in lines)
+
+
+def test_wrong_task_and_row(mirror):
+    with pytest.raises(UnknownNameError, match="paws-x/en"):
+        call("render", "paws-x/em")
+    with pytest.raises(SourceError, match="has 2 rows"):
+        call("render", "paws-x/en", "--row", "7")
+    with pytest.raises(UnknownNameError, match="template"):
+        call("render", "paws-x/en", "--template", "nosuch")
+
+
+def test_list_and_show():
+    listed = [json.loads(line) for line in call("list", "paws-x", "--json").stdout.splitlines()]
+    assert {each["key"] for each in listed} == {"paws-x"}
+    name = listed[0]["name"]
+    assert f"--- {name} (en" in call("show", "paws-x/en", "--template", name).stdout
+
+
+def test_lint_says_what_and_where_and_exits_with_one_for_errors(tmp_path, mirror):
+    assert call("lint", "paws-x/en").exit_code == 0
+    path = tmp_path / "mine" / "templates.yaml"
+    write_template_file(path, [Template("t", "{{a}} ||| {{answer_choices[0]}}")])
+    result = call("lint", str(path), "--json")
+    assert result.exit_code == 1
+    found = [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
+    assert [(each["severity"], each["check"]) for each in found] == [
+        ("error", "no-choices"),
+        ("warning", "no-clear-end"),
+    ]
+    assert call("lint", "--root", str(tmp_path), "mine").exit_code == 1
