@@ -7,6 +7,7 @@ Files that hold pickled objects are never unpickled: ``.bin`` files are read by 
 from __future__ import annotations
 
 import os
+import pickle  # for its exception only
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -49,9 +50,20 @@ def _sha256(path: Path) -> str:
     return file_sha256(path)
 
 
+def _read_bin(path: Path, device: str) -> dict[str, Tensor]:
+    try:
+        tensors: dict[str, Tensor] = torch.load(path, map_location=device, weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise DataError(
+            f"{path}: not a file of tensors alone, or torn; nothing else is read from it ({reason})"
+        ) from None
+    return tensors
+
+
 def _tensors(path: Path, device: str) -> Iterator[tuple[str, Tensor]]:
     if path.suffix == ".bin":
-        yield from torch.load(path, map_location=device, weights_only=True, mmap=True).items()
+        yield from _read_bin(path, device).items()
         return
     from safetensors import SafetensorError, safe_open
 
@@ -70,7 +82,7 @@ def stored_names(folder: Path) -> set[str]:
     names: set[str] = set()
     for path in weight_files(folder):
         if path.suffix == ".bin":
-            names.update(torch.load(path, map_location="meta", weights_only=True))
+            names.update(_read_bin(path, "meta"))
         else:
             with safe_open(path, framework="pt") as file:
                 names.update(file.keys())

@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from xmtf.errors import ConfigError, SourceError, require
+from xmtf.errors import ConfigError, SourceError, XmtfError, require
+from xmtf.models.hub.gguf import ARCHITECTURES, gguf_config, gguf_tensors, read_gguf
 from xmtf.models.hub.head import find_head
 from xmtf.models.hub.model import HubModel
 from xmtf.models.hub.quiet import quiet
@@ -41,7 +42,8 @@ def load_hub_folder(folder: Path, *, device: str, dtype: torch.dtype) -> HubMode
 def load_gguf(path: Path, *, device: str, dtype: torch.dtype) -> HubModel:
     """Load a GGUF file, its quantised weights turned into plain ones of ``dtype``.
 
-    Transformers' own way (``gguf_file=``) does the same but asks for the package accelerate.
+    Files of the Llama kind are read by :mod:`xmtf.models.hub.gguf`, others by transformers. Its own way
+    (``gguf_file=``) does the same but asks for the package accelerate.
 
     Raises:
         MissingExtraError: The package gguf is not installed.
@@ -49,17 +51,34 @@ def load_gguf(path: Path, *, device: str, dtype: torch.dtype) -> HubModel:
         SourceError: The file cannot be read.
     """
     require("gguf", "train")
-    from transformers import AutoConfig, AutoModelForCausalLM
-    from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig
 
     with _loading(path.name):
-        config = AutoConfig.from_pretrained(path.parent, gguf_file=path.name, local_files_only=True)
-        with torch.device("meta"):
-            shape = AutoModelForCausalLM.from_config(config)
-        names = _Names(shape, {shape.base_model_prefix: shape.base_model})
-        read = load_gguf_checkpoint(str(path), return_tensors=True, model_to_load=names, torch_dtype=dtype)
-        network = type(shape).from_pretrained(None, config=config, state_dict=read["tensors"], dtype=dtype)
+        file = read_gguf(path)
+        if file.architecture in ARCHITECTURES:
+            known = gguf_config(file)
+            tensors = dict(gguf_tensors(file, known, dtype))
+            config = AutoConfig.for_model(**known)
+        else:
+            config = AutoConfig.from_pretrained(path.parent, gguf_file=path.name, local_files_only=True)
+            tensors = _other_tensors(path, config, dtype)
+        network = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)].from_pretrained(
+            None, config=config, state_dict=tensors, dtype=dtype
+        )
     return _wrap(network, path.name, device)
+
+
+def _other_tensors(path: Path, config: Any, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    """Return the weights of a GGUF file as transformers reads them."""
+    from transformers import AutoModelForCausalLM
+    from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
+
+    with torch.device("meta"):
+        shape = AutoModelForCausalLM.from_config(config)
+    names = _Names(shape, {shape.base_model_prefix: shape.base_model})
+    read = load_gguf_checkpoint(str(path), return_tensors=True, model_to_load=names, torch_dtype=dtype)
+    tensors: dict[str, torch.Tensor] = read["tensors"]
+    return tensors
 
 
 class _Names:
@@ -89,6 +108,8 @@ def _loading(label: str) -> Iterator[None]:
     try:
         with quiet():
             yield
+    except XmtfError:
+        raise
     except (ValueError, KeyError, AttributeError, ImportError) as error:
         raise ConfigError(
             f"model {label!r}: transformers cannot load it as a causal language model: {_line(error)}"

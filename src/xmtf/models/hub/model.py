@@ -114,10 +114,13 @@ class HubModel(nn.Module):
                 "set training.activation_checkpointing: false"
             )
         self._activation_checkpointing = value
+        network = self.network  # transformers 5.23 renamed these two and warns of the old names
         if value:
-            self.network.gradient_checkpointing_enable({"use_reentrant": False})
+            enable = getattr(network, "activation_checkpointing_enable", None) or network.gradient_checkpointing_enable
+            enable({"use_reentrant": False})
         else:
-            self.network.gradient_checkpointing_disable()
+            disable = getattr(network, "activation_checkpointing_disable", None)
+            (disable or network.gradient_checkpointing_disable)()
 
     def hidden_states(
         self,

@@ -65,7 +65,7 @@ class MT5(nn.Module):
         Args:
             equal: Also tie them where they hold equal numbers, as files do that keep a tied head twice.
         """
-        if equal and torch.equal(self.lm_head.weight, self.shared.weight):
+        if equal and not self.config.tied and torch.equal(self.lm_head.weight, self.shared.weight):
             self.config = dataclasses.replace(self.config, tied=True)
         if self.config.tied:
             self.lm_head.weight = self.shared.weight
