@@ -19,7 +19,10 @@ RecipeOption = Annotated[Path | None, typer.Option("--recipe", help="Also this r
 @app.command("list")
 def list_tasks(
     tasks: Annotated[list[str] | None, typer.Argument(help="Patterns of task ids, such as 'xnli/*'.")] = None,
-    catalogue: Annotated[str, typer.Option(help="Only tasks of this catalogue or set, such as open.")] = "*",
+    catalogue: Annotated[
+        str,
+        typer.Option(help="Only tasks of this catalogue or set: open, demo, xp3, xp3x, bloomz-l1, ..."),
+    ] = "*",
     cluster: Annotated[str, typer.Option(help="Pattern of the task cluster.")] = "*",
     language: Annotated[str, typer.Option(help="Language of the targets: any code, or a pattern.")] = "*",
     role: Annotated[str, typer.Option(help="Only tasks with splits for this role: train or evaluation.")] = "*",
@@ -38,7 +41,7 @@ def list_tasks(
         language = normalize_language(language, "--language")
     found = [
         task
-        for task in _catalogue(recipe).tasks.values()
+        for task in _catalogue(recipe, catalogue).tasks.values()
         if matches(task.id, tasks or ["*"])
         and any(matches(name, [catalogue]) for name in (task.catalogue, *task.sets))
         and matches(task.cluster, [cluster])
@@ -73,7 +76,7 @@ def show_task(
     from xmtf.errors import UnknownNameError
     from xmtf.tasks.show import render_row
 
-    tasks = _catalogue(recipe).tasks
+    tasks = _catalogue(recipe, task_id.partition(":")[0]).tasks
     if task_id not in tasks:
         raise UnknownNameError("task", task_id, tasks)
     task = tasks[task_id]
@@ -97,11 +100,11 @@ def show_task(
             typer.echo(f"    choices: {' | '.join(example['choices'])}")
 
 
-def _catalogue(recipe: Path | None) -> Any:
+def _catalogue(recipe: Path | None, family: str) -> Any:
     from xmtf.recipe import load_recipe
     from xmtf.tasks import load_catalogue
 
-    return load_catalogue(load_recipe(recipe) if recipe else None)
+    return load_catalogue(load_recipe(recipe) if recipe else None, sets=[family])
 
 
 def _facts(task: Task) -> dict[str, Any]:
@@ -118,6 +121,8 @@ def _facts(task: Task) -> dict[str, Any]:
         "catalogue": task.catalogue,
         "sets": list(task.sets),
         "templates": str(task.template_file or task.template_key),
+        "promptsource": task.promptsource,
+        "only_templates": list(task.only_templates),
         "licence": task.licence,
         "adapter": task.adapter,
         "revision": task.revision,

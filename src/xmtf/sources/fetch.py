@@ -69,6 +69,8 @@ def fetch_sources(
 
 
 def _fetch(ref: SourceRef, to: Path, *, offline: bool) -> Fetched:
+    if "*" in ref.subset:
+        return Fetched(ref, None, 0, "failed", "a pattern of subsets cannot be fetched; name the subsets")
     there = find_in_mirror(ref, to)
     if there:
         return Fetched(ref, there[0], 0, "there")

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 
 from xmtf.errors import SourceError
+from xmtf.execution import say
 from xmtf.files import content_hash
 from xmtf.sources.reference import SourceRef
 from xmtf.sources.tables import read_table_files
@@ -63,17 +64,25 @@ def _load_converted(ref: SourceRef, *, cached: bool) -> tuple[pa.Table, str] | N
 
     dataset, subset, split = ref.where
     pattern = f"{subset or 'default'}/{split}/*.parquet"
+    start = f"{subset or 'default'}/partial-{split}/*.parquet"
     try:
-        folder = Path(
-            snapshot_download(
-                dataset, repo_type="dataset", revision=CONVERTED, allow_patterns=[pattern], local_files_only=cached
-            )
+        snapshot = snapshot_download(
+            dataset,
+            repo_type="dataset",
+            revision=CONVERTED,
+            allow_patterns=[pattern, start],
+            local_files_only=cached,
         )
     except _hub_errors() as error:
         if cached and isinstance(error, LocalEntryNotFoundError):
             return None
         raise _refused(ref, error) from error
+    folder = Path(snapshot)
     files = sorted(folder.glob(pattern))
+    if not files:
+        files = sorted(folder.glob(start))
+        if files:
+            say(f"{ref}: the hub converted only the beginning of this split; the rest is not read")
     if not files and not cached:
         raise SourceError(f"{ref}: the hub has no files {pattern} in revision {CONVERTED} of {dataset}")
     version = content_hash([folder.name, *(file.name for file in files)])

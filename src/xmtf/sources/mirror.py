@@ -28,15 +28,24 @@ def mirror_root() -> Path | None:
 
 
 def find_in_mirror(ref: SourceRef, root: Path | None = None) -> list[Path]:
-    """Return the files of a split in the mirror, in order; empty where it is not there."""
-    for folder in _folders(ref, root or mirror_root()):
-        for suffix in SUFFIXES:
-            path = folder / f"{ref.split}{suffix}"
-            if path.is_file():
-                return [path]
-            shards = sorted(folder.glob(f"{ref.split}-?????-of-?????{suffix}"))
-            if shards:
-                return shards
+    """Return the files of a split in the mirror, in order; empty where it is not there.
+
+    A subset with a ``*`` stands for all subsets that match it.
+    """
+    folders = _folders(ref, root or mirror_root())
+    if "*" in ref.subset:
+        return [path for folder in folders for path in _files_of(folder, ref.split)]
+    return next((files for folder in folders if (files := _files_of(folder, ref.split))), [])
+
+
+def _files_of(folder: Path, split: str) -> list[Path]:
+    for suffix in SUFFIXES:
+        path = folder / f"{split}{suffix}"
+        if path.is_file():
+            return [path]
+        shards = sorted(folder.glob(f"{split}-?????-of-?????{suffix}"))
+        if shards:
+            return shards
     return []
 
 
@@ -55,4 +64,6 @@ def _folders(ref: SourceRef, root: Path | None) -> list[Path]:
     if root is None:
         return []
     dataset, subset, _ = ref.where
+    if "*" in subset:
+        return sorted((root / dataset).glob(subset))
     return [root / dataset / subset, root / dataset] if subset else [root / dataset, root / dataset / "default"]

@@ -2,6 +2,7 @@
 
 from xmtf.tasks.catalogue import Catalogue, load_catalogue
 from xmtf.tasks.fetch import Fetched, fetch_recipe, recipe_sources
+from xmtf.tasks.outline import OutlinedSplit
 from xmtf.tasks.prompted import PROMPTED_SCHEMA, Prompted, fingerprint_slice, prompted_parts, prompted_table
 from xmtf.tasks.task import Slice, Task
 
@@ -9,6 +10,7 @@ __all__ = [
     "PROMPTED_SCHEMA",
     "Catalogue",
     "Fetched",
+    "OutlinedSplit",
     "Prompted",
     "Slice",
     "Task",

@@ -12,6 +12,7 @@ from xmtf.languages import normalize_language
 from xmtf.recipe import LoadedRecipe, TaskSelection
 from xmtf.recipe.schema import HeldOut, OwnTask
 from xmtf.tasks.entries import read_catalogue_file
+from xmtf.tasks.outline import OutlinedSplit, outline_slices
 from xmtf.tasks.selection import select_slices
 from xmtf.tasks.task import Role, Slice, Task
 
@@ -20,12 +21,12 @@ __all__ = ["FAMILY_SETS", "Catalogue", "load_catalogue"]
 _BUILT_IN = Path(__file__).with_name("catalogue")
 
 FAMILY_SETS = {
-    "p3": "p3",
-    "xp3": "xp3",
-    "xp3-lost": "xp3",
-    "xp3all": "xp3",
-    "xp3mt": "xp3mt",
-    "xp3x": "xp3x",
+    "p3": "p3-family",
+    "xp3": "xp3-family",
+    "xp3-lost": "xp3-family",
+    "xp3all": "xp3-family",
+    "xp3mt": "xp3mt-family",
+    "xp3x": "xp3x-family",
     "bloomz-l1": "bloomz-evaluation",
     "bloomz-l2": "bloomz-evaluation",
     "bloomz-l1-mt": "bloomz-evaluation",
@@ -57,6 +58,17 @@ class Catalogue:
     ) -> tuple[Slice, ...]:
         """Return what the selections of a recipe take; see :func:`xmtf.tasks.selection.select_slices`."""
         return select_slices(self.tasks, selections, role=role, held_out=held_out, where=where)
+
+    def outline(
+        self,
+        selections: Sequence[TaskSelection],
+        *,
+        role: Role,
+        held_out: HeldOut | None = None,
+        where: str = "tasks",
+    ) -> tuple[OutlinedSplit, ...]:
+        """Return what the selections take, from the catalogue alone; see :mod:`xmtf.tasks.outline`."""
+        return outline_slices(self.tasks, selections, role=role, held_out=held_out, where=where)
 
 
 def load_catalogue(loaded: LoadedRecipe | None = None, *, sets: Iterable[str] = ()) -> Catalogue:

@@ -18,7 +18,6 @@ import pyarrow.compute as pc
 
 from xmtf.errors import TemplateError
 from xmtf.files import content_hash
-from xmtf.languages import CODE
 from xmtf.sources import fingerprint_source, read_source
 from xmtf.tasks.task import Slice
 from xmtf.templates import Failure, RenderedColumns, Template
@@ -102,7 +101,7 @@ def prompted_parts(
             split=slice_.split,
             rows=rows.tolist(),
             mode=mode,
-            strip=slice_.task.language != CODE,
+            strip=not slice_.task.is_program,
         )
         _check_failures(slice_, template, rendered, table.num_rows, failing_rows)
         mask, dropped = _usable(rendered)

@@ -17,7 +17,7 @@ from xmtf.recipe.schema import HeldOut
 from xmtf.tasks.task import Role, Slice, Task
 from xmtf.templates import Template
 
-__all__ = ["matches", "select_slices"]
+__all__ = ["is_held_out", "matches", "matching_tasks", "normalized", "select_slices"]
 
 
 def matches(name: str, patterns: Iterable[str], excluded: Iterable[str] = ()) -> bool:
@@ -50,7 +50,7 @@ def select_slices(
         UnknownNameError: A pattern matches no name of the catalogue.
         ConfigError: A selection takes nothing; says which filter left nothing.
     """
-    held_out = _normalized(held_out or HeldOut())
+    held_out = normalized(held_out or HeldOut())
     everything = list(tasks.values())
     _check_held_out(held_out, everything)
     _check_held_out_templates(held_out, everything, selections, where)
@@ -58,11 +58,11 @@ def select_slices(
     slices: list[Slice] = []
     for index, selection in enumerate(selections):
         label = f"{where}.{index}"
-        candidates = _matching_tasks(selection, everything, label)
+        candidates = matching_tasks(selection, everything, label)
         found = [
             part
             for task in candidates
-            if task.id not in taken and not _is_held_out(task, held_out)
+            if task.id not in taken and not is_held_out(task, held_out)
             for part in _slices_of(task, selection, role, held_out, index)
         ]
         if not found and not (candidates and all(task.id in taken for task in candidates)):
@@ -85,7 +85,12 @@ def _slices_of(task: Task, selection: TaskSelection, role: Role, held_out: HeldO
             )
 
 
-def _matching_tasks(selection: TaskSelection, tasks: Sequence[Task], where: str) -> list[Task]:
+def matching_tasks(selection: TaskSelection, tasks: Sequence[Task], where: str) -> list[Task]:
+    """Return the tasks that match all filters of a selection; those of the xP3 family only where it names their set.
+
+    Raises:
+        UnknownNameError: A pattern matches nothing.
+    """
     if selection.catalogue is not None:
         known = {name for task in tasks for name in (task.catalogue, *task.sets)}
         if selection.catalogue not in known:
@@ -124,7 +129,8 @@ def _matching_templates(task: Task, selection: TaskSelection, held_out: HeldOut)
     )
 
 
-def _is_held_out(task: Task, held_out: HeldOut) -> bool:
+def is_held_out(task: Task, held_out: HeldOut) -> bool:
+    """Whether a task's cluster, target language or language in the inputs is held out."""
     languages = (task.language, *task.input_languages)
     return any(matches(language, held_out.languages) for language in languages) or matches(
         task.cluster, held_out.clusters
@@ -136,7 +142,8 @@ def _language_pattern(pattern: str) -> str:
     return pattern if any(c in pattern for c in "*?[") else normalize_language(pattern)
 
 
-def _normalized(held_out: HeldOut) -> HeldOut:
+def normalized(held_out: HeldOut) -> HeldOut:
+    """Return what is held out with its languages as our codes."""
     return held_out.model_copy(update={"languages": tuple(_language_pattern(p) for p in held_out.languages)})
 
 
@@ -153,7 +160,7 @@ def _check_held_out_templates(
         chosen = [
             task
             for index, selection in enumerate(selections)
-            for task in _matching_tasks(selection, tasks, f"{where}.{index}")
+            for task in matching_tasks(selection, tasks, f"{where}.{index}")
         ]
         names = {template.name for task in chosen for template in task.templates()}
         _check_patterns("template", held_out.templates, names, "held_out.templates")
@@ -172,7 +179,7 @@ def _nothing_left(
     """Say which filter left nothing of a selection."""
     if not candidates:
         return f"{where}: no task matches all of its filters (tasks, clusters, languages, exclude_*) together"
-    left = [task for task in candidates if not _is_held_out(task, held_out)]
+    left = [task for task in candidates if not is_held_out(task, held_out)]
     some = ", ".join(task.id for task in candidates[:3])
     if not left:
         return f"{where}: everything it takes ({some}, ...) is held out; change the selection or mixture.held_out"

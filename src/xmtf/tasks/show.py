@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from xmtf.errors import ConfigError, TemplateError
-from xmtf.languages import CODE
 from xmtf.records import Origin
 from xmtf.sources import read_source
 from xmtf.tasks.selection import matches
@@ -55,7 +54,7 @@ def render_row(
             "problem": "does not apply to this row",
         }
         try:
-            rendered = template.render(fields, origin=origin, strip=task.language != CODE)
+            rendered = template.render(fields, origin=origin, strip=not task.is_program)
         except TemplateError as error:
             example["problem"] = str(error)
             rendered = None

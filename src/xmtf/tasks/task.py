@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from xmtf.errors import ConfigError
+from xmtf.languages import CODE
 from xmtf.sources import SourceRef
 from xmtf.templates import Template, load_templates, read_template_file
 
@@ -81,6 +82,11 @@ class Task:
     cap_examples: int | None = None
     note: str = ""
 
+    @property
+    def is_program(self) -> bool:
+        """Whether the targets are program text, in which white space counts."""
+        return self.language in _PROGRAM_LANGUAGES
+
     def templates(self) -> tuple[Template, ...]:
         """Return the task's templates in the order of their file.
 
@@ -119,6 +125,10 @@ class Task:
             adapter=self.adapter,
             note=self.note,
         )
+
+
+_PROGRAM_LANGUAGES = (CODE, "java", "jupyter-notebook", "python")
+"""``code``, and the folders into which xP3x divides it."""
 
 
 @cache

@@ -112,3 +112,12 @@ def test_splits_of_a_subset_are_listed_for_messages(mirror):
     assert mirror_splits(SourceRef("owner/set", "fr")) == ["test", "train"]
     assert mirror_splits(SourceRef("owner/sharded", "en")) == ["train"]
     assert mirror_splits(SourceRef("owner/absent", "en")) == []
+
+
+def test_a_pattern_of_subsets_reads_all_that_match(mirror):
+    for subset, text in (("eng-bre", "a"), ("bre-fra", "b"), ("fra-bre", "c")):
+        path = mirror / "owner/pairs" / subset / "test.parquet"
+        path.parent.mkdir(parents=True)
+        pq.write_table(pa.table({"text": [text]}), path)
+    assert texts(SourceRef("owner/pairs", "*-bre", "test")) == ["a", "c"]
+    assert texts(SourceRef("owner/pairs", "bre-*", "test")) == ["b"]
