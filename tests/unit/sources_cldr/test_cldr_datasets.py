@@ -16,6 +16,8 @@ from xmtf.tasks import load_catalogue
 # The column that says what a row asks about: its values never stand in both splits of any language.
 ASKED = {
     "dates": "date",
+    "past-or-future": "text",
+    "time-units": "text",
     "kinds": "name",
     "languages": "target",
     "lists": "target",
@@ -56,7 +58,7 @@ def test_splits_share_no_question(name, column):
     assert not train & test
 
 
-@pytest.mark.parametrize("name", ["same-day", "same-place", "date-entailment", "list-entailment"])
+@pytest.mark.parametrize("name", ["past-or-future", "same-day", "same-place", "date-entailment", "list-entailment"])
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_yes_is_as_frequent_as_no(name, split):
     labels = Counter(row["label"] for row in rows(name, split))
@@ -65,7 +67,16 @@ def test_yes_is_as_frequent_as_no(name, split):
 
 
 @pytest.mark.parametrize(
-    "name", ["calendar-completion", "currencies", "list-items", "next-in-order", "odd-one-out", "which-language"]
+    "name",
+    [
+        "calendar-completion",
+        "currencies",
+        "date-months",
+        "list-items",
+        "next-in-order",
+        "odd-one-out",
+        "which-language",
+    ],
 )
 def test_the_answer_stands_everywhere_among_distinct_choices(name):
     places = Counter()
@@ -134,7 +145,7 @@ def test_the_catalogue_lists_what_there_is():
         assert task.language == task.subset
     assert listed == {dataset: list(cldr_languages(dataset)) for dataset in listed}
     assert sorted(listed) == sorted(cldr_datasets())
-    assert len({task.cluster for task in tasks}) == 10
+    assert len({task.cluster for task in tasks}) == 11
 
 
 def test_read_as_a_source():

@@ -5,10 +5,10 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterator
 
-from xmtf.sources.cldr.draw import ROWS, Row, pick, stable_hash
+from xmtf.sources.cldr.draw import ROWS, Row, deal, draw, pick, stable_hash
 from xmtf.sources.cldr.locales import LanguageData, language_data
 
-__all__ = ["date_entailment", "dates", "draw_date", "same_day"]
+__all__ = ["date_entailment", "date_months", "dates", "draw_date", "same_day"]
 
 _PARTS = ("month", "weekday", "year")
 
@@ -33,6 +33,23 @@ def dates(language: LanguageData) -> Iterator[Row]:
             "month": date.month,
             "day": date.day,
             "target": language.date(date),
+        }
+
+
+def date_months(language: LanguageData) -> Iterator[Row]:
+    """Say, in English, which of four months a date in the language is in."""
+    months = language_data("en").months
+    for position in range(ROWS if language.has_dates and language.code != "en" else 0):
+        date = draw_date("month of date", language.code, position)
+        right = months[date.month - 1]
+        choices, label = deal(right, draw(months, 3, "months", language.code, position, without=[right]), date)
+        yield {
+            "key": date.isoformat(),
+            "language": language.code,
+            "language_name": language.english_name,
+            "date": language.date(date),
+            "choices": choices,
+            "label": label,
         }
 
 

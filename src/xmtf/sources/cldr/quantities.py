@@ -1,4 +1,4 @@
-"""Datasets about numbers with their unit, and about times from now."""
+"""Datasets about numbers with their unit, and about times from now: to write them, and to tell what they say."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import product
 from xmtf.sources.cldr.draw import ROWS, Row, draw
 from xmtf.sources.cldr.locales import LanguageData, language_data
 
-__all__ = ["quantities", "relative_times"]
+__all__ = ["past_or_future", "quantities", "relative_times", "time_units"]
 
 _NUMBERS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 15, 18, 20, 21, 24, 25, 30, 36, 40, 48, 50, 60, 75, 90, 100, 250)
 _UNITS = (
@@ -17,6 +17,7 @@ _UNITS = (
     "duration-year", "length-mile", "volume-milliliter", "digital-megabyte",
 )  # fmt: skip
 _TIMES = ("minute", "hour", "day", "week", "month", "year")
+_DIRECTIONS = ("past", "future")
 
 
 def quantities(language: LanguageData) -> Iterator[Row]:
@@ -37,17 +38,48 @@ def quantities(language: LanguageData) -> Iterator[Row]:
 
 def relative_times(language: LanguageData) -> Iterator[Row]:
     """Write a time from now, given as number, unit and direction, in the language."""
-    english, numbers = language_data("en"), _NUMBERS[1:19]
-    for number, unit, direction in draw(product(numbers, _TIMES, ("future", "past")), ROWS, "times", language.code):
-        target, said = language.relative_time(number, unit, direction), english.relative_time(number, unit, direction)
-        if language.code != "en" and target is not None and said is not None:
+    english = language_data("en")
+    for number, unit, direction, text in _times(language, "times"):
+        if language.code != "en":
             yield {
-                "key": target.casefold(),
+                "key": text.casefold(),
                 "language": language.code,
                 "language_name": language.english_name,
                 "number": number,
                 "unit": f"{unit}s",
                 "direction": direction,
-                "english": said,
-                "target": target,
+                "english": english.relative_time(number, unit, direction),
+                "target": text,
             }
+
+
+def past_or_future(language: LanguageData) -> Iterator[Row]:
+    """Say whether a time from now lies in the past (0) or the future (1)."""
+    for _, _, direction, text in _times(language, "past or future"):
+        yield {
+            "key": text.casefold(),
+            "language": language.code,
+            "language_name": language.english_name,
+            "text": text,
+            "label": _DIRECTIONS.index(direction),
+        }
+
+
+def time_units(language: LanguageData) -> Iterator[Row]:
+    """Say which unit a time from now counts in: minute (0), hour, day, week, month or year (5)."""
+    for _, unit, _, text in _times(language, "time units"):
+        yield {
+            "key": text.casefold(),
+            "language": language.code,
+            "language_name": language.english_name,
+            "text": text,
+            "label": _TIMES.index(unit),
+        }
+
+
+def _times(language: LanguageData, purpose: str) -> Iterator[tuple[int, str, str, str]]:
+    """Yield (number, unit, direction, text); number from 2, so that no text is a word such as ``tomorrow``."""
+    for number, unit, direction in draw(product(_NUMBERS[1:19], _TIMES, _DIRECTIONS), ROWS, purpose, language.code):
+        text = language.relative_time(number, unit, direction)
+        if text is not None:
+            yield number, unit, direction, text
