@@ -1,9 +1,14 @@
+import os
+from dataclasses import replace
+
 import pyarrow as pa
 import pytest
 
 from xmtf.errors import SourceError
-from xmtf.sources import SourceRef
+from xmtf.sources import SourceRef, read_source
 from xmtf.sources.adapters import adapt
+
+needs_data = pytest.mark.skipif("XMTF_DATA_ROOT" not in os.environ, reason="XMTF_DATA_ROOT is not set")
 
 
 def run(adapter, rows, subset=""):
@@ -104,6 +109,23 @@ def test_nusax_drops_empty_segments():
     assert rows[0]["source_language_name"] == "Javanese"
     assert rows[0]["target_language_name"] == "Minangkabau"
     assert (indices, dropped) == ([1], {"empty segment": 1})
+
+
+def test_xcopa_asks_what_english_copa_asks():
+    thai = [{"premise": "p", "question": "effect", "label": 1, "idx": idx} for idx in (3, 4, 6)]
+    adapted = adapt(SourceRef("cambridgeltl/xcopa", "th", "validation", adapter="xcopa"), pa.Table.from_pylist(thai))
+    assert [row["question"] for row in adapted.table.to_pylist()] == ["effect", "cause", "cause"]
+
+
+@needs_data
+@pytest.mark.parametrize(("subset", "mended"), [("et", 0), ("th", 52), ("tr", 52), ("sw", 6), ("it", 5)])
+def test_xcopa_differs_from_the_published_file_only_where_that_is_wrong(subset, mended):
+    ref = SourceRef("cambridgeltl/xcopa", subset, "validation")
+    before = read_source(ref, offline=True).table["question"].to_pylist()
+    after = read_source(replace(ref, adapter="xcopa"), offline=True).table["question"].to_pylist()
+    english = read_source(SourceRef("aps/super_glue", "copa", "validation"), offline=True).table
+    assert after == english["question"].to_pylist()
+    assert sum(a != b for a, b in zip(before, after, strict=True)) == mended
 
 
 def test_a_table_that_is_not_what_the_adapter_expects_is_explained():

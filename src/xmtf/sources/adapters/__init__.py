@@ -35,6 +35,7 @@ ADAPTERS: dict[str, tuple[Adapter, int]] = {
     "wiki-lingua": (xp3.wiki_lingua, 1),
     "wmt22": (xp3.wmt22, 1),
     "wmt22-inverted": (xp3.wmt22_inverted, 1),
+    "xcopa": (sentences.xcopa, 1),
     "xlcost": (code.xlcost, 1),
 }
 """Name -> (function, version)."""

@@ -7,9 +7,24 @@ import pyarrow as pa
 from xmtf.sources.adapters.base import Adapted, column, keep, language_names, with_column
 from xmtf.sources.reference import SourceRef
 
-__all__ = ["afriqa", "afriqa_passage", "paws_x"]
+__all__ = ["afriqa", "afriqa_passage", "paws_x", "xcopa"]
 
 _FRENCH_PASSAGES = {"fon", "wol"}
+
+
+_COPA_QUESTIONS = {
+    "validation": (
+        "eeeececcceccecccccccecececccececcceccceeeececeeceeceeccccccccccccceceeceeeeeeeeccceeceeeceeeceecceee"
+    ),
+    "test": (
+        "ceeecccceecececcececceeececcccccececeeeeeecececececeeeeeeecececcceccecccceceeeeeeceecceceecccccccecc"
+        "eeecccccccecccecceeecceecececcecceecceecccececccecceececcecceeccccecceccceeccecceceeccecceceeccceccc"
+        "cceeeceeeeececeececccceccceeeececeeceeeeecccccccecceeecceeccececcceeccececeecceeceeeeeeccccecceeccce"
+        "ceeceecccceeceeeecceeeeeecececccccccceeccceececccecceccecceececeeeecceeceecececcceeeeecceceeecccccce"
+        "eeeceeeeceeececcceceeecceceecccecceeceeeceeccceeecececceeecceceeececccceeeeceeeecceceeceeeeeeeceeeee"
+    ),
+}
+"""What English COPA asks in row ``idx``: c(ause) or e(ffect)."""
 
 
 def paws_x(ref: SourceRef, table: pa.Table) -> Adapted:
@@ -49,3 +64,17 @@ def _afriqa(ref: SourceRef, table: pa.Table) -> tuple[pa.Table, list[bool], list
     answered = [all((text or "").strip() for text in row) for row in texts]
     quoted = [answer.casefold() in context.casefold() for answer, context in zip(answers, contexts, strict=True)]
     return table, answered, quoted
+
+
+def xcopa(ref: SourceRef, table: pa.Table) -> Adapted:
+    """Ask what English COPA asks: cause or effect.
+
+    The published files ask for the effect of every Thai row, of all but a few Turkish ones, and of some
+    Italian, Indonesian and Swahili ones where the English original of the same ``idx``, with the same
+    label, asks for the cause (of the 100 validation rows: th 52, tr 52, sw 6, it 5, id 5).
+    """
+    letters = _COPA_QUESTIONS.get(ref.split, "")
+    names = {"c": "cause", "e": "effect"}
+    rows = zip(column(ref, table, "idx"), column(ref, table, "question"), strict=True)
+    mended = [names[letters[idx]] if 0 <= idx < len(letters) else question for idx, question in rows]
+    return Adapted(with_column(table, "question", mended))
