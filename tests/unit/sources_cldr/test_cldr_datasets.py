@@ -1,16 +1,18 @@
 """Every dataset: enough languages, splits that share nothing, answers that are right, unique and balanced."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from xmtf.errors import SourceError, UnknownNameError
 from xmtf.languages import language_set
+from xmtf.recipe import load_recipe
 from xmtf.sources import SourceRef, fingerprint_source, read_source
 from xmtf.sources.cldr import cldr_datasets, cldr_fingerprint, cldr_languages, read_cldr
 from xmtf.sources.cldr.draw import SPLITS
 from xmtf.sources.cldr.kinds import KINDS
-from xmtf.sources.cldr.locales import language_data
+from xmtf.sources.cldr.locales import language_data, offered_languages
 from xmtf.tasks import load_catalogue
 
 # The column that says what a row asks about: its values never stand in both splits of any language.
@@ -86,6 +88,14 @@ def test_the_answer_stands_everywhere_among_distinct_choices(name):
     for (_, count), seen in places.items():
         total = sum(number for (_, other), number in places.items() if other == count)
         assert 0.8 < seen / total * count < 1.2
+
+
+def test_the_languages_that_the_demo_trains_on_are_those_offered():
+    recipe = Path(__file__).parents[3] / "recipes" / "demo.yaml"
+    trained = load_recipe(recipe).recipe.mixture.tasks[0].languages
+    assert trained == offered_languages()
+    wrong = {name for row in rows("which-language", "train") for name in row["choices"][: row["label"]]}
+    assert wrong == {language_data(code).english_name for code in trained}
 
 
 def test_kinds_are_balanced():

@@ -9,7 +9,7 @@ from functools import cache
 from xmtf.languages import get_language
 from xmtf.sources.cldr.dates import draw_date
 from xmtf.sources.cldr.draw import ROWS, Row, deal, draw, pick
-from xmtf.sources.cldr.locales import LanguageData, known_languages, language_data
+from xmtf.sources.cldr.locales import LanguageData, language_data, offered_languages
 
 __all__ = ["KINDS", "kinds", "odd_one_out", "which_language"]
 
@@ -95,7 +95,7 @@ def _text(language: LanguageData, position: int) -> tuple[str, str]:
 def _wrong_languages(language: LanguageData, position: int, form: str, text: str) -> list[str]:
     """Return three names of languages that do not write ``text``, the first of the same script where one is."""
     script = get_language(language.code).script
-    others = draw(known_languages(), 12, "wrong", language.code, position, without=[language.code])
+    others = draw(offered_languages(), 12, "wrong", language.code, position, without=[language.code])
     near = draw(_same_script(script), 4, "near", language.code, position, without=[language.code])
     chosen = [code for code in near if not _writes(code, form, text, language, position)][:1]
     for code in others:
@@ -106,7 +106,7 @@ def _wrong_languages(language: LanguageData, position: int, form: str, text: str
 
 @cache
 def _same_script(script: str) -> tuple[str, ...]:
-    return tuple(code for code in known_languages() if get_language(code).script == script)
+    return tuple(code for code in offered_languages() if get_language(code).script == script)
 
 
 def _writes(code: str, form: str, text: str, language: LanguageData, position: int) -> bool:

@@ -22,7 +22,9 @@ from babel.numbers import get_territory_currencies
 from xmtf.errors import UnknownNameError
 from xmtf.languages import language_set
 
-__all__ = ["LanguageData", "known_languages", "language_data", "plain", "tender"]
+__all__ = ["LanguageData", "known_languages", "language_data", "offered_languages", "plain", "tender"]
+
+_LANGUAGES = Path(__file__).with_name("languages.csv")
 
 _DIGITS = {
     "arab": 0x660, "arabext": 0x6F0, "beng": 0x9E6, "deva": 0x966, "mymr": 0x1040,
@@ -37,8 +39,19 @@ _NO_PLACES = {"EU", "EZ", "UN", "QO", "XA", "XB", "ZZ"}
 @cache
 def known_languages() -> dict[str, str]:
     """Return our code -> CLDR locale of every language of the source."""
-    with Path(__file__).with_name("languages.csv").open(encoding="utf-8", newline="") as stream:
+    with _LANGUAGES.open(encoding="utf-8", newline="") as stream:
         return {row["code"]: row["locale"] for row in csv.DictReader(stream)}
+
+
+@cache
+def offered_languages() -> tuple[str, ...]:
+    """Return the languages whose names are offered as wrong answers: those that the demo trains on.
+
+    A name that is only ever a wrong answer in training gives itself away, and tells something about a
+    language that a recipe holds out.
+    """
+    with _LANGUAGES.open(encoding="utf-8", newline="") as stream:
+        return tuple(row["code"] for row in csv.DictReader(stream) if row["offered"] == "yes")
 
 
 @cache
