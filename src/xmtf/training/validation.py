@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -38,6 +38,7 @@ class Validation:
 
     def __call__(self, model: Any, objective: Objective) -> GroupLosses:
         """Return mean losses, over everything and by group; the model's mode is put back afterwards."""
+        objective = replace(objective, num_groups=len(self.loader.group_names))  # held-out rows have groups of their own
         objective.head.forget_casts()
         was_training = model.training
         model.eval()
