@@ -67,8 +67,8 @@ def _facts(run: Run) -> list[tuple[str, str]]:
         (f"{len(set(counts['cluster'].to_pylist()))}", "task clusters"),
     ]
     if run.model is not None:
-        parameters = run.model.details.get("num_parameters")
-        steps = run.model.details.get("steps")
+        parameters = run.model.counts.get("num_parameters")
+        steps = run.model.counts.get("step")
         facts += [(_short(parameters), "parameters")] if parameters else []
         facts += [(f"{steps:,}", "training steps")] if steps else []
     seconds = sum({event["stage"]: event["seconds"] for event in run.log if event["event"] == "stage"}.values())

@@ -6,6 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from xmtf.files import Manifest, append_jsonl, write_jsonl, write_manifest
+from xmtf.recipe import dump_recipe, load_recipe
 
 RECIPE = """
 name: tiny
@@ -62,5 +63,6 @@ def run_folder(tmp_path):
     append_jsonl(folder / "log.jsonl", {"event": "validation", "step": 2, "group": "held-out mixture", "loss": 1.6})
     write_label(folder / "results" / "before", "before", [0, 0, 1, 0])
     write_label(folder / "results" / "after", "after", [1, 1, 1, 0])
-    (folder / "recipe.yaml").write_text(RECIPE)
+    (tmp_path / "given.yaml").write_text(RECIPE)
+    (folder / "recipe.yaml").write_text(dump_recipe(load_recipe(tmp_path / "given.yaml").recipe))
     return folder
