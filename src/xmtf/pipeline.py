@@ -21,17 +21,7 @@ from typing import Literal
 
 from xmtf.errors import UnknownNameError, UserError
 from xmtf.execution import say
-from xmtf.files import (
-    Manifest,
-    Stopwatch,
-    append_jsonl,
-    content_hash,
-    file_sha256,
-    is_finished,
-    read_manifest,
-    write_manifest,
-    write_text,
-)
+from xmtf.files import Manifest, Stopwatch, append_jsonl, write_text
 from xmtf.recipe import LoadedRecipe, dump_recipe
 
 __all__ = ["STAGES", "Outcome", "run_recipe", "stages"]
@@ -161,32 +151,9 @@ class _Run:
         )
 
     def initial(self) -> Manifest:
-        """Write the random weights that training starts from, as a model folder."""
-        from xmtf.models import SpecialTokens, build_model, save_model
-        from xmtf.tokens import load_tokenizer
+        from xmtf.training import write_initial
 
-        out = self._folder / "initial"
-        tokenizer_folder = self._folder / "tokens" / "tokenizer"
-        tokenizer = load_tokenizer(tokenizer_folder)
-        recipe = self.loaded.recipe.section("model") | {"seed": self.loaded.recipe.seed}
-        inputs = {"tokenizer": tokenizer.fingerprint}
-        fingerprint = content_hash({"recipe": recipe, "inputs": inputs})
-        if is_finished(out, fingerprint):
-            return read_manifest(out)
-        watch = Stopwatch()
-        model = build_model(
-            self.loaded.recipe.model,
-            vocab_size=tokenizer.vocab_size,
-            special=SpecialTokens(pad=tokenizer.pad, eos=tokenizer.eos, bos=tokenizer.bos),
-            seed=self.loaded.recipe.seed,
-        )
-        save_model(model, out, tokenizer=tokenizer_folder)
-        outputs = {path.name: file_sha256(path) for path in sorted(out.iterdir())}
-        manifest = Manifest(
-            "initial", fingerprint, recipe=recipe, inputs=inputs, outputs=outputs, wall_time_s=watch.seconds
-        )
-        write_manifest(out, manifest)
-        return manifest
+        return write_initial(self.loaded.recipe, self._folder / "tokens" / "tokenizer", self._folder / "initial")
 
     def before(self) -> Manifest:
         return self._evaluate("before", self._start)
@@ -214,8 +181,9 @@ class _Run:
         return evaluate(self.loaded, model=model, label=label, out=self._folder / "results" / label)
 
     def report(self) -> Manifest:
-        from xmtf.report import build_report
+        from xmtf.report import build_report, write_model_card
 
+        write_model_card(self._folder)
         return build_report(self._folder, self._folder / "report", self.loaded.recipe.report)
 
 

@@ -38,7 +38,7 @@ class Validation:
 
     def __call__(self, model: Any, objective: Objective) -> GroupLosses:
         """Return mean losses, over everything and by group; the model's mode is put back afterwards."""
-        objective = replace(objective, num_groups=len(self.loader.group_names))  # held-out rows have groups of their own
+        objective = replace(objective, num_groups=len(self.loader.group_names))  # held-out groups differ
         objective.head.forget_casts()
         was_training = model.training
         model.eval()
