@@ -104,6 +104,54 @@ def generation(
     _print(scores, as_json)
 
 
+@app.command()
+def code(
+    model: Model,
+    out: Out,
+    suite: Annotated[str, typer.Option("--suite", help="Tasks of code, such as humaneval.")] = "humaneval",
+    samples: Annotated[int, typer.Option(min=1, help="Completions of each problem and temperature.")] = 1,
+    temperatures: Annotated[str, typer.Option(help="Such as 0.2,0.6,0.8; 0 is greedy, one sample.")] = "0",
+    k: Annotated[str, typer.Option(help="Values of k of pass@k.")] = "1,10,100",
+    limit: Annotated[int | None, typer.Option(min=1, help="Problems of each task, from the first.")] = None,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of a completion.")] = 256,
+    batch_rows: Annotated[int, typer.Option(min=1, help="Completions generated at a time.")] = 32,
+    prepend_eos: Annotated[bool, typer.Option("--prepend-eos", help="End of text before prompts.")] = False,
+    timeout_s: Annotated[float, typer.Option(min=0.1, help="Seconds that a program may take.")] = 3.0,
+    workers: Annotated[int, typer.Option(min=1, help="Programs run side by side.")] = 1,
+    unsafe: Annotated[bool, typer.Option("--unsafe", help="Run programs without a sandbox.")] = False,
+    device: Device = "auto",
+    seed: Seed = 42,
+    offline: Offline = False,
+    as_json: AsJson = False,
+) -> None:
+    """Complete programming problems, run them in a sandbox and estimate pass@k.
+
+    Example: xmtf evaluate code --model bigscience/bloomz-560m --samples 20 --temperatures 0.2,0.6 --out results
+    """
+    from xmtf.evaluation.code.run import CodeSettings, evaluate_code
+    from xmtf.evaluation.code.sandbox import Limits
+    from xmtf.evaluation.setup import Setup
+    from xmtf.recipe.schema import Evaluation
+    from xmtf.tasks import load_catalogue
+
+    settings = CodeSettings(
+        samples=samples,
+        temperatures=tuple(_numbers(temperatures, float, "--temperatures")),
+        ks=tuple(_numbers(k, int, "--k")),
+        max_new_tokens=max_new_tokens,
+        batch_rows=batch_rows,
+        prepend_eos=prepend_eos,
+        limit=limit,
+        limits=Limits(wall_s=timeout_s, cpu_s=int(timeout_s) + 1),
+        workers=workers,
+        unsafe=unsafe,
+    )
+    setup = Setup(Evaluation(), load_catalogue(), device=device, seed=seed, offline=offline)
+    tasks = [name.strip() for name in suite.split(",") if name.strip()]
+    label = model.rstrip("/").rsplit("/", 1)[-1]
+    _print(evaluate_code(setup, tasks, settings, model=model, label=label, out=out), as_json)
+
+
 @app.command("run")
 def run_suites(
     recipe: Annotated[Path, typer.Argument(help="Recipe whose evaluation suites are measured.")],
@@ -177,6 +225,15 @@ def _measure(
     label = model.rstrip("/").rsplit("/", 1)[-1]
     evaluate_setup(Setup(evaluation, catalogue, tokens, **setup), model=model, label=label, out=out)
     return _read_scores(out)
+
+
+def _numbers(text: str, kind: type[Any], option: str) -> list[Any]:
+    from xmtf.errors import ConfigError
+
+    try:
+        return [kind(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise ConfigError(f"{option}: {text!r} is not a list of numbers, such as 1,10") from None
 
 
 def _read_scores(folder: Path) -> list[Score]:

@@ -17,7 +17,7 @@ from torch import Tensor
 from xmtf.evaluation.batches import Group, Ids, pad_left, pad_right
 from xmtf.models.interface import Cache, CausalModel, EncoderDecoderModel
 
-__all__ = ["PromptState", "continue_state", "read_prompts", "score_groups"]
+__all__ = ["PromptState", "continue_state", "read_prompts", "score_groups", "select_state"]
 
 _LOGIT_VALUES = 2**25
 """Logits held at once: 128 MiB in fp32."""
@@ -97,6 +97,12 @@ def continue_state(
         tokens_KC, encoded[0], segment_ids_RT=segments_KC, encoder_segment_ids_RS=encoded[1], cache=cache
     )
     return hidden_KCH, PromptState(cache, hidden_KCH[:, -1], encoded)
+
+
+def select_state(state: PromptState, rows_K: Tensor) -> PromptState:
+    """Return the state of chosen prompts, int64 ``[K]``; one may be chosen often."""
+    encoded = state.encoded and (state.encoded[0][rows_K], state.encoded[1][rows_K])
+    return PromptState(state.cache.select(rows_K), state.last_GH[rows_K], encoded)
 
 
 @torch.inference_mode()

@@ -8,19 +8,19 @@ killed run repeats at most one batch, and a request that several suites or templ
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from xmtf.errors import ConfigError
 from xmtf.evaluation.answer import Answer, Journal, request_key
-from xmtf.evaluation.encoding import PromptRules, TextTokenizer, prompt_rules
 from xmtf.evaluation.generate import generation_batches
 from xmtf.evaluation.jobs import Job, jobs
 from xmtf.evaluation.rank import rank_batches
 from xmtf.evaluation.results import About, items_table, score_items, versions, write_items
 from xmtf.evaluation.samples import choose_samples, sample_line
 from xmtf.evaluation.setup import Setup, SuiteSlice, setup_of, suite_slices
+from xmtf.evaluation.subject import Subject, load_subject, model_hash
 from xmtf.execution import say, track
 from xmtf.files import (
     MANIFEST,
@@ -35,9 +35,6 @@ from xmtf.files import (
 )
 from xmtf.recipe import LoadedRecipe
 from xmtf.records import Request, Score
-
-if TYPE_CHECKING:
-    from xmtf.models.interface import CausalModel, EncoderDecoderModel
 
 __all__ = ["evaluate", "evaluate_setup"]
 
@@ -63,13 +60,13 @@ def evaluate_setup(setup: Setup, *, model: str, label: str, out: Path) -> Manife
     slices = suite_slices(setup)
     recipe = {"label": label, "suites": [suite.model_dump(mode="json") for suite in setup.settings.suites]}
     recipe |= setup.decisive()
-    inputs = {"model": _model_hash(model, setup.offline), **_slice_hashes(setup, slices)}
+    inputs = {"model": model_hash(model, setup.offline), **_slice_hashes(setup, slices)}
     fingerprint = content_hash({"recipe": recipe, "inputs": inputs})
     if is_finished(out, fingerprint):
         return read_manifest(out)
     (out / MANIFEST).unlink(missing_ok=True)
     all_jobs = list(_rendered(setup, slices))
-    subject = _load(setup, model, label)
+    subject = load_subject(setup, model, label)
     journal = Journal(out, subject.identity(setup))
     samples = choose_samples(all_jobs, setup.settings.samples)
     _ask(subject, journal, [request for job in all_jobs for request in job.requests])
@@ -90,71 +87,6 @@ def evaluate_setup(setup: Setup, *, model: str, label: str, out: Path) -> Manife
     for path in set(out.glob("answers-*.jsonl")) - {journal.path}:
         path.unlink()  # of other weights or rules, whose results this folder no longer holds
     return manifest
-
-
-@dataclass(frozen=True, slots=True)
-class _Subject:
-    """A loaded model and everything that decides how it is asked."""
-
-    model: CausalModel | EncoderDecoderModel
-    tokenizer: TextTokenizer
-    rules: PromptRules
-    label: str
-    fingerprint: str
-    scoring: str
-    max_new_tokens: int
-    batch_tokens: int
-
-    def identity(self, setup: Setup) -> dict[str, Any]:
-        """Return everything that decides an answer."""
-        return {
-            "model": self.fingerprint,
-            "rules": asdict(self.rules),
-            "max_new_tokens": self.max_new_tokens,
-            "device": setup.device,
-        }
-
-
-def _load(setup: Setup, ref: str, label: str) -> _Subject:
-    import torch
-
-    from xmtf.models import find_model, load_model
-    from xmtf.tokens import load_tokenizer
-
-    if setup.threads is not None:
-        torch.set_num_threads(setup.threads)
-    device = setup.device if setup.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-    loaded = load_model(ref, device=device, offline=setup.offline)
-    where = setup.tokenizer or str(find_model(ref, offline=setup.offline))
-    tokenizer = load_tokenizer(where, offline=setup.offline)
-    tokenizer.require_fit(loaded.model.vocab_size, f"model {ref!r}")
-    settings = setup.settings
-    rules = prompt_rules(
-        loaded.model,
-        setup.tokens,
-        max_prompt_tokens=settings.max_prompt_tokens,
-        truncation_side=settings.truncation_side,
-        prefix_lm=setup.prefix_lm,
-    )
-    return _Subject(
-        model=loaded.model,
-        tokenizer=tokenizer,
-        rules=rules,
-        label=label,
-        fingerprint=content_hash([loaded.fingerprint, tokenizer.fingerprint]),
-        scoring=settings.scoring,
-        max_new_tokens=settings.max_new_tokens,
-        batch_tokens=settings.batch_tokens,
-    )
-
-
-def _model_hash(ref: str, offline: bool) -> str:
-    """Hash a model's files without loading it."""
-    from xmtf.models import find_model
-
-    path = find_model(ref, offline=offline)
-    files = [path] if path.is_file() else sorted(p for p in path.iterdir() if p.is_file() and p.name != MANIFEST)
-    return content_hash([(file.name, file_sha256(file)) for file in files])
 
 
 def _slice_hashes(setup: Setup, slices: Iterable[SuiteSlice]) -> dict[str, str]:
@@ -185,7 +117,7 @@ def _rendered(setup: Setup, slices: Sequence[SuiteSlice]) -> Iterator[Job]:
             raise ConfigError(f"evaluation suite {name!r}: there is nothing to ask: {why}")
 
 
-def _ask(subject: _Subject, journal: Journal, requests: Sequence[Request]) -> None:
+def _ask(subject: Subject, journal: Journal, requests: Sequence[Request]) -> None:
     """Ask what the journal has no answer to: choices first, then generation; each different request once."""
     to_do = {key: request for request in requests if journal.get(key := request_key(request)) is None}
     ranked = {key: request for key, request in to_do.items() if request.choices}
@@ -206,7 +138,7 @@ def _ask(subject: _Subject, journal: Journal, requests: Sequence[Request]) -> No
                 progress.advance(len(batch))
 
 
-def _write_results(all_jobs: Sequence[Job], journal: Journal, subject: _Subject, out: Path) -> list[Score]:
+def _write_results(all_jobs: Sequence[Job], journal: Journal, subject: Subject, out: Path) -> list[Score]:
     folder = out / "items"
     scores = []
     with track(f"scoring ({subject.label})", total=len(all_jobs), unit="jobs") as progress:

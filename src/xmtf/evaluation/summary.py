@@ -28,7 +28,7 @@ def score_lines(scores: Sequence[Score]) -> list[str]:
     ]
     medians: dict[tuple[str, str], list[float]] = {}
     for (suite, task, prompts, name), metrics in groups.items():
-        scale = 100.0 if name in _PERCENT else 1.0
+        scale = 100.0 if name in _PERCENT or name.startswith("pass@") else 1.0
         values = [scale * metric.value for metric in metrics]
         middle = median(values)
         medians.setdefault((suite, name), []).append(middle)

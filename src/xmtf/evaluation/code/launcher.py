@@ -14,7 +14,8 @@ Reads a JSON request on stdin (``program``, ``wall_s``, ``cpu_s``, ``memory``, `
 ``isolate``), writes a JSON verdict on stdout: ``{"outcome": "passed" | "failed" | "timed out" | "broken",
 "detail": text}``.
 """
-# ruff: noqa: PTH, S108 - a script of system calls on plain paths; its /tmp is that of the sandbox
+# A script of system calls on plain paths; its /tmp is that of the sandbox.
+# ruff: noqa: PTH102, PTH103, PTH110, PTH112, PTH114, PTH115, PTH120, PTH121, PTH123, PTH211, S108
 
 from __future__ import annotations
 

@@ -1,0 +1,45 @@
+"""pass@k: the chance that at least one of k samples passes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from xmtf.evaluation.metrics.intervals import bootstrap_mean
+from xmtf.records import Metric
+
+__all__ = ["pass_at_k", "pass_metrics"]
+
+
+def pass_at_k(samples: int, correct: int, k: int) -> float:
+    """Return the unbiased estimate from ``samples`` of which ``correct`` pass.
+
+    >>> pass_at_k(10, 1, 1), round(pass_at_k(10, 1, 5), 6), pass_at_k(3, 0, 2), pass_at_k(3, 2, 2)
+    (0.1, 0.5, 0.0, 1.0)
+
+    Source: Chen et al. 2021, 1 - C(n - c, k) / C(n, k), as a product of small factors.
+    """
+    if not 1 <= k <= samples:
+        raise ValueError("k lies between 1 and the number of samples")
+    if samples - correct < k:
+        return 1.0
+    missed = 1.0
+    for drawn in range(k):
+        missed *= (samples - correct - drawn) / (samples - drawn)
+    return round(1.0 - missed, 12)
+
+
+def pass_metrics(correct: Sequence[int], samples: int, ks: Sequence[int]) -> tuple[Metric, ...]:
+    """Return pass@k for every ``k`` up to the number of samples, with intervals over problems.
+
+    Args:
+        correct: Passing samples of each problem.
+        samples: Samples of each problem.
+        ks: Values of k; those above ``samples`` are left out.
+    """
+    metrics = []
+    for k in ks:
+        if k <= samples and correct:
+            values = [pass_at_k(samples, right, k) for right in correct]
+            low, high = bootstrap_mean(values)
+            metrics.append(Metric(f"pass@{k}", sum(values) / len(values), low, high, None, len(values)))
+    return tuple(metrics)

@@ -1,0 +1,200 @@
+"""Code evaluation: complete the problems, run every program in the sandbox, estimate pass@k."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from xmtf.errors import ConfigError, UnknownNameError
+from xmtf.evaluation.answer import Answer, Journal
+from xmtf.evaluation.code.passk import pass_metrics
+from xmtf.evaluation.code.problems import Problem, to_problem
+from xmtf.evaluation.code.sample import Draw, complete, draw_key
+from xmtf.evaluation.code.sandbox import Limits, Verdict, require_sandbox, run_programs
+from xmtf.evaluation.results import versions
+from xmtf.evaluation.setup import Setup
+from xmtf.evaluation.subject import Subject, load_subject
+from xmtf.execution import track
+from xmtf.files import content_hash, write_jsonl
+from xmtf.records import Score
+
+__all__ = ["CodeSettings", "evaluate_code", "judge", "read_problems"]
+
+
+@dataclass(frozen=True, slots=True)
+class CodeSettings:
+    """How code is evaluated.
+
+    Attributes:
+        samples: Completions of each problem at each temperature.
+        temperatures: 0 is greedy, with one sample.
+        ks: Values of k.
+        top_p: Share of the probability that tokens are drawn from.
+        max_new_tokens: Most tokens of a completion.
+        batch_rows: Completions generated at a time.
+        prepend_eos: End-of-text token before the prompt: for pretrained models, not for finetuned ones.
+        limit: Problems of each task, from the first, or None for all.
+        limits: What a program may use.
+        workers: Programs run side by side.
+        unsafe: Run them without a sandbox.
+    """
+
+    samples: int = 1
+    temperatures: tuple[float, ...] = (0.0,)
+    ks: tuple[int, ...] = (1, 10, 100)
+    top_p: float = 0.95
+    max_new_tokens: int = 256
+    batch_rows: int = 32
+    prepend_eos: bool = False
+    limit: int | None = None
+    limits: Limits = Limits()  # noqa: RUF009 - frozen
+    workers: int = 1
+    unsafe: bool = False
+
+
+def evaluate_code(
+    setup: Setup, task_ids: Sequence[str], settings: CodeSettings, *, model: str, label: str, out: Path
+) -> list[Score]:
+    """Measure pass@k; writes ``scores.jsonl`` and ``completions.jsonl``.
+
+    Args:
+        setup: Where tasks are found and how texts become ids; its suites are not looked at.
+        task_ids: Tasks of kind ``code``.
+        settings: How.
+        model: Folder, GGUF file or hub id.
+        label: What results call the model.
+        out: Results folder; completions already drawn with the same weights are kept.
+
+    Raises:
+        ConfigError: No sandbox here, or a task is not about code; before any model runs.
+    """
+    require_sandbox(unsafe=settings.unsafe)
+    problems = {task: read_problems(setup, task)[: settings.limit] for task in task_ids}
+    subject = load_subject(setup, model, label)
+    drawing = {"top_p": settings.top_p, "length": settings.max_new_tokens, "eos": settings.prepend_eos}
+    journal = Journal(out, {**subject.identity(setup), **drawing, "seed": setup.seed})
+    scores, lines = [], []
+    for task, chosen in problems.items():
+        for temperature in settings.temperatures:
+            samples = settings.samples if temperature > 0 else 1
+            draws = [Draw(problem, sample, temperature) for problem in chosen for sample in range(samples)]
+            _draw(subject, journal, draws, settings, setup.seed)
+            found = [journal.get(draw_key(draw)) for draw in draws]
+            texts = [answer.text or "" for answer in found if answer is not None]
+            verdicts = judge([d.problem for d in draws], texts, settings, f"running {task} at {temperature:g}")
+            scores.append(_score(setup, subject, task, temperature, draws, verdicts, settings))
+            lines += [_line(task, *row) for row in zip(draws, texts, verdicts, strict=True)]
+    write_jsonl(out / "completions.jsonl", lines)
+    write_jsonl(out / "scores.jsonl", map(asdict, scores))
+    return scores
+
+
+def read_problems(setup: Setup, task_id: str) -> list[Problem]:
+    """Read the problems of a task of the catalogue.
+
+    Raises:
+        UnknownNameError: No such task.
+        ConfigError: Not a task of code with a split for evaluation.
+    """
+    from xmtf.sources import read_source
+
+    if task_id not in setup.catalogue.tasks:
+        known = [task.id for task in setup.catalogue.tasks.values() if task.kind == "code"]
+        raise UnknownNameError("task of code", task_id, known)
+    task = setup.catalogue.tasks[task_id]
+    splits = task.splits.get("evaluation", ()) if task.kind == "code" else ()
+    if not splits:
+        raise ConfigError(f"task {task_id!r} is not evaluated by running programs; try humaneval")
+    tables = [read_source(task.source(split), offline=setup.offline).table for split in splits]
+    return [to_problem(row, task.dataset) for table in tables for row in table.to_pylist()]
+
+
+def judge(problems: Sequence[Problem], completions: Sequence[str], settings: CodeSettings, label: str) -> list[Verdict]:
+    """Run the program of every completion; equal programs once.
+
+    Raises:
+        ConfigError: The sandbox broke down.
+    """
+    programs = [problem.program(text) for problem, text in zip(problems, completions, strict=True)]
+    unique = list(dict.fromkeys(programs))
+    verdicts: dict[str, Verdict] = {}
+    with track(label, total=len(unique), unit="programs") as progress:
+        found = run_programs(unique, settings.limits, workers=settings.workers, unsafe=settings.unsafe)
+        for program, verdict in zip(unique, found, strict=True):
+            if verdict.outcome == "broken":
+                raise ConfigError(f"the sandbox broke down ({verdict.detail}); the completions are kept: run it again")
+            verdicts[program] = verdict
+            progress.advance()
+    return [verdicts[program] for program in programs]
+
+
+def _draw(subject: Subject, journal: Journal, draws: Sequence[Draw], settings: CodeSettings, seed: int) -> None:
+    to_do = [draw for draw in draws if journal.get(draw_key(draw)) is None]
+    if not to_do:
+        return
+    with track(f"completing at {to_do[0].temperature:g}", total=len(to_do), unit="samples") as progress:
+        for batch in complete(
+            subject.model,
+            subject.tokenizer,
+            to_do,
+            rules=subject.rules,
+            seed=seed,
+            max_new_tokens=settings.max_new_tokens,
+            top_p=settings.top_p,
+            batch_rows=settings.batch_rows,
+            prepend_eos=settings.prepend_eos,
+        ):
+            journal.add([(draw_key(to_do[index]), Answer(text=text)) for index, text in batch])
+            progress.advance(len(batch))
+
+
+def _score(
+    setup: Setup,
+    subject: Subject,
+    task_id: str,
+    temperature: float,
+    draws: Sequence[Draw],
+    verdicts: Sequence[Verdict],
+    settings: CodeSettings,
+) -> Score:
+    task = setup.catalogue.tasks[task_id]
+    passed = Counter({draw.problem.name: 0 for draw in draws})
+    for draw, verdict in zip(draws, verdicts, strict=True):
+        passed[draw.problem.name] += verdict.passed
+    samples = max((draw.sample for draw in draws), default=0) + 1
+    return Score(
+        model=subject.label,
+        model_fingerprint=subject.fingerprint,
+        suite=task_id,
+        axis="none",
+        kind="code",
+        scoring=f"temperature {temperature:g}, top_p {settings.top_p:g}" if temperature else "greedy",
+        task=task_id,
+        cluster=task.cluster,
+        dataset=task.dataset,
+        subset=task.subset,
+        split="+".join(task.splits["evaluation"]),
+        template=f"prompt at temperature {temperature:g}",
+        template_hash=content_hash([[draw.problem.prompt, draw.problem.after] for draw in draws]),
+        language=task.language,
+        prompt_language="en",
+        translation="none",
+        metrics=pass_metrics(list(passed.values()), samples, settings.ks),
+        versions=dict(versions()),
+    )
+
+
+def _line(task: str, draw: Draw, text: str, verdict: Verdict) -> dict[str, Any]:
+    return {
+        "task": task,
+        "problem": draw.problem.name,
+        "sample": draw.sample,
+        "temperature": draw.temperature,
+        "completion": text,
+        "passed": verdict.passed,
+        "outcome": verdict.outcome,
+        "detail": verdict.detail,
+    }

@@ -1,0 +1,102 @@
+"""Many completions of each problem, drawn in batches; each depends on its own seed alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from xmtf.evaluation.code.problems import Problem, cut_at_stop
+from xmtf.evaluation.encoding import Encoder, PromptRules, TextTokenizer
+from xmtf.files import content_hash
+
+if TYPE_CHECKING:
+    from xmtf.models.interface import CausalModel, EncoderDecoderModel
+
+__all__ = ["Draw", "complete", "draw_key"]
+
+_TAIL_TOKENS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """One completion to draw: which problem, which of its samples, how hot."""
+
+    problem: Problem
+    sample: int
+    temperature: float
+
+
+def draw_key(draw: Draw) -> str:
+    """Return a hash of what is drawn."""
+    return content_hash([draw.problem.prompt, draw.sample, draw.temperature])[:24]
+
+
+def complete(
+    model: CausalModel | EncoderDecoderModel,
+    tokenizer: TextTokenizer,
+    draws: Sequence[Draw],
+    *,
+    rules: PromptRules,
+    seed: int,
+    max_new_tokens: int = 256,
+    top_p: float = 0.95,
+    batch_rows: int = 32,
+    prepend_eos: bool = False,
+) -> Iterator[list[tuple[int, str]]]:
+    """Yield, after each batch, the (index of a draw, its completion) that it made.
+
+    Args:
+        model: The model.
+        tokenizer: Its tokenizer.
+        draws: Of one temperature, in any order; temperature 0 is greedy.
+        rules: How prompts become ids.
+        seed: Of the run; a draw's numbers come from it, its problem, its sample and its temperature.
+        max_new_tokens: Most tokens of a completion.
+        top_p: Share of the probability that is drawn from.
+        batch_rows: Completions at a time; a prompt is read once for all of its own in a batch.
+        prepend_eos: Put the end-of-text token before the prompt (keeps a pretrained model in its scope).
+    """
+    from xmtf.evaluation.decoding import Sampling, decode
+
+    encoder = Encoder(tokenizer, rules)
+    for start in range(0, len(draws), batch_rows):
+        batch = draws[start : start + batch_rows]
+        problems = list(dict.fromkeys(draw.problem for draw in batch))
+        encoded = encoder.prompts([problem.prompt for problem in problems], [max_new_tokens] * len(problems))
+        before = (tokenizer.eos,) if prepend_eos else ()
+        sampling = None
+        if batch[0].temperature > 0:
+            numbers = np.stack([_numbers(seed, draw, max_new_tokens) for draw in batch])
+            sampling = Sampling(batch[0].temperature, top_p, numbers)
+        stops = {stop for problem in problems for stop in problem.stops}
+        found = decode(
+            model,
+            [before + prompt.ids for prompt in encoded],
+            [problems.index(draw.problem) for draw in batch],
+            eos=tokenizer.eos,
+            pad=tokenizer.pad,
+            num_ids=tokenizer.vocab_size,
+            max_new_tokens=max_new_tokens,
+            prefix_lm=rules.prefix_lm,
+            sampling=sampling,
+            stop=partial(_has_stopped, tokenizer, stops),
+        )
+        texts = (tokenizer.decode(list(continuation.ids)) for continuation in found)
+        yield [
+            (start + place, cut_at_stop(text, draw.problem.stops))
+            for place, (draw, text) in enumerate(zip(batch, texts, strict=True))
+        ]
+
+
+def _numbers(seed: int, draw: Draw, length: int) -> np.ndarray:
+    key = content_hash([seed, draw.problem.name, draw.sample, draw.temperature])
+    return np.random.default_rng(int(key[:16], 16)).random(length)
+
+
+def _has_stopped(tokenizer: TextTokenizer, stops: set[str], ids: Sequence[int]) -> bool:
+    tail = tokenizer.decode(list(ids[-_TAIL_TOKENS:]))
+    return any(stop in tail for stop in stops)

@@ -1,0 +1,97 @@
+"""The model under evaluation: loaded once, with its tokenizer and the rules of how it is asked."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from xmtf.evaluation.encoding import PromptRules, TextTokenizer, prompt_rules
+from xmtf.evaluation.setup import Setup
+from xmtf.files import MANIFEST, content_hash, file_sha256
+
+if TYPE_CHECKING:
+    from xmtf.models.interface import CausalModel, EncoderDecoderModel
+
+__all__ = ["Subject", "load_subject", "model_hash"]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A loaded model and everything that decides how it is asked.
+
+    Attributes:
+        model: The model.
+        tokenizer: Its tokenizer.
+        rules: How texts become ids.
+        label: What results call it.
+        fingerprint: Hash of weights and tokenizer.
+        scoring: How choices are scored.
+        max_new_tokens: Most tokens of a generated answer.
+        batch_tokens: Positions computed together.
+    """
+
+    model: CausalModel | EncoderDecoderModel
+    tokenizer: TextTokenizer
+    rules: PromptRules
+    label: str
+    fingerprint: str
+    scoring: str
+    max_new_tokens: int
+    batch_tokens: int
+
+    def identity(self, setup: Setup) -> dict[str, Any]:
+        """Return everything that decides an answer."""
+        return {
+            "model": self.fingerprint,
+            "rules": asdict(self.rules),
+            "max_new_tokens": self.max_new_tokens,
+            "device": setup.device,
+        }
+
+
+def load_subject(setup: Setup, ref: str, label: str) -> Subject:
+    """Load a model and its tokenizer.
+
+    Raises:
+        SourceError: Not found.
+        ConfigError: Model and tokenizer do not fit.
+    """
+    import torch
+
+    from xmtf.models import find_model, load_model
+    from xmtf.tokens import load_tokenizer
+
+    if setup.threads is not None:
+        torch.set_num_threads(setup.threads)
+    device = setup.device if setup.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    loaded = load_model(ref, device=device, offline=setup.offline)
+    where = setup.tokenizer or str(find_model(ref, offline=setup.offline))
+    tokenizer = load_tokenizer(where, offline=setup.offline)
+    tokenizer.require_fit(loaded.model.vocab_size, f"model {ref!r}")
+    settings = setup.settings
+    rules = prompt_rules(
+        loaded.model,
+        setup.tokens,
+        max_prompt_tokens=settings.max_prompt_tokens,
+        truncation_side=settings.truncation_side,
+        prefix_lm=setup.prefix_lm,
+    )
+    return Subject(
+        model=loaded.model,
+        tokenizer=tokenizer,
+        rules=rules,
+        label=label,
+        fingerprint=content_hash([loaded.fingerprint, tokenizer.fingerprint]),
+        scoring=settings.scoring,
+        max_new_tokens=settings.max_new_tokens,
+        batch_tokens=settings.batch_tokens,
+    )
+
+
+def model_hash(ref: str, offline: bool) -> str:
+    """Hash a model's files without loading it."""
+    from xmtf.models import find_model
+
+    path = find_model(ref, offline=offline)
+    files = [path] if path.is_file() else sorted(p for p in path.iterdir() if p.is_file() and p.name != MANIFEST)
+    return content_hash([(file.name, file_sha256(file)) for file in files])
