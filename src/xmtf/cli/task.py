@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from xmtf.tasks import Task
+    from xmtf.tasks import OutlinedSplit, Task
 
 app = typer.Typer(no_args_is_help=True, help="List the tasks of the catalogue and look at them.")
 
@@ -80,13 +80,14 @@ def show_task(
     if task_id not in tasks:
         raise UnknownNameError("task", task_id, tasks)
     task = tasks[task_id]
+    if not as_json:
+        for key, value in _facts(task).items():
+            if value not in ("", None, [], {}):
+                typer.echo(f"{key:16} {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}")
     shown = render_row(task, split=split, row=row, templates=template, offline=offline)
     if as_json:
         typer.echo(json.dumps({**_facts(task), "examples": shown}, ensure_ascii=False))
         return
-    for key, value in _facts(task).items():
-        if value not in ("", None, [], {}):
-            typer.echo(f"{key:16} {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}")
     for example in shown:
         typer.echo(
             f"\n--- {example['template']} ({example['prompt_language']}), {example['split']} row {example['row']}"
@@ -98,6 +99,53 @@ def show_task(
         typer.echo(f">>> {example['targets']}")
         if example["choices"]:
             typer.echo(f"    choices: {' | '.join(example['choices'])}")
+
+
+@app.command("outline")
+def outline(
+    recipe: Annotated[Path, typer.Argument(help="Recipe file, such as recipes/data/xp3.yaml.")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="Overrides, such as mixture.cap_examples=100.")] = None,
+    by: Annotated[str, typer.Option(help="cluster, language or dataset.")] = "cluster",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per split of a task.")] = False,
+) -> None:
+    """Say what the mixture of a recipe takes, from the catalogue alone: no data and no template is read.
+
+    Templates are those that the original counts for its tasks; `-` where nobody counted.
+
+    Example: xmtf task outline recipes/data/xp3x.yaml --by language
+    """
+    from xmtf.errors import UnknownNameError
+    from xmtf.execution import say
+    from xmtf.recipe import load_recipe
+    from xmtf.tasks import load_catalogue
+
+    if by not in ("cluster", "language", "dataset"):
+        raise UnknownNameError("column", by, ("cluster", "language", "dataset"), "--by")
+    loaded = load_recipe(recipe, overrides or [])
+    mixture = loaded.recipe.mixture
+    parts = load_catalogue(loaded).outline(
+        mixture.tasks, role="train", held_out=mixture.held_out, where="mixture.tasks"
+    )
+    if as_json:
+        for part in parts:
+            row = {**_facts(part.task), "split": part.split, "num_templates": part.num_templates}
+            typer.echo(json.dumps(row, ensure_ascii=False))
+        return
+    groups: dict[str, list[OutlinedSplit]] = {}
+    for part in parts:
+        groups.setdefault(getattr(part.task, by), []).append(part)
+    _print_columns(
+        [(by, "tasks", "splits", "templates"), *(_outline_row(name, groups[name]) for name in sorted(groups))]
+    )
+    languages = {part.task.language for part in parts}
+    say(f"{len({part.task.id for part in parts})} tasks, {len(parts)} splits, {len(languages)} languages")
+
+
+def _outline_row(name: str, parts: list[OutlinedSplit]) -> tuple[str, ...]:
+    """Return tasks, splits, and templates over all tasks of one group."""
+    templates = {part.task.id: part.num_templates for part in parts}
+    counted = [number for number in templates.values() if number is not None]
+    return name, str(len(templates)), str(len(parts)), str(sum(counted)) if len(counted) == len(templates) else "-"
 
 
 def _catalogue(recipe: Path | None, family: str) -> Any:

@@ -7,7 +7,7 @@ import pytest
 
 from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.languages import language_set
-from xmtf.recipe import TaskSelection
+from xmtf.recipe import TaskSelection, load_recipe
 from xmtf.recipe.schema import HeldOut
 from xmtf.sources.adapters import ADAPTERS
 from xmtf.tasks.catalogue import FAMILY_SETS, load_catalogue
@@ -201,3 +201,13 @@ def test_xp3_takes_every_listed_dataset_and_nothing_else():
     }
     ours = {(task.template_key, task.subset) for task in tasks_of("xp3") if task.dataset != "facebook/flores"}
     assert ours == listed
+
+
+RECIPES = Path(__file__).parents[3] / "recipes" / "data"
+
+
+@pytest.mark.parametrize("name", ["xp3", "xp3all", "xp3mt", "xp3x", "p3"])
+def test_the_recipe_of_a_set_takes_the_whole_set(name):
+    loaded = load_recipe(RECIPES / f"{name}.yaml")
+    outlined = load_catalogue(loaded).outline(loaded.recipe.mixture.tasks, role="train")
+    assert {part.task.id for part in outlined} == {task.id for task in tasks_of(name)}
