@@ -10,6 +10,7 @@ from jinja2 import nodes
 
 from xmtf.templates.columns import RenderedColumns
 from xmtf.templates.lint.finding import Finding, finding
+from xmtf.templates.lint.source import ENDS
 from xmtf.templates.render import ANSWER_CHOICES
 from xmtf.templates.template import Template
 
@@ -55,6 +56,9 @@ def _check_rendering(rendered: RenderedColumns) -> Iterator[tuple[str, str]]:
         empty = pc.sum(pc.equal(texts, "")).as_py() or 0
         if empty:
             yield check, f"{empty} of {total} rows"
+    open_ends = [text for text in inputs.to_pylist() if text and text[-1] not in ENDS]
+    if len(open_ends) > 0.2 * len(inputs):
+        yield "no-clear-end", f"the inputs end as in {open_ends[0][-30:]!r} on {len(open_ends)} of {total} rows"
     if len(inputs) >= _FEW and pc.count_distinct(targets).as_py() == 1 and targets[0].as_py() != "":
         yield "constant-target", f"{targets[0].as_py()[:60]!r} on all of {len(inputs)} rows"
     if rendered.choices.null_count == total and len(targets) == len(inputs) >= _FEW:

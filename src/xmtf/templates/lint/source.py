@@ -16,7 +16,7 @@ from xmtf.templates.lint.parts import Sides, read_sides
 from xmtf.templates.render import ANSWER_CHOICES, Prepared
 from xmtf.templates.template import Template
 
-__all__ = ["check_source"]
+__all__ = ["ENDS", "check_source"]
 
 Found = Iterator[tuple[str, str]]
 """Check and message."""
@@ -24,7 +24,9 @@ Found = Iterator[tuple[str, str]]
 _ENTITY = re.compile(r"&(?:#\d+|#x[0-9a-fA-F]+|quot|amp|lt|gt|apos|nbsp);")
 _SINGLE_BRACES = re.compile(r"(?<!\{)\{(\w+)\}(?!\})")
 _WORD = re.compile(r"[A-Za-z]\w*_\w+")
-_ENDS = frozenset(".?!:;…>\"')]}»”’」』。？！：；」。।॥؟؛۔።፧¿·፡")
+ENDS = frozenset(".?!:;…>\"')]}»”’」』。？！：；।॥؟؛۔።፧፡")
+"""Characters that show a reader that a prompt is over."""
+
 _ARITHMETIC = (nodes.BinExpr, nodes.Compare, nodes.Not, nodes.CondExpr, nodes.Concat)
 
 
@@ -119,7 +121,7 @@ def _check_end(sides: Sides) -> Found:
             yield "no-clear-end", f"the inputs end with {fields}; end them with a question, a colon or a full stop"
             continue
         text = end.rstrip().removesuffix("\\n").rstrip()
-        if text and text[-1] not in _ENDS:
+        if text and text[-1] not in ENDS:
             yield "no-clear-end", f"the inputs end with {text[-30:]!r}"
 
 
