@@ -120,6 +120,9 @@ class HeldOut(Section):
     """Patterns of template names."""
     overlap: Literal["drop", "flag", "error"] = "drop"
     """What to do with a training example whose inputs also stand in an evaluation suite of this recipe."""
+    overlap_words: int | None = Field(default=None, ge=5)
+    """Treat as overlap also what shares so many words in a row with the rows of a suite (13 is usual). Suites whose
+    axis is `templates` or `none` are left out: they ask about rows that may be trained on."""
 
 
 class Rates(Section):
