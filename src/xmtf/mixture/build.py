@@ -29,9 +29,11 @@ from xmtf.mixture.finish import OVERLAPS, QUARANTINE, finish_mixture, run_shown
 from xmtf.mixture.guard import Asked, read_guard, write_guard
 from xmtf.mixture.keys import hash_strings
 from xmtf.mixture.merge import Shard
+from xmtf.mixture.ngrams import string_values, word_runs
 from xmtf.mixture.plan import MixturePlan, plan_mixture, read_slice
 from xmtf.mixture.runs import Run, write_runs
 from xmtf.recipe import LoadedRecipe
+from xmtf.sources import read_source
 from xmtf.tasks import Prompted, prompted_parts
 
 __all__ = [
@@ -88,6 +90,7 @@ def build_guard(plan: MixturePlan, out: Path) -> None:
             task.spec["slice"]["task"]["id"],
             task.spec["slice"]["split"],
             np.load(folder / task.name / result["file"], allow_pickle=False),
+            np.load(folder / task.name / result["runs"], allow_pickle=False),
         )
         for task, result in zip(plan.guard.tasks, results, strict=True)
     ]
@@ -172,11 +175,21 @@ def build_shard(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def build_guard_shard(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Write the hashes of the inputs that one evaluation slice asks: a shard function."""
+    """Write the hashes of what one evaluation slice asks, its inputs and its rows' runs of words: a shard function."""
     hashes = [hash_strings(part.table.column("inputs")) for part in _render(spec)]
     found = np.unique(np.concatenate([np.empty((0, 2), np.uint64), *hashes]), axis=0)
     np.save(folder / "inputs.npy", found, allow_pickle=False)
-    return {"file": "inputs.npy"}
+    np.save(folder / "runs.npy", _row_runs(spec), allow_pickle=False)
+    return {"file": "inputs.npy", "runs": "runs.npy"}
+
+
+def _row_runs(spec: dict[str, Any]) -> Any:
+    """Return the hashes of the runs of words in the rows of an evaluation slice, uint64 ``[m]``."""
+    if spec["words"] is None:
+        return np.empty(0, np.uint64)
+    part = read_slice(spec)
+    table = read_source(part.task.source(part.split), offline=spec["offline"]).table
+    return np.unique(word_runs(string_values(table), spec["words"]).hashes)
 
 
 def _render(spec: dict[str, Any]) -> Iterator[Prompted]:

@@ -37,6 +37,7 @@ class Rules:
     min_input_characters: int
     max_characters: int | None
     overlap: Literal["drop", "flag", "error"]
+    overlap_words: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +74,15 @@ def choose_rows(table: Any, rules: Rules, guard: Guard) -> Chosen:
     table = _without(table, list(masks.values()))
     groups, group_of_row = group_rows(table)
     inputs, targets = hash_strings(table.column("inputs")), hash_strings(table.column("targets"))
-    sources = guard.find(inputs)
-    overlaps = _overlaps(table, groups, group_of_row, sources, guard, rules)
+    asked = _find_asked(table, inputs, guard, rules)
+    overlaps = _overlaps(table, groups, group_of_row, asked, guard, rules)
     rows = np.arange(table.num_rows)
-    if overlaps and rules.overlap == "drop":
-        rows = np.flatnonzero(sources < 0)
-        dropped[OVERLAP] += table.num_rows - len(rows)
+    if asked and rules.overlap == "drop":
+        rows = np.delete(rows, list(asked))
+        dropped.update(
+            OVERLAP if words is None else f"shares {rules.overlap_words} words with an evaluation suite"
+            for _, words in asked.values()
+        )
         table = table.take(pa.array(rows))
     origin = _origins(groups, group_of_row[rows], table.column("row"))
     keys = row_keys(inputs[rows], targets[rows], rules.seed, None if rules.deduplicate else origin)
@@ -100,23 +104,36 @@ def _origins(groups: list[Group], group_of_row: npt.NDArray[np.int32], rows: Any
     return mix(hash_strings(names)[group_of_row, 0] + np.asarray(rows).astype(np.uint64))
 
 
+def _find_asked(table: Any, inputs: UInt64, guard: Guard, rules: Rules) -> dict[int, tuple[int, str | None]]:
+    """Return row -> (source of the guard, the words shared or None where all inputs are) of what a suite asks."""
+    sources = guard.find(inputs)
+    asked: dict[int, tuple[int, str | None]] = {
+        int(row): (int(sources[row]), None) for row in np.flatnonzero(sources >= 0)
+    }
+    if rules.overlap_words is not None:
+        for column in ("inputs", "targets"):
+            for row, found in guard.find_runs(table.column(column), rules.overlap_words).items():
+                asked.setdefault(row, found)
+    return dict(sorted(asked.items()))
+
+
 def _overlaps(
     table: Any,
     groups: list[Group],
     group_of_row: npt.NDArray[np.int32],
-    sources: npt.NDArray[np.int64],
+    asked: dict[int, tuple[int, str | None]],
     guard: Guard,
     rules: Rules,
 ) -> list[dict[str, Any]]:
-    found = np.flatnonzero(sources >= 0)
-    if len(found) == 0:
+    """Return one record for each example that a suite asks."""
+    if not asked:
         return []
-    numbers = table.column("row").take(pa.array(found)).to_pylist()
+    numbers = table.column("row").take(pa.array(list(asked))).to_pylist()
     records = []
-    for at, number in zip(found, numbers, strict=True):
+    for (at, (source, words)), number in zip(asked.items(), numbers, strict=True):
         group = groups[group_of_row[at]]
         origin = {"task": group.task, "split": group.split, "template": group.template, "row": number}
-        records.append(origin | {"evaluation": guard.sources[sources[at]]})
+        records.append(origin | {"evaluation": guard.sources[source], "words": words})
     if rules.overlap == "error":
         raise ConfigError(_explain(records))
     return records

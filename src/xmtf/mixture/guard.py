@@ -1,11 +1,13 @@
 """The held-out guard: training examples whose inputs also stand in an evaluation suite.
 
-The guard's index is the sorted list of the 128-bit hashes of all inputs that the recipe's suites ask.
+The guard's index is the sorted list of the 128-bit hashes of all inputs that the recipe's suites ask, and
+where the recipe wants it, of the runs of words in the raw rows that they ask about: a template's own
+words, which training and evaluation may share, are not among them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,11 @@ import numpy.typing as npt
 
 from xmtf.files import atomic_path, read_json, write_json
 from xmtf.mixture.keys import UInt64
+from xmtf.mixture.ngrams import word_runs
 
 __all__ = ["Asked", "Guard", "read_guard", "write_guard"]
 
-_INPUTS, _SOURCES = "inputs.npy", "sources.json"
+_INPUTS, _RUNS, _SOURCES = "inputs.npy", "runs.npy", "sources.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +32,14 @@ class Asked:
         task: Task id.
         split: Split that it reads.
         hashes: Hashes of the inputs, uint64 ``[n, 2]``.
+        runs: Hashes of the runs of words of its rows, uint64 ``[m]``.
     """
 
     suite: str
     task: str
     split: str
     hashes: UInt64
+    runs: UInt64 = field(default_factory=lambda: np.empty(0, np.uint64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +51,16 @@ class Guard:
         low: Second words.
         source_of_row: int32 ``[n]``: index into ``sources``.
         sources: ``suite, task, split`` of each evaluation slice.
+        runs: Hashes of runs of words, uint64 ``[m]``, sorted.
+        source_of_run: int32 ``[m]``.
     """
 
     high: UInt64
     low: UInt64
     source_of_row: npt.NDArray[np.int32]
     sources: list[dict[str, str]]
+    runs: UInt64
+    source_of_run: npt.NDArray[np.int32]
 
     def find(self, hashes: UInt64) -> npt.NDArray[np.int64]:
         """Return for each of the hashes ``[n, 2]`` the index of a source that asks it, or -1."""
@@ -68,9 +77,28 @@ class Guard:
             waiting = waiting[at[waiting] < len(high)]
         return found
 
+    def find_runs(self, texts: Any, length: int) -> dict[int, tuple[int, str]]:
+        """Return for each text that holds a run of words of a suite's rows: the source and the first such run.
+
+        Args:
+            texts: Column of strings.
+            length: Words in a run, as the guard was made with.
+        """
+        if len(self.runs) == 0:
+            return {}
+        found = word_runs(texts, length)
+        at = np.minimum(np.searchsorted(self.runs, found.hashes), len(self.runs) - 1)
+        hits = np.flatnonzero(self.runs[at] == found.hashes)
+        texts_hit, first = np.unique(found.text_of_run[hits], return_index=True)
+        return {
+            int(text): (int(self.source_of_run[at[run]]), found.text(run))
+            for text, run in zip(texts_hit, hits[first], strict=True)
+        }
+
 
 def write_guard(folder: Path, asked: list[Asked]) -> None:
     """Write the index of all evaluation inputs into ``folder``."""
+    _write_sorted(folder / _RUNS, asked)
     hashes = np.concatenate([np.empty((0, 2), np.uint64), *(part.hashes for part in asked)])
     source_of_row = np.repeat(np.arange(len(asked), dtype=np.uint64), [len(part.hashes) for part in asked])
     order = np.lexsort((source_of_row, hashes[:, 1], hashes[:, 0]))
@@ -79,7 +107,17 @@ def write_guard(folder: Path, asked: list[Asked]) -> None:
     write_json(folder / _SOURCES, [{"suite": part.suite, "task": part.task, "split": part.split} for part in asked])
 
 
+def _write_sorted(path: Path, asked: list[Asked]) -> None:
+    runs = np.concatenate([np.empty(0, np.uint64), *(part.runs for part in asked)])
+    source_of_run = np.repeat(np.arange(len(asked), dtype=np.uint64), [len(part.runs) for part in asked])
+    order = np.argsort(runs, kind="stable")
+    with atomic_path(path) as temporary, temporary.open("wb") as stream:
+        np.save(stream, np.vstack([runs, source_of_run])[:, order], allow_pickle=False)
+
+
 def read_guard(folder: Path) -> Guard:
     """Read what :func:`write_guard` wrote; the hashes stay on disk and are mapped into memory."""
     index: Any = np.load(folder / _INPUTS, mmap_mode="r", allow_pickle=False)
-    return Guard(index[0], index[1], index[2].astype(np.int32), read_json(folder / _SOURCES))
+    runs: Any = np.load(folder / _RUNS, mmap_mode="r", allow_pickle=False)
+    sources = read_json(folder / _SOURCES)
+    return Guard(index[0], index[1], index[2].astype(np.int32), sources, runs[0], runs[1].astype(np.int32))

@@ -43,10 +43,12 @@ class Asking:
 
     Attributes:
         suite: Name of the suite.
+        may_share_rows: Whether the suite asks about rows that may be trained on, with other prompts.
         slice: The slice.
     """
 
     suite: str
+    may_share_rows: bool
     slice: Slice
 
 
@@ -98,7 +100,10 @@ def plan_mixture(loaded: LoadedRecipe) -> MixturePlan:
         for part, fingerprint in zip(slices, fingerprints, strict=True)
     ]
     inputs = {task.name: fingerprint for task, fingerprint in zip(shard_tasks, fingerprints, strict=True)}
-    inputs |= {f"suites/{task.name}": fingerprint for task, fingerprint in zip(guard_tasks, asked, strict=True)}
+    inputs |= {
+        f"suites/{task.name}": content_hash([fingerprint, task.spec["words"]])
+        for task, fingerprint in zip(guard_tasks, asked, strict=True)
+    }
     return MixturePlan(
         loaded,
         slices,
@@ -125,7 +130,7 @@ def select_asking(loaded: LoadedRecipe) -> tuple[Asking, ...]:
     """Return what the evaluation suites of the recipe ask; looks at no source."""
     catalogue = load_catalogue(loaded)
     return tuple(
-        Asking(suite.name, part)
+        Asking(suite.name, suite.axis in ("templates", "none"), part)
         for number, suite in enumerate(loaded.recipe.evaluation.suites)
         for part in catalogue.select(
             suite.tasks, role="evaluation", where=f"{loaded.path}: evaluation.suites.{number}.tasks"
@@ -180,13 +185,15 @@ def _shard_task(part: Slice, fingerprint: str, recipe: Recipe, guard_hash: str) 
         min_input_characters=mixture.min_input_characters,
         max_characters=mixture.max_characters,
         overlap=mixture.held_out.overlap,
+        overlap_words=mixture.held_out.overlap_words,
     )
     spec = _render_spec(part, fingerprint, recipe) | {"rules": dataclasses.asdict(rules), "guard": guard_hash}
     return ShardTask(slug(f"{part.task.id}:{part.split}"), spec, float(len(part.templates)))
 
 
 def _guard_task(part: Asking, fingerprint: str, recipe: Recipe) -> ShardTask:
-    spec = _render_spec(part.slice, fingerprint, recipe) | {"suite": part.suite}
+    words = None if part.may_share_rows else recipe.mixture.held_out.overlap_words
+    spec = _render_spec(part.slice, fingerprint, recipe) | {"suite": part.suite, "words": words}
     name = slug(f"{part.suite}:{part.slice.task.id}:{part.slice.split}:{part.slice.selection}")
     return ShardTask(name, spec, float(len(part.slice.templates)))
 

@@ -90,6 +90,20 @@ def test_what_the_guard_found_is_listed(recipe, tmp_path):
     assert lines[0]["evaluation"] == {"suite": "held out rows", "task": "held", "split": "test"}
 
 
+def test_the_guard_reads_the_raw_rows_of_suites(recipe, tmp_path):
+    rows = [{"a": "one two three four five six", "b": 1}, {"a": "seven", "b": 2}]
+    (tmp_path / "fr.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "held.jsonl").write_text(json.dumps({"a": "zero one two three four five", "b": 9}) + "\n")
+    text = (tmp_path / "templates.yaml").read_text().replace("a + b", "b").replace("a > b", "b > 1")
+    (tmp_path / "templates.yaml").write_text(text)
+    words = "mixture.held_out.overlap_words=5"
+    manifest = build_mixture(recipe(words, "mixture.tasks.0.tasks=[sums-fr]"), tmp_path / "mixture")
+    assert manifest.counts["dropped"] == {"shares 5 words with an evaluation suite": 2}
+    axis = "evaluation.suites.0.axis=templates"
+    manifest = build_mixture(recipe(words, axis, "mixture.tasks.0.tasks=[sums-fr]"), tmp_path / "mixture")
+    assert manifest.counts["dropped"] == {}
+
+
 def test_the_guard_may_only_flag(recipe, tmp_path):
     manifest = build_mixture(recipe("mixture.held_out.overlap=flag"), tmp_path / "mixture")
     assert manifest.counts["overlaps"] == 6

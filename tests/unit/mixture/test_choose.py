@@ -8,6 +8,7 @@ from xmtf.errors import ConfigError
 from xmtf.mixture.choose import Rules, choose_rows
 from xmtf.mixture.guard import Asked, read_guard, write_guard
 from xmtf.mixture.keys import hash_strings
+from xmtf.mixture.ngrams import word_runs
 from xmtf.records import PROMPTED_COLUMNS
 
 RULES = Rules(
@@ -63,7 +64,22 @@ def test_the_guard_drops_and_says_what_asks_it(guard):
             "template": "b",
             "row": 1,
             "evaluation": {"suite": "held out", "task": "xnli/fr", "split": "test"},
+            "words": None,
         }
+    ]
+
+
+def test_the_guard_finds_runs_of_words_inside_other_prompts(tmp_path):
+    runs = word_runs(pa.array(["Le chat est assis sur le tapis."]), 5).hashes
+    write_guard(tmp_path, [Asked("held out", "xnli/fr", "test", np.empty((0, 2), np.uint64), runs)])
+    rows = [("Vrai ? LE CHAT est assis, sur la table", "t", "a"), ("Le chat est sur le tapis", "t", "a")]
+    table = prompted([*rows, ("autre", "il est assis sur le tapis", "b")])
+    chosen = choose_rows(table, dataclasses.replace(RULES, overlap_words=5), read_guard(tmp_path))
+    assert inputs_of(chosen) == [rows[1][0]]
+    assert chosen.dropped == {"shares 5 words with an evaluation suite": 2}
+    assert [(record["row"], record["words"]) for record in chosen.overlaps] == [
+        (0, "le chat est assis sur"),
+        (2, "est assis sur le tapis"),
     ]
 
 

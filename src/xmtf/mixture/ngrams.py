@@ -1,0 +1,95 @@
+"""Runs of words that texts share: how an evaluation text is recognised inside another prompt.
+
+Words are lower-cased runs of letters, marks and digits; in scripts that put no space between words,
+every character counts as one. A run of ``n`` words is known by a 64-bit hash.
+
+::
+
+    text      "The cat sat, the cat."      n = 3
+    words      the cat sat the cat
+    runs      (the cat sat) (cat sat the) (sat the cat)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from xmtf.mixture.keys import UInt64, hash_strings, mix
+
+__all__ = ["WordRuns", "string_values", "word_runs"]
+
+_NOT_WORD = r"[^\pL\pM\pN]+"
+_UNSPACED = r"([\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}])"
+_FACTOR = 0x9E3779B97F4A7C15
+
+
+@dataclass(frozen=True, slots=True)
+class WordRuns:
+    """All runs of ``n`` words of some texts.
+
+    Attributes:
+        hashes: uint64 ``[r]``.
+        text_of_run: int64 ``[r]``: the text that each run stands in, ascending.
+        start: int64 ``[r]``: number of its first word among ``words``.
+        words: Words of all texts, one after the other.
+        length: ``n``.
+    """
+
+    hashes: UInt64
+    text_of_run: npt.NDArray[np.int64]
+    start: npt.NDArray[np.int64]
+    words: Any
+    length: int
+
+    def text(self, run: int) -> str:
+        """Return a run as text."""
+        return " ".join(self.words.slice(int(self.start[run]), self.length).to_pylist())
+
+
+def word_runs(texts: Any, length: int) -> WordRuns:
+    """Return the runs of ``length`` words of a column of strings; nulls and shorter texts have none."""
+    lists = pc.split_pattern(_spaced(texts), " ")
+    if isinstance(lists, pa.ChunkedArray):
+        lists = lists.combine_chunks() if lists.num_chunks != 1 else lists.chunk(0)
+    text_of_word = np.asarray(pc.list_parent_indices(lists)).astype(np.int64)
+    words = pc.list_flatten(lists)
+    is_word = np.asarray(pc.binary_length(words)) > 0
+    words, text_of_word = words.filter(pa.array(is_word)), text_of_word[is_word]
+    encoded = words.dictionary_encode()
+    hashes = hash_strings(encoded.dictionary)[:, 0][np.asarray(encoded.indices)]
+    count = max(0, len(hashes) - length + 1)
+    runs = np.zeros(count, np.uint64)
+    for offset in range(length):
+        runs = mix(runs * np.uint64(_FACTOR) + hashes[offset : offset + count])
+    start = np.flatnonzero(text_of_word[:count] == text_of_word[length - 1 :]) if count else np.empty(0, np.int64)
+    return WordRuns(runs[start], text_of_word[start], start.astype(np.int64), words, length)
+
+
+def _spaced(texts: Any) -> Any:
+    lower = pc.utf8_lower(pc.fill_null(texts, ""))
+    return pc.replace_substring_regex(pc.replace_substring_regex(lower, _NOT_WORD, " "), _UNSPACED, r" \1 ")
+
+
+def string_values(table: Any) -> Any:
+    """Return all strings of a table of raw rows, also those inside lists and structs, as one column."""
+    found: list[Any] = []
+    for column in table.columns:
+        for chunk in column.chunks:
+            _collect(chunk, found)
+    return pa.chunked_array(found, pa.string())
+
+
+def _collect(array: Any, found: list[Any]) -> None:
+    if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
+        found.append(array.cast(pa.string()))
+    elif pa.types.is_struct(array.type):
+        for child in array.flatten():
+            _collect(child, found)
+    elif pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
+        _collect(array.flatten(), found)
