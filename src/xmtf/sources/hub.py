@@ -11,7 +11,9 @@ import contextlib
 import os
 import socket
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pyarrow as pa
@@ -20,9 +22,8 @@ from xmtf.errors import SourceError
 from xmtf.execution import say
 from xmtf.files import content_hash
 from xmtf.sources.reference import SourceRef
-from xmtf.sources.tables import read_table_files
 
-__all__ = ["CONVERTED", "load_from_hub", "network_forbidden"]
+__all__ = ["CONVERTED", "Prepared", "converted_files", "network_forbidden", "prepared_dataset"]
 
 CONVERTED = "refs/convert/parquet"
 """Revision in which the hub keeps the Parquet files that it converted a dataset to."""
@@ -36,72 +37,82 @@ def network_forbidden() -> bool:
     )
 
 
-def load_from_hub(ref: SourceRef, *, cached: bool) -> tuple[pa.Table, str] | None:
-    """Return the table of a split and the fingerprint of its version on the hub.
+def converted_files(ref: SourceRef, *, cached: bool) -> list[Path]:
+    """Return the Parquet files that the hub converted a split to, in order; downloads them where need be.
+
+    Where the hub converted only the beginning of a large split, those files are returned and it is said.
 
     Args:
-        ref: What to load.
+        ref: The split; its revision is :data:`CONVERTED`.
         cached: Only look at earlier downloads; the network is not touched.
 
     Returns:
-        None where ``cached`` and there was no earlier download.
+        Empty where ``cached`` and there was no earlier download.
 
     Raises:
         SourceError: The hub does not have it, or cannot be reached; says why.
     """
-    if not cached:
-        _check_reachable(ref)
-    if ref.revision == CONVERTED:
-        return _load_converted(ref, cached=cached)
-    if cached and not _was_prepared(ref):
-        return None
-    return _load_prepared(ref, cached=cached)
-
-
-def _load_converted(ref: SourceRef, *, cached: bool) -> tuple[pa.Table, str] | None:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
+    if not cached:
+        _check_reachable(ref)
     dataset, subset, split = ref.where
-    pattern = f"{subset or 'default'}/{split}/*.parquet"
-    start = f"{subset or 'default'}/partial-{split}/*.parquet"
+    whole, start = (f"{subset or 'default'}/{folder}/*.parquet" for folder in (split, f"partial-{split}"))
     try:
         snapshot = snapshot_download(
-            dataset,
-            repo_type="dataset",
-            revision=CONVERTED,
-            allow_patterns=[pattern, start],
-            local_files_only=cached,
+            dataset, repo_type="dataset", revision=CONVERTED, allow_patterns=[whole, start], local_files_only=cached
         )
     except _hub_errors() as error:
         if cached and isinstance(error, LocalEntryNotFoundError):
-            return None
+            return []
         raise _refused(ref, error) from error
-    folder = Path(snapshot)
-    files = sorted(folder.glob(pattern))
+    files = sorted(Path(snapshot).glob(whole))
     if not files:
-        files = sorted(folder.glob(start))
+        files = sorted(Path(snapshot).glob(start))
         if files:
             say(f"{ref}: the hub converted only the beginning of this split; the rest is not read")
     if not files and not cached:
-        raise SourceError(f"{ref}: the hub has no files {pattern} in revision {CONVERTED} of {dataset}")
-    version = content_hash([folder.name, *(file.name for file in files)])
-    return (read_table_files(files), version) if files else None
+        raise SourceError(f"{ref}: the hub has no files {whole} in revision {CONVERTED} of {dataset}")
+    return files
 
 
-def _load_prepared(ref: SourceRef, *, cached: bool) -> tuple[pa.Table, str] | None:
+def prepared_dataset(ref: SourceRef, *, cached: bool) -> Prepared | None:
+    """Return a split as ``datasets`` prepared it; None where ``cached`` and it never did.
+
+    Raises:
+        SourceError: The hub does not have it, or cannot be reached; says why.
+    """
+    if cached and not _was_prepared(ref):
+        return None
     import datasets
 
+    if not cached:
+        _check_reachable(ref)
     dataset, subset, split = ref.where
     try:
         with _cache_only() if cached else contextlib.nullcontext():
-            data = datasets.load_dataset(dataset, subset or None, split=split, revision=ref.revision)
+            return Prepared(datasets.load_dataset(dataset, subset or None, split=split, revision=ref.revision))
     except _hub_errors() as error:
         if cached:
             return None
         raise _refused(ref, error) from error
-    files = [Path(entry["filename"]).parts[-4:] for entry in data.cache_files]
-    return data.with_format("arrow")[:].replace_schema_metadata(None), content_hash(files)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A split that ``datasets`` keeps as memory-mapped Arrow files."""
+
+    dataset: Any
+
+    def table(self) -> pa.Table:
+        """Return all rows."""
+        table: pa.Table = self.dataset.with_format("arrow")[:]
+        return table.replace_schema_metadata(None)
+
+    def version(self) -> str:
+        """Return a hash that changes with the version on the hub: the names of the cache files carry it."""
+        return content_hash([Path(entry["filename"]).parts[-4:] for entry in self.dataset.cache_files])
 
 
 def _hub_errors() -> tuple[type[Exception], ...]:

@@ -54,6 +54,9 @@ def fingerprint_source(ref: SourceRef, *, offline: bool = False) -> str:
         from xmtf.sources.cldr import cldr_fingerprint
 
         return _fingerprint(ref, cldr_fingerprint())
+    prepared = hub.prepared_dataset(ref, cached=True) if ref.revision != hub.CONVERTED else None
+    if prepared is not None:
+        return _fingerprint(ref, prepared.version())
     return _fingerprint(ref, read_raw(ref, offline=offline)[1])
 
 
@@ -62,9 +65,13 @@ def _fingerprint(ref: SourceRef, content: str) -> str:
 
 
 def _files(ref: SourceRef) -> list[Path]:
+    """Return the files that hold a split on this machine: the user's, the mirror's, or the hub's cache's."""
     if ref.path is not None:
         return [Path(ref.path)] if Path(ref.path).is_file() else []
-    return [] if ref.dataset.startswith(CLDR) else find_in_mirror(ref)
+    if ref.dataset.startswith(CLDR):
+        return []
+    found = find_in_mirror(ref)
+    return found if found or ref.revision != hub.CONVERTED else hub.converted_files(ref, cached=True)
 
 
 def read_raw(ref: SourceRef, *, offline: bool) -> tuple[pa.Table, str]:
@@ -80,19 +87,27 @@ def read_raw(ref: SourceRef, *, offline: bool) -> tuple[pa.Table, str]:
         from xmtf.sources.cldr import cldr_fingerprint, read_cldr
 
         return read_cldr(ref.dataset, ref.subset, ref.split), cldr_fingerprint()
-    found = hub.load_from_hub(ref, cached=True)
-    if found is not None:
-        return found
+    converted = ref.revision == hub.CONVERTED
+    prepared = None if converted else hub.prepared_dataset(ref, cached=True)
+    if prepared is None:
+        _check_network(ref, offline=offline)
+        try:
+            if converted:
+                files = hub.converted_files(ref, cached=False)
+                return read_table_files(files), fingerprint_files(files)
+            prepared = hub.prepared_dataset(ref, cached=False)
+        except SourceError as error:
+            raise SourceError(f"{error}; {_looked(ref)}: {_ADVICE}") from error
+    assert prepared is not None
+    return prepared.table(), prepared.version()
+
+
+def _check_network(ref: SourceRef, *, offline: bool) -> None:
+    """Fail where a split can only come over the network, and that is not possible or not allowed."""
     if ref.note:
         raise SourceError(f"{ref}: {_looked(ref)}, and it cannot be downloaded: {ref.note}")
     if offline or hub.network_forbidden():
         raise SourceError(f"{ref}: {_looked(ref)}, and the network is switched off (offline): {_ADVICE}")
-    try:
-        found = hub.load_from_hub(ref, cached=False)
-    except SourceError as error:
-        raise SourceError(f"{error}; {_looked(ref)}: {_ADVICE}") from error
-    assert found is not None
-    return found
 
 
 _ADVICE = (

@@ -1,8 +1,11 @@
+from pathlib import Path
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from xmtf.sources import SourceRef, read_source
+from xmtf.errors import SourceError
+from xmtf.sources import SourceRef, fingerprint_source, hub, read_source
 from xmtf.sources.hub import CONVERTED
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
@@ -32,9 +35,58 @@ def test_converted_files_of_an_earlier_download_are_read_without_a_network(cache
     assert data.rows.tolist() == [0, 1]
 
 
-def test_the_fingerprint_follows_the_version_on_the_hub(cache):
+def test_the_fingerprint_follows_the_content_not_the_name_of_the_version(cache):
     ref = SourceRef("owner/set", "fr", revision=CONVERTED)
     before = read_source(ref, offline=True).fingerprint
+    assert fingerprint_source(ref, offline=True) == before
     (cache / "snapshots" / SHA).rename(cache / "snapshots" / SHA[::-1])
     (cache / "refs" / CONVERTED).write_text(SHA[::-1])
-    assert read_source(ref, offline=True).fingerprint != before
+    assert fingerprint_source(ref, offline=True) == before
+    pq.write_table(pa.table({"text": ["autre"]}), cache / "snapshots" / SHA[::-1] / "fr/train/0000.parquet")
+    assert fingerprint_source(ref, offline=True) != before
+
+
+def test_the_beginning_of_a_split_is_read_where_the_hub_converted_no_more(cache, capsys):
+    folder = cache / "snapshots" / SHA / "fr"
+    (folder / "train").rename(folder / "partial-train")
+    assert read_source(SourceRef("owner/set", "fr", revision=CONVERTED), offline=True).table.num_rows == 2
+    assert "only the beginning" in capsys.readouterr().err
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A dataset folder as `datasets` reads it, and a cache of its own."""
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    datasets.disable_progress_bars()
+    path = tmp_path / "owner" / "set"
+    (path / "fr").mkdir(parents=True)
+    (path / "README.md").write_text(
+        "---\nconfigs:\n- config_name: fr\n  data_files:\n  - {split: train, path: fr/train.jsonl}\n---\n"
+    )
+    (path / "fr" / "train.jsonl").write_text('{"text": "un", "label": 0}\n{"text": "deux", "label": 1}\n')
+    return path
+
+
+def test_other_datasets_go_through_the_datasets_library(folder, monkeypatch):
+    monkeypatch.setattr(hub, "_check_reachable", lambda ref: None)
+    prepared = hub.prepared_dataset(SourceRef(str(folder), "fr"), cached=False)
+    assert prepared.table().to_pylist() == [{"text": "un", "label": 0}, {"text": "deux", "label": 1}]
+    assert prepared.version() == hub.prepared_dataset(SourceRef(str(folder), "fr"), cached=False).version()
+    with pytest.raises(SourceError, match=r"\[test\]: the hub did not give it: ValueError: Unknown split"):
+        hub.prepared_dataset(SourceRef(str(folder), "fr", "test"), cached=False)
+
+
+def test_what_the_datasets_library_prepared_before_is_read_without_a_network(folder, monkeypatch):
+    import datasets
+
+    monkeypatch.delenv("XMTF_DATA_ROOT", raising=False)
+    datasets.load_dataset(str(folder), "fr", split="train")
+    cache = Path(datasets.config.HF_DATASETS_CACHE)
+    (cache / "set").rename(cache / "owner___set")  # the name that a download of owner/set has
+    data = read_source(SourceRef("owner/set", "fr"), offline=True)
+    assert data.table["text"].to_pylist() == ["un", "deux"]
+    assert data.fingerprint == fingerprint_source(SourceRef("owner/set", "fr"), offline=True)
+    with pytest.raises(SourceError, match="the hub's cache does not have it"):
+        read_source(SourceRef("owner/set", "de"), offline=True)
