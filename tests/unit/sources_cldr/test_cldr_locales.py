@@ -99,6 +99,7 @@ def test_languages_without_dates_of_their_own(every_language):
         ("ru", 5, "duration-hour", "5 часов"),
         ("sw", 7, "length-kilometer", "kilomita 7"),
         ("ki", 3, "length-kilometer", None),
+        ("ps", 3, "duration-hour", None),  # CLDR has "۳ h"
     ],
 )
 def test_quantities(every_language, code, number, unit, written):
@@ -112,6 +113,7 @@ def test_quantities(every_language, code, number, unit, written):
         ("de", 1, "week", "past", "vor 1 Woche"),
         ("hi", 15, "week", "past", "15 सप्ताह पहले"),
         ("yo", 3, "day", "future", None),
+        ("mi", 4, "day", "future", None),  # CLDR has "+4 rā"
     ],
 )
 def test_relative_times(every_language, code, number, unit, direction, written):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import datetime
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
@@ -20,7 +21,7 @@ from babel.lists import format_list
 from babel.numbers import get_territory_currencies
 
 from xmtf.errors import UnknownNameError
-from xmtf.languages import language_set
+from xmtf.languages import get_language, language_set
 
 __all__ = ["LanguageData", "known_languages", "language_data", "offered_languages", "plain", "tender"]
 
@@ -31,7 +32,7 @@ _DIGITS = {
 }  # fmt: skip
 """Code point of zero in the numbering systems that our languages write by default."""
 
-_UNTYPED = {0xA0: " ", 0x2009: " ", 0x202F: " ", 0x200E: None, 0x200F: None, 0x061C: None}
+_UNTYPED = {0xA0: " ", 0x2009: " ", 0x202F: " ", 0x200B: None, 0x200E: None, 0x200F: None, 0x061C: None}
 
 _NO_PLACES = {"EU", "EZ", "UN", "QO", "XA", "XB", "ZZ"}
 
@@ -176,6 +177,9 @@ class LanguageData:
         pattern = patterns.get(self.locale.plural_form(number), patterns.get("other"))
         if pattern is None or (pattern in barred and self.code != "en") or "{0}" not in pattern:
             return None
+        borrowed = get_language(self.code).script != "Latn" and re.search("[A-Za-z]", pattern)
+        if borrowed or pattern.startswith(("+", "-")):  # Pashto ``{0} h``, Māori ``+{0} rā``: half filled in
+            return None
         return self._written(pattern.replace("{0}", str(number)))
 
     @cached_property
@@ -218,7 +222,7 @@ class LanguageData:
 
 
 def plain(text: str) -> str:
-    """Return ``text`` without what nobody types: other spaces than the plain one, and marks of direction."""
+    """Return ``text`` without what nobody types: other spaces than the plain one, marks of direction and of breaks."""
     return text.translate(_UNTYPED).strip()
 
 
