@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -88,13 +88,14 @@ class Window:
         real_tokens: Positions that were not padding.
         positions: Positions computed.
         seconds: Wall seconds.
+        flops: Useful operations.
     """
 
     sums: Tensor | None = None
     real_tokens: int = 0
     positions: int = 0
     seconds: float = 0.0
-    flops: float = field(default=0.0)
+    flops: float = 0.0
 
     def add(self, sums_G2: Tensor, real_tokens: int, positions: int, seconds: float, flops: float = 0.0) -> None:
         """Add one step."""

@@ -19,6 +19,7 @@ from xmtf.training.events import GroupLosses, Log, Window
 from xmtf.training.step import Feed, GlobalBatch, Outcome, Step
 from xmtf.training.stop import STOP_FILE, Stopped, Stopper, stop_on_signals
 from xmtf.training.validation import Validation
+from xmtf.training.work import Meter
 
 __all__ = ["Loop"]
 
@@ -37,6 +38,7 @@ class Loop:
         fingerprint: Names this training: only its checkpoints are gone on from.
         log: Where events go.
         show: Returns readable text of the rows of a micro-batch, for the log of skipped steps.
+        meter: Counts useful operations for MFU, or None.
     """
 
     step: Step
@@ -48,6 +50,7 @@ class Loop:
     fingerprint: str
     log: Log
     show: Callable[[Any], list[str]] = lambda batch: []
+    meter: Meter | None = None
     progress: Progress = field(default_factory=Progress)
     _window: Window = field(default_factory=Window)
     _in_a_row: int = 0
@@ -99,7 +102,8 @@ class Loop:
             self._skipped(batch, outcome)
         else:
             self._in_a_row = 0
-            self._window.add(outcome.sums, batch.num_real, batch.num_positions, outcome.seconds)
+            flops = 0.0 if self.meter is None else self.meter.flops(batch)
+            self._window.add(outcome.sums, batch.num_real, batch.num_positions, outcome.seconds, flops)
         self.progress = replace(
             self.progress,
             step=step + 1,
@@ -134,6 +138,7 @@ class Loop:
             real_tokens=self.progress.real_tokens,
             tokens_per_s=round(window.real_tokens / max(window.seconds, 1e-9), 1),
             fill=round(window.real_tokens / window.positions, 4),
+            mfu=None if self.meter is None else round(self.meter.mfu(window.flops, window.seconds), 4),
             seconds=round(self.progress.seconds, 2),
             loss_by_cluster=losses.by_cluster,
             loss_by_language=losses.by_language,
@@ -156,7 +161,9 @@ class Loop:
     def _save(self) -> Path:
         path = checkpoint.save(self.checkpoints, self._model, self.step.optimizer, self.progress, self.fingerprint)
         self.log.write("checkpoint", self.progress.step, path=str(path))
-        checkpoint.prune(self.checkpoints, self.fingerprint, self.training.keep_checkpoints)
+        checkpoint.prune(
+            self.checkpoints, self.fingerprint, self.training.keep_checkpoints, also=self.progress.best_step
+        )
         return path
 
     def _stop(self, reason: str) -> None:

@@ -36,6 +36,7 @@ from xmtf.training.optimizer import build_optimizer
 from xmtf.training.precision import choose_device, compute_dtype, place, set_threads
 from xmtf.training.step import Feed, Step
 from xmtf.training.validation import Validation
+from xmtf.training.work import Meter, peak_flops
 
 __all__ = [
     "model_reference_hash",
@@ -251,7 +252,7 @@ def _resumable(section: dict[str, Any]) -> dict[str, Any]:
 def _prepare(
     loaded: LoadedRecipe, tokens: Path, initial: str, checkpoints: Path, log: Path, family: Family, fingerprint: str
 ) -> Loop:
-    from xmtf.models import check_packing, load_model
+    from xmtf.models import check_packing, load_model, model_size
     from xmtf.tokens import load_tokenizer, open_loader
 
     recipe = loaded.recipe
@@ -274,6 +275,8 @@ def _prepare(
     loop = training_loop(
         start.model, recipe, loader, held_out, checkpoints=checkpoints, log=log, fingerprint=fingerprint
     )
+    dtype = compute_dtype(recipe.training.precision)
+    loop.meter = Meter(model_size(start.model), peak_flops(loop.step.objective.device, dtype))
     loop.show = lambda batch: [tokenizer.decode(row.tolist())[:500] for row in _token_rows(batch)]
     return loop
 
