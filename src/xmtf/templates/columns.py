@@ -75,7 +75,7 @@ def render_table(
     """
     prepared = template.prepared(mode)
     table = _read_columns(table, prepared)
-    plan = substitution(template.jinja, template.answer_choices, mode) if strip else None
+    plan = substitution(template.jinja, template.answer_choices, mode, strip)
     batches = []
     exhausted = 0
     for start in range(0, max(1, table.num_rows), BATCH_ROWS):

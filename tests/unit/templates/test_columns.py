@@ -22,6 +22,19 @@ SOURCES = [
     ("{{a | choice}} ||| {{missing}}", "{{b}}"),
     ("{{a.x.y}} {{s.text[0].z}} ||| {{b}}", None),
     ("{{d}} {{e}} ||| {{a}}", None),
+    ("{% if c == 1 or not d %}{{a}} ||| {{b}}{% elif s.text %}{{s.text[0]}} ||| x{% else %} {% endif %}", None),
+    (
+        "{{a}}\n{% if a != 'ab' and s.text != [] %}{{b}}{% endif %} ||| {% if d == 1 %}{{answer_choices[c]}}"
+        "{% endif %}",
+        "x",
+    ),
+    ("{% if a %}{{a}} |{% endif %}|| {{b}} ||| y", None),
+    ("{{answer_choices | join(', ')}}? ||| {{answer_choices[c]}}", "{% if l %}{{a}}|||{% endif %}{{b}} ||| no"),
+    ("{{answer_choices | join}} {{a | trim | upper}} ||| {{l[0] | lower}}", "yes ||| no"),
+    ("{% if l | length > 1 %}{{l[1]}}{% endif %} ||| {% if a | length == 2 %}{{a}}{% endif %}", None),
+    ("{% if c > 0 %}{{a}}{% if c >= 2 %}{{b}}{% endif %}{% endif %} ||| {% if c != -1 %}{{c}}{% endif %}", None),
+    ("{% if a == 7 or c == 'a' or d == true or c == 1.0 %}x{% endif %} ||| {{a}}", None),
+    ("{% if missing %}x{% endif %} ||| {{a}}", None),
 ]
 TEXT = st.text(st.sampled_from("ab|\n \u00a0\u200b\x1f{}é"), max_size=8)
 ROWS = st.lists(
@@ -54,17 +67,17 @@ SCHEMA = pa.schema(
 
 @pytest.mark.parametrize("mode", ["fixed", "legacy"])
 @pytest.mark.parametrize(("jinja", "choices"), SOURCES)
-@settings(max_examples=25, deadline=None)
-@given(rows=ROWS)
-def test_table_is_rendered_as_its_rows_are(jinja, choices, mode, rows):
+@settings(max_examples=30, deadline=None)
+@given(rows=ROWS, strip=st.booleans())
+def test_table_is_rendered_as_its_rows_are(jinja, choices, mode, rows, strip):
     template = Template("t", jinja, choices)
     table = pa.Table.from_pylist(rows, SCHEMA)
-    rendered = template.render_table(table, dataset="d", subset="s", split="train", first_row=5, mode=mode)
+    rendered = template.render_table(table, dataset="d", subset="s", split="train", first_row=5, mode=mode, strip=strip)
     failed = {failure.row for failure in rendered.failures}
     for index, row in enumerate(table.to_pylist()):
         found = [rendered.inputs[index].as_py(), rendered.targets[index].as_py(), rendered.choices[index].as_py()]
         try:
-            one = template.render(row, origin=Origin("d", "s", "train", 5 + index), mode=mode)
+            one = template.render(row, origin=Origin("d", "s", "train", 5 + index), mode=mode, strip=strip)
         except TemplateError:
             assert index + 5 in failed
             assert found == [None, None, None]
@@ -76,19 +89,18 @@ def test_table_is_rendered_as_its_rows_are(jinja, choices, mode, rows):
             assert found == [one.inputs, list(one.targets), one_choices]
 
 
-def test_most_sources_above_are_rendered_by_column():
-    assert [substitution(jinja, choices, "fixed") is not None for jinja, choices in SOURCES] == [
-        True,
-        True,
-        True,
-        True,
-        True,
-        True,
-        False,
-        False,
-        True,
-        True,
-    ]
+def test_only_random_draws_above_are_never_rendered_by_column():
+    plans = [substitution(jinja, choices, "fixed") for jinja, choices in SOURCES]
+    assert [number for number, plan in enumerate(plans) if plan is None] == [7]
+
+
+def test_rows_of_both_branches_come_back_in_order():
+    template = Template("t", "{% if n == 1 %}one ||| {{n}}{% elif n == 2 %}{{s.x}} ||| two{% endif %}")
+    table = pa.table({"n": [2, 1, 3, 1], "s": [{"x": "a"}, {"x": "b"}, {"x": "c"}, {"x": "d"}]})
+    inputs, targets, choices = substitution(template.jinja, None, "fixed").render(table)
+    assert inputs.to_pylist() == ["a", "one", None, "one"]
+    assert targets.to_pylist() == [["two"], ["1"], None, ["1"]]
+    assert choices.to_pylist() == [None] * 4
 
 
 def test_failures_name_rows_of_the_split():

@@ -1,0 +1,229 @@
+"""Values of a column as templates see them: followed into structs and lists, as text, as a condition.
+
+Each function does for a whole Arrow column what Jinja and Python do for one value, or raises
+``RowByRowError`` where that is not certain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jinja2
+import pyarrow as pa
+import pyarrow.compute as pc
+from jinja2 import nodes
+
+from xmtf.templates.compile import PIPES, environment
+from xmtf.templates.shape import Field, read_field
+
+__all__ = ["RowByRowError", "Values", "cut_texts", "find_values", "test_rows", "write_texts"]
+
+_LEGACY_LENGTH = 2048
+_LEGACY_LEEWAY = 5
+_ORDERS: dict[str, Callable[[pa.Array, Any], pa.BooleanArray]] = {
+    "gt": pc.greater,
+    "gteq": pc.greater_equal,
+    "lt": pc.less,
+    "lteq": pc.less_equal,
+}
+
+
+class RowByRowError(Exception):
+    """This table cannot be rendered by column."""
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """Values found in a column, and where there were any: elsewhere they are undefined.
+
+    Attributes:
+        values: One a row.
+        defined: boolean, or None where all are.
+    """
+
+    values: pa.Array
+    defined: pa.BooleanArray | None = None
+
+
+def find_values(batch: pa.Table, field: Field) -> Values:
+    """Follow ``answers.text[0]`` into the structs and lists of a column.
+
+    A value that is not there is undefined, and so is anything inside None; following an undefined value
+    further is an error of that row, which rendering row by row reports.
+
+    Raises:
+        RowByRowError: That, or a step that means something else for this type.
+    """
+    if field.name not in batch.column_names:
+        raise RowByRowError
+    column, defined = _one_chunk(batch.column(field.name)), None
+    for step in field.path:
+        if defined is not None and not pc.all(defined).as_py():
+            raise RowByRowError
+        kind = column.type
+        if pa.types.is_struct(kind) and isinstance(step, str) and step in {child.name for child in kind}:
+            defined = pc.is_valid(column)
+            column = pc.struct_field(column, step)
+        elif pa.types.is_list(kind) and isinstance(step, int) and step >= 0:
+            defined = pc.fill_null(pc.greater(pc.list_value_length(column), step), False)
+            positions = pc.add(column.offsets.slice(0, len(column)), step)
+            column = column.values.take(pc.if_else(defined, positions, None))
+        else:
+            raise RowByRowError
+    return Values(column, defined)
+
+
+def write_texts(found: Values) -> pa.StringArray:
+    """Return every value as Python would print it; nothing for an undefined one."""
+    texts = _written(found.values)
+    return texts if found.defined is None else pc.if_else(found.defined, texts, "")
+
+
+def _written(column: pa.Array) -> pa.StringArray:
+    kind = column.type
+    if pa.types.is_string(kind):
+        return pc.fill_null(column, "None") if column.null_count else column
+    if pa.types.is_integer(kind) or pa.types.is_large_string(kind):
+        return pc.fill_null(column.cast(pa.string()), "None")
+    if pa.types.is_boolean(kind):
+        return pc.fill_null(pc.if_else(column, "True", "False"), "None")
+    return pa.array([str(value) for value in column.to_pylist()], pa.string())
+
+
+def cut_texts(column: pa.StringArray) -> pa.StringArray:
+    """Cut texts as ``truncate(2048)`` does; those of up to 2,053 characters stay whole."""
+    long = pc.greater(pc.utf8_length(column), _LEGACY_LENGTH + _LEGACY_LEEWAY)
+    if not pc.any(long).as_py():
+        return column
+    truncate: Callable[..., str] = jinja2.filters.do_truncate
+    jinja = environment()
+    texts = [truncate(jinja, text, _LEGACY_LENGTH) for text in column.filter(long).to_pylist()]
+    return pc.replace_with_mask(column, long, pa.array(texts, pa.string()))
+
+
+def test_rows(batch: pa.Table, test: nodes.Expr) -> pa.BooleanArray:
+    """Return for each row whether a condition holds, without nulls.
+
+    Understood are a field by itself, its comparison with a constant or with ``[]``, its length, and
+    ``not``, ``and``, ``or`` of these.
+
+    Raises:
+        RowByRowError: The condition asks for something else.
+    """
+    if isinstance(test, nodes.Not):
+        return pc.invert(test_rows(batch, test.node))
+    if isinstance(test, nodes.And | nodes.Or):
+        combine = pc.and_ if isinstance(test, nodes.And) else pc.or_
+        return combine(test_rows(batch, test.left), test_rows(batch, test.right))
+    if isinstance(test, nodes.Compare) and len(test.ops) == 1:
+        return _compare(batch, test.expr, test.ops[0].op, test.ops[0].expr)
+    field = read_field(test)
+    if field is None:
+        raise RowByRowError
+    found = find_values(batch, field)
+    return _defined(found, _truth(found.values))
+
+
+def _defined(found: Values, held: pa.BooleanArray) -> pa.BooleanArray:
+    held = pc.fill_null(held, False)
+    return held if found.defined is None else pc.and_(held, found.defined)
+
+
+def _truth(column: pa.Array) -> pa.BooleanArray:
+    kind = column.type
+    if pa.types.is_boolean(kind):
+        return column
+    if pa.types.is_string(kind):
+        return pc.greater(pc.binary_length(column), 0)
+    if pa.types.is_integer(kind):
+        return pc.not_equal(column, 0)
+    if pa.types.is_list(kind):
+        return pc.greater(pc.list_value_length(column), 0)
+    raise RowByRowError
+
+
+def _compare(batch: pa.Table, left: nodes.Expr, how: str, right: nodes.Expr) -> pa.BooleanArray:
+    if isinstance(left, nodes.Filter) and left.name in ("length", "count") and not left.args and left.node is not None:
+        return _compare_length(batch, left.node, how, right)
+    field = read_field(left)
+    if field is None:
+        raise RowByRowError
+    found = find_values(batch, field)
+    if isinstance(right, nodes.List) and not right.items and pa.types.is_list(found.values.type):
+        equal = pc.equal(pc.list_value_length(found.values), 0)
+    else:
+        constant = _constant(right)
+        if how in _ORDERS:
+            return _order(found, how, constant)
+        equal = _equal(found.values, constant)
+    held = _defined(found, equal)
+    if how == "eq":
+        return held
+    if how == "ne":
+        return pc.invert(held)
+    raise RowByRowError
+
+
+def _constant(node: nodes.Expr) -> str | float:
+    """Return a constant of the source; true and false as 1 and 0, which Python compares equal."""
+    if isinstance(node, nodes.Neg) and isinstance(node.node, nodes.Const) and type(node.node.value) in (int, float):
+        return -float(node.node.value) if isinstance(node.node.value, float) else -int(node.node.value)
+    if not isinstance(node, nodes.Const):
+        raise RowByRowError
+    if isinstance(node.value, str) and "|" not in node.value:
+        return node.value
+    if isinstance(node.value, float):
+        return float(node.value)
+    if isinstance(node.value, int) and abs(node.value) < 2**53:
+        return int(node.value)
+    raise RowByRowError
+
+
+def _equal(column: pa.Array, constant: str | float) -> pa.BooleanArray:
+    kind = column.type
+    text = isinstance(constant, str)
+    if pa.types.is_string(kind):
+        return pc.equal(column, constant) if text else pa.repeat(pa.scalar(False), len(column))
+    if pa.types.is_integer(kind):
+        return pa.repeat(pa.scalar(False), len(column)) if text else pc.equal(column, pa.scalar(constant))
+    if pa.types.is_boolean(kind) and not text:
+        return pc.equal(column.cast(pa.int8()), pa.scalar(constant))
+    raise RowByRowError
+
+
+def _order(found: Values, how: str, constant: str | float) -> pa.BooleanArray:
+    column = found.values
+    if found.defined is not None or column.null_count or isinstance(constant, str):
+        raise RowByRowError
+    if not (pa.types.is_integer(column.type) or pa.types.is_float64(column.type)):
+        raise RowByRowError
+    return _ORDERS[how](column, pa.scalar(constant))
+
+
+def _compare_length(batch: pa.Table, node: nodes.Expr, how: str, right: nodes.Expr) -> pa.BooleanArray:
+    field, constant = read_field(node), _constant(right)
+    if field is None or isinstance(constant, str):
+        raise RowByRowError
+    found = find_values(batch, field)
+    if found.defined is not None or found.values.null_count:
+        raise RowByRowError
+    if pa.types.is_list(found.values.type):
+        lengths = pc.list_value_length(found.values)
+    elif pa.types.is_string(found.values.type):
+        if pc.any(pc.match_substring(found.values, PIPES)).as_py():
+            raise RowByRowError  # legacy mode counts what stands for the pipes
+        lengths = pc.utf8_length(found.values)
+    else:
+        raise RowByRowError
+    compare = {"eq": pc.equal, "ne": pc.not_equal, **_ORDERS}.get(how)
+    if compare is None:
+        raise RowByRowError
+    return compare(lengths, pa.scalar(constant))
+
+
+def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
