@@ -40,7 +40,7 @@ def plan(
 
     Example: xmtf data plan recipes/data/xp3x.yaml
     """
-    from xmtf.cli.data_tables import plan_rows, print_json, print_plan
+    from xmtf.cli.data_tables import print_json, print_plan
 
     loaded = _load(recipe, overrides)
     if write:
@@ -51,13 +51,10 @@ def plan(
             f"{tasks} shard tasks: run `xmtf data run-task {recipe} --index 0` to --index {tasks - 1}, then merge"
         )
         return
-    from xmtf.mixture.plan import select_slices
+    from xmtf.mixture.overview import planned_splits
 
-    slices = select_slices(loaded)
-    if as_json:
-        print_json(plan_rows(slices))
-    else:
-        print_plan(slices)
+    records = planned_splits(loaded)
+    print_json(records) if as_json else print_plan(records)
 
 
 @app.command()

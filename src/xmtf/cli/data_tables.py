@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,9 +10,8 @@ import typer
 
 if TYPE_CHECKING:
     from xmtf.files import Manifest
-    from xmtf.tasks import Slice
 
-__all__ = ["plan_rows", "print_built", "print_example", "print_json", "print_plan", "print_records"]
+__all__ = ["print_built", "print_example", "print_json", "print_plan", "print_records"]
 
 
 def print_json(value: Any) -> None:
@@ -45,46 +43,26 @@ def _cell(name: str, value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.0f}" if isinstance(value, float) else str(value)
 
 
-def plan_rows(slices: Sequence[Slice]) -> list[dict[str, Any]]:
-    """Return one record for each slice."""
-    return [
-        {
-            "task": part.task.id,
-            "cluster": part.task.cluster,
-            "language": part.task.language,
-            "dataset": part.task.dataset,
-            "subset": part.task.subset,
-            "split": part.split,
-            "templates": [template.name for template in part.templates],
-            "cap_examples": part.cap_examples,
-        }
-        for part in slices
-    ]
-
-
-def print_plan(slices: Sequence[Slice]) -> None:
-    """Print the number of tasks, slices and template runs, by cluster and by language."""
+def print_plan(records: Sequence[dict[str, Any]]) -> None:
+    """Print the number of tasks, splits and template runs of a plan, by cluster and by language."""
     for column in ("cluster", "language"):
-        tasks: dict[str, set[str]] = {}
-        parts: Counter[str] = Counter()
-        runs: Counter[str] = Counter()
-        for part in slices:
-            name = getattr(part.task, column)
-            tasks.setdefault(name, set()).add(part.task.id)
-            parts[name] += 1
-            runs[name] += len(part.templates)
-        print_records(
-            [
-                {column: name, "tasks": len(tasks[name]), "splits": parts[name], "splits x templates": runs[name]}
-                for name in sorted(tasks, key=lambda name: (-runs[name], name))
-            ]
-        )
+        groups: dict[str, list[dict[str, Any]]] = {}
+        for record in records:
+            groups.setdefault(record[column], []).append(record)
+        rows = [{column: name} | _sizes(group) for name, group in groups.items()]
+        print_records(sorted(rows, key=lambda row: (-row["splits"], row[column])))
         typer.echo()
-    languages = {part.task.language for part in slices}
-    typer.echo(
-        f"{len({part.task.id for part in slices}):,} tasks, {len(languages):,} languages, {len(slices):,} splits, "
-        f"{sum(len(part.templates) for part in slices):,} splits x templates"
-    )
+    sizes = ", ".join(f"{_cell(name, count)} {name}" for name, count in _sizes(records).items())
+    typer.echo(f"{sizes}, {len({record['language'] for record in records}):,} languages")
+
+
+def _sizes(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    templates = [record["num_templates"] for record in records]
+    return {
+        "tasks": len({record["task"] for record in records}),
+        "splits": len(records),
+        "splits x templates": "-" if None in templates else sum(templates),
+    }
 
 
 def print_built(manifest: Manifest, folder: Path, *, as_json: bool) -> None:

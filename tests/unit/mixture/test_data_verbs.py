@@ -25,10 +25,20 @@ def run(recipe):
 def test_plan_lists_slices_without_reading_data(run, tmp_path):
     (tmp_path / "fr.jsonl").unlink()
     text = run("plan")
-    assert "2 tasks, 2 languages, 2 splits, 4 splits x templates" in text
+    assert "2 tasks, 2 splits, 4 splits x templates, 2 languages" in text
     rows = orjson.loads(run("plan", "--json"))
     assert [row["task"] for row in rows] == ["sums-fr", "sums-de"]
     assert rows[0]["templates"] == ["ask", "compare"]
+
+
+def test_plan_of_the_xp3_family_needs_neither_templates_nor_network(monkeypatch, tmp_path):
+    monkeypatch.delenv("XMTF_TEMPLATES_ROOT", raising=False)
+    path = tmp_path / "xp3.yaml"
+    model = "model: {base: bigscience/bloom-560m}\ntraining: {steps: 1}\n"
+    path.write_text(f"name: xp3\nmixture: {{tasks: [{{catalogue: xp3}}]}}\n{model}")
+    result = CliRunner().invoke(app, ["plan", str(path)])
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[-1].endswith("46 languages")
 
 
 def test_build_prints_counts_by_cluster_and_language(run):
