@@ -14,6 +14,7 @@ from tokenizers import decoders, models, pre_tokenizers, processors, trainers
 
 from xmtf.errors import ConfigError
 from xmtf.tokens.tokenizer import Tokenizer
+from xmtf.tokens.words import BLOOM_WORDS
 
 __all__ = ["SPECIAL", "train_tokenizer"]
 
@@ -24,8 +25,6 @@ SPECIAL: dict[Family, tuple[str, ...]] = {
     "encoder-decoder": ("<pad>", "</s>", "<unk>"),
 }
 """Special tokens in the order of their ids: as BLOOM's, and as mT5's."""
-
-_WORDS = r" ?[^(\s|[.,!?…。，、।۔،])]+"
 
 
 def train_tokenizer(batches: Iterable[Sequence[str]], vocab_size: int, family: Family) -> Tokenizer:
@@ -46,7 +45,7 @@ def train_tokenizer(batches: Iterable[Sequence[str]], vocab_size: int, family: F
             f"tokens.tokenizer.train_vocab_size: {vocab_size} leaves no room beside 256 bytes; take 300 or more"
         )
     core = tokenizers.Tokenizer(models.BPE())
-    split = pre_tokenizers.Split(tokenizers.Regex(_WORDS), behavior="isolated")
+    split = pre_tokenizers.Split(tokenizers.Regex(BLOOM_WORDS), behavior="isolated")
     core.pre_tokenizer = pre_tokenizers.Sequence(
         [split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
     )

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from functools import cached_property
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ import tokenizers
 
 from xmtf.errors import ConfigError
 from xmtf.files import write_json, write_text
+from xmtf.tokens.words import WordEncoder, encode_plainly
 
 __all__ = ["CONFIG_FILE", "TOKENIZER_FILE", "Tokenizer"]
 
@@ -70,8 +70,8 @@ class Tokenizer:
 
     def encode(self, texts: Sequence[str]) -> list[npt.NDArray[np.int32]]:
         """Return the ids of each text, int32, without special tokens."""
-        found = self._core.encode_batch_fast(list(texts), add_special_tokens=False)
-        return [np.array(encoding.ids, dtype=np.int32) for encoding in found]
+        ids, sizes = self.encode_flat(texts)
+        return np.split(ids, np.cumsum(sizes)[:-1]) if len(sizes) else []
 
     def encode_flat(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
         """Return the ids of all texts in one array, and how many each text has.
@@ -79,9 +79,11 @@ class Tokenizer:
         Returns:
             int32 ``[total]`` and int32 ``[texts]``.
         """
-        found = [encoding.ids for encoding in self._core.encode_batch_fast(list(texts), add_special_tokens=False)]
-        sizes = np.fromiter(map(len, found), dtype=np.int32, count=len(found))
-        return np.fromiter(chain.from_iterable(found), dtype=np.int32, count=int(sizes.sum())), sizes
+        return encode_plainly(self._core, texts) if self._words is None else self._words.encode(texts)
+
+    @cached_property
+    def _words(self) -> WordEncoder | None:
+        return WordEncoder.of(self._core, self._text)
 
     def decode(self, ids: Sequence[int] | npt.NDArray[np.integer], *, keep_special: bool = False) -> str:
         """Return the text of ids; special tokens are left out unless they are asked for."""
