@@ -20,6 +20,7 @@ __all__ = [
     "Optimizer",
     "OwnTask",
     "Packing",
+    "PromptedFolder",
     "Rates",
     "Recipe",
     "Report",
@@ -142,11 +143,32 @@ class Rates(Section):
         return self
 
 
+class PromptedFolder(Section):
+    """Examples that are already prompted: a folder in the layout of xP3."""
+
+    path: Name
+    """Folder of `<language>/*.jsonl` (also .jsonl.gz) files with `inputs` and `targets`; relative to the recipe.
+    The further fields of xP3x (language, split, template, dataset, config) are kept where they are there; merged
+    files (`merged*`) are left out."""
+    languages: tuple[str, ...] = ("*",)
+    """Patterns of language codes to take."""
+    files: tuple[str, ...] = ("*",)
+    """Patterns of file names to take."""
+    cluster: Name = "prompted"
+    """Task cluster that its examples are counted under."""
+    licence: str = ""
+    """Licence of the data, for the dataset card."""
+    rate: float = Field(default=1.0, gt=0)
+    """Sampling rate of each of its files, relative to the tasks."""
+
+
 class Mixture(Section):
     """Which prompted examples the model is trained on."""
 
-    tasks: tuple[TaskSelection, ...] = Field(min_length=1)
+    tasks: tuple[TaskSelection, ...] = ()
     """Selections from the catalogue; an example is taken once, by the first selection that takes its task."""
+    prompted: tuple[PromptedFolder, ...] = ()
+    """Folders of examples that are already prompted, taken after the tasks; caps do not apply to them."""
     held_out: HeldOut = HeldOut()
     rates: Rates = Rates()
     cap_examples: int | None = Field(default=100_000, ge=1)
@@ -167,6 +189,12 @@ class Mixture(Section):
     """Most examples in a Parquet shard."""
     failing_rows: float = Field(default=0.5, gt=0, le=1)
     """A template that fails on a larger share of its rows stops the build."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Mixture:
+        if not self.tasks and not self.prompted:
+            raise ValueError("give `tasks` (selections from the catalogue) or `prompted` (folders of examples)")
+        return self
 
 
 class TokenizerChoice(Section):
