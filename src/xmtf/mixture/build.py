@@ -31,6 +31,7 @@ from xmtf.mixture.keys import hash_strings
 from xmtf.mixture.merge import Shard
 from xmtf.mixture.ngrams import string_values, word_runs
 from xmtf.mixture.plan import MixturePlan, plan_mixture, read_slice
+from xmtf.mixture.prompted import prompted_tables
 from xmtf.mixture.runs import Run, write_runs
 from xmtf.recipe import LoadedRecipe
 from xmtf.sources import read_source
@@ -134,23 +135,23 @@ def merge_mixture(plan: MixturePlan, out: Path, watch: Stopwatch | None = None) 
     """
     work = work_folder(out)
     shards = []
-    for index, (task, part) in enumerate(zip(plan.shards.tasks, plan.slices, strict=True)):
+    for index, (task, part) in enumerate(zip(plan.shards.tasks, plan.portions, strict=True)):
         result = shard_result(task, work / "shards")
         if result is None:
             raise DataError(
                 f"{work / 'shards' / task.name}: not finished; run `xmtf data run-task` with --index {index}"
             )
-        shards.append(Shard(task.name, task.fingerprint, part.task.id, part.rate, result, Counter()))
+        shards.append(Shard(task.name, task.fingerprint, part.task, part.rate, result, Counter()))
     manifest = finish_mixture(plan, shards, work, out, watch or Stopwatch())
     shutil.rmtree(work)
     return manifest
 
 
 def build_shard(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Render one slice and write what the mixture may take of it: a shard function.
+    """Render one slice, or read one prompted file, and write what the mixture may take of it: a shard function.
 
     Args:
-        spec: ``slice``, ``rules``, ``guard`` and how to render (see :mod:`xmtf.mixture.plan`).
+        spec: ``slice`` or ``prompted``, ``rules``, ``guard`` and how to render (see :mod:`xmtf.mixture.plan`).
         folder: Folder of the shard, two levels below the work folder.
 
     Returns:
@@ -204,6 +205,9 @@ def _render(spec: dict[str, Any]) -> Iterator[Prompted]:
 
 def _gathered(spec: dict[str, Any], dropped: Counter[str], failures: list[dict[str, Any]]) -> Iterator[list[Any]]:
     """Yield rendered tables, several small ones together; count what was dropped and keep the failures."""
+    if "prompted" in spec:
+        yield from prompted_tables(spec["prompted"], _RUN_BYTES, dropped)
+        return
     tables: list[Any] = []
     size = 0
     for template, part in zip(read_slice(spec).templates, _render(spec), strict=True):

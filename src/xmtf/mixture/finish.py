@@ -141,7 +141,7 @@ def _describe(
         seed=recipe.seed,
         counts=composition,
         dropped=dropped,
-        licences={part.task.dataset: part.task.licence for part in plan.slices if part.task.licence},
+        licences={part.dataset: part.licence for part in plan.portions if part.licence},
         validation_fraction=recipe.mixture.validation_fraction,
         held_out={
             "languages": held_out.languages,
@@ -156,13 +156,13 @@ def _describe(
 
 def _slice_lines(plan: MixturePlan, shards: list[Shard]) -> list[dict[str, Any]]:
     lines = []
-    for part, shard in zip(plan.slices, shards, strict=True):
+    for part, shard in zip(plan.portions, shards, strict=True):
         dropped = _dropped_of(shard)
         lines.append(
             {
-                "task": part.task.id,
+                "task": part.task,
                 "split": part.split,
-                "templates": [template.name for template in part.templates],
+                "templates": list(part.templates),
                 "in": shard.result["in"],
                 "out": shard.result["in"] - dropped.total(),
                 "dropped": dict(sorted(dropped.items())),

@@ -7,6 +7,7 @@ from typing import Any
 
 from xmtf.execution import say
 from xmtf.mixture.plan import select_slices
+from xmtf.mixture.prompted import prompted_files
 from xmtf.recipe import LoadedRecipe
 from xmtf.tasks import Task, load_catalogue
 from xmtf.tasks.task import TEMPLATES_ROOT
@@ -30,7 +31,8 @@ def planned_splits(loaded: LoadedRecipe) -> list[dict[str, Any]]:
     )
     if any(part.task.promptsource for part in outlined) and not os.environ.get(TEMPLATES_ROOT, "").strip():
         say(f"templates as the catalogue counts them ({TEMPLATES_ROOT} names no checkout of promptsource's)")
-        return [_record(part.task, part.split) | {"num_templates": part.num_templates} for part in outlined]
+        records = [_record(part.task, part.split) | {"num_templates": part.num_templates} for part in outlined]
+        return records + _prompted(loaded)
     return [
         _record(part.task, part.split)
         | {
@@ -39,6 +41,21 @@ def planned_splits(loaded: LoadedRecipe) -> list[dict[str, Any]]:
             "cap_examples": part.cap_examples,
         }
         for part in select_slices(loaded)
+    ] + _prompted(loaded)
+
+
+def _prompted(loaded: LoadedRecipe) -> list[dict[str, Any]]:
+    return [
+        {
+            "task": file.task,
+            "cluster": file.cluster,
+            "language": file.language,
+            "dataset": file.dataset,
+            "subset": "",
+            "split": file.split,
+            "num_templates": 1,
+        }
+        for file in prompted_files(loaded)
     ]
 
 

@@ -12,6 +12,7 @@ from xmtf.errors import ConfigError
 from xmtf.execution import Plan, ShardTask
 from xmtf.files import content_hash, slug
 from xmtf.mixture.choose import Rules
+from xmtf.mixture.prompted import PromptedFile, prompted_files
 from xmtf.recipe import LoadedRecipe, Recipe
 from xmtf.sources import SourceRef
 from xmtf.tasks import Slice, fingerprint_slice, load_catalogue
@@ -21,6 +22,7 @@ __all__ = [
     "LAYOUT",
     "Asking",
     "MixturePlan",
+    "Portion",
     "plan_mixture",
     "read_slice",
     "recipe_sources",
@@ -53,21 +55,42 @@ class Asking:
 
 
 @dataclass(frozen=True, slots=True)
+class Portion:
+    """What one shard task adds to the mixture.
+
+    Attributes:
+        task: Task id.
+        split: Split.
+        templates: Names of the templates.
+        rate: Sampling rate relative to the other portions.
+        dataset: Dataset, as the examples name it.
+        licence: Its licence, or ``""``.
+    """
+
+    task: str
+    split: str
+    templates: tuple[str, ...]
+    rate: float
+    dataset: str
+    licence: str
+
+
+@dataclass(frozen=True, slots=True)
 class MixturePlan:
     """Everything that the build of a mixture does, as data.
 
     Attributes:
         loaded: The recipe.
-        slices: What is rendered; of equal examples the earlier slice's stays.
+        portions: What goes in; of equal examples the earlier portion's stays.
         asking: What the held-out guard compares with.
-        shards: Renders the slices; task ``i`` is slice ``i``.
+        shards: Renders the portions; task ``i`` is portion ``i``.
         guard: Renders the inputs of the suites.
         inputs: Name of each input -> its fingerprint.
         recipe: The parts of the recipe that decide about the mixture.
     """
 
     loaded: LoadedRecipe
-    slices: tuple[Slice, ...]
+    portions: tuple[Portion, ...]
     asking: tuple[Asking, ...]
     shards: Plan
     guard: Plan
@@ -90,23 +113,23 @@ def plan_mixture(loaded: LoadedRecipe) -> MixturePlan:
     """
     recipe = loaded.recipe
     _check_rates(recipe)
-    slices, asking = select_slices(loaded), select_asking(loaded)
+    slices, folders, asking = select_slices(loaded), prompted_files(loaded), select_asking(loaded)
     fingerprints = [_fingerprint(part, recipe) for part in slices]
     asked = [_fingerprint(part.slice, recipe) for part in asking]
     guard_tasks = [_guard_task(part, fingerprint, recipe) for part, fingerprint in zip(asking, asked, strict=True)]
     guard_hash = content_hash([task.fingerprint for task in guard_tasks])
     shard_tasks = [
-        _shard_task(part, fingerprint, recipe, guard_hash)
-        for part, fingerprint in zip(slices, fingerprints, strict=True)
+        *(_shard_task(part, print_, recipe, guard_hash) for part, print_ in zip(slices, fingerprints, strict=True)),
+        *(_prompted_task(part, recipe, guard_hash) for part in folders),
     ]
-    inputs = {task.name: fingerprint for task, fingerprint in zip(shard_tasks, fingerprints, strict=True)}
+    inputs = {task.name: task.spec["fingerprint"] for task in shard_tasks}
     inputs |= {
         f"suites/{task.name}": content_hash([fingerprint, task.spec["words"]])
         for task, fingerprint in zip(guard_tasks, asked, strict=True)
     }
     return MixturePlan(
         loaded,
-        slices,
+        (*(_portion(part) for part in slices), *(_prompted_portion(part) for part in folders)),
         asking,
         Plan("xmtf.mixture.build:build_shard", tuple(shard_tasks)),
         Plan("xmtf.mixture.build:build_guard_shard", tuple(guard_tasks)),
@@ -118,6 +141,8 @@ def plan_mixture(loaded: LoadedRecipe) -> MixturePlan:
 def select_slices(loaded: LoadedRecipe) -> tuple[Slice, ...]:
     """Return the slices of the recipe's mixture, with the recipe's caps and row budgets; looks at no source."""
     mixture = loaded.recipe.mixture
+    if not mixture.tasks:
+        return ()
     slices = load_catalogue(loaded).select(
         mixture.tasks, role="train", held_out=mixture.held_out, where=f"{loaded.path}: mixture.tasks"
     )
@@ -163,10 +188,12 @@ def _limited(part: Slice, recipe: Recipe) -> Slice:
 def _check_rates(recipe: Recipe) -> None:
     if recipe.mixture.rates.policy != "all":
         return
-    for number, selection in enumerate(recipe.mixture.tasks):
-        if selection.rate != 1.0:
+    rates = {f"tasks.{number}": selection.rate for number, selection in enumerate(recipe.mixture.tasks)}
+    rates |= {f"prompted.{number}": folder.rate for number, folder in enumerate(recipe.mixture.prompted)}
+    for key, rate in rates.items():
+        if rate != 1.0:
             raise ConfigError(
-                f"mixture.tasks.{number}.rate: rates need a sampling policy, and mixture.rates.policy is 'all'; set it "
+                f"mixture.{key}.rate: rates need a sampling policy, and mixture.rates.policy is 'all'; set it "
                 "to proportional or temperature and give mixture.rates.max_examples"
             )
 
@@ -175,11 +202,20 @@ def _fingerprint(part: Slice, recipe: Recipe) -> str:
     return fingerprint_slice(part, mode=recipe.mixture.mode, seed=recipe.seed, offline=recipe.offline)
 
 
-def _shard_task(part: Slice, fingerprint: str, recipe: Recipe, guard_hash: str) -> ShardTask:
+def _portion(part: Slice) -> Portion:
+    templates = tuple(template.name for template in part.templates)
+    return Portion(part.task.id, part.split, templates, part.rate, part.task.dataset, part.task.licence)
+
+
+def _prompted_portion(part: PromptedFile) -> Portion:
+    return Portion(part.task, part.split, (), part.rate, part.dataset, part.licence)
+
+
+def _rules(recipe: Recipe, cap_examples: int | None) -> dict[str, Any]:
     mixture = recipe.mixture
     rules = Rules(
         seed=recipe.seed,
-        cap_examples=part.cap_examples,
+        cap_examples=cap_examples,
         cap_policy=mixture.cap_policy,
         deduplicate=mixture.deduplicate,
         min_input_characters=mixture.min_input_characters,
@@ -187,8 +223,23 @@ def _shard_task(part: Slice, fingerprint: str, recipe: Recipe, guard_hash: str) 
         overlap=mixture.held_out.overlap,
         overlap_words=mixture.held_out.overlap_words,
     )
-    spec = _render_spec(part, fingerprint, recipe) | {"rules": dataclasses.asdict(rules), "guard": guard_hash}
+    return dataclasses.asdict(rules)
+
+
+def _shard_task(part: Slice, fingerprint: str, recipe: Recipe, guard_hash: str) -> ShardTask:
+    spec = _render_spec(part, fingerprint, recipe) | {"rules": _rules(recipe, part.cap_examples), "guard": guard_hash}
     return ShardTask(slug(f"{part.task.id}:{part.split}"), spec, float(len(part.templates)))
+
+
+def _prompted_task(part: PromptedFile, recipe: Recipe, guard_hash: str) -> ShardTask:
+    spec = {
+        "layout": LAYOUT,
+        "prompted": dataclasses.asdict(part),
+        "fingerprint": part.fingerprint,
+        "rules": _rules(recipe, None),
+        "guard": guard_hash,
+    }
+    return ShardTask(slug(f"{part.task}:{part.split}"), spec, float(part.size))
 
 
 def _guard_task(part: Asking, fingerprint: str, recipe: Recipe) -> ShardTask:

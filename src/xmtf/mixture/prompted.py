@@ -1,0 +1,185 @@
+"""Examples that are already prompted: folders in the layout of xP3, xP3x and P3.
+
+One JSONL file a shard; each record holds ``inputs`` and ``targets``, and in xP3x where it comes from.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from xmtf.errors import ConfigError, SourceError
+from xmtf.languages import normalize_language
+from xmtf.recipe import LoadedRecipe
+from xmtf.recipe.schema import PromptedFolder
+from xmtf.records import PROMPTED_COLUMNS
+from xmtf.sources.tables import fingerprint_files
+
+__all__ = ["PromptedFile", "prompted_files", "prompted_tables"]
+
+_BLOCK_BYTES = 16 * 2**20
+"""Read at a time; a single record must be smaller."""
+
+_FIELDS = pa.schema([(name, pa.string()) for name in ("inputs", "targets", "split", "template", "dataset", "config")])
+
+
+@dataclass(frozen=True, slots=True)
+class PromptedFile:
+    """One file of a prompted folder.
+
+    Attributes:
+        path: The file.
+        language: Code of its language: the folder that it stands in.
+        task: Task id: folder and file name.
+        dataset: Name of the folder, for records that do not name their dataset.
+        split: Split of records that do not name theirs.
+        template: Template of records that do not name theirs: the file name.
+        cluster: Task cluster.
+        licence: Licence of the data.
+        rate: Sampling rate.
+        size: Bytes of the file.
+        fingerprint: Hash of its content and of what its records are called.
+    """
+
+    path: str
+    language: str
+    task: str
+    dataset: str
+    split: str
+    template: str
+    cluster: str
+    licence: str
+    rate: float
+    size: int
+    fingerprint: str
+
+
+def prompted_files(loaded: LoadedRecipe) -> tuple[PromptedFile, ...]:
+    """Return the files of the recipe's prompted folders that are not held out, ordered by folder and name.
+
+    Raises:
+        SourceError: A folder is missing, or holds no such file.
+        UnknownNameError: A folder in it is named like no language.
+        ConfigError: Everything of a folder is left out.
+    """
+    found: list[PromptedFile] = []
+    for number, folder in enumerate(loaded.recipe.mixture.prompted):
+        where = f"{loaded.path}: mixture.prompted.{number}"
+        root = loaded.path.parent / folder.path
+        paths = sorted([*root.glob("*/*.jsonl"), *root.glob("*/*.jsonl.gz")])
+        if not paths:
+            raise SourceError(f"{where}: {root} has no <language>/*.jsonl files")
+        taken = [file for path in paths if (file := _take(path, folder, loaded, where)) is not None]
+        if not taken:
+            raise ConfigError(f"{where}: every file of {root} is left out, by its own filters or by mixture.held_out")
+        found += taken
+    return tuple(found)
+
+
+def _take(path: Path, folder: PromptedFolder, loaded: LoadedRecipe, where: str) -> PromptedFile | None:
+    """Return a file of a prompted folder, or None where a filter leaves it out."""
+    held_out = loaded.recipe.mixture.held_out
+    language = normalize_language(path.parent.name, f"{where}: {path.parent}")
+    stem = path.name.removesuffix(".gz").removesuffix(".jsonl")
+    if path.name.startswith("merged") or not _matches(path.name, folder.files):
+        return None
+    if not _matches(language, folder.languages) or _matches(language, held_out.languages):
+        return None
+    if _matches(folder.cluster, held_out.clusters) or _matches(stem, held_out.templates):
+        return None
+    name = Path(folder.path).name
+    content = fingerprint_files([path])
+    return PromptedFile(
+        path=str(path),
+        language=language,
+        task=f"{name}/{path.parent.name}/{stem}",
+        dataset=name,
+        split="train",
+        template=stem,
+        cluster=folder.cluster,
+        licence=folder.licence,
+        rate=folder.rate,
+        size=path.stat().st_size,
+        fingerprint=f"{content} {name} {folder.cluster}",
+    )
+
+
+def _matches(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def prompted_tables(spec: dict[str, Any], run_bytes: int, dropped: Counter[str]) -> Iterator[list[Any]]:
+    """Yield the records of a file as prompted tables, gathered to about ``run_bytes`` bytes.
+
+    Args:
+        spec: Fields of a :class:`PromptedFile`.
+        run_bytes: Bytes of a gathering.
+        dropped: Counts records without inputs or targets.
+
+    Raises:
+        SourceError: The file is not JSONL with text fields ``inputs`` and ``targets``; names it.
+    """
+    part = PromptedFile(**spec)
+    tables: list[Any] = []
+    first_row = size = 0
+    for batch in _batches(part.path):
+        table = _prompted(batch, part, first_row)
+        first_row += batch.num_rows
+        is_whole = pc.and_(pc.is_valid(table.column("inputs")), pc.is_valid(table.column("targets")))
+        whole = table.filter(is_whole)
+        dropped["no inputs or targets"] += table.num_rows - whole.num_rows
+        tables.append(whole)
+        size += batch.nbytes
+        if size > run_bytes:
+            yield tables
+            tables, size = [], 0
+    if tables:
+        yield tables
+
+
+def _batches(path: str) -> Iterator[Any]:
+    import pyarrow.json as pj
+
+    options = {
+        "read_options": pj.ReadOptions(block_size=_BLOCK_BYTES, use_threads=False),
+        "parse_options": pj.ParseOptions(explicit_schema=_FIELDS, unexpected_field_behavior="ignore"),
+    }
+    try:
+        with pa.input_stream(path, compression="detect") as stream:
+            if Path(path).stat().st_size:
+                yield from pj.open_json(stream, **options)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise SourceError(
+            f"{path}: cannot be read as JSONL with the text fields `inputs` and `targets`: {error}"
+        ) from None
+
+
+def _prompted(batch: Any, part: PromptedFile, first_row: int) -> Any:
+    rows = batch.num_rows
+    constants = {
+        "language": part.language,
+        "prompt_language": "en",
+        "translation": "none",
+        "task": part.task,
+        "cluster": part.cluster,
+    }
+    columns = {
+        "inputs": batch.column("inputs"),
+        "targets": batch.column("targets"),
+        "choices": pa.nulls(rows, pa.list_(pa.string())),
+        **{name: pa.repeat(pa.scalar(value), rows) for name, value in constants.items()},
+        "dataset": pc.fill_null(batch.column("dataset"), part.dataset),
+        "subset": pc.fill_null(batch.column("config"), ""),
+        "split": pc.fill_null(batch.column("split"), part.split),
+        "template": pc.fill_null(batch.column("template"), part.template),
+        "row": pa.array(np.arange(first_row, first_row + rows)),
+    }
+    return pa.table([columns[name] for name in PROMPTED_COLUMNS], names=list(PROMPTED_COLUMNS))
