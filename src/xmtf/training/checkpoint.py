@@ -31,7 +31,18 @@ from xmtf.execution import say
 from xmtf.files import atomic_folder, read_json, write_json
 from xmtf.training.optimizer import load_optimizer_tensors, optimizer_tensors
 
-__all__ = ["STATE", "Progress", "checkpoint_path", "find_checkpoint", "list_checkpoints", "load", "prune", "save"]
+__all__ = [
+    "STATE",
+    "Progress",
+    "checkpoint_path",
+    "find_checkpoint",
+    "list_checkpoints",
+    "load",
+    "load_weights",
+    "prune",
+    "read_progress",
+    "save",
+]
 
 STATE = "state.json"
 _SCHEMA = 1
@@ -47,7 +58,7 @@ class Progress:
         real_tokens: Positions that were not padding.
         seconds: Wall seconds spent in steps, over all attempts.
         skipped: Steps without an update because the loss or the gradient was not finite.
-        best: Best value of the selection so far, or None.
+        best: Lowest loss on held-out rows so far, or None; its checkpoint, where there is one, is kept.
         best_step: Steps done when it was measured.
     """
 
@@ -97,8 +108,34 @@ def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Prog
     Raises:
         DataError: The checkpoint is torn, or is of a model of another shape.
     """
-    progress = Progress(**_read_state(path).progress)
+    progress = read_progress(path)
     tensors = _read_tensors(path)
+    _take_weights(path, model, tensors)
+    prefix = "optimizer."
+    of_optimizer = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+    load_optimizer_tensors(model, optimizer, of_optimizer)
+    return progress
+
+
+def load_weights(path: Path, model: nn.Module) -> None:
+    """Take over the weights of a checkpoint alone.
+
+    Raises:
+        DataError: The checkpoint is torn, or is of a model of another shape.
+    """
+    _take_weights(path, model, _read_tensors(path))
+
+
+def read_progress(path: Path) -> Progress:
+    """Return how far a checkpoint had come, without reading its tensors.
+
+    Raises:
+        DataError: It is torn or was written by another version.
+    """
+    return Progress(**_read_state(path).progress)
+
+
+def _take_weights(path: Path, model: nn.Module, tensors: dict[str, Tensor]) -> None:
     weights = _weights(model)
     found = {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
     if {name: value.shape for name, value in weights.items()} != {name: value.shape for name, value in found.items()}:
@@ -106,10 +143,6 @@ def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Prog
     with torch.no_grad():
         for name, value in weights.items():
             value.copy_(found[name])
-    prefix = "optimizer."
-    of_optimizer = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-    load_optimizer_tensors(model, optimizer, of_optimizer)
-    return progress
 
 
 def list_checkpoints(folder: Path, fingerprint: str | None = None) -> list[Path]:

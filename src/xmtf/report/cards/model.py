@@ -20,9 +20,9 @@ __all__ = ["model_card", "write_model_card"]
 _HUB_METRICS = {"accuracy": "accuracy", "exact_match": "exact_match", "f1": "f1", "bleu": "bleu", "chrf": "chrf"}
 
 
-def write_model_card(run_folder: Path) -> Path:
-    """Write ``README.md`` into the model folder of a run; return its path."""
-    path = run_folder / "model" / "README.md"
+def write_model_card(run_folder: Path, model: Path | None = None) -> Path:
+    """Write ``README.md`` into a model folder, by default that of the run; return its path."""
+    path = (model or run_folder / "model") / "README.md"
     write_text(path, model_card(collect_run(run_folder)))
     return path
 

@@ -1,0 +1,5 @@
+"""``python -m xmtf.cli``: the command line without its script."""
+
+from xmtf.cli.app import main
+
+main()

@@ -1,0 +1,70 @@
+"""Checkpoints of a run, looked at and exported as model folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from xmtf.errors import SourceError, UnknownNameError
+from xmtf.execution import say
+from xmtf.files import atomic_folder
+from xmtf.recipe import load_recipe
+from xmtf.training.checkpoint import Progress, checkpoint_path, list_checkpoints, load_weights, read_progress
+
+__all__ = ["export_checkpoint", "run_checkpoints", "tensor_shapes"]
+
+
+def run_checkpoints(run_folder: Path) -> dict[Path, Progress]:
+    """Return the whole checkpoints of a run, oldest first, and how far each had come.
+
+    Raises:
+        SourceError: The run has none.
+    """
+    folder = run_folder / "checkpoints"
+    found = {path: read_progress(path) for path in list_checkpoints(folder)}
+    if not found:
+        raise SourceError(f"{folder}: no whole checkpoint; train the recipe first (xmtf train RECIPE)")
+    return found
+
+
+def export_checkpoint(run_folder: Path, out: Path, *, step: int | None = None) -> Path:
+    """Write the weights of a checkpoint as a model folder in Hugging Face format, with the run's tokenizer.
+
+    Args:
+        run_folder: Folder of the run, with ``recipe.yaml``, ``tokens/`` and ``checkpoints/``.
+        out: Folder to write; one that stands there is replaced.
+        step: Which checkpoint; default the newest.
+
+    Returns:
+        The checkpoint that was exported.
+
+    Raises:
+        SourceError: Not a run folder, or no checkpoint.
+        UnknownNameError: No checkpoint of that step.
+    """
+    from xmtf.models import load_model, save_model
+
+    checkpoints = run_checkpoints(run_folder)
+    path = next(reversed(checkpoints)) if step is None else checkpoint_path(run_folder / "checkpoints", step)
+    if path not in checkpoints:
+        steps = [str(progress.step) for progress in checkpoints.values()]
+        raise UnknownNameError("step", str(step), steps, str(run_folder / "checkpoints"))
+    recipe = load_recipe(run_folder / "recipe.yaml").recipe
+    model: Any = load_model(recipe.model.base or str(run_folder / "initial"), offline=recipe.offline).model
+    load_weights(path, model)
+    model.eval()
+    with atomic_folder(out) as folder:
+        save_model(model, folder, tokenizer=run_folder / "tokens" / "tokenizer")
+    say(f"{out}: the weights after step {checkpoints[path].step}")
+    return path
+
+
+def tensor_shapes(checkpoint: Path) -> dict[str, list[int]]:
+    """Return name -> shape of every tensor of a checkpoint, from the files' headers alone."""
+    from safetensors import safe_open
+
+    shapes: dict[str, list[int]] = {}
+    for path in sorted(checkpoint.glob("*.safetensors")):
+        with safe_open(path, framework="numpy") as tensors:
+            shapes |= {name: list(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118
+    return dict(sorted(shapes.items()))

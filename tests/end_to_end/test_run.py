@@ -1,0 +1,169 @@
+"""A whole run, small: what a new user does, and what happens when it is killed, repeated or misspelt."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from xmtf.files import file_sha256, read_jsonl, verify_outputs
+
+ROOT = Path(__file__).parents[2]
+SMOKE = ROOT / "recipes" / "smoke" / "bloom-tiny.yaml"
+SMALL = (
+    "execution.engine=inline",
+    "training.steps=24",
+    "training.save_every=8",
+    "training.threads=1",
+    "mixture.tasks.0.languages=[en, fr, sw]",
+    "evaluation.suites.0.tasks.0.languages=[fr, sw]",
+)
+
+
+def command(folder, *overrides, verb="run", recipe=SMOKE):
+    return [sys.executable, "-m", "xmtf.cli", verb, str(recipe), f"run_folder={folder}", *SMALL, *overrides]
+
+
+def run(folder, *overrides, **how):
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(command(folder, *overrides, **how), capture_output=True, text=True, env=environment)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Return the folder of one finished run, for tests that only look."""
+    folder = tmp_path_factory.mktemp("runs") / "smoke"
+    result = run(folder)
+    assert result.returncode == 0, result.stderr
+    return folder, result
+
+
+def test_a_run_ends_with_a_table_a_report_and_a_model(finished):
+    folder, result = finished
+    assert re.search(r"held-out rows +rows +accuracy %", result.stdout)
+    assert f"report: {folder}/report/index.html" in result.stdout
+    for stage in ("mixture", "tokens", "model", "results/before", "results/after", "report"):
+        verify_outputs(folder / stage)
+    page = (folder / "report" / "index.html").read_text()
+    assert "What finetuning changed" in page
+    assert "Sample generations" in page
+
+
+def test_training_lowers_the_loss(finished):
+    folder, _ = finished
+    losses = [event["loss"] for event in read_jsonl(folder / "log.jsonl") if event["event"] == "validation"]
+    assert losses[-1] < losses[0]
+
+
+def test_a_second_run_finds_everything_done(finished):
+    folder, first = finished
+    files = {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")}
+    start = time.monotonic()
+    again = run(folder)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout == first.stdout
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")} == files
+    assert time.monotonic() - start < 60
+
+
+def test_plain_transformers_loads_the_model_with_our_logits(finished):
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from xmtf.models import load_model
+
+    folder, _ = finished
+    theirs = AutoModelForCausalLM.from_pretrained(folder / "model")
+    tokenizer = AutoTokenizer.from_pretrained(folder / "model")
+    tokens = tokenizer("Which language is “lundi 3 août 2026” written in?", return_tensors="pt")["input_ids"]
+    ours = load_model(str(folder / "model")).model
+    with torch.no_grad():
+        expected = theirs(tokens).logits[0]
+        found = ours.logits(ours.hidden_states(tokens)[0])
+    np.testing.assert_allclose(found.numpy(), expected.numpy(), atol=1e-4)
+
+
+def test_the_card_is_one_that_the_hub_reads(finished):
+    from huggingface_hub import ModelCard
+
+    folder, _ = finished
+    card = ModelCard((folder / "model" / "README.md").read_text())
+    assert card.data.language == ["en", "fr", "sw"]
+
+
+def test_an_exported_checkpoint_is_the_model(finished, tmp_path):
+    from huggingface_hub import ModelCard
+
+    from xmtf.errors import UnknownNameError
+    from xmtf.report import write_model_card
+    from xmtf.training.export import export_checkpoint, tensor_shapes
+
+    folder, _ = finished
+    out = tmp_path / "exported"
+    checkpoint = export_checkpoint(folder, out)
+    assert checkpoint.name == "step-000024"
+    assert file_sha256(out / "model.safetensors") == file_sha256(folder / "model" / "model.safetensors")
+    assert ModelCard(write_model_card(folder, out).read_text()).data.model_name == "smoke-bloom"
+    assert tensor_shapes(checkpoint)["model.ln_f.weight"] == [64]
+    with pytest.raises(UnknownNameError, match="unknown step '7'"):
+        export_checkpoint(folder, out, step=7)
+
+
+def test_a_run_killed_again_and_again_comes_to_the_same_bytes(finished, tmp_path):
+    whole, _ = finished
+    folder = tmp_path / "killed"
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    awaited = ("mixture/manifest.json", "checkpoints/step-000008/state.json", "results/after")
+    for path in awaited:
+        process = subprocess.Popen(
+            command(folder), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        deadline = time.monotonic() + 200
+        while process.poll() is None and not (folder / path).exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert run(folder).returncode == 0
+    for name in ("model/model.safetensors", "tokens/tokenizer/tokenizer.json", "report/tables/results.csv"):
+        assert file_sha256(folder / name) == file_sha256(whole / name), name
+    ours, theirs = (sorted(p.relative_to(f) for p in (f / "mixture").rglob("*.parquet")) for f in (folder, whole))
+    assert ours == theirs
+    assert all(file_sha256(folder / name) == file_sha256(whole / name) for name in ours)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["training.stpes=3"], "unknown key 'training.stpes'; did you mean 'steps'?"),
+        (["mixture.tasks.0.tasks=[cldr-knids/*]"], "cldr-knids"),
+        (["mixture.max_characters=2"], "no example is left of"),
+        (["model.base=/nowhere/model"], "/nowhere/model"),
+        (["tokens.tokenizer.train_vocab_size=null"], "tokenizer"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_2(tmp_path, overrides, message):
+    result = run(tmp_path / "bad", *overrides)
+    assert result.returncode == 2, result.stderr
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith("xmtf: ")
+    assert message in last
+    assert "Traceback" not in result.stderr
+
+
+def test_ctrl_c_says_how_to_go_on(tmp_path):
+    folder = tmp_path / "interrupted"
+    process = subprocess.Popen(
+        command(folder, "training.steps=2000"), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 200
+    while not (folder / "checkpoints" / "step-000008").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "run the same command again to go on" in errors.decode()
