@@ -1,0 +1,109 @@
+"""What loading costs: CPU seconds of a batch beside those of a training step of the demo model.
+
+    OMP_NUM_THREADS=1 python bench/loader.py [--recipe recipes/demo.yaml]
+
+The token folder is made here: 52 languages, items with the lengths measured on prompted mixtures. The
+step is forward and backward of the recipe's model on the same rows, without its optimizer, so the
+share of loading is rather overstated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xmtf.files import Manifest, write_manifest
+from xmtf.models import SpecialTokens, build_model, model_family
+from xmtf.recipe import load_recipe
+from xmtf.tokens import Loader, StoreWriter, open_loader, train_tokenizer
+from xmtf.tokens.layout import TOKENIZER_FOLDER, store_prefix
+
+LANGUAGES = [f"l{number:02}" for number in range(52)]
+ITEMS = 2000
+
+
+def write_tokens(folder: Path, family: str) -> None:
+    words = [f"w{number}" for number in range(4000)]
+    tokenizer = train_tokenizer([[f" {word} {word}" for word in words]], 4096, family)  # type: ignore[arg-type]
+    tokenizer.save(folder / TOKENIZER_FOLDER)
+    random = np.random.RandomState(0)
+    for language in LANGUAGES:
+        files = store_prefix(folder, "bench", language)
+        for prefix, mean, spread in ((files.inputs, 60, 0.7), (files.targets, 8, 0.8)):
+            sizes = np.clip(random.lognormal(np.log(mean) - spread**2 / 2, spread, ITEMS), 1, 200).astype(np.int32)
+            with StoreWriter(prefix, np.dtype("<u2")) as writer:
+                writer.append(random.randint(4, tokenizer.vocab_size, int(sizes.sum())), sizes)
+        np.save(files.clusters, random.randint(0, 5, ITEMS).astype(np.uint16))
+    details: dict[str, Any] = {
+        "family": family,
+        "prefix": "bench",
+        "validation_fraction": 0.05,
+        "ends": {"begin_of_inputs": False, "end_of_inputs": False},
+        "clusters": [f"cluster {number}" for number in range(5)],
+        "languages": {language: {} for language in LANGUAGES},
+    }
+    write_manifest(folder, Manifest("tokens", "bench", details=details))
+
+
+def cpu_of(work: Callable[[int], Any], steps: range) -> float:
+    """Return CPU seconds a step."""
+    start = time.process_time()
+    for step in steps:
+        work(step)
+    return (time.process_time() - start) / len(steps)
+
+
+def step_of(loader: Loader, model: Any) -> Callable[[int], None]:
+    import torch
+
+    from xmtf.training.head import Head
+    from xmtf.training.objective import Objective
+    from xmtf.training.targets import loss_scales, select_targets
+
+    model.train()
+    objective = Objective(model, Head(model), len(loader.group_names), torch.device("cpu"))
+    batch: Any = loader.batch(0)
+    targets = [select_targets(batch, "target")]
+    scale = loss_scales(targets, "target")[0]
+
+    def step(_: int) -> None:
+        model.zero_grad(set_to_none=True)
+        objective.head.forget_casts()
+        objective(batch, targets[0], scale)
+
+    return step
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--recipe", type=Path, default=Path("recipes/demo.yaml"))
+    arguments = parser.parse_args()
+    loaded = load_recipe(arguments.recipe)
+    family = model_family(loaded.recipe.model)
+    with tempfile.TemporaryDirectory() as name:
+        write_tokens(Path(name), family)
+        start = time.process_time()
+        loader = open_loader(Path(name), loaded, family=family)
+        loader.batch(0)
+        print(f"opening {len(LANGUAGES)} languages of {ITEMS:,} items: {time.process_time() - start:.2f} CPU s")
+        loading = cpu_of(lambda step: loader.batch(step), range(1, 401))
+        special = SpecialTokens(pad=loader.tokenizer.pad, eos=loader.tokenizer.eos, bos=loader.tokenizer.bos)
+        vocab_size = loaded.recipe.tokens.tokenizer.train_vocab_size or 8192
+        model = build_model(loaded.recipe.model, vocab_size=vocab_size, special=special, seed=0)
+        work = step_of(loader, model)
+        work(0)
+        training = cpu_of(work, range(10))
+    rows, tokens = loader.rows_per_step, loader.tokens_per_row
+    print(f"batch of {rows} rows x {tokens} tokens, fill {loader.fill:.1%}: {loading * 1e3:.2f} ms of CPU to load")
+    print(f"forward and backward of {arguments.recipe}: {training * 1e3:.0f} ms of CPU")
+    print(f"loading is {loading / training:.2%} of a step (aim 2 %), and runs in a thread beside it")
+
+
+if __name__ == "__main__":
+    main()
