@@ -1,0 +1,237 @@
+"""Rank classification: ours beside lm-evaluation-harness and the original's way, on the same model and items.
+
+    OMP_NUM_THREADS=1 python bench/evaluate.py --shape bloom --case short --items 16
+
+Ways: ``ours``; ``repeat`` (t-zero's: prompt repeated per choice, logits of the whole row); ``lm_eval``
+(HFLM, where lm-eval is installed). One thread, fp32, random weights, seeded items. Each way runs in its
+own process, so that peak memory is its own. Prints examples per CPU second, peak memory, and the largest
+difference of scores from ours.
+
+Cases: ``short`` three choices of 1-3 tokens after prompts of 46-147 tokens (XNLI), ``single`` three
+choices of one token, ``long`` two choices of 3-18 tokens after prompts of 40-116 (StoryCloze),
+``templates`` five prompts of each row, which begin alike, with three choices of 1-3 tokens.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+WAYS = ("ours", "repeat", "lm_eval")
+WORDS = 4000
+
+Item = tuple[str, list[str]]
+Ask = Callable[[list[Item]], list[list[float]]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shape", choices=("bloom", "mt5"), default="bloom")
+    parser.add_argument("--case", choices=("short", "single", "long", "templates"), default="short")
+    parser.add_argument("--vocab", type=int, default=250_880)
+    parser.add_argument("--hidden", type=int, default=512)
+    parser.add_argument("--layers", type=int, default=8)
+    parser.add_argument("--items", type=int, default=16)
+    parser.add_argument("--batch", type=int, default=8, help="rows of a batch of the other ways")
+    parser.add_argument("--ways", default=",".join(WAYS))
+    parser.add_argument("--only", help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.only:
+        run_way(options)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        options.folder = Path(folder)
+        save_model_and_tokenizer(options)
+        results = {}
+        for way in options.ways.split(","):
+            command = [sys.executable, __file__, *sys.argv[1:], "--only", way, "--folder", folder]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode:
+                print(f"{way}: failed: {done.stderr.strip().splitlines()[-1]}", file=sys.stderr)
+                continue
+            results[way] = json.loads(done.stdout.strip().splitlines()[-1])
+    show(options, results)
+
+
+def show(options: argparse.Namespace, results: dict[str, dict]) -> None:
+    print(
+        f"{options.shape}, hidden {options.hidden}, {options.layers} layers, vocabulary {options.vocab:,}: {options.case}"
+    )
+    print(f"{'way':8}  items/CPU s  ours is  peak GiB  largest difference")
+    ours = results["ours"]
+    for way, found in results.items():
+        rate = options.items / found["cpu_s"]
+        ratio = found["cpu_s"] / ours["cpu_s"]
+        gap = max(
+            (
+                abs(a - b)
+                for x, y in zip(found["scores"], ours["scores"], strict=True)
+                for a, b in zip(x, y, strict=True)
+            ),
+            default=0.0,
+        )
+        same = "(scores no end of text)" if way == "lm_eval" and options.shape == "mt5" else f"{gap:.1e}"
+        print(f"{way:8}  {rate:11.2f}  {ratio:6.1f}x  {found['peak_gib']:8.2f}  {same}")
+
+
+def items(options: argparse.Namespace) -> list[Item]:
+    rng = np.random.default_rng(0)
+
+    def text(low: int, high: int) -> str:
+        return " ".join(word(int(index)) for index in rng.integers(0, WORDS, rng.integers(low, high + 1)))
+
+    if options.case == "templates":
+        rows = [text(40, 100) for _ in range(-(-options.items // 5))]
+        asked = [(f"{row} {text(8, 20)}", [text(1, 3) for _ in range(3)]) for row in rows for _ in range(5)]
+        return asked[: options.items]
+    prompt, choice, number = {
+        "short": ((46, 147), (1, 3), 3),
+        "single": ((46, 147), (1, 1), 3),
+        "long": ((40, 116), (3, 18), 2),
+    }[options.case]
+    return [(text(*prompt), [text(*choice) for _ in range(number)]) for _ in range(options.items)]
+
+
+def word(index: int) -> str:
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    return letters[index % 26] + letters[index // 26 % 26] + letters[index // 676 % 26]
+
+
+def save_model_and_tokenizer(options: argparse.Namespace) -> None:
+    import tokenizers
+    import torch
+    import transformers
+    from tokenizers import decoders, models, pre_tokenizers
+
+    from xmtf.tokens import Tokenizer
+
+    vocab = {"<unk>": 0, "<s>": 1, "</s>": 2, "<pad>": 3}
+    for index in range(WORDS):
+        vocab[word(index)] = len(vocab)
+        vocab[f"Ġ{word(index)}"] = len(vocab)
+    core = tokenizers.Tokenizer(models.WordLevel(vocab, unk_token="<unk>"))
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = decoders.ByteLevel()
+    Tokenizer(core.to_str(), pad=3, eos=2, bos=1).save(options.folder)
+    torch.manual_seed(0)
+    special = {"pad_token_id": 3, "eos_token_id": 2, "bos_token_id": 1}
+    if options.shape == "bloom":
+        config = transformers.BloomConfig(
+            vocab_size=options.vocab, hidden_size=options.hidden, n_layer=options.layers, n_head=8, **special
+        )
+        model = transformers.BloomForCausalLM(config)
+    else:
+        config = transformers.MT5Config(
+            vocab_size=options.vocab, d_model=options.hidden, d_kv=64, d_ff=2 * options.hidden, num_heads=8,
+            num_layers=options.layers, num_decoder_layers=options.layers, decoder_start_token_id=3, **special,
+        )  # fmt: skip
+        model = transformers.MT5ForConditionalGeneration(config)
+        model.lm_head.weight.data.mul_(0.05)  # random weights of 1.0 would give scores of -10,000
+    model.save_pretrained(options.folder)
+
+
+def run_way(options: argparse.Namespace) -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    ask = {"ours": load_ours, "repeat": load_repeat, "lm_eval": load_lm_eval}[options.only](options)
+    asked = items(options)
+    ask(asked[:2])  # what is done once is not timed
+    start = time.process_time()
+    scores = ask(asked)
+    spent = time.process_time() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(json.dumps({"cpu_s": spent, "peak_gib": peak, "scores": scores}))
+
+
+def load_ours(options: argparse.Namespace) -> Ask:
+    from xmtf.evaluation import rank
+    from xmtf.models import load_model
+    from xmtf.records import Origin, Request
+    from xmtf.tokens import load_tokenizer
+
+    model, tokenizer = load_model(str(options.folder)).model, load_tokenizer(options.folder)
+
+    def ask(asked: list[Item]) -> list[list[float]]:
+        requests = [Request(p, tuple(c), 0, (), Origin("bench", "", "", i)) for i, (p, c) in enumerate(asked)]
+        return [list(found.scores) for found in rank(model, tokenizer, requests)]
+
+    return ask
+
+
+def load_repeat(options: argparse.Namespace) -> Ask:
+    """The original's way: one row per choice, prompts left-padded, choices right-padded, logits everywhere."""
+    import torch
+    import transformers
+
+    from xmtf.evaluation.batches import pad_left, pad_right
+    from xmtf.tokens import load_tokenizer
+
+    causal = options.shape == "bloom"
+    kind = transformers.AutoModelForCausalLM if causal else transformers.AutoModelForSeq2SeqLM
+    model, tokenizer = kind.from_pretrained(options.folder).eval(), load_tokenizer(options.folder)
+
+    @torch.inference_mode()
+    def batch(rows: list[tuple[str, str]]) -> list[float]:
+        prompts, prompt_mask = pad_left([tuple(tokenizer.encode([p])[0].tolist()) for p, _ in rows], 3, "cpu")
+        ends = () if causal else (2,)
+        texts = [(" " if causal else "") + c for _, c in rows]
+        choices, mask = pad_right([(*tokenizer.encode([t])[0].tolist(), *ends) for t in texts], 3, "cpu")
+        if causal:
+            both = torch.cat([prompts, choices], 1)
+            logits = model(input_ids=both, attention_mask=torch.cat([prompt_mask, mask], 1)).logits
+            logits = logits[:, prompts.shape[1] - 1 : -1]
+        else:
+            labels = choices.masked_fill(mask == 0, -100)
+            logits = model(input_ids=prompts, attention_mask=prompt_mask, labels=labels).logits
+        logp = torch.log_softmax(logits.float(), -1).gather(2, choices[:, :, None])[:, :, 0]
+        return (logp * mask).sum(1).tolist()
+
+    def ask(asked: list[Item]) -> list[list[float]]:
+        rows = [(prompt, choice) for prompt, choices in asked for choice in choices]
+        flat = [score for at in range(0, len(rows), options.batch) for score in batch(rows[at : at + options.batch])]
+        found = iter(flat)
+        return [[next(found) for _ in choices] for _, choices in asked]
+
+    return ask
+
+
+def load_lm_eval(options: argparse.Namespace) -> Ask:
+    import transformers
+    from lm_eval.api.instance import Instance
+    from lm_eval.models.huggingface import HFLM
+
+    causal = options.shape == "bloom"
+    kind = transformers.AutoModelForCausalLM if causal else transformers.AutoModelForSeq2SeqLM
+    model = HFLM(
+        pretrained=kind.from_pretrained(options.folder).eval(),
+        backend="causal" if causal else "seq2seq",
+        tokenizer=transformers.AutoTokenizer.from_pretrained(options.folder),
+        batch_size=options.batch,
+        device="cpu",
+    )
+
+    def ask(asked: list[Item]) -> list[list[float]]:
+        requests = [
+            Instance("loglikelihood", {}, (prompt, f" {choice}"), index)
+            for index, (prompt, choices) in enumerate(asked)
+            for choice in choices
+        ]
+        found = iter(model.loglikelihood(requests, disable_tqdm=True))
+        return [[next(found)[0] for _ in choices] for _, choices in asked]
+
+    return ask
+
+
+if __name__ == "__main__":
+    main()
