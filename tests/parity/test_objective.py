@@ -29,10 +29,11 @@ def causal_model(kind):
         return transformers.BloomConfig(
             vocab_size=VOCAB, hidden_size=36, n_layer=2, n_head=3, hidden_dropout=0.0, attention_dropout=0.0
         )
-    return transformers.LlamaConfig(
-        vocab_size=VOCAB, hidden_size=24, intermediate_size=40, num_hidden_layers=2, num_attention_heads=6,
-        num_key_value_heads=3, pad_token_id=0,
-    )  # fmt: skip
+    shape = {"vocab_size": VOCAB, "hidden_size": 24, "intermediate_size": 40, "num_hidden_layers": 2}
+    heads = {"num_attention_heads": 6, "num_key_value_heads": 3, "pad_token_id": 0}
+    if kind == "gemma2":  # logits are capped: no plain product
+        return transformers.Gemma2Config(**shape, **heads, head_dim=8, sliding_window=4, final_logit_softcapping=3.0)
+    return transformers.LlamaConfig(**shape, **heads)
 
 
 def causal_batch():
@@ -106,7 +107,7 @@ def assert_same(ours_loss, our_model, their_loss, theirs):
     assert norm_of_gradients(our_model) == pytest.approx(norm_of_gradients(theirs), rel=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["bloom", "llama"])
+@pytest.mark.parametrize("kind", ["bloom", "llama", "gemma2"])
 def test_packed_causal_loss_and_gradient_are_those_of_separate_examples(kind, tmp_path):
     torch.manual_seed(0)
     theirs = transformers.AutoModelForCausalLM.from_config(causal_model(kind)).eval()

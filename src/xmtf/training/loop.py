@@ -80,8 +80,8 @@ class Loop:
                     self._after_step(outcome)
                     bar.set(self.progress.step, note=f"loss {outcome.loss:.3f}, {speed:,.0f} tokens/s")
                     reason = stopper.check(time.monotonic() - start)
-                    if reason is not None and self.progress.step < self.num_steps:
-                        self._stop(reason)
+                    if self.step.ranks.agree(reason is not None) and self.progress.step < self.num_steps:
+                        self._stop(reason or "another rank was asked to stop")
         finally:
             self.feed.close()
         return self.progress
@@ -159,17 +159,21 @@ class Loop:
                 self.progress = replace(self.progress, best=losses.loss, best_step=self.progress.step)
 
     def _save(self) -> Path:
-        path = checkpoint.save(self.checkpoints, self._model, self.step.optimizer, self.progress, self.fingerprint)
-        self.log.write("checkpoint", self.progress.step, path=str(path))
-        checkpoint.prune(
-            self.checkpoints, self.fingerprint, self.training.keep_checkpoints, also=self.progress.best_step
-        )
+        path = checkpoint.checkpoint_path(self.checkpoints, self.progress.step)
+        if self.step.ranks.first:
+            checkpoint.save(self.checkpoints, self._model, self.step.optimizer, self.progress, self.fingerprint)
+            self.log.write("checkpoint", self.progress.step, path=str(path))
+            checkpoint.prune(
+                self.checkpoints, self.fingerprint, self.training.keep_checkpoints, also=self.progress.best_step
+            )
+        self.step.ranks.wait()
         return path
 
     def _stop(self, reason: str) -> None:
         path = checkpoint.checkpoint_path(self.checkpoints, self.progress.step)
-        if path not in checkpoint.list_checkpoints(self.checkpoints, self.fingerprint):
-            path = self._save()
+        missing = path not in checkpoint.list_checkpoints(self.checkpoints, self.fingerprint)
+        if self.step.ranks.agree(missing):
+            self._save()
         self.log.write("stop", self.progress.step, reason=reason, path=str(path))
         text = f"{reason}: stopped after step {self.progress.step} of {self.num_steps} and saved {path}"
         say(f"{text}; run the same command again to go on from there")

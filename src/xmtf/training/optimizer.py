@@ -73,4 +73,5 @@ def load_optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer, t
     parameters = dict(model.named_parameters())
     for path, value in tensors.items():
         name, _, key = path.rpartition("/")
-        optimizer.state[parameters[name]][key] = value
+        parameter = parameters[name]
+        optimizer.state[parameter][key] = value.to(parameter.device)

@@ -17,6 +17,7 @@ from xmtf.training.batches import Batch, RowLoader
 from xmtf.training.objective import Objective
 from xmtf.training.optimizer import set_learning_rate
 from xmtf.training.precision import computing
+from xmtf.training.ranks import ALONE, Ranks
 from xmtf.training.schedule import learning_rate
 from xmtf.training.targets import Targets, Weighting, loss_scales, select_targets
 
@@ -115,6 +116,7 @@ class Step:
         training: Section of the recipe.
         num_steps: Steps of the whole run, for the schedule.
         seed: Of the recipe; with the step's index it seeds dropout.
+        ranks: The processes that share the micro-batches.
     """
 
     model: nn.Module
@@ -123,6 +125,7 @@ class Step:
     training: Training
     num_steps: int
     seed: int
+    ranks: Ranks = ALONE
 
     def __call__(self, step: int, batch: GlobalBatch) -> Outcome:
         """Take step ``step`` (from 0) on its rows.
@@ -130,12 +133,12 @@ class Step:
         Where loss or gradient is not finite nothing is updated.
         """
         start = time.monotonic()
-        torch.manual_seed((self.seed << 32) + step)
+        torch.manual_seed((self.seed << 32) + (self.ranks.rank << 26) + step)
         clear_gradients(self.model)
         self.objective.head.forget_casts()
-        losses, sums_G2 = self._accumulate(batch)
+        losses_M, sums_G2 = self._accumulate(batch)
         norm = torch.nn.utils.get_total_norm(_gradients(self.model))
-        *micro_losses, grad_norm = torch.stack([*losses, norm.float()]).tolist()
+        *micro_losses, grad_norm = torch.cat([losses_M, norm.float()[None]]).tolist()
         loss = math.fsum(micro_losses)
         rate = learning_rate(step, self.training.optimizer.learning_rate, self.training.schedule, self.num_steps)
         updated = math.isfinite(loss) and math.isfinite(grad_norm)
@@ -143,14 +146,19 @@ class Step:
             self._update(norm, grad_norm, rate)
         return Outcome(loss, grad_norm, rate, micro_losses, sums_G2, time.monotonic() - start, updated)
 
-    def _accumulate(self, batch: GlobalBatch) -> tuple[list[Tensor], Tensor]:
-        losses, sums = [], []
-        with computing(self.training.precision, self.objective.device):
-            for rows, targets, scale in zip(batch.batches, batch.targets, batch.scales, strict=True):
+    def _accumulate(self, batch: GlobalBatch) -> tuple[Tensor, Tensor]:
+        """Return the loss of each micro-batch ``[M]`` and the sums by group ``[G + 1, 2]``, over all ranks."""
+        device = self.objective.device
+        losses_M = torch.zeros(len(batch.batches), device=device)
+        sums_G2 = torch.zeros(self.objective.num_groups + 1, 2, device=device)
+        micro_batches = list(zip(batch.batches, batch.targets, batch.scales, strict=True))
+        with computing(self.training.precision, device):
+            for index, (rows, targets, scale) in self.ranks.share(micro_batches):
                 micro = self.objective(rows, targets, scale)
-                losses.append(micro.loss)
-                sums.append(micro.groups)
-        return losses, torch.stack(sums).sum(dim=0)
+                losses_M[index] = micro.loss.detach()
+                sums_G2 += micro.groups.detach()
+        self.ranks.add_gradients(self.model)
+        return self.ranks.add(losses_M), self.ranks.add(sums_G2)
 
     def _update(self, norm: Tensor, grad_norm: float, rate: float) -> None:
         limit = self.training.optimizer.clip_norm

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from xmtf.training.memory import check_limit, estimate_memory, row_positions
 from xmtf.training.objective import Objective
 from xmtf.training.optimizer import build_optimizer
 from xmtf.training.precision import choose_device, compute_dtype, place, set_threads
+from xmtf.training.ranks import ALONE, Ranks, data_parallel
 from xmtf.training.step import Feed, Step
 from xmtf.training.validation import Validation
 from xmtf.training.work import Meter, peak_flops
@@ -56,7 +58,15 @@ _ELSEWHERE = (
 
 
 def train(
-    loaded: LoadedRecipe, *, tokens: Path, initial: str, checkpoints: Path, model: Path, log: Path, family: Family
+    loaded: LoadedRecipe,
+    *,
+    tokens: Path,
+    initial: str,
+    checkpoints: Path,
+    model: Path,
+    log: Path,
+    family: Family,
+    ranks: Ranks = ALONE,
 ) -> Manifest:
     """Finetune a model as a recipe says; export it; return the manifest of the export.
 
@@ -70,6 +80,7 @@ def train(
         model: Folder for the finished model; its manifest marks the stage as finished.
         log: File that events are appended to.
         family: Of the model.
+        ranks: The processes that train together; the first one writes.
 
     Raises:
         UserError: The recipe, the model or the machine do not fit together; says what to change.
@@ -82,15 +93,22 @@ def train(
     if is_finished(model, fingerprint):
         return read_manifest(model)
     watch = Stopwatch()
-    loop = _prepare(loaded, tokens, initial, checkpoints, log, family, content_hash(_resumable(section) | inputs))
+    log = log if ranks.first else Path(os.devnull)
+    name = content_hash(_resumable(section) | inputs)
+    loop = _prepare(loaded, tokens, initial, checkpoints, log, family, name, ranks)
     progress = loop.run()
     counts = _counts(progress, loop.feed.loader)
     manifest = Manifest("train", fingerprint, recipe=section, inputs=inputs, counts=counts, wall_time_s=watch.seconds)
-    return _export(loop.step.model, model, tokens / "tokenizer", manifest)
+    if ranks.first:
+        manifest = _export(loop.step.model, model, tokens / "tokenizer", manifest)
+    ranks.wait()
+    return manifest
 
 
 def train_in_folder(loaded: LoadedRecipe, *, tokens: Path) -> Manifest:
     """Finetune inside the recipe's run folder, making the random weights to start from where the recipe has a shape.
+
+    Under ``torchrun`` its processes share the micro-batches of every step: the losses are those of one process.
 
     Args:
         loaded: The recipe.
@@ -104,19 +122,23 @@ def train_in_folder(loaded: LoadedRecipe, *, tokens: Path) -> Manifest:
     folder = loaded.run_folder
     if not (tokens / MANIFEST).exists():
         raise ConfigError(f"{tokens}: no finished token files; make them with `xmtf run {loaded.path} --until tokens`")
-    initial = loaded.recipe.model.base
-    if initial is None:
-        write_initial(loaded.recipe, tokens / "tokenizer", folder / "initial")
-        initial = str(folder / "initial")
-    return train(
-        loaded,
-        tokens=tokens,
-        initial=initial,
-        checkpoints=folder / "checkpoints",
-        model=folder / "model",
-        log=folder / "log.jsonl",
-        family=model_family(loaded.recipe.model),
-    )
+    with data_parallel() as ranks:
+        initial = loaded.recipe.model.base
+        if initial is None:
+            initial = str(folder / "initial")
+            if ranks.first:
+                write_initial(loaded.recipe, tokens / "tokenizer", folder / "initial")
+            ranks.wait()
+        return train(
+            loaded,
+            tokens=tokens,
+            initial=initial,
+            checkpoints=folder / "checkpoints",
+            model=folder / "model",
+            log=folder / "log.jsonl",
+            family=model_family(loaded.recipe.model),
+            ranks=ranks,
+        )
 
 
 def write_initial(recipe: Recipe, tokenizer: Path, out: Path) -> Manifest:
@@ -150,6 +172,7 @@ def training_loop(
     checkpoints: Path,
     log: Path,
     fingerprint: str,
+    ranks: Ranks = ALONE,
 ) -> Loop:
     """Return the loop that trains a model on the rows of a loader; the model is placed on its device.
 
@@ -161,6 +184,7 @@ def training_loop(
         checkpoints: Folder for checkpoints.
         log: File that events are appended to.
         fingerprint: Names this training among the checkpoints.
+        ranks: The processes that train together.
     """
     training = recipe.training
     device = choose_device(training.device)
@@ -169,14 +193,14 @@ def training_loop(
     head = Head(model, training.z_loss, compute_dtype=compute_dtype(training.precision))
     objective = Objective(model, head, len(loader.group_names), device, training.prefix_lm)
     steps = num_steps(training, loader)
-    num_micro = num_micro_batches(training)
+    num_micro = num_micro_batches(training, ranks.size)
     optimizer = build_optimizer(model, training.optimizer)
     validations = []
     if validation is not None:
         rows, precision = training.validation_rows, training.precision
         validations = [Validation("mixture", validation, num_micro, rows, training.loss, precision)]
     return Loop(
-        step=Step(model, objective, optimizer, training, steps, recipe.seed),
+        step=Step(model, objective, optimizer, training, steps, recipe.seed, ranks),
         feed=Feed(loader, num_micro, training.loss),
         validations=tuple(validations),
         training=training,
@@ -195,13 +219,16 @@ def num_steps(training: Training, loader: RowLoader) -> int:
     return max(1, -(-training.tokens // (loader.rows_per_step * loader.tokens_per_row)))
 
 
-def num_micro_batches(training: Training) -> int:
-    """Return how many micro-batches a global batch is cut into on one rank.
+def num_micro_batches(training: Training, num_ranks: int = 1) -> int:
+    """Return how many micro-batches a global batch is cut into, over all ranks.
 
     Raises:
         ConfigError: The rows do not divide.
     """
-    rows, micro = training.global_batch_rows, min(training.micro_batch_rows, training.global_batch_rows)
+    rows = training.global_batch_rows
+    if rows % num_ranks:
+        raise ConfigError(f"training.global_batch_rows: {rows} rows do not divide over {num_ranks} processes")
+    micro = min(training.micro_batch_rows, rows // num_ranks)
     if rows % micro:
         raise ConfigError(
             f"training.global_batch_rows: {rows} rows do not divide into micro-batches of {micro}; change one of them"
@@ -250,7 +277,14 @@ def _resumable(section: dict[str, Any]) -> dict[str, Any]:
 
 
 def _prepare(
-    loaded: LoadedRecipe, tokens: Path, initial: str, checkpoints: Path, log: Path, family: Family, fingerprint: str
+    loaded: LoadedRecipe,
+    tokens: Path,
+    initial: str,
+    checkpoints: Path,
+    log: Path,
+    family: Family,
+    fingerprint: str,
+    ranks: Ranks,
 ) -> Loop:
     from xmtf.models import check_packing, load_model, model_size
     from xmtf.tokens import load_tokenizer, open_loader
@@ -273,7 +307,7 @@ def _prepare(
     if recipe.mixture.validation_fraction > 0:
         held_out = open_loader(tokens, loaded, group="validation", family=family)
     loop = training_loop(
-        start.model, recipe, loader, held_out, checkpoints=checkpoints, log=log, fingerprint=fingerprint
+        start.model, recipe, loader, held_out, checkpoints=checkpoints, log=log, fingerprint=fingerprint, ranks=ranks
     )
     dtype = compute_dtype(recipe.training.precision)
     loop.meter = Meter(model_size(start.model), peak_flops(loop.step.objective.device, dtype))
