@@ -112,10 +112,14 @@ def stats(
     overrides: Overrides = None,
     by: Annotated[str, typer.Option(help="Columns, such as cluster,language.")] = "language",
     lengths: Annotated[bool, typer.Option("--lengths", help="Add quantiles of the lengths in characters.")] = False,
+    against: Annotated[Path | None, typer.Option(help="CSV or TSV of published counts to compare with.")] = None,
     out: Out = None,
     as_json: AsJson = False,
 ) -> None:
     """Count the examples of a mixture by language, cluster, dataset, task, template, ...
+
+    --against takes a table with a header: any of language, cluster, task, dataset, subset, split, and a column
+    `examples`. It says how many the mixture has of each, and what it dropped.
 
     Example: xmtf data stats recipes/demo.yaml --by cluster,language
     """
@@ -123,7 +127,12 @@ def stats(
     from xmtf.mixture.stats import mixture_stats
 
     folder, _ = _mixture(source, overrides, out)
-    records = mixture_stats(folder, by.split(","), lengths=lengths)
+    if against is not None:
+        from xmtf.mixture.compare import compare_counts
+
+        records = compare_counts(folder, against)
+    else:
+        records = mixture_stats(folder, by.split(","), lengths=lengths)
     print_json(records) if as_json else print_records(records)
 
 

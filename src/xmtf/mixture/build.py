@@ -25,7 +25,8 @@ from xmtf.execution import read_plan, run_task, write_plan
 from xmtf.execution.plan import shard_result
 from xmtf.files import Manifest, Stopwatch, is_finished, read_manifest, write_jsonl
 from xmtf.mixture.choose import Rules, choose_rows
-from xmtf.mixture.finish import OVERLAPS, QUARANTINE, finish_mixture, run_shown
+from xmtf.mixture.composition import OVERLAPS, QUARANTINE
+from xmtf.mixture.finish import finish_mixture, run_shown
 from xmtf.mixture.guard import Asked, read_guard, write_guard
 from xmtf.mixture.keys import hash_strings
 from xmtf.mixture.merge import Shard

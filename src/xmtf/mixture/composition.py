@@ -10,10 +10,25 @@ from typing import Any
 from xmtf.files import read_jsonl
 from xmtf.mixture.groups import Group
 
-__all__ = ["COMPOSITION", "GroupCount", "merge_composition", "read_composition", "totals"]
+__all__ = [
+    "COMPOSITION",
+    "OVERLAPS",
+    "QUARANTINE",
+    "SLICES",
+    "GroupCount",
+    "merge_composition",
+    "read_composition",
+    "totals",
+]
 
 COMPOSITION = "composition.jsonl"
 """File of a mixture's folder with one :class:`GroupCount` a line."""
+SLICES = "slices.jsonl"
+"""File with what became of every (task, split): examples in, out, and dropped by reason."""
+OVERLAPS = "overlap.jsonl"
+"""File with the training examples that an evaluation suite asks, one a line."""
+QUARANTINE = "quarantine.jsonl"
+"""File with the rows on which a template failed, one a line, with the reason."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,19 +19,20 @@ from xmtf.files import (
     write_text,
 )
 from xmtf.mixture.card import CardFacts, dataset_card
-from xmtf.mixture.composition import COMPOSITION, GroupCount, merge_composition, totals
+from xmtf.mixture.composition import (
+    COMPOSITION,
+    OVERLAPS,
+    QUARANTINE,
+    SLICES,
+    GroupCount,
+    merge_composition,
+    totals,
+)
 from xmtf.mixture.merge import Shard, place_parts, plan_parts
 from xmtf.mixture.plan import MixturePlan
 from xmtf.recipe.schema import Execution
 
-__all__ = ["OVERLAPS", "QUARANTINE", "SLICES", "finish_mixture", "run_shown"]
-
-OVERLAPS = "overlap.jsonl"
-"""Training examples that an evaluation suite asks, one a line."""
-QUARANTINE = "quarantine.jsonl"
-"""Rows on which a template failed, one a line, with the reason."""
-SLICES = "slices.jsonl"
-"""What became of every (task, split): rows in, out, and dropped by reason."""
+__all__ = ["finish_mixture", "run_shown"]
 
 
 def finish_mixture(plan: MixturePlan, shards: list[Shard], work: Path, out: Path, watch: Stopwatch) -> Manifest:
@@ -160,7 +161,11 @@ def _slice_lines(plan: MixturePlan, shards: list[Shard]) -> list[dict[str, Any]]
         dropped = _dropped_of(shard)
         lines.append(
             {
+                "language": part.language,
+                "cluster": part.cluster,
                 "task": part.task,
+                "dataset": part.dataset,
+                "subset": part.subset,
                 "split": part.split,
                 "templates": list(part.templates),
                 "in": shard.result["in"],

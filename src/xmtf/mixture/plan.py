@@ -63,7 +63,10 @@ class Portion:
         split: Split.
         templates: Names of the templates.
         rate: Sampling rate relative to the other portions.
+        language: Language of the targets.
+        cluster: Task cluster.
         dataset: Dataset, as the examples name it.
+        subset: Configuration, or ``""``.
         licence: Its licence, or ``""``.
     """
 
@@ -71,7 +74,10 @@ class Portion:
     split: str
     templates: tuple[str, ...]
     rate: float
+    language: str
+    cluster: str
     dataset: str
+    subset: str
     licence: str
 
 
@@ -203,12 +209,14 @@ def _fingerprint(part: Slice, recipe: Recipe) -> str:
 
 
 def _portion(part: Slice) -> Portion:
+    task = part.task
     templates = tuple(template.name for template in part.templates)
-    return Portion(part.task.id, part.split, templates, part.rate, part.task.dataset, part.task.licence)
+    where = (task.language, task.cluster, task.dataset, task.subset, task.licence)
+    return Portion(task.id, part.split, templates, part.rate, *where)
 
 
 def _prompted_portion(part: PromptedFile) -> Portion:
-    return Portion(part.task, part.split, (), part.rate, part.dataset, part.licence)
+    return Portion(part.task, part.split, (), part.rate, part.language, part.cluster, part.dataset, "", part.licence)
 
 
 def _rules(recipe: Recipe, cap_examples: int | None) -> dict[str, Any]:
