@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from xmtf.errors import TemplateError
+from xmtf.errors import TemplateError, nearest
 from xmtf.files import content_hash
 from xmtf.sources import fingerprint_source, read_source
 from xmtf.tasks.task import Slice
@@ -46,7 +46,8 @@ class Prompted:
 
     Attributes:
         table: Columns of :data:`PROMPTED_SCHEMA`.
-        dropped: Rows that did not become an example, counted by reason (per template).
+        dropped: Rows that did not become an example, counted by reason once per template; what the adapter
+            leaves out counts where the whole split is read.
         failures: The rows on which a template failed.
         fingerprint: Hash of everything that the table depends on.
     """
@@ -93,7 +94,10 @@ def prompted_parts(
     data = read_source(slice_.task.source(slice_.split), offline=offline)
     chosen = choose_rows(data.table.num_rows, slice_.limit_rows, f"{seed} {slice_.task.id} {slice_.split}")
     table, rows = data.table.take(pa.array(chosen)), data.rows[chosen]
+    left_out = data.dropped if len(chosen) == data.table.num_rows else {}
     for template in slice_.templates:
+        if mode == "fixed" and not slice_.task.promptsource:
+            _check_columns(slice_, template, table.column_names)
         rendered = template.render_table(
             table,
             dataset=slice_.task.dataset,
@@ -107,7 +111,7 @@ def prompted_parts(
         mask, dropped = _usable(rendered)
         yield Prompted(
             _columns(slice_, template, rendered, rows, mask),
-            dropped,
+            dict(Counter(left_out) + Counter(dropped)),
             rendered.failures,
             _fingerprint(slice_, (template,), data.fingerprint, mode, seed),
         )
@@ -140,6 +144,23 @@ def _fingerprint(slice_: Slice, templates: tuple[Template, ...], source: str, mo
     about = [task.id, task.cluster, task.dataset, task.subset, task.language, slice_.split, slice_.limit_rows]
     names = [(template.name, template.language, template.translation, template.hash) for template in templates]
     return content_hash([about, names, source, mode, seed if slice_.limit_rows is not None else None])
+
+
+def _check_columns(slice_: Slice, template: Template, columns: list[str]) -> None:
+    """Refuse a template that reads a column that is not there: Jinja would quietly leave a blank.
+
+    Templates that ask themselves whether a column is there are let through.
+    """
+    if " defined" in template.jinja or "default(" in template.jinja:
+        return
+    known = {name.replace("-", "_") for name in columns}
+    for name in sorted(template.prepared("fixed").names - known):
+        near = nearest(name, known)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(known))}"
+        raise TemplateError(
+            f"{slice_.task.id} [{slice_.split}], template {template.name!r}: reads the column {name!r}, which the "
+            f"rows do not have; {hint}"
+        )
 
 
 def _check_failures(

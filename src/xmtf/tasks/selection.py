@@ -130,7 +130,12 @@ def _matching_templates(task: Task, selection: TaskSelection, held_out: HeldOut)
 
 
 def is_held_out(task: Task, held_out: HeldOut) -> bool:
-    """Whether a task's cluster, target language or language in the inputs is held out."""
+    """Whether a task's cluster, target language or language in the inputs is held out.
+
+    A pattern of subsets (``*-bre``) may have any language in its inputs: it is out where any language is.
+    """
+    if "*" in task.subset and held_out.languages:
+        return True
     languages = (task.language, *task.input_languages)
     return any(matches(language, held_out.languages) for language in languages) or matches(
         task.cluster, held_out.clusters

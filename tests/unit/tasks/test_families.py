@@ -47,6 +47,13 @@ def test_xp3x_covers_its_277_languages():
     assert pairs["Muennighoff/multi_eurlex"] == 23 * 22
 
 
+def test_pairs_whose_sources_are_unknown_are_out_where_a_language_is_held_out():
+    catalogue = load_catalogue(sets=["xp3x"])
+    selection = [TaskSelection(catalogue="xp3x", tasks=("*tatoeba*",))]
+    assert catalogue.outline(selection, role="train")
+    assert not catalogue.outline(selection, role="train", held_out=HeldOut(languages=("br",)))
+
+
 def test_p3_is_english_and_has_no_test_split():
     tasks = tasks_of("p3")
     assert {task.language for task in tasks} == {"en"}

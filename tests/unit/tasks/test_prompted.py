@@ -85,6 +85,17 @@ def test_dropped_rows_have_a_reason(mirror, catalogue_file, slice_of, jinja, rea
     assert prompted.dropped == {reason: 3}
 
 
+def test_what_the_adapter_leaves_out_is_counted_for_every_template(mirror, catalogue_file, slice_of):
+    catalogue_file.write_text(
+        catalogue_file.read_text().replace("licence: CC0", "adapter: hidden-labels\n    licence: CC0")
+    )
+    write_rows(mirror, "text,label\na,1\nb,-1\nc,0\n")
+    prompted = prompted_table(slice_of(tasks=["tiny/fra"], templates=["ask", "demander"]))
+    assert prompted.table["row"].to_pylist() == [0, 2, 0, 2]
+    assert prompted.dropped == {"hidden label": 2}
+    assert prompted_table(slice_of(tasks=["tiny/fra"], templates=["ask"], limit_rows=1)).dropped == {}
+
+
 def test_a_template_that_fails_on_too_many_rows_is_named_with_its_first_row(mirror, catalogue_file, slice_of):
     path = catalogue_file.with_name("templates.yaml")
     path.write_text(path.read_text().replace("answer_choices[label] }}", "answer_choices[label].absent.more }}", 1))
@@ -94,6 +105,13 @@ def test_a_template_that_fails_on_too_many_rows_is_named_with_its_first_row(mirr
     prompted = prompted_table(part, failing_rows=1.0)
     assert prompted.dropped == {"template fails: UndefinedError": 3}
     assert [failure.row for failure in prompted.failures] == [0, 1, 2]
+
+
+def test_a_misspelt_column_is_an_error_and_not_a_blank(mirror, catalogue_file, slice_of):
+    path = catalogue_file.with_name("templates.yaml")
+    path.write_text(path.read_text().replace("{{ text }} Yes", "{{ textt }} Yes"))
+    with pytest.raises(TemplateError, match=r"template 'ask': reads the column 'textt', .* did you mean 'text'"):
+        prompted_table(slice_of(tasks=["tiny/fra"], templates=["ask"]))
 
 
 def test_the_limit_chooses_rows_by_seed(mirror, slice_of):
