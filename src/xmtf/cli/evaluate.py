@@ -152,6 +152,40 @@ def code(
     _print(evaluate_code(setup, tasks, settings, model=model, label=label, out=out), as_json)
 
 
+@app.command()
+def loss(
+    model: Model,
+    mixture: Annotated[Path, typer.Option(help="Folder of a mixture, such as runs/demo/mixture.")],
+    part: Annotated[str, typer.Option(help="validation, train or all.")] = "validation",
+    limit: Annotated[int | None, typer.Option(min=1, help="Most rows of each language.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the losses to this JSONL file.")] = None,
+    space: Space = None,
+    batch_tokens: BatchTokens = 8192,
+    device: Device = "auto",
+    offline: Offline = False,
+    as_json: AsJson = False,
+) -> None:
+    """Measure loss and perplexity on the targets of a mixture, language by language.
+
+    Example: xmtf evaluate loss --model runs/demo/model --mixture runs/demo/mixture
+    """
+    import orjson
+
+    from xmtf.errors import UnknownNameError
+    from xmtf.evaluation.loss import loss_lines, mixture_loss
+    from xmtf.evaluation.setup import Setup
+    from xmtf.recipe.schema import Evaluation, Tokenization
+    from xmtf.tasks import Catalogue
+
+    if part not in ("validation", "train", "all"):
+        raise UnknownNameError("part", part, ("validation", "train", "all"), "--part")
+    tokens = Tokenization(space_before_targets="auto" if space is None else space)
+    setup = Setup(Evaluation(batch_tokens=batch_tokens), Catalogue({}), tokens, device=device, offline=offline)
+    losses = mixture_loss(setup, mixture, model=model, part=part, limit=limit, out=out)  # type: ignore[arg-type]  # checked
+    for line in [orjson.dumps(asdict(row)).decode() for row in losses] if as_json else loss_lines(losses):
+        typer.echo(line)
+
+
 @app.command("run")
 def run_suites(
     recipe: Annotated[Path, typer.Argument(help="Recipe whose evaluation suites are measured.")],

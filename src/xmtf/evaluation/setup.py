@@ -75,8 +75,17 @@ def setup_of(loaded: LoadedRecipe) -> Setup:
         device=recipe.training.device,
         threads=recipe.training.threads,
         prefix_lm=recipe.training.prefix_lm,
-        tokenizer=recipe.tokens.tokenizer.path if recipe.model.base is not None else None,
+        tokenizer=_tokenizer_of(loaded),
     )
+
+
+def _tokenizer_of(loaded: LoadedRecipe) -> str | None:
+    """Return the tokenizer that a recipe trains a pretrained model with, where it is not the model's own."""
+    path = loaded.recipe.tokens.tokenizer.path
+    if path is None or loaded.recipe.model.base is None:
+        return None
+    beside = loaded.path.parent / path
+    return str(beside) if beside.exists() else path
 
 
 def named_suites(

@@ -1,0 +1,164 @@
+"""Loss on the targets of a mixture: how surprised a model is by right answers, language by language.
+
+The numbers come from the same pass as rank classification, with the target as the only choice and its
+end-of-text token scored, as in training. Two means are given: over tokens (its exponential is the
+perplexity), and over targets of the mean over their tokens (what training with ``loss: target`` lowers).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from xmtf.errors import ConfigError
+from xmtf.evaluation.answer import Answer
+from xmtf.evaluation.metrics.intervals import bootstrap_mean
+from xmtf.evaluation.rank import rank_batches
+from xmtf.evaluation.setup import Setup
+from xmtf.evaluation.subject import load_subject
+from xmtf.execution import track
+from xmtf.files import read_manifest, write_jsonl
+from xmtf.records import Origin, Request
+
+__all__ = ["MixtureLoss", "Part", "loss_lines", "mixture_loss", "summarize"]
+
+Part = Literal["validation", "train", "all"]
+"""Which rows of each language: the tail kept for validation, the rest, or both."""
+
+
+@dataclass(frozen=True, slots=True)
+class MixtureLoss:
+    """Loss on one language of a mixture, or on all of it.
+
+    Attributes:
+        language: Code, or ``all``.
+        targets: Targets scored.
+        tokens: Their tokens, end of text included.
+        per_token: Mean negative log-probability of a token, natural log.
+        perplexity: Its exponential.
+        per_target: Mean over targets of the mean over their tokens.
+        low: Lower end of the 95 % interval of ``per_target``.
+        high: Upper end.
+        failed: Targets that could not be scored.
+    """
+
+    language: str
+    targets: int
+    tokens: int
+    per_token: float
+    perplexity: float
+    per_target: float
+    low: float
+    high: float
+    failed: int
+
+
+def mixture_loss(
+    setup: Setup,
+    mixture: Path,
+    *,
+    model: str,
+    part: Part = "validation",
+    limit: int | None = None,
+    out: Path | None = None,
+) -> list[MixtureLoss]:
+    """Measure the loss of a model on a mixture.
+
+    Args:
+        setup: How texts become ids, device and batches.
+        mixture: Folder of a mixture.
+        model: Folder, GGUF file or hub id.
+        part: Which rows.
+        limit: Most rows of each language, the first of the part.
+        out: JSONL file to write to; none by default.
+
+    Returns:
+        One entry a language, then one for all together.
+
+    Raises:
+        DataError: Not a mixture.
+        ConfigError: The part has no rows.
+    """
+    requests = {language: rows for language, rows in _requests(mixture, part, limit) if rows}
+    if not requests:
+        raise ConfigError(f"{mixture}: has no {part} rows; take another part, or a larger mixture")
+    subject = load_subject(setup, model, model)
+    rules = replace(subject.rules, end_of_choices=True)
+    found: dict[str, list[Answer]] = {}
+    with track("measuring loss", total=sum(map(len, requests.values())), unit="targets") as progress:
+        for language, rows in requests.items():
+            answers: dict[int, Answer] = {}
+            for batch in rank_batches(
+                subject.model, subject.tokenizer, rows, rules=rules, batch_tokens=subject.batch_tokens
+            ):
+                answers.update(batch)
+                progress.advance(len(batch))
+            found[language] = list(answers.values())
+    losses = [summarize(language, answers) for language, answers in found.items()]
+    losses.append(summarize("all", [answer for answers in found.values() for answer in answers]))
+    if out is not None:
+        write_jsonl(out, map(asdict, losses))
+    return losses
+
+
+def _requests(mixture: Path, part: Part, limit: int | None) -> Iterator[tuple[str, list[Request]]]:
+    from xmtf.mixture import mixture_languages, read_mixture
+    from xmtf.tokens.splits import split_bounds
+
+    fraction = read_manifest(mixture).details["validation_fraction"]
+    for language, count in mixture_languages(mixture).items():
+        end_of_training, end = split_bounds(count, fraction)
+        first, last = {"train": (0, end_of_training), "validation": (end_of_training, end), "all": (0, end)}[part]
+        last = min(last, first + limit) if limit is not None else last
+        rows: list[Request] = []
+        place = 0
+        for table in read_mixture(mixture, language=language, columns=["inputs", "targets", "task", "row"]):
+            chosen = table.slice(max(0, first - place), max(0, last - max(place, first)))
+            place += table.num_rows
+            rows += [
+                Request(
+                    row["inputs"], (row["targets"],), 0, (row["targets"],), Origin(row["task"], "", part, row["row"])
+                )
+                for row in chosen.to_pylist()
+            ]
+            if place >= last:
+                break
+        yield language, rows
+
+
+def summarize(language: str, answers: Sequence[Answer]) -> MixtureLoss:
+    """Sum up the scores of targets, each the only choice of its request."""
+    scored = [(-answer.scores[0], answer.num_tokens[0]) for answer in answers if answer.error is None]
+    if not scored:
+        nan = math.nan
+        return MixtureLoss(language, 0, 0, nan, nan, nan, nan, nan, len(answers))
+    tokens = sum(count for _, count in scored)
+    per_token = math.fsum(loss for loss, _ in scored) / tokens
+    means = [loss / count for loss, count in scored]
+    low, high = bootstrap_mean(means)
+    return MixtureLoss(
+        language=language,
+        targets=len(scored),
+        tokens=tokens,
+        per_token=per_token,
+        perplexity=math.exp(min(per_token, 700.0)),
+        per_target=math.fsum(means) / len(means),
+        low=low,
+        high=high,
+        failed=len(answers) - len(scored),
+    )
+
+
+def loss_lines(losses: Sequence[MixtureLoss]) -> list[str]:
+    """Return the losses as lines of aligned columns."""
+    lines = [f"{'language':10}  {'targets':>9}  {'tokens':>9}  {'per token':>9}  {'perplexity':>10}  per target"]
+    for loss in losses:
+        lines.append(
+            f"{loss.language:10}  {loss.targets:9,}  {loss.tokens:9,}  {loss.per_token:9.3f}  {loss.perplexity:10.4g}  "
+            f"{loss.per_target:.3f} [{loss.low:.3f}, {loss.high:.3f}]"
+            + (f"  {loss.failed} failed" if loss.failed else "")
+        )
+    return lines

@@ -1,0 +1,70 @@
+import math
+
+import pytest
+
+from xmtf.errors import ConfigError
+from xmtf.evaluation import loss as room
+from xmtf.evaluation.answer import Answer
+from xmtf.evaluation.encoding import PromptRules
+from xmtf.evaluation.loss import loss_lines, mixture_loss, summarize
+from xmtf.evaluation.setup import Setup
+from xmtf.evaluation.subject import Subject
+from xmtf.files import Manifest, write_manifest
+from xmtf.recipe.schema import Evaluation
+from xmtf.tasks import Catalogue
+from xmtf.tasks.prompted import PROMPTED_SCHEMA
+
+
+def test_means_over_tokens_and_over_targets_differ():
+    found = summarize("fr", [Answer((-2.0,), (1,)), Answer((-3.0,), (3,)), Answer(error="non-finite score")])
+    assert (found.targets, found.tokens, found.failed) == (2, 4, 1)
+    assert found.per_token == 5 / 4
+    assert found.per_target == (2 + 1) / 2
+    assert found.perplexity == math.exp(5 / 4)
+    assert found.low <= found.per_target <= found.high
+    assert math.isnan(summarize("fr", []).per_token)
+
+
+@pytest.fixture
+def mixture(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    names = [field.name for field in PROMPTED_SCHEMA]
+    for part, start in enumerate((0, 6)):
+        rows = [
+            dict.fromkeys(names, "x") | {"inputs": f"in {n}", "targets": "a" * (n + 1), "choices": None, "row": n}
+            for n in range(start, start + (6 if part == 0 else 4))
+        ]
+        path = tmp_path / "language=fr" / f"part-0000{part}.parquet"
+        path.parent.mkdir(exist_ok=True)
+        pq.write_table(pa.Table.from_pylist(rows, schema=PROMPTED_SCHEMA), path)
+    manifest = Manifest(
+        "mixture", "f", counts={"rows": {"fr": 10}}, details={"validation_fraction": 0.3, "rows": {"fr": 10}}
+    )
+    write_manifest(tmp_path, manifest)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("part", "limit", "rows"),
+    [("validation", None, [7, 8, 9]), ("train", 6, [0, 1, 2, 3, 4, 5]), ("all", None, list(range(10)))],
+)
+def test_parts_are_those_of_the_token_files(mixture, part, limit, rows):
+    ((language, requests),) = room._requests(mixture, part, limit)
+    assert language == "fr"
+    assert [request.origin.row for request in requests] == rows
+
+
+def test_loss_of_a_mixture(mixture, causal, tokenizer, monkeypatch, tmp_path):
+    subject = Subject(causal, tokenizer, PromptRules(), "tiny", "f", "bloomz", 4, 512)
+    monkeypatch.setattr(room, "load_subject", lambda *args: subject)
+    setup = Setup(Evaluation(), Catalogue({}))
+    french, everything = mixture_loss(setup, mixture, model="tiny", out=tmp_path / "loss.jsonl")
+    assert french.targets == everything.targets == 3
+    assert french.tokens == sum(n + 3 for n in (7, 8, 9))  # space, n + 1 letters, end of text
+    assert loss_lines([french])[1].startswith("fr")
+    assert (tmp_path / "loss.jsonl").read_text().count("\n") == 2
+    with pytest.raises(ConfigError, match="has no validation rows"):
+        write_manifest(mixture, Manifest("mixture", "f", details={"validation_fraction": 0.0, "rows": {"fr": 10}}))
+        mixture_loss(setup, mixture, model="tiny")
