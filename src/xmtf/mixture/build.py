@@ -76,6 +76,7 @@ def build_mixture(loaded: LoadedRecipe, out: Path) -> Manifest:
     watch = Stopwatch()
     plan = plan_mixture(loaded)
     if is_finished(out, plan.fingerprint):
+        shutil.rmtree(work_folder(out), ignore_errors=True)  # of a build that was killed at its very end
         return read_manifest(out)
     build_guard(plan, out)
     run_shown(plan.shards, work_folder(out) / "shards", loaded.recipe.execution, "rendering")
@@ -128,12 +129,14 @@ def run_work_task(out: Path, index: int) -> dict[str, Any]:
 
 
 def merge_mixture(plan: MixturePlan, out: Path, watch: Stopwatch | None = None) -> Manifest:
-    """Make the mixture of finished shards; ``watch`` counts the time that the manifest tells.
+    """Make the mixture of finished shards, unless it stands there; ``watch`` counts the time that the manifest tells.
 
     Raises:
         ConfigError: No example is left.
         DataError: A shard is not finished; names it and how to finish it.
     """
+    if is_finished(out, plan.fingerprint):
+        return read_manifest(out)
     work = work_folder(out)
     shards = []
     for index, (task, part) in enumerate(zip(plan.shards.tasks, plan.portions, strict=True)):

@@ -68,6 +68,7 @@ def choose_rows(table: Any, rules: Rules, guard: Guard) -> Chosen:
         ConfigError: An example stands in an evaluation suite, and the recipe calls that an error.
     """
     dropped: Counter[str] = Counter()
+    table = _with_wide_texts(table)
     masks = unfit_rows(table, min_input_characters=rules.min_input_characters, max_characters=rules.max_characters)
     for reason, mask in masks.items():
         dropped[reason] += int(mask.sum())
@@ -92,6 +93,14 @@ def choose_rows(table: Any, rules: Rules, guard: Guard) -> Chosen:
         dropped[CAPPED] += len(rows) - len(kept)
         table, keys, rows = table.take(pa.array(kept)), keys.take(kept), rows[kept]
     return Chosen(table, keys, groups, group_of_row[rows], dropped, overlaps)
+
+
+def _with_wide_texts(table: Any) -> Any:
+    """Return the table with 64-bit offsets in its texts: those of one template may exceed 2 GiB."""
+    for name in ("inputs", "targets"):
+        column = table.column(name).cast(pa.large_string())
+        table = table.set_column(table.column_names.index(name), name, column)
+    return table
 
 
 def _without(table: Any, masks: list[npt.NDArray[np.bool_]]) -> Any:

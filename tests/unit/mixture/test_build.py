@@ -134,6 +134,7 @@ def test_array_tasks_give_the_same_mixture(recipe, tmp_path):
         merge_mixture(plan_mixture(recipe()), out)
     run_work_task(out, 0)
     assert merge_mixture(plan_mixture(recipe()), out).outputs == whole.outputs
+    assert merge_mixture(plan_mixture(recipe()), out).outputs == whole.outputs
     with pytest.raises(DataError, match="no plan here"):
         run_work_task(out, 0)
 

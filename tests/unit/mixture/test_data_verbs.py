@@ -70,6 +70,8 @@ def test_stats_export_and_card(run, tmp_path):
     run("build")
     assert orjson.loads(run("stats", "--by", "template", "--json"))[0]["examples"] == 115
     assert "118" in run("stats")
+    (tmp_path / "counts.csv").write_text("language,examples\nfr,120\n")
+    assert "dropped: 2 duplicate" in run("stats", "--against", str(tmp_path / "counts.csv"))
     assert "59 lines in 1 files" in run("export", "language=fr", "template=ask", "--to", str(tmp_path / "out"))
     assert run("card").startswith("---\npretty_name: sums\n")
 
