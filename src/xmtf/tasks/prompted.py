@@ -90,14 +90,23 @@ def prompted_parts(
     """Yield the examples of each template of a slice in turn; arguments and errors of :func:`prompted_table`.
 
     Program text keeps the white space between inputs and targets, as in xP3: indentation is part of it.
+    A template that reads a column that is not there is an error; promptsource's are dropped and counted instead
+    (in ``legacy`` mode they are rendered with blanks, as the original does).
     """
     data = read_source(slice_.task.source(slice_.split), offline=offline)
     chosen = choose_rows(data.table.num_rows, slice_.limit_rows, f"{seed} {slice_.task.id} {slice_.split}")
     table, rows = data.table.take(pa.array(chosen)), data.rows[chosen]
     left_out = data.dropped if len(chosen) == data.table.num_rows else {}
     for template in slice_.templates:
-        if mode == "fixed" and not slice_.task.promptsource:
-            _check_columns(slice_, template, table.column_names)
+        absent = _absent_columns(template, table.column_names) if mode == "fixed" else []
+        fingerprint = _fingerprint(slice_, (template,), data.fingerprint, mode, seed)
+        if absent and not slice_.task.promptsource:
+            raise TemplateError(_explain_absent(slice_, template, absent[0], table.column_names))
+        if absent:
+            reason = f"template reads {absent[0]!r}, which the rows do not have"
+            dropped = dict(Counter(left_out) + Counter({reason: table.num_rows}))
+            yield Prompted(PROMPTED_SCHEMA.empty_table(), dropped, (), fingerprint)
+            continue
         rendered = template.render_table(
             table,
             dataset=slice_.task.dataset,
@@ -113,7 +122,7 @@ def prompted_parts(
             _columns(slice_, template, rendered, rows, mask),
             dict(Counter(left_out) + Counter(dropped)),
             rendered.failures,
-            _fingerprint(slice_, (template,), data.fingerprint, mode, seed),
+            fingerprint,
         )
 
 
@@ -146,21 +155,21 @@ def _fingerprint(slice_: Slice, templates: tuple[Template, ...], source: str, mo
     return content_hash([about, names, source, mode, seed if slice_.limit_rows is not None else None])
 
 
-def _check_columns(slice_: Slice, template: Template, columns: list[str]) -> None:
-    """Refuse a template that reads a column that is not there: Jinja would quietly leave a blank.
+def _absent_columns(template: Template, columns: list[str]) -> list[str]:
+    """Return the columns that a template reads and the rows do not have: Jinja would quietly leave blanks.
 
     Templates that ask themselves whether a column is there are let through.
     """
     if " defined" in template.jinja or "default(" in template.jinja:
-        return
-    known = {name.replace("-", "_") for name in columns}
-    for name in sorted(template.prepared("fixed").names - known):
-        near = nearest(name, known)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(known))}"
-        raise TemplateError(
-            f"{slice_.task.id} [{slice_.split}], template {template.name!r}: reads the column {name!r}, which the "
-            f"rows do not have; {hint}"
-        )
+        return []
+    return sorted(template.prepared("fixed").names - {name.replace("-", "_") for name in columns})
+
+
+def _explain_absent(slice_: Slice, template: Template, name: str, columns: list[str]) -> str:
+    near = nearest(name, columns)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(columns))}"
+    where = f"{slice_.task.id} [{slice_.split}], template {template.name!r}"
+    return f"{where}: reads the column {name!r}, which the rows do not have; {hint}"
 
 
 def _check_failures(

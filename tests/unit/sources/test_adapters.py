@@ -111,6 +111,14 @@ def test_nusax_drops_empty_segments():
     assert (indices, dropped) == ([1], {"empty segment": 1})
 
 
+def test_tydiqa_has_the_columns_of_squad_whichever_copy_it_is():
+    hub = {"passage_text": "p", "question_text": "q", "answers": {"text": ["a"]}}
+    copy = {"context": "p", "question": "q", "answers": {"text": ["a"]}}
+    for row in (hub, copy):
+        ((seen,), _, _) = run("tydiqa-goldp", [row])
+        assert (seen["context"], seen["question"]) == ("p", "q")
+
+
 def test_xcopa_asks_what_english_copa_asks():
     thai = [{"premise": "p", "question": "effect", "label": 1, "idx": idx} for idx in (3, 4, 6)]
     adapted = adapt(SourceRef("cambridgeltl/xcopa", "th", "validation", adapter="xcopa"), pa.Table.from_pylist(thai))

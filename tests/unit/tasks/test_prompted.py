@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -112,6 +114,17 @@ def test_a_misspelt_column_is_an_error_and_not_a_blank(mirror, catalogue_file, s
     path.write_text(path.read_text().replace("{{ text }} Yes", "{{ textt }} Yes"))
     with pytest.raises(TemplateError, match=r"template 'ask': reads the column 'textt', .* did you mean 'text'"):
         prompted_table(slice_of(tasks=["tiny/fra"], templates=["ask"]))
+
+
+def test_prompts_of_promptsource_that_read_an_absent_column_are_dropped_and_counted(mirror, catalogue_file, slice_of):
+    path = catalogue_file.with_name("templates.yaml")
+    path.write_text(path.read_text().replace("{{ text }} Yes", "{{ passage }} Yes"))
+    part = slice_of(tasks=["tiny/fra"])
+    part = replace(part, task=replace(part.task, promptsource="xp3mt"))
+    prompted = prompted_table(part)
+    assert set(prompted.table["template"].to_pylist()) == {"demander", "only long texts"}
+    assert prompted.dropped["template reads 'passage', which the rows do not have"] == 3
+    assert prompted_table(part, mode="legacy").table["inputs"][0].as_py() == "Yes or no?"
 
 
 def test_the_limit_chooses_rows_by_seed(mirror, slice_of):

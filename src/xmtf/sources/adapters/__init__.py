@@ -32,6 +32,7 @@ ADAPTERS: dict[str, tuple[Adapter, int]] = {
     "paws-x": (sentences.paws_x, 1),
     "tatoeba": (xp3.tatoeba, 1),
     "tatoeba-inverted": (xp3.tatoeba_inverted, 1),
+    "tydiqa-goldp": (sentences.tydiqa_goldp, 1),
     "wiki-lingua": (xp3.wiki_lingua, 1),
     "wmt22": (xp3.wmt22, 1),
     "wmt22-inverted": (xp3.wmt22_inverted, 1),

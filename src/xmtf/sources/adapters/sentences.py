@@ -7,7 +7,7 @@ import pyarrow as pa
 from xmtf.sources.adapters.base import Adapted, column, keep, language_names, with_column
 from xmtf.sources.reference import SourceRef
 
-__all__ = ["afriqa", "afriqa_passage", "paws_x", "xcopa"]
+__all__ = ["afriqa", "afriqa_passage", "paws_x", "tydiqa_goldp", "xcopa"]
 
 _FRENCH_PASSAGES = {"fon", "wol"}
 
@@ -64,6 +64,14 @@ def _afriqa(ref: SourceRef, table: pa.Table) -> tuple[pa.Table, list[bool], list
     answered = [all((text or "").strip() for text in row) for row in texts]
     quoted = [answer.casefold() in context.casefold() for answer, context in zip(answers, contexts, strict=True)]
     return table, answered, quoted
+
+
+def tydiqa_goldp(ref: SourceRef, table: pa.Table) -> Adapted:
+    """Call the passage ``context`` and the question ``question``, as SQuAD and the copies of TyDi QA in it do."""
+    for name, ours in (("passage_text", "context"), ("question_text", "question")):
+        if ours not in table.column_names:
+            table = with_column(table, ours, column(ref, table, name))
+    return Adapted(table)
 
 
 def xcopa(ref: SourceRef, table: pa.Table) -> Adapted:
