@@ -1,0 +1,43 @@
+"""``xmtf train``: finetune a model on packed tokens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["train"]
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(help="Recipe file, such as recipes/demo.yaml.")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="Overrides, such as training.steps=200.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the first example, its row, the layout and the memory, and stop.")
+    ] = False,
+    tokens: Annotated[Path | None, typer.Option(help="Token files; default those of the run folder.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; default the recipe's, or runs/<name>.")] = None,
+) -> None:
+    """Finetune the model of a recipe on its token files; goes on from the last checkpoint by itself.
+
+    Example: xmtf train recipes/demo.yaml training.steps=200
+    """
+    from xmtf.recipe import load_recipe
+
+    folder = [] if out is None else [f"run_folder={out}"]
+    loaded = load_recipe(recipe, [*(overrides or []), *folder])
+    tokens = tokens or loaded.run_folder / "tokens"
+    if dry_run:
+        from xmtf.training import dry_run as preview
+
+        typer.echo(preview(loaded, tokens=tokens))
+        return
+    from xmtf.training import train_in_folder
+
+    manifest = train_in_folder(loaded, tokens=tokens)
+    counts = manifest.counts
+    typer.echo(
+        f"{loaded.run_folder / 'model'}: {counts['step']:,} steps, {counts['tokens']:,} tokens, "
+        f"{counts['seconds']:,.0f} s"
+    )

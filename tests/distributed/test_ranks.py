@@ -1,0 +1,36 @@
+"""Two processes train as one: torchrun, gloo, the same recipe and the same losses."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from xmtf.files import read_jsonl
+
+RECIPE = Path(__file__).parents[2] / "examples" / "own-data" / "recipe.yaml"
+OVERRIDES = ("execution.engine=inline", "training.steps=6", "training.log_every=1", "training.threads=1")
+
+
+def call(*command):
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    result = subprocess.run([sys.executable, *command], capture_output=True, text=True, env=environment)
+    assert result.returncode == 0, result.stderr
+    return result
+
+
+def losses(folder):
+    return {event["step"]: event["loss"] for event in read_jsonl(folder / "log.jsonl") if event["event"] == "train"}
+
+
+def test_torchrun_with_two_processes_gives_the_losses_of_one(tmp_path):
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    for folder in (alone, together):
+        call("-m", "xmtf.cli", "run", str(RECIPE), f"run_folder={folder}", *OVERRIDES, "--until", "tokens")
+    call("-m", "xmtf.cli", "train", str(RECIPE), f"run_folder={alone}", *OVERRIDES)
+    torchrun = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-addr", "127.0.0.1", "--standalone")
+    call(*torchrun, "-m", "xmtf.cli", "train", str(RECIPE), f"run_folder={together}", *OVERRIDES)
+    assert losses(together) == pytest.approx(losses(alone), abs=2e-5)
+    assert len(losses(together)) == 6
+    assert (together / "model" / "manifest.json").exists()
