@@ -1,0 +1,172 @@
+"""A whole evaluation on the user's own files: results, resume, another model, errors."""
+
+import json
+
+import pytest
+
+from xmtf.errors import ConfigError, UnknownNameError
+from xmtf.evaluation import run as room
+from xmtf.evaluation.encoding import PromptRules
+from xmtf.evaluation.rescore import rescore
+from xmtf.evaluation.results import read_scores
+from xmtf.evaluation.setup import named_suites
+from xmtf.evaluation.subject import Subject
+from xmtf.files import verify_outputs
+from xmtf.recipe import load_recipe
+from xmtf.tasks import load_catalogue
+
+TEMPLATES = """\
+dataset: own
+templates:
+  a: !Template
+    answer_choices: yes ||| no
+    id: a
+    jinja: "Is {{x}} even? ||| {{ answer_choices[x % 2] }}"
+    metadata: !TemplateMetadata {choices_in_prompt: false, languages: [en], metrics: [Accuracy], original_task: true}
+    name: is it even
+    reference: ""
+  b: !Template
+    answer_choices: null
+    id: b
+    jinja: "After {{x}} comes ||| {{x + 1}}"
+    metadata: !TemplateMetadata {choices_in_prompt: false, languages: [en], metrics: [Other], original_task: true}
+    name: what comes
+    reference: ""
+"""
+RECIPE = """\
+name: own
+mixture: {{tasks: [{{tasks: [counting]}}]}}
+model: {{architecture: bloom, hidden_size: 8, num_layers: 1, num_heads: 1}}
+training: {{steps: 1}}
+own_tasks:
+  - {{id: parity, path: rows.jsonl, templates: own.yaml, language: en, kind: rank, role: evaluation, split: test}}
+  - {{id: counting, path: rows.jsonl, templates: own.yaml, language: en, role: evaluation, split: test,
+      metrics: [{metric}, numeric_match]}}
+evaluation:
+  samples: 3
+  max_new_tokens: 5
+  suites:
+    - {{name: parity, axis: rows, tasks: [{{tasks: [parity]}}]}}
+    - {{name: counting, kind: generation, tasks: [{{tasks: [counting], templates: [what comes], limit_rows: 4}}]}}
+    - {{name: again, tasks: [{{tasks: [parity], templates: [is it even]}}]}}
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    def make(metric="exact_match"):
+        (tmp_path / "rows.jsonl").write_text("".join(json.dumps({"x": x}) + "\n" for x in range(6)))
+        (tmp_path / "own.yaml").write_text(TEMPLATES)
+        (tmp_path / "recipe.yaml").write_text(RECIPE.format(metric=metric))
+        return load_recipe(tmp_path / "recipe.yaml")
+
+    return make
+
+
+@pytest.fixture
+def asked(monkeypatch, causal, tokenizer):
+    """Evaluate with the tiny model; return the list of what it is asked, and how to change its weights."""
+    prompts = []
+    state = {"fingerprint": "one"}
+    for name in ("rank_batches", "generation_batches"):
+        real = getattr(room, name)
+
+        def watched(model, tokenizer, requests, real=real, **options):
+            for batch in real(model, tokenizer, requests, **options):
+                prompts.extend(requests[index].prompt for index, _ in batch)
+                yield batch
+                if state.get("die"):
+                    raise KeyboardInterrupt
+
+        monkeypatch.setattr(room, name, watched)
+    monkeypatch.setattr(room, "model_hash", lambda *args: state["fingerprint"])
+    monkeypatch.setattr(
+        room,
+        "load_subject",
+        lambda setup, ref, label: Subject(
+            causal, tokenizer, PromptRules(), label, state["fingerprint"], setup.settings.scoring, 5, 64
+        ),
+    )
+    return prompts, state
+
+
+def test_all_suites_of_a_recipe(recipe, asked, tmp_path):
+    out = tmp_path / "results"
+    manifest = room.evaluate(recipe(), model="tiny", label="before", out=out)
+    scores = read_scores(out / "scores.jsonl")
+    assert [(score.suite, score.template, score.kind) for score in scores] == [
+        ("parity", "is it even", "rank"),
+        ("counting", "what comes", "generation"),
+        ("again", "is it even", "rank"),
+    ]
+    assert scores[0].metrics[0].chance == 0.5
+    assert [metric.name for metric in scores[1].metrics] == ["exact_match", "numeric_match"]
+    assert [metric.num_items for metric in scores[1].metrics] == [4, 4]
+    # "what comes" has no choices to rank, and the third suite repeats what the first asked.
+    assert manifest.counts["dropped"] == {"fewer than two answer choices": 6}
+    prompts, _ = asked
+    assert len(prompts) == 6 + 4 + 1  # the last: a sample of a rank prompt, answered in words
+    assert len((out / "samples.jsonl").read_text().splitlines()) == 2
+    verify_outputs(out)
+    assert rescore(out)[0].metrics in [score.metrics for score in scores]
+
+
+def test_finished_work_is_not_done_again_and_killed_work_goes_on(recipe, asked, tmp_path):
+    prompts, state = asked
+    out = tmp_path / "results"
+    state["die"] = True
+    with pytest.raises(KeyboardInterrupt):
+        room.evaluate(recipe(), model="tiny", label="before", out=out)
+    assert not (out / "manifest.json").exists()
+    state["die"] = False
+    room.evaluate(recipe(), model="tiny", label="before", out=out)
+    finished = (out / "scores.jsonl").read_bytes()
+    total = len(prompts)
+    room.evaluate(recipe(), model="tiny", label="before", out=out)
+    assert len(prompts) == total
+    other = tmp_path / "other"
+    room.evaluate(recipe(), model="tiny", label="before", out=other)
+    assert len(prompts) == total + 11
+    assert (other / "scores.jsonl").read_bytes() == finished
+
+
+def test_other_weights_never_see_these_answers(recipe, asked, tmp_path):
+    prompts, state = asked
+    out = tmp_path / "results"
+    room.evaluate(recipe(), model="tiny", label="before", out=out)
+    state["fingerprint"] = "two"
+    room.evaluate(recipe(), model="tiny", label="before", out=out)
+    assert len(prompts) == 2 * 11
+    assert read_scores(out / "scores.jsonl")[0].model_fingerprint == "two"
+    assert len(list(out.glob("answers-*.jsonl"))) == 1
+
+
+def test_mistakes_are_found_before_a_model_is_loaded(recipe, asked, tmp_path, monkeypatch):
+    monkeypatch.setattr(room, "load_subject", lambda *args: pytest.fail("loaded a model"))
+    with pytest.raises(UnknownNameError, match="task counting: unknown metric 'exat_match'"):
+        room.evaluate(recipe("exat_match"), model="tiny", label="before", out=tmp_path / "r")
+    loaded = recipe()
+    text = loaded.path.read_text().replace("name: counting, kind: generation", "name: counting, kind: rank")
+    loaded.path.write_text(text)
+    with pytest.raises(ConfigError, match="suite 'counting': none of its tasks is of kind rank"):
+        room.evaluate(load_recipe(loaded.path), model="tiny", label="before", out=tmp_path / "r")
+    text = RECIPE.replace(
+        "axis: rows, tasks: [{{tasks: [parity]}}]", "tasks: [{{tasks: [parity], templates: [what comes]}}]"
+    )
+    loaded.path.write_text(text.format(metric="f1"))
+    with pytest.raises(
+        ConfigError, match=r"suite 'parity': there is nothing to ask: fewer than two answer choices \(6\)"
+    ):
+        room.evaluate(load_recipe(loaded.path), model="tiny", label="before", out=tmp_path / "r")
+    assert not (tmp_path / "r" / "manifest.json").exists()
+
+
+def test_suites_by_name():
+    catalogue = load_catalogue()
+    xnli, demo, copa = named_suites("xnli,demo, copa", catalogue, kind="rank", selection={"limit_rows": 3})
+    assert xnli.tasks[0].tasks == ("xnli/*",)
+    assert demo.tasks[0].catalogue == "demo"
+    assert copa.tasks[0].tasks == ("copa",)
+    assert copa.tasks[0].limit_rows == 3
+    with pytest.raises(ConfigError, match="name at least one suite"):
+        named_suites(" ,", catalogue, kind="rank")
