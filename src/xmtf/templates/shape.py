@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from jinja2 import nodes
@@ -28,12 +28,16 @@ __all__ = [
     "Piece",
     "pipes_may_meet",
     "read_field",
+    "read_listed_choices",
     "read_shape",
     "split_parts",
 ]
 
 _METHODS = {"capitalize": "capitalize", "lower": "lower", "trim": "strip", "upper": "upper"}
 """Filter -> method of ``str`` that does the same without arguments."""
+
+_NEVER_CUT = 2000
+"""Shorter texts stay whole in legacy mode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +48,30 @@ class Field:
         name: Column.
         path: Fields of structs and indices of lists to follow.
         methods: Methods of ``str`` applied to it as text, in order.
+        cut: Start and stop of a slice taken of it before that, or None.
+        separator: What the items of a list are joined with, or None.
     """
 
     name: str
     path: tuple[str | int, ...] = ()
     methods: tuple[str, ...] = ()
+    cut: tuple[int | None, int | None] | None = None
+    separator: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """``answer_choices[index]``."""
+    """``answer_choices[index]``, or ``answer_choices[index | int - 1]``.
+
+    Attributes:
+        index: Constant, or the column that holds it.
+        as_int: Whether the filter ``int`` reads a number from the column.
+        offset: Added to the number of the column.
+    """
 
     index: int | Field
+    as_int: bool = False
+    offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +94,13 @@ class Branch:
 
 
 Block = tuple["Piece | Branch", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ListedChoices:
+    """``{{ field | join("|||") }}`` as answer choices: the items of a list, one choice each."""
+
+    field: Field
 
 
 def read_shape(tree: nodes.Template, cut: bool) -> Block | None:
@@ -122,20 +145,48 @@ def _read_branch(statement: nodes.If, others: list[nodes.If], cut: bool) -> Bran
     return Branch(cast(nodes.Expr, statement.test), body, otherwise)
 
 
-def _read_piece(node: nodes.Expr, cut: bool) -> Piece | None:
+def _read_piece(node: nodes.Expr, cut: bool) -> Piece | Branch | None:
     if isinstance(node, nodes.TemplateData):
         return node.data
     inner = _uncut(node) if cut else node
-    if inner is None:
-        return None
+    if isinstance(inner, nodes.Const) and isinstance(inner.value, str) and "|" not in inner.value:
+        return inner.value if len(inner.value) < _NEVER_CUT else None
+    if isinstance(inner, nodes.CondExpr):
+        return _read_conditional(inner)
     if isinstance(inner, nodes.Getitem) and _is_choices(inner.node):
-        if isinstance(inner.arg, nodes.Const) and type(inner.arg.value) is int:
-            return Choice(inner.arg.value)
-        index = read_field(inner.arg)
-        return Choice(index) if index is not None else None
-    if isinstance(inner, nodes.Filter) and inner.name == "join" and _is_choices(inner.node):
+        return _read_choice(inner.arg)
+    if isinstance(inner, nodes.Filter) and inner.name == "join":
         return _read_join(inner)
-    return _read_applied(inner)
+    if isinstance(inner, nodes.Call):
+        return _read_join_call(inner)
+    return None if inner is None else _read_applied(inner)
+
+
+def _read_conditional(node: nodes.CondExpr) -> Branch | None:
+    body = _read_piece(node.expr1, cut=False)
+    otherwise = "" if node.expr2 is None else _read_piece(node.expr2, cut=False)
+    return None if body is None or otherwise is None else Branch(node.test, (body,), (otherwise,))
+
+
+def _read_choice(index: nodes.Expr) -> Choice | None:
+    """Return the choice of ``1``, ``label``, ``label - 1``, ``label | int`` or ``label | int - 1``."""
+    if isinstance(index, nodes.Const):
+        return Choice(index.value) if type(index.value) is int else None
+    offset = 0
+    if isinstance(index, nodes.Add | nodes.Sub):
+        if not isinstance(index.right, nodes.Const) or type(index.right.value) is not int:
+            return None
+        offset = index.right.value if isinstance(index, nodes.Add) else -index.right.value
+        index = index.left
+    as_int = isinstance(index, nodes.Filter) and index.name == "int" and not _arguments(index)
+    if as_int and isinstance(index, nodes.Filter) and index.node is not None:
+        index = index.node
+    field = read_field(index)
+    return None if field is None or abs(offset) > 1000 else Choice(field, as_int, offset)
+
+
+def _arguments(node: nodes.Filter | nodes.Call) -> bool:
+    return bool(node.args or node.kwargs or node.dyn_args or node.dyn_kwargs)
 
 
 def _uncut(node: nodes.Expr) -> nodes.Expr | None:
@@ -149,26 +200,75 @@ def _is_choices(node: nodes.Expr | None) -> bool:
     return isinstance(node, nodes.Name) and node.name == ANSWER_CHOICES
 
 
-def _read_join(node: nodes.Filter) -> AllChoices | None:
-    if node.kwargs or node.dyn_args or node.dyn_kwargs or len(node.args) > 1:
+def _read_join(node: nodes.Filter) -> AllChoices | Field | None:
+    if node.kwargs or node.dyn_args or node.dyn_kwargs or len(node.args) > 1 or node.node is None:
         return None
-    separator = node.args[0].value if node.args and isinstance(node.args[0], nodes.Const) else ""
-    plain = (
-        isinstance(separator, str) and "|" not in separator and (not node.args or isinstance(node.args[0], nodes.Const))
+    separator = node.args[0] if node.args else nodes.Const("")
+    if not isinstance(separator, nodes.Const) or not isinstance(separator.value, str) or "|" in separator.value:
+        return None
+    if _is_choices(node.node):
+        return AllChoices(separator.value)
+    field = read_field(node.node)
+    return None if field is None else replace(field, separator=separator.value)
+
+
+def _read_join_call(node: nodes.Call) -> AllChoices | Field | None:
+    """Return what ``", ".join(answer_choices)`` joins."""
+    function = node.node
+    if not isinstance(function, nodes.Getattr) or function.attr != "join" or len(node.args) != 1:
+        return None
+    if node.kwargs or node.dyn_args or node.dyn_kwargs or not isinstance(function.node, nodes.Const):
+        return None
+    return (
+        _read_join(nodes.Filter(node.args[0], "join", [function.node], [], None, None))
+        if _is_choices(node.args[0])
+        else None
     )
-    return AllChoices(separator) if plain else None
+
+
+def read_listed_choices(tree: nodes.Template) -> ListedChoices | None:
+    """Return the list whose items are the answer choices, where the source only joins it with ``|||``."""
+    if len(tree.body) != 1 or not isinstance(tree.body[0], nodes.Output):
+        return None
+    pieces = [node for node in tree.body[0].nodes if not isinstance(node, nodes.TemplateData) or node.data.strip()]
+    if len(pieces) != 1 or not isinstance(pieces[0], nodes.Filter) or pieces[0].name != "join":
+        return None
+    join = pieces[0]
+    separator = join.args[0] if len(join.args) == 1 else None
+    field = read_field(join.node) if join.node is not None else None
+    plain = not (join.kwargs or join.dyn_args or join.dyn_kwargs)
+    if not isinstance(separator, nodes.Const) or not isinstance(separator.value, str) or not plain or field is None:
+        return None
+    return ListedChoices(field) if separator.value.strip() == PIPES else None
 
 
 def _read_applied(node: nodes.Expr) -> Field | None:
     methods: list[str] = []
     while isinstance(node, nodes.Filter):
-        plain = not (node.args or node.kwargs or node.dyn_args or node.dyn_kwargs)
-        if node.name not in _METHODS or not plain or node.node is None:
+        if node.name not in _METHODS or _arguments(node) or node.node is None:
             return None
         methods.append(_METHODS[node.name])
         node = node.node
+    cut = None
+    if isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Slice):
+        cut = _read_slice(node.arg)
+        if cut is None:
+            return None
+        node = node.node
     field = read_field(node)
-    return None if field is None else Field(field.name, field.path, tuple(reversed(methods)))
+    return None if field is None else replace(field, methods=tuple(reversed(methods)), cut=cut)
+
+
+def _read_slice(node: nodes.Slice) -> tuple[int | None, int | None] | None:
+    ends = (node.start, node.stop)
+    if node.step is not None or any(end is not None and not _is_count(end) for end in ends):
+        return None
+    start, stop = (end.value if isinstance(end, nodes.Const) else None for end in ends)
+    return start, stop
+
+
+def _is_count(node: nodes.Expr) -> bool:
+    return isinstance(node, nodes.Const) and type(node.value) is int and 0 <= node.value < 2**31
 
 
 def read_field(node: nodes.Expr) -> Field | None:

@@ -28,12 +28,23 @@ from xmtf.templates.shape import (
     Branch,
     Choice,
     Field,
+    ListedChoices,
     Piece,
     pipes_may_meet,
+    read_listed_choices,
     read_shape,
     split_parts,
 )
-from xmtf.templates.values import RowByRowError, cut_texts, find_values, test_rows, write_texts
+from xmtf.templates.values import (
+    RowByRowError,
+    cut_texts,
+    find_values,
+    list_texts,
+    read_index,
+    slice_texts,
+    test_rows,
+    write_texts,
+)
 
 __all__ = ["SPACE", "Substitution", "substitution"]
 
@@ -59,7 +70,7 @@ class Substitution:
     """
 
     main: Block
-    choices: Block | None
+    choices: Block | ListedChoices | None
     fixed_choices: tuple[str, ...] | None
     mode: Mode
     strip: bool
@@ -83,6 +94,8 @@ class Substitution:
         start = _Group(np.arange(batch.num_rows), (), None)
         if self.fixed_choices is not None:
             groups = [replace(start, choices=tuple((choice,) for choice in self.fixed_choices))]
+        elif isinstance(self.choices, ListedChoices):
+            groups = [replace(start, choices=self.choices)]
         elif self.choices is not None:
             groups = [_Group(group.rows, (), split_parts(group.pieces)) for group in _ways(batch, self.choices, start)]
         else:
@@ -100,12 +113,10 @@ class Substitution:
             if any(not isinstance(piece, str) or blank(piece) for piece in inputs):
                 raise RowByRowError
             return pa.nulls(rows, pa.string()), pa.nulls(rows, _TEXTS), pa.nulls(rows, _TEXTS)
-        maker = _Maker(batch, legacy)
-        maker.choices = [trim(maker.join(pieces, cut=False)) for pieces in group.choices or ()]
+        maker = _Maker(batch, legacy, group.choices)
         sides = [maker.join(pieces, cut=legacy) for pieces in (inputs, *targets)]
         sides = [trim(side) for side in sides] if self.strip else _trim_outside(sides, legacy)
-        choices = pa.nulls(rows, _TEXTS) if group.choices is None else _interleave(maker.choices)
-        return sides[0], _interleave(sides[1:]), choices
+        return sides[0], _interleave(sides[1:]), maker.list_choices()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +125,7 @@ class _Group:
 
     rows: np.ndarray[tuple[int], np.dtype[np.int64]]
     pieces: tuple[Piece, ...]
-    choices: tuple[tuple[Piece, ...], ...] | None
+    choices: tuple[tuple[Piece, ...], ...] | ListedChoices | None
 
 
 @lru_cache(maxsize=16_384)
@@ -122,9 +133,10 @@ def substitution(jinja: str, answer_choices: str | None, mode: Mode, strip: bool
     """Return the plan of a template, or None where it does more than put fields between text."""
     prepared = prepare(jinja, answer_choices, mode)
     main = read_shape(prepared.main.tree, cut=mode == "legacy")
-    choices = None
+    choices: Block | ListedChoices | None = None
     if prepared.choices is not None and prepared.fixed_choices is None:
-        choices = read_shape(prepared.choices.tree, cut=False)
+        tree = prepared.choices.tree
+        choices = read_listed_choices(tree) or read_shape(tree, cut=False)
         if choices is None:
             return None
     if main is None or (prepared.choices is None and ANSWER_CHOICES in prepared.main.names):
@@ -154,13 +166,29 @@ def _ways(batch: pa.Table, block: Block, group: _Group) -> list[_Group]:
 
 
 class _Maker:
-    """Makes the text columns of one batch; each field is made once."""
+    """Makes the text columns of one batch; each field is made once.
 
-    def __init__(self, batch: pa.Table, legacy: bool) -> None:
+    Choices are a column each where there are equally many on every row, else one column of lists.
+    """
+
+    def __init__(
+        self, batch: pa.Table, legacy: bool, choices: tuple[tuple[Piece, ...], ...] | ListedChoices | None
+    ) -> None:
         self.batch = batch
         self.legacy = legacy
-        self.choices: list[pa.StringArray] = []
         self._texts: dict[tuple[Piece, bool], pa.StringArray] = {}
+        self._listed: pa.ListArray | None = None
+        self._choices: list[pa.StringArray] | None = None
+        if isinstance(choices, ListedChoices):
+            self._listed = self._read_listed(choices.field)
+        elif choices is not None:
+            self._choices = [trim(self.join(pieces, cut=False)) for pieces in choices]
+
+    def list_choices(self) -> pa.ListArray:
+        """Return the answer choices of every row."""
+        if self._listed is not None:
+            return self._listed
+        return pa.nulls(self.batch.num_rows, _TEXTS) if self._choices is None else _interleave(self._choices)
 
     def join(self, pieces: Sequence[Piece], cut: bool) -> pa.StringArray:
         """Return the pieces joined, one text a row."""
@@ -171,39 +199,67 @@ class _Maker:
 
     def _column(self, piece: Field | Choice | AllChoices, cut: bool) -> pa.StringArray:
         if (piece, cut) not in self._texts:
-            column = self._text(piece) if isinstance(piece, Field) else self._chosen(piece)
+            if isinstance(piece, Field):
+                column = self._text(piece)
+            else:
+                column = self._chosen(piece) if isinstance(piece, Choice) else self._all_chosen(piece)
             self._texts[piece, cut] = cut_texts(column) if cut else column
         return self._texts[piece, cut]
 
     def _text(self, field: Field) -> pa.StringArray:
-        if field.name not in self.batch.column_names and not field.path:
+        plain = not field.path and field.cut is None and field.separator is None
+        if plain and field.name not in self.batch.column_names:
             return _repeated("", self.batch.num_rows)
         found = find_values(self.batch, field)
-        texts = write_texts(found)
-        if self.legacy and (field.path or field.methods or pa.types.is_nested(found.values.type)):
+        if field.separator is not None:
+            texts = pc.binary_join(list_texts(found), field.separator)
+        else:
+            texts = write_texts(found if field.cut is None else slice_texts(found, *field.cut))
+        if self.legacy and (not plain or field.methods or pa.types.is_nested(found.values.type)):
             self._refuse_pipes(texts)
         for method in field.methods:
             texts = pa.array([getattr(text, method)() for text in texts.to_pylist()], pa.string())
         return texts
 
-    def _chosen(self, piece: Choice | AllChoices) -> pa.StringArray:
+    def _read_listed(self, field: Field) -> pa.ListArray:
+        lists = list_texts(find_values(self.batch, field))
         if self.legacy:
-            for choice in self.choices:
-                self._refuse_pipes(choice)
-        if isinstance(piece, AllChoices):
-            return pc.binary_join_element_wise(*self.choices, piece.separator)
-        number = len(self.choices)
-        if isinstance(piece.index, int):
-            inside = -number <= piece.index < number
-            return self.choices[piece.index] if inside else _repeated("", self.batch.num_rows)
-        found = find_values(self.batch, piece.index)
-        if found.defined is not None or not pa.types.is_integer(found.values.type):
+            self._refuse_pipes(lists.values)
+        if pc.any(pc.equal(pc.list_value_length(lists), 0)).as_py():
             raise RowByRowError
-        index = found.values.cast(pa.int64())
+        return pa.ListArray.from_arrays(lists.offsets, trim(lists.values))
+
+    def _all_chosen(self, piece: AllChoices) -> pa.StringArray:
+        if self._listed is not None:
+            return pc.binary_join(self._listed, piece.separator)
+        return pc.binary_join_element_wise(*self._plain_choices(), piece.separator)
+
+    def _chosen(self, piece: Choice) -> pa.StringArray:
+        rows = self.batch.num_rows
+        if self._listed is not None:
+            number, first = pc.list_value_length(self._listed), self._listed.offsets.slice(0, rows)
+        else:
+            choices = self._plain_choices()
+            number, first = len(choices), None
+        if isinstance(piece.index, int):
+            index = pa.repeat(pa.scalar(piece.index, pa.int64()), rows)
+        else:
+            index = read_index(find_values(self.batch, piece.index), piece.as_int, piece.offset)
         index = pc.if_else(pc.less(index, 0), pc.add(index, number), index)
         known = pc.and_(pc.greater_equal(index, 0), pc.less(index, number))
         index = pc.if_else(known, index, None)
-        return pc.fill_null(pc.choose(index, *self.choices), "")
+        if self._listed is None:
+            return pc.fill_null(pc.choose(index, *choices), "")
+        return pc.fill_null(self._listed.values.take(pc.add(index, first)), "")
+
+    def _plain_choices(self) -> list[pa.StringArray]:
+        choices = self._choices
+        if not choices:
+            raise RowByRowError
+        if self.legacy:
+            for choice in choices:
+                self._refuse_pipes(choice)
+        return choices
 
     def _refuse_pipes(self, texts: pa.StringArray) -> None:
         """Leave values with pipes that legacy mode would part at, or not restore, to the rendering row by row."""

@@ -18,7 +18,17 @@ from jinja2 import nodes
 from xmtf.templates.compile import PIPES, environment
 from xmtf.templates.shape import Field, read_field
 
-__all__ = ["RowByRowError", "Values", "cut_texts", "find_values", "test_rows", "write_texts"]
+__all__ = [
+    "RowByRowError",
+    "Values",
+    "cut_texts",
+    "find_values",
+    "list_texts",
+    "read_index",
+    "slice_texts",
+    "test_rows",
+    "write_texts",
+]
 
 _LEGACY_LENGTH = 2048
 _LEGACY_LEEWAY = 5
@@ -73,6 +83,52 @@ def find_values(batch: pa.Table, field: Field) -> Values:
         else:
             raise RowByRowError
     return Values(column, defined)
+
+
+def slice_texts(found: Values, start: int | None, stop: int | None) -> Values:
+    """Return ``text[start:stop]`` of every text.
+
+    Raises:
+        RowByRowError: Not all are texts.
+    """
+    if found.defined is not None or found.values.null_count or not pa.types.is_string(found.values.type):
+        raise RowByRowError
+    return Values(pc.utf8_slice_codeunits(found.values, start or 0, stop))
+
+
+def list_texts(found: Values) -> pa.ListArray:
+    """Return lists of texts that hold nothing else, with values that begin at their first item.
+
+    Raises:
+        RowByRowError: There are other types, or missing lists or items.
+    """
+    column = found.values
+    if found.defined is not None or column.null_count or not pa.types.is_list(column.type):
+        raise RowByRowError
+    items = column.flatten()
+    if not pa.types.is_string(column.type.value_type) or items.null_count:
+        raise RowByRowError
+    offsets = column.offsets
+    return pa.ListArray.from_arrays(pc.subtract(offsets, offsets[0]), items)
+
+
+def read_index(found: Values, as_int: bool, offset: int) -> pa.Int64Array:
+    """Return ``label``, ``label | int`` or ``label | int - 1`` of every row; null where it is None.
+
+    Raises:
+        RowByRowError: Not all are whole numbers, or texts for the filter ``int``.
+    """
+    column = found.values
+    if found.defined is not None or (offset and column.null_count and not as_int):
+        raise RowByRowError
+    if as_int and pa.types.is_string(column.type):
+        numbers = [jinja2.filters.do_int(value) for value in column.to_pylist()]
+        if any(abs(number) >= 2**53 for number in numbers):
+            raise RowByRowError
+        column = pa.array(numbers, pa.int64())
+    elif not pa.types.is_integer(column.type) or (as_int and column.null_count):
+        raise RowByRowError
+    return pc.add(column.cast(pa.int64()), offset)
 
 
 def write_texts(found: Values) -> pa.StringArray:

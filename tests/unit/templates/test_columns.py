@@ -35,6 +35,11 @@ SOURCES = [
     ("{% if c > 0 %}{{a}}{% if c >= 2 %}{{b}}{% endif %}{% endif %} ||| {% if c != -1 %}{{c}}{% endif %}", None),
     ("{% if a == 7 or c == 'a' or d == true or c == 1.0 %}x{% endif %} ||| {{a}}", None),
     ("{% if missing %}x{% endif %} ||| {{a}}", None),
+    ("{{k | join(' / ')}} {{answer_choices | join}} ||| {{answer_choices[c]}}", "{{k | join(' ||| ')}}"),
+    ("{{', '.join(answer_choices)}} ||| {{answer_choices[-2]}}", "{{s.text | join('|||')}}"),
+    ("{{b[:3]}} {{b[2:5] | upper}} {{a[1:]}} ||| {{l[:1]}}", None),
+    ("{{b[:2]}}: {{'x' if c == 1 else a}}{{'y' if d}} ||| {{answer_choices[n | int - 1]}}", "no|||{{b}}"),
+    ("{{\"a 'constant'\"}} {{b}} ||| {{answer_choices[c + 1]}}{{answer_choices[c | int]}}", "no ||| yes"),
 ]
 TEXT = st.text(st.sampled_from("ab|\n \u00a0\u200b\x1f{}é"), max_size=8)
 ROWS = st.lists(
@@ -48,6 +53,8 @@ ROWS = st.lists(
             "s": st.none()
             | st.fixed_dictionaries({"text": st.none() | st.lists(TEXT, max_size=2), "n": st.integers(0, 9)}),
             "l": st.none() | st.lists(st.none() | TEXT, max_size=2),
+            "k": st.lists(TEXT, min_size=1, max_size=3),
+            "n": st.sampled_from(["1", "2", "3", "x", " 2 ", "1.5", ""]) | st.just("1"),
         }
     ),
     max_size=4,
@@ -61,6 +68,8 @@ SCHEMA = pa.schema(
         "e": pa.float64(),
         "s": pa.struct({"text": pa.list_(pa.string()), "n": pa.int64()}),
         "l": pa.list_(pa.string()),
+        "k": pa.list_(pa.string()),
+        "n": pa.string(),
     }
 )
 
@@ -101,6 +110,15 @@ def test_rows_of_both_branches_come_back_in_order():
     assert inputs.to_pylist() == ["a", "one", None, "one"]
     assert targets.to_pylist() == [["two"], ["1"], None, ["1"]]
     assert choices.to_pylist() == [None] * 4
+
+
+def test_choices_from_a_list_are_rendered_by_column():
+    template = Template("t", "{{k | join(', ')}}? ||| {{answer_choices[n | int - 1]}}", "{{k | join('|||')}}")
+    table = pa.table({"n": ["1", "3", "2"], "k": [["a"], [" b", "c |||", "d"], ["e", "f"]]})
+    inputs, targets, choices = substitution(template.jinja, template.answer_choices, "fixed").render(table.slice(1))
+    assert inputs.to_pylist() == ["b, c |||, d?", "e, f?"]
+    assert targets.to_pylist() == [["d"], ["f"]]
+    assert choices.to_pylist() == [["b", "c |||", "d"], ["e", "f"]]
 
 
 def test_failures_name_rows_of_the_split():
