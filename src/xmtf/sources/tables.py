@@ -6,6 +6,7 @@ value is a plain integer become integers, because templates index answer choices
 
 from __future__ import annotations
 
+import csv
 import gzip
 import re
 from collections.abc import Sequence
@@ -93,7 +94,7 @@ def _read_delimited(path: Path, delimiter: str, quote: str | bool) -> pa.Table:
     """Read CSV (quoted as usual) or TSV (no quoting at all); the first line names the columns."""
     with path.open("rb") as stream:
         header = stream.readline().decode("utf-8-sig").rstrip("\r\n")
-    names = [name.strip().strip('"') for name in header.split(delimiter)]
+    names = next(csv.reader([header])) if quote else header.split(delimiter)
     table = pa.csv.read_csv(
         path,
         parse_options=pa.csv.ParseOptions(delimiter=delimiter, quote_char=quote, newlines_in_values=bool(quote)),

@@ -18,6 +18,12 @@ def test_text_that_looks_like_a_date_or_a_missing_value_stays_text(tmp_path):
     ]
 
 
+def test_a_quoted_column_name_may_hold_a_comma(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text('"day, month",x\n2020-01-01,1\n', encoding="utf-8")
+    assert read_table_file(path).to_pylist() == [{"day, month": "2020-01-01", "x": 1}]
+
+
 def test_only_plain_integers_become_integers(tmp_path):
     path = tmp_path / "rows.csv"
     path.write_text("a,b,c\n1,007,1.50\n-2,2,2\n", encoding="utf-8")
