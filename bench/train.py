@@ -10,7 +10,7 @@ a process of its own; losses are printed beside, because a faster wrong answer i
 where the model's code lets packed documents see each other.
 
 Data: pairs of random tokens with log-normal lengths, mean input 80 and mean target 12 tokens, as measured on prompted
-mixtures; inputs and targets together at most 512.
+mixtures (14 % of the tokens are targets); inputs and targets together at most 512.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Pairs = list[tuple[list[int], list[int]]]
 
 
 def make_pairs(count: int, vocab_size: int) -> Pairs:
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(131)  # 2,210 real tokens of 24 examples, 14 % of them targets
     pairs = []
     for _ in range(count):
         num_inputs = int(np.clip(rng.lognormal(np.log(80) - 0.32, 0.8), 2, 384))
@@ -72,6 +72,7 @@ def run_ours(folder: Path, pairs: Pairs, shape: str, precision: str) -> Any:
     from xmtf.training.head import Head
     from xmtf.training.objective import Objective
     from xmtf.training.precision import compute_dtype, computing
+    from xmtf.training.step import clear_gradients
     from xmtf.training.targets import loss_scales, select_targets
 
     model: Any = load_model(str(folder)).model
@@ -82,7 +83,7 @@ def run_ours(folder: Path, pairs: Pairs, shape: str, precision: str) -> Any:
     batches = pack_encoder_decoder(pairs) if shape.startswith("mt5") else pack_causal(pairs)
 
     def work() -> float:
-        model.zero_grad(set_to_none=True)
+        clear_gradients(model)
         head.forget_casts()
         targets = [select_targets(batch, "token") for batch in batches]
         total = 0.0
