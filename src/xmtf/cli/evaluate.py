@@ -226,6 +226,25 @@ def rescore(
     _print(compute(folder, out, scoring=scoring, metrics=chosen), as_json)
 
 
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="Results folder, such as runs/demo/results/before.")],
+    second: Annotated[Path, typer.Argument(help="Results folder of the same items.")],
+    as_json: AsJson = False,
+) -> None:
+    """Compare two models item by item: paired differences with intervals and McNemar's exact test.
+
+    Example: xmtf evaluate compare runs/demo/results/before runs/demo/results/after
+    """
+    import orjson
+
+    from xmtf.evaluation.compare import compare_lines, compare_results
+
+    found = compare_results(first, second)
+    for line in [orjson.dumps(asdict(row)).decode() for row in found] if as_json else compare_lines(found):
+        typer.echo(line)
+
+
 def _measure(
     kind: Literal["rank", "generation"],
     model: str,

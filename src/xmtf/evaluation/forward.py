@@ -8,19 +8,43 @@ P positions whose logits are computed, H hidden size, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
+from xmtf.errors import ConfigError
 from xmtf.evaluation.batches import Group, Ids, pad_left, pad_right
 from xmtf.models.interface import Cache, CausalModel, EncoderDecoderModel
 
-__all__ = ["PromptState", "continue_state", "read_prompts", "score_groups", "select_state"]
+__all__ = ["PromptState", "continue_state", "in_halves", "read_prompts", "score_groups", "select_state"]
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 _LOGIT_VALUES = 2**25
 """Logits held at once: 128 MiB in fp32."""
+
+
+def in_halves(work: Callable[[Sequence[Item]], list[Result]], batch: Sequence[Item]) -> list[Result]:
+    """Do the work of a batch; where the device's memory does not suffice, of its halves one after the other.
+
+    Raises:
+        ConfigError: A single item needs more memory than there is.
+    """
+    try:
+        return work(batch)
+    except torch.OutOfMemoryError:
+        if len(batch) == 1:
+            raise ConfigError(
+                "one request alone needs more memory than the device has: lower evaluation.max_prompt_tokens"
+            ) from None
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    middle = len(batch) // 2
+    return in_halves(work, batch[:middle]) + in_halves(work, batch[middle:])
 
 
 @dataclass(slots=True)

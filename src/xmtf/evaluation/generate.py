@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -78,22 +79,24 @@ def generation_batches(
 ) -> Iterator[list[tuple[int, Answer]]]:
     """Yield, after each batch, the (index of a request, its answer) that it made; arguments as :func:`generate`."""
     from xmtf.evaluation.decoding import decode_greedily
+    from xmtf.evaluation.forward import in_halves
 
     encoder = Encoder(tokenizer, rules or PromptRules(space_before_targets=model.family == "causal"))
     prompts = encoder.prompts([request.prompt for request in requests], [max_new_tokens] * len(requests))
     yield [(index, Answer(error="empty prompt")) for index, prompt in enumerate(prompts) if not prompt.ids]
     askable = [index for index, prompt in enumerate(prompts) if prompt.ids]
     groups = group_prompts([prompt.ids for prompt in prompts], (), askable)
+    continued = partial(
+        decode_greedily,
+        model,
+        eos=tokenizer.eos,
+        pad=tokenizer.pad,
+        num_ids=tokenizer.vocab_size,
+        max_new_tokens=max_new_tokens,
+        prefix_lm=encoder.rules.prefix_lm,
+    )
     for batch in batches(groups, batch_tokens, answer_tokens=max_new_tokens):
-        found = decode_greedily(
-            model,
-            [group.prompt for group in batch],
-            eos=tokenizer.eos,
-            pad=tokenizer.pad,
-            num_ids=tokenizer.vocab_size,
-            max_new_tokens=max_new_tokens,
-            prefix_lm=encoder.rules.prefix_lm,
-        )
+        found = in_halves(continued, [group.prompt for group in batch])
         texts = [tokenizer.decode(list(row.ids)).strip() if row.error is None else None for row in found]
         yield [
             (member, Answer(text=text, error=continuation.error, truncated=prompts[member].truncated))

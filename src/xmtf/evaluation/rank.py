@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -91,7 +92,7 @@ def rank_batches(
     batch_tokens: int = 8192,
 ) -> Iterator[list[tuple[int, Answer]]]:
     """Yield, after each batch, the (index of a request, its scores) that it answered; arguments as :func:`rank`."""
-    from xmtf.evaluation.forward import device_of, score_groups
+    from xmtf.evaluation.forward import device_of, in_halves, score_groups
 
     if device_of(model) == "cpu":
         batch_tokens = min(batch_tokens, _CPU_TOKENS)
@@ -107,6 +108,9 @@ def rank_batches(
         num_tokens = tuple(len(choice) for choice in choices[index])
         return index, Answer(scores, num_tokens, None, error, prompts[index].truncated)
 
+    score = partial(
+        score_groups, model, pad=tokenizer.pad, prefix_lm=encoder.rules.prefix_lm, batch_tokens=batch_tokens
+    )
     refusals = {
         index: refusal
         for index, (prompt, row) in enumerate(zip(prompts, choices, strict=True))
@@ -115,9 +119,7 @@ def rank_batches(
     yield [answer(index, (), refusal) for index, refusal in refusals.items()]
     askable = [index for index in range(len(requests)) if index not in refusals]
     for batch in batches(group_prompts([prompt.ids for prompt in prompts], choices, askable), batch_tokens):
-        totals = score_groups(
-            model, batch, pad=tokenizer.pad, prefix_lm=encoder.rules.prefix_lm, batch_tokens=batch_tokens
-        )
+        totals = in_halves(score, batch)
         yield [
             answer(member, tuple(found[group.choices[choice]] for choice in choices[member]), None)
             for group, found in zip(batch, totals, strict=True)

@@ -6,8 +6,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from xmtf.errors import ConfigError
 from xmtf.evaluation.batches import Group, batches, group_prompts, pad_left, pad_right
 from xmtf.evaluation.encoding import PromptRules
+from xmtf.evaluation.generate import generate
 from xmtf.evaluation.rank import rank, score_choices
 from xmtf.records import Origin, Request
 
@@ -147,3 +149,22 @@ def test_order_depends_on_the_requests_alone():
     assert [group.prompt for group in groups] == [(2, 2), (3, 1), (9,)]
     assert groups[0].members == [1, 3]
     assert dataclasses.asdict(groups[0])["choices"] == {(1,): 0}
+
+
+def test_a_batch_too_large_for_memory_is_halved(causal, tokenizer, ask, monkeypatch):
+    requests = [ask("p" * length, "xy", "z") for length in range(1, 9)]
+    expected = rank(causal, tokenizer, requests)
+    real = causal.hidden_states
+
+    def small_device(tokens_RT, **options):
+        if len(tokens_RT) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(tokens_RT, **options)
+
+    monkeypatch.setattr(causal, "hidden_states", small_device)
+    found = rank(causal, tokenizer, requests)
+    assert [item.choice for item in found] == [item.choice for item in expected]
+    assert found[0].scores == pytest.approx(expected[0].scores, abs=1e-5)
+    assert [item.error for item in generate(causal, tokenizer, requests, max_new_tokens=2)] == [None] * 8
+    with pytest.raises(ConfigError, match="one request alone needs more memory"):
+        rank(causal, tokenizer, [ask("p", "ab", "bc", "cd", "de", "ef")])
