@@ -13,8 +13,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from xmtf.errors import DataError
-from xmtf.files import atomic_folder, content_hash, read_json, read_jsonl, write_json, write_jsonl
+from xmtf.files import atomic_folder, content_hash, read_json, read_jsonl, write_jsonl
 
 __all__ = ["DONE", "Plan", "ShardTask", "read_plan", "run_task", "shard_result", "write_plan"]
 
@@ -105,16 +107,16 @@ def run_task(plan: Plan, index: int, folder: Path) -> dict[str, Any]:
         return finished
     with atomic_folder(folder / task.name) as temporary:
         result = plan.resolve()(task.spec, temporary)
-        write_json(temporary / DONE, {"fingerprint": task.fingerprint, "result": result})
+        (temporary / DONE).write_bytes(orjson.dumps({"fingerprint": task.fingerprint, "result": result}))
     return result
 
 
 def shard_result(task: ShardTask, folder: Path) -> dict[str, Any] | None:
     """Return what a finished shard reported, or None where it is still to do."""
-    path = folder / task.name / DONE
-    if not path.exists():
+    try:
+        done = read_json(folder / task.name / DONE)
+    except DataError:  # absent, or cut short by a power failure: to be done, again or for the first time
         return None
-    done = read_json(path)
     if done["fingerprint"] != task.fingerprint:
         return None
     result: dict[str, Any] = done["result"]
