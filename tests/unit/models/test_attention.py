@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xmtf.models.attention import additive_bias, alibi_bias, alibi_slopes, same_segment, self_attention_mask
@@ -74,6 +74,7 @@ def test_a_query_without_keys_attends_to_everything_instead_of_nan():
     assert bias.tolist() == [[[[1.0, -math.inf], [3.0, 4.0]]]]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=9), st.data())
 def test_allowed_pairs_are_those_of_the_definition(ids, data):
     n = len(ids)

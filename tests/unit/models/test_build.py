@@ -90,3 +90,26 @@ def test_parameters_of_mt5_by_side():
     inner, feedforward = 512 * 6 * 64, 3 * 512 * 1024
     assert size.matmul_encoder == 8 * (4 * inner + feedforward) + 8 * 2 * inner
     assert size.matmul_decoder == 8 * (6 * inner + feedforward)
+
+
+@pytest.mark.parametrize(
+    ("hidden_size", "num_layers", "num_heads", "billions"),
+    [(1024, 24, 16, 0.559), (2560, 30, 32, 3.003), (4096, 30, 32, 7.069), (14336, 70, 112, 176.247)],
+)
+def test_released_blooms_have_their_size_without_weights(hidden_size, num_layers, num_heads, billions):
+    shape = Model(
+        architecture="bloom", hidden_size=hidden_size, num_layers=num_layers, num_heads=num_heads, vocab_size=250_880
+    )
+    assert model_size(build(shape, device="meta")).total / 1e9 == pytest.approx(billions, abs=0.001)
+
+
+@pytest.mark.parametrize(
+    ("hidden_size", "num_layers", "num_heads", "feedforward_size", "billions"),
+    [(768, 12, 12, 2048, 0.582), (1024, 24, 16, 2816, 1.230), (4096, 24, 64, 10240, 12.921)],
+)
+def test_released_mt5s_have_their_size_without_weights(hidden_size, num_layers, num_heads, feedforward_size, billions):
+    shape = Model(
+        architecture="mt5", hidden_size=hidden_size, num_layers=num_layers, num_heads=num_heads, head_size=64,
+        feedforward_size=feedforward_size, vocab_size=250_112,
+    )  # fmt: skip
+    assert model_size(build(shape, device="meta")).total / 1e9 == pytest.approx(billions, abs=0.001)

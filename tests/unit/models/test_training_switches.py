@@ -62,6 +62,7 @@ def test_dropout_acts_in_training_mode_alone(model):
     assert not torch.equal(forward(model, TOKENS), forward(model, TOKENS))
 
 
+@torch.no_grad()
 def test_bf16_autocast_stays_close_and_finite_with_padding(model):
     expected = forward(model, TOKENS)
     with torch.autocast("cpu", torch.bfloat16):
