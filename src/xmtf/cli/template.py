@@ -146,6 +146,7 @@ def lint(
 
 
 def _findings(places: list[str], rows: int, root: Path | None, offline: bool) -> list[Finding]:
+    from xmtf.errors import UnknownNameError
     from xmtf.templates import open_collection
     from xmtf.templates.lint import lint_collection, lint_file, lint_templates
 
@@ -159,7 +160,11 @@ def _findings(places: list[str], rows: int, root: Path | None, offline: bool) ->
             continue
         task = _task(place, None) if root is None else None
         if task is None:
-            found += lint_collection(collection, _keys(collection, [place, f"{place}/*"]) or [place])
+            keys = _keys(collection, [place, f"{place}/*"])
+            if not keys:
+                tasks = _catalogue(None).tasks if root is None else ()
+                raise UnknownNameError("task or key of templates", place, {*collection.keys(), *tasks})
+            found += lint_collection(collection, keys)
         else:
             splits = dict.fromkeys(name for splits in task.splits.values() for name in splits) if rows else {}
             tables = {split: _table(task, split, offline).slice(0, rows) for split in splits}

@@ -76,7 +76,7 @@ SCHEMA = pa.schema(
 
 @pytest.mark.parametrize("mode", ["fixed", "legacy"])
 @pytest.mark.parametrize(("jinja", "choices"), SOURCES)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(rows=ROWS, strip=st.booleans())
 def test_table_is_rendered_as_its_rows_are(jinja, choices, mode, rows, strip):
     template = Template("t", jinja, choices)

@@ -41,6 +41,8 @@ def test_render_shows_prompt_and_target(mirror):
 def test_wrong_task_and_row(mirror):
     with pytest.raises(UnknownNameError, match="paws-x/en"):
         call("render", "paws-x/em")
+    with pytest.raises(UnknownNameError, match="paws-x/en"):
+        call("lint", "paws-x/em")
     with pytest.raises(SourceError, match="has 2 rows"):
         call("render", "paws-x/en", "--row", "7")
     with pytest.raises(UnknownNameError, match="template"):
