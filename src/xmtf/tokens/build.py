@@ -40,7 +40,7 @@ from xmtf.tokens.loader import Family
 from xmtf.tokens.loading import load_tokenizer
 from xmtf.tokens.sampling import language_shards, sample_texts
 from xmtf.tokens.store import merge_stores
-from xmtf.tokens.tokenizer import Tokenizer
+from xmtf.tokens.tokenizer import TOKENIZER_FILE, Tokenizer
 
 __all__ = ["tokenize_mixture", "tokenizer_for"]
 
@@ -77,7 +77,7 @@ def tokenize_mixture(
         "vocab_size": recipe.model.vocab_size,
         "validation_fraction": recipe.mixture.validation_fraction,
     }
-    inputs = {"mixture": read_manifest(mixture).fingerprint}
+    inputs = {"mixture": read_manifest(mixture).fingerprint, "tokenizer": _identity(loaded, base)}
     fingerprint = content_hash([settings, inputs])
     if is_finished(out, fingerprint):
         return read_manifest(out)
@@ -131,6 +131,17 @@ def tokenizer_for(loaded: LoadedRecipe, mixture: Path, *, family: Family, base: 
     if family == "encoder-decoder" and tokenizer.pad == tokenizer.eos:
         raise ConfigError(f"{tokenizer.label}: names no padding token; an encoder-decoder starts decoding with it")
     return tokenizer
+
+
+def _identity(loaded: LoadedRecipe, base: str | None) -> str:
+    """Return what tells one tokenizer from another before it is read: the hash of its file, or its id."""
+    ref = loaded.recipe.tokens.tokenizer.path or base
+    if ref is None:
+        return "trained on the mixture"
+    beside = loaded.path.parent / ref
+    path = beside if beside.exists() else Path(ref)
+    path = path / TOKENIZER_FILE if (path / TOKENIZER_FILE).is_file() else path
+    return file_sha256(path) if path.is_file() else ref
 
 
 def _wants_space(tokens: Tokenization, family: Family) -> bool:

@@ -31,23 +31,23 @@ class Fitted:
     """Items with what is left of their inputs.
 
     Attributes:
-        sizes: int64 ``[sides, items]`` for packing; a skipped item stays too large.
-        head: int64 ``[items]``, tokens kept from the beginning of the inputs.
-        tail: int64 ``[items]``, tokens kept from the end of the inputs; 0 where nothing was cut.
+        sizes: int32 ``[sides, items]`` for packing; a skipped item stays too large.
+        head: int32 ``[items]``, tokens kept from the beginning of the inputs.
+        tail: int32 ``[items]``, tokens kept from the end of the inputs; 0 where nothing was cut.
         skipped: Items left out.
         truncated: Items whose inputs were cut.
     """
 
-    sizes: npt.NDArray[np.int64]
-    head: npt.NDArray[np.int64]
-    tail: npt.NDArray[np.int64]
+    sizes: npt.NDArray[np.int32]
+    head: npt.NDArray[np.int32]
+    tail: npt.NDArray[np.int32]
     skipped: int
     truncated: int
 
 
 def fit_items(
-    inputs: npt.NDArray[np.int64],
-    targets: npt.NDArray[np.int64],
+    inputs: npt.NDArray[np.int32],
+    targets: npt.NDArray[np.int32],
     capacity: tuple[int, ...],
     overlong: Overlong,
     *,
@@ -58,8 +58,8 @@ def fit_items(
     """Decide about overlong items.
 
     Args:
-        inputs: int64 ``[items]``, tokens of the inputs of each item.
-        targets: int64 ``[items]``, tokens of the targets.
+        inputs: int32 ``[items]``, tokens of the inputs of each item.
+        targets: int32 ``[items]``, tokens of the targets.
         capacity: ``(row,)`` of a causal model, ``(inputs, targets)`` of an encoder-decoder.
         overlong: What to do.
         keep_first: The first token of inputs is a begin-of-text token.
@@ -89,10 +89,10 @@ def fit_items(
     cut = too_large & possible
     kept = np.minimum(inputs, room)
     if overlong == "truncate_left":
-        head = np.where(cut, int(keep_first), inputs)
-        tail = np.where(cut, kept - head, 0)
+        head = np.where(cut, np.int32(keep_first), inputs)
+        tail = np.where(cut, kept - head, np.int32(0))
     else:
-        tail = np.where(cut, int(keep_last), 0)
+        tail = np.where(cut, np.int32(keep_last), np.int32(0))
         head = np.where(cut, kept - tail, inputs)
     left = head + tail
     sizes = (left + targets)[None] if together else np.stack([left, targets])

@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -43,7 +43,7 @@ class LanguageRows:
         pair: Its stores.
         first: First item of the group in the stores; ``fitted`` and ``stream`` count from there.
         fitted: What is left of each item.
-        groups: int64 ``[items]``, group of each item.
+        groups: int32 ``[items]``, group of each item.
         stream: Its rows.
         tokens: Tokens of the items that fit.
     """
@@ -52,7 +52,7 @@ class LanguageRows:
     pair: Pair
     first: int
     fitted: Fitted
-    groups: npt.NDArray[np.int64]
+    groups: npt.NDArray[np.int32]
     stream: RowStream
     tokens: int
 
@@ -168,7 +168,7 @@ class Loader:
         items = [language.stream[int(row)] for language, row in zip(chosen, rows, strict=True)]
         counts = [len(found) for found in items]
 
-        def collect(values: list[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
+        def collect(values: list[npt.NDArray[Any]]) -> npt.NDArray[np.int64]:
             return np.concatenate([np.empty(0, dtype=np.int64), *values])
 
         return Segments(

@@ -62,6 +62,10 @@ def open_loader(tokens: Path, loaded: LoadedRecipe, *, group: Group = "train", f
     weights = _weights(recipe.tokens, {rows.language: rows.tokens for rows in languages})
     kept = tuple(rows for rows in languages if weights.get(rows.language))
     if not kept:
+        if not skipped:
+            raise ConfigError(
+                f"{tokens}: has no {group} examples; change mixture.validation_fraction, or make it larger"
+            )
         raise ConfigError(
             f"{tokens}: no example of the {group} group fits a row of {' + '.join(map(str, capacity))} tokens "
             f"({skipped} too long); raise tokens.packing.sequence_length or the mixture's size"
@@ -108,8 +112,8 @@ def _open_language(
     first, end = (0, bounds[0]) if group == "train" else bounds
     ends = manifest.details["ends"]
     fitted = fit_items(
-        pair.inputs.index.sizes[first:end].astype(np.int64),
-        pair.targets.index.sizes[first:end].astype(np.int64),
+        np.array(pair.inputs.index.sizes[first:end]),
+        np.array(pair.targets.index.sizes[first:end]),
         capacity,
         tokens.packing.overlong,
         keep_first=ends["begin_of_inputs"],
@@ -136,9 +140,9 @@ def _open_language(
 
 def _group_numbers(
     clusters: npt.NDArray[np.uint16], names: list[str], language: str, group_names: list[tuple[str, str]]
-) -> npt.NDArray[np.int64]:
+) -> npt.NDArray[np.int32]:
     """Return the group of each item; new (language, cluster) pairs are appended to ``group_names``."""
-    number = np.full(len(names), -1, dtype=np.int64)
+    number = np.full(len(names), -1, dtype=np.int32)
     for cluster in np.unique(clusters):
         number[cluster] = len(group_names)
         group_names.append((language, names[cluster]))

@@ -25,8 +25,8 @@ import numpy.typing as npt
 __all__ = ["Policy", "RowStream", "Rows", "best_fit", "next_fit", "one_each", "pack"]
 
 Policy = Literal["next_fit", "best_fit", "pad"]
-Sizes = npt.NDArray[np.int64]
-"""int64 ``[sides, items]``."""
+Sizes = npt.NDArray[np.signedinteger]
+"""Integers ``[sides, items]``."""
 
 _CHUNK = 1 << 16
 _MOST_TRIES = 64
@@ -56,7 +56,7 @@ def pack(policy: Policy, sizes: Sizes, capacity: tuple[int, ...], seed: int | li
 
     Args:
         policy: How items share rows.
-        sizes: int64 ``[sides, items]``; items larger than the capacity on any side are left out.
+        sizes: Integers ``[sides, items]``; items larger than the capacity on any side are left out.
         capacity: Tokens of a row on each side.
         seed: Of the permutations.
         window: Items that ``best_fit`` looks at together.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -55,7 +56,12 @@ def encode_plainly(core: tokenizers.Tokenizer, texts: Sequence[str]) -> Flat:
 def _encode_whole_words(core: tokenizers.Tokenizer, words: Sequence[str]) -> Flat:
     """Return the ids of words that are not cut further: bytes are spelt in the vocabulary's letters, then merged."""
     merge = core.model.tokenize
-    return _flat([[token.id for token in merge(word.encode().decode("latin-1").translate(_LETTERS))] for word in words])
+    ids, sizes = array("i"), array("i")  # no list stays alive per word: the collector of cycles has nothing to look at
+    for word in words:
+        found = [token.id for token in merge(word.encode().decode("latin-1").translate(_LETTERS))]
+        ids.extend(found)
+        sizes.append(len(found))
+    return np.array(ids, dtype=np.int32), np.array(sizes, dtype=np.int32)
 
 
 def _flat(found: list[list[int]]) -> Flat:

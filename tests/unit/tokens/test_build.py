@@ -107,6 +107,10 @@ def test_a_tokenizer_of_ones_own(mixture: Path, recipe: Recipe, tmp_path: Path) 
         recipe("tokens.tokenizer.train_vocab_size="), mixture, tmp_path / "base", family="causal", base=str(folder)
     )
     assert named.outputs == base.outputs == trained.outputs
+    changed = folder / "tokenizer.json"
+    changed.write_text(changed.read_text(encoding="utf-8").replace("<unk>", "<new>"), encoding="utf-8")
+    again = tokenize_mixture(beside_the_recipe, mixture, tmp_path / "named", family="causal")
+    assert again.fingerprint != named.fingerprint
 
 
 @pytest.mark.parametrize(
