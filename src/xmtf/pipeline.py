@@ -139,6 +139,7 @@ class _Run:
 
     def tokens(self) -> Manifest:
         from xmtf.models import model_family
+        from xmtf.models.references import plain_reference
         from xmtf.tokens import tokenize_mixture
 
         config = self.loaded.recipe.model
@@ -147,7 +148,7 @@ class _Run:
             self._folder / "mixture",
             self._folder / "tokens",
             family=model_family(config),
-            base=config.base,
+            base=plain_reference(config.base) if config.base else None,
         )
 
     def initial(self) -> Manifest:

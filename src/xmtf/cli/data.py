@@ -244,12 +244,14 @@ def pack(recipe: RecipePath, overrides: Overrides = None, out: Out = None) -> No
     """
     from xmtf.cli.data_tables import print_json
     from xmtf.models import model_family
+    from xmtf.models.references import plain_reference
     from xmtf.tokens import tokenize_mixture
 
     loaded = _load(recipe, overrides)
     model = loaded.recipe.model
     tokens = loaded.run_folder / "tokens"
-    manifest = tokenize_mixture(loaded, _out(loaded, out), tokens, family=model_family(model), base=model.base)
+    base = plain_reference(model.base) if model.base else None
+    manifest = tokenize_mixture(loaded, _out(loaded, out), tokens, family=model_family(model), base=base)
     print_json({"folder": str(tokens)} | manifest.counts)
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from xmtf.errors import ConfigError, SourceError
 
-__all__ = ["Reference", "find_model", "parse_reference"]
+__all__ = ["Reference", "find_model", "parse_reference", "plain_reference"]
 
 _HUB_ID = re.compile(r"^(?P<id>[\w][\w.-]*(?:/[\w][\w.-]*)?)(?:@(?P<revision>[\w][\w./-]*))?$", re.ASCII)
 _PACKAGE = "package:"
@@ -111,6 +111,16 @@ def find_model(ref: str, *, offline: bool = False) -> Path:
     if not any(folder.glob("*.safetensors")):
         folder = _snapshot(reference, (*_SMALL_FILES, "pytorch_model*.bin"), offline)
     return _model_in(folder)
+
+
+def plain_reference(ref: str) -> str:
+    """Return a reference as a path or hub id: what ``package:<name>`` stands for, and any other as it is.
+
+    Raises:
+        SourceError: A file or package is not there.
+    """
+    reference = parse_reference(ref)
+    return ref if reference.path is None else str(reference.path)
 
 
 def find_config(ref: str, *, offline: bool = False) -> Path:
