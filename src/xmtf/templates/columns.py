@@ -30,6 +30,11 @@ BATCH_ROWS = 8_192
 MAX_EXHAUSTED = 3
 """Rows that may run out of their budget before the rest of the table is not tried any more."""
 
+MAX_CHARACTERS = 2**31
+"""Characters that one call may render; a column of texts holds no more bytes."""
+
+_TOO_MUCH = "one column of texts can hold (2 GB); render fewer rows at a time"
+
 TEXTS = pa.list_(pa.string())
 
 
@@ -89,8 +94,8 @@ def render_table(
     try:
         return _concat(batches)
     except pa.ArrowInvalid as error:
-        much = f"the text of {table.num_rows:,} rows does not fit one column"
-        raise TemplateError(f"template {template.name!r}: {much}; render fewer rows at a time") from error
+        much = f"renders {table.num_rows:,} rows to more than {_TOO_MUCH}"
+        raise TemplateError(f"template {template.name!r}: {much}") from error
 
 
 def _read_columns(table: pa.Table, prepared: Prepared) -> pa.Table:
@@ -113,6 +118,7 @@ def _row_by_row(
 ) -> RenderedColumns:
     results: list[Rendered | None] = []
     failures: list[Failure] = []
+    characters = 0
     for values, row in zip(_values(batch), rows, strict=True):
         if exhausted >= MAX_EXHAUSTED:
             failures.append(Failure(row, LimitError.__name__, f"not tried: {exhausted} rows ran out of their budget"))
@@ -120,11 +126,15 @@ def _row_by_row(
             continue
         try:
             key = (origin.dataset, origin.subset, origin.split, name, row)
-            results.append(prepared.render(values, key, strip=strip))
+            rendered = prepared.render(values, key, strip=strip)
+            results.append(rendered)
+            characters += len(rendered.inputs) + sum(map(len, rendered.targets)) if rendered else 0
         except FAULTS as error:
             exhausted += isinstance(error, LimitError)
             failures.append(Failure(row, type(error).__name__, " ".join(str(error).split())[:300]))
             results.append(None)
+        if characters > MAX_CHARACTERS:
+            raise TemplateError(f"template {name!r}: renders {len(results):,} rows to more than {_TOO_MUCH}")
     return RenderedColumns(
         pa.array([None if r is None else r.inputs for r in results], pa.string()),
         pa.array([None if r is None else r.targets for r in results], TEXTS),

@@ -53,6 +53,8 @@ SPACE = "".join(chr(code) for code in range(0x3001) if chr(code).isspace())
 
 _TEXTS = pa.list_(pa.string())
 _MAX_WAYS = 32
+_MAX_PIECES = 500
+"""Templates with more are rendered row by row, where every row has its budget."""
 
 Columns = tuple[pa.StringArray, pa.ListArray, pa.ListArray]
 
@@ -104,7 +106,7 @@ class Substitution:
 
     def _render_group(self, batch: pa.Table, group: _Group) -> Columns:
         legacy = self.mode == "legacy"
-        if legacy and pipes_may_meet(group.pieces):
+        if len(group.pieces) > _MAX_PIECES or (legacy and pipes_may_meet(group.pieces)):
             raise RowByRowError
         rows = batch.num_rows
         inputs, *targets = split_parts(group.pieces)

@@ -148,5 +148,12 @@ def test_a_table_is_given_up_after_some_rows_without_end():
     assert rendered.failures[-1].message.startswith("not tried")
 
 
+def test_more_text_than_a_column_holds_is_refused(monkeypatch):
+    monkeypatch.setattr("xmtf.templates.columns.MAX_CHARACTERS", 10_000)
+    template = Template("endless", "{{x}}" * 600 + "||| y")
+    with pytest.raises(TemplateError, match=r"template 'endless': renders .* rows to more than .* render fewer rows"):
+        template.render_table(pa.table({"x": ["a" * 100] * 9}), dataset="d", subset="", split="s")
+
+
 def test_space_is_what_python_strips():
     assert "".join(chr(code) for code in range(0x110000) if chr(code).isspace()) == SPACE
