@@ -120,12 +120,12 @@ def test_another_recipe_starts_anew(recipe, tokens):
 
 
 def test_killed_and_gone_on_equals_never_killed_bit_for_bit(recipe, tokens, tmp_path):
-    steps = "training.steps=60"
-    straight = recipe(steps, folder="straight")
+    steps = ("training.steps=60", "training.save_every=10")
+    straight = recipe(*steps, folder="straight")
     train_in_folder(straight, tokens=tokens)
-    killed = recipe(steps, folder="killed")
+    killed = recipe(*steps, folder="killed")
     code = "from xmtf.cli.app import main; main()"
-    command = ["train", str(killed.path), steps, "--tokens", str(tokens), "--out", str(killed.run_folder)]
+    command = ["train", str(killed.path), *steps, "--tokens", str(tokens), "--out", str(killed.run_folder)]
     process = subprocess.Popen([sys.executable, "-c", code, *command], env=os.environ | {"XMTF_PROGRESS": "off"})
     checkpoints = killed.run_folder / "checkpoints"
     deadline = time.monotonic() + 120
