@@ -64,9 +64,7 @@ def main() -> None:
 
 
 def show(options: argparse.Namespace, results: dict[str, dict]) -> None:
-    print(
-        f"{options.shape}, hidden {options.hidden}, {options.layers} layers, vocab {options.vocab:,}: {options.case}"
-    )
+    print(f"{options.shape}, hidden {options.hidden}, {options.layers} layers, vocab {options.vocab:,}: {options.case}")
     print(f"{'way':8}  items/CPU s  ours is  peak GiB  largest difference")
     ours = results["ours"]
     for way, found in results.items():
