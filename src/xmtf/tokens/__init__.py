@@ -5,7 +5,7 @@ from xmtf.tokens.build import tokenize_mixture, tokenizer_for
 from xmtf.tokens.learning import train_tokenizer
 from xmtf.tokens.loader import Loader
 from xmtf.tokens.loading import load_tokenizer
-from xmtf.tokens.opening import open_loader
+from xmtf.tokens.opening import NoExamplesError, open_loader
 from xmtf.tokens.peek import peek_row
 from xmtf.tokens.splits import published_weights, read_split_file, write_split_file
 from xmtf.tokens.store import StoreWriter, TokenStore, open_store
@@ -15,6 +15,7 @@ __all__ = [
     "CausalBatch",
     "EncoderDecoderBatch",
     "Loader",
+    "NoExamplesError",
     "StoreWriter",
     "TokenStore",
     "Tokenizer",

@@ -25,7 +25,11 @@ from xmtf.tokens.packing import RowStream, fits, pack
 from xmtf.tokens.splits import split_bounds
 from xmtf.tokens.store import open_store
 
-__all__ = ["open_loader", "row_capacity"]
+__all__ = ["NoExamplesError", "open_loader", "row_capacity"]
+
+
+class NoExamplesError(ConfigError):
+    """A group of a token folder has no example, or none that fits a row."""
 
 
 def open_loader(tokens: Path, loaded: LoadedRecipe, *, group: Group = "train", family: Family) -> Loader:
@@ -38,7 +42,8 @@ def open_loader(tokens: Path, loaded: LoadedRecipe, *, group: Group = "train", f
         family: Which kind of rows.
 
     Raises:
-        ConfigError: The folder is of the other family, or no example fits a row.
+        ConfigError: The folder is of the other family.
+        NoExamplesError: The group is empty, or no example of it fits a row.
         DataError: A file does not match its format.
     """
     manifest = read_manifest(tokens)
@@ -63,10 +68,10 @@ def open_loader(tokens: Path, loaded: LoadedRecipe, *, group: Group = "train", f
     kept = tuple(rows for rows in languages if weights.get(rows.language))
     if not kept:
         if not skipped:
-            raise ConfigError(
-                f"{tokens}: has no {group} examples; change mixture.validation_fraction, or make it larger"
+            raise NoExamplesError(
+                f"{tokens}: has no {group} examples; change mixture.validation_fraction, or take more examples"
             )
-        raise ConfigError(
+        raise NoExamplesError(
             f"{tokens}: no example of the {group} group fits a row of {' + '.join(map(str, capacity))} tokens "
             f"({skipped} too long); raise tokens.packing.sequence_length or the mixture's size"
         )

@@ -34,7 +34,7 @@ class Targets:
         groups: int64 ``[P]``, index of the (language, cluster) group, -1 where there is none.
         denominator: Sum of ``weights``: the number of targets, or of tokens with weighting ``token``.
         num_targets: Targets with at least one predicted token.
-        num_real: Positions that are not padding, inputs included.
+        num_real: Positions that are not padding, inputs included; at most ``num_positions``.
         num_positions: Positions that the model computes, padding included.
     """
 
@@ -74,7 +74,7 @@ def causal_targets(batch: CausalRows, weighting: Weighting) -> Targets:
     """
     segments = batch.segment_ids[:, 1:]
     mask = ~batch.is_input[:, 1:] & (segments != 0) & (batch.segment_ids[:, :-1] == segments)
-    num_real = int(np.count_nonzero(batch.segment_ids))
+    num_real = int(np.count_nonzero(batch.segment_ids[:, :-1]))  # the last token is predicted, and is no position
     if weighting == "target_compat":
         return _gather(batch.tokens[:, 1:], segments, mask, batch.groups, num_real, _run_weights(mask))
     return _gather(batch.tokens[:, 1:], segments, mask, batch.groups, num_real, weighting)

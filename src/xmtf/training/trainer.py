@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from xmtf.errors import ConfigError
+from xmtf.execution import say
 from xmtf.files import (
     MANIFEST,
     Manifest,
@@ -303,9 +304,7 @@ def _prepare(
     if recipe.tokens.packing.policy != "pad":
         check_packing(start.model)
     loader = open_loader(tokens, loaded, group="train", family=family)
-    held_out = None
-    if recipe.mixture.validation_fraction > 0:
-        held_out = open_loader(tokens, loaded, group="validation", family=family)
+    held_out = _held_out(loaded, tokens, family)
     loop = training_loop(
         start.model, recipe, loader, held_out, checkpoints=checkpoints, log=log, fingerprint=fingerprint, ranks=ranks
     )
@@ -313,6 +312,19 @@ def _prepare(
     loop.meter = Meter(model_size(start.model), peak_flops(loop.step.objective.device, dtype))
     loop.show = lambda batch: [tokenizer.decode(row.tolist())[:500] for row in _token_rows(batch)]
     return loop
+
+
+def _held_out(loaded: LoadedRecipe, tokens: Path, family: Family) -> RowLoader | None:
+    """Return the rows to validate on, or None where there are none: a small mixture trains without."""
+    from xmtf.tokens import NoExamplesError, open_loader
+
+    if loaded.recipe.mixture.validation_fraction == 0:
+        return None
+    try:
+        return open_loader(tokens, loaded, group="validation", family=family)
+    except NoExamplesError as error:
+        say(f"training without validation: {error}")
+        return None
 
 
 def _token_rows(batch: Any) -> Any:

@@ -30,6 +30,12 @@ def test_worked_example():
     assert (targets.denominator, targets.num_targets, targets.num_real, targets.num_positions) == (2, 2, 6, 6)
 
 
+def test_a_full_row_has_one_token_more_than_positions():
+    full = causal([[6, 7, 8, 3, 4, 5, 9]], [[1, 1, 1, 2, 2, 2, 2]], [[1, 1, 0, 1, 1, 0, 0]])
+    targets = causal_targets(full, "target")
+    assert (targets.num_real, targets.num_positions) == (6, 6)
+
+
 def test_each_target_counts_once_whatever_its_length():
     batch = causal([[6, 8, 9, 1, 3, 5, 0]], [[1, 1, 1, 1, 2, 2, 0]], [[1, 0, 0, 0, 1, 0, 0]])
     by_target = causal_targets(batch, "target")

@@ -102,6 +102,17 @@ def test_exports_a_model_that_loads_and_then_does_nothing_again(recipe, tokens):
     assert (folder / "model.safetensors").stat().st_mtime_ns == before
 
 
+def test_a_mixture_too_small_to_validate_on_trains_all_the_same(recipe, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("XMTF_PROGRESS", "on")
+    loaded = recipe("mixture.validation_fraction=0.001")
+    make_tokens(tmp_path / "small", loaded, "causal")
+    assert train_in_folder(loaded, tokens=tmp_path / "small" / "tokens").counts["step"] == 6
+    said = [line for line in capsys.readouterr().err.splitlines() if "without validation" in line]
+    assert len(said) == 1
+    assert "has no validation examples; change mixture.validation_fraction" in said[0]
+    assert {event["event"] for event in read_jsonl(loaded.run_folder / "log.jsonl")} == {"train", "checkpoint"}
+
+
 def test_a_longer_run_goes_on_where_the_schedule_does_not_depend_on_its_length(recipe, tokens):
     straight = recipe("training.steps=8", folder="straight")
     train_in_folder(straight, tokens=tokens)
