@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 __all__ = ["print_built", "print_example", "print_json", "print_plan", "print_records"]
 
 
+_MOST_RATES = 60
+"""Tasks whose rates are printed."""
+
+
 def print_json(value: Any) -> None:
     """Print a value as one line of JSON."""
     import orjson
@@ -38,7 +42,7 @@ def print_records(records: Sequence[dict[str, Any]]) -> None:
 
 
 def _cell(name: str, value: Any) -> str:
-    if name == "share":
+    if name in ("share", "kept"):
         return f"{value:.2%}"
     return f"{value:,}" if isinstance(value, int) else f"{value:,.0f}" if isinstance(value, float) else str(value)
 
@@ -66,7 +70,7 @@ def _sizes(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def print_built(manifest: Manifest, folder: Path, *, as_json: bool) -> None:
-    """Print the counts of a built mixture by cluster and language, and what was dropped."""
+    """Print the counts of a built mixture by cluster and language, the rates of its tasks, and what was dropped."""
     counts = manifest.counts
     if as_json:
         print_json({"folder": str(folder), "fingerprint": manifest.fingerprint} | counts)
@@ -79,11 +83,23 @@ def print_built(manifest: Manifest, folder: Path, *, as_json: bool) -> None:
             ]
         )
         typer.echo()
+    if manifest.recipe["mixture"]["rates"]["policy"] != "all":
+        _print_rates(folder)
     dropped = sorted(counts["dropped"].items(), key=lambda item: -item[1])
     if dropped:
         print_records([{"dropped": reason, "examples": examples} for reason, examples in dropped])
         typer.echo()
     typer.echo(f"{folder}: {counts['out']:,} of {counts['in']:,} examples, in {manifest.wall_time_s:.1f} s")
+
+
+def _print_rates(folder: Path) -> None:
+    from xmtf.mixture.stats import rate_table
+
+    records = rate_table(folder)
+    print_records(records[:_MOST_RATES])
+    if len(records) > _MOST_RATES:
+        typer.echo(f"... and {len(records) - _MOST_RATES:,} smaller tasks: xmtf data stats {folder} --by task")
+    typer.echo()
 
 
 def print_example(row: dict[str, Any]) -> None:

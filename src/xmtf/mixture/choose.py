@@ -15,10 +15,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from xmtf.errors import ConfigError
-from xmtf.mixture.filters import CAPPED, CapPolicy, cap_rows, unfit_rows
+from xmtf.mixture.filters import CAPPED, cap_rows, unfit_rows
 from xmtf.mixture.groups import Group, group_rows
 from xmtf.mixture.guard import Guard
 from xmtf.mixture.keys import Keys, UInt64, hash_strings, mix, row_keys
+from xmtf.recipe.schema import CapPolicy
 
 __all__ = ["OVERLAP", "Chosen", "Rules", "choose_rows"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,10 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from xmtf.mixture.keys import UInt64
+from xmtf.recipe.schema import CapPolicy
 
-__all__ = ["CAPPED", "CapPolicy", "cap_rows", "unfit_rows"]
-
-CapPolicy = Literal["random", "shortest", "longest", "alphabetical"]
+__all__ = ["CAPPED", "cap_rows", "unfit_rows"]
 
 CAPPED = "over the cap"
 """Reason of examples that a cap left out."""
@@ -67,18 +66,21 @@ def cap_rows(
     """Return the rows that a cap keeps of each group, ascending.
 
     Args:
-        table: Prompted examples.
+        table: Prompted examples; with a column ``score`` for policy ``score``.
         groups: Group of each row ``[n]``: one (dataset, subset, split, template).
         cap: Most rows kept of a group; None keeps all.
-        policy: ``random`` (seeded), ``shortest`` and ``longest`` (characters of inputs, then random), or
-            ``alphabetical`` (by code point of inputs; what xP3's builder really did under the name shortest).
+        policy: ``random`` (seeded), ``shortest`` and ``longest`` (characters of inputs, then random),
+            ``alphabetical`` (by code point of inputs; what xP3's builder really did under the name shortest), or
+            ``score`` (highest score, then random; null and NaN come last).
         sample_keys: Seeded random order ``[n]``.
 
     Example::
 
-        inputs   "bb" "a" "ccc"     cap 2
-        shortest       1 0          -> rows 0, 1
-        longest        0     2      -> rows 0, 2
+        inputs   "bb" "a"  "ccc"    cap 2
+        score    1.5  null 1.1
+        shortest x    x             -> rows 0, 1
+        longest  x         x        -> rows 0, 2
+        score    x         x        -> rows 0, 2
     """
     counts = np.bincount(groups) if len(groups) else np.zeros(0, np.int64)
     if cap is None or not np.any(counts > cap):
@@ -94,6 +96,10 @@ def _best(
 ) -> npt.NDArray[np.int64]:
     if policy == "random":
         return rows[np.argpartition(sample_keys[rows], cap - 1)[:cap]]
+    if policy == "score":
+        scores = np.asarray(pc.fill_null(table.column("score").take(pa.array(rows)), np.nan), np.float64)
+        order = np.lexsort((sample_keys[rows], -np.nan_to_num(scores, nan=-np.inf)))
+        return np.asarray(rows[order[:cap]], np.int64)
     inputs = table.column("inputs").take(pa.array(rows))
     if policy == "alphabetical":
         order = np.asarray(pc.sort_indices(inputs)).astype(np.int64)  # UTF-8 sorts bytes as code points

@@ -13,7 +13,9 @@ from xmtf.execution import Plan, ShardTask
 from xmtf.files import content_hash, slug
 from xmtf.mixture.choose import Rules
 from xmtf.mixture.prompted import PromptedFile, prompted_files
+from xmtf.mixture.rates import explicit_rates
 from xmtf.recipe import LoadedRecipe, Recipe
+from xmtf.recipe.schema import CapPolicy
 from xmtf.sources import SourceRef
 from xmtf.tasks import Slice, fingerprint_slice, load_catalogue
 
@@ -133,9 +135,13 @@ def plan_mixture(loaded: LoadedRecipe) -> MixturePlan:
         f"suites/{task.name}": content_hash([fingerprint, task.spec["words"]])
         for task, fingerprint in zip(guard_tasks, asked, strict=True)
     }
+    portions = [*(_portion(part) for part in slices), *(_prompted_portion(part) for part in folders)]
+    numbers = explicit_rates([part.task for part in portions], recipe.mixture.rates)
     return MixturePlan(
         loaded,
-        (*(_portion(part) for part in slices), *(_prompted_portion(part) for part in folders)),
+        tuple(
+            dataclasses.replace(part, rate=part.rate * number) for part, number in zip(portions, numbers, strict=True)
+        ),
         asking,
         Plan("xmtf.mixture.build:build_shard", tuple(shard_tasks)),
         Plan("xmtf.mixture.build:build_guard_shard", tuple(guard_tasks)),
@@ -182,13 +188,19 @@ def read_slice(spec: dict[str, Any]) -> Slice:
 
 
 def _limited(part: Slice, recipe: Recipe) -> Slice:
-    """Lower the slice's cap to the mixture's, and limit the rows read to what the cap can need."""
+    """Lower the slice's cap to the mixture's, fill in its policy, and limit the rows read to what the cap can need.
+
+    The original always limits the rows first, at random, and caps what is left: so does ``legacy`` mode, whatever
+    the policy.
+    """
     mixture = recipe.mixture
     cap = min((cap for cap in (part.cap_examples, mixture.cap_examples) if cap is not None), default=None)
+    policy = part.cap_policy or mixture.cap_policy
+    score = (part.cap_score or mixture.cap_score) if policy == "score" else None
     limit = part.limit_rows
-    if cap is not None and (mixture.cap_policy == "random" or mixture.mode == "legacy"):
+    if cap is not None and (policy == "random" or mixture.mode == "legacy"):
         limit = min(limit or BUDGET * cap, BUDGET * cap)
-    return dataclasses.replace(part, cap_examples=cap, limit_rows=limit)
+    return dataclasses.replace(part, cap_examples=cap, limit_rows=limit, cap_policy=policy, cap_score=score)
 
 
 def _check_rates(recipe: Recipe) -> None:
@@ -200,7 +212,7 @@ def _check_rates(recipe: Recipe) -> None:
         if rate != 1.0:
             raise ConfigError(
                 f"mixture.{key}.rate: rates need a sampling policy, and mixture.rates.policy is 'all'; set it "
-                "to proportional or temperature and give mixture.rates.max_examples"
+                "to proportional, capped, temperature or explicit and give mixture.rates.max_examples"
             )
 
 
@@ -219,12 +231,12 @@ def _prompted_portion(part: PromptedFile) -> Portion:
     return Portion(part.task, part.split, (), part.rate, part.language, part.cluster, part.dataset, "", part.licence)
 
 
-def _rules(recipe: Recipe, cap_examples: int | None) -> dict[str, Any]:
+def _rules(recipe: Recipe, cap_examples: int | None, cap_policy: CapPolicy | None) -> dict[str, Any]:
     mixture = recipe.mixture
     rules = Rules(
         seed=recipe.seed,
         cap_examples=cap_examples,
-        cap_policy=mixture.cap_policy,
+        cap_policy=cap_policy or mixture.cap_policy,
         deduplicate=mixture.deduplicate,
         min_input_characters=mixture.min_input_characters,
         max_characters=mixture.max_characters,
@@ -235,7 +247,8 @@ def _rules(recipe: Recipe, cap_examples: int | None) -> dict[str, Any]:
 
 
 def _shard_task(part: Slice, fingerprint: str, recipe: Recipe, guard_hash: str) -> ShardTask:
-    spec = _render_spec(part, fingerprint, recipe) | {"rules": _rules(recipe, part.cap_examples), "guard": guard_hash}
+    rules = _rules(recipe, part.cap_examples, part.cap_policy)
+    spec = _render_spec(part, fingerprint, recipe) | {"rules": rules, "guard": guard_hash}
     return ShardTask(slug(f"{part.task.id}:{part.split}"), spec, float(len(part.templates)))
 
 
@@ -244,7 +257,7 @@ def _prompted_task(part: PromptedFile, recipe: Recipe, guard_hash: str) -> Shard
         "layout": LAYOUT,
         "prompted": dataclasses.asdict(part),
         "fingerprint": part.fingerprint,
-        "rules": _rules(recipe, None),
+        "rules": _rules(recipe, None, None),
         "guard": guard_hash,
     }
     return ShardTask(slug(f"{part.task}:{part.split}"), spec, float(part.size))

@@ -10,10 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from xmtf.errors import UnknownNameError
-from xmtf.mixture.composition import read_composition, totals
+from xmtf.files import read_jsonl
+from xmtf.mixture.composition import SLICES, read_composition, totals
 from xmtf.mixture.groups import GROUP_COLUMNS
+from xmtf.mixture.merge import NOT_SAMPLED
 
-__all__ = ["QUANTILES", "mixture_stats"]
+__all__ = ["QUANTILES", "mixture_stats", "rate_table"]
 
 QUANTILES = (0.05, 0.5, 0.95)
 """Quantiles of the lengths that are shown."""
@@ -47,6 +49,37 @@ def mixture_stats(folder: Path, by: Sequence[str], *, lengths: bool = False) -> 
         }
         | quantiles.get(key, {})
         for key, (examples, inputs, targets) in sums.items()
+    ]
+
+
+def rate_table(folder: Path) -> list[dict[str, Any]]:
+    """Return for each task what a sampled mixture could take and what it took, largest first.
+
+    ``available`` counts examples after filters, caps and deduplication; ``kept`` is the part of them that was
+    taken, ``share`` the part of the mixture.
+
+    Args:
+        folder: Folder of the mixture.
+
+    Raises:
+        DataError: The folder holds no mixture.
+    """
+    sums: dict[str, list[int]] = {}
+    for line in read_jsonl(folder / SLICES):
+        entry = sums.setdefault(line["task"], [0, 0])
+        entry[0] += line["out"] + line["dropped"].get(NOT_SAMPLED, 0)
+        entry[1] += line["out"]
+    total = sum(taken for _, taken in sums.values())
+    ordered = sorted(sums.items(), key=lambda item: (-item[1][1], item[0]))
+    return [
+        {
+            "task": task,
+            "available": available,
+            "examples": taken,
+            "kept": taken / max(available, 1),
+            "share": taken / max(total, 1),
+        }
+        for task, (available, taken) in ordered
     ]
 
 

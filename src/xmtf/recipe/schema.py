@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from xmtf.recipe.quantities import Bytes, Seconds, Steps, Tokens
 
 __all__ = [
+    "CapPolicy",
     "Evaluation",
     "Execution",
     "HeldOut",
@@ -34,6 +35,12 @@ __all__ = [
 ]
 
 Name = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+
+CapPolicy = Literal["random", "shortest", "longest", "alphabetical", "score"]
+
+
+def _is_none(value: object) -> bool:
+    return value is None
 
 
 class Section(BaseModel):
@@ -104,10 +111,14 @@ class TaskSelection(Section):
     """Split names; empty takes the splits that the catalogue lists for the role at hand."""
     cap_examples: int | None = Field(default=None, ge=1)
     """Most examples kept of each (dataset, subset, split, template)."""
+    cap_policy: CapPolicy | None = Field(default=None, exclude_if=_is_none)
+    """Which examples the cap keeps; empty takes the mixture's. Mixtures only."""
+    cap_score: Name | None = Field(default=None, exclude_if=_is_none)
+    """Column that cap_policy `score` reads; empty takes the mixture's. Mixtures only."""
     limit_rows: int | None = Field(default=None, ge=1)
     """Rows read of each split: a seeded random choice. Evaluation and quick looks."""
     rate: float = Field(default=1.0, gt=0)
-    """Sampling rate, relative to the other selections."""
+    """Factor on the share of each of its tasks, where rates.policy samples."""
 
 
 class HeldOut(Section):
@@ -129,17 +140,31 @@ class HeldOut(Section):
 class Rates(Section):
     """How many examples of each task the mixture holds."""
 
-    policy: Literal["all", "proportional", "temperature"] = "all"
-    """`all` keeps every example; the others sample `max_examples` by (capped) size, or size ** (1 / temperature)."""
+    policy: Literal["all", "proportional", "capped", "temperature", "explicit"] = "all"
+    """`all` keeps every example. The others sample `max_examples`; the share of a task goes by its size
+    (`proportional`), min(size, size_cap) (`capped`), size ** (1 / temperature) (`temperature`) or a given number
+    (`explicit`), each times the `rate` of its selection."""
     max_examples: int | None = Field(default=None, ge=1)
     """Examples in the mixture, for the sampling policies."""
     temperature: float = Field(default=1.0, ge=1.0)
-    """1 is proportional to size; larger is flatter."""
+    """1 is proportional to size; larger is flatter. Policies `temperature` and `capped`, which takes
+    min(size, size_cap) ** (1 / temperature) as seqio does."""
+    size_cap: int | None = Field(default=None, ge=1, exclude_if=_is_none)
+    """Policy `capped`: a task with more examples counts as one with so many."""
+    tasks: dict[str, Annotated[float, Field(gt=0)]] | None = Field(default=None, exclude_if=_is_none)
+    """Policy `explicit`: pattern of task ids -> number that the share of each such task is proportional to, whatever
+    its size. The first pattern that matches counts; tasks that none matches have 1."""
 
     @model_validator(mode="after")
     def _check(self) -> Rates:
         if self.policy != "all" and self.max_examples is None:
             raise ValueError(f"policy {self.policy!r} needs max_examples")
+        if (self.policy == "capped") != (self.size_cap is not None):
+            raise ValueError("policy 'capped' and size_cap belong together: give both or neither")
+        if self.tasks is not None and self.policy != "explicit":
+            raise ValueError(f"tasks has numbers for policy 'explicit', and the policy is {self.policy!r}")
+        if self.temperature != 1.0 and self.policy in ("proportional", "explicit"):
+            raise ValueError(f"policy {self.policy!r} has no temperature; take policy 'temperature' or 'capped'")
         return self
 
 
@@ -173,8 +198,12 @@ class Mixture(Section):
     rates: Rates = Rates()
     cap_examples: int | None = Field(default=100_000, ge=1)
     """Most examples kept of each (dataset, subset, split, template); selections may lower it."""
-    cap_policy: Literal["random", "shortest", "longest", "alphabetical"] = "random"
-    """Which examples a cap keeps."""
+    cap_policy: CapPolicy = "random"
+    """Which examples a cap keeps: a seeded choice, those with the shortest or longest inputs, the first ones by code
+    point, or those whose row has the highest number in the column `cap_score`."""
+    cap_score: Name | None = Field(default=None, exclude_if=_is_none)
+    """Numeric column of the rows that cap_policy `score` reads, such as `laser_score`; rows without a number
+    come last."""
     deduplicate: bool = True
     """Drop examples whose (inputs, targets) stood before."""
     min_input_characters: int = Field(default=1, ge=0)
@@ -194,6 +223,12 @@ class Mixture(Section):
     def _check(self) -> Mixture:
         if not self.tasks and not self.prompted:
             raise ValueError("give `tasks` (selections from the catalogue) or `prompted` (folders of examples)")
+        scored = [part for part in self.tasks if (part.cap_policy or self.cap_policy) == "score"]
+        if any(part.cap_score is None and self.cap_score is None for part in scored):
+            raise ValueError("cap_policy 'score' needs cap_score, the column that it reads")
+        idle = [part for part in self.tasks if part.cap_score is not None and part not in scored]
+        if idle or (self.cap_score is not None and not scored):
+            raise ValueError("cap_score has no effect without cap_policy 'score'")
         return self
 
 
@@ -354,6 +389,12 @@ class Suite(Section):
     tasks: tuple[TaskSelection, ...] = Field(min_length=1)
     kind: Literal["rank", "generation"] | None = None
     """Only tasks of this kind; empty takes each task as its own kind."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Suite:
+        if any(part.cap_policy is not None or part.cap_score is not None for part in self.tasks):
+            raise ValueError("a suite keeps a seeded choice; cap_policy and cap_score are for mixtures")
+        return self
 
 
 class Evaluation(Section):

@@ -16,13 +16,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from xmtf.errors import TemplateError, nearest
+from xmtf.errors import SourceError, TemplateError, nearest
 from xmtf.files import content_hash
 from xmtf.sources import fingerprint_source, read_source
 from xmtf.tasks.task import Slice
 from xmtf.templates import Failure, RenderedColumns, Template
 
-__all__ = ["PROMPTED_SCHEMA", "Mode", "Prompted", "fingerprint_slice", "prompted_parts", "prompted_table"]
+__all__ = ["PROMPTED_SCHEMA", "SCORE", "Mode", "Prompted", "fingerprint_slice", "prompted_parts", "prompted_table"]
 
 Mode = Literal["fixed", "legacy"]
 """Template semantics: with the original's known faults mended, or to the letter."""
@@ -39,13 +39,16 @@ PROMPTED_SCHEMA = pa.schema(
 )
 """Types of ``records.PROMPTED_COLUMNS``; only ``choices`` may be null."""
 
+SCORE = pa.field("score", pa.float64())
+"""A further, last column of slices that are capped by a score of their rows; no mixture keeps it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Prompted:
     """Rendered examples of one slice, or of one template of it.
 
     Attributes:
-        table: Columns of :data:`PROMPTED_SCHEMA`.
+        table: Columns of :data:`PROMPTED_SCHEMA`, and :data:`SCORE` where the slice names a ``cap_score``.
         dropped: Rows that did not become an example, counted by reason once per template; what the adapter
             leaves out counts where the whole split is read.
         failures: The rows on which a template failed.
@@ -71,14 +74,14 @@ def prompted_table(
         failing_rows: Largest share of rows on which a template may fail.
 
     Raises:
-        SourceError: The rows cannot be read.
+        SourceError: The rows cannot be read, or have no such numbers as the slice's ``cap_score``.
         TemplateError: A template fails on too many rows; names the task, the template and the first row.
     """
     parts = list(prompted_parts(slice_, mode=mode, seed=seed, offline=offline, failing_rows=failing_rows))
     dropped: Counter[str] = Counter()
     for part in parts:
         dropped.update(part.dropped)
-    tables = [part.table for part in parts] or [PROMPTED_SCHEMA.empty_table()]
+    tables = [part.table for part in parts] or [_schema(slice_).empty_table()]
     failures = tuple(failure for part in parts for failure in part.failures)
     fingerprint = fingerprint_slice(slice_, mode=mode, seed=seed, offline=offline)
     return Prompted(pa.concat_tables(tables), dict(dropped), failures, fingerprint)
@@ -96,6 +99,7 @@ def prompted_parts(
     data = read_source(slice_.task.source(slice_.split), offline=offline)
     chosen = choose_rows(data.table.num_rows, slice_.limit_rows, f"{seed} {slice_.task.id} {slice_.split}")
     table, rows = data.table.take(pa.array(chosen)), data.rows[chosen]
+    scores = _scores(slice_, table)
     left_out = data.dropped if len(chosen) == data.table.num_rows else {}
     for template in slice_.templates:
         absent = _absent_columns(template, table.column_names) if mode == "fixed" else []
@@ -105,7 +109,7 @@ def prompted_parts(
         if absent:
             reason = f"template reads {absent[0]!r}, which the rows do not have"
             dropped = dict(Counter(left_out) + Counter({reason: table.num_rows}))
-            yield Prompted(PROMPTED_SCHEMA.empty_table(), dropped, (), fingerprint)
+            yield Prompted(_schema(slice_).empty_table(), dropped, (), fingerprint)
             continue
         rendered = template.render_table(
             table,
@@ -119,7 +123,7 @@ def prompted_parts(
         _check_failures(slice_, template, rendered, table.num_rows, failing_rows)
         mask, dropped = _usable(rendered)
         yield Prompted(
-            _columns(slice_, template, rendered, rows, mask),
+            _columns(slice_, template, rendered, rows, mask, scores),
             dict(Counter(left_out) + Counter(dropped)),
             rendered.failures,
             fingerprint,
@@ -151,8 +155,32 @@ def choose_rows(num_rows: int, limit: int | None, key: str) -> np.ndarray:
 def _fingerprint(slice_: Slice, templates: tuple[Template, ...], source: str, mode: Mode, seed: int) -> str:
     task = slice_.task
     about = [task.id, task.cluster, task.dataset, task.subset, task.language, slice_.split, slice_.limit_rows]
+    if slice_.cap_score is not None:
+        about.append(slice_.cap_score)
     names = [(template.name, template.language, template.translation, template.hash) for template in templates]
     return content_hash([about, names, source, mode, seed if slice_.limit_rows is not None else None])
+
+
+def _schema(slice_: Slice) -> pa.Schema:
+    return PROMPTED_SCHEMA if slice_.cap_score is None else PROMPTED_SCHEMA.append(SCORE)
+
+
+def _scores(slice_: Slice, table: pa.Table) -> pa.Array | None:
+    """Return the numbers that the slice is capped by, [rows] float64, null where a row has none.
+
+    Raises:
+        SourceError: There is no such column, or it does not hold numbers.
+    """
+    name = slice_.cap_score
+    if name is None:
+        return None
+    where = f"{slice_.task.id} [{slice_.split}]: cap_score {name!r}"
+    if name not in table.column_names:
+        raise SourceError(f"{where} is no column of its rows; there are {', '.join(sorted(table.column_names))}")
+    column = table.column(name).combine_chunks()
+    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+        raise SourceError(f"{where} is of type {column.type}; name a column with numbers")
+    return column.cast(SCORE.type)
 
 
 def _absent_columns(template: Template, columns: list[str]) -> list[str]:
@@ -216,7 +244,12 @@ def _first(lists: pa.ListArray) -> pa.StringArray:
 
 
 def _columns(
-    slice_: Slice, template: Template, rendered: RenderedColumns, rows: np.ndarray, mask: pa.Array
+    slice_: Slice,
+    template: Template,
+    rendered: RenderedColumns,
+    rows: np.ndarray,
+    mask: pa.Array,
+    scores: pa.Array | None,
 ) -> pa.Table:
     task = slice_.task
     inputs = rendered.inputs.filter(mask)
@@ -238,4 +271,7 @@ def _columns(
         **{name: pa.repeat(pa.scalar(value, pa.string()), len(inputs)) for name, value in constants.items()},
         "row": pa.array(rows).filter(mask),
     }
-    return pa.table([columns[name] for name in PROMPTED_SCHEMA.names], schema=PROMPTED_SCHEMA)
+    if scores is not None:
+        columns[SCORE.name] = scores.filter(mask)
+    schema = _schema(slice_)
+    return pa.table([columns[name] for name in schema.names], schema=schema)

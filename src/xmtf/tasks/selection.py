@@ -81,7 +81,15 @@ def _slices_of(task: Task, selection: TaskSelection, role: Role, held_out: HeldO
         caps = [cap for cap in (selection.cap_examples, task.cap_examples) if cap is not None]
         if chosen:
             yield Slice(
-                task, split, chosen, min(caps, default=None), selection.limit_rows, selection.rate, selection=index
+                task,
+                split,
+                chosen,
+                min(caps, default=None),
+                selection.limit_rows,
+                selection.rate,
+                selection=index,
+                cap_policy=selection.cap_policy,
+                cap_score=selection.cap_score,
             )
 
 

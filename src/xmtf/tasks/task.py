@@ -12,6 +12,7 @@ from typing import Literal
 
 from xmtf.errors import ConfigError
 from xmtf.languages import CODE
+from xmtf.recipe.schema import CapPolicy
 from xmtf.sources import SourceRef
 from xmtf.templates import Template, load_templates, read_template_file
 
@@ -153,6 +154,8 @@ class Slice:
         limit_rows: Rows read of the split, or None for all.
         rate: Sampling rate relative to the other slices.
         selection: Index of the selection in the recipe that took it.
+        cap_policy: Which examples the cap keeps, or None where the selection says nothing.
+        cap_score: Numeric column of the rows that policy ``score`` reads, or None.
     """
 
     task: Task
@@ -162,3 +165,5 @@ class Slice:
     limit_rows: int | None = None
     rate: float = 1.0
     selection: int = 0
+    cap_policy: CapPolicy | None = None
+    cap_score: str | None = None

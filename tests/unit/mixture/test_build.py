@@ -3,7 +3,7 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
-from xmtf.errors import ConfigError, DataError, SourceError, TemplateError
+from xmtf.errors import ConfigError, DataError, SourceError, TemplateError, UnknownNameError
 from xmtf.files import read_jsonl, read_manifest, verify_outputs
 from xmtf.mixture import build_mixture, mixture_languages, plan_mixture, read_mixture
 from xmtf.mixture.build import merge_mixture, run_work_task, work_folder, write_work_plan
@@ -174,3 +174,42 @@ def test_a_missing_file_is_named(recipe, tmp_path):
 def test_a_rate_needs_a_sampling_policy(recipe, tmp_path):
     with pytest.raises(ConfigError, match=r"mixture\.tasks\.0\.rate.*mixture\.rates\.policy"):
         build_mixture(recipe("mixture.tasks.0.rate=2.0"), tmp_path / "mixture")
+
+
+def test_a_cap_by_score_keeps_the_best_rows_of_each_template(recipe, tmp_path):
+    rows = [{"a": a, "b": 1, "laser_score": score} for a, score in ((1, 1.2), (2, 1.9), (3, None), (4, 1.4))]
+    (tmp_path / "fr.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    keys = ["mixture.tasks.0.tasks=[sums-fr]", "mixture.cap_examples=2"]
+    score = ["mixture.cap_policy=score", "mixture.cap_score=laser_score"]
+    own = ["mixture.tasks.0.cap_policy=score", "mixture.tasks.0.cap_score=laser_score"]
+    for number, given in enumerate((score, own)):
+        manifest = build_mixture(recipe(*keys, *given), tmp_path / f"mixture-{number}")
+        found = examples(tmp_path / f"mixture-{number}")
+        assert {(row["template"], row["row"]) for row in found} == {(t, r) for t in ("ask", "compare") for r in (1, 3)}
+        assert list(found[0]) == list(PROMPTED_COLUMNS)
+        assert manifest.counts["dropped"] == {"over the cap": 4}
+
+
+def test_what_is_wrong_with_a_cap_by_score_is_said(recipe, tmp_path):
+    policy = "mixture.cap_policy=score"
+    with pytest.raises(ConfigError, match="needs cap_score"):
+        recipe(policy)
+    with pytest.raises(ConfigError, match="no effect"):
+        recipe("mixture.cap_score=b")
+    with pytest.raises(ConfigError, match="for mixtures"):
+        recipe("evaluation.suites.0.tasks.0.cap_policy=longest")
+    with pytest.raises(SourceError, match=r"sums-fr \[train\]: cap_score 'laser' is no column.*a, b"):
+        build_mixture(recipe(policy, "mixture.cap_score=laser"), tmp_path / "mixture")
+    (tmp_path / "fr.jsonl").write_text(json.dumps({"a": 1, "b": 1, "c": "x"}) + "\n")
+    with pytest.raises(SourceError, match=r"cap_score 'c' is of type (large_)?string"):
+        build_mixture(recipe(policy, "mixture.cap_score=c"), tmp_path / "mixture")
+
+
+def test_explicit_rates_by_selection_and_by_task(recipe, tmp_path):
+    by_task = ["mixture.rates.policy=explicit", "mixture.rates.max_examples=40"]
+    given = {"mixture.rates.tasks={sums-fr: 3}": {"fr": 30, "de": 10}, "mixture.tasks.0.rate=2": {"fr": 20, "de": 20}}
+    for number, (key, languages) in enumerate(given.items()):
+        manifest = build_mixture(recipe(*by_task, key), tmp_path / f"mixture-{number}")
+        assert manifest.counts["languages"] == languages
+    with pytest.raises(UnknownNameError, match="sums-it"):
+        build_mixture(recipe(*by_task, "mixture.rates.tasks={sums-it: 3}"), tmp_path / "mixture")

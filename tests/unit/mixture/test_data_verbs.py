@@ -50,6 +50,16 @@ def test_build_prints_counts_by_cluster_and_language(run):
     assert orjson.loads(run("build", "--json"))["languages"] == {"fr": 118, "de": 112}
 
 
+def test_build_prints_the_rates_of_a_sampled_mixture(run):
+    text = run("build", "mixture.rates.policy=capped", "mixture.rates.size_cap=100", "mixture.rates.max_examples=60")
+    lines = [line.split() for line in text.splitlines() if "available" in line or line.startswith("sums-")]
+    assert lines == [
+        ["task", "available", "examples", "kept", "share"],
+        ["sums-de", "112", "30", "26.79%", "50.00%"],
+        ["sums-fr", "118", "30", "25.42%", "50.00%"],
+    ]
+
+
 def test_array_verbs(run):
     assert "2 shard tasks" in run("plan", "--write")
     assert "task 1: 114 of 120 examples" in run("run-task", "--index", "1")

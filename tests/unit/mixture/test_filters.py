@@ -34,6 +34,18 @@ def test_cap_policies(policy, kept):
     assert cap_rows(table, np.zeros(5, np.int32), 2, policy, keys).tolist() == kept
 
 
+def test_the_highest_scores_stay_and_rows_without_one_come_last():
+    scores = pa.array([1.5, None, 1.1, float("nan"), 1.5, 2.0])
+    table = table_of(list("abcdef")).append_column("score", scores)
+    keys = np.array([9, 1, 5, 1, 2, 3], np.uint64)  # of equal scores the smaller sample key wins
+
+    def kept(cap):
+        return cap_rows(table, np.zeros(6, np.int32), cap, "score", keys).tolist()
+
+    assert [kept(cap) for cap in (1, 2, 3, 4)] == [[5], [4, 5], [0, 4, 5], [0, 2, 4, 5]]
+    assert set(kept(5)) > {0, 2, 4, 5}
+
+
 def test_each_group_has_its_own_cap():
     table = table_of(["a", "b", "c", "d"])
     rows = cap_rows(table, np.array([0, 0, 1, 0], np.int32), 1, "alphabetical", np.zeros(4, np.uint64))
