@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from xmtf.cli.data_pack import load_for_tokens, pack, split_files
+
 __all__ = ["app"]
 
 ExportFields = Literal["xp3", "xp3x", "all"]
@@ -141,13 +143,25 @@ def peek(
     source: Built,
     filters: Filters = None,
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="Examples to print.")] = 3,
+    row: Annotated[
+        int | None, typer.Option(min=0, help="Print this packed row, from 0 in the order of training.")
+    ] = None,
+    tokens: Annotated[Path | None, typer.Option(help="Folder of token files; default runs/<name>/tokens.")] = None,
     out: Out = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print examples of a mixture, the first ones that match.
+    """Print examples of a mixture, the first ones that match; or, with --row, a packed row of tokens.
+
+    Of a row every token stands above its id, its example in the row, and the weight of its loss. Without --tokens
+    they are those of the recipe's run; a folder of token files may also stand in place of the recipe.
 
     Example: xmtf data peek recipes/open.yaml dataset=paws-x language=es -n 5
+
+    Example: xmtf data peek recipes/demo.yaml --row 0
     """
+    if row is not None or tokens is not None:
+        typer.echo(_packed_row(source, filters or [], tokens, row or 0))
+        return
     from xmtf.cli.data_tables import print_example, print_json
     from xmtf.errors import ConfigError
     from xmtf.mixture.read import select_examples
@@ -155,8 +169,8 @@ def peek(
     folder, wanted = _mixture(source, filters, out)
     left = count
     for table in select_examples(folder, wanted):
-        for row in table.slice(0, left).to_pylist():
-            print_json(row) if as_json else print_example(row)
+        for example in table.slice(0, left).to_pylist():
+            print_json(example) if as_json else print_example(example)
         left -= min(left, table.num_rows)
         if left == 0:
             return
@@ -236,23 +250,22 @@ def fetch(
         raise typer.Exit(1)
 
 
-@app.command()
-def pack(recipe: RecipePath, overrides: Overrides = None, out: Out = None) -> None:
-    """Turn the mixture of a recipe into token files, and print their counts.
+app.command()(pack)
+app.command("split-files")(split_files)
 
-    Example: xmtf data pack recipes/demo.yaml
-    """
-    from xmtf.cli.data_tables import print_json
-    from xmtf.models import model_family
-    from xmtf.models.references import plain_reference
-    from xmtf.tokens import tokenize_mixture
 
-    loaded = _load(recipe, overrides)
-    model = loaded.recipe.model
-    tokens = loaded.run_folder / "tokens"
-    base = plain_reference(model.base) if model.base else None
-    manifest = tokenize_mixture(loaded, _out(loaded, out), tokens, family=model_family(model), base=base)
-    print_json({"folder": str(tokens)} | manifest.counts)
+def _packed_row(source: Path, overrides: list[str], tokens: Path | None, row: int) -> str:
+    from xmtf.errors import ConfigError
+    from xmtf.files import MANIFEST, read_manifest
+    from xmtf.tokens import open_loader, peek_row
+
+    folder = tokens or (source if source.is_dir() else _load(source, overrides).run_folder / "tokens")
+    stage = read_manifest(folder).stage if (folder / MANIFEST).is_file() else None
+    if stage != "tokens":
+        raise ConfigError(f"{folder}: no finished token files; make them with `xmtf data pack {source}`")
+    family = read_manifest(folder).details["family"]
+    loaded = load_for_tokens(source if source.is_file() else folder, overrides, family)
+    return peek_row(open_loader(folder, loaded, family=family), row)
 
 
 def _mixture(source: Path, arguments: list[str] | None, out: Path | None) -> tuple[Path, dict[str, str]]:

@@ -15,7 +15,7 @@ from ruamel.yaml.error import YAMLError
 from xmtf.errors import ConfigError, nearest
 from xmtf.recipe.schema import Recipe
 
-__all__ = ["LoadedRecipe", "dump_recipe", "load_recipe", "load_yaml", "parse_overrides"]
+__all__ = ["LoadedRecipe", "dump_recipe", "load_recipe", "load_yaml", "parse_overrides", "resolve_recipe"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,20 @@ def load_recipe(path: Path, overrides: Iterable[str] = ()) -> LoadedRecipe:
     data = load_yaml(path)
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: a recipe is a mapping of keys (name, mixture, model, training, ...)")
+    return resolve_recipe(data, path, overrides)
+
+
+def resolve_recipe(data: dict[str, Any], path: Path, overrides: Iterable[str] = ()) -> LoadedRecipe:
+    """Check the content of a recipe.
+
+    Args:
+        data: What stands in the file; overrides are set in it.
+        path: Where it was read; paths inside are relative to its folder.
+        overrides: ``training.steps=200``, applied in order.
+
+    Raises:
+        ConfigError: As :func:`load_recipe`.
+    """
     given = set(_leaves(data))
     changed = parse_overrides(overrides)
     for key, value in changed.items():

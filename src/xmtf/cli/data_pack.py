@@ -1,0 +1,142 @@
+"""``xmtf data pack`` and ``split-files``: token files of a recipe's mixture, or of any mixture folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+__all__ = ["load_for_tokens", "pack", "split_files"]
+
+Family = Literal["causal", "encoder-decoder"]
+Weights = Literal["tokens", "bytes", "equal", "xp3"]
+Choice = bool | None
+
+
+def pack(
+    source: Annotated[Path, typer.Argument(help="A recipe whose mixture is built, or the folder of a mixture.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="Overrides, such as tokens.tokenizer.train_vocab_size=32000; name=xp3.")
+    ] = None,
+    tokenizer: Annotated[
+        str | None, typer.Option(help="Folder, tokenizer.json, GGUF file or hub id; default the recipe's.")
+    ] = None,
+    family: Annotated[Family | None, typer.Option(help="Kind of model; of a folder: causal.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the token files; default runs/<name>/tokens.")] = None,
+    mixture: Annotated[Path | None, typer.Option(help="Mixture of a recipe; default runs/<name>/mixture.")] = None,
+    space_before_targets: Annotated[
+        Choice, typer.Option(help="One space before targets; default for causal models only.")
+    ] = None,
+    begin_of_inputs: Annotated[Choice, typer.Option(help="Begin-of-text token before inputs.")] = None,
+    end_of_inputs: Annotated[Choice, typer.Option(help="End-of-text token after inputs.")] = None,
+    end_of_targets: Annotated[Choice, typer.Option(help="End-of-text token after targets; on by default.")] = None,
+) -> None:
+    """Turn a mixture into token files that Megatron reads, and print their counts.
+
+    Killed half-way it goes on where it stopped; finished it does nothing. Without a tokenizer it trains one.
+    Packing is no part of the files: it happens when they are read.
+
+    Example: xmtf data pack runs/demo/mixture --tokenizer bigscience/bloom --out tokens
+    """
+    from xmtf.cli.data_tables import print_json
+    from xmtf.errors import ConfigError
+    from xmtf.tokens import tokenize_mixture
+
+    ends = {
+        "space_before_targets": space_before_targets,
+        "begin_of_inputs": begin_of_inputs,
+        "end_of_inputs": end_of_inputs,
+        "end_of_targets": end_of_targets,
+    }
+    chosen = [f"tokens.{key}={json.dumps(value)}" for key, value in ends.items() if value is not None]
+    if tokenizer is not None:
+        path = Path(tokenizer)
+        chosen.append(f"tokens.tokenizer.path={json.dumps(str(path.resolve()) if path.exists() else tokenizer)}")
+    if source.is_dir():
+        if out is None or mixture is not None:
+            raise ConfigError(f"{source}: of a mixture folder give --out FOLDER for its token files, and no --mixture")
+        loaded, base, family = load_for_tokens(source, [*(overrides or []), *chosen], family), None, family or "causal"
+        mixture = source
+    else:
+        loaded, base, family = _of_recipe(source, [*(overrides or []), *chosen], family)
+        mixture = mixture or loaded.run_folder / "mixture"
+        out = out or loaded.run_folder / "tokens"
+    manifest = tokenize_mixture(loaded, mixture, out, family=family, base=base)
+    print_json({"folder": str(out)} | manifest.counts)
+
+
+def split_files(
+    tokens: Annotated[Path, typer.Argument(help="Folder of token files.")],
+    weights: Annotated[
+        Weights, typer.Option(help="Share of each language; xp3 is what BLOOMZ was trained with.")
+    ] = "tokens",
+    multiplier: Annotated[
+        list[str] | None, typer.Option(help="Factor on a language, such as code=1.3; may stand more than once.")
+    ] = None,
+) -> None:
+    """Write Megatron's weighted split files, train.txt and validation.txt, beside token files.
+
+    Example: xmtf data split-files runs/demo/tokens --weights bytes --multiplier code=1.3
+    """
+    from xmtf.tokens.split_files import write_split_files
+
+    for path in write_split_files(tokens, weights=weights, multipliers=_factors(multiplier or [])):
+        typer.echo(f"{path}: {path.read_text(encoding='utf-8').count(', ') + 1} languages")
+
+
+def load_for_tokens(source: Path, overrides: Iterable[str], family: str | None = None) -> Any:
+    """Read a recipe, or take a folder in its place.
+
+    Of a folder only ``name``, ``seed``, ``tokens``, ``mixture.validation_fraction``, ``execution`` and
+    ``training.global_batch_rows`` count, with their defaults and the overrides.
+
+    Args:
+        source: A recipe file, or a folder of a mixture or of token files.
+        overrides: ``key=value``.
+        family: Of the model, for a folder; default causal.
+    """
+    from xmtf.files import read_manifest
+    from xmtf.recipe.load import load_recipe, resolve_recipe
+
+    if not source.is_dir():
+        return load_recipe(source, overrides)
+    fraction = read_manifest(source).details.get("validation_fraction")
+    architecture = "mt5" if family == "encoder-decoder" else "bloom"
+    data: dict[str, Any] = {
+        "name": source.resolve().name,
+        "mixture": {"prompted": [{"path": str(source)}]},
+        # The schema wants a model and a length of training; nothing that a folder is taken for reads them.
+        "model": {"architecture": architecture, "hidden_size": 8, "num_layers": 1, "num_heads": 1},
+        "training": {"steps": 1},
+    }
+    if fraction is not None:
+        data["mixture"]["validation_fraction"] = fraction
+    return resolve_recipe(data, source, overrides)
+
+
+def _of_recipe(path: Path, overrides: list[str], family: Family | None) -> tuple[Any, str | None, Family]:
+    from xmtf.models import model_family
+    from xmtf.models.references import plain_reference
+
+    loaded = load_for_tokens(path, overrides)
+    model = loaded.recipe.model
+    base = plain_reference(model.base) if model.base else None
+    return loaded, base, family or model_family(model)
+
+
+def _factors(texts: list[str]) -> dict[str, float]:
+    from xmtf.errors import ConfigError
+
+    factors = {}
+    for text in texts:
+        language, _, factor = text.partition("=")
+        try:
+            factors[language] = float(factor)
+        except ValueError:
+            raise ConfigError(f"--multiplier {text!r}: is LANGUAGE=FACTOR, such as code=1.3") from None
+        if not 0 < factors[language] < float("inf"):
+            raise ConfigError(f"--multiplier {text!r}: the factor must be above 0")
+    return factors
