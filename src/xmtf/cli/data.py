@@ -80,17 +80,20 @@ def run_task(
     recipe: RecipePath,
     overrides: Overrides = None,
     index: Annotated[int, typer.Option(help="Which shard task, from 0.", envvar="SLURM_ARRAY_TASK_ID")] = 0,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Share the tasks among so many jobs; --index is then the job, from 0.")
+    ] = None,
     out: Out = None,
 ) -> None:
-    """Do one shard task of a written plan: one job of an array.
+    """Do shard tasks of a written plan, as one job of an array: one task, or with --jobs every so many-th one.
 
-    Example: xmtf data run-task recipes/data/xp3.yaml --index 17
+    Example: xmtf data run-task recipes/data/xp3.yaml --index 17 --jobs 100
     """
-    from xmtf.mixture.build import run_work_task
+    from xmtf.mixture.build import run_work_tasks
 
     loaded = _load(recipe, overrides)
-    result = run_work_task(_out(loaded, out), index)
-    typer.echo(f"task {index}: {sum(run['rows'] for run in result['runs']):,} of {result['in']:,} examples")
+    for number, result in run_work_tasks(_out(loaded, out), index, jobs):
+        typer.echo(f"task {number}: {sum(run['rows'] for run in result['runs']):,} of {result['in']:,} examples")
 
 
 @app.command()
@@ -111,7 +114,7 @@ def merge(recipe: RecipePath, overrides: Overrides = None, out: Out = None, as_j
 @app.command()
 def stats(
     source: Built,
-    overrides: Overrides = None,
+    filters: Filters = None,
     by: Annotated[str, typer.Option(help="Columns, such as cluster,language.")] = "language",
     lengths: Annotated[bool, typer.Option("--lengths", help="Add quantiles of the lengths in characters.")] = False,
     against: Annotated[Path | None, typer.Option(help="CSV or TSV of published counts to compare with.")] = None,
@@ -123,18 +126,21 @@ def stats(
     --against takes a table with a header: any of language, cluster, task, dataset, subset, split, and a column
     `examples`. It says how many the mixture has of each, and what it dropped.
 
-    Example: xmtf data stats recipes/demo.yaml --by cluster,language
+    Example: xmtf data stats recipes/open.yaml cluster=translation --by dataset,language
     """
     from xmtf.cli.data_tables import print_json, print_records
+    from xmtf.errors import ConfigError
     from xmtf.mixture.stats import mixture_stats
 
-    folder, _ = _mixture(source, overrides, out)
+    folder, wanted = _mixture(source, filters, out)
     if against is not None:
         from xmtf.mixture.compare import compare_counts
 
+        if wanted:
+            raise ConfigError("--against compares whole mixtures; leave out the filters, or the lines of the table")
         records = compare_counts(folder, against)
     else:
-        records = mixture_stats(folder, by.split(","), lengths=lengths)
+        records = mixture_stats(folder, by.split(","), lengths=lengths, filters=wanted)
     print_json(records) if as_json else print_records(records)
 
 

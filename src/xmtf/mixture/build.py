@@ -44,7 +44,7 @@ __all__ = [
     "build_mixture",
     "build_shard",
     "merge_mixture",
-    "run_work_task",
+    "run_work_tasks",
     "work_folder",
     "write_work_plan",
 ]
@@ -112,20 +112,32 @@ def write_work_plan(loaded: LoadedRecipe, out: Path) -> int:
     return len(plan.shards.tasks)
 
 
-def run_work_task(out: Path, index: int) -> dict[str, Any]:
-    """Do one shard task of a written plan, unless it is done; return what it reports.
+def run_work_tasks(out: Path, index: int, jobs: int | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Do shard tasks of a written plan, unless they are done; yield the number of each and what it reports.
+
+    Args:
+        out: Folder of the mixture.
+        index: The task; with ``jobs`` the job, from 0.
+        jobs: Share the tasks among so many jobs: job 1 of 3 does tasks 1, 4, 7, ...
 
     Raises:
         DataError: No plan is written for ``out``.
-        ConfigError: The plan has no such task.
+        ConfigError: The plan has no such task, or there is no such job.
     """
     path = work_folder(out) / PLAN
     if not path.exists():
         raise DataError(f"{path}: no plan here; write one with `xmtf data plan RECIPE --write`")
     plan = read_plan(path)
-    if not 0 <= index < len(plan.tasks):
+    if jobs is not None:
+        if not 0 <= index < jobs:
+            raise ConfigError(f"there is no job {index} of {jobs}; --index goes from 0 to {jobs - 1}")
+        numbers = range(index, len(plan.tasks), jobs)
+    elif 0 <= index < len(plan.tasks):
+        numbers = range(index, index + 1)
+    else:
         raise ConfigError(f"{path}: there is no task {index}; the plan has tasks 0 to {len(plan.tasks) - 1}")
-    return run_task(plan, index, work_folder(out) / "shards")
+    for number in numbers:
+        yield number, run_task(plan, number, work_folder(out) / "shards")
 
 
 def merge_mixture(plan: MixturePlan, out: Path, watch: Stopwatch | None = None) -> Manifest:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,15 @@ from xmtf.errors import ConfigError, DataError, UnknownNameError
 from xmtf.languages import normalize_language
 from xmtf.records import PROMPTED_COLUMNS
 
-__all__ = ["FILTERS", "mixture_files", "mixture_languages", "parse_filters", "read_mixture", "select_examples"]
+__all__ = [
+    "FILTERS",
+    "matches_filters",
+    "mixture_files",
+    "mixture_languages",
+    "parse_filters",
+    "read_mixture",
+    "select_examples",
+]
 
 FILTERS = (
     "language", "prompt_language", "translation", "task", "cluster", "dataset", "subset", "split", "template", "row",
@@ -86,13 +94,25 @@ def parse_filters(texts: Sequence[str]) -> dict[str, str]:
     return filters
 
 
-def select_examples(folder: Path, filters: dict[str, str]) -> Iterator[Any]:
+def matches_filters(record: Mapping[str, Any], filters: Mapping[str, str]) -> bool:
+    """Whether the columns of a record match every filter of :func:`parse_filters`.
+
+    >>> matches_filters({"dataset": "google-research-datasets/paws-x"}, {"dataset": "paws-x"})
+    True
+    """
+    return all(_matches(str(record[column]), pattern) for column, pattern in filters.items())
+
+
+def select_examples(
+    folder: Path, filters: dict[str, str], *, columns: Sequence[str] = PROMPTED_COLUMNS
+) -> Iterator[Any]:
     """Yield tables of the examples that match every filter, in the mixture's order; empty tables are left out.
 
     Args:
         folder: Folder of the mixture.
         filters: Column -> shell pattern (``*`` and ``?``, case ignored). A pattern without ``*`` also matches the
             last part of a name with slashes: ``paws-x`` finds ``google-research-datasets/paws-x``.
+        columns: Columns to read, among them those of the filters.
 
     Raises:
         DataError: The folder holds no mixture.
@@ -104,7 +124,7 @@ def select_examples(folder: Path, filters: dict[str, str]) -> Iterator[Any]:
         if not _matches(language, filters.get("language", "*")):
             continue
         for path in paths:
-            table = pq.ParquetFile(path).read(columns=list(PROMPTED_COLUMNS))
+            table = pq.ParquetFile(path).read(columns=list(columns))
             for column, pattern in filters.items():
                 texts = table.column(column).cast("string")
                 wanted = [value for value in pc.unique(texts).to_pylist() if _matches(value, pattern)]

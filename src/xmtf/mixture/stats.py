@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from xmtf.errors import UnknownNameError
+from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.files import read_jsonl
 from xmtf.mixture.composition import SLICES, read_composition, totals
 from xmtf.mixture.groups import GROUP_COLUMNS
 from xmtf.mixture.merge import NOT_SAMPLED
+from xmtf.mixture.read import matches_filters, select_examples
 
 __all__ = ["QUANTILES", "mixture_stats", "rate_table"]
 
@@ -21,24 +22,37 @@ QUANTILES = (0.05, 0.5, 0.95)
 """Quantiles of the lengths that are shown."""
 
 
-def mixture_stats(folder: Path, by: Sequence[str], *, lengths: bool = False) -> list[dict[str, Any]]:
+def mixture_stats(
+    folder: Path, by: Sequence[str], *, lengths: bool = False, filters: Mapping[str, str] | None = None
+) -> list[dict[str, Any]]:
     """Return one record for each value of the columns ``by``, largest first.
 
     Args:
         folder: Folder of the mixture.
         by: Columns of :data:`xmtf.mixture.groups.GROUP_COLUMNS`.
         lengths: Also read the texts and give quantiles of their lengths in characters.
+        filters: Count only the examples that match them (see :func:`xmtf.mixture.read.select_examples`).
 
     Raises:
         UnknownNameError: No such column.
+        ConfigError: No example matches the filters.
         DataError: The folder holds no mixture.
     """
     for column in by:
         if column not in GROUP_COLUMNS:
             raise UnknownNameError("column", column, GROUP_COLUMNS, "--by")
-    sums = totals(read_composition(folder), by)
+    filters = dict(filters or {})
+    for column in filters:
+        if column not in GROUP_COLUMNS:
+            raise UnknownNameError("column", column, GROUP_COLUMNS, f"filter {column}={filters[column]}")
+    counts = [count for count in read_composition(folder) if matches_filters(count.to_json(), filters)]
+    if not counts:
+        raise ConfigError(
+            f"{folder}: no example matches {' '.join(f'{name}={text}' for name, text in filters.items())}"
+        )
+    sums = totals(counts, by)
     total = sum(examples for examples, _, _ in sums.values())
-    quantiles = _quantiles(folder, by) if lengths else {}
+    quantiles = _quantiles(folder, by, filters) if lengths else {}
     return [
         dict(zip(by, key, strict=True))
         | {
@@ -83,13 +97,11 @@ def rate_table(folder: Path) -> list[dict[str, Any]]:
     ]
 
 
-def _quantiles(folder: Path, by: Sequence[str]) -> dict[tuple[str, ...], dict[str, float]]:
+def _quantiles(folder: Path, by: Sequence[str], filters: dict[str, str]) -> dict[tuple[str, ...], dict[str, float]]:
     import pyarrow.compute as pc
 
-    from xmtf.mixture.read import read_mixture
-
     found: dict[tuple[str, ...], list[npt.NDArray[np.int64]]] = {}
-    for table in read_mixture(folder, columns=[*by, "inputs", "targets"]):
+    for table in select_examples(folder, filters, columns=tuple(dict.fromkeys([*by, *filters, "inputs", "targets"]))):
         sizes = np.column_stack([np.asarray(pc.utf8_length(table.column(name))) for name in ("inputs", "targets")])
         keys = list(zip(*(table.column(name).to_pylist() for name in by), strict=True))
         numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}

@@ -6,7 +6,7 @@ import pytest
 from xmtf.errors import ConfigError, DataError, SourceError, TemplateError, UnknownNameError
 from xmtf.files import read_jsonl, read_manifest, verify_outputs
 from xmtf.mixture import build_mixture, mixture_languages, plan_mixture, read_mixture
-from xmtf.mixture.build import merge_mixture, run_work_task, work_folder, write_work_plan
+from xmtf.mixture.build import merge_mixture, run_work_tasks, work_folder, write_work_plan
 from xmtf.mixture.composition import read_composition
 from xmtf.records import PROMPTED_COLUMNS
 
@@ -129,14 +129,24 @@ def test_array_tasks_give_the_same_mixture(recipe, tmp_path):
     whole = build_mixture(recipe(), tmp_path / "whole")
     out = tmp_path / "array"
     assert write_work_plan(recipe(), out) == 2
-    run_work_task(out, 1)
+    list(run_work_tasks(out, 1))
     with pytest.raises(DataError, match=r"sums-fr.*not finished.*run-task.*--index 0"):
         merge_mixture(plan_mixture(recipe()), out)
-    run_work_task(out, 0)
+    list(run_work_tasks(out, 0))
     assert merge_mixture(plan_mixture(recipe()), out).outputs == whole.outputs
     assert merge_mixture(plan_mixture(recipe()), out).outputs == whole.outputs
     with pytest.raises(DataError, match="no plan here"):
-        run_work_task(out, 0)
+        list(run_work_tasks(out, 0))
+
+
+def test_tasks_shared_among_jobs(recipe, tmp_path):
+    out = tmp_path / "array"
+    write_work_plan(recipe("mixture.tasks=[{tasks: [sums-*]}, {tasks: [held], splits: [test]}]"), out)
+    with pytest.raises(ConfigError, match="no job 2 of 2; --index goes from 0 to 1"):
+        list(run_work_tasks(out, 2, 2))
+    done = [[number for number, _ in run_work_tasks(out, job, 2)] for job in (0, 1)]
+    assert done == [[0, 2], [1]]
+    assert [number for number, _ in run_work_tasks(out, 7, 8)] == []
 
 
 def test_a_mixture_without_examples_says_what_dropped_them(recipe, tmp_path):

@@ -5,7 +5,7 @@ import pytest
 from typer.testing import CliRunner
 
 from xmtf.cli.data import app
-from xmtf.errors import ConfigError
+from xmtf.errors import ConfigError, UnknownNameError
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_build_prints_the_rates_of_a_sampled_mixture(run):
 def test_array_verbs(run):
     assert "2 shard tasks" in run("plan", "--write")
     assert "task 1: 114 of 120 examples" in run("run-task", "--index", "1")
-    run("run-task", "--index", "0")
+    assert "task 0: 120 of 120 examples" in run("run-task", "--index", "0", "--jobs", "2")
     assert "230 of 240 examples" in run("merge")
 
 
@@ -80,8 +80,17 @@ def test_stats_export_and_card(run, tmp_path):
     run("build")
     assert orjson.loads(run("stats", "--by", "template", "--json"))[0]["examples"] == 115
     assert "118" in run("stats")
+    french = orjson.loads(run("stats", "language=fra", "template=ask", "--lengths", "--json"))
+    assert [(row["language"], row["examples"], row["share"]) for row in french] == [("fr", 59, 1.0)]
+    assert french[0]["target_p50"] == 1
+    with pytest.raises(ConfigError, match="no example matches language=fi"):
+        run("stats", "language=fi")
+    with pytest.raises(UnknownNameError, match="row=3"):
+        run("stats", "row=3")
     (tmp_path / "counts.csv").write_text("language,examples\nfr,120\n")
     assert "dropped: 2 duplicate" in run("stats", "--against", str(tmp_path / "counts.csv"))
+    with pytest.raises(ConfigError, match="leave out the filters"):
+        run("stats", "language=fr", "--against", str(tmp_path / "counts.csv"))
     assert "59 lines in 1 files" in run("export", "language=fr", "template=ask", "--to", str(tmp_path / "out"))
     assert run("card").startswith("---\npretty_name: sums\n")
 
