@@ -236,11 +236,11 @@ def fetch(
     """
     from xmtf.cli.data_tables import print_json
     from xmtf.execution import track
-    from xmtf.mixture.plan import recipe_sources
-    from xmtf.sources.fetch import fetch_sources, sources_to_fetch
+    from xmtf.sources.fetch import fetch_sources
+    from xmtf.tasks import recipe_sources
 
     loaded = _load(recipe, overrides)
-    refs = sources_to_fetch(recipe_sources(loaded))
+    refs = recipe_sources(loaded)
     if dry_run:
         for ref in refs:
             print_json({"source": str(ref)}) if as_json else typer.echo(str(ref))

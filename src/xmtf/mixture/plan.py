@@ -16,7 +16,6 @@ from xmtf.mixture.prompted import PromptedFile, prompted_files
 from xmtf.mixture.rates import explicit_rates
 from xmtf.recipe import LoadedRecipe, Recipe
 from xmtf.recipe.schema import CapPolicy
-from xmtf.sources import SourceRef
 from xmtf.tasks import Slice, fingerprint_slice, load_catalogue
 
 __all__ = [
@@ -27,7 +26,6 @@ __all__ = [
     "Portion",
     "plan_mixture",
     "read_slice",
-    "recipe_sources",
     "select_asking",
     "select_slices",
 ]
@@ -174,12 +172,6 @@ def select_asking(loaded: LoadedRecipe) -> tuple[Asking, ...]:
         )
         if suite.kind in (None, part.task.kind)
     )
-
-
-def recipe_sources(loaded: LoadedRecipe) -> tuple[SourceRef, ...]:
-    """Return every source that the recipe's mixture and suites read."""
-    parts = [*select_slices(loaded), *(part.slice for part in select_asking(loaded))]
-    return tuple(part.task.source(part.split) for part in parts)
 
 
 def read_slice(spec: dict[str, Any]) -> Slice:

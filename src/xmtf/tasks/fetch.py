@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
-from xmtf.recipe import LoadedRecipe
+from xmtf.recipe import LoadedRecipe, TaskSelection
+from xmtf.recipe.schema import HeldOut
 from xmtf.sources.fetch import Fetched, fetch_sources, sources_to_fetch
 from xmtf.sources.reference import SourceRef
-from xmtf.tasks.catalogue import load_catalogue
+from xmtf.tasks.catalogue import Catalogue, load_catalogue
+from xmtf.tasks.outline import OutlinedSplit
+from xmtf.tasks.task import TEMPLATES_ROOT, Role, Slice
 
 __all__ = ["Fetched", "fetch_recipe", "recipe_sources"]
 
@@ -16,18 +20,31 @@ __all__ = ["Fetched", "fetch_recipe", "recipe_sources"]
 def recipe_sources(loaded: LoadedRecipe) -> tuple[SourceRef, ...]:
     """Return every split that the mixture and the evaluation suites of a recipe read, each once.
 
+    The templates of the xP3 family need not be at hand; where they are not, filters on templates are not applied.
+
     Raises:
         ConfigError: A selection takes nothing.
         UnknownNameError: A pattern matches nothing.
     """
     recipe = loaded.recipe
     catalogue = load_catalogue(loaded)
-    slices = [
-        *catalogue.select(recipe.mixture.tasks, role="train", held_out=recipe.mixture.held_out, where="mixture.tasks")
-    ]
+    mixture = recipe.mixture
+    parts = [*_parts(catalogue, mixture.tasks, "train", mixture.held_out, f"{loaded.path}: mixture.tasks")]
     for index, suite in enumerate(recipe.evaluation.suites):
-        slices += catalogue.select(suite.tasks, role="evaluation", where=f"evaluation.suites.{index}.tasks")
-    return sources_to_fetch(part.task.source(part.split) for part in slices)
+        asked = _parts(catalogue, suite.tasks, "evaluation", None, f"{loaded.path}: evaluation.suites.{index}.tasks")
+        parts += [part for part in asked if suite.kind in (None, part.task.kind)]
+    return sources_to_fetch(part.task.source(part.split) for part in parts)
+
+
+def _parts(
+    catalogue: Catalogue, selections: tuple[TaskSelection, ...], role: Role, held_out: HeldOut | None, where: str
+) -> tuple[Slice, ...] | tuple[OutlinedSplit, ...]:
+    if not selections:
+        return ()
+    outlined = catalogue.outline(selections, role=role, held_out=held_out, where=where)
+    if any(part.task.promptsource for part in outlined) and not os.environ.get(TEMPLATES_ROOT, "").strip():
+        return outlined
+    return catalogue.select(selections, role=role, held_out=held_out, where=where)
 
 
 def fetch_recipe(

@@ -36,6 +36,22 @@ def test_a_recipe_names_each_split_that_it_reads_once(loaded):
     ]
 
 
+def test_the_templates_of_the_xp3_family_need_not_be_at_hand(tmp_path, monkeypatch):
+    monkeypatch.delenv("XMTF_TEMPLATES_ROOT", raising=False)
+    selection = "{catalogue: xp3, tasks: ['xp3:allenai/wmt22_african/*']}"
+    text = RECIPE.replace("catalogues: [tiny.yaml]\n", "").partition("evaluation:")[0]
+    (tmp_path / "xp3.yaml").write_text(text.replace('{tasks: ["tiny/fra"], catalogue: tiny}', selection))
+    refs = recipe_sources(load_recipe(tmp_path / "xp3.yaml"))
+    assert "allenai/wmt22_african/eng-ibo [train]" in [str(ref) for ref in refs]
+
+
+def test_a_recipe_of_prompted_folders_fetches_nothing(tmp_path):
+    text = RECIPE.replace("catalogues: [tiny.yaml]\n", "").partition("evaluation:")[0]
+    tasks = 'tasks: [{tasks: ["tiny/fra"], catalogue: tiny}]'
+    (tmp_path / "own.yaml").write_text(text.replace(tasks, "prompted: [{path: x}]\n  held_out: {languages: [xx*]}"))
+    assert recipe_sources(load_recipe(tmp_path / "own.yaml")) == ()
+
+
 def test_own_files_and_cldr_are_not_fetched_and_views_of_one_split_are_one():
     refs = [
         SourceRef("a/b", "en", adapter="x"),
