@@ -22,6 +22,9 @@ __all__ = ["Asked", "Guard", "read_guard", "write_guard"]
 
 _INPUTS, _RUNS, _SOURCES = "inputs.npy", "runs.npy", "sources.json"
 
+_START = np.uint64(40)
+"""Bits of a hash after its first 24."""
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -87,13 +90,22 @@ class Guard:
         if len(self.runs) == 0:
             return {}
         found = word_runs(texts, length)
-        at = np.minimum(np.searchsorted(self.runs, found.hashes), len(self.runs) - 1)
-        hits = np.flatnonzero(self.runs[at] == found.hashes)
+        near = np.flatnonzero(_starts(self.runs)[found.hashes >> _START])
+        at = np.minimum(np.searchsorted(self.runs, found.hashes[near]), len(self.runs) - 1)
+        is_hit = self.runs[at] == found.hashes[near]
+        hits, at = near[is_hit], at[is_hit]
         texts_hit, first = np.unique(found.text_of_run[hits], return_index=True)
         return {
-            int(text): (int(self.source_of_run[at[run]]), found.text(run))
-            for text, run in zip(texts_hit, hits[first], strict=True)
+            int(text): (int(self.source_of_run[source]), found.text(run))
+            for text, run, source in zip(texts_hit, hits[first], at[first], strict=True)
         }
+
+
+def _starts(hashes: UInt64) -> npt.NDArray[np.bool_]:
+    """Return which first 24 bits some hash has, bool ``[2 ** 24]``: most others need no search."""
+    found = np.zeros(2**24, dtype=bool)
+    found[hashes >> _START] = True
+    return found
 
 
 def write_guard(folder: Path, asked: list[Asked]) -> None:

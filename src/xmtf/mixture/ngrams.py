@@ -22,7 +22,10 @@ import pyarrow.compute as pc
 
 from xmtf.mixture.keys import UInt64, hash_strings, mix
 
-__all__ = ["WordRuns", "string_values", "word_runs"]
+__all__ = ["HASHING", "WordRuns", "string_values", "word_runs"]
+
+HASHING = 2
+"""Version of the hashes of runs; unfinished work with other ones is done anew."""
 
 _NOT_WORD = r"[^\pL\pM\pN]+"
 _UNSPACED = r"([\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}])"
@@ -63,12 +66,35 @@ def word_runs(texts: Any, length: int) -> WordRuns:
     words, text_of_word = words.filter(pa.array(is_word)), text_of_word[is_word]
     encoded = words.dictionary_encode()
     hashes = hash_strings(encoded.dictionary)[:, 0][np.asarray(encoded.indices)]
-    count = max(0, len(hashes) - length + 1)
-    runs = np.zeros(count, np.uint64)
-    for offset in range(length):
-        runs = mix(runs * np.uint64(_FACTOR) + hashes[offset : offset + count])
+    runs = _run_hashes(hashes, length)
+    count = len(runs)
     start = np.flatnonzero(text_of_word[:count] == text_of_word[length - 1 :]) if count else np.empty(0, np.int64)
     return WordRuns(runs[start], text_of_word[start], start.astype(np.int64), words, length)
+
+
+def _run_hashes(hashes: UInt64, length: int) -> UInt64:
+    """Return the hash of each run of ``length`` words, uint64 ``[n - length + 1]``: a polynomial of their hashes.
+
+    Runs of 1, 2, 4, 8, ... words are each made of two halves, and the wanted length is put together of those::
+
+        13 = 1 + 4 + 8      h(a + b words) = h(a words) * factor ** b + h(the next b words)
+    """
+    if len(hashes) < length:
+        return np.empty(0, np.uint64)
+    doubled, size = hashes, 1
+    runs, done = np.zeros(len(hashes), np.uint64), 0
+    while True:
+        if length & size:
+            runs, done = _joined(runs, done, doubled, size), done + size
+        if done == length:
+            return mix(runs)
+        doubled, size = _joined(doubled, size, doubled, size), 2 * size
+
+
+def _joined(first: UInt64, first_length: int, second: UInt64, second_length: int) -> UInt64:
+    """Return the hashes of runs of both lengths together, one for each start that has as many words."""
+    following = second[first_length:]
+    return first[: len(following)] * np.uint64(pow(_FACTOR, second_length, 2**64)) + following
 
 
 def _spaced(texts: Any) -> Any:

@@ -12,6 +12,7 @@ from xmtf.errors import ConfigError
 from xmtf.execution import Plan, ShardTask
 from xmtf.files import content_hash, slug
 from xmtf.mixture.choose import Rules
+from xmtf.mixture.ngrams import HASHING
 from xmtf.mixture.prompted import PromptedFile, prompted_files
 from xmtf.mixture.rates import explicit_rates
 from xmtf.recipe import LoadedRecipe, Recipe
@@ -257,7 +258,7 @@ def _prompted_task(part: PromptedFile, recipe: Recipe, guard_hash: str) -> Shard
 
 def _guard_task(part: Asking, fingerprint: str, recipe: Recipe) -> ShardTask:
     words = None if part.may_share_rows else recipe.mixture.held_out.overlap_words
-    spec = _render_spec(part.slice, fingerprint, recipe) | {"suite": part.suite, "words": words}
+    spec = _render_spec(part.slice, fingerprint, recipe) | {"suite": part.suite, "words": words, "hashing": HASHING}
     name = slug(f"{part.suite}:{part.slice.task.id}:{part.slice.split}:{part.slice.selection}")
     return ShardTask(name, spec, float(len(part.slice.templates)))
 

@@ -1,5 +1,7 @@
 import numpy as np
 import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
 
 from xmtf.mixture.ngrams import string_values, word_runs
 
@@ -20,6 +22,18 @@ def test_equal_runs_have_equal_hashes_and_order_counts():
     assert texts_of(runs)[2] == "a b c"
     assert first == same
     assert first != reverse
+
+
+@given(st.lists(st.sampled_from("abc"), max_size=40), st.integers(1, 17))
+def test_runs_have_equal_hashes_exactly_where_their_words_are_equal(words, length):
+    runs = word_runs(pa.array([" ".join(words)]), length)
+    expected = [tuple(words[at : at + length]) for at in range(len(words) - length + 1)]
+    assert texts_of(runs) == [" ".join(run) for run in expected]
+    assert (
+        len(set(runs.hashes.tolist()))
+        == len(set(expected))
+        == len(set(zip(runs.hashes.tolist(), expected, strict=True)))
+    )
 
 
 def test_scripts_without_spaces_count_characters():
