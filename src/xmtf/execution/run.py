@@ -60,7 +60,8 @@ def _run_pool(plan: Plan, folder: Path, to_do: list[int], workers: int, progress
     total = len(plan.tasks)
     context = multiprocessing.get_context("spawn")  # fork would copy the locks of Arrow's threads
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        running: set[Future[dict[str, Any]]] = {pool.submit(run_task, plan, index, folder) for index in to_do}
+        alone = (Plan(plan.function, (plan.tasks[index],)) for index in to_do)  # the whole plan may be megabytes
+        running: set[Future[dict[str, Any]]] = {pool.submit(run_task, part, 0, folder) for part in alone}
         try:
             while running:
                 finished, running = wait(running, return_when=FIRST_COMPLETED)
