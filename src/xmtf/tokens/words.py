@@ -8,6 +8,7 @@ Qwen, SmolLM). Tokenizers of other kinds, and texts that spell out a special tok
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from array import array
@@ -43,7 +44,9 @@ _LONE_SPACE = re.compile(r"(?<=\S) (?=\S)")
 
 # The letter of each byte in a byte-level vocabulary: itself where it prints, else one from 256 on (GPT-2's table).
 _PRINTED = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-_LETTERS = {byte: 0x100 + number for number, byte in enumerate(sorted(set(range(256)).difference(_PRINTED)))}
+_OTHERS = sorted(set(range(256)).difference(_PRINTED))
+_LETTERS = "".join(chr(byte if byte in _PRINTED else 0x100 + _OTHERS.index(byte)) for byte in range(256))
+_BORDER = b"\xff"  # no byte of UTF-8, and its letter is that of no other byte
 
 _MOST_CHARACTERS = 16_000_000
 
@@ -57,9 +60,10 @@ def _encode_whole_words(core: tokenizers.Tokenizer, words: Sequence[str]) -> Fla
     """Return the ids of words that are not cut further: bytes are spelt in the vocabulary's letters, then merged."""
     merge = core.model.tokenize
     ids, sizes = array("i"), array("i")  # no list stays alive per word: the collector of cycles has nothing to look at
-    for word in words:
-        found = [token.id for token in merge(word.encode().decode("latin-1").translate(_LETTERS))]
-        ids.extend(found)
+    spelt, _ = codecs.charmap_decode(_BORDER.join([word.encode() for word in words]), "strict", _LETTERS)
+    for word in spelt.split(_LETTERS[_BORDER[0]]):
+        found = merge(word)
+        ids.extend([token.id for token in found])
         sizes.append(len(found))
     return np.array(ids, dtype=np.int32), np.array(sizes, dtype=np.int32)
 
