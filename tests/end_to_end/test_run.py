@@ -143,7 +143,7 @@ def test_a_run_killed_again_and_again_comes_to_the_same_bytes(finished, tmp_path
         (["mixture.tasks.0.tasks=[cldr-knids/*]"], "cldr-knids"),
         (["mixture.max_characters=2"], "no example is left of"),
         (["model.base=/nowhere/model"], "/nowhere/model"),
-        (["tokens.tokenizer.train_vocab_size=null"], "tokenizer"),
+        (["tokens.tokenizer.path=/nowhere/tokenizer"], "/nowhere/tokenizer"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_2(tmp_path, overrides, message):
