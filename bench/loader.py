@@ -28,9 +28,9 @@ LANGUAGES = [f"l{number:02}" for number in range(52)]
 ITEMS = 2000
 
 
-def write_tokens(folder: Path, family: str) -> None:
+def write_tokens(folder: Path, family: str, vocab_size: int) -> None:
     words = [f"w{number}" for number in range(4000)]
-    tokenizer = train_tokenizer([[f" {word} {word}" for word in words]], 4096, family)  # type: ignore[arg-type]
+    tokenizer = train_tokenizer([[f" {word} {word}" for word in words]], vocab_size, family)  # type: ignore[arg-type]
     tokenizer.save(folder / TOKENIZER_FOLDER)
     random = np.random.RandomState(0)
     for language in LANGUAGES:
@@ -86,15 +86,15 @@ def main() -> None:
     arguments = parser.parse_args()
     loaded = load_recipe(arguments.recipe)
     family = model_family(loaded.recipe.model)
+    vocab_size = loaded.recipe.tokens.tokenizer.train_vocab_size or 8192
     with tempfile.TemporaryDirectory() as name:
-        write_tokens(Path(name), family)
+        write_tokens(Path(name), family, vocab_size)
         start = time.process_time()
         loader = open_loader(Path(name), loaded, family=family)
         loader.batch(0)
         print(f"opening {len(LANGUAGES)} languages of {ITEMS:,} items: {time.process_time() - start:.2f} CPU s")
         loading = cpu_of(lambda step: loader.batch(step), range(1, 401))
         special = SpecialTokens(pad=loader.tokenizer.pad, eos=loader.tokenizer.eos, bos=loader.tokenizer.bos)
-        vocab_size = loaded.recipe.tokens.tokenizer.train_vocab_size or 8192
         model = build_model(loaded.recipe.model, vocab_size=vocab_size, special=special, seed=0)
         work = step_of(loader, model)
         work(0)
