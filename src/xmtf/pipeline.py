@@ -182,13 +182,19 @@ class _Run:
         return evaluate(self.loaded, model=model, label=label, out=self._folder / "results" / label)
 
     def report(self) -> Manifest:
-        from xmtf.report import build_report, write_model_card
+        from xmtf.report import MODEL_CARD, build_report
 
-        write_model_card(self._folder)
-        return build_report(self._folder, self._folder / "report", self.loaded.recipe.report)
+        report = self._folder / "report"
+        manifest = build_report(self._folder, report, self.loaded.recipe.report)
+        write_text(self._folder / "model" / "README.md", (report / MODEL_CARD).read_text(encoding="utf-8"))
+        return manifest
 
 
 def _summary(folder: Path) -> tuple[str, ...]:
     from xmtf.report import summary_lines
 
-    return (*summary_lines(folder), f"report: {folder / 'report' / 'index.html'}", f"model:  {folder / 'model'}")
+    return (
+        *summary_lines(folder / "report"),
+        f"report: {folder / 'report' / 'index.html'}",
+        f"model:  {folder / 'model'}",
+    )

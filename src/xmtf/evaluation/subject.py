@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xmtf.evaluation.encoding import PromptRules, TextTokenizer, prompt_rules
@@ -89,9 +90,13 @@ def load_subject(setup: Setup, ref: str, label: str) -> Subject:
 
 
 def model_hash(ref: str, offline: bool) -> str:
-    """Hash a model's files without loading it."""
+    """Hash a model's files without loading it; its manifest and card say nothing that changes an answer."""
     from xmtf.models import find_model
 
     path = find_model(ref, offline=offline)
-    files = [path] if path.is_file() else sorted(p for p in path.iterdir() if p.is_file() and p.name != MANIFEST)
+    files = [path] if path.is_file() else sorted(p for p in path.iterdir() if _decides(p))
     return content_hash([(file.name, file_sha256(file)) for file in files])
+
+
+def _decides(path: Path) -> bool:
+    return path.is_file() and path.name != MANIFEST and path.suffix != ".md"

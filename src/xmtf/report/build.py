@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,21 +19,25 @@ from xmtf.files import (
     write_text,
 )
 from xmtf.recipe.schema import Report
+from xmtf.report.cards import model_card
 from xmtf.report.collect import LABELS, Run, collect_run
 from xmtf.report.compare import compare
 from xmtf.report.figures import composition, loss, suites
 from xmtf.report.figures.style import save_figure
 from xmtf.report.page import render_page
-from xmtf.report.tables import results_table, run_tables, write_tables
+from xmtf.report.tables import NUMERIC, run_tables, write_tables
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["build_report", "summary_lines", "write_figures"]
+__all__ = ["MODEL_CARD", "build_report", "summary_lines", "write_figures"]
+
+MODEL_CARD = "model-card.md"
+"""The card as the report keeps it; a run copies it beside the model."""
 
 
 def build_report(run_folder: Path, out: Path, config: Report) -> Manifest:
-    """Write ``index.html``, ``tables/`` and ``figures/`` of a run; nothing where they are up to date.
+    """Write ``index.html``, ``tables/``, ``figures/`` and the model card of a run; nothing where they are up to date.
 
     Raises:
         SourceError: ``run_folder`` is not a run folder.
@@ -64,18 +69,19 @@ def write_figures(run_folder: Path, folder: Path) -> list[Path]:
     return [path for name in figures for path in save_figure(figures[name], folder, name, ("svg", "png", "pdf"))]
 
 
-def summary_lines(run_folder: Path) -> tuple[str, ...]:
-    """Return the before/after table as lines of text, for the end of a run on a terminal."""
-    run = collect_run(run_folder)
-    if not run.scores:
+def summary_lines(report: Path) -> tuple[str, ...]:
+    """Return the before/after table of a built report as lines of text, for the end of a run on a terminal."""
+    path = report / "tables" / "results.csv"
+    if not path.exists():
         return ()
-    table = results_table("results", "", compare(run))
-    rows = (table.columns, *table.rows)
-    widths = [max(len(row[column]) for row in rows) for column in range(len(table.columns))]
+    with path.open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.reader(stream))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    numeric = [column in NUMERIC for column in rows[0]]
     return tuple(
         "  ".join(
-            cell.rjust(width) if numeric else cell.ljust(width)
-            for cell, width, numeric in zip(row, widths, table.numeric, strict=True)
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, numeric, strict=True)
         ).rstrip()
         for row in rows
     )
@@ -102,6 +108,7 @@ def _write(run: Run, folder: Path, config: Report) -> None:
         plots[name] = save_figure(figure, folder / "figures", name, formats)[0]
     title = config.title or run.name
     write_text(folder / "index.html", render_page(run, title, tables, plots))
+    write_text(folder / MODEL_CARD, model_card(run))
 
 
 def _figures(run: Run) -> dict[str, Figure]:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from xmtf.report.collect import Run, Score
-from xmtf.report.estimates import Estimate, clustered_mean
+from xmtf.report.estimates import Estimate, clustered_mean, wilson
 
 __all__ = ["Comparison", "compare", "verdict"]
 
@@ -145,6 +145,9 @@ def _paired(members: Members, before: Answers, after: Answers) -> Estimate | Non
         for row, value in after.get(job, {}).items()
         if row in before[job]
     }
+    if differences and not any(differences.values()):  # nobody changed an answer: a change of 1/n may still hide
+        bound = wilson(0.0, len({(job[1:3], row) for job, row in differences})).high
+        return Estimate(0.0, -bound, bound)
     return _estimate(differences)
 
 

@@ -56,7 +56,7 @@ def clustered_mean(values: npt.NDArray[np.float64], clusters: npt.NDArray[np.int
     residuals = sums - mean * counts
     if num_clusters < 2 or not residuals.any():
         if ((values == 0) | (values == 1)).all():
-            return wilson(mean, num_clusters)
+            return wilson(mean, num_clusters)  # all right, all wrong, or alike in every row
         return Estimate(mean, mean, mean) if num_clusters > 1 else Estimate(mean, -math.inf, math.inf)
     variance = float((residuals**2).sum()) / len(values) ** 2 * num_clusters / (num_clusters - 1)
     margin = _Z * math.sqrt(variance)

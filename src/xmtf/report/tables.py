@@ -21,6 +21,8 @@ __all__ = ["Format", "Table", "composition_table", "render_table", "results_tabl
 
 Format = Literal["csv", "md", "tex"]
 
+NUMERIC = frozenset({"items", "chance", "before", "after", "change"})
+"""Columns of result tables that hold numbers."""
 PERCENT = frozenset({"accuracy", "exact_match", "f1", "numeric_match", "rouge_l"})
 """Metrics in 0-1 that tables print as percent; BLEU and chrF are in 0-100 already."""
 
@@ -86,7 +88,7 @@ def results_table(name: str, title: str, comparisons: Sequence[Comparison], grou
     columns = ("suite", "held out", *((group,) if group else ()))
     columns += ("metric", "items", "chance", "before", "after", "change", "reading")
     rows = tuple(_result_row(comparison, bool(group)) for comparison in comparisons)
-    numeric = tuple(column in ("items", "chance", "before", "after", "change") for column in columns)
+    numeric = tuple(column in NUMERIC for column in columns)
     return Table(name, title, columns, rows, numeric)
 
 

@@ -34,10 +34,12 @@ def write_label(folder, label, right):
         accuracy = {"name": "accuracy", "value": float(np.mean(right)), "low": 0.0, "high": 1.0, "chance": 0.25}
         scores.append({
             "suite": "rows", "axis": "rows", "task": "weekday/fr", "split": "test", "template": template,
+            "dataset": "cldr/weekday", "subset": "fr",
             "cluster": "multiple choice", "language": "fr", "metrics": [accuracy | {"num_items": 4}],
         })  # fmt: skip
     scores.append({
         "suite": "text", "axis": "none", "task": "date/sw", "split": "test", "template": "plain",
+        "dataset": "cldr/date", "subset": "sw",
         "cluster": "structure to text", "language": "sw",
         "metrics": [{"name": "chrf", "value": 40.0, "low": 30.0, "high": 50.0, "chance": None, "num_items": 9}],
     })  # fmt: skip

@@ -72,11 +72,12 @@ def test_a_run_without_results_still_has_a_report(run_folder):
     shutil.rmtree(run_folder / "results")
     build_report(run_folder, run_folder / "report", Report())
     assert "training examples" in (run_folder / "report" / "index.html").read_text()
-    assert summary_lines(run_folder) == ()
+    assert summary_lines(run_folder / "report") == ()
 
 
 def test_the_summary_is_a_table_of_text(run_folder):
-    lines = summary_lines(run_folder)
+    build_report(run_folder, run_folder / "report", Report())
+    lines = summary_lines(run_folder / "report")
     assert " ".join(lines[0].split()) == "suite held out metric items chance before after change reading"
     assert len(lines) == 3
 
@@ -90,3 +91,15 @@ def test_every_table_has_square_rows(run_folder):
     for table in run_tables(collect_run(run_folder)):
         assert {len(row) for row in table.rows} <= {len(table.columns)}
         assert len(table.numeric) == len(table.columns)
+
+
+def test_no_changed_answer_is_no_measurable_change(run_folder):
+    import shutil
+
+    results = run_folder / "results"
+    shutil.rmtree(results / "before")
+    shutil.copytree(results / "after", results / "before")
+    accuracy, _ = compare(collect_run(run_folder))
+    assert accuracy.change.value == 0
+    assert accuracy.change.low < 0 < accuracy.change.high
+    assert verdict(accuracy).startswith("no measurable change")
