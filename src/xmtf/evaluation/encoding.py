@@ -66,7 +66,7 @@ class PromptRules:
     Attributes:
         space_before_targets: One space before each choice.
         begin_of_inputs: Begin-of-text token before the prompt.
-        end_of_inputs: End-of-text token after the prompt.
+        end_of_inputs: End-of-text token after the prompt; ``bos``: the begin-of-text token.
         end_of_choices: End-of-text token after each choice, scored.
         max_prompt_tokens: Longer prompts are cut.
         max_total_tokens: Most tokens of prompt and answer together, or None.
@@ -76,7 +76,7 @@ class PromptRules:
 
     space_before_targets: bool = True
     begin_of_inputs: bool = False
-    end_of_inputs: bool = False
+    end_of_inputs: bool | Literal["bos"] = False
     end_of_choices: bool = False
     max_prompt_tokens: int = _DEFAULT_MAX_TOKENS
     max_total_tokens: int | None = None
@@ -132,8 +132,9 @@ class Encoder:
     """
 
     def __init__(self, tokenizer: TextTokenizer, rules: PromptRules) -> None:
-        if rules.begin_of_inputs and tokenizer.bos is None:
-            raise ConfigError("tokens.begin_of_inputs: the tokenizer has no begin-of-text token; set it to false")
+        if tokenizer.bos is None and (rules.begin_of_inputs or rules.end_of_inputs == "bos"):
+            key = "begin_of_inputs" if rules.begin_of_inputs else "end_of_inputs"
+            raise ConfigError(f"tokens.{key}: the tokenizer has no begin-of-text token; set it to false")
         self.tokenizer = tokenizer
         self.rules = rules
 
@@ -154,10 +155,16 @@ class Encoder:
         }
         return [tuple(ids[choice] for choice in row) for row in texts]
 
+    def _end_of_prompt(self) -> int:
+        if self.rules.end_of_inputs == "bos":
+            assert self.tokenizer.bos is not None
+            return self.tokenizer.bos
+        return self.tokenizer.eos
+
     def _cut(self, ids: list[int], room: int) -> Encoded:
         rules = self.rules
         before = [self.tokenizer.bos] if rules.begin_of_inputs and self.tokenizer.bos is not None else []
-        after = [self.tokenizer.eos] if rules.end_of_inputs else []
+        after = [self._end_of_prompt()] if rules.end_of_inputs else []
         most = rules.max_prompt_tokens
         if rules.max_total_tokens is not None:
             most = min(most, rules.max_total_tokens - room)

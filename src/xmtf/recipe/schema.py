@@ -264,8 +264,8 @@ class Tokenization(Section):
     tokenizer: TokenizerChoice = TokenizerChoice()
     space_before_targets: bool | Literal["auto"] = "auto"
     """Put one space before targets; `auto` does so for causal models, as BLOOMZ did."""
-    end_of_inputs: bool = False
-    """Append the end-of-text token to inputs."""
+    end_of_inputs: bool | Literal["bos"] = False
+    """Append the end-of-text token to inputs; `bos` appends the begin-of-text token (a P3 variant of BLOOMZ)."""
     end_of_targets: bool = True
     """Append the end-of-text token to targets."""
     begin_of_inputs: bool = False

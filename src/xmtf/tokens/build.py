@@ -149,8 +149,9 @@ def _wants_space(tokens: Tokenization, family: Family) -> bool:
 
 
 def _ends(tokens: Tokenization, tokenizer: Tokenizer, family: Family) -> Ends:
-    if tokens.begin_of_inputs and tokenizer.bos is None:
-        raise ConfigError(f"tokens.begin_of_inputs: {tokenizer.label} has no begin-of-text token")
+    if tokenizer.bos is None and (tokens.begin_of_inputs or tokens.end_of_inputs == "bos"):
+        key = "begin_of_inputs" if tokens.begin_of_inputs else "end_of_inputs"
+        raise ConfigError(f"tokens.{key}: {tokenizer.label} has no begin-of-text token")
     return Ends(_wants_space(tokens, family), tokens.begin_of_inputs, tokens.end_of_inputs, tokens.end_of_targets)
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -40,13 +40,13 @@ class Ends:
     Attributes:
         space_before_targets: One space is put before every target, also one that begins with a space.
         begin_of_inputs: The begin-of-text token stands before inputs.
-        end_of_inputs: The end-of-text token stands after inputs.
+        end_of_inputs: The end-of-text token stands after inputs; ``bos``: the begin-of-text token does.
         end_of_targets: The end-of-text token stands after targets.
     """
 
     space_before_targets: bool
     begin_of_inputs: bool = False
-    end_of_inputs: bool = False
+    end_of_inputs: bool | Literal["bos"] = False
     end_of_targets: bool = True
 
 
@@ -92,7 +92,8 @@ def encode_pairs(tokenizer: Tokenizer, inputs: pa.Array, targets: pa.Array, ends
     input_ids, input_sizes = _take(input_ids, input_sizes, keep)
     target_ids, target_sizes = _take(target_ids, target_sizes, keep)
     before = tokenizer.bos if ends.begin_of_inputs else None
-    input_ids, input_sizes = _surround(input_ids, input_sizes, before, tokenizer.eos if ends.end_of_inputs else None)
+    end = tokenizer.bos if ends.end_of_inputs == "bos" else tokenizer.eos
+    input_ids, input_sizes = _surround(input_ids, input_sizes, before, end if ends.end_of_inputs else None)
     target_ids, target_sizes = _surround(target_ids, target_sizes, None, tokenizer.eos if ends.end_of_targets else None)
     dropped = {"empty inputs": int(no_inputs.sum()), "empty targets": int(no_targets.sum())}
     return EncodedPairs(input_ids, input_sizes, target_ids, target_sizes, np.flatnonzero(keep), dropped)

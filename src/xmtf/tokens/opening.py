@@ -122,7 +122,7 @@ def _open_language(
         capacity,
         tokens.packing.overlong,
         keep_first=ends["begin_of_inputs"],
-        keep_last=ends["end_of_inputs"],
+        keep_last=bool(ends["end_of_inputs"]),
         where=f"{folder}: {language} ({group})",
     )
     fitting = fits(fitted.sizes, capacity)

@@ -98,7 +98,7 @@ def train(
     name = content_hash(_resumable(section) | inputs)
     loop = _prepare(loaded, tokens, initial, checkpoints, log, family, name, ranks)
     progress = loop.run()
-    counts = _counts(progress, loop.feed.loader)
+    counts = _counts(progress, loop.feed.loader, loop.step.model)
     manifest = Manifest("train", fingerprint, recipe=section, inputs=inputs, counts=counts, wall_time_s=watch.seconds)
     if ranks.first:
         manifest = _export(loop.step.model, model, tokens / "tokenizer", manifest)
@@ -331,8 +331,9 @@ def _token_rows(batch: Any) -> Any:
     return batch.tokens if hasattr(batch, "tokens") else batch.encoder_tokens
 
 
-def _counts(progress: Progress, loader: RowLoader) -> dict[str, Any]:
-    return asdict(progress) | {"rows": progress.step * loader.rows_per_step}
+def _counts(progress: Progress, loader: RowLoader, model: nn.Module) -> dict[str, Any]:
+    num_parameters = sum(parameter.numel() for parameter in model.parameters())
+    return asdict(progress) | {"rows": progress.step * loader.rows_per_step, "num_parameters": num_parameters}
 
 
 def _export(model: Any, folder: Path, tokenizer: Path, manifest: Manifest) -> Manifest:

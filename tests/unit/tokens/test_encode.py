@@ -27,6 +27,7 @@ def _items(flat: object, sizes: object) -> list[list[int]]:
         (Ends(space_before_targets=True), "{}", " {}</s>"),
         (Ends(space_before_targets=False), "{}", "{}</s>"),
         (Ends(False, end_of_inputs=True), "{}</s>", "{}</s>"),
+        (Ends(False, end_of_inputs="bos"), "{}<s>", "{}</s>"),
         (Ends(True, begin_of_inputs=True, end_of_inputs=True, end_of_targets=False), "<s>{}</s>", " {}"),
         (Ends(False, begin_of_inputs=True), "<s>{}", "{}</s>"),
     ],
