@@ -79,10 +79,10 @@ def _kill_half_way(recipe, out):
     shards = build.work_folder(out) / "shards"
     deadline = time.monotonic() + 60
     while process.poll() is None and time.monotonic() < deadline:
-        if len(list(shards.glob("*/done.json"))) >= 2:
+        if len(list(shards.glob("[!.]*/done.json"))) >= 2:
             process.send_signal(signal.SIGKILL)
         time.sleep(0.0005)
     assert process.wait() == -signal.SIGKILL, "the build ended before it could be killed"
-    finished = [path.parent.name for path in shards.glob("*/done.json")]
+    finished = [path.parent.name for path in shards.glob("[!.]*/done.json")]
     assert 2 <= len(finished) < len(LANGUAGES)
     return finished
