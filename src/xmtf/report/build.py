@@ -25,7 +25,7 @@ from xmtf.report.compare import compare
 from xmtf.report.figures import composition, loss, suites
 from xmtf.report.figures.style import save_figure
 from xmtf.report.page import render_page
-from xmtf.report.tables import NUMERIC, run_tables, write_tables
+from xmtf.report.tables import TEXT, run_tables, write_tables
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -77,7 +77,7 @@ def summary_lines(report: Path) -> tuple[str, ...]:
     with path.open(encoding="utf-8", newline="") as stream:
         rows = list(csv.reader(stream))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    numeric = [column in NUMERIC for column in rows[0]]
+    numeric = [column not in TEXT for column in rows[0]]
     return tuple(
         "  ".join(
             cell.rjust(width) if right else cell.ljust(width)
@@ -118,12 +118,12 @@ def _figures(run: Run) -> dict[str, Figure]:
         figures["composition"] = composition.draw(run)
     if any(event["event"] == "train" for event in run.log):
         figures["loss"] = loss.draw(run)
-    ranked = [result for result in compare(run) if result.metric == "accuracy"]
+    ranked = [result for result in compare(run.results) if result.metric == "accuracy"]
     if ranked:
-        figures["suites"] = suites.draw(ranked, "Rank accuracy before and after finetuning")
+        figures["suites"] = suites.draw(ranked, "Rank accuracy")
         by_language = [
             result
-            for result in compare(run, lambda score: f"{score['suite']}: {score['language']}")
+            for result in compare(run.results, lambda score: f"{score['suite']}: {score['language']}")
             if result.metric == "accuracy"
         ]
         if len(by_language) > len(ranked):

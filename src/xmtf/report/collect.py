@@ -8,19 +8,13 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 
 from xmtf.errors import SourceError
 from xmtf.files import MANIFEST, Manifest, read_jsonl, read_manifest
 from xmtf.recipe import load_yaml
+from xmtf.report.results import LABELS, Results, Score, collect_results
 
-__all__ = ["LABELS", "Run", "collect_run"]
-
-LABELS = ("before", "after")
-"""Evaluations of a run, in order: the model as it was, and as it became."""
-
-Score = dict[str, Any]
-"""A line of ``scores.jsonl``: the fields of ``records.Score``."""
+__all__ = ["LABELS", "Run", "Score", "collect_run"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +28,7 @@ class Run:
         mixture: Manifest of the mixture, or None where there is none.
         model: Manifest of the exported model, or None.
         log: Events of ``log.jsonl``.
-        scores: Label -> result records.
-        items: Label -> Arrow table of every item scored.
-        samples: Label -> sample generations.
+        results: What was measured before and after training.
     """
 
     folder: Path
@@ -45,14 +37,17 @@ class Run:
     mixture: Manifest | None
     model: Manifest | None
     log: list[dict[str, Any]] = field(default_factory=list)
-    scores: dict[str, list[Score]] = field(default_factory=dict)
-    items: dict[str, pa.Table] = field(default_factory=dict)
-    samples: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    results: Results = field(default_factory=Results)
 
     @property
     def name(self) -> str:
         """Name of the run."""
         return str(self.recipe["name"])
+
+    @property
+    def scores(self) -> dict[str, list[Score]]:
+        """Label -> result records."""
+        return self.results.scores
 
 
 def collect_run(folder: Path) -> Run:
@@ -63,7 +58,7 @@ def collect_run(folder: Path) -> Run:
     """
     if not (folder / "recipe.yaml").exists():
         raise SourceError(f"{folder}: not a run folder (it has no recipe.yaml); give the folder of a run, runs/<name>")
-    labels = [label for label in LABELS if (folder / "results" / label / MANIFEST).exists()]
+    finished = [place for label in LABELS if ((place := folder / "results" / label) / MANIFEST).exists()]
     log = folder / "log.jsonl"
     return Run(
         folder=folder,
@@ -72,9 +67,7 @@ def collect_run(folder: Path) -> Run:
         mixture=_manifest(folder / "mixture"),
         model=_manifest(folder / "model"),
         log=list(read_jsonl(log)) if log.exists() else [],
-        scores={label: list(read_jsonl(folder / "results" / label / "scores.jsonl")) for label in labels},
-        items={label: _items(folder / "results" / label / "items") for label in labels},
-        samples={label: _samples(folder / "results" / label) for label in labels},
+        results=collect_results(finished),
     )
 
 
@@ -100,13 +93,3 @@ def _composition(mixture: Path) -> pa.Table:
     table = ds.dataset(files, format="parquet", partitioning=None).to_table(columns=columns)
     grouped = table.group_by(schema.names).aggregate([("length", "count"), ("length", "sum")])
     return grouped.rename_columns([*schema.names, "rows", "characters"]).cast(counts).sort_by("language")
-
-
-def _items(folder: Path) -> pa.Table:
-    tables = [pq.read_table(path) for path in sorted(folder.glob("*.parquet"))]
-    return pa.concat_tables(tables, promote_options="permissive") if tables else pa.table({})
-
-
-def _samples(folder: Path) -> list[dict[str, Any]]:
-    path = folder / "samples.jsonl"
-    return list(read_jsonl(path)) if path.exists() else []

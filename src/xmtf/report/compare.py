@@ -1,4 +1,4 @@
-"""Before against after: every suite's figures with intervals, chance and whether the change is real."""
+"""Models side by side: every suite's figures with intervals, chance and whether a change is real."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from xmtf.report.collect import Run, Score
 from xmtf.report.estimates import Estimate, clustered_mean, wilson
+from xmtf.report.results import Results, Score
 
 __all__ = ["Comparison", "compare", "verdict"]
 
@@ -21,7 +21,7 @@ PER_ITEM = ("accuracy", "exact_match", "numeric_match")
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One group of results, before and after training.
+    """One group of results, a value for each model.
 
     Attributes:
         suite: Evaluation suite.
@@ -30,9 +30,8 @@ class Comparison:
         metric: Name of the metric.
         num_items: Items behind the after value.
         chance: Expected value of guessing, averaged over items, or None.
-        before: Value with interval, or None where it was not measured.
-        after: Value with interval, or None.
-        change: Paired difference after - before with interval, or None.
+        values: Label -> value with interval, or None where it was not measured.
+        change: Paired difference between the last and the first label with interval, where there are two.
     """
 
     suite: str
@@ -41,26 +40,35 @@ class Comparison:
     metric: str
     num_items: int
     chance: float | None
-    before: Estimate | None
-    after: Estimate | None
+    values: dict[str, Estimate | None]
     change: Estimate | None
 
+    @property
+    def first(self) -> Estimate | None:
+        """The value of the first label: the model before training, in a run."""
+        return next(iter(self.values.values()))
 
-def compare(run: Run, by: Callable[[Score], str] = lambda score: "") -> list[Comparison]:
-    """Group every suite's results and compare before with after.
+    @property
+    def last(self) -> Estimate | None:
+        """The value of the last label: the model after training, in a run."""
+        return next(reversed(self.values.values()))
+
+
+def compare(results: Results, by: Callable[[Score], str] = lambda score: "") -> list[Comparison]:
+    """Group every suite's results and set the labels side by side.
 
     Args:
-        run: A collected run.
+        results: What was measured.
         by: Names the group of a result record inside its suite; the whole suite by default.
     """
     groups: dict[tuple[str, str, str, str], dict[str, list[tuple[Score, dict[str, Any]]]]] = {}
-    for label, scores in run.scores.items():
+    for label, scores in results.scores.items():
         for score in scores:
             for metric in score["metrics"]:
                 key = (score["suite"], score["axis"], by(score), metric["name"])
                 groups.setdefault(key, defaultdict(list))[label].append((score, metric))
-    answers = {label: _answers(table) for label, table in run.items.items()}
-    return [_comparison(*key, members, answers) for key, members in groups.items()]
+    answers = {label: _answers(table) for label, table in results.items.items()}
+    return [_comparison(*key, members, answers, list(results.scores)) for key, members in groups.items()]
 
 
 def verdict(comparison: Comparison) -> str:
@@ -69,16 +77,16 @@ def verdict(comparison: Comparison) -> str:
     ``above chance`` needs the whole interval above the chance line; a change counts when its interval
     excludes zero.
     """
-    if comparison.after is None:
+    if comparison.last is None:
         return "not measured"
     words = []
     if comparison.change is not None:
         rose = "rises" if comparison.change.value > 0 else "falls"
         words.append(rose if comparison.change.excludes_zero else "no measurable change")
     if comparison.chance is not None:
-        if comparison.after.low > comparison.chance:
+        if comparison.last.low > comparison.chance:
             words.append("above chance")
-        elif comparison.after.high < comparison.chance:
+        elif comparison.last.high < comparison.chance:
             words.append("below chance")
         else:
             words.append("at chance")
@@ -103,20 +111,26 @@ def _answers(table: pa.Table) -> Answers:
 
 
 def _comparison(
-    suite: str, axis: str, group: str, metric: str, members: dict[str, Members], answers: dict[str, Answers]
+    suite: str,
+    axis: str,
+    group: str,
+    metric: str,
+    members: dict[str, Members],
+    answers: dict[str, Answers],
+    labels: list[str],
 ) -> Comparison:
-    latest = members.get("after") or members["before"]
+    latest = members[next(label for label in reversed(labels) if label in members)]
     num_items = sum(entry["num_items"] for _, entry in latest)
-    estimates = {
-        label: _per_item(members[label], answers[label]) if metric in PER_ITEM else _corpus(members[label])
-        for label in members
+    values = {
+        label: (_per_item(members[label], answers[label]) if metric in PER_ITEM else _corpus(members[label]))
+        if label in members
+        else None
+        for label in labels
     }
     change = None
-    if metric in PER_ITEM and {"before", "after"} <= members.keys():
-        change = _paired(members["after"], answers["before"], answers["after"])
-    return Comparison(
-        suite, axis, group, metric, num_items, _chance(latest), estimates.get("before"), estimates.get("after"), change
-    )
+    if metric in PER_ITEM and len(labels) == 2 and members.keys() == set(labels):
+        change = _paired(members[labels[1]], answers[labels[0]], answers[labels[1]])
+    return Comparison(suite, axis, group, metric, num_items, _chance(latest), values, change)
 
 
 def _chance(members: Members) -> float | None:

@@ -91,7 +91,7 @@ def _samples(run: Run) -> list[dict[str, Any]]:
     """Join the sample generations of all labels: one entry per prompt, one answer per label."""
     joined: dict[tuple[str, ...], dict[str, Any]] = {}
     for label in LABELS:
-        for sample in run.samples.get(label, []):
+        for sample in run.results.samples.get(label, []):
             key = (sample["suite"], sample["task"], sample["template"], sample["prompt"])
             entry = joined.setdefault(key, {**sample, "answers": []})
             entry["answers"].append((label, sample["text"]))

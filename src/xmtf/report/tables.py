@@ -16,15 +16,25 @@ from xmtf.languages import get_language
 from xmtf.report.collect import Run
 from xmtf.report.compare import Comparison, compare, verdict
 from xmtf.report.estimates import Estimate
+from xmtf.report.results import LABELS, Results
 
-__all__ = ["Format", "Table", "composition_table", "render_table", "results_table", "run_tables", "write_tables"]
+__all__ = [
+    "Format",
+    "Table",
+    "composition_table",
+    "in_percent",
+    "render_table",
+    "result_tables",
+    "results_table",
+    "run_tables",
+    "write_tables",
+]
 
 Format = Literal["csv", "md", "tex"]
 
-NUMERIC = frozenset({"items", "chance", "before", "after", "change"})
-"""Columns of result tables that hold numbers."""
-PERCENT = frozenset({"accuracy", "exact_match", "f1", "numeric_match", "rouge_l"})
-"""Metrics in 0-1 that tables print as percent; BLEU and chrF are in 0-100 already."""
+TEXT = frozenset({"suite", "held out", "metric", "reading"})
+"""Columns of result tables that hold words; all others but the group hold numbers."""
+_PERCENT = frozenset({"accuracy", "exact_match", "f1", "numeric_match", "rouge_l"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +58,21 @@ class Table:
 
 def run_tables(run: Run) -> list[Table]:
     """Return every table of a run, in the order of the report."""
-    tables = [composition_table(run, "cluster"), composition_table(run, "language")]
-    if run.scores:
-        tables += [
-            results_table("results", "Before and after finetuning", compare(run)),
-            results_table("results-by-cluster", "By task cluster", compare(run, lambda s: s["cluster"]), "cluster"),
-            results_table("results-by-task", "By task", compare(run, lambda s: s["task"].split("/")[0]), "task"),
-            results_table("results-by-language", "By language", compare(run, lambda s: s["language"]), "language"),
-            results_table("results-by-template", "By template", compare(run, lambda s: s["template"]), "template"),
-        ]
-    return tables
+    return [composition_table(run, "cluster"), composition_table(run, "language"), *result_tables(run.results)]
+
+
+def result_tables(results: Results) -> list[Table]:
+    """Return what was measured, suite by suite and by ever finer groups."""
+    if not results.scores:
+        return []
+    title = "Before and after finetuning" if set(results.scores) <= set(LABELS) else "Results"
+    return [
+        results_table("results", title, compare(results)),
+        results_table("results-by-cluster", "By task cluster", compare(results, lambda s: s["cluster"]), "cluster"),
+        results_table("results-by-task", "By task", compare(results, lambda s: s["task"].split("/")[0]), "task"),
+        results_table("results-by-language", "By language", compare(results, lambda s: s["language"]), "language"),
+        results_table("results-by-template", "By template", compare(results, lambda s: s["template"]), "template"),
+    ]
 
 
 def composition_table(run: Run, by: Literal["language", "cluster"]) -> Table:
@@ -84,16 +99,28 @@ def _named(code: str) -> str:
 
 
 def results_table(name: str, title: str, comparisons: Sequence[Comparison], group: str = "") -> Table:
-    """Print comparisons, one a row: values with 95 % intervals, chance, change and what it means."""
-    columns = ("suite", "held out", *((group,) if group else ()))
-    columns += ("metric", "items", "chance", "before", "after", "change", "reading")
+    """Print comparisons, one a row: values with 95 % intervals, chance and, for two labels, the change.
+
+    Args:
+        name: File name.
+        title: Caption.
+        comparisons: Of the same labels.
+        group: Heading of what was grouped by inside each suite.
+    """
+    labels = tuple(comparisons[0].values) if comparisons else ()
+    columns = ("suite", "held out", *((group,) if group else ()), "metric", "items", "chance", *labels)
+    columns += {0: (), 1: ("reading",), 2: ("change", "reading")}.get(len(labels), ())
     rows = tuple(_result_row(comparison, bool(group)) for comparison in comparisons)
-    numeric = tuple(column in NUMERIC for column in columns)
+    numeric = tuple(column not in TEXT and column != group for column in columns)
     return Table(name, title, columns, rows, numeric)
 
 
 def _result_row(result: Comparison, grouped: bool) -> tuple[str, ...]:
-    percent = result.metric in PERCENT
+    percent = in_percent(result.metric)
+    readings = {
+        1: (verdict(result),),
+        2: (_interval(result.change, percent, signed=True), verdict(result)),
+    }
     return (
         result.suite,
         "-" if result.axis == "none" else result.axis,
@@ -101,11 +128,14 @@ def _result_row(result: Comparison, grouped: bool) -> tuple[str, ...]:
         result.metric.replace("_", " ") + (" %" if percent else ""),
         f"{result.num_items:,}",
         _number(result.chance, percent),
-        _interval(result.before, percent),
-        _interval(result.after, percent),
-        _interval(result.change, percent, signed=True),
-        verdict(result),
+        *(_interval(value, percent) for value in result.values.values()),
+        *readings.get(len(result.values), ()),
     )
+
+
+def in_percent(metric: str) -> bool:
+    """Tell whether a metric lies in 0-1 and is printed as percent; BLEU and chrF are in 0-100 already."""
+    return metric in _PERCENT or metric.startswith("pass@")
 
 
 def _number(value: float | None, percent: bool) -> str:

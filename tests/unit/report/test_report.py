@@ -11,24 +11,24 @@ from xmtf.report.tables import render_table, results_table, run_tables
 
 
 def test_items_are_paired_by_row_and_pooled_over_templates(run_folder):
-    accuracy, chrf = compare(collect_run(run_folder))
-    assert (accuracy.before.value, accuracy.after.value) == (0.25, 0.75)
+    accuracy, chrf = compare(collect_run(run_folder).results)
+    assert (accuracy.first.value, accuracy.last.value) == (0.25, 0.75)
     assert accuracy.change.value == 0.5
     assert accuracy.num_items == 8
     # four rows, not eight answers, are the units: two of four rows changed
     assert accuracy.change.low == pytest.approx(0.5 - 1.959964 * (0.25 / 3) ** 0.5)
     assert chrf.change is None
-    assert (chrf.after.low, chrf.after.high) == (30.0, 50.0)
+    assert (chrf.last.low, chrf.last.high) == (30.0, 50.0)
 
 
 def test_the_reading_says_what_the_figures_allow(run_folder):
-    accuracy, chrf = compare(collect_run(run_folder))
+    accuracy, chrf = compare(collect_run(run_folder).results)
     assert accuracy.change.low < 0 or verdict(accuracy) == "rises, above chance"
     assert verdict(chrf) == ""
 
 
 def test_tables_in_three_forms(run_folder):
-    table = results_table("results", "Results", compare(collect_run(run_folder)))
+    table = results_table("results", "Results", compare(collect_run(run_folder).results))
     assert render_table(table, "csv").splitlines()[0] == (
         "suite,held out,metric,items,chance,before,after,change,reading"
     )
@@ -99,7 +99,7 @@ def test_no_changed_answer_is_no_measurable_change(run_folder):
     results = run_folder / "results"
     shutil.rmtree(results / "before")
     shutil.copytree(results / "after", results / "before")
-    accuracy, _ = compare(collect_run(run_folder))
+    accuracy, _ = compare(collect_run(run_folder).results)
     assert accuracy.change.value == 0
     assert accuracy.change.low < 0 < accuracy.change.high
     assert verdict(accuracy).startswith("no measurable change")

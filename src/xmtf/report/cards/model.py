@@ -59,7 +59,7 @@ def _text(run: Run) -> str:
         _facts(run),
     ]
     if run.scores:
-        table = render_table(results_table("results", "", compare(run)), "md")
+        table = render_table(results_table("results", "", compare(run.results)), "md")
         parts += ["## Evaluation", "Zero-shot; brackets are 95 % intervals with rows of the data as units.", table]
     parts.append(f"Made by xmtf {__version__}. The run's recipe and manifests hold every setting.")
     return "\n\n".join(part.strip() for part in parts) + "\n"

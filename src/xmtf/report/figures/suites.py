@@ -1,4 +1,4 @@
-"""Before and after per suite: points with 95 % intervals beside the chance line."""
+"""Models side by side per suite: points with 95 % intervals beside the chance line."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 from xmtf.report.compare import Comparison
 from xmtf.report.estimates import Estimate
-from xmtf.report.figures.style import AFTER, BEFORE, CHANCE, new_figure
+from xmtf.report.figures.style import AFTER, BEFORE, CHANCE, PALETTE, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = ["draw"]
+
+_MARKERS = "oDs^vP*X"
 
 
 def draw(comparisons: Sequence[Comparison], title: str, *, by_group: bool = False) -> Figure:
@@ -24,22 +26,34 @@ def draw(comparisons: Sequence[Comparison], title: str, *, by_group: bool = Fals
         title: Heading.
         by_group: Label lines by group instead of by suite.
     """
-    labels = [result.group if by_group else result.suite for result in comparisons]
-    figure, axes = new_figure(6.6, 1.1 + (0.24 if by_group else 0.5) * len(labels))
+    names = [result.group if by_group else result.suite for result in comparisons]
+    labels = list(comparisons[0].values)
+    height = max(0.24 if by_group else 0.5, 0.14 * len(labels))
+    figure, axes = new_figure(6.6, 1.1 + height * len(names))
+    colors = _colors(labels)
     for line, result in enumerate(comparisons):
         if result.chance is not None:
             axes.plot([100 * result.chance] * 2, [line - 0.36, line + 0.36], color=CHANCE, linewidth=2, zorder=1)
-        _point(axes, result.before, line - 0.12, BEFORE, "o")
-        _point(axes, result.after, line + 0.12, AFTER, "D")
-    axes.set_yticks(range(len(labels)), labels)
+        for place, (label, estimate) in enumerate(result.values.items()):
+            offset = 0.24 * (place - (len(labels) - 1) / 2) * min(1.0, 3 / len(labels))
+            _point(axes, estimate, line + offset, colors[label], _MARKERS[place % len(_MARKERS)])
+    axes.set_yticks(range(len(names)), names)
     axes.tick_params(axis="y", length=0)
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
     axes.set_xlim(0, 100)
     axes.set_xlabel("accuracy %")
     axes.set_title(title)
-    _legend(axes)
+    _legend(axes, colors)
     return figure
+
+
+def _colors(labels: Sequence[str]) -> dict[str, str]:
+    """Colour a run's two labels as everywhere, other models by the palette but for the colour of chance."""
+    if set(labels) <= {"before", "after"}:
+        return {label: BEFORE if label == "before" else AFTER for label in labels}
+    palette = [color for color in PALETTE if color != CHANCE]
+    return {label: palette[place % len(palette)] for place, label in enumerate(labels)}
 
 
 def _point(axes: Axes, estimate: Estimate | None, height: float, color: str, marker: str) -> None:
@@ -50,12 +64,12 @@ def _point(axes: Axes, estimate: Estimate | None, height: float, color: str, mar
     axes.plot([value], [height], marker, color=color, markersize=5, zorder=3)
 
 
-def _legend(axes: Axes) -> None:
+def _legend(axes: Axes, colors: dict[str, str]) -> None:
     from matplotlib.lines import Line2D
 
     handles = [
-        Line2D([], [], color=BEFORE, marker="o", markersize=5, label="before"),
-        Line2D([], [], color=AFTER, marker="D", markersize=5, label="after"),
-        Line2D([], [], color=CHANCE, linewidth=2, label="chance"),
+        Line2D([], [], color=color, marker=_MARKERS[place % len(_MARKERS)], markersize=5, label=label)
+        for place, (label, color) in enumerate(colors.items())
     ]
+    handles.append(Line2D([], [], color=CHANCE, linewidth=2, label="chance"))
     axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.0, 1.0))

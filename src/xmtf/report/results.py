@@ -1,0 +1,146 @@
+"""Evaluations side by side: which folders hold results, and what each column of a report is called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from xmtf.errors import DataError, SourceError
+from xmtf.files import read_jsonl
+
+__all__ = ["JUDGED", "LABELS", "Results", "Score", "collect_results", "results_folders"]
+
+LABELS = ("before", "after")
+"""Evaluations of a run, in order: the model as it was, and as it became."""
+SCORES = "scores.jsonl"
+JUDGED = ("suite", "task", "split", "template", "row", "correct")
+"""Columns of items that comparisons need; prompts stay on disk until the page shows them."""
+
+Score = dict[str, Any]
+"""A line of ``scores.jsonl``: the fields of ``records.Score``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What was measured, label by label, in the order in which reports show it.
+
+    Attributes:
+        folders: Label -> results folders.
+        scores: Label -> result records.
+        items: Label -> Arrow table of every item judged, with the columns ``JUDGED``.
+        samples: Label -> sample generations.
+    """
+
+    folders: dict[str, list[Path]] = field(default_factory=dict)
+    scores: dict[str, list[Score]] = field(default_factory=dict)
+    items: dict[str, pa.Table] = field(default_factory=dict)
+    samples: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+
+def results_folders(source: Path) -> list[Path]:
+    """Return the results folders of a run folder, a folder of results folders, or a results folder itself.
+
+    Raises:
+        SourceError: There are none.
+    """
+    if (source / SCORES).exists():
+        return [source]
+    for folder in (source / "results", source):
+        found = sorted((path.parent for path in folder.glob(f"*/{SCORES}")), key=_run_order)
+        if found:
+            return found
+    raise SourceError(f"{source}: no results here; give a run folder, or a folder that holds {SCORES}")
+
+
+def _run_order(folder: Path) -> tuple[int, str]:
+    return (LABELS.index(folder.name) if folder.name in LABELS else len(LABELS), folder.name)
+
+
+def collect_results(sources: Sequence[Path]) -> Results:
+    """Read results folders; folders of one model with different jobs share a column.
+
+    A label is what the results call their model. Where two models, or two measurements of the same jobs,
+    have one name, the folder is added to it.
+
+    Raises:
+        SourceError: A folder holds no results.
+        DataError: A file of scores is not one.
+    """
+    folders = list(dict.fromkeys(folder for source in sources for folder in results_folders(source)))
+    scores = {folder: _read_scores(folder / SCORES) for folder in folders}
+    results = Results()
+    for folder, label in zip(folders, _labels(folders, scores), strict=True):
+        results.folders.setdefault(label, []).append(folder)
+    for label, members in results.folders.items():
+        results.scores[label] = [score for folder in members for score in scores[folder]]
+        results.items[label] = _judged(members)
+        results.samples[label] = [sample for folder in members for sample in _samples(folder)]
+    return results
+
+
+def _read_scores(path: Path) -> list[Score]:
+    scores = list(read_jsonl(path))
+    needed = ("suite", "axis", "task", "split", "template", "dataset", "subset", "cluster", "language", "metrics")
+    for number, score in enumerate(scores, 1):
+        missing = [name for name in needed if not isinstance(score, dict) or name not in score]
+        if missing:
+            raise DataError(f"{path}, line {number}: no score of an evaluation (it lacks {', '.join(missing)})")
+    return scores
+
+
+def _labels(folders: Sequence[Path], scores: dict[Path, list[Score]]) -> list[str]:
+    """Name each folder's column: by its model, and by its folder where the model alone is ambiguous."""
+    models = [_model(folder, scores[folder]) for folder in folders]
+    labels = []
+    for folder, model in zip(folders, models, strict=True):
+        alike = [other for other, name in zip(folders, models, strict=True) if name == model]
+        if len(alike) == 1 or _one_measurement([scores[other] for other in alike]):
+            labels.append(model)
+        else:
+            labels.append(_with_folder(model, folder, alike))
+    return labels
+
+
+def _model(folder: Path, scores: Sequence[Score]) -> str:
+    return str(scores[0].get("model") or folder.name) if scores else folder.name
+
+
+def _one_measurement(members: Sequence[Sequence[Score]]) -> bool:
+    """Tell whether folders are parts of one evaluation: the same weights, and no job twice."""
+    weights = {score.get("model_fingerprint") for scores in members for score in scores}
+    jobs = [_job(score) for scores in members for score in scores]
+    return len(weights) == 1 and len(jobs) == len(set(jobs))
+
+
+def _job(score: Score) -> tuple[str, ...]:
+    return tuple(str(score[name]) for name in ("suite", "task", "split", "template"))
+
+
+def _with_folder(model: str, folder: Path, alike: Sequence[Path]) -> str:
+    """Add the fewest last parts of the folder's path that tell it from the others."""
+    parts = folder.resolve().parts
+    for count in range(1, len(parts)):
+        ending = parts[-count:]
+        if sum(other.resolve().parts[-count:] == ending for other in alike) == 1:
+            named = "/".join(part for part in ending if part not in ("results", model)) or ending[0]
+            return f"{named}: {model}" if model in LABELS else f"{model} ({named})"
+    return str(folder)
+
+
+def _judged(folders: Iterable[Path]) -> pa.Table:
+    paths = [path for folder in folders for path in sorted((folder / "items").glob("*.parquet"))]
+    try:
+        tables = [pq.ParquetFile(path).read(columns=list(JUDGED)).replace_schema_metadata(None) for path in paths]
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DataError(f"{folders}: a file of items is broken: {error}") from None
+    return pa.concat_tables(tables, promote_options="permissive") if tables else pa.table({})
+
+
+def _samples(folder: Path) -> list[dict[str, Any]]:
+    path = folder / "samples.jsonl"
+    return list(read_jsonl(path)) if path.exists() else []
