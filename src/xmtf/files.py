@@ -8,12 +8,13 @@ folder is written last: a folder without a manifest is unfinished.
 from __future__ import annotations
 
 import contextlib
+import csv
 import errno
 import hashlib
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ __all__ = [
     "shard_name",
     "slug",
     "verify_outputs",
+    "write_csv",
     "write_json",
     "write_jsonl",
     "write_manifest",
@@ -201,6 +203,14 @@ def write_jsonl(path: Path, rows: Iterable[Any]) -> int:
             stream.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY))
             count += 1
     return count
+
+
+def write_csv(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
+    """Write records with the same keys as a CSV table, atomically; the first line names the columns."""
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, list(records[0]) if records else [], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(records)
 
 
 def append_jsonl(path: Path, row: Any) -> None:

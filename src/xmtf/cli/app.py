@@ -26,6 +26,7 @@ _COMMANDS = {
     "data": ("xmtf.cli.data:app", "Build, inspect and tokenise mixtures."),
     "train": ("xmtf.cli.train:train", "Finetune a model on packed tokens."),
     "evaluate": ("xmtf.cli.evaluate:app", "Measure a model zero-shot."),
+    "analyze": ("xmtf.cli.analyze:app", "Overlap, languages, edit distances and code of data."),
     "report": ("xmtf.cli.report:app", "Tables, figures and the page of a run."),
     "template": ("xmtf.cli.template:app", "List, show, render and lint templates."),
     "task": ("xmtf.cli.task:app", "List and show tasks of the catalogue."),

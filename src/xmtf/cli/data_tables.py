@@ -44,7 +44,9 @@ def print_records(records: Sequence[dict[str, Any]]) -> None:
 def _cell(name: str, value: Any) -> str:
     if name in ("share", "kept"):
         return f"{value:.2%}"
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.0f}" if isinstance(value, float) else str(value)
+    if isinstance(value, float) and not value.is_integer():
+        return f"{value:,.2f}"
+    return f"{value:,.0f}" if isinstance(value, int | float) else str(value)
 
 
 def print_plan(records: Sequence[dict[str, Any]]) -> None:

@@ -92,7 +92,7 @@ def named_suites(
     patterns: str,
     catalogue: Catalogue,
     *,
-    kind: Literal["rank", "generation"],
+    kind: Literal["rank", "generation"] | None,
     selection: Mapping[str, Any] | None = None,
 ) -> tuple[Suite, ...]:
     """Return one suite for each comma-separated name: a catalogue file, or a pattern of task ids.
@@ -102,7 +102,7 @@ def named_suites(
     Args:
         patterns: Such as ``xnli,xcopa/*``.
         catalogue: The tasks known.
-        kind: Only tasks of this kind are taken.
+        kind: Only tasks of this kind are taken; None takes each task as its own kind.
         selection: More fields of the :class:`xmtf.recipe.schema.TaskSelection`, such as ``limit_rows``.
     """
     suites = []

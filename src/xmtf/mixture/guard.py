@@ -16,14 +16,11 @@ import numpy.typing as npt
 
 from xmtf.files import atomic_path, read_json, write_json
 from xmtf.mixture.keys import UInt64
-from xmtf.mixture.ngrams import word_runs
+from xmtf.mixture.ngrams import find_hashes, word_runs
 
 __all__ = ["Asked", "Guard", "read_guard", "write_guard"]
 
 _INPUTS, _RUNS, _SOURCES = "inputs.npy", "runs.npy", "sources.json"
-
-_START = np.uint64(40)
-"""Bits of a hash after its first 24."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,25 +84,13 @@ class Guard:
             texts: Column of strings.
             length: Words in a run, as the guard was made with.
         """
-        if len(self.runs) == 0:
-            return {}
         found = word_runs(texts, length)
-        near = np.flatnonzero(_starts(self.runs)[found.hashes >> _START])
-        at = np.minimum(np.searchsorted(self.runs, found.hashes[near]), len(self.runs) - 1)
-        is_hit = self.runs[at] == found.hashes[near]
-        hits, at = near[is_hit], at[is_hit]
+        hits, at = find_hashes(found.hashes, self.runs)
         texts_hit, first = np.unique(found.text_of_run[hits], return_index=True)
         return {
             int(text): (int(self.source_of_run[source]), found.text(run))
             for text, run, source in zip(texts_hit, hits[first], at[first], strict=True)
         }
-
-
-def _starts(hashes: UInt64) -> npt.NDArray[np.bool_]:
-    """Return which first 24 bits some hash has, bool ``[2 ** 24]``: most others need no search."""
-    found = np.zeros(2**24, dtype=bool)
-    found[hashes >> _START] = True
-    return found
 
 
 def write_guard(folder: Path, asked: list[Asked]) -> None:

@@ -1,7 +1,8 @@
 """Runs of words that texts share: how an evaluation text is recognised inside another prompt.
 
 Words are lower-cased runs of letters, marks and digits; in scripts that put no space between words,
-every character counts as one. A run of ``n`` words is known by a 64-bit hash.
+every character with its marks counts as one, so runs there are shorter texts. A run of ``n`` words is
+known by a 64-bit hash.
 
 ::
 
@@ -22,14 +23,16 @@ import pyarrow.compute as pc
 
 from xmtf.mixture.keys import UInt64, hash_strings, mix
 
-__all__ = ["HASHING", "WordRuns", "string_values", "word_runs"]
+__all__ = ["HASHING", "WordRuns", "find_hashes", "string_values", "word_runs"]
 
-HASHING = 2
+HASHING = 3
 """Version of the hashes of runs; unfinished work with other ones is done anew."""
 
 _NOT_WORD = r"[^\pL\pM\pN]+"
-_UNSPACED = r"([\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}])"
+_UNSPACED = r"([\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]\pM*)"
 _FACTOR = 0x9E3779B97F4A7C15
+_START = np.uint64(40)
+"""Bits of a hash after its first 24."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,29 @@ def _joined(first: UInt64, first_length: int, second: UInt64, second_length: int
     """Return the hashes of runs of both lengths together, one for each start that has as many words."""
     following = second[first_length:]
     return first[: len(following)] * np.uint64(pow(_FACTOR, second_length, 2**64)) + following
+
+
+def find_hashes(hashes: UInt64, among: UInt64) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return which hashes stand in a sorted list, and where: (positions in ``hashes``, positions in ``among``).
+
+    ::
+
+        hashes  5 9 7 9     among  2 7 9
+        found   1 2 3       at     2 1 2
+    """
+    if len(among) == 0:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    near = np.flatnonzero(_starts(among)[hashes >> _START])
+    at = np.minimum(np.searchsorted(among, hashes[near]), len(among) - 1)
+    is_found = among[at] == hashes[near]
+    return near[is_found], at[is_found]
+
+
+def _starts(hashes: UInt64) -> npt.NDArray[np.bool_]:
+    """Return which first 24 bits some hash has, bool ``[2 ** 24]``: most others need no search."""
+    found = np.zeros(2**24, dtype=bool)
+    found[hashes >> _START] = True
+    return found
 
 
 def _spaced(texts: Any) -> Any:

@@ -1,0 +1,258 @@
+"""``xmtf analyze``: what is in a corpus or a mixture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=True, help="Overlap, languages, edit distances, code and taxonomy of data.")
+
+Built = Annotated[Path, typer.Argument(help="A recipe whose mixture is built, or the folder of a mixture.")]
+Overrides = Annotated[list[str] | None, typer.Argument(help="Overrides of the recipe.")]
+Out = Annotated[Path | None, typer.Option(help="Folder for the tables as CSV.")]
+Suites = Annotated[
+    str | None, typer.Option("--suite", help="Catalogues, tasks or patterns, such as xnli,xcopa; default the recipe's.")
+]
+Limit = Annotated[int | None, typer.Option(min=1, help="Rows of each split: a seeded choice.")]
+Offline = Annotated[bool, typer.Option("--offline", help="Never touch the network.")]
+_Tables = dict[str, list[dict[str, Any]]]
+
+_MOST_LINES = 60
+"""Lines of a table that are printed."""
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def contamination(
+    source: Built,
+    overrides: Overrides = None,
+    suite: Suites = None,
+    words: Annotated[int, typer.Option(min=2, help="Words in a shared run.")] = 13,
+    split: Annotated[str | None, typer.Option(help="Split of the sets named; default those of the catalogue.")] = None,
+    limit: Limit = None,
+    out: Out = None,
+    offline: Offline = False,
+    as_json: AsJson = False,
+) -> None:
+    """Find evaluation items in a mixture: the same row, the same prompt, or a run of shared words.
+
+    Prints the splits of which something was found: items by kind, of `words` also those of which half stands there.
+    --out also gets items.jsonl: every item found, with the training examples that hold it.
+
+    Example: xmtf analyze contamination runs/open/mixture --suite xnli,xcopa --out overlap
+    """
+    from xmtf.analysis.contamination import ItemReader, find_overlap
+    from xmtf.execution import track
+    from xmtf.files import write_jsonl
+
+    folder, setup = _sources(source, overrides, suite, offline=offline, limit=limit, split=split)
+    slices = _slices(setup)
+    reader = ItemReader(setup, words)
+    with track("reading evaluation items", len(slices), "slices") as bar:
+        for part in slices:
+            reader.add(part)
+            bar.advance()
+    items = reader.items()
+    with track("searching the mixture", _num_examples(folder), "examples") as bar:
+        for found in find_overlap(folder, items):
+            bar.set(found.examples)
+    records = found.summary()
+    if out is not None:
+        write_jsonl(out / "items.jsonl", found.found())
+    shown = [record for record in records if record["any"]]
+    _show({"contamination": records}, out, as_json, printed={"contamination": shown})
+    if not as_json:
+        clean = sum(record["items"] for record in records if not record["any"])
+        typer.echo(f"{len(records) - len(shown)} splits of {clean:,} items share nothing with the mixture")
+
+
+@app.command()
+def languages(
+    source: Annotated[Path, typer.Argument(help="Folder of a mixture, a file, or a folder of files.")],
+    side: Annotated[str, typer.Option(help="Of a mixture: inputs, targets or both.")] = "targets",
+    text_column: Annotated[str | None, typer.Option(help="Column of the text in files.")] = None,
+    language_column: Annotated[str, typer.Option(help="Column of the declared language in files.")] = "language",
+    language: Annotated[str | None, typer.Option(help="Declared language of everything.")] = None,
+    reliable: Annotated[float, typer.Option(min=0, max=1, help="Confidence of a reliable sentence.")] = 0.9,
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """Identify the language of every sentence and compare with the declared one.
+
+    --out gets matrix.csv (declared x detected), totals.csv and agreement.csv, each with all sentences and with the
+    reliable ones: confident, and in the usual script of the language.
+
+    Example: xmtf analyze languages runs/demo/mixture --out languages
+    """
+    from xmtf.analysis.corpus import CorpusColumns, read_corpus
+    from xmtf.analysis.language_id import LanguageCounts, identify_languages
+    from xmtf.errors import UnknownNameError
+    from xmtf.execution import track
+
+    sides: tuple[Literal["inputs", "targets", "both"], ...] = ("inputs", "targets", "both")
+    chosen = next((known for known in sides if known == side), None)
+    if chosen is None:
+        raise UnknownNameError("side", side, sides, "--side")
+    counts = LanguageCounts()
+    with track("identifying languages", unit="sentences") as bar:
+        for _ in identify_languages(
+            read_corpus(source, CorpusColumns(chosen, text_column, language_column, language)),
+            reliable=reliable,
+            counts=counts,
+        ):
+            bar.set(counts.everything.total())
+    tables = {"agreement": counts.agreement(), "totals": counts.totals(), "matrix": counts.matrix()}
+    _show(tables, out, as_json, printed={name: tables[name] for name in ("agreement", "totals")})
+
+
+@app.command("edit-distance")
+def edit_distance(
+    dataset: Annotated[str, typer.Option(help="Hub id of the dataset.")] = "facebook/xnli",
+    subsets: Annotated[str, typer.Option(help="Subsets, such as th,tr,el.")] = "th,tr,el",
+    split: Annotated[str, typer.Option(help="Split to read.")] = "validation",
+    columns: Annotated[str, typer.Option(help="The two columns of text.")] = "premise,hypothesis",
+    label_column: Annotated[str, typer.Option(help="Column of labels.")] = "label",
+    labels: Annotated[str, typer.Option(help="Names of integer labels, in order.")] = (
+        "entailment,neutral,contradiction"
+    ),
+    out: Out = None,
+    offline: Offline = False,
+    as_json: AsJson = False,
+) -> None:
+    """Mean Levenshtein distance between two texts of a row, by label: Table 7 for XNLI.
+
+    Example: xmtf analyze edit-distance --subsets th,tr,el --out distances
+    """
+    from xmtf.analysis.edit_distance import PairColumns, edit_distances
+    from xmtf.errors import ConfigError
+    from xmtf.execution import track
+    from xmtf.sources import SourceRef, read_source
+
+    pair = _names(columns)
+    if len(pair) != 2:
+        raise ConfigError(f"--columns: {columns!r} does not name two columns, such as premise,hypothesis")
+    chosen = PairColumns(pair[0], pair[1], label_column, tuple(_names(labels)))
+    records = []
+    names = _names(subsets) or [""]
+    with track("measuring distances", len(names), "subsets") as bar:
+        for subset in names:
+            ref = SourceRef(dataset, subset, split)
+            found = edit_distances(read_source(ref, offline=offline).table, chosen, str(ref))
+            records += [{"dataset": dataset, "language": subset} | record for record in found]
+            bar.advance()
+    _show({"edit_distance": records}, out, as_json)
+
+
+@app.command()
+def code(
+    sources: Annotated[
+        list[Path], typer.Argument(help="completions.jsonl, generations.json, or the folder of a mixture.")
+    ],
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """Mean length of programs and number of comments in them: Table 4.
+
+    Example: xmtf analyze code results/code runs/open/mixture
+    """
+    from xmtf.analysis.code import code_statistics, read_programs
+    from xmtf.errors import ConfigError
+
+    records = [code_statistics(str(source), read_programs(source)) for source in sources]
+    empty = [record["source"] for record in records if not record["programs"]]
+    if empty:
+        raise ConfigError(f"{empty[0]}: holds no program")
+    _show({"code": records}, out, as_json)
+
+
+@app.command()
+def taxonomy(
+    source: Built,
+    overrides: Overrides = None,
+    suite: Suites = None,
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the clusters, datasets and languages of a mixture, and what is left for evaluation.
+
+    Example: xmtf analyze taxonomy recipes/demo.yaml --out taxonomy
+    """
+    from xmtf.analysis.taxonomy import language_counts
+    from xmtf.analysis.taxonomy import taxonomy as datasets_by_cluster
+
+    folder, setup = _sources(source, overrides, suite, offline=True)
+    slices = _slices(setup) if setup.settings.suites else []
+    tables = {"taxonomy": datasets_by_cluster(folder, slices), "languages": language_counts(folder)}
+    _show(tables, out, as_json)
+
+
+def _sources(
+    source: Path,
+    overrides: list[str] | None,
+    suite: str | None,
+    *,
+    offline: bool,
+    limit: int | None = None,
+    split: str | None = None,
+) -> tuple[Path, Any]:
+    """Return the folder of the mixture and the evaluation set-up: the recipe's suites, or the named ones."""
+    from dataclasses import replace
+
+    from xmtf.evaluation.setup import Setup, named_suites, setup_of
+    from xmtf.recipe import load_recipe
+    from xmtf.recipe.schema import Evaluation
+    from xmtf.tasks import load_catalogue
+
+    loaded = None if source.is_dir() else load_recipe(source, overrides or [])
+    folder = source if loaded is None else loaded.run_folder / "mixture"
+    setup = setup_of(loaded) if loaded is not None else Setup(Evaluation(), load_catalogue())
+    if suite is not None:
+        selection = {"limit_rows": limit, "splits": (split,) if split else ()}
+        suites = named_suites(suite, setup.catalogue, kind=None, selection=selection)
+        setup = replace(setup, settings=setup.settings.model_copy(update={"suites": suites}))
+    return folder, replace(setup, offline=offline or setup.offline)
+
+
+def _slices(setup: Any) -> list[Any]:
+    from xmtf.errors import ConfigError
+    from xmtf.evaluation.setup import suite_slices
+
+    if not setup.settings.suites:
+        raise ConfigError(
+            "name the evaluation sets with --suite, such as --suite xnli,xcopa, or give a recipe with suites"
+        )
+    return suite_slices(setup)
+
+
+def _num_examples(folder: Path) -> int:
+    from xmtf.mixture.read import mixture_languages
+
+    return sum(mixture_languages(folder).values())
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _show(tables: _Tables, out: Path | None, as_json: bool, printed: _Tables | None = None) -> None:
+    """Write every table to ``out`` and print those that a person wants to see."""
+    from xmtf.cli.data_tables import print_json, print_records
+    from xmtf.files import write_csv
+
+    if out is not None:
+        for name, records in tables.items():
+            write_csv(out / f"{name}.csv", records)
+    if as_json:
+        print_json(tables)
+        return
+    for name, records in (tables if printed is None else printed).items():
+        print_records(records[:_MOST_LINES])
+        if len(records) > _MOST_LINES:
+            typer.echo(f"... {len(records) - _MOST_LINES} more lines; --out DIR writes them all as {name}.csv")
+        if records:
+            typer.echo()

@@ -1,0 +1,36 @@
+import csv
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from xmtf.cli.analyze import app
+from xmtf.errors import ConfigError
+
+
+def call(*arguments):
+    return CliRunner().invoke(app, list(map(str, arguments)), catch_exceptions=False)
+
+
+def test_contamination_leaves_a_table_and_the_items(notes, tmp_path):
+    result = call("contamination", notes.path, "--words", "5", "--out", tmp_path / "out")
+    assert result.exit_code == 0
+    with (tmp_path / "out" / "contamination.csv").open() as stream:
+        (record,) = csv.DictReader(stream)
+    assert (record["task"], record["any"]) == ("asked", "2")
+    assert len((tmp_path / "out" / "items.jsonl").read_text().splitlines()) == 2
+
+
+def test_a_folder_needs_the_names_of_evaluation_sets(notes):
+    with pytest.raises(ConfigError, match="--suite"):
+        call("contamination", notes.run_folder / "mixture")
+
+
+def test_tables_are_printed_as_json(notes):
+    result = call("taxonomy", notes.path, "--json")
+    assert json.loads(result.stdout)["languages"][0]["examples"] == 3
+
+
+def test_code_without_a_program_is_refused(notes):
+    with pytest.raises(ConfigError, match="no program"):
+        call("code", notes.run_folder / "mixture")
