@@ -31,7 +31,7 @@ _COMMANDS = {
     "template": ("xmtf.cli.template:app", "List, show, render and lint templates."),
     "task": ("xmtf.cli.task:app", "List and show tasks of the catalogue."),
     "recipe": ("xmtf.cli.recipe:app", "Show, compare and explain recipes."),
-    "checkpoint": ("xmtf.cli.checkpoint:app", "List, inspect and export checkpoints."),
+    "checkpoint": ("xmtf.cli.checkpoint:app", "List, inspect, export and convert checkpoints."),
     "doctor": ("xmtf.cli.doctor:doctor", "Say what works on this machine."),
 }
 

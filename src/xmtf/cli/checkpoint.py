@@ -1,18 +1,21 @@
-"""``xmtf checkpoint``: what a run has saved, and how to take a model out of it."""
+"""``xmtf checkpoint``: what a run has saved, how to take a model out of it, and how to bring foreign ones in."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
 
+from xmtf.errors import ConfigError
+
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, help="List, inspect and export checkpoints.")
+app = typer.Typer(no_args_is_help=True, help="List, inspect, export and convert checkpoints.")
 
 RunFolder = Annotated[Path, typer.Argument(help="Folder of a run, such as runs/demo.")]
+Dtype = Literal["fp32", "bf16"]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -22,36 +25,53 @@ def list_all(run: RunFolder, as_json: AsJson = False) -> None:
 
     Example: xmtf checkpoint list runs/demo
     """
-    import orjson
-
     from xmtf.training.export import run_checkpoints
 
     found = run_checkpoints(run)
     if as_json:
         entries = [{"path": str(path), **asdict(progress)} for path, progress in found.items()]
-        typer.echo(orjson.dumps(entries, option=orjson.OPT_INDENT_2).decode())
+        typer.echo(_json(entries))
         return
     for path, progress in found.items():
         size = sum(item.stat().st_size for item in path.iterdir()) / 1e6
         typer.echo(f"{path}  step {progress.step:,}  {progress.tokens:,} tokens  {size:,.1f} MB")
 
 
+Like = Annotated[
+    str | None, typer.Option(help="Model folder or hub id with the shape and tokenizer, where the files do not say.")
+]
+Heads = Annotated[int | None, typer.Option(help="Attention heads, where nothing else says how many.")]
+
+
 @app.command()
 def inspect(
-    checkpoint: Annotated[Path, typer.Argument(help="Folder of a checkpoint.")], as_json: AsJson = False
+    checkpoint: Annotated[Path, typer.Argument(help="Folder of a checkpoint: of a run, or of another program.")],
+    like: Like = None,
+    heads: Heads = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Print how far a checkpoint had come and the shape of every tensor in it.
+    """Print what a checkpoint holds.
+
+    Of a run: how far it had come and the shape of every tensor. Of another program: whether it is whole, its
+    layout, and how far the copies of replicated parameters drifted apart; the exit code is 1 where it is not whole.
 
     Example: xmtf checkpoint inspect runs/demo/checkpoints/step-000700
     """
-    import orjson
+    from xmtf.training.checkpoint import STATE
+
+    if not (checkpoint / STATE).exists():
+        from xmtf.models.convert import inspect_foreign
+
+        report = inspect_foreign(str(checkpoint), like=like, num_heads=heads)
+        typer.echo(_json(report.to_json()) if as_json else str(report))
+        raise typer.Exit(0 if report.whole else 1)
 
     from xmtf.training.checkpoint import read_progress
     from xmtf.training.export import tensor_shapes
 
     progress, shapes = asdict(read_progress(checkpoint)), tensor_shapes(checkpoint)
     if as_json:
-        typer.echo(orjson.dumps({"progress": progress, "tensors": shapes}, option=orjson.OPT_INDENT_2).decode())
+        typer.echo(_json({"progress": progress, "tensors": shapes}))
         return
     for name, value in progress.items():
         typer.echo(f"{name:<12} {value}")
@@ -75,3 +95,59 @@ def export(
     path = export_checkpoint(run, out, step=step)
     write_model_card(run, out)
     typer.echo(f"{out}  from {path}")
+
+
+@app.command()
+def convert(
+    source: Annotated[
+        str, typer.Argument(help="Folder of Megatron-DeepSpeed or of a universal checkpoint; or any model reference.")
+    ],
+    out: Annotated[Path | None, typer.Option("--out", help="Model folder to write, in Hugging Face format.")] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option(help="Recipe to go on training with: writes a checkpoint of its run, moments included."),
+    ] = None,
+    tokens: Annotated[
+        Path | None, typer.Option(help="Token files that it trains on; default those of the run.")
+    ] = None,
+    step: Annotated[int, typer.Option(min=0, help="Where in the recipe's data training goes on.")] = 0,
+    adam_steps: Annotated[
+        int | None, typer.Option(min=1, help="Updates that Adam's moments have seen, where the files do not say.")
+    ] = None,
+    like: Like = None,
+    heads: Heads = None,
+    dtype: Annotated[
+        Dtype | None, typer.Option(help="What weights are converted to; default what they are stored in.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read a checkpoint of another program; write a model folder, or a checkpoint that training goes on from.
+
+    Example: xmtf checkpoint convert global_step498 --like bigscience/bloom --out bloomz
+    Example: xmtf checkpoint convert global_step498_universal --recipe recipes/train/bloomz-560m.yaml
+    """
+    if (out is None) == (recipe is None):
+        raise ConfigError("xmtf checkpoint convert: give either --out (a model folder) or --recipe (to go on training)")
+    if recipe is not None:
+        from xmtf.recipe import load_recipe
+        from xmtf.training.import_state import import_universal
+
+        loaded = load_recipe(recipe)
+        where, report = import_universal(
+            Path(source), loaded, tokens=tokens or loaded.run_folder / "tokens", step=step, adam_steps=adam_steps
+        )
+    else:
+        import torch
+
+        from xmtf.models.convert import convert_model
+
+        assert out is not None
+        wanted = None if dtype is None else getattr(torch, {"fp32": "float32", "bf16": "bfloat16"}[dtype])
+        where, report = out, convert_model(source, out, like=like, num_heads=heads, dtype=wanted)
+    typer.echo(_json(report.to_json() | {"path": str(where)}) if as_json else f"{report}\n{where}")
+
+
+def _json(value: Any) -> str:
+    import orjson
+
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from xmtf.errors import ConfigError, SourceError
 
-__all__ = ["Reference", "find_model", "parse_reference", "plain_reference"]
+__all__ = ["Reference", "find_model", "find_small_files", "parse_reference", "plain_reference"]
 
 _HUB_ID = re.compile(r"^(?P<id>[\w][\w.-]*(?:/[\w][\w.-]*)?)(?:@(?P<revision>[\w][\w./-]*))?$", re.ASCII)
 _PACKAGE = "package:"
@@ -132,6 +132,19 @@ def find_config(ref: str, *, offline: bool = False) -> Path:
     if not path.exists():
         raise SourceError(f"model {ref!r}: there is no config.json in this repository of the hub")
     return path
+
+
+def find_small_files(ref: str, *, offline: bool = False) -> Path:
+    """Return a folder with configuration and tokenizer of a reference, without fetching weights.
+
+    Raises:
+        SourceError: Not found, or a GGUF file, which has neither.
+    """
+    reference = parse_reference(ref)
+    if reference.is_gguf:
+        raise SourceError(f"model {ref!r}: a GGUF file holds no config.json; name a model folder or a hub id")
+    folder = reference.path or _snapshot(reference, _SMALL_FILES, offline)
+    return _model_in(folder)
 
 
 def _snapshot(reference: Reference, patterns: Sequence[str], offline: bool) -> Path:

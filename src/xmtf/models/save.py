@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from xmtf import __version__
 from xmtf.errors import SourceError
 from xmtf.files import atomic_path, write_json
-from xmtf.models.bloom import Bloom
+from xmtf.models.bloom import Bloom, BloomConfig
 from xmtf.models.bloom.names import transformers_name as bloom_name
 from xmtf.models.hub.model import HubModel
 from xmtf.models.interface import Model
-from xmtf.models.mt5 import MT5
+from xmtf.models.mt5 import MT5, MT5Config
 from xmtf.models.mt5.names import transformers_name as mt5_name
 from xmtf.models.weights import write_weights
 
-__all__ = ["TOKENIZER_FILES", "copy_tokenizer", "save_model"]
+__all__ = ["TOKENIZER_FILES", "copy_tokenizer", "save_model", "save_tensors"]
 
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -50,35 +51,58 @@ def save_model(model: Model | nn.Module, folder: Path, *, tokenizer: Path | None
     Raises:
         SourceError: The tokenizer folder holds no tokenizer.
     """
+    if isinstance(model, HubModel):
+        folder.mkdir(parents=True, exist_ok=True)
+        if tokenizer is not None:
+            copy_tokenizer(tokenizer, folder)
+        model.save(folder)
+        return
+    if not isinstance(model, Bloom | MT5):
+        raise TypeError(f"save_model: {type(model).__name__} is no model of xmtf")
+    save_tensors(model.named_parameters(), model.config, folder, tokenizer=tokenizer)
+
+
+def save_tensors(
+    tensors: Iterable[tuple[str, Tensor]],
+    config: BloomConfig | MT5Config,
+    folder: Path,
+    *,
+    tokenizer: Path | None,
+    dtype: torch.dtype | None = None,
+) -> None:
+    """Write the tensors of a BLOOM or mT5 as :func:`save_model` does, without a module around them.
+
+    Args:
+        tensors: Our names and tensors, taken as they come: a model larger than memory can be written.
+        config: Its shape.
+        folder: Made where it does not exist; other files in it stay.
+        tokenizer: Folder whose tokenizer files are copied, or None.
+        dtype: What tensors are converted to; default what they are.
+
+    Raises:
+        SourceError: The tokenizer folder holds no tokenizer.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     if tokenizer is not None:
         copy_tokenizer(tokenizer, folder)
-    if isinstance(model, HubModel):
-        model.save(folder)
-        return
-    if isinstance(model, Bloom):
-        rename, special = bloom_name, model.config.special
-        start = None
-    elif isinstance(model, MT5):
-        rename, special = mt5_name, model.config.special
-        start = model.config.decoder_start
-    else:
-        raise TypeError(f"save_model: {type(model).__name__} is no model of xmtf")
-    tensors = {rename(name): tensor for name, tensor in model.named_parameters()}
-    write_weights(folder, tensors)
+    rename = bloom_name if isinstance(config, BloomConfig) else mt5_name
+    dtypes: list[torch.dtype] = []
+
+    def renamed() -> Iterator[tuple[str, Tensor]]:
+        for name, tensor in tensors:
+            dtypes.append(dtype or tensor.dtype)
+            yield rename(name), tensor.to(dtype or tensor.dtype)
+
+    write_weights(folder, renamed())
     generation = {
-        "bos_token_id": special.bos,
-        "eos_token_id": special.eos,
-        "pad_token_id": special.pad,
-        "decoder_start_token_id": start,
+        "bos_token_id": config.special.bos,
+        "eos_token_id": config.special.eos,
+        "pad_token_id": config.special.pad,
+        "decoder_start_token_id": config.decoder_start if isinstance(config, MT5Config) else None,
     }
     write_json(folder / "generation_config.json", _without_none(generation))
-    write_json(folder / "config.json", _config_json(model.config.to_json(), tensors))
-
-
-def _config_json(config: dict[str, Any], tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-    dtype = str(next(iter(tensors.values())).dtype).removeprefix("torch.")
-    return _without_none(config) | {"dtype": dtype, "xmtf_version": __version__}
+    about = {"dtype": str(dtypes[0]).removeprefix("torch."), "xmtf_version": __version__}
+    write_json(folder / "config.json", _without_none(config.to_json()) | about)
 
 
 def _without_none(values: dict[str, Any]) -> dict[str, Any]:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import pickle  # for its exception only
-from collections.abc import Callable, Iterator, Mapping
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +19,15 @@ from torch import Tensor, nn
 from xmtf.errors import DataError
 from xmtf.files import atomic_path, content_hash, file_sha256, write_json
 
-__all__ = ["file_mode", "load_weights", "stored_names", "weight_files", "weights_fingerprint", "write_weights"]
+__all__ = [
+    "file_mode",
+    "load_weights",
+    "read_pickled_tensors",
+    "stored_names",
+    "weight_files",
+    "weights_fingerprint",
+    "write_weights",
+]
 
 _SHARD_BYTES = 5 * 10**9
 _NAME = "model"
@@ -50,20 +60,41 @@ def _sha256(path: Path) -> str:
     return file_sha256(path)
 
 
-def _read_bin(path: Path, device: str) -> dict[str, Tensor]:
+def read_pickled_tensors(path: Path, device: str = "cpu", *, plain: Iterable[type] = ()) -> Any:
+    """Return what a file of ``torch.save`` holds, unpickled by torch with ``weights_only=True``.
+
+    On the CPU, files of torch 1.6 or later are mapped into memory: tensors are read when they are used.
+
+    Args:
+        path: The file.
+        device: Where tensors go.
+        plain: More types that may stand in it; only such as hold attributes and do nothing.
+
+    Raises:
+        DataError: It holds other objects than tensors and plain containers of them, or is torn.
+    """
+    mapped = device == "cpu" and zipfile.is_zipfile(path)
     try:
-        tensors: dict[str, Tensor] = torch.load(path, map_location=device, weights_only=True)
+        with torch.serialization.safe_globals(list(plain)):
+            return torch.load(path, map_location=device, weights_only=True, mmap=mapped or None)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DataError(
-            f"{path}: not a file of tensors alone, or torn; nothing else is read from it ({reason})"
+            f"{path}: not a file of tensors alone, or torn; nothing else is read from it ({_reason(error)})"
         ) from None
-    return tensors
+
+
+def _reason(error: Exception) -> str:
+    """Return the line of torch's message that says what is wrong, without its advice to load it all the same."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    named = [line for line in lines if "Unsupported" in line]
+    return (
+        (named or lines or [type(error).__name__])[0].removeprefix("WeightsUnpickler error: ").split(" was not an")[0]
+    )
 
 
 def _tensors(path: Path, device: str) -> Iterator[tuple[str, Tensor]]:
     if path.suffix == ".bin":
-        yield from _read_bin(path, device).items()
+        yield from read_pickled_tensors(path, device).items()
         return
     from safetensors import SafetensorError, safe_open
 
@@ -82,7 +113,7 @@ def stored_names(folder: Path) -> set[str]:
     names: set[str] = set()
     for path in weight_files(folder):
         if path.suffix == ".bin":
-            names.update(_read_bin(path, "meta"))
+            names.update(read_pickled_tensors(path, "meta"))
         else:
             with safe_open(path, framework="pt") as file:
                 names.update(file.keys())
@@ -128,27 +159,33 @@ def load_weights(
     model.load_state_dict(state, strict=False, assign=True)
 
 
-def write_weights(folder: Path, tensors: Mapping[str, Tensor], *, shard_bytes: int = _SHARD_BYTES) -> list[str]:
+def write_weights(
+    folder: Path, tensors: Mapping[str, Tensor] | Iterable[tuple[str, Tensor]], *, shard_bytes: int = _SHARD_BYTES
+) -> list[str]:
     """Write tensors as safetensors, each file atomically; return the names of the files.
 
     Args:
         folder: Where to write; older weights in it are removed.
-        tensors: Name in transformers -> tensor; no two may share memory.
+        tensors: Name in transformers -> tensor; no two may share memory. Pairs are taken as they come, and no more
+            of them are held than one file takes.
         shard_bytes: Larger models are written as several files and an index.
     """
-    shards = _shards(tensors, shard_bytes)
-    total = len(shards)
-    names = (
-        [f"{_NAME}.safetensors"]
-        if total == 1
-        else [f"{_NAME}-{i + 1:05d}-of-{total:05d}.safetensors" for i in range(total)]
-    )
-    for name, shard in zip(names, shards, strict=True):
-        _write_shard(folder / name, {key: tensors[key] for key in shard})
+    pairs = tensors.items() if isinstance(tensors, Mapping) else tensors
+    for old in folder.glob(f".{_NAME}-*.part"):
+        old.unlink()
+    parts: list[tuple[Path, list[str], int]] = []
+    for shard in _shards(pairs, shard_bytes):
+        part = folder / f".{_NAME}-{len(parts)}.part"
+        _write_shard(part, shard)
+        parts.append((part, list(shard), sum(tensor.nbytes for tensor in shard.values())))
+    total = len(parts)
+    names = [_NAME + (f"-{i + 1:05d}-of-{total:05d}" if total > 1 else "") + ".safetensors" for i in range(total)]
+    for name, (part, _, _) in zip(names, parts, strict=True):
+        part.replace(folder / name)
     index = f"{_NAME}.safetensors.index.json"
     if total > 1:
-        size = sum(tensor.nbytes for tensor in tensors.values())
-        where = {key: name for name, shard in zip(names, shards, strict=True) for key in shard}
+        where = {key: name for name, (_, keys, _) in zip(names, parts, strict=True) for key in keys}
+        size = sum(num_bytes for _, _, num_bytes in parts)
         write_json(folder / index, {"metadata": {"total_size": size}, "weight_map": where})
         names.append(index)
     for old in folder.glob(f"{_NAME}*.safetensors*"):
@@ -157,16 +194,16 @@ def write_weights(folder: Path, tensors: Mapping[str, Tensor], *, shard_bytes: i
     return names
 
 
-def _shards(tensors: Mapping[str, Tensor], shard_bytes: int) -> list[list[str]]:
-    shards: list[list[str]] = [[]]
+def _shards(pairs: Iterable[tuple[str, Tensor]], shard_bytes: int) -> Iterator[dict[str, Tensor]]:
+    shard: dict[str, Tensor] = {}
     used = 0
-    for name, tensor in tensors.items():
-        if shards[-1] and used + tensor.nbytes > shard_bytes:
-            shards.append([])
-            used = 0
-        shards[-1].append(name)
+    for name, tensor in pairs:
+        if shard and used + tensor.nbytes > shard_bytes:
+            yield shard
+            shard, used = {}, 0
+        shard[name] = tensor
         used += tensor.nbytes
-    return shards
+    yield shard
 
 
 def _write_shard(path: Path, tensors: dict[str, Tensor]) -> None:

@@ -48,6 +48,7 @@ __all__ = [
     "train",
     "train_in_folder",
     "training_loop",
+    "training_name",
     "write_initial",
 ]
 
@@ -95,7 +96,7 @@ def train(
         return read_manifest(model)
     watch = Stopwatch()
     log = log if ranks.first else Path(os.devnull)
-    name = content_hash(_resumable(section) | inputs)
+    name = training_name(recipe, inputs)
     loop = _prepare(loaded, tokens, initial, checkpoints, log, family, name, ranks)
     progress = loop.run()
     counts = _counts(progress, loop.feed.loader, loop.step.model)
@@ -267,6 +268,16 @@ def _learning_section(recipe: Recipe) -> dict[str, Any]:
     """Return what the trained weights depend on, of the recipe."""
     training = {key: value for key, value in recipe.section("training").items() if key not in _ELSEWHERE}
     return {"training": training, "model": recipe.section("model"), "seed": recipe.seed}
+
+
+def training_name(recipe: Recipe, inputs: dict[str, str]) -> str:
+    """Return what names a training among checkpoints: a run goes on from those of its own name alone.
+
+    Args:
+        recipe: Its seed, ``model`` and ``training`` sections count, without keys that leave what is learnt as it is.
+        inputs: ``tokens``: fingerprint of the token files; ``initial``: :func:`model_reference_hash` of the start.
+    """
+    return content_hash(_resumable(_learning_section(recipe)) | inputs)
 
 
 def _resumable(section: dict[str, Any]) -> dict[str, Any]:

@@ -4,11 +4,16 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from torch import nn
 
+from xmtf.files import Manifest, file_sha256, write_manifest
 from xmtf.recipe.schema import Recipe
+from xmtf.records import PROMPTED_COLUMNS
+from xmtf.tokens import tokenize_mixture
 
 
 class TinyCausal(nn.Module):
@@ -107,3 +112,35 @@ def recipe():
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch):
     monkeypatch.setenv("XMTF_PROGRESS", "off")
+
+
+def prompted(language, number):
+    known = dict.fromkeys(PROMPTED_COLUMNS, "") | {"choices": None, "translation": "none", "cluster": "facts"}
+    return known | {
+        "inputs": f"Capital of number {number}?",
+        "targets": f"city {number}",
+        "language": language,
+        "row": number,
+    }
+
+
+def tokenized(folder, loaded, family):
+    outputs = {}
+    for language in ("en", "fr"):
+        path = folder / "mixture" / f"language={language}" / "part-00000.parquet"
+        path.parent.mkdir(parents=True)
+        rows = [prompted(language, number) for number in range(60)]
+        schema = pa.schema(
+            [(name, pa.int64() if name == "row" else pa.string()) for name in PROMPTED_COLUMNS if name != "choices"]
+            + [("choices", pa.list_(pa.string()))]
+        )
+        pq.write_table(pa.Table.from_pylist(rows, schema=schema).select(PROMPTED_COLUMNS), path)
+        outputs[str(path.relative_to(folder / "mixture"))] = file_sha256(path)
+    write_manifest(folder / "mixture", Manifest("mixture", "f", outputs=outputs))
+    tokenize_mixture(loaded, folder / "mixture", folder / "tokens", family=family, base=None)
+
+
+@pytest.fixture(scope="session")
+def make_tokens():
+    """Write the token files of a small mixture in two languages under a folder."""
+    return tokenized

@@ -6,16 +6,12 @@ import subprocess
 import sys
 import time
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from xmtf.errors import ConfigError
-from xmtf.files import Manifest, file_sha256, read_jsonl, read_manifest, verify_outputs, write_manifest
+from xmtf.files import file_sha256, read_jsonl, read_manifest, verify_outputs
 from xmtf.models import load_model
 from xmtf.recipe import load_recipe
-from xmtf.records import PROMPTED_COLUMNS
-from xmtf.tokens import tokenize_mixture
 from xmtf.training import dry_run, train_in_folder
 from xmtf.training.trainer import model_reference_hash
 
@@ -38,34 +34,8 @@ execution: {{engine: inline}}
 """
 
 
-def prompted(language, number):
-    known = dict.fromkeys(PROMPTED_COLUMNS, "") | {"choices": None, "translation": "none", "cluster": "facts"}
-    return known | {
-        "inputs": f"Capital of number {number}?",
-        "targets": f"city {number}",
-        "language": language,
-        "row": number,
-    }
-
-
-def make_tokens(folder, loaded, family):
-    outputs = {}
-    for language in ("en", "fr"):
-        path = folder / "mixture" / f"language={language}" / "part-00000.parquet"
-        path.parent.mkdir(parents=True)
-        rows = [prompted(language, number) for number in range(60)]
-        schema = pa.schema(
-            [(name, pa.int64() if name == "row" else pa.string()) for name in PROMPTED_COLUMNS if name != "choices"]
-            + [("choices", pa.list_(pa.string()))]
-        )
-        pq.write_table(pa.Table.from_pylist(rows, schema=schema).select(PROMPTED_COLUMNS), path)
-        outputs[str(path.relative_to(folder / "mixture"))] = file_sha256(path)
-    write_manifest(folder / "mixture", Manifest("mixture", "f", outputs=outputs))
-    tokenize_mixture(loaded, folder / "mixture", folder / "tokens", family=family, base=None)
-
-
 @pytest.fixture(scope="module")
-def tokens(tmp_path_factory):
+def tokens(tmp_path_factory, make_tokens):
     folder = tmp_path_factory.mktemp("data")
     (folder / "recipe.yaml").write_text(RECIPE.format(folder=folder, architecture="bloom"))
     make_tokens(folder, load_recipe(folder / "recipe.yaml"), "causal")
@@ -102,7 +72,7 @@ def test_exports_a_model_that_loads_and_then_does_nothing_again(recipe, tokens):
     assert (folder / "model.safetensors").stat().st_mtime_ns == before
 
 
-def test_a_mixture_too_small_to_validate_on_trains_all_the_same(recipe, tmp_path, capsys, monkeypatch):
+def test_a_mixture_too_small_to_validate_on_trains_all_the_same(recipe, make_tokens, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("XMTF_PROGRESS", "on")
     loaded = recipe("mixture.validation_fraction=0.001")
     make_tokens(tmp_path / "small", loaded, "causal")
@@ -151,7 +121,7 @@ def test_killed_and_gone_on_equals_never_killed_bit_for_bit(recipe, tokens, tmp_
     assert trained_steps(killed) == trained_steps(straight)
 
 
-def test_an_encoder_decoder_trains(tmp_path):
+def test_an_encoder_decoder_trains(make_tokens, tmp_path):
     path = tmp_path / "recipe.yaml"
     path.write_text(RECIPE.format(folder=tmp_path, architecture="mt5"))
     loaded = load_recipe(path, ["training.optimizer.name=adafactor", "training.steps=2"])

@@ -1,0 +1,146 @@
+"""One way in for checkpoints of every format: told apart, checked, written as a model folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from xmtf.errors import SourceError
+from xmtf.files import atomic_folder
+from xmtf.models.bloom import BloomConfig
+from xmtf.models.convert.integrity import Integrity
+from xmtf.models.convert.megatron import find_layer_files, read_arguments, step_folder
+from xmtf.models.convert.shape import Like, bloom_config, read_like
+from xmtf.models.convert.universal import find_universal
+from xmtf.models.mt5 import MT5Config
+from xmtf.models.save import save_tensors
+
+__all__ = ["Format", "convert_model", "detect_format", "inspect_foreign"]
+
+Format = Literal["megatron", "universal", "model"]
+_Reading = tuple[BloomConfig | MT5Config, Iterable[tuple[str, Tensor]], Integrity]
+
+
+def detect_format(source: str) -> Format:
+    """Tell which format a folder has; what is no known foreign checkpoint is a model reference.
+
+    Raises:
+        SourceError: A folder that holds nothing known.
+    """
+    folder = Path(source)
+    if not folder.is_dir():
+        return "model"
+    folder = step_folder(folder)
+    if (folder / "zero").is_dir():
+        return "universal"
+    if any(folder.glob("layer_*-model_*-model_states.pt")):
+        return "megatron"
+    if (folder / "config.json").exists() or any(folder.glob("*.gguf")):
+        return "model"
+    raise SourceError(
+        f"{folder}: holds no checkpoint of a known format (looked for layer_NN-model_TT-model_states.pt, zero/ and "
+        "config.json)"
+    )
+
+
+def convert_model(
+    source: str,
+    out: Path,
+    *,
+    like: str | None = None,
+    num_heads: int | None = None,
+    dtype: torch.dtype | None = None,
+    offline: bool = False,
+) -> Integrity:
+    """Write the weights of any checkpoint as a model folder in Hugging Face format.
+
+    Args:
+        source: Folder of a foreign checkpoint, or any model reference.
+        out: Folder to write; one that stands there is replaced. On any error nothing of it stays.
+        like: Model folder or hub id that gives shape and tokenizer where the checkpoint has none.
+        num_heads: Attention heads, where nothing else says it.
+        dtype: What weights are converted to; default what they are stored in (of a model reference: fp32).
+        offline: Look in the hub's cache only.
+
+    Returns:
+        What was found. It is whole: a checkpoint that is not is refused.
+
+    Raises:
+        SourceError: Not found, or no known format.
+        DataError: Torn, incomplete, or not of the shape; names what.
+        ConfigError: Nothing says how many heads it has.
+    """
+    known = read_like(like, num_heads=num_heads, offline=offline)
+    kind = detect_format(source)
+    with atomic_folder(out) as folder:
+        if kind == "model":
+            return _resave(source, folder, known, dtype, offline)
+        config, tensors, report = _read(kind, Path(source), known)
+        save_tensors(tensors, config, folder, tokenizer=known.tokenizer, dtype=dtype)
+        report.require_whole()
+    return report
+
+
+def inspect_foreign(
+    source: str, *, like: str | None = None, num_heads: int | None = None, offline: bool = False
+) -> Integrity:
+    """Read a whole foreign checkpoint and say what is in it, without writing anything.
+
+    Raises:
+        SourceError: Not found, or no foreign checkpoint.
+        DataError: Files are missing, torn, or not of the shape.
+        ConfigError: Nothing says how many heads it has.
+    """
+    kind = detect_format(source)
+    if kind == "model":
+        raise SourceError(f"{source}: is a model; `xmtf doctor --model {source}` looks at it")
+    _, tensors, report = _read(kind, Path(source), read_like(like, num_heads=num_heads, offline=offline))
+    for _ in tensors:
+        pass
+    return report
+
+
+def _read(kind: Format, source: Path, like: Like) -> _Reading:
+    arguments = read_arguments(source)
+    reader: Any = find_layer_files(source) if kind == "megatron" else find_universal(source)
+    rows, hidden_size = reader.shape()
+    if kind == "universal" and like.config is not None:
+        rows = max(rows, like.config["vocab_size"])  # stored without its padding
+    config = bloom_config(
+        source, like, vocab_rows=rows, hidden_size=hidden_size, num_layers=reader.num_layers, arguments=arguments
+    )
+    report = Integrity(
+        source=str(source),
+        format=kind,
+        layout=reader.layout,
+        num_layers=config.num_layers,
+        vocab_rows=rows,
+        vocab_size=like.vocab_size,
+    )
+    return config, reader.tensors(config, report), report
+
+
+def _resave(source: str, folder: Path, like: Like, dtype: torch.dtype | None, offline: bool) -> Integrity:
+    from xmtf.models.load import load_model
+    from xmtf.models.save import save_model
+
+    loaded = load_model(source, dtype=dtype or torch.float32, offline=offline)
+    model: Any = loaded.model
+    beside = None if loaded.folder is None else Like(folder=loaded.folder).tokenizer
+    save_model(model, folder, tokenizer=like.tokenizer or beside)
+    config = getattr(model, "config", None)
+    report = Integrity(
+        source=source,
+        format="model",
+        num_layers=getattr(config, "num_layers", 0),
+        vocab_rows=model.vocab_size,
+        vocab_size=like.vocab_size or Like(folder=loaded.folder).vocab_size,
+    )
+    for name, parameter in model.named_parameters():
+        report.saw(name, parameter.detach())
+    report.require_whole()
+    return report

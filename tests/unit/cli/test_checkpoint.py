@@ -1,0 +1,72 @@
+import json
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from xmtf.cli.app import build_app
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(build_app("checkpoint"), ["checkpoint", *arguments])
+
+
+@pytest.fixture
+def megatron(tmp_path):
+    """Write a BLOOM of one block of 4 units and 2 heads in the layout of Megatron-DeepSpeed."""
+    hidden, vocab = 4, 8
+    block = {
+        "input_layernorm.weight": (hidden,),
+        "input_layernorm.bias": (hidden,),
+        "self_attention.query_key_value.weight": (3 * hidden, hidden),
+        "self_attention.query_key_value.bias": (3 * hidden,),
+        "self_attention.dense.weight": (hidden, hidden),
+        "self_attention.dense.bias": (hidden,),
+        "post_attention_layernorm.weight": (hidden,),
+        "post_attention_layernorm.bias": (hidden,),
+        "mlp.dense_h_to_4h.weight": (4 * hidden, hidden),
+        "mlp.dense_h_to_4h.bias": (4 * hidden,),
+        "mlp.dense_4h_to_h.weight": (hidden, 4 * hidden),
+        "mlp.dense_4h_to_h.bias": (hidden,),
+    }
+    norm = {"word_embeddings.norm.weight": (hidden,), "word_embeddings.norm.bias": (hidden,)}
+    layers = {
+        1: {"word_embeddings.weight": (vocab, hidden)} | norm,
+        3: block,
+        5: dict.fromkeys(("weight", "bias"), (hidden,)),
+    }
+    folder = tmp_path / "global_step1"
+    folder.mkdir()
+    for number, shapes in layers.items():
+        path = folder / f"layer_{number:02d}-model_00-model_states.pt"
+        torch.save({key: torch.randn(shape) for key, shape in shapes.items()}, path)
+    return folder
+
+
+def test_a_foreign_checkpoint_is_inspected_and_converted(megatron, tmp_path):
+    result = invoke("inspect", str(megatron), "--heads", "2", "--json")
+    assert result.exit_code == 0
+    report = json.loads(result.stdout)
+    assert report["whole"]
+    assert report["layout"] == {"tp": 1}
+    assert report["num_layers"] == 1
+    result = invoke(
+        "convert", str(megatron), "--out", str(tmp_path / "out"), "--heads", "2", "--dtype", "bf16", "--json"
+    )
+    assert json.loads(result.stdout)["path"] == str(tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["dtype"] == "bfloat16"
+
+
+def test_inspect_ends_with_1_where_something_is_missing(megatron):
+    path = megatron / "layer_03-model_00-model_states.pt"
+    state = torch.load(path, weights_only=True)
+    del state["mlp.dense_4h_to_h.bias"]
+    torch.save(state, path)
+    result = invoke("inspect", str(megatron), "--heads", "2")
+    assert result.exit_code == 1
+    assert "missing     h.0.mlp.dense_4h_to_h.bias" in result.stdout
+
+
+def test_convert_wants_one_thing_to_write(megatron):
+    result = invoke("convert", str(megatron))
+    assert "give either --out" in str(result.exception)

@@ -1,0 +1,99 @@
+"""A training that began elsewhere goes on here with the next losses of the one that was never moved."""
+
+import re
+
+import pytest
+import torch
+
+from xmtf.errors import ConfigError, DataError
+from xmtf.files import read_jsonl
+from xmtf.recipe import load_recipe
+from xmtf.training import checkpoint, train_in_folder
+from xmtf.training.checkpoint import list_checkpoints
+from xmtf.training.import_state import import_universal
+
+RECIPE = """
+name: moved
+run_folder: {folder}
+mixture: {{tasks: [{{}}], validation_fraction: 0.1}}
+tokens: {{tokenizer: {{train_vocab_size: 300}}, packing: {{sequence_length: 48}}}}
+model: {{architecture: bloom, hidden_size: 16, num_layers: 2, num_heads: 2, dropout: 0.1}}
+training:
+  steps: 6
+  global_batch_rows: 4
+  micro_batch_rows: 2
+  optimizer: {{learning_rate: 0.003}}
+  save_every: 3
+  validation_rows: 4
+  log_every: 1
+  threads: 1
+  device: cpu
+execution: {{engine: inline}}
+"""
+
+
+@pytest.fixture
+def straight(tmp_path, make_tokens):
+    """Train six steps without a break; return the recipe and its token files."""
+    path = tmp_path / "recipe.yaml"
+    path.write_text(RECIPE.format(folder=tmp_path / "straight"))
+    loaded = load_recipe(path)
+    make_tokens(tmp_path, loaded, "causal")
+    train_in_folder(loaded, tokens=tmp_path / "tokens")
+    return loaded, tmp_path / "tokens"
+
+
+def write_universal(tensors, folder, num_layers):
+    """Write a checkpoint of ours as a universal one: a folder for each parameter, Megatron's names."""
+    for name in [key.removeprefix("model.") for key in tensors if key.startswith("model.")]:
+        block = re.match(r"h\.(\d+)\.(.+)", name)
+        if block is not None:
+            theirs = f"{int(block[1]) + 3}.{block[2]}"
+        elif name.startswith("ln_f."):
+            theirs = f"{num_layers + 4}.{name.removeprefix('ln_f.')}"
+        else:
+            theirs = "tied_modules.embed." + name.replace("word_embeddings_layernorm", "word_embeddings.norm")
+        place = folder / "zero" / theirs
+        place.mkdir(parents=True)
+        of_optimizer = f"optimizer.{name}/"
+        for kind, key in (("fp32", f"model.{name}"), *((k, of_optimizer + k) for k in ("exp_avg", "exp_avg_sq"))):
+            torch.save({"param": tensors[key]}, place / f"{kind}.pt")
+    torch.save({"iteration": 3}, folder / "mp_rank_00_model_states.pt")
+    return folder
+
+
+@pytest.fixture
+def universal(straight, tmp_path):
+    loaded, _ = straight
+    tensors = checkpoint.read_tensors(list_checkpoints(loaded.run_folder / "checkpoints")[0])
+    return write_universal(tensors, tmp_path / "universal", num_layers=2)
+
+
+def losses(loaded):
+    return {
+        event["step"]: event["loss"] for event in read_jsonl(loaded.run_folder / "log.jsonl") if "grad_norm" in event
+    }
+
+
+def test_the_next_losses_are_those_of_the_training_that_was_never_moved(straight, universal, tmp_path):
+    loaded, tokens = straight
+    moved = load_recipe(tmp_path / "recipe.yaml", [f"run_folder={tmp_path / 'moved'}"])
+    path, report = import_universal(universal, moved, tokens=tokens, step=3)
+    assert report.whole
+    assert path == tmp_path / "moved" / "checkpoints" / "step-000003"
+    train_in_folder(moved, tokens=tokens)
+    expected = losses(loaded)
+    assert losses(moved) == {step: expected[step] for step in (4, 5, 6)}
+
+
+def test_another_optimizer_an_unknown_count_and_another_shape_are_refused(straight, universal, tmp_path):
+    _, tokens = straight
+    other = load_recipe(tmp_path / "recipe.yaml", ["training.optimizer.name=adafactor"])
+    with pytest.raises(ConfigError, match="holds the moments of `adamw`"):
+        import_universal(universal, other, tokens=tokens)
+    (universal / "mp_rank_00_model_states.pt").unlink()
+    with pytest.raises(ConfigError, match="--adam-steps N"):
+        import_universal(universal, load_recipe(tmp_path / "recipe.yaml"), tokens=tokens)
+    deeper = load_recipe(tmp_path / "recipe.yaml", ["model.num_layers=3", f"run_folder={tmp_path / 'deeper'}"])
+    with pytest.raises(DataError, match="has 2 layers, the model that it should be like has 3"):
+        import_universal(universal, deeper, tokens=tokens, adam_steps=3)
