@@ -14,6 +14,11 @@ app = typer.Typer(no_args_is_help=True, help="Tables, figures and the page of a 
 
 RunFolder = Annotated[Path, typer.Argument(help="Folder of a run, such as runs/demo.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Where to write; default the run's own report folder.")]
+ResultPaths = Annotated[list[Path] | None, typer.Argument(help="Run folders, or folders of results.")]
+Reference = Annotated[bool, typer.Option("--reference", help="With the published numbers of BLOOM, BLOOMZ, mT0, ...")]
+GivenInputs = Annotated[
+    list[str] | None, typer.Option("--input", help="NAME=FILE, such as samples=results/samples.jsonl; repeat it.")
+]
 
 
 class TableFormat(StrEnum):
@@ -40,23 +45,39 @@ def build(run: RunFolder, out: Out = None, title: Annotated[str | None, typer.Op
 
 @app.command()
 def tables(
-    run: RunFolder,
-    form: Annotated[TableFormat, typer.Option("--format", help="Form of the table.")] = TableFormat.md,
-    name: Annotated[str, typer.Option(help="Which table; `all` prints every one.")] = "results",
+    results: ResultPaths = None,
+    reference: Reference = False,
+    given: GivenInputs = None,
+    form: Annotated[
+        TableFormat | None, typer.Option("--format", help="Form; default md on the terminal, all three with --out.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Which table; `all` for every one.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Write files into this folder.")] = None,
 ) -> None:
-    """Print a table of a run.
+    """Print or write tables of results: a run's own, and the published ones beside them.
+
+    Without --name: the first table is printed, or with --out every one is written.
 
     Example: xmtf report tables runs/demo --format tex
+    Example: xmtf report tables results/mine --reference --out tables
     """
     from xmtf.errors import UnknownNameError
-    from xmtf.report import collect_run
-    from xmtf.report.tables import render_table, run_tables
+    from xmtf.report.build import tables_of
+    from xmtf.report.inputs import parse_inputs
+    from xmtf.report.tables import render_table, write_tables
 
-    known = {table.name: table for table in run_tables(collect_run(run))}
+    inputs = parse_inputs(given or [], reference=reference)
+    known = {table.name: table for table in tables_of(results or [], inputs)}
+    name = name or ("all" if out is not None else next(iter(known)))
     if name != "all" and name not in known:
-        raise UnknownNameError("table", name, ["all", *known], str(run))
-    for table in known.values() if name == "all" else [known[name]]:
-        typer.echo(render_table(table, form.value))
+        raise UnknownNameError("table", name, ["all", *known], "--name")
+    chosen = list(known.values()) if name == "all" else [known[name]]
+    if out is None:
+        for table in chosen:
+            typer.echo(render_table(table, (form or TableFormat.md).value))
+        return
+    for path in write_tables(chosen, out, (form.value,) if form else ("csv", "md", "tex")):
+        typer.echo(path)
 
 
 @app.command()

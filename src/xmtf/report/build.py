@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from xmtf.errors import SourceError
 from xmtf.files import (
     MANIFEST,
     Manifest,
@@ -24,13 +26,16 @@ from xmtf.report.collect import LABELS, Run, collect_run
 from xmtf.report.compare import compare
 from xmtf.report.figures import composition, loss, suites
 from xmtf.report.figures.style import save_figure
+from xmtf.report.inputs import Inputs
 from xmtf.report.page import render_page
-from xmtf.report.tables import TEXT, run_tables, write_tables
+from xmtf.report.published import gather, published_tables
+from xmtf.report.results import collect_results
+from xmtf.report.tables import TEXT, Table, result_tables, run_tables, write_tables
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["MODEL_CARD", "build_report", "summary_lines", "write_figures"]
+__all__ = ["MODEL_CARD", "build_report", "summary_lines", "tables_of", "write_figures"]
 
 MODEL_CARD = "model-card.md"
 """The card as the report keeps it; a run copies it beside the model."""
@@ -57,6 +62,30 @@ def build_report(run_folder: Path, out: Path, config: Report) -> Manifest:
         )
         write_manifest(folder, manifest)
     return manifest
+
+
+def tables_of(paths: Sequence[Path], inputs: Inputs) -> list[Table]:
+    """Return every table of results: suites side by side first, then all results and what else the work published.
+
+    Args:
+        paths: Run folders, or folders of results; may be empty for the published numbers alone.
+        inputs: Analyses, and whether published numbers stand beside.
+
+    Raises:
+        SourceError: A path holds no results, or there is nothing to show.
+    """
+    runs = [path for path in paths if (path / "recipe.yaml").exists()]
+    if len(paths) == len(runs) == 1:
+        run = collect_run(runs[0])
+        results, own = run.results, run_tables(run)
+    else:
+        results = collect_results(paths)
+        own = result_tables(results)
+    own.sort(key=lambda table: table.name != "results")
+    tables = [*own, *published_tables(gather(results.scores, reference=inputs.reference), inputs)]
+    if not tables:
+        raise SourceError("no results to show: give a run or results folder, or --reference for the published numbers")
+    return tables
 
 
 def write_figures(run_folder: Path, folder: Path) -> list[Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -34,7 +34,7 @@ Format = Literal["csv", "md", "tex"]
 
 TEXT = frozenset({"suite", "held out", "metric", "reading"})
 """Columns of result tables that hold words; all others but the group hold numbers."""
-_PERCENT = frozenset({"accuracy", "exact_match", "f1", "numeric_match", "rouge_l"})
+_PERCENT = frozenset({"accuracy", "exact_match", "exact_text", "f1", "numeric_match", "rouge_l"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,8 @@ class Table:
         columns: Headings.
         rows: Cells as text, one tuple a row.
         numeric: Which columns hold numbers, for alignment.
+        notes: Sentences under the table: how values were computed, what is missing.
+        bold: (row, column) of cells that stand out, such as the best of a group.
     """
 
     name: str
@@ -54,6 +56,8 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     numeric: tuple[bool, ...]
+    notes: tuple[str, ...] = ()
+    bold: frozenset[tuple[int, int]] = frozenset()
 
 
 def run_tables(run: Run) -> list[Table]:
@@ -164,8 +168,22 @@ def render_table(table: Table, form: Format) -> str:
 
 def _markdown(table: Table) -> str:
     rule = tuple("---:" if numeric else "---" for numeric in table.numeric)
-    lines = (table.columns, rule, *table.rows)
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in lines) + "\n"
+    cells = _cells(table, lambda text: text.replace("|", r"\|"), "**{}**")
+    lines = [f"| {' | '.join(row)} |" for row in (cells[0], rule, *cells[1:])]
+    return "\n".join([*lines, *(f"\n{note}" for note in table.notes)]) + "\n"
+
+
+def _cells(table: Table, escape: Callable[[str], str], strong: str) -> list[list[str]]:
+    """Return heading and rows as marked-up text."""
+    heading = [escape(column) for column in table.columns]
+    rows = [
+        [
+            strong.format(escape(cell)) if (line, column) in table.bold else escape(cell)
+            for column, cell in enumerate(row)
+        ]
+        for line, row in enumerate(table.rows)
+    ]
+    return [heading, *rows]
 
 
 _LATEX = str.maketrans({
@@ -176,7 +194,8 @@ _LATEX = str.maketrans({
 
 def _latex(table: Table) -> str:
     alignment = "".join("r" if numeric else "l" for numeric in table.numeric)
-    body = [" & ".join(cell.translate(_LATEX) for cell in row) + r" \\" for row in (table.columns, *table.rows)]
+    cells = _cells(table, lambda text: text.translate(_LATEX), r"\textbf{{{}}}")
+    body = [" & ".join(row) + r" \\" for row in cells]
     return "\n".join([
         rf"% {table.title}",
         rf"\begin{{tabular}}{{{alignment}}}",
@@ -186,6 +205,7 @@ def _latex(table: Table) -> str:
         *body[1:],
         r"\bottomrule",
         r"\end{tabular}",
+        *(f"% {note}" for note in table.notes),
         "",
     ])  # fmt: skip
 

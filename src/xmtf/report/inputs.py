@@ -1,0 +1,119 @@
+"""What figures and tables read beside results: analyses and texts, published or a user's own.
+
+Each input is a file in the form in which ``xmtf analyze``, ``xmtf evaluate`` or ``xmtf generate`` writes it:
+
+============= ======================================================= =========================================
+name          columns of the CSV, or fields of the JSON               written by
+============= ======================================================= =========================================
+taxonomy      cluster, dataset, role [new]                            ``analyze taxonomy``: taxonomy.csv
+languages     language, share (a part of 1) [corpus]                  ``analyze taxonomy``: languages.csv
+identified    language, percent [percent_reliable, percent_declared]  ``analyze languages``: totals.csv
+edit-distance dataset, language, label, examples, mean_distance       ``analyze edit-distance``
+code          source, programs, mean_characters, mean_comments        ``analyze code``
+validation    model, step, tokens, accuracy, bleu                     by hand; accuracy and BLEU in 0-100
+variants      JSONL: title, inputs, targets                           by hand; one line a variant of one example
+generations   JSONL: model, text                                      by hand; one line a program
+samples       JSONL: prompt, text [model]                             ``evaluate``: samples.jsonl, ``generate``
+============= ======================================================= =========================================
+
+Columns in brackets may be missing. ``role`` is ``train``, ``evaluation`` or ``both``; ``new`` is ``yes`` for
+datasets drawn in bold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from xmtf.errors import ConfigError, DataError, SourceError, UnknownNameError
+from xmtf.files import read_jsonl
+from xmtf.report.reference import read_columns, reference_rows
+
+__all__ = ["COLUMNS", "Inputs", "parse_inputs"]
+
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "taxonomy": ("cluster", "dataset", "role"),
+    "languages": ("language", "share"),
+    "identified": ("language", "percent"),
+    "edit-distance": ("dataset", "language", "label", "examples", "mean_distance"),
+    "code": ("source", "programs", "mean_characters", "mean_comments"),
+    "validation": ("model", "step", "tokens", "accuracy", "bleu"),
+    "variants": ("title", "inputs", "targets"),
+    "generations": ("model", "text"),
+    "samples": ("prompt", "text"),
+}
+"""Name of each input -> what every row must have."""
+_TEXTS = frozenset({"variants", "generations", "samples"})
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Rows of each input, published ones before a user's.
+
+    Attributes:
+        reference: Whether published rows are used.
+        files: Name of an input -> a user's file.
+    """
+
+    reference: bool = False
+    files: Mapping[str, Path] = field(default_factory=dict)
+
+    def published(self, name: str) -> list[dict[str, str]]:
+        """Return the published rows of an input of numbers; empty where they are not asked for."""
+        return reference_rows(name.replace("-", "_")) if self.reference else []
+
+    def own(self, name: str) -> list[dict[str, Any]]:
+        """Return the rows of a user's file; empty where none was given.
+
+        Raises:
+            SourceError: The file is missing or lacks a column.
+            DataError: A line of JSONL lacks a field, or the field holds no text.
+        """
+        path = self.files.get(name)
+        if path is None:
+            return []
+        if name not in _TEXTS:
+            return list(read_columns(path, COLUMNS[name]))
+        if not path.is_file():
+            raise SourceError(f"{path}: no such file")
+        rows = list(read_jsonl(path))
+        for number, row in enumerate(rows, start=1):
+            if not isinstance(row, dict) or any(not isinstance(row.get(key), str) for key in COLUMNS[name]):
+                raise DataError(f"{path}: line {number} needs text under {', '.join(COLUMNS[name])}")
+        return rows
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        """Return published rows, then a user's own."""
+        return [*self.published(name), *self.own(name)]
+
+
+def number(row: Mapping[str, str], column: str, where: str) -> float:
+    """Return a cell as a number.
+
+    Raises:
+        DataError: It is none; names the file and the cell.
+    """
+    try:
+        return float(row[column])
+    except ValueError:
+        raise DataError(f"{where}: {column} is {row[column]!r}, no number") from None
+
+
+def parse_inputs(given: Sequence[str], *, reference: bool) -> Inputs:
+    """Read ``NAME=FILE`` pairs of a command line.
+
+    Raises:
+        ConfigError: A pair has no ``=``.
+        UnknownNameError: No such input.
+    """
+    files = {}
+    for pair in given:
+        name, equals, path = pair.partition("=")
+        if not equals or not path:
+            raise ConfigError(f"--input {pair!r}: write NAME=FILE, such as samples=results/samples.jsonl")
+        if name not in COLUMNS:
+            raise UnknownNameError("input", name, COLUMNS, "--input")
+        files[name] = Path(path)
+    return Inputs(reference, files)

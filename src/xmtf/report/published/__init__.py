@@ -1,0 +1,6 @@
+"""The tables of the published work, from its own numbers and a user's beside them."""
+
+from xmtf.report.published.catalogue import gather, published_tables
+from xmtf.report.published.headline import PANELS, card_values, task_mean
+
+__all__ = ["PANELS", "card_values", "gather", "published_tables", "task_mean"]

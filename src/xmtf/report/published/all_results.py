@@ -1,0 +1,77 @@
+"""All results (Table 9): median and best prompt of every model on every dataset, by prompt language."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from xmtf.report.measures import Cell, Measure, ResultTable
+from xmtf.report.tables import Table
+
+__all__ = ["all_results", "code_results"]
+
+_HEADING = ("task", "dataset", "subset", "split", "prompt", "metric")
+_METRICS = {"accuracy": "acc."}
+
+
+def all_results(results: ResultTable) -> Table:
+    """Return one line a measure and statistic, one column a model."""
+    rows = [
+        (*_names(measure), label, *(_cell(results.cell(model, measure), value) for model in results.models))
+        for measure in results.measures
+        for label, value in _statistics(measure)
+    ]
+    return Table(
+        "all-results",
+        "All results",
+        (*_HEADING, *results.models),
+        tuple(rows),
+        (False,) * len(_HEADING) + (True,) * len(results.models),
+        (
+            "Median and Max are over prompts of one language: EN English, HT written or translated by a person, "
+            "MT machine-translated. Pass@k is that of the best sampling temperature. Accuracy and Pass@k in percent.",
+        ),
+    )
+
+
+def code_results(results: ResultTable) -> Table:
+    """Return pass@k of HumanEval (Table 2), one line a model."""
+    measures = [measure for measure in results.measures if measure.dataset == "openai_humaneval"]
+    columns = list(dict.fromkeys(measure.metric for measure in measures if measure.metric.startswith("pass@")))
+    by_metric = {measure.metric: measure for measure in measures}
+    rows = []
+    for model in results.models:
+        cells = [results.cell(model, by_metric[column]) for column in columns]
+        if any(cells):
+            rows.append((model, *(_cell(cell, lambda known: known.maximum) for cell in cells)))
+    bold = {
+        (max(range(len(rows)), key=lambda line: _value(rows[line][column])), column)
+        for column in range(1, len(columns) + 1)
+    }
+    return Table(
+        "humaneval",
+        "HumanEval, 164 problems",
+        ("model", *(column.capitalize() for column in columns)),
+        tuple(rows),
+        (False,) + (True,) * len(columns),
+        ("In percent; for each k the best of the sampling temperatures. Bold: the best of a column.",),
+        frozenset(bold),
+    )
+
+
+def _value(text: str) -> float:
+    return -1.0 if text == "-" else float(text)
+
+
+def _names(measure: Measure) -> tuple[str, ...]:
+    return (measure.task, measure.dataset, measure.subset or "-", measure.split, measure.prompt_language)
+
+
+def _statistics(measure: Measure) -> list[tuple[str, Callable[[Cell], float]]]:
+    if measure.metric.startswith("pass@"):
+        return [(measure.metric.capitalize(), lambda cell: cell.maximum)]
+    name = _METRICS.get(measure.metric, measure.metric.replace("_", " "))
+    return [(f"Median {name}", lambda cell: cell.median), (f"Max {name}", lambda cell: cell.maximum)]
+
+
+def _cell(cell: Cell | None, value: Callable[[Cell], float]) -> str:
+    return "-" if cell is None else f"{value(cell):.2f}"
