@@ -213,8 +213,9 @@ def _sources(
     setup = setup_of(loaded) if loaded is not None else Setup(Evaluation(), load_catalogue())
     if suite is not None:
         selection = {"limit_rows": limit, "splits": (split,) if split else ()}
-        suites = named_suites(suite, setup.catalogue, kind=None, selection=selection)
-        setup = replace(setup, settings=setup.settings.model_copy(update={"suites": suites}))
+        suites, catalogue = named_suites(suite, selection=selection, loaded=loaded)
+        settings = setup.settings.model_copy(update={"suites": suites})
+        setup = replace(setup, settings=settings, catalogue=catalogue)
     return folder, replace(setup, offline=offline or setup.offline)
 
 

@@ -16,7 +16,9 @@ __all__ = ["app"]
 app = typer.Typer(no_args_is_help=True, help="Measure a model zero-shot.")
 
 Model = Annotated[str, typer.Option(help="Model folder, GGUF file, package:NAME or hub id.")]
-SuiteNames = Annotated[str, typer.Option("--suite", help="Catalogues, tasks or patterns, such as xnli,xcopa.")]
+SuiteNames = Annotated[
+    str, typer.Option("--suite", help="Suites, tasks or patterns, such as L1 or xnli,xcopa (xmtf evaluate suites).")
+]
 Out = Annotated[Path, typer.Option(help="Folder for scores.jsonl, items/ and samples.jsonl.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Rows of each split: a seeded choice.")]
 Split = Annotated[str | None, typer.Option(help="Split to measure on; default those of the catalogue.")]
@@ -108,7 +110,9 @@ def generation(
 def code(
     model: Model,
     out: Out,
-    suite: Annotated[str, typer.Option("--suite", help="Tasks of code, such as humaneval.")] = "humaneval",
+    suite: Annotated[
+        str, typer.Option("--suite", help="Tasks of code: humaneval, mbpp, or code for both.")
+    ] = "humaneval",
     samples: Annotated[int, typer.Option(min=1, help="Completions of each problem and temperature.")] = 1,
     temperatures: Annotated[str, typer.Option(help="Such as 0.2,0.6,0.8; 0 is greedy, one sample.")] = "0",
     k: Annotated[str, typer.Option(help="Values of k of pass@k.")] = "1,10,100",
@@ -132,7 +136,7 @@ def code(
     from xmtf.evaluation.code.sandbox import Limits
     from xmtf.evaluation.setup import Setup
     from xmtf.recipe.schema import Evaluation
-    from xmtf.tasks import load_catalogue
+    from xmtf.tasks import find_suites
 
     settings = CodeSettings(
         samples=samples,
@@ -146,8 +150,10 @@ def code(
         workers=workers,
         unsafe=unsafe,
     )
-    setup = Setup(Evaluation(), load_catalogue(), device=device, seed=seed, offline=offline)
-    tasks = [name.strip() for name in suite.split(",") if name.strip()]
+    suites, catalogue = find_suites(filter(None, (name.strip() for name in suite.split(","))))
+    selections = [part for each in suites for part in each.tasks]
+    tasks = [part.task.id for part in catalogue.select(selections, role="evaluation", where="--suite")]
+    setup = Setup(Evaluation(), catalogue, device=device, seed=seed, offline=offline)
     label = model.rstrip("/").rsplit("/", 1)[-1]
     _print(evaluate_code(setup, tasks, settings, model=model, label=label, out=out), as_json)
 
@@ -184,6 +190,21 @@ def loss(
     losses = mixture_loss(setup, mixture, model=model, part=part, limit=limit, out=out)  # type: ignore[arg-type]  # checked
     for line in [orjson.dumps(asdict(row)).decode() for row in losses] if as_json else loss_lines(losses):
         typer.echo(line)
+
+
+@app.command("suites")
+def suites(as_json: AsJson = False) -> None:
+    """List the suites that have a short name; catalogues, their sets and tasks are suites as well.
+
+    Example: xmtf evaluate suites
+    """
+    import orjson
+
+    from xmtf.tasks import known_suites
+
+    for suite in known_suites().values():
+        facts = {"name": suite.name, "kind": suite.kind, "about": suite.about}
+        typer.echo(orjson.dumps(facts).decode() if as_json else f"{suite.name:12} {suite.kind or '-':11} {suite.about}")
 
 
 @app.command("run")
@@ -263,12 +284,10 @@ def _measure(
     from xmtf.errors import ConfigError
     from xmtf.evaluation import Setup, evaluate_setup, named_suites
     from xmtf.recipe.schema import Evaluation, Tokenization
-    from xmtf.tasks import load_catalogue
 
-    catalogue = load_catalogue()
     languages = tuple(name.strip() for name in prompt_languages.split(","))
     selection = {"limit_rows": limit, "prompt_languages": languages, "splits": (split,) if split else ()}
-    suites = named_suites(suite, catalogue, kind=kind, selection=selection)
+    suites, catalogue = named_suites(suite, kind=kind, selection=selection)
     try:
         evaluation = Evaluation(suites=suites, samples=0, **settings)
     except ValidationError as error:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from xmtf.errors import ConfigError
 from xmtf.recipe import LoadedRecipe
-from xmtf.recipe.schema import Evaluation, Suite, TaskSelection, Tokenization
+from xmtf.recipe.schema import Evaluation, Suite, Tokenization
 
 if TYPE_CHECKING:
     from xmtf.tasks import Catalogue, Slice
@@ -89,35 +88,38 @@ def _tokenizer_of(loaded: LoadedRecipe) -> str | None:
 
 
 def named_suites(
-    patterns: str,
-    catalogue: Catalogue,
+    names: str,
     *,
-    kind: Literal["rank", "generation"] | None,
+    kind: Literal["rank", "generation"] | None = None,
     selection: Mapping[str, Any] | None = None,
-) -> tuple[Suite, ...]:
-    """Return one suite for each comma-separated name: a catalogue file, or a pattern of task ids.
-
-    ``xnli`` also takes ``xnli/fr`` and the other subsets.
+    loaded: LoadedRecipe | None = None,
+) -> tuple[tuple[Suite, ...], Catalogue]:
+    """Return one suite for each comma-separated name (see :func:`xmtf.tasks.find_suites`), and their catalogue.
 
     Args:
-        patterns: Such as ``xnli,xcopa/*``.
-        catalogue: The tasks known.
+        names: Such as ``xnli,xcopa`` or ``L1``.
         kind: Only tasks of this kind are taken; None takes each task as its own kind.
-        selection: More fields of the :class:`xmtf.recipe.schema.TaskSelection`, such as ``limit_rows``.
+        selection: More fields of each :class:`xmtf.recipe.schema.TaskSelection`, such as ``limit_rows``.
+        loaded: A recipe whose catalogues and own tasks are known as well.
+
+    Raises:
+        UnknownNameError: A name stands for nothing; names the nearest.
+        ConfigError: No name, or a suite of another kind.
     """
-    suites = []
-    for name in filter(None, (part.strip() for part in patterns.split(","))):
-        options: dict[str, Any] = dict(selection or {})
-        if any(name in (task.catalogue, *task.sets) for task in catalogue.tasks.values()):
-            options["catalogue"] = name
-        elif any(fnmatch.fnmatchcase(task, f"{name}/*") for task in catalogue.tasks):
-            options["tasks"] = (f"{name}/*", name) if name in catalogue.tasks else (f"{name}/*",)
-        else:
-            options["tasks"] = (name,)
-        suites.append(Suite(name=name, tasks=(TaskSelection(**options),), kind=kind))
-    if not suites:
+    from xmtf.tasks import find_suites
+
+    found, catalogue = find_suites(filter(None, (part.strip() for part in names.split(","))), loaded)
+    if not found:
         raise ConfigError("--suite: name at least one suite, such as --suite xnli,xcopa")
-    return tuple(suites)
+    for suite in found:
+        if kind is not None and suite.kind not in (None, kind):
+            raise ConfigError(f"--suite {suite.name}: is measured by `xmtf evaluate {suite.kind} --suite {suite.name}`")
+    options = dict(selection or {})
+    suites = tuple(
+        Suite(name=suite.name, tasks=tuple(part.model_copy(update=options) for part in suite.tasks), kind=kind)
+        for suite in found
+    )
+    return suites, catalogue
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,13 +140,15 @@ def suite_slices(setup: Setup) -> list[SuiteSlice]:
 
     Raises:
         UnknownNameError: A pattern matches nothing, or a task names an unknown metric.
+        TemplateError: There is no such folder of templates.
         ConfigError: A suite has nothing of its kind.
     """
     from xmtf.evaluation.metrics.registry import check_metrics
 
     found: list[SuiteSlice] = []
+    catalogue = setup.catalogue if setup.templates is None else setup.catalogue.prompted_from(setup.templates)
     for suite in setup.settings.suites:
-        slices = setup.catalogue.select(suite.tasks, role="evaluation", where=f"evaluation suite {suite.name!r}")
+        slices = catalogue.select(suite.tasks, role="evaluation", where=f"evaluation suite {suite.name!r}")
         taken = [part for part in slices if suite.kind is None or part.task.kind == suite.kind]
         for part in taken:
             if part.task.kind == "code":
@@ -159,14 +163,5 @@ def suite_slices(setup: Setup) -> list[SuiteSlice]:
             raise ConfigError(
                 f"evaluation suite {suite.name!r}: none of its tasks is of kind {suite.kind} ({', '.join(kinds)} only)"
             )
-        found += [SuiteSlice(suite, _with_templates(part, setup.templates)) for part in taken]
+        found += [SuiteSlice(suite, part) for part in taken]
     return found
-
-
-def _with_templates(part: Slice, folder: Path | None) -> Slice:
-    if folder is None:
-        return part
-    from xmtf.templates import load_templates
-
-    key = part.task.template_key or part.task.dataset
-    return replace(part, templates=load_templates(key, part.task.subset, root=folder))

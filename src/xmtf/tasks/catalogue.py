@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from xmtf.tasks.entries import read_catalogue_file
 from xmtf.tasks.outline import OutlinedSplit, outline_slices
 from xmtf.tasks.selection import select_slices
 from xmtf.tasks.task import Role, Slice, Task
+from xmtf.templates import open_collection
 
 __all__ = ["FAMILY_SETS", "Catalogue", "load_catalogue"]
 
@@ -34,6 +35,8 @@ FAMILY_SETS = {
     "bloomz-xnli-ht-mt": "bloomz-evaluation",
     "bloomz-zh-ht": "bloomz-evaluation",
     "bloomz-validation": "bloomz-evaluation",
+    "generation": "wmt-mlsum",
+    "bloomz-generation": "wmt-mlsum",
 }
 """Set of the xP3 family -> catalogue file that lists it."""
 
@@ -58,6 +61,15 @@ class Catalogue:
     ) -> tuple[Slice, ...]:
         """Return what the selections of a recipe take; see :func:`xmtf.tasks.selection.select_slices`."""
         return select_slices(self.tasks, selections, role=role, held_out=held_out, where=where)
+
+    def prompted_from(self, folder: Path) -> Catalogue:
+        """Return the tasks with the templates of a promptsource folder instead of their own.
+
+        Raises:
+            TemplateError: There is no such folder.
+        """
+        root = open_collection(folder).root
+        return Catalogue({name: replace(task, templates_root=root) for name, task in self.tasks.items()})
 
     def outline(
         self,

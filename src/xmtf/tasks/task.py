@@ -10,11 +10,11 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from xmtf.errors import ConfigError
+from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.languages import CODE
 from xmtf.recipe.schema import CapPolicy
 from xmtf.sources import SourceRef
-from xmtf.templates import Template, load_templates, read_template_file
+from xmtf.templates import Template, load_templates, open_collection, read_template_file
 
 __all__ = ["TEMPLATES_ROOT", "Kind", "Role", "Slice", "Task"]
 
@@ -51,6 +51,7 @@ class Task:
         only_templates: Patterns of the templates that belong to the task; empty for all of the file.
         num_templates: Templates that the original has for it, where our facts say so.
         input_languages: Other languages that stand in the inputs, such as the source of a translation.
+        templates_root: Folder of promptsource collections that takes the place of the task's own templates, or None.
         paths: Split -> the user's own file.
         adapter: Name of the fix-up applied to the rows.
         revision: Revision on the hub.
@@ -76,6 +77,7 @@ class Task:
     only_templates: tuple[str, ...] = ()
     num_templates: int | None = None
     input_languages: tuple[str, ...] = ()
+    templates_root: Path | None = None
     paths: Mapping[str, str] = field(default_factory=dict, hash=False)
     adapter: str | None = None
     revision: str | None = None
@@ -96,6 +98,8 @@ class Task:
             ConfigError: The templates are promptsource's, and its folder is not set.
             UnknownNameError: There is no such collection.
         """
+        if self.templates_root is not None and not self.promptsource:
+            return self._templates_of(self.templates_root)
         if self.template_file is not None:
             found = _read_templates(self.template_file)
         elif self.promptsource:
@@ -106,7 +110,20 @@ class Task:
             return found
         return tuple(each for each in found if any(fnmatchcase(each.name, p) for p in self.only_templates))
 
+    def _templates_of(self, root: Path) -> tuple[Template, ...]:
+        """Look in a folder for templates of the dataset: under our key, its hub id, its older id without an owner."""
+        collection = open_collection(root)
+        names = dict.fromkeys((self.template_key, self.dataset, self.dataset.rpartition("/")[2]))
+        tried = [name for name in names if name]
+        for name in tried:
+            if any(collection.path(key) is not None for key in (f"{name}/{self.subset}", name)):
+                return _load_templates(name, self.subset, root)
+        where = f"task {self.id!r}: looked for {', '.join(tried)} with and without {self.subset!r} in {root}"
+        raise UnknownNameError("collection of templates", tried[-1], collection.keys(), where)
+
     def _promptsource_root(self) -> Path:
+        if self.templates_root is not None:
+            return self.templates_root
         root = os.environ.get(TEMPLATES_ROOT, "").strip()
         if not root:
             raise ConfigError(

@@ -13,7 +13,6 @@ from xmtf.evaluation.setup import named_suites
 from xmtf.evaluation.subject import Subject
 from xmtf.files import verify_outputs
 from xmtf.recipe import load_recipe
-from xmtf.tasks import load_catalogue
 
 TEMPLATES = """\
 dataset: own
@@ -162,11 +161,12 @@ def test_mistakes_are_found_before_a_model_is_loaded(recipe, asked, tmp_path, mo
 
 
 def test_suites_by_name():
-    catalogue = load_catalogue()
-    xnli, demo, copa = named_suites("xnli,demo, copa", catalogue, kind="rank", selection={"limit_rows": 3})
+    (xnli, demo, copa), _ = named_suites("xnli,demo, copa", kind="rank", selection={"limit_rows": 3})
     assert xnli.tasks[0].tasks == ("xnli/*",)
     assert demo.tasks[0].catalogue == "demo"
     assert copa.tasks[0].tasks == ("copa",)
     assert copa.tasks[0].limit_rows == 3
     with pytest.raises(ConfigError, match="name at least one suite"):
-        named_suites(" ,", catalogue, kind="rank")
+        named_suites(" ,", kind="rank")
+    with pytest.raises(ConfigError, match="is measured by `xmtf evaluate code --suite code`"):
+        named_suites("code", kind="rank")

@@ -139,3 +139,19 @@ def test_xcopa_differs_from_the_published_file_only_where_that_is_wrong(subset, 
 def test_a_table_that_is_not_what_the_adapter_expects_is_explained():
     with pytest.raises(SourceError, match="needs the column 'sentence1'; there are text"):
         run("paws-x", [{"text": "x"}])
+
+
+def test_wmt_is_taken_apart_in_both_directions():
+    pairs = [{"translation": {"fr": "Oui", "en": "Yes"}}, {"translation": {"fr": "", "en": "No"}}]
+    there, _, dropped = run("wmt", pairs, subset="fr-en")
+    assert there == [
+        {
+            "source": "Oui",
+            "target": "Yes",
+            "source_language_name": "French",
+            "target_language_name": "English",
+        }
+    ]
+    assert dropped == {"empty segment": 1}
+    back, _, _ = run("wmt-reversed", pairs, subset="fr-en")
+    assert (back[0]["source"], back[0]["target_language_name"]) == ("Yes", "French")

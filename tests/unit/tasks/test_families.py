@@ -178,6 +178,7 @@ SUITES = {
     "XNLIHTMT": "bloomz-xnli-ht-mt",
     "ZHHT": "bloomz-zh-ht",
     "VAL": "bloomz-validation",
+    "LMEVAL_GEN": "bloomz-generation",
 }
 
 

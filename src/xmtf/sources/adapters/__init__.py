@@ -34,6 +34,8 @@ ADAPTERS: dict[str, tuple[Adapter, int]] = {
     "tatoeba-inverted": (xp3.tatoeba_inverted, 1),
     "tydiqa-goldp": (sentences.tydiqa_goldp, 1),
     "wiki-lingua": (xp3.wiki_lingua, 1),
+    "wmt": (translation.wmt, 1),
+    "wmt-reversed": (translation.wmt_reversed, 1),
     "wmt22": (xp3.wmt22, 1),
     "wmt22-inverted": (xp3.wmt22_inverted, 1),
     "xcopa": (sentences.xcopa, 1),

@@ -17,7 +17,7 @@ from xmtf.languages import normalize_language
 from xmtf.sources.adapters.base import Adapted, column, keep, language_names
 from xmtf.sources.reference import SourceRef
 
-__all__ = ["ntrex", "ntrex_headline", "ntrex_headline_source", "ntrex_reversed", "nusax_mt"]
+__all__ = ["ntrex", "ntrex_headline", "ntrex_headline_source", "ntrex_reversed", "nusax_mt", "wmt", "wmt_reversed"]
 
 _WITHOUT_SPACES = ("zh", "zh-Hant", "ja")
 """Languages that put no space between sentences."""
@@ -36,6 +36,31 @@ def ntrex_reversed(ref: SourceRef, table: pa.Table) -> Adapted:
 def nusax_mt(ref: SourceRef, table: pa.Table) -> Adapted:
     """Reviews and posts between languages of Indonesia and English; every direction is a subset."""
     return _pairs(ref, table, ("text_1", "text_1_lang"), ("text_2", "text_2_lang"))
+
+
+def wmt(ref: SourceRef, table: pa.Table) -> Adapted:
+    """News segments from the first language of the subset (``fr-en``) into the second."""
+    return _wmt(ref, table, *_languages(ref))
+
+
+def wmt_reversed(ref: SourceRef, table: pa.Table) -> Adapted:
+    """As :func:`wmt`, from the second language into the first."""
+    first, second = _languages(ref)
+    return _wmt(ref, table, second, first)
+
+
+def _languages(ref: SourceRef) -> tuple[str, str]:
+    first, _, second = ref.subset.partition("-")
+    return first, second
+
+
+def _wmt(ref: SourceRef, table: pa.Table, source: str, target: str) -> Adapted:
+    """Take both sides from the one column ``translation``, a mapping from language to text."""
+    sides = column(ref, table, "translation")
+    sources, targets = ([(side or {}).get(code) or "" for side in sides] for code in (source, target))
+    names = [language_names([code] * len(sides)) for code in (source, target)]
+    mask = [bool(a.strip() and b.strip()) for a, b in zip(sources, targets, strict=True)]
+    return keep(parallel(sources, targets, *names), mask, "empty segment")
 
 
 def _pairs(ref: SourceRef, table: pa.Table, source: tuple[str, str], target: tuple[str, str]) -> Adapted:
