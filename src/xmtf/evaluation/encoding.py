@@ -49,6 +49,10 @@ class TextTokenizer(Protocol):
         """Id that begins a text, or None."""
 
     @property
+    def special_ends(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Ids that it would put before and after a text of its own accord (BERT's, T5's and Llama's do)."""
+
+    @property
     def fingerprint(self) -> str:
         """Hash of what it does."""
 

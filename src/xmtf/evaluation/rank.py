@@ -16,12 +16,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
 from xmtf.evaluation.answer import Answer
-from xmtf.evaluation.batches import Ids, batches, group_prompts
+from xmtf.evaluation.batches import Ids
 from xmtf.evaluation.encoding import Encoder, PromptRules, TextTokenizer
 from xmtf.evaluation.metrics.accuracy import best_choice, normalized_scores
 from xmtf.records import Prediction, Request
@@ -30,10 +29,6 @@ if TYPE_CHECKING:
     from xmtf.models.interface import CausalModel, EncoderDecoderModel
 
 __all__ = ["rank", "rank_batches", "score_choices"]
-
-
-_CPU_TOKENS = 2048
-"""Larger batches fall out of a processor's cache: 8,192 positions took 25 % longer than 2,048."""
 
 
 def rank(
@@ -92,10 +87,8 @@ def rank_batches(
     batch_tokens: int = 8192,
 ) -> Iterator[list[tuple[int, Answer]]]:
     """Yield, after each batch, the (index of a request, its scores) that it answered; arguments as :func:`rank`."""
-    from xmtf.evaluation.forward import device_of, in_halves, score_groups
+    from xmtf.evaluation.scoring import score_batches
 
-    if device_of(model) == "cpu":
-        batch_tokens = min(batch_tokens, _CPU_TOKENS)
     causal = model.family == "causal"
     encoder = Encoder(tokenizer, rules or PromptRules(space_before_targets=causal, end_of_choices=not causal))
     choices = encoder.choices([request.choices for request in requests])
@@ -108,23 +101,23 @@ def rank_batches(
         num_tokens = tuple(len(choice) for choice in choices[index])
         return index, Answer(scores, num_tokens, None, error, prompts[index].truncated)
 
-    score = partial(
-        score_groups, model, pad=tokenizer.pad, prefix_lm=encoder.rules.prefix_lm, batch_tokens=batch_tokens
-    )
     refusals = {
         index: refusal
         for index, (prompt, row) in enumerate(zip(prompts, choices, strict=True))
         if (refusal := _refusal(prompt.ids, row, encoder.rules.max_total_tokens)) is not None
     }
     yield [answer(index, (), refusal) for index, refusal in refusals.items()]
-    askable = [index for index in range(len(requests)) if index not in refusals]
-    for batch in batches(group_prompts([prompt.ids for prompt in prompts], choices, askable), batch_tokens):
-        totals = in_halves(score, batch)
-        yield [
-            answer(member, tuple(found[group.choices[choice]] for choice in choices[member]), None)
-            for group, found in zip(batch, totals, strict=True)
-            for member in group.members
-        ]
+    found = score_batches(
+        model,
+        [prompt.ids for prompt in prompts],
+        choices,
+        [index for index in range(len(requests)) if index not in refusals],
+        pad=tokenizer.pad,
+        prefix_lm=encoder.rules.prefix_lm,
+        batch_tokens=batch_tokens,
+    )
+    for batch in found:
+        yield [answer(index, tuple(choice.score for choice in scores), None) for index, scores in batch]
 
 
 def _refusal(prompt: Ids, choices: Sequence[Ids], longest: int | None) -> str | None:

@@ -79,8 +79,11 @@ class CausalModel(Protocol):
         """
         ...
 
-    def logits(self, hidden_PH: Tensor) -> Tensor:
-        """Return logits ``[P, V]`` of chosen hidden states ``[P, H]``; leading dimensions may be any."""
+    def logits(self, hidden_PH: Tensor, tokens: slice | None = None) -> Tensor:
+        """Return logits ``[P, V]`` of chosen hidden states ``[P, H]``; leading dimensions may be any.
+
+        Given ``tokens``, a range of ids, the logits of those only: a vocabulary can be gone through in pieces.
+        """
         ...
 
     def head_weight(self) -> Tensor:
@@ -134,8 +137,8 @@ class EncoderDecoderModel(Protocol):
         """
         ...
 
-    def logits(self, hidden_PH: Tensor) -> Tensor:
-        """Return logits ``[P, V]`` of chosen hidden states ``[P, H]``."""
+    def logits(self, hidden_PH: Tensor, tokens: slice | None = None) -> Tensor:
+        """Return logits ``[P, V]`` of chosen hidden states ``[P, H]``; given ``tokens``, of those ids only."""
         ...
 
     def head_weight(self) -> Tensor:

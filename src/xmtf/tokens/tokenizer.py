@@ -63,6 +63,14 @@ class Tokenizer:
         return size
 
     @cached_property
+    def special_ends(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Ids that ``tokenizer.json`` puts before and after a text; only scoring as other harnesses asks for them."""
+        plain = self._core.encode("a", add_special_tokens=False).ids
+        whole = self._core.encode("a", add_special_tokens=True).ids
+        before = next((place for place in range(len(whole)) if whole[place:][: len(plain)] == plain), 0)
+        return tuple(whole[:before]), tuple(whole[before + len(plain) :])
+
+    @cached_property
     def fingerprint(self) -> str:
         """Hash of the bytes of ``tokenizer.json`` and of the special ids."""
         special = f"pad={self.pad} eos={self.eos} bos={self.bos}"

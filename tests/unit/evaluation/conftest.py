@@ -20,6 +20,7 @@ class CharacterTokenizer:
     eos = EOS
     bos = BOS
     fingerprint = "characters"
+    special_ends = ((), ())
 
     def __init__(self):
         self.encoded = []
@@ -67,9 +68,9 @@ class Recurrent(torch.nn.Module):
     def zero(self, rows):
         return torch.zeros(rows, self.hidden_size, device=self.head.device)
 
-    def logits(self, hidden_PH):
+    def logits(self, hidden_PH, tokens=None):
         self.logit_positions += len(hidden_PH)
-        return hidden_PH @ self.head.T
+        return hidden_PH @ (self.head if tokens is None else self.head[tokens]).T
 
     def head_weight(self):
         return self.head

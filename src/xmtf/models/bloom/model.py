@@ -6,6 +6,7 @@ positions, V vocabulary.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -16,9 +17,11 @@ from torch.utils.checkpoint import checkpoint
 from xmtf.models.attention import additive_bias, alibi_bias, compute_dtype, self_attention_mask
 from xmtf.models.bloom.block import Block
 from xmtf.models.bloom.config import BloomConfig
+from xmtf.models.bloom.reading import read_forest
 from xmtf.models.cache import DecoderCache
 from xmtf.models.interface import Cache
 from xmtf.models.tied import embed
+from xmtf.models.trees import Trees
 
 __all__ = ["Bloom"]
 
@@ -85,9 +88,14 @@ class Bloom(nn.Module):
         assert bias is not None
         return bias
 
-    def logits(self, hidden_PH: Tensor) -> Tensor:
-        """Return logits ``[..., V]`` of chosen hidden states ``[..., H]``."""
-        return functional.linear(hidden_PH, self.word_embeddings.weight)
+    def read_forest(self, blocks: Sequence[Trees], wanted_P: Tensor) -> Tensor:
+        """Return hidden states ``[P, H]`` of chosen nodes; see :class:`xmtf.models.trees.ForestReader`."""
+        return read_forest(self, blocks, wanted_P)
+
+    def logits(self, hidden_PH: Tensor, tokens: slice | None = None) -> Tensor:
+        """Return logits ``[..., V]`` of chosen hidden states ``[..., H]``; given ``tokens``, of those only."""
+        weight_VH = self.word_embeddings.weight
+        return functional.linear(hidden_PH, weight_VH if tokens is None else weight_VH[tokens])
 
     def head_weight(self) -> Tensor:
         """Return the embedding ``[V, H]``, which is also the head."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from xmtf.errors import ConfigError
 
@@ -30,9 +31,15 @@ class Head:
     scale: float = 1.0
     soft_cap: float | None = None
 
-    def logits(self, hidden_PH: Tensor) -> Tensor:
-        """Return logits ``[..., V]``."""
-        logits: Tensor = self.linear(hidden_PH)
+    def logits(self, hidden_PH: Tensor, tokens: slice | None = None) -> Tensor:
+        """Return logits ``[..., V]``; given ``tokens``, of those only."""
+        if tokens is None:
+            logits: Tensor = self.linear(hidden_PH)
+        else:
+            bias_V = self.linear.bias
+            logits = functional.linear(
+                hidden_PH, self.linear.weight[tokens], None if bias_V is None else bias_V[tokens]
+            )
         if self.scale != 1.0:
             logits = logits * self.scale
         if self.soft_cap is not None:

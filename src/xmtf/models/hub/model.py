@@ -195,9 +195,9 @@ class HubModel(nn.Module):
             return full
         return sliding
 
-    def logits(self, hidden_PH: Tensor) -> Tensor:
-        """Return logits ``[..., V]`` of chosen hidden states ``[..., H]``."""
-        return self.head.logits(hidden_PH)
+    def logits(self, hidden_PH: Tensor, tokens: slice | None = None) -> Tensor:
+        """Return logits ``[..., V]`` of chosen hidden states ``[..., H]``; given ``tokens``, of those only."""
+        return self.head.logits(hidden_PH, tokens)
 
     def head_weight(self) -> Tensor:
         """Return the head ``[V, H]``; logits may be more than the product with it (see :class:`Head`)."""

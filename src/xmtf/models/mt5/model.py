@@ -6,6 +6,7 @@ Legend: R rows, S encoder positions, T decoder positions, H hidden size, P chose
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
@@ -18,8 +19,10 @@ from xmtf.models.cache import DecoderCache
 from xmtf.models.interface import Cache
 from xmtf.models.mt5.block import DecoderBlock, EncoderBlock, Norm
 from xmtf.models.mt5.config import MT5Config
+from xmtf.models.mt5.reading import read_prompt_forest
 from xmtf.models.mt5.relative import RelativeBias
 from xmtf.models.tied import embed
+from xmtf.models.trees import PromptRows, Trees
 
 __all__ = ["MT5"]
 
@@ -151,9 +154,14 @@ class MT5(nn.Module):
         ids_RT = torch.ones_like(tokens_RT) if segment_ids_RT is None else segment_ids_RT
         return additive_bias(same_segment(ids_RT, encoder_segment_ids_RS), None, self._dtype())
 
-    def logits(self, hidden_PH: Tensor) -> Tensor:
-        """Return logits ``[..., V]`` of chosen hidden states ``[..., H]``."""
-        return functional.linear(hidden_PH, self.lm_head.weight)
+    def read_prompt_forest(self, prompts: Sequence[PromptRows], blocks: Sequence[Trees], wanted_P: Tensor) -> Tensor:
+        """Return hidden states ``[P, H]`` of chosen nodes; see :class:`xmtf.models.trees.PromptForestReader`."""
+        return read_prompt_forest(self, prompts, blocks, wanted_P)
+
+    def logits(self, hidden_PH: Tensor, tokens: slice | None = None) -> Tensor:
+        """Return logits ``[..., V]`` of chosen hidden states ``[..., H]``; given ``tokens``, of those only."""
+        weight_VH = self.lm_head.weight
+        return functional.linear(hidden_PH, weight_VH if tokens is None else weight_VH[tokens])
 
     def head_weight(self) -> Tensor:
         """Return the head ``[V, H]``."""
