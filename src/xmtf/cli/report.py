@@ -81,12 +81,41 @@ def tables(
 
 
 @app.command()
-def figures(run: RunFolder, out: Out = None) -> None:
-    """Write the figures of a run as SVG, PNG and PDF; print their paths.
+def figures(
+    results: ResultPaths = None,
+    reference: Reference = False,
+    given: GivenInputs = None,
+    only: Annotated[str | None, typer.Option(help="Numbers or names, such as 4,6,task-bars.")] = None,
+    form: Annotated[str, typer.Option("--format", help="Of svg, png and pdf.")] = "svg,png,pdf",
+    out: Out = None,
+) -> None:
+    """Draw figures of results: a run's own, and the published ones; print the files written.
+
+    Figures whose data are not at hand are left out; stderr says so.
 
     Example: xmtf report figures runs/demo --out figures
+    Example: xmtf report figures results/mine --reference --only 4,5,9 --out figures
     """
-    from xmtf.report.build import write_figures
+    from xmtf.errors import SourceError, UnknownNameError
+    from xmtf.report.build import figures_of
+    from xmtf.report.inputs import parse_inputs
 
-    for path in write_figures(run, out or run / "report" / "figures"):
-        typer.echo(path)
+    formats = [name.strip() for name in form.split(",")]
+    for name in formats:
+        if name not in ("svg", "png", "pdf"):
+            raise UnknownNameError("format", name, ["svg", "png", "pdf"], "--format")
+    paths = results or []
+    folder = out or (paths[0] / "report" / "figures" if len(paths) == 1 else Path("figures"))
+    chosen = [name.strip() for name in only.split(",")] if only else []
+    drawn = figures_of(paths, parse_inputs(given or [], reference=reference), folder, chosen, formats)
+    if chosen or reference:
+        for line in drawn.left_out:
+            typer.echo(line, err=True)
+    elif drawn.left_out:
+        count = len(drawn.left_out)
+        typer.echo(f"{count} figures of the published work need other data; --only NAME says which", err=True)
+    if not drawn.figures:
+        raise SourceError("nothing to draw: give a run or results folder, or --reference for the published numbers")
+    for figure in drawn.figures:
+        for path in figure.paths:
+            typer.echo(path)

@@ -25,6 +25,7 @@ from xmtf.report.cards import model_card
 from xmtf.report.collect import LABELS, Run, collect_run
 from xmtf.report.compare import compare
 from xmtf.report.figures import composition, loss, suites
+from xmtf.report.figures.catalogue import Drawn, Figure, draw_figures
 from xmtf.report.figures.style import save_figure
 from xmtf.report.inputs import Inputs
 from xmtf.report.page import render_page
@@ -33,9 +34,9 @@ from xmtf.report.results import collect_results
 from xmtf.report.tables import TEXT, Table, result_tables, run_tables, write_tables
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Drawing
 
-__all__ = ["MODEL_CARD", "build_report", "summary_lines", "tables_of", "write_figures"]
+__all__ = ["MODEL_CARD", "build_report", "figures_of", "summary_lines", "tables_of"]
 
 MODEL_CARD = "model-card.md"
 """The card as the report keeps it; a run copies it beside the model."""
@@ -88,14 +89,48 @@ def tables_of(paths: Sequence[Path], inputs: Inputs) -> list[Table]:
     return tables
 
 
-def write_figures(run_folder: Path, folder: Path) -> list[Path]:
-    """Write every figure of a run as SVG, PNG and PDF; return the files written.
+def figures_of(
+    paths: Sequence[Path],
+    inputs: Inputs,
+    folder: Path,
+    only: Sequence[str] = (),
+    formats: Sequence[str] = ("svg", "png", "pdf"),
+) -> Drawn:
+    """Write every figure of results: those of a run first, then those of the published work.
+
+    Args:
+        paths: Run folders, or folders of results; may be empty for the published numbers alone.
+        inputs: Analyses and texts, and whether published numbers stand beside.
+        folder: Where files are written.
+        only: Numbers or names of figures; every one by default.
+        formats: Of ``svg``, ``png`` and ``pdf``.
 
     Raises:
-        SourceError: ``run_folder`` is not a run folder.
+        SourceError: A path holds no results.
+        UnknownNameError: ``only`` names no figure.
     """
-    figures = _figures(collect_run(run_folder))
-    return [path for name in figures for path in save_figure(figures[name], folder, name, ("svg", "png", "pdf"))]
+    runs = [path for path in paths if (path / "recipe.yaml").exists()]
+    run = collect_run(runs[0]) if len(paths) == len(runs) == 1 else None
+    results = run.results if run is not None else collect_results(paths)
+    own = _figures(run) if run is not None else {}
+    figures = [
+        Figure("", name, _RUN_TITLES[name], "", tuple(save_figure(figure, folder, name, tuple(formats))))
+        for name, figure in own.items()
+        if not only or name in only
+    ]
+    rest = [name for name in only if name not in own]
+    if only and not rest:
+        return Drawn(figures, [])
+    drawn = draw_figures(gather(results.scores, reference=inputs.reference), inputs, folder, rest, formats)
+    return Drawn([*figures, *drawn.figures], drawn.left_out)
+
+
+_RUN_TITLES = {
+    "composition": "What the mixture is made of",
+    "loss": "Loss",
+    "suites": "Rank accuracy by suite",
+    "languages": "Rank accuracy by language",
+}
 
 
 def summary_lines(report: Path) -> tuple[str, ...]:
@@ -140,7 +175,7 @@ def _write(run: Run, folder: Path, config: Report) -> None:
     write_text(folder / MODEL_CARD, model_card(run))
 
 
-def _figures(run: Run) -> dict[str, Figure]:
+def _figures(run: Run) -> dict[str, Drawing]:
     """Draw every figure that the run has data for."""
     figures = {}
     if run.composition.num_rows:

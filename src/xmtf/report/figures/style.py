@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from xmtf.files import atomic_path
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["AFTER", "BEFORE", "CHANCE", "PALETTE", "new_figure", "save_figure"]
+__all__ = ["AFTER", "BEFORE", "CHANCE", "PALETTE", "blank_figure", "new_figure", "new_grid", "save_figure"]
 
 # Okabe and Ito's palette (2008), safe for the common forms of colour blindness.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C8C00", "#5B5B5B", "#7A4FBF", "#B0A0A0")
@@ -42,8 +42,8 @@ _STYLE = {
 }
 
 
-def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
-    """Return a figure of ``width`` x ``height`` inches with one pair of axes, in the common style."""
+def blank_figure(width: float, height: float) -> Figure:
+    """Return an empty figure of ``width`` x ``height`` inches in the common style."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -51,7 +51,27 @@ def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
     matplotlib.rcParams.update(_STYLE)
     figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)  # no window, no global state
+    return figure
+
+
+def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
+    """Return a figure of ``width`` x ``height`` inches with one pair of axes, in the common style."""
+    figure = blank_figure(width, height)
     return figure, figure.add_subplot()
+
+
+def new_grid(width: float, height: float, rows: int, columns: int, **options: Any) -> tuple[Figure, list[Axes]]:
+    """Return a figure with ``rows`` x ``columns`` axes, row by row.
+
+    Args:
+        width: Inches.
+        height: Inches.
+        rows: Rows of axes.
+        columns: Columns of axes.
+        options: Of ``matplotlib.figure.Figure.subplots``, such as ``sharey``.
+    """
+    figure = blank_figure(width, height)
+    return figure, list(figure.subplots(rows, columns, squeeze=False, **options).flat)
 
 
 def save_figure(figure: Figure, folder: Path, name: str, formats: tuple[str, ...]) -> list[Path]:

@@ -1,0 +1,165 @@
+"""Which figures there are, what each shows, and what it needs.
+
+Every figure is a module with ``draw(results, inputs)``, which returns a matplotlib figure, or None where
+its data are not at hand. ``draw_figures`` draws what can be drawn and says of the others what they need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from xmtf.errors import UnknownNameError
+from xmtf.report.figures import (
+    english_tasks,
+    multilingual_tasks,
+    scaling,
+    task_bars,
+    unseen_languages,
+    validation_curves,
+)
+from xmtf.report.figures.style import save_figure
+from xmtf.report.inputs import Inputs
+from xmtf.report.measures import ResultTable
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
+
+__all__ = ["FIGURES", "Drawn", "Figure", "FigureKind", "draw_figures"]
+
+
+@dataclass(frozen=True, slots=True)
+class FigureKind:
+    """A figure that can be drawn.
+
+    Attributes:
+        number: Number in the published work, such as ``4``.
+        name: File name without ending.
+        title: Heading.
+        caption: What is shown and how it was computed.
+        needs: What to give where its data are missing.
+        draw: Draws it, or returns None without data.
+    """
+
+    number: str
+    name: str
+    title: str
+    caption: str
+    needs: str
+    draw: Callable[[ResultTable, Inputs], Drawing | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A figure on disk: its kind, and a file for each format."""
+
+    number: str
+    name: str
+    title: str
+    caption: str
+    paths: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """Figures that were drawn, and a line for each that was not."""
+
+    figures: list[Figure]
+    left_out: list[str]
+
+
+_RESULTS = "results of `xmtf evaluate rank` on its sets, or --reference"
+_DOTS = "Dots are prompts, bars their median, grey lines 95 % intervals of the median prompt, dashes chance."
+
+FIGURES = (
+    FigureKind(
+        "4",
+        "task-bars",
+        "Held-out tasks",
+        "Mean over seen languages of the accuracy of the median English prompt. Sentence completion: XCOPA and "
+        "XStoryCloze, 13 lists of five prompts; inference: XNLI, 9 languages; coreference: XWinograd, 4. "
+        "Black lines are 95 % intervals from the number of rows, dashes chance.",
+        _RESULTS,
+        task_bars.draw,
+    ),
+    FigureKind(
+        "5",
+        "unseen-languages",
+        "Languages that were not trained on",
+        "Accuracy on sets in languages that neither BLOOM nor xP3 contain on purpose, English prompts. " + _DOTS,
+        _RESULTS,
+        unseen_languages.draw,
+    ),
+    FigureKind(
+        "6",
+        "scaling",
+        "Accuracy over size",
+        "Median English prompt on seen languages: thin lines are languages, thick ones their mean, dashes chance.",
+        "--reference, or results of BLOOM, BLOOMZ or mT0 in two sizes",
+        scaling.draw,
+    ),
+    FigureKind(
+        "7",
+        "validation",
+        "Validation during finetuning",
+        "Mean of medians over prompts: accuracy on 37 validation sets, BLEU on translation and summarization. "
+        "Stars are released checkpoints; BLOOMZ was chosen where BLEU peaks.",
+        "--input validation=FILE.csv, or --reference",
+        validation_curves.draw,
+    ),
+    FigureKind(
+        "9",
+        "english-tasks",
+        "Held-out tasks in English",
+        "Accuracy on English sets, models finetuned on P3 and on xP3. " + _DOTS,
+        _RESULTS,
+        english_tasks.draw,
+    ),
+    FigureKind(
+        "10",
+        "multilingual-tasks",
+        "Held-out tasks in seen languages",
+        "Accuracy on the sets in seen languages other than English, English prompts. " + _DOTS,
+        _RESULTS,
+        multilingual_tasks.draw,
+    ),
+)
+"""Every figure, in the order of the published work."""
+
+
+def draw_figures(
+    results: ResultTable,
+    inputs: Inputs,
+    folder: Path,
+    only: Sequence[str] = (),
+    formats: Sequence[str] = ("svg", "png", "pdf"),
+) -> Drawn:
+    """Draw figures into ``folder``.
+
+    Args:
+        results: Results of any models.
+        inputs: Analyses and texts.
+        folder: Where files are written, named after the figures.
+        only: Numbers or names of figures; every one by default.
+        formats: Of ``svg``, ``png`` and ``pdf``.
+
+    Raises:
+        UnknownNameError: ``only`` names no figure.
+    """
+    known = {name for kind in FIGURES for name in (kind.number, kind.name)}
+    for name in only:
+        if name not in known:
+            raise UnknownNameError("figure", name, known, "--only")
+    drawn = Drawn([], [])
+    for kind in FIGURES:
+        if only and not {kind.number, kind.name} & set(only):
+            continue
+        figure = kind.draw(results, inputs)
+        if figure is None:
+            drawn.left_out.append(f"Figure {kind.number} ({kind.name}) is left out; it needs {kind.needs}")
+            continue
+        paths = tuple(save_figure(figure, folder, kind.name, tuple(formats)))
+        drawn.figures.append(Figure(kind.number, kind.name, kind.title, kind.caption, paths))
+    return drawn

@@ -1,0 +1,83 @@
+"""The look of each model: one colour and one marker wherever it is drawn.
+
+Models that stand in one figure differ in colour for colour-blind readers too (a test simulates the three
+forms), and in marker for a print without colours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from xmtf.report.measures import ResultTable
+from xmtf.report.reference import published_models
+
+if TYPE_CHECKING:
+    from matplotlib.lines import Line2D
+
+__all__ = ["CHANCE_LINE", "Look", "chance_handle", "handles", "looks", "shown_models"]
+
+CHANCE_LINE: dict[str, Any] = {"color": "#444444", "linewidth": 1.0, "linestyle": (0, (4, 2)), "zorder": 1.5}
+"""How the accuracy of guessing is drawn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Colour and marker of a model."""
+
+    color: str
+    marker: str
+
+
+_PUBLISHED = {
+    "XGLM-7.5B": Look("#009E73", "v"),
+    "BLOOM": Look("#4D4D4D", "o"),
+    "BLOOM-7.1B": Look("#CC79A7", "v"),
+    "T0-11B": Look("#009E73", "P"),
+    "mTk-13B": Look("#CC79A7", "X"),
+    "mT0-13B": Look("#E69F00", "D"),
+    "mT0-13B-P3": Look("#882255", "d"),
+    "BLOOMZ": Look("#0072B2", "s"),
+    "BLOOMZ-7.1B": Look("#009E73", "P"),
+    "BLOOMZ-P3": Look("#56B4E9", "^"),
+    "BLOOMZ-MT": Look("#D55E00", "P"),
+    "mT0": Look("#E69F00", "D"),
+}
+_OWN = (Look("#D55E00", "*"), Look("#000000", "h"), Look("#7A4FBF", "p"), Look("#66A61E", "<"), Look("#B0A0A0", ">"))
+
+
+def shown_models(results: ResultTable, published: Sequence[str]) -> list[str]:
+    """Return the named published models that have results, then every model of the user's."""
+    own = [model for model in results.models if model not in published_models()]
+    return [model for model in published if model in results.models] + own
+
+
+def looks(models: Iterable[str]) -> dict[str, Look]:
+    """Return the look of each model of a figure."""
+    chosen: dict[str, Look] = {}
+    own = 0
+    for model in models:
+        if model in _PUBLISHED:
+            chosen[model] = _PUBLISHED[model]
+        else:
+            chosen[model] = _OWN[own % len(_OWN)]
+            own += 1
+    return chosen
+
+
+def handles(models: Iterable[str]) -> list[Line2D]:
+    """Return the entries of a legend."""
+    from matplotlib.lines import Line2D
+
+    return [
+        Line2D([], [], color=look.color, marker=look.marker, linestyle="", markersize=6, label=model)
+        for model, look in looks(models).items()
+    ]
+
+
+def chance_handle() -> Line2D:
+    """Return the entry of a legend for the accuracy of guessing."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], **{key: value for key, value in CHANCE_LINE.items() if key != "zorder"}, label="chance")

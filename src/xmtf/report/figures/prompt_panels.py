@@ -1,0 +1,102 @@
+"""One small panel a dataset and language, one column a model, one dot a prompt: Figures 5, 9 and 10.
+
+The spread over prompts is as large as many differences between models, so every prompt is shown. The grey
+line is the 95 % interval (Wilson) of the median prompt from the number of rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from xmtf.report.estimates import wilson
+from xmtf.report.figures.models import CHANCE_LINE, Look, chance_handle, handles, looks
+from xmtf.report.figures.style import new_grid
+from xmtf.report.measures import Cell, Measure, ResultTable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["NAMES", "draw_panels"]
+
+NAMES = {
+    "anli": "ANLI",
+    "copa": "COPA",
+    "cb": "CB",
+    "rte": "RTE",
+    "story_cloze": "StoryCloze",
+    "super_glue": "SuperGLUE",
+    "winogrande": "Winogrande",
+    "xcopa": "XCOPA",
+    "xnli": "XNLI",
+    "xstory_cloze": "XStoryCloze",
+    "xwinograd": "XWinograd",
+}
+
+
+def draw_panels(
+    results: ResultTable, measures: Sequence[Measure], models: Sequence[str], columns: int
+) -> Figure | None:
+    """Draw one panel a measure.
+
+    Args:
+        results: Results.
+        measures: What to show, panel by panel.
+        models: Models, left to right in each panel.
+        columns: Panels in a row.
+
+    Returns:
+        The figure, or None where no model has a result on any measure.
+    """
+    measures = [measure for measure in measures if any(results.cell(model, measure) for model in models)]
+    if not measures:
+        return None
+    columns = min(columns, len(measures))
+    rows = -(-len(measures) // columns)
+    width = max(1.0, 0.17 * len(models) + 0.45) * columns + 0.5
+    figure, axes = new_grid(max(width, 4.5), 1.55 * rows + 0.75, rows, columns)
+    for place, measure in zip(axes, measures, strict=False):
+        _panel(place, results, measure, models)
+    for place in axes[len(measures) :]:
+        place.set_visible(False)
+    figure.supylabel("accuracy %", fontsize=9)
+    entries = [*handles(models), chance_handle()]
+    figure.legend(handles=entries, loc="outside lower center", ncols=min(len(entries), 6 if width > 6 else 4))
+    return figure
+
+
+def title(measure: Measure) -> str:
+    """Return the heading of a panel, such as ``XNLI ru``."""
+    if measure.dataset == "super_glue":
+        return NAMES.get(measure.subset, measure.subset)
+    name = NAMES.get(measure.dataset, measure.dataset)
+    plain = measure.dataset in ("winogrande", "story_cloze") or not measure.subset
+    return name if plain else f"{name} {measure.subset.upper() if measure.dataset == 'anli' else measure.subset}"
+
+
+def _panel(axes: Axes, results: ResultTable, measure: Measure, models: Sequence[str]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    if measure.chance is not None:
+        axes.axhline(measure.chance, **CHANCE_LINE)
+    for place, (model, look) in enumerate(looks(models).items()):
+        cell = results.cell(model, measure)
+        if cell is not None:
+            _column(axes, place, cell, look)
+    axes.set_title(title(measure), fontsize=8.5, fontweight="normal", loc="center")
+    axes.set_xlim(-0.7, len(models) - 0.3)
+    axes.set_xticks([])
+    axes.grid(axis="x", visible=False)
+    axes.margins(y=0.12)
+    axes.tick_params(axis="y", labelsize=7)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
+
+
+def _column(axes: Axes, place: int, cell: Cell, look: Look) -> None:
+    if cell.num_items:
+        interval = wilson(cell.median / 100, cell.num_items)
+        axes.plot([place, place], [100 * interval.low, 100 * interval.high], color="#D9D9D9", linewidth=4, zorder=1.2)
+    values = list(cell.prompts.values()) or [cell.median, cell.maximum]
+    axes.scatter([place] * len(values), values, s=13, color=look.color, marker=look.marker, linewidths=0, zorder=3)
+    axes.plot([place - 0.36, place + 0.36], [cell.median] * 2, color=look.color, linewidth=1.6, zorder=2.5)
