@@ -160,6 +160,7 @@ class _Run:
         return self._evaluate("before", self._start)
 
     def train(self) -> Manifest:
+        from xmtf.measures import suite_measures
         from xmtf.models import model_family
         from xmtf.training import train
 
@@ -171,6 +172,7 @@ class _Run:
             model=self._folder / "model",
             log=self._folder / "log.jsonl",
             family=model_family(self.loaded.recipe.model),
+            measures=suite_measures(self.loaded, self._folder / "tokens"),
         )
 
     def after(self) -> Manifest:

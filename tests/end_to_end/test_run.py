@@ -60,6 +60,27 @@ def test_training_lowers_the_loss(finished):
     assert losses[-1] < losses[0]
 
 
+def test_suites_watched_in_training_come_to_what_the_evaluation_says(finished):
+    from collections import defaultdict
+    from statistics import mean, median
+
+    from xmtf.measures import suite_measures
+    from xmtf.models import load_model
+    from xmtf.recipe import load_recipe
+
+    folder, _ = finished
+    overrides = (*SMALL, "training.validation_suites=['held-out*', 'writing*']", "training.validation_examples=10000")
+    measures = suite_measures(load_recipe(SMOKE, overrides), folder / "tokens")
+    scores = defaultdict(lambda: defaultdict(list))
+    for line in read_jsonl(folder / "results" / "after" / "scores.jsonl"):
+        metric = line["metrics"][0]
+        scores[line["suite"]][line["task"]].append(metric["value"] / (100 if metric["name"] == "chrf" else 1))
+    expected = {suite: mean(median(values) for values in tasks.values()) for suite, tasks in scores.items()}
+    model = load_model(str(folder / "model")).model
+    assert {measure.name: measure(model).value for measure in measures} == pytest.approx(expected)
+    assert {measure.kind for measure in measures} == {"rank", "generation"}
+
+
 def test_a_second_run_finds_everything_done(finished):
     folder, first = finished
     files = {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")}

@@ -33,9 +33,10 @@ def train(
 
         typer.echo(preview(loaded, tokens=tokens))
         return
+    from xmtf.measures import suite_measures
     from xmtf.training import train_in_folder
 
-    manifest = train_in_folder(loaded, tokens=tokens)
+    manifest = train_in_folder(loaded, tokens=tokens, measures=suite_measures(loaded, tokens))
     counts = manifest.counts
     typer.echo(
         f"{loaded.run_folder / 'model'}: {counts['step']:,} steps, {counts['tokens']:,} tokens, "

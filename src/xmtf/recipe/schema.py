@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from xmtf.recipe.quantities import Bytes, Seconds, Steps, Tokens
 
@@ -32,6 +32,7 @@ __all__ = [
     "Tokenization",
     "TokenizerChoice",
     "Training",
+    "ValidationText",
 ]
 
 Name = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
@@ -41,6 +42,10 @@ CapPolicy = Literal["random", "shortest", "longest", "alphabetical", "score"]
 
 def _is_none(value: object) -> bool:
     return value is None
+
+
+def _is_false(value: object) -> bool:
+    return value is False
 
 
 class Section(BaseModel):
@@ -295,6 +300,9 @@ class Model(Section):
     vocab_size: int | None = Field(default=None, ge=8)
     """Rows of the embedding; default the tokenizer's size, rounded up to a multiple of 128."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
+    absolute_alibi: bool = Field(default=False, exclude_if=_is_false)
+    """BLOOM only, for comparison with the original: position bias `slope * key` in the number format of computation,
+    which in bf16 is wrong by up to 4.0; the default is relative and computed in fp32."""
 
     @model_validator(mode="after")
     def _check(self) -> Model:
@@ -334,6 +342,19 @@ class Schedule(Section):
     """Learning rate at the end, as a fraction of the peak, for `linear` and `cosine`."""
 
 
+class ValidationText(Section):
+    """Plain text whose loss is watched while training: how much the model forgets of its pretraining."""
+
+    name: Name = "pretraining text"
+    """Name of the group in the log."""
+    path: Name
+    """Parquet, JSONL (also .gz), CSV or TSV file; relative to the recipe."""
+    column: Name = "text"
+    """Column that holds the text."""
+    rows: int = Field(default=16, ge=1)
+    """Rows of `packing.sequence_length` tokens to measure on: the first of the file."""
+
+
 class Training(Section):
     """Finetuning."""
 
@@ -363,6 +384,18 @@ class Training(Section):
     """Steps between validations; default a tenth of the run."""
     validation_rows: int = Field(default=64, ge=1)
     """Packed rows of each validation."""
+    validation_texts: tuple[ValidationText, ...] = ()
+    """Plain texts to watch the loss of beside the held-out examples."""
+    validation_suites: tuple[Name, ...] = ()
+    """Suites of `evaluation.suites` (names or patterns) to measure at every validation. Where there are any, the best
+    checkpoint is that with the highest geometric mean of what rank and generation suites come to."""
+    validation_examples: int = Field(default=50, ge=1)
+    """Most examples of each task and template of those suites: a seeded choice."""
+    export: Literal["last", "best"] = "last"
+    """Which weights become the model: the last, or the best by `validation_suites` (without them, by the loss on
+    held-out examples). `best` saves a checkpoint whenever a validation finds a new best."""
+    trackers: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
+    """Where the events of `log.jsonl` go as well."""
     log_every: Steps = 10
     wall_clock_limit: Seconds | None = None
     """Save and stop before this much time has passed (`5.5 h`)."""
@@ -371,6 +404,16 @@ class Training(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int | None = Field(default=None, ge=1)
     """CPU threads of torch; default its own choice."""
+
+    @field_validator("precision", mode="before")
+    @classmethod
+    def _no_fp16(cls, value: object) -> object:
+        if value in ("fp16", "float16"):
+            raise ValueError(
+                "fp16 is not offered: feed-forward outputs of the T5 family exceed its largest number (66,246 against "
+                "65,504 was seen) and become NaN, and other models would need a loss scale; take `bf16`"
+            )
+        return value
 
     @model_validator(mode="after")
     def _check(self) -> Training:

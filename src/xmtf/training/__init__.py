@@ -3,5 +3,6 @@
 from xmtf.training.preview import dry_run
 from xmtf.training.stop import Stopped
 from xmtf.training.trainer import train, train_in_folder, write_initial
+from xmtf.training.validation import Measure, Measured
 
-__all__ = ["Stopped", "dry_run", "train", "train_in_folder", "write_initial"]
+__all__ = ["Measure", "Measured", "Stopped", "dry_run", "train", "train_in_folder", "write_initial"]

@@ -59,8 +59,9 @@ class Progress:
         real_tokens: Positions that were not padding.
         seconds: Wall seconds spent in steps, over all attempts.
         skipped: Steps without an update because the loss or the gradient was not finite.
-        best: Lowest loss on held-out rows so far, or None; its checkpoint, where there is one, is kept.
+        best: Highest score of a checkpoint so far, or None; that checkpoint is kept.
         best_step: Steps done when it was measured.
+        best_by: What the score is, see :class:`xmtf.training.validation.Watch`.
     """
 
     step: int = 0
@@ -70,6 +71,7 @@ class Progress:
     skipped: int = 0
     best: float | None = None
     best_step: int | None = None
+    best_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from torch import Tensor
 
 from xmtf.files import append_jsonl, read_jsonl, write_jsonl
 
-__all__ = ["TRAINING_EVENTS", "GroupLosses", "Log", "Window"]
+__all__ = ["TRAINING_EVENTS", "GroupLosses", "Log", "Tracker", "Window", "scalars"]
 
-TRAINING_EVENTS = ("train", "validation", "checkpoint", "skipped", "resume", "stop")
+TRAINING_EVENTS = ("train", "validation", "measure", "selection", "checkpoint", "skipped", "resume", "stop")
 """Events of this room; other events in the same file belong to others and stay."""
+
+
+class Tracker(Protocol):
+    """Takes the numbers of events to where people look at curves."""
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """Add numbers that were measured after ``step`` steps."""
+
+    def close(self) -> None:
+        """Send what is left; nothing is written afterwards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +34,24 @@ class Log:
 
     Attributes:
         path: File; made when the first event comes.
+        trackers: Get the numbers of every event as well.
     """
 
     path: Path
+    trackers: tuple[Tracker, ...] = ()
 
     def write(self, event: str, step: int, **values: Any) -> None:
         """Append one event."""
         append_jsonl(self.path, {"event": event, "step": step, **values})
+        numbers = dict(scalars(event, values)) if self.trackers else {}
+        if numbers:
+            for tracker in self.trackers:
+                tracker.write(step, numbers)
+
+    def close(self) -> None:
+        """Close the trackers."""
+        for tracker in self.trackers:
+            tracker.close()
 
     def rewind(self, step: int) -> None:
         """Drop training events after ``step`` (0: all of them), so that a resumed run does not tell them twice."""
@@ -39,6 +61,20 @@ class Log:
         kept = [event for event in events if event["event"] not in TRAINING_EVENTS or (step and event["step"] <= step)]
         if len(kept) < len(events):
             write_jsonl(self.path, kept)
+
+
+def scalars(event: str, values: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """Yield the finite numbers of an event under names with slashes; a ``group`` stands in the name.
+
+    >>> dict(scalars("validation", {"group": "mixture", "loss": 2.5, "loss_by_language": {"fr": 2.0}}))
+    {'validation/mixture/loss': 2.5, 'validation/mixture/loss_by_language/fr': 2.0}
+    """
+    prefix = f"{event}/{values['group']}" if "group" in values else event
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from scalars(f"{prefix}/{key}", value)
+        elif isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+            yield f"{prefix}/{key}", float(value)
 
 
 @dataclass(frozen=True, slots=True)

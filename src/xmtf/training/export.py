@@ -10,6 +10,7 @@ from xmtf.execution import say
 from xmtf.files import atomic_folder
 from xmtf.recipe import load_recipe
 from xmtf.training.checkpoint import Progress, checkpoint_path, list_checkpoints, load_weights, read_progress
+from xmtf.training.start import start_model
 
 __all__ = ["export_checkpoint", "run_checkpoints", "tensor_shapes"]
 
@@ -42,7 +43,7 @@ def export_checkpoint(run_folder: Path, out: Path, *, step: int | None = None) -
         SourceError: Not a run folder, or no checkpoint.
         UnknownNameError: No checkpoint of that step.
     """
-    from xmtf.models import load_model, save_model
+    from xmtf.models import save_model
 
     checkpoints = run_checkpoints(run_folder)
     path = next(reversed(checkpoints)) if step is None else checkpoint_path(run_folder / "checkpoints", step)
@@ -50,7 +51,8 @@ def export_checkpoint(run_folder: Path, out: Path, *, step: int | None = None) -
         steps = [str(progress.step) for progress in checkpoints.values()]
         raise UnknownNameError("step", str(step), steps, str(run_folder / "checkpoints"))
     recipe = load_recipe(run_folder / "recipe.yaml").recipe
-    model: Any = load_model(recipe.model.base or str(run_folder / "initial"), offline=recipe.offline).model
+    base = recipe.model.base or str(run_folder / "initial")
+    model: Any = start_model(base, recipe.model, seed=recipe.seed, offline=recipe.offline).model
     load_weights(path, model)
     model.eval()
     with atomic_folder(out) as folder:

@@ -16,9 +16,10 @@ from xmtf.recipe.schema import Training
 from xmtf.training import checkpoint
 from xmtf.training.checkpoint import Progress
 from xmtf.training.events import GroupLosses, Log, Window
+from xmtf.training.memory import peak_memory
 from xmtf.training.step import Feed, GlobalBatch, Outcome, Step
 from xmtf.training.stop import STOP_FILE, Stopped, Stopper, stop_on_signals
-from xmtf.training.validation import Validation
+from xmtf.training.validation import Watch
 from xmtf.training.work import Meter
 
 __all__ = ["Loop"]
@@ -31,7 +32,7 @@ class Loop:
     Attributes:
         step: Takes one optimizer step.
         feed: Gives the rows of a step.
-        validations: Groups of held-out rows to measure on; may be empty.
+        watch: What is measured on the model as it trains.
         training: Section of the recipe.
         num_steps: Steps of the whole run.
         checkpoints: Folder of checkpoints.
@@ -43,7 +44,7 @@ class Loop:
 
     step: Step
     feed: Feed
-    validations: tuple[Validation, ...]
+    watch: Watch
     training: Training
     num_steps: int
     checkpoints: Path
@@ -78,13 +79,17 @@ class Loop:
                     outcome = self._one_step()
                     speed = self._window.real_tokens / max(self._window.seconds, 1e-9)
                     self._after_step(outcome)
-                    bar.set(self.progress.step, note=f"loss {outcome.loss:.3f}, {speed:,.0f} tokens/s")
+                    bar.set(self.progress.step, note=self._note(outcome.loss, speed))
                     reason = stopper.check(time.monotonic() - start)
                     if self.step.ranks.agree(reason is not None) and self.progress.step < self.num_steps:
                         self._stop(reason or "another rank was asked to stop")
         finally:
             self.feed.close()
+            self.log.close()
         return self.progress
+
+    def _note(self, loss: float, speed: float) -> str:
+        return f"loss {loss:.3f}, {speed:,.0f} tokens/s, {peak_memory(self.step.objective.device) / 1e9:.1f} GB"
 
     def _resume(self) -> None:
         path = checkpoint.find_checkpoint(self.checkpoints, self.fingerprint, self.num_steps)
@@ -118,9 +123,10 @@ class Loop:
         step, last = self.progress.step, self.progress.step == self.num_steps
         if last or _due(step, self.training.log_every):
             self._write_window(outcome)
+        save = last or _due(step, self.training.save_every)
         if last or _due(step, self.training.validate_every or max(1, self.num_steps // 10)):
-            self._validate()
-        if last or _due(step, self.training.save_every):
+            save = self._validate(saves=save)
+        if save:
             self._save()
 
     def _write_window(self, outcome: Outcome) -> None:
@@ -139,24 +145,27 @@ class Loop:
             tokens_per_s=round(window.real_tokens / max(window.seconds, 1e-9), 1),
             fill=round(window.real_tokens / window.positions, 4),
             mfu=None if self.meter is None else round(self.meter.mfu(window.flops, window.seconds), 4),
+            peak_memory_gb=round(peak_memory(self.step.objective.device) / 1e9, 3),
             seconds=round(self.progress.seconds, 2),
             loss_by_cluster=losses.by_cluster,
             loss_by_language=losses.by_language,
         )
 
-    def _validate(self) -> None:
-        for validation in self.validations:
-            losses = validation(self._model, self.step.objective)
-            self.log.write(
-                "validation",
-                self.progress.step,
-                group=validation.name,
-                loss=round(losses.loss, 6),
-                loss_by_cluster=losses.by_cluster,
-                loss_by_language=losses.by_language,
-            )
-            if self.progress.best is None or losses.loss < self.progress.best:
-                self.progress = replace(self.progress, best=losses.loss, best_step=self.progress.step)
+    def _validate(self, *, saves: bool = False) -> bool:
+        """Measure the model; return whether its checkpoint is to be saved.
+
+        Args:
+            saves: Whether it is saved in any case. Only what is saved can be the best.
+        """
+        step, watch = self.progress.step, self.watch
+        score = watch(self._model, self.step.objective, self.log, step)
+        best = self.progress.best if self.progress.best_by == watch.criterion else None
+        better = score is not None and step > 0 and (best is None or score > best)
+        if better and (saves or self.training.export == "best"):
+            self.progress = replace(self.progress, best=score, best_step=step, best_by=watch.criterion)
+            self.log.write("selection", step, score=score, by=watch.criterion)
+            return True
+        return saves
 
     def _save(self) -> Path:
         path = checkpoint.checkpoint_path(self.checkpoints, self.progress.step)

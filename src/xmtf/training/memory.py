@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import resource
+import sys
 from dataclasses import dataclass
 from typing import Any
+
+import torch
 
 from xmtf.errors import ConfigError
 from xmtf.models import ModelSize, model_size
@@ -11,7 +15,7 @@ from xmtf.models.interface import Family
 from xmtf.recipe import Recipe
 from xmtf.training.head import CHUNK_BYTES
 
-__all__ = ["MemoryEstimate", "check_limit", "estimate_memory", "row_positions"]
+__all__ = ["MemoryEstimate", "check_limit", "estimate_memory", "peak_memory", "row_positions"]
 
 _KEPT_PER_LAYER = 20
 """Numbers per position, layer and unit of hidden size kept for the backward pass: norms 2, queries to values 3,
@@ -111,6 +115,14 @@ def check_limit(estimate: MemoryEstimate, limit: int | None) -> None:
             f"memory_limit: training is estimated to need {estimate}, more than {_size(limit)}; lower "
             "training.micro_batch_rows, set training.activation_checkpointing, or raise memory_limit"
         )
+
+
+def peak_memory(device: torch.device) -> int:
+    """Return the most bytes held so far: of the GPU by tensors, or of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _size(num_bytes: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from xmtf.files import (
 from xmtf.models.interface import Family
 from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.schema import Recipe, Training
+from xmtf.training import checkpoint
 from xmtf.training.batches import RowLoader
 from xmtf.training.checkpoint import Progress
 from xmtf.training.events import Log
@@ -37,8 +39,11 @@ from xmtf.training.objective import Objective
 from xmtf.training.optimizer import build_optimizer
 from xmtf.training.precision import choose_device, compute_dtype, place, set_threads
 from xmtf.training.ranks import ALONE, Ranks, data_parallel
+from xmtf.training.start import start_model
 from xmtf.training.step import Feed, Step
-from xmtf.training.validation import Validation
+from xmtf.training.texts import TextRows, text_rows
+from xmtf.training.trackers import TrackedRun, open_trackers
+from xmtf.training.validation import Measure, Validation, Watch
 from xmtf.training.work import Meter, peak_flops
 
 __all__ = [
@@ -53,10 +58,13 @@ __all__ = [
 ]
 
 _ELSEWHERE = (
-    "device", "keep_checkpoints", "log_every", "max_skipped_steps", "micro_batch_rows", "save_every", "threads",
-    "validate_every", "validation_rows", "wall_clock_limit",
+    "device", "export", "keep_checkpoints", "log_every", "max_skipped_steps", "micro_batch_rows", "save_every",
+    "threads", "trackers", "validate_every", "validation_examples", "validation_rows", "validation_suites",
+    "validation_texts", "wall_clock_limit",
 )  # fmt: skip
 """Keys of the training section that leave what is learnt as it is (micro-batches: to rounding)."""
+_CHOOSING = ("save_every", "validate_every", "validation_examples", "validation_rows", "validation_suites")
+"""Keys that decide which weights are the best."""
 
 
 def train(
@@ -69,6 +77,7 @@ def train(
     log: Path,
     family: Family,
     ranks: Ranks = ALONE,
+    measures: Sequence[Measure] = (),
 ) -> Manifest:
     """Finetune a model as a recipe says; export it; return the manifest of the export.
 
@@ -83,6 +92,7 @@ def train(
         log: File that events are appended to.
         family: Of the model.
         ranks: The processes that train together; the first one writes.
+        measures: What the suites of ``training.validation_suites`` are measured with.
 
     Raises:
         UserError: The recipe, the model or the machine do not fit together; says what to change.
@@ -91,14 +101,19 @@ def train(
     recipe = loaded.recipe
     inputs = {"tokens": read_manifest(tokens).fingerprint, "initial": model_reference_hash(initial)}
     section = _learning_section(recipe)
-    fingerprint = content_hash({"recipe": section, "inputs": inputs})
+    fingerprint = content_hash({"recipe": section | _choosing_section(recipe), "inputs": inputs})
     if is_finished(model, fingerprint):
         return read_manifest(model)
+    if recipe.training.validation_suites and not measures:
+        raise ConfigError("training.validation_suites: nothing to measure them with was given")
     watch = Stopwatch()
-    log = log if ranks.first else Path(os.devnull)
     name = training_name(recipe, inputs)
-    loop = _prepare(loaded, tokens, initial, checkpoints, log, family, name, ranks)
+    events = _open_log(loaded, log) if ranks.first else Log(Path(os.devnull))
+    loop = _prepare(loaded, tokens, initial, checkpoints, events, family, name, ranks, measures)
     progress = loop.run()
+    if recipe.training.export == "best" and progress.best_step not in (None, progress.step):
+        checkpoint.load_weights(checkpoint.checkpoint_path(checkpoints, progress.best_step), loop.step.model)
+        say(f"{model}: the weights after step {progress.best_step}, the best by {progress.best_by}")
     counts = _counts(progress, loop.feed.loader, loop.step.model)
     manifest = Manifest("train", fingerprint, recipe=section, inputs=inputs, counts=counts, wall_time_s=watch.seconds)
     if ranks.first:
@@ -107,7 +122,7 @@ def train(
     return manifest
 
 
-def train_in_folder(loaded: LoadedRecipe, *, tokens: Path) -> Manifest:
+def train_in_folder(loaded: LoadedRecipe, *, tokens: Path, measures: Sequence[Measure] = ()) -> Manifest:
     """Finetune inside the recipe's run folder, making the random weights to start from where the recipe has a shape.
 
     Under ``torchrun`` its processes share the micro-batches of every step: the losses are those of one process.
@@ -115,6 +130,7 @@ def train_in_folder(loaded: LoadedRecipe, *, tokens: Path) -> Manifest:
     Args:
         loaded: The recipe.
         tokens: Folder of token files.
+        measures: As for :func:`train`.
 
     Raises:
         ConfigError: There are no finished token files.
@@ -140,6 +156,7 @@ def train_in_folder(loaded: LoadedRecipe, *, tokens: Path) -> Manifest:
             log=folder / "log.jsonl",
             family=model_family(loaded.recipe.model),
             ranks=ranks,
+            measures=measures,
         )
 
 
@@ -172,9 +189,11 @@ def training_loop(
     validation: RowLoader | None,
     *,
     checkpoints: Path,
-    log: Path,
+    log: Log,
     fingerprint: str,
     ranks: Ranks = ALONE,
+    texts: Mapping[str, TextRows] | None = None,
+    measures: Sequence[Measure] = (),
 ) -> Loop:
     """Return the loop that trains a model on the rows of a loader; the model is placed on its device.
 
@@ -184,9 +203,11 @@ def training_loop(
         loader: Rows to train on.
         validation: Rows to measure on, or None.
         checkpoints: Folder for checkpoints.
-        log: File that events are appended to.
+        log: Where events go.
         fingerprint: Names this training among the checkpoints.
         ranks: The processes that train together.
+        texts: Name -> rows of plain text to measure on.
+        measures: Suites to measure.
     """
     training = recipe.training
     device = choose_device(training.device)
@@ -197,19 +218,22 @@ def training_loop(
     steps = num_steps(training, loader)
     num_micro = num_micro_batches(training, ranks.size)
     optimizer = build_optimizer(model, training.optimizer)
+    precision = training.precision
     validations = []
     if validation is not None:
-        rows, precision = training.validation_rows, training.precision
-        validations = [Validation("mixture", validation, num_micro, rows, training.loss, precision)]
+        rows = training.validation_rows
+        validations.append(Validation("mixture", validation, num_micro, rows, training.loss, precision))
+    for name, text in (texts or {}).items():
+        validations.append(Validation(name, text, num_micro, len(text.windows), "token", precision))
     return Loop(
         step=Step(model, objective, optimizer, training, steps, recipe.seed, ranks),
         feed=Feed(loader, num_micro, training.loss),
-        validations=tuple(validations),
+        watch=Watch(tuple(validations), tuple(measures), precision),
         training=training,
         num_steps=steps,
         checkpoints=checkpoints,
         fingerprint=fingerprint,
-        log=Log(log),
+        log=log,
     )
 
 
@@ -280,6 +304,21 @@ def training_name(recipe: Recipe, inputs: dict[str, str]) -> str:
     return content_hash(_resumable(_learning_section(recipe)) | inputs)
 
 
+def _choosing_section(recipe: Recipe) -> dict[str, Any]:
+    """Return what else the exported weights depend on: nothing where they are the last."""
+    if recipe.training.export == "last":
+        return {}
+    section = recipe.section("training")
+    return {"export": {key: section[key] for key in _CHOOSING} | {"evaluation": recipe.section("evaluation")}}
+
+
+def _open_log(loaded: LoadedRecipe, path: Path) -> Log:
+    """Return the log with the recipe's trackers; a tracker that is not installed is refused before any work."""
+    recipe = loaded.recipe
+    run = TrackedRun(recipe.name, path.parent / "tracking", recipe.model_dump(mode="json"), recipe.offline)
+    return Log(path, open_trackers(recipe.training.trackers, run))
+
+
 def _resumable(section: dict[str, Any]) -> dict[str, Any]:
     """Return ``section`` without the number of steps where the schedule ignores it: such a run can be extended."""
     training = dict(section["training"])
@@ -293,16 +332,17 @@ def _prepare(
     tokens: Path,
     initial: str,
     checkpoints: Path,
-    log: Path,
+    log: Log,
     family: Family,
     fingerprint: str,
     ranks: Ranks,
+    measures: Sequence[Measure],
 ) -> Loop:
-    from xmtf.models import check_packing, load_model, model_size
+    from xmtf.models import check_packing, model_size
     from xmtf.tokens import load_tokenizer, open_loader
 
     recipe = loaded.recipe
-    start: Any = load_model(initial, offline=recipe.offline)
+    start: Any = start_model(initial, recipe.model, seed=recipe.seed, offline=recipe.offline)
     if start.family != family:
         raise ConfigError(f"{initial}: is of the {start.family} family, and the tokens were made for {family}")
     tokenizer = load_tokenizer(tokens / "tokenizer")
@@ -315,9 +355,21 @@ def _prepare(
     if recipe.tokens.packing.policy != "pad":
         check_packing(start.model)
     loader = open_loader(tokens, loaded, group="train", family=family)
-    held_out = _held_out(loaded, tokens, family)
+    packing, rows = recipe.tokens.packing, recipe.training.global_batch_rows
     loop = training_loop(
-        start.model, recipe, loader, held_out, checkpoints=checkpoints, log=log, fingerprint=fingerprint, ranks=ranks
+        start.model,
+        recipe,
+        loader,
+        _held_out(loaded, tokens, family),
+        checkpoints=checkpoints,
+        log=log,
+        fingerprint=fingerprint,
+        ranks=ranks,
+        texts={
+            text.name: text_rows(text, loaded.path.parent, tokenizer, packing, family, rows)
+            for text in recipe.training.validation_texts
+        },
+        measures=measures,
     )
     dtype = compute_dtype(recipe.training.precision)
     loop.meter = Meter(model_size(start.model), peak_flops(loop.step.objective.device, dtype))

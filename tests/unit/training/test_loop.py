@@ -7,6 +7,7 @@ import torch
 from xmtf.errors import UserError
 from xmtf.files import read_jsonl
 from xmtf.training import checkpoint
+from xmtf.training.events import Log
 from xmtf.training.loop import Loop
 from xmtf.training.stop import STOP_FILE, Stopped
 from xmtf.training.trainer import training_loop
@@ -14,7 +15,7 @@ from xmtf.training.trainer import training_loop
 
 @pytest.fixture
 def make(tmp_path, tiny_model, tiny_loader, recipe):
-    def build(name="run", *, model=None, validation=True, fingerprint="f", dropout=0.3, **training):
+    def build(name="run", *, model=None, validation=True, fingerprint="f", dropout=0.3, measures=(), **training):
         folder = tmp_path / name
         return training_loop(
             model or tiny_model(),
@@ -22,8 +23,9 @@ def make(tmp_path, tiny_model, tiny_loader, recipe):
             tiny_loader(),
             tiny_loader() if validation else None,
             checkpoints=folder / "checkpoints",
-            log=folder / "log.jsonl",
+            log=Log(folder / "log.jsonl"),
             fingerprint=fingerprint,
+            measures=measures,
         )
 
     return build
@@ -123,14 +125,15 @@ def test_loss_falls_and_the_log_tells_all(make):
     assert train[-1]["loss"] < train[0]["loss"]
     assert set(train[0]) == {
         "event", "step", "loss", "learning_rate", "grad_norm", "tokens", "real_tokens", "tokens_per_s", "fill",
-        "mfu", "seconds", "loss_by_cluster", "loss_by_language",
+        "mfu", "peak_memory_gb", "seconds", "loss_by_cluster", "loss_by_language",
     }  # fmt: skip
     assert train[0]["tokens"] == 10 * 4 * 12
     assert 0 < train[0]["fill"] < 1
     assert set(train[0]["loss_by_cluster"]) == {"nli", "qa"}
     assert [event["step"] for event in events(loop, "validation")] == [0, 20, 40]
     assert [path.name for path in checkpoint.list_checkpoints(loop.checkpoints)] == ["step-000040"]
-    assert loop.progress.best == pytest.approx(min(event["loss"] for event in events(loop, "validation")), abs=1e-5)
+    assert loop.progress.best == pytest.approx(-min(event["loss"] for event in events(loop, "validation")), abs=1e-5)
+    assert loop.progress.best_by == "loss of mixture"
 
 
 def test_steps_that_are_not_finite_are_skipped_told_and_finally_stop(make, tiny_model):

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from xmtf.errors import ConfigError
 from xmtf.recipe import load_recipe
 from xmtf.training.preview import dry_run
 
@@ -42,3 +43,8 @@ def test_published_budgets():
     # tokens with padding, as the model cards count them: steps x rows x 2,048
     assert "2,088,763,392 positions" in dry_run(load_recipe(RECIPES / "bloomz.yaml"))
     assert "3,670,016,000 positions" in dry_run(load_recipe(RECIPES / "bloomz-560m.yaml"))
+
+
+def test_fp16_is_refused_with_the_reason():
+    with pytest.raises(ConfigError, match=r"training.precision.*feed-forward outputs of the T5 family exceed"):
+        load_recipe(RECIPES / "mt0-small.yaml", ["training.precision=fp16"])

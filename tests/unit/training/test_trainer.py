@@ -12,7 +12,7 @@ from xmtf.errors import ConfigError
 from xmtf.files import file_sha256, read_jsonl, read_manifest, verify_outputs
 from xmtf.models import load_model
 from xmtf.recipe import load_recipe
-from xmtf.training import dry_run, train_in_folder
+from xmtf.training import Measured, dry_run, train_in_folder
 from xmtf.training.trainer import model_reference_hash
 
 RECIPE = """
@@ -164,3 +164,38 @@ def test_model_hash_follows_the_weights(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"b" * 100)
     assert model_reference_hash(str(tmp_path)) != first
     assert model_reference_hash("bigscience/bloom-560m") != model_reference_hash("bigscience/bloom-1b1")
+
+
+class Falling:
+    """A measure that likes every model less than the one before."""
+
+    name, kind = "falling", "rank"
+
+    def __init__(self):
+        self.left = 10
+
+    def __call__(self, model):
+        self.left -= 1
+        return Measured(self.left / 10, {})
+
+
+def test_the_best_weights_are_exported_where_the_recipe_says_so(recipe, tokens):
+    watched = ("training.validation_suites=[falling]", "training.validate_every=2", "training.steps=4")
+    last = recipe(*watched, folder="last")
+    train_in_folder(last, tokens=tokens, measures=[Falling()])
+    best = recipe(*watched, "training.export=best", folder="best")
+    train_in_folder(best, tokens=tokens, measures=[Falling()])
+    early = recipe("training.steps=2", folder="early")
+    train_in_folder(early, tokens=tokens)
+    assert weights_hash(best) == weights_hash(early) != weights_hash(last)
+    with pytest.raises(ConfigError, match="nothing to measure them with"):
+        train_in_folder(recipe(*watched, folder="none"), tokens=tokens)
+
+
+def test_loss_on_plain_text_stands_beside_that_of_the_mixture(recipe, tokens, tmp_path):
+    (tmp_path / "text.jsonl").write_text('{"text": "Capital of number 5? city 5"}\n' * 20)
+    loaded = recipe("training.validation_texts=[{path: text.jsonl, rows: 3}]", "training.steps=2")
+    train_in_folder(loaded, tokens=tokens)
+    events = [event for event in read_jsonl(loaded.run_folder / "log.jsonl") if event["event"] == "validation"]
+    assert {event["group"] for event in events} == {"mixture", "pretraining text"}
+    assert all(event["loss"] > 0 for event in events)

@@ -1,0 +1,151 @@
+"""Evaluation suites as measures that training takes: the one place where the two rooms meet.
+
+Training knows nothing of evaluation, and evaluation nothing of training. Here the suites that a recipe
+wants watched are turned into callables that ask the model at hand.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from statistics import mean, median
+from typing import TYPE_CHECKING, Any, Literal
+
+from xmtf.errors import UnknownNameError
+from xmtf.recipe import LoadedRecipe
+from xmtf.recipe.schema import Suite
+
+if TYPE_CHECKING:
+    from xmtf.evaluation.answer import Answer
+    from xmtf.evaluation.jobs import Job
+    from xmtf.evaluation.setup import Setup, SuiteSlice
+    from xmtf.training import Measure, Measured
+
+__all__ = ["SuiteMeasure", "suite_measures"]
+
+_OF_A_HUNDRED = ("bleu", "chrf")
+"""Metrics whose values go up to 100."""
+
+
+def suite_measures(loaded: LoadedRecipe, tokens: Path) -> tuple[Measure, ...]:
+    """Return a measure for each suite and kind that ``training.validation_suites`` names; none where it is empty.
+
+    Args:
+        loaded: The recipe.
+        tokens: Folder of token files; its tokenizer is the model's.
+
+    Raises:
+        UnknownNameError: No suite has such a name.
+        ConfigError: A suite has nothing of its kind.
+    """
+    patterns = loaded.recipe.training.validation_suites
+    if not patterns:
+        return ()
+    from xmtf.evaluation.setup import setup_of, suite_slices
+
+    setup = setup_of(loaded)
+    suites = _chosen(setup.settings.suites, patterns, loaded.recipe.training.validation_examples, str(loaded.path))
+    setup = replace(setup, settings=setup.settings.model_copy(update={"suites": suites}))
+    parts: dict[tuple[str, str], list[SuiteSlice]] = {}
+    for part in suite_slices(setup):
+        parts.setdefault((part.suite.name, part.kind), []).append(part)
+    several = {name for name, kind in parts if (name, "rank") in parts and (name, "generation") in parts}
+    return tuple(
+        SuiteMeasure(f"{name} ({kind})" if name in several else name, _kind(kind), setup, tuple(slices), tokens)
+        for (name, kind), slices in parts.items()
+    )
+
+
+def _kind(text: str) -> Literal["rank", "generation"]:
+    return "rank" if text == "rank" else "generation"
+
+
+def _chosen(suites: Sequence[Suite], patterns: Sequence[str], most: int, where: str) -> tuple[Suite, ...]:
+    for pattern in patterns:
+        if not any(fnmatch.fnmatchcase(suite.name, pattern) for suite in suites):
+            raise UnknownNameError(
+                "suite", pattern, [suite.name for suite in suites], f"{where}: training.validation_suites"
+            )
+    return tuple(
+        suite.model_copy(
+            update={
+                "tasks": tuple(
+                    task.model_copy(update={"cap_examples": min(most, task.cap_examples or most)})
+                    for task in suite.tasks
+                )
+            }
+        )
+        for suite in suites
+        if any(fnmatch.fnmatchcase(suite.name, pattern) for pattern in patterns)
+    )
+
+
+@dataclass(slots=True)
+class SuiteMeasure:
+    """One kind of one suite; follows :class:`xmtf.training.Measure`.
+
+    The value is the mean over tasks of the median over templates of each task's first metric, as BLOOMZ's
+    checkpoints were compared.
+    """
+
+    name: str
+    kind: Literal["rank", "generation"]
+    setup: Setup
+    slices: Sequence[SuiteSlice]
+    tokens: Path
+    _jobs: list[Job] = field(default_factory=list, repr=False)
+
+    def __call__(self, model: Any) -> Measured:
+        """Measure a model in evaluation mode; prompts are rendered at the first call."""
+        from xmtf.errors import ConfigError
+        from xmtf.evaluation.jobs import jobs
+        from xmtf.training import Measured
+
+        self._jobs = self._jobs or [job for job in jobs(self.setup, self.slices) if job.requests]
+        if not self._jobs:
+            raise ConfigError(f"training.validation_suites: suite {self.name!r} leaves nothing to ask")
+        answers = iter(self._answers(model))
+        by_task: dict[str, list[float]] = {}
+        for job in self._jobs:
+            value = self._value(job, [next(answers) for _ in job.requests])
+            by_task.setdefault(job.task, []).append(value)
+        medians = {task: median(values) for task, values in by_task.items()}
+        return Measured(mean(medians.values()), medians)
+
+    def _answers(self, model: Any) -> list[Answer]:
+        from xmtf.evaluation.encoding import prompt_rules
+        from xmtf.evaluation.generate import generation_batches
+        from xmtf.evaluation.rank import rank_batches
+        from xmtf.tokens import load_tokenizer
+
+        settings = self.setup.settings
+        rules = prompt_rules(
+            model,
+            self.setup.tokens,
+            max_prompt_tokens=settings.max_prompt_tokens,
+            truncation_side=settings.truncation_side,
+            prefix_lm=self.setup.prefix_lm,
+        )
+        tokenizer: Any = load_tokenizer(self.tokens / "tokenizer")
+        requests = [request for job in self._jobs for request in job.requests]
+        options: dict[str, Any] = {"rules": rules, "batch_tokens": settings.batch_tokens}
+        if self.kind == "rank":
+            found = rank_batches(model, tokenizer, requests, **options)
+        else:
+            longest = settings.max_new_tokens
+            found = generation_batches(model, tokenizer, requests, max_new_tokens=longest, **options)
+        answered = dict(answer for batch in found for answer in batch)
+        return [answered[index] for index in range(len(requests))]
+
+    def _value(self, job: Job, answers: Sequence[Answer]) -> float:
+        from xmtf.evaluation.results import About, items_table, score_items, versions
+
+        scoring = self.setup.settings.scoring
+        about = About(job.about(), "training", "", scoring, versions())
+        score = score_items(items_table(job, answers, scoring), about)
+        if not score.metrics:
+            return 0.0
+        metric = score.metrics[0]
+        return metric.value / (100.0 if metric.name in _OF_A_HUNDRED else 1.0)

@@ -1,0 +1,37 @@
+"""Switches of the recipe on the model that training starts from."""
+
+import pytest
+import torch
+
+from xmtf.errors import ConfigError
+from xmtf.models import SpecialTokens, build_model, load_model, save_model
+from xmtf.recipe.schema import Model
+from xmtf.training.start import start_model
+
+SHAPE = {"hidden_size": 24, "num_layers": 2, "num_heads": 3}
+
+
+def saved(folder, architecture):
+    shape = Model(architecture=architecture, **SHAPE)
+    save_model(build_model(shape, vocab_size=60, special=SpecialTokens(0, 1), seed=1), folder, tokenizer=None)
+    return str(folder)
+
+
+@torch.no_grad()
+def test_absolute_alibi_is_the_same_in_fp32_differs_in_bf16_and_stays_in_the_export(tmp_path):
+    reference = saved(tmp_path / "base", "bloom")
+    relative = load_model(reference).model
+    absolute = start_model(reference, Model(base=reference, absolute_alibi=True), seed=0).model
+    tokens = torch.randint(4, 60, (1, 700))
+    torch.testing.assert_close(absolute.hidden_states(tokens), relative.hidden_states(tokens), rtol=1e-4, atol=1e-4)
+    save_model(absolute, tmp_path / "again", tokenizer=None)
+    again = load_model(str(tmp_path / "again")).model
+    bf16 = [model.bfloat16().hidden_states(tokens)[0, -1].float() for model in (relative, absolute, again)]
+    assert torch.equal(bf16[1], bf16[2])
+    assert not torch.equal(bf16[0], bf16[1])
+
+
+def test_absolute_alibi_is_refused_of_other_models(tmp_path):
+    reference = saved(tmp_path, "mt5")
+    with pytest.raises(ConfigError, match="only BLOOM has ALiBi"):
+        start_model(reference, Model(base=reference, absolute_alibi=True), seed=0)
