@@ -68,6 +68,10 @@ class MissingExtraError(UserError):
         self.module = module
         self.extra = extra
 
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
+        """Pickle by the arguments: a worker process hands its errors back so."""
+        return type(self), (self.module, self.extra)
+
 
 class UnknownNameError(UserError):
     """A name is not known; the message carries the nearest known names.
@@ -92,6 +96,11 @@ class UnknownNameError(UserError):
         super().__init__(f"{prefix}unknown {kind} {name!r}; {hint}")
         self.kind = kind
         self.name = name
+        self._arguments = (kind, name, tuple(known), where)
+
+    def __reduce__(self) -> tuple[type[UnknownNameError], tuple[str, str, tuple[str, ...], str]]:
+        """Pickle by the arguments: a worker process hands its errors back so."""
+        return type(self), self._arguments
 
 
 class DataError(XmtfError):

@@ -13,6 +13,7 @@ import errno
 import hashlib
 import os
 import shutil
+import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -35,6 +36,7 @@ __all__ = [
     "content_hash",
     "file_sha256",
     "is_finished",
+    "link_or_copy",
     "read_json",
     "read_jsonl",
     "read_manifest",
@@ -124,7 +126,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         UserError: The disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = _beside(path, "tmp")
     try:
         yield temporary
         with temporary.open("rb+") as stream:
@@ -146,20 +148,46 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         UserError: The disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = _beside(path, "tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     try:
         yield temporary
-        old = path.with_name(f".{path.name}.{os.getpid()}.old")
-        if path.exists():
-            path.replace(old)
-        temporary.replace(path)
-        shutil.rmtree(old, ignore_errors=True)
+        _take_place(temporary, path)
     except OSError as error:
         raise _explain_os_error(error, path) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _beside(path: Path, kind: str) -> Path:
+    """Return a name beside ``path`` of this process alone, on any of the machines that share the folder."""
+    return path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}.{kind}")
+
+
+def _take_place(folder: Path, path: Path) -> None:
+    """Rename ``folder`` to ``path``, also while another process does the same: the last one stays."""
+    old = _beside(path, "old")
+    while True:
+        shutil.rmtree(old, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):
+            path.replace(old)
+        try:
+            folder.replace(path)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        else:
+            break
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a file a second name, or copy it where the file system has no links; ``target`` must not exist."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def _explain_os_error(error: OSError, path: Path) -> Exception:

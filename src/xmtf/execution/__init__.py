@@ -1,7 +1,19 @@
-"""How shard work is run: the same plan inline, in a process pool or as array tasks."""
+"""How shard work is run: the same plan inline, in a process pool, on Ray or as array tasks."""
 
 from xmtf.execution.plan import Plan, ShardTask, read_plan, run_task, write_plan
 from xmtf.execution.progress import say, track
-from xmtf.execution.run import num_workers, run_plan
+from xmtf.execution.run import check_engine, num_workers, run_plan, run_shown
 
-__all__ = ["Plan", "ShardTask", "num_workers", "read_plan", "run_plan", "run_task", "say", "track", "write_plan"]
+__all__ = [
+    "Plan",
+    "ShardTask",
+    "check_engine",
+    "num_workers",
+    "read_plan",
+    "run_plan",
+    "run_shown",
+    "run_task",
+    "say",
+    "track",
+    "write_plan",
+]

@@ -1,4 +1,4 @@
-"""Run all tasks of a plan: inline, or in a pool of processes."""
+"""Run all tasks of a plan: inline, in a pool of processes, or on Ray."""
 
 from __future__ import annotations
 
@@ -6,25 +6,48 @@ import multiprocessing
 import os
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
+from xmtf.errors import DataError
 from xmtf.execution.plan import Plan, run_task, shard_result
+from xmtf.execution.progress import track
 from xmtf.recipe.schema import Execution
 
-__all__ = ["num_workers", "run_plan"]
+__all__ = ["check_engine", "num_workers", "run_plan", "run_shown"]
 
 Progress = Callable[[int, int], None]
 """Called with (shards done, shards in all)."""
 
+_POOLS = 3
+"""Pools begun anew after a worker died, before the build stops."""
+
 
 def num_workers(execution: Execution) -> int:
-    """Return how many worker processes to use: the number given, or one per core this process may use."""
+    """Return how many worker processes to use here: the number given, or one per core this process may use."""
     if execution.engine == "inline":
         return 1
     if execution.workers == "auto":
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return execution.workers
+
+
+def check_engine(execution: Execution) -> None:
+    """See that the engine can be had, before any long work.
+
+    Raises:
+        MissingExtraError: Ray is asked for and not installed.
+        ConfigError: No cluster of Ray answers.
+    """
+    if execution.engine == "ray":
+        _ray(execution)
+
+
+def _ray(execution: Execution) -> Any:
+    from xmtf.execution.on_ray import connect
+
+    return connect(execution, num_workers(execution))
 
 
 def run_plan(
@@ -45,19 +68,51 @@ def run_plan(
     total = len(plan.tasks)
     to_do = [index for index, task in enumerate(plan.tasks) if shard_result(task, folder) is None]
     to_do.sort(key=lambda index: -plan.tasks[index].cost)
-    progress(total - len(to_do), total)
+    done = total - len(to_do)
+    progress(done, total)
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        progress(done, total)
+
     workers = min(num_workers(execution), max(1, len(to_do)))
-    if workers == 1:
-        for done, index in enumerate(to_do, start=1):
+    if to_do and execution.engine == "ray":
+        from xmtf.execution.on_ray import run_on_ray
+
+        run_on_ray(plan, folder, to_do, _ray(execution), advance)
+    elif workers == 1:
+        for index in to_do:
             run_task(plan, index, folder)
-            progress(total - len(to_do) + done, total)
+            advance(1)
     else:
-        _run_pool(plan, folder, to_do, workers, progress)
+        _run_pools(plan, folder, to_do, workers, advance)
     return [run_task(plan, index, folder) for index in range(total)]
 
 
-def _run_pool(plan: Plan, folder: Path, to_do: list[int], workers: int, progress: Progress) -> None:
-    total = len(plan.tasks)
+def run_shown(plan: Plan, folder: Path, execution: Execution, label: str) -> list[dict[str, Any]]:
+    """Run a plan and show how far it has come; without tasks nothing is shown."""
+    if not plan.tasks:
+        return []
+    with track(label, len(plan.tasks), "shards") as progress:
+        return run_plan(plan, folder, execution, lambda done, total: progress.set(done, total))
+
+
+def _run_pools(plan: Plan, folder: Path, to_do: list[int], workers: int, advance: Callable[[int], None]) -> None:
+    """Do tasks in a pool; when a worker dies (for want of memory, most often), go on in a new pool."""
+    for _ in range(_POOLS):
+        try:
+            return _run_pool(plan, folder, to_do, workers, advance)
+        except BrokenProcessPool:
+            to_do = [index for index in to_do if shard_result(plan.tasks[index], folder) is None]
+    names = ", ".join(plan.tasks[index].name for index in to_do[:workers])
+    raise DataError(
+        f"{folder}: worker processes died {_POOLS} times, most often for want of memory; next to do are {names}. "
+        "Set execution.workers lower and run the same command again: it goes on"
+    )
+
+
+def _run_pool(plan: Plan, folder: Path, to_do: list[int], workers: int, advance: Callable[[int], None]) -> None:
     context = multiprocessing.get_context("spawn")  # fork would copy the locks of Arrow's threads
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
         alone = (Plan(plan.function, (plan.tasks[index],)) for index in to_do)  # the whole plan may be megabytes
@@ -67,6 +122,6 @@ def _run_pool(plan: Plan, folder: Path, to_do: list[int], workers: int, progress
                 finished, running = wait(running, return_when=FIRST_COMPLETED)
                 for future in finished:
                     future.result()
-                progress(total - len(running), total)
+                advance(len(finished))
         finally:
             pool.shutdown(wait=True, cancel_futures=True)

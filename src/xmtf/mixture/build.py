@@ -21,12 +21,12 @@ import numpy as np
 import pyarrow as pa
 
 from xmtf.errors import ConfigError, DataError
-from xmtf.execution import read_plan, run_task, write_plan
+from xmtf.execution import check_engine, read_plan, run_shown, run_task, write_plan
 from xmtf.execution.plan import shard_result
 from xmtf.files import Manifest, Stopwatch, is_finished, read_manifest, write_jsonl
 from xmtf.mixture.choose import Rules, choose_rows
 from xmtf.mixture.composition import OVERLAPS, QUARANTINE
-from xmtf.mixture.finish import finish_mixture, run_shown
+from xmtf.mixture.finish import finish_mixture
 from xmtf.mixture.guard import Asked, read_guard, write_guard
 from xmtf.mixture.keys import hash_strings
 from xmtf.mixture.merge import Shard
@@ -78,6 +78,7 @@ def build_mixture(loaded: LoadedRecipe, out: Path) -> Manifest:
     if is_finished(out, plan.fingerprint):
         shutil.rmtree(work_folder(out), ignore_errors=True)  # of a build that was killed at its very end
         return read_manifest(out)
+    check_engine(loaded.recipe.execution)
     build_guard(plan, out)
     run_shown(plan.shards, work_folder(out) / "shards", loaded.recipe.execution, "rendering")
     return merge_mixture(plan, out, watch)

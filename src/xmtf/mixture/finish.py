@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from xmtf.errors import ConfigError
-from xmtf.execution import Plan, run_plan, track
+from xmtf.execution import run_shown
 from xmtf.files import (
     Manifest,
     Stopwatch,
@@ -30,9 +30,8 @@ from xmtf.mixture.composition import (
 )
 from xmtf.mixture.merge import Shard, place_parts, plan_parts
 from xmtf.mixture.plan import MixturePlan
-from xmtf.recipe.schema import Execution
 
-__all__ = ["finish_mixture", "run_shown"]
+__all__ = ["finish_mixture"]
 
 
 def finish_mixture(plan: MixturePlan, shards: list[Shard], work: Path, out: Path, watch: Stopwatch) -> Manifest:
@@ -42,7 +41,7 @@ def finish_mixture(plan: MixturePlan, shards: list[Shard], work: Path, out: Path
         ConfigError: No example is left; says what dropped them.
     """
     recipe = plan.loaded.recipe
-    parts = plan_parts(work, shards, recipe.mixture.rates, recipe.mixture.shard_rows)
+    parts = plan_parts(work, shards, recipe.mixture, recipe.execution)
     counts = _counts(shards)
     if not parts.tasks:
         raise ConfigError(f"{plan.loaded.path}: {_nothing_left(counts)}")
@@ -64,14 +63,6 @@ def finish_mixture(plan: MixturePlan, shards: list[Shard], work: Path, out: Path
         )
         write_manifest(folder, manifest)
     return manifest
-
-
-def run_shown(plan: Plan, folder: Path, execution: Execution, label: str) -> list[dict[str, Any]]:
-    """Run a plan and show how far it has come."""
-    if not plan.tasks:
-        return []
-    with track(label, len(plan.tasks), "shards") as progress:
-        return run_plan(plan, folder, execution, lambda done, total: progress.set(done, total))
 
 
 def _counts(shards: list[Shard]) -> dict[str, Any]:

@@ -57,10 +57,13 @@ class Section(BaseModel):
 class Execution(Section):
     """How shard work is run; never changes a byte of what comes out."""
 
-    engine: Literal["inline", "pool"] = "pool"
-    """`inline` in this process, `pool` in worker processes."""
+    engine: Literal["inline", "pool", "ray"] = "pool"
+    """`inline` in this process, `pool` in worker processes, `ray` on Ray, on one machine or many."""
     workers: int | Literal["auto"] = Field(default="auto")
-    """Worker processes; `auto` is one per core."""
+    """Worker processes; `auto` is one per core. A cluster of Ray uses what it has."""
+    address: Name = "auto"
+    """Of Ray: `auto` is the cluster that this machine belongs to, `local` starts Ray here for this command,
+    `host:port` or `ray://host:port` is a cluster elsewhere."""
 
 
 class OwnTask(Section):

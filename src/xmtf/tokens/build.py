@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from xmtf.errors import ConfigError, DataError
-from xmtf.execution import Plan, ShardTask, num_workers, run_plan, say, track
+from xmtf.execution import Plan, ShardTask, check_engine, num_workers, run_shown, say
 from xmtf.files import (
     MANIFEST,
     Manifest,
@@ -26,26 +26,29 @@ from xmtf.files import (
     content_hash,
     file_sha256,
     is_finished,
+    link_or_copy,
     read_manifest,
     slug,
     write_manifest,
 )
 from xmtf.recipe.load import LoadedRecipe
 from xmtf.recipe.schema import Execution, Tokenization
-from xmtf.tokens.encode import CLUSTERS_FILE, Ends
+from xmtf.tokens.encode import Ends
 from xmtf.tokens.index import choose_dtype
-from xmtf.tokens.layout import TOKENIZER_FOLDER, store_prefix
+from xmtf.tokens.layout import TOKENIZER_FOLDER
 from xmtf.tokens.learning import train_tokenizer
 from xmtf.tokens.loader import Family
 from xmtf.tokens.loading import load_tokenizer
 from xmtf.tokens.sampling import language_shards, sample_texts
-from xmtf.tokens.store import merge_stores
 from xmtf.tokens.tokenizer import TOKENIZER_FILE, Tokenizer
 
 __all__ = ["tokenize_mixture", "tokenizer_for"]
 
 _FORMAT = 1
 _SHARDS = "shards"
+_LANGUAGES = "languages"
+_INLINE_TOKENS = 2**26
+"""Languages with fewer tokens together are joined here: that takes a second, and workers take longer to start."""
 _DEFAULT_VOCAB_SIZE = 8192
 
 
@@ -81,6 +84,7 @@ def tokenize_mixture(
     fingerprint = content_hash([settings, inputs])
     if is_finished(out, fingerprint):
         return read_manifest(out)
+    check_engine(recipe.execution)
     tokenizer = tokenizer_for(loaded, mixture, family=family, base=base)
     (out / MANIFEST).unlink(missing_ok=True)
     tokenizer.save(out / TOKENIZER_FOLDER)
@@ -95,11 +99,12 @@ def tokenize_mixture(
         "vocab_size": tokenizer.vocab_size,
         "special": {"pad": tokenizer.pad, "eos": tokenizer.eos, "bos": tokenizer.bos},
     }
-    files += sorted((out / TOKENIZER_FOLDER).iterdir())
-    outputs = {str(path.relative_to(out)): file_sha256(path) for path in files}
+    tokenizer_files = sorted((out / TOKENIZER_FOLDER).iterdir())
+    outputs = files | {str(path.relative_to(out)): file_sha256(path) for path in tokenizer_files}
     manifest = Manifest("tokens", fingerprint, settings, inputs, outputs, counts, details, wall_time_s=watch.seconds)
     write_manifest(out, manifest)
-    shutil.rmtree(out / _SHARDS, ignore_errors=True)
+    for name in (_SHARDS, _LANGUAGES):
+        shutil.rmtree(out / name, ignore_errors=True)
     return manifest
 
 
@@ -157,24 +162,56 @@ def _ends(tokens: Tokenization, tokenizer: Tokenizer, family: Family) -> Ends:
 
 def _encode_all(
     mixture: Path, out: Path, tokenizer: Tokenizer, ends: Ends, execution: Execution, prefix: str
-) -> tuple[dict[str, Any], dict[str, Any], list[Path]]:
-    """Encode every shard, merge every language; return counts, details and the files written."""
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, str]]:
+    """Encode every shard, merge every language; return counts, details and the hashes of the files written."""
     shards, dtype = language_shards(mixture), choose_dtype(tokenizer.vocab_size)
     plan = _plan(shards, mixture, out, tokenizer, ends, dtype)
-    with track("tokenising", len(plan.tasks), "shards") as progress, _one_thread_each(execution, len(plan.tasks)):
-        results = run_plan(plan, out / _SHARDS, execution, lambda done, total: progress.set(done, total))
-    by_language: dict[str, list[tuple[Path, dict[str, Any]]]] = {language: [] for language in shards}
-    for task, result in zip(plan.tasks, results, strict=True):
-        by_language[task.spec["language"]].append((out / _SHARDS / task.name, result))
-    clusters = sorted({name for result in results for name in result["clusters"]})
-    files, languages = [], {}
-    for language, parts in by_language.items():
-        files += _merge_language(out, prefix, language, parts, clusters, dtype)
-        languages[language] = _sum_counts([result for _, result in parts])
-    total = _sum_counts(list(languages.values()))
+    with _one_thread_each(execution, len(plan.tasks)):
+        results = run_shown(plan, out / _SHARDS, execution, "tokenising")
+    total = _sum_counts(results)
     if total["out"] == 0:
         raise ConfigError(f"{mixture}: no example has tokens on both sides; dropped {total['dropped']}")
+    by_language: dict[str, list[tuple[ShardTask, dict[str, Any]]]] = {language: [] for language in shards}
+    for task, result in zip(plan.tasks, results, strict=True):
+        by_language[task.spec["language"]].append((task, result))
+    clusters = sorted({name for result in results for name in result["clusters"]})
+    if total["input_tokens"] + total["target_tokens"] < _INLINE_TOKENS:
+        execution = execution.model_copy(update={"engine": "inline"})
+    merging = _merging(by_language, out, clusters, dtype, prefix)
+    files: dict[str, str] = {}
+    for task, merged in zip(
+        merging.tasks, run_shown(merging, out / _LANGUAGES, execution, "joining languages"), strict=True
+    ):
+        for name in merged["files"]:
+            with atomic_path(out / name) as temporary:
+                link_or_copy(out / _LANGUAGES / task.name / name, temporary)
+        files |= merged["files"]
+    languages = {name: _sum_counts([result for _, result in parts]) for name, parts in by_language.items()}
     return total, {"languages": languages, "clusters": clusters, "dtype": dtype.name}, files
+
+
+def _merging(
+    by_language: dict[str, list[tuple[ShardTask, dict[str, Any]]]],
+    out: Path,
+    clusters: list[str],
+    dtype: np.dtype[Any],
+    prefix: str,
+) -> Plan:
+    """Return the plan of joining the shards of each language."""
+    tasks = []
+    for language, parts in by_language.items():
+        spec = {
+            "language": language,
+            "prefix": prefix,
+            "shards": [str((out / _SHARDS / task.name).resolve()) for task, _ in parts],
+            "shards_hash": content_hash([task.fingerprint for task, _ in parts]),
+            "names": [result["clusters"] for _, result in parts],
+            "clusters": clusters,
+            "dtype": dtype.str,
+            "format": _FORMAT,
+        }
+        tasks.append(ShardTask(language, spec, float(sum(result["out"] for _, result in parts))))
+    return Plan("xmtf.tokens.merge:merge_language", tuple(tasks))
 
 
 def _plan(
@@ -216,27 +253,6 @@ def _one_thread_each(execution: Execution, tasks: int) -> Iterator[None]:
             os.environ.pop(name, None)
         else:
             os.environ[name] = before
-
-
-def _merge_language(
-    out: Path,
-    prefix: str,
-    language: str,
-    parts: list[tuple[Path, dict[str, Any]]],
-    clusters: list[str],
-    dtype: np.dtype[Any],
-) -> list[Path]:
-    """Concatenate the shards of a language in order; cluster numbers become those of the whole folder."""
-    files = store_prefix(out, prefix, language)
-    merge_stores([folder / "inputs" for folder, _ in parts], files.inputs, dtype)
-    merge_stores([folder / "targets" for folder, _ in parts], files.targets, dtype)
-    numbers = []
-    for folder, result in parts:
-        of_name = np.array([clusters.index(name) for name in result["clusters"]], dtype=np.uint16)
-        numbers.append(of_name[np.load(folder / CLUSTERS_FILE, allow_pickle=False)])
-    with atomic_path(files.clusters) as temporary, temporary.open("wb") as stream:
-        np.save(stream, np.concatenate(numbers), allow_pickle=False)
-    return files.files()
 
 
 def _sum_counts(parts: list[dict[str, Any]]) -> dict[str, Any]:

@@ -1,3 +1,5 @@
+import pickle
+
 import pytest
 
 from xmtf.errors import MissingExtraError, UnknownNameError, UserError, nearest, require
@@ -31,3 +33,12 @@ def test_a_broken_dependency_inside_an_installed_module_is_not_called_missing(tm
 def test_user_errors_are_one_tree():
     assert issubclass(UnknownNameError, UserError)
     assert issubclass(MissingExtraError, UserError)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [UnknownNameError("task", "xnly", ["xnli"], "recipe.yaml"), MissingExtraError("ray", "ray"), UserError("x")],
+)
+def test_errors_come_back_from_worker_processes(error):
+    back = pickle.loads(pickle.dumps(error))
+    assert (type(back), str(back), vars(back)) == (type(error), str(error), vars(error))
