@@ -1,0 +1,187 @@
+"""The keys of a recipe that say what a mixture takes, and what it must not contain."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from xmtf.recipe.section import Name, Section, is_none
+
+__all__ = ["CapPolicy", "HeldOut", "Mixture", "OwnTask", "PromptedFolder", "Rates", "TaskSelection"]
+
+CapPolicy = Literal["random", "shortest", "longest", "alphabetical", "score"]
+
+
+class OwnTask(Section):
+    """A task on the user's own file, joined to the catalogue under its id."""
+
+    id: Name
+    """Name of the task."""
+    path: Name
+    """Parquet, JSONL (also .gz), CSV or TSV file; relative to the recipe."""
+    templates: Name
+    """promptsource YAML file with the prompts; relative to the recipe."""
+    language: Name
+    """Language of the targets; any code, or `code`."""
+    cluster: Name = "own"
+    """Task cluster."""
+    split: Name = "train"
+    """Name of the split that the file holds."""
+    role: Literal["train", "evaluation"] = "train"
+    """Whether the file is meant to be trained on or evaluated on."""
+    kind: Literal["rank", "generation"] = "generation"
+    """How the task is evaluated: `rank` needs answer choices in the template."""
+    metrics: tuple[str, ...] = ("exact_match",)
+    """Metrics of a generation task."""
+
+
+class TaskSelection(Section):
+    """Which tasks of the catalogue, which of their rows and which of their templates.
+
+    A task is taken when it matches every filter given. Filters are shell patterns (`xnli/*`).
+    """
+
+    catalogue: Name | None = None
+    """Catalogue file (`demo`, `open`, ...) that the tasks must be listed in."""
+    tasks: tuple[str, ...] = ("*",)
+    """Patterns of task ids (`xnli/fr`, `cldr-*`)."""
+    clusters: tuple[str, ...] = ("*",)
+    """Patterns of task clusters."""
+    languages: tuple[str, ...] = ("*",)
+    """Patterns of language codes of the targets."""
+    exclude_tasks: tuple[str, ...] = ()
+    """Patterns of task ids to leave out."""
+    exclude_clusters: tuple[str, ...] = ()
+    """Patterns of clusters to leave out."""
+    exclude_languages: tuple[str, ...] = ()
+    """Patterns of languages to leave out."""
+    templates: tuple[str, ...] = ("*",)
+    """Patterns of template names."""
+    exclude_templates: tuple[str, ...] = ()
+    """Patterns of template names to leave out."""
+    prompt_languages: tuple[str, ...] = ("*",)
+    """Patterns of the language that the template is written in; `same` is the language of the targets."""
+    splits: tuple[str, ...] = ()
+    """Split names; empty takes the splits that the catalogue lists for the role at hand."""
+    cap_examples: int | None = Field(default=None, ge=1)
+    """Most examples kept of each (dataset, subset, split, template)."""
+    cap_policy: CapPolicy | None = Field(default=None, exclude_if=is_none)
+    """Which examples the cap keeps; empty takes the mixture's. Mixtures only."""
+    cap_score: Name | None = Field(default=None, exclude_if=is_none)
+    """Column that cap_policy `score` reads; empty takes the mixture's. Mixtures only."""
+    limit_rows: int | None = Field(default=None, ge=1)
+    """Rows read of each split: a seeded random choice. Evaluation and quick looks."""
+    rate: float = Field(default=1.0, gt=0)
+    """Factor on the share of each of its tasks, where rates.policy samples."""
+
+
+class HeldOut(Section):
+    """What the mixture must not contain; evaluation suites measure on it."""
+
+    languages: tuple[str, ...] = ()
+    """Patterns of languages: neither as target language nor as prompt language."""
+    clusters: tuple[str, ...] = ()
+    """Patterns of whole task clusters."""
+    templates: tuple[str, ...] = ()
+    """Patterns of template names."""
+    overlap: Literal["drop", "flag", "error"] = "drop"
+    """What to do with a training example whose inputs also stand in an evaluation suite of this recipe."""
+    overlap_words: int | None = Field(default=None, ge=5)
+    """Treat as overlap also what shares so many words in a row with the rows of a suite (13 is usual). Suites whose
+    axis is `templates` or `none` are left out: they ask about rows that may be trained on."""
+
+
+class Rates(Section):
+    """How many examples of each task the mixture holds."""
+
+    policy: Literal["all", "proportional", "capped", "temperature", "explicit"] = "all"
+    """`all` keeps every example. The others sample `max_examples`; the share of a task goes by its size
+    (`proportional`), min(size, size_cap) (`capped`), size ** (1 / temperature) (`temperature`) or a given number
+    (`explicit`), each times the `rate` of its selection."""
+    max_examples: int | None = Field(default=None, ge=1)
+    """Examples in the mixture, for the sampling policies."""
+    temperature: float = Field(default=1.0, ge=1.0)
+    """1 is proportional to size; larger is flatter. Policies `temperature` and `capped`, which takes
+    min(size, size_cap) ** (1 / temperature) as seqio does."""
+    size_cap: int | None = Field(default=None, ge=1, exclude_if=is_none)
+    """Policy `capped`: a task with more examples counts as one with so many."""
+    tasks: dict[str, Annotated[float, Field(gt=0)]] | None = Field(default=None, exclude_if=is_none)
+    """Policy `explicit`: pattern of task ids -> number that the share of each such task is proportional to, whatever
+    its size. The first pattern that matches counts; tasks that none matches have 1."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Rates:
+        if self.policy != "all" and self.max_examples is None:
+            raise ValueError(f"policy {self.policy!r} needs max_examples")
+        if (self.policy == "capped") != (self.size_cap is not None):
+            raise ValueError("policy 'capped' and size_cap belong together: give both or neither")
+        if self.tasks is not None and self.policy != "explicit":
+            raise ValueError(f"tasks has numbers for policy 'explicit', and the policy is {self.policy!r}")
+        if self.temperature != 1.0 and self.policy in ("proportional", "explicit"):
+            raise ValueError(f"policy {self.policy!r} has no temperature; take policy 'temperature' or 'capped'")
+        return self
+
+
+class PromptedFolder(Section):
+    """Examples that are already prompted: a folder in the layout of xP3."""
+
+    path: Name
+    """Folder of `<language>/*.jsonl` (also .jsonl.gz) files with `inputs` and `targets`; relative to the recipe.
+    The further fields of xP3x (language, split, template, dataset, config) are kept where they are there; merged
+    files (`merged*`) are left out."""
+    languages: tuple[str, ...] = ("*",)
+    """Patterns of language codes to take."""
+    files: tuple[str, ...] = ("*",)
+    """Patterns of file names to take."""
+    cluster: Name = "prompted"
+    """Task cluster that its examples are counted under."""
+    licence: str = ""
+    """Licence of the data, for the dataset card."""
+    rate: float = Field(default=1.0, gt=0)
+    """Sampling rate of each of its files, relative to the tasks."""
+
+
+class Mixture(Section):
+    """Which prompted examples the model is trained on."""
+
+    tasks: tuple[TaskSelection, ...] = ()
+    """Selections from the catalogue; an example is taken once, by the first selection that takes its task."""
+    prompted: tuple[PromptedFolder, ...] = ()
+    """Folders of examples that are already prompted, taken after the tasks; caps do not apply to them."""
+    held_out: HeldOut = HeldOut()
+    rates: Rates = Rates()
+    cap_examples: int | None = Field(default=100_000, ge=1)
+    """Most examples kept of each (dataset, subset, split, template); selections may lower it."""
+    cap_policy: CapPolicy = "random"
+    """Which examples a cap keeps: a seeded choice, those with the shortest or longest inputs, the first ones by code
+    point, or those whose row has the highest number in the column `cap_score`."""
+    cap_score: Name | None = Field(default=None, exclude_if=is_none)
+    """Numeric column of the rows that cap_policy `score` reads, such as `laser_score`; rows without a number
+    come last."""
+    deduplicate: bool = True
+    """Drop examples whose (inputs, targets) stood before."""
+    min_input_characters: int = Field(default=1, ge=0)
+    """Shorter inputs are dropped and counted."""
+    max_characters: int | None = Field(default=None, ge=1)
+    """Examples with more characters (inputs + targets) are dropped and counted."""
+    mode: Literal["fixed", "legacy"] = "fixed"
+    """Template semantics: `legacy` is the original's to the letter, `fixed` has its known faults mended."""
+    validation_fraction: float = Field(default=0.05, ge=0, lt=1)
+    """Tail of each language's shuffled examples kept for validation, not trained on."""
+    shard_rows: int = Field(default=50_000, ge=1)
+    """Most examples in a Parquet shard."""
+    failing_rows: float = Field(default=0.5, gt=0, le=1)
+    """A template that fails on a larger share of its rows stops the build."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Mixture:
+        if not self.tasks and not self.prompted:
+            raise ValueError("give `tasks` (selections from the catalogue) or `prompted` (folders of examples)")
+        scored = [part for part in self.tasks if (part.cap_policy or self.cap_policy) == "score"]
+        if any(part.cap_score is None and self.cap_score is None for part in scored):
+            raise ValueError("cap_policy 'score' needs cap_score, the column that it reads")
+        idle = [part for part in self.tasks if part.cap_score is not None and part not in scored]
+        if idle or (self.cap_score is not None and not scored):
+            raise ValueError("cap_score has no effect without cap_policy 'score'")
+        return self
