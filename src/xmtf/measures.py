@@ -134,8 +134,7 @@ class SuiteMeasure:
         if self.kind == "rank":
             found = rank_batches(model, tokenizer, requests, **options)
         else:
-            longest = settings.max_new_tokens
-            found = generation_batches(model, tokenizer, requests, max_new_tokens=longest, **options)
+            found = generation_batches(model, tokenizer, requests, decoding=self.setup.decoding, **options)
         answered = dict(answer for batch in found for answer in batch)
         return [answered[index] for index in range(len(requests))]
 

@@ -5,6 +5,7 @@ import torch
 from tokenizers import Tokenizer as Core
 from tokenizers import decoders, models, pre_tokenizers, processors
 
+from xmtf.errors import UnknownNameError
 from xmtf.evaluation.requests import ModelRequests
 from xmtf.models import load_model
 from xmtf.tokens import Tokenizer, load_tokenizer
@@ -92,6 +93,19 @@ def test_rolling_loglikelihood_equals_the_harness(pair):
     texts = ["short", "a text that is longer than forty-eight tokens, so it is read in several windows " * 2]
     expected = harness.loglikelihood_rolling(instances("loglikelihood_rolling", [(text,) for text in texts]), True)
     assert ours.loglikelihood_rolling(texts) == pytest.approx(expected, abs=1e-3)
+
+
+def test_generation_equals_the_harness(pair):
+    harness, ours = pair
+    asked = [("Is it so?", {"until": [], "max_gen_toks": 9}), ("Or no", {"until": ["e"], "max_gen_toks": 9})]
+    asked.append(("Is it so? " * 12, {"until": ["\n\n"], "max_gen_toks": 5}))
+    asked.append(("same", {"max_gen_toks": 6, "num_beams": 3}))
+    assert ours.generate_until(asked) == harness.generate_until(instances("generate_until", asked), True)
+
+
+def test_an_unknown_option_names_the_nearest(pair):
+    with pytest.raises(UnknownNameError, match="temperature"):
+        pair[1].generate_until([("a", {"temprature": 1.0})])
 
 
 @pytest.mark.parametrize("pair", ["causal"], indirect=True)

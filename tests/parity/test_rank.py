@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from xmtf.evaluation.encoding import PromptRules
-from xmtf.evaluation.generate import generate
+from xmtf.evaluation.generate import Decoding, generate
 from xmtf.evaluation.rank import rank
 from xmtf.models import load_model
 from xmtf.records import Origin, Request
@@ -100,6 +100,22 @@ def test_greedy_generation_equals_transformers(pair):
     for request, prediction in zip(asked, found, strict=True):
         ids = torch.tensor(tokenizer.encode([request.prompt])[0])[None]
         out = theirs.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=10, do_sample=False)[0].tolist()
+        new = out[1:] if theirs.config.is_encoder_decoder else out[ids.shape[1] :]
+        new = new[: new.index(EOS)] if EOS in new else new
+        assert prediction.text == tokenizer.decode(new)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize(("beams", "penalty", "least"), [(2, 1.0, 0), (4, 1.0, 3), (3, 2.0, 0), (3, 0.0, 0)])
+def test_beam_search_equals_transformers(pair, beams, penalty, least):
+    theirs, ours = pair
+    tokenizer, asked = Bytes(), requests()[:8]
+    decoding = Decoding(max_new_tokens=8, min_new_tokens=least, beams=beams, length_penalty=penalty)
+    found = generate(ours, tokenizer, asked, decoding=decoding, rules=PromptRules(), batch_tokens=400)
+    options = {"num_beams": beams, "length_penalty": penalty, "min_new_tokens": least, "max_new_tokens": 8}
+    for request, prediction in zip(asked, found, strict=True):
+        ids = torch.tensor(tokenizer.encode([request.prompt])[0])[None]
+        out = theirs.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False, **options)[0].tolist()
         new = out[1:] if theirs.config.is_encoder_decoder else out[ids.shape[1] :]
         new = new[: new.index(EOS)] if EOS in new else new
         assert prediction.text == tokenizer.decode(new)

@@ -1,10 +1,12 @@
-"""The loop of decoding, greedy or sampled; apart from :mod:`xmtf.evaluation.generate` because it imports torch."""
+"""The loop of decoding, greedy or sampled; apart from :mod:`xmtf.evaluation.generate` because it imports torch.
+
+Legend: G prompts, R answers in the batch, H hidden size, V vocabulary.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +17,7 @@ from xmtf.evaluation.forward import continue_state, read_prompts, select_state
 from xmtf.evaluation.generate import Continuation
 from xmtf.models.interface import CausalModel, EncoderDecoderModel
 
-__all__ = ["Sampling", "decode", "decode_greedily", "draw_tokens"]
+__all__ = ["Sampling", "decode", "draw_tokens"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,7 @@ class Sampling:
     Attributes:
         temperature: Logits are divided by it, above 0.
         top_p: Tokens are drawn from the smallest set that holds this share of the probability.
+        top_k: Tokens are drawn from so many most likely ones; 0 for all.
         draws: Numbers in [0, 1), ``[answers, tokens]``: which token of the distribution is drawn. Given from
             outside, so that a sample depends on its own numbers and not on the batch that it is in.
     """
@@ -32,13 +35,7 @@ class Sampling:
     temperature: float
     top_p: float
     draws: np.ndarray
-
-
-def decode_greedily(
-    model: CausalModel | EncoderDecoderModel, prompts: Sequence[Ids], **options: Any
-) -> list[Continuation]:
-    """Return the most likely next token, again and again; options as in :func:`decode`."""
-    return decode(model, prompts, list(range(len(prompts))), **options)
+    top_k: int = 0
 
 
 @torch.inference_mode()
@@ -51,6 +48,7 @@ def decode(
     pad: int,
     num_ids: int,
     max_new_tokens: int,
+    min_new_tokens: int = 0,
     prefix_lm: bool = False,
     sampling: Sampling | None = None,
     stop: Callable[[list[int]], bool] = lambda ids: False,
@@ -65,6 +63,7 @@ def decode(
         pad: Id of padding.
         num_ids: Ids of the tokenizer; the rows of a larger embedding stand for no text.
         max_new_tokens: Most tokens of an answer.
+        min_new_tokens: Fewest: ``eos`` is not taken before.
         prefix_lm: Bidirectional attention over the prompts.
         sampling: How tokens are drawn; None takes the most likely one.
         stop: Called with the ids of an answer after each token; True ends it.
@@ -77,6 +76,8 @@ def decode(
     for step in range(max_new_tokens):
         logits_RV = model.logits(state.last_GH)[:, :num_ids].float()
         finite = torch.isfinite(logits_RV).all(dim=-1).tolist()
+        if step < min_new_tokens:
+            logits_RV[:, eos] = -torch.inf
         tokens = _choose(logits_RV, sampling, rows, step)
         for row, token, usable in zip(rows, tokens, finite, strict=True):
             answers[row].take(token, eos, usable, stop)
@@ -96,18 +97,25 @@ def _choose(logits_RV: Tensor, sampling: Sampling | None, rows: Sequence[int], s
     """Return the next token of every row."""
     if sampling is None:
         return [int(token) for token in logits_RV.argmax(dim=-1).tolist()]
-    return draw_tokens(logits_RV / sampling.temperature, sampling.top_p, sampling.draws[list(rows), step])
+    draws_R = sampling.draws[list(rows), step]
+    return draw_tokens(logits_RV / sampling.temperature, sampling.top_p, draws_R, top_k=sampling.top_k)
 
 
-def draw_tokens(logits_RV: Tensor, top_p: float, draws_R: np.ndarray) -> list[int]:
+def draw_tokens(logits_RV: Tensor, top_p: float, draws_R: np.ndarray, *, top_k: int = 0) -> list[int]:
     """Draw a token of each row's nucleus: the most likely tokens that together reach ``top_p``.
 
     Probabilities 0.5, 0.3, 0.2 and ``top_p`` 0.7 leave 0.625 and 0.375 of the first two::
 
         draw    0.0  0.6  0.7  0.99
         token     0    0    1     1
+
+    With ``top_k`` only so many most likely tokens are looked at, and ``top_p`` is a share of theirs.
     """
+    if top_k:
+        logits_RV, kept_RV = logits_RV.topk(min(top_k, logits_RV.shape[1]), dim=-1)
     sorted_RV, order_RV = torch.softmax(logits_RV, dim=-1).sort(dim=-1, descending=True, stable=True)
+    if top_k:
+        order_RV = kept_RV.gather(1, order_RV)
     up_to_RV = sorted_RV.double().cumsum(dim=-1)
     size_R1 = (up_to_RV - sorted_RV < top_p).sum(dim=-1, keepdim=True)
     mass_R1 = up_to_RV.gather(1, size_R1 - 1)

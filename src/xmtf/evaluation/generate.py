@@ -1,26 +1,29 @@
-"""Greedy generation: prompts in left-padded batches, one new token a step, keys and values kept.
+"""Generation: prompts in left-padded batches, one new token a step, keys and values kept.
 
-A row stops at the end-of-text token or after ``max_new_tokens``; rows that stopped are taken out of
-the batch as soon as half of it has stopped. Equal prompts are generated once.
+An answer ends at the end-of-text token, at a stop string, or after ``max_new_tokens``; answers that have
+ended are taken out of the batch as soon as half of it has. Equal prompts are generated once. What is
+drawn for a prompt depends on the seed and the prompt alone, never on the batch that it is in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from xmtf.errors import ConfigError
 from xmtf.evaluation.answer import Answer
-from xmtf.evaluation.batches import batches, group_prompts
+from xmtf.evaluation.batches import Ids, batches, group_prompts
 from xmtf.evaluation.encoding import Encoder, PromptRules, TextTokenizer
+from xmtf.files import content_hash
 from xmtf.records import Prediction, Request
 
 if TYPE_CHECKING:
     from xmtf.models.interface import CausalModel, EncoderDecoderModel
 
-__all__ = ["Continuation", "generate", "generation_batches"]
+__all__ = ["Continuation", "Decoding", "continue_prompts", "generate", "generation_batches"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,33 +41,91 @@ class Continuation:
     error: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """How answers are made.
+
+    Attributes:
+        max_new_tokens: Most tokens of an answer.
+        min_new_tokens: Fewest: the end of text is not taken before.
+        temperature: 0 takes the most likely token; above, tokens are drawn from logits divided by it.
+        top_k: Draw from so many most likely tokens only; 0 from all.
+        top_p: Draw from the most likely tokens that together have this probability.
+        beams: Continuations kept at every step; 1 is no beam search.
+        length_penalty: Beam search divides log-probabilities by the length to this power.
+        stops: Texts that end an answer; not part of it.
+        seed: Of what is drawn.
+
+    Raises:
+        ConfigError: A value makes no sense, or beams are combined with drawing.
+    """
+
+    max_new_tokens: int = 64
+    min_new_tokens: int = 0
+    temperature: float = 0.0
+    top_k: int = 0
+    top_p: float = 1.0
+    beams: int = 1
+    length_penalty: float = 1.0
+    stops: tuple[str, ...] = ()
+    seed: int = 42
+
+    def __post_init__(self) -> None:
+        wrong = {
+            "max_new_tokens is at least 1": self.max_new_tokens < 1,
+            "min_new_tokens is not above max_new_tokens": not 0 <= self.min_new_tokens <= self.max_new_tokens,
+            "temperature is not negative": not self.temperature >= 0,
+            "top_k is not negative": self.top_k < 0,
+            "top_p lies above 0 and is at most 1": not 0 < self.top_p <= 1,
+            "beams is at least 1": self.beams < 1,
+            "beam search draws nothing: set temperature to 0 or beams to 1": self.beams > 1 and self.temperature > 0,
+            "a stop is not empty": not all(self.stops),
+        }
+        for rule, broken in wrong.items():
+            if broken:
+                raise ConfigError(f"generation: {rule}")
+
+    @property
+    def label(self) -> str:
+        """Say in a few words how answers are made, such as ``greedy`` or ``4 beams``."""
+        if self.beams > 1:
+            return f"{self.beams} beams"
+        if not self.temperature:
+            return "greedy"
+        parts = [f"temperature {self.temperature:g}"]
+        parts += [f"top-k {self.top_k}"] * (self.top_k > 0) + [f"top-p {self.top_p:g}"] * (self.top_p < 1)
+        return ", ".join(parts)
+
+
 def generate(
     model: CausalModel | EncoderDecoderModel,
     tokenizer: TextTokenizer,
     requests: Sequence[Request],
     *,
     max_new_tokens: int = 64,
+    decoding: Decoding | None = None,
     rules: PromptRules | None = None,
     batch_tokens: int = 8192,
 ) -> list[Prediction]:
-    """Generate greedily after the prompt of every request.
+    """Generate after the prompt of every request.
 
     Args:
         model: A module with one of the two protocols.
         tokenizer: Its tokenizer.
         requests: In any order; the answers come in the same order.
-        max_new_tokens: Most tokens of an answer.
+        max_new_tokens: Most tokens of an answer, where ``decoding`` is not given.
+        decoding: How answers are made; greedy by default.
         rules: How prompts become ids; default BLOOMZ's for a causal model, mT0's otherwise.
         batch_tokens: Positions of prompts and answers held together.
 
     Returns:
         Predictions with ``text``, stripped of white space at both ends.
     """
-    options = {"max_new_tokens": max_new_tokens, "batch_tokens": batch_tokens}
-    found = chain.from_iterable(generation_batches(model, tokenizer, requests, rules=rules, **options))
+    decoding = decoding or Decoding(max_new_tokens=max_new_tokens)
+    found = generation_batches(model, tokenizer, requests, decoding=decoding, rules=rules, batch_tokens=batch_tokens)
     return [
         Prediction(text=answer.text, error=answer.error, truncated=answer.truncated)
-        for _, answer in sorted(found, key=lambda pair: pair[0])
+        for _, answer in sorted(chain.from_iterable(found), key=lambda pair: pair[0])
     ]
 
 
@@ -73,33 +134,99 @@ def generation_batches(
     tokenizer: TextTokenizer,
     requests: Sequence[Request],
     *,
-    max_new_tokens: int = 64,
+    decoding: Decoding,
     rules: PromptRules | None = None,
     batch_tokens: int = 8192,
 ) -> Iterator[list[tuple[int, Answer]]]:
     """Yield, after each batch, the (index of a request, its answer) that it made; arguments as :func:`generate`."""
-    from xmtf.evaluation.decoding import decode_greedily
+    encoder = Encoder(tokenizer, rules or PromptRules(space_before_targets=model.family == "causal"))
+    room = [decoding.max_new_tokens] * len(requests)
+    prompts = encoder.prompts([request.prompt for request in requests], room)
+    yield [(index, Answer(error="empty prompt")) for index, prompt in enumerate(prompts) if not prompt.ids]
+    found = continue_prompts(
+        model,
+        tokenizer,
+        [prompt.ids for prompt in prompts],
+        decoding,
+        prefix_lm=encoder.rules.prefix_lm,
+        batch_tokens=batch_tokens,
+    )
+    for batch in found:
+        yield [
+            (index, Answer(text=text and text.strip(), error=error, truncated=prompts[index].truncated))
+            for index, text, error in batch
+        ]
+
+
+def continue_prompts(
+    model: CausalModel | EncoderDecoderModel,
+    tokenizer: TextTokenizer,
+    prompts: Sequence[Ids],
+    decoding: Decoding,
+    *,
+    prefix_lm: bool = False,
+    batch_tokens: int = 8192,
+) -> Iterator[list[tuple[int, str | None, str | None]]]:
+    """Yield, after each batch, (index of a prompt, text or None, error or None); empty prompts are left out."""
     from xmtf.evaluation.forward import in_halves
 
-    encoder = Encoder(tokenizer, rules or PromptRules(space_before_targets=model.family == "causal"))
-    prompts = encoder.prompts([request.prompt for request in requests], [max_new_tokens] * len(requests))
-    yield [(index, Answer(error="empty prompt")) for index, prompt in enumerate(prompts) if not prompt.ids]
-    askable = [index for index, prompt in enumerate(prompts) if prompt.ids]
-    groups = group_prompts([prompt.ids for prompt in prompts], (), askable)
-    continued = partial(
-        decode_greedily,
-        model,
-        eos=tokenizer.eos,
-        pad=tokenizer.pad,
-        num_ids=tokenizer.vocab_size,
-        max_new_tokens=max_new_tokens,
-        prefix_lm=encoder.rules.prefix_lm,
-    )
-    for batch in batches(groups, batch_tokens, answer_tokens=max_new_tokens):
-        found = in_halves(continued, [group.prompt for group in batch])
-        texts = [tokenizer.decode(list(row.ids)).strip() if row.error is None else None for row in found]
+    groups = group_prompts(prompts, (), [index for index, prompt in enumerate(prompts) if prompt])
+    work = partial(_continue, model, tokenizer, decoding, prefix_lm)
+    held = decoding.max_new_tokens
+    for batch in batches(groups, max(1, batch_tokens // decoding.beams), answer_tokens=held):
+        found = in_halves(work, [group.prompt for group in batch])
+        texts = [_cut(tokenizer.decode(list(row.ids)), decoding.stops) if row.error is None else None for row in found]
         yield [
-            (member, Answer(text=text, error=continuation.error, truncated=prompts[member].truncated))
-            for group, continuation, text in zip(batch, found, texts, strict=True)
+            (member, text, row.error)
+            for group, row, text in zip(batch, found, texts, strict=True)
             for member in group.members
         ]
+
+
+def _continue(
+    model: CausalModel | EncoderDecoderModel,
+    tokenizer: TextTokenizer,
+    decoding: Decoding,
+    prefix_lm: bool,
+    prompts: Sequence[Ids],
+) -> list[Continuation]:
+    import numpy as np
+
+    from xmtf.evaluation.beams import search_beams
+    from xmtf.evaluation.decoding import Sampling, decode
+
+    options: dict[str, Any] = {
+        "eos": tokenizer.eos,
+        "pad": tokenizer.pad,
+        "num_ids": tokenizer.vocab_size,
+        "max_new_tokens": decoding.max_new_tokens,
+        "min_new_tokens": decoding.min_new_tokens,
+        "prefix_lm": prefix_lm,
+        "stop": stop_at(tokenizer, decoding.stops),
+    }
+    if decoding.beams > 1:
+        penalty = decoding.length_penalty
+        return search_beams(model, prompts, beams=decoding.beams, length_penalty=penalty, **options)
+    sampling = None
+    if decoding.temperature > 0:
+        seeds = [int(content_hash([decoding.seed, list(prompt)])[:16], 16) for prompt in prompts]
+        draws = np.stack([np.random.default_rng(seed).random(decoding.max_new_tokens) for seed in seeds])
+        sampling = Sampling(decoding.temperature, decoding.top_p, draws, decoding.top_k)
+    return decode(model, prompts, range(len(prompts)), sampling=sampling, **options)
+
+
+def stop_at(tokenizer: TextTokenizer, stops: Sequence[str]) -> Callable[[list[int]], bool]:
+    """Return what tells whether the text of ids holds a stop; only the tail that could just have made one is read."""
+    longest = max((len(stop.encode()) for stop in stops), default=0)
+
+    def has_stopped(ids: list[int]) -> bool:
+        tail = tokenizer.decode(ids[-(longest + 4) :])
+        return any(stop in tail for stop in stops)
+
+    return has_stopped if stops else lambda ids: False
+
+
+def _cut(text: str, stops: Sequence[str]) -> str:
+    """Return the text before the first stop that stands in it."""
+    places = [place for stop in stops if (place := text.find(stop)) >= 0]
+    return text[: min(places)] if places else text

@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from xmtf.errors import ConfigError
+from xmtf.errors import ConfigError, DataError, UnknownNameError
 from xmtf.evaluation.encoding import TextTokenizer
+from xmtf.evaluation.generate import Decoding, continue_prompts
 from xmtf.evaluation.joint import JointEncoder, Pair, prefix_token, rolling_windows
 
 if TYPE_CHECKING:
     from xmtf.models.interface import CausalModel, EncoderDecoderModel
 
-__all__ = ["ModelRequests"]
+__all__ = ["ModelRequests", "decoding_of"]
 
 _DEFAULT_LENGTH = 2048
 
@@ -89,3 +91,69 @@ class ModelRequests:
             for index, (choice,) in batch:
                 answers[index] = (choice.score, choice.greedy)
         return answers
+
+    def generate_until(self, requests: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
+        """Return what the model writes after each context, cut before the first stop.
+
+        Args:
+            requests: (context, options): ``until`` (text or texts), ``max_gen_toks`` (or ``max_new_tokens``),
+                ``do_sample``, ``temperature``, ``top_k``, ``top_p``, ``num_beams``, ``min_new_tokens``,
+                ``length_penalty``, ``seed``.
+
+        Raises:
+            ConfigError: An option is unknown or wrong, or leaves no room for the context.
+            DataError: The model's numbers are not finite.
+        """
+        decodings = [decoding_of({**self.defaults, **options}) for _, options in requests]
+        texts: list[str] = [""] * len(requests)
+        for decoding in dict.fromkeys(decodings):
+            asked = [index for index, other in enumerate(decodings) if other == decoding]
+            room = decoding.max_new_tokens
+            if self.model.family == "causal" and room >= self._encoder.max_length:
+                raise ConfigError(
+                    f"max_gen_toks {room} leaves no room for a context in {self._encoder.max_length} positions"
+                )
+            contexts = self._encoder.contexts([requests[index][0] for index in asked], room=room)
+            found = continue_prompts(
+                self.model,
+                self.tokenizer,
+                [context.context for context in contexts],
+                decoding,
+                batch_tokens=self.batch_tokens,
+            )
+            for place, text, error in chain.from_iterable(found):
+                if text is None:
+                    raise DataError(f"generation after {requests[asked[place]][0]!r}: {error}")
+                texts[asked[place]] = text
+        return texts
+
+
+_NAMES = {"max_gen_toks", "max_new_tokens", "until", "do_sample", "temperature", "top_k", "top_p", "num_beams"}
+_NAMES |= {"min_new_tokens", "length_penalty", "seed"}
+
+
+def decoding_of(options: Mapping[str, Any]) -> Decoding:
+    """Return how to decode from the options of lm-evaluation-harness and transformers.
+
+    Raises:
+        ConfigError: An option is unknown or wrong.
+    """
+    for name in options:
+        if name not in _NAMES:
+            raise UnknownNameError("generation option", name, sorted(_NAMES), "generate_until")
+    until = options.get("until") or ()
+    temperature = float(options.get("temperature") or 0.0)
+    sampled = options.get("do_sample")
+    if sampled is None:
+        sampled = temperature > 0
+    return Decoding(
+        max_new_tokens=int(options.get("max_new_tokens") or options.get("max_gen_toks") or 256),
+        min_new_tokens=int(options.get("min_new_tokens") or 0),
+        temperature=(temperature or 1.0) if sampled else 0.0,
+        top_k=int(options.get("top_k") or 0),
+        top_p=float(options.get("top_p") or 1.0),
+        beams=int(options.get("num_beams") or 1),
+        length_penalty=float(options.get("length_penalty", 1.0)),
+        stops=tuple(filter(None, (until,) if isinstance(until, str) else until)),
+        seed=int(options.get("seed", 42)),
+    )

@@ -68,6 +68,7 @@ class About:
         model_fingerprint: Hash of weights and tokenizer.
         scoring: How choices were scored.
         versions: Package versions that made the answers.
+        decoding: How texts were generated.
     """
 
     job: Mapping[str, Any]
@@ -75,6 +76,7 @@ class About:
     model_fingerprint: str
     scoring: str
     versions: Mapping[str, str]
+    decoding: str = "greedy"
 
 
 @cache
@@ -166,7 +168,7 @@ def score_items(table: pa.Table, about: About) -> Score:
     return Score(
         model=about.model,
         model_fingerprint=about.model_fingerprint,
-        scoring=about.scoring if job["kind"] == "rank" else "greedy",
+        scoring=about.scoring if job["kind"] == "rank" else about.decoding,
         metrics=metrics,
         dropped={**job["dropped"], **errors},
         versions=dict(about.versions),

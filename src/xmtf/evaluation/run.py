@@ -130,8 +130,7 @@ def _ask(subject: Subject, journal: Journal, requests: Sequence[Request]) -> Non
         if what == "ranking":
             found = rank_batches(subject.model, subject.tokenizer, asked, **options)
         else:
-            longest = subject.max_new_tokens
-            found = generation_batches(subject.model, subject.tokenizer, asked, max_new_tokens=longest, **options)
+            found = generation_batches(subject.model, subject.tokenizer, asked, decoding=subject.decoding, **options)
         with track(f"{what} ({subject.label})", total=len(keys), unit="requests") as progress:
             for batch in found:
                 journal.add([(keys[index], answer) for index, answer in batch])
@@ -145,7 +144,14 @@ def _write_results(all_jobs: Sequence[Job], journal: Journal, subject: Subject, 
         for job in all_jobs:
             answers = [_answered(journal, request) for request in job.requests]
             table = items_table(job, answers, subject.scoring)
-            about = About(job.about(), subject.label, subject.fingerprint, subject.scoring, versions())
+            about = About(
+                job.about(),
+                subject.label,
+                subject.fingerprint,
+                subject.scoring,
+                versions(),
+                subject.decoding.label,
+            )
             write_items(folder / f"{job.name}.parquet", table, about)
             if job.requests:
                 scores.append(score_items(table, about))

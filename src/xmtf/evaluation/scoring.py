@@ -17,6 +17,7 @@ from itertools import groupby
 
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from xmtf.evaluation.batches import Group, Ids, batches, group_prompts, pad_right
 from xmtf.evaluation.forest import Bunch, Tree, bunch_batches, bunches, grow
@@ -70,7 +71,7 @@ def score_batches(
         batch_tokens: Positions computed together.
     """
     groups = group_prompts(prompts, choices, members)
-    if isinstance(model, ForestReader | PromptForestReader):
+    if isinstance(model, ForestReader | PromptForestReader) and not isinstance(model.head_weight(), DTensor):
         share = model.family == "causal" and not prefix_lm
         read = partial(_score_trees, model, pad=pad, prefix_lm=prefix_lm)
         for bunch_batch in bunch_batches(bunches(groups, share=share), batch_tokens):

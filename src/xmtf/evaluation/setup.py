@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from xmtf.errors import ConfigError
+from xmtf.evaluation.generate import Decoding
 from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.schema import Evaluation, Suite, Tokenization
 
@@ -48,6 +49,12 @@ class Setup:
     prefix_lm: bool = False
     tokenizer: str | None = None
     templates: Path | None = None
+
+    @property
+    def decoding(self) -> Decoding:
+        """How answers are generated."""
+        settings = self.settings
+        return Decoding(max_new_tokens=settings.max_new_tokens, seed=self.seed, **settings.generation.model_dump())
 
     def decisive(self) -> dict[str, Any]:
         """Return what decides results besides model, rows and templates, as JSON values."""

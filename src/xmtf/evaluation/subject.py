@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xmtf.evaluation.encoding import PromptRules, TextTokenizer, prompt_rules
+from xmtf.evaluation.generate import Decoding
 from xmtf.evaluation.setup import Setup
 from xmtf.files import MANIFEST, content_hash, file_sha256
 
@@ -27,7 +28,7 @@ class Subject:
         label: What results call it.
         fingerprint: Hash of weights and tokenizer.
         scoring: How choices are scored.
-        max_new_tokens: Most tokens of a generated answer.
+        decoding: How answers are generated.
         batch_tokens: Positions computed together.
     """
 
@@ -37,7 +38,7 @@ class Subject:
     label: str
     fingerprint: str
     scoring: str
-    max_new_tokens: int
+    decoding: Decoding
     batch_tokens: int
 
     def identity(self, setup: Setup) -> dict[str, Any]:
@@ -45,7 +46,7 @@ class Subject:
         return {
             "model": self.fingerprint,
             "rules": asdict(self.rules),
-            "max_new_tokens": self.max_new_tokens,
+            "decoding": asdict(self.decoding),
             "device": setup.device,
         }
 
@@ -84,7 +85,7 @@ def load_subject(setup: Setup, ref: str, label: str) -> Subject:
         label=label,
         fingerprint=content_hash([loaded.fingerprint, tokenizer.fingerprint]),
         scoring=settings.scoring,
-        max_new_tokens=settings.max_new_tokens,
+        decoding=setup.decoding,
         batch_tokens=settings.batch_tokens,
     )
 

@@ -253,6 +253,25 @@ class Suite(Section):
         return self
 
 
+class Generation(Section):
+    """How answers are generated; greedily by default."""
+
+    min_new_tokens: int = Field(default=0, ge=0)
+    """The end of text is not taken before."""
+    temperature: float = Field(default=0.0, ge=0.0)
+    """0 takes the most likely token; above, tokens are drawn from logits divided by it, seeded per prompt."""
+    top_k: int = Field(default=0, ge=0)
+    """Draw from so many most likely tokens; 0 from all."""
+    top_p: float = Field(default=1.0, gt=0.0, le=1.0)
+    """Draw from the most likely tokens that together have this probability."""
+    beams: int = Field(default=1, ge=1)
+    """Continuations kept at every step of beam search; 1 is none."""
+    length_penalty: float = 1.0
+    """Beam search divides log-probabilities by the length to this power."""
+    stops: tuple[str, ...] = ()
+    """Texts that end an answer, such as `"\\n"`."""
+
+
 class Evaluation(Section):
     """Zero-shot evaluation."""
 
@@ -262,6 +281,7 @@ class Evaluation(Section):
     before: bool = True
     """Also evaluate the model as it was before training."""
     max_new_tokens: int = Field(default=64, ge=1)
+    generation: Generation = Generation()
     max_prompt_tokens: int | None = Field(default=None, ge=1)
     """Longer prompts are cut on `truncation_side` and counted; default the model's own length, else 2048."""
     truncation_side: Literal["left", "right"] = "left"

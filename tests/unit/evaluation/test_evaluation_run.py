@@ -7,6 +7,7 @@ import pytest
 from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.evaluation import run as room
 from xmtf.evaluation.encoding import PromptRules
+from xmtf.evaluation.generate import Decoding
 from xmtf.evaluation.rescore import rescore
 from xmtf.evaluation.results import read_scores
 from xmtf.evaluation.setup import named_suites
@@ -83,7 +84,7 @@ def asked(monkeypatch, causal, tokenizer):
         room,
         "load_subject",
         lambda setup, ref, label: Subject(
-            causal, tokenizer, PromptRules(), label, state["fingerprint"], setup.settings.scoring, 5, 64
+            causal, tokenizer, PromptRules(), label, state["fingerprint"], setup.settings.scoring, Decoding(5), 64
         ),
     )
     return prompts, state

@@ -6,6 +6,7 @@ from xmtf.errors import ConfigError
 from xmtf.evaluation import loss as room
 from xmtf.evaluation.answer import Answer
 from xmtf.evaluation.encoding import PromptRules
+from xmtf.evaluation.generate import Decoding
 from xmtf.evaluation.loss import loss_lines, mixture_loss, summarize
 from xmtf.evaluation.setup import Setup
 from xmtf.evaluation.subject import Subject
@@ -57,7 +58,7 @@ def test_parts_are_those_of_the_token_files(mixture, part, limit, rows):
 
 
 def test_loss_of_a_mixture(mixture, causal, tokenizer, monkeypatch, tmp_path):
-    subject = Subject(causal, tokenizer, PromptRules(), "tiny", "f", "bloomz", 4, 512)
+    subject = Subject(causal, tokenizer, PromptRules(), "tiny", "f", "bloomz", Decoding(4), 512)
     monkeypatch.setattr(room, "load_subject", lambda *args: subject)
     setup = Setup(Evaluation(), Catalogue({}))
     french, everything = mixture_loss(setup, mixture, model="tiny", out=tmp_path / "loss.jsonl")
