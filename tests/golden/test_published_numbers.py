@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from xmtf.report.figures.language_shares import published_shares
 from xmtf.report.inputs import Inputs
 from xmtf.report.published import PANELS, card_values, gather, published_tables, task_mean
 
@@ -180,3 +181,26 @@ def test_humaneval_is_the_best_temperature(results):
     assert published["BLOOMZ-7.1B"] == ("8.06", "15.03", "27.49")
     by_temperature = [row[3:] for row in tables["humaneval-temperatures"].rows if row[:2] == ("bloom", "2")]
     assert tuple(max(column, key=float) for column in zip(*by_temperature, strict=True)) == published["BLOOM"]
+
+
+@needs_facts
+def test_language_shares_are_those_derived_before():
+    shares = published_shares(Inputs(reference=True))
+    derived = facts("F2_F8_language_distribution")
+    assert len(derived) == 92
+    for row in derived:
+        assert shares[row["dataset"]][row["config"]] == pytest.approx(float(row["value"]))
+
+
+def test_code_statistics_and_distances_are_as_published(results):
+    tables = {table.name: table for table in published_tables(results, Inputs(reference=True))}
+    assert [row[2:] for row in tables["code-statistics"].rows] == [
+        ("246.66", "0.690"),
+        ("143.94", "0.042"),
+        ("530.51", "0.854"),
+    ]
+    assert {row[1]: row[4:] for row in tables["edit-distances"].rows} == {
+        "th": ("79.08", "82.64", "81.52"),
+        "tr": ("76.93", "80.59", "80.24"),
+        "el": ("90.90", "95.10", "93.93"),
+    }

@@ -108,6 +108,8 @@ def figures(
     folder = out or (paths[0] / "report" / "figures" if len(paths) == 1 else Path("figures"))
     chosen = [name.strip() for name in only.split(",")] if only else []
     drawn = figures_of(paths, parse_inputs(given or [], reference=reference), folder, chosen, formats)
+    for line in drawn.missing_fonts:
+        typer.echo(line, err=True)
     if chosen or reference:
         for line in drawn.left_out:
             typer.echo(line, err=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -120,9 +121,12 @@ def figures_of(
     ]
     rest = [name for name in only if name not in own]
     if only and not rest:
-        return Drawn(figures, [])
+        return Drawn(figures)
+    inputs = replace(
+        inputs, samples=[row | {"model": label} for label, rows in results.samples.items() for row in rows]
+    )
     drawn = draw_figures(gather(results.scores, reference=inputs.reference), inputs, folder, rest, formats)
-    return Drawn([*figures, *drawn.figures], drawn.left_out)
+    return replace(drawn, figures=[*figures, *drawn.figures])
 
 
 _RUN_TITLES = {

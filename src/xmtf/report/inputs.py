@@ -29,7 +29,7 @@ from typing import Any
 
 from xmtf.errors import ConfigError, DataError, SourceError, UnknownNameError
 from xmtf.files import read_jsonl
-from xmtf.report.reference import read_columns, reference_rows
+from xmtf.report.reference import read_columns, reference_rows, reference_variants
 
 __all__ = ["COLUMNS", "Inputs", "parse_inputs"]
 
@@ -55,14 +55,18 @@ class Inputs:
     Attributes:
         reference: Whether published rows are used.
         files: Name of an input -> a user's file.
+        samples: Samples of the results at hand: rows of ``samples`` where no file is given.
     """
 
     reference: bool = False
     files: Mapping[str, Path] = field(default_factory=dict)
+    samples: Sequence[dict[str, Any]] = ()
 
     def published(self, name: str) -> list[dict[str, str]]:
-        """Return the published rows of an input of numbers; empty where they are not asked for."""
-        return reference_rows(name.replace("-", "_")) if self.reference else []
+        """Return the published rows of an input; empty where there are none, or they are not asked for."""
+        if not self.reference or name in ("generations", "samples"):
+            return []
+        return reference_variants() if name == "variants" else reference_rows(name.replace("-", "_"))
 
     def own(self, name: str) -> list[dict[str, Any]]:
         """Return the rows of a user's file; empty where none was given.
@@ -73,7 +77,7 @@ class Inputs:
         """
         path = self.files.get(name)
         if path is None:
-            return []
+            return list(self.samples) if name == "samples" else []
         if name not in _TEXTS:
             return list(read_columns(path, COLUMNS[name]))
         if not path.is_file():
@@ -85,8 +89,9 @@ class Inputs:
         return rows
 
     def rows(self, name: str) -> list[dict[str, Any]]:
-        """Return published rows, then a user's own."""
-        return [*self.published(name), *self.own(name)]
+        """Return published rows, then a user's own; of texts the user's own in place of the published."""
+        own = self.own(name)
+        return own if own and name in _TEXTS else [*self.published(name), *own]
 
 
 def number(row: Mapping[str, str], column: str, where: str) -> float:

@@ -6,8 +6,22 @@ from typer.testing import CliRunner
 
 from xmtf.cli.app import build_app
 from xmtf.errors import SourceError, UnknownNameError
-from xmtf.report.figures import english_tasks, multilingual_tasks, task_bars, unseen_languages, validation_curves
+from xmtf.files import write_jsonl
+from xmtf.report.figures import (
+    contamination,
+    english_tasks,
+    fonts,
+    language_shares,
+    multilingual_tasks,
+    pretraining_share,
+    scaling,
+    task_bars,
+    taxonomy,
+    unseen_languages,
+    validation_curves,
+)
 from xmtf.report.figures.catalogue import FIGURES, draw_figures
+from xmtf.report.figures.language_shares import published_shares
 from xmtf.report.figures.models import looks
 from xmtf.report.inputs import Inputs
 from xmtf.report.published import gather
@@ -97,6 +111,121 @@ def test_models_of_one_figure_differ_for_colour_blind_readers(number, blindness)
     colors = [lab(look.color, BLINDNESS[blindness]) for look in shown.values()]
     distances = [np.linalg.norm(a - b) for place, a in enumerate(colors) for b in colors[:place]]
     assert min(distances) > 14  # a difference of about 2 is just seen
+
+
+def test_scaling_ends_where_the_published_lines_end(published):
+    xcopa = panels(scaling.draw(published, Inputs(reference=True)))[0]
+    ends = {tuple(line.get_xydata()[-1].round(1)) for line in xcopa.lines if line.get_linewidth() > 2}
+    assert {(176.0, 75.2), (13.0, 82.8)} <= ends
+    assert sum(line.get_linewidth() < 1 for line in xcopa.lines) == 3 * 5  # families x languages
+
+
+def test_shares_of_pretraining_are_on_the_axis(published):
+    inputs = Inputs(reference=True)
+    xnli = panels(pretraining_share.draw(published, inputs))[1]
+    (bloomz,) = [line for line in xnli.lines if line.get_label() == "BLOOMZ"]
+    assert len(bloomz.get_xdata()) == 9
+    assert bloomz.get_xdata()[-1] == pytest.approx(published_shares(inputs)["ROOTS"]["en"])
+    assert len(xnli.texts) == 9
+
+
+def test_unseen_languages_are_bold_among_the_identified(published):
+    declared, others = panels(contamination.draw(published, Inputs(reference=True)))
+    bold = {label.get_text() for label in others.get_yticklabels() if label.get_fontweight() == "bold"}
+    expected = [
+        "Bulgarian",
+        "Burmese",
+        "Estonian",
+        "German",
+        "Greek",
+        "Italian",
+        "Japanese",
+        "Russian",
+        "Thai",
+        "Turkish",
+    ]
+    assert bold == {*expected, "Haitian Creole"}
+    assert declared.get_yticklabels()[0].get_text() == "English"
+
+
+def test_own_identified_languages_show_reliable_ones_too(tmp_path):
+    path = tmp_path / "totals.csv"
+    path.write_text(
+        "language,name,sentences,percent,reliable,percent_reliable,percent_declared\n"
+        "fr,French,90,90.0,80,95.0,100.0\nde,German,10,10.0,4,5.0,0.0\n"
+    )
+    figure = contamination.draw(gather({}, reference=False), Inputs(files={"identified": path}))
+    assert [axes.get_title(loc="left") for axes in panels(figure)] == ["declared in the corpus", "not declared"]
+    assert panels(figure)[0].get_legend_handles_labels()[1] == ["identified", "reliable only", "declared"]
+
+
+def chips(figure):
+    return {text.get_text(): text.get_fontweight() for text in figure.axes[0].texts}
+
+
+def test_the_taxonomy_holds_every_dataset_inside_its_box(published):
+    figure = taxonomy.draw(published, Inputs(reference=True))
+    shown = chips(figure)
+    assert (shown["XNLI"], shown["ANLI"], shown["Translation"]) == ("bold", "normal", "bold")
+    page = figure.axes[0]
+    boxes = [patch for patch in page.patches if patch.get_facecolor() == (1.0, 1.0, 1.0, 1.0)]
+    rounded = [patch.get_bbox() for patch in page.patches if hasattr(patch, "get_boxstyle")]
+    assert (len(boxes), len(rounded)) == (16, 82)
+    for chip in rounded:
+        assert any(
+            box.get_x() <= chip.x0 and chip.x1 <= box.get_x() + box.get_width()
+            and box.get_y() <= chip.y0 and chip.y1 <= box.get_y() + box.get_height()
+            for box in boxes
+        )  # fmt: skip
+
+
+def test_an_own_taxonomy_takes_the_place_of_the_published(tmp_path, published):
+    path = tmp_path / "taxonomy.csv"
+    path.write_text("cluster,dataset,role,examples\ntopic,facebook/news_and_more,both,4\n")
+    shown = chips(taxonomy.draw(published, Inputs(reference=True, files={"taxonomy": path})))
+    assert "news_and_more" in shown
+    assert "XNLI" not in shown
+
+
+def test_an_own_mixture_stands_beside_the_corpora(tmp_path, published):
+    path = tmp_path / "languages.csv"
+    path.write_text("language,name,examples,share,characters\nfr,French,30,0.75,9\nde,German,10,0.25,9\n")
+    (axes,) = panels(language_shares.draw(published, Inputs(reference=True, files={"languages": path})))
+    assert axes.get_legend_handles_labels()[1] == ["xP3", "ROOTS", "mT5", "own mixture"]
+    assert axes.get_xticklabels()[-1].get_text() == "German"
+    assert len(axes.get_xticklabels()) == 47
+
+
+def lines(path, rows):
+    write_jsonl(path, rows)
+    return path
+
+
+def test_texts_are_drawn_as_they_are(tmp_path, published):
+    samples = [
+        {"prompt": f"Why {n}? $x^2$ \\alpha", "text": text, "model": "m"} for n, text in enumerate(["a_b", "", "ok"])
+    ]
+    programs = [{"model": "m", "text": "def f():\n    return 1"}]
+    inputs = Inputs(
+        files={"samples": lines(tmp_path / "s", samples), "generations": lines(tmp_path / "g", programs)},
+        reference=True,
+    )
+    drawn = draw_figures(published, inputs, tmp_path, ["3", "12", "14"], ["svg"])
+    assert [figure.name for figure in drawn.figures] == ["variants", "code-samples", "samples"]
+    shown = chips(FIGURES[-1].draw(published, inputs))
+    assert "Why 0? $x^2$ \\alpha" in shown
+    assert "(nothing)" in shown
+
+
+def test_a_missing_font_leaves_one_figure_out(tmp_path, published, monkeypatch):
+    monkeypatch.setattr(fonts, "_installed", lambda: frozenset({"DejaVu Sans"}))
+    inputs = Inputs(reference=True, samples=[{"prompt": "水", "text": "agua", "model": "m"}])
+    drawn = draw_figures(published, inputs, tmp_path, ["3", "13"], ["png"])
+    assert [figure.name for figure in drawn.figures] == ["variants"]
+    assert drawn.missing_fonts == [
+        "Figure 13-16 (samples) is left out: no installed font has CJK (it lacks U+6C34): install Noto Sans CJK, "
+        "on Debian `apt-get install fonts-noto-cjk`"
+    ]
 
 
 def test_what_cannot_be_drawn_says_what_it_needs(tmp_path):

@@ -7,19 +7,27 @@ its data are not at hand. ``draw_figures`` draws what can be drawn and says of t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xmtf.errors import UnknownNameError
 from xmtf.report.figures import (
+    code_samples,
+    contamination,
     english_tasks,
+    language_shares,
     multilingual_tasks,
+    pretraining_share,
+    samples,
     scaling,
     task_bars,
+    taxonomy,
     unseen_languages,
     validation_curves,
+    variants,
 )
+from xmtf.report.figures.fonts import MissingFontError
 from xmtf.report.figures.style import save_figure
 from xmtf.report.inputs import Inputs
 from xmtf.report.measures import ResultTable
@@ -64,16 +72,48 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """Figures that were drawn, and a line for each that was not."""
+    """Figures that were drawn, and a line for each that was not.
 
-    figures: list[Figure]
-    left_out: list[str]
+    Attributes:
+        figures: What was drawn.
+        left_out: What each other figure needs.
+        missing_fonts: Which fonts to install for figures that could be drawn with them.
+    """
+
+    figures: list[Figure] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    missing_fonts: list[str] = field(default_factory=list)
 
 
 _RESULTS = "results of `xmtf evaluate rank` on its sets, or --reference"
 _DOTS = "Dots are prompts, bars their median, grey lines 95 % intervals of the median prompt, dashes chance."
 
 FIGURES = (
+    FigureKind(
+        "1",
+        "taxonomy",
+        "Tasks",
+        "Task clusters and their datasets: trained on, held out, and in bold those that P3 lacks.",
+        "--input taxonomy=FILE.csv (xmtf analyze taxonomy writes it), or --reference",
+        taxonomy.draw,
+    ),
+    FigureKind(
+        "2",
+        "language-shares",
+        "Languages of the corpora",
+        "Share of each language in xP3 (size of its files), ROOTS (bytes) and mT5's corpus (sampling rate), "
+        "ordered by xP3; a mark is missing where a corpus lacks the language.",
+        "--input languages=FILE.csv (xmtf analyze taxonomy writes it), or --reference",
+        language_shares.draw,
+    ),
+    FigureKind(
+        "3",
+        "variants",
+        "P3, xP3 and xP3mt",
+        "One example in three mixtures. With --reference: sentences of our own in our template for PAWS.",
+        "--input variants=FILE.jsonl, or --reference",
+        variants.draw,
+    ),
     FigureKind(
         "4",
         "task-bars",
@@ -110,6 +150,14 @@ FIGURES = (
         validation_curves.draw,
     ),
     FigureKind(
+        "8",
+        "pretraining-share",
+        "Accuracy over pretraining data",
+        "Median English prompt of each language over its percentage of ROOTS, for languages that ROOTS holds.",
+        "--reference, which has the shares of ROOTS",
+        pretraining_share.draw,
+    ),
+    FigureKind(
         "9",
         "english-tasks",
         "Held-out tasks in English",
@@ -124,6 +172,32 @@ FIGURES = (
         "Accuracy on the sets in seen languages other than English, English prompts. " + _DOTS,
         _RESULTS,
         multilingual_tasks.draw,
+    ),
+    FigureKind(
+        "11",
+        "contamination",
+        "Languages in a corpus",
+        "Share of sentences that were identified as a language, against the declared share. With --reference: a "
+        "sample of ROOTS by cld3, every sentence counted; short sentences are often taken for another language. "
+        "Bold: languages of the evaluation that BLOOM was not meant to know.",
+        "--input identified=FILE.csv (xmtf analyze languages writes it as totals.csv), or --reference",
+        contamination.draw,
+    ),
+    FigureKind(
+        "12",
+        "code-samples",
+        "Programs side by side",
+        "Programs of several models for one problem.",
+        "--input generations=FILE.jsonl with model and text; the published programs do not come with the package",
+        code_samples.draw,
+    ),
+    FigureKind(
+        "13-16",
+        "samples",
+        "What models write",
+        "Prompts, and what each model wrote.",
+        "--input samples=FILE.jsonl with prompt, text and model; the published texts do not come with the package",
+        samples.draw,
     ),
 )
 """Every figure, in the order of the published work."""
@@ -148,18 +222,28 @@ def draw_figures(
     Raises:
         UnknownNameError: ``only`` names no figure.
     """
-    known = {name for kind in FIGURES for name in (kind.number, kind.name)}
+    known = {name for kind in FIGURES for name in _names(kind)}
     for name in only:
         if name not in known:
             raise UnknownNameError("figure", name, known, "--only")
-    drawn = Drawn([], [])
+    drawn = Drawn()
     for kind in FIGURES:
-        if only and not {kind.number, kind.name} & set(only):
+        if only and not _names(kind) & set(only):
             continue
-        figure = kind.draw(results, inputs)
+        try:
+            figure = kind.draw(results, inputs)
+        except MissingFontError as error:
+            drawn.missing_fonts.append(f"Figure {kind.number} ({kind.name}) is left out: {error}")
+            continue
         if figure is None:
             drawn.left_out.append(f"Figure {kind.number} ({kind.name}) is left out; it needs {kind.needs}")
             continue
         paths = tuple(save_figure(figure, folder, kind.name, tuple(formats)))
         drawn.figures.append(Figure(kind.number, kind.name, kind.title, kind.caption, paths))
     return drawn
+
+
+def _names(kind: FigureKind) -> set[str]:
+    """Return what a figure answers to: its name, its number, and each number of a range."""
+    first, _, last = kind.number.partition("-")
+    return {kind.name, kind.number, *(str(number) for number in range(int(first), int(last or first) + 1))}

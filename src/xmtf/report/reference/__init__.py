@@ -12,15 +12,17 @@ results.csv          all results (Table 9): median and maximum over prompts, 27 
 prompts.csv          accuracy of each English prompt, 10 models: what the box plots (Figures 5, 9, 10) show
 prompt_languages.csv means by prompt language (Table 1)
 validation.csv       accuracy and BLEU over finetuning (Figure 7); read off the drawing, to about 0.02
-languages.csv        sizes of xP3 and ROOTS, shares of mT5's corpus, languages identified in ROOTS
+languages.csv        sizes of xP3 and ROOTS, shares of mT5's corpus (Figures 2 and 8)
 code.csv             length of code and comments in it (Table 4)
 code_temperatures.csv pass@k of BLOOM models by temperature (``evaluation`` tells two runs apart)
-edit_distances.csv   premise to hypothesis in XNLI (Table 7)
+edit_distance.csv    premise to hypothesis in XNLI (Table 7)
 taxonomy.csv         task clusters and datasets of xP3 (Figure 1); ``new`` are those that P3 lacks
 models.csv           the 27 models (Table 3)
 evaluation_sets.csv  items, answer choices and whether BLOOM saw the language, per dataset and subset
 datasets.csv         hub id, display name and revision of each dataset as the cards of BLOOMZ give them
 pretrained.csv       results of BLOOM before finetuning, from its card
+identified.csv       languages that cld3 found in the sentences of a sample of ROOTS (Figure 11)
+variants.jsonl       one example of ours as P3, xP3 and xP3mt would hold it (Figure 3); not published data
 ==================== ======================================================================================
 
 Accuracies, pass@k and shares are in percent. A user's files in the same columns are read by the same
@@ -35,6 +37,7 @@ from functools import cache
 from pathlib import Path
 
 from xmtf.errors import SourceError
+from xmtf.files import read_jsonl
 
 __all__ = [
     "DatasetFacts",
@@ -45,6 +48,7 @@ __all__ = [
     "published_models",
     "read_columns",
     "reference_rows",
+    "reference_variants",
 ]
 
 Row = dict[str, str]
@@ -142,6 +146,11 @@ def _rows(name: str) -> tuple[Row, ...]:
 def reference_rows(name: str) -> list[Row]:
     """Return the rows of a file of this package, such as ``validation``."""
     return [dict(row) for row in _rows(name)]
+
+
+def reference_variants() -> list[Row]:
+    """Return our own example of P3, xP3 and xP3mt: sentences of ours in our template for PAWS."""
+    return list(read_jsonl(Path(__file__).with_name("variants.jsonl")))
 
 
 @cache
