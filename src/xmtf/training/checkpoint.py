@@ -41,7 +41,6 @@ __all__ = [
     "load_weights",
     "prune",
     "read_progress",
-    "read_tensors",
     "save",
 ]
 
@@ -112,7 +111,7 @@ def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Prog
         DataError: The checkpoint is torn, or is of a model of another shape.
     """
     progress = read_progress(path)
-    tensors = read_tensors(path)
+    tensors = _read_tensors(path)
     _take_weights(path, model, tensors)
     prefix = "optimizer."
     of_optimizer = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
@@ -126,7 +125,7 @@ def load_weights(path: Path, model: nn.Module) -> None:
     Raises:
         DataError: The checkpoint is torn, or is of a model of another shape.
     """
-    _take_weights(path, model, read_tensors(path))
+    _take_weights(path, model, _read_tensors(path))
 
 
 def read_progress(path: Path) -> Progress:
@@ -225,8 +224,7 @@ def _write_tensors(folder: Path, tensors: dict[str, Tensor]) -> None:
             os.fsync(stream.fileno())
 
 
-def read_tensors(folder: Path) -> dict[str, Tensor]:
-    """Return every tensor of a checkpoint: ``model.<parameter>`` and ``optimizer.<parameter>/<key>``."""
+def _read_tensors(folder: Path) -> dict[str, Tensor]:
     from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
     from torch.distributed.checkpoint.metadata import TensorStorageMetadata
     from torch.distributed.checkpoint.state_dict_loader import load as load_state

@@ -1,4 +1,17 @@
-"""How much memory a training step needs, estimated from the shape alone."""
+"""How much memory a training step needs on each process, estimated from the shape alone.
+
+With P parameters of a process (of which E in embedding and head, M in the blocks' matrices), in bytes::
+
+    weights       4 P, and 2 (M + V H) of bf16 copies under autocast; bf16_pure: 2 P
+    gradients     4 P; bf16_pure: 2 P
+    optimizer     8 P (AdamW), 2 P (AdamW, 8 bit), row and column sums (Adafactor); halved by bf16_pure
+    activations   see :mod:`xmtf.training.activations`
+    logits        4 C V for a chunk of C predicted positions, capped at 256 MiB; 2 C V more in bf16
+
+FSDP2 divides weights, gradients and optimizer of the blocks by ``dp_shard`` and gathers two blocks at a time;
+embedding and head stay whole on each process and only their optimizer is divided. Tensor parallelism
+divides all matrices, pipeline stages the blocks; the first and the last stage both keep a tied embedding.
+"""
 
 from __future__ import annotations
 
@@ -11,20 +24,20 @@ import torch
 
 from xmtf.errors import ConfigError
 from xmtf.models import ModelSize, model_size
+from xmtf.models.bloom import Bloom
 from xmtf.models.interface import Family
 from xmtf.recipe import Recipe
+from xmtf.training.activations import Activations, NumberFormats, count_activations
+from xmtf.training.adafactor import MIN_FACTORED_SIZE
+from xmtf.training.degrees import Degrees, stage_blocks
 from xmtf.training.head import CHUNK_BYTES
 
-__all__ = ["MemoryEstimate", "check_limit", "estimate_memory", "peak_memory", "row_positions"]
+__all__ = ["Layout", "MemoryEstimate", "check_limit", "estimate_memory", "peak_memory", "row_positions"]
 
-_KEPT_PER_LAYER = 20
-"""Numbers per position, layer and unit of hidden size kept for the backward pass: norms 2, queries to values 3,
-attention 2, the feed-forward's 4 + 4 + 1, residuals 2, and room for
-temporaries 2. On our BLOOM on a CPU the whole estimate was 0.8 to 0.96 of the measured peak."""
-_PREDICTED_SHARE = 0.25
+PREDICTED_SHARE = 0.25
 """Share of positions taken to be predicted; in xP3 it is 0.14."""
 _PARTS = ("weights", "gradients", "optimizer", "activations", "logits")
-_OPTIMIZER_BYTES = {"adamw": 8.0, "adamw_8bit": 2.05, "adafactor": 0.05}
+_OPTIMIZER_BYTES = {"adamw": 8.0, "adamw_8bit": 2.05, "adafactor": 0.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +46,11 @@ class MemoryEstimate:
 
     Attributes:
         size: Parameters of the model.
-        weights: Parameters.
+        weights: Parameters, and their copies in the number format of computation.
         gradients: One number a parameter.
-        optimizer: Moments, and master weights where the parameters are not fp32.
-        activations: Kept from the forward pass of one micro-batch.
+        optimizer: What it remembers.
+        activations: Kept from the forward pass, and their gradients while they pass; or what the optimizer
+            needs for a moment, where that is more.
         logits: The largest chunk of logits.
     """
 
@@ -57,6 +71,30 @@ class MemoryEstimate:
         return f"{_size(self.total)} ({', '.join(parts)})"
 
 
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How a training is spread, as far as memory depends on it.
+
+    Attributes:
+        degrees: Processes along each axis.
+        rows: Rows of a micro-batch.
+        checkpointing: Recompute activations.
+        gpu: Attention in one kernel.
+    """
+
+    degrees: Degrees
+    rows: int
+    checkpointing: bool
+    gpu: bool = False
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> Layout:
+        """Return the layout of a recipe in one process, on a CPU."""
+        training = recipe.training
+        rows = min(training.micro_batch_rows, training.global_batch_rows)
+        return cls(Degrees(), rows, training.activation_checkpointing, training.device == "cuda")
+
+
 def row_positions(recipe: Recipe, family: Family) -> int:
     """Return the positions that a model computes for a packed row, encoder and decoder together."""
     packing = recipe.tokens.packing
@@ -65,43 +103,141 @@ def row_positions(recipe: Recipe, family: Family) -> int:
     return packing.sequence_length + (packing.target_length or packing.sequence_length)
 
 
-def estimate_memory(model: Any, recipe: Recipe, positions_of_row: int) -> MemoryEstimate:
-    """Estimate what one process needs to train a model.
+def estimate_memory(
+    model: Any, recipe: Recipe, layout: Layout | None = None, *, predicted_share: float = PREDICTED_SHARE
+) -> MemoryEstimate:
+    """Estimate what a process needs at most to train a model; of pipeline stages the one that needs most.
 
     Args:
-        model: Any model of ours; may be on the meta device.
-        recipe: Precision, optimizer, micro-batch and checkpointing count.
-        positions_of_row: See :func:`row_positions`.
+        model: Any model of ours, whole; may be on the meta device.
+        recipe: Lengths of rows, precision, dropout and optimizer count.
+        layout: How it is spread; default one process, as the recipe says.
+        predicted_share: Share of positions that are predicted.
     """
-    size, training = model_size(model), recipe.training
-    pure = training.precision == "bf16_pure"
-    bytes_each = 2 if pure else 4
-    activation_bytes = 4 if training.precision == "fp32" else 2
-    num_layers, num_heads = _layers_and_heads(model)
-    rows = min(training.micro_batch_rows, training.global_batch_rows)
-    positions = rows * positions_of_row
-    kept_layers = (1 if training.activation_checkpointing else num_layers) * _KEPT_PER_LAYER
-    boundaries = num_layers if training.activation_checkpointing else 0
-    bias = 3 * rows * num_heads * positions_of_row**2 * activation_bytes
-    casts = 2 * size.total if training.precision == "bf16" else 0
-    moments = _OPTIMIZER_BYTES[training.optimizer.name] * (0.5 if pure and training.optimizer.name == "adamw" else 1)
-    return MemoryEstimate(
-        size=size,
-        weights=size.total * bytes_each + casts,
-        gradients=size.total * bytes_each,
-        optimizer=size.total * moments,
-        activations=positions * model.hidden_size * activation_bytes * (kept_layers + boundaries) + bias,
-        logits=min(CHUNK_BYTES, _PREDICTED_SHARE * positions * model.vocab_size * 4),
-    )
+    layout = layout or Layout.of(recipe)
+    size, slices = model_size(model), layout.degrees.tp
+    formats = NumberFormats.of(recipe, gpu=layout.gpu, slices=slices)
+    activations = count_activations(model, recipe, layout.rows, formats)
+    stages = [
+        _Process(model, recipe, layout, size, formats, activations, predicted_share, stage).estimate()
+        for stage in sorted({0, min(1, layout.degrees.pp - 1), layout.degrees.pp - 1})
+    ]
+    return max(stages, key=lambda estimate: estimate.total)
 
 
-def _layers_and_heads(model: Any) -> tuple[int, int]:
-    """Return layers of decoder and encoder together, and attention heads."""
+@dataclass(frozen=True, slots=True)
+class _Process:
+    model: Any
+    recipe: Recipe
+    layout: Layout
+    size: ModelSize
+    formats: NumberFormats
+    activations: Activations
+    predicted_share: float
+    stage: int
+
+    def estimate(self) -> MemoryEstimate:
+        degrees, training, size = self.layout.degrees, self.recipe.training, self.size
+        tables, body = self._tables(), size.body * self._share() / degrees.tp
+        held = tables + body / degrees.dp_shard
+        bytes_each = 2 if training.precision == "bf16_pure" else 4
+        gathered = 2 * self._largest_block() * self.formats.compute if degrees.dp_shard > 1 else 0.0
+        casts = 2.0 * self._cast_numbers() if training.precision == "bf16" else 0.0
+        state = (tables + body) / degrees.dp_shard * self._optimizer_bytes()
+        logits, low = self._logits()
+        return MemoryEstimate(
+            size=size,
+            weights=held * bytes_each + gathered + casts,
+            gradients=held * bytes_each,
+            optimizer=state,
+            activations=max(self._activations(body / degrees.dp_shard * bytes_each, low), self._of_optimizer()),
+            logits=logits,
+        )
+
+    def _share(self) -> float:
+        """Return the share of the blocks that this stage has."""
+        if not isinstance(self.model, Bloom) or self.layout.degrees.pp == 1:
+            return 1.0
+        blocks = stage_blocks(self.model.config.num_layers, self.layout.degrees.pp)[self.stage]
+        return len(blocks) / self.model.config.num_layers
+
+    @property
+    def _ends(self) -> tuple[bool, bool]:
+        """Whether this stage is the first, and the last."""
+        return self.stage == 0, self.stage == self.layout.degrees.pp - 1
+
+    def _tables(self) -> float:
+        first, last = self._ends
+        own_head = self.size.head or (0 if first else self.size.embedding)
+        return (self.size.embedding * first + own_head * last) / self.layout.degrees.tp
+
+    def _largest_block(self) -> float:
+        layers = _num_layers(self.model)
+        return self.size.body / layers / self.layout.degrees.tp
+
+    def _cast_numbers(self) -> float:
+        """Return the numbers that autocast keeps copies of; FSDP2 gathers the blocks' in bf16 already."""
+        matrices = self.size.matmul_decoder + self.size.matmul_encoder
+        blocks = 0.0 if self.layout.degrees.dp_shard > 1 else matrices * self._share()
+        head = self.size.head_size if self._ends[1] else 0
+        return (blocks + head) / self.layout.degrees.tp
+
+    def _optimizer_bytes(self) -> float:
+        training = self.recipe.training
+        if training.optimizer.name == "adafactor":
+            return 4.0 * _adafactor_numbers(self.model) / self.size.total
+        halved = training.precision == "bf16_pure" and training.optimizer.name == "adamw"
+        return _OPTIMIZER_BYTES[training.optimizer.name] * (0.5 if halved else 1)
+
+    def _of_optimizer(self) -> float:
+        """Return what an update needs for a moment: Adafactor the square of one gradient, as large as itself."""
+        if self.recipe.training.optimizer.name != "adafactor":
+            return 0.0
+        largest = max(parameter.numel() for parameter in self.model.parameters())
+        return 4.0 * largest / self.layout.degrees.tp / self.layout.degrees.dp_shard
+
+    def _logits(self) -> tuple[float, float]:
+        """Return bytes of fp32 logits, and of their copies in bf16."""
+        if not self._ends[1]:
+            return 0.0, 0.0
+        rows = int(self.model.vocab_size) // self.layout.degrees.tp
+        positions = self.layout.rows * _decoder_positions(self.recipe)
+        numbers = min(CHUNK_BYTES / 4, self.predicted_share * positions * rows)
+        return 4.0 * numbers, (2.0 * numbers if self.formats.compute == 2 else 0.0)
+
+    def _activations(self, gradients: float, low: float) -> float:
+        """Return the peak of activations beside all gradients.
+
+        Where there is one micro-batch, gradients appear as activations go: both are never there together.
+        """
+        checkpointing, counted = self.layout.checkpointing, self.activations
+        degrees, share = self.layout.degrees, self._share()
+        num_micro = max(1, self.recipe.training.global_batch_rows // (self.layout.rows * degrees.data))
+        in_flight = min(degrees.pp - self.stage, num_micro)
+        layers = (counted.boundaries if checkpointing else counted.layers) * share
+        kept = in_flight * (layers + (counted.bias if share else 0.0) + (counted.ends if any(self._ends) else 0.0))
+        last = (counted.largest if checkpointing else 0.0) + counted.passing
+        peak = kept + max(last if share else 0.0, low)
+        return peak if num_micro > 1 else max(peak - gradients, counted.passing)
+
+
+def _num_layers(model: Any) -> int:
     if hasattr(model, "network"):
-        config = model.network.config.get_text_config(decoder=True)
-        return config.num_hidden_layers, config.num_attention_heads
-    config = model.config
-    return config.num_layers + getattr(config, "num_decoder_layers", 0), config.num_heads
+        return int(model.network.config.get_text_config(decoder=True).num_hidden_layers)
+    return int(model.config.num_layers + getattr(model.config, "num_decoder_layers", 0))
+
+
+def _decoder_positions(recipe: Recipe) -> int:
+    packing = recipe.tokens.packing
+    return packing.target_length or packing.sequence_length
+
+
+def _adafactor_numbers(model: Any) -> int:
+    """Return how many numbers Adafactor remembers: rows and columns of large matrices, all of the others."""
+    return sum(
+        sum(parameter.shape) if parameter.ndim == 2 and min(parameter.shape) >= MIN_FACTORED_SIZE else parameter.numel()
+        for parameter in model.parameters()
+    )
 
 
 def check_limit(estimate: MemoryEstimate, limit: int | None) -> None:

@@ -140,7 +140,7 @@ def _model_lines(recipe: Recipe, family: Family, vocab_size: int | None) -> str:
     model = meta_model(recipe, vocab_size)
     if model is None:
         return f"model\nstart      {start}, {family}; its size is known when it is loaded"
-    estimate = estimate_memory(model, recipe, row_positions(recipe, family))
+    estimate = estimate_memory(model, recipe)
     size = estimate.size
     return "\n".join(
         (

@@ -34,7 +34,7 @@ from xmtf.training.checkpoint import Progress
 from xmtf.training.events import Log
 from xmtf.training.head import Head
 from xmtf.training.loop import Loop
-from xmtf.training.memory import check_limit, estimate_memory, row_positions
+from xmtf.training.memory import check_limit, estimate_memory
 from xmtf.training.objective import Objective
 from xmtf.training.optimizer import build_optimizer
 from xmtf.training.precision import choose_device, compute_dtype, place, set_threads
@@ -351,7 +351,7 @@ def _prepare(
             f"{initial}: its embedding has {start.model.vocab_size} rows and the tokenizer {tokenizer.vocab_size} "
             "entries; choose the tokenizer of this model (tokens.tokenizer.path)"
         )
-    check_limit(estimate_memory(start.model, recipe, row_positions(recipe, family)), recipe.memory_limit)
+    check_limit(estimate_memory(start.model, recipe), recipe.memory_limit)
     if recipe.tokens.packing.policy != "pad":
         check_packing(start.model)
     loader = open_loader(tokens, loaded, group="train", family=family)

@@ -7,10 +7,12 @@ import torch
 
 from xmtf.errors import ConfigError, DataError
 from xmtf.files import read_jsonl
+from xmtf.models import load_model
 from xmtf.recipe import load_recipe
 from xmtf.training import checkpoint, train_in_folder
 from xmtf.training.checkpoint import list_checkpoints
 from xmtf.training.import_state import import_universal
+from xmtf.training.optimizer import build_optimizer
 
 RECIPE = """
 name: moved
@@ -43,21 +45,21 @@ def straight(tmp_path, make_tokens):
     return loaded, tmp_path / "tokens"
 
 
-def write_universal(tensors, folder, num_layers):
-    """Write a checkpoint of ours as a universal one: a folder for each parameter, Megatron's names."""
-    for name in [key.removeprefix("model.") for key in tensors if key.startswith("model.")]:
+def write_universal(model, optimizer, folder):
+    """Write a model and Adam's moments as a universal checkpoint: a folder for each parameter, Megatron's names."""
+    for name, parameter in model.named_parameters():
         block = re.match(r"h\.(\d+)\.(.+)", name)
         if block is not None:
             theirs = f"{int(block[1]) + 3}.{block[2]}"
         elif name.startswith("ln_f."):
-            theirs = f"{num_layers + 4}.{name.removeprefix('ln_f.')}"
+            theirs = f"{model.config.num_layers + 4}.{name.removeprefix('ln_f.')}"
         else:
             theirs = "tied_modules.embed." + name.replace("word_embeddings_layernorm", "word_embeddings.norm")
         place = folder / "zero" / theirs
         place.mkdir(parents=True)
-        of_optimizer = f"optimizer.{name}/"
-        for kind, key in (("fp32", f"model.{name}"), *((k, of_optimizer + k) for k in ("exp_avg", "exp_avg_sq"))):
-            torch.save({"param": tensors[key]}, place / f"{kind}.pt")
+        for kind, value in (("fp32", parameter.detach()), *optimizer.state[parameter].items()):
+            if kind != "step":
+                torch.save({"param": value}, place / f"{kind}.pt")
     torch.save({"iteration": 3}, folder / "mp_rank_00_model_states.pt")
     return folder
 
@@ -65,8 +67,10 @@ def write_universal(tensors, folder, num_layers):
 @pytest.fixture
 def universal(straight, tmp_path):
     loaded, _ = straight
-    tensors = checkpoint.read_tensors(list_checkpoints(loaded.run_folder / "checkpoints")[0])
-    return write_universal(tensors, tmp_path / "universal", num_layers=2)
+    model = load_model(str(loaded.run_folder / "initial")).model
+    optimizer = build_optimizer(model, loaded.recipe.training.optimizer)
+    checkpoint.load(list_checkpoints(loaded.run_folder / "checkpoints")[0], model, optimizer)
+    return write_universal(model, optimizer, tmp_path / "universal")
 
 
 def losses(loaded):

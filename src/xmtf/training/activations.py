@@ -1,0 +1,171 @@
+"""What a forward pass keeps for its backward pass, in bytes, from shapes alone.
+
+Counted tensor by tensor as autograd saves them; a test compares the sums with autograd's own record.
+A block of BLOOM keeps, for each position::
+
+    inputs of both norms            2 H      in the number format of the residual stream
+    inputs of both projections      2 H      in that of computation, like all that follows
+    queries, keys, values           3 H
+    attention's output              1 H      and a log-sum-exp of each head, fp32
+    feed-forward, before GELU       4 H
+    feed-forward, after GELU        4 H
+    dropout's noise                 2 H      where there is dropout
+
+With tensor parallelism all but the first two lines are divided. Attention in one kernel keeps no scores.
+On a CPU torch has no such kernel for dropout, nor for a bias that learns (mT5's): there queries, keys and
+values are kept in fp32, with one matrix of scores for each head, and two more for dropout.
+
+Legend: H hidden size, F feed-forward size, N heads, S encoder positions, T (decoder) positions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from xmtf.models.bloom import Bloom
+from xmtf.models.mt5 import MT5
+from xmtf.recipe import Recipe
+
+__all__ = ["Activations", "NumberFormats", "count_activations"]
+
+
+@dataclass(frozen=True, slots=True)
+class NumberFormats:
+    """How the numbers of a pass are kept.
+
+    Attributes:
+        compute: Bytes of a number that matrices are multiplied in.
+        residual: Bytes of a number of the residual stream: 4 under autocast, whose norms are fp32.
+        noise: Bytes of dropout's noise for each number, 0 without dropout.
+        gpu: Whether attention runs in one kernel whatever its bias and dropout.
+        slices: Tensor-parallel processes.
+    """
+
+    compute: int
+    residual: int
+    noise: int
+    gpu: bool = False
+    slices: int = 1
+
+    @classmethod
+    def of(cls, recipe: Recipe, *, gpu: bool = False, slices: int = 1) -> NumberFormats:
+        """Read precision and dropout of a recipe."""
+        precision = recipe.training.precision
+        compute = 4 if precision == "fp32" else 2
+        noise = 0 if recipe.model.dropout == 0 else (1 if gpu else compute)
+        return cls(compute, 2 if precision == "bf16_pure" else 4, noise, gpu, slices)
+
+    def attention(self, queries: int, keys: int, width: int, heads: int, *, bias_learns: bool = False) -> float:
+        """Return what one attention of one row keeps; ``width`` is heads times head size."""
+        width, heads = width // self.slices, heads // self.slices
+        if self.gpu or not (self.noise or bias_learns):
+            return 2 * (queries + keys) * width * self.compute + 4 * heads * queries
+        matrices = 3 if self.noise else 1
+        scores = 4 * heads * queries * keys * matrices
+        return 4 * width * (queries + 2 * keys) + scores + queries * width * self.compute
+
+
+@dataclass(frozen=True, slots=True)
+class Activations:
+    """Bytes that one micro-batch keeps.
+
+    Attributes:
+        layers: All layers together.
+        largest: The layer that keeps most.
+        boundaries: The inputs of all layers: what stays of them with activation checkpointing.
+        bias: Positions and masks, one matrix a head and row, shared by all layers.
+        ends: Around the layers: embedded tokens, the last norm.
+        passing: Gradients of activations that exist at one time in the backward pass.
+    """
+
+    layers: float
+    largest: float
+    boundaries: float
+    bias: float
+    ends: float
+    passing: float
+
+
+def count_activations(model: Any, recipe: Recipe, rows: int, formats: NumberFormats) -> Activations:
+    """Return what a micro-batch of packed rows keeps.
+
+    Args:
+        model: Any model of ours; may be on the meta device.
+        recipe: Lengths of rows count.
+        rows: Rows of the micro-batch.
+        formats: Number formats and kernels.
+    """
+    packing = recipe.tokens.packing
+    if isinstance(model, Bloom):
+        return _bloom(model, rows, packing.sequence_length, formats)
+    if isinstance(model, MT5):
+        targets = packing.target_length or packing.sequence_length
+        return _mt5(model, rows, packing.sequence_length, targets, formats)
+    return _hub(model, rows, packing.sequence_length, formats)
+
+
+def _bloom(model: Bloom, rows: int, length: int, formats: NumberFormats) -> Activations:
+    shape = model.config
+    positions, hidden = rows * length, shape.hidden_size
+    inner = 8 * hidden // formats.slices * formats.compute
+    attention = formats.attention(length, length, hidden, shape.num_heads)
+    layer = rows * attention + positions * (2 * hidden * (formats.residual + formats.compute + formats.noise) + inner)
+    boundary = positions * hidden * formats.residual
+    scores = rows * shape.num_heads // formats.slices * length**2
+    fused = formats.gpu or not formats.noise
+    gradients = positions * hidden * (4 * formats.compute // formats.slices + 2 * formats.residual)
+    return Activations(
+        layers=shape.num_layers * layer,
+        largest=layer,
+        boundaries=shape.num_layers * boundary,
+        bias=scores * formats.compute if fused else 0,
+        ends=2 * boundary + positions * hidden * formats.noise,
+        passing=gradients if fused else max(gradients, 2 * 4 * scores),
+    )
+
+
+def _mt5(model: MT5, rows: int, inputs: int, targets: int, formats: NumberFormats) -> Activations:
+    shape = model.config
+    hidden, inner = shape.hidden_size, shape.feedforward_size // formats.slices
+    width, heads = shape.num_heads * shape.head_size, shape.num_heads
+    norm = hidden * (4 + formats.residual + formats.compute)
+    feed_forward = inner * (4 * formats.compute + formats.noise)
+
+    def own(length: int) -> float:
+        return formats.attention(length, length, width, heads, bias_learns=True)
+
+    # under autocast every projection keeps a cast of its input of its own: 3 + 2 of a block's two, 2 of the encoder's
+    recast = hidden * formats.compute if formats.compute < formats.residual else 0
+    feed_forward += 3 * recast
+    encoder = own(inputs) + inputs * (2 * (norm + hidden * formats.noise) + feed_forward)
+    cross = formats.attention(targets, inputs, width, heads) + 2 * recast * inputs
+    decoder = own(targets) + cross + targets * (3 * (norm + hidden * formats.noise) + feed_forward)
+    boundaries = (shape.num_layers * inputs + shape.num_decoder_layers * targets) * hidden * formats.residual
+    longest, scores = max(inputs, targets), max(inputs, targets) ** 2 * heads // formats.slices
+    gradients = longest * (2 * inner * formats.compute + 2 * hidden * formats.residual)
+    biases = (inputs**2 + targets**2 + (inputs * targets) / heads * formats.slices) * heads / formats.slices
+    return Activations(
+        layers=rows * (shape.num_layers * encoder + shape.num_decoder_layers * decoder),
+        largest=rows * max(encoder, decoder),
+        boundaries=rows * boundaries,
+        bias=rows * biases * formats.compute,
+        ends=rows * (inputs + targets) * (norm + hidden * (formats.residual + 2 * formats.noise)),
+        passing=rows * max(gradients, 2 * 4 * scores),
+    )
+
+
+def _hub(model: Any, rows: int, length: int, formats: NumberFormats) -> Activations:
+    """Estimate for a model of transformers, whose blocks we do not know: gated feed-forward, norms in fp32."""
+    shape = model.network.config.get_text_config(decoder=True)
+    positions, hidden = rows * length, shape.hidden_size
+    inner = getattr(shape, "intermediate_size", None) or 4 * hidden
+    attention = formats.attention(length, length, hidden, shape.num_attention_heads)
+    layer = rows * attention + positions * (
+        2 * hidden * (2 * formats.residual + formats.compute + formats.noise) + 4 * inner * formats.compute
+    )
+    boundary = positions * hidden * formats.residual
+    layers = shape.num_hidden_layers
+    passing = positions * (2 * inner * formats.compute + 2 * hidden * formats.residual)
+    bias = rows * length**2 * formats.compute
+    return Activations(layers * layer, layer, layers * boundary, bias, 2 * boundary, passing)
