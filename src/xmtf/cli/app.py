@@ -30,6 +30,7 @@ _COMMANDS = {
     "report": ("xmtf.cli.report:app", "Tables, figures and the page of a run."),
     "template": ("xmtf.cli.template:app", "List, show, render and lint templates."),
     "task": ("xmtf.cli.task:app", "List and show tasks of the catalogue."),
+    "plan": ("xmtf.cli.plan:plan", "Layout, memory and time of a training on N GPUs."),
     "recipe": ("xmtf.cli.recipe:app", "Show, compare and explain recipes."),
     "checkpoint": ("xmtf.cli.checkpoint:app", "List, inspect, export and convert checkpoints."),
     "doctor": ("xmtf.cli.doctor:doctor", "Say what works on this machine."),

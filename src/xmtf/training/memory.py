@@ -32,7 +32,7 @@ from xmtf.training.adafactor import MIN_FACTORED_SIZE
 from xmtf.training.degrees import Degrees, stage_blocks
 from xmtf.training.head import CHUNK_BYTES
 
-__all__ = ["Layout", "MemoryEstimate", "check_limit", "estimate_memory", "peak_memory", "row_positions"]
+__all__ = ["Estimator", "Layout", "MemoryEstimate", "check_limit", "estimate_memory", "peak_memory", "row_positions"]
 
 PREDICTED_SHARE = 0.25
 """Share of positions taken to be predicted; in xP3 it is 0.14."""
@@ -114,30 +114,56 @@ def estimate_memory(
         layout: How it is spread; default one process, as the recipe says.
         predicted_share: Share of positions that are predicted.
     """
-    layout = layout or Layout.of(recipe)
-    size, slices = model_size(model), layout.degrees.tp
-    formats = NumberFormats.of(recipe, gpu=layout.gpu, slices=slices)
-    activations = count_activations(model, recipe, layout.rows, formats)
-    stages = [
-        _Process(model, recipe, layout, size, formats, activations, predicted_share, stage).estimate()
-        for stage in sorted({0, min(1, layout.degrees.pp - 1), layout.degrees.pp - 1})
-    ]
-    return max(stages, key=lambda estimate: estimate.total)
+    return Estimator.of(model, recipe, predicted_share).estimate(layout or Layout.of(recipe))
+
+
+@dataclass(frozen=True, slots=True)
+class Estimator:
+    """Estimates many layouts of one training; the model is counted once.
+
+    Attributes:
+        model: Any model of ours, whole; may be on the meta device.
+        recipe: See :func:`estimate_memory`.
+        size: Its parameters.
+        adafactor_numbers: Numbers that Adafactor remembers.
+        largest_parameter: Numbers in the largest parameter.
+        predicted_share: Share of positions that are predicted.
+    """
+
+    model: Any
+    recipe: Recipe
+    size: ModelSize
+    adafactor_numbers: int
+    largest_parameter: int
+    predicted_share: float = PREDICTED_SHARE
+
+    @classmethod
+    def of(cls, model: Any, recipe: Recipe, predicted_share: float = PREDICTED_SHARE) -> Estimator:
+        """Count a model."""
+        largest = max(parameter.numel() for parameter in model.parameters())
+        return cls(model, recipe, model_size(model), _adafactor_numbers(model), largest, predicted_share)
+
+    def estimate(self, layout: Layout) -> MemoryEstimate:
+        """Return what a process needs at most; of pipeline stages the one that needs most."""
+        last = layout.degrees.pp - 1
+        formats = NumberFormats.of(self.recipe, gpu=layout.gpu, slices=layout.degrees.tp)
+        activations = count_activations(self.model, self.recipe, layout.rows, formats)
+        stages = [
+            _Process(self, layout, formats, activations, stage).estimate() for stage in sorted({0, min(1, last), last})
+        ]
+        return max(stages, key=lambda estimate: estimate.total)
 
 
 @dataclass(frozen=True, slots=True)
 class _Process:
-    model: Any
-    recipe: Recipe
+    of: Estimator
     layout: Layout
-    size: ModelSize
     formats: NumberFormats
     activations: Activations
-    predicted_share: float
     stage: int
 
     def estimate(self) -> MemoryEstimate:
-        degrees, training, size = self.layout.degrees, self.recipe.training, self.size
+        degrees, training, size = self.layout.degrees, self.of.recipe.training, self.of.size
         tables, body = self._tables(), size.body * self._share() / degrees.tp
         held = tables + body / degrees.dp_shard
         bytes_each = 2 if training.precision == "bf16_pure" else 4
@@ -156,10 +182,10 @@ class _Process:
 
     def _share(self) -> float:
         """Return the share of the blocks that this stage has."""
-        if not isinstance(self.model, Bloom) or self.layout.degrees.pp == 1:
+        if not isinstance(self.of.model, Bloom) or self.layout.degrees.pp == 1:
             return 1.0
-        blocks = stage_blocks(self.model.config.num_layers, self.layout.degrees.pp)[self.stage]
-        return len(blocks) / self.model.config.num_layers
+        blocks = stage_blocks(self.of.model.config.num_layers, self.layout.degrees.pp)[self.stage]
+        return len(blocks) / self.of.model.config.num_layers
 
     @property
     def _ends(self) -> tuple[bool, bool]:
@@ -168,41 +194,40 @@ class _Process:
 
     def _tables(self) -> float:
         first, last = self._ends
-        own_head = self.size.head or (0 if first else self.size.embedding)
-        return (self.size.embedding * first + own_head * last) / self.layout.degrees.tp
+        own_head = self.of.size.head or (0 if first else self.of.size.embedding)
+        return (self.of.size.embedding * first + own_head * last) / self.layout.degrees.tp
 
     def _largest_block(self) -> float:
-        layers = _num_layers(self.model)
-        return self.size.body / layers / self.layout.degrees.tp
+        layers = _num_layers(self.of.model)
+        return self.of.size.body / layers / self.layout.degrees.tp
 
     def _cast_numbers(self) -> float:
         """Return the numbers that autocast keeps copies of; FSDP2 gathers the blocks' in bf16 already."""
-        matrices = self.size.matmul_decoder + self.size.matmul_encoder
+        matrices = self.of.size.matmul_decoder + self.of.size.matmul_encoder
         blocks = 0.0 if self.layout.degrees.dp_shard > 1 else matrices * self._share()
-        head = self.size.head_size if self._ends[1] else 0
+        head = self.of.size.head_size if self._ends[1] else 0
         return (blocks + head) / self.layout.degrees.tp
 
     def _optimizer_bytes(self) -> float:
-        training = self.recipe.training
+        training = self.of.recipe.training
         if training.optimizer.name == "adafactor":
-            return 4.0 * _adafactor_numbers(self.model) / self.size.total
+            return 4.0 * self.of.adafactor_numbers / self.of.size.total
         halved = training.precision == "bf16_pure" and training.optimizer.name == "adamw"
         return _OPTIMIZER_BYTES[training.optimizer.name] * (0.5 if halved else 1)
 
     def _of_optimizer(self) -> float:
         """Return what an update needs for a moment: Adafactor the square of one gradient, as large as itself."""
-        if self.recipe.training.optimizer.name != "adafactor":
+        if self.of.recipe.training.optimizer.name != "adafactor":
             return 0.0
-        largest = max(parameter.numel() for parameter in self.model.parameters())
-        return 4.0 * largest / self.layout.degrees.tp / self.layout.degrees.dp_shard
+        return 4.0 * self.of.largest_parameter / self.layout.degrees.tp / self.layout.degrees.dp_shard
 
     def _logits(self) -> tuple[float, float]:
         """Return bytes of fp32 logits, and of their copies in bf16."""
         if not self._ends[1]:
             return 0.0, 0.0
-        rows = int(self.model.vocab_size) // self.layout.degrees.tp
-        positions = self.layout.rows * _decoder_positions(self.recipe)
-        numbers = min(CHUNK_BYTES / 4, self.predicted_share * positions * rows)
+        rows = int(self.of.model.vocab_size) // self.layout.degrees.tp
+        positions = self.layout.rows * _decoder_positions(self.of.recipe)
+        numbers = min(CHUNK_BYTES / 4, self.of.predicted_share * positions * rows)
         return 4.0 * numbers, (2.0 * numbers if self.formats.compute == 2 else 0.0)
 
     def _activations(self, gradients: float, low: float) -> float:
@@ -212,7 +237,7 @@ class _Process:
         """
         checkpointing, counted = self.layout.checkpointing, self.activations
         degrees, share = self.layout.degrees, self._share()
-        num_micro = max(1, self.recipe.training.global_batch_rows // (self.layout.rows * degrees.data))
+        num_micro = max(1, self.of.recipe.training.global_batch_rows // (self.layout.rows * degrees.data))
         in_flight = min(degrees.pp - self.stage, num_micro)
         layers = (counted.boundaries if checkpointing else counted.layers) * share
         kept = in_flight * (layers + (counted.bias if share else 0.0) + (counted.ends if any(self._ends) else 0.0))

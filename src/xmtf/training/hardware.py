@@ -1,0 +1,55 @@
+"""What a GPU can do by its maker's data sheet: the planner's only knowledge of machines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xmtf.errors import UnknownNameError
+
+__all__ = ["GPUS", "Gpu", "find_gpu"]
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """A card and how it is usually built in.
+
+    Attributes:
+        name: As in ``--gpu``.
+        peak: Dense bf16 operations a second (V100: fp16).
+        memory: Bytes.
+        link: Bytes a second to another GPU of the node, each way.
+        network: Bytes a second to another node, each way, for each GPU: one network card a GPU, as vendors' own
+            systems have it.
+    """
+
+    name: str
+    peak: float
+    memory: float
+    link: float
+    network: float
+
+
+GPUS = {
+    gpu.name: gpu
+    for gpu in (
+        Gpu("a100", 312e12, 80e9, 300e9, 25e9),
+        Gpu("a100-40", 312e12, 40e9, 300e9, 25e9),
+        Gpu("h100", 989e12, 80e9, 450e9, 50e9),
+        Gpu("h200", 989e12, 141e9, 450e9, 50e9),
+        Gpu("v100", 125e12, 32e9, 150e9, 12.5e9),
+        Gpu("l40s", 362e12, 48e9, 32e9, 12.5e9),
+        Gpu("a10", 125e12, 24e9, 32e9, 12.5e9),
+    )
+}
+"""By name. ``link`` is NVLink, or PCIe 4 where the card has none."""
+
+
+def find_gpu(name: str) -> Gpu:
+    """Return a card by name.
+
+    Raises:
+        UnknownNameError: Not known.
+    """
+    if name not in GPUS:
+        raise UnknownNameError("GPU", name, GPUS, "--gpu")
+    return GPUS[name]
