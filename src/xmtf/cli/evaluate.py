@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from xmtf.cli.evaluate_exchange import add_to
+
 if TYPE_CHECKING:
     from xmtf.records import Score
 
-__all__ = ["app"]
+__all__ = ["app", "print_scores"]
 
 app = typer.Typer(no_args_is_help=True, help="Measure a model zero-shot.")
 
@@ -67,7 +69,7 @@ def rank(
         "rank", model, suite, out, settings, space=space, limit=limit, split=split, templates=templates,
         device=device, prompt_languages=prompt_languages, seed=seed, offline=offline,
     )  # fmt: skip
-    _print(scores, as_json)
+    print_scores(scores, as_json)
 
 
 @app.command()
@@ -103,7 +105,7 @@ def generation(
         "generation", model, suite, out, settings, space=space, limit=limit, split=split, templates=templates,
         device=device, prompt_languages=prompt_languages, seed=seed, offline=offline,
     )  # fmt: skip
-    _print(scores, as_json)
+    print_scores(scores, as_json)
 
 
 @app.command()
@@ -155,7 +157,7 @@ def code(
     tasks = [part.task.id for part in catalogue.select(selections, role="evaluation", where="--suite")]
     setup = Setup(Evaluation(), catalogue, device=device, seed=seed, offline=offline)
     label = model.rstrip("/").rsplit("/", 1)[-1]
-    _print(evaluate_code(setup, tasks, settings, model=model, label=label, out=out), as_json)
+    print_scores(evaluate_code(setup, tasks, settings, model=model, label=label, out=out), as_json)
 
 
 @app.command()
@@ -226,7 +228,7 @@ def run_suites(
     loaded = load_recipe(recipe, overrides or [])
     folder = out or loaded.run_folder / "results" / label
     evaluate(loaded, model=model or str(loaded.run_folder / "model"), label=label, out=folder)
-    _print(_read_scores(folder), as_json)
+    print_scores(_read_scores(folder), as_json)
 
 
 @app.command()
@@ -244,7 +246,7 @@ def rescore(
     from xmtf.evaluation.rescore import rescore as compute
 
     chosen = tuple(name.strip() for name in metrics.split(",") if name.strip())
-    _print(compute(folder, out, scoring=scoring, metrics=chosen), as_json)
+    print_scores(compute(folder, out, scoring=scoring, metrics=chosen), as_json)
 
 
 @app.command()
@@ -314,7 +316,8 @@ def _read_scores(folder: Path) -> list[Score]:
     return read_scores(folder / "scores.jsonl")
 
 
-def _print(scores: list[Score], as_json: bool) -> None:
+def print_scores(scores: list[Score], as_json: bool) -> None:
+    """Print scores as a table, or as JSON lines."""
     import orjson
 
     from xmtf.evaluation.summary import score_lines
@@ -322,3 +325,6 @@ def _print(scores: list[Score], as_json: bool) -> None:
     lines = [orjson.dumps(asdict(score)).decode() for score in scores] if as_json else score_lines(scores)
     for line in lines:
         typer.echo(line)
+
+
+add_to(app)

@@ -157,7 +157,10 @@ def score_items(table: pa.Table, about: About) -> Score:
     judged = [item for item in items if item["error"] is None]
     if job["kind"] == "rank":
         metrics = rank_metrics(
-            [RankItem(tuple(i["choices"]), tuple(i["scores"]), tuple(i["num_tokens"]), i["gold"]) for i in judged],
+            [
+                RankItem(tuple(i["choices"]), tuple(i["scores"]), tuple(i["num_tokens"] or ()), i["gold"])
+                for i in judged
+            ],
             about.scoring,
         )
     else:

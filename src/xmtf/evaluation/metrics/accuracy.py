@@ -19,6 +19,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from xmtf.errors import ConfigError
 from xmtf.evaluation.metrics.intervals import wilson
 from xmtf.records import Metric
 
@@ -35,7 +36,7 @@ class RankItem:
     Attributes:
         choices: Texts of the choices.
         scores: Sum of log-probabilities of each.
-        num_tokens: Scored tokens of each.
+        num_tokens: Scored tokens of each; empty where another harness did not tell.
         gold: Index of the right one.
     """
 
@@ -52,6 +53,9 @@ def normalized_scores(
 
     >>> normalized_scores("tokens", ("yes", "by no means"), (-3.0, -4.0), (1, 2))
     (-3.0, -2.0)
+
+    Raises:
+        ConfigError: Numbers of tokens are wanted and not known.
     """
     lengths: Sequence[int]
     if scoring == "bloomz":
@@ -62,6 +66,8 @@ def normalized_scores(
         lengths = [len(choice.encode()) for choice in choices]
     elif scoring == "tokens":
         lengths = num_tokens
+        if len(lengths) != len(scores):
+            raise ConfigError("the items do not tell how many tokens their choices have (results of another harness)")
     else:
         raise ValueError(f"unknown scoring {scoring!r}")
     return tuple(score / max(1, length) for score, length in zip(scores, lengths, strict=True))

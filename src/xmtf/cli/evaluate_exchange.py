@@ -1,0 +1,58 @@
+"""``xmtf evaluate harness|import|export``: lm-evaluation-harness on our engine, and others' results in and out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["add_to"]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the verbs to ``xmtf evaluate``."""
+    passed_on = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+    app.command("harness", context_settings=passed_on)(harness)
+    app.command("import")(import_)
+    app.command("export")(export)
+
+
+def harness(context: typer.Context) -> None:
+    """Run lm-evaluation-harness on our engine; every argument goes to its own command line.
+
+    Example: xmtf evaluate harness --tasks xcopa_et --model_args pretrained=runs/demo/model --output_path out
+    """
+    from xmtf.evaluation.harness import run_harness
+
+    run_harness(context.args)
+
+
+def import_(
+    source: Annotated[Path, typer.Argument(help="Results of lm-eval, of BigScience's fork or of t-zero.")],
+    out: Annotated[Path, typer.Option(help="Results folder to write.")],
+    model: Annotated[str | None, typer.Option(help="What results call the model; default what the files say.")] = None,
+    layout: Annotated[str | None, typer.Option(help="lm-eval, bigscience or t-zero; default what is found.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print scores as JSON lines.")] = False,
+) -> None:
+    """Read results of another harness, so that reports, rescoring and comparisons take them beside ours.
+
+    Example: xmtf evaluate import results/lm-eval --out results/theirs
+    """
+    from xmtf.cli.evaluate import print_scores
+    from xmtf.evaluation.interchange import import_results
+
+    print_scores(import_results(source, out, model=model, layout=layout), as_json)
+
+
+def export(
+    results: Annotated[Path, typer.Argument(help="Results folder, such as runs/demo/results/after.")],
+    out: Annotated[Path, typer.Option(help="Folder for <dataset>/<config>/<template>/results.json and merged.csv.")],
+) -> None:
+    """Write results in t-zero's layout, in which BLOOMZ's were published.
+
+    Example: xmtf evaluate export runs/demo/results/after --out t-zero/demo
+    """
+    from xmtf.evaluation.interchange import export_t_zero
+
+    typer.echo(f"{export_t_zero(results, out)} results.json, merged.json and merged.csv in {out}")

@@ -1,0 +1,102 @@
+"""Our engine as a model of lm-evaluation-harness: its three kinds of request, answered by our passes.
+
+:class:`xmtf.evaluation.requests.ModelRequests` does the work and follows the harness's own ``hf`` model in
+how texts become ids, so the same requests get the same scores; requests that share a context share its
+pass, and the head runs at the positions of continuations only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from lm_eval.api.model import LM
+
+from xmtf.errors import ConfigError
+from xmtf.evaluation.harness.generation import Generator
+from xmtf.evaluation.requests import ModelRequests
+from xmtf.models import find_model, load_model
+from xmtf.tokens import load_tokenizer
+
+__all__ = ["HarnessModel"]
+
+_DEFAULT_LENGTH = 2048
+_DTYPES = {"auto": torch.float32, "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+class HarnessModel(LM):  # type: ignore[misc]  # the harness has no types
+    """A model that lm-evaluation-harness can ask.
+
+    Args:
+        pretrained: Folder, GGUF file, ``package:NAME`` or hub id.
+        tokenizer: Where its tokenizer is, if not with the model.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
+        dtype: Of the weights: ``float32``, ``bfloat16`` or ``float16``.
+        max_length: Most tokens of a row; default the model's own length, else 2,048.
+        max_gen_toks: Most tokens of an answer where a task does not say.
+        batch_tokens: Positions computed together.
+        batch_size: Of the harness; batches are made by positions here, so it is not used.
+        max_batch_size: As ``batch_size``.
+        offline: Never touch the network.
+
+    Raises:
+        SourceError: The model is not found.
+        ConfigError: Model and tokenizer do not fit, or an unknown dtype.
+    """
+
+    def __init__(
+        self,
+        pretrained: str,
+        tokenizer: str | None = None,
+        device: str | None = "auto",
+        dtype: str = "float32",
+        max_length: int | None = None,
+        max_gen_toks: int = 256,
+        batch_tokens: int = 8192,
+        batch_size: Any = None,
+        max_batch_size: Any = None,
+        offline: bool = False,
+    ) -> None:
+        super().__init__()
+        if dtype not in _DTYPES:
+            raise ConfigError(f"--model_args dtype={dtype}: known are {', '.join(_DTYPES)}")
+        if device in (None, "auto"):
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._device = torch.device(device or "cpu")
+        loaded = load_model(pretrained, device=str(self._device), dtype=_DTYPES[dtype], offline=offline)
+        found = load_tokenizer(tokenizer or str(find_model(pretrained, offline=offline)), offline=offline)
+        found.require_fit(loaded.model.vocab_size, f"model {pretrained!r}")
+        self._fingerprint = loaded.fingerprint
+        self.max_length = int(max_length or loaded.model.max_positions or _DEFAULT_LENGTH)
+        self._requests = ModelRequests(loaded.model, found, max_length=self.max_length, batch_tokens=batch_tokens)
+        self._generator = Generator(
+            loaded.model, found, max_length=self.max_length, max_gen_toks=max_gen_toks, batch_tokens=batch_tokens
+        )
+
+    @property
+    def tokenizer_name(self) -> str:
+        """Hash of the tokenizer: the harness keeps rendered requests by it."""
+        return self._requests.tokenizer.fingerprint
+
+    def get_model_info(self) -> dict[str, Any]:
+        """Return what the harness writes into its results."""
+        parameters = list(self._requests.model.parameters())  # type: ignore[union-attr]  # a torch module
+        return {
+            "model_num_parameters": sum(parameter.numel() for parameter in parameters),
+            "model_dtype": str(parameters[0].dtype),
+            "model_revision": "main",
+            "model_sha": self._fingerprint,
+        }
+
+    def loglikelihood(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
+        """Return log-probability and greediness of the continuation of each (context, continuation)."""
+        return self._requests.loglikelihood([request.args for request in requests])
+
+    def loglikelihood_rolling(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[float]:
+        """Return the log-probability of each whole text."""
+        return self._requests.loglikelihood_rolling([request.args[0] for request in requests])
+
+    def generate_until(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[str]:
+        """Continue each (context, options) until one of its stop texts."""
+        return self._generator.continuations([request.args for request in requests])

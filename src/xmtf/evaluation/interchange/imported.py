@@ -1,0 +1,143 @@
+"""What any harness tells of one job, and how it becomes a line of scores and a file of items."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from xmtf.evaluation.answer import Answer
+from xmtf.evaluation.interchange.datasets import describe_dataset
+from xmtf.evaluation.jobs import Job
+from xmtf.evaluation.metrics import GENERATION_METRICS
+from xmtf.evaluation.metrics.intervals import wilson
+from xmtf.evaluation.results import About, items_table, write_items
+from xmtf.files import content_hash, write_jsonl
+from xmtf.records import Metric, Request, Score
+from xmtf.templates.names import language_of_name
+
+__all__ = ["Imported", "metric_of", "write_imported"]
+
+_SHARES = frozenset({"accuracy", "acc_norm", "exact_match"})
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """One job of another harness.
+
+    Attributes:
+        harness: Which one; stands as the suite.
+        dataset: As the harness calls it, such as ``xnli``.
+        config: Configuration, or ``""``.
+        split: Split, or ``""`` where it is not told.
+        template: Name of the prompt.
+        metrics: What was measured.
+        items: (request, answer) of each item, where the harness kept them.
+        kind: ``rank``, ``generation`` or ``loss``.
+        versions: Versions that made the numbers.
+        prompt: Anything that identifies the prompt's text, to be hashed.
+    """
+
+    harness: str
+    dataset: str
+    config: str
+    split: str
+    template: str
+    metrics: tuple[Metric, ...]
+    items: tuple[tuple[Request, Answer], ...] = ()
+    kind: str = "rank"
+    versions: dict[str, str] = field(default_factory=dict)
+    prompt: Any = None
+
+    def job(self) -> Job:
+        """Return the job with what the catalogue knows of its dataset."""
+        known = describe_dataset(self.dataset, self.config)
+        of_name = language_of_name(self.template)
+        prompt_language, translation = of_name or ("en", "none")
+        return Job(
+            suite=self.harness,
+            axis="none",
+            kind=self.kind,
+            task=known.task,
+            cluster=known.cluster,
+            dataset=known.dataset,
+            subset=known.subset,
+            split=self.split or known.split,
+            template=self.template,
+            template_hash=content_hash([self.dataset, self.template, self.prompt]),
+            language=known.language,
+            prompt_language=prompt_language,
+            translation=translation,
+            metrics=tuple(metric.name for metric in self.metrics),
+            requests=tuple(request for request, _ in self.items),
+            dropped={},
+        )
+
+
+def metric_of(
+    name: str, value: float, *, items: int = 0, error: float | None = None, chance: float | None = None
+) -> Metric:
+    """Return a metric of another harness with the interval that can be told from it.
+
+    Args:
+        name: Of the metric; ``acc`` is ``accuracy`` here.
+        value: As the harness gives it.
+        items: Items that it was computed from; 0 where that is not told.
+        error: Standard error, or None.
+        chance: Expected value of guessing, or None.
+    """
+    name = {"acc": "accuracy"}.get(name, name)
+    low = high = None
+    if name in _SHARES and items and 0.0 <= value <= 1.0:
+        low, high = wilson(value * items, items)
+    elif error is not None:
+        low, high = value - 1.96 * error, value + 1.96 * error
+    return Metric(name, value, low, high, chance, items)
+
+
+def write_imported(jobs: Iterable[Imported], out: Path, *, model: str, fingerprint: str = "") -> list[Score]:
+    """Write ``scores.jsonl`` and the items that there are; return the scores.
+
+    Args:
+        jobs: What was read.
+        out: Results folder.
+        model: What results call the model.
+        fingerprint: Hash of its weights, where the harness tells one.
+    """
+    scores = []
+    kept = set()
+    for imported in jobs:
+        job = imported.job()
+        scores.append(_score(job, imported, model, fingerprint))
+        if imported.items and job.kind != "loss":
+            judged = _judged(job, imported)
+            about = About(judged.about(), model, fingerprint, "bloomz", imported.versions)
+            table = items_table(judged, [answer for _, answer in imported.items], "bloomz")
+            kept.add(out / "items" / f"{job.name}.parquet")
+            write_items(out / "items" / f"{job.name}.parquet", table, about)
+    for path in set((out / "items").glob("*.parquet")) - kept:
+        path.unlink()  # of what was imported here before
+    write_jsonl(out / "scores.jsonl", map(asdict, scores))
+    return scores
+
+
+def _judged(job: Job, imported: Imported) -> Job:
+    """Return the job as its items can be judged anew: choices without scores are compared as texts."""
+    if job.kind == "rank" and any(answer.scores for _, answer in imported.items):
+        return job
+    if job.kind == "rank":
+        return replace(job, kind="generation", metrics=("exact_text",))
+    ours = tuple(name for name in job.metrics if name in GENERATION_METRICS)
+    return replace(job, metrics=ours or ("exact_match",))
+
+
+def _score(job: Job, imported: Imported, model: str, fingerprint: str) -> Score:
+    told = {name: value for name, value in job.about().items() if name in Score.__dataclass_fields__}
+    return Score(
+        model=model,
+        model_fingerprint=fingerprint,
+        scoring=imported.harness,
+        versions=imported.versions,
+        **{**told, "metrics": imported.metrics},
+    )

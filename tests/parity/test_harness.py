@@ -1,0 +1,136 @@
+"""lm-evaluation-harness's tasks on our engine and on its own, end to end, and the results read back."""
+
+import json
+
+import pytest
+import torch
+from tokenizers import Tokenizer as Core
+from tokenizers import decoders, models, pre_tokenizers
+
+from xmtf.evaluation.compare import compare_results
+from xmtf.evaluation.harness import register
+from xmtf.evaluation.interchange import import_results
+from xmtf.evaluation.rescore import rescore
+from xmtf.tokens import Tokenizer
+
+pytest.importorskip("lm_eval", reason="needs the extra `harness`")
+pytestmark = pytest.mark.filterwarnings("ignore")  # the harness's own
+
+NLI = {
+    "task": "local_nli",
+    "output_type": "multiple_choice",
+    "doc_to_text": "{{premise}}\nQuestion: {{hypothesis}} True, False or Neither?",
+    "doc_to_choice": ["True", "Neither", "False, by no means"],
+    "doc_to_target": "label",
+    "metric_list": [{"metric": "acc"}, {"metric": "acc_norm"}],
+}
+WRITING = {
+    "task": "local_writing",
+    "output_type": "generate_until",
+    "doc_to_text": "{{premise}}",
+    "doc_to_target": "{{hypothesis}}",
+    "generation_kwargs": {"until": ["e", "\n"], "max_gen_toks": 6},
+    "metric_list": [{"metric": "exact_match", "aggregation": "mean", "higher_is_better": True}],
+}
+TEXTS = {
+    "task": "local_texts",
+    "output_type": "loglikelihood_rolling",
+    "doc_to_text": "",
+    "doc_to_target": "{{premise}} {{premise}}",
+    "metric_list": [{"metric": "bits_per_byte"}],
+}
+
+
+@pytest.fixture(scope="module")
+def tasks(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tasks")
+    rows = [
+        {"premise": f"Cat {i} sleeps, {i}.", "hypothesis": f"A cat {'sleeps' if i % 3 else 'runs'}.", "label": i % 3}
+        for i in range(7)
+    ]
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    data = {"data_files": {"test": str(folder / "rows.jsonl")}, "cache_dir": str(folder / "cache")}
+    return [
+        {**task, "dataset_path": "json", "dataset_kwargs": data, "test_split": "test"} for task in (NLI, WRITING, TEXTS)
+    ]
+
+
+def save(folder, family):
+    import transformers
+
+    specials = ["<pad>", "<s>", "</s>"]
+    tokens = [*specials, *sorted(pre_tokenizers.ByteLevel.alphabet()), "Ġc", "Ġca", "Ġcat", "Tr", "Tru", "True"]
+    merges = [("Ġ", "c"), ("Ġc", "a"), ("Ġca", "t"), ("T", "r"), ("Tr", "u"), ("Tru", "e")]
+    core = Core(models.BPE({token: index for index, token in enumerate(tokens)}, merges))
+    core.add_special_tokens(specials)
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = decoders.ByteLevel()
+    Tokenizer(core.to_str(), pad=0, eos=2, bos=1).save(folder)
+    special = {"vocab_size": len(tokens), "pad_token_id": 0, "eos_token_id": 2, "bos_token_id": 1}
+    torch.manual_seed(5)
+    if family == "causal":
+        config = transformers.BloomConfig(hidden_size=32, n_layer=2, n_head=4, **special)
+        model = transformers.BloomForCausalLM(config)
+    else:
+        sizes = {"d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_decoder_layers": 2, "num_heads": 4}
+        config = transformers.MT5Config(decoder_start_token_id=0, **sizes, **special)
+        model = transformers.MT5ForConditionalGeneration(config)
+    for parameter in model.parameters():
+        parameter.data.mul_(3.0 if family == "causal" else 0.5)
+    model.eval().save_pretrained(folder)
+    return str(folder)
+
+
+def measured(model, folder, tasks, out):
+    """Run the harness and write its two kinds of file as its tracker does."""
+    import lm_eval
+    from lm_eval.tasks import TaskManager
+
+    told = lm_eval.simple_evaluate(
+        model=model,
+        model_args={"pretrained": folder, "max_length": 64, "dtype": "float32"},
+        tasks=[dict(task) for task in tasks],
+        device="cpu",
+        batch_size=3,
+        bootstrap_iters=0,
+        task_manager=TaskManager(include_defaults=False),
+        log_samples=True,
+    )
+    samples = told.pop("samples")
+    out.mkdir()
+    (out / "results_now.json").write_text(json.dumps(told, default=str))
+    for task, rows in samples.items():
+        for row in rows:  # as the harness's tracker stores the arguments of requests
+            calls = enumerate(row["arguments"])
+            row["arguments"] = {f"gen_args_{i}": {f"arg_{j}": value for j, value in enumerate(c)} for i, c in calls}
+        (out / f"samples_{task}_now.jsonl").write_text("".join(json.dumps(r, default=str) + "\n" for r in rows))
+    return samples
+
+
+@pytest.mark.parametrize("family", ["causal", "encoder-decoder"])
+def test_tasks_of_the_harness_score_as_on_its_own_model(tmp_path, tasks, family):
+    register()
+    register()
+    folder = save(tmp_path / "model", family)
+    theirs = measured("hf", folder, tasks, tmp_path / "theirs")
+    ours = measured("xmtf", folder, tasks, tmp_path / "ours")
+    assert theirs.keys() == ours.keys() == {"local_nli", "local_writing", "local_texts"}
+    for task, rows in theirs.items():
+        for one, other in zip(rows, ours[task], strict=True):
+            if task == "local_nli":
+                assert [s for s, _ in other["filtered_resps"]] == pytest.approx(
+                    [s for s, _ in one["filtered_resps"]], abs=1e-4
+                )
+                assert [g for _, g in other["filtered_resps"]] == [g for _, g in one["filtered_resps"]]
+            elif task == "local_texts":
+                assert other["filtered_resps"] == pytest.approx(one["filtered_resps"], abs=1e-3)
+            else:
+                assert other["filtered_resps"] == one["filtered_resps"]
+    scores = {score.template: score for score in import_results(tmp_path / "ours", tmp_path / "read", model="ours")}
+    import_results(tmp_path / "theirs", tmp_path / "read-theirs", model="theirs")
+    assert scores["local_nli"].kind == "rank"
+    assert scores["local_nli"].metrics[0].chance == pytest.approx(1 / 3)
+    again = {score.template: score.metrics[0].value for score in rescore(tmp_path / "read")}
+    assert again["local_nli"] == scores["local_nli"].metrics[0].value
+    assert again["local_writing"] == scores["local_writing"].metrics[0].value
+    assert all(row.change == 0 for row in compare_results(tmp_path / "read", tmp_path / "read-theirs"))
