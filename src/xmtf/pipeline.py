@@ -187,7 +187,7 @@ class _Run:
         from xmtf.report import MODEL_CARD, build_report
 
         report = self._folder / "report"
-        manifest = build_report(self._folder, report, self.loaded.recipe.report)
+        manifest = build_report([self._folder], report, self.loaded.recipe.report)
         write_text(self._folder / "model" / "README.md", (report / MODEL_CARD).read_text(encoding="utf-8"))
         return manifest
 

@@ -27,7 +27,7 @@ _COMMANDS = {
     "train": ("xmtf.cli.train:train", "Finetune a model on packed tokens."),
     "evaluate": ("xmtf.cli.evaluate:app", "Measure a model zero-shot."),
     "analyze": ("xmtf.cli.analyze:app", "Overlap, languages, edit distances and code of data."),
-    "report": ("xmtf.cli.report:app", "Tables, figures and the page of a run."),
+    "report": ("xmtf.cli.report:app", "Tables, figures, the page and cards of runs and results."),
     "template": ("xmtf.cli.template:app", "List, show, render and lint templates."),
     "task": ("xmtf.cli.task:app", "List and show tasks of the catalogue."),
     "plan": ("xmtf.cli.plan:plan", "Layout, memory and time of a training on N GPUs."),

@@ -1,4 +1,4 @@
-"""``xmtf report``: tables, figures and the page of a run."""
+"""``xmtf report``: tables, figures, the page and the card of runs and results."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ import typer
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, help="Tables, figures and the page of a run.")
+app = typer.Typer(no_args_is_help=True, help="Tables, figures, the page and the card of runs and results.")
 
-RunFolder = Annotated[Path, typer.Argument(help="Folder of a run, such as runs/demo.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Where to write; default the run's own report folder.")]
 ResultPaths = Annotated[list[Path] | None, typer.Argument(help="Run folders, or folders of results.")]
 Reference = Annotated[bool, typer.Option("--reference", help="With the published numbers of BLOOM, BLOOMZ, mT0, ...")]
@@ -30,16 +29,29 @@ class TableFormat(StrEnum):
 
 
 @app.command()
-def build(run: RunFolder, out: Out = None, title: Annotated[str | None, typer.Option(help="Heading.")] = None) -> None:
-    """Write index.html, tables and figures of a run.
+def build(
+    results: ResultPaths = None,
+    reference: Reference = False,
+    given: GivenInputs = None,
+    out: Out = None,
+    title: Annotated[str | None, typer.Option(help="Heading.")] = None,
+    items: Annotated[int, typer.Option(min=0, help="Items of each dataset to show.")] = 1000,
+) -> None:
+    """Write index.html, tables and figures.
 
     Example: xmtf report build runs/demo
+    Example: xmtf report build results/bloomz-560m results/mt0-small --reference --out report
     """
+    from xmtf.errors import ConfigError
     from xmtf.recipe.schema import Report
     from xmtf.report import build_report
+    from xmtf.report.inputs import parse_inputs
 
-    target = out or run / "report"
-    build_report(run, target, Report(title=title))
+    sources = results or []
+    if out is None and len(sources) != 1:
+        raise ConfigError("--out: say where the report is written, such as --out report")
+    target = out or sources[0] / "report"
+    build_report(sources, target, Report(title=title, items=items), parse_inputs(given or [], reference=reference))
     typer.echo(target / "index.html")
 
 

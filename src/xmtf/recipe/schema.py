@@ -297,6 +297,8 @@ class Report(Section):
 
     title: str | None = None
     figures: tuple[Literal["svg", "png", "pdf"], ...] = ("svg", "png")
+    items: int = Field(default=1000, ge=0)
+    """Items of each dataset that the page shows, whole rows with all their templates."""
 
 
 class Recipe(Section):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,9 @@ import pyarrow.dataset as ds
 from xmtf.errors import SourceError
 from xmtf.files import MANIFEST, Manifest, read_jsonl, read_manifest
 from xmtf.recipe import load_yaml
-from xmtf.report.results import LABELS, Results, Score, collect_results
+from xmtf.report.results import RECIPE, Results, Score, collect_results
 
-__all__ = ["LABELS", "Run", "Score", "collect_run"]
+__all__ = ["Material", "Run", "Score", "collect", "collect_run"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,24 +51,47 @@ class Run:
         return self.results.scores
 
 
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What a report is made from: runs, and results of any number of models.
+
+    Attributes:
+        runs: Runs among the sources.
+        results: Of all sources.
+    """
+
+    runs: list[Run]
+    results: Results
+
+
+def collect(sources: Sequence[Path]) -> Material:
+    """Read run folders and results folders.
+
+    Raises:
+        SourceError: A folder is neither.
+        DataError: A file in one is broken.
+    """
+    runs = [collect_run(source) for source in sources if (source / RECIPE).exists()]
+    return Material(runs, collect_results(sources))
+
+
 def collect_run(folder: Path) -> Run:
     """Read what a run folder holds; stages that have not run leave their part empty.
 
     Raises:
         SourceError: Not a run folder.
     """
-    if not (folder / "recipe.yaml").exists():
+    if not (folder / RECIPE).exists():
         raise SourceError(f"{folder}: not a run folder (it has no recipe.yaml); give the folder of a run, runs/<name>")
-    finished = [place for label in LABELS if ((place := folder / "results" / label) / MANIFEST).exists()]
     log = folder / "log.jsonl"
     return Run(
         folder=folder,
-        recipe=load_yaml(folder / "recipe.yaml"),
+        recipe=load_yaml(folder / RECIPE),
         composition=_composition(folder / "mixture"),
         mixture=_manifest(folder / "mixture"),
         model=_manifest(folder / "model"),
         log=list(read_jsonl(log)) if log.exists() else [],
-        results=collect_results(finished),
+        results=collect_results([folder]),
     )
 
 

@@ -11,13 +11,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xmtf.errors import DataError, SourceError
-from xmtf.files import read_jsonl
+from xmtf.files import MANIFEST, read_jsonl
 
-__all__ = ["JUDGED", "LABELS", "Results", "Score", "collect_results", "results_folders"]
+__all__ = ["JUDGED", "LABELS", "RECIPE", "SCORES", "Results", "Score", "collect_results", "results_folders"]
 
 LABELS = ("before", "after")
 """Evaluations of a run, in order: the model as it was, and as it became."""
 SCORES = "scores.jsonl"
+RECIPE = "recipe.yaml"
+"""A folder with this file is a run's."""
 JUDGED = ("suite", "task", "split", "template", "row", "correct")
 """Columns of items that comparisons need; prompts stay on disk until the page shows them."""
 
@@ -45,16 +47,19 @@ class Results:
 def results_folders(source: Path) -> list[Path]:
     """Return the results folders of a run folder, a folder of results folders, or a results folder itself.
 
+    Of a run these are its finished evaluations before and after training, which may be none yet.
+
     Raises:
         SourceError: There are none.
     """
     if (source / SCORES).exists():
         return [source]
-    for folder in (source / "results", source):
-        found = sorted((path.parent for path in folder.glob(f"*/{SCORES}")), key=_run_order)
-        if found:
-            return found
-    raise SourceError(f"{source}: no results here; give a run folder, or a folder that holds {SCORES}")
+    if (source / RECIPE).exists():
+        return [place for label in LABELS if ((place := source / "results" / label) / MANIFEST).exists()]
+    found = sorted((path.parent for path in source.glob(f"*/{SCORES}")), key=_run_order)
+    if not found:
+        raise SourceError(f"{source}: no results here; give the folder of a run, or a folder that holds {SCORES}")
+    return found
 
 
 def _run_order(folder: Path) -> tuple[int, str]:

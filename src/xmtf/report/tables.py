@@ -16,12 +16,15 @@ from xmtf.languages import get_language
 from xmtf.report.collect import Run
 from xmtf.report.compare import Comparison, compare, verdict
 from xmtf.report.estimates import Estimate
-from xmtf.report.results import LABELS, Results
+from xmtf.report.results import LABELS, Results, Score
 
 __all__ = [
+    "GROUPS",
+    "TEXT",
     "Format",
     "Table",
     "composition_table",
+    "composition_tables",
     "in_percent",
     "render_table",
     "result_tables",
@@ -62,20 +65,31 @@ class Table:
 
 def run_tables(run: Run) -> list[Table]:
     """Return every table of a run, in the order of the report."""
-    return [composition_table(run, "cluster"), composition_table(run, "language"), *result_tables(run.results)]
+    return [*composition_tables(run), *result_tables(run.results)]
+
+
+def composition_tables(run: Run) -> list[Table]:
+    """Return what the mixture of a run is made of; nothing where the run has none."""
+    return [composition_table(run, by) for by in ("cluster", "language")] if run.composition.num_rows else []
+
+
+GROUPS: dict[str, tuple[str, Callable[[Score], str]]] = {
+    "results": ("", lambda score: ""),
+    "results-by-cluster": ("cluster", lambda score: str(score["cluster"])),
+    "results-by-task": ("task", lambda score: str(score["task"]).split("/")[0]),
+    "results-by-language": ("language", lambda score: str(score["language"])),
+    "results-by-template": ("template", lambda score: str(score["template"])),
+}
+"""Name of a table of results -> the column that it groups by inside each suite, and how."""
 
 
 def result_tables(results: Results) -> list[Table]:
     """Return what was measured, suite by suite and by ever finer groups."""
-    if not results.scores:
-        return []
-    title = "Before and after finetuning" if set(results.scores) <= set(LABELS) else "Results"
+    whole = "Before and after finetuning" if set(results.scores) <= set(LABELS) else "Results"
     return [
-        results_table("results", title, compare(results)),
-        results_table("results-by-cluster", "By task cluster", compare(results, lambda s: s["cluster"]), "cluster"),
-        results_table("results-by-task", "By task", compare(results, lambda s: s["task"].split("/")[0]), "task"),
-        results_table("results-by-language", "By language", compare(results, lambda s: s["language"]), "language"),
-        results_table("results-by-template", "By template", compare(results, lambda s: s["template"]), "template"),
+        results_table(name, f"By {column}" if column else whole, compare(results, by), column)
+        for name, (column, by) in GROUPS.items()
+        if results.scores
     ]
 
 

@@ -38,7 +38,7 @@ def test_tables_in_three_forms(run_folder):
 
 def test_the_page_stands_alone_and_escapes_what_models_wrote(run_folder):
     out = run_folder / "report"
-    build_report(run_folder, out, Report())
+    build_report([run_folder], out, Report())
     page = (out / "index.html").read_text()
     assert "Say &lt;hi&gt; &amp; go" in page
     assert "<b>one</b>" not in page
@@ -52,17 +52,17 @@ def test_the_page_stands_alone_and_escapes_what_models_wrote(run_folder):
 
 def test_a_second_build_does_nothing_and_new_results_redo_it(run_folder):
     out = run_folder / "report"
-    build_report(run_folder, out, Report())
+    build_report([run_folder], out, Report())
     before = (out / "index.html").stat().st_mtime_ns
-    build_report(run_folder, out, Report())
+    build_report([run_folder], out, Report())
     assert (out / "index.html").stat().st_mtime_ns == before
-    build_report(run_folder, out, Report(title="Other"))
-    assert "<h1>Other</h1>" in (out / "index.html").read_text()
+    build_report([run_folder], out, Report(title="Other"))
+    assert ">Other</h1>" in (out / "index.html").read_text()
 
 
 def test_the_same_run_gives_the_same_figures(run_folder):
-    first = build_report(run_folder, run_folder / "a", Report())
-    second = build_report(run_folder, run_folder / "b", Report())
+    first = build_report([run_folder], run_folder / "a", Report())
+    second = build_report([run_folder], run_folder / "b", Report())
     assert first.outputs == second.outputs
 
 
@@ -70,13 +70,13 @@ def test_a_run_without_results_still_has_a_report(run_folder):
     import shutil
 
     shutil.rmtree(run_folder / "results")
-    build_report(run_folder, run_folder / "report", Report())
+    build_report([run_folder], run_folder / "report", Report())
     assert "training examples" in (run_folder / "report" / "index.html").read_text()
     assert summary_lines(run_folder / "report") == ()
 
 
 def test_the_summary_is_a_table_of_text(run_folder):
-    build_report(run_folder, run_folder / "report", Report())
+    build_report([run_folder], run_folder / "report", Report())
     lines = summary_lines(run_folder / "report")
     assert " ".join(lines[0].split()) == "suite held out metric items chance before after change reading"
     assert len(lines) == 3

@@ -1,0 +1,49 @@
+"""The figures of a user's own runs and results, beside those of the published work."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from xmtf.report.collect import Run
+from xmtf.report.compare import compare
+from xmtf.report.figures import composition, loss, suites
+from xmtf.report.results import Results
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["CAPTIONS", "result_figures", "run_figures"]
+
+CAPTIONS = {
+    "composition": "Examples per language of the targets, by task cluster.",
+    "loss": "Loss on target tokens, each target counted once.",
+    "suites": "Rank accuracy per suite with 95 % intervals; the bar marks chance.",
+    "languages": "Rank accuracy by language with 95 % intervals; the bar marks chance.",
+}
+"""Name of each figure -> what it shows."""
+
+
+def run_figures(run: Run) -> dict[str, Figure]:
+    """Draw what a run was trained on and how its loss fell, as far as there are data."""
+    figures = {}
+    if run.composition.num_rows:
+        figures["composition"] = composition.draw(run)
+    if any(event["event"] == "train" for event in run.log):
+        figures["loss"] = loss.draw(run)
+    return figures
+
+
+def result_figures(results: Results) -> dict[str, Figure]:
+    """Draw rank accuracies, suite by suite and language by language, as far as there are data."""
+    figures = {}
+    ranked = [result for result in compare(results) if result.metric == "accuracy"]
+    if ranked:
+        figures["suites"] = suites.draw(ranked, "Rank accuracy")
+        by_language = [
+            result
+            for result in compare(results, lambda score: f"{score['suite']}: {score['language']}")
+            if result.metric == "accuracy"
+        ]
+        if len(by_language) > len(ranked):
+            figures["languages"] = suites.draw(by_language, "Rank accuracy by language", by_group=True)
+    return figures

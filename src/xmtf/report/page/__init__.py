@@ -1,0 +1,284 @@
+"""The page of a report: one HTML file that works without a network, opened from a folder or served.
+
+Beside it may lie ``items/*.js``: single items of large results, which the page loads when they are asked
+for. A content security policy lets nothing else run or load, whatever text the data hold.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from xmtf import __version__
+from xmtf.report.collect import Run
+from xmtf.report.compare import Comparison
+from xmtf.report.items import ItemSet, script_text
+from xmtf.report.results import LABELS, Results
+from xmtf.report.summary import headline, strips
+from xmtf.report.tables import Table
+
+__all__ = ["Content", "Plot", "RunPart", "page_facts", "render_page"]
+
+_NUM_COLOURS = 6
+_TALL_POINTS = 700
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """A figure on the page.
+
+    Attributes:
+        svg: The drawing, as an element.
+        caption: What it shows.
+        folded: Whether it is so tall that readers open it themselves.
+    """
+
+    svg: str
+    caption: str
+    folded: bool = False
+
+    @classmethod
+    def read(cls, path: Path, caption: str) -> Plot:
+        """Read an SVG file; its ids are made unique, since several figures stand on one page."""
+        text = path.read_text(encoding="utf-8")
+        text = text[text.index("<svg") :]
+        prefix = f"{path.stem}-"
+        text = re.sub(r'\bid="', f'id="{prefix}', text)
+        text = re.sub(r'(xlink:href|href)="#', rf'\1="#{prefix}', text)
+        height = re.search(r'viewBox="0 0 [\d.]+ ([\d.]+)"', text)
+        tall = height is not None and float(height[1]) > _TALL_POINTS
+        return cls(re.sub(r"url\(#", f"url(#{prefix}", text), caption, folded=tall)
+
+
+@dataclass(frozen=True, slots=True)
+class RunPart:
+    """What the page tells of one run's training.
+
+    Attributes:
+        run: The run.
+        tables: Its mixture.
+        plots: Its mixture and its losses.
+    """
+
+    run: Run
+    tables: Sequence[Table]
+    plots: Sequence[Plot]
+
+    @property
+    def name(self) -> str:
+        """Name of the run."""
+        return self.run.name
+
+    @property
+    def recipe(self) -> str:
+        """The resolved recipe as text."""
+        return (self.run.folder / "recipe.yaml").read_text(encoding="utf-8")
+
+    @property
+    def dropped(self) -> list[tuple[str, int]]:
+        """Examples left out of the mixture, by reason, most first."""
+        dropped = self.run.mixture.counts.get("dropped", {}) if self.run.mixture is not None else {}
+        return sorted(((name.replace("_", " "), count) for name, count in dropped.items()), key=lambda pair: -pair[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Everything that a page shows.
+
+    Attributes:
+        title: Heading.
+        description: A paragraph below it.
+        results: What was measured.
+        comparisons: Of whole suites.
+        tables: Of the results, the first standing open.
+        groups: Name of a table -> its comparisons and the column that they are grouped by.
+        plots: Of the results.
+        runs: One part a run.
+        items: Single items.
+        inline_items: Whether they stand in the page or in files beside it.
+        published: Tables in the form of the published work.
+        published_plots: Its figures, with these results in them.
+    """
+
+    title: str
+    description: str
+    results: Results
+    comparisons: Sequence[Comparison]
+    tables: Sequence[Table]
+    groups: Mapping[str, tuple[str, Sequence[Comparison]]]
+    plots: Sequence[Plot] = ()
+    runs: Sequence[RunPart] = ()
+    items: Sequence[ItemSet] = field(default_factory=tuple)
+    inline_items: bool = True
+    published: Sequence[Table] = ()
+    published_plots: Sequence[Plot] = ()
+
+
+def render_page(content: Content) -> str:
+    """Return the page as HTML."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("xmtf.report", "page"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    scripts = [_asset("page.js"), *_item_scripts(content)]
+    labels = list(content.results.scores)
+    return environment.get_template("page.html.j2").render(
+        title=content.title,
+        description=content.description,
+        facts=page_facts(content),
+        sections=_sections(content),
+        is_run=_is_run(content),
+        headline=headline(content.comparisons),
+        has_change=any(result.change is not None for result in content.comparisons),
+        labels=labels,
+        colour=lambda label: _colour(label, labels),
+        trend=_trend,
+        strips=strips(content.comparisons),
+        results=content.tables[0] if content.tables else None,
+        details=content.tables[1:],
+        links={name: _links(*group) for name, group in content.groups.items()} if content.items else {},
+        plots=content.plots,
+        published=content.published,
+        published_plots=content.published_plots,
+        runs=content.runs,
+        item_index=content.items,
+        item_note=_item_note(content),
+        samples=_samples(content.results),
+        style=_asset("page.css"),
+        scripts=scripts,
+        script_sources=" ".join(["'self'", "file:", *map(_script_hash, scripts)]),
+        version=__version__,
+    )
+
+
+def page_facts(content: Content) -> list[tuple[str, str]]:
+    """Return the figures at the head of the page: how large it all is."""
+    if _is_run(content):
+        return _run_facts(content.runs[0].run)
+    scores = [score for members in content.results.scores.values() for score in members]
+    facts = [
+        (len(content.results.scores), "models"),
+        (len({score["suite"] for score in scores}), "suites"),
+        (len({score["language"] for score in scores}), "languages"),
+        (len({(score["dataset"], score["template"]) for score in scores}), "templates"),
+        (sum(entry.total for entry in content.items), "items"),
+    ]
+    return [(f"{number:,}", name.removesuffix("s") if number == 1 else name) for number, name in facts]
+
+
+def _run_facts(run: Run) -> list[tuple[str, str]]:
+    counts = run.composition
+    facts = [
+        (f"{sum(counts['rows'].to_pylist()):,}", "training examples"),
+        (f"{len(set(counts['language'].to_pylist()))}", "languages"),
+        (f"{len(set(counts['cluster'].to_pylist()))}", "task clusters"),
+    ]
+    if run.model is not None:
+        parameters = run.model.counts.get("num_parameters")
+        steps = run.model.counts.get("step")
+        facts += [(_short(parameters), "parameters")] if parameters else []
+        facts += [(f"{steps:,}", "training steps")] if steps else []
+    seconds = sum({event["stage"]: event["seconds"] for event in run.log if event["event"] == "stage"}.values())
+    return [*facts, (f"{seconds / 60:.1f} min", "last run, all stages")] if seconds else facts
+
+
+def _short(number: int) -> str:
+    for size, letter in ((10**9, "B"), (10**6, "M"), (10**3, "k")):
+        if number >= size:
+            return f"{number / size:.1f} {letter}"
+    return str(number)
+
+
+def _is_run(content: Content) -> bool:
+    """Tell whether the page is that of one run, before and after training."""
+    return len(content.runs) == 1 and set(content.results.scores) <= set(LABELS)
+
+
+def _sections(content: Content) -> list[tuple[str, str]]:
+    training = [(f"run-{place}", part.name) for place, part in enumerate(content.runs, 1)]
+    if len(training) == 1:
+        training = [("run-1", "Training")]
+    sections = [
+        ("results", "Results", content.comparisons),
+        ("figures", "Figures", content.plots),
+        ("items", "Items", content.items),
+        ("published", "As published", content.published or content.published_plots),
+        ("samples", "Samples", any(content.results.samples.values())),
+    ]
+    return [*((name, title) for name, title, there in sections if there), *training]
+
+
+def _colour(label: str, labels: Sequence[str]) -> str:
+    """Return the style class of a model's colour."""
+    if set(labels) <= set(LABELS):
+        return f"c{label}"
+    return f"c{labels.index(label) % _NUM_COLOURS}"
+
+
+def _trend(reading: str) -> str:
+    if reading.startswith("rises"):
+        return "up"
+    return "down" if reading.startswith("falls") else "flat"
+
+
+def _links(column: str, comparisons: Sequence[Comparison]) -> list[str]:
+    """Return where the items of every comparison are: filters that the page's script reads."""
+    return [
+        "#items?" + urlencode({"suite": result.suite} | ({column: result.group} if column else {}))
+        for result in comparisons
+    ]
+
+
+def _item_note(content: Content) -> str:
+    total, shown = (sum(getattr(entry, name) for entry in content.items) for name in ("total", "shown"))
+    words = "Every item that was asked, with each model's answer."
+    if shown < total:
+        words = (
+            f"{shown:,} of {total:,} items, drawn by the rows of each dataset; the results folders hold them all, and "
+            "xmtf report build --items N shows more."
+        )
+    return words if content.inline_items else f"{words} They are read from the folder items beside this page."
+
+
+def _item_scripts(content: Content) -> list[str]:
+    if not content.items:
+        return []
+    index = [
+        {
+            "dataset": entry.dataset,
+            "shown": entry.shown,
+            "suites": entry.suites,
+            "file": None if content.inline_items else entry.file_name,
+        }
+        for entry in content.items
+    ]
+    sets = [script_text(entry.dataset, entry.payload) for entry in content.items] if content.inline_items else []
+    return [script_text("index", index), *sets]
+
+
+def _samples(results: Results) -> list[dict[str, Any]]:
+    """Join the sample generations of all labels: one entry per prompt, one answer per label."""
+    joined: dict[tuple[str, ...], dict[str, Any]] = {}
+    for label, samples in results.samples.items():
+        for sample in samples:
+            key = (sample["suite"], sample["task"], sample["template"], sample["prompt"])
+            entry = joined.setdefault(key, {**sample, "answers": []})
+            entry["answers"].append((label, sample["text"]))
+    return list(joined.values())
+
+
+def _asset(name: str) -> str:
+    return resources.files("xmtf.report.page").joinpath(name).read_text(encoding="utf-8")
+
+
+def _script_hash(script: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return f"'sha256-{digest}'"

@@ -1,0 +1,155 @@
+"""Build the report of runs and results: tables, figures, the page and, for a run, its model card."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from xmtf.errors import ConfigError, SourceError
+from xmtf.files import (
+    MANIFEST,
+    Manifest,
+    Stopwatch,
+    atomic_folder,
+    content_hash,
+    file_sha256,
+    is_finished,
+    read_manifest,
+    write_manifest,
+    write_text,
+)
+from xmtf.recipe.schema import Report
+from xmtf.report.cards import model_card
+from xmtf.report.collect import Material, Run, collect
+from xmtf.report.compare import compare
+from xmtf.report.figures.catalogue import draw_figures
+from xmtf.report.figures.own import CAPTIONS, result_figures, run_figures
+from xmtf.report.figures.style import save_figure
+from xmtf.report.inputs import Inputs
+from xmtf.report.items import item_sets, script_text
+from xmtf.report.page import Content, Plot, RunPart, render_page
+from xmtf.report.published import gather, published_tables
+from xmtf.report.results import RECIPE, SCORES, results_folders
+from xmtf.report.tables import GROUPS, composition_tables, result_tables, write_tables
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["MODEL_CARD", "build_report"]
+
+MODEL_CARD = "model-card.md"
+"""The card as the report keeps it; a run copies it beside the model."""
+_INLINE_BYTES = 2_000_000
+"""Smaller item sets stand in the page itself, so that it can be sent around as one file."""
+
+
+def build_report(sources: Sequence[Path], out: Path, config: Report, inputs: Inputs | None = None) -> Manifest:
+    """Write ``index.html``, ``tables/``, ``figures/`` and, for one run, its model card; nothing where up to date.
+
+    Args:
+        sources: Run folders and results folders.
+        out: Folder of the report; one that stands there is replaced.
+        config: Title, forms of figures, number of items.
+        inputs: Whether published numbers stand beside, and analyses for the published tables and figures.
+
+    Raises:
+        SourceError: A source is neither a run folder nor a results folder.
+        ConfigError: ``out`` holds something else than a report.
+    """
+    watch = Stopwatch()
+    recipe = config.model_dump(mode="json")
+    inputs = inputs or Inputs()
+    if not sources and not inputs.reference:
+        raise SourceError("no results to show: give a run or results folder, or --reference for the published numbers")
+    found = {key: value for source in sources for key, value in _inputs(source).items()}
+    found |= {str(path): file_sha256(path) for path in inputs.files.values() if path.is_file()}
+    fingerprint = content_hash({"recipe": recipe, "inputs": found, "reference": inputs.reference})
+    _check_out(out)
+    if is_finished(out, fingerprint):
+        return read_manifest(out)
+    material = collect(sources)
+    with atomic_folder(out) as folder:
+        _write(material, inputs, folder, config)
+        files = [path for path in sorted(folder.rglob("*.*")) if path.is_file()]
+        outputs = {str(path.relative_to(folder)): file_sha256(path) for path in files}
+        manifest = Manifest(
+            "report", fingerprint, recipe=recipe, inputs=found, outputs=outputs, wall_time_s=watch.seconds
+        )
+        write_manifest(folder, manifest)
+    return manifest
+
+
+def _inputs(source: Path) -> dict[str, str]:
+    """Return the fingerprints of all that the report shows of a source."""
+    found = {}
+    for folder in (source / "mixture", source / "model", *results_folders(source)):
+        if (folder / MANIFEST).exists():
+            found[str(folder)] = read_manifest(folder).fingerprint
+        elif (folder / SCORES).exists():
+            found[str(folder)] = file_sha256(folder / SCORES)
+    recipe = source / RECIPE
+    return found | ({str(recipe): file_sha256(recipe)} if recipe.exists() else {})
+
+
+def _check_out(out: Path) -> None:
+    """Refuse to replace a folder that is no report."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not (out / MANIFEST).exists() or read_manifest(out).stage != "report":
+        raise ConfigError(f"--out {out}: holds other files than a report, which would be replaced; name a new folder")
+
+
+def _write(material: Material, inputs: Inputs, folder: Path, config: Report) -> None:
+    formats = tuple(dict.fromkeys(("svg", *config.figures)))
+    items = item_sets(material.results, config.items)
+    content = _content(material, inputs, folder, config.title, formats)
+    scripts = {entry.file_name: script_text(entry.dataset, entry.payload) for entry in items}
+    inline = sum(map(len, scripts.values())) <= _INLINE_BYTES
+    if not inline:
+        for name, text in scripts.items():
+            write_text(folder / "items" / name, text)
+    write_text(folder / "index.html", render_page(replace(content, items=items, inline_items=inline)))
+    if len(material.runs) == 1:
+        write_text(folder / MODEL_CARD, model_card(material.runs[0]))
+
+
+def _content(material: Material, inputs: Inputs, folder: Path, title: str | None, formats: tuple[str, ...]) -> Content:
+    """Write tables and figures; return what the page shows but the items."""
+    results = material.results
+    several = len(material.runs) > 1
+    run = material.runs[0] if len(material.runs) == 1 else None
+    default = run.name if run is not None else ", ".join(results.scores) or "Published results"
+    groups = {name: (column, compare(results, by)) for name, (column, by) in GROUPS.items()}
+    tables = result_tables(results)
+    gathered = gather(results.scores, reference=inputs.reference)
+    published = published_tables(gathered, inputs)
+    write_tables([*tables, *published], folder / "tables")
+    drawn = draw_figures(gathered, inputs, folder / "figures", formats=formats).figures
+    return Content(
+        title=title or default,
+        description=run.recipe.get("description", "") if run is not None else "",
+        results=results,
+        comparisons=groups["results"][1],
+        tables=tables,
+        groups=groups,
+        plots=_save(result_figures(results), folder / "figures", formats),
+        runs=[_run_part(part, folder, formats, part.name if several else "") for part in material.runs],
+        published=published,
+        published_plots=[Plot.read(entry.paths[0], f"{entry.title}. {entry.caption}") for entry in drawn],
+    )
+
+
+def _run_part(run: Run, folder: Path, formats: Sequence[str], prefix: str) -> RunPart:
+    """Write the tables and figures of a run's training; those of several runs go into folders of their own."""
+    tables = composition_tables(run)
+    write_tables(tables, folder / "tables" / prefix)
+    return RunPart(run, tables, _save(run_figures(run), folder / "figures" / prefix, formats))
+
+
+def _save(figures: dict[str, Figure], folder: Path, formats: Sequence[str]) -> list[Plot]:
+    return [
+        Plot.read(save_figure(figure, folder, name, tuple(formats))[0], CAPTIONS[name])
+        for name, figure in figures.items()
+    ]

@@ -1,0 +1,127 @@
+"""Which folders are results, what their columns are called, and which items a page shows."""
+
+import json
+import shutil
+
+import pytest
+
+from xmtf.errors import ConfigError, DataError, SourceError
+from xmtf.files import read_jsonl, write_jsonl
+from xmtf.recipe.schema import Report
+from xmtf.report import build_report
+from xmtf.report.collect import collect
+from xmtf.report.items import item_sets, script_text
+from xmtf.report.results import collect_results, results_folders
+
+
+def relabel(folder, model, **changes):
+    path = folder / "scores.jsonl"
+    write_jsonl(path, [score | {"model": model, "model_fingerprint": model} | changes for score in read_jsonl(path)])
+    return folder
+
+
+@pytest.fixture
+def two(run_folder):
+    results = run_folder / "results"
+    return relabel(results / "before", "bloom"), relabel(results / "after", "mt0")
+
+
+def test_a_run_gives_its_finished_evaluations_in_order(run_folder):
+    assert [folder.name for folder in results_folders(run_folder)] == ["before", "after"]
+    (run_folder / "results" / "after" / "manifest.json").unlink()
+    assert [folder.name for folder in results_folders(run_folder)] == ["before"]
+
+
+def test_columns_are_named_by_model(two):
+    assert list(collect_results(two).scores) == ["bloom", "mt0"]
+
+
+def test_two_models_of_one_name_are_told_apart_by_their_folders(run_folder, tmp_path):
+    other = shutil.copytree(run_folder, tmp_path / "other")
+    labels = ["tiny: before", "tiny: after", "other: before", "other: after"]
+    assert list(collect_results([run_folder, other]).scores) == labels
+
+
+def test_parts_of_one_evaluation_share_a_column(two, tmp_path):
+    part = shutil.copytree(two[0], tmp_path / "more")
+    relabel(part, "bloom", suite="other suite")
+    scores = collect_results([two[0], part]).scores
+    assert list(scores) == ["bloom"]
+    assert {score["suite"] for score in scores["bloom"]} == {"rows", "text", "other suite"}
+
+
+def test_a_folder_without_results_is_one_line(tmp_path):
+    with pytest.raises(SourceError, match="no results here"):
+        results_folders(tmp_path)
+
+
+def test_a_line_that_is_no_score_is_named(two):
+    write_jsonl(two[0] / "scores.jsonl", [{"suite": "rows"}])
+    with pytest.raises(DataError, match=r"scores.jsonl, line 1: no score .*lacks axis"):
+        collect_results(two)
+
+
+def test_items_hold_what_each_model_answered(run_folder):
+    (found,) = item_sets(collect([run_folder]).results, 100)
+    assert (found.dataset, found.total, found.shown, found.suites) == ("cldr/weekday", 8, 8, ("rows",))
+    item = next(item for item in found.payload["items"] if item["row"] == 0)
+    assert [answer["correct"] for answer in item["answers"]] == [False, True]
+    assert item["answers"][1]["scores"] == [-2.5, -1.25]
+    assert item["answers"][1]["tokens"] == [1, 2]
+    assert (item["gold"], item["choices"][1]) == (1, "mardi <b>")
+    assert found.payload["jobs"][item["job"]]["prompt_language"] == "en"
+
+
+def test_a_limit_keeps_whole_rows(run_folder):
+    (found,) = item_sets(collect([run_folder]).results, 3)
+    assert (found.total, found.shown) == (8, 4)  # two rows of two templates each
+    rows = [item["row"] for item in found.payload["items"]]
+    assert sorted(rows.count(row) for row in set(rows)) == [2, 2]
+
+
+def test_completions_of_programs_are_items_too(two):
+    code = {
+        "suite": "humaneval", "axis": "none", "kind": "code", "task": "humaneval", "template_hash": "h",
+        "dataset": "openai_humaneval", "subset": "", "split": "test", "template": "prompt at temperature 0.2",
+        "cluster": "code", "language": "code", "prompt_language": "en", "translation": "none", "metrics": [],
+        "model": "bloom", "model_fingerprint": "bloom",
+    }  # fmt: skip
+    line = {"task": "humaneval", "problem": "HumanEval/0", "sample": 0, "temperature": 0.2, "completion": "pass"}
+    write_jsonl(two[0] / "scores.jsonl", [*read_jsonl(two[0] / "scores.jsonl"), code])
+    write_jsonl(two[0] / "completions.jsonl", [line | {"passed": False, "outcome": "timed out", "detail": "3 s"}])
+    found = {entry.dataset: entry for entry in item_sets(collect_results(two), 10)}["openai_humaneval"]
+    (item,) = found.payload["items"]
+    assert item["prompt"] == "HumanEval/0"
+    assert item["answers"] == [{"text": "pass", "correct": False, "note": "timed out: 3 s"}, None]
+
+
+@pytest.mark.parametrize(
+    "text", ["</script>", "<!-- <script>", "\u2028\u2029", "a&b", "\u05e9\u05dc\u05d5\u05dd \U0001f600"]
+)
+def test_data_is_inert_in_a_script_and_reads_back_the_same(text):
+    script = script_text("name", {"text": text})
+    assert not set("<>&\u2028\u2029") & set(script)
+    assert json.loads(f"[{script.removeprefix('xmtfItems(').removesuffix(');' + chr(10))}]") == ["name", {"text": text}]
+
+
+def test_a_report_of_two_models_has_a_column_for_each(two, tmp_path):
+    build_report(two, tmp_path / "report", Report(figures=("svg",)))
+    page = (tmp_path / "report" / "index.html").read_text()
+    table = (tmp_path / "report" / "tables" / "results.csv").read_text().splitlines()
+    assert table[0] == "suite,held out,metric,items,chance,bloom,mt0,change,reading"
+    assert "From bloom to mt0" in page
+    assert not (tmp_path / "report" / "model-card.md").exists()
+
+
+def test_large_item_sets_lie_beside_the_page(two, tmp_path, monkeypatch):
+    monkeypatch.setattr("xmtf.report.site._INLINE_BYTES", 10)
+    build_report(two, tmp_path / "report", Report(figures=("svg",)))
+    (side,) = (tmp_path / "report" / "items").iterdir()
+    assert side.read_text().startswith('xmtfItems("cldr/weekday",{')
+    assert "Which day is number" not in (tmp_path / "report" / "index.html").read_text()
+
+
+def test_a_folder_with_other_files_is_not_replaced(two):
+    with pytest.raises(ConfigError, match="holds other files"):
+        build_report(two, two[0], Report())
+    assert (two[0] / "scores.jsonl").exists()
