@@ -28,7 +28,9 @@ def test_help_loads_nothing_heavy():
     assert result.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("noun", ["data", "evaluate", "report", "template", "task", "recipe", "checkpoint", "train"])
+@pytest.mark.parametrize(
+    "noun", ["data", "evaluate", "report", "template", "task", "recipe", "checkpoint", "train", "launch"]
+)
 def test_a_nouns_help_loads_no_model_library(noun):
     program = (
         "import sys, contextlib, io\n"

@@ -31,6 +31,7 @@ _COMMANDS = {
     "template": ("xmtf.cli.template:app", "List, show, render and lint templates."),
     "task": ("xmtf.cli.task:app", "List and show tasks of the catalogue."),
     "plan": ("xmtf.cli.plan:plan", "Layout, memory and time of a training on N GPUs."),
+    "launch": ("xmtf.cli.launch:app", "Carry out a recipe on a cluster, or in many processes here."),
     "recipe": ("xmtf.cli.recipe:app", "Show, compare and explain recipes."),
     "checkpoint": ("xmtf.cli.checkpoint:app", "List, inspect, export and convert checkpoints."),
     "doctor": ("xmtf.cli.doctor:doctor", "Say what works on this machine."),

@@ -51,6 +51,8 @@ def plan(
         tasks = write_work_plan(loaded, _out(loaded, out))
         typer.echo(
             f"{tasks} shard tasks: run `xmtf data run-task {recipe} --index 0` to --index {tasks - 1}, then merge"
+            if tasks
+            else f"{_out(loaded, out)}: the mixture is finished; there is nothing to do"
         )
         return
     from xmtf.mixture.overview import planned_splits

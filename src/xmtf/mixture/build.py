@@ -3,7 +3,7 @@
 ::
 
     recipe ─▶ plan ─┬▶ guard shards ─▶ guard index ─┐
-                    └▶ shards ◀─────────────────────┘ ─▶ order ─▶ parts ─▶ mixture
+                    └▶ shards ◀─────────────────────┘ ─▶ ranges ─▶ cuts ─▶ parts ─▶ mixture
 
 Each arrow's work is a plan of idempotent tasks (:mod:`xmtf.execution`), so a killed build goes on where
 it stopped and any number of workers gives the same bytes.
@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from xmtf.errors import ConfigError, DataError
-from xmtf.execution import check_engine, read_plan, run_shown, run_task, write_plan
+from xmtf.execution import Plan, check_engine, read_plan, run_shown, run_task, write_plan
 from xmtf.execution.plan import shard_result
 from xmtf.files import Manifest, Stopwatch, is_finished, read_manifest, write_jsonl
 from xmtf.mixture.choose import Rules, choose_rows
@@ -104,10 +104,16 @@ def build_guard(plan: MixturePlan, out: Path) -> None:
 def write_work_plan(loaded: LoadedRecipe, out: Path) -> int:
     """Prepare a build on many machines: write the plan and the guard index; return the number of shard tasks.
 
+    Of a mixture that is finished already the plan has none.
+
     Raises:
         ConfigError: As :func:`xmtf.mixture.plan.plan_mixture`.
     """
     plan = plan_mixture(loaded)
+    if is_finished(out, plan.fingerprint):
+        write_plan(work_folder(out) / PLAN, Plan(plan.shards.function))
+        return 0
+    check_engine(loaded.recipe.execution)
     build_guard(plan, out)
     write_plan(work_folder(out) / PLAN, plan.shards)
     return len(plan.shards.tasks)
@@ -148,9 +154,10 @@ def merge_mixture(plan: MixturePlan, out: Path, watch: Stopwatch | None = None) 
         ConfigError: No example is left.
         DataError: A shard is not finished; names it and how to finish it.
     """
-    if is_finished(out, plan.fingerprint):
-        return read_manifest(out)
     work = work_folder(out)
+    if is_finished(out, plan.fingerprint):
+        shutil.rmtree(work, ignore_errors=True)
+        return read_manifest(out)
     shards = []
     for index, (task, part) in enumerate(zip(plan.shards.tasks, plan.portions, strict=True)):
         result = shard_result(task, work / "shards")

@@ -139,6 +139,14 @@ def test_array_tasks_give_the_same_mixture(recipe, tmp_path):
         list(run_work_tasks(out, 0))
 
 
+def test_the_plan_of_a_finished_mixture_has_nothing_to_do(recipe, tmp_path):
+    built = build_mixture(recipe(), tmp_path / "mixture")
+    assert write_work_plan(recipe(), tmp_path / "mixture") == 0
+    assert list(run_work_tasks(tmp_path / "mixture", 0, 4)) == []
+    assert merge_mixture(plan_mixture(recipe()), tmp_path / "mixture") == built
+    assert not work_folder(tmp_path / "mixture").exists()
+
+
 def test_tasks_shared_among_jobs(recipe, tmp_path):
     out = tmp_path / "array"
     write_work_plan(recipe("mixture.tasks=[{tasks: [sums-*]}, {tasks: [held], splits: [test]}]"), out)

@@ -1,0 +1,89 @@
+"""``xmtf launch``: a whole recipe on a cluster, or in many processes here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=True, help="Carry out a recipe on a cluster, or in many processes here.")
+
+RecipePath = Annotated[Path, typer.Argument(help="Recipe file, such as recipes/demo.yaml.")]
+Overrides = Annotated[list[str] | None, typer.Argument(help="Overrides, such as training.steps=200.")]
+
+
+@app.command()
+def slurm(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the scripts; default slurm/ of the run folder.")] = None,
+    partition: Annotated[str | None, typer.Option(help="Partition of all jobs.")] = None,
+    cpu_partition: Annotated[str | None, typer.Option(help="Partition of jobs without a model.")] = None,
+    account: Annotated[str | None, typer.Option(help="Account to charge.")] = None,
+    time: Annotated[str | None, typer.Option(help="Time limit of a job, such as 20:00:00.")] = None,
+    mem: Annotated[str | None, typer.Option(help="Memory of a node, such as 64G.")] = None,
+    nodes: Annotated[int, typer.Option(min=1, help="Nodes that train together.")] = 1,
+    gpus_per_node: Annotated[int, typer.Option(min=0, help="GPUs of each.")] = 0,
+    processes_per_node: Annotated[
+        int | None, typer.Option(min=1, help="Training processes of a node; default one per GPU, else one.")
+    ] = None,
+    cpus_per_task: Annotated[int, typer.Option(min=1, help="Cores of a job on each node.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Jobs that share the building of the mixture.")] = 16,
+    grace: Annotated[int, typer.Option(min=1, help="Seconds before the time limit to save and stop at.")] = 120,
+    option: Annotated[list[str] | None, typer.Option(help="Further option of sbatch, such as --qos=long.")] = None,
+    submit: Annotated[bool, typer.Option("--submit", help="Also hand the jobs to Slurm.")] = False,
+) -> None:
+    """Write one job script for each stage of a recipe, and submit.sh, which hands them to Slurm.
+
+    Building and its array, training under torchrun, evaluation and report begin when what they need has succeeded.
+    A job that is stopped at its time limit, or killed, is queued again and goes on where it stopped.
+
+    Example: xmtf launch slurm recipes/train/bloomz-7b1.yaml --nodes 8 --gpus-per-node 8 --time 20:00:00 --submit
+    """
+    from xmtf.launch import Cluster, write_scripts
+    from xmtf.launch import submit as hand_in
+    from xmtf.recipe import load_recipe
+
+    cluster = Cluster(
+        partition=partition,
+        cpu_partition=cpu_partition,
+        account=account,
+        time=time,
+        memory=mem,
+        nodes=nodes,
+        gpus_per_node=gpus_per_node,
+        processes_per_node=processes_per_node,
+        cpus_per_task=cpus_per_task,
+        jobs=jobs,
+        grace_s=grace,
+        options=tuple(option or ()),
+    )
+    given = tuple(overrides or ())
+    loaded = load_recipe(recipe, given)
+    folder = out or loaded.run_folder / "slurm"
+    for path in write_scripts(loaded, given, cluster, folder):
+        typer.echo(str(path))
+    if submit:
+        typer.echo(hand_in(folder))
+
+
+@app.command()
+def local(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    processes: Annotated[int, typer.Option(min=1, help="Processes that build, and that train together.")] = 2,
+) -> None:
+    """Carry out a recipe here in many processes: building in a pool, training under torchrun.
+
+    What is finished is not done again; an interrupted run goes on where it stopped.
+
+    Example: xmtf launch local recipes/smoke/bloom-tiny.yaml --processes 2
+    """
+    from xmtf.launch import run_local
+    from xmtf.recipe import load_recipe
+
+    given = tuple(overrides or ())
+    run_local(load_recipe(recipe, given), given, processes)

@@ -1,0 +1,60 @@
+"""A whole run here in many processes: building in a pool, training and evaluation under torchrun."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from xmtf.errors import ConfigError, DataError
+from xmtf.execution import say
+from xmtf.launch.stages import Stage, launch_stages
+from xmtf.recipe import LoadedRecipe
+
+__all__ = ["local_commands", "run_local"]
+
+_DONE_BY_TOKENS = ("plan", "render", "mixture")
+"""Stages that ``xmtf run --until tokens`` does itself, in its pool of processes."""
+
+
+def local_commands(loaded: LoadedRecipe, overrides: tuple[str, ...], processes: int) -> list[tuple[str, list[str]]]:
+    """Return the name and the command line of each stage, in order."""
+    building = ("execution.engine=pool", f"execution.workers={processes}")
+    stages = launch_stages(loaded, (*overrides, *building), jobs=processes)
+    return [(stage.name, _command(stage, processes)) for stage in stages if stage.name not in _DONE_BY_TOKENS]
+
+
+def _command(stage: Stage, processes: int) -> list[str]:
+    xmtf = ["-m", "xmtf.cli", *stage.command]
+    if stage.place != "ranks" or processes == 1:
+        return [sys.executable, *xmtf]
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    return [sys.executable, *torchrun, *xmtf]
+
+
+def run_local(loaded: LoadedRecipe, overrides: tuple[str, ...], processes: int) -> None:
+    """Carry out a recipe with ``processes`` processes; given again, it goes on where it stopped.
+
+    Args:
+        loaded: The recipe, with the overrides.
+        overrides: ``key=value``.
+        processes: Processes that build, and that train together.
+
+    Raises:
+        ConfigError: A stage was told something wrong; it has said what.
+        DataError: A stage failed; it has said why.
+    """
+    threads = os.environ.get("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
+    environment = os.environ | {"OMP_NUM_THREADS": threads}
+    for name, command in local_commands(loaded, overrides, processes):
+        say(f"{name}: {' '.join(command[1:])}")
+        code = subprocess.run(command, env=environment, check=False).returncode
+        if code in (-2, 130):
+            raise KeyboardInterrupt
+        if code == 2:
+            raise ConfigError(f"stage {name} was refused, as said above; mend it and run the same command again")
+        if code != 0:
+            raise DataError(
+                f"stage {name} ended with exit code {code}, as said above; what is finished stays: the same command "
+                "goes on"
+            )

@@ -1,0 +1,241 @@
+"""A whole run as jobs of Slurm: one readable file a stage, and one that hands them all in.
+
+::
+
+    runs/demo/slurm/
+      plan.sbatch render.sbatch mixture.sbatch tokens.sbatch before.sbatch train.sbatch after.sbatch report.sbatch
+      stage.sh       sourced by each: folder, environment, what happens when a stage is stopped or killed
+      submit.sh      hands them to Slurm, each after those that it needs
+      logs/
+
+Nothing of the recipe reaches a shell unquoted, and nothing of it stands in a line that Slurm reads.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from xmtf.errors import ConfigError, DataError
+from xmtf.files import slug, write_text
+from xmtf.launch.stages import Stage, launch_stages
+from xmtf.recipe import LoadedRecipe
+
+__all__ = ["Cluster", "submit", "write_scripts"]
+
+SUBMIT = "submit.sh"
+"""File that hands the stages to Slurm."""
+STAGE = "stage.sh"
+"""File that every stage sources."""
+LOGS = "logs"
+"""Folder of what the stages print."""
+
+_PASSED_ON = ("XMTF_DATA_ROOT", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "PYTHONPATH")
+"""Environment variables that jobs get as they are here; tokens and keys are not written to files."""
+
+_OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.,+-]*")
+_TIME = re.compile(r"\d+(-\d+(:\d+){0,2}|(:\d+){0,2})")
+_MEMORY = re.compile(r"\d+[KMGT]?")
+_OPTION = re.compile(r"--[a-z][a-z-]*(=[A-Za-z0-9_.,:+*/@-]+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """What to ask of Slurm.
+
+    Attributes:
+        partition: Partition of all jobs, or None for the cluster's default.
+        cpu_partition: Partition of the jobs that compute with no model; default ``partition``.
+        account: Account to charge.
+        time: Time limit of a job, as Slurm writes it: minutes, ``hours:minutes:seconds`` or ``days-hours``.
+        memory: Memory of a node, such as ``64G``.
+        nodes: Nodes that train together.
+        gpus_per_node: GPUs of each.
+        processes_per_node: Training processes of each node; default one per GPU, else one.
+        cpus_per_task: Cores of a job on each node; a job of an array has one.
+        jobs: Jobs that share the rendering of the mixture.
+        grace_s: Seconds before the time limit at which a job is told to save and stop.
+        options: Further options of ``sbatch`` for all jobs, such as ``--qos=long``.
+    """
+
+    partition: str | None = None
+    cpu_partition: str | None = None
+    account: str | None = None
+    time: str | None = None
+    memory: str | None = None
+    nodes: int = 1
+    gpus_per_node: int = 0
+    processes_per_node: int | None = None
+    cpus_per_task: int = 1
+    jobs: int = 16
+    grace_s: int = 120
+    options: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what Slurm would misread."""
+        _check("--partition", self.partition, _NAME, "a name")
+        _check("--cpu-partition", self.cpu_partition, _NAME, "a name")
+        _check("--account", self.account, _NAME, "a name")
+        _check("--time", self.time, _TIME, "a time limit, such as 20:00:00 or 1-12")
+        _check("--mem", self.memory, _MEMORY, "a size, such as 64G")
+        for option in self.options:
+            _check("--option", option, _OPTION, "an option of sbatch, such as --qos=long")
+
+    @property
+    def ranks_per_node(self) -> int:
+        """Training processes of each node."""
+        return self.processes_per_node or self.gpus_per_node or 1
+
+
+def _check(option: str, value: str | None, form: re.Pattern[str], what: str) -> None:
+    if value is not None and not form.fullmatch(value):
+        raise ConfigError(f"{option}: {value!r} is not {what}")
+
+
+def write_scripts(loaded: LoadedRecipe, overrides: tuple[str, ...], cluster: Cluster, out: Path) -> list[Path]:
+    """Write the files of all stages into ``out``; return them, in order, ``submit.sh`` last.
+
+    Args:
+        loaded: The recipe, with the overrides.
+        overrides: ``key=value``, as the commands repeat them.
+        cluster: What to ask of Slurm.
+        out: Folder on a file system that the nodes share.
+    """
+    out = out.resolve()
+    building = ("execution.engine=pool", f"execution.workers={cluster.cpus_per_task}")
+    stages = launch_stages(loaded, (*overrides, *building), jobs=cluster.jobs)
+    (out / LOGS).mkdir(parents=True, exist_ok=True)
+    write_text(out / STAGE, _stage_file(loaded))
+    paths = []
+    for number, stage in enumerate(stages, start=1):
+        title = f"{slug(loaded.recipe.name)}, stage {number} of {len(stages)}: {stage.purpose}"
+        lines = [*_header(loaded, stage, cluster, title), "", f"source {_quoted(out / STAGE)}"]
+        lines += (
+            _ranks(loaded, stage, cluster)
+            if stage.place == "ranks"
+            else [f"run_stage {_quoted(sys.executable, '-m', 'xmtf.cli', *stage.command)}"]
+        )
+        paths.append(out / f"{stage.name}.sbatch")
+        write_text(paths[-1], "\n".join([*lines, ""]))
+    write_text(out / SUBMIT, _submit_file(stages, out))
+    return [*paths, out / SUBMIT]
+
+
+def submit(out: Path) -> str:
+    """Hand the stages of a folder to Slurm; return what Slurm calls them, a line each.
+
+    Raises:
+        ConfigError: There is no Slurm on this machine.
+        DataError: Slurm refused a job; says how.
+    """
+    if shutil.which("sbatch") is None:
+        raise ConfigError(f"sbatch is not on this machine; on one that has it, run `bash {out / SUBMIT}`")
+    result = subprocess.run(["bash", str(out / SUBMIT)], capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        raise DataError(f"{out / SUBMIT}: {result.stderr.strip() or result.stdout.strip()}")
+    return result.stdout.rstrip("\n")
+
+
+def _header(loaded: LoadedRecipe, stage: Stage, cluster: Cluster, title: str) -> list[str]:
+    """Return the first lines of a file, which Slurm reads: validated values only, never the user's own text."""
+    partition = cluster.partition if stage.model else cluster.cpu_partition or cluster.partition
+    options = {
+        "job-name": f"{slug(loaded.recipe.name)}-{stage.name}",
+        "output": f"{LOGS}/%x-%A_%a.log" if stage.place == "array" else f"{LOGS}/%x-%j.log",
+        "open-mode": "append",
+        "partition": partition,
+        "account": cluster.account,
+        "time": cluster.time,
+        "mem": cluster.memory,
+        "array": f"0-{cluster.jobs - 1}" if stage.place == "array" else None,
+        "nodes": cluster.nodes if stage.place == "ranks" else 1,
+        "ntasks-per-node": 1,
+        "cpus-per-task": 1 if stage.place == "array" else cluster.cpus_per_task,
+        "gpus-per-node": _gpus(stage, cluster),
+        "signal": f"B:TERM@{cluster.grace_s}",
+    }
+    lines = ["#!/usr/bin/env bash", f"# {title}", "# Made by `xmtf launch slurm`; docs/cluster.md explains it."]
+    lines += [f"#SBATCH --{name}={value}" for name, value in options.items() if value is not None]
+    return [*lines, "#SBATCH --requeue", *(f"#SBATCH {option}" for option in cluster.options)]
+
+
+def _gpus(stage: Stage, cluster: Cluster) -> int | None:
+    if not stage.model or not cluster.gpus_per_node:
+        return None
+    return cluster.gpus_per_node if stage.place == "ranks" else 1
+
+
+def _ranks(loaded: LoadedRecipe, stage: Stage, cluster: Cluster) -> list[str]:
+    """Return the lines that start torchrun on every node; its processes meet at the first node of the job."""
+    stop = loaded.run_folder.resolve() / "checkpoints" / "stop"
+    threads = max(1, cluster.cpus_per_task // cluster.ranks_per_node)
+    torchrun = [
+        f"srun --ntasks-per-node=1 --cpus-per-task={cluster.cpus_per_task} --kill-on-bad-exit=1",
+        f"{_quoted(sys.executable)} -m torch.distributed.run",
+        f'--nnodes="$SLURM_JOB_NUM_NODES" --nproc-per-node={cluster.ranks_per_node}',
+        '--rdzv-backend=c10d --rdzv-id="$SLURM_JOB_ID" --rdzv-endpoint="$head:$port"',
+        f"-m xmtf.cli {_quoted(*stage.command)}",
+    ]
+    return [
+        f"export OMP_NUM_THREADS={threads}",
+        'head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)',
+        "port=$((20000 + SLURM_JOB_ID % 20000))    # jobs that share a node do not meet",
+        f"stop_file={_quoted(stop)}    # makes training save a checkpoint and end",
+        "run_stage " + " \\\n    ".join(torchrun),
+    ]
+
+
+def _stage_file(loaded: LoadedRecipe) -> str:
+    passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    passed |= _OFFLINE if loaded.recipe.offline else {}
+    if "XMTF_DATA_ROOT" in passed:
+        passed["XMTF_DATA_ROOT"] = str(Path(passed["XMTF_DATA_ROOT"]).resolve())
+    exports = [f"export {name}={_quoted(value)}" for name, value in passed.items()]
+    lines = ["set -euo pipefail", f"cd -- {_quoted(Path.cwd())}", *exports]
+    template = (files("xmtf.launch") / STAGE).read_text(encoding="utf-8")
+    return template.replace("# @environment@", "\n".join(lines))
+
+
+def _submit_file(stages: list[Stage], out: Path) -> str:
+    lines = [
+        "#!/usr/bin/env bash",
+        "# Hands the stages to Slurm, each to begin when those that it needs have succeeded.",
+        "# Prints what Slurm calls them. Given again after a failure, what is finished is not done again.",
+        "set -euo pipefail",
+        f"cd -- {_quoted(out)}",
+        f"rm -f {LOGS}/*.failed",
+        "",
+        "submit() {    # name of the stage, options of sbatch ...",
+        '    local id; id=$(sbatch --parsable "${@:2}" "$1.sbatch") || exit 1',
+        '    echo "${id%%;*}"',
+        "}",
+        "",
+    ]
+    for stage in stages:
+        after = ":".join(f"${{{name}}}" for name in stage.after)
+        option = f' --dependency="afterok:{after}"' if after else ""
+        lines.append(f"{stage.name}=$(submit {stage.name}{option})")
+    lines += ["", "printf '%-8s %s\\n' " + " ".join(f'{stage.name} "${stage.name}"' for stage in stages)]
+    return "\n".join([*lines, ""])
+
+
+def _quoted(*values: str | Path) -> str:
+    """Return values as the words of a shell command.
+
+    Raises:
+        ConfigError: A line break in one of them: Slurm reads scripts line by line.
+    """
+    words = list(map(str, values))
+    for word in words:
+        if not {"\n", "\r", "\0"}.isdisjoint(word):
+            raise ConfigError(f"{word!r}: has a line break, which cannot stand in a job script")
+    return shlex.join(words)
