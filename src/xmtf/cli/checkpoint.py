@@ -84,6 +84,7 @@ def export(
     run: RunFolder,
     out: Annotated[Path, typer.Option("--out", help="Folder to write.")],
     step: Annotated[int | None, typer.Option(help="Which checkpoint; default the newest.")] = None,
+    merge: Annotated[bool, typer.Option("--merge", help="Of adapters: write whole weights with them added.")] = False,
 ) -> None:
     """Write a checkpoint as a model folder that plain transformers loads, with a model card.
 
@@ -92,7 +93,7 @@ def export(
     from xmtf.report import write_model_card
     from xmtf.training.export import export_checkpoint
 
-    path = export_checkpoint(run, out, step=step)
+    path = export_checkpoint(run, out, step=step, merge=merge)
     write_model_card(run, out)
     typer.echo(f"{out}  from {path}")
 

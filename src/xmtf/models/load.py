@@ -7,16 +7,17 @@ from typing import Any
 
 import torch
 
-from xmtf.errors import DataError
-from xmtf.files import read_json
+from xmtf.errors import DataError, SourceError
+from xmtf.files import content_hash, file_sha256, read_json
 from xmtf.models.bloom import Bloom, BloomConfig
 from xmtf.models.bloom.names import own_name as bloom_name
 from xmtf.models.family import OWN_ENCODER_DECODERS, family_of_config
 from xmtf.models.hub.load import load_gguf, load_hub_folder
 from xmtf.models.interface import LoadedModel
+from xmtf.models.lora import load_adapters
 from xmtf.models.mt5 import MT5, MT5Config
 from xmtf.models.mt5.names import own_name as mt5_name
-from xmtf.models.references import find_model, parse_reference
+from xmtf.models.references import adapter_base, find_model, parse_reference
 from xmtf.models.weights import load_weights, stored_names, weight_files, weights_fingerprint
 
 __all__ = ["load_model"]
@@ -46,6 +47,9 @@ def load_model(
     if path.suffix == ".gguf":
         model = load_gguf(path, device=device, dtype=dtype)
         return LoadedModel(model, "causal", None, weights_fingerprint({}, [path]), label)
+    base = adapter_base(path)
+    if base is not None:
+        return _load_adapted(base, path, label, device=device, dtype=dtype, offline=offline)
     config = _read_config(path)
     family = family_of_config(config, path / "config.json")
     fingerprint = weights_fingerprint(config, weight_files(path))
@@ -55,6 +59,18 @@ def load_model(
     if kind in OWN_ENCODER_DECODERS:
         return LoadedModel(_load_mt5(config, path, device, dtype), family, path, fingerprint, label)
     return LoadedModel(load_hub_folder(path, device=device, dtype=dtype), family, path, fingerprint, label)
+
+
+def _load_adapted(
+    base: str, folder: Path, label: str, *, device: str, dtype: torch.dtype, offline: bool
+) -> LoadedModel:
+    try:
+        loaded = load_model(base, device=device, dtype=dtype, offline=offline)
+    except SourceError as error:
+        raise SourceError(f"{folder}: an adapter for another model: {error}") from error
+    load_adapters(loaded.model, folder)
+    fingerprint = content_hash([loaded.fingerprint, *map(file_sha256, sorted(folder.glob("adapter_*")))])
+    return LoadedModel(loaded.model, loaded.family, folder, fingerprint, label)
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

@@ -32,6 +32,7 @@ class ModelSize:
         attention_decoder: Operations per position and per position attended to (forward), all layers.
         attention_encoder: The same of an encoder.
         head_size: Parameters that a scored position is multiplied with.
+        frozen: Parameters that do not train.
     """
 
     embedding: int
@@ -42,6 +43,12 @@ class ModelSize:
     attention_decoder: int
     attention_encoder: int
     head_size: int
+    frozen: int = 0
+
+    @property
+    def trained(self) -> int:
+        """Parameters that train."""
+        return self.total - self.frozen
 
     @property
     def total(self) -> int:
@@ -57,7 +64,7 @@ class ModelSize:
         encoder_positions: int = 0,
         encoder_attended: float = 0.0,
     ) -> float:
-        """Return the operations of one forward and backward pass.
+        """Return the operations of one forward and backward pass; frozen weights need no gradient of their own.
 
         Args:
             positions: Decoder positions computed.
@@ -67,9 +74,10 @@ class ModelSize:
             encoder_positions: Encoder positions computed.
             encoder_attended: Mean number of positions that an encoder position attends to.
         """
-        decoder = positions * (2 * self.matmul_decoder + self.attention_decoder * attended)
-        encoder = encoder_positions * (2 * self.matmul_encoder + self.attention_encoder * encoder_attended)
-        return 3.0 * (decoder + encoder + 2.0 * scored * self.head_size)
+        products = positions * self.matmul_decoder + encoder_positions * self.matmul_encoder + scored * self.head_size
+        attention = positions * self.attention_decoder * attended
+        attention += encoder_positions * self.attention_encoder * encoder_attended
+        return (2.0 if self.frozen else 3.0) * 2.0 * products + 3.0 * attention
 
 
 def model_size(model: Model) -> ModelSize:
@@ -90,6 +98,7 @@ def model_size(model: Model) -> ModelSize:
         attention_decoder=4 * layers * width,
         attention_encoder=4 * encoder_layers * width,
         head_size=head.numel(),
+        frozen=sum(parameter.numel() for parameter in model.parameters() if not parameter.requires_grad),
     )
 
 

@@ -17,9 +17,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from xmtf.errors import ConfigError, SourceError
+from xmtf.errors import ConfigError, DataError, SourceError
+from xmtf.files import read_json
 
-__all__ = ["Reference", "find_model", "find_small_files", "parse_reference", "plain_reference"]
+__all__ = [
+    "ADAPTER_CONFIG",
+    "Reference",
+    "adapter_base",
+    "find_model",
+    "find_small_files",
+    "parse_reference",
+    "plain_reference",
+]
+
+ADAPTER_CONFIG = "adapter_config.json"
+"""In a folder without ``config.json``: it holds an adapter of PEFT, and names the model that it is for."""
 
 _HUB_ID = re.compile(r"^(?P<id>[\w][\w.-]*(?:/[\w][\w.-]*)?)(?:@(?P<revision>[\w][\w./-]*))?$", re.ASCII)
 _PACKAGE = "package:"
@@ -72,7 +84,7 @@ def parse_reference(ref: str) -> Reference:
 
 
 def _model_in(folder: Path) -> Path:
-    if (folder / "config.json").exists():
+    if (folder / "config.json").exists() or (folder / ADAPTER_CONFIG).exists():
         return folder
     files = sorted(folder.glob("*.gguf"))
     if len(files) == 1:
@@ -126,9 +138,14 @@ def plain_reference(ref: str) -> str:
 def find_config(ref: str, *, offline: bool = False) -> Path:
     """Return ``config.json`` of a reference without its weights (or the GGUF file itself)."""
     reference = parse_reference(ref)
-    if reference.path is not None:
-        return reference.path if reference.is_gguf else reference.path / "config.json"
-    path = _snapshot(reference, ("config.json",), offline) / "config.json"
+    if reference.is_gguf:
+        assert reference.path is not None
+        return reference.path
+    folder = reference.path or _snapshot(reference, ("config.json", ADAPTER_CONFIG), offline)
+    path = folder / "config.json"
+    base = adapter_base(folder)
+    if base is not None:
+        return find_config(base, offline=offline)
     if not path.exists():
         raise SourceError(f"model {ref!r}: there is no config.json in this repository of the hub")
     return path
@@ -145,6 +162,23 @@ def find_small_files(ref: str, *, offline: bool = False) -> Path:
         raise SourceError(f"model {ref!r}: a GGUF file holds no config.json; name a model folder or a hub id")
     folder = reference.path or _snapshot(reference, _SMALL_FILES, offline)
     return _model_in(folder)
+
+
+def adapter_base(folder: Path) -> str | None:
+    """Return the reference of the model that a folder's adapter is for, or None where it is no adapter.
+
+    Raises:
+        DataError: The adapter does not say.
+    """
+    path = folder / ADAPTER_CONFIG
+    if (folder / "config.json").exists() or not path.exists():
+        return None
+    config = read_json(path)
+    base = config.get("base_model_name_or_path") if isinstance(config, dict) else None
+    if not isinstance(base, str) or not base:
+        raise DataError(f"{path}: does not name the model that the adapter is for (base_model_name_or_path)")
+    revision = config.get("revision")
+    return f"{base}@{revision}" if revision and not Path(base).exists() else base
 
 
 def _snapshot(reference: Reference, patterns: Sequence[str], offline: bool) -> Path:

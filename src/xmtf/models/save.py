@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from xmtf import __version__
 from xmtf.errors import SourceError
@@ -16,7 +16,7 @@ from xmtf.files import atomic_path, write_json
 from xmtf.models.bloom import Bloom, BloomConfig
 from xmtf.models.bloom.names import transformers_name as bloom_name
 from xmtf.models.hub.model import HubModel
-from xmtf.models.interface import Model
+from xmtf.models.lora import adapters, save_adapters
 from xmtf.models.mt5 import MT5, MT5Config
 from xmtf.models.mt5.names import transformers_name as mt5_name
 from xmtf.models.weights import write_weights
@@ -37,24 +37,32 @@ TOKENIZER_FILES = (
 """Files that make up a tokenizer in a model folder."""
 
 
-def save_model(model: Model | nn.Module, folder: Path, *, tokenizer: Path | None) -> None:
+def save_model(model: Any, folder: Path, *, tokenizer: Path | None, base: str | None = None) -> None:
     """Write weights, configuration and tokenizer in Hugging Face format.
 
     Every file is written atomically, ``config.json`` last: a folder without it is unfinished. Weights keep
-    their dtype, vocabulary padding included; above 5 GB they are sharded.
+    their dtype, vocabulary padding included; above 5 GB they are sharded. Of a model with adapters the adapters
+    alone are written, as PEFT does; merge them before to write whole weights.
 
     Args:
         model: Our BLOOM or mT5, or a model of ``models/hub``.
         folder: Made where it does not exist; other files in it stay.
         tokenizer: Folder whose tokenizer files are copied, or None.
+        base: Reference of the model that adapters were added to; needed with adapters alone.
 
     Raises:
         SourceError: The tokenizer folder holds no tokenizer.
     """
-    if isinstance(model, HubModel):
+    adapted = bool(adapters(model))
+    if isinstance(model, HubModel) or adapted:
         folder.mkdir(parents=True, exist_ok=True)
         if tokenizer is not None:
             copy_tokenizer(tokenizer, folder)
+    if adapted:
+        assert base is not None, "adapters are written with the reference of their base"
+        save_adapters(model, folder, base=base)
+        return
+    if isinstance(model, HubModel):
         model.save(folder)
         return
     if not isinstance(model, Bloom | MT5):

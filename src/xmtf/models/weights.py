@@ -92,7 +92,12 @@ def _reason(error: Exception) -> str:
     )
 
 
-def _tensors(path: Path, device: str) -> Iterator[tuple[str, Tensor]]:
+def tensors_of(path: Path, device: str) -> Iterator[tuple[str, Tensor]]:
+    """Yield name and tensor of a weight file.
+
+    Raises:
+        DataError: Not a whole file of tensors alone.
+    """
     if path.suffix == ".bin":
         yield from read_pickled_tensors(path, device).items()
         return
@@ -143,7 +148,7 @@ def load_weights(
     wanted = {name: parameter.shape for name, parameter in model.named_parameters()}
     state: dict[str, Tensor] = {}
     for path in weight_files(folder):
-        for stored, tensor in _tensors(path, device):
+        for stored, tensor in tensors_of(path, device):
             name = own_name(stored)
             if name is None:
                 continue
@@ -176,7 +181,7 @@ def write_weights(
     parts: list[tuple[Path, list[str], int]] = []
     for shard in _shards(pairs, shard_bytes):
         part = folder / f".{_NAME}-{len(parts)}.part"
-        _write_shard(part, shard)
+        write_tensors(part, shard)
         parts.append((part, list(shard), sum(tensor.nbytes for tensor in shard.values())))
     total = len(parts)
     names = [_NAME + (f"-{i + 1:05d}-of-{total:05d}" if total > 1 else "") + ".safetensors" for i in range(total)]
@@ -206,7 +211,8 @@ def _shards(pairs: Iterable[tuple[str, Tensor]], shard_bytes: int) -> Iterator[d
     yield shard
 
 
-def _write_shard(path: Path, tensors: dict[str, Tensor]) -> None:
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write one safetensors file, atomically."""
     from safetensors.torch import save_file
 
     with atomic_path(path) as temporary:

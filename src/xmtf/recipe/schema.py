@@ -18,6 +18,7 @@ __all__ = [
     "Evaluation",
     "Execution",
     "HeldOut",
+    "Lora",
     "Mixture",
     "Model",
     "Optimizer",
@@ -95,6 +96,22 @@ class Tokenization(Section):
     """Factors on the weight of a language (the original has `code: 1.3`)."""
 
 
+class Lora(Section):
+    """Low-rank adapters instead of whole weights (LoRA); the export is a folder that PEFT loads."""
+
+    rank: int = Field(default=16, ge=1)
+    alpha: float = Field(default=32.0, gt=0)
+    """The adapter's output is multiplied with alpha / rank."""
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    """On the adapter's input."""
+    targets: Literal["all-linear"] | tuple[Name, ...] = "all-linear"
+    """Linear layers by their names in transformers (`query_key_value`, `q`); `all-linear` is all but the head."""
+    rank_stabilised: bool = False
+    """Multiply with alpha / sqrt(rank) instead."""
+    merge: bool = False
+    """Export whole weights with the adapters added, instead of the adapters alone."""
+
+
 class Model(Section):
     """Which model: a pretrained one, or a shape with random weights."""
 
@@ -116,6 +133,8 @@ class Model(Section):
     absolute_alibi: bool = Field(default=False, exclude_if=is_false)
     """BLOOM only, for comparison with the original: position bias `slope * key` in the number format of computation,
     which in bf16 is wrong by up to 4.0; the default is relative and computed in fp32."""
+    lora: Lora | None = Field(default=None, exclude_if=_is_none)
+    """Train low-rank adapters; everything else is frozen."""
 
     @model_validator(mode="after")
     def _check(self) -> Model:

@@ -198,11 +198,12 @@ def _read_state(path: Path) -> _State:
 
 
 def _weights(model: nn.Module) -> dict[str, Tensor]:
-    """Return parameters and kept buffers by name, each tied tensor once."""
+    """Return what trains and kept buffers by name, each tied tensor once; frozen weights are those of the start."""
     seen: set[int] = set()
     result = {}
     for name, tensor in model.state_dict(keep_vars=True).items():
-        if id(tensor) not in seen:
+        frozen = isinstance(tensor, nn.Parameter) and not tensor.requires_grad
+        if id(tensor) not in seen and not frozen:
             seen.add(id(tensor))
             result[name] = tensor.detach()
     return result

@@ -5,14 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from xmtf.errors import SourceError, UnknownNameError
 from xmtf.execution import say
 from xmtf.files import atomic_folder
-from xmtf.recipe import load_recipe
+from xmtf.recipe import Recipe, load_recipe
 from xmtf.training.checkpoint import Progress, checkpoint_path, list_checkpoints, load_weights, read_progress
 from xmtf.training.start import start_model
 
-__all__ = ["export_checkpoint", "run_checkpoints", "tensor_shapes"]
+__all__ = ["export_checkpoint", "merges", "run_checkpoints", "tensor_shapes", "write_model"]
 
 
 def run_checkpoints(run_folder: Path) -> dict[Path, Progress]:
@@ -28,13 +30,14 @@ def run_checkpoints(run_folder: Path) -> dict[Path, Progress]:
     return found
 
 
-def export_checkpoint(run_folder: Path, out: Path, *, step: int | None = None) -> Path:
+def export_checkpoint(run_folder: Path, out: Path, *, step: int | None = None, merge: bool = False) -> Path:
     """Write the weights of a checkpoint as a model folder in Hugging Face format, with the run's tokenizer.
 
     Args:
         run_folder: Folder of the run, with ``recipe.yaml``, ``tokens/`` and ``checkpoints/``.
         out: Folder to write; one that stands there is replaced.
         step: Which checkpoint; default the newest.
+        merge: Write whole weights with the adapters added, whatever ``model.lora.merge`` says.
 
     Returns:
         The checkpoint that was exported.
@@ -43,8 +46,6 @@ def export_checkpoint(run_folder: Path, out: Path, *, step: int | None = None) -
         SourceError: Not a run folder, or no checkpoint.
         UnknownNameError: No checkpoint of that step.
     """
-    from xmtf.models import save_model
-
     checkpoints = run_checkpoints(run_folder)
     path = next(reversed(checkpoints)) if step is None else checkpoint_path(run_folder / "checkpoints", step)
     if path not in checkpoints:
@@ -54,11 +55,37 @@ def export_checkpoint(run_folder: Path, out: Path, *, step: int | None = None) -
     base = recipe.model.base or str(run_folder / "initial")
     model: Any = start_model(base, recipe.model, seed=recipe.seed, offline=recipe.offline).model
     load_weights(path, model)
-    model.eval()
     with atomic_folder(out) as folder:
-        save_model(model, folder, tokenizer=run_folder / "tokens" / "tokenizer")
+        write_model(
+            model, folder, tokenizer=run_folder / "tokens" / "tokenizer", base=base, merge=merge or merges(recipe)
+        )
     say(f"{out}: the weights after step {checkpoints[path].step}")
     return path
+
+
+def write_model(model: Any, folder: Path, *, tokenizer: Path, base: str, merge: bool) -> None:
+    """Write a trained model: whole weights, or its adapters alone.
+
+    Args:
+        model: The model; with ``merge`` its adapters become part of its weights.
+        folder: Where to write.
+        tokenizer: Folder of its tokenizer.
+        base: What training started from.
+        merge: Whether adapters are merged.
+    """
+    from xmtf.models import save_model
+    from xmtf.models.lora import merge_adapters
+
+    model.eval()
+    with torch.no_grad():
+        if merge:
+            merge_adapters(model)
+        save_model(model, folder, tokenizer=tokenizer, base=base)
+
+
+def merges(recipe: Recipe) -> bool:
+    """Tell whether a recipe wants its adapters merged into the export."""
+    return recipe.model.lora is not None and recipe.model.lora.merge
 
 
 def tensor_shapes(checkpoint: Path) -> dict[str, list[int]]:

@@ -47,7 +47,7 @@ class MemoryEstimate:
     Attributes:
         size: Parameters of the model.
         weights: Parameters, and their copies in the number format of computation.
-        gradients: One number a parameter.
+        gradients: One number a parameter that trains.
         optimizer: What it remembers.
         activations: Kept from the forward pass, and their gradients while they pass; or what the optimizer
             needs for a moment, where that is more.
@@ -169,12 +169,13 @@ class _Process:
         bytes_each = 2 if training.precision == "bf16_pure" else 4
         gathered = 2 * self._largest_block() * self.formats.compute if degrees.dp_shard > 1 else 0.0
         casts = 2.0 * self._cast_numbers() if training.precision == "bf16" else 0.0
-        state = (tables + body) / degrees.dp_shard * self._optimizer_bytes()
+        trains = size.trained / size.total
+        state = trains * (tables + body) / degrees.dp_shard * self._optimizer_bytes()
         logits, low = self._logits()
         return MemoryEstimate(
             size=size,
             weights=held * bytes_each + gathered + casts,
-            gradients=held * bytes_each,
+            gradients=trains * held * bytes_each,
             optimizer=state,
             activations=max(self._activations(body / degrees.dp_shard * bytes_each, low), self._of_optimizer()),
             logits=logits,

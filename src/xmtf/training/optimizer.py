@@ -32,7 +32,7 @@ def build_optimizer(model: nn.Module, config: Optimizer) -> torch.optim.Optimize
     """Return the optimizer of a recipe over the parameters of a model that train.
 
     Raises:
-        ConfigError: ``adamw_8bit`` without a GPU, or a model without a parameter that trains.
+        ConfigError: A model without a parameter that trains.
         MissingExtraError: ``adamw_8bit`` without bitsandbytes.
     """
     groups = decay_groups(model, config.weight_decay)
@@ -42,8 +42,6 @@ def build_optimizer(model: nn.Module, config: Optimizer) -> torch.optim.Optimize
     if config.name == "adafactor":
         return Adafactor(groups, config.learning_rate, config.decay_rate)
     if config.name == "adamw_8bit":
-        if groups[0]["params"][0].device.type != "cuda":
-            raise ConfigError("training.optimizer.name: `adamw_8bit` needs a GPU; choose `adamw` or `adafactor`")
         bitsandbytes = require("bitsandbytes", "gpu")
         eight_bit: torch.optim.Optimizer = bitsandbytes.optim.AdamW8bit(
             groups, lr=config.learning_rate, betas=betas, eps=config.epsilon
@@ -61,10 +59,10 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, value: float) -> None:
 def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Return the optimizer's state as ``<parameter name>/<key>`` -> tensor; none before the first step."""
     return {
-        f"{name}/{key}": value
+        f"{name}/{key}": value if isinstance(value, Tensor) else torch.tensor(value)
         for name, parameter in model.named_parameters()
         for key, value in optimizer.state.get(parameter, {}).items()
-        if isinstance(value, Tensor)
+        if isinstance(value, Tensor | int)
     }
 
 
@@ -74,4 +72,6 @@ def load_optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer, t
     for path, value in tensors.items():
         name, _, key = path.rpartition("/")
         parameter = parameters[name]
-        optimizer.state[parameter][key] = value.to(parameter.device)
+        # bitsandbytes counts steps in an int, torch and our Adafactor in a float tensor
+        counts = value.ndim == 0 and not value.is_floating_point()
+        optimizer.state[parameter][key] = int(value) if counts else value.to(parameter.device)

@@ -16,6 +16,7 @@ from xmtf.files import MANIFEST, read_json
 from xmtf.models.interface import Family
 from xmtf.recipe import LoadedRecipe, Recipe
 from xmtf.training.memory import estimate_memory, row_positions
+from xmtf.training.start import adapt_model
 from xmtf.training.trainer import num_micro_batches
 
 if TYPE_CHECKING:
@@ -140,14 +141,16 @@ def _model_lines(recipe: Recipe, family: Family, vocab_size: int | None) -> str:
     model = meta_model(recipe, vocab_size)
     if model is None:
         return f"model\nstart      {start}, {family}; its size is known when it is loaded"
+    adapt_model(model, recipe.model, seed=recipe.seed)
     estimate = estimate_memory(model, recipe)
     size = estimate.size
+    adapters = f"; {size.trained:,} train, in adapters" if size.frozen else ""
     return "\n".join(
         (
             "model",
             f"start      {start}, {family}",
             f"size       {size.total:,} parameters: body {size.body:,}, embedding {size.embedding:,}, "
-            f"head {size.head:,}{'' if size.head else ' (it is the embedding)'}",
+            f"head {size.head:,}{'' if size.head else ' (it is the embedding)'}{adapters}",
             f"memory     {estimate}, estimated for one process",
         )
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from xmtf.errors import ConfigError
 from xmtf.models.interface import LoadedModel
-from xmtf.recipe.schema import Model
+from xmtf.recipe.schema import Lora, Model
 
 __all__ = ["adapt_model", "start_model"]
 
@@ -44,3 +44,29 @@ def adapt_model(model: Any, config: Model, *, seed: int) -> None:
         if not isinstance(model, Bloom):
             raise ConfigError("model.absolute_alibi: only BLOOM has ALiBi; leave it out")
         model.config = dataclasses.replace(model.config, absolute_alibi=True)
+    _adapt_layers(model, config.lora, seed)
+
+
+def _adapt_layers(model: Any, config: Lora | None, seed: int) -> None:
+    """Add adapters, or go on with those that the model came with; without a wish for any, merge them."""
+    from xmtf.models.lora import adapters, add_adapters, merge_adapters
+
+    found = list(adapters(model).values())
+    if config is None and found:
+        merge_adapters(model)
+    if config is None:
+        return
+    if not found:
+        add_adapters(model, config, seed=seed)
+    elif any((layer.rank, layer.alpha, layer.rank_stabilised) != _shape(config) for layer in found):
+        layer = found[0]
+        raise ConfigError(
+            f"model.lora: the adapters that training starts from have rank {layer.rank} and alpha {layer.alpha:g}; "
+            "give the same, or leave `lora` out to merge them and train all weights"
+        )
+    for layer in found:
+        layer.dropout = config.dropout
+
+
+def _shape(config: Lora) -> tuple[int, float, bool]:
+    return config.rank, config.alpha, config.rank_stabilised

@@ -9,7 +9,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from xmtf.errors import ConfigError
@@ -32,6 +31,7 @@ from xmtf.training import checkpoint
 from xmtf.training.batches import RowLoader
 from xmtf.training.checkpoint import Progress
 from xmtf.training.events import Log
+from xmtf.training.export import merges, write_model
 from xmtf.training.head import Head
 from xmtf.training.loop import Loop
 from xmtf.training.memory import check_limit, estimate_memory
@@ -117,7 +117,8 @@ def train(
     counts = _counts(progress, loop.feed.loader, loop.step.model)
     manifest = Manifest("train", fingerprint, recipe=section, inputs=inputs, counts=counts, wall_time_s=watch.seconds)
     if ranks.first:
-        manifest = _export(loop.step.model, model, tokens / "tokenizer", manifest)
+        merge = merges(recipe)
+        manifest = _export(loop.step.model, model, tokens / "tokenizer", manifest, base=initial, merge=merge)
     ranks.wait()
     return manifest
 
@@ -172,14 +173,15 @@ def write_initial(recipe: Recipe, tokenizer: Path, out: Path) -> Manifest:
     from xmtf.tokens import load_tokenizer
 
     loaded = load_tokenizer(tokenizer)
-    section = recipe.section("model") | {"seed": recipe.seed}
+    section = {key: value for key, value in recipe.section("model").items() if key != "lora"} | {"seed": recipe.seed}
     inputs = {"tokenizer": loaded.fingerprint}
     fingerprint = content_hash({"recipe": section, "inputs": inputs})
     if is_finished(out, fingerprint):
         return read_manifest(out)
     special = SpecialTokens(pad=loaded.pad, eos=loaded.eos, bos=loaded.bos)
     model = build_model(recipe.model, vocab_size=loaded.vocab_size, special=special, seed=recipe.seed)
-    return _export(model, out, tokenizer, Manifest("initial", fingerprint, recipe=section, inputs=inputs))
+    manifest = Manifest("initial", fingerprint, recipe=section, inputs=inputs)
+    return _export(model, out, tokenizer, manifest, base="", merge=False)
 
 
 def training_loop(
@@ -324,7 +326,10 @@ def _resumable(section: dict[str, Any]) -> dict[str, Any]:
     training = dict(section["training"])
     if training["schedule"]["name"] in ("constant", "inverse_sqrt"):
         training = {key: value for key, value in training.items() if key not in ("steps", "tokens")}
-    return section | {"training": training}
+    model = dict(section["model"])
+    if model.get("lora"):
+        model["lora"] = {key: value for key, value in model["lora"].items() if key != "merge"}
+    return section | {"training": training, "model": model}
 
 
 def _prepare(
@@ -399,13 +404,10 @@ def _counts(progress: Progress, loader: RowLoader, model: nn.Module) -> dict[str
     return asdict(progress) | {"rows": progress.step * loader.rows_per_step, "num_parameters": num_parameters}
 
 
-def _export(model: Any, folder: Path, tokenizer: Path, manifest: Manifest) -> Manifest:
+def _export(model: Any, folder: Path, tokenizer: Path, manifest: Manifest, *, base: str, merge: bool) -> Manifest:
     """Write the finished model; the manifest goes in last, before the folder appears under its name."""
-    from xmtf.models import save_model
-
-    model.eval()
-    with atomic_folder(folder) as temporary, torch.no_grad():
-        save_model(model, temporary, tokenizer=tokenizer)
+    with atomic_folder(folder) as temporary:
+        write_model(model, temporary, tokenizer=tokenizer, base=base, merge=merge)
         outputs = {path.name: file_sha256(path) for path in sorted(temporary.iterdir())}
         manifest = Manifest(**(asdict(manifest) | {"outputs": outputs}))
         write_manifest(temporary, manifest)

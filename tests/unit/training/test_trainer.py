@@ -1,18 +1,21 @@
 """The whole stage: token files in, model folder out; finished, extended, killed and gone on."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 
 import pytest
+import torch
 
 from xmtf.errors import ConfigError
-from xmtf.files import file_sha256, read_jsonl, read_manifest, verify_outputs
+from xmtf.files import file_sha256, read_json, read_jsonl, read_manifest, verify_outputs
 from xmtf.models import load_model
-from xmtf.recipe import load_recipe
-from xmtf.training import Measured, dry_run, train_in_folder
+from xmtf.recipe import dump_recipe, load_recipe
+from xmtf.training import Measured, Stopped, dry_run, train_in_folder
+from xmtf.training.export import export_checkpoint, tensor_shapes
 from xmtf.training.trainer import model_reference_hash
 
 RECIPE = """
@@ -199,3 +202,63 @@ def test_loss_on_plain_text_stands_beside_that_of_the_mixture(recipe, tokens, tm
     events = [event for event in read_jsonl(loaded.run_folder / "log.jsonl") if event["event"] == "validation"]
     assert {event["group"] for event in events} == {"mixture", "pretraining text"}
     assert all(event["loss"] > 0 for event in events)
+
+
+ADAPTED = ("model.lora={rank: 4, dropout: 0.1}", "training.optimizer.learning_rate=0.01")
+
+
+def adapter_hash(loaded):
+    return file_sha256(loaded.run_folder / "model" / "adapter_model.safetensors")
+
+
+def test_adapters_train_resume_to_the_same_bytes_and_load_onto_their_base(recipe, tokens):
+    straight = recipe(*ADAPTED, folder="straight")
+    train_in_folder(straight, tokens=tokens)
+    cut = recipe(*ADAPTED, "training.wall_clock_limit=0", folder="cut")
+    for _ in range(5):
+        with pytest.raises(Stopped):
+            train_in_folder(cut, tokens=tokens)
+    train_in_folder(cut, tokens=tokens)
+    assert adapter_hash(cut) == adapter_hash(straight)
+    folder = straight.run_folder / "model"
+    verify_outputs(folder)
+    assert (folder / "tokenizer.json").exists()
+    assert not (folder / "config.json").exists()
+    names = set(tensor_shapes(straight.run_folder / "checkpoints" / "step-000006"))
+    assert {name.rpartition(".")[2] for name in names if name.startswith("model.")} == {"lora_A", "lora_B"}
+    model, start = (load_model(str(straight.run_folder / name)).model for name in ("model", "initial"))
+    ids = torch.tensor([[5, 6, 7, 8]])
+    assert not torch.allclose(model.hidden_states(ids), start.hidden_states(ids), atol=1e-4)
+
+
+def test_adapters_are_merged_on_request(recipe, tokens, tmp_path):
+    apart, merged = recipe(*ADAPTED, folder="apart"), recipe(*ADAPTED, "model.lora.merge=true", folder="merged")
+    train_in_folder(apart, tokens=tokens)
+    train_in_folder(merged, tokens=tokens)
+    (apart.run_folder / "recipe.yaml").write_text(dump_recipe(apart.recipe))
+    (apart.run_folder / "tokens").symlink_to(tokens)
+    export_checkpoint(apart.run_folder, tmp_path / "exported", merge=True)
+    folders = (merged.run_folder / "model", tmp_path / "exported", apart.run_folder / "model")
+    models = [load_model(str(folder)).model for folder in folders]
+    assert file_sha256(folders[0] / "model.safetensors") == file_sha256(folders[1] / "model.safetensors")
+    ids = torch.tensor([[5, 6, 7, 8]])
+    torch.testing.assert_close(models[0].hidden_states(ids), models[2].hidden_states(ids), rtol=1e-4, atol=1e-5)
+
+
+def test_training_goes_on_from_adapters_or_merges_them(recipe, tokens):
+    first = recipe(*ADAPTED, folder="first")
+    train_in_folder(first, tokens=tokens)
+    base = f"model={{base: {first.run_folder / 'model'}"
+    further = recipe(f"{base}, lora: {{rank: 4}}}}", folder="further")
+    train_in_folder(further, tokens=tokens)
+    about = read_json(further.run_folder / "model" / "adapter_config.json")
+    assert about["base_model_name_or_path"] == str(first.run_folder / "initial")
+    whole = recipe(f"{base}}}", folder="whole")
+    train_in_folder(whole, tokens=tokens)
+    assert (whole.run_folder / "model" / "model.safetensors").exists()
+    with pytest.raises(ConfigError, match="have rank 4 and alpha 32; give the same"):
+        train_in_folder(recipe(f"{base}, lora: {{rank: 8}}}}", folder="other"), tokens=tokens)
+
+
+def test_a_dry_run_counts_what_trains(recipe, tokens):
+    assert re.search(r"; [\d,]+ train, in adapters", dry_run(recipe(*ADAPTED), tokens=tokens))
