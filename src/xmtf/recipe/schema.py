@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 
 from xmtf.recipe.mixture import CapPolicy, HeldOut, Mixture, OwnTask, PromptedFolder, Rates, TaskSelection
 from xmtf.recipe.quantities import Bytes, Seconds, Steps, Tokens
-from xmtf.recipe.section import Name, Section, is_false
+from xmtf.recipe.section import Name, Section, is_false, is_none
 
 __all__ = [
     "CapPolicy",
@@ -133,7 +133,7 @@ class Model(Section):
     absolute_alibi: bool = Field(default=False, exclude_if=is_false)
     """BLOOM only, for comparison with the original: position bias `slope * key` in the number format of computation,
     which in bf16 is wrong by up to 4.0; the default is relative and computed in fp32."""
-    lora: Lora | None = Field(default=None, exclude_if=_is_none)
+    lora: Lora | None = Field(default=None, exclude_if=is_none)
     """Train low-rank adapters; everything else is frozen."""
 
     @model_validator(mode="after")
