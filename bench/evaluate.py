@@ -1,15 +1,17 @@
 """Rank classification: ours beside lm-evaluation-harness and the original's way, on the same model and items.
 
-    OMP_NUM_THREADS=1 python bench/evaluate.py --shape bloom --case short --items 16
+    OMP_NUM_THREADS=1 python bench/evaluate.py --shape bloom --cases short,single,long --items 16
 
-Ways: ``ours``; ``repeat`` (t-zero's: prompt repeated per choice, logits of the whole row); ``lm_eval``
-(HFLM, where lm-eval is installed). One thread, fp32, random weights, seeded items. Each way runs in its
-own process, so that peak memory is its own. Prints examples per CPU second, peak memory, and the largest
-difference of scores from ours.
+Ways: ``ours``; ``repeat`` (t-zero's: prompt repeated per choice, logits of the whole row); ``requests``
+(ours by the harness's rules: an encoder-decoder's end of text is not scored); ``lm_eval`` (HFLM, where
+lm-eval is installed). One thread, fp32, random weights, seeded items. Each way runs in its own process, so
+that peak memory is its own. Prints examples per CPU second, peak memory, how many times as fast ours is,
+and the largest difference of scores (``lm_eval`` beside ``requests``, ``repeat`` beside ``ours``).
 
 Cases: ``short`` three choices of 1-3 tokens after prompts of 46-147 tokens (XNLI), ``single`` three
 choices of one token, ``long`` two choices of 3-18 tokens after prompts of 40-116 (StoryCloze),
-``templates`` five prompts of each row, which begin alike, with three choices of 1-3 tokens.
+``templates`` five prompts of each row, which begin alike, with three choices of 1-3 tokens, ``repeated``
+the requests of ``short`` asked by two jobs.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ from pathlib import Path
 
 import numpy as np
 
-WAYS = ("ours", "repeat", "lm_eval")
+WAYS = ("ours", "repeat", "requests", "lm_eval")
+CASES = ("short", "single", "long", "templates", "repeated")
 WORDS = 4000
 
 Item = tuple[str, list[str]]
@@ -36,7 +39,8 @@ Ask = Callable[[list[Item]], list[list[float]]]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shape", choices=("bloom", "mt5"), default="bloom")
-    parser.add_argument("--case", choices=("short", "single", "long", "templates"), default="short")
+    parser.add_argument("--cases", default="short", help=f"of {', '.join(CASES)}")
+    parser.add_argument("--case", choices=CASES, help=argparse.SUPPRESS)
     parser.add_argument("--vocab", type=int, default=250_880)
     parser.add_argument("--hidden", type=int, default=512)
     parser.add_argument("--layers", type=int, default=8)
@@ -52,34 +56,33 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         options.folder = Path(folder)
         save_model_and_tokenizer(options)
-        results = {}
-        for way in options.ways.split(","):
-            command = [sys.executable, __file__, *sys.argv[1:], "--only", way, "--folder", folder]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode:
-                print(f"{way}: failed: {done.stderr.strip().splitlines()[-1]}", file=sys.stderr)
-                continue
-            results[way] = json.loads(done.stdout.strip().splitlines()[-1])
-    show(options, results)
+        for case in options.cases.split(","):
+            results = {
+                way: result for way in options.ways.split(",") if (result := measured(way, case, options.folder))
+            }
+            show(options, case, results)
 
 
-def show(options: argparse.Namespace, results: dict[str, dict]) -> None:
-    print(f"{options.shape}, hidden {options.hidden}, {options.layers} layers, vocab {options.vocab:,}: {options.case}")
+def measured(way: str, case: str, folder: Path) -> dict | None:
+    command = [sys.executable, __file__, *sys.argv[1:], "--only", way, "--case", case, "--folder", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        print(f"{way}: failed: {done.stderr.strip().splitlines()[-1]}", file=sys.stderr)
+        return None
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def show(options: argparse.Namespace, case: str, results: dict[str, dict]) -> None:
+    print(f"{options.shape}, hidden {options.hidden}, {options.layers} layers, vocab {options.vocab:,}: {case}")
     print(f"{'way':8}  items/CPU s  ours is  peak GiB  largest difference")
-    ours = results["ours"]
     for way, found in results.items():
+        beside = results.get("requests" if way == "lm_eval" else "ours", found)
         rate = options.items / found["cpu_s"]
-        ratio = found["cpu_s"] / ours["cpu_s"]
-        gap = max(
-            (
-                abs(a - b)
-                for x, y in zip(found["scores"], ours["scores"], strict=True)
-                for a, b in zip(x, y, strict=True)
-            ),
-            default=0.0,
-        )
-        same = "(scores no end of text)" if way == "lm_eval" and options.shape == "mt5" else f"{gap:.1e}"
-        print(f"{way:8}  {rate:11.2f}  {ratio:6.1f}x  {found['peak_gib']:8.2f}  {same}")
+        ratio = found["cpu_s"] / beside["cpu_s"]
+        rows = zip(found["scores"], beside["scores"], strict=True)
+        gap = max(abs(a - b) for x, y in rows for a, b in zip(x, y, strict=True))
+        same = "" if way == "requests" else f"{gap:.1e}"
+        print(f"{way:8}  {rate:11.2f}  {ratio:6.1f}x  {found['peak_gib']:8.2f}  {same}", flush=True)
 
 
 def items(options: argparse.Namespace) -> list[Item]:
@@ -92,6 +95,9 @@ def items(options: argparse.Namespace) -> list[Item]:
         rows = [text(40, 100) for _ in range(-(-options.items // 5))]
         asked = [(f"{row} {text(8, 20)}", [text(1, 3) for _ in range(3)]) for row in rows for _ in range(5)]
         return asked[: options.items]
+    if options.case == "repeated":
+        half = items(argparse.Namespace(case="short", items=options.items // 2))
+        return half + half
     prompt, choice, number = {
         "short": ((46, 147), (1, 3), 3),
         "single": ((46, 147), (1, 1), 3),
@@ -142,7 +148,8 @@ def run_way(options: argparse.Namespace) -> None:
     import torch
 
     torch.set_num_threads(1)
-    ask = {"ours": load_ours, "repeat": load_repeat, "lm_eval": load_lm_eval}[options.only](options)
+    load = {"ours": load_ours, "repeat": load_repeat, "requests": load_requests, "lm_eval": load_lm_eval}
+    ask = load[options.only](options)
     asked = items(options)
     ask(asked[:2])  # what is done once is not timed
     start = time.process_time()
@@ -163,6 +170,20 @@ def load_ours(options: argparse.Namespace) -> Ask:
     def ask(asked: list[Item]) -> list[list[float]]:
         requests = [Request(p, tuple(c), 0, (), Origin("bench", "", "", i)) for i, (p, c) in enumerate(asked)]
         return [list(found.scores) for found in rank(model, tokenizer, requests)]
+
+    return ask
+
+
+def load_requests(options: argparse.Namespace) -> Ask:
+    from xmtf.evaluation.requests import ModelRequests
+    from xmtf.models import load_model
+    from xmtf.tokens import load_tokenizer
+
+    asker = ModelRequests(load_model(str(options.folder)).model, load_tokenizer(options.folder))
+
+    def ask(asked: list[Item]) -> list[list[float]]:
+        found = iter(asker.loglikelihood([(prompt, f" {choice}") for prompt, choices in asked for choice in choices]))
+        return [[next(found)[0] for _ in choices] for _, choices in asked]
 
     return ask
 

@@ -127,6 +127,7 @@ class SuiteMeasure:
             max_prompt_tokens=settings.max_prompt_tokens,
             truncation_side=settings.truncation_side,
             prefix_lm=self.setup.prefix_lm,
+            also=self.setup.also,
         )
         tokenizer: Any = load_tokenizer(self.tokens / "tokenizer")
         requests = [request for job in self._jobs for request in job.requests]

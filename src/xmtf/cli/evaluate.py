@@ -45,7 +45,8 @@ def rank(
     split: Split = None,
     templates: Templates = None,
     prompt_languages: PromptLanguages = "*",
-    scoring: Annotated[str, typer.Option(help="bloomz, characters or tokens.")] = "bloomz",
+    scoring: Annotated[str, typer.Option(help="bloomz, characters, bytes, tokens, pmi or lm_eval.")] = "bloomz",
+    also: Annotated[str, typer.Option(help="Keep what rescore needs for pmi,lm_eval.")] = "",
     space: Space = None,
     max_prompt_tokens: MaxPrompt = None,
     truncation_side: Side = "left",
@@ -61,6 +62,7 @@ def rank(
     """
     settings = {
         "scoring": scoring,
+        "also": tuple(name.strip() for name in also.split(",") if name.strip()),
         "max_prompt_tokens": max_prompt_tokens,
         "truncation_side": truncation_side,
         "batch_tokens": batch_tokens,
@@ -234,7 +236,7 @@ def run_suites(
 @app.command()
 def rescore(
     folder: Annotated[Path, typer.Argument(help="Results folder, such as runs/demo/results/after.")],
-    scoring: Annotated[str | None, typer.Option(help="bloomz, characters, bytes or tokens.")] = None,
+    scoring: Annotated[str | None, typer.Option(help="bloomz, characters, bytes, tokens, pmi or lm_eval.")] = None,
     metrics: Annotated[str, typer.Option(help="Generation metrics, such as bleu,chrf.")] = "",
     out: Annotated[Path | None, typer.Option(help="Write the scores to this JSONL file.")] = None,
     as_json: AsJson = False,

@@ -30,6 +30,8 @@ class Answer:
         text: Generated text, or None.
         error: Why there is no answer, or None.
         truncated: Whether the prompt was cut.
+        unconditional: Sums of the choices after an empty prompt, or empty where nobody asked for them.
+        joint: Sums by the rules of lm-evaluation-harness, or empty.
     """
 
     scores: tuple[float, ...] = ()
@@ -37,6 +39,8 @@ class Answer:
     text: str | None = None
     error: str | None = None
     truncated: bool = False
+    unconditional: tuple[float, ...] = ()
+    joint: tuple[float, ...] = ()
 
 
 def request_key(request: Request) -> str:
@@ -85,7 +89,7 @@ def _read(path: Path) -> dict[str, Answer]:
     answers = {}
     for line in whole.splitlines():
         value = orjson.loads(line)
-        answers[value.pop("key")] = Answer(
-            tuple(value["scores"]), tuple(value["num_tokens"]), value["text"], value["error"], value["truncated"]
-        )
+        sums = ("scores", "num_tokens", "unconditional", "joint")
+        key = value.pop("key")
+        answers[key] = Answer(**value | {name: tuple(value.get(name, ())) for name in sums})
     return answers

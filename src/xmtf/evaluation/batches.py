@@ -19,6 +19,10 @@ __all__ = ["Group", "batches", "group_prompts", "pad_left", "pad_right"]
 
 Ids = tuple[int, ...]
 
+_MOST_CHOICE_POSITIONS = 512
+"""Requests that ask more than this of one prompt are several groups: they are computed at once, and every
+position is compared with every other."""
+
 
 @dataclass(slots=True)
 class Group:
@@ -49,16 +53,23 @@ class Group:
 def group_prompts(prompts: Sequence[Ids], choices: Sequence[Sequence[Ids]], members: Iterable[int]) -> list[Group]:
     """Return groups of equal prompts, longest first, equal lengths in order of their ids.
 
+    A prompt with very many choices is several groups; the choices of one request are always together.
+
     Args:
         prompts: Ids of the prompt of every request.
         choices: Ids of the choices of every request; empty for generation.
         members: Requests to take, as indexes into both.
     """
-    groups: dict[Ids, Group] = {}
+    found: list[Group] = []
+    open_groups: dict[Ids, Group] = {}
     for member in members:
-        prompt = prompts[member]
-        groups.setdefault(prompt, Group(prompt)).add(member, choices[member] if choices else ())
-    return sorted(groups.values(), key=lambda group: (-len(group.prompt), -group.num_positions, group.prompt))
+        prompt, asked = prompts[member], choices[member] if choices else ()
+        group = open_groups.get(prompt)
+        if group is None or group.num_positions - len(prompt) + sum(map(len, asked)) > _MOST_CHOICE_POSITIONS:
+            group = open_groups[prompt] = Group(prompt)
+            found.append(group)
+        group.add(member, asked)
+    return sorted(found, key=lambda group: (-len(group.prompt), -group.num_positions, group.prompt))
 
 
 def batches(groups: Sequence[Group], batch_tokens: int, *, answer_tokens: int = 0) -> Iterator[list[Group]]:

@@ -76,6 +76,7 @@ class PromptRules:
         max_total_tokens: Most tokens of prompt and answer together, or None.
         truncation_side: The side that overlong prompts lose.
         prefix_lm: Bidirectional attention over the prompt (causal models trained so).
+        also: Sums that are computed beside BLOOMZ's: ``pmi`` and ``lm_eval``.
     """
 
     space_before_targets: bool = True
@@ -86,6 +87,7 @@ class PromptRules:
     max_total_tokens: int | None = None
     truncation_side: Literal["left", "right"] = "left"
     prefix_lm: bool = False
+    also: tuple[str, ...] = ()
 
 
 def prompt_rules(
@@ -95,6 +97,7 @@ def prompt_rules(
     max_prompt_tokens: int | None = None,
     truncation_side: Literal["left", "right"] = "left",
     prefix_lm: bool = False,
+    also: tuple[str, ...] = (),
 ) -> PromptRules:
     """Return the rules for a model, from the recipe's section on tokens.
 
@@ -113,6 +116,7 @@ def prompt_rules(
         max_total_tokens=longest,
         truncation_side=truncation_side,
         prefix_lm=prefix_lm and causal,
+        also=also,
     )
 
 

@@ -23,12 +23,12 @@ def rescore(
     Args:
         folder: Results folder, with ``items/``.
         out: File to write the scores to, as JSONL; none by default.
-        scoring: ``bloomz``, ``characters``, ``bytes`` or ``tokens`` instead of what was asked for.
+        scoring: One of ``metrics.accuracy.SCORINGS`` instead of what was asked for.
         metrics: Generation metrics instead of those of the tasks.
 
     Raises:
         SourceError: No items there.
-        ConfigError: Unknown scoring.
+        ConfigError: Unknown scoring, or one whose sums were not computed.
         DataError: An items file is broken.
     """
     paths = sorted((folder / "items").glob("*.parquet"))
@@ -44,8 +44,12 @@ def rescore(
             about = replace(about, scoring=scoring)
         if metrics and about.job["kind"] == "generation":
             about = replace(about, job={**about.job, "metrics": list(metrics)})
-        if table.num_rows:
+        if not table.num_rows:
+            continue
+        try:
             scores.append(score_items(table, about))
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from None
     if out is not None:
         write_jsonl(out, map(asdict, scores))
     return scores

@@ -46,12 +46,15 @@ ITEM_SCHEMA = pa.schema(
         ("correct", pa.bool_()),
         ("error", pa.string()),
         ("truncated", pa.bool_()),
+        ("unconditional", pa.list_(pa.float64())),
+        ("joint", pa.list_(pa.float64())),
     ]
 )
 """Columns of an items file.
 
 ``scores`` are sums of log-probabilities, ``num_tokens`` the tokens that each was summed over; ``choice``
-is the best under the job's scoring. ``correct`` is null for items with an error and for metrics that do
+is the best under the job's scoring. ``unconditional`` and ``joint`` are the sums that the scorings ``pmi`` and
+``lm_eval`` need, null where they were not computed. ``correct`` is null for items with an error and for metrics that do
 not judge single items (BLEU).
 """
 
@@ -97,7 +100,8 @@ def items_table(job: Job, answers: Sequence[Answer], scoring: str) -> pa.Table:
     for request, answer in zip(job.requests, answers, strict=True):
         choice = None
         if answer.scores:
-            choice = best_choice(normalized_scores(scoring, request.choices, answer.scores, answer.num_tokens))
+            sums = (answer.scores, answer.num_tokens, answer.unconditional, answer.joint)
+            choice = best_choice(normalized_scores(scoring, request.choices, *sums))
         rows.append(
             {
                 **{name: getattr(job, name) for name in ("suite", "task", "split", "template")},
@@ -113,6 +117,8 @@ def items_table(job: Job, answers: Sequence[Answer], scoring: str) -> pa.Table:
                 "correct": _correct(job, request.gold, choice, answer, request.references),
                 "error": answer.error,
                 "truncated": answer.truncated,
+                "unconditional": answer.unconditional or None,
+                "joint": answer.joint or None,
             }
         )
     return pa.Table.from_pylist(rows, schema=ITEM_SCHEMA)
@@ -156,13 +162,7 @@ def score_items(table: pa.Table, about: About) -> Score:
     errors = Counter(item["error"] for item in items if item["error"] is not None)
     judged = [item for item in items if item["error"] is None]
     if job["kind"] == "rank":
-        metrics = rank_metrics(
-            [
-                RankItem(tuple(i["choices"]), tuple(i["scores"]), tuple(i["num_tokens"] or ()), i["gold"])
-                for i in judged
-            ],
-            about.scoring,
-        )
+        metrics = rank_metrics([_rank_item(item) for item in judged], about.scoring)
     else:
         metrics = generation_metrics(
             tuple(job["metrics"]), [i["text"] for i in judged], [i["references"] for i in judged], job["language"]
@@ -177,6 +177,13 @@ def score_items(table: pa.Table, about: About) -> Score:
         versions=dict(about.versions),
         **{name: job[name] for name in known},
     )
+
+
+def _rank_item(item: Mapping[str, Any]) -> RankItem:
+    choices, scores, num_tokens, unconditional, joint = (
+        tuple(item.get(name) or ()) for name in ("choices", "scores", "num_tokens", "unconditional", "joint")
+    )
+    return RankItem(choices, scores, num_tokens, item["gold"], unconditional, joint)
 
 
 def read_scores(path: Path) -> list[Score]:

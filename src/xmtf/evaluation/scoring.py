@@ -17,7 +17,6 @@ from itertools import groupby
 
 import torch
 from torch import Tensor
-from torch.distributed.tensor import DTensor
 
 from xmtf.evaluation.batches import Group, Ids, batches, group_prompts, pad_right
 from xmtf.evaluation.forest import Bunch, Tree, bunch_batches, bunches, grow
@@ -71,7 +70,8 @@ def score_batches(
         batch_tokens: Positions computed together.
     """
     groups = group_prompts(prompts, choices, members)
-    if isinstance(model, ForestReader | PromptForestReader) and not isinstance(model.head_weight(), DTensor):
+    if isinstance(model, ForestReader | PromptForestReader) and not hasattr(model.head_weight(), "device_mesh"):
+        # (a sharded model gathers its weights layer by layer, which only its own passes do)
         share = model.family == "causal" and not prefix_lm
         read = partial(_score_trees, model, pad=pad, prefix_lm=prefix_lm)
         for bunch_batch in bunch_batches(bunches(groups, share=share), batch_tokens):

@@ -56,6 +56,12 @@ class Setup:
         settings = self.settings
         return Decoding(max_new_tokens=settings.max_new_tokens, seed=self.seed, **settings.generation.model_dump())
 
+    @property
+    def also(self) -> tuple[str, ...]:
+        """Sums that are computed beside BLOOMZ's; see :class:`xmtf.evaluation.encoding.PromptRules`."""
+        asked = {self.settings.scoring, *self.settings.also}
+        return tuple(name for name in ("pmi", "lm_eval") if name in asked)
+
     def decisive(self) -> dict[str, Any]:
         """Return what decides results besides model, rows and templates, as JSON values."""
         kept = self.settings.model_dump(mode="json", exclude={"suites", "before", "batch_tokens"})

@@ -77,6 +77,7 @@ def load_subject(setup: Setup, ref: str, label: str) -> Subject:
         max_prompt_tokens=settings.max_prompt_tokens,
         truncation_side=settings.truncation_side,
         prefix_lm=setup.prefix_lm,
+        also=setup.also,
     )
     return Subject(
         model=loaded.model,

@@ -295,8 +295,11 @@ class Evaluation(Section):
     """Zero-shot evaluation."""
 
     suites: tuple[Suite, ...] = ()
-    scoring: Literal["bloomz", "characters", "tokens"] = "bloomz"
-    """Sum of log-probabilities (BLOOMZ), or divided by characters or tokens of the choice."""
+    scoring: Literal["bloomz", "characters", "bytes", "tokens", "pmi", "lm_eval"] = "bloomz"
+    """Sum of log-probabilities (BLOOMZ); divided by characters, bytes or tokens of the choice; less the sum after
+    an empty prompt (`pmi`); or tokenised and cut as lm-evaluation-harness does."""
+    also: tuple[Literal["pmi", "lm_eval"], ...] = ()
+    """Also compute and keep what these need, so that `xmtf evaluate rescore` can switch to them."""
     before: bool = True
     """Also evaluate the model as it was before training."""
     max_new_tokens: int = Field(default=64, ge=1)

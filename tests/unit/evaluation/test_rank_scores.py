@@ -168,3 +168,53 @@ def test_a_batch_too_large_for_memory_is_halved(causal, tokenizer, ask, monkeypa
     assert [item.error for item in generate(causal, tokenizer, requests, max_new_tokens=2)] == [None] * 8
     with pytest.raises(ConfigError, match="one request alone needs more memory"):
         rank(causal, tokenizer, [ask("p", "ab", "bc", "cd", "de", "ef")])
+
+
+def test_pmi_asks_each_choice_once_after_an_empty_prompt(model, tokenizer, ask):
+    requests = [ask("Is it so", "Yes", "No"), ask("Or not", "Yes", "No"), ask("Why", "No", "So what")]
+    causal = model.family == "causal"
+    rules = PromptRules(space_before_targets=causal, end_of_choices=not causal, also=("pmi",))
+    found = rank(model, tokenizer, requests, rules=rules, scoring="pmi")
+    answers = score_choices(model, tokenizer, requests, rules=rules)
+    for request, prediction, answer in zip(requests, found, answers, strict=True):
+        alone = [after_nothing(model, tokenizer, choice) for choice in request.choices]
+        assert answer.unconditional == pytest.approx(alone, abs=1e-5)
+        gains = [score - base for score, base in zip(answer.scores, alone, strict=True)]
+        assert prediction.choice == gains.index(max(gains))
+    with pytest.raises(ConfigError, match="were not computed"):
+        rank(model, tokenizer, requests, scoring="pmi")
+
+
+def after_nothing(model, tokenizer, choice):
+    """The choice behind the begin-of-text token alone."""
+    if model.family == "causal":
+        ids = [tokenizer.bos, *tokenizer.encode([" " + choice])[0].tolist()]
+        hidden, targets = model.hidden_states(torch.tensor([ids]))[0, :-1], ids[1:]
+    else:
+        targets = [*tokenizer.encode([choice])[0].tolist(), tokenizer.eos]
+        encoded = model.encode(torch.tensor([[tokenizer.bos]]))
+        hidden = model.decode(torch.tensor([[model.decoder_start, *targets[:-1]]]), encoded)[0]
+    logp = torch.log_softmax(model.logits(hidden).float(), -1)
+    return sum(logp[i, token].item() for i, token in enumerate(targets))
+
+
+def test_the_rules_of_lm_eval_cost_nothing_where_the_ids_are_the_same(causal, tokenizer, ask):
+    requests = [ask("Is it so", "Yes", "No"), ask("trailing space ", "Yes", "No")]
+    plain = score_choices(causal, tokenizer, requests)
+    read = sum(rows * width for rows, width in causal.positions)
+    causal.positions.clear()
+    both = score_choices(causal, tokenizer, requests, rules=PromptRules(also=("lm_eval",)))
+    assert [answer.scores for answer in both] == [answer.scores for answer in plain]
+    assert both[0].joint == both[0].scores
+    assert both[1].joint == pytest.approx(
+        [directly(causal, tokenizer, "trailing space", " " + choice) for choice in ("Yes", "No")], abs=1e-5
+    )
+    assert sum(rows * width for rows, width in causal.positions) > read  # for the trailing space alone
+
+
+def test_a_prompt_with_very_many_choices_is_read_in_parts(causal, tokenizer, ask):
+    requests = [ask("p", *(f"{row} {place} abc" for place in range(9))) for row in range(40)]
+    found = score_choices(causal, tokenizer, requests)
+    assert max(width for _, width in causal.positions) < 700
+    for request, answer in zip(requests[::13], found[::13], strict=True):
+        assert answer.scores[3] == pytest.approx(directly(causal, tokenizer, "p", request.choices[3]), abs=1e-5)
