@@ -22,7 +22,7 @@ from types import SimpleNamespace
 from typing import Any
 
 _MALLOC = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536", "MALLOC_ARENA_MAX": "1"}
-BLOOM = {"architecture": "bloom", "hidden_size": 256, "num_layers": 6, "num_heads": 8, "vocab_size": 2048}
+BLOOM = {"architecture": "bloom", "hidden_size": 256, "num_layers": 4, "num_heads": 8, "vocab_size": 2048}
 MT5 = {
     "architecture": "mt5", "hidden_size": 192, "num_layers": 3, "num_heads": 6, "head_size": 32,
     "feedforward_size": 512, "vocab_size": 2048,
@@ -56,14 +56,24 @@ def main() -> None:
     options = parser.parse_args()
     if any(os.environ.get(key) != value for key, value in _MALLOC.items()):
         os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | _MALLOC | {"OMP_NUM_THREADS": "1"})
-    results = [measure(name) for name in ["bloom", *(name for name in CASES if options.only in name)]][1:]
+    measure("bloom")  # loads everything that is loaded once
+    results = []
+    for name in (name for name in CASES if options.only in name):
+        results.append(measure(name))
+        if not options.json:
+            print(_line(results[-1]), flush=True)
     if options.json:
         print(json.dumps(results, indent=2))
-        return
-    for result in results:
-        estimated, measured = result["estimated"] / 1e6, result["measured"] / 1e6
-        print(f"{result['case']:<28} {estimated:8.1f} MB estimated {measured:8.1f} MB measured {result['ratio']:6.3f}")
-    print(f"farthest from 1: {max((abs(r['ratio'] - 1), r['case']) for r in results)}")
+    else:
+        print(f"farthest from 1: {max((abs(result['ratio'] - 1), result['case']) for result in results)}")
+
+
+def _line(result: dict[str, Any]) -> str:
+    parts = ", ".join(f"{part} {value / 1e6:.1f}" for part, value in result["parts"].items())
+    estimated, measured = result["estimated"] / 1e6, result["measured"] / 1e6
+    return (
+        f"{result['case']:<28} {estimated:7.1f} MB estimated {measured:7.1f} measured {result['ratio']:6.3f} ({parts})"
+    )
 
 
 def measure(name: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 =============  =====================================================================================
 ``megatron``   Megatron-DeepSpeed's BLOOM, one file per layer and tensor-parallel rank
 ``universal``  DeepSpeed's universal checkpoint of a BLOOM: fp32 weights and Adam's moments by name
+``t5x``        T5X's mT5: a msgpack file and zarr arrays
 ``model``      whatever :func:`xmtf.models.load_model` reads: safetensors, ``.bin`` files, GGUF, hub ids
 =============  =====================================================================================
 

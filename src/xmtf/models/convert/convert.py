@@ -15,13 +15,14 @@ from xmtf.models.bloom import BloomConfig
 from xmtf.models.convert.integrity import Integrity
 from xmtf.models.convert.megatron import find_layer_files, read_arguments, step_folder
 from xmtf.models.convert.shape import Like, bloom_config, read_like
+from xmtf.models.convert.t5x import find_t5x
 from xmtf.models.convert.universal import find_universal
 from xmtf.models.mt5 import MT5Config
 from xmtf.models.save import save_tensors
 
 __all__ = ["Format", "convert_model", "detect_format", "inspect_foreign"]
 
-Format = Literal["megatron", "universal", "model"]
+Format = Literal["megatron", "universal", "t5x", "model"]
 _Reading = tuple[BloomConfig | MT5Config, Iterable[tuple[str, Tensor]], Integrity]
 
 
@@ -39,11 +40,13 @@ def detect_format(source: str) -> Format:
         return "universal"
     if any(folder.glob("layer_*-model_*-model_states.pt")):
         return "megatron"
+    if (folder / "checkpoint").is_file() or any(folder.glob("checkpoint_*/checkpoint")):
+        return "t5x"
     if (folder / "config.json").exists() or any(folder.glob("*.gguf")):
         return "model"
     raise SourceError(
-        f"{folder}: holds no checkpoint of a known format (looked for layer_NN-model_TT-model_states.pt, zero/ and "
-        "config.json)"
+        f"{folder}: holds no checkpoint of a known format (looked for layer_NN-model_TT-model_states.pt, zero/, "
+        "checkpoint_<step>/checkpoint and config.json)"
     )
 
 
@@ -105,6 +108,24 @@ def inspect_foreign(
 
 
 def _read(kind: Format, source: Path, like: Like) -> _Reading:
+    config, reader = _t5x(source, like) if kind == "t5x" else _bloom(kind, source, like)
+    report = Integrity(
+        source=str(source),
+        format=kind,
+        layout=reader.layout,
+        num_layers=config.num_layers,
+        vocab_rows=config.vocab_size,
+        vocab_size=like.vocab_size,
+    )
+    return config, reader.tensors(config, report), report
+
+
+def _t5x(source: Path, like: Like) -> tuple[MT5Config, Any]:
+    reader = find_t5x(source)
+    return reader.config(like.config), reader
+
+
+def _bloom(kind: Format, source: Path, like: Like) -> tuple[BloomConfig, Any]:
     arguments = read_arguments(source)
     reader: Any = find_layer_files(source) if kind == "megatron" else find_universal(source)
     rows, hidden_size = reader.shape()
@@ -113,15 +134,7 @@ def _read(kind: Format, source: Path, like: Like) -> _Reading:
     config = bloom_config(
         source, like, vocab_rows=rows, hidden_size=hidden_size, num_layers=reader.num_layers, arguments=arguments
     )
-    report = Integrity(
-        source=str(source),
-        format=kind,
-        layout=reader.layout,
-        num_layers=config.num_layers,
-        vocab_rows=rows,
-        vocab_size=like.vocab_size,
-    )
-    return config, reader.tensors(config, report), report
+    return config, reader
 
 
 def _resave(source: str, folder: Path, like: Like, dtype: torch.dtype | None, offline: bool) -> Integrity:

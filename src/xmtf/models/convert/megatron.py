@@ -32,7 +32,7 @@ from torch import Tensor
 from xmtf.errors import DataError, SourceError
 from xmtf.models.bloom import BloomConfig
 from xmtf.models.convert.integrity import Integrity
-from xmtf.models.convert.shape import bloom_shapes, check_shape
+from xmtf.models.convert.shape import check_shape, parameter_shapes
 from xmtf.models.weights import read_pickled_tensors
 
 __all__ = [
@@ -114,7 +114,7 @@ class LayerFiles:
             config: The shape that is expected.
             report: Gets what is found; complete when the last parameter has been taken.
         """
-        wanted = bloom_shapes(config)
+        wanted = parameter_shapes(config)
         found = set()
         for number, paths in sorted(self.files.items()):
             slices = [_read(path) for path in paths]

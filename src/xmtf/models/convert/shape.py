@@ -1,4 +1,4 @@
-"""The shape and tokenizer of a foreign BLOOM: what its tensors cannot say comes from a model like it."""
+"""The shape and tokenizer of a foreign checkpoint: what its tensors cannot say comes from a model like it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from torch import Tensor
 from xmtf.errors import ConfigError, DataError
 from xmtf.files import read_json
 from xmtf.models.bloom import Bloom, BloomConfig
+from xmtf.models.mt5 import MT5, MT5Config
 from xmtf.models.references import find_small_files
 from xmtf.models.save import TOKENIZER_FILES
 
-__all__ = ["Like", "bloom_config", "bloom_shapes", "check_shape", "read_like"]
+__all__ = ["Like", "bloom_config", "check_shape", "parameter_shapes", "read_like"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +102,11 @@ def bloom_config(
     return replace(config, vocab_size=vocab_rows, num_heads=like.num_heads or config.num_heads)
 
 
-def bloom_shapes(config: BloomConfig) -> dict[str, torch.Size]:
-    """Return the shape of every parameter of a BLOOM by our name."""
+def parameter_shapes(config: BloomConfig | MT5Config) -> dict[str, torch.Size]:
+    """Return the shape of every parameter of a model by our name; tied ones once."""
     with torch.device("meta"):
-        return {name: parameter.shape for name, parameter in Bloom(config).named_parameters()}
+        model = Bloom(config) if isinstance(config, BloomConfig) else MT5(config)
+    return {name: parameter.shape for name, parameter in model.named_parameters()}
 
 
 def check_shape(name: str, tensor: Tensor, wanted: torch.Size, path: Path) -> None:

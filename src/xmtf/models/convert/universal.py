@@ -26,7 +26,7 @@ from xmtf.errors import DataError, SourceError
 from xmtf.models.bloom import BloomConfig
 from xmtf.models.convert.integrity import Integrity
 from xmtf.models.convert.megatron import FIRST_BLOCK, own_bloom_name, step_folder
-from xmtf.models.convert.shape import bloom_shapes, check_shape
+from xmtf.models.convert.shape import check_shape, parameter_shapes
 from xmtf.models.weights import read_pickled_tensors
 
 __all__ = ["MOMENTS", "Universal", "find_universal"]
@@ -96,7 +96,7 @@ class Universal:
 
     def tensors(self, config: BloomConfig, report: Integrity) -> Iterator[tuple[str, Tensor]]:
         """Yield the fp32 weights under our names; see :meth:`xmtf.models.convert.megatron.LayerFiles.tensors`."""
-        wanted = bloom_shapes(config)
+        wanted = parameter_shapes(config)
         report.unexpected.extend(str(path.name) for name, path in self.folders.items() if name not in wanted)
         report.missing.extend(name for name in wanted if name not in self.folders)
         for name, shape in wanted.items():

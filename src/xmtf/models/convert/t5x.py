@@ -1,0 +1,228 @@
+"""Checkpoints of T5X (mT5, and mT0 before its release): a msgpack file and a zarr array for each large tensor.
+
+::
+
+    checkpoint_1000000/
+      checkpoint                                                  the tree; small arrays stand in it
+      target.encoder.layers_0.attention.query.kernel/{.zarray,0.0}
+      target.decoder.logits_dense.kernel/...
+      state.param_states...                                       Adafactor's; not read
+
+Kernels are ``[inputs, outputs]``, torch has them the other way round; so has the table of relative positions.
+T5X scales neither queries nor the head, as transformers' mT5 does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from xmtf.errors import DataError, SourceError, require
+from xmtf.models.convert.integrity import Integrity
+from xmtf.models.convert.shape import check_shape, parameter_shapes
+from xmtf.models.convert.zarr import read_zarr
+from xmtf.models.mt5 import MT5Config
+
+__all__ = ["T5X", "find_t5x", "t5x_path"]
+
+_MATRICES = {"q": "query", "k": "key", "v": "value", "o": "out"}
+_PARTS = {
+    "encoder": {
+        "self_attention": "attention",
+        "self_attention_norm": "pre_attention_layer_norm",
+        "feed_forward": "mlp",
+        "feed_forward_norm": "pre_mlp_layer_norm",
+    },
+    "decoder": {
+        "self_attention": "self_attention",
+        "self_attention_norm": "pre_self_attention_layer_norm",
+        "cross_attention": "encoder_decoder_attention",
+        "cross_attention_norm": "pre_cross_attention_layer_norm",
+        "feed_forward": "mlp",
+        "feed_forward_norm": "pre_mlp_layer_norm",
+    },
+}
+_ENDS = {
+    "shared.weight": "token_embedder.embedding",
+    "lm_head.weight": "decoder.logits_dense.kernel",
+    "encoder.relative_bias.weight": "encoder.relpos_bias.rel_embedding",
+    "decoder.relative_bias.weight": "decoder.relpos_bias.rel_embedding",
+    "encoder.final_norm.weight": "encoder.encoder_norm.scale",
+    "decoder.final_norm.weight": "decoder.decoder_norm.scale",
+}
+_NDARRAY = 1
+"""Code of an array in flax's msgpack: its shape, the name of its dtype and its bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class T5X:
+    """A checkpoint of T5X.
+
+    Attributes:
+        folder: Of the step.
+        leaves: Path of each weight in the tree, with dots -> an array that stands in it, or None for one of zarr.
+        step: Updates done.
+        layout: Nothing: arrays are whole.
+    """
+
+    folder: Path
+    leaves: dict[str, Tensor | None]
+    step: int
+    layout: dict[str, int] = field(default_factory=dict)
+
+    def read(self, path: str) -> Tensor:
+        """Return one array as T5X has it.
+
+        Raises:
+            DataError: Missing or torn.
+        """
+        inline = self.leaves.get(path)
+        if inline is not None:
+            return inline
+        folder = self.folder / f"target.{path}"
+        if path not in self.leaves or not (folder / ".zarray").exists():
+            raise DataError(f"{self.folder}: target.{path} is missing: copy the checkpoint again")
+        return read_zarr(folder)
+
+    def config(self, values: dict[str, Any] | None) -> MT5Config:
+        """Return the shape; everything but names of special tokens is in the arrays.
+
+        Args:
+            values: ``config.json`` of a model like it, or None.
+
+        Raises:
+            DataError: Not an mT5 (no gated feed-forward), or stacked layers, or unlike ``values``.
+        """
+        if any(path.startswith("encoder.layers.") or ".encoder.layers." in path for path in self.leaves):
+            raise DataError(
+                f"{self.folder}: its layers are stacked (scan_layers); checkpoints of single layers are read"
+            )
+        vocab_size, hidden_size = self.read("token_embedder.embedding").shape
+        num_heads, num_buckets = self.read("encoder.relpos_bias.rel_embedding").shape
+        width = self.read("encoder.layers_0.attention.query.kernel").shape[1]
+        found = {
+            "vocab_size": vocab_size,
+            "d_model": hidden_size,
+            "num_layers": self._num_layers("encoder"),
+            "num_decoder_layers": self._num_layers("decoder"),
+            "num_heads": num_heads,
+            "d_kv": width // num_heads,
+            "d_ff": self.read("encoder.layers_0.mlp.wi_0.kernel").shape[1],
+            "relative_attention_num_buckets": num_buckets,
+        }
+        for key in () if values is None else ("d_model", "num_layers", "num_heads", "d_kv", "d_ff"):
+            if values is not None and values.get(key, found[key]) != found[key]:
+                raise DataError(
+                    f"{self.folder}: {key} is {found[key]}, the model that it should be like has {values[key]}"
+                )
+        tied = "decoder.logits_dense.kernel" not in self.leaves
+        return MT5Config.from_json((values or {}) | found, tied=tied)
+
+    def _num_layers(self, stack: str) -> int:
+        names = {path.split(".")[1] for path in self.leaves if path.startswith(f"{stack}.layers_")}
+        return len(names)
+
+    def tensors(self, config: MT5Config, report: Integrity) -> Iterator[tuple[str, Tensor]]:
+        """Yield the weights under our names; see :meth:`xmtf.models.convert.megatron.LayerFiles.tensors`."""
+        wanted = parameter_shapes(config)
+        paths = {name: t5x_path(name) for name in wanted}
+        report.unexpected.extend(sorted(set(self.leaves) - set(paths.values())))
+        report.missing.extend(name for name, path in paths.items() if path not in self.leaves)
+        for name, path in paths.items():
+            if path in self.leaves:
+                tensor = self.read(path)
+                tensor = tensor.T.contiguous() if path.endswith((".kernel", ".rel_embedding")) else tensor
+                check_shape(name, tensor, wanted[name], self.folder / f"target.{path}")
+                report.saw(name, tensor)
+                yield name, tensor
+
+
+def t5x_path(name: str) -> str:
+    """Return the path in T5X's tree of one of our parameters of mT5.
+
+    >>> t5x_path("decoder.blocks.3.cross_attention.q.weight")
+    'decoder.layers_3.encoder_decoder_attention.query.kernel'
+    >>> t5x_path("encoder.blocks.0.feed_forward_norm.weight")
+    'encoder.layers_0.pre_mlp_layer_norm.scale'
+    """
+    if name in _ENDS:
+        return _ENDS[name]
+    stack, _, index, part, *rest = name.split(".")
+    theirs = f"{stack}.layers_{index}.{_PARTS[stack][part]}"
+    if rest == ["weight"]:
+        return f"{theirs}.scale"
+    return f"{theirs}.{_MATRICES.get(rest[0], rest[0])}.kernel"
+
+
+def find_t5x(folder: Path) -> T5X:
+    """Read the tree of a checkpoint, without its large arrays.
+
+    Args:
+        folder: Of one step (``checkpoint_1000000``), or above it: the newest step is taken.
+
+    Raises:
+        SourceError: There is none.
+        MissingExtraError: msgpack is not installed.
+        DataError: The tree is torn, or of TensorFlow's format.
+    """
+    if not (folder / "checkpoint").is_file():
+        steps = sorted(folder.glob("checkpoint_*/checkpoint"), key=lambda path: _step_of(path.parent))
+        if not steps:
+            raise SourceError(f"{folder}: holds no checkpoint of T5X (checkpoint_<step>/checkpoint)")
+        folder = steps[-1].parent
+    tree = _read_tree(folder / "checkpoint")
+    target = tree.get("target")
+    if not isinstance(target, dict):
+        raise DataError(f"{folder / 'checkpoint'}: holds no `target`; this is no training state of T5X")
+    step = tree.get("state", {}).get("step", _step_of(folder))
+    return T5X(folder, dict(_leaves(target, "")), int(step))
+
+
+def _step_of(folder: Path) -> int:
+    number = folder.name.rpartition("_")[2]
+    return int(number) if number.isdecimal() else 0
+
+
+def _read_tree(path: Path) -> dict[str, Any]:
+    msgpack = require("msgpack", "t5x")
+    data = path.read_bytes()
+    if data.startswith(b"model_checkpoint_path"):
+        raise DataError(f"{path}: a checkpoint of TensorFlow; T5X's own format is read")
+    try:
+        content = msgpack.unpackb(data, raw=False, ext_hook=_array)
+    except (ValueError, msgpack.exceptions.UnpackException) as error:
+        raise DataError(f"{path}: not msgpack, or torn ({error or type(error).__name__})") from None
+    tree = content.get("optimizer") if isinstance(content, dict) else None
+    if not isinstance(tree, dict):
+        raise DataError(f"{path}: holds no `optimizer`; this is no training state of T5X")
+    return tree
+
+
+def _array(code: int, data: bytes) -> Tensor:
+    import msgpack
+
+    if code != _NDARRAY:
+        raise ValueError(f"an extension of kind {code}")
+    shape, dtype, numbers = msgpack.unpackb(data, raw=False)
+    if dtype == "bfloat16":
+        return torch.from_numpy(np.frombuffer(numbers, np.int16).copy()).view(torch.bfloat16).reshape(tuple(shape))
+    if dtype not in ("float32", "float16", "int32", "int64"):
+        raise ValueError(f"an array of {dtype}")
+    return torch.from_numpy(np.frombuffer(numbers, np.dtype(dtype)).copy()).reshape(tuple(shape))
+
+
+def _leaves(tree: dict[str, Any], prefix: str) -> Iterator[tuple[str, Tensor | None]]:
+    for key, value in tree.items():
+        path = f"{prefix}.{key}" if prefix else str(key)
+        if isinstance(value, Tensor):
+            yield path, value
+        elif isinstance(value, dict) and {"driver", "kvstore"} <= value.keys():
+            yield path, None
+        elif isinstance(value, dict):
+            yield from _leaves(value, path)
