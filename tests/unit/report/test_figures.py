@@ -106,7 +106,7 @@ TOGETHER = {
 @pytest.mark.parametrize("blindness", BLINDNESS)
 @pytest.mark.parametrize("number", TOGETHER)
 def test_models_of_one_figure_differ_for_colour_blind_readers(number, blindness):
-    shown = looks(TOGETHER[number])
+    shown = looks([*TOGETHER[number], "a user's own"])
     assert len({look.marker for look in shown.values()}) == len(shown)
     colors = [lab(look.color, BLINDNESS[blindness]) for look in shown.values()]
     distances = [np.linalg.norm(a - b) for place, a in enumerate(colors) for b in colors[:place]]

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from xmtf.report.figures import fonts
 from xmtf.report.figures.fonts import MissingFontError, font_families, is_right_to_left, printable
-from xmtf.report.figures.text_blocks import Block, text_width
+from xmtf.report.figures.text_blocks import Block, new_page, text_width
 
 
 @pytest.fixture
@@ -85,3 +85,15 @@ def test_code_keeps_its_indentation_where_a_line_is_broken():
 def test_too_long_a_text_says_how_much_is_left():
     block = Block.of("\n".join("abcdefghij" for _ in range(10)), 3, most_lines=4)
     assert block.lines == ("abcdefghij", "abcdefghij", "abcdefghij", "[70 more characters]")
+
+
+def test_a_line_with_a_non_joiner_is_drawn_as_a_shape_in_its_place():
+    """matplotlib's PDF writer misplaces what follows one."""
+    _, axes = new_page(4, 1)
+    block = Block.of("a\u200cb $x$", 3, 20)
+    block.draw(axes, 0.5, 0.2)
+    (shape,) = axes.patches
+    box = shape.get_path().get_extents()
+    assert not axes.texts
+    assert (box.x0, box.y1) == pytest.approx((0.5, 0.2 + 0.78 * block.line_height), abs=0.08)
+    assert box.width == pytest.approx(text_width("ab $x$", ("DejaVu Sans",), 20), abs=0.05)

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 from xmtf.report.measures import ResultTable
 from xmtf.report.reference import published_models
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-__all__ = ["CHANCE_LINE", "Look", "chance_handle", "handles", "looks", "shown_models"]
+__all__ = ["CHANCE_LINE", "Look", "add_legend", "chance_handle", "handles", "looks", "shown_models"]
 
 CHANCE_LINE: dict[str, Any] = {"color": "#444444", "linewidth": 1.0, "linestyle": (0, (4, 2)), "zorder": 1.5}
 """How the accuracy of guessing is drawn."""
@@ -54,16 +57,11 @@ def shown_models(results: ResultTable, published: Sequence[str]) -> list[str]:
 
 
 def looks(models: Iterable[str]) -> dict[str, Look]:
-    """Return the look of each model of a figure."""
-    chosen: dict[str, Look] = {}
-    own = 0
-    for model in models:
-        if model in _PUBLISHED:
-            chosen[model] = _PUBLISHED[model]
-        else:
-            chosen[model] = _OWN[own % len(_OWN)]
-            own += 1
-    return chosen
+    """Return the look of each model of a figure; a user's own get colours that no published one there has."""
+    models = list(models)
+    taken = {_PUBLISHED[model].color for model in models if model in _PUBLISHED}
+    free = cycle([look for look in _OWN if look.color not in taken])
+    return {model: _PUBLISHED[model] if model in _PUBLISHED else next(free) for model in models}
 
 
 def handles(models: Iterable[str]) -> list[Line2D]:
@@ -74,6 +72,15 @@ def handles(models: Iterable[str]) -> list[Line2D]:
         Line2D([], [], color=look.color, marker=look.marker, linestyle="", markersize=6, label=model)
         for model, look in looks(models).items()
     ]
+
+
+def add_legend(figure: Figure, entries: Sequence[Artist]) -> None:
+    """Write a legend below a figure, row by row, in as few rows as fit, each about as long as the others."""
+    most = max(1, int(figure.get_figwidth() / (0.075 * max(len(str(entry.get_label())) for entry in entries) + 0.55)))
+    rows = -(-len(entries) // most)
+    columns = -(-len(entries) // rows)
+    by_column = [entry for column in range(columns) for entry in entries[column::columns]]
+    figure.legend(handles=by_column, loc="outside lower center", ncols=columns)
 
 
 def chance_handle() -> Line2D:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from xmtf.languages import get_language
 from xmtf.report.figures.language_shares import published_shares
-from xmtf.report.figures.models import CHANCE_LINE, chance_handle, looks, shown_models
+from xmtf.report.figures.models import CHANCE_LINE, add_legend, chance_handle, looks, shown_models
 from xmtf.report.figures.prompt_panels import NAMES
 from xmtf.report.figures.scaling import DATASETS
 from xmtf.report.figures.style import new_grid
@@ -41,8 +41,8 @@ def draw(results: ResultTable, inputs: Inputs) -> Figure | None:
         place.set_xlabel("% of ROOTS")
     for place in axes[::2]:
         place.set_ylabel("accuracy %")
-    handles = axes[0].get_legend_handles_labels()[0]
-    figure.legend(handles=[*handles, chance_handle()], loc="outside lower center", ncols=5)
+    drawn = {line.get_label(): line for place in axes for line in place.get_legend_handles_labels()[0]}
+    add_legend(figure, [*(drawn[model] for model in models if model in drawn), chance_handle()])
     return figure
 
 

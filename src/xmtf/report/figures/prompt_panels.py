@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from xmtf.report.estimates import wilson
-from xmtf.report.figures.models import CHANCE_LINE, Look, chance_handle, handles, looks
+from xmtf.report.figures.models import CHANCE_LINE, Look, add_legend, chance_handle, handles, looks
 from xmtf.report.figures.style import new_grid
 from xmtf.report.measures import Cell, Measure, ResultTable
 
@@ -61,8 +61,7 @@ def draw_panels(
     for place in axes[len(measures) :]:
         place.set_visible(False)
     figure.supylabel("accuracy %", fontsize=9)
-    entries = [*handles(models), chance_handle()]
-    figure.legend(handles=entries, loc="outside lower center", ncols=min(len(entries), 6 if width > 6 else 4))
+    add_legend(figure, [*handles(models), chance_handle()])
     return figure
 
 
@@ -98,5 +97,13 @@ def _column(axes: Axes, place: int, cell: Cell, look: Look) -> None:
         interval = wilson(cell.median / 100, cell.num_items)
         axes.plot([place, place], [100 * interval.low, 100 * interval.high], color="#D9D9D9", linewidth=4, zorder=1.2)
     values = list(cell.prompts.values()) or [cell.median, cell.maximum]
-    axes.scatter([place] * len(values), values, s=13, color=look.color, marker=look.marker, linewidths=0, zorder=3)
+    axes.scatter(
+        [place] * len(values),
+        values,
+        s=34 if look.marker == "*" else 13,
+        color=look.color,
+        marker=look.marker,
+        linewidths=0,
+        zorder=3,
+    )
     axes.plot([place - 0.36, place + 0.36], [cell.median] * 2, color=look.color, linewidth=1.6, zorder=2.5)

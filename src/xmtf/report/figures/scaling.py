@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from xmtf.report.figures.models import CHANCE_LINE, chance_handle, looks
+from xmtf.report.figures.models import CHANCE_LINE, add_legend, chance_handle, looks
 from xmtf.report.figures.prompt_panels import NAMES
 from xmtf.report.figures.style import new_grid
 from xmtf.report.inputs import Inputs
@@ -16,6 +16,7 @@ from xmtf.report.reference import published_models
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 __all__ = ["draw"]
 
@@ -39,7 +40,7 @@ def draw(results: ResultTable, inputs: Inputs) -> Figure | None:
         place.set_xlabel("parameters, billion")
     for place in axes[::2]:
         place.set_ylabel("accuracy %")
-    figure.legend(handles=[*_handles(), chance_handle()], loc="outside lower center", ncols=4)
+    add_legend(figure, [*_handles(), chance_handle()])
     return figure
 
 
@@ -80,7 +81,7 @@ def _points(
     return [size for size, _ in kept], [value for _, value in kept]
 
 
-def _handles() -> list[object]:
+def _handles() -> list[Line2D]:
     from matplotlib.lines import Line2D
 
     return [

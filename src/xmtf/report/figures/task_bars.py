@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from xmtf.report.figures.models import CHANCE_LINE, chance_handle, looks, shown_models
+from xmtf.report.figures.models import CHANCE_LINE, add_legend, chance_handle, looks, shown_models
 from xmtf.report.figures.style import new_grid
 from xmtf.report.inputs import Inputs
 from xmtf.report.measures import ResultTable
@@ -13,6 +13,7 @@ from xmtf.report.published.headline import PANELS, Panel, task_mean
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
 
 __all__ = ["draw"]
 
@@ -38,11 +39,11 @@ def draw(results: ResultTable, inputs: Inputs) -> Figure | None:
         _panel(place, results, models, panel)
     axes[0].set_ylabel("accuracy %")
     entries = [_swatch(model, color.color) for model, color in looks(models).items()]
-    figure.legend(handles=[*entries, chance_handle()], loc="outside lower center", ncols=min(7, len(entries) + 1))
+    add_legend(figure, [*entries, chance_handle()])
     return figure
 
 
-def _swatch(model: str, color: str) -> object:
+def _swatch(model: str, color: str) -> Patch:
     from matplotlib.patches import Patch
 
     return Patch(color=color, label=model)

@@ -17,6 +17,7 @@ from xmtf.report.figures.style import blank_figure
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.patches import PathPatch
 
 __all__ = ["Block", "new_page", "text_width"]
 
@@ -67,10 +68,15 @@ class Block:
     def draw(self, axes: Axes, left: float, top: float, **options: Any) -> None:
         """Draw the lines below ``top``, at the left or, for text that reads from right to left, at the right."""
         for number, line in enumerate(self.lines):
+            baseline = top + self.line_height * (number + 0.78)
             rightwards = is_right_to_left(line)
+            if "\u200c" in line:
+                start = left + self.width - text_width(line, self.families, self.size) if rightwards else left
+                axes.add_patch(_outline(line, self, start, baseline, options.get("color", "black")))
+                continue
             axes.text(
                 left + self.width if rightwards else left,
-                top + self.line_height * (number + 0.78),
+                baseline,
                 line,
                 family=list(self.families),
                 fontsize=self.size,
@@ -79,6 +85,20 @@ class Block:
                 parse_math=False,
                 **options,
             )
+
+
+def _outline(line: str, block: Block, left: float, baseline: float, color: str) -> PathPatch:
+    """Return a line as a shape: matplotlib's PDF writer misplaces what follows a zero-width non-joiner."""
+    from matplotlib import rc_context
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.patches import PathPatch
+    from matplotlib.textpath import TextPath
+    from matplotlib.transforms import Affine2D
+
+    with rc_context({"text.parse_math": False}):
+        path = TextPath((0, 0), line, block.size, FontProperties(family=list(block.families)))
+    placed = Affine2D().scale(1 / _POINTS, -1 / _POINTS).translate(left, baseline)
+    return PathPatch(path.transformed(placed), facecolor=color, linewidth=0)
 
 
 def new_page(width: float, height: float) -> tuple[Figure, Axes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from xmtf.report.figures.models import looks
+from xmtf.report.figures.models import add_legend, looks
 from xmtf.report.figures.style import new_grid
 from xmtf.report.inputs import Inputs, number
 from xmtf.report.measures import ResultTable
@@ -44,5 +44,5 @@ def draw(results: ResultTable, inputs: Inputs) -> Figure | None:
         place.set_title(title)
         place.set_ylabel(label)
     axes[1].set_xlabel("finetuning tokens, billion")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    add_legend(figure, axes[0].get_legend_handles_labels()[0])
     return figure
