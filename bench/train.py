@@ -70,9 +70,9 @@ def run_ours(folder: Path, pairs: Pairs, shape: str, precision: str) -> Any:
 
     from xmtf.models import load_model
     from xmtf.training.head import Head
+    from xmtf.training.layout import clear_gradients
     from xmtf.training.objective import Objective
     from xmtf.training.precision import compute_dtype, computing
-    from xmtf.training.step import clear_gradients
     from xmtf.training.targets import loss_scales, select_targets
 
     model: Any = load_model(str(folder)).model
@@ -83,7 +83,7 @@ def run_ours(folder: Path, pairs: Pairs, shape: str, precision: str) -> Any:
     batches = pack_encoder_decoder(pairs) if shape.startswith("mt5") else pack_causal(pairs)
 
     def work() -> float:
-        clear_gradients(model)
+        clear_gradients(model.parameters())
         head.forget_casts()
         targets = [select_targets(batch, "token") for batch in batches]
         total = 0.0

@@ -6,19 +6,55 @@ hidden size of 256 two passes over 257 MB in each micro-batch. Here the few rows
 belong. Together with a head that adds its product in place, no second matrix of that size exists.
 Gradients are the same to rounding.
 
-It needs the whole weight on this device (not sharded) and a loop that calls ``backward``; hooks on the
-weight's gradient do not run.
+It needs the weight on this device (whole, or the slice of a vocabulary that this process holds) and a
+loop that calls ``backward``; hooks on the weight's gradient do not run.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["embed"]
+__all__ = ["SlicedEmbedding", "embed", "lookup"]
+
+
+class SlicedEmbedding(nn.Module):
+    """Some rows of an embedding whose other rows are held by other processes.
+
+    Args:
+        weight_VH: The rows held here.
+        first: Token of the first of them.
+        add_up: Adds up a tensor over all processes; its gradient goes through as it is.
+    """
+
+    def __init__(self, weight_VH: nn.Parameter, first: int, add_up: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.weight = weight_VH
+        self.first = first
+        self.add_up = add_up
+
+
+def lookup(tokens: Tensor, table: nn.Module, *, in_place: bool) -> Tensor:
+    """Return the rows of ``tokens`` in an embedding or in a sliced one, ``[..., H]``; see :func:`embed`.
+
+    Of a slice, tokens of other slices give zeros, and the sum over all processes is the embedding::
+
+        tokens          2 0 3       rows 0 and 1 are held here, 2 and 3 elsewhere
+        looked up       . a .       b . c
+        sum             b a c
+    """
+    weight_VH = table.weight
+    assert isinstance(weight_VH, Tensor)
+    if not isinstance(table, SlicedEmbedding):
+        return embed(tokens, weight_VH, in_place=in_place)
+    rows = tokens - table.first
+    elsewhere = (rows < 0) | (rows >= len(weight_VH))
+    embedded = embed(rows.masked_fill(elsewhere, 0), weight_VH, in_place=in_place)
+    return table.add_up(embedded.masked_fill(elsewhere[..., None], 0.0))
 
 
 def embed(tokens: Tensor, weight_VH: Tensor, *, in_place: bool) -> Tensor:

@@ -24,6 +24,7 @@ __all__ = [
     "Optimizer",
     "OwnTask",
     "Packing",
+    "Parallel",
     "PromptedFolder",
     "Rates",
     "Recipe",
@@ -187,6 +188,23 @@ class ValidationText(Section):
     """Rows of `packing.sequence_length` tokens to measure on: the first of the file."""
 
 
+class Parallel(Section):
+    """How `torchrun`'s processes share the work: the degrees multiply to their number."""
+
+    dp_replicate: int | None = Field(default=None, ge=1)
+    """Processes that hold the same and compute different rows; default as many as the other degrees leave."""
+    dp_shard: int = Field(default=1, ge=1)
+    """Processes that compute different rows and keep shards of weights, gradients and optimizer (FSDP2)."""
+    tp: int = Field(default=1, ge=1)
+    """Processes that hold slices of every matrix (BLOOM, mT5); divides the attention heads."""
+    pp: int = Field(default=1, ge=1)
+    """Processes that hold consecutive blocks, as pipeline stages (BLOOM)."""
+    schedule: Literal["1f1b", "interleaved"] = "1f1b"
+    """Order of forward and backward passes in a pipeline."""
+    stages_per_rank: int = Field(default=2, ge=2)
+    """Stages of each process with `interleaved`: more shorten the bubble and lengthen the communication."""
+
+
 class Training(Section):
     """Finetuning."""
 
@@ -209,8 +227,11 @@ class Training(Section):
     activation_checkpointing: bool = False
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
+    parallel: Parallel = Parallel()
     save_every: Steps | None = None
     """Steps between checkpoints; the last step always saves one."""
+    save_in_background: bool = False
+    """Go on training while a checkpoint is written; takes the memory of a copy of weights and optimizer."""
     keep_checkpoints: int = Field(default=2, ge=1)
     validate_every: Steps | None = None
     """Steps between validations; default a tenth of the run."""

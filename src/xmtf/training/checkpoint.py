@@ -3,23 +3,20 @@
 ::
 
     checkpoints/step-000200/
-      model-00001-of-00001.safetensors     weights and optimizer state by parameter name
-      model.safetensors.index.json
-      state.json                           step, fingerprint, counts; size of every file; written last
+      model-00001-of-00001.safetensors             weights and optimizer state by parameter name, of one process;
+      shard-00001-model-00001-of-00001.safetensors    of several, a file each
+      state.json                                   step, fingerprint, counts; size of every file; written last
 
-Tensors go through ``torch.distributed.checkpoint`` (in one process here; it reshards) into
-safetensors, so nothing is pickled. The position in the data and every random draw are functions of
-the seed and the step, so the step is all that has to be remembered of them.
+Names and shapes are those of the whole model, so a checkpoint is read under any layout
+(:mod:`xmtf.training.shards`). The position in the data and every random draw are functions of the seed
+and the step, so the step is all that has to be remembered of them.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +25,12 @@ from torch import Tensor, nn
 
 from xmtf.errors import DataError, UserError
 from xmtf.execution import say
-from xmtf.files import atomic_folder, read_json, write_json
-from xmtf.training.optimizer import load_optimizer_tensors, optimizer_tensors
+from xmtf.files import read_json, write_json
+from xmtf.training.layout import Layout
+from xmtf.training.optimizer import Named, load_optimizer_tensors, optimizer_tensors
+from xmtf.training.pieces import Piece, as_piece
+from xmtf.training.ranks import ALONE, Ranks
+from xmtf.training.shards import Shard, Stored, read_shards, stored_tensors, write_shards
 
 __all__ = [
     "STATE",
@@ -42,6 +43,9 @@ __all__ = [
     "prune",
     "read_progress",
     "save",
+    "shards_of",
+    "torn",
+    "write",
 ]
 
 STATE = "state.json"
@@ -87,45 +91,117 @@ def checkpoint_path(folder: Path, step: int) -> Path:
 
 
 def save(
-    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress, fingerprint: str
+    folder: Path,
+    model: nn.Module | Layout,
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+    fingerprint: str,
+    ranks: Ranks = ALONE,
 ) -> Path:
     """Write a checkpoint; return its folder.
 
+    Args:
+        folder: Folder of checkpoints, on a file system that all processes share.
+        model: What this process holds of the model.
+        optimizer: Of what it holds.
+        progress: How far training has come.
+        fingerprint: Names the training.
+        ranks: The processes that hold the model together; all of them call this.
+
     Raises:
         UserError: The disk has no room for it; checked before anything is written.
+        DataError: The processes do not share a file system.
     """
-    tensors = _tensors(model, optimizer)
+    return write(folder, shards_of(model, optimizer), progress, fingerprint, ranks)
+
+
+def write(folder: Path, shards: dict[str, Shard], progress: Progress, fingerprint: str, ranks: Ranks = ALONE) -> Path:
+    """Write a checkpoint of pieces that :func:`shards_of` returned; see :func:`save`."""
     path = checkpoint_path(folder, progress.step)
-    _check_room(folder, sum(tensor.nbytes for tensor in tensors.values()))
-    with atomic_folder(path) as temporary:
-        _write_tensors(temporary, tensors)
-        files = {item.name: item.stat().st_size for item in sorted(temporary.iterdir())}
-        write_json(temporary / STATE, asdict(_State(fingerprint, asdict(progress), files)))
+    temporary = folder / f".{path.name}.saving"
+    if ranks.first:
+        _check_room(folder, sum(shard.local.dtype.itemsize * prod(shard.shape) for shard in shards.values()))
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir()
+    ranks.wait()
+    try:
+        write_shards(temporary, shards, ranks)
+        if ranks.first:
+            files = {item.name: item.stat().st_size for item in sorted(temporary.iterdir())}
+            written = sum(name.endswith(".safetensors") for name in files)
+            if written < ranks.size and not _all_pieces(temporary):
+                raise DataError(
+                    f"{temporary}: holds the files of {written} of {ranks.size} processes; checkpoints need a file "
+                    "system that all of them share"
+                )
+            write_json(temporary / STATE, asdict(_State(fingerprint, asdict(progress), files)))
+            shutil.rmtree(path, ignore_errors=True)
+            temporary.rename(path)
+    finally:
+        if ranks.first:
+            shutil.rmtree(temporary, ignore_errors=True)
+    ranks.wait()
     return path
 
 
-def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
+def shards_of(model: nn.Module | Layout, optimizer: torch.optim.Optimizer, *, copy: bool = False) -> dict[str, Shard]:
+    """Return what this process holds of weights and optimizer state, by name in the checkpoint.
+
+    Args:
+        model: What it holds.
+        optimizer: Of what it holds.
+        copy: Copy to the CPU, so that training can go on while the pieces are written.
+    """
+    pieces = _pieces(model)
+    shards = {f"model.{name}": Shard.whole(buffer) for name, buffer in _buffers(model).items()}
+    for name, piece in pieces.items():
+        shards[f"model.{name}"] = Shard(piece.local.detach(), piece.offset, piece.shape)
+    for path, tensor in optimizer_tensors(_named(model), optimizer).items():
+        name, _, key = path.rpartition("/")
+        shards[f"optimizer.{path}"] = _of_state(pieces[name], key, tensor)
+    if copy:
+        return {
+            name: Shard(shard.local.to("cpu", copy=True), shard.offset, shard.shape) for name, shard in shards.items()
+        }
+    return shards
+
+
+def load(path: Path, model: nn.Module | Layout, optimizer: torch.optim.Optimizer) -> Progress:
     """Take over weights and optimizer state of a checkpoint; return how far it had come.
+
+    Args:
+        path: The checkpoint, written under any layout.
+        model: What this process holds of the model.
+        optimizer: Of what it holds.
 
     Raises:
         DataError: The checkpoint is torn, or is of a model of another shape.
     """
     progress = read_progress(path)
-    tensors = _read_tensors(path)
-    _take_weights(path, model, tensors)
-    prefix = "optimizer."
-    of_optimizer = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-    load_optimizer_tensors(model, optimizer, of_optimizer)
+    stored = stored_tensors(path)
+    shards, pieces = _weight_shards(path, model, stored), _pieces(model)
+    state: dict[str, Tensor] = {}
+    for full, entry in stored.items():
+        name, _, key = full.removeprefix("optimizer.").rpartition("/")
+        if full.startswith("optimizer.") and name in pieces:
+            tensor = _empty_state(pieces[name], key, entry)
+            state[f"{name}/{key}"] = tensor
+            shards[full] = _of_state(pieces[name], key, tensor)
+    read_shards(path, shards)
+    load_optimizer_tensors(_named(model), optimizer, state)
+    _after_loading(model)
     return progress
 
 
-def load_weights(path: Path, model: nn.Module) -> None:
+def load_weights(path: Path, model: nn.Module | Layout) -> None:
     """Take over the weights of a checkpoint alone.
 
     Raises:
         DataError: The checkpoint is torn, or is of a model of another shape.
     """
-    _take_weights(path, model, _read_tensors(path))
+    read_progress(path)
+    read_shards(path, _weight_shards(path, model, stored_tensors(path)))
+    _after_loading(model)
 
 
 def read_progress(path: Path) -> Progress:
@@ -135,16 +211,6 @@ def read_progress(path: Path) -> Progress:
         DataError: It is torn or was written by another version.
     """
     return Progress(**_read_state(path).progress)
-
-
-def _take_weights(path: Path, model: nn.Module, tensors: dict[str, Tensor]) -> None:
-    weights = _weights(model)
-    found = {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
-    if {name: value.shape for name, value in weights.items()} != {name: value.shape for name, value in found.items()}:
-        raise DataError(f"{path}: holds the weights of another model; delete it to train anew")
-    with torch.no_grad():
-        for name, value in weights.items():
-            value.copy_(found[name])
 
 
 def list_checkpoints(folder: Path, fingerprint: str | None = None) -> list[Path]:
@@ -157,7 +223,7 @@ def list_checkpoints(folder: Path, fingerprint: str | None = None) -> list[Path]
     return [
         path
         for path in sorted(folder.glob("step-*"))
-        if _is_whole(path) and fingerprint in (None, _read_state(path).fingerprint)
+        if torn(path) is None and fingerprint in (None, _read_state(path).fingerprint)
     ]
 
 
@@ -167,8 +233,9 @@ def find_checkpoint(folder: Path, fingerprint: str, num_steps: int) -> Path | No
     Checkpoints that do not count are named on stderr with the reason.
     """
     for path in sorted(folder.glob("step-*"), reverse=True):
-        if not _is_whole(path):
-            say(f"{path}: not whole, passed over")
+        lacks = torn(path)
+        if lacks is not None:
+            say(f"{path}: not whole, passed over: {lacks}")
         elif _read_state(path).fingerprint != fingerprint:
             say(f"{path}: of another recipe, model or data, passed over")
         elif _read_state(path).progress["step"] <= num_steps:
@@ -177,17 +244,32 @@ def find_checkpoint(folder: Path, fingerprint: str, num_steps: int) -> Path | No
 
 
 def prune(folder: Path, fingerprint: str, keep: int, also: int | None = None) -> None:
-    """Delete all but the newest ``keep`` checkpoints of this training, and the one after ``also`` steps."""
+    """Delete all but the newest ``keep`` checkpoints of this training, and the one after ``also`` steps.
+
+    What a killed process left half-written goes, too.
+    """
+    for path in folder.glob(".step-*.saving"):
+        shutil.rmtree(path, ignore_errors=True)
     for path in list_checkpoints(folder, fingerprint)[:-keep]:
         if also is None or path != checkpoint_path(folder, also):
             shutil.rmtree(path)
 
 
-def _is_whole(path: Path) -> bool:
+def torn(path: Path) -> str | None:
+    """Return what a checkpoint lacks, or None where it is whole.
+
+    Files are compared with the sizes that were noted when it was written, so a file that is missing or cut
+    short is named.
+    """
     if not (path / STATE).exists():
-        return False
-    sizes = _read_state(path).files
-    return all((path / name).exists() and (path / name).stat().st_size == size for name, size in sizes.items())
+        return f"{STATE} is missing"
+    for name, size in _read_state(path).files.items():
+        if not (path / name).exists():
+            return f"{name} is missing"
+        found = (path / name).stat().st_size
+        if found != size:
+            return f"{name} has {found:,} of {size:,} bytes"
+    return None
 
 
 def _read_state(path: Path) -> _State:
@@ -197,56 +279,69 @@ def _read_state(path: Path) -> _State:
     return _State(**value)
 
 
-def _weights(model: nn.Module) -> dict[str, Tensor]:
-    """Return what trains and kept buffers by name, each tied tensor once; frozen weights are those of the start."""
-    seen: set[int] = set()
-    result = {}
-    for name, tensor in model.state_dict(keep_vars=True).items():
-        frozen = isinstance(tensor, nn.Parameter) and not tensor.requires_grad
-        if id(tensor) not in seen and not frozen:
-            seen.add(id(tensor))
-            result[name] = tensor.detach()
-    return result
+def _named(model: nn.Module | Layout) -> Named:
+    return model
 
 
-def _tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    of_model = {f"model.{name}": tensor for name, tensor in _weights(model).items()}
-    return of_model | {f"optimizer.{name}": value for name, value in optimizer_tensors(model, optimizer).items()}
-
-
-def _write_tensors(folder: Path, tensors: dict[str, Tensor]) -> None:
-    from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
-    from torch.distributed.checkpoint.state_dict_saver import save as save_state
-
-    with _single_process():
-        save_state(dict(tensors), storage_writer=HuggingFaceStorageWriter(str(folder)), no_dist=True)
-    for path in folder.iterdir():
-        with path.open("rb+") as stream:
-            os.fsync(stream.fileno())
-
-
-def _read_tensors(folder: Path) -> dict[str, Tensor]:
-    from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
-    from torch.distributed.checkpoint.metadata import TensorStorageMetadata
-    from torch.distributed.checkpoint.state_dict_loader import load as load_state
-
-    reader = HuggingFaceStorageReader(str(folder))
-    tensors: dict[str, Any] = {
-        name: torch.empty(entry.size, dtype=entry.properties.dtype)
-        for name, entry in reader.read_metadata().state_dict_metadata.items()
-        if isinstance(entry, TensorStorageMetadata)
+def _pieces(model: nn.Module | Layout) -> dict[str, Piece]:
+    """Return what trains; frozen weights are those of the start."""
+    if isinstance(model, Layout):
+        return {name: piece for name, piece in model.pieces.items() if piece.source.requires_grad}
+    return {
+        name: as_piece(name, parameter, tuple(parameter.shape))
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad
     }
-    with _single_process():
-        load_state(tensors, storage_reader=reader, no_dist=True)
-    return tensors
 
 
-@contextmanager
-def _single_process() -> Iterator[None]:
-    """Silence torch's note that it saves and loads in a single process: we do so on purpose."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="torch.distributed is disabled")
-        yield
+def _buffers(model: nn.Module | Layout) -> dict[str, Tensor]:
+    """Return the kept buffers, which every process holds whole."""
+    part = model.model if isinstance(model, Layout) else model
+    kept = part.state_dict(keep_vars=True)
+    return {name: buffer for name, buffer in part.named_buffers() if name in kept}
+
+
+def _weight_shards(path: Path, model: nn.Module | Layout, stored: dict[str, Stored]) -> dict[str, Shard]:
+    shards = {f"model.{name}": Shard.whole(buffer) for name, buffer in _buffers(model).items()}
+    for name, piece in _pieces(model).items():
+        shards[f"model.{name}"] = Shard(piece.local.detach(), piece.offset, piece.shape)
+    whole = not (isinstance(model, Layout) and model.mesh.pipe.size > 1)
+    others = {name for name in stored if name.startswith("model.")} - shards.keys() if whole else set()
+    if others or any(name not in stored or stored[name].shape != shard.shape for name, shard in shards.items()):
+        raise DataError(f"{path}: holds the weights of another model; delete it to train anew")
+    return shards
+
+
+def _of_state(piece: Piece, key: str, tensor: Tensor) -> Shard:
+    """Place a tensor of optimizer state: as its parameter, its rows, its columns, or whole (the count of steps)."""
+    if key in ("row", "column"):
+        dimension = 0 if key == "row" else 1
+        return Shard(tensor, (piece.offset[dimension],), (piece.shape[dimension],))
+    if tensor.ndim and tensor.shape == piece.local.shape:
+        return Shard(tensor, piece.offset, piece.shape)
+    return Shard.whole(tensor)
+
+
+def _empty_state(piece: Piece, key: str, stored: Stored) -> Tensor:
+    shape = stored.shape
+    if key in ("row", "column"):
+        shape = (piece.local.shape[0 if key == "row" else 1],)
+    elif stored.shape and stored.shape == piece.shape:
+        shape = tuple(piece.local.shape)
+    return torch.empty(shape, dtype=stored.dtype, device=piece.local.device)
+
+
+def _after_loading(model: nn.Module | Layout) -> None:
+    if isinstance(model, Layout):
+        model.after_update()
+
+
+def _all_pieces(folder: Path) -> bool:
+    """Tell whether the files hold whole tensors: a process may have had nothing of its own to write."""
+    try:
+        return bool(stored_tensors(folder))
+    except DataError:
+        return False
 
 
 def _check_room(folder: Path, num_bytes: int) -> None:

@@ -28,6 +28,11 @@ class Degrees:
         """All processes."""
         return self.data * self.tp * self.pp
 
+    @property
+    def splits(self) -> bool:
+        """Whether the model is cut up; otherwise every process holds the whole of it."""
+        return self.total > self.dp_replicate
+
     def __str__(self) -> str:
         parts = [f"{axis} {getattr(self, axis)}" for axis in AXES if getattr(self, axis) > 1]
         return " x ".join(parts) or "one process"
@@ -40,6 +45,8 @@ def stage_blocks(num_blocks: int, num_stages: int) -> list[range]:
 
     >>> stage_blocks(6, 4)
     [range(0, 1), range(1, 3), range(3, 5), range(5, 6)]
+    >>> stage_blocks(2, 4)
+    [range(0, 0), range(0, 1), range(1, 2), range(2, 2)]
     """
     least, more = divmod(num_blocks + 2, num_stages)
     before = (num_stages - more) // 2

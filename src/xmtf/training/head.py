@@ -17,6 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from xmtf.training.ranks import ALONE, Ranks
+
 __all__ = ["CHUNK_BYTES", "Head", "HeadLoss"]
 
 CHUNK_BYTES = 256 * 2**20
@@ -47,12 +49,17 @@ class Head:
         z_loss: Weight of ``log(Z) ** 2``, added to each position's loss (T5X).
         chunk_bytes: Most bytes of fp32 logits at one time.
         compute_dtype: What the matrix products are computed in; losses are always fp32.
+        tensor: Processes that each hold a slice of the vocabulary. Of every position they exchange its greatest
+            logit, the sum of exponentials, the label's logit and the gradient; logits are never gathered.
+        first: Token of the first row of the slice held here.
     """
 
     model: Any
     z_loss: float = 0.0
     chunk_bytes: int = CHUNK_BYTES
     compute_dtype: torch.dtype = torch.float32
+    tensor: Ranks = ALONE
+    first: int = 0
     _cast: Tensor | None = field(default=None, repr=False)
     _plain: bool | None = field(default=None, repr=False)
     _buffer: Tensor | None = field(default=None, repr=False)
@@ -78,13 +85,13 @@ class Head:
         with torch.no_grad(), torch.autocast(hidden_PH.device.type, enabled=False):
             for part in self._chunks(len(labels_P)):
                 logits_CV = self._logits(hidden_PH[part])
-                nll_P[part] = _losses(logits_CV, labels_P[part], weights_P[part], self.z_loss)
+                nll_P[part] = self._losses(logits_CV, labels_P[part], weights_P[part])
                 if gradient_PH is not None:
                     gradient_PH[part] = self._backward(logits_CV, hidden_PH[part])
         return HeadLoss(nll_P, gradient_PH)
 
     def _chunks(self, num_positions: int) -> list[slice]:
-        rows = max(1, self.chunk_bytes // (4 * self.model.vocab_size))
+        rows = max(1, self.chunk_bytes // (4 * len(self.model.head_weight())))
         return [slice(start, start + rows) for start in range(0, num_positions, rows)]
 
     def _logits(self, hidden_CH: Tensor) -> Tensor:
@@ -100,13 +107,13 @@ class Head:
         """Return memory for the logits of a chunk, kept between chunks: fresh pages cost as much as filling them."""
         if self._buffer is None or len(self._buffer) < num_rows:
             self._buffer = None
-            self._buffer = torch.empty(num_rows, self.model.vocab_size, device=device)
+            self._buffer = torch.empty(num_rows, len(self.model.head_weight()), device=device)
         return self._buffer[:num_rows]
 
     def _backward(self, dlogits_CV: Tensor, hidden_CH: Tensor) -> Tensor:
         weight: nn.Parameter = self.model.head_weight()
         low_CV = dlogits_CV.to(self.compute_dtype)
-        gradient_CH = low_CV @ self._cast_weight()
+        gradient_CH = self.tensor.add(low_CV @ self._cast_weight())
         if weight.requires_grad:
             if weight.grad is None:
                 weight.grad = torch.zeros_like(weight)
@@ -127,6 +134,30 @@ class Head:
             self._plain = _is_plain_product(self.model)
         return self._plain
 
+    def _losses(self, logits_CV: Tensor, labels_C: Tensor, weights_C: Tensor) -> Tensor:
+        """Return negative log-likelihoods; leave in ``logits_CV`` the gradient of the weighted sum.
+
+        The loss of a position is ``nll + z_loss * log(Z) ** 2``, so its gradient is
+        ``w * (softmax * (1 + 2 * z_loss * log(Z)) - onehot)``.
+        """
+        index_C1, here_C = self._rows(labels_C, logits_CV.shape[1])
+        gold_C = self.tensor.add(logits_CV.gather(1, index_C1)[:, 0] * here_C)
+        top_C1 = self.tensor.most(logits_CV.amax(dim=1, keepdim=True))
+        total_C1 = self.tensor.add(logits_CV.sub_(top_C1).exp_().sum(dim=1, keepdim=True))
+        log_z_C = (total_C1.log() + top_C1)[:, 0]
+        factor_C = weights_C * (1 + 2 * self.z_loss * log_z_C)
+        logits_CV.mul_(factor_C[:, None] / total_C1)
+        logits_CV.scatter_add_(1, index_C1, -(weights_C * here_C)[:, None])
+        return log_z_C - gold_C
+
+    def _rows(self, labels_C: Tensor, num_rows: int) -> tuple[Tensor, Tensor | float]:
+        """Return each label's row of the slice held here ``[C, 1]`` (any, where it is not here), and 1 where it is."""
+        if self.tensor.size == 1:
+            return labels_C[:, None], 1.0
+        rows_C = labels_C - self.first
+        here_C = (rows_C >= 0) & (rows_C < num_rows)
+        return rows_C.clamp(0, num_rows - 1)[:, None], here_C.float()
+
     def _loss_by_autograd(self, hidden_PH: Tensor, labels_P: Tensor, weights_P: Tensor) -> HeadLoss:
         parts: list[Tensor] = []
         gradient_PH = torch.empty_like(hidden_PH)
@@ -141,23 +172,6 @@ class Head:
             parts.append(nll_C.detach())
         nll_P = torch.cat(parts) if parts else torch.empty(0, device=hidden_PH.device)
         return HeadLoss(nll_P, gradient_PH)
-
-
-def _losses(logits_CV: Tensor, labels_C: Tensor, weights_C: Tensor, z_loss: float) -> Tensor:
-    """Return negative log-likelihoods; leave in ``logits_CV`` the gradient of the weighted sum.
-
-    The loss of a position is ``nll + z_loss * log(Z) ** 2``, so its gradient is
-    ``w * (softmax * (1 + 2 * z_loss * log(Z)) - onehot)``.
-    """
-    index_C1 = labels_C[:, None]
-    gold_C = logits_CV.gather(1, index_C1)[:, 0]
-    top_C1 = logits_CV.amax(dim=1, keepdim=True)
-    total_C1 = logits_CV.sub_(top_C1).exp_().sum(dim=1, keepdim=True)
-    log_z_C = (total_C1.log() + top_C1)[:, 0]
-    factor_C = weights_C * (1 + 2 * z_loss * log_z_C)
-    logits_CV.mul_(factor_C[:, None] / total_C1)
-    logits_CV.scatter_add_(1, index_C1, -weights_C[:, None])
-    return log_z_C - gold_C
 
 
 def _add_product(gradient_VH: Tensor, dlogits_CV: Tensor, hidden_CH: Tensor) -> None:

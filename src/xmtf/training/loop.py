@@ -17,6 +17,7 @@ from xmtf.training import checkpoint
 from xmtf.training.checkpoint import Progress
 from xmtf.training.events import GroupLosses, Log, Window
 from xmtf.training.memory import peak_memory
+from xmtf.training.saver import Saver
 from xmtf.training.step import Feed, GlobalBatch, Outcome, Step
 from xmtf.training.stop import STOP_FILE, Stopped, Stopper, stop_on_signals
 from xmtf.training.validation import Watch
@@ -35,8 +36,7 @@ class Loop:
         watch: What is measured on the model as it trains.
         training: Section of the recipe.
         num_steps: Steps of the whole run.
-        checkpoints: Folder of checkpoints.
-        fingerprint: Names this training: only its checkpoints are gone on from.
+        saver: Writes checkpoints; its fingerprint names this training: only its checkpoints are gone on from.
         log: Where events go.
         show: Returns readable text of the rows of a micro-batch, for the log of skipped steps.
         meter: Counts useful operations for MFU, or None.
@@ -47,8 +47,7 @@ class Loop:
     watch: Watch
     training: Training
     num_steps: int
-    checkpoints: Path
-    fingerprint: str
+    saver: Saver
     log: Log
     show: Callable[[Any], list[str]] = lambda batch: []
     meter: Meter | None = None
@@ -56,9 +55,23 @@ class Loop:
     _window: Window = field(default_factory=Window)
     _in_a_row: int = 0
 
+    def __post_init__(self) -> None:
+        self.saver.done = self._saved
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of checkpoints."""
+        return self.saver.folder
+
+    @property
+    def fingerprint(self) -> str:
+        """Names this training."""
+        return self.saver.fingerprint
+
     @property
     def _model(self) -> nn.Module:
-        return self.step.model
+        model: nn.Module = self.step.model
+        return model
 
     def run(self) -> Progress:
         """Train to the last step, going on from the newest checkpoint of this training.
@@ -83,7 +96,9 @@ class Loop:
                     reason = stopper.check(time.monotonic() - start)
                     if self.step.ranks.agree(reason is not None) and self.progress.step < self.num_steps:
                         self._stop(reason or "another rank was asked to stop")
+            self.saver.wait()
         finally:
+            self.saver.close()
             self.feed.close()
             self.log.close()
         return self.progress
@@ -94,7 +109,7 @@ class Loop:
     def _resume(self) -> None:
         path = checkpoint.find_checkpoint(self.checkpoints, self.fingerprint, self.num_steps)
         if path is not None:
-            self.progress = checkpoint.load(path, self._model, self.step.optimizer)
+            self.progress = checkpoint.load(path, self.step.layout, self.step.optimizer)
         self.log.rewind(self.progress.step)
         if path is not None:
             say(f"going on from {path}, step {self.progress.step} of {self.num_steps}")
@@ -127,7 +142,7 @@ class Loop:
         if last or _due(step, self.training.validate_every or max(1, self.num_steps // 10)):
             save = self._validate(saves=save)
         if save:
-            self._save()
+            self.saver.save(self.progress)
 
     def _write_window(self, outcome: Outcome) -> None:
         window, self._window = self._window, Window()
@@ -167,22 +182,17 @@ class Loop:
             return True
         return saves
 
-    def _save(self) -> Path:
-        path = checkpoint.checkpoint_path(self.checkpoints, self.progress.step)
-        if self.step.ranks.first:
-            checkpoint.save(self.checkpoints, self._model, self.step.optimizer, self.progress, self.fingerprint)
-            self.log.write("checkpoint", self.progress.step, path=str(path))
-            checkpoint.prune(
-                self.checkpoints, self.fingerprint, self.training.keep_checkpoints, also=self.progress.best_step
-            )
-        self.step.ranks.wait()
-        return path
+    def _saved(self, progress: Progress, path: Path) -> None:
+        self.log.write("checkpoint", progress.step, path=str(path))
+        checkpoint.prune(self.checkpoints, self.fingerprint, self.training.keep_checkpoints, also=progress.best_step)
 
     def _stop(self, reason: str) -> None:
+        self.saver.wait()
         path = checkpoint.checkpoint_path(self.checkpoints, self.progress.step)
         missing = path not in checkpoint.list_checkpoints(self.checkpoints, self.fingerprint)
         if self.step.ranks.agree(missing):
-            self._save()
+            self.saver.save(self.progress)
+            self.saver.wait()
         self.log.write("stop", self.progress.step, reason=reason, path=str(path))
         text = f"{reason}: stopped after step {self.progress.step} of {self.num_steps} and saved {path}"
         say(f"{text}; run the same command again to go on from there")

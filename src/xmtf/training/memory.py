@@ -88,11 +88,11 @@ class Layout:
     gpu: bool = False
 
     @classmethod
-    def of(cls, recipe: Recipe) -> Layout:
-        """Return the layout of a recipe in one process, on a CPU."""
+    def of(cls, recipe: Recipe, degrees: Degrees | None = None) -> Layout:
+        """Return the layout of a recipe; default in one process."""
         training = recipe.training
         rows = min(training.micro_batch_rows, training.global_batch_rows)
-        return cls(Degrees(), rows, training.activation_checkpointing, training.device == "cuda")
+        return cls(degrees or Degrees(), rows, training.activation_checkpointing, training.device == "cuda")
 
 
 def row_positions(recipe: Recipe, family: Family) -> int:

@@ -9,7 +9,8 @@ Legend: R rows, T positions, P predicted positions, H hidden size, G groups.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -64,18 +65,44 @@ class Objective:
             scale: Factor of the weighted sum.
             backward: Whether to compute gradients.
         """
-        weights_P = self._tensor(targets.weights)
-        labels_P = self._tensor(targets.labels)
         with torch.set_grad_enabled(backward):
-            hidden_PH = self._hidden(batch).flatten(0, 1).index_select(0, self._tensor(targets.positions))
-        head = self.head.loss(hidden_PH, labels_P, weights_P * scale, backward=backward)
-        if head.gradient is not None and len(labels_P):
+            hidden_PH = self.predicting(self.hidden(batch), targets)
+        micro, gradient_PH = self.score(hidden_PH, targets, scale, backward=backward)
+        if gradient_PH is not None:  # also where nothing is predicted: processes that share weights wait for each other
             with torch.autocast(self.device.type, enabled=False):  # leave the outer one's cache of casts alive
-                hidden_PH.backward(head.gradient)  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        weighted_P = head.nll * weights_P
-        return MicroLoss(weighted_P.sum() * scale, self._group_sums(targets, weighted_P, weights_P))
+                hidden_PH.backward(gradient_PH)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        return micro
 
-    def _hidden(self, batch: Batch) -> Tensor:
+    def with_groups(self, num_groups: int) -> Objective:
+        """Return the same objective, keeping sums of other groups."""
+        return replace(self, num_groups=num_groups)
+
+    def accumulate(
+        self, micro_batches: Iterable[tuple[int, tuple[Batch, Targets, float]]]
+    ) -> Iterator[tuple[int, MicroLoss]]:
+        """Compute micro-batches one after the other, adding up gradients; return each one's index and sums."""
+        for index, (batch, targets, scale) in micro_batches:
+            yield index, self(batch, targets, scale)
+
+    def predicting(self, hidden_RTH: Tensor, targets: Targets) -> Tensor:
+        """Return the hidden states that predict something, ``[P, H]``."""
+        return hidden_RTH.flatten(0, 1).index_select(0, self._tensor(targets.positions))
+
+    def score(
+        self, hidden_PH: Tensor, targets: Targets, scale: float, *, backward: bool
+    ) -> tuple[MicroLoss, Tensor | None]:
+        """Return the sums of one micro-batch and, with ``backward``, the loss's gradient ``[P, H]``.
+
+        The head's own gradient is added to its weight here.
+        """
+        weights_P = self._tensor(targets.weights)
+        head = self.head.loss(hidden_PH, self._tensor(targets.labels), weights_P * scale, backward=backward)
+        weighted_P = head.nll * weights_P
+        micro = MicroLoss(weighted_P.sum() * scale, self._group_sums(targets, weighted_P, weights_P))
+        return micro, head.gradient
+
+    def hidden(self, batch: Batch) -> Tensor:
+        """Return the hidden states of a batch, ``[R, T, H]``."""
         if is_causal(batch):
             hidden: Tensor = self.model.hidden_states(
                 self._tensor(batch.tokens[:, :-1]),

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from xmtf.errors import ConfigError, require
 from xmtf.recipe.schema import Optimizer
-from xmtf.training.adafactor import Adafactor
+from xmtf.training.adafactor import Adafactor, Spread
 
-__all__ = ["build_optimizer", "decay_groups", "load_optimizer_tensors", "optimizer_tensors", "set_learning_rate"]
+__all__ = [
+    "Named",
+    "build_optimizer",
+    "decay_groups",
+    "load_optimizer_tensors",
+    "optimizer_tensors",
+    "set_learning_rate",
+]
 
 
-def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+class Named(Protocol):
+    """Anything with named parameters: a module, or the pieces of one that this process holds."""
+
+    def named_parameters(self) -> Iterable[tuple[str, nn.Parameter]]:
+        """Return name and parameter of each."""
+
+
+def decay_groups(model: Named, weight_decay: float) -> list[dict[str, Any]]:
     """Return parameter groups with and without weight decay.
 
     Biases and norms do not decay: every vector, and mT5's table of relative position biases. Embeddings do,
@@ -28,8 +43,15 @@ def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     return [group for group in groups if group["params"]]
 
 
-def build_optimizer(model: nn.Module, config: Optimizer) -> torch.optim.Optimizer:
+def build_optimizer(
+    model: Named, config: Optimizer, *, spread: Mapping[Tensor, Spread] | None = None
+) -> torch.optim.Optimizer:
     """Return the optimizer of a recipe over the parameters of a model that train.
+
+    Args:
+        model: Gives the parameters.
+        config: Section of the recipe.
+        spread: Parameters that are pieces of larger ones.
 
     Raises:
         ConfigError: A model without a parameter that trains.
@@ -40,7 +62,7 @@ def build_optimizer(model: nn.Module, config: Optimizer) -> torch.optim.Optimize
         raise ConfigError("model: no parameter of it trains")
     betas = (config.beta1, config.beta2)
     if config.name == "adafactor":
-        return Adafactor(groups, config.learning_rate, config.decay_rate)
+        return Adafactor(groups, config.learning_rate, config.decay_rate, spread=spread)
     if config.name == "adamw_8bit":
         bitsandbytes = require("bitsandbytes", "gpu")
         eight_bit: torch.optim.Optimizer = bitsandbytes.optim.AdamW8bit(
@@ -56,7 +78,7 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, value: float) -> None:
         group["lr"] = value
 
 
-def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+def optimizer_tensors(model: Named, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Return the optimizer's state as ``<parameter name>/<key>`` -> tensor; none before the first step."""
     return {
         f"{name}/{key}": value if isinstance(value, Tensor) else torch.tensor(value)
@@ -66,7 +88,7 @@ def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dic
     }
 
 
-def load_optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+def load_optimizer_tensors(model: Named, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
     """Take over what :func:`optimizer_tensors` returned."""
     parameters = dict(model.named_parameters())
     for path, value in tensors.items():

@@ -16,7 +16,7 @@ import torch
 from xmtf.errors import ConfigError, require
 from xmtf.recipe import Recipe
 
-__all__ = ["Precision", "choose_device", "compute_dtype", "computing", "place", "set_threads"]
+__all__ = ["Precision", "choose_device", "compute_dtype", "computing", "prepare", "set_threads"]
 
 Precision = Literal["fp32", "bf16", "bf16_pure"]
 
@@ -56,13 +56,13 @@ def computing(precision: Precision, device: torch.device) -> AbstractContextMana
     return torch.autocast(device.type, dtype=torch.bfloat16)
 
 
-def place(model: Any, recipe: Recipe, device: torch.device) -> None:
-    """Move a model to its device and number format and set the switches that training wants, in place.
+def prepare(model: Any, recipe: Recipe) -> None:
+    """Give a model its number format and set the switches that training wants, in place; it stays where it is.
 
     Gradients of embeddings and heads are added in place to ``.grad`` (:mod:`xmtf.models.tied`).
     """
     training = recipe.training
-    model.to(device=device, dtype=torch.bfloat16 if training.precision == "bf16_pure" else torch.float32)
+    model.to(dtype=torch.bfloat16 if training.precision == "bf16_pure" else torch.float32)
     model.train()
     model.dropout = recipe.model.dropout
     model.accumulate_in_place = True

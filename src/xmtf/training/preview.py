@@ -16,8 +16,8 @@ from xmtf.files import MANIFEST, read_json
 from xmtf.models.interface import Family
 from xmtf.recipe import LoadedRecipe, Recipe
 from xmtf.training.memory import estimate_memory, row_positions
+from xmtf.training.mesh import num_micro_batches
 from xmtf.training.start import adapt_model
-from xmtf.training.trainer import num_micro_batches
 
 if TYPE_CHECKING:
     from xmtf.models import Model

@@ -1,7 +1,8 @@
-"""Data-parallel processes: each computes some micro-batches of a step, and gradients are added up.
+"""Processes that work together: all of them, or those along one axis of the device mesh.
 
-Every rank knows the whole global batch, so the denominators of the loss need no exchange: two ranks
-compute what one would, in another order of addition. Started by ``torchrun``; alone, nothing is sent.
+Every process knows the whole global batch, so the denominators of the loss need no exchange: two
+data-parallel processes compute what one would, in another order of addition. Started by ``torchrun``;
+alone, nothing is sent.
 """
 
 from __future__ import annotations
@@ -13,62 +14,70 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.distributed import ProcessGroup, ReduceOp
 
-__all__ = ["ALONE", "Ranks", "data_parallel"]
+__all__ = ["ALONE", "Ranks", "all_processes"]
 
 Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
 class Ranks:
-    """The processes that train together.
+    """A group of processes, seen from one of them.
 
     Attributes:
-        rank: This process, from 0.
+        rank: This process among them, from 0.
         size: How many there are.
+        group: Torch's group; None is that of all processes.
     """
 
     rank: int = 0
     size: int = 1
+    group: ProcessGroup | None = None
 
     @property
     def first(self) -> bool:
-        """Whether this process writes the log, the checkpoints and the model."""
+        """Whether this process is the first one."""
         return self.rank == 0
 
     def share(self, items: Sequence[Item]) -> Iterable[tuple[int, Item]]:
-        """Return the items of this rank with their index: every ``size``-th, from ``rank`` on.
+        """Return the items of this process with their index: every ``size``-th, from ``rank`` on.
 
         >>> list(Ranks(1, 2).share(["a", "b", "c", "d"]))
         [(1, 'b'), (3, 'd')]
         """
         return list(enumerate(items))[self.rank :: self.size]
 
-    def add_gradients(self, model: nn.Module) -> None:
-        """Add up the gradients of all ranks, in place; a rank without one contributes zeros."""
-        if self.size == 1:
-            return
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                if parameter.grad is None:
-                    parameter.grad = torch.zeros_like(parameter)
-                self.add(parameter.grad)
+    def slice_of(self, length: int) -> slice:
+        """Return which of ``length`` things this process holds: a run of equal length, the last ones fewer or none.
+
+        >>> [Ranks(rank, 4).slice_of(5) for rank in range(4)]
+        [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None), slice(5, 5, None)]
+        """
+        each = -(-length // self.size)
+        return slice(min(length, self.rank * each), min(length, (self.rank + 1) * each))
 
     def add(self, tensor: Tensor) -> Tensor:
-        """Add up a tensor over all ranks, in place, and return it."""
+        """Add up a tensor over the processes, in place, and return it."""
         if self.size > 1:
-            torch.distributed.all_reduce(tensor)
+            torch.distributed.all_reduce(tensor, group=self.group)
+        return tensor
+
+    def most(self, tensor: Tensor) -> Tensor:
+        """Take the greatest of each number over the processes, in place, and return the tensor."""
+        if self.size > 1:
+            torch.distributed.all_reduce(tensor, ReduceOp.MAX, group=self.group)
         return tensor
 
     def agree(self, flag: bool) -> bool:
-        """Return whether the flag is set on any rank."""
+        """Return whether the flag is set on any process."""
         return flag if self.size == 1 else bool(self.add(torch.tensor([float(flag)])).item())
 
     def wait(self) -> None:
-        """Return when all ranks have come here."""
+        """Return when all processes have come here."""
         if self.size > 1:
-            torch.distributed.barrier()
+            torch.distributed.barrier(self.group)
 
 
 ALONE = Ranks()
@@ -76,7 +85,7 @@ ALONE = Ranks()
 
 
 @contextmanager
-def data_parallel() -> Iterator[Ranks]:
+def all_processes() -> Iterator[Ranks]:
     """Join the processes that ``torchrun`` started, for the block; alone where there are none."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:

@@ -10,18 +10,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from xmtf.recipe.schema import Training
 from xmtf.training.batches import Batch, RowLoader
+from xmtf.training.layout import Layout
 from xmtf.training.objective import Objective
 from xmtf.training.optimizer import set_learning_rate
+from xmtf.training.pipeline import Pipeline
 from xmtf.training.precision import computing
-from xmtf.training.ranks import ALONE, Ranks
+from xmtf.training.ranks import Ranks
 from xmtf.training.schedule import learning_rate
 from xmtf.training.targets import Targets, Weighting, loss_scales, select_targets
 
-__all__ = ["Feed", "GlobalBatch", "Outcome", "Step", "clear_gradients"]
+__all__ = ["Feed", "GlobalBatch", "Outcome", "Step"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,22 +112,30 @@ class Step:
     """Takes optimizer steps.
 
     Attributes:
-        model: The module that trains.
-        objective: Computes micro-batches of it.
+        layout: The model as this process holds it.
+        objective: Computes micro-batches of it, alone or as a pipeline.
         optimizer: Updates its parameters.
         training: Section of the recipe.
         num_steps: Steps of the whole run, for the schedule.
         seed: Of the recipe; with the step's index it seeds dropout.
-        ranks: The processes that share the micro-batches.
     """
 
-    model: nn.Module
-    objective: Objective
+    layout: Layout
+    objective: Objective | Pipeline
     optimizer: torch.optim.Optimizer
     training: Training
     num_steps: int
     seed: int
-    ranks: Ranks = ALONE
+
+    @property
+    def model(self) -> Any:
+        """The module that trains: the whole model, or this process's part of it."""
+        return self.layout.model
+
+    @property
+    def ranks(self) -> Ranks:
+        """All processes."""
+        return self.layout.mesh.world
 
     def __call__(self, step: int, batch: GlobalBatch) -> Outcome:
         """Take step ``step`` (from 0) on its rows.
@@ -133,11 +143,11 @@ class Step:
         Where loss or gradient is not finite nothing is updated.
         """
         start = time.monotonic()
-        torch.manual_seed((self.seed << 32) + (self.ranks.rank << 26) + step)
-        clear_gradients(self.model)
+        torch.manual_seed((self.seed << 32) + (self.layout.mesh.row_rank << 26) + step)
+        self.layout.clear_gradients()
         self.objective.head.forget_casts()
         losses_M, sums_G2 = self._accumulate(batch)
-        norm = torch.nn.utils.get_total_norm(_gradients(self.model))
+        norm = self.layout.gradient_norm()
         *micro_losses, grad_norm = torch.cat([losses_M, norm.float()[None]]).tolist()
         loss = math.fsum(micro_losses)
         rate = learning_rate(step, self.training.optimizer.learning_rate, self.training.schedule, self.num_steps)
@@ -147,40 +157,22 @@ class Step:
         return Outcome(loss, grad_norm, rate, micro_losses, sums_G2, time.monotonic() - start, updated)
 
     def _accumulate(self, batch: GlobalBatch) -> tuple[Tensor, Tensor]:
-        """Return the loss of each micro-batch ``[M]`` and the sums by group ``[G + 1, 2]``, over all ranks."""
-        device = self.objective.device
+        """Return the loss of each micro-batch ``[M]`` and the sums by group ``[G + 1, 2]``, over all processes."""
+        device, mesh = self.objective.device, self.layout.mesh
         losses_M = torch.zeros(len(batch.batches), device=device)
         sums_G2 = torch.zeros(self.objective.num_groups + 1, 2, device=device)
         micro_batches = list(zip(batch.batches, batch.targets, batch.scales, strict=True))
         with computing(self.training.precision, device):
-            for index, (rows, targets, scale) in self.ranks.share(micro_batches):
-                micro = self.objective(rows, targets, scale)
+            for index, micro in self.objective.accumulate(mesh.data.share(micro_batches)):
                 losses_M[index] = micro.loss.detach()
                 sums_G2 += micro.groups.detach()
-        self.ranks.add_gradients(self.model)
-        return self.ranks.add(losses_M), self.ranks.add(sums_G2)
+        self.layout.reduce_gradients()
+        return mesh.pipe.add(mesh.data.add(losses_M)), mesh.pipe.add(mesh.data.add(sums_G2))
 
     def _update(self, norm: Tensor, grad_norm: float, rate: float) -> None:
         limit = self.training.optimizer.clip_norm
         if limit is not None and grad_norm > limit:
-            torch._foreach_mul_(_gradients(self.model), limit / (grad_norm + 1e-6))
+            torch._foreach_mul_(self.layout.gradients(), limit / (grad_norm + 1e-6))
         set_learning_rate(self.optimizer, rate)
         self.optimizer.step()
-
-
-def clear_gradients(model: nn.Module) -> None:
-    """Forget all gradients; the buffers of embeddings and heads are kept and set to zero, because they are added to."""
-    for parameter in model.parameters():
-        if parameter.grad is not None and _is_large(parameter):
-            parameter.grad.zero_()
-        else:
-            parameter.grad = None
-
-
-def _is_large(parameter: Any) -> bool:
-    """Tell whether a matrix has so many rows that it is an embedding or a head, whose gradient buffer is kept."""
-    return bool(parameter.ndim == 2 and parameter.shape[0] >= 8 * parameter.shape[1])
-
-
-def _gradients(model: nn.Module) -> list[Tensor]:
-    return [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+        self.layout.after_update()

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from xmtf.errors import ConfigError
@@ -27,18 +28,21 @@ from xmtf.files import (
 from xmtf.models.interface import Family
 from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.schema import Recipe, Training
-from xmtf.training import checkpoint
+from xmtf.training import checkpoint, memory
 from xmtf.training.batches import RowLoader
 from xmtf.training.checkpoint import Progress
 from xmtf.training.events import Log
 from xmtf.training.export import merges, write_model
 from xmtf.training.head import Head
+from xmtf.training.layout import Layout, cut_model
 from xmtf.training.loop import Loop
-from xmtf.training.memory import check_limit, estimate_memory
+from xmtf.training.mesh import build_mesh, degrees, num_micro_batches
 from xmtf.training.objective import Objective
 from xmtf.training.optimizer import build_optimizer
-from xmtf.training.precision import choose_device, compute_dtype, place, set_threads
-from xmtf.training.ranks import ALONE, Ranks, data_parallel
+from xmtf.training.pipeline import Pipeline
+from xmtf.training.precision import choose_device, compute_dtype, prepare, set_threads
+from xmtf.training.ranks import ALONE, Ranks, all_processes
+from xmtf.training.saver import Saver, background_ranks
 from xmtf.training.start import start_model
 from xmtf.training.step import Feed, Step
 from xmtf.training.texts import TextRows, text_rows
@@ -48,7 +52,6 @@ from xmtf.training.work import Meter, peak_flops
 
 __all__ = [
     "model_reference_hash",
-    "num_micro_batches",
     "num_steps",
     "train",
     "train_in_folder",
@@ -58,11 +61,11 @@ __all__ = [
 ]
 
 _ELSEWHERE = (
-    "device", "export", "keep_checkpoints", "log_every", "max_skipped_steps", "micro_batch_rows", "save_every",
-    "threads", "trackers", "validate_every", "validation_examples", "validation_rows", "validation_suites",
-    "validation_texts", "wall_clock_limit",
+    "device", "export", "keep_checkpoints", "log_every", "max_skipped_steps", "micro_batch_rows", "parallel",
+    "save_every", "save_in_background", "threads", "trackers", "validate_every", "validation_examples",
+    "validation_rows", "validation_suites", "validation_texts", "wall_clock_limit",
 )  # fmt: skip
-"""Keys of the training section that leave what is learnt as it is (micro-batches: to rounding)."""
+"""Keys of the training section that leave what is learnt as it is (micro-batches and layouts: to rounding)."""
 _CHOOSING = ("save_every", "validate_every", "validation_examples", "validation_rows", "validation_suites")
 """Keys that decide which weights are the best."""
 
@@ -111,14 +114,11 @@ def train(
     events = _open_log(loaded, log) if ranks.first else Log(Path(os.devnull))
     loop = _prepare(loaded, tokens, initial, checkpoints, events, family, name, ranks, measures)
     progress = loop.run()
-    if recipe.training.export == "best" and progress.best_step not in (None, progress.step):
-        checkpoint.load_weights(checkpoint.checkpoint_path(checkpoints, progress.best_step), loop.step.model)
-        say(f"{model}: the weights after step {progress.best_step}, the best by {progress.best_by}")
-    counts = _counts(progress, loop.feed.loader, loop.step.model)
+    counts = _counts(progress, loop.feed.loader, loop.meter)
     manifest = Manifest("train", fingerprint, recipe=section, inputs=inputs, counts=counts, wall_time_s=watch.seconds)
     if ranks.first:
-        merge = merges(recipe)
-        manifest = _export(loop.step.model, model, tokens / "tokenizer", manifest, base=initial, merge=merge)
+        trained = _trained_model(loop, initial, recipe)
+        manifest = _export(trained, model, tokens / "tokenizer", manifest, base=initial, merge=merges(recipe))
     ranks.wait()
     return manifest
 
@@ -126,7 +126,7 @@ def train(
 def train_in_folder(loaded: LoadedRecipe, *, tokens: Path, measures: Sequence[Measure] = ()) -> Manifest:
     """Finetune inside the recipe's run folder, making the random weights to start from where the recipe has a shape.
 
-    Under ``torchrun`` its processes share the micro-batches of every step: the losses are those of one process.
+    Under ``torchrun`` its processes share the work as ``training.parallel`` says: the losses are those of one process.
 
     Args:
         loaded: The recipe.
@@ -141,7 +141,7 @@ def train_in_folder(loaded: LoadedRecipe, *, tokens: Path, measures: Sequence[Me
     folder = loaded.run_folder
     if not (tokens / MANIFEST).exists():
         raise ConfigError(f"{tokens}: no finished token files; make them with `xmtf run {loaded.path} --until tokens`")
-    with data_parallel() as ranks:
+    with all_processes() as ranks:
         initial = loaded.recipe.model.base
         if initial is None:
             initial = str(folder / "initial")
@@ -197,7 +197,7 @@ def training_loop(
     texts: Mapping[str, TextRows] | None = None,
     measures: Sequence[Measure] = (),
 ) -> Loop:
-    """Return the loop that trains a model on the rows of a loader; the model is placed on its device.
+    """Return the loop that trains a model on the rows of a loader; the model is cut up and placed on its device.
 
     Args:
         model: As loaded: fp32 on the CPU.
@@ -214,12 +214,13 @@ def training_loop(
     training = recipe.training
     device = choose_device(training.device)
     set_threads(training.threads)
-    place(model, recipe, device)
-    head = Head(model, training.z_loss, compute_dtype=compute_dtype(training.precision))
-    objective = Objective(model, head, len(loader.group_names), device, training.prefix_lm)
+    prepare(model, recipe)
+    mesh = build_mesh(training.parallel, ranks, device)
+    layout = cut_model(model, training, mesh, device)
     steps = num_steps(training, loader)
-    num_micro = num_micro_batches(training, ranks.size)
-    optimizer = build_optimizer(model, training.optimizer)
+    num_micro = num_micro_batches(training, mesh.data.size)
+    optimizer = build_optimizer(layout, training.optimizer, spread=layout.spread)
+    background = background_ranks(ranks) if training.save_in_background else None
     precision = training.precision
     validations = []
     if validation is not None:
@@ -228,15 +229,31 @@ def training_loop(
     for name, text in (texts or {}).items():
         validations.append(Validation(name, text, num_micro, len(text.windows), "token", precision))
     return Loop(
-        step=Step(model, objective, optimizer, training, steps, recipe.seed, ranks),
+        step=Step(
+            layout,
+            _objective(layout, training, len(loader.group_names), device),
+            optimizer,
+            training,
+            steps,
+            recipe.seed,
+        ),
         feed=Feed(loader, num_micro, training.loss),
         watch=Watch(tuple(validations), tuple(measures), precision),
         training=training,
         num_steps=steps,
-        checkpoints=checkpoints,
-        fingerprint=fingerprint,
+        saver=Saver(checkpoints, layout, optimizer, fingerprint, background),
         log=log,
     )
+
+
+def _objective(layout: Layout, training: Training, num_groups: int, device: torch.device) -> Objective | Pipeline:
+    """Return what computes micro-batches; of a pipeline, the last stage has the head."""
+    last = layout.parts[-1]
+    tensor = layout.mesh.tensor
+    first = tensor.slice_of(last.vocab_size).start
+    head = Head(last, training.z_loss, compute_dtype=compute_dtype(training.precision), tensor=tensor, first=first)
+    objective = Objective(last, head, num_groups, device, training.prefix_lm)
+    return Pipeline(objective, layout, training) if layout.mesh.pipe.size > 1 else objective
 
 
 def num_steps(training: Training, loader: RowLoader) -> int:
@@ -245,23 +262,6 @@ def num_steps(training: Training, loader: RowLoader) -> int:
         return training.steps
     assert training.tokens is not None
     return max(1, -(-training.tokens // (loader.rows_per_step * loader.tokens_per_row)))
-
-
-def num_micro_batches(training: Training, num_ranks: int = 1) -> int:
-    """Return how many micro-batches a global batch is cut into, over all ranks.
-
-    Raises:
-        ConfigError: The rows do not divide.
-    """
-    rows = training.global_batch_rows
-    if rows % num_ranks:
-        raise ConfigError(f"training.global_batch_rows: {rows} rows do not divide over {num_ranks} processes")
-    micro = min(training.micro_batch_rows, rows // num_ranks)
-    if rows % micro:
-        raise ConfigError(
-            f"training.global_batch_rows: {rows} rows do not divide into micro-batches of {micro}; change one of them"
-        )
-    return rows // micro
 
 
 def model_reference_hash(reference: str) -> str:
@@ -356,11 +356,13 @@ def _prepare(
             f"{initial}: its embedding has {start.model.vocab_size} rows and the tokenizer {tokenizer.vocab_size} "
             "entries; choose the tokenizer of this model (tokens.tokenizer.path)"
         )
-    check_limit(estimate_memory(start.model, recipe), recipe.memory_limit)
+    spread = memory.Layout.of(recipe, degrees(recipe.training.parallel, ranks.size))
+    memory.check_limit(memory.estimate_memory(start.model, recipe, spread), recipe.memory_limit)
     if recipe.tokens.packing.policy != "pad":
         check_packing(start.model)
     loader = open_loader(tokens, loaded, group="train", family=family)
     packing, rows = recipe.tokens.packing, recipe.training.global_batch_rows
+    size = model_size(start.model)
     loop = training_loop(
         start.model,
         recipe,
@@ -377,7 +379,7 @@ def _prepare(
         measures=measures,
     )
     dtype = compute_dtype(recipe.training.precision)
-    loop.meter = Meter(model_size(start.model), peak_flops(loop.step.objective.device, dtype))
+    loop.meter = Meter(size, ranks.size * peak_flops(loop.step.objective.device, dtype))
     loop.show = lambda batch: [tokenizer.decode(row.tolist())[:500] for row in _token_rows(batch)]
     return loop
 
@@ -399,9 +401,24 @@ def _token_rows(batch: Any) -> Any:
     return batch.tokens if hasattr(batch, "tokens") else batch.encoder_tokens
 
 
-def _counts(progress: Progress, loader: RowLoader, model: nn.Module) -> dict[str, Any]:
-    num_parameters = sum(parameter.numel() for parameter in model.parameters())
+def _counts(progress: Progress, loader: RowLoader, meter: Meter | None) -> dict[str, Any]:
+    num_parameters = 0 if meter is None else meter.size.total
     return asdict(progress) | {"rows": progress.step * loader.rows_per_step, "num_parameters": num_parameters}
+
+
+def _trained_model(loop: Loop, initial: str, recipe: Recipe) -> Any:
+    """Return the model to export: the last, or the best; put together from a checkpoint where it is cut up."""
+    progress, step = loop.progress, loop.progress.step
+    if recipe.training.export == "best" and progress.best_step is not None:
+        step = progress.best_step
+        say(f"the weights after step {step} are the best by {progress.best_by}")
+    model: Any = loop.step.model
+    if loop.step.layout.mesh.degrees.splits:
+        model = start_model(initial, recipe.model, seed=recipe.seed, offline=recipe.offline).model
+    elif step == progress.step:
+        return model
+    checkpoint.load_weights(checkpoint.checkpoint_path(loop.checkpoints, step), model)
+    return model
 
 
 def _export(model: Any, folder: Path, tokenizer: Path, manifest: Manifest, *, base: str, merge: bool) -> Manifest:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import torch
@@ -19,6 +19,7 @@ import torch
 from xmtf.training.batches import RowLoader
 from xmtf.training.events import GroupLosses, Log
 from xmtf.training.objective import Objective
+from xmtf.training.pipeline import Pipeline
 from xmtf.training.precision import Precision, computing
 from xmtf.training.targets import Weighting, select_targets
 
@@ -77,9 +78,9 @@ class Validation:
     weighting: Weighting
     precision: Precision
 
-    def __call__(self, model: Any, objective: Objective) -> GroupLosses:
+    def __call__(self, model: Any, objective: Objective | Pipeline) -> GroupLosses:
         """Return mean losses, over everything and by group; the model's mode is put back afterwards."""
-        objective = replace(objective, num_groups=len(self.loader.group_names))  # held-out groups differ
+        objective = objective.with_groups(len(self.loader.group_names))  # held-out groups differ
         objective.head.forget_casts()
         was_training = model.training
         model.eval()
@@ -117,7 +118,7 @@ class Watch:
             return " and ".join(kinds)
         return f"loss of {self.validations[0].name}" if self.validations else ""
 
-    def __call__(self, model: Any, objective: Objective, log: Log, step: int) -> float | None:
+    def __call__(self, model: Any, objective: Objective | Pipeline, log: Log, step: int) -> float | None:
         """Measure the model, write one event for each result, and return the model's score.
 
         The score is higher for better models: the composite of the suites, else the loss with its sign changed; None
@@ -131,7 +132,7 @@ class Watch:
             return composite(values)
         return -losses[0] if losses else None
 
-    def _loss(self, validation: Validation, model: Any, objective: Objective, log: Log, step: int) -> float:
+    def _loss(self, validation: Validation, model: Any, objective: Objective | Pipeline, log: Log, step: int) -> float:
         losses = validation(model, objective)
         log.write(
             "validation",
@@ -143,7 +144,7 @@ class Watch:
         )
         return losses.loss
 
-    def _measure(self, measure: Measure, model: Any, objective: Objective, log: Log, step: int) -> float:
+    def _measure(self, measure: Measure, model: Any, objective: Objective | Pipeline, log: Log, step: int) -> float:
         was_training = model.training
         model.eval()
         with torch.no_grad(), computing(self.precision, objective.device):

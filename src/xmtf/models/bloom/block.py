@@ -22,7 +22,7 @@ __all__ = ["Block"]
 class _Attention(nn.Module):
     def __init__(self, config: BloomConfig) -> None:
         super().__init__()
-        self.shape = (config.num_heads, 3, config.head_size)
+        self.shape = (-1, 3, config.head_size)  # as many heads as the matrix has: fewer where it is sliced
         self.query_key_value = nn.Linear(config.hidden_size, 3 * config.hidden_size)
         self.dense = nn.Linear(config.hidden_size, config.hidden_size)
 

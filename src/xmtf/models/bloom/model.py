@@ -20,7 +20,7 @@ from xmtf.models.bloom.config import BloomConfig
 from xmtf.models.bloom.reading import read_forest
 from xmtf.models.cache import DecoderCache
 from xmtf.models.interface import Cache
-from xmtf.models.tied import embed
+from xmtf.models.tied import SlicedEmbedding, lookup
 from xmtf.models.trees import Trees
 
 __all__ = ["Bloom"]
@@ -30,6 +30,11 @@ class Bloom(nn.Module):
     """BLOOM (Scao et al. 2022) behind :class:`xmtf.models.CausalModel`; the head is tied to the embedding.
 
     Positions need no reset in packed rows: inside a segment the bias depends on distance alone.
+
+    Attributes:
+        first: Whether this is the whole model or its first part (see :meth:`part`).
+        last: Whether this is the whole model or its last part.
+        heads: Which attention heads the blocks hold here, where their matrices are sliced over processes.
     """
 
     family: Literal["causal"] = "causal"
@@ -43,9 +48,11 @@ class Bloom(nn.Module):
         self.dropout = config.dropout
         self.activation_checkpointing = False
         self.accumulate_in_place = False
-        self.word_embeddings = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.first, self.last = True, True
+        self.heads = slice(None)
+        self.word_embeddings: nn.Embedding | SlicedEmbedding = nn.Embedding(config.vocab_size, config.hidden_size)
         self.word_embeddings_layernorm = nn.LayerNorm(config.hidden_size, eps=config.epsilon)
-        self.h = nn.ModuleList(Block(config) for _ in range(config.num_layers))
+        self.h: nn.ModuleList | nn.ModuleDict = nn.ModuleList(Block(config) for _ in range(config.num_layers))
         self.ln_f = nn.LayerNorm(config.hidden_size, eps=config.epsilon)
 
     def hidden_states(
@@ -60,16 +67,50 @@ class Bloom(nn.Module):
         assert cache is None or isinstance(cache, DecoderCache)
         bias = self._bias(tokens_RT, segment_ids_RT, is_input_RT, cache)
         dropout = self.dropout if self.training else 0.0
-        embedded_RTH = embed(tokens_RT, self.word_embeddings.weight, in_place=self.accumulate_in_place)
-        hidden_RTH = functional.dropout(self.word_embeddings_layernorm(embedded_RTH), dropout, training=dropout > 0)
-        for index, block in enumerate(self.h):
+        hidden_RTH = self._embed(tokens_RT, dropout) if self.first else tokens_RT
+        for index, block in self.blocks():
             layer = None if cache is None else cache.layers[index]
             if self.activation_checkpointing and self.training:
                 hidden_RTH = checkpoint(block, hidden_RTH, bias, layer, dropout, use_reentrant=False)
             else:
                 hidden_RTH = block(hidden_RTH, bias, layer, dropout)
-        normed_RTH: Tensor = self.ln_f(hidden_RTH)
-        return normed_RTH
+        return self.ln_f(hidden_RTH) if self.last else hidden_RTH
+
+    def forward(
+        self, tokens_RT: Tensor, segment_ids_RT: Tensor | None = None, is_input_RT: Tensor | None = None
+    ) -> Tensor:
+        """Return hidden states; of a part that is not the first, ``tokens_RT`` are those of the part before."""
+        return self.hidden_states(tokens_RT, segment_ids_RT=segment_ids_RT, is_input_RT=is_input_RT)
+
+    def blocks(self) -> list[tuple[int, Block]]:
+        """Return the blocks held here with their index in the whole model."""
+        return [(int(name), block) for name, block in self.h.named_children() if isinstance(block, Block)]
+
+    def part(self, first_block: int, end_block: int, *, first: bool, last: bool) -> Bloom:
+        """Return some consecutive blocks as a model of its own that shares parameters, under the same names.
+
+        The first part embeds tokens; the others begin with the hidden states of the part before. The last part
+        ends with the norm and keeps the embedding too, as its head.
+        """
+        part = Bloom.__new__(Bloom)
+        nn.Module.__init__(part)
+        for name, value in vars(self).items():
+            if not name.startswith("_") and name != "training":
+                setattr(part, name, value)
+        part.training = self.training
+        part.first, part.last = first, last
+        if first or last:
+            part.word_embeddings = self.word_embeddings
+        if first:
+            part.word_embeddings_layernorm = self.word_embeddings_layernorm
+        part.h = nn.ModuleDict({str(index): block for index, block in self.blocks()[first_block:end_block]})
+        if last:
+            part.ln_f = self.ln_f
+        return part
+
+    def _embed(self, tokens_RT: Tensor, dropout: float) -> Tensor:
+        embedded_RTH = lookup(tokens_RT, self.word_embeddings, in_place=self.accumulate_in_place)
+        return functional.dropout(self.word_embeddings_layernorm(embedded_RTH), dropout, training=dropout > 0)
 
     def _bias(
         self, tokens_RT: Tensor, segment_ids_RT: Tensor | None, is_input_RT: Tensor | None, cache: DecoderCache | None
@@ -84,7 +125,7 @@ class Bloom(nn.Module):
         alibi_NTS = alibi_bias(
             self.config.num_heads, num_queries, num_keys, device, absolute=self.config.absolute_alibi
         )
-        bias = additive_bias(allowed_RTS, alibi_NTS, compute_dtype(self.word_embeddings.weight))
+        bias = additive_bias(allowed_RTS, alibi_NTS[self.heads], compute_dtype(next(self.parameters())))
         assert bias is not None
         return bias
 

@@ -21,7 +21,7 @@ from xmtf.models.mt5.block import DecoderBlock, EncoderBlock, Norm
 from xmtf.models.mt5.config import MT5Config
 from xmtf.models.mt5.reading import read_prompt_forest
 from xmtf.models.mt5.relative import RelativeBias
-from xmtf.models.tied import embed
+from xmtf.models.tied import SlicedEmbedding, lookup
 from xmtf.models.trees import PromptRows, Trees
 
 __all__ = ["MT5"]
@@ -56,7 +56,7 @@ class MT5(nn.Module):
         self.dropout = config.dropout
         self.activation_checkpointing = False
         self.accumulate_in_place = False
-        self.shared = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.shared: nn.Embedding | SlicedEmbedding = nn.Embedding(config.vocab_size, config.hidden_size)
         self.encoder = _Stack(config, EncoderBlock, config.num_layers)
         self.decoder = _Stack(config, DecoderBlock, config.num_decoder_layers)
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
@@ -123,7 +123,7 @@ class MT5(nn.Module):
         return compute_dtype(self.shared.weight)
 
     def _embed(self, tokens: Tensor, dropout: float) -> Tensor:
-        embedded = embed(tokens, self.shared.weight, in_place=self.accumulate_in_place)
+        embedded = lookup(tokens, self.shared, in_place=self.accumulate_in_place)
         return functional.dropout(embedded, dropout, training=dropout > 0)
 
     def _self_bias(self, tokens_RT: Tensor, segment_ids_RT: Tensor | None, cache: DecoderCache | None) -> Tensor:

@@ -1,0 +1,230 @@
+"""Which process does what: the axes of the device mesh, and the layouts that do not fit, refused in one line.
+
+============  =========================================================================================
+axis          processes along it
+============  =========================================================================================
+pp            hold consecutive blocks of the model (pipeline stages)
+dp_replicate  hold the same and compute different rows
+dp_shard      compute different rows, and each keeps a shard of weights, gradients and optimizer (FSDP2)
+tp            hold slices of every matrix and compute the same rows
+============  =========================================================================================
+
+The last axis varies fastest, so that tensor-parallel processes, which talk most, are neighbours::
+
+    rank            0 1 2 3 4 5 6 7
+    pp 2            0 0 0 0 1 1 1 1
+    dp_shard 2      0 0 1 1 0 0 1 1
+    tp 2            0 1 0 1 0 1 0 1
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+
+from xmtf.errors import ConfigError
+from xmtf.recipe.schema import Parallel, Training
+from xmtf.training.degrees import AXES, Degrees
+from xmtf.training.ranks import ALONE, Ranks
+
+__all__ = ["Mesh", "build_mesh", "check_fits", "degrees", "num_micro_batches"]
+
+
+@dataclass(frozen=True, slots=True)
+class Mesh:
+    """The processes of a run, by axis, seen from one of them.
+
+    Attributes:
+        degrees: Processes along each axis.
+        world: All processes.
+        data: Those that compute different rows: ``dp_replicate`` and ``dp_shard`` together.
+        replicate: Those along ``dp_replicate``.
+        shard: Those along ``dp_shard``.
+        tensor: Those along ``tp``.
+        pipe: Those along ``pp``.
+        ends: The first and the last pipeline stage, in either of them; elsewhere this process alone.
+        fsdp: What FSDP2 takes: one axis, or two where there are replicas; None without ``dp_shard``.
+    """
+
+    degrees: Degrees
+    world: Ranks = ALONE
+    data: Ranks = ALONE
+    replicate: Ranks = ALONE
+    shard: Ranks = ALONE
+    tensor: Ranks = ALONE
+    pipe: Ranks = ALONE
+    ends: Ranks = ALONE
+    fsdp: DeviceMesh | None = None
+
+    @property
+    def row_rank(self) -> int:
+        """Number that differs wherever dropout has to: between rows and between stages, not between slices."""
+        return self.data.rank * self.pipe.size + self.pipe.rank
+
+
+def degrees(parallel: Parallel, num_processes: int) -> Degrees:
+    """Return the processes along each axis.
+
+    Raises:
+        ConfigError: They do not multiply to the number of processes.
+    """
+    rest = parallel.dp_shard * parallel.tp * parallel.pp
+    replicate = parallel.dp_replicate or max(1, num_processes // rest)
+    result = Degrees(parallel.pp, replicate, parallel.dp_shard, parallel.tp)
+    if result.total != num_processes:
+        axes = " x ".join(f"{axis} {getattr(result, axis)}" for axis in AXES)
+        raise ConfigError(
+            f"training.parallel: {axes} takes {result.total} processes, and there are {num_processes}; start as many "
+            "with `torchrun --nproc-per-node`, or change the degrees"
+        )
+    return result
+
+
+def check_fits(model: Any, training: Training, shape: Degrees) -> None:
+    """Refuse a layout that a model or its optimizer cannot take.
+
+    Args:
+        model: Whole, on any device, ``meta`` too.
+        training: Section of the recipe.
+        shape: The layout.
+
+    Raises:
+        ConfigError: Names the axis and what does not fit.
+    """
+    from xmtf.models.bloom import Bloom
+    from xmtf.models.lora import adapters
+    from xmtf.models.mt5 import MT5
+
+    if shape.pp > 1 and not isinstance(model, Bloom):
+        raise ConfigError(
+            f"training.parallel.pp: only BLOOM can be cut into pipeline stages, and this is {type(model).__name__}; "
+            "set pp to 1 and raise dp_shard"
+        )
+    if shape.tp > 1 and not isinstance(model, Bloom | MT5):
+        raise ConfigError(
+            "training.parallel.tp: only BLOOM and mT5 can be sliced; models of transformers train with dp_shard and "
+            "dp_replicate alone"
+        )
+    if shape.tp * shape.pp > 1 and adapters(model):
+        raise ConfigError(
+            "training.parallel: adapters (model.lora) train with dp_shard and dp_replicate; set tp and pp to 1"
+        )
+    if shape.tp > 1 and model.config.num_heads % shape.tp:
+        raise ConfigError(
+            f"training.parallel.tp: {model.config.num_heads} attention heads do not divide over {shape.tp} processes"
+        )
+    if shape.tp > 1 and isinstance(model, MT5) and model.config.feedforward_size % shape.tp:
+        raise ConfigError(
+            f"training.parallel.tp: a feed-forward size of {model.config.feedforward_size} does not divide over "
+            f"{shape.tp} processes"
+        )
+    if shape.pp > 1:
+        _check_stages(model.config.num_layers, training, shape)
+    if shape.splits and training.optimizer.name == "adamw_8bit":
+        raise ConfigError(
+            "training.optimizer.name: `adamw_8bit` keeps its state in blocks that cannot be cut; with dp_shard, tp or "
+            "pp choose `adamw` or `adafactor`"
+        )
+    if shape.splits and training.validation_suites:
+        raise ConfigError(
+            "training.validation_suites: suites are measured on whole models; with dp_shard, tp or pp leave it out and "
+            "evaluate checkpoints (xmtf checkpoint export, xmtf evaluate)"
+        )
+    num_micro_batches(training, shape.data)
+
+
+def _check_stages(num_layers: int, training: Training, shape: Degrees) -> None:
+    parallel = training.parallel
+    stages = shape.pp * (parallel.stages_per_rank if parallel.schedule == "interleaved" else 1)
+    if stages > num_layers + 2:
+        raise ConfigError(
+            f"training.parallel.pp: {stages} pipeline stages for {num_layers} blocks, an embedding and a head; choose "
+            f"at most {num_layers + 2}"
+        )
+    micro = num_micro_batches(training, shape.data) // shape.data
+    if micro < shape.pp or (parallel.schedule == "interleaved" and micro % (micro // shape.pp)):
+        raise ConfigError(
+            f"training.parallel.pp: {micro} micro-batches do not fill {shape.pp} stages; choose global_batch_rows and "
+            f"micro_batch_rows such that each data-parallel process has a multiple of {shape.pp}"
+        )
+
+
+def num_micro_batches(training: Training, num_data: int = 1) -> int:
+    """Return how many micro-batches a global batch is cut into, over all data-parallel processes.
+
+    Raises:
+        ConfigError: The rows do not divide.
+    """
+    rows = training.global_batch_rows
+    if rows % num_data:
+        raise ConfigError(f"training.global_batch_rows: {rows} rows do not divide over {num_data} processes")
+    each = rows // num_data
+    micro = min(training.micro_batch_rows, each)
+    if each % micro:
+        whose = f" of each of {num_data} processes" if num_data > 1 else ""
+        raise ConfigError(
+            f"training.global_batch_rows: {each} rows{whose} do not divide into micro-batches of {micro}; "
+            "change one of them"
+        )
+    return rows // micro
+
+
+def build_mesh(parallel: Parallel, world: Ranks, device: torch.device) -> Mesh:
+    """Return the mesh of a recipe over the processes that run; all of them have to call this.
+
+    Raises:
+        ConfigError: The degrees do not multiply to the number of processes.
+    """
+    shape = degrees(parallel, world.size)
+    if world.size == 1:
+        return Mesh(shape)
+    if not shape.splits:
+        return Mesh(shape, world, data=world, replicate=world)
+    whole = init_device_mesh(device.type, tuple(getattr(shape, axis) for axis in AXES), mesh_dim_names=AXES)
+    along = {axis: _along(whole, axis) for axis in AXES}
+    fsdp = None
+    if shape.dp_shard > 1:
+        fsdp = whole["dp_replicate", "dp_shard"] if shape.dp_replicate > 1 else whole["dp_shard"]
+    return Mesh(
+        shape,
+        world,
+        data=_data(whole, shape, along),
+        replicate=along["dp_replicate"],
+        shard=along["dp_shard"],
+        tensor=along["tp"],
+        pipe=along["pp"],
+        ends=_ends(whole, shape, along["pp"]),
+        fsdp=fsdp,
+    )
+
+
+def _along(mesh: DeviceMesh, axis: str) -> Ranks:
+    if mesh[axis].size() == 1:
+        return ALONE
+    return Ranks(mesh.get_local_rank(axis), mesh[axis].size(), mesh.get_group(axis))
+
+
+def _data(mesh: DeviceMesh, shape: Degrees, along: dict[str, Ranks]) -> Ranks:
+    if shape.dp_replicate == 1 or shape.dp_shard == 1:
+        return along["dp_shard"] if shape.dp_replicate == 1 else along["dp_replicate"]
+    both = mesh["dp_replicate", "dp_shard"]._flatten("dp")
+    return Ranks(both.get_local_rank(), both.size(), both.get_group())
+
+
+def _ends(mesh: DeviceMesh, shape: Degrees, pipe: Ranks) -> Ranks:
+    """Pair the first with the last stage of every column of the mesh; every process takes part in making the groups."""
+    if shape.pp == 1:
+        return ALONE
+    columns = mesh.mesh.reshape(shape.pp, -1)
+    pairs = [[int(columns[0, index]), int(columns[-1, index])] for index in range(columns.shape[1])]
+    if shape.pp == 2:
+        return pipe
+    result = ALONE
+    for pair in pairs:
+        group = torch.distributed.new_group(pair)
+        if mesh.get_rank() in pair:
+            result = Ranks(pair.index(mesh.get_rank()), 2, group)
+    return result

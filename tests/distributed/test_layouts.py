@@ -1,0 +1,41 @@
+"""Every layout computes what one process computes: losses and gradient norms, step after step."""
+
+import pytest
+from tiny_training import LAYOUTS, losses, size
+
+from xmtf.training.ranks import ALONE
+
+
+def check(processes, folder, architecture, layout, rel=1e-5, **training):
+    alone = losses(ALONE, folder, architecture, "single", 2, **training)
+    for found in processes(size(layout), losses, folder, architecture, layout, 2, **training):
+        for (loss, norm), (expected, expected_norm) in zip(found, alone, strict=True):
+            assert loss == pytest.approx(expected, rel=rel)
+            assert norm == pytest.approx(expected_norm, rel=10 * rel)
+
+
+@pytest.mark.parametrize("layout", [name for name in LAYOUTS if name != "single"])
+def test_bloom_with_adamw(processes, tmp_path, layout):
+    check(processes, tmp_path, "bloom", layout)
+
+
+@pytest.mark.parametrize("layout", ["FSDP2 x2", "TP x2", "FSDP2 x TP x4"])
+def test_mt5_with_adafactor_and_z_loss(processes, tmp_path, layout):
+    adafactor = {"name": "adafactor", "learning_rate": 0.01}
+    check(processes, tmp_path, "mt5", layout, optimizer=adafactor, z_loss=1e-4)
+
+
+@pytest.mark.parametrize("layout", ["FSDP2 x TP x4", "TP x PP x4"])
+def test_bloom_with_adafactor_and_clipping(processes, tmp_path, layout):
+    adafactor = {"name": "adafactor", "learning_rate": 0.01, "clip_norm": 0.1}
+    check(processes, tmp_path, "bloom", layout, optimizer=adafactor)
+
+
+@pytest.mark.parametrize("layout", ["FSDP2 x TP x4", "FSDP2 x PP x4"])
+def test_activations_recomputed(processes, tmp_path, layout):
+    check(processes, tmp_path, "bloom", layout, activation_checkpointing=True, prefix_lm=True)
+
+
+@pytest.mark.parametrize("layout", ["FSDP2 x TP x4", "TP x PP x4"])
+def test_bf16(processes, tmp_path, layout):
+    check(processes, tmp_path, "bloom", layout, rel=2e-3, precision="bf16")
