@@ -8,6 +8,7 @@ are ``code``. ``languages.csv`` beside this file lists the languages of xP3, xP3
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,10 +16,22 @@ from typing import Literal
 
 from xmtf.errors import UnknownNameError
 
-__all__ = ["CODE", "Language", "LanguageSet", "get_language", "language_set", "normalize_language"]
+__all__ = [
+    "CODE",
+    "SENTENCE_MARKS",
+    "Language",
+    "LanguageSet",
+    "get_language",
+    "language_set",
+    "main_script",
+    "normalize_language",
+]
 
 CODE = "code"
 """Pseudo language of everything whose targets are program text."""
+
+SENTENCE_MARKS = ".!?…。！？｡।॥؟۔።፧၊။។៕"
+"""Characters that end sentences, of any script."""
 
 LanguageSet = Literal["bloom", "xp3", "xp3x", "mt5"]
 
@@ -141,3 +154,20 @@ def language_set(name: LanguageSet) -> tuple[str, ...]:
         "mt5": [language for language in languages if language.in_mt5],
     }[name]
     return tuple(sorted(language.code for language in chosen))
+
+
+def main_script(text: str) -> str:
+    """Return the ISO 15924 code of the script that most letters of a text are in, or ``""``.
+
+    >>> main_script("Привет, world: добрый день")
+    'Cyrl'
+    """
+    scripts = Counter(_script(char) for char in text if char.isalpha())
+    return scripts.most_common(1)[0][0] if scripts else ""
+
+
+@cache
+def _script(char: str) -> str:
+    from fontTools.unicodedata import script
+
+    return str(script(char))

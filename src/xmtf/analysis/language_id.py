@@ -18,9 +18,9 @@ from typing import Any
 from xmtf.analysis.corpus import Passages
 from xmtf.analysis.sentences import split_sentences
 from xmtf.errors import UnknownNameError, require
-from xmtf.languages import CODE, get_language, normalize_language
+from xmtf.languages import CODE, get_language, main_script, normalize_language
 
-__all__ = ["NO_LANGUAGE", "Identifier", "LanguageCounts", "Sentence", "identify_languages", "main_script"]
+__all__ = ["NO_LANGUAGE", "Identifier", "LanguageCounts", "Sentence", "identify_languages"]
 
 NO_LANGUAGE = "zxx"
 """Code of what is no language: numbers, markup."""
@@ -157,23 +157,6 @@ class Identifier:
         label, confidence = self._model.classify(sentence)
         code = _code_of(label)
         return Sentence(code, float(confidence), _fits(code, main_script(sentence)))
-
-
-def main_script(text: str) -> str:
-    """Return the ISO 15924 code of the script that most letters of a text are in, or ``""``.
-
-    >>> main_script("Привет, world: добрый день")
-    'Cyrl'
-    """
-    scripts = Counter(_script(char) for char in text if char.isalpha())
-    return scripts.most_common(1)[0][0] if scripts else ""
-
-
-@cache
-def _script(char: str) -> str:
-    from fontTools.unicodedata import script
-
-    return str(script(char))
 
 
 @cache

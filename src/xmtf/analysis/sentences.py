@@ -14,10 +14,9 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["SENTENCE_MARKS", "split_sentences"]
+from xmtf.languages import SENTENCE_MARKS
 
-SENTENCE_MARKS = ".!?…。！？｡।॥؟۔።፧၊။។៕"
-"""Characters that end sentences."""
+__all__ = ["split_sentences"]
 
 _END = re.compile(rf"(?:[{re.escape(SENTENCE_MARKS)}]+[\"'»”’)\]」』]*(?!(?<=\.)\d))|\n+")
 

@@ -26,6 +26,7 @@ _COMMANDS = {
     "data": ("xmtf.cli.data:app", "Build, inspect and tokenise mixtures."),
     "train": ("xmtf.cli.train:train", "Finetune a model on packed tokens."),
     "evaluate": ("xmtf.cli.evaluate:app", "Measure a model zero-shot."),
+    "generate": ("xmtf.cli.generate:generate", "Prompt a model: once, from a file, or in a conversation of prompts."),
     "analyze": ("xmtf.cli.analyze:app", "Overlap, languages, edit distances and code of data."),
     "report": ("xmtf.cli.report:app", "Tables, figures, the page and cards of runs and results."),
     "template": ("xmtf.cli.template:app", "List, show, render and lint templates."),
@@ -33,6 +34,7 @@ _COMMANDS = {
     "plan": ("xmtf.cli.plan:plan", "Layout, memory and time of a training on N GPUs."),
     "launch": ("xmtf.cli.launch:app", "Carry out a recipe on a cluster, or in many processes here."),
     "recipe": ("xmtf.cli.recipe:app", "Show, compare and explain recipes."),
+    "model": ("xmtf.cli.model:app", "List the released models."),
     "checkpoint": ("xmtf.cli.checkpoint:app", "List, inspect, export and convert checkpoints."),
     "doctor": ("xmtf.cli.doctor:doctor", "Say what works on this machine."),
 }

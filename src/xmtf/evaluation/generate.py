@@ -23,7 +23,7 @@ from xmtf.records import Prediction, Request
 if TYPE_CHECKING:
     from xmtf.models.interface import CausalModel, EncoderDecoderModel
 
-__all__ = ["Continuation", "Decoding", "continue_prompts", "generate", "generation_batches"]
+__all__ = ["Continuation", "Decoding", "continue_prompts", "cut_at_stops", "generate", "generation_batches"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,16 +166,23 @@ def continue_prompts(
     *,
     prefix_lm: bool = False,
     batch_tokens: int = 8192,
+    watch: Callable[[list[int]], None] = lambda ids: None,
 ) -> Iterator[list[tuple[int, str | None, str | None]]]:
-    """Yield, after each batch, (index of a prompt, text or None, error or None); empty prompts are left out."""
+    """Yield, after each batch, (index of a prompt, text or None, error or None); empty prompts are left out.
+
+    ``watch`` is called with the ids of an answer after each token of it, but for beam search.
+    """
     from xmtf.evaluation.forward import in_halves
 
     groups = group_prompts(prompts, (), [index for index, prompt in enumerate(prompts) if prompt])
-    work = partial(_continue, model, tokenizer, decoding, prefix_lm)
+    work = partial(_continue, model, tokenizer, decoding, prefix_lm, watch)
     held = decoding.max_new_tokens
     for batch in batches(groups, max(1, batch_tokens // decoding.beams), answer_tokens=held):
         found = in_halves(work, [group.prompt for group in batch])
-        texts = [_cut(tokenizer.decode(list(row.ids)), decoding.stops) if row.error is None else None for row in found]
+        texts = [
+            cut_at_stops(tokenizer.decode(list(row.ids)), decoding.stops) if row.error is None else None
+            for row in found
+        ]
         yield [
             (member, text, row.error)
             for group, row, text in zip(batch, found, texts, strict=True)
@@ -188,6 +195,7 @@ def _continue(
     tokenizer: TextTokenizer,
     decoding: Decoding,
     prefix_lm: bool,
+    watch: Callable[[list[int]], None],
     prompts: Sequence[Ids],
 ) -> list[Continuation]:
     import numpy as np
@@ -212,7 +220,13 @@ def _continue(
         seeds = [int(content_hash([decoding.seed, list(prompt)])[:16], 16) for prompt in prompts]
         draws = np.stack([np.random.default_rng(seed).random(decoding.max_new_tokens) for seed in seeds])
         sampling = Sampling(decoding.temperature, decoding.top_p, draws, decoding.top_k)
-    return decode(model, prompts, range(len(prompts)), sampling=sampling, **options)
+    has_stopped = options.pop("stop")
+
+    def after_token(ids: list[int]) -> bool:
+        watch(ids)
+        return bool(has_stopped(ids))
+
+    return decode(model, prompts, range(len(prompts)), sampling=sampling, stop=after_token, **options)
 
 
 def stop_at(tokenizer: TextTokenizer, stops: Sequence[str]) -> Callable[[list[int]], bool]:
@@ -226,7 +240,7 @@ def stop_at(tokenizer: TextTokenizer, stops: Sequence[str]) -> Callable[[list[in
     return has_stopped if stops else lambda ids: False
 
 
-def _cut(text: str, stops: Sequence[str]) -> str:
+def cut_at_stops(text: str, stops: Sequence[str]) -> str:
     """Return the text before the first stop that stands in it."""
     places = [place for stop in stops if (place := text.find(stop)) >= 0]
     return text[: min(places)] if places else text

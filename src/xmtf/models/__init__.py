@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from xmtf.models.load import load_model
     from xmtf.models.packing_check import check_packing
     from xmtf.models.parameters import ModelSize, model_size
+    from xmtf.models.quantise import Quantised, quantise_int8
     from xmtf.models.references import find_model
     from xmtf.models.save import save_model
 
@@ -34,6 +35,7 @@ _WHERE = {
     "LoadedModel": "interface",
     "Model": "interface",
     "ModelSize": "parameters",
+    "Quantised": "quantise",
     "SpecialTokens": "interface",
     "build_model": "build",
     "check_packing": "packing_check",
@@ -41,6 +43,7 @@ _WHERE = {
     "load_model": "load",
     "model_family": "family",
     "model_size": "parameters",
+    "quantise_int8": "quantise",
     "save_model": "save",
 }
 
@@ -52,6 +55,7 @@ __all__ = [
     "LoadedModel",
     "Model",
     "ModelSize",
+    "Quantised",
     "SpecialTokens",
     "build_model",
     "check_packing",
@@ -59,6 +63,7 @@ __all__ = [
     "load_model",
     "model_family",
     "model_size",
+    "quantise_int8",
     "save_model",
 ]
 

@@ -189,10 +189,29 @@ def _snapshot(reference: Reference, patterns: Sequence[str], offline: bool) -> P
             str(reference.hub_id), revision=reference.revision, allow_patterns=list(patterns), local_files_only=offline
         )
     except (OSError, ValueError) as error:
-        where = "in the hub's local cache (offline)" if offline else "on the hub"
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise SourceError(
-            f"model {reference.label!r}: not found as a folder here ({Path(reference.label).absolute()}) "
-            f"nor {where}: {reason}"
-        ) from error
+        raise SourceError(_explain_missing(reference, patterns, error, offline)) from error
     return Path(folder)
+
+
+def _explain_missing(reference: Reference, patterns: Sequence[str], error: Exception, offline: bool) -> str:
+    """Say which model is missing, where it was looked for, and how to get it."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+
+    model = f"model {reference.label!r}"
+    folder = Path(reference.label).absolute()
+    if isinstance(error, RevisionNotFoundError):
+        return f"{model}: the hub has it, but not at the revision {reference.revision!r}"
+    if isinstance(error, RepositoryNotFoundError):
+        return f"{model}: neither a folder here ({folder}) nor on the hub, or a private one (`hf auth login`)"
+    reason = "offline" if offline else f"the hub cannot be reached: {_first_line(error)}"
+    return (
+        f"{model}: there is no folder {folder}, the hub's cache ({HF_HUB_CACHE}) lacks its files "
+        f"({', '.join(patterns)}), and it cannot be downloaded ({reason}); where there is a network run "
+        f"`hf download {reference.hub_id}` and bring the cache here (HF_HOME), or name a folder that holds the model"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

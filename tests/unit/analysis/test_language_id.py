@@ -1,7 +1,8 @@
 import pytest
 
 from xmtf.analysis.corpus import Passages
-from xmtf.analysis.language_id import Identifier, LanguageCounts, Sentence, identify_languages, main_script
+from xmtf.analysis.language_id import Identifier, LanguageCounts, Sentence, identify_languages
+from xmtf.languages import main_script
 
 pytest.importorskip("py3langid", reason="the package py3langid is not installed")
 

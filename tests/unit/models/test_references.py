@@ -59,7 +59,7 @@ def test_packages(tmp_path, monkeypatch):
 
 def test_offline_names_what_is_missing(monkeypatch, tmp_path):
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(SourceError, match=r"model 'nobody/nothing-7b': not found as a folder here .* local cache"):
+    with pytest.raises(SourceError, match=r"model 'nobody/nothing-7b': there is no folder .* cache .*offline"):
         find_model("nobody/nothing-7b", offline=True)
 
 

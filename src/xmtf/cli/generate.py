@@ -1,0 +1,146 @@
+"""``xmtf generate``: prompt a model."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from xmtf.evaluation.generate import Decoding
+    from xmtf.evaluation.prompting import Prompter
+
+__all__ = ["generate"]
+
+
+def generate(
+    prompt: Annotated[str | None, typer.Argument(help="The prompt; default from --file, a pipe, or typed in.")] = None,
+    model: Annotated[str, typer.Option(help="Model folder, GGUF file, package:NAME or hub id.")] = "",
+    file: Annotated[Path | None, typer.Option(help="Text file with one prompt, or .jsonl with many.")] = None,
+    out: Annotated[Path | None, typer.Option(help="JSON lines with the answers; default stdout.")] = None,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of an answer.")] = 64,
+    min_new_tokens: Annotated[int, typer.Option(min=0, help="Fewest tokens of an answer.")] = 0,
+    temperature: Annotated[float, typer.Option(min=0, help="0 is greedy; above, tokens are drawn.")] = 0.0,
+    top_k: Annotated[int, typer.Option(min=0, help="Draw from so many most likely tokens; 0 from all.")] = 0,
+    top_p: Annotated[float, typer.Option(min=0.01, max=1, help="Share of the probability drawn from.")] = 1.0,
+    beams: Annotated[int, typer.Option(min=1, help="Beams of a beam search.")] = 1,
+    samples: Annotated[int, typer.Option(min=1, help="Answers to each prompt.")] = 1,
+    stop: Annotated[list[str] | None, typer.Option(help="Text before which an answer ends; may be repeated.")] = None,
+    end_of_inputs: Annotated[
+        bool, typer.Option("--end-of-inputs", help="End-of-text token after prompts, as mT0's card shows.")
+    ] = False,
+    int8: Annotated[bool, typer.Option("--int8", help="Matrices in 8 bits: half the memory of bf16.")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    seed: Annotated[int, typer.Option(min=0, help="Seeds the draws.")] = 42,
+    offline: Annotated[bool, typer.Option("--offline", help="Never touch the network.")] = False,
+) -> None:
+    """Prompt a model: with an argument, a file, a pipe, or prompts that are typed in one after the other.
+
+    A prompt should clearly end (with a full stop, a question mark or a colon) and say the language of the answer.
+    A .jsonl file has `prompt` (or `inputs`) in each line; the answers come with the line's other fields, and an
+    interrupted run with --out goes on where it stopped.
+
+    Example: xmtf generate --model bigscience/bloomz-560m "Translate to English: Je t'aime."
+    """
+    from xmtf.errors import ConfigError
+    from xmtf.evaluation.generate import Decoding
+    from xmtf.evaluation.prompting import load_prompter
+
+    if not model:
+        raise ConfigError("--model: name a model, such as --model bigscience/bloomz-560m (`xmtf model list`)")
+    if prompt is not None and file is not None:
+        raise ConfigError("give a prompt or --file, not both")
+    decoding = Decoding(
+        max_new_tokens, min_new_tokens, temperature, top_k, top_p, beams, stops=tuple(stop or ()), seed=seed
+    )
+    many = file is not None and file.name.endswith(".jsonl")
+    if out is not None and not many:
+        raise ConfigError("--out: goes with --file PROMPTS.jsonl")
+    text = None if many else _given(prompt, file)
+    prompter = load_prompter(model, device=device, int8=int8, end_of_inputs=end_of_inputs, offline=offline)
+    _tell_memory(prompter)
+    if many:
+        assert file is not None
+        _batch(prompter, decoding, samples, file, out)
+    elif text is not None:
+        _answer(prompter, decoding, samples, text)
+    else:
+        _converse(prompter, decoding, samples)
+
+
+def _given(prompt: str | None, file: Path | None) -> str | None:
+    """Return the one prompt that was given, or None where prompts are typed in."""
+    from xmtf.errors import ConfigError
+
+    if prompt is not None:
+        return prompt
+    if file is not None:
+        try:
+            return file.read_text(encoding="utf-8").removesuffix("\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"--file {file}: cannot be read ({error})") from None
+    return None if sys.stdin.isatty() else sys.stdin.read().removesuffix("\n")
+
+
+def _tell_memory(prompter: Prompter) -> None:
+    from xmtf.execution import say
+
+    if prompter.quantised is not None:
+        change = prompter.quantised
+        say(
+            f"{change.num_matrices} matrices in 8 bits: weights take {change.bytes_after / 1e6:,.0f} MB "
+            f"instead of {change.bytes_before / 1e6:,.0f} MB"
+        )
+
+
+def _advise(prompt: str) -> None:
+    from xmtf.evaluation.endings import mended_ending
+    from xmtf.execution import say
+
+    mended = mended_ending(prompt)
+    if mended is not None:
+        say(f"the prompt does not clearly end, so the model may go on with it instead of answering; better: {mended!r}")
+
+
+def _answer(prompter: Prompter, decoding: Decoding, samples: int, prompt: str) -> None:
+    _advise(prompt)
+    if samples > 1:
+        for _, answer in prompter.answers([prompt], decoding, samples):
+            typer.echo(answer)
+        return
+    prompter.stream(prompt, decoding, lambda piece: typer.echo(piece, nl=False))
+    typer.echo()
+
+
+def _converse(prompter: Prompter, decoding: Decoding, samples: int) -> None:
+    """Answer prompts as they are typed in; each stands for itself."""
+    from xmtf.execution import say
+
+    say("type a prompt and press Enter; Ctrl-D ends")
+    while True:
+        try:
+            prompt = input("> ").strip()
+        except EOFError:
+            typer.echo()
+            return
+        if prompt:
+            _answer(prompter, decoding, samples, prompt)
+
+
+def _batch(prompter: Prompter, decoding: Decoding, samples: int, file: Path, out: Path | None) -> None:
+    from xmtf.evaluation.batch_file import answer_file
+    from xmtf.evaluation.endings import mended_ending
+    from xmtf.execution import say
+
+    rows = answer_file(prompter, decoding, file, out, samples=samples)
+    unclear = [row.prompt for row in rows if mended_ending(row.prompt) is not None]
+    if unclear:
+        example = mended_ending(unclear[0])
+        say(f"{len(unclear)} of {len(rows)} prompts do not clearly end; better, of the first of them: {example!r}")
+    if out is None:
+        import orjson
+
+        for row in rows:
+            typer.echo(orjson.dumps(row.line).decode())
