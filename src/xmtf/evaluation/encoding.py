@@ -112,7 +112,7 @@ def prompt_rules(
         begin_of_inputs=tokens.begin_of_inputs,
         end_of_inputs=tokens.end_of_inputs,
         end_of_choices=not causal,
-        max_prompt_tokens=max_prompt_tokens or longest or _DEFAULT_MAX_TOKENS,
+        max_prompt_tokens=max_prompt_tokens or model.max_positions or _DEFAULT_MAX_TOKENS,
         max_total_tokens=longest,
         truncation_side=truncation_side,
         prefix_lm=prefix_lm and causal,

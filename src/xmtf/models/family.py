@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from xmtf.errors import ConfigError
@@ -26,27 +25,24 @@ def model_family(config: Model, *, offline: bool = False) -> Family:
 
     Raises:
         SourceError: ``base`` is not found.
-        ConfigError: An encoder-decoder that is no mT5.
+        ConfigError: An encoder-decoder that is no mT5: it can be evaluated, not trained.
     """
     if config.base is None:
         return "encoder-decoder" if config.architecture == "mt5" else "causal"
     path = find_config(config.base, offline=offline)
     if path.suffix == ".gguf":
         return "causal"
-    return family_of_config(read_json(path), path)
-
-
-def family_of_config(config: dict[str, Any], path: Path) -> Family:
-    """Return the family that a parsed ``config.json`` describes.
-
-    Raises:
-        ConfigError: An encoder-decoder that is no mT5.
-    """
-    if config.get("model_type") in OWN_ENCODER_DECODERS:
-        return "encoder-decoder"
-    if config.get("is_encoder_decoder"):
+    known = read_json(path)
+    family = family_of_config(known)
+    if family == "encoder-decoder" and known.get("model_type") not in OWN_ENCODER_DECODERS:
         raise ConfigError(
-            f"{path}: {config.get('model_type')!r} is an encoder-decoder that xmtf does not know; "
-            f"it knows {', '.join(OWN_ENCODER_DECODERS)}, and every causal model of transformers"
+            f"{path}: {known.get('model_type')!r} is an encoder-decoder that xmtf evaluates but does not train; "
+            f"it trains {', '.join(OWN_ENCODER_DECODERS)}, and every causal model of transformers"
         )
-    return "causal"
+    return family
+
+
+def family_of_config(config: dict[str, Any]) -> Family:
+    """Return the family that a parsed ``config.json`` describes."""
+    own = config.get("model_type") in OWN_ENCODER_DECODERS
+    return "encoder-decoder" if own or config.get("is_encoder_decoder") else "causal"

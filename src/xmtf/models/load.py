@@ -28,7 +28,7 @@ def load_model(
 ) -> LoadedModel:
     """Load a model in evaluation mode.
 
-    BLOOM and mT5 run on our own code, every other causal model on transformers'. No code that comes
+    BLOOM and mT5 run on our own code, every other language model on transformers'. No code that comes
     with a checkpoint is ever run, and nothing is unpickled.
 
     Args:
@@ -51,14 +51,16 @@ def load_model(
     if base is not None:
         return _load_adapted(base, path, label, device=device, dtype=dtype, offline=offline)
     config = _read_config(path)
-    family = family_of_config(config, path / "config.json")
+    family = family_of_config(config)
     fingerprint = weights_fingerprint(config, weight_files(path))
     kind = config["model_type"]
     if kind == "bloom":
         return LoadedModel(_load_bloom(config, path, device, dtype), family, path, fingerprint, label)
     if kind in OWN_ENCODER_DECODERS:
         return LoadedModel(_load_mt5(config, path, device, dtype), family, path, fingerprint, label)
-    return LoadedModel(load_hub_folder(path, device=device, dtype=dtype), family, path, fingerprint, label)
+    return LoadedModel(
+        load_hub_folder(path, family=family, device=device, dtype=dtype), family, path, fingerprint, label
+    )
 
 
 def _load_adapted(

@@ -15,7 +15,7 @@ from xmtf.errors import SourceError
 from xmtf.files import atomic_path, write_json
 from xmtf.models.bloom import Bloom, BloomConfig
 from xmtf.models.bloom.names import transformers_name as bloom_name
-from xmtf.models.hub.model import HubModel
+from xmtf.models.hub.network import HubNetwork
 from xmtf.models.lora import adapters, save_adapters
 from xmtf.models.mt5 import MT5, MT5Config
 from xmtf.models.mt5.names import transformers_name as mt5_name
@@ -54,7 +54,7 @@ def save_model(model: Any, folder: Path, *, tokenizer: Path | None, base: str | 
         SourceError: The tokenizer folder holds no tokenizer.
     """
     adapted = bool(adapters(model))
-    if isinstance(model, HubModel) or adapted:
+    if isinstance(model, HubNetwork) or adapted:
         folder.mkdir(parents=True, exist_ok=True)
         if tokenizer is not None:
             copy_tokenizer(tokenizer, folder)
@@ -62,7 +62,7 @@ def save_model(model: Any, folder: Path, *, tokenizer: Path | None, base: str | 
         assert base is not None, "adapters are written with the reference of their base"
         save_adapters(model, folder, base=base)
         return
-    if isinstance(model, HubModel):
+    if isinstance(model, HubNetwork):
         model.save(folder)
         return
     if not isinstance(model, Bloom | MT5):

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from xmtf.errors import ConfigError
 
-__all__ = ["Head", "find_head"]
+__all__ = ["Head", "find_encoder_decoder_head", "find_head"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +25,13 @@ class Head:
         linear: The product.
         scale: Factor on logits (Cohere, Granite).
         soft_cap: Logits are squeezed into plus and minus this (Gemma 2), or None.
+        shift_V: Added to logits (BART), or None.
     """
 
     linear: nn.Linear
     scale: float = 1.0
     soft_cap: float | None = None
+    shift_V: Tensor | None = None  # noqa: N815 - shape suffix
 
     def logits(self, hidden_PH: Tensor, tokens: slice | None = None) -> Tensor:
         """Return logits ``[..., V]``; given ``tokens``, of those only."""
@@ -44,6 +46,8 @@ class Head:
             logits = logits * self.scale
         if self.soft_cap is not None:
             logits = torch.tanh(logits / self.soft_cap) * self.soft_cap
+        if self.shift_V is not None:
+            logits = logits + (self.shift_V if tokens is None else self.shift_V[tokens])
         return logits
 
 
@@ -78,3 +82,28 @@ def _compare(network: Any, head: Head, label: str) -> None:
             f"model {label!r}: {type(network).__name__} computes logits in a way that xmtf does not know, "
             "so training would use another loss than the model; use another model"
         )
+
+
+@torch.no_grad()
+def find_encoder_decoder_head(network: Any, label: str) -> Head:
+    """Return the head of an encoder-decoder of transformers, checked against the model's own logits.
+
+    T5 with a tied head scales hidden states by ``d_model ** -0.5``; BART adds a bias that is no parameter.
+
+    Raises:
+        ConfigError: It computes logits in a way that is not known here.
+    """
+    linear = network.get_output_embeddings()
+    if not isinstance(linear, nn.Linear):
+        raise ConfigError(f"model {label!r}: has no linear head; only language models can be scored")
+    tokens = torch.arange(1, min(6, len(linear.weight)), device=linear.weight.device)[None]
+    theirs = network(input_ids=tokens, decoder_input_ids=tokens, use_cache=False).logits.float()
+    encoded = network.get_encoder()(input_ids=tokens).last_hidden_state
+    output = network.get_decoder()(input_ids=tokens, encoder_hidden_states=encoded, use_cache=False)
+    hidden = output.last_hidden_state
+    bias = getattr(network, "final_logits_bias", None)
+    for scale in (1.0, linear.weight.shape[1] ** -0.5):
+        head = Head(linear, scale, shift_V=None if bias is None else bias[0])
+        if torch.allclose(head.logits(hidden).float(), theirs, rtol=1e-2, atol=1e-3 * float(theirs.abs().max())):
+            return head
+    raise ConfigError(f"model {label!r}: {type(network).__name__} computes logits in a way that xmtf does not know")

@@ -1,4 +1,4 @@
-"""Load a causal model through transformers: a folder, or a GGUF file that is dequantised."""
+"""Load a model through transformers: a folder, or a GGUF file that is dequantised."""
 
 from __future__ import annotations
 
@@ -9,34 +9,46 @@ from typing import Any
 
 import torch
 
-from xmtf.errors import ConfigError, SourceError, XmtfError, require
+from xmtf.errors import ConfigError, DataError, SourceError, XmtfError, require
+from xmtf.models.hub.encoder_decoder import HubEncoderDecoder
 from xmtf.models.hub.gguf import ARCHITECTURES, gguf_config, gguf_tensors, read_gguf
-from xmtf.models.hub.head import find_head
+from xmtf.models.hub.head import find_encoder_decoder_head, find_head
 from xmtf.models.hub.model import HubModel
 from xmtf.models.hub.quiet import quiet
+from xmtf.models.interface import Family
 
 __all__ = ["load_gguf", "load_hub_folder"]
 
 
-def load_hub_folder(folder: Path, *, device: str, dtype: torch.dtype) -> HubModel:
+def load_hub_folder(folder: Path, *, family: Family, device: str, dtype: torch.dtype) -> HubModel | HubEncoderDecoder:
     """Load a folder in Hugging Face format, in evaluation mode.
 
     Args:
         folder: Holds ``config.json`` and weights; code in it is not run.
+        family: Of the model.
         device: Where the weights go.
         dtype: What they are converted to.
 
     Raises:
-        ConfigError: Transformers does not know the model, or it is no causal language model.
+        ConfigError: Transformers does not know the model, or it is no language model.
         SourceError: The files cannot be read.
+        DataError: The files lack weights of the model.
     """
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
+    kind: Any = AutoModelForCausalLM if family == "causal" else AutoModelForSeq2SeqLM
     with _loading(folder.name):
-        network = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=dtype, local_files_only=True, trust_remote_code=False
+        network, info = kind.from_pretrained(
+            folder, dtype=dtype, local_files_only=True, trust_remote_code=False, output_loading_info=True
         )
-    return _wrap(network, folder.name, device)
+    if info["missing_keys"]:
+        # transformers would draw them at random
+        some = ", ".join(sorted(info["missing_keys"])[:3])
+        raise DataError(f"{folder}: the files lack {len(info['missing_keys'])} weights of the model: {some}")
+    if family == "causal":
+        return _wrap(network, folder.name, device)
+    network = network.to(device).eval()
+    return HubEncoderDecoder(network, find_encoder_decoder_head(network, folder.name), folder.name)
 
 
 def load_gguf(path: Path, *, device: str, dtype: torch.dtype) -> HubModel:
@@ -112,7 +124,7 @@ def _loading(label: str) -> Iterator[None]:
         raise
     except (ValueError, KeyError, AttributeError, ImportError) as error:
         raise ConfigError(
-            f"model {label!r}: transformers cannot load it as a causal language model: {_line(error)}"
+            f"model {label!r}: transformers cannot load it as a language model: {_line(error)}"
         ) from error
     except OSError as error:
         raise SourceError(f"model {label!r}: {_line(error)}") from error

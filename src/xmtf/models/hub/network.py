@@ -1,0 +1,100 @@
+"""What every model of transformers has behind our protocols: a network, a head, dropout, files.
+
+Legend: P chosen positions, H hidden size, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from torch import Tensor, nn
+
+from xmtf.errors import ConfigError
+from xmtf.models.hub.head import Head
+from xmtf.models.hub.quiet import quiet
+from xmtf.models.weights import file_mode
+
+__all__ = ["HubNetwork"]
+
+
+class HubNetwork(nn.Module):
+    """A network of transformers.
+
+    Args:
+        network: With its language-model head.
+        head: That head.
+        label: For messages.
+    """
+
+    def __init__(self, network: Any, head: Head, label: str) -> None:
+        super().__init__()
+        self.network = network
+        self.head = head
+        self.label = label
+        config = network.config.get_text_config(decoder=True)
+        self.vocab_size: int = len(head.linear.weight)
+        self.hidden_size: int = head.linear.weight.shape[1]
+        self.accumulate_in_place = False
+        self._dropout = float(getattr(config, "attention_dropout", 0.0) or 0.0)
+        self._activation_checkpointing = False
+
+    @property
+    def dropout(self) -> float:
+        """Probability in training mode; setting it sets every dropout of the network."""
+        return self._dropout
+
+    @dropout.setter
+    def dropout(self, value: float) -> None:
+        self._dropout = value
+        for module in self.network.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = value
+            if isinstance(getattr(module, "attention_dropout", None), float):
+                module.attention_dropout = value
+
+    @property
+    def activation_checkpointing(self) -> bool:
+        """Recompute each layer in the backward pass instead of keeping its activations."""
+        return self._activation_checkpointing
+
+    @activation_checkpointing.setter
+    def activation_checkpointing(self, value: bool) -> None:
+        if value and not self.network.supports_gradient_checkpointing:
+            raise ConfigError(
+                f"model {self.label!r}: {type(self.network).__name__} cannot recompute activations; "
+                "set training.activation_checkpointing: false"
+            )
+        self._activation_checkpointing = value
+        network = self.network  # transformers 5.23 renamed these two and warns of the old names
+        if value:
+            enable = getattr(network, "activation_checkpointing_enable", None) or network.gradient_checkpointing_enable
+            enable({"use_reentrant": False})
+        else:
+            disable = getattr(network, "activation_checkpointing_disable", None)
+            (disable or network.gradient_checkpointing_disable)()
+
+    def logits(self, hidden_PH: Tensor, tokens: slice | None = None) -> Tensor:
+        """Return logits ``[..., V]`` of chosen hidden states ``[..., H]``; given ``tokens``, of those only."""
+        return self.head.logits(hidden_PH, tokens)
+
+    def head_weight(self) -> Tensor:
+        """Return the head ``[V, H]``; logits may be more than the product with it (see :class:`Head`)."""
+        return self.head.linear.weight
+
+    def save(self, folder: Path) -> None:
+        """Write weights and configuration as transformers does; ``config.json`` comes last."""
+        self.network.config.use_cache = True
+        with TemporaryDirectory(dir=folder, prefix=".saving-") as temporary:
+            mode = file_mode(Path(temporary))
+            with quiet():
+                self.network.save_pretrained(temporary, max_shard_size="5GB")
+            written = sorted(Path(temporary).iterdir(), key=lambda path: path.name == "config.json")
+            names = {path.name for path in written}
+            for path in written:
+                path.chmod(mode)
+                path.replace(folder / path.name)
+        for old in folder.glob("model*.safetensors*"):
+            if old.name not in names:
+                old.unlink()
