@@ -173,6 +173,7 @@ class Score:
         dropped: Rows that could not be asked or scored, counted by reason.
         template_hash: Content hash of the template.
         versions: Package versions that made the number.
+        revision: Revision of the dataset that the catalogue pins, or None.
     """
 
     model: str
@@ -194,4 +195,5 @@ class Score:
     metrics: tuple[Metric, ...]
     dropped: dict[str, int] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    revision: str | None = None
     schema: int = SCORE_SCHEMA

@@ -54,6 +54,15 @@ def test_a_run_ends_with_a_table_a_report_and_a_model(finished):
     assert "Sample generations" in page
 
 
+def test_the_cards_snippet_for_a_cpu_runs(finished):
+    folder, _ = finished
+    snippet = re.search(r"```python\n(.*?)```", (folder / "model" / "README.md").read_text(), flags=re.DOTALL)[1]
+    program = snippet.replace("path/to/model", str(folder / "model"))
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip()
+
+
 def test_training_lowers_the_loss(finished):
     folder, _ = finished
     losses = [event["loss"] for event in read_jsonl(folder / "log.jsonl") if event["event"] == "validation"]

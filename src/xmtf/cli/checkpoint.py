@@ -85,17 +85,29 @@ def export(
     out: Annotated[Path, typer.Option("--out", help="Folder to write.")],
     step: Annotated[int | None, typer.Option(help="Which checkpoint; default the newest.")] = None,
     merge: Annotated[bool, typer.Option("--merge", help="Of adapters: write whole weights with them added.")] = False,
+    push_to_hub: Annotated[str | None, typer.Option(metavar="ID", help="Publish it on the hub under this id.")] = None,
+    private: Annotated[bool, typer.Option("--private", help="Published for its owner alone.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be published.")] = False,
 ) -> None:
     """Write a checkpoint as a model folder that plain transformers loads, with a model card.
 
     Example: xmtf checkpoint export runs/demo --out exported
+    Example: xmtf checkpoint export runs/demo --out exported --push-to-hub me/demo --dry-run
     """
     from xmtf.report import write_model_card
     from xmtf.training.export import export_checkpoint
+    from xmtf.upload import check_target, publish
 
+    if push_to_hub is not None:
+        check_target(push_to_hub, dry_run=dry_run)
+    elif private or dry_run:
+        raise ConfigError("--private and --dry-run are for --push-to-hub ID")
     path = export_checkpoint(run, out, step=step, merge=merge)
-    write_model_card(run, out)
+    write_model_card(run, out, checkpoint=push_to_hub or str(out))
     typer.echo(f"{out}  from {path}")
+    if push_to_hub is not None:
+        for line in publish(out, push_to_hub, "model", private=private, dry_run=dry_run):
+            typer.echo(line)
 
 
 @app.command()

@@ -192,15 +192,30 @@ def export(
     filters: Filters = None,
     to: Annotated[Path, typer.Option(help="New folder for the JSONL files.")] = Path("export"),
     fields: Annotated[ExportFields, typer.Option(help="Fields of a record; xp3 is inputs and targets.")] = "xp3",
+    push_to_hub: Annotated[str | None, typer.Option(metavar="ID", help="Publish the mixture under this id.")] = None,
+    private: Annotated[bool, typer.Option("--private", help="Published for its owner alone.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be published.")] = False,
     out: Out = None,
 ) -> None:
-    """Write a mixture as JSONL files in the layout of xP3.
+    """Write a mixture as JSONL files in the layout of xP3, or publish it: Parquet that datasets loads, and its card.
 
     Example: xmtf data export recipes/demo.yaml language=fr --to demo-fr --fields xp3x
+    Example: xmtf data export recipes/demo.yaml --push-to-hub me/demo-mixture --dry-run
     """
+    from xmtf.errors import ConfigError
     from xmtf.mixture.export import export_jsonl
+    from xmtf.upload import MIXTURE_FILES, check_target, publish
 
     folder, wanted = _mixture(source, filters, out)
+    if push_to_hub is not None:
+        if wanted:
+            raise ConfigError("--push-to-hub publishes a whole mixture; leave the filters out")
+        check_target(push_to_hub, dry_run=dry_run)
+        for line in publish(folder, push_to_hub, "dataset", private=private, dry_run=dry_run, patterns=MIXTURE_FILES):
+            typer.echo(line)
+        return
+    if private or dry_run:
+        raise ConfigError("--private and --dry-run are for --push-to-hub ID")
     counts = export_jsonl(folder, to, fields=fields, filters=wanted)
     typer.echo(f"{to}: {sum(counts.values()):,} lines in {len(counts):,} files")
 

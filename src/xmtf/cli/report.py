@@ -133,3 +133,25 @@ def figures(
     for figure in drawn.figures:
         for path in figure.paths:
             typer.echo(path)
+
+
+@app.command()
+def card(
+    source: Annotated[Path, typer.Argument(help="Run folder or results folder.")],
+    checkpoint: Annotated[str, typer.Option(help="What readers load: a hub id or a folder.")] = "path/to/model",
+    model: Annotated[str | None, typer.Option(help="Which model of the results, where there are several.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Write this file, such as README.md.")] = None,
+) -> None:
+    """Print or write a model card, its results as the hub's model-index.
+
+    Example: xmtf report card runs/demo --checkpoint me/demo --out README.md
+    """
+    from xmtf.files import write_text
+    from xmtf.report.cards import card_of
+
+    text = card_of(source, checkpoint=checkpoint, model=model)
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    write_text(out, text)
+    typer.echo(out)

@@ -48,6 +48,7 @@ class Job:
     metrics: tuple[str, ...]
     requests: tuple[Request, ...]
     dropped: dict[str, int]
+    revision: str | None = None
 
     @property
     def name(self) -> str:
@@ -104,6 +105,7 @@ def job_of(part: SuiteSlice, template: Template, prompted: Prompted, *, seed: in
         metrics=("accuracy",) if task.kind == "rank" else check_metrics(task.metrics, f"task {task.id}"),
         requests=_capped(requests, part.slice, template.name, seed),
         dropped=dict(dropped),
+        revision=task.revision,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from xmtf import __version__
 from xmtf.languages import CODE, get_language
 from xmtf.mixture.composition import GroupCount, totals
 
@@ -26,6 +27,12 @@ _COLUMNS = (
     ("dataset, subset, split, row", "the raw row"),
     ("template", "name of the template"),
 )
+
+
+_PROVENANCE = """\
+Built by xmtf {version} with seed {seed}. `slices.jsonl` lists every source split with its templates and how many
+examples came in and stayed, `composition.jsonl` counts examples by language, prompt language, task and template, and
+`manifest.json` holds the resolved recipe, the fingerprint of every source and the SHA-256 of every file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +120,7 @@ def _body(facts: CardFacts) -> str:
             [(name, facts.licences.get(name, "not stated"), f"{row[0]:,}") for (name,), row in by_dataset.items()],
         ),
         "## Left out\n\n" + _left_out(facts),
+        "## Provenance\n\n" + _PROVENANCE.format(version=__version__, seed=facts.seed),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 

@@ -158,6 +158,7 @@ def _slice_lines(plan: MixturePlan, shards: list[Shard]) -> list[dict[str, Any]]
                 "dataset": part.dataset,
                 "subset": part.subset,
                 "split": part.split,
+                "licence": part.licence or None,
                 "templates": list(part.templates),
                 "in": shard.result["in"],
                 "out": shard.result["in"] - dropped.total(),

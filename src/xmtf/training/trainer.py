@@ -36,6 +36,7 @@ from xmtf.training.export import merges, write_model
 from xmtf.training.head import Head
 from xmtf.training.layout import Layout, cut_model
 from xmtf.training.loop import Loop
+from xmtf.training.machine import training_machine
 from xmtf.training.mesh import build_mesh, degrees, num_micro_batches
 from xmtf.training.objective import Objective
 from xmtf.training.optimizer import build_optimizer
@@ -115,7 +116,15 @@ def train(
     loop = _prepare(loaded, tokens, initial, checkpoints, events, family, name, ranks, measures)
     progress = loop.run()
     counts = _counts(progress, loop.feed.loader, loop.meter)
-    manifest = Manifest("train", fingerprint, recipe=section, inputs=inputs, counts=counts, wall_time_s=watch.seconds)
+    manifest = Manifest(
+        "train",
+        fingerprint,
+        recipe=section,
+        inputs=inputs,
+        counts=counts,
+        details=training_machine(loop.step.layout.mesh.degrees),
+        wall_time_s=watch.seconds,
+    )
     if ranks.first:
         trained = _trained_model(loop, initial, recipe)
         manifest = _export(trained, model, tokens / "tokenizer", manifest, base=initial, merge=merges(recipe))

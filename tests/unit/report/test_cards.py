@@ -1,41 +1,150 @@
+"""Cards, read back by the hub's own parser."""
+
 import json
+import re
 
 import pytest
-from huggingface_hub import ModelCard
+from huggingface_hub import DatasetCard, ModelCard, ModelCardData
+from huggingface_hub.repocard_data import model_index_to_eval_results
 
+from xmtf.errors import ConfigError
 from xmtf.files import Manifest, read_jsonl, write_jsonl, write_manifest
-from xmtf.report.cards import write_model_card
+from xmtf.mixture.card import CardFacts, dataset_card
+from xmtf.mixture.composition import GroupCount
+from xmtf.report.cards import card_of, write_model_card
+from xmtf.report.cards.index import eval_results
+from xmtf.report.published import gather
+from xmtf.report.published.headline import card_values
+
+DETAILS = {
+    "hardware": "CPU: Abacus, 1 of 2 cores",
+    "layout": "dp_replicate 2 x tp 4",
+    "versions": {"torch": "2.13.0", "xmtf": "0.1"},
+}
+
+
+def change_scores(folder, **changes):
+    path = folder / "results" / "after" / "scores.jsonl"
+    scores = [score | {"dataset": "facebook/xnli", "subset": score["language"]} | changes for score in read_jsonl(path)]
+    write_jsonl(path, json.loads(json.dumps(scores)))
 
 
 @pytest.fixture
 def finished(run_folder):
     (run_folder / "model").mkdir()
-    write_manifest(run_folder / "model", Manifest("train", "f", counts={"num_parameters": 1234567, "step": 20}))
-    path = run_folder / "results" / "after" / "scores.jsonl"
-    scores = [score | {"dataset": "facebook/xnli", "subset": score["language"]} for score in read_jsonl(path)]
-    write_jsonl(path, json.loads(json.dumps(scores)))
+    counts = {"num_parameters": 1234567, "step": 20, "tokens": 4096, "real_tokens": 4000, "seconds": 90}
+    write_manifest(run_folder / "model", Manifest("train", "f", counts=counts, details=DETAILS))
+    write_jsonl(run_folder / "mixture" / "slices.jsonl", [{"dataset": "cldr/weekday", "licence": "Unicode-3.0"}])
+    change_scores(run_folder)
     return run_folder
 
 
 def test_the_hubs_own_parser_reads_the_card(finished):
     data = ModelCard(write_model_card(finished).read_text()).data
     accuracy, chrf = data.eval_results
-    assert (accuracy.dataset_type, accuracy.dataset_config, accuracy.metric_type) == ("facebook/xnli", "fr", "accuracy")
-    assert accuracy.metric_value == 75.0
-    assert (chrf.dataset_config, chrf.metric_value) == ("sw", 40.0)
+    assert (accuracy.task_type, accuracy.dataset_type) == ("Multiple choice", "facebook/xnli")
+    assert (accuracy.dataset_config, accuracy.dataset_name) == ("fr", "XNLI (fr)")
+    assert (accuracy.metric_type, accuracy.metric_value) == ("Accuracy", 75.0)
+    assert (chrf.dataset_config, chrf.metric_type, chrf.metric_value) == ("sw", "chrF", 40.0)
     assert data.language == ["fr"]
     assert data.pipeline_tag == "text-generation"
 
 
-def test_the_text_tells_what_was_done(finished):
+def test_the_best_prompt_of_any_language_counts_and_the_card_says_so(finished):
+    path = finished / "results" / "after" / "scores.jsonl"
+    scores = list(read_jsonl(path))
+    better = scores[0] | {"template": "traduit", "prompt_language": "fr", "translation": "machine", "revision": "abc"}
+    better["metrics"] = [scores[0]["metrics"][0] | {"value": 0.876543}]
+    write_jsonl(path, [*scores, better])
+    card = ModelCard(write_model_card(finished).read_text())
+    assert card.data.eval_results[0].metric_value == 87.65
+    assert card.data.eval_results[0].dataset_revision == "abc"
+    assert "the best of its prompts" in card.text
+
+
+def test_data_that_no_hub_has_are_not_in_the_index(finished):
+    change_scores(finished, dataset="cldr/weekday")
+    card = ModelCard(write_model_card(finished).read_text())
+    assert card.data.eval_results is None
+    assert "model-index" not in card.text
+
+
+def test_the_published_values_survive_the_hubs_parser():
+    values = card_values(gather({}, reference=True), "BLOOMZ-MT")
+    text = ModelCardData(model_name="bloomz-mt", eval_results=eval_results(values)).to_yaml()
+    index = ModelCard(f"---\n{text}\n---\n").data.to_dict()["model-index"]
+    assert len(index[0]["results"]) == 51
+    _, read = model_index_to_eval_results(index)
+    assert len(read) == 53
+    found = {
+        (one.dataset_type, one.dataset_config, one.dataset_revision, one.metric_type, one.metric_value) for one in read
+    }
+    assert found == {
+        (value.hub_id, value.subset or None, value.revision, value.metric, value.value) for value in values
+    }
+    story_cloze = next(one for one in read if one.dataset_type == "story_cloze")
+    assert story_cloze.dataset_config == "2016"  # quoted: a bare number would be read as one
+
+
+def test_training_facts_come_from_the_manifests(finished):
     text = write_model_card(finished).read_text()
-    assert "- starting from: random weights" in text
-    assert "- parameters: 1,234,567" in text
-    assert "AutoModelForCausalLM" in text
+    for fact in (
+        "starting from: random weights",
+        "parameters: 1,234,567",
+        "steps: 20",
+        "tokens: 4,096, 4,000 without padding",
+        "precision: fp32",
+        "layout: dp_replicate 2 x tp 4",
+        "hardware: CPU: Abacus, 1 of 2 cores",
+        "training time: 1.5 min",
+        "software: torch 2.13.0, xmtf 0.1",
+    ):
+        assert f"- {fact}\n" in text
+    assert "| cldr/weekday | Unicode-3.0 |" in text
     assert "| rows | rows | accuracy % |" in text
+
+
+def test_the_snippets_are_programs_for_a_cpu_a_gpu_and_8_bit(finished):
+    text = write_model_card(finished, checkpoint="me/tiny").read_text()
+    snippets = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    assert len(snippets) == 3
+    for snippet in snippets:
+        compile(snippet, "card", "exec")
+        assert 'checkpoint = "me/tiny"' in snippet
+        assert "AutoModelForCausalLM" in snippet
+    assert "load_in_8bit=True" in snippets[2]
 
 
 def test_a_local_folder_is_no_base_model_of_the_hub(finished):
     recipe = finished / "recipe.yaml"
     recipe.write_text(recipe.read_text().replace("base: null", "base: ./weights/one", 1))
     assert ModelCard(write_model_card(finished).read_text()).data.base_model is None
+
+
+def test_the_licence_of_a_published_base_model_is_known(finished):
+    recipe = finished / "recipe.yaml"
+    recipe.write_text(recipe.read_text().replace("base: null", "base: bigscience/bloom-560m", 1))
+    data = ModelCard(write_model_card(finished).read_text()).data
+    assert (data.base_model, data.license) == ("bigscience/bloom-560m", "bigscience-bloom-rail-1.0")
+
+
+def test_results_without_a_run_have_a_card_too(finished):
+    card = ModelCard(card_of(finished / "results" / "after"))
+    assert card.data.model_name == "after"
+    assert len(card.data.eval_results) == 2
+    assert "## Training" not in card.text
+    with pytest.raises(ConfigError, match="holds results of before, after; choose one with --model"):
+        card_of(finished / "results")
+
+
+def test_the_hubs_own_parser_reads_the_card_of_a_mixture():
+    count = GroupCount(
+        language="sw", prompt_language="en", translation="none", task="t", cluster="qa", dataset="me/qa", subset="",
+        split="train", template="plain", examples=12, input_characters=100, target_characters=10,
+    )  # fmt: skip
+    facts = CardFacts("mix: one", "Says: a", 42, [count], {"duplicate": 3}, {"me/qa": "mit"}, 0.05)
+    card = DatasetCard(dataset_card(facts))
+    assert (card.data.pretty_name, card.data.language, card.data.license) == ("mix: one", ["sw"], "other")
+    assert [entry["config_name"] for entry in card.data.configs] == ["default", "sw"]
+    assert "| me/qa | mit | 12 |" in card.text
+    assert "## Provenance" in card.text

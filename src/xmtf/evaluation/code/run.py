@@ -184,6 +184,7 @@ def _score(
         translation="none",
         metrics=pass_metrics(list(passed.values()), samples, settings.ks),
         versions=dict(versions()),
+        revision=task.revision,
     )
 
 

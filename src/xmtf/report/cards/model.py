@@ -2,146 +2,208 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from xmtf import __version__
-from xmtf.files import write_text
-from xmtf.report.collect import Run, Score, collect_run
+from xmtf.errors import ConfigError, SourceError
+from xmtf.files import MANIFEST, read_manifest, write_text
+from xmtf.report.cards.facts import base_model, data_text, licence, training_text
+from xmtf.report.cards.index import best_values, eval_results
+from xmtf.report.collect import Run, collect_run
 from xmtf.report.compare import compare
+from xmtf.report.results import RECIPE, Results, collect_results
 from xmtf.report.tables import render_table, results_table
 
-if TYPE_CHECKING:
-    from huggingface_hub import EvalResult
+__all__ = ["card_of", "model_card", "write_model_card"]
 
-__all__ = ["model_card", "write_model_card"]
+_SOURCE = "https://github.com/bigscience-workshop/xmtf"
+_LIMITATIONS = """\
+- Make clear where the prompt ends: "Translate to English: Je t'aime." is answered, while without the full stop the
+  model may go on with the French sentence. A question mark or a final "Answer:" does as well.
+- Say in which language the answer should be, and give the context that the answer needs.
+- The model was finetuned on short answers and tends to give them. It may state what is wrong, and repeats biases of
+  the texts that it was trained on."""
+_CITATION = """\
+```bibtex
+@article{muennighoff2022crosslingual,
+  title={Crosslingual generalization through multitask finetuning},
+  author={Muennighoff, Niklas and Wang, Thomas and Sutawika, Lintang and Roberts, Adam and Biderman, Stella and
+    Scao, Teven Le and Bari, M Saiful and Shen, Sheng and Yong, Zheng-Xin and Schoelkopf, Hailey and others},
+  journal={arXiv preprint arXiv:2211.01786},
+  year={2022}
+}
+```"""
 
-_HUB_METRICS = {"accuracy": "accuracy", "exact_match": "exact_match", "f1": "f1", "bleu": "bleu", "chrf": "chrf"}
 
+def write_model_card(run_folder: Path, model: Path | None = None, *, checkpoint: str = "path/to/model") -> Path:
+    """Write ``README.md`` into a model folder, by default that of the run; return its path.
 
-def write_model_card(run_folder: Path, model: Path | None = None) -> Path:
-    """Write ``README.md`` into a model folder, by default that of the run; return its path."""
+    Args:
+        run_folder: Folder of the run.
+        model: Folder of the model.
+        checkpoint: What readers load: a folder, or the hub id under which the model is published.
+    """
     path = (model or run_folder / "model") / "README.md"
-    write_text(path, model_card(collect_run(run_folder)))
+    write_text(path, model_card(collect_run(run_folder), checkpoint=checkpoint))
     return path
 
 
-def model_card(run: Run) -> str:
-    """Return the card: front matter that the hub reads, then text for people.
+def card_of(source: Path, *, checkpoint: str = "path/to/model", model: str | None = None) -> str:
+    """Return the model card of a run folder, or of results of one model.
 
-    The metadata is checked by ``huggingface_hub`` itself.
+    Args:
+        source: Run folder or results folder.
+        checkpoint: What readers load.
+        model: Which model of the results, where there are several.
+
+    Raises:
+        SourceError: Neither a run folder nor a results folder.
+        ConfigError: The results are of several models, and ``model`` names none of them.
     """
-    from huggingface_hub import ModelCardData
-
-    data = ModelCardData(
-        model_name=run.name,
-        language=_languages(run),
-        library_name="transformers",
-        pipeline_tag=_pipeline(run),
-        base_model=_base(run),
-        tags=["xmtf", "multitask-finetuning"],
-        eval_results=list(_results(run)) or None,
-    )
-    return f"---\n{data.to_yaml()}\n---\n\n{_text(run)}"
+    if (source / RECIPE).exists():
+        return model_card(collect_run(source), checkpoint=checkpoint)
+    results = collect_results([source])
+    if model is None and len(results.scores) == 1:
+        model = next(iter(results.scores))
+    if model not in results.scores:
+        raise ConfigError(f"{source}: holds results of {', '.join(results.scores)}; choose one with --model")
+    return _results_card(results, model, checkpoint)
 
 
-def _text(run: Run) -> str:
+def model_card(run: Run, *, checkpoint: str = "path/to/model") -> str:
+    """Return the card of a run's model: front matter that the hub reads, then text for people."""
     description = run.recipe.get("description") or "A multitask-finetuned language model."
-    parts = [
-        f"# {run.name}",
-        description,
-        "## Use",
-        _use(run),
-        "## Limitations",
-        _LIMITATIONS,
-        "## Training",
-        _facts(run),
-    ]
-    if run.scores:
-        table = render_table(results_table("results", "", compare(run.results)), "md")
-        parts += ["## Evaluation", "Zero-shot; brackets are 95 % intervals with rows of the data as units.", table]
-    parts.append(f"Made by xmtf {__version__}. The run's recipe and manifests hold every setting.")
-    return "\n\n".join(part.strip() for part in parts) + "\n"
-
-
-_LIMITATIONS = (
-    "The model continues text: make clear where the prompt ends, for instance with a full stop or a question mark, "
-    "and say in which language the answer should be. It was finetuned on short answers and tends to give them."
-)
-
-
-def _use(run: Run) -> str:
-    kind = "AutoModelForSeq2SeqLM" if _is_encoder_decoder(run) else "AutoModelForCausalLM"
-    return "\n".join([
-        "```python",
-        f"from transformers import AutoTokenizer, {kind}",
-        "",
-        'tokenizer = AutoTokenizer.from_pretrained("path/to/model")',
-        f'model = {kind}.from_pretrained("path/to/model")',
-        'inputs = tokenizer("Say in Swahili: water.", return_tensors="pt", return_token_type_ids=False)',
-        "print(tokenizer.decode(model.generate(**inputs, max_new_tokens=20)[0]))",
-        "```",
+    encoder_decoder = run.recipe["model"]["architecture"] == "mt5"
+    label = next(reversed(run.scores), None)
+    licences = licence(run)
+    base = base_model(run)
+    terms = f"`{base}`, which it was finetuned from, is under {licences}." if licences else "Not stated by the recipe."
+    front = _front_matter(
+        run.name, run.results, label, encoder_decoder, languages=_languages(run), licences=licences, base=base
+    )
+    return front + _text([
+        (f"# {run.name}", description),
+        ("## Use", _use(checkpoint, encoder_decoder)),
+        ("## Limitations", _LIMITATIONS),
+        ("## Training", training_text(run)),
+        ("## Data", data_text(run)),
+        ("## Evaluation", _evaluation(run.results, label)),
+        ("## Licence", f"{terms} The sources of the data have licences of their own."),
+        ("## Citation", f"The method and the data were published in\n\n{_CITATION}"),
+        ("", f"Made by [xmtf]({_SOURCE}) {__version__}. The run's recipe and manifests hold every setting."),
     ])  # fmt: skip
 
 
-def _facts(run: Run) -> str:
-    details: dict[str, Any] = run.model.counts if run.model is not None else {}
-    rows = sum(run.composition["rows"].to_pylist())
-    datasets = len(set(run.composition["dataset"].to_pylist()))
-    facts = {
-        "starting from": _base(run) or "random weights",
-        "parameters": f"{details['num_parameters']:,}" if "num_parameters" in details else None,
-        "examples": f"{rows:,} of {datasets} datasets in {len(_languages(run) or [])} languages",
-        "steps": details.get("step"),
-        "tokens": f"{details['tokens']:,} (padding included)" if "tokens" in details else None,
-        "precision": run.recipe["training"]["precision"],
-        "loss weighting": run.recipe["training"]["loss"],
-        "held out": ", ".join(run.recipe["mixture"]["held_out"]["clusters"]) or "nothing",
+def _results_card(results: Results, model: str, checkpoint: str) -> str:
+    """Return a card that tells what was measured, of a model that was trained elsewhere."""
+    manifests = [read_manifest(folder) for folder in results.folders[model] if (folder / MANIFEST).exists()]
+    family = next((manifest.details.get("family") for manifest in manifests), None)
+    encoder_decoder = family == "encoder-decoder"
+    one = Results(
+        {model: results.folders[model]}, {model: results.scores[model]}, {model: results.items[model]},
+        {model: results.samples[model]},
+    )  # fmt: skip
+    if not one.scores[model]:
+        raise SourceError(f"{results.folders[model][0]}: no result in it")
+    front = _front_matter(model, one, model, encoder_decoder, languages=None, licences=None, base=None)
+    return front + _text([
+        (f"# {model}", "A language model, measured zero-shot with xmtf."),
+        ("## Use", _use(checkpoint, encoder_decoder)),
+        ("## Limitations", _LIMITATIONS),
+        ("## Evaluation", _evaluation(one, model)),
+        ("", f"Made by [xmtf]({_SOURCE}) {__version__}."),
+    ])  # fmt: skip
+
+
+def _front_matter(
+    name: str,
+    results: Results,
+    label: str | None,
+    encoder_decoder: bool,
+    *,
+    languages: list[str] | None,
+    licences: str | None,
+    base: str | None,
+) -> str:
+    from huggingface_hub import ModelCardData
+
+    data = ModelCardData(
+        model_name=name,
+        language=languages,
+        license=licences,
+        library_name="transformers",
+        pipeline_tag="text2text-generation" if encoder_decoder else "text-generation",
+        base_model=base,
+        tags=["xmtf", "multitask-finetuning"],
+        eval_results=eval_results(best_values(results.scores[label])) or None if label is not None else None,
+        widget=_widget(results, label) or None,
+    )
+    return f"---\n{data.to_yaml()}\n---\n\n"
+
+
+def _widget(results: Results, label: str | None) -> list[dict[str, str]]:
+    """Return prompts to try, each of another task."""
+    samples = results.samples.get(label, []) if label is not None else []
+    prompts = {sample["task"].partition("/")[0]: sample["prompt"] for sample in samples}
+    return [{"text": prompt, "example_title": task} for task, prompt in list(prompts.items())[:3]]
+
+
+def _text(sections: Sequence[tuple[str, str]]) -> str:
+    return "\n\n".join(f"{heading}\n\n{body.strip()}".strip() for heading, body in sections if body) + "\n"
+
+
+def _use(checkpoint: str, encoder_decoder: bool) -> str:
+    """Return snippets for a CPU, a GPU and 8 bit."""
+    kind = "AutoModelForSeq2SeqLM" if encoder_decoder else "AutoModelForCausalLM"
+    ways = {
+        "On a CPU": ("", "", ""),
+        "On a GPU": ('dtype="auto", device_map="auto"', "", ".to(model.device)"),
+        "In 8 bit on a GPU": (
+            'device_map="auto", quantization_config=eight_bit',
+            ", BitsAndBytesConfig",
+            ".to(model.device)",
+        ),
     }
-    return "\n".join(f"- {name}: {value}" for name, value in facts.items() if value is not None)
+    needs = {"On a GPU": " accelerate", "In 8 bit on a GPU": " accelerate bitsandbytes"}
+    parts = []
+    for way, (options, imports, move) in ways.items():
+        parts += [
+            f"### {way}",
+            f"    pip install torch transformers{needs.get(way, '')}",
+            "\n".join([
+                "```python",
+                f"from transformers import {kind}, AutoTokenizer{imports}",
+                "",
+                f'checkpoint = "{checkpoint}"',
+                *(["eight_bit = BitsAndBytesConfig(load_in_8bit=True)"] if imports else []),
+                "tokenizer = AutoTokenizer.from_pretrained(checkpoint)",
+                f"model = {kind}.from_pretrained(checkpoint{', ' if options else ''}{options})",
+                'prompt = "Translate to English: Je t\'aime."',
+                f'inputs = tokenizer(prompt, return_tensors="pt", return_token_type_ids=False){move}',
+                "print(tokenizer.decode(model.generate(**inputs, max_new_tokens=20)[0]))",
+                "```",
+            ]),
+        ]  # fmt: skip
+    return "\n\n".join(parts)
+
+
+def _evaluation(results: Results, label: str | None) -> str:
+    if label is None:
+        return ""
+    table = render_table(results_table("results", "", compare(results)), "md")
+    text = (
+        "Zero-shot, all prompts of a suite together; brackets are 95 % intervals with rows of the data as units.\n\n"
+        f"{table}"
+    )
+    if not best_values(results.scores[label]):
+        return text
+    return (
+        f"{text}\nThe `model-index` in this card's header gives another number: for every dataset and configuration "
+        "the best of its prompts, in whatever language, as the cards of BLOOMZ and mT0 do. It is above what a prompt "
+        "chosen beforehand would reach."
+    )
 
 
 def _languages(run: Run) -> list[str] | None:
     return sorted(set(run.composition["language"].to_pylist())) or None
-
-
-def _is_encoder_decoder(run: Run) -> bool:
-    return bool(run.recipe["model"]["architecture"] == "mt5")
-
-
-def _pipeline(run: Run) -> str:
-    return "text2text-generation" if _is_encoder_decoder(run) else "text-generation"
-
-
-def _base(run: Run) -> str | None:
-    """Return the hub id of the pretrained model; files and packages are no id that the hub knows."""
-    base = run.recipe["model"]["base"]
-    return base if base and base.count("/") == 1 and not base.startswith(("/", ".")) else None
-
-
-def _results(run: Run) -> Iterable[EvalResult]:
-    """Yield the best template of every (dataset, subset), as the BLOOMZ cards report."""
-    from huggingface_hub import EvalResult
-
-    best: dict[tuple[str, ...], tuple[float, Score]] = {}
-    for score in run.scores.get("after", []):
-        for metric in score["metrics"]:
-            name = _HUB_METRICS.get(metric["name"])
-            if name is None or not metric["num_items"] or score["dataset"].startswith("cldr/"):
-                continue
-            key = (score["cluster"], score["dataset"], score["subset"], score["split"], name)
-            if key not in best or metric["value"] > best[key][0]:
-                best[key] = (metric["value"], score)
-    for (cluster, dataset, subset, split, name), (value, score) in sorted(best.items(), key=lambda item: item[0]):
-        yield EvalResult(
-            task_type="text-generation",
-            task_name=cluster,
-            dataset_type=dataset,
-            dataset_name=f"{dataset} ({subset})" if subset else dataset,
-            dataset_config=subset or None,
-            dataset_split=split,
-            metric_type=name,
-            metric_value=round(100 * value if name in ("accuracy", "exact_match", "f1") else value, 2),
-            metric_name=f"{name}, best template: {score['template']}",
-        )

@@ -1,0 +1,101 @@
+"""What a card tells of training and data, taken from the run's recipe and manifests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xmtf.files import read_jsonl
+from xmtf.languages import CODE, get_language
+from xmtf.report.collect import Run
+from xmtf.report.reference import published_models
+
+__all__ = ["base_model", "data_text", "licence", "training_text"]
+
+
+def training_text(run: Run) -> str:
+    """Return facts of training as a list; what no manifest says is left out."""
+    model = run.model
+    counts: dict[str, Any] = model.counts if model is not None else {}
+    details: dict[str, Any] = model.details if model is not None else {}
+    training = run.recipe["training"]
+    facts = {
+        "starting from": base_model(run) or run.recipe["model"]["base"] or "random weights",
+        "parameters": _count(counts.get("num_parameters")),
+        "steps": _count(counts.get("step")),
+        "tokens": _tokens(counts),
+        "rows of a step": _count(training["global_batch_rows"]),
+        "precision": training["precision"],
+        "loss weighting": training["loss"],
+        "optimizer": _optimizer(training["optimizer"], training["schedule"]),
+        "layout": details.get("layout"),
+        "hardware": details.get("hardware"),
+        "training time": f"{counts['seconds'] / 60:,.1f} min" if counts.get("seconds") else None,
+        "software": ", ".join(f"{name} {version}" for name, version in details.get("versions", {}).items()) or None,
+        "held out": ", ".join(_held_out(run)) or "nothing",
+    }
+    return "\n".join(f"- {name}: {value}" for name, value in facts.items() if value is not None)
+
+
+def data_text(run: Run) -> str:
+    """Return what the mixture is made of: counts by task cluster, languages, sources and their licences."""
+    if not run.composition.num_rows:
+        return "The run folder holds no mixture."
+    clusters: dict[str, int] = {}
+    for row in run.composition.to_pylist():
+        clusters[row["cluster"]] = clusters.get(row["cluster"], 0) + row["rows"]
+    languages = sorted(set(run.composition["language"].to_pylist()))
+    datasets = sorted(set(run.composition["dataset"].to_pylist()))
+    names = ", ".join(f"{code}" if code == CODE else f"{get_language(code).name} ({code})" for code in languages)
+    lines = [
+        f"{sum(clusters.values()):,} prompted examples of {len(datasets)} datasets "
+        f"in {len(languages)} languages: {names}.",
+        "",
+        "| task cluster | examples |",
+        "| --- | ---: |",
+        *(f"| {name} | {count:,} |" for name, count in sorted(clusters.items(), key=lambda pair: -pair[1])),
+    ]
+    licences = _licences(run)
+    if licences:
+        lines += ["", "| dataset | licence |", "| --- | --- |"]
+        lines += [f"| {name} | {licences.get(name, 'not stated')} |" for name in datasets]
+    return "\n".join(lines)
+
+
+def licence(run: Run) -> str | None:
+    """Return the licence of the base model as the hub writes it, where it is one of the published models."""
+    base = base_model(run)
+    return next((facts.licence for facts in published_models().values() if facts.hub_id == base), None)
+
+
+def base_model(run: Run) -> str | None:
+    """Return the hub id of the pretrained model; files and packages are no id that the hub knows."""
+    base = run.recipe["model"]["base"]
+    return base if base and base.count("/") == 1 and not base.startswith(("/", ".")) else None
+
+
+def _count(number: int | None) -> str | None:
+    return None if number is None else f"{number:,}"
+
+
+def _tokens(counts: dict[str, Any]) -> str | None:
+    if not counts.get("tokens"):
+        return None
+    real = counts.get("real_tokens")
+    return f"{counts['tokens']:,}" + (f", {real:,} without padding" if real else ", padding included")
+
+
+def _optimizer(optimizer: dict[str, Any], schedule: dict[str, Any]) -> str:
+    return f"{optimizer['name']}, learning rate {optimizer['learning_rate']:g}, {schedule['name']} schedule"
+
+
+def _held_out(run: Run) -> list[str]:
+    held_out = run.recipe["mixture"]["held_out"]
+    return [f"{kind} {', '.join(held_out[kind])}" for kind in ("clusters", "languages", "templates") if held_out[kind]]
+
+
+def _licences(run: Run) -> dict[str, str]:
+    """Return dataset -> licence, as the mixture's manifest or its slices say."""
+    path = run.folder / "mixture" / "slices.jsonl"
+    if not path.exists():
+        return {}
+    return {line["dataset"]: line["licence"] for line in read_jsonl(path) if line.get("licence")}

@@ -1,0 +1,83 @@
+"""Results as the hub's ``model-index``: one value a dataset, configuration and metric, that of the best prompt.
+
+The form is that of the BLOOMZ and mT0 cards: the task's name as type, the hub id of the dataset, its
+configuration and split, percent with two decimals. The best prompt of any prompt language counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from xmtf.report.measures import Result, own_results
+from xmtf.report.published.headline import CardValue
+from xmtf.report.reference import dataset_facts
+from xmtf.report.results import Score
+
+if TYPE_CHECKING:
+    from huggingface_hub import EvalResult
+
+__all__ = ["best_values", "eval_results"]
+
+_METRICS = {
+    "bleu": "BLEU", "chrf": "chrF", "chrf++": "chrF++", "exact_match": "Exact match", "f1": "F1",
+    "rouge_l": "ROUGE-L", "numeric_match": "Numeric match",
+}  # fmt: skip
+_NOT_ON_THE_HUB = "cldr/"
+
+
+def best_values(scores: Iterable[Score]) -> list[CardValue]:
+    """Return the best prompt of every dataset, subset, split and metric; data that no hub has are left out.
+
+    Args:
+        scores: Result records of one model.
+    """
+    best: dict[tuple[str, ...], tuple[CardValue, Result]] = {}
+    for score in scores:
+        if score["dataset"].startswith(_NOT_ON_THE_HUB):
+            continue
+        for result in own_results({"": [score]}):
+            value = _value(score, result)
+            key = (value.task, value.hub_id, value.subset, value.split, value.metric)
+            if key not in best or result.value > best[key][1].value:
+                best[key] = (value, result)
+    return [value for value, _ in best.values()]
+
+
+def eval_results(values: Sequence[CardValue]) -> list[EvalResult]:
+    """Return values in the form that ``huggingface_hub`` writes and reads, sorted as the published cards are."""
+    from huggingface_hub import EvalResult
+
+    return [
+        EvalResult(
+            task_type=value.task,
+            dataset_type=value.hub_id,
+            dataset_name=f"{value.name} ({value.subset})" if value.subset else value.name,
+            dataset_config=value.subset or None,
+            dataset_split=value.split,
+            dataset_revision=value.revision or None,
+            metric_type=value.metric,
+            metric_value=value.value,
+        )
+        for value in sorted(values, key=_order)
+    ]
+
+
+def _order(value: CardValue) -> tuple[str, str, str, str]:
+    return (value.task, value.hub_id.rsplit("/", 1)[-1], value.subset, value.split)
+
+
+def _value(score: Score, result: Result) -> CardValue:
+    measure = result.measure
+    facts = dataset_facts().get(measure.dataset)
+    cluster = score["cluster"]
+    return CardValue(
+        task=cluster[:1].upper() + cluster[1:],
+        hub_id=score["dataset"],
+        name=facts.name if facts is not None else score["dataset"],
+        subset=measure.subset,
+        split=measure.split,
+        revision=score.get("revision") or "",
+        metric=_METRICS.get(measure.metric, measure.metric.capitalize()),
+        value=round(result.value, 2),
+    )

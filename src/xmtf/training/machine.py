@@ -1,0 +1,49 @@
+"""What a model was trained on and with, for its manifest and its card."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from xmtf import __version__
+from xmtf.training.degrees import Degrees
+
+__all__ = ["training_machine"]
+
+_CPU_INFO = Path("/proc/cpuinfo")
+
+
+def training_machine(degrees: Degrees) -> dict[str, Any]:
+    """Return ``layout``, ``hardware`` and ``versions`` as this process sees them.
+
+    Of several machines the first stands for all: hardware is that of the process that writes the model.
+
+    Args:
+        degrees: How many processes stood along each axis.
+    """
+    return {"layout": str(degrees), "hardware": _hardware(), "versions": _versions()}
+
+
+def _hardware() -> str:
+    if torch.cuda.is_available():
+        return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()} a machine"
+    name = platform.processor() or platform.machine()
+    if _CPU_INFO.exists():
+        lines = _CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines()
+        name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
+    return f"CPU: {name}, {torch.get_num_threads()} of {os.cpu_count()} cores"
+
+
+def _versions() -> dict[str, str]:
+    found = {"xmtf": __version__, "python": platform.python_version(), "torch": torch.__version__}
+    for name in ("transformers", "peft"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
