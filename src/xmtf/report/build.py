@@ -12,7 +12,7 @@ from xmtf.report.collect import collect_run
 from xmtf.report.figures.catalogue import Drawn, Figure, draw_figures
 from xmtf.report.figures.own import CAPTIONS, result_figures, run_figures
 from xmtf.report.figures.style import save_figure
-from xmtf.report.inputs import Inputs
+from xmtf.report.inputs import Inputs, texts_at_hand
 from xmtf.report.published import gather, published_tables
 from xmtf.report.results import collect_results
 from xmtf.report.tables import TEXT, Table, result_tables, run_tables
@@ -76,9 +76,7 @@ def figures_of(
     rest = [name for name in only if name not in own]
     if only and not rest:
         return Drawn(figures)
-    inputs = replace(
-        inputs, samples=[row | {"model": label} for label, rows in results.samples.items() for row in rows]
-    )
+    inputs = replace(inputs, at_hand=texts_at_hand(results))
     drawn = draw_figures(gather(results.scores, reference=inputs.reference), inputs, folder, rest, formats)
     return replace(drawn, figures=[*figures, *drawn.figures])
 

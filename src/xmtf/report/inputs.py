@@ -12,8 +12,8 @@ edit-distance dataset, language, label, examples, mean_distance       ``analyze 
 code          source, programs, mean_characters, mean_comments        ``analyze code``
 validation    model, step, tokens, accuracy, bleu                     by hand; accuracy and BLEU in 0-100
 variants      JSONL: title, inputs, targets                           by hand; one line a variant of one example
-generations   JSONL: model, text                                      by hand; one line a program
-samples       JSONL: prompt, text [model]                             ``evaluate``: samples.jsonl, ``generate``
+generations   JSONL: model, text                                      by hand; else from ``evaluate code``
+samples       JSONL: prompt, text [model]                             by hand; else ``evaluate``: samples.jsonl
 ============= ======================================================= =========================================
 
 Columns in brackets may be missing. ``role`` is ``train``, ``evaluation`` or ``both``; ``new`` is ``yes`` for
@@ -30,8 +30,9 @@ from typing import Any
 from xmtf.errors import ConfigError, DataError, SourceError, UnknownNameError
 from xmtf.files import read_jsonl
 from xmtf.report.reference import read_columns, reference_rows, reference_variants
+from xmtf.report.results import Results
 
-__all__ = ["COLUMNS", "Inputs", "parse_inputs"]
+__all__ = ["COLUMNS", "Inputs", "number", "parse_inputs", "texts_at_hand"]
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "taxonomy": ("cluster", "dataset", "role"),
@@ -55,12 +56,12 @@ class Inputs:
     Attributes:
         reference: Whether published rows are used.
         files: Name of an input -> a user's file.
-        samples: Samples of the results at hand: rows of ``samples`` where no file is given.
+        at_hand: Texts of the results at hand: rows of ``samples`` and ``generations`` where no file is given.
     """
 
     reference: bool = False
     files: Mapping[str, Path] = field(default_factory=dict)
-    samples: Sequence[dict[str, Any]] = ()
+    at_hand: Mapping[str, Sequence[dict[str, Any]]] = field(default_factory=dict)
 
     def published(self, name: str) -> list[dict[str, str]]:
         """Return the published rows of an input; empty where there are none, or they are not asked for."""
@@ -77,7 +78,7 @@ class Inputs:
         """
         path = self.files.get(name)
         if path is None:
-            return list(self.samples) if name == "samples" else []
+            return list(self.at_hand.get(name, ()))
         if name not in _TEXTS:
             return list(read_columns(path, COLUMNS[name]))
         if not path.is_file():
@@ -104,6 +105,22 @@ def number(row: Mapping[str, str], column: str, where: str) -> float:
         return float(row[column])
     except ValueError:
         raise DataError(f"{where}: {column} is {row[column]!r}, no number") from None
+
+
+def texts_at_hand(results: Results) -> dict[str, list[dict[str, Any]]]:
+    """Return the samples of results, and of each model a program for the first problem that all have one for."""
+    samples = [row | {"model": label} for label, rows in results.samples.items() for row in rows]
+    programs: dict[str, dict[str, str]] = {}
+    for label, folders in results.folders.items():
+        for path in (folder / "completions.jsonl" for folder in folders):
+            for row in read_jsonl(path) if path.exists() else ():
+                programs.setdefault(label, {}).setdefault(f"{row['task']}: {row['problem']}", row["completion"])
+    every = list(programs.values())
+    common = [problem for problem in (every[0] if every else ()) if all(problem in own for own in every)][:1]
+    generations = [
+        {"model": f"{label}, {problem}", "text": own[problem]} for problem in common for label, own in programs.items()
+    ]
+    return {"samples": samples, "generations": generations}
 
 
 def parse_inputs(given: Sequence[str], *, reference: bool) -> Inputs:

@@ -6,12 +6,15 @@ from typer.testing import CliRunner
 
 from xmtf.cli.app import build_app
 from xmtf.errors import SourceError, UnknownNameError
-from xmtf.files import write_jsonl
+from xmtf.files import append_jsonl, write_jsonl
+from xmtf.report import collect_run
 from xmtf.report.figures import (
     contamination,
     english_tasks,
     fonts,
     language_shares,
+    loss,
+    measures_over_steps,
     multilingual_tasks,
     pretraining_share,
     scaling,
@@ -23,8 +26,9 @@ from xmtf.report.figures import (
 from xmtf.report.figures.catalogue import FIGURES, draw_figures
 from xmtf.report.figures.language_shares import published_shares
 from xmtf.report.figures.models import looks
-from xmtf.report.inputs import Inputs
+from xmtf.report.inputs import Inputs, texts_at_hand
 from xmtf.report.published import gather
+from xmtf.report.results import Results
 
 
 @pytest.fixture(scope="module")
@@ -219,7 +223,7 @@ def test_texts_are_drawn_as_they_are(tmp_path, published):
 
 def test_a_missing_font_leaves_one_figure_out(tmp_path, published, monkeypatch):
     monkeypatch.setattr(fonts, "_installed", lambda: frozenset({"DejaVu Sans"}))
-    inputs = Inputs(reference=True, samples=[{"prompt": "水", "text": "agua", "model": "m"}])
+    inputs = Inputs(reference=True, at_hand={"samples": [{"prompt": "水", "text": "agua", "model": "m"}]})
     drawn = draw_figures(published, inputs, tmp_path, ["3", "13"], ["png"])
     assert [figure.name for figure in drawn.figures] == ["variants"]
     assert drawn.missing_fonts == [
@@ -258,3 +262,36 @@ def test_the_verb_draws_and_names_what_is_unknown(tmp_path):
     result = CliRunner().invoke(app, ["report", "figures", "--only", "7", "--out", str(tmp_path)])
     assert isinstance(result.exception, SourceError)
     assert "Figure 7 (validation) is left out" in result.stderr
+
+
+def test_programs_of_results_are_set_side_by_side(tmp_path):
+    for label in ("one", "two"):
+        folder = tmp_path / label
+        program = {"task": "humaneval", "problem": "0", "completion": f"return {label}", "passed": True}
+        write_jsonl(folder / "completions.jsonl", [program | {"problem": "9"}] * (label == "one") + [program] * 2)
+    results = Results(folders={"a": [tmp_path / "one"], "b": [tmp_path / "two"], "c": [tmp_path]})
+    assert texts_at_hand(results)["generations"] == [
+        {"model": "a, humaneval: 0", "text": "return one"},
+        {"model": "b, humaneval: 0", "text": "return two"},
+    ]
+    assert texts_at_hand(Results()) == {"samples": [], "generations": []}
+
+
+def test_what_is_measured_while_training_is_drawn_over_steps(run_folder):
+    for step, value in ((10, 0.2), (20, 0.5), (20, 0.4)):
+        for kind in ("rank", "generation"):
+            event = {"event": "measure", "step": step, "group": f"{kind} suite", "kind": kind, "value": value}
+            append_jsonl(run_folder / "log.jsonl", event)
+    figure = measures_over_steps.draw(collect_run(run_folder))
+    assert [axes.get_title(loc="left").split()[0] for axes in panels(figure)] == ["Classification", "Generation,"]
+    assert [list(axes.lines[0].get_ydata()) for axes in panels(figure)] == [[20, 40], [20, 40]]
+
+
+def test_few_logged_steps_are_drawn_as_they_are(run_folder):
+    (axes,) = loss.draw(collect_run(run_folder)).axes
+    assert [line.get_label() for line in axes.lines] == ["training, logged steps", "held-out mixture"]
+    for step in range(3, 80):
+        append_jsonl(run_folder / "log.jsonl", {"event": "train", "step": step, "loss": float(step % 2)})
+    (axes,) = loss.draw(collect_run(run_folder)).axes
+    assert [line.get_label() for line in axes.lines][1] == "training, mean of 4"
+    assert list(axes.lines[1].get_ydata()[-3:]) == [0.5, 0.5, 0.5]

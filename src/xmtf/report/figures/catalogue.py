@@ -188,7 +188,7 @@ FIGURES = (
         "code-samples",
         "Programs side by side",
         "Programs of several models for one problem.",
-        "--input generations=FILE.jsonl with model and text; the published programs do not come with the package",
+        "results of `xmtf evaluate code`, or --input generations=FILE.jsonl; the published programs do not come along",
         code_samples.draw,
     ),
     FigureKind(
@@ -196,7 +196,7 @@ FIGURES = (
         "samples",
         "What models write",
         "Prompts, and what each model wrote.",
-        "--input samples=FILE.jsonl with prompt, text and model; the published texts do not come with the package",
+        "results with samples.jsonl, or --input samples=FILE.jsonl; the published texts do not come along",
         samples.draw,
     ),
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from xmtf.languages import get_language
 from xmtf.report.collect import Run
+from xmtf.report.figures.models import add_legend
 from xmtf.report.figures.style import PALETTE, new_figure
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def draw(run: Run, most_languages: int = 80) -> Figure:
     if rest:
         labels.append(f"{len(rest)} more languages")
         bars.append({cluster: sum(counts[code][cluster] for code in rest) for cluster in _clusters(run)})
-    figure, axes = new_figure(8.2, 1.2 + 0.17 * len(labels))
+    figure, axes = new_figure(8.2, 1.2 + 0.17 * len(labels) + 0.1 * len(_clusters(run)))
     left = [0.0] * len(labels)
     for index, cluster in enumerate(_clusters(run)):
         widths = [bar.get(cluster, 0) for bar in bars]
@@ -40,7 +41,7 @@ def draw(run: Run, most_languages: int = 80) -> Figure:
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.set_xlabel("examples")
     axes.set_title(f"{sum(left):,.0f} examples in {len(order)} languages")
-    axes.legend(loc="lower right", title="task cluster", fontsize=8, title_fontsize=8)
+    add_legend(figure, axes.get_legend_handles_labels()[0])
     return figure
 
 

@@ -6,6 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from xmtf.languages import CODE, get_language, normalize_language
+from xmtf.report.figures.models import add_legend
 from xmtf.report.figures.style import new_figure
 from xmtf.report.inputs import Inputs, number
 from xmtf.report.measures import ResultTable
@@ -55,7 +56,7 @@ def short_name(code: str) -> str:
 
 
 def draw(results: ResultTable, inputs: Inputs) -> Figure | None:
-    """Draw each corpus's share of every language of the first corpus, largest first, on a logarithmic axis.
+    """Draw each corpus's share of the languages of the first; widely spread ones on a logarithmic axis.
 
     Returns:
         The figure, or None without a corpus.
@@ -77,13 +78,17 @@ def draw(results: ResultTable, inputs: Inputs) -> Figure | None:
         known = [(place, shares[code]) for place, code in enumerate(order) if shares.get(code)]
         axes.plot(*zip(*known, strict=True), marker, color=color, markersize=5, linestyle="", label=name)
     for place, code in enumerate(order):
-        known_shares = [shares[code] for shares in corpora.values() if shares.get(code)]
-        axes.plot([place, place], [min(known_shares), max(known_shares)], color="#CCCCCC", linewidth=1, zorder=1)
-    axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.5f}".rstrip("0").rstrip("."))
+        spread = [shares[code] for shares in corpora.values() if shares.get(code)]
+        axes.plot([place, place], [min(spread), max(spread)], color="#CCCCCC", linewidth=1, zorder=1)
+    known_shares = [share for shares in corpora.values() for share in shares.values() if share]
+    if max(known_shares) > 30 * min(known_shares):
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:.5f}".rstrip("0").rstrip("."))
+    else:
+        axes.set_ylim(bottom=0)
     axes.set_ylabel("% of the corpus")
     axes.set_xticks(range(len(order)), [short_name(code) for code in order], rotation=90, fontsize=7)
     axes.set_xlim(-0.8, len(order) - 0.2)
     axes.grid(axis="x", visible=False)
-    axes.legend(ncols=len(corpora), loc="upper right")
+    add_legend(figure, axes.get_legend_handles_labels()[0])
     return figure

@@ -23,8 +23,13 @@ def draw(run: Run) -> Figure:
             validation[event["group"]][event["step"]] = event["loss"]
     figure, axes = new_figure(6.6, 3.2)
     steps = sorted(step for step, loss in train.items() if loss is not None)
-    axes.plot(steps, [train[step] for step in steps], color="#BBBBBB", linewidth=0.8, label="training, logged steps")
-    axes.plot(steps, _running_mean([train[step] for step in steps]), color=PALETTE[0], label="training, running mean")
+    values = [train[step] for step in steps]
+    window = len(values) // 20
+    many = window > 1
+    color, width = ("#BBBBBB", 0.8) if many else (PALETTE[0], 1.5)
+    axes.plot(steps, values, color=color, linewidth=width, label="training, logged steps")
+    if many:
+        axes.plot(steps, _running_mean(values, window), color=PALETTE[0], label=f"training, mean of {window}")
     for index, (group, losses) in enumerate(sorted(validation.items())):
         points = sorted(losses)
         axes.plot(
@@ -37,8 +42,7 @@ def draw(run: Run) -> Figure:
     return figure
 
 
-def _running_mean(values: list[float], memory: float = 0.9) -> list[float]:
-    means: list[float] = []
-    for value in values:
-        means.append(value if not means else memory * means[-1] + (1 - memory) * value)
-    return means
+def _running_mean(values: list[float], window: int) -> list[float]:
+    """Return the mean of each value and those before it, ``window`` in all where there are as many."""
+    parts = (values[max(0, place + 1 - window) : place + 1] for place in range(len(values)))
+    return [sum(part) / len(part) for part in parts]

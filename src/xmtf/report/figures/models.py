@@ -15,7 +15,6 @@ from xmtf.report.measures import ResultTable
 from xmtf.report.reference import published_models
 
 if TYPE_CHECKING:
-    from matplotlib.artist import Artist
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
@@ -74,7 +73,7 @@ def handles(models: Iterable[str]) -> list[Line2D]:
     ]
 
 
-def add_legend(figure: Figure, entries: Sequence[Artist]) -> None:
+def add_legend(figure: Figure, entries: Sequence[Any]) -> None:
     """Write a legend below a figure, row by row, in as few rows as fit, each about as long as the others."""
     most = max(1, int(figure.get_figwidth() / (0.075 * max(len(str(entry.get_label())) for entry in entries) + 0.55)))
     rows = -(-len(entries) // most)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from xmtf.report.collect import Run
 from xmtf.report.compare import compare
-from xmtf.report.figures import composition, loss, suites
+from xmtf.report.figures import composition, loss, measures_over_steps, suites
 from xmtf.report.results import Results
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ __all__ = ["CAPTIONS", "result_figures", "run_figures"]
 CAPTIONS = {
     "composition": "Examples per language of the targets, by task cluster.",
     "loss": "Loss on target tokens, each target counted once.",
+    "measures": "What was measured while training, by suite.",
     "suites": "Rank accuracy per suite with 95 % intervals; the bar marks chance.",
     "languages": "Rank accuracy by language with 95 % intervals; the bar marks chance.",
 }
@@ -30,6 +31,9 @@ def run_figures(run: Run) -> dict[str, Figure]:
         figures["composition"] = composition.draw(run)
     if any(event["event"] == "train" for event in run.log):
         figures["loss"] = loss.draw(run)
+    measures = measures_over_steps.draw(run)
+    if measures is not None:
+        figures["measures"] = measures
     return figures
 
 
