@@ -225,6 +225,9 @@ class Training(Section):
     prefix_lm: bool = False
     """Bidirectional attention over inputs (causal models)."""
     activation_checkpointing: bool = False
+    attention: Literal["auto", "sdpa", "flex"] = "auto"
+    """BLOOM's kernel: `sdpa` is the reference, `flex` skips what the document mask forbids (GPUs, no dropout);
+    `auto` takes `flex` on a GPU that trains alone. Other models choose their own."""
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
     parallel: Parallel = Parallel()

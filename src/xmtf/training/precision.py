@@ -14,9 +14,10 @@ from typing import Any, Literal
 import torch
 
 from xmtf.errors import ConfigError, require
+from xmtf.models.bloom import Bloom
 from xmtf.recipe import Recipe
 
-__all__ = ["Precision", "choose_device", "compute_dtype", "computing", "prepare", "set_threads"]
+__all__ = ["Precision", "choose_attention", "choose_device", "compute_dtype", "computing", "prepare", "set_threads"]
 
 Precision = Literal["fp32", "bf16", "bf16_pure"]
 
@@ -56,6 +57,18 @@ def computing(precision: Precision, device: torch.device) -> AbstractContextMana
     return torch.autocast(device.type, dtype=torch.bfloat16)
 
 
+def choose_attention(wanted: Literal["auto", "sdpa", "flex"], device: torch.device) -> Literal["sdpa", "flex"]:
+    """Return BLOOM's kernel; ``auto`` takes FlexAttention on a GPU that trains alone, the reference elsewhere.
+
+    Raises:
+        ConfigError: ``flex`` on a CPU, where torch has no backward pass for it.
+    """
+    if wanted == "flex" and device.type != "cuda":
+        raise ConfigError("training.attention: `flex` has no backward pass on a CPU; choose `auto` or `sdpa`")
+    alone = not torch.distributed.is_initialized()
+    return "flex" if wanted == "flex" or (wanted == "auto" and device.type == "cuda" and alone) else "sdpa"
+
+
 def prepare(model: Any, recipe: Recipe) -> None:
     """Give a model its number format and set the switches that training wants, in place; it stays where it is.
 
@@ -67,5 +80,7 @@ def prepare(model: Any, recipe: Recipe) -> None:
     model.dropout = recipe.model.dropout
     model.accumulate_in_place = True
     model.activation_checkpointing = training.activation_checkpointing
+    if isinstance(model, Bloom):
+        model.attention = choose_attention(training.attention, choose_device(training.device))
     for parameter in model.parameters():
         parameter.grad = None

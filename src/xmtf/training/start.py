@@ -5,11 +5,24 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from xmtf.errors import ConfigError
+from xmtf.errors import ConfigError, require
 from xmtf.models.interface import LoadedModel
-from xmtf.recipe.schema import Lora, Model
+from xmtf.recipe.schema import Lora, Model, Training
+from xmtf.training.precision import choose_attention, choose_device
 
-__all__ = ["adapt_model", "start_model"]
+__all__ = ["adapt_model", "check_machine", "start_model"]
+
+
+def check_machine(training: Training) -> None:
+    """Refuse what this machine cannot do, before anything is loaded.
+
+    Raises:
+        ConfigError: A GPU, or a kernel for GPUs, is asked for and there is none.
+        MissingExtraError: ``adamw_8bit`` without bitsandbytes.
+    """
+    choose_attention(training.attention, choose_device(training.device))
+    if training.optimizer.name == "adamw_8bit":
+        require("bitsandbytes", "gpu")
 
 
 def start_model(reference: str, config: Model, *, seed: int, offline: bool = False) -> LoadedModel:

@@ -44,7 +44,7 @@ from xmtf.training.pipeline import Pipeline
 from xmtf.training.precision import choose_device, compute_dtype, prepare, set_threads
 from xmtf.training.ranks import ALONE, Ranks, all_processes
 from xmtf.training.saver import Saver, background_ranks
-from xmtf.training.start import start_model
+from xmtf.training.start import check_machine, start_model
 from xmtf.training.step import Feed, Step
 from xmtf.training.texts import TextRows, text_rows
 from xmtf.training.trackers import TrackedRun, open_trackers
@@ -62,8 +62,8 @@ __all__ = [
 ]
 
 _ELSEWHERE = (
-    "device", "export", "keep_checkpoints", "log_every", "max_skipped_steps", "micro_batch_rows", "parallel",
-    "save_every", "save_in_background", "threads", "trackers", "validate_every", "validation_examples",
+    "attention", "device", "export", "keep_checkpoints", "log_every", "max_skipped_steps", "micro_batch_rows",
+    "parallel", "save_every", "save_in_background", "threads", "trackers", "validate_every", "validation_examples",
     "validation_rows", "validation_suites", "validation_texts", "wall_clock_limit",
 )  # fmt: skip
 """Keys of the training section that leave what is learnt as it is (micro-batches and layouts: to rounding)."""
@@ -110,6 +110,7 @@ def train(
         return read_manifest(model)
     if recipe.training.validation_suites and not measures:
         raise ConfigError("training.validation_suites: nothing to measure them with was given")
+    check_machine(recipe.training)
     watch = Stopwatch()
     name = training_name(recipe, inputs)
     events = _open_log(loaded, log) if ranks.first else Log(Path(os.devnull))

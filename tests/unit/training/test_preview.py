@@ -48,3 +48,40 @@ def test_published_budgets():
 def test_fp16_is_refused_with_the_reason():
     with pytest.raises(ConfigError, match=r"training.precision.*feed-forward outputs of the T5 family exceed"):
         load_recipe(RECIPES / "mt0-small.yaml", ["training.precision=fp16"])
+
+
+# steps of the released checkpoint, rows of a global and of a micro-batch, validation every so many steps, rows of it
+SETTINGS = {
+    "bloomz-560m": (1750, 1024, 1, 125, 10 * 1024),
+    "bloomz-1b1": (250, 1024, 1, 125, 5 * 1024),
+    "bloomz-1b7": (2000, 2048, 1, 125, 10 * 2048),
+    "bloomz-3b": (2000, 2048, 1, 125, 2 * 2048),
+    "bloomz-7b1": (1000, 2048, 4, 125, 10 * 2048),
+    "bloomz-7b1-mt": (1000, 2048, 4, 125, 10 * 2048),
+    "bloomz-7b1-p3": (1000, 2048, 4, 250, 50 * 2048),
+    "bloomz": (498, 2048, 1, 250, 10 * 2048),
+    "bloomz-mt": (498, 2048, 1, 250, 10 * 2048),
+    "bloomz-p3": (498, 2048, 1, 250, 1 * 2048),
+}
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_published_hyper_parameters(name):
+    recipe = load_recipe(RECIPES / f"{name}.yaml").recipe
+    training, optimizer = recipe.training, recipe.training.optimizer
+    assert (recipe.model.dropout, training.precision, training.schedule.name) == (0.1, "bf16", "constant")
+    if name in SETTINGS:
+        batches = (training.steps, training.global_batch_rows, training.micro_batch_rows)
+        assert (*batches, training.validate_every, training.validation_rows) == SETTINGS[name]
+        assert (training.loss, training.z_loss, recipe.tokens.packing.sequence_length) == ("target_compat", 0.0, 2048)
+        assert optimizer.model_dump(exclude={"decay_rate"}) == {
+            "name": "adamw", "learning_rate": 2e-5, "weight_decay": 1e-4, "beta1": 0.9, "beta2": 0.95, "epsilon": 1e-8,
+            "clip_norm": 1.0,
+        }  # fmt: skip
+        return
+    assert (training.steps, training.global_batch_rows) == (7000 if "xxl" in name else 25_000, 512)
+    assert (training.loss, training.z_loss) == ("target", 1e-4)
+    packing = recipe.tokens.packing
+    assert (packing.policy, packing.sequence_length, packing.target_length) == ("pad", 1024, 1024)
+    assert (optimizer.name, optimizer.learning_rate, optimizer.decay_rate) == ("adafactor", 1e-3, 0.8)
+    assert (optimizer.weight_decay, optimizer.clip_norm) == (0.0, None)

@@ -1,12 +1,14 @@
 """Switches of the recipe on the model that training starts from."""
 
+import sys
+
 import pytest
 import torch
 
-from xmtf.errors import ConfigError
+from xmtf.errors import ConfigError, MissingExtraError
 from xmtf.models import SpecialTokens, build_model, load_model, save_model
-from xmtf.recipe.schema import Model
-from xmtf.training.start import start_model
+from xmtf.recipe.schema import Model, Training
+from xmtf.training.start import check_machine, start_model
 
 SHAPE = {"hidden_size": 24, "num_layers": 2, "num_heads": 3}
 
@@ -35,3 +37,15 @@ def test_absolute_alibi_is_refused_of_other_models(tmp_path):
     reference = saved(tmp_path, "mt5")
     with pytest.raises(ConfigError, match="only BLOOM has ALiBi"):
         start_model(reference, Model(base=reference, absolute_alibi=True), seed=0)
+
+
+def test_what_the_machine_cannot_do_is_refused_before_anything_is_loaded(monkeypatch):
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for training, error, message in (
+        ({"optimizer": {"name": "adamw_8bit"}}, MissingExtraError, r"needs the package `bitsandbytes`.*xmtf\[gpu\]"),
+        ({"attention": "flex"}, ConfigError, "no backward pass on a CPU"),
+        ({"device": "cuda"}, ConfigError, "torch sees no GPU here"),
+    ):
+        with pytest.raises(error, match=message):
+            check_machine(Training(steps=1, **training))

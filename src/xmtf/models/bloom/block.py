@@ -15,6 +15,7 @@ from torch.nn import functional
 from xmtf.models.attention import attend
 from xmtf.models.bloom.config import BloomConfig
 from xmtf.models.cache import LayerCache
+from xmtf.models.flex import FlexBias, flex_attend
 
 __all__ = ["Block"]
 
@@ -26,14 +27,18 @@ class _Attention(nn.Module):
         self.query_key_value = nn.Linear(config.hidden_size, 3 * config.hidden_size)
         self.dense = nn.Linear(config.hidden_size, config.hidden_size)
 
-    def forward(self, hidden_RTH: Tensor, bias: Tensor, cache: LayerCache | None, dropout: float) -> Tensor:
+    def forward(self, hidden_RTH: Tensor, bias: Tensor | FlexBias, cache: LayerCache | None, dropout: float) -> Tensor:
         # rows of the fused matrix are [head][query, key, value][head size], as in Megatron
         qkv_RTN3D = self.query_key_value(hidden_RTH).unflatten(-1, self.shape)
         query_RNTD, key_RNTD, value_RNTD = (part.transpose(1, 2) for part in qkv_RTN3D.unbind(-2))
         if cache is not None:
             key_RNTD, value_RNTD = cache.append(key_RNTD, value_RNTD)
         scale = self.shape[2] ** -0.5
-        output_RTH: Tensor = self.dense(attend(query_RNTD, key_RNTD, value_RNTD, bias, scale=scale, dropout=dropout))
+        if isinstance(bias, Tensor):
+            attended_RTH = attend(query_RNTD, key_RNTD, value_RNTD, bias, scale=scale, dropout=dropout)
+        else:
+            attended_RTH = flex_attend(query_RNTD, key_RNTD, value_RNTD, bias, scale=scale)
+        output_RTH: Tensor = self.dense(attended_RTH)
         return output_RTH
 
 
@@ -60,13 +65,13 @@ class Block(nn.Module):
         self.mlp = _FeedForward(config)
 
     def forward(
-        self, hidden_RTH: Tensor, bias: Tensor, cache: LayerCache | None = None, dropout: float = 0.0
+        self, hidden_RTH: Tensor, bias: Tensor | FlexBias, cache: LayerCache | None = None, dropout: float = 0.0
     ) -> Tensor:
         """Return the hidden states after this block, ``[R, T, H]``.
 
         Args:
             hidden_RTH: Hidden states before it.
-            bias: Added to attention scores, ``[R, N, T, S]``.
+            bias: Added to attention scores, ``[R, N, T, S]``; or what FlexAttention computes it from.
             cache: Keys and values of earlier positions; these are added to it.
             dropout: Probability; 0 outside training.
         """

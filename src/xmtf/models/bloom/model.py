@@ -19,6 +19,7 @@ from xmtf.models.bloom.block import Block
 from xmtf.models.bloom.config import BloomConfig
 from xmtf.models.bloom.reading import read_forest
 from xmtf.models.cache import DecoderCache
+from xmtf.models.flex import FlexBias, alibi_flex_bias, flex_takes
 from xmtf.models.interface import Cache
 from xmtf.models.tied import SlicedEmbedding, lookup
 from xmtf.models.trees import Trees
@@ -48,6 +49,7 @@ class Bloom(nn.Module):
         self.dropout = config.dropout
         self.activation_checkpointing = False
         self.accumulate_in_place = False
+        self.attention: Literal["sdpa", "flex"] = "sdpa"
         self.first, self.last = True, True
         self.heads = slice(None)
         self.word_embeddings: nn.Embedding | SlicedEmbedding = nn.Embedding(config.vocab_size, config.hidden_size)
@@ -65,8 +67,12 @@ class Bloom(nn.Module):
     ) -> Tensor:
         """Return hidden states after the last norm, ``[R, T, H]``; see :class:`xmtf.models.CausalModel`."""
         assert cache is None or isinstance(cache, DecoderCache)
-        bias = self._bias(tokens_RT, segment_ids_RT, is_input_RT, cache)
         dropout = self.dropout if self.training else 0.0
+        bias: Tensor | FlexBias
+        if segment_ids_RT is not None and self._takes_flex(cache, dropout):
+            bias = alibi_flex_bias(self.config.num_heads, segment_ids_RT, is_input_RT)
+        else:
+            bias = self._bias(tokens_RT, segment_ids_RT, is_input_RT, cache)
         hidden_RTH = self._embed(tokens_RT, dropout) if self.first else tokens_RT
         for index, block in self.blocks():
             layer = None if cache is None else cache.layers[index]
@@ -111,6 +117,11 @@ class Bloom(nn.Module):
     def _embed(self, tokens_RT: Tensor, dropout: float) -> Tensor:
         embedded_RTH = lookup(tokens_RT, self.word_embeddings, in_place=self.accumulate_in_place)
         return functional.dropout(self.word_embeddings_layernorm(embedded_RTH), dropout, training=dropout > 0)
+
+    def _takes_flex(self, cache: DecoderCache | None, dropout: float) -> bool:
+        """Tell whether FlexAttention is wanted and can: it knows neither dropout nor our cache nor slices of heads."""
+        plain = cache is None and dropout == 0 and not self.config.absolute_alibi and self.heads == slice(None)
+        return self.attention == "flex" and plain and flex_takes(self.config.head_size)
 
     def _bias(
         self, tokens_RT: Tensor, segment_ids_RT: Tensor | None, is_input_RT: Tensor | None, cache: DecoderCache | None
