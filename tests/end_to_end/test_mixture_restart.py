@@ -5,8 +5,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
+import psutil
 import pytest
 
 from xmtf.files import file_sha256
@@ -69,6 +71,31 @@ def test_one_worker_two_workers_and_a_kill_give_the_same_bytes(load, tmp_path, m
     build_mixture(load("execution.engine=inline"), killed)
     assert len(rendered) == len(LANGUAGES) - len(finished)
     assert contents(killed) == contents(one)
+
+
+def test_the_shards_of_a_killed_worker_are_done_by_another(load, tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    build_mixture(load("execution.engine=inline"), one)
+    killed, built = [], threading.Event()
+    killer = threading.Thread(target=_kill_a_worker, args=(build.work_folder(two) / "shards", killed, built))
+    killer.start()
+    build_mixture(load("execution.workers=2"), two)
+    built.set()
+    killer.join()
+    assert killed, "no worker was killed"
+    assert contents(two) == contents(one)
+
+
+def _kill_a_worker(shards, killed, built):
+    """Wait until a shard is done, then send SIGKILL to a worker process of this one."""
+    while not killed and not built.is_set():
+        if list(shards.glob("[!.]*/done.json")):
+            for process in psutil.Process().children():
+                if any("spawn_main" in argument for argument in process.cmdline()):
+                    process.kill()
+                    killed.append(process.pid)
+                    return
+        time.sleep(0.001)
 
 
 def _kill_half_way(recipe, out):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -218,19 +219,32 @@ def run_suites(
     model: Annotated[str | None, typer.Option(help="Model to measure; default the run's own, trained one.")] = None,
     label: Annotated[str, typer.Option(help="What results call the model.")] = "after",
     out: Annotated[Path | None, typer.Option(help="Results folder; default results/LABEL of the run.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Answer only the share of one of so many jobs; --index is the job.")
+    ] = None,
+    index: Annotated[int, typer.Option(help="With --jobs: which job, from 0.", envvar="SLURM_ARRAY_TASK_ID")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Measure a model on all suites of a recipe.
+    """Measure a model on all suites of a recipe; under torchrun its processes share the rows.
+
+    With --jobs the answers to one share of the rows are only written down; when all jobs are done, the command
+    without --jobs finds them and writes the results.
 
     Example: xmtf evaluate run recipes/demo.yaml --model runs/demo/model
     """
-    from xmtf.evaluation import evaluate
+    from xmtf.evaluation.shares import Share, answer_share, evaluate_together
     from xmtf.recipe import load_recipe
 
     loaded = load_recipe(recipe, overrides or [])
     folder = out or loaded.run_folder / "results" / label
-    evaluate(loaded, model=model or str(loaded.run_folder / "model"), label=label, out=folder)
-    print_scores(_read_scores(folder), as_json)
+    model = model or str(loaded.run_folder / "model")
+    if jobs is not None:
+        asked = answer_share(loaded, Share(index, jobs), model=model, label=label, out=folder)
+        typer.echo(f"job {index} of {jobs}: {asked:,} requests answered")
+        return
+    evaluate_together(loaded, model=model, label=label, out=folder)
+    if os.environ.get("RANK", "0") == "0":
+        print_scores(_read_scores(folder), as_json)
 
 
 @app.command()

@@ -32,6 +32,9 @@ def slurm(
     ] = None,
     cpus_per_task: Annotated[int, typer.Option(min=1, help="Cores of a job on each node.")] = 1,
     jobs: Annotated[int, typer.Option(min=1, help="Jobs that share the building of the mixture.")] = 16,
+    evaluation_jobs: Annotated[
+        int | None, typer.Option(min=1, help="Jobs that share an evaluation; default as many as train together.")
+    ] = None,
     grace: Annotated[int, typer.Option(min=1, help="Seconds before the time limit to save and stop at.")] = 120,
     option: Annotated[list[str] | None, typer.Option(help="Further option of sbatch, such as --qos=long.")] = None,
     submit: Annotated[bool, typer.Option("--submit", help="Also hand the jobs to Slurm.")] = False,
@@ -58,6 +61,7 @@ def slurm(
         processes_per_node=processes_per_node,
         cpus_per_task=cpus_per_task,
         jobs=jobs,
+        evaluation_jobs=evaluation_jobs,
         grace_s=grace,
         options=tuple(option or ()),
     )
@@ -74,9 +78,9 @@ def slurm(
 def local(
     recipe: RecipePath,
     overrides: Overrides = None,
-    processes: Annotated[int, typer.Option(min=1, help="Processes that build, and that train together.")] = 2,
+    processes: Annotated[int, typer.Option(min=1, help="Processes that build, train together and evaluate.")] = 2,
 ) -> None:
-    """Carry out a recipe here in many processes: building in a pool, training under torchrun.
+    """Carry out a recipe here in many processes: building in a pool, training under torchrun, evaluation in shares.
 
     What is finished is not done again; an interrupted run goes on where it stopped.
 

@@ -54,12 +54,21 @@ class Journal:
     Args:
         folder: Where the journal is kept.
         settings: Everything that decides an answer; another value is another journal.
+        share: Names the part of one of several processes that answer at the same time. The journal without a share
+            takes over the answers of all parts.
     """
 
-    def __init__(self, folder: Path, settings: Any) -> None:
+    def __init__(self, folder: Path, settings: Any, share: str | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.path = folder / f"answers-{content_hash(settings)[:16]}.jsonl"
-        self._answers = _read(self.path)
+        name = f"answers-{content_hash(settings)[:16]}"
+        self.path = folder / (f"{name}.jsonl" if share is None else f"{name}.{share}.jsonl")
+        self._answers = _read(self.path, mend=True)
+        for path in sorted(folder.glob(f"{name}*.jsonl")):
+            found = {key: answer for key, answer in _read(path).items() if key not in self._answers}
+            if share is None:
+                self.add(list(found.items()))
+            else:
+                self._answers.update(found)
 
     def __len__(self) -> int:
         return len(self._answers)
@@ -78,13 +87,13 @@ class Journal:
             stream.write(lines)
 
 
-def _read(path: Path) -> dict[str, Answer]:
-    """Read whole lines; what a killed run left of its last line is cut off."""
+def _read(path: Path, *, mend: bool = False) -> dict[str, Answer]:
+    """Read whole lines; what a killed run left of its last line is left out, and cut off to ``mend`` the file."""
     if not path.exists():
         return {}
     content = path.read_bytes()
     whole = content[: content.rfind(b"\n") + 1]
-    if len(whole) < len(content):
+    if mend and len(whole) < len(content):
         path.write_bytes(whole)
     answers = {}
     for line in whole.splitlines():

@@ -7,7 +7,7 @@ killed run repeats at most one batch, and a request that several suites or templ
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ from xmtf.files import (
 from xmtf.recipe import LoadedRecipe
 from xmtf.records import Request, Score
 
-__all__ = ["evaluate", "evaluate_setup"]
+__all__ = ["answer", "evaluate", "evaluate_setup"]
 
 
 def evaluate(loaded: LoadedRecipe, *, model: str, label: str, out: Path) -> Manifest:
@@ -58,9 +58,7 @@ def evaluate_setup(setup: Setup, *, model: str, label: str, out: Path) -> Manife
     """Measure a model; as :func:`evaluate`, from a setup that need not come from a recipe."""
     watch = Stopwatch()
     slices = suite_slices(setup)
-    recipe = {"label": label, "suites": [suite.model_dump(mode="json") for suite in setup.settings.suites]}
-    recipe |= setup.decisive()
-    inputs = {"model": model_hash(model, setup.offline), **_slice_hashes(setup, slices)}
+    recipe, inputs = _depends_on(setup, slices, model, label)
     fingerprint = content_hash({"recipe": recipe, "inputs": inputs})
     if is_finished(out, fingerprint):
         return read_manifest(out)
@@ -87,6 +85,47 @@ def evaluate_setup(setup: Setup, *, model: str, label: str, out: Path) -> Manife
     for path in set(out.glob("answers-*.jsonl")) - {journal.path}:
         path.unlink()  # of other weights or rules, whose results this folder no longer holds
     return manifest
+
+
+def answer(
+    loaded: LoadedRecipe, *, model: str, label: str, out: Path, takes: Callable[[Request], bool], share: str
+) -> int:
+    """Ask some of the requests of an evaluation and write the answers down, for :func:`evaluate` to find.
+
+    Args:
+        loaded: The recipe.
+        model: As of :func:`evaluate`.
+        label: As of :func:`evaluate`.
+        out: As of :func:`evaluate`.
+        takes: Tells of a request whether to ask it.
+        share: Names the journal, so that others may write theirs at the same time.
+
+    Returns:
+        Requests that were asked.
+    """
+    setup = setup_of(loaded)
+    slices = suite_slices(setup)
+    recipe, inputs = _depends_on(setup, slices, model, label)
+    if is_finished(out, content_hash({"recipe": recipe, "inputs": inputs})):
+        return 0
+    all_jobs = list(_rendered(setup, slices))
+    subject = load_subject(setup, model, label)
+    journal = Journal(out, subject.identity(setup), share)
+    before = len(journal)
+    for requests in (
+        [request for job in all_jobs for request in job.requests],
+        [request for _, request in choose_samples(all_jobs, setup.settings.samples)],
+    ):
+        _ask(subject, journal, list(filter(takes, requests)))
+    return len(journal) - before
+
+
+def _depends_on(
+    setup: Setup, slices: Sequence[SuiteSlice], model: str, label: str
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the settings and the hashes of the inputs that decide the results."""
+    recipe = {"label": label, "suites": [suite.model_dump(mode="json") for suite in setup.settings.suites]}
+    return recipe | setup.decisive(), {"model": model_hash(model, setup.offline), **_slice_hashes(setup, slices)}
 
 
 def _slice_hashes(setup: Setup, slices: Iterable[SuiteSlice]) -> dict[str, str]:

@@ -17,19 +17,23 @@ _DONE_BY_TOKENS = ("plan", "render", "mixture")
 """Stages that ``xmtf run --until tokens`` does itself, in its pool of processes."""
 
 
-def local_commands(loaded: LoadedRecipe, overrides: tuple[str, ...], processes: int) -> list[tuple[str, list[str]]]:
-    """Return the name and the command line of each stage, in order."""
+def local_commands(
+    loaded: LoadedRecipe, overrides: tuple[str, ...], processes: int
+) -> list[tuple[str, list[list[str]]]]:
+    """Return the name of each stage and the commands that run side by side in it, in order."""
     building = ("execution.engine=pool", f"execution.workers={processes}")
-    stages = launch_stages(loaded, (*overrides, *building), jobs=processes)
-    return [(stage.name, _command(stage, processes)) for stage in stages if stage.name not in _DONE_BY_TOKENS]
+    stages = launch_stages(loaded, (*overrides, *building), building=processes, measuring=processes)
+    return [(stage.name, _commands(stage, processes)) for stage in stages if stage.name not in _DONE_BY_TOKENS]
 
 
-def _command(stage: Stage, processes: int) -> list[str]:
+def _commands(stage: Stage, processes: int) -> list[list[str]]:
     xmtf = ["-m", "xmtf.cli", *stage.command]
-    if stage.place != "ranks" or processes == 1:
-        return [sys.executable, *xmtf]
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    return [sys.executable, *torchrun, *xmtf]
+    if stage.place == "array":
+        return [[sys.executable, *xmtf, "--index", str(index)] for index in range(stage.jobs)]
+    if stage.place == "ranks" and processes > 1:
+        torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+        return [[sys.executable, *torchrun, *xmtf]]
+    return [[sys.executable, *xmtf]]
 
 
 def run_local(loaded: LoadedRecipe, overrides: tuple[str, ...], processes: int) -> None:
@@ -45,16 +49,33 @@ def run_local(loaded: LoadedRecipe, overrides: tuple[str, ...], processes: int) 
         DataError: A stage failed; it has said why.
     """
     threads = os.environ.get("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
-    environment = os.environ | {"OMP_NUM_THREADS": threads}
-    for name, command in local_commands(loaded, overrides, processes):
-        say(f"{name}: {' '.join(command[1:])}")
-        code = subprocess.run(command, env=environment, check=False).returncode
-        if code in (-2, 130):
-            raise KeyboardInterrupt
-        if code == 2:
-            raise ConfigError(f"stage {name} was refused, as said above; mend it and run the same command again")
-        if code != 0:
-            raise DataError(
-                f"stage {name} ended with exit code {code}, as said above; what is finished stays: the same command "
-                "goes on"
-            )
+    environment = dict(os.environ) | {"OMP_NUM_THREADS": threads}
+    for name, commands in local_commands(loaded, overrides, processes):
+        say(f"{name}: {' '.join(commands[0][1:])}")
+        _check(name, _run(commands, environment))
+
+
+def _run(commands: list[list[str]], environment: dict[str, str]) -> int:
+    """Run commands side by side; return the first exit code that is not 0, once all have ended."""
+    running = [
+        subprocess.Popen(command, env=environment | ({"XMTF_PROGRESS": "off"} if number else {}))
+        for number, command in enumerate(commands)
+    ]
+    try:
+        codes = [process.wait() for process in running]
+    finally:
+        for process in running:
+            if process.poll() is None:
+                process.terminate()
+    return next((code for code in codes if code != 0), 0)
+
+
+def _check(name: str, code: int) -> None:
+    if code in (-2, 130):
+        raise KeyboardInterrupt
+    if code == 2:
+        raise ConfigError(f"stage {name} was refused, as said above; mend it and run the same command again")
+    if code != 0:
+        raise DataError(
+            f"stage {name} ended with exit code {code}, as said above; what is finished stays: the same command goes on"
+        )

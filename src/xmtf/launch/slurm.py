@@ -3,7 +3,7 @@
 ::
 
     runs/demo/slurm/
-      plan.sbatch render.sbatch mixture.sbatch tokens.sbatch before.sbatch train.sbatch after.sbatch report.sbatch
+      plan.sbatch render.sbatch mixture.sbatch tokens.sbatch before.sbatch train.sbatch after.sbatch ... report.sbatch
       stage.sh       sourced by each: folder, environment, what happens when a stage is stopped or killed
       submit.sh      hands them to Slurm, each after those that it needs
       logs/
@@ -61,8 +61,10 @@ class Cluster:
         nodes: Nodes that train together.
         gpus_per_node: GPUs of each.
         processes_per_node: Training processes of each node; default one per GPU, else one.
-        cpus_per_task: Cores of a job on each node; a job of an array has one.
+        cpus_per_task: Cores of a job on each node. A job that renders has one, one that evaluates those of a training
+            process.
         jobs: Jobs that share the rendering of the mixture.
+        evaluation_jobs: Jobs that share an evaluation; default as many as train together.
         grace_s: Seconds before the time limit at which a job is told to save and stop.
         options: Further options of ``sbatch`` for all jobs, such as ``--qos=long``.
     """
@@ -77,6 +79,7 @@ class Cluster:
     processes_per_node: int | None = None
     cpus_per_task: int = 1
     jobs: int = 16
+    evaluation_jobs: int | None = None
     grace_s: int = 120
     options: tuple[str, ...] = ()
 
@@ -112,7 +115,8 @@ def write_scripts(loaded: LoadedRecipe, overrides: tuple[str, ...], cluster: Clu
     """
     out = out.resolve()
     building = ("execution.engine=pool", f"execution.workers={cluster.cpus_per_task}")
-    stages = launch_stages(loaded, (*overrides, *building), jobs=cluster.jobs)
+    measuring = cluster.evaluation_jobs or cluster.nodes * cluster.ranks_per_node
+    stages = launch_stages(loaded, (*overrides, *building), building=cluster.jobs, measuring=measuring)
     (out / LOGS).mkdir(parents=True, exist_ok=True)
     write_text(out / STAGE, _stage_file(loaded))
     paths = []
@@ -156,16 +160,22 @@ def _header(loaded: LoadedRecipe, stage: Stage, cluster: Cluster, title: str) ->
         "account": cluster.account,
         "time": cluster.time,
         "mem": cluster.memory,
-        "array": f"0-{cluster.jobs - 1}" if stage.place == "array" else None,
+        "array": f"0-{stage.jobs - 1}" if stage.place == "array" else None,
         "nodes": cluster.nodes if stage.place == "ranks" else 1,
         "ntasks-per-node": 1,
-        "cpus-per-task": 1 if stage.place == "array" else cluster.cpus_per_task,
+        "cpus-per-task": _cores(stage, cluster),
         "gpus-per-node": _gpus(stage, cluster),
         "signal": f"B:TERM@{cluster.grace_s}",
     }
     lines = ["#!/usr/bin/env bash", f"# {title}", "# Made by `xmtf launch slurm`; docs/cluster.md explains it."]
     lines += [f"#SBATCH --{name}={value}" for name, value in options.items() if value is not None]
     return [*lines, "#SBATCH --requeue", *(f"#SBATCH {option}" for option in cluster.options)]
+
+
+def _cores(stage: Stage, cluster: Cluster) -> int:
+    if stage.place != "array":
+        return cluster.cpus_per_task
+    return max(1, cluster.cpus_per_task // cluster.ranks_per_node) if stage.model else 1
 
 
 def _gpus(stage: Stage, cluster: Cluster) -> int | None:

@@ -2,8 +2,8 @@
 
 ::
 
-    plan ─▶ render (array) ─▶ mixture ─▶ tokens ─┬─▶ before ─────────┬─▶ report
-                                                 └─▶ train ─▶ after ─┘
+    plan ─▶ render* ─▶ mixture ─▶ tokens ─┬─▶ before* ─▶ before_scores ──────────┬─▶ report
+                                          └─▶ train ─▶ after* ─▶ after_scores ───┘       * an array of jobs
 
 They are the commands that a person would type. Each goes on where it stopped when it is given again, and
 the last one, ``xmtf run``, finds every stage of the run finished but the report.
@@ -32,6 +32,7 @@ class Stage:
         command: Arguments of ``xmtf``.
         after: Stages that must have succeeded before.
         place: Where it runs.
+        jobs: Processes of an array; each does the command with its number as ``--index``.
         model: Whether it computes with the model, on a GPU where there is one.
     """
 
@@ -40,36 +41,48 @@ class Stage:
     command: tuple[str, ...]
     after: tuple[str, ...] = ()
     place: Place = "one"
+    jobs: int = 1
     model: bool = False
 
 
-def launch_stages(loaded: LoadedRecipe, overrides: tuple[str, ...], *, jobs: int) -> list[Stage]:
+def launch_stages(loaded: LoadedRecipe, overrides: tuple[str, ...], *, building: int, measuring: int) -> list[Stage]:
     """Return the stages that a recipe has, each after those that it needs.
 
     Args:
         loaded: The recipe, with the overrides.
         overrides: ``key=value``, as the commands repeat them.
-        jobs: Jobs that share the rendering of the mixture.
+        building: Jobs that share the rendering of the mixture.
+        measuring: Jobs that share an evaluation.
     """
     recipe = loaded.recipe
     of = (str(loaded.path.resolve()), *overrides)
     prepared = "tokens" if recipe.model.base else "initial"
-    share = ("--jobs", str(jobs))
+    render = ("data", "run-task", *of, "--jobs", str(building))
     stages = [
         Stage("plan", "plans the mixture and indexes the evaluation suites", ("data", "plan", *of, "--write")),
-        Stage("render", "renders the shards of the mixture", ("data", "run-task", *of, *share), ("plan",), "array"),
+        Stage("render", "renders the shards of the mixture", render, ("plan",), "array", building),
         Stage("mixture", "shuffles, deduplicates and writes the mixture", ("data", "merge", *of), ("render",)),
         Stage("tokens", "tokenises the mixture", ("run", *of, "--until", prepared), ("mixture",)),
-        Stage("train", "finetunes the model", ("train", *of), ("tokens",), "ranks", model=True),
     ]
-    last = ["train"]
+    ends = []
+    if recipe.evaluation.suites and recipe.evaluation.before:
+        start = recipe.model.base or str(loaded.run_folder / "initial")
+        stages += _measuring(("evaluate", "run", *of, "--label", "before", "--model", start), "tokens", measuring)
+        ends.append(stages[-1].name)
+    stages.append(Stage("train", "finetunes the model", ("train", *of), ("tokens",), "ranks", model=True))
     if recipe.evaluation.suites:
-        if recipe.evaluation.before:
-            start = recipe.model.base or str(loaded.run_folder / "initial")
-            measure = ("evaluate", "run", *of, "--label", "before", "--model", start)
-            stages.insert(4, Stage("before", "measures the model before training", measure, ("tokens",), model=True))
-            last.append("before")
-        measure = ("evaluate", "run", *of, "--label", "after")
-        stages.append(Stage("after", "measures the trained model", measure, ("train",), model=True))
-        last[0] = "after"
-    return [*stages, Stage("report", "writes the report and the model card", ("run", *of), tuple(last))]
+        stages += _measuring(("evaluate", "run", *of, "--label", "after"), "train", measuring)
+    ends.append(stages[-1].name)
+    return [*stages, Stage("report", "writes the report and the model card", ("run", *of), tuple(ends))]
+
+
+def _measuring(command: tuple[str, ...], needs: str, jobs: int) -> list[Stage]:
+    """Return the stages of an evaluation: one, or an array that answers and one that writes the results."""
+    label = command[command.index("--label") + 1]
+    if jobs == 1:
+        return [Stage(label, f"measures the model {label} training", command, (needs,), model=True)]
+    share = (*command, "--jobs", str(jobs))
+    return [
+        Stage(label, f"asks the model {label} training", share, (needs,), "array", jobs, model=True),
+        Stage(f"{label}_scores", "writes the results of the evaluation", command, (label,), model=True),
+    ]

@@ -39,7 +39,7 @@ RANGES = "ranges"
 """Folder of the ranges in the work folder."""
 
 RANGE_ROWS = 2**21
-"""Examples whose keys one task decides on: about 100 MB while it does."""
+"""Examples whose keys one task decides on: about 200 MB while it does."""
 
 INLINE_ROWS = 2**20
 """Fewer examples are put in order here: that takes a second, and workers take longer to start."""

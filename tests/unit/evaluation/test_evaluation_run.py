@@ -1,8 +1,12 @@
 """A whole evaluation on the user's own files: results, resume, another model, errors."""
 
 import json
+import multiprocessing
+import os
+import socket
 
 import pytest
+import torch.distributed  # noqa: F401 - loaded before processes are forked
 
 from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.evaluation import run as room
@@ -11,9 +15,11 @@ from xmtf.evaluation.generate import Decoding
 from xmtf.evaluation.rescore import rescore
 from xmtf.evaluation.results import read_scores
 from xmtf.evaluation.setup import named_suites
+from xmtf.evaluation.shares import Share, answer_share, evaluate_together
 from xmtf.evaluation.subject import Subject
 from xmtf.files import verify_outputs
 from xmtf.recipe import load_recipe
+from xmtf.records import Origin, Request
 
 TEMPLATES = """\
 dataset: own
@@ -75,7 +81,7 @@ def asked(monkeypatch, causal, tokenizer):
             for batch in real(model, tokenizer, requests, **options):
                 prompts.extend(requests[index].prompt for index, _ in batch)
                 yield batch
-                if state.get("die"):
+                if state.get("die") and batch:
                     raise KeyboardInterrupt
 
         monkeypatch.setattr(room, name, watched)
@@ -171,3 +177,86 @@ def test_suites_by_name():
         named_suites(" ,", kind="rank")
     with pytest.raises(ConfigError, match="is measured by `xmtf evaluate code --suite code`"):
         named_suites("code", kind="rank")
+
+
+def shared(loaded, out, share):
+    return answer_share(loaded, share, model="tiny", label="before", out=out)
+
+
+def test_shares_together_are_the_whole(recipe, asked, tmp_path):
+    prompts, _ = asked
+    room.evaluate(recipe(), model="tiny", label="before", out=tmp_path / "one")
+    alone = sorted(prompts)
+    prompts.clear()
+    numbers = [shared(recipe(), tmp_path / "three", Share(index, 3)) for index in (2, 0, 1)]
+    assert sum(numbers) == len(alone)
+    assert sorted(prompts) == alone
+    prompts.clear()
+    room.evaluate(recipe(), model="tiny", label="before", out=tmp_path / "three")
+    assert prompts == []
+    for name in ("scores.jsonl", "samples.jsonl"):
+        assert (tmp_path / "three" / name).read_text() == (tmp_path / "one" / name).read_text()
+    assert len(list((tmp_path / "three").glob("answers-*.jsonl"))) == 1
+    assert shared(recipe(), tmp_path / "three", Share(0, 3)) == 0
+
+
+def test_a_share_that_is_killed_goes_on_where_it_stopped(recipe, asked, tmp_path):
+    prompts, state = asked
+    room.evaluate(recipe(), model="tiny", label="before", out=tmp_path / "one")
+    alone = sorted(prompts)
+    prompts.clear()
+    shared(recipe(), tmp_path / "two", Share(1, 2))
+    others = len(prompts)
+    state["die"] = True
+    with pytest.raises(KeyboardInterrupt):
+        shared(recipe(), tmp_path / "two", Share(0, 2))
+    del state["die"]
+    [journal] = (tmp_path / "two").glob("answers-*.0-of-2.jsonl")
+    with journal.open("ab") as stream:
+        stream.write(b'{"key": "cut sh')
+    assert others < len(prompts) < len(alone)
+    shared(recipe(), tmp_path / "two", Share(0, 2))
+    assert sorted(prompts) == alone  # nothing is asked twice
+    room.evaluate(recipe(), model="tiny", label="before", out=tmp_path / "two")
+    assert sorted(prompts) == alone
+    assert (tmp_path / "two" / "scores.jsonl").read_text() == (tmp_path / "one" / "scores.jsonl").read_text()
+
+
+def test_all_prompts_of_a_row_fall_to_one_job():
+    rows = [Origin("own", "", "test", row) for row in range(200)]
+    jobs = [
+        [Share(index, 3).takes(Request(text, (), None, ("t",), row)) for row in rows]
+        for text in "ab"
+        for index in range(3)
+    ]
+    assert jobs[:3] == jobs[3:]
+    assert all(sum(taken) == 1 for taken in zip(*jobs[:3], strict=True))
+    assert all(sum(taken) > 40 for taken in jobs)
+
+
+@pytest.mark.parametrize(("index", "of"), [(3, 3), (-1, 2)])
+def test_a_job_that_there_is_not_is_refused(index, of):
+    with pytest.raises(ConfigError, match="--index goes from 0"):
+        Share(index, of)
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+def as_rank(rank, port, loaded, out):
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    evaluate_together(loaded, model="tiny", label="before", out=out)
+
+
+def test_processes_of_torchrun_share_the_rows(recipe, asked, tmp_path):
+    room.evaluate(recipe(), model="tiny", label="before", out=tmp_path / "one")
+    port, fork = free_port(), multiprocessing.get_context("fork")
+    ranks = [fork.Process(target=as_rank, args=(rank, port, recipe(), tmp_path / "two")) for rank in (0, 1)]
+    for process in ranks:
+        process.start()
+    for process in ranks:
+        process.join(60)
+    assert [process.exitcode for process in ranks] == [0, 0]
+    assert (tmp_path / "two" / "scores.jsonl").read_text() == (tmp_path / "one" / "scores.jsonl").read_text()

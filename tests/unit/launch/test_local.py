@@ -15,20 +15,29 @@ SMOKE = Path(__file__).parents[3] / "recipes" / "smoke" / "bloom-tiny.yaml"
 
 def test_building_is_a_pool_and_training_is_under_torchrun():
     commands = dict(local_commands(load_recipe(SMOKE), ("seed=1",), 3))
-    assert list(commands) == ["tokens", "before", "train", "after", "report"]
+    assert list(commands) == ["tokens", "before", "before_scores", "train", "after", "after_scores", "report"]
     of = [str(SMOKE), "seed=1", "execution.engine=pool", "execution.workers=3"]
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "3"]
-    assert commands["tokens"] == [sys.executable, "-m", "xmtf.cli", "run", *of, "--until", "initial"]
-    assert commands["train"] == [sys.executable, *torchrun, "-m", "xmtf.cli", "train", *of]
+    assert commands["tokens"] == [[sys.executable, "-m", "xmtf.cli", "run", *of, "--until", "initial"]]
+    assert commands["train"] == [[sys.executable, *torchrun, "-m", "xmtf.cli", "train", *of]]
+    measure = [sys.executable, "-m", "xmtf.cli", "evaluate", "run", *of, "--label", "after"]
+    assert commands["after"] == [[*measure, "--jobs", "3", "--index", str(index)] for index in range(3)]
+    assert commands["after_scores"] == [measure]
 
 
 def test_one_process_needs_no_torchrun():
-    assert not any("torch.distributed.run" in command for _, command in local_commands(load_recipe(SMOKE), (), 1))
+    commands = dict(local_commands(load_recipe(SMOKE), (), 1))
+    assert list(commands) == ["tokens", "before", "train", "after", "report"]
+    assert not any("torch.distributed.run" in command for [command] in commands.values())
 
 
 @pytest.mark.parametrize(("code", "error"), [(2, ConfigError), (1, DataError), (-9, DataError)])
 def test_a_stage_that_fails_stops_the_run_and_is_named(monkeypatch, code, error):
     program = f"import os, signal; os.kill(os.getpid(), {-code}) if {code} < 0 else exit({code})"
-    monkeypatch.setattr(local, "local_commands", lambda *_: [("train", [sys.executable, "-c", program])])
+    monkeypatch.setattr(
+        local,
+        "local_commands",
+        lambda *_: [("train", [[sys.executable, "-c", "pass"], [sys.executable, "-c", program]])],
+    )
     with pytest.raises(error, match="stage train"):
         run_local(load_recipe(SMOKE), (), 2)

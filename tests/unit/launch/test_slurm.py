@@ -22,7 +22,7 @@ RECIPE = {
 }
 TRAIN = """\
 #!/usr/bin/env bash
-# small, stage 6 of 8: finetunes the model
+# small, stage 7 of 10: finetunes the model
 # Made by `xmtf launch slurm`; docs/cluster.md explains it.
 #SBATCH --job-name=small-train
 #SBATCH --output=logs/%x-%j.log
@@ -51,7 +51,7 @@ run_stage srun --ntasks-per-node=1 --cpus-per-task=16 --kill-on-bad-exit=1 \\
 """
 RENDER = """\
 #!/usr/bin/env bash
-# small, stage 2 of 8: renders the shards of the mixture
+# small, stage 2 of 10: renders the shards of the mixture
 # Made by `xmtf launch slurm`; docs/cluster.md explains it.
 #SBATCH --job-name=small-render
 #SBATCH --output=logs/%x-%A_%a.log
@@ -70,6 +70,29 @@ RENDER = """\
 source /shared/out/stage.sh
 run_stage /venv/bin/python -m xmtf.cli data run-task /shared/recipe.yaml training.steps=9 \
 execution.engine=pool execution.workers=16 --jobs 4
+"""
+AFTER = """\
+#!/usr/bin/env bash
+# small, stage 8 of 10: asks the model after training
+# Made by `xmtf launch slurm`; docs/cluster.md explains it.
+#SBATCH --job-name=small-after
+#SBATCH --output=logs/%x-%A_%a.log
+#SBATCH --open-mode=append
+#SBATCH --partition=gpu
+#SBATCH --account=project
+#SBATCH --time=20:00:00
+#SBATCH --array=0-15
+#SBATCH --nodes=1
+#SBATCH --ntasks-per-node=1
+#SBATCH --cpus-per-task=2
+#SBATCH --gpus-per-node=1
+#SBATCH --signal=B:TERM@120
+#SBATCH --requeue
+#SBATCH --qos=long
+
+source /shared/out/stage.sh
+run_stage /venv/bin/python -m xmtf.cli evaluate run /shared/recipe.yaml training.steps=9 \
+execution.engine=pool execution.workers=16 --label after --jobs 16
 """
 CLUSTER = Cluster(
     partition="gpu", cpu_partition="cpu", account="project", time="20:00:00", nodes=2, gpus_per_node=8,
@@ -97,6 +120,7 @@ def test_the_scripts_are_these(write, tmp_path):
     out = write("training.steps=9")
     assert (out / "train.sbatch").read_text().replace(str(tmp_path), "/shared") == TRAIN
     assert (out / "render.sbatch").read_text().replace(str(tmp_path), "/shared") == RENDER
+    assert (out / "after.sbatch").read_text().replace(str(tmp_path), "/shared") == AFTER
 
 
 def submitted(out, environment=None):
@@ -112,18 +136,25 @@ def submitted(out, environment=None):
 
 
 def test_every_stage_begins_after_those_that_it_needs(write):
-    calls = submitted(write())
-    assert list(calls) == ["plan", "render", "mixture", "tokens", "before", "train", "after", "report"]
-    assert calls == {
-        "plan": [],
-        "render": ["--dependency=afterok:1"],
-        "mixture": ["--dependency=afterok:2"],
-        "tokens": ["--dependency=afterok:3"],
-        "before": ["--dependency=afterok:4"],
-        "train": ["--dependency=afterok:4"],
-        "after": ["--dependency=afterok:6"],
-        "report": ["--dependency=afterok:7:5"],
+    calls = submitted(write(cluster=Cluster(evaluation_jobs=2)))
+    assert {name: "".join(options).removeprefix("--dependency=") for name, options in calls.items()} == {
+        "plan": "",
+        "render": "afterok:1",
+        "mixture": "afterok:2",
+        "tokens": "afterok:3",
+        "before": "afterok:4",
+        "before_scores": "afterok:5",
+        "train": "afterok:4",
+        "after": "afterok:7",
+        "after_scores": "afterok:8",
+        "report": "afterok:6:9",
     }
+
+
+def test_one_job_evaluates_by_itself(write):
+    calls = submitted(write(cluster=Cluster()))
+    assert list(calls) == ["plan", "render", "mixture", "tokens", "before", "train", "after", "report"]
+    assert calls["report"] == ["--dependency=afterok:5:7"]
 
 
 def test_a_recipe_without_suites_has_no_evaluation(write):

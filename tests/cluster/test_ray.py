@@ -12,7 +12,6 @@ import pytest
 
 from xmtf.errors import DataError
 from xmtf.execution import Plan, ShardTask, run_plan
-from xmtf.files import file_sha256
 from xmtf.mixture import build_mixture, merge
 from xmtf.recipe import load_recipe
 from xmtf.recipe.schema import Execution
@@ -23,16 +22,6 @@ from xmtf.execution.on_ray import connect
 
 SMOKE = Path(__file__).parents[2] / "recipes" / "smoke" / "mixture.yaml"
 RAY, INLINE = ("execution.engine=ray", "execution.address=local"), ("execution.engine=inline",)
-TEMPLATE = """\
-templates:
-  0b1c2d3e-0000-4000-8000-000000000001: !Template
-    answer_choices: null
-    id: 0b1c2d3e-0000-4000-8000-000000000001
-    jinja: 'Say {{text}} {{number}} times. ||| {{ (text ~ " ") * number }}'
-    metadata: !TemplateMetadata {choices_in_prompt: false, languages: [en], metrics: [], original_task: true}
-    name: repeat
-    reference: ''
-"""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -45,13 +34,7 @@ def session():
         ray.shutdown()
 
 
-def contents(folder):
-    """Return the hash of every file but the manifest, which tells the time taken."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "manifest.json")
-    return {str(path.relative_to(folder)): file_sha256(path) for path in paths}
-
-
-def test_a_mixture_and_its_tokens_have_the_bytes_of_inline(tmp_path, monkeypatch):
+def test_a_mixture_and_its_tokens_have_the_bytes_of_inline(tmp_path, monkeypatch, contents):
     made = {}
     for name, engine in (("inline", INLINE), ("ray", RAY)):
         loaded = load_recipe(SMOKE, [*engine, "mixture.shard_rows=400"])
@@ -63,26 +46,6 @@ def test_a_mixture_and_its_tokens_have_the_bytes_of_inline(tmp_path, monkeypatch
         monkeypatch.setattr(merge, "INLINE_ROWS", 0)  # by workers, not here
     assert len(made["inline"]) > 20
     assert made["ray"] == made["inline"]
-
-
-def slow_recipe(folder):
-    """Write a recipe of eight shards that take some tenths of a second each."""
-    (folder / "templates.yaml").write_text(TEMPLATE)
-    own_tasks = []
-    for number in range(8):
-        rows = [{"text": f"{number} {row % 3000}", "number": 1 + row % 7} for row in range(6000)]
-        (folder / f"{number}.jsonl").write_text("\n".join(map(json.dumps, rows)))
-        task = {"id": f"repeat-{number}", "path": f"{number}.jsonl", "templates": "templates.yaml"}
-        own_tasks.append(task | {"language": "fr" if number % 2 else "de"})
-    recipe = {
-        "name": "slow",
-        "own_tasks": own_tasks,
-        "mixture": {"tasks": [{"catalogue": "own"}]},
-        "model": {"architecture": "bloom", "hidden_size": 8, "num_layers": 1, "num_heads": 1},
-        "training": {"steps": 1},
-    }
-    (folder / "recipe.yaml").write_text(json.dumps(recipe))
-    return folder / "recipe.yaml"
 
 
 def kill_a_worker(shards, killed, give_up):
@@ -100,12 +63,12 @@ def kill_a_worker(shards, killed, give_up):
         time.sleep(0.001)
 
 
-def test_the_shard_of_a_killed_worker_is_done_again(tmp_path):
-    path, killed, give_up = slow_recipe(tmp_path), [], threading.Event()
-    build_mixture(load_recipe(path, INLINE), tmp_path / "inline")
+def test_the_shard_of_a_killed_worker_is_done_again(tmp_path, slow_recipe, contents):
+    killed, give_up = [], threading.Event()
+    build_mixture(load_recipe(slow_recipe, INLINE), tmp_path / "inline")
     killer = threading.Thread(target=kill_a_worker, args=(tmp_path / ".ray.work" / "shards", killed, give_up))
     killer.start()
-    build_mixture(load_recipe(path, RAY), tmp_path / "ray")
+    build_mixture(load_recipe(slow_recipe, RAY), tmp_path / "ray")
     give_up.set()
     killer.join()
     assert killed, "no worker was killed"

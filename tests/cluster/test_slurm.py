@@ -1,6 +1,5 @@
 """A real Slurm of one node carries out a recipe, although a job of its array is killed half-way."""
 
-import json
 import os
 import shutil
 import signal
@@ -11,22 +10,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from xmtf.files import file_sha256, read_manifest
+from xmtf.files import read_manifest
 from xmtf.launch import Cluster, submit, write_scripts
 from xmtf.mixture import build_mixture
 from xmtf.recipe import load_recipe
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "slurm-one-node.sh"
-TEMPLATE = """\
-templates:
-  0b1c2d3e-0000-4000-8000-000000000001: !Template
-    answer_choices: null
-    id: 0b1c2d3e-0000-4000-8000-000000000001
-    jinja: 'Say {{text}} {{number}} times. ||| {{ (text ~ " ") * number }}'
-    metadata: !TemplateMetadata {choices_in_prompt: false, languages: [en], metrics: [], original_task: true}
-    name: repeat
-    reference: ''
-"""
 
 
 @pytest.fixture
@@ -43,34 +32,13 @@ def slurm(tmp_path, monkeypatch):
     subprocess.run([SCRIPT, "stop", tmp_path / "slurm"], check=True)
 
 
-def write_recipe(folder):
-    """Write a recipe whose six shards take some tenths of a second each, and a training of two steps."""
-    (folder / "templates.yaml").write_text(TEMPLATE)
-    own_tasks = []
-    for number in range(6):
-        rows = [{"text": f"{number} {row % 2000}", "number": 1 + row % 7} for row in range(4000)]
-        (folder / f"{number}.jsonl").write_text("\n".join(map(json.dumps, rows)))
-        task = {"id": f"repeat-{number}", "path": f"{number}.jsonl", "templates": "templates.yaml"}
-        own_tasks.append(task | {"language": "fr" if number % 2 else "de"})
-    recipe = {
-        "name": "small",
-        "own_tasks": own_tasks,
-        "mixture": {"tasks": [{"catalogue": "own"}]},
-        "tokens": {"tokenizer": {"train_vocab_size": 300}, "packing": {"sequence_length": 64}},
-        "model": {"architecture": "bloom", "hidden_size": 8, "num_layers": 1, "num_heads": 1},
-        "training": {"steps": 2, "global_batch_rows": 2, "micro_batch_rows": 1, "threads": 1},
-    }
-    (folder / "recipe.yaml").write_text(json.dumps(recipe))
-    return folder / "recipe.yaml"
-
-
 def kill_a_job(recipe, shards):
     """Wait until a shard is done, then send SIGKILL to one of the processes that render others."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         if list(shards.glob("[!.]*/done.json")):
             for process in psutil.process_iter(["cmdline"]):
-                if {"run-task", str(recipe)} <= set(process.info["cmdline"] or ()) and "-c" not in process.cmdline():
+                if {"run-task", str(recipe)} <= set(process.info["cmdline"] or ()):
                     process.send_signal(signal.SIGKILL)
                     return
         time.sleep(0.002)
@@ -84,24 +52,17 @@ def wait_for_all():
         time.sleep(0.5)
 
 
-def contents(folder):
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "manifest.json")
-    return {str(path.relative_to(folder)): file_sha256(path) for path in paths}
-
-
-def test_a_killed_job_is_queued_again_and_the_run_is_finished(slurm, tmp_path, monkeypatch):
+def test_a_killed_job_is_queued_again_and_the_run_is_finished(slurm, slow_recipe, tmp_path, monkeypatch, contents):
     monkeypatch.chdir(tmp_path)
-    recipe = write_recipe(tmp_path)
-    loaded = load_recipe(recipe)
-    write_scripts(loaded, (), Cluster(jobs=2, processes_per_node=2), tmp_path / "jobs")
+    write_scripts(load_recipe(slow_recipe), (), Cluster(jobs=2, processes_per_node=2), tmp_path / "jobs")
     listed = [line.split()[0] for line in submit(tmp_path / "jobs").splitlines()]
-    kill_a_job(recipe, tmp_path / "runs" / "small" / ".mixture.work" / "shards")
+    kill_a_job(slow_recipe, tmp_path / "runs" / "small" / ".mixture.work" / "shards")
     wait_for_all()
     logs = {path.name: path.read_text() for path in (tmp_path / "jobs" / "logs").glob("*.log")}
     assert listed == ["plan", "render", "mixture", "tokens", "train", "report"]
     assert any("exit code 137" in text for name, text in logs.items() if name.startswith("small-render"))
     assert not list((tmp_path / "jobs" / "logs").glob("*.failed")), logs
-    build_mixture(load_recipe(recipe, ["execution.engine=inline"]), tmp_path / "inline")
+    build_mixture(load_recipe(slow_recipe, ["execution.engine=inline"]), tmp_path / "inline")
     assert contents(tmp_path / "runs" / "small" / "mixture") == contents(tmp_path / "inline")
     assert read_manifest(tmp_path / "runs" / "small" / "model").counts["step"] == 2
     assert (tmp_path / "runs" / "small" / "report" / "index.html").is_file()
