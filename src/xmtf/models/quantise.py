@@ -81,16 +81,19 @@ def quantise_int8(model: Model, method: Method | None = None) -> Quantised:
     before = _num_bytes(model)
     head = model.head_weight()
     chosen = method or ("weights" if head.device.type == "cpu" else "llm_int8")
-    layers = [
-        (parent, name, child)
+    # names alone: a list of the layers would keep every old matrix until the last one is converted
+    places = [
+        (parent, name)
         for parent in model.modules()
         for name, child in parent.named_children()
         if type(child) is nn.Linear and child.weight is not head
     ]
-    for parent, name, linear in layers:
+    scales = 0
+    for parent, name in places:
+        linear = getattr(parent, name)
+        scales += linear.out_features
         setattr(parent, name, Int8Linear(linear) if chosen == "weights" else _llm_int8(linear))
-    scales = 4 * sum(linear.out_features for _, _, linear in layers) if chosen == "llm_int8" else 0
-    return Quantised(len(layers), before, _num_bytes(model) + scales)
+    return Quantised(len(places), before, _num_bytes(model) + (4 * scales if chosen == "llm_int8" else 0))
 
 
 def _llm_int8(linear: nn.Linear) -> nn.Module:
