@@ -14,14 +14,12 @@ import torch
 from lm_eval.api.model import LM
 
 from xmtf.errors import ConfigError
-from xmtf.evaluation.harness.generation import Generator
 from xmtf.evaluation.requests import ModelRequests
 from xmtf.models import find_model, load_model
 from xmtf.tokens import load_tokenizer
 
 __all__ = ["HarnessModel"]
 
-_DEFAULT_LENGTH = 2048
 _DTYPES = {"auto": torch.float32, "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -68,10 +66,12 @@ class HarnessModel(LM):  # type: ignore[misc]  # the harness has no types
         found = load_tokenizer(tokenizer or str(find_model(pretrained, offline=offline)), offline=offline)
         found.require_fit(loaded.model.vocab_size, f"model {pretrained!r}")
         self._fingerprint = loaded.fingerprint
-        self.max_length = int(max_length or loaded.model.max_positions or _DEFAULT_LENGTH)
-        self._requests = ModelRequests(loaded.model, found, max_length=self.max_length, batch_tokens=batch_tokens)
-        self._generator = Generator(
-            loaded.model, found, max_length=self.max_length, max_gen_toks=max_gen_toks, batch_tokens=batch_tokens
+        self._requests = ModelRequests(
+            loaded.model,
+            found,
+            max_length=max_length,
+            batch_tokens=batch_tokens,
+            defaults={"max_gen_toks": max_gen_toks},
         )
 
     @property
@@ -99,4 +99,4 @@ class HarnessModel(LM):  # type: ignore[misc]  # the harness has no types
 
     def generate_until(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[str]:
         """Continue each (context, options) until one of its stop texts."""
-        return self._generator.continuations([request.args for request in requests])
+        return self._requests.generate_until([request.args for request in requests])
