@@ -174,6 +174,7 @@ class Score:
         template_hash: Content hash of the template.
         versions: Package versions that made the number.
         revision: Revision of the dataset that the catalogue pins, or None.
+        hashes: Of ``weights``, ``tokenizer`` and ``prompts`` (every prompt and choice that was asked), where known.
     """
 
     model: str
@@ -196,4 +197,5 @@ class Score:
     dropped: dict[str, int] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     revision: str | None = None
+    hashes: dict[str, str] = field(default_factory=dict)
     schema: int = SCORE_SCHEMA

@@ -9,7 +9,7 @@ from __future__ import annotations
 import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -26,14 +26,17 @@ from xmtf.evaluation.jobs import Job
 from xmtf.evaluation.metrics import generation_metrics, rank_metrics
 from xmtf.evaluation.metrics.accuracy import RankItem, best_choice, normalized_scores
 from xmtf.evaluation.metrics.registry import item_values
-from xmtf.files import atomic_path, read_jsonl
+from xmtf.files import atomic_path, content_hash, read_jsonl
 from xmtf.records import Metric, Score
 
 __all__ = ["ITEM_SCHEMA", "About", "items_table", "read_items", "read_scores", "score_items", "versions", "write_items"]
 
+_ABOUT = b"xmtf"
+_OF_JOB = ("suite", "task", "split", "template", "language", "prompt_language", "translation")
+
 ITEM_SCHEMA = pa.schema(
     [
-        *((name, pa.string()) for name in ("suite", "task", "split", "template")),
+        *((name, pa.string()) for name in _OF_JOB),
         ("row", pa.int64()),
         ("prompt", pa.string()),
         ("choices", pa.list_(pa.string())),
@@ -58,8 +61,6 @@ is the best under the job's scoring. ``unconditional`` and ``joint`` are the sum
 not judge single items (BLEU).
 """
 
-_ABOUT = b"xmtf"
-
 
 @dataclass(frozen=True, slots=True)
 class About:
@@ -72,6 +73,7 @@ class About:
         scoring: How choices were scored.
         versions: Package versions that made the answers.
         decoding: How texts were generated.
+        hashes: Of ``weights`` and ``tokenizer``.
     """
 
     job: Mapping[str, Any]
@@ -80,6 +82,7 @@ class About:
     scoring: str
     versions: Mapping[str, str]
     decoding: str = "greedy"
+    hashes: Mapping[str, str] = field(default_factory=dict)
 
 
 @cache
@@ -104,7 +107,7 @@ def items_table(job: Job, answers: Sequence[Answer], scoring: str) -> pa.Table:
             choice = best_choice(normalized_scores(scoring, request.choices, *sums))
         rows.append(
             {
-                **{name: getattr(job, name) for name in ("suite", "task", "split", "template")},
+                **{name: getattr(job, name) for name in _OF_JOB},
                 "row": request.origin.row,
                 "prompt": request.prompt,
                 "choices": request.choices or None,
@@ -175,6 +178,7 @@ def score_items(table: pa.Table, about: About) -> Score:
         metrics=metrics,
         dropped={**job["dropped"], **errors},
         versions=dict(about.versions),
+        hashes={**about.hashes, "prompts": _prompts_hash(table)},
         **{name: job[name] for name in known},
     )
 
@@ -184,6 +188,11 @@ def _rank_item(item: Mapping[str, Any]) -> RankItem:
         tuple(item.get(name) or ()) for name in ("choices", "scores", "num_tokens", "unconditional", "joint")
     )
     return RankItem(choices, scores, num_tokens, item["gold"], unconditional, joint)
+
+
+def _prompts_hash(table: pa.Table) -> str:
+    columns = table.select(["row", "prompt", "choices", "references"])
+    return content_hash([list(row.values()) for row in columns.to_pylist()])
 
 
 def read_scores(path: Path) -> list[Score]:

@@ -190,6 +190,7 @@ def _write_results(all_jobs: Sequence[Job], journal: Journal, subject: Subject, 
                 subject.scoring,
                 versions(),
                 subject.decoding.label,
+                {"weights": subject.weights, "tokenizer": subject.tokenizer.fingerprint},
             )
             write_items(folder / f"{job.name}.parquet", table, about)
             if job.requests:

@@ -30,6 +30,7 @@ class Subject:
         scoring: How choices are scored.
         decoding: How answers are generated.
         batch_tokens: Positions computed together.
+        weights: Hash of configuration and weights alone.
     """
 
     model: CausalModel | EncoderDecoderModel
@@ -40,6 +41,7 @@ class Subject:
     scoring: str
     decoding: Decoding
     batch_tokens: int
+    weights: str = ""
 
     def identity(self, setup: Setup) -> dict[str, Any]:
         """Return everything that decides an answer."""
@@ -88,6 +90,7 @@ def load_subject(setup: Setup, ref: str, label: str) -> Subject:
         scoring=settings.scoring,
         decoding=setup.decoding,
         batch_tokens=settings.batch_tokens,
+        weights=loaded.fingerprint,
     )
 
 

@@ -2,45 +2,64 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
-from statistics import median
+from dataclasses import dataclass
+from statistics import fmean, median
 
 from xmtf.records import Metric, Score
 
 __all__ = ["score_lines"]
 
-_PERCENT = frozenset({"accuracy", "exact_match", "exact_text", "numeric_match", "f1", "rouge_l"})
+_PERCENT = frozenset({"accuracy", "exact_match", "exact_text", "numeric_match", "f1", "rouge_l", "acc_norm"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Results of one task with prompts of one kind, template by template."""
+
+    suite: str
+    task: str
+    dataset: str
+    language: str
+    prompts: str
+    kind: str
+    metric: str
 
 
 def score_lines(scores: Sequence[Score]) -> list[str]:
-    """Return lines of aligned columns: one for each (suite, task, prompt language, metric), and the mean of each suite.
+    """Return lines of aligned columns: one for each (suite, task, prompt language, metric), then means of them.
 
     ``median``, ``max`` and ``spread`` (max - min) are over templates, ``interval`` is that of the median
-    template. Accuracies and matches are in percent, BLEU and chrF in 0-100.
+    template. Means are over the medians of the languages of a dataset, each with the same weight, apart for
+    prompts in English, in other languages, translated by people (HT) and by machine (MT). Accuracies and
+    matches are in percent, BLEU and chrF in 0-100.
     """
-    groups: dict[tuple[str, ...], list[Metric]] = {}
+    groups: dict[_Group, list[Metric]] = {}
     for score in scores:
-        prompts = score.prompt_language + {"none": "", "human": " HT", "machine": " MT"}[score.translation]
         for metric in score.metrics:
-            groups.setdefault((score.suite, f"{score.task} [{score.split}]", prompts, metric.name), []).append(metric)
+            groups.setdefault(_group(score, metric.name), []).append(metric)
     rows = [
         ("suite", "task", "prompts", "metric", "templates", "items", "chance", "median", "interval", "max", "spread")
     ]
-    medians: dict[tuple[str, str], list[float]] = {}
-    for (suite, task, prompts, name), metrics in groups.items():
-        scale = 100.0 if name in _PERCENT or name.startswith("pass@") else 1.0
+    medians: dict[tuple[str, str, str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for group, metrics in groups.items():
+        scale = 100.0 if group.metric in _PERCENT or group.metric.startswith("pass@") else 1.0
         values = [scale * metric.value for metric in metrics]
         middle = median(values)
-        medians.setdefault((suite, name), []).append(middle)
+        medians[group.suite, group.dataset, group.kind, group.metric][group.language].append(middle)
         typical = min(metrics, key=lambda metric: abs(scale * metric.value - middle))
         chance = "" if typical.chance is None else f"{scale * typical.chance:.1f}"
-        interval = f"{scale * (typical.low or 0):.1f}-{scale * (typical.high or 0):.1f}"
+        ends = (typical.low, typical.high)
+        interval = "-".join(f"{scale * end:.1f}" for end in ends if end is not None)
         numbers = (f"{middle:.1f}", interval, f"{max(values):.1f}", f"{max(values) - min(values):.1f}")
-        rows.append((suite, task, prompts, name, str(len(metrics)), str(typical.num_items), chance, *numbers))
-    for (suite, name), values in medians.items():
-        if len(values) > 1:
-            mean = f"{sum(values) / len(values):.1f}"
-            rows.append((suite, f"mean of {len(values)} medians", "", name, "", "", "", mean, "", "", ""))
+        about = (group.suite, group.task, group.prompts, group.metric, str(len(metrics)), str(typical.num_items or ""))
+        rows.append((*about, chance, *numbers))
+    for (suite, dataset, kind, name), languages in medians.items():
+        if len(languages) > 1:
+            mean = f"{fmean(fmean(values) for values in languages.values()):.1f}"
+            what = f"{dataset}: mean of {len(languages)} languages"
+            rows.append((suite, what, kind, name, "", "", "", mean, "", "", ""))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [
         "  ".join(
@@ -49,3 +68,16 @@ def score_lines(scores: Sequence[Score]) -> list[str]:
         ).rstrip()
         for row in rows
     ]
+
+
+def _group(score: Score, metric: str) -> _Group:
+    by = {"none": "", "human": "HT", "machine": "MT"}[score.translation]
+    return _Group(
+        suite=score.suite,
+        task=f"{score.task} [{score.split}]",
+        dataset=score.task.partition("/")[0],
+        language=score.language,
+        prompts=f"{score.prompt_language} {by}".strip(),
+        kind=by or ("en" if score.prompt_language == "en" else "native"),
+        metric=metric,
+    )

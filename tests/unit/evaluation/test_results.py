@@ -131,4 +131,7 @@ def test_summary_sums_up_templates():
     header, line = score_lines([score, best])
     assert header.split()[:4] == ["suite", "task", "prompts", "metric"]
     assert line.split()[-5:] == ["50.0", "70.0", "9.5-90.5", "90.0", "40.0"]
-    assert score_lines([score, replace(best, task="own/de")])[-1].split()[-1] == "70.0"
+    german = replace(best, task=score.task.replace("fr", "de"), language="de")
+    assert score_lines([score, german])[-1].split()[-2:] == ["accuracy", "70.0"]
+    machine = replace(german, translation="machine", prompt_language="de")
+    assert len(score_lines([score, machine])) == 3  # prompts of different kinds have no mean

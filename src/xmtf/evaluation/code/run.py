@@ -185,6 +185,7 @@ def _score(
         metrics=pass_metrics(list(passed.values()), samples, settings.ks),
         versions=dict(versions()),
         revision=task.revision,
+        hashes={"weights": subject.weights, "tokenizer": subject.tokenizer.fingerprint},
     )
 
 

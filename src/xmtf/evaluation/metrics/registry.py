@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from xmtf.errors import UnknownNameError
 from xmtf.evaluation.metrics.answers import exact_match, exact_text, numeric_match, rouge_l, token_f1
 from xmtf.evaluation.metrics.intervals import bootstrap_mean, wilson
-from xmtf.evaluation.metrics.translation import bleu, chrf
+from xmtf.evaluation.metrics.translation import bleu, chrf, corpus_counts
 from xmtf.records import Metric
 
-__all__ = ["GENERATION_METRICS", "check_metrics", "generation_metrics", "item_values"]
+__all__ = [
+    "GENERATION_METRICS",
+    "GRADED_METRICS",
+    "check_metrics",
+    "generation_metrics",
+    "graded_counts",
+    "item_values",
+]
 
 _SHARES: dict[str, Callable[[str, Sequence[str], str], float]] = {
     "exact_match": exact_match,
@@ -22,6 +31,9 @@ _CORPUS = {"bleu": bleu, "chrf": chrf}
 
 GENERATION_METRICS = (*_SHARES, *_MEANS, *_CORPUS)
 """Names of the metrics of generated text."""
+
+GRADED_METRICS = (*_MEANS, *_CORPUS)
+"""Those of them that do not say yes or no to an item."""
 
 _DEFAULT = ("exact_match",)
 
@@ -61,6 +73,16 @@ def _metric(name: str, texts: Sequence[str], references: Sequence[Sequence[str]]
     values = [score(text, row, language) for text, row in zip(texts, references, strict=True)]
     low, high = wilson(sum(values), len(values)) if name in _SHARES else bootstrap_mean(values)
     return Metric(name, sum(values) / len(values), low, high, None, len(values))
+
+
+def graded_counts(
+    name: str, texts: Sequence[str], references: Sequence[Sequence[str]], language: str
+) -> tuple[np.ndarray, Callable[[np.ndarray], float]]:
+    """Return counts of each item whose sums give a graded metric, float64 ``[items, counts]``, and how they give it."""
+    if name in _CORPUS:
+        return corpus_counts(name, texts, references, language)
+    values = [_MEANS[name](text, row, language) for text, row in zip(texts, references, strict=True)]
+    return np.array([[value, 1.0] for value in values]), lambda sums: float(sums[0] / sums[1]) if sums[1] else 0.0
 
 
 def item_values(names: Sequence[str], text: str, references: Sequence[str], language: str) -> list[float]:

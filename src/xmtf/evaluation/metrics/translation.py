@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
+import numpy as np
+
 from xmtf.records import Metric
 
-__all__ = ["bleu", "bleu_tokenizer", "chrf"]
+__all__ = ["bleu", "bleu_tokenizer", "chrf", "corpus_counts"]
 
 _RESAMPLES = 500
 _SEED = 12345
@@ -36,41 +38,61 @@ def bleu_tokenizer(language: str) -> str:
 
 def bleu(texts: Sequence[str], references: Sequence[Sequence[str]], language: str) -> Metric:
     """Return corpus BLEU (0-100) with a bootstrap interval of 95 % and sacrebleu's signature."""
-    from sacrebleu.metrics import BLEU
-
-    return _corpus("bleu", BLEU(tokenize=bleu_tokenizer(language)), texts, references)
+    return _corpus("bleu", texts, references, language)
 
 
 def chrf(texts: Sequence[str], references: Sequence[Sequence[str]], language: str) -> Metric:
     """Return corpus chrF++ (0-100; characters to 6-grams, words to 2-grams) with interval and signature."""
-    from sacrebleu.metrics import CHRF
-
-    return _corpus("chrf", CHRF(word_order=2), texts, references)
+    return _corpus("chrf", texts, references, language)
 
 
-def _corpus(name: str, metric: Any, texts: Sequence[str], references: Sequence[Sequence[str]]) -> Metric:
+def corpus_counts(
+    name: str, texts: Sequence[str], references: Sequence[Sequence[str]], language: str
+) -> tuple[np.ndarray, Callable[[np.ndarray], float]]:
+    """Return what a corpus metric counts in each item, and the value of summed counts.
+
+    Args:
+        name: ``bleu`` or ``chrf``.
+        texts: Generated texts.
+        references: Right answers to each, at least one.
+        language: Code of the language of the answers.
+
+    Returns:
+        float64 ``[items, counts]``, and the function from sums ``[counts]`` to the value in 0-100.
+    """
+    metric = _metric(name, language)
+    counts = np.array(metric._extract_corpus_statistics(list(texts), _streams(references)), dtype=np.float64)
+    return counts, lambda sums: float(metric._compute_score_from_stats(sums.tolist()).score)
+
+
+def _metric(name: str, language: str) -> Any:
+    from sacrebleu.metrics import BLEU, CHRF
+
+    return BLEU(tokenize=bleu_tokenizer(language)) if name == "bleu" else CHRF(word_order=2)
+
+
+def _streams(references: Sequence[Sequence[str]]) -> list[list[str | None]]:
+    """Return the first references of all items, then the second ones, and so on."""
     most = max(len(row) for row in references)
-    streams = [[row[index] if index < len(row) else None for row in references] for index in range(most)]
-    value = float(metric.corpus_score(list(texts), streams).score)
-    low, high = _interval(metric, texts, streams)
+    return [[row[index] if index < len(row) else None for row in references] for index in range(most)]
+
+
+def _corpus(name: str, texts: Sequence[str], references: Sequence[Sequence[str]], language: str) -> Metric:
+    metric = _metric(name, language)
+    value = float(metric.corpus_score(list(texts), _streams(references)).score)
+    low, high = _interval(*corpus_counts(name, texts, references, language))
     return Metric(name, value, min(low, value), max(high, value), None, len(texts), str(metric.get_signature()))
 
 
-def _interval(metric: Any, texts: Sequence[str], streams: Sequence[Sequence[str | None]]) -> tuple[float, float]:
+def _interval(counts: np.ndarray, value: Callable[[np.ndarray], float]) -> tuple[float, float]:
     """Return the percentile bootstrap interval over items.
 
     From sacrebleu's own counts of each item; its own bootstrap averages numbers of two types, which fails
     where some resamples have no match at all.
     """
-    import numpy as np
-
-    counts = np.array(metric._extract_corpus_statistics(list(texts), streams), dtype=np.float64)
     random = np.random.default_rng(_SEED)
-    scores = [
-        float(metric._compute_score_from_stats(counts[rows].sum(axis=0).tolist()).score)
-        for rows in random.integers(0, len(counts), size=(_RESAMPLES, len(counts)))
-    ]
-    low, high = np.percentile(scores, [2.5, 97.5])
+    drawn = random.integers(0, len(counts), size=(_RESAMPLES, len(counts)))
+    low, high = np.percentile([value(counts[rows].sum(axis=0)) for rows in drawn], [2.5, 97.5])
     return float(low), float(high)
 
 
