@@ -137,6 +137,7 @@ def code(
 
     Example: xmtf evaluate code --model bigscience/bloomz-560m --samples 20 --temperatures 0.2,0.6 --out results
     """
+    from xmtf.evaluation.code.passk import best_lines
     from xmtf.evaluation.code.run import CodeSettings, evaluate_code
     from xmtf.evaluation.code.sandbox import Limits
     from xmtf.evaluation.setup import Setup
@@ -160,7 +161,11 @@ def code(
     tasks = [part.task.id for part in catalogue.select(selections, role="evaluation", where="--suite")]
     setup = Setup(Evaluation(), catalogue, device=device, seed=seed, offline=offline)
     label = model.rstrip("/").rsplit("/", 1)[-1]
-    print_scores(evaluate_code(setup, tasks, settings, model=model, label=label, out=out), as_json)
+    scores = evaluate_code(setup, tasks, settings, model=model, label=label, out=out)
+    print_scores(scores, as_json)
+    if len(settings.temperatures) > 1 and not as_json:
+        for line in best_lines(scores):
+            typer.echo(line)
 
 
 @app.command()

@@ -3,13 +3,18 @@ import pytest
 import torch
 
 from xmtf.errors import ConfigError
-from xmtf.evaluation.code.passk import pass_at_k, pass_metrics
+from xmtf.evaluation.code import sandbox
+from xmtf.evaluation.code.passk import best_lines, pass_at_k, pass_metrics
 from xmtf.evaluation.code.problems import cut_at_stop, to_problem
-from xmtf.evaluation.code.run import CodeSettings, judge
+from xmtf.evaluation.code.run import CodeSettings, evaluate_code, judge
 from xmtf.evaluation.code.sample import Draw, complete
 from xmtf.evaluation.code.sandbox import sandbox_fault
 from xmtf.evaluation.decoding import draw_tokens
 from xmtf.evaluation.encoding import PromptRules
+from xmtf.evaluation.setup import Setup
+from xmtf.recipe.schema import Evaluation
+from xmtf.records import Metric, Score
+from xmtf.tasks import load_catalogue
 
 ADD = {
     "task_id": "HumanEval/53",
@@ -84,3 +89,26 @@ def test_a_sample_depends_on_its_own_seed_only(causal, tokenizer, batch_rows):
     assert texts(batch_rows, 1) == texts(5, 1)
     assert texts(batch_rows, 1) != texts(batch_rows, 2)
     assert len(set(texts(batch_rows, 1))) > 4
+
+
+def test_every_k_has_its_best_temperature():
+    def score(scoring, **values):
+        metrics = tuple(Metric(name.replace("_at_", "@"), value, 0.0, 1.0, None, 4) for name, value in values.items())
+        return Score(
+            model="m", model_fingerprint="f", suite="s", axis="none", kind="code", scoring=scoring, task="humaneval",
+            cluster="c", dataset="d", subset="", split="test", template=scoring, template_hash="h", language="code",
+            prompt_language="en", translation="none", metrics=metrics,
+        )  # fmt: skip
+
+    lines = best_lines([score("T 0.2", pass_at_1=0.5, pass_at_10=0.6), score("T 0.8", pass_at_1=0.4, pass_at_10=0.9)])
+    assert lines == [
+        "best of humaneval: pass@1 50.00 (0.00-100.00), T 0.2",
+        "best of humaneval: pass@10 90.00 (0.00-100.00), T 0.8",
+    ]
+
+
+def test_without_a_sandbox_no_model_is_even_looked_for(monkeypatch, tmp_path):
+    monkeypatch.setattr(sandbox, "sandbox_fault", lambda: "no user namespaces")
+    setup = Setup(Evaluation(), load_catalogue(), offline=True)
+    with pytest.raises(ConfigError, match=r"programs cannot be run safely here .no user namespaces.*--unsafe"):
+        evaluate_code(setup, ["humaneval"], CodeSettings(), model="nowhere", label="m", out=tmp_path)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from xmtf.evaluation.metrics.intervals import bootstrap_mean
-from xmtf.records import Metric
+from xmtf.records import Metric, Score
 
-__all__ = ["pass_at_k", "pass_metrics"]
+__all__ = ["best_lines", "pass_at_k", "pass_metrics"]
 
 
 def pass_at_k(samples: int, correct: int, k: int) -> float:
@@ -43,3 +43,21 @@ def pass_metrics(correct: Sequence[int], samples: int, ks: Sequence[int]) -> tup
             low, high = bootstrap_mean(values)
             metrics.append(Metric(f"pass@{k}", sum(values) / len(values), low, high, None, len(values)))
     return tuple(metrics)
+
+
+def best_lines(scores: Sequence[Score]) -> list[str]:
+    """Return one line for each task and k: the best value and where it was reached, the first where several are equal.
+
+    Low temperatures suit pass@1 and high ones pass@100, so each k has a temperature of its own.
+    """
+    best: dict[tuple[str, str], tuple[Metric, str]] = {}
+    for score in scores:
+        for metric in score.metrics:
+            key = (score.task, metric.name)
+            if key not in best or metric.value > best[key][0].value:
+                best[key] = (metric, score.scoring)
+    lines = []
+    for (task, name), (metric, scoring) in best.items():
+        interval = f"{100 * (metric.low or 0):.2f}-{100 * (metric.high or 0):.2f}"
+        lines.append(f"best of {task}: {name} {100 * metric.value:.2f} ({interval}), {scoring}")
+    return lines
