@@ -7,12 +7,10 @@ import time
 
 import orjson
 import pytest
-import torch
 
 from xmtf.evaluation import run as room
 from xmtf.evaluation.results import read_scores
 from xmtf.recipe import load_recipe
-from xmtf.tokens import Tokenizer
 
 TEMPLATES = """\
 language: en
@@ -45,28 +43,6 @@ def recipe(tmp_path):
     (tmp_path / "own.yaml").write_text(TEMPLATES)
     (tmp_path / "recipe.yaml").write_text(RECIPE)
     return load_recipe(tmp_path / "recipe.yaml")
-
-
-def save_model(folder, seed):
-    import transformers
-    from tokenizers import Tokenizer as Core
-    from tokenizers import decoders, models, pre_tokenizers
-
-    specials = ["<pad>", "<s>", "</s>"]
-    tokens = [*specials, *sorted(pre_tokenizers.ByteLevel.alphabet())]
-    core = Core(models.BPE({token: index for index, token in enumerate(tokens)}, []))
-    core.add_special_tokens(specials)
-    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    core.decoder = decoders.ByteLevel()
-    Tokenizer(core.to_str(), pad=0, eos=2, bos=1).save(folder)
-    torch.manual_seed(seed)
-    sizes = {"vocab_size": len(tokens), "hidden_size": 16, "n_layer": 1, "n_head": 2}
-    config = transformers.BloomConfig(pad_token_id=0, eos_token_id=2, bos_token_id=1, **sizes)
-    model = transformers.BloomForCausalLM(config)
-    for parameter in model.parameters():
-        parameter.data.mul_(5.0)
-    model.eval().save_pretrained(folder)
-    return str(folder)
 
 
 def kill_after(answers, recipe, model, out):
@@ -105,8 +81,8 @@ def counted(monkeypatch):
     return counts
 
 
-def test_a_killed_evaluation_repeats_nothing(tmp_path, recipe, counted):
-    model, other = save_model(tmp_path / "one", 1), save_model(tmp_path / "two", 2)
+def test_a_killed_evaluation_repeats_nothing(tmp_path, tiny_model, recipe, counted):
+    model, other = (tiny_model(tmp_path / name, seed=seed) for seed, name in enumerate(("one", "two")))
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     kill_after(100, recipe, model, killed)
     (journal,) = killed.glob("answers-*.jsonl")

@@ -3,15 +3,11 @@
 import json
 
 import pytest
-import torch
-from tokenizers import Tokenizer as Core
-from tokenizers import decoders, models, pre_tokenizers
 
 from xmtf.evaluation.compare import compare_results
 from xmtf.evaluation.harness import register
 from xmtf.evaluation.interchange import import_results
 from xmtf.evaluation.rescore import rescore
-from xmtf.tokens import Tokenizer
 
 pytest.importorskip("lm_eval", reason="needs the extra `harness`")
 pytestmark = pytest.mark.filterwarnings("ignore")  # the harness's own
@@ -55,32 +51,6 @@ def tasks(tmp_path_factory):
     ]
 
 
-def save(folder, family):
-    import transformers
-
-    specials = ["<pad>", "<s>", "</s>"]
-    tokens = [*specials, *sorted(pre_tokenizers.ByteLevel.alphabet()), "Ġc", "Ġca", "Ġcat", "Tr", "Tru", "True"]
-    merges = [("Ġ", "c"), ("Ġc", "a"), ("Ġca", "t"), ("T", "r"), ("Tr", "u"), ("Tru", "e")]
-    core = Core(models.BPE({token: index for index, token in enumerate(tokens)}, merges))
-    core.add_special_tokens(specials)
-    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    core.decoder = decoders.ByteLevel()
-    Tokenizer(core.to_str(), pad=0, eos=2, bos=1).save(folder)
-    special = {"vocab_size": len(tokens), "pad_token_id": 0, "eos_token_id": 2, "bos_token_id": 1}
-    torch.manual_seed(5)
-    if family == "causal":
-        config = transformers.BloomConfig(hidden_size=32, n_layer=2, n_head=4, **special)
-        model = transformers.BloomForCausalLM(config)
-    else:
-        sizes = {"d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_decoder_layers": 2, "num_heads": 4}
-        config = transformers.MT5Config(decoder_start_token_id=0, **sizes, **special)
-        model = transformers.MT5ForConditionalGeneration(config)
-    for parameter in model.parameters():
-        parameter.data.mul_(3.0 if family == "causal" else 0.5)
-    model.eval().save_pretrained(folder)
-    return str(folder)
-
-
 def measured(model, folder, tasks, out):
     """Run the harness and write its two kinds of file as its tracker does."""
     import lm_eval
@@ -108,10 +78,10 @@ def measured(model, folder, tasks, out):
 
 
 @pytest.mark.parametrize("family", ["causal", "encoder-decoder"])
-def test_tasks_of_the_harness_score_as_on_its_own_model(tmp_path, tasks, family):
+def test_tasks_of_the_harness_score_as_on_its_own_model(tmp_path, tiny_model, tasks, family):
     register()
     register()
-    folder = save(tmp_path / "model", family)
+    folder = tiny_model(tmp_path / "model", family, seed=5)
     theirs = measured("hf", folder, tasks, tmp_path / "theirs")
     ours = measured("xmtf", folder, tasks, tmp_path / "ours")
     assert theirs.keys() == ours.keys() == {"local_nli", "local_writing", "local_texts"}

@@ -1,0 +1,48 @@
+"""What tests of several rooms share: model folders with random weights, small enough to score in milliseconds."""
+
+import pytest
+
+
+def save_tiny(folder, family="causal", seed=1, scale=None):
+    """Write a model and a byte-level tokenizer to a folder in Hugging Face format; return the folder as text.
+
+    Args:
+        folder: Where to.
+        family: ``causal`` (BLOOM) or ``encoder-decoder`` (mT5).
+        seed: Of the weights.
+        scale: Factor on the initial weights, under which logits are nearly uniform.
+    """
+    import torch
+    import transformers
+    from tokenizers import Tokenizer as Core
+    from tokenizers import decoders, models, pre_tokenizers
+
+    from xmtf.tokens import Tokenizer
+
+    specials = ["<pad>", "<s>", "</s>"]
+    tokens = [*specials, *sorted(pre_tokenizers.ByteLevel.alphabet()), "Ġc", "Ġca", "Ġcat", "Tr", "Tru", "True"]
+    merges = [("Ġ", "c"), ("Ġc", "a"), ("Ġca", "t"), ("T", "r"), ("Tr", "u"), ("Tru", "e")]
+    core = Core(models.BPE({token: index for index, token in enumerate(tokens)}, merges))
+    core.add_special_tokens(specials)
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = decoders.ByteLevel()
+    Tokenizer(core.to_str(), pad=0, eos=2, bos=1).save(folder)
+    special = {"vocab_size": len(tokens), "pad_token_id": 0, "eos_token_id": 2, "bos_token_id": 1}
+    torch.manual_seed(seed)
+    if family == "causal":
+        config = transformers.BloomConfig(hidden_size=32, n_layer=2, n_head=4, **special)
+        model = transformers.BloomForCausalLM(config)
+    else:
+        sizes = {"d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_decoder_layers": 2, "num_heads": 4}
+        config = transformers.MT5Config(decoder_start_token_id=0, **sizes, **special)
+        model = transformers.MT5ForConditionalGeneration(config)
+    for parameter in model.parameters():
+        parameter.data.mul_(scale or (3.0 if family == "causal" else 0.5))
+    model.eval().save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def tiny_model():
+    """The function itself."""
+    return save_tiny
