@@ -105,7 +105,7 @@ def _json(made: Plan) -> dict[str, Any]:
     from dataclasses import asdict
 
     best = made.recommended
-    totals = {key: value for key, value in asdict(made).items() if key != "layouts"}
+    totals = {key: value for key, value in asdict(made).items() if key not in ("layouts", "recommended")}
     return totals | {
         "recommended": best.to_json() if best else None,
         "layouts": [entry.to_json() for entry in made.layouts],

@@ -3,10 +3,10 @@
 Nothing is loaded: memory and time are arithmetic on shapes. Memory is :mod:`xmtf.training.memory`. Time of a step,
 with M micro-batches in each of ``pp`` stages::
 
-    stage       operations of its blocks (a third more with recomputation) and of the head / (peak x efficiency x tp)
+    stage       the longest of: operations of its blocks (a third more with recomputation) and of the head
+                    / (peak x efficiency x tp); starting its kernels; shards that FSDP2 gathers and scatters
                 + tensor-parallel sums                         bytes / link
                 + hidden states to the next stage and back     bytes / network
-                or the shards that FSDP2 gathers and scatters meanwhile, where they take longer
     step        (M + pp - 1) x slowest stage + sums of gradients once a step
 
 The bubble is ``(pp - 1) / (M + pp - 1)``. Attention is counted over whole rows, because a dense mask is computed
@@ -35,6 +35,10 @@ EFFICIENCY = 0.5
 312 TFLOP/s on A100, recomputation, bubble and communication included."""
 EXPECTED_SHARE = 0.14
 """Share of positions that are predicted, as in xP3."""
+_KERNELS_S = 80 * 5e-6
+"""Seconds to start the kernels of a block's forward and backward pass: what small blocks are bound by."""
+_AS_FAST = 0.97
+"""Layouts that reach this share of the best speed count as equally fast: the simplest of them is recommended."""
 _RESERVE = 0.06
 _CONTEXT = 2**30
 _ROWS = (1, 2, 4, 8, 16, 32)
@@ -109,24 +113,21 @@ class Plan:
 
     Attributes:
         layouts: Fastest first, those that fit before those that do not.
+        recommended: The simplest of those that fit and are within 3 % of the fastest, or None.
         steps: Of the recipe.
         tokens: Positions of all steps.
         checkpoint: Bytes of one checkpoint.
         export: Bytes of the finished model.
-        reason: Why the first one is recommended, or why there is none.
+        reason: Why that one is recommended, or why there is none.
     """
 
     layouts: tuple[Planned, ...]
+    recommended: Planned | None
     steps: int
     tokens: int
     checkpoint: float
     export: float
     reason: str
-
-    @property
-    def recommended(self) -> Planned | None:
-        """The fastest layout that fits, or None."""
-        return self.layouts[0] if self.layouts and self.layouts[0].fits else None
 
 
 @dataclass(frozen=True)
@@ -162,8 +163,9 @@ class Planner:
         state = self._estimator.estimate(Layout(Degrees(), 1, checkpointing=True)).optimizer
         bytes_each = 2 if training.precision == "bf16_pure" else 4
         weights = float(self._estimator.size.total * bytes_each)
-        reason = _reason(planned, self.machine)
-        return Plan(tuple(planned), steps, steps * positions, weights + state, weights, reason)
+        best = _recommended(planned)
+        reason = _reason(planned, best, self.machine)
+        return Plan(tuple(planned), best, steps, steps * positions, weights + state, weights, reason)
 
     def layouts(self) -> Iterator[Layout]:
         """Return every layout that the model and the batch allow, whether it fits or not."""
@@ -225,6 +227,14 @@ class Planner:
     def _most_stages(self) -> int:
         return self.model.config.num_layers + 2 if isinstance(self.model, Bloom) else 1
 
+    @property
+    def _num_blocks(self) -> int:
+        if isinstance(self.model, MT5):
+            return self.model.config.num_layers + self.model.config.num_decoder_layers
+        if isinstance(self.model, Bloom):
+            return self.model.config.num_layers
+        return int(self.model.network.config.get_text_config(decoder=True).num_hidden_layers)
+
     def _slices(self, tp: int) -> bool:
         """Whether the model can be sliced over ``tp`` processes."""
         if tp == 1:
@@ -266,12 +276,13 @@ class Planner:
             (share * blocks + (head if stage == degrees.pp - 1 else 0)) / speed for stage, share in enumerate(shares)
         )
         share = max(shares)
+        started = share * self._num_blocks * _KERNELS_S * (4 / 3 if layout.checkpointing else 1)
         sums = self._sums(layout) * share
         passed = self._passed(layout)
         exposed = sums / machine.bandwidth(degrees.tp) + passed / machine.bandwidth(degrees.total)
         gathered = self._gathered(degrees) * share
         meanwhile = gathered / machine.bandwidth(degrees.tp * degrees.dp_shard)
-        return max(compute, meanwhile) + exposed, sums + passed + gathered
+        return max(compute, meanwhile, started) + exposed, sums + passed + gathered
 
     def _shares(self, stages: int) -> list[float]:
         if stages == 1:
@@ -340,21 +351,28 @@ def _axes(degrees: Degrees) -> int:
     return sum(degree > 1 for degree in (degrees.pp, degrees.dp_replicate, degrees.dp_shard, degrees.tp))
 
 
-def _reason(planned: list[Planned], machine: Machine) -> str:
-    """Say why the first layout is best, or how far the smallest is from fitting. Fitting ones come first."""
+def _recommended(planned: list[Planned]) -> Planned | None:
+    """Return the layout with fewest axes, then without recomputation, then with least to send, of the fastest."""
     fitting = [entry for entry in planned if entry.fits]
+    fast = [entry for entry in fitting if entry.tokens_per_s >= _AS_FAST * fitting[0].tokens_per_s]
+    return min(fast, key=lambda entry: (_axes(entry.degrees), entry.checkpointing, entry.communication), default=None)
+
+
+def _reason(planned: list[Planned], best: Planned | None, machine: Machine) -> str:
+    """Say why a layout is recommended, or how far the smallest is from fitting. Fitting ones come first."""
     usable = machine.usable / 2**30
-    if not fitting:
+    if best is None:
         least = min(planned, key=lambda entry: entry.memory.total)
         return (
             f"none of {len(planned)} layouts fits in {usable:.1f} GiB; the least is {least.memory.total / 2**30:.1f} "
             f"GiB with {least.degrees}"
         )
-    best = fitting[0]
-    other = next((entry for entry in fitting if entry.degrees != best.degrees), None)
-    text = f"the fastest of {len(fitting)} that fit in {usable:.1f} GiB (of {len(planned)})"
+    fitting = [entry for entry in planned if entry.fits]
+    text = "the fastest" if best is fitting[0] else f"the simplest within 3 % of the fastest ({fitting[0].degrees})"
+    text += f" of {len(fitting)} that fit in {usable:.1f} GiB (of {len(planned)})"
+    other = next((entry for entry in fitting if entry.degrees not in (best.degrees, fitting[0].degrees)), None)
     if other is not None:
-        text += f"; next {other.degrees} with {other.tokens_per_s / best.tokens_per_s:.0%} of its speed"
+        text += f"; next {other.degrees} with {other.tokens_per_s / fitting[0].tokens_per_s:.0%} of the fastest's speed"
     simpler = [entry for entry in planned if not entry.fits and _axes(entry.degrees) < _axes(best.degrees)]
     if simpler:
         least = min(simpler, key=lambda entry: entry.memory.total)

@@ -32,12 +32,13 @@ def test_every_layout_uses_all_gpus_and_divides_the_batch():
     assert len({(entry.degrees, entry.rows, entry.checkpointing) for entry in plan.layouts}) == len(plan.layouts)
 
 
-def test_the_recommended_layout_is_the_fastest_that_fits():
+def test_the_recommended_layout_is_the_simplest_of_the_fastest_that_fit():
     made = planner("bloomz", 288)
     plan = made.plan()
     best = plan.recommended
     assert best.memory.total <= made.machine.usable
-    assert best.tokens_per_s == max(entry.tokens_per_s for entry in plan.layouts if entry.fits)
+    assert best.tokens_per_s >= 0.97 * max(entry.tokens_per_s for entry in plan.layouts if entry.fits)
+    assert plan.layouts[0].tokens_per_s == max(entry.tokens_per_s for entry in plan.layouts if entry.fits)
     assert str(len([entry for entry in plan.layouts if entry.fits])) in plan.reason
     assert plan.tokens == 498 * 2048 * 2048
     assert plan.checkpoint == pytest.approx(3 * plan.export)
@@ -60,6 +61,14 @@ def test_data_parallel_alone_sends_gradients_once_a_step():
     size = entry.memory.size.total
     assert entry.communication == pytest.approx(2 * 7 / 8 * 4 * size)
     assert entry.bubble == 0
+
+
+def test_small_blocks_are_bound_by_starting_kernels():
+    made = planner("mt0-small", 8)
+    slow, fast = (
+        made.planned(Layout(Degrees(1, 8, 1, 1), rows, checkpointing=False, gpu=True)).step_s for rows in (1, 8)
+    )
+    assert slow > 1.3 * fast
 
 
 def test_a_model_that_fits_nowhere_is_said_so():
@@ -99,7 +108,7 @@ def test_the_verb_prints_a_table_and_json():
     assert "recommended: " in result.stdout
     assert "as overrides: training.parallel.pp=1" in result.stdout
     answer = json.loads(CliRunner().invoke(build_app("plan"), [*arguments, "--json"]).stdout)
-    assert answer["recommended"] == answer["layouts"][0]
+    assert answer["recommended"] in answer["layouts"]
     assert answer["recommended"]["memory"]["total"] < 80e9
 
 

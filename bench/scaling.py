@@ -1,0 +1,67 @@
+"""The planner's figures for every released model, as the tables of docs/scaling.md have them.
+
+    python bench/scaling.py
+
+Published layouts (pipeline x tensor x data parallel, micro-batch rows) are those of the training scripts in
+bigscience-workshop/bigscience, train/tr13-mtf; mT0 was trained on TPUs, so only the planner's own choice stands there.
+Arithmetic alone: the figures do not depend on the machine.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from xmtf.recipe import load_recipe
+from xmtf.training.degrees import Degrees
+from xmtf.training.hardware import find_gpu
+from xmtf.training.memory import Layout
+from xmtf.training.planner import Machine, Planned, Planner
+from xmtf.training.preview import meta_model
+
+RECIPES = Path(__file__).parents[1] / "recipes" / "train"
+PUBLISHED = {
+    "bloomz-560m": (1, 1, 32),
+    "bloomz-1b1": (2, 1, 16),
+    "bloomz-1b7": (2, 2, 16),
+    "bloomz-3b": (2, 1, 64),
+    "bloomz-7b1": (1, 1, 64),
+    "bloomz-7b1-mt": (1, 1, 64),
+    "bloomz-7b1-p3": (1, 1, 64),
+    "bloomz": (72, 1, 4),
+    "bloomz-mt": (72, 1, 4),
+    "bloomz-p3": (72, 1, 4),
+}
+"""Pipeline, tensor and data parallel degrees."""
+CHOSEN_GPUS = {
+    "mt0-small": 8, "mt0-base": 8, "mt0-large": 16, "mt0-xl": 32,
+    "mt0-xxl": 64, "mt0-xxl-mt": 64, "mt0-xxl-p3": 64,
+}  # fmt: skip
+
+
+def main() -> None:
+    print("| recipe | A100-80 | layout | GiB | bubble | GB sent a step | s a step | tokens/s | hours |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for name in (*PUBLISHED, *CHOSEN_GPUS):
+        recipe = load_recipe(RECIPES / f"{name}.yaml").recipe
+        pp, tp, data = PUBLISHED.get(name, (1, 1, CHOSEN_GPUS.get(name, 1)))
+        gpus = pp * tp * data
+        planner = Planner(meta_model(recipe, None), recipe, Machine(find_gpu("a100"), gpus, 80e9))
+        if name in PUBLISHED:
+            layout = Layout(Degrees(pp, 1, data, tp), recipe.training.micro_batch_rows, checkpointing=True, gpu=True)
+            print(row(name, gpus, "published: ", planner.planned(layout)))
+        best = planner.plan().recommended
+        print(row(name, gpus, "chosen: ", best) if best else f"| {name} | {gpus} | none fits | | | | | | |")
+
+
+def row(name: str, gpus: int, which: str, entry: Planned) -> str:
+    recomputed = ", recomputed" if entry.checkpointing else ""
+    fits = "" if entry.fits else " (does not fit)"
+    return (
+        f"| {name} | {gpus} | {which}{entry.degrees}, rows {entry.rows}{recomputed} | "
+        f"{entry.memory.total / 2**30:.1f}{fits} | {entry.bubble:.1%} | {entry.communication / 1e9:,.1f} | "
+        f"{entry.step_s:.2f} | {entry.tokens_per_s:,.0f} | {entry.hours:.1f} |"
+    )
+
+
+if __name__ == "__main__":
+    main()
