@@ -3,10 +3,11 @@
     python bench/memory.py
     python bench/memory.py --only mt5 --json
 
-Two optimizer steps of the training loop's own step on random rows, one thread. Measured: the most resident memory of
-the process (VmHWM, reset before each case) over what it had before the model was made. The allocator is told to give
-freed memory back at once (MALLOC_MMAP_THRESHOLD_ and MALLOC_TRIM_THRESHOLD_ of glibc), so what is resident is what is
-in use. The estimate is `xmtf.training.memory.estimate_memory` with the share of predicted positions of the rows.
+Two optimizer steps of the training loop's own step on random rows, one thread; spread layouts in two forked gloo
+processes, of which the one that needs most counts. Measured: the most resident memory of the process (VmHWM, reset
+before each case) over what it had before the model was made. The allocator is told to give freed memory back at once
+(MALLOC_MMAP_THRESHOLD_ and MALLOC_TRIM_THRESHOLD_ of glibc), so what is resident is what is in use. The estimate is
+`xmtf.training.memory.estimate_memory` with the share of predicted positions that the rows have.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import gc
 import json
 import os
 import sys
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -46,6 +48,10 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], int, int, tuple[int, int]
     "mt5, checkpointing": (MT5, {"activation_checkpointing": True}, 4, 2, (512, 256)),
     "mt5, dropout": (MT5 | {"dropout": 0.1}, {}, 2, 2, (512, 256)),
     "mt5, large vocabulary": (MT5 | {"hidden_size": 128, "vocab_size": 60_000}, {}, 2, 2, (256, 128)),
+    "bloom, FSDP2 x2": (BLOOM, {"parallel": {"dp_shard": 2}}, 2, 4, (256, 0)),
+    "bloom, TP x2": (BLOOM, {"parallel": {"tp": 2}}, 2, 2, (256, 0)),
+    "bloom, PP x2": (BLOOM, {"parallel": {"pp": 2}}, 2, 4, (256, 0)),
+    "mt5, FSDP2 x2": (MT5, {"parallel": {"dp_shard": 2}}, 2, 4, (256, 128)),
 }
 
 
@@ -79,22 +85,67 @@ def _line(result: dict[str, Any]) -> str:
 def measure(name: str) -> dict[str, Any]:
     """Return estimate and measured peak of a case, in bytes."""
     from xmtf.models import SpecialTokens, build_model
-    from xmtf.training.memory import estimate_memory
+    from xmtf.training.degrees import Degrees
+    from xmtf.training.memory import Layout, estimate_memory
 
     model, training, rows, micro, lengths = CASES[name]
     recipe = make_recipe(model, training, rows, micro, lengths)
     meta = build_model(
         recipe.model, vocab_size=model["vocab_size"], special=SpecialTokens(3, 2, 1), seed=0, device="meta"
     )
+    degrees = Degrees(**training.get("parallel", {}))
+    loader = Rows(recipe)
+    peak = _alone(recipe, loader) if degrees.total == 1 else _forked(recipe, loader, degrees.total)
+    estimate = estimate_memory(meta, recipe, Layout.of(recipe, degrees), predicted_share=loader.share)
+    parts = {part: getattr(estimate, part) for part in ("weights", "gradients", "optimizer", "activations", "logits")}
+    return {"case": name, "estimated": estimate.total, "measured": peak, "ratio": estimate.total / peak, "parts": parts}
+
+
+def _alone(recipe: Any, loader: Rows) -> int:
+    from xmtf.training.ranks import ALONE
+
     gc.collect()
     ctypes.CDLL("libc.so.6").malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")
     before = resident("VmRSS")
-    share = two_steps(recipe, rows, micro)
-    peak = resident("VmHWM") - before
-    estimate = estimate_memory(meta, recipe, predicted_share=share)
-    parts = {part: getattr(estimate, part) for part in ("weights", "gradients", "optimizer", "activations", "logits")}
-    return {"case": name, "estimated": estimate.total, "measured": peak, "ratio": estimate.total / peak, "parts": parts}
+    two_steps(recipe, loader, ALONE)
+    return resident("VmHWM") - before
+
+
+def _forked(recipe: Any, loader: Rows, size: int) -> int:
+    """Return the larger peak of forked processes, each measured from where torch.distributed runs."""
+    import torch.distributed
+    import torch.distributed.fsdp
+    import torch.distributed.pipelining
+
+    from xmtf.training.ranks import Ranks
+
+    with tempfile.TemporaryDirectory() as folder:
+        children = []
+        for rank in range(size):
+            children.append(os.fork())
+            if children[-1] == 0:
+                os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+                store = torch.distributed.FileStore(f"{folder}/store", size)
+                torch.distributed.init_process_group("gloo", store=store, rank=rank, world_size=size)
+                Path(folder, str(rank)).write_text(str(_ranked(recipe, loader, Ranks(rank, size))))
+                os._exit(0)
+        for child in children:
+            os.waitpid(child, 0)
+        return max(int(Path(folder, str(rank)).read_text()) for rank in range(size))
+
+
+def _ranked(recipe: Any, loader: Rows, ranks: Any) -> int:
+    tiny = recipe.model_copy(
+        update={"model": recipe.model.model_copy(update={"hidden_size": 32, "head_size": None, "vocab_size": 512})}
+    )
+    two_steps(tiny, Rows(tiny), ranks)  # loads what is loaded once
+    gc.collect()
+    ctypes.CDLL("libc.so.6").malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5")
+    before = resident("VmRSS")
+    two_steps(recipe, loader, ranks)
+    return resident("VmHWM") - before
 
 
 def make_recipe(
@@ -115,31 +166,46 @@ def make_recipe(
     )
 
 
-def two_steps(recipe: Any, rows: int, micro: int) -> float:
-    """Train two steps; return the share of decoder positions that were predicted."""
+class Rows:
+    """Random rows, of a causal row every seventh token a target."""
+
+    group_names: tuple[tuple[str, str], ...] = (("en", "nli"),)
+
+    def __init__(self, recipe: Any) -> None:
+        self.recipe = recipe
+        self.rows_per_step = recipe.training.global_batch_rows
+        self.tokens_per_row = recipe.tokens.packing.sequence_length
+
+    @property
+    def share(self) -> float:
+        """Share of decoder positions that are predicted."""
+        from xmtf.training.targets import select_targets
+
+        packing = self.recipe.tokens.packing
+        scored = len(select_targets(random_rows(self.recipe, 1, seed=0), "target").positions)
+        return scored / (packing.target_length or packing.sequence_length)
+
+    def batch(self, step: int, *, micro: int, num_micro: int, rank: int = 0, num_ranks: int = 1) -> Any:
+        """Return the rows of a micro-batch."""
+        return random_rows(self.recipe, self.rows_per_step // num_micro, seed=step * num_micro + micro)
+
+
+def two_steps(recipe: Any, loader: Rows, ranks: Any) -> None:
     import torch
 
     from xmtf.models import SpecialTokens, build_model
-    from xmtf.training.head import Head
-    from xmtf.training.objective import Objective
-    from xmtf.training.optimizer import build_optimizer
-    from xmtf.training.precision import compute_dtype, place
-    from xmtf.training.step import GlobalBatch, Step
-    from xmtf.training.targets import loss_scales, select_targets
+    from xmtf.training.events import Log
+    from xmtf.training.trainer import training_loop
 
     torch.set_num_threads(1)
-    device = torch.device("cpu")
     model: Any = build_model(recipe.model, vocab_size=recipe.model.vocab_size, special=SpecialTokens(3, 2, 1), seed=0)
-    place(model, recipe, device)
-    objective = Objective(model, Head(model, compute_dtype=compute_dtype(recipe.training.precision)), 1, device)
-    step = Step(model, objective, build_optimizer(model, recipe.training.optimizer), recipe.training, 2, seed=0)
+    nowhere = Path(os.devnull)
+    loop = training_loop(
+        model, recipe, loader, None, checkpoints=nowhere, log=Log(nowhere), fingerprint="", ranks=ranks
+    )
     for index in range(2):
-        batches = [random_rows(recipe, rows, seed=index * micro + number) for number in range(micro)]
-        targets = [select_targets(batch, "target") for batch in batches]
-        outcome = step(index, GlobalBatch(batches, targets, loss_scales(targets, "target")))
-        assert outcome.updated
-    packing = recipe.tokens.packing
-    return len(targets[0].positions) / (rows * (packing.target_length or packing.sequence_length))
+        assert loop.step(index, loop.feed.get(index)).updated
+    loop.feed.close()
 
 
 def random_rows(recipe: Any, rows: int, seed: int) -> Any:

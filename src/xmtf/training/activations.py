@@ -142,9 +142,10 @@ def _mt5(model: MT5, rows: int, inputs: int, targets: int, formats: NumberFormat
     cross = formats.attention(targets, inputs, width, heads) + 2 * recast * inputs
     decoder = own(targets) + cross + targets * (3 * (norm + hidden * formats.noise) + feed_forward)
     boundaries = (shape.num_layers * inputs + shape.num_decoder_layers * targets) * hidden * formats.residual
-    longest, scores = max(inputs, targets), max(inputs, targets) ** 2 * heads // formats.slices
-    gradients = longest * (2 * inner * formats.compute + 2 * hidden * formats.residual)
-    biases = (inputs**2 + targets**2 + (inputs * targets) / heads * formats.slices) * heads / formats.slices
+    # the backward pass begins in the decoder, when everything is kept; the encoder's turn comes when that is gone
+    gradients = targets * (2 * inner * formats.compute + 2 * hidden * formats.residual)
+    scores = targets * (inputs if formats.noise else targets) * heads // formats.slices
+    biases = inputs * targets + ((inputs**2 + targets**2) * heads // formats.slices if formats.gpu else 0)
     return Activations(
         layers=rows * (shape.num_layers * encoder + shape.num_decoder_layers * decoder),
         largest=rows * max(encoder, decoder),

@@ -241,7 +241,9 @@ class _Process:
         num_micro = max(1, self.of.recipe.training.global_batch_rows // (self.layout.rows * degrees.data))
         in_flight = min(degrees.pp - self.stage, num_micro)
         layers = (counted.boundaries if checkpointing else counted.layers) * share
-        kept = in_flight * (layers + (counted.bias if share else 0.0) + (counted.ends if any(self._ends) else 0.0))
+        kept = in_flight * (layers + (counted.ends if any(self._ends) else 0.0))
+        if share:  # stages that recompute make the bias anew, others keep one for each micro-batch
+            kept += counted.bias * (1 if checkpointing else in_flight)
         last = (counted.largest if checkpointing else 0.0) + counted.passing
         peak = kept + max(last if share else 0.0, low)
         return peak if num_micro > 1 else max(peak - gradients, counted.passing)

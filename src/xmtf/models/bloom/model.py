@@ -74,6 +74,13 @@ class Bloom(nn.Module):
         else:
             bias = self._bias(tokens_RT, segment_ids_RT, is_input_RT, cache)
         hidden_RTH = self._embed(tokens_RT, dropout) if self.first else tokens_RT
+        if self.activation_checkpointing and self.training and not (self.first and self.last):
+            # a pipeline stage holds many micro-batches at once: each keeping its bias would outweigh the stage
+            for _, block in self.blocks():
+                ids = (segment_ids_RT, is_input_RT)
+                hidden_RTH = checkpoint(self._with_bias, block, hidden_RTH, *ids, dropout, use_reentrant=False)
+            return self.ln_f(hidden_RTH) if self.last else hidden_RTH
+        bias = self._bias(tokens_RT, segment_ids_RT, is_input_RT, cache)
         for index, block in self.blocks():
             layer = None if cache is None else cache.layers[index]
             if self.activation_checkpointing and self.training:
@@ -81,6 +88,18 @@ class Bloom(nn.Module):
             else:
                 hidden_RTH = block(hidden_RTH, bias, layer, dropout)
         return self.ln_f(hidden_RTH) if self.last else hidden_RTH
+
+    def _with_bias(
+        self,
+        block: Block,
+        hidden_RTH: Tensor,
+        segment_ids_RT: Tensor | None,
+        is_input_RT: Tensor | None,
+        dropout: float,
+    ) -> Tensor:
+        bias = self._bias(hidden_RTH, segment_ids_RT, is_input_RT, None)
+        output_RTH: Tensor = block(hidden_RTH, bias, None, dropout)
+        return output_RTH
 
     def forward(
         self, tokens_RT: Tensor, segment_ids_RT: Tensor | None = None, is_input_RT: Tensor | None = None
