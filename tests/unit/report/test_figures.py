@@ -5,7 +5,7 @@ import pytest
 from typer.testing import CliRunner
 
 from xmtf.cli.app import build_app
-from xmtf.errors import SourceError, UnknownNameError
+from xmtf.errors import DataError, SourceError, UnknownNameError
 from xmtf.files import append_jsonl, write_jsonl
 from xmtf.report import collect_run
 from xmtf.report.figures import (
@@ -295,3 +295,18 @@ def test_few_logged_steps_are_drawn_as_they_are(run_folder):
     (axes,) = loss.draw(collect_run(run_folder)).axes
     assert [line.get_label() for line in axes.lines][1] == "training, mean of 4"
     assert list(axes.lines[1].get_ydata()[-3:]) == [0.5, 0.5, 0.5]
+
+
+def test_what_a_file_says_wrongly_is_named(tmp_path, published):
+    path = tmp_path / "file.csv"
+    path.write_text("cluster,dataset,role\ntopic,news,trained\n")
+    with pytest.raises(UnknownNameError, match="taxonomy, dataset news: unknown role 'trained'; did you mean 'train'"):
+        taxonomy.draw(published, Inputs(files={"taxonomy": path}))
+    path.write_text("model,step,tokens,accuracy,bleu\nmine,ten,5,40,2\n")
+    with pytest.raises(DataError, match="step is 'ten', no number"):
+        validation_curves.draw(published, Inputs(files={"validation": path}))
+
+
+def test_twelve_own_models_look_different():
+    shown = looks(["BLOOM", *(f"own {number}" for number in range(12))])
+    assert len(set(shown.values())) == 13

@@ -67,6 +67,7 @@ def draw(results: ResultTable, inputs: Inputs) -> Figure | None:
         name = row.get("corpus") or "own mixture"
         share = 100 * number(row, "share", "languages")
         corpora.setdefault(name, {})[normalize_language(row["language"], "languages")] = share
+    corpora = {name: shares for name, shares in corpora.items() if any(shares.values())}
     if not corpora:
         return None
     first, *others = corpora

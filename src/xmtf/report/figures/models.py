@@ -46,7 +46,8 @@ _PUBLISHED = {
     "BLOOMZ-MT": Look("#D55E00", "P"),
     "mT0": Look("#E69F00", "D"),
 }
-_OWN = (Look("#D55E00", "*"), Look("#000000", "h"), Look("#7A4FBF", "p"), Look("#66A61E", "<"), Look("#B0A0A0", ">"))
+_OWN_COLORS = ("#D55E00", "#000000", "#F0E442", "#7A4FBF", "#66A61E")
+_OWN_MARKERS = ("*", "h", "p", "<", ">", "8", "H")
 
 
 def shown_models(results: ResultTable, published: Sequence[str]) -> list[str]:
@@ -59,7 +60,7 @@ def looks(models: Iterable[str]) -> dict[str, Look]:
     """Return the look of each model of a figure; a user's own get colours that no published one there has."""
     models = list(models)
     taken = {_PUBLISHED[model].color for model in models if model in _PUBLISHED}
-    free = cycle([look for look in _OWN if look.color not in taken])
+    free = map(Look, cycle([color for color in _OWN_COLORS if color not in taken]), cycle(_OWN_MARKERS))
     return {model: _PUBLISHED[model] if model in _PUBLISHED else next(free) for model in models}
 
 

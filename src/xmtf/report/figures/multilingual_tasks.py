@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from xmtf.report.figures.models import shown_models
 from xmtf.report.figures.prompt_panels import draw_panels
+from xmtf.report.figures.unseen_languages import DATASETS
 from xmtf.report.inputs import Inputs
 from xmtf.report.measures import ResultTable
 
@@ -14,13 +15,11 @@ if TYPE_CHECKING:
 
 __all__ = ["draw"]
 
-_DATASETS = ("xnli", "xwinograd", "xcopa", "xstory_cloze")
-
 
 def draw(results: ResultTable, inputs: Inputs) -> Figure | None:
     """Draw every prompt of five models on the 24 sets of seen languages but English."""
     measures = [
-        measure for dataset in _DATASETS for measure in results.select(dataset, seen=True) if measure.subset != "en"
+        measure for dataset in DATASETS for measure in results.select(dataset, seen=True) if measure.subset != "en"
     ]
     models = shown_models(results, ("XGLM-7.5B", "BLOOM", "mTk-13B", "BLOOMZ", "mT0-13B"))
     return draw_panels(results, measures, models, 6)

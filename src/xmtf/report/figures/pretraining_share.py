@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from xmtf.languages import get_language
 from xmtf.report.figures.language_shares import published_shares
 from xmtf.report.figures.models import CHANCE_LINE, add_legend, chance_handle, looks, shown_models
-from xmtf.report.figures.prompt_panels import NAMES
 from xmtf.report.figures.scaling import DATASETS
 from xmtf.report.figures.style import new_grid
 from xmtf.report.inputs import Inputs
 from xmtf.report.measures import Measure, ResultTable
+from xmtf.report.reference import dataset_facts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,7 +36,7 @@ def draw(results: ResultTable, inputs: Inputs) -> Figure | None:
     figure, axes = new_grid(7.4, 6.0, 2, 2)
     for (dataset, measures), place in zip(panels.items(), axes, strict=True):
         _panel(place, results, models, {shares[measure.subset]: measure for measure in measures})
-        place.set_title(NAMES[dataset])
+        place.set_title(dataset_facts()[dataset].name)
     for place in axes[2:]:
         place.set_xlabel("% of ROOTS")
     for place in axes[::2]:

@@ -13,26 +13,13 @@ from xmtf.report.estimates import wilson
 from xmtf.report.figures.models import CHANCE_LINE, Look, add_legend, chance_handle, handles, looks
 from xmtf.report.figures.style import new_grid
 from xmtf.report.measures import Cell, Measure, ResultTable
+from xmtf.report.reference import dataset_facts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["NAMES", "draw_panels"]
-
-NAMES = {
-    "anli": "ANLI",
-    "copa": "COPA",
-    "cb": "CB",
-    "rte": "RTE",
-    "story_cloze": "StoryCloze",
-    "super_glue": "SuperGLUE",
-    "winogrande": "Winogrande",
-    "xcopa": "XCOPA",
-    "xnli": "XNLI",
-    "xstory_cloze": "XStoryCloze",
-    "xwinograd": "XWinograd",
-}
+__all__ = ["draw_panels"]
 
 
 def draw_panels(
@@ -65,13 +52,14 @@ def draw_panels(
     return figure
 
 
-def title(measure: Measure) -> str:
-    """Return the heading of a panel, such as ``XNLI ru``."""
+def _title(measure: Measure) -> str:
+    """Return the heading of a panel, such as ``XNLI ru``; a set of one subset needs no more than its name."""
+    name = dataset_facts()[measure.dataset].name
     if measure.dataset == "super_glue":
-        return NAMES.get(measure.subset, measure.subset)
-    name = NAMES.get(measure.dataset, measure.dataset)
-    plain = measure.dataset in ("winogrande", "story_cloze") or not measure.subset
-    return name if plain else f"{name} {measure.subset.upper() if measure.dataset == 'anli' else measure.subset}"
+        return measure.subset.upper()
+    if measure.dataset in ("winogrande", "story_cloze"):
+        return name
+    return f"{name} {measure.subset.upper() if measure.dataset == 'anli' else measure.subset}"
 
 
 def _panel(axes: Axes, results: ResultTable, measure: Measure, models: Sequence[str]) -> None:
@@ -83,7 +71,7 @@ def _panel(axes: Axes, results: ResultTable, measure: Measure, models: Sequence[
         cell = results.cell(model, measure)
         if cell is not None:
             _column(axes, place, cell, look)
-    axes.set_title(title(measure), fontsize=8.5, fontweight="normal", loc="center")
+    axes.set_title(_title(measure), fontsize=8.5, fontweight="normal", loc="center")
     axes.set_xlim(-0.7, len(models) - 0.3)
     axes.set_xticks([])
     axes.grid(axis="x", visible=False)

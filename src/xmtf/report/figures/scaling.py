@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from xmtf.report.figures.models import CHANCE_LINE, add_legend, chance_handle, looks
-from xmtf.report.figures.prompt_panels import NAMES
 from xmtf.report.figures.style import new_grid
 from xmtf.report.inputs import Inputs
 from xmtf.report.measures import Measure, ResultTable
-from xmtf.report.reference import published_models
+from xmtf.report.reference import dataset_facts, published_models
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,7 +66,7 @@ def _panel(axes: Axes, results: ResultTable, dataset: str, sizes: dict[str, dict
     chance = next((measure.chance for measure in measures if measure.chance is not None), None)
     if chance is not None:
         axes.axhline(chance, **CHANCE_LINE)
-    axes.set_title(f"{NAMES[dataset]}: {', '.join(measure.subset for measure in measures)}", fontsize=9)
+    axes.set_title(f"{dataset_facts()[dataset].name}: {', '.join(measure.subset for measure in measures)}", fontsize=9)
     axes.set_xscale("log")
     axes.set_xticks([0.5, 1, 2, 5, 10, 20, 50, 100, 200], ["0.5", "1", "2", "5", "10", "20", "50", "100", "200"])
     axes.minorticks_off()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from xmtf.errors import UnknownNameError
 from xmtf.report.figures.fonts import SANS
 from xmtf.report.figures.text_blocks import new_page, text_width
 from xmtf.report.inputs import Inputs
@@ -74,8 +75,9 @@ def _chips(rows: list[dict[str, Any]]) -> list[_Chip]:
         width = text_width(name, (SANS,), _SIZE) * (1.12 if new else 1) + 0.12
         if left + width > _WIDTH - _PAD and left > _PAD:
             left, line = _PAD, line + 1
-        role = row["role"] if row["role"] in _COLORS else "train"
-        chips.append(_Chip(name, role, new, left, line, width))
+        if row["role"] not in _COLORS:
+            raise UnknownNameError("role", row["role"], _COLORS, f"taxonomy, dataset {row['dataset']}")
+        chips.append(_Chip(name, row["role"], new, left, line, width))
         left += width + _GAP
     return chips
 

@@ -12,13 +12,14 @@ from xmtf.report.measures import ResultTable
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["draw"]
+__all__ = ["DATASETS", "draw"]
 
-_DATASETS = ("xnli", "xwinograd", "xcopa", "xstory_cloze")
+DATASETS = ("xnli", "xwinograd", "xcopa", "xstory_cloze")
+"""Sets in many languages, in the order of panels."""
 
 
 def draw(results: ResultTable, inputs: Inputs) -> Figure | None:
     """Draw every prompt of BLOOM and BLOOMZ, 7.1B and 176B, on 16 sets of unseen languages."""
-    measures = [measure for dataset in _DATASETS for measure in results.select(dataset, seen=False)]
+    measures = [measure for dataset in DATASETS for measure in results.select(dataset, seen=False)]
     models = shown_models(results, ("BLOOM-7.1B", "BLOOM", "BLOOMZ-7.1B", "BLOOMZ"))
     return draw_panels(results, measures, models, 8)

@@ -38,7 +38,9 @@ def draw(results: ResultTable, inputs: Inputs) -> Figure | None:
             tokens = [number(row, "tokens", "validation") / 1e9 for row in known]
             values = [number(row, name, "validation") for row in known]
             place.plot(tokens, values, color=look.color, marker=look.marker, markersize=4, label=model)
-            chosen = [index for index, row in enumerate(known) if float(row["step"]) == _RELEASED.get(model)]
+            chosen = [
+                index for index, row in enumerate(known) if number(row, "step", "validation") == _RELEASED.get(model)
+            ]
             for index in chosen:
                 place.plot(tokens[index], values[index], "*", color=look.color, markersize=14, markeredgecolor="white")
         place.set_title(title)

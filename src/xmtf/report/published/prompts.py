@@ -6,12 +6,12 @@ import statistics
 from collections.abc import Callable, Sequence
 
 from xmtf.report.measures import Measure, PromptLanguage, ResultTable
-from xmtf.report.reference import published_models, reference_rows
+from xmtf.report.reference import dataset_facts, published_models, reference_rows
 from xmtf.report.tables import Table
 
 __all__ = ["prompt_medians", "prompts_mean", "prompts_table"]
 
-_DATASETS = {"xnli": "XNLI", "xcopa": "XCOPA", "xstory_cloze": "XStoryCloze", "xwinograd": "XWinograd"}
+_DATASETS = ("xnli", "xcopa", "xstory_cloze", "xwinograd")
 _LANGUAGES: tuple[PromptLanguage, ...] = ("EN", "MT", "HT")
 _MODELS = ("BLOOMZ", "BLOOMZ-MT", "mT0-13B", "mT0-13B-MT")
 
@@ -110,7 +110,11 @@ def _table(
     values = [[value(dataset, language, model) for model in models] for dataset, language in lines]
     keep = [line for line, row in enumerate(values) if any(cell is not None for cell in row)]
     rows = tuple(
-        (_DATASETS[lines[line][0]], lines[line][1], *("-" if cell is None else f"{cell:.2f}" for cell in values[line]))
+        (
+            dataset_facts()[lines[line][0]].name,
+            lines[line][1],
+            *("-" if cell is None else f"{cell:.2f}" for cell in values[line]),
+        )
         for line in keep
     )
     bold = frozenset(
