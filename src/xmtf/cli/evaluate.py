@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -237,7 +236,9 @@ def run_suites(
 
     Example: xmtf evaluate run recipes/demo.yaml --model runs/demo/model
     """
-    from xmtf.evaluation.shares import Share, answer_share, evaluate_together
+    from xmtf.evaluation import evaluate
+    from xmtf.evaluation.processes import processes_of_torchrun
+    from xmtf.evaluation.shares import Share, answer_share
     from xmtf.recipe import load_recipe
 
     loaded = load_recipe(recipe, overrides or [])
@@ -247,8 +248,9 @@ def run_suites(
         asked = answer_share(loaded, Share(index, jobs), model=model, label=label, out=folder)
         typer.echo(f"job {index} of {jobs}: {asked:,} requests answered")
         return
-    evaluate_together(loaded, model=model, label=label, out=folder)
-    if os.environ.get("RANK", "0") == "0":
+    processes = processes_of_torchrun()
+    evaluate(loaded, model=model, label=label, out=folder, processes=processes)
+    if not processes.rank:
         print_scores(_read_scores(folder), as_json)
 
 
@@ -306,6 +308,7 @@ def _measure(
 
     from xmtf.errors import ConfigError
     from xmtf.evaluation import Setup, evaluate_setup, named_suites
+    from xmtf.evaluation.processes import processes_of_torchrun
     from xmtf.recipe.schema import Evaluation, Tokenization
 
     languages = tuple(name.strip() for name in prompt_languages.split(","))
@@ -318,8 +321,9 @@ def _measure(
         raise ConfigError(f"--{str(problem['loc'][0]).replace('_', '-')}: {problem['msg']}") from None
     tokens = Tokenization(space_before_targets="auto" if space is None else space)
     label = model.rstrip("/").rsplit("/", 1)[-1]
-    evaluate_setup(Setup(evaluation, catalogue, tokens, **setup), model=model, label=label, out=out)
-    return _read_scores(out)
+    processes, whole = processes_of_torchrun(), Setup(evaluation, catalogue, tokens, **setup)
+    evaluate_setup(whole, model=model, label=label, out=out, processes=processes)
+    return [] if processes.rank else _read_scores(out)
 
 
 def _numbers(text: str, kind: type[Any], option: str) -> list[Any]:

@@ -119,16 +119,16 @@ class Bunch:
     num_nodes: int
 
 
-def bunches(groups: Sequence[Group], *, share: bool) -> list[Bunch]:
+def bunches(groups: Sequence[Group], *, join: bool) -> list[Bunch]:
     """Return groups in bunches, most positions first.
 
     Args:
         groups: In any order.
-        share: Whether prompts may share their beginning; without, each group stands alone.
+        join: Whether prompts that begin alike are read together; without, each group stands alone.
     """
     found: list[Bunch] = []
     for group in sorted(groups, key=lambda group: group.prompt):
-        shared = _common(found[-1].groups[-1].prompt, group.prompt) if share and found else 0
+        shared = _common(found[-1].groups[-1].prompt, group.prompt) if join and found else 0
         more = group.num_positions - shared
         if shared >= _MIN_SHARED and found[-1].num_nodes + more <= _MOST_NODES:
             found[-1].groups.append(group)

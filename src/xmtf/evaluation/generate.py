@@ -17,6 +17,7 @@ from xmtf.errors import ConfigError
 from xmtf.evaluation.answer import Answer
 from xmtf.evaluation.batches import Ids, batches, group_prompts
 from xmtf.evaluation.encoding import Encoder, PromptRules, TextTokenizer
+from xmtf.evaluation.processes import ALONE, Processes
 from xmtf.files import content_hash
 from xmtf.records import Prediction, Request
 
@@ -137,8 +138,12 @@ def generation_batches(
     decoding: Decoding,
     rules: PromptRules | None = None,
     batch_tokens: int = 8192,
+    processes: Processes = ALONE,
 ) -> Iterator[list[tuple[int, Answer]]]:
-    """Yield, after each batch, the (index of a request, its answer) that it made; arguments as :func:`generate`."""
+    """Yield, after each batch, the (index of a request, its answer) that it made.
+
+    Arguments as :func:`generate`; with several ``processes``, the batches of this one.
+    """
     encoder = Encoder(tokenizer, rules or PromptRules(space_before_targets=model.family == "causal"))
     room = [decoding.max_new_tokens] * len(requests)
     prompts = encoder.prompts([request.prompt for request in requests], room)
@@ -150,6 +155,7 @@ def generation_batches(
         decoding,
         prefix_lm=encoder.rules.prefix_lm,
         batch_tokens=batch_tokens,
+        processes=processes,
     )
     for batch in found:
         yield [
@@ -167,6 +173,7 @@ def continue_prompts(
     prefix_lm: bool = False,
     batch_tokens: int = 8192,
     watch: Callable[[list[int]], None] = lambda ids: None,
+    processes: Processes = ALONE,
 ) -> Iterator[list[tuple[int, str | None, str | None]]]:
     """Yield, after each batch, (index of a prompt, text or None, error or None); empty prompts are left out.
 
@@ -177,7 +184,7 @@ def continue_prompts(
     groups = group_prompts(prompts, (), [index for index, prompt in enumerate(prompts) if prompt])
     work = partial(_continue, model, tokenizer, decoding, prefix_lm, watch)
     held = decoding.max_new_tokens
-    for batch in batches(groups, max(1, batch_tokens // decoding.beams), answer_tokens=held):
+    for batch in processes.own(batches(groups, max(1, batch_tokens // decoding.beams), answer_tokens=held)):
         found = in_halves(work, [group.prompt for group in batch])
         texts = [
             cut_at_stops(tokenizer.decode(list(row.ids)), decoding.stops) if row.error is None else None

@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, Any
 from xmtf.evaluation.answer import Answer
 from xmtf.evaluation.batches import Ids
 from xmtf.evaluation.encoding import Encoder, PromptRules, TextTokenizer
-from xmtf.evaluation.joint import JointEncoder, prefix_token
+from xmtf.evaluation.joint import JointEncoder, Pair, prefix_token
 from xmtf.evaluation.metrics.accuracy import best_choice, normalized_scores
+from xmtf.evaluation.processes import ALONE, Processes
 from xmtf.records import Prediction, Request
 
 if TYPE_CHECKING:
@@ -88,34 +89,58 @@ def rank_batches(
     *,
     rules: PromptRules | None = None,
     batch_tokens: int = 8192,
+    processes: Processes = ALONE,
 ) -> Iterator[list[tuple[int, Answer]]]:
-    """Yield, after each batch, the (index of a request, its scores) that it answered; arguments as :func:`rank`."""
+    """Yield, after each batch, the (index of a request, its scores) that it answered.
+
+    Arguments as :func:`rank`; with several ``processes``, the batches of this one.
+    """
     from xmtf.evaluation.scoring import score_batches
 
     causal = model.family == "causal"
     rules = rules or PromptRules(space_before_targets=causal, end_of_choices=not causal)
     plan = _Plan(tokenizer, requests, rules, causal=causal)
-    yield [(index, plan.answer(index, refusal)) for index, refusal in plan.refusals.items()]
+    yield [(index, plan.answer(index)) for index in plan.refusals]
     options: dict[str, Any] = {"pad": tokenizer.pad, "prefix_lm": rules.prefix_lm, "batch_tokens": batch_tokens}
-    for members in plan.passes:
-        for batch in score_batches(model, plan.contexts, plan.continuations, members, **options):
-            done = [
-                index for asked, choices in batch for index in plan.take(asked, [choice.score for choice in choices])
-            ]
-            yield [(index, plan.answer(index, None)) for index in done]
+
+    def scored(contexts: Sequence[Ids], continuations: Sequence[Sequence[Ids]]) -> Iterator[tuple[int, list[float]]]:
+        for batch in score_batches(model, contexts, continuations, range(len(contexts)), **options):
+            yield from ((index, [choice.score for choice in choices]) for index, choices in batch)
+
+    if "pmi" in rules.also:
+        nothing = (prefix_token(tokenizer),)
+        choices = list(dict.fromkeys(choice for index in plan.askable for choice in plan.choices[index]))
+        found = scored([nothing] * len(choices), [(choice,) for choice in choices])
+        plan.alone = {choices[index]: score for index, (score,) in found}
+    contexts = [prompt.ids for prompt in plan.prompts]
+    for batch in score_batches(model, contexts, plan.choices, plan.askable, **options, processes=processes):
+        done = [index for index, _ in batch]
+        plan.scores.update((index, tuple(choice.score for choice in choices)) for index, choices in batch)
+        if "lm_eval" in rules.also:
+            asked = plan.joint_questions(done)
+            pairs = scored([context for context, _ in asked], [(continuation,) for _, continuation in asked])
+            plan.joint.update((asked[index], score) for index, (score,) in pairs)
+        yield [(index, plan.answer(index)) for index in done]
 
 
 class _Plan:
-    """What is asked of the model for requests, and which request waits for which of it.
+    """What is asked of the model for requests, and its answers.
 
-    Questions are pairs of a context and continuations. Each request is one, with all its choices; PMI asks
-    each different choice once after an empty prompt; the harness's rules may split a request differently.
+    Attributes:
+        choices: Ids of the choices of every request.
+        prompts: Its prompt.
+        refusals: Why a request cannot be asked, by its index.
+        askable: The others.
+        scores: Sums of the choices of a request, by its index.
+        alone: Sum of a choice after an empty prompt.
+        joint: Sum of a (context, continuation) by the harness's rules.
     """
 
     def __init__(
         self, tokenizer: TextTokenizer, requests: Sequence[Request], rules: PromptRules, *, causal: bool
     ) -> None:
         encoder = Encoder(tokenizer, rules)
+        self.rules = rules
         self.choices = encoder.choices([request.choices for request in requests])
         room = [max((len(choice) for choice in row), default=0) for row in self.choices]
         self.prompts = encoder.prompts([request.prompt for request in requests], room)
@@ -124,74 +149,39 @@ class _Plan:
             for index, (prompt, row) in enumerate(zip(self.prompts, self.choices, strict=True))
             if (refusal := _refusal(prompt.ids, row, rules.max_total_tokens)) is not None
         }
-        self.contexts: list[Ids] = [prompt.ids for prompt in self.prompts]
-        self.continuations: list[Sequence[Ids]] = list(self.choices)
-        askable = [index for index in range(len(requests)) if index not in self.refusals]
-        self.passes = [askable]
-        self.scores: dict[int, list[float]] = {}
-        self.waiting = dict.fromkeys(askable, 1)
-        self.owners: dict[int, list[int]] = {index: [index] for index in askable}
-        self.alone: dict[Ids, int] = {}
-        self.joint: dict[int, list[tuple[int, int]]] = {}
-        self.cut: set[int] = set()
-        if "pmi" in rules.also:
-            self._ask_alone(askable, (prefix_token(tokenizer),))
-        if "lm_eval" in rules.also:
-            longest = rules.max_total_tokens or rules.max_prompt_tokens
-            self._ask_jointly(askable, requests, JointEncoder(tokenizer, causal=causal, max_length=longest))
+        self.askable = [index for index in range(len(requests)) if index not in self.refusals]
+        self.scores: dict[int, tuple[float, ...]] = {}
+        self.alone: dict[Ids, float] = {}
+        self.joint: dict[tuple[Ids, Ids], float] = {}
+        longest = rules.max_total_tokens or rules.max_prompt_tokens
+        self._requests = requests
+        self._joint_encoder = JointEncoder(tokenizer, causal=causal, max_length=longest)
+        self._pairs: dict[int, list[Pair]] = {}
 
-    def _question(self, context: Ids, continuation: Ids) -> int:
-        self.contexts.append(context)
-        self.continuations.append((continuation,))
-        return len(self.contexts) - 1
+    def joint_questions(self, indexes: Sequence[int]) -> list[tuple[Ids, Ids]]:
+        """Return the pairs that the harness would ask for requests, but those whose ids are our own."""
+        texts = [(self._requests[index].prompt, f" {choice}") for index in indexes for choice in self._texts(index)]
+        pairs = iter(self._joint_encoder.pairs(texts))
+        for index in indexes:
+            self._pairs[index] = [next(pairs) for _ in self._texts(index)]
+            ours = zip(self.choices[index], self.scores[index], strict=True)
+            self.joint.update(((self.prompts[index].ids, choice), score) for choice, score in ours)
+        asked = ((pair.context, pair.continuation) for index in indexes for pair in self._pairs[index])
+        return [pair for pair in dict.fromkeys(asked) if pair not in self.joint]
 
-    def _ask_alone(self, askable: Sequence[int], context: Ids) -> None:
-        for index in askable:
-            for choice in self.choices[index]:
-                if choice not in self.alone:
-                    self.alone[choice] = self._question(context, choice)
-        # a pass of its own, before: an answer is written down when all of it is there
-        self.passes.insert(0, list(self.alone.values()))
+    def _texts(self, index: int) -> tuple[str, ...]:
+        return self._requests[index].choices
 
-    def _ask_jointly(self, askable: Sequence[int], requests: Sequence[Request], encoder: JointEncoder) -> None:
-        """Note where the sums by the harness's rules come from: our own, where the ids are the same."""
-        texts = [(requests[index].prompt, f" {choice}") for index in askable for choice in requests[index].choices]
-        pairs = iter(encoder.pairs(texts))
-        known: dict[tuple[Ids, Ids], int] = {}
-        for index in askable:
-            row = [next(pairs) for _ in self.choices[index]]
-            keys = [(pair.context, pair.continuation) for pair in row]
-            if any(pair.truncated for pair in row):
-                self.cut.add(index)
-            if keys == [(self.prompts[index].ids, choice) for choice in self.choices[index]]:
-                self.joint[index] = [(index, place) for place in range(len(row))]
-                continue
-            self.joint[index] = []
-            for key in keys:
-                if key not in known:
-                    known[key] = self._question(*key)
-                self.owners.setdefault(known[key], []).append(index)
-                self.waiting[index] += 1
-                self.joint[index].append((known[key], 0))
-        self.passes[-1] = [*self.passes[-1], *known.values()]
-
-    def take(self, question: int, scores: list[float]) -> list[int]:
-        """Note the scores of a question; return the requests that wait for nothing else."""
-        self.scores[question] = scores
-        owners = self.owners.get(question, [])
-        for owner in owners:
-            self.waiting[owner] -= 1
-        return [owner for owner in dict.fromkeys(owners) if not self.waiting[owner]]
-
-    def answer(self, index: int, refusal: str | None) -> Answer:
-        """Return the answer to a request that was refused, or whose questions are all answered."""
+    def answer(self, index: int) -> Answer:
+        """Return the answer to a request that was refused, or that all sums are known of."""
         num_tokens = tuple(len(choice) for choice in self.choices[index])
-        truncated = self.prompts[index].truncated or index in self.cut
-        if refusal is not None:
-            return Answer((), num_tokens, None, refusal, truncated)
-        scores = tuple(self.scores[index])
-        alone = tuple(self.scores[self.alone[choice]][0] for choice in self.choices[index]) if self.alone else ()
-        joint = tuple(self.scores[question][place] for question, place in self.joint.get(index, ()))
+        pairs = self._pairs.pop(index, [])
+        truncated = self.prompts[index].truncated or any(pair.truncated for pair in pairs)
+        if index in self.refusals:
+            return Answer((), num_tokens, None, self.refusals[index], truncated)
+        scores = self.scores[index]
+        alone = tuple(self.alone[choice] for choice in self.choices[index]) if "pmi" in self.rules.also else ()
+        joint = tuple(self.joint[pair.context, pair.continuation] for pair in pairs)
         if not all(map(math.isfinite, (*scores, *alone, *joint))):
             return Answer((), num_tokens, None, "non-finite score", truncated)
         return Answer(scores, num_tokens, None, None, truncated, alone, joint)

@@ -16,6 +16,7 @@ from xmtf.errors import ConfigError
 from xmtf.evaluation.answer import Answer, Journal, request_key
 from xmtf.evaluation.generate import generation_batches
 from xmtf.evaluation.jobs import Job, jobs
+from xmtf.evaluation.processes import ALONE, Processes
 from xmtf.evaluation.rank import rank_batches
 from xmtf.evaluation.results import About, items_table, score_items, versions, write_items
 from xmtf.evaluation.samples import choose_samples, sample_line
@@ -39,7 +40,7 @@ from xmtf.records import Request, Score
 __all__ = ["answer", "evaluate", "evaluate_setup"]
 
 
-def evaluate(loaded: LoadedRecipe, *, model: str, label: str, out: Path) -> Manifest:
+def evaluate(loaded: LoadedRecipe, *, model: str, label: str, out: Path, processes: Processes = ALONE) -> Manifest:
     """Measure a model on all suites of a recipe.
 
     Args:
@@ -47,28 +48,43 @@ def evaluate(loaded: LoadedRecipe, *, model: str, label: str, out: Path) -> Mani
         model: Folder, GGUF file or hub id.
         label: What results call the model, such as ``before``.
         out: Folder for ``scores.jsonl``, ``items/``, ``samples.jsonl`` and ``manifest.json``.
+        processes: Several may evaluate together: each calls this, the first writes results.
 
     Raises:
         UserError: A suite, a dataset or the model is wrong; found before any model runs.
     """
-    return evaluate_setup(setup_of(loaded), model=model, label=label, out=out)
+    return evaluate_setup(setup_of(loaded), model=model, label=label, out=out, processes=processes)
 
 
-def evaluate_setup(setup: Setup, *, model: str, label: str, out: Path) -> Manifest:
+def evaluate_setup(setup: Setup, *, model: str, label: str, out: Path, processes: Processes = ALONE) -> Manifest:
     """Measure a model; as :func:`evaluate`, from a setup that need not come from a recipe."""
+    with processes:
+        return _evaluate(setup, model, label, out, processes)
+
+
+def _evaluate(setup: Setup, model: str, label: str, out: Path, processes: Processes) -> Manifest:
     watch = Stopwatch()
     slices = suite_slices(setup)
     recipe, inputs = _depends_on(setup, slices, model, label)
     fingerprint = content_hash({"recipe": recipe, "inputs": inputs})
-    if is_finished(out, fingerprint):
+    finished = is_finished(out, fingerprint)
+    processes.wait()
+    if finished:
         return read_manifest(out)
     (out / MANIFEST).unlink(missing_ok=True)
     all_jobs = list(_rendered(setup, slices))
     subject = load_subject(setup, model, label)
-    journal = Journal(out, subject.identity(setup))
+    journal = Journal(out, subject.identity(setup), processes.name)
+    processes.wait()
     samples = choose_samples(all_jobs, setup.settings.samples)
-    _ask(subject, journal, [request for job in all_jobs for request in job.requests])
-    _ask(subject, journal, [request for _, request in samples])
+    requests = [request for job in all_jobs for request in job.requests]
+    _ask(subject, journal, [*requests, *(request for _, request in samples)], processes)
+    processes.wait()
+    if processes.rank:
+        processes.wait()
+        return read_manifest(out)
+    if processes.size > 1:
+        journal = Journal(out, subject.identity(setup))  # takes over the answers of all
     scores = _write_results(all_jobs, journal, subject, out)
     write_jsonl(out / "samples.jsonl", [sample_line(job, row, journal.get(request_key(row))) for job, row in samples])
     manifest = Manifest(
@@ -84,6 +100,7 @@ def evaluate_setup(setup: Setup, *, model: str, label: str, out: Path) -> Manife
     write_manifest(out, manifest)
     for path in set(out.glob("answers-*.jsonl")) - {journal.path}:
         path.unlink()  # of other weights or rules, whose results this folder no longer holds
+    processes.wait()
     return manifest
 
 
@@ -116,7 +133,7 @@ def answer(
         [request for job in all_jobs for request in job.requests],
         [request for _, request in choose_samples(all_jobs, setup.settings.samples)],
     ):
-        _ask(subject, journal, list(filter(takes, requests)))
+        _ask(subject, journal, list(filter(takes, requests)), ALONE)
     return len(journal) - before
 
 
@@ -156,12 +173,12 @@ def _rendered(setup: Setup, slices: Sequence[SuiteSlice]) -> Iterator[Job]:
             raise ConfigError(f"evaluation suite {name!r}: there is nothing to ask: {why}")
 
 
-def _ask(subject: Subject, journal: Journal, requests: Sequence[Request]) -> None:
+def _ask(subject: Subject, journal: Journal, requests: Sequence[Request], processes: Processes) -> None:
     """Ask what the journal has no answer to: choices first, then generation; each different request once."""
     to_do = {key: request for request in requests if journal.get(key := request_key(request)) is None}
     ranked = {key: request for key, request in to_do.items() if request.choices}
     generated = {key: request for key, request in to_do.items() if not request.choices}
-    options: dict[str, Any] = {"rules": subject.rules, "batch_tokens": subject.batch_tokens}
+    options: dict[str, Any] = {"rules": subject.rules, "batch_tokens": subject.batch_tokens, "processes": processes}
     for what, chosen in (("ranking", ranked), ("generating", generated)):
         if not chosen:
             continue

@@ -22,6 +22,7 @@ from xmtf.evaluation.batches import Group, Ids, batches, group_prompts, pad_righ
 from xmtf.evaluation.forest import Bunch, Tree, bunch_batches, bunches, grow
 from xmtf.evaluation.forward import continue_state, device_of, in_halves, read_prompts
 from xmtf.evaluation.head import token_scores
+from xmtf.evaluation.processes import ALONE, Processes
 from xmtf.models.interface import CausalModel, EncoderDecoderModel
 from xmtf.models.trees import ForestReader, PromptForestReader, PromptRows, Trees
 
@@ -57,6 +58,7 @@ def score_batches(
     pad: int,
     prefix_lm: bool = False,
     batch_tokens: int = 8192,
+    processes: Processes = ALONE,
 ) -> Iterator[list[tuple[int, tuple[ChoiceScore, ...]]]]:
     """Yield, after each batch, the (index of a request, scores of its choices) that it answered.
 
@@ -68,18 +70,19 @@ def score_batches(
         pad: Id of padding.
         prefix_lm: Bidirectional attention over prompts (causal models).
         batch_tokens: Positions computed together.
+        processes: Of whose batches this one's are computed.
     """
     groups = group_prompts(prompts, choices, members)
     if isinstance(model, ForestReader | PromptForestReader) and not hasattr(model.head_weight(), "device_mesh"):
         # (a sharded model gathers its weights layer by layer, which only its own passes do)
-        share = model.family == "causal" and not prefix_lm
+        join = model.family == "causal" and not prefix_lm
         read = partial(_score_trees, model, pad=pad, prefix_lm=prefix_lm)
-        for bunch_batch in bunch_batches(bunches(groups, share=share), batch_tokens):
+        for bunch_batch in processes.own(bunch_batches(bunches(groups, join=join), batch_tokens)):
             found = in_halves(read, bunch_batch)
             yield _told([group for bunch in bunch_batch for group in bunch.groups], found, choices)
         return
     score = partial(_score_cached, model, pad=pad, prefix_lm=prefix_lm, batch_tokens=batch_tokens)
-    for batch in batches(groups, batch_tokens):
+    for batch in processes.own(batches(groups, batch_tokens)):
         yield _told(batch, in_halves(score, batch), choices)
 
 

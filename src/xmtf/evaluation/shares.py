@@ -11,21 +11,16 @@ that comes with other batches.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 
 from xmtf.errors import ConfigError
-from xmtf.evaluation.run import answer, evaluate
-from xmtf.files import Manifest, content_hash, read_manifest
+from xmtf.evaluation.run import answer
+from xmtf.files import content_hash
 from xmtf.recipe import LoadedRecipe
 from xmtf.records import Request
 
-__all__ = ["Share", "answer_share", "evaluate_together"]
-
-_PATIENCE = timedelta(days=7)
-"""How long a process waits for the others: shares take hours, and not the same."""
+__all__ = ["Share", "answer_share"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,25 +63,3 @@ def answer_share(loaded: LoadedRecipe, share: Share, *, model: str, label: str, 
         out: Folder of the results.
     """
     return answer(loaded, model=model, label=label, out=out, takes=share.takes, share=share.name)
-
-
-def evaluate_together(loaded: LoadedRecipe, *, model: str, label: str, out: Path) -> Manifest:
-    """Evaluate with the processes that ``torchrun`` started; alone as :func:`xmtf.evaluation.run.evaluate`."""
-    rank, size = (int(os.environ.get(name, default)) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1")))
-    if size == 1:
-        return evaluate(loaded, model=model, label=label, out=out)
-    import torch
-    from torch import distributed
-
-    if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    distributed.init_process_group("gloo", timeout=_PATIENCE)
-    try:
-        answer_share(loaded, Share(rank, size), model=model, label=label, out=out)
-        distributed.barrier()
-        if rank == 0:
-            evaluate(loaded, model=model, label=label, out=out)
-        distributed.barrier()
-    finally:
-        distributed.destroy_process_group()
-    return read_manifest(out)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from xmtf.evaluation.encoding import PromptRules, TextTokenizer, prompt_rules
 from xmtf.evaluation.generate import Decoding
+from xmtf.evaluation.processes import processes_of_torchrun
 from xmtf.evaluation.setup import Setup
 from xmtf.files import MANIFEST, content_hash, file_sha256
 
@@ -68,6 +69,8 @@ def load_subject(setup: Setup, ref: str, label: str) -> Subject:
     if setup.threads is not None:
         torch.set_num_threads(setup.threads)
     device = setup.device if setup.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and (process := processes_of_torchrun()).size > 1:
+        device = f"cuda:{process.local}"
     loaded = load_model(ref, device=device, offline=setup.offline)
     where = setup.tokenizer or str(find_model(ref, offline=setup.offline))
     tokenizer = load_tokenizer(where, offline=setup.offline)

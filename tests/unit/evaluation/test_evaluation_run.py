@@ -12,10 +12,11 @@ from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.evaluation import run as room
 from xmtf.evaluation.encoding import PromptRules
 from xmtf.evaluation.generate import Decoding
+from xmtf.evaluation.processes import processes_of_torchrun
 from xmtf.evaluation.rescore import rescore
 from xmtf.evaluation.results import read_scores
 from xmtf.evaluation.setup import named_suites
-from xmtf.evaluation.shares import Share, answer_share, evaluate_together
+from xmtf.evaluation.shares import Share, answer_share
 from xmtf.evaluation.subject import Subject
 from xmtf.files import verify_outputs
 from xmtf.recipe import load_recipe
@@ -247,10 +248,10 @@ def free_port():
 
 def as_rank(rank, port, loaded, out):
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    evaluate_together(loaded, model="tiny", label="before", out=out)
+    room.evaluate(loaded, model="tiny", label="before", out=out, processes=processes_of_torchrun())
 
 
-def test_processes_of_torchrun_share_the_rows(recipe, asked, tmp_path):
+def test_processes_of_torchrun_share_the_batches(recipe, asked, tmp_path):
     room.evaluate(recipe(), model="tiny", label="before", out=tmp_path / "one")
     port, fork = free_port(), multiprocessing.get_context("fork")
     ranks = [fork.Process(target=as_rank, args=(rank, port, recipe(), tmp_path / "two")) for rank in (0, 1)]
@@ -260,3 +261,5 @@ def test_processes_of_torchrun_share_the_rows(recipe, asked, tmp_path):
         process.join(60)
     assert [process.exitcode for process in ranks] == [0, 0]
     assert (tmp_path / "two" / "scores.jsonl").read_text() == (tmp_path / "one" / "scores.jsonl").read_text()
+    (one,), (two,) = ((tmp_path / name).glob("answers-*.jsonl") for name in ("one", "two"))
+    assert set(two.read_bytes().splitlines()) == set(one.read_bytes().splitlines())  # the same bits

@@ -10,7 +10,8 @@ from xmtf.errors import ConfigError
 from xmtf.evaluation.batches import Group, batches, group_prompts, pad_left, pad_right
 from xmtf.evaluation.encoding import PromptRules
 from xmtf.evaluation.generate import generate
-from xmtf.evaluation.rank import rank, score_choices
+from xmtf.evaluation.processes import Processes
+from xmtf.evaluation.rank import rank, rank_batches, score_choices
 from xmtf.records import Origin, Request
 
 
@@ -218,3 +219,20 @@ def test_a_prompt_with_very_many_choices_is_read_in_parts(causal, tokenizer, ask
     assert max(width for _, width in causal.positions) < 700
     for request, answer in zip(requests[::13], found[::13], strict=True):
         assert answer.scores[3] == pytest.approx(directly(causal, tokenizer, "p", request.choices[3]), abs=1e-5)
+
+
+def test_each_process_takes_its_own_batches_and_scores_the_same_bits(model, tokenizer, ask):
+    requests = [ask("x" * (1 + row % 13) + str(row), "yes", "no" * (1 + row % 3)) for row in range(30)]
+    options = {"batch_tokens": 64, "rules": PromptRules(also=("pmi", "lm_eval"))}
+    alone = {index: answer for batch in rank_batches(model, tokenizer, requests, **options) for index, answer in batch}
+    parts = [
+        {
+            i: a
+            for batch in rank_batches(model, tokenizer, requests, **options, processes=Processes(rank, 3))
+            for i, a in batch
+        }
+        for rank in range(3)
+    ]
+    assert all(parts)
+    assert sum(map(len, parts)) == len(requests)
+    assert parts[0] | parts[1] | parts[2] == alone
