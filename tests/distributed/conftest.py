@@ -51,8 +51,9 @@ def run_processes(size, function, *arguments, **keywords):
                 _child(function, rank, size, folder, arguments, keywords)
                 os._exit(0)
             children.append(child)
-        for child in children:
-            os.waitpid(child, 0)
+        ended = [os.waitpid(child, 0)[1] for child in children]
+        killed = [rank for rank, status in enumerate(ended) if os.WIFSIGNALED(status)]
+        assert not killed, f"processes {killed} were killed"
         results = [pickle.loads((folder / str(rank)).read_bytes()) for rank in range(size)]
     wrong = [text for good, text in results if not good]
     assert not wrong, wrong[0]

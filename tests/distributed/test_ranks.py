@@ -1,4 +1,4 @@
-"""Two processes train as one: torchrun, gloo, the same recipe and the same losses."""
+"""Two processes train as one: torchrun, gloo, the same recipe and the same losses, the model put together again."""
 
 import os
 import subprocess
@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from xmtf.files import read_jsonl
 
@@ -30,7 +32,11 @@ def test_torchrun_with_two_processes_gives_the_losses_of_one(tmp_path):
         call("-m", "xmtf.cli", "run", str(RECIPE), f"run_folder={folder}", *OVERRIDES, "--until", "tokens")
     call("-m", "xmtf.cli", "train", str(RECIPE), f"run_folder={alone}", *OVERRIDES)
     torchrun = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-addr", "127.0.0.1", "--standalone")
-    call(*torchrun, "-m", "xmtf.cli", "train", str(RECIPE), f"run_folder={together}", *OVERRIDES)
+    sharded = (*OVERRIDES, "training.parallel.dp_shard=2")
+    call(*torchrun, "-m", "xmtf.cli", "train", str(RECIPE), f"run_folder={together}", *sharded)
     assert losses(together) == pytest.approx(losses(alone), abs=2e-5)
     assert len(losses(together)) == 6
     assert (together / "model" / "manifest.json").exists()
+    whole, cut = (load_file(folder / "model" / "model.safetensors") for folder in (alone, together))
+    assert whole.keys() == cut.keys()
+    assert all(torch.dist(cut[name], weight) <= 1e-3 * weight.norm() for name, weight in whole.items())

@@ -1,43 +1,123 @@
 """A checkpoint of any layout goes on under any other: the losses are those of one process that never stopped."""
 
+import os
+import re
+from pathlib import Path
+
 import pytest
+import torch
 from tiny_training import make_loop, size
 
+from xmtf.errors import DataError
 from xmtf.training import checkpoint
+from xmtf.training.checkpoint import Progress
 from xmtf.training.ranks import ALONE
+from xmtf.training.shards import read_whole
 
 MATRIX = ("single", "FSDP2 x2", "TP x2", "PP x2", "FSDP2 x TP x4")
+PAGE = Path(__file__).parents[2] / "docs" / "scaling.md"
+BEGIN, END = "<!-- reshaping: tests/distributed/test_reshaping.py -->", "<!-- end of reshaping -->"
 
 
 def train_and_save(ranks, folder, layout, **training):
     loop = make_loop(ranks, folder, "bloom", layout, **training)
     for step in range(2):
         loop.step(step, loop.feed.get(step))
+    loop.saver.save(Progress(step=2))
+    for step in range(2, 3):  # what is written in the background is not touched by further training
+        loop.step(step, loop.feed.get(step))
+    loop.saver.wait()
+    loop.saver.close()
     loop.feed.close()
-    loop.saver.save(checkpoint.Progress(step=2))
 
 
-def go_on(ranks, folder, layout, **training):
-    """Go on from the checkpoint of every layout; return the next losses of each."""
-    result = {}
-    for saved in MATRIX:
-        loop = make_loop(ranks, folder / saved, "bloom", layout, **training)
+def go_on(ranks, folders, layout, **training):
+    """Go on from the checkpoint in each folder; return the losses of the third and fourth step."""
+    result = []
+    for folder in folders:
+        loop = make_loop(ranks, folder, "bloom", layout, **training)
         path = checkpoint.find_checkpoint(loop.checkpoints, "f", 4)
         progress = checkpoint.load(path, loop.step.layout, loop.step.optimizer)
         outcomes = [loop.step(step, loop.feed.get(step)) for step in range(progress.step, progress.step + 2)]
         loop.feed.close()
-        result[saved] = [outcome.loss for outcome in outcomes]
+        result.append([outcome.loss for outcome in outcomes])
     return result
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "adafactor"])
-def test_every_pair_of_layouts(processes, tmp_path, optimizer):
-    options = {"optimizer": {"name": optimizer, "learning_rate": 0.01}}
-    loop = make_loop(ALONE, tmp_path, "bloom", "single", **options)
-    expected = [loop.step(step, loop.feed.get(step)).loss for step in range(4)][2:]
+def uninterrupted(folder, **training):
+    loop = make_loop(ALONE, folder, "bloom", "single", **training)
+    losses = [loop.step(step, loop.feed.get(step)).loss for step in range(4)][2:]
     loop.feed.close()
+    return losses
+
+
+def cells(text):
+    return [[float(cell) for cell in re.findall(r"\d\.\d{5}", line)] for line in text.splitlines()[2:]]
+
+
+def table(losses):
+    lines = [f"| saved under | {' | '.join(f'on {layout}' for layout in MATRIX)} |", "| --- " * (len(MATRIX) + 1) + "|"]
+    for saved in MATRIX:
+        lines.append(f"| {saved} | {' | '.join(f'{losses[saved, loaded]:.5f}' for loaded in MATRIX)} |")
+    return "\n".join(lines)
+
+
+def test_every_pair_of_layouts_and_the_page_that_shows_it(processes, tmp_path):
+    expected = uninterrupted(tmp_path / "straight")
     for layout in MATRIX:
-        processes(size(layout), train_and_save, tmp_path / layout, layout, **options)
-    for layout in MATRIX:
-        for losses in processes(size(layout), go_on, tmp_path, layout, **options):
-            assert losses == {saved: pytest.approx(expected, abs=1e-5) for saved in MATRIX}
+        processes(size(layout), train_and_save, tmp_path / layout, layout)
+    fourth = {}
+    for loaded in MATRIX:
+        for found in processes(size(loaded), go_on, [tmp_path / saved for saved in MATRIX], loaded):
+            assert found == [pytest.approx(expected, abs=1e-5)] * len(MATRIX)
+        fourth |= {(saved, loaded): losses[1] for saved, losses in zip(MATRIX, found, strict=True)}
+    page = PAGE.read_text()
+    shown = page[page.index(BEGIN) + len(BEGIN) : page.index(END)].strip()
+    if os.environ.get("XMTF_WRITE_DOCS"):
+        PAGE.write_text(page.replace(shown, table(fourth)))
+    else:
+        assert cells(shown) == [pytest.approx(row, abs=2e-5) for row in cells(table(fourth))]
+
+
+@pytest.mark.parametrize("layout", ["TP x2", "FSDP2 x PP x4"])
+def test_adafactor_and_saving_in_the_background(processes, tmp_path, layout):
+    options = {"optimizer": {"name": "adafactor", "learning_rate": 0.01}}
+    expected = uninterrupted(tmp_path / "straight", **options)
+    processes(size(layout), train_and_save, tmp_path, layout, save_in_background=True, **options)
+    assert go_on(ALONE, [tmp_path], "single", **options) == [pytest.approx(expected, abs=1e-5)]
+    (found, *_) = processes(4, go_on, [tmp_path], "FSDP2 x TP x4", **options)
+    assert found == [pytest.approx(expected, abs=1e-5)]
+
+
+def test_weights_and_state_are_whole_under_their_own_names(processes, tmp_path):
+    processes(4, train_and_save, tmp_path / "cut", "FSDP2 x TP x4")
+    train_and_save(ALONE, tmp_path / "whole", "single")
+    cut, whole = (read_whole(tmp_path / name / "checkpoints" / "step-000002") for name in ("cut", "whole"))
+    assert cut.keys() == whole.keys()
+    for name, tensor in whole.items():
+        assert cut[name].shape == tensor.shape
+        assert torch.dist(cut[name], tensor) <= 1e-3 * tensor.norm(), name
+
+
+def test_a_missing_or_torn_shard_is_named_and_never_loaded(processes, tmp_path, monkeypatch, capsys):
+    processes(2, train_and_save, tmp_path, "FSDP2 x2")
+    (path,) = checkpoint.list_checkpoints(tmp_path / "checkpoints")
+    shards = sorted(path.glob("shard-*"))
+    assert len(shards) == 2
+    content = shards[1].read_bytes()
+    monkeypatch.setenv("XMTF_PROGRESS", "on")
+    for harm, said in ((content[:-3], f"{shards[1].name} has "), (None, f"{shards[1].name} is missing")):
+        shards[1].unlink()
+        if harm is not None:
+            shards[1].write_bytes(harm)
+        assert said in checkpoint.torn(path)
+        assert checkpoint.find_checkpoint(tmp_path / "checkpoints", "f", 4) is None
+        assert said in capsys.readouterr().err
+        with pytest.raises(DataError, match=said):
+            load_anyway(path, tmp_path)
+
+
+def load_anyway(path, folder):
+    loop = make_loop(ALONE, folder, "bloom", "single")
+    loop.feed.close()
+    checkpoint.load(path, loop.step.layout, loop.step.optimizer)

@@ -22,6 +22,7 @@ LAYOUTS = {
     "TP x PP x4": {"tp": 2, "pp": 2},
     "replicas x FSDP2 x4": {"dp_replicate": 2, "dp_shard": 2},
     "FSDP2 x3": {"dp_shard": 3},
+    "PP x4": {"pp": 4},
 }
 
 

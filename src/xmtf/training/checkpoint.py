@@ -210,6 +210,9 @@ def read_progress(path: Path) -> Progress:
     Raises:
         DataError: It is torn or was written by another version.
     """
+    lacks = torn(path)
+    if lacks is not None:
+        raise DataError(f"{path}: not a whole checkpoint: {lacks}; use another one")
     return Progress(**_read_state(path).progress)
 
 

@@ -12,6 +12,7 @@ from xmtf.execution import say
 from xmtf.files import atomic_folder
 from xmtf.recipe import Recipe, load_recipe
 from xmtf.training.checkpoint import Progress, checkpoint_path, list_checkpoints, load_weights, read_progress
+from xmtf.training.shards import stored_tensors
 from xmtf.training.start import start_model
 
 __all__ = ["export_checkpoint", "merges", "run_checkpoints", "tensor_shapes", "write_model"]
@@ -89,11 +90,9 @@ def merges(recipe: Recipe) -> bool:
 
 
 def tensor_shapes(checkpoint: Path) -> dict[str, list[int]]:
-    """Return name -> shape of every tensor of a checkpoint, from the files' headers alone."""
-    from safetensors import safe_open
+    """Return name -> shape of every tensor of a checkpoint, from the files' headers alone; pieces are put together.
 
-    shapes: dict[str, list[int]] = {}
-    for path in sorted(checkpoint.glob("*.safetensors")):
-        with safe_open(path, framework="numpy") as tensors:
-            shapes |= {name: list(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118
-    return dict(sorted(shapes.items()))
+    Raises:
+        DataError: Part of a tensor is in none of the files.
+    """
+    return {name: list(stored.shape) for name, stored in sorted(stored_tensors(checkpoint).items())}

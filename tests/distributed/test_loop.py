@@ -1,0 +1,130 @@
+"""The whole loop under layouts: validation, a worker that is killed, models of transformers, refusals."""
+
+import os
+import signal
+
+import pytest
+import torch
+from tiny_training import Rows, make_loop, make_recipe
+
+from xmtf.errors import ConfigError
+from xmtf.files import read_jsonl
+from xmtf.training import checkpoint
+from xmtf.training.degrees import Degrees
+from xmtf.training.events import Log
+from xmtf.training.mesh import check_fits, degrees
+from xmtf.training.ranks import ALONE
+from xmtf.training.trainer import training_loop
+
+
+def run_whole(ranks, folder, layout, **training):
+    make_loop(ranks, folder, "bloom", layout, validation=True, save_every=2, validation_rows=6, **training).run()
+
+
+def events(folder, kind):
+    found = [event for event in read_jsonl(folder / "log-0.jsonl") if event["event"] == kind]
+    return {event["step"]: event["loss"] for event in found}
+
+
+@pytest.mark.parametrize("layout", ["FSDP2 x TP x4", "interleaved PP x2"])
+def test_validation_is_that_of_one_process(processes, tmp_path, layout):
+    run_whole(ALONE, tmp_path / "alone", "single")
+    processes(4 if "x4" in layout else 2, run_whole, tmp_path / "together", layout)
+    for kind in ("train", "validation"):
+        expected = events(tmp_path / "alone", kind)
+        assert len(expected) == (4 if kind == "train" else 5)
+        assert events(tmp_path / "together", kind) == pytest.approx(expected, rel=1e-5)
+
+
+class Dying:
+    """An objective whose process is killed in the middle of its third step."""
+
+    def __init__(self, objective):
+        self.objective, self.steps = objective, 0
+
+    def __getattr__(self, name):
+        return getattr(self.objective, name)
+
+    def accumulate(self, micro_batches):
+        self.steps += 1
+        if self.steps == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield from self.objective.accumulate(micro_batches)
+
+
+def die(ranks, folder, layout):
+    loop = make_loop(ranks, folder, "bloom", layout, save_every=1)
+    if ranks.rank == 1:
+        loop.step.objective = Dying(loop.step.objective)
+    loop.run()
+
+
+def resume(ranks, folder, layout):
+    loop = make_loop(ranks, folder, "bloom", layout, save_every=1)
+    started = checkpoint.find_checkpoint(loop.checkpoints, "f", 4)
+    loop.run()
+    return started.name
+
+
+@pytest.mark.parametrize("layout", ["FSDP2 x2", "PP x2"])
+def test_a_killed_worker_loses_nothing(processes, tmp_path, layout):
+    run_whole(ALONE, tmp_path / "straight", "single")
+    with pytest.raises(AssertionError, match="killed"):
+        processes(2, die, tmp_path / "killed", layout)
+    assert processes(2, resume, tmp_path / "killed", layout) == ["step-000002"] * 2
+    assert events(tmp_path / "killed", "train") == pytest.approx(events(tmp_path / "straight", "train"), rel=1e-5)
+
+
+def hub_losses(ranks, folder, layout):
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from xmtf.models.hub.head import find_head
+    from xmtf.models.hub.model import HubModel
+
+    torch.manual_seed(3)
+    shape = {"hidden_size": 36, "intermediate_size": 40, "num_hidden_layers": 2, "num_attention_heads": 2}
+    network = LlamaForCausalLM(LlamaConfig(vocab_size=384, tie_word_embeddings=True, **shape)).eval()
+    model = HubModel(network, find_head(network, "llama"), "llama")
+    recipe = make_recipe("bloom", layout)
+    log = Log(folder / f"log-{ranks.rank}.jsonl")
+    options = {"checkpoints": folder / "checkpoints", "log": log, "fingerprint": "f", "ranks": ranks}
+    loop = training_loop(model, recipe, Rows("causal"), None, **options)
+    found = [loop.step(step, loop.feed.get(step)).loss for step in range(2)]
+    loop.feed.close()
+    return found
+
+
+def test_a_model_of_transformers_is_sharded(processes, tmp_path):
+    expected = hub_losses(ALONE, tmp_path, "single")
+    for found in processes(2, hub_losses, tmp_path, "FSDP2 x2"):
+        assert found == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "training", "shape", "said"),
+    [
+        ("bloom", {}, Degrees(tp=4), "2 attention heads do not divide over 4"),
+        ("mt5", {}, Degrees(pp=2), "only BLOOM can be cut into pipeline stages, and this is MT5"),
+        ("bloom", {}, Degrees(pp=6), "6 pipeline stages for 3 blocks, an embedding and a head; choose at most 5"),
+        ("bloom", {"micro_batch_rows": 12}, Degrees(pp=2), "1 micro-batches do not fill 2 stages"),
+        ("bloom", {"micro_batch_rows": 5}, Degrees(dp_shard=2), "6 rows of each of 2 processes do not divide"),
+        ("bloom", {"global_batch_rows": 9}, Degrees(dp_replicate=2), "9 rows do not divide over 2 processes"),
+        ("bloom", {"optimizer": {"name": "adamw_8bit"}}, Degrees(dp_shard=2), "adamw_8bit.*cannot be cut"),
+        ("bloom", {"validation_suites": ["a"]}, Degrees(tp=2), "suites are measured on whole models"),
+    ],
+)
+def test_layouts_that_do_not_fit_are_refused_in_one_line(architecture, training, shape, said):
+    recipe = make_recipe(architecture, "single", **training)
+    from xmtf.models import SpecialTokens, build_model
+
+    model = build_model(recipe.model, vocab_size=300, special=SpecialTokens(pad=0, eos=1), seed=0, device="meta")
+    with pytest.raises(ConfigError, match=said) as caught:
+        check_fits(model, recipe.training, shape)
+    assert "\n" not in str(caught.value)
+
+
+def test_degrees_have_to_multiply_to_the_number_of_processes():
+    parallel = make_recipe("bloom", "FSDP2 x TP x4").training.parallel
+    assert degrees(parallel, 8) == Degrees(dp_replicate=2, dp_shard=2, tp=2)
+    with pytest.raises(ConfigError, match="takes 4 processes, and there are 2"):
+        degrees(parallel, 2)
