@@ -8,7 +8,7 @@ import sys
 
 from xmtf.errors import ConfigError, DataError
 from xmtf.execution import say
-from xmtf.launch.stages import Stage, launch_stages
+from xmtf.launch.stages import Stage, check_layout, launch_stages
 from xmtf.recipe import LoadedRecipe
 
 __all__ = ["local_commands", "run_local"]
@@ -45,9 +45,11 @@ def run_local(loaded: LoadedRecipe, overrides: tuple[str, ...], processes: int) 
         processes: Processes that build, and that train together.
 
     Raises:
-        ConfigError: A stage was told something wrong; it has said what.
+        ConfigError: The processes do not make up the layout of the recipe, or a stage was told something wrong and has
+            said what.
         DataError: A stage failed; it has said why.
     """
+    check_layout(loaded, processes)
     threads = os.environ.get("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
     environment = dict(os.environ) | {"OMP_NUM_THREADS": threads}
     for name, commands in local_commands(loaded, overrides, processes):

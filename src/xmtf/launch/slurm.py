@@ -25,7 +25,7 @@ from pathlib import Path
 
 from xmtf.errors import ConfigError, DataError
 from xmtf.files import slug, write_text
-from xmtf.launch.stages import Stage, launch_stages
+from xmtf.launch.stages import Stage, check_layout, launch_stages
 from xmtf.recipe import LoadedRecipe
 
 __all__ = ["Cluster", "submit", "write_scripts"]
@@ -112,7 +112,11 @@ def write_scripts(loaded: LoadedRecipe, overrides: tuple[str, ...], cluster: Clu
         overrides: ``key=value``, as the commands repeat them.
         cluster: What to ask of Slurm.
         out: Folder on a file system that the nodes share.
+
+    Raises:
+        ConfigError: The processes do not make up the layout of the recipe, or a name has a line break.
     """
+    check_layout(loaded, cluster.nodes * cluster.ranks_per_node)
     out = out.resolve()
     building = ("execution.engine=pool", f"execution.workers={cluster.cpus_per_task}")
     measuring = cluster.evaluation_jobs or cluster.nodes * cluster.ranks_per_node

@@ -16,7 +16,7 @@ from typing import Literal
 
 from xmtf.recipe import LoadedRecipe
 
-__all__ = ["Stage", "launch_stages"]
+__all__ = ["Stage", "check_layout", "launch_stages"]
 
 Place = Literal["one", "array", "ranks"]
 """``one`` process, an ``array`` of processes that know nothing of one another, or ``ranks`` under torchrun."""
@@ -74,6 +74,19 @@ def launch_stages(loaded: LoadedRecipe, overrides: tuple[str, ...], *, building:
         stages += _measuring(("evaluate", "run", *of, "--label", "after"), "train", measuring)
     ends.append(stages[-1].name)
     return [*stages, Stage("report", "writes the report and the model card", ("run", *of), tuple(ends))]
+
+
+def check_layout(loaded: LoadedRecipe, processes: int) -> None:
+    """See that so many processes can train together as the recipe says, before any stage begins.
+
+    Raises:
+        ConfigError: The degrees of ``training.parallel`` do not multiply to them.
+    """
+    parallel = loaded.recipe.training.parallel
+    if parallel != type(parallel)():  # any number of processes fits the default, and telling so needs no torch
+        from xmtf.training.mesh import degrees
+
+        degrees(parallel, processes)
 
 
 def _measuring(command: tuple[str, ...], needs: str, jobs: int) -> list[Stage]:

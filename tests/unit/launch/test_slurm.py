@@ -123,6 +123,12 @@ def test_the_scripts_are_these(write, tmp_path):
     assert (out / "after.sbatch").read_text().replace(str(tmp_path), "/shared") == AFTER
 
 
+def test_a_layout_that_the_processes_do_not_make_up_is_refused(write):
+    with pytest.raises(ConfigError, match=r"training\.parallel.* takes 3 processes, and there are 16"):
+        write("training.parallel.tp=3", "training.parallel.dp_replicate=1")
+    assert (write("training.parallel.tp=4") / "train.sbatch").is_file()
+
+
 def submitted(out, environment=None):
     """Run submit.sh with an sbatch that numbers its jobs; return its calls, by script."""
     tools = out / "tools"
