@@ -90,7 +90,7 @@ def compare_results(first: Path, second: Path) -> list[Difference]:
         pairs = _common(ours[task].correct, theirs[task].correct)
         for metric, test, items in _tests(ours[task], theirs[task]):
             differences.append(_difference(task, metric, test, items, pairs if metric == "correct" else None))
-            tests[task.partition("/")[0], metric][task] = (ours[task].language, test, items)
+            tests[task.rpartition("/")[0] or task, metric][task] = (ours[task].language, test, items)
         everything += [((f"{task} {split}", template, row), pair) for (split, template, row), pair in pairs.items()]
     if not differences:
         raise SourceError(f"{first} and {second} have no judged item in common; evaluate the same tasks and rows")

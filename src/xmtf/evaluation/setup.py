@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from xmtf.errors import ConfigError
 from xmtf.evaluation.generate import Decoding
+from xmtf.execution import say
 from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.schema import Evaluation, Suite, Tokenization
 
@@ -171,6 +172,9 @@ def suite_slices(setup: Setup) -> list[SuiteSlice]:
                 )
             if part.task.kind == "generation":
                 check_metrics(part.task.metrics, f"task {part.task.id}")
+            if lacking := part.task.lacking_templates():
+                names = ", ".join(map(repr, lacking))
+                say(f"  {part.task.id}: the folder of prompts lacks {names}: medians are over the others")
         if not taken:
             kinds = sorted({part.task.kind for part in slices})
             raise ConfigError(

@@ -75,7 +75,7 @@ def _group(score: Score, metric: str) -> _Group:
     return _Group(
         suite=score.suite,
         task=f"{score.task} [{score.split}]",
-        dataset=score.task.partition("/")[0],
+        dataset=score.task.rpartition("/")[0] or score.task,
         language=score.language,
         prompts=f"{score.prompt_language} {by}".strip(),
         kind=by or ("en" if score.prompt_language == "en" else "native"),

@@ -110,6 +110,11 @@ class Task:
             return found
         return tuple(each for each in found if any(fnmatchcase(each.name, p) for p in self.only_templates))
 
+    def lacking_templates(self) -> tuple[str, ...]:
+        """Return those of ``only_templates`` that no template matches: prompts that a checkout lacks."""
+        names = [template.name for template in self.templates()]
+        return tuple(p for p in self.only_templates if not any(fnmatchcase(name, p) for name in names))
+
     def _templates_of(self, root: Path) -> tuple[Template, ...]:
         """Look in a folder for templates of the dataset: under our key, its hub id, its older id without an owner."""
         collection = open_collection(root)

@@ -93,3 +93,5 @@ def test_a_set_with_the_original_prompts_takes_them_from_the_folder(tmp_path):
     (suite,), catalogue = find_suites(["bloomz-l1:xnli/fr"])
     (part,) = catalogue.prompted_from(tmp_path).select(suite.tasks, role="evaluation")
     assert [each.name for each in part.templates] == ["can we infer"]
+    assert "GPT-3 style" in part.task.lacking_templates()
+    assert len(part.task.lacking_templates()) == 4
