@@ -97,3 +97,10 @@ def test_a_line_with_a_non_joiner_is_drawn_as_a_shape_in_its_place():
     assert not axes.texts
     assert (box.x0, box.y1) == pytest.approx((0.5, 0.2 + 0.78 * block.line_height), abs=0.08)
     assert box.width == pytest.approx(text_width("ab $x$", ("DejaVu Sans",), 20), abs=0.05)
+
+
+def test_of_an_endless_text_only_what_can_be_shown_is_measured():
+    block = Block.of("x" * 1_000_000, 3, most_lines=3)
+    assert len(block.lines) == 3
+    shown = sum(len(line) for line in block.lines[:2])
+    assert block.lines[2] == f"[{1_000_000 - shown:,} more characters]"

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from xmtf.errors import UnknownNameError
-from xmtf.report.figures.fonts import SANS
-from xmtf.report.figures.text_blocks import new_page, text_width
+from xmtf.report.figures.fonts import SANS, font_families, printable
+from xmtf.report.figures.text_blocks import Block, new_page, text_width
 from xmtf.report.inputs import Inputs
 from xmtf.report.measures import ResultTable
 
@@ -28,6 +28,7 @@ _SIZE = 7.5
 @dataclass(frozen=True, slots=True)
 class _Chip:
     name: str
+    families: tuple[str, ...]
     role: str
     new: bool
     left: float
@@ -70,14 +71,15 @@ def _chips(rows: list[dict[str, Any]]) -> list[_Chip]:
     chips = []
     left, line = _PAD, 0
     for row in rows:
-        name = _shortened(row["dataset"].rsplit("/", 1)[-1])
+        name = _shortened(printable(row["dataset"]).rsplit("/", 1)[-1])
+        families = tuple(font_families(name))
         new = row.get("new") == "yes"
-        width = text_width(name, (SANS,), _SIZE) * (1.12 if new else 1) + 0.12
+        width = text_width(name, families, _SIZE) * (1.12 if new else 1) + 0.12
         if left + width > _WIDTH - _PAD and left > _PAD:
             left, line = _PAD, line + 1
         if row["role"] not in _COLORS:
             raise UnknownNameError("role", row["role"], _COLORS, f"taxonomy, dataset {row['dataset']}")
-        chips.append(_Chip(name, row["role"], new, left, line, width))
+        chips.append(_Chip(name, families, row["role"], new, left, line, width))
         left += width + _GAP
     return chips
 
@@ -96,8 +98,8 @@ def _draw_cluster(axes: Axes, left: float, top: float, name: str, chips: list[_C
     box = Rectangle((left, top), _WIDTH, _height(chips), facecolor="white", edgecolor="#888888", linewidth=0.8)
     axes.add_patch(box)
     weight = "bold" if all(chip.new for chip in chips) else "normal"
-    title = name[:1].upper() + name[1:]
-    axes.text(left + _PAD, top + 0.16, title, fontsize=8.5, va="center", fontweight=weight, parse_math=False)
+    title = Block.of(_shortened(name[:1].upper() + name[1:], 34), _WIDTH - 2 * _PAD, 8.5, 1)
+    title.draw(axes, left + _PAD, top + 0.08, fontweight=weight)
     for chip in chips:
         face, line = _COLORS[chip.role]
         x, y = left + chip.left, top + 0.3 + chip.line * (_CHIP + _GAP)
@@ -118,6 +120,7 @@ def _draw_cluster(axes: Axes, left: float, top: float, name: str, chips: list[_C
             x + chip.width / 2,
             y + _CHIP / 2,
             chip.name,
+            family=list(chip.families),
             fontsize=_SIZE,
             ha="center",
             va="center_baseline",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from xmtf.report.figures.fonts import SANS, font_families, is_right_to_left, printable
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["Block", "new_page", "text_width"]
 
 _POINTS = 72
+_MOST_IN_LINE = 300
+"""Characters of a line at most: what is surely beyond the last line is not measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +50,11 @@ class Block:
             MissingFontError: No installed font has a character of the text.
         """
         text = printable(text).strip("\n")
+        text, beyond = text[: most_lines * _MOST_IN_LINE], len(text[most_lines * _MOST_IN_LINE :])
         families = tuple(font_families(text, font))
         lines = [line for paragraph in text.split("\n") for line in _wrap(paragraph, width, families, size)]
-        if len(lines) > most_lines:
-            left = sum(len(line) for line in lines[most_lines - 1 :])
+        if len(lines) > most_lines or beyond:
+            left = beyond + sum(len(line) for line in lines[most_lines - 1 :])
             lines = [*lines[: most_lines - 1], f"[{left:,} more characters]"]
         return cls(tuple(lines), families, size, width)
 
@@ -119,7 +122,7 @@ def _renderer() -> Any:
     return figure.canvas.get_renderer()  # type: ignore[attr-defined]  # the canvas of Agg has it
 
 
-@cache
+@lru_cache(maxsize=50_000)
 def text_width(text: str, families: tuple[str, ...], size: float) -> float:
     """Return the width of a line in inches, as shaped."""
     from matplotlib.font_manager import FontProperties
