@@ -170,7 +170,8 @@ def code(
 @app.command()
 def loss(
     model: Model,
-    mixture: Annotated[Path, typer.Option(help="Folder of a mixture, such as runs/demo/mixture.")],
+    mixture: Annotated[Path | None, typer.Option(help="Folder of a mixture, such as runs/demo/mixture.")] = None,
+    text: Annotated[list[Path] | None, typer.Option(help="Text or .jsonl file; may be given often.")] = None,
     part: Annotated[str, typer.Option(help="validation, train or all.")] = "validation",
     limit: Annotated[int | None, typer.Option(min=1, help="Most rows of each language.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the losses to this JSONL file.")] = None,
@@ -180,15 +181,16 @@ def loss(
     offline: Offline = False,
     as_json: AsJson = False,
 ) -> None:
-    """Measure loss and perplexity on the targets of a mixture, language by language.
+    """Measure loss and perplexity on the targets of a mixture, language by language, or on plain text.
 
     Example: xmtf evaluate loss --model runs/demo/model --mixture runs/demo/mixture
     """
     import orjson
 
-    from xmtf.errors import UnknownNameError
-    from xmtf.evaluation.loss import loss_lines, mixture_loss
+    from xmtf.errors import ConfigError, UnknownNameError
+    from xmtf.evaluation.loss import loss_lines, mixture_loss, text_loss
     from xmtf.evaluation.setup import Setup
+    from xmtf.files import write_jsonl
     from xmtf.recipe.schema import Evaluation, Tokenization
     from xmtf.tasks import Catalogue
 
@@ -196,7 +198,14 @@ def loss(
         raise UnknownNameError("part", part, ("validation", "train", "all"), "--part")
     tokens = Tokenization(space_before_targets="auto" if space is None else space)
     setup = Setup(Evaluation(batch_tokens=batch_tokens), Catalogue({}), tokens, device=device, offline=offline)
-    losses = mixture_loss(setup, mixture, model=model, part=part, limit=limit, out=out)  # type: ignore[arg-type]  # checked
+    if (mixture is None) == (not text):
+        raise ConfigError("give either --mixture FOLDER or --text FILE")
+    if mixture is not None:
+        losses = mixture_loss(setup, mixture, model=model, part=part, limit=limit)  # type: ignore[arg-type]  # checked
+    else:
+        losses = text_loss(setup, text or [], model=model, limit=limit)
+    if out is not None:
+        write_jsonl(out, map(asdict, losses))
     for line in [orjson.dumps(asdict(row)).decode() for row in losses] if as_json else loss_lines(losses):
         typer.echo(line)
 

@@ -1,4 +1,4 @@
-"""Loss on the targets of a mixture: how surprised a model is by right answers, language by language.
+"""Loss on the targets of a mixture, language by language, and on plain text: how surprised a model is.
 
 The numbers come from the same pass as rank classification, with the target as the only choice and its
 end-of-text token scored, as in training. Two means are given: over tokens (its exponential is the
@@ -13,17 +13,18 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from xmtf.errors import ConfigError
+from xmtf.errors import ConfigError, SourceError
 from xmtf.evaluation.answer import Answer
 from xmtf.evaluation.metrics.intervals import bootstrap_mean
 from xmtf.evaluation.rank import rank_batches
+from xmtf.evaluation.requests import ModelRequests
 from xmtf.evaluation.setup import Setup
 from xmtf.evaluation.subject import load_subject
 from xmtf.execution import track
-from xmtf.files import read_manifest, write_jsonl
+from xmtf.files import read_jsonl, read_manifest, write_jsonl
 from xmtf.records import Origin, Request
 
-__all__ = ["MixtureLoss", "Part", "loss_lines", "mixture_loss", "summarize"]
+__all__ = ["MixtureLoss", "Part", "loss_lines", "mixture_loss", "summarize", "text_loss"]
 
 Part = Literal["validation", "train", "all"]
 """Which rows of each language: the tail kept for validation, the rest, or both."""
@@ -102,6 +103,53 @@ def mixture_loss(
     if out is not None:
         write_jsonl(out, map(asdict, losses))
     return losses
+
+
+def text_loss(setup: Setup, files: Sequence[Path], *, model: str, limit: int | None = None) -> list[MixtureLoss]:
+    """Measure the loss of a model on plain text, each token after all that stand before it.
+
+    Args:
+        setup: Device and batches.
+        files: ``.jsonl`` with a text a line in the field ``text``, or text files whose paragraphs are the texts.
+        model: Folder, GGUF file or hub id.
+        limit: Most texts of each file, its first.
+
+    Returns:
+        One entry a file, named by it, then one for all together; ``targets`` are texts.
+
+    Raises:
+        SourceError: A file cannot be read, or has no text.
+    """
+    texts = {path.name: _texts(path)[:limit] for path in files}
+    subject = load_subject(setup, model, model)
+    asker = ModelRequests(subject.model, subject.tokenizer, batch_tokens=subject.batch_tokens)
+    found: dict[str, list[Answer]] = {}
+    with track("measuring loss", total=sum(map(len, texts.values())), unit="texts") as progress:
+        for name, rows in texts.items():
+            scored = asker.rolling(rows)
+            found[name] = [
+                Answer((score,), (tokens,), error=None if math.isfinite(score) else "non-finite score")
+                for score, tokens in scored
+            ]
+            progress.advance(len(rows))
+    losses = [summarize(name, answers) for name, answers in found.items()]
+    return [*losses, summarize("all", [answer for answers in found.values() for answer in answers])]
+
+
+def _texts(path: Path) -> list[str]:
+    try:
+        if path.suffix == ".jsonl":
+            texts = [str(row["text"]) for row in read_jsonl(path)]
+        else:
+            texts = path.read_text(encoding="utf-8").split("\n\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceError(f"{path}: cannot be read as text ({error})") from None
+    except (KeyError, TypeError):
+        raise SourceError(f"{path}: a line has no field `text`") from None
+    texts = [text for text in texts if text.strip()]
+    if not texts:
+        raise SourceError(f"{path}: has no text")
+    return texts
 
 
 def _requests(mixture: Path, part: Part, limit: int | None) -> Iterator[tuple[str, list[Request]]]:

@@ -58,10 +58,15 @@ class ModelRequests:
 
     def loglikelihood_rolling(self, texts: Sequence[str]) -> list[float]:
         """Return the log-probability of each whole text, in windows where it is longer than the model."""
+        return [score for score, _ in self.rolling(texts)]
+
+    def rolling(self, texts: Sequence[str]) -> list[tuple[float, int]]:
+        """Return log-probability and number of tokens of each whole text."""
         prefix, longest = prefix_token(self.tokenizer), self._encoder.max_length
-        windows = [list(rolling_windows(ids, prefix, longest)) for ids in self._encoder.plain(texts)]
+        ids = self._encoder.plain(texts)
+        windows = [list(rolling_windows(row, prefix, longest)) for row in ids]
         found = iter(self.score([window for row in windows for window in row]))
-        return [sum(next(found)[0] for _ in row) for row in windows]
+        return [(sum(next(found)[0] for _ in row), len(tokens)) for row, tokens in zip(windows, ids, strict=True)]
 
     def score(self, pairs: Sequence[Pair]) -> list[tuple[float, bool]]:
         """Return log-probability and greediness of continuations that are ids already.

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
+from xmtf.evaluation.metrics.rouge import ROUGE
 from xmtf.records import Metric, Score
 
 __all__ = ["score_lines"]
 
-_PERCENT = frozenset({"accuracy", "exact_match", "exact_text", "numeric_match", "f1", "rouge_l", "acc_norm"})
+_PERCENT = frozenset({"accuracy", "exact_match", "exact_text", "numeric_match", "f1", "acc_norm", *ROUGE})
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,9 @@ Format = Literal["csv", "md", "tex"]
 
 TEXT = frozenset({"suite", "held out", "metric", "reading"})
 """Columns of result tables that hold words; all others but the group hold numbers."""
-_PERCENT = frozenset({"accuracy", "exact_match", "exact_text", "f1", "numeric_match", "rouge_l"})
+_PERCENT = frozenset({"accuracy", "exact_match", "exact_text", "f1", "numeric_match"}) | {
+    f"rouge_{kind}{end}" for kind in ("1", "2", "l", "lsum") for end in ("", "_original")
+}
 
 
 @dataclass(frozen=True, slots=True)

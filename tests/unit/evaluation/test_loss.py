@@ -1,13 +1,14 @@
 import math
 
 import pytest
+import torch
 
-from xmtf.errors import ConfigError
+from xmtf.errors import ConfigError, SourceError
 from xmtf.evaluation import loss as room
 from xmtf.evaluation.answer import Answer
 from xmtf.evaluation.encoding import PromptRules
 from xmtf.evaluation.generate import Decoding
-from xmtf.evaluation.loss import loss_lines, mixture_loss, summarize
+from xmtf.evaluation.loss import loss_lines, mixture_loss, summarize, text_loss
 from xmtf.evaluation.setup import Setup
 from xmtf.evaluation.subject import Subject
 from xmtf.files import Manifest, write_manifest
@@ -69,3 +70,21 @@ def test_loss_of_a_mixture(mixture, causal, tokenizer, monkeypatch, tmp_path):
     with pytest.raises(ConfigError, match="has no validation rows"):
         write_manifest(mixture, Manifest("mixture", "f", details={"validation_fraction": 0.0, "rows": {"fr": 10}}))
         mixture_loss(setup, mixture, model="tiny")
+
+
+def test_loss_of_plain_text(causal, tokenizer, monkeypatch, tmp_path):
+    subject = Subject(causal, tokenizer, PromptRules(), "tiny", "f", "bloomz", Decoding(4), 512)
+    monkeypatch.setattr(room, "load_subject", lambda *args: subject)
+    (tmp_path / "a.txt").write_text("one text\n\n\n\nanother\n\n")
+    (tmp_path / "b.jsonl").write_text('{"text": "line"}\n')
+    setup = Setup(Evaluation(), Catalogue({}))
+    first, second, everything = text_loss(setup, [tmp_path / "a.txt", tmp_path / "b.jsonl"], model="tiny")
+    assert (first.targets, second.targets, everything.targets) == (2, 1, 3)
+    ids = [tokenizer.bos, *tokenizer.encode(["line"])[0].tolist()]
+    logp = torch.log_softmax(causal.logits(causal.hidden_states(torch.tensor([ids]))[0, :-1]), -1)
+    expected = -logp[torch.arange(4), torch.tensor(ids[1:])].mean().item()
+    assert second.per_token == pytest.approx(expected, abs=1e-5)
+    assert everything.tokens == first.tokens + 4
+    with pytest.raises(SourceError, match="has no text"):
+        (tmp_path / "empty.txt").write_text("\n")
+        text_loss(setup, [tmp_path / "empty.txt"], model="tiny")

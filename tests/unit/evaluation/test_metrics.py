@@ -10,11 +10,11 @@ from xmtf.evaluation.metrics.answers import (
     last_number,
     normalize_answer,
     numeric_match,
-    rouge_l,
     token_f1,
 )
 from xmtf.evaluation.metrics.intervals import bootstrap_mean, wilson
 from xmtf.evaluation.metrics.registry import check_metrics, generation_metrics
+from xmtf.evaluation.metrics.rouge import ROUGE
 from xmtf.evaluation.metrics.translation import bleu, bleu_tokenizer, chrf
 from xmtf.evaluation.metrics.words import words
 
@@ -115,8 +115,23 @@ def test_numeric_match_reads_the_last_number():
 
 
 def test_rouge_keeps_every_script():
-    assert rouge_l("我在家", ["我在家"], "zh") == 1.0
-    assert rouge_l("the cat sat", ["the cat ran", "cat"]) == pytest.approx(2 / 3)
+    assert ROUGE["rouge_l"]("我在家", ["我在家"], "zh") == 1.0
+    assert ROUGE["rouge_l"]("the cat sat", ["the cat ran", "cat"]) == pytest.approx(2 / 3)
+    assert ROUGE["rouge_l_original"]("我在家", ["我在家"], "zh") == 0.0
+    assert ROUGE["rouge_2"]("қызыл алма", ["қызыл алма жедім"], "kk") == pytest.approx(2 / 3)
+
+
+def test_the_original_rouge_stems_and_leaves_one_reference_out():
+    from rouge_score import rouge_scorer
+
+    text, references = "the cats sat. they ran", ["a cat sits. it runs", "the cats sat", "dogs"]
+    scorer = rouge_scorer.RougeScorer(["rougeLsum"], use_stemmer=True)
+    lines = [value.replace(".", ".\n") for value in (text, *references)]
+    a, b, c = (scorer.score(reference, lines[0])["rougeLsum"].fmeasure for reference in lines[1:])
+    expected = (max(b, c) + max(a, c) + max(a, b)) / 3
+    assert ROUGE["rouge_lsum_original"](text, references) == pytest.approx(expected)
+    (metric,) = generation_metrics(("rouge_lsum_original",), [text], [references], "en")
+    assert "jackknife" in metric.signature
 
 
 def test_bleu_tokenizers_by_language():

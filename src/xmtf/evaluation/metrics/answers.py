@@ -1,4 +1,4 @@
-"""Metrics of one answer against its references: exact match, F1, numbers, ROUGE-L.
+"""Metrics of one answer against its references: exact match, F1, numbers.
 
 Each returns a value in 0-1, the best over the references.
 """
@@ -13,7 +13,7 @@ from fractions import Fraction
 
 from xmtf.evaluation.metrics.words import is_punctuation, words
 
-__all__ = ["exact_match", "exact_text", "last_number", "normalize_answer", "numeric_match", "rouge_l", "token_f1"]
+__all__ = ["exact_match", "exact_text", "last_number", "normalize_answer", "numeric_match", "token_f1"]
 
 _ENGLISH_ARTICLES = re.compile(r"\b(a|an|the)\b")
 _NUMBER = re.compile(r"(?:(?<!\d)[-+\u2212])?(?:\d[\d,\u066c\u00a0\u202f'_]*)(?:[.\u066b]\d+)?")
@@ -87,19 +87,3 @@ def numeric_match(text: str, references: Sequence[str], language: str = "en") ->
     """Return 1.0 when the last number of the text is the last number of a reference."""
     number = last_number(text)
     return float(number is not None and any(number == last_number(reference) for reference in references))
-
-
-def rouge_l(text: str, references: Sequence[str], language: str = "en") -> float:
-    """Return ROUGE-L's F-measure with the best reference, over words of any script, without stemming.
-
-    Google's own tokeniser keeps ``[a-z0-9]`` only and gives 0 to every text in another script.
-    """
-    from rouge_score import rouge_scorer
-
-    scorer = rouge_scorer.RougeScorer(["rougeL"], tokenizer=_Words())
-    return max((float(scorer.score(reference, text)["rougeL"].fmeasure) for reference in references), default=0.0)
-
-
-class _Words:
-    def tokenize(self, text: str) -> list[str]:
-        return words(text)

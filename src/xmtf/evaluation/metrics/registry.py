@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from xmtf.errors import UnknownNameError
-from xmtf.evaluation.metrics.answers import exact_match, exact_text, numeric_match, rouge_l, token_f1
+from xmtf.evaluation.metrics.answers import exact_match, exact_text, numeric_match, token_f1
 from xmtf.evaluation.metrics.intervals import bootstrap_mean, wilson
+from xmtf.evaluation.metrics.rouge import ROUGE, rouge_signature
 from xmtf.evaluation.metrics.translation import bleu, chrf, corpus_counts
 from xmtf.records import Metric
 
@@ -26,7 +27,7 @@ _SHARES: dict[str, Callable[[str, Sequence[str], str], float]] = {
     "exact_text": exact_text,
     "numeric_match": numeric_match,
 }
-_MEANS: dict[str, Callable[[str, Sequence[str], str], float]] = {"f1": token_f1, "rouge_l": rouge_l}
+_MEANS: dict[str, Callable[[str, Sequence[str], str], float]] = {"f1": token_f1, **ROUGE}
 _CORPUS = {"bleu": bleu, "chrf": chrf}
 
 GENERATION_METRICS = (*_SHARES, *_MEANS, *_CORPUS)
@@ -72,7 +73,8 @@ def _metric(name: str, texts: Sequence[str], references: Sequence[Sequence[str]]
     score = {**_SHARES, **_MEANS}[name]
     values = [score(text, row, language) for text, row in zip(texts, references, strict=True)]
     low, high = wilson(sum(values), len(values)) if name in _SHARES else bootstrap_mean(values)
-    return Metric(name, sum(values) / len(values), low, high, None, len(values))
+    signature = rouge_signature(name) if name in ROUGE else ""
+    return Metric(name, sum(values) / len(values), low, high, None, len(values), signature)
 
 
 def graded_counts(
