@@ -131,7 +131,7 @@ class SuiteMeasure:
         )
         tokenizer: Any = load_tokenizer(self.tokens / "tokenizer")
         requests = [request for job in self._jobs for request in job.requests]
-        options: dict[str, Any] = {"rules": rules, "batch_tokens": settings.batch_tokens}
+        options: dict[str, Any] = {"rules": rules, "batch_tokens": settings.batch_tokens or 8192}
         if self.kind == "rank":
             found = rank_batches(model, tokenizer, requests, **options)
         else:

@@ -29,7 +29,7 @@ PromptLanguages = Annotated[str, typer.Option(help="Languages of the prompts, su
 Space = Annotated[bool | None, typer.Option("--space/--no-space", help="Space before choices; default by family.")]
 MaxPrompt = Annotated[int | None, typer.Option(min=1, help="Longer prompts are cut.")]
 Side = Annotated[str, typer.Option(help="Side that overlong prompts lose: left or right.")]
-BatchTokens = Annotated[int, typer.Option(min=64, help="Positions computed together.")]
+BatchTokens = Annotated[int | None, typer.Option(min=64, help="Positions computed together; default by memory.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seeds the choice of rows.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Never touch the network.")]
@@ -50,7 +50,7 @@ def rank(
     space: Space = None,
     max_prompt_tokens: MaxPrompt = None,
     truncation_side: Side = "left",
-    batch_tokens: BatchTokens = 8192,
+    batch_tokens: BatchTokens = None,
     device: Device = "auto",
     seed: Seed = 42,
     offline: Offline = False,
@@ -87,7 +87,7 @@ def generation(
     space: Space = None,
     max_prompt_tokens: MaxPrompt = None,
     truncation_side: Side = "left",
-    batch_tokens: BatchTokens = 8192,
+    batch_tokens: BatchTokens = None,
     device: Device = "auto",
     seed: Seed = 42,
     offline: Offline = False,
@@ -176,7 +176,7 @@ def loss(
     limit: Annotated[int | None, typer.Option(min=1, help="Most rows of each language.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the losses to this JSONL file.")] = None,
     space: Space = None,
-    batch_tokens: BatchTokens = 8192,
+    batch_tokens: BatchTokens = None,
     device: Device = "auto",
     offline: Offline = False,
     as_json: AsJson = False,

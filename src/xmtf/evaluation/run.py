@@ -78,13 +78,15 @@ def _evaluate(setup: Setup, model: str, label: str, out: Path, processes: Proces
     processes.wait()
     samples = choose_samples(all_jobs, setup.settings.samples)
     requests = [request for job in all_jobs for request in job.requests]
-    _ask(subject, journal, [*requests, *(request for _, request in samples)], processes)
+    requests += [request for _, request in samples]
+    _ask(subject, journal, requests, processes)
     processes.wait()
     if processes.rank:
         processes.wait()
         return read_manifest(out)
     if processes.size > 1:
         journal = Journal(out, subject.identity(setup))  # takes over the answers of all
+        _ask(subject, journal, requests, ALONE)  # nothing, unless unlike devices formed unlike batches
     scores = _write_results(all_jobs, journal, subject, out)
     write_jsonl(out / "samples.jsonl", [sample_line(job, row, journal.get(request_key(row))) for job, row in samples])
     manifest = Manifest(

@@ -63,6 +63,7 @@ def load_subject(setup: Setup, ref: str, label: str) -> Subject:
     """
     import torch
 
+    from xmtf.evaluation.memory import fitting_positions
     from xmtf.models import find_model, load_model
     from xmtf.tokens import load_tokenizer
 
@@ -92,7 +93,7 @@ def load_subject(setup: Setup, ref: str, label: str) -> Subject:
         fingerprint=content_hash([loaded.fingerprint, tokenizer.fingerprint]),
         scoring=settings.scoring,
         decoding=setup.decoding,
-        batch_tokens=settings.batch_tokens,
+        batch_tokens=settings.batch_tokens or fitting_positions(loaded.model),
         weights=loaded.fingerprint,
     )
 

@@ -332,8 +332,8 @@ class Evaluation(Section):
     """Longer prompts are cut on `truncation_side` and counted; default the model's own length, else 2048."""
     truncation_side: Literal["left", "right"] = "left"
     """The side that overlong prompts lose; the question usually stands at the end."""
-    batch_tokens: int = Field(default=8192, ge=64)
-    """Prompt and choice positions computed together."""
+    batch_tokens: int | None = Field(default=None, ge=64)
+    """Prompt and choice positions computed together; default what the device's memory holds."""
     samples: int = Field(default=10, ge=0)
     """Sample generations shown in the report."""
 
