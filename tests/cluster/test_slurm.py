@@ -46,12 +46,13 @@ def kill_a_job(recipe, shards):
 
 
 def wait_for_all():
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + 420
     while subprocess.run(["squeue", "--noheader"], check=True, capture_output=True).stdout:
         assert time.monotonic() < deadline, subprocess.run(["squeue"], capture_output=True, text=True).stdout
         time.sleep(0.5)
 
 
+@pytest.mark.timeout(600)  # a dozen processes, one after the other
 def test_a_killed_job_is_queued_again_and_the_run_is_finished(slurm, slow_recipe, tmp_path, monkeypatch, contents):
     monkeypatch.chdir(tmp_path)
     write_scripts(load_recipe(slow_recipe), (), Cluster(jobs=2, processes_per_node=2), tmp_path / "jobs")

@@ -37,7 +37,10 @@ STAGE = "stage.sh"
 LOGS = "logs"
 """Folder of what the stages print."""
 
-_PASSED_ON = ("XMTF_DATA_ROOT", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "PYTHONPATH")
+_FOLDERS = ("XMTF_DATA_ROOT", "XMTF_TEMPLATES_ROOT", "HF_HOME", "HF_HUB_CACHE")
+"""Environment variables that name a folder; jobs get its absolute path."""
+
+_PASSED_ON = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "PYTHONPATH")
 """Environment variables that jobs get as they are here; tokens and keys are not written to files."""
 
 _OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
@@ -209,10 +212,9 @@ def _ranks(loaded: LoadedRecipe, stage: Stage, cluster: Cluster) -> list[str]:
 
 
 def _stage_file(loaded: LoadedRecipe) -> str:
-    passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    passed = {name: str(Path(os.environ[name]).resolve()) for name in _FOLDERS if os.environ.get(name)}
+    passed |= {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     passed |= _OFFLINE if loaded.recipe.offline else {}
-    if "XMTF_DATA_ROOT" in passed:
-        passed["XMTF_DATA_ROOT"] = str(Path(passed["XMTF_DATA_ROOT"]).resolve())
     exports = [f"export {name}={_quoted(value)}" for name, value in passed.items()]
     lines = ["set -euo pipefail", f"cd -- {_quoted(Path.cwd())}", *exports]
     template = (files("xmtf.launch") / STAGE).read_text(encoding="utf-8")
