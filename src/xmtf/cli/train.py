@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -37,6 +38,8 @@ def train(
     from xmtf.training import train_in_folder
 
     manifest = train_in_folder(loaded, tokens=tokens, measures=suite_measures(loaded, tokens))
+    if os.environ.get("RANK", "0") != "0":  # one process of torchrun speaks for all
+        return
     counts = manifest.counts
     typer.echo(
         f"{loaded.run_folder / 'model'}: {counts['step']:,} steps, {counts['tokens']:,} tokens, "
