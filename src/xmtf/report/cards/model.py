@@ -17,6 +17,7 @@ from xmtf.report.tables import render_table, results_table
 
 __all__ = ["card_of", "model_card", "write_model_card"]
 
+_ADAPTERS = "adapter_config.json"
 _SOURCE = "https://github.com/bigscience-workshop/xmtf"
 _LIMITATIONS = """\
 - Make clear where the prompt ends: "Translate to English: Je t'aime." is answered, while without the full stop the
@@ -45,7 +46,7 @@ def write_model_card(run_folder: Path, model: Path | None = None, *, checkpoint:
         checkpoint: What readers load: a folder, or the hub id under which the model is published.
     """
     path = (model or run_folder / "model") / "README.md"
-    write_text(path, model_card(collect_run(run_folder), checkpoint=checkpoint))
+    write_text(path, model_card(collect_run(run_folder), checkpoint=checkpoint, model=model))
     return path
 
 
@@ -71,11 +72,18 @@ def card_of(source: Path, *, checkpoint: str = "path/to/model", model: str | Non
     return _results_card(results, model, checkpoint)
 
 
-def model_card(run: Run, *, checkpoint: str = "path/to/model") -> str:
-    """Return the card of a run's model: front matter that the hub reads, then text for people."""
+def model_card(run: Run, *, checkpoint: str = "path/to/model", model: Path | None = None) -> str:
+    """Return the card of a run's model: front matter that the hub reads, then text for people.
+
+    Args:
+        run: A collected run.
+        checkpoint: What readers load.
+        model: Its folder, by default that of the run; where it holds adapters alone, the snippets need peft.
+    """
     description = run.recipe.get("description") or "A multitask-finetuned language model."
     encoder_decoder = run.recipe["model"]["architecture"] == "mt5"
     label = next(reversed(run.scores), None)
+    more = " peft" if ((model or run.folder / "model") / _ADAPTERS).exists() else ""
     licences = licence(run)
     base = base_model(run)
     terms = f"`{base}`, which it was finetuned from, is under {licences}." if licences else "Not stated by the recipe."
@@ -84,7 +92,7 @@ def model_card(run: Run, *, checkpoint: str = "path/to/model") -> str:
     )
     return front + _text([
         (f"# {run.name}", description),
-        ("## Use", _use(checkpoint, encoder_decoder)),
+        ("## Use", _use(checkpoint, encoder_decoder, more)),
         ("## Limitations", _LIMITATIONS),
         ("## Training", training_text(run)),
         ("## Data", data_text(run)),
@@ -153,7 +161,7 @@ def _text(sections: Sequence[tuple[str, str]]) -> str:
     return "\n\n".join(f"{heading}\n\n{body.strip()}".strip() for heading, body in sections if body) + "\n"
 
 
-def _use(checkpoint: str, encoder_decoder: bool) -> str:
+def _use(checkpoint: str, encoder_decoder: bool, more: str = "") -> str:
     """Return snippets for a CPU, a GPU and 8 bit."""
     kind = "AutoModelForSeq2SeqLM" if encoder_decoder else "AutoModelForCausalLM"
     ways = {
@@ -170,7 +178,7 @@ def _use(checkpoint: str, encoder_decoder: bool) -> str:
     for way, (options, imports, move) in ways.items():
         parts += [
             f"### {way}",
-            f"    pip install torch transformers{needs.get(way, '')}",
+            f"    pip install torch transformers{more}{needs.get(way, '')}",
             "\n".join([
                 "```python",
                 f"from transformers import {kind}, AutoTokenizer{imports}",
