@@ -137,7 +137,11 @@ def _forked(recipe: Any, loader: Rows, size: int) -> int:
 
 def _ranked(recipe: Any, loader: Rows, ranks: Any) -> int:
     tiny = recipe.model_copy(
-        update={"model": recipe.model.model_copy(update={"hidden_size": 32, "head_size": None, "vocab_size": 512})}
+        update={
+            "model": recipe.model.model_copy(
+                update={"hidden_size": 24, "num_heads": 2, "head_size": None, "vocab_size": 512}
+            )
+        }
     )
     two_steps(tiny, Rows(tiny), ranks)  # loads what is loaded once
     gc.collect()

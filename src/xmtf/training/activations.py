@@ -77,6 +77,8 @@ class Activations:
         bias: Positions and masks, one matrix a head and row, shared by all layers.
         ends: Around the layers: embedded tokens, the last norm.
         passing: Gradients of activations that exist at one time in the backward pass.
+        bias_recomputed: ``bias`` with activation checkpointing, which keeps it for each layer's second pass.
+        passing_recomputed: ``passing`` with activation checkpointing: of the longest rows, which then decide.
     """
 
     layers: float
@@ -85,6 +87,8 @@ class Activations:
     bias: float
     ends: float
     passing: float
+    bias_recomputed: float
+    passing_recomputed: float
 
 
 def count_activations(model: Any, recipe: Recipe, rows: int, formats: NumberFormats) -> Activations:
@@ -115,13 +119,16 @@ def _bloom(model: Bloom, rows: int, length: int, formats: NumberFormats) -> Acti
     scores = rows * shape.num_heads // formats.slices * length**2
     fused = formats.gpu or not formats.noise
     gradients = positions * hidden * (4 * formats.compute // formats.slices + 2 * formats.residual)
+    passing = gradients if fused else max(gradients, 2 * 4 * scores)
     return Activations(
         layers=shape.num_layers * layer,
         largest=layer,
         boundaries=shape.num_layers * boundary,
         bias=scores * formats.compute if fused else 0,
         ends=2 * boundary + positions * hidden * formats.noise,
-        passing=gradients if fused else max(gradients, 2 * 4 * scores),
+        passing=passing,
+        bias_recomputed=scores * formats.compute,
+        passing_recomputed=passing,
     )
 
 
@@ -142,17 +149,23 @@ def _mt5(model: MT5, rows: int, inputs: int, targets: int, formats: NumberFormat
     cross = formats.attention(targets, inputs, width, heads) + 2 * recast * inputs
     decoder = own(targets) + cross + targets * (3 * (norm + hidden * formats.noise) + feed_forward)
     boundaries = (shape.num_layers * inputs + shape.num_decoder_layers * targets) * hidden * formats.residual
-    # the backward pass begins in the decoder, when everything is kept; the encoder's turn comes when that is gone
-    gradients = targets * (2 * inner * formats.compute + 2 * hidden * formats.residual)
-    scores = targets * (inputs if formats.noise else targets) * heads // formats.slices
-    biases = inputs * targets + ((inputs**2 + targets**2) * heads // formats.slices if formats.gpu else 0)
+    by_head = heads // formats.slices
+    all_biases = inputs * targets + (inputs**2 + targets**2) * by_head
+
+    def passing(length: int, keys: int) -> float:
+        gradients = length * (2 * inner * formats.compute + 2 * hidden * formats.residual)
+        return rows * max(gradients, 2 * 4 * length * keys * by_head)
+
     return Activations(
         layers=rows * (shape.num_layers * encoder + shape.num_decoder_layers * decoder),
         largest=rows * max(encoder, decoder),
         boundaries=rows * boundaries,
-        bias=rows * biases * formats.compute,
+        bias=rows * (all_biases if formats.gpu else inputs * targets) * formats.compute,
         ends=rows * (inputs + targets) * (norm + hidden * (formats.residual + 2 * formats.noise)),
-        passing=rows * max(gradients, 2 * 4 * scores),
+        # the backward pass begins in the decoder, when everything is kept; the encoder's turn comes when that is gone
+        passing=passing(targets, inputs if formats.noise else targets),
+        bias_recomputed=rows * all_biases * formats.compute,
+        passing_recomputed=passing(max(inputs, targets), max(inputs, targets)),
     )
 
 
@@ -169,4 +182,4 @@ def _hub(model: Any, rows: int, length: int, formats: NumberFormats) -> Activati
     layers = shape.num_hidden_layers
     passing = positions * (2 * inner * formats.compute + 2 * hidden * formats.residual)
     bias = rows * length**2 * formats.compute
-    return Activations(layers * layer, layer, layers * boundary, bias, 2 * boundary, passing)
+    return Activations(layers * layer, layer, layers * boundary, bias, 2 * boundary, passing, bias, passing)
