@@ -11,8 +11,7 @@ With P parameters of a process (of which E in embedding and head, M in the block
 FSDP2 divides weights, gradients and optimizer of the blocks by ``dp_shard`` and gathers two blocks at a time;
 embedding and head stay whole on each process and only their optimizer is divided. Tensor parallelism
 divides all matrices, pipeline stages the blocks; the first and the last stage both keep a tied embedding.
-A stage keeps activations of as many micro-batches as there are stages from it on, and hidden states of all
-micro-batches of a step: torch receives each into memory of its own.
+A stage keeps activations of as many micro-batches as there are stages from it on.
 """
 
 from __future__ import annotations
@@ -246,17 +245,13 @@ class _Process:
         kept = in_flight * (layers + (counted.ends if any(self._ends) else 0.0))
         if share:  # stages that recompute make the bias anew, others keep one for each micro-batch
             kept += counted.bias_recomputed if checkpointing else counted.bias * in_flight
-        kept += num_micro * self._buffer() * (2 - sum(self._ends) if degrees.pp > 1 else 0)
+        kept += 2 * self._buffer() if degrees.pp > 1 else 0.0
         last = counted.largest + counted.passing_recomputed if checkpointing else counted.passing
         peak = kept + max(last if share else 0.0, low)
         return peak if num_micro > 1 else max(peak - gradients, counted.passing)
 
     def _buffer(self) -> float:
-        """Return bytes of one micro-batch's hidden states.
-
-        Torch's pipeline receives every micro-batch of a step into memory of its own: hidden states from the stage
-        before, and gradients from the stage behind.
-        """
+        """Return bytes of one micro-batch's hidden states: a stage receives the next ones and their gradients."""
         positions = self.layout.rows * _decoder_positions(self.of.recipe)
         return float(positions * self.of.model.hidden_size * self.formats.residual)
 
