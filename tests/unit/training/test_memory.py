@@ -127,6 +127,19 @@ def test_weights_gradients_and_optimizer_are_counted_exactly():
     assert estimate.optimizer == state
 
 
+def test_what_does_not_train_has_no_gradient_and_no_moments():
+    recipe = make_recipe("bloom")
+    model = make_model(recipe)
+    whole = estimate_memory(model, recipe)
+    for parameter in model.h.parameters():
+        parameter.requires_grad_(False)
+    trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    estimate = estimate_memory(model, recipe)
+    assert estimate.gradients == pytest.approx(4 * trained)
+    assert estimate.optimizer == pytest.approx(8 * trained)
+    assert estimate.weights == whole.weights
+
+
 def test_adafactor_remembers_rows_and_columns():
     from xmtf.training.adafactor import Adafactor
 
