@@ -22,7 +22,8 @@ _MIN_SHARED = 4
 """Shorter common beginnings are computed again; joining prompts over them makes trees without gain."""
 
 _MOST_NODES = 512
-"""Attention looks at every pair of nodes of a tree, so bunches stop growing here; a single prompt may be longer."""
+"""Attention looks at every pair of nodes of a tree, so a bunch holds no more than this beside what its prompts
+share; a single prompt may be longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,7 @@ def bunches(groups: Sequence[Group], *, join: bool) -> list[Bunch]:
     for group in sorted(groups, key=lambda group: group.prompt):
         shared = _common(found[-1].groups[-1].prompt, group.prompt) if join and found else 0
         more = group.num_positions - shared
-        if shared >= _MIN_SHARED and found[-1].num_nodes + more <= _MOST_NODES:
+        if shared >= _MIN_SHARED and found[-1].num_nodes + more <= shared + _MOST_NODES:
             found[-1].groups.append(group)
             found[-1].num_nodes += more
         else:

@@ -120,7 +120,7 @@ def text_loss(setup: Setup, files: Sequence[Path], *, model: str, limit: int | N
     Raises:
         SourceError: A file cannot be read, or has no text.
     """
-    texts = {path.name: _texts(path)[:limit] for path in files}
+    texts = {str(path): _texts(path)[:limit] for path in files}
     subject = load_subject(setup, model, model)
     asker = ModelRequests(subject.model, subject.tokenizer, batch_tokens=subject.batch_tokens)
     found: dict[str, list[Answer]] = {}
