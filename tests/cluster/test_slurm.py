@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -19,17 +20,21 @@ SCRIPT = Path(__file__).parents[2] / "scripts" / "slurm-one-node.sh"
 
 
 @pytest.fixture
-def slurm(tmp_path, monkeypatch):
+def slurm(monkeypatch):
     """A Slurm of this machine alone, for the test."""
     if any(shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin") is None for name in ("slurmctld", "munged")):
         pytest.skip("needs slurmctld, slurmd and munged (apt-get install slurm-wlm munge)")
-    started = subprocess.run([SCRIPT, "start", tmp_path / "slurm"], capture_output=True, text=True)
-    if started.returncode != 0:
-        pytest.skip(f"Slurm cannot be started here: {started.stderr.strip()}")
-    monkeypatch.setenv("SLURM_CONF", str(tmp_path / "slurm" / "slurm.conf"))
-    yield
-    subprocess.run(["scancel", "--user", str(os.getuid())], check=False)
-    subprocess.run([SCRIPT, "stop", tmp_path / "slurm"], check=True)
+    folder = Path(tempfile.mkdtemp(prefix="slurm-"))  # not in tmp_path: munge wants its socket reachable for all
+    try:
+        started = subprocess.run([SCRIPT, "start", folder], capture_output=True, text=True)
+        if started.returncode != 0:
+            pytest.skip(f"Slurm cannot be started here: {started.stderr.strip()}")
+        monkeypatch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
+        yield
+        subprocess.run(["scancel", "--user", str(os.getuid())], check=False)
+    finally:
+        subprocess.run([SCRIPT, "stop", folder], check=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def kill_a_job(recipe, shards):

@@ -68,11 +68,6 @@ class Bloom(nn.Module):
         """Return hidden states after the last norm, ``[R, T, H]``; see :class:`xmtf.models.CausalModel`."""
         assert cache is None or isinstance(cache, DecoderCache)
         dropout = self.dropout if self.training else 0.0
-        bias: Tensor | FlexBias
-        if segment_ids_RT is not None and self._takes_flex(cache, dropout):
-            bias = alibi_flex_bias(self.config.num_heads, segment_ids_RT, is_input_RT)
-        else:
-            bias = self._bias(tokens_RT, segment_ids_RT, is_input_RT, cache)
         hidden_RTH = self._embed(tokens_RT, dropout) if self.first else tokens_RT
         if self.activation_checkpointing and self.training and not (self.first and self.last):
             # a pipeline stage holds many micro-batches at once: each keeping its bias would outweigh the stage
@@ -80,7 +75,11 @@ class Bloom(nn.Module):
                 ids = (segment_ids_RT, is_input_RT)
                 hidden_RTH = checkpoint(self._with_bias, block, hidden_RTH, *ids, dropout, use_reentrant=False)
             return self.ln_f(hidden_RTH) if self.last else hidden_RTH
-        bias = self._bias(tokens_RT, segment_ids_RT, is_input_RT, cache)
+        bias: Tensor | FlexBias
+        if segment_ids_RT is not None and self._takes_flex(cache, dropout):
+            bias = alibi_flex_bias(self.config.num_heads, segment_ids_RT, is_input_RT)
+        else:
+            bias = self._bias(tokens_RT, segment_ids_RT, is_input_RT, cache)
         for index, block in self.blocks():
             layer = None if cache is None else cache.layers[index]
             if self.activation_checkpointing and self.training:
