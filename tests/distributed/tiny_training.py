@@ -7,6 +7,7 @@ import numpy as np
 from xmtf.models import SpecialTokens, build_model
 from xmtf.recipe.schema import Recipe
 from xmtf.training.events import Log
+from xmtf.training.start import adapt_model
 from xmtf.training.trainer import training_loop
 
 VOCABULARY = 300  # padded to 384
@@ -31,12 +32,17 @@ def size(layout):
     return np.prod([degrees.get(axis, 1) for axis in ("pp", "dp_replicate", "dp_shard", "tp")], dtype=int)
 
 
-def make_recipe(architecture, layout, **training):
+def make_recipe(architecture, layout, *, model=None, **training):
     values = {"steps": 4, "global_batch_rows": 12, "micro_batch_rows": 1, "device": "cpu", "threads": 1}
     values |= {"log_every": 1, "optimizer": {"learning_rate": 0.01}, "parallel": LAYOUTS[layout]} | training
     shape = {"architecture": architecture, "hidden_size": 132, "num_layers": 3, "num_heads": 2, "head_size": None}
     return Recipe.model_validate(
-        {"name": "tiny", "mixture": {"tasks": [{}]}, "model": shape | {"dropout": 0.0}, "training": values}
+        {
+            "name": "tiny",
+            "mixture": {"tasks": [{}]},
+            "model": shape | {"dropout": 0.0} | (model or {}),
+            "training": values,
+        }
     )
 
 
@@ -96,6 +102,7 @@ def make_loop(ranks, folder, architecture, layout, validation=False, **training)
     recipe = make_recipe(architecture, layout, **training)
     special = SpecialTokens(pad=0, eos=1, bos=None)
     model = build_model(recipe.model, vocab_size=VOCABULARY, special=special, seed=5)
+    adapt_model(model, recipe.model, seed=3)
     rows = Rows(model.family, recipe.training.global_batch_rows)
     return training_loop(
         model,

@@ -15,8 +15,9 @@ import torch
 from xmtf.files import MANIFEST, read_json
 from xmtf.models.interface import Family
 from xmtf.recipe import LoadedRecipe, Recipe
-from xmtf.training.memory import estimate_memory, row_positions
-from xmtf.training.mesh import num_micro_batches
+from xmtf.training.degrees import Degrees
+from xmtf.training.memory import Layout, estimate_memory, row_positions
+from xmtf.training.mesh import check_fits, num_micro_batches
 from xmtf.training.start import adapt_model
 
 if TYPE_CHECKING:
@@ -114,7 +115,8 @@ def _layout(recipe: Recipe, family: Family) -> str:
     training, optimizer = recipe.training, recipe.training.optimizer
     positions = training.global_batch_rows * row_positions(recipe, family)
     steps = training.steps if training.steps is not None else -(-(training.tokens or 0) // positions)
-    packing, num_micro = recipe.tokens.packing, num_micro_batches(training)
+    degrees = _degrees(recipe)
+    packing, num_micro = recipe.tokens.packing, num_micro_batches(training, degrees.data)
     row = f"{packing.sequence_length:,} tokens"
     if family == "encoder-decoder":
         row = f"{row} of inputs and {packing.target_length or packing.sequence_length:,} of targets"
@@ -125,6 +127,7 @@ def _layout(recipe: Recipe, family: Family) -> str:
             "layout",
             f"steps      {steps:,} of {training.global_batch_rows:,} rows, "
             f"{num_micro:,} micro-batches of {training.global_batch_rows // num_micro:,}",
+            f"processes  {'one' if degrees.total == 1 else f'{degrees.total}: {degrees}'}",
             f"row        {row}, packing {packing.policy}",
             f"tokens     {steps * positions:,} positions in all, {positions:,} a step",
             f"loss       {training.loss}, z-loss {training.z_loss:g}{', prefix LM' if training.prefix_lm else ''}",
@@ -136,13 +139,21 @@ def _layout(recipe: Recipe, family: Family) -> str:
     )
 
 
+def _degrees(recipe: Recipe) -> Degrees:
+    """Return the smallest layout that the recipe asks for: one replica where it does not say how many."""
+    parallel = recipe.training.parallel
+    return Degrees(parallel.pp, parallel.dp_replicate or 1, parallel.dp_shard, parallel.tp)
+
+
 def _model_lines(recipe: Recipe, family: Family, vocab_size: int | None) -> str:
     start = recipe.model.base or "random weights"
     model = meta_model(recipe, vocab_size)
     if model is None:
         return f"model\nstart      {start}, {family}; its size is known when it is loaded"
     adapt_model(model, recipe.model, seed=recipe.seed)
-    estimate = estimate_memory(model, recipe)
+    degrees = _degrees(recipe)
+    check_fits(model, recipe.training, degrees)
+    estimate = estimate_memory(model, recipe, Layout.of(recipe, degrees))
     size = estimate.size
     adapters = f"; {size.trained:,} train, in adapters" if size.frozen else ""
     return "\n".join(
@@ -151,6 +162,6 @@ def _model_lines(recipe: Recipe, family: Family, vocab_size: int | None) -> str:
             f"start      {start}, {family}",
             f"size       {size.total:,} parameters: body {size.body:,}, embedding {size.embedding:,}, "
             f"head {size.head:,}{'' if size.head else ' (it is the embedding)'}{adapters}",
-            f"memory     {estimate}, estimated for one process",
+            f"memory     {estimate}, estimated for one process{'' if degrees.total == 1 else f' of {degrees.total}'}",
         )
     )

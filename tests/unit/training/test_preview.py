@@ -45,6 +45,15 @@ def test_published_budgets():
     assert "3,670,016,000 positions" in dry_run(load_recipe(RECIPES / "bloomz-560m.yaml"))
 
 
+def test_a_layout_is_shown_and_one_that_does_not_fit_refused():
+    as_published = ["training.parallel.pp=72", "training.parallel.dp_replicate=4"]
+    text = dry_run(load_recipe(RECIPES / "bloomz.yaml", as_published))
+    assert "processes  288: pp 72 x dp_replicate 4" in text
+    assert "estimated for one process of 288" in text
+    with pytest.raises(ConfigError, match="112 attention heads do not divide over 5 processes"):
+        dry_run(load_recipe(RECIPES / "bloomz.yaml", ["training.parallel.tp=5"]))
+
+
 def test_fp16_is_refused_with_the_reason():
     with pytest.raises(ConfigError, match=r"training.precision.*feed-forward outputs of the T5 family exceed"):
         load_recipe(RECIPES / "mt0-small.yaml", ["training.precision=fp16"])
