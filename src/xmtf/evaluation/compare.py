@@ -18,6 +18,7 @@ from xmtf.errors import SourceError
 from xmtf.evaluation.metrics.paired import PairedTest, judged_shares, judged_texts, paired_test, row_seed
 from xmtf.evaluation.metrics.registry import GRADED_METRICS
 from xmtf.evaluation.results import read_items
+from xmtf.evaluation.summary import aligned
 
 __all__ = ["Difference", "compare_lines", "compare_results", "paired_difference"]
 
@@ -197,15 +198,7 @@ def _read(folder: Path) -> dict[str, _Answers]:
 def compare_lines(differences: Iterable[Difference]) -> list[str]:
     """Return differences as lines of aligned columns: shares and F-measures in percent, BLEU and chrF as they are."""
     header = ("task", "metric", "items", "first", "second", "change", "interval", "gained", "lost", "p")
-    rows = [header, *(_cells(one) for one in differences)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
-    return [
-        "  ".join(
-            cell.ljust(width) if column < 2 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
+    return aligned([header, *(_cells(one) for one in differences)], left=2)
 
 
 def _cells(one: Difference) -> tuple[str, ...]:

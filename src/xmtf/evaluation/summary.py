@@ -10,7 +10,7 @@ from statistics import fmean, median
 from xmtf.evaluation.metrics.rouge import ROUGE
 from xmtf.records import Metric, Score
 
-__all__ = ["score_lines"]
+__all__ = ["aligned", "score_lines"]
 
 _PERCENT = frozenset({"accuracy", "exact_match", "exact_text", "numeric_match", "f1", "acc_norm", *ROUGE})
 
@@ -61,14 +61,7 @@ def score_lines(scores: Sequence[Score]) -> list[str]:
             mean = f"{fmean(fmean(values) for values in languages.values()):.1f}"
             what = f"{dataset}: mean of {len(languages)} languages"
             rows.append((suite, what, kind, name, "", "", "", mean, "", "", ""))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        "  ".join(
-            cell.ljust(width) if column < 4 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
+    return aligned(rows, left=4)
 
 
 def _group(score: Score, metric: str) -> _Group:
@@ -82,3 +75,15 @@ def _group(score: Score, metric: str) -> _Group:
         kind=by or ("en" if score.prompt_language == "en" else "native"),
         metric=metric,
     )
+
+
+def aligned(rows: Sequence[Sequence[str]], *, left: int) -> list[str]:
+    """Return rows as lines of columns two spaces apart, the first ``left`` of them flush left, the others right."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join(
+            cell.ljust(width) if column < left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]

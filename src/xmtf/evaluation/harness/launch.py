@@ -35,7 +35,7 @@ def register() -> None:
         MissingExtraError: It is not installed.
     """
     if importlib.util.find_spec("lm_eval") is None:
-        raise MissingExtraError("lm-evaluation-harness", "harness")
+        raise MissingExtraError("lm_eval", "harness")
     import lm_eval.models  # noqa: F401 - fills the table that ours is added to
     from lm_eval.api.registry import MODEL_REGISTRY, register_model
 

@@ -40,7 +40,9 @@ def import_results(source: Path, out: Path, *, model: str | None = None, layout:
     if not source.exists():
         raise SourceError(f"{source}: no such file or folder")
     models: dict[str, str] = {}
-    jobs = [job for wanted in FORMATS if layout in (None, wanted) for job in _read(source, wanted, models)]
+    found = [job for wanted in FORMATS if layout in (None, wanted) for job in _read(source, wanted, models)]
+    # Files are read in the order of their names, which end with the time: of runs of one job the last stays.
+    jobs = {(job.harness, job.dataset, job.config, job.split, job.template): job for job in found}.values()
     if not jobs:
         raise SourceError(
             f"{source}: no results of lm-eval (results_*.json), of BigScience's fork (agg.*.json, slim.*.json) "
