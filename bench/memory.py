@@ -104,12 +104,7 @@ def measure(name: str) -> dict[str, Any]:
 def _alone(recipe: Any, loader: Rows) -> int:
     from xmtf.training.ranks import ALONE
 
-    gc.collect()
-    ctypes.CDLL("libc.so.6").malloc_trim(0)
-    Path("/proc/self/clear_refs").write_text("5")
-    before = resident("VmRSS")
-    two_steps(recipe, loader, ALONE)
-    return resident("VmHWM") - before
+    return _peak(recipe, loader, ALONE)
 
 
 def _forked(recipe: Any, loader: Rows, size: int) -> int:
@@ -144,6 +139,10 @@ def _ranked(recipe: Any, loader: Rows, ranks: Any) -> int:
         }
     )
     two_steps(tiny, Rows(tiny), ranks)  # loads what is loaded once
+    return _peak(recipe, loader, ranks)
+
+
+def _peak(recipe: Any, loader: Rows, ranks: Any) -> int:
     gc.collect()
     ctypes.CDLL("libc.so.6").malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")
