@@ -28,7 +28,8 @@ class Comparison:
         axis: What is held out.
         group: What was grouped by inside the suite, such as a cluster or language; ``""`` for the whole suite.
         metric: Name of the metric.
-        num_items: Items behind the after value.
+        num_items: Items behind the last value.
+        other_items: Items behind other values, where they are not as many: then suites of one name differ.
         chance: Expected value of guessing, averaged over items, or None.
         values: Label -> value with interval, or None where it was not measured.
         change: Paired difference between the last and the first label with interval, where there are two.
@@ -39,9 +40,15 @@ class Comparison:
     group: str
     metric: str
     num_items: int
+    other_items: tuple[int, ...]
     chance: float | None
     values: dict[str, Estimate | None]
     change: Estimate | None
+
+    @property
+    def items_text(self) -> str:
+        """The number of items in figures; several numbers say that not every model was asked the same."""
+        return " / ".join(f"{count:,}" for count in (self.num_items, *self.other_items))
 
     @property
     def first(self) -> Estimate | None:
@@ -121,6 +128,8 @@ def _comparison(
 ) -> Comparison:
     latest = members[next(label for label in reversed(labels) if label in members)]
     num_items = sum(entry["num_items"] for _, entry in latest)
+    counts = {sum(entry["num_items"] for _, entry in member) for member in members.values()}
+    others = tuple(sorted(counts - {num_items}))
     values = {
         label: (_per_item(members[label], answers[label]) if metric in PER_ITEM else _corpus(members[label]))
         if label in members
@@ -130,7 +139,7 @@ def _comparison(
     change = None
     if metric in PER_ITEM and len(labels) == 2 and members.keys() == set(labels):
         change = _paired(members[labels[1]], answers[labels[0]], answers[labels[1]])
-    return Comparison(suite, axis, group, metric, num_items, _chance(latest), values, change)
+    return Comparison(suite, axis, group, metric, num_items, others, _chance(latest), values, change)
 
 
 def _chance(members: Members) -> float | None:

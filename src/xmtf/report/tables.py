@@ -146,7 +146,7 @@ def _result_row(result: Comparison, grouped: bool) -> tuple[str, ...]:
         "-" if result.axis == "none" else result.axis,
         *((result.group,) if grouped else ()),
         result.metric.replace("_", " ") + (" %" if percent else ""),
-        f"{result.num_items:,}",
+        result.items_text,
         _number(result.chance, percent),
         *(_interval(value, percent) for value in result.values.values()),
         *readings.get(len(result.values), ()),

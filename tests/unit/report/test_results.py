@@ -10,8 +10,10 @@ from xmtf.files import read_jsonl, write_jsonl
 from xmtf.recipe.schema import Report
 from xmtf.report import build_report
 from xmtf.report.collect import collect
+from xmtf.report.compare import compare
 from xmtf.report.items import item_sets, script_text
 from xmtf.report.results import collect_results, results_folders
+from xmtf.report.summary import strips
 
 
 def relabel(folder, model, **changes):
@@ -125,3 +127,11 @@ def test_a_folder_with_other_files_is_not_replaced(two):
     with pytest.raises(ConfigError, match="holds other files"):
         build_report(two, two[0], Report())
     assert (two[0] / "scores.jsonl").exists()
+
+
+def test_suites_of_one_name_but_other_items_say_so(two):
+    path = two[0] / "scores.jsonl"
+    write_jsonl(path, [score for score in read_jsonl(path) if score["template"] != "quiz"])
+    accuracy = compare(collect_results(two))[0]
+    assert accuracy.items_text == "8 / 4"
+    assert "8 / 4 items (not the same for every model)" in strips([accuracy])[0].note
