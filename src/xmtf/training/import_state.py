@@ -34,7 +34,7 @@ def import_universal(
 ) -> tuple[Path, Integrity]:
     """Write a universal checkpoint as a checkpoint of a recipe's run; ``xmtf train`` goes on from it.
 
-    Tensors are mapped into memory as they are written, so what is needed beyond the largest file is little.
+    Tensors are mapped into memory from their files; only an embedding that is padded is copied.
 
     Args:
         source: Folder of the universal checkpoint of a BLOOM.
