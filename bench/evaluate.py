@@ -76,7 +76,8 @@ def show(options: argparse.Namespace, case: str, results: dict[str, dict]) -> No
     print(f"{options.shape}, hidden {options.hidden}, {options.layers} layers, vocab {options.vocab:,}: {case}")
     print(f"{'way':8}  items/CPU s  ours is  peak GiB  largest difference")
     for way, found in results.items():
-        beside = results.get("requests" if way == "lm_eval" else "ours", found)
+        beside = results.get("requests") if way == "lm_eval" else None
+        beside = beside or results.get("ours", found)
         rate = options.items / found["cpu_s"]
         ratio = found["cpu_s"] / beside["cpu_s"]
         rows = zip(found["scores"], beside["scores"], strict=True)

@@ -356,6 +356,9 @@ def print_scores(scores: list[Score], as_json: bool) -> None:
 
     from xmtf.evaluation.summary import score_lines
 
+    if not scores:  # another process of torchrun prints them
+        return
+
     lines = [orjson.dumps(asdict(score)).decode() for score in scores] if as_json else score_lines(scores)
     for line in lines:
         typer.echo(line)
