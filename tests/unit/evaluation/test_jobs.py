@@ -11,7 +11,7 @@ TEMPLATE = SimpleNamespace(name="ask: a/b?", hash="abcdef0123", language="de", t
 
 def part(kind="rank", metrics=("accuracy",), cap=None):
     task = SimpleNamespace(
-        id="own/fr", cluster="qa", dataset="own", subset="fr", language="fr", kind=kind, metrics=metrics
+        revision="r1", id="own/fr", cluster="qa", dataset="own", subset="fr", language="fr", kind=kind, metrics=metrics
     )
     suite = Suite(name="held-out rows", axis="rows", tasks=(TaskSelection(),))
     piece = SimpleNamespace(task=task, split="test", cap_examples=cap)
