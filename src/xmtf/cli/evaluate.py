@@ -84,6 +84,12 @@ def generation(
     templates: Templates = None,
     prompt_languages: PromptLanguages = "*",
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of an answer.")] = 64,
+    min_new_tokens: Annotated[int, typer.Option(min=0, help="Fewest tokens of an answer.")] = 0,
+    temperature: Annotated[float, typer.Option(min=0, help="0 is greedy; above, tokens are drawn.")] = 0.0,
+    top_k: Annotated[int, typer.Option(min=0, help="Draw from so many most likely tokens; 0 from all.")] = 0,
+    top_p: Annotated[float, typer.Option(min=0.01, max=1, help="Share of the probability drawn from.")] = 1.0,
+    beams: Annotated[int, typer.Option(min=1, help="Beams of a beam search.")] = 1,
+    stop: Annotated[list[str] | None, typer.Option(help="Text before which an answer ends; may be repeated.")] = None,
     space: Space = None,
     max_prompt_tokens: MaxPrompt = None,
     truncation_side: Side = "left",
@@ -93,12 +99,20 @@ def generation(
     offline: Offline = False,
     as_json: AsJson = False,
 ) -> None:
-    """Generate greedily and compare with the references: BLEU, chrF, ROUGE-L, exact match, F1, numbers.
+    """Generate and compare with the references: BLEU, chrF, ROUGE, exact match, F1, numbers.
 
-    Example: xmtf evaluate generation --model runs/demo/model --suite "ntrex/*" --limit 100 --out results
+    Example: xmtf evaluate generation --model runs/demo/model --suite ntrex-to-english --limit 100 --out results
     """
     settings = {
         "max_new_tokens": max_new_tokens,
+        "generation": {
+            "min_new_tokens": min_new_tokens,
+            "temperature": temperature,
+            "top_k": top_k,
+            "top_p": top_p,
+            "beams": beams,
+            "stops": tuple(stop or ()),
+        },
         "max_prompt_tokens": max_prompt_tokens,
         "truncation_side": truncation_side,
         "batch_tokens": batch_tokens,
