@@ -101,7 +101,7 @@ def generation(
 ) -> None:
     """Generate and compare with the references: BLEU, chrF, ROUGE, exact match, F1, numbers.
 
-    Example: xmtf evaluate generation --model runs/demo/model --suite ntrex-to-english --limit 100 --out results
+    Example: xmtf evaluate generation --model runs/demo/model --suite nusax-mt --limit 100 --out results
     """
     settings = {
         "max_new_tokens": max_new_tokens,
