@@ -31,7 +31,7 @@ def generate(
     end_of_inputs: Annotated[
         bool, typer.Option("--end-of-inputs", help="End-of-text token after prompts, as mT0's card shows.")
     ] = False,
-    int8: Annotated[bool, typer.Option("--int8", help="Matrices in 8 bits: half the memory of bf16.")] = False,
+    int8: Annotated[bool, typer.Option("--int8", help="Matrices of the body in 8 bits.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     seed: Annotated[int, typer.Option(min=0, help="Seeds the draws.")] = 42,
     offline: Annotated[bool, typer.Option("--offline", help="Never touch the network.")] = False,
