@@ -39,6 +39,7 @@ def draw_panels(
     measures = [measure for measure in measures if any(results.cell(model, measure) for model in models)]
     if not measures:
         return None
+    models = [model for model in models if any(results.cell(model, measure) for measure in measures)]
     columns = min(columns, len(measures))
     rows = -(-len(measures) // columns)
     width = max(1.0, 0.17 * len(models) + 0.45) * columns + 0.5
