@@ -23,6 +23,7 @@ _EXTRAS = {
     "harness": ("lm_eval",),
     "langid": ("py3langid",),
     "dedup": ("datasketch",),
+    "t5x": ("msgpack",),
 }
 _BASE = ("datasets", "pyarrow", "tokenizers", "jinja2", "babel", "sacrebleu", "matplotlib", "pydantic")
 
