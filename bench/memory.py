@@ -86,7 +86,7 @@ def measure(name: str) -> dict[str, Any]:
     """Return estimate and measured peak of a case, in bytes."""
     from xmtf.models import SpecialTokens, build_model
     from xmtf.training.degrees import Degrees
-    from xmtf.training.memory import Layout, estimate_memory
+    from xmtf.training.memory import Spread, estimate_memory
 
     model, training, rows, micro, lengths = CASES[name]
     recipe = make_recipe(model, training, rows, micro, lengths)
@@ -96,7 +96,7 @@ def measure(name: str) -> dict[str, Any]:
     degrees = Degrees(**training.get("parallel", {}))
     loader = Rows(recipe)
     peak = _alone(recipe, loader) if degrees.total == 1 else _forked(recipe, loader, degrees.total)
-    estimate = estimate_memory(meta, recipe, Layout.of(recipe, degrees), predicted_share=loader.share)
+    estimate = estimate_memory(meta, recipe, Spread.of(recipe, degrees), predicted_share=loader.share)
     parts = {part: getattr(estimate, part) for part in ("weights", "gradients", "optimizer", "activations", "logits")}
     return {"case": name, "estimated": estimate.total, "measured": peak, "ratio": estimate.total / peak, "parts": parts}
 

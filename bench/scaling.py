@@ -14,7 +14,7 @@ from pathlib import Path
 from xmtf.recipe import load_recipe
 from xmtf.training.degrees import Degrees
 from xmtf.training.hardware import find_gpu
-from xmtf.training.memory import Layout
+from xmtf.training.memory import Spread
 from xmtf.training.planner import Machine, Planned, Planner
 from xmtf.training.preview import meta_model
 
@@ -47,7 +47,7 @@ def main() -> None:
         gpus = pp * tp * data
         planner = Planner(meta_model(recipe, None), recipe, Machine(find_gpu("a100"), gpus, 80e9))
         if name in PUBLISHED:
-            layout = Layout(Degrees(pp, 1, data, tp), recipe.training.micro_batch_rows, checkpointing=True, gpu=True)
+            layout = Spread(Degrees(pp, 1, data, tp), recipe.training.micro_batch_rows, checkpointing=True, gpu=True)
             print(row(name, gpus, "published: ", planner.planned(layout)))
         best = planner.plan().recommended
         print(row(name, gpus, "chosen: ", best) if best else f"| {name} | {gpus} | none fits | | | | | | |")

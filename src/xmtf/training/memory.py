@@ -33,7 +33,7 @@ from xmtf.training.adafactor import MIN_FACTORED_SIZE
 from xmtf.training.degrees import Degrees, stage_blocks
 from xmtf.training.head import CHUNK_BYTES
 
-__all__ = ["Estimator", "Layout", "MemoryEstimate", "check_limit", "estimate_memory", "peak_memory", "row_positions"]
+__all__ = ["Estimator", "MemoryEstimate", "Spread", "check_limit", "estimate_memory", "peak_memory", "row_positions"]
 
 PREDICTED_SHARE = 0.25
 """Share of positions taken to be predicted; in xP3 it is 0.14."""
@@ -73,7 +73,7 @@ class MemoryEstimate:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class Spread:
     """How a training is spread, as far as memory depends on it.
 
     Attributes:
@@ -89,7 +89,7 @@ class Layout:
     gpu: bool = False
 
     @classmethod
-    def of(cls, recipe: Recipe, degrees: Degrees | None = None) -> Layout:
+    def of(cls, recipe: Recipe, degrees: Degrees | None = None) -> Spread:
         """Return the layout of a recipe; default in one process."""
         training = recipe.training
         rows = min(training.micro_batch_rows, training.global_batch_rows)
@@ -105,7 +105,7 @@ def row_positions(recipe: Recipe, family: Family) -> int:
 
 
 def estimate_memory(
-    model: Any, recipe: Recipe, layout: Layout | None = None, *, predicted_share: float = PREDICTED_SHARE
+    model: Any, recipe: Recipe, layout: Spread | None = None, *, predicted_share: float = PREDICTED_SHARE
 ) -> MemoryEstimate:
     """Estimate what a process needs at most to train a model; of pipeline stages the one that needs most.
 
@@ -115,7 +115,7 @@ def estimate_memory(
         layout: How it is spread; default one process, as the recipe says.
         predicted_share: Share of positions that are predicted.
     """
-    return Estimator.of(model, recipe, predicted_share).estimate(layout or Layout.of(recipe))
+    return Estimator.of(model, recipe, predicted_share).estimate(layout or Spread.of(recipe))
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ class Estimator:
         largest = max(parameter.numel() for parameter in model.parameters())
         return cls(model, recipe, model_size(model), _adafactor_numbers(model), largest, predicted_share)
 
-    def estimate(self, layout: Layout) -> MemoryEstimate:
+    def estimate(self, layout: Spread) -> MemoryEstimate:
         """Return what a process needs at most; of pipeline stages the one that needs most."""
         last = layout.degrees.pp - 1
         formats = NumberFormats.of(self.recipe, gpu=layout.gpu, slices=layout.degrees.tp)
@@ -158,7 +158,7 @@ class Estimator:
 @dataclass(frozen=True, slots=True)
 class _Process:
     of: Estimator
-    layout: Layout
+    layout: Spread
     formats: NumberFormats
     activations: Activations
     stage: int

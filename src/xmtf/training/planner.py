@@ -26,7 +26,7 @@ from xmtf.models.mt5 import MT5
 from xmtf.recipe import Recipe
 from xmtf.training.degrees import Degrees, stage_blocks
 from xmtf.training.hardware import Gpu
-from xmtf.training.memory import Estimator, Layout, MemoryEstimate
+from xmtf.training.memory import Estimator, MemoryEstimate, Spread
 
 __all__ = ["EFFICIENCY", "Machine", "Plan", "Planned", "Planner"]
 
@@ -160,14 +160,14 @@ class Planner:
         planned.sort(key=lambda entry: (not entry.fits, -entry.tokens_per_s, _axes(entry.degrees)))
         positions = training.global_batch_rows * self._row_positions
         steps = training.steps if training.steps is not None else -(-(training.tokens or 0) // positions)
-        state = self._estimator.estimate(Layout(Degrees(), 1, checkpointing=True)).optimizer
+        state = self._estimator.estimate(Spread(Degrees(), 1, checkpointing=True)).optimizer
         bytes_each = 2 if training.precision == "bf16_pure" else 4
         weights = float(self._estimator.size.total * bytes_each)
         best = _recommended(planned)
         reason = _reason(planned, best, self.machine)
         return Plan(tuple(planned), best, steps, steps * positions, weights + state, weights, reason)
 
-    def layouts(self) -> Iterator[Layout]:
+    def layouts(self) -> Iterator[Spread]:
         """Return every layout that the model and the batch allow, whether it fits or not."""
         training, gpus = self.recipe.training, self.machine.num_gpus
         for tp in _divisors(gpus, self.machine.per_node):
@@ -179,10 +179,10 @@ class Planner:
                         continue
                     for rows in self._rows(each):
                         if each // rows >= pp:
-                            yield Layout(degrees, rows, checkpointing=False, gpu=True)
-                            yield Layout(degrees, rows, checkpointing=True, gpu=True)
+                            yield Spread(degrees, rows, checkpointing=False, gpu=True)
+                            yield Spread(degrees, rows, checkpointing=True, gpu=True)
 
-    def planned(self, layout: Layout) -> Planned:
+    def planned(self, layout: Spread) -> Planned:
         """Return memory and time of a layout."""
         degrees, training = layout.degrees, self.recipe.training
         num_micro = training.global_batch_rows // (degrees.data * layout.rows)
@@ -266,7 +266,7 @@ class Planner:
         head = size.training_flops(0, scored=round(EXPECTED_SHARE * rows * targets))
         return blocks * (4 / 3 if checkpointing else 1), head
 
-    def _stage(self, layout: Layout) -> tuple[float, float]:
+    def _stage(self, layout: Spread) -> tuple[float, float]:
         """Return seconds of the slowest stage for one micro-batch, and bytes that one process sends for it."""
         degrees, machine = layout.degrees, self.machine
         speed = machine.gpu.peak * machine.efficiency * degrees.tp
@@ -290,7 +290,7 @@ class Planner:
         num_layers = self.model.config.num_layers
         return [len(blocks) / num_layers for blocks in stage_blocks(num_layers, stages)]
 
-    def _sums(self, layout: Layout) -> float:
+    def _sums(self, layout: Spread) -> float:
         """Return bytes that tensor-parallel sums of a micro-batch send, in all blocks.
 
         Two a block of BLOOM or of mT5's encoder, three of its decoder; as many backward; and again where activations
@@ -306,7 +306,7 @@ class Planner:
         times = 3 if layout.checkpointing else 2
         return float(times * numbers * self._compute_bytes * 2 * (tp - 1) / tp)
 
-    def _passed(self, layout: Layout) -> float:
+    def _passed(self, layout: Spread) -> float:
         """Return bytes of hidden states and their gradients that a stage sends for a micro-batch."""
         if layout.degrees.pp == 1:
             return 0.0

@@ -16,7 +16,7 @@ from xmtf.files import MANIFEST, read_json
 from xmtf.models.interface import Family
 from xmtf.recipe import LoadedRecipe, Recipe
 from xmtf.training.degrees import Degrees
-from xmtf.training.memory import Layout, estimate_memory, row_positions
+from xmtf.training.memory import Spread, estimate_memory, row_positions
 from xmtf.training.mesh import check_fits, num_micro_batches
 from xmtf.training.start import adapt_model
 
@@ -153,7 +153,7 @@ def _model_lines(recipe: Recipe, family: Family, vocab_size: int | None) -> str:
     adapt_model(model, recipe.model, seed=recipe.seed)
     degrees = _degrees(recipe)
     check_fits(model, recipe.training, degrees)
-    estimate = estimate_memory(model, recipe, Layout.of(recipe, degrees))
+    estimate = estimate_memory(model, recipe, Spread.of(recipe, degrees))
     size = estimate.size
     adapters = f"; {size.trained:,} train, in adapters" if size.frozen else ""
     return "\n".join(

@@ -366,7 +366,7 @@ def _prepare(
             f"{initial}: its embedding has {start.model.vocab_size} rows and the tokenizer {tokenizer.vocab_size} "
             "entries; choose the tokenizer of this model (tokens.tokenizer.path)"
         )
-    spread = memory.Layout.of(recipe, degrees(recipe.training.parallel, ranks.size))
+    spread = memory.Spread.of(recipe, degrees(recipe.training.parallel, ranks.size))
     memory.check_limit(memory.estimate_memory(start.model, recipe, spread), recipe.memory_limit)
     if recipe.tokens.packing.policy != "pad":
         check_packing(start.model)

@@ -9,7 +9,7 @@ from xmtf.models import SpecialTokens, build_model
 from xmtf.recipe.schema import Recipe
 from xmtf.training.activations import NumberFormats, count_activations
 from xmtf.training.degrees import Degrees, stage_blocks
-from xmtf.training.memory import Layout, estimate_memory
+from xmtf.training.memory import Spread, estimate_memory
 
 ROWS, INPUTS, TARGETS = 2, 80, 96
 
@@ -155,7 +155,7 @@ def test_adafactor_remembers_rows_and_columns():
 
 
 def layout(recipe, **degrees):
-    return replace(Layout.of(recipe), degrees=Degrees(**degrees), gpu=True)
+    return replace(Spread.of(recipe), degrees=Degrees(**degrees), gpu=True)
 
 
 @pytest.mark.parametrize("architecture", ["bloom", "mt5"])

@@ -9,7 +9,7 @@ from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.recipe import load_recipe
 from xmtf.training.degrees import Degrees
 from xmtf.training.hardware import find_gpu
-from xmtf.training.memory import Layout
+from xmtf.training.memory import Spread
 from xmtf.training.planner import Machine, Planner
 from xmtf.training.preview import meta_model
 
@@ -46,7 +46,7 @@ def test_the_recommended_layout_is_the_simplest_of_the_fastest_that_fit():
 
 def test_bubble_and_time_of_a_pipeline():
     made = planner("bloomz", 288)
-    entry = made.planned(Layout(Degrees(72, 4, 1, 1), 1, checkpointing=True, gpu=True))
+    entry = made.planned(Spread(Degrees(72, 4, 1, 1), 1, checkpointing=True, gpu=True))
     assert entry.num_micro == 512
     assert entry.bubble == pytest.approx(71 / (512 + 71))
     assert entry.hours == pytest.approx(498 * entry.step_s / 3600)
@@ -57,7 +57,7 @@ def test_bubble_and_time_of_a_pipeline():
 
 def test_data_parallel_alone_sends_gradients_once_a_step():
     made = planner("bloomz-560m", 8)
-    entry = made.planned(Layout(Degrees(1, 8, 1, 1), 1, checkpointing=True, gpu=True))
+    entry = made.planned(Spread(Degrees(1, 8, 1, 1), 1, checkpointing=True, gpu=True))
     size = entry.memory.size.total
     assert entry.communication == pytest.approx(2 * 7 / 8 * 4 * size)
     assert entry.bubble == 0
@@ -66,7 +66,7 @@ def test_data_parallel_alone_sends_gradients_once_a_step():
 def test_small_blocks_are_bound_by_starting_kernels():
     made = planner("mt0-small", 8)
     slow, fast = (
-        made.planned(Layout(Degrees(1, 8, 1, 1), rows, checkpointing=False, gpu=True)).step_s for rows in (1, 8)
+        made.planned(Spread(Degrees(1, 8, 1, 1), rows, checkpointing=False, gpu=True)).step_s for rows in (1, 8)
     )
     assert slow > 1.3 * fast
 
