@@ -31,23 +31,9 @@ def test_bloom_with_adafactor_and_clipping(processes, tmp_path, layout):
     check(processes, tmp_path, "bloom", layout, optimizer=adafactor)
 
 
-@pytest.mark.parametrize("layout", ["FSDP2 x TP x4", "FSDP2 x PP x4"])
-def test_activations_recomputed(processes, tmp_path, layout):
-    check(processes, tmp_path, "bloom", layout, activation_checkpointing=True, prefix_lm=True)
-
-
-@pytest.mark.parametrize("layout", ["FSDP2 x TP x4", "TP x PP x4"])
-def test_bf16(processes, tmp_path, layout):
-    check(processes, tmp_path, "bloom", layout, rel=2e-3, precision="bf16")
-
-
 def test_a_vocabulary_that_does_not_divide(processes, tmp_path):
-    check(processes, tmp_path, "mt5", "FSDP2 x TP x4", model={"vocab_size": 387})
+    check(processes, tmp_path, "mt5", "FSDP2 x TP x4", model={"vocab_size": 387, "hidden_size": 24})
 
 
 def test_adapters_of_a_sharded_model(processes, tmp_path):
     check(processes, tmp_path, "bloom", "FSDP2 x2", model={"lora": {"rank": 4}})
-
-
-def test_weights_in_bf16(processes, tmp_path):
-    check(processes, tmp_path, "bloom", "FSDP2 x PP x4", rel=2e-3, precision="bf16_pure")

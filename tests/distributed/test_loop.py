@@ -1,20 +1,17 @@
-"""The whole loop under layouts: validation, a worker that is killed, models of transformers, refusals."""
+"""The whole loop under layouts: validation, a worker that is killed, refusals."""
 
 import os
 import signal
 
 import pytest
-import torch
-from tiny_training import Rows, make_loop, make_recipe
+from tiny_training import make_loop, make_recipe
 
 from xmtf.errors import ConfigError
 from xmtf.files import read_jsonl
 from xmtf.training import checkpoint
 from xmtf.training.degrees import Degrees
-from xmtf.training.events import Log
 from xmtf.training.mesh import check_fits, degrees
 from xmtf.training.ranks import ALONE
-from xmtf.training.trainer import training_loop
 
 
 def run_whole(ranks, folder, layout, **training):
@@ -73,31 +70,6 @@ def test_a_killed_worker_loses_nothing(processes, tmp_path, layout):
         processes(2, die, tmp_path / "killed", layout)
     assert processes(2, resume, tmp_path / "killed", layout) == ["step-000002"] * 2
     assert events(tmp_path / "killed", "train") == pytest.approx(events(tmp_path / "straight", "train"), rel=1e-5)
-
-
-def hub_losses(ranks, folder, layout):
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    from xmtf.models.hub.head import find_head
-    from xmtf.models.hub.model import HubModel
-
-    torch.manual_seed(3)
-    shape = {"hidden_size": 36, "intermediate_size": 40, "num_hidden_layers": 2, "num_attention_heads": 2}
-    network = LlamaForCausalLM(LlamaConfig(vocab_size=384, tie_word_embeddings=True, **shape)).eval()
-    model = HubModel(network, find_head(network, "llama"), "llama")
-    recipe = make_recipe("bloom", layout)
-    log = Log(folder / f"log-{ranks.rank}.jsonl")
-    options = {"checkpoints": folder / "checkpoints", "log": log, "fingerprint": "f", "ranks": ranks}
-    loop = training_loop(model, recipe, Rows("causal"), None, **options)
-    found = [loop.step(step, loop.feed.get(step)).loss for step in range(2)]
-    loop.feed.close()
-    return found
-
-
-def test_a_model_of_transformers_is_sharded(processes, tmp_path):
-    expected = hub_losses(ALONE, tmp_path, "single")
-    for found in processes(2, hub_losses, tmp_path, "FSDP2 x2"):
-        assert found == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize(

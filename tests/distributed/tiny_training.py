@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import numpy as np
+import torch
 
 from xmtf.models import SpecialTokens, build_model
 from xmtf.recipe.schema import Recipe
@@ -21,6 +22,7 @@ LAYOUTS = {
     "interleaved PP x2": {"pp": 2, "schedule": "interleaved"},
     "FSDP2 x PP x4": {"dp_shard": 2, "pp": 2},
     "TP x PP x4": {"tp": 2, "pp": 2},
+    "DP x PP x4": {"dp_replicate": 2, "pp": 2},
     "replicas x FSDP2 x4": {"dp_replicate": 2, "dp_shard": 2},
     "FSDP2 x3": {"dp_shard": 3},
     "PP x4": {"pp": 4},
@@ -98,11 +100,30 @@ class Rows:
         return np.where(segments, rng.integers(4, VOCABULARY, total), 0), segments
 
 
-def make_loop(ranks, folder, architecture, layout, validation=False, **training):
-    recipe = make_recipe(architecture, layout, **training)
+def make_model(recipe):
     special = SpecialTokens(pad=0, eos=1, bos=None)
     model = build_model(recipe.model, vocab_size=VOCABULARY, special=special, seed=5)
     adapt_model(model, recipe.model, seed=3)
+    return model
+
+
+def make_llama():
+    """Return a model of transformers with a tied head and two blocks."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from xmtf.models.hub.head import find_head
+    from xmtf.models.hub.model import HubModel
+
+    torch.manual_seed(3)
+    shape = {"hidden_size": 36, "intermediate_size": 40, "num_hidden_layers": 2, "num_attention_heads": 2}
+    network = LlamaForCausalLM(LlamaConfig(vocab_size=384, tie_word_embeddings=True, **shape)).eval()
+    return HubModel(network, find_head(network, "llama"), "llama")
+
+
+def make_loop(ranks, folder, architecture, layout, validation=False, **training):
+    """Return the loop of BLOOM, mT5 or a Llama; keys of the training section, and of the model's as ``model``."""
+    recipe = make_recipe("bloom" if architecture == "llama" else architecture, layout, **training)
+    model = make_llama() if architecture == "llama" else make_model(recipe)
     rows = Rows(model.family, recipe.training.global_batch_rows)
     return training_loop(
         model,

@@ -28,7 +28,7 @@ from xmtf.training.ranks import Ranks
 from xmtf.training.tables import Table, shard_table
 from xmtf.training.tensor_parallel import slice_model, sliced_dimension
 
-__all__ = ["Layout", "clear_gradients", "cut_model"]
+__all__ = ["Layout", "blocks_of", "clear_gradients", "cut_model"]
 
 _SMALL = 2**16
 """Tensors of at most so many numbers are sent together: each alone would cost a message's latency."""
@@ -87,12 +87,12 @@ class Layout:
         return [piece.local.grad for piece in self.pieces.values() if piece.local.grad is not None]
 
     def gradient_norm(self) -> Tensor:
-        """Return the norm of the whole gradient, over all processes."""
+        """Return the norm of the whole gradient, over all processes; in fp32 whatever the gradients are in."""
+        norms = torch._foreach_norm(self.gradients(), 2.0, torch.float32)
         if not self.mesh.degrees.splits:
-            return torch.nn.utils.get_total_norm(self.gradients())
+            return torch.linalg.vector_norm(torch.stack(norms))
         copies = [piece.copies for piece in self.pieces.values() if piece.local.grad is not None]
-        norms = torch._foreach_norm(self.gradients())
-        squares = [norm.float().square() / count for norm, count in zip(norms, copies, strict=True)]
+        squares = [norm.square() / count for norm, count in zip(norms, copies, strict=True)]
         return self.mesh.world.add(torch.stack(squares).sum()).sqrt()
 
     def after_update(self) -> None:
@@ -172,7 +172,8 @@ def _tied(parts: list[Any]) -> nn.Parameter | None:
     return None
 
 
-def _blocks(model: Any) -> list[nn.Module]:
+def blocks_of(model: Any) -> list[nn.Module]:
+    """Return the transformer blocks of a model, or of a pipeline stage."""
     if isinstance(model, Bloom):
         return [block for _, block in model.blocks()]
     if isinstance(model, MT5):
@@ -186,7 +187,7 @@ def _shard_blocks(model: Any, training: Training, mesh: Mesh) -> None:
     policy = MixedPrecisionPolicy()
     if training.precision == "bf16":
         policy = MixedPrecisionPolicy(torch.bfloat16, torch.float32, cast_forward_inputs=False)
-    for block in _blocks(model):
+    for block in blocks_of(model):
         vectors = {parameter for parameter in block.parameters() if parameter.ndim < 2}
         fully_shard(block, mesh=mesh.fsdp, mp_policy=policy, ignored_params=vectors)
     others = {parameter for parameter in model.parameters() if not isinstance(parameter, DTensor)}

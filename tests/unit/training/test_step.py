@@ -68,6 +68,8 @@ def test_pure_bf16_trains_in_bf16(tmp_path, tiny_model, tiny_loader, recipe):
     rough, rough_gradient = gradients(tmp_path, tiny_model, tiny_loader, recipe, 2, precision="bf16_pure")
     assert rough.updated
     assert {value.dtype for value in rough_gradient.values()} == {torch.bfloat16}
+    numbers = torch.cat([value.flatten().float() for value in rough_gradient.values()])
+    assert rough.grad_norm == pytest.approx(numbers.norm().item(), rel=1e-6)  # the norm is not rounded to bf16
 
 
 def test_clipping_bounds_the_update(tmp_path, tiny_model, tiny_loader, recipe):
