@@ -55,8 +55,8 @@ def test_packed_rows_equal_separate_rows(pair):
     segment_ids = torch.tensor([[1] * 9 + [2] * 7 + [0] * 3])
     packed = ours.logits(ours.hidden_states(row, segment_ids_RT=segment_ids))
     assert torch.isfinite(packed).all()
-    torch.testing.assert_close(packed[:, :9], theirs(input_ids=first).logits, rtol=1e-5, atol=2e-5)
-    torch.testing.assert_close(packed[:, 9:16], theirs(input_ids=second).logits, rtol=1e-5, atol=2e-5)
+    torch.testing.assert_close(packed[:, :9], theirs(input_ids=first).logits, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(packed[:, 9:16], theirs(input_ids=second).logits, rtol=1e-5, atol=1e-5)
     assert check_packing(ours) < 1e-4
 
 
@@ -73,7 +73,7 @@ def test_cached_choices_equal_whole_rows(pair):
         for row, prompt in enumerate((prompts[0], prompts[1, 2:], prompts[1, 2:])):
             whole = torch.cat([prompt, choices[row]])[None]
             expected = theirs(input_ids=whole).logits[0, -4:]
-            torch.testing.assert_close(got[row], expected, rtol=1e-4, atol=2e-5)
+            torch.testing.assert_close(got[row], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_gradients_in_place_equal_autograd(pair):
