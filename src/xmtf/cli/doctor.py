@@ -18,7 +18,7 @@ __all__ = ["doctor"]
 _EXTRAS = {
     "train": ("torch", "transformers", "safetensors", "gguf", "psutil"),
     "ray": ("ray",),
-    "gpu": ("bitsandbytes", "liger_kernel"),
+    "gpu": ("bitsandbytes",),
     "track": ("tensorboard", "wandb", "trackio"),
     "harness": ("lm_eval",),
     "langid": ("py3langid",),

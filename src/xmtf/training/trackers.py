@@ -72,13 +72,13 @@ class _TensorBoard:
 
 @dataclass(slots=True)
 class _Service:
-    """A run of wandb or trackio: both take a dictionary and a step."""
+    """A run of wandb or trackio."""
 
-    log: Callable[[dict[str, float]], Any]
+    log: Callable[[int, Mapping[str, float]], Any]
     finish: Callable[[], Any]
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        self.log({"steps": step, **values})
+        self.log(step, values)
 
     def close(self) -> None:
         self.finish()
@@ -94,13 +94,14 @@ def _open_wandb(module: Any, run: TrackedRun) -> Tracker:
             f"training.trackers: wandb does not start ({_line(error)}); log in with `wandb login`, or set "
             "WANDB_MODE=offline"
         ) from None
+    # wandb's own counter only goes up, and a run that went on begins at an earlier step.
     started.define_metric("*", step_metric="steps")
-    return _Service(started.log, started.finish)
+    return _Service(lambda step, values: started.log({"steps": step, **values}), started.finish)
 
 
 def _open_trackio(module: Any, run: TrackedRun) -> Tracker:
-    module.init(project="xmtf", name=run.name, config=dict(run.config))
-    return _Service(module.log, module.finish)
+    started = module.init(project="xmtf", name=run.name, config=dict(run.config), resume="allow", embed=False)
+    return _Service(lambda step, values: started.log(dict(values), step=step), started.finish)
 
 
 def _line(error: Exception) -> str:
