@@ -88,11 +88,12 @@ class Layout:
 
     def gradient_norm(self) -> Tensor:
         """Return the norm of the whole gradient, over all processes; in fp32 whatever the gradients are in."""
-        norms = torch._foreach_norm(self.gradients(), 2.0, torch.float32)
+        norms: tuple[Tensor, ...] = torch._foreach_norm(self.gradients(), 2.0, torch.float32)
         if not self.mesh.degrees.splits:
-            return torch.linalg.vector_norm(torch.stack(norms))
+            norm: Tensor = torch.linalg.vector_norm(torch.stack(norms))
+            return norm
         copies = [piece.copies for piece in self.pieces.values() if piece.local.grad is not None]
-        squares = [norm.square() / count for norm, count in zip(norms, copies, strict=True)]
+        squares = [each.square() / count for each, count in zip(norms, copies, strict=True)]
         return self.mesh.world.add(torch.stack(squares).sum()).sqrt()
 
     def after_update(self) -> None:
