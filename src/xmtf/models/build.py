@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
+from torch import Tensor
 
 from xmtf.errors import ConfigError
 from xmtf.models.bloom import Bloom, BloomConfig
@@ -10,7 +13,7 @@ from xmtf.models.interface import SpecialTokens
 from xmtf.models.mt5 import MT5, MT5Config
 from xmtf.recipe.schema import Model
 
-__all__ = ["build_model", "padded_vocab_size"]
+__all__ = ["build_model", "padded_vocab_size", "random_weights"]
 
 _VOCAB_MULTIPLE = 128
 
@@ -62,8 +65,24 @@ def build_model(
     if device == "meta":
         return model.eval()
     model = model.to_empty(device=device)
-    model.initialise(seed)
+    generator = torch.Generator().manual_seed(seed)
+    for name, parameter in model.named_parameters():
+        model.draw(name, parameter, generator)
     return model.eval()
+
+
+def random_weights(model: Bloom | MT5, seed: int) -> Iterator[tuple[str, Tensor]]:
+    """Yield name and weights of each parameter, drawn one after the other: those of :func:`build_model`.
+
+    Args:
+        model: On the meta device.
+        seed: As for :func:`build_model`.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    for name, parameter in model.named_parameters():
+        tensor = torch.empty(parameter.shape)
+        model.draw(name, tensor, generator)
+        yield name, tensor
 
 
 def _shape(config: Model, vocab_size: int, special: SpecialTokens) -> Bloom | MT5:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,34 @@ from xmtf.files import content_hash, file_sha256, read_json
 from xmtf.models.bloom import Bloom, BloomConfig
 from xmtf.models.bloom.names import own_name as bloom_name
 from xmtf.models.family import OWN_ENCODER_DECODERS, family_of_config
-from xmtf.models.hub.load import load_gguf, load_hub_folder
-from xmtf.models.interface import LoadedModel
+from xmtf.models.hub.load import load_gguf, load_hub_folder, open_hub_folder
+from xmtf.models.interface import Family, LoadedModel, Model
 from xmtf.models.lora import load_adapters
 from xmtf.models.mt5 import MT5, MT5Config
 from xmtf.models.mt5.names import own_name as mt5_name
 from xmtf.models.references import adapter_base, find_model, parse_reference
-from xmtf.models.weights import load_weights, stored_names, weight_files, weights_fingerprint
+from xmtf.models.stored import StoredTensors
+from xmtf.models.weights import weight_files, weights_fingerprint
 
-__all__ = ["load_model"]
+__all__ = ["OpenedModel", "load_model", "open_model"]
+
+_OWN = ("bloom", *OWN_ENCODER_DECODERS)
+_HEAD = "lm_head.weight"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedModel:
+    """A model whose weights are still in their files.
+
+    Attributes:
+        model: A ``torch.nn.Module`` on the meta device, in evaluation mode.
+        stored: Its weights, by the names of its parameters.
+        family: Which of the two protocols it follows.
+    """
+
+    model: Model
+    stored: StoredTensors
+    family: Family
 
 
 def load_model(
@@ -45,22 +65,47 @@ def load_model(
     label = parse_reference(ref).label
     path = find_model(ref, offline=offline)
     if path.suffix == ".gguf":
-        model = load_gguf(path, device=device, dtype=dtype)
-        return LoadedModel(model, "causal", None, weights_fingerprint({}, [path]), label)
+        gguf = load_gguf(path, device=device, dtype=dtype)
+        return LoadedModel(gguf, "causal", None, weights_fingerprint({}, [path]), label)
     base = adapter_base(path)
     if base is not None:
         return _load_adapted(base, path, label, device=device, dtype=dtype, offline=offline)
     config = _read_config(path)
     family = family_of_config(config)
     fingerprint = weights_fingerprint(config, weight_files(path))
-    kind = config["model_type"]
-    if kind == "bloom":
-        return LoadedModel(_load_bloom(config, path, device, dtype), family, path, fingerprint, label)
-    if kind in OWN_ENCODER_DECODERS:
-        return LoadedModel(_load_mt5(config, path, device, dtype), family, path, fingerprint, label)
-    return LoadedModel(
-        load_hub_folder(path, family=family, device=device, dtype=dtype), family, path, fingerprint, label
-    )
+    model: Model
+    if config["model_type"] in _OWN:
+        model = _fill(*_own_model(config, path), device, dtype)
+    else:
+        model = load_hub_folder(path, family=family, device=device, dtype=dtype)
+    return LoadedModel(model, family, path, fingerprint, label)
+
+
+def open_model(ref: str, *, offline: bool = False) -> OpenedModel | None:
+    """Return a model whose weights stay in their files, to be read in pieces.
+
+    Args:
+        ref: As for :func:`load_model`.
+        offline: Look in the hub's cache only.
+
+    Returns:
+        The model on the meta device, in evaluation mode; None where only :func:`load_model` can read it: GGUF files,
+        adapters, models of transformers whose files name or shape weights otherwise than the model does.
+
+    Raises:
+        SourceError: Not found, or not reachable.
+        ConfigError: A kind of model that xmtf does not know.
+        DataError: The folder's files do not fit together.
+    """
+    path = find_model(ref, offline=offline)
+    if path.suffix == ".gguf" or adapter_base(path) is not None:
+        return None
+    config = _read_config(path)
+    family = family_of_config(config)
+    if config["model_type"] in _OWN:
+        return OpenedModel(*_own_model(config, path), family)
+    opened = open_hub_folder(path) if family == "causal" else None
+    return None if opened is None else OpenedModel(*opened, family)
 
 
 def _load_adapted(
@@ -82,25 +127,33 @@ def _read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _load_bloom(config: dict[str, Any], folder: Path, device: str, dtype: torch.dtype) -> Bloom:
+def _own_model(config: dict[str, Any], folder: Path) -> tuple[Bloom | MT5, StoredTensors]:
+    """Return the shape of a BLOOM or mT5 on the meta device, and its weights, which fit it.
+
+    A head that equals the embedding counts as tied where the configuration says so: some files keep it twice.
+    """
+    stored = StoredTensors(folder, bloom_name if config["model_type"] == "bloom" else mt5_name)
+    tied = _HEAD not in stored.shapes
+    if not tied and config.get("tie_word_embeddings") and stored.equal(_HEAD, "shared.weight"):
+        stored.leave_out(_HEAD)
+        tied = True
+    model: Bloom | MT5
     try:
-        shape = BloomConfig.from_json(config)
+        with torch.device("meta"):
+            if config["model_type"] == "bloom":
+                model = Bloom(BloomConfig.from_json(config))
+            else:
+                model = MT5(MT5Config.from_json(config, tied=tied))
     except KeyError as error:
         raise DataError(f"{folder / 'config.json'}: {error} is missing") from None
-    with torch.device("meta"):
-        model = Bloom(shape)
-    load_weights(model, folder, bloom_name, device=device, dtype=dtype)
-    return model.eval()
+    stored.check({name: parameter.shape for name, parameter in model.named_parameters()})
+    return model.eval(), stored
 
 
-def _load_mt5(config: dict[str, Any], folder: Path, device: str, dtype: torch.dtype) -> MT5:
-    own_head = "lm_head.weight" in stored_names(folder)
-    try:
-        shape = MT5Config.from_json(config, tied=not own_head)
-    except KeyError as error:
-        raise DataError(f"{folder / 'config.json'}: {error} is missing") from None
-    with torch.device("meta"):
-        model = MT5(shape)
-    load_weights(model, folder, mt5_name, device=device, dtype=dtype)
-    model.tie(equal=bool(config.get("tie_word_embeddings")))
-    return model.eval()
+def _fill(model: Bloom | MT5, stored: StoredTensors, device: str, dtype: torch.dtype) -> Bloom | MT5:
+    """Give a model on the meta device its weights; fp32 stays mapped from the file where it is wanted on the CPU."""
+    state = {name: stored.whole(name).to(device).to(dtype) for name in stored.shapes}
+    model.load_state_dict(state, strict=False, assign=True)
+    if isinstance(model, MT5):
+        model.tie()
+    return model

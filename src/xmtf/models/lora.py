@@ -49,10 +49,18 @@ class LoraLinear(nn.Module):
         alpha: ``scale`` is ``alpha / rank``, or ``alpha / sqrt(rank)`` where ``rank_stabilised``.
         dropout: On the adapter's input, in training mode.
         rank_stabilised: See ``alpha`` (Kalajdzievski 2023).
+        device: Of the adapter; default that of the layer.
     """
 
     def __init__(
-        self, linear: nn.Linear, rank: int, alpha: float, dropout: float = 0.0, *, rank_stabilised: bool = False
+        self,
+        linear: nn.Linear,
+        rank: int,
+        alpha: float,
+        dropout: float = 0.0,
+        *,
+        rank_stabilised: bool = False,
+        device: str | None = None,
     ) -> None:
         super().__init__()
         self.in_features, self.out_features = linear.in_features, linear.out_features
@@ -61,8 +69,8 @@ class LoraLinear(nn.Module):
         self.bias: nn.Parameter | None
         self.register_parameter("bias", linear.bias)
         like = linear.weight
-        self.lora_A = nn.Parameter(like.new_zeros(rank, linear.in_features))
-        self.lora_B = nn.Parameter(like.new_zeros(linear.out_features, rank))
+        self.lora_A = nn.Parameter(like.new_zeros(rank, linear.in_features, device=device))
+        self.lora_B = nn.Parameter(like.new_zeros(linear.out_features, rank, device=device))
         self.train(linear.training)
 
     @property
@@ -91,13 +99,14 @@ def adapters(model: nn.Module) -> dict[str, LoraLinear]:
     return {name: module for name, module in model.named_modules() if isinstance(module, LoraLinear)}
 
 
-def add_adapters(model: Model, config: Lora, *, seed: int) -> None:
+def add_adapters(model: Model, config: Lora, *, seed: int, device: str | None = None) -> None:
     """Add adapters that change nothing yet (B is zero), and freeze everything else; in place.
 
     Args:
         model: Our BLOOM or mT5, or a model of ``models/hub``.
         config: Rank, scale, dropout and which layers.
         seed: Of the random A, uniform within ``1 / sqrt(inputs)`` as in PEFT.
+        device: Where the adapters are made; default where the model is. On the meta device nothing is drawn.
 
     Raises:
         UnknownNameError: A target names no linear layer.
@@ -106,7 +115,14 @@ def add_adapters(model: Model, config: Lora, *, seed: int) -> None:
     chosen = _targets(model, config)
     generator = torch.Generator().manual_seed(seed)
     for name, linear in chosen.items():
-        layer = LoraLinear(linear, config.rank, config.alpha, config.dropout, rank_stabilised=config.rank_stabilised)
+        layer = LoraLinear(
+            linear,
+            config.rank,
+            config.alpha,
+            config.dropout,
+            rank_stabilised=config.rank_stabilised,
+            device=device,
+        )
         if not layer.lora_A.is_meta:
             bound = linear.in_features**-0.5
             drawn = torch.empty(layer.lora_A.shape).uniform_(-bound, bound, generator=generator)

@@ -27,10 +27,11 @@ def check_packing(model: Model) -> float:
         tokens        a a a a a a a b b b b b b P P
         segment_ids   1 1 1 1 1 1 1 2 2 2 2 2 2 0 0
 
-    An encoder-decoder is checked in the same way with two inputs and two targets.
+    An encoder-decoder is checked in the same way with two inputs and two targets, a pipeline stage of BLOOM with
+    random hidden states where it takes those, and by those that it gives.
 
     Args:
-        model: Any model of ours, in any mode; it is checked in evaluation mode.
+        model: Any model of ours or part of one, in any mode; it is checked in evaluation mode.
 
     Raises:
         ConfigError: The model leaks, or its code refuses packed rows; gives the reason and the choice.
@@ -63,10 +64,13 @@ def _name(model: torch.nn.Module) -> str:
 
 def _deviation(model: Model) -> tuple[float, torch.dtype]:
     generator = torch.Generator().manual_seed(0)
-    device = model.head_weight().device
+    assert isinstance(model, torch.nn.Module)
+    like = next(model.parameters())
 
     def draw(length: int) -> Tensor:
-        return torch.randint(0, model.vocab_size, (1, length), generator=generator).to(device)
+        if getattr(model, "first", True):
+            return torch.randint(0, model.vocab_size, (1, length), generator=generator).to(like.device)
+        return torch.randn(1, length, model.hidden_size, generator=generator).to(like.device, like.dtype)
 
     first, second, other_first, other_second = (draw(length) for length in _LENGTHS * 2)
 
@@ -88,8 +92,9 @@ def _deviation(model: Model) -> tuple[float, torch.dtype]:
 def _pack(examples: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """Return tokens and segment ids of one row; two positions of padding follow where there are several."""
     padding = [torch.zeros_like(examples[0][:, :2])] if len(examples) > 1 else []
-    ids = [torch.full_like(example, index) for index, example in enumerate(examples, start=1)]
-    return torch.cat([*examples, *padding], dim=1), torch.cat([*ids, *padding], dim=1)
+    parts = [*examples, *padding]
+    ids = [torch.full(part.shape[:2], index) for index, part in zip((1, 2, 0), parts, strict=False)]
+    return torch.cat(parts, dim=1), torch.cat(ids, dim=1).to(parts[0].device)
 
 
 def _parts(values_1TV: Tensor, examples: Sequence[Tensor]) -> list[Tensor]:
@@ -100,7 +105,7 @@ def _parts(values_1TV: Tensor, examples: Sequence[Tensor]) -> list[Tensor]:
 def _causal(model: CausalModel, examples: Sequence[Tensor]) -> list[Tensor]:
     tokens, segment_ids = _pack(examples)
     hidden = model.hidden_states(tokens, segment_ids_RT=segment_ids)
-    return _parts(model.logits(hidden), examples)
+    return _parts(model.logits(hidden) if getattr(model, "last", True) else hidden, examples)
 
 
 def _encoder_decoder(model: EncoderDecoderModel, examples: Sequence[Tensor]) -> list[Tensor]:

@@ -9,21 +9,19 @@ from __future__ import annotations
 import os
 import pickle  # for its exception only
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from xmtf.errors import DataError
 from xmtf.files import atomic_path, content_hash, file_sha256, write_json
 
 __all__ = [
     "file_mode",
-    "load_weights",
     "read_pickled_tensors",
-    "stored_names",
     "weight_files",
     "weights_fingerprint",
     "write_weights",
@@ -109,59 +107,6 @@ def tensors_of(path: Path, device: str) -> Iterator[tuple[str, Tensor]]:
                 yield name, file.get_tensor(name)
     except SafetensorError as error:
         raise DataError(f"{path}: not a whole safetensors file ({error})") from None
-
-
-def stored_names(folder: Path) -> set[str]:
-    """Return the names of all tensors in a folder's weight files, without reading the tensors."""
-    from safetensors import safe_open
-
-    names: set[str] = set()
-    for path in weight_files(folder):
-        if path.suffix == ".bin":
-            names.update(read_pickled_tensors(path, "meta"))
-        else:
-            with safe_open(path, framework="pt") as file:
-                names.update(file.keys())
-    return names
-
-
-def load_weights(
-    model: nn.Module,
-    folder: Path,
-    own_name: Callable[[str], str | None],
-    *,
-    device: str,
-    dtype: torch.dtype,
-) -> None:
-    """Give a model on the meta device the weights of a folder.
-
-    Args:
-        model: Built under ``torch.device("meta")``; its tensors are replaced.
-        folder: Holds the weight files.
-        own_name: Name of a stored tensor -> name of a parameter, or None for one that we do not hold.
-        device: Where the weights go.
-        dtype: What they are converted to.
-
-    Raises:
-        DataError: Missing, unknown or misshapen tensors; names the folder and the first of them.
-    """
-    wanted = {name: parameter.shape for name, parameter in model.named_parameters()}
-    state: dict[str, Tensor] = {}
-    for path in weight_files(folder):
-        for stored, tensor in tensors_of(path, device):
-            name = own_name(stored)
-            if name is None:
-                continue
-            if name not in wanted:
-                raise DataError(f"{path.name} in {folder}: unknown tensor {stored!r}")
-            if tensor.shape != wanted[name]:
-                shapes = f"{list(tensor.shape)}, config.json says {list(wanted[name])}"
-                raise DataError(f"{path.name} in {folder}: {stored!r} has shape {shapes}")
-            state[name] = tensor.to(dtype)
-    missing = [name for name in wanted if name not in state]
-    if missing:
-        raise DataError(f"{folder}: the weights lack {missing[0]!r} (and {len(missing) - 1} more)")
-    model.load_state_dict(state, strict=False, assign=True)
 
 
 def write_weights(

@@ -22,6 +22,7 @@ from xmtf.models.hub.model import HubModel
 from xmtf.models.mt5 import MT5
 from xmtf.recipe.schema import Training
 from xmtf.training.degrees import stage_blocks
+from xmtf.training.fill import Weights, fill, give_memory
 from xmtf.training.mesh import Mesh, check_fits
 from xmtf.training.pieces import Piece, as_piece
 from xmtf.training.ranks import Ranks
@@ -109,20 +110,24 @@ class Layout:
         clear_gradients(piece.source for piece in self.pieces.values())
 
 
-def cut_model(model: Any, training: Training, mesh: Mesh, device: torch.device) -> Layout:
+def cut_model(
+    model: Any, training: Training, mesh: Mesh, device: torch.device, weights: Weights | None = None
+) -> Layout:
     """Keep what this process holds of a model, in place, on its device.
 
     Args:
-        model: The whole model in its number format, on the CPU.
+        model: The whole model in its number format: on the CPU, or parameters of it on the meta device.
         training: Section of the recipe.
         mesh: The processes.
         device: Where this process computes.
+        weights: What parameters on the meta device are filled from, once they are cut.
 
     Raises:
         ConfigError: The model does not fit the layout.
     """
     check_fits(model, training, mesh.degrees)
     shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+    empty = {name for name, parameter in model.named_parameters() if parameter.is_meta}
     parts = _stages(model, training, mesh) if mesh.pipe.size > 1 else [model]
     for part in parts:
         if mesh.tensor.size > 1:
@@ -130,6 +135,7 @@ def cut_model(model: Any, training: Training, mesh: Mesh, device: torch.device) 
         if mesh.fsdp is not None:
             _shard_blocks(part, training, mesh)
     for part in parts:
+        give_memory(part, device)
         _move(part, device)
     pieces = {
         name: as_piece(
@@ -143,6 +149,8 @@ def cut_model(model: Any, training: Training, mesh: Mesh, device: torch.device) 
         for part in parts
         for name, parameter in part.named_parameters()
     }
+    if weights is not None:
+        fill((piece for name, piece in pieces.items() if name in empty), weights)
     tables = []
     if mesh.fsdp is not None:
         for name in _table_names(parts, pieces):
@@ -197,7 +205,7 @@ def _shard_blocks(model: Any, training: Training, mesh: Mesh) -> None:
         if isinstance(module, FSDPModule):
             module.set_gradient_divide_factor(1.0)  # losses are scaled by the global batch: gradients are summed
             module.set_force_sum_reduction_for_comms(True)
-    for method in ("hidden_states", "encode", "decode"):
+    for method in ("hidden_states", "encode", "decode", "check_head"):
         if hasattr(model, method):
             register_fsdp_forward_method(model, method)
 

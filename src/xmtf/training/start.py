@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from xmtf.errors import ConfigError, require
-from xmtf.models.interface import LoadedModel
-from xmtf.recipe.schema import Lora, Model, Training
+from xmtf.models.interface import Family
+from xmtf.recipe.schema import Lora, Model, Recipe, Training
 from xmtf.training.precision import choose_attention, choose_device
 
-__all__ = ["adapt_model", "check_machine", "start_model"]
+if TYPE_CHECKING:
+    from xmtf.models.stored import StoredTensors
+
+__all__ = ["Start", "adapt_model", "check_machine", "check_model", "start_model"]
 
 
 def check_machine(training: Training) -> None:
@@ -25,28 +29,74 @@ def check_machine(training: Training) -> None:
         require("bitsandbytes", "gpu")
 
 
-def start_model(reference: str, config: Model, *, seed: int, offline: bool = False) -> LoadedModel:
-    """Load a model and adapt it; fp32, on the CPU, in evaluation mode.
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The model that training starts from.
+
+    Attributes:
+        model: Adapted, fp32, in evaluation mode; on the CPU, or its stored parameters on the meta device.
+        family: Of the model.
+        stored: What parameters on the meta device are read from; None where the model is whole.
+    """
+
+    model: Any
+    family: Family
+    stored: StoredTensors | None = None
+
+
+def start_model(reference: str, config: Model, *, seed: int, offline: bool = False, in_pieces: bool = False) -> Start:
+    """Load a model and adapt it.
 
     Args:
         reference: Folder, GGUF file or hub id.
         config: Section ``model`` of the recipe.
         seed: Of what is drawn.
         offline: Look in the hub's cache only.
+        in_pieces: Leave the weights in their files, for :func:`xmtf.training.layout.cut_model` to read this process's
+            part; where the files do not allow it the model is loaded whole.
 
     Raises:
         SourceError: Not found.
         ConfigError: A switch that this model does not have.
     """
-    from xmtf.models import load_model
+    from xmtf.models.load import load_model, open_model
 
-    start = load_model(reference, offline=offline)
-    adapt_model(start.model, config, seed=seed)
-    return start
+    opened = open_model(reference, offline=offline) if in_pieces else None
+    if opened is not None:
+        adapt_model(opened.model, config, seed=seed, device="cpu")
+        return Start(opened.model, opened.family, opened.stored)
+    loaded = load_model(reference, offline=offline)
+    adapt_model(loaded.model, config, seed=seed)
+    return Start(loaded.model, loaded.family)
 
 
-def adapt_model(model: Any, config: Model, *, seed: int) -> None:
+def check_model(model: Any, recipe: Recipe) -> None:
+    """Check a model with its weights: the head of a model of transformers, and that packed examples stay apart.
+
+    Args:
+        model: Whole, or this process's part of it; then every process checks its own.
+        recipe: Says whether rows are packed.
+
+    Raises:
+        ConfigError: It computes logits in a way that is not known, or leaks between examples.
+    """
+    from xmtf.models import check_packing
+    from xmtf.models.hub.model import HubModel
+
+    if isinstance(model, HubModel):
+        model.check_head()
+    if recipe.tokens.packing.policy != "pad":
+        check_packing(model)
+
+
+def adapt_model(model: Any, config: Model, *, seed: int, device: str | None = None) -> None:
     """Set what the recipe wants of a model beyond its weights, in place.
+
+    Args:
+        model: Any model of ours.
+        config: Section ``model`` of the recipe.
+        seed: Of what is drawn.
+        device: Where adapters are made; default where the model is.
 
     Raises:
         ConfigError: A switch that this model does not have.
@@ -57,10 +107,10 @@ def adapt_model(model: Any, config: Model, *, seed: int) -> None:
         if not isinstance(model, Bloom):
             raise ConfigError("model.absolute_alibi: only BLOOM has ALiBi; leave it out")
         model.config = dataclasses.replace(model.config, absolute_alibi=True)
-    _adapt_layers(model, config.lora, seed)
+    _adapt_layers(model, config.lora, seed, device)
 
 
-def _adapt_layers(model: Any, config: Lora | None, seed: int) -> None:
+def _adapt_layers(model: Any, config: Lora | None, seed: int, device: str | None) -> None:
     """Add adapters, or go on with those that the model came with; without a wish for any, merge them."""
     from xmtf.models.lora import adapters, add_adapters, merge_adapters
 
@@ -70,7 +120,7 @@ def _adapt_layers(model: Any, config: Lora | None, seed: int) -> None:
     if config is None:
         return
     if not found:
-        add_adapters(model, config, seed=seed)
+        add_adapters(model, config, seed=seed, device=device)
     elif any((layer.rank, layer.alpha, layer.rank_stabilised) != _shape(config) for layer in found):
         layer = found[0]
         raise ConfigError(

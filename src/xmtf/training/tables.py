@@ -56,13 +56,14 @@ def shard_table(piece: Piece, shard: Ranks) -> Table:
     """Shard the optimizer of a table.
 
     Args:
-        piece: The table as this process holds it, before; ``source`` is given new memory.
+        piece: The table as this process holds it, before; ``source`` is given new memory where it has to be padded.
         shard: Processes of the ``dp_shard`` axis.
     """
     weight = piece.source
-    each = -(-len(weight) // shard.size)
-    buffer = weight.new_zeros(each * shard.size, weight.shape[1], requires_grad=False)
-    buffer[: len(weight)] = weight.detach()
+    buffer = weight.detach()
+    padding = -len(weight) % shard.size
+    if padding:
+        buffer = torch.cat([buffer, buffer.new_zeros(padding, weight.shape[1])])
     weight.data = buffer[: len(weight)]
     rows = shard.slice_of(len(weight))
     local = nn.Parameter(buffer[rows], requires_grad=weight.requires_grad)

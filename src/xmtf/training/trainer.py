@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from xmtf.training.batches import RowLoader
 from xmtf.training.checkpoint import Progress
 from xmtf.training.events import Log
 from xmtf.training.export import merges, write_model
+from xmtf.training.fill import Weights
 from xmtf.training.head import Head
 from xmtf.training.layout import Layout, cut_model
 from xmtf.training.loop import Loop
@@ -41,10 +42,10 @@ from xmtf.training.mesh import build_mesh, degrees, num_micro_batches
 from xmtf.training.objective import Objective
 from xmtf.training.optimizer import build_optimizer
 from xmtf.training.pipeline import Pipeline
-from xmtf.training.precision import choose_device, compute_dtype, prepare, set_threads
+from xmtf.training.precision import choose_device, compute_dtype, computing, prepare, set_threads
 from xmtf.training.ranks import ALONE, Ranks, all_processes
 from xmtf.training.saver import Saver, background_ranks
-from xmtf.training.start import check_machine, start_model
+from xmtf.training.start import check_machine, check_model, start_model
 from xmtf.training.step import Feed, Step
 from xmtf.training.texts import TextRows, text_rows
 from xmtf.training.trackers import TrackedRun, open_trackers
@@ -128,7 +129,8 @@ def train(
     )
     if ranks.first:
         trained = _trained_model(loop, initial, recipe)
-        manifest = _export(trained, model, tokens / "tokenizer", manifest, base=initial, merge=merges(recipe))
+        options: Any = {"tokenizer": tokens / "tokenizer", "base": initial, "merge": merges(recipe)}
+        manifest = _export(lambda folder: write_model(trained, folder, **options), model, manifest)
     ranks.wait()
     return manifest
 
@@ -174,12 +176,16 @@ def train_in_folder(loaded: LoadedRecipe, *, tokens: Path, measures: Sequence[Me
 def write_initial(recipe: Recipe, tokenizer: Path, out: Path) -> Manifest:
     """Write the random weights that a recipe with a shape starts from, as a model folder; once.
 
+    They are drawn and written one after the other: no more of them are held than one file takes, 5 GB.
+
     Args:
         recipe: Its ``model`` section and seed count.
         tokenizer: Folder of the tokenizer.
         out: The model folder.
     """
     from xmtf.models import SpecialTokens, build_model
+    from xmtf.models.build import random_weights
+    from xmtf.models.save import save_tensors
     from xmtf.tokens import load_tokenizer
 
     loaded = load_tokenizer(tokenizer)
@@ -189,9 +195,12 @@ def write_initial(recipe: Recipe, tokenizer: Path, out: Path) -> Manifest:
     if is_finished(out, fingerprint):
         return read_manifest(out)
     special = SpecialTokens(pad=loaded.pad, eos=loaded.eos, bos=loaded.bos)
-    model = build_model(recipe.model, vocab_size=loaded.vocab_size, special=special, seed=recipe.seed)
-    manifest = Manifest("initial", fingerprint, recipe=section, inputs=inputs)
-    return _export(model, out, tokenizer, manifest, base="", merge=False)
+    model = build_model(recipe.model, vocab_size=loaded.vocab_size, special=special, seed=recipe.seed, device="meta")
+
+    def write(folder: Path) -> None:
+        save_tensors(random_weights(model, recipe.seed), model.config, folder, tokenizer=tokenizer)
+
+    return _export(write, out, Manifest("initial", fingerprint, recipe=section, inputs=inputs))
 
 
 def training_loop(
@@ -206,11 +215,12 @@ def training_loop(
     ranks: Ranks = ALONE,
     texts: Mapping[str, TextRows] | None = None,
     measures: Sequence[Measure] = (),
+    weights: Weights | None = None,
 ) -> Loop:
     """Return the loop that trains a model on the rows of a loader; the model is cut up and placed on its device.
 
     Args:
-        model: As loaded: fp32 on the CPU.
+        model: As loaded: fp32 on the CPU, or on the meta device.
         recipe: Its ``training`` section and seed count.
         loader: Rows to train on.
         validation: Rows to measure on, or None.
@@ -220,13 +230,14 @@ def training_loop(
         ranks: The processes that train together.
         texts: Name -> rows of plain text to measure on.
         measures: Suites to measure.
+        weights: What parameters on the meta device are filled from.
     """
     training = recipe.training
     device = choose_device(training.device)
     set_threads(training.threads)
     prepare(model, recipe)
     mesh = build_mesh(training.parallel, ranks, device)
-    layout = cut_model(model, training, mesh, device)
+    layout = cut_model(model, training, mesh, device, weights)
     steps = num_steps(training, loader)
     num_micro = num_micro_batches(training, mesh.data.size)
     optimizer = build_optimizer(layout, training.optimizer, spread=layout.spread)
@@ -353,11 +364,14 @@ def _prepare(
     ranks: Ranks,
     measures: Sequence[Measure],
 ) -> Loop:
-    from xmtf.models import check_packing, model_size
+    from xmtf.models import model_size
     from xmtf.tokens import load_tokenizer, open_loader
 
     recipe = loaded.recipe
-    start: Any = start_model(initial, recipe.model, seed=recipe.seed, offline=recipe.offline)
+    shape = degrees(recipe.training.parallel, ranks.size)
+    start = start_model(initial, recipe.model, seed=recipe.seed, offline=recipe.offline, in_pieces=shape.splits)
+    if shape.splits and start.stored is None and ranks.first:
+        say(f"{initial}: every process loads it whole before it is cut; its files cannot be read in pieces")
     if start.family != family:
         raise ConfigError(f"{initial}: is of the {start.family} family, and the tokens were made for {family}")
     tokenizer = load_tokenizer(tokens / "tokenizer")
@@ -366,10 +380,10 @@ def _prepare(
             f"{initial}: its embedding has {start.model.vocab_size} rows and the tokenizer {tokenizer.vocab_size} "
             "entries; choose the tokenizer of this model (tokens.tokenizer.path)"
         )
-    spread = memory.Spread.of(recipe, degrees(recipe.training.parallel, ranks.size))
+    spread = memory.Spread.of(recipe, shape)
     memory.check_limit(memory.estimate_memory(start.model, recipe, spread), recipe.memory_limit)
-    if recipe.tokens.packing.policy != "pad":
-        check_packing(start.model)
+    if start.stored is None:
+        check_model(start.model, recipe)
     loader = open_loader(tokens, loaded, group="train", family=family)
     packing, rows = recipe.tokens.packing, recipe.training.global_batch_rows
     size = model_size(start.model)
@@ -387,7 +401,12 @@ def _prepare(
             for text in recipe.training.validation_texts
         },
         measures=measures,
+        weights=start.stored,
     )
+    if start.stored is not None:
+        with computing(recipe.training.precision, loop.step.objective.device):
+            for part in loop.step.layout.parts:
+                check_model(part, recipe)
     dtype = compute_dtype(recipe.training.precision)
     loop.meter = Meter(size, ranks.size * peak_flops(loop.step.objective.device, dtype))
     loop.show = lambda batch: [tokenizer.decode(row.tolist())[:500] for row in _token_rows(batch)]
@@ -431,10 +450,10 @@ def _trained_model(loop: Loop, initial: str, recipe: Recipe) -> Any:
     return model
 
 
-def _export(model: Any, folder: Path, tokenizer: Path, manifest: Manifest, *, base: str, merge: bool) -> Manifest:
-    """Write the finished model; the manifest goes in last, before the folder appears under its name."""
+def _export(write: Callable[[Path], None], folder: Path, manifest: Manifest) -> Manifest:
+    """Write a model folder; the manifest goes in last, before the folder appears under its name."""
     with atomic_folder(folder) as temporary:
-        write_model(model, temporary, tokenizer=tokenizer, base=base, merge=merge)
+        write(temporary)
         outputs = {path.name: file_sha256(path) for path in sorted(temporary.iterdir())}
         manifest = Manifest(**(asdict(manifest) | {"outputs": outputs}))
         write_manifest(temporary, manifest)

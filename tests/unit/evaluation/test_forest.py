@@ -9,6 +9,7 @@ from xmtf.evaluation.batches import Group, group_prompts
 from xmtf.evaluation.forest import bunch_batches, bunches, grow
 from xmtf.evaluation.scoring import score_batches
 from xmtf.models.bloom import Bloom, BloomConfig
+from xmtf.models.build import random_weights
 
 
 def test_the_worked_example():
@@ -69,7 +70,7 @@ def test_every_token_of_every_choice_is_asked_behind_its_own_ancestors(items, ba
 def test_our_bloom_scores_trees_as_rows(absolute, prefix_lm):
     shape = {"vocab_size": 40, "hidden_size": 32, "num_layers": 3, "num_heads": 4}
     bloom = Bloom(BloomConfig(**shape, absolute_alibi=absolute)).eval()
-    bloom.initialise(0)
+    bloom.load_state_dict(dict(random_weights(bloom, 0)))
     with torch.no_grad():
         for parameter in bloom.parameters():
             parameter.mul_(4.0)

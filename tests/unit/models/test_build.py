@@ -3,7 +3,7 @@ import torch
 
 from xmtf.errors import ConfigError
 from xmtf.models import SpecialTokens, build_model, model_size
-from xmtf.models.build import padded_vocab_size
+from xmtf.models.build import padded_vocab_size, random_weights
 from xmtf.recipe.schema import Model
 
 BLOOM = Model(architecture="bloom", hidden_size=32, num_layers=2, num_heads=4)
@@ -21,6 +21,14 @@ def test_the_seed_decides_the_weights(shape):
     weights = [torch.cat([p.flatten() for p in model.parameters()]) for model in (first, again, other)]
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
+
+
+@pytest.mark.parametrize("shape", [BLOOM, MT5])
+def test_weights_drawn_one_after_the_other_are_those_of_the_whole_model(shape):
+    drawn = dict(random_weights(build(shape, device="meta"), 1))
+    whole = dict(build(shape).named_parameters())
+    assert list(drawn) == list(whole)
+    assert all(torch.equal(drawn[name], parameter) for name, parameter in whole.items())
 
 
 def test_bloom_starts_as_transformers_does():

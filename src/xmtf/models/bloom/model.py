@@ -176,13 +176,17 @@ class Bloom(nn.Module):
         return DecoderCache.empty(self.config.num_layers)
 
     @torch.no_grad()
-    def initialise(self, seed: int) -> None:
-        """Draw random weights: normal with deviation 0.02, zero biases, unit norms (as transformers does)."""
-        generator = torch.Generator().manual_seed(seed)
-        for name, parameter in self.named_parameters():
-            if name.endswith("bias"):
-                parameter.zero_()
-            elif "layernorm" in name or name.startswith("ln_f"):
-                parameter.fill_(1.0)
-            else:
-                parameter.normal_(0.0, 0.02, generator=generator)
+    def draw(self, name: str, tensor: Tensor, generator: torch.Generator) -> None:
+        """Draw one parameter at random: normal with deviation 0.02, zero biases, unit norms (as transformers does).
+
+        Args:
+            name: Of the parameter.
+            tensor: Gets the numbers.
+            generator: Drawn from in the order of :meth:`named_parameters`, it gives a model of its seed.
+        """
+        if name.endswith("bias"):
+            tensor.zero_()
+        elif "layernorm" in name or name.startswith("ln_f"):
+            tensor.fill_(1.0)
+        else:
+            tensor.normal_(0.0, 0.02, generator=generator)

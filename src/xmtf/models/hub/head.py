@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from xmtf.errors import ConfigError
 
-__all__ = ["Head", "find_encoder_decoder_head", "find_head"]
+__all__ = ["Head", "compare_head", "find_encoder_decoder_head", "find_head"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +52,10 @@ class Head:
 
 
 def find_head(network: Any, label: str) -> Head:
-    """Return the head of a transformers model, checked against the model's own logits.
+    """Return the head of a transformers model, checked against the model's own logits where it has its weights.
 
     Args:
-        network: ``...ForCausalLM`` of transformers, with weights.
+        network: ``...ForCausalLM`` of transformers; on the meta device nothing is checked.
         label: For messages.
 
     Raises:
@@ -67,12 +67,18 @@ def find_head(network: Any, label: str) -> Head:
     config = network.config.get_text_config(decoder=True)
     scale = getattr(config, "logit_scale", None) or 1.0 / (getattr(config, "logits_scaling", None) or 1.0)
     head = Head(linear, float(scale), getattr(config, "final_logit_softcapping", None))
-    _compare(network, head, label)
+    if not linear.weight.is_meta:
+        compare_head(network, head, label)
     return head
 
 
 @torch.no_grad()
-def _compare(network: Any, head: Head, label: str) -> None:
+def compare_head(network: Any, head: Head, label: str) -> None:
+    """Compare a head with the model's own logits.
+
+    Raises:
+        ConfigError: The model computes them in another way.
+    """
     tokens = torch.arange(1, min(6, len(head.linear.weight)), device=head.linear.weight.device)[None]
     theirs = network(input_ids=tokens, use_cache=False).logits.float()
     hidden = network.base_model(input_ids=tokens, use_cache=False).last_hidden_state

@@ -16,8 +16,9 @@ from xmtf.models.hub.head import find_encoder_decoder_head, find_head
 from xmtf.models.hub.model import HubModel
 from xmtf.models.hub.quiet import quiet
 from xmtf.models.interface import Family
+from xmtf.models.stored import StoredTensors
 
-__all__ = ["load_gguf", "load_hub_folder"]
+__all__ = ["load_gguf", "load_hub_folder", "open_hub_folder"]
 
 
 def load_hub_folder(folder: Path, *, family: Family, device: str, dtype: torch.dtype) -> HubModel | HubEncoderDecoder:
@@ -49,6 +50,48 @@ def load_hub_folder(folder: Path, *, family: Family, device: str, dtype: torch.d
         return _wrap(network, folder.name, device)
     network = network.to(device).eval()
     return HubEncoderDecoder(network, find_encoder_decoder_head(network, folder.name), folder.name)
+
+
+def open_hub_folder(folder: Path) -> tuple[HubModel, StoredTensors] | None:
+    """Return a causal model with its parameters on the meta device, and the files that they are stored in.
+
+    Its head is not compared with the model's own logits, which takes weights: see :meth:`HubModel.check_head`.
+
+    Returns:
+        None where parameters are stored under other names or shapes than the model gives them: transformers then
+        merges, splits or renames tensors as it loads, and has to do so.
+
+    Raises:
+        ConfigError: Transformers does not know the model, or it is no language model.
+        DataError: A weight file is torn.
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    with _loading(folder.name), _parameters_on_meta():
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        network = AutoModelForCausalLM.from_config(config, dtype=torch.float32, trust_remote_code=False)
+    model = HubModel(network.eval(), find_head(network, folder.name), folder.name)
+    stored = StoredTensors(folder, lambda theirs: f"network.{theirs}")
+    shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+    return (model, stored) if stored.shapes == shapes else None
+
+
+@contextlib.contextmanager
+def _parameters_on_meta() -> Iterator[None]:
+    """Build modules with their parameters on the meta device; buffers, which no file holds, are computed as ever."""
+    modules: Any = torch.nn.Module
+    register = modules.register_parameter
+
+    def on_meta(module: torch.nn.Module, name: str, parameter: torch.nn.Parameter | None) -> None:
+        if parameter is not None and not parameter.is_meta:
+            parameter = torch.nn.Parameter(parameter.to("meta"), requires_grad=parameter.requires_grad)
+        register(module, name, parameter)
+
+    modules.register_parameter = on_meta
+    try:
+        yield
+    finally:
+        modules.register_parameter = register
 
 
 def load_gguf(path: Path, *, device: str, dtype: torch.dtype) -> HubModel:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from xmtf.errors import ConfigError
 from xmtf.models.attention import additive_bias, compute_dtype, self_attention_mask
 from xmtf.models.cache import joined
-from xmtf.models.hub.head import Head
+from xmtf.models.hub.head import Head, compare_head
 from xmtf.models.hub.network import HubNetwork
 from xmtf.models.hub.positions import segment_positions, within_window
 from xmtf.models.interface import Cache
@@ -106,6 +106,14 @@ class HubModel(HubNetwork):
         )
         hidden_RTH: Tensor = output.last_hidden_state
         return hidden_RTH
+
+    def check_head(self) -> None:
+        """Compare the head with the network's own logits, where its weights came after it was built.
+
+        Raises:
+            ConfigError: The network computes logits in a way that is not known here.
+        """
+        compare_head(self.network, self.head, self.label)
 
     def _embeds_apart(self) -> bool:
         return self.accumulate_in_place and type(self.network.get_input_embeddings()) is nn.Embedding

@@ -5,7 +5,6 @@ Legend: R rows, S encoder positions, T decoder positions, H hidden size, P chose
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -62,14 +61,8 @@ class MT5(nn.Module):
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         self.tie()
 
-    def tie(self, *, equal: bool = False) -> None:
-        """Make head and embedding one parameter again after their tensors were replaced, where they are tied.
-
-        Args:
-            equal: Also tie them where they hold equal numbers, as files do that keep a tied head twice.
-        """
-        if equal and not self.config.tied and torch.equal(self.lm_head.weight, self.shared.weight):
-            self.config = dataclasses.replace(self.config, tied=True)
+    def tie(self) -> None:
+        """Make head and embedding one parameter again after their tensors were replaced, where they are tied."""
         if self.config.tied:
             self.lm_head.weight = self.shared.weight
 
@@ -172,13 +165,20 @@ class MT5(nn.Module):
         return DecoderCache.empty(self.config.num_decoder_layers)
 
     @torch.no_grad()
-    def initialise(self, seed: int) -> None:
-        """Draw random weights: transformers' deviations, but T5X's for the head.
+    def draw(self, name: str, tensor: Tensor, generator: torch.Generator) -> None:
+        """Draw one parameter at random: transformers' deviations, but T5X's for the head.
 
         The head gets ``hidden_size ** -0.5`` as in T5X; transformers draws it with deviation 1, which makes the
         first loss about half the hidden size.
+
+        Args:
+            name: Of the parameter.
+            tensor: Gets the numbers.
+            generator: Drawn from in the order of :meth:`named_parameters`, it gives a model of its seed.
         """
-        generator = torch.Generator().manual_seed(seed)
+        if name.endswith("norm.weight"):
+            tensor.fill_(1.0)
+            return
         config = self.config
         deviations = {
             "shared.weight": 1.0,
@@ -186,13 +186,8 @@ class MT5(nn.Module):
             "o.weight": (config.num_heads * config.head_size) ** -0.5,
             "wo.weight": config.feedforward_size**-0.5,
         }
-        for name, parameter in self.named_parameters():
-            if name.endswith("norm.weight"):
-                parameter.fill_(1.0)
-                continue
-            matching = [value for key, value in deviations.items() if name.endswith(key)]
-            deviation = matching[0] if matching else config.hidden_size**-0.5
-            parameter.normal_(0.0, deviation, generator=generator)
+        matching = [value for key, value in deviations.items() if name.endswith(key)]
+        tensor.normal_(0.0, matching[0] if matching else config.hidden_size**-0.5, generator=generator)
 
 
 def _cross_keys_values(block: nn.Module, encoded_RSH: Tensor) -> tuple[Tensor, Tensor]:
