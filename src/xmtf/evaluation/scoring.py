@@ -1,8 +1,8 @@
 """Log-probabilities of choices after prompts, batch by batch, whichever way a model can be read.
 
 A model that reads token trees (:mod:`xmtf.models.trees`) computes a prompt and all its choices in one
-pass, prompts that begin alike together, without padding. Any other model reads a left-padded batch of
-prompts into its cache and the choices behind copies of it.
+pass, prompts that begin alike together. Any other model reads a left-padded batch of prompts into its
+cache and the choices behind copies of it.
 
 Shapes: G prompts, K choices that need a second pass, C their positions, F nodes, P positions whose logits
 are computed, Q queries, H hidden size.
@@ -24,9 +24,9 @@ from xmtf.evaluation.forward import continue_state, device_of, in_halves, read_p
 from xmtf.evaluation.head import token_scores
 from xmtf.evaluation.processes import ALONE, Processes
 from xmtf.models.interface import CausalModel, EncoderDecoderModel
-from xmtf.models.trees import ForestReader, PromptForestReader, PromptRows, Trees
+from xmtf.models.trees import ForestReader, PromptForestReader, PromptRows, Trees, tree_fault
 
-__all__ = ["ChoiceScore", "score_batches"]
+__all__ = ["ChoiceScore", "score_batches", "way_of_scoring"]
 
 _CPU_NODES = 1024
 """Positions that go through the layers together: larger ones fall out of a processor's cache."""
@@ -47,6 +47,12 @@ class ChoiceScore:
 
     score: float
     greedy: bool
+
+
+def way_of_scoring(model: CausalModel | EncoderDecoderModel) -> str:
+    """Return, for people, how a model reads prompts and choices, and why it takes no trees where it does not."""
+    fault = tree_fault(model)
+    return "token trees" if fault is None else f"a cache of each prompt: {fault}"
 
 
 def score_batches(
@@ -73,8 +79,8 @@ def score_batches(
         processes: Of whose batches this one's are computed.
     """
     groups = group_prompts(prompts, choices, members)
-    if isinstance(model, ForestReader | PromptForestReader) and not hasattr(model.head_weight(), "device_mesh"):
-        # (a sharded model gathers its weights layer by layer, which only its own passes do)
+    if tree_fault(model) is None:
+        assert isinstance(model, ForestReader | PromptForestReader)
         join = model.family == "causal" and not prefix_lm
         read = partial(_score_trees, model, pad=pad, prefix_lm=prefix_lm)
         for bunch_batch in processes.own(bunch_batches(bunches(groups, join=join), batch_tokens)):

@@ -24,8 +24,11 @@ from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-__all__ = ["ForestReader", "PromptForestReader", "PromptRows", "Trees"]
+from xmtf.models.interface import Model
+
+__all__ = ["ForestReader", "PromptForestReader", "PromptRows", "Trees", "padded_together", "tree_fault"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,22 @@ class Trees:
         return self.depths[:, None, :] - self.depths[:, :, None]
 
 
+def padded_together(blocks: Sequence[Trees]) -> Trees:
+    """Return all trees of blocks as one block, as wide as the largest; token 0 stands where one ends before."""
+    width = max(block.tokens.shape[1] for block in blocks)
+    places_T = torch.arange(width, device=blocks[0].tokens.device)
+    tokens, depths, ends, inputs = [], [], [], []
+    for block in blocks:
+        rows, length = block.tokens.shape
+        tokens.append(functional.pad(block.tokens, (0, width - length)))
+        depths.append(functional.pad(block.depths, (0, width - length)))
+        ends.append(torch.cat([block.ends, (places_T[length:] + 1).expand(rows, -1)], dim=1))
+        if block.inputs is not None:
+            inputs.append(block.inputs)
+    assert len(inputs) in (0, len(blocks)), "a prefix LM reads all trees so, or none"
+    return Trees(torch.cat(tokens), torch.cat(depths), torch.cat(ends), torch.cat(inputs) if inputs else None)
+
+
 @dataclass(frozen=True, slots=True)
 class PromptRows:
     """Prompts that an encoder reads as one block.
@@ -74,6 +93,10 @@ class PromptRows:
 @runtime_checkable
 class ForestReader(Protocol):
     """A causal model that reads trees."""
+
+    @property
+    def tree_fault(self) -> str | None:
+        """Why its trees would be wrong, or None: our own models read trees, others are tried."""
 
     def read_forest(self, blocks: Sequence[Trees], wanted_P: Tensor) -> Tensor:
         """Return hidden states after the last norm, ``[P, H]``, of chosen nodes.
@@ -93,6 +116,19 @@ class PromptForestReader(Protocol):
     decoder_start: int
     """Token that decoding starts with: the root of every tree."""
 
+    @property
+    def tree_fault(self) -> str | None:
+        """As of :class:`ForestReader`."""
+
     def read_prompt_forest(self, prompts: Sequence[PromptRows], blocks: Sequence[Trees], wanted_P: Tensor) -> Tensor:
         """Return the decoder's hidden states, ``[P, H]``; each block answers the prompts of the block at its place."""
         ...
+
+
+def tree_fault(model: Model) -> str | None:
+    """Return why a model is not to be asked for trees, or None: then it is a reader of one of the two kinds."""
+    if not isinstance(model, ForestReader | PromptForestReader):
+        return "its code takes no trees"
+    if hasattr(model.head_weight(), "device_mesh"):
+        return "its weights are sharded: they are gathered layer by layer, which only its own passes do"
+    return model.tree_fault

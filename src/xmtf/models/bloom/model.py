@@ -40,6 +40,7 @@ class Bloom(nn.Module):
 
     family: Literal["causal"] = "causal"
     max_positions: int | None = None
+    tree_fault: str | None = None
 
     def __init__(self, config: BloomConfig) -> None:
         super().__init__()

@@ -9,7 +9,9 @@ a model's code obeys them is not for us to believe: :func:`xmtf.models.check_pac
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, Self
 
 import torch
@@ -20,9 +22,11 @@ from xmtf.models.attention import additive_bias, compute_dtype, self_attention_m
 from xmtf.models.cache import joined
 from xmtf.models.hub.head import Head, compare_head
 from xmtf.models.hub.network import HubNetwork
-from xmtf.models.hub.positions import segment_positions, within_window
+from xmtf.models.hub.positions import index_distances, segment_positions
 from xmtf.models.interface import Cache
 from xmtf.models.tied import embed
+from xmtf.models.tree_check import find_tree_fault
+from xmtf.models.trees import Trees, padded_together
 
 __all__ = ["HubCache", "HubModel"]
 
@@ -96,14 +100,33 @@ class HubModel(HubNetwork):
             cache.extend(tokens_RT, segment_ids_RT, is_input_RT)
             segment_ids_RT, is_input_RT = cache.segment_ids, cache.is_input
         arguments = self._positions_and_mask(tokens_RT.shape[1], past, segment_ids_RT, is_input_RT)
+        return self._run(tokens_RT, arguments, None if cache is None else cache.past)
+
+    def read_forest(self, blocks: Sequence[Trees], wanted_P: Tensor) -> Tensor:
+        """Return hidden states ``[P, H]`` of chosen nodes; see :class:`xmtf.models.trees.ForestReader`.
+
+        The trees of all blocks are padded to the largest and go through the network together.
+        """
+        rows = padded_together(blocks)
+        masks = self._block_masks(rows.allowed(), rows.distances())
+        hidden_RTH = self._run(rows.tokens, {"position_ids": rows.depths, "attention_mask": masks}, None)
+        shapes = [block.tokens.shape for block in blocks]
+        parts = torch.split(hidden_RTH, [num_rows for num_rows, _ in shapes])
+        nodes = [part_RTH[:, :length].flatten(0, 1) for part_RTH, (_, length) in zip(parts, shapes, strict=True)]
+        return torch.cat(nodes)[wanted_P]
+
+    @cached_property
+    def tree_fault(self) -> str | None:
+        """Why token trees are not to be read with it, or None; the first question tries it out."""
+        return find_tree_fault(self)
+
+    def _run(self, tokens_RT: Tensor, arguments: dict[str, Any], past: Any) -> Tensor:
         if self._embeds_apart():
             weight_VH = self.network.get_input_embeddings().weight
             arguments["inputs_embeds"] = embed(tokens_RT, weight_VH, in_place=True)
         else:
             arguments["input_ids"] = tokens_RT
-        output = self.network.base_model(
-            **arguments, past_key_values=None if cache is None else cache.past, use_cache=cache is not None
-        )
+        output = self.network.base_model(**arguments, past_key_values=past, use_cache=past is not None)
         hidden_RTH: Tensor = output.last_hidden_state
         return hidden_RTH
 
@@ -134,23 +157,28 @@ class HubModel(HubNetwork):
             return {"position_ids": positions_RT, "attention_mask": (known != 0).long()}
         num_keys = past + num_queries
         allowed_RTS = self_attention_mask(num_queries, segment_ids_RS, is_input_RS, num_keys, known.device)
-        return {"position_ids": positions_RT, "attention_mask": self._block_masks(allowed_RTS)}
+        distances_1TS = index_distances(num_queries, num_keys, known.device)
+        return {"position_ids": positions_RT, "attention_mask": self._block_masks(allowed_RTS, distances_1TS)}
 
-    def _block_masks(self, allowed_RTS: Tensor) -> Any:
+    def _block_masks(self, allowed_RTS: Tensor, distances_RTS: Tensor) -> Any:
+        """Return what is added to attention scores, as the network takes it: one mask, or one for each kind of layer.
+
+        Args:
+            allowed_RTS: Where attention is allowed.
+            distances_RTS: How many positions the key stands behind the query (less than zero: before it).
+        """
         unknown = set(self.layer_types) - _KNOWN_LAYERS
         if unknown:
             raise ConfigError(
                 f"model {self.label!r}: layers of kind {', '.join(sorted(unknown))} cannot keep packed examples "
                 "apart; set tokens.packing.policy: pad (and training.prefix_lm: false)"
             )
-        num_queries, num_keys = allowed_RTS.shape[1:]
         dtype = compute_dtype(self.head.linear.weight)
         full = additive_bias(allowed_RTS, None, dtype)
         if self.window is None:
             sliding = full
         else:
-            near_1TS = within_window(num_queries, num_keys, self.window, allowed_RTS.device)
-            sliding = additive_bias(allowed_RTS & near_1TS, None, dtype)
+            sliding = additive_bias(allowed_RTS & (distances_RTS > -self.window), None, dtype)
         if "sliding_attention" in self.layer_types and "full_attention" in self.layer_types:
             return {"full_attention": full, "sliding_attention": sliding}
         if self.layer_types == ["full_attention"]:

@@ -39,6 +39,7 @@ class HubNetwork(nn.Module):
         self.accumulate_in_place = False
         self._dropout = float(getattr(config, "attention_dropout", 0.0) or 0.0)
         self._activation_checkpointing = False
+        self.train(network.training)
 
     @property
     def dropout(self) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["segment_positions", "within_window"]
+__all__ = ["index_distances", "segment_positions"]
 
 
 def segment_positions(segment_ids_RS: Tensor) -> Tensor:
@@ -26,15 +26,14 @@ def segment_positions(segment_ids_RS: Tensor) -> Tensor:
     return index_S - start_index_RS
 
 
-def within_window(num_queries: int, num_keys: int, window: int, device: torch.device) -> Tensor:
-    """Return where a key is less than ``window`` positions behind its query, bool ``[1, T, S]``.
+def index_distances(num_queries: int, num_keys: int, device: torch.device) -> Tensor:
+    """Return how many positions each key stands behind its query, int64 ``[1, T, S]``; queries are the last positions.
 
-    Queries are the last positions. With a window of 2, 3 queries and 3 keys (later keys are not cut here)::
+    Two queries and three keys::
 
-        1 1 1
-        1 1 1
-        . 1 1
+        -1  0  1
+        -2 -1  0
     """
     keys_S = torch.arange(num_keys, device=device)
     queries_T1 = torch.arange(num_keys - num_queries, num_keys, device=device)[:, None]
-    return (queries_T1 - keys_S < window)[None]
+    return (keys_S - queries_T1)[None]

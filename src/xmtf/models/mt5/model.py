@@ -45,6 +45,7 @@ class MT5(nn.Module):
 
     family: Literal["encoder-decoder"] = "encoder-decoder"
     max_positions: int | None = None
+    tree_fault: str | None = None
 
     def __init__(self, config: MT5Config) -> None:
         super().__init__()
