@@ -8,16 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from xmtf.errors import SourceError
-from xmtf.report.collect import collect_run
+from xmtf.report.collect import Material, collect
 from xmtf.report.figures.catalogue import Drawn, Figure, draw_figures
 from xmtf.report.figures.own import CAPTIONS, result_figures, run_figures
 from xmtf.report.figures.style import save_figure
 from xmtf.report.inputs import Inputs, texts_at_hand
 from xmtf.report.published import gather, published_tables
-from xmtf.report.results import collect_results
+from xmtf.report.reference.demonstration import NOTE, demonstration_run, demonstration_texts
 from xmtf.report.tables import TEXT, Table, result_tables, run_tables
 
-__all__ = ["figures_of", "summary_lines", "tables_of"]
+__all__ = ["demonstrates", "figures_of", "published_figures", "summary_lines", "tables_of"]
 
 
 def tables_of(paths: Sequence[Path], inputs: Inputs) -> list[Table]:
@@ -30,15 +30,10 @@ def tables_of(paths: Sequence[Path], inputs: Inputs) -> list[Table]:
     Raises:
         SourceError: A path holds no results, or there is nothing to show.
     """
-    runs = [path for path in paths if (path / "recipe.yaml").exists()]
-    if len(paths) == len(runs) == 1:
-        run = collect_run(runs[0])
-        results, own = run.results, run_tables(run)
-    else:
-        results = collect_results(paths)
-        own = result_tables(results)
+    material = collect(paths)
+    own = run_tables(material.runs[0]) if len(material.runs) == len(paths) == 1 else result_tables(material.results)
     own.sort(key=lambda table: table.name != "results")
-    tables = [*own, *published_tables(gather(results.scores, reference=inputs.reference), inputs)]
+    tables = [*own, *published_tables(gather(material.results.scores, reference=inputs.reference), inputs)]
     if not tables:
         raise SourceError("no results to show: give a run or results folder, or --reference for the published numbers")
     return tables
@@ -64,10 +59,12 @@ def figures_of(
         SourceError: A path holds no results.
         UnknownNameError: ``only`` names no figure.
     """
-    runs = [path for path in paths if (path / "recipe.yaml").exists()]
-    run = collect_run(runs[0]) if len(paths) == len(runs) == 1 else None
-    results = run.results if run is not None else collect_results(paths)
-    own = (run_figures(run) if run is not None else {}) | result_figures(results)
+    material = collect(paths)
+    own = result_figures(material.results)
+    if len(material.runs) == 1:
+        own = run_figures(material.runs[0]) | own
+    elif demonstrates(material, inputs):
+        own = run_figures(demonstration_run(), NOTE)
     figures = [
         Figure("", name, "", CAPTIONS[name], tuple(save_figure(figure, folder, name, tuple(formats))))
         for name, figure in own.items()
@@ -76,9 +73,29 @@ def figures_of(
     rest = [name for name in only if name not in own]
     if only and not rest:
         return Drawn(figures)
-    inputs = replace(inputs, at_hand=texts_at_hand(results))
-    drawn = draw_figures(gather(results.scores, reference=inputs.reference), inputs, folder, rest, formats)
+    drawn = published_figures(material, inputs, folder, rest, formats)
     return replace(drawn, figures=[*figures, *drawn.figures])
+
+
+def demonstrates(material: Material, inputs: Inputs) -> bool:
+    """Tell whether the published numbers stand alone, so that our demonstration fills in what was not published."""
+    return inputs.reference and not material.runs and not material.results.folders
+
+
+def published_figures(
+    material: Material,
+    inputs: Inputs,
+    folder: Path,
+    only: Sequence[str] = (),
+    formats: Sequence[str] = ("svg", "png", "pdf"),
+) -> Drawn:
+    """Write the figures of the published work with the results at hand in them; arguments as of ``figures_of``."""
+    if demonstrates(material, inputs):
+        inputs = replace(inputs, at_hand=demonstration_texts(), note=NOTE)
+    else:
+        inputs = replace(inputs, at_hand=texts_at_hand(material.results))
+    results = gather(material.results.scores, reference=inputs.reference)
+    return draw_figures(results, inputs, folder, only, formats)
 
 
 def summary_lines(report: Path) -> tuple[str, ...]:

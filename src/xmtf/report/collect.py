@@ -15,7 +15,11 @@ from xmtf.files import MANIFEST, Manifest, read_jsonl, read_manifest
 from xmtf.recipe import load_yaml
 from xmtf.report.results import RECIPE, Results, Score, collect_results
 
-__all__ = ["Material", "Run", "Score", "collect", "collect_run"]
+__all__ = ["COMPOSITION", "Material", "Run", "Score", "collect", "collect_run"]
+
+_GROUP = pa.schema([("language", pa.string()), ("cluster", pa.string()), ("dataset", pa.string())])
+COMPOSITION = _GROUP.append(pa.field("rows", pa.int64())).append(pa.field("characters", pa.int64()))
+"""Columns of ``Run.composition``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +29,7 @@ class Run:
     Attributes:
         folder: The run folder.
         recipe: The resolved recipe.
-        composition: Arrow table ``language, cluster, dataset, rows, characters`` of the mixture.
+        composition: Arrow table of the mixture's examples by language, cluster and dataset (``COMPOSITION``).
         mixture: Manifest of the mixture, or None where there is none.
         model: Manifest of the exported model, or None.
         log: Events of ``log.jsonl``.
@@ -101,10 +105,8 @@ def _manifest(folder: Path) -> Manifest | None:
 
 def _composition(mixture: Path) -> pa.Table:
     """Count the mixture's examples by language, cluster and dataset."""
-    schema = pa.schema([("language", pa.string()), ("cluster", pa.string()), ("dataset", pa.string())])
-    counts = schema.append(pa.field("rows", pa.int64())).append(pa.field("characters", pa.int64()))
     if not (mixture / MANIFEST).exists():
-        return counts.empty_table()
+        return COMPOSITION.empty_table()
     files = sorted(str(path) for path in mixture.glob("language=*/*.parquet"))
     columns = {
         "language": ds.field("language"),
@@ -115,5 +117,5 @@ def _composition(mixture: Path) -> pa.Table:
         ),
     }
     table = ds.dataset(files, format="parquet", partitioning=None).to_table(columns=columns)
-    grouped = table.group_by(schema.names).aggregate([("length", "count"), ("length", "sum")])
-    return grouped.rename_columns([*schema.names, "rows", "characters"]).cast(counts).sort_by("language")
+    grouped = table.group_by(_GROUP.names).aggregate([("length", "count"), ("length", "sum")])
+    return grouped.rename_columns(COMPOSITION.names).cast(COMPOSITION).sort_by("language")

@@ -57,11 +57,17 @@ class Inputs:
         reference: Whether published rows are used.
         files: Name of an input -> a user's file.
         at_hand: Texts of the results at hand: rows of ``samples`` and ``generations`` where no file is given.
+        note: What figures must say of the texts at hand; empty where they are the user's own.
     """
 
     reference: bool = False
     files: Mapping[str, Path] = field(default_factory=dict)
     at_hand: Mapping[str, Sequence[dict[str, Any]]] = field(default_factory=dict)
+    note: str = ""
+
+    def note_on(self, name: str) -> str:
+        """Return what a figure must say of an input, or ``""``: a file of the user's needs no word."""
+        return "" if name in self.files or name not in self.at_hand else self.note
 
     def published(self, name: str) -> list[dict[str, str]]:
         """Return the published rows of an input; empty where there are none, or they are not asked for."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xmtf.errors import ConfigError, SourceError
+from xmtf.execution import say
 from xmtf.files import (
     MANIFEST,
     Manifest,
@@ -21,16 +22,18 @@ from xmtf.files import (
     write_text,
 )
 from xmtf.recipe.schema import Report
+from xmtf.report.build import demonstrates, published_figures
 from xmtf.report.cards import model_card
 from xmtf.report.collect import Material, Run, collect
 from xmtf.report.compare import compare
-from xmtf.report.figures.catalogue import draw_figures
+from xmtf.report.figures.catalogue import Drawn
 from xmtf.report.figures.own import CAPTIONS, result_figures, run_figures
 from xmtf.report.figures.style import save_figure
 from xmtf.report.inputs import Inputs
 from xmtf.report.items import item_sets, script_text
 from xmtf.report.page import Content, Plot, RunPart, render_page
 from xmtf.report.published import gather, published_tables
+from xmtf.report.reference.demonstration import NOTE, demonstration_run
 from xmtf.report.results import RECIPE, SCORES, results_folders
 from xmtf.report.tables import GROUPS, composition_tables, result_tables, write_tables
 
@@ -41,12 +44,15 @@ __all__ = ["MODEL_CARD", "build_report"]
 
 MODEL_CARD = "model-card.md"
 """The card as the report keeps it; a run copies it beside the model."""
+_PUBLISHED = "The published numbers of BLOOM, BLOOMZ, mT0 and the models beside them, without results of one's own."
 _INLINE_BYTES = 2_000_000
 """Smaller item sets stand in the page itself, so that it can be sent around as one file."""
 
 
 def build_report(sources: Sequence[Path], out: Path, config: Report, inputs: Inputs | None = None) -> Manifest:
     """Write ``index.html``, ``tables/``, ``figures/`` and, for one run, its model card; nothing where up to date.
+
+    Figures for which a font is missing are left out; a line on stderr names the font, and the next call tries again.
 
     Args:
         sources: Run folders and results folders.
@@ -67,17 +73,20 @@ def build_report(sources: Sequence[Path], out: Path, config: Report, inputs: Inp
     found |= {str(path): file_sha256(path) for path in inputs.files.values() if path.is_file()}
     fingerprint = content_hash({"recipe": recipe, "inputs": found, "reference": inputs.reference})
     _check_out(out)
-    if is_finished(out, fingerprint):
+    if is_finished(out, fingerprint) and not read_manifest(out).details.get("missing_fonts"):
         return read_manifest(out)
     material = collect(sources)
     with atomic_folder(out) as folder:
-        _write(material, inputs, folder, config)
+        missing_fonts = _write(material, inputs, folder, config)
         files = [path for path in sorted(folder.rglob("*.*")) if path.is_file()]
         outputs = {str(path.relative_to(folder)): file_sha256(path) for path in files}
         manifest = Manifest(
-            "report", fingerprint, recipe=recipe, inputs=found, outputs=outputs, wall_time_s=watch.seconds
-        )
+            "report", fingerprint, recipe=recipe, inputs=found, outputs=outputs, wall_time_s=watch.seconds,
+            details={"missing_fonts": missing_fonts} if missing_fonts else {},
+        )  # fmt: skip
         write_manifest(folder, manifest)
+    for line in missing_fonts:
+        say(line)
     return manifest
 
 
@@ -101,10 +110,12 @@ def _check_out(out: Path) -> None:
         raise ConfigError(f"--out {out}: holds other files than a report, which would be replaced; name a new folder")
 
 
-def _write(material: Material, inputs: Inputs, folder: Path, config: Report) -> None:
+def _write(material: Material, inputs: Inputs, folder: Path, config: Report) -> list[str]:
+    """Write the report's files; return which fonts are missing for which figures."""
     formats = tuple(dict.fromkeys(("svg", *config.figures)))
     items = item_sets(material.results, config.items)
-    content = _content(material, inputs, folder, config.title, formats)
+    drawn = published_figures(material, inputs, folder / "figures", formats=formats)
+    content = _content(material, inputs, folder, config.title, formats, drawn)
     scripts = {entry.file_name: script_text(entry.dataset, entry.payload) for entry in items}
     inline = sum(map(len, scripts.values())) <= _INLINE_BYTES
     if not inline:
@@ -113,9 +124,12 @@ def _write(material: Material, inputs: Inputs, folder: Path, config: Report) -> 
     write_text(folder / "index.html", render_page(replace(content, items=items, inline_items=inline)))
     if len(material.runs) == 1:
         write_text(folder / MODEL_CARD, model_card(material.runs[0]))
+    return drawn.missing_fonts
 
 
-def _content(material: Material, inputs: Inputs, folder: Path, title: str | None, formats: tuple[str, ...]) -> Content:
+def _content(
+    material: Material, inputs: Inputs, folder: Path, title: str | None, formats: tuple[str, ...], drawn: Drawn
+) -> Content:
     """Write tables and figures; return what the page shows but the items."""
     results = material.results
     several = len(material.runs) > 1
@@ -123,13 +137,12 @@ def _content(material: Material, inputs: Inputs, folder: Path, title: str | None
     default = run.name if run is not None else ", ".join(results.scores) or "Published results"
     groups = {name: (column, compare(results, by)) for name, (column, by) in GROUPS.items()}
     tables = result_tables(results)
-    gathered = gather(results.scores, reference=inputs.reference)
-    published = published_tables(gathered, inputs)
+    published = published_tables(gather(results.scores, reference=inputs.reference), inputs)
     write_tables([*tables, *published], folder / "tables")
-    drawn = draw_figures(gathered, inputs, folder / "figures", formats=formats).figures
+    demonstration = run_figures(demonstration_run(), NOTE) if demonstrates(material, inputs) else {}
     return Content(
         title=title or default,
-        description=run.recipe.get("description", "") if run is not None else "",
+        description=run.recipe.get("description", "") if run is not None else _PUBLISHED if demonstration else "",
         results=results,
         comparisons=groups["results"][1],
         tables=tables,
@@ -137,8 +150,22 @@ def _content(material: Material, inputs: Inputs, folder: Path, title: str | None
         plots=_save(result_figures(results), folder / "figures", formats),
         runs=[_run_part(part, folder, formats, part.name if several else "") for part in material.runs],
         published=published,
-        published_plots=[Plot.read(entry.paths[0], f"{entry.title}. {entry.caption}") for entry in drawn],
+        published_plots=_published_plots(drawn, noted=False, samples=not any(results.samples.values())),
+        note=NOTE if demonstration else "",
+        demonstration=[
+            *_published_plots(drawn, noted=True, samples=False),
+            *_save(demonstration, folder / "figures", formats),
+        ],
     )
+
+
+def _published_plots(drawn: Drawn, *, noted: bool, samples: bool = True) -> list[Plot]:
+    """Return figures with or without a note; ``samples`` only where the page does not show them as text."""
+    return [
+        Plot.read(figure.paths[0], f"{figure.title}. {figure.caption}")
+        for figure in drawn.figures
+        if bool(figure.note) == noted and (samples or figure.name != "samples")
+    ]
 
 
 def _run_part(run: Run, folder: Path, formats: Sequence[str], prefix: str) -> RunPart:

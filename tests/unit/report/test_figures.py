@@ -8,6 +8,7 @@ from xmtf.cli.app import build_app
 from xmtf.errors import DataError, SourceError, UnknownNameError
 from xmtf.files import append_jsonl, write_jsonl
 from xmtf.report import collect_run
+from xmtf.report.build import figures_of
 from xmtf.report.figures import (
     contamination,
     english_tasks,
@@ -26,8 +27,10 @@ from xmtf.report.figures import (
 from xmtf.report.figures.catalogue import FIGURES, draw_figures
 from xmtf.report.figures.language_shares import published_shares
 from xmtf.report.figures.models import looks
+from xmtf.report.figures.own import run_figures
 from xmtf.report.inputs import Inputs, texts_at_hand
 from xmtf.report.published import gather
+from xmtf.report.reference.demonstration import NOTE, demonstration_run, demonstration_texts
 from xmtf.report.results import Results
 
 
@@ -232,6 +235,32 @@ def test_a_missing_font_leaves_one_figure_out(tmp_path, published, monkeypatch):
     ]
 
 
+def test_the_demonstration_fills_in_for_what_was_not_published_and_says_so(tmp_path):
+    drawn = figures_of([], Inputs(reference=True), tmp_path, ["12", "13", "loss", "composition"], ["svg"])
+    without_font = {"samples"} if drawn.missing_fonts else set()  # its prompts are in Chinese, too
+    notes = {figure.name: figure.note for figure in drawn.figures}
+    assert set(notes) | without_font == {"code-samples", "samples", "loss", "composition"}
+    assert notes["code-samples"] == NOTE
+    assert [len(rows) for rows in demonstration_texts().values()] == [20, 2]
+    for figure in run_figures(demonstration_run(), NOTE).values():
+        assert figure.get_suptitle() == NOTE
+    texts = {"samples": [{"prompt": "Why?", "text": "So.", "model": "m"}], "generations": [{"model": "m", "text": "1"}]}
+    for kind in FIGURES[-2:]:
+        shown = chips(kind.draw(gather({}, reference=True), Inputs(at_hand=texts, note=NOTE)))
+        assert " ".join(shown).startswith(NOTE[:60])
+
+
+def test_own_texts_need_no_note_and_take_the_place_of_the_demonstration(tmp_path, run_folder):
+    path = lines(tmp_path / "s", [{"prompt": "Why?", "text": "So.", "model": "m"}])
+    given = Inputs(reference=True, files={"samples": path}, at_hand=demonstration_texts(), note=NOTE)
+    assert given.note_on("samples") == ""
+    assert given.note_on("generations") == NOTE
+    (drawn,) = figures_of([run_folder], Inputs(reference=True), tmp_path / "f", ["13"], ["svg"]).figures
+    assert drawn.note == ""
+    left_out = figures_of([run_folder], Inputs(reference=True), tmp_path / "g", ["12"], ["svg"]).left_out
+    assert left_out[0].startswith("Figure 12 (code-samples) is left out; it needs results of `xmtf evaluate code`")
+
+
 def test_what_cannot_be_drawn_says_what_it_needs(tmp_path):
     drawn = draw_figures(gather({}, reference=False), Inputs(), tmp_path)
     assert drawn.figures == []
@@ -285,11 +314,24 @@ def test_what_is_measured_while_training_is_drawn_over_steps(run_folder):
     figure = measures_over_steps.draw(collect_run(run_folder))
     assert [axes.get_title(loc="left").split()[0] for axes in panels(figure)] == ["Classification", "Generation,"]
     assert [list(axes.lines[0].get_ydata()) for axes in panels(figure)] == [[20, 40], [20, 40]]
+    assert [axes.get_ylim() for axes in panels(figure)] == [(0, 50), (0, pytest.approx(44.8))]
+
+
+def test_chance_and_the_best_checkpoint_stand_among_the_measures(run_folder):
+    for step in (10, 20):
+        event = {"event": "measure", "step": step, "group": "rows", "kind": "rank", "value": step / 100}
+        append_jsonl(run_folder / "log.jsonl", event)
+    append_jsonl(run_folder / "log.jsonl", {"event": "selection", "step": 20, "score": 0.2, "by": "rank"})
+    figure = measures_over_steps.draw(collect_run(run_folder))
+    curve, star, chance = panels(figure)[0].lines
+    assert [tuple(curve.get_xydata()[-1]), tuple(star.get_xydata()[0])] == [(20, 20), (20, 20)]
+    assert set(chance.get_ydata()) == {25}
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["rows", "chance", "best checkpoint"]
 
 
 def test_few_logged_steps_are_drawn_as_they_are(run_folder):
     (axes,) = loss.draw(collect_run(run_folder)).axes
-    assert [line.get_label() for line in axes.lines] == ["training, logged steps", "held-out mixture"]
+    assert [line.get_label() for line in axes.lines] == ["training, logged steps", "validation, held-out mixture"]
     for step in range(3, 80):
         append_jsonl(run_folder / "log.jsonl", {"event": "train", "step": step, "loss": float(step % 2)})
     (axes,) = loss.draw(collect_run(run_folder)).axes

@@ -1,12 +1,16 @@
 import re
 
 import pytest
+from markupsafe import escape
 
 from xmtf.errors import SourceError
-from xmtf.files import verify_outputs
+from xmtf.files import read_jsonl, verify_outputs, write_jsonl
 from xmtf.recipe.schema import Report
 from xmtf.report import build_report, collect_run, summary_lines
 from xmtf.report.compare import compare, verdict
+from xmtf.report.figures import catalogue, fonts
+from xmtf.report.inputs import Inputs
+from xmtf.report.reference.demonstration import NOTE, demonstration_texts
 from xmtf.report.tables import render_table, results_table, run_tables
 
 
@@ -48,6 +52,48 @@ def test_the_page_stands_alone_and_escapes_what_models_wrote(run_folder):
     ids = re.findall(r'\bid="([^"]+)"', page)
     assert len(ids) == len(set(ids))
     verify_outputs(out)
+
+
+def test_programs_and_samples_are_among_the_figures(run_folder):
+    for label in ("before", "after"):
+        program = {"task": "humaneval", "problem": "HumanEval/0", "completion": f"    return '{label}'"}
+        write_jsonl(run_folder / "results" / label / "completions.jsonl", [program])
+    build_report([run_folder], run_folder / "report", Report())
+    figures = {path.name for path in (run_folder / "report" / "figures").iterdir()}
+    assert {"samples.svg", "samples.png", "code-samples.svg", "code-samples.png"} <= figures
+    page = (run_folder / "report" / "index.html").read_text()
+    assert "Programs side by side." in page
+    assert "What models write." not in page  # the page has them as text
+    assert NOTE not in page
+
+
+def test_a_missing_font_is_named_and_the_next_build_tries_again(run_folder, monkeypatch, capsys):
+    path = run_folder / "results" / "after" / "samples.jsonl"
+    write_jsonl(path, [sample | {"text": "\u0c06\u0c15"} for sample in read_jsonl(path)])
+    out = run_folder / "report"
+    with monkeypatch.context() as patched:
+        patched.setattr(fonts, "_installed", lambda: frozenset({"DejaVu Sans"}))
+        build_report([run_folder], out, Report())
+    assert "no installed font has Telugu (it lacks U+0C06): install Noto Sans Telugu" in capsys.readouterr().err
+    assert not (out / "figures" / "samples.svg").exists()
+    write_jsonl(path, [sample | {"text": "ok"} for sample in read_jsonl(path)])
+    build_report([run_folder], out, Report())
+    assert (out / "figures" / "samples.svg").exists()
+
+
+def test_the_page_of_the_published_numbers_says_whose_texts_it_shows(tmp_path, monkeypatch):
+    monkeypatch.setattr(catalogue, "FIGURES", catalogue.FIGURES[-2:])  # the others take half a minute
+    manifest = build_report([], tmp_path / "report", Report(figures=("svg",)), Inputs(reference=True))
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert "<dd>27</dd>" in page
+    section = page[page.index('<section id="demonstration"') :]
+    assert f"<strong>{NOTE}</strong>" in section
+    assert page.count(NOTE) == section.count(NOTE)
+    for row in demonstration_texts()["samples"]:
+        assert escape(row["text"] or "(nothing)") in section
+    figures = {path.stem for path in (tmp_path / "report" / "figures").iterdir()}
+    without_font = {"samples"} if manifest.details else set()  # its prompts are in Chinese, too
+    assert figures | without_font == {"code-samples", "samples", "composition", "loss"}
 
 
 def test_a_second_build_does_nothing_and_new_results_redo_it(run_folder):

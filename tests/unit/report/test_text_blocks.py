@@ -57,6 +57,16 @@ def test_what_is_drawn_as_nothing_is_taken_out():
     assert printable("a\u200bb\x07c\td\r\ne\ufeff") == "abc    d\ne"
 
 
+def test_an_emoji_without_a_font_is_a_number():
+    assert printable("ok \U0001fae0") in ("ok [U+1FAE0]", "ok \U0001fae0")
+    assert printable("\U0001ffff!") == "!"  # no character at all
+
+
+def test_long_names_break_after_a_hyphen(tmp_path):
+    block = Block.of("SmolLM2-135M-Instruct after 30 steps", 1.25, 8)
+    assert block.lines[0] == "SmolLM2-135M-"
+
+
 words = st.text(st.sampled_from("abc déñ.,$\\{}"), min_size=0, max_size=200)
 
 

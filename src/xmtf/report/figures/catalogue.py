@@ -49,6 +49,7 @@ class FigureKind:
         caption: What is shown and how it was computed.
         needs: What to give where its data are missing.
         draw: Draws it, or returns None without data.
+        texts: Name of the input whose texts it shows, if any.
     """
 
     number: str
@@ -57,17 +58,19 @@ class FigureKind:
     caption: str
     needs: str
     draw: Callable[[ResultTable, Inputs], Drawing | None]
+    texts: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A figure on disk: its kind, and a file for each format."""
+    """A figure on disk: its kind, a file for each format, and what it says of whose data it shows."""
 
     number: str
     name: str
     title: str
     caption: str
     paths: tuple[Path, ...]
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,7 @@ FIGURES = (
         "3",
         "variants",
         "P3, xP3 and xP3mt",
-        "One example in three mixtures. With --reference: sentences of our own in our template for PAWS.",
+        "One example in three mixtures; without a file of one's own, sentences of ours in our template for PAWS.",
         "--input variants=FILE.jsonl, or --reference",
         variants.draw,
     ),
@@ -177,7 +180,7 @@ FIGURES = (
         "11",
         "contamination",
         "Languages in a corpus",
-        "Share of sentences that were identified as a language, against the declared share. With --reference: a "
+        "Share of sentences that were identified as a language, against the declared share. Published: a "
         "sample of ROOTS by cld3, every sentence counted; short sentences are often taken for another language. "
         "Bold: languages of the evaluation that BLOOM was not meant to know.",
         "--input identified=FILE.csv (xmtf analyze languages writes it as totals.csv), or --reference",
@@ -188,16 +191,18 @@ FIGURES = (
         "code-samples",
         "Programs side by side",
         "Programs of several models for one problem.",
-        "results of `xmtf evaluate code`, or --input generations=FILE.jsonl; the published programs do not come along",
+        "results of `xmtf evaluate code`, --input generations=FILE.jsonl, or --reference alone for our demonstration",
         code_samples.draw,
+        "generations",
     ),
     FigureKind(
         "13-16",
         "samples",
         "What models write",
         "Prompts, and what each model wrote.",
-        "results with samples.jsonl, or --input samples=FILE.jsonl; the published texts do not come along",
+        "results with samples.jsonl, --input samples=FILE.jsonl, or --reference alone for our demonstration",
         samples.draw,
+        "samples",
     ),
 )
 """Every figure, in the order of the published work."""
@@ -239,7 +244,8 @@ def draw_figures(
             drawn.left_out.append(f"Figure {kind.number} ({kind.name}) is left out; it needs {kind.needs}")
             continue
         paths = tuple(save_figure(figure, folder, kind.name, tuple(formats)))
-        drawn.figures.append(Figure(kind.number, kind.name, kind.title, kind.caption, paths))
+        note = inputs.note_on(kind.texts)
+        drawn.figures.append(Figure(kind.number, kind.name, kind.title, kind.caption, paths, note))
     return drawn
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from xmtf.report.figures.fonts import MONOSPACE
-from xmtf.report.figures.text_blocks import Block, new_page
+from xmtf.report.figures.style import NOTE
+from xmtf.report.figures.text_blocks import Block, new_page, note_block
 from xmtf.report.inputs import Inputs
 from xmtf.report.measures import ResultTable
 
@@ -31,13 +32,16 @@ def draw(results: ResultTable, inputs: Inputs) -> Figure | None:
         return None
     titles = [Block.of(row["model"], _WIDTH - 0.2, 9, 2) for row in rows]
     programs = [Block.of(row["text"], _WIDTH - 0.2, 7.5, 60, MONOSPACE) for row in rows]
-    top = 0.14 + max(title.height for title in titles)
-    height = max(program.height for program in programs)
     step = _WIDTH + 0.12
-    figure, axes = new_page(step * len(rows) + 0.12, top + height + 0.3)
+    width = step * len(rows) + 0.12
+    note = note_block(inputs.note_on("generations"), width - 0.24)
+    top = 0.14 + note.height + max(title.height for title in titles)
+    height = max(program.height for program in programs)
+    figure, axes = new_page(width, top + height + 0.3)
+    note.draw(axes, 0.12, 0.06, color=NOTE)
     for column, (title, program) in enumerate(zip(titles, programs, strict=True)):
         left = 0.12 + step * column
-        title.draw(axes, left, 0.08, fontweight="bold")
+        title.draw(axes, left, 0.08 + note.height, fontweight="bold")
         axes.add_patch(
             Rectangle((left, top), _WIDTH, height + 0.2, facecolor="#F6F6F6", edgecolor="#BBBBBB", linewidth=0.6)
         )

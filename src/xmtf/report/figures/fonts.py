@@ -10,6 +10,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable
 from functools import cache
+from typing import Any
 
 from xmtf.errors import UserError
 
@@ -21,6 +22,12 @@ _JOINERS = "\u200c\u200d"  # they shape the letters beside them
 _EAST_ASIAN = frozenset({"BOPOMOFO", "CJK", "FULLWIDTH", "HALFWIDTH", "HANGUL", "HIRAGANA", "IDEOGRAPHIC", "KATAKANA"})
 
 
+_NAMES = {"Canadian": "Canadian Aboriginal", "Meetei": "Meetei Mayek", "Nko": "NKo", "Ol": "Ol Chiki"}
+"""Scripts whose name is not the first word of their characters' names."""
+_PICTURES = range(0x1F000, 0x20000)
+"""Emoji and the like. New ones come every year, and no package of fonts in black has them all."""
+
+
 class MissingFontError(UserError):
     """No installed font has a character that a figure shows.
 
@@ -30,20 +37,24 @@ class MissingFontError(UserError):
     """
 
     def __init__(self, script: str, character: str) -> None:
-        font, package = (
-            ("Noto Sans CJK", "fonts-noto-cjk") if script == "CJK" else (f"Noto Sans {script}", "fonts-noto-core")
-        )
+        script = _NAMES.get(script, script)
+        package = "fonts-noto-cjk" if script == "CJK" else "fonts-noto-core"
         super().__init__(
-            f"no installed font has {script} (it lacks U+{ord(character):04X}): install {font}, "
+            f"no installed font has {script} (it lacks U+{ord(character):04X}): install Noto Sans {script}, "
             f"on Debian `apt-get install {package}`"
         )
 
 
 def printable(text: str) -> str:
-    """Return ``text`` without the characters that are drawn as nothing: controls but line ends, and marks of format."""
+    """Return ``text`` without the characters that are drawn as nothing: controls but line ends, and marks of format.
+
+    An emoji that no installed font has becomes its number, such as ``[U+1F916]``.
+    """
     text = text.replace("\r\n", "\n").replace("\t", "    ")
     return "".join(
-        c for c in text if c == "\n" or c in _JOINERS or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Cn")
+        c if ord(c) not in _PICTURES or _anywhere(c) else f"[U+{ord(c):04X}]"
+        for c in text
+        if c == "\n" or c in _JOINERS or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Cn")
     )
 
 
@@ -102,20 +113,32 @@ def _candidates(script: str, text: str) -> Iterable[str]:
     yield from (name for name in sorted(installed) if name not in usual)
 
 
-@cache
 def _installed() -> frozenset[str]:
-    from matplotlib.font_manager import fontManager
+    return frozenset(_files())
 
-    return frozenset(entry.name for entry in fontManager.ttflist if not entry.name.startswith((".", "Last Resort")))
+
+@cache
+def _files() -> dict[str, str]:
+    """Return the file of each installed family: upright, of a weight near normal."""
+    from matplotlib.font_manager import fontManager, weight_dict
+
+    def oddness(entry: Any) -> tuple[bool, float]:
+        return entry.style != "normal", abs(weight_dict.get(entry.weight, entry.weight) - weight_dict["normal"])
+
+    files: dict[str, Any] = {}
+    for entry in fontManager.ttflist:
+        if not entry.name.startswith((".", "Last Resort")):
+            files[entry.name] = min(files.get(entry.name, entry), entry, key=oddness)
+    return {name: entry.fname for name, entry in files.items()}
 
 
 @cache
 def _has(family: str, character: str) -> bool:
-    from matplotlib.font_manager import FontProperties, fontManager, get_font
+    from matplotlib.font_manager import get_font
 
-    path = fontManager.findfont(FontProperties(family=[family]), fallback_to_default=False)
-    return bool(get_font(path).get_char_index(ord(character)))
+    return bool(get_font(_files()[family]).get_char_index(ord(character)))
 
 
+@cache
 def _anywhere(character: str) -> bool:
     return any(_has(family, character) for family in sorted(_installed()))

@@ -27,13 +27,19 @@ def draw(run: Run) -> Figure:
     window = len(values) // 20
     many = window > 1
     color, width = ("#BBBBBB", 0.8) if many else (PALETTE[0], 1.5)
-    axes.plot(steps, values, color=color, linewidth=width, label="training, logged steps")
+    marker = "" if many else "."
+    axes.plot(steps, values, color=color, marker=marker, linewidth=width, label="training, logged steps")
     if many:
         axes.plot(steps, _running_mean(values, window), color=PALETTE[0], label=f"training, mean of {window}")
     for index, (group, losses) in enumerate(sorted(validation.items())):
         points = sorted(losses)
         axes.plot(
-            points, [losses[step] for step in points], "o-", color=PALETTE[1 + index], markersize=3.5, label=group
+            points,
+            [losses[step] for step in points],
+            "o-",
+            color=PALETTE[1 + index],
+            markersize=3.5,
+            label=f"validation, {group}",
         )
     axes.set_xlabel("step")
     axes.set_ylabel("loss per target (nats a token)")

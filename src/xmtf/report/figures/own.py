@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from xmtf.report.collect import Run
 from xmtf.report.compare import compare
 from xmtf.report.figures import composition, loss, measures_over_steps, suites
+from xmtf.report.figures.style import add_note
 from xmtf.report.results import Results
 
 if TYPE_CHECKING:
@@ -17,15 +18,21 @@ __all__ = ["CAPTIONS", "result_figures", "run_figures"]
 CAPTIONS = {
     "composition": "Examples per language of the targets, by task cluster.",
     "loss": "Loss on target tokens, each target counted once.",
-    "measures": "What was measured while training, by suite.",
+    "measures": "What was measured while training, by suite: the mean over tasks of the median over templates. "
+    "Dashes are chance, a star is the best checkpoint that was kept.",
     "suites": "Rank accuracy per suite with 95 % intervals; the bar marks chance.",
     "languages": "Rank accuracy by language with 95 % intervals; the bar marks chance.",
 }
 """Name of each figure -> what it shows."""
 
 
-def run_figures(run: Run) -> dict[str, Figure]:
-    """Draw what a run was trained on and how its loss fell, as far as there are data."""
+def run_figures(run: Run, note: str = "") -> dict[str, Figure]:
+    """Draw what a run was trained on and how its loss fell, as far as there are data.
+
+    Args:
+        run: A collected run.
+        note: What every figure says of it, if anything.
+    """
     figures = {}
     if run.composition.num_rows:
         figures["composition"] = composition.draw(run)
@@ -34,6 +41,8 @@ def run_figures(run: Run) -> dict[str, Figure]:
     measures = measures_over_steps.draw(run)
     if measures is not None:
         figures["measures"] = measures
+    for figure in figures.values():
+        add_note(figure, note)
     return figures
 
 

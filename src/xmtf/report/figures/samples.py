@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from xmtf.report.figures.text_blocks import Block, new_page
+from xmtf.report.figures.style import NOTE
+from xmtf.report.figures.text_blocks import Block, new_page, note_block
 from xmtf.report.inputs import Inputs
 from xmtf.report.measures import ResultTable
 
@@ -32,16 +33,18 @@ def draw(results: ResultTable, inputs: Inputs) -> Figure | None:
         (
             Block.of(prompt, _LABEL + _TEXT, 9, 12),
             [
-                (Block.of(model, _LABEL - 0.1, 8, 3), Block.of(text or "(nothing)", _TEXT, 8.5, 10))
+                (Block.of(model, _LABEL - 0.1, 8, 4), Block.of(text or "(nothing)", _TEXT, 8.5, 10))
                 for model, text in texts
             ],
         )
         for prompt, texts in shown
     ]
-    height = 0.15 + sum(_part_height(prompt, answers) for prompt, answers in parts)
+    note = note_block(inputs.note_on("samples"), _LABEL + _TEXT)
+    height = 0.15 + note.height + sum(_part_height(prompt, answers) for prompt, answers in parts)
     left_out = len(prompts) - len(shown)
     figure, axes = new_page(_LABEL + _TEXT + 0.4, height + (0.2 if left_out else 0))
-    top = 0.12
+    note.draw(axes, 0.2, 0.06, color=NOTE)
+    top = 0.12 + note.height
     for prompt, answers in parts:
         _draw_part(axes, top, prompt, answers)
         top += _part_height(prompt, answers)

@@ -11,13 +11,25 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["AFTER", "BEFORE", "CHANCE", "PALETTE", "blank_figure", "new_figure", "new_grid", "save_figure"]
+__all__ = [
+    "AFTER",
+    "BEFORE",
+    "CHANCE",
+    "NOTE",
+    "PALETTE",
+    "add_note",
+    "blank_figure",
+    "new_figure",
+    "new_grid",
+    "save_figure",
+]
 
 # Okabe and Ito's palette (2008), safe for the common forms of colour blindness.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C8C00", "#5B5B5B", "#7A4FBF", "#B0A0A0")
 BEFORE = "#8A8A8A"
 AFTER = "#0072B2"
 CHANCE = "#D55E00"
+NOTE = "#9A3B00"
 
 _STYLE = {
     "figure.dpi": 110,
@@ -72,6 +84,12 @@ def new_grid(width: float, height: float, rows: int, columns: int, **options: An
     """
     figure = blank_figure(width, height)
     return figure, list(figure.subplots(rows, columns, squeeze=False, **options).flat)
+
+
+def add_note(figure: Figure, note: str) -> None:
+    """Write a line above the axes that says whose data they show; nothing where there is nothing to say."""
+    if note:
+        figure.suptitle(note, x=0.01, ha="left", fontsize=7.5, color=NOTE)
 
 
 def save_figure(figure: Figure, folder: Path, name: str, formats: tuple[str, ...]) -> list[Path]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.patches import PathPatch
 
-__all__ = ["Block", "new_page", "text_width"]
+__all__ = ["Block", "new_page", "note_block", "text_width"]
 
 _POINTS = 72
 _MOST_IN_LINE = 300
@@ -90,6 +90,11 @@ class Block:
             )
 
 
+def note_block(note: str, width: float) -> Block:
+    """Return a line in small print above a page of texts, with the space below it; no line for an empty note."""
+    return Block.of(f"{note}\n ", width, 7.5) if note else Block((), (SANS,), 7.5, width)
+
+
 def _outline(line: str, block: Block, left: float, baseline: float, color: str) -> PathPatch:
     """Return a line as a shape: matplotlib's PDF writer misplaces what follows a zero-width non-joiner."""
     from matplotlib import rc_context
@@ -153,10 +158,10 @@ def _wrap(paragraph: str, width: float, families: tuple[str, ...], size: float) 
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """Yield words with the space after them; East Asian characters are words of their own."""
+    """Yield words with the space after them; East Asian characters and parts with a hyphen are words of their own."""
     word = ""
     for character in text:
-        if word and _may_break(word[-1], character) and not _hangs(character):
+        if word and _may_break(word, character) and not _hangs(character):
             yield word
             word = ""
         word += character
@@ -164,8 +169,10 @@ def _pieces(text: str) -> Iterator[str]:
         yield word
 
 
-def _may_break(before: str, after: str) -> bool:
-    return _is_ideograph(after) or _is_ideograph(before) or (before == " " and after != " ")
+def _may_break(word: str, after: str) -> bool:
+    before = word[-1]
+    hyphen = before == "-" and word[-2:-1].isalnum() and after.isalnum()
+    return hyphen or _is_ideograph(after) or _is_ideograph(before) or (before == " " and after != " ")
 
 
 def _is_ideograph(character: str) -> bool:

@@ -20,6 +20,8 @@ from xmtf import __version__
 from xmtf.report.collect import Run
 from xmtf.report.compare import Comparison
 from xmtf.report.items import ItemSet, script_text
+from xmtf.report.reference import evaluation_sets, published_models, reference_rows
+from xmtf.report.reference.demonstration import demonstration_texts
 from xmtf.report.results import LABELS, Results
 from xmtf.report.summary import headline, strips
 from xmtf.report.tables import Table
@@ -105,6 +107,8 @@ class Content:
         inline_items: Whether they stand in the page or in files beside it.
         published: Tables in the form of the published work.
         published_plots: Its figures, with these results in them.
+        demonstration: Figures of our own demonstration, in place of what was not published.
+        note: What is said of them.
     """
 
     title: str
@@ -119,6 +123,8 @@ class Content:
     inline_items: bool = True
     published: Sequence[Table] = ()
     published_plots: Sequence[Plot] = ()
+    demonstration: Sequence[Plot] = ()
+    note: str = ""
 
 
 def render_page(content: Content) -> str:
@@ -148,6 +154,9 @@ def render_page(content: Content) -> str:
         plots=content.plots,
         published=content.published,
         published_plots=content.published_plots,
+        demonstration=content.demonstration,
+        demonstration_samples=_texts(demonstration_texts()["samples"]) if content.demonstration else [],
+        note=content.note,
         runs=content.runs,
         item_index=content.items,
         item_note=_item_note(content),
@@ -163,6 +172,8 @@ def page_facts(content: Content) -> list[tuple[str, str]]:
     """Return the figures at the head of the page: how large it all is."""
     if _is_run(content):
         return _run_facts(content.runs[0].run)
+    if not content.results.scores:
+        return _published_facts()
     scores = [score for members in content.results.scores.values() for score in members]
     facts = [
         (len(content.results.scores), "models"),
@@ -172,6 +183,16 @@ def page_facts(content: Content) -> list[tuple[str, str]]:
         (sum(entry.total for entry in content.items), "items"),
     ]
     return [(f"{number:,}", name.removesuffix("s") if number == 1 else name) for number, name in facts]
+
+
+def _published_facts() -> list[tuple[str, str]]:
+    rows = [*reference_rows("results"), *reference_rows("prompts")]
+    values = sum(bool(row.get(model)) for row in rows for model in published_models())
+    return [
+        (f"{len(published_models())}", "models"),
+        (f"{len(evaluation_sets())}", "evaluation sets"),
+        (f"{values:,}", "published values"),
+    ]
 
 
 def _run_facts(run: Run) -> list[tuple[str, str]]:
@@ -209,8 +230,9 @@ def _sections(content: Content) -> list[tuple[str, str]]:
     sections = [
         ("results", "Results", content.comparisons),
         ("figures", "Figures", content.plots),
-        ("items", "Items", content.items),
         ("published", "As published", content.published or content.published_plots),
+        ("demonstration", "Demonstration", content.demonstration),
+        ("items", "Items", content.items),
         ("samples", "Samples", any(content.results.samples.values())),
     ]
     return [*((name, title) for name, title, there in sections if there), *training]
@@ -269,9 +291,18 @@ def _samples(results: Results) -> list[dict[str, Any]]:
     joined: dict[tuple[str, ...], dict[str, Any]] = {}
     for label, samples in results.samples.items():
         for sample in samples:
-            key = (sample["suite"], sample["task"], sample["template"], sample["prompt"])
-            entry = joined.setdefault(key, {**sample, "answers": []})
-            entry["answers"].append((label, sample["text"]))
+            names = (sample["suite"], sample["task"], sample["template"])
+            entry = {"heading": " · ".join(names), "answers": []} | sample
+            joined.setdefault((*names, sample["prompt"]), entry)["answers"].append((label, sample["text"]))
+    return list(joined.values())
+
+
+def _texts(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Join the answers of several models to each prompt, in the form of ``_samples``."""
+    joined: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        entry = {"heading": "", "prompt": row["prompt"], "answers": [], "references": []}
+        joined.setdefault(row["prompt"], entry)["answers"].append((row["model"], row["text"]))
     return list(joined.values())
 
 
