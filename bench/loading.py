@@ -1,7 +1,7 @@
 """Memory of a process while it loads the weights that training starts from, whole and in pieces.
 
     python bench/loading.py
-    python bench/loading.py --shape bloom-560m --layouts single "dp_shard=2 tp=2"
+    python bench/loading.py --shape bloom-1b1 --layouts single "dp_shard=2 tp=2"
 
 Writes a BLOOM of random weights in bf16, then loads it as `xmtf train` does, in forked gloo processes on a CPU. "Held"
 is the memory of its own (RssAnon, looked at every two milliseconds) that the process which needs most has over what it
@@ -29,7 +29,7 @@ LAYOUTS = ("single", "dp_shard=2", "tp=2", "pp=2", "dp_shard=2 tp=2", "dp_shard=
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shape", choices=SHAPES, default="bloom-1b1")
+    parser.add_argument("--shape", choices=SHAPES, default="bloom-560m")
     parser.add_argument("--layouts", nargs="+", default=LAYOUTS)
     options = parser.parse_args()
     import torch
@@ -40,7 +40,10 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
         model = Path(name) / "model"
-        write(model, options.shape)
+        if os.fork() == 0:  # apart, so that memory it gave back is not there to be used again
+            write(model, options.shape)
+            os._exit(0)
+        assert os.wait()[1] == 0
         print(f"{options.shape}, {sum(path.stat().st_size for path in model.iterdir()) / 1e9:.2f} GB in bf16")
         print("| layout | share GB | held at the peak GB | seconds |\n| --- | ---: | ---: | ---: |")
         for layout in options.layouts:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,10 @@ import torch
 from tiny_training import make_loop, size
 
 from xmtf.errors import DataError
-from xmtf.training import checkpoint
-from xmtf.training.checkpoint import Progress
+from xmtf.training import checkpoint, state
 from xmtf.training.ranks import ALONE
-from xmtf.training.shards import read_whole
+from xmtf.training.shards import ShardReader
+from xmtf.training.state import Progress, torn
 
 MATRIX = ("single", "FSDP2 x2", "TP x2", "PP x2", "FSDP2 x TP x4")
 PAGE = Path(__file__).parents[2] / "docs" / "scaling.md"
@@ -79,6 +80,35 @@ def test_every_pair_of_layouts_and_the_page_that_shows_it(processes, tmp_path):
         assert cells(shown) == [pytest.approx(row, abs=2e-5) for row in cells(table(fourth))]
 
 
+def one_step(ranks, folder, architecture, layout, **training):
+    """Go on from the newest checkpoint, if there is one; take a step, save, and return its loss."""
+    loop = make_loop(ranks, folder, architecture, layout, **training)
+    path = checkpoint.find_checkpoint(loop.checkpoints, "f", 99, ranks)
+    step = 0 if path is None else checkpoint.load(path, loop.step.layout, loop.step.optimizer).step
+    loss = loop.step(step, loop.feed.get(step)).loss
+    loop.saver.save(Progress(step=step + 1))
+    loop.saver.close()
+    loop.feed.close()
+    return loss
+
+
+@pytest.mark.parametrize(
+    ("architecture", "chain"),
+    [
+        ("bloom", [*MATRIX, "single"]),
+        ("mt5", ["single", "FSDP2 x2", "TP x2", "FSDP2 x TP x4", "single"]),
+    ],
+)
+def test_adafactor_goes_from_each_layout_to_the_next(processes, tmp_path, architecture, chain):
+    options = {"optimizer": {"name": "adafactor", "learning_rate": 0.01}}
+    loop = make_loop(ALONE, tmp_path / "straight", architecture, "single", **options)
+    expected = [loop.step(step, loop.feed.get(step)).loss for step in range(len(chain))]
+    loop.feed.close()
+    for layout, loss in zip(chain, expected, strict=True):
+        found = processes(size(layout), one_step, tmp_path / "chain", architecture, layout, **options)
+        assert found == [pytest.approx(loss, abs=1e-5)] * size(layout), layout
+
+
 @pytest.mark.parametrize("layout", ["TP x2", "FSDP2 x PP x4"])
 def test_adafactor_and_saving_in_the_background(processes, tmp_path, layout):
     options = {"optimizer": {"name": "adafactor", "learning_rate": 0.01}}
@@ -92,11 +122,40 @@ def test_adafactor_and_saving_in_the_background(processes, tmp_path, layout):
 def test_weights_and_state_are_whole_under_their_own_names(processes, tmp_path):
     processes(4, train_and_save, tmp_path / "cut", "FSDP2 x TP x4")
     train_and_save(ALONE, tmp_path / "whole", "single")
-    cut, whole = (read_whole(tmp_path / name / "checkpoints" / "step-000002") for name in ("cut", "whole"))
-    assert cut.keys() == whole.keys()
-    for name, tensor in whole.items():
-        assert cut[name].shape == tensor.shape
-        assert torch.dist(cut[name], tensor) <= 1e-3 * tensor.norm(), name
+    cut, whole = (ShardReader(tmp_path / name / "checkpoints" / "step-000002") for name in ("cut", "whole"))
+    assert cut.stored == whole.stored
+    for name in whole.stored:
+        assert torch.dist(cut.whole(name), whole.whole(name)) <= 1e-3 * whole.whole(name).norm(), name
+
+
+def find(ranks, folder):
+    """Return the checkpoint to go on from, and the shards that this process read to choose it."""
+    read = []
+    hash_of = state._hash
+    state._hash = lambda path: read.append(path.name) or hash_of(path)
+    return checkpoint.find_checkpoint(folder / "checkpoints", "f", 4, ranks), read
+
+
+def flip(path, place):
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_changed_byte_is_found_by_one_of_the_processes_and_the_checkpoint_before_is_used(processes, tmp_path):
+    processes(2, train_and_save, tmp_path, "FSDP2 x2")
+    (path,) = checkpoint.list_checkpoints(tmp_path / "checkpoints")
+    shards = sorted(shard.name for shard in path.glob("shard-*"))
+    for found, read in processes(2, find, tmp_path):
+        assert found == path
+        assert len(read) == 1
+    newer = shutil.copytree(path, path.with_name("step-000003"))
+    flip(newer / shards[1], -1)
+    results = processes(2, find, tmp_path)
+    assert [found for found, _ in results] == [path, path]
+    assert sorted(name for _, read in results for name in read) == sorted([*shards, *shards])
+    with pytest.raises(DataError, match=rf"step-000003: not a whole checkpoint: {shards[1]} does not hold the bytes"):
+        state.require_whole(newer)
 
 
 def test_a_missing_or_torn_shard_is_named_and_never_loaded(processes, tmp_path, monkeypatch, capsys):
@@ -110,7 +169,7 @@ def test_a_missing_or_torn_shard_is_named_and_never_loaded(processes, tmp_path, 
         shards[1].unlink()
         if harm is not None:
             shards[1].write_bytes(harm)
-        assert said in checkpoint.torn(path)
+        assert said in torn(path)
         assert checkpoint.find_checkpoint(tmp_path / "checkpoints", "f", 4) is None
         assert said in capsys.readouterr().err
         with pytest.raises(DataError, match=said):

@@ -57,7 +57,7 @@ def inspect(
 
     Example: xmtf checkpoint inspect runs/demo/checkpoints/step-000700
     """
-    from xmtf.training.checkpoint import STATE
+    from xmtf.training.state import STATE
 
     if not (checkpoint / STATE).exists():
         from xmtf.models.convert import inspect_foreign

@@ -5,7 +5,7 @@
     checkpoints/step-000200/
       model-00001-of-00001.safetensors             weights and optimizer state by parameter name, of one process;
       shard-00001-model-00001-of-00001.safetensors    of several, a file each
-      state.json                                   step, fingerprint, counts; size of every file; written last
+      state.json                                   step, fingerprint, counts; size and hash of every file; written last
 
 Names and shapes are those of the whole model, so a checkpoint is read under any layout
 (:mod:`xmtf.training.shards`). The position in the data and every random draw are functions of the seed
@@ -15,26 +15,23 @@ and the step, so the step is all that has to be remembered of them.
 from __future__ import annotations
 
 import shutil
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
 from math import prod
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from xmtf.errors import DataError, UserError
 from xmtf.execution import say
-from xmtf.files import read_json, write_json
 from xmtf.training.layout import Layout
 from xmtf.training.optimizer import Named, load_optimizer_tensors, optimizer_tensors
 from xmtf.training.pieces import Piece, as_piece
 from xmtf.training.ranks import ALONE, Ranks
-from xmtf.training.shards import Shard, Stored, read_shards, stored_tensors, write_shards
+from xmtf.training.shards import Shard, ShardReader, Stored, write_shards
+from xmtf.training.state import Progress, State, damaged, read_state, torn
 
 __all__ = [
-    "STATE",
-    "Progress",
     "checkpoint_path",
     "find_checkpoint",
     "list_checkpoints",
@@ -42,47 +39,11 @@ __all__ = [
     "load_weights",
     "prune",
     "read_progress",
+    "read_weights",
     "save",
     "shards_of",
-    "torn",
     "write",
 ]
-
-STATE = "state.json"
-_SCHEMA = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far training has come.
-
-    Attributes:
-        step: Steps done; the next step has this index.
-        tokens: Positions computed so far, padding included: the unit of token budgets.
-        real_tokens: Positions that were not padding.
-        seconds: Wall seconds spent in steps, over all attempts.
-        skipped: Steps without an update because the loss or the gradient was not finite.
-        best: Highest score of a checkpoint so far, or None; that checkpoint is kept.
-        best_step: Steps done when it was measured.
-        best_by: What the score is, see :class:`xmtf.training.validation.Watch`.
-    """
-
-    step: int = 0
-    tokens: int = 0
-    real_tokens: int = 0
-    seconds: float = 0.0
-    skipped: int = 0
-    best: float | None = None
-    best_step: int | None = None
-    best_by: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class _State:
-    fingerprint: str
-    progress: dict[str, Any]
-    files: dict[str, int] = field(default_factory=dict)
-    schema: int = _SCHEMA
 
 
 def checkpoint_path(folder: Path, step: int) -> Path:
@@ -125,16 +86,17 @@ def write(folder: Path, shards: dict[str, Shard], progress: Progress, fingerprin
         temporary.mkdir()
     ranks.wait()
     try:
-        write_shards(temporary, shards, ranks)
+        written = ranks.collect(write_shards(temporary, shards, ranks))
         if ranks.first:
+            hashes = {name: digest for of_one in written for name, digest in of_one.items()}
             files = {item.name: item.stat().st_size for item in sorted(temporary.iterdir())}
-            written = sum(name.endswith(".safetensors") for name in files)
-            if written < ranks.size and not _all_pieces(temporary):
+            missing = sorted(hashes.keys() - files.keys())
+            if missing:
                 raise DataError(
-                    f"{temporary}: holds the files of {written} of {ranks.size} processes; checkpoints need a file "
-                    "system that all of them share"
+                    f"{temporary}: {missing[0]} (and {len(missing) - 1} more), which another process has written, is "
+                    "not there; checkpoints need a file system that all of them share"
                 )
-            write_json(temporary / STATE, asdict(_State(fingerprint, asdict(progress), files)))
+            State(fingerprint, progress, files, hashes).write(temporary)
             shutil.rmtree(path, ignore_errors=True)
             temporary.rename(path)
     finally:
@@ -169,8 +131,10 @@ def shards_of(model: nn.Module | Layout, optimizer: torch.optim.Optimizer, *, co
 def load(path: Path, model: nn.Module | Layout, optimizer: torch.optim.Optimizer) -> Progress:
     """Take over weights and optimizer state of a checkpoint; return how far it had come.
 
+    Each process reads its own pieces, straight into their place.
+
     Args:
-        path: The checkpoint, written under any layout.
+        path: The checkpoint, written under any layout; :func:`find_checkpoint` has looked at its bytes.
         model: What this process holds of the model.
         optimizer: Of what it holds.
 
@@ -178,16 +142,16 @@ def load(path: Path, model: nn.Module | Layout, optimizer: torch.optim.Optimizer
         DataError: The checkpoint is torn, or is of a model of another shape.
     """
     progress = read_progress(path)
-    stored = stored_tensors(path)
-    shards, pieces = _weight_shards(path, model, stored), _pieces(model)
+    reader = ShardReader(path)
+    shards, pieces = _weight_shards(path, model, reader.stored), _pieces(model)
     state: dict[str, Tensor] = {}
-    for full, entry in stored.items():
+    for full, entry in reader.stored.items():
         name, _, key = full.removeprefix("optimizer.").rpartition("/")
         if full.startswith("optimizer.") and name in pieces:
             tensor = _empty_state(pieces[name], key, entry)
             state[f"{name}/{key}"] = tensor
             shards[full] = _of_state(pieces[name], key, tensor)
-    read_shards(path, shards)
+    reader.fill(shards)
     load_optimizer_tensors(_named(model), optimizer, state)
     _after_loading(model)
     return progress
@@ -200,8 +164,26 @@ def load_weights(path: Path, model: nn.Module | Layout) -> None:
         DataError: The checkpoint is torn, or is of a model of another shape.
     """
     read_progress(path)
-    read_shards(path, _weight_shards(path, model, stored_tensors(path)))
+    reader = ShardReader(path)
+    reader.fill(_weight_shards(path, model, reader.stored))
     _after_loading(model)
+
+
+def read_weights(path: Path, model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Yield name and weight of each parameter, whole, one after the other.
+
+    Args:
+        path: The checkpoint, written under any layout.
+        model: Its shape, on the meta device.
+
+    Raises:
+        DataError: The checkpoint is torn, or is of a model of another shape.
+    """
+    read_progress(path)
+    reader = ShardReader(path)
+    _weight_shards(path, model, reader.stored)
+    for name, _ in model.named_parameters():
+        yield name, reader.whole(f"model.{name}")
 
 
 def read_progress(path: Path) -> Progress:
@@ -213,7 +195,7 @@ def read_progress(path: Path) -> Progress:
     lacks = torn(path)
     if lacks is not None:
         raise DataError(f"{path}: not a whole checkpoint: {lacks}; use another one")
-    return Progress(**_read_state(path).progress)
+    return read_state(path).progress
 
 
 def list_checkpoints(folder: Path, fingerprint: str | None = None) -> list[Path]:
@@ -226,23 +208,33 @@ def list_checkpoints(folder: Path, fingerprint: str | None = None) -> list[Path]
     return [
         path
         for path in sorted(folder.glob("step-*"))
-        if torn(path) is None and fingerprint in (None, _read_state(path).fingerprint)
+        if torn(path) is None and fingerprint in (None, read_state(path).fingerprint)
     ]
 
 
-def find_checkpoint(folder: Path, fingerprint: str, num_steps: int) -> Path | None:
+def find_checkpoint(folder: Path, fingerprint: str, num_steps: int, ranks: Ranks = ALONE) -> Path | None:
     """Return the newest whole checkpoint of this training with at most ``num_steps`` steps, or None.
 
-    Checkpoints that do not count are named on stderr with the reason.
+    Its files are read to see that their bytes are those that were written. Checkpoints that do not count are named on
+    stderr with the reason.
+
+    Args:
+        folder: Folder of checkpoints; may be missing.
+        fingerprint: Names the training.
+        num_steps: Steps of the whole run.
+        ranks: Processes that share the reading; all of them call this.
     """
     for path in sorted(folder.glob("step-*"), reverse=True):
-        lacks = torn(path)
-        if lacks is not None:
-            say(f"{path}: not whole, passed over: {lacks}")
-        elif _read_state(path).fingerprint != fingerprint:
-            say(f"{path}: of another recipe, model or data, passed over")
-        elif _read_state(path).progress["step"] <= num_steps:
+        reason = torn(path)
+        if reason is None and read_state(path).fingerprint != fingerprint:
+            reason = "of another recipe, model or data"
+        elif reason is None and read_state(path).progress.step > num_steps:
+            continue
+        reason = reason or damaged(path, ranks)
+        if reason is None:
             return path
+        if ranks.first:
+            say(f"{path}: passed over: {reason}")
     return None
 
 
@@ -256,30 +248,6 @@ def prune(folder: Path, fingerprint: str, keep: int, also: int | None = None) ->
     for path in list_checkpoints(folder, fingerprint)[:-keep]:
         if also is None or path != checkpoint_path(folder, also):
             shutil.rmtree(path)
-
-
-def torn(path: Path) -> str | None:
-    """Return what a checkpoint lacks, or None where it is whole.
-
-    Files are compared with the sizes that were noted when it was written, so a file that is missing or cut
-    short is named.
-    """
-    if not (path / STATE).exists():
-        return f"{STATE} is missing"
-    for name, size in _read_state(path).files.items():
-        if not (path / name).exists():
-            return f"{name} is missing"
-        found = (path / name).stat().st_size
-        if found != size:
-            return f"{name} has {found:,} of {size:,} bytes"
-    return None
-
-
-def _read_state(path: Path) -> _State:
-    value = read_json(path / STATE)
-    if value.get("schema") != _SCHEMA:
-        raise DataError(f"{path / STATE}: written by another version of xmtf; delete {path} to train anew")
-    return _State(**value)
 
 
 def _named(model: nn.Module | Layout) -> Named:
@@ -337,14 +305,6 @@ def _empty_state(piece: Piece, key: str, stored: Stored) -> Tensor:
 def _after_loading(model: nn.Module | Layout) -> None:
     if isinstance(model, Layout):
         model.after_update()
-
-
-def _all_pieces(folder: Path) -> bool:
-    """Tell whether the files hold whole tensors: a process may have had nothing of its own to write."""
-    try:
-        return bool(stored_tensors(folder))
-    except DataError:
-        return False
 
 
 def _check_room(folder: Path, num_bytes: int) -> None:

@@ -11,11 +11,12 @@ from xmtf.errors import SourceError, UnknownNameError
 from xmtf.execution import say
 from xmtf.files import atomic_folder
 from xmtf.recipe import Recipe, load_recipe
-from xmtf.training.checkpoint import Progress, checkpoint_path, list_checkpoints, load_weights, read_progress
-from xmtf.training.shards import stored_tensors
+from xmtf.training.checkpoint import checkpoint_path, list_checkpoints, load_weights, read_progress, read_weights
+from xmtf.training.shards import ShardReader
 from xmtf.training.start import start_model
+from xmtf.training.state import Progress, require_whole
 
-__all__ = ["export_checkpoint", "merges", "run_checkpoints", "tensor_shapes", "write_model"]
+__all__ = ["export_checkpoint", "merges", "run_checkpoints", "tensor_shapes", "write_checkpoint", "write_model"]
 
 
 def run_checkpoints(run_folder: Path) -> dict[Path, Progress]:
@@ -45,6 +46,7 @@ def export_checkpoint(run_folder: Path, out: Path, *, step: int | None = None, m
 
     Raises:
         SourceError: Not a run folder, or no checkpoint.
+        DataError: The checkpoint is not as it was written; names the file.
         UnknownNameError: No checkpoint of that step.
     """
     checkpoints = run_checkpoints(run_folder)
@@ -52,16 +54,43 @@ def export_checkpoint(run_folder: Path, out: Path, *, step: int | None = None, m
     if path not in checkpoints:
         steps = [str(progress.step) for progress in checkpoints.values()]
         raise UnknownNameError("step", str(step), steps, str(run_folder / "checkpoints"))
+    require_whole(path)
     recipe = load_recipe(run_folder / "recipe.yaml").recipe
     base = recipe.model.base or str(run_folder / "initial")
-    model: Any = start_model(base, recipe.model, seed=recipe.seed, offline=recipe.offline).model
-    load_weights(path, model)
     with atomic_folder(out) as folder:
-        write_model(
-            model, folder, tokenizer=run_folder / "tokens" / "tokenizer", base=base, merge=merge or merges(recipe)
-        )
+        write_checkpoint(path, folder, recipe, base=base, tokenizer=run_folder / "tokens" / "tokenizer", merge=merge)
     say(f"{out}: the weights after step {checkpoints[path].step}")
     return path
+
+
+def write_checkpoint(
+    path: Path, folder: Path, recipe: Recipe, *, base: str, tokenizer: Path, merge: bool = False
+) -> None:
+    """Write the weights of a checkpoint as a model folder, in the number format that they were trained in.
+
+    Of BLOOM and mT5 no more of them are held than one file takes, 5 GB; adapters and models of transformers are put
+    together in memory.
+
+    Args:
+        path: The checkpoint, written under any layout.
+        folder: Where to write.
+        recipe: What was trained.
+        base: What training started from.
+        tokenizer: Folder of its tokenizer.
+        merge: Merge adapters, whatever the recipe says.
+    """
+    from xmtf.models.bloom import Bloom
+    from xmtf.models.mt5 import MT5
+    from xmtf.models.save import save_tensors
+
+    options: Any = {"seed": recipe.seed, "offline": recipe.offline}
+    start = start_model(base, recipe.model, in_pieces=recipe.model.lora is None, **options)
+    if start.stored is not None and isinstance(start.model, Bloom | MT5):
+        save_tensors(read_weights(path, start.model), start.model.config, folder, tokenizer=tokenizer)
+        return
+    model = start_model(base, recipe.model, **options).model
+    load_weights(path, model)
+    write_model(model, folder, tokenizer=tokenizer, base=base, merge=merge or merges(recipe))
 
 
 def write_model(model: Any, folder: Path, *, tokenizer: Path, base: str, merge: bool) -> None:
@@ -95,4 +124,4 @@ def tensor_shapes(checkpoint: Path) -> dict[str, list[int]]:
     Raises:
         DataError: Part of a tensor is in none of the files.
     """
-    return {name: list(stored.shape) for name, stored in sorted(stored_tensors(checkpoint).items())}
+    return {name: list(stored.shape) for name, stored in sorted(ShardReader(checkpoint).stored.items())}

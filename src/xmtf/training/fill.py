@@ -35,7 +35,7 @@ def give_memory(model: nn.Module, device: torch.device) -> None:
                 made[parameter] = nn.Parameter(memory, requires_grad=parameter.requires_grad)
             if parameter.is_meta:
                 setattr(module, name, made[parameter])
-    model._apply(lambda tensor: tensor)  # FSDP2 looks for its parameters again
+    model._apply(lambda tensor: tensor)  # type: ignore[no-untyped-call]  # FSDP2 looks for its parameters again
 
 
 @torch.no_grad()

@@ -21,9 +21,9 @@ from xmtf.models.convert.shape import bloom_config, read_like
 from xmtf.models.convert.universal import MOMENTS, Universal, find_universal
 from xmtf.recipe import LoadedRecipe, Recipe
 from xmtf.training import checkpoint
-from xmtf.training.checkpoint import Progress
 from xmtf.training.memory import row_positions
 from xmtf.training.optimizer import build_optimizer, load_optimizer_tensors
+from xmtf.training.state import Progress
 from xmtf.training.trainer import model_reference_hash, training_name, write_initial
 
 __all__ = ["import_universal"]

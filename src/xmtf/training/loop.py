@@ -14,10 +14,10 @@ from xmtf.errors import UserError
 from xmtf.execution import say, track
 from xmtf.recipe.schema import Training
 from xmtf.training import checkpoint
-from xmtf.training.checkpoint import Progress
 from xmtf.training.events import GroupLosses, Log, Window
 from xmtf.training.memory import peak_memory
 from xmtf.training.saver import Saver
+from xmtf.training.state import Progress
 from xmtf.training.step import Feed, GlobalBatch, Outcome, Step
 from xmtf.training.stop import STOP_FILE, Stopped, Stopper, stop_on_signals
 from xmtf.training.validation import Watch
@@ -107,7 +107,7 @@ class Loop:
         return f"loss {loss:.3f}, {speed:,.0f} tokens/s, {peak_memory(self.step.objective.device) / 1e9:.1f} GB"
 
     def _resume(self) -> None:
-        path = checkpoint.find_checkpoint(self.checkpoints, self.fingerprint, self.num_steps)
+        path = checkpoint.find_checkpoint(self.checkpoints, self.fingerprint, self.num_steps, self.step.ranks)
         if path is not None:
             self.progress = checkpoint.load(path, self.step.layout, self.step.optimizer)
         self.log.rewind(self.progress.step)

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -73,6 +73,14 @@ class Ranks:
     def agree(self, flag: bool) -> bool:
         """Return whether the flag is set on any process."""
         return flag if self.size == 1 else bool(self.add(torch.tensor([float(flag)])).item())
+
+    def collect(self, value: Item) -> list[Item]:
+        """Return the value of every process, in their order."""
+        if self.size == 1:
+            return [value]
+        values: list[Any] = [None] * self.size
+        torch.distributed.all_gather_object(values, value, group=self.group)
+        return values
 
     def wait(self) -> None:
         """Return when all processes have come here."""

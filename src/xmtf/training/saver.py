@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 
 from xmtf.training import checkpoint
-from xmtf.training.checkpoint import Progress
 from xmtf.training.layout import Layout
 from xmtf.training.ranks import Ranks
 from xmtf.training.shards import Shard
+from xmtf.training.state import Progress
 
 __all__ = ["Saver", "background_ranks"]
 

@@ -8,6 +8,7 @@ layout is read under another. Nothing is pickled into a file.
 
 from __future__ import annotations
 
+import io
 import os
 import warnings
 from collections.abc import Iterator, Mapping
@@ -18,9 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import xxhash
 from torch import Tensor
 from torch.distributed.checkpoint import state_dict_loader, state_dict_saver
 from torch.distributed.checkpoint.default_planner import DefaultLoadPlanner, DefaultSavePlanner
+from torch.distributed.checkpoint.filesystem import FileSystem
 from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, HuggingFaceStorageWriter
 from torch.distributed.checkpoint.metadata import (
     ChunkStorageMetadata,
@@ -35,7 +38,7 @@ from torch.distributed.checkpoint.planner_helpers import create_read_items_for_c
 from xmtf.errors import DataError
 from xmtf.training.ranks import Ranks
 
-__all__ = ["Shard", "Stored", "read_shards", "read_whole", "stored_tensors", "write_shards"]
+__all__ = ["Shard", "ShardReader", "Stored", "write_shards"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,19 +122,54 @@ class _LoadPlanner(DefaultLoadPlanner):
         return tensor
 
 
-def write_shards(folder: Path, shards: Mapping[str, Shard], ranks: Ranks) -> None:
+class _HashedFile(io.BufferedWriter):
+    """A file whose bytes are hashed as they are written."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path, "wb"))
+        self.hash = xxhash.xxh3_128()
+
+    def write(self, content: Any) -> int:
+        self.hash.update(content)
+        return super().write(content)
+
+
+class _HashedFiles(FileSystem):
+    """Torch's access to files; remembers the hash of each that is written in bytes."""
+
+    def __init__(self) -> None:
+        self.hashes: dict[str, str] = {}
+
+    @contextmanager
+    def create_stream(self, path: Any, mode: str) -> Any:
+        if mode != "wb":
+            with super().create_stream(path, mode) as stream:
+                yield stream
+            return
+        with _HashedFile(Path(path)) as stream:
+            yield stream
+        self.hashes[Path(path).name] = stream.hash.hexdigest()
+
+
+def write_shards(folder: Path, shards: Mapping[str, Shard], ranks: Ranks) -> dict[str, str]:
     """Write the pieces of all processes; returns on each of them when all are on disk.
 
     Args:
         folder: On a file system that all processes share.
         shards: This process's pieces by name of the tensor.
         ranks: The processes; all of them call this.
+
+    Returns:
+        Name -> hash (xxh3, 128 bits, hexadecimal) of the file that this process wrote; nothing where others have all
+        that it has.
     """
-    alone = ranks.size == 1
+    alone, files = ranks.size == 1, _HashedFiles()
+    writer = HuggingFaceStorageWriter(str(folder), save_distributed=not alone)
+    writer.fs = files
     with _quiet():
         state_dict_saver.save(
             dict(shards),
-            storage_writer=HuggingFaceStorageWriter(str(folder), save_distributed=not alone),
+            storage_writer=writer,
             planner=_SavePlanner(),
             process_group=ranks.group,
             no_dist=alone,
@@ -139,51 +177,55 @@ def write_shards(folder: Path, shards: Mapping[str, Shard], ranks: Ranks) -> Non
     for path in folder.iterdir() if ranks.first else ():
         with path.open("rb+") as stream:
             os.fsync(stream.fileno())
+    return files.hashes
 
 
-def stored_tensors(folder: Path) -> dict[str, Stored]:
-    """Return shape and type of every tensor in a folder, from the headers of its files.
+class ShardReader:
+    """The pieces in a folder of files, whose headers are read once.
+
+    Args:
+        folder: Of a checkpoint, written under any layout.
+
+    Attributes:
+        stored: Shape and type of every tensor.
 
     Raises:
         DataError: Some part of a tensor is in no file.
     """
-    result = {}
-    for name, entry in _metadata(folder).items():
-        if sum(prod(chunk.sizes) for chunk in entry.chunks) != prod(entry.size):
-            raise DataError(f"{folder}: part of {name} is in none of its files; a file of another process is missing")
-        result[name] = Stored(tuple(entry.size), entry.properties.dtype)
-    return result
+
+    def __init__(self, folder: Path) -> None:
+        self._reader = _Reader(str(folder))
+        self.stored: dict[str, Stored] = {}
+        for name, entry in self._reader.read_metadata().state_dict_metadata.items():
+            assert isinstance(entry, TensorStorageMetadata)
+            if sum(prod(chunk.sizes) for chunk in entry.chunks) != prod(entry.size):
+                raise DataError(
+                    f"{folder}: part of {name} is in none of its files; a file of another process is missing"
+                )
+            self.stored[name] = Stored(tuple(entry.size), entry.properties.dtype)
+
+    def fill(self, shards: Mapping[str, Shard]) -> None:
+        """Fill pieces from whatever pieces there are; each process reads what it needs, for itself."""
+        with _quiet():
+            state_dict_loader.load(dict(shards), storage_reader=self._reader, planner=_LoadPlanner(), no_dist=True)
+
+    def whole(self, name: str) -> Tensor:
+        """Return a tensor on the CPU, put together from its pieces."""
+        stored = self.stored[name]
+        tensor = torch.empty(stored.shape, dtype=stored.dtype)
+        self.fill({name: Shard.whole(tensor)})
+        return tensor
 
 
-def read_shards(folder: Path, shards: Mapping[str, Shard]) -> None:
-    """Fill pieces from whatever pieces a folder holds; each process reads what it needs, for itself."""
-    with _quiet():
-        state_dict_loader.load(
-            dict(shards),
-            storage_reader=HuggingFaceStorageReader(str(folder)),
-            planner=_LoadPlanner(),
-            no_dist=True,
-        )
+class _Reader(HuggingFaceStorageReader):
+    """Torch's reader; reads the headers of the files once."""
 
+    _known: Metadata | None = None
 
-def read_whole(folder: Path, prefix: str = "") -> dict[str, Tensor]:
-    """Return whole tensors on the CPU, put together from the pieces in a folder.
-
-    Args:
-        folder: Of a checkpoint, written under any layout.
-        prefix: Only tensors whose name begins so; it is taken off.
-    """
-    tensors = {
-        name: torch.empty(stored.shape, dtype=stored.dtype)
-        for name, stored in stored_tensors(folder).items()
-        if name.startswith(prefix)
-    }
-    read_shards(folder, {name: Shard.whole(tensor) for name, tensor in tensors.items()})
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
-
-
-def _metadata(folder: Path) -> dict[str, Any]:
-    return dict(HuggingFaceStorageReader(str(folder)).read_metadata().state_dict_metadata)
+    def read_metadata(self) -> Metadata:
+        if self._known is None:
+            self._known = super().read_metadata()
+        return self._known
 
 
 @contextmanager

@@ -30,9 +30,8 @@ from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.schema import Recipe, Training
 from xmtf.training import checkpoint, memory
 from xmtf.training.batches import RowLoader
-from xmtf.training.checkpoint import Progress
 from xmtf.training.events import Log
-from xmtf.training.export import merges, write_model
+from xmtf.training.export import merges, write_checkpoint, write_model
 from xmtf.training.fill import Weights
 from xmtf.training.head import Head
 from xmtf.training.layout import Layout, cut_model
@@ -46,6 +45,7 @@ from xmtf.training.precision import choose_device, compute_dtype, computing, pre
 from xmtf.training.ranks import ALONE, Ranks, all_processes
 from xmtf.training.saver import Saver, background_ranks
 from xmtf.training.start import check_machine, check_model, start_model
+from xmtf.training.state import Progress, require_whole
 from xmtf.training.step import Feed, Step
 from xmtf.training.texts import TextRows, text_rows
 from xmtf.training.trackers import TrackedRun, open_trackers
@@ -127,10 +127,19 @@ def train(
         details=training_machine(loop.step.layout.mesh.degrees),
         wall_time_s=watch.seconds,
     )
+    source = _exported_checkpoint(loop)
+    if source is not None:
+        require_whole(source, ranks)
     if ranks.first:
-        trained = _trained_model(loop, initial, recipe)
         options: Any = {"tokenizer": tokens / "tokenizer", "base": initial, "merge": merges(recipe)}
-        manifest = _export(lambda folder: write_model(trained, folder, **options), model, manifest)
+
+        def write(folder: Path) -> None:
+            if source is None:
+                write_model(loop.step.model, folder, **options)
+            else:
+                write_checkpoint(source, folder, recipe, **options)
+
+        manifest = _export(write, model, manifest)
     ranks.wait()
     return manifest
 
@@ -435,19 +444,14 @@ def _counts(progress: Progress, loader: RowLoader, meter: Meter | None) -> dict[
     return asdict(progress) | {"rows": progress.step * loader.rows_per_step, "num_parameters": num_parameters}
 
 
-def _trained_model(loop: Loop, initial: str, recipe: Recipe) -> Any:
-    """Return the model to export: the last, or the best; put together from a checkpoint where it is cut up."""
+def _exported_checkpoint(loop: Loop) -> Path | None:
+    """Return the checkpoint that becomes the model; None where it is the model as it is now, in one piece."""
     progress, step = loop.progress, loop.progress.step
-    if recipe.training.export == "best" and progress.best_step is not None:
+    if loop.training.export == "best" and progress.best_step is not None:
         step = progress.best_step
         say(f"the weights after step {step} are the best by {progress.best_by}")
-    model: Any = loop.step.model
-    if loop.step.layout.mesh.degrees.splits:
-        model = start_model(initial, recipe.model, seed=recipe.seed, offline=recipe.offline).model
-    elif step == progress.step:
-        return model
-    checkpoint.load_weights(checkpoint.checkpoint_path(loop.checkpoints, step), model)
-    return model
+    whole = not loop.step.layout.mesh.degrees.splits
+    return None if whole and step == progress.step else checkpoint.checkpoint_path(loop.checkpoints, step)
 
 
 def _export(write: Callable[[Path], None], folder: Path, manifest: Manifest) -> Manifest:

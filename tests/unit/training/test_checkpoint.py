@@ -1,3 +1,4 @@
+import json
 import shutil
 from dataclasses import replace
 
@@ -7,8 +8,8 @@ import torch
 from xmtf.errors import DataError, UserError
 from xmtf.recipe.schema import Optimizer
 from xmtf.training import checkpoint
-from xmtf.training.checkpoint import Progress
 from xmtf.training.optimizer import build_optimizer, optimizer_tensors
+from xmtf.training.state import STATE, Progress, State
 
 
 def trained(model):
@@ -61,9 +62,34 @@ def test_a_torn_checkpoint_is_passed_over(tmp_path, tiny_model, harm):
     elif harm == "lost file":
         weights.unlink()
     else:
-        (torn / checkpoint.STATE).unlink()
+        (torn / STATE).unlink()
     assert checkpoint.find_checkpoint(tmp_path, "f", 100) == good
     assert checkpoint.list_checkpoints(tmp_path) == [good]
+
+
+@pytest.mark.parametrize("place", [0, 100, -1])
+def test_a_changed_byte_is_noticed_and_its_file_named(tmp_path, tiny_model, place, monkeypatch, capsys):
+    monkeypatch.setenv("XMTF_PROGRESS", "on")
+    model = tiny_model()
+    optimizer = trained(model)
+    good = checkpoint.save(tmp_path, model, optimizer, Progress(step=2), "f")
+    bad = checkpoint.save(tmp_path, model, optimizer, Progress(step=4), "f")
+    (weights,) = bad.glob("*.safetensors")
+    content = bytearray(weights.read_bytes())
+    content[place] ^= 16
+    weights.write_bytes(content)
+    assert checkpoint.find_checkpoint(tmp_path, "f", 100) == good
+    said = f"{bad}: passed over: {weights.name} does not hold the bytes that were written"
+    assert said in capsys.readouterr().err
+
+
+def test_checkpoints_without_hashes_are_still_read(tmp_path, tiny_model):
+    model = tiny_model()
+    path = checkpoint.save(tmp_path, model, trained(model), Progress(step=2), "f")
+    value = json.loads((path / STATE).read_text())
+    del value["hashes"]
+    (path / STATE).write_text(json.dumps(value))
+    assert checkpoint.find_checkpoint(tmp_path, "f", 100) == path
 
 
 def test_a_crash_while_saving_leaves_the_old_ones_alone(tmp_path, tiny_model, monkeypatch):
@@ -74,7 +100,7 @@ def test_a_crash_while_saving_leaves_the_old_ones_alone(tmp_path, tiny_model, mo
     def crash(*args):
         raise RuntimeError("crash")
 
-    monkeypatch.setattr(checkpoint, "write_json", crash)
+    monkeypatch.setattr(State, "write", crash)
     with pytest.raises(RuntimeError, match="crash"):
         checkpoint.save(tmp_path, model, optimizer, Progress(step=4), "f")
     assert list(tmp_path.iterdir()) == [good]
