@@ -27,7 +27,7 @@ from xmtf.report.figures import (
 from xmtf.report.figures.catalogue import FIGURES, draw_figures
 from xmtf.report.figures.language_shares import published_shares
 from xmtf.report.figures.models import looks
-from xmtf.report.figures.own import run_figures
+from xmtf.report.figures.own import result_figures, run_figures
 from xmtf.report.inputs import Inputs, texts_at_hand
 from xmtf.report.published import gather
 from xmtf.report.reference.demonstration import NOTE, demonstration_run, demonstration_texts
@@ -61,6 +61,19 @@ def test_an_own_model_stands_beside_and_says_how_many_languages_it_was_measured_
     texts = [text.get_text() for text in panels(figure)[1].texts]
     assert texts[-1] == "50.0\n1 of 9"
     assert "not measured" in [text.get_text() for text in panels(figure)[0].texts]
+
+
+def test_models_without_a_result_are_not_in_the_legend(run_folder):
+    other = {"dataset": "cldr/weekday", "subset": "", "split": "test", "template": "a", "cluster": "topic",
+             "prompt_language": "en", "translation": "none", "metrics": []}  # fmt: skip
+    score = other | {"dataset": "facebook/xnli", "subset": "fr", "split": "validation"}
+    score["metrics"] = [{"name": "accuracy", "value": 0.5, "num_items": 100}]
+    figure = task_bars.draw(gather({"mine": [score], "other": [other]}, reference=True), Inputs(reference=True))
+    assert [text.get_text() for text in figure.legends[0].get_texts()][-2:] == ["mine", "chance"]
+    results = collect_run(run_folder).results
+    results.scores["nothing"] = []
+    (axes,) = result_figures(results)["suites"].axes
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["before", "after", "chance"]
 
 
 @pytest.mark.parametrize(

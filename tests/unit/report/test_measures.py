@@ -35,6 +35,23 @@ def test_own_results_stand_on_the_lines_of_the_published_ones():
     assert len(table.rows) == 205
 
 
+def test_a_part_of_a_set_is_said_to_be_one_and_is_never_the_best():
+    scores = [score("facebook/xnli", "fr", "a", 0.5), score("facebook/xnli", "sw", "a", 0.5)]
+    metrics = [{"name": "pass@1", "value": 1.0, "low": 0, "high": 1, "chance": None, "num_items": 2}]
+    program = score("openai/openai_humaneval", "", "a", 0, metrics=metrics, split="test", cluster="program synthesis")
+    tables = {
+        table.name: table
+        for table in published_tables(gather({"mine": [*scores, program]}, reference=True), Inputs(reference=True))
+    }
+    assert tables["all-results"].notes[1:] == ("mine was asked a part of 3 sets only: of xnli fr 40 of 2,490.",)
+    code = tables["humaneval"]
+    assert code.notes[1:] == ("mine was asked a part of 1 set only: of openai_humaneval 2 of 164.",)
+    best = {code.rows[row][0] for row, column in code.bold if column == 1}
+    assert line(code, "mine")["Pass@1"] == "100.00"
+    assert len(best) == 1
+    assert "mine" not in best
+
+
 def test_the_language_of_prompts_is_read_from_fields():
     scores = [
         score("facebook/xnli", "fr", "a", 0.1),

@@ -27,16 +27,16 @@ def draw(comparisons: Sequence[Comparison], title: str, *, by_group: bool = Fals
         by_group: Label lines by group instead of by suite.
     """
     names = [result.group if by_group else result.suite for result in comparisons]
-    labels = list(comparisons[0].values)
+    labels = [label for label in comparisons[0].values if any(result.values[label] for result in comparisons)]
     height = max(0.24 if by_group else 0.5, 0.14 * len(labels))
     figure, axes = new_figure(6.6, 1.1 + height * len(names))
-    colors = _colors(labels)
+    colors = _colors(list(comparisons[0].values))
     for line, result in enumerate(comparisons):
         if result.chance is not None:
             axes.plot([100 * result.chance] * 2, [line - 0.36, line + 0.36], color=CHANCE, linewidth=2, zorder=1)
-        for place, (label, estimate) in enumerate(result.values.items()):
+        for place, label in enumerate(labels):
             offset = 0.24 * (place - (len(labels) - 1) / 2) * min(1.0, 3 / len(labels))
-            _point(axes, estimate, line + offset, colors[label], _MARKERS[place % len(_MARKERS)])
+            _point(axes, result.values[label], line + offset, colors[label], _MARKERS[place % len(_MARKERS)])
     axes.set_yticks(range(len(names)), names)
     axes.tick_params(axis="y", length=0)
     axes.invert_yaxis()
@@ -44,7 +44,7 @@ def draw(comparisons: Sequence[Comparison], title: str, *, by_group: bool = Fals
     axes.set_xlim(0, 100)
     axes.set_xlabel("accuracy %")
     axes.set_title(title)
-    _legend(axes, colors)
+    _legend(axes, {label: colors[label] for label in labels})
     return figure
 
 

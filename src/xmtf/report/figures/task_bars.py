@@ -30,8 +30,9 @@ def draw(results: ResultTable, inputs: Inputs) -> Figure | None:
     Returns:
         The figure, or None without a result on any of the tasks.
     """
-    models = shown_models(results, MODELS)
-    panels = [panel for panel in PANELS if any(task_mean(results, model, panel) for model in models)]
+    known = {model: [panel for panel in PANELS if task_mean(results, model, panel)] for model in results.models}
+    models = [model for model in shown_models(results, MODELS) if known[model]]
+    panels = [panel for panel in PANELS if any(panel in known[model] for model in models)]
     if not panels:
         return None
     figure, axes = new_grid(max(3.2, 0.42 * len(models) + 0.5) * len(panels), 3.3, 1, len(panels))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from xmtf.report.measures import Cell, Measure, ResultTable
+from xmtf.report.reference import evaluation_sets
 from xmtf.report.tables import Table
 
 __all__ = ["all_results", "code_results"]
@@ -29,8 +30,30 @@ def all_results(results: ResultTable) -> Table:
         (
             "Median and Max are over prompts of one language: EN English, HT written or translated by a person, "
             "MT machine-translated. Pass@k is that of the best sampling temperature. Accuracy and Pass@k in percent.",
+            *_parts(results, results.measures),
         ),
     )
+
+
+def _parts(results: ResultTable, measures: Sequence[Measure]) -> list[str]:
+    """Say of each model that was asked a part of some sets only how many those are, and how much of the first."""
+    notes = []
+    for model in results.models:
+        found = [(measure, part) for measure in measures if (part := _part(results.cell(model, measure), measure))]
+        if found:
+            (measure, (asked, every)), count = found[0], len({measure[:4] for measure, _ in found})
+            name = f"{measure.dataset} {measure.subset}".strip()
+            sets = "1 set" if count == 1 else f"{count} sets"
+            notes.append(f"{model} was asked a part of {sets} only: of {name} {asked:,} of {every:,}.")
+    return notes
+
+
+def _part(cell: Cell | None, measure: Measure) -> tuple[int, int] | None:
+    """Return how many rows a model was asked, and of how many; None where it was asked all, or that is not known."""
+    known = evaluation_sets().get((measure.dataset, measure.subset))
+    if cell is None or cell.num_items is None or known is None or cell.num_items >= known.items:
+        return None
+    return cell.num_items, known.items
 
 
 def code_results(results: ResultTable) -> Table:
@@ -38,14 +61,16 @@ def code_results(results: ResultTable) -> Table:
     measures = [measure for measure in results.measures if measure.dataset == "openai_humaneval"]
     columns = list(dict.fromkeys(measure.metric for measure in measures if measure.metric.startswith("pass@")))
     by_metric = {measure.metric: measure for measure in measures}
-    rows = []
+    rows, whole = [], []
     for model in results.models:
         cells = [results.cell(model, by_metric[column]) for column in columns]
         if any(cells):
             rows.append((model, *(_cell(cell, lambda known: known.maximum) for cell in cells)))
-    bold = {
-        (max(range(len(rows)), key=lambda line: _value(rows[line][column])), column)
+            whole.append(not any(_part(results.cell(model, measure), measure) for measure in measures))
+    best = {
+        column: max((line for line in range(len(rows)) if whole[line]), key=lambda line: _value(rows[line][column]))
         for column in range(1, len(columns) + 1)
+        if any(whole)
     }
     return Table(
         "humaneval",
@@ -53,8 +78,11 @@ def code_results(results: ResultTable) -> Table:
         ("model", *(column.capitalize() for column in columns)),
         tuple(rows),
         (False,) + (True,) * len(columns),
-        ("In percent; for each k the best of the sampling temperatures. Bold: the best of a column.",),
-        frozenset(bold),
+        (
+            "In percent; for each k the best of the sampling temperatures. Bold: the best of a column.",
+            *_parts(results, measures),
+        ),
+        frozenset((line, column) for column, line in best.items()),
     )
 
 

@@ -25,6 +25,9 @@ identified.csv       languages that cld3 found in the sentences of a sample of R
 variants.jsonl       one example of ours as P3, xP3 and xP3mt would hold it (Figure 3); not published data
 ==================== ======================================================================================
 
+Licences are those on the models' pages of the hub: looked up for 13 models of all families, the others are sisters
+of these. ``demonstration`` holds what a small model of our own did, for figures whose data were not published.
+
 Accuracies, pass@k and shares are in percent. A user's files in the same columns are read by the same
 functions (``path``), so that analyses can stand beside what was published.
 """
