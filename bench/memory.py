@@ -50,7 +50,9 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], int, int, tuple[int, int]
     "mt5, large vocabulary": (MT5 | {"hidden_size": 128, "vocab_size": 60_000}, {}, 2, 2, (256, 128)),
     "bloom, FSDP2 x2": (BLOOM, {"parallel": {"dp_shard": 2}}, 2, 4, (256, 0)),
     "bloom, TP x2": (BLOOM, {"parallel": {"tp": 2}}, 2, 2, (256, 0)),
-    "bloom, PP x2": (BLOOM, {"parallel": {"pp": 2}}, 2, 4, (256, 0)),
+    "bloom, PP x2": (BLOOM, {"parallel": {"pp": 2}}, 4, 4, (256, 0)),
+    "bloom, interleaved PP x2": (BLOOM, {"parallel": {"pp": 2, "schedule": "interleaved"}}, 4, 4, (256, 0)),
+    "bloom, PP x2, checkpointing": (BLOOM, {"parallel": {"pp": 2}, "activation_checkpointing": True}, 4, 4, (512, 0)),
     "mt5, FSDP2 x2": (MT5, {"parallel": {"dp_shard": 2}}, 2, 4, (256, 128)),
 }
 
@@ -85,18 +87,18 @@ def _line(result: dict[str, Any]) -> str:
 def measure(name: str) -> dict[str, Any]:
     """Return estimate and measured peak of a case, in bytes."""
     from xmtf.models import SpecialTokens, build_model
-    from xmtf.training.degrees import Degrees
     from xmtf.training.memory import Spread, estimate_memory
+    from xmtf.training.mesh import degrees
 
     model, training, rows, micro, lengths = CASES[name]
     recipe = make_recipe(model, training, rows, micro, lengths)
     meta = build_model(
         recipe.model, vocab_size=model["vocab_size"], special=SpecialTokens(3, 2, 1), seed=0, device="meta"
     )
-    degrees = Degrees(**training.get("parallel", {}))
+    shape = degrees(recipe.training.parallel, 2 if "parallel" in training else 1)
     loader = Rows(recipe)
-    peak = _alone(recipe, loader) if degrees.total == 1 else _forked(recipe, loader, degrees.total)
-    estimate = estimate_memory(meta, recipe, Spread.of(recipe, degrees), predicted_share=loader.share)
+    peak = _alone(recipe, loader) if shape.total == 1 else _forked(recipe, loader, shape.total)
+    estimate = estimate_memory(meta, recipe, Spread.of(recipe, shape), predicted_share=loader.share)
     parts = {part: getattr(estimate, part) for part in ("weights", "gradients", "optimizer", "activations", "logits")}
     return {"case": name, "estimated": estimate.total, "measured": peak, "ratio": estimate.total / peak, "parts": parts}
 

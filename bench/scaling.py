@@ -13,9 +13,9 @@ from pathlib import Path
 
 from xmtf.recipe import load_recipe
 from xmtf.training.degrees import Degrees
-from xmtf.training.hardware import find_gpu
+from xmtf.training.hardware import Machine, find_gpu
 from xmtf.training.memory import Spread
-from xmtf.training.planner import Machine, Planned, Planner
+from xmtf.training.planner import Planned, Planner
 from xmtf.training.preview import meta_model
 
 RECIPES = Path(__file__).parents[1] / "recipes" / "train"
@@ -39,8 +39,8 @@ CHOSEN_GPUS = {
 
 
 def main() -> None:
-    print("| recipe | A100-80 | layout | GiB | bubble | GB sent a step | s a step | tokens/s | hours |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    print("| recipe | A100-80 | layout | GiB | bubble | GB sent a step | s a step | tokens/s | MFU | hours |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
     for name in (*PUBLISHED, *CHOSEN_GPUS):
         recipe = load_recipe(RECIPES / f"{name}.yaml").recipe
         pp, tp, data = PUBLISHED.get(name, (1, 1, CHOSEN_GPUS.get(name, 1)))
@@ -49,17 +49,31 @@ def main() -> None:
         if name in PUBLISHED:
             layout = Spread(Degrees(pp, 1, data, tp), recipe.training.micro_batch_rows, checkpointing=True, gpu=True)
             print(row(name, gpus, "published: ", planner.planned(layout)))
+        if name == "bloomz":  # the layout that BLOOM was pretrained in, on as many GPUs
+            pretraining = Spread(Degrees(12, 1, 6, 4), recipe.training.micro_batch_rows, checkpointing=True, gpu=True)
+            print(row(name, gpus, "pretraining's: ", planner.planned(pretraining)))
         best = planner.plan().recommended
-        print(row(name, gpus, "chosen: ", best) if best else f"| {name} | {gpus} | none fits | | | | | | |")
+        print(row(name, gpus, "chosen: ", best) if best else f"| {name} | {gpus} | none fits | | | | | | | |")
+    print(
+        f"\nBLOOM's pretraining by these formulas: {pretraining_flops() / 1e12:.0f} TFLOP/s a GPU, reported about 150"
+    )
+
+
+def pretraining_flops() -> float:
+    """Return operations a second and GPU, recomputation counted, of BLOOM's pretraining: 384 A100, 2 rows."""
+    recipe = load_recipe(RECIPES / "bloomz.yaml").recipe
+    machine = Machine(find_gpu("a100"), 384, 80e9)
+    layout = Spread(Degrees(pp=12, dp_replicate=8, tp=4), 2, checkpointing=True, gpu=True)
+    return Planner(meta_model(recipe, None), recipe, machine).planned(layout).time.mfu * machine.gpu.peak * 4 / 3
 
 
 def row(name: str, gpus: int, which: str, entry: Planned) -> str:
-    recomputed = ", recomputed" if entry.checkpointing else ""
     fits = "" if entry.fits else " (does not fit)"
+    time = entry.time
     return (
-        f"| {name} | {gpus} | {which}{entry.degrees}, rows {entry.rows}{recomputed} | "
-        f"{entry.memory.total / 2**30:.1f}{fits} | {entry.bubble:.1%} | {entry.communication / 1e9:,.1f} | "
-        f"{entry.step_s:.2f} | {entry.tokens_per_s:,.0f} | {entry.hours:.1f} |"
+        f"| {name} | {gpus} | {which}{entry.layout} | {entry.memory.total / 2**30:.1f}{fits} | {time.bubble:.1%} | "
+        f"{time.sent / 1e9:,.1f} | {time.seconds:.2f} | {entry.tokens_per_s:,.0f} | {time.mfu:.0%} | "
+        f"{entry.hours:.1f} |"
     )
 
 

@@ -10,7 +10,8 @@ from xmtf.errors import ConfigError
 from xmtf.files import read_jsonl
 from xmtf.training import checkpoint
 from xmtf.training.degrees import Degrees
-from xmtf.training.mesh import check_fits, degrees
+from xmtf.training.fits import check_fits
+from xmtf.training.mesh import degrees
 from xmtf.training.ranks import ALONE
 
 

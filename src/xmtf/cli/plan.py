@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from xmtf.recipe.schema import Training
+    from xmtf.training.hardware import Machine
     from xmtf.training.planner import Plan, Planned
 
 __all__ = ["plan"]
@@ -37,9 +39,10 @@ def plan(
     from xmtf.errors import ConfigError
     from xmtf.recipe import load_recipe
     from xmtf.recipe.quantities import parse_quantity
-    from xmtf.training.hardware import find_gpu
-    from xmtf.training.planner import Machine, Planner
+    from xmtf.training.hardware import Machine, find_gpu
+    from xmtf.training.planner import Planner
     from xmtf.training.preview import meta_model
+    from xmtf.training.start import adapt_model
 
     loaded = load_recipe(recipe, overrides or [])
     model = meta_model(loaded.recipe, None)
@@ -48,6 +51,7 @@ def plan(
             f"{recipe}: its model's size is not known before it is loaded; give hidden_size, num_layers, num_heads "
             "and vocab_size in the model section"
         )
+    adapt_model(model, loaded.recipe.model, seed=loaded.recipe.seed)
     card = find_gpu(gpu)
     try:
         each = card.memory if memory is None else parse_quantity(memory, "bytes")
@@ -58,47 +62,54 @@ def plan(
     if as_json:
         typer.echo(orjson.dumps(_json(made), option=orjson.OPT_INDENT_2).decode())
         return
-    typer.echo(f"{gpus} x {gpu}, {each / 1e9:.0f} GB each, {gpus_per_node} a node; {made.steps:,} steps, "
-               f"{made.tokens / 1e9:.2f} B tokens with padding")  # fmt: skip
-    typer.echo(f"checkpoint {made.checkpoint / 1e9:,.1f} GB, finished model {made.export / 1e9:,.1f} GB\n")
-    for line in _table(made.layouts[:show]):
+    for line in (*_head(made, machine), "", *_table(made, show), "", *_advice(made, loaded.recipe.training)):
         typer.echo(line)
-    if len(made.layouts) > show:
-        typer.echo(f"and {len(made.layouts) - show} more (--show N, --json)")
-    typer.echo(f"\n{'recommended: ' if made.recommended else ''}{_named(made)}{made.reason}")
-    if made.recommended:
-        typer.echo(_keys(made.recommended))
 
 
-def _named(made: Plan) -> str:
-    return f"{made.recommended.degrees}, " if made.recommended else ""
+def _head(made: Plan, machine: Machine) -> list[str]:
+    gpu = machine.gpu
+    return [
+        f"{machine.num_gpus} x {gpu.name}, {machine.memory / 1e9:.0f} GB each, {machine.per_node} a node; "
+        f"{made.steps:,} steps, {made.tokens / 1e9:.2f} B tokens with padding",
+        f"checkpoint {made.checkpoint / 1e9:,.1f} GB, finished model {made.export / 1e9:,.1f} GB",
+        f"estimates, not measurements: products at {machine.efficiency:.0%} of {gpu.peak / 1e12:.0f} TFLOP/s "
+        f"(--efficiency), {gpu.link / 1e9:g} GB/s inside a node, {gpu.network / 1e9:g} between nodes",
+    ]
 
 
-def _keys(best: Planned) -> str:
-    axes = " ".join(f"training.parallel.{axis}={getattr(best.degrees, axis)}" for axis in ("pp", "dp_shard", "tp"))
-    checkpointing = str(best.checkpointing).lower()
-    rows = f"training.micro_batch_rows={best.rows} training.activation_checkpointing={checkpointing}"
-    return f"as overrides: {axes} {rows}"
-
-
-def _table(layouts: tuple[Planned, ...]) -> list[str]:
+def _table(made: Plan, show: int) -> list[str]:
     head = (
-        f"{'pp':>3} {'repl':>4} {'shard':>5} {'tp':>2} {'rows':>4} {'recompute':>9} {'fits':>4} {'GiB':>7} "
-        f"{'weights':>7} {'grads':>6} {'optim':>6} {'activ':>7} {'logits':>6} {'bubble':>6} {'GB sent':>8} "
-        f"{'s/step':>8} {'tokens/s':>10} {'hours':>8}"
+        f"{'pp':>3} {'stages':>6} {'repl':>4} {'shard':>5} {'tp':>2} {'rows':>4} {'recompute':>9} {'fits':>4} "
+        f"{'GiB':>7} {'bubble':>6} {'GB sent':>8} {'s/step':>8} {'tokens/s':>10} {'MFU':>5} {'hours':>8}"
     )
-    return [head, *(_line(entry) for entry in layouts)]
+    lines = [head, *(_line(entry) for entry in made.layouts[:show])]
+    hidden = len(made.layouts) - show
+    return (
+        [*lines, f"and {hidden} more (--show N; --json has all, with memory by what it holds)"] if hidden > 0 else lines
+    )
 
 
 def _line(entry: Planned) -> str:
-    memory, degrees, gib = entry.memory, entry.degrees, 2**30
+    layout, degrees, time = entry.layout, entry.layout.degrees, entry.time
     return (
-        f"{degrees.pp:>3} {degrees.dp_replicate:>4} {degrees.dp_shard:>5} {degrees.tp:>2} {entry.rows:>4} "
-        f"{'yes' if entry.checkpointing else 'no':>9} {'yes' if entry.fits else 'no':>4} {memory.total / gib:>7.1f} "
-        f"{memory.weights / gib:>7.1f} {memory.gradients / gib:>6.1f} {memory.optimizer / gib:>6.1f} "
-        f"{memory.activations / gib:>7.1f} {memory.logits / gib:>6.2f} {entry.bubble:>6.1%} "
-        f"{entry.communication / 1e9:>8.1f} {entry.step_s:>8.2f} {entry.tokens_per_s:>10,.0f} {entry.hours:>8.1f}"
+        f"{degrees.pp:>3} {layout.stages_per_rank:>6} {degrees.dp_replicate:>4} {degrees.dp_shard:>5} {degrees.tp:>2} "
+        f"{layout.rows:>4} {'yes' if layout.checkpointing else 'no':>9} {'yes' if entry.fits else 'no':>4} "
+        f"{entry.memory.total / 2**30:>7.1f} {time.bubble:>6.1%} {time.sent / 1e9:>8.1f} {time.seconds:>8.2f} "
+        f"{entry.tokens_per_s:>10,.0f} {time.mfu:>5.1%} {entry.hours:>8.1f}"
     )
+
+
+def _advice(made: Plan, training: Training) -> list[str]:
+    best = made.recommended
+    if best is None:
+        return list(made.reasons)
+    keys = best.layout.overrides(training)
+    return [
+        f"recommended: {best.layout}",
+        *(f"  {reason}" for reason in made.reasons),
+        f"  memory {best.memory}",
+        f"  as overrides: {' '.join(keys)}" if keys else "  as the recipe has it",
+    ]
 
 
 def _json(made: Plan) -> dict[str, Any]:

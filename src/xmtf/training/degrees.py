@@ -1,10 +1,11 @@
-"""How many processes stand along each axis of a layout, and which blocks a pipeline stage gets."""
+"""How many processes stand along each axis of a layout, and what a pipeline stage gets of blocks and micro-batches."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
-__all__ = ["AXES", "Degrees", "stage_blocks"]
+__all__ = ["AXES", "Degrees", "in_flight", "stage_blocks"]
 
 AXES = ("pp", "dp_replicate", "dp_shard", "tp")
 
@@ -55,3 +56,28 @@ def stage_blocks(num_blocks: int, num_stages: int) -> list[range]:
     starts = [0, *ends[:-1]]
     ends[-1] = num_blocks
     return [range(start, end) for start, end in zip(starts, ends, strict=True)]
+
+
+@cache
+def in_flight(rank: int, pp: int, num_micro: int, stages_per_rank: int = 1) -> frozenset[tuple[int, ...]]:
+    """Return how many micro-batches each stage of a process holds between forward and backward pass, at any time.
+
+    With one stage (1F1B) at most as many as stages follow, itself included. Interleaved, a process runs each stage for
+    a round of micro-batches in turn, and after a start one forward pass and one backward pass alternate:
+
+    >>> in_flight(0, 4, num_micro=16), in_flight(3, 4, num_micro=16)
+    (frozenset({(4,)}), frozenset({(1,)}))
+    >>> sorted(in_flight(1, 2, num_micro=4, stages_per_rank=2))
+    [(1, 0), (2, 0), (2, 1), (3, 0)]
+    """
+    if stages_per_rank == 1:
+        return frozenset({(min(pp - rank, num_micro),)})
+    a_round = num_micro // max(1, num_micro // pp)
+    passes, ahead = num_micro * stages_per_rank, (stages_per_rank - 1) * a_round + 2 * (pp - 1 - rank)
+    held, found = [0] * stages_per_rank, set()
+    for forward in range(min(passes, ahead + 2 * stages_per_rank * a_round)):  # then it repeats itself
+        held[forward // a_round % stages_per_rank] += 1
+        found.add(tuple(held))
+        if forward >= ahead:
+            held[-1 - (forward - ahead) // a_round % stages_per_rank] -= 1
+    return frozenset(found)

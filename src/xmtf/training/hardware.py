@@ -6,7 +6,13 @@ from dataclasses import dataclass
 
 from xmtf.errors import UnknownNameError
 
-__all__ = ["GPUS", "Gpu", "find_gpu"]
+__all__ = ["EFFICIENCY", "GPUS", "Gpu", "Machine", "find_gpu"]
+
+EFFICIENCY = 0.5
+"""Share of the data sheet's peak that matrix products are taken to reach. BLOOM's pretraining reported about 150 of
+312 TFLOP/s on A100, recomputation, bubble and communication included."""
+_RESERVE = 0.06
+_CONTEXT = 2**30
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +59,31 @@ def find_gpu(name: str) -> Gpu:
     if name not in GPUS:
         raise UnknownNameError("GPU", name, GPUS, "--gpu")
     return GPUS[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What there is to train on.
+
+    Attributes:
+        gpu: The card.
+        num_gpus: How many.
+        memory: Bytes of each that may be used.
+        per_node: GPUs of a node.
+        efficiency: Share of the peak that matrix products reach.
+    """
+
+    gpu: Gpu
+    num_gpus: int
+    memory: float
+    per_node: int = 8
+    efficiency: float = EFFICIENCY
+
+    @property
+    def usable(self) -> float:
+        """Bytes left after the driver's context (1 GiB) and 6 % for fragmentation and communication buffers."""
+        return self.memory * (1 - _RESERVE) - _CONTEXT
+
+    def bandwidth(self, processes: int) -> float:
+        """Return bytes a second between neighbouring ``processes``: inside a node, or over the network."""
+        return self.gpu.link if processes <= self.per_node else self.gpu.network

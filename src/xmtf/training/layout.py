@@ -23,7 +23,8 @@ from xmtf.models.mt5 import MT5
 from xmtf.recipe.schema import Training
 from xmtf.training.degrees import stage_blocks
 from xmtf.training.fill import Weights, fill, give_memory
-from xmtf.training.mesh import Mesh, check_fits
+from xmtf.training.fits import check_fits
+from xmtf.training.mesh import Mesh
 from xmtf.training.pieces import Piece, as_piece
 from xmtf.training.ranks import Ranks
 from xmtf.training.tables import Table, shard_table

@@ -2,8 +2,8 @@
 
 With P parameters of a process (of which E in embedding and head, M in the blocks' matrices), in bytes::
 
-    weights       4 P, and 2 (M + V H) of bf16 copies under autocast; bf16_pure: 2 P
-    gradients     4 P; bf16_pure: 2 P
+    weights       4 P, and 2 (M + V H) of bf16 copies under autocast; bf16_pure: 2 P; frozen under bf16: 2 P
+    gradients     4 P of what trains; bf16_pure: 2 P
     optimizer     8 P (AdamW), 2 P (AdamW, 8 bit), row and column sums (Adafactor); halved by bf16_pure
     activations   see :mod:`xmtf.training.activations`
     logits        4 C V for a chunk of C predicted positions, capped at 256 MiB; 2 C V more in bf16
@@ -11,13 +11,15 @@ With P parameters of a process (of which E in embedding and head, M in the block
 FSDP2 divides weights, gradients and optimizer of the blocks by ``dp_shard`` and gathers two blocks at a time;
 embedding and head stay whole on each process and only their optimizer is divided. Tensor parallelism
 divides all matrices, pipeline stages the blocks; the first and the last stage both keep a tied embedding.
-A stage keeps activations of as many micro-batches as there are stages from it on.
+A stage keeps activations of as many micro-batches as there are stages from it on, interleaved ones more
+(:func:`xmtf.training.degrees.in_flight`).
 """
 
 from __future__ import annotations
 
 import resource
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,15 +27,26 @@ import torch
 
 from xmtf.errors import ConfigError
 from xmtf.models import ModelSize, model_size
-from xmtf.models.bloom import Bloom
 from xmtf.models.interface import Family
 from xmtf.recipe import Recipe
+from xmtf.recipe.schema import Training
 from xmtf.training.activations import Activations, NumberFormats, count_activations
 from xmtf.training.adafactor import MIN_FACTORED_SIZE
-from xmtf.training.degrees import Degrees, stage_blocks
+from xmtf.training.degrees import AXES, Degrees, in_flight, stage_blocks
 from xmtf.training.head import CHUNK_BYTES
 
-__all__ = ["Estimator", "MemoryEstimate", "Spread", "check_limit", "estimate_memory", "peak_memory", "row_positions"]
+__all__ = [
+    "Estimator",
+    "MemoryEstimate",
+    "Spread",
+    "check_limit",
+    "estimate_memory",
+    "num_blocks",
+    "peak_memory",
+    "row_positions",
+    "size_text",
+    "stage_shares",
+]
 
 PREDICTED_SHARE = 0.25
 """Share of positions taken to be predicted; in xP3 it is 0.14."""
@@ -68,8 +81,8 @@ class MemoryEstimate:
         return self.weights + self.gradients + self.optimizer + self.activations + self.logits
 
     def __str__(self) -> str:
-        parts = [f"{name} {_size(getattr(self, name))}" for name in _PARTS]
-        return f"{_size(self.total)} ({', '.join(parts)})"
+        parts = [f"{name} {size_text(getattr(self, name))}" for name in _PARTS]
+        return f"{size_text(self.total)} ({', '.join(parts)})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,19 +94,62 @@ class Spread:
         rows: Rows of a micro-batch.
         checkpointing: Recompute activations.
         gpu: Attention in one kernel.
+        stages_per_rank: Pipeline stages of each process: 1, or more that are interleaved.
     """
 
     degrees: Degrees
     rows: int
     checkpointing: bool
     gpu: bool = False
+    stages_per_rank: int = 1
 
     @classmethod
     def of(cls, recipe: Recipe, degrees: Degrees | None = None) -> Spread:
         """Return the layout of a recipe; default in one process."""
-        training = recipe.training
+        training, shape = recipe.training, degrees or Degrees()
         rows = min(training.micro_batch_rows, training.global_batch_rows)
-        return cls(degrees or Degrees(), rows, training.activation_checkpointing, training.device == "cuda")
+        gpu = training.device == "cuda" or (training.device == "auto" and torch.cuda.is_available())
+        interleaved = shape.pp > 1 and training.parallel.schedule == "interleaved"
+        stages = training.parallel.stages_per_rank if interleaved else 1
+        return cls(shape, rows, training.activation_checkpointing, gpu, stages)
+
+    def num_micro(self, training: Training) -> int:
+        """Return the micro-batches of each data-parallel process in a step."""
+        return max(1, training.global_batch_rows // (self.rows * self.degrees.data))
+
+    def asked_of(self, training: Training) -> Training:
+        """Return a training section that asks for this layout."""
+        parallel = {axis: getattr(self.degrees, axis) for axis in AXES} | {"schedule": "1f1b"}
+        if self.stages_per_rank > 1:
+            parallel |= {"schedule": "interleaved", "stages_per_rank": self.stages_per_rank}
+        return training.model_copy(
+            update={
+                "parallel": training.parallel.model_copy(update=parallel),
+                "micro_batch_rows": self.rows,
+                "activation_checkpointing": self.checkpointing,
+            }
+        )
+
+    def overrides(self, training: Training) -> list[str]:
+        """Return what to set, of a recipe whose training section is given, to ask for this layout."""
+        asked = self.asked_of(training)
+        keys = {
+            f"training.{name}": (getattr(asked, name), getattr(training, name))
+            for name in ("micro_batch_rows", "activation_checkpointing")
+        }
+        keys |= {
+            f"training.parallel.{name}": (getattr(asked.parallel, name), getattr(training.parallel, name))
+            for name in (*AXES, "schedule", "stages_per_rank")
+        }
+        keys = {key: pair for key, pair in keys.items() if pair[0] != pair[1]}
+        if training.parallel.dp_replicate is None:  # it is what the others leave
+            keys.pop("training.parallel.dp_replicate")
+        return [f"{key}={str(wanted).lower()}" for key, (wanted, _) in keys.items()]
+
+    def __str__(self) -> str:
+        interleaved = f", {self.stages_per_rank} stages each" if self.stages_per_rank > 1 else ""
+        recomputed = ", recomputed" if self.checkpointing else ""
+        return f"{self.degrees}{interleaved}, rows {self.rows}{recomputed}"
 
 
 def row_positions(recipe: Recipe, family: Family) -> int:
@@ -145,14 +201,25 @@ class Estimator:
         return cls(model, recipe, model_size(model), _adafactor_numbers(model), largest, predicted_share)
 
     def estimate(self, layout: Spread) -> MemoryEstimate:
-        """Return what a process needs at most; of pipeline stages the one that needs most."""
-        last = layout.degrees.pp - 1
+        """Return what a process needs at most; of a pipeline the one that needs most."""
         formats = NumberFormats.of(self.recipe, gpu=layout.gpu, slices=layout.degrees.tp)
         activations = count_activations(self.model, self.recipe, layout.rows, formats)
-        stages = [
-            _Process(self, layout, formats, activations, stage).estimate() for stage in sorted({0, min(1, last), last})
-        ]
-        return max(stages, key=lambda estimate: estimate.total)
+        shares = stage_shares(self.model, layout)
+        sums = [sum(stages) for stages in shares]
+        last = len(shares) - 1
+        ranks = {0, min(1, last), sums.index(max(sums)), last}  # the ends, the second, the first with most blocks
+        processes = [_Process(self, layout, formats, activations, rank, shares[rank]) for rank in ranks]
+        return max((process.estimate() for process in processes), key=lambda estimate: estimate.total)
+
+
+def stage_shares(model: Any, layout: Spread) -> list[list[float]]:
+    """Return, for each process along a pipeline, the share of the model's blocks that each of its stages has."""
+    pp = layout.degrees.pp
+    if pp == 1:
+        return [[1.0]]
+    num_layers = model.config.num_layers
+    blocks = stage_blocks(num_layers, pp * layout.stages_per_rank)
+    return [[len(stage) / num_layers for stage in blocks[rank::pp]] for rank in range(pp)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,38 +228,34 @@ class _Process:
     layout: Spread
     formats: NumberFormats
     activations: Activations
-    stage: int
+    rank: int
+    shares: list[float]
 
     def estimate(self) -> MemoryEstimate:
         degrees, training, size = self.layout.degrees, self.of.recipe.training, self.of.size
-        tables, body = self._tables(), size.body * self._share() / degrees.tp
+        tables, body = self._tables(), size.body * sum(self.shares) / degrees.tp
         held = tables + body / degrees.dp_shard
         bytes_each = 2 if training.precision == "bf16_pure" else 4
+        frozen_bytes = 4 if training.precision == "fp32" else 2
         gathered = 2 * self._largest_block() * self.formats.compute if degrees.dp_shard > 1 else 0.0
-        casts = 2.0 * self._cast_numbers() if training.precision == "bf16" else 0.0
         trains = size.trained / size.total
+        casts = 2.0 * trains * self._cast_numbers() if training.precision == "bf16" else 0.0
         state = trains * (tables + body) / degrees.dp_shard * self._optimizer_bytes()
         logits, low = self._logits()
+        gradients = trains * body / degrees.dp_shard * bytes_each
         return MemoryEstimate(
             size=size,
-            weights=held * bytes_each + gathered + casts,
+            weights=held * (trains * bytes_each + (1 - trains) * frozen_bytes) + gathered + casts,
             gradients=trains * held * bytes_each,
             optimizer=state,
-            activations=max(self._activations(body / degrees.dp_shard * bytes_each, low), self._of_optimizer()),
+            activations=max(self._activations(gradients, low), self._of_optimizer()),
             logits=logits,
         )
 
-    def _share(self) -> float:
-        """Return the share of the blocks that this stage has."""
-        if not isinstance(self.of.model, Bloom) or self.layout.degrees.pp == 1:
-            return 1.0
-        blocks = stage_blocks(self.of.model.config.num_layers, self.layout.degrees.pp)[self.stage]
-        return len(blocks) / self.of.model.config.num_layers
-
     @property
     def _ends(self) -> tuple[bool, bool]:
-        """Whether this stage is the first, and the last."""
-        return self.stage == 0, self.stage == self.layout.degrees.pp - 1
+        """Whether this process has the first stage, and the last."""
+        return self.rank == 0, self.rank == self.layout.degrees.pp - 1
 
     def _tables(self) -> float:
         first, last = self._ends
@@ -200,13 +263,13 @@ class _Process:
         return (self.of.size.embedding * first + own_head * last) / self.layout.degrees.tp
 
     def _largest_block(self) -> float:
-        layers = _num_layers(self.of.model)
+        layers = num_blocks(self.of.model)
         return self.of.size.body / layers / self.layout.degrees.tp
 
     def _cast_numbers(self) -> float:
         """Return the numbers that autocast keeps copies of; FSDP2 gathers the blocks' in bf16 already."""
         matrices = self.of.size.matmul_decoder + self.of.size.matmul_encoder
-        blocks = 0.0 if self.layout.degrees.dp_shard > 1 else matrices * self._share()
+        blocks = 0.0 if self.layout.degrees.dp_shard > 1 else matrices * sum(self.shares)
         head = self.of.size.head_size if self._ends[1] else 0
         return (blocks + head) / self.layout.degrees.tp
 
@@ -238,25 +301,38 @@ class _Process:
         Where there is one micro-batch, gradients appear as activations go: both are never there together.
         """
         checkpointing, counted = self.layout.checkpointing, self.activations
-        degrees, share = self.layout.degrees, self._share()
-        num_micro = max(1, self.of.recipe.training.global_batch_rows // (self.layout.rows * degrees.data))
-        in_flight = min(degrees.pp - self.stage, num_micro)
-        layers = (counted.boundaries if checkpointing else counted.layers) * share
-        kept = in_flight * (layers + (counted.ends if any(self._ends) else 0.0))
-        if share:  # stages that recompute make the bias anew, others keep one for each micro-batch
-            kept += counted.bias_recomputed if checkpointing else counted.bias * in_flight
-        kept += 2 * self._buffer() if degrees.pp > 1 else 0.0
+        num_micro = self.layout.num_micro(self.of.recipe.training)
+        each = list(self._kept_of_one())
+        held = in_flight(self.rank, self.layout.degrees.pp, num_micro, len(self.shares))
+        kept = max(sum(number * size for number, size in zip(numbers, each, strict=True)) for numbers in held)
+        if self.layout.degrees.pp > 1:
+            kept += 2 * self._hidden()  # received: the next micro-batch, and a gradient
+        has_blocks = sum(self.shares) > 0
+        if has_blocks and checkpointing:
+            kept += counted.bias_recomputed
         last = counted.largest + counted.passing_recomputed if checkpointing else counted.passing
-        peak = kept + max(last if share else 0.0, low)
+        peak = kept + max(last if has_blocks else 0.0, low)
         return peak if num_micro > 1 else max(peak - gradients, counted.passing)
 
-    def _buffer(self) -> float:
-        """Return bytes of one micro-batch's hidden states: a stage receives the next ones and their gradients."""
+    def _kept_of_one(self) -> Iterator[float]:
+        """Return the bytes that each stage of this process keeps of a micro-batch in flight."""
+        checkpointing, counted = self.layout.checkpointing, self.activations
+        for index, share in enumerate(self.shares):
+            first, last = self.rank == index == 0, self._ends[1] and index == len(self.shares) - 1
+            each = (counted.boundaries if checkpointing else counted.layers) * share
+            each += counted.ends if first or last else 0.0
+            each += counted.bias if share and not checkpointing else 0.0  # recomputed: made anew for each block
+            each += 0.0 if last else self._hidden()  # what went to the next stage stays until its gradient comes
+            yield each
+
+    def _hidden(self) -> float:
+        """Return bytes of one micro-batch's hidden states."""
         positions = self.layout.rows * _decoder_positions(self.of.recipe)
         return float(positions * self.of.model.hidden_size * self.formats.residual)
 
 
-def _num_layers(model: Any) -> int:
+def num_blocks(model: Any) -> int:
+    """Return the transformer blocks of a model, encoder and decoder together."""
     if hasattr(model, "network"):
         return int(model.network.config.get_text_config(decoder=True).num_hidden_layers)
     return int(model.config.num_layers + getattr(model.config, "num_decoder_layers", 0))
@@ -283,7 +359,7 @@ def check_limit(estimate: MemoryEstimate, limit: int | None) -> None:
     """
     if limit is not None and estimate.total > limit:
         raise ConfigError(
-            f"memory_limit: training is estimated to need {estimate}, more than {_size(limit)}; lower "
+            f"memory_limit: training is estimated to need {estimate}, more than {size_text(limit)}; lower "
             "training.micro_batch_rows, set training.activation_checkpointing, or raise memory_limit"
         )
 
@@ -296,5 +372,10 @@ def peak_memory(device: torch.device) -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _size(num_bytes: float) -> str:
+def size_text(num_bytes: float) -> str:
+    """Return a number of bytes in GiB, small ones in MiB.
+
+    >>> size_text(3 * 2**29), size_text(5 * 2**20)
+    ('1.50 GiB', '5 MiB')
+    """
     return f"{num_bytes / 2**30:.2f} GiB" if num_bytes >= 2**30 else f"{num_bytes / 2**20:.0f} MiB"

@@ -1,4 +1,4 @@
-"""Which process does what: the axes of the device mesh, and the layouts that do not fit, refused in one line.
+"""Which process does what: the axes of the device mesh.
 
 ============  =========================================================================================
 axis          processes along it
@@ -20,17 +20,16 @@ The last axis varies fastest, so that tensor-parallel processes, which talk most
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
 from xmtf.errors import ConfigError
-from xmtf.recipe.schema import Parallel, Training
+from xmtf.recipe.schema import Parallel
 from xmtf.training.degrees import AXES, Degrees
 from xmtf.training.ranks import ALONE, Ranks
 
-__all__ = ["Mesh", "build_mesh", "check_fits", "degrees", "num_micro_batches"]
+__all__ = ["Mesh", "build_mesh", "degrees"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,95 +80,6 @@ def degrees(parallel: Parallel, num_processes: int) -> Degrees:
             "with `torchrun --nproc-per-node`, or change the degrees"
         )
     return result
-
-
-def check_fits(model: Any, training: Training, shape: Degrees) -> None:
-    """Refuse a layout that a model or its optimizer cannot take.
-
-    Args:
-        model: Whole, on any device, ``meta`` too.
-        training: Section of the recipe.
-        shape: The layout.
-
-    Raises:
-        ConfigError: Names the axis and what does not fit.
-    """
-    from xmtf.models.bloom import Bloom
-    from xmtf.models.lora import adapters
-    from xmtf.models.mt5 import MT5
-
-    if shape.pp > 1 and not isinstance(model, Bloom):
-        raise ConfigError(
-            f"training.parallel.pp: only BLOOM can be cut into pipeline stages, and this is {type(model).__name__}; "
-            "set pp to 1 and raise dp_shard"
-        )
-    if shape.tp > 1 and not isinstance(model, Bloom | MT5):
-        raise ConfigError(
-            "training.parallel.tp: only BLOOM and mT5 can be sliced; models of transformers train with dp_shard and "
-            "dp_replicate alone"
-        )
-    if shape.tp * shape.pp > 1 and adapters(model):
-        raise ConfigError(
-            "training.parallel: adapters (model.lora) train with dp_shard and dp_replicate; set tp and pp to 1"
-        )
-    if shape.tp > 1 and model.config.num_heads % shape.tp:
-        raise ConfigError(
-            f"training.parallel.tp: {model.config.num_heads} attention heads do not divide over {shape.tp} processes"
-        )
-    if shape.tp > 1 and isinstance(model, MT5) and model.config.feedforward_size % shape.tp:
-        raise ConfigError(
-            f"training.parallel.tp: a feed-forward size of {model.config.feedforward_size} does not divide over "
-            f"{shape.tp} processes"
-        )
-    if shape.pp > 1:
-        _check_stages(model.config.num_layers, training, shape)
-    if shape.splits and training.optimizer.name == "adamw_8bit":
-        raise ConfigError(
-            "training.optimizer.name: `adamw_8bit` keeps its state in blocks that cannot be cut; with dp_shard, tp or "
-            "pp choose `adamw` or `adafactor`"
-        )
-    if shape.splits and training.validation_suites:
-        raise ConfigError(
-            "training.validation_suites: suites are measured on whole models; with dp_shard, tp or pp leave it out and "
-            "evaluate checkpoints (xmtf checkpoint export, xmtf evaluate)"
-        )
-    num_micro_batches(training, shape.data)
-
-
-def _check_stages(num_layers: int, training: Training, shape: Degrees) -> None:
-    parallel = training.parallel
-    stages = shape.pp * (parallel.stages_per_rank if parallel.schedule == "interleaved" else 1)
-    if stages > num_layers + 2:
-        raise ConfigError(
-            f"training.parallel.pp: {stages} pipeline stages for {num_layers} blocks, an embedding and a head; choose "
-            f"at most {num_layers + 2}"
-        )
-    micro = num_micro_batches(training, shape.data) // shape.data
-    if micro < shape.pp or (parallel.schedule == "interleaved" and micro % (micro // shape.pp)):
-        raise ConfigError(
-            f"training.parallel.pp: {micro} micro-batches do not fill {shape.pp} stages; choose global_batch_rows and "
-            f"micro_batch_rows such that each data-parallel process has a multiple of {shape.pp}"
-        )
-
-
-def num_micro_batches(training: Training, num_data: int = 1) -> int:
-    """Return how many micro-batches a global batch is cut into, over all data-parallel processes.
-
-    Raises:
-        ConfigError: The rows do not divide.
-    """
-    rows = training.global_batch_rows
-    if rows % num_data:
-        raise ConfigError(f"training.global_batch_rows: {rows} rows do not divide over {num_data} processes")
-    each = rows // num_data
-    micro = min(training.micro_batch_rows, each)
-    if each % micro:
-        whose = f" of each of {num_data} processes" if num_data > 1 else ""
-        raise ConfigError(
-            f"training.global_batch_rows: {each} rows{whose} do not divide into micro-batches of {micro}; "
-            "change one of them"
-        )
-    return rows // micro
 
 
 def build_mesh(parallel: Parallel, world: Ranks, device: torch.device) -> Mesh:

@@ -33,11 +33,12 @@ from xmtf.training.batches import RowLoader
 from xmtf.training.events import Log
 from xmtf.training.export import merges, write_checkpoint, write_model
 from xmtf.training.fill import Weights
+from xmtf.training.fits import num_micro_batches
 from xmtf.training.head import Head
 from xmtf.training.layout import Layout, cut_model
 from xmtf.training.loop import Loop
 from xmtf.training.machine import training_machine
-from xmtf.training.mesh import build_mesh, degrees, num_micro_batches
+from xmtf.training.mesh import build_mesh, degrees
 from xmtf.training.objective import Objective
 from xmtf.training.optimizer import build_optimizer
 from xmtf.training.pipeline import Pipeline

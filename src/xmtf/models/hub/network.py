@@ -62,11 +62,8 @@ class HubNetwork(nn.Module):
 
     @activation_checkpointing.setter
     def activation_checkpointing(self, value: bool) -> None:
-        if value and not self.network.supports_gradient_checkpointing:
-            raise ConfigError(
-                f"model {self.label!r}: {type(self.network).__name__} cannot recompute activations; "
-                "set training.activation_checkpointing: false"
-            )
+        if value and self.cannot_recompute:
+            raise ConfigError(self.cannot_recompute)
         self._activation_checkpointing = value
         network = self.network  # transformers 5.23 renamed these two and warns of the old names
         if value:
@@ -75,6 +72,16 @@ class HubNetwork(nn.Module):
         else:
             disable = getattr(network, "activation_checkpointing_disable", None)
             (disable or network.gradient_checkpointing_disable)()
+
+    @property
+    def cannot_recompute(self) -> str:
+        """Why activations cannot be recomputed; empty where they can."""
+        if self.network.supports_gradient_checkpointing:
+            return ""
+        return (
+            f"model {self.label!r}: {type(self.network).__name__} cannot recompute activations; "
+            "set training.activation_checkpointing: false"
+        )
 
     def logits(self, hidden_PH: Tensor, tokens: slice | None = None) -> Tensor:
         """Return logits ``[..., V]`` of chosen hidden states ``[..., H]``; given ``tokens``, of those only."""
