@@ -17,7 +17,16 @@ from xmtf.errors import ConfigError, require
 from xmtf.models.bloom import Bloom
 from xmtf.recipe import Recipe
 
-__all__ = ["Precision", "choose_attention", "choose_device", "compute_dtype", "computing", "prepare", "set_threads"]
+__all__ = [
+    "Precision",
+    "choose_attention",
+    "choose_device",
+    "compute_dtype",
+    "computing",
+    "has_bf16",
+    "prepare",
+    "set_threads",
+]
 
 Precision = Literal["fp32", "bf16", "bf16_pure"]
 
@@ -32,6 +41,13 @@ def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> torch.device:
     if wanted == "cuda" and not available:
         raise ConfigError("training.device: `cuda` is asked for and torch sees no GPU here; choose `auto` or `cpu`")
     return torch.device("cuda" if available and wanted != "cpu" else "cpu")
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Tell whether a device multiplies in bf16 itself; others imitate it, many times slower than fp32."""
+    if device.type == "cpu":
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def set_threads(threads: int | None) -> int:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from xmtf.errors import ConfigError, require
+from xmtf.execution import say
 from xmtf.models.interface import Family
 from xmtf.recipe.schema import Lora, Model, Recipe, Training
-from xmtf.training.precision import choose_attention, choose_device
+from xmtf.training.precision import choose_attention, choose_device, has_bf16
 
 if TYPE_CHECKING:
     from xmtf.models.stored import StoredTensors
@@ -18,13 +19,16 @@ __all__ = ["Start", "adapt_model", "check_machine", "check_model", "start_model"
 
 
 def check_machine(training: Training) -> None:
-    """Refuse what this machine cannot do, before anything is loaded.
+    """Refuse what this machine cannot do, and name what it does slowly, before anything is loaded.
 
     Raises:
         ConfigError: A GPU, or a kernel for GPUs, is asked for and there is none.
         MissingExtraError: ``adamw_8bit`` without bitsandbytes.
     """
-    choose_attention(training.attention, choose_device(training.device))
+    device = choose_device(training.device)
+    choose_attention(training.attention, device)
+    if training.precision != "fp32" and not has_bf16(device):
+        say(f"training.precision: this {device.type.upper()} has no bf16 instructions; fp32 is many times faster here")
     if training.optimizer.name == "adamw_8bit":
         require("bitsandbytes", "gpu")
 

@@ -8,6 +8,7 @@ import torch
 from xmtf.errors import ConfigError, MissingExtraError
 from xmtf.models import SpecialTokens, build_model, load_model, save_model
 from xmtf.recipe.schema import Model, Training
+from xmtf.training.precision import has_bf16
 from xmtf.training.start import check_machine, start_model
 
 SHAPE = {"hidden_size": 24, "num_layers": 2, "num_heads": 3}
@@ -49,3 +50,15 @@ def test_what_the_machine_cannot_do_is_refused_before_anything_is_loaded(monkeyp
     ):
         with pytest.raises(error, match=message):
             check_machine(Training(steps=1, **training))
+
+
+def test_bf16_on_a_processor_that_imitates_it_is_said_to_be_slow(monkeypatch, capsys):
+    monkeypatch.delenv("XMTF_PROGRESS", raising=False)
+    for has, precision, said in ((False, "bf16", True), (True, "bf16", False), (False, "fp32", False)):
+        monkeypatch.setattr("xmtf.training.start.has_bf16", lambda device, has=has: has)
+        check_machine(Training(steps=1, device="cpu", precision=precision))
+        assert ("has no bf16 instructions; fp32 is many times faster" in capsys.readouterr().err) == said
+
+
+def test_whether_this_processor_has_bf16_can_be_told():
+    assert isinstance(has_bf16(torch.device("cpu")), bool)
