@@ -35,8 +35,7 @@ FAMILY_SETS = {
     "bloomz-xnli-ht-mt": "bloomz-evaluation",
     "bloomz-zh-ht": "bloomz-evaluation",
     "bloomz-validation": "bloomz-evaluation",
-    "generation": "wmt-mlsum",
-    "bloomz-generation": "wmt-mlsum",
+    "bloomz-generation": "bloomz-generation",
 }
 """Set of the xP3 family -> catalogue file that lists it."""
 

@@ -54,6 +54,8 @@ def test_every_suite_takes_tasks_of_its_kind():
         ("x*/fr", "xwinograd/fr"),
         ("copa", "copa"),
         ("generation", "wmt14/fr-en:reversed"),
+        ("wmt14", "wmt14/hi-en"),
+        ("mlsum/es", "mlsum/es"),
     ],
 )
 def test_names_are_found(name, task):
