@@ -83,11 +83,7 @@ def demonstrates(material: Material, inputs: Inputs) -> bool:
 
 
 def published_figures(
-    material: Material,
-    inputs: Inputs,
-    folder: Path,
-    only: Sequence[str] = (),
-    formats: Sequence[str] = ("svg", "png", "pdf"),
+    material: Material, inputs: Inputs, folder: Path, only: Sequence[str], formats: Sequence[str]
 ) -> Drawn:
     """Write the figures of the published work with the results at hand in them; arguments as of ``figures_of``."""
     if demonstrates(material, inputs):

@@ -31,9 +31,9 @@ from xmtf.report.figures.own import CAPTIONS, result_figures, run_figures
 from xmtf.report.figures.style import save_figure
 from xmtf.report.inputs import Inputs
 from xmtf.report.items import item_sets, script_text
-from xmtf.report.page import Content, Plot, RunPart, render_page
+from xmtf.report.page import Content, Demonstration, Plot, RunPart, render_page
 from xmtf.report.published import gather, published_tables
-from xmtf.report.reference.demonstration import NOTE, demonstration_run
+from xmtf.report.reference.demonstration import NOTE, demonstration_run, demonstration_texts
 from xmtf.report.results import RECIPE, SCORES, results_folders
 from xmtf.report.tables import GROUPS, composition_tables, result_tables, write_tables
 
@@ -93,13 +93,13 @@ def build_report(sources: Sequence[Path], out: Path, config: Report, inputs: Inp
 def _inputs(source: Path) -> dict[str, str]:
     """Return the fingerprints of all that the report shows of a source."""
     found = {}
+    files = [source / RECIPE]
     for folder in (source / "mixture", source / "model", *results_folders(source)):
         if (folder / MANIFEST).exists():
             found[str(folder)] = read_manifest(folder).fingerprint
-        elif (folder / SCORES).exists():
-            found[str(folder)] = file_sha256(folder / SCORES)
-    recipe = source / RECIPE
-    return found | ({str(recipe): file_sha256(recipe)} if recipe.exists() else {})
+        else:
+            files += [folder / name for name in (SCORES, "samples.jsonl", "completions.jsonl")]
+    return found | {str(path): file_sha256(path) for path in files if path.exists()}
 
 
 def _check_out(out: Path) -> None:
@@ -114,7 +114,7 @@ def _write(material: Material, inputs: Inputs, folder: Path, config: Report) -> 
     """Write the report's files; return which fonts are missing for which figures."""
     formats = tuple(dict.fromkeys(("svg", *config.figures)))
     items = item_sets(material.results, config.items)
-    drawn = published_figures(material, inputs, folder / "figures", formats=formats)
+    drawn = published_figures(material, inputs, folder / "figures", (), formats)
     content = _content(material, inputs, folder, config.title, formats, drawn)
     scripts = {entry.file_name: script_text(entry.dataset, entry.payload) for entry in items}
     inline = sum(map(len, scripts.values())) <= _INLINE_BYTES
@@ -139,10 +139,10 @@ def _content(
     tables = result_tables(results)
     published = published_tables(gather(results.scores, reference=inputs.reference), inputs)
     write_tables([*tables, *published], folder / "tables")
-    demonstration = run_figures(demonstration_run(), NOTE) if demonstrates(material, inputs) else {}
+    alone = demonstrates(material, inputs)
     return Content(
         title=title or default,
-        description=run.recipe.get("description", "") if run is not None else _PUBLISHED if demonstration else "",
+        description=run.recipe.get("description", "") if run is not None else _PUBLISHED if alone else "",
         results=results,
         comparisons=groups["results"][1],
         tables=tables,
@@ -151,12 +151,15 @@ def _content(
         runs=[_run_part(part, folder, formats, part.name if several else "") for part in material.runs],
         published=published,
         published_plots=_published_plots(drawn, noted=False, samples=not any(results.samples.values())),
-        note=NOTE if demonstration else "",
-        demonstration=[
-            *_published_plots(drawn, noted=True, samples=False),
-            *_save(demonstration, folder / "figures", formats),
-        ],
+        demonstration=_demonstration(folder, formats, drawn) if alone else None,
     )
+
+
+def _demonstration(folder: Path, formats: Sequence[str], drawn: Drawn) -> Demonstration:
+    """Write the figures of our demonstration's run; its texts stand on the page as text."""
+    own = _save(run_figures(demonstration_run(), NOTE), folder / "figures", formats)
+    plots = [*_published_plots(drawn, noted=True, samples=False), *own]
+    return Demonstration(NOTE, plots, demonstration_texts()["samples"])
 
 
 def _published_plots(drawn: Drawn, *, noted: bool, samples: bool = True) -> list[Plot]:

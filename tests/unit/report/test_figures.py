@@ -18,6 +18,7 @@ from xmtf.report.figures import (
     measures_over_steps,
     multilingual_tasks,
     pretraining_share,
+    samples,
     scaling,
     task_bars,
     taxonomy,
@@ -235,6 +236,13 @@ def test_texts_are_drawn_as_they_are(tmp_path, published):
     shown = chips(FIGURES[-1].draw(published, inputs))
     assert "Why 0? $x^2$ \\alpha" in shown
     assert "(nothing)" in shown
+
+
+def test_eight_prompts_of_many_are_drawn_evenly(published):
+    texts = {"samples": [{"prompt": f"Prompt {n}", "text": "so", "model": "m"} for n in range(10)]}
+    shown = list(chips(samples.draw(published, Inputs(at_hand=texts))))
+    assert [text for text in shown if text.startswith("Prompt")] == [f"Prompt {n}" for n in (0, 1, 2, 3, 5, 6, 7, 8)]
+    assert shown[-1] == "2 more prompts are not shown"
 
 
 def test_a_missing_font_leaves_one_figure_out(tmp_path, published, monkeypatch):

@@ -28,7 +28,9 @@ def draw(results: ResultTable, inputs: Inputs) -> Figure | None:
     prompts = _by_prompt(inputs.rows("samples"))
     if not prompts:
         return None
-    shown = list(prompts.items())[:: -(-len(prompts) // MOST_PROMPTS)]
+    every = list(prompts.items())
+    count = min(len(every), MOST_PROMPTS)
+    shown = [every[place * len(every) // count] for place in range(count)]
     parts = [
         (
             Block.of(prompt, _LABEL + _TEXT, 9, 12),

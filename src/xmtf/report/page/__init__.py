@@ -8,123 +8,23 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from importlib import resources
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 from xmtf import __version__
 from xmtf.report.collect import Run
 from xmtf.report.compare import Comparison
-from xmtf.report.items import ItemSet, script_text
+from xmtf.report.items import script_text
+from xmtf.report.page.content import Content, Demonstration, Plot, RunPart
 from xmtf.report.reference import evaluation_sets, published_models, reference_rows
-from xmtf.report.reference.demonstration import demonstration_texts
 from xmtf.report.results import LABELS, Results
 from xmtf.report.summary import headline, strips
-from xmtf.report.tables import Table
 
-__all__ = ["Content", "Plot", "RunPart", "page_facts", "render_page"]
+__all__ = ["Content", "Demonstration", "Plot", "RunPart", "page_facts", "render_page"]
 
 _NUM_COLOURS = 6
-_TALL_POINTS = 700
-
-
-@dataclass(frozen=True, slots=True)
-class Plot:
-    """A figure on the page.
-
-    Attributes:
-        svg: The drawing, as an element.
-        caption: What it shows.
-        folded: Whether it is so tall that readers open it themselves.
-    """
-
-    svg: str
-    caption: str
-    folded: bool = False
-
-    @classmethod
-    def read(cls, path: Path, caption: str) -> Plot:
-        """Read an SVG file; its ids are made unique, since several figures stand on one page."""
-        text = path.read_text(encoding="utf-8")
-        text = text[text.index("<svg") :]
-        prefix = f"{path.stem}-"
-        text = re.sub(r'\bid="', f'id="{prefix}', text)
-        text = re.sub(r'(xlink:href|href)="#', rf'\1="#{prefix}', text)
-        height = re.search(r'viewBox="0 0 [\d.]+ ([\d.]+)"', text)
-        tall = height is not None and float(height[1]) > _TALL_POINTS
-        return cls(re.sub(r"url\(#", f"url(#{prefix}", text), caption, folded=tall)
-
-
-@dataclass(frozen=True, slots=True)
-class RunPart:
-    """What the page tells of one run's training.
-
-    Attributes:
-        run: The run.
-        tables: Its mixture.
-        plots: Its mixture and its losses.
-    """
-
-    run: Run
-    tables: Sequence[Table]
-    plots: Sequence[Plot]
-
-    @property
-    def name(self) -> str:
-        """Name of the run."""
-        return self.run.name
-
-    @property
-    def recipe(self) -> str:
-        """The resolved recipe as text."""
-        return (self.run.folder / "recipe.yaml").read_text(encoding="utf-8")
-
-    @property
-    def dropped(self) -> list[tuple[str, int]]:
-        """Examples left out of the mixture, by reason, most first."""
-        dropped = self.run.mixture.counts.get("dropped", {}) if self.run.mixture is not None else {}
-        return sorted(((name.replace("_", " "), count) for name, count in dropped.items()), key=lambda pair: -pair[1])
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """Everything that a page shows.
-
-    Attributes:
-        title: Heading.
-        description: A paragraph below it.
-        results: What was measured.
-        comparisons: Of whole suites.
-        tables: Of the results, the first standing open.
-        groups: Name of a table -> its comparisons and the column that they are grouped by.
-        plots: Of the results.
-        runs: One part a run.
-        items: Single items.
-        inline_items: Whether they stand in the page or in files beside it.
-        published: Tables in the form of the published work.
-        published_plots: Its figures, with these results in them.
-        demonstration: Figures of our own demonstration, in place of what was not published.
-        note: What is said of them.
-    """
-
-    title: str
-    description: str
-    results: Results
-    comparisons: Sequence[Comparison]
-    tables: Sequence[Table]
-    groups: Mapping[str, tuple[str, Sequence[Comparison]]]
-    plots: Sequence[Plot] = ()
-    runs: Sequence[RunPart] = ()
-    items: Sequence[ItemSet] = field(default_factory=tuple)
-    inline_items: bool = True
-    published: Sequence[Table] = ()
-    published_plots: Sequence[Plot] = ()
-    demonstration: Sequence[Plot] = ()
-    note: str = ""
 
 
 def render_page(content: Content) -> str:
@@ -141,7 +41,7 @@ def render_page(content: Content) -> str:
         description=content.description,
         facts=page_facts(content),
         sections=_sections(content),
-        is_run=_is_run(content),
+        is_run=content.is_run,
         headline=headline(content.comparisons),
         has_change=any(result.change is not None for result in content.comparisons),
         labels=labels,
@@ -155,8 +55,7 @@ def render_page(content: Content) -> str:
         published=content.published,
         published_plots=content.published_plots,
         demonstration=content.demonstration,
-        demonstration_samples=_texts(demonstration_texts()["samples"]) if content.demonstration else [],
-        note=content.note,
+        demonstration_samples=_texts(content.demonstration.texts) if content.demonstration else [],
         runs=content.runs,
         item_index=content.items,
         item_note=_item_note(content),
@@ -170,7 +69,7 @@ def render_page(content: Content) -> str:
 
 def page_facts(content: Content) -> list[tuple[str, str]]:
     """Return the figures at the head of the page: how large it all is."""
-    if _is_run(content):
+    if content.is_run:
         return _run_facts(content.runs[0].run)
     if not content.results.scores:
         return _published_facts()
@@ -216,11 +115,6 @@ def _short(number: int) -> str:
         if number >= size:
             return f"{number / size:.1f} {letter}"
     return str(number)
-
-
-def _is_run(content: Content) -> bool:
-    """Tell whether the page is that of one run, before and after training."""
-    return len(content.runs) == 1 and set(content.results.scores) <= set(LABELS)
 
 
 def _sections(content: Content) -> list[tuple[str, str]]:
