@@ -113,7 +113,7 @@ def export(
 @app.command()
 def convert(
     source: Annotated[
-        str, typer.Argument(help="Folder of Megatron-DeepSpeed or of a universal checkpoint; or any model reference.")
+        str, typer.Argument(help="Folder of a Megatron-DeepSpeed, universal or T5X checkpoint; or any model reference.")
     ],
     out: Annotated[Path | None, typer.Option("--out", help="Model folder to write, in Hugging Face format.")] = None,
     recipe: Annotated[
@@ -138,15 +138,16 @@ def convert(
 
     Example: xmtf checkpoint convert global_step498 --like bigscience/bloom --out bloomz
     Example: xmtf checkpoint convert global_step498_universal --recipe recipes/train/bloomz-560m.yaml
+    Example: xmtf checkpoint convert mt5_base/checkpoint_1000000 --recipe recipes/train/mt0-base.yaml
     """
     if (out is None) == (recipe is None):
         raise ConfigError("xmtf checkpoint convert: give either --out (a model folder) or --recipe (to go on training)")
     if recipe is not None:
         from xmtf.recipe import load_recipe
-        from xmtf.training.import_state import import_universal
+        from xmtf.training.import_state import import_state
 
         loaded = load_recipe(recipe)
-        where, report = import_universal(
+        where, report = import_state(
             Path(source), loaded, tokens=tokens or loaded.run_folder / "tokens", step=step, adam_steps=adam_steps
         )
     else:

@@ -11,7 +11,7 @@ from xmtf.models import load_model
 from xmtf.recipe import load_recipe
 from xmtf.training import checkpoint, train_in_folder
 from xmtf.training.checkpoint import list_checkpoints
-from xmtf.training.import_state import import_universal
+from xmtf.training.import_state import import_state
 from xmtf.training.optimizer import build_optimizer
 
 RECIPE = """
@@ -82,7 +82,7 @@ def losses(loaded):
 def test_the_next_losses_are_those_of_the_training_that_was_never_moved(straight, universal, tmp_path):
     loaded, tokens = straight
     moved = load_recipe(tmp_path / "recipe.yaml", [f"run_folder={tmp_path / 'moved'}"])
-    path, report = import_universal(universal, moved, tokens=tokens, step=3)
+    path, report = import_state(universal, moved, tokens=tokens, step=3)
     assert report.whole
     assert path == tmp_path / "moved" / "checkpoints" / "step-000003"
     train_in_folder(moved, tokens=tokens)
@@ -94,10 +94,10 @@ def test_another_optimizer_an_unknown_count_and_another_shape_are_refused(straig
     _, tokens = straight
     other = load_recipe(tmp_path / "recipe.yaml", ["training.optimizer.name=adafactor"])
     with pytest.raises(ConfigError, match="holds the moments of `adamw`"):
-        import_universal(universal, other, tokens=tokens)
+        import_state(universal, other, tokens=tokens)
     (universal / "mp_rank_00_model_states.pt").unlink()
     with pytest.raises(ConfigError, match="--adam-steps N"):
-        import_universal(universal, load_recipe(tmp_path / "recipe.yaml"), tokens=tokens)
+        import_state(universal, load_recipe(tmp_path / "recipe.yaml"), tokens=tokens)
     deeper = load_recipe(tmp_path / "recipe.yaml", ["model.num_layers=3", f"run_folder={tmp_path / 'deeper'}"])
     with pytest.raises(DataError, match="has 2 layers, the model that it should be like has 3"):
-        import_universal(universal, deeper, tokens=tokens, adam_steps=3)
+        import_state(universal, deeper, tokens=tokens, adam_steps=3)

@@ -6,7 +6,7 @@
       checkpoint                                                  the tree; small arrays stand in it
       target.encoder.layers_0.attention.query.kernel/{.zarray,0.0}
       target.decoder.logits_dense.kernel/...
-      state.param_states...                                       Adafactor's; not read
+      state.param_states.encoder.layers_0.attention.query.kernel.v_row/...      Adafactor's
 
 Kernels are ``[inputs, outputs]``, torch has them the other way round; so has the table of relative positions.
 T5X scales neither queries nor the head, as transformers' mT5 does.
@@ -56,6 +56,7 @@ _ENDS = {
     "encoder.final_norm.weight": "encoder.encoder_norm.scale",
     "decoder.final_norm.weight": "decoder.decoder_norm.scale",
 }
+_TURNED = (".kernel", ".rel_embedding")
 _NDARRAY = 1
 """Code of an array in flax's msgpack: its shape, the name of its dtype and its bytes."""
 
@@ -68,27 +69,66 @@ class T5X:
         folder: Of the step.
         leaves: Path of each weight in the tree, with dots -> an array that stands in it, or None for one of zarr.
         step: Updates done.
+        states: The same as ``leaves`` of what Adafactor remembers.
         layout: Nothing: arrays are whole.
     """
 
     folder: Path
     leaves: dict[str, Tensor | None]
     step: int
+    states: dict[str, Tensor | None] = field(default_factory=dict)
     layout: dict[str, int] = field(default_factory=dict)
 
     def read(self, path: str) -> Tensor:
-        """Return one array as T5X has it.
+        """Return one weight as T5X has it.
 
         Raises:
             DataError: Missing or torn.
         """
-        inline = self.leaves.get(path)
+        return self._array(self.leaves, f"target.{path}", path)
+
+    def _array(self, leaves: dict[str, Tensor | None], name: str, path: str) -> Tensor:
+        inline = leaves.get(path)
         if inline is not None:
             return inline
-        folder = self.folder / f"target.{path}"
-        if path not in self.leaves or not (folder / ".zarray").exists():
-            raise DataError(f"{self.folder}: target.{path} is missing: copy the checkpoint again")
-        return read_zarr(folder)
+        if path not in leaves or not (self.folder / name / ".zarray").exists():
+            raise DataError(f"{self.folder}: {name} is missing: copy the checkpoint again")
+        return read_zarr(self.folder / name)
+
+    def second_moments(self, name: str, shape: torch.Size) -> dict[str, Tensor]:
+        """Return what Adafactor remembers of a parameter: ``square``, or of a factored matrix ``row`` and ``column``.
+
+        Of what it does not keep T5X writes one zero. ``v_row`` are means over the longer side of T5X's array, so it has
+        the length of the shorter; of a square array it belongs to the first side::
+
+            query.kernel [in 128, out 384]    v_row [128]  v_col [384]    row = v_col   column = v_row
+            out.kernel   [in 384, out 128]    v_row [128]  v_col [384]    row = v_row   column = v_col
+            square       [in 128, out 128]    v_row [128]  v_col [128]    row = v_col   column = v_row
+
+        Args:
+            name: Ours, of the parameter.
+            shape: Of the parameter.
+
+        Raises:
+            DataError: Missing, torn, of another shape, or of an optimizer with momentum.
+        """
+        path = t5x_path(name)
+        turned = path.endswith(_TURNED)
+        theirs = tuple(reversed(shape)) if turned else tuple(shape)
+        where = f"state.param_states.{path}"
+        momentum, whole, first, second = (
+            self._array(self.states, f"{where}.{part}", f"{path}.{part}") for part in ("m", "v", "v_row", "v_col")
+        )
+        if momentum.numel() > 1:
+            raise DataError(f"{self.folder}: {where}.m: trained with momentum, which xmtf's Adafactor does not have")
+        if tuple(whole.shape) == theirs:
+            return {"square": whole.T.contiguous() if turned else whole}
+        lengths = (*first.shape, *second.shape)
+        if lengths not in (theirs, theirs[::-1]):
+            raise DataError(f"{self.folder}: {where} has rows and columns of {lengths}, the array has {theirs}")
+        sides = (first, second) if lengths == theirs else (second, first)
+        row, column = reversed(sides) if turned else sides
+        return {"row": row, "column": column}
 
     def config(self, values: dict[str, Any] | None) -> MT5Config:
         """Return the shape; everything but names of special tokens is in the arrays.
@@ -137,7 +177,7 @@ class T5X:
         for name, path in paths.items():
             if path in self.leaves:
                 tensor = self.read(path)
-                tensor = tensor.T.contiguous() if path.endswith((".kernel", ".rel_embedding")) else tensor
+                tensor = tensor.T.contiguous() if path.endswith(_TURNED) else tensor
                 check_shape(name, tensor, wanted[name], self.folder / f"target.{path}")
                 report.saw(name, tensor)
                 yield name, tensor
@@ -180,8 +220,9 @@ def find_t5x(folder: Path) -> T5X:
     target = tree.get("target")
     if not isinstance(target, dict):
         raise DataError(f"{folder / 'checkpoint'}: holds no `target`; this is no training state of T5X")
-    step = tree.get("state", {}).get("step", _step_of(folder))
-    return T5X(folder, dict(_leaves(target, "")), int(step))
+    state = tree.get("state", {})
+    states = dict(_leaves(state.get("param_states", {}), ""))
+    return T5X(folder, dict(_leaves(target, "")), int(state.get("step", _step_of(folder))), states)
 
 
 def _step_of(folder: Path) -> int:

@@ -107,10 +107,15 @@ def checkpoint(folder, dtype):
     (folder / "checkpoint").write_bytes(serialization.to_bytes(content))
 
 
-with tempfile.TemporaryDirectory() as temporary:
-    root = Path(temporary)
-    for kind in ("float32", "bfloat16"):
-        checkpoint(root / kind / "checkpoint_1000000", kind)
-    with tarfile.open(Path(__file__).with_name("t5x.tar.gz"), "w:gz") as archive:
+def main():
+    with tempfile.TemporaryDirectory() as temporary:
+        root = Path(temporary)
         for kind in ("float32", "bfloat16"):
-            archive.add(root / kind, kind)
+            checkpoint(root / kind / "checkpoint_1000000", kind)
+        with tarfile.open(Path(__file__).with_name("t5x.tar.gz"), "w:gz") as archive:
+            for kind in ("float32", "bfloat16"):
+                archive.add(root / kind, kind)
+
+
+if __name__ == "__main__":
+    main()
