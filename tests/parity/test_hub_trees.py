@@ -108,6 +108,18 @@ def test_a_beginning_that_prompts_share_is_read_once(monkeypatch):
     ]
 
 
+def test_a_prompt_too_long_for_a_tree_is_read_into_a_cache(monkeypatch):
+    model = hub_model(TREES["mistral"]())
+    trees = scored(model)
+    monkeypatch.setattr(scoring, "_LARGEST_TREE", len(BEGINNING) + 2)
+    monkeypatch.setattr(model, "new_cache", lambda real=model.new_cache: used.append(1) or real())
+    used = []
+    some_cached = scored(model)
+    assert used
+    assert list(some_cached) != list(trees)
+    assert_scores_of_rows(some_cached, model.network)
+
+
 def test_a_model_that_ignores_positions_is_found_out(monkeypatch):
     model = hub_model(TREES["llama"]())
     forward = model.network.base_model.forward

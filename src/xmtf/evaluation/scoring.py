@@ -28,6 +28,9 @@ from xmtf.models.trees import ForestReader, PromptForestReader, PromptRows, Tree
 
 __all__ = ["ChoiceScore", "score_batches", "way_of_scoring"]
 
+_LARGEST_TREE = 8192
+"""A mask holds every pair of nodes, 0.3 GB at this size; longer prompts are read into a cache, which needs none."""
+
 _CPU_NODES = 1024
 """Positions that go through the layers together: larger ones fall out of a processor's cache."""
 
@@ -83,10 +86,11 @@ def score_batches(
         assert isinstance(model, ForestReader | PromptForestReader)
         join = model.family == "causal" and not prefix_lm
         read = partial(_score_trees, model, pad=pad, prefix_lm=prefix_lm)
-        for bunch_batch in processes.own(bunch_batches(bunches(groups, join=join), batch_tokens)):
+        planted = bunches([group for group in groups if group.num_positions <= _LARGEST_TREE], join=join)
+        for bunch_batch in processes.own(bunch_batches(planted, batch_tokens)):
             found = in_halves(read, bunch_batch)
             yield _told([group for bunch in bunch_batch for group in bunch.groups], found, choices)
-        return
+        groups = [group for group in groups if group.num_positions > _LARGEST_TREE]
     score = partial(_score_cached, model, pad=pad, prefix_lm=prefix_lm, batch_tokens=batch_tokens)
     for batch in processes.own(batches(groups, batch_tokens)):
         yield _told(batch, in_halves(score, batch), choices)

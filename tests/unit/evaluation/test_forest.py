@@ -33,9 +33,16 @@ def test_prompts_that_share_a_long_beginning_are_read_together():
     beginning = tuple(range(2000))
     groups = [Group((*beginning, 5000 + row, *range(40)), {(1,): 0}) for row in range(30)]
     found = bunches(groups, join=True)
-    assert sum(bunch.num_nodes for bunch in found) < 3 * 2000 + 30 * 50
-    assert max(bunch.num_nodes for bunch in found) <= 2000 + 512
+    assert sum(bunch.num_nodes for bunch in found) == 2 * 2000 + 30 * 41
+    assert max(bunch.num_nodes for bunch in found) <= 3072
     assert len(bunches(groups, join=False)) == 30
+
+
+@pytest.mark.parametrize(("shared", "most"), [(40, 552), (800, 1600), (2900, 3412)])
+def test_a_bunch_holds_as_much_again_as_its_prompts_share_within_bounds(shared, most):
+    groups = [Group((*range(shared), 5000 + row, *range(29)), {(1,): 0}) for row in range(200)]
+    sizes = [bunch.num_nodes for bunch in bunches(groups, join=True)]
+    assert most - 30 < max(sizes) <= most
 
 
 ids = st.lists(st.integers(0, 2), min_size=1, max_size=12).map(tuple)

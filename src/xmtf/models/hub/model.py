@@ -9,7 +9,7 @@ a model's code obeys them is not for us to believe: :func:`xmtf.models.check_pac
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, Self
@@ -108,7 +108,7 @@ class HubModel(HubNetwork):
         The trees of all blocks are padded to the largest and go through the network together.
         """
         rows = padded_together(blocks)
-        masks = self._block_masks(rows.allowed(), rows.distances())
+        masks = self._block_masks(rows.allowed(), rows.distances)
         hidden_RTH = self._run(rows.tokens, {"position_ids": rows.depths, "attention_mask": masks}, None)
         shapes = [block.tokens.shape for block in blocks]
         parts = torch.split(hidden_RTH, [num_rows for num_rows, _ in shapes])
@@ -157,15 +157,16 @@ class HubModel(HubNetwork):
             return {"position_ids": positions_RT, "attention_mask": (known != 0).long()}
         num_keys = past + num_queries
         allowed_RTS = self_attention_mask(num_queries, segment_ids_RS, is_input_RS, num_keys, known.device)
-        distances_1TS = index_distances(num_queries, num_keys, known.device)
-        return {"position_ids": positions_RT, "attention_mask": self._block_masks(allowed_RTS, distances_1TS)}
+        masks = self._block_masks(allowed_RTS, lambda: index_distances(num_queries, num_keys, known.device))
+        return {"position_ids": positions_RT, "attention_mask": masks}
 
-    def _block_masks(self, allowed_RTS: Tensor, distances_RTS: Tensor) -> Any:
+    def _block_masks(self, allowed_RTS: Tensor, distances_RTS: Callable[[], Tensor]) -> Any:
         """Return what is added to attention scores, as the network takes it: one mask, or one for each kind of layer.
 
         Args:
             allowed_RTS: Where attention is allowed.
-            distances_RTS: How many positions the key stands behind the query (less than zero: before it).
+            distances_RTS: Gives how many positions the key stands behind the query (less than zero: before it);
+                asked where some layers see a window only.
         """
         unknown = set(self.layer_types) - _KNOWN_LAYERS
         if unknown:
@@ -178,7 +179,7 @@ class HubModel(HubNetwork):
         if self.window is None:
             sliding = full
         else:
-            sliding = additive_bias(allowed_RTS & (distances_RTS > -self.window), None, dtype)
+            sliding = additive_bias(allowed_RTS & (distances_RTS() > -self.window), None, dtype)
         if "sliding_attention" in self.layer_types and "full_attention" in self.layer_types:
             return {"full_attention": full, "sliding_attention": sliding}
         if self.layer_types == ["full_attention"]:
