@@ -199,8 +199,8 @@ def two_steps(recipe: Any, loader: Rows, ranks: Any) -> None:
     import torch
 
     from xmtf.models import SpecialTokens, build_model
+    from xmtf.training.assembly import training_loop
     from xmtf.training.events import Log
-    from xmtf.training.trainer import training_loop
 
     torch.set_num_threads(1)
     model: Any = build_model(recipe.model, vocab_size=recipe.model.vocab_size, special=SpecialTokens(3, 2, 1), seed=0)

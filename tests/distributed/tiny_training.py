@@ -7,9 +7,9 @@ import torch
 
 from xmtf.models import SpecialTokens, build_model
 from xmtf.recipe.schema import Recipe
+from xmtf.training.assembly import training_loop
 from xmtf.training.events import Log
 from xmtf.training.start import adapt_model
-from xmtf.training.trainer import training_loop
 
 VOCABULARY = 300  # padded to 384
 LAYOUTS = {

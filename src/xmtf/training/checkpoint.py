@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from xmtf.errors import DataError, UserError
 from xmtf.execution import say
 from xmtf.training.layout import Layout
-from xmtf.training.optimizer import Named, load_optimizer_tensors, optimizer_tensors
+from xmtf.training.optimizer import load_optimizer_tensors, optimizer_tensors
 from xmtf.training.pieces import Piece, as_piece
 from xmtf.training.ranks import ALONE, Ranks
 from xmtf.training.shards import Shard, ShardReader, Stored, write_shards
@@ -118,7 +118,7 @@ def shards_of(model: nn.Module | Layout, optimizer: torch.optim.Optimizer, *, co
     shards = {f"model.{name}": Shard.whole(buffer) for name, buffer in _buffers(model).items()}
     for name, piece in pieces.items():
         shards[f"model.{name}"] = Shard(piece.local.detach(), piece.offset, piece.shape)
-    for path, tensor in optimizer_tensors(_named(model), optimizer).items():
+    for path, tensor in optimizer_tensors(model, optimizer).items():
         name, _, key = path.rpartition("/")
         shards[f"optimizer.{path}"] = _of_state(pieces[name], key, tensor)
     if copy:
@@ -152,7 +152,7 @@ def load(path: Path, model: nn.Module | Layout, optimizer: torch.optim.Optimizer
             state[f"{name}/{key}"] = tensor
             shards[full] = _of_state(pieces[name], key, tensor)
     reader.fill(shards)
-    load_optimizer_tensors(_named(model), optimizer, state)
+    load_optimizer_tensors(model, optimizer, state)
     _after_loading(model)
     return progress
 
@@ -248,10 +248,6 @@ def prune(folder: Path, fingerprint: str, keep: int, also: int | None = None) ->
     for path in list_checkpoints(folder, fingerprint)[:-keep]:
         if also is None or path != checkpoint_path(folder, also):
             shutil.rmtree(path)
-
-
-def _named(model: nn.Module | Layout) -> Named:
-    return model
 
 
 def _pieces(model: nn.Module | Layout) -> dict[str, Piece]:

@@ -26,9 +26,10 @@ from xmtf.models.mt5 import MT5
 from xmtf.recipe import LoadedRecipe
 from xmtf.training import checkpoint
 from xmtf.training.memory import row_positions
+from xmtf.training.naming import model_reference_hash, training_name
 from xmtf.training.optimizer import build_optimizer, load_optimizer_tensors
 from xmtf.training.state import Progress
-from xmtf.training.trainer import model_reference_hash, training_name, write_initial
+from xmtf.training.trainer import write_initial
 
 __all__ = ["import_state"]
 

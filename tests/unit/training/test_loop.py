@@ -7,10 +7,10 @@ import torch
 from xmtf.errors import UserError
 from xmtf.files import read_jsonl
 from xmtf.training import checkpoint
+from xmtf.training.assembly import training_loop
 from xmtf.training.events import Log
 from xmtf.training.loop import Loop
 from xmtf.training.stop import STOP_FILE, Stopped
-from xmtf.training.trainer import training_loop
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from xmtf.training.trainer import training_loop
+from xmtf.training.assembly import training_loop
 
 
 def make_loop(tmp_path, model, loader, recipe):

@@ -16,7 +16,7 @@ from xmtf.models import load_model
 from xmtf.recipe import dump_recipe, load_recipe
 from xmtf.training import Measured, Stopped, dry_run, train_in_folder
 from xmtf.training.export import export_checkpoint, tensor_shapes
-from xmtf.training.trainer import model_reference_hash
+from xmtf.training.naming import model_reference_hash
 
 RECIPE = """
 name: tiny

@@ -9,11 +9,11 @@ from xmtf.files import read_jsonl
 from xmtf.recipe.schema import Packing, ValidationText
 from xmtf.tokens.learning import train_tokenizer
 from xmtf.training import checkpoint
+from xmtf.training.assembly import training_loop
 from xmtf.training.events import Log
 from xmtf.training.stop import STOP_FILE, Stopped
 from xmtf.training.targets import select_targets
 from xmtf.training.texts import text_rows
-from xmtf.training.trainer import training_loop
 from xmtf.training.validation import Measured, composite
 
 

@@ -1,0 +1,219 @@
+"""The loop of a recipe, put together: model, layout, optimizer, rows, measures; refused where they do not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from xmtf.errors import ConfigError
+from xmtf.execution import say
+from xmtf.models.interface import Family
+from xmtf.recipe import LoadedRecipe
+from xmtf.recipe.schema import Recipe, Training
+from xmtf.training import memory
+from xmtf.training.batches import RowLoader
+from xmtf.training.events import Log
+from xmtf.training.fill import Weights
+from xmtf.training.fits import num_micro_batches
+from xmtf.training.head import Head
+from xmtf.training.layout import Layout, cut_model
+from xmtf.training.loop import Loop
+from xmtf.training.mesh import build_mesh, degrees
+from xmtf.training.objective import Objective
+from xmtf.training.optimizer import build_optimizer
+from xmtf.training.pipeline import Pipeline
+from xmtf.training.precision import choose_device, compute_dtype, computing, prepare, set_threads
+from xmtf.training.ranks import ALONE, Ranks
+from xmtf.training.saver import Saver, background_ranks
+from xmtf.training.start import Start, check_model, start_model
+from xmtf.training.step import Feed, Step
+from xmtf.training.texts import TextRows, text_rows
+from xmtf.training.validation import Measure, Validation, Watch
+from xmtf.training.work import Meter, peak_flops
+
+__all__ = ["assemble", "num_steps", "training_loop"]
+
+
+def assemble(
+    loaded: LoadedRecipe,
+    *,
+    tokens: Path,
+    initial: str,
+    family: Family,
+    checkpoints: Path,
+    log: Log,
+    fingerprint: str,
+    ranks: Ranks,
+    measures: Sequence[Measure] = (),
+) -> Loop:
+    """Return the loop that trains as a recipe says.
+
+    Args:
+        loaded: The recipe.
+        tokens: Folder of token files, with its tokenizer.
+        initial: Model to start from: folder, GGUF file or hub id.
+        family: That the tokens were made for.
+        checkpoints: Folder for checkpoints.
+        log: Where events go.
+        fingerprint: Names this training among the checkpoints.
+        ranks: The processes that train together.
+        measures: Suites to measure.
+
+    Raises:
+        UserError: Model, tokens, layout and memory do not fit together; says what to change.
+    """
+    from xmtf.models import model_size
+    from xmtf.tokens import load_tokenizer, open_loader
+
+    recipe = loaded.recipe
+    packing, training = recipe.tokens.packing, recipe.training
+    tokenizer = load_tokenizer(tokens / "tokenizer")
+    start = _start(recipe, initial, family, tokenizer.vocab_size, ranks)
+    size = model_size(start.model)
+    loop = training_loop(
+        start.model,
+        recipe,
+        open_loader(tokens, loaded, group="train", family=family),
+        _held_out(loaded, tokens, family),
+        checkpoints=checkpoints,
+        log=log,
+        fingerprint=fingerprint,
+        ranks=ranks,
+        texts={
+            text.name: text_rows(text, loaded.path.parent, tokenizer, packing, family, training.global_batch_rows)
+            for text in training.validation_texts
+        },
+        measures=measures,
+        weights=start.stored,
+    )
+    device = loop.step.objective.device
+    if start.stored is not None:
+        with computing(training.precision, device):
+            for part in loop.step.layout.parts:
+                check_model(part, recipe)
+    loop.meter = Meter(size, ranks.size * peak_flops(device, compute_dtype(training.precision)))
+    loop.show = lambda batch: [tokenizer.decode(row.tolist())[:500] for row in _token_rows(batch)]
+    return loop
+
+
+def _start(recipe: Recipe, initial: str, family: Family, num_tokens: int, ranks: Ranks) -> Start:
+    """Return the model to start from, checked as far as it has weights; in pieces where it is to be cut."""
+    shape = degrees(recipe.training.parallel, ranks.size)
+    start = start_model(initial, recipe.model, seed=recipe.seed, offline=recipe.offline, in_pieces=shape.splits)
+    if shape.splits and start.stored is None and ranks.first:
+        say(f"{initial}: every process loads it whole before it is cut; its files cannot be read in pieces")
+    if start.family != family:
+        raise ConfigError(f"{initial}: is of the {start.family} family, and the tokens were made for {family}")
+    if num_tokens > start.model.vocab_size:
+        raise ConfigError(
+            f"{initial}: its embedding has {start.model.vocab_size} rows and the tokenizer {num_tokens} entries; "
+            "choose the tokenizer of this model (tokens.tokenizer.path)"
+        )
+    spread = memory.Spread.of(recipe, shape)
+    memory.check_limit(memory.estimate_memory(start.model, recipe, spread), recipe.memory_limit)
+    if start.stored is None:
+        check_model(start.model, recipe)
+    return start
+
+
+def _held_out(loaded: LoadedRecipe, tokens: Path, family: Family) -> RowLoader | None:
+    """Return the rows to validate on, or None where there are none: a small mixture trains without."""
+    from xmtf.tokens import NoExamplesError, open_loader
+
+    if loaded.recipe.mixture.validation_fraction == 0:
+        return None
+    try:
+        return open_loader(tokens, loaded, group="validation", family=family)
+    except NoExamplesError as error:
+        say(f"training without validation: {error}")
+        return None
+
+
+def _token_rows(batch: Any) -> Any:
+    return batch.tokens if hasattr(batch, "tokens") else batch.encoder_tokens
+
+
+def training_loop(
+    model: nn.Module,
+    recipe: Recipe,
+    loader: RowLoader,
+    validation: RowLoader | None,
+    *,
+    checkpoints: Path,
+    log: Log,
+    fingerprint: str,
+    ranks: Ranks = ALONE,
+    texts: Mapping[str, TextRows] | None = None,
+    measures: Sequence[Measure] = (),
+    weights: Weights | None = None,
+) -> Loop:
+    """Return the loop that trains a model on the rows of a loader; the model is cut up and placed on its device.
+
+    Args:
+        model: As loaded: fp32 on the CPU, or on the meta device.
+        recipe: Its ``training`` section and seed count.
+        loader: Rows to train on.
+        validation: Rows to measure on, or None.
+        checkpoints: Folder for checkpoints.
+        log: Where events go.
+        fingerprint: Names this training among the checkpoints.
+        ranks: The processes that train together.
+        texts: Name -> rows of plain text to measure on.
+        measures: Suites to measure.
+        weights: What parameters on the meta device are filled from.
+    """
+    training = recipe.training
+    device = choose_device(training.device)
+    set_threads(training.threads)
+    prepare(model, recipe)
+    mesh = build_mesh(training.parallel, ranks, device)
+    layout = cut_model(model, training, mesh, device, weights)
+    steps = num_steps(training, loader)
+    num_micro = num_micro_batches(training, mesh.data.size)
+    optimizer = build_optimizer(layout, training.optimizer, spread=layout.spread)
+    background = background_ranks(ranks) if training.save_in_background else None
+    precision = training.precision
+    validations = []
+    if validation is not None:
+        rows = training.validation_rows
+        validations.append(Validation("mixture", validation, num_micro, rows, training.loss, precision))
+    for name, text in (texts or {}).items():
+        validations.append(Validation(name, text, num_micro, len(text.windows), "token", precision))
+    return Loop(
+        step=Step(
+            layout,
+            _objective(layout, training, len(loader.group_names), device),
+            optimizer,
+            training,
+            steps,
+            recipe.seed,
+        ),
+        feed=Feed(loader, num_micro, training.loss),
+        watch=Watch(tuple(validations), tuple(measures), precision),
+        training=training,
+        num_steps=steps,
+        saver=Saver(checkpoints, layout, optimizer, fingerprint, background),
+        log=log,
+    )
+
+
+def _objective(layout: Layout, training: Training, num_groups: int, device: torch.device) -> Objective | Pipeline:
+    """Return what computes micro-batches; of a pipeline, the last stage has the head."""
+    last = layout.parts[-1]
+    tensor = layout.mesh.tensor
+    first = tensor.slice_of(last.vocab_size).start
+    head = Head(last, training.z_loss, compute_dtype=compute_dtype(training.precision), tensor=tensor, first=first)
+    objective = Objective(last, head, num_groups, device, training.prefix_lm)
+    return Pipeline(objective, layout, training) if layout.mesh.pipe.size > 1 else objective
+
+
+def num_steps(training: Training, loader: RowLoader) -> int:
+    """Return the steps of a run: those given, or as many as spend the token budget."""
+    if training.steps is not None:
+        return training.steps
+    assert training.tokens is not None
+    return max(1, -(-training.tokens // (loader.rows_per_step * loader.tokens_per_row)))
