@@ -86,6 +86,8 @@ def test_the_page_of_the_published_numbers_says_whose_texts_it_shows(tmp_path, m
     manifest = build_report([], tmp_path / "report", Report(figures=("svg",)), Inputs(reference=True))
     page = (tmp_path / "report" / "index.html").read_text()
     assert "<dd>27</dd>" in page
+    assert page.count('class="keyed"') == 3  # all results, and medians on seen and unseen languages
+    assert ">Coref. resolution \u00b7 winogrande \u00b7 xl \u00b7 validation \u00b7 EN \u00b7 Median acc.<" in page
     section = page[page.index('<section id="demonstration"') :]
     assert f"<strong>{NOTE}</strong>" in section
     assert page.count(NOTE) == section.count(NOTE)

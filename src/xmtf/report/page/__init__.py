@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib import resources
 from typing import Any
 from urllib.parse import urlencode
@@ -21,10 +22,13 @@ from xmtf.report.page.content import Content, Demonstration, Plot, RunPart
 from xmtf.report.reference import evaluation_sets, published_models, reference_rows
 from xmtf.report.results import LABELS, Results
 from xmtf.report.summary import headline, strips
+from xmtf.report.tables import Table
 
 __all__ = ["Content", "Demonstration", "Plot", "RunPart", "page_facts", "render_page"]
 
 _NUM_COLOURS = 6
+_MOST_COLUMNS = 12
+"""Tables of more columns have their first one standing while the others are scrolled."""
 
 
 def render_page(content: Content) -> str:
@@ -52,7 +56,8 @@ def render_page(content: Content) -> str:
         details=content.tables[1:],
         links={name: _links(*group) for name, group in content.groups.items()} if content.items else {},
         plots=content.plots,
-        published=content.published,
+        published=[_keyed(table) for table in content.published],
+        most_columns=_MOST_COLUMNS,
         published_plots=content.published_plots,
         demonstration=content.demonstration,
         demonstration_samples=_texts(content.demonstration.texts) if content.demonstration else [],
@@ -64,6 +69,20 @@ def render_page(content: Content) -> str:
         scripts=scripts,
         script_sources=" ".join(["'self'", "file:", *map(_script_hash, scripts)]),
         version=__version__,
+    )
+
+
+def _keyed(table: Table) -> Table:
+    """Join the columns that name a line of a wide table into one, which stays in sight."""
+    keys = table.numeric.index(True) if True in table.numeric else 0
+    if keys < 2 or len(table.columns) <= _MOST_COLUMNS:
+        return table
+    return replace(
+        table,
+        columns=(", ".join(table.columns[:keys]), *table.columns[keys:]),
+        rows=tuple((" \u00b7 ".join(row[:keys]), *row[keys:]) for row in table.rows),
+        numeric=table.numeric[keys - 1 :],
+        bold=frozenset((line, column - keys + 1) for line, column in table.bold),
     )
 
 
