@@ -13,7 +13,7 @@ code          source, programs, mean_characters, mean_comments        ``analyze 
 validation    model, step, tokens, accuracy, bleu                     by hand; accuracy and BLEU in 0-100
 variants      JSONL: title, inputs, targets                           by hand; one line a variant of one example
 generations   JSONL: model, text                                      by hand; else from ``evaluate code``
-samples       JSONL: prompt, text [model]                             by hand; else ``evaluate``: samples.jsonl
+samples       JSONL: prompt, text or output [model]                   ``generate``; else ``evaluate``: samples.jsonl
 ============= ======================================================= =========================================
 
 Columns in brackets may be missing. ``role`` is ``train``, ``evaluation`` or ``both``; ``new`` is ``yes`` for
@@ -89,7 +89,7 @@ class Inputs:
             return list(read_columns(path, COLUMNS[name]))
         if not path.is_file():
             raise SourceError(f"{path}: no such file")
-        rows = list(read_jsonl(path))
+        rows = [_with_text(row) for row in read_jsonl(path)]
         for number, row in enumerate(rows, start=1):
             if not isinstance(row, dict) or any(not isinstance(row.get(key), str) for key in COLUMNS[name]):
                 raise DataError(f"{path}: line {number} needs text under {', '.join(COLUMNS[name])}")
@@ -99,6 +99,11 @@ class Inputs:
         """Return published rows, then a user's own; of texts the user's own in place of the published."""
         own = self.own(name)
         return own if own and name in _TEXTS else [*self.published(name), *own]
+
+
+def _with_text(row: Any) -> Any:
+    """Return a row with its text under ``text``, also where it is an answer of ``xmtf generate``."""
+    return {"text": row["output"]} | row if isinstance(row, dict) and "output" in row else row
 
 
 def number(row: Mapping[str, str], column: str, where: str) -> float:

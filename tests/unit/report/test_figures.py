@@ -236,6 +236,8 @@ def test_texts_are_drawn_as_they_are(tmp_path, published):
     shown = chips(FIGURES[-1].draw(published, inputs))
     assert "Why 0? $x^2$ \\alpha" in shown
     assert "(nothing)" in shown
+    answers = lines(tmp_path / "a", [{"prompt": "Why?", "output": "Because."}])  # as xmtf generate writes them
+    assert "Because." in chips(FIGURES[-1].draw(published, Inputs(files={"samples": answers})))
 
 
 def test_eight_prompts_of_many_are_drawn_evenly(published):
