@@ -92,13 +92,14 @@ def _above_chance(ranked: Sequence[Comparison], label: str) -> tuple[int, int]:
 def _strip(result: Comparison) -> Strip:
     scale = 100.0 if in_percent(result.metric) else 1.0
     held_out = "" if result.axis == "none" else f", held out: {result.axis}"
+    plural = "" if result.items_text == "1" else "s"
     differ = " (not the same for every model)" if result.other_items else ""
     unit = " %" if in_percent(result.metric) else ""
     marks = [_mark(label, value, scale) for label, value in result.values.items() if value is not None]
     change = result.change
     return Strip(
         suite=result.suite,
-        note=f"{result.metric.replace('_', ' ')}{unit}, {result.items_text} items{differ}{held_out}",
+        note=f"{result.metric.replace('_', ' ')}{unit}, {result.items_text} item{plural}{differ}{held_out}",
         chance=None if result.chance is None else scale * result.chance,
         marks=tuple(marks),
         change="" if change is None else f"{scale * change.value:+.1f}",

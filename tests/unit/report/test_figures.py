@@ -240,6 +240,16 @@ def test_texts_are_drawn_as_they_are(tmp_path, published):
     assert "Because." in chips(FIGURES[-1].draw(published, Inputs(files={"samples": answers})))
 
 
+def test_a_program_stands_at_the_left_whatever_its_comments_say(published):
+    text = "def f():\n    # \u0645\u0631\u062d\u0628\u0627"
+    texts = {"generations": [{"model": "m", "text": text}], "samples": [{"prompt": "?", "text": text, "model": "m"}]}
+    drawn = {
+        kind.name: [piece.get_ha() for piece in kind.draw(published, Inputs(at_hand=texts)).axes[0].texts][-2:]
+        for kind in FIGURES[-2:]
+    }
+    assert drawn == {"code-samples": ["left", "left"], "samples": ["left", "right"]}
+
+
 def test_eight_prompts_of_many_are_drawn_evenly(published):
     texts = {"samples": [{"prompt": f"Prompt {n}", "text": "so", "model": "m"} for n in range(10)]}
     shown = list(chips(samples.draw(published, Inputs(at_hand=texts))))

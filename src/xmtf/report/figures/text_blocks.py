@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
-from xmtf.report.figures.fonts import SANS, font_families, is_right_to_left, printable
+from xmtf.report.figures.fonts import MONOSPACE, SANS, font_families, is_right_to_left, printable
 from xmtf.report.figures.style import blank_figure
 
 if TYPE_CHECKING:
@@ -69,10 +69,13 @@ class Block:
         return self.line_height * len(self.lines)
 
     def draw(self, axes: Axes, left: float, top: float, **options: Any) -> None:
-        """Draw the lines below ``top``, at the left or, for text that reads from right to left, at the right."""
+        """Draw the lines below ``top``, at the left or, for text that reads from right to left, at the right.
+
+        Programs stand at the left, whatever their comments are written in.
+        """
         for number, line in enumerate(self.lines):
             baseline = top + self.line_height * (number + 0.78)
-            rightwards = is_right_to_left(line)
+            rightwards = self.families[0] != MONOSPACE and is_right_to_left(line)
             if "\u200c" in line:
                 start = left + self.width - text_width(line, self.families, self.size) if rightwards else left
                 axes.add_patch(_outline(line, self, start, baseline, options.get("color", "black")))

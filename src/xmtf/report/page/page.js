@@ -176,7 +176,7 @@ function showPage() {
   const shown = browser.found.slice(first, first + PAGE);
   byId("item-list").replaceChildren(...shown.map(showItem));
   byId("item-status").textContent = browser.found.length
-    ? `${first + 1}\u2013${first + shown.length} of ${browser.found.length.toLocaleString("en")} items`
+    ? `${first + 1}\u2013${first + shown.length} of ${browser.found.length.toLocaleString("en")} item${browser.found.length === 1 ? "" : "s"}`
     : "No item fits these filters.";
   byId("item-pager").hidden = pages < 2;
   byId("item-page").textContent = `page ${browser.page + 1} of ${pages}`;
