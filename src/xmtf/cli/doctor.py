@@ -119,14 +119,18 @@ def _data() -> dict[str, Any]:
 
 
 def _examine_model(ref: str) -> dict[str, Any]:
+    from xmtf.errors import ConfigError
     from xmtf.evaluation.scoring import way_of_scoring
     from xmtf.models import check_packing, load_model
 
     loaded = load_model(ref)
-    deviation = check_packing(loaded.model)
+    try:
+        packing = f"separate (deviation {check_packing(loaded.model):.1e})"
+    except ConfigError as error:
+        packing = f"refused: {error}"
     return {
         "model": loaded.label,
         "family": loaded.family,
-        "packing": f"separate (deviation {deviation:.1e})",
+        "packing": packing,
         "ranking": way_of_scoring(loaded.model),
     }

@@ -54,8 +54,10 @@ class ChoiceScore:
 
 def way_of_scoring(model: CausalModel | EncoderDecoderModel) -> str:
     """Return, for people, how a model reads prompts and choices, and why it takes no trees where it does not."""
-    fault = tree_fault(model)
-    return "token trees" if fault is None else f"a cache of each prompt: {fault}"
+    fault, worse = tree_fault(model), getattr(model, "cache_fault", None)
+    if fault is None:
+        return "token trees"
+    return f"a cache of each prompt: {fault}" if worse is None else f"whole rows: {worse}"
 
 
 def score_batches(

@@ -24,7 +24,7 @@ class Head:
     Attributes:
         linear: The product.
         scale: Factor on logits (Cohere, Granite).
-        soft_cap: Logits are squeezed into plus and minus this (Gemma 2), or None.
+        soft_cap: Logits are squeezed into plus and minus this (Gemma 2, RecurrentGemma), or None.
         shift_V: Added to logits (BART), or None.
     """
 
@@ -66,7 +66,8 @@ def find_head(network: Any, label: str) -> Head:
         raise ConfigError(f"model {label!r}: has no linear head; only causal language models can be trained or scored")
     config = network.config.get_text_config(decoder=True)
     scale = getattr(config, "logit_scale", None) or 1.0 / (getattr(config, "logits_scaling", None) or 1.0)
-    head = Head(linear, float(scale), getattr(config, "final_logit_softcapping", None))
+    soft_cap = getattr(config, "final_logit_softcapping", None) or getattr(config, "logits_soft_cap", None)
+    head = Head(linear, float(scale), soft_cap)
     if not linear.weight.is_meta:
         compare_head(network, head, label)
     return head

@@ -3,63 +3,34 @@
 Legend: R rows, T new positions, S all positions (those in the cache first), H hidden size, P chosen
 positions, V vocabulary.
 
-Packed rows get positions that begin anew in every segment and a four-dimensional block mask. Whether
-a model's code obeys them is not for us to believe: :func:`xmtf.models.check_packing` finds out.
+Packed rows get positions that begin anew in every segment and a four-dimensional block mask, token trees
+their depths and a tree mask. Whether a model's code obeys them is not for us to believe:
+:func:`xmtf.models.check_packing` and :mod:`xmtf.models.hub.self_tests` find out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from xmtf.errors import ConfigError
 from xmtf.models.attention import additive_bias, compute_dtype, self_attention_mask
-from xmtf.models.cache import joined
+from xmtf.models.hub.caches import HubCache, TokenCache
 from xmtf.models.hub.head import Head, compare_head
 from xmtf.models.hub.network import HubNetwork
 from xmtf.models.hub.positions import index_distances, segment_positions
+from xmtf.models.hub.self_tests import find_cache_fault, find_tree_fault
 from xmtf.models.interface import Cache
 from xmtf.models.tied import embed
-from xmtf.models.tree_check import find_tree_fault
 from xmtf.models.trees import Trees, padded_together
 
-__all__ = ["HubCache", "HubModel"]
+__all__ = ["HubModel"]
 
 _KNOWN_LAYERS = {"full_attention", "sliding_attention"}
-
-
-@dataclass(slots=True)
-class HubCache:
-    """Transformers' cache, and who its positions belong to.
-
-    Attributes:
-        past: ``DynamicCache``.
-        segment_ids: ``[R, S]`` segment ids of the positions remembered, or None for one segment without padding.
-        is_input: ``[R, S]``, which of them are inputs of a prefix LM, or None.
-    """
-
-    past: Any
-    segment_ids: Tensor | None = None
-    is_input: Tensor | None = None
-
-    def select(self, rows: Tensor) -> Self:
-        """Return the cache of the chosen rows, int64 ``[R2]``; a row may be chosen often."""
-        pairs = [(layer.keys.index_select(0, rows), layer.values.index_select(0, rows)) for layer in self.past.layers]
-        ids_RS, is_input_RS = (
-            None if value is None else value.index_select(0, rows) for value in (self.segment_ids, self.is_input)
-        )
-        return type(self)(type(self.past)(pairs), ids_RS, is_input_RS)
-
-    def extend(self, tokens_RT: Tensor, segment_ids_RT: Tensor | None, is_input_RT: Tensor | None) -> None:
-        """Remember whom the new positions belong to, before the model adds them."""
-        length = self.past.get_seq_length()
-        self.segment_ids = joined(self.segment_ids, segment_ids_RT, tokens_RT, length, 1)
-        self.is_input = joined(self.is_input, is_input_RT, tokens_RT, length, False)
 
 
 class HubModel(HubNetwork):
@@ -93,6 +64,8 @@ class HubModel(HubNetwork):
         Raises:
             ConfigError: Packed rows or prefix LM with layers that take no mask.
         """
+        if isinstance(cache, TokenCache):
+            return self._read_again(tokens_RT, segment_ids_RT, is_input_RT, cache)
         past = 0
         assert cache is None or isinstance(cache, HubCache)
         if cache is not None:
@@ -119,6 +92,29 @@ class HubModel(HubNetwork):
     def tree_fault(self) -> str | None:
         """Why token trees are not to be read with it, or None; the first question tries it out."""
         return find_tree_fault(self)
+
+    @cached_property
+    def cache_fault(self) -> str | None:
+        """Why the network's own cache is not to be used, or None; the first question tries it out."""
+        return find_cache_fault(self)
+
+    def _read_again(
+        self, tokens_RT: Tensor, segment_ids_RT: Tensor | None, is_input_RT: Tensor | None, cache: TokenCache
+    ) -> Tensor:
+        """Read whole rows; return the hidden states of the new positions.
+
+        All padding goes to the end of a row, where no causal model sees it::
+
+            remembered  0 0 a b   new  c 0   is read as  a b c 0 0 0
+        """
+        if is_input_RT is not None:
+            raise ConfigError(f"model {self.label!r} takes no mask for a prefix LM; set training.prefix_lm: false")
+        tokens_RS, segment_ids_RS = cache.extend(tokens_RT, segment_ids_RT)
+        order_RS = (segment_ids_RS == 0).long().argsort(dim=1, stable=True)
+        width = int((segment_ids_RS != 0).sum(dim=1).max())
+        hidden_RWH = self._run(tokens_RS.gather(1, order_RS)[:, :width], {}, None)
+        places_RT = order_RS.argsort(dim=1)[:, -tokens_RT.shape[1] :].clamp(max=width - 1)
+        return hidden_RWH.gather(1, places_RT[:, :, None].expand(-1, -1, hidden_RWH.shape[2]))
 
     def _run(self, tokens_RT: Tensor, arguments: dict[str, Any], past: Any) -> Tensor:
         if self._embeds_apart():
@@ -186,8 +182,12 @@ class HubModel(HubNetwork):
             return full
         return sliding
 
-    def new_cache(self) -> HubCache:
-        """Return an empty cache."""
+    def new_cache(self) -> HubCache | TokenCache:
+        """Return an empty cache: the network's own, or of tokens where that one is found to be wrong."""
+        return self.network_cache() if self.cache_fault is None else TokenCache()
+
+    def network_cache(self) -> HubCache:
+        """Return an empty cache of the network's own kind."""
         from transformers import DynamicCache
 
         return HubCache(DynamicCache())

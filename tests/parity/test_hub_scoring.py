@@ -1,11 +1,17 @@
-"""Choices scored as token trees by models of transformers, against transformers itself, row by row."""
+"""Choices scored by models of transformers (as trees, from a cache, as whole rows) against transformers, row by row."""
+
+import re
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
 transformers = pytest.importorskip("transformers")
 
+from xmtf.cli.app import build_app  # noqa: E402
+from xmtf.errors import ConfigError  # noqa: E402
 from xmtf.evaluation import scoring  # noqa: E402
+from xmtf.evaluation.decoding import decode  # noqa: E402
 from xmtf.models.hub.head import find_head  # noqa: E402
 from xmtf.models.hub.model import HubModel  # noqa: E402
 
@@ -33,6 +39,15 @@ CACHES = {
     "mpt": lambda: transformers.MptConfig(vocab_size=97, d_model=24, n_layers=2, n_heads=3),
     "gpt_neo": lambda: transformers.GPTNeoConfig(
         **LEARNED, hidden_size=24, num_layers=2, num_heads=3, window_size=4, attention_types=[[["global", "local"], 1]]
+    ),
+}
+ROWS = {
+    "mamba2": lambda: transformers.Mamba2Config(
+        vocab_size=97, hidden_size=24, num_hidden_layers=2, state_size=4, num_heads=6, head_dim=8, n_groups=1
+    ),
+    "lfm2": lambda: transformers.Lfm2Config(**GROUPED, layer_types=["conv", "full_attention"]),
+    "recurrent_gemma": lambda: transformers.RecurrentGemmaConfig(
+        **SMALL | {"num_hidden_layers": 3}, num_attention_heads=3, lru_width=24, attention_window_size=4
     ),
 }
 BEGINNING = (5, 6, 7, 8, 9, 10, 11, 12, 13)
@@ -124,13 +139,33 @@ def test_a_model_that_ignores_positions_is_found_out(monkeypatch):
     model = hub_model(TREES["llama"]())
     forward = model.network.base_model.forward
     monkeypatch.setattr(model.network.base_model, "forward", lambda position_ids=None, **given: forward(**given))
-    assert "logits of a tree deviate by" in scoring.way_of_scoring(model)
+    assert "LlamaForCausalLM with a token tree deviates by" in scoring.way_of_scoring(model)
     assert_scores_of_rows(scored(model), model.network)
 
 
-def test_layers_with_a_state_take_no_trees():
-    fault = hub_model(transformers.Lfm2Config(**GROUPED, layer_types=["conv", "full_attention"])).tree_fault
-    assert "layers of kind conv" in fault
+@pytest.mark.parametrize("kind", ROWS)
+def test_models_with_a_state_are_read_in_whole_rows(kind):
+    model = hub_model(ROWS[kind]())
+    assert scoring.way_of_scoring(model).startswith("whole rows: ")
+    assert model.tree_fault is not None
+    assert_scores_of_rows(scored(model), model.network)
+    written = decode(model, PROMPTS, range(len(PROMPTS)), eos=96, pad=0, num_ids=97, max_new_tokens=4)
+    for prompt, answer in zip(PROMPTS, written, strict=True):
+        row = [*prompt, *answer.ids]
+        with torch.inference_mode():
+            best = model.network(input_ids=torch.tensor([row]), use_cache=False).logits[0].argmax(-1).tolist()
+        assert list(answer.ids) == best[len(prompt) - 1 : len(row) - 1]
+    with pytest.raises(ConfigError, match=r"takes no mask for a prefix LM; set training\.prefix_lm: false"):
+        list(scoring.score_batches(model, PROMPTS, CHOICES, range(len(PROMPTS)), pad=0, prefix_lm=True))
+
+
+def test_doctor_tells_how_a_model_is_read(tmp_path):
+    config = transformers.MambaConfig(vocab_size=97, hidden_size=24, num_hidden_layers=2, state_size=4)
+    transformers.AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+    result = CliRunner().invoke(build_app("doctor"), ["doctor", "--model", str(tmp_path)], catch_exceptions=False)
+    assert result.exit_code == 0
+    assert re.search(r"packing +refused: model .* cannot keep packed examples apart", result.output)
+    assert re.search(r"ranking +whole rows: MambaForCausalLM does not take its cache", result.output)
 
 
 def test_trying_leaves_dropout_off():
