@@ -46,6 +46,9 @@ Heads = Annotated[int | None, typer.Option(help="Attention heads, where nothing 
 @app.command()
 def inspect(
     checkpoint: Annotated[Path, typer.Argument(help="Folder of a checkpoint: of a run, or of another program.")],
+    check: Annotated[
+        bool, typer.Option("--check", help="Of a run: read all files and compare them with what was written.")
+    ] = False,
     like: Like = None,
     heads: Heads = None,
     as_json: AsJson = False,
@@ -68,7 +71,10 @@ def inspect(
 
     from xmtf.training.checkpoint import read_progress
     from xmtf.training.export import tensor_shapes
+    from xmtf.training.state import require_whole
 
+    if check:
+        require_whole(checkpoint)
     progress, shapes = asdict(read_progress(checkpoint)), tensor_shapes(checkpoint)
     if as_json:
         typer.echo(_json({"progress": progress, "tensors": shapes}))

@@ -8,7 +8,9 @@ Shapes: R rows, T positions, H hidden size, V vocabulary, P chosen positions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, Self, runtime_checkable
 
@@ -153,7 +155,7 @@ class EncoderDecoderModel(Protocol):
 Model = CausalModel | EncoderDecoderModel
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LoadedModel:
     """A model with its history.
 
@@ -161,12 +163,17 @@ class LoadedModel:
         model: A ``torch.nn.Module`` in evaluation mode.
         family: Which of the two protocols it follows.
         folder: Folder that it was read from (the hub's cache included), or None for a single file.
-        fingerprint: Hash of configuration and weights.
         label: Short name for tables: the hub id, or the name of the folder or file.
+        take_hash: Returns the hash of configuration and weights; reads the files.
     """
 
     model: Model
     family: Family
     folder: Path | None
-    fingerprint: str
     label: str
+    take_hash: Callable[[], str] = field(repr=False)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of configuration and weights, taken when it is first asked for: training never does."""
+        return self.take_hash()

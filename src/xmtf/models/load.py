@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,19 +67,19 @@ def load_model(
     path = find_model(ref, offline=offline)
     if path.suffix == ".gguf":
         gguf = load_gguf(path, device=device, dtype=dtype)
-        return LoadedModel(gguf, "causal", None, weights_fingerprint({}, [path]), label)
+        return LoadedModel(gguf, "causal", None, label, partial(weights_fingerprint, {}, [path]))
     base = adapter_base(path)
     if base is not None:
         return _load_adapted(base, path, label, device=device, dtype=dtype, offline=offline)
     config = _read_config(path)
     family = family_of_config(config)
-    fingerprint = weights_fingerprint(config, weight_files(path))
+    take_hash = partial(weights_fingerprint, config, weight_files(path))
     model: Model
     if config["model_type"] in _OWN:
         model = _fill(*_own_model(config, path), device, dtype)
     else:
         model = load_hub_folder(path, family=family, device=device, dtype=dtype)
-    return LoadedModel(model, family, path, fingerprint, label)
+    return LoadedModel(model, family, path, label, take_hash)
 
 
 def open_model(ref: str, *, offline: bool = False) -> OpenedModel | None:
@@ -116,8 +117,11 @@ def _load_adapted(
     except SourceError as error:
         raise SourceError(f"{folder}: an adapter for another model: {error}") from error
     load_adapters(loaded.model, folder)
-    fingerprint = content_hash([loaded.fingerprint, *map(file_sha256, sorted(folder.glob("adapter_*")))])
-    return LoadedModel(loaded.model, loaded.family, folder, fingerprint, label)
+
+    def take_hash() -> str:
+        return content_hash([loaded.fingerprint, *map(file_sha256, sorted(folder.glob("adapter_*")))])
+
+    return LoadedModel(loaded.model, loaded.family, folder, label, take_hash)
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

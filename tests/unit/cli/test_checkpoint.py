@@ -70,3 +70,21 @@ def test_inspect_ends_with_1_where_something_is_missing(megatron):
 def test_convert_wants_one_thing_to_write(megatron):
     result = invoke("convert", str(megatron))
     assert "give either --out" in str(result.exception)
+
+
+def test_a_changed_byte_is_named_where_it_is_looked_for(tmp_path):
+    from xmtf.recipe.schema import Optimizer
+    from xmtf.training import checkpoint
+    from xmtf.training.optimizer import build_optimizer
+    from xmtf.training.state import Progress
+
+    model = torch.nn.Linear(3, 2)
+    path = checkpoint.save(tmp_path, model, build_optimizer(model, Optimizer()), Progress(step=7), "f")
+    assert "2 x 3  model.weight" in invoke("inspect", str(path), "--check").stdout
+    (shard,) = path.glob("*.safetensors")
+    content = bytearray(shard.read_bytes())
+    content[-1] ^= 1
+    shard.write_bytes(content)
+    assert invoke("inspect", str(path)).exit_code == 0
+    said = str(invoke("inspect", str(path), "--check").exception)
+    assert f"{path}: not a whole checkpoint: {shard.name} does not hold the bytes" in said

@@ -10,7 +10,7 @@ import time
 import pytest
 import torch
 
-from xmtf.errors import ConfigError
+from xmtf.errors import ConfigError, DataError
 from xmtf.files import file_sha256, read_json, read_jsonl, read_manifest, verify_outputs
 from xmtf.models import load_model
 from xmtf.recipe import dump_recipe, load_recipe
@@ -94,6 +94,25 @@ def test_a_longer_run_goes_on_where_the_schedule_does_not_depend_on_its_length(r
     train_in_folder(longer, tokens=tokens)
     assert weights_hash(longer) == weights_hash(straight)
     assert trained_steps(longer) == [6, 8]
+
+
+def test_a_changed_byte_in_the_newest_checkpoint_costs_its_steps_and_no_more(recipe, tokens, tmp_path):
+    straight = recipe(folder="straight")
+    train_in_folder(straight, tokens=tokens)
+    short = recipe("training.steps=4")
+    train_in_folder(short, tokens=tokens)
+    (shard,) = (short.run_folder / "checkpoints" / "step-000004").glob("*.safetensors")
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    (short.run_folder / "recipe.yaml").write_text(dump_recipe(short.recipe))
+    with pytest.raises(DataError, match=r"step-000004: not a whole checkpoint: model-00001.* does not hold the bytes"):
+        export_checkpoint(short.run_folder, tmp_path / "exported")
+    assert not (tmp_path / "exported").exists()
+    longer = recipe()
+    train_in_folder(longer, tokens=tokens)
+    assert trained_steps(longer) == [6]  # what step 4 had logged is taken back with it
+    assert weights_hash(longer) == weights_hash(straight)
 
 
 def test_another_recipe_starts_anew(recipe, tokens):
