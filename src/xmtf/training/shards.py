@@ -8,8 +8,6 @@ layout is read under another. Nothing is pickled into a file.
 
 from __future__ import annotations
 
-import io
-import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,12 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import xxhash
 from torch import Tensor
 from torch.distributed.checkpoint import state_dict_loader, state_dict_saver
 from torch.distributed.checkpoint.default_planner import DefaultLoadPlanner, DefaultSavePlanner
-from torch.distributed.checkpoint.filesystem import FileSystem
-from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, HuggingFaceStorageWriter
+from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
 from torch.distributed.checkpoint.metadata import (
     ChunkStorageMetadata,
     Metadata,
@@ -32,11 +28,21 @@ from torch.distributed.checkpoint.metadata import (
     TensorProperties,
     TensorStorageMetadata,
 )
-from torch.distributed.checkpoint.planner import LoadPlan, SavePlan, TensorWriteData, WriteItem, WriteItemType
+from torch.distributed.checkpoint.planner import (
+    LoadPlan,
+    SavePlan,
+    SavePlanner,
+    TensorWriteData,
+    WriteItem,
+    WriteItemType,
+)
 from torch.distributed.checkpoint.planner_helpers import create_read_items_for_chunk_list
+from torch.distributed.checkpoint.storage import StorageWriter, WriteResult
+from torch.futures import Future
 
 from xmtf.errors import DataError
 from xmtf.training.ranks import Ranks
+from xmtf.training.shard_file import write_shard_file
 
 __all__ = ["Shard", "ShardReader", "Stored", "write_shards"]
 
@@ -122,33 +128,48 @@ class _LoadPlanner(DefaultLoadPlanner):
         return tensor
 
 
-class _HashedFile(io.BufferedWriter):
-    """A file whose bytes are hashed as they are written."""
+class _Writer(StorageWriter):
+    """Writes the pieces that the plan gives this process as one file; remembers its hash.
+
+    Args:
+        path: The file; not made where others write all that this process has.
+    """
 
     def __init__(self, path: Path) -> None:
-        super().__init__(io.FileIO(path, "wb"))
-        self.hash = xxhash.xxh3_128()
-
-    def write(self, content: Any) -> int:
-        self.hash.update(content)
-        return super().write(content)
-
-
-class _HashedFiles(FileSystem):
-    """Torch's access to files; remembers the hash of each that is written in bytes."""
-
-    def __init__(self) -> None:
+        self._path = path
         self.hashes: dict[str, str] = {}
 
-    @contextmanager
-    def create_stream(self, path: Any, mode: str) -> Any:
-        if mode != "wb":
-            with super().create_stream(path, mode) as stream:
-                yield stream
-            return
-        with _HashedFile(Path(path)) as stream:
-            yield stream
-        self.hashes[Path(path).name] = stream.hash.hexdigest()
+    def write_data(self, plan: SavePlan, planner: SavePlanner) -> Future[list[WriteResult]]:
+        pieces = {}
+        for item in plan.items:
+            tensor = planner.resolve_data(item)
+            assert isinstance(tensor, Tensor)
+            assert item.tensor_data is not None
+            pieces[item.index.fqn] = (tensor, item.tensor_data.chunk.offsets)
+        if pieces:
+            self.hashes[self._path.name] = write_shard_file(self._path, pieces)
+        written: Future[list[WriteResult]] = Future()
+        written.set_result([WriteResult(item.index, 0, None) for item in plan.items])
+        return written
+
+    def prepare_local_plan(self, plan: SavePlan) -> SavePlan:
+        return plan
+
+    def prepare_global_plan(self, plans: list[SavePlan]) -> list[SavePlan]:
+        return plans
+
+    def reset(self, checkpoint_id: Any = None) -> None:
+        """Nothing is kept from one writing to the next."""
+
+    def set_up_storage_writer(self, is_coordinator: bool, *arguments: Any, **keywords: Any) -> None:
+        """The folder is there."""
+
+    def finish(self, metadata: Metadata, results: list[list[WriteResult]]) -> None:
+        """Where pieces lie stands in the files themselves."""
+
+    @classmethod
+    def validate_checkpoint_id(cls, checkpoint_id: Any) -> bool:
+        return True
 
 
 def write_shards(folder: Path, shards: Mapping[str, Shard], ranks: Ranks) -> dict[str, str]:
@@ -160,12 +181,11 @@ def write_shards(folder: Path, shards: Mapping[str, Shard], ranks: Ranks) -> dic
         ranks: The processes; all of them call this.
 
     Returns:
-        Name -> hash (xxh3, 128 bits, hexadecimal) of the file that this process wrote; nothing where others have all
-        that it has.
+        Name -> hash of the file that this process wrote; nothing where others have all that it has.
     """
-    alone, files = ranks.size == 1, _HashedFiles()
-    writer = HuggingFaceStorageWriter(str(folder), save_distributed=not alone)
-    writer.fs = files
+    alone = ranks.size == 1
+    name = "model-00001-of-00001.safetensors"
+    writer = _Writer(folder / (name if alone else f"shard-{ranks.rank + 1:05d}-{name}"))
     with _quiet():
         state_dict_saver.save(
             dict(shards),
@@ -174,10 +194,7 @@ def write_shards(folder: Path, shards: Mapping[str, Shard], ranks: Ranks) -> dic
             process_group=ranks.group,
             no_dist=alone,
         )
-    for path in folder.iterdir() if ranks.first else ():
-        with path.open("rb+") as stream:
-            os.fsync(stream.fileno())
-    return files.hashes
+    return writer.hashes
 
 
 class ShardReader:
