@@ -3,6 +3,8 @@
 import json
 import re
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from huggingface_hub import DatasetCard, ModelCard, ModelCardData
 from huggingface_hub.repocard_data import model_index_to_eval_results
@@ -63,10 +65,20 @@ def test_the_best_prompt_of_any_language_counts_and_the_card_says_so(finished):
 
 
 def test_data_that_no_hub_has_are_not_in_the_index(finished):
-    change_scores(finished, dataset="cldr/weekday")
-    card = ModelCard(write_model_card(finished).read_text())
-    assert card.data.eval_results is None
-    assert "model-index" not in card.text
+    for dataset in ("cldr/weekday", "words"):
+        change_scores(finished, dataset=dataset)
+        card = ModelCard(write_model_card(finished).read_text())
+        assert card.data.eval_results is None
+        assert card.data.datasets is None
+        assert "model-index" not in card.text
+
+
+def test_the_datasets_of_the_mixture_are_in_the_header(finished):
+    part = finished / "mixture" / "language=fr" / "part-00000.parquet"
+    table = pq.read_table(part, partitioning=None)
+    names = pa.array(["facebook/xnli", "words"])
+    pq.write_table(table.set_column(table.column_names.index("dataset"), "dataset", names), part)
+    assert ModelCard(write_model_card(finished).read_text()).data.datasets == ["facebook/xnli"]
 
 
 def test_the_published_values_survive_the_hubs_parser():

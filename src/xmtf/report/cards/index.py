@@ -17,13 +17,19 @@ from xmtf.report.results import Score
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
 
-__all__ = ["best_values", "eval_results"]
+__all__ = ["best_values", "eval_results", "on_the_hub"]
 
 _METRICS = {
     "bleu": "BLEU", "chrf": "chrF", "chrf++": "chrF++", "exact_match": "Exact match", "f1": "F1",
     "rouge_l": "ROUGE-L", "numeric_match": "Numeric match",
 }  # fmt: skip
 _NOT_ON_THE_HUB = "cldr/"
+
+
+def on_the_hub(dataset: str) -> bool:
+    """Tell whether a dataset is one of the hub: ``owner/name``, or an older id of a published evaluation set."""
+    published = {facts.hub_id for facts in dataset_facts().values()}
+    return dataset in published or ("/" in dataset and not dataset.startswith(_NOT_ON_THE_HUB))
 
 
 def best_values(scores: Iterable[Score]) -> list[CardValue]:
@@ -34,7 +40,7 @@ def best_values(scores: Iterable[Score]) -> list[CardValue]:
     """
     best: dict[tuple[str, ...], tuple[CardValue, Result]] = {}
     for score in scores:
-        if score["dataset"].startswith(_NOT_ON_THE_HUB):
+        if not on_the_hub(score["dataset"]):
             continue
         for result in own_results({"": [score]}):
             value = _value(score, result)

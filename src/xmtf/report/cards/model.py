@@ -9,7 +9,7 @@ from xmtf import __version__
 from xmtf.errors import ConfigError, SourceError
 from xmtf.files import MANIFEST, read_manifest, write_text
 from xmtf.report.cards.facts import base_model, data_text, licence, training_text
-from xmtf.report.cards.index import best_values, eval_results
+from xmtf.report.cards.index import best_values, eval_results, on_the_hub
 from xmtf.report.collect import Run, collect_run
 from xmtf.report.compare import compare
 from xmtf.report.results import RECIPE, Results, collect_results
@@ -89,7 +89,7 @@ def model_card(run: Run, *, checkpoint: str = "path/to/model", model: Path | Non
     terms = f"`{base}`, which it was finetuned from, is under {licences}." if licences else "Not stated by the recipe."
     front = _front_matter(
         run.name, run.results, label, encoder_decoder,
-        languages=_languages(run), licences=licences, base=base, adapters=adapters,
+        languages=_languages(run), datasets=_datasets(run), licences=licences, base=base, adapters=adapters,
     )  # fmt: skip
     return front + _text([
         (f"# {run.name}", description),
@@ -115,7 +115,7 @@ def _results_card(results: Results, model: str, checkpoint: str) -> str:
     )  # fmt: skip
     if not one.scores[model]:
         raise SourceError(f"{results.folders[model][0]}: no result in it")
-    front = _front_matter(model, one, model, encoder_decoder, languages=None, licences=None, base=None)
+    front = _front_matter(model, one, model, encoder_decoder)
     return front + _text([
         (f"# {model}", "A language model, measured zero-shot with xmtf."),
         ("## Use", _use(checkpoint, encoder_decoder)),
@@ -131,9 +131,10 @@ def _front_matter(
     label: str | None,
     encoder_decoder: bool,
     *,
-    languages: list[str] | None,
-    licences: str | None,
-    base: str | None,
+    languages: list[str] | None = None,
+    datasets: list[str] | None = None,
+    licences: str | None = None,
+    base: str | None = None,
     adapters: bool = False,
 ) -> str:
     from huggingface_hub import ModelCardData
@@ -141,6 +142,7 @@ def _front_matter(
     data = ModelCardData(
         model_name=name,
         language=languages,
+        datasets=datasets,
         license=licences,
         library_name="peft" if adapters else "transformers",
         pipeline_tag="text2text-generation" if encoder_decoder else "text-generation",
@@ -217,3 +219,8 @@ def _evaluation(results: Results, label: str | None) -> str:
 
 def _languages(run: Run) -> list[str] | None:
     return sorted(set(run.composition["language"].to_pylist())) or None
+
+
+def _datasets(run: Run) -> list[str] | None:
+    """Return the datasets of the mixture that the hub knows."""
+    return sorted(filter(on_the_hub, set(run.composition["dataset"].to_pylist()))) or None
