@@ -48,6 +48,9 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], int, int, tuple[int, int]
     "mt5, checkpointing": (MT5, {"activation_checkpointing": True}, 4, 2, (512, 256)),
     "mt5, dropout": (MT5 | {"dropout": 0.1}, {}, 2, 2, (512, 256)),
     "mt5, large vocabulary": (MT5 | {"hidden_size": 128, "vocab_size": 60_000}, {}, 2, 2, (256, 128)),
+    "bloom, adapters": (BLOOM | {"lora": {"rank": 8}}, {}, 2, 2, (512, 0)),
+    "bloom, adapters, bf16": (BLOOM | {"lora": {"rank": 8}}, {"precision": "bf16"}, 2, 2, (512, 0)),
+    "mt5, adapters, bf16": (MT5 | {"lora": {"rank": 8}}, {"precision": "bf16"}, 2, 2, (512, 256)),
     "bloom, FSDP2 x2": (BLOOM, {"parallel": {"dp_shard": 2}}, 2, 4, (256, 0)),
     "bloom, TP x2": (BLOOM, {"parallel": {"tp": 2}}, 2, 2, (256, 0)),
     "bloom, PP x2": (BLOOM, {"parallel": {"pp": 2}}, 4, 4, (256, 0)),
@@ -89,12 +92,14 @@ def measure(name: str) -> dict[str, Any]:
     from xmtf.models import SpecialTokens, build_model
     from xmtf.training.memory import Spread, estimate_memory
     from xmtf.training.mesh import degrees
+    from xmtf.training.start import adapt_model
 
     model, training, rows, micro, lengths = CASES[name]
     recipe = make_recipe(model, training, rows, micro, lengths)
     meta = build_model(
         recipe.model, vocab_size=model["vocab_size"], special=SpecialTokens(3, 2, 1), seed=0, device="meta"
     )
+    adapt_model(meta, recipe.model, seed=0)
     shape = degrees(recipe.training.parallel, 2 if "parallel" in training else 1)
     loader = Rows(recipe)
     peak = _alone(recipe, loader) if shape.total == 1 else _forked(recipe, loader, shape.total)
@@ -201,9 +206,11 @@ def two_steps(recipe: Any, loader: Rows, ranks: Any) -> None:
     from xmtf.models import SpecialTokens, build_model
     from xmtf.training.assembly import training_loop
     from xmtf.training.events import Log
+    from xmtf.training.start import adapt_model
 
     torch.set_num_threads(1)
     model: Any = build_model(recipe.model, vocab_size=recipe.model.vocab_size, special=SpecialTokens(3, 2, 1), seed=0)
+    adapt_model(model, recipe.model, seed=0)
     nowhere = Path(os.devnull)
     loop = training_loop(
         model, recipe, loader, None, checkpoints=nowhere, log=Log(nowhere), fingerprint="", ranks=ranks

@@ -35,5 +35,6 @@ def test_a_vocabulary_that_does_not_divide(processes, tmp_path):
     check(processes, tmp_path, "mt5", "FSDP2 x TP x4", model={"vocab_size": 387, "hidden_size": 24})
 
 
-def test_adapters_of_a_sharded_model(processes, tmp_path):
-    check(processes, tmp_path, "bloom", "FSDP2 x2", model={"lora": {"rank": 4}})
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_adapters_of_a_sharded_model(processes, tmp_path, precision):
+    check(processes, tmp_path, "bloom", "FSDP2 x2", precision=precision, model={"lora": {"rank": 4}})

@@ -11,7 +11,8 @@ peft = pytest.importorskip("peft", reason="peft is not installed")
 from xmtf.errors import ConfigError, DataError, UnknownNameError  # noqa: E402
 from xmtf.models import check_packing, load_model, save_model  # noqa: E402
 from xmtf.models.lora import adapters, add_adapters, merge_adapters  # noqa: E402
-from xmtf.recipe.schema import Lora  # noqa: E402
+from xmtf.recipe.schema import Lora, Recipe  # noqa: E402
+from xmtf.training.precision import prepare  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 
@@ -120,12 +121,12 @@ def test_all_linear_is_what_peft_means_by_it(kind, base):
     assert trained == {name for name, _ in ours.named_parameters() if "lora_" in name}
 
 
-@pytest.mark.parametrize("kind", ["bloom", "llama"])
-def test_gradients_are_those_of_peft(base, kind):
+def adapted_pair(base, kind, **options):
+    """Return our model and PEFT's with equal adapters, and name -> parameter of ours and of theirs."""
     ours = load_model(str(base)).model
     add_adapters(ours, Lora(rank=3, alpha=6, targets=KINDS[kind][2]), seed=0)
     config = peft.LoraConfig(r=3, lora_alpha=6, target_modules=list(KINDS[kind][2]))
-    adapted = peft.get_peft_model(theirs(kind, base), config)
+    adapted = peft.get_peft_model(KINDS[kind][0].from_pretrained(base, **options).eval(), config)
     pairs = {}
     for name, parameter in ours.named_parameters():
         if "lora_" in name:
@@ -138,10 +139,39 @@ def test_gradients_are_those_of_peft(base, kind):
         for mine, other in pairs.values():
             mine.copy_(torch.randn_like(mine) * 0.2)
             other.copy_(mine)
+    return ours, adapted, pairs
+
+
+@pytest.mark.parametrize("kind", ["bloom", "llama"])
+def test_gradients_are_those_of_peft(base, kind):
+    ours, adapted, pairs = adapted_pair(base, kind)
     ours.logits(ours.hidden_states(TOKENS)).logsumexp(-1).square().mean().backward()
     adapted(input_ids=TOKENS).logits.logsumexp(-1).square().mean().backward()
     for mine, other in pairs.values():
         torch.testing.assert_close(mine.grad, other.grad, rtol=1e-4, atol=1e-5 * float(other.grad.abs().max()))
+
+
+@pytest.mark.parametrize("kind", ["bloom", "llama"])
+def test_gradients_in_bf16_are_as_near_to_fp32_as_those_of_peft(base, kind):
+    """Both keep the base in bf16 and adapters in fp32; ours also keeps the residual stream in fp32."""
+    exact, _, exact_pairs = adapted_pair(base, kind)
+    ours, adapted, pairs = adapted_pair(base, kind, dtype=torch.bfloat16)
+    values = {"name": "bf16", "mixture": {"tasks": [{}]}, "model": {"base": str(base), "dropout": 0.0}}
+    prepare(ours, Recipe.model_validate(values | {"training": {"steps": 1, "precision": "bf16", "device": "cpu"}}))
+    for frozen in (ours.head_weight(), *(layer.weight for layer in adapters(ours).values())):
+        assert frozen.dtype == torch.bfloat16
+    assert {parameter.dtype for pair in pairs.values() for parameter in pair} == {torch.float32}
+    exact.logits(exact.hidden_states(TOKENS)).logsumexp(-1).square().mean().backward()
+    with torch.autocast("cpu", torch.bfloat16):
+        hidden = ours.hidden_states(TOKENS)
+        assert hidden.dtype == torch.float32
+        mine, other = ours.logits(hidden), adapted(input_ids=TOKENS).logits
+    for logits in (mine, other):
+        logits.float().logsumexp(-1).square().mean().backward()
+    for name, (mine, other) in pairs.items():
+        expected = exact_pairs[name][0].grad
+        distance, their_distance = torch.dist(mine.grad, expected), torch.dist(other.grad, expected)
+        assert distance < max(0.02 * expected.norm(), 1.2 * their_distance), name
 
 
 def test_packed_rows_stay_apart_with_adapters(base):

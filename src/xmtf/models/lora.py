@@ -85,9 +85,9 @@ class LoraLinear(nn.Module):
 
     @torch.no_grad()
     def merged(self) -> nn.Linear:
-        """Return a plain layer whose weight holds the adapter; this layer's weight is changed with it."""
+        """Return a plain layer whose weight holds the adapter, added in fp32; this layer's is changed with it."""
         linear = nn.Linear(self.in_features, self.out_features, bias=self.bias is not None, device="meta")
-        self.weight += (self.lora_B.float() @ self.lora_A.float() * self.scale).to(self.weight.dtype)
+        self.weight.copy_(self.weight.float() + self.lora_B.float() @ self.lora_A.float() * self.scale)
         linear.weight = self.weight
         if self.bias is not None:
             linear.bias = self.bias

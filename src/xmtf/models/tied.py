@@ -58,7 +58,7 @@ def lookup(tokens: Tensor, table: nn.Module, *, in_place: bool) -> Tensor:
 
 
 def embed(tokens: Tensor, weight_VH: Tensor, *, in_place: bool) -> Tensor:
-    """Return the rows of ``tokens`` (any shape), ``[..., H]``.
+    """Return the rows of ``tokens`` (any shape), ``[..., H]``; under autocast in fp32, as the residual stream is.
 
     ::
 
@@ -75,7 +75,8 @@ def embed(tokens: Tensor, weight_VH: Tensor, *, in_place: bool) -> Tensor:
     if in_place and weight_VH.requires_grad and torch.is_grad_enabled():
         embedded: Tensor = _Embed.apply(tokens, weight_VH)  # type: ignore[no-untyped-call]  # torch leaves it untyped
         return embedded
-    return functional.embedding(tokens, weight_VH)
+    embedded = functional.embedding(tokens, weight_VH)
+    return embedded.float() if torch.is_autocast_enabled(embedded.device.type) else embedded
 
 
 class _Embed(torch.autograd.Function):

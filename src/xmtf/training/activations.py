@@ -136,11 +136,12 @@ def _mt5(model: MT5, rows: int, inputs: int, targets: int, formats: NumberFormat
     shape = model.config
     hidden, inner = shape.hidden_size, shape.feedforward_size // formats.slices
     width, heads = shape.num_heads * shape.head_size, shape.num_heads
-    norm = hidden * (4 + formats.residual + formats.compute)
+    learns = model.encoder.relative_bias.weight.requires_grad  # beside adapters neither bias nor norms do
+    norm = hidden * (4 * learns + formats.residual + formats.compute)
     feed_forward = inner * (4 * formats.compute + formats.noise)
 
     def own(length: int) -> float:
-        return formats.attention(length, length, width, heads, bias_learns=True)
+        return formats.attention(length, length, width, heads, bias_learns=learns)
 
     # under autocast every projection keeps a cast of its input of its own: 3 + 2 of a block's two, 2 of the encoder's
     recast = hidden * formats.compute if formats.compute < formats.residual else 0
@@ -154,13 +155,14 @@ def _mt5(model: MT5, rows: int, inputs: int, targets: int, formats: NumberFormat
 
     def passing(length: int, keys: int) -> float:
         gradients = length * (2 * inner * formats.compute + 2 * hidden * formats.residual)
-        return rows * max(gradients, 2 * 4 * length * keys * by_head)
+        fused = formats.gpu or not (learns or formats.noise)
+        return rows * (gradients if fused else max(gradients, 2 * 4 * length * keys * by_head))
 
     return Activations(
         layers=rows * (shape.num_layers * encoder + shape.num_decoder_layers * decoder),
         largest=rows * max(encoder, decoder),
         boundaries=rows * boundaries,
-        bias=rows * (all_biases if formats.gpu else inputs * targets) * formats.compute,
+        bias=rows * (all_biases if formats.gpu or not learns else inputs * targets) * formats.compute,
         ends=rows * (inputs + targets) * (norm + hidden * (formats.residual + 2 * formats.noise)),
         # the backward pass begins in the decoder, when everything is kept; the encoder's turn comes when that is gone
         passing=passing(targets, inputs if formats.noise else targets),

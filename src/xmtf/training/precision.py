@@ -1,20 +1,26 @@
 """Where and in which number format a model is computed.
 
 ``fp32``; ``bf16``: matrix products in bf16 by autocast, master weights, gradients and optimizer in
-fp32; ``bf16_pure``: everything in bf16. fp16 is not offered: T5-family feed-forward outputs exceed its
-largest number (66,246 against 65,504 was seen), which gives NaN, and bf16 costs the same.
+fp32, frozen matrices (beside adapters) in bf16; ``bf16_pure``: everything in bf16. fp16 is not offered:
+T5-family feed-forward outputs exceed its largest number (66,246 against 65,504 was seen), which gives
+NaN, and bf16 costs the same.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
 import torch
+from torch import nn
 
 from xmtf.errors import ConfigError, require
 from xmtf.models.bloom import Bloom
+from xmtf.models.hub.model import HubModel
+from xmtf.models.lora import LoraLinear
+from xmtf.models.mt5 import MT5
 from xmtf.recipe import Recipe
 
 __all__ = [
@@ -92,6 +98,9 @@ def prepare(model: Any, recipe: Recipe) -> None:
     """
     training = recipe.training
     model.to(dtype=torch.bfloat16 if training.precision == "bf16_pure" else torch.float32)
+    if training.precision == "bf16":
+        for parameter in _frozen_matrices(model):
+            parameter.data = parameter.data.to(torch.bfloat16)
     model.train()
     model.dropout = recipe.model.dropout
     model.accumulate_in_place = True
@@ -100,3 +109,32 @@ def prepare(model: Any, recipe: Recipe) -> None:
         model.attention = choose_attention(training.attention, choose_device(training.device))
     for parameter in model.parameters():
         parameter.grad = None
+
+
+def _frozen_matrices(model: nn.Module) -> Iterator[torch.Tensor]:
+    """Return what needs no fp32 master: frozen weights that autocast would cast before each product, and the embedding.
+
+    Other tables, such as T5's position bias, and vectors stay in fp32: they are computed in it, and small.
+    """
+    table = _embedding(model)
+    others = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
+    if table is not None:
+        others.discard(id(table.weight))
+        if not table.weight.requires_grad:
+            yield table.weight
+    linears = (module for module in model.modules() if isinstance(module, nn.Linear | LoraLinear))
+    yield from (
+        linear.weight for linear in linears if not linear.weight.requires_grad and id(linear.weight) not in others
+    )
+
+
+def _embedding(model: nn.Module) -> Any:
+    """Return the token embedding where its lookups are ours (:func:`xmtf.models.tied.embed`), else None."""
+    if isinstance(model, Bloom):
+        return model.word_embeddings
+    if isinstance(model, MT5):
+        return model.shared
+    if isinstance(model, HubModel):
+        table = model.network.get_input_embeddings()
+        return table if type(table) is nn.Embedding else None
+    return None

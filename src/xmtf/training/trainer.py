@@ -104,7 +104,7 @@ def train(
         details=training_machine(loop.step.layout.mesh.degrees),
         wall_time_s=watch.seconds,
     )
-    source = _exported_checkpoint(loop)
+    source = _exported_checkpoint(loop, merge=merges(recipe))
     if source is not None:
         require_whole(source, ranks)
     if ranks.first:
@@ -201,14 +201,18 @@ def _counts(progress: Progress, loader: RowLoader, meter: Meter | None) -> dict[
     return asdict(progress) | {"rows": progress.step * loader.rows_per_step, "num_parameters": num_parameters}
 
 
-def _exported_checkpoint(loop: Loop) -> Path | None:
-    """Return the checkpoint that becomes the model; None where it is the model as it is now, in one piece."""
+def _exported_checkpoint(loop: Loop, *, merge: bool) -> Path | None:
+    """Return the checkpoint that becomes the model; None where it is the model as it is now, in one piece.
+
+    Adapters are merged into weights as they were before training, which keeps frozen ones in bf16 under ``bf16``.
+    """
     progress, step = loop.progress, loop.progress.step
     if loop.training.export == "best" and progress.best_step is not None:
         step = progress.best_step
         say(f"the weights after step {step} are the best by {progress.best_by}")
     whole = not loop.step.layout.mesh.degrees.splits
-    return None if whole and step == progress.step else checkpoint.checkpoint_path(loop.checkpoints, step)
+    now = whole and step == progress.step and not (merge and loop.training.precision == "bf16")
+    return None if now else checkpoint.checkpoint_path(loop.checkpoints, step)
 
 
 def _export(write: Callable[[Path], None], folder: Path, manifest: Manifest) -> Manifest:

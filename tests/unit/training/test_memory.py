@@ -10,11 +10,13 @@ from xmtf.recipe.schema import Recipe
 from xmtf.training.activations import NumberFormats, count_activations
 from xmtf.training.degrees import Degrees, stage_blocks
 from xmtf.training.memory import Spread, estimate_memory
+from xmtf.training.precision import prepare
+from xmtf.training.start import adapt_model
 
 ROWS, INPUTS, TARGETS = 2, 80, 96
 
 
-def make_recipe(architecture, num_layers=2, dropout=0.0, **training):
+def make_recipe(architecture, num_layers=2, dropout=0.0, lora=None, **training):
     more = {} if architecture == "bloom" else {"head_size": 12, "feedforward_size": 160}
     shape = {"hidden_size": 64, "num_layers": num_layers, "num_heads": 4, "vocab_size": 512, "dropout": dropout}
     return Recipe.model_validate(
@@ -22,25 +24,22 @@ def make_recipe(architecture, num_layers=2, dropout=0.0, **training):
             "name": "memory",
             "mixture": {"tasks": [{}]},
             "tokens": {"packing": {"sequence_length": INPUTS, "target_length": TARGETS}},
-            "model": {"architecture": architecture} | shape | more,
+            "model": {"architecture": architecture, "lora": lora} | shape | more,
             "training": {"steps": 1, "global_batch_rows": 8, "micro_batch_rows": ROWS} | training,
         }
     )
 
 
 def make_model(recipe, device="meta"):
-    return build_model(recipe.model, vocab_size=512, special=SpecialTokens(3, 2, 1), seed=0, device=device)
+    model = build_model(recipe.model, vocab_size=512, special=SpecialTokens(3, 2, 1), seed=0, device=device)
+    adapt_model(model, recipe.model, seed=0)
+    return model
 
 
 def saved_bytes(recipe):
     """Return the bytes that autograd saves in one forward pass, each storage once, weights left out."""
     model = make_model(recipe, "cpu")
-    precision = recipe.training.precision
-    if precision == "bf16_pure":
-        model = model.to(torch.bfloat16)
-    model.train()
-    model.dropout = recipe.model.dropout
-    model.activation_checkpointing = recipe.training.activation_checkpointing
+    prepare(model, recipe)
     weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
     kept = {}
 
@@ -54,7 +53,7 @@ def saved_bytes(recipe):
     ones, more_ones = torch.ones_like(inputs), torch.ones_like(targets)
     with (
         torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor),
-        torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"),
+        torch.autocast("cpu", torch.bfloat16, enabled=recipe.training.precision == "bf16"),
     ):
         if recipe.model.architecture == "bloom":
             output = model.hidden_states(inputs, segment_ids_RT=ones)
@@ -81,6 +80,24 @@ def test_a_layer_keeps_what_autograd_saves(architecture, precision, dropout):
             and "relative" not in name
         )
     assert counted == pytest.approx(saved_bytes(two) - saved_bytes(one), rel=0.01)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("architecture", ["bloom", "mt5"])
+def test_a_layer_with_adapters_keeps_what_autograd_saves(architecture, precision):
+    one, two = (make_recipe(architecture, layers, lora={"rank": 1}, precision=precision) for layers in (1, 2))
+    model = make_model(one)
+    counted = count_activations(model, one, ROWS, NumberFormats.of(one)).layers
+    assert counted == pytest.approx(saved_bytes(two) - saved_bytes(one), rel=0.02)
+
+
+def test_frozen_matrices_are_kept_in_bf16_and_counted_so():
+    recipe = make_recipe("bloom", lora={"rank": 2}, precision="bf16")
+    model = make_model(recipe, "cpu")
+    prepare(model, recipe)
+    held = sum(parameter.nbytes for parameter in model.parameters())
+    casts = 2 * sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    assert estimate_memory(model, recipe).weights == pytest.approx(held + casts, rel=0.02)
 
 
 def test_checkpointing_keeps_the_inputs_of_layers_alone():

@@ -230,10 +230,12 @@ def adapter_hash(loaded):
     return file_sha256(loaded.run_folder / "model" / "adapter_model.safetensors")
 
 
-def test_adapters_train_resume_to_the_same_bytes_and_load_onto_their_base(recipe, tokens):
-    straight = recipe(*ADAPTED, folder="straight")
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_adapters_train_resume_to_the_same_bytes_and_load_onto_their_base(recipe, tokens, precision):
+    options = (*ADAPTED, f"training.precision={precision}")
+    straight = recipe(*options, folder="straight")
     train_in_folder(straight, tokens=tokens)
-    cut = recipe(*ADAPTED, "training.wall_clock_limit=0", folder="cut")
+    cut = recipe(*options, "training.wall_clock_limit=0", folder="cut")
     for _ in range(5):
         with pytest.raises(Stopped):
             train_in_folder(cut, tokens=tokens)
@@ -250,8 +252,10 @@ def test_adapters_train_resume_to_the_same_bytes_and_load_onto_their_base(recipe
     assert not torch.allclose(model.hidden_states(ids), start.hidden_states(ids), atol=1e-4)
 
 
-def test_adapters_are_merged_on_request(recipe, tokens, tmp_path):
-    apart, merged = recipe(*ADAPTED, folder="apart"), recipe(*ADAPTED, "model.lora.merge=true", folder="merged")
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_adapters_are_merged_on_request_into_weights_in_fp32(recipe, tokens, tmp_path, precision):
+    options = (*ADAPTED, f"training.precision={precision}")
+    apart, merged = recipe(*options, folder="apart"), recipe(*options, "model.lora.merge=true", folder="merged")
     train_in_folder(apart, tokens=tokens)
     train_in_folder(merged, tokens=tokens)
     (apart.run_folder / "recipe.yaml").write_text(dump_recipe(apart.recipe))
