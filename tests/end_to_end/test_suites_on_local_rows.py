@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from xmtf.cli.app import build_app
 from xmtf.evaluation.results import read_items, read_scores
+from xmtf.tasks import load_catalogue
 
 FRENCH = [("Le chat dort.", "The cat sleeps."), ("Il pleut à Paris.", "It rains in Paris."), ("", "Nothing to say.")]
 HINDI = [("बिल्ली सो रही है।", "The cat sleeps."), ("बारिश हो रही है।", "It rains.")]
@@ -121,16 +122,16 @@ def test_translation_and_summarization_with_our_prompts(mirror, tmp_path, tiny_m
     assert_metrics_are_those_of_their_packages(score, items[score.task, score.template])
 
 
-def original(key, entries):
+def original(key, entries, choices="null"):
     """A file of promptsource with templates (name, input, target)."""
     lines = [f"dataset: {key}", "templates:"]
     for name, inputs, target in entries:
         lines += [
-            f"  {name}: !Template",
-            f"    id: {name}",
-            f"    name: {name}",
+            f"  '{name}': !Template",
+            f"    id: '{name}'",
+            f"    name: '{name}'",
             f"    jinja: '{inputs} ||| {target}'",
-            "    answer_choices: null",
+            f"    answer_choices: {choices}",
             "    metadata: !TemplateMetadata {choices_in_prompt: false, metrics: [BLEU], original_task: true}",
             "    reference: ''",
         ]
@@ -244,3 +245,27 @@ def test_the_rank_suite_asks_all_its_prompts(ranked_rows, original_prompts, tmp_
             assert row["gold"] == 0
         elif "story_cloze" in task:
             assert row["references"] == [STORY["sentence_quiz2"]]
+
+
+def test_the_validation_suite_asks_all_its_prompts(tmp_path, monkeypatch, tiny_model):
+    tasks = [task for task in load_catalogue(sets=["bloomz-validation"]).tasks.values() if task.promptsource]
+    tasks = [task for task in tasks if "bloomz-validation" in task.sets]
+    collections = {}
+    for task in tasks:
+        for split in task.splits["evaluation"]:
+            rows = [{"text": f"{task.id} {label}", "label": label} for label in (0, 1)]
+            write(tmp_path / "mirror", f"{task.dataset}/{task.subset}", split, rows)
+        collections.setdefault(task.template_key, set()).update(task.only_templates)
+    for key, names in collections.items():
+        (tmp_path / "prompts" / key).mkdir(parents=True)
+        entries = [(name, f"{{{{text}}}} {number}", "{{answer_choices[label]}}") for number, name in enumerate(names)]
+        (tmp_path / "prompts" / key / "templates.yaml").write_text(original(key, entries, "yes ||| no"))
+    monkeypatch.setenv("XMTF_DATA_ROOT", str(tmp_path / "mirror"))
+    options = ("--model", tiny_model(tmp_path / "bloom"), "--suite", "validation", "--templates", tmp_path / "prompts")
+    scores, items = measured(tmp_path / "out", "rank", *options)
+    assert (len({score.task for score in scores}), len(scores)) == (37, 153)
+    assert sorted((score.task, score.template) for score in scores) == sorted(
+        (task.id, name) for task in tasks for name in task.only_templates
+    )
+    assert all([row["gold"] for row in rows] == [0, 1] for rows in items.values())
+    assert all(task in row["prompt"] for (task, _), rows in items.items() for row in rows)

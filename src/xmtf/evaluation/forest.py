@@ -123,6 +123,10 @@ class Bunch:
     groups: list[Group]
     num_nodes: int
 
+    def divided(self) -> list[Bunch]:
+        """Return its groups as bunches of their own."""
+        return [Bunch([group], group.num_positions) for group in self.groups]
+
 
 def bunches(groups: Sequence[Group], *, join: bool) -> list[Bunch]:
     """Return groups in bunches, most positions first.

@@ -24,23 +24,33 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def in_halves(work: Callable[[Sequence[Item]], list[Result]], batch: Sequence[Item]) -> list[Result]:
+def in_halves(
+    work: Callable[[Sequence[Item]], list[Result]],
+    batch: Sequence[Item],
+    parts: Callable[[Item], Sequence[Item]] = lambda item: [item],
+) -> list[Result]:
     """Do the work of a batch; where the device's memory does not suffice, of its halves one after the other.
 
+    Args:
+        work: Results of all items, in order.
+        batch: The items.
+        parts: What a single item that does not fit is made of, in order.
+
     Raises:
-        ConfigError: A single item needs more memory than there is.
+        ConfigError: What cannot be divided needs more memory than there is.
     """
     try:
         return work(batch)
     except torch.OutOfMemoryError:
-        if len(batch) == 1:
+        smaller = parts(batch[0]) if len(batch) == 1 else batch
+        if len(smaller) == 1:
             raise ConfigError(
                 "one request alone needs more memory than the device has: lower evaluation.max_prompt_tokens"
             ) from None
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-    middle = len(batch) // 2
-    return in_halves(work, batch[:middle]) + in_halves(work, batch[middle:])
+    middle = len(smaller) // 2
+    return in_halves(work, smaller[:middle], parts) + in_halves(work, smaller[middle:], parts)
 
 
 @dataclass(slots=True)

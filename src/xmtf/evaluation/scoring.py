@@ -90,7 +90,7 @@ def score_batches(
         read = partial(_score_trees, model, pad=pad, prefix_lm=prefix_lm)
         planted = bunches([group for group in groups if group.num_positions <= _LARGEST_TREE], join=join)
         for bunch_batch in processes.own(bunch_batches(planted, batch_tokens)):
-            found = in_halves(read, bunch_batch)
+            found = in_halves(read, bunch_batch, Bunch.divided)
             yield _told([group for bunch in bunch_batch for group in bunch.groups], found, choices)
         groups = [group for group in groups if group.num_positions > _LARGEST_TREE]
     score = partial(_score_cached, model, pad=pad, prefix_lm=prefix_lm, batch_tokens=batch_tokens)

@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from xmtf.errors import ConfigError
 from xmtf.evaluation.batches import Group, group_prompts
 from xmtf.evaluation.forest import bunch_batches, bunches, grow
 from xmtf.evaluation.scoring import score_batches
@@ -97,3 +98,32 @@ def test_our_bloom_scores_trees_as_rows(absolute, prefix_lm):
             logp = torch.log_softmax(logits, -1)
             assert told.score == pytest.approx(logp[range(len(choice)), choice].sum().item(), abs=2e-5)
             assert told.greedy == (logits.argmax(-1).tolist() == list(choice))
+
+
+def test_a_tree_too_large_for_memory_is_divided(monkeypatch):
+    bloom = Bloom(BloomConfig(vocab_size=40, hidden_size=16, num_layers=1, num_heads=2)).eval()
+    bloom.load_state_dict(dict(random_weights(bloom, 0)))
+    prompts = [(5, 6, 7, 8, 9, last) for last in range(10, 17)]
+    choices = [((1, 2), (3,))] * 7
+
+    def scored():
+        found = score_batches(bloom, prompts, choices, range(7), pad=0)
+        return {index: [choice.score for choice in row] for batch in found for index, row in batch}
+
+    expected, read, sizes = scored(), bloom.read_forest, []
+
+    def small_device(blocks, wanted_P):
+        size = sum(block.tokens.numel() for block in blocks)
+        if size > most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        sizes.append(size)
+        return read(blocks, wanted_P)
+
+    monkeypatch.setattr(bloom, "read_forest", small_device)
+    most = 15
+    for index, scores in scored().items():
+        assert scores == pytest.approx(expected[index], abs=1e-5)
+    assert len(sizes) > 3
+    most = 6
+    with pytest.raises(ConfigError, match="one request alone needs more memory"):
+        scored()
