@@ -15,6 +15,7 @@ from xmtf.models.load import open_model
 from xmtf.recipe.schema import Model
 from xmtf.training.layout import cut_model
 from xmtf.training.mesh import build_mesh
+from xmtf.training.precision import computing
 from xmtf.training.start import check_model, start_model
 
 PADDED = 384  # rows of embedding and head
@@ -63,16 +64,17 @@ class Read:
         return part
 
 
-def load_part(ranks, folder, layout, model=None):
+def load_part(ranks, folder, layout, model=None, **training):
     """Load this process's part; return the bytes at the peak, the numbers read, and the pieces."""
-    recipe = make_recipe("bloom", layout, model=model)
+    recipe = make_recipe("bloom", layout, model=model, **training)
     mesh = build_mesh(recipe.training.parallel, ranks, torch.device("cpu"))
     start = start_model(str(folder), recipe.model, seed=3, in_pieces=True)
     weights = Read(start.stored)
     with Counted() as counted:
         cut = cut_model(start.model, recipe.training, mesh, torch.device("cpu"), weights)
-    for part in cut.parts:
-        check_model(part, recipe)
+    with computing(recipe.training.precision, torch.device("cpu")):
+        for part in cut.parts:
+            check_model(part, recipe)
     pieces = {name: (piece.offset, piece.local.detach().clone()) for name, piece in cut.pieces.items()}
     return counted.peak, weights.numbers, pieces
 
@@ -124,6 +126,12 @@ def same_and_complete(whole, processes):
             assert torch.equal(part, whole[name][region]), name
             covered[name][region] = True
     assert all(places.all() for places in covered.values())
+
+
+@pytest.mark.parametrize("kind", ["bloom", "llama"])
+def test_what_is_gathered_in_bf16_is_checked_in_bf16(processes, tmp_path, kind):
+    save(kind, tmp_path, torch.float32)
+    assert len(processes(2, load_part, tmp_path, "FSDP2 x2", precision="bf16")) == 2
 
 
 def test_adapters_are_drawn_as_for_the_whole_model(processes, tmp_path):

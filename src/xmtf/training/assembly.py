@@ -92,8 +92,10 @@ def assemble(
     )
     device = loop.step.objective.device
     if start.stored is not None:
-        with computing(training.precision, device):
-            for part in loop.step.layout.parts:
+        layout = loop.step.layout
+        # FSDP2 gathers weights in bf16 already; all others are compared in the number format that they are kept in
+        with computing(training.precision if layout.mesh.fsdp is not None else "fp32", device):
+            for part in layout.parts:
                 check_model(part, recipe)
     loop.meter = Meter(size, ranks.size * peak_flops(device, compute_dtype(training.precision)))
     loop.show = lambda batch: [tokenizer.decode(row.tolist())[:500] for row in _token_rows(batch)]

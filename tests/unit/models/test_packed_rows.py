@@ -108,10 +108,26 @@ def test_the_check_passes_our_models(bloom, mt5):
     assert check_packing(mt5) < 1e-4
 
 
-def test_the_check_refuses_a_model_that_ignores_segments(bloom):
+@pytest.mark.parametrize("bf16", [False, True])
+def test_the_check_refuses_a_model_that_ignores_segments(bloom, bf16):
     whole = bloom.hidden_states
     bloom.hidden_states = lambda tokens, segment_ids_RT=None: whole(tokens)
-    with pytest.raises(ConfigError, match=r"leaks between packed examples.*packing\.policy: pad"):
+    with (
+        torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16),
+        pytest.raises(ConfigError, match=r"leaks between packed examples.*packing\.policy: pad"),
+    ):
+        check_packing(bloom)
+
+
+def test_the_check_refuses_a_model_that_counts_positions_on(bloom):
+    whole = bloom.hidden_states
+
+    def counting(tokens, segment_ids_RT):
+        places = torch.arange(tokens.shape[1])[None, :, None] / 10
+        return whole(tokens, segment_ids_RT=segment_ids_RT) + places
+
+    bloom.hidden_states = counting
+    with pytest.raises(ConfigError, match="does not keep packed examples apart: logits deviate by"):
         check_packing(bloom)
 
 
