@@ -35,6 +35,16 @@ def test_a_vocabulary_that_does_not_divide(processes, tmp_path):
     check(processes, tmp_path, "mt5", "FSDP2 x TP x4", model={"vocab_size": 387, "hidden_size": 24})
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_adapters_of_a_sharded_model(processes, tmp_path, precision):
-    check(processes, tmp_path, "bloom", "FSDP2 x2", precision=precision, model={"lora": {"rank": 4}})
+@pytest.mark.parametrize(
+    ("architecture", "layout", "precision"),
+    [
+        ("bloom", "FSDP2 x2", "fp32"),
+        ("bloom", "FSDP2 x2", "bf16"),
+        ("bloom", "DP x2", "bf16"),
+        ("mt5", "FSDP2 x2", "bf16"),
+        ("llama", "FSDP2 x2", "bf16"),
+    ],
+)
+def test_adapters(processes, tmp_path, architecture, layout, precision):
+    model = {"hidden_size": 24, "lora": {"rank": 4}}
+    check(processes, tmp_path, architecture, layout, precision=precision, global_batch_rows=4, model=model)

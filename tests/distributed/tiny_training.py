@@ -102,9 +102,7 @@ class Rows:
 
 def make_model(recipe):
     special = SpecialTokens(pad=0, eos=1, bos=None)
-    model = build_model(recipe.model, vocab_size=VOCABULARY, special=special, seed=5)
-    adapt_model(model, recipe.model, seed=3)
-    return model
+    return build_model(recipe.model, vocab_size=VOCABULARY, special=special, seed=5)
 
 
 def make_llama():
@@ -124,6 +122,7 @@ def make_loop(ranks, folder, architecture, layout, validation=False, **training)
     """Return the loop of BLOOM, mT5 or a Llama; keys of the training section, and of the model's as ``model``."""
     recipe = make_recipe("bloom" if architecture == "llama" else architecture, layout, **training)
     model = make_llama() if architecture == "llama" else make_model(recipe)
+    adapt_model(model, recipe.model, seed=3)
     rows = Rows(model.family, recipe.training.global_batch_rows)
     return training_loop(
         model,

@@ -196,6 +196,14 @@ def test_the_embedding_stands_in_both_end_stages():
     assert spread.gradients == 4 * max(size.embedding, size.body / 2)
 
 
+def test_a_stage_in_the_middle_may_need_most():
+    assert [len(blocks) for blocks in stage_blocks(12, 6)] == [1, 2, 3, 3, 2, 1]
+    recipe = make_recipe("bloom", num_layers=12, activation_checkpointing=True)
+    model = make_model(recipe)
+    estimate = estimate_memory(model, recipe, layout(recipe, pp=6))
+    assert estimate.gradients == pytest.approx(4 * estimate.size.body * 3 / 12)
+
+
 def test_stages_hold_every_block_once():
     for blocks, stages in ((70, 72), (70, 12), (30, 7), (2, 4), (24, 1)):
         parts = stage_blocks(blocks, stages)
