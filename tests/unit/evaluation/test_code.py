@@ -46,6 +46,12 @@ def test_metrics_leave_out_k_beyond_the_samples():
     assert pass_metrics([], 2, (1,)) == ()
 
 
+def test_problems_that_all_pass_or_all_fail_leave_room_for_doubt():
+    (none,), (every,) = pass_metrics([0], 1, (1,)), pass_metrics([2, 2, 2], 2, (1,))
+    assert (none.value, none.low, round(none.high, 4)) == (0.0, 0.0, 0.7935)
+    assert (every.value, round(every.low, 4), every.high) == (1.0, 0.4385, 1.0)
+
+
 def test_completions_end_at_the_first_stop():
     assert cut_at_stop("\n    return 1\n\ndef f():\n    pass", ("\ndef", "\nclass")) == "\n    return 1"
     assert cut_at_stop("\n    return 1  \n", ("\ndef",)) == "\n    return 1"

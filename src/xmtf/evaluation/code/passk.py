@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from xmtf.evaluation.metrics.intervals import bootstrap_mean
+from xmtf.evaluation.metrics.intervals import bootstrap_mean, wilson
 from xmtf.records import Metric, Score
 
 __all__ = ["best_lines", "pass_at_k", "pass_metrics"]
@@ -31,6 +31,8 @@ def pass_at_k(samples: int, correct: int, k: int) -> float:
 def pass_metrics(correct: Sequence[int], samples: int, ks: Sequence[int]) -> tuple[Metric, ...]:
     """Return pass@k for every ``k`` up to the number of samples, with intervals over problems.
 
+    The bootstrap over problems, but Wilson's interval where all problems pass or none does.
+
     Args:
         correct: Passing samples of each problem.
         samples: Samples of each problem.
@@ -40,7 +42,8 @@ def pass_metrics(correct: Sequence[int], samples: int, ks: Sequence[int]) -> tup
     for k in ks:
         if k <= samples and correct:
             values = [pass_at_k(samples, right, k) for right in correct]
-            low, high = bootstrap_mean(values)
+            settled = set(values) in ({0.0}, {1.0})
+            low, high = wilson(sum(values), len(values)) if settled else bootstrap_mean(values)
             metrics.append(Metric(f"pass@{k}", sum(values) / len(values), low, high, None, len(values)))
     return tuple(metrics)
 
