@@ -90,8 +90,9 @@ def _line(result: dict[str, Any]) -> str:
 def measure(name: str) -> dict[str, Any]:
     """Return estimate and measured peak of a case, in bytes."""
     from xmtf.models import SpecialTokens, build_model
-    from xmtf.training.memory import Spread, estimate_memory
+    from xmtf.training.memory import estimate_memory
     from xmtf.training.mesh import degrees
+    from xmtf.training.spread import Spread
     from xmtf.training.start import adapt_model
 
     model, training, rows, micro, lengths = CASES[name]

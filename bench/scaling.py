@@ -14,9 +14,9 @@ from pathlib import Path
 from xmtf.recipe import load_recipe
 from xmtf.training.degrees import Degrees
 from xmtf.training.hardware import Machine, find_gpu
-from xmtf.training.memory import Spread
 from xmtf.training.planner import Planned, Planner
 from xmtf.training.preview import meta_model
+from xmtf.training.spread import Spread
 
 RECIPES = Path(__file__).parents[1] / "recipes" / "train"
 PUBLISHED = {

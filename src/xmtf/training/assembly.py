@@ -29,6 +29,7 @@ from xmtf.training.pipeline import Pipeline
 from xmtf.training.precision import choose_device, compute_dtype, computing, prepare, set_threads
 from xmtf.training.ranks import ALONE, Ranks
 from xmtf.training.saver import Saver, background_ranks
+from xmtf.training.spread import Spread
 from xmtf.training.start import Start, check_model, start_model
 from xmtf.training.step import Feed, Step
 from xmtf.training.texts import TextRows, text_rows
@@ -115,7 +116,7 @@ def _start(recipe: Recipe, initial: str, family: Family, num_tokens: int, ranks:
             f"{initial}: its embedding has {start.model.vocab_size} rows and the tokenizer {num_tokens} entries; "
             "choose the tokenizer of this model (tokens.tokenizer.path)"
         )
-    spread = memory.Spread.of(recipe, shape)
+    spread = Spread.of(recipe, shape)
     memory.check_limit(memory.estimate_memory(start.model, recipe, spread), recipe.memory_limit)
     if start.stored is None:
         check_model(start.model, recipe)

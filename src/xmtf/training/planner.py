@@ -16,7 +16,8 @@ from xmtf.recipe import Recipe
 from xmtf.training.degrees import Degrees
 from xmtf.training.fits import misfit
 from xmtf.training.hardware import Machine
-from xmtf.training.memory import Estimator, MemoryEstimate, Spread, size_text
+from xmtf.training.memory import Estimator, MemoryEstimate, size_text
+from xmtf.training.spread import Spread
 from xmtf.training.step_time import Clock, StepTime
 
 __all__ = ["Plan", "Planned", "Planner"]
@@ -59,7 +60,7 @@ class Plan:
     """Every layout of a recipe on a machine.
 
     Attributes:
-        layouts: Fastest first, those that fit before those that do not.
+        layouts: Those that fit, fastest first; then those that do not, by their memory.
         recommended: The simplest of those that fit and are within 3 % of the fastest, or None.
         steps: Of the recipe.
         tokens: Positions of all steps.
@@ -105,16 +106,16 @@ class Planner:
                 f"no layout over {self.machine.num_gpus} GPUs can be trained; replicas alone: "
                 f"{misfit(self.model, training, replicas)}"
             )
-        planned.sort(key=lambda entry: (not entry.fits, -entry.tokens_per_s, _simplicity(entry)))
+        planned.sort(key=_order)
         best = _recommended(planned)
-        return Plan(
-            tuple(planned),
-            best,
-            self._steps,
-            self._steps * self._step_positions,
-            *self._sizes(),
-            tuple(_reasons(planned, best, self.usable)),
-        )
+        reasons = list(_reasons(planned, best, self.usable))
+        if best is None and training.loss == "target_compat" and training.micro_batch_rows > 1:
+            reasons.append(
+                f"other micro-batches than of {training.micro_batch_rows} rows change the loss `target_compat`; "
+                "training.loss=target, which does not depend on them, may do with fewer"
+            )
+        positions = self._steps * self._step_positions
+        return Plan(tuple(planned), best, self._steps, positions, *self._sizes(), tuple(reasons))
 
     def layouts(self) -> Iterator[Spread]:
         """Return every layout that training takes, whether it fits or not.
@@ -202,6 +203,10 @@ def _divisors(number: int) -> list[int]:
 
 def _axes(degrees: Degrees) -> int:
     return sum(degree > 1 for degree in (degrees.pp, degrees.dp_replicate, degrees.dp_shard, degrees.tp))
+
+
+def _order(entry: Planned) -> tuple[Any, ...]:
+    return not entry.fits, -entry.tokens_per_s if entry.fits else entry.memory.total, _simplicity(entry)
 
 
 def _simplicity(entry: Planned) -> tuple[int, bool, bool, float]:

@@ -17,7 +17,8 @@ from xmtf.models.interface import Family
 from xmtf.recipe import LoadedRecipe, Recipe
 from xmtf.training.degrees import Degrees
 from xmtf.training.fits import check_fits, num_micro_batches
-from xmtf.training.memory import Spread, estimate_memory, row_positions
+from xmtf.training.memory import estimate_memory, row_positions
+from xmtf.training.spread import Spread
 from xmtf.training.start import adapt_model
 
 if TYPE_CHECKING:

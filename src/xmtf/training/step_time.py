@@ -23,7 +23,8 @@ from xmtf.models.mt5 import MT5
 from xmtf.recipe import Recipe
 from xmtf.training.degrees import Degrees
 from xmtf.training.hardware import Machine
-from xmtf.training.memory import Spread, num_blocks, stage_shares
+from xmtf.training.memory import num_blocks
+from xmtf.training.spread import Spread, stage_shares
 
 __all__ = ["EXPECTED_SHARE", "Clock", "StepTime"]
 

@@ -9,8 +9,9 @@ from xmtf.models import SpecialTokens, build_model
 from xmtf.recipe.schema import Recipe
 from xmtf.training.activations import NumberFormats, count_activations
 from xmtf.training.degrees import Degrees, stage_blocks
-from xmtf.training.memory import Spread, estimate_memory
+from xmtf.training.memory import estimate_memory
 from xmtf.training.precision import prepare
+from xmtf.training.spread import Spread
 from xmtf.training.start import adapt_model
 
 ROWS, INPUTS, TARGETS = 2, 80, 96
