@@ -11,6 +11,7 @@ from xmtf.errors import ConfigError  # noqa: E402
 from xmtf.models import check_packing, load_model, save_model  # noqa: E402
 from xmtf.models.hub.head import find_head  # noqa: E402
 from xmtf.models.hub.model import HubModel  # noqa: E402
+from xmtf.models.hub.self_tests import find_cache_fault, find_tree_fault  # noqa: E402
 
 SMALL = {"vocab_size": 97, "hidden_size": 24, "intermediate_size": 40, "num_hidden_layers": 2, "pad_token_id": 0}
 HEADS = {"num_attention_heads": 6, "num_key_value_heads": 3}
@@ -142,6 +143,7 @@ def test_smollm2_from_its_wheel_loads_runs_saves_and_loads_again(tmp_path):
     assert check_packing(model) < 1e-3
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert check_packing(model) > 0.05  # rounding, which is no leak
+        assert (find_tree_fault(model), find_cache_fault(model)) == (None, None)
     # "The capital of France is" -> " Paris"
     tokens = torch.tensor([[504, 3575, 282, 4649, 314]])
     with torch.no_grad():

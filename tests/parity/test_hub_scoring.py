@@ -159,6 +159,15 @@ def test_models_with_a_state_are_read_in_whole_rows(kind):
         list(scoring.score_batches(model, PROMPTS, CHOICES, range(len(PROMPTS)), pad=0, prefix_lm=True))
 
 
+def test_what_is_wrong_is_found_out_in_half_precision_too(monkeypatch):
+    right, wrong = (hub_model(TREES["gpt2"]()).to(torch.bfloat16) for _ in range(2))
+    assert (right.tree_fault, right.cache_fault) == (None, None)
+    forward = wrong.network.base_model.forward
+    monkeypatch.setattr(wrong.network.base_model, "forward", lambda position_ids=None, **given: forward(**given))
+    assert "with a token tree deviates by" in wrong.tree_fault
+    assert "with its cache deviates by" in wrong.cache_fault
+
+
 def test_doctor_tells_how_a_model_is_read(tmp_path):
     config = transformers.MambaConfig(vocab_size=97, hidden_size=24, num_hidden_layers=2, state_size=4)
     transformers.AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["find_cache_fault", "find_tree_fault"]
 
 _TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-6}
-_TOLERANCE_HALF = 5e-2
+_TOLERANCE_HALF = 0.2
+"""Rounding in bf16 gives 0.05 after 30 layers of a trained model, Mamba-2's cache 0.8."""
 
 Pair = tuple[Tensor, Tensor]
 """Logits of the same tokens, ``[T, V]``: as they are tried, and of the whole row."""
@@ -48,7 +49,7 @@ def find_cache_fault(model: HubModel) -> str | None:
 def _fault(model: HubModel, what: str, tried: Callable[[HubModel], list[Pair]]) -> str | None:
     """Return why logits are not those of whole rows, or None.
 
-    They may differ by a root mean square of 1e-4 standard deviations of the logits in fp32, 0.05 in half precision.
+    They may differ by a root mean square of 1e-4 standard deviations of the logits in fp32, 0.2 in half precision.
     """
     name = type(model.network).__name__
     training = model.training
