@@ -155,7 +155,9 @@ def _mt5(model: MT5, rows: int, inputs: int, targets: int, formats: NumberFormat
 
     def passing(length: int, keys: int) -> float:
         gradients = length * (2 * inner * formats.compute + 2 * hidden * formats.residual)
-        fused = formats.gpu or not (learns or formats.noise)
+        fused = not learns and (
+            formats.gpu or not formats.noise
+        )  # a bias that learns has a gradient as large as scores
         return rows * (gradients if fused else max(gradients, 2 * 4 * length * keys * by_head))
 
     return Activations(
