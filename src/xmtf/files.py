@@ -15,7 +15,7 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from typing import Any
 import orjson
 
 from xmtf import __version__
-from xmtf.errors import DataError, UserError
+from xmtf.errors import ConfigError, DataError, UserError
 
 __all__ = [
     "MANIFEST",
@@ -33,6 +33,7 @@ __all__ = [
     "append_jsonl",
     "atomic_folder",
     "atomic_path",
+    "check_replaced",
     "content_hash",
     "file_sha256",
     "is_finished",
@@ -43,6 +44,7 @@ __all__ = [
     "shard_name",
     "slug",
     "verify_outputs",
+    "was_written_by",
     "write_csv",
     "write_json",
     "write_jsonl",
@@ -180,6 +182,32 @@ def _take_place(folder: Path, path: Path) -> None:
         else:
             break
     shutil.rmtree(old, ignore_errors=True)
+
+
+def check_replaced(out: Path, what: str, is_ours: Callable[[Path], bool]) -> None:
+    """Refuse to replace a file, or a folder that holds something else than what is to be written.
+
+    Args:
+        out: What would be replaced; nothing, an empty folder, or a folder of which ``is_ours`` is true may be.
+        what: What is to be written, such as ``a report``.
+        is_ours: Tells whether a folder that is not empty holds such a thing.
+
+    Raises:
+        ConfigError: It may not be replaced.
+    """
+    if not out.exists() or (out.is_dir() and (not any(out.iterdir()) or is_ours(out))):
+        return
+    raise ConfigError(f"{out}: holds something else than {what}, and would be replaced; name a new folder")
+
+
+def was_written_by(stage: str) -> Callable[[Path], bool]:
+    """Return a test of folders: whether ``stage`` wrote the manifest that stands in it."""
+
+    def test(folder: Path) -> bool:
+        value = read_json(folder / MANIFEST) if (folder / MANIFEST).exists() else None
+        return isinstance(value, dict) and value.get("stage") == stage
+
+    return test
 
 
 def link_or_copy(source: Path, target: Path) -> None:

@@ -41,6 +41,18 @@ _COMMANDS = {
 
 
 _INTERRUPTED = 130
+_FAULT = "this is a fault in xmtf; please report it with the lines above"
+
+# what the system refuses -> what the user can see and mend
+_REFUSALS = {
+    errno.EACCES: "may not be read or written (permission denied)",
+    errno.EPERM: "may not be read or written (permission denied)",
+    errno.EROFS: "lies on a file system that is read-only; name another folder",
+    errno.EEXIST: "stands there already and is no folder; name another one",
+    errno.ENOTDIR: "leads through a file as if it were a folder",
+    errno.EISDIR: "is a folder where a file is wanted",
+    errno.ENAMETOOLONG: "the name is too long",
+}
 
 
 def build_app(called: str | None) -> typer.Typer:
@@ -108,14 +120,16 @@ def _run(arguments: list[str]) -> int:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return _say("the disk is full; free some space and run the same command again to go on", 2)
+        if error.errno in _REFUSALS and error.filename is not None:
+            return _say(f"{error.filename}: {_REFUSALS[error.errno]}", 2)
         traceback.print_exc()
-        return 1
+        return _say(_FAULT, 1)
     except Exception as error:  # noqa: BLE001 - the edge of the program: a fault of ours is shown whole
         if hasattr(error, "show"):  # a wrong option: the parser knows best how to say it
             error.show()
             return 2
         traceback.print_exc()
-        return _say("this is a fault in xmtf; please report it with the lines above", 1)
+        return _say(_FAULT, 1)
     if code == _INTERRUPTED:
         return _say("interrupted; what is finished stays: run the same command again to go on", _INTERRUPTED)
     return code if isinstance(code, int) else 0

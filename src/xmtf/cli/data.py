@@ -293,14 +293,14 @@ def _packed_row(source: Path, overrides: list[str], tokens: Path | None, row: in
 
 def _mixture(source: Path, arguments: list[str] | None, out: Path | None) -> tuple[Path, dict[str, str]]:
     """Return the folder of a built mixture, and the filters among the arguments; the others override the recipe."""
-    from xmtf.mixture.read import FILTERS, parse_filters
+    from xmtf.mixture.read import FILTERS, find_mixture, parse_filters
 
     arguments = arguments or []
     if source.is_dir():
-        return source, parse_filters(arguments)
+        return find_mixture(source), parse_filters(arguments)
     filters = [text for text in arguments if text.partition("=")[0] in FILTERS]
     loaded = _load(source, [text for text in arguments if text not in filters])
-    return _out(loaded, out), parse_filters(filters)
+    return find_mixture(_out(loaded, out)), parse_filters(filters)
 
 
 def _load(recipe: Path, overrides: list[str] | None) -> Any:

@@ -205,6 +205,7 @@ def loss(
     from xmtf.evaluation.loss import loss_lines, mixture_loss, text_loss
     from xmtf.evaluation.setup import Setup
     from xmtf.files import write_jsonl
+    from xmtf.mixture.read import find_mixture
     from xmtf.recipe.schema import Evaluation, Tokenization
     from xmtf.tasks import Catalogue
 
@@ -215,7 +216,7 @@ def loss(
     if (mixture is None) == (not text):
         raise ConfigError("give either --mixture FOLDER or --text FILE")
     if mixture is not None:
-        losses = mixture_loss(setup, mixture, model=model, part=part, limit=limit)  # type: ignore[arg-type]  # checked
+        losses = mixture_loss(setup, find_mixture(mixture), model=model, part=part, limit=limit)  # type: ignore[arg-type]  # checked
     else:
         losses = text_loss(setup, text or [], model=model, limit=limit)
     if out is not None:

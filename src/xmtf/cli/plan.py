@@ -57,6 +57,8 @@ def plan(
         each = card.memory if memory is None else parse_quantity(memory, "bytes")
     except ValueError as error:
         raise ConfigError(f"--memory: {error}") from None
+    if each < 1e9:
+        raise ConfigError(f"--memory {memory}: less than a gigabyte; say the unit, such as 80GB")
     machine = Machine(card, gpus, each, gpus_per_node, efficiency)
     made = Planner(model, loaded.recipe, machine).plan()
     if as_json:

@@ -74,7 +74,7 @@ class Decoding:
     def __post_init__(self) -> None:
         wrong = {
             "max_new_tokens is at least 1": self.max_new_tokens < 1,
-            "min_new_tokens is not above max_new_tokens": not 0 <= self.min_new_tokens <= self.max_new_tokens,
+            "min_new_tokens must not be above max_new_tokens": not 0 <= self.min_new_tokens <= self.max_new_tokens,
             "temperature is not negative": not self.temperature >= 0,
             "top_k is not negative": self.top_k < 0,
             "top_p lies above 0 and is at most 1": not 0 < self.top_p <= 1,

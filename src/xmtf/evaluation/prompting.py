@@ -104,16 +104,15 @@ def load_prompter(
     Raises:
         SourceError: The model is nowhere; says what was looked for and where.
         MissingExtraError: 8 bits on a GPU without the package bitsandbytes.
-        ConfigError: Model and tokenizer do not fit.
+        ConfigError: Model and tokenizer do not fit, or there is no such device.
     """
     import torch
 
+    from xmtf.evaluation.subject import choose_place
     from xmtf.models import find_model, load_model, quantise_int8
     from xmtf.tokens import load_tokenizer
 
-    place = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-    if place == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("--device cuda: torch finds no GPU here")
+    place = choose_place(device)
     if int8 and place == "cuda":
         require("bitsandbytes", "gpu")
     loaded = load_model(ref, device=place, dtype=torch.float32 if place == "cpu" else torch.bfloat16, offline=offline)

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xmtf.errors import ConfigError
 from xmtf.evaluation.encoding import PromptRules, TextTokenizer, prompt_rules
 from xmtf.evaluation.generate import Decoding
 from xmtf.evaluation.processes import processes_of_torchrun
@@ -15,7 +16,7 @@ from xmtf.files import MANIFEST, content_hash, file_sha256
 if TYPE_CHECKING:
     from xmtf.models.interface import CausalModel, EncoderDecoderModel
 
-__all__ = ["Subject", "load_subject", "model_hash"]
+__all__ = ["Subject", "choose_place", "load_subject", "model_hash"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +55,30 @@ class Subject:
         }
 
 
+def choose_place(device: str) -> str:
+    """Return where a model computes; ``auto`` takes a GPU where there is one.
+
+    Raises:
+        ConfigError: A GPU is asked for where torch finds none, or something that is no device.
+    """
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, number = device.partition(":")
+    if kind not in ("cpu", "cuda") or (number and not number.isdecimal()):
+        raise ConfigError(f"--device {device}: choose auto, cpu or cuda (cuda:1 is the second GPU)")
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+        raise ConfigError(f"--device {device}: torch finds {torch.cuda.device_count() or 'no'} GPUs here")
+    return device
+
+
 def load_subject(setup: Setup, ref: str, label: str) -> Subject:
     """Load a model and its tokenizer.
 
     Raises:
         SourceError: Not found.
-        ConfigError: Model and tokenizer do not fit.
+        ConfigError: Model and tokenizer do not fit, or there is no such device.
     """
     import torch
 
@@ -69,7 +88,7 @@ def load_subject(setup: Setup, ref: str, label: str) -> Subject:
 
     if setup.threads is not None:
         torch.set_num_threads(setup.threads)
-    device = setup.device if setup.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    device = choose_place(setup.device)
     if device == "cuda" and (process := processes_of_torchrun()).size > 1:
         device = f"cuda:{process.local}"
     loaded = load_model(ref, device=device, offline=setup.offline)

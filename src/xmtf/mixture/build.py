@@ -23,7 +23,7 @@ import pyarrow as pa
 from xmtf.errors import ConfigError, DataError
 from xmtf.execution import Plan, check_engine, read_plan, run_shown, run_task, write_plan
 from xmtf.execution.plan import shard_result
-from xmtf.files import Manifest, Stopwatch, is_finished, read_manifest, write_jsonl
+from xmtf.files import Manifest, Stopwatch, check_replaced, is_finished, read_manifest, was_written_by, write_jsonl
 from xmtf.mixture.choose import Rules, choose_rows
 from xmtf.mixture.composition import OVERLAPS, QUARANTINE
 from xmtf.mixture.finish import finish_mixture
@@ -69,19 +69,26 @@ def build_mixture(loaded: LoadedRecipe, out: Path) -> Manifest:
         out: Folder of the mixture. Unfinished work waits beside it, in ``.<name>.work``.
 
     Raises:
-        ConfigError: No example is left (says what dropped them), or an evaluation suite overlaps and may not.
+        ConfigError: No example is left (says what dropped them), an evaluation suite overlaps and may not, or ``out``
+            holds something else than a mixture.
         SourceError: A dataset is nowhere.
         TemplateError: A template fails on too many rows; names it and the first row.
     """
     watch = Stopwatch()
     plan = plan_mixture(loaded)
-    if is_finished(out, plan.fingerprint):
+    if _stands(plan, out):
         shutil.rmtree(work_folder(out), ignore_errors=True)  # of a build that was killed at its very end
         return read_manifest(out)
     check_engine(loaded.recipe.execution)
     build_guard(plan, out)
     run_shown(plan.shards, work_folder(out) / "shards", loaded.recipe.execution, "rendering")
     return merge_mixture(plan, out, watch)
+
+
+def _stands(plan: MixturePlan, out: Path) -> bool:
+    """Tell whether the mixture is finished; refuse a folder that holds something else."""
+    check_replaced(out, "a mixture", was_written_by("mixture"))
+    return is_finished(out, plan.fingerprint)
 
 
 def build_guard(plan: MixturePlan, out: Path) -> None:
@@ -107,10 +114,10 @@ def write_work_plan(loaded: LoadedRecipe, out: Path) -> int:
     Of a mixture that is finished already the plan has none.
 
     Raises:
-        ConfigError: As :func:`xmtf.mixture.plan.plan_mixture`.
+        ConfigError: As :func:`build_mixture`.
     """
     plan = plan_mixture(loaded)
-    if is_finished(out, plan.fingerprint):
+    if _stands(plan, out):
         write_plan(work_folder(out) / PLAN, Plan(plan.shards.function))
         return 0
     check_engine(loaded.recipe.execution)
@@ -155,7 +162,7 @@ def merge_mixture(plan: MixturePlan, out: Path, watch: Stopwatch | None = None) 
         DataError: A shard is not finished; names it and how to finish it.
     """
     work = work_folder(out)
-    if is_finished(out, plan.fingerprint):
+    if _stands(plan, out):
         shutil.rmtree(work, ignore_errors=True)
         return read_manifest(out)
     shards = []

@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from xmtf.errors import ConfigError, DataError, UnknownNameError
+from xmtf.errors import ConfigError, DataError, SourceError, UnknownNameError
+from xmtf.files import MANIFEST
 from xmtf.languages import normalize_language
 from xmtf.records import PROMPTED_COLUMNS
 
 __all__ = [
     "FILTERS",
+    "find_mixture",
     "matches_filters",
     "mixture_files",
     "mixture_languages",
@@ -24,6 +26,18 @@ FILTERS = (
     "language", "prompt_language", "translation", "task", "cluster", "dataset", "subset", "split", "template", "row",
 )  # fmt: skip
 """Columns that examples can be filtered by."""
+
+
+def find_mixture(folder: Path) -> Path:
+    """Return the folder of a finished mixture; of the folder of a run, its mixture.
+
+    Raises:
+        SourceError: It holds no finished mixture.
+    """
+    for found in (folder, folder / "mixture"):
+        if (found / MANIFEST).is_file() and any(found.glob("language=*")):
+            return found
+    raise SourceError(f"{folder}: no finished mixture here; build one with `xmtf data build RECIPE`")
 
 
 def mixture_files(folder: Path) -> dict[str, list[Path]]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from xmtf import __version__
 from xmtf.errors import SourceError
-from xmtf.files import atomic_path, write_json
+from xmtf.files import atomic_path, check_replaced, write_json
 from xmtf.models.bloom import Bloom, BloomConfig
 from xmtf.models.bloom.names import transformers_name as bloom_name
 from xmtf.models.hub.network import HubNetwork
@@ -21,7 +21,7 @@ from xmtf.models.mt5 import MT5, MT5Config
 from xmtf.models.mt5.names import transformers_name as mt5_name
 from xmtf.models.weights import write_weights
 
-__all__ = ["TOKENIZER_FILES", "copy_tokenizer", "save_model", "save_tensors"]
+__all__ = ["TOKENIZER_FILES", "check_model_replaced", "copy_tokenizer", "save_model", "save_tensors"]
 
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -111,6 +111,20 @@ def save_tensors(
     write_json(folder / "generation_config.json", _without_none(generation))
     about = {"dtype": str(dtypes[0]).removeprefix("torch."), "xmtf_version": __version__}
     write_json(folder / "config.json", _without_none(config.to_json()) | about)
+
+
+def check_model_replaced(out: Path) -> None:
+    """Refuse to write a model over anything but a model: a folder with a configuration and no folders in it.
+
+    Raises:
+        ConfigError: ``out`` holds something else.
+    """
+
+    def is_model(folder: Path) -> bool:
+        has_config = any((folder / name).is_file() for name in ("config.json", "adapter_config.json"))
+        return has_config and not any(path.is_dir() for path in folder.iterdir())
+
+    check_replaced(out, "a model", is_model)
 
 
 def _without_none(values: dict[str, Any]) -> dict[str, Any]:

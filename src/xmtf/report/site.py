@@ -7,17 +7,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xmtf.errors import ConfigError, SourceError
+from xmtf.errors import SourceError
 from xmtf.execution import say
 from xmtf.files import (
     MANIFEST,
     Manifest,
     Stopwatch,
     atomic_folder,
+    check_replaced,
     content_hash,
     file_sha256,
     is_finished,
     read_manifest,
+    was_written_by,
     write_manifest,
     write_text,
 )
@@ -72,7 +74,7 @@ def build_report(sources: Sequence[Path], out: Path, config: Report, inputs: Inp
     found = {key: value for source in sources for key, value in _inputs(source).items()}
     found |= {str(path): file_sha256(path) for path in inputs.files.values() if path.is_file()}
     fingerprint = content_hash({"recipe": recipe, "inputs": found, "reference": inputs.reference})
-    _check_out(out)
+    check_replaced(out, "a report", was_written_by("report"))
     if is_finished(out, fingerprint) and not read_manifest(out).details.get("missing_fonts"):
         return read_manifest(out)
     material = collect(sources)
@@ -100,14 +102,6 @@ def _inputs(source: Path) -> dict[str, str]:
         else:
             files += [folder / name for name in (SCORES, "samples.jsonl", "completions.jsonl")]
     return found | {str(path): file_sha256(path) for path in files if path.exists()}
-
-
-def _check_out(out: Path) -> None:
-    """Refuse to replace a folder that is no report."""
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return
-    if not (out / MANIFEST).exists() or read_manifest(out).stage != "report":
-        raise ConfigError(f"--out {out}: holds other files than a report, which would be replaced; name a new folder")
 
 
 def _write(material: Material, inputs: Inputs, folder: Path, config: Report) -> list[str]:

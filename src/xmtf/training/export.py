@@ -10,6 +10,7 @@ import torch
 from xmtf.errors import SourceError, UnknownNameError
 from xmtf.execution import say
 from xmtf.files import atomic_folder
+from xmtf.models.save import check_model_replaced
 from xmtf.recipe import Recipe, load_recipe
 from xmtf.training.checkpoint import checkpoint_path, list_checkpoints, load_weights, read_progress, read_weights
 from xmtf.training.shards import ShardReader
@@ -23,8 +24,10 @@ def run_checkpoints(run_folder: Path) -> dict[Path, Progress]:
     """Return the whole checkpoints of a run, oldest first, and how far each had come.
 
     Raises:
-        SourceError: The run has none.
+        SourceError: Not the folder of a run, or the run has none.
     """
+    if not (run_folder / "recipe.yaml").is_file():
+        raise SourceError(f"{run_folder}: no folder of a run (recipe.yaml is missing); give one such as runs/demo")
     folder = run_folder / "checkpoints"
     found = {path: read_progress(path) for path in list_checkpoints(folder)}
     if not found:
@@ -37,7 +40,7 @@ def export_checkpoint(run_folder: Path, out: Path, *, step: int | None = None, m
 
     Args:
         run_folder: Folder of the run, with ``recipe.yaml``, ``tokens/`` and ``checkpoints/``.
-        out: Folder to write; one that stands there is replaced.
+        out: Folder to write; a model that stands there is replaced.
         step: Which checkpoint; default the newest.
         merge: Write whole weights with the adapters added, whatever ``model.lora.merge`` says.
 
@@ -48,7 +51,9 @@ def export_checkpoint(run_folder: Path, out: Path, *, step: int | None = None, m
         SourceError: Not a run folder, or no checkpoint.
         DataError: The checkpoint is not as it was written; names the file.
         UnknownNameError: No checkpoint of that step.
+        ConfigError: ``out`` holds something else than a model.
     """
+    check_model_replaced(out)
     checkpoints = run_checkpoints(run_folder)
     path = next(reversed(checkpoints)) if step is None else checkpoint_path(run_folder / "checkpoints", step)
     if path not in checkpoints:

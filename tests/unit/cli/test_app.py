@@ -42,6 +42,8 @@ def test_an_unknown_option_is_wrong_input(monkeypatch, capsys):
         (ConfigError("demo.yaml: wrong"), 2, "xmtf: demo.yaml: wrong\n"),
         (DataError("part-0: torn"), 1, "xmtf: part-0: torn\n"),
         (OSError(28, "No space left on device"), 2, "xmtf: the disk is full; free some space and run"),
+        (PermissionError(13, "Permission denied", "out"), 2, "xmtf: out: may not be read or written"),
+        (FileExistsError(17, "File exists", "README.md"), 2, "xmtf: README.md: stands there already and is no folder"),
         (KeyboardInterrupt(), 130, "xmtf: interrupted; what is finished stays: run the same command again"),
     ],
 )
@@ -53,11 +55,12 @@ def test_errors_become_one_line_and_a_code(monkeypatch, capsys, error, code, tex
     assert "Traceback" not in output.err
 
 
-def test_a_fault_of_ours_shows_its_traceback(monkeypatch, capsys):
-    monkeypatch.setattr(edge, "_import", lambda target: failing(ZeroDivisionError("oops")))
+@pytest.mark.parametrize("error", [ZeroDivisionError("oops"), OSError("oops")])
+def test_a_fault_of_ours_shows_its_traceback(monkeypatch, capsys, error):
+    monkeypatch.setattr(edge, "_import", lambda target: failing(error))
     code, output = run(monkeypatch, capsys, "doctor")
     assert code == 1
-    assert "ZeroDivisionError: oops" in output.err
+    assert f"{type(error).__name__}: oops" in output.err
     assert "this is a fault in xmtf" in output.err
 
 

@@ -88,3 +88,25 @@ def test_a_changed_byte_is_named_where_it_is_looked_for(tmp_path):
     assert invoke("inspect", str(path)).exit_code == 0
     said = str(invoke("inspect", str(path), "--check").exception)
     assert f"{path}: not a whole checkpoint: {shard.name} does not hold the bytes" in said
+
+
+def test_a_folder_that_holds_something_else_is_not_replaced(megatron, tmp_path):
+    notes = tmp_path / "notes" / "mine.txt"
+    notes.parent.mkdir()
+    notes.write_text("months of work")
+    for arguments in (["convert", str(megatron), "--heads", "2"], ["export", str(tmp_path)]):
+        result = invoke(*arguments, "--out", str(notes.parent))
+        assert "notes: holds something else than a model" in str(result.exception)
+    assert notes.read_text() == "months of work"
+    out = tmp_path / "out"
+    for _ in range(2):  # a model may be replaced
+        assert invoke("convert", str(megatron), "--heads", "2", "--out", str(out)).exit_code == 0
+    (out / "runs").mkdir()
+    result = invoke("convert", str(megatron), "--heads", "2", "--out", str(out))
+    assert "out: holds something else than a model" in str(result.exception)
+
+
+def test_what_is_no_run_and_no_checkpoint_is_said(tmp_path):
+    assert "nowhere: no folder of a run" in str(invoke("list", str(tmp_path / "nowhere")).exception)
+    (tmp_path / "README.md").write_text("read me")
+    assert "README.md: no such folder" in str(invoke("inspect", str(tmp_path / "README.md")).exception)

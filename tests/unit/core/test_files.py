@@ -2,12 +2,13 @@ import errno
 
 import pytest
 
-from xmtf.errors import DataError, UserError
+from xmtf.errors import ConfigError, DataError, UserError
 from xmtf.files import (
     Manifest,
     append_jsonl,
     atomic_folder,
     atomic_path,
+    check_replaced,
     content_hash,
     file_sha256,
     is_finished,
@@ -16,6 +17,7 @@ from xmtf.files import (
     read_manifest,
     slug,
     verify_outputs,
+    was_written_by,
     write_json,
     write_jsonl,
     write_manifest,
@@ -98,3 +100,17 @@ def test_a_manifest_of_another_schema_is_refused(tmp_path):
     write_json(tmp_path / "manifest.json", {"schema": 99})
     with pytest.raises(DataError, match="not a manifest of schema 1"):
         read_manifest(tmp_path)
+
+
+def test_what_something_else_wrote_is_never_replaced(tmp_path):
+    check_replaced(tmp_path / "new", "a report", was_written_by("report"))
+    check_replaced(tmp_path, "a report", was_written_by("report"))
+    write_manifest(tmp_path, Manifest("report", "f"))
+    check_replaced(tmp_path, "a report", was_written_by("report"))
+    with pytest.raises(ConfigError, match="holds something else than a mixture, and would be replaced"):
+        check_replaced(tmp_path, "a mixture", was_written_by("mixture"))
+    with pytest.raises(ConfigError, match=r"manifest\.json: holds something else"):
+        check_replaced(tmp_path / "manifest.json", "a report", was_written_by("report"))
+    write_json(tmp_path / "manifest.json", ["of a program that we do not know"])
+    with pytest.raises(ConfigError, match="name a new folder"):
+        check_replaced(tmp_path, "a report", was_written_by("report"))

@@ -5,7 +5,7 @@ import pytest
 from typer.testing import CliRunner
 
 from xmtf.cli.data import app
-from xmtf.errors import ConfigError, UnknownNameError
+from xmtf.errors import ConfigError, SourceError, UnknownNameError
 
 
 @pytest.fixture
@@ -105,3 +105,20 @@ def test_pack_writes_token_files(run, tmp_path):
     settings = ["tokens.tokenizer.train_vocab_size=300", "tokens.packing.sequence_length=64"]
     assert orjson.loads(run("pack", *settings))["folder"] == str(tmp_path / "run" / "tokens")
     assert (tmp_path / "run" / "tokens" / "tokenizer" / "tokenizer.json").exists()
+
+
+def test_a_folder_without_a_mixture_is_said_and_a_run_has_one(run, tmp_path):
+    with pytest.raises(SourceError, match="no finished mixture here; build one with"):
+        run("stats")
+    run("build", "--out", str(tmp_path / "r" / "mixture"))
+    shown = [CliRunner().invoke(app, ["stats", str(tmp_path / "r" / name)]).stdout for name in ("", "mixture")]
+    assert shown[0] == shown[1] != ""
+
+
+def test_a_mixture_replaces_nothing_else(run, tmp_path):
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "mine.txt").write_text("months of work")
+    for verb in ("build", "merge"):
+        with pytest.raises(ConfigError, match="notes: holds something else than a mixture"):
+            run(verb, "--out", str(tmp_path / "notes"))
+    assert (tmp_path / "notes" / "mine.txt").exists()

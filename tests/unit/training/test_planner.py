@@ -195,6 +195,8 @@ def test_the_verb_prints_a_table_and_json():
 
 def test_wrong_options_are_named():
     arguments = ["plan", str(RECIPES / "bloomz-560m.yaml")]
+    result = CliRunner().invoke(build_app("plan"), [*arguments, "--memory", "80"])
+    assert "--memory 80: less than a gigabyte; say the unit, such as 80GB" in str(result.exception)
     result = CliRunner().invoke(build_app("plan"), [*arguments, "--gpu", "a1000"])
     assert isinstance(result.exception, UnknownNameError)
     result = CliRunner().invoke(build_app("plan"), [*arguments, "--memory", "80 steps"])

@@ -18,7 +18,7 @@ from xmtf.models.convert.shape import Like, bloom_config, read_like
 from xmtf.models.convert.t5x import find_t5x
 from xmtf.models.convert.universal import find_universal
 from xmtf.models.mt5 import MT5Config
-from xmtf.models.save import save_tensors
+from xmtf.models.save import check_model_replaced, save_tensors
 
 __all__ = ["Format", "convert_model", "detect_format", "inspect_foreign"]
 
@@ -63,7 +63,7 @@ def convert_model(
 
     Args:
         source: Folder of a foreign checkpoint, or any model reference.
-        out: Folder to write; one that stands there is replaced. On any error nothing of it stays.
+        out: Folder to write; a model that stands there is replaced. On any error nothing of it stays.
         like: Model folder or hub id that gives shape and tokenizer where the checkpoint has none.
         num_heads: Attention heads, where nothing else says it.
         dtype: What weights are converted to; default what they are stored in (of a model reference: fp32).
@@ -75,8 +75,9 @@ def convert_model(
     Raises:
         SourceError: Not found, or no known format.
         DataError: Torn, incomplete, or not of the shape; names what.
-        ConfigError: Nothing says how many heads it has.
+        ConfigError: Nothing says how many heads it has, or ``out`` holds something else than a model.
     """
+    check_model_replaced(out)
     known = read_like(like, num_heads=num_heads, offline=offline)
     kind = detect_format(source)
     with atomic_folder(out) as folder:
@@ -100,6 +101,8 @@ def inspect_foreign(
     """
     kind = detect_format(source)
     if kind == "model":
+        if not Path(source).is_dir() and not source.endswith(".gguf"):
+            raise SourceError(f"{source}: no such folder; give that of a checkpoint")
         raise SourceError(f"{source}: is a model; `xmtf doctor --model {source}` looks at it")
     _, tensors, report = _read(kind, Path(source), read_like(like, num_heads=num_heads, offline=offline))
     for _ in tensors:
