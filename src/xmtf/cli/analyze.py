@@ -204,12 +204,13 @@ def _sources(
     from dataclasses import replace
 
     from xmtf.evaluation.setup import Setup, named_suites, setup_of
+    from xmtf.mixture.read import find_mixture
     from xmtf.recipe import load_recipe
     from xmtf.recipe.schema import Evaluation
     from xmtf.tasks import load_catalogue
 
     loaded = None if source.is_dir() else load_recipe(source, overrides or [])
-    folder = source if loaded is None else loaded.run_folder / "mixture"
+    folder = find_mixture(source if loaded is None else loaded.run_folder)
     setup = setup_of(loaded) if loaded is not None else Setup(Evaluation(), load_catalogue())
     if suite is not None:
         selection = {"limit_rows": limit, "splits": (split,) if split else ()}

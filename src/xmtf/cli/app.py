@@ -120,8 +120,9 @@ def _run(arguments: list[str]) -> int:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return _say("the disk is full; free some space and run the same command again to go on", 2)
-        if error.errno in _REFUSALS and error.filename is not None:
-            return _say(f"{error.filename}: {_REFUSALS[error.errno]}", 2)
+        where = error.filename2 or error.filename  # of a rename, where it was to lead
+        if error.errno in _REFUSALS and where is not None:
+            return _say(f"{where}: {_REFUSALS[error.errno]}", 2)
         traceback.print_exc()
         return _say(_FAULT, 1)
     except Exception as error:  # noqa: BLE001 - the edge of the program: a fault of ours is shown whole

@@ -43,6 +43,7 @@ def pack(
     """
     from xmtf.cli.data_tables import print_json
     from xmtf.errors import ConfigError
+    from xmtf.mixture.read import find_mixture
     from xmtf.tokens import tokenize_mixture
 
     ends = {
@@ -58,8 +59,8 @@ def pack(
     if source.is_dir():
         if out is None or mixture is not None:
             raise ConfigError(f"{source}: of a mixture folder give --out FOLDER for its token files, and no --mixture")
-        loaded, base, family = load_for_tokens(source, [*(overrides or []), *chosen], family), None, family or "causal"
-        mixture = source
+        mixture = find_mixture(source)
+        loaded, base, family = load_for_tokens(mixture, [*(overrides or []), *chosen], family), None, family or "causal"
     else:
         loaded, base, family = _of_recipe(source, [*(overrides or []), *chosen], family)
         mixture = mixture or loaded.run_folder / "mixture"

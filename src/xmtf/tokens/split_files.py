@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from xmtf.errors import ConfigError, UnknownNameError
-from xmtf.files import read_manifest
+from xmtf.files import MANIFEST, read_manifest
 from xmtf.languages import normalize_language
 from xmtf.tokens.splits import SplitGroup, SplitItem, published_weights, size_weights, write_split_file
 
@@ -34,6 +34,8 @@ def write_split_files(
         ConfigError: Not a token folder, or its path cannot stand in the format.
         UnknownNameError: A language without tokens or without a published weight.
     """
+    if not (tokens / MANIFEST).is_file():
+        raise ConfigError(f"{tokens}: no finished token files here; make them with `xmtf data pack`")
     manifest = read_manifest(tokens)
     if manifest.stage != "tokens":
         raise ConfigError(f"{tokens}: is a {manifest.stage} folder; split files are of a folder of token files")

@@ -44,6 +44,7 @@ def test_an_unknown_option_is_wrong_input(monkeypatch, capsys):
         (OSError(28, "No space left on device"), 2, "xmtf: the disk is full; free some space and run"),
         (PermissionError(13, "Permission denied", "out"), 2, "xmtf: out: may not be read or written"),
         (FileExistsError(17, "File exists", "README.md"), 2, "xmtf: README.md: stands there already and is no folder"),
+        (IsADirectoryError(21, "Is a directory", ".docs.tmp", None, "docs"), 2, "xmtf: docs: is a folder where a file"),
         (KeyboardInterrupt(), 130, "xmtf: interrupted; what is finished stays: run the same command again"),
     ],
 )

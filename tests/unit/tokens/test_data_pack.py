@@ -109,6 +109,8 @@ def test_split_files_are_what_megatron_reads(tokens: Path, tmp_path: Path) -> No
 def test_mistakes_in_split_files(mixture: Path, tokens: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is a mixture folder"):
         run("split-files", mixture)
+    with pytest.raises(ConfigError, match="no finished token files here"):
+        run("split-files", tmp_path)
     with pytest.raises(ConfigError, match="is LANGUAGE=FACTOR"):
         run("split-files", tokens, "--multiplier", "code")
     with pytest.raises(UnknownNameError, match="unknown language"):
