@@ -26,9 +26,9 @@ def run_checkpoints(run_folder: Path) -> dict[Path, Progress]:
     Raises:
         SourceError: Not the folder of a run, or the run has none.
     """
-    if not (run_folder / "recipe.yaml").is_file():
-        raise SourceError(f"{run_folder}: no folder of a run (recipe.yaml is missing); give one such as runs/demo")
     folder = run_folder / "checkpoints"
+    if not folder.is_dir() and not (run_folder / "recipe.yaml").is_file():
+        raise SourceError(f"{run_folder}: no folder of a run (no recipe.yaml there); give one such as runs/demo")
     found = {path: read_progress(path) for path in list_checkpoints(folder)}
     if not found:
         raise SourceError(f"{folder}: no whole checkpoint; train the recipe first (xmtf train RECIPE)")

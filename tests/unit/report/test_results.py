@@ -124,7 +124,7 @@ def test_large_item_sets_lie_beside_the_page(two, tmp_path, monkeypatch):
 
 
 def test_a_folder_with_other_files_is_not_replaced(two):
-    with pytest.raises(ConfigError, match="holds other files"):
+    with pytest.raises(ConfigError, match="holds something else than a report"):
         build_report(two, two[0], Report())
     assert (two[0] / "scores.jsonl").exists()
 
