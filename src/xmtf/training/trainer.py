@@ -20,9 +20,10 @@ from xmtf.files import (
     is_finished,
     read_manifest,
     write_manifest,
+    write_text,
 )
 from xmtf.models.interface import Family
-from xmtf.recipe import LoadedRecipe
+from xmtf.recipe import LoadedRecipe, dump_recipe
 from xmtf.recipe.schema import Recipe
 from xmtf.training import checkpoint
 from xmtf.training.assembly import assemble
@@ -124,6 +125,8 @@ def train(
 def train_in_folder(loaded: LoadedRecipe, *, tokens: Path, measures: Sequence[Measure] = ()) -> Manifest:
     """Finetune inside the recipe's run folder, making the random weights to start from where the recipe has a shape.
 
+    The recipe is written there too: exports and cards read it.
+
     Under ``torchrun`` its processes share the work as ``training.parallel`` says: the losses are those of one process.
 
     Args:
@@ -146,6 +149,8 @@ def train_in_folder(loaded: LoadedRecipe, *, tokens: Path, measures: Sequence[Me
             if ranks.first:
                 write_initial(loaded.recipe, tokens / "tokenizer", folder / "initial")
             ranks.wait()
+        if ranks.first:
+            write_text(folder / "recipe.yaml", dump_recipe(loaded.recipe))
         return train(
             loaded,
             tokens=tokens,

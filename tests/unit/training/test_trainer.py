@@ -13,7 +13,7 @@ import torch
 from xmtf.errors import ConfigError, DataError
 from xmtf.files import file_sha256, read_json, read_jsonl, read_manifest, verify_outputs
 from xmtf.models import load_model
-from xmtf.recipe import dump_recipe, load_recipe
+from xmtf.recipe import load_recipe
 from xmtf.training import Measured, Stopped, dry_run, train_in_folder
 from xmtf.training.export import export_checkpoint, tensor_shapes
 from xmtf.training.naming import model_reference_hash
@@ -105,7 +105,6 @@ def test_a_changed_byte_in_the_newest_checkpoint_costs_its_steps_and_no_more(rec
     content = bytearray(shard.read_bytes())
     content[len(content) // 2] ^= 1
     shard.write_bytes(content)
-    (short.run_folder / "recipe.yaml").write_text(dump_recipe(short.recipe))
     with pytest.raises(DataError, match=r"step-000004: not a whole checkpoint: model-00001.* does not hold the bytes"):
         export_checkpoint(short.run_folder, tmp_path / "exported")
     assert not (tmp_path / "exported").exists()
@@ -258,7 +257,6 @@ def test_adapters_are_merged_on_request_into_weights_in_fp32(recipe, tokens, tmp
     apart, merged = recipe(*options, folder="apart"), recipe(*options, "model.lora.merge=true", folder="merged")
     train_in_folder(apart, tokens=tokens)
     train_in_folder(merged, tokens=tokens)
-    (apart.run_folder / "recipe.yaml").write_text(dump_recipe(apart.recipe))
     (apart.run_folder / "tokens").symlink_to(tokens)
     export_checkpoint(apart.run_folder, tmp_path / "exported", merge=True)
     folders = (merged.run_folder / "model", tmp_path / "exported", apart.run_folder / "model")
