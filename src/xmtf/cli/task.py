@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from xmtf.errors import ConfigError
+
 if TYPE_CHECKING:
     from xmtf.tasks import OutlinedSplit, Task
 
@@ -48,6 +50,8 @@ def list_tasks(
         and matches(task.language, [language])
         and any(matches(known, [role]) for known in task.splits)
     ]
+    if not found:
+        raise ConfigError("no task matches; `xmtf task list` without options prints all of them")
     if as_json:
         for task in found:
             typer.echo(json.dumps(_facts(task), ensure_ascii=False))

@@ -28,7 +28,7 @@ def rescore(
 
     Raises:
         SourceError: No items there.
-        ConfigError: Unknown scoring, or one whose sums were not computed.
+        ConfigError: Unknown scoring, or one whose sums were not computed; metrics where nothing was generated.
         DataError: An items file is broken.
     """
     paths = sorted((folder / "items").glob("*.parquet"))
@@ -50,6 +50,8 @@ def rescore(
             scores.append(score_items(table, about))
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from None
+    if metrics and not any(score.kind == "generation" for score in scores):
+        raise ConfigError(f"--metrics {','.join(metrics)}: nothing in {folder} was generated; leave it out")
     if out is not None:
         write_jsonl(out, map(asdict, scores))
     return scores

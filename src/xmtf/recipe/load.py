@@ -44,6 +44,9 @@ def load_yaml(path: Path) -> Any:
     Raises:
         ConfigError: The file is missing or is not YAML; names the file and the line.
     """
+    if path.is_dir():
+        found = ", ".join(sorted(file.name for file in path.glob("*.yaml"))) or "there is none in it"
+        raise ConfigError(f"{path}: is a folder; give a YAML file ({found})")
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -23,12 +23,14 @@ from xmtf.files import (
     Manifest,
     Stopwatch,
     atomic_path,
+    check_replaced,
     content_hash,
     file_sha256,
     is_finished,
     link_or_copy,
     read_manifest,
     slug,
+    was_written_by,
     write_manifest,
 )
 from xmtf.recipe.load import LoadedRecipe
@@ -65,7 +67,8 @@ def tokenize_mixture(
         base: Pretrained model whose tokenizer is taken where the recipe names none.
 
     Raises:
-        ConfigError: The mixture is not built, the tokenizer does not fit, or no row has two filled sides.
+        ConfigError: ``out`` belongs to another stage, the mixture is not built, the tokenizer does not fit, or no row
+            has two filled sides.
     """
     watch, recipe = Stopwatch(), loaded.recipe
     prefix = slug(recipe.name)
@@ -84,6 +87,7 @@ def tokenize_mixture(
     fingerprint = content_hash([settings, inputs])
     if is_finished(out, fingerprint):
         return read_manifest(out)
+    check_replaced(out, "token files", _holds_no_other_stage)
     check_engine(recipe.execution)
     tokenizer = tokenizer_for(loaded, mixture, family=family, base=base)
     (out / MANIFEST).unlink(missing_ok=True)
@@ -106,6 +110,10 @@ def tokenize_mixture(
     for name in (_SHARDS, _LANGUAGES):
         shutil.rmtree(out / name, ignore_errors=True)
     return manifest
+
+
+def _holds_no_other_stage(folder: Path) -> bool:
+    return not (folder / MANIFEST).exists() or was_written_by("tokens")(folder)
 
 
 def tokenizer_for(loaded: LoadedRecipe, mixture: Path, *, family: Family, base: str | None = None) -> Tokenizer:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from xmtf.errors import SourceError, UnknownNameError
+from xmtf.errors import ConfigError, SourceError, UnknownNameError
 from xmtf.execution import say
 from xmtf.files import atomic_folder
 from xmtf.models.save import check_model_replaced
@@ -51,7 +51,7 @@ def export_checkpoint(run_folder: Path, out: Path, *, step: int | None = None, m
         SourceError: Not a run folder, or no checkpoint.
         DataError: The checkpoint is not as it was written; names the file.
         UnknownNameError: No checkpoint of that step.
-        ConfigError: ``out`` holds something else than a model.
+        ConfigError: ``out`` holds something else than a model; ``merge`` of a run without adapters.
     """
     check_model_replaced(out)
     checkpoints = run_checkpoints(run_folder)
@@ -61,6 +61,8 @@ def export_checkpoint(run_folder: Path, out: Path, *, step: int | None = None, m
         raise UnknownNameError("step", str(step), steps, str(run_folder / "checkpoints"))
     require_whole(path)
     recipe = load_recipe(run_folder / "recipe.yaml").recipe
+    if merge and recipe.model.lora is None:
+        raise ConfigError(f"{run_folder}: trained no adapters (model.lora), so there is nothing to merge")
     base = recipe.model.base or str(run_folder / "initial")
     with atomic_folder(out) as folder:
         write_checkpoint(path, folder, recipe, base=base, tokenizer=run_folder / "tokens" / "tokenizer", merge=merge)

@@ -84,6 +84,8 @@ def test_rescoring_needs_no_model(tmp_path):
     assert (tmp_path / "new.jsonl").read_text().count("\n") == 1
     with pytest.raises(ConfigError, match="unknown scoring 'pmj'"):
         rescore(tmp_path, scoring="pmj")
+    with pytest.raises(ConfigError, match=r"--metrics bleu: nothing in .* was generated"):
+        rescore(tmp_path, metrics=("bleu",))
     with pytest.raises(SourceError, match="no items"):
         rescore(tmp_path / "items")
     (tmp_path / "items" / "bad.parquet").write_text("no")

@@ -62,6 +62,12 @@ def test_a_missing_file_says_where_it_looked(tmp_path):
         load_recipe(tmp_path / "absent.yaml")
 
 
+def test_a_folder_is_refused_with_the_recipes_in_it(tmp_path):
+    (tmp_path / "small.yaml").touch()
+    with pytest.raises(ConfigError, match=r"is a folder; give a YAML file \(small.yaml\)$"):
+        load_recipe(tmp_path)
+
+
 def test_broken_yaml_names_the_file(tmp_path):
     file = tmp_path / "broken.yaml"
     file.write_text("name: [unclosed")

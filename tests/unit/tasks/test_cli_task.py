@@ -4,7 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from xmtf.cli.task import app
-from xmtf.errors import UnknownNameError
+from xmtf.errors import ConfigError, UnknownNameError
 
 
 @pytest.fixture
@@ -36,6 +36,11 @@ def test_list_filters_by_catalogue_cluster_language_and_role(call, recipe):
     rows = call("list", "--recipe", recipe, "--catalogue", "tiny", "--language", "fra", "--role", "train", "--json")
     assert [json.loads(row)["task"] for row in rows.splitlines()] == ["tiny/fra", "pair/en-fr"]
     assert "xnli/sw" in call("list", "xnli/*", "--cluster", "natural*")
+
+
+def test_a_list_without_tasks_is_an_error(recipe):
+    with pytest.raises(ConfigError, match="no task matches"):
+        CliRunner().invoke(app, ["list", "--recipe", str(recipe), "--catalogue", "nowhere"], catch_exceptions=False)
 
 
 def test_show_renders_one_row_under_every_template(call, recipe, mirror):

@@ -22,6 +22,13 @@ def _rows(mixture: Path, language: str) -> list[dict[str, str]]:
     return pq.read_table(mixture / f"language={language}").to_pylist()
 
 
+def test_a_folder_of_another_stage_is_not_written_into(mixture: Path, recipe: Recipe) -> None:
+    before = sorted(mixture.rglob("*"))
+    with pytest.raises(ConfigError, match="holds something else than token files"):
+        tokenize_mixture(recipe(), mixture, mixture, family="causal")
+    assert sorted(mixture.rglob("*")) == before
+
+
 def test_items_are_the_rows_of_the_mixture_in_order(mixture: Path, recipe: Recipe, tmp_path: Path) -> None:
     manifest = tokenize_mixture(recipe(), mixture, tmp_path / "tokens", family="causal")
     tokenizer = load_tokenizer(tmp_path / "tokens" / "tokenizer")

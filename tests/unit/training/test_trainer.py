@@ -277,6 +277,8 @@ def test_training_goes_on_from_adapters_or_merges_them(recipe, tokens):
     whole = recipe(f"{base}}}", folder="whole")
     train_in_folder(whole, tokens=tokens)
     assert (whole.run_folder / "model" / "model.safetensors").exists()
+    with pytest.raises(ConfigError, match="trained no adapters"):
+        export_checkpoint(whole.run_folder, whole.run_folder / "exported", merge=True)
     with pytest.raises(ConfigError, match="have rank 4 and alpha 32; give the same"):
         train_in_folder(recipe(f"{base}, lora: {{rank: 8}}}}", folder="other"), tokens=tokens)
 
