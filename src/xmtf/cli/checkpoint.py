@@ -79,8 +79,10 @@ def inspect(
     if as_json:
         typer.echo(_json({"progress": progress, "tensors": shapes}))
         return
+    if progress["best_by"].startswith("loss"):
+        progress["best"] = -progress["best"]  # scores are higher for better models
     for name, value in progress.items():
-        typer.echo(f"{name:<12} {value}")
+        typer.echo(f"{name:<12} {_number(value)}")
     for name, shape in shapes.items():
         typer.echo(f"{' x '.join(map(str, shape)) or 'scalar':>16}  {name}")
 
@@ -165,6 +167,10 @@ def convert(
         wanted = None if dtype is None else getattr(torch, {"fp32": "float32", "bf16": "bfloat16"}[dtype])
         where, report = out, convert_model(source, out, like=like, num_heads=heads, dtype=wanted)
     typer.echo(_json(report.to_json() | {"path": str(where)}) if as_json else f"{report}\n{where}")
+
+
+def _number(value: Any) -> str:
+    return f"{value:,.4f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _json(value: Any) -> str:

@@ -72,6 +72,19 @@ def test_convert_wants_one_thing_to_write(megatron):
     assert "give either --out" in str(result.exception)
 
 
+def test_inspect_shows_the_loss_that_a_checkpoint_was_chosen_by(tmp_path):
+    from xmtf.recipe.schema import Optimizer
+    from xmtf.training import checkpoint
+    from xmtf.training.optimizer import build_optimizer
+    from xmtf.training.state import Progress
+
+    model = torch.nn.Linear(3, 2)
+    progress = Progress(step=1007, best=-1.25, best_step=7, best_by="loss of mixture")
+    path = checkpoint.save(tmp_path, model, build_optimizer(model, Optimizer()), progress, "f")
+    lines = invoke("inspect", str(path)).stdout.splitlines()
+    assert {"step         1,007", "best         1.2500", "best_by      loss of mixture"} <= set(lines)
+
+
 def test_a_changed_byte_is_named_where_it_is_looked_for(tmp_path):
     from xmtf.recipe.schema import Optimizer
     from xmtf.training import checkpoint
