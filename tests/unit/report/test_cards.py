@@ -144,13 +144,15 @@ def test_the_card_of_adapters_names_peft_and_what_they_are_for(finished):
     recipe = finished / "recipe.yaml"
     recipe.write_text(recipe.read_text().replace("base: null", "base: bigscience/bloom-560m@main", 1))
     whole = ModelCard(write_model_card(finished).read_text())
-    assert (whole.data.library_name, whole.data.base_model) == ("transformers", "bigscience/bloom-560m")
+    header = whole.data.to_dict()
+    assert (header["library_name"], header["base_model"]) == ("transformers", "bigscience/bloom-560m")
     assert "pip install torch transformers\n" in whole.text
     (finished / "model" / "adapter_config.json").write_text("{}")
     adapters = ModelCard(write_model_card(finished).read_text())
-    assert (adapters.data.library_name, adapters.data.base_model) == ("peft", "bigscience/bloom-560m")
-    assert adapters.data.license == "bigscience-bloom-rail-1.0"
-    assert "lora" in adapters.data.tags
+    header = adapters.data.to_dict()
+    assert (header["library_name"], header["base_model"]) == ("peft", "bigscience/bloom-560m")
+    assert header["license"] == "bigscience-bloom-rail-1.0"
+    assert "lora" in header["tags"]
     assert "pip install torch transformers peft\n" in adapters.text
 
 
