@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import Any, Literal
 
 import torch
@@ -22,6 +22,7 @@ from xmtf.models.hub.model import HubModel
 from xmtf.models.lora import LoraLinear
 from xmtf.models.mt5 import MT5
 from xmtf.recipe import Recipe
+from xmtf.training.bf16 import ProductsInFp32
 
 __all__ = [
     "Precision",
@@ -50,7 +51,7 @@ def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> torch.device:
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Tell whether a device multiplies in bf16 itself; others imitate it, many times slower than fp32."""
+    """Tell whether a device multiplies in bf16 itself; others imitate it, slower than fp32."""
     if device.type == "cpu":
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     return device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)
@@ -72,11 +73,15 @@ def compute_dtype(precision: Precision) -> torch.dtype:
     return torch.float32 if precision == "fp32" else torch.bfloat16
 
 
-def computing(precision: Precision, device: torch.device) -> AbstractContextManager[Any]:
-    """Return the context that a step's micro-batches run in; inside it weights are cast once."""
-    if precision != "bf16":
-        return nullcontext()
-    return torch.autocast(device.type, dtype=torch.bfloat16)
+@contextmanager
+def computing(precision: Precision, device: torch.device) -> Iterator[None]:
+    """Set what a step's micro-batches run in; inside it weights are cast once."""
+    imitated = precision != "fp32" and device.type == "cpu" and not has_bf16(device)
+    with (
+        ProductsInFp32() if imitated else nullcontext(),
+        torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16"),
+    ):
+        yield
 
 
 def choose_attention(wanted: Literal["auto", "sdpa", "flex"], device: torch.device) -> Literal["sdpa", "flex"]:

@@ -28,7 +28,7 @@ def check_machine(training: Training) -> None:
     device = choose_device(training.device)
     choose_attention(training.attention, device)
     if training.precision != "fp32" and not has_bf16(device):
-        say(f"training.precision: this {device.type.upper()} has no bf16 instructions; fp32 is many times faster here")
+        say(f"training.precision: this {device.type.upper()} has no bf16 instructions; fp32 is faster here")
     if training.optimizer.name == "adamw_8bit":
         require("bitsandbytes", "gpu")
 

@@ -57,7 +57,7 @@ def test_bf16_on_a_processor_that_imitates_it_is_said_to_be_slow(monkeypatch, ca
     for has, precision, said in ((False, "bf16", True), (True, "bf16", False), (False, "fp32", False)):
         monkeypatch.setattr("xmtf.training.start.has_bf16", lambda device, has=has: has)
         check_machine(Training(steps=1, device="cpu", precision=precision))
-        assert ("has no bf16 instructions; fp32 is many times faster" in capsys.readouterr().err) == said
+        assert ("has no bf16 instructions; fp32 is faster" in capsys.readouterr().err) == said
 
 
 def test_whether_this_processor_has_bf16_can_be_told():
