@@ -39,10 +39,11 @@ def contamination(
     offline: Offline = False,
     as_json: AsJson = False,
 ) -> None:
-    """Find evaluation items in a mixture: the same row, the same prompt, or a run of shared words.
+    """Find evaluation items in a mixture.
 
-    Prints the splits of which something was found: items by kind, of `words` also those of which half stands there.
-    --out also gets items.jsonl: every item found, with the training examples that hold it.
+    The same row, the same prompt, or a run of shared words. Prints the splits of which something was found: items by
+    kind, of `words` also those of which half stands there. --out also gets items.jsonl: every item found, with the
+    training examples that hold it.
 
     Example: xmtf analyze contamination runs/open/mixture --suite xnli,xcopa --out overlap
     """
@@ -82,7 +83,7 @@ def languages(
     out: Out = None,
     as_json: AsJson = False,
 ) -> None:
-    """Identify the language of every sentence and compare with the declared one.
+    """Compare the languages of sentences with the declared one.
 
     --out gets matrix.csv (declared x detected), totals.csv and agreement.csv, each with all sentences and with the
     reliable ones: confident, and in the usual script of the language.
@@ -124,7 +125,9 @@ def edit_distance(
     offline: Offline = False,
     as_json: AsJson = False,
 ) -> None:
-    """Mean Levenshtein distance between two texts of a row, by label: Table 7 for XNLI.
+    """Measure how far two texts of a row are apart, by label.
+
+    The mean Levenshtein distance: Table 7 for XNLI.
 
     Example: xmtf analyze edit-distance --subsets th,tr,el --out distances
     """
@@ -156,7 +159,9 @@ def code(
     out: Out = None,
     as_json: AsJson = False,
 ) -> None:
-    """Mean length of programs and number of comments in them: Table 4.
+    """Measure the length of programs and count their comments.
+
+    The means are Table 4.
 
     Example: xmtf analyze code results/code runs/open/mixture
     """
@@ -178,7 +183,9 @@ def taxonomy(
     out: Out = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the clusters, datasets and languages of a mixture, and what is left for evaluation.
+    """List clusters, datasets and languages of a mixture.
+
+    And what is left for evaluation.
 
     Example: xmtf analyze taxonomy recipes/demo.yaml --out taxonomy
     """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import inspect
 import os
 import sys
 import traceback
@@ -26,7 +27,7 @@ _COMMANDS = {
     "data": ("xmtf.cli.data:app", "Build, inspect and tokenise mixtures."),
     "train": ("xmtf.cli.train:train", "Finetune a model on packed tokens."),
     "evaluate": ("xmtf.cli.evaluate:app", "Measure a model zero-shot."),
-    "generate": ("xmtf.cli.generate:generate", "Prompt a model: once, from a file, or in a conversation of prompts."),
+    "generate": ("xmtf.cli.generate:generate", "Prompt a model: once, from a file, or as you type."),
     "analyze": ("xmtf.cli.analyze:app", "Overlap, languages, edit distances and code of data."),
     "report": ("xmtf.cli.report:app", "Tables, figures, the page and cards of runs and results."),
     "template": ("xmtf.cli.template:app", "List, show, render and lint templates."),
@@ -62,16 +63,25 @@ def build_app(called: str | None) -> typer.Typer:
         help="Crosslingual multitask finetuning: mixtures, training, zero-shot evaluation, reports.",
         no_args_is_help=True,
         add_completion=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        rich_markup_mode=None,  # plain help: long options stay whole in 80 columns and in a pipe
         pretty_exceptions_enable=False,
     )
     app.callback()(_root)
     for name, (target, summary) in _COMMANDS.items():
         command = _import(target) if name == called else _listed_only
         if isinstance(command, typer.Typer):
+            for verb in command.registered_commands:
+                verb.help = _help(verb.callback)
             app.add_typer(command, name=name)
         else:
-            app.command(name, help=None if name == called else summary)(command)
+            app.command(name, help=_help(command) if name == called else summary)(command)
     return app
+
+
+def _help(function: Any) -> str:
+    """Return a docstring as help, each of its examples on a line of its own (that is what the backspace asks for)."""
+    return (inspect.getdoc(function) or "").replace("\n\nExample: ", "\n\n\b\nExample: ")
 
 
 def _import(target: str) -> Any:
@@ -107,7 +117,7 @@ def _run(arguments: list[str]) -> int:
     try:
         if called is not None and called not in _COMMANDS:
             raise UnknownNameError("command", called, _COMMANDS)
-        code = build_app(called)(arguments, standalone_mode=False)
+        code = build_app(called)(arguments, prog_name="xmtf", standalone_mode=False)
     except UserError as error:
         return _say(str(error), 2)
     except DataError as error:
@@ -126,14 +136,23 @@ def _run(arguments: list[str]) -> int:
         traceback.print_exc()
         return _say(_FAULT, 1)
     except Exception as error:  # noqa: BLE001 - the edge of the program: a fault of ours is shown whole
-        if hasattr(error, "show"):  # a wrong option: the parser knows best how to say it
-            error.show()
-            return 2
+        if hasattr(error, "show"):  # from the parser of the command line
+            return _say_misuse(error)
         traceback.print_exc()
         return _say(_FAULT, 1)
     if code == _INTERRUPTED:
         return _say("interrupted; what is finished stays: run the same command again to go on", _INTERRUPTED)
     return code if isinstance(code, int) else 0
+
+
+def _say_misuse(error: Any) -> int:
+    """Say what is wrong with options and arguments; a noun without a verb prints its help."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+        return 2
+    message = error.format_message().replace("Value error, ", "").rstrip(".")
+    where = f" (see `{error.ctx.command_path} --help`)" if error.ctx else ""
+    return _say(f"{message[:1].lower()}{message[1:]}{where}", 2)
 
 
 def _say(text: str, code: int) -> int:

@@ -97,7 +97,9 @@ def export(
     private: Annotated[bool, typer.Option("--private", help="Published for its owner alone.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be published.")] = False,
 ) -> None:
-    """Write a checkpoint as a model folder that plain transformers loads, with a model card.
+    """Write a checkpoint as a model folder of transformers.
+
+    With a model card.
 
     Example: xmtf checkpoint export runs/demo --out exported
     Example: xmtf checkpoint export runs/demo --out exported --push-to-hub me/demo --dry-run
@@ -142,7 +144,9 @@ def convert(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Read a checkpoint of another program; write a model folder, or a checkpoint that training goes on from.
+    """Read a checkpoint of another program.
+
+    Writes a model folder (--out), or a checkpoint that training goes on from (--recipe).
 
     Example: xmtf checkpoint convert global_step498 --like bigscience/bloom --out bloomz
     Example: xmtf checkpoint convert global_step498_universal --recipe recipes/train/bloomz-560m.yaml

@@ -35,10 +35,11 @@ def plan(
     ] = False,
     out: Out = None,
 ) -> None:
-    """List what a mixture takes: tasks, splits and templates, by cluster and language. Reads no data.
+    """List what a mixture takes, by cluster and language.
 
-    With --write the sources are looked up, the held-out index is built, and the number of shard tasks is
-    printed; then run every index with `xmtf data run-task` and finish with `xmtf data merge`.
+    Counts tasks, splits and templates, and reads no data. With --write the sources are looked up, the held-out index
+    is built, and the number of shard tasks is printed; then run every index with `xmtf data run-task` and finish with
+    `xmtf data merge`.
 
     Example: xmtf data plan recipes/data/xp3x.yaml
     """
@@ -87,7 +88,9 @@ def run_task(
     ] = None,
     out: Out = None,
 ) -> None:
-    """Do shard tasks of a written plan, as one job of an array: one task, or with --jobs every so many-th one.
+    """Do shard tasks of a written plan, as one job of an array.
+
+    One task, or with --jobs every so many-th one.
 
     Example: xmtf data run-task recipes/data/xp3.yaml --index 17 --jobs 100
     """
@@ -117,13 +120,13 @@ def merge(recipe: RecipePath, overrides: Overrides = None, out: Out = None, as_j
 def stats(
     source: Built,
     filters: Filters = None,
-    by: Annotated[str, typer.Option(help="Columns, such as cluster,language.")] = "language",
+    by: Annotated[str, typer.Option(help="Columns, such as cluster,language or dataset or template.")] = "language",
     lengths: Annotated[bool, typer.Option("--lengths", help="Add quantiles of the lengths in characters.")] = False,
     against: Annotated[Path | None, typer.Option(help="CSV or TSV of published counts to compare with.")] = None,
     out: Out = None,
     as_json: AsJson = False,
 ) -> None:
-    """Count the examples of a mixture by language, cluster, dataset, task, template, ...
+    """Count the examples of a mixture by any of its columns.
 
     --against takes a table with a header: any of language, cluster, task, dataset, subset, split, and a column
     `examples`. It says how many the mixture has of each, and what it dropped.
@@ -158,13 +161,13 @@ def peek(
     out: Out = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print examples of a mixture, the first ones that match; or, with --row, a packed row of tokens.
+    """Print examples of a mixture, or a packed row of tokens.
 
-    Of a row every token stands above its id, its example in the row, and the weight of its loss. Without --tokens
-    they are those of the recipe's run; a folder of token files may also stand in place of the recipe.
+    The first examples that match the filters; or, with --row, a row: every token stands above its id, its example in
+    the row, and the weight of its loss. Without --tokens they are those of the recipe's run; a folder of token files
+    may also stand in place of the recipe.
 
     Example: xmtf data peek recipes/open.yaml dataset=paws-x language=es -n 5
-
     Example: xmtf data peek recipes/demo.yaml --row 0
     """
     if row is not None or tokens is not None:
@@ -197,7 +200,9 @@ def export(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be published.")] = False,
     out: Out = None,
 ) -> None:
-    """Write a mixture as JSONL files in the layout of xP3, or publish it: Parquet that datasets loads, and its card.
+    """Write a mixture as JSONL in xP3's layout, or publish it.
+
+    Published are its Parquet files, which datasets loads, and its card.
 
     Example: xmtf data export recipes/demo.yaml language=fr --to demo-fr --fields xp3x
     Example: xmtf data export recipes/demo.yaml --push-to-hub me/demo-mixture --dry-run
@@ -245,9 +250,10 @@ def fetch(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be fetched.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Bring every dataset that a recipe reads, for training and evaluation, into a local mirror.
+    """Bring every dataset that a recipe reads into a local mirror.
 
-    What is there stays; what cannot be had is listed at the end, and the exit code is then 1.
+    For training and evaluation. What is there stays; what cannot be had is listed at the end, and the exit code is
+    then 1.
 
     Example: xmtf data fetch recipes/open.yaml --to mirror
     """

@@ -34,7 +34,7 @@ def pack(
     end_of_inputs: Annotated[Choice, typer.Option(help="End-of-text token after inputs.")] = None,
     end_of_targets: Annotated[Choice, typer.Option(help="End-of-text token after targets; on by default.")] = None,
 ) -> None:
-    """Turn a mixture into token files that Megatron reads, and print their counts.
+    """Turn a mixture into token files that Megatron reads.
 
     Killed half-way it goes on where it stopped; finished it does nothing. Without a tokenizer it trains one.
     Packing is no part of the files: it happens when they are read.
@@ -75,10 +75,12 @@ def split_files(
         Weights, typer.Option(help="Share of each language; xp3 is what BLOOMZ was trained with.")
     ] = "tokens",
     multiplier: Annotated[
-        list[str] | None, typer.Option(help="Factor on a language, such as code=1.3; may stand more than once.")
+        list[str] | None, typer.Option(help="Factor on a language, such as code=1.3; may be repeated.")
     ] = None,
 ) -> None:
-    """Write Megatron's weighted split files, train.txt and validation.txt, beside token files.
+    """Write Megatron's weighted split files beside token files.
+
+    They are train.txt and validation.txt.
 
     Example: xmtf data split-files runs/demo/tokens --weights bytes --multiplier code=1.3
     """

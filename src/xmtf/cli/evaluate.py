@@ -56,7 +56,7 @@ def rank(
     offline: Offline = False,
     as_json: AsJson = False,
 ) -> None:
-    """Rank answer choices by their log-probability, as BLOOMZ was evaluated.
+    """Rank answer choices by log-probability, as BLOOMZ was.
 
     Example: xmtf evaluate rank --model runs/demo/model --suite xnli,xcopa --limit 200 --out results
     """
@@ -99,7 +99,9 @@ def generation(
     offline: Offline = False,
     as_json: AsJson = False,
 ) -> None:
-    """Generate and compare with the references: BLEU, chrF, ROUGE, exact match, F1, numbers.
+    """Generate answers and compare them with references.
+
+    The metrics are BLEU, chrF, ROUGE, exact match, F1 and numbers, as the task has them.
 
     Example: xmtf evaluate generation --model runs/demo/model --suite nusax-mt --limit 100 --out results
     """
@@ -146,7 +148,7 @@ def code(
     offline: Offline = False,
     as_json: AsJson = False,
 ) -> None:
-    """Complete programming problems, run them in a sandbox and estimate pass@k.
+    """Complete programs, run them in a sandbox: pass@k.
 
     Example: xmtf evaluate code --model bigscience/bloomz-560m --samples 20 --temperatures 0.2,0.6 --out results
     """
@@ -185,17 +187,21 @@ def code(
 def loss(
     model: Model,
     mixture: Annotated[Path | None, typer.Option(help="Folder of a mixture, such as runs/demo/mixture.")] = None,
-    text: Annotated[list[Path] | None, typer.Option(help="Text or .jsonl file; may be given often.")] = None,
+    text: Annotated[list[Path] | None, typer.Option(help="Text or .jsonl file; may be repeated.")] = None,
     part: Annotated[str, typer.Option(help="validation, train or all.")] = "validation",
     limit: Annotated[int | None, typer.Option(min=1, help="Most rows of each language.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the losses to this JSONL file.")] = None,
-    space: Space = None,
+    space: Annotated[
+        bool | None, typer.Option("--space/--no-space", help="Space before targets; default by family.")
+    ] = None,
     batch_tokens: BatchTokens = None,
     device: Device = "auto",
     offline: Offline = False,
     as_json: AsJson = False,
 ) -> None:
-    """Measure loss and perplexity on the targets of a mixture, language by language, or on plain text.
+    """Measure loss and perplexity on a mixture or on text.
+
+    Of a mixture on its targets, language by language.
 
     Example: xmtf evaluate loss --model runs/demo/model --mixture runs/demo/mixture
     """
@@ -226,8 +232,10 @@ def loss(
 
 
 @app.command("suites")
-def suites(as_json: AsJson = False) -> None:
-    """List the suites that have a short name; catalogues, their sets and tasks are suites as well.
+def suites(as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False) -> None:
+    """List the suites that have a short name.
+
+    Catalogues, their sets and tasks are suites as well (`xmtf task list`).
 
     Example: xmtf evaluate suites
     """
@@ -253,10 +261,10 @@ def run_suites(
     index: Annotated[int, typer.Option(help="With --jobs: which job, from 0.", envvar="SLURM_ARRAY_TASK_ID")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Measure a model on all suites of a recipe; under torchrun its processes share the rows.
+    """Measure a model on all suites of a recipe.
 
-    With --jobs the answers to one share of the rows are only written down; when all jobs are done, the command
-    without --jobs finds them and writes the results.
+    Under torchrun its processes share the rows. With --jobs the answers to one share of the rows are only written
+    down; when all jobs are done, the command without --jobs finds them and writes the results.
 
     Example: xmtf evaluate run recipes/demo.yaml --model runs/demo/model
     """
@@ -286,7 +294,7 @@ def rescore(
     out: Annotated[Path | None, typer.Option(help="Write the scores to this JSONL file.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compute metrics anew from the items of a finished evaluation, without the model.
+    """Compute metrics anew from kept items, without the model.
 
     Example: xmtf evaluate rescore runs/demo/results/after --scoring characters
     """
@@ -302,7 +310,9 @@ def compare(
     second: Annotated[Path, typer.Argument(help="Results folder of the same items.")],
     as_json: AsJson = False,
 ) -> None:
-    """Compare two models item by item: paired differences with intervals and McNemar's exact test.
+    """Compare two models item by item.
+
+    Prints paired differences with intervals, and McNemar's exact test.
 
     Example: xmtf evaluate compare runs/demo/results/before runs/demo/results/after
     """

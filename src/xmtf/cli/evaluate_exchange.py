@@ -19,7 +19,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def harness(context: typer.Context) -> None:
-    """Run lm-evaluation-harness on our engine; every argument goes to its own command line.
+    """Run lm-evaluation-harness on our engine.
+
+    Every argument goes to its own command line; `--help` prints what it takes.
 
     Example: xmtf evaluate harness --tasks xcopa_et --model_args pretrained=runs/demo/model --output_path out
     """
@@ -35,7 +37,9 @@ def import_(
     layout: Annotated[str | None, typer.Option(help="lm-eval, bigscience or t-zero; default what is found.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print scores as JSON lines.")] = False,
 ) -> None:
-    """Read results of another harness, so that reports, rescoring and comparisons take them beside ours.
+    """Read results of another harness.
+
+    Reports, rescoring and comparisons then take them beside ours.
 
     Example: xmtf evaluate import results/lm-eval --out results/theirs
     """
@@ -49,7 +53,7 @@ def export(
     results: Annotated[Path, typer.Argument(help="Results folder, such as runs/demo/results/after.")],
     out: Annotated[Path, typer.Option(help="Folder for <dataset>/<config>/<template>/results.json and merged.csv.")],
 ) -> None:
-    """Write results in t-zero's layout, in which BLOOMZ's were published.
+    """Write results in t-zero's layout, as BLOOMZ's were.
 
     Example: xmtf evaluate export runs/demo/results/after --out t-zero/demo
     """

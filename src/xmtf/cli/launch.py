@@ -39,10 +39,11 @@ def slurm(
     option: Annotated[list[str] | None, typer.Option(help="Further option of sbatch, such as --qos=long.")] = None,
     submit: Annotated[bool, typer.Option("--submit", help="Also hand the jobs to Slurm.")] = False,
 ) -> None:
-    """Write one job script for each stage of a recipe, and submit.sh, which hands them to Slurm.
+    """Write the stages of a recipe as jobs of Slurm.
 
-    Building and its array, training under torchrun, evaluation and report begin when what they need has succeeded.
-    A job that is stopped at its time limit, or killed, is queued again and goes on where it stopped.
+    One script for each stage, and submit.sh, which hands them in. Building and its array, training under torchrun,
+    evaluation and report begin when what they need has succeeded. A job that is stopped at its time limit, or killed,
+    is queued again and goes on where it stopped.
 
     Example: xmtf launch slurm recipes/train/bloomz-7b1.yaml --nodes 8 --gpus-per-node 8 --time 20:00:00 --submit
     """
@@ -80,9 +81,10 @@ def local(
     overrides: Overrides = None,
     processes: Annotated[int, typer.Option(min=1, help="Processes that build, train together and evaluate.")] = 2,
 ) -> None:
-    """Carry out a recipe here in many processes: building in a pool, training under torchrun, evaluation in shares.
+    """Carry out a recipe here in many processes.
 
-    What is finished is not done again; an interrupted run goes on where it stopped.
+    Building in a pool, training under torchrun, evaluation in shares. What is finished is not done again; an
+    interrupted run goes on where it stopped.
 
     Example: xmtf launch local recipes/smoke/bloom-tiny.yaml --processes 2
     """

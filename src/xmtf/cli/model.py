@@ -22,9 +22,10 @@ def list_models(
     family: Annotated[str | None, typer.Option(help="Only this family, such as BLOOMZ or mT0.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the 27 models whose results were published: size, base, mixture, licence.
+    """List the 27 models whose results were published.
 
-    Any of the ids works as `--model` of `xmtf generate` and `xmtf evaluate`, and as `model.base` of a recipe.
+    Size, base, mixture and licence. Any of the ids works as `--model` of `xmtf generate` and `xmtf evaluate`, and as
+    `model.base` of a recipe.
 
     Example: xmtf model list --family mT0
     """

@@ -22,7 +22,9 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     changed: Annotated[bool, typer.Option("--changed", help="Leave out keys that have their default.")] = False,
 ) -> None:
-    """Print every key of the resolved recipe and where its value came from.
+    """Print every key of a recipe and where its value is from.
+
+    Defaults and overrides are in it.
 
     Example: xmtf recipe show recipes/demo.yaml training.steps=200 --changed
     """
@@ -65,7 +67,9 @@ def diff(
 
 @app.command()
 def schema() -> None:
-    """Print the JSON schema of recipes: every key with its meaning, unit and default.
+    """Print the JSON schema of recipes.
+
+    Every key with its meaning, unit and default.
 
     Example: xmtf recipe schema > recipe.schema.json
     """

@@ -16,7 +16,7 @@ Out = Annotated[Path | None, typer.Option("--out", help="Where to write; default
 ResultPaths = Annotated[list[Path] | None, typer.Argument(help="Run folders, or folders of results.")]
 Reference = Annotated[bool, typer.Option("--reference", help="With the published numbers of BLOOM, BLOOMZ, mT0, ...")]
 GivenInputs = Annotated[
-    list[str] | None, typer.Option("--input", help="NAME=FILE, such as samples=results/samples.jsonl; repeat it.")
+    list[str] | None, typer.Option("--input", help="NAME=FILE, such as samples=results/samples.jsonl; may be repeated.")
 ]
 
 
@@ -37,7 +37,7 @@ def build(
     title: Annotated[str | None, typer.Option(help="Heading.")] = None,
     items: Annotated[int, typer.Option(min=0, help="Items of each dataset to show.")] = 1000,
 ) -> None:
-    """Write index.html, tables and figures.
+    """Write one page: summary, tables, figures and items.
 
     Example: xmtf report build runs/demo
     Example: xmtf report build results/bloomz-560m results/mt0-small --reference --out report
@@ -66,7 +66,9 @@ def tables(
     name: Annotated[str | None, typer.Option(help="Which table; `all` for every one.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Write files into this folder.")] = None,
 ) -> None:
-    """Print or write tables of results: a run's own, and the published ones beside them.
+    """Print or write tables of results.
+
+    A run's own, and with --reference the published ones beside them.
 
     Without --name: the first table is printed, or with --out every one is written.
 
@@ -101,9 +103,10 @@ def figures(
     form: Annotated[str, typer.Option("--format", help="Of svg, png and pdf.")] = "svg,png,pdf",
     out: Out = None,
 ) -> None:
-    """Draw figures of results: a run's own, and the published ones; print the files written.
+    """Draw figures of results; print the files written.
 
-    Figures whose data are not at hand are left out; stderr says so.
+    A run's own, and with --reference the published ones. Figures whose data are not at hand are left out; stderr says
+    so.
 
     Example: xmtf report figures runs/demo --out figures
     Example: xmtf report figures results/mine --reference --only 4,5,9 --out figures

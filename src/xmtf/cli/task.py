@@ -70,10 +70,10 @@ def show_task(
     row: Annotated[int, typer.Option(min=0, help="Which row to render.")] = 0,
     template: Annotated[str, typer.Option(help="Pattern of template names.")] = "*",
     recipe: RecipeOption = None,
-    offline: Annotated[bool, typer.Option(help="Never touch the network.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Never touch the network.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """Show a task: where it comes from, and one row under each of its templates.
+    """Show a task: its source, and a row under each template.
 
     Example: xmtf task show xnli/fr --row 3
     """
@@ -112,9 +112,10 @@ def outline(
     by: Annotated[str, typer.Option(help="cluster, language or dataset.")] = "cluster",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per split of a task.")] = False,
 ) -> None:
-    """Say what the mixture of a recipe takes, from the catalogue alone: no data and no template is read.
+    """Say what a recipe's mixture takes, from the catalogue alone.
 
-    Templates are those that the original counts for its tasks; `-` where nobody counted.
+    No data and no template is read. Templates are those that the original counts for its tasks; `-` where nobody
+    counted.
 
     Example: xmtf task outline recipes/data/xp3x.yaml --by language
     """

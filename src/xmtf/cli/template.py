@@ -89,10 +89,12 @@ def render(
         Path | None, typer.Option("--recipe", help="Also this recipe's catalogues and own tasks.")
     ] = None,
     root: RootOption = None,
-    offline: Annotated[bool, typer.Option(help="Never touch the network.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Never touch the network.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Render one row under each template: the prompt on the left, the target and its choices on the right.
+    """Render one row under each template.
+
+    The prompt on the left, the target and its choices on the right.
 
     Example: xmtf template render paws-x/en --row 0
     """
@@ -121,12 +123,14 @@ def lint(
     ] = None,
     rows: Annotated[int, typer.Option(min=0, help="Rows of each split of a task to render; 0 for none.")] = 500,
     root: RootOption = None,
-    offline: Annotated[bool, typer.Option(help="Never touch the network.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Never touch the network.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 for warnings too.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Leave out what is only worth knowing.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Find what is wrong with templates; exit code 1 where something is an error.
+    """Find what is wrong with templates.
+
+    The exit code is 1 where something is an error.
 
     Example: xmtf template lint xnli/fr paws-x mine/templates.yaml
     """
