@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from xmtf.errors import UnknownNameError
 from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.schema import Suite
+from xmtf.records import in_percent
 
 if TYPE_CHECKING:
     from xmtf.evaluation.answer import Answer
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from xmtf.training import Measure, Measured
 
 __all__ = ["SuiteMeasure", "suite_measures"]
-
-_OF_A_HUNDRED = ("bleu", "chrf")
-"""Metrics whose values go up to 100."""
 
 
 def suite_measures(loaded: LoadedRecipe, tokens: Path) -> tuple[Measure, ...]:
@@ -148,4 +146,4 @@ class SuiteMeasure:
         if not score.metrics:
             return 0.0
         metric = score.metrics[0]
-        return metric.value / (100.0 if metric.name in _OF_A_HUNDRED else 1.0)
+        return metric.value / (1.0 if in_percent(metric.name) else 100.0)

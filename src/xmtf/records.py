@@ -7,12 +7,11 @@ dataclasses are what a single row looks like to a person, a test or an evaluatio
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 __all__ = [
     "PROMPTED_COLUMNS",
     "SCORE_SCHEMA",
-    "Example",
     "Metric",
     "Origin",
     "Prediction",
@@ -20,6 +19,7 @@ __all__ = [
     "Request",
     "Score",
     "Translation",
+    "in_percent",
 ]
 
 Translation = Literal["none", "human", "machine"]
@@ -48,14 +48,6 @@ class Origin:
     def __str__(self) -> str:
         subset = f"/{self.subset}" if self.subset else ""
         return f"{self.dataset}{subset} [{self.split}] row {self.row}"
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A raw row of a dataset before a template is applied."""
-
-    origin: Origin
-    fields: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +133,7 @@ class Metric:
 
     Attributes:
         name: ``accuracy``, ``bleu``, ``chrf``, ``rouge_l``, ``exact_match``, ``f1``, ...
-        value: Accuracies and matches in 0-1, BLEU and chrF in 0-100.
+        value: In 0-1 or 0-100, see :func:`in_percent`.
         low: Lower end of the 95 % interval, or None.
         high: Upper end of the 95 % interval, or None.
         chance: Expected value of guessing, or None where it has no meaning.
@@ -156,6 +148,18 @@ class Metric:
     chance: float | None
     num_items: int
     signature: str = ""
+
+
+_SHARES = frozenset({"accuracy", "acc_norm", "exact_match", "exact_text", "f1", "numeric_match"})
+
+
+def in_percent(metric: str) -> bool:
+    """Tell whether a metric's values lie in 0-1 and are shown as percent; BLEU and chrF are in 0-100 already.
+
+    >>> in_percent("accuracy"), in_percent("pass@10"), in_percent("rouge_l"), in_percent("chrf")
+    (True, True, True, False)
+    """
+    return metric in _SHARES or metric.startswith(("pass@", "rouge_"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ from xmtf.errors import SourceError
 from xmtf.evaluation.metrics.paired import PairedTest, judged_shares, judged_texts, paired_test, row_seed
 from xmtf.evaluation.metrics.registry import GRADED_METRICS
 from xmtf.evaluation.results import read_items
-from xmtf.evaluation.summary import aligned
+from xmtf.records import in_percent
+from xmtf.text_table import aligned
 
 __all__ = ["Difference", "compare_lines", "compare_results", "paired_difference"]
 
@@ -198,11 +199,11 @@ def _read(folder: Path) -> dict[str, _Answers]:
 def compare_lines(differences: Iterable[Difference]) -> list[str]:
     """Return differences as lines of aligned columns: shares and F-measures in percent, BLEU and chrF as they are."""
     header = ("task", "metric", "items", "first", "second", "change", "interval", "gained", "lost", "p")
-    return aligned([header, *(_cells(one) for one in differences)], left=2)
+    return aligned([header, *(_cells(one) for one in differences)], numbers=range(2, len(header)))
 
 
 def _cells(one: Difference) -> tuple[str, ...]:
-    scale = 1.0 if one.metric in ("bleu", "chrf") else 100.0
+    scale = 100.0 if one.metric == "correct" or in_percent(one.metric) else 1.0
     numbers = [f"{scale * one.first:.1f}", f"{scale * one.second:.1f}", f"{scale * one.change:+.1f}"]
     interval = f"[{scale * one.low:+.1f}, {scale * one.high:+.1f}]"
     counts = ["" if count is None else f"{count:,}" for count in (one.gained, one.lost)]

@@ -15,13 +15,13 @@ from typing import Literal
 
 from xmtf.errors import ConfigError, SourceError
 from xmtf.evaluation.answer import Answer
-from xmtf.evaluation.metrics.intervals import bootstrap_mean
 from xmtf.evaluation.rank import rank_batches
 from xmtf.evaluation.requests import ModelRequests
 from xmtf.evaluation.setup import Setup
 from xmtf.evaluation.subject import load_subject
 from xmtf.execution import track
 from xmtf.files import read_jsonl, read_manifest, write_jsonl
+from xmtf.intervals import bootstrap_mean
 from xmtf.records import Origin, Request
 
 __all__ = ["MixtureLoss", "Part", "loss_lines", "mixture_loss", "summarize", "text_loss"]

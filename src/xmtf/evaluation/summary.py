@@ -7,12 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
-from xmtf.evaluation.metrics.rouge import ROUGE
-from xmtf.records import Metric, Score
+from xmtf.records import Metric, Score, in_percent
+from xmtf.text_table import aligned
 
-__all__ = ["aligned", "score_lines"]
-
-_PERCENT = frozenset({"accuracy", "exact_match", "exact_text", "numeric_match", "f1", "acc_norm", *ROUGE})
+__all__ = ["score_lines"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +43,7 @@ def score_lines(scores: Sequence[Score]) -> list[str]:
     ]
     medians: dict[tuple[str, str, str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for group, metrics in groups.items():
-        scale = 100.0 if group.metric in _PERCENT or group.metric.startswith("pass@") else 1.0
+        scale = 100.0 if in_percent(group.metric) else 1.0
         values = [scale * metric.value for metric in metrics]
         middle = median(values)
         medians[group.suite, group.dataset, group.kind, group.metric][group.language].append(middle)
@@ -61,7 +59,7 @@ def score_lines(scores: Sequence[Score]) -> list[str]:
             mean = f"{fmean(fmean(values) for values in languages.values()):.1f}"
             what = f"{dataset}: mean of {len(languages)} languages"
             rows.append((suite, what, kind, name, "", "", "", mean, "", "", ""))
-    return aligned(rows, left=4)
+    return aligned(rows, numbers=range(4, 11))
 
 
 def _group(score: Score, metric: str) -> _Group:
@@ -75,15 +73,3 @@ def _group(score: Score, metric: str) -> _Group:
         kind=by or ("en" if score.prompt_language == "en" else "native"),
         metric=metric,
     )
-
-
-def aligned(rows: Sequence[Sequence[str]], *, left: int) -> list[str]:
-    """Return rows as lines of columns two spaces apart, the first ``left`` of them flush left, the others right."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        "  ".join(
-            cell.ljust(width) if column < left else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]

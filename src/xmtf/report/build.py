@@ -16,6 +16,7 @@ from xmtf.report.inputs import Inputs, texts_at_hand
 from xmtf.report.published import gather, published_tables
 from xmtf.report.reference.demonstration import NOTE, demonstration_run, demonstration_texts
 from xmtf.report.tables import TEXT, Table, result_tables, run_tables
+from xmtf.text_table import aligned
 
 __all__ = ["demonstrates", "figures_of", "published_figures", "summary_lines", "tables_of"]
 
@@ -101,12 +102,4 @@ def summary_lines(report: Path) -> tuple[str, ...]:
         return ()
     with path.open(encoding="utf-8", newline="") as stream:
         rows = list(csv.reader(stream))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    numeric = [column not in TEXT for column in rows[0]]
-    return tuple(
-        "  ".join(
-            cell.rjust(width) if right else cell.ljust(width)
-            for cell, width, right in zip(row, widths, numeric, strict=True)
-        ).rstrip()
-        for row in rows
-    )
+    return tuple(aligned(rows, numbers=[place for place, column in enumerate(rows[0]) if column not in TEXT]))

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from xmtf.report.estimates import Estimate, clustered_mean, wilson
+from xmtf.intervals import Z, wilson
+from xmtf.report.estimates import Estimate, clustered_mean
 from xmtf.report.results import Results, Score
 
 __all__ = ["Comparison", "compare", "verdict"]
@@ -169,7 +170,7 @@ def _paired(members: Members, before: Answers, after: Answers) -> Estimate | Non
         if row in before[job]
     }
     if differences and not any(differences.values()):  # nobody changed an answer: a change of 1/n may still hide
-        bound = wilson(0.0, len({(job[1:3], row) for job, row in differences})).high
+        _, bound = wilson(0.0, len({(job[1:3], row) for job, row in differences}))
         return Estimate(0.0, -bound, bound)
     return _estimate(differences)
 
@@ -191,8 +192,8 @@ def _corpus(members: Members) -> Estimate | None:
     mean = float((values * counts).sum() / counts.sum())
     if len(members) < 2:
         entry = members[0][1]
-        return Estimate(mean, entry["low"] if entry["low"] is not None else mean, entry["high"] or mean)
+        return Estimate(mean, *(mean if entry[end] is None else entry[end] for end in ("low", "high")))
     weights = counts / counts.sum()
     variance = float((weights**2 * (values - mean) ** 2).sum()) * len(members) / (len(members) - 1)
-    margin = 1.959964 * variance**0.5
+    margin = Z * variance**0.5
     return Estimate(mean, mean - margin, mean + margin)

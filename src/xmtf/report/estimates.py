@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Estimate", "clustered_mean", "wilson"]
+from xmtf.intervals import Z, wilson
 
-_Z = 1.959964
+__all__ = ["Estimate", "clustered_mean"]
 
 
 class Estimate(NamedTuple):
@@ -56,15 +56,8 @@ def clustered_mean(values: npt.NDArray[np.float64], clusters: npt.NDArray[np.int
     residuals = sums - mean * counts
     if num_clusters < 2 or not residuals.any():
         if ((values == 0) | (values == 1)).all():
-            return wilson(mean, num_clusters)  # all right, all wrong, or alike in every row
+            return Estimate(mean, *wilson(mean, num_clusters))  # all right, all wrong, or alike in every row
         return Estimate(mean, mean, mean) if num_clusters > 1 else Estimate(mean, -math.inf, math.inf)
     variance = float((residuals**2).sum()) / len(values) ** 2 * num_clusters / (num_clusters - 1)
-    margin = _Z * math.sqrt(variance)
+    margin = Z * math.sqrt(variance)
     return Estimate(mean, mean - margin, mean + margin)
-
-
-def wilson(share: float, count: int) -> Estimate:
-    """Return a share of ``count`` independent trials with Wilson's score interval (Wilson 1927)."""
-    centre = (share + _Z**2 / (2 * count)) / (1 + _Z**2 / count)
-    margin = _Z * math.sqrt(share * (1 - share) / count + _Z**2 / (4 * count**2)) / (1 + _Z**2 / count)
-    return Estimate(share, max(0.0, centre - margin), min(1.0, centre + margin))

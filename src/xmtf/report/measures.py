@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from xmtf.errors import DataError
+from xmtf.records import in_percent
 from xmtf.report.reference import evaluation_sets, published_models, reference_rows
-from xmtf.report.tables import in_percent
 
 __all__ = [
     "Cell",

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from xmtf.records import in_percent
 from xmtf.report.compare import Comparison, verdict
 from xmtf.report.estimates import Estimate
-from xmtf.report.tables import in_percent
 
 __all__ = ["Mark", "Strip", "headline", "strips"]
 

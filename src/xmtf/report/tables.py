@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from xmtf.files import write_text
 from xmtf.languages import get_language
+from xmtf.records import in_percent
 from xmtf.report.collect import Run
 from xmtf.report.compare import Comparison, compare, verdict
 from xmtf.report.estimates import Estimate
@@ -25,7 +26,6 @@ __all__ = [
     "Table",
     "composition_table",
     "composition_tables",
-    "in_percent",
     "render_table",
     "result_tables",
     "results_table",
@@ -37,9 +37,6 @@ Format = Literal["csv", "md", "tex"]
 
 TEXT = frozenset({"suite", "held out", "metric", "reading"})
 """Columns of result tables that hold words; all others but the group hold numbers."""
-_PERCENT = frozenset({"accuracy", "exact_match", "exact_text", "f1", "numeric_match"}) | {
-    f"rouge_{kind}{end}" for kind in ("1", "2", "l", "lsum") for end in ("", "_original")
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +148,6 @@ def _result_row(result: Comparison, grouped: bool) -> tuple[str, ...]:
         *(_interval(value, percent) for value in result.values.values()),
         *readings.get(len(result.values), ()),
     )
-
-
-def in_percent(metric: str) -> bool:
-    """Tell whether a metric lies in 0-1 and is printed as percent; BLEU and chrF are in 0-100 already."""
-    return metric in _PERCENT or metric.startswith("pass@")
 
 
 def _number(value: float | None, percent: bool) -> str:

@@ -12,27 +12,10 @@ from xmtf.evaluation.metrics.answers import (
     numeric_match,
     token_f1,
 )
-from xmtf.evaluation.metrics.intervals import bootstrap_mean, wilson
 from xmtf.evaluation.metrics.registry import check_metrics, generation_metrics
 from xmtf.evaluation.metrics.rouge import ROUGE
 from xmtf.evaluation.metrics.translation import bleu, bleu_tokenizer, chrf
 from xmtf.evaluation.metrics.words import words
-
-
-@pytest.mark.parametrize(
-    ("successes", "trials", "low", "high"),
-    [(50, 100, 0.4038, 0.5962), (0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0), (1, 1, 0.2065, 1.0)],
-)
-def test_wilson(successes, trials, low, high):
-    assert wilson(successes, trials) == pytest.approx((low, high), abs=1e-4)
-
-
-def test_bootstrap_is_seeded_and_holds_the_mean():
-    values = [0.0, 1.0] * 50
-    low, high = bootstrap_mean(values)
-    assert (low, high) == bootstrap_mean(values)
-    assert 0.38 < low < 0.42
-    assert 0.58 < high < 0.62
 
 
 def test_scorings_divide_by_the_length_they_name():

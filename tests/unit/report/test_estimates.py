@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest
 
-from xmtf.report.estimates import clustered_mean, wilson
+from xmtf.intervals import wilson
+from xmtf.report.estimates import clustered_mean
 
 
 def test_the_worked_example():
@@ -23,18 +23,10 @@ def test_asking_every_row_twice_alike_adds_no_certainty():
     assert twice == pytest.approx(once)
 
 
-@given(st.integers(0, 40), st.integers(1, 40))
-def test_wilson_agrees_with_scipy(right, more):
-    count = max(right, more)
-    expected = binomtest(right, count).proportion_ci(method="wilson")
-    estimate = wilson(right / count, count)
-    assert (estimate.low, estimate.high) == pytest.approx((expected.low, expected.high), abs=1e-7)
-
-
 def test_all_right_still_has_an_interval():
     estimate = clustered_mean(np.ones(10), np.arange(10))
     assert estimate.value == 1
-    assert estimate.low == pytest.approx(wilson(1.0, 10).low)
+    assert estimate.low == pytest.approx(wilson(1.0, 10)[0])
 
 
 def test_one_row_tells_nothing_of_a_difference():

@@ -64,6 +64,12 @@ def test_the_language_of_prompts_is_read_from_fields():
     assert found == pytest.approx({"EN": 30.0, "MT": 20.0, "HT": 30.0})
 
 
+def test_accuracies_of_other_harnesses_are_in_percent_too():
+    metrics = [{"name": "acc_norm", "value": 0.4, "low": None, "high": None, "chance": None, "num_items": 5}]
+    results = gather({"theirs": [score("hellaswag", "", "a", 0.1, metrics=metrics)]}, reference=False)
+    assert results.cell("theirs", results.measures[0]).median == pytest.approx(40.0)
+
+
 def test_the_mean_over_prompts_needs_every_prompt():
     scores = [score("facebook/xnli", "fr", name, value) for name, value in (("a", 0.2), ("b", 0.2), ("c", 0.8))]
     tables = {table.name: table for table in published_tables(gather({"mine": scores}, reference=False), Inputs())}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from xmtf.evaluation.metrics.intervals import bootstrap_mean, wilson
+from xmtf.intervals import bootstrap_mean, wilson
 from xmtf.records import Metric, Score
 
 __all__ = ["best_lines", "pass_at_k", "pass_metrics"]
@@ -42,9 +42,9 @@ def pass_metrics(correct: Sequence[int], samples: int, ks: Sequence[int]) -> tup
     for k in ks:
         if k <= samples and correct:
             values = [pass_at_k(samples, right, k) for right in correct]
-            settled = set(values) in ({0.0}, {1.0})
-            low, high = wilson(sum(values), len(values)) if settled else bootstrap_mean(values)
-            metrics.append(Metric(f"pass@{k}", sum(values) / len(values), low, high, None, len(values)))
+            mean = sum(values) / len(values)
+            low, high = wilson(mean, len(values)) if mean in (0.0, 1.0) else bootstrap_mean(values)
+            metrics.append(Metric(f"pass@{k}", mean, low, high, None, len(values)))
     return tuple(metrics)
 
 

@@ -33,7 +33,6 @@ _ABOUT = frozenset(
         "subset",
     }
 )
-_HUNDRED = frozenset({"bleu", "chrf"})
 
 
 def is_bigscience(told: Any) -> bool:

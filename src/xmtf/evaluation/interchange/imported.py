@@ -11,9 +11,9 @@ from xmtf.evaluation.answer import Answer
 from xmtf.evaluation.interchange.datasets import describe_dataset
 from xmtf.evaluation.jobs import Job
 from xmtf.evaluation.metrics import GENERATION_METRICS
-from xmtf.evaluation.metrics.intervals import wilson
 from xmtf.evaluation.results import About, items_table, write_items
 from xmtf.files import content_hash, write_jsonl
+from xmtf.intervals import Z, wilson
 from xmtf.records import Metric, Request, Score
 from xmtf.templates.names import language_of_name
 
@@ -90,9 +90,9 @@ def metric_of(
     name = {"acc": "accuracy"}.get(name, name)
     low = high = None
     if name in _SHARES and items and 0.0 <= value <= 1.0:
-        low, high = wilson(value * items, items)
+        low, high = wilson(value, items)
     elif error is not None:
-        low, high = value - 1.96 * error, value + 1.96 * error
+        low, high = value - Z * error, value + Z * error
     return Metric(name, value, low, high, chance, items)
 
 

@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from xmtf.errors import ConfigError
-from xmtf.evaluation.metrics.intervals import wilson
+from xmtf.intervals import wilson
 from xmtf.records import Metric
 
 __all__ = ["SCORINGS", "RankItem", "best_choice", "normalized_scores", "rank_metrics"]
@@ -117,5 +117,5 @@ def rank_metrics(items: Sequence[RankItem], scoring: str) -> tuple[Metric, ...]:
         == item.gold
         for item in items
     )
-    low, high = wilson(right, len(items))
+    low, high = wilson(right / len(items), len(items))
     return (Metric("accuracy", right / len(items), low, high, chance, len(items)),)

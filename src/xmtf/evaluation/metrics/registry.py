@@ -8,9 +8,9 @@ import numpy as np
 
 from xmtf.errors import UnknownNameError
 from xmtf.evaluation.metrics.answers import exact_match, exact_text, numeric_match, token_f1
-from xmtf.evaluation.metrics.intervals import bootstrap_mean, wilson
 from xmtf.evaluation.metrics.rouge import ROUGE, rouge_signature
 from xmtf.evaluation.metrics.translation import bleu, chrf, corpus_counts
+from xmtf.intervals import bootstrap_mean, wilson
 from xmtf.records import Metric
 
 __all__ = [
@@ -72,9 +72,10 @@ def _metric(name: str, texts: Sequence[str], references: Sequence[Sequence[str]]
         return _CORPUS[name](texts, references, language)
     score = {**_SHARES, **_MEANS}[name]
     values = [score(text, row, language) for text, row in zip(texts, references, strict=True)]
-    low, high = wilson(sum(values), len(values)) if name in _SHARES else bootstrap_mean(values)
+    mean = sum(values) / len(values)
+    low, high = wilson(mean, len(values)) if name in _SHARES else bootstrap_mean(values)
     signature = rouge_signature(name) if name in ROUGE else ""
-    return Metric(name, sum(values) / len(values), low, high, None, len(values), signature)
+    return Metric(name, mean, low, high, None, len(values), signature)
 
 
 def graded_counts(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from xmtf.report.estimates import wilson
+from xmtf.intervals import wilson
 from xmtf.report.figures.models import CHANCE_LINE, Look, add_legend, chance_handle, handles, looks
 from xmtf.report.figures.style import new_grid
 from xmtf.report.measures import Cell, Measure, ResultTable
@@ -83,8 +83,8 @@ def _panel(axes: Axes, results: ResultTable, measure: Measure, models: Sequence[
 
 def _column(axes: Axes, place: int, cell: Cell, look: Look) -> None:
     if cell.num_items:
-        interval = wilson(cell.median / 100, cell.num_items)
-        axes.plot([place, place], [100 * interval.low, 100 * interval.high], color="#D9D9D9", linewidth=4, zorder=1.2)
+        low, high = wilson(cell.median / 100, cell.num_items)
+        axes.plot([place, place], [100 * low, 100 * high], color="#D9D9D9", linewidth=4, zorder=1.2)
     values = list(cell.prompts.values()) or [cell.median, cell.maximum]
     axes.scatter(
         [place] * len(values),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from xmtf.intervals import Z
 from xmtf.report.figures.models import CHANCE_LINE, add_legend, chance_handle, looks, shown_models
 from xmtf.report.figures.style import new_grid
 from xmtf.report.inputs import Inputs
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["draw"]
 
 MODELS = ("XGLM-7.5B", "BLOOM", "mTk-13B", "BLOOMZ-P3", "BLOOMZ", "mT0-13B")
-_Z = 1.959964
 
 
 def draw(results: ResultTable, inputs: Inputs) -> Figure | None:
@@ -60,8 +60,8 @@ def _panel(axes: Axes, results: ResultTable, models: list[str], panel: Panel) ->
         axes.bar(place, mean.value, width=0.78, color=shown[model].color)
         top = mean.value
         if mean.error is not None:
-            axes.errorbar(place, mean.value, _Z * mean.error, color="#222222", linewidth=0.9, capsize=2)
-            top += _Z * mean.error
+            axes.errorbar(place, mean.value, Z * mean.error, color="#222222", linewidth=0.9, capsize=2)
+            top += Z * mean.error
         note = "" if mean.measured == mean.expected else f"\n{mean.measured} of {mean.expected}"
         axes.text(place, top + 1, f"{mean.value:.1f}{note}", ha="center", va="bottom", fontsize=8)
     axes.axhline(panel.chance, **CHANCE_LINE)

@@ -5,27 +5,27 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-__all__ = ["bootstrap_mean", "wilson"]
+__all__ = ["Z", "bootstrap_mean", "wilson"]
 
-_Z = 1.959963984540054
+Z = 1.959963984540054
+"""Standard errors between the middle of a normal distribution and the ends of its central 95 %."""
 _RESAMPLES = 1000
 _SEED = 12345
 
 
-def wilson(successes: float, trials: int) -> tuple[float, float]:
-    """Return Wilson's score interval of a share, both ends in 0-1.
+def wilson(share: float, trials: int) -> tuple[float, float]:
+    """Return Wilson's score interval of a share of independent trials, both ends in 0-1.
 
-    >>> [round(end, 4) for end in wilson(50, 100)]
+    >>> [round(end, 4) for end in wilson(0.5, 100)]
     [0.4038, 0.5962]
 
     Source: Wilson 1927, without continuity correction.
     """
     if trials < 1:
         raise ValueError("an interval needs at least one trial")
-    share = successes / trials
-    scale = 1 + _Z**2 / trials
-    middle = (share + _Z**2 / (2 * trials)) / scale
-    half = _Z * math.sqrt(share * (1 - share) / trials + _Z**2 / (4 * trials**2)) / scale
+    scale = 1 + Z**2 / trials
+    middle = (share + Z**2 / (2 * trials)) / scale
+    half = Z * math.sqrt(share * (1 - share) / trials + Z**2 / (4 * trials**2)) / scale
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
