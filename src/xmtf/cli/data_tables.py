@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from xmtf.text_table import aligned
+
 if TYPE_CHECKING:
     from xmtf.files import Manifest
 
@@ -31,14 +33,11 @@ def print_records(records: Sequence[dict[str, Any]]) -> None:
         return
     header = list(records[0])
     cells = [[_cell(name, record[name]) for name in header] for record in records]
-    widths = [max(len(line[column]) for line in [header, *cells]) for column in range(len(header))]
-    is_number = [all(isinstance(record[name], int | float) for record in records) for name in header]
-    for line in [header, ["-" * width for width in widths], *cells]:
-        aligned = (
-            cell.rjust(width) if right else cell.ljust(width)
-            for cell, width, right in zip(line, widths, is_number, strict=True)
-        )
-        typer.echo("  ".join(aligned).rstrip())
+    numbers = [
+        column for column, name in enumerate(header) if all(isinstance(record[name], int | float) for record in records)
+    ]
+    for line in aligned([header, *cells], numbers=numbers):
+        typer.echo(line)
 
 
 def _cell(name: str, value: Any) -> str:

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from xmtf.recipe.schema import Training
-    from xmtf.training.hardware import Machine
-    from xmtf.training.planner import Plan, Planned
+    from xmtf.training.planner import Plan
 
 __all__ = ["plan"]
 
@@ -36,6 +34,7 @@ def plan(
     """
     import orjson
 
+    from xmtf.cli.plan_lines import plan_lines
     from xmtf.errors import ConfigError
     from xmtf.recipe import load_recipe
     from xmtf.recipe.quantities import parse_quantity
@@ -64,54 +63,8 @@ def plan(
     if as_json:
         typer.echo(orjson.dumps(_json(made), option=orjson.OPT_INDENT_2).decode())
         return
-    for line in (*_head(made, machine), "", *_table(made, show), "", *_advice(made, loaded.recipe.training)):
+    for line in plan_lines(made, machine, loaded.recipe.training, show):
         typer.echo(line)
-
-
-def _head(made: Plan, machine: Machine) -> list[str]:
-    gpu = machine.gpu
-    return [
-        f"{machine.num_gpus} x {gpu.name}, {machine.memory / 1e9:.0f} GB each, {machine.per_node} a node; "
-        f"{made.steps:,} steps, {made.tokens / 1e9:.2f} B tokens with padding",
-        f"checkpoint {made.checkpoint / 1e9:,.1f} GB, finished model {made.export / 1e9:,.1f} GB",
-        f"estimates, not measurements: products at {machine.efficiency:.0%} of {gpu.peak / 1e12:.0f} TFLOP/s "
-        f"(--efficiency), {gpu.link / 1e9:g} GB/s inside a node, {gpu.network / 1e9:g} between nodes",
-    ]
-
-
-def _table(made: Plan, show: int) -> list[str]:
-    head = (
-        f"{'pp':>3} {'stages':>6} {'repl':>4} {'shard':>5} {'tp':>2} {'rows':>4} {'recompute':>9} {'fits':>4} "
-        f"{'GiB':>7} {'bubble':>6} {'GB sent':>8} {'s/step':>8} {'tokens/s':>10} {'MFU':>5} {'hours':>8}"
-    )
-    lines = [head, *(_line(entry) for entry in made.layouts[:show])]
-    hidden = len(made.layouts) - show
-    return (
-        [*lines, f"and {hidden} more (--show N; --json has all, with memory by what it holds)"] if hidden > 0 else lines
-    )
-
-
-def _line(entry: Planned) -> str:
-    layout, degrees, time = entry.layout, entry.layout.degrees, entry.time
-    return (
-        f"{degrees.pp:>3} {layout.stages_per_rank:>6} {degrees.dp_replicate:>4} {degrees.dp_shard:>5} {degrees.tp:>2} "
-        f"{layout.rows:>4} {'yes' if layout.checkpointing else 'no':>9} {'yes' if entry.fits else 'no':>4} "
-        f"{entry.memory.total / 2**30:>7.1f} {time.bubble:>6.1%} {time.sent / 1e9:>8.1f} {time.seconds:>8.2f} "
-        f"{entry.tokens_per_s:>10,.0f} {time.mfu:>5.1%} {entry.hours:>8.1f}"
-    )
-
-
-def _advice(made: Plan, training: Training) -> list[str]:
-    best = made.recommended
-    if best is None:
-        return list(made.reasons)
-    keys = best.layout.overrides(training)
-    return [
-        f"recommended: {best.layout}",
-        *(f"  {reason}" for reason in made.reasons),
-        f"  memory {best.memory}",
-        f"  as overrides: {' '.join(keys)}" if keys else "  as the recipe has it",
-    ]
 
 
 def _json(made: Plan) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from xmtf.errors import ConfigError
+from xmtf.text_table import aligned
 
 if TYPE_CHECKING:
     from xmtf.tasks import OutlinedSplit, Task
@@ -57,7 +58,8 @@ def list_tasks(
             typer.echo(json.dumps(_facts(task), ensure_ascii=False))
         return
     rows = [(task.id, task.language, task.cluster, task.kind, _splits(task), task.catalogue) for task in found]
-    _print_columns([("task", "language", "cluster", "kind", "splits", "catalogue"), *rows])
+    for line in aligned([("task", "language", "cluster", "kind", "splits", "catalogue"), *rows]):
+        typer.echo(line)
     languages = {task.language for task in found}
     clusters = {task.cluster for task in found}
     say(f"{len(found)} tasks, {len(clusters)} clusters, {len(languages)} languages")
@@ -139,9 +141,9 @@ def outline(
     groups: dict[str, list[OutlinedSplit]] = {}
     for part in parts:
         groups.setdefault(getattr(part.task, by), []).append(part)
-    _print_columns(
-        [(by, "tasks", "splits", "templates"), *(_outline_row(name, groups[name]) for name in sorted(groups))]
-    )
+    rows = [_outline_row(name, groups[name]) for name in sorted(groups)]
+    for line in aligned([(by, "tasks", "splits", "templates"), *rows], numbers=[1, 2, 3]):
+        typer.echo(line)
     languages = {part.task.language for part in parts}
     say(f"{len({part.task.id for part in parts})} tasks, {len(parts)} splits, {len(languages)} languages")
 
@@ -185,9 +187,3 @@ def _facts(task: Task) -> dict[str, Any]:
 
 def _splits(task: Task) -> str:
     return "; ".join(f"{role}: {', '.join(splits)}" for role, splits in task.splits.items())
-
-
-def _print_columns(rows: list[tuple[str, ...]]) -> None:
-    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
-    for row in rows:
-        typer.echo("  ".join(f"{value:{width}}" for value, width in zip(row, widths, strict=True)).rstrip())

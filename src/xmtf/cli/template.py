@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from xmtf.text_table import aligned, terminal_width
+
 if TYPE_CHECKING:
     from xmtf.templates import Collection, Template
     from xmtf.templates.lint import Finding
@@ -52,7 +54,8 @@ def list_templates(
             _print_json({"key": key, **asdict(template), "hash": template.hash})
         return
     rows = [(key, template.name, template.language, template.translation) for key, template in found]
-    _print_columns([("key", "template", "language", "translation"), *rows])
+    for line in aligned([("key", "template", "language", "translation"), *rows]):
+        typer.echo(line)
     say(f"templates: {len(found)}, files: {len({key for key, _ in found})}, in {collection.root}")
 
 
@@ -231,16 +234,8 @@ def _row(task: Any, split: str | None, row: int, offline: bool) -> tuple[Any, di
 
 
 def _width() -> int:
-    import shutil
-
-    return min(160, shutil.get_terminal_size((100, 24)).columns)
+    return min(160, terminal_width() or 100)
 
 
 def _print_json(value: dict[str, Any]) -> None:
     typer.echo(json.dumps(value, ensure_ascii=False))
-
-
-def _print_columns(rows: list[tuple[str, ...]]) -> None:
-    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
-    for row in rows:
-        typer.echo("  ".join(f"{value:{width}}" for value, width in zip(row, widths, strict=True)).rstrip())

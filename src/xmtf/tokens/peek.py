@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import unicodedata
-
 import numpy as np
 import numpy.typing as npt
 
+from xmtf.text_table import num_cells, terminal_width
 from xmtf.tokens.batches import CausalBatch
 from xmtf.tokens.loader import Loader
 
 __all__ = ["peek_row"]
 
-_WIDTH = 110
 _MOST_CELLS = 400
 
 
@@ -58,14 +56,15 @@ def _table(
         cells = [_spell(loader, int(tokens[place])), str(tokens[place]), str(ids[place])]
         if weights is not None:
             cells.append(f"{weights[place]:.2g}")
-        width = max(map(_cells, cells))
-        columns.append([cell + " " * (width - _cells(cell)) for cell in cells])
+        width = max(map(num_cells, cells))
+        columns.append([cell + " " * (width - num_cells(cell)) for cell in cells])
     names = ["token", "id", "segment", "loss"][: 3 + (weights is not None)]
     lines: list[str] = []
+    width = terminal_width() or 110
     while columns:
-        room, taken = _WIDTH - 9, 0
-        while taken < len(columns) and (taken == 0 or room >= _cells(columns[taken][0]) + 1):
-            room -= _cells(columns[taken][0]) + 1
+        room, taken = width - 9, 0
+        while taken < len(columns) and (taken == 0 or room >= num_cells(columns[taken][0]) + 1):
+            room -= num_cells(columns[taken][0]) + 1
             taken += 1
         for line, name in enumerate(names):
             lines.append(f"{name:9}" + " ".join(column[line] for column in columns[:taken]).rstrip())
@@ -81,13 +80,3 @@ def _spell(loader: Loader, token: int) -> str:
     if not text or "\ufffd" in text:
         return loader.tokenizer.token(token)
     return text.replace("\n", "⏎").replace("\t", "⇥").replace(" ", "·")
-
-
-def _cells(text: str) -> int:
-    """Return how many cells of a terminal a text takes."""
-    return sum(
-        0
-        if unicodedata.combining(c) or unicodedata.category(c) == "Cf"
-        else 1 + (unicodedata.east_asian_width(c) in "WF")
-        for c in text
-    )

@@ -193,6 +193,26 @@ def test_the_verb_prints_a_table_and_json():
     assert answer["recommended"]["memory"]["total"] < 80e9
 
 
+def test_the_table_fits_80_columns(monkeypatch):
+    arguments = ["plan", str(RECIPES / "bloomz-560m.yaml"), "--gpus", "8"]
+    wide = CliRunner().invoke(build_app("plan"), arguments).stdout.splitlines()
+    monkeypatch.setenv("COLUMNS", "80")
+    narrow = CliRunner().invoke(build_app("plan"), arguments).stdout.splitlines()
+    assert [line for line in narrow if len(line) > 80 and "as overrides: " not in line] == []
+    all_columns, kept = (next(line for line in lines if line.startswith("pp  ")) for lines in (wide, narrow))
+    assert "GB sent  s/step  tokens/s" in all_columns
+    assert "sent" not in kept
+    assert "tokens/s" in kept
+
+
+def test_small_models_have_units_of_their_own():
+    arguments = ["plan", str(RECIPES.parent / "demo.yaml"), "--gpus", "2"]
+    text = CliRunner().invoke(build_app("plan"), arguments).stdout
+    assert "1.64 M tokens with padding" in text
+    assert "finished model 3.4 MB" in text
+    assert all(unit in text for unit in (" MiB  ", "MB sent", "ms/step", "seconds"))
+
+
 def test_wrong_options_are_named():
     arguments = ["plan", str(RECIPES / "bloomz-560m.yaml")]
     result = CliRunner().invoke(build_app("plan"), [*arguments, "--memory", "80"])

@@ -1,0 +1,35 @@
+import pytest
+
+from xmtf.text_table import aligned, terminal_width
+
+ROWS = [["suite", "language", "items"], ["held-out rows", "français", "1,200"], ["中文", "zh", ""]]
+
+
+def test_columns_are_aligned_by_the_cells_that_they_take():
+    assert aligned(ROWS, numbers=[2], width=80) == [
+        "suite          language  items",
+        "held-out rows  français  1,200",
+        "中文           zh",
+    ]
+
+
+def test_a_table_too_wide_is_folded_between_columns():
+    assert aligned(ROWS, numbers=[2], width=23) == [
+        "suite          language",
+        "    items",
+        "held-out rows  français",
+        "    1,200",
+        "中文           zh",
+    ]
+
+
+def test_a_column_wider_than_the_terminal_stays_whole():
+    assert aligned([["a", "b", "c"], ["x" * 30, "1", "2"]], width=10)[2:] == ["x" * 30, "    1  2"]
+
+
+@pytest.mark.parametrize(("columns", "width"), [("80", 80), (None, 0)])
+def test_a_pipe_has_no_end(monkeypatch, columns, width):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    if columns:
+        monkeypatch.setenv("COLUMNS", columns)
+    assert terminal_width() == width  # stdout of a test is no terminal
