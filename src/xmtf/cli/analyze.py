@@ -250,7 +250,7 @@ def _names(text: str) -> list[str]:
 
 def _show(tables: _Tables, out: Path | None, as_json: bool, printed: _Tables | None = None) -> None:
     """Write every table to ``out`` and print those that a person wants to see."""
-    from xmtf.cli.data_tables import print_json, print_records
+    from xmtf.cli.printing import print_json, print_records
     from xmtf.files import write_csv
 
     if out is not None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from xmtf.cli.printing import print_json
 from xmtf.errors import ConfigError
 
 __all__ = ["app"]
@@ -30,7 +31,7 @@ def list_all(run: RunFolder, as_json: AsJson = False) -> None:
     found = run_checkpoints(run)
     if as_json:
         entries = [{"path": str(path), **asdict(progress)} for path, progress in found.items()]
-        typer.echo(_json(entries))
+        print_json(entries, indented=True)
         return
     for path, progress in found.items():
         size = sum(item.stat().st_size for item in path.iterdir()) / 1e6
@@ -66,7 +67,10 @@ def inspect(
         from xmtf.models.convert import inspect_foreign
 
         report = inspect_foreign(str(checkpoint), like=like, num_heads=heads)
-        typer.echo(_json(report.to_json()) if as_json else str(report))
+        if as_json:
+            print_json(report.to_json(), indented=True)
+        else:
+            typer.echo(str(report))
         raise typer.Exit(0 if report.whole else 1)
 
     from xmtf.training.checkpoint import read_progress
@@ -77,7 +81,7 @@ def inspect(
         require_whole(checkpoint)
     progress, shapes = asdict(read_progress(checkpoint)), tensor_shapes(checkpoint)
     if as_json:
-        typer.echo(_json({"progress": progress, "tensors": shapes}))
+        print_json({"progress": progress, "tensors": shapes}, indented=True)
         return
     if progress["best_by"].startswith("loss"):
         progress["best"] = -progress["best"]  # scores are higher for better models
@@ -170,14 +174,11 @@ def convert(
         assert out is not None
         wanted = None if dtype is None else getattr(torch, {"fp32": "float32", "bf16": "bfloat16"}[dtype])
         where, report = out, convert_model(source, out, like=like, num_heads=heads, dtype=wanted)
-    typer.echo(_json(report.to_json() | {"path": str(where)}) if as_json else f"{report}\n{where}")
+    if as_json:
+        print_json(report.to_json() | {"path": str(where)}, indented=True)
+    else:
+        typer.echo(f"{report}\n{where}")
 
 
 def _number(value: Any) -> str:
     return f"{value:,.4f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def _json(value: Any) -> str:
-    import orjson
-
-    return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()

@@ -43,7 +43,8 @@ def plan(
 
     Example: xmtf data plan recipes/data/xp3x.yaml
     """
-    from xmtf.cli.data_tables import print_json, print_plan
+    from xmtf.cli.data_tables import print_plan
+    from xmtf.cli.printing import print_json
 
     loaded = _load(recipe, overrides)
     if write:
@@ -133,7 +134,7 @@ def stats(
 
     Example: xmtf data stats recipes/open.yaml cluster=translation --by dataset,language
     """
-    from xmtf.cli.data_tables import print_json, print_records
+    from xmtf.cli.printing import print_json, print_records
     from xmtf.errors import ConfigError
     from xmtf.mixture.stats import mixture_stats
 
@@ -173,7 +174,8 @@ def peek(
     if row is not None or tokens is not None:
         typer.echo(_packed_row(source, filters or [], tokens, row or 0))
         return
-    from xmtf.cli.data_tables import print_example, print_json
+    from xmtf.cli.data_tables import print_example
+    from xmtf.cli.printing import print_json
     from xmtf.errors import ConfigError
     from xmtf.mixture.read import select_examples
 
@@ -257,7 +259,7 @@ def fetch(
 
     Example: xmtf data fetch recipes/open.yaml --to mirror
     """
-    from xmtf.cli.data_tables import print_json
+    from xmtf.cli.printing import print_json
     from xmtf.execution import track
     from xmtf.sources.fetch import fetch_sources
     from xmtf.tasks import recipe_sources

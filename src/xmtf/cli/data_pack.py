@@ -41,7 +41,7 @@ def pack(
 
     Example: xmtf data pack runs/demo/mixture --tokenizer bigscience/bloom --out tokens
     """
-    from xmtf.cli.data_tables import print_json
+    from xmtf.cli.printing import print_json
     from xmtf.errors import ConfigError
     from xmtf.mixture.read import find_mixture
     from xmtf.tokens import tokenize_mixture

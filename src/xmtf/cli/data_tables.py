@@ -8,44 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from xmtf.text_table import aligned
+from xmtf.cli.printing import cell_text, print_json, print_records
 
 if TYPE_CHECKING:
     from xmtf.files import Manifest
 
-__all__ = ["print_built", "print_example", "print_json", "print_plan", "print_records"]
-
+__all__ = ["print_built", "print_example", "print_plan"]
 
 _MOST_RATES = 60
 """Tasks whose rates are printed."""
-
-
-def print_json(value: Any) -> None:
-    """Print a value as one line of JSON."""
-    import orjson
-
-    typer.echo(orjson.dumps(value).decode())
-
-
-def print_records(records: Sequence[dict[str, Any]]) -> None:
-    """Print records with the same keys as a table: text to the left, numbers to the right."""
-    if not records:
-        return
-    header = list(records[0])
-    cells = [[_cell(name, record[name]) for name in header] for record in records]
-    numbers = [
-        column for column, name in enumerate(header) if all(isinstance(record[name], int | float) for record in records)
-    ]
-    for line in aligned([header, *cells], numbers=numbers):
-        typer.echo(line)
-
-
-def _cell(name: str, value: Any) -> str:
-    if name in ("share", "kept"):
-        return f"{value:.2%}"
-    if isinstance(value, float) and not value.is_integer():
-        return f"{value:,.2f}"
-    return f"{value:,.0f}" if isinstance(value, int | float) else str(value)
 
 
 def print_plan(records: Sequence[dict[str, Any]]) -> None:
@@ -57,7 +28,7 @@ def print_plan(records: Sequence[dict[str, Any]]) -> None:
         rows = [{column: name} | _sizes(group) for name, group in groups.items()]
         print_records(sorted(rows, key=lambda row: (-row["splits"], row[column])))
         typer.echo()
-    sizes = ", ".join(f"{_cell(name, count)} {name}" for name, count in _sizes(records).items())
+    sizes = ", ".join(f"{cell_text(name, count)} {name}" for name, count in _sizes(records).items())
     typer.echo(f"{sizes}, {len({record['language'] for record in records}):,} languages")
 
 

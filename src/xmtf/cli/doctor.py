@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from xmtf import __version__
+from xmtf.cli.printing import print_json
 
 __all__ = ["doctor"]
 
@@ -36,13 +37,11 @@ def doctor(
 
     Example: xmtf doctor --model runs/demo/model
     """
-    import orjson
-
     findings = examine()
     if model is not None:
         findings["model"] = _examine_model(model)
     if as_json:
-        typer.echo(orjson.dumps(findings, option=orjson.OPT_INDENT_2).decode())
+        print_json(findings, indented=True)
         return
     for title, entries in findings.items():
         typer.echo(title)

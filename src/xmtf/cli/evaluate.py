@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
 from xmtf.cli.evaluate_exchange import add_to
+from xmtf.cli.printing import print_json
 
 if TYPE_CHECKING:
     from xmtf.records import Score
 
 __all__ = ["app", "print_scores"]
+
+Row = TypeVar("Row")
 
 app = typer.Typer(no_args_is_help=True, help="Measure a model zero-shot.")
 
@@ -205,8 +209,6 @@ def loss(
 
     Example: xmtf evaluate loss --model runs/demo/model --mixture runs/demo/mixture
     """
-    import orjson
-
     from xmtf.errors import ConfigError, UnknownNameError
     from xmtf.evaluation.loss import loss_lines, mixture_loss, text_loss
     from xmtf.evaluation.setup import Setup
@@ -227,8 +229,7 @@ def loss(
         losses = text_loss(setup, text or [], model=model, limit=limit)
     if out is not None:
         write_jsonl(out, map(asdict, losses))
-    for line in [orjson.dumps(asdict(row)).decode() for row in losses] if as_json else loss_lines(losses):
-        typer.echo(line)
+    _print(losses, loss_lines, as_json)
 
 
 @app.command("suites")
@@ -239,13 +240,13 @@ def suites(as_json: Annotated[bool, typer.Option("--json", help="Print JSON line
 
     Example: xmtf evaluate suites
     """
-    import orjson
-
     from xmtf.tasks import known_suites
 
     for suite in known_suites().values():
-        facts = {"name": suite.name, "kind": suite.kind, "about": suite.about}
-        typer.echo(orjson.dumps(facts).decode() if as_json else f"{suite.name:12} {suite.kind or '-':11} {suite.about}")
+        if as_json:
+            print_json({"name": suite.name, "kind": suite.kind, "about": suite.about})
+        else:
+            typer.echo(f"{suite.name:12} {suite.kind or '-':11} {suite.about}")
 
 
 @app.command("run")
@@ -316,13 +317,9 @@ def compare(
 
     Example: xmtf evaluate compare runs/demo/results/before runs/demo/results/after
     """
-    import orjson
-
     from xmtf.evaluation.compare import compare_lines, compare_results
 
-    found = compare_results(first, second)
-    for line in [orjson.dumps(asdict(row)).decode() for row in found] if as_json else compare_lines(found):
-        typer.echo(line)
+    _print(compare_results(first, second), compare_lines, as_json)
 
 
 def _measure(
@@ -377,15 +374,18 @@ def _read_scores(folder: Path) -> list[Score]:
 
 def print_scores(scores: list[Score], as_json: bool) -> None:
     """Print scores as a table, or as JSON lines."""
-    import orjson
-
     from xmtf.evaluation.summary import score_lines
 
-    if not scores:  # another process of torchrun prints them
-        return
+    if scores:  # else another process of torchrun prints them
+        _print(scores, score_lines, as_json)
 
-    lines = [orjson.dumps(asdict(score)).decode() for score in scores] if as_json else score_lines(scores)
-    for line in lines:
+
+def _print(rows: list[Row], lines: Callable[[list[Row]], list[str]], as_json: bool) -> None:
+    if as_json:
+        for row in rows:
+            print_json(row)
+        return
+    for line in lines(rows):
         typer.echo(line)
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from xmtf.cli.printing import print_json
+
 if TYPE_CHECKING:
     from xmtf.evaluation.generate import Decoding
     from xmtf.evaluation.prompting import Prompter
@@ -140,7 +142,5 @@ def _batch(prompter: Prompter, decoding: Decoding, samples: int, file: Path, out
         example = mended_ending(unclear[0])
         say(f"{len(unclear)} of {len(rows)} prompts do not clearly end; better, of the first of them: {example!r}")
     if out is None:
-        import orjson
-
         for row in rows:
-            typer.echo(orjson.dumps(row.line).decode())
+            print_json(row.line)

@@ -29,7 +29,7 @@ def list_models(
 
     Example: xmtf model list --family mT0
     """
-    from xmtf.cli.data_tables import print_json, print_records
+    from xmtf.cli.printing import print_json, print_records
     from xmtf.errors import UnknownNameError
     from xmtf.report.reference import published_models
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from xmtf.cli.printing import print_json
+
 if TYPE_CHECKING:
     from xmtf.training.planner import Plan
 
@@ -32,8 +34,6 @@ def plan(
 
     Example: xmtf plan recipes/train/bloomz.yaml --gpus 288 --memory 80GB
     """
-    import orjson
-
     from xmtf.cli.plan_lines import plan_lines
     from xmtf.errors import ConfigError
     from xmtf.recipe import load_recipe
@@ -61,7 +61,7 @@ def plan(
     machine = Machine(card, gpus, each, gpus_per_node, efficiency)
     made = Planner(model, loaded.recipe, machine).plan()
     if as_json:
-        typer.echo(orjson.dumps(_json(made), option=orjson.OPT_INDENT_2).decode())
+        print_json(_json(made), indented=True)
         return
     for line in plan_lines(made, machine, loaded.recipe.training, show):
         typer.echo(line)

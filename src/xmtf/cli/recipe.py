@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from xmtf.cli.printing import print_json
+
 __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, help="Show, compare and explain recipes.")
@@ -38,9 +40,9 @@ def show(
         rows = {key: value for key, value in rows.items() if loaded.origins[key] != "default"}
     if as_json:
         values = {key: {"value": value, "origin": loaded.origins[key]} for key, value in rows.items()}
-        typer.echo(orjson.dumps(values, option=orjson.OPT_INDENT_2).decode())
+        print_json(values, indented=True)
         return
-    width = max(len(key) for key in rows)
+    width = max(map(len, rows), default=0)
     for key, value in rows.items():
         typer.echo(f"{key:<{width}}  {orjson.dumps(value).decode()}  ({loaded.origins[key]})")
 
@@ -73,11 +75,9 @@ def schema() -> None:
 
     Example: xmtf recipe schema > recipe.schema.json
     """
-    import orjson
-
     from xmtf.recipe import Recipe
 
-    typer.echo(orjson.dumps(Recipe.model_json_schema(), option=orjson.OPT_INDENT_2).decode())
+    print_json(Recipe.model_json_schema(), indented=True)
 
 
 def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:

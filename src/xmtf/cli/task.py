@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from xmtf.cli.printing import print_columns, print_json
 from xmtf.errors import ConfigError
-from xmtf.text_table import aligned
 
 if TYPE_CHECKING:
     from xmtf.tasks import OutlinedSplit, Task
@@ -55,11 +55,10 @@ def list_tasks(
         raise ConfigError("no task matches; `xmtf task list` without options prints all of them")
     if as_json:
         for task in found:
-            typer.echo(json.dumps(_facts(task), ensure_ascii=False))
+            print_json(_facts(task))
         return
     rows = [(task.id, task.language, task.cluster, task.kind, _splits(task), task.catalogue) for task in found]
-    for line in aligned([("task", "language", "cluster", "kind", "splits", "catalogue"), *rows]):
-        typer.echo(line)
+    print_columns([("task", "language", "cluster", "kind", "splits", "catalogue"), *rows])
     languages = {task.language for task in found}
     clusters = {task.cluster for task in found}
     say(f"{len(found)} tasks, {len(clusters)} clusters, {len(languages)} languages")
@@ -92,7 +91,7 @@ def show_task(
                 typer.echo(f"{key:16} {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}")
     shown = render_row(task, split=split, row=row, templates=template, offline=offline)
     if as_json:
-        typer.echo(json.dumps({**_facts(task), "examples": shown}, ensure_ascii=False))
+        print_json({**_facts(task), "examples": shown})
         return
     for example in shown:
         typer.echo(
@@ -135,15 +134,13 @@ def outline(
     )
     if as_json:
         for part in parts:
-            row = {**_facts(part.task), "split": part.split, "num_templates": part.num_templates}
-            typer.echo(json.dumps(row, ensure_ascii=False))
+            print_json({**_facts(part.task), "split": part.split, "num_templates": part.num_templates})
         return
     groups: dict[str, list[OutlinedSplit]] = {}
     for part in parts:
         groups.setdefault(getattr(part.task, by), []).append(part)
     rows = [_outline_row(name, groups[name]) for name in sorted(groups)]
-    for line in aligned([(by, "tasks", "splits", "templates"), *rows], numbers=[1, 2, 3]):
-        typer.echo(line)
+    print_columns([(by, "tasks", "splits", "templates"), *rows], numbers=[1, 2, 3])
     languages = {part.task.language for part in parts}
     say(f"{len({part.task.id for part in parts})} tasks, {len(parts)} splits, {len(languages)} languages")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xmtf.text_table import aligned, terminal_width
+from xmtf.cli.printing import print_columns, print_json
+from xmtf.text_table import terminal_width
 
 if TYPE_CHECKING:
     from xmtf.templates import Collection, Template
@@ -51,11 +51,10 @@ def list_templates(
     ]
     if as_json:
         for key, template in found:
-            _print_json({"key": key, **asdict(template), "hash": template.hash})
+            print_json({"key": key, **asdict(template), "hash": template.hash})
         return
     rows = [(key, template.name, template.language, template.translation) for key, template in found]
-    for line in aligned([("key", "template", "language", "translation"), *rows]):
-        typer.echo(line)
+    print_columns([("key", "template", "language", "translation"), *rows])
     say(f"templates: {len(found)}, files: {len({key for key, _ in found})}, in {collection.root}")
 
 
@@ -72,7 +71,7 @@ def show(
     """
     for each in _matching(_templates_of(key, root), template, key):
         if as_json:
-            _print_json({**asdict(each), "hash": each.hash})
+            print_json({**asdict(each), "hash": each.hash})
             continue
         told = [each.language, each.translation if each.translation != "none" else "", *each.metrics]
         typer.echo(f"--- {each.name} ({', '.join(word for word in told if word)})")
@@ -114,7 +113,7 @@ def render(
     for each in templates:
         shown = render_preview(each, values, origin, mode="legacy" if legacy else "fixed", strip=strip)
         if as_json:
-            _print_json(asdict(shown))
+            print_json(asdict(shown))
         else:
             typer.echo(side_by_side(shown, _width()))
 
@@ -142,7 +141,7 @@ def lint(
     found = [each for each in _findings(places or [], rows, root, offline) if not quiet or each.severity != "info"]
     for each in found:
         if as_json:
-            _print_json(asdict(each))
+            print_json(asdict(each))
         else:
             name = f" {each.template!r}" if each.template else ""
             typer.echo(f"{each.severity:7} {each.check:21} {each.where}{name}: {each.message}")
@@ -235,7 +234,3 @@ def _row(task: Any, split: str | None, row: int, offline: bool) -> tuple[Any, di
 
 def _width() -> int:
     return min(160, terminal_width() or 100)
-
-
-def _print_json(value: dict[str, Any]) -> None:
-    typer.echo(json.dumps(value, ensure_ascii=False))

@@ -1,0 +1,47 @@
+"""How results are printed: JSON for programs, tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import typer
+
+from xmtf.text_table import aligned
+
+__all__ = ["cell_text", "print_columns", "print_json", "print_records"]
+
+
+def print_json(value: Any, *, indented: bool = False) -> None:
+    """Print a value as JSON: one line, or indented where a whole answer is one value."""
+    import orjson
+
+    typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2 if indented else None).decode())
+
+
+def print_columns(rows: Sequence[Sequence[str]], *, numbers: Collection[int] = ()) -> None:
+    """Print rows, the first of which is the heading, as :func:`xmtf.text_table.aligned` lays them out."""
+    for line in aligned(rows, numbers=numbers):
+        typer.echo(line)
+
+
+def print_records(records: Sequence[dict[str, Any]]) -> None:
+    """Print records with the same keys as a table: text to the left, numbers to the right."""
+    if not records:
+        return
+    header = list(records[0])
+    numbers = [
+        place for place, name in enumerate(header) if all(isinstance(record[name], int | float) for record in records)
+    ]
+    print_columns(
+        [header, *([cell_text(name, record[name]) for name in header] for record in records)], numbers=numbers
+    )
+
+
+def cell_text(name: str, value: Any) -> str:
+    """Return a value as a table shows it: shares as percent, numbers with commas."""
+    if name in ("share", "kept"):
+        return f"{value:.2%}"
+    if isinstance(value, float) and not value.is_integer():
+        return f"{value:,.2f}"
+    return f"{value:,.0f}" if isinstance(value, int | float) else str(value)
