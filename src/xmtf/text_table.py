@@ -27,13 +27,11 @@ def terminal_width() -> int:
 def num_cells(text: str) -> int:
     """Return how many cells of a terminal a text takes.
 
-    >>> num_cells("né"), num_cells("中文")
-    (2, 4)
+    >>> num_cells("né"), num_cells("中文"), num_cells("हिंदू")
+    (2, 4, 3)
     """
     return sum(
-        0
-        if unicodedata.combining(c) or unicodedata.category(c) == "Cf"
-        else 1 + (unicodedata.east_asian_width(c) in "WF")
+        0 if unicodedata.category(c) in ("Mn", "Me", "Cf") else 1 + (unicodedata.east_asian_width(c) in "WF")
         for c in text
     )
 

@@ -165,8 +165,8 @@ def peek(
     """Print examples of a mixture, or a packed row of tokens.
 
     The first examples that match the filters; or, with --row, a row: every token stands above its id, its example in
-    the row, and the weight of its loss. Without --tokens they are those of the recipe's run; a folder of token files
-    may also stand in place of the recipe.
+    the row, and the weight of its loss; ‹ is a token that is part of the letter on its left. Without --tokens they
+    are those of the recipe's run; a folder of token files may also stand in place of the recipe.
 
     Example: xmtf data peek recipes/open.yaml dataset=paws-x language=es -n 5
     Example: xmtf data peek recipes/demo.yaml --row 0

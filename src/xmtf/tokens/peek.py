@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import numpy.typing as npt
 
@@ -12,13 +14,19 @@ from xmtf.tokens.loader import Loader
 __all__ = ["peek_row"]
 
 _MOST_CELLS = 400
+_MOST_PARTS = 12
+"""Tokens that may make one piece of text together: a letter of four bytes and its like."""
+
+_PART = "‹"
+_VISIBLE = str.maketrans({"\n": "⏎", "\t": "⇥", " ": "·"})
 
 
 def peek_row(loader: Loader, row: int) -> str:
     """Return row ``row`` of the blend as text.
 
     ``loss`` under a token of a causal row is the weight of predicting that token; of an encoder-decoder
-    only the decoder has one. The weight is 1 / tokens of the target, so every target counts once.
+    only the decoder has one. The weight is 1 / tokens of the target, so every target counts once. ``‹`` is a
+    token that is part of the letter on its left.
 
     Args:
         loader: From :func:`xmtf.tokens.open_loader`.
@@ -26,8 +34,9 @@ def peek_row(loader: Loader, row: int) -> str:
     """
     batch = loader.rows(row, row + 1)
     names = [loader.group_names[group] for group in batch.groups[0] if group >= 0]
-    clusters = ", ".join(f"{number} {cluster}" for number, (_, cluster) in enumerate(names, 1))
-    lines = [f"row {row} ({names[0][0]}): {clusters}"]
+    clusters = Counter(cluster for _, cluster in names)
+    held = ", ".join(f"{count} {cluster}" for cluster, count in clusters.most_common())
+    lines = [f"row {row} ({names[0][0]}), {len(names)} example{'s' * (len(names) > 1)}: {held}"]
     if isinstance(batch, CausalBatch):
         ids, scored = batch.segment_ids[0], ~batch.is_input[0] & (batch.segment_ids[0] > 0)
         lines += _table(loader, batch.tokens[0], ids, _weights(ids, scored))
@@ -52,8 +61,8 @@ def _table(
     """Return aligned lines of cells, wrapped to the width; padding at the end is counted, not shown."""
     used = int((ids > 0).sum())
     columns = []
-    for place in range(min(used, _MOST_CELLS)):
-        cells = [_spell(loader, int(tokens[place])), str(tokens[place]), str(ids[place])]
+    for place, text in enumerate(_spell(loader, tokens[:used], ids[:used])[:_MOST_CELLS]):
+        cells = [text, str(tokens[place]), str(ids[place])]
         if weights is not None:
             cells.append(f"{weights[place]:.2g}")
         width = max(map(num_cells, cells))
@@ -74,9 +83,20 @@ def _table(
     return [*lines, f"{more}{used} tokens and {len(tokens) - used} empty places"]
 
 
-def _spell(loader: Loader, token: int) -> str:
-    """Return a token as text where it is whole characters, else as the vocabulary spells its bytes."""
-    text = loader.tokenizer.decode([token], keep_special=True)
-    if not text or "\ufffd" in text:
-        return loader.tokenizer.token(token)
-    return text.replace("\n", "⏎").replace("\t", "⇥").replace(" ", "·")
+def _spell(loader: Loader, tokens: npt.NDArray[np.int64], ids: npt.NDArray[np.int32]) -> list[str]:
+    """Return each token as text.
+
+    Tokens that are parts of a letter are read together: the letter stands over the first of them, a mark over the
+    others. What makes no text is as the vocabulary spells its bytes.
+    """
+    texts: list[str] = []
+    while len(texts) < len(tokens):
+        place = len(texts)
+        for end in range(place + 1, min(place + _MOST_PARTS, len(tokens)) + 1):
+            text = loader.tokenizer.decode(tokens[place:end].tolist(), keep_special=True)
+            if text and "\ufffd" not in text and ids[place] == ids[end - 1]:
+                texts += [text.translate(_VISIBLE), *[_PART] * (end - place - 1)]
+                break
+        else:
+            texts.append(loader.tokenizer.token(int(tokens[place])))
+    return texts
