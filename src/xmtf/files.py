@@ -185,19 +185,19 @@ def _take_place(folder: Path, path: Path) -> None:
 
 
 def check_replaced(out: Path, what: str, is_ours: Callable[[Path], bool]) -> None:
-    """Refuse to replace a file, or a folder that holds something else than what is to be written.
+    """Refuse to replace a file, or to write into a folder that holds something else than what is to be written.
 
     Args:
-        out: What would be replaced; nothing, an empty folder, or a folder of which ``is_ours`` is true may be.
+        out: What would be written to; nothing, an empty folder, or a folder of which ``is_ours`` is true may be.
         what: What is to be written, such as ``a report``.
         is_ours: Tells whether a folder that is not empty holds such a thing.
 
     Raises:
-        ConfigError: It may not be replaced.
+        ConfigError: It may not be written to.
     """
     if not out.exists() or (out.is_dir() and (not any(out.iterdir()) or is_ours(out))):
         return
-    raise ConfigError(f"{out}: holds something else than {what}, and would be replaced; name a new folder")
+    raise ConfigError(f"{out}: holds something else than {what}; name a new folder")
 
 
 def was_written_by(stage: str) -> Callable[[Path], bool]:

@@ -33,6 +33,7 @@ def pack(
     begin_of_inputs: Annotated[Choice, typer.Option(help="Begin-of-text token before inputs.")] = None,
     end_of_inputs: Annotated[Choice, typer.Option(help="End-of-text token after inputs.")] = None,
     end_of_targets: Annotated[Choice, typer.Option(help="End-of-text token after targets; on by default.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Turn a mixture into token files that Megatron reads.
 
@@ -41,7 +42,7 @@ def pack(
 
     Example: xmtf data pack runs/demo/mixture --tokenizer bigscience/bloom --out tokens
     """
-    from xmtf.cli.printing import print_json
+    from xmtf.cli.data_tables import print_packed
     from xmtf.errors import ConfigError
     from xmtf.mixture.read import find_mixture
     from xmtf.tokens import tokenize_mixture
@@ -66,7 +67,7 @@ def pack(
         mixture = mixture or loaded.run_folder / "mixture"
         out = out or loaded.run_folder / "tokens"
     manifest = tokenize_mixture(loaded, mixture, out, family=family, base=base)
-    print_json({"folder": str(out)} | manifest.counts)
+    print_packed(manifest, out, as_json=as_json)
 
 
 def split_files(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from xmtf.cli.printing import cell_text, print_json, print_records
 if TYPE_CHECKING:
     from xmtf.files import Manifest
 
-__all__ = ["print_built", "print_example", "print_plan"]
+__all__ = ["print_built", "print_example", "print_packed", "print_plan"]
 
 _MOST_RATES = 60
 """Tasks whose rates are printed."""
@@ -57,11 +57,42 @@ def print_built(manifest: Manifest, folder: Path, *, as_json: bool) -> None:
         typer.echo()
     if manifest.recipe["mixture"]["rates"]["policy"] != "all":
         _print_rates(folder)
-    dropped = sorted(counts["dropped"].items(), key=lambda item: -item[1])
-    if dropped:
-        print_records([{"dropped": reason, "examples": examples} for reason, examples in dropped])
-        typer.echo()
+    _print_dropped(counts["dropped"])
     typer.echo(f"{folder}: {counts['out']:,} of {counts['in']:,} examples, in {manifest.wall_time_s:.1f} s")
+
+
+def print_packed(manifest: Manifest, folder: Path, *, as_json: bool) -> None:
+    """Print what token files hold by language, and what was dropped."""
+    counts = manifest.counts
+    if as_json:
+        print_json({"folder": str(folder)} | counts)
+        return
+    print_records(
+        [
+            {
+                "language": language,
+                "examples": held["out"],
+                "input tokens": held["input_tokens"],
+                "target tokens": held["target_tokens"],
+                "bytes a token": held["bytes"] / max(1, held["input_tokens"] + held["target_tokens"]),
+            }
+            for language, held in manifest.details["languages"].items()
+        ]
+    )
+    typer.echo()
+    _print_dropped(counts["dropped"])
+    tokens = counts["input_tokens"] + counts["target_tokens"]
+    typer.echo(
+        f"{folder}: {counts['out']:,} of {counts['in']:,} examples, {tokens:,} tokens of a vocabulary of "
+        f"{manifest.details['vocab_size']:,}, in {manifest.wall_time_s:.1f} s"
+    )
+
+
+def _print_dropped(dropped: Mapping[str, int]) -> None:
+    records = [{"dropped": reason, "examples": examples} for reason, examples in dropped.items() if examples]
+    if records:
+        print_records(sorted(records, key=lambda record: -int(record["examples"])))
+        typer.echo()
 
 
 def _print_rates(folder: Path) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from xmtf.errors import SourceError
 from xmtf.evaluation.metrics.paired import PairedTest, judged_shares, judged_texts, paired_test, row_seed
 from xmtf.evaluation.metrics.registry import GRADED_METRICS
-from xmtf.evaluation.results import read_items
+from xmtf.evaluation.results import no_results, read_items
 from xmtf.records import in_percent
 from xmtf.text_table import aligned
 
@@ -178,7 +178,7 @@ def _read(folder: Path) -> dict[str, _Answers]:
     """Return what a folder holds of each task."""
     paths = sorted((folder / "items").glob("*.parquet"))
     if not paths:
-        raise SourceError(f"{folder}: no items/*.parquet there; give a results folder of `xmtf evaluate` or of a run")
+        raise no_results(folder, "items/*.parquet")
     found: dict[str, _Answers] = defaultdict(_Answers)
     for path in paths:
         table, about = read_items(path)

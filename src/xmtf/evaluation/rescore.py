@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from xmtf.errors import ConfigError, SourceError
+from xmtf.errors import ConfigError
 from xmtf.evaluation.metrics.accuracy import SCORINGS
 from xmtf.evaluation.metrics.registry import check_metrics
-from xmtf.evaluation.results import read_items, score_items
+from xmtf.evaluation.results import no_results, read_items, score_items
 from xmtf.files import write_jsonl
 from xmtf.records import Score
 
@@ -33,7 +33,7 @@ def rescore(
     """
     paths = sorted((folder / "items").glob("*.parquet"))
     if not paths:
-        raise SourceError(f"{folder}: no items/*.parquet there; give a results folder of `xmtf evaluate` or of a run")
+        raise no_results(folder, "items/*.parquet")
     if scoring is not None and scoring not in SCORINGS:
         raise ConfigError(f"unknown scoring {scoring!r}; known: {', '.join(SCORINGS)}")
     check_metrics(metrics, "--metrics")

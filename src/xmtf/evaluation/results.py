@@ -10,7 +10,7 @@ import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -20,16 +20,27 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xmtf import __version__
-from xmtf.errors import DataError
+from xmtf.errors import DataError, SourceError
 from xmtf.evaluation.answer import Answer
 from xmtf.evaluation.jobs import Job
 from xmtf.evaluation.metrics import generation_metrics, rank_metrics
 from xmtf.evaluation.metrics.accuracy import RankItem, best_choice, normalized_scores
 from xmtf.evaluation.metrics.registry import item_values
-from xmtf.files import atomic_path, content_hash, read_jsonl
+from xmtf.files import MANIFEST, atomic_path, check_replaced, content_hash, read_jsonl, was_written_by
 from xmtf.records import Metric, Score
 
-__all__ = ["ITEM_SCHEMA", "About", "items_table", "read_items", "read_scores", "score_items", "versions", "write_items"]
+__all__ = [
+    "ITEM_SCHEMA",
+    "About",
+    "check_results",
+    "items_table",
+    "no_results",
+    "read_items",
+    "read_scores",
+    "score_items",
+    "versions",
+    "write_items",
+]
 
 _ABOUT = b"xmtf"
 _OF_JOB = ("suite", "task", "split", "template", "language", "prompt_language", "translation")
@@ -193,6 +204,37 @@ def _rank_item(item: Mapping[str, Any]) -> RankItem:
 def _prompts_hash(table: pa.Table) -> str:
     columns = table.select(["row", "prompt", "choices", "references"])
     return content_hash([list(row.values()) for row in columns.to_pylist()])
+
+
+def check_results(out: Path, never: str) -> None:
+    """Refuse to write results into a folder that holds something else.
+
+    Args:
+        out: Where results are to be written; nothing, an empty folder, or results of the same sort.
+        never: Pattern of files that only results of another sort have.
+
+    Raises:
+        ConfigError: It may not be written to.
+    """
+    check_replaced(out, "results of the same sort", partial(_holds_results, never=never))
+
+
+def _holds_results(folder: Path, never: str) -> bool:
+    ours = was_written_by("evaluation")(folder) if (folder / MANIFEST).exists() else True
+    known = any(next(folder.glob(name), None) for name in ("scores.jsonl", "items", "answers-*.jsonl"))
+    return ours and known and next(folder.glob(never), None) is None
+
+
+def no_results(folder: Path, missing: str) -> SourceError:
+    """Return the error that says what to give instead of a folder that has no results: of a run, which it has.
+
+    Args:
+        folder: What was given.
+        missing: What is not there, such as ``scores.jsonl``.
+    """
+    found = sorted(str(path.parent) for path in folder.glob("results/*/scores.jsonl"))
+    wanted = f"the results of that run, {' or '.join(found)}" if found else "a results folder of `xmtf evaluate`"
+    return SourceError(f"{folder}: no {missing} there; give {wanted}")
 
 
 def read_scores(path: Path) -> list[Score]:

@@ -18,7 +18,7 @@ from xmtf.evaluation.generate import generation_batches
 from xmtf.evaluation.jobs import Job, jobs
 from xmtf.evaluation.processes import ALONE, Processes
 from xmtf.evaluation.rank import rank_batches
-from xmtf.evaluation.results import About, items_table, score_items, versions, write_items
+from xmtf.evaluation.results import About, check_results, items_table, score_items, versions, write_items
 from xmtf.evaluation.samples import choose_samples, sample_line
 from xmtf.evaluation.setup import Setup, SuiteSlice, setup_of, suite_slices
 from xmtf.evaluation.subject import Subject, load_subject, model_hash
@@ -66,6 +66,7 @@ def _evaluate(setup: Setup, model: str, label: str, out: Path, processes: Proces
     from xmtf.evaluation.scoring import way_of_scoring
 
     watch = Stopwatch()
+    check_results(out, never="completions.jsonl")
     slices = suite_slices(setup)
     recipe, inputs = _depends_on(setup, slices, model, label)
     fingerprint = content_hash({"recipe": recipe, "inputs": inputs})
@@ -129,6 +130,7 @@ def answer(
     Returns:
         Requests that were asked.
     """
+    check_results(out, never="completions.jsonl")
     setup = setup_of(loaded)
     slices = suite_slices(setup)
     recipe, inputs = _depends_on(setup, slices, model, label)

@@ -24,7 +24,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from xmtf.errors import ConfigError, DataError
-from xmtf.files import slug, write_text
+from xmtf.files import check_replaced, slug, write_text
 from xmtf.launch.stages import Stage, check_layout, launch_stages
 from xmtf.recipe import LoadedRecipe
 
@@ -117,15 +117,17 @@ def write_scripts(loaded: LoadedRecipe, overrides: tuple[str, ...], cluster: Clu
         out: Folder on a file system that the nodes share.
 
     Raises:
-        ConfigError: The processes do not make up the layout of the recipe, or a name has a line break.
+        ConfigError: The processes do not make up the layout of the recipe, a name has a line break, or ``out`` holds
+            something else.
     """
+    check_replaced(out, "jobs of Slurm", lambda folder: (folder / STAGE).is_file())
     check_layout(loaded, cluster.nodes * cluster.ranks_per_node)
     out = out.resolve()
     building = ("execution.engine=pool", f"execution.workers={cluster.cpus_per_task}")
     measuring = cluster.evaluation_jobs or cluster.nodes * cluster.ranks_per_node
     stages = launch_stages(loaded, (*overrides, *building), building=cluster.jobs, measuring=measuring)
-    (out / LOGS).mkdir(parents=True, exist_ok=True)
     write_text(out / STAGE, _stage_file(loaded))
+    (out / LOGS).mkdir(exist_ok=True)
     paths = []
     for number, stage in enumerate(stages, start=1):
         title = f"{slug(loaded.recipe.name)}, stage {number} of {len(stages)}: {stage.purpose}"

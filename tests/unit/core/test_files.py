@@ -107,7 +107,7 @@ def test_what_something_else_wrote_is_never_replaced(tmp_path):
     check_replaced(tmp_path, "a report", was_written_by("report"))
     write_manifest(tmp_path, Manifest("report", "f"))
     check_replaced(tmp_path, "a report", was_written_by("report"))
-    with pytest.raises(ConfigError, match="holds something else than a mixture, and would be replaced"):
+    with pytest.raises(ConfigError, match="holds something else than a mixture; name a new folder"):
         check_replaced(tmp_path, "a mixture", was_written_by("mixture"))
     with pytest.raises(ConfigError, match=r"manifest\.json: holds something else"):
         check_replaced(tmp_path / "manifest.json", "a report", was_written_by("report"))

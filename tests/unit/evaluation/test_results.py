@@ -4,11 +4,14 @@ import pytest
 
 from xmtf.errors import ConfigError, DataError, SourceError
 from xmtf.evaluation.answer import Answer, Journal, request_key
+from xmtf.evaluation.compare import compare_results
+from xmtf.evaluation.interchange import export_t_zero
 from xmtf.evaluation.jobs import Job
 from xmtf.evaluation.rescore import rescore
-from xmtf.evaluation.results import About, items_table, read_items, score_items, write_items
+from xmtf.evaluation.results import About, check_results, items_table, read_items, score_items, write_items
 from xmtf.evaluation.samples import choose_samples, sample_line
 from xmtf.evaluation.summary import score_lines
+from xmtf.files import Manifest, write_manifest
 from xmtf.records import Metric, Origin, Request
 
 
@@ -46,6 +49,49 @@ def test_items_hold_all_that_scores_need(tmp_path):
     write_items(tmp_path / "i.parquet", table, about)
     again, told = read_items(tmp_path / "i.parquet")
     assert score_items(again, told) == score_items(table, about)
+
+
+@pytest.mark.parametrize(
+    ("known", "refused"),
+    [
+        ("answers-0123.jsonl", None),
+        ("scores.jsonl", None),
+        ("notes.txt", "holds something else than results of the same sort; name a new folder"),
+        ("completions.jsonl", "holds something else"),
+    ],
+)
+def test_results_are_written_beside_results_alone(tmp_path, known, refused):
+    check_results(tmp_path / "new", never="completions.jsonl")
+    check_results(tmp_path, never="completions.jsonl")
+    (tmp_path / known).write_text("")
+    if refused is None:
+        check_results(tmp_path, never="completions.jsonl")
+        return
+    with pytest.raises(ConfigError, match=refused):
+        check_results(tmp_path, never="completions.jsonl")
+
+
+def test_the_folder_of_another_stage_is_refused(tmp_path):
+    write_manifest(tmp_path, Manifest("mixture", "f"))
+    (tmp_path / "items").mkdir()
+    with pytest.raises(ConfigError, match="holds something else"):
+        check_results(tmp_path, never="completions.jsonl")
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [rescore, lambda run: compare_results(run, run), lambda run: export_t_zero(run, run.parent / "out")],
+    ids=["rescore", "compare", "export"],
+)
+def test_a_run_in_place_of_its_results_is_told_which_it_has(tmp_path, verb):
+    run = tmp_path / "run"
+    with pytest.raises(SourceError, match="give a results folder of `xmtf evaluate`"):
+        verb(run)
+    for label in ("before", "after"):
+        (run / "results" / label).mkdir(parents=True)
+        (run / "results" / label / "scores.jsonl").write_text("")
+    with pytest.raises(SourceError, match=f"the results of that run, {run}/results/after or {run}/results/before"):
+        verb(run)
 
 
 def test_items_with_an_error_are_counted_and_not_judged():

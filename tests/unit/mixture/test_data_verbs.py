@@ -103,7 +103,7 @@ def test_fetch_lists_only_what_a_mirror_can_hold(run):
 def test_pack_writes_token_files(run, tmp_path):
     run("build")
     settings = ["tokens.tokenizer.train_vocab_size=300", "tokens.packing.sequence_length=64"]
-    assert orjson.loads(run("pack", *settings))["folder"] == str(tmp_path / "run" / "tokens")
+    assert orjson.loads(run("pack", *settings, "--json"))["folder"] == str(tmp_path / "run" / "tokens")
     assert (tmp_path / "run" / "tokens" / "tokenizer" / "tokenizer.json").exists()
 
 

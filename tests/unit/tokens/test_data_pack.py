@@ -30,10 +30,19 @@ def texts(folder: Path, side: str, prefix: str = "mixture", language: str = "fr"
 
 def test_a_bare_folder_with_a_tokenizer(mixture: Path, tokens: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    printed = json.loads(run("pack", mixture, "--tokenizer", tokens / "tokenizer", "--out", out))
+    printed = json.loads(run("pack", mixture, "--tokenizer", tokens / "tokenizer", "--out", out, "--json"))
     assert (printed["folder"], printed["in"], printed["out"]) == (str(out), 410, 410)
     assert texts(out, "inputs")[0] == "Quelle est la capitale du pays numéro 0 ?"
     assert texts(out, "targets")[0] == " la ville 0</s>"
+
+
+def test_counts_are_a_table_by_language(mixture: Path, tokens: Path, tmp_path: Path) -> None:
+    heading, *rows, _, last = run(
+        "pack", mixture, "--tokenizer", tokens / "tokenizer", "--out", tmp_path / "out"
+    ).splitlines()
+    assert heading.split("  ") == ["language", "examples", "input tokens", "target tokens", "bytes a token"]
+    assert [row.split()[:2] for row in rows] == [["en", "250"], ["fr", "120"], ["hi", "40"]]
+    assert last.startswith(f"{tmp_path / 'out'}: 410 of 410 examples, ")
 
 
 def test_a_tokenizer_json_and_every_end(mixture: Path, tokens: Path, tmp_path: Path) -> None:
@@ -59,10 +68,10 @@ def test_a_recipe_and_its_folders(
     shutil.copytree(mixture, "runs/small/mixture")
     with pytest.raises(ConfigError, match="no finished token files; make them with `xmtf data pack"):
         run("peek", path, "--row", 0)
-    printed = json.loads(run("pack", path, "tokens.tokenizer.train_vocab_size=350"))
+    printed = json.loads(run("pack", path, "tokens.tokenizer.train_vocab_size=350", "--json"))
     assert printed["folder"] == "runs/small/tokens"
     assert load_tokenizer("runs/small/tokens/tokenizer").vocab_size == 350
-    elsewhere = json.loads(run("pack", path, "--mixture", mixture, "--out", "elsewhere"))
+    elsewhere = json.loads(run("pack", path, "--mixture", mixture, "--out", "elsewhere", "--json"))
     assert elsewhere["out"] == printed["out"]
     in_a_run = run("peek", path, "--row", 2, "tokens.packing.policy=pad")
     assert in_a_run.startswith("row 2 (")

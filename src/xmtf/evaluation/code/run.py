@@ -14,7 +14,7 @@ from xmtf.evaluation.code.passk import pass_metrics
 from xmtf.evaluation.code.problems import Problem, to_problem
 from xmtf.evaluation.code.sample import Draw, complete, draw_key
 from xmtf.evaluation.code.sandbox import Limits, Verdict, require_sandbox, run_programs
-from xmtf.evaluation.results import versions
+from xmtf.evaluation.results import check_results, versions
 from xmtf.evaluation.setup import Setup
 from xmtf.evaluation.subject import Subject, load_subject
 from xmtf.execution import track
@@ -71,6 +71,7 @@ def evaluate_code(
     Raises:
         ConfigError: No sandbox here, or a task is not about code; before any model runs.
     """
+    check_results(out, never="items")
     require_sandbox(unsafe=settings.unsafe)
     problems = {task: read_problems(setup, task)[: settings.limit] for task in task_ids}
     subject = load_subject(setup, model, label)

@@ -11,7 +11,7 @@ from xmtf.evaluation.answer import Answer
 from xmtf.evaluation.interchange.datasets import describe_dataset
 from xmtf.evaluation.jobs import Job
 from xmtf.evaluation.metrics import GENERATION_METRICS
-from xmtf.evaluation.results import About, items_table, write_items
+from xmtf.evaluation.results import About, check_results, items_table, write_items
 from xmtf.files import content_hash, write_jsonl
 from xmtf.intervals import Z, wilson
 from xmtf.records import Metric, Request, Score
@@ -105,6 +105,7 @@ def write_imported(jobs: Iterable[Imported], out: Path, *, model: str, fingerpri
         model: What results call the model.
         fingerprint: Hash of its weights, where the harness tells one.
     """
+    check_results(out, never="answers-*.jsonl")
     scores = []
     kept = set()
     for imported in jobs:

@@ -19,8 +19,8 @@ from typing import Any
 from xmtf.errors import DataError, SourceError
 from xmtf.evaluation.interchange.datasets import known_datasets, old_name
 from xmtf.evaluation.interchange.imported import Imported, metric_of
-from xmtf.evaluation.results import read_scores
-from xmtf.files import read_json, write_json, write_text
+from xmtf.evaluation.results import no_results, read_scores
+from xmtf.files import check_replaced, read_json, write_json, write_text
 
 __all__ = ["export_t_zero", "read_merged_csv", "read_t_zero"]
 
@@ -108,6 +108,9 @@ def export_t_zero(results: Path, out: Path) -> int:
     Raises:
         SourceError: There is nothing that t-zero could hold, or two jobs would have the same file.
     """
+    if not (results / "scores.jsonl").exists():
+        raise no_results(results, "scores.jsonl")
+    check_replaced(out, "results of t-zero", lambda folder: next(folder.rglob("results.json"), None) is not None)
     rows = [
         _Row(*old_name(score.dataset, score.subset, score.split), score.template, metric.name, metric.value)
         for score in read_scores(results / "scores.jsonl")
