@@ -196,7 +196,7 @@ class Rows:
         scored = len(select_targets(random_rows(self.recipe, 1, seed=0), "target").positions)
         return scored / (packing.target_length or packing.sequence_length)
 
-    def batch(self, step: int, *, micro: int, num_micro: int, rank: int = 0, num_ranks: int = 1) -> Any:
+    def batch(self, step: int, *, micro: int, num_micro: int) -> Any:
         """Return the rows of a micro-batch."""
         return random_rows(self.recipe, self.rows_per_step // num_micro, seed=step * num_micro + micro)
 

@@ -107,13 +107,13 @@ class DataError(XmtfError):
     """An artefact does not match its manifest or its format: names file and shard."""
 
 
-def nearest(name: str, known: Iterable[str], most: int = 3) -> list[str]:
-    """Return the known names most like ``name``, best first.
+def nearest(name: str, known: Iterable[str]) -> list[str]:
+    """Return the up to three known names most like ``name``, best first.
 
     >>> nearest("trainning", ["training", "tokens", "report"])
     ['training']
     """
-    return difflib.get_close_matches(name, list(known), n=most, cutoff=0.6)
+    return difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
 
 
 def require(module: str, extra: str) -> ModuleType:

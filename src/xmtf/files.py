@@ -113,9 +113,9 @@ def slug(text: str) -> str:
     return f"{safe[:100].lstrip('.')}-{hashlib.sha256(text.encode()).hexdigest()[:4]}"
 
 
-def shard_name(index: int, suffix: str = ".parquet") -> str:
+def shard_name(index: int) -> str:
     """Return the name of shard ``index``: ``part-00007.parquet``."""
-    return f"part-{index:05d}{suffix}"
+    return f"part-{index:05d}.parquet"
 
 
 @contextlib.contextmanager

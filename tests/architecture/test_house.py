@@ -81,7 +81,6 @@ def test_errors_are_caught_by_kind_except_at_the_edges(path):
     edges = {
         "cli/app.py",  # the command line
         "evaluation/code/launcher.py",  # the process that runs a program that a model wrote
-        "tokens/prefetch.py",  # a thread, which hands the error to its reader
         "tokens/tokenizer.py",  # `tokenizers` raises plain Exception
     }
     broad = [

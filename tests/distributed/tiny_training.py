@@ -57,7 +57,7 @@ class Rows:
     def __init__(self, family, rows_per_step=12):
         self.family, self.rows_per_step = family, rows_per_step
 
-    def batch(self, step, *, micro, num_micro, rank=0, num_ranks=1):
+    def batch(self, step, *, micro, num_micro):
         each = self.rows_per_step // num_micro
         first = step * self.rows_per_step + micro * each
         rows = [self._row(index) for index in range(first, first + each)]

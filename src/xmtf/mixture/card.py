@@ -113,7 +113,7 @@ def _body(facts: CardFacts) -> str:
         ),
         "## Columns\n\n" + _table(["column", "meaning"], _COLUMNS),
         "## Languages\n\n" + _table(["code", "language", "examples"], _language_rows(facts)),
-        "## Task clusters\n\n" + _counts_table("cluster", facts),
+        "## Task clusters\n\n" + _clusters_table(facts),
         "## Sources and licences\n\nThe examples keep the licences of the datasets that they are made from.\n\n"
         + _table(
             ["dataset", "licence", "examples"],
@@ -130,9 +130,9 @@ def _language_rows(facts: CardFacts) -> list[tuple[str, str, str]]:
     return [(code, "programs" if code == CODE else get_language(code).name, f"{row[0]:,}") for (code,), row in rows]
 
 
-def _counts_table(column: str, facts: CardFacts) -> str:
-    rows = totals(facts.counts, [column]).items()
-    return _table([column, "examples"], [(name, f"{row[0]:,}") for (name,), row in rows])
+def _clusters_table(facts: CardFacts) -> str:
+    rows = totals(facts.counts, ["cluster"]).items()
+    return _table(["cluster", "examples"], [(name, f"{row[0]:,}") for (name,), row in rows])
 
 
 def _left_out(facts: CardFacts) -> str:

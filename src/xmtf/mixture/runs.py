@@ -97,7 +97,7 @@ def _write_run(path: Path, chosen: Chosen, rows: npt.NDArray[np.int64]) -> None:
         writer.write_table(table)
 
 
-def read_keys(path: Path, start: int = 0, stop: int | None = None) -> Keys:
+def read_keys(path: Path, start: int, stop: int | None) -> Keys:
     """Return the keys of a run with ``start <= high < stop``, sorted."""
     table = read_range(path, start, stop)
     return Keys(*(_numbers(table, name).copy() for name in ("high", "low")))

@@ -49,10 +49,10 @@ def _files_of(folder: Path, split: str) -> list[Path]:
     return []
 
 
-def mirror_splits(ref: SourceRef, root: Path | None = None) -> list[str]:
+def mirror_splits(ref: SourceRef) -> list[str]:
     """Return the names of the splits that the mirror has of a subset: what an error message offers."""
     names = set()
-    for folder in _folders(ref, root or mirror_root()):
+    for folder in _folders(ref, mirror_root()):
         for path in folder.iterdir() if folder.is_dir() else ():
             for suffix in SUFFIXES:
                 if path.name.endswith(suffix):

@@ -11,9 +11,7 @@ Little endian, N items, M entries of the document index::
     34            4 N    tokens of each item, int32
     34 + 4 N      8 N    byte offset of each item in the .bin file, int64
     34 + 12 N     8 M    document index, int64: 0, then after every document the items so far
-    34 + 12N + 8M N      only multimodal files of Megatron-core: mode of each item, int8
-
-The two families of Megatron disagree on the codes of floating point numbers (``DTYPES``).
+    34 + 12N + 8M N      only multimodal files of Megatron-core: mode of each item, int8, not read
 """
 
 from __future__ import annotations
@@ -21,7 +19,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,16 +27,11 @@ import numpy.typing as npt
 from xmtf.errors import DataError
 from xmtf.files import atomic_path
 
-__all__ = ["DTYPES", "Dialect", "Index", "choose_dtype", "dtype_code", "read_index", "write_index"]
+__all__ = ["DTYPES", "Index", "choose_dtype", "dtype_code", "read_index", "write_index"]
 
-Dialect = Literal["megatron-core", "megatron-deepspeed"]
-
-_INTEGERS = {1: "u1", 2: "i1", 3: "<i2", 4: "<i4", 5: "<i8", 8: "<u2"}
-DTYPES: dict[Dialect, dict[int, np.dtype[Any]]] = {
-    "megatron-core": {code: np.dtype(name) for code, name in {**_INTEGERS, 6: "<f8", 7: "<f4"}.items()},
-    "megatron-deepspeed": {code: np.dtype(name) for code, name in {**_INTEGERS, 6: "<f8", 7: "<f8"}.items()},
-}
-"""Dtype codes of each family of Megatron; they differ in code 7 only."""
+_NAMES = {1: "u1", 2: "i1", 3: "<i2", 4: "<i4", 5: "<i8", 6: "<f8", 7: "<f4", 8: "<u2"}
+DTYPES = {code: np.dtype(name) for code, name in _NAMES.items()}
+"""Dtype codes of Megatron-core. Megatron-DeepSpeed has 8 bytes for code 7; tokens are integers in both."""
 
 _MAGIC = b"MMIDIDX\x00\x00"
 _OLD_MAGIC = b"TNTIDX\x00\x00"
@@ -55,14 +48,12 @@ class Index:
         sizes: int32 ``[N]``, tokens of each item.
         pointers: int64 ``[N]``, byte offset of each item.
         documents: int64 ``[M]``, document index.
-        modes: int8 ``[N]`` of a multimodal file, or None.
     """
 
     dtype: np.dtype[Any]
     sizes: npt.NDArray[np.int32]
     pointers: npt.NDArray[np.int64]
     documents: npt.NDArray[np.int64]
-    modes: npt.NDArray[np.int8] | None
 
     @property
     def num_bytes(self) -> int:
@@ -77,16 +68,16 @@ def choose_dtype(vocab_size: int) -> np.dtype[Any]:
     return np.dtype("<u2") if vocab_size < 65_500 else np.dtype("<i4")
 
 
-def dtype_code(dtype: np.dtype[Any], dialect: Dialect = "megatron-core") -> int:
+def dtype_code(dtype: np.dtype[Any]) -> int:
     """Return the code of a dtype.
 
     Raises:
         DataError: The format has no code for it.
     """
-    for code, known in DTYPES[dialect].items():
+    for code, known in DTYPES.items():
         if known == dtype:
             return code
-    raise DataError(f"token files of {dialect} cannot hold {dtype}")
+    raise DataError(f"token files cannot hold {dtype}")
 
 
 def write_index(
@@ -94,7 +85,6 @@ def write_index(
     sizes: npt.NDArray[np.int32],
     dtype: np.dtype[Any],
     documents: npt.NDArray[np.int64] | None = None,
-    dialect: Dialect = "megatron-core",
 ) -> None:
     """Write an index file, atomically and without a loop over items.
 
@@ -103,13 +93,12 @@ def write_index(
         sizes: int32 ``[N]``, tokens of each item; the items lie back to back.
         dtype: Of the tokens.
         documents: int64 ``[M]``; default one item a document: ``0, 1, ..., N``.
-        dialect: Whose dtype codes to use.
     """
     count = len(sizes)
     if documents is None:
         documents = np.arange(count + 1, dtype="<i8")
     ends = np.cumsum(sizes, dtype="<i8") * dtype.itemsize
-    header = _HEADER.pack(_MAGIC, 1, dtype_code(dtype, dialect), count, len(documents))
+    header = _HEADER.pack(_MAGIC, 1, dtype_code(dtype), count, len(documents))
     with atomic_path(path) as temporary, temporary.open("wb") as stream:
         stream.write(header)
         stream.write(np.ascontiguousarray(sizes, dtype="<i4").data)
@@ -117,7 +106,7 @@ def write_index(
         stream.write(np.ascontiguousarray(documents, dtype="<i8").data)
 
 
-def read_index(path: Path, dialect: Dialect = "megatron-core") -> Index:
+def read_index(path: Path) -> Index:
     """Map an index file and check all of it against itself.
 
     Raises:
@@ -131,7 +120,7 @@ def read_index(path: Path, dialect: Dialect = "megatron-core") -> Index:
         raise DataError(f"{path}: byte 0: {hint}")
     if version != 1:
         raise DataError(f"{path}: byte 9: version {version}, known is 1")
-    if code not in DTYPES[dialect]:
+    if code not in DTYPES:
         raise DataError(f"{path}: byte 17: unknown dtype code {code}")
     expected = _HEADER.size + 12 * count + 8 * num_documents
     if length not in (expected, expected + count):
@@ -141,11 +130,10 @@ def read_index(path: Path, dialect: Dialect = "megatron-core") -> Index:
         )
     at = _HEADER.size
     index = Index(
-        DTYPES[dialect][code],
+        DTYPES[code],
         _map(path, "<i4", at, count),
         _map(path, "<i8", at + 4 * count, count),
         _map(path, "<i8", at + 12 * count, num_documents),
-        _map(path, "i1", expected, count) if length > expected else None,
     )
     _check_pointers(path, index)
     _check_documents(path, index)

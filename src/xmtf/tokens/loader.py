@@ -1,15 +1,12 @@
 """From token files to batches: a batch depends on the recipe, the seed and its step, and on nothing else.
 
 Each language is packed on its own; languages are then blended row by row, so weights are token
-weights. Step ``n`` is rows ``[n B, (n + 1) B)`` of the blend, whoever computes them: B rows are cut
-into ``num_micro x num_ranks`` slices, micro-batch by micro-batch, rank by rank. The data position of
-a run is one integer, the step.
+weights. Step ``n`` is rows ``[n B, (n + 1) B)`` of the blend, cut into ``num_micro`` slices, whoever
+computes them. The data position of a run is one integer, the step.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -22,7 +19,6 @@ from xmtf.tokens.batches import CausalBatch, EncoderDecoderBatch, Pair, Segments
 from xmtf.tokens.blending import Blend
 from xmtf.tokens.fitting import Fitted
 from xmtf.tokens.packing import RowStream
-from xmtf.tokens.prefetch import prefetch
 from xmtf.tokens.tokenizer import Tokenizer
 
 __all__ = ["Batch", "Family", "Group", "LanguageRows", "Loader"]
@@ -99,35 +95,23 @@ class Loader:
         )
         return real / (_PROBED_ROWS * sum(self.capacity))
 
-    @property
-    def rows_per_epoch(self) -> int:
-        """Rows, about, in which every example stands once."""
-        return math.ceil(sum(language.tokens for language in self.languages) / (self.fill * sum(self.capacity)))
-
-    def batch(self, step: int, *, micro: int = 0, num_micro: int = 1, rank: int = 0, num_ranks: int = 1) -> Batch:
+    def batch(self, step: int, *, micro: int = 0, num_micro: int = 1) -> Batch:
         """Return one slice of a step's rows.
 
         Args:
             step: From 0.
-            micro: Which micro-batch of this rank.
-            num_micro: Micro-batches of a rank in a step.
-            rank: Which data-parallel rank.
-            num_ranks: Data-parallel ranks.
+            micro: Which micro-batch, over all processes.
+            num_micro: Micro-batches of the step.
 
         Raises:
-            ConfigError: More slices than rows.
+            ConfigError: More micro-batches than rows.
             DataError: A token file holds what cannot be a token.
         """
-        slices, piece = num_micro * num_ranks, micro * num_ranks + rank
-        if slices > self.rows_per_step:
-            raise ConfigError(
-                f"training.global_batch_rows: {self.rows_per_step} rows cannot be shared by "
-                f"{num_ranks} ranks x {num_micro} micro-batches"
-            )
-        start = step * self.rows_per_step
-        return self.rows(
-            start + piece * self.rows_per_step // slices, start + (piece + 1) * self.rows_per_step // slices
-        )
+        rows = self.rows_per_step
+        if num_micro > rows:
+            raise ConfigError(f"training.global_batch_rows: {rows} rows cannot be shared by {num_micro} micro-batches")
+        start = step * rows
+        return self.rows(start + micro * rows // num_micro, start + (micro + 1) * rows // num_micro)
 
     def rows(self, start: int, stop: int) -> Batch:
         """Return rows ``[start, stop)`` of the blend as one batch."""
@@ -148,19 +132,6 @@ class Loader:
                 "tokenizer beside them; delete the folder to build it anew"
             )
         return batch
-
-    def batches(
-        self, start: int, stop: int, *, num_micro: int = 1, rank: int = 0, num_ranks: int = 1, ahead: int = 4
-    ) -> Iterator[Batch]:
-        """Yield the batches of steps ``[start, stop)``, micro-batch by micro-batch, read ahead in a thread."""
-        return prefetch(
-            (
-                self.batch(step, micro=micro, num_micro=num_micro, rank=rank, num_ranks=num_ranks)
-                for step in range(start, stop)
-                for micro in range(num_micro)
-            ),
-            ahead,
-        )
 
     def _segments(self, start: int, stop: int) -> Segments:
         streams, rows = self._blend.rows(start, stop)

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from xmtf.errors import DataError
 from xmtf.files import atomic_path
-from xmtf.tokens.index import Dialect, Index, read_index, write_index
+from xmtf.tokens.index import Index, read_index, write_index
 
 __all__ = ["StoreWriter", "TokenStore", "merge_stores", "open_store", "with_suffix"]
 
@@ -76,14 +76,14 @@ class TokenStore:
         return found
 
 
-def open_store(prefix: Path, dialect: Dialect = "megatron-core") -> TokenStore:
+def open_store(prefix: Path) -> TokenStore:
     """Map a store and check its index and the length of its tokens.
 
     Raises:
         DataError: A file is missing, truncated, foreign or does not match the other; names file and offset.
     """
     index_path, path = with_suffix(prefix, ".idx"), with_suffix(prefix, ".bin")
-    index = read_index(index_path, dialect)
+    index = read_index(index_path)
     if index.dtype.kind == "f":
         raise DataError(f"{index_path}: byte 17: holds floating point numbers ({index.dtype}), not tokens")
     try:
@@ -104,13 +104,11 @@ class StoreWriter:
     Args:
         prefix: Path without ``.bin`` and ``.idx``.
         dtype: Of the tokens, see :func:`xmtf.tokens.index.choose_dtype`.
-        dialect: Whose dtype codes to use.
     """
 
-    def __init__(self, prefix: Path, dtype: np.dtype[Any], dialect: Dialect = "megatron-core") -> None:
+    def __init__(self, prefix: Path, dtype: np.dtype[Any]) -> None:
         self.prefix = prefix
         self.dtype = np.dtype(dtype)
-        self._dialect: Dialect = dialect
         self._sizes: list[npt.NDArray[np.int32]] = []
         self._documents: list[npt.NDArray[np.int64]] = [np.zeros(1, dtype=np.int64)]
         self._num_items = 0
@@ -164,7 +162,7 @@ class StoreWriter:
         if kind is None:
             sizes = np.concatenate(self._sizes) if self._sizes else np.empty(0, dtype=np.int32)
             documents = np.concatenate(self._documents)
-            write_index(with_suffix(self.prefix, ".idx"), sizes, self.dtype, documents, self._dialect)
+            write_index(with_suffix(self.prefix, ".idx"), sizes, self.dtype, documents)
 
 
 def merge_stores(prefixes: Iterable[Path], out: Path, dtype: np.dtype[Any]) -> None:

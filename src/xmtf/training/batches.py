@@ -87,5 +87,5 @@ class RowLoader(Protocol):
     def tokens_per_row(self) -> int:
         """Positions of a row, padding included."""
 
-    def batch(self, step: int, *, micro: int, num_micro: int, rank: int = 0, num_ranks: int = 1) -> Any:
+    def batch(self, step: int, *, micro: int, num_micro: int) -> Any:
         """Return micro-batch ``micro`` of ``num_micro`` of a step."""

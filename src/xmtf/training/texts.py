@@ -47,7 +47,7 @@ class TextRows:
         """Positions of a row."""
         return int(self.windows.shape[1]) - (self.family == "causal")
 
-    def batch(self, step: int, *, micro: int, num_micro: int, rank: int = 0, num_ranks: int = 1) -> Any:
+    def batch(self, step: int, *, micro: int, num_micro: int) -> Any:
         """Return the rows of a micro-batch; fewer, where the text ends."""
         size = self.rows_per_step // num_micro
         start = step * self.rows_per_step + micro * size

@@ -55,7 +55,7 @@ class TinyLoader:
     vocab_size: int = 11
     group_names: tuple = (("en", "nli"), ("fr", "qa"))
 
-    def batch(self, step, *, micro, num_micro, rank=0, num_ranks=1):
+    def batch(self, step, *, micro, num_micro):
         per_micro = self.rows_per_step // num_micro
         first = step * self.rows_per_step + micro * per_micro
         rows = [self.row(index) for index in range(first, first + per_micro)]
