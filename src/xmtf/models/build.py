@@ -43,7 +43,6 @@ def build_model(
     vocab_size: int,
     special: SpecialTokens,
     seed: int,
-    max_positions: int | None = None,
     device: str = "cpu",
 ) -> Bloom | MT5:
     """Make a model of the recipe's shape with random weights, fp32, in evaluation mode.
@@ -53,13 +52,11 @@ def build_model(
         vocab_size: Tokens of the tokenizer; the embedding is padded (see :func:`padded_vocab_size`).
         special: Ids written into the model's configuration.
         seed: The same seed gives the same weights.
-        max_positions: Not needed by BLOOM and mT5, whose positions are relative: rows may have any length.
         device: ``cpu``, or ``meta`` for the shape without weights.
 
     Raises:
         ConfigError: A shape that cannot be built; names the keys.
     """
-    del max_positions
     with torch.device("meta"):
         model = _shape(config, padded_vocab_size(vocab_size, config.vocab_size), special)
     if device == "meta":

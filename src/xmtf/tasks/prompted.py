@@ -22,7 +22,7 @@ from xmtf.sources import fingerprint_source, read_source
 from xmtf.tasks.task import Slice
 from xmtf.templates import Failure, RenderedColumns, Template
 
-__all__ = ["PROMPTED_SCHEMA", "SCORE", "Mode", "Prompted", "fingerprint_slice", "prompted_parts", "prompted_table"]
+__all__ = ["PROMPTED_SCHEMA", "SCORE", "Mode", "Prompted", "fingerprint_slice", "prompted_parts"]
 
 Mode = Literal["fixed", "legacy"]
 """Template semantics: with the original's known faults mended, or to the letter."""
@@ -45,26 +45,28 @@ SCORE = pa.field("score", pa.float64())
 
 @dataclass(frozen=True, slots=True)
 class Prompted:
-    """Rendered examples of one slice, or of one template of it.
+    """The examples of one template of a slice.
 
     Attributes:
         table: Columns of :data:`PROMPTED_SCHEMA`, and :data:`SCORE` where the slice names a ``cap_score``.
-        dropped: Rows that did not become an example, counted by reason once per template; what the adapter
-            leaves out counts where the whole split is read.
-        failures: The rows on which a template failed.
-        fingerprint: Hash of everything that the table depends on.
+        dropped: Rows that did not become an example, counted by reason; what the adapter leaves out counts where
+            the whole split is read.
+        failures: The rows on which the template failed.
     """
 
     table: pa.Table
     dropped: dict[str, int]
     failures: tuple[Failure, ...]
-    fingerprint: str
 
 
-def prompted_table(
+def prompted_parts(
     slice_: Slice, *, mode: Mode = "fixed", seed: int = 0, offline: bool = False, failing_rows: float = 0.5
-) -> Prompted:
-    """Apply all templates of a slice; template by template, rows in the order of the split.
+) -> Iterator[Prompted]:
+    """Yield the examples of each template of a slice in turn, rows in the order of the split.
+
+    Program text keeps the white space between inputs and targets, as in xP3: indentation is part of it.
+    A template that reads a column that is not there is an error; promptsource's are dropped and counted instead
+    (in ``legacy`` mode they are rendered with blanks, as the original does).
 
     Args:
         slice_: What to render.
@@ -77,25 +79,6 @@ def prompted_table(
         SourceError: The rows cannot be read, or have no such numbers as the slice's ``cap_score``.
         TemplateError: A template fails on too many rows; names the task, the template and the first row.
     """
-    parts = list(prompted_parts(slice_, mode=mode, seed=seed, offline=offline, failing_rows=failing_rows))
-    dropped: Counter[str] = Counter()
-    for part in parts:
-        dropped.update(part.dropped)
-    tables = [part.table for part in parts] or [_schema(slice_).empty_table()]
-    failures = tuple(failure for part in parts for failure in part.failures)
-    fingerprint = fingerprint_slice(slice_, mode=mode, seed=seed, offline=offline)
-    return Prompted(pa.concat_tables(tables), dict(dropped), failures, fingerprint)
-
-
-def prompted_parts(
-    slice_: Slice, *, mode: Mode = "fixed", seed: int = 0, offline: bool = False, failing_rows: float = 0.5
-) -> Iterator[Prompted]:
-    """Yield the examples of each template of a slice in turn; arguments and errors of :func:`prompted_table`.
-
-    Program text keeps the white space between inputs and targets, as in xP3: indentation is part of it.
-    A template that reads a column that is not there is an error; promptsource's are dropped and counted instead
-    (in ``legacy`` mode they are rendered with blanks, as the original does).
-    """
     data = read_source(slice_.task.source(slice_.split), offline=offline)
     chosen = choose_rows(data.table.num_rows, slice_.limit_rows, f"{seed} {slice_.task.id} {slice_.split}")
     table, rows = data.table.take(pa.array(chosen)), data.rows[chosen]
@@ -103,13 +86,12 @@ def prompted_parts(
     left_out = data.dropped if len(chosen) == data.table.num_rows else {}
     for template in slice_.templates:
         absent = _absent_columns(template, table.column_names) if mode == "fixed" else []
-        fingerprint = _fingerprint(slice_, (template,), data.fingerprint, mode, seed)
         if absent and not slice_.task.promptsource:
             raise TemplateError(_explain_absent(slice_, template, absent[0], table.column_names))
         if absent:
             reason = f"template reads {absent[0]!r}, which the rows do not have"
             dropped = dict(Counter(left_out) + Counter({reason: table.num_rows}))
-            yield Prompted(_schema(slice_).empty_table(), dropped, (), fingerprint)
+            yield Prompted(_schema(slice_).empty_table(), dropped, ())
             continue
         rendered = template.render_table(
             table,
@@ -126,18 +108,22 @@ def prompted_parts(
             _columns(slice_, template, rendered, rows, mask, scores),
             dict(Counter(left_out) + Counter(dropped)),
             rendered.failures,
-            fingerprint,
         )
 
 
 def fingerprint_slice(slice_: Slice, *, mode: Mode = "fixed", seed: int = 0, offline: bool = False) -> str:
-    """Return the fingerprint that :func:`prompted_table` would give, without rendering.
+    """Return a hash of everything that the examples of a slice depend on; nothing is rendered.
 
     Raises:
         SourceError: The source is nowhere.
     """
     source = fingerprint_source(slice_.task.source(slice_.split), offline=offline)
-    return _fingerprint(slice_, slice_.templates, source, mode, seed)
+    task = slice_.task
+    about = [task.id, task.cluster, task.dataset, task.subset, task.language, slice_.split, slice_.limit_rows]
+    if slice_.cap_score is not None:
+        about.append(slice_.cap_score)
+    names = [(template.name, template.language, template.translation, template.hash) for template in slice_.templates]
+    return content_hash([about, names, source, mode, seed if slice_.limit_rows is not None else None])
 
 
 def choose_rows(num_rows: int, limit: int | None, key: str) -> np.ndarray:
@@ -150,15 +136,6 @@ def choose_rows(num_rows: int, limit: int | None, key: str) -> np.ndarray:
         return np.arange(num_rows, dtype=np.int64)
     seed = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big")
     return np.sort(np.random.default_rng(seed).choice(num_rows, limit, replace=False)).astype(np.int64)
-
-
-def _fingerprint(slice_: Slice, templates: tuple[Template, ...], source: str, mode: Mode, seed: int) -> str:
-    task = slice_.task
-    about = [task.id, task.cluster, task.dataset, task.subset, task.language, slice_.split, slice_.limit_rows]
-    if slice_.cap_score is not None:
-        about.append(slice_.cap_score)
-    names = [(template.name, template.language, template.translation, template.hash) for template in templates]
-    return content_hash([about, names, source, mode, seed if slice_.limit_rows is not None else None])
 
 
 def _schema(slice_: Slice) -> pa.Schema:

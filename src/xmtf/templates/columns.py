@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from xmtf.errors import TemplateError
-from xmtf.records import Origin
 from xmtf.templates.compile import FAULTS
 from xmtf.templates.limits import LimitError
 from xmtf.templates.render import Mode, Prepared, Rendered
@@ -71,9 +70,9 @@ class RenderedColumns:
 
 
 def render_table(
-    template: Template, table: pa.Table, origin: Origin, rows: Sequence[int], *, mode: Mode, strip: bool
+    template: Template, table: pa.Table, place: tuple[str, str, str], rows: Sequence[int], *, mode: Mode, strip: bool
 ) -> RenderedColumns:
-    """Render every row of a table; see :meth:`Template.render_table`.
+    """Render every row of a table; see :meth:`Template.render_table`. ``place`` is its dataset, subset and split.
 
     Raises:
         TemplateError: The template does not compile, or all its text does not fit one column (2 GB).
@@ -88,7 +87,7 @@ def render_table(
         numbers = rows[start : start + BATCH_ROWS]
         rendered = _substitute(plan, batch) if plan is not None else None
         if rendered is None:
-            rendered = _row_by_row(template.name, prepared, batch, origin, numbers, strip, exhausted)
+            rendered = _row_by_row(template.name, prepared, batch, place, numbers, strip, exhausted)
             exhausted += sum(failure.kind == LimitError.__name__ for failure in rendered.failures)
         batches.append(rendered)
     try:
@@ -114,7 +113,13 @@ def _substitute(plan: Substitution, batch: pa.Table) -> RenderedColumns | None:
 
 
 def _row_by_row(
-    name: str, prepared: Prepared, batch: pa.Table, origin: Origin, rows: Sequence[int], strip: bool, exhausted: int
+    name: str,
+    prepared: Prepared,
+    batch: pa.Table,
+    place: tuple[str, str, str],
+    rows: Sequence[int],
+    strip: bool,
+    exhausted: int,
 ) -> RenderedColumns:
     results: list[Rendered | None] = []
     failures: list[Failure] = []
@@ -125,8 +130,7 @@ def _row_by_row(
             results.append(None)
             continue
         try:
-            key = (origin.dataset, origin.subset, origin.split, name, row)
-            rendered = prepared.render(values, key, strip=strip)
+            rendered = prepared.render(values, (*place, name, row), strip=strip)
             results.append(rendered)
             characters += len(rendered.inputs) + sum(map(len, rendered.targets)) if rendered else 0
         except FAULTS as error:

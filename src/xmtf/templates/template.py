@@ -110,7 +110,6 @@ class Template:
         dataset: str,
         subset: str,
         split: str,
-        first_row: int = 0,
         rows: Sequence[int] | None = None,
         mode: Mode = "fixed",
         strip: bool = True,
@@ -122,8 +121,7 @@ class Template:
             dataset: Hub id or own name.
             subset: Configuration, or ``""``.
             split: Such as ``train``.
-            first_row: Index in the split of the first row of the table.
-            rows: Index in the split of every row, instead of ``first_row``.
+            rows: Index in the split of every row; counted from 0 by default.
             mode: As in :meth:`render`.
             strip: As in :meth:`render`.
 
@@ -132,8 +130,8 @@ class Template:
         """
         from xmtf.templates.columns import render_table
 
-        numbers = range(first_row, first_row + table.num_rows) if rows is None else rows
-        return render_table(self, table, Origin(dataset, subset, split, first_row), numbers, mode=mode, strip=strip)
+        numbers = range(table.num_rows) if rows is None else rows
+        return render_table(self, table, (dataset, subset, split), numbers, mode=mode, strip=strip)
 
 
 def draw_key(origin: Origin, template: str) -> tuple[Any, ...]:

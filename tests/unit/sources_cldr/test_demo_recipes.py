@@ -6,7 +6,7 @@ import pytest
 
 from xmtf.languages import language_set
 from xmtf.recipe import load_recipe
-from xmtf.tasks import load_catalogue, prompted_table
+from xmtf.tasks import load_catalogue, prompted_parts
 
 RECIPES = Path(__file__).parents[3] / "recipes"
 
@@ -54,7 +54,10 @@ def test_the_demo_is_broad_and_its_evaluation_short(name):
     assert len({part.task.cluster for part in train}) >= 8
     assert {suite.axis for suite, _ in suites.values()} == {"rows", "templates", "languages", "clusters"}
     requests = sum(
-        prompted_table(part, seed=recipe.seed).table.num_rows for _, parts in suites.values() for part in parts
+        prompted.table.num_rows
+        for _, parts in suites.values()
+        for part in parts
+        for prompted in prompted_parts(part, seed=recipe.seed)
     )
     assert 2500 <= requests <= 4000
 

@@ -5,7 +5,7 @@ import pytest
 from xmtf.recipe import load_recipe
 from xmtf.sources import SourceRef, read_source
 from xmtf.sources.fetch import fetch_sources, sources_to_fetch
-from xmtf.tasks import fetch_recipe, recipe_sources
+from xmtf.tasks import recipe_sources
 
 RECIPE = """
 name: tiny
@@ -65,14 +65,14 @@ def test_own_files_and_cldr_are_not_fetched_and_views_of_one_split_are_one():
 def test_what_is_fetched_reads_the_same_from_the_new_mirror(loaded, mirror, tmp_path, monkeypatch):
     to = tmp_path / "new"
     seen = []
-    fetched = fetch_recipe(loaded, to, progress=seen.append)
+    fetched = fetch_sources(recipe_sources(loaded), to, progress=seen.append)
     assert tuple(seen) == fetched
     assert [(each.status, each.rows) for each in fetched] == [("fetched", 3), ("failed", 0), ("fetched", 1)]
     assert "own/tiny/en [test]" in fetched[1].problem
     before = read_source(SourceRef("own/tiny", "fra")).table
     monkeypatch.setenv("XMTF_DATA_ROOT", str(to))
     assert read_source(SourceRef("own/tiny", "fra")).table == before
-    assert [each.status for each in fetch_recipe(loaded, to)] == ["there", "failed", "there"]
+    assert [each.status for each in fetch_sources(recipe_sources(loaded), to)] == ["there", "failed", "there"]
 
 
 def test_what_is_there_is_left_as_it_is(tmp_path):

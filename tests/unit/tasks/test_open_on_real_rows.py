@@ -6,7 +6,7 @@ import pytest
 
 from xmtf.recipe import TaskSelection
 from xmtf.sources.mirror import find_in_mirror
-from xmtf.tasks import load_catalogue, prompted_table
+from xmtf.tasks import load_catalogue, prompted_parts
 
 pytestmark = pytest.mark.skipif("XMTF_DATA_ROOT" not in os.environ, reason="XMTF_DATA_ROOT is not set")
 
@@ -24,10 +24,10 @@ def test_every_prompt_works_on_every_split_of_the_mirror(cluster):
         for part in catalogue.select([selection], role=role):
             if not find_in_mirror(part.task.source(part.split)):
                 continue
-            prompted = prompted_table(part, offline=True)
-            assert prompted.dropped == {}, part.task.id
-            for row in prompted.table.to_pylist():
-                assert row["inputs"] == row["inputs"].lstrip()
-                assert part.task.kind != "rank" or row["targets"] in row["choices"], (part.task.id, row)
-                seen += 1
+            for prompted in prompted_parts(part, offline=True):
+                assert prompted.dropped == {}, part.task.id
+                for row in prompted.table.to_pylist():
+                    assert row["inputs"] == row["inputs"].lstrip()
+                    assert part.task.kind != "rank" or row["targets"] in row["choices"], (part.task.id, row)
+                    seen += 1
     assert seen > 0

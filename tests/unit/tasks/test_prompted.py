@@ -1,5 +1,7 @@
+from collections import Counter
 from dataclasses import replace
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,9 +9,9 @@ from hypothesis import strategies as st
 from xmtf.errors import TemplateError
 from xmtf.recipe import TaskSelection
 from xmtf.records import PROMPTED_COLUMNS
-from xmtf.tasks import PROMPTED_SCHEMA, fingerprint_slice, prompted_parts, prompted_table
+from xmtf.tasks import PROMPTED_SCHEMA, fingerprint_slice, prompted_parts
 from xmtf.tasks.entries import read_catalogue_file
-from xmtf.tasks.prompted import choose_rows
+from xmtf.tasks.prompted import Prompted, choose_rows
 from xmtf.tasks.selection import select_slices
 
 
@@ -25,12 +27,20 @@ def slice_of(catalogue_file):
     return take
 
 
+def rendered(part, **how):
+    """Return what a slice becomes, its templates together."""
+    parts = list(prompted_parts(part, **how))
+    dropped = sum((Counter(each.dropped) for each in parts), Counter())
+    failures = tuple(failure for each in parts for failure in each.failures)
+    return Prompted(pa.concat_tables(each.table for each in parts), dict(dropped), failures)
+
+
 def test_the_schema_has_the_columns_of_a_mixture():
     assert tuple(PROMPTED_SCHEMA.names) == PROMPTED_COLUMNS
 
 
 def test_every_row_becomes_an_example_or_is_counted(mirror, slice_of):
-    prompted = prompted_table(slice_of(tasks=["tiny/fra"]))
+    prompted = rendered(slice_of(tasks=["tiny/fra"]))
     assert prompted.table.schema == PROMPTED_SCHEMA
     assert prompted.table.select(["inputs", "targets", "choices", "template", "row"]).to_pylist() == [
         {"inputs": i, "targets": t, "choices": c, "template": n, "row": r}
@@ -63,7 +73,6 @@ def test_every_row_becomes_an_example_or_is_counted(mirror, slice_of):
 def test_the_parts_are_the_templates(mirror, slice_of):
     parts = list(prompted_parts(slice_of(tasks=["tiny/fra"])))
     assert [part.table.num_rows for part in parts] == [3, 3, 2]
-    assert len({part.fingerprint for part in parts}) == 3
 
 
 def write_rows(mirror, text):
@@ -82,7 +91,7 @@ def test_dropped_rows_have_a_reason(mirror, catalogue_file, slice_of, jinja, rea
     path = catalogue_file.with_name("templates.yaml")
     text = path.read_text().replace("{{ text }} Yes or no? ||| {{ answer_choices[label] }}", jinja)
     path.write_text(text)
-    prompted = prompted_table(slice_of(tasks=["tiny/fra"], templates=["ask"]))
+    prompted = rendered(slice_of(tasks=["tiny/fra"], templates=["ask"]))
     assert prompted.table.num_rows == 0
     assert prompted.dropped == {reason: 3}
 
@@ -92,10 +101,10 @@ def test_what_the_adapter_leaves_out_is_counted_for_every_template(mirror, catal
         catalogue_file.read_text().replace("licence: CC0", "adapter: hidden-labels\n    licence: CC0")
     )
     write_rows(mirror, "text,label\na,1\nb,-1\nc,0\n")
-    prompted = prompted_table(slice_of(tasks=["tiny/fra"], templates=["ask", "demander"]))
+    prompted = rendered(slice_of(tasks=["tiny/fra"], templates=["ask", "demander"]))
     assert prompted.table["row"].to_pylist() == [0, 2, 0, 2]
     assert prompted.dropped == {"hidden label": 2}
-    assert prompted_table(slice_of(tasks=["tiny/fra"], templates=["ask"], limit_rows=1)).dropped == {}
+    assert rendered(slice_of(tasks=["tiny/fra"], templates=["ask"], limit_rows=1)).dropped == {}
 
 
 def test_a_template_that_fails_on_too_many_rows_is_named_with_its_first_row(mirror, catalogue_file, slice_of):
@@ -103,8 +112,8 @@ def test_a_template_that_fails_on_too_many_rows_is_named_with_its_first_row(mirr
     path.write_text(path.read_text().replace("answer_choices[label] }}", "answer_choices[label].absent.more }}", 1))
     part = slice_of(tasks=["tiny/fra"], templates=["ask"])
     with pytest.raises(TemplateError, match=r"tiny/fra \[train\], template 'ask': fails on 3 of 3 .* row 0"):
-        prompted_table(part)
-    prompted = prompted_table(part, failing_rows=1.0)
+        rendered(part)
+    prompted = rendered(part, failing_rows=1.0)
     assert prompted.dropped == {"template fails: UndefinedError": 3}
     assert [failure.row for failure in prompted.failures] == [0, 1, 2]
 
@@ -113,7 +122,7 @@ def test_a_misspelt_column_is_an_error_and_not_a_blank(mirror, catalogue_file, s
     path = catalogue_file.with_name("templates.yaml")
     path.write_text(path.read_text().replace("{{ text }} Yes", "{{ textt }} Yes"))
     with pytest.raises(TemplateError, match=r"template 'ask': reads the column 'textt', .* did you mean 'text'"):
-        prompted_table(slice_of(tasks=["tiny/fra"], templates=["ask"]))
+        rendered(slice_of(tasks=["tiny/fra"], templates=["ask"]))
 
 
 def test_prompts_of_promptsource_that_read_an_absent_column_are_dropped_and_counted(mirror, catalogue_file, slice_of):
@@ -121,16 +130,16 @@ def test_prompts_of_promptsource_that_read_an_absent_column_are_dropped_and_coun
     path.write_text(path.read_text().replace("{{ text }} Yes", "{{ passage }} Yes"))
     part = slice_of(tasks=["tiny/fra"])
     part = replace(part, task=replace(part.task, promptsource="xp3mt"))
-    prompted = prompted_table(part)
+    prompted = rendered(part)
     assert set(prompted.table["template"].to_pylist()) == {"demander", "only long texts"}
     assert prompted.dropped["template reads 'passage', which the rows do not have"] == 3
-    assert prompted_table(part, mode="legacy").table["inputs"][0].as_py() == "Yes or no?"
+    assert rendered(part, mode="legacy").table["inputs"][0].as_py() == "Yes or no?"
 
 
 def test_the_limit_chooses_rows_by_seed(mirror, slice_of):
     write_rows(mirror, "text,label\n" + "".join(f"text {row},1\n" for row in range(100)))
     part = slice_of(tasks=["tiny/fra"], templates=["ask"], limit_rows=5)
-    one, again, other = (prompted_table(part, seed=seed).table["row"].to_pylist() for seed in (1, 1, 2))
+    one, again, other = (rendered(part, seed=seed).table["row"].to_pylist() for seed in (1, 1, 2))
     assert one == again == sorted(one)
     assert one != other
     assert len(one) == 5
@@ -144,12 +153,9 @@ def test_chosen_rows_are_distinct_ascending_and_as_many_as_asked_for(num_rows, l
     assert set(rows) <= set(range(num_rows))
 
 
-def test_the_fingerprint_is_known_without_rendering_and_follows_rows_templates_and_mode(
-    mirror, catalogue_file, slice_of
-):
+def test_the_fingerprint_follows_rows_templates_and_mode(mirror, slice_of):
     part = slice_of(tasks=["tiny/fra"])
     before = fingerprint_slice(part)
-    assert prompted_table(part).fingerprint == before
     assert fingerprint_slice(part, mode="legacy") != before
     assert fingerprint_slice(part, seed=3) == before
     assert fingerprint_slice(slice_of(tasks=["tiny/fra"], templates=["ask"])) != before

@@ -81,7 +81,10 @@ SCHEMA = pa.schema(
 def test_table_is_rendered_as_its_rows_are(jinja, choices, mode, rows, strip):
     template = Template("t", jinja, choices)
     table = pa.Table.from_pylist(rows, SCHEMA)
-    rendered = template.render_table(table, dataset="d", subset="s", split="train", first_row=5, mode=mode, strip=strip)
+    numbers = range(5, 5 + len(rows))
+    rendered = template.render_table(
+        table, dataset="d", subset="s", split="train", rows=numbers, mode=mode, strip=strip
+    )
     failed = {failure.row for failure in rendered.failures}
     for index, row in enumerate(table.to_pylist()):
         found = [rendered.inputs[index].as_py(), rendered.targets[index].as_py(), rendered.choices[index].as_py()]

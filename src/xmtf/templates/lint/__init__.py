@@ -43,7 +43,7 @@ def lint_templates(
         if any(each.check == "does-not-compile" for each in of_source):
             continue
         for split, table in (tables or {}).items():
-            found += check_rows(template, table, dataset=where, subset="", split=split)
+            found += check_rows(template, table, dataset=where, split=split)
     return _sorted(replace(each, where=each.where or where) for each in found)
 
 

@@ -20,22 +20,20 @@ _FEW = 10
 """Fewer rows than this say nothing about constant targets."""
 
 
-def check_rows(template: Template, table: pa.Table, *, dataset: str, subset: str, split: str) -> list[Finding]:
+def check_rows(template: Template, table: pa.Table, *, dataset: str, split: str) -> list[Finding]:
     """Return what is wrong with a template on these rows; it must compile.
 
     Args:
         template: The template.
         table: Raw rows of its dataset.
-        dataset: Named in messages, with subset and split.
-        subset: Configuration, or ``""``.
+        dataset: Named in messages, with the split.
         split: Such as ``validation``.
     """
     if table.num_rows == 0:
         return []
-    rendered = template.render_table(table, dataset=dataset, subset=subset, split=split)
+    rendered = template.render_table(table, dataset=dataset, subset="", split=split)
     found = [*_check_rendering(rendered), *_check_labels(template, table), *_check_missing(template, table, rendered)]
-    place = f"{dataset}{f'/{subset}' if subset else ''} [{split}]"
-    return [finding(check, template.name, f"{message} of {place}") for check, message in found]
+    return [finding(check, template.name, f"{message} of {dataset} [{split}]") for check, message in found]
 
 
 def _check_rendering(rendered: RenderedColumns) -> Iterator[tuple[str, str]]:

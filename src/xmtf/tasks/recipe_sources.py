@@ -1,20 +1,18 @@
-"""Everything that a recipe reads, brought into a mirror."""
+"""Which splits of which datasets a recipe reads."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from pathlib import Path
 
 from xmtf.recipe import LoadedRecipe, TaskSelection
 from xmtf.recipe.schema import HeldOut
-from xmtf.sources.fetch import Fetched, fetch_sources, sources_to_fetch
+from xmtf.sources.fetch import sources_to_fetch
 from xmtf.sources.reference import SourceRef
 from xmtf.tasks.catalogue import Catalogue, load_catalogue
 from xmtf.tasks.outline import OutlinedSplit
 from xmtf.tasks.task import TEMPLATES_ROOT, Role, Slice
 
-__all__ = ["Fetched", "fetch_recipe", "recipe_sources"]
+__all__ = ["recipe_sources"]
 
 
 def recipe_sources(loaded: LoadedRecipe) -> tuple[SourceRef, ...]:
@@ -45,21 +43,3 @@ def _parts(
     if any(part.task.promptsource for part in outlined) and not os.environ.get(TEMPLATES_ROOT, "").strip():
         return outlined
     return catalogue.select(selections, role=role, held_out=held_out, where=where)
-
-
-def fetch_recipe(
-    loaded: LoadedRecipe, to: Path, *, progress: Callable[[Fetched], None] = lambda fetched: None
-) -> tuple[Fetched, ...]:
-    """Bring every split that a recipe reads into the mirror at ``to``.
-
-    A split that cannot be had is reported with its reason, and the others are still fetched.
-
-    Args:
-        loaded: The recipe; its ``offline`` allows only the mirror in use and the hub's cache.
-        to: Folder of the mirror.
-        progress: Called after every split.
-
-    Raises:
-        ConfigError: A selection takes nothing.
-    """
-    return fetch_sources(recipe_sources(loaded), to, offline=loaded.recipe.offline, progress=progress)
