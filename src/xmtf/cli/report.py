@@ -76,9 +76,9 @@ def tables(
     Example: xmtf report tables results/mine --reference --out tables
     """
     from xmtf.errors import UnknownNameError
-    from xmtf.report.build import tables_of
     from xmtf.report.inputs import parse_inputs
     from xmtf.report.tables import render_table, write_tables
+    from xmtf.report.tables_and_figures import tables_of
 
     inputs = parse_inputs(given or [], reference=reference)
     known = {table.name: table for table in tables_of(results or [], inputs)}
@@ -112,8 +112,8 @@ def figures(
     Example: xmtf report figures results/mine --reference --only 4,5,9 --out figures
     """
     from xmtf.errors import SourceError, UnknownNameError
-    from xmtf.report.build import figures_of
     from xmtf.report.inputs import parse_inputs
+    from xmtf.report.tables_and_figures import figures_of
 
     formats = [name.strip() for name in form.split(",")]
     for name in formats:

@@ -1,105 +1,179 @@
-"""Tables and figures of runs and results, for a terminal and as files."""
+"""Build the report of runs and results: tables, figures, the page and, for a run, its model card."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from xmtf.errors import SourceError
-from xmtf.report.collect import Material, collect
-from xmtf.report.figures.catalogue import Drawn, Figure, draw_figures
+from xmtf.execution import say
+from xmtf.files import (
+    MANIFEST,
+    Manifest,
+    Stopwatch,
+    atomic_folder,
+    check_replaced,
+    content_hash,
+    file_sha256,
+    is_finished,
+    read_manifest,
+    was_written_by,
+    write_manifest,
+    write_text,
+)
+from xmtf.recipe.schema import Report
+from xmtf.report.cards import model_card
+from xmtf.report.collect import Material, Run, collect
+from xmtf.report.compare import compare
+from xmtf.report.figures.catalogue import Drawn
 from xmtf.report.figures.own import CAPTIONS, result_figures, run_figures
 from xmtf.report.figures.style import save_figure
-from xmtf.report.inputs import Inputs, texts_at_hand
+from xmtf.report.inputs import Inputs
+from xmtf.report.items import item_sets, script_text
+from xmtf.report.page import Content, Demonstration, Plot, RunPart, render_page
 from xmtf.report.published import gather, published_tables
 from xmtf.report.reference.demonstration import NOTE, demonstration_run, demonstration_texts
-from xmtf.report.tables import TEXT, Table, result_tables, run_tables
-from xmtf.text_table import aligned
+from xmtf.report.results import RECIPE, SCORES, results_folders
+from xmtf.report.tables import GROUPS, composition_tables, result_tables, write_tables
+from xmtf.report.tables_and_figures import demonstrates, published_figures
 
-__all__ = ["demonstrates", "figures_of", "published_figures", "summary_lines", "tables_of"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["MODEL_CARD", "build_report"]
+
+MODEL_CARD = "model-card.md"
+"""The card as the report keeps it; a run copies it beside the model."""
+_PUBLISHED = "The published numbers of BLOOM, BLOOMZ, mT0 and the models beside them, without results of one's own."
+_INLINE_BYTES = 2_000_000
+"""Smaller item sets stand in the page itself, so that it can be sent around as one file."""
 
 
-def tables_of(paths: Sequence[Path], inputs: Inputs) -> list[Table]:
-    """Return every table of results: suites side by side first, then all results and what else the work published.
+def build_report(sources: Sequence[Path], out: Path, config: Report, inputs: Inputs | None = None) -> Manifest:
+    """Write ``index.html``, ``tables/``, ``figures/`` and, for one run, its model card; nothing where up to date.
+
+    Figures for which a font is missing are left out; a line on stderr names the font, and the next call tries again.
 
     Args:
-        paths: Run folders, or folders of results; may be empty for the published numbers alone.
-        inputs: Analyses, and whether published numbers stand beside.
+        sources: Run folders and results folders.
+        out: Folder of the report; one that stands there is replaced.
+        config: Title, forms of figures, number of items.
+        inputs: Whether published numbers stand beside, and analyses for the published tables and figures.
 
     Raises:
-        SourceError: A path holds no results, or there is nothing to show.
+        SourceError: A source is neither a run folder nor a results folder.
+        ConfigError: ``out`` holds something else than a report.
     """
-    material = collect(paths)
-    own = run_tables(material.runs[0]) if len(material.runs) == len(paths) == 1 else result_tables(material.results)
-    own.sort(key=lambda table: table.name != "results")
-    tables = [*own, *published_tables(gather(material.results.scores, reference=inputs.reference), inputs)]
-    if not tables:
+    watch = Stopwatch()
+    recipe = config.model_dump(mode="json")
+    inputs = inputs or Inputs()
+    if not sources and not inputs.reference:
         raise SourceError("no results to show: give a run or results folder, or --reference for the published numbers")
-    return tables
+    found = {key: value for source in sources for key, value in _inputs(source).items()}
+    found |= {str(path): file_sha256(path) for path in inputs.files.values() if path.is_file()}
+    fingerprint = content_hash({"recipe": recipe, "inputs": found, "reference": inputs.reference})
+    check_replaced(out, "a report", was_written_by("report"))
+    if is_finished(out, fingerprint) and not read_manifest(out).details.get("missing_fonts"):
+        return read_manifest(out)
+    material = collect(sources)
+    with atomic_folder(out) as folder:
+        missing_fonts = _write(material, inputs, folder, config)
+        files = [path for path in sorted(folder.rglob("*.*")) if path.is_file()]
+        outputs = {str(path.relative_to(folder)): file_sha256(path) for path in files}
+        manifest = Manifest(
+            "report", fingerprint, recipe=recipe, inputs=found, outputs=outputs, wall_time_s=watch.seconds,
+            details={"missing_fonts": missing_fonts} if missing_fonts else {},
+        )  # fmt: skip
+        write_manifest(folder, manifest)
+    for line in missing_fonts:
+        say(line)
+    return manifest
 
 
-def figures_of(
-    paths: Sequence[Path],
-    inputs: Inputs,
-    folder: Path,
-    only: Sequence[str] = (),
-    formats: Sequence[str] = ("svg", "png", "pdf"),
-) -> Drawn:
-    """Write every figure of results: those of a run first, then those of the published work.
+def _inputs(source: Path) -> dict[str, str]:
+    """Return the fingerprints of all that the report shows of a source."""
+    found = {}
+    files = [source / RECIPE]
+    for folder in (source / "mixture", source / "model", *results_folders(source)):
+        if (folder / MANIFEST).exists():
+            found[str(folder)] = read_manifest(folder).fingerprint
+        else:
+            files += [folder / name for name in (SCORES, "samples.jsonl", "completions.jsonl")]
+    return found | {str(path): file_sha256(path) for path in files if path.exists()}
 
-    Args:
-        paths: Run folders, or folders of results; may be empty for the published numbers alone.
-        inputs: Analyses and texts, and whether published numbers stand beside.
-        folder: Where files are written.
-        only: Numbers or names of figures; every one by default.
-        formats: Of ``svg``, ``png`` and ``pdf``.
 
-    Raises:
-        SourceError: A path holds no results.
-        UnknownNameError: ``only`` names no figure.
-    """
-    material = collect(paths)
-    own = result_figures(material.results)
+def _write(material: Material, inputs: Inputs, folder: Path, config: Report) -> list[str]:
+    """Write the report's files; return which fonts are missing for which figures."""
+    formats = tuple(dict.fromkeys(("svg", *config.figures)))
+    items = item_sets(material.results, config.items)
+    drawn = published_figures(material, inputs, folder / "figures", (), formats)
+    content = _content(material, inputs, folder, config.title, formats, drawn)
+    scripts = {entry.file_name: script_text(entry.dataset, entry.payload) for entry in items}
+    inline = sum(map(len, scripts.values())) <= _INLINE_BYTES
+    if not inline:
+        for name, text in scripts.items():
+            write_text(folder / "items" / name, text)
+    write_text(folder / "index.html", render_page(replace(content, items=items, inline_items=inline)))
     if len(material.runs) == 1:
-        own = run_figures(material.runs[0]) | own
-    elif demonstrates(material, inputs):
-        own = run_figures(demonstration_run(), NOTE)
-    figures = [
-        Figure("", name, "", CAPTIONS[name], tuple(save_figure(figure, folder, name, tuple(formats))))
-        for name, figure in own.items()
-        if not only or name in only
+        write_text(folder / MODEL_CARD, model_card(material.runs[0]))
+    return drawn.missing_fonts
+
+
+def _content(
+    material: Material, inputs: Inputs, folder: Path, title: str | None, formats: tuple[str, ...], drawn: Drawn
+) -> Content:
+    """Write tables and figures; return what the page shows but the items."""
+    results = material.results
+    several = len(material.runs) > 1
+    run = material.runs[0] if len(material.runs) == 1 else None
+    default = run.name if run is not None else ", ".join(results.scores) or "Published results"
+    groups = {name: (column, compare(results, by)) for name, (column, by) in GROUPS.items()}
+    tables = result_tables(results)
+    published = published_tables(gather(results.scores, reference=inputs.reference), inputs)
+    write_tables([*tables, *published], folder / "tables")
+    alone = demonstrates(material, inputs)
+    return Content(
+        title=title or default,
+        description=run.recipe.get("description", "") if run is not None else _PUBLISHED if alone else "",
+        results=results,
+        comparisons=groups["results"][1],
+        tables=tables,
+        groups=groups,
+        plots=_save(result_figures(results), folder / "figures", formats),
+        runs=[_run_part(part, folder, formats, part.name if several else "") for part in material.runs],
+        published=published,
+        published_plots=_published_plots(drawn, noted=False, samples=not any(results.samples.values())),
+        demonstration=_demonstration(folder, formats, drawn) if alone else None,
+    )
+
+
+def _demonstration(folder: Path, formats: Sequence[str], drawn: Drawn) -> Demonstration:
+    """Write the figures of our demonstration's run; its texts stand on the page as text."""
+    own = _save(run_figures(demonstration_run(), NOTE), folder / "figures", formats)
+    plots = [*_published_plots(drawn, noted=True, samples=False), *own]
+    return Demonstration(NOTE, plots, demonstration_texts()["samples"])
+
+
+def _published_plots(drawn: Drawn, *, noted: bool, samples: bool = True) -> list[Plot]:
+    """Return figures with or without a note; ``samples`` only where the page does not show them as text."""
+    return [
+        Plot.read(figure.paths[0], f"{figure.title}. {figure.caption}")
+        for figure in drawn.figures
+        if bool(figure.note) == noted and (samples or figure.name != "samples")
     ]
-    rest = [name for name in only if name not in own]
-    if only and not rest:
-        return Drawn(figures)
-    drawn = published_figures(material, inputs, folder, rest, formats)
-    return replace(drawn, figures=[*figures, *drawn.figures])
 
 
-def demonstrates(material: Material, inputs: Inputs) -> bool:
-    """Tell whether the published numbers stand alone, so that our demonstration fills in what was not published."""
-    return inputs.reference and not material.runs and not material.results.folders
+def _run_part(run: Run, folder: Path, formats: Sequence[str], prefix: str) -> RunPart:
+    """Write the tables and figures of a run's training; those of several runs go into folders of their own."""
+    tables = composition_tables(run)
+    write_tables(tables, folder / "tables" / prefix)
+    return RunPart(run, tables, _save(run_figures(run), folder / "figures" / prefix, formats))
 
 
-def published_figures(
-    material: Material, inputs: Inputs, folder: Path, only: Sequence[str], formats: Sequence[str]
-) -> Drawn:
-    """Write the figures of the published work with the results at hand in them; arguments as of ``figures_of``."""
-    if demonstrates(material, inputs):
-        inputs = replace(inputs, at_hand=demonstration_texts(), note=NOTE)
-    else:
-        inputs = replace(inputs, at_hand=texts_at_hand(material.results))
-    results = gather(material.results.scores, reference=inputs.reference)
-    return draw_figures(results, inputs, folder, only, formats)
-
-
-def summary_lines(report: Path) -> tuple[str, ...]:
-    """Return the before/after table of a built report as lines of text, for the end of a run on a terminal."""
-    path = report / "tables" / "results.csv"
-    if not path.exists():
-        return ()
-    with path.open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.reader(stream))
-    return tuple(aligned(rows, numbers=[place for place, column in enumerate(rows[0]) if column not in TEXT]))
+def _save(figures: dict[str, Figure], folder: Path, formats: Sequence[str]) -> list[Plot]:
+    return [
+        Plot.read(save_figure(figure, folder, name, tuple(formats))[0], CAPTIONS[name])
+        for name, figure in figures.items()
+    ]

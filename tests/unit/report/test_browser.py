@@ -37,7 +37,7 @@ def chromium():
 @pytest.fixture(params=["inline", "files"])
 def page(request, chromium, run_folder, monkeypatch):
     if request.param == "files":
-        monkeypatch.setattr("xmtf.report.site._INLINE_BYTES", 10)
+        monkeypatch.setattr("xmtf.report.build._INLINE_BYTES", 10)
     out = run_folder / "report"
     build_report([run_folder], out, Report(figures=("svg",)))
     context = chromium.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light")

@@ -8,7 +8,6 @@ from xmtf.cli.app import build_app
 from xmtf.errors import DataError, SourceError, UnknownNameError
 from xmtf.files import append_jsonl, write_jsonl
 from xmtf.report import collect_run
-from xmtf.report.build import figures_of
 from xmtf.report.figures import (
     contamination,
     english_tasks,
@@ -33,6 +32,7 @@ from xmtf.report.inputs import Inputs, texts_at_hand
 from xmtf.report.published import gather
 from xmtf.report.reference.demonstration import NOTE, demonstration_run, demonstration_texts
 from xmtf.report.results import Results
+from xmtf.report.tables_and_figures import figures_of
 
 
 @pytest.fixture(scope="module")

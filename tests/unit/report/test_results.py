@@ -116,7 +116,7 @@ def test_a_report_of_two_models_has_a_column_for_each(two, tmp_path):
 
 
 def test_large_item_sets_lie_beside_the_page(two, tmp_path, monkeypatch):
-    monkeypatch.setattr("xmtf.report.site._INLINE_BYTES", 10)
+    monkeypatch.setattr("xmtf.report.build._INLINE_BYTES", 10)
     build_report(two, tmp_path / "report", Report(figures=("svg",)))
     (side,) = (tmp_path / "report" / "items").iterdir()
     assert side.read_text().startswith('xmtfItems("cldr/weekday",{')

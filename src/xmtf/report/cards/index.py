@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from xmtf.report.measures import Result, own_results
 from xmtf.report.published.headline import CardValue
 from xmtf.report.reference import dataset_facts
+from xmtf.report.result_table import Result, own_results
 from xmtf.report.results import Score
 
 if TYPE_CHECKING:

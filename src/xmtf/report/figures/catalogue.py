@@ -30,7 +30,7 @@ from xmtf.report.figures import (
 from xmtf.report.figures.fonts import MissingFontError
 from xmtf.report.figures.style import save_figure
 from xmtf.report.inputs import Inputs
-from xmtf.report.measures import ResultTable
+from xmtf.report.result_table import ResultTable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing

@@ -8,7 +8,7 @@ from xmtf.report.figures.fonts import MONOSPACE
 from xmtf.report.figures.style import NOTE
 from xmtf.report.figures.text_blocks import Block, new_page, note_block
 from xmtf.report.inputs import Inputs
-from xmtf.report.measures import ResultTable
+from xmtf.report.result_table import ResultTable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,8 +8,8 @@ from xmtf.languages import normalize_language
 from xmtf.report.figures.language_shares import published_shares, short_name
 from xmtf.report.figures.style import new_grid
 from xmtf.report.inputs import Inputs, number
-from xmtf.report.measures import ResultTable
 from xmtf.report.reference import evaluation_sets
+from xmtf.report.result_table import ResultTable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

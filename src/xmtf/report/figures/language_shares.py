@@ -9,7 +9,7 @@ from xmtf.languages import CODE, get_language, normalize_language
 from xmtf.report.figures.models import add_legend
 from xmtf.report.figures.style import new_figure
 from xmtf.report.inputs import Inputs, number
-from xmtf.report.measures import ResultTable
+from xmtf.report.result_table import ResultTable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

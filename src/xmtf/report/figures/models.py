@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
-from xmtf.report.measures import ResultTable
 from xmtf.report.reference import published_models
+from xmtf.report.result_table import ResultTable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,7 +8,7 @@ from xmtf.report.figures.models import shown_models
 from xmtf.report.figures.prompt_panels import draw_panels
 from xmtf.report.figures.unseen_languages import DATASETS
 from xmtf.report.inputs import Inputs
-from xmtf.report.measures import ResultTable
+from xmtf.report.result_table import ResultTable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

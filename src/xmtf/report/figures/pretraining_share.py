@@ -10,8 +10,8 @@ from xmtf.report.figures.models import CHANCE_LINE, add_legend, chance_handle, l
 from xmtf.report.figures.scaling import DATASETS
 from xmtf.report.figures.style import new_grid
 from xmtf.report.inputs import Inputs
-from xmtf.report.measures import Measure, ResultTable
 from xmtf.report.reference import dataset_facts
+from xmtf.report.result_table import Measure, ResultTable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from xmtf.intervals import wilson
 from xmtf.report.figures.models import CHANCE_LINE, Look, add_legend, chance_handle, handles, looks
 from xmtf.report.figures.style import new_grid
-from xmtf.report.measures import Cell, Measure, ResultTable
 from xmtf.report.reference import dataset_facts
+from xmtf.report.result_table import Cell, Measure, ResultTable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from xmtf.report.figures.models import CHANCE_LINE, add_legend, chance_handle, looks
 from xmtf.report.figures.style import new_grid
 from xmtf.report.inputs import Inputs
-from xmtf.report.measures import Measure, ResultTable
 from xmtf.report.reference import dataset_facts, published_models
+from xmtf.report.result_table import Measure, ResultTable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,7 @@ from xmtf.errors import UnknownNameError
 from xmtf.report.figures.fonts import SANS, font_families, printable
 from xmtf.report.figures.text_blocks import Block, new_page, text_width
 from xmtf.report.inputs import Inputs
-from xmtf.report.measures import ResultTable
+from xmtf.report.result_table import ResultTable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

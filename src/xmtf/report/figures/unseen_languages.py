@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from xmtf.report.figures.models import shown_models
 from xmtf.report.figures.prompt_panels import draw_panels
 from xmtf.report.inputs import Inputs
-from xmtf.report.measures import ResultTable
+from xmtf.report.result_table import ResultTable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from xmtf.report.figures.models import add_legend, looks
 from xmtf.report.figures.style import new_grid
 from xmtf.report.inputs import Inputs, number
-from xmtf.report.measures import ResultTable
+from xmtf.report.result_table import ResultTable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from xmtf.report.figures.text_blocks import Block, new_page
 from xmtf.report.inputs import Inputs
-from xmtf.report.measures import ResultTable
+from xmtf.report.result_table import ResultTable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

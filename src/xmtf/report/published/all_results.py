@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from xmtf.report.measures import Cell, Measure, ResultTable
 from xmtf.report.reference import evaluation_sets
+from xmtf.report.result_table import Cell, Measure, ResultTable
 from xmtf.report.tables import Table
 
 __all__ = ["all_results", "code_results"]

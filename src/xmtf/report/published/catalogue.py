@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from xmtf.report.inputs import Inputs
-from xmtf.report.measures import ResultTable, own_results, published_results
 from xmtf.report.published.all_results import all_results, code_results
 from xmtf.report.published.analyses import (
     code_statistics_table,
@@ -17,6 +16,7 @@ from xmtf.report.published.analyses import (
     validation_table,
 )
 from xmtf.report.published.prompts import prompt_medians, prompts_table
+from xmtf.report.result_table import ResultTable, own_results, published_results
 from xmtf.report.tables import Table
 
 __all__ = ["gather", "published_tables"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import statistics
 from dataclasses import dataclass
 
-from xmtf.report.measures import Measure, ResultTable
 from xmtf.report.reference import dataset_facts
+from xmtf.report.result_table import Measure, ResultTable
 
 __all__ = ["PANELS", "CardValue", "Panel", "TaskMean", "card_values", "task_mean"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Sequence
 
-from xmtf.report.measures import Measure, PromptLanguage, ResultTable
 from xmtf.report.reference import dataset_facts, published_models, reference_rows
+from xmtf.report.result_table import Measure, PromptLanguage, ResultTable
 from xmtf.report.tables import Table
 
 __all__ = ["prompt_medians", "prompts_mean", "prompts_table"]
