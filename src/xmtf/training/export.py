@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,25 @@ from xmtf.training.shards import ShardReader
 from xmtf.training.start import start_model
 from xmtf.training.state import Progress, require_whole
 
-__all__ = ["export_checkpoint", "merges", "run_checkpoints", "tensor_shapes", "write_checkpoint", "write_model"]
+__all__ = [
+    "export_checkpoint",
+    "keep_tokenizer",
+    "merges",
+    "run_checkpoints",
+    "tensor_shapes",
+    "write_checkpoint",
+    "write_model",
+]
+
+
+TOKENIZER = "tokenizer"
+"""Folder beside the checkpoints that holds the tokenizer of what they were trained on."""
+
+
+def keep_tokenizer(tokens: Path, checkpoints: Path) -> None:
+    """Copy the tokenizer of token files beside the checkpoints: exports need it, wherever the token files are then."""
+    with atomic_folder(checkpoints / TOKENIZER) as folder:
+        shutil.copytree(tokens / "tokenizer", folder, dirs_exist_ok=True)
 
 
 def run_checkpoints(run_folder: Path) -> dict[Path, Progress]:
@@ -39,7 +58,7 @@ def export_checkpoint(run_folder: Path, out: Path, *, step: int | None = None, m
     """Write the weights of a checkpoint as a model folder in Hugging Face format, with the run's tokenizer.
 
     Args:
-        run_folder: Folder of the run, with ``recipe.yaml``, ``tokens/`` and ``checkpoints/``.
+        run_folder: Folder of the run, with ``recipe.yaml`` and ``checkpoints/``.
         out: Folder to write; a model that stands there is replaced.
         step: Which checkpoint; default the newest.
         merge: Write whole weights with the adapters added, whatever ``model.lora.merge`` says.
@@ -64,8 +83,10 @@ def export_checkpoint(run_folder: Path, out: Path, *, step: int | None = None, m
     if merge and recipe.model.lora is None:
         raise ConfigError(f"{run_folder}: trained no adapters (model.lora), so there is nothing to merge")
     base = recipe.model.base or str(run_folder / "initial")
+    kept = run_folder / "checkpoints" / TOKENIZER
+    tokenizer = kept if kept.is_dir() else run_folder / "tokens" / "tokenizer"  # of runs of earlier versions
     with atomic_folder(out) as folder:
-        write_checkpoint(path, folder, recipe, base=base, tokenizer=run_folder / "tokens" / "tokenizer", merge=merge)
+        write_checkpoint(path, folder, recipe, base=base, tokenizer=tokenizer, merge=merge)
     say(f"{out}: the weights after step {checkpoints[path].step}")
     return path
 

@@ -25,6 +25,7 @@ from xmtf.models.convert.universal import MOMENTS, find_universal
 from xmtf.models.mt5 import MT5
 from xmtf.recipe import LoadedRecipe
 from xmtf.training import checkpoint
+from xmtf.training.export import keep_tokenizer
 from xmtf.training.memory import row_positions
 from xmtf.training.naming import model_reference_hash, training_name
 from xmtf.training.optimizer import build_optimizer, load_optimizer_tensors
@@ -74,6 +75,7 @@ def import_state(
     load_optimizer_tensors(found.model, optimizer, found.moments)
     inputs = {"tokens": read_manifest(tokens).fingerprint, "initial": model_reference_hash(initial)}
     positions = recipe.training.global_batch_rows * row_positions(recipe, found.model.family)
+    keep_tokenizer(tokens, loaded.run_folder / "checkpoints")
     path = checkpoint.save(
         loaded.run_folder / "checkpoints",
         found.model,

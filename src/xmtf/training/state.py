@@ -2,7 +2,8 @@
 
 The size of every file tells whether one is missing or cut short, at the cost of looking at the folder. The hash of
 every shard (128 bits of xxh3, taken by the process that writes it as it writes it) tells whether its bytes are still
-those that were written; a file is read to find out, once, by one of the processes.
+those that were written; a file is read to find out, once, by one of the processes. ``state.json`` itself carries the
+hash of what it says.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import orjson
 import xxhash
 
 from xmtf.errors import DataError
-from xmtf.files import read_json, write_json
+from xmtf.files import content_hash, write_json
 from xmtf.training.ranks import ALONE, Ranks
 
 __all__ = ["STATE", "Progress", "State", "damaged", "read_state", "require_whole", "torn"]
@@ -22,6 +24,7 @@ __all__ = ["STATE", "Progress", "State", "damaged", "read_state", "require_whole
 STATE = "state.json"
 _SCHEMA = 1
 _BLOCK_BYTES = 2**22
+_CHANGED = "does not hold the bytes that were written"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,25 +70,45 @@ class State:
 
     def write(self, folder: Path) -> None:
         """Write it into the folder of a checkpoint."""
-        write_json(folder / STATE, asdict(self) | {"schema": _SCHEMA})
+        value = asdict(self) | {"schema": _SCHEMA}
+        write_json(folder / STATE, value | {"hash": content_hash(value)})
 
 
 def read_state(path: Path) -> State:
     """Return the state of a checkpoint.
 
     Raises:
-        DataError: It was written by another version.
+        DataError: It is not as it was written, or was written by another version.
     """
-    value: dict[str, Any] = read_json(path / STATE)
+    value = _stored(path)
+    if value is None:
+        raise DataError(f"{path / STATE}: {_CHANGED}; use another checkpoint")
     if value.pop("schema", None) != _SCHEMA:
         raise DataError(f"{path / STATE}: written by another version of xmtf; delete {path} to train anew")
     return State(**value | {"progress": Progress(**value["progress"])})
+
+
+def _stored(path: Path) -> dict[str, Any] | None:
+    """Return what the ``state.json`` of a checkpoint says, or None where that is not what was written.
+
+    Those of earlier versions have no hash; all that is known of them is that they can be read.
+    """
+    try:
+        value = orjson.loads((path / STATE).read_bytes())
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(value, dict) or not value.keys() <= {*State.__dataclass_fields__, "schema", "hash"}:
+        return None
+    written = value.pop("hash", None)
+    return value if written in (None, content_hash(value)) else None
 
 
 def torn(path: Path) -> str | None:
     """Return what a checkpoint lacks, or None where its files are there and as long as they were."""
     if not (path / STATE).exists():
         return f"{STATE} is missing"
+    if _stored(path) is None:
+        return f"{STATE} {_CHANGED}"
     for name, size in read_state(path).files.items():
         if not (path / name).exists():
             return f"{name} is missing"
@@ -108,7 +131,7 @@ def damaged(path: Path, ranks: Ranks = ALONE) -> str | None:
     if not found:
         return None
     others = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-    return f"{found[0]}{others} does not hold the bytes that were written"
+    return f"{found[0]}{others} {_CHANGED}"
 
 
 def require_whole(path: Path, ranks: Ranks = ALONE) -> None:

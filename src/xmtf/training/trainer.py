@@ -29,7 +29,7 @@ from xmtf.training import checkpoint
 from xmtf.training.assembly import assemble
 from xmtf.training.batches import RowLoader
 from xmtf.training.events import Log
-from xmtf.training.export import merges, write_checkpoint, write_model
+from xmtf.training.export import keep_tokenizer, merges, write_checkpoint, write_model
 from xmtf.training.loop import Loop
 from xmtf.training.machine import training_machine
 from xmtf.training.naming import learning_section, model_fingerprint, model_reference_hash, training_name
@@ -94,6 +94,8 @@ def train(
         ranks=ranks,
         measures=measures,
     )
+    if ranks.first:
+        keep_tokenizer(tokens, checkpoints)
     progress = loop.run()
     counts = _counts(progress, loop.feed.loader, loop.meter)
     manifest = Manifest(

@@ -83,11 +83,28 @@ def test_a_changed_byte_is_noticed_and_its_file_named(tmp_path, tiny_model, plac
     assert said in capsys.readouterr().err
 
 
+def test_any_changed_bit_of_the_state_is_noticed(tmp_path, tiny_model):
+    model = tiny_model()
+    optimizer = trained(model)
+    good = checkpoint.save(tmp_path, model, optimizer, Progress(step=2), "f")
+    bad = checkpoint.save(tmp_path, model, optimizer, Progress(step=4, tokens=19), "f")
+    written = (bad / STATE).read_bytes()
+    for place in range(len(written)):
+        for bit in (1, 4):
+            changed = bytearray(written)
+            changed[place] ^= bit
+            (bad / STATE).write_bytes(changed)
+            assert checkpoint.list_checkpoints(tmp_path) == [good], changed.decode(errors="replace")
+    assert checkpoint.find_checkpoint(tmp_path, "f", 100) == good
+    with pytest.raises(DataError, match=f"not a whole checkpoint: {STATE} does not hold the bytes that were written"):
+        checkpoint.read_progress(bad)
+
+
 def test_checkpoints_without_hashes_are_still_read(tmp_path, tiny_model):
     model = tiny_model()
     path = checkpoint.save(tmp_path, model, trained(model), Progress(step=2), "f")
     value = json.loads((path / STATE).read_text())
-    del value["hashes"]
+    del value["hashes"], value["hash"]
     (path / STATE).write_text(json.dumps(value))
     assert checkpoint.find_checkpoint(tmp_path, "f", 100) == path
 

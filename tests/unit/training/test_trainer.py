@@ -75,6 +75,14 @@ def test_exports_a_model_that_loads_and_then_does_nothing_again(recipe, tokens):
     assert (folder / "model.safetensors").stat().st_mtime_ns == before
 
 
+def test_a_checkpoint_is_exported_with_the_tokenizer_that_it_was_trained_with(recipe, tokens, tmp_path):
+    loaded = recipe("training.steps=2")
+    train_in_folder(loaded, tokens=tokens)  # of another folder than the run's own
+    assert not (loaded.run_folder / "tokens").exists()
+    export_checkpoint(loaded.run_folder, tmp_path / "exported")
+    assert file_sha256(tmp_path / "exported" / "tokenizer.json") == file_sha256(tokens / "tokenizer/tokenizer.json")
+
+
 def test_a_mixture_too_small_to_validate_on_trains_all_the_same(recipe, make_tokens, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("XMTF_PROGRESS", "on")
     loaded = recipe("mixture.validation_fraction=0.001")
