@@ -13,7 +13,7 @@ demo: $(READY)
 	@echo "Open runs/demo/report/index.html"
 
 test: $(READY)
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
 
 lint: $(READY)
 	$(BIN)/ruff format --check .
