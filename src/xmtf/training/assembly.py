@@ -98,7 +98,7 @@ def assemble(
         with computing(training.precision if layout.mesh.fsdp is not None else "fp32", device):
             for part in layout.parts:
                 check_model(part, recipe)
-    loop.meter = Meter(size, ranks.size * peak_flops(device, compute_dtype(training.precision)))
+    loop.meter = Meter(size, ranks.size * peak_flops(device, training.precision))
     loop.show = lambda batch: [tokenizer.decode(row.tolist())[:500] for row in _token_rows(batch)]
     return loop
 

@@ -53,7 +53,8 @@ def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> torch.device:
 def has_bf16(device: torch.device) -> bool:
     """Tell whether a device multiplies in bf16 itself; others imitate it, slower than fp32."""
     if device.type == "cpu":
-        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+        built: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        return built and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     return device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from xmtf.models import ModelSize
 from xmtf.training.batches import Batch, is_causal
+from xmtf.training.precision import Precision, compute_dtype, computing
 from xmtf.training.step import GlobalBatch
 
 __all__ = ["Meter", "attended_pairs", "peak_flops"]
@@ -91,18 +92,20 @@ def _lengths(segments: NDArray[np.int32], most: int) -> NDArray[np.int64]:
     return np.bincount(keys.ravel(), minlength=len(segments) * (most + 1)).reshape(len(segments), most + 1)[:, 1:]
 
 
-def peak_flops(device: torch.device, dtype: torch.dtype) -> float:
+def peak_flops(device: torch.device, precision: Precision) -> float:
     """Return the operations a second that matrix products reach at best on a device.
 
     Known cards in bf16 count by their data sheet. Everything else is measured with products of 1,024 x 1,024 in
-    about a tenth of a second, on as many threads as training uses.
+    about a tenth of a second, on as many threads as training uses and computed as training computes them.
     """
+    dtype = compute_dtype(precision)
     if device.type == "cuda" and dtype == torch.bfloat16:
         name = torch.cuda.get_device_name(device)
         known = [peak for card, peak in _GPU_PEAKS.items() if card in name]
         if known:
             return known[0]
-    return _measured(device, dtype)
+    with computing(precision, device):
+        return _measured(device, dtype)
 
 
 def _measured(device: torch.device, dtype: torch.dtype, size: int = 1024, tries: int = 4) -> float:

@@ -3,8 +3,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from xmtf.models import ModelSize
+from xmtf.training import precision, work
+from xmtf.training.bf16 import ProductsInFp32
 from xmtf.training.step import GlobalBatch
 from xmtf.training.work import Meter, attended_pairs, peak_flops
 
@@ -36,4 +39,15 @@ def test_operations_of_a_causal_step_by_hand():
 
 def test_mfu_is_a_share_of_the_peak():
     assert Meter(SIZE, peak=100.0).mfu(flops=50.0, seconds=2.0) == pytest.approx(0.25)
-    assert peak_flops(torch.device("cpu"), torch.float32) > 1e8
+    assert peak_flops(torch.device("cpu"), "fp32") > 1e8
+
+
+@pytest.mark.parametrize(("kind", "dtype"), [("bf16", torch.bfloat16), ("bf16_pure", torch.bfloat16)])
+def test_the_peak_is_measured_as_training_computes(kind, dtype, monkeypatch):
+    monkeypatch.setattr(precision, "has_bf16", lambda device: False)
+    seen = []
+    monkeypatch.setattr(work, "_measured", lambda device, dtype: seen.append((_get_current_dispatch_mode(), dtype)))
+    peak_flops(torch.device("cpu"), kind)
+    ((mode, measured),) = seen
+    assert isinstance(mode, ProductsInFp32)
+    assert measured == dtype
