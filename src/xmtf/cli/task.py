@@ -13,6 +13,7 @@ from xmtf.errors import ConfigError
 
 if TYPE_CHECKING:
     from xmtf.tasks import OutlinedSplit, Task
+    from xmtf.templates.preview import Preview
 
 app = typer.Typer(no_args_is_help=True, help="List the tasks of the catalogue and look at them.")
 
@@ -79,7 +80,8 @@ def show_task(
     Example: xmtf task show xnli/fr --row 3
     """
     from xmtf.errors import UnknownNameError
-    from xmtf.tasks.show import render_row
+    from xmtf.tasks.selection import matches
+    from xmtf.tasks.show import preview_row
 
     tasks = _catalogue(recipe, task_id.partition(":")[0]).tasks
     if task_id not in tasks:
@@ -89,21 +91,33 @@ def show_task(
         for key, value in _facts(task).items():
             if value not in ("", None, [], {}):
                 typer.echo(f"{key:16} {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}")
-    shown = render_row(task, split=split, row=row, templates=template, offline=offline)
+    templates = [each for each in task.templates() if matches(each.name, [template])]
+    shown = preview_row(task, templates, split=split, row=row, offline=offline)
     if as_json:
-        print_json({**_facts(task), "examples": shown})
+        print_json({**_facts(task), "examples": list(map(_example, shown))})
         return
-    for example in shown:
-        typer.echo(
-            f"\n--- {example['template']} ({example['prompt_language']}), {example['split']} row {example['row']}"
-        )
-        if example["inputs"] is None:
-            typer.echo(f"({example['problem']})")
+    for each in shown:
+        typer.echo(f"\n--- {each.template} ({each.language}), {each.origin.split} row {each.origin.row}")
+        if each.inputs is None:
+            typer.echo(f"({each.problem})")
             continue
-        typer.echo(example["inputs"])
-        typer.echo(f">>> {example['targets']}")
-        if example["choices"]:
-            typer.echo(f"    choices: {' | '.join(example['choices'])}")
+        typer.echo(each.inputs)
+        typer.echo(f">>> {' ||| '.join(each.targets)}")
+        if each.choices:
+            typer.echo(f"    choices: {' | '.join(each.choices)}")
+
+
+def _example(preview: Preview) -> dict[str, Any]:
+    return {
+        "template": preview.template,
+        "prompt_language": preview.language,
+        "split": preview.origin.split,
+        "row": preview.origin.row,
+        "inputs": preview.inputs,
+        "targets": None if preview.inputs is None else " ||| ".join(preview.targets),
+        "choices": preview.choices,
+        "problem": preview.problem or "",
+    }
 
 
 @app.command("outline")

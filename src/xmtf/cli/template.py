@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -100,18 +100,17 @@ def render(
 
     Example: xmtf template render paws-x/en --row 0
     """
-    from xmtf.templates.preview import render_preview, side_by_side
+    from xmtf.tasks.show import preview_row
+    from xmtf.templates.preview import side_by_side
 
     known = _task(task, recipe)
     if known is None:
         from xmtf.errors import UnknownNameError
 
         raise UnknownNameError("task", task, _catalogue(recipe).tasks)
-    origin, values = _row(known, split, row, offline)
     templates = _matching(known.templates() if root is None else _templates_of(task, root), template, task)
-    strip = known.language != "code"
-    for each in templates:
-        shown = render_preview(each, values, origin, mode="legacy" if legacy else "fixed", strip=strip)
+    mode: Literal["legacy", "fixed"] = "legacy" if legacy else "fixed"
+    for shown in preview_row(known, templates, split=split, row=row, mode=mode, offline=offline):
         if as_json:
             print_json(asdict(shown))
         else:
@@ -153,6 +152,7 @@ def lint(
 
 def _findings(places: list[str], rows: int, root: Path | None, offline: bool) -> list[Finding]:
     from xmtf.errors import UnknownNameError
+    from xmtf.sources import read_source
     from xmtf.templates import open_collection
     from xmtf.templates.lint import lint_collection, lint_file, lint_templates
 
@@ -173,7 +173,7 @@ def _findings(places: list[str], rows: int, root: Path | None, offline: bool) ->
             found += lint_collection(collection, keys)
         else:
             splits = dict.fromkeys(name for splits in task.splits.values() for name in splits) if rows else {}
-            tables = {split: _table(task, split, offline).slice(0, rows) for split in splits}
+            tables = {split: read_source(task.source(split), offline=offline).table.slice(0, rows) for split in splits}
             found += lint_templates(task.templates(), task.id, tables)
     return found
 
@@ -209,27 +209,6 @@ def _catalogue(recipe: Path | None) -> Any:
 
 def _task(task: str, recipe: Path | None) -> Any:
     return _catalogue(recipe).tasks.get(task)
-
-
-def _split(task: Any, split: str | None) -> str:
-    return split or next(name for splits in task.splits.values() for name in splits)
-
-
-def _table(task: Any, split: str, offline: bool) -> Any:
-    from xmtf.sources import read_source
-
-    return read_source(task.source(split), offline=offline).table
-
-
-def _row(task: Any, split: str | None, row: int, offline: bool) -> tuple[Any, dict[str, Any]]:
-    from xmtf.errors import SourceError
-    from xmtf.records import Origin
-
-    split = _split(task, split)
-    table = _table(task, split, offline)
-    if row >= table.num_rows:
-        raise SourceError(f"{task.id} [{split}] has {table.num_rows} rows; --row {row} is none of them")
-    return Origin(task.dataset, task.subset, split, row), table.slice(row, 1).to_pylist()[0]
 
 
 def _width() -> int:

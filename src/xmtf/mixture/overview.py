@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from xmtf.execution import say
@@ -10,7 +9,7 @@ from xmtf.mixture.plan import select_slices
 from xmtf.mixture.prompted import prompted_files
 from xmtf.recipe import LoadedRecipe
 from xmtf.tasks import Task, load_catalogue
-from xmtf.tasks.task import TEMPLATES_ROOT
+from xmtf.tasks.task import TEMPLATES_ROOT, promptsource_root
 
 __all__ = ["planned_splits"]
 
@@ -29,7 +28,7 @@ def planned_splits(loaded: LoadedRecipe) -> list[dict[str, Any]]:
     outlined = load_catalogue(loaded).outline(
         mixture.tasks, role="train", held_out=mixture.held_out, where=f"{loaded.path}: mixture.tasks"
     )
-    if any(part.task.promptsource for part in outlined) and not os.environ.get(TEMPLATES_ROOT, "").strip():
+    if any(part.task.promptsource for part in outlined) and promptsource_root() is None:
         say(f"templates as the catalogue counts them ({TEMPLATES_ROOT} names no checkout of promptsource's)")
         records = [_record(part.task, part.split) | {"num_templates": part.num_templates} for part in outlined]
         return records + _prompted(loaded)

@@ -19,6 +19,7 @@ from xmtf.models.hub.network import HubNetwork
 from xmtf.models.lora import adapters, save_adapters
 from xmtf.models.mt5 import MT5, MT5Config
 from xmtf.models.mt5.names import transformers_name as mt5_name
+from xmtf.models.references import ADAPTER_CONFIG
 from xmtf.models.weights import write_weights
 
 __all__ = ["TOKENIZER_FILES", "check_model_replaced", "copy_tokenizer", "save_model", "save_tensors"]
@@ -121,7 +122,7 @@ def check_model_replaced(out: Path) -> None:
     """
 
     def is_model(folder: Path) -> bool:
-        has_config = any((folder / name).is_file() for name in ("config.json", "adapter_config.json"))
+        has_config = any((folder / name).is_file() for name in ("config.json", ADAPTER_CONFIG))
         return has_config and not any(path.is_dir() for path in folder.iterdir())
 
     check_replaced(out, "a model", is_model)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-
 from xmtf.recipe import LoadedRecipe, TaskSelection
 from xmtf.recipe.schema import HeldOut
 from xmtf.sources.fetch import sources_to_fetch
 from xmtf.sources.reference import SourceRef
 from xmtf.tasks.catalogue import Catalogue, load_catalogue
 from xmtf.tasks.outline import OutlinedSplit
-from xmtf.tasks.task import TEMPLATES_ROOT, Role, Slice
+from xmtf.tasks.task import Role, Slice, promptsource_root
 
 __all__ = ["recipe_sources"]
 
@@ -40,6 +38,6 @@ def _parts(
     if not selections:
         return ()
     outlined = catalogue.outline(selections, role=role, held_out=held_out, where=where)
-    if any(part.task.promptsource for part in outlined) and not os.environ.get(TEMPLATES_ROOT, "").strip():
+    if any(part.task.promptsource for part in outlined) and promptsource_root() is None:
         return outlined
     return catalogue.select(selections, role=role, held_out=held_out, where=where)

@@ -16,7 +16,7 @@ from xmtf.recipe.schema import CapPolicy
 from xmtf.sources import SourceRef
 from xmtf.templates import Template, load_templates, open_collection, read_template_file
 
-__all__ = ["TEMPLATES_ROOT", "Kind", "Role", "Slice", "Task"]
+__all__ = ["TEMPLATES_ROOT", "Kind", "Role", "Slice", "Task", "promptsource_root"]
 
 TEMPLATES_ROOT = "XMTF_TEMPLATES_ROOT"
 """Environment variable with the folder of a promptsource checkout, for the tasks of the xP3 family."""
@@ -129,13 +129,13 @@ class Task:
     def _promptsource_root(self) -> Path:
         if self.templates_root is not None:
             return self.templates_root
-        root = os.environ.get(TEMPLATES_ROOT, "").strip()
-        if not root:
+        root = promptsource_root()
+        if root is None:
             raise ConfigError(
                 f"task {self.id!r}: its templates ({self.template_key}) are promptsource's, which are not part of "
                 f"xmtf: set {TEMPLATES_ROOT} to a checkout of its fork, branch {self.promptsource}"
             )
-        return Path(root).expanduser()
+        return root
 
     def source(self, split: str) -> SourceRef:
         """Return what names the rows of one split."""
@@ -152,6 +152,12 @@ class Task:
 
 _PROGRAM_LANGUAGES = (CODE, "java", "jupyter-notebook", "python")
 """``code``, and the folders into which xP3x divides it."""
+
+
+def promptsource_root() -> Path | None:
+    """Return the checkout of promptsource that ``XMTF_TEMPLATES_ROOT`` names, or None where it is not set."""
+    root = os.environ.get(TEMPLATES_ROOT, "").strip()
+    return Path(root).expanduser() if root else None
 
 
 @cache
