@@ -12,6 +12,7 @@ from typing import Literal
 __all__ = [
     "PROMPTED_COLUMNS",
     "SCORE_SCHEMA",
+    "Family",
     "Metric",
     "Origin",
     "Prediction",
@@ -21,6 +22,9 @@ __all__ = [
     "Translation",
     "in_percent",
 ]
+
+Family = Literal["causal", "encoder-decoder"]
+"""The two families of models."""
 
 Translation = Literal["none", "human", "machine"]
 """How a template came into its language: written in it, or translated by a person or a machine."""

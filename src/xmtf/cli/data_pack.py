@@ -9,9 +9,10 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from xmtf.records import Family
+
 __all__ = ["load_for_tokens", "pack", "split_files"]
 
-Family = Literal["causal", "encoder-decoder"]
 Weights = Literal["tokens", "bytes", "equal", "xp3"]
 Choice = bool | None
 

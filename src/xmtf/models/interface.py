@@ -14,12 +14,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, Self, runtime_checkable
 
+from xmtf.records import Family
+
 if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = ["Cache", "CausalModel", "EncoderDecoderModel", "Family", "LoadedModel", "Model", "SpecialTokens"]
-
-Family = Literal["causal", "encoder-decoder"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,15 +33,16 @@ from xmtf.files import (
     was_written_by,
     write_manifest,
 )
+from xmtf.mixture.read import mixture_files
 from xmtf.recipe.load import LoadedRecipe
 from xmtf.recipe.schema import Execution, Tokenization
+from xmtf.records import Family
 from xmtf.tokens.encode import Ends
 from xmtf.tokens.index import choose_dtype
 from xmtf.tokens.layout import TOKENIZER_FOLDER
 from xmtf.tokens.learning import train_tokenizer
-from xmtf.tokens.loader import Family
 from xmtf.tokens.loading import load_tokenizer
-from xmtf.tokens.sampling import language_shards, sample_texts
+from xmtf.tokens.sampling import sample_texts
 from xmtf.tokens.tokenizer import TOKENIZER_FILE, Tokenizer
 
 __all__ = ["tokenize_mixture", "tokenizer_for"]
@@ -172,7 +173,7 @@ def _encode_all(
     mixture: Path, out: Path, tokenizer: Tokenizer, ends: Ends, execution: Execution, prefix: str
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, str]]:
     """Encode every shard, merge every language; return counts, details and the hashes of the files written."""
-    shards, dtype = language_shards(mixture), choose_dtype(tokenizer.vocab_size)
+    shards, dtype = mixture_files(mixture), choose_dtype(tokenizer.vocab_size)
     plan = _plan(shards, mixture, out, tokenizer, ends, dtype)
     with _one_thread_each(execution, len(plan.tasks)):
         results = run_shown(plan, out / _SHARDS, execution, "tokenising")

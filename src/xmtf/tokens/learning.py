@@ -7,18 +7,16 @@ mixture. The same texts give the same tokenizer, whatever the number of threads.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal
 
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, processors, trainers
 
 from xmtf.errors import ConfigError
+from xmtf.records import Family
 from xmtf.tokens.tokenizer import Tokenizer
 from xmtf.tokens.words import BLOOM_WORDS
 
 __all__ = ["SPECIAL", "train_tokenizer"]
-
-Family = Literal["causal", "encoder-decoder"]
 
 SPECIAL: dict[Family, tuple[str, ...]] = {
     "causal": ("<unk>", "<s>", "</s>", "<pad>"),

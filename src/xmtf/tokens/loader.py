@@ -15,17 +15,17 @@ import numpy as np
 import numpy.typing as npt
 
 from xmtf.errors import ConfigError, DataError
+from xmtf.records import Family
 from xmtf.tokens.batches import CausalBatch, EncoderDecoderBatch, Pair, Segments, causal_batch, encoder_decoder_batch
 from xmtf.tokens.blending import Blend
 from xmtf.tokens.fitting import Fitted
 from xmtf.tokens.packing import RowStream
 from xmtf.tokens.tokenizer import Tokenizer
 
-__all__ = ["Batch", "Family", "Group", "LanguageRows", "Loader"]
+__all__ = ["Batch", "Group", "LanguageRows", "Loader"]
 
 Batch = CausalBatch | EncoderDecoderBatch
 Group = Literal["train", "validation"]
-Family = Literal["causal", "encoder-decoder"]
 
 _PROBED_ROWS = 2048
 

@@ -15,11 +15,12 @@ from xmtf.files import Manifest, read_manifest
 from xmtf.languages import normalize_language
 from xmtf.recipe.load import LoadedRecipe
 from xmtf.recipe.schema import Packing, Tokenization
+from xmtf.records import Family
 from xmtf.tokens.batches import Pair
 from xmtf.tokens.blending import Blend
 from xmtf.tokens.fitting import Fitted, fit_items
 from xmtf.tokens.layout import TOKENIZER_FOLDER, store_prefix
-from xmtf.tokens.loader import Family, Group, LanguageRows, Loader
+from xmtf.tokens.loader import Group, LanguageRows, Loader
 from xmtf.tokens.loading import load_tokenizer
 from xmtf.tokens.packing import RowStream, fits, pack
 from xmtf.tokens.splits import split_bounds

@@ -12,26 +12,12 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from xmtf.errors import ConfigError
+from xmtf.mixture.read import mixture_files, mixture_languages
 from xmtf.tokens.splits import split_bounds
 
-__all__ = ["language_shards", "sample_texts", "sqrt_quotas"]
+__all__ = ["sample_texts", "sqrt_quotas"]
 
 _BATCH_ROWS = 1000
-
-
-def language_shards(mixture: Path) -> dict[str, list[Path]]:
-    """Return the Parquet shards of each language of a mixture, both in order.
-
-    Raises:
-        ConfigError: There are none.
-    """
-    shards: dict[str, list[Path]] = {}
-    for path in sorted(mixture.glob("language=*/part-*.parquet")):
-        shards.setdefault(path.parent.name.removeprefix("language="), []).append(path)
-    if not shards:
-        raise ConfigError(f"{mixture}: holds no language=<code>/part-*.parquet; build the mixture first")
-    return shards
 
 
 def sqrt_quotas(rows: dict[str, int], total: int) -> dict[str, int]:
@@ -64,11 +50,10 @@ def sample_texts(mixture: Path, examples: int, validation_fraction: float, *, sp
         validation_fraction: Tail of each language that is left alone.
         space: Whether targets get their leading space.
     """
-    shards = language_shards(mixture)
-    rows = {language: sum(pq.read_metadata(path).num_rows for path in paths) for language, paths in shards.items()}
+    files, rows = mixture_files(mixture), mixture_languages(mixture)
     heads = {language: split_bounds(count, validation_fraction)[0] for language, count in rows.items()}
     for language, quota in sqrt_quotas(heads, examples).items():
-        yield from _head_texts(shards[language], quota, " " if space else "")
+        yield from _head_texts(files[language], quota, " " if space else "")
 
 
 def _head_texts(paths: list[Path], rows: int, before_targets: str) -> Iterator[list[str]]:

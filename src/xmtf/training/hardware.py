@@ -1,4 +1,4 @@
-"""What a GPU can do by its maker's data sheet: the planner's only knowledge of machines."""
+"""What GPUs can do by their makers' data sheets: what MFU is measured against, and what the planner knows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from xmtf.errors import UnknownNameError
 
-__all__ = ["EFFICIENCY", "GPUS", "Gpu", "Machine", "find_gpu"]
+__all__ = ["EFFICIENCY", "GPUS", "PEAKS", "Gpu", "Machine", "find_gpu"]
 
 EFFICIENCY = 0.5
 """Share of the data sheet's peak that matrix products are taken to reach. BLOOM's pretraining reported about 150 of
@@ -15,13 +15,20 @@ _RESERVE = 0.06
 _CONTEXT = 2**30
 
 
+PEAKS = {
+    "H200": 989e12, "H100 PCIe": 756e12, "H100": 989e12, "GH200": 989e12, "A100": 312e12, "A10": 125e12,
+    "L40S": 362e12, "L4": 121e12, "RTX 4090": 165e12, "RTX 3090": 71e12, "V100": 125e12, "T4": 65e12,
+}  # fmt: skip
+"""Name of a card as torch reports it -> dense bf16 (V100, T4: fp16) operations a second."""
+
+
 @dataclass(frozen=True, slots=True)
 class Gpu:
     """A card and how it is usually built in.
 
     Attributes:
         name: As in ``--gpu``.
-        peak: Dense bf16 operations a second (V100: fp16).
+        peak: Of :data:`PEAKS`.
         memory: Bytes.
         link: Bytes a second to another GPU of the node, each way.
         network: Bytes a second to another node, each way, for each GPU: one network card a GPU, as vendors' own
@@ -38,13 +45,13 @@ class Gpu:
 GPUS = {
     gpu.name: gpu
     for gpu in (
-        Gpu("a100", 312e12, 80e9, 300e9, 25e9),
-        Gpu("a100-40", 312e12, 40e9, 300e9, 25e9),
-        Gpu("h100", 989e12, 80e9, 450e9, 50e9),
-        Gpu("h200", 989e12, 141e9, 450e9, 50e9),
-        Gpu("v100", 125e12, 32e9, 150e9, 12.5e9),
-        Gpu("l40s", 362e12, 48e9, 32e9, 12.5e9),
-        Gpu("a10", 125e12, 24e9, 32e9, 12.5e9),
+        Gpu("a100", PEAKS["A100"], 80e9, 300e9, 25e9),
+        Gpu("a100-40", PEAKS["A100"], 40e9, 300e9, 25e9),
+        Gpu("h100", PEAKS["H100"], 80e9, 450e9, 50e9),
+        Gpu("h200", PEAKS["H200"], 141e9, 450e9, 50e9),
+        Gpu("v100", PEAKS["V100"], 32e9, 150e9, 12.5e9),
+        Gpu("l40s", PEAKS["L40S"], 48e9, 32e9, 12.5e9),
+        Gpu("a10", PEAKS["A10"], 24e9, 32e9, 12.5e9),
     )
 }
 """By name. ``link`` is NVLink, or PCIe 4 where the card has none."""

@@ -15,16 +15,11 @@ from numpy.typing import NDArray
 
 from xmtf.models import ModelSize
 from xmtf.training.batches import Batch, is_causal
+from xmtf.training.hardware import PEAKS
 from xmtf.training.precision import Precision, compute_dtype, computing
 from xmtf.training.step import GlobalBatch
 
 __all__ = ["Meter", "attended_pairs", "peak_flops"]
-
-_GPU_PEAKS = {
-    "H200": 989e12, "H100 PCIe": 756e12, "H100": 989e12, "GH200": 989e12, "A100": 312e12, "A10": 125e12,
-    "L40S": 362e12, "L4": 121e12, "RTX 4090": 165e12, "RTX 3090": 71e12, "V100": 125e12, "T4": 65e12,
-}  # fmt: skip
-"""Dense bf16 (or fp16) operations a second of a card, from its maker's data sheet; fp32 runs are measured instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +96,7 @@ def peak_flops(device: torch.device, precision: Precision) -> float:
     dtype = compute_dtype(precision)
     if device.type == "cuda" and dtype == torch.bfloat16:
         name = torch.cuda.get_device_name(device)
-        known = [peak for card, peak in _GPU_PEAKS.items() if card in name]
+        known = [peak for card, peak in PEAKS.items() if card in name]
         if known:
             return known[0]
     with computing(precision, device):
