@@ -92,23 +92,21 @@ class PromptRules:
 
 def prompt_rules(
     model: CausalModel | EncoderDecoderModel,
-    tokens: Tokenization,
+    tokens: Tokenization | None = None,
     *,
     max_prompt_tokens: int | None = None,
     truncation_side: Literal["left", "right"] = "left",
     prefix_lm: bool = False,
     also: tuple[str, ...] = (),
 ) -> PromptRules:
-    """Return the rules for a model, from the recipe's section on tokens.
+    """Return the rules for a model, from the recipe's section on tokens; by default BLOOMZ's and mT0's.
 
-    Spaces before targets, where the recipe says ``auto``, are for causal models; the end-of-text token
-    is scored for encoder-decoder models only.
+    The end-of-text token is scored for encoder-decoder models only.
     """
-    causal = model.family == "causal"
-    longest = model.max_positions if model.family == "causal" else None
-    spaced = causal if tokens.space_before_targets == "auto" else tokens.space_before_targets
+    tokens, causal = tokens or Tokenization(), model.family == "causal"
+    longest = model.max_positions if causal else None
     return PromptRules(
-        space_before_targets=spaced,
+        space_before_targets=tokens.wants_space(model.family),
         begin_of_inputs=tokens.begin_of_inputs,
         end_of_inputs=tokens.end_of_inputs,
         end_of_choices=not causal,

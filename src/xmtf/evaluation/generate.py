@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from xmtf.errors import ConfigError
 from xmtf.evaluation.answer import Answer
 from xmtf.evaluation.batches import Ids, batches, group_prompts
-from xmtf.evaluation.encoding import Encoder, PromptRules, TextTokenizer
+from xmtf.evaluation.encoding import Encoder, PromptRules, TextTokenizer, prompt_rules
 from xmtf.evaluation.processes import ALONE, Processes
 from xmtf.files import content_hash
 from xmtf.records import Prediction, Request
@@ -144,7 +144,7 @@ def generation_batches(
 
     Arguments as :func:`generate`; with several ``processes``, the batches of this one.
     """
-    encoder = Encoder(tokenizer, rules or PromptRules(space_before_targets=model.family == "causal"))
+    encoder = Encoder(tokenizer, rules or prompt_rules(model))
     room = [decoding.max_new_tokens] * len(requests)
     prompts = encoder.prompts([request.prompt for request in requests], room)
     yield [(index, Answer(error="empty prompt")) for index, prompt in enumerate(prompts) if not prompt.ids]

@@ -23,6 +23,7 @@ from xmtf.execution import track
 from xmtf.files import read_jsonl, read_manifest, write_jsonl
 from xmtf.intervals import bootstrap_mean
 from xmtf.records import Origin, Request
+from xmtf.text_table import aligned
 
 __all__ = ["MixtureLoss", "Part", "loss_lines", "mixture_loss", "summarize", "text_loss"]
 
@@ -202,11 +203,10 @@ def summarize(language: str, answers: Sequence[Answer]) -> MixtureLoss:
 
 def loss_lines(losses: Sequence[MixtureLoss]) -> list[str]:
     """Return the losses as lines of aligned columns."""
-    lines = [f"{'language':10}  {'targets':>9}  {'tokens':>9}  {'per token':>9}  {'perplexity':>10}  per target"]
+    rows = [("language", "targets", "tokens", "per token", "perplexity", "per target")]
     for loss in losses:
-        lines.append(
-            f"{loss.language:10}  {loss.targets:9,}  {loss.tokens:9,}  {loss.per_token:9.3f}  {loss.perplexity:10.4g}  "
-            f"{loss.per_target:.3f} [{loss.low:.3f}, {loss.high:.3f}]"
-            + (f"  {loss.failed} failed" if loss.failed else "")
-        )
-    return lines
+        per_target = f"{loss.per_target:.3f} [{loss.low:.3f}, {loss.high:.3f}]"
+        failed = f"  {loss.failed} failed" if loss.failed else ""
+        counts = (f"{loss.targets:,}", f"{loss.tokens:,}")
+        rows.append((loss.language, *counts, f"{loss.per_token:.3f}", f"{loss.perplexity:.4g}", per_target + failed))
+    return aligned(rows, numbers=range(1, 5))

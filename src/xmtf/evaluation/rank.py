@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from xmtf.evaluation.answer import Answer
 from xmtf.evaluation.batches import Ids
-from xmtf.evaluation.encoding import Encoder, PromptRules, TextTokenizer
+from xmtf.evaluation.encoding import Encoder, PromptRules, TextTokenizer, prompt_rules
 from xmtf.evaluation.joint import JointEncoder, Pair, prefix_token
 from xmtf.evaluation.metrics.accuracy import best_choice, normalized_scores
 from xmtf.evaluation.processes import ALONE, Processes
@@ -98,7 +98,7 @@ def rank_batches(
     from xmtf.evaluation.scoring import score_batches
 
     causal = model.family == "causal"
-    rules = rules or PromptRules(space_before_targets=causal, end_of_choices=not causal)
+    rules = rules or prompt_rules(model)
     plan = _Plan(tokenizer, requests, rules, causal=causal)
     yield [(index, plan.answer(index)) for index in plan.refusals]
     options: dict[str, Any] = {"pad": tokenizer.pad, "prefix_lm": rules.prefix_lm, "batch_tokens": batch_tokens}

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 from xmtf.recipe.mixture import CapPolicy, HeldOut, Mixture, OwnTask, PromptedFolder, Rates, TaskSelection
 from xmtf.recipe.quantities import Bytes, Seconds, Steps, Tokens
 from xmtf.recipe.section import Name, Section, is_false, is_none
+from xmtf.records import Family
 
 __all__ = [
     "CapPolicy",
@@ -95,6 +96,10 @@ class Tokenization(Section):
     """Share of each language among rows: by its tokens, equal, or given."""
     multipliers: dict[str, float] = Field(default_factory=dict)
     """Factors on the weight of a language (the original has `code: 1.3`)."""
+
+    def wants_space(self, family: Family) -> bool:
+        """Tell whether one space stands before the targets of a model of this family."""
+        return family == "causal" if self.space_before_targets == "auto" else self.space_before_targets
 
 
 class Lora(Section):

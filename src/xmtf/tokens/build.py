@@ -137,7 +137,7 @@ def tokenizer_for(loaded: LoadedRecipe, mixture: Path, *, family: Family, base: 
     else:
         size = choice.train_vocab_size or recipe.model.vocab_size or _DEFAULT_VOCAB_SIZE
         say(f"  training a tokenizer of {size:,} tokens")
-        space = _wants_space(recipe.tokens, family)
+        space = recipe.tokens.wants_space(family)
         texts = sample_texts(mixture, choice.train_examples, recipe.mixture.validation_fraction, space=space)
         tokenizer = train_tokenizer(texts, size, family)
     if recipe.model.vocab_size is not None:
@@ -158,15 +158,11 @@ def _identity(loaded: LoadedRecipe, base: str | None) -> str:
     return file_sha256(path) if path.is_file() else ref
 
 
-def _wants_space(tokens: Tokenization, family: Family) -> bool:
-    return family == "causal" if tokens.space_before_targets == "auto" else tokens.space_before_targets
-
-
 def _ends(tokens: Tokenization, tokenizer: Tokenizer, family: Family) -> Ends:
     if tokenizer.bos is None and (tokens.begin_of_inputs or tokens.end_of_inputs == "bos"):
         key = "begin_of_inputs" if tokens.begin_of_inputs else "end_of_inputs"
         raise ConfigError(f"tokens.{key}: {tokenizer.label} has no begin-of-text token")
-    return Ends(_wants_space(tokens, family), tokens.begin_of_inputs, tokens.end_of_inputs, tokens.end_of_targets)
+    return Ends(tokens.wants_space(family), tokens.begin_of_inputs, tokens.end_of_inputs, tokens.end_of_targets)
 
 
 def _encode_all(

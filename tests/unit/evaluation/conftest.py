@@ -94,6 +94,7 @@ class TinyCausal(Recurrent):
 
 class TinyEncoderDecoder(Recurrent):
     family = "encoder-decoder"
+    max_positions = None
     decoder_start = PAD
 
     def encode(self, tokens_RS, *, segment_ids_RS=None):
