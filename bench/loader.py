@@ -85,7 +85,7 @@ def main() -> None:
     parser.add_argument("--recipe", type=Path, default=Path("recipes/demo.yaml"))
     arguments = parser.parse_args()
     loaded = load_recipe(arguments.recipe)
-    family = model_family(loaded.recipe.model)
+    family = model_family(loaded.recipe.model, offline=loaded.recipe.offline)
     vocab_size = loaded.recipe.tokens.tokenizer.train_vocab_size or 8192
     with tempfile.TemporaryDirectory() as name:
         write_tokens(Path(name), family, vocab_size)

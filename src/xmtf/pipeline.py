@@ -147,7 +147,7 @@ class _Run:
             self.loaded,
             self._folder / "mixture",
             self._folder / "tokens",
-            family=model_family(config),
+            family=model_family(config, offline=self.loaded.recipe.offline),
             base=plain_reference(config.base) if config.base else None,
         )
 
@@ -171,7 +171,7 @@ class _Run:
             checkpoints=self._folder / "checkpoints",
             model=self._folder / "model",
             log=self._folder / "log.jsonl",
-            family=model_family(self.loaded.recipe.model),
+            family=model_family(self.loaded.recipe.model, offline=self.loaded.recipe.offline),
             measures=suite_measures(self.loaded, self._folder / "tokens"),
         )
 

@@ -129,7 +129,7 @@ def _of_recipe(path: Path, overrides: list[str], family: Family | None) -> tuple
     loaded = load_for_tokens(path, overrides)
     model = loaded.recipe.model
     base = plain_reference(model.base) if model.base else None
-    return loaded, base, family or model_family(model)
+    return loaded, base, family or model_family(model, offline=loaded.recipe.offline)
 
 
 def _factors(texts: list[str]) -> dict[str, float]:

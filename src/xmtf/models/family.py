@@ -16,7 +16,7 @@ OWN_ENCODER_DECODERS = ("mt5",)
 """Values of ``model_type`` that our mT5 reads."""
 
 
-def model_family(config: Model, *, offline: bool = False) -> Family:
+def model_family(config: Model, *, offline: bool) -> Family:
     """Return the family of a recipe's model, without loading weights or torch.
 
     Args:

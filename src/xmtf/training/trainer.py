@@ -160,7 +160,7 @@ def train_in_folder(loaded: LoadedRecipe, *, tokens: Path, measures: Sequence[Me
             checkpoints=folder / "checkpoints",
             model=folder / "model",
             log=folder / "log.jsonl",
-            family=model_family(loaded.recipe.model),
+            family=model_family(loaded.recipe.model, offline=loaded.recipe.offline),
             ranks=ranks,
             measures=measures,
         )

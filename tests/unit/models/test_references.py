@@ -65,22 +65,22 @@ def test_offline_names_what_is_missing(monkeypatch, tmp_path):
 
 def test_families(tmp_path):
     shape = {"hidden_size": 8, "num_layers": 1, "num_heads": 1}
-    assert model_family(Model(architecture="bloom", **shape)) == "causal"
-    assert model_family(Model(architecture="mt5", **shape)) == "encoder-decoder"
+    assert model_family(Model(architecture="bloom", **shape), offline=True) == "causal"
+    assert model_family(Model(architecture="mt5", **shape), offline=True) == "encoder-decoder"
     (tmp_path / "x.gguf").touch()
-    assert model_family(Model(base=str(tmp_path / "x.gguf"))) == "causal"
+    assert model_family(Model(base=str(tmp_path / "x.gguf")), offline=True) == "causal"
     for kind, family in (("mt5", "encoder-decoder"), ("llama", "causal"), ("bloom", "causal")):
         write_json(tmp_path / kind / "config.json", {"model_type": kind})
-        assert model_family(Model(base=str(tmp_path / kind))) == family
+        assert model_family(Model(base=str(tmp_path / kind)), offline=True) == family
     write_json(tmp_path / "bart" / "config.json", {"model_type": "bart", "is_encoder_decoder": True})
     with pytest.raises(ConfigError, match="'bart' is an encoder-decoder that xmtf evaluates but does not train"):
-        model_family(Model(base=str(tmp_path / "bart")))
+        model_family(Model(base=str(tmp_path / "bart")), offline=True)
 
 
 def test_asking_for_the_family_loads_no_torch():
     code = (
         "import sys; from xmtf.models import model_family; from xmtf.recipe.schema import Model;"
-        "model_family(Model(architecture='bloom', hidden_size=8, num_layers=1, num_heads=1));"
+        "model_family(Model(architecture='bloom', hidden_size=8, num_layers=1, num_heads=1), offline=True);"
         "assert not {'torch', 'transformers'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
