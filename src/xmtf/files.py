@@ -35,6 +35,7 @@ __all__ = [
     "atomic_path",
     "check_replaced",
     "content_hash",
+    "discard_folder",
     "file_sha256",
     "is_finished",
     "link_or_copy",
@@ -182,6 +183,15 @@ def _take_place(folder: Path, path: Path) -> None:
         else:
             break
     shutil.rmtree(old, ignore_errors=True)
+
+
+def discard_folder(path: Path) -> None:
+    """Delete a folder, if it is there, so that a process that is killed meanwhile never leaves half of it."""
+    rest = path.with_name(f"{path.name}.discarded")
+    shutil.rmtree(rest, ignore_errors=True)
+    if path.exists():
+        path.replace(rest)
+        shutil.rmtree(rest)
 
 
 def check_replaced(out: Path, what: str, is_ours: Callable[[Path], bool]) -> None:

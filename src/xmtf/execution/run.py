@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -114,9 +116,10 @@ def _run_pools(plan: Plan, folder: Path, to_do: list[int], workers: int, advance
 
 def _run_pool(plan: Plan, folder: Path, to_do: list[int], workers: int, advance: Callable[[int], None]) -> None:
     context = multiprocessing.get_context("spawn")  # fork would copy the locks of Arrow's threads
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_let_interrupt) as pool:
         alone = (Plan(plan.function, (plan.tasks[index],)) for index in to_do)  # the whole plan may be megabytes
-        running: set[Future[dict[str, Any]]] = {pool.submit(run_task, part, 0, folder) for part in alone}
+        with _interrupts_held():
+            running: set[Future[dict[str, Any]]] = {pool.submit(run_task, part, 0, folder) for part in alone}
         try:
             while running:
                 finished, running = wait(running, return_when=FIRST_COMPLETED)
@@ -125,3 +128,20 @@ def _run_pool(plan: Plan, folder: Path, to_do: list[int], workers: int, advance:
                 advance(len(finished))
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back while processes are started: they inherit that, and are not torn apart while they import."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+
+
+def _let_interrupt() -> None:
+    """Let a worker be interrupted from now on; what came before was meant for the process that started it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # forgets one that is held back
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+    signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 
@@ -19,11 +20,11 @@ _DONE_BY_TOKENS = ("plan", "render", "mixture")
 
 def local_commands(
     loaded: LoadedRecipe, overrides: tuple[str, ...], processes: int
-) -> list[tuple[str, list[list[str]]]]:
-    """Return the name of each stage and the commands that run side by side in it, in order."""
+) -> list[tuple[Stage, list[list[str]]]]:
+    """Return each stage and the commands that run side by side in it, in order."""
     building = ("execution.engine=pool", f"execution.workers={processes}")
     stages = launch_stages(loaded, (*overrides, *building), building=processes, measuring=processes)
-    return [(stage.name, _commands(stage, processes)) for stage in stages if stage.name not in _DONE_BY_TOKENS]
+    return [(stage, _commands(stage, processes)) for stage in stages if stage.name not in _DONE_BY_TOKENS]
 
 
 def _commands(stage: Stage, processes: int) -> list[list[str]]:
@@ -52,9 +53,9 @@ def run_local(loaded: LoadedRecipe, overrides: tuple[str, ...], processes: int) 
     check_layout(loaded, processes)
     threads = os.environ.get("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
     environment = dict(os.environ) | {"OMP_NUM_THREADS": threads}
-    for name, commands in local_commands(loaded, overrides, processes):
-        say(f"{name}: {' '.join(commands[0][1:])}")
-        _check(name, _run(commands, environment))
+    for stage, commands in local_commands(loaded, overrides, processes):
+        say(f"{stage.name}: {stage.purpose}")
+        _check(stage.name, commands[0], _run(commands, environment))
 
 
 def _run(commands: list[list[str]], environment: dict[str, str]) -> int:
@@ -72,12 +73,13 @@ def _run(commands: list[list[str]], environment: dict[str, str]) -> int:
     return next((code for code in codes if code != 0), 0)
 
 
-def _check(name: str, code: int) -> None:
+def _check(name: str, command: list[str], code: int) -> None:
     if code in (-2, 130):
         raise KeyboardInterrupt
     if code == 2:
         raise ConfigError(f"stage {name} was refused, as said above; mend it and run the same command again")
     if code != 0:
         raise DataError(
-            f"stage {name} ended with exit code {code}, as said above; what is finished stays: the same command goes on"
+            f"stage {name} ended with exit code {code}, as said above; the same command goes on where it stopped. "
+            f"The stage alone is: {shlex.join(command)}"
         )

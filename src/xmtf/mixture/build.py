@@ -11,7 +11,6 @@ it stopped and any number of workers gives the same bytes.
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +22,16 @@ import pyarrow as pa
 from xmtf.errors import ConfigError, DataError
 from xmtf.execution import Plan, check_engine, read_plan, run_shown, run_task, write_plan
 from xmtf.execution.plan import shard_result
-from xmtf.files import Manifest, Stopwatch, check_replaced, is_finished, read_manifest, was_written_by, write_jsonl
+from xmtf.files import (
+    Manifest,
+    Stopwatch,
+    check_replaced,
+    discard_folder,
+    is_finished,
+    read_manifest,
+    was_written_by,
+    write_jsonl,
+)
 from xmtf.mixture.choose import Rules, choose_rows
 from xmtf.mixture.composition import OVERLAPS, QUARANTINE
 from xmtf.mixture.finish import finish_mixture
@@ -77,7 +85,7 @@ def build_mixture(loaded: LoadedRecipe, out: Path) -> Manifest:
     watch = Stopwatch()
     plan = plan_mixture(loaded)
     if _stands(plan, out):
-        shutil.rmtree(work_folder(out), ignore_errors=True)  # of a build that was killed at its very end
+        discard_folder(work_folder(out))  # of a build that was killed at its very end
         return read_manifest(out)
     check_engine(loaded.recipe.execution)
     build_guard(plan, out)
@@ -163,7 +171,7 @@ def merge_mixture(plan: MixturePlan, out: Path, watch: Stopwatch | None = None) 
     """
     work = work_folder(out)
     if _stands(plan, out):
-        shutil.rmtree(work, ignore_errors=True)
+        discard_folder(work)
         return read_manifest(out)
     shards = []
     for index, (task, part) in enumerate(zip(plan.shards.tasks, plan.portions, strict=True)):
@@ -174,7 +182,7 @@ def merge_mixture(plan: MixturePlan, out: Path, watch: Stopwatch | None = None) 
             )
         shards.append(Shard(task.name, task.fingerprint, part.task, part.rate, result, Counter()))
     manifest = finish_mixture(plan, shards, work, out, watch or Stopwatch())
-    shutil.rmtree(work)
+    discard_folder(work)
     return manifest
 
 

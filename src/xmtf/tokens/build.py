@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -25,6 +24,7 @@ from xmtf.files import (
     atomic_path,
     check_replaced,
     content_hash,
+    discard_folder,
     file_sha256,
     is_finished,
     link_or_copy,
@@ -109,7 +109,7 @@ def tokenize_mixture(
     manifest = Manifest("tokens", fingerprint, settings, inputs, outputs, counts, details, wall_time_s=watch.seconds)
     write_manifest(out, manifest)
     for name in (_SHARDS, _LANGUAGES):
-        shutil.rmtree(out / name, ignore_errors=True)
+        discard_folder(out / name)
     return manifest
 
 

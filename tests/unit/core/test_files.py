@@ -10,6 +10,7 @@ from xmtf.files import (
     atomic_path,
     check_replaced,
     content_hash,
+    discard_folder,
     file_sha256,
     is_finished,
     read_json,
@@ -100,6 +101,22 @@ def test_a_manifest_of_another_schema_is_refused(tmp_path):
     write_json(tmp_path / "manifest.json", {"schema": 99})
     with pytest.raises(DataError, match="not a manifest of schema 1"):
         read_manifest(tmp_path)
+
+
+def test_a_folder_is_never_half_discarded(tmp_path, monkeypatch):
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "part").touch()
+
+    def interrupted(path, **options):
+        if path.exists():
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("shutil.rmtree", interrupted)
+        discard_folder(tmp_path / "work")
+    assert not (tmp_path / "work").exists()
+    discard_folder(tmp_path / "work")  # what was left goes, too
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_something_else_wrote_is_never_replaced(tmp_path):

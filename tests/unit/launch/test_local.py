@@ -8,13 +8,14 @@ import pytest
 from xmtf.errors import ConfigError, DataError
 from xmtf.launch import local, run_local
 from xmtf.launch.local import local_commands
+from xmtf.launch.stages import Stage
 from xmtf.recipe import load_recipe
 
 SMOKE = Path(__file__).parents[3] / "recipes" / "smoke" / "bloom-tiny.yaml"
 
 
 def test_building_is_a_pool_and_training_is_under_torchrun():
-    commands = dict(local_commands(load_recipe(SMOKE), ("seed=1",), 3))
+    commands = {stage.name: of for stage, of in local_commands(load_recipe(SMOKE), ("seed=1",), 3)}
     assert list(commands) == ["tokens", "before", "before_scores", "train", "after", "after_scores", "report"]
     of = [str(SMOKE), "seed=1", "execution.engine=pool", "execution.workers=3"]
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "3"]
@@ -26,7 +27,7 @@ def test_building_is_a_pool_and_training_is_under_torchrun():
 
 
 def test_one_process_needs_no_torchrun():
-    commands = dict(local_commands(load_recipe(SMOKE), (), 1))
+    commands = {stage.name: of for stage, of in local_commands(load_recipe(SMOKE), (), 1)}
     assert list(commands) == ["tokens", "before", "train", "after", "report"]
     assert not any("torch.distributed.run" in command for [command] in commands.values())
 
@@ -37,7 +38,8 @@ def test_a_stage_that_fails_stops_the_run_and_is_named(monkeypatch, code, error)
     monkeypatch.setattr(
         local,
         "local_commands",
-        lambda *_: [("train", [[sys.executable, "-c", "pass"], [sys.executable, "-c", program]])],
+        lambda *_: [(Stage("train", "", ()), [[sys.executable, "-c", "pass"], [sys.executable, "-c", program]])],
     )
-    with pytest.raises(error, match="stage train"):
+    with pytest.raises(error, match="stage train") as refused:
         run_local(load_recipe(SMOKE), (), 2)
+    assert f"The stage alone is: {sys.executable} -c pass" in str(refused.value) or error is ConfigError
