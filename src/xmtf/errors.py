@@ -108,12 +108,15 @@ class DataError(XmtfError):
 
 
 def nearest(name: str, known: Iterable[str]) -> list[str]:
-    """Return the up to three known names most like ``name``, best first.
+    """Return the up to three known names most like ``name``, whatever their case, best first.
 
     >>> nearest("trainning", ["training", "tokens", "report"])
     ['training']
+    >>> nearest("bloomz", ["BLOOMZ", "mT0"])
+    ['BLOOMZ']
     """
-    return difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
+    by_folded = {each.casefold(): each for each in known}
+    return [by_folded[near] for near in difflib.get_close_matches(name.casefold(), by_folded, n=3, cutoff=0.6)]
 
 
 def require(module: str, extra: str) -> ModuleType:

@@ -340,6 +340,7 @@ def _measure(
     from xmtf.errors import ConfigError
     from xmtf.evaluation import Setup, evaluate_setup, named_suites
     from xmtf.evaluation.processes import processes_of_torchrun
+    from xmtf.recipe.load import explain_value
     from xmtf.recipe.schema import Evaluation, Tokenization
 
     languages = tuple(name.strip() for name in prompt_languages.split(","))
@@ -349,7 +350,7 @@ def _measure(
         evaluation = Evaluation(suites=suites, samples=0, **settings)
     except ValidationError as error:
         problem = error.errors()[0]
-        raise ConfigError(f"--{str(problem['loc'][0]).replace('_', '-')}: {problem['msg']}") from None
+        raise ConfigError(f"--{str(problem['loc'][0]).replace('_', '-')}: {explain_value(problem)}") from None
     tokens = Tokenization(space_before_targets="auto" if space is None else space)
     label = model.rstrip("/").rsplit("/", 1)[-1]
     processes, whole = processes_of_torchrun(), Setup(evaluation, catalogue, tokens, **setup)

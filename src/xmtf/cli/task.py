@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from xmtf.cli.printing import print_columns, print_json
-from xmtf.errors import ConfigError
+from xmtf.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
     from xmtf.tasks import OutlinedSplit, Task
@@ -43,17 +43,20 @@ def list_tasks(
 
     if not any(c in language for c in "*?["):
         language = normalize_language(language, "--language")
+    known = _catalogue(recipe, catalogue).tasks
     found = [
         task
-        for task in _catalogue(recipe, catalogue).tasks.values()
+        for task in known.values()
         if matches(task.id, tasks or ["*"])
         and any(matches(name, [catalogue]) for name in (task.catalogue, *task.sets))
         and matches(task.cluster, [cluster])
         and matches(task.language, [language])
-        and any(matches(known, [role]) for known in task.splits)
+        and any(matches(name, [role]) for name in task.splits)
     ]
     if not found:
-        raise ConfigError("no task matches; `xmtf task list` without options prints all of them")
+        near = nearest((tasks or [""])[0], {*known, *(task.partition("/")[0] + "/*" for task in known)})
+        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "without options it lists all of them"
+        raise ConfigError(f"no task matches; {hint}")
     if as_json:
         for task in found:
             print_json(_facts(task))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from xmtf.errors import ConfigError
+from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.evaluation.metrics.accuracy import SCORINGS
 from xmtf.evaluation.metrics.registry import check_metrics
 from xmtf.evaluation.results import no_results, read_items, score_items
@@ -28,14 +28,15 @@ def rescore(
 
     Raises:
         SourceError: No items there.
-        ConfigError: Unknown scoring, or one whose sums were not computed; metrics where nothing was generated.
+        UnknownNameError: No such scoring.
+        ConfigError: One whose sums were not computed; metrics where nothing was generated.
         DataError: An items file is broken.
     """
     paths = sorted((folder / "items").glob("*.parquet"))
     if not paths:
         raise no_results(folder, "items/*.parquet")
     if scoring is not None and scoring not in SCORINGS:
-        raise ConfigError(f"unknown scoring {scoring!r}; known: {', '.join(SCORINGS)}")
+        raise UnknownNameError("scoring", scoring, SCORINGS, "--scoring")
     check_metrics(metrics, "--metrics")
     scores = []
     for path in paths:

@@ -21,7 +21,7 @@ from xmtf.evaluation.rank import rank_batches
 from xmtf.evaluation.results import About, check_results, items_table, score_items, versions, write_items
 from xmtf.evaluation.samples import choose_samples, sample_line
 from xmtf.evaluation.setup import Setup, SuiteSlice, setup_of, suite_slices
-from xmtf.evaluation.subject import Subject, load_subject, model_hash
+from xmtf.evaluation.subject import Subject, choose_place, load_subject, model_hash
 from xmtf.execution import say, track
 from xmtf.files import (
     MANIFEST,
@@ -74,6 +74,7 @@ def _evaluate(setup: Setup, model: str, label: str, out: Path, processes: Proces
     processes.wait()
     if finished:
         return read_manifest(out)
+    choose_place(setup.device)  # refuses one that is not there, before prompts are rendered
     (out / MANIFEST).unlink(missing_ok=True)
     all_jobs = list(_rendered(setup, slices))
     subject = load_subject(setup, model, label)

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from xmtf.errors import ConfigError, DataError, SourceError
+from xmtf.errors import ConfigError, DataError, SourceError, nearest
 from xmtf.files import read_json
 
 __all__ = [
@@ -204,6 +204,9 @@ def _explain_missing(reference: Reference, patterns: Sequence[str], error: Excep
         return f"{model}: the hub has it, but not at the revision {reference.revision!r}"
     if isinstance(error, RepositoryNotFoundError):
         return f"{model}: neither a folder here ({folder}) nor on the hub, or a private one (`hf auth login`)"
+    near = nearest(folder.name, [other.name for other in folder.parent.glob("*/")])
+    if near:
+        return f"{model}: there is no folder {folder}; did you mean {near[0]!r}, which is there?"
     reason = "offline" if offline else f"the hub cannot be reached: {_first_line(error)}"
     return (
         f"{model}: there is no folder {folder}, the hub's cache ({HF_HUB_CACHE}) lacks its files "

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
@@ -15,7 +15,18 @@ from ruamel.yaml.error import YAMLError
 from xmtf.errors import ConfigError, nearest
 from xmtf.recipe.schema import Recipe
 
-__all__ = ["LoadedRecipe", "dump_recipe", "load_recipe", "load_yaml", "parse_overrides", "resolve_recipe"]
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+__all__ = [
+    "LoadedRecipe",
+    "dump_recipe",
+    "explain_value",
+    "load_recipe",
+    "load_yaml",
+    "parse_overrides",
+    "resolve_recipe",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +61,9 @@ def load_yaml(path: Path) -> Any:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file (looked in {path.parent.resolve()})") from None
+        near = nearest(path.name, [file.name for file in path.parent.glob("*.yaml")])
+        hint = f"did you mean {path.parent / near[0]}?" if near else f"looked in {path.parent.resolve()}"
+        raise ConfigError(f"{path}: no such file; {hint}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read ({error})") from None
     try:
@@ -192,8 +205,14 @@ def _explain(error: ValidationError) -> str:
         return f"unknown key {key!r}; {hint}{more}"
     if problem["type"] == "missing":
         return f"{key!r} is missing{more}"
-    message = problem["msg"].removeprefix("Value error, ")
-    return f"{key or 'recipe'}: {message}{more}"
+    return f"{key or 'recipe'}: {explain_value(problem)}{more}"
+
+
+def explain_value(problem: ErrorDetails) -> str:
+    """Return what is wrong with a value, in words."""
+    if problem["type"] == "literal_error":
+        return f"{problem['input']!r} is none of {problem['ctx']['expected'].replace(' or ', ', ')}"
+    return problem["msg"].removeprefix("Value error, ")
 
 
 def _fields_at(location: tuple[int | str, ...]) -> list[str]:

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from xmtf.errors import ConfigError, DataError, SourceError
+from xmtf.errors import ConfigError, DataError, SourceError, UnknownNameError
 from xmtf.evaluation.answer import Answer, Journal, request_key
 from xmtf.evaluation.compare import compare_results
 from xmtf.evaluation.interchange import export_t_zero
@@ -128,7 +128,7 @@ def test_rescoring_needs_no_model(tmp_path):
     assert (summed.metrics[0].value, per_token.metrics[0].value) == (0.5, 1.0)
     assert (summed.scoring, per_token.scoring) == ("bloomz", "tokens")
     assert (tmp_path / "new.jsonl").read_text().count("\n") == 1
-    with pytest.raises(ConfigError, match="unknown scoring 'pmj'"):
+    with pytest.raises(UnknownNameError, match="unknown scoring 'pmj'; did you mean 'pmi'"):
         rescore(tmp_path, scoring="pmj")
     with pytest.raises(ConfigError, match=r"--metrics bleu: nothing in .* was generated"):
         rescore(tmp_path, metrics=("bleu",))

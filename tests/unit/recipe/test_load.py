@@ -41,6 +41,7 @@ def test_overrides_are_applied_and_remembered(path):
         ("trainng.steps=3", "unknown key 'trainng'; did you mean 'training'?"),
         ("training.stpes=4", "unknown key 'training.stpes'; did you mean 'steps'?"),
         ("mixture.tasks.0.languags=[x]", "did you mean 'languages'?"),
+        ("tokens.packing.policy=best-fit", "tokens.packing.policy: 'best-fit' is none of "),
         ("training.steps=5 tokens", "training.steps: '5 tokens' is not a number of steps"),
         ("training.tokens=3", "training: give exactly one of `steps` and `tokens`"),
         ("model.hidden_size=null", "model: give `base` (a pretrained model), or the shape: hidden_size missing"),
@@ -58,8 +59,11 @@ def test_bad_values_are_named_in_one_line(path, override, message):
 
 
 def test_a_missing_file_says_where_it_looked(tmp_path):
-    with pytest.raises(ConfigError, match=r"absent.yaml: no such file \(looked in "):
+    with pytest.raises(ConfigError, match=r"absent.yaml: no such file; looked in "):
         load_recipe(tmp_path / "absent.yaml")
+    (tmp_path / "present.yaml").touch()
+    with pytest.raises(ConfigError, match=rf"no such file; did you mean {tmp_path}/present\.yaml\?"):
+        load_recipe(tmp_path / "presnt.yml")
 
 
 def test_a_folder_is_refused_with_the_recipes_in_it(tmp_path):

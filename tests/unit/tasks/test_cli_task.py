@@ -41,6 +41,8 @@ def test_list_filters_by_catalogue_cluster_language_and_role(call, recipe):
 def test_a_list_without_tasks_is_an_error(recipe):
     with pytest.raises(ConfigError, match="no task matches"):
         CliRunner().invoke(app, ["list", "--recipe", str(recipe), "--catalogue", "nowhere"], catch_exceptions=False)
+    with pytest.raises(ConfigError, match=r"no task matches; did you mean 'xnli/\*'"):
+        CliRunner().invoke(app, ["list", "xnly/*"], catch_exceptions=False)
 
 
 def test_show_renders_one_row_under_every_template(call, recipe, mirror):
