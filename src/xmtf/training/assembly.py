@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -15,7 +14,7 @@ from xmtf.models.interface import Family
 from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.schema import Recipe, Training
 from xmtf.training import memory
-from xmtf.training.batches import RowLoader
+from xmtf.training.batches import RowLoader, examples_of_row
 from xmtf.training.events import Log
 from xmtf.training.fill import Weights
 from xmtf.training.fits import num_micro_batches
@@ -99,7 +98,10 @@ def assemble(
             for part in layout.parts:
                 check_model(part, recipe)
     loop.meter = Meter(size, ranks.size * peak_flops(device, training.precision))
-    loop.show = lambda batch: [tokenizer.decode(row.tolist())[:500] for row in _token_rows(batch)]
+    loop.show = lambda batch, row: [
+        {"inputs": tokenizer.decode(inputs.tolist()), "targets": tokenizer.decode(targets.tolist())}
+        for inputs, targets in examples_of_row(batch, row)
+    ]
     return loop
 
 
@@ -134,10 +136,6 @@ def _held_out(loaded: LoadedRecipe, tokens: Path, family: Family) -> RowLoader |
     except NoExamplesError as error:
         say(f"training without validation: {error}")
         return None
-
-
-def _token_rows(batch: Any) -> Any:
-    return batch.tokens if hasattr(batch, "tokens") else batch.encoder_tokens
 
 
 def training_loop(

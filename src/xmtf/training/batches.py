@@ -5,6 +5,7 @@ The tokens room has classes of these shapes; training relies on the attributes a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
-__all__ = ["Batch", "CausalRows", "EncoderDecoderRows", "RowLoader", "is_causal"]
+__all__ = ["Batch", "CausalRows", "EncoderDecoderRows", "RowLoader", "examples_of_row", "is_causal"]
 
 
 class CausalRows(Protocol):
@@ -70,6 +71,26 @@ Batch: TypeAlias = CausalRows | EncoderDecoderRows
 def is_causal(batch: Batch) -> TypeIs[CausalRows]:
     """Tell whether a batch is for a causal model."""
     return hasattr(batch, "is_input")
+
+
+def examples_of_row(batch: Batch, row: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Yield the tokens of inputs and of targets of each example of a row.
+
+    ::
+
+        tokens        6 7 8 3 4 5 P
+        segment_ids   1 1 1 2 2 2 0
+        is_input      1 1 0 1 1 0 0      (6 7, 8), (3 4, 5)
+    """
+    if is_causal(batch):
+        tokens, segments, is_input = batch.tokens[row], batch.segment_ids[row], batch.is_input[row]
+        for segment in range(1, int(segments.max(initial=0)) + 1):
+            here = segments == segment
+            yield tokens[here & is_input], tokens[here & ~is_input]
+        return
+    encoder, decoder = batch.encoder_segment_ids[row], batch.decoder_segment_ids[row]
+    for segment in range(1, int(encoder.max(initial=0)) + 1):
+        yield batch.encoder_tokens[row][encoder == segment], batch.decoder_targets[row][decoder == segment]
 
 
 class RowLoader(Protocol):

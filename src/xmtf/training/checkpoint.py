@@ -206,9 +206,7 @@ def list_checkpoints(folder: Path, fingerprint: str | None = None) -> list[Path]
         fingerprint: Only checkpoints of this training.
     """
     return [
-        path
-        for path in sorted(folder.glob("step-*"))
-        if torn(path) is None and fingerprint in (None, read_state(path).fingerprint)
+        path for path in _folders(folder) if torn(path) is None and fingerprint in (None, read_state(path).fingerprint)
     ]
 
 
@@ -224,7 +222,7 @@ def find_checkpoint(folder: Path, fingerprint: str, num_steps: int, ranks: Ranks
         num_steps: Steps of the whole run.
         ranks: Processes that share the reading; all of them call this.
     """
-    for path in sorted(folder.glob("step-*"), reverse=True):
+    for path in reversed(_folders(folder)):
         reason = torn(path)
         if reason is None and read_state(path).fingerprint != fingerprint:
             reason = "of another recipe, model or data"
@@ -248,6 +246,11 @@ def prune(folder: Path, fingerprint: str, keep: int, also: int | None = None) ->
     for path in list_checkpoints(folder, fingerprint)[:-keep]:
         if also is None or path != checkpoint_path(folder, also):
             shutil.rmtree(path)
+
+
+def _folders(folder: Path) -> list[Path]:
+    """Return the folders of checkpoints in the order of their steps, which may have more digits than others."""
+    return sorted(folder.glob("step-*"), key=lambda path: (len(path.name), path.name))
 
 
 def _pieces(model: nn.Module | Layout) -> dict[str, Piece]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from torch import nn
 
@@ -25,6 +26,9 @@ from xmtf.training.work import Meter
 
 __all__ = ["Loop"]
 
+_SHOWN_ROWS = 8
+"""Most rows of a skipped step whose examples are logged."""
+
 
 @dataclass(slots=True)
 class Loop:
@@ -38,7 +42,7 @@ class Loop:
         num_steps: Steps of the whole run.
         saver: Writes checkpoints; its fingerprint names this training: only its checkpoints are gone on from.
         log: Where events go.
-        show: Returns readable text of the rows of a micro-batch, for the log of skipped steps.
+        show: Returns the examples of a row of a micro-batch as text, for the log of skipped steps.
         meter: Counts useful operations for MFU, or None.
     """
 
@@ -49,7 +53,7 @@ class Loop:
     num_steps: int
     saver: Saver
     log: Log
-    show: Callable[[Any], list[str]] = lambda batch: []
+    show: Callable[[Any, int], list[dict[str, str]]] = lambda batch, row: []
     meter: Meter | None = None
     progress: Progress = field(default_factory=Progress)
     _window: Window = field(default_factory=Window)
@@ -138,7 +142,8 @@ class Loop:
         step, last = self.progress.step, self.progress.step == self.num_steps
         if last or _due(step, self.training.log_every):
             self._write_window(outcome)
-        save = last or _due(step, self.training.save_every)
+        # where a step was skipped the weights may be what is wrong: they do not take the place of good ones
+        save = last or (outcome.updated and _due(step, self.training.save_every))
         if last or _due(step, self.training.validate_every or max(1, self.num_steps // 10)):
             save = self._validate(saves=save)
         if save:
@@ -174,6 +179,11 @@ class Loop:
         """
         step, watch = self.progress.step, self.watch
         score = watch(self._model, self.step.objective, self.log, step)
+        if score is not None and not math.isfinite(score):
+            if step == self.num_steps and self._in_a_row:
+                when = f"the last {self._in_a_row} steps, nor is that of validation"
+                self._give_up(when, first=step - self._in_a_row)
+            return saves
         best = self.progress.best if self.progress.best_by == watch.criterion else None
         better = score is not None and step > 0 and (best is None or score > best)
         if better and (saves or self.training.export == "best"):
@@ -200,21 +210,45 @@ class Loop:
 
     def _skipped(self, batch: GlobalBatch, outcome: Outcome) -> None:
         self._in_a_row += 1
-        bad = [index for index, loss in enumerate(outcome.micro_losses) if loss - loss != 0]
-        rows = [text for index in bad[:2] for text in self.show(batch.batches[index])[:4]]
-        step = self.progress.step + 1
+        step, losses = self.progress.step + 1, outcome.row_losses
+        bad = [row for row, loss in enumerate(losses) if not math.isfinite(loss)]
+        # of a gradient that alone is not finite, nobody knows the row: those of the greatest losses are told
+        shown = bad or sorted(range(len(losses)), key=lambda row: -losses[row])
         self.log.write(
-            "skipped", step, loss=str(outcome.loss), grad_norm=str(outcome.grad_norm), micro_batches=bad, rows=rows
+            "skipped",
+            step,
+            loss=str(outcome.loss),
+            grad_norm=str(outcome.grad_norm),
+            num_rows=len(bad),
+            rows=[self._shown_row(batch, row) for row in sorted(shown[:_SHOWN_ROWS])],
         )
         say(f"step {step}: loss {outcome.loss}, gradient norm {outcome.grad_norm}: skipped, nothing was updated")
-        if self._in_a_row < self.training.max_skipped_steps:
-            return
+        if self._in_a_row >= self.training.max_skipped_steps:
+            self._give_up(f"{self._in_a_row} steps in a row, up to step {step}", first=step - self._in_a_row)
+
+    def _shown_row(self, batch: GlobalBatch, row: int) -> dict[str, Any]:
+        """Return what the log tells of a row of the global batch: its number in the order of training, its examples."""
+        number = self.progress.step * self.feed.loader.rows_per_step + row
+        for part, targets in zip(batch.batches, batch.targets, strict=True):
+            if row < targets.num_rows:
+                return {"row": number, "examples": self.show(part, row)}
+            row -= targets.num_rows
+        raise AssertionError("a row of no micro-batch")
+
+    def _give_up(self, when: str, *, first: int) -> NoReturn:
+        """End training whose loss is not finite.
+
+        Args:
+            when: For how long, in words.
+            first: Steps done before the first of them. A checkpoint of that step has the weights that gave it; earlier
+                ones were followed by a finite loss.
+        """
         whole = checkpoint.list_checkpoints(self.checkpoints, self.fingerprint)
-        good = f"the last good checkpoint is {whole[-1]}" if whole else "there is no checkpoint yet"
+        good = [path for path in whole if checkpoint.read_progress(path).step < first]
+        found = f"the last good checkpoint is {good[-1]}" if good else "there is no good checkpoint"
         raise UserError(
-            f"training: the loss or its gradient was not finite for {self._in_a_row} steps in a row, up to step "
-            f"{step}; {good}. Lower training.optimizer.learning_rate, or look at the rows of the `skipped` events in "
-            f"{self.log.path}"
+            f"training: the loss or its gradient was not finite for {when}; {found}. Lower "
+            f"training.optimizer.learning_rate, or look at the rows of the `skipped` events in {self.log.path}"
         )
 
 

@@ -30,11 +30,12 @@ class MicroLoss:
     """Sums over one micro-batch, still on the device.
 
     Attributes:
-        loss: Weighted sum of negative log-likelihoods times the scale: its share of the step's loss, z-loss left out.
+        rows: fp32 ``[R]``, of each row: weighted sum of negative log-likelihoods times the scale, which is its share of
+            the step's loss; z-loss left out.
         groups: fp32 ``[G + 1, 2]``: sum of weight x nll, and of weights, for each group; the last is no group.
     """
 
-    loss: Tensor
+    rows: Tensor
     groups: Tensor
 
 
@@ -98,8 +99,9 @@ class Objective:
         weights_P = self._tensor(targets.weights)
         head = self.head.loss(hidden_PH, self._tensor(targets.labels), weights_P * scale, backward=backward)
         weighted_P = head.nll * weights_P
-        micro = MicroLoss(weighted_P.sum() * scale, self._group_sums(targets, weighted_P, weights_P))
-        return micro, head.gradient
+        rows_R = torch.zeros(targets.num_rows, device=self.device)
+        rows_R.index_add_(0, self._tensor(targets.rows), weighted_P * scale)
+        return MicroLoss(rows_R, self._group_sums(targets, weighted_P, weights_P)), head.gradient
 
     def hidden(self, batch: Batch) -> Tensor:
         """Return the hidden states of a batch, ``[R, T, H]``."""

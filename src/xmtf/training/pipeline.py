@@ -86,7 +86,7 @@ class Pipeline:
         assert not backward, "gradients come from a whole step's micro-batches"
         pipe, keywords = self.layout.mesh.pipe, self._others(batch)
         num_stages = pipe.size * len(self.layout.parts)
-        sums = torch.zeros(2 * self.num_groups + 3, device=self.device)
+        sums = torch.zeros(targets.num_rows + 2 * (self.num_groups + 1), device=self.device)
         for stage in range(num_stages):
             if stage % pipe.size != pipe.rank:
                 continue
@@ -97,11 +97,11 @@ class Pipeline:
                 micro, _ = self.objective.score(
                     self.objective.predicting(hidden, targets), targets, scale, backward=False
                 )
-                sums = torch.cat([micro.loss[None], micro.groups.flatten()])
+                sums = torch.cat([micro.rows, micro.groups.flatten()])
             else:
                 torch.distributed.send(hidden.contiguous(), group=pipe.group, group_dst=(stage + 1) % pipe.size)
         sums = pipe.add(sums)
-        return MicroLoss(sums[0], sums[1:].reshape(-1, 2))
+        return MicroLoss(sums[: targets.num_rows], sums[targets.num_rows :].reshape(-1, 2))
 
     def _receive(self, batch: Batch, source: int) -> Tensor:
         hidden = torch.empty(self._hidden_shape(batch), dtype=self._dtype(), device=self.device)
@@ -164,7 +164,7 @@ class Pipeline:
         hidden_PH = self.objective.predicting(hidden_RTH, targets)
         micro, gradient_PH = self.objective.score(hidden_PH, targets, scale, backward=True)
         self._done[index] = micro
-        loss: Tensor = _Known.apply(hidden_PH, gradient_PH, micro.loss)  # type: ignore[no-untyped-call]  # as torch's
+        loss: Tensor = _Known.apply(hidden_PH, gradient_PH, micro.rows.sum())  # type: ignore[no-untyped-call]  # as torch's
         return loss
 
 

@@ -8,13 +8,14 @@ configuration.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from xmtf.files import MANIFEST, read_json
 from xmtf.models.interface import Family
 from xmtf.recipe import LoadedRecipe, Recipe
+from xmtf.training.batches import examples_of_row
 from xmtf.training.degrees import Degrees
 from xmtf.training.fits import check_fits, num_micro_batches
 from xmtf.training.memory import estimate_memory, row_positions
@@ -95,14 +96,7 @@ def _meta_of_base(base: str, offline: bool) -> Model | None:
 
 
 def _first_example(loader: Loader) -> str:
-    batch: Any = loader.rows(0, 1)
-    if loader.family == "causal":
-        of_first = batch.segment_ids[0] == 1
-        inputs = batch.tokens[0][of_first & batch.is_input[0]]
-        targets = batch.tokens[0][of_first & ~batch.is_input[0]]
-    else:
-        inputs = batch.encoder_tokens[0][batch.encoder_segment_ids[0] == 1]
-        targets = batch.decoder_targets[0][batch.decoder_segment_ids[0] == 1]
+    inputs, targets = next(examples_of_row(loader.rows(0, 1), 0))
     decode = loader.tokenizer.decode
     return (
         "first example\n"

@@ -92,7 +92,7 @@ class Outcome:
         loss: Loss of the global batch, z-loss left out.
         grad_norm: Norm of its gradient before clipping.
         learning_rate: What it was updated with.
-        micro_losses: Each micro-batch's share of the loss.
+        row_losses: Each row's share of the loss.
         sums: Sums by group ``[G + 1, 2]``, on the device.
         seconds: Wall seconds.
         updated: False where loss or gradient was not finite and the step was skipped.
@@ -101,7 +101,7 @@ class Outcome:
     loss: float
     grad_norm: float
     learning_rate: float
-    micro_losses: Sequence[float]
+    row_losses: Sequence[float]
     sums: Tensor
     seconds: float
     updated: bool
@@ -146,28 +146,28 @@ class Step:
         torch.manual_seed((self.seed << 32) + (self.layout.mesh.row_rank << 26) + step)
         self.layout.clear_gradients()
         self.objective.head.forget_casts()
-        losses_M, sums_G2 = self._accumulate(batch)
+        losses_R, sums_G2 = self._accumulate(batch)
         norm = self.layout.gradient_norm()
-        *micro_losses, grad_norm = torch.cat([losses_M, norm.float()[None]]).tolist()
-        loss = math.fsum(micro_losses)
+        *row_losses, grad_norm = torch.cat([losses_R, norm.float()[None]]).tolist()
+        loss = math.fsum(row_losses)
         rate = learning_rate(step, self.training.optimizer.learning_rate, self.training.schedule, self.num_steps)
         updated = math.isfinite(loss) and math.isfinite(grad_norm)
         if updated:
             self._update(norm, grad_norm, rate)
-        return Outcome(loss, grad_norm, rate, micro_losses, sums_G2, time.monotonic() - start, updated)
+        return Outcome(loss, grad_norm, rate, row_losses, sums_G2, time.monotonic() - start, updated)
 
     def _accumulate(self, batch: GlobalBatch) -> tuple[Tensor, Tensor]:
-        """Return the loss of each micro-batch ``[M]`` and the sums by group ``[G + 1, 2]``, over all processes."""
+        """Return each row's share of the loss ``[R]`` and the sums by group ``[G + 1, 2]``, over all processes."""
         device, mesh = self.objective.device, self.layout.mesh
-        losses_M = torch.zeros(len(batch.batches), device=device)
+        losses = [torch.zeros(part.num_rows, device=device) for part in batch.targets]
         sums_G2 = torch.zeros(self.objective.num_groups + 1, 2, device=device)
         micro_batches = list(zip(batch.batches, batch.targets, batch.scales, strict=True))
         with computing(self.training.precision, device):
             for index, micro in self.objective.accumulate(mesh.data.share(micro_batches)):
-                losses_M[index] = micro.loss.detach()
+                losses[index] = micro.rows.detach()
                 sums_G2 += micro.groups.detach()
         self.layout.reduce_gradients()
-        return mesh.pipe.add(mesh.data.add(losses_M)), mesh.pipe.add(mesh.data.add(sums_G2))
+        return mesh.pipe.add(mesh.data.add(torch.cat(losses))), mesh.pipe.add(mesh.data.add(sums_G2))
 
     def _update(self, norm: Tensor, grad_norm: float, rate: float) -> None:
         limit = self.training.optimizer.clip_norm

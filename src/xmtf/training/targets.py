@@ -32,7 +32,9 @@ class Targets:
         labels: int64 ``[P]``, the token to predict there.
         weights: float32 ``[P]``, weight before division by the denominator.
         groups: int64 ``[P]``, index of the (language, cluster) group, -1 where there is none.
+        rows: int64 ``[P]``, row of the batch.
         denominator: Sum of ``weights``: the number of targets, or of tokens with weighting ``token``.
+        num_rows: Rows of the batch.
         num_targets: Targets with at least one predicted token.
         num_real: Positions that are not padding, inputs included; at most ``num_positions``.
         num_positions: Positions that the model computes, padding included.
@@ -42,7 +44,9 @@ class Targets:
     labels: NDArray[np.int64]
     weights: NDArray[np.float32]
     groups: NDArray[np.int64]
+    rows: NDArray[np.int64]
     denominator: float
+    num_rows: int
     num_targets: int
     num_real: int
     num_positions: int
@@ -144,7 +148,9 @@ def _gather(
         labels=labels[rows, columns],
         weights=weights,
         groups=groups[rows, segment - 1].astype(np.int64),
+        rows=rows,
         denominator=denominator,
+        num_rows=len(mask),
         num_targets=len(counts),
         num_real=num_real,
         num_positions=mask.size,

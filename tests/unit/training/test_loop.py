@@ -31,6 +31,18 @@ def make(tmp_path, tiny_model, tiny_loader, recipe):
     return build
 
 
+class WatchOf:
+    """Says the scores that it is given, one after the other."""
+
+    criterion = "a test"
+
+    def __init__(self, scores):
+        self.scores = scores
+
+    def __call__(self, *arguments):
+        return next(self.scores)
+
+
 def weights(loop):
     return {name: value.clone() for name, value in loop.step.model.state_dict().items()}
 
@@ -139,25 +151,74 @@ def test_loss_falls_and_the_log_tells_all(make):
 def test_steps_that_are_not_finite_are_skipped_told_and_finally_stop(make, tiny_model):
     model = tiny_model()
     loop = make(model=model, steps=20, max_skipped_steps=3, save_every=1, validation=False)
-    loop.show = lambda batch: ["the text of a row"]
+    loop.show = lambda batch, row: [{"inputs": f"row {row} of a micro-batch", "targets": "its answer"}]
 
     def spoil():
         model.factor = float("nan")
 
     stop_after(loop, 5, spoil)
-    with pytest.raises(UserError, match=r"not finite for 3 steps in a row, up to step 7.*step-000006"):
+    with pytest.raises(UserError, match=r"not finite for 3 steps in a row, up to step 7.*step-000003"):
         loop.run()
     skipped = events(loop, "skipped")
     assert [event["step"] for event in skipped] == [5, 6, 7]
-    assert skipped[0]["micro_batches"] == [0, 1]
-    assert skipped[0]["rows"] == ["the text of a row"] * 2
+    assert skipped[0]["num_rows"] == 4
+    assert [row["row"] for row in skipped[0]["rows"]] == [16, 17, 18, 19]
+    assert [row["examples"][0]["inputs"][:5] for row in skipped[0]["rows"]] == ["row 0", "row 1", "row 0", "row 1"]
     assert all(torch.isfinite(value).all() for value in weights(loop).values())
+    # the weights after step 4 gave the first of them: nothing later is kept in the place of what was good
+    assert [path.name for path in checkpoint.list_checkpoints(loop.checkpoints)] == ["step-000003", "step-000004"]
+
+
+def test_the_row_that_is_not_finite_is_the_one_that_is_logged(make, tiny_model):
+    model, spoilt = tiny_model(), 3
+    hidden_states = model.hidden_states
+
+    def one_bad_row(tokens, **keywords):
+        hidden = hidden_states(tokens, **keywords)
+        bad = torch.from_numpy(loop.feed.loader.row(spoilt)[0][:-1])
+        return torch.where((tokens == bad).all(1)[:, None, None], float("inf"), 1.0) * hidden
+
+    model.hidden_states = one_bad_row
+    loop = make(model=model, steps=2, validation=False)
+    loop.show = lambda batch, row: [{"inputs": str(batch.tokens[row].tolist()), "targets": ""}]
+    loop.run()
+    (event,) = events(loop, "skipped")
+    assert event["num_rows"] == 1
+    ((row,),) = (event["rows"],)
+    assert row["row"] == spoilt
+    assert row["examples"][0]["inputs"] == str(loop.feed.loader.row(spoilt)[0].tolist())
+
+
+def test_rows_are_logged_where_the_gradient_alone_is_not_finite(make, tiny_model):
+    model = tiny_model()
+    model.mix.weight.register_hook(lambda gradient: gradient * float("inf"))
+    loop = make(model=model, steps=1, validation=False)
+    loop.run()
+    (event,) = events(loop, "skipped")
+    assert (event["num_rows"], len(event["rows"])) == (0, 4)
+
+
+def test_a_score_that_is_no_number_is_never_the_best(make, tiny_model):
+    model = tiny_model()
+    loop = make(model=model, steps=4, validate_every=1, export="best")
+    score = iter([-9.0, float("nan"), -3.0, -2.0, -5.0])
+    loop.watch = WatchOf(score)
+    loop.run()
+    assert (loop.progress.best, loop.progress.best_step) == (-2.0, 3)
+
+
+def test_training_whose_last_steps_and_validation_are_not_finite_is_not_finished(make, tiny_model):
+    model = tiny_model()
+    loop = make(model=model, steps=6, save_every=1)
+    stop_after(loop, 5, lambda: setattr(model, "factor", float("nan")))
+    with pytest.raises(UserError, match=r"not finite for the last 2 steps, nor is that of validation; .*step-000003"):
+        loop.run()
 
 
 def test_a_single_bad_step_does_not_stop_training(make, tiny_model):
     model = tiny_model()
     loop = make(model=model, max_skipped_steps=2, validation=False)
     stop_after(loop, 2, lambda: setattr(model, "factor", float("nan")))
-    loop.show = lambda batch: setattr(model, "factor", 1.0) or []
+    loop.show = lambda batch, row: setattr(model, "factor", 1.0) or []
     progress = loop.run()
     assert (progress.step, progress.skipped) == (6, 1)

@@ -31,7 +31,8 @@ def test_one_micro_batch_of_eight_rows_equals_eight_of_one(tmp_path, tiny_model,
     whole, one = gradients(tmp_path, tiny_model, tiny_loader, recipe, 8, loss=loss)
     cut, eight = gradients(tmp_path, tiny_model, tiny_loader, recipe, 1, loss=loss)
     assert whole.loss == pytest.approx(cut.loss, rel=1e-6)
-    assert len(cut.micro_losses) == 8
+    assert cut.row_losses == pytest.approx(whole.row_losses, rel=1e-5)
+    assert len(cut.row_losses) == 8
     torch.testing.assert_close(whole.sums, cut.sums)
     for name, gradient in one.items():
         torch.testing.assert_close(eight[name], gradient, rtol=1e-5, atol=1e-7)

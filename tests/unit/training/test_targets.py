@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from xmtf.errors import ConfigError
+from xmtf.training.batches import examples_of_row
 from xmtf.training.targets import causal_targets, decoder_targets, loss_scales
 
 
@@ -28,6 +29,21 @@ def test_worked_example():
     assert targets.weights.tolist() == [1, 1]
     assert targets.groups.tolist() == [0, 1]
     assert (targets.denominator, targets.num_targets, targets.num_real, targets.num_positions) == (2, 2, 6, 6)
+
+
+def test_examples_of_a_row_are_told_apart_again():
+    def plain(batch, row):
+        return [(inputs.tolist(), targets.tolist()) for inputs, targets in examples_of_row(batch, row)]
+
+    assert plain(EXAMPLE, 0) == [([6, 7], [8]), ([3, 4], [5])]
+    pair = SimpleNamespace(
+        encoder_tokens=np.array([[0] * 4, [5, 6, 8, 0]]),
+        encoder_segment_ids=np.array([[0] * 4, [1, 1, 2, 0]]),
+        decoder_targets=np.array([[0] * 5, [7, 1, 9, 1, 0]]),
+        decoder_segment_ids=np.array([[0] * 5, [1, 1, 2, 2, 0]]),
+    )
+    assert plain(pair, 1) == [([5, 6], [7, 1]), ([8], [9, 1])]
+    assert plain(pair, 0) == []
 
 
 def test_a_full_row_has_one_token_more_than_positions():
@@ -53,6 +69,7 @@ def test_positions_of_later_rows_count_on():
     assert targets.positions.tolist() == [0, 3]
     assert targets.labels.tolist() == [8, 5]
     assert targets.groups.tolist() == [0, 1]
+    assert (targets.rows.tolist(), targets.num_rows) == ([0, 1], 2)
 
 
 def test_compat_merges_targets_that_touch_over_the_end_of_a_row():
