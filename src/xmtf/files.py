@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import errno
+import fcntl
 import hashlib
 import os
 import shutil
@@ -30,6 +31,7 @@ __all__ = [
     "MANIFEST_SCHEMA",
     "Manifest",
     "Stopwatch",
+    "alone_in",
     "append_jsonl",
     "atomic_folder",
     "atomic_path",
@@ -55,6 +57,8 @@ __all__ = [
 
 MANIFEST = "manifest.json"
 MANIFEST_SCHEMA = 1
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
+"""What a file system answers that has no locks, such as Lustre where it is mounted so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +196,30 @@ def discard_folder(path: Path) -> None:
     if path.exists():
         path.replace(rest)
         shutil.rmtree(rest)
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Hold the lock of a run folder, which is made where it is missing: two processes never work in one.
+
+    The lock ends with the process that holds it, also where that is killed. File systems without locks have none.
+
+    Raises:
+        UserError: Another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"{folder}: another xmtf process works in this run folder; wait for it, or give this run another "
+                "name (name=...)"
+            ) from None
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+        yield
 
 
 def check_replaced(out: Path, what: str, is_ours: Callable[[Path], bool]) -> None:

@@ -11,17 +11,15 @@ run goes on where it stopped and a second run ends at once.
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from xmtf.errors import UnknownNameError, UserError
+from xmtf.errors import UnknownNameError
 from xmtf.execution import say
-from xmtf.files import Manifest, Stopwatch, append_jsonl, write_text
+from xmtf.files import Manifest, Stopwatch, alone_in, append_jsonl, write_text
 from xmtf.recipe import LoadedRecipe, dump_recipe
 
 __all__ = ["STAGES", "Outcome", "run_recipe", "stages"]
@@ -64,10 +62,9 @@ def run_recipe(loaded: LoadedRecipe, *, until: str | None = None) -> Outcome:
     if until is not None and until not in STAGES:
         raise UnknownNameError("stage", until, STAGES)
     folder = loaded.run_folder
-    folder.mkdir(parents=True, exist_ok=True)
     if loaded.recipe.offline:
         os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
-    with _alone_in(folder):
+    with alone_in(folder):
         write_text(folder / "recipe.yaml", dump_recipe(loaded.recipe))
         for stage in stages(loaded):
             _do(stage, folder)
@@ -97,24 +94,6 @@ def _do(stage: Stage, folder: Path) -> None:
     stage.work()
     say(f"{stage.name}: done in {watch.seconds:.1f} s")
     append_jsonl(folder / "log.jsonl", {"event": "stage", "stage": stage.name, "seconds": watch.seconds})
-
-
-@contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Hold the run folder's lock, so that two runs never write into one folder.
-
-    Raises:
-        UserError: Another process holds it.
-    """
-    with (folder / ".lock").open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                f"{folder}: another xmtf process works in this run folder; wait for it, or give this run another "
-                "name (name=...)"
-            ) from None
-        yield
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,6 +126,19 @@ def test_bloom_of_transformers_is_refused_packed_and_works_padded():
     torch.testing.assert_close(padded[1:, 3:], alone, rtol=1e-5, atol=1e-5)
 
 
+def test_chunked_attention_is_refused_packed_and_works_padded():
+    sizes = {"head_dim": 8, "intermediate_size_mlp": 48, "num_local_experts": 2, "attention_chunk_size": 8}
+    network = transformers.AutoModelForCausalLM.from_config(
+        transformers.Llama4TextConfig(**SMALL, **HEADS, **sizes)
+    ).eval()
+    model = HubModel(network, find_head(network, "llama4"), "llama4")
+    with pytest.raises(ConfigError, match=r"chunked_attention cannot keep packed .*packing\.policy: pad"):
+        check_packing(model)
+    tokens = tokens_of(1, 9)
+    with torch.no_grad():
+        torch.testing.assert_close(model.logits(model.hidden_states(tokens)), network(tokens).logits)
+
+
 def test_a_recurrent_model_is_refused_packed():
     config = transformers.MambaConfig(vocab_size=97, hidden_size=24, num_hidden_layers=2, state_size=4)
     theirs = transformers.MambaForCausalLM(config).eval()

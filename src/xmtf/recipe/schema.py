@@ -259,7 +259,7 @@ class Training(Section):
     """Where the events of `log.jsonl` go as well."""
     log_every: Steps = 10
     wall_clock_limit: Seconds | None = None
-    """Save and stop before this much time has passed (`5.5 h`)."""
+    """Save and stop before this much time has passed since training began, reading the model included (`5.5 h`)."""
     max_skipped_steps: int = Field(default=10, ge=1)
     """Stop after so many non-finite losses in a row."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

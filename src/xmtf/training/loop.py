@@ -44,6 +44,7 @@ class Loop:
         log: Where events go.
         show: Returns the examples of a row of a micro-batch as text, for the log of skipped steps.
         meter: Counts useful operations for MFU, or None.
+        started: When the wall clock of ``wall_clock_limit`` began, of ``time.monotonic``.
     """
 
     step: Step
@@ -55,6 +56,7 @@ class Loop:
     log: Log
     show: Callable[[Any, int], list[dict[str, str]]] = lambda batch, row: []
     meter: Meter | None = None
+    started: float = field(default_factory=time.monotonic)
     progress: Progress = field(default_factory=Progress)
     _window: Window = field(default_factory=Window)
     _in_a_row: int = 0
@@ -85,7 +87,7 @@ class Loop:
             UserError: Too many steps in a row were not finite, or the disk is full.
         """
         self._resume()
-        stopper = Stopper(self.checkpoints / STOP_FILE, self.training.wall_clock_limit)
+        stopper = Stopper(self.checkpoints / STOP_FILE, self.training.wall_clock_limit, self.started)
         try:
             with stop_on_signals(stopper), track("training", self.num_steps, "steps") as bar:
                 bar.set(self.progress.step)
@@ -97,7 +99,7 @@ class Loop:
                     speed = self._window.real_tokens / max(self._window.seconds, 1e-9)
                     self._after_step(outcome)
                     bar.set(self.progress.step, note=self._note(outcome.loss, speed))
-                    reason = stopper.check(time.monotonic() - start)
+                    reason = stopper.check(time.monotonic() - start, self.saver.aside_s)
                     if self.step.ranks.agree(reason is not None) and self.progress.step < self.num_steps:
                         self._stop(reason or "another rank was asked to stop")
             self.saver.wait()
@@ -117,6 +119,8 @@ class Loop:
         self.log.rewind(self.progress.step)
         if path is not None:
             say(f"going on from {path}, step {self.progress.step} of {self.num_steps}")
+        elif checkpoint.list_checkpoints(self.checkpoints):
+            say(f"{self.checkpoints}: no checkpoint of this training; beginning at step 0")
 
     def _one_step(self) -> Outcome:
         step = self.progress.step

@@ -15,9 +15,10 @@ from xmtf.recipe.schema import Recipe
 __all__ = ["learning_section", "model_fingerprint", "model_reference_hash", "training_name"]
 
 _ELSEWHERE = (
-    "attention", "device", "export", "keep_checkpoints", "log_every", "max_skipped_steps", "micro_batch_rows",
-    "parallel", "save_every", "save_in_background", "threads", "trackers", "validate_every", "validation_examples",
-    "validation_rows", "validation_suites", "validation_texts", "wall_clock_limit",
+    "activation_checkpointing", "attention", "device", "export", "keep_checkpoints", "log_every",
+    "max_skipped_steps", "micro_batch_rows", "parallel", "save_every", "save_in_background", "threads", "trackers",
+    "validate_every", "validation_examples", "validation_rows", "validation_suites", "validation_texts",
+    "wall_clock_limit",
 )  # fmt: skip
 """Keys of the training section that leave what is learnt as it is (micro-batches and layouts: to rounding)."""
 _CHOOSING = ("save_every", "validate_every", "validation_examples", "validation_rows", "validation_suites")

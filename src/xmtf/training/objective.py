@@ -38,6 +38,11 @@ class MicroLoss:
     rows: Tensor
     groups: Tensor
 
+    @property
+    def loss(self) -> Tensor:
+        """All rows' share of the step's loss."""
+        return self.rows.sum()
+
 
 @dataclass(slots=True)
 class Objective:

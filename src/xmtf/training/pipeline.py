@@ -164,7 +164,7 @@ class Pipeline:
         hidden_PH = self.objective.predicting(hidden_RTH, targets)
         micro, gradient_PH = self.objective.score(hidden_PH, targets, scale, backward=True)
         self._done[index] = micro
-        loss: Tensor = _Known.apply(hidden_PH, gradient_PH, micro.rows.sum())  # type: ignore[no-untyped-call]  # as torch's
+        loss: Tensor = _Known.apply(hidden_PH, gradient_PH, micro.loss)  # type: ignore[no-untyped-call]  # as torch's
         return loss
 
 

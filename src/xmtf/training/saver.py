@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ class Saver:
         background: Processes to agree with from another thread, where training goes on while a checkpoint is
             written; else None.
         done: Called on the first process when a checkpoint stands under its name.
+        aside_s: Seconds that the slowest checkpoint took which was written in the background.
     """
 
     folder: Path
@@ -38,6 +40,7 @@ class Saver:
     fingerprint: str
     background: Ranks | None = None
     done: Callable[[Progress, Path], None] = lambda progress, path: None
+    aside_s: float = 0.0
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "save"), repr=False)
     _pending: Future[None] | None = field(default=None, repr=False)
 
@@ -66,9 +69,12 @@ class Saver:
         self._pool.shutdown(wait=True)
 
     def _write(self, shards: dict[str, Shard], progress: Progress, ranks: Ranks) -> None:
+        start = time.monotonic()
         path = checkpoint.write(self.folder, shards, progress, self.fingerprint, ranks)
         if ranks.first:
             self.done(progress, path)
+        if self.background is not None:
+            self.aside_s = max(self.aside_s, time.monotonic() - start)
 
 
 def background_ranks(world: Ranks) -> Ranks:

@@ -5,7 +5,7 @@ where it trains on a GPU). Here a tensor at a time is on the CPU::
 
     length of the header, 8 bytes
     {"name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}, ..., "__metadata__": {...}}
-    the bytes of all tensors; those with the longest numbers come first, so that all are aligned
+    the bytes of all tensors by name; those with the longest numbers come first, so that all are aligned
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def write_shard_file(path: Path, pieces: Mapping[str, tuple[Tensor, Sequence[int
         pieces: Name -> numbers, on any device, and where they lie in the whole tensor. The places stand in the
             header as torch.distributed.checkpoint reads them.
     """
-    order = sorted(pieces, key=lambda name: -pieces[name][0].dtype.itemsize)
+    order = sorted(pieces, key=lambda name: (-pieces[name][0].dtype.itemsize, name))
     digest = xxhash.xxh3_128()
     with path.open("wb") as stream:
         for block in _blocks(order, pieces):

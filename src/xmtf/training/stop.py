@@ -40,11 +40,13 @@ class Stopper:
     reason: str | None = None
     slowest_s: float = 0.0
 
-    def check(self, step_s: float) -> str | None:
+    def check(self, step_s: float, aside_s: float = 0.0) -> str | None:
         """Return why to stop now, or None.
 
         Args:
             step_s: Seconds that the last step took, saving included: the limit leaves room for two such steps.
+            aside_s: Seconds that saving takes while training goes on: there is room for two of those as well, the one
+                under way and the last.
         """
         self.slowest_s = max(self.slowest_s, step_s)
         if self.reason is None and self.file.exists():
@@ -52,7 +54,7 @@ class Stopper:
             self.reason = f"{self.file} asked for it"
         if self.reason is None and self.limit_s is not None:
             spent = time.monotonic() - self.start
-            if spent + 2 * self.slowest_s >= self.limit_s:
+            if spent + 2 * (self.slowest_s + aside_s) >= self.limit_s:
                 self.reason = f"training.wall_clock_limit of {self.limit_s:.0f} s is near"
         return self.reason
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from xmtf.files import (
     MANIFEST,
     Manifest,
     Stopwatch,
+    alone_in,
     atomic_folder,
     content_hash,
     file_sha256,
@@ -76,6 +79,7 @@ def train(
     """
     recipe = loaded.recipe
     inputs = {"tokens": read_manifest(tokens).fingerprint, "initial": model_reference_hash(initial)}
+    started = time.monotonic()
     section, fingerprint = learning_section(recipe), model_fingerprint(recipe, inputs)
     if is_finished(model, fingerprint):
         return read_manifest(model)
@@ -96,6 +100,7 @@ def train(
     )
     if ranks.first:
         keep_tokenizer(tokens, checkpoints)
+    loop.started = started  # reading the model is in the slot, too
     progress = loop.run()
     counts = _counts(progress, loop.feed.loader, loop.meter)
     manifest = Manifest(
@@ -138,13 +143,14 @@ def train_in_folder(loaded: LoadedRecipe, *, tokens: Path, measures: Sequence[Me
 
     Raises:
         ConfigError: There are no finished token files.
+        UserError: Another process works in the run folder.
     """
     from xmtf.models import model_family
 
     folder = loaded.run_folder
     if not (tokens / MANIFEST).exists():
         raise ConfigError(f"{tokens}: no finished token files; make them with `xmtf run {loaded.path} --until tokens`")
-    with all_processes() as ranks:
+    with all_processes() as ranks, alone_in(folder) if ranks.first else nullcontext():
         initial = loaded.recipe.model.base
         if initial is None:
             initial = str(folder / "initial")

@@ -123,6 +123,16 @@ def test_a_crash_while_saving_leaves_the_old_ones_alone(tmp_path, tiny_model, mo
     assert list(tmp_path.iterdir()) == [good]
 
 
+def test_steps_of_seven_digits_come_after_those_of_six(tmp_path, tiny_model):
+    model = tiny_model()
+    optimizer = trained(model)
+    for step in (999_999, 1_000_000, 5):
+        checkpoint.save(tmp_path, model, optimizer, Progress(step=step), "f")
+    assert checkpoint.find_checkpoint(tmp_path, "f", 2_000_000).name == "step-1000000"
+    checkpoint.prune(tmp_path, "f", 2)
+    assert [path.name for path in checkpoint.list_checkpoints(tmp_path)] == ["step-999999", "step-1000000"]
+
+
 def test_pruning_keeps_the_newest_of_this_training_and_all_of_others(tmp_path, tiny_model):
     model = tiny_model()
     optimizer = trained(model)

@@ -33,6 +33,12 @@ def test_the_limit_leaves_room_for_two_of_the_slowest_steps(tmp_path):
     assert "wall_clock_limit" in stopper.check(510)
 
 
+def test_the_limit_leaves_room_for_checkpoints_that_are_written_aside(tmp_path):
+    stopper = Stopper(tmp_path / "stop", limit_s=1000)
+    assert stopper.check(100, 300) is None
+    assert "wall_clock_limit" in stopper.check(100, 410)
+
+
 def test_other_threads_leave_signals_alone(tmp_path):
     def inside():
         with stop_on_signals(Stopper(tmp_path / "stop")):

@@ -10,11 +10,11 @@ import time
 import pytest
 import torch
 
-from xmtf.errors import ConfigError, DataError
-from xmtf.files import file_sha256, read_json, read_jsonl, read_manifest, verify_outputs
+from xmtf.errors import ConfigError, DataError, UserError
+from xmtf.files import alone_in, file_sha256, read_json, read_jsonl, read_manifest, verify_outputs
 from xmtf.models import load_model
 from xmtf.recipe import load_recipe
-from xmtf.training import Measured, Stopped, dry_run, train_in_folder
+from xmtf.training import Measured, Stopped, dry_run, train_in_folder, trainer
 from xmtf.training.export import export_checkpoint, tensor_shapes
 from xmtf.training.naming import model_reference_hash
 
@@ -122,11 +122,57 @@ def test_a_changed_byte_in_the_newest_checkpoint_costs_its_steps_and_no_more(rec
     assert weights_hash(longer) == weights_hash(straight)
 
 
-def test_another_recipe_starts_anew(recipe, tokens):
+def test_recomputing_activations_may_begin_half_way(recipe, tokens):
+    straight = recipe(folder="straight")
+    train_in_folder(straight, tokens=tokens)
+    train_in_folder(recipe("training.steps=4"), tokens=tokens)
+    recomputed = recipe("training.activation_checkpointing=true")
+    train_in_folder(recomputed, tokens=tokens)
+    assert trained_steps(recomputed) == [4, 6]
+    assert weights_hash(recomputed) == weights_hash(straight)
+
+
+def test_another_recipe_starts_anew_and_says_so(recipe, tokens, capsys, monkeypatch):
+    monkeypatch.setenv("XMTF_PROGRESS", "on")
     train_in_folder(recipe(), tokens=tokens)
+    assert "beginning at step 0" not in capsys.readouterr().err
     other = recipe("training.optimizer.learning_rate=0.001")
     train_in_folder(other, tokens=tokens)
     assert trained_steps(other) == [6]
+    assert "beginning at step 0" in capsys.readouterr().err
+
+
+def test_two_processes_do_not_train_in_one_folder(recipe, tokens):
+    loaded = recipe()
+    with alone_in(loaded.run_folder), pytest.raises(UserError, match="another xmtf process works in this run folder"):
+        train_in_folder(loaded, tokens=tokens)
+    assert [path.name for path in loaded.run_folder.iterdir()] == [".lock"]
+    assert train_in_folder(loaded, tokens=tokens).counts["step"] == 6
+
+
+def test_the_slot_begins_before_the_model_is_read(recipe, tokens, monkeypatch):
+    assembled = trainer.assemble
+
+    def slow(*arguments, **keywords):
+        clock = time.monotonic
+        loop = assembled(*arguments, **keywords)
+        monkeypatch.setattr(time, "monotonic", lambda: clock() + 3000)
+        return loop
+
+    monkeypatch.setattr(trainer, "assemble", slow)
+    with pytest.raises(Stopped, match="wall_clock_limit"):
+        train_in_folder(recipe("training.wall_clock_limit=2000 s"), tokens=tokens)
+
+
+def test_a_run_that_went_on_leaves_the_same_bytes_in_its_checkpoints(recipe, tokens):
+    def last_shard(loaded):
+        return file_sha256(next((loaded.run_folder / "checkpoints" / "step-000006").glob("*.safetensors")))
+
+    straight = recipe(folder="straight")
+    train_in_folder(straight, tokens=tokens)
+    train_in_folder(recipe("training.steps=4"), tokens=tokens)
+    train_in_folder(recipe(), tokens=tokens)
+    assert last_shard(recipe()) == last_shard(straight)
 
 
 def test_killed_and_gone_on_equals_never_killed_bit_for_bit(recipe, tokens, tmp_path):

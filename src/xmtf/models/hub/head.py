@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from xmtf.errors import ConfigError
 
-__all__ = ["Head", "compare_head", "find_encoder_decoder_head", "find_head"]
+__all__ = ["Head", "body", "compare_head", "find_encoder_decoder_head", "find_head"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,12 @@ class Head:
         return logits
 
 
+def body(network: Any) -> Any:
+    """Return what of a causal model of transformers gives hidden states; Llama 4's says of itself that it is all."""
+    found = network.base_model
+    return getattr(network, "model", found) if found is network else found
+
+
 def find_head(network: Any, label: str) -> Head:
     """Return the head of a transformers model, checked against the model's own logits where it has its weights.
 
@@ -82,7 +88,7 @@ def compare_head(network: Any, head: Head, label: str) -> None:
     """
     tokens = torch.arange(1, min(6, len(head.linear.weight)), device=head.linear.weight.device)[None]
     theirs = network(input_ids=tokens, use_cache=False).logits.float()
-    hidden = network.base_model(input_ids=tokens, use_cache=False).last_hidden_state
+    hidden = body(network)(input_ids=tokens, use_cache=False).last_hidden_state
     ours = head.logits(hidden).float()
     if not torch.allclose(ours, theirs, rtol=1e-2, atol=1e-3 * float(theirs.abs().max())):
         raise ConfigError(

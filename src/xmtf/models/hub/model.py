@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from xmtf.errors import ConfigError
 from xmtf.models.attention import additive_bias, compute_dtype, self_attention_mask
 from xmtf.models.hub.caches import HubCache, TokenCache
-from xmtf.models.hub.head import Head, compare_head
+from xmtf.models.hub.head import Head, body, compare_head
 from xmtf.models.hub.network import HubNetwork
 from xmtf.models.hub.positions import index_distances, segment_positions
 from xmtf.models.hub.self_tests import find_cache_fault, find_tree_fault
@@ -122,7 +122,7 @@ class HubModel(HubNetwork):
             arguments["inputs_embeds"] = embed(tokens_RT, weight_VH, in_place=True)
         else:
             arguments["input_ids"] = tokens_RT
-        output = self.network.base_model(**arguments, past_key_values=past, use_cache=past is not None)
+        output = body(self.network)(**arguments, past_key_values=past, use_cache=past is not None)
         hidden_RTH: Tensor = output.last_hidden_state
         return hidden_RTH
 
