@@ -206,14 +206,14 @@ def load_ours(options: argparse.Namespace) -> Ask:
 
 
 def load_cached(options: argparse.Namespace) -> Ask:
-    from xmtf.evaluation import scoring
+    from xmtf.evaluation.ranking import choice_scores
 
-    scoring.tree_fault = lambda model: "as asked"
+    choice_scores.tree_fault = lambda model: "as asked"
     return load_ours(options)
 
 
 def load_requests(options: argparse.Namespace) -> Ask:
-    from xmtf.evaluation.requests import ModelRequests
+    from xmtf.evaluation.harness.requests import ModelRequests
     from xmtf.models import load_model
     from xmtf.tokens import load_tokenizer
 
@@ -231,7 +231,7 @@ def load_repeat(options: argparse.Namespace) -> Ask:
     import torch
     import transformers
 
-    from xmtf.evaluation.batches import pad_left, pad_right
+    from xmtf.evaluation.engine.batches import pad_left, pad_right
     from xmtf.tokens import load_tokenizer
 
     causal = options.shape != "mt5"

@@ -19,9 +19,9 @@ from xmtf.recipe.schema import Suite
 from xmtf.records import in_percent
 
 if TYPE_CHECKING:
-    from xmtf.evaluation.answer import Answer
-    from xmtf.evaluation.jobs import Job
-    from xmtf.evaluation.setup import Setup, SuiteSlice
+    from xmtf.evaluation.engine.answer import Answer
+    from xmtf.evaluation.suites.jobs import Job
+    from xmtf.evaluation.suites.setup import Setup, SuiteSlice
     from xmtf.training import Measure, Measured
 
 __all__ = ["SuiteMeasure", "suite_measures"]
@@ -41,7 +41,7 @@ def suite_measures(loaded: LoadedRecipe, tokens: Path) -> tuple[Measure, ...]:
     patterns = loaded.recipe.training.validation_suites
     if not patterns:
         return ()
-    from xmtf.evaluation.setup import setup_of, suite_slices
+    from xmtf.evaluation.suites.setup import setup_of, suite_slices
 
     setup = setup_of(loaded)
     suites = _chosen(setup.settings.suites, patterns, loaded.recipe.training.validation_examples, str(loaded.path))
@@ -98,7 +98,7 @@ class SuiteMeasure:
     def __call__(self, model: Any) -> Measured:
         """Measure a model in evaluation mode; prompts are rendered at the first call."""
         from xmtf.errors import ConfigError
-        from xmtf.evaluation.jobs import jobs
+        from xmtf.evaluation.suites.jobs import jobs
         from xmtf.training import Measured
 
         self._jobs = self._jobs or [job for job in jobs(self.setup, self.slices) if job.requests]
@@ -113,32 +113,18 @@ class SuiteMeasure:
         return Measured(mean(medians.values()), medians)
 
     def _answers(self, model: Any) -> list[Answer]:
-        from xmtf.evaluation.encoding import prompt_rules
-        from xmtf.evaluation.generate import generation_batches
-        from xmtf.evaluation.rank import rank_batches
+        from xmtf.evaluation.asking.ask import ask
+        from xmtf.evaluation.asking.subject import subject_of
+        from xmtf.evaluation.engine.answer import in_order
         from xmtf.tokens import load_tokenizer
 
-        settings = self.setup.settings
-        rules = prompt_rules(
-            model,
-            self.setup.tokens,
-            max_prompt_tokens=settings.max_prompt_tokens,
-            truncation_side=settings.truncation_side,
-            prefix_lm=self.setup.prefix_lm,
-            also=self.setup.also,
-        )
         tokenizer: Any = load_tokenizer(self.tokens / "tokenizer")
-        requests = [request for job in self._jobs for request in job.requests]
-        options: dict[str, Any] = {"rules": rules, "batch_tokens": settings.batch_tokens or 8192}
-        if self.kind == "rank":
-            found = rank_batches(model, tokenizer, requests, **options)
-        else:
-            found = generation_batches(model, tokenizer, requests, decoding=self.setup.decoding, **options)
-        answered = dict(answer for batch in found for answer in batch)
-        return [answered[index] for index in range(len(requests))]
+        positions = self.setup.settings.batch_tokens or 8192
+        subject = subject_of(self.setup, model, tokenizer, label="training", batch_tokens=positions)
+        return in_order(ask(subject, [request for job in self._jobs for request in job.requests]))
 
     def _value(self, job: Job, answers: Sequence[Answer]) -> float:
-        from xmtf.evaluation.results import About, items_table, score_items, versions
+        from xmtf.evaluation.results.files import About, items_table, score_items, versions
 
         scoring = self.setup.settings.scoring
         about = About(job.about(), "training", "", scoring, versions())

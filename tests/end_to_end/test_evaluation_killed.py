@@ -9,7 +9,8 @@ import orjson
 import pytest
 
 from xmtf.evaluation import run as room
-from xmtf.evaluation.results import read_scores
+from xmtf.evaluation.asking import ask
+from xmtf.evaluation.results.files import read_scores
 from xmtf.recipe import load_recipe
 
 TEMPLATES = """\
@@ -69,7 +70,7 @@ def kill_after(answers, recipe, model, out):
 def counted(monkeypatch):
     """Count the requests that are computed, and the passes that compute them."""
     counts = {"requests": 0, "passes": 0}
-    real = room.rank_batches
+    real = ask.rank_batches
 
     def watched(model, tokenizer, requests, **options):
         for batch in real(model, tokenizer, requests, **options):
@@ -77,7 +78,7 @@ def counted(monkeypatch):
             counts["passes"] += bool(batch)
             yield batch
 
-    monkeypatch.setattr(room, "rank_batches", watched)
+    monkeypatch.setattr(ask, "rank_batches", watched)
     return counts
 
 

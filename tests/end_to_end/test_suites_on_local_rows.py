@@ -14,7 +14,7 @@ from rouge_score.rouge_scorer import RougeScorer
 from typer.testing import CliRunner
 
 from xmtf.cli.app import build_app
-from xmtf.evaluation.results import read_items, read_scores
+from xmtf.evaluation.results.files import read_items, read_scores
 from xmtf.tasks import load_catalogue
 
 FRENCH = [("Le chat dort.", "The cat sleeps."), ("Il pleut à Paris.", "It rains in Paris."), ("", "Nothing to say.")]

@@ -7,7 +7,7 @@ import pytest
 
 from xmtf.evaluation.code.run import CodeSettings, judge, read_problems
 from xmtf.evaluation.code.sandbox import Limits, sandbox_fault
-from xmtf.evaluation.setup import Setup
+from xmtf.evaluation.suites.setup import Setup
 from xmtf.recipe.schema import Evaluation
 from xmtf.tasks import load_catalogue
 

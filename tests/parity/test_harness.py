@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from xmtf.evaluation.compare import compare_results
 from xmtf.evaluation.harness import register
 from xmtf.evaluation.interchange import import_results
-from xmtf.evaluation.rescore import rescore
+from xmtf.evaluation.results.compare import compare_results
+from xmtf.evaluation.results.rescore import rescore
 
 pytest.importorskip("lm_eval", reason="needs the extra `harness`")
 pytestmark = pytest.mark.filterwarnings("ignore")  # the harness's own

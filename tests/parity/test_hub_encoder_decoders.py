@@ -5,9 +5,10 @@ import pytest
 import torch
 import transformers
 
-from xmtf.evaluation.encoding import PromptRules
-from xmtf.evaluation.generate import Decoding, generate
-from xmtf.evaluation.rank import score_choices
+from xmtf.evaluation.engine.encoding import PromptRules
+from xmtf.evaluation.generation.decoding import Decoding
+from xmtf.evaluation.generation.generate import generate
+from xmtf.evaluation.ranking.rank import score_choices
 from xmtf.models import load_model
 from xmtf.records import Origin, Request
 

@@ -6,7 +6,7 @@ from tokenizers import Tokenizer as Core
 from tokenizers import decoders, models, pre_tokenizers, processors
 
 from xmtf.errors import UnknownNameError
-from xmtf.evaluation.requests import ModelRequests
+from xmtf.evaluation.harness.requests import ModelRequests
 from xmtf.models import load_model
 from xmtf.tokens import Tokenizer, load_tokenizer
 

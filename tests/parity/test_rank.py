@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from xmtf.evaluation.encoding import PromptRules
-from xmtf.evaluation.generate import Decoding, generate
-from xmtf.evaluation.rank import rank
+from xmtf.evaluation.engine.encoding import PromptRules
+from xmtf.evaluation.generation.decoding import Decoding
+from xmtf.evaluation.generation.generate import generate
+from xmtf.evaluation.ranking.rank import rank
 from xmtf.models import load_model
 from xmtf.records import Origin, Request
 

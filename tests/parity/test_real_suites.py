@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from xmtf.evaluation import Setup, evaluate_setup, named_suites
-from xmtf.evaluation.results import read_items, read_scores
+from xmtf.evaluation.results.files import read_items, read_scores
 from xmtf.recipe.schema import Evaluation
 
 SUITES = "xnli/en,xnli/th,xnli/zh,xcopa/et,xcopa/ta,xwinograd/jp,xwinograd/fr,copa"

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from xmtf.evaluation.setup import Setup, SuiteSlice
+from xmtf.evaluation.suites.setup import Setup, SuiteSlice
 from xmtf.mixture.keys import UInt64, hash_strings
 from xmtf.mixture.ngrams import find_hashes, word_runs
 from xmtf.mixture.read import read_mixture

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from xmtf.evaluation.setup import SuiteSlice
+from xmtf.evaluation.suites.setup import SuiteSlice
 from xmtf.languages import CODE, get_language
 from xmtf.mixture.composition import read_composition, totals
 

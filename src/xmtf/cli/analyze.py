@@ -210,7 +210,7 @@ def _sources(
     """Return the folder of the mixture and the evaluation set-up: the recipe's suites, or the named ones."""
     from dataclasses import replace
 
-    from xmtf.evaluation.setup import Setup, named_suites, setup_of
+    from xmtf.evaluation.suites.setup import Setup, named_suites, setup_of
     from xmtf.mixture.read import find_mixture
     from xmtf.recipe import load_recipe
     from xmtf.recipe.schema import Evaluation
@@ -229,7 +229,7 @@ def _sources(
 
 def _slices(setup: Any) -> list[Any]:
     from xmtf.errors import ConfigError
-    from xmtf.evaluation.setup import suite_slices
+    from xmtf.evaluation.suites.setup import suite_slices
 
     if not setup.settings.suites:
         raise ConfigError(

@@ -119,7 +119,7 @@ def _data() -> dict[str, Any]:
 
 def _examine_model(ref: str) -> dict[str, Any]:
     from xmtf.errors import ConfigError
-    from xmtf.evaluation.scoring import way_of_scoring
+    from xmtf.evaluation.ranking.choice_scores import way_of_scoring
     from xmtf.models import check_packing, load_model
 
     loaded = load_model(ref)

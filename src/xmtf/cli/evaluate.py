@@ -159,7 +159,7 @@ def code(
     from xmtf.evaluation.code.passk import best_lines
     from xmtf.evaluation.code.run import CodeSettings, evaluate_code
     from xmtf.evaluation.code.sandbox import Limits
-    from xmtf.evaluation.setup import Setup
+    from xmtf.evaluation.suites.setup import Setup
     from xmtf.recipe.schema import Evaluation
     from xmtf.tasks import find_suites
 
@@ -211,7 +211,7 @@ def loss(
     """
     from xmtf.errors import ConfigError, UnknownNameError
     from xmtf.evaluation.loss import loss_lines, mixture_loss, text_loss
-    from xmtf.evaluation.setup import Setup
+    from xmtf.evaluation.suites.setup import Setup
     from xmtf.files import write_jsonl
     from xmtf.mixture.read import find_mixture
     from xmtf.recipe.schema import Evaluation, Tokenization
@@ -270,7 +270,7 @@ def run_suites(
     Example: xmtf evaluate run recipes/demo.yaml --model runs/demo/model
     """
     from xmtf.evaluation import evaluate
-    from xmtf.evaluation.processes import processes_of_torchrun
+    from xmtf.evaluation.engine.processes import processes_of_torchrun
     from xmtf.evaluation.shares import Share, answer_share
     from xmtf.recipe import load_recipe
 
@@ -299,7 +299,7 @@ def rescore(
 
     Example: xmtf evaluate rescore runs/demo/results/after --scoring characters
     """
-    from xmtf.evaluation.rescore import rescore as compute
+    from xmtf.evaluation.results.rescore import rescore as compute
 
     chosen = tuple(name.strip() for name in metrics.split(",") if name.strip())
     print_scores(compute(folder, out, scoring=scoring, metrics=chosen), as_json)
@@ -317,7 +317,7 @@ def compare(
 
     Example: xmtf evaluate compare runs/demo/results/before runs/demo/results/after
     """
-    from xmtf.evaluation.compare import compare_lines, compare_results
+    from xmtf.evaluation.results.compare import compare_lines, compare_results
 
     _print(compare_results(first, second), compare_lines, as_json)
 
@@ -339,7 +339,7 @@ def _measure(
 
     from xmtf.errors import ConfigError
     from xmtf.evaluation import Setup, evaluate_setup, named_suites
-    from xmtf.evaluation.processes import processes_of_torchrun
+    from xmtf.evaluation.engine.processes import processes_of_torchrun
     from xmtf.recipe.load import explain_value
     from xmtf.recipe.schema import Evaluation, Tokenization
 
@@ -368,14 +368,14 @@ def _numbers(text: str, kind: type[Any], option: str) -> list[Any]:
 
 
 def _read_scores(folder: Path) -> list[Score]:
-    from xmtf.evaluation.results import read_scores
+    from xmtf.evaluation.results.files import read_scores
 
     return read_scores(folder / "scores.jsonl")
 
 
 def print_scores(scores: list[Score], as_json: bool) -> None:
     """Print scores as a table, or as JSON lines."""
-    from xmtf.evaluation.summary import score_lines
+    from xmtf.evaluation.results.summary import score_lines
 
     if scores:  # else another process of torchrun prints them
         _print(scores, score_lines, as_json)

@@ -11,8 +11,8 @@ import typer
 from xmtf.cli.printing import print_json
 
 if TYPE_CHECKING:
-    from xmtf.evaluation.generate import Decoding
-    from xmtf.evaluation.prompting import Prompter
+    from xmtf.evaluation.generation.decoding import Decoding
+    from xmtf.evaluation.prompting.prompter import Prompter
 
 __all__ = ["generate"]
 
@@ -47,8 +47,8 @@ def generate(
     Example: xmtf generate --model bigscience/bloomz-560m "Translate to English: Je t'aime."
     """
     from xmtf.errors import ConfigError
-    from xmtf.evaluation.generate import Decoding
-    from xmtf.evaluation.prompting import load_prompter
+    from xmtf.evaluation.generation.decoding import Decoding
+    from xmtf.evaluation.prompting.prompter import load_prompter
 
     if not model:
         raise ConfigError("--model: name a model, such as --model bigscience/bloomz-560m (`xmtf model list`)")
@@ -98,7 +98,7 @@ def _tell_memory(prompter: Prompter) -> None:
 
 
 def _advise(prompt: str) -> None:
-    from xmtf.evaluation.endings import mended_ending
+    from xmtf.evaluation.prompting.endings import mended_ending
     from xmtf.execution import say
 
     mended = mended_ending(prompt)
@@ -132,8 +132,8 @@ def _converse(prompter: Prompter, decoding: Decoding, samples: int) -> None:
 
 
 def _batch(prompter: Prompter, decoding: Decoding, samples: int, file: Path, out: Path | None) -> None:
-    from xmtf.evaluation.batch_file import answer_file
-    from xmtf.evaluation.endings import mended_ending
+    from xmtf.evaluation.prompting.endings import mended_ending
+    from xmtf.evaluation.prompting.prompt_file import answer_file
     from xmtf.execution import say
 
     rows = answer_file(prompter, decoding, file, out, samples=samples)

@@ -1,11 +1,11 @@
 """Zero-shot evaluation: requests, rank classification, generation, metrics and results."""
 
-from xmtf.evaluation.encoding import PromptRules, prompt_rules
-from xmtf.evaluation.generate import generate
-from xmtf.evaluation.rank import rank
-from xmtf.evaluation.rescore import rescore
+from xmtf.evaluation.engine.encoding import PromptRules, prompt_rules
+from xmtf.evaluation.generation.generate import generate
+from xmtf.evaluation.ranking.rank import rank
+from xmtf.evaluation.results.rescore import rescore
 from xmtf.evaluation.run import evaluate, evaluate_setup
-from xmtf.evaluation.setup import Setup, named_suites, setup_of
+from xmtf.evaluation.suites.setup import Setup, named_suites, setup_of
 
 __all__ = [
     "PromptRules",

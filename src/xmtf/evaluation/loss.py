@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Literal
 
 from xmtf.errors import ConfigError, SourceError
-from xmtf.evaluation.answer import Answer
-from xmtf.evaluation.rank import rank_batches
-from xmtf.evaluation.requests import ModelRequests
-from xmtf.evaluation.setup import Setup
-from xmtf.evaluation.subject import load_subject
+from xmtf.evaluation.asking.ask import ask
+from xmtf.evaluation.asking.subject import load_subject
+from xmtf.evaluation.engine.answer import Answer
+from xmtf.evaluation.harness.requests import ModelRequests
+from xmtf.evaluation.suites.setup import Setup
 from xmtf.execution import track
 from xmtf.files import read_jsonl, read_manifest, write_jsonl
 from xmtf.intervals import bootstrap_mean
@@ -88,14 +88,12 @@ def mixture_loss(
     if not requests:
         raise ConfigError(f"{mixture}: has no {part} rows; take another part, or a larger mixture")
     subject = load_subject(setup, model, model)
-    rules = replace(subject.rules, end_of_choices=True)
+    subject = replace(subject, rules=replace(subject.rules, end_of_choices=True))
     found: dict[str, list[Answer]] = {}
     with track("measuring loss", total=sum(map(len, requests.values())), unit="targets") as progress:
         for language, rows in requests.items():
             answers: dict[int, Answer] = {}
-            for batch in rank_batches(
-                subject.model, subject.tokenizer, rows, rules=rules, batch_tokens=subject.batch_tokens
-            ):
+            for batch in ask(subject, rows):
                 answers.update(batch)
                 progress.advance(len(batch))
             found[language] = list(answers.values())

@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from xmtf.errors import ConfigError
-from xmtf.evaluation.answer import Answer, Journal, request_key
-from xmtf.evaluation.generate import generation_batches
-from xmtf.evaluation.jobs import Job, jobs
-from xmtf.evaluation.processes import ALONE, Processes
-from xmtf.evaluation.rank import rank_batches
-from xmtf.evaluation.results import About, check_results, items_table, score_items, versions, write_items
-from xmtf.evaluation.samples import choose_samples, sample_line
-from xmtf.evaluation.setup import Setup, SuiteSlice, setup_of, suite_slices
-from xmtf.evaluation.subject import Subject, choose_place, load_subject, model_hash
+from xmtf.evaluation.asking.ask import ask_missing
+from xmtf.evaluation.asking.journal import Journal, request_key
+from xmtf.evaluation.asking.subject import Subject, choose_place, load_subject, model_hash
+from xmtf.evaluation.engine.answer import Answer
+from xmtf.evaluation.engine.processes import ALONE, Processes
+from xmtf.evaluation.results.files import About, check_results, items_table, score_items, versions, write_items
+from xmtf.evaluation.results.samples import choose_samples, sample_line
+from xmtf.evaluation.suites.jobs import Job, jobs
+from xmtf.evaluation.suites.setup import Setup, SuiteSlice, setup_of, suite_slices
 from xmtf.execution import say, track
 from xmtf.files import (
     MANIFEST,
@@ -63,7 +63,7 @@ def evaluate_setup(setup: Setup, *, model: str, label: str, out: Path, processes
 
 
 def _evaluate(setup: Setup, model: str, label: str, out: Path, processes: Processes) -> Manifest:
-    from xmtf.evaluation.scoring import way_of_scoring
+    from xmtf.evaluation.ranking.choice_scores import way_of_scoring
 
     watch = Stopwatch()
     check_results(out, never="completions.jsonl")
@@ -83,14 +83,14 @@ def _evaluate(setup: Setup, model: str, label: str, out: Path, processes: Proces
     samples = choose_samples(all_jobs, setup.settings.samples)
     requests = [request for job in all_jobs for request in job.requests]
     requests += [request for _, request in samples]
-    _ask(subject, journal, requests, processes)
+    ask_missing(subject, journal, requests, processes)
     processes.wait()
     if processes.rank:
         processes.wait()
         return read_manifest(out)
     if processes.size > 1:
         journal = Journal(out, subject.identity(setup))  # takes over the answers of all
-        _ask(subject, journal, requests, ALONE)  # nothing, unless unlike devices formed unlike batches
+        ask_missing(subject, journal, requests)  # nothing, unless unlike devices formed unlike batches
     scores = _write_results(all_jobs, journal, subject, out)
     write_jsonl(out / "samples.jsonl", [sample_line(job, row, journal.get(request_key(row))) for job, row in samples])
     manifest = Manifest(
@@ -145,7 +145,7 @@ def answer(
         [request for job in all_jobs for request in job.requests],
         [request for _, request in choose_samples(all_jobs, setup.settings.samples)],
     ):
-        _ask(subject, journal, list(filter(takes, requests)), ALONE)
+        ask_missing(subject, journal, list(filter(takes, requests)))
     return len(journal) - before
 
 
@@ -183,26 +183,6 @@ def _rendered(setup: Setup, slices: Sequence[SuiteSlice]) -> Iterator[Job]:
         if not count:
             why = "; ".join(sorted(reasons[name])) or "its splits have no rows"
             raise ConfigError(f"evaluation suite {name!r}: there is nothing to ask: {why}")
-
-
-def _ask(subject: Subject, journal: Journal, requests: Sequence[Request], processes: Processes) -> None:
-    """Ask what the journal has no answer to: choices first, then generation; each different request once."""
-    to_do = {key: request for request in requests if journal.get(key := request_key(request)) is None}
-    ranked = {key: request for key, request in to_do.items() if request.choices}
-    generated = {key: request for key, request in to_do.items() if not request.choices}
-    options: dict[str, Any] = {"rules": subject.rules, "batch_tokens": subject.batch_tokens, "processes": processes}
-    for what, chosen in (("ranking", ranked), ("generating", generated)):
-        if not chosen:
-            continue
-        keys, asked = list(chosen), list(chosen.values())
-        if what == "ranking":
-            found = rank_batches(subject.model, subject.tokenizer, asked, **options)
-        else:
-            found = generation_batches(subject.model, subject.tokenizer, asked, decoding=subject.decoding, **options)
-        with track(f"{what} ({subject.label})", total=len(keys), unit="requests") as progress:
-            for batch in found:
-                journal.add([(keys[index], answer) for index, answer in batch])
-                progress.advance(len(batch))
 
 
 def _write_results(all_jobs: Sequence[Job], journal: Journal, subject: Subject, out: Path) -> list[Score]:

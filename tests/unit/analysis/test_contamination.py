@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 
 from xmtf.analysis.contamination import ItemReader, find_overlap
-from xmtf.evaluation.setup import setup_of, suite_slices
+from xmtf.evaluation.suites.setup import setup_of, suite_slices
 from xmtf.mixture.ngrams import find_hashes
 
 

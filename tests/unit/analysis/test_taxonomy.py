@@ -1,7 +1,7 @@
 import json
 
 from xmtf.analysis.taxonomy import language_counts, taxonomy
-from xmtf.evaluation.setup import setup_of, suite_slices
+from xmtf.evaluation.suites.setup import setup_of, suite_slices
 
 
 def test_datasets_stand_under_their_cluster_with_what_they_are_for(notes):

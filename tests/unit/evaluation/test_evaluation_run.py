@@ -10,14 +10,15 @@ import torch.distributed  # noqa: F401 - loaded before processes are forked
 
 from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.evaluation import run as room
-from xmtf.evaluation.encoding import PromptRules
-from xmtf.evaluation.generate import Decoding
-from xmtf.evaluation.processes import processes_of_torchrun
-from xmtf.evaluation.rescore import rescore
-from xmtf.evaluation.results import read_scores
-from xmtf.evaluation.setup import named_suites
+from xmtf.evaluation.asking import ask
+from xmtf.evaluation.asking.subject import Subject
+from xmtf.evaluation.engine.encoding import PromptRules
+from xmtf.evaluation.engine.processes import processes_of_torchrun
+from xmtf.evaluation.generation.decoding import Decoding
+from xmtf.evaluation.results.files import read_scores
+from xmtf.evaluation.results.rescore import rescore
 from xmtf.evaluation.shares import Share, answer_share
-from xmtf.evaluation.subject import Subject
+from xmtf.evaluation.suites.setup import named_suites
 from xmtf.files import verify_outputs
 from xmtf.recipe import load_recipe
 from xmtf.records import Origin, Request
@@ -76,7 +77,7 @@ def asked(monkeypatch, causal, tokenizer):
     prompts = []
     state = {"fingerprint": "one"}
     for name in ("rank_batches", "generation_batches"):
-        real = getattr(room, name)
+        real = getattr(ask, name)
 
         def watched(model, tokenizer, requests, real=real, **options):
             for batch in real(model, tokenizer, requests, **options):
@@ -85,7 +86,7 @@ def asked(monkeypatch, causal, tokenizer):
                 if state.get("die") and batch:
                     raise KeyboardInterrupt
 
-        monkeypatch.setattr(room, name, watched)
+        monkeypatch.setattr(ask, name, watched)
     monkeypatch.setattr(room, "model_hash", lambda *args: state["fingerprint"])
     monkeypatch.setattr(
         room,

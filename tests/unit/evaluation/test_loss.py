@@ -5,12 +5,12 @@ import torch
 
 from xmtf.errors import ConfigError, SourceError
 from xmtf.evaluation import loss as room
-from xmtf.evaluation.answer import Answer
-from xmtf.evaluation.encoding import PromptRules
-from xmtf.evaluation.generate import Decoding
+from xmtf.evaluation.asking.subject import Subject
+from xmtf.evaluation.engine.answer import Answer
+from xmtf.evaluation.engine.encoding import PromptRules
+from xmtf.evaluation.generation.decoding import Decoding
 from xmtf.evaluation.loss import loss_lines, mixture_loss, summarize, text_loss
-from xmtf.evaluation.setup import Setup
-from xmtf.evaluation.subject import Subject
+from xmtf.evaluation.suites.setup import Setup
 from xmtf.files import Manifest, write_manifest
 from xmtf.recipe.schema import Evaluation
 from xmtf.tasks import Catalogue

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from xmtf.errors import ConfigError, UnknownNameError
-from xmtf.evaluation.answer import Answer, Journal
+from xmtf.evaluation.asking.journal import Journal
+from xmtf.evaluation.asking.subject import Subject, load_subject
 from xmtf.evaluation.code.passk import pass_metrics
 from xmtf.evaluation.code.problems import Problem, to_problem
 from xmtf.evaluation.code.sample import Draw, complete, draw_key
 from xmtf.evaluation.code.sandbox import Limits, Verdict, require_sandbox, run_programs
-from xmtf.evaluation.results import check_results, versions
-from xmtf.evaluation.setup import Setup
-from xmtf.evaluation.subject import Subject, load_subject
+from xmtf.evaluation.engine.answer import Answer
+from xmtf.evaluation.results.files import check_results, versions
+from xmtf.evaluation.suites.setup import Setup
 from xmtf.execution import track
 from xmtf.files import content_hash, write_jsonl
 from xmtf.records import Score

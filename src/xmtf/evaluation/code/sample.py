@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xmtf.evaluation.code.problems import Problem, cut_at_stop
-from xmtf.evaluation.encoding import Encoder, PromptRules, TextTokenizer
+from xmtf.evaluation.engine.encoding import Encoder, PromptRules, TextTokenizer
 from xmtf.files import content_hash
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def complete(
         batch_rows: Completions at a time; a prompt is read once for all of its own in a batch.
         prepend_eos: Put the end-of-text token before the prompt (keeps a pretrained model in its scope).
     """
-    from xmtf.evaluation.decoding import Sampling, decode
+    from xmtf.evaluation.generation.decode_loop import Sampling, decode
 
     encoder = Encoder(tokenizer, rules)
     for start in range(0, len(draws), batch_rows):

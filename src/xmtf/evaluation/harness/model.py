@@ -1,6 +1,6 @@
 """Our engine as a model of lm-evaluation-harness: its three kinds of request, answered by our passes.
 
-:class:`xmtf.evaluation.requests.ModelRequests` does the work and follows the harness's own ``hf`` model in
+:class:`xmtf.evaluation.harness.requests.ModelRequests` does the work and follows the harness's own ``hf`` model in
 how texts become ids, so the same requests get the same scores; requests that share a context share its
 pass, and the head runs at the positions of continuations only.
 """
@@ -14,7 +14,7 @@ import torch
 from lm_eval.api.model import LM
 
 from xmtf.errors import ConfigError
-from xmtf.evaluation.requests import ModelRequests
+from xmtf.evaluation.harness.requests import ModelRequests
 from xmtf.models import find_model, load_model
 from xmtf.tokens import load_tokenizer
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from xmtf.errors import DataError
-from xmtf.evaluation.answer import Answer
+from xmtf.evaluation.engine.answer import Answer
 from xmtf.evaluation.interchange.imported import Imported, metric_of
 from xmtf.files import read_json, read_jsonl
 from xmtf.records import Metric, Origin, Request

@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from xmtf.evaluation.answer import Answer
+from xmtf.evaluation.engine.answer import Answer
 from xmtf.evaluation.interchange.datasets import describe_dataset
-from xmtf.evaluation.jobs import Job
 from xmtf.evaluation.metrics import GENERATION_METRICS
-from xmtf.evaluation.results import About, check_results, items_table, write_items
+from xmtf.evaluation.results.files import About, check_results, items_table, write_items
+from xmtf.evaluation.suites.jobs import Job
 from xmtf.files import content_hash, write_jsonl
 from xmtf.intervals import Z, wilson
 from xmtf.records import Metric, Request, Score

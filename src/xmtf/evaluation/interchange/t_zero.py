@@ -19,7 +19,7 @@ from typing import Any
 from xmtf.errors import DataError, SourceError
 from xmtf.evaluation.interchange.datasets import known_datasets, old_name
 from xmtf.evaluation.interchange.imported import Imported, metric_of
-from xmtf.evaluation.results import no_results, read_scores
+from xmtf.evaluation.results.files import no_results, read_scores
 from xmtf.files import check_replaced, read_json, write_json, write_text
 
 __all__ = ["export_t_zero", "read_merged_csv", "read_t_zero"]

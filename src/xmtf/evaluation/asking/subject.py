@@ -1,0 +1,153 @@
+"""The model under evaluation: loaded once, with its tokenizer and the rules of how it is asked."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xmtf.errors import ConfigError
+from xmtf.evaluation.engine.encoding import PromptRules, TextTokenizer, prompt_rules
+from xmtf.evaluation.engine.processes import processes_of_torchrun
+from xmtf.evaluation.generation.decoding import Decoding
+from xmtf.evaluation.suites.setup import Setup
+from xmtf.files import MANIFEST, content_hash, file_sha256
+
+if TYPE_CHECKING:
+    from xmtf.models.interface import CausalModel, EncoderDecoderModel
+
+__all__ = ["Subject", "choose_place", "load_subject", "model_hash", "subject_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A loaded model and everything that decides how it is asked.
+
+    Attributes:
+        model: The model.
+        tokenizer: Its tokenizer.
+        rules: How texts become ids.
+        label: What results call it.
+        fingerprint: Hash of weights and tokenizer.
+        scoring: How choices are scored.
+        decoding: How answers are generated.
+        batch_tokens: Positions computed together.
+        weights: Hash of configuration and weights alone.
+    """
+
+    model: CausalModel | EncoderDecoderModel
+    tokenizer: TextTokenizer
+    rules: PromptRules
+    label: str
+    fingerprint: str
+    scoring: str
+    decoding: Decoding
+    batch_tokens: int
+    weights: str = ""
+
+    def identity(self, setup: Setup) -> dict[str, Any]:
+        """Return everything that decides an answer."""
+        return {
+            "model": self.fingerprint,
+            "rules": asdict(self.rules),
+            "decoding": asdict(self.decoding),
+            "device": setup.device,
+        }
+
+
+def choose_place(device: str) -> str:
+    """Return where a model computes; ``auto`` takes a GPU where there is one.
+
+    Raises:
+        ConfigError: A GPU is asked for where torch finds none, or something that is no device.
+    """
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, number = device.partition(":")
+    if kind not in ("cpu", "cuda") or (number and not number.isdecimal()):
+        raise ConfigError(f"--device {device}: choose auto, cpu or cuda (cuda:1 is the second GPU)")
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+        raise ConfigError(f"--device {device}: torch finds {torch.cuda.device_count() or 'no'} GPUs here")
+    return device
+
+
+def load_subject(setup: Setup, ref: str, label: str) -> Subject:
+    """Load a model and its tokenizer.
+
+    Raises:
+        SourceError: Not found.
+        ConfigError: Model and tokenizer do not fit, or there is no such device.
+    """
+    import torch
+
+    from xmtf.evaluation.engine.memory import fitting_positions
+    from xmtf.models import find_model, load_model
+    from xmtf.tokens import load_tokenizer
+
+    if setup.threads is not None:
+        torch.set_num_threads(setup.threads)
+    device = choose_place(setup.device)
+    if device == "cuda" and (process := processes_of_torchrun()).size > 1:
+        device = f"cuda:{process.local}"
+    loaded = load_model(ref, device=device, offline=setup.offline)
+    where = setup.tokenizer or str(find_model(ref, offline=setup.offline))
+    tokenizer = load_tokenizer(where, offline=setup.offline)
+    tokenizer.require_fit(loaded.model.vocab_size, f"model {ref!r}")
+    positions = setup.settings.batch_tokens or fitting_positions(loaded.model)
+    return subject_of(setup, loaded.model, tokenizer, label=label, weights=loaded.fingerprint, batch_tokens=positions)
+
+
+def subject_of(
+    setup: Setup,
+    model: CausalModel | EncoderDecoderModel,
+    tokenizer: TextTokenizer,
+    *,
+    label: str,
+    weights: str = "",
+    batch_tokens: int = 8192,
+) -> Subject:
+    """Return a model at hand as ``setup`` asks it.
+
+    Args:
+        setup: How texts become ids and answers are made.
+        model: The model.
+        tokenizer: Its tokenizer.
+        label: What results call it.
+        weights: Hash of configuration and weights.
+        batch_tokens: Positions computed together.
+    """
+    settings = setup.settings
+    rules = prompt_rules(
+        model,
+        setup.tokens,
+        max_prompt_tokens=settings.max_prompt_tokens,
+        truncation_side=settings.truncation_side,
+        prefix_lm=setup.prefix_lm,
+        also=setup.also,
+    )
+    return Subject(
+        model=model,
+        tokenizer=tokenizer,
+        rules=rules,
+        label=label,
+        fingerprint=content_hash([weights, tokenizer.fingerprint]),
+        scoring=settings.scoring,
+        decoding=setup.decoding,
+        batch_tokens=batch_tokens,
+        weights=weights,
+    )
+
+
+def model_hash(ref: str, offline: bool) -> str:
+    """Hash a model's files without loading it; its manifest and card say nothing that changes an answer."""
+    from xmtf.models import find_model
+
+    path = find_model(ref, offline=offline)
+    files = [path] if path.is_file() else sorted(p for p in path.iterdir() if _decides(p))
+    return content_hash([(file.name, file_sha256(file)) for file in files])
+
+
+def _decides(path: Path) -> bool:
+    return path.is_file() and path.name != MANIFEST and path.suffix != ".md"

@@ -1,0 +1,37 @@
+"""What a model answered to one request, ranked or generated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import chain
+
+__all__ = ["Answer", "in_order"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one pass tells of one request.
+
+    Attributes:
+        scores: Sum of log-probabilities of each choice, natural log; empty for generation and errors.
+        num_tokens: Scored tokens of each choice.
+        text: Generated text, or None.
+        error: Why there is no answer, or None.
+        truncated: Whether the prompt was cut.
+        unconditional: Sums of the choices after an empty prompt, or empty where nobody asked for them.
+        joint: Sums by the rules of lm-evaluation-harness, or empty.
+    """
+
+    scores: tuple[float, ...] = ()
+    num_tokens: tuple[int, ...] = ()
+    text: str | None = None
+    error: str | None = None
+    truncated: bool = False
+    unconditional: tuple[float, ...] = ()
+    joint: tuple[float, ...] = ()
+
+
+def in_order(batches: Iterable[Iterable[tuple[int, Answer]]]) -> list[Answer]:
+    """Return the answers of batches of (index of a request, its answer), in order of the requests."""
+    return [answer for _, answer in sorted(chain.from_iterable(batches), key=lambda pair: pair[0])]

@@ -1,0 +1,80 @@
+"""How answers are made: the settings of generation, and what it gives for one prompt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xmtf.errors import ConfigError
+
+__all__ = ["Continuation", "Decoding"]
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """What a model wrote after one prompt.
+
+    Attributes:
+        ids: New tokens, without the end-of-text token.
+        ended: Whether it ended by itself.
+        error: Why it could not go on, or None.
+    """
+
+    ids: tuple[int, ...]
+    ended: bool
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """How answers are made.
+
+    Attributes:
+        max_new_tokens: Most tokens of an answer.
+        min_new_tokens: Fewest: the end of text is not taken before.
+        temperature: 0 takes the most likely token; above, tokens are drawn from logits divided by it.
+        top_k: Draw from so many most likely tokens only; 0 from all.
+        top_p: Draw from the most likely tokens that together have this probability.
+        beams: Continuations kept at every step; 1 is no beam search.
+        length_penalty: Beam search divides log-probabilities by the length to this power.
+        stops: Texts that end an answer; not part of it.
+        seed: Of what is drawn.
+
+    Raises:
+        ConfigError: A value makes no sense, or beams are combined with drawing.
+    """
+
+    max_new_tokens: int = 64
+    min_new_tokens: int = 0
+    temperature: float = 0.0
+    top_k: int = 0
+    top_p: float = 1.0
+    beams: int = 1
+    length_penalty: float = 1.0
+    stops: tuple[str, ...] = ()
+    seed: int = 42
+
+    def __post_init__(self) -> None:
+        wrong = {
+            "max_new_tokens is at least 1": self.max_new_tokens < 1,
+            "min_new_tokens must not be above max_new_tokens": not 0 <= self.min_new_tokens <= self.max_new_tokens,
+            "temperature is not negative": not self.temperature >= 0,
+            "top_k is not negative": self.top_k < 0,
+            "top_p lies above 0 and is at most 1": not 0 < self.top_p <= 1,
+            "beams is at least 1": self.beams < 1,
+            "beam search draws nothing: set temperature to 0 or beams to 1": self.beams > 1 and self.temperature > 0,
+            "a stop is not empty": not all(self.stops),
+        }
+        for rule, broken in wrong.items():
+            if broken:
+                raise ConfigError(f"generation: {rule}")
+
+    @property
+    def label(self) -> str:
+        """Say in a few words how answers are made, such as ``greedy`` or ``4 beams``."""
+        if self.beams > 1:
+            return f"{self.beams} beams"
+        if not self.temperature:
+            return "greedy"
+        parts = [f"temperature {self.temperature:g}"]
+        parts += [f"top-k {self.top_k}"] * (self.top_k > 0) + [f"top-p {self.top_p:g}"] * (self.top_p < 1)
+        return ", ".join(parts)

@@ -1,0 +1,177 @@
+"""Generation: prompts in left-padded batches, one new token a step, keys and values kept.
+
+An answer ends at the end-of-text token, at a stop string, or after ``max_new_tokens``; answers that have
+ended are taken out of the batch as soon as half of it has. Equal prompts are generated once. What is
+drawn for a prompt depends on the seed and the prompt alone, never on the batch that it is in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from xmtf.evaluation.engine.answer import Answer, in_order
+from xmtf.evaluation.engine.batches import Ids, batches, group_prompts
+from xmtf.evaluation.engine.encoding import Encoder, PromptRules, TextTokenizer, prompt_rules
+from xmtf.evaluation.engine.processes import ALONE, Processes
+from xmtf.evaluation.generation.decoding import Continuation, Decoding
+from xmtf.files import content_hash
+from xmtf.records import Prediction, Request
+
+if TYPE_CHECKING:
+    from xmtf.models.interface import CausalModel, EncoderDecoderModel
+
+__all__ = ["continue_prompts", "cut_at_stops", "generate", "generation_batches"]
+
+
+def generate(
+    model: CausalModel | EncoderDecoderModel,
+    tokenizer: TextTokenizer,
+    requests: Sequence[Request],
+    *,
+    max_new_tokens: int = 64,
+    decoding: Decoding | None = None,
+    rules: PromptRules | None = None,
+    batch_tokens: int = 8192,
+) -> list[Prediction]:
+    """Generate after the prompt of every request.
+
+    Args:
+        model: A module with one of the two protocols.
+        tokenizer: Its tokenizer.
+        requests: In any order; the answers come in the same order.
+        max_new_tokens: Most tokens of an answer, where ``decoding`` is not given.
+        decoding: How answers are made; greedy by default.
+        rules: How prompts become ids; default BLOOMZ's for a causal model, mT0's otherwise.
+        batch_tokens: Positions of prompts and answers held together.
+
+    Returns:
+        Predictions with ``text``, stripped of white space at both ends.
+    """
+    decoding = decoding or Decoding(max_new_tokens=max_new_tokens)
+    found = generation_batches(model, tokenizer, requests, decoding=decoding, rules=rules, batch_tokens=batch_tokens)
+    return [Prediction(text=answer.text, error=answer.error, truncated=answer.truncated) for answer in in_order(found)]
+
+
+def generation_batches(
+    model: CausalModel | EncoderDecoderModel,
+    tokenizer: TextTokenizer,
+    requests: Sequence[Request],
+    *,
+    decoding: Decoding,
+    rules: PromptRules | None = None,
+    batch_tokens: int = 8192,
+    processes: Processes = ALONE,
+) -> Iterator[list[tuple[int, Answer]]]:
+    """Yield, after each batch, the (index of a request, its answer) that it made.
+
+    Arguments as :func:`generate`; with several ``processes``, the batches of this one.
+    """
+    encoder = Encoder(tokenizer, rules or prompt_rules(model))
+    room = [decoding.max_new_tokens] * len(requests)
+    prompts = encoder.prompts([request.prompt for request in requests], room)
+    yield [(index, Answer(error="empty prompt")) for index, prompt in enumerate(prompts) if not prompt.ids]
+    found = continue_prompts(
+        model,
+        tokenizer,
+        [prompt.ids for prompt in prompts],
+        decoding,
+        prefix_lm=encoder.rules.prefix_lm,
+        batch_tokens=batch_tokens,
+        processes=processes,
+    )
+    for batch in found:
+        yield [
+            (index, Answer(text=text and text.strip(), error=error, truncated=prompts[index].truncated))
+            for index, text, error in batch
+        ]
+
+
+def continue_prompts(
+    model: CausalModel | EncoderDecoderModel,
+    tokenizer: TextTokenizer,
+    prompts: Sequence[Ids],
+    decoding: Decoding,
+    *,
+    prefix_lm: bool = False,
+    batch_tokens: int = 8192,
+    watch: Callable[[list[int]], None] = lambda ids: None,
+    processes: Processes = ALONE,
+) -> Iterator[list[tuple[int, str | None, str | None]]]:
+    """Yield, after each batch, (index of a prompt, text or None, error or None); empty prompts are left out.
+
+    ``watch`` is called with the ids of an answer after each token of it, but for beam search.
+    """
+    from xmtf.evaluation.engine.forward import in_halves
+
+    groups = group_prompts(prompts, (), [index for index, prompt in enumerate(prompts) if prompt])
+    work = partial(_continue, model, tokenizer, decoding, prefix_lm, watch)
+    held = decoding.max_new_tokens
+    for batch in processes.own(batches(groups, max(1, batch_tokens // decoding.beams), answer_tokens=held)):
+        found = in_halves(work, [group.prompt for group in batch])
+        texts = [
+            cut_at_stops(tokenizer.decode(list(row.ids)), decoding.stops) if row.error is None else None
+            for row in found
+        ]
+        yield [
+            (member, text, row.error)
+            for group, row, text in zip(batch, found, texts, strict=True)
+            for member in group.members
+        ]
+
+
+def _continue(
+    model: CausalModel | EncoderDecoderModel,
+    tokenizer: TextTokenizer,
+    decoding: Decoding,
+    prefix_lm: bool,
+    watch: Callable[[list[int]], None],
+    prompts: Sequence[Ids],
+) -> list[Continuation]:
+    import numpy as np
+
+    from xmtf.evaluation.generation.beams import search_beams
+    from xmtf.evaluation.generation.decode_loop import Sampling, decode
+
+    options: dict[str, Any] = {
+        "eos": tokenizer.eos,
+        "pad": tokenizer.pad,
+        "num_ids": tokenizer.vocab_size,
+        "max_new_tokens": decoding.max_new_tokens,
+        "min_new_tokens": decoding.min_new_tokens,
+        "prefix_lm": prefix_lm,
+        "stop": stop_at(tokenizer, decoding.stops),
+    }
+    if decoding.beams > 1:
+        penalty = decoding.length_penalty
+        return search_beams(model, prompts, beams=decoding.beams, length_penalty=penalty, **options)
+    sampling = None
+    if decoding.temperature > 0:
+        seeds = [int(content_hash([decoding.seed, list(prompt)])[:16], 16) for prompt in prompts]
+        draws = np.stack([np.random.default_rng(seed).random(decoding.max_new_tokens) for seed in seeds])
+        sampling = Sampling(decoding.temperature, decoding.top_p, draws, decoding.top_k)
+    has_stopped = options.pop("stop")
+
+    def after_token(ids: list[int]) -> bool:
+        watch(ids)
+        return bool(has_stopped(ids))
+
+    return decode(model, prompts, range(len(prompts)), sampling=sampling, stop=after_token, **options)
+
+
+def stop_at(tokenizer: TextTokenizer, stops: Sequence[str]) -> Callable[[list[int]], bool]:
+    """Return what tells whether the text of ids holds a stop; only the tail that could just have made one is read."""
+    longest = max((len(stop.encode()) for stop in stops), default=0)
+
+    def has_stopped(ids: list[int]) -> bool:
+        tail = tokenizer.decode(ids[-(longest + 4) :])
+        return any(stop in tail for stop in stops)
+
+    return has_stopped if stops else lambda ids: False
+
+
+def cut_at_stops(text: str, stops: Sequence[str]) -> str:
+    """Return the text before the first stop that stands in it."""
+    places = [place for stop in stops if (place := text.find(stop)) >= 0]
+    return text[: min(places)] if places else text

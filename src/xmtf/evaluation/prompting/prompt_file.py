@@ -1,0 +1,90 @@
+"""Files of prompts, answered in batches: JSON lines in, the same lines with their answers out."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from xmtf.errors import DataError
+from xmtf.evaluation.asking.journal import Journal
+from xmtf.evaluation.engine.answer import Answer
+from xmtf.evaluation.generation.decoding import Decoding
+from xmtf.evaluation.prompting.prompter import Prompter
+from xmtf.execution import track
+from xmtf.files import content_hash, read_jsonl, write_jsonl
+
+__all__ = ["Answered", "answer_file"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """One line of a file of prompts.
+
+    Attributes:
+        prompt: What was asked.
+        line: Its fields with ``output``, or with ``outputs`` where several samples were asked for.
+    """
+
+    prompt: str
+    line: dict[str, Any]
+
+
+def answer_file(
+    prompter: Prompter, decoding: Decoding, file: Path, out: Path | None = None, *, samples: int = 1
+) -> list[Answered]:
+    """Answer every prompt of a file, equal prompts once.
+
+    Args:
+        prompter: The model.
+        decoding: How answers are made.
+        file: JSON lines: objects with ``prompt`` or ``inputs``, or plain strings.
+        out: File for the answers, written when all are there; until then they wait in a folder beside it, from
+            which the same call goes on.
+        samples: Answers to each prompt.
+
+    Raises:
+        DataError: A line is no JSON or holds no prompt; named by its number.
+    """
+    lines = [_line(value, file, number) for number, value in enumerate(read_jsonl(file), start=1)]
+    prompts = list(dict.fromkeys(prompt for prompt, _ in lines))
+    work = None if out is None else out.with_name(f".{out.name}.work")
+    journal = None if work is None else Journal(work, [prompter.fingerprint, asdict(decoding), samples])
+    answers = {prompt: _kept(journal, prompt) for prompt in prompts}
+    missing = [prompt for prompt in prompts if len(answers[prompt]) < samples]
+    answers |= {prompt: [] for prompt in missing}
+    with track("answering", len(missing) * samples, "answers") as bar:
+        for index, text in prompter.answers(missing, decoding, samples):
+            answers[missing[index]].append(text)
+            if journal is not None and len(answers[missing[index]]) == samples:
+                journal.add([(_key(missing[index]), Answer(text=json.dumps(answers[missing[index]])))])
+            bar.advance()
+    found = [Answered(prompt, fields | _output(answers[prompt])) for prompt, fields in lines]
+    if out is not None and work is not None:
+        write_jsonl(out, [row.line for row in found])
+        shutil.rmtree(work)
+    return found
+
+
+def _line(value: Any, file: Path, number: int) -> tuple[str, dict[str, Any]]:
+    fields = {"prompt": value} if isinstance(value, str) else value
+    prompt = fields.get("prompt", fields.get("inputs")) if isinstance(fields, dict) else None
+    if not isinstance(prompt, str) or not prompt.strip():
+        raise DataError(f"{file}: line {number} has no text under `prompt` or `inputs`")
+    return prompt, fields
+
+
+def _kept(journal: Journal | None, prompt: str) -> list[str]:
+    """Return the answers that an earlier call left, or none."""
+    found = None if journal is None else journal.get(_key(prompt))
+    return [] if found is None or found.text is None else json.loads(found.text)
+
+
+def _key(prompt: str) -> str:
+    return content_hash(prompt)[:24]
+
+
+def _output(texts: list[str]) -> dict[str, Any]:
+    return {"output": texts[0]} if len(texts) == 1 else {"outputs": texts}

@@ -1,0 +1,131 @@
+"""Prompt a model by hand: one prompt with its answer as it comes, or many prompts in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from xmtf.errors import ConfigError, require
+from xmtf.evaluation.engine.encoding import Encoder, PromptRules, TextTokenizer, prompt_rules
+from xmtf.evaluation.generation.decoding import Decoding
+from xmtf.evaluation.generation.generate import continue_prompts, cut_at_stops
+from xmtf.files import content_hash
+from xmtf.recipe.schema import Tokenization
+
+if TYPE_CHECKING:
+    from xmtf.models import Quantised
+    from xmtf.models.interface import CausalModel, EncoderDecoderModel
+
+__all__ = ["Prompter", "load_prompter"]
+
+_UNFINISHED = "\ufffd"
+"""What the bytes of a character decode to before the last of them is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompter:
+    """A loaded model that answers prompts.
+
+    Attributes:
+        model: The model.
+        tokenizer: Its tokenizer.
+        rules: How prompts become ids.
+        fingerprint: Hash of weights, tokenizer and rules.
+        quantised: What 8-bit weights changed, or None.
+    """
+
+    model: CausalModel | EncoderDecoderModel
+    tokenizer: TextTokenizer
+    rules: PromptRules
+    fingerprint: str = ""
+    quantised: Quantised | None = None
+
+    def answers(self, prompts: Sequence[str], decoding: Decoding, samples: int = 1) -> Iterator[tuple[int, str]]:
+        """Yield (index of a prompt, one of its answers), batch by batch: one answer to each prompt, then the next.
+
+        Raises:
+            ConfigError: A prompt is empty, the model gave no finite scores, or samples would all be the same.
+        """
+        if samples > 1 and decoding.temperature == 0:
+            raise ConfigError("several samples need a temperature above 0: without one they are all the same")
+        for sample in range(samples):
+            seed = decoding.seed if sample == 0 else int(content_hash([decoding.seed, sample])[:12], 16)
+            yield from self._write(prompts, replace(decoding, seed=seed))
+
+    def stream(self, prompt: str, decoding: Decoding, show: Callable[[str], None]) -> str:
+        """Return the answer to one prompt; ``show`` is given each new piece of it as soon as it stands."""
+        shown = ""
+
+        def after_token(ids: list[int]) -> None:
+            nonlocal shown
+            text = cut_at_stops(self.tokenizer.decode(ids), decoding.stops).lstrip()
+            certain = text[: len(text) - _open_end(text, decoding.stops)]
+            if certain.startswith(shown) and not text.endswith(_UNFINISHED):
+                show(certain[len(shown) :])
+                shown = certain
+
+        ((_, answer),) = self._write([prompt], decoding, after_token)
+        show(answer[len(shown) :])
+        return answer
+
+    def _write(
+        self, prompts: Sequence[str], decoding: Decoding, watch: Callable[[list[int]], None] = lambda ids: None
+    ) -> Iterator[tuple[int, str]]:
+        encoded = Encoder(self.tokenizer, self.rules).prompts(prompts, [decoding.max_new_tokens] * len(prompts))
+        if any(not prompt.ids for prompt in encoded):
+            raise ConfigError("a prompt is empty; give the model something to answer")
+        found = continue_prompts(
+            self.model,
+            self.tokenizer,
+            [prompt.ids for prompt in encoded],
+            decoding,
+            prefix_lm=self.rules.prefix_lm,
+            watch=watch,
+        )
+        for batch in found:
+            for index, text, error in batch:
+                if text is None:
+                    raise ConfigError(f"the model gave no answer ({error}); try another precision")
+                yield index, text.strip()
+
+
+def load_prompter(
+    ref: str, *, device: str = "auto", int8: bool = False, end_of_inputs: bool = False, offline: bool = False
+) -> Prompter:
+    """Load a model to be prompted.
+
+    Args:
+        ref: Folder, GGUF file, ``package:NAME`` or hub id.
+        device: ``auto`` takes a GPU where there is one; weights are fp32 on a CPU and bf16 on a GPU.
+        int8: Matrices in 8 bits.
+        end_of_inputs: End-of-text token after prompts.
+        offline: Never touch the network.
+
+    Raises:
+        SourceError: The model is nowhere; says what was looked for and where.
+        MissingExtraError: 8 bits on a GPU without the package bitsandbytes.
+        ConfigError: Model and tokenizer do not fit, or there is no such device.
+    """
+    import torch
+
+    from xmtf.evaluation.asking.subject import choose_place
+    from xmtf.models import find_model, load_model, quantise_int8
+    from xmtf.tokens import load_tokenizer
+
+    place = choose_place(device)
+    if int8 and place == "cuda":
+        require("bitsandbytes", "gpu")
+    loaded = load_model(ref, device=place, dtype=torch.float32 if place == "cpu" else torch.bfloat16, offline=offline)
+    tokenizer = load_tokenizer(str(find_model(ref, offline=offline)), offline=offline)
+    tokenizer.require_fit(loaded.model.vocab_size, f"model {ref!r}")
+    rules = prompt_rules(loaded.model, Tokenization(end_of_inputs=end_of_inputs))
+    identity = [loaded.fingerprint, tokenizer.fingerprint, end_of_inputs, int8]
+    quantised = quantise_int8(loaded.model) if int8 else None
+    return Prompter(loaded.model, tokenizer, rules, content_hash(identity), quantised)
+
+
+def _open_end(text: str, stops: tuple[str, ...]) -> int:
+    """Return how many characters at the end of a text are not certain: white space, or what may become a stop text."""
+    begun = max((size for stop in stops for size in range(1, len(stop)) if text.endswith(stop[:size])), default=0)
+    return len(text) - len(text[: len(text) - begun].rstrip())

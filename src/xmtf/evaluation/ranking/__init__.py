@@ -1,0 +1,1 @@
+"""Rank classification: log-probabilities of answer choices, and which choice is best."""

@@ -1,0 +1,1 @@
+"""Results on disk: written, summed up, computed anew and compared."""

@@ -1,0 +1,62 @@
+"""Sample generations for people to read: few, and spread over tasks and languages.
+
+Which prompts are shown depends on the prompts alone, so the same ones are shown before and after
+training.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from xmtf.evaluation.asking.journal import request_key
+from xmtf.evaluation.engine.answer import Answer
+from xmtf.evaluation.suites.jobs import Job
+from xmtf.records import Request
+
+__all__ = ["choose_samples", "sample_line"]
+
+
+def choose_samples(jobs: Sequence[Job], number: int) -> list[tuple[Job, Request]]:
+    """Choose prompts to generate from: families of tasks in turn, in each its languages in turn.
+
+    Generation jobs come first; where they are too few, rank jobs are asked to write their answer.
+
+    Args:
+        jobs: All jobs of the evaluation.
+        number: How many samples.
+    """
+    families: dict[str, dict[str, list[tuple[Job, Request]]]] = defaultdict(lambda: defaultdict(list))
+    for job in sorted(jobs, key=lambda job: job.kind != "generation"):
+        if job.requests:
+            first = min(job.requests, key=request_key)
+            asked = replace(first, choices=(), gold=None)
+            families[job.task.partition("/")[0]][job.language].append((job, asked))
+    queues = [_in_turn(list(languages.values())) for languages in families.values()]
+    chosen: dict[str, tuple[Job, Request]] = {}
+    for job, request in _in_turn(queues):
+        if len(chosen) == number:
+            break
+        chosen.setdefault(request_key(request), (job, request))
+    return list(chosen.values())
+
+
+def _in_turn(queues: Sequence[Sequence[tuple[Job, Request]]]) -> list[tuple[Job, Request]]:
+    """Take the first of every queue, then the second of every queue, and so on."""
+    longest = max(map(len, queues), default=0)
+    return [queue[place] for place in range(longest) for queue in queues if place < len(queue)]
+
+
+def sample_line(job: Job, request: Request, answer: Answer | None) -> dict[str, Any]:
+    """Return a sample as a line of ``samples.jsonl``."""
+    assert answer is not None, "every sample was asked"
+    names = ("suite", "task", "cluster", "split", "template", "language", "prompt_language", "translation")
+    return {
+        **{name: getattr(job, name) for name in names},
+        "row": request.origin.row,
+        "prompt": request.prompt,
+        "references": list(request.references),
+        "text": answer.text if answer.error is None else f"({answer.error})",
+    }

@@ -1,0 +1,186 @@
+from dataclasses import replace
+
+import pytest
+
+from xmtf.errors import ConfigError, DataError, SourceError, UnknownNameError
+from xmtf.evaluation.asking.journal import Journal, request_key
+from xmtf.evaluation.engine.answer import Answer
+from xmtf.evaluation.interchange import export_t_zero
+from xmtf.evaluation.results.compare import compare_results
+from xmtf.evaluation.results.files import About, check_results, items_table, read_items, score_items, write_items
+from xmtf.evaluation.results.rescore import rescore
+from xmtf.evaluation.results.samples import choose_samples, sample_line
+from xmtf.evaluation.results.summary import score_lines
+from xmtf.evaluation.suites.jobs import Job
+from xmtf.files import Manifest, write_manifest
+from xmtf.records import Metric, Origin, Request
+
+
+def request(prompt, choices=(), gold=None, references=(), row=0):
+    return Request(prompt, choices, gold, references, Origin("own", "", "test", row))
+
+
+def job(kind="rank", task="own/fr", language="fr", requests=(), metrics=("accuracy",), **fields):
+    base = Job(
+        suite="s", axis="rows", kind=kind, task=task, cluster="qa", dataset="own", subset="", split="test",
+        template="t", template_hash="ab" * 8, language=language, prompt_language="en", translation="none",
+        metrics=metrics, requests=tuple(requests), dropped={"template does not apply": 4},
+    )  # fmt: skip
+    return replace(base, **fields)
+
+
+RANKED = job(
+    requests=[
+        request("p0", ("a", "bbbb"), 1, ("bbbb",), 0),
+        request("p1", ("a", "b"), 0, ("a",), 1),
+        request("p2", ("a", "b"), 0, ("a",), 2),
+    ]
+)
+ANSWERS = [Answer((-2.0, -4.0), (1, 4)), Answer((-1.0, -3.0), (1, 1), truncated=True), Answer(error="non-finite score")]
+ABOUT = {"model": "after", "model_fingerprint": "f" * 8, "scoring": "bloomz", "versions": {"xmtf": "0"}}
+
+
+def test_items_hold_all_that_scores_need(tmp_path):
+    table = items_table(RANKED, ANSWERS, "bloomz")
+    assert table["choice"].to_pylist() == [0, 0, None]
+    assert table["correct"].to_pylist() == [False, True, None]
+    assert table["num_tokens"].to_pylist() == [[1, 4], [1, 1], None]
+    assert table["truncated"].to_pylist() == [False, True, False]
+    about = About(RANKED.about(), **ABOUT)
+    write_items(tmp_path / "i.parquet", table, about)
+    again, told = read_items(tmp_path / "i.parquet")
+    assert score_items(again, told) == score_items(table, about)
+
+
+@pytest.mark.parametrize(
+    ("known", "refused"),
+    [
+        ("answers-0123.jsonl", None),
+        ("scores.jsonl", None),
+        ("notes.txt", "holds something else than results of the same sort; name a new folder"),
+        ("completions.jsonl", "holds something else"),
+    ],
+)
+def test_results_are_written_beside_results_alone(tmp_path, known, refused):
+    check_results(tmp_path / "new", never="completions.jsonl")
+    check_results(tmp_path, never="completions.jsonl")
+    (tmp_path / known).write_text("")
+    if refused is None:
+        check_results(tmp_path, never="completions.jsonl")
+        return
+    with pytest.raises(ConfigError, match=refused):
+        check_results(tmp_path, never="completions.jsonl")
+
+
+def test_the_folder_of_another_stage_is_refused(tmp_path):
+    write_manifest(tmp_path, Manifest("mixture", "f"))
+    (tmp_path / "items").mkdir()
+    with pytest.raises(ConfigError, match="holds something else"):
+        check_results(tmp_path, never="completions.jsonl")
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [rescore, lambda run: compare_results(run, run), lambda run: export_t_zero(run, run.parent / "out")],
+    ids=["rescore", "compare", "export"],
+)
+def test_a_run_in_place_of_its_results_is_told_which_it_has(tmp_path, verb):
+    run = tmp_path / "run"
+    with pytest.raises(SourceError, match="give a results folder of `xmtf evaluate`"):
+        verb(run)
+    for label in ("before", "after"):
+        (run / "results" / label).mkdir(parents=True)
+        (run / "results" / label / "scores.jsonl").write_text("")
+    with pytest.raises(SourceError, match=f"the results of that run, {run}/results/after or {run}/results/before"):
+        verb(run)
+
+
+def test_items_with_an_error_are_counted_and_not_judged():
+    score = score_items(items_table(RANKED, ANSWERS, "bloomz"), About(RANKED.about(), **ABOUT))
+    (accuracy,) = score.metrics
+    assert (accuracy.name, accuracy.value, accuracy.num_items, accuracy.chance) == ("accuracy", 0.5, 2, 0.5)
+    assert score.dropped == {"template does not apply": 4, "non-finite score": 1}
+    assert (score.model, score.task, score.template, score.kind, score.scoring) == (
+        "after",
+        "own/fr",
+        "t",
+        "rank",
+        "bloomz",
+    )
+
+
+def test_generated_items():
+    written = job("generation", requests=[request("p", references=("chat",)), request("q", references=("chien",))])
+    written = replace(written, metrics=("bleu", "exact_match"))
+    table = items_table(written, [Answer(text="Chat!"), Answer(text="chat")], "bloomz")
+    assert table["correct"].to_pylist() == [True, False]
+    score = score_items(table, About(written.about(), **ABOUT))
+    assert [(metric.name, metric.value) for metric in score.metrics][1] == ("exact_match", 0.5)
+    assert score.scoring == "greedy"
+    only_bleu = replace(written, metrics=("bleu",))
+    assert items_table(only_bleu, [Answer(text="a"), Answer(text="b")], "bloomz")["correct"].to_pylist() == [None, None]
+
+
+def test_rescoring_needs_no_model(tmp_path):
+    write_items(
+        tmp_path / "items" / "i.parquet", items_table(RANKED, ANSWERS, "bloomz"), About(RANKED.about(), **ABOUT)
+    )
+    (summed,), (per_token,) = rescore(tmp_path), rescore(tmp_path, tmp_path / "new.jsonl", scoring="tokens")
+    assert (summed.metrics[0].value, per_token.metrics[0].value) == (0.5, 1.0)
+    assert (summed.scoring, per_token.scoring) == ("bloomz", "tokens")
+    assert (tmp_path / "new.jsonl").read_text().count("\n") == 1
+    with pytest.raises(UnknownNameError, match="unknown scoring 'pmj'; did you mean 'pmi'"):
+        rescore(tmp_path, scoring="pmj")
+    with pytest.raises(ConfigError, match=r"--metrics bleu: nothing in .* was generated"):
+        rescore(tmp_path, metrics=("bleu",))
+    with pytest.raises(SourceError, match="no items"):
+        rescore(tmp_path / "items")
+    (tmp_path / "items" / "bad.parquet").write_text("no")
+    with pytest.raises(DataError, match=r"bad\.parquet"):
+        rescore(tmp_path)
+
+
+def test_the_journal_survives_a_kill_in_the_middle_of_a_line(tmp_path):
+    journal = Journal(tmp_path, {"model": "a"})
+    journal.add([("k1", ANSWERS[0]), ("k2", ANSWERS[2])])
+    with journal.path.open("ab") as stream:
+        stream.write(b'{"key": "k3", "scor')
+    again = Journal(tmp_path, {"model": "a"})
+    assert [again.get(key) for key in ("k1", "k2", "k3")] == [ANSWERS[0], ANSWERS[2], None]
+    again.add([("k3", ANSWERS[1])])
+    assert Journal(tmp_path, {"model": "a"}).get("k3") == ANSWERS[1]
+    assert len(Journal(tmp_path, {"model": "b"})) == 0
+
+
+def test_request_keys_tell_what_is_asked_and_nothing_else():
+    assert request_key(request("p", ("a", "b"), 0, row=1)) == request_key(request("p", ("a", "b"), 1, row=2))
+    assert request_key(request("p", ("a", "b"), 0)) != request_key(request("p", ("b", "a"), 0))
+    assert request_key(request("p", ("a",), 0)) != request_key(request("p"))
+
+
+def test_samples_are_spread_and_do_not_depend_on_answers():
+    made = [
+        job("generation", f"{family}/{language}", language, [request(f"{family} {language} {n}") for n in range(3)])
+        for family in ("name", "write")
+        for language in ("fr", "yo", "zh")
+    ]
+    made.append(job("rank", "nli/fr", "fr", [request("rank", ("a", "b"), 0)]))
+    chosen = choose_samples(made, 5)
+    assert [asked.task for asked, _ in chosen] == ["name/fr", "write/fr", "nli/fr", "name/yo", "write/yo"]
+    assert all(asked.choices == () for _, asked in chosen)
+    assert len(choose_samples(made, 100)) == 7
+    assert choose_samples(made, 0) == []
+    line = sample_line(*chosen[0], Answer(text="un chat"))
+    assert (line["task"], line["language"], line["text"]) == ("name/fr", "fr", "un chat")
+
+
+def test_summary_sums_up_templates():
+    score = score_items(items_table(RANKED, ANSWERS, "bloomz"), About(RANKED.about(), **ABOUT))
+    best = replace(score, template="u", metrics=(Metric("accuracy", 0.9, 0.8, 1.0, 0.5, 2),))
+    header, line = score_lines([score, best])
+    assert header.split()[:4] == ["suite", "task", "prompts", "metric"]
+    assert line.split()[-5:] == ["50.0", "70.0", "9.5-90.5", "90.0", "40.0"]
+    german = replace(best, task=score.task.replace("fr", "de"), language="de")
+    assert score_lines([score, german])[-1].split()[-2:] == ["accuracy", "70.0"]
+    machine = replace(german, translation="machine", prompt_language="de")
+    assert len(score_lines([score, machine])) == 3  # prompts of different kinds have no mean

@@ -1,0 +1,76 @@
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pyarrow as pa
+
+from xmtf.evaluation.suites.jobs import job_of
+from xmtf.recipe.schema import Suite, TaskSelection
+
+TEMPLATE = SimpleNamespace(name="ask: a/b?", hash="abcdef0123", language="de", translation="human")
+
+
+def part(kind="rank", metrics=("accuracy",), cap=None):
+    task = SimpleNamespace(
+        revision="r1", id="own/fr", cluster="qa", dataset="own", subset="fr", language="fr", kind=kind, metrics=metrics
+    )
+    suite = Suite(name="held-out rows", axis="rows", tasks=(TaskSelection(),))
+    piece = SimpleNamespace(task=task, split="test", cap_examples=cap)
+    return SimpleNamespace(suite=suite, slice=piece)
+
+
+def prompted(*examples, dropped=None):
+    columns = ("inputs", "targets", "choices", "row")
+    rows = [dict(zip(columns, example, strict=True)) for example in examples]
+    return SimpleNamespace(table=pa.Table.from_pylist(rows), dropped=dropped or {})
+
+
+def test_gold_is_the_place_of_the_target_and_the_rest_is_counted():
+    job = job_of(
+        part(),
+        TEMPLATE,
+        prompted(
+            ("p0", "no", ["yes", "no"], 3),
+            ("p1", "No", ["yes", "no"], 4),
+            ("p2", "yes", ["yes"], 5),
+            ("p3", "yes", None, 6),
+            ("p4", "yes", ["yes", "no"], 9),
+            dropped={"template does not apply": 2},
+        ),
+        seed=1,
+    )
+    assert [(request.prompt, request.gold, request.origin.row) for request in job.requests] == [
+        ("p0", 1, 3),
+        ("p4", 0, 9),
+    ]
+    assert job.dropped == {
+        "template does not apply": 2,
+        "target is not among the answer choices": 1,
+        "fewer than two answer choices": 2,
+    }
+    assert (job.suite, job.axis, job.prompt_language, job.translation) == ("held-out rows", "rows", "de", "human")
+    assert str(job.requests[0].origin) == "own/fr [test] row 3"
+
+
+def test_generation_jobs_keep_their_reference_and_metrics():
+    job = job_of(part("generation", ("bleu", "chrf")), TEMPLATE, prompted(("p", "a", None, 0)), seed=1)
+    assert job.metrics == ("bleu", "chrf")
+    assert job.requests[0].references == ("a",)
+    assert job.requests[0].choices == ()
+
+
+def test_a_cap_keeps_a_seeded_choice_in_the_order_of_rows():
+    examples = [(f"p{row}", "a", None, row) for row in range(50)]
+    kept = job_of(part("generation", cap=7), TEMPLATE, prompted(*examples), seed=1).requests
+    rows = [request.origin.row for request in kept]
+    assert len(rows) == 7
+    assert rows == sorted(rows)
+    assert kept == job_of(part("generation", cap=7), TEMPLATE, prompted(*examples), seed=1).requests
+    assert kept != job_of(part("generation", cap=7), TEMPLATE, prompted(*examples), seed=2).requests
+
+
+def test_file_names_are_safe_and_distinct():
+    job = job_of(part(), TEMPLATE, prompted(("p", "a", ["a", "b"], 0)), seed=1)
+    other = replace(job, template="ask_ a_b_")
+    assert "/" not in job.name
+    assert " " not in job.name
+    assert other.name != job.name
