@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import orjson
 from torch import Tensor
 
-from xmtf.files import append_jsonl, read_jsonl, write_jsonl
+from xmtf.execution import say
+from xmtf.files import append_jsonl, write_jsonl
 
 __all__ = ["TRAINING_EVENTS", "GroupLosses", "Log", "Tracker", "Window", "scalars"]
 
@@ -54,12 +56,23 @@ class Log:
             tracker.close()
 
     def rewind(self, step: int) -> None:
-        """Drop training events after ``step`` (0: all of them), so that a resumed run does not tell them twice."""
+        """Drop training events after ``step`` (0: all of them), so that a resumed run does not tell them twice.
+
+        A line that a crash or a full disk cut short is dropped and named.
+        """
         if not self.path.exists():
             return
-        events = list(read_jsonl(self.path))
-        kept = [event for event in events if event["event"] not in TRAINING_EVENTS or (step and event["step"] <= step)]
-        if len(kept) < len(events):
+        lines = self.path.read_bytes().splitlines(keepends=True)
+        kept = []
+        for number, line in enumerate(lines, start=1):
+            try:
+                event = orjson.loads(line)
+            except orjson.JSONDecodeError:
+                say(f"{self.path}: line {number} was cut short and is dropped")
+                continue
+            if event["event"] not in TRAINING_EVENTS or (step and event["step"] <= step):
+                kept.append(event)
+        if len(kept) < len(lines) or (lines and not lines[-1].endswith(b"\n")):
             write_jsonl(self.path, kept)
 
 

@@ -112,21 +112,8 @@ def train(
         details=training_machine(loop.step.layout.mesh.degrees),
         wall_time_s=watch.seconds,
     )
-    source = _exported_checkpoint(loop, merge=merges(recipe))
-    if source is not None:
-        require_whole(source, ranks)
-    if ranks.first:
-        options: Any = {"tokenizer": tokens / "tokenizer", "base": initial, "merge": merges(recipe)}
-
-        def write(folder: Path) -> None:
-            if source is None:
-                write_model(loop.step.model, folder, **options)
-            else:
-                write_checkpoint(source, folder, recipe, **options)
-
-        manifest = _export(write, model, manifest)
-    ranks.wait()
-    return manifest
+    options = {"tokenizer": tokens / "tokenizer", "base": initial, "merge": merges(recipe)}
+    return _export_trained(loop, recipe, model, manifest, ranks, options)
 
 
 def train_in_folder(loaded: LoadedRecipe, *, tokens: Path, measures: Sequence[Measure] = ()) -> Manifest:
@@ -226,6 +213,26 @@ def _exported_checkpoint(loop: Loop, *, merge: bool) -> Path | None:
     whole = not loop.step.layout.mesh.degrees.splits
     now = whole and step == progress.step and not (merge and loop.training.precision == "bf16")
     return None if now else checkpoint.checkpoint_path(loop.checkpoints, step)
+
+
+def _export_trained(
+    loop: Loop, recipe: Recipe, model: Path, manifest: Manifest, ranks: Ranks, options: dict[str, Any]
+) -> Manifest:
+    """Write the weights that become the model, and its manifest; the first process does, all wait for it."""
+    source = _exported_checkpoint(loop, merge=options["merge"])
+    if source is not None:
+        require_whole(source, ranks)
+    if ranks.first:
+
+        def write(folder: Path) -> None:
+            if source is None:
+                write_model(loop.step.model, folder, **options)
+            else:
+                write_checkpoint(source, folder, recipe, **options)
+
+        manifest = _export(write, model, manifest)
+    ranks.wait()
+    return manifest
 
 
 def _export(write: Callable[[Path], None], folder: Path, manifest: Manifest) -> Manifest:
