@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
 from xmtf.cli.evaluate_exchange import add_to
+from xmtf.cli.options import AsJson, DecodingOptions, Device, Offline, with_options
 from xmtf.cli.printing import print_json
 
 if TYPE_CHECKING:
+    from xmtf.recipe.schema import Tokenization
     from xmtf.records import Score
 
 __all__ = ["app", "print_scores"]
@@ -22,118 +24,76 @@ Row = TypeVar("Row")
 app = typer.Typer(no_args_is_help=True, help="Measure a model zero-shot.")
 
 Model = Annotated[str, typer.Option(help="Model folder, GGUF file, package:NAME or hub id.")]
-SuiteNames = Annotated[
-    str, typer.Option("--suite", help="Suites, tasks or patterns, such as L1 or xnli,xcopa (xmtf evaluate suites).")
-]
-Out = Annotated[Path, typer.Option(help="Folder for scores.jsonl, items/ and samples.jsonl.")]
-Limit = Annotated[int | None, typer.Option(min=1, help="Rows of each split: a seeded choice.")]
-Split = Annotated[str | None, typer.Option(help="Split to measure on; default those of the catalogue.")]
-Templates = Annotated[Path | None, typer.Option(help="Folder of promptsource collections to prompt with.")]
-PromptLanguages = Annotated[str, typer.Option(help="Languages of the prompts, such as en or same.")]
-Space = Annotated[bool | None, typer.Option("--space/--no-space", help="Space before choices; default by family.")]
-MaxPrompt = Annotated[int | None, typer.Option(min=1, help="Longer prompts are cut.")]
-Side = Annotated[str, typer.Option(help="Side that overlong prompts lose: left or right.")]
 BatchTokens = Annotated[int | None, typer.Option(min=64, help="Positions computed together; default by memory.")]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seeds the choice of rows.")]
-Offline = Annotated[bool, typer.Option("--offline", help="Never touch the network.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print scores as JSON lines.")]
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteOptions:
+    """What is measured, and how prompts become ids: the options that ``rank`` and ``generation`` share."""
+
+    model: Model
+    suite: Annotated[
+        str, typer.Option(help="Suites, tasks or patterns, such as L1 or xnli,xcopa (xmtf evaluate suites).")
+    ]
+    out: Annotated[Path, typer.Option(help="Folder for scores.jsonl, items/ and samples.jsonl.")]
+    limit: Annotated[int | None, typer.Option(min=1, help="Rows of each split: a seeded choice.")] = None
+    split: Annotated[str | None, typer.Option(help="Split to measure on; default those of the catalogue.")] = None
+    templates: Annotated[Path | None, typer.Option(help="Folder of promptsource collections to prompt with.")] = None
+    prompt_languages: Annotated[str, typer.Option(help="Languages of the prompts, such as en or same.")] = "*"
+    space: Annotated[
+        bool | None, typer.Option("--space/--no-space", help="Space before choices; default by family.")
+    ] = None
+    max_prompt_tokens: Annotated[int | None, typer.Option(min=1, help="Longer prompts are cut.")] = None
+    truncation_side: Annotated[str, typer.Option(help="Side that overlong prompts lose: left or right.")] = "left"
+    batch_tokens: BatchTokens = None
+    device: Device = "auto"
+    seed: Seed = 42
+    offline: Offline = False
+
+    def selection(self) -> dict[str, Any]:
+        """Return what is taken of every task, as keys of a suite's ``tasks`` in a recipe."""
+        languages = tuple(name.strip() for name in self.prompt_languages.split(","))
+        splits = (self.split,) if self.split else ()
+        return {"limit_rows": self.limit, "prompt_languages": languages, "splits": splits}
+
+    def section(self) -> dict[str, Any]:
+        """Return how prompts are cut and batched, as keys of a recipe's ``evaluation``."""
+        return {name: getattr(self, name) for name in ("max_prompt_tokens", "truncation_side", "batch_tokens")}
 
 
 @app.command()
+@with_options
 def rank(
-    model: Model,
-    suite: SuiteNames,
-    out: Out,
-    limit: Limit = None,
-    split: Split = None,
-    templates: Templates = None,
-    prompt_languages: PromptLanguages = "*",
+    options: SuiteOptions,
     scoring: Annotated[str, typer.Option(help="bloomz, characters, bytes, tokens, pmi or lm_eval.")] = "bloomz",
     also: Annotated[str, typer.Option(help="Keep what rescore needs for pmi,lm_eval.")] = "",
-    space: Space = None,
-    max_prompt_tokens: MaxPrompt = None,
-    truncation_side: Side = "left",
-    batch_tokens: BatchTokens = None,
-    device: Device = "auto",
-    seed: Seed = 42,
-    offline: Offline = False,
     as_json: AsJson = False,
 ) -> None:
     """Rank answer choices by log-probability, as BLOOMZ was.
 
     Example: xmtf evaluate rank --model runs/demo/model --suite xnli,xcopa --limit 200 --out results
     """
-    settings = {
-        "scoring": scoring,
-        "also": tuple(name.strip() for name in also.split(",") if name.strip()),
-        "max_prompt_tokens": max_prompt_tokens,
-        "truncation_side": truncation_side,
-        "batch_tokens": batch_tokens,
-    }
-    scores = _measure(
-        "rank", model, suite, out, settings, space=space, limit=limit, split=split, templates=templates,
-        device=device, prompt_languages=prompt_languages, seed=seed, offline=offline,
-    )  # fmt: skip
-    print_scores(scores, as_json)
+    print_scores(_measure("rank", options, {"scoring": scoring, "also": _names(also)}), as_json)
 
 
 @app.command()
-def generation(
-    model: Model,
-    suite: SuiteNames,
-    out: Out,
-    limit: Limit = None,
-    split: Split = None,
-    templates: Templates = None,
-    prompt_languages: PromptLanguages = "*",
-    max_new_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of an answer.")] = 64,
-    min_new_tokens: Annotated[int, typer.Option(min=0, help="Fewest tokens of an answer.")] = 0,
-    temperature: Annotated[float, typer.Option(min=0, help="0 is greedy; above, tokens are drawn.")] = 0.0,
-    top_k: Annotated[int, typer.Option(min=0, help="Draw from so many most likely tokens; 0 from all.")] = 0,
-    top_p: Annotated[float, typer.Option(min=0.01, max=1, help="Share of the probability drawn from.")] = 1.0,
-    beams: Annotated[int, typer.Option(min=1, help="Beams of a beam search.")] = 1,
-    stop: Annotated[list[str] | None, typer.Option(help="Text before which an answer ends; may be repeated.")] = None,
-    space: Space = None,
-    max_prompt_tokens: MaxPrompt = None,
-    truncation_side: Side = "left",
-    batch_tokens: BatchTokens = None,
-    device: Device = "auto",
-    seed: Seed = 42,
-    offline: Offline = False,
-    as_json: AsJson = False,
-) -> None:
+@with_options
+def generation(options: SuiteOptions, decoding: DecodingOptions, as_json: AsJson = False) -> None:
     """Generate answers and compare them with references.
 
     The metrics are BLEU, chrF, ROUGE, exact match, F1 and numbers, as the task has them.
 
     Example: xmtf evaluate generation --model runs/demo/model --suite nusax-mt --limit 100 --out results
     """
-    settings = {
-        "max_new_tokens": max_new_tokens,
-        "generation": {
-            "min_new_tokens": min_new_tokens,
-            "temperature": temperature,
-            "top_k": top_k,
-            "top_p": top_p,
-            "beams": beams,
-            "stops": tuple(stop or ()),
-        },
-        "max_prompt_tokens": max_prompt_tokens,
-        "truncation_side": truncation_side,
-        "batch_tokens": batch_tokens,
-    }
-    scores = _measure(
-        "generation", model, suite, out, settings, space=space, limit=limit, split=split, templates=templates,
-        device=device, prompt_languages=prompt_languages, seed=seed, offline=offline,
-    )  # fmt: skip
-    print_scores(scores, as_json)
+    settings = {"max_new_tokens": decoding.max_new_tokens, "generation": decoding.section()}
+    print_scores(_measure("generation", options, settings), as_json)
 
 
 @app.command()
 def code(
     model: Model,
-    out: Out,
+    out: Annotated[Path, typer.Option(help="Folder for scores.jsonl, items/ and samples.jsonl.")],
     suite: Annotated[
         str, typer.Option("--suite", help="Tasks of code: humaneval, mbpp, or code for both.")
     ] = "humaneval",
@@ -175,12 +135,11 @@ def code(
         workers=workers,
         unsafe=unsafe,
     )
-    suites, catalogue = find_suites(filter(None, (name.strip() for name in suite.split(","))))
+    suites, catalogue = find_suites(_names(suite))
     selections = [part for each in suites for part in each.tasks]
     tasks = [part.task.id for part in catalogue.select(selections, role="evaluation", where="--suite")]
     setup = Setup(Evaluation(), catalogue, device=device, seed=seed, offline=offline)
-    label = model.rstrip("/").rsplit("/", 1)[-1]
-    scores = evaluate_code(setup, tasks, settings, model=model, label=label, out=out)
+    scores = evaluate_code(setup, tasks, settings, model=model, label=_label(model), out=out)
     print_scores(scores, as_json)
     if len(settings.temperatures) > 1 and not as_json:
         for line in best_lines(scores):
@@ -214,13 +173,14 @@ def loss(
     from xmtf.evaluation.suites.setup import Setup
     from xmtf.files import write_jsonl
     from xmtf.mixture.read import find_mixture
-    from xmtf.recipe.schema import Evaluation, Tokenization
+    from xmtf.recipe.schema import Evaluation
     from xmtf.tasks import Catalogue
 
     if part not in ("validation", "train", "all"):
         raise UnknownNameError("part", part, ("validation", "train", "all"), "--part")
-    tokens = Tokenization(space_before_targets="auto" if space is None else space)
-    setup = Setup(Evaluation(batch_tokens=batch_tokens), Catalogue({}), tokens, device=device, offline=offline)
+    setup = Setup(
+        Evaluation(batch_tokens=batch_tokens), Catalogue({}), _tokenization(space), device=device, offline=offline
+    )
     if (mixture is None) == (not text):
         raise ConfigError("give either --mixture FOLDER or --text FILE")
     if mixture is not None:
@@ -301,8 +261,7 @@ def rescore(
     """
     from xmtf.evaluation.results.rescore import rescore as compute
 
-    chosen = tuple(name.strip() for name in metrics.split(",") if name.strip())
-    print_scores(compute(folder, out, scoring=scoring, metrics=chosen), as_json)
+    print_scores(compute(folder, out, scoring=scoring, metrics=_names(metrics)), as_json)
 
 
 @app.command()
@@ -322,40 +281,49 @@ def compare(
     _print(compare_results(first, second), compare_lines, as_json)
 
 
-def _measure(
-    kind: Literal["rank", "generation"],
-    model: str,
-    suite: str,
-    out: Path,
-    settings: dict[str, Any],
-    *,
-    space: bool | None,
-    limit: int | None,
-    split: str | None,
-    prompt_languages: str,
-    **setup: Any,
-) -> list[Score]:
+def _measure(kind: Literal["rank", "generation"], options: SuiteOptions, settings: Mapping[str, Any]) -> list[Score]:
+    """Measure a model on suites; ``settings`` are more keys of a recipe's ``evaluation``."""
     from pydantic import ValidationError
 
     from xmtf.errors import ConfigError
     from xmtf.evaluation import Setup, evaluate_setup, named_suites
     from xmtf.evaluation.engine.processes import processes_of_torchrun
     from xmtf.recipe.load import explain_value
-    from xmtf.recipe.schema import Evaluation, Tokenization
+    from xmtf.recipe.schema import Evaluation
 
-    languages = tuple(name.strip() for name in prompt_languages.split(","))
-    selection = {"limit_rows": limit, "prompt_languages": languages, "splits": (split,) if split else ()}
-    suites, catalogue = named_suites(suite, kind=kind, selection=selection)
+    suites, catalogue = named_suites(options.suite, kind=kind, selection=options.selection())
     try:
-        evaluation = Evaluation(suites=suites, samples=0, **settings)
+        evaluation = Evaluation(suites=suites, samples=0, **options.section(), **settings)
     except ValidationError as error:
         problem = error.errors()[0]
         raise ConfigError(f"--{str(problem['loc'][0]).replace('_', '-')}: {explain_value(problem)}") from None
-    tokens = Tokenization(space_before_targets="auto" if space is None else space)
-    label = model.rstrip("/").rsplit("/", 1)[-1]
-    processes, whole = processes_of_torchrun(), Setup(evaluation, catalogue, tokens, **setup)
-    evaluate_setup(whole, model=model, label=label, out=out, processes=processes)
-    return [] if processes.rank else _read_scores(out)
+    setup = Setup(
+        evaluation,
+        catalogue,
+        _tokenization(options.space),
+        seed=options.seed,
+        offline=options.offline,
+        device=options.device,
+        templates=options.templates,
+    )
+    processes = processes_of_torchrun()
+    evaluate_setup(setup, model=options.model, label=_label(options.model), out=options.out, processes=processes)
+    return [] if processes.rank else _read_scores(options.out)
+
+
+def _tokenization(space: bool | None) -> Tokenization:
+    from xmtf.recipe.schema import Tokenization
+
+    return Tokenization(space_before_targets="auto" if space is None else space)
+
+
+def _label(model: str) -> str:
+    """Return what results call a model: the last part of its name."""
+    return model.rstrip("/").rsplit("/", 1)[-1]
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _numbers(text: str, kind: type[Any], option: str) -> list[Any]:

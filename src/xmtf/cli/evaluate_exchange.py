@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from xmtf.cli.options import AsJson
+
 __all__ = ["add_to"]
 
 
@@ -35,7 +37,7 @@ def import_(
     out: Annotated[Path, typer.Option(help="Results folder to write.")],
     model: Annotated[str | None, typer.Option(help="What results call the model; default what the files say.")] = None,
     layout: Annotated[str | None, typer.Option(help="lm-eval, bigscience or t-zero; default what is found.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print scores as JSON lines.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Read results of another harness.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from xmtf.cli.options import DecodingOptions, Device, Offline, with_options
 from xmtf.cli.printing import print_json
 
 if TYPE_CHECKING:
@@ -17,26 +18,22 @@ if TYPE_CHECKING:
 __all__ = ["generate"]
 
 
+@with_options
 def generate(
+    *,
     prompt: Annotated[str | None, typer.Argument(help="The prompt; default from --file, a pipe, or typed in.")] = None,
     model: Annotated[str, typer.Option(help="Model folder, GGUF file, package:NAME or hub id.")] = "",
     file: Annotated[Path | None, typer.Option(help="Text file with one prompt, or .jsonl with many.")] = None,
     out: Annotated[Path | None, typer.Option(help="JSON lines with the answers; default stdout.")] = None,
-    max_new_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of an answer.")] = 64,
-    min_new_tokens: Annotated[int, typer.Option(min=0, help="Fewest tokens of an answer.")] = 0,
-    temperature: Annotated[float, typer.Option(min=0, help="0 is greedy; above, tokens are drawn.")] = 0.0,
-    top_k: Annotated[int, typer.Option(min=0, help="Draw from so many most likely tokens; 0 from all.")] = 0,
-    top_p: Annotated[float, typer.Option(min=0.01, max=1, help="Share of the probability drawn from.")] = 1.0,
-    beams: Annotated[int, typer.Option(min=1, help="Beams of a beam search.")] = 1,
+    options: DecodingOptions,
     samples: Annotated[int, typer.Option(min=1, help="Answers to each prompt.")] = 1,
-    stop: Annotated[list[str] | None, typer.Option(help="Text before which an answer ends; may be repeated.")] = None,
     end_of_inputs: Annotated[
         bool, typer.Option("--end-of-inputs", help="End-of-text token after prompts, as mT0's card shows.")
     ] = False,
     int8: Annotated[bool, typer.Option("--int8", help="Matrices of the body in 8 bits.")] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
     seed: Annotated[int, typer.Option(min=0, help="Seeds the draws.")] = 42,
-    offline: Annotated[bool, typer.Option("--offline", help="Never touch the network.")] = False,
+    offline: Offline = False,
 ) -> None:
     """Prompt a model: with an argument, a file, a pipe, or prompts that are typed in one after the other.
 
@@ -54,9 +51,7 @@ def generate(
         raise ConfigError("--model: name a model, such as --model bigscience/bloomz-560m (`xmtf model list`)")
     if prompt is not None and file is not None:
         raise ConfigError("give a prompt or --file, not both")
-    decoding = Decoding(
-        max_new_tokens, min_new_tokens, temperature, top_k, top_p, beams, stops=tuple(stop or ()), seed=seed
-    )
+    decoding = Decoding(options.max_new_tokens, **options.section(), seed=seed)
     many = file is not None and file.name.endswith(".jsonl")
     if out is not None and not many:
         raise ConfigError("--out: goes with --file PROMPTS.jsonl")

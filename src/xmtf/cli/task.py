@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from xmtf.cli.options import Offline
 from xmtf.cli.printing import print_columns, print_json
 from xmtf.errors import ConfigError, nearest
 
@@ -75,7 +76,7 @@ def show_task(
     row: Annotated[int, typer.Option(min=0, help="Which row to render.")] = 0,
     template: Annotated[str, typer.Option(help="Pattern of template names.")] = "*",
     recipe: RecipeOption = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Never touch the network.")] = False,
+    offline: Offline = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Show a task: its source, and a row under each template.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from xmtf.cli.options import Offline
 from xmtf.cli.printing import print_columns, print_json
 from xmtf.text_table import terminal_width
 
@@ -91,7 +92,7 @@ def render(
         Path | None, typer.Option("--recipe", help="Also this recipe's catalogues and own tasks.")
     ] = None,
     root: RootOption = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Never touch the network.")] = False,
+    offline: Offline = False,
     as_json: JsonOption = False,
 ) -> None:
     """Render one row under each template.
@@ -124,7 +125,7 @@ def lint(
     ] = None,
     rows: Annotated[int, typer.Option(min=0, help="Rows of each split of a task to render; 0 for none.")] = 500,
     root: RootOption = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Never touch the network.")] = False,
+    offline: Offline = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 for warnings too.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Leave out what is only worth knowing.")] = False,
     as_json: JsonOption = False,

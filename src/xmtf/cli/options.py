@@ -1,0 +1,83 @@
+"""Options that several verbs take, each said once: as a type, or as a field of a dataclass."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+__all__ = ["AsJson", "DecodingOptions", "Device", "Offline", "with_options"]
+
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Offline = Annotated[bool, typer.Option("--offline", help="Never touch the network.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print scores as JSON lines.")]
+
+
+@dataclass(frozen=True, slots=True)
+class DecodingOptions:
+    """How answers are generated; the meaning is that of :class:`xmtf.evaluation.generation.decoding.Decoding`."""
+
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of an answer.")] = 64
+    min_new_tokens: Annotated[int, typer.Option(min=0, help="Fewest tokens of an answer.")] = 0
+    temperature: Annotated[float, typer.Option(min=0, help="0 is greedy; above, tokens are drawn.")] = 0.0
+    top_k: Annotated[int, typer.Option(min=0, help="Draw from so many most likely tokens; 0 from all.")] = 0
+    top_p: Annotated[float, typer.Option(min=0.01, max=1, help="Share of the probability drawn from.")] = 1.0
+    beams: Annotated[int, typer.Option(min=1, help="Beams of a beam search.")] = 1
+    stop: Annotated[list[str] | None, typer.Option(help="Text before which an answer ends; may be repeated.")] = None
+
+    def section(self) -> dict[str, Any]:
+        """Return them as the keys of a recipe's ``evaluation.generation``, which lacks ``max_new_tokens``."""
+        names = ("min_new_tokens", "temperature", "top_k", "top_p", "beams")
+        return {**{name: getattr(self, name) for name in names}, "stops": tuple(self.stop or ())}
+
+
+def with_options(verb: Callable[..., None]) -> Callable[..., None]:
+    """Give a verb, for each parameter that is a dataclass, the dataclass's fields as options.
+
+    So the verb ``rank`` below has the options ``--model``, ``--device`` and ``--scoring``::
+
+        @dataclass
+        class Common:
+            model: Annotated[str, typer.Option(help="...")]
+            device: Device = "auto"
+
+        @app.command()
+        @with_options
+        def rank(common: Common, scoring: Annotated[str, typer.Option(help="...")] = "bloomz") -> None: ...
+    """
+    hints = get_type_hints(verb, include_extras=True)
+    groups = {name: hint for name, hint in hints.items() if isinstance(hint, type) and is_dataclass(hint)}
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in inspect.signature(verb).parameters.items():
+        if name in groups:
+            parameters += _fields_as_parameters(groups[name])
+        else:
+            parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[name]))
+
+    def called(**values: Any) -> None:
+        made = {
+            name: group(**{field.name: values.pop(field.name) for field in fields(group)})
+            for name, group in groups.items()
+        }
+        verb(**made, **values)
+
+    called.__name__, called.__doc__, called.__module__ = verb.__name__, verb.__doc__, verb.__module__
+    called.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what typer reads
+    return called
+
+
+def _fields_as_parameters(group: type) -> list[inspect.Parameter]:
+    hints = get_type_hints(group, include_extras=True)
+    return [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if field.default is MISSING else field.default,
+            annotation=hints[field.name],
+        )
+        for field in fields(group)
+    ]
