@@ -5,7 +5,7 @@ three times over. Here the logits of a chunk of positions are made, turned into 
 in place, and dropped: because the loss is a weighted sum with weights known beforehand, the gradient
 of a chunk is known as soon as its logits are, and nothing is kept or computed twice.
 
-Legend: P predicted positions, C positions of a chunk, H hidden size, V vocabulary.
+Legend: P predicted positions, C positions of a chunk, H hidden size, V vocabulary, T a tile of it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["CHUNK_BYTES", "Head", "HeadLoss"]
 CHUNK_BYTES = 256 * 2**20
 """Most bytes of fp32 logits that exist at one time."""
 _TILE_ROWS = 8_192
-"""Rows of the head whose gradient is made at one time: they stay in the cache (a sixth faster on a CPU)."""
+"""Rows of the head that are computed at one time: they stay in the cache (a sixth faster on a CPU)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +98,13 @@ class Head:
         if not self._is_plain():
             logits_CV: Tensor = self.model.logits(hidden_CH.to(self.model.head_weight().dtype))
             return logits_CV.float()
-        buffer_CV = self._room(len(hidden_CH), hidden_CH.device)
+        buffer_CV, weight_VH = self._room(len(hidden_CH), hidden_CH.device), self._cast_weight()
         if self.compute_dtype == torch.float32:
-            return torch.mm(hidden_CH.float(), self._cast_weight().T, out=buffer_CV)
-        return buffer_CV.copy_(hidden_CH.to(self.compute_dtype) @ self._cast_weight().T)
+            return torch.mm(hidden_CH.float(), weight_VH.T, out=buffer_CV)
+        low_CH = hidden_CH.to(self.compute_dtype)
+        for tile in _tiles(weight_VH):
+            buffer_CV[:, tile] = low_CH @ weight_VH[tile].T
+        return buffer_CV
 
     def _room(self, num_rows: int, device: torch.device) -> Tensor:
         """Return memory for the logits of a chunk, kept between chunks: fresh pages cost as much as filling them."""
@@ -112,13 +115,16 @@ class Head:
 
     def _backward(self, dlogits_CV: Tensor, hidden_CH: Tensor) -> Tensor:
         weight: nn.Parameter = self.model.head_weight()
-        low_CV = dlogits_CV.to(self.compute_dtype)
-        gradient_CH = self.tensor.add(low_CV @ self._cast_weight())
-        if weight.requires_grad:
-            if weight.grad is None:
-                weight.grad = torch.zeros_like(weight)
-            _add_product(weight.grad, low_CV, hidden_CH.to(self.compute_dtype))
-        return gradient_CH
+        if weight.requires_grad and weight.grad is None:
+            weight.grad = torch.zeros_like(weight)
+        cast_VH, low_CH = self._cast_weight(), hidden_CH.to(self.compute_dtype)
+        gradient_CH = torch.zeros_like(hidden_CH, dtype=torch.float32)
+        for tile in _tiles(cast_VH):
+            low_CT = dlogits_CV[:, tile].to(self.compute_dtype)
+            _add_product(gradient_CH, low_CT, cast_VH[tile])
+            if weight.grad is not None:
+                _add_product(weight.grad[tile], low_CT.T, low_CH)
+        return self.tensor.add(gradient_CH.to(self.compute_dtype))
 
     def _cast_weight(self) -> Tensor:
         weight: nn.Parameter = self.model.head_weight()
@@ -174,16 +180,17 @@ class Head:
         return HeadLoss(nll_P, gradient_PH)
 
 
-def _add_product(gradient_VH: Tensor, dlogits_CV: Tensor, hidden_CH: Tensor) -> None:
-    """Add ``dlogits.T @ hidden`` to a gradient, tile by tile; a product in lower precision is added in fp32."""
-    same = gradient_VH.dtype == dlogits_CV.dtype
-    rows = _TILE_ROWS if gradient_VH.device.type == "cpu" or not same else len(gradient_VH)
-    for start in range(0, len(gradient_VH), rows):
-        tile = slice(start, start + rows)
-        if same:
-            gradient_VH[tile].addmm_(dlogits_CV[:, tile].T, hidden_CH)
-        else:
-            gradient_VH[tile] += dlogits_CV[:, tile].T @ hidden_CH
+def _tiles(weight_VH: Tensor) -> list[slice]:
+    """Return pieces of the vocabulary that are computed one after the other."""
+    return [slice(start, start + _TILE_ROWS) for start in range(0, len(weight_VH), _TILE_ROWS)]
+
+
+def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
+    """Add a product to a sum, in place; a product in lower precision is added in that of the sum."""
+    if total.dtype == left.dtype:
+        total.addmm_(left, right)
+    else:
+        total += left @ right
 
 
 def _is_plain_product(model: Any) -> bool:
