@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from xmtf.evaluation.harness import register
+from xmtf.errors import ConfigError, SourceError
+from xmtf.evaluation.harness import register, run_harness
 from xmtf.evaluation.interchange import import_results
 from xmtf.evaluation.results.compare import compare_results
 from xmtf.evaluation.results.rescore import rescore
@@ -49,6 +50,37 @@ def tasks(tmp_path_factory):
     return [
         {**task, "dataset_path": "json", "dataset_kwargs": data, "test_split": "test"} for task in (NLI, WRITING, TEXTS)
     ]
+
+
+@pytest.mark.parametrize(
+    ("module", "raised", "error"),
+    [
+        ("lm_eval.config", "ValueError", ConfigError),
+        ("datasets.load", "ConnectionError", SourceError),
+        ("xmtf.models", "ValueError", ValueError),
+    ],
+)
+def test_what_the_harness_refuses_is_said_in_one_line_and_our_faults_are_not_hidden(monkeypatch, module, raised, error):
+    refusing = {"__name__": module}
+    exec(f"def cli_evaluate():\n    raise {raised}('Tasks not found: nly')", refusing)
+    monkeypatch.setattr("lm_eval.__main__.cli_evaluate", refusing["cli_evaluate"])
+    with pytest.raises(error, match="Tasks not found: nly"):
+        run_harness(["--tasks", "nly"])
+
+
+def test_a_model_has_to_be_named():
+    from xmtf.evaluation.harness.model import HarnessModel
+
+    with pytest.raises(ConfigError, match="name the model, such as --model_args pretrained=runs/demo/model"):
+        HarnessModel()
+
+
+def test_without_a_gpu_the_device_that_the_harness_names_is_the_cpu(monkeypatch, tiny_model, tmp_path):
+    from xmtf.evaluation.harness.model import HarnessModel
+
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    folder = tiny_model(tmp_path / "model", "causal")
+    assert HarnessModel(folder, device="cuda:0").get_model_info()["model_num_parameters"] > 0
 
 
 def measured(model, folder, tasks, out):

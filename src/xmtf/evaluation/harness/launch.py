@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import traceback
 from collections.abc import Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from xmtf.errors import MissingExtraError
+from xmtf.errors import ConfigError, MissingExtraError, SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,6 +54,8 @@ def run_harness(arguments: Sequence[str]) -> None:
 
     Raises:
         MissingExtraError: The harness is not installed.
+        ConfigError: The harness refused the arguments; says why.
+        SourceError: The data of a task cannot be fetched.
         SystemExit: As the harness ends.
     """
     register()
@@ -63,7 +66,15 @@ def run_harness(arguments: Sequence[str]) -> None:
     named = any(part in ("--model", "-M") or part.startswith("--model=") for part in rest)
     model = [] if named or verb != ["run"] else ["--model", MODEL_NAME]
     with _arguments(["lm_eval", *verb, *model, *rest]):
-        cli_evaluate()
+        try:
+            cli_evaluate()
+        except ConnectionError as error:
+            raise SourceError(f"lm-evaluation-harness takes the data of its tasks from the hub: {error}") from error
+        except ValueError as error:
+            *_, last = traceback.walk_tb(error.__traceback__)
+            if not last[0].f_globals["__name__"].startswith("lm_eval."):
+                raise
+            raise ConfigError(f"lm-evaluation-harness: {error} (`xmtf evaluate harness ls tasks`)") from error
 
 
 @contextmanager

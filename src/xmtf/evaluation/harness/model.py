@@ -29,7 +29,8 @@ class HarnessModel(LM):  # type: ignore[misc]  # the harness has no types
     Args:
         pretrained: Folder, GGUF file, ``package:NAME`` or hub id.
         tokenizer: Where its tokenizer is, if not with the model.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``. Where there is no GPU, ``cuda`` is the CPU, as for the
+            harness's own models: it is what the harness says where nobody did.
         dtype: Of the weights: ``float32``, ``bfloat16`` or ``float16``.
         max_length: Most tokens of a row; default the model's own length, else 2,048.
         max_gen_toks: Most tokens of an answer where a task does not say.
@@ -40,12 +41,12 @@ class HarnessModel(LM):  # type: ignore[misc]  # the harness has no types
 
     Raises:
         SourceError: The model is not found.
-        ConfigError: Model and tokenizer do not fit, or an unknown dtype.
+        ConfigError: No model is named, model and tokenizer do not fit, or an unknown dtype.
     """
 
     def __init__(
         self,
-        pretrained: str,
+        pretrained: str = "",
         tokenizer: str | None = None,
         device: str | None = "auto",
         dtype: str = "float32",
@@ -57,11 +58,13 @@ class HarnessModel(LM):  # type: ignore[misc]  # the harness has no types
         offline: bool = False,
     ) -> None:
         super().__init__()
+        if not pretrained:
+            raise ConfigError("--model_args: name the model, such as --model_args pretrained=runs/demo/model")
         if dtype not in _DTYPES:
             raise ConfigError(f"--model_args dtype={dtype}: known are {', '.join(_DTYPES)}")
-        if device in (None, "auto"):
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._device = torch.device(device or "cpu")
+        if not torch.cuda.is_available():
+            device = "cpu"
+        self._device = torch.device("cuda" if device in (None, "auto") else device)
         loaded = load_model(pretrained, device=str(self._device), dtype=_DTYPES[dtype], offline=offline)
         found = load_tokenizer(tokenizer or str(find_model(pretrained, offline=offline)), offline=offline)
         found.require_fit(loaded.model.vocab_size, f"model {pretrained!r}")
