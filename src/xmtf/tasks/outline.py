@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from xmtf.recipe import TaskSelection
 from xmtf.recipe.schema import HeldOut
-from xmtf.tasks.selection import is_held_out, matching_tasks, normalized
+from xmtf.tasks.selection import select_parts
 from xmtf.tasks.task import Role, Task
 
 __all__ = ["OutlinedSplit", "outline_slices"]
@@ -56,19 +56,9 @@ def outline_slices(
     Raises:
         UnknownNameError: A pattern matches no name of the catalogue.
     """
-    held_out = normalized(held_out or HeldOut())
-    everything = list(tasks.values())
-    taken: set[str] = set()
-    outlined: list[OutlinedSplit] = []
-    for index, selection in enumerate(selections):
-        for task in matching_tasks(selection, everything, f"{where}.{index}"):
-            if task.id in taken or is_held_out(task, held_out):
-                continue
-            splits = [
-                split
-                for split in selection.splits or task.splits.get(role, ())
-                if "*" not in task.skip_templates.get(split, ())
-            ]
-            outlined += [OutlinedSplit(task, split, task.num_templates, index) for split in splits]
-            taken.update([task.id] if splits else [])
-    return tuple(outlined)
+
+    def parts_of(task: Task, splits: Sequence[str], _: TaskSelection, index: int) -> list[OutlinedSplit]:
+        left = [split for split in splits if "*" not in task.skip_templates.get(split, ())]
+        return [OutlinedSplit(task, split, task.num_templates, index) for split in left]
+
+    return select_parts(tasks, selections, parts_of, role=role, held_out=held_out, where=where)

@@ -7,8 +7,10 @@ matches nothing at all is an error: a misspelt held-out language must not end up
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from itertools import chain
+from typing import TypeVar
 
 from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.languages import normalize_language
@@ -17,7 +19,9 @@ from xmtf.recipe.schema import HeldOut
 from xmtf.tasks.task import Role, Slice, Task
 from xmtf.templates import Template
 
-__all__ = ["is_held_out", "matches", "matching_tasks", "normalized", "select_slices"]
+__all__ = ["matches", "select_parts", "select_slices"]
+
+Part = TypeVar("Part")
 
 
 def matches(name: str, patterns: Iterable[str], excluded: Iterable[str] = ()) -> bool:
@@ -50,50 +54,79 @@ def select_slices(
         UnknownNameError: A pattern matches no name of the catalogue.
         ConfigError: A selection takes nothing; says which filter left nothing.
     """
-    held_out = normalized(held_out or HeldOut())
+    held_out = _normalized(held_out or HeldOut())
+    _check_held_out_templates(held_out, list(tasks.values()), selections, where)
+
+    def nothing_left(label: str, candidates: Sequence[Task], selection: TaskSelection) -> ConfigError:
+        return ConfigError(_nothing_left(label, candidates, selection, role, held_out))
+
+    def slices_of(task: Task, splits: Sequence[str], selection: TaskSelection, index: int) -> Iterator[Slice]:
+        templates = _matching_templates(task, selection, held_out) if splits else ()
+        caps = [cap for cap in (selection.cap_examples, task.cap_examples) if cap is not None]
+        for split in splits:
+            skipped = task.skip_templates.get(split, ())
+            chosen = tuple(template for template in templates if not matches(template.name, skipped))
+            if chosen:
+                yield Slice(
+                    task,
+                    split,
+                    chosen,
+                    min(caps, default=None),
+                    selection.limit_rows,
+                    selection.rate,
+                    selection=index,
+                    cap_policy=selection.cap_policy,
+                    cap_score=selection.cap_score,
+                )
+
+    return select_parts(tasks, selections, slices_of, role=role, held_out=held_out, where=where, nothing=nothing_left)
+
+
+def select_parts(
+    tasks: Mapping[str, Task],
+    selections: Sequence[TaskSelection],
+    parts_of: Callable[[Task, Sequence[str], TaskSelection, int], Iterable[Part]],
+    *,
+    role: Role,
+    held_out: HeldOut | None = None,
+    where: str = "tasks",
+    nothing: Callable[[str, Sequence[Task], TaskSelection], Exception] | None = None,
+) -> tuple[Part, ...]:
+    """Return parts of the tasks that the selections take, in their order and then that of the catalogue.
+
+    Args:
+        tasks: Task id -> task.
+        selections: The recipe's selections; the first one that has parts of a task takes it.
+        parts_of: Returns the parts of (task, its splits, selection, index of the selection).
+        role: Which of the task's splits are taken where a selection names none.
+        held_out: What must not be among them.
+        where: Names the selections in errors.
+        nothing: Makes the error where a selection (its name, the tasks that match it, itself) has no parts.
+
+    Raises:
+        UnknownNameError: A pattern matches no name of the catalogue.
+    """
+    held_out = _normalized(held_out or HeldOut())
     everything = list(tasks.values())
     _check_held_out(held_out, everything)
-    _check_held_out_templates(held_out, everything, selections, where)
     taken: set[str] = set()
-    slices: list[Slice] = []
+    parts: list[Part] = []
     for index, selection in enumerate(selections):
         label = f"{where}.{index}"
-        candidates = matching_tasks(selection, everything, label)
-        found = [
-            part
+        candidates = _matching_tasks(selection, everything, label)
+        found = {
+            task.id: tuple(parts_of(task, selection.splits or task.splits.get(role, ()), selection, index))
             for task in candidates
-            if task.id not in taken and not is_held_out(task, held_out)
-            for part in _slices_of(task, selection, role, held_out, index)
-        ]
-        if not found and not (candidates and all(task.id in taken for task in candidates)):
-            raise ConfigError(_nothing_left(label, candidates, selection, role, held_out))
-        taken.update(part.task.id for part in found)
-        slices += found
-    return tuple(slices)
+            if task.id not in taken and not _is_held_out(task, held_out)
+        }
+        if nothing and not any(found.values()) and not (candidates and all(task.id in taken for task in candidates)):
+            raise nothing(label, candidates, selection)
+        taken.update(name for name, some in found.items() if some)
+        parts += chain.from_iterable(found.values())
+    return tuple(parts)
 
 
-def _slices_of(task: Task, selection: TaskSelection, role: Role, held_out: HeldOut, index: int) -> Iterable[Slice]:
-    splits = selection.splits or task.splits.get(role, ())
-    templates = _matching_templates(task, selection, held_out) if splits else ()
-    for split in splits:
-        skipped = task.skip_templates.get(split, ())
-        chosen = tuple(template for template in templates if not matches(template.name, skipped))
-        caps = [cap for cap in (selection.cap_examples, task.cap_examples) if cap is not None]
-        if chosen:
-            yield Slice(
-                task,
-                split,
-                chosen,
-                min(caps, default=None),
-                selection.limit_rows,
-                selection.rate,
-                selection=index,
-                cap_policy=selection.cap_policy,
-                cap_score=selection.cap_score,
-            )
-
-
-def matching_tasks(selection: TaskSelection, tasks: Sequence[Task], where: str) -> list[Task]:
+def _matching_tasks(selection: TaskSelection, tasks: Sequence[Task], where: str) -> list[Task]:
     """Return the tasks that match all filters of a selection; those of the xP3 family only where it names their set.
 
     Raises:
@@ -137,7 +170,7 @@ def _matching_templates(task: Task, selection: TaskSelection, held_out: HeldOut)
     )
 
 
-def is_held_out(task: Task, held_out: HeldOut) -> bool:
+def _is_held_out(task: Task, held_out: HeldOut) -> bool:
     """Whether a task's cluster, target language or language in the inputs is held out.
 
     A pattern of subsets (``*-bre``) may have any language in its inputs: it is out where any language is.
@@ -155,7 +188,7 @@ def _language_pattern(pattern: str) -> str:
     return pattern if any(c in pattern for c in "*?[") else normalize_language(pattern)
 
 
-def normalized(held_out: HeldOut) -> HeldOut:
+def _normalized(held_out: HeldOut) -> HeldOut:
     """Return what is held out with its languages as our codes."""
     return held_out.model_copy(update={"languages": tuple(_language_pattern(p) for p in held_out.languages)})
 
@@ -173,7 +206,7 @@ def _check_held_out_templates(
         chosen = [
             task
             for index, selection in enumerate(selections)
-            for task in matching_tasks(selection, tasks, f"{where}.{index}")
+            for task in _matching_tasks(selection, tasks, f"{where}.{index}")
         ]
         names = {template.name for task in chosen for template in task.templates()}
         _check_patterns("template", held_out.templates, names, "held_out.templates")
@@ -192,7 +225,7 @@ def _nothing_left(
     """Say which filter left nothing of a selection."""
     if not candidates:
         return f"{where}: no task matches all of its filters (tasks, clusters, languages, exclude_*) together"
-    left = [task for task in candidates if not is_held_out(task, held_out)]
+    left = [task for task in candidates if not _is_held_out(task, held_out)]
     some = ", ".join(task.id for task in candidates[:3])
     if not left:
         return f"{where}: everything it takes ({some}, ...) is held out; change the selection or mixture.held_out"

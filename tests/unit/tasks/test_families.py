@@ -73,6 +73,8 @@ def test_a_plan_of_xp3_needs_neither_data_nor_templates(monkeypatch):
     assert ("xp3:piqa", "test") not in {(part.task.id, part.split) for part in outlined}
     held_out = catalogue.outline([TaskSelection(catalogue="xp3")], role="train", held_out=HeldOut(languages=("ara",)))
     assert not any("ar" in (part.task.language, *part.task.input_languages) for part in held_out)
+    with pytest.raises(UnknownNameError, match=r"held_out\.clusters: unknown cluster 'sumarization'"):
+        catalogue.outline([TaskSelection(catalogue="xp3")], role="train", held_out=HeldOut(clusters=("sumarization",)))
 
 
 def test_what_the_original_lost_is_a_set_of_its_own():
