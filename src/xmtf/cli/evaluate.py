@@ -200,13 +200,18 @@ def suites(as_json: Annotated[bool, typer.Option("--json", help="Print JSON line
 
     Example: xmtf evaluate suites
     """
+    import textwrap
+
     from xmtf.tasks import known_suites
+    from xmtf.text_table import terminal_width
 
     for suite in known_suites().values():
         if as_json:
             print_json({"name": suite.name, "kind": suite.kind, "about": suite.about})
         else:
-            typer.echo(f"{suite.name:12} {suite.kind or '-':11} {suite.about}")
+            heading = f"{suite.name:12} {suite.kind or '-':11} "
+            width = terminal_width() or 1000
+            typer.echo(textwrap.fill(heading + suite.about, width, subsequent_indent=" " * len(heading)))
 
 
 @app.command("run")

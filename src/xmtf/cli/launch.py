@@ -47,6 +47,7 @@ def slurm(
 
     Example: xmtf launch slurm recipes/train/bloomz-7b1.yaml --nodes 8 --gpus-per-node 8 --time 20:00:00 --submit
     """
+    from xmtf.execution import say
     from xmtf.launch import Cluster, write_scripts
     from xmtf.launch import submit as hand_in
     from xmtf.recipe import load_recipe
@@ -73,6 +74,8 @@ def slurm(
         typer.echo(str(path))
     if submit:
         typer.echo(hand_in(folder))
+    else:
+        say(f"read them, then hand them to Slurm: bash {folder / 'submit.sh'}")
 
 
 @app.command()

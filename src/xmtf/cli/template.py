@@ -29,15 +29,16 @@ JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object a line
 
 @app.command("list")
 def list_templates(
-    keys: Annotated[list[str] | None, typer.Argument(help="Patterns of keys, such as 'xnli*'.")] = None,
+    keys: Annotated[list[str] | None, typer.Argument(help="Patterns of keys, such as 'cldr/*'.")] = None,
     language: Annotated[str, typer.Option(help="Only templates written in this language.")] = "*",
     root: RootOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List templates by key, name, language and translation.
 
-    Example: xmtf template list 'xnli*' --language fr
+    Example: xmtf template list 'cldr/*' --language fr
     """
+    from xmtf.errors import ConfigError
     from xmtf.execution import say
     from xmtf.languages import normalize_language
     from xmtf.templates import open_collection
@@ -50,6 +51,8 @@ def list_templates(
         for template in collection.load(key)
         if code in ("*", template.language)
     ]
+    if not found:
+        raise ConfigError("no template matches; without options it lists all of them")
     if as_json:
         for key, template in found:
             print_json({"key": key, **asdict(template), "hash": template.hash})

@@ -96,14 +96,16 @@ def _bar(label: str, total: float | None, unit: str) -> Iterator[Progress]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as RichProgress
+    from rich.table import Column
 
+    counted = 2 * len(f"{total or 0:.0f}") + 1
     columns = (
         TextColumn("  {task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
+        BarColumn(),  # in a narrow terminal it gives way, and the note, but not how far the work is
+        MofNCompleteColumn(table_column=Column(min_width=counted)),
         TextColumn(unit),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
+        TimeElapsedColumn(table_column=Column(min_width=7)),
+        TimeRemainingColumn(table_column=Column(min_width=7)),
         TextColumn("{task.fields[note]}"),
     )
     with RichProgress(*columns, console=Console(stderr=True)) as rich:

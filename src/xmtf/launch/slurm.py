@@ -139,6 +139,8 @@ def write_scripts(loaded: LoadedRecipe, overrides: tuple[str, ...], cluster: Clu
         )
         paths.append(out / f"{stage.name}.sbatch")
         write_text(paths[-1], "\n".join([*lines, ""]))
+    for path in set(out.glob("*.sbatch")) - set(paths):
+        path.unlink()  # of a stage that there was before
     write_text(out / SUBMIT, _submit_file(stages, out))
     return [*paths, out / SUBMIT]
 

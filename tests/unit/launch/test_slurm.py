@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -161,6 +162,20 @@ def test_one_job_evaluates_by_itself(write):
     calls = submitted(write(cluster=Cluster()))
     assert list(calls) == ["plan", "render", "mixture", "tokens", "before", "train", "after", "report"]
     assert calls["report"] == ["--dependency=afterok:5:7"]
+
+
+def test_files_of_stages_that_are_no_more_go(write):
+    assert (write() / "after_scores.sbatch").exists()
+    folder = write(cluster=replace(CLUSTER, evaluation_jobs=1))
+    assert not (folder / "after_scores.sbatch").exists()
+    assert (folder / "after.sbatch").exists()
+
+
+def test_files_of_others_are_not_written_among(write, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "notes.txt").touch()
+    with pytest.raises(ConfigError, match="holds something else than jobs of Slurm"):
+        write()
 
 
 def test_a_recipe_without_suites_has_no_evaluation(write):

@@ -69,7 +69,7 @@ def _group(score: Score, metric: str) -> _Group:
         task=f"{score.task} [{score.split}]",
         dataset=score.task.rpartition("/")[0] or score.task,
         language=score.language,
-        prompts=f"{score.prompt_language} {by}".strip(),
+        prompts=score.scoring if score.kind == "code" else f"{score.prompt_language} {by}".strip(),
         kind=by or ("en" if score.prompt_language == "en" else "native"),
         metric=metric,
     )

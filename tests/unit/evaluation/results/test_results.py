@@ -184,3 +184,5 @@ def test_summary_sums_up_templates():
     assert score_lines([score, german])[-1].split()[-2:] == ["accuracy", "70.0"]
     machine = replace(german, translation="machine", prompt_language="de")
     assert len(score_lines([score, machine])) == 3  # prompts of different kinds have no mean
+    code = [replace(score, kind="code", scoring=f"temperature {heat}") for heat in (0.2, 0.8)]
+    assert [line.split()[3:5] for line in score_lines(code)[1:]] == [["temperature", "0.2"], ["temperature", "0.8"]]
