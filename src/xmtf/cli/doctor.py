@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import os
 import platform
@@ -11,8 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from xmtf import __version__
 from xmtf.cli.printing import print_json
+from xmtf.versions import package_versions
 
 __all__ = ["doctor"]
 
@@ -53,7 +52,7 @@ def examine() -> dict[str, dict[str, Any]]:
     """Return what is installed, found and reachable, by heading."""
     return {
         "machine": _machine(),
-        "packages": {name: _version(name) for name in ("xmtf", *_BASE)},
+        "packages": _packages(),
         "extras": {name: _extra(name, modules) for name, modules in _EXTRAS.items()},
         "devices": _devices(),
         "data": _data(),
@@ -71,13 +70,9 @@ def _machine() -> dict[str, Any]:
     }
 
 
-def _version(name: str) -> str:
-    if name == "xmtf":
-        return __version__
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
+def _packages() -> dict[str, str]:
+    versions = package_versions(_BASE)
+    return {name: versions.get(name, "not installed") for name in ("xmtf", *_BASE)}
 
 
 def _extra(name: str, modules: tuple[str, ...]) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from xmtf.errors import ConfigError
 from xmtf.evaluation.asking.ask import ask_missing
 from xmtf.evaluation.asking.journal import Journal, request_key
-from xmtf.evaluation.asking.subject import Subject, choose_place, load_subject, model_hash
+from xmtf.evaluation.asking.subject import Subject, load_subject, model_hash
 from xmtf.evaluation.engine.answer import Answer
 from xmtf.evaluation.engine.processes import ALONE, Processes
 from xmtf.evaluation.results.files import About, check_results, items_table, score_items, versions, write_items
@@ -64,6 +64,7 @@ def evaluate_setup(setup: Setup, *, model: str, label: str, out: Path, processes
 
 def _evaluate(setup: Setup, model: str, label: str, out: Path, processes: Processes) -> Manifest:
     from xmtf.evaluation.ranking.choice_scores import way_of_scoring
+    from xmtf.models.device import choose_device
 
     watch = Stopwatch()
     check_results(out, never="completions.jsonl")
@@ -74,7 +75,7 @@ def _evaluate(setup: Setup, model: str, label: str, out: Path, processes: Proces
     processes.wait()
     if finished:
         return read_manifest(out)
-    choose_place(setup.device)  # refuses one that is not there, before prompts are rendered
+    choose_device(setup.device)  # refuses one that is not there, before prompts are rendered
     (out / MANIFEST).unlink(missing_ok=True)
     all_jobs = list(_rendered(setup, slices))
     subject = load_subject(setup, model, label)

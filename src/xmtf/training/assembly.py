@@ -10,6 +10,7 @@ from torch import nn
 
 from xmtf.errors import ConfigError
 from xmtf.execution import say
+from xmtf.models.device import choose_device
 from xmtf.models.interface import Family
 from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.schema import Recipe, Training
@@ -25,7 +26,7 @@ from xmtf.training.mesh import build_mesh, degrees
 from xmtf.training.objective import Objective
 from xmtf.training.optimizer import build_optimizer
 from xmtf.training.pipeline import Pipeline
-from xmtf.training.precision import choose_device, compute_dtype, computing, prepare, set_threads
+from xmtf.training.precision import compute_dtype, computing, prepare, set_threads
 from xmtf.training.ranks import ALONE, Ranks
 from xmtf.training.saver import Saver, background_ranks
 from xmtf.training.spread import Spread
@@ -168,7 +169,7 @@ def training_loop(
         weights: What parameters on the meta device are filled from.
     """
     training = recipe.training
-    device = choose_device(training.device)
+    device = choose_device(training.device, "training.device")
     set_threads(training.threads)
     prepare(model, recipe)
     mesh = build_mesh(training.parallel, ranks, device)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from xmtf import __version__
 from xmtf.training.degrees import Degrees
+from xmtf.versions import package_versions
 
 __all__ = ["training_machine"]
 
@@ -26,7 +25,11 @@ def training_machine(degrees: Degrees) -> dict[str, Any]:
     Args:
         degrees: How many processes stood along each axis.
     """
-    return {"layout": str(degrees), "hardware": _hardware(), "versions": _versions()}
+    return {
+        "layout": str(degrees),
+        "hardware": _hardware(),
+        "versions": package_versions(("torch", "transformers", "peft")),
+    }
 
 
 def _hardware() -> str:
@@ -37,13 +40,3 @@ def _hardware() -> str:
         lines = _CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines()
         name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), name)
     return f"CPU: {name}, {torch.get_num_threads()} of {os.cpu_count()} cores"
-
-
-def _versions() -> dict[str, str]:
-    found = {"xmtf": __version__, "python": platform.python_version(), "torch": torch.__version__}
-    for name in ("transformers", "peft"):
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found

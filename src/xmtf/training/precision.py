@@ -1,4 +1,4 @@
-"""Where and in which number format a model is computed.
+"""In which number format a model is computed.
 
 ``fp32``; ``bf16``: matrix products in bf16 by autocast, master weights, gradients and optimizer in
 fp32, frozen matrices (beside adapters) in bf16; ``bf16_pure``: everything in bf16. fp16 is not offered:
@@ -18,6 +18,7 @@ from torch import nn
 
 from xmtf.errors import ConfigError, require
 from xmtf.models.bloom import Bloom
+from xmtf.models.device import choose_device
 from xmtf.models.hub.model import HubModel
 from xmtf.models.lora import LoraLinear
 from xmtf.models.mt5 import MT5
@@ -27,7 +28,6 @@ from xmtf.training.bf16 import ProductsInFp32
 __all__ = [
     "Precision",
     "choose_attention",
-    "choose_device",
     "compute_dtype",
     "computing",
     "has_bf16",
@@ -36,18 +36,6 @@ __all__ = [
 ]
 
 Precision = Literal["fp32", "bf16", "bf16_pure"]
-
-
-def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> torch.device:
-    """Return the device to train on; ``auto`` takes a GPU where there is one.
-
-    Raises:
-        ConfigError: ``cuda`` is asked for and torch sees none.
-    """
-    available = torch.cuda.is_available()
-    if wanted == "cuda" and not available:
-        raise ConfigError("training.device: `cuda` is asked for and torch sees no GPU here; choose `auto` or `cpu`")
-    return torch.device("cuda" if available and wanted != "cpu" else "cpu")
 
 
 def has_bf16(device: torch.device) -> bool:
@@ -112,7 +100,7 @@ def prepare(model: Any, recipe: Recipe) -> None:
     model.accumulate_in_place = True
     model.activation_checkpointing = training.activation_checkpointing
     if isinstance(model, Bloom):
-        model.attention = choose_attention(training.attention, choose_device(training.device))
+        model.attention = choose_attention(training.attention, choose_device(training.device, "training.device"))
     for parameter in model.parameters():
         parameter.grad = None
 

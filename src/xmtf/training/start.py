@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from xmtf.errors import ConfigError, require
 from xmtf.execution import say
+from xmtf.models.device import choose_device
 from xmtf.models.interface import Family
 from xmtf.recipe.schema import Lora, Model, Recipe, Training
-from xmtf.training.precision import choose_attention, choose_device, has_bf16
+from xmtf.training.precision import choose_attention, has_bf16
 
 if TYPE_CHECKING:
     from xmtf.models.stored import StoredTensors
@@ -25,7 +26,7 @@ def check_machine(training: Training) -> None:
         ConfigError: A GPU, or a kernel for GPUs, is asked for and there is none.
         MissingExtraError: ``adamw_8bit`` without bitsandbytes.
     """
-    device = choose_device(training.device)
+    device = choose_device(training.device, "training.device")
     choose_attention(training.attention, device)
     if training.precision != "fp32" and not has_bf16(device):
         say(f"training.precision: this {device.type.upper()} has no bf16 instructions; fp32 is faster here")

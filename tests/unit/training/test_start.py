@@ -46,7 +46,7 @@ def test_what_the_machine_cannot_do_is_refused_before_anything_is_loaded(monkeyp
     for training, error, message in (
         ({"optimizer": {"name": "adamw_8bit"}}, MissingExtraError, r"needs the package `bitsandbytes`.*xmtf\[gpu\]"),
         ({"attention": "flex"}, ConfigError, "no backward pass on a CPU"),
-        ({"device": "cuda"}, ConfigError, "torch sees no GPU here"),
+        ({"device": "cuda"}, ConfigError, "training.device cuda: torch finds no GPUs here"),
     ):
         with pytest.raises(error, match=message):
             check_machine(Training(steps=1, **training))

@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xmtf.errors import ConfigError
 from xmtf.evaluation.engine.encoding import PromptRules, TextTokenizer, prompt_rules
 from xmtf.evaluation.engine.processes import processes_of_torchrun
 from xmtf.evaluation.generation.decoding import Decoding
@@ -16,7 +15,7 @@ from xmtf.files import MANIFEST, content_hash, file_sha256
 if TYPE_CHECKING:
     from xmtf.models.interface import CausalModel, EncoderDecoderModel
 
-__all__ = ["Subject", "choose_place", "load_subject", "model_hash", "subject_of"]
+__all__ = ["Subject", "load_subject", "model_hash", "subject_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,24 +54,6 @@ class Subject:
         }
 
 
-def choose_place(device: str) -> str:
-    """Return where a model computes; ``auto`` takes a GPU where there is one.
-
-    Raises:
-        ConfigError: A GPU is asked for where torch finds none, or something that is no device.
-    """
-    import torch
-
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    kind, _, number = device.partition(":")
-    if kind not in ("cpu", "cuda") or (number and not number.isdecimal()):
-        raise ConfigError(f"--device {device}: choose auto, cpu or cuda (cuda:1 is the second GPU)")
-    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
-        raise ConfigError(f"--device {device}: torch finds {torch.cuda.device_count() or 'no'} GPUs here")
-    return device
-
-
 def load_subject(setup: Setup, ref: str, label: str) -> Subject:
     """Load a model and its tokenizer.
 
@@ -84,11 +65,12 @@ def load_subject(setup: Setup, ref: str, label: str) -> Subject:
 
     from xmtf.evaluation.engine.memory import fitting_positions
     from xmtf.models import find_model, load_model
+    from xmtf.models.device import choose_device
     from xmtf.tokens import load_tokenizer
 
     if setup.threads is not None:
         torch.set_num_threads(setup.threads)
-    device = choose_place(setup.device)
+    device = str(choose_device(setup.device))
     if device == "cuda" and (process := processes_of_torchrun()).size > 1:
         device = f"cuda:{process.local}"
     loaded = load_model(ref, device=device, offline=setup.offline)

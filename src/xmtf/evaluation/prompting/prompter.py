@@ -109,11 +109,11 @@ def load_prompter(
     """
     import torch
 
-    from xmtf.evaluation.asking.subject import choose_place
     from xmtf.models import find_model, load_model, quantise_int8
+    from xmtf.models.device import choose_device
     from xmtf.tokens import load_tokenizer
 
-    place = choose_place(device)
+    place = str(choose_device(device))
     if int8 and place == "cuda":
         require("bitsandbytes", "gpu")
     loaded = load_model(ref, device=place, dtype=torch.float32 if place == "cpu" else torch.bfloat16, offline=offline)

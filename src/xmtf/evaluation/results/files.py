@@ -6,12 +6,10 @@ its schema, so metrics can be computed anew without the model.
 
 from __future__ import annotations
 
-import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,6 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xmtf import __version__
 from xmtf.errors import DataError, SourceError
 from xmtf.evaluation.engine.answer import Answer
 from xmtf.evaluation.metrics import generation_metrics, rank_metrics
@@ -28,6 +25,7 @@ from xmtf.evaluation.metrics.registry import item_values
 from xmtf.evaluation.suites.jobs import Job
 from xmtf.files import MANIFEST, atomic_path, check_replaced, content_hash, read_jsonl, was_written_by
 from xmtf.records import Metric, Score
+from xmtf.versions import package_versions
 
 __all__ = [
     "ITEM_SCHEMA",
@@ -99,13 +97,7 @@ class About:
 @cache
 def versions() -> Mapping[str, str]:
     """Return the versions of what makes scores."""
-    found = {"xmtf": __version__, "python": platform.python_version()}
-    for name in ("torch", "transformers", "tokenizers", "sacrebleu", "rouge_score"):
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    return package_versions(("torch", "transformers", "tokenizers", "sacrebleu", "rouge_score"))
 
 
 def items_table(job: Job, answers: Sequence[Answer], scoring: str) -> pa.Table:

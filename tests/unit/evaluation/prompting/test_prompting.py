@@ -3,7 +3,6 @@ import json
 import pytest
 
 from xmtf.errors import ConfigError, DataError
-from xmtf.evaluation.asking.subject import choose_place
 from xmtf.evaluation.engine.encoding import PromptRules
 from xmtf.evaluation.generation.decoding import Decoding
 from xmtf.evaluation.prompting.prompt_file import answer_file
@@ -102,10 +101,3 @@ def test_a_line_without_a_prompt_is_named(prompter, tmp_path, line):
     file.write_text(f'"fine."\n{line}\n')
     with pytest.raises(DataError, match="line 2"):
         answer_file(prompter, Decoding(), file)
-
-
-@pytest.mark.parametrize("device", ["gpu", "cuda:x", "cuda:99", ""])
-def test_a_device_that_is_not_there_is_refused(device):
-    with pytest.raises(ConfigError, match=f"--device {device}: "):
-        choose_place(device)
-    assert choose_place("cpu") == "cpu"

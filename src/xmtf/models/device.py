@@ -1,0 +1,29 @@
+"""Where a model computes."""
+
+from __future__ import annotations
+
+import torch
+
+from xmtf.errors import ConfigError
+
+__all__ = ["choose_device"]
+
+
+def choose_device(wanted: str, name: str = "--device") -> torch.device:
+    """Return the device that is asked for; ``auto`` takes a GPU where there is one.
+
+    Args:
+        wanted: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
+        name: Option or key that asks for it, for errors.
+
+    Raises:
+        ConfigError: A GPU is asked for where torch finds none, or something that is no device.
+    """
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind, _, number = wanted.partition(":")
+    if kind not in ("cpu", "cuda") or (number and not number.isdecimal()):
+        raise ConfigError(f"{name} {wanted}: choose auto, cpu or cuda (cuda:1 is the second GPU)")
+    if kind == "cuda" and int(number or 0) >= (found := torch.cuda.device_count()):
+        raise ConfigError(f"{name} {wanted}: torch finds {found or 'no'} GPUs here; choose auto or cpu")
+    return torch.device(wanted)
