@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 from xmtf.errors import ConfigError, DataError
 from xmtf.execution import say
@@ -55,22 +57,47 @@ def run_local(loaded: LoadedRecipe, overrides: tuple[str, ...], processes: int) 
     environment = dict(os.environ) | {"OMP_NUM_THREADS": threads}
     for stage, commands in local_commands(loaded, overrides, processes):
         say(f"{stage.name}: {stage.purpose}")
-        _check(stage.name, commands[0], _run(commands, environment))
+        stop_file = loaded.run_folder / "checkpoints" / "stop" if stage.place == "ranks" else None
+        _check(stage.name, commands[0], _run(commands, environment, stop_file))
 
 
-def _run(commands: list[list[str]], environment: dict[str, str]) -> int:
-    """Run commands side by side; return the first exit code that is not 0, once all have ended."""
+def _run(commands: list[list[str]], environment: dict[str, str], stop_file: Path | None) -> int:
+    """Run commands side by side; return the first exit code that is not 0, once all have ended.
+
+    Ctrl-C reaches this process alone, which asks the others to end: training by the file that makes it save a
+    checkpoint, since torchrun would kill what takes long to stop.
+    """
+    if stop_file is not None:
+        stop_file.unlink(missing_ok=True)  # of a stop that came too late for the run before
     running = [
-        subprocess.Popen(command, env=environment | ({"XMTF_PROGRESS": "off"} if number else {}))
+        subprocess.Popen(command, env=environment | ({"XMTF_PROGRESS": "off"} if number else {}), process_group=0)
         for number, command in enumerate(commands)
     ]
     try:
         codes = [process.wait() for process in running]
-    finally:
-        for process in running:
-            if process.poll() is None:
-                process.terminate()
+    except KeyboardInterrupt:
+        _stop(running, stop_file)
+        raise
     return next((code for code in codes if code != 0), 0)
+
+
+def _stop(running: list[subprocess.Popen[bytes]], stop_file: Path | None) -> None:
+    say("stopping, and keeping what is done; a second Ctrl-C stops at once")
+    if stop_file is not None:
+        stop_file.parent.mkdir(parents=True, exist_ok=True)
+        stop_file.touch()
+    try:
+        for process in running:
+            if stop_file is None:
+                process.send_signal(signal.SIGINT)
+        for process in running:
+            process.wait()
+    except KeyboardInterrupt:
+        for process in running:
+            process.terminate()
+        for process in running:
+            process.wait()
+        raise
 
 
 def _check(name: str, command: list[str], code: int) -> None:

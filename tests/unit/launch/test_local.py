@@ -43,3 +43,28 @@ def test_a_stage_that_fails_stops_the_run_and_is_named(monkeypatch, code, error)
     with pytest.raises(error, match="stage train") as refused:
         run_local(load_recipe(SMOKE), (), 2)
     assert f"The stage alone is: {sys.executable} -c pass" in str(refused.value) or error is ConfigError
+
+
+STAGE = """
+import os, pathlib, signal, sys, time
+
+stop, ended = map(pathlib.Path, sys.argv[1:])
+os.kill(os.getppid(), signal.SIGINT)  # Ctrl-C, once this runs
+try:
+    while not stop.exists():
+        time.sleep(0.01)
+    ended.write_text("saved")
+except KeyboardInterrupt:
+    ended.write_text("interrupted")
+sys.exit(130)
+"""
+
+
+@pytest.mark.parametrize(("place", "ended"), [("ranks", "saved"), ("one", "interrupted")])
+def test_ctrl_c_lets_training_save_and_other_stages_end(monkeypatch, tmp_path, place, ended):
+    loaded = load_recipe(SMOKE, [f"run_folder={tmp_path}"])
+    command = [sys.executable, "-c", STAGE, str(tmp_path / "checkpoints" / "stop"), str(tmp_path / "ended")]
+    monkeypatch.setattr(local, "local_commands", lambda *_: [(Stage("train", "", (), place=place), [command])])
+    with pytest.raises(KeyboardInterrupt):
+        run_local(loaded, (), 2)
+    assert (tmp_path / "ended").read_text() == ended
