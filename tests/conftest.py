@@ -1,4 +1,4 @@
-"""What tests of several rooms share: model folders with random weights, small enough to score in milliseconds."""
+"""What tests of several rooms share: models small enough to score in milliseconds, and a check of manifests."""
 
 import pytest
 
@@ -46,3 +46,16 @@ def save_tiny(folder, family="causal", seed=1, scale=None):
 def tiny_model():
     """The function itself."""
     return save_tiny
+
+
+@pytest.fixture(scope="session")
+def verify_outputs():
+    """Assert that every file which the manifest of a folder names is there and has its SHA-256."""
+    from xmtf.files import file_sha256, read_manifest
+
+    def verify(folder):
+        outputs = read_manifest(folder).outputs
+        assert outputs
+        assert {name: file_sha256(folder / name) for name in outputs} == dict(outputs)
+
+    return verify

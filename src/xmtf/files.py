@@ -46,7 +46,6 @@ __all__ = [
     "read_manifest",
     "shard_name",
     "slug",
-    "verify_outputs",
     "was_written_by",
     "write_csv",
     "write_json",
@@ -358,20 +357,6 @@ def is_finished(folder: Path, fingerprint: str) -> bool:
     if not (folder / MANIFEST).exists():
         return False
     return read_manifest(folder).fingerprint == fingerprint
-
-
-def verify_outputs(folder: Path) -> None:
-    """Check every file of a folder against its manifest.
-
-    Raises:
-        DataError: A file is missing or its bytes differ; names the folder and the file.
-    """
-    for name, expected in read_manifest(folder).outputs.items():
-        path = folder / name
-        if not path.exists():
-            raise DataError(f"{folder}: {name} is missing; delete the folder to build it anew")
-        if file_sha256(path) != expected:
-            raise DataError(f"{folder}: {name} does not match its manifest; delete the folder to build it anew")
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xmtf.files import file_sha256, read_jsonl, verify_outputs
+from xmtf.files import file_sha256, read_jsonl
 
 ROOT = Path(__file__).parents[2]
 SMOKE = ROOT / "recipes" / "smoke" / "bloom-tiny.yaml"
@@ -43,7 +43,7 @@ def finished(tmp_path_factory):
     return folder, result
 
 
-def test_a_run_ends_with_a_table_a_report_and_a_model(finished):
+def test_a_run_ends_with_a_table_a_report_and_a_model(finished, verify_outputs):
     folder, result = finished
     assert re.search(r"held-out rows +rows +accuracy %", result.stdout)
     assert f"report: {folder}/report/index.html" in result.stdout

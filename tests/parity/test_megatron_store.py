@@ -26,6 +26,10 @@ CASES = {
 }
 
 
+def _append(writer: StoreWriter, items: list[list[int]]) -> None:
+    writer.append(np.array([token for item in items for token in item], dtype=np.int64), np.array([*map(len, items)]))
+
+
 @pytest.fixture(scope="module")
 def megatron() -> ModuleType:
     with warnings.catch_warnings():
@@ -40,7 +44,7 @@ def _dtype(case: str) -> np.dtype:
 @pytest.mark.parametrize("case", CASES)
 def test_what_we_write_megatron_reads(tmp_path: Path, megatron: ModuleType, case: str) -> None:
     with StoreWriter(tmp_path / "ours", _dtype(case)) as writer:
-        writer.append_items([np.array(item, dtype=np.int64) for item in CASES[case]])
+        _append(writer, CASES[case])
     theirs = megatron.IndexedDataset(str(tmp_path / "ours"))
     assert [theirs[index].tolist() for index in range(len(theirs))] == CASES[case]
     assert theirs.document_indices.tolist() == list(range(len(CASES[case]) + 1))
@@ -73,7 +77,7 @@ def test_the_bytes_are_the_same(tmp_path: Path, megatron: ModuleType) -> None:
         builder.end_document()
     builder.finalize(str(tmp_path / "theirs.idx"))
     with StoreWriter(tmp_path / "ours", np.dtype("uint16")) as writer:
-        writer.append_items([np.array(item, dtype=np.int64) for item in CASES["uint16"]])
+        _append(writer, CASES["uint16"])
     for suffix in (".bin", ".idx"):
         assert (tmp_path / f"ours{suffix}").read_bytes() == (tmp_path / f"theirs{suffix}").read_bytes()
 
@@ -94,7 +98,7 @@ def test_merged_as_megatron_merges(tmp_path: Path, megatron: ModuleType) -> None
     parts = []
     for name, items in (("a", [[1], [2, 3]]), ("b", [[4, 5]])):
         with StoreWriter(tmp_path / name, np.dtype("uint16")) as writer:
-            writer.append_items([np.array(item) for item in items])
+            _append(writer, items)
         parts.append(tmp_path / name)
     merge_stores(parts, tmp_path / "ours", np.dtype("uint16"))
     builder = megatron.IndexedDatasetBuilder(str(tmp_path / "theirs.bin"), dtype=np.uint16)

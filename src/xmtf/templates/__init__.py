@@ -2,7 +2,7 @@
 
 from xmtf.templates.collection import Collection, load_templates, open_collection
 from xmtf.templates.columns import Failure, RenderedColumns
-from xmtf.templates.promptsource import read_template_file, write_template_file
+from xmtf.templates.promptsource import read_template_file
 from xmtf.templates.render import Mode, Rendered
 from xmtf.templates.template import Template
 
@@ -16,5 +16,4 @@ __all__ = [
     "load_templates",
     "open_collection",
     "read_template_file",
-    "write_template_file",
 ]

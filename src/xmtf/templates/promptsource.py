@@ -1,4 +1,4 @@
-"""Template files: promptsource's YAML, read and written, and a plainer form to write by hand.
+"""Template files: promptsource's YAML, and a plainer form to write by hand.
 
 Both forms are read everywhere. promptsource's::
 
@@ -28,8 +28,6 @@ Scalars are read as written (``no`` is a text), tags make no objects, and no key
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,13 +35,12 @@ from typing import Any
 import yaml
 
 from xmtf.errors import TemplateError
-from xmtf.files import write_text
 from xmtf.languages import normalize_language
 from xmtf.records import Translation
 from xmtf.templates.names import language_of_name
 from xmtf.templates.template import Template
 
-__all__ = ["TemplateFile", "read_promptsource", "read_template_file", "write_template_file"]
+__all__ = ["TemplateFile", "read_promptsource", "read_template_file"]
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NULL = "tag:yaml.org,2002:null"
@@ -182,73 +179,3 @@ def _flag(node: yaml.Node | None, where: str) -> bool | None:
     if text.lower() not in ("true", "false"):
         raise TemplateError(f"{where}: {text!r} is neither true nor false")
     return text.lower() == "true"
-
-
-def write_template_file(path: Path, templates: Sequence[Template], *, dataset: str = "", subset: str = "") -> None:
-    """Write templates in promptsource's form; reading the file gives the same templates.
-
-    A template without an id gets one that depends on its name and source only; of two with the same id,
-    the second is kept under a key of its own.
-    """
-    value: dict[str, Any] = {"dataset": dataset} | ({"subset": subset} if subset else {})
-    entries: dict[str, _Tagged] = {}
-    for template in templates:
-        key = _id(template) if _id(template) not in entries else _made_id(template)
-        entries[key] = _Tagged("!Template", _fields(template))
-    value["templates"] = entries
-    write_text(path, yaml.dump(value, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=1000))
-
-
-class _Tagged:
-    def __init__(self, tag: str, value: dict[str, Any]) -> None:
-        self.tag = tag
-        self.value = value
-
-
-def _id(template: Template) -> str:
-    return template.id or _made_id(template)
-
-
-def _made_id(template: Template) -> str:
-    return str(uuid.uuid5(uuid.NAMESPACE_OID, template.hash))
-
-
-def _fields(template: Template) -> dict[str, Any]:
-    told: dict[str, Any] = {
-        "choices_in_prompt": template.choices_in_prompt,
-        "languages": [template.language],
-        "metrics": list(template.metrics) or None,
-        "original_task": template.original_task,
-    }
-    of_name = language_of_name(template.name)
-    if of_name and of_name[0] != template.language:
-        told["language"] = template.language
-    if template.translation != (of_name[1] if of_name else "none"):
-        told["translation"] = template.translation
-    return {
-        "answer_choices": template.answer_choices,
-        "id": _id(template),
-        "jinja": template.jinja,
-        "metadata": _Tagged("!TemplateMetadata", told),
-        "name": template.name,
-        "reference": template.reference,
-    }
-
-
-class _Dumper(yaml.SafeDumper):  # type: ignore[misc]  # yaml has no types
-    """Writes texts of several lines as blocks, so that a prompt reads like a prompt."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
-def _represent_tagged(dumper: _Dumper, value: _Tagged) -> yaml.Node:
-    return dumper.represent_mapping(value.tag, value.value)
-
-
-def _represent_text(dumper: _Dumper, text: str) -> yaml.Node:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
-
-
-_Dumper.add_representer(_Tagged, _represent_tagged)
-_Dumper.add_representer(str, _represent_text)

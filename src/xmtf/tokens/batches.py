@@ -5,7 +5,6 @@ A causal row of 8 tokens with two segments, inputs ``5 6`` / target ``7 1`` and 
     tokens        5 6 7 1 8 9 1 0
     segment_ids   1 1 1 1 2 2 2 0
     is_input      1 1 0 0 1 0 0 0
-    loss_mask     0 1 1 0 1 1 0       scored when predicting the next token, [R, S]
 
 The same pairs as an encoder-decoder row of 4 and 5 tokens; the decoder starts every segment with 0::
 
@@ -45,11 +44,6 @@ class CausalBatch:
     is_input: npt.NDArray[np.bool_]
     groups: npt.NDArray[np.int32]
 
-    @property
-    def loss_mask(self) -> npt.NDArray[np.bool_]:
-        """Positions whose next token is scored, bool ``[R, S]``."""
-        return (self.segment_ids[:, 1:] > 0) & ~self.is_input[:, 1:]
-
 
 @dataclass(frozen=True, slots=True)
 class EncoderDecoderBatch:
@@ -70,11 +64,6 @@ class EncoderDecoderBatch:
     decoder_targets: Ints
     decoder_segment_ids: npt.NDArray[np.int32]
     groups: npt.NDArray[np.int32]
-
-    @property
-    def loss_mask(self) -> npt.NDArray[np.bool_]:
-        """Decoder positions that are scored, bool ``[R, T]``."""
-        return self.decoder_segment_ids > 0
 
 
 @dataclass(frozen=True, slots=True)

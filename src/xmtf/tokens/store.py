@@ -7,7 +7,7 @@ files. A mixture's language is a pair of stores, one of inputs and one of target
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,11 +136,6 @@ class StoreWriter:
             raise DataError(f"{self.prefix}: token {int(tokens.max())} does not fit {self.dtype}")
         self._stream.write(np.ascontiguousarray(tokens, dtype=self.dtype).data)
         self._record(np.asarray(sizes, dtype=np.int32), np.arange(1, len(sizes) + 1))
-
-    def append_items(self, items: Sequence[npt.NDArray[Any]]) -> None:
-        """Append items given one array each."""
-        if items:
-            self.append(np.concatenate(items), np.array([len(item) for item in items], dtype=np.int32))
 
     def append_store(self, store: TokenStore) -> None:
         """Append all items of another store of the same dtype, and its documents."""

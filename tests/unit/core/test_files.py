@@ -17,7 +17,6 @@ from xmtf.files import (
     read_jsonl,
     read_manifest,
     slug,
-    verify_outputs,
     was_written_by,
     write_json,
     write_jsonl,
@@ -83,18 +82,6 @@ def test_a_manifest_marks_a_folder_as_finished(tmp_path):
     assert is_finished(tmp_path, "f")
     assert not is_finished(tmp_path, "other")
     assert read_manifest(tmp_path) == manifest
-
-
-def test_a_changed_output_is_found_and_named(tmp_path):
-    (tmp_path / "part").write_text("x")
-    write_manifest(tmp_path, Manifest("mixture", "f", outputs={"part": file_sha256(tmp_path / "part")}))
-    verify_outputs(tmp_path)
-    (tmp_path / "part").write_text("y")
-    with pytest.raises(DataError, match="part does not match"):
-        verify_outputs(tmp_path)
-    (tmp_path / "part").unlink()
-    with pytest.raises(DataError, match="part is missing"):
-        verify_outputs(tmp_path)
 
 
 def test_a_manifest_of_another_schema_is_refused(tmp_path):

@@ -19,7 +19,6 @@ from xmtf.evaluation.results.files import read_scores
 from xmtf.evaluation.results.rescore import rescore
 from xmtf.evaluation.shares import Share, answer_share
 from xmtf.evaluation.suites.setup import named_suites
-from xmtf.files import verify_outputs
 from xmtf.recipe import load_recipe
 from xmtf.records import Origin, Request
 
@@ -98,7 +97,7 @@ def asked(monkeypatch, causal, tokenizer):
     return prompts, state
 
 
-def test_all_suites_of_a_recipe(recipe, asked, tmp_path):
+def test_all_suites_of_a_recipe(recipe, asked, tmp_path, verify_outputs):
     out = tmp_path / "results"
     manifest = room.evaluate(recipe(), model="tiny", label="before", out=out)
     scores = read_scores(out / "scores.jsonl")

@@ -4,7 +4,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from xmtf.errors import ConfigError, DataError, SourceError, TemplateError, UnknownNameError
-from xmtf.files import read_jsonl, read_manifest, verify_outputs
+from xmtf.files import read_jsonl, read_manifest
 from xmtf.mixture import build_mixture, mixture_languages, plan_mixture, read_mixture
 from xmtf.mixture.build import merge_mixture, run_work_tasks, work_folder, write_work_plan
 from xmtf.mixture.composition import read_composition
@@ -15,7 +15,7 @@ def examples(folder, language=None):
     return [row for table in read_mixture(folder, language=language) for row in table.to_pylist()]
 
 
-def test_counts_add_up_and_every_drop_has_a_reason(recipe, tmp_path):
+def test_counts_add_up_and_every_drop_has_a_reason(recipe, tmp_path, verify_outputs):
     manifest = build_mixture(recipe(), tmp_path / "mixture")
     assert manifest.counts["in"] == 2 * 2 * 60
     assert manifest.counts["dropped"] == {"duplicate": 4, "stands in an evaluation suite": 6}

@@ -6,17 +6,13 @@ import re
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from huggingface_hub import DatasetCard, ModelCard, ModelCardData
-from huggingface_hub.repocard_data import model_index_to_eval_results
+from huggingface_hub import DatasetCard, ModelCard
 
 from xmtf.errors import ConfigError
 from xmtf.files import Manifest, read_jsonl, write_jsonl, write_manifest
 from xmtf.mixture.card import CardFacts, dataset_card
 from xmtf.mixture.composition import GroupCount
 from xmtf.report.cards import card_of, write_model_card
-from xmtf.report.cards.index import eval_results
-from xmtf.report.published import gather
-from xmtf.report.published.headline import card_values
 
 DETAILS = {
     "hardware": "CPU: Abacus, 1 of 2 cores",
@@ -79,23 +75,6 @@ def test_the_datasets_of_the_mixture_are_in_the_header(finished):
     names = pa.array(["facebook/xnli", "words"])
     pq.write_table(table.set_column(table.column_names.index("dataset"), "dataset", names), part)
     assert ModelCard(write_model_card(finished).read_text()).data.datasets == ["facebook/xnli"]
-
-
-def test_the_published_values_survive_the_hubs_parser():
-    values = card_values(gather({}, reference=True), "BLOOMZ-MT")
-    text = ModelCardData(model_name="bloomz-mt", eval_results=eval_results(values)).to_yaml()
-    index = ModelCard(f"---\n{text}\n---\n").data.to_dict()["model-index"]
-    assert len(index[0]["results"]) == 51
-    _, read = model_index_to_eval_results(index)
-    assert len(read) == 53
-    found = {
-        (one.dataset_type, one.dataset_config, one.dataset_revision, one.metric_type, one.metric_value) for one in read
-    }
-    assert found == {
-        (value.hub_id, value.subset or None, value.revision, value.metric, value.value) for value in values
-    }
-    story_cloze = next(one for one in read if one.dataset_type == "story_cloze")
-    assert story_cloze.dataset_config == "2016"  # quoted: a bare number would be read as one
 
 
 def test_training_facts_come_from_the_manifests(finished):

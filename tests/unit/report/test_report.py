@@ -4,7 +4,7 @@ import pytest
 from markupsafe import escape
 
 from xmtf.errors import SourceError
-from xmtf.files import read_jsonl, verify_outputs, write_jsonl
+from xmtf.files import read_jsonl, write_jsonl
 from xmtf.recipe.schema import Report
 from xmtf.report import build_report, collect_run, summary_lines
 from xmtf.report.compare import compare, verdict
@@ -40,7 +40,7 @@ def test_tables_in_three_forms(run_folder):
     assert r"accuracy \% & 8 & 25.0" in render_table(table, "tex")
 
 
-def test_the_page_stands_alone_and_escapes_what_models_wrote(run_folder):
+def test_the_page_stands_alone_and_escapes_what_models_wrote(run_folder, verify_outputs):
     out = run_folder / "report"
     build_report([run_folder], out, Report())
     page = (out / "index.html").read_text()

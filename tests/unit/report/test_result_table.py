@@ -5,7 +5,7 @@ from xmtf.cli.app import build_app
 from xmtf.errors import ConfigError, DataError, SourceError, UnknownNameError
 from xmtf.files import write_jsonl
 from xmtf.report.inputs import Inputs, parse_inputs
-from xmtf.report.published import card_values, gather, published_tables
+from xmtf.report.published import gather, published_tables
 
 
 def score(dataset, subset, template, value, **more):
@@ -76,12 +76,6 @@ def test_the_mean_over_prompts_needs_every_prompt():
     assert line(tables["prompt-languages"], "XNLI", "EN")["mine"] == "40.00"
     assert line(tables["prompt-medians"], "XNLI", "EN")["mine"] == "20.00"
     assert "prompt-languages-unseen" not in tables
-
-
-def test_a_card_of_an_own_model_gives_the_best_prompt():
-    scores = [score("facebook/xnli", "fr", "a", 0.25), score("facebook/xnli", "fr", "b", 0.5, prompt_language="fr")]
-    (value,) = card_values(gather({"mine": scores}, reference=False), "mine")
-    assert (value.hub_id, value.subset, value.metric, value.value) == ("xnli", "fr", "Accuracy", 50.0)
 
 
 def test_a_line_that_is_no_score_is_named():

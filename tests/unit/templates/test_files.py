@@ -1,11 +1,11 @@
-"""Template files: both forms read, promptsource's form written, languages told apart."""
+"""Template files: both forms read, languages told apart."""
 
 from pathlib import Path
 
 import pytest
 
 from xmtf.errors import TemplateError, UnknownNameError
-from xmtf.templates import Template, load_templates, open_collection, read_template_file, write_template_file
+from xmtf.templates import Template, load_templates, open_collection, read_template_file
 from xmtf.templates.names import base_name, language_of_name
 
 PROMPTSOURCE = """
@@ -41,25 +41,6 @@ templates:
   - {name: second, language: fra_Latn, translation: none, jinja: "a ||| b"}
 """
 
-WRITTEN = """\
-dataset: d
-templates:
-  0fd6: !Template
-    answer_choices: null
-    id: 0fd6
-    jinja: |-
-      a
-      ||| b
-    metadata: !TemplateMetadata
-      choices_in_prompt: null
-      languages:
-      - en
-      metrics: null
-      original_task: null
-    name: t
-    reference: ''
-"""
-
 
 def write(folder: Path, text: str) -> Path:
     path = folder / "templates.yaml"
@@ -87,25 +68,6 @@ def test_plain_form(tmp_path):
     assert (first.language, first.translation, first.choices_in_prompt) == ("sw", "human", False)
     assert first.jinja == "{{premise}}\n||| {{answer_choices[label]}}"
     assert (second.language, second.translation) == ("fr", "none")
-
-
-@pytest.mark.parametrize("text", [PROMPTSOURCE, PLAIN])
-def test_written_files_read_back(tmp_path, text):
-    templates = read_template_file(write(tmp_path, text))
-    path = tmp_path / "again" / "templates.yaml"
-    write_template_file(path, templates, dataset="xnli", subset="fr")
-    again = read_template_file(path)
-    assert [(t.hash, t.language, t.translation, t.metrics, t.choices_in_prompt) for t in again] == [
-        (t.hash, t.language, t.translation, t.metrics, t.choices_in_prompt) for t in templates
-    ]
-    write_template_file(path, again)
-    assert read_template_file(path) == again
-
-
-def test_written_file_is_what_promptsource_reads(tmp_path):
-    path = tmp_path / "templates.yaml"
-    write_template_file(path, [Template("t", "a\n||| b", id="0fd6")], dataset="d")
-    assert path.read_text() == WRITTEN
 
 
 @pytest.mark.parametrize(
@@ -146,10 +108,10 @@ def test_empty_files_hold_no_templates(tmp_path):
     assert read_template_file(write(tmp_path, "templates:")) == ()
 
 
-def test_collection_keys_and_fallback(tmp_path):
+def test_collection_keys_and_fallback(tmp_path, write_templates):
     for key, name in (("xnli/fr", "french"), ("xnli", "any"), ("user/set", "other"), (".git/x", "hidden")):
-        write_template_file(tmp_path / key / "templates.yaml", [Template(name, "a ||| b")])
-    write_template_file(tmp_path / "odd" / "template.yaml", [Template("odd", "a ||| b")])
+        write_templates(tmp_path / key / "templates.yaml", [Template(name, "a ||| b")])
+    write_templates(tmp_path / "odd" / "template.yaml", [Template("odd", "a ||| b")])
     assert list(open_collection(tmp_path).keys()) == ["odd", "user/set", "xnli", "xnli/fr"]
     assert load_templates("xnli", "fr", root=tmp_path)[0].name == "french"
     assert load_templates("xnli/fr", root=tmp_path)[0].name == "french"
@@ -163,8 +125,8 @@ def test_collection_keys_and_fallback(tmp_path):
         load_templates("../xnli", root=tmp_path / "user")
 
 
-def test_checkout_of_promptsource(tmp_path):
-    write_template_file(tmp_path / "promptsource" / "templates" / "xnli" / "templates.yaml", [Template("t", "a ||| b")])
+def test_checkout_of_promptsource(tmp_path, write_templates):
+    write_templates(tmp_path / "promptsource" / "templates" / "xnli" / "templates.yaml", [Template("t", "a ||| b")])
     assert list(open_collection(tmp_path).keys()) == ["xnli"]
     with pytest.raises(TemplateError, match="no such folder"):
         open_collection(tmp_path / "missing")

@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from xmtf.templates import Collection, Template, write_template_file
+from xmtf.templates import Collection, Template
 from xmtf.templates.lint import CHECKS, lint_collection, lint_file, lint_templates
 
 GOOD = Template(
@@ -114,24 +114,24 @@ def test_findings_between_templates_of_a_file():
     assert {(each.where, each.template) for each in found} == {("here", "can we infer")}
 
 
-def test_findings_of_a_file(tmp_path):
+def test_findings_of_a_file(tmp_path, write_templates):
     path = tmp_path / "xnli" / "fr" / "template.yaml"
-    write_template_file(path, [GOOD], dataset="xnli", subset="de")
+    write_templates(path, [GOOD], dataset="xnli/de")
     assert {each.check for each in lint_file(path, "xnli/fr")} == {"header", "file-name"}
-    path.write_text(path.read_text().replace("    id: ", "    id: x"))
+    path.write_text(path.read_text().replace('"id": "', '"id": "x'))
     assert "key" in {each.check for each in lint_file(path, "xnli/de")}
 
 
-def test_translations_are_compared_with_their_originals(tmp_path):
+def test_translations_are_compared_with_their_originals(tmp_path, write_templates):
     swapped = Template(
         "can we infer_frmt",
         "{{hypothesis}}\nEst-ce que {{premise}} ? Oui ou non ?\n||| {{answer_choices[label]}}",
         "Oui ||| Non ||| Peut-être",
     )
     lost = Template("can we infer_esmt", "{{premise}}\n¿Se sigue? Sí o no?\n||| {{answer_choices[label]}}", "Sí ||| No")
-    write_template_file(tmp_path / "xnli" / "en" / "templates.yaml", [GOOD], dataset="xnli/en")
-    write_template_file(tmp_path / "xnli" / "fr" / "templates.yaml", [swapped], dataset="xnli/fr")
-    write_template_file(tmp_path / "xnli" / "es" / "templates.yaml", [lost], dataset="xnli/es")
+    write_templates(tmp_path / "xnli" / "en" / "templates.yaml", [GOOD], dataset="xnli/en")
+    write_templates(tmp_path / "xnli" / "fr" / "templates.yaml", [swapped], dataset="xnli/fr")
+    write_templates(tmp_path / "xnli" / "es" / "templates.yaml", [lost], dataset="xnli/es")
     collection = Collection(tmp_path)
     found = lint_collection(collection, collection.keys())
     assert [(each.where, each.check) for each in found] == [

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from xmtf.cli.template import app
 from xmtf.errors import SourceError, UnknownNameError
-from xmtf.templates import Template, write_template_file
+from xmtf.templates import Template
 
 
 @pytest.fixture
@@ -56,10 +56,10 @@ def test_list_and_show():
     assert f"--- {name} (en" in call("show", "paws-x/en", "--template", name).stdout
 
 
-def test_lint_says_what_and_where_and_exits_with_one_for_errors(tmp_path, mirror):
+def test_lint_says_what_and_where_and_exits_with_one_for_errors(tmp_path, mirror, write_templates):
     assert call("lint", "paws-x/en").exit_code == 0
     path = tmp_path / "mine" / "templates.yaml"
-    write_template_file(path, [Template("t", "{{a}} ||| {{answer_choices[0]}}")])
+    write_templates(path, [Template("t", "{{a}} ||| {{answer_choices[0]}}")])
     result = call("lint", str(path), "--json")
     assert result.exit_code == 1
     found = [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]

@@ -8,10 +8,14 @@ from xmtf.tokens.batches import Pair, Segments, causal_batch, encoder_decoder_ba
 from xmtf.tokens.store import StoreWriter, open_store
 
 
+def _append(writer: StoreWriter, items: list[list[int]]) -> None:
+    writer.append(np.array([token for item in items for token in item], dtype=np.int64), np.array([*map(len, items)]))
+
+
 def _pair(folder: Path, inputs: list[list[int]], targets: list[list[int]]) -> Pair:
     for name, items in (("inputs", inputs), ("targets", targets)):
         with StoreWriter(folder / name, np.dtype("<u2")) as writer:
-            writer.append_items([np.array(item) for item in items])
+            _append(writer, items)
     return Pair(open_store(folder / "inputs"), open_store(folder / "targets"))
 
 
@@ -28,7 +32,6 @@ def test_causal_row_is_the_worked_example(tmp_path: Path) -> None:
     assert batch.tokens.tolist() == [[5, 6, 7, 1, 8, 9, 1, 0]]
     assert batch.segment_ids.tolist() == [[1, 1, 1, 1, 2, 2, 2, 0]]
     assert batch.is_input.astype(int).tolist() == [[1, 1, 0, 0, 1, 0, 0, 0]]
-    assert batch.loss_mask.astype(int).tolist() == [[0, 1, 1, 0, 1, 1, 0]]
     assert batch.groups.tolist() == [[3, 4]]
     assert (batch.tokens.dtype, batch.segment_ids.dtype, batch.groups.dtype) == (np.int64, np.int32, np.int32)
 
@@ -41,7 +44,6 @@ def test_encoder_decoder_row_is_the_worked_example(tmp_path: Path) -> None:
     assert batch.decoder_inputs.tolist() == [[0, 7, 0, 9, 0]]
     assert batch.decoder_targets.tolist() == [[7, 1, 9, 1, 0]]
     assert batch.decoder_segment_ids.tolist() == [[1, 1, 2, 2, 0]]
-    assert batch.loss_mask.astype(int).tolist() == [[1, 1, 1, 1, 0]]
 
 
 def test_rows_of_two_languages_and_an_empty_row(tmp_path: Path) -> None:

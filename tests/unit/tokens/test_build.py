@@ -9,7 +9,7 @@ import pytest
 
 import xmtf.tokens.encode
 from xmtf.errors import ConfigError, DataError
-from xmtf.files import Manifest, verify_outputs, write_manifest
+from xmtf.files import Manifest, write_manifest
 from xmtf.recipe.load import LoadedRecipe
 from xmtf.tokens import load_tokenizer, open_store, tokenize_mixture
 from xmtf.tokens.layout import store_prefix
@@ -29,7 +29,9 @@ def test_a_folder_of_another_stage_is_not_written_into(mixture: Path, recipe: Re
     assert sorted(mixture.rglob("*")) == before
 
 
-def test_items_are_the_rows_of_the_mixture_in_order(mixture: Path, recipe: Recipe, tmp_path: Path) -> None:
+def test_items_are_the_rows_of_the_mixture_in_order(
+    mixture: Path, recipe: Recipe, tmp_path: Path, verify_outputs: Callable[[Path], None]
+) -> None:
     manifest = tokenize_mixture(recipe(), mixture, tmp_path / "tokens", family="causal")
     tokenizer = load_tokenizer(tmp_path / "tokens" / "tokenizer")
     for language in ("en", "fr", "hi"):

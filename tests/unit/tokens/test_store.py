@@ -15,6 +15,10 @@ from xmtf.tokens.index import choose_dtype, dtype_code, write_index
 from xmtf.tokens.store import StoreWriter, merge_stores, open_store
 
 
+def _append(writer: StoreWriter, items: list[list[int]]) -> None:
+    writer.append(np.array([token for item in items for token in item], dtype=np.int64), np.array([*map(len, items)]))
+
+
 @pytest.fixture(autouse=True)
 def _no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
@@ -22,7 +26,7 @@ def _no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _write(prefix: Path, items: list[list[int]], dtype: str = "<u2") -> Path:
     with StoreWriter(prefix, np.dtype(dtype)) as writer:
-        writer.append_items([np.array(item, dtype=np.int64) for item in items])
+        _append(writer, items)
     return prefix
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from xmtf.errors import ConfigError, DataError, UserError
-from xmtf.files import alone_in, file_sha256, read_json, read_jsonl, read_manifest, verify_outputs
+from xmtf.files import alone_in, file_sha256, read_json, read_jsonl, read_manifest
 from xmtf.models import load_model
 from xmtf.recipe import load_recipe
 from xmtf.training import Measured, Stopped, dry_run, train_in_folder, trainer
@@ -60,7 +60,7 @@ def trained_steps(loaded):
     return [event["step"] for event in read_jsonl(loaded.run_folder / "log.jsonl") if event["event"] == "train"]
 
 
-def test_exports_a_model_that_loads_and_then_does_nothing_again(recipe, tokens):
+def test_exports_a_model_that_loads_and_then_does_nothing_again(recipe, tokens, verify_outputs):
     loaded = recipe()
     manifest = train_in_folder(loaded, tokens=tokens)
     folder = loaded.run_folder / "model"
@@ -284,7 +284,7 @@ def adapter_hash(loaded):
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_adapters_train_resume_to_the_same_bytes_and_load_onto_their_base(recipe, tokens, precision):
+def test_adapters_train_resume_to_the_same_bytes_and_load_onto_their_base(recipe, tokens, precision, verify_outputs):
     options = (*ADAPTED, f"training.precision={precision}")
     straight = recipe(*options, folder="straight")
     train_in_folder(straight, tokens=tokens)

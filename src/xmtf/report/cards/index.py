@@ -7,9 +7,9 @@ configuration and split, percent with two decimals. The best prompt of any promp
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from xmtf.report.published.headline import CardValue
 from xmtf.report.reference import dataset_facts
 from xmtf.report.result_table import Result, own_results
 from xmtf.report.results import Score
@@ -17,13 +17,38 @@ from xmtf.report.results import Score
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
 
-__all__ = ["best_values", "eval_results", "on_the_hub"]
+__all__ = ["CardValue", "best_values", "eval_results", "on_the_hub"]
 
 _METRICS = {
     "bleu": "BLEU", "chrf": "chrF", "chrf++": "chrF++", "exact_match": "Exact match", "f1": "F1",
     "rouge_l": "ROUGE-L", "numeric_match": "Numeric match",
 }  # fmt: skip
 _NOT_ON_THE_HUB = "cldr/"
+
+
+@dataclass(frozen=True, slots=True)
+class CardValue:
+    """One value of a card's ``model-index``.
+
+    Attributes:
+        task: Task cluster, such as ``Natural language inference``.
+        hub_id: Dataset on the hub.
+        name: Display name of the dataset.
+        subset: Configuration, or ``""``.
+        split: Split.
+        revision: Commit of the dataset, or ``""``.
+        metric: ``Accuracy``, ``Pass@1``, ...
+        value: Percent.
+    """
+
+    task: str
+    hub_id: str
+    name: str
+    subset: str
+    split: str
+    revision: str
+    metric: str
+    value: float
 
 
 def on_the_hub(dataset: str) -> bool:

@@ -8,7 +8,7 @@ from xmtf.intervals import Z
 from xmtf.report.figures.models import CHANCE_LINE, add_legend, chance_handle, looks, shown_models
 from xmtf.report.figures.style import new_grid
 from xmtf.report.inputs import Inputs
-from xmtf.report.published.headline import PANELS, Panel, task_mean
+from xmtf.report.published.task_means import PANELS, Panel, task_mean
 from xmtf.report.result_table import ResultTable
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """The tables of the published work, from its own numbers and a user's beside them."""
 
 from xmtf.report.published.catalogue import gather, published_tables
-from xmtf.report.published.headline import PANELS, card_values, task_mean
+from xmtf.report.published.task_means import PANELS, task_mean
 
-__all__ = ["PANELS", "card_values", "gather", "published_tables", "task_mean"]
+__all__ = ["PANELS", "gather", "published_tables", "task_mean"]
