@@ -260,6 +260,8 @@ def measure(variant: str, folder: Path, shape: str, precision: str, repeats: int
         start = time.process_time()
         losses.append(work())
         seconds.append(time.process_time() - start)
+    if max(losses) - min(losses) > 1e-6 * losses[0]:  # TRL's second trainer of a process leaves bf16
+        sys.exit(f"{variant}: repeats did different work (losses {losses}); take --repeats 1")
     real = sum(len(inputs) + len(targets) for inputs, targets in pairs)
     status = Path("/proc/self/status").read_text().splitlines()
     peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
