@@ -76,7 +76,8 @@ def _evaluate(setup: Setup, model: str, label: str, out: Path, processes: Proces
     if finished:
         return read_manifest(out)
     choose_device(setup.device)  # refuses one that is not there, before prompts are rendered
-    (out / MANIFEST).unlink(missing_ok=True)
+    if processes.rank == 0 and (out / MANIFEST).exists():
+        _give_up(out)
     all_jobs = list(_rendered(setup, slices))
     subject = load_subject(setup, model, label)
     journal = Journal(out, subject.identity(setup), processes.name)
@@ -114,6 +115,14 @@ def _evaluate(setup: Setup, model: str, label: str, out: Path, processes: Proces
         path.unlink()  # of other weights or rules, whose results this folder no longer holds
     processes.wait()
     return manifest
+
+
+def _give_up(out: Path) -> None:
+    """Say which results are about to be replaced, and mark them as unfinished; answers of the same model stay."""
+    before = read_manifest(out)
+    suites = ", ".join(suite["name"] for suite in before.recipe.get("suites", ())) or before.stage
+    say(f"{out}: results of {before.details.get('model', 'another program')} are replaced ({suites})")
+    (out / MANIFEST).unlink(missing_ok=True)
 
 
 def answer(

@@ -137,12 +137,15 @@ def test_finished_work_is_not_done_again_and_killed_work_goes_on(recipe, asked, 
     assert (other / "scores.jsonl").read_bytes() == finished
 
 
-def test_other_weights_never_see_these_answers(recipe, asked, tmp_path):
+def test_other_weights_never_see_these_answers(recipe, asked, tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("XMTF_PROGRESS", raising=False)
     prompts, state = asked
     out = tmp_path / "results"
     room.evaluate(recipe(), model="tiny", label="before", out=out)
+    assert "replaced" not in capsys.readouterr().err
     state["fingerprint"] = "two"
-    room.evaluate(recipe(), model="tiny", label="before", out=out)
+    room.evaluate(recipe(), model="other", label="before", out=out)
+    assert f"{out}: results of tiny are replaced (parity, counting, again)" in capsys.readouterr().err
     assert len(prompts) == 2 * 11
     assert read_scores(out / "scores.jsonl")[0].model_fingerprint == "two"
     assert len(list(out.glob("answers-*.jsonl"))) == 1
