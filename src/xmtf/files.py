@@ -198,10 +198,15 @@ def discard_folder(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
-    """Hold the lock of a run folder, which is made where it is missing: two processes never work in one.
+def alone_in(folder: Path, *, what: str = "run", with_helpers: bool = False) -> Iterator[None]:
+    """Hold the lock of a folder, which is made where it is missing: two processes never work in one.
 
     The lock ends with the process that holds it, also where that is killed. File systems without locks have none.
+
+    Args:
+        folder: The folder; the lock is a file in it.
+        what: What is made there: a ``run``, or what has an ``--out``.
+        with_helpers: Others that hold the lock in this way may work beside this process.
 
     Raises:
         UserError: Another process holds it.
@@ -209,11 +214,11 @@ def alone_in(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as stream:
         try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(stream, (fcntl.LOCK_SH if with_helpers else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
+            instead = "give this run another name (name=...)" if what == "run" else "name another folder (--out)"
             raise UserError(
-                f"{folder}: another xmtf process works in this run folder; wait for it, or give this run another "
-                "name (name=...)"
+                f"{folder}: another xmtf process works in this {what} folder; wait for it, or {instead}"
             ) from None
         except OSError as error:
             if error.errno not in _NO_LOCKS:

@@ -11,6 +11,7 @@ it stopped and any number of workers gives the same bytes.
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,7 @@ from xmtf.execution.plan import shard_result
 from xmtf.files import (
     Manifest,
     Stopwatch,
+    alone_in,
     check_replaced,
     discard_folder,
     is_finished,
@@ -32,9 +34,10 @@ from xmtf.files import (
     was_written_by,
     write_jsonl,
 )
-from xmtf.mixture.choose import Rules, choose_rows
+from xmtf.mixture.choose import Rules, choose_rows, row_hashes
 from xmtf.mixture.composition import OVERLAPS, QUARANTINE
 from xmtf.mixture.finish import finish_mixture
+from xmtf.mixture.groups import group_rows
 from xmtf.mixture.guard import Asked, read_guard, write_guard
 from xmtf.mixture.keys import hash_strings
 from xmtf.mixture.merge import Shard
@@ -81,16 +84,23 @@ def build_mixture(loaded: LoadedRecipe, out: Path) -> Manifest:
             holds something else than a mixture.
         SourceError: A dataset is nowhere.
         TemplateError: A template fails on too many rows; names it and the first row.
+        UserError: Another process builds there.
     """
     watch = Stopwatch()
     plan = plan_mixture(loaded)
-    if _stands(plan, out):
-        discard_folder(work_folder(out))  # of a build that was killed at its very end
+    if _stands(plan, out) and not work_folder(out).exists():
         return read_manifest(out)
-    check_engine(loaded.recipe.execution)
-    build_guard(plan, out)
-    run_shown(plan.shards, work_folder(out) / "shards", loaded.recipe.execution, "rendering")
-    return merge_mixture(plan, out, watch)
+    with _working(out):
+        if not _stands(plan, out):
+            check_engine(loaded.recipe.execution)
+            build_guard(plan, out)
+            run_shown(plan.shards, work_folder(out) / "shards", loaded.recipe.execution, "rendering")
+        return _merge(plan, out, watch)
+
+
+def _working(out: Path, *, with_helpers: bool = False) -> contextlib.AbstractContextManager[None]:
+    """Hold the work folder of a mixture: builds of two recipes there would read each other's shards."""
+    return alone_in(work_folder(out), what="work", with_helpers=with_helpers)
 
 
 def _stands(plan: MixturePlan, out: Path) -> bool:
@@ -110,6 +120,7 @@ def build_guard(plan: MixturePlan, out: Path) -> None:
             task.spec["slice"]["split"],
             np.load(folder / task.name / result["file"], allow_pickle=False),
             np.load(folder / task.name / result["runs"], allow_pickle=False),
+            np.load(folder / task.name / result["rows"], allow_pickle=False),
         )
         for task, result in zip(plan.guard.tasks, results, strict=True)
     ]
@@ -125,13 +136,15 @@ def write_work_plan(loaded: LoadedRecipe, out: Path) -> int:
         ConfigError: As :func:`build_mixture`.
     """
     plan = plan_mixture(loaded)
-    if _stands(plan, out):
-        write_plan(work_folder(out) / PLAN, Plan(plan.shards.function))
-        return 0
-    check_engine(loaded.recipe.execution)
-    build_guard(plan, out)
-    write_plan(work_folder(out) / PLAN, plan.shards)
-    return len(plan.shards.tasks)
+    _stands(plan, out)
+    with _working(out):
+        if _stands(plan, out):
+            write_plan(work_folder(out) / PLAN, Plan(plan.shards.function))
+            return 0
+        check_engine(loaded.recipe.execution)
+        build_guard(plan, out)
+        write_plan(work_folder(out) / PLAN, plan.shards)
+        return len(plan.shards.tasks)
 
 
 def run_work_tasks(out: Path, index: int, jobs: int | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -158,8 +171,9 @@ def run_work_tasks(out: Path, index: int, jobs: int | None = None) -> Iterator[t
         numbers = range(index, index + 1)
     else:
         raise ConfigError(f"{path}: there is no task {index}; the plan has tasks 0 to {len(plan.tasks) - 1}")
-    for number in numbers:
-        yield number, run_task(plan, number, work_folder(out) / "shards")
+    with _working(out, with_helpers=True):
+        for number in numbers:
+            yield number, run_task(plan, number, work_folder(out) / "shards")
 
 
 def merge_mixture(plan: MixturePlan, out: Path, watch: Stopwatch | None = None) -> Manifest:
@@ -168,10 +182,18 @@ def merge_mixture(plan: MixturePlan, out: Path, watch: Stopwatch | None = None) 
     Raises:
         ConfigError: No example is left.
         DataError: A shard is not finished; names it and how to finish it.
+        UserError: Another process works on it still.
     """
+    if _stands(plan, out) and not work_folder(out).exists():
+        return read_manifest(out)
+    with _working(out):
+        return _merge(plan, out, watch or Stopwatch())
+
+
+def _merge(plan: MixturePlan, out: Path, watch: Stopwatch) -> Manifest:
     work = work_folder(out)
     if _stands(plan, out):
-        discard_folder(work)
+        discard_folder(work)  # of a build that was killed at its very end
         return read_manifest(out)
     shards = []
     for index, (task, part) in enumerate(zip(plan.shards.tasks, plan.portions, strict=True)):
@@ -181,7 +203,7 @@ def merge_mixture(plan: MixturePlan, out: Path, watch: Stopwatch | None = None) 
                 f"{work / 'shards' / task.name}: not finished; run `xmtf data run-task` with --index {index}"
             )
         shards.append(Shard(task.name, task.fingerprint, part.task, part.rate, result, Counter()))
-    manifest = finish_mixture(plan, shards, work, out, watch or Stopwatch())
+    manifest = finish_mixture(plan, shards, work, out, watch)
     discard_folder(work)
     return manifest
 
@@ -215,12 +237,19 @@ def build_shard(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def build_guard_shard(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Write the hashes of what one evaluation slice asks, its inputs and its rows' runs of words: a shard function."""
-    hashes = [hash_strings(part.table.column("inputs")) for part in _render(spec)]
-    found = np.unique(np.concatenate([np.empty((0, 2), np.uint64), *hashes]), axis=0)
-    np.save(folder / "inputs.npy", found, allow_pickle=False)
+    """Write the hashes of what one evaluation slice asks, its inputs, its rows and their runs of words.
+
+    A shard function.
+    """
+    hashes, rows = [np.empty((0, 2), np.uint64)], [np.empty(0, np.uint64)]
+    for part in _render(spec):
+        hashes.append(hash_strings(part.table.column("inputs")))
+        if spec["rows"]:
+            rows.append(row_hashes(*group_rows(part.table), part.table.column("row")))
+    np.save(folder / "inputs.npy", np.unique(np.concatenate(hashes), axis=0), allow_pickle=False)
     np.save(folder / "runs.npy", _row_runs(spec), allow_pickle=False)
-    return {"file": "inputs.npy", "runs": "runs.npy"}
+    np.save(folder / "rows.npy", np.unique(np.concatenate(rows)), allow_pickle=False)
+    return {"file": "inputs.npy", "runs": "runs.npy", "rows": "rows.npy"}
 
 
 def _row_runs(spec: dict[str, Any]) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,15 +21,21 @@ from xmtf.mixture.guard import Guard
 from xmtf.mixture.keys import Keys, UInt64, hash_strings, mix, row_keys
 from xmtf.recipe.schema import CapPolicy
 
-__all__ = ["OVERLAP", "Chosen", "Rules", "choose_rows"]
+__all__ = ["OVERLAP", "SAME_ROW", "Chosen", "Rules", "choose_rows", "row_hashes"]
 
 OVERLAP = "stands in an evaluation suite"
 """Reason of examples that the held-out guard dropped."""
+SAME_ROW = "prompts a row of an evaluation suite"
+"""Reason of examples whose row a suite asks about with other words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What decides about rendered examples; the fields are those of the recipe's mixture section."""
+    """What decides about rendered examples; the fields are those of the recipe's mixture section.
+
+    ``guards_rows`` tells whether the numbers of rows are those of the split, so that rows that suites ask about are
+    recognised.
+    """
 
     seed: int
     cap_examples: int | None
@@ -39,6 +45,7 @@ class Rules:
     max_characters: int | None
     overlap: Literal["drop", "flag", "error"]
     overlap_words: int | None = None
+    guards_rows: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +83,12 @@ def choose_rows(table: Any, rules: Rules, guard: Guard) -> Chosen:
     table = _without(table, list(masks.values()))
     groups, group_of_row = group_rows(table)
     inputs, targets = hash_strings(table.column("inputs")), hash_strings(table.column("targets"))
-    asked = _find_asked(table, inputs, guard, rules)
+    asked = _find_asked(table, inputs, row_hashes(groups, group_of_row, table.column("row")), guard, rules)
     overlaps = _overlaps(table, groups, group_of_row, asked, guard, rules)
     rows = np.arange(table.num_rows)
     if asked and rules.overlap == "drop":
         rows = np.delete(rows, list(asked))
-        dropped.update(
-            OVERLAP if words is None else f"shares {rules.overlap_words} words with an evaluation suite"
-            for _, words in asked.values()
-        )
+        dropped.update(each.reason for each in asked.values())
         table = table.take(pa.array(rows))
     origin = _origins(groups, group_of_row[rows], table.column("row"))
     keys = row_keys(inputs[rows], targets[rows], rules.seed, None if rules.deduplicate else origin)
@@ -108,22 +112,40 @@ def _without(table: Any, masks: list[npt.NDArray[np.bool_]]) -> Any:
     return table.filter(pa.array(~np.logical_or.reduce(masks))) if masks else table
 
 
+def row_hashes(groups: list[Group], group_of_row: npt.NDArray[np.int32], rows: Any) -> UInt64:
+    """Return a hash of the place of each example's row, uint64 ``[n]``: dataset, subset, split and number."""
+    names = pa.array(["\x1f".join((g.dataset, g.subset, g.split)) for g in groups], pa.string())
+    return mix(hash_strings(names)[group_of_row, 0] + np.asarray(rows).astype(np.uint64))
+
+
 def _origins(groups: list[Group], group_of_row: npt.NDArray[np.int32], rows: Any) -> UInt64:
     """Return a hash of where each example comes from, uint64 ``[n]``."""
     names = pa.array(["\x1f".join((g.task, g.split, g.template)) for g in groups], pa.string())
     return mix(hash_strings(names)[group_of_row, 0] + np.asarray(rows).astype(np.uint64))
 
 
-def _find_asked(table: Any, inputs: UInt64, guard: Guard, rules: Rules) -> dict[int, tuple[int, str | None]]:
-    """Return row -> (source of the guard, the words shared or None where all inputs are) of what a suite asks."""
-    sources = guard.find(inputs)
-    asked: dict[int, tuple[int, str | None]] = {
-        int(row): (int(sources[row]), None) for row in np.flatnonzero(sources >= 0)
-    }
+class _Found(NamedTuple):
+    """Why an example counts as asked: source of the guard, reason, and the words where some are shared."""
+
+    source: int
+    reason: str
+    words: str | None = None
+
+
+def _find_asked(table: Any, inputs: UInt64, places: UInt64, guard: Guard, rules: Rules) -> dict[int, _Found]:
+    """Return, for the number of each example that a suite asks, what was found."""
+    asked: dict[int, _Found] = {}
+    same = [(OVERLAP, guard.find(inputs))]
+    if rules.guards_rows:
+        same.append((SAME_ROW, guard.find_rows(places)))
+    for reason, sources in same:
+        for row in np.flatnonzero(sources >= 0).tolist():
+            asked.setdefault(row, _Found(int(sources[row]), reason))
     if rules.overlap_words is not None:
+        reason = f"shares {rules.overlap_words} words with an evaluation suite"
         for column in ("inputs", "targets"):
-            for row, found in guard.find_runs(table.column(column), rules.overlap_words).items():
-                asked.setdefault(row, found)
+            for number, (source, words) in guard.find_runs(table.column(column), rules.overlap_words).items():
+                asked.setdefault(number, _Found(source, reason, words))
     return dict(sorted(asked.items()))
 
 
@@ -131,7 +153,7 @@ def _overlaps(
     table: Any,
     groups: list[Group],
     group_of_row: npt.NDArray[np.int32],
-    asked: dict[int, tuple[int, str | None]],
+    asked: dict[int, _Found],
     guard: Guard,
     rules: Rules,
 ) -> list[dict[str, Any]]:
@@ -140,7 +162,7 @@ def _overlaps(
         return []
     numbers = table.column("row").take(pa.array(list(asked))).to_pylist()
     records = []
-    for (at, (source, words)), number in zip(asked.items(), numbers, strict=True):
+    for (at, (source, _, words)), number in zip(asked.items(), numbers, strict=True):
         group = groups[group_of_row[at]]
         origin = {"task": group.task, "split": group.split, "template": group.template, "row": number}
         records.append(origin | {"evaluation": guard.sources[source], "words": words})

@@ -1,8 +1,9 @@
-"""The held-out guard: training examples whose inputs also stand in an evaluation suite.
+"""The held-out guard: training examples whose inputs, or whose rows, also stand in an evaluation suite.
 
-The guard's index is the sorted list of the 128-bit hashes of all inputs that the recipe's suites ask, and
-where the recipe wants it, of the runs of words in the raw rows that they ask about: a template's own
-words, which training and evaluation may share, are not among them.
+The guard's index is the sorted list of the 128-bit hashes of all inputs that the recipe's suites ask, of the
+places of the rows that they ask about, so that no other prompt on the same row is trained on, and where the
+recipe wants it, of the runs of words in these rows: a template's own words, which training and evaluation
+may share, are not among them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from xmtf.mixture.ngrams import find_hashes, word_runs
 
 __all__ = ["Asked", "Guard", "read_guard", "write_guard"]
 
-_INPUTS, _RUNS, _SOURCES = "inputs.npy", "runs.npy", "sources.json"
+_INPUTS, _RUNS, _ROWS, _SOURCES = "inputs.npy", "runs.npy", "rows.npy", "sources.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Asked:
         split: Split that it reads.
         hashes: Hashes of the inputs, uint64 ``[n, 2]``.
         runs: Hashes of the runs of words of its rows, uint64 ``[m]``.
+        rows: Hashes of the places of its rows, uint64 ``[r]``; none where rows may be trained on.
     """
 
     suite: str
@@ -40,6 +42,7 @@ class Asked:
     split: str
     hashes: UInt64
     runs: UInt64 = field(default_factory=lambda: np.empty(0, np.uint64))
+    rows: UInt64 = field(default_factory=lambda: np.empty(0, np.uint64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,8 @@ class Guard:
         sources: ``suite, task, split`` of each evaluation slice.
         runs: Hashes of runs of words, uint64 ``[m]``, sorted.
         source_of_run: int32 ``[m]``.
+        places: Hashes of the places of rows, uint64 ``[r]``, sorted.
+        source_of_place: int32 ``[r]``.
     """
 
     high: UInt64
@@ -61,6 +66,8 @@ class Guard:
     sources: list[dict[str, str]]
     runs: UInt64
     source_of_run: npt.NDArray[np.int32]
+    places: UInt64
+    source_of_place: npt.NDArray[np.int32]
 
     def find(self, hashes: UInt64) -> npt.NDArray[np.int64]:
         """Return for each of the hashes ``[n, 2]`` the index of a source that asks it, or -1."""
@@ -75,6 +82,15 @@ class Guard:
             waiting = waiting[~same]
             at[waiting] += 1
             waiting = waiting[at[waiting] < len(high)]
+        return found
+
+    def find_rows(self, places: UInt64) -> npt.NDArray[np.int64]:
+        """Return for each of the places ``[n]`` the index of a source that asks about that row, or -1."""
+        found = np.full(len(places), -1, np.int64)
+        if len(self.places):
+            at = np.minimum(np.searchsorted(self.places, places), len(self.places) - 1)
+            is_asked = self.places[at] == places
+            found[is_asked] = self.source_of_place[at[is_asked]]
         return found
 
     def find_runs(self, texts: Any, length: int) -> dict[int, tuple[int, str]]:
@@ -95,7 +111,8 @@ class Guard:
 
 def write_guard(folder: Path, asked: list[Asked]) -> None:
     """Write the index of all evaluation inputs into ``folder``."""
-    _write_sorted(folder / _RUNS, asked)
+    _write_sorted(folder / _RUNS, [part.runs for part in asked])
+    _write_sorted(folder / _ROWS, [part.rows for part in asked])
     hashes = np.concatenate([np.empty((0, 2), np.uint64), *(part.hashes for part in asked)])
     source_of_row = np.repeat(np.arange(len(asked), dtype=np.uint64), [len(part.hashes) for part in asked])
     order = np.lexsort((source_of_row, hashes[:, 1], hashes[:, 0]))
@@ -104,17 +121,27 @@ def write_guard(folder: Path, asked: list[Asked]) -> None:
     write_json(folder / _SOURCES, [{"suite": part.suite, "task": part.task, "split": part.split} for part in asked])
 
 
-def _write_sorted(path: Path, asked: list[Asked]) -> None:
-    runs = np.concatenate([np.empty(0, np.uint64), *(part.runs for part in asked)])
-    source_of_run = np.repeat(np.arange(len(asked), dtype=np.uint64), [len(part.runs) for part in asked])
-    order = np.argsort(runs, kind="stable")
+def _write_sorted(path: Path, parts: list[UInt64]) -> None:
+    """Write the hashes of all sources, sorted, with the source of each."""
+    hashes = np.concatenate([np.empty(0, np.uint64), *parts])
+    sources = np.repeat(np.arange(len(parts), dtype=np.uint64), [len(part) for part in parts])
+    order = np.argsort(hashes, kind="stable")
     with atomic_path(path) as temporary, temporary.open("wb") as stream:
-        np.save(stream, np.vstack([runs, source_of_run])[:, order], allow_pickle=False)
+        np.save(stream, np.vstack([hashes, sources])[:, order], allow_pickle=False)
 
 
 def read_guard(folder: Path) -> Guard:
     """Read what :func:`write_guard` wrote; the hashes stay on disk and are mapped into memory."""
     index: Any = np.load(folder / _INPUTS, mmap_mode="r", allow_pickle=False)
     runs: Any = np.load(folder / _RUNS, mmap_mode="r", allow_pickle=False)
-    sources = read_json(folder / _SOURCES)
-    return Guard(index[0], index[1], index[2].astype(np.int32), sources, runs[0], runs[1].astype(np.int32))
+    rows: Any = np.load(folder / _ROWS, mmap_mode="r", allow_pickle=False)
+    return Guard(
+        index[0],
+        index[1],
+        index[2].astype(np.int32),
+        read_json(folder / _SOURCES),
+        runs[0],
+        runs[1].astype(np.int32),
+        rows[0],
+        rows[1].astype(np.int32),
+    )

@@ -131,7 +131,7 @@ def plan_mixture(loaded: LoadedRecipe) -> MixturePlan:
     ]
     inputs = {task.name: task.spec["fingerprint"] for task in shard_tasks}
     inputs |= {
-        f"suites/{task.name}": content_hash([fingerprint, task.spec["words"]])
+        f"suites/{task.name}": content_hash([fingerprint, task.spec["words"], task.spec["rows"]])
         for task, fingerprint in zip(guard_tasks, asked, strict=True)
     }
     portions = [*(_portion(part) for part in slices), *(_prompted_portion(part) for part in folders)]
@@ -250,7 +250,7 @@ def _prompted_task(part: PromptedFile, recipe: Recipe, guard_hash: str) -> Shard
         "layout": LAYOUT,
         "prompted": dataclasses.asdict(part),
         "fingerprint": part.fingerprint,
-        "rules": _rules(recipe, None, None),
+        "rules": _rules(recipe, None, None) | {"guards_rows": False},
         "guard": guard_hash,
     }
     return ShardTask(slug(f"{part.task}:{part.split}"), spec, float(part.size))
@@ -258,7 +258,12 @@ def _prompted_task(part: PromptedFile, recipe: Recipe, guard_hash: str) -> Shard
 
 def _guard_task(part: Asking, fingerprint: str, recipe: Recipe) -> ShardTask:
     words = None if part.may_share_rows else recipe.mixture.held_out.overlap_words
-    spec = _render_spec(part.slice, fingerprint, recipe) | {"suite": part.suite, "words": words, "hashing": HASHING}
+    spec = _render_spec(part.slice, fingerprint, recipe) | {
+        "suite": part.suite,
+        "words": words,
+        "hashing": HASHING,
+        "rows": not part.may_share_rows,
+    }
     name = slug(f"{part.suite}:{part.slice.task.id}:{part.slice.split}:{part.slice.selection}")
     return ShardTask(name, spec, float(len(part.slice.templates)))
 

@@ -6,7 +6,7 @@ One JSONL file a shard; each record holds ``inputs`` and ``targets``, and in xP3
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -19,11 +19,15 @@ import pyarrow.compute as pc
 from xmtf.errors import ConfigError, SourceError
 from xmtf.languages import normalize_language
 from xmtf.recipe import LoadedRecipe
-from xmtf.recipe.schema import PromptedFolder
+from xmtf.recipe.schema import HeldOut, PromptedFolder
 from xmtf.records import PROMPTED_COLUMNS
 from xmtf.sources.tables import fingerprint_files
+from xmtf.tasks.selection import check_patterns, language_pattern, normalized
 
 __all__ = ["PromptedFile", "prompted_files", "prompted_tables"]
+
+HELD_OUT = "template is held out"
+"""Reason of records whose template the recipe holds out."""
 
 _BLOCK_BYTES = 16 * 2**20
 """Read at a time; a single record must be smaller."""
@@ -47,6 +51,7 @@ class PromptedFile:
         rate: Sampling rate.
         size: Bytes of the file.
         fingerprint: Hash of its content and of what its records are called.
+        without_templates: Patterns of the templates whose records are left out.
     """
 
     path: str
@@ -60,6 +65,7 @@ class PromptedFile:
     rate: float
     size: int
     fingerprint: str
+    without_templates: tuple[str, ...] = ()
 
 
 def prompted_files(loaded: LoadedRecipe) -> tuple[PromptedFile, ...]:
@@ -67,27 +73,34 @@ def prompted_files(loaded: LoadedRecipe) -> tuple[PromptedFile, ...]:
 
     Raises:
         SourceError: A folder is missing, or holds no such file.
-        UnknownNameError: A folder in it is named like no language.
+        UnknownNameError: A folder in it is named like no language, or a pattern matches nothing of it.
         ConfigError: Everything of a folder is left out.
     """
     found: list[PromptedFile] = []
+    held_out = normalized(loaded.recipe.mixture.held_out)
     for number, folder in enumerate(loaded.recipe.mixture.prompted):
         where = f"{loaded.path}: mixture.prompted.{number}"
         root = loaded.path.parent / folder.path
         paths = sorted([*root.glob("*/*.jsonl"), *root.glob("*/*.jsonl.gz")])
         if not paths:
             raise SourceError(f"{where}: {root} has no <language>/*.jsonl files")
-        taken = [file for path in paths if (file := _take(path, folder, loaded, where)) is not None]
+        folder = folder.model_copy(update={"languages": tuple(language_pattern(p) for p in folder.languages)})
+        check_patterns("language", folder.languages, {_language(path, where) for path in paths}, f"{where}.languages")
+        check_patterns("file", folder.files, [path.name for path in paths], f"{where}.files")
+        taken = [file for path in paths if (file := _take(path, folder, held_out, where)) is not None]
         if not taken:
             raise ConfigError(f"{where}: every file of {root} is left out, by its own filters or by mixture.held_out")
         found += taken
     return tuple(found)
 
 
-def _take(path: Path, folder: PromptedFolder, loaded: LoadedRecipe, where: str) -> PromptedFile | None:
+def _language(path: Path, where: str) -> str:
+    return normalize_language(path.parent.name, f"{where}: {path.parent}")
+
+
+def _take(path: Path, folder: PromptedFolder, held_out: HeldOut, where: str) -> PromptedFile | None:
     """Return a file of a prompted folder, or None where a filter leaves it out."""
-    held_out = loaded.recipe.mixture.held_out
-    language = normalize_language(path.parent.name, f"{where}: {path.parent}")
+    language = _language(path, where)
     stem = path.name.removesuffix(".gz").removesuffix(".jsonl")
     if path.name.startswith("merged") or not _matches(path.name, folder.files):
         return None
@@ -109,10 +122,11 @@ def _take(path: Path, folder: PromptedFolder, loaded: LoadedRecipe, where: str) 
         rate=folder.rate,
         size=path.stat().st_size,
         fingerprint=f"{content} {name} {folder.cluster}",
+        without_templates=held_out.templates,
     )
 
 
-def _matches(name: str, patterns: tuple[str, ...]) -> bool:
+def _matches(name: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
@@ -122,7 +136,7 @@ def prompted_tables(spec: dict[str, Any], run_bytes: int, dropped: Counter[str])
     Args:
         spec: Fields of a :class:`PromptedFile`.
         run_bytes: Bytes of a gathering.
-        dropped: Counts records without inputs or targets.
+        dropped: Counts records without inputs or targets, and those of templates that are held out.
 
     Raises:
         SourceError: The file is not JSONL with text fields ``inputs`` and ``targets``; names it.
@@ -136,13 +150,23 @@ def prompted_tables(spec: dict[str, Any], run_bytes: int, dropped: Counter[str])
         is_whole = pc.and_(pc.is_valid(table.column("inputs")), pc.is_valid(table.column("targets")))
         whole = table.filter(is_whole)
         dropped["no inputs or targets"] += table.num_rows - whole.num_rows
-        tables.append(whole)
+        taken = _without_templates(whole, part.without_templates)
+        dropped[HELD_OUT] += whole.num_rows - taken.num_rows
+        tables.append(taken)
         size += batch.nbytes
         if size > run_bytes:
             yield tables
             tables, size = [], 0
     if tables:
         yield tables
+
+
+def _without_templates(table: Any, patterns: Sequence[str]) -> Any:
+    if not patterns:
+        return table
+    column = table.column("template")
+    held_out = [name for name in pc.unique(column).to_pylist() if _matches(name, patterns)]
+    return table.filter(pc.invert(pc.is_in(column, value_set=pa.array(held_out, pa.string()))))
 
 
 def _batches(path: str) -> Iterator[Any]:

@@ -80,14 +80,24 @@ def read_mixture(folder: Path, *, language: str | None = None, columns: Sequence
         DataError: The folder holds no mixture.
         UnknownNameError: The mixture has no such language.
     """
-    import pyarrow.parquet as pq
-
     files = mixture_files(folder)
     if language is not None and language not in files:
         raise UnknownNameError("language of this mixture", language, files, str(folder))
     for paths in files.values() if language is None else [files[language]]:
         for path in paths:
-            yield pq.ParquetFile(path).read(columns=list(columns or PROMPTED_COLUMNS))
+            yield _read_part(path, columns or PROMPTED_COLUMNS)
+
+
+def _read_part(path: Path, columns: Sequence[str]) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.ParquetFile(path).read(columns=list(columns))
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(
+            f"{path}: cannot be read ({' '.join(str(error).split())}); delete the mixture to build it anew"
+        ) from None
 
 
 def parse_filters(texts: Sequence[str]) -> dict[str, str]:
@@ -132,13 +142,12 @@ def select_examples(
         DataError: The folder holds no mixture.
     """
     import pyarrow.compute as pc
-    import pyarrow.parquet as pq
 
     for language, paths in mixture_files(folder).items():
         if not _matches(language, filters.get("language", "*")):
             continue
         for path in paths:
-            table = pq.ParquetFile(path).read(columns=list(columns))
+            table = _read_part(path, columns)
             for column, pattern in filters.items():
                 texts = table.column(column).cast("string")
                 wanted = [value for value in pc.unique(texts).to_pylist() if _matches(value, pattern)]

@@ -10,11 +10,13 @@ import os
 import re
 from pathlib import Path
 
+from xmtf.errors import SourceError
 from xmtf.sources.reference import SourceRef
 from xmtf.sources.tables import SUFFIXES
 
 __all__ = ["DATA_ROOT", "find_in_mirror", "mirror_root", "mirror_splits"]
 
+_NUMBER = re.compile(r"\d{5}-of-\d{5}")
 _SHARD = re.compile(r"-\d{5}-of-\d{5}$")
 
 DATA_ROOT = "XMTF_DATA_ROOT"
@@ -31,6 +33,9 @@ def find_in_mirror(ref: SourceRef, root: Path | None = None) -> list[Path]:
     """Return the files of a split in the mirror, in order; empty where it is not there.
 
     A subset with a ``*`` stands for all subsets that match it.
+
+    Raises:
+        SourceError: Only some of the shards of the split are there.
     """
     folders = _folders(ref, root or mirror_root())
     if "*" in ref.subset:
@@ -45,8 +50,20 @@ def _files_of(folder: Path, split: str) -> list[Path]:
             return [path]
         shards = sorted(folder.glob(f"{split}-?????-of-?????{suffix}"))
         if shards:
+            _check_whole(shards)
             return shards
     return []
+
+
+def _check_whole(shards: list[Path]) -> None:
+    """Refuse a split of which shards are missing, or that holds those of two versions."""
+    number = int(shards[-1].name.split("-of-")[-1][:5])
+    expected = [f"{shard:05d}-of-{number:05d}" for shard in range(number)]
+    if [_NUMBER.findall(path.name)[-1] for path in shards] != expected:
+        raise SourceError(
+            f"{shards[0].parent}: has {len(shards)} shards of this split ({shards[0].name}, ...), and they are not "
+            f"{expected[0]} to {expected[-1]}; copy what is missing, or remove what is left of another version"
+        )
 
 
 def mirror_splits(ref: SourceRef) -> list[str]:

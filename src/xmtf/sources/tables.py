@@ -6,9 +6,11 @@ value is a plain integer become integers, because templates index answer choices
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import re
+from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -26,7 +28,9 @@ __all__ = ["SUFFIXES", "fingerprint_files", "read_table_file", "read_table_files
 SUFFIXES = (".parquet", ".jsonl", ".jsonl.gz", ".csv", ".tsv")
 """File names that are understood, in the order in which they are preferred."""
 
-_INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
+_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
+_BLOCK_BYTES = 2**30
+"""Most of a CSV file that is parsed at once; a single row must be smaller."""
 
 
 def read_table_files(paths: Sequence[Path]) -> pa.Table:
@@ -53,16 +57,21 @@ def read_table_file(path: Path) -> pa.Table:
     name = path.name.lower()
     try:
         if name.endswith(".parquet"):
-            return pa.parquet.read_table(path, partitioning=None).replace_schema_metadata(None)
-        if name.endswith((".jsonl", ".jsonl.gz", ".json")):
-            return _read_jsonl(path)
-        if name.endswith(".csv"):
-            return _read_delimited(path, ",", '"')
-        if name.endswith(".tsv"):
-            return _read_delimited(path, "\t", False)
-    except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError) as error:
+            table = pa.parquet.read_table(path, partitioning=None).replace_schema_metadata(None)
+        elif name.endswith((".jsonl", ".jsonl.gz", ".json")):
+            table = _read_jsonl(path)
+        elif name.endswith(".csv"):
+            table = _read_delimited(path, ",", '"')
+        elif name.endswith(".tsv"):
+            table = _read_delimited(path, "\t", False)
+        else:
+            raise SourceError(f"{path}: not a kind of file that can be read; known: {', '.join(SUFFIXES)}")
+    except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
         raise SourceError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
-    raise SourceError(f"{path}: not a kind of file that can be read; known: {', '.join(SUFFIXES)}")
+    twice = [column for column, count in Counter(table.column_names).items() if count > 1]
+    if twice:
+        raise SourceError(f"{path}: has more than one column {twice[0]!r}; rename them")
+    return table
 
 
 def _read_jsonl(path: Path) -> pa.Table:
@@ -70,7 +79,7 @@ def _read_jsonl(path: Path) -> pa.Table:
     if path.name.lower().endswith(".gz"):
         data = gzip.decompress(data)
     rows = []
-    for number, line in enumerate(data.splitlines(), start=1):
+    for number, line in enumerate(data.removeprefix(codecs.BOM_UTF8).splitlines(), start=1):
         if not line.strip():
             continue
         try:
@@ -85,8 +94,8 @@ def _read_jsonl(path: Path) -> pa.Table:
     for name in names:
         try:
             columns[name] = pa.array([row.get(name) for row in rows])
-        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-            raise SourceError(f"{path}: column {name!r} mixes types: {error}") from None
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
+            raise SourceError(f"{path}: column {name!r} mixes types, or holds too large a number: {error}") from None
     return pa.table(columns)
 
 
@@ -97,6 +106,7 @@ def _read_delimited(path: Path, delimiter: str, quote: str | bool) -> pa.Table:
     names = next(csv.reader([header])) if quote else header.split(delimiter)
     table = pa.csv.read_csv(
         path,
+        read_options=pa.csv.ReadOptions(block_size=min(path.stat().st_size + 1, _BLOCK_BYTES)),
         parse_options=pa.csv.ParseOptions(delimiter=delimiter, quote_char=quote, newlines_in_values=bool(quote)),
         convert_options=pa.csv.ConvertOptions(
             column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False, quoted_strings_can_be_null=False

@@ -19,7 +19,7 @@ from xmtf.recipe.schema import HeldOut
 from xmtf.tasks.task import Role, Slice, Task
 from xmtf.templates import Template
 
-__all__ = ["matches", "select_parts", "select_slices"]
+__all__ = ["check_patterns", "language_pattern", "matches", "normalized", "select_parts", "select_slices"]
 
 Part = TypeVar("Part")
 
@@ -54,7 +54,7 @@ def select_slices(
         UnknownNameError: A pattern matches no name of the catalogue.
         ConfigError: A selection takes nothing; says which filter left nothing.
     """
-    held_out = _normalized(held_out or HeldOut())
+    held_out = normalized(held_out or HeldOut())
     _check_held_out_templates(held_out, list(tasks.values()), selections, where)
 
     def nothing_left(label: str, candidates: Sequence[Task], selection: TaskSelection) -> ConfigError:
@@ -106,7 +106,7 @@ def select_parts(
     Raises:
         UnknownNameError: A pattern matches no name of the catalogue.
     """
-    held_out = _normalized(held_out or HeldOut())
+    held_out = normalized(held_out or HeldOut())
     everything = list(tasks.values())
     _check_held_out(held_out, everything)
     taken: set[str] = set()
@@ -140,7 +140,7 @@ def _matching_tasks(selection: TaskSelection, tasks: Sequence[Task], where: str)
     else:
         tasks = [task for task in tasks if not task.promptsource]
     languages, without = (
-        [_language_pattern(pattern) for pattern in patterns]
+        [language_pattern(pattern) for pattern in patterns]
         for patterns in (selection.languages, selection.exclude_languages)
     )
     for kind, patterns, names in (
@@ -148,7 +148,7 @@ def _matching_tasks(selection: TaskSelection, tasks: Sequence[Task], where: str)
         ("cluster", selection.clusters, {task.cluster for task in tasks}),
         ("language", languages, {task.language for task in tasks}),
     ):
-        _check_patterns(kind, patterns, names, f"{where}.{kind}s")
+        check_patterns(kind, patterns, names, f"{where}.{kind}s")
     return [
         task
         for task in tasks
@@ -160,7 +160,7 @@ def _matching_tasks(selection: TaskSelection, tasks: Sequence[Task], where: str)
 
 def _matching_templates(task: Task, selection: TaskSelection, held_out: HeldOut) -> tuple[Template, ...]:
     prompt_languages = [
-        task.language if pattern == "same" else _language_pattern(pattern) for pattern in selection.prompt_languages
+        task.language if pattern == "same" else language_pattern(pattern) for pattern in selection.prompt_languages
     ]
     return tuple(
         template
@@ -183,20 +183,20 @@ def _is_held_out(task: Task, held_out: HeldOut) -> bool:
     )
 
 
-def _language_pattern(pattern: str) -> str:
+def language_pattern(pattern: str) -> str:
     """Return the pattern with a plain language in any spelling turned into our code."""
     return pattern if any(c in pattern for c in "*?[") else normalize_language(pattern)
 
 
-def _normalized(held_out: HeldOut) -> HeldOut:
+def normalized(held_out: HeldOut) -> HeldOut:
     """Return what is held out with its languages as our codes."""
-    return held_out.model_copy(update={"languages": tuple(_language_pattern(p) for p in held_out.languages)})
+    return held_out.model_copy(update={"languages": tuple(language_pattern(p) for p in held_out.languages)})
 
 
 def _check_held_out(held_out: HeldOut, tasks: Sequence[Task]) -> None:
     languages = {language for task in tasks for language in (task.language, *task.input_languages)}
-    _check_patterns("language", held_out.languages, languages, "held_out.languages")
-    _check_patterns("cluster", held_out.clusters, {task.cluster for task in tasks}, "held_out.clusters")
+    check_patterns("language", held_out.languages, languages, "held_out.languages")
+    check_patterns("cluster", held_out.clusters, {task.cluster for task in tasks}, "held_out.clusters")
 
 
 def _check_held_out_templates(
@@ -209,10 +209,15 @@ def _check_held_out_templates(
             for task in _matching_tasks(selection, tasks, f"{where}.{index}")
         ]
         names = {template.name for task in chosen for template in task.templates()}
-        _check_patterns("template", held_out.templates, names, "held_out.templates")
+        check_patterns("template", held_out.templates, names, "held_out.templates")
 
 
-def _check_patterns(kind: str, patterns: Iterable[str], names: Iterable[str], where: str) -> None:
+def check_patterns(kind: str, patterns: Iterable[str], names: Iterable[str], where: str) -> None:
+    """Refuse a pattern that matches none of the names.
+
+    Raises:
+        UnknownNameError: Names the pattern.
+    """
     names = list(names)
     for pattern in patterns:
         if pattern != "*" and not any(fnmatchcase(name, pattern) for name in names):

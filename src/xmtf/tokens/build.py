@@ -21,6 +21,7 @@ from xmtf.files import (
     MANIFEST,
     Manifest,
     Stopwatch,
+    alone_in,
     atomic_path,
     check_replaced,
     content_hash,
@@ -41,15 +42,17 @@ from xmtf.tokens.encode import Ends
 from xmtf.tokens.index import choose_dtype
 from xmtf.tokens.layout import TOKENIZER_FOLDER
 from xmtf.tokens.learning import train_tokenizer
-from xmtf.tokens.loading import load_tokenizer
+from xmtf.tokens.loading import load_tokenizer, tokenizer_files
 from xmtf.tokens.sampling import sample_texts
-from xmtf.tokens.tokenizer import TOKENIZER_FILE, Tokenizer
+from xmtf.tokens.tokenizer import Tokenizer
 
 __all__ = ["tokenize_mixture", "tokenizer_for"]
 
 _FORMAT = 1
 _SHARDS = "shards"
 _LANGUAGES = "languages"
+_UNFINISHED = (TOKENIZER_FOLDER, _SHARDS, _LANGUAGES)
+_SUFFIXES = ("_document.bin", "_document.idx", "_clusters.npy")
 _INLINE_TOKENS = 2**26
 """Languages with fewer tokens together are joined here: that takes a second, and workers take longer to start."""
 _DEFAULT_VOCAB_SIZE = 8192
@@ -70,6 +73,8 @@ def tokenize_mixture(
     Raises:
         ConfigError: ``out`` belongs to another stage, the mixture is not built, the tokenizer does not fit, or no row
             has two filled sides.
+        DataError: A file of the mixture is missing or damaged; names it.
+        UserError: Another process writes token files there.
     """
     watch, recipe = Stopwatch(), loaded.recipe
     prefix = slug(recipe.name)
@@ -88,33 +93,39 @@ def tokenize_mixture(
     fingerprint = content_hash([settings, inputs])
     if is_finished(out, fingerprint):
         return read_manifest(out)
-    check_replaced(out, "token files", _holds_no_other_stage)
+    check_replaced(out, "token files", _is_ours)
     check_engine(recipe.execution)
-    tokenizer = tokenizer_for(loaded, mixture, family=family, base=base)
-    (out / MANIFEST).unlink(missing_ok=True)
-    tokenizer.save(out / TOKENIZER_FOLDER)
-    ends = _ends(recipe.tokens, tokenizer, family)
-    counts, details, files = _encode_all(mixture, out, tokenizer, ends, recipe.execution, prefix)
-    details |= {
-        "family": family,
-        "prefix": prefix,
-        "validation_fraction": recipe.mixture.validation_fraction,
-        "ends": asdict(ends),
-        "tokenizer": tokenizer.fingerprint,
-        "vocab_size": tokenizer.vocab_size,
-        "special": {"pad": tokenizer.pad, "eos": tokenizer.eos, "bos": tokenizer.bos},
-    }
-    tokenizer_files = sorted((out / TOKENIZER_FOLDER).iterdir())
-    outputs = files | {str(path.relative_to(out)): file_sha256(path) for path in tokenizer_files}
-    manifest = Manifest("tokens", fingerprint, settings, inputs, outputs, counts, details, wall_time_s=watch.seconds)
-    write_manifest(out, manifest)
-    for name in (_SHARDS, _LANGUAGES):
-        discard_folder(out / name)
+    with alone_in(out / _SHARDS, what="work"):
+        tokenizer = tokenizer_for(loaded, mixture, family=family, base=base)
+        (out / MANIFEST).unlink(missing_ok=True)
+        tokenizer.save(out / TOKENIZER_FOLDER)
+        ends = _ends(recipe.tokens, tokenizer, family)
+        counts, details, files = _encode_all(mixture, out, tokenizer, ends, recipe.execution, prefix)
+        details |= {
+            "family": family,
+            "prefix": prefix,
+            "validation_fraction": recipe.mixture.validation_fraction,
+            "ends": asdict(ends),
+            "tokenizer": tokenizer.fingerprint,
+            "vocab_size": tokenizer.vocab_size,
+            "special": {"pad": tokenizer.pad, "eos": tokenizer.eos, "bos": tokenizer.bos},
+        }
+        saved = sorted((out / TOKENIZER_FOLDER).iterdir())
+        outputs = files | {str(path.relative_to(out)): file_sha256(path) for path in saved}
+        seconds = watch.seconds
+        manifest = Manifest("tokens", fingerprint, settings, inputs, outputs, counts, details, wall_time_s=seconds)
+        write_manifest(out, manifest)
+        for name in (_SHARDS, _LANGUAGES):
+            discard_folder(out / name)
     return manifest
 
 
-def _holds_no_other_stage(folder: Path) -> bool:
-    return not (folder / MANIFEST).exists() or was_written_by("tokens")(folder)
+def _is_ours(folder: Path) -> bool:
+    """Whether a folder holds token files, finished or not, and nothing else that could be overwritten."""
+    if (folder / MANIFEST).exists():
+        return was_written_by("tokens")(folder)
+    names = [path.name for path in folder.iterdir() if not path.name.startswith(".")]
+    return all(name.partition(".")[0] in _UNFINISHED or name.endswith(_SUFFIXES) for name in names)
 
 
 def tokenizer_for(loaded: LoadedRecipe, mixture: Path, *, family: Family, base: str | None = None) -> Tokenizer:
@@ -148,14 +159,14 @@ def tokenizer_for(loaded: LoadedRecipe, mixture: Path, *, family: Family, base: 
 
 
 def _identity(loaded: LoadedRecipe, base: str | None) -> str:
-    """Return what tells one tokenizer from another before it is read: the hash of its file, or its id."""
+    """Return what tells one tokenizer from another before it is read: the hash of its files, or its id."""
     ref = loaded.recipe.tokens.tokenizer.path or base
     if ref is None:
         return "trained on the mixture"
     beside = loaded.path.parent / ref
     path = beside if beside.exists() else Path(ref)
-    path = path / TOKENIZER_FILE if (path / TOKENIZER_FILE).is_file() else path
-    return file_sha256(path) if path.is_file() else ref
+    files = tokenizer_files(path)
+    return content_hash([(file.name, file_sha256(file)) for file in files]) if files else ref
 
 
 def _ends(tokens: Tokenization, tokenizer: Tokenizer, family: Family) -> Ends:
@@ -222,17 +233,20 @@ def _merging(
 def _plan(
     shards: dict[str, list[Path]], mixture: Path, out: Path, tokenizer: Tokenizer, ends: Ends, dtype: np.dtype[Any]
 ) -> Plan:
-    hashes = read_manifest(mixture).outputs
+    parts = {name: found for name, found in read_manifest(mixture).outputs.items() if name.endswith(".parquet")}
+    for name in parts:
+        if not (mixture / name).is_file():
+            raise DataError(f"{mixture}: {name} is missing; delete the folder to build it anew")
     tasks = []
     for language, paths in shards.items():
         for path in paths:
             name = str(path.relative_to(mixture))
-            if name not in hashes:
+            if name not in parts:
                 raise DataError(f"{mixture}: {name} is not in its manifest; delete the folder to build it anew")
             spec = {
                 "language": language,
                 "shard": str(path.resolve()),
-                "shard_hash": hashes[name],
+                "shard_hash": parts[name],
                 "tokenizer": str((out / TOKENIZER_FOLDER).resolve()),
                 "tokenizer_hash": tokenizer.fingerprint,
                 "ends": asdict(ends),

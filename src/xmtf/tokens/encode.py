@@ -23,6 +23,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from xmtf.errors import DataError
+from xmtf.files import file_sha256
 from xmtf.tokens.loading import load_tokenizer
 from xmtf.tokens.store import StoreWriter
 from xmtf.tokens.tokenizer import Tokenizer
@@ -103,12 +105,20 @@ def encode_shard(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Tokenise one Parquet shard of a mixture; the shard function of the plan.
 
     Args:
-        spec: ``shard`` (path), ``tokenizer`` (folder), ``dtype``, ``ends``; fingerprints that only key the task.
+        spec: ``shard`` (path) and ``shard_hash``, ``tokenizer`` (folder), ``dtype``, ``ends``; fingerprints that only
+            key the task.
         folder: Receives ``inputs.{bin,idx}``, ``targets.{bin,idx}`` and ``clusters.npy``.
 
     Returns:
         Counts, and the names of the task clusters in the order of their numbers in ``clusters.npy``.
+
+    Raises:
+        DataError: The shard is not what the mixture's manifest says.
     """
+    if file_sha256(Path(spec["shard"])) != spec["shard_hash"]:
+        raise DataError(
+            f"{spec['shard']}: does not match the manifest of its mixture; delete the mixture to build it anew"
+        )
     tokenizer = _cached_tokenizer(spec["tokenizer"])
     ends, dtype = Ends(**spec["ends"]), np.dtype(spec["dtype"])
     counts = {"in": 0, "out": 0, "input_tokens": 0, "target_tokens": 0, "bytes": 0}

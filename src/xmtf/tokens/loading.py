@@ -13,18 +13,12 @@ from xmtf.errors import ConfigError, DataError, SourceError, require
 from xmtf.files import read_json
 from xmtf.tokens.tokenizer import CONFIG_FILE, TOKENIZER_FILE, Tokenizer
 
-__all__ = ["load_tokenizer"]
+__all__ = ["load_tokenizer", "tokenizer_files"]
 
 _SPECIAL = ("eos", "pad", "bos")
-_HUB_FILES = [
-    "tokenizer*",
-    "special_tokens_map.json",
-    "vocab*",
-    "merges.txt",
-    "*.model",
-    "config.json",
-    "generation_config.json",
-]
+_TOLD_IN = ("special_tokens_map.json", CONFIG_FILE, "config.json", "generation_config.json")
+"""Files that name the special tokens, the first two by name and the others by number."""
+_HUB_FILES = ["tokenizer*", "vocab*", "merges.txt", "*.model", *_TOLD_IN]
 
 
 def load_tokenizer(ref: str | Path, *, offline: bool = False) -> Tokenizer:
@@ -53,6 +47,15 @@ def load_tokenizer(ref: str | Path, *, offline: bool = False) -> Tokenizer:
     return _from_folder(_download(str(ref), offline), str(ref))
 
 
+def tokenizer_files(path: Path) -> list[Path]:
+    """Return the files on this machine that a tokenizer is read from: none where ``path`` is not here."""
+    if path.is_file():
+        beside = [] if path.suffix == ".gguf" else [path.parent / name for name in _TOLD_IN]
+        return [path, *(file for file in beside if file.is_file())]
+    patterns = _HUB_FILES if (path / TOKENIZER_FILE).is_file() else [*_HUB_FILES, "*.gguf"]
+    return sorted({file for pattern in patterns for file in path.glob(pattern) if file.is_file()})
+
+
 def _from_folder(folder: Path, label: str) -> Tokenizer:
     if (folder / TOKENIZER_FILE).is_file():
         return _from_json(folder / TOKENIZER_FILE, folder, label)
@@ -75,8 +78,8 @@ def _from_json(path: Path, folder: Path, label: str) -> Tokenizer:
 
 def _special_ids(tokenizer: Tokenizer, folder: Path) -> dict[str, int | None]:
     """Return the special ids: by name from the tokenizer's own files, else by number from the model's."""
-    named = {**_optional(folder / "special_tokens_map.json"), **_optional(folder / CONFIG_FILE)}
-    numbered = {**_optional(folder / "config.json"), **_optional(folder / "generation_config.json")}
+    told = [_optional(folder / name) for name in _TOLD_IN]
+    named, numbered = {**told[0], **told[1]}, {**told[2], **told[3]}
     ids: dict[str, int | None] = {}
     for kind in _SPECIAL:
         name = named.get(f"{kind}_token")

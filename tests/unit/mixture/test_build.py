@@ -3,8 +3,8 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
-from xmtf.errors import ConfigError, DataError, SourceError, TemplateError, UnknownNameError
-from xmtf.files import read_jsonl, read_manifest
+from xmtf.errors import ConfigError, DataError, SourceError, TemplateError, UnknownNameError, UserError
+from xmtf.files import alone_in, read_jsonl, read_manifest
 from xmtf.mixture import build_mixture, mixture_languages, plan_mixture, read_mixture
 from xmtf.mixture.build import merge_mixture, run_work_tasks, work_folder, write_work_plan
 from xmtf.mixture.composition import read_composition
@@ -231,3 +231,43 @@ def test_explicit_rates_by_selection_and_by_task(recipe, tmp_path):
         assert manifest.counts["languages"] == languages
     with pytest.raises(UnknownNameError, match="sums-it"):
         build_mixture(recipe(*by_task, "mixture.rates.tasks={sums-it: 3}"), tmp_path / "mixture")
+
+
+def test_no_other_prompt_on_a_row_of_a_suite_stays(recipe, tmp_path):
+    suite = "mixture.tasks=[{tasks: [sums-fr]}]", "evaluation.suites.0.tasks=[{tasks: [sums-fr], templates: [ask]}]"
+    rest = ("evaluation.suites.0.tasks.0.splits=[train]", "evaluation.suites.0.tasks.0.limit_rows=10")
+    manifest = build_mixture(recipe(*suite, *rest), tmp_path / "mixture")
+    asked = {line["row"] for line in read_jsonl(tmp_path / "mixture" / "overlap.jsonl")}
+    kept = [row for table in read_mixture(tmp_path / "mixture") for row in table.to_pylist()]
+    assert manifest.counts["dropped"]["prompts a row of an evaluation suite"] >= 10
+    assert len(asked) >= 10
+    assert not asked & {row["row"] for row in kept}
+    shared = build_mixture(recipe(*suite, *rest, "evaluation.suites.0.axis=templates"), tmp_path / "shared")
+    assert "prompts a row of an evaluation suite" not in shared.counts["dropped"]
+
+
+def test_two_builds_never_work_in_one_folder(recipe, tmp_path):
+    out = tmp_path / "mixture"
+    refused = pytest.raises(UserError, match=r"mixture\.work: another xmtf process works in this work folder.*--out")
+    with alone_in(work_folder(out)):
+        with refused:
+            build_mixture(recipe(), out)
+        with refused:
+            write_work_plan(recipe(), out)
+    write_work_plan(recipe(), out)
+    with alone_in(work_folder(out), with_helpers=True):  # another job of the array
+        list(run_work_tasks(out, 0))
+        list(run_work_tasks(out, 1))
+        with refused:
+            merge_mixture(plan_mixture(recipe()), out)
+    assert merge_mixture(plan_mixture(recipe()), out).counts["out"] == 230
+    with alone_in(tmp_path / "elsewhere"):
+        assert build_mixture(recipe(), out).counts["out"] == 230
+
+
+def test_a_damaged_part_is_named(recipe, tmp_path):
+    build_mixture(recipe(), tmp_path / "mixture")
+    part = next((tmp_path / "mixture" / "language=fr").iterdir())
+    part.write_bytes(part.read_bytes()[:100])
+    with pytest.raises(DataError, match=r"language=fr/part-\d+\.parquet: cannot be read .*build it anew"):
+        list(read_mixture(tmp_path / "mixture"))

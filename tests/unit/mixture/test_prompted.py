@@ -4,7 +4,7 @@ import json
 import pytest
 
 from xmtf.errors import ConfigError, SourceError, UnknownNameError
-from xmtf.mixture import build_mixture, read_mixture
+from xmtf.mixture import build_mixture, plan_mixture, read_mixture
 from xmtf.mixture.export import export_jsonl
 from xmtf.mixture.overview import planned_splits
 
@@ -70,8 +70,35 @@ def test_beside_tasks_under_the_same_rules(recipe, folder, tmp_path):
 def test_held_out_languages_stay_out(recipe, folder, tmp_path):
     settings = ["mixture.tasks=[]", "mixture.prompted=[{path: xP3}]", "mixture.held_out.languages=[fr]"]
     assert build_mixture(recipe(*settings), tmp_path / "mixture").counts["languages"] == {"de": 1}
+    in_full = [*settings[:2], "mixture.held_out.languages=[fra_Latn]"]
+    assert build_mixture(recipe(*in_full), tmp_path / "mixture").counts["languages"] == {"de": 1}
     with pytest.raises(ConfigError, match=r"mixture\.prompted\.0.*every file.*held_out"):
         build_mixture(recipe(*settings, "mixture.held_out.clusters=[prompted]"), tmp_path / "mixture")
+
+
+def test_records_of_held_out_templates_stay_out(recipe, folder, tmp_path):
+    write(folder / "fra_Latn" / "xp3x.jsonl.gz", [{"inputs": n, "targets": n} | XP3X | {"template": n} for n in "ab"])
+    settings = ("mixture.tasks=[]", "mixture.prompted=[{path: xP3}]", "mixture.held_out.templates=[a*]")
+    manifest = build_mixture(recipe(*settings), tmp_path / "mixture")
+    assert manifest.counts["dropped"]["template is held out"] == 1
+    assert "a" not in {row["inputs"] for row in rows_of(tmp_path / "mixture")}
+
+
+def test_languages_are_taken_in_any_spelling_and_misspelt_patterns_are_named(recipe, folder, tmp_path):
+    taken = build_mixture(
+        recipe("mixture.tasks=[]", "mixture.prompted=[{path: xP3, languages: [fra]}]"), tmp_path / "m"
+    )
+    assert taken.counts["languages"] == {"fr": 5}
+    for wrong in ("languages: [fr, sw]", 'files: ["*ask*", "*aks*"]'):
+        with pytest.raises(UnknownNameError, match=r"mixture\.prompted\.0\.(languages|files)"):
+            plan_mixture(recipe("mixture.tasks=[]", f"mixture.prompted=[{{path: xP3, {wrong}}}]"))
+
+
+def test_rows_of_records_are_not_taken_for_rows_of_a_split(recipe, folder, tmp_path):
+    of_suite = {"dataset": "held", "config": "", "split": "test", "template": "other"}
+    write(folder / "de" / "other.jsonl", [{"inputs": "a", "targets": "b"} | of_suite])
+    manifest = build_mixture(recipe("mixture.tasks=[]", "mixture.prompted=[{path: xP3}]"), tmp_path / "mixture")
+    assert manifest.counts["languages"]["de"] == 1
 
 
 def test_an_exported_mixture_can_be_read_again(recipe, tmp_path):

@@ -39,6 +39,17 @@ def test_the_mirror_is_read_by_hub_id_subset_and_split(mirror):
     assert texts(SourceRef("owner/sharded", "en")) == ["a", "b"]
 
 
+@pytest.mark.parametrize("other", [None, "train-00000-of-00003.parquet"])
+def test_a_split_of_which_shards_are_missing_is_refused(mirror, other):
+    folder = mirror / "owner" / "sharded" / "en"
+    if other is None:
+        (folder / "train-00001-of-00002.parquet").unlink()
+    else:
+        pq.write_table(pa.table({"text": ["c"]}), folder / other)
+    with pytest.raises(SourceError, match=r"sharded/en: has \d shards of this split .*copy what is missing"):
+        read_source(SourceRef("owner/sharded", "en"))
+
+
 def test_a_dataset_without_subsets_needs_no_subset_folder(mirror):
     assert texts(SourceRef("owner/flat")) == ["one"]
     assert texts(SourceRef("owner/flat", "main")) == ["one"]

@@ -77,3 +77,33 @@ def test_shards_are_joined_in_order_and_hashed_by_content_alone(tmp_path):
     assert fingerprint_files([one]) != fingerprint_files([two])
     pq.write_table(pa.table({"x": [9, 9, 9]}), one)
     assert fingerprint_files([one]) != fingerprint_files([moved])
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path):
+    (tmp_path / "rows.jsonl").write_bytes(b'\xef\xbb\xbf{"a": "x"}\r\n{"a": "y"}\r\n')
+    assert read_table_file(tmp_path / "rows.jsonl").to_pylist() == [{"a": "x"}, {"a": "y"}]
+
+
+def test_a_document_of_megabytes_in_csv_is_read(tmp_path):
+    text = "word, " * 500_000
+    (tmp_path / "rows.csv").write_text(f'id,text\n1,"{text}"\n')
+    assert read_table_file(tmp_path / "rows.csv").column("text").to_pylist() == [text]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("large.jsonl", b'{"a": 9223372036854775808}\n{"a": -1}\n', "column 'a' .*too large a number"),
+        ("mac.csv", b"a,b\r1,2\r", "cannot be read"),
+        ("twice.csv", b"a,a\n1,2\n", "more than one column 'a'"),
+    ],
+)
+def test_odd_files_are_refused_in_one_line(tmp_path, name, content, problem):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(SourceError, match=problem):
+        read_table_file(tmp_path / name)
+
+
+def test_minus_zero_stays_text(tmp_path):
+    (tmp_path / "rows.csv").write_text("a,b\n-0,-1\n")
+    assert read_table_file(tmp_path / "rows.csv").to_pylist() == [{"a": "-0", "b": -1}]

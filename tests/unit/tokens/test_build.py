@@ -1,5 +1,6 @@
 """From a mixture on disk to token files: what stands in them, what is dropped, what is not done twice."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import xmtf.tokens.encode
-from xmtf.errors import ConfigError, DataError
-from xmtf.files import Manifest, write_manifest
+from xmtf.errors import ConfigError, DataError, UserError
+from xmtf.files import Manifest, alone_in, write_manifest
 from xmtf.recipe.load import LoadedRecipe
 from xmtf.tokens import load_tokenizer, open_store, tokenize_mixture
 from xmtf.tokens.layout import store_prefix
@@ -27,6 +28,51 @@ def test_a_folder_of_another_stage_is_not_written_into(mixture: Path, recipe: Re
     with pytest.raises(ConfigError, match="holds something else than token files"):
         tokenize_mixture(recipe(), mixture, mixture, family="causal")
     assert sorted(mixture.rglob("*")) == before
+
+
+def test_a_folder_of_other_files_is_not_written_into(mixture: Path, recipe: Recipe, tmp_path: Path) -> None:
+    (tmp_path / "project" / "languages").mkdir(parents=True)
+    (tmp_path / "project" / "thesis.tex").write_text("mine")
+    with pytest.raises(ConfigError, match="holds something else than token files"):
+        tokenize_mixture(recipe(), mixture, tmp_path / "project", family="causal")
+
+
+def test_two_processes_never_write_into_one_folder(mixture: Path, recipe: Recipe, tmp_path: Path) -> None:
+    with alone_in(tmp_path / "tokens" / "shards"), pytest.raises(UserError, match="another xmtf process works"):
+        tokenize_mixture(recipe(), mixture, tmp_path / "tokens", family="causal")
+    tokenize_mixture(recipe(), mixture, tmp_path / "tokens", family="causal")
+    assert not list((tmp_path / "tokens").rglob(".lock"))
+
+
+def test_a_mixture_that_lacks_a_part_or_has_a_changed_one_is_refused(
+    mixture: Path, recipe: Recipe, tmp_path: Path
+) -> None:
+    mixture = shutil.copytree(mixture, tmp_path / "mixture")
+    part = next((mixture / "language=hi").iterdir())
+    whole = part.read_bytes()
+    changed = bytearray(whole)
+    changed[len(whole) // 2] ^= 1
+    part.write_bytes(changed)
+    with pytest.raises(DataError, match="does not match the manifest of its mixture"):
+        tokenize_mixture(recipe(), mixture, tmp_path / "tokens", family="causal")
+    part.unlink()
+    with pytest.raises(DataError, match=r"language=hi/.*parquet is missing"):
+        tokenize_mixture(recipe(), mixture, tmp_path / "tokens", family="causal")
+
+
+def test_other_special_tokens_of_a_tokenizer_make_the_folder_anew(
+    mixture: Path, recipe: Recipe, tmp_path: Path
+) -> None:
+    tokenize_mixture(recipe(), mixture, tmp_path / "first", family="causal")
+    folder = tmp_path / "first" / "tokenizer"
+    for path in (folder, folder / "tokenizer.json"):
+        loaded = recipe(f"tokens.tokenizer={{path: {path}}}")
+        before = tokenize_mixture(loaded, mixture, tmp_path / path.name, family="causal")
+        config = (folder / "tokenizer_config.json").read_text()
+        eos, pad = ("</s>", "<pad>") if before.details["special"]["eos"] == 2 else ("<pad>", "</s>")
+        (folder / "tokenizer_config.json").write_text(config.replace(f'"eos_token": "{eos}"', f'"eos_token": "{pad}"'))
+        after = tokenize_mixture(loaded, mixture, tmp_path / path.name, family="causal")
+        assert after.details["special"]["eos"] != before.details["special"]["eos"]
 
 
 def test_items_are_the_rows_of_the_mixture_in_order(
