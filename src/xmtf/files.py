@@ -11,6 +11,7 @@ import contextlib
 import csv
 import errno
 import fcntl
+import glob
 import hashlib
 import os
 import shutil
@@ -38,6 +39,7 @@ __all__ = [
     "check_replaced",
     "content_hash",
     "discard_folder",
+    "discard_leftovers",
     "file_sha256",
     "is_finished",
     "link_or_copy",
@@ -224,6 +226,12 @@ def alone_in(folder: Path, *, what: str = "run", with_helpers: bool = False) -> 
             if error.errno not in _NO_LOCKS:
                 raise
         yield
+
+
+def discard_leftovers(path: Path) -> None:
+    """Delete what processes that were killed left beside ``path``; none may be writing it now."""
+    for rest in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        shutil.rmtree(rest) if rest.is_dir() else rest.unlink()
 
 
 def check_replaced(out: Path, what: str, is_ours: Callable[[Path], bool]) -> None:

@@ -29,6 +29,7 @@ from xmtf.files import (
     alone_in,
     check_replaced,
     discard_folder,
+    discard_leftovers,
     is_finished,
     read_manifest,
     was_written_by,
@@ -204,6 +205,7 @@ def _merge(plan: MixturePlan, out: Path, watch: Stopwatch) -> Manifest:
             )
         shards.append(Shard(task.name, task.fingerprint, part.task, part.rate, result, Counter()))
     manifest = finish_mixture(plan, shards, work, out, watch)
+    discard_leftovers(out)
     discard_folder(work)
     return manifest
 

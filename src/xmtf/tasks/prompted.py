@@ -171,6 +171,8 @@ def _absent_columns(template: Template, columns: list[str]) -> list[str]:
 
 
 def _explain_absent(slice_: Slice, template: Template, name: str, columns: list[str]) -> str:
+    if not columns:
+        return f"{slice_.task.id} [{slice_.split}]: has no rows"
     near = nearest(name, columns)
     hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(columns))}"
     where = f"{slice_.task.id} [{slice_.split}], template {template.name!r}"

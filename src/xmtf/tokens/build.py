@@ -26,6 +26,7 @@ from xmtf.files import (
     check_replaced,
     content_hash,
     discard_folder,
+    discard_leftovers,
     file_sha256,
     is_finished,
     link_or_copy,
@@ -92,6 +93,9 @@ def tokenize_mixture(
     inputs = {"mixture": read_manifest(mixture).fingerprint, "tokenizer": _identity(loaded, base)}
     fingerprint = content_hash([settings, inputs])
     if is_finished(out, fingerprint):
+        if any((out / name).exists() for name in (_SHARDS, _LANGUAGES)):  # of a run that was killed at its very end
+            with alone_in(out / _SHARDS, what="work"):
+                _tidy(out)
         return read_manifest(out)
     check_replaced(out, "token files", _is_ours)
     check_engine(recipe.execution)
@@ -115,9 +119,16 @@ def tokenize_mixture(
         seconds = watch.seconds
         manifest = Manifest("tokens", fingerprint, settings, inputs, outputs, counts, details, wall_time_s=seconds)
         write_manifest(out, manifest)
-        for name in (_SHARDS, _LANGUAGES):
-            discard_folder(out / name)
+        _tidy(out)
     return manifest
+
+
+def _tidy(out: Path) -> None:
+    """Delete unfinished work, and what killed processes left."""
+    for path in out.iterdir():
+        discard_leftovers(path)
+    for name in (_SHARDS, _LANGUAGES):
+        discard_folder(out / name)
 
 
 def _is_ours(folder: Path) -> bool:

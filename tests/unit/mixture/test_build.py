@@ -271,3 +271,15 @@ def test_a_damaged_part_is_named(recipe, tmp_path):
     part.write_bytes(part.read_bytes()[:100])
     with pytest.raises(DataError, match=r"language=fr/part-\d+\.parquet: cannot be read .*build it anew"):
         list(read_mixture(tmp_path / "mixture"))
+
+
+def test_what_killed_builds_left_beside_is_deleted(recipe, tmp_path):
+    (tmp_path / ".mixture.machine-1.tmp" / "language=fr").mkdir(parents=True)
+    build_mixture(recipe(), tmp_path / "mixture")
+    assert not list(tmp_path.glob(".mixture*"))
+
+
+def test_a_file_without_rows_is_named(recipe, tmp_path):
+    (tmp_path / "fr.jsonl").write_text("")
+    with pytest.raises(TemplateError, match=r"^sums-fr \[train\]: has no rows$"):
+        build_mixture(recipe(), tmp_path / "mixture")

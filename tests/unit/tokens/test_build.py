@@ -44,6 +44,16 @@ def test_two_processes_never_write_into_one_folder(mixture: Path, recipe: Recipe
     assert not list((tmp_path / "tokens").rglob(".lock"))
 
 
+def test_what_killed_runs_left_is_deleted(mixture: Path, recipe: Recipe, tmp_path: Path) -> None:
+    out = tmp_path / "tokens"
+    tokenize_mixture(recipe(), mixture, out, family="causal")
+    names = {path.name for path in out.iterdir()}
+    (out / "shards").mkdir()
+    (out / ".small_en_clusters.npy.machine-1.tmp").write_text("half")
+    tokenize_mixture(recipe(), mixture, out, family="causal")
+    assert {path.name for path in out.iterdir()} == names
+
+
 def test_a_mixture_that_lacks_a_part_or_has_a_changed_one_is_refused(
     mixture: Path, recipe: Recipe, tmp_path: Path
 ) -> None:
