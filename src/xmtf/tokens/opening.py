@@ -25,6 +25,7 @@ from xmtf.tokens.loading import load_tokenizer
 from xmtf.tokens.packing import RowStream, fits, pack
 from xmtf.tokens.splits import split_bounds
 from xmtf.tokens.store import open_store
+from xmtf.tokens.tokenizer import Tokenizer
 
 __all__ = ["NoExamplesError", "open_loader", "row_capacity"]
 
@@ -50,6 +51,7 @@ def open_loader(tokens: Path, loaded: LoadedRecipe, *, group: Group = "train", f
     manifest = read_manifest(tokens)
     if manifest.details.get("family") != family:
         raise ConfigError(f"{tokens}: holds tokens for a {manifest.details.get('family')} model, not {family}")
+    tokenizer = _tokenizer(tokens, manifest)
     recipe = loaded.recipe
     capacity = row_capacity(recipe.tokens.packing, family)
     group_names: list[tuple[str, str]] = []
@@ -82,7 +84,7 @@ def open_loader(tokens: Path, loaded: LoadedRecipe, *, group: Group = "train", f
         weights={rows.language: weights[rows.language] for rows in kept},
         capacity=capacity,
         rows_per_step=recipe.training.global_batch_rows,
-        tokenizer=load_tokenizer(tokens / TOKENIZER_FOLDER),
+        tokenizer=tokenizer,
         group_names=group_names,
         skipped=skipped,
         truncated=truncated,
@@ -111,7 +113,7 @@ def _open_language(
     prefix = store_prefix(folder, manifest.details["prefix"], language)
     pair = Pair(open_store(prefix.inputs), open_store(prefix.targets))
     count = len(pair.targets)
-    clusters = np.load(prefix.clusters, allow_pickle=False)
+    clusters = _read_clusters(prefix.clusters, len(manifest.details["clusters"]))
     if len(pair.inputs) != count or len(clusters) != count:
         raise DataError(f"{prefix.inputs}: {len(pair.inputs)} inputs, {count} targets, {len(clusters)} clusters")
     bounds = split_bounds(count, manifest.details["validation_fraction"])
@@ -142,6 +144,26 @@ def _open_language(
         int(fitted.sizes[:, fitting].sum()),
     )
     return rows, fitted
+
+
+def _tokenizer(tokens: Path, manifest: Manifest) -> Tokenizer:
+    folder = (tokens / TOKENIZER_FOLDER).resolve()  # never taken for an id of the hub
+    if not folder.is_dir():
+        raise DataError(f"{folder}: missing; delete {tokens} to build it anew")
+    tokenizer = load_tokenizer(folder)
+    if tokenizer.fingerprint != manifest.details["tokenizer"]:
+        raise DataError(f"{folder}: is not the tokenizer that the token files beside were made with")
+    return tokenizer
+
+
+def _read_clusters(path: Path, number: int) -> npt.NDArray[np.uint16]:
+    try:
+        clusters: npt.NDArray[np.uint16] = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path}: cannot be read ({error}); delete the folder to build it anew") from None
+    if clusters.dtype != np.uint16 or clusters.ndim != 1 or clusters.max(initial=0) >= max(number, 1):
+        raise DataError(f"{path}: does not hold the task clusters of its language; delete the folder to build it anew")
+    return clusters
 
 
 def _group_numbers(

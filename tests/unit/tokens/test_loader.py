@@ -184,3 +184,26 @@ def test_the_wrong_family_and_damaged_files(tokens: Path, recipe: Recipe, tmp_pa
     data.write_bytes(data.read_bytes()[:-2])
     with pytest.raises(DataError, match=r"small_hi_inputs_document\.bin: byte"):
         open_loader(tokens, recipe(), family="causal")
+
+
+def test_damaged_clusters_and_another_tokenizer_are_named(tokens: Path, recipe: Recipe, tmp_path: Path) -> None:
+    copy = shutil.copytree(tokens, tmp_path / "copy")
+    clusters = store_prefix(copy, "small", "fr").clusters
+    whole = clusters.read_bytes()
+    changed = bytearray(whole)
+    changed[-1] ^= 0xFF
+    for content in (whole[:100], b"", bytes(changed)):
+        clusters.write_bytes(content)
+        with pytest.raises(DataError, match=r"small_fr_clusters\.npy: (cannot be read|does not hold)"):
+            open_loader(copy, recipe(), family="causal")
+    clusters.unlink()
+    with pytest.raises(DataError, match=r"small_fr_clusters\.npy: cannot be read"):
+        open_loader(copy, recipe(), family="causal")
+    clusters.write_bytes(whole)
+    config = copy / "tokenizer" / "tokenizer_config.json"
+    config.write_text(config.read_text().replace("</s>", "<unk>"))
+    with pytest.raises(DataError, match="is not the tokenizer that the token files beside were made with"):
+        open_loader(copy, recipe(), family="causal")
+    shutil.rmtree(copy / "tokenizer")
+    with pytest.raises(DataError, match="copy/tokenizer: missing"):
+        open_loader(copy, recipe(), family="causal")
