@@ -1,6 +1,10 @@
 """What tests of several rooms share: models small enough to score in milliseconds, and a check of manifests."""
 
+import os
+
 import pytest
+
+os.environ.pop("COLUMNS", None)  # the workers of pytest-xdist have it; what tests read is a pipe, of no width
 
 
 def save_tiny(folder, family="causal", seed=1, scale=None):

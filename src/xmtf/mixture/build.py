@@ -91,9 +91,9 @@ def build_mixture(loaded: LoadedRecipe, out: Path) -> Manifest:
     plan = plan_mixture(loaded)
     if _stands(plan, out) and not work_folder(out).exists():
         return read_manifest(out)
+    check_engine(loaded.recipe.execution)
     with _working(out):
         if not _stands(plan, out):
-            check_engine(loaded.recipe.execution)
             build_guard(plan, out)
             run_shown(plan.shards, work_folder(out) / "shards", loaded.recipe.execution, "rendering")
         return _merge(plan, out, watch)
@@ -138,11 +138,11 @@ def write_work_plan(loaded: LoadedRecipe, out: Path) -> int:
     """
     plan = plan_mixture(loaded)
     _stands(plan, out)
+    check_engine(loaded.recipe.execution)
     with _working(out):
         if _stands(plan, out):
             write_plan(work_folder(out) / PLAN, Plan(plan.shards.function))
             return 0
-        check_engine(loaded.recipe.execution)
         build_guard(plan, out)
         write_plan(work_folder(out) / PLAN, plan.shards)
         return len(plan.shards.tasks)
