@@ -1,6 +1,6 @@
 """bf16 on processors without bf16 instructions: operands rounded to bf16, products computed in fp32.
 
-There torch multiplies bf16 matrices one number at a time where no fast routine fits, up to 500 times slower than
+There torch multiplies bf16 matrices one number at a time where no fast routine fits, hundreds of times slower than
 fp32. A product of two bf16 numbers is exact in fp32, sums are kept in fp32 and the result is rounded once, which is
 what a processor with bf16 instructions does: the numbers are those of bf16, at nearly the speed of fp32.
 """
