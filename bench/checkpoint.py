@@ -28,8 +28,8 @@ def main() -> None:
     import torch
     import xxhash
 
-    from xmtf.training import checkpoint
-    from xmtf.training.state import Progress
+    from xmtf.training.checkpoint import checkpoint
+    from xmtf.training.checkpoint.state import Progress
 
     torch.set_num_threads(1)
     model, optimizer = trained(options.layers)
@@ -63,7 +63,7 @@ def trained(layers: int) -> tuple[Any, Any]:
 
     from xmtf.models import SpecialTokens, build_model
     from xmtf.recipe.schema import Model, Optimizer
-    from xmtf.training.optimizer import build_optimizer
+    from xmtf.training.optim.optimizer import build_optimizer
 
     shape = Model(architecture="bloom", hidden_size=1024, num_layers=layers, num_heads=16, vocab_size=32_000)
     model = build_model(shape, vocab_size=32_000, special=SpecialTokens(3, 2, 1), seed=0)

@@ -22,7 +22,7 @@ from xmtf.files import Manifest, write_manifest
 from xmtf.models import SpecialTokens, build_model, model_family
 from xmtf.recipe import load_recipe
 from xmtf.tokens import Loader, StoreWriter, open_loader, train_tokenizer
-from xmtf.tokens.layout import TOKENIZER_FOLDER, store_prefix
+from xmtf.tokens.store.prefixes import TOKENIZER_FOLDER, store_prefix
 
 LANGUAGES = [f"l{number:02}" for number in range(52)]
 ITEMS = 2000
@@ -62,9 +62,9 @@ def cpu_of(work: Callable[[int], Any], steps: range) -> float:
 def step_of(loader: Loader, model: Any) -> Callable[[int], None]:
     import torch
 
-    from xmtf.training.head import Head
-    from xmtf.training.objective import Objective
-    from xmtf.training.targets import loss_scales, select_targets
+    from xmtf.training.loss.head import Head
+    from xmtf.training.loss.objective import Objective
+    from xmtf.training.loss.targets import loss_scales, select_targets
 
     model.train()
     objective = Objective(model, Head(model), len(loader.group_names), torch.device("cpu"))

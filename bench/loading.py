@@ -76,7 +76,7 @@ def write(folder: Path, shape: str) -> None:
 
 def measure(layout: str, model: Path, shape: str, folder: Path) -> tuple[int, int, float]:
     """Return share, memory and seconds of the process that holds most."""
-    from xmtf.training.mesh import degrees
+    from xmtf.training.topology.mesh import degrees
 
     parallel = recipe_of(shape, layout).training.parallel
     size = parallel.dp_shard * parallel.tp * parallel.pp
@@ -96,9 +96,9 @@ def measure(layout: str, model: Path, shape: str, folder: Path) -> tuple[int, in
 def load(rank: int, size: int, layout: str, model: Path, shape: str, meeting: Path) -> tuple[int, int, float]:
     import torch
 
-    from xmtf.training.layout import cut_model
-    from xmtf.training.mesh import build_mesh
-    from xmtf.training.ranks import ALONE, Ranks
+    from xmtf.training.parallel.layout import cut_model
+    from xmtf.training.topology.mesh import build_mesh
+    from xmtf.training.topology.ranks import ALONE, Ranks
     from xmtf.training.start import start_model
 
     ranks = ALONE

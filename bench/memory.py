@@ -7,7 +7,7 @@ Two optimizer steps of the training loop's own step on random rows, one thread; 
 processes, of which the one that needs most counts. Measured: the most resident memory of the process (VmHWM, reset
 before each case) over what it had before the model was made. The allocator is told to give freed memory back at once
 (MALLOC_MMAP_THRESHOLD_ and MALLOC_TRIM_THRESHOLD_ of glibc), so what is resident is what is in use. The estimate is
-`xmtf.training.memory.estimate_memory` with the share of predicted positions that the rows have.
+`xmtf.training.planning.memory.estimate_memory` with the share of predicted positions that the rows have.
 """
 
 from __future__ import annotations
@@ -90,9 +90,9 @@ def _line(result: dict[str, Any]) -> str:
 def measure(name: str) -> dict[str, Any]:
     """Return estimate and measured peak of a case, in bytes."""
     from xmtf.models import SpecialTokens, build_model
-    from xmtf.training.memory import estimate_memory
-    from xmtf.training.mesh import degrees
-    from xmtf.training.spread import Spread
+    from xmtf.training.planning.memory import estimate_memory
+    from xmtf.training.topology.mesh import degrees
+    from xmtf.training.planning.candidate import Spread
     from xmtf.training.start import adapt_model
 
     model, training, rows, micro, lengths = CASES[name]
@@ -110,7 +110,7 @@ def measure(name: str) -> dict[str, Any]:
 
 
 def _alone(recipe: Any, loader: Rows) -> int:
-    from xmtf.training.ranks import ALONE
+    from xmtf.training.topology.ranks import ALONE
 
     return _peak(recipe, loader, ALONE)
 
@@ -121,7 +121,7 @@ def _forked(recipe: Any, loader: Rows, size: int) -> int:
     import torch.distributed.fsdp
     import torch.distributed.pipelining
 
-    from xmtf.training.ranks import Ranks
+    from xmtf.training.topology.ranks import Ranks
 
     with tempfile.TemporaryDirectory() as folder:
         children = []
@@ -190,7 +190,7 @@ class Rows:
     @property
     def share(self) -> float:
         """Share of decoder positions that are predicted."""
-        from xmtf.training.targets import select_targets
+        from xmtf.training.loss.targets import select_targets
 
         packing = self.recipe.tokens.packing
         scored = len(select_targets(random_rows(self.recipe, 1, seed=0), "target").positions)
@@ -206,7 +206,7 @@ def two_steps(recipe: Any, loader: Rows, ranks: Any) -> None:
 
     from xmtf.models import SpecialTokens, build_model
     from xmtf.training.assembly import training_loop
-    from xmtf.training.events import Log
+    from xmtf.training.loop.events import Log
     from xmtf.training.start import adapt_model
 
     torch.set_num_threads(1)

@@ -12,11 +12,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from xmtf.recipe import load_recipe
-from xmtf.training.degrees import Degrees
-from xmtf.training.hardware import Machine, find_gpu
-from xmtf.training.planner import Planned, Planner
+from xmtf.training.topology.parallel_dims import Degrees
+from xmtf.training.topology.gpus import Machine, find_gpu
+from xmtf.training.planning.planner import Planned, Planner
 from xmtf.training.preview import meta_model
-from xmtf.training.spread import Spread
+from xmtf.training.planning.candidate import Spread
 
 RECIPES = Path(__file__).parents[1] / "recipes" / "train"
 PUBLISHED = {

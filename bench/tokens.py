@@ -38,9 +38,9 @@ from xmtf.execution import Plan, ShardTask, run_plan
 from xmtf.files import file_sha256
 from xmtf.recipe.schema import Execution
 from xmtf.tokens import load_tokenizer, train_tokenizer
-from xmtf.tokens.encode import Ends, _cached_tokenizer
-from xmtf.tokens.index import choose_dtype, write_index
-from xmtf.tokens.packing import RowStream, pack
+from xmtf.tokens.build.encode import Ends, _cached_tokenizer
+from xmtf.tokens.store.index import choose_dtype, write_index
+from xmtf.tokens.rows.packing import RowStream, pack
 
 LABELS = ("world news", "science and technology", "travel", "sports", "health", "politics")
 PROMPTS = (
@@ -125,7 +125,7 @@ def our_way(folder: Path, workers: int, shards: str = "part-*.parquet") -> None:
         for path in sorted(folder.glob(shards))
     )
     execution = Execution(engine="inline") if workers == 1 else Execution(workers=workers)
-    run_plan(Plan("xmtf.tokens.encode:encode_shard", tasks), folder / "ours", execution)
+    run_plan(Plan("xmtf.tokens.build.encode:encode_shard", tasks), folder / "ours", execution)
 
 
 _TOKENIZER: Any = None

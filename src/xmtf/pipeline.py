@@ -118,7 +118,7 @@ class _Run:
 
     def tokens(self) -> Manifest:
         from xmtf.models import model_family
-        from xmtf.models.references import plain_reference
+        from xmtf.models.files.references import plain_reference
         from xmtf.tokens import tokenize_mixture
 
         config = self.loaded.recipe.model

@@ -12,7 +12,8 @@ import pytest
 
 from xmtf.errors import DataError
 from xmtf.execution import Plan, ShardTask, run_plan
-from xmtf.mixture import build_mixture, merge
+from xmtf.mixture import build_mixture
+from xmtf.mixture.sort import merge
 from xmtf.recipe import load_recipe
 from xmtf.recipe.schema import Execution
 from xmtf.tokens import tokenize_mixture
@@ -81,7 +82,7 @@ def test_what_is_done_is_not_done_again_and_an_error_arrives_as_it_was_raised(tm
     (work / "done").mkdir(parents=True)
     (work / "done" / "done.json").write_text(json.dumps({"fingerprint": done.fingerprint, "result": {"number": 1}}))
     execution = Execution(engine="ray", address="local")
-    function = "xmtf.mixture.order:order_range"
+    function = "xmtf.mixture.sort.order:order_range"
     assert run_plan(Plan(function, (done,)), work, execution) == [{"number": 1}]
     missing = ShardTask("missing", {"runs": "nowhere.json"})
     with pytest.raises(DataError, match=r"nowhere\.json: missing$"):

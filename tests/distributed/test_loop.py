@@ -8,11 +8,11 @@ from tiny_training import make_loop, make_recipe
 
 from xmtf.errors import ConfigError
 from xmtf.files import read_jsonl
-from xmtf.training import checkpoint
-from xmtf.training.degrees import Degrees
-from xmtf.training.fits import check_fits
-from xmtf.training.mesh import degrees
-from xmtf.training.ranks import ALONE
+from xmtf.training.checkpoint import checkpoint
+from xmtf.training.topology.parallel_dims import Degrees
+from xmtf.training.topology.constraints import check_fits
+from xmtf.training.topology.mesh import degrees
+from xmtf.training.topology.ranks import ALONE
 
 
 def run_whole(ranks, folder, layout, **training):

@@ -10,10 +10,11 @@ import torch
 from tiny_training import make_loop, size
 
 from xmtf.errors import DataError
-from xmtf.training import checkpoint, state
-from xmtf.training.ranks import ALONE
-from xmtf.training.shards import ShardReader
-from xmtf.training.state import Progress, torn
+from xmtf.training.checkpoint import checkpoint
+from xmtf.training.checkpoint import state
+from xmtf.training.topology.ranks import ALONE
+from xmtf.training.checkpoint.shards import ShardReader
+from xmtf.training.checkpoint.state import Progress, torn
 
 MATRIX = ("single", "FSDP2 x2", "TP x2", "PP x2", "FSDP2 x TP x4")
 PAGE = Path(__file__).parents[2] / "docs" / "scaling.md"

@@ -8,7 +8,7 @@ import torch
 from xmtf.models import SpecialTokens, build_model
 from xmtf.recipe.schema import Recipe
 from xmtf.training.assembly import training_loop
-from xmtf.training.events import Log
+from xmtf.training.loop.events import Log
 from xmtf.training.start import adapt_model
 
 VOCABULARY = 300  # padded to 384

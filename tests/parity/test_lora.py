@@ -12,7 +12,7 @@ from xmtf.errors import ConfigError, DataError, UnknownNameError  # noqa: E402
 from xmtf.models import check_packing, load_model, save_model  # noqa: E402
 from xmtf.models.lora import adapters, add_adapters, merge_adapters  # noqa: E402
 from xmtf.recipe.schema import Lora, Recipe  # noqa: E402
-from xmtf.training.precision import prepare  # noqa: E402
+from xmtf.training.numerics.precision import prepare  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 

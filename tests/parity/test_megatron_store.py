@@ -11,7 +11,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from xmtf.tokens.store import StoreWriter, merge_stores, open_store
+from xmtf.tokens.store.store import StoreWriter, merge_stores, open_store
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("megatron") is None,
@@ -110,7 +110,7 @@ def test_merged_as_megatron_merges(tmp_path: Path, megatron: ModuleType) -> None
 
 
 def test_dtype_codes_and_choice_agree(megatron: ModuleType) -> None:
-    from xmtf.tokens.index import DTYPES, choose_dtype
+    from xmtf.tokens.store.index import DTYPES, choose_dtype
 
     theirs = {kind.value: np.dtype(kind.name) for kind in megatron.DType}
     assert theirs == DTYPES

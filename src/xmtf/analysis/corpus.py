@@ -20,7 +20,7 @@ import orjson
 
 from xmtf.errors import ConfigError, DataError, SourceError, UnknownNameError, UserError
 from xmtf.languages import normalize_language
-from xmtf.mixture.read import mixture_files, read_mixture
+from xmtf.mixture.io.read import mixture_files, read_mixture
 
 __all__ = ["CorpusColumns", "Passages", "Side", "read_corpus"]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from xmtf.evaluation.suites.setup import SuiteSlice
 from xmtf.languages import CODE, get_language
-from xmtf.mixture.composition import read_composition, totals
+from xmtf.mixture.describe.composition import read_composition, totals
 
 __all__ = ["language_counts", "taxonomy"]
 

@@ -211,7 +211,7 @@ def _sources(
     from dataclasses import replace
 
     from xmtf.evaluation.suites.setup import Setup, named_suites, setup_of
-    from xmtf.mixture.read import find_mixture
+    from xmtf.mixture.io.read import find_mixture
     from xmtf.recipe import load_recipe
     from xmtf.recipe.schema import Evaluation
     from xmtf.tasks import load_catalogue
@@ -239,7 +239,7 @@ def _slices(setup: Any) -> list[Any]:
 
 
 def _num_examples(folder: Path) -> int:
-    from xmtf.mixture.read import mixture_languages
+    from xmtf.mixture.io.read import mixture_languages
 
     return sum(mixture_languages(folder).values())
 

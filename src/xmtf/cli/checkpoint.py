@@ -61,7 +61,7 @@ def inspect(
 
     Example: xmtf checkpoint inspect runs/demo/checkpoints/step-000700
     """
-    from xmtf.training.state import STATE
+    from xmtf.training.checkpoint.state import STATE
 
     if not (checkpoint / STATE).exists():
         from xmtf.models.convert import inspect_foreign
@@ -73,9 +73,9 @@ def inspect(
             typer.echo(str(report))
         raise typer.Exit(0 if report.whole else 1)
 
-    from xmtf.training.checkpoint import read_progress
+    from xmtf.training.checkpoint.checkpoint import read_progress
     from xmtf.training.export import tensor_shapes
-    from xmtf.training.state import require_whole
+    from xmtf.training.checkpoint.state import require_whole
 
     if check:
         require_whole(checkpoint)

@@ -57,7 +57,7 @@ def plan(
             else f"{_out(loaded, out)}: the mixture is finished; there is nothing to do"
         )
         return
-    from xmtf.mixture.overview import planned_splits
+    from xmtf.mixture.plan.overview import planned_splits
 
     records = planned_splits(loaded)
     print_json(records) if as_json else print_plan(records)
@@ -136,11 +136,11 @@ def stats(
     """
     from xmtf.cli.printing import print_json, print_records
     from xmtf.errors import ConfigError
-    from xmtf.mixture.stats import mixture_stats
+    from xmtf.mixture.describe.stats import mixture_stats
 
     folder, wanted = _mixture(source, filters, out)
     if against is not None:
-        from xmtf.mixture.compare import compare_counts
+        from xmtf.mixture.describe.compare import compare_counts
 
         if wanted:
             raise ConfigError("--against compares whole mixtures; leave out the filters, or the lines of the table")
@@ -177,7 +177,7 @@ def peek(
     from xmtf.cli.data_tables import print_example
     from xmtf.cli.printing import print_json
     from xmtf.errors import ConfigError
-    from xmtf.mixture.read import select_examples
+    from xmtf.mixture.io.read import select_examples
 
     folder, wanted = _mixture(source, filters, out)
     left = count
@@ -210,7 +210,7 @@ def export(
     Example: xmtf data export recipes/demo.yaml --push-to-hub me/demo-mixture --dry-run
     """
     from xmtf.errors import ConfigError
-    from xmtf.mixture.export import export_jsonl
+    from xmtf.mixture.io.export import export_jsonl
     from xmtf.upload import MIXTURE_FILES, check_target, publish
 
     folder, wanted = _mixture(source, filters, out)
@@ -301,7 +301,7 @@ def _packed_row(source: Path, overrides: list[str], tokens: Path | None, row: in
 
 def _mixture(source: Path, arguments: list[str] | None, out: Path | None) -> tuple[Path, dict[str, str]]:
     """Return the folder of a built mixture, and the filters among the arguments; the others override the recipe."""
-    from xmtf.mixture.read import FILTERS, find_mixture, parse_filters
+    from xmtf.mixture.io.read import FILTERS, find_mixture, parse_filters
 
     arguments = arguments or []
     if source.is_dir():

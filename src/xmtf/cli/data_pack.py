@@ -45,7 +45,7 @@ def pack(
     """
     from xmtf.cli.data_tables import print_packed
     from xmtf.errors import ConfigError
-    from xmtf.mixture.read import find_mixture
+    from xmtf.mixture.io.read import find_mixture
     from xmtf.tokens import tokenize_mixture
 
     ends = {
@@ -86,7 +86,7 @@ def split_files(
 
     Example: xmtf data split-files runs/demo/tokens --weights bytes --multiplier code=1.3
     """
-    from xmtf.tokens.split_files import write_split_files
+    from xmtf.tokens.rows.split_files import write_split_files
 
     for path in write_split_files(tokens, weights=weights, multipliers=_factors(multiplier or [])):
         typer.echo(f"{path}: {path.read_text(encoding='utf-8').count(', ') + 1} languages")
@@ -124,7 +124,7 @@ def load_for_tokens(source: Path, overrides: Iterable[str], family: str | None =
 
 def _of_recipe(path: Path, overrides: list[str], family: Family | None) -> tuple[Any, str | None, Family]:
     from xmtf.models import model_family
-    from xmtf.models.references import plain_reference
+    from xmtf.models.files.references import plain_reference
 
     loaded = load_for_tokens(path, overrides)
     model = loaded.recipe.model

@@ -96,7 +96,7 @@ def _print_dropped(dropped: Mapping[str, int]) -> None:
 
 
 def _print_rates(folder: Path) -> None:
-    from xmtf.mixture.stats import rate_table
+    from xmtf.mixture.describe.stats import rate_table
 
     records = rate_table(folder)
     print_records(records[:_MOST_RATES])

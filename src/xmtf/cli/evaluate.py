@@ -172,7 +172,7 @@ def loss(
     from xmtf.evaluation.loss import loss_lines, mixture_loss, text_loss
     from xmtf.evaluation.suites.setup import Setup
     from xmtf.files import write_jsonl
-    from xmtf.mixture.read import find_mixture
+    from xmtf.mixture.io.read import find_mixture
     from xmtf.recipe.schema import Evaluation
     from xmtf.tasks import Catalogue
 

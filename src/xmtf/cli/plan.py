@@ -10,7 +10,7 @@ import typer
 from xmtf.cli.printing import print_json
 
 if TYPE_CHECKING:
-    from xmtf.training.planner import Plan
+    from xmtf.training.planning.planner import Plan
 
 __all__ = ["plan"]
 
@@ -38,8 +38,8 @@ def plan(
     from xmtf.errors import ConfigError
     from xmtf.recipe import load_recipe
     from xmtf.recipe.quantities import parse_quantity
-    from xmtf.training.hardware import Machine, find_gpu
-    from xmtf.training.planner import Planner
+    from xmtf.training.topology.gpus import Machine, find_gpu
+    from xmtf.training.planning.planner import Planner
     from xmtf.training.preview import meta_model
     from xmtf.training.start import adapt_model
 

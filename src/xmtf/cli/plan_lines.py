@@ -10,8 +10,8 @@ from xmtf.text_table import aligned, terminal_width
 
 if TYPE_CHECKING:
     from xmtf.recipe.schema import Training
-    from xmtf.training.hardware import Machine
-    from xmtf.training.planner import Plan, Planned
+    from xmtf.training.topology.gpus import Machine
+    from xmtf.training.planning.planner import Plan, Planned
 
 __all__ = ["plan_lines"]
 

@@ -153,7 +153,7 @@ def _texts(path: Path) -> list[str]:
 
 def _requests(mixture: Path, part: Part, limit: int | None) -> Iterator[tuple[str, list[Request]]]:
     from xmtf.mixture import mixture_languages, read_mixture
-    from xmtf.tokens.splits import split_bounds
+    from xmtf.tokens.rows.splits import split_bounds
 
     fraction = read_manifest(mixture).details["validation_fraction"]
     for language, count in mixture_languages(mixture).items():

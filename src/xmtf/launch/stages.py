@@ -84,7 +84,7 @@ def check_layout(loaded: LoadedRecipe, processes: int) -> None:
     """
     parallel = loaded.recipe.training.parallel
     if parallel != type(parallel)():  # any number of processes fits the default, and telling so needs no torch
-        from xmtf.training.mesh import degrees
+        from xmtf.training.topology.mesh import degrees
 
         degrees(parallel, processes)
 

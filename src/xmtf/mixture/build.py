@@ -35,17 +35,17 @@ from xmtf.files import (
     was_written_by,
     write_jsonl,
 )
-from xmtf.mixture.choose import Rules, choose_rows, row_hashes
-from xmtf.mixture.composition import OVERLAPS, QUARANTINE
+from xmtf.mixture.select.choose import Rules, choose_rows, row_hashes
+from xmtf.mixture.describe.composition import OVERLAPS, QUARANTINE
 from xmtf.mixture.finish import finish_mixture
-from xmtf.mixture.groups import group_rows
-from xmtf.mixture.guard import Asked, read_guard, write_guard
-from xmtf.mixture.keys import hash_strings
-from xmtf.mixture.merge import Shard
-from xmtf.mixture.ngrams import string_values, word_runs
-from xmtf.mixture.plan import MixturePlan, plan_mixture, read_slice
-from xmtf.mixture.prompted import prompted_tables
-from xmtf.mixture.runs import Run, write_runs
+from xmtf.mixture.select.groups import group_rows
+from xmtf.mixture.select.guard import Asked, read_guard, write_guard
+from xmtf.mixture.select.keys import hash_strings
+from xmtf.mixture.sort.merge import Shard
+from xmtf.mixture.select.ngrams import string_values, word_runs
+from xmtf.mixture.plan.plan import MixturePlan, plan_mixture, read_slice
+from xmtf.mixture.plan.prompted import prompted_tables
+from xmtf.mixture.sort.runs import Run, write_runs
 from xmtf.recipe import LoadedRecipe
 from xmtf.sources import read_source
 from xmtf.tasks import Prompted, prompted_parts
@@ -214,7 +214,7 @@ def build_shard(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Render one slice, or read one prompted file, and write what the mixture may take of it: a shard function.
 
     Args:
-        spec: ``slice`` or ``prompted``, ``rules``, ``guard`` and how to render (see :mod:`xmtf.mixture.plan`).
+        spec: ``slice`` or ``prompted``, ``rules``, ``guard`` and how to render (see :mod:`xmtf.mixture.plan.plan`).
         folder: Folder of the shard, two levels below the work folder.
 
     Returns:

@@ -18,8 +18,8 @@ from xmtf.files import (
     write_manifest,
     write_text,
 )
-from xmtf.mixture.card import CardFacts, dataset_card
-from xmtf.mixture.composition import (
+from xmtf.mixture.describe.card import CardFacts, dataset_card
+from xmtf.mixture.describe.composition import (
     COMPOSITION,
     OVERLAPS,
     QUARANTINE,
@@ -28,8 +28,8 @@ from xmtf.mixture.composition import (
     merge_composition,
     totals,
 )
-from xmtf.mixture.merge import Shard, place_parts, plan_parts
-from xmtf.mixture.plan import MixturePlan
+from xmtf.mixture.sort.merge import Shard, place_parts, plan_parts
+from xmtf.mixture.plan.plan import MixturePlan
 
 __all__ = ["finish_mixture"]
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from xmtf.models.packing_check import check_packing
     from xmtf.models.parameters import ModelSize, model_size
     from xmtf.models.quantise import Quantised, quantise_int8
-    from xmtf.models.references import find_model
+    from xmtf.models.files.references import find_model
     from xmtf.models.save import save_model
 
 _WHERE = {
@@ -39,7 +39,7 @@ _WHERE = {
     "SpecialTokens": "interface",
     "build_model": "build",
     "check_packing": "packing_check",
-    "find_model": "references",
+    "find_model": "files.references",
     "load_model": "load",
     "model_family": "family",
     "model_size": "parameters",

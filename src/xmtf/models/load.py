@@ -19,9 +19,9 @@ from xmtf.models.interface import Family, LoadedModel, Model
 from xmtf.models.lora import load_adapters
 from xmtf.models.mt5 import MT5, MT5Config
 from xmtf.models.mt5.names import own_name as mt5_name
-from xmtf.models.references import adapter_base, find_model, parse_reference
-from xmtf.models.stored import StoredTensors
-from xmtf.models.weights import weight_files, weights_fingerprint
+from xmtf.models.files.references import adapter_base, find_model, parse_reference
+from xmtf.models.files.stored import StoredTensors
+from xmtf.models.files.weights import weight_files, weights_fingerprint
 
 __all__ = ["OpenedModel", "load_model", "open_model"]
 

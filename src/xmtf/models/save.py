@@ -19,8 +19,8 @@ from xmtf.models.hub.network import HubNetwork
 from xmtf.models.lora import adapters, save_adapters
 from xmtf.models.mt5 import MT5, MT5Config
 from xmtf.models.mt5.names import transformers_name as mt5_name
-from xmtf.models.references import ADAPTER_CONFIG
-from xmtf.models.weights import write_weights
+from xmtf.models.files.references import ADAPTER_CONFIG
+from xmtf.models.files.weights import write_weights
 
 __all__ = ["TOKENIZER_FILES", "check_model_replaced", "copy_tokenizer", "save_model", "save_tensors"]
 

@@ -14,27 +14,27 @@ from xmtf.models.device import choose_device
 from xmtf.models.interface import Family
 from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.schema import Recipe, Training
-from xmtf.training import memory
-from xmtf.training.batches import RowLoader, examples_of_row
-from xmtf.training.events import Log
-from xmtf.training.fill import Weights
-from xmtf.training.fits import num_micro_batches
-from xmtf.training.head import Head
-from xmtf.training.layout import Layout, cut_model
-from xmtf.training.loop import Loop
-from xmtf.training.mesh import build_mesh, degrees
-from xmtf.training.objective import Objective
-from xmtf.training.optimizer import build_optimizer
-from xmtf.training.pipeline import Pipeline
-from xmtf.training.precision import compute_dtype, computing, prepare, set_threads
-from xmtf.training.ranks import ALONE, Ranks
-from xmtf.training.saver import Saver, background_ranks
-from xmtf.training.spread import Spread
+from xmtf.training.planning import memory
+from xmtf.training.loss.batches import RowLoader, examples_of_row
+from xmtf.training.loop.events import Log
+from xmtf.training.parallel.materialize import Weights
+from xmtf.training.topology.constraints import num_micro_batches
+from xmtf.training.loss.head import Head
+from xmtf.training.parallel.layout import Layout, cut_model
+from xmtf.training.loop.loop import Loop
+from xmtf.training.topology.mesh import build_mesh, degrees
+from xmtf.training.loss.objective import Objective
+from xmtf.training.optim.optimizer import build_optimizer
+from xmtf.training.parallel.pipeline_parallel import Pipeline
+from xmtf.training.numerics.precision import compute_dtype, computing, prepare, set_threads
+from xmtf.training.topology.ranks import ALONE, Ranks
+from xmtf.training.checkpoint.saver import Saver, background_ranks
+from xmtf.training.planning.candidate import Spread
 from xmtf.training.start import Start, check_model, start_model
-from xmtf.training.step import Feed, Step
-from xmtf.training.texts import TextRows, text_rows
-from xmtf.training.validation import Measure, Validation, Watch
-from xmtf.training.work import Meter, peak_flops
+from xmtf.training.loop.step import Feed, Step
+from xmtf.training.loss.texts import TextRows, text_rows
+from xmtf.training.loop.validation import Measure, Validation, Watch
+from xmtf.training.loop.mfu import Meter, peak_flops
 
 __all__ = ["assemble", "num_steps", "training_loop"]
 

@@ -13,10 +13,10 @@ from xmtf.execution import say
 from xmtf.files import atomic_folder
 from xmtf.models.save import check_model_replaced
 from xmtf.recipe import Recipe, load_recipe
-from xmtf.training.checkpoint import checkpoint_path, list_checkpoints, load_weights, read_progress, read_weights
-from xmtf.training.shards import ShardReader
+from xmtf.training.checkpoint.checkpoint import checkpoint_path, list_checkpoints, load_weights, read_progress, read_weights
+from xmtf.training.checkpoint.shards import ShardReader
 from xmtf.training.start import start_model
-from xmtf.training.state import Progress, require_whole
+from xmtf.training.checkpoint.state import Progress, require_whole
 
 __all__ = [
     "export_checkpoint",

@@ -24,12 +24,12 @@ from xmtf.models.convert.t5x import find_t5x
 from xmtf.models.convert.universal import MOMENTS, find_universal
 from xmtf.models.mt5 import MT5
 from xmtf.recipe import LoadedRecipe
-from xmtf.training import checkpoint
+from xmtf.training.checkpoint import checkpoint
 from xmtf.training.export import keep_tokenizer
-from xmtf.training.memory import row_positions
+from xmtf.training.planning.memory import row_positions
 from xmtf.training.naming import model_reference_hash, training_name
-from xmtf.training.optimizer import build_optimizer, load_optimizer_tensors
-from xmtf.training.state import Progress
+from xmtf.training.optim.optimizer import build_optimizer, load_optimizer_tensors
+from xmtf.training.checkpoint.state import Progress
 from xmtf.training.trainer import write_initial
 
 __all__ = ["import_state"]

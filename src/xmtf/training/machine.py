@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from xmtf.training.degrees import Degrees
+from xmtf.training.topology.parallel_dims import Degrees
 from xmtf.versions import package_versions
 
 __all__ = ["training_machine"]

@@ -76,7 +76,7 @@ def model_reference_hash(reference: str) -> str:
     A folder of ours counts by its manifest, other folders and files by names, sizes and the first and last MiB of
     each file, a hub id by its text.
     """
-    from xmtf.models.references import parse_reference
+    from xmtf.models.files.references import parse_reference
 
     path = parse_reference(reference).path
     if path is None:

@@ -15,11 +15,11 @@ import torch
 from xmtf.files import MANIFEST, read_json
 from xmtf.models.interface import Family
 from xmtf.recipe import LoadedRecipe, Recipe
-from xmtf.training.batches import examples_of_row
-from xmtf.training.degrees import Degrees
-from xmtf.training.fits import check_fits, num_micro_batches
-from xmtf.training.memory import estimate_memory, row_positions
-from xmtf.training.spread import Spread
+from xmtf.training.loss.batches import examples_of_row
+from xmtf.training.topology.parallel_dims import Degrees
+from xmtf.training.topology.constraints import check_fits, num_micro_batches
+from xmtf.training.planning.memory import estimate_memory, row_positions
+from xmtf.training.planning.candidate import Spread
 from xmtf.training.start import adapt_model
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def meta_model(recipe: Recipe, vocab_size: int | None) -> Model | None:
 def _meta_of_base(base: str, offline: bool) -> Model | None:
     from xmtf.models.bloom import Bloom, BloomConfig
     from xmtf.models.mt5 import MT5, MT5Config
-    from xmtf.models.references import find_config
+    from xmtf.models.files.references import find_config
 
     path = find_config(base, offline=offline)
     if path.suffix == ".gguf":

@@ -11,10 +11,10 @@ from xmtf.execution import say
 from xmtf.models.device import choose_device
 from xmtf.models.interface import Family
 from xmtf.recipe.schema import Lora, Model, Recipe, Training
-from xmtf.training.precision import choose_attention, has_bf16
+from xmtf.training.numerics.precision import choose_attention, has_bf16
 
 if TYPE_CHECKING:
-    from xmtf.models.stored import StoredTensors
+    from xmtf.models.files.stored import StoredTensors
 
 __all__ = ["Start", "adapt_model", "check_machine", "check_model", "start_model"]
 
@@ -57,7 +57,7 @@ def start_model(reference: str, config: Model, *, seed: int, offline: bool = Fal
         config: Section ``model`` of the recipe.
         seed: Of what is drawn.
         offline: Look in the hub's cache only.
-        in_pieces: Leave the weights in their files, for :func:`xmtf.training.layout.cut_model` to read this process's
+        in_pieces: Leave the weights in their files, for :func:`xmtf.training.parallel.layout.cut_model` to read this process's
             part; where the files do not allow it the model is loaded whole.
 
     Raises:

@@ -28,20 +28,20 @@ from xmtf.files import (
 from xmtf.models.interface import Family
 from xmtf.recipe import LoadedRecipe, dump_recipe
 from xmtf.recipe.schema import Recipe
-from xmtf.training import checkpoint
+from xmtf.training.checkpoint import checkpoint
 from xmtf.training.assembly import assemble
-from xmtf.training.batches import RowLoader
-from xmtf.training.events import Log
+from xmtf.training.loss.batches import RowLoader
+from xmtf.training.loop.events import Log
 from xmtf.training.export import keep_tokenizer, merges, write_checkpoint, write_model
-from xmtf.training.loop import Loop
+from xmtf.training.loop.loop import Loop
 from xmtf.training.machine import training_machine
 from xmtf.training.naming import learning_section, model_fingerprint, model_reference_hash, training_name
-from xmtf.training.ranks import ALONE, Ranks, all_processes
+from xmtf.training.topology.ranks import ALONE, Ranks, all_processes
 from xmtf.training.start import check_machine
-from xmtf.training.state import Progress, require_whole
-from xmtf.training.trackers import TrackedRun, open_trackers
-from xmtf.training.validation import Measure
-from xmtf.training.work import Meter
+from xmtf.training.checkpoint.state import Progress, require_whole
+from xmtf.training.loop.trackers import TrackedRun, open_trackers
+from xmtf.training.loop.validation import Measure
+from xmtf.training.loop.mfu import Meter
 
 __all__ = ["train", "train_in_folder", "write_initial"]
 

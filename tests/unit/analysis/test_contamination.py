@@ -5,7 +5,7 @@ import numpy as np
 
 from xmtf.analysis.contamination import ItemReader, find_overlap
 from xmtf.evaluation.suites.setup import setup_of, suite_slices
-from xmtf.mixture.ngrams import find_hashes
+from xmtf.mixture.select.ngrams import find_hashes
 
 
 def overlap(loaded, words, setup=None):

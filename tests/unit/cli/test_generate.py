@@ -16,7 +16,7 @@ def call(*arguments, **how):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Return a small random BLOOM with a tokenizer of bytes."""
-    from xmtf.tokens.learning import train_tokenizer
+    from xmtf.tokens.tokenizer.training import train_tokenizer
 
     folder = tmp_path_factory.mktemp("model")
     tokenizer = train_tokenizer([["some words to learn from, again and again"] * 20], 300, "causal")

@@ -1,7 +1,7 @@
 import pytest
 
 from xmtf.errors import SourceError
-from xmtf.models import references
+from xmtf.models.files import references
 from xmtf.pipeline import stages
 from xmtf.recipe import load_recipe
 

@@ -7,7 +7,7 @@ from xmtf.errors import ConfigError, DataError, SourceError, TemplateError, Unkn
 from xmtf.files import alone_in, read_jsonl, read_manifest
 from xmtf.mixture import build_mixture, mixture_languages, plan_mixture, read_mixture
 from xmtf.mixture.build import merge_mixture, run_work_tasks, work_folder, write_work_plan
-from xmtf.mixture.composition import read_composition
+from xmtf.mixture.describe.composition import read_composition
 from xmtf.records import PROMPTED_COLUMNS
 
 

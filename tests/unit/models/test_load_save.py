@@ -6,7 +6,7 @@ import torch
 
 from xmtf.errors import ConfigError, DataError, SourceError
 from xmtf.models import load_model, save_model
-from xmtf.models.weights import write_weights
+from xmtf.models.files.weights import write_weights
 
 
 @pytest.fixture(params=["bloom", "mt5"])

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from xmtf.models.bloom import Bloom
-from xmtf.models.tied import embed
+from xmtf.models.layers.tied import embed
 
 
 def forward(model, tokens):

@@ -10,8 +10,8 @@ from huggingface_hub import DatasetCard, ModelCard
 
 from xmtf.errors import ConfigError
 from xmtf.files import Manifest, read_jsonl, write_jsonl, write_manifest
-from xmtf.mixture.card import CardFacts, dataset_card
-from xmtf.mixture.composition import GroupCount
+from xmtf.mixture.describe.card import CardFacts, dataset_card
+from xmtf.mixture.describe.composition import GroupCount
 from xmtf.report.cards import card_of, write_model_card
 
 DETAILS = {

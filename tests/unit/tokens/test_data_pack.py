@@ -13,7 +13,7 @@ from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.files import read_json, write_json
 from xmtf.recipe.load import LoadedRecipe
 from xmtf.tokens import load_tokenizer, open_store, read_split_file
-from xmtf.tokens.layout import store_prefix
+from xmtf.tokens.store.prefixes import store_prefix
 
 
 def run(*arguments: object) -> str:

@@ -9,10 +9,11 @@ from xmtf.errors import ConfigError, DataError
 from xmtf.files import read_jsonl
 from xmtf.models import load_model
 from xmtf.recipe import load_recipe
-from xmtf.training import checkpoint, train_in_folder
-from xmtf.training.checkpoint import list_checkpoints
+from xmtf.training import train_in_folder
+from xmtf.training.checkpoint import checkpoint
+from xmtf.training.checkpoint.checkpoint import list_checkpoints
 from xmtf.training.import_state import import_state
-from xmtf.training.optimizer import build_optimizer
+from xmtf.training.optim.optimizer import build_optimizer
 
 RECIPE = """
 name: moved

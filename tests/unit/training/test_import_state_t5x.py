@@ -13,9 +13,10 @@ from xmtf.errors import ConfigError, DataError
 from xmtf.files import read_jsonl
 from xmtf.models.convert.t5x import find_t5x, t5x_path
 from xmtf.recipe import load_recipe
-from xmtf.training import checkpoint, train_in_folder
+from xmtf.training import train_in_folder
+from xmtf.training.checkpoint import checkpoint
 from xmtf.training.import_state import import_state
-from xmtf.training.optimizer import build_optimizer
+from xmtf.training.optim.optimizer import build_optimizer
 
 pytest.importorskip("msgpack")
 DATA = Path(__file__).parents[1] / "models" / "convert" / "data" / "t5x_adafactor.tar.gz"

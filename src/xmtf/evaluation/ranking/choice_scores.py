@@ -18,7 +18,7 @@ from xmtf.evaluation.ranking.totals import ChoiceScore
 from xmtf.evaluation.ranking.tree_passes import score_trees
 from xmtf.evaluation.ranking.trees import Bunch, bunch_batches, bunches
 from xmtf.models.interface import CausalModel, EncoderDecoderModel
-from xmtf.models.trees import ForestReader, PromptForestReader, tree_fault
+from xmtf.models.layers.trees import ForestReader, PromptForestReader, tree_fault
 
 __all__ = ["ChoiceScore", "score_batches", "way_of_scoring"]
 

@@ -1,4 +1,4 @@
-"""Prompts and choices scored as token trees (:mod:`xmtf.models.trees`): one pass for all that begins alike.
+"""Prompts and choices scored as token trees (:mod:`xmtf.models.layers.trees`): one pass for all that begins alike.
 
 Shapes: R trees, S positions of prompts, P positions whose logits are computed, H hidden size.
 """
@@ -17,7 +17,7 @@ from xmtf.evaluation.engine.forward import device_of
 from xmtf.evaluation.ranking.totals import Asked, ChoiceScore, Totals
 from xmtf.evaluation.ranking.trees import Bunch, Tree, bunch_batches, grow
 from xmtf.models.interface import CausalModel, EncoderDecoderModel
-from xmtf.models.trees import ForestReader, PromptForestReader, PromptRows, Trees
+from xmtf.models.layers.trees import ForestReader, PromptForestReader, PromptRows, Trees
 
 __all__ = ["score_trees"]
 

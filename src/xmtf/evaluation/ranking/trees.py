@@ -42,7 +42,7 @@ class Query:
 
 @dataclass(slots=True)
 class Tree:
-    """Tokens in preorder; see :mod:`xmtf.models.trees`.
+    """Tokens in preorder; see :mod:`xmtf.models.layers.trees`.
 
     Attributes:
         tokens: Id of each node.

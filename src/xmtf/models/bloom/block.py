@@ -12,10 +12,10 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-from xmtf.models.attention import attend
+from xmtf.models.layers.attention import attend
 from xmtf.models.bloom.config import BloomConfig
-from xmtf.models.cache import LayerCache
-from xmtf.models.flex import FlexBias, flex_attend
+from xmtf.models.layers.cache import LayerCache
+from xmtf.models.layers.flex import FlexBias, flex_attend
 
 __all__ = ["Block"]
 

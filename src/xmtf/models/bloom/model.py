@@ -14,15 +14,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from xmtf.models.attention import additive_bias, alibi_bias, compute_dtype, self_attention_mask
+from xmtf.models.layers.attention import additive_bias, alibi_bias, compute_dtype, self_attention_mask
 from xmtf.models.bloom.block import Block
 from xmtf.models.bloom.config import BloomConfig
 from xmtf.models.bloom.reading import read_forest
-from xmtf.models.cache import DecoderCache
-from xmtf.models.flex import FlexBias, alibi_flex_bias, flex_takes
+from xmtf.models.layers.cache import DecoderCache
+from xmtf.models.layers.flex import FlexBias, alibi_flex_bias, flex_takes
 from xmtf.models.interface import Cache
-from xmtf.models.tied import SlicedEmbedding, lookup
-from xmtf.models.trees import Trees
+from xmtf.models.layers.tied import SlicedEmbedding, lookup
+from xmtf.models.layers.trees import Trees
 
 __all__ = ["Bloom"]
 
@@ -160,7 +160,7 @@ class Bloom(nn.Module):
         return bias
 
     def read_forest(self, blocks: Sequence[Trees], wanted_P: Tensor) -> Tensor:
-        """Return hidden states ``[P, H]`` of chosen nodes; see :class:`xmtf.models.trees.ForestReader`."""
+        """Return hidden states ``[P, H]`` of chosen nodes; see :class:`xmtf.models.layers.trees.ForestReader`."""
         return read_forest(self, blocks, wanted_P)
 
     def logits(self, hidden_PH: Tensor, tokens: slice | None = None) -> Tensor:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from xmtf.models.attention import alibi_slopes, attend, compute_dtype
+from xmtf.models.layers.attention import alibi_slopes, attend, compute_dtype
 from xmtf.models.bloom.block import Block
-from xmtf.models.trees import Trees
+from xmtf.models.layers.trees import Trees
 
 if TYPE_CHECKING:
     from xmtf.models.bloom.model import Bloom
@@ -25,7 +25,7 @@ __all__ = ["read_forest"]
 
 
 def read_forest(model: Bloom, blocks: Sequence[Trees], wanted_P: Tensor) -> Tensor:
-    """Return hidden states ``[P, H]``; see :class:`xmtf.models.trees.ForestReader`."""
+    """Return hidden states ``[P, H]``; see :class:`xmtf.models.layers.trees.ForestReader`."""
     weight_VH = model.word_embeddings.weight
     tokens_F = torch.cat([block.tokens.flatten() for block in blocks])
     hidden_FH = model.word_embeddings_layernorm(torch.nn.functional.embedding(tokens_F, weight_VH))

@@ -33,7 +33,7 @@ from xmtf.errors import DataError, SourceError
 from xmtf.models.bloom import BloomConfig
 from xmtf.models.convert.integrity import Integrity
 from xmtf.models.convert.shape import check_shape, parameter_shapes
-from xmtf.models.weights import read_pickled_tensors
+from xmtf.models.files.weights import read_pickled_tensors
 
 __all__ = [
     "FIRST_BLOCK",

@@ -27,7 +27,7 @@ from xmtf.models.bloom import BloomConfig
 from xmtf.models.convert.integrity import Integrity
 from xmtf.models.convert.megatron import FIRST_BLOCK, own_bloom_name, step_folder
 from xmtf.models.convert.shape import check_shape, parameter_shapes
-from xmtf.models.weights import read_pickled_tensors
+from xmtf.models.files.weights import read_pickled_tensors
 
 __all__ = ["MOMENTS", "Universal", "find_universal"]
 

@@ -11,7 +11,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from xmtf.models.cache import joined
+from xmtf.models.layers.cache import joined
 
 __all__ = ["HubCache", "TokenCache"]
 

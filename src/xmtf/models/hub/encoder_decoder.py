@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from xmtf.errors import ConfigError
-from xmtf.models.cache import joined
+from xmtf.models.layers.cache import joined
 from xmtf.models.hub.head import Head
 from xmtf.models.hub.network import HubNetwork
 from xmtf.models.interface import Cache

@@ -16,7 +16,7 @@ from xmtf.models.hub.head import find_encoder_decoder_head, find_head
 from xmtf.models.hub.model import HubModel
 from xmtf.models.hub.quiet import quiet
 from xmtf.models.interface import Family
-from xmtf.models.stored import StoredTensors
+from xmtf.models.files.stored import StoredTensors
 
 __all__ = ["load_gguf", "load_hub_folder", "open_hub_folder"]
 

@@ -18,15 +18,15 @@ import torch
 from torch import Tensor, nn
 
 from xmtf.errors import ConfigError
-from xmtf.models.attention import additive_bias, compute_dtype, self_attention_mask
+from xmtf.models.layers.attention import additive_bias, compute_dtype, self_attention_mask
 from xmtf.models.hub.caches import HubCache, TokenCache
 from xmtf.models.hub.head import Head, body, compare_head
 from xmtf.models.hub.network import HubNetwork
 from xmtf.models.hub.positions import index_distances, segment_positions
 from xmtf.models.hub.self_tests import find_cache_fault, find_tree_fault
 from xmtf.models.interface import Cache
-from xmtf.models.tied import embed
-from xmtf.models.trees import Trees, padded_together
+from xmtf.models.layers.tied import embed
+from xmtf.models.layers.trees import Trees, padded_together
 
 __all__ = ["HubModel"]
 
@@ -76,7 +76,7 @@ class HubModel(HubNetwork):
         return self._run(tokens_RT, arguments, None if cache is None else cache.past)
 
     def read_forest(self, blocks: Sequence[Trees], wanted_P: Tensor) -> Tensor:
-        """Return hidden states ``[P, H]`` of chosen nodes; see :class:`xmtf.models.trees.ForestReader`.
+        """Return hidden states ``[P, H]`` of chosen nodes; see :class:`xmtf.models.layers.trees.ForestReader`.
 
         The trees of all blocks are padded to the largest and go through the network together.
         """

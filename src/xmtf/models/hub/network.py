@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from xmtf.errors import ConfigError
 from xmtf.models.hub.head import Head
 from xmtf.models.hub.quiet import quiet
-from xmtf.models.weights import file_mode
+from xmtf.models.files.weights import file_mode
 
 __all__ = ["HubNetwork"]
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from xmtf.errors import ConfigError
-from xmtf.models.trees import Trees
+from xmtf.models.layers.trees import Trees
 
 if TYPE_CHECKING:
     from xmtf.models.hub.model import HubModel

@@ -11,8 +11,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-from xmtf.models.attention import attend
-from xmtf.models.cache import LayerCache
+from xmtf.models.layers.attention import attend
+from xmtf.models.layers.cache import LayerCache
 from xmtf.models.mt5.config import MT5Config
 
 __all__ = ["Attention", "DecoderBlock", "EncoderBlock", "Norm"]

@@ -13,15 +13,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from xmtf.models.attention import additive_bias, compute_dtype, same_segment, self_attention_mask
-from xmtf.models.cache import DecoderCache
+from xmtf.models.layers.attention import additive_bias, compute_dtype, same_segment, self_attention_mask
+from xmtf.models.layers.cache import DecoderCache
 from xmtf.models.interface import Cache
 from xmtf.models.mt5.block import DecoderBlock, EncoderBlock, Norm
 from xmtf.models.mt5.config import MT5Config
 from xmtf.models.mt5.reading import read_prompt_forest
 from xmtf.models.mt5.relative import RelativeBias
-from xmtf.models.tied import SlicedEmbedding, lookup
-from xmtf.models.trees import PromptRows, Trees
+from xmtf.models.layers.tied import SlicedEmbedding, lookup
+from xmtf.models.layers.trees import PromptRows, Trees
 
 __all__ = ["MT5"]
 
@@ -149,7 +149,7 @@ class MT5(nn.Module):
         return additive_bias(same_segment(ids_RT, encoder_segment_ids_RS), None, self._dtype())
 
     def read_prompt_forest(self, prompts: Sequence[PromptRows], blocks: Sequence[Trees], wanted_P: Tensor) -> Tensor:
-        """Return hidden states ``[P, H]`` of chosen nodes; see :class:`xmtf.models.trees.PromptForestReader`."""
+        """Return hidden states ``[P, H]`` of chosen nodes; see :class:`xmtf.models.layers.trees.PromptForestReader`."""
         return read_prompt_forest(self, prompts, blocks, wanted_P)
 
     def logits(self, hidden_PH: Tensor, tokens: slice | None = None) -> Tensor:

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from xmtf.models.attention import additive_bias, attend, compute_dtype, same_segment
+from xmtf.models.layers.attention import additive_bias, attend, compute_dtype, same_segment
 from xmtf.models.mt5.block import Attention, DecoderBlock, EncoderBlock
 from xmtf.models.mt5.relative import relative_buckets
-from xmtf.models.trees import PromptRows, Trees
+from xmtf.models.layers.trees import PromptRows, Trees
 
 if TYPE_CHECKING:
     from xmtf.models.mt5.model import MT5
@@ -27,7 +27,7 @@ __all__ = ["read_prompt_forest"]
 
 
 def read_prompt_forest(model: MT5, prompts: Sequence[PromptRows], blocks: Sequence[Trees], wanted_P: Tensor) -> Tensor:
-    """Return hidden states ``[P, H]``; see :class:`xmtf.models.trees.PromptForestReader`."""
+    """Return hidden states ``[P, H]``; see :class:`xmtf.models.layers.trees.PromptForestReader`."""
     dtype = compute_dtype(model.shared.weight)
     encoded_EH = _encode(model, prompts, dtype)
     sides = [block.tokens.shape for block in blocks], [rows.tokens.shape for rows in prompts]

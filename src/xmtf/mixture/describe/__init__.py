@@ -1,0 +1,1 @@
+"""What a mixture holds, for people: composition, card, statistics, comparisons."""

@@ -1,0 +1,147 @@
+"""The dataset card of a mixture: ``README.md`` with the metadata that ``datasets`` and the hub read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from io import StringIO
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from xmtf import __version__
+from xmtf.languages import CODE, get_language
+from xmtf.mixture.describe.composition import GroupCount, totals
+
+__all__ = ["CardFacts", "dataset_card"]
+
+_COLUMNS = (
+    ("inputs", "rendered prompt"),
+    ("targets", "rendered answer"),
+    ("choices", "answer choices that the prompt ranks over, or null"),
+    ("language", "language of the targets"),
+    ("prompt_language", "language that the template is written in"),
+    ("translation", "how the template came into that language: none, human, machine"),
+    ("task", "task id"),
+    ("cluster", "task cluster"),
+    ("dataset, subset, split, row", "the raw row"),
+    ("template", "name of the template"),
+)
+
+
+_PROVENANCE = """\
+Built by xmtf {version} with seed {seed}. `slices.jsonl` lists every source split with its templates and how many
+examples came in and stayed, `composition.jsonl` counts examples by language, prompt language, task and template, and
+`manifest.json` holds the resolved recipe, the fingerprint of every source and the SHA-256 of every file."""
+
+
+@dataclass(frozen=True, slots=True)
+class CardFacts:
+    """What a card tells.
+
+    Attributes:
+        name: Name of the recipe.
+        description: Its description.
+        seed: Its seed.
+        counts: Composition of the mixture.
+        dropped: Examples left out, by reason.
+        licences: Dataset -> licence.
+        validation_fraction: Tail of each language that is meant for validation.
+        held_out: What the mixture must not contain, by kind: ``languages``, ``clusters``, ``templates``.
+    """
+
+    name: str
+    description: str
+    seed: int
+    counts: list[GroupCount]
+    dropped: dict[str, int]
+    licences: dict[str, str]
+    validation_fraction: float
+    held_out: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def dataset_card(facts: CardFacts) -> str:
+    """Return the card as Markdown with a YAML header; ``datasets.load_dataset`` reads its ``configs``."""
+    header = StringIO()
+    yaml = YAML()
+    yaml.version = (1, 2)
+    yaml.allow_unicode = True
+    yaml.dump(_metadata(facts), header)
+    _, _, metadata = header.getvalue().rpartition("---\n")  # the version directive is not for the card
+    return f"---\n{metadata}---\n\n{_body(facts)}"
+
+
+def _metadata(facts: CardFacts) -> dict[str, Any]:
+    languages = sorted({count.language for count in facts.counts})
+    examples = sum(count.examples for count in facts.counts)
+    return {
+        "pretty_name": facts.name,
+        "language": [language for language in languages if language != CODE],
+        "license": "other",
+        "multilinguality": ["multilingual" if len(languages) > 1 else "monolingual"],
+        "size_categories": [_size_category(examples)],
+        "task_categories": ["other"],
+        "tags": ["prompts", "multitask finetuning", "xmtf"],
+        "configs": [
+            {"config_name": "default", "data_files": _files("*"), "default": True},
+            *({"config_name": language, "data_files": _files(language)} for language in languages),
+        ],
+    }
+
+
+def _files(language: str) -> list[dict[str, str]]:
+    return [{"split": "train", "path": f"language={language}/part-*.parquet"}]
+
+
+def _size_category(examples: int) -> str:
+    bounds = [(10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M")]
+    return next((name for bound, name in bounds if examples < bound), "n>10M")
+
+
+def _body(facts: CardFacts) -> str:
+    examples = sum(count.examples for count in facts.counts)
+    by_dataset = totals(facts.counts, ["dataset"])
+    sections = [
+        f"# {facts.name}",
+        facts.description,
+        f"{examples:,} prompted examples, built with xmtf from a recipe; the same recipe and seed ({facts.seed}) give "
+        "the same bytes. The examples of each language are shuffled"
+        + (
+            f"; the last {facts.validation_fraction:.0%} of each are for validation."
+            if facts.validation_fraction
+            else "."
+        ),
+        "## Columns\n\n" + _table(["column", "meaning"], _COLUMNS),
+        "## Languages\n\n" + _table(["code", "language", "examples"], _language_rows(facts)),
+        "## Task clusters\n\n" + _clusters_table(facts),
+        "## Sources and licences\n\nThe examples keep the licences of the datasets that they are made from.\n\n"
+        + _table(
+            ["dataset", "licence", "examples"],
+            [(name, facts.licences.get(name, "not stated"), f"{row[0]:,}") for (name,), row in by_dataset.items()],
+        ),
+        "## Left out\n\n" + _left_out(facts),
+        "## Provenance\n\n" + _PROVENANCE.format(version=__version__, seed=facts.seed),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _language_rows(facts: CardFacts) -> list[tuple[str, str, str]]:
+    rows = totals(facts.counts, ["language"]).items()
+    return [(code, "programs" if code == CODE else get_language(code).name, f"{row[0]:,}") for (code,), row in rows]
+
+
+def _clusters_table(facts: CardFacts) -> str:
+    rows = totals(facts.counts, ["cluster"]).items()
+    return _table(["cluster", "examples"], [(name, f"{row[0]:,}") for (name,), row in rows])
+
+
+def _left_out(facts: CardFacts) -> str:
+    held_out = [f"- held out {kind}: {', '.join(names)}" for kind, names in facts.held_out.items() if names]
+    dropped = [(reason, f"{count:,}") for reason, count in sorted(facts.dropped.items(), key=lambda item: -item[1])]
+    table = _table(["reason", "examples"], dropped) if dropped else "No example was dropped."
+    return "\n".join([*held_out, "", table] if held_out else [table])
+
+
+def _table(header: list[str], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)

@@ -1,0 +1,93 @@
+"""What a mixture is made of: examples and characters by language, cluster, dataset and template."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from xmtf.files import read_jsonl
+from xmtf.mixture.select.groups import Group
+
+__all__ = [
+    "COMPOSITION",
+    "OVERLAPS",
+    "QUARANTINE",
+    "SLICES",
+    "GroupCount",
+    "merge_composition",
+    "read_composition",
+    "totals",
+]
+
+COMPOSITION = "composition.jsonl"
+"""File of a mixture's folder with one :class:`GroupCount` a line."""
+SLICES = "slices.jsonl"
+"""File with what became of every (task, split): examples in, out, and dropped by reason."""
+OVERLAPS = "overlap.jsonl"
+"""File with the training examples that an evaluation suite asks, one a line."""
+QUARANTINE = "quarantine.jsonl"
+"""File with the rows on which a template failed, one a line, with the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupCount:
+    """Examples of one (language, task, split, template).
+
+    Attributes:
+        language: And the further columns that the examples share (see :class:`xmtf.records.PromptedExample`).
+        examples: How many there are.
+        input_characters: Characters of their inputs.
+        target_characters: Characters of their targets.
+    """
+
+    language: str
+    prompt_language: str
+    translation: str
+    task: str
+    cluster: str
+    dataset: str
+    subset: str
+    split: str
+    template: str
+    examples: int
+    input_characters: int
+    target_characters: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return asdict(self)
+
+
+def merge_composition(parts: Iterable[list[list[Any]]]) -> list[GroupCount]:
+    """Add up what the parts of a mixture report (see :func:`xmtf.mixture.sort.parts.composition_of`), sorted by group."""
+    sums: dict[Group, list[int]] = {}
+    for part in parts:
+        for row in part:
+            counts = sums.setdefault(Group(*row[:-3]), [0, 0, 0])
+            for position, count in enumerate(row[-3:]):
+                counts[position] += count
+    return [GroupCount(*group, *sums[group]) for group in sorted(sums)]
+
+
+def read_composition(folder: Path) -> list[GroupCount]:
+    """Read the composition of a mixture.
+
+    Raises:
+        DataError: The folder holds none.
+    """
+    return [GroupCount(**row) for row in read_jsonl(folder / COMPOSITION)]
+
+
+def totals(counts: Iterable[GroupCount], by: Sequence[str]) -> dict[tuple[str, ...], tuple[int, int, int]]:
+    """Return (examples, input characters, target characters) for each value of the columns ``by``, largest first."""
+    sums: dict[tuple[str, ...], list[int]] = {}
+    for count in counts:
+        key = tuple(str(getattr(count, column)) for column in by)
+        entry = sums.setdefault(key, [0, 0, 0])
+        entry[0] += count.examples
+        entry[1] += count.input_characters
+        entry[2] += count.target_characters
+    ordered = sorted(sums.items(), key=lambda item: (-item[1][0], item[0]))
+    return {key: (entry[0], entry[1], entry[2]) for key, entry in ordered}

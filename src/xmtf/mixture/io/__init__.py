@@ -1,0 +1,1 @@
+"""Finished mixtures, read and exported."""

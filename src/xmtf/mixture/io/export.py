@@ -1,0 +1,90 @@
+"""Write a mixture in the layout of xP3: one JSONL file for each (dataset, subset, split, template)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Literal
+
+import orjson
+
+from xmtf.errors import UserError
+from xmtf.files import atomic_folder
+from xmtf.mixture.io.read import select_examples
+
+__all__ = ["ExportFields", "export_jsonl", "file_name"]
+
+ExportFields = Literal["xp3", "xp3x", "all"]
+
+_FIELDS: dict[ExportFields, dict[str, str]] = {
+    "xp3": {"inputs": "inputs", "targets": "targets"},
+    "xp3x": {
+        "inputs": "inputs", "targets": "targets", "language": "language", "split": "split", "template": "template",
+        "dataset": "dataset", "config": "subset",
+    },
+    "all": {
+        name: name
+        for name in (
+            "inputs", "targets", "choices", "language", "prompt_language", "translation", "task", "cluster", "dataset",
+            "subset", "split", "template", "row",
+        )
+    },
+}  # fmt: skip
+
+_OPEN_FILES = 256
+"""Files written at the same time."""
+
+
+def export_jsonl(mixture: Path, out: Path, *, fields: ExportFields = "xp3", filters: dict[str, str]) -> dict[str, int]:
+    """Write ``<language>/xp3_<dataset>_<config>_<split>_<template>.jsonl``; return the lines of each file.
+
+    Args:
+        mixture: Folder of the mixture.
+        out: New folder for the files.
+        fields: ``xp3`` writes inputs and targets; ``xp3x`` adds language, split, template, dataset and config;
+            ``all`` writes every column under our names.
+        filters: Column -> pattern (see :func:`xmtf.mixture.io.read.select_examples`).
+
+    Raises:
+        UserError: ``out`` exists and is not empty.
+    """
+    if out.exists() and any(out.iterdir()):
+        raise UserError(f"{out}: exists and is not empty; name a new folder")
+    counts: dict[str, int] = {}
+    with atomic_folder(out) as folder, ExitStack() as stack:
+        files: dict[str, Any] = {}
+        for name, lines, count in _chunks(mixture, fields, filters):
+            if name not in files:
+                if len(files) >= _OPEN_FILES:
+                    files.pop(next(iter(files))).close()
+                (folder / name).parent.mkdir(exist_ok=True)
+                files[name] = stack.enter_context((folder / name).open("ab"))
+            files[name].write(lines)
+            counts[name] = counts.get(name, 0) + count
+    return counts
+
+
+def file_name(language: str, dataset: str, subset: str, split: str, template: str) -> str:
+    """Return the path of a file of xP3; a missing subset is the word ``None``.
+
+    >>> file_name("fr", "facebook/xnli", "fr", "train", "does it follow")
+    'fr/xp3_facebook_xnli_fr_train_does_it_follow.jsonl'
+    """
+    name = f"xp3_{dataset}_{subset or None}_{split}_{template}.jsonl"
+    return f"{language}/{name.replace('/', '_').replace(' ', '_')}"
+
+
+def _chunks(mixture: Path, fields: ExportFields, filters: dict[str, str]) -> Iterator[tuple[str, bytes, int]]:
+    """Yield (file, its next lines, their number)."""
+    for table in select_examples(mixture, filters):
+        lines: dict[tuple[str, ...], list[bytes]] = {}
+        wanted = _FIELDS[fields]
+        for row in table.to_pylist():
+            key = (row["language"], row["dataset"], row["subset"], row["split"], row["template"])
+            record = {name: row[column] for name, column in wanted.items()}
+            if fields == "xp3x":
+                record["config"] = record["config"] or None
+            lines.setdefault(key, []).append(orjson.dumps(record))
+        for parts in sorted(lines):
+            yield file_name(*parts), b"\n".join(lines[parts]) + b"\n", len(lines[parts])

@@ -1,0 +1,69 @@
+"""What a recipe's mixture takes, for people: one record for each split of each task; no data is read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xmtf.execution import say
+from xmtf.mixture.plan.plan import select_slices
+from xmtf.mixture.plan.prompted import prompted_files
+from xmtf.recipe import LoadedRecipe
+from xmtf.tasks import Task, load_catalogue
+from xmtf.tasks.task import TEMPLATES_ROOT, promptsource_root
+
+__all__ = ["planned_splits"]
+
+
+def planned_splits(loaded: LoadedRecipe) -> list[dict[str, Any]]:
+    """Return what the mixture of a recipe takes.
+
+    Where templates are promptsource's and no checkout of them is set, the catalogue says how many there are, and
+    filters on templates and prompt languages are not applied; a line on stderr tells so.
+
+    Raises:
+        ConfigError: The recipe takes nothing.
+        UnknownNameError: The recipe names something that the catalogue does not have.
+    """
+    mixture = loaded.recipe.mixture
+    outlined = load_catalogue(loaded).outline(
+        mixture.tasks, role="train", held_out=mixture.held_out, where=f"{loaded.path}: mixture.tasks"
+    )
+    if any(part.task.promptsource for part in outlined) and promptsource_root() is None:
+        say(f"templates as the catalogue counts them ({TEMPLATES_ROOT} names no checkout of promptsource's)")
+        records = [_record(part.task, part.split) | {"num_templates": part.num_templates} for part in outlined]
+        return records + _prompted(loaded)
+    return [
+        _record(part.task, part.split)
+        | {
+            "num_templates": len(part.templates),
+            "templates": [template.name for template in part.templates],
+            "cap_examples": part.cap_examples,
+        }
+        for part in select_slices(loaded)
+    ] + _prompted(loaded)
+
+
+def _prompted(loaded: LoadedRecipe) -> list[dict[str, Any]]:
+    return [
+        {
+            "task": file.task,
+            "cluster": file.cluster,
+            "language": file.language,
+            "dataset": file.dataset,
+            "subset": "",
+            "split": file.split,
+            "num_templates": 1,
+        }
+        for file in prompted_files(loaded)
+    ]
+
+
+def _record(task: Task, split: str) -> dict[str, Any]:
+    return {
+        "task": task.id,
+        "cluster": task.cluster,
+        "language": task.language,
+        "dataset": task.dataset,
+        "subset": task.subset,
+        "split": split,
+    }

@@ -1,0 +1,280 @@
+"""What a recipe's mixture is made of, as a plan: one shard task for each split of each task."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from xmtf.errors import ConfigError
+from xmtf.execution import Plan, ShardTask
+from xmtf.files import content_hash, slug
+from xmtf.mixture.select.choose import Rules
+from xmtf.mixture.select.ngrams import HASHING
+from xmtf.mixture.plan.prompted import PromptedFile, prompted_files
+from xmtf.mixture.plan.rates import explicit_rates
+from xmtf.recipe import LoadedRecipe, Recipe
+from xmtf.recipe.schema import CapPolicy
+from xmtf.tasks import Slice, fingerprint_slice, load_catalogue
+
+__all__ = [
+    "BUDGET",
+    "LAYOUT",
+    "Asking",
+    "MixturePlan",
+    "Portion",
+    "plan_mixture",
+    "read_slice",
+    "select_asking",
+    "select_slices",
+]
+
+LAYOUT = 1
+"""Version of what the build makes of a plan; a mixture of another version is built anew."""
+
+BUDGET = 5
+"""Rows read of a split for each example that a random cap keeps: templates do not apply to every row."""
+
+_SLICE = TypeAdapter(Slice)
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A slice that an evaluation suite of the recipe asks.
+
+    Attributes:
+        suite: Name of the suite.
+        may_share_rows: Whether the suite asks about rows that may be trained on, with other prompts.
+        slice: The slice.
+    """
+
+    suite: str
+    may_share_rows: bool
+    slice: Slice
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """What one shard task adds to the mixture.
+
+    Attributes:
+        task: Task id.
+        split: Split.
+        templates: Names of the templates.
+        rate: Sampling rate relative to the other portions.
+        language: Language of the targets.
+        cluster: Task cluster.
+        dataset: Dataset, as the examples name it.
+        subset: Configuration, or ``""``.
+        licence: Its licence, or ``""``.
+    """
+
+    task: str
+    split: str
+    templates: tuple[str, ...]
+    rate: float
+    language: str
+    cluster: str
+    dataset: str
+    subset: str
+    licence: str
+
+
+@dataclass(frozen=True, slots=True)
+class MixturePlan:
+    """Everything that the build of a mixture does, as data.
+
+    Attributes:
+        loaded: The recipe.
+        portions: What goes in; of equal examples the earlier portion's stays.
+        asking: What the held-out guard compares with.
+        shards: Renders the portions; task ``i`` is portion ``i``.
+        guard: Renders the inputs of the suites.
+        inputs: Name of each input -> its fingerprint.
+        recipe: The parts of the recipe that decide about the mixture.
+    """
+
+    loaded: LoadedRecipe
+    portions: tuple[Portion, ...]
+    asking: tuple[Asking, ...]
+    shards: Plan
+    guard: Plan
+    inputs: dict[str, str]
+    recipe: dict[str, Any]
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the recipe's part and of all inputs."""
+        return content_hash({"layout": LAYOUT, "recipe": self.recipe, "inputs": self.inputs})
+
+
+def plan_mixture(loaded: LoadedRecipe) -> MixturePlan:
+    """Say what building the mixture of a recipe takes; reads no rows.
+
+    Raises:
+        ConfigError: The recipe takes nothing, or its keys contradict each other.
+        SourceError: A dataset is nowhere; names it and where it was looked for.
+        UnknownNameError: The recipe names something that the catalogue does not have.
+    """
+    recipe = loaded.recipe
+    _check_rates(recipe)
+    slices, folders, asking = select_slices(loaded), prompted_files(loaded), select_asking(loaded)
+    fingerprints = [_fingerprint(part, recipe) for part in slices]
+    asked = [_fingerprint(part.slice, recipe) for part in asking]
+    guard_tasks = [_guard_task(part, fingerprint, recipe) for part, fingerprint in zip(asking, asked, strict=True)]
+    guard_hash = content_hash([task.fingerprint for task in guard_tasks])
+    shard_tasks = [
+        *(_shard_task(part, print_, recipe, guard_hash) for part, print_ in zip(slices, fingerprints, strict=True)),
+        *(_prompted_task(part, recipe, guard_hash) for part in folders),
+    ]
+    inputs = {task.name: task.spec["fingerprint"] for task in shard_tasks}
+    inputs |= {
+        f"suites/{task.name}": content_hash([fingerprint, task.spec["words"], task.spec["rows"]])
+        for task, fingerprint in zip(guard_tasks, asked, strict=True)
+    }
+    portions = [*(_portion(part) for part in slices), *(_prompted_portion(part) for part in folders)]
+    numbers = explicit_rates([part.task for part in portions], recipe.mixture.rates)
+    return MixturePlan(
+        loaded,
+        tuple(
+            dataclasses.replace(part, rate=part.rate * number) for part, number in zip(portions, numbers, strict=True)
+        ),
+        asking,
+        Plan("xmtf.mixture.build:build_shard", tuple(shard_tasks)),
+        Plan("xmtf.mixture.build:build_guard_shard", tuple(guard_tasks)),
+        inputs,
+        {"mixture": recipe.section("mixture"), "seed": recipe.seed},
+    )
+
+
+def select_slices(loaded: LoadedRecipe) -> tuple[Slice, ...]:
+    """Return the slices of the recipe's mixture, with the recipe's caps and row budgets; looks at no source."""
+    mixture = loaded.recipe.mixture
+    if not mixture.tasks:
+        return ()
+    slices = load_catalogue(loaded).select(
+        mixture.tasks, role="train", held_out=mixture.held_out, where=f"{loaded.path}: mixture.tasks"
+    )
+    if not slices:
+        raise ConfigError(f"{loaded.path}: mixture.tasks takes no task; see `xmtf task list`")
+    return tuple(_limited(part, loaded.recipe) for part in slices)
+
+
+def select_asking(loaded: LoadedRecipe) -> tuple[Asking, ...]:
+    """Return what the evaluation suites of the recipe ask; looks at no source."""
+    catalogue = load_catalogue(loaded)
+    return tuple(
+        Asking(suite.name, suite.axis in ("templates", "none"), part)
+        for number, suite in enumerate(loaded.recipe.evaluation.suites)
+        for part in catalogue.select(
+            suite.tasks, role="evaluation", where=f"{loaded.path}: evaluation.suites.{number}.tasks"
+        )
+        if suite.kind in (None, part.task.kind)
+    )
+
+
+def read_slice(spec: dict[str, Any]) -> Slice:
+    """Return the slice of a shard task's spec."""
+    return _SLICE.validate_python(spec["slice"])
+
+
+def _limited(part: Slice, recipe: Recipe) -> Slice:
+    """Lower the slice's cap to the mixture's, fill in its policy, and limit the rows read to what the cap can need.
+
+    The original always limits the rows first, at random, and caps what is left: so does ``legacy`` mode, whatever
+    the policy.
+    """
+    mixture = recipe.mixture
+    cap = min((cap for cap in (part.cap_examples, mixture.cap_examples) if cap is not None), default=None)
+    policy = part.cap_policy or mixture.cap_policy
+    score = (part.cap_score or mixture.cap_score) if policy == "score" else None
+    limit = part.limit_rows
+    if cap is not None and (policy == "random" or mixture.mode == "legacy"):
+        limit = min(limit or BUDGET * cap, BUDGET * cap)
+    return dataclasses.replace(part, cap_examples=cap, limit_rows=limit, cap_policy=policy, cap_score=score)
+
+
+def _check_rates(recipe: Recipe) -> None:
+    if recipe.mixture.rates.policy != "all":
+        return
+    rates = {f"tasks.{number}": selection.rate for number, selection in enumerate(recipe.mixture.tasks)}
+    rates |= {f"prompted.{number}": folder.rate for number, folder in enumerate(recipe.mixture.prompted)}
+    for key, rate in rates.items():
+        if rate != 1.0:
+            raise ConfigError(
+                f"mixture.{key}.rate: rates need a sampling policy, and mixture.rates.policy is 'all'; set it "
+                "to proportional, capped, temperature or explicit and give mixture.rates.max_examples"
+            )
+
+
+def _fingerprint(part: Slice, recipe: Recipe) -> str:
+    return fingerprint_slice(part, mode=recipe.mixture.mode, seed=recipe.seed, offline=recipe.offline)
+
+
+def _portion(part: Slice) -> Portion:
+    task = part.task
+    templates = tuple(template.name for template in part.templates)
+    where = (task.language, task.cluster, task.dataset, task.subset, task.licence)
+    return Portion(task.id, part.split, templates, part.rate, *where)
+
+
+def _prompted_portion(part: PromptedFile) -> Portion:
+    return Portion(part.task, part.split, (), part.rate, part.language, part.cluster, part.dataset, "", part.licence)
+
+
+def _rules(recipe: Recipe, cap_examples: int | None, cap_policy: CapPolicy | None) -> dict[str, Any]:
+    mixture = recipe.mixture
+    rules = Rules(
+        seed=recipe.seed,
+        cap_examples=cap_examples,
+        cap_policy=cap_policy or mixture.cap_policy,
+        deduplicate=mixture.deduplicate,
+        min_input_characters=mixture.min_input_characters,
+        max_characters=mixture.max_characters,
+        overlap=mixture.held_out.overlap,
+        overlap_words=mixture.held_out.overlap_words,
+    )
+    return dataclasses.asdict(rules)
+
+
+def _shard_task(part: Slice, fingerprint: str, recipe: Recipe, guard_hash: str) -> ShardTask:
+    rules = _rules(recipe, part.cap_examples, part.cap_policy)
+    spec = _render_spec(part, fingerprint, recipe) | {"rules": rules, "guard": guard_hash}
+    return ShardTask(slug(f"{part.task.id}:{part.split}"), spec, float(len(part.templates)))
+
+
+def _prompted_task(part: PromptedFile, recipe: Recipe, guard_hash: str) -> ShardTask:
+    spec = {
+        "layout": LAYOUT,
+        "prompted": dataclasses.asdict(part),
+        "fingerprint": part.fingerprint,
+        "rules": _rules(recipe, None, None) | {"guards_rows": False},
+        "guard": guard_hash,
+    }
+    return ShardTask(slug(f"{part.task}:{part.split}"), spec, float(part.size))
+
+
+def _guard_task(part: Asking, fingerprint: str, recipe: Recipe) -> ShardTask:
+    words = None if part.may_share_rows else recipe.mixture.held_out.overlap_words
+    spec = _render_spec(part.slice, fingerprint, recipe) | {
+        "suite": part.suite,
+        "words": words,
+        "hashing": HASHING,
+        "rows": not part.may_share_rows,
+    }
+    name = slug(f"{part.suite}:{part.slice.task.id}:{part.slice.split}:{part.slice.selection}")
+    return ShardTask(name, spec, float(len(part.slice.templates)))
+
+
+def _render_spec(part: Slice, fingerprint: str, recipe: Recipe) -> dict[str, Any]:
+    return {
+        "layout": LAYOUT,
+        "slice": _SLICE.dump_python(part, mode="json"),
+        "fingerprint": fingerprint,
+        "mode": recipe.mixture.mode,
+        "seed": recipe.seed,
+        "offline": recipe.offline,
+        "failing_rows": recipe.mixture.failing_rows,
+    }

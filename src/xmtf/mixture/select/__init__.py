@@ -1,0 +1,1 @@
+"""Which rendered examples a mixture may take: filters, the held-out guard, caps, keys."""

@@ -1,0 +1,1 @@
+"""From rendered shards to parts in one order: runs, duplicates, samples, merging."""

@@ -1,0 +1,102 @@
+"""Write one part of the mixture: the examples of one language within a range of keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from xmtf.files import file_sha256, read_json
+from xmtf.mixture.select.groups import GROUP_COLUMNS, Group, group_columns
+from xmtf.mixture.select.keys import Keys
+from xmtf.mixture.sort.order import within_limits
+from xmtf.mixture.sort.runs import read_range
+from xmtf.records import PROMPTED_COLUMNS
+
+__all__ = ["PART_FILE", "composition_of", "write_part"]
+
+PART_FILE = "part.parquet"
+
+_ROW_GROUP = 10_000
+
+
+def write_part(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Write ``part.parquet``: a shard function (see :mod:`xmtf.execution.plan`).
+
+    Args:
+        spec: ``order`` (file with the runs of the language, relative to the work folder, and ``order_hash`` of its
+            content), ``start``, ``stop``.
+        folder: Folder of this part, two levels below the work folder.
+
+    Returns:
+        ``rows``, ``sha256`` and ``composition`` (see :func:`composition_of`).
+    """
+    work = folder.parent.parent
+    order = read_json(work / spec["order"])
+    runs = order["runs"]
+    slices = [read_range(work / run["path"], spec["start"], spec["stop"]) for run in runs]
+    groups, offsets = _all_groups(runs)
+    table = pa.concat_tables(slices).combine_chunks()
+    run_of_row = np.repeat(np.arange(len(runs), dtype=np.int32), [len(part) for part in slices])
+    kept = _kept_rows(table, run_of_row, [run["limit"] for run in runs])
+    group_of_row = (_numbers(table, "group") + offsets[run_of_row])[kept]
+    texts = table.select(["inputs", "targets", "choices", "row"]).take(pa.array(kept))
+    columns = group_columns(groups, group_of_row) | {name: texts.column(name) for name in texts.column_names}
+    _write_parquet(pa.table({name: columns[name] for name in PROMPTED_COLUMNS}), folder / PART_FILE)
+    return {
+        "rows": len(kept),
+        "sha256": file_sha256(folder / PART_FILE),
+        "composition": composition_of(texts, groups, group_of_row),
+    }
+
+
+def _all_groups(runs: list[dict[str, Any]]) -> tuple[list[Group], npt.NDArray[np.int32]]:
+    """Return the groups of all runs, and at which of them each run's own begin."""
+    groups = [Group(*group) for run in runs for group in run["groups"]]
+    sizes = [len(run["groups"]) for run in runs]
+    return groups, np.cumsum([0, *sizes[:-1]]).astype(np.int32)
+
+
+def _kept_rows(table: Any, run_of_row: npt.NDArray[np.int32], limits: list[int | None]) -> npt.NDArray[np.int64]:
+    """Return the rows that stay, in the order of their keys: no duplicates, and of a sampled run only the sample."""
+    keys = Keys(_numbers(table, "high"), _numbers(table, "low"))
+    order = keys.order()
+    kept: npt.NDArray[np.int64] = order[keys.is_first(order)]
+    return kept[within_limits(keys.take(kept), run_of_row[kept], limits)]
+
+
+def composition_of(texts: Any, groups: list[Group], group_of_row: npt.NDArray[np.int32]) -> list[list[Any]]:
+    """Return one row ``[*group, examples, input characters, target characters]`` for each group that has examples."""
+    counts = np.bincount(group_of_row, minlength=len(groups))
+    characters = [
+        np.bincount(group_of_row, weights=np.asarray(pc.utf8_length(texts.column(name))), minlength=len(groups))
+        for name in ("inputs", "targets")
+    ]
+    return [
+        [*groups[index], int(counts[index]), *(int(column[index]) for column in characters)]
+        for index in np.flatnonzero(counts)
+    ]
+
+
+def _write_parquet(table: Any, path: Path) -> None:
+    """Write a table with the plain types that every reader knows; equal tables give equal bytes."""
+    plain = [*GROUP_COLUMNS, "row"]
+    with pq.ParquetWriter(
+        path,
+        table.schema,
+        compression="zstd",
+        use_dictionary=plain,
+        write_statistics=plain,
+        store_schema=False,  # dictionary columns read back as plain strings
+    ) as writer:
+        writer.write_table(table, row_group_size=_ROW_GROUP)
+
+
+def _numbers(table: Any, name: str) -> Any:
+    column = table.column(name)
+    return column.chunk(0).to_numpy() if column.num_chunks == 1 else np.asarray(column)

@@ -1,0 +1,1 @@
+"""Where a model lies and how its weights are read and written."""

@@ -1,0 +1,1 @@
+"""What the layers of our own models share: attention, caches, token trees, tied embeddings."""

@@ -1,0 +1,1 @@
+"""From a mixture to token files, one shard task a Parquet shard."""

@@ -1,0 +1,293 @@
+"""Tokenise a mixture: a shard task for each of its Parquet shards, then one pair of stores a language.
+
+Finished shards stay when the work is interrupted, and are not done again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from xmtf.errors import ConfigError, DataError
+from xmtf.execution import Plan, ShardTask, check_engine, num_workers, run_shown, say
+from xmtf.files import (
+    MANIFEST,
+    Manifest,
+    Stopwatch,
+    alone_in,
+    atomic_path,
+    check_replaced,
+    content_hash,
+    discard_folder,
+    discard_leftovers,
+    file_sha256,
+    is_finished,
+    link_or_copy,
+    read_manifest,
+    slug,
+    was_written_by,
+    write_manifest,
+)
+from xmtf.mixture.io.read import mixture_files
+from xmtf.recipe.load import LoadedRecipe
+from xmtf.recipe.schema import Execution, Tokenization
+from xmtf.records import Family
+from xmtf.tokens.build.encode import Ends
+from xmtf.tokens.store.index import choose_dtype
+from xmtf.tokens.store.prefixes import TOKENIZER_FOLDER
+from xmtf.tokens.tokenizer.training import train_tokenizer
+from xmtf.tokens.tokenizer.loading import load_tokenizer, tokenizer_files
+from xmtf.tokens.tokenizer.sampling import sample_texts
+from xmtf.tokens.tokenizer.tokenizer import Tokenizer
+
+__all__ = ["tokenize_mixture", "tokenizer_for"]
+
+_FORMAT = 1
+_SHARDS = "shards"
+_LANGUAGES = "languages"
+_UNFINISHED = (TOKENIZER_FOLDER, _SHARDS, _LANGUAGES)
+_SUFFIXES = ("_document.bin", "_document.idx", "_clusters.npy")
+_INLINE_TOKENS = 2**26
+"""Languages with fewer tokens together are joined here: that takes a second, and workers take longer to start."""
+_DEFAULT_VOCAB_SIZE = 8192
+
+
+def tokenize_mixture(
+    loaded: LoadedRecipe, mixture: Path, out: Path, *, family: Family, base: str | None = None
+) -> Manifest:
+    """Turn a mixture into token files, or return the manifest of the finished folder.
+
+    Args:
+        loaded: The recipe.
+        mixture: Folder of a finished mixture.
+        out: Folder that receives ``tokenizer/``, the token files and ``manifest.json``.
+        family: Decides the special tokens of a trained tokenizer, and ``space_before_targets: auto``.
+        base: Pretrained model whose tokenizer is taken where the recipe names none.
+
+    Raises:
+        ConfigError: ``out`` belongs to another stage, the mixture is not built, the tokenizer does not fit, or no row
+            has two filled sides.
+        DataError: A file of the mixture is missing or damaged; names it.
+        UserError: Another process writes token files there.
+    """
+    watch, recipe = Stopwatch(), loaded.recipe
+    prefix = slug(recipe.name)
+    if not (mixture / MANIFEST).is_file():
+        raise ConfigError(f"{mixture}: no finished mixture; build it first")
+    settings = {
+        "format": _FORMAT,
+        "family": family,
+        "prefix": prefix,
+        "base": base,
+        "tokens": recipe.tokens.model_dump(mode="json", exclude={"packing", "weights", "multipliers"}),
+        "vocab_size": recipe.model.vocab_size,
+        "validation_fraction": recipe.mixture.validation_fraction,
+    }
+    inputs = {"mixture": read_manifest(mixture).fingerprint, "tokenizer": _identity(loaded, base)}
+    fingerprint = content_hash([settings, inputs])
+    if is_finished(out, fingerprint):
+        if any((out / name).exists() for name in (_SHARDS, _LANGUAGES)):  # of a run that was killed at its very end
+            with alone_in(out / _SHARDS, what="work"):
+                _tidy(out)
+        return read_manifest(out)
+    check_replaced(out, "token files", _is_ours)
+    check_engine(recipe.execution)
+    with alone_in(out / _SHARDS, what="work"):
+        tokenizer = tokenizer_for(loaded, mixture, family=family, base=base)
+        (out / MANIFEST).unlink(missing_ok=True)
+        tokenizer.save(out / TOKENIZER_FOLDER)
+        ends = _ends(recipe.tokens, tokenizer, family)
+        counts, details, files = _encode_all(mixture, out, tokenizer, ends, recipe.execution, prefix)
+        details |= {
+            "family": family,
+            "prefix": prefix,
+            "validation_fraction": recipe.mixture.validation_fraction,
+            "ends": asdict(ends),
+            "tokenizer": tokenizer.fingerprint,
+            "vocab_size": tokenizer.vocab_size,
+            "special": {"pad": tokenizer.pad, "eos": tokenizer.eos, "bos": tokenizer.bos},
+        }
+        saved = sorted((out / TOKENIZER_FOLDER).iterdir())
+        outputs = files | {str(path.relative_to(out)): file_sha256(path) for path in saved}
+        seconds = watch.seconds
+        manifest = Manifest("tokens", fingerprint, settings, inputs, outputs, counts, details, wall_time_s=seconds)
+        write_manifest(out, manifest)
+        _tidy(out)
+    return manifest
+
+
+def _tidy(out: Path) -> None:
+    """Delete unfinished work, and what killed processes left."""
+    for path in out.iterdir():
+        discard_leftovers(path)
+    for name in (_SHARDS, _LANGUAGES):
+        discard_folder(out / name)
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether a folder holds token files, finished or not, and nothing else that could be overwritten."""
+    if (folder / MANIFEST).exists():
+        return was_written_by("tokens")(folder)
+    names = [path.name for path in folder.iterdir() if not path.name.startswith(".")]
+    return all(name.partition(".")[0] in _UNFINISHED or name.endswith(_SUFFIXES) for name in names)
+
+
+def tokenizer_for(loaded: LoadedRecipe, mixture: Path, *, family: Family, base: str | None = None) -> Tokenizer:
+    """Return the tokenizer of a recipe: the one it names, the base model's, or one trained on the mixture.
+
+    Raises:
+        ConfigError: It does not fit the family or ``model.vocab_size``.
+        SourceError: It is not there.
+    """
+    recipe, choice = loaded.recipe, loaded.recipe.tokens.tokenizer
+    if choice.path is not None:
+        beside = loaded.path.parent / choice.path
+        tokenizer = load_tokenizer(beside if beside.exists() else choice.path, offline=recipe.offline)
+    elif base is not None and choice.train_vocab_size is not None:
+        raise ConfigError(
+            f"{loaded.path}: tokens.tokenizer.train_vocab_size: {base} has a tokenizer of its own; remove it"
+        )
+    elif base is not None:
+        tokenizer = load_tokenizer(base, offline=recipe.offline)
+    else:
+        size = choice.train_vocab_size or recipe.model.vocab_size or _DEFAULT_VOCAB_SIZE
+        say(f"  training a tokenizer of {size:,} tokens")
+        space = recipe.tokens.wants_space(family)
+        texts = sample_texts(mixture, choice.train_examples, recipe.mixture.validation_fraction, space=space)
+        tokenizer = train_tokenizer(texts, size, family)
+    if recipe.model.vocab_size is not None:
+        tokenizer.require_fit(recipe.model.vocab_size, f"model.vocab_size of {loaded.path}")
+    if family == "encoder-decoder" and tokenizer.pad == tokenizer.eos:
+        raise ConfigError(f"{tokenizer.label}: names no padding token; an encoder-decoder starts decoding with it")
+    return tokenizer
+
+
+def _identity(loaded: LoadedRecipe, base: str | None) -> str:
+    """Return what tells one tokenizer from another before it is read: the hash of its files, or its id."""
+    ref = loaded.recipe.tokens.tokenizer.path or base
+    if ref is None:
+        return "trained on the mixture"
+    beside = loaded.path.parent / ref
+    path = beside if beside.exists() else Path(ref)
+    files = tokenizer_files(path)
+    return content_hash([(file.name, file_sha256(file)) for file in files]) if files else ref
+
+
+def _ends(tokens: Tokenization, tokenizer: Tokenizer, family: Family) -> Ends:
+    if tokenizer.bos is None and (tokens.begin_of_inputs or tokens.end_of_inputs == "bos"):
+        key = "begin_of_inputs" if tokens.begin_of_inputs else "end_of_inputs"
+        raise ConfigError(f"tokens.{key}: {tokenizer.label} has no begin-of-text token")
+    return Ends(tokens.wants_space(family), tokens.begin_of_inputs, tokens.end_of_inputs, tokens.end_of_targets)
+
+
+def _encode_all(
+    mixture: Path, out: Path, tokenizer: Tokenizer, ends: Ends, execution: Execution, prefix: str
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, str]]:
+    """Encode every shard, merge every language; return counts, details and the hashes of the files written."""
+    shards, dtype = mixture_files(mixture), choose_dtype(tokenizer.vocab_size)
+    plan = _plan(shards, mixture, out, tokenizer, ends, dtype)
+    with _one_thread_each(execution, len(plan.tasks)):
+        results = run_shown(plan, out / _SHARDS, execution, "tokenising")
+    total = _sum_counts(results)
+    if total["out"] == 0:
+        raise ConfigError(f"{mixture}: no example has tokens on both sides; dropped {total['dropped']}")
+    by_language: dict[str, list[tuple[ShardTask, dict[str, Any]]]] = {language: [] for language in shards}
+    for task, result in zip(plan.tasks, results, strict=True):
+        by_language[task.spec["language"]].append((task, result))
+    clusters = sorted({name for result in results for name in result["clusters"]})
+    if total["input_tokens"] + total["target_tokens"] < _INLINE_TOKENS:
+        execution = execution.model_copy(update={"engine": "inline"})
+    merging = _merging(by_language, out, clusters, dtype, prefix)
+    files: dict[str, str] = {}
+    for task, merged in zip(
+        merging.tasks, run_shown(merging, out / _LANGUAGES, execution, "joining languages"), strict=True
+    ):
+        for name in merged["files"]:
+            with atomic_path(out / name) as temporary:
+                link_or_copy(out / _LANGUAGES / task.name / name, temporary)
+        files |= merged["files"]
+    languages = {name: _sum_counts([result for _, result in parts]) for name, parts in by_language.items()}
+    return total, {"languages": languages, "clusters": clusters, "dtype": dtype.name}, files
+
+
+def _merging(
+    by_language: dict[str, list[tuple[ShardTask, dict[str, Any]]]],
+    out: Path,
+    clusters: list[str],
+    dtype: np.dtype[Any],
+    prefix: str,
+) -> Plan:
+    """Return the plan of joining the shards of each language."""
+    tasks = []
+    for language, parts in by_language.items():
+        spec = {
+            "language": language,
+            "prefix": prefix,
+            "shards": [str((out / _SHARDS / task.name).resolve()) for task, _ in parts],
+            "shards_hash": content_hash([task.fingerprint for task, _ in parts]),
+            "names": [result["clusters"] for _, result in parts],
+            "clusters": clusters,
+            "dtype": dtype.str,
+            "format": _FORMAT,
+        }
+        tasks.append(ShardTask(language, spec, float(sum(result["out"] for _, result in parts))))
+    return Plan("xmtf.tokens.build.merge:merge_language", tuple(tasks))
+
+
+def _plan(
+    shards: dict[str, list[Path]], mixture: Path, out: Path, tokenizer: Tokenizer, ends: Ends, dtype: np.dtype[Any]
+) -> Plan:
+    parts = {name: found for name, found in read_manifest(mixture).outputs.items() if name.endswith(".parquet")}
+    for name in parts:
+        if not (mixture / name).is_file():
+            raise DataError(f"{mixture}: {name} is missing; delete the folder to build it anew")
+    tasks = []
+    for language, paths in shards.items():
+        for path in paths:
+            name = str(path.relative_to(mixture))
+            if name not in parts:
+                raise DataError(f"{mixture}: {name} is not in its manifest; delete the folder to build it anew")
+            spec = {
+                "language": language,
+                "shard": str(path.resolve()),
+                "shard_hash": parts[name],
+                "tokenizer": str((out / TOKENIZER_FOLDER).resolve()),
+                "tokenizer_hash": tokenizer.fingerprint,
+                "ends": asdict(ends),
+                "dtype": dtype.str,
+                "format": _FORMAT,
+            }
+            rows = pq.read_metadata(path).num_rows
+            tasks.append(ShardTask(f"{language}-{path.stem}", spec, cost=float(rows)))
+    return Plan("xmtf.tokens.build.encode:encode_shard", tuple(tasks))
+
+
+@contextlib.contextmanager
+def _one_thread_each(execution: Execution, tasks: int) -> Iterator[None]:
+    """Keep workers of a pool from each starting a thread on every core."""
+    name = "TOKENIZERS_PARALLELISM"
+    before = os.environ.get(name)
+    if min(num_workers(execution), tasks) > 1:
+        os.environ[name] = "false"
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = before
+
+
+def _sum_counts(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    keys = ("in", "out", "input_tokens", "target_tokens", "bytes")
+    total: dict[str, Any] = {key: sum(part[key] for part in parts) for key in keys}
+    reasons = {reason for part in parts for reason in part["dropped"]}
+    total["dropped"] = {reason: sum(part["dropped"].get(reason, 0) for part in parts) for reason in sorted(reasons)}
+    return total

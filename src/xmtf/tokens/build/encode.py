@@ -1,0 +1,200 @@
+"""From prompted text to items of tokens: the shard task of tokenising a mixture.
+
+Inputs and targets are tokenised apart, so no merge crosses the border between them and the border is
+known exactly. One item of each for every row that is kept::
+
+    row       inputs "Translate: chat"   targets "cat"
+    inputs    [bos] Translate : Ġchat [eos]          bos and eos only where the recipe asks
+    targets   Ġcat [eos]                             one space before, where the recipe asks
+
+A row with an empty side, or a side that has no tokens, is dropped and counted: pairs never shift.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from xmtf.errors import DataError
+from xmtf.files import file_sha256
+from xmtf.tokens.tokenizer.loading import load_tokenizer
+from xmtf.tokens.store.store import StoreWriter
+from xmtf.tokens.tokenizer.tokenizer import Tokenizer
+
+__all__ = ["CLUSTERS_FILE", "EncodedPairs", "Ends", "encode_pairs", "encode_shard"]
+
+CLUSTERS_FILE = "clusters.npy"
+_BATCH_ROWS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """What stands at the ends of inputs and targets.
+
+    Attributes:
+        space_before_targets: One space is put before every target, also one that begins with a space.
+        begin_of_inputs: The begin-of-text token stands before inputs.
+        end_of_inputs: The end-of-text token stands after inputs; ``bos``: the begin-of-text token does.
+        end_of_targets: The end-of-text token stands after targets.
+    """
+
+    space_before_targets: bool
+    begin_of_inputs: bool = False
+    end_of_inputs: bool | Literal["bos"] = False
+    end_of_targets: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedPairs:
+    """Items of one batch of rows.
+
+    Attributes:
+        inputs: int32, all inputs concatenated.
+        input_sizes: int32 ``[kept]``.
+        targets: int32, all targets concatenated.
+        target_sizes: int32 ``[kept]``.
+        kept: int64 ``[kept]``, rows of the batch that became items.
+        dropped: Rows that did not, by reason.
+    """
+
+    inputs: npt.NDArray[np.int32]
+    input_sizes: npt.NDArray[np.int32]
+    targets: npt.NDArray[np.int32]
+    target_sizes: npt.NDArray[np.int32]
+    kept: npt.NDArray[np.int64]
+    dropped: dict[str, int]
+
+
+def encode_pairs(tokenizer: Tokenizer, inputs: pa.Array, targets: pa.Array, ends: Ends) -> EncodedPairs:
+    """Tokenise both sides of a batch of rows.
+
+    Args:
+        tokenizer: The tokenizer.
+        inputs: String array ``[rows]``; null counts as empty.
+        targets: String array ``[rows]``.
+        ends: What to put at the ends.
+    """
+    inputs, targets = pc.fill_null(inputs, ""), pc.fill_null(targets, "")
+    has_targets = _filled(targets)
+    if ends.space_before_targets:
+        targets = pc.binary_join_element_wise("", targets, " ")
+    input_ids, input_sizes = _encode_column(tokenizer, inputs)
+    target_ids, target_sizes = _encode_column(tokenizer, targets)
+    no_inputs = input_sizes == 0
+    no_targets = ~no_inputs & ((target_sizes == 0) | ~has_targets)
+    keep = ~(no_inputs | no_targets)
+    input_ids, input_sizes = _take(input_ids, input_sizes, keep)
+    target_ids, target_sizes = _take(target_ids, target_sizes, keep)
+    before = tokenizer.bos if ends.begin_of_inputs else None
+    end = tokenizer.bos if ends.end_of_inputs == "bos" else tokenizer.eos
+    input_ids, input_sizes = _surround(input_ids, input_sizes, before, end if ends.end_of_inputs else None)
+    target_ids, target_sizes = _surround(target_ids, target_sizes, None, tokenizer.eos if ends.end_of_targets else None)
+    dropped = {"empty inputs": int(no_inputs.sum()), "empty targets": int(no_targets.sum())}
+    return EncodedPairs(input_ids, input_sizes, target_ids, target_sizes, np.flatnonzero(keep), dropped)
+
+
+def encode_shard(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Tokenise one Parquet shard of a mixture; the shard function of the plan.
+
+    Args:
+        spec: ``shard`` (path) and ``shard_hash``, ``tokenizer`` (folder), ``dtype``, ``ends``; fingerprints that only
+            key the task.
+        folder: Receives ``inputs.{bin,idx}``, ``targets.{bin,idx}`` and ``clusters.npy``.
+
+    Returns:
+        Counts, and the names of the task clusters in the order of their numbers in ``clusters.npy``.
+
+    Raises:
+        DataError: The shard is not what the mixture's manifest says.
+    """
+    if file_sha256(Path(spec["shard"])) != spec["shard_hash"]:
+        raise DataError(
+            f"{spec['shard']}: does not match the manifest of its mixture; delete the mixture to build it anew"
+        )
+    tokenizer = _cached_tokenizer(spec["tokenizer"])
+    ends, dtype = Ends(**spec["ends"]), np.dtype(spec["dtype"])
+    counts = {"in": 0, "out": 0, "input_tokens": 0, "target_tokens": 0, "bytes": 0}
+    dropped = {"empty inputs": 0, "empty targets": 0}
+    names: dict[str, int] = {}
+    clusters: list[npt.NDArray[np.uint16]] = []
+    with StoreWriter(folder / "inputs", dtype) as inputs, StoreWriter(folder / "targets", dtype) as targets:
+        for batch in _batches(Path(spec["shard"])):
+            pairs = encode_pairs(tokenizer, batch["inputs"], batch["targets"], ends)
+            inputs.append(pairs.inputs, pairs.input_sizes)
+            targets.append(pairs.targets, pairs.target_sizes)
+            clusters.append(_numbers(batch["cluster"], names)[pairs.kept])
+            counts["in"] += batch.num_rows
+            counts["out"] += len(pairs.kept)
+            counts["input_tokens"] += len(pairs.inputs)
+            counts["target_tokens"] += len(pairs.targets)
+            counts["bytes"] += sum(pc.sum(pc.binary_length(batch[side])).as_py() or 0 for side in ("inputs", "targets"))
+            dropped = {reason: count + pairs.dropped[reason] for reason, count in dropped.items()}
+    np.save(folder / CLUSTERS_FILE, np.concatenate([*clusters, np.empty(0, dtype=np.uint16)]), allow_pickle=False)
+    return {**counts, "dropped": dropped, "clusters": list(names)}
+
+
+@lru_cache(maxsize=2)
+def _cached_tokenizer(folder: str) -> Tokenizer:
+    return load_tokenizer(Path(folder))
+
+
+def _batches(path: Path) -> Any:
+    with pq.ParquetFile(path) as file:
+        yield from file.iter_batches(_BATCH_ROWS, columns=["inputs", "targets", "cluster"])
+
+
+def _filled(column: pa.Array) -> npt.NDArray[np.bool_]:
+    return np.asarray(pc.greater(pc.binary_length(column), 0).to_numpy(zero_copy_only=False), dtype=bool)
+
+
+def _encode_column(tokenizer: Tokenizer, column: pa.Array) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """Encode a column, each distinct text once: answers repeat a great deal."""
+    distinct = column.dictionary_encode()
+    ids, sizes = tokenizer.encode_flat(distinct.dictionary.to_pylist())
+    if len(sizes) == len(column):
+        return ids, sizes
+    return _runs(ids, sizes, distinct.indices.to_numpy(zero_copy_only=False))
+
+
+def _runs(
+    ids: npt.NDArray[np.int32], sizes: npt.NDArray[np.int32], chosen: npt.NDArray[np.integer]
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """Return the chosen items, concatenated, and their sizes."""
+    starts = np.cumsum(sizes, dtype=np.int64) - sizes
+    new_sizes = sizes[chosen]
+    new_starts = np.cumsum(new_sizes, dtype=np.int64) - new_sizes
+    return ids[np.repeat(starts[chosen] - new_starts, new_sizes) + np.arange(int(new_sizes.sum()))], new_sizes
+
+
+def _take(
+    ids: npt.NDArray[np.int32], sizes: npt.NDArray[np.int32], keep: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    return (ids, sizes) if keep.all() else (ids[np.repeat(keep, sizes)], sizes[keep])
+
+
+def _surround(
+    ids: npt.NDArray[np.int32], sizes: npt.NDArray[np.int32], before: int | None, after: int | None
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """Put one token before and after every item."""
+    ends = np.cumsum(sizes, dtype=np.int64)
+    if after is not None:
+        ids = np.insert(ids, ends, after)
+    if before is not None:
+        ids = np.insert(ids, ends - sizes + (np.arange(len(sizes)) if after is not None else 0), before)
+    return ids, sizes + np.int32(before is not None) + np.int32(after is not None)
+
+
+def _numbers(column: pa.Array, names: dict[str, int]) -> npt.NDArray[np.uint16]:
+    """Number the cluster names of a column, adding new names to ``names``."""
+    encoded = pc.fill_null(column, "").dictionary_encode()
+    numbers = [names.setdefault(name, len(names)) for name in encoded.dictionary.to_pylist()]
+    found: npt.NDArray[np.uint16] = np.array(numbers, dtype=np.uint16)[encoded.indices.to_numpy(zero_copy_only=False)]
+    return found

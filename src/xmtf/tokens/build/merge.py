@@ -1,0 +1,40 @@
+"""The token files of one language, made of its tokenised shards: the last shard task of tokenising."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xmtf.files import file_sha256
+from xmtf.tokens.build.encode import CLUSTERS_FILE
+from xmtf.tokens.store.prefixes import store_prefix
+from xmtf.tokens.store.store import merge_stores
+
+__all__ = ["merge_language"]
+
+
+def merge_language(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Concatenate the shards of a language in order; cluster numbers become those of the whole mixture.
+
+    Args:
+        spec: ``shards`` (folders of :func:`xmtf.tokens.build.encode.encode_shard`, and ``shards_hash`` of their tasks),
+            ``names`` (task clusters of each shard, in the order of its numbers), ``clusters`` (of the mixture),
+            ``prefix`` and ``language`` of the files, ``dtype`` of the tokens.
+        folder: Receives the token files of the language.
+
+    Returns:
+        ``files``: name -> SHA-256.
+    """
+    shards, dtype = [Path(shard) for shard in spec["shards"]], np.dtype(spec["dtype"])
+    files = store_prefix(folder, spec["prefix"], spec["language"])
+    merge_stores([shard / "inputs" for shard in shards], files.inputs, dtype)
+    merge_stores([shard / "targets" for shard in shards], files.targets, dtype)
+    numbers = []
+    for shard, names in zip(shards, spec["names"], strict=True):
+        of_name = np.array([spec["clusters"].index(name) for name in names], dtype=np.uint16)
+        numbers.append(of_name[np.load(shard / CLUSTERS_FILE, allow_pickle=False)])
+    with files.clusters.open("wb") as stream:
+        np.save(stream, np.concatenate(numbers), allow_pickle=False)
+    return {"files": {path.name: file_sha256(path) for path in files.files()}}

@@ -1,0 +1,1 @@
+"""From token files to packed rows: splits, fitting, packing, blending, batches."""

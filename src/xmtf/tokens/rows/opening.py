@@ -1,0 +1,197 @@
+"""Open a token folder: which items belong to the group, what fits a row, with which weights."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xmtf.errors import ConfigError, DataError
+from xmtf.execution import say
+from xmtf.files import Manifest, read_manifest
+from xmtf.languages import normalize_language
+from xmtf.recipe.load import LoadedRecipe
+from xmtf.recipe.schema import Packing, Tokenization
+from xmtf.records import Family
+from xmtf.tokens.rows.batches import Pair
+from xmtf.tokens.rows.blending import Blend
+from xmtf.tokens.rows.fitting import Fitted, fit_items
+from xmtf.tokens.store.prefixes import TOKENIZER_FOLDER, store_prefix
+from xmtf.tokens.rows.loader import Group, LanguageRows, Loader
+from xmtf.tokens.tokenizer.loading import load_tokenizer
+from xmtf.tokens.rows.packing import RowStream, fits, pack
+from xmtf.tokens.rows.splits import split_bounds
+from xmtf.tokens.store.store import open_store
+from xmtf.tokens.tokenizer.tokenizer import Tokenizer
+
+__all__ = ["NoExamplesError", "open_loader", "row_capacity"]
+
+
+class NoExamplesError(ConfigError):
+    """A group of a token folder has no example, or none that fits a row."""
+
+
+def open_loader(tokens: Path, loaded: LoadedRecipe, *, group: Group = "train", family: Family) -> Loader:
+    """Open a token folder for training or validation.
+
+    Args:
+        tokens: Folder that :func:`xmtf.tokens.tokenize_mixture` wrote.
+        loaded: The recipe: packing, weights, seed and rows of a step.
+        group: The head of each language's items, or its tail.
+        family: Which kind of rows.
+
+    Raises:
+        ConfigError: The folder is of the other family.
+        NoExamplesError: The group is empty, or no example of it fits a row.
+        DataError: A file does not match its format.
+    """
+    manifest = read_manifest(tokens)
+    if manifest.details.get("family") != family:
+        raise ConfigError(f"{tokens}: holds tokens for a {manifest.details.get('family')} model, not {family}")
+    tokenizer = _tokenizer(tokens, manifest)
+    recipe = loaded.recipe
+    capacity = row_capacity(recipe.tokens.packing, family)
+    group_names: list[tuple[str, str]] = []
+    languages = []
+    skipped = truncated = 0
+    for language in sorted(manifest.details["languages"]):
+        opened = _open_language(tokens, manifest, language, group, recipe.tokens, capacity, recipe.seed, group_names)
+        skipped += opened[1].skipped
+        truncated += opened[1].truncated
+        if opened[0] is not None:
+            languages.append(opened[0])
+        elif opened[1].skipped:
+            say(f"  {language}: left out of {group}: none of its {opened[1].skipped} examples fits a row")
+    if skipped or truncated:
+        say(f"  {group}: {skipped:,} examples do not fit a row and are skipped, {truncated:,} have their inputs cut")
+    weights = _weights(recipe.tokens, {rows.language: rows.tokens for rows in languages})
+    kept = tuple(rows for rows in languages if weights.get(rows.language))
+    if not kept:
+        if not skipped:
+            raise NoExamplesError(
+                f"{tokens}: has no {group} examples; change mixture.validation_fraction, or take more examples"
+            )
+        raise NoExamplesError(
+            f"{tokens}: no example of the {group} group fits a row of {' + '.join(map(str, capacity))} tokens "
+            f"({skipped} too long); raise tokens.packing.sequence_length or the mixture's size"
+        )
+    return Loader(
+        family=family,
+        languages=kept,
+        weights={rows.language: weights[rows.language] for rows in kept},
+        capacity=capacity,
+        rows_per_step=recipe.training.global_batch_rows,
+        tokenizer=tokenizer,
+        group_names=group_names,
+        skipped=skipped,
+        truncated=truncated,
+        _blend=Blend([weights[rows.language] for rows in kept]),
+    )
+
+
+def row_capacity(packing: Packing, family: Family) -> tuple[int, ...]:
+    """Return the tokens of a row on each side; a causal row has one more than the model reads."""
+    if family == "causal":
+        return (packing.sequence_length + 1,)
+    return (packing.sequence_length, packing.target_length or packing.sequence_length)
+
+
+def _open_language(
+    folder: Path,
+    manifest: Manifest,
+    language: str,
+    group: Group,
+    tokens: Tokenization,
+    capacity: tuple[int, ...],
+    seed: int,
+    group_names: list[tuple[str, str]],
+) -> tuple[LanguageRows | None, Fitted]:
+    """Open one language; None in place of its rows where nothing of it fits."""
+    prefix = store_prefix(folder, manifest.details["prefix"], language)
+    pair = Pair(open_store(prefix.inputs), open_store(prefix.targets))
+    count = len(pair.targets)
+    clusters = _read_clusters(prefix.clusters, len(manifest.details["clusters"]))
+    if len(pair.inputs) != count or len(clusters) != count:
+        raise DataError(f"{prefix.inputs}: {len(pair.inputs)} inputs, {count} targets, {len(clusters)} clusters")
+    bounds = split_bounds(count, manifest.details["validation_fraction"])
+    first, end = (0, bounds[0]) if group == "train" else bounds
+    ends = manifest.details["ends"]
+    fitted = fit_items(
+        np.array(pair.inputs.index.sizes[first:end]),
+        np.array(pair.targets.index.sizes[first:end]),
+        capacity,
+        tokens.packing.overlong,
+        keep_first=ends["begin_of_inputs"],
+        keep_last=bool(ends["end_of_inputs"]),
+        where=f"{folder}: {language} ({group})",
+    )
+    fitting = fits(fitted.sizes, capacity)
+    if not fitting.any():
+        return None, fitted
+    packing = tokens.packing
+    # BLOOMZ gives every language the same seed; elsewhere languages of equal size must not run in step.
+    own_seed: int | list[int] = seed if packing.policy == "next_fit" else [seed, *language.encode(), len(group)]
+    rows = LanguageRows(
+        language,
+        pair,
+        first,
+        fitted,
+        _group_numbers(clusters[first:end], manifest.details["clusters"], language, group_names),
+        RowStream(pack(packing.policy, fitted.sizes, capacity, own_seed, packing.window)),
+        int(fitted.sizes[:, fitting].sum()),
+    )
+    return rows, fitted
+
+
+def _tokenizer(tokens: Path, manifest: Manifest) -> Tokenizer:
+    folder = (tokens / TOKENIZER_FOLDER).resolve()  # never taken for an id of the hub
+    if not folder.is_dir():
+        raise DataError(f"{folder}: missing; delete {tokens} to build it anew")
+    tokenizer = load_tokenizer(folder)
+    if tokenizer.fingerprint != manifest.details["tokenizer"]:
+        raise DataError(f"{folder}: is not the tokenizer that the token files beside were made with")
+    return tokenizer
+
+
+def _read_clusters(path: Path, number: int) -> npt.NDArray[np.uint16]:
+    try:
+        clusters: npt.NDArray[np.uint16] = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path}: cannot be read ({error}); delete the folder to build it anew") from None
+    if clusters.dtype != np.uint16 or clusters.ndim != 1 or clusters.max(initial=0) >= max(number, 1):
+        raise DataError(f"{path}: does not hold the task clusters of its language; delete the folder to build it anew")
+    return clusters
+
+
+def _group_numbers(
+    clusters: npt.NDArray[np.uint16], names: list[str], language: str, group_names: list[tuple[str, str]]
+) -> npt.NDArray[np.int32]:
+    """Return the group of each item; new (language, cluster) pairs are appended to ``group_names``."""
+    number = np.full(len(names), -1, dtype=np.int32)
+    for cluster in np.unique(clusters):
+        number[cluster] = len(group_names)
+        group_names.append((language, names[cluster]))
+    return number[clusters]
+
+
+def _weights(tokens: Tokenization, sizes: dict[str, int]) -> dict[str, float]:
+    """Return the weight of each language, from its tokens or as given, times its multiplier."""
+    given: Any = tokens.weights
+    if isinstance(given, dict):
+        named = {normalize_language(code, "tokens.weights"): float(weight) for code, weight in given.items()}
+        missing = sorted(set(sizes) - set(named))
+        if missing:
+            raise ConfigError(f"tokens.weights: no weight for {', '.join(missing)}; give 0 to leave a language out")
+        weights = {language: named[language] for language in sizes}
+    else:
+        weights = {language: float(size) if given == "size" else 1.0 for language, size in sizes.items()}
+    factors = {normalize_language(code, "tokens.multipliers"): value for code, value in tokens.multipliers.items()}
+    weights = {language: weight * factors.get(language, 1.0) for language, weight in weights.items()}
+    for language, weight in weights.items():
+        if not 0 <= weight < math.inf:
+            raise ConfigError(f"tokens.weights: the weight of {language} is {weight}; it must be 0 or more")
+    total = sum(weights.values())
+    return {language: weight / total for language, weight in weights.items()} if total else {}

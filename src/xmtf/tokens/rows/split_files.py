@@ -1,0 +1,72 @@
+"""Weighted split files for a token folder, so that Megatron trains on it with the weights that xmtf would take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from xmtf.errors import ConfigError, UnknownNameError
+from xmtf.files import MANIFEST, read_manifest
+from xmtf.languages import normalize_language
+from xmtf.tokens.rows.splits import SplitGroup, SplitItem, published_weights, size_weights, write_split_file
+
+__all__ = ["SplitWeights", "write_split_files"]
+
+SplitWeights = Literal["tokens", "bytes", "equal", "xp3"]
+
+
+def write_split_files(
+    tokens: Path, *, weights: SplitWeights = "tokens", multipliers: Mapping[str, float] | None = None
+) -> list[Path]:
+    """Write ``train.txt`` and, where there is a tail to validate on, ``validation.txt`` into a token folder.
+
+    Args:
+        tokens: Folder that :func:`xmtf.tokens.tokenize_mixture` wrote; its absolute path stands in the files.
+        weights: Share of each language: of the tokens, of the bytes of text (as the original), all equal, or the
+            weights that BLOOMZ was trained with, which count code 1.3 times already.
+        multipliers: Factors on the weight of a language, such as ``{"code": 1.3}``.
+
+    Returns:
+        The files.
+
+    Raises:
+        ConfigError: Not a token folder, or its path cannot stand in the format.
+        UnknownNameError: A language without tokens or without a published weight.
+    """
+    if not (tokens / MANIFEST).is_file():
+        raise ConfigError(f"{tokens}: no finished token files here; make them with `xmtf data pack`")
+    manifest = read_manifest(tokens)
+    if manifest.stage != "tokens":
+        raise ConfigError(f"{tokens}: is a {manifest.stage} folder; split files are of a folder of token files")
+    counts = {code: found for code, found in manifest.details["languages"].items() if found["out"]}
+    factors = {normalize_language(code, "multiplier"): factor for code, factor in (multipliers or {}).items()}
+    shares = size_weights(_sizes(counts, weights), factors)
+    folder, prefix = tokens.resolve(), manifest.details["prefix"]
+    end = round(1 - manifest.details["validation_fraction"], 12)
+    bounds = {"train": (0.0, end), "validation": (end, 1.0)}
+    paths = []
+    for name, (start, stop) in bounds.items():
+        if start == stop:
+            continue
+        items = tuple(
+            SplitItem(float(f"{share:.8g}"), start, stop, str(folder / f"{prefix}_{code}"))
+            for code, share in shares.items()
+        )
+        write_split_file(tokens / f"{name}.txt", [SplitGroup(name, items)])
+        paths.append(tokens / f"{name}.txt")
+    return paths
+
+
+def _sizes(counts: Mapping[str, Mapping[str, int]], weights: SplitWeights) -> dict[str, float]:
+    if weights == "tokens":
+        return {code: found["input_tokens"] + found["target_tokens"] for code, found in counts.items()}
+    if weights == "bytes":
+        return {code: found["bytes"] for code, found in counts.items()}
+    if weights == "equal":
+        return dict.fromkeys(counts, 1.0)
+    published = published_weights()
+    for code in counts:
+        if code not in published:
+            raise UnknownNameError("language", code, published, "the published weights of xP3")
+    return {code: published[code] for code in counts}

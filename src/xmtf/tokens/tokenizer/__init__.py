@@ -1,0 +1,1 @@
+"""Tokenizers: found, trained, and fast on whole words."""

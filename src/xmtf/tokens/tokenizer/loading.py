@@ -1,0 +1,140 @@
+"""Find and read a tokenizer: a folder, a ``tokenizer.json``, a GGUF file or a hub id.
+
+Whatever holds a ``tokenizer.json`` is read without transformers; older folders and GGUF files go
+through it once and become the same thing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from xmtf.errors import ConfigError, DataError, SourceError, require
+from xmtf.files import read_json
+from xmtf.tokens.tokenizer.tokenizer import CONFIG_FILE, TOKENIZER_FILE, Tokenizer
+
+__all__ = ["load_tokenizer", "tokenizer_files"]
+
+_SPECIAL = ("eos", "pad", "bos")
+_TOLD_IN = ("special_tokens_map.json", CONFIG_FILE, "config.json", "generation_config.json")
+"""Files that name the special tokens, the first two by name and the others by number."""
+_HUB_FILES = ["tokenizer*", "vocab*", "merges.txt", "*.model", *_TOLD_IN]
+
+
+def load_tokenizer(ref: str | Path, *, offline: bool = False) -> Tokenizer:
+    """Read a tokenizer.
+
+    A tokenizer without a padding token pads with its end-of-text token: rows know their padding by
+    segment, so nothing is lost.
+
+    Args:
+        ref: Folder, ``tokenizer.json``, GGUF file, or hub id (``id`` or ``id@revision``).
+        offline: Use only what the hub's cache on this machine holds.
+
+    Raises:
+        SourceError: Nothing there; names where it looked.
+        ConfigError: What is there does not do: no end-of-text token, or not readable.
+    """
+    path = Path(ref)
+    if path.is_dir():
+        return _from_folder(path, str(ref))
+    if path.suffix == ".gguf" and path.is_file():
+        return _through_transformers(path.parent, str(ref), gguf_file=path.name)
+    if path.is_file():
+        return _from_json(path, path.parent, str(ref))
+    if path.is_absolute() or path.suffix in (".json", ".gguf") or str(ref).startswith("."):
+        raise SourceError(f"tokenizer {str(ref)!r}: no such folder or file (looked in {path.parent.resolve()})")
+    return _from_folder(_download(str(ref), offline), str(ref))
+
+
+def tokenizer_files(path: Path) -> list[Path]:
+    """Return the files on this machine that a tokenizer is read from: none where ``path`` is not here."""
+    if path.is_file():
+        beside = [] if path.suffix == ".gguf" else [path.parent / name for name in _TOLD_IN]
+        return [path, *(file for file in beside if file.is_file())]
+    patterns = _HUB_FILES if (path / TOKENIZER_FILE).is_file() else [*_HUB_FILES, "*.gguf"]
+    return sorted({file for pattern in patterns for file in path.glob(pattern) if file.is_file()})
+
+
+def _from_folder(folder: Path, label: str) -> Tokenizer:
+    if (folder / TOKENIZER_FILE).is_file():
+        return _from_json(folder / TOKENIZER_FILE, folder, label)
+    gguf = sorted(folder.glob("*.gguf"))
+    if gguf and not (folder / CONFIG_FILE).is_file():
+        return _through_transformers(folder, label, gguf_file=gguf[0].name)
+    return _through_transformers(folder, label)
+
+
+def _from_json(path: Path, folder: Path, label: str) -> Tokenizer:
+    tokenizer = Tokenizer(path.read_text(encoding="utf-8"), pad=-1, eos=-1, bos=None, label=f"tokenizer {label!r}")
+    ids = _special_ids(tokenizer, folder)
+    eos = ids["eos"]
+    if eos is None:
+        raise ConfigError(f"{tokenizer.label}: names no end-of-text token; set eos_token in {folder / CONFIG_FILE}")
+    tokenizer.eos, tokenizer.bos = eos, ids["bos"]
+    tokenizer.pad = eos if ids["pad"] is None else ids["pad"]
+    return tokenizer
+
+
+def _special_ids(tokenizer: Tokenizer, folder: Path) -> dict[str, int | None]:
+    """Return the special ids: by name from the tokenizer's own files, else by number from the model's."""
+    told = [_optional(folder / name) for name in _TOLD_IN]
+    named, numbered = {**told[0], **told[1]}, {**told[2], **told[3]}
+    ids: dict[str, int | None] = {}
+    for kind in _SPECIAL:
+        name = named.get(f"{kind}_token")
+        name = name.get("content") if isinstance(name, dict) else name
+        number = numbered.get(f"{kind}_token_id")
+        number = number[0] if isinstance(number, list) and number else number
+        if name is not None:
+            ids[kind] = tokenizer.find(name)
+            if ids[kind] is None:
+                raise ConfigError(f"{tokenizer.label}: its {kind}_token {name!r} is not in its vocabulary")
+        else:
+            ids[kind] = number if isinstance(number, int) else None
+    return ids
+
+
+def _optional(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise DataError(f"{path}: not a mapping of keys")
+    return value
+
+
+def _through_transformers(folder: Path, label: str, **options: str) -> Tokenizer:
+    transformers = require("transformers", "train")
+    try:
+        loaded = transformers.AutoTokenizer.from_pretrained(str(folder), local_files_only=True, **options)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
+        raise ConfigError(
+            f"tokenizer {label!r}: no {TOKENIZER_FILE} there, and transformers cannot read it either ({error})"
+        ) from None
+    core = getattr(loaded, "backend_tokenizer", None)
+    if core is None:
+        raise ConfigError(f"tokenizer {label!r}: has no fast form; convert it to a {TOKENIZER_FILE}")
+    if loaded.eos_token_id is None:
+        raise ConfigError(f"tokenizer {label!r}: names no end-of-text token")
+    pad = loaded.pad_token_id if loaded.pad_token_id is not None else loaded.eos_token_id
+    return Tokenizer(
+        core.to_str(), pad=pad, eos=loaded.eos_token_id, bos=loaded.bos_token_id, label=f"tokenizer {label!r}"
+    )
+
+
+def _download(ref: str, offline: bool) -> Path:
+    import huggingface_hub
+    from huggingface_hub.errors import HFValidationError
+
+    repository, _, revision = ref.partition("@")
+    try:
+        folder = huggingface_hub.snapshot_download(
+            repository, revision=revision or None, allow_patterns=_HUB_FILES, local_files_only=offline
+        )
+    except (HFValidationError, OSError) as error:
+        reason = "offline, and not in the hub's cache" if offline else str(error).splitlines()[0]
+        raise SourceError(
+            f"tokenizer {ref!r}: no such folder or file here, and not found on the hub ({reason})"
+        ) from None
+    return Path(folder)

@@ -1,0 +1,316 @@
+"""Checkpoints that training goes on from: written beside and renamed, checked before they are read.
+
+::
+
+    checkpoints/step-000200/
+      model-00001-of-00001.safetensors             weights and optimizer state by parameter name, of one process;
+      shard-00001-model-00001-of-00001.safetensors    of several, a file each
+      state.json                                   step, fingerprint, counts; size and hash of every file; written last
+
+Names and shapes are those of the whole model, so a checkpoint is read under any layout
+(:mod:`xmtf.training.checkpoint.shards`). The position in the data and every random draw are functions of the seed
+and the step, so the step is all that has to be remembered of them.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from math import prod
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from xmtf.errors import DataError, UserError
+from xmtf.execution import say
+from xmtf.training.parallel.layout import Layout
+from xmtf.training.optim.optimizer import load_optimizer_tensors, optimizer_tensors
+from xmtf.training.parallel.pieces import Piece, as_piece
+from xmtf.training.topology.ranks import ALONE, Ranks
+from xmtf.training.checkpoint.shards import Shard, ShardReader, Stored, write_shards
+from xmtf.training.checkpoint.state import Progress, State, damaged, read_state, torn
+
+__all__ = [
+    "checkpoint_path",
+    "find_checkpoint",
+    "list_checkpoints",
+    "load",
+    "load_weights",
+    "prune",
+    "read_progress",
+    "read_weights",
+    "save",
+    "shards_of",
+    "write",
+]
+
+
+def checkpoint_path(folder: Path, step: int) -> Path:
+    """Return the folder of the checkpoint after ``step`` steps."""
+    return folder / f"step-{step:06d}"
+
+
+def save(
+    folder: Path,
+    model: nn.Module | Layout,
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+    fingerprint: str,
+    ranks: Ranks = ALONE,
+) -> Path:
+    """Write a checkpoint; return its folder.
+
+    Args:
+        folder: Folder of checkpoints, on a file system that all processes share.
+        model: What this process holds of the model.
+        optimizer: Of what it holds.
+        progress: How far training has come.
+        fingerprint: Names the training.
+        ranks: The processes that hold the model together; all of them call this.
+
+    Raises:
+        UserError: The disk has no room for it; checked before anything is written.
+        DataError: The processes do not share a file system.
+    """
+    return write(folder, shards_of(model, optimizer), progress, fingerprint, ranks)
+
+
+def write(folder: Path, shards: dict[str, Shard], progress: Progress, fingerprint: str, ranks: Ranks = ALONE) -> Path:
+    """Write a checkpoint of pieces that :func:`shards_of` returned; see :func:`save`."""
+    path = checkpoint_path(folder, progress.step)
+    temporary = folder / f".{path.name}.saving"
+    if ranks.first:
+        _check_room(folder, sum(shard.local.dtype.itemsize * prod(shard.shape) for shard in shards.values()))
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir()
+    ranks.wait()
+    try:
+        written = ranks.collect(write_shards(temporary, shards, ranks))
+        if ranks.first:
+            hashes = {name: digest for of_one in written for name, digest in of_one.items()}
+            files = {item.name: item.stat().st_size for item in sorted(temporary.iterdir())}
+            missing = sorted(hashes.keys() - files.keys())
+            if missing:
+                raise DataError(
+                    f"{temporary}: {missing[0]} (and {len(missing) - 1} more), which another process has written, is "
+                    "not there; checkpoints need a file system that all of them share"
+                )
+            State(fingerprint, progress, files, hashes).write(temporary)
+            shutil.rmtree(path, ignore_errors=True)
+            temporary.rename(path)
+    finally:
+        if ranks.first:
+            shutil.rmtree(temporary, ignore_errors=True)
+    ranks.wait()
+    return path
+
+
+def shards_of(model: nn.Module | Layout, optimizer: torch.optim.Optimizer, *, copy: bool = False) -> dict[str, Shard]:
+    """Return what this process holds of weights and optimizer state, by name in the checkpoint.
+
+    Args:
+        model: What it holds.
+        optimizer: Of what it holds.
+        copy: Copy to the CPU, so that training can go on while the pieces are written.
+    """
+    pieces = _pieces(model)
+    shards = {f"model.{name}": Shard.whole(buffer) for name, buffer in _buffers(model).items()}
+    for name, piece in pieces.items():
+        shards[f"model.{name}"] = Shard(piece.local.detach(), piece.offset, piece.shape)
+    for path, tensor in optimizer_tensors(model, optimizer).items():
+        name, _, key = path.rpartition("/")
+        shards[f"optimizer.{path}"] = _of_state(pieces[name], key, tensor)
+    if copy:
+        return {
+            name: Shard(shard.local.to("cpu", copy=True), shard.offset, shard.shape) for name, shard in shards.items()
+        }
+    return shards
+
+
+def load(path: Path, model: nn.Module | Layout, optimizer: torch.optim.Optimizer) -> Progress:
+    """Take over weights and optimizer state of a checkpoint; return how far it had come.
+
+    Each process reads its own pieces, straight into their place.
+
+    Args:
+        path: The checkpoint, written under any layout; :func:`find_checkpoint` has looked at its bytes.
+        model: What this process holds of the model.
+        optimizer: Of what it holds.
+
+    Raises:
+        DataError: The checkpoint is torn, or is of a model of another shape.
+    """
+    progress = read_progress(path)
+    reader = ShardReader(path)
+    shards, pieces = _weight_shards(path, model, reader.stored), _pieces(model)
+    state: dict[str, Tensor] = {}
+    for full, entry in reader.stored.items():
+        name, _, key = full.removeprefix("optimizer.").rpartition("/")
+        if full.startswith("optimizer.") and name in pieces:
+            tensor = _empty_state(pieces[name], key, entry)
+            state[f"{name}/{key}"] = tensor
+            shards[full] = _of_state(pieces[name], key, tensor)
+    reader.fill(shards)
+    load_optimizer_tensors(model, optimizer, state)
+    _after_loading(model)
+    return progress
+
+
+def load_weights(path: Path, model: nn.Module | Layout) -> None:
+    """Take over the weights of a checkpoint alone.
+
+    Raises:
+        DataError: The checkpoint is torn, or is of a model of another shape.
+    """
+    read_progress(path)
+    reader = ShardReader(path)
+    reader.fill(_weight_shards(path, model, reader.stored))
+    _after_loading(model)
+
+
+def read_weights(path: Path, model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Yield name and weight of each parameter, whole, one after the other.
+
+    Args:
+        path: The checkpoint, written under any layout.
+        model: Its shape, on the meta device.
+
+    Raises:
+        DataError: The checkpoint is torn, or is of a model of another shape.
+    """
+    read_progress(path)
+    reader = ShardReader(path)
+    _weight_shards(path, model, reader.stored)
+    for name, _ in model.named_parameters():
+        yield name, reader.whole(f"model.{name}")
+
+
+def read_progress(path: Path) -> Progress:
+    """Return how far a checkpoint had come, without reading its tensors.
+
+    Raises:
+        DataError: It is torn or was written by another version.
+    """
+    lacks = torn(path)
+    if lacks is not None:
+        raise DataError(f"{path}: not a whole checkpoint: {lacks}; use another one")
+    return read_state(path).progress
+
+
+def list_checkpoints(folder: Path, fingerprint: str | None = None) -> list[Path]:
+    """Return the whole checkpoints of a folder, oldest first; torn ones are left out.
+
+    Args:
+        folder: Folder of checkpoints; may be missing.
+        fingerprint: Only checkpoints of this training.
+    """
+    return [
+        path for path in _folders(folder) if torn(path) is None and fingerprint in (None, read_state(path).fingerprint)
+    ]
+
+
+def find_checkpoint(folder: Path, fingerprint: str, num_steps: int, ranks: Ranks = ALONE) -> Path | None:
+    """Return the newest whole checkpoint of this training with at most ``num_steps`` steps, or None.
+
+    Its files are read to see that their bytes are those that were written. Checkpoints that do not count are named on
+    stderr with the reason.
+
+    Args:
+        folder: Folder of checkpoints; may be missing.
+        fingerprint: Names the training.
+        num_steps: Steps of the whole run.
+        ranks: Processes that share the reading; all of them call this.
+    """
+    for path in reversed(_folders(folder)):
+        reason = torn(path)
+        if reason is None and read_state(path).fingerprint != fingerprint:
+            reason = "of another recipe, model or data"
+        elif reason is None and read_state(path).progress.step > num_steps:
+            continue
+        reason = reason or damaged(path, ranks)
+        if reason is None:
+            return path
+        if ranks.first:
+            say(f"{path}: passed over: {reason}")
+    return None
+
+
+def prune(folder: Path, fingerprint: str, keep: int, also: int | None = None) -> None:
+    """Delete all but the newest ``keep`` checkpoints of this training, and the one after ``also`` steps.
+
+    What a killed process left half-written goes, too.
+    """
+    for path in folder.glob(".step-*.saving"):
+        shutil.rmtree(path, ignore_errors=True)
+    for path in list_checkpoints(folder, fingerprint)[:-keep]:
+        if also is None or path != checkpoint_path(folder, also):
+            shutil.rmtree(path)
+
+
+def _folders(folder: Path) -> list[Path]:
+    """Return the folders of checkpoints in the order of their steps, which may have more digits than others."""
+    return sorted(folder.glob("step-*"), key=lambda path: (len(path.name), path.name))
+
+
+def _pieces(model: nn.Module | Layout) -> dict[str, Piece]:
+    """Return what trains; frozen weights are those of the start."""
+    if isinstance(model, Layout):
+        return {name: piece for name, piece in model.pieces.items() if piece.source.requires_grad}
+    return {
+        name: as_piece(name, parameter, tuple(parameter.shape))
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad
+    }
+
+
+def _buffers(model: nn.Module | Layout) -> dict[str, Tensor]:
+    """Return the kept buffers, which every process holds whole."""
+    part = model.model if isinstance(model, Layout) else model
+    kept = part.state_dict(keep_vars=True)
+    return {name: buffer for name, buffer in part.named_buffers() if name in kept}
+
+
+def _weight_shards(path: Path, model: nn.Module | Layout, stored: dict[str, Stored]) -> dict[str, Shard]:
+    shards = {f"model.{name}": Shard.whole(buffer) for name, buffer in _buffers(model).items()}
+    for name, piece in _pieces(model).items():
+        shards[f"model.{name}"] = Shard(piece.local.detach(), piece.offset, piece.shape)
+    whole = not (isinstance(model, Layout) and model.mesh.pipe.size > 1)
+    others = {name for name in stored if name.startswith("model.")} - shards.keys() if whole else set()
+    if others or any(name not in stored or stored[name].shape != shard.shape for name, shard in shards.items()):
+        raise DataError(f"{path}: holds the weights of another model; delete it to train anew")
+    return shards
+
+
+def _of_state(piece: Piece, key: str, tensor: Tensor) -> Shard:
+    """Place a tensor of optimizer state: as its parameter, its rows, its columns, or whole (the count of steps)."""
+    if key in ("row", "column"):
+        dimension = 0 if key == "row" else 1
+        return Shard(tensor, (piece.offset[dimension],), (piece.shape[dimension],))
+    if tensor.ndim and tensor.shape == piece.local.shape:
+        return Shard(tensor, piece.offset, piece.shape)
+    return Shard.whole(tensor)
+
+
+def _empty_state(piece: Piece, key: str, stored: Stored) -> Tensor:
+    shape = stored.shape
+    if key in ("row", "column"):
+        shape = (piece.local.shape[0 if key == "row" else 1],)
+    elif stored.shape and stored.shape == piece.shape:
+        shape = tuple(piece.local.shape)
+    return torch.empty(shape, dtype=stored.dtype, device=piece.local.device)
+
+
+def _after_loading(model: nn.Module | Layout) -> None:
+    if isinstance(model, Layout):
+        model.after_update()
+
+
+def _check_room(folder: Path, num_bytes: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if free < num_bytes * 1.01 + 2**20:
+        raise UserError(
+            f"{folder}: a checkpoint takes {num_bytes / 1e9:.2f} GB and the disk has {free / 1e9:.2f} GB left; free "
+            "some space and run the same command again to go on"
+        )

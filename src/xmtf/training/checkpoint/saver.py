@@ -1,0 +1,84 @@
+"""Saves checkpoints while training waits, or while it goes on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from xmtf.training.checkpoint import checkpoint
+from xmtf.training.parallel.layout import Layout
+from xmtf.training.topology.ranks import Ranks
+from xmtf.training.checkpoint.shards import Shard
+from xmtf.training.checkpoint.state import Progress
+
+__all__ = ["Saver", "background_ranks"]
+
+
+@dataclass(slots=True)
+class Saver:
+    """Writes the checkpoints of one training, one at a time.
+
+    Attributes:
+        folder: Folder of checkpoints.
+        layout: What this process holds of the model.
+        optimizer: Of what it holds.
+        fingerprint: Names the training.
+        background: Processes to agree with from another thread, where training goes on while a checkpoint is
+            written; else None.
+        done: Called on the first process when a checkpoint stands under its name.
+        aside_s: Seconds that the slowest checkpoint took which was written in the background.
+    """
+
+    folder: Path
+    layout: Layout
+    optimizer: torch.optim.Optimizer
+    fingerprint: str
+    background: Ranks | None = None
+    done: Callable[[Progress, Path], None] = lambda progress, path: None
+    aside_s: float = 0.0
+    _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "save"), repr=False)
+    _pending: Future[None] | None = field(default=None, repr=False)
+
+    def save(self, progress: Progress) -> Path:
+        """Save; in the background only the copy to the CPU is waited for. An earlier one is waited for, too.
+
+        Raises:
+            UserError: The disk has no room, for this checkpoint or the one before.
+        """
+        self.wait()
+        shards = checkpoint.shards_of(self.layout, self.optimizer, copy=self.background is not None)
+        if self.background is None:
+            self._write(shards, progress, self.layout.mesh.world)
+        else:
+            self._pending = self._pool.submit(self._write, shards, progress, self.background)
+        return checkpoint.checkpoint_path(self.folder, progress.step)
+
+    def wait(self) -> None:
+        """Return when everything that was saved is on disk."""
+        if self._pending is not None:
+            pending, self._pending = self._pending, None
+            pending.result()
+
+    def close(self) -> None:
+        """Finish what is being written and end the thread."""
+        self._pool.shutdown(wait=True)
+
+    def _write(self, shards: dict[str, Shard], progress: Progress, ranks: Ranks) -> None:
+        start = time.monotonic()
+        path = checkpoint.write(self.folder, shards, progress, self.fingerprint, ranks)
+        if ranks.first:
+            self.done(progress, path)
+        if self.background is not None:
+            self.aside_s = max(self.aside_s, time.monotonic() - start)
+
+
+def background_ranks(world: Ranks) -> Ranks:
+    """Return all processes with a group of their own, so that another thread can talk while training does."""
+    if world.size == 1:
+        return world
+    return Ranks(world.rank, world.size, torch.distributed.new_group(backend="gloo"))

@@ -1,0 +1,1 @@
+"""The steps themselves: the loop, its stops, validation, log, trackers."""

@@ -1,0 +1,1 @@
+"""Optimizers, their state by name, and the learning rate of every step."""

@@ -1,0 +1,268 @@
+"""A model cut over the processes of a mesh, and what a step has to exchange because of it.
+
+Order: pipeline stages, slices (``tp``), shards (``dp_shard``). What FSDP2 shards are the matrices of the
+blocks; the embedding and the head are :mod:`xmtf.training.parallel.sharded_tables`; vectors are whole on every process, in
+fp32, because together they are a thousandth of a model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
+from torch.distributed.tensor import DTensor
+
+from xmtf.models.bloom import Bloom
+from xmtf.models.hub.model import HubModel
+from xmtf.models.mt5 import MT5
+from xmtf.recipe.schema import Training
+from xmtf.training.topology.parallel_dims import stage_blocks
+from xmtf.training.parallel.materialize import Weights, fill, give_memory
+from xmtf.training.topology.constraints import check_fits
+from xmtf.training.topology.mesh import Mesh
+from xmtf.training.parallel.pieces import Piece, as_piece
+from xmtf.training.topology.ranks import Ranks
+from xmtf.training.parallel.sharded_tables import Table, shard_table
+from xmtf.training.parallel.tensor_parallel import slice_model, sliced_dimension
+
+__all__ = ["Layout", "blocks_of", "clear_gradients", "cut_model"]
+
+_SMALL = 2**16
+"""Tensors of at most so many numbers are sent together: each alone would cost a message's latency."""
+
+
+@dataclass(slots=True)
+class Layout:
+    """What this process holds of a model.
+
+    Attributes:
+        mesh: The processes.
+        parts: Pipeline stages of this process, in order; the whole model where there is one stage.
+        pieces: Name -> piece of every parameter that is held here.
+        tables: Embeddings and heads with sharded optimizers.
+        tied: The embedding that is also the head, where the two stand in different stages, else None.
+    """
+
+    mesh: Mesh
+    parts: list[Any]
+    pieces: dict[str, Piece]
+    tables: list[Table] = field(default_factory=list)
+    tied: nn.Parameter | None = None
+
+    @property
+    def model(self) -> Any:
+        """The whole model, or this process's part of it, as a module."""
+        return self.parts[0] if len(self.parts) == 1 else nn.ModuleList(self.parts)
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Return what the optimizer updates, by the names of the whole model."""
+        for name, piece in self.pieces.items():
+            yield name, piece.local
+
+    @property
+    def spread(self) -> dict[Tensor, Piece]:
+        """Pieces by what the optimizer updates, of those that are not whole."""
+        return {piece.local: piece for piece in self.pieces.values() if any(piece.splits)}
+
+    def reduce_gradients(self) -> None:
+        """Add up gradients over everything that computed a share of them, into what the optimizer updates."""
+        if self.mesh.world.size == 1:
+            return
+        if self.tied is not None:
+            self.mesh.ends.add(_gradient(self.tied))
+        tables = {table.weight for table in self.tables}
+        trained = [piece for piece in self.pieces.values() if piece.source.requires_grad]
+        for piece in trained:
+            piece.take_gradient()
+        whole = [piece.source for piece in trained if piece.local is piece.source and piece.source not in tables]
+        _add_all([_gradient(parameter) for parameter in whole], self.mesh.data)
+        for table in self.tables:
+            table.scatter_gradient(self.mesh.replicate)
+
+    def gradients(self) -> list[Tensor]:
+        """Return the gradients that the optimizer takes."""
+        return [piece.local.grad for piece in self.pieces.values() if piece.local.grad is not None]
+
+    def gradient_norm(self) -> Tensor:
+        """Return the norm of the whole gradient, over all processes; in fp32 whatever the gradients are in."""
+        norms: tuple[Tensor, ...] = torch._foreach_norm(self.gradients(), 2.0, torch.float32)
+        if not self.mesh.degrees.splits:
+            norm: Tensor = torch.linalg.vector_norm(torch.stack(norms))
+            return norm
+        copies = [piece.copies for piece in self.pieces.values() if piece.local.grad is not None]
+        squares = [each.square() / count for each, count in zip(norms, copies, strict=True)]
+        return self.mesh.world.add(torch.stack(squares).sum()).sqrt()
+
+    def after_update(self) -> None:
+        """Give every process what the others have updated and it needs whole."""
+        for table in self.tables:
+            table.gather()
+
+    def clear_gradients(self) -> None:
+        """Forget all gradients."""
+        for piece in self.pieces.values():
+            if piece.local is not piece.source:
+                piece.local.grad = None
+        clear_gradients(piece.source for piece in self.pieces.values())
+
+
+def cut_model(
+    model: Any, training: Training, mesh: Mesh, device: torch.device, weights: Weights | None = None
+) -> Layout:
+    """Keep what this process holds of a model, in place, on its device.
+
+    Args:
+        model: The whole model in its number format: on the CPU, or parameters of it on the meta device.
+        training: Section of the recipe.
+        mesh: The processes.
+        device: Where this process computes.
+        weights: What parameters on the meta device are filled from, once they are cut.
+
+    Raises:
+        ConfigError: The model does not fit the layout.
+    """
+    check_fits(model, training, mesh.degrees)
+    shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+    empty = {name for name, parameter in model.named_parameters() if parameter.is_meta}
+    parts = _stages(model, training, mesh) if mesh.pipe.size > 1 else [model]
+    for part in parts:
+        if mesh.tensor.size > 1:
+            slice_model(part, mesh.tensor)
+        if mesh.fsdp is not None:
+            _shard_blocks(part, training, mesh)
+    for part in parts:
+        give_memory(part, device)
+        _move(part, device)
+    pieces = {
+        name: as_piece(
+            name,
+            parameter,
+            shapes[name],
+            sliced=sliced_dimension(name) if mesh.tensor.size > 1 else None,
+            tensor=mesh.tensor,
+            shard=mesh.shard,
+        )
+        for part in parts
+        for name, parameter in part.named_parameters()
+    }
+    if weights is not None:
+        fill((piece for name, piece in pieces.items() if name in empty), weights)
+    tables = []
+    if mesh.fsdp is not None:
+        for name in _table_names(parts, pieces):
+            tables.append(shard_table(pieces[name], mesh.shard))
+            pieces[name] = tables[-1].piece
+    tied = _tied(parts) if mesh.pipe.size > 1 else None
+    for piece in pieces.values():
+        processes = mesh.world.size // mesh.pipe.size * (2 if piece.source is tied else 1)
+        piece.copies = processes // prod(group.size for groups in piece.splits for group in groups)
+    return Layout(mesh, parts, pieces, tables, tied)
+
+
+def _stages(model: Bloom, training: Training, mesh: Mesh) -> list[Bloom]:
+    parallel = training.parallel
+    of_each = parallel.stages_per_rank if parallel.schedule == "interleaved" else 1
+    blocks = stage_blocks(model.config.num_layers, of_each * mesh.pipe.size)
+    return [
+        model.part(blocks[stage].start, blocks[stage].stop, first=stage == 0, last=stage == len(blocks) - 1)
+        for stage in range(mesh.pipe.rank, len(blocks), mesh.pipe.size)
+    ]
+
+
+def _tied(parts: list[Any]) -> nn.Parameter | None:
+    for part in parts:
+        if part.first or part.last:
+            weight: nn.Parameter = part.word_embeddings.weight
+            return weight
+    return None
+
+
+def blocks_of(model: Any) -> list[nn.Module]:
+    """Return the transformer blocks of a model, or of a pipeline stage."""
+    if isinstance(model, Bloom):
+        return [block for _, block in model.blocks()]
+    if isinstance(model, MT5):
+        return [*model.encoder.blocks, *model.decoder.blocks]
+    assert isinstance(model, HubModel)
+    lists = [list(module) for module in model.network.modules() if isinstance(module, nn.ModuleList)]
+    return max(lists, key=lambda modules: len(modules), default=[])
+
+
+def _shard_blocks(model: Any, training: Training, mesh: Mesh) -> None:
+    policy = MixedPrecisionPolicy()
+    if training.precision == "bf16":
+        policy = MixedPrecisionPolicy(torch.bfloat16, torch.float32, cast_forward_inputs=False)
+    for block in blocks_of(model):
+        vectors = {parameter for parameter in block.parameters() if parameter.ndim < 2}
+        fully_shard(block, mesh=mesh.fsdp, mp_policy=policy, ignored_params=vectors)
+    others = {parameter for parameter in model.parameters() if not isinstance(parameter, DTensor)}
+    fully_shard(model, mesh=mesh.fsdp, mp_policy=policy, ignored_params=others)
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.set_gradient_divide_factor(1.0)  # losses are scaled by the global batch: gradients are summed
+            module.set_force_sum_reduction_for_comms(True)
+    for method in ("hidden_states", "encode", "decode", "check_head"):
+        if hasattr(model, method):
+            register_fsdp_forward_method(model, method)
+
+
+def _move(model: nn.Module, device: torch.device) -> None:
+    """Move everything that FSDP2 has not moved."""
+    for parameter in model.parameters():
+        if not isinstance(parameter, DTensor):
+            parameter.data = parameter.data.to(device)
+    for buffer in model.buffers():
+        buffer.data = buffer.data.to(device)
+
+
+def _table_names(parts: list[Any], pieces: dict[str, Piece]) -> list[str]:
+    weights: set[int] = set()
+    for part in parts:
+        if isinstance(part, Bloom):
+            weights |= {id(part.word_embeddings.weight)} if part.first or part.last else set()
+        elif isinstance(part, MT5):
+            weights |= {id(part.shared.weight), id(part.lm_head.weight)}
+        else:
+            weights |= {id(part.network.get_input_embeddings().weight), id(part.head.linear.weight)}
+    return [name for name, piece in pieces.items() if id(piece.source) in weights and piece.source.requires_grad]
+
+
+def clear_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Forget all gradients; the buffers of embeddings and heads are kept and set to zero, because they are added to."""
+    for parameter in parameters:
+        if parameter.grad is not None and not isinstance(parameter, DTensor) and _is_large(parameter):
+            parameter.grad.zero_()
+        else:
+            parameter.grad = None
+
+
+def _gradient(parameter: nn.Parameter) -> Tensor:
+    if parameter.grad is None:
+        parameter.grad = torch.zeros_like(parameter)
+    return parameter.grad
+
+
+def _add_all(tensors: list[Tensor], ranks: Ranks) -> None:
+    """Add up tensors over processes, in place; small ones of a kind travel together."""
+    if ranks.size == 1:
+        return
+    small: dict[torch.dtype, list[Tensor]] = {}
+    for tensor in tensors:
+        if tensor.numel() > _SMALL:
+            ranks.add(tensor)
+        else:
+            small.setdefault(tensor.dtype, []).append(tensor)
+    for together in small.values():
+        sums = ranks.add(torch.cat([tensor.flatten() for tensor in together]))
+        for tensor, part in zip(together, torch.split(sums, [tensor.numel() for tensor in together]), strict=True):
+            tensor.copy_(part.view_as(tensor))
+
+
+def _is_large(parameter: Tensor) -> bool:
+    """Tell whether a matrix has so many rows that it is an embedding or a head, whose gradient buffer is kept."""
+    return bool(parameter.ndim == 2 and parameter.shape[0] >= 8 * parameter.shape[1])

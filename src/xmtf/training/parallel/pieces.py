@@ -1,0 +1,94 @@
+"""What one process holds of each parameter: what its optimizer updates, and where it lies in the whole.
+
+A parameter may be sliced (``tp``) along one dimension, and the slice sharded (``dp_shard``) along its
+rows; the two add up to one offset. The optimizer works on plain tensors that share memory with the
+model's own, so neither it nor the checkpoints have to know how the model was cut.
+
+::
+
+    weight [8, 6], tp 2 cuts rows, dp_shard 2 cuts again; process tp 1, dp_shard 0 holds rows 4 and 5
+    shape (8, 6)    offset (4, 0)    local [2, 6]    splits ((shard, tensor), ())
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
+
+from xmtf.training.topology.ranks import ALONE, Ranks
+
+__all__ = ["Piece", "as_piece"]
+
+
+@dataclass(eq=False, slots=True)
+class Piece:
+    """This process's piece of one parameter.
+
+    Attributes:
+        name: Of the parameter, the same in every layout.
+        shape: Of the whole parameter.
+        offset: Of the piece in the whole, one number a dimension.
+        local: What the optimizer updates; shares memory with ``source``.
+        source: The model's parameter.
+        splits: For each dimension, the groups of processes that it is cut over.
+        copies: How many processes hold the same piece.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    offset: tuple[int, ...]
+    local: nn.Parameter
+    source: nn.Parameter
+    splits: tuple[tuple[Ranks, ...], ...]
+    copies: int = 1
+
+    def take_gradient(self) -> None:
+        """Give ``local`` the gradient that FSDP2 reduced for it; zeros where there is none."""
+        gradient = self.source.grad
+        if isinstance(self.source, DTensor):
+            self.local.grad = gradient.to_local() if isinstance(gradient, DTensor) else torch.zeros_like(self.local)
+
+    def add(self, tensor: Tensor, dimension: int | None = None) -> Tensor:
+        """Add up a tensor, in place, over the processes that a dimension (default: any) is cut over."""
+        dimensions = range(len(self.splits)) if dimension is None else (dimension,)
+        for index in dimensions:
+            for group in self.splits[index]:
+                group.add(tensor)
+        return tensor
+
+
+def as_piece(
+    name: str,
+    parameter: nn.Parameter,
+    shape: tuple[int, ...],
+    *,
+    sliced: int | None = None,
+    tensor: Ranks = ALONE,
+    shard: Ranks = ALONE,
+) -> Piece:
+    """Describe a parameter that is whole, sliced, sharded by FSDP2, or both.
+
+    Args:
+        name: Its name.
+        parameter: Of the model; a DTensor where FSDP2 shards it.
+        shape: Of the whole.
+        sliced: Dimension that it is sliced along over ``tensor``, or None.
+        tensor: Processes that slice.
+        shard: Processes that shard; counts for a DTensor alone.
+    """
+    offset = [0] * len(shape)
+    splits: list[tuple[Ranks, ...]] = [()] * len(shape)
+    slice_shape = list(shape)
+    if sliced is not None and tensor.size > 1:
+        part = tensor.slice_of(shape[sliced])
+        offset[sliced], slice_shape[sliced] = part.start, part.stop - part.start
+        splits[sliced] = (tensor,)
+    local = parameter
+    if isinstance(parameter, DTensor):
+        offset[0] += shard.slice_of(slice_shape[0]).start
+        splits[0] = (shard, *splits[0])
+        local = nn.Parameter(parameter.to_local().detach(), requires_grad=parameter.requires_grad)
+    return Piece(name, shape, tuple(offset), local, parameter, tuple(splits))

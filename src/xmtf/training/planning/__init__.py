@@ -1,0 +1,1 @@
+"""What a training will need, from shapes alone: memory, time, and the best layout."""

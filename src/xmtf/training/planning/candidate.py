@@ -1,0 +1,91 @@
+"""How a training is spread over processes, as far as its memory and its time depend on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from xmtf.recipe import Recipe
+from xmtf.recipe.schema import Training
+from xmtf.training.topology.parallel_dims import AXES, Degrees, stage_blocks
+
+__all__ = ["Spread", "stage_shares"]
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """One way to spread a training.
+
+    Attributes:
+        degrees: Processes along each axis.
+        rows: Rows of a micro-batch.
+        checkpointing: Recompute activations.
+        gpu: Attention in one kernel.
+        stages_per_rank: Pipeline stages of each process: 1, or more that are interleaved.
+    """
+
+    degrees: Degrees
+    rows: int
+    checkpointing: bool
+    gpu: bool = False
+    stages_per_rank: int = 1
+
+    @classmethod
+    def of(cls, recipe: Recipe, degrees: Degrees | None = None) -> Spread:
+        """Return the layout of a recipe; default in one process."""
+        training, shape = recipe.training, degrees or Degrees()
+        rows = min(training.micro_batch_rows, max(1, training.global_batch_rows // shape.data))
+        gpu = training.device == "cuda" or (training.device == "auto" and torch.cuda.is_available())
+        interleaved = shape.pp > 1 and training.parallel.schedule == "interleaved"
+        stages = training.parallel.stages_per_rank if interleaved else 1
+        return cls(shape, rows, training.activation_checkpointing, gpu, stages)
+
+    def num_micro(self, training: Training) -> int:
+        """Return the micro-batches of each data-parallel process in a step."""
+        return max(1, training.global_batch_rows // (self.rows * self.degrees.data))
+
+    def asked_of(self, training: Training) -> Training:
+        """Return a training section that asks for this layout."""
+        parallel = {axis: getattr(self.degrees, axis) for axis in AXES} | {"schedule": "1f1b"}
+        if self.stages_per_rank > 1:
+            parallel |= {"schedule": "interleaved", "stages_per_rank": self.stages_per_rank}
+        return training.model_copy(
+            update={
+                "parallel": training.parallel.model_copy(update=parallel),
+                "micro_batch_rows": self.rows,
+                "activation_checkpointing": self.checkpointing,
+            }
+        )
+
+    def overrides(self, training: Training) -> list[str]:
+        """Return what to set, of a recipe whose training section is given, to ask for this layout."""
+        asked = self.asked_of(training)
+        keys = {
+            f"training.{name}": (getattr(asked, name), getattr(training, name))
+            for name in ("micro_batch_rows", "activation_checkpointing")
+        }
+        keys |= {
+            f"training.parallel.{name}": (getattr(asked.parallel, name), getattr(training.parallel, name))
+            for name in (*AXES, "schedule", "stages_per_rank")
+        }
+        keys = {key: pair for key, pair in keys.items() if pair[0] != pair[1]}
+        if training.parallel.dp_replicate is None:  # it is what the others leave
+            keys.pop("training.parallel.dp_replicate")
+        return [f"{key}={str(wanted).lower()}" for key, (wanted, _) in keys.items()]
+
+    def __str__(self) -> str:
+        interleaved = f", {self.stages_per_rank} stages each" if self.stages_per_rank > 1 else ""
+        recomputed = ", recomputed" if self.checkpointing else ""
+        return f"{self.degrees}{interleaved}, rows {self.rows}{recomputed}"
+
+
+def stage_shares(model: Any, layout: Spread) -> list[list[float]]:
+    """Return, for each process along a pipeline, the share of the model's blocks that each of its stages has."""
+    pp = layout.degrees.pp
+    if pp == 1:
+        return [[1.0]]
+    num_layers = model.config.num_layers
+    blocks = stage_blocks(num_layers, pp * layout.stages_per_rank)
+    return [[len(stage) / num_layers for stage in blocks[rank::pp]] for rank in range(pp)]

@@ -1,0 +1,302 @@
+"""How much memory a training step needs on each process, estimated from the shape alone.
+
+With P parameters of a process (of which E in embedding and head, M in the blocks' matrices), in bytes::
+
+    weights       4 P, and 2 (M + V H) of bf16 copies under autocast; bf16_pure: 2 P; frozen under bf16: 2 P
+    gradients     4 P of what trains; bf16_pure: 2 P
+    optimizer     8 P (AdamW), 2 P (AdamW, 8 bit), row and column sums (Adafactor); halved by bf16_pure
+    activations   see :mod:`xmtf.training.planning.activations`
+    logits        4 C V for a chunk of C predicted positions, capped at 256 MiB; 2 C V more in bf16
+
+FSDP2 divides weights, gradients and optimizer of the blocks by ``dp_shard`` and gathers two blocks at a time;
+embedding and head stay whole on each process and only their optimizer is divided. Tensor parallelism
+divides all matrices, pipeline stages the blocks; the first and the last stage both keep a tied embedding.
+A stage keeps activations of as many micro-batches as there are stages from it on, interleaved ones more
+(:func:`xmtf.training.topology.parallel_dims.in_flight`).
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from xmtf.errors import ConfigError
+from xmtf.models import ModelSize, model_size
+from xmtf.models.interface import Family
+from xmtf.recipe import Recipe
+from xmtf.training.planning.activations import Activations, NumberFormats, count_activations
+from xmtf.training.optim.adafactor import MIN_FACTORED_SIZE
+from xmtf.training.topology.parallel_dims import in_flight
+from xmtf.training.loss.head import CHUNK_BYTES
+from xmtf.training.planning.candidate import Spread, stage_shares
+
+__all__ = [
+    "Estimator",
+    "MemoryEstimate",
+    "check_limit",
+    "estimate_memory",
+    "num_blocks",
+    "peak_memory",
+    "row_positions",
+    "size_text",
+]
+
+PREDICTED_SHARE = 0.25
+"""Share of positions taken to be predicted; in xP3 it is 0.14."""
+_PARTS = ("weights", "gradients", "optimizer", "activations", "logits")
+_OPTIMIZER_BYTES = {"adamw": 8.0, "adamw_8bit": 2.05, "adafactor": 0.0}
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryEstimate:
+    """Bytes by what they hold; the program itself (about 0.5 GB) comes on top.
+
+    Attributes:
+        size: Parameters of the model.
+        weights: Parameters, and their copies in the number format of computation.
+        gradients: One number a parameter that trains.
+        optimizer: What it remembers.
+        activations: Kept from the forward pass, and their gradients while they pass; or what the optimizer
+            needs for a moment, where that is more.
+        logits: The largest chunk of logits.
+    """
+
+    size: ModelSize
+    weights: float
+    gradients: float
+    optimizer: float
+    activations: float
+    logits: float
+
+    @property
+    def total(self) -> float:
+        """All together."""
+        return self.weights + self.gradients + self.optimizer + self.activations + self.logits
+
+    def __str__(self) -> str:
+        parts = [f"{name} {size_text(getattr(self, name))}" for name in _PARTS]
+        return f"{size_text(self.total)} ({', '.join(parts)})"
+
+
+def row_positions(recipe: Recipe, family: Family) -> int:
+    """Return the positions that a model computes for a packed row, encoder and decoder together."""
+    packing = recipe.tokens.packing
+    if family == "causal":
+        return packing.sequence_length
+    return packing.sequence_length + (packing.target_length or packing.sequence_length)
+
+
+def estimate_memory(
+    model: Any, recipe: Recipe, layout: Spread | None = None, *, predicted_share: float = PREDICTED_SHARE
+) -> MemoryEstimate:
+    """Estimate what a process needs at most to train a model; of pipeline stages the one that needs most.
+
+    Args:
+        model: Any model of ours, whole; may be on the meta device.
+        recipe: Lengths of rows, precision, dropout and optimizer count.
+        layout: How it is spread; default one process, as the recipe says.
+        predicted_share: Share of positions that are predicted.
+    """
+    return Estimator.of(model, recipe, predicted_share).estimate(layout or Spread.of(recipe))
+
+
+@dataclass(frozen=True, slots=True)
+class Estimator:
+    """Estimates many layouts of one training; the model is counted once.
+
+    Attributes:
+        model: Any model of ours, whole; may be on the meta device.
+        recipe: See :func:`estimate_memory`.
+        size: Its parameters.
+        adafactor_numbers: Numbers that Adafactor remembers.
+        largest_parameter: Numbers in the largest parameter.
+        predicted_share: Share of positions that are predicted.
+    """
+
+    model: Any
+    recipe: Recipe
+    size: ModelSize
+    adafactor_numbers: int
+    largest_parameter: int
+    predicted_share: float = PREDICTED_SHARE
+
+    @classmethod
+    def of(cls, model: Any, recipe: Recipe, predicted_share: float = PREDICTED_SHARE) -> Estimator:
+        """Count a model."""
+        largest = max(parameter.numel() for parameter in model.parameters())
+        return cls(model, recipe, model_size(model), _adafactor_numbers(model), largest, predicted_share)
+
+    def estimate(self, layout: Spread) -> MemoryEstimate:
+        """Return what a process needs at most; of a pipeline the one that needs most."""
+        formats = NumberFormats.of(self.recipe, gpu=layout.gpu, slices=layout.degrees.tp)
+        activations = count_activations(self.model, self.recipe, layout.rows, formats)
+        shares = stage_shares(self.model, layout)
+        sums = [sum(stages) for stages in shares]
+        last = len(shares) - 1
+        ranks = {0, min(1, last), sums.index(max(sums)), last}  # the ends, the second, the first with most blocks
+        processes = [_Process(self, layout, formats, activations, rank, shares[rank]) for rank in ranks]
+        return max((process.estimate() for process in processes), key=lambda estimate: estimate.total)
+
+
+@dataclass(frozen=True, slots=True)
+class _Process:
+    of: Estimator
+    layout: Spread
+    formats: NumberFormats
+    activations: Activations
+    rank: int
+    shares: list[float]
+
+    def estimate(self) -> MemoryEstimate:
+        degrees, training, size = self.layout.degrees, self.of.recipe.training, self.of.size
+        tables, body = self._tables(), size.body * sum(self.shares) / degrees.tp
+        held = tables + body / degrees.dp_shard
+        bytes_each = 2 if training.precision == "bf16_pure" else 4
+        frozen_bytes = 4 if training.precision == "fp32" else 2
+        gathered = 2 * self._largest_block() * self.formats.compute if degrees.dp_shard > 1 else 0.0
+        trains = size.trained / size.total
+        casts = 2.0 * trains * self._cast_numbers() if training.precision == "bf16" else 0.0
+        state = trains * (tables + body) / degrees.dp_shard * self._optimizer_bytes()
+        logits, low = self._logits()
+        gradients = trains * body / degrees.dp_shard * bytes_each
+        return MemoryEstimate(
+            size=size,
+            weights=held * (trains * bytes_each + (1 - trains) * frozen_bytes) + gathered + casts,
+            gradients=trains * held * bytes_each,
+            optimizer=state,
+            activations=max(self._activations(gradients, low), self._of_optimizer()),
+            logits=logits,
+        )
+
+    @property
+    def _ends(self) -> tuple[bool, bool]:
+        """Whether this process has the first stage, and the last."""
+        return self.rank == 0, self.rank == self.layout.degrees.pp - 1
+
+    def _tables(self) -> float:
+        first, last = self._ends
+        own_head = self.of.size.head or (0 if first else self.of.size.embedding)
+        return (self.of.size.embedding * first + own_head * last) / self.layout.degrees.tp
+
+    def _largest_block(self) -> float:
+        layers = num_blocks(self.of.model)
+        return self.of.size.body / layers / self.layout.degrees.tp
+
+    def _cast_numbers(self) -> float:
+        """Return the numbers that autocast keeps copies of; FSDP2 gathers the blocks' in bf16 already."""
+        matrices = self.of.size.matmul_decoder + self.of.size.matmul_encoder
+        blocks = 0.0 if self.layout.degrees.dp_shard > 1 else matrices * sum(self.shares)
+        head = self.of.size.head_size if self._ends[1] else 0
+        return (blocks + head) / self.layout.degrees.tp
+
+    def _optimizer_bytes(self) -> float:
+        training = self.of.recipe.training
+        if training.optimizer.name == "adafactor":
+            return 4.0 * self.of.adafactor_numbers / self.of.size.total
+        halved = training.precision == "bf16_pure" and training.optimizer.name == "adamw"
+        return _OPTIMIZER_BYTES[training.optimizer.name] * (0.5 if halved else 1)
+
+    def _of_optimizer(self) -> float:
+        """Return what an update needs for a moment: Adafactor the square of one gradient, as large as itself."""
+        if self.of.recipe.training.optimizer.name != "adafactor":
+            return 0.0
+        return 4.0 * self.of.largest_parameter / self.layout.degrees.tp / self.layout.degrees.dp_shard
+
+    def _logits(self) -> tuple[float, float]:
+        """Return bytes of fp32 logits, and of their copies in bf16."""
+        if not self._ends[1]:
+            return 0.0, 0.0
+        rows = int(self.of.model.vocab_size) // self.layout.degrees.tp
+        positions = self.layout.rows * _decoder_positions(self.of.recipe)
+        numbers = min(CHUNK_BYTES / 4, self.of.predicted_share * positions * rows)
+        return 4.0 * numbers, (2.0 * numbers if self.formats.compute == 2 else 0.0)
+
+    def _activations(self, gradients: float, low: float) -> float:
+        """Return the peak of activations beside all gradients.
+
+        Where there is one micro-batch, gradients appear as activations go: both are never there together.
+        """
+        checkpointing, counted = self.layout.checkpointing, self.activations
+        num_micro = self.layout.num_micro(self.of.recipe.training)
+        each = list(self._kept_of_one())
+        held = in_flight(self.rank, self.layout.degrees.pp, num_micro, len(self.shares))
+        kept = max(sum(number * size for number, size in zip(numbers, each, strict=True)) for numbers in held)
+        if self.layout.degrees.pp > 1:
+            kept += 2 * self._hidden()  # received: the next micro-batch, and a gradient
+        has_blocks = sum(self.shares) > 0
+        if has_blocks and checkpointing:
+            kept += counted.bias_recomputed
+        last = counted.largest + counted.passing_recomputed if checkpointing else counted.passing
+        peak = kept + max(last if has_blocks else 0.0, low)
+        return peak if num_micro > 1 else max(peak - gradients, counted.passing)
+
+    def _kept_of_one(self) -> Iterator[float]:
+        """Return the bytes that each stage of this process keeps of a micro-batch in flight."""
+        checkpointing, counted = self.layout.checkpointing, self.activations
+        for index, share in enumerate(self.shares):
+            first, last = self.rank == index == 0, self._ends[1] and index == len(self.shares) - 1
+            each = (counted.boundaries if checkpointing else counted.layers) * share
+            each += counted.ends if first or last else 0.0
+            each += counted.bias if share and not checkpointing else 0.0  # recomputed: made anew for each block
+            each += 0.0 if last else self._hidden()  # what went to the next stage stays until its gradient comes
+            yield each
+
+    def _hidden(self) -> float:
+        """Return bytes of one micro-batch's hidden states."""
+        positions = self.layout.rows * _decoder_positions(self.of.recipe)
+        return float(positions * self.of.model.hidden_size * self.formats.residual)
+
+
+def num_blocks(model: Any) -> int:
+    """Return the transformer blocks of a model, encoder and decoder together."""
+    if hasattr(model, "network"):
+        return int(model.network.config.get_text_config(decoder=True).num_hidden_layers)
+    return int(model.config.num_layers + getattr(model.config, "num_decoder_layers", 0))
+
+
+def _decoder_positions(recipe: Recipe) -> int:
+    packing = recipe.tokens.packing
+    return packing.target_length or packing.sequence_length
+
+
+def _adafactor_numbers(model: Any) -> int:
+    """Return how many numbers Adafactor remembers: rows and columns of large matrices, all of the others."""
+    return sum(
+        sum(parameter.shape) if parameter.ndim == 2 and min(parameter.shape) >= MIN_FACTORED_SIZE else parameter.numel()
+        for parameter in model.parameters()
+    )
+
+
+def check_limit(estimate: MemoryEstimate, limit: int | None) -> None:
+    """Refuse what is estimated to need more than the recipe's ``memory_limit``.
+
+    Raises:
+        ConfigError: Says how much, and what to lower.
+    """
+    if limit is not None and estimate.total > limit:
+        raise ConfigError(
+            f"memory_limit: training is estimated to need {estimate}, more than {size_text(limit)}; lower "
+            "training.micro_batch_rows, set training.activation_checkpointing, or raise memory_limit"
+        )
+
+
+def peak_memory(device: torch.device) -> int:
+    """Return the most bytes held so far: of the GPU by tensors, or of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def size_text(num_bytes: float) -> str:
+    """Return a number of bytes in GiB, small ones in MiB.
+
+    >>> size_text(3 * 2**29), size_text(5 * 2**20)
+    ('1.50 GiB', '5 MiB')
+    """
+    return f"{num_bytes / 2**30:.2f} GiB" if num_bytes >= 2**30 else f"{num_bytes / 2**20:.0f} MiB"

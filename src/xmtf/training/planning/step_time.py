@@ -1,0 +1,178 @@
+"""How long a training step takes on a machine, estimated from shapes alone.
+
+With M micro-batches through ``pp`` processes of ``v`` pipeline stages each (1, or more that are interleaved)::
+
+    process     the longest of: operations of its blocks (a third more with recomputation) and of the head
+                    / (peak x efficiency x tp); starting its kernels; shards that FSDP2 gathers and scatters
+                + tensor-parallel sums                         bytes / link
+                + hidden states to the next stage and back     v x bytes / network
+    step        (M + (pp - 1) / v) x slowest process + sums of gradients once a step
+
+The bubble is ``(pp - 1) / (v M + pp - 1)``. Attention is counted over whole rows, because a dense mask is computed
+in full. A sum over n processes moves ``2 (n - 1) / n`` of its bytes out of each, a gather or scatter half of that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from xmtf.models import ModelSize
+from xmtf.models.bloom import Bloom
+from xmtf.models.mt5 import MT5
+from xmtf.recipe import Recipe
+from xmtf.training.topology.parallel_dims import Degrees
+from xmtf.training.topology.gpus import Machine
+from xmtf.training.planning.memory import num_blocks
+from xmtf.training.planning.candidate import Spread, stage_shares
+
+__all__ = ["EXPECTED_SHARE", "Clock", "StepTime"]
+
+EXPECTED_SHARE = 0.14
+"""Share of positions that are predicted, as in xP3."""
+_KERNELS_S = 80 * 5e-6
+"""Seconds to start the kernels of a block's forward and backward pass: what small blocks are bound by."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepTime:
+    """One step.
+
+    Attributes:
+        seconds: How long it takes.
+        bubble: Share of it that a process waits for others.
+        sent: Bytes that a process sends.
+        mfu: Useful operations, recomputed ones not counted, over what all GPUs could do by their data sheet.
+    """
+
+    seconds: float
+    bubble: float
+    sent: float
+    mfu: float
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Times steps of one training.
+
+    Attributes:
+        model: Its model's shape, on the meta device.
+        recipe: The recipe.
+        machine: What there is.
+        size: Parameters of the model.
+    """
+
+    model: Any
+    recipe: Recipe
+    machine: Machine
+    size: ModelSize
+
+    @property
+    def row_positions(self) -> int:
+        """Positions of a row, encoder and decoder together."""
+        return sum(self._lengths)
+
+    def step(self, layout: Spread) -> StepTime:
+        """Return the time of a step in a layout."""
+        waiting = (layout.degrees.pp - 1) / layout.stages_per_rank
+        num_micro = layout.num_micro(self.recipe.training)
+        slowest, sent_each = self._process(layout)
+        once_s, sent_once = self._once(layout)
+        seconds = (num_micro + waiting) * slowest + once_s
+        useful = num_micro * layout.degrees.data * sum(self._flops(layout.rows, checkpointing=False))
+        return StepTime(
+            seconds=seconds,
+            bubble=waiting / (num_micro + waiting),
+            sent=num_micro * sent_each + sent_once,
+            mfu=useful / (seconds * self.machine.gpu.peak * layout.degrees.total),
+        )
+
+    @property
+    def _lengths(self) -> tuple[int, int]:
+        """Positions of a row in encoder and decoder."""
+        packing = self.recipe.tokens.packing
+        if isinstance(self.model, MT5):
+            return packing.sequence_length, packing.target_length or packing.sequence_length
+        return 0, packing.sequence_length
+
+    def _flops(self, rows: int, *, checkpointing: bool) -> tuple[float, float]:
+        """Return operations of a micro-batch in all blocks and in the head, forward and backward."""
+        inputs, targets = self._lengths
+        blocks = self.size.training_flops(
+            rows * targets,
+            scored=0,
+            attended=(inputs + targets) / 2 if inputs else targets,
+            encoder_positions=rows * inputs,
+            encoder_attended=inputs,
+        )
+        head = self.size.training_flops(0, scored=round(EXPECTED_SHARE * rows * targets))
+        return blocks * (4 / 3 if checkpointing else 1), head
+
+    def _process(self, layout: Spread) -> tuple[float, float]:
+        """Return seconds of the slowest process for one micro-batch, and bytes that one sends for it."""
+        degrees, machine = layout.degrees, self.machine
+        speed = machine.gpu.peak * machine.efficiency * degrees.tp
+        blocks, head = self._flops(layout.rows, checkpointing=layout.checkpointing)
+        shares = [sum(stages) for stages in stage_shares(self.model, layout)]
+        compute = max(*(share * blocks for share in shares), shares[-1] * blocks + head) / speed
+        share = max(shares)
+        started = share * num_blocks(self.model) * _KERNELS_S * (4 / 3 if layout.checkpointing else 1)
+        sums = self._sums(layout) * share
+        passed = self._passed(layout)
+        exposed = sums / machine.bandwidth(degrees.tp) + passed / machine.bandwidth(degrees.total)
+        gathered = self._gathered(degrees) * share
+        meanwhile = gathered / machine.bandwidth(degrees.tp * degrees.dp_shard)
+        return max(compute, meanwhile, started) + exposed, sums + passed + gathered
+
+    def _sums(self, layout: Spread) -> float:
+        """Return bytes that tensor-parallel sums of a micro-batch send, in all blocks.
+
+        Two a block of BLOOM or of mT5's encoder, three of its decoder; as many backward; and again where activations
+        are recomputed.
+        """
+        tp = layout.degrees.tp
+        if tp == 1:
+            return 0.0
+        inputs, targets = self._lengths
+        config = self.model.config
+        per_layer = 2 * targets if isinstance(self.model, Bloom) else 3 * targets + 2 * inputs
+        numbers = layout.rows * per_layer * config.num_layers * config.hidden_size
+        times = 3 if layout.checkpointing else 2
+        return float(times * numbers * self._compute_bytes * 2 * (tp - 1) / tp)
+
+    def _passed(self, layout: Spread) -> float:
+        """Return bytes of hidden states and their gradients that the stages of a process send for a micro-batch."""
+        if layout.degrees.pp == 1:
+            return 0.0
+        residual = 2 if self.recipe.training.precision == "bf16_pure" else 4
+        each = 2 * layout.rows * self._lengths[1] * self.model.hidden_size * residual
+        return float(layout.stages_per_rank * each)
+
+    def _gathered(self, degrees: Degrees) -> float:
+        """Return bytes that FSDP2 sends for a micro-batch: blocks gathered twice, their gradients scattered in fp32."""
+        if degrees.dp_shard == 1:
+            return 0.0
+        body, replicas = self.size.body / degrees.tp, degrees.dp_replicate
+        gradients = 4 * self._trained_share
+        scattered = body * (2 * self._compute_bytes + gradients) * (degrees.dp_shard - 1) / degrees.dp_shard
+        return scattered + 2 * (replicas - 1) / replicas * gradients * body / degrees.dp_shard
+
+    def _once(self, layout: Spread) -> tuple[float, float]:
+        """Return seconds and bytes of what is exchanged once a step, after all micro-batches."""
+        degrees, size = layout.degrees, self.size
+        tables = self._trained_share * (size.embedding + size.head) / degrees.tp
+        blocks = max(sum(stages) for stages in stage_shares(self.model, layout)) / degrees.tp
+        body = 0.0 if degrees.dp_shard > 1 else self._trained_share * size.body * blocks
+        data = degrees.data
+        over_data = 2 * (data - 1) / data * 4 * (tables + body)
+        tied = 4 * tables if degrees.pp > 1 else 0.0
+        seconds = over_data / self.machine.bandwidth(degrees.tp * data) + tied / self.machine.bandwidth(degrees.total)
+        return seconds, over_data + tied
+
+    @property
+    def _trained_share(self) -> float:
+        return self.size.trained / self.size.total
+
+    @property
+    def _compute_bytes(self) -> int:
+        return 4 if self.recipe.training.precision == "fp32" else 2

@@ -1,0 +1,122 @@
+"""Which layouts a model, its optimizer and its batch allow: one rule, which training and the planner both ask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from xmtf.errors import ConfigError
+from xmtf.models.bloom import Bloom
+from xmtf.models.hub.network import HubNetwork
+from xmtf.models.lora import adapters
+from xmtf.models.mt5 import MT5
+from xmtf.recipe.schema import Training
+from xmtf.training.topology.parallel_dims import Degrees
+
+__all__ = ["check_fits", "misfit", "num_micro_batches"]
+
+
+def check_fits(model: Any, training: Training, shape: Degrees) -> None:
+    """Refuse a layout that a model or its optimizer cannot take.
+
+    Args:
+        model: Whole, on any device, ``meta`` too.
+        training: Section of the recipe.
+        shape: The layout.
+
+    Raises:
+        ConfigError: Names the axis and what does not fit.
+    """
+    reason = misfit(model, training, shape)
+    if reason is not None:
+        raise ConfigError(reason)
+
+
+def misfit(model: Any, training: Training, shape: Degrees) -> str | None:
+    """Return why a layout cannot be trained, or None where it can; arguments as for :func:`check_fits`."""
+    return next(_misfits(model, training, shape), None)
+
+
+def _misfits(model: Any, training: Training, shape: Degrees) -> Iterator[str]:
+    if shape.pp > 1 and not isinstance(model, Bloom):
+        yield (
+            f"training.parallel.pp: only BLOOM can be cut into pipeline stages, and this is {type(model).__name__}; "
+            "set pp to 1 and raise dp_shard"
+        )
+    if shape.tp > 1:
+        yield from _slices(model, shape.tp)
+    frozen = not next(model.parameters()).requires_grad  # the embedding is, beside adapters; they take long to look for
+    if shape.tp * shape.pp > 1 and frozen and adapters(model):
+        yield "training.parallel: adapters (model.lora) train with dp_shard and dp_replicate; set tp and pp to 1"
+    yield from _rows(training, shape.data)
+    if shape.pp > 1:
+        yield from _stages(model.config.num_layers, training, shape)
+    if shape.splits and training.optimizer.name == "adamw_8bit":
+        yield (
+            "training.optimizer.name: `adamw_8bit` keeps its state in blocks that cannot be cut; with dp_shard, tp or "
+            "pp choose `adamw` or `adafactor`"
+        )
+    if shape.splits and training.validation_suites:
+        yield (
+            "training.validation_suites: suites are measured on whole models; with dp_shard, tp or pp leave it out and "
+            "evaluate checkpoints (xmtf checkpoint export, xmtf evaluate)"
+        )
+    if training.activation_checkpointing and isinstance(model, HubNetwork) and model.cannot_recompute:
+        yield model.cannot_recompute
+
+
+def _slices(model: Any, tp: int) -> Iterator[str]:
+    if not isinstance(model, Bloom | MT5):
+        yield (
+            "training.parallel.tp: only BLOOM and mT5 can be sliced; models of transformers train with dp_shard and "
+            "dp_replicate alone"
+        )
+    if model.config.num_heads % tp:
+        yield f"training.parallel.tp: {model.config.num_heads} attention heads do not divide over {tp} processes"
+    if isinstance(model, MT5) and model.config.feedforward_size % tp:
+        yield (
+            f"training.parallel.tp: a feed-forward size of {model.config.feedforward_size} does not divide over "
+            f"{tp} processes"
+        )
+
+
+def _stages(num_layers: int, training: Training, shape: Degrees) -> Iterator[str]:
+    interleaved = training.parallel.schedule == "interleaved"
+    stages = shape.pp * (training.parallel.stages_per_rank if interleaved else 1)
+    if stages > num_layers + 2:
+        yield (
+            f"training.parallel.pp: {stages} pipeline stages for {num_layers} blocks, an embedding and a head; choose "
+            f"at most {num_layers + 2}"
+        )
+    micro = num_micro_batches(training, shape.data) // shape.data
+    if micro < shape.pp or (interleaved and micro % (micro // shape.pp)):
+        yield (
+            f"training.parallel.pp: {micro} micro-batches do not fill {shape.pp} stages; choose global_batch_rows and "
+            f"micro_batch_rows such that each data-parallel process has a multiple of {shape.pp}"
+        )
+
+
+def _rows(training: Training, num_data: int) -> Iterator[str]:
+    rows = training.global_batch_rows
+    if rows % num_data:
+        yield f"training.global_batch_rows: {rows} rows do not divide over {num_data} processes"
+    each = rows // num_data
+    micro = min(training.micro_batch_rows, each)
+    if each % micro:
+        whose = f" of each of {num_data} processes" if num_data > 1 else ""
+        yield (
+            f"training.global_batch_rows: {each} rows{whose} do not divide into micro-batches of {micro}; "
+            "change one of them"
+        )
+
+
+def num_micro_batches(training: Training, num_data: int = 1) -> int:
+    """Return how many micro-batches a global batch is cut into, over all data-parallel processes.
+
+    Raises:
+        ConfigError: The rows do not divide.
+    """
+    reason = next(_rows(training, num_data), None)
+    if reason is not None:
+        raise ConfigError(reason)
+    return training.global_batch_rows // min(training.micro_batch_rows, training.global_batch_rows // num_data)

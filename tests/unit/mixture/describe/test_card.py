@@ -1,0 +1,35 @@
+import pytest
+
+from xmtf.mixture import build_mixture
+from xmtf.mixture.describe.card import CardFacts, dataset_card
+from xmtf.mixture.describe.composition import GroupCount
+
+
+def test_the_folder_loads_with_datasets(recipe, tmp_path, monkeypatch):
+    datasets = pytest.importorskip("datasets")
+    build_mixture(recipe(), tmp_path / "mixture")
+    whole = datasets.load_dataset(str(tmp_path / "mixture"), cache_dir=str(tmp_path / "cache"))
+    assert whole["train"].num_rows == 230
+    assert whole["train"].column_names[:3] == ["inputs", "targets", "choices"]
+    french = datasets.load_dataset(str(tmp_path / "mixture"), "fr", cache_dir=str(tmp_path / "cache"))
+    assert set(french["train"]["language"]) == {"fr"}
+
+
+def test_the_card_tells_licences_and_what_was_left_out():
+    counts = [
+        GroupCount("no", "en", "none", "t/no", "topic", "d|1", "no", "train", "a", 3, 30, 9),
+        GroupCount("code", "en", "none", "t2", "code", "d2", "", "train", "a", 1000, 30, 9),
+    ]
+    card = dataset_card(
+        CardFacts("my set", "What it is.", 7, counts, {"duplicate": 2}, {"d2": "MIT"}, 0.05, {"languages": ("fr",)})
+    )
+    header, _, body = card.removeprefix("---\n").partition("---\n")
+    assert "pretty_name: my set\n" in header
+    assert "path: language=no/part-*.parquet" in header
+    assert "language:\n- no\n" in header
+    assert "| no | Norwegian | 3 |" in body
+    assert "| code | programs | 1,000 |" in body
+    assert "| d2 | MIT | 1,000 |" in body
+    assert "| d\\|1 | not stated | 3 |" in body
+    assert "- held out languages: fr" in body
+    assert "| duplicate | 2 |" in body
