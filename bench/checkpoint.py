@@ -29,13 +29,13 @@ def main() -> None:
     import xxhash
 
     from xmtf.training.checkpoint import checkpoint
-    from xmtf.training.checkpoint.state import Progress
+    from xmtf.training.checkpoint.state import TrainingProgress
 
     torch.set_num_threads(1)
     model, optimizer = trained(options.layers)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        path = checkpoint.save(folder, model, optimizer, Progress(step=1), "bench")
+        path = checkpoint.save(folder, model, optimizer, TrainingProgress(step=1), "bench")
         num_bytes = sum(file.stat().st_size for file in path.iterdir())
         content = os.urandom(2**28)  # more than a processor's cache
         rounds = num_bytes // len(content)
@@ -46,7 +46,7 @@ def main() -> None:
                 digest.update(content)
 
         cases: dict[str, Callable[[], Any]] = {
-            "saving": lambda: checkpoint.save(folder, model, optimizer, Progress(step=1), "bench"),
+            "saving": lambda: checkpoint.save(folder, model, optimizer, TrainingProgress(step=1), "bench"),
             "hashing": hash_as_much,
             "finding": lambda: checkpoint.find_checkpoint(folder, "bench", 1),
             "loading": lambda: checkpoint.load(path, model, optimizer),

@@ -54,10 +54,10 @@ def main() -> None:
 def recipe_of(shape: str, layout: str) -> Any:
     from xmtf.recipe.schema import Recipe
 
-    degrees = dict(part.split("=") for part in layout.split() if "=" in part)
+    dims = dict(part.split("=") for part in layout.split() if "=" in part)
     training = {"steps": 1, "global_batch_rows": 8, "micro_batch_rows": 1, "device": "cpu", "threads": 1}
     model = {"architecture": "bloom"} | SHAPES[shape]
-    values = {"name": "load", "mixture": {"tasks": [{}]}, "model": model, "training": training | {"parallel": degrees}}
+    values = {"name": "load", "mixture": {"tasks": [{}]}, "model": model, "training": training | {"parallel": dims}}
     return Recipe.model_validate(values)
 
 
@@ -76,11 +76,11 @@ def write(folder: Path, shape: str) -> None:
 
 def measure(layout: str, model: Path, shape: str, folder: Path) -> tuple[int, int, float]:
     """Return share, memory and seconds of the process that holds most."""
-    from xmtf.training.topology.mesh import degrees
+    from xmtf.training.topology.mesh import resolve_dims
 
     parallel = recipe_of(shape, layout).training.parallel
     size = parallel.dp_shard * parallel.tp * parallel.pp
-    assert degrees(parallel, size).total == size
+    assert resolve_dims(parallel, size).total == size
     meeting = Path(tempfile.mkdtemp(dir=folder))
     children = []
     for rank in range(size):
@@ -97,9 +97,9 @@ def load(rank: int, size: int, layout: str, model: Path, shape: str, meeting: Pa
     import torch
 
     from xmtf.training.parallel.layout import cut_model
+    from xmtf.training.start import start_model
     from xmtf.training.topology.mesh import build_mesh
     from xmtf.training.topology.ranks import ALONE, Ranks
-    from xmtf.training.start import start_model
 
     ranks = ALONE
     if size > 1:
@@ -110,7 +110,7 @@ def load(rank: int, size: int, layout: str, model: Path, shape: str, meeting: Pa
     recipe, cpu = recipe_of(shape, layout), torch.device("cpu")
     mesh = build_mesh(recipe.training.parallel, ranks, cpu)
     watch, begun = Watch(), time.perf_counter()
-    start = start_model(str(model), recipe.model, seed=0, in_pieces=mesh.degrees.splits)
+    start = start_model(str(model), recipe.model, seed=0, in_pieces=mesh.dims.splits)
     cut = cut_model(start.model, recipe.training, mesh, cpu, start.stored)
     seconds = time.perf_counter() - begun
     held = watch.stop()

@@ -90,10 +90,10 @@ def _line(result: dict[str, Any]) -> str:
 def measure(name: str) -> dict[str, Any]:
     """Return estimate and measured peak of a case, in bytes."""
     from xmtf.models import SpecialTokens, build_model
+    from xmtf.training.planning.candidate import Candidate
     from xmtf.training.planning.memory import estimate_memory
-    from xmtf.training.topology.mesh import degrees
-    from xmtf.training.planning.candidate import Spread
     from xmtf.training.start import adapt_model
+    from xmtf.training.topology.mesh import resolve_dims
 
     model, training, rows, micro, lengths = CASES[name]
     recipe = make_recipe(model, training, rows, micro, lengths)
@@ -101,10 +101,10 @@ def measure(name: str) -> dict[str, Any]:
         recipe.model, vocab_size=model["vocab_size"], special=SpecialTokens(3, 2, 1), seed=0, device="meta"
     )
     adapt_model(meta, recipe.model, seed=0)
-    shape = degrees(recipe.training.parallel, 2 if "parallel" in training else 1)
+    shape = resolve_dims(recipe.training.parallel, 2 if "parallel" in training else 1)
     loader = Rows(recipe)
     peak = _alone(recipe, loader) if shape.total == 1 else _forked(recipe, loader, shape.total)
-    estimate = estimate_memory(meta, recipe, Spread.of(recipe, shape), predicted_share=loader.share)
+    estimate = estimate_memory(meta, recipe, Candidate.of(recipe, shape), predicted_share=loader.share)
     parts = {part: getattr(estimate, part) for part in ("weights", "gradients", "optimizer", "activations", "logits")}
     return {"case": name, "estimated": estimate.total, "measured": peak, "ratio": estimate.total / peak, "parts": parts}
 

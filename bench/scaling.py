@@ -12,11 +12,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from xmtf.recipe import load_recipe
-from xmtf.training.topology.parallel_dims import Degrees
-from xmtf.training.topology.gpus import Machine, find_gpu
+from xmtf.training.planning.candidate import Candidate
 from xmtf.training.planning.planner import Planned, Planner
 from xmtf.training.preview import meta_model
-from xmtf.training.planning.candidate import Spread
+from xmtf.training.topology.gpus import GpuPool, find_gpu
+from xmtf.training.topology.parallel_dims import ParallelDims
 
 RECIPES = Path(__file__).parents[1] / "recipes" / "train"
 PUBLISHED = {
@@ -31,7 +31,7 @@ PUBLISHED = {
     "bloomz-mt": (72, 1, 4),
     "bloomz-p3": (72, 1, 4),
 }
-"""Pipeline, tensor and data parallel degrees."""
+"""Pipeline, tensor and data parallel dims."""
 CHOSEN_GPUS = {
     "mt0-small": 8, "mt0-base": 8, "mt0-large": 16, "mt0-xl": 32,
     "mt0-xxl": 64, "mt0-xxl-mt": 64, "mt0-xxl-p3": 64,
@@ -45,12 +45,16 @@ def main() -> None:
         recipe = load_recipe(RECIPES / f"{name}.yaml").recipe
         pp, tp, data = PUBLISHED.get(name, (1, 1, CHOSEN_GPUS.get(name, 1)))
         gpus = pp * tp * data
-        planner = Planner(meta_model(recipe, None), recipe, Machine(find_gpu("a100"), gpus, 80e9))
+        planner = Planner(meta_model(recipe, None), recipe, GpuPool(find_gpu("a100"), gpus, 80e9))
         if name in PUBLISHED:
-            layout = Spread(Degrees(pp, 1, data, tp), recipe.training.micro_batch_rows, checkpointing=True, gpu=True)
+            layout = Candidate(
+                ParallelDims(pp, 1, data, tp), recipe.training.micro_batch_rows, checkpointing=True, gpu=True
+            )
             print(row(name, gpus, "published: ", planner.planned(layout)))
         if name == "bloomz":  # the layout that BLOOM was pretrained in, on as many GPUs
-            pretraining = Spread(Degrees(12, 1, 6, 4), recipe.training.micro_batch_rows, checkpointing=True, gpu=True)
+            pretraining = Candidate(
+                ParallelDims(12, 1, 6, 4), recipe.training.micro_batch_rows, checkpointing=True, gpu=True
+            )
             print(row(name, gpus, "pretraining's: ", planner.planned(pretraining)))
         best = planner.plan().recommended
         print(row(name, gpus, "chosen: ", best) if best else f"| {name} | {gpus} | none fits | | | | | | | |")
@@ -62,8 +66,8 @@ def main() -> None:
 def pretraining_flops() -> float:
     """Return operations a second and GPU, recomputation counted, of BLOOM's pretraining: 384 A100, 2 rows."""
     recipe = load_recipe(RECIPES / "bloomz.yaml").recipe
-    machine = Machine(find_gpu("a100"), 384, 80e9)
-    layout = Spread(Degrees(pp=12, dp_replicate=8, tp=4), 2, checkpointing=True, gpu=True)
+    machine = GpuPool(find_gpu("a100"), 384, 80e9)
+    layout = Candidate(ParallelDims(pp=12, dp_replicate=8, tp=4), 2, checkpointing=True, gpu=True)
     return Planner(meta_model(recipe, None), recipe, machine).planned(layout).time.mfu * machine.gpu.peak * 4 / 3
 
 

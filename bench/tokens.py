@@ -39,8 +39,8 @@ from xmtf.files import file_sha256
 from xmtf.recipe.schema import Execution
 from xmtf.tokens import load_tokenizer, train_tokenizer
 from xmtf.tokens.build.encode import Ends, _cached_tokenizer
-from xmtf.tokens.store.index import choose_dtype, write_index
 from xmtf.tokens.rows.packing import RowStream, pack
+from xmtf.tokens.store.index import choose_dtype, write_index
 
 LABELS = ("world news", "science and technology", "travel", "sports", "health", "politics")
 PROMPTS = (

@@ -8,7 +8,8 @@ One thread. Work: forward and backward over all examples, gradients accumulated,
 tokens per process CPU second (best of the repeats), and peak memory since the model was made. Each variant runs in
 a process of its own; losses are printed beside, because a faster wrong answer is none: TRL's packed loss differs
 where the model's code lets packed documents see each other. On a processor without bf16 instructions the bf16 products
-of every side are computed in fp32 and rounded (xmtf.training.numerics.bf16): torch's own way takes hundreds of times as long.
+of every side are computed in fp32 and rounded (xmtf.training.numerics.bf16): torch's own way takes hundreds of times
+as long.
 
 Data: pairs of random tokens with log-normal lengths, mean input 80 and mean target 12 tokens, as measured on prompted
 mixtures (14 % of the tokens are targets); inputs and targets together at most 512.
@@ -72,10 +73,10 @@ def run_ours(folder: Path, pairs: Pairs, shape: str, precision: str) -> Any:
 
     from xmtf.models import load_model
     from xmtf.training.loss.head import Head
-    from xmtf.training.parallel.layout import clear_gradients
     from xmtf.training.loss.objective import Objective
-    from xmtf.training.numerics.precision import compute_dtype, computing
     from xmtf.training.loss.targets import loss_scales, select_targets
+    from xmtf.training.numerics.precision import compute_dtype, computing
+    from xmtf.training.parallel.layout import clear_gradients
 
     model: Any = load_model(str(folder)).model
     model.train()

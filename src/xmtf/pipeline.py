@@ -22,7 +22,7 @@ from xmtf.execution import say
 from xmtf.files import Manifest, Stopwatch, alone_in, append_jsonl, write_text
 from xmtf.recipe import LoadedRecipe, dump_recipe
 
-__all__ = ["STAGES", "Outcome", "run_recipe", "stages"]
+__all__ = ["STAGES", "RunOutcome", "run_recipe", "stages"]
 
 StageName = Literal["mixture", "tokens", "initial", "before", "train", "after", "report"]
 STAGES: tuple[StageName, ...] = ("mixture", "tokens", "initial", "before", "train", "after", "report")
@@ -37,7 +37,7 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RunOutcome:
     """What a run came to.
 
     Attributes:
@@ -49,7 +49,7 @@ class Outcome:
     summary: tuple[str, ...]
 
 
-def run_recipe(loaded: LoadedRecipe, *, until: str | None = None) -> Outcome:
+def run_recipe(loaded: LoadedRecipe, *, until: str | None = None) -> RunOutcome:
     """Carry out a recipe: every stage that is not finished, in order.
 
     Args:
@@ -69,8 +69,8 @@ def run_recipe(loaded: LoadedRecipe, *, until: str | None = None) -> Outcome:
         for stage in stages(loaded):
             _do(stage, folder)
             if stage.name == until:
-                return Outcome(folder, (f"{folder}: finished up to {until}",))
-        return Outcome(folder, _summary(folder))
+                return RunOutcome(folder, (f"{folder}: finished up to {until}",))
+        return RunOutcome(folder, _summary(folder))
 
 
 def stages(loaded: LoadedRecipe) -> Iterator[Stage]:

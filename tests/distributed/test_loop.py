@@ -9,9 +9,9 @@ from tiny_training import make_loop, make_recipe
 from xmtf.errors import ConfigError
 from xmtf.files import read_jsonl
 from xmtf.training.checkpoint import checkpoint
-from xmtf.training.topology.parallel_dims import Degrees
-from xmtf.training.topology.constraints import check_fits
-from xmtf.training.topology.mesh import degrees
+from xmtf.training.topology.constraints import check_constraints
+from xmtf.training.topology.mesh import resolve_dims
+from xmtf.training.topology.parallel_dims import ParallelDims
 from xmtf.training.topology.ranks import ALONE
 
 
@@ -76,14 +76,14 @@ def test_a_killed_worker_loses_nothing(processes, tmp_path, layout):
 @pytest.mark.parametrize(
     ("architecture", "training", "shape", "said"),
     [
-        ("bloom", {}, Degrees(tp=4), "2 attention heads do not divide over 4"),
-        ("mt5", {}, Degrees(pp=2), "only BLOOM can be cut into pipeline stages, and this is MT5"),
-        ("bloom", {}, Degrees(pp=6), "6 pipeline stages for 3 blocks, an embedding and a head; choose at most 5"),
-        ("bloom", {"micro_batch_rows": 12}, Degrees(pp=2), "1 micro-batches do not fill 2 stages"),
-        ("bloom", {"micro_batch_rows": 5}, Degrees(dp_shard=2), "6 rows of each of 2 processes do not divide"),
-        ("bloom", {"global_batch_rows": 9}, Degrees(dp_replicate=2), "9 rows do not divide over 2 processes"),
-        ("bloom", {"optimizer": {"name": "adamw_8bit"}}, Degrees(dp_shard=2), "adamw_8bit.*cannot be cut"),
-        ("bloom", {"validation_suites": ["a"]}, Degrees(tp=2), "suites are measured on whole models"),
+        ("bloom", {}, ParallelDims(tp=4), "2 attention heads do not divide over 4"),
+        ("mt5", {}, ParallelDims(pp=2), "only BLOOM can be cut into pipeline stages, and this is MT5"),
+        ("bloom", {}, ParallelDims(pp=6), "6 pipeline stages for 3 blocks, an embedding and a head; choose at most 5"),
+        ("bloom", {"micro_batch_rows": 12}, ParallelDims(pp=2), "1 micro-batches do not fill 2 stages"),
+        ("bloom", {"micro_batch_rows": 5}, ParallelDims(dp_shard=2), "6 rows of each of 2 processes do not divide"),
+        ("bloom", {"global_batch_rows": 9}, ParallelDims(dp_replicate=2), "9 rows do not divide over 2 processes"),
+        ("bloom", {"optimizer": {"name": "adamw_8bit"}}, ParallelDims(dp_shard=2), "adamw_8bit.*cannot be cut"),
+        ("bloom", {"validation_suites": ["a"]}, ParallelDims(tp=2), "suites are measured on whole models"),
     ],
 )
 def test_layouts_that_do_not_fit_are_refused_in_one_line(architecture, training, shape, said):
@@ -92,12 +92,12 @@ def test_layouts_that_do_not_fit_are_refused_in_one_line(architecture, training,
 
     model = build_model(recipe.model, vocab_size=300, special=SpecialTokens(pad=0, eos=1), seed=0, device="meta")
     with pytest.raises(ConfigError, match=said) as caught:
-        check_fits(model, recipe.training, shape)
+        check_constraints(model, recipe.training, shape)
     assert "\n" not in str(caught.value)
 
 
 def test_degrees_have_to_multiply_to_the_number_of_processes():
     parallel = make_recipe("bloom", "FSDP2 x TP x4").training.parallel
-    assert degrees(parallel, 8) == Degrees(dp_replicate=2, dp_shard=2, tp=2)
+    assert resolve_dims(parallel, 8) == ParallelDims(dp_replicate=2, dp_shard=2, tp=2)
     with pytest.raises(ConfigError, match="takes 4 processes, and there are 2"):
-        degrees(parallel, 2)
+        resolve_dims(parallel, 2)

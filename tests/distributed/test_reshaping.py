@@ -10,11 +10,10 @@ import torch
 from tiny_training import make_loop, size
 
 from xmtf.errors import DataError
-from xmtf.training.checkpoint import checkpoint
-from xmtf.training.checkpoint import state
-from xmtf.training.topology.ranks import ALONE
+from xmtf.training.checkpoint import checkpoint, state
 from xmtf.training.checkpoint.shards import ShardReader
-from xmtf.training.checkpoint.state import Progress, torn
+from xmtf.training.checkpoint.state import TrainingProgress, torn
+from xmtf.training.topology.ranks import ALONE
 
 MATRIX = ("single", "FSDP2 x2", "TP x2", "PP x2", "FSDP2 x TP x4")
 PAGE = Path(__file__).parents[2] / "docs" / "scaling.md"
@@ -25,7 +24,7 @@ def train_and_save(ranks, folder, layout, **training):
     loop = make_loop(ranks, folder, "bloom", layout, **training)
     for step in range(2):
         loop.step(step, loop.feed.get(step))
-    loop.saver.save(Progress(step=2))
+    loop.saver.save(TrainingProgress(step=2))
     for step in range(2, 3):  # what is written in the background is not touched by further training
         loop.step(step, loop.feed.get(step))
     loop.saver.wait()
@@ -87,7 +86,7 @@ def one_step(ranks, folder, architecture, layout, **training):
     path = checkpoint.find_checkpoint(loop.checkpoints, "f", 99, ranks)
     step = 0 if path is None else checkpoint.load(path, loop.step.layout, loop.step.optimizer).step
     loss = loop.step(step, loop.feed.get(step)).loss
-    loop.saver.save(Progress(step=step + 1))
+    loop.saver.save(TrainingProgress(step=step + 1))
     loop.saver.close()
     loop.feed.close()
     return loss

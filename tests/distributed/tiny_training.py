@@ -30,8 +30,8 @@ LAYOUTS = {
 
 
 def size(layout):
-    degrees = LAYOUTS[layout]
-    return np.prod([degrees.get(axis, 1) for axis in ("pp", "dp_replicate", "dp_shard", "tp")], dtype=int)
+    dims = LAYOUTS[layout]
+    return np.prod([dims.get(axis, 1) for axis in ("pp", "dp_replicate", "dp_shard", "tp")], dtype=int)
 
 
 def make_recipe(architecture, layout, *, model=None, **training):

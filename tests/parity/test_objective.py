@@ -10,10 +10,10 @@ from torch.nn import functional
 transformers = pytest.importorskip("transformers")
 
 from xmtf.models import load_model  # noqa: E402
-from xmtf.training.optim.adafactor import Adafactor  # noqa: E402
 from xmtf.training.loss.head import Head  # noqa: E402
 from xmtf.training.loss.objective import Objective  # noqa: E402
 from xmtf.training.loss.targets import loss_scales, select_targets  # noqa: E402
+from xmtf.training.optim.adafactor import Adafactor  # noqa: E402
 
 VOCAB = 97
 # (inputs, targets) of each row; the first row is full, the second has padding

@@ -23,9 +23,9 @@ import numpy as np
 import pyarrow as pa
 
 from xmtf.evaluation.suites.setup import Setup, SuiteSlice
+from xmtf.mixture.io.read import read_mixture
 from xmtf.mixture.select.keys import UInt64, hash_strings
 from xmtf.mixture.select.ngrams import find_hashes, word_runs
-from xmtf.mixture.io.read import read_mixture
 from xmtf.sources import read_source
 from xmtf.tasks import prompted_parts
 

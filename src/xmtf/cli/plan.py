@@ -10,7 +10,7 @@ import typer
 from xmtf.cli.printing import print_json
 
 if TYPE_CHECKING:
-    from xmtf.training.planning.planner import Plan
+    from xmtf.training.planning.planner import LayoutPlan
 
 __all__ = ["plan"]
 
@@ -38,10 +38,10 @@ def plan(
     from xmtf.errors import ConfigError
     from xmtf.recipe import load_recipe
     from xmtf.recipe.quantities import parse_quantity
-    from xmtf.training.topology.gpus import Machine, find_gpu
     from xmtf.training.planning.planner import Planner
     from xmtf.training.preview import meta_model
     from xmtf.training.start import adapt_model
+    from xmtf.training.topology.gpus import GpuPool, find_gpu
 
     loaded = load_recipe(recipe, overrides or [])
     model = meta_model(loaded.recipe, None)
@@ -58,7 +58,7 @@ def plan(
         raise ConfigError(f"--memory: {error}") from None
     if each < 1e9:
         raise ConfigError(f"--memory {memory}: less than a gigabyte; say the unit, such as 80GB")
-    machine = Machine(card, gpus, each, gpus_per_node, efficiency)
+    machine = GpuPool(card, gpus, each, gpus_per_node, efficiency)
     made = Planner(model, loaded.recipe, machine).plan()
     if as_json:
         print_json(_json(made), indented=True)
@@ -67,7 +67,7 @@ def plan(
         typer.echo(line)
 
 
-def _json(made: Plan) -> dict[str, Any]:
+def _json(made: LayoutPlan) -> dict[str, Any]:
     from dataclasses import asdict
 
     best = made.recommended

@@ -10,8 +10,8 @@ from xmtf.text_table import aligned, terminal_width
 
 if TYPE_CHECKING:
     from xmtf.recipe.schema import Training
-    from xmtf.training.topology.gpus import Machine
-    from xmtf.training.planning.planner import Plan, Planned
+    from xmtf.training.planning.planner import LayoutPlan, Planned
+    from xmtf.training.topology.gpus import GpuPool
 
 __all__ = ["plan_lines"]
 
@@ -25,12 +25,12 @@ _LEFT_OUT = ("sent", "step", "MFU", "bubble")
 """Columns that a narrow terminal goes without, the first of them first."""
 
 
-def plan_lines(made: Plan, machine: Machine, training: Training, show: int) -> list[str]:
+def plan_lines(made: LayoutPlan, machine: GpuPool, training: Training, show: int) -> list[str]:
     """Return a plan as lines: what is planned, the first ``show`` layouts, what is recommended and why."""
     return [*_wrapped(_head(made, machine)), "", *_table(made, show), "", *_advice(made, training)]
 
 
-def _head(made: Plan, machine: Machine) -> list[str]:
+def _head(made: LayoutPlan, machine: GpuPool) -> list[str]:
     gpu = machine.gpu
     return [
         f"{machine.num_gpus} x {gpu.name}, {machine.memory / 1e9:.0f} GB each, {machine.per_node} a node; "
@@ -41,7 +41,7 @@ def _head(made: Plan, machine: Machine) -> list[str]:
     ]
 
 
-def _table(made: Plan, show: int) -> list[str]:
+def _table(made: LayoutPlan, show: int) -> list[str]:
     shown = made.layouts[:show]
     columns = _columns(shown) if shown else {}
     width, left_out = terminal_width(), list(_LEFT_OUT)
@@ -62,15 +62,15 @@ def _columns(layouts: Sequence[Planned]) -> dict[str, list[str]]:
     sent, gigabytes = _unit([entry.time.sent for entry in layouts], _BYTES)
     step, seconds = _unit([entry.time.seconds for entry in layouts], _SECONDS)
     time, hours = _unit([entry.hours for entry in layouts], _HOURS)
-    spread = [entry.layout for entry in layouts]
+    candidates = [entry.layout for entry in layouts]
     columns = {
-        "pp": ["pp", *(str(layout.degrees.pp) for layout in spread)],
-        "stages": ["stages", *(str(layout.stages_per_rank) for layout in spread)],
-        "replicate": ["repl", *(str(layout.degrees.dp_replicate) for layout in spread)],
-        "shard": ["shard", *(str(layout.degrees.dp_shard) for layout in spread)],
-        "tp": ["tp", *(str(layout.degrees.tp) for layout in spread)],
-        "rows": ["rows", *(str(layout.rows) for layout in spread)],
-        "recompute": ["recompute", *("yes" if layout.checkpointing else "no" for layout in spread)],
+        "pp": ["pp", *(str(layout.dims.pp) for layout in candidates)],
+        "stages": ["stages", *(str(layout.stages_per_rank) for layout in candidates)],
+        "replicate": ["repl", *(str(layout.dims.dp_replicate) for layout in candidates)],
+        "shard": ["shard", *(str(layout.dims.dp_shard) for layout in candidates)],
+        "tp": ["tp", *(str(layout.dims.tp) for layout in candidates)],
+        "rows": ["rows", *(str(layout.rows) for layout in candidates)],
+        "recompute": ["recompute", *("yes" if layout.checkpointing else "no" for layout in candidates)],
         "fits": ["fits", *("yes" if entry.fits else "no" for entry in layouts)],
         "memory": [memory, *(f"{entry.memory.total / gib:,.1f}" for entry in layouts)],
         "bubble": ["bubble", *(f"{entry.time.bubble:.1%}" for entry in layouts)],
@@ -80,7 +80,7 @@ def _columns(layouts: Sequence[Planned]) -> dict[str, list[str]]:
         "MFU": ["MFU", *(f"{entry.time.mfu:.1%}" for entry in layouts)],
         "time": [time, *(f"{entry.hours / hours:,.1f}" for entry in layouts)],
     }
-    if all(layout.stages_per_rank == 1 for layout in spread):
+    if all(layout.stages_per_rank == 1 for layout in candidates):
         del columns["stages"]
     if all(entry.fits for entry in layouts):
         del columns["fits"]
@@ -91,7 +91,7 @@ def _lines(columns: dict[str, list[str]], width: int) -> list[str]:
     return aligned(list(zip(*columns.values(), strict=True)), numbers=range(len(columns)), width=width)
 
 
-def _advice(made: Plan, training: Training) -> list[str]:
+def _advice(made: LayoutPlan, training: Training) -> list[str]:
     best = made.recommended
     if best is None:
         return _wrapped(made.reasons)

@@ -19,7 +19,7 @@ from xmtf.recipe.schema import Execution
 
 __all__ = ["check_engine", "num_workers", "run_plan", "run_shown"]
 
-Progress = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 """Called with (shards done, shards in all)."""
 
 _POOLS = 3
@@ -53,7 +53,7 @@ def _ray(execution: Execution) -> Any:
 
 
 def run_plan(
-    plan: Plan, folder: Path, execution: Execution, progress: Progress = lambda done, total: None
+    plan: Plan, folder: Path, execution: Execution, progress: OnProgress = lambda done, total: None
 ) -> list[dict[str, Any]]:
     """Do every task that is not done yet; return the results in the order of the plan.
 

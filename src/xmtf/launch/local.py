@@ -11,7 +11,7 @@ from pathlib import Path
 
 from xmtf.errors import ConfigError, DataError
 from xmtf.execution import say
-from xmtf.launch.stages import Stage, check_layout, launch_stages
+from xmtf.launch.stages import LaunchStage, check_layout, launch_stages
 from xmtf.recipe import LoadedRecipe
 
 __all__ = ["local_commands", "run_local"]
@@ -22,14 +22,14 @@ _DONE_BY_TOKENS = ("plan", "render", "mixture")
 
 def local_commands(
     loaded: LoadedRecipe, overrides: tuple[str, ...], processes: int
-) -> list[tuple[Stage, list[list[str]]]]:
+) -> list[tuple[LaunchStage, list[list[str]]]]:
     """Return each stage and the commands that run side by side in it, in order."""
     building = ("execution.engine=pool", f"execution.workers={processes}")
     stages = launch_stages(loaded, (*overrides, *building), building=processes, measuring=processes)
     return [(stage, _commands(stage, processes)) for stage in stages if stage.name not in _DONE_BY_TOKENS]
 
 
-def _commands(stage: Stage, processes: int) -> list[list[str]]:
+def _commands(stage: LaunchStage, processes: int) -> list[list[str]]:
     xmtf = ["-m", "xmtf.cli", *stage.command]
     if stage.place == "array":
         return [[sys.executable, *xmtf, "--index", str(index)] for index in range(stage.jobs)]

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from xmtf.errors import ConfigError, DataError
 from xmtf.files import check_replaced, slug, write_text
-from xmtf.launch.stages import Stage, check_layout, launch_stages
+from xmtf.launch.stages import LaunchStage, check_layout, launch_stages
 from xmtf.recipe import LoadedRecipe
 
 __all__ = ["Cluster", "submit", "write_scripts"]
@@ -160,7 +160,7 @@ def submit(out: Path) -> str:
     return result.stdout.rstrip("\n")
 
 
-def _header(loaded: LoadedRecipe, stage: Stage, cluster: Cluster, title: str) -> list[str]:
+def _header(loaded: LoadedRecipe, stage: LaunchStage, cluster: Cluster, title: str) -> list[str]:
     """Return the first lines of a file, which Slurm reads: validated values only, never the user's own text."""
     partition = cluster.partition if stage.model else cluster.cpu_partition or cluster.partition
     options = {
@@ -183,19 +183,19 @@ def _header(loaded: LoadedRecipe, stage: Stage, cluster: Cluster, title: str) ->
     return [*lines, "#SBATCH --requeue", *(f"#SBATCH {option}" for option in cluster.options)]
 
 
-def _cores(stage: Stage, cluster: Cluster) -> int:
+def _cores(stage: LaunchStage, cluster: Cluster) -> int:
     if stage.place != "array":
         return cluster.cpus_per_task
     return max(1, cluster.cpus_per_task // cluster.ranks_per_node) if stage.model else 1
 
 
-def _gpus(stage: Stage, cluster: Cluster) -> int | None:
+def _gpus(stage: LaunchStage, cluster: Cluster) -> int | None:
     if not stage.model or not cluster.gpus_per_node:
         return None
     return cluster.gpus_per_node if stage.place == "ranks" else 1
 
 
-def _ranks(loaded: LoadedRecipe, stage: Stage, cluster: Cluster) -> list[str]:
+def _ranks(loaded: LoadedRecipe, stage: LaunchStage, cluster: Cluster) -> list[str]:
     """Return the lines that start torchrun on every node; its processes meet at the first node of the job."""
     stop = loaded.run_folder.resolve() / "checkpoints" / "stop"
     threads = max(1, cluster.cpus_per_task // cluster.ranks_per_node)
@@ -225,7 +225,7 @@ def _stage_file(loaded: LoadedRecipe) -> str:
     return template.replace("# @environment@", "\n".join(lines))
 
 
-def _submit_file(stages: list[Stage], out: Path) -> str:
+def _submit_file(stages: list[LaunchStage], out: Path) -> str:
     lines = [
         "#!/usr/bin/env bash",
         "# Hands the stages to Slurm, each to begin when those that it needs have succeeded.",

@@ -16,14 +16,14 @@ from typing import Literal
 
 from xmtf.recipe import LoadedRecipe
 
-__all__ = ["Stage", "check_layout", "launch_stages"]
+__all__ = ["LaunchStage", "check_layout", "launch_stages"]
 
 Place = Literal["one", "array", "ranks"]
 """``one`` process, an ``array`` of processes that know nothing of one another, or ``ranks`` under torchrun."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class LaunchStage:
     """One command of a run.
 
     Attributes:
@@ -45,7 +45,9 @@ class Stage:
     model: bool = False
 
 
-def launch_stages(loaded: LoadedRecipe, overrides: tuple[str, ...], *, building: int, measuring: int) -> list[Stage]:
+def launch_stages(
+    loaded: LoadedRecipe, overrides: tuple[str, ...], *, building: int, measuring: int
+) -> list[LaunchStage]:
     """Return the stages that a recipe has, each after those that it needs.
 
     Args:
@@ -59,21 +61,21 @@ def launch_stages(loaded: LoadedRecipe, overrides: tuple[str, ...], *, building:
     prepared = "tokens" if recipe.model.base else "initial"
     render = ("data", "run-task", *of, "--jobs", str(building))
     stages = [
-        Stage("plan", "plans the mixture and indexes the evaluation suites", ("data", "plan", *of, "--write")),
-        Stage("render", "renders the shards of the mixture", render, ("plan",), "array", building),
-        Stage("mixture", "shuffles, deduplicates and writes the mixture", ("data", "merge", *of), ("render",)),
-        Stage("tokens", "tokenises the mixture", ("run", *of, "--until", prepared), ("mixture",)),
+        LaunchStage("plan", "plans the mixture and indexes the evaluation suites", ("data", "plan", *of, "--write")),
+        LaunchStage("render", "renders the shards of the mixture", render, ("plan",), "array", building),
+        LaunchStage("mixture", "shuffles, deduplicates and writes the mixture", ("data", "merge", *of), ("render",)),
+        LaunchStage("tokens", "tokenises the mixture", ("run", *of, "--until", prepared), ("mixture",)),
     ]
     ends = []
     if recipe.evaluation.suites and recipe.evaluation.before:
         start = recipe.model.base or str(loaded.run_folder / "initial")
         stages += _measuring(("evaluate", "run", *of, "--label", "before", "--model", start), "tokens", measuring)
         ends.append(stages[-1].name)
-    stages.append(Stage("train", "finetunes the model", ("train", *of), ("tokens",), "ranks", model=True))
+    stages.append(LaunchStage("train", "finetunes the model", ("train", *of), ("tokens",), "ranks", model=True))
     if recipe.evaluation.suites:
         stages += _measuring(("evaluate", "run", *of, "--label", "after"), "train", measuring)
     ends.append(stages[-1].name)
-    return [*stages, Stage("report", "writes the report and the model card", ("run", *of), tuple(ends))]
+    return [*stages, LaunchStage("report", "writes the report and the model card", ("run", *of), tuple(ends))]
 
 
 def check_layout(loaded: LoadedRecipe, processes: int) -> None:
@@ -84,18 +86,18 @@ def check_layout(loaded: LoadedRecipe, processes: int) -> None:
     """
     parallel = loaded.recipe.training.parallel
     if parallel != type(parallel)():  # any number of processes fits the default, and telling so needs no torch
-        from xmtf.training.topology.mesh import degrees
+        from xmtf.training.topology.mesh import resolve_dims
 
-        degrees(parallel, processes)
+        resolve_dims(parallel, processes)
 
 
-def _measuring(command: tuple[str, ...], needs: str, jobs: int) -> list[Stage]:
+def _measuring(command: tuple[str, ...], needs: str, jobs: int) -> list[LaunchStage]:
     """Return the stages of an evaluation: one, or an array that answers and one that writes the results."""
     label = command[command.index("--label") + 1]
     if jobs == 1:
-        return [Stage(label, f"measures the model {label} training", command, (needs,), model=True)]
+        return [LaunchStage(label, f"measures the model {label} training", command, (needs,), model=True)]
     share = (*command, "--jobs", str(jobs))
     return [
-        Stage(label, f"asks the model {label} training", share, (needs,), "array", jobs, model=True),
-        Stage(f"{label}_scores", "writes the results of the evaluation", command, (label,), model=True),
+        LaunchStage(label, f"asks the model {label} training", share, (needs,), "array", jobs, model=True),
+        LaunchStage(f"{label}_scores", "writes the results of the evaluation", command, (label,), model=True),
     ]

@@ -28,8 +28,8 @@ from xmtf.mixture.describe.composition import (
     merge_composition,
     totals,
 )
-from xmtf.mixture.sort.merge import Shard, place_parts, plan_parts
 from xmtf.mixture.plan.plan import MixturePlan
+from xmtf.mixture.sort.merge import Shard, place_parts, plan_parts
 
 __all__ = ["finish_mixture"]
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from xmtf.models.build import build_model
     from xmtf.models.family import model_family
+    from xmtf.models.files.references import find_model
     from xmtf.models.interface import (
         Cache,
         CausalModel,
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from xmtf.models.packing_check import check_packing
     from xmtf.models.parameters import ModelSize, model_size
     from xmtf.models.quantise import Quantised, quantise_int8
-    from xmtf.models.files.references import find_model
     from xmtf.models.save import save_model
 
 _WHERE = {

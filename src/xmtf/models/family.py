@@ -6,8 +6,8 @@ from typing import Any
 
 from xmtf.errors import ConfigError
 from xmtf.files import read_json
-from xmtf.models.interface import Family
 from xmtf.models.files.references import find_config
+from xmtf.models.interface import Family
 from xmtf.recipe.schema import Model
 
 __all__ = ["OWN_ENCODER_DECODERS", "family_of_config", "model_family"]

@@ -59,7 +59,7 @@ class CausalModel(Protocol):
     activation_checkpointing: bool
     """Recompute each layer in the backward pass instead of keeping its activations; may be set at any time."""
     accumulate_in_place: bool
-    """Add the embedding's gradient straight into ``.grad`` (see :mod:`xmtf.models.layers.tied`): for training loops that
+    """Add the embedding's gradient straight into ``.grad`` (:mod:`xmtf.models.layers.tied`): for training loops that
     call ``backward`` on whole, unsharded weights. False after loading; may be set at any time."""
 
     def hidden_states(

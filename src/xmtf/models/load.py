@@ -14,14 +14,14 @@ from xmtf.files import content_hash, file_sha256, read_json
 from xmtf.models.bloom import Bloom, BloomConfig
 from xmtf.models.bloom.names import own_name as bloom_name
 from xmtf.models.family import OWN_ENCODER_DECODERS, family_of_config
+from xmtf.models.files.references import adapter_base, find_model, parse_reference
+from xmtf.models.files.stored import StoredTensors
+from xmtf.models.files.weights import weight_files, weights_fingerprint
 from xmtf.models.hub.load import load_gguf, load_hub_folder, open_hub_folder
 from xmtf.models.interface import Family, LoadedModel, Model
 from xmtf.models.lora import load_adapters
 from xmtf.models.mt5 import MT5, MT5Config
 from xmtf.models.mt5.names import own_name as mt5_name
-from xmtf.models.files.references import adapter_base, find_model, parse_reference
-from xmtf.models.files.stored import StoredTensors
-from xmtf.models.files.weights import weight_files, weights_fingerprint
 
 __all__ = ["OpenedModel", "load_model", "open_model"]
 

@@ -21,11 +21,11 @@ from xmtf.errors import ConfigError, DataError, UnknownNameError
 from xmtf.files import read_json, write_json
 from xmtf.models.bloom import Bloom
 from xmtf.models.bloom.names import transformers_name as bloom_name
+from xmtf.models.files.references import ADAPTER_CONFIG, Reference, adapter_base, parse_reference
+from xmtf.models.files.weights import tensors_of, write_tensors
 from xmtf.models.interface import Model
 from xmtf.models.mt5 import MT5
 from xmtf.models.mt5.names import transformers_name as mt5_name
-from xmtf.models.files.references import ADAPTER_CONFIG, Reference, adapter_base, parse_reference
-from xmtf.models.files.weights import tensors_of, write_tensors
 from xmtf.recipe.schema import Lora
 
 __all__ = ["LoraLinear", "adapters", "add_adapters", "load_adapters", "merge_adapters", "save_adapters"]

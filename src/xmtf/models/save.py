@@ -15,12 +15,12 @@ from xmtf.errors import SourceError
 from xmtf.files import atomic_path, check_replaced, write_json
 from xmtf.models.bloom import Bloom, BloomConfig
 from xmtf.models.bloom.names import transformers_name as bloom_name
+from xmtf.models.files.references import ADAPTER_CONFIG
+from xmtf.models.files.weights import write_weights
 from xmtf.models.hub.network import HubNetwork
 from xmtf.models.lora import adapters, save_adapters
 from xmtf.models.mt5 import MT5, MT5Config
 from xmtf.models.mt5.names import transformers_name as mt5_name
-from xmtf.models.files.references import ADAPTER_CONFIG
-from xmtf.models.files.weights import write_weights
 
 __all__ = ["TOKENIZER_FILES", "check_model_replaced", "copy_tokenizer", "save_model", "save_tensors"]
 

@@ -80,7 +80,7 @@ def prompted_parts(
         TemplateError: A template fails on too many rows; names the task, the template and the first row.
     """
     data = read_source(slice_.task.source(slice_.split), offline=offline)
-    chosen = choose_rows(data.table.num_rows, slice_.limit_rows, f"{seed} {slice_.task.id} {slice_.split}")
+    chosen = sample_rows(data.table.num_rows, slice_.limit_rows, f"{seed} {slice_.task.id} {slice_.split}")
     table, rows = data.table.take(pa.array(chosen)), data.rows[chosen]
     scores = _scores(slice_, table)
     left_out = data.dropped if len(chosen) == data.table.num_rows else {}
@@ -126,10 +126,10 @@ def fingerprint_slice(slice_: Slice, *, mode: Mode = "fixed", seed: int = 0, off
     return content_hash([about, names, source, mode, seed if slice_.limit_rows is not None else None])
 
 
-def choose_rows(num_rows: int, limit: int | None, key: str) -> np.ndarray:
+def sample_rows(num_rows: int, limit: int | None, key: str) -> np.ndarray:
     """Return the rows read of a split, ascending: all of them, or a choice that ``key`` seeds.
 
-    >>> choose_rows(3, None, "").tolist(), len(choose_rows(1000, 10, "42 xnli/fr validation"))
+    >>> sample_rows(3, None, "").tolist(), len(sample_rows(1000, 10, "42 xnli/fr validation"))
     ([0, 1, 2], 10)
     """
     if limit is None or limit >= num_rows:

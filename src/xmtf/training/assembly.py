@@ -14,27 +14,27 @@ from xmtf.models.device import choose_device
 from xmtf.models.interface import Family
 from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.schema import Recipe, Training
-from xmtf.training.planning import memory
-from xmtf.training.loss.batches import RowLoader, examples_of_row
-from xmtf.training.loop.events import Log
-from xmtf.training.parallel.materialize import Weights
-from xmtf.training.topology.constraints import num_micro_batches
-from xmtf.training.loss.head import Head
-from xmtf.training.parallel.layout import Layout, cut_model
-from xmtf.training.loop.loop import Loop
-from xmtf.training.topology.mesh import build_mesh, degrees
-from xmtf.training.loss.objective import Objective
-from xmtf.training.optim.optimizer import build_optimizer
-from xmtf.training.parallel.pipeline_parallel import Pipeline
-from xmtf.training.numerics.precision import compute_dtype, computing, prepare, set_threads
-from xmtf.training.topology.ranks import ALONE, Ranks
 from xmtf.training.checkpoint.saver import Saver, background_ranks
-from xmtf.training.planning.candidate import Spread
-from xmtf.training.start import Start, check_model, start_model
-from xmtf.training.loop.step import Feed, Step
-from xmtf.training.loss.texts import TextRows, text_rows
-from xmtf.training.loop.validation import Measure, Validation, Watch
+from xmtf.training.loop.events import Log
+from xmtf.training.loop.loop import Loop
 from xmtf.training.loop.mfu import Meter, peak_flops
+from xmtf.training.loop.step import Feed, Step
+from xmtf.training.loop.validation import Measure, Validation, Watch
+from xmtf.training.loss.batches import RowLoader, examples_of_row
+from xmtf.training.loss.head import Head
+from xmtf.training.loss.objective import Objective
+from xmtf.training.loss.texts import TextRows, text_rows
+from xmtf.training.numerics.precision import compute_dtype, computing, prepare, set_threads
+from xmtf.training.optim.optimizer import build_optimizer
+from xmtf.training.parallel.layout import Layout, cut_model
+from xmtf.training.parallel.materialize import Weights
+from xmtf.training.parallel.pipeline_parallel import Pipeline
+from xmtf.training.planning import memory
+from xmtf.training.planning.candidate import Candidate
+from xmtf.training.start import Start, check_model, start_model
+from xmtf.training.topology.constraints import num_micro_batches
+from xmtf.training.topology.mesh import build_mesh, resolve_dims
+from xmtf.training.topology.ranks import ALONE, Ranks
 
 __all__ = ["assemble", "num_steps", "training_loop"]
 
@@ -108,7 +108,7 @@ def assemble(
 
 def _start(recipe: Recipe, initial: str, family: Family, num_tokens: int, ranks: Ranks) -> Start:
     """Return the model to start from, checked as far as it has weights; in pieces where it is to be cut."""
-    shape = degrees(recipe.training.parallel, ranks.size)
+    shape = resolve_dims(recipe.training.parallel, ranks.size)
     start = start_model(initial, recipe.model, seed=recipe.seed, offline=recipe.offline, in_pieces=shape.splits)
     if shape.splits and start.stored is None and ranks.first:
         say(f"{initial}: every process loads it whole before it is cut; its files cannot be read in pieces")
@@ -119,8 +119,8 @@ def _start(recipe: Recipe, initial: str, family: Family, num_tokens: int, ranks:
             f"{initial}: its embedding has {start.model.vocab_size} rows and the tokenizer {num_tokens} entries; "
             "choose the tokenizer of this model (tokens.tokenizer.path)"
         )
-    spread = Spread.of(recipe, shape)
-    memory.check_limit(memory.estimate_memory(start.model, recipe, spread), recipe.memory_limit)
+    sharding = Candidate.of(recipe, shape)
+    memory.check_limit(memory.estimate_memory(start.model, recipe, sharding), recipe.memory_limit)
     if start.stored is None:
         check_model(start.model, recipe)
     return start
@@ -176,7 +176,7 @@ def training_loop(
     layout = cut_model(model, training, mesh, device, weights)
     steps = num_steps(training, loader)
     num_micro = num_micro_batches(training, mesh.data.size)
-    optimizer = build_optimizer(layout, training.optimizer, spread=layout.spread)
+    optimizer = build_optimizer(layout, training.optimizer, sharding=layout.sharding)
     background = background_ranks(ranks) if training.save_in_background else None
     precision = training.precision
     validations = []

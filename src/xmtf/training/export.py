@@ -13,10 +13,16 @@ from xmtf.execution import say
 from xmtf.files import atomic_folder
 from xmtf.models.save import check_model_replaced
 from xmtf.recipe import Recipe, load_recipe
-from xmtf.training.checkpoint.checkpoint import checkpoint_path, list_checkpoints, load_weights, read_progress, read_weights
+from xmtf.training.checkpoint.checkpoint import (
+    checkpoint_path,
+    list_checkpoints,
+    load_weights,
+    read_progress,
+    read_weights,
+)
 from xmtf.training.checkpoint.shards import ShardReader
+from xmtf.training.checkpoint.state import TrainingProgress, require_whole
 from xmtf.training.start import start_model
-from xmtf.training.checkpoint.state import Progress, require_whole
 
 __all__ = [
     "export_checkpoint",
@@ -39,7 +45,7 @@ def keep_tokenizer(tokens: Path, checkpoints: Path) -> None:
         shutil.copytree(tokens / "tokenizer", folder, dirs_exist_ok=True)
 
 
-def run_checkpoints(run_folder: Path) -> dict[Path, Progress]:
+def run_checkpoints(run_folder: Path) -> dict[Path, TrainingProgress]:
     """Return the whole checkpoints of a run, oldest first, and how far each had come.
 
     Raises:

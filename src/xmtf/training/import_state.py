@@ -25,11 +25,11 @@ from xmtf.models.convert.universal import MOMENTS, find_universal
 from xmtf.models.mt5 import MT5
 from xmtf.recipe import LoadedRecipe
 from xmtf.training.checkpoint import checkpoint
+from xmtf.training.checkpoint.state import TrainingProgress
 from xmtf.training.export import keep_tokenizer
-from xmtf.training.planning.memory import row_positions
 from xmtf.training.naming import model_reference_hash, training_name
 from xmtf.training.optim.optimizer import build_optimizer, load_optimizer_tensors
-from xmtf.training.checkpoint.state import Progress
+from xmtf.training.planning.memory import row_positions
 from xmtf.training.trainer import write_initial
 
 __all__ = ["import_state"]
@@ -80,7 +80,7 @@ def import_state(
         loaded.run_folder / "checkpoints",
         found.model,
         optimizer,
-        Progress(step=step, tokens=step * positions),
+        TrainingProgress(step=step, tokens=step * positions),
         training_name(recipe, inputs),
     )
     return path, found.report

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from xmtf.training.topology.parallel_dims import Degrees
+from xmtf.training.topology.parallel_dims import ParallelDims
 from xmtf.versions import package_versions
 
 __all__ = ["training_machine"]
@@ -17,16 +17,16 @@ __all__ = ["training_machine"]
 _CPU_INFO = Path("/proc/cpuinfo")
 
 
-def training_machine(degrees: Degrees) -> dict[str, Any]:
+def training_machine(dims: ParallelDims) -> dict[str, Any]:
     """Return ``layout``, ``hardware`` and ``versions`` as this process sees them.
 
     Of several machines the first stands for all: hardware is that of the process that writes the model.
 
     Args:
-        degrees: How many processes stood along each axis.
+        dims: How many processes stood along each axis.
     """
     return {
-        "layout": str(degrees),
+        "layout": str(dims),
         "hardware": _hardware(),
         "versions": package_versions(("torch", "transformers", "peft")),
     }

@@ -16,11 +16,11 @@ from xmtf.files import MANIFEST, read_json
 from xmtf.models.interface import Family
 from xmtf.recipe import LoadedRecipe, Recipe
 from xmtf.training.loss.batches import examples_of_row
-from xmtf.training.topology.parallel_dims import Degrees
-from xmtf.training.topology.constraints import check_fits, num_micro_batches
+from xmtf.training.planning.candidate import Candidate
 from xmtf.training.planning.memory import estimate_memory, row_positions
-from xmtf.training.planning.candidate import Spread
 from xmtf.training.start import adapt_model
+from xmtf.training.topology.constraints import check_constraints, num_micro_batches
+from xmtf.training.topology.parallel_dims import ParallelDims
 
 if TYPE_CHECKING:
     from xmtf.models import Model
@@ -80,8 +80,8 @@ def meta_model(recipe: Recipe, vocab_size: int | None) -> Model | None:
 
 def _meta_of_base(base: str, offline: bool) -> Model | None:
     from xmtf.models.bloom import Bloom, BloomConfig
-    from xmtf.models.mt5 import MT5, MT5Config
     from xmtf.models.files.references import find_config
+    from xmtf.models.mt5 import MT5, MT5Config
 
     path = find_config(base, offline=offline)
     if path.suffix == ".gguf":
@@ -110,8 +110,8 @@ def _layout(recipe: Recipe, family: Family) -> str:
     training, optimizer = recipe.training, recipe.training.optimizer
     positions = training.global_batch_rows * row_positions(recipe, family)
     steps = training.steps if training.steps is not None else -(-(training.tokens or 0) // positions)
-    degrees = _degrees(recipe)
-    packing, num_micro = recipe.tokens.packing, num_micro_batches(training, degrees.data)
+    dims = _degrees(recipe)
+    packing, num_micro = recipe.tokens.packing, num_micro_batches(training, dims.data)
     row = f"{packing.sequence_length:,} tokens"
     if family == "encoder-decoder":
         row = f"{row} of inputs and {packing.target_length or packing.sequence_length:,} of targets"
@@ -122,7 +122,7 @@ def _layout(recipe: Recipe, family: Family) -> str:
             "layout",
             f"steps      {steps:,} of {training.global_batch_rows:,} rows, "
             f"{num_micro:,} micro-batches of {training.global_batch_rows // num_micro:,}",
-            f"processes  {'one' if degrees.total == 1 else f'{degrees.total}: {degrees}'}",
+            f"processes  {'one' if dims.total == 1 else f'{dims.total}: {dims}'}",
             f"row        {row}, packing {packing.policy}",
             f"tokens     {steps * positions:,} positions in all, {positions:,} a step",
             f"loss       {training.loss}, z-loss {training.z_loss:g}{', prefix LM' if training.prefix_lm else ''}",
@@ -134,10 +134,10 @@ def _layout(recipe: Recipe, family: Family) -> str:
     )
 
 
-def _degrees(recipe: Recipe) -> Degrees:
+def _degrees(recipe: Recipe) -> ParallelDims:
     """Return the smallest layout that the recipe asks for: one replica where it does not say how many."""
     parallel = recipe.training.parallel
-    return Degrees(parallel.pp, parallel.dp_replicate or 1, parallel.dp_shard, parallel.tp)
+    return ParallelDims(parallel.pp, parallel.dp_replicate or 1, parallel.dp_shard, parallel.tp)
 
 
 def _model_lines(recipe: Recipe, family: Family, vocab_size: int | None) -> str:
@@ -146,9 +146,9 @@ def _model_lines(recipe: Recipe, family: Family, vocab_size: int | None) -> str:
     if model is None:
         return f"model\nstart      {start}, {family}; its size is known when it is loaded"
     adapt_model(model, recipe.model, seed=recipe.seed)
-    degrees = _degrees(recipe)
-    check_fits(model, recipe.training, degrees)
-    estimate = estimate_memory(model, recipe, Spread.of(recipe, degrees))
+    dims = _degrees(recipe)
+    check_constraints(model, recipe.training, dims)
+    estimate = estimate_memory(model, recipe, Candidate.of(recipe, dims))
     size = estimate.size
     adapters = f"; {size.trained:,} train, in adapters" if size.frozen else ""
     return "\n".join(
@@ -157,6 +157,6 @@ def _model_lines(recipe: Recipe, family: Family, vocab_size: int | None) -> str:
             f"start      {start}, {family}",
             f"size       {size.total:,} parameters: body {size.body:,}, embedding {size.embedding:,}, "
             f"head {size.head:,}{'' if size.head else ' (it is the embedding)'}{adapters}",
-            f"memory     {estimate}, estimated for one process{'' if degrees.total == 1 else f' of {degrees.total}'}",
+            f"memory     {estimate}, estimated for one process{'' if dims.total == 1 else f' of {dims.total}'}",
         )
     )

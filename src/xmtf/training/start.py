@@ -57,8 +57,8 @@ def start_model(reference: str, config: Model, *, seed: int, offline: bool = Fal
         config: Section ``model`` of the recipe.
         seed: Of what is drawn.
         offline: Look in the hub's cache only.
-        in_pieces: Leave the weights in their files, for :func:`xmtf.training.parallel.layout.cut_model` to read this process's
-            part; where the files do not allow it the model is loaded whole.
+        in_pieces: Leave the weights in their files, for :func:`xmtf.training.parallel.layout.cut_model` to read this
+            process's            part; where the files do not allow it the model is loaded whole.
 
     Raises:
         SourceError: Not found.

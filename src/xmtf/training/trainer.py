@@ -28,20 +28,20 @@ from xmtf.files import (
 from xmtf.models.interface import Family
 from xmtf.recipe import LoadedRecipe, dump_recipe
 from xmtf.recipe.schema import Recipe
-from xmtf.training.checkpoint import checkpoint
 from xmtf.training.assembly import assemble
-from xmtf.training.loss.batches import RowLoader
-from xmtf.training.loop.events import Log
+from xmtf.training.checkpoint import checkpoint
+from xmtf.training.checkpoint.state import TrainingProgress, require_whole
 from xmtf.training.export import keep_tokenizer, merges, write_checkpoint, write_model
+from xmtf.training.loop.events import Log
 from xmtf.training.loop.loop import Loop
-from xmtf.training.machine import training_machine
-from xmtf.training.naming import learning_section, model_fingerprint, model_reference_hash, training_name
-from xmtf.training.topology.ranks import ALONE, Ranks, all_processes
-from xmtf.training.start import check_machine
-from xmtf.training.checkpoint.state import Progress, require_whole
+from xmtf.training.loop.mfu import Meter
 from xmtf.training.loop.trackers import TrackedRun, open_trackers
 from xmtf.training.loop.validation import Measure
-from xmtf.training.loop.mfu import Meter
+from xmtf.training.loss.batches import RowLoader
+from xmtf.training.machine import training_machine
+from xmtf.training.naming import learning_section, model_fingerprint, model_reference_hash, training_name
+from xmtf.training.start import check_machine
+from xmtf.training.topology.ranks import ALONE, Ranks, all_processes
 
 __all__ = ["train", "train_in_folder", "write_initial"]
 
@@ -109,7 +109,7 @@ def train(
         recipe=section,
         inputs=inputs,
         counts=counts,
-        details=training_machine(loop.step.layout.mesh.degrees),
+        details=training_machine(loop.step.layout.mesh.dims),
         wall_time_s=watch.seconds,
     )
     options = {"tokenizer": tokens / "tokenizer", "base": initial, "merge": merges(recipe)}
@@ -196,7 +196,7 @@ def _open_log(loaded: LoadedRecipe, path: Path) -> Log:
     return Log(path, open_trackers(recipe.training.trackers, run))
 
 
-def _counts(progress: Progress, loader: RowLoader, meter: Meter | None) -> dict[str, Any]:
+def _counts(progress: TrainingProgress, loader: RowLoader, meter: Meter | None) -> dict[str, Any]:
     num_parameters = 0 if meter is None else meter.size.total
     return asdict(progress) | {"rows": progress.step * loader.rows_per_step, "num_parameters": num_parameters}
 
@@ -210,7 +210,7 @@ def _exported_checkpoint(loop: Loop, *, merge: bool) -> Path | None:
     if loop.training.export == "best" and progress.best_step is not None:
         step = progress.best_step
         say(f"the weights after step {step} are the best by {progress.best_by}")
-    whole = not loop.step.layout.mesh.degrees.splits
+    whole = not loop.step.layout.mesh.dims.splits
     now = whole and step == progress.step and not (merge and loop.training.precision == "bf16")
     return None if now else checkpoint.checkpoint_path(loop.checkpoints, step)
 

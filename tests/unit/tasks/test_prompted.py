@@ -11,7 +11,7 @@ from xmtf.recipe import TaskSelection
 from xmtf.records import PROMPTED_COLUMNS
 from xmtf.tasks import PROMPTED_SCHEMA, fingerprint_slice, prompted_parts
 from xmtf.tasks.entries import read_catalogue_file
-from xmtf.tasks.prompted import Prompted, choose_rows
+from xmtf.tasks.prompted import Prompted, sample_rows
 from xmtf.tasks.selection import select_slices
 
 
@@ -147,7 +147,7 @@ def test_the_limit_chooses_rows_by_seed(mirror, slice_of):
 
 @given(num_rows=st.integers(0, 200), limit=st.integers(1, 200) | st.none(), key=st.text(max_size=5))
 def test_chosen_rows_are_distinct_ascending_and_as_many_as_asked_for(num_rows, limit, key):
-    rows = choose_rows(num_rows, limit, key).tolist()
+    rows = sample_rows(num_rows, limit, key).tolist()
     assert rows == sorted(set(rows))
     assert len(rows) == min(num_rows, num_rows if limit is None else limit)
     assert set(rows) <= set(range(num_rows))

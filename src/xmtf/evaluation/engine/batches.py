@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Group", "batches", "group_prompts", "pad_left", "pad_right"]
+__all__ = ["PromptGroup", "batches", "group_prompts", "pad_left", "pad_right"]
 
 Ids = tuple[int, ...]
 
@@ -25,7 +25,7 @@ position is compared with every other."""
 
 
 @dataclass(slots=True)
-class Group:
+class PromptGroup:
     """One prompt and all the different choices that any request asks after it.
 
     Attributes:
@@ -50,7 +50,9 @@ class Group:
         return len(self.prompt) + sum(len(choice) - 1 for choice in self.choices)
 
 
-def group_prompts(prompts: Sequence[Ids], choices: Sequence[Sequence[Ids]], members: Iterable[int]) -> list[Group]:
+def group_prompts(
+    prompts: Sequence[Ids], choices: Sequence[Sequence[Ids]], members: Iterable[int]
+) -> list[PromptGroup]:
     """Return groups of equal prompts, longest first, equal lengths in order of their ids.
 
     A prompt with very many choices is several groups; the choices of one request are always together.
@@ -60,19 +62,19 @@ def group_prompts(prompts: Sequence[Ids], choices: Sequence[Sequence[Ids]], memb
         choices: Ids of the choices of every request; empty for generation.
         members: Requests to take, as indexes into both.
     """
-    found: list[Group] = []
-    open_groups: dict[Ids, Group] = {}
+    found: list[PromptGroup] = []
+    open_groups: dict[Ids, PromptGroup] = {}
     for member in members:
         prompt, asked = prompts[member], choices[member] if choices else ()
         group = open_groups.get(prompt)
         if group is None or group.num_positions - len(prompt) + sum(map(len, asked)) > _MOST_CHOICE_POSITIONS:
-            group = open_groups[prompt] = Group(prompt)
+            group = open_groups[prompt] = PromptGroup(prompt)
             found.append(group)
         group.add(member, asked)
     return sorted(found, key=lambda group: (-len(group.prompt), -group.num_positions, group.prompt))
 
 
-def batches(groups: Sequence[Group], batch_tokens: int, *, answer_tokens: int = 0) -> Iterator[list[Group]]:
+def batches(groups: Sequence[PromptGroup], batch_tokens: int, *, answer_tokens: int = 0) -> Iterator[list[PromptGroup]]:
     """Yield batches of groups, in order.
 
     A batch holds as many groups as fit ``batch_tokens`` positions with padding, at least one.
@@ -82,7 +84,7 @@ def batches(groups: Sequence[Group], batch_tokens: int, *, answer_tokens: int = 
         batch_tokens: Positions computed together.
         answer_tokens: Positions of each generated answer.
     """
-    batch: list[Group] = []
+    batch: list[PromptGroup] = []
     width = extra = 0
     for group in groups:
         width = max(width, len(group.prompt))

@@ -20,11 +20,11 @@ from dataclasses import dataclass
 from xmtf.evaluation.engine.batches import Ids
 from xmtf.evaluation.engine.encoding import TextTokenizer
 
-__all__ = ["JointEncoder", "Pair", "prefix_token", "rolling_windows"]
+__all__ = ["JointEncoder", "TokenPair", "prefix_token", "rolling_windows"]
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class TokenPair:
     """A context and its continuation.
 
     Attributes:
@@ -59,7 +59,7 @@ class JointEncoder:
         self._before, self._after = tokenizer.special_ends
         self._known: dict[str, Ids] = {}
 
-    def pairs(self, texts: Sequence[tuple[str, str]]) -> list[Pair]:
+    def pairs(self, texts: Sequence[tuple[str, str]]) -> list[TokenPair]:
         """Return the ids of (context, continuation) texts, cut to the model's length."""
         moved = [_move_spaces(*pair) for pair in texts]
         if self.causal:
@@ -69,12 +69,12 @@ class JointEncoder:
         self._learn(wanted)
         return [self._cut(*self._pair(context, continuation)) for context, continuation in moved]
 
-    def contexts(self, texts: Sequence[str], *, room: int = 0) -> list[Pair]:
+    def contexts(self, texts: Sequence[str], *, room: int = 0) -> list[TokenPair]:
         """Return the ids of contexts, cut so that ``room`` generated tokens fit behind them (causal models)."""
         self._learn(texts)
         most = max(1, self.max_length - (room if self.causal else 0))
         found = [self._with_specials(text) or (prefix_token(self.tokenizer),) for text in texts]
-        return [Pair(ids[-most:], (), truncated=len(ids) > most) for ids in found]
+        return [TokenPair(ids[-most:], (), truncated=len(ids) > most) for ids in found]
 
     def plain(self, texts: Sequence[str]) -> list[Ids]:
         """Return the ids of whole texts, special tokens included."""
@@ -106,11 +106,11 @@ class JointEncoder:
             return (both[:place], both[place:]) if place else ((prefix_token(self.tokenizer),), both)
         return both[: len(first)], both[len(first) :]
 
-    def _cut(self, context: Ids, continuation: Ids) -> Pair:
+    def _cut(self, context: Ids, continuation: Ids) -> TokenPair:
         # the last token of a continuation is never read, so one more than the model's length fits
         most = self.max_length + 1 - len(continuation) if self.causal else self.max_length
         kept = context[-most:] if most > 0 else context[-1:]
-        return Pair(kept, continuation, truncated=len(kept) < len(context))
+        return TokenPair(kept, continuation, truncated=len(kept) < len(context))
 
 
 def _move_spaces(context: str, continuation: str) -> tuple[str, str]:
@@ -118,7 +118,7 @@ def _move_spaces(context: str, continuation: str) -> tuple[str, str]:
     return stripped, context[len(stripped) :] + continuation
 
 
-def rolling_windows(ids: Ids, prefix: int, max_length: int) -> Iterator[Pair]:
+def rolling_windows(ids: Ids, prefix: int, max_length: int) -> Iterator[TokenPair]:
     """Yield windows that score each token of a text once, with as much before it as fits.
 
     Five tokens and a length of 3::
@@ -128,9 +128,9 @@ def rolling_windows(ids: Ids, prefix: int, max_length: int) -> Iterator[Pair]:
     """
     if not ids:
         return
-    yield Pair((prefix,), ids[:max_length])
+    yield TokenPair((prefix,), ids[:max_length])
     done = min(max_length, len(ids))
     while done < len(ids):
         end = min(done + max_length, len(ids))
-        yield Pair(ids[max(0, end - max_length - 1) : done], ids[done:end])
+        yield TokenPair(ids[max(0, end - max_length - 1) : done], ids[done:end])
         done = end

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from xmtf.errors import ConfigError, DataError, UnknownNameError
 from xmtf.evaluation.engine.encoding import TextTokenizer
-from xmtf.evaluation.engine.harness_encoding import JointEncoder, Pair, prefix_token, rolling_windows
+from xmtf.evaluation.engine.harness_encoding import JointEncoder, TokenPair, prefix_token, rolling_windows
 from xmtf.evaluation.generation.decoding import Decoding
 from xmtf.evaluation.generation.generate import continue_prompts
 
@@ -69,7 +69,7 @@ class ModelRequests:
         found = iter(self.score([window for row in windows for window in row]))
         return [(sum(next(found)[0] for _ in row), len(tokens)) for row, tokens in zip(windows, ids, strict=True)]
 
-    def score(self, pairs: Sequence[Pair]) -> list[tuple[float, bool]]:
+    def score(self, pairs: Sequence[TokenPair]) -> list[tuple[float, bool]]:
         """Return log-probability and greediness of continuations that are ids already.
 
         Raises:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from xmtf.evaluation.engine.batches import Group, Ids, pad_right
+from xmtf.evaluation.engine.batches import Ids, PromptGroup, pad_right
 from xmtf.evaluation.engine.forward import continue_state, read_prompts
 from xmtf.evaluation.ranking.totals import Asked, ChoiceScore, Totals
 from xmtf.models.interface import CausalModel, EncoderDecoderModel
@@ -21,7 +21,7 @@ __all__ = ["score_cached"]
 @torch.inference_mode()
 def score_cached(
     model: CausalModel | EncoderDecoderModel,
-    groups: Sequence[Group],
+    groups: Sequence[PromptGroup],
     *,
     pad: int,
     prefix_lm: bool,
@@ -59,7 +59,7 @@ def score_cached(
 
 
 def _second_passes(
-    groups: Sequence[Group], keys: list[tuple[int, Ids]], batch_tokens: int
+    groups: Sequence[PromptGroup], keys: list[tuple[int, Ids]], batch_tokens: int
 ) -> Iterator[list[tuple[int, Ids]]]:
     """Yield the continuations to read together: of similar length, their copied caches within bounds."""
     keys = sorted(keys, key=lambda key: (-len(key[1]), key))

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
-from xmtf.evaluation.engine.batches import Group, Ids, batches, group_prompts
+from xmtf.evaluation.engine.batches import Ids, PromptGroup, batches, group_prompts
 from xmtf.evaluation.engine.forward import in_halves
 from xmtf.evaluation.engine.processes import ALONE, Processes
 from xmtf.evaluation.ranking.cache_passes import score_cached
 from xmtf.evaluation.ranking.totals import ChoiceScore
 from xmtf.evaluation.ranking.tree_passes import score_trees
-from xmtf.evaluation.ranking.trees import Bunch, bunch_batches, bunches
+from xmtf.evaluation.ranking.trees import TreeGroup, tree_batches, tree_groups
 from xmtf.models.interface import CausalModel, EncoderDecoderModel
 from xmtf.models.layers.trees import ForestReader, PromptForestReader, tree_fault
 
@@ -62,10 +62,10 @@ def score_batches(
         assert isinstance(model, ForestReader | PromptForestReader)
         join = model.family == "causal" and not prefix_lm
         read = partial(score_trees, model, pad=pad, prefix_lm=prefix_lm)
-        planted = bunches([group for group in groups if group.num_positions <= _LARGEST_TREE], join=join)
-        for bunch_batch in processes.own(bunch_batches(planted, batch_tokens)):
-            found = in_halves(read, bunch_batch, Bunch.divided)
-            yield _told([group for bunch in bunch_batch for group in bunch.groups], found, choices)
+        grown = tree_groups([group for group in groups if group.num_positions <= _LARGEST_TREE], join=join)
+        for tree_batch in processes.own(tree_batches(grown, batch_tokens)):
+            found = in_halves(read, tree_batch, TreeGroup.divided)
+            yield _told([group for tree_group in tree_batch for group in tree_group.groups], found, choices)
         groups = [group for group in groups if group.num_positions > _LARGEST_TREE]
     score = partial(score_cached, model, pad=pad, prefix_lm=prefix_lm, batch_tokens=batch_tokens)
     for batch in processes.own(batches(groups, batch_tokens)):
@@ -73,7 +73,7 @@ def score_batches(
 
 
 def _told(
-    groups: Sequence[Group], found: Sequence[list[ChoiceScore]], choices: Sequence[Sequence[Ids]]
+    groups: Sequence[PromptGroup], found: Sequence[list[ChoiceScore]], choices: Sequence[Sequence[Ids]]
 ) -> list[tuple[int, tuple[ChoiceScore, ...]]]:
     """Hand the scores of groups to the requests that are in them."""
     return [

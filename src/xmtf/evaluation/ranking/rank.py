@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from xmtf.evaluation.engine.answer import Answer, in_order
 from xmtf.evaluation.engine.batches import Ids
 from xmtf.evaluation.engine.encoding import Encoder, PromptRules, TextTokenizer, prompt_rules
-from xmtf.evaluation.engine.harness_encoding import JointEncoder, Pair, prefix_token
+from xmtf.evaluation.engine.harness_encoding import JointEncoder, TokenPair, prefix_token
 from xmtf.evaluation.engine.processes import ALONE, Processes
 from xmtf.evaluation.metrics.accuracy import best_choice, normalized_scores
 from xmtf.records import Prediction, Request
@@ -154,7 +154,7 @@ class _Plan:
         longest = rules.max_total_tokens or rules.max_prompt_tokens
         self._requests = requests
         self._joint_encoder = JointEncoder(tokenizer, causal=causal, max_length=longest)
-        self._pairs: dict[int, list[Pair]] = {}
+        self._pairs: dict[int, list[TokenPair]] = {}
 
     def joint_questions(self, indexes: Sequence[int]) -> list[tuple[Ids, Ids]]:
         """Return the pairs that the harness would ask for requests, but those whose ids are our own."""

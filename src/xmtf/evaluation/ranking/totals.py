@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from xmtf.evaluation.engine.batches import Group
+from xmtf.evaluation.engine.batches import PromptGroup
 from xmtf.evaluation.ranking.token_scores import token_scores
 from xmtf.models.interface import CausalModel, EncoderDecoderModel
 
@@ -42,7 +42,7 @@ class Totals:
         groups: Whose choices are scored.
     """
 
-    def __init__(self, model: CausalModel | EncoderDecoderModel, groups: Sequence[Group]) -> None:
+    def __init__(self, model: CausalModel | EncoderDecoderModel, groups: Sequence[PromptGroup]) -> None:
         self.model = model
         self.groups = groups
         self.hidden: list[Tensor] = []

@@ -15,7 +15,7 @@ from torch import Tensor
 from xmtf.evaluation.engine.batches import Ids, pad_right
 from xmtf.evaluation.engine.forward import device_of
 from xmtf.evaluation.ranking.totals import Asked, ChoiceScore, Totals
-from xmtf.evaluation.ranking.trees import Bunch, Tree, bunch_batches, grow
+from xmtf.evaluation.ranking.trees import Tree, TreeGroup, build_tree, tree_batches
 from xmtf.models.interface import CausalModel, EncoderDecoderModel
 from xmtf.models.layers.trees import ForestReader, PromptForestReader, PromptRows, Trees
 
@@ -27,26 +27,26 @@ _CPU_NODES = 1024
 
 @torch.inference_mode()
 def score_trees(
-    model: ForestReader | PromptForestReader, batch: Sequence[Bunch], *, pad: int, prefix_lm: bool
+    model: ForestReader | PromptForestReader, batch: Sequence[TreeGroup], *, pad: int, prefix_lm: bool
 ) -> list[list[ChoiceScore]]:
-    """Return the scores of every choice of every group of every bunch."""
+    """Return the scores of every choice of every group of every tree_group."""
     assert isinstance(model, CausalModel | EncoderDecoderModel)
-    totals = Totals(model, [group for bunch in batch for group in bunch.groups])
+    totals = Totals(model, [group for tree_group in batch for group in tree_group.groups])
     first_group = 0
     device = device_of(model)
-    for part in [batch] if device != "cpu" else bunch_batches(batch, _CPU_NODES):
-        plots = []
-        for bunch in part:
-            tree = grow(bunch.groups, model.decoder_start if isinstance(model, PromptForestReader) else None)
-            plots.append(_Plot(tree, bunch.groups[0].prompt, first_group))
-            first_group += len(bunch.groups)
-        hidden_PH, queries = _read_plots(model, plots, pad, prefix_lm)
+    for part in [batch] if device != "cpu" else tree_batches(batch, _CPU_NODES):
+        trees = []
+        for tree_group in part:
+            tree = build_tree(tree_group.groups, model.decoder_start if isinstance(model, PromptForestReader) else None)
+            trees.append(_PlacedTree(tree, tree_group.groups[0].prompt, first_group))
+            first_group += len(tree_group.groups)
+        hidden_PH, queries = _read_trees(model, trees, pad, prefix_lm)
         totals.ask(hidden_PH, queries)
     return totals.scores
 
 
 @dataclass(frozen=True, slots=True)
-class _Plot:
+class _PlacedTree:
     """A tree, the prompt that an encoder reads for it, and the number of its first group."""
 
     tree: Tree
@@ -54,8 +54,8 @@ class _Plot:
     first_group: int
 
 
-def _read_plots(
-    model: ForestReader | PromptForestReader, plots: Sequence[_Plot], pad: int, prefix_lm: bool
+def _read_trees(
+    model: ForestReader | PromptForestReader, trees: Sequence[_PlacedTree], pad: int, prefix_lm: bool
 ) -> tuple[Tensor, list[Asked]]:
     """Read trees; return hidden states ``[P, H]`` and the queries to them, as :class:`Totals` takes them."""
     device = device_of(model)  # type: ignore[arg-type]  # asserted by the caller
@@ -63,20 +63,20 @@ def _read_plots(
     prompts: list[PromptRows] = []
     nodes: list[Asked] = []
     start = 0
-    for rows in _rows_of_blocks(model, plots, alike=device == "cpu"):
-        block = _trees([plot.tree for plot in rows], pad, device)
+    for rows in _rows_of_blocks(model, trees, alike=device == "cpu"):
+        block = _trees([placed.tree for placed in rows], pad, device)
         if prefix_lm:
-            lengths_R = torch.tensor([len(plot.prompt) for plot in rows], device=device)
+            lengths_R = torch.tensor([len(placed.prompt) for placed in rows], device=device)
             block = Trees(block.tokens, block.depths, block.ends, lengths_R)
         if isinstance(model, PromptForestReader):
-            tokens_RS, ids_RS = pad_right([plot.prompt for plot in rows], pad, device)
-            even = len({len(plot.prompt) for plot in rows}) == 1
+            tokens_RS, ids_RS = pad_right([placed.prompt for placed in rows], pad, device)
+            even = len({len(placed.prompt) for placed in rows}) == 1
             prompts.append(PromptRows(tokens_RS, None if even else ids_RS))
-        for row, plot in enumerate(rows):
+        for row, placed in enumerate(rows):
             first = start + row * block.tokens.shape[1]
             nodes += [
-                (first + query.node, query.token, plot.first_group + query.member, query.place)
-                for query in plot.tree.queries
+                (first + query.node, query.token, placed.first_group + query.member, query.place)
+                for query in placed.tree.queries
             ]
         blocks.append(block)
         start += block.tokens.numel()
@@ -91,17 +91,17 @@ def _read_plots(
 
 
 def _rows_of_blocks(
-    model: ForestReader | PromptForestReader, plots: Sequence[_Plot], *, alike: bool
-) -> Iterator[list[_Plot]]:
+    model: ForestReader | PromptForestReader, trees: Sequence[_PlacedTree], *, alike: bool
+) -> Iterator[list[_PlacedTree]]:
     """Yield trees block by block: those of one length, which need no padding, or all of them."""
     if not alike:
-        yield list(plots)
+        yield list(trees)
         return
 
-    def length(plot: _Plot) -> int:
-        return len(plot.prompt) if isinstance(model, PromptForestReader) else len(plot.tree)
+    def length(tree: _PlacedTree) -> int:
+        return len(tree.prompt) if isinstance(model, PromptForestReader) else len(tree.tree)
 
-    for _, rows in groupby(sorted(plots, key=length), key=length):
+    for _, rows in groupby(sorted(trees, key=length), key=length):
         yield list(rows)
 
 

@@ -14,25 +14,25 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from xmtf.evaluation.engine.batches import Group, Ids
+from xmtf.evaluation.engine.batches import Ids, PromptGroup
 
-__all__ = ["Bunch", "Query", "Tree", "bunch_batches", "bunches", "grow"]
+__all__ = ["Query", "Tree", "TreeGroup", "build_tree", "tree_batches", "tree_groups"]
 
 _MIN_SHARED = 4
 """Shorter common beginnings are computed again; joining prompts over them makes trees without gain."""
 
 _MOST_NODES = 512
-"""Attention looks at every pair of nodes of a tree, so a bunch holds no more than this beside what its prompts
+"""Attention looks at every pair of nodes of a tree, so a tree_group holds no more than this beside what its prompts
 share, or than they share, if that is more; a single prompt may be longer."""
 
 _MOST_JOINED = 3072
-"""Larger bunches hold no more than ``_MOST_NODES`` beside what they share: our BLOOM has a bias for every head and
-pair of nodes, 0.6 GB at 16 heads in fp32."""
+"""Larger groups of trees hold no more than ``_MOST_NODES`` beside what they share: our BLOOM has a bias for
+every head and pair of nodes, 0.6 GB at 16 heads in fp32."""
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """The log-probability of ``token`` after ``node`` belongs to choice ``place`` of the bunch's ``member``."""
+    """The log-probability of ``token`` after ``node`` belongs to choice ``place`` of the tree_group's ``member``."""
 
     node: int
     token: int
@@ -72,15 +72,15 @@ class _Node:
         return node
 
 
-def grow(bunch: Sequence[Group], start: int | None = None) -> Tree:
+def build_tree(tree_group: Sequence[PromptGroup], start: int | None = None) -> Tree:
     """Return the tree of groups.
 
     Args:
-        bunch: Groups whose prompts begin alike.
+        tree_group: Groups whose prompts begin alike.
         start: Token that stands for the prompt, which an encoder reads: the decoder's first.
     """
     root = _Node()
-    for member, group in enumerate(bunch):
+    for member, group in enumerate(tree_group):
         stem = root.walk(group.prompt if start is None else (start,))
         for choice, place in group.choices.items():
             node = stem
@@ -112,7 +112,7 @@ def _preorder(root: _Node) -> Tree:
 
 
 @dataclass(slots=True)
-class Bunch:
+class TreeGroup:
     """Groups that are read together.
 
     Attributes:
@@ -120,22 +120,22 @@ class Bunch:
         num_nodes: Most positions that the model computes for them.
     """
 
-    groups: list[Group]
+    groups: list[PromptGroup]
     num_nodes: int
 
-    def divided(self) -> list[Bunch]:
-        """Return its groups as bunches of their own."""
-        return [Bunch([group], group.num_positions) for group in self.groups]
+    def divided(self) -> list[TreeGroup]:
+        """Return its groups as groups of trees of their own."""
+        return [TreeGroup([group], group.num_positions) for group in self.groups]
 
 
-def bunches(groups: Sequence[Group], *, join: bool) -> list[Bunch]:
-    """Return groups in bunches, most positions first.
+def tree_groups(groups: Sequence[PromptGroup], *, join: bool) -> list[TreeGroup]:
+    """Return groups in groups of trees, most positions first.
 
     Args:
         groups: In any order.
         join: Whether prompts that begin alike are read together; without, each group stands alone.
     """
-    found: list[Bunch] = []
+    found: list[TreeGroup] = []
     for group in sorted(groups, key=lambda group: group.prompt):
         shared = _common(found[-1].groups[-1].prompt, group.prompt) if join and found else 0
         more = group.num_positions - shared
@@ -144,8 +144,8 @@ def bunches(groups: Sequence[Group], *, join: bool) -> list[Bunch]:
             found[-1].groups.append(group)
             found[-1].num_nodes += more
         else:
-            found.append(Bunch([group], group.num_positions))
-    return sorted(found, key=lambda bunch: (-bunch.num_nodes, bunch.groups[0].prompt))
+            found.append(TreeGroup([group], group.num_positions))
+    return sorted(found, key=lambda tree_group: (-tree_group.num_nodes, tree_group.groups[0].prompt))
 
 
 def _common(first: Ids, second: Ids) -> int:
@@ -155,15 +155,15 @@ def _common(first: Ids, second: Ids) -> int:
     return min(len(first), len(second))
 
 
-def bunch_batches(found: Sequence[Bunch], batch_tokens: int) -> Iterator[list[Bunch]]:
-    """Yield batches of bunches, in order: as many as have ``batch_tokens`` positions together, at least one."""
-    batch: list[Bunch] = []
+def tree_batches(found: Sequence[TreeGroup], batch_tokens: int) -> Iterator[list[TreeGroup]]:
+    """Yield batches of groups of trees, in order: as many as have ``batch_tokens`` positions together, at least one."""
+    batch: list[TreeGroup] = []
     size = 0
-    for bunch in found:
-        if batch and size + bunch.num_nodes > batch_tokens:
+    for tree_group in found:
+        if batch and size + tree_group.num_nodes > batch_tokens:
             yield batch
             batch, size = [], 0
-        batch.append(bunch)
-        size += bunch.num_nodes
+        batch.append(tree_group)
+        size += tree_group.num_nodes
     if batch:
         yield batch

@@ -61,7 +61,7 @@ class GroupCount:
 
 
 def merge_composition(parts: Iterable[list[list[Any]]]) -> list[GroupCount]:
-    """Add up what the parts of a mixture report (see :func:`xmtf.mixture.sort.parts.composition_of`), sorted by group."""
+    """Add up what the parts of a mixture report (:func:`xmtf.mixture.sort.parts.composition_of`), sorted by group."""
     sums: dict[Group, list[int]] = {}
     for part in parts:
         for row in part:

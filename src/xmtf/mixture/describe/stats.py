@@ -12,9 +12,9 @@ import numpy.typing as npt
 from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.files import read_jsonl
 from xmtf.mixture.describe.composition import SLICES, read_composition, totals
+from xmtf.mixture.io.read import matches_filters, select_examples
 from xmtf.mixture.select.groups import GROUP_COLUMNS
 from xmtf.mixture.sort.merge import NOT_SAMPLED
-from xmtf.mixture.io.read import matches_filters, select_examples
 
 __all__ = ["QUANTILES", "mixture_stats", "rate_table"]
 

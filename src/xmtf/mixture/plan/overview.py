@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from xmtf.execution import say
-from xmtf.mixture.plan.plan import select_slices
+from xmtf.mixture.plan.plan import mixture_slices
 from xmtf.mixture.plan.prompted import prompted_files
 from xmtf.recipe import LoadedRecipe
 from xmtf.tasks import Task, load_catalogue
@@ -39,7 +39,7 @@ def planned_splits(loaded: LoadedRecipe) -> list[dict[str, Any]]:
             "templates": [template.name for template in part.templates],
             "cap_examples": part.cap_examples,
         }
-        for part in select_slices(loaded)
+        for part in mixture_slices(loaded)
     ] + _prompted(loaded)
 
 

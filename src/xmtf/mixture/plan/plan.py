@@ -11,10 +11,10 @@ from pydantic import TypeAdapter
 from xmtf.errors import ConfigError
 from xmtf.execution import Plan, ShardTask
 from xmtf.files import content_hash, slug
-from xmtf.mixture.select.choose import Rules
-from xmtf.mixture.select.ngrams import HASHING
 from xmtf.mixture.plan.prompted import PromptedFile, prompted_files
 from xmtf.mixture.plan.rates import explicit_rates
+from xmtf.mixture.select.choose import Rules
+from xmtf.mixture.select.ngrams import HASHING
 from xmtf.recipe import LoadedRecipe, Recipe
 from xmtf.recipe.schema import CapPolicy
 from xmtf.tasks import Slice, fingerprint_slice, load_catalogue
@@ -25,10 +25,10 @@ __all__ = [
     "Asking",
     "MixturePlan",
     "Portion",
+    "mixture_slices",
     "plan_mixture",
     "read_slice",
     "select_asking",
-    "select_slices",
 ]
 
 LAYOUT = 1
@@ -120,7 +120,7 @@ def plan_mixture(loaded: LoadedRecipe) -> MixturePlan:
     """
     recipe = loaded.recipe
     _check_rates(recipe)
-    slices, folders, asking = select_slices(loaded), prompted_files(loaded), select_asking(loaded)
+    slices, folders, asking = mixture_slices(loaded), prompted_files(loaded), select_asking(loaded)
     fingerprints = [_fingerprint(part, recipe) for part in slices]
     asked = [_fingerprint(part.slice, recipe) for part in asking]
     guard_tasks = [_guard_task(part, fingerprint, recipe) for part, fingerprint in zip(asking, asked, strict=True)]
@@ -149,7 +149,7 @@ def plan_mixture(loaded: LoadedRecipe) -> MixturePlan:
     )
 
 
-def select_slices(loaded: LoadedRecipe) -> tuple[Slice, ...]:
+def mixture_slices(loaded: LoadedRecipe) -> tuple[Slice, ...]:
     """Return the slices of the recipe's mixture, with the recipe's caps and row budgets; looks at no source."""
     mixture = loaded.recipe.mixture
     if not mixture.tasks:

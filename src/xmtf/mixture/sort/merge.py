@@ -22,9 +22,9 @@ from typing import Any
 
 from xmtf.execution import Plan, ShardTask, run_shown
 from xmtf.files import content_hash, link_or_copy, shard_name, write_json
+from xmtf.mixture.plan.rates import quotas
 from xmtf.mixture.sort.order import SampleKeys, key_ranges, part_starts, sample_limit
 from xmtf.mixture.sort.parts import PART_FILE
-from xmtf.mixture.plan.rates import quotas
 from xmtf.mixture.sort.runs import Run
 from xmtf.recipe.schema import Execution, Mixture, Rates
 
@@ -151,7 +151,9 @@ def _order_languages(
             for number, (start, stop) in enumerate(ranges)
         ]
         languages.append(_Language(code, runs, tasks, []))
-    plan = Plan("xmtf.mixture.sort.order:order_range", tuple(task for language in languages for task in language.ranges))
+    plan = Plan(
+        "xmtf.mixture.sort.order:order_range", tuple(task for language in languages for task in language.ranges)
+    )
     results = iter(run_shown(plan, work / RANGES, execution, "shuffling"))
     for language in languages:
         language.results.extend(islice(results, len(language.ranges)))

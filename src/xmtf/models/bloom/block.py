@@ -12,8 +12,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-from xmtf.models.layers.attention import attend
 from xmtf.models.bloom.config import BloomConfig
+from xmtf.models.layers.attention import attend
 from xmtf.models.layers.cache import LayerCache
 from xmtf.models.layers.flex import FlexBias, flex_attend
 

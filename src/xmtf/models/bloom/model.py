@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from xmtf.models.layers.attention import additive_bias, alibi_bias, compute_dtype, self_attention_mask
 from xmtf.models.bloom.block import Block
 from xmtf.models.bloom.config import BloomConfig
 from xmtf.models.bloom.reading import read_forest
+from xmtf.models.interface import Cache
+from xmtf.models.layers.attention import additive_bias, alibi_bias, compute_dtype, self_attention_mask
 from xmtf.models.layers.cache import DecoderCache
 from xmtf.models.layers.flex import FlexBias, alibi_flex_bias, flex_takes
-from xmtf.models.interface import Cache
 from xmtf.models.layers.tied import SlicedEmbedding, lookup
 from xmtf.models.layers.trees import Trees
 

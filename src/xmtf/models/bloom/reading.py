@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from xmtf.models.layers.attention import alibi_slopes, attend, compute_dtype
 from xmtf.models.bloom.block import Block
+from xmtf.models.layers.attention import alibi_slopes, attend, compute_dtype
 from xmtf.models.layers.trees import Trees
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ class Integrity:
     Attributes:
         source: Folder that was read.
         format: Such as ``megatron``.
-        layout: Degrees of parallelism that it was written with, as far as they are known.
+        layout: ParallelDims of parallelism that it was written with, as far as they are known.
         num_layers: Transformer blocks found.
         vocab_rows: Rows of the embedding.
         vocab_size: Entries of the vocabulary, where known; rows beyond are padding.

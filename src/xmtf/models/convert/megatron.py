@@ -84,7 +84,7 @@ class LayerFiles:
 
     @property
     def layout(self) -> dict[str, int]:
-        """Degrees of parallelism; ``pp`` only where the ``mp_rank`` files tell."""
+        """ParallelDims of parallelism; ``pp`` only where the ``mp_rank`` files tell."""
         stages, rest = divmod(self.num_rank_files, self.num_slices)
         return ({"pp": stages} if stages and not rest else {}) | {"tp": self.num_slices}
 

@@ -12,8 +12,8 @@ from torch import Tensor
 from xmtf.errors import ConfigError, DataError
 from xmtf.files import read_json
 from xmtf.models.bloom import Bloom, BloomConfig
-from xmtf.models.mt5 import MT5, MT5Config
 from xmtf.models.files.references import find_small_files
+from xmtf.models.mt5 import MT5, MT5Config
 from xmtf.models.save import TOKENIZER_FILES
 
 __all__ = ["Like", "bloom_config", "check_shape", "parameter_shapes", "read_like"]

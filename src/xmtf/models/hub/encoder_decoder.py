@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from xmtf.errors import ConfigError
-from xmtf.models.layers.cache import joined
-from xmtf.models.hub.head import Head
+from xmtf.models.hub.head import HubHead
 from xmtf.models.hub.network import HubNetwork
 from xmtf.models.interface import Cache
+from xmtf.models.layers.cache import joined
 
 __all__ = ["HubEncoderDecoder", "HubPairCache"]
 
@@ -65,7 +65,7 @@ class HubEncoderDecoder(HubNetwork):
 
     family: Literal["encoder-decoder"] = "encoder-decoder"
 
-    def __init__(self, network: Any, head: Head, label: str) -> None:
+    def __init__(self, network: Any, head: HubHead, label: str) -> None:
         super().__init__(network, head, label)
         config = network.config
         start = getattr(config, "decoder_start_token_id", None)

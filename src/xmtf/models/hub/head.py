@@ -14,11 +14,11 @@ from torch.nn import functional
 
 from xmtf.errors import ConfigError
 
-__all__ = ["Head", "body", "compare_head", "find_encoder_decoder_head", "find_head"]
+__all__ = ["HubHead", "body", "compare_head", "find_encoder_decoder_head", "find_head"]
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class HubHead:
     """How logits come from hidden states.
 
     Attributes:
@@ -57,7 +57,7 @@ def body(network: Any) -> Any:
     return getattr(network, "model", found) if found is network else found
 
 
-def find_head(network: Any, label: str) -> Head:
+def find_head(network: Any, label: str) -> HubHead:
     """Return the head of a transformers model, checked against the model's own logits where it has its weights.
 
     Args:
@@ -73,14 +73,14 @@ def find_head(network: Any, label: str) -> Head:
     config = network.config.get_text_config(decoder=True)
     scale = getattr(config, "logit_scale", None) or 1.0 / (getattr(config, "logits_scaling", None) or 1.0)
     soft_cap = getattr(config, "final_logit_softcapping", None) or getattr(config, "logits_soft_cap", None)
-    head = Head(linear, float(scale), soft_cap)
+    head = HubHead(linear, float(scale), soft_cap)
     if not linear.weight.is_meta:
         compare_head(network, head, label)
     return head
 
 
 @torch.no_grad()
-def compare_head(network: Any, head: Head, label: str) -> None:
+def compare_head(network: Any, head: HubHead, label: str) -> None:
     """Compare a head with the model's own logits.
 
     Raises:
@@ -98,7 +98,7 @@ def compare_head(network: Any, head: Head, label: str) -> None:
 
 
 @torch.no_grad()
-def find_encoder_decoder_head(network: Any, label: str) -> Head:
+def find_encoder_decoder_head(network: Any, label: str) -> HubHead:
     """Return the head of an encoder-decoder of transformers, checked against the model's own logits.
 
     T5 with a tied head scales hidden states by ``d_model ** -0.5``; BART adds a bias that is no parameter.
@@ -116,7 +116,7 @@ def find_encoder_decoder_head(network: Any, label: str) -> Head:
     hidden = output.last_hidden_state
     bias = getattr(network, "final_logits_bias", None)
     for scale in (1.0, linear.weight.shape[1] ** -0.5):
-        head = Head(linear, scale, shift_V=None if bias is None else bias[0])
+        head = HubHead(linear, scale, shift_V=None if bias is None else bias[0])
         if torch.allclose(head.logits(hidden).float(), theirs, rtol=1e-2, atol=1e-3 * float(theirs.abs().max())):
             return head
     raise ConfigError(f"model {label!r}: {type(network).__name__} computes logits in a way that xmtf does not know")

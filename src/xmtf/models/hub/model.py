@@ -18,13 +18,13 @@ import torch
 from torch import Tensor, nn
 
 from xmtf.errors import ConfigError
-from xmtf.models.layers.attention import additive_bias, compute_dtype, self_attention_mask
 from xmtf.models.hub.caches import HubCache, TokenCache
-from xmtf.models.hub.head import Head, body, compare_head
+from xmtf.models.hub.head import HubHead, body, compare_head
 from xmtf.models.hub.network import HubNetwork
 from xmtf.models.hub.positions import index_distances, segment_positions
 from xmtf.models.hub.self_tests import find_cache_fault, find_tree_fault
 from xmtf.models.interface import Cache
+from xmtf.models.layers.attention import additive_bias, compute_dtype, self_attention_mask
 from xmtf.models.layers.tied import embed
 from xmtf.models.layers.trees import Trees, padded_together
 
@@ -44,7 +44,7 @@ class HubModel(HubNetwork):
 
     family: Literal["causal"] = "causal"
 
-    def __init__(self, network: Any, head: Head, label: str) -> None:
+    def __init__(self, network: Any, head: HubHead, label: str) -> None:
         super().__init__(network, head, label)
         config = network.config.get_text_config(decoder=True)
         self.max_positions: int | None = getattr(config, "max_position_embeddings", None)

@@ -12,9 +12,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from xmtf.errors import ConfigError
-from xmtf.models.hub.head import Head
-from xmtf.models.hub.quiet import quiet
 from xmtf.models.files.weights import file_mode
+from xmtf.models.hub.head import HubHead
+from xmtf.models.hub.quiet import quiet
 
 __all__ = ["HubNetwork"]
 
@@ -28,7 +28,7 @@ class HubNetwork(nn.Module):
         label: For messages.
     """
 
-    def __init__(self, network: Any, head: Head, label: str) -> None:
+    def __init__(self, network: Any, head: HubHead, label: str) -> None:
         super().__init__()
         self.network = network
         self.head = head
@@ -88,7 +88,7 @@ class HubNetwork(nn.Module):
         return self.head.logits(hidden_PH, tokens)
 
     def head_weight(self) -> Tensor:
-        """Return the head ``[V, H]``; logits may be more than the product with it (see :class:`Head`)."""
+        """Return the head ``[V, H]``; logits may be more than the product with it (see :class:`HubHead`)."""
         return self.head.linear.weight
 
     def save(self, folder: Path) -> None:

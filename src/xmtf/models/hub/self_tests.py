@@ -30,7 +30,7 @@ _TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-6}
 _TOLERANCE_HALF = 0.2
 """Rounding in bf16 gives 0.05 after 30 layers of a trained model, Mamba-2's cache 0.8."""
 
-Pair = tuple[Tensor, Tensor]
+LogitPair = tuple[Tensor, Tensor]
 """Logits of the same tokens, ``[T, V]``: as they are tried, and of the whole row."""
 
 
@@ -46,7 +46,7 @@ def find_cache_fault(model: HubModel) -> str | None:
     return _fault(model, "its cache", _cache_and_rows)
 
 
-def _fault(model: HubModel, what: str, tried: Callable[[HubModel], list[Pair]]) -> str | None:
+def _fault(model: HubModel, what: str, tried: Callable[[HubModel], list[LogitPair]]) -> str | None:
     """Return why logits are not those of whole rows, or None.
 
     They may differ by a root mean square of 1e-4 standard deviations of the logits in fp32, 0.2 in half precision.
@@ -82,7 +82,7 @@ _PARENTS = (-1, 0, 1, 2, 3, 4, 5, 6, 7, 3, 9, 10, 10, 12, 3, 14)
 """A beginning of four nodes; of the three branches behind it one forks again."""
 
 
-def _tree_and_paths(model: HubModel) -> list[Pair]:
+def _tree_and_paths(model: HubModel) -> list[LogitPair]:
     tokens_T = _draw(model, len(_PARENTS))
     nodes_T = torch.arange(len(_PARENTS), device=tokens_T.device)
     paths = [_path(node) for node in range(len(_PARENTS))]
@@ -99,7 +99,7 @@ def _path(node: int) -> list[int]:
     return [] if node < 0 else [*_path(_PARENTS[node]), node]
 
 
-def _cache_and_rows(model: HubModel) -> list[Pair]:
+def _cache_and_rows(model: HubModel) -> list[LogitPair]:
     """Read two prompts, the second left-padded, and three continuations of two tokens and one.
 
     ::

@@ -13,15 +13,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from xmtf.models.interface import Cache
 from xmtf.models.layers.attention import additive_bias, compute_dtype, same_segment, self_attention_mask
 from xmtf.models.layers.cache import DecoderCache
-from xmtf.models.interface import Cache
+from xmtf.models.layers.tied import SlicedEmbedding, lookup
+from xmtf.models.layers.trees import PromptRows, Trees
 from xmtf.models.mt5.block import DecoderBlock, EncoderBlock, Norm
 from xmtf.models.mt5.config import MT5Config
 from xmtf.models.mt5.reading import read_prompt_forest
 from xmtf.models.mt5.relative import RelativeBias
-from xmtf.models.layers.tied import SlicedEmbedding, lookup
-from xmtf.models.layers.trees import PromptRows, Trees
 
 __all__ = ["MT5"]
 

@@ -16,9 +16,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from xmtf.models.layers.attention import additive_bias, attend, compute_dtype, same_segment
+from xmtf.models.layers.trees import PromptRows, Trees
 from xmtf.models.mt5.block import Attention, DecoderBlock, EncoderBlock
 from xmtf.models.mt5.relative import relative_buckets
-from xmtf.models.layers.trees import PromptRows, Trees
 
 if TYPE_CHECKING:
     from xmtf.models.mt5.model import MT5

@@ -25,8 +25,8 @@ import pyarrow.parquet as pq
 
 from xmtf.errors import DataError
 from xmtf.files import file_sha256
-from xmtf.tokens.tokenizer.loading import load_tokenizer
 from xmtf.tokens.store.store import StoreWriter
+from xmtf.tokens.tokenizer.loading import load_tokenizer
 from xmtf.tokens.tokenizer.tokenizer import Tokenizer
 
 __all__ = ["CLUSTERS_FILE", "EncodedPairs", "Ends", "encode_pairs", "encode_shard"]

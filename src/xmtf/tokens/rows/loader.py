@@ -16,16 +16,23 @@ import numpy.typing as npt
 
 from xmtf.errors import ConfigError, DataError
 from xmtf.records import Family
-from xmtf.tokens.rows.batches import CausalBatch, EncoderDecoderBatch, Pair, Segments, causal_batch, encoder_decoder_batch
+from xmtf.tokens.rows.batches import (
+    CausalBatch,
+    EncoderDecoderBatch,
+    Pair,
+    Segments,
+    causal_batch,
+    encoder_decoder_batch,
+)
 from xmtf.tokens.rows.blending import Blend
 from xmtf.tokens.rows.fitting import Fitted
 from xmtf.tokens.rows.packing import RowStream
 from xmtf.tokens.tokenizer.tokenizer import Tokenizer
 
-__all__ = ["Batch", "Group", "LanguageRows", "Loader"]
+__all__ = ["Batch", "LanguageRows", "Loader", "SplitName"]
 
 Batch = CausalBatch | EncoderDecoderBatch
-Group = Literal["train", "validation"]
+SplitName = Literal["train", "validation"]
 
 _PROBED_ROWS = 2048
 

@@ -19,12 +19,12 @@ from xmtf.records import Family
 from xmtf.tokens.rows.batches import Pair
 from xmtf.tokens.rows.blending import Blend
 from xmtf.tokens.rows.fitting import Fitted, fit_items
-from xmtf.tokens.store.prefixes import TOKENIZER_FOLDER, store_prefix
-from xmtf.tokens.rows.loader import Group, LanguageRows, Loader
-from xmtf.tokens.tokenizer.loading import load_tokenizer
+from xmtf.tokens.rows.loader import LanguageRows, Loader, SplitName
 from xmtf.tokens.rows.packing import RowStream, fits, pack
 from xmtf.tokens.rows.splits import split_bounds
+from xmtf.tokens.store.prefixes import TOKENIZER_FOLDER, store_prefix
 from xmtf.tokens.store.store import open_store
+from xmtf.tokens.tokenizer.loading import load_tokenizer
 from xmtf.tokens.tokenizer.tokenizer import Tokenizer
 
 __all__ = ["NoExamplesError", "open_loader", "row_capacity"]
@@ -34,7 +34,7 @@ class NoExamplesError(ConfigError):
     """A group of a token folder has no example, or none that fits a row."""
 
 
-def open_loader(tokens: Path, loaded: LoadedRecipe, *, group: Group = "train", family: Family) -> Loader:
+def open_loader(tokens: Path, loaded: LoadedRecipe, *, group: SplitName = "train", family: Family) -> Loader:
     """Open a token folder for training or validation.
 
     Args:
@@ -103,7 +103,7 @@ def _open_language(
     folder: Path,
     manifest: Manifest,
     language: str,
-    group: Group,
+    group: SplitName,
     tokens: Tokenization,
     capacity: tuple[int, ...],
     seed: int,

@@ -24,12 +24,12 @@ from torch import Tensor, nn
 
 from xmtf.errors import DataError, UserError
 from xmtf.execution import say
-from xmtf.training.parallel.layout import Layout
+from xmtf.training.checkpoint.shards import Shard, ShardReader, Stored, write_shards
+from xmtf.training.checkpoint.state import State, TrainingProgress, damaged, read_state, torn
 from xmtf.training.optim.optimizer import load_optimizer_tensors, optimizer_tensors
+from xmtf.training.parallel.layout import Layout
 from xmtf.training.parallel.pieces import Piece, as_piece
 from xmtf.training.topology.ranks import ALONE, Ranks
-from xmtf.training.checkpoint.shards import Shard, ShardReader, Stored, write_shards
-from xmtf.training.checkpoint.state import Progress, State, damaged, read_state, torn
 
 __all__ = [
     "checkpoint_path",
@@ -55,7 +55,7 @@ def save(
     folder: Path,
     model: nn.Module | Layout,
     optimizer: torch.optim.Optimizer,
-    progress: Progress,
+    progress: TrainingProgress,
     fingerprint: str,
     ranks: Ranks = ALONE,
 ) -> Path:
@@ -76,7 +76,9 @@ def save(
     return write(folder, shards_of(model, optimizer), progress, fingerprint, ranks)
 
 
-def write(folder: Path, shards: dict[str, Shard], progress: Progress, fingerprint: str, ranks: Ranks = ALONE) -> Path:
+def write(
+    folder: Path, shards: dict[str, Shard], progress: TrainingProgress, fingerprint: str, ranks: Ranks = ALONE
+) -> Path:
     """Write a checkpoint of pieces that :func:`shards_of` returned; see :func:`save`."""
     path = checkpoint_path(folder, progress.step)
     temporary = folder / f".{path.name}.saving"
@@ -128,7 +130,7 @@ def shards_of(model: nn.Module | Layout, optimizer: torch.optim.Optimizer, *, co
     return shards
 
 
-def load(path: Path, model: nn.Module | Layout, optimizer: torch.optim.Optimizer) -> Progress:
+def load(path: Path, model: nn.Module | Layout, optimizer: torch.optim.Optimizer) -> TrainingProgress:
     """Take over weights and optimizer state of a checkpoint; return how far it had come.
 
     Each process reads its own pieces, straight into their place.
@@ -186,7 +188,7 @@ def read_weights(path: Path, model: nn.Module) -> Iterator[tuple[str, Tensor]]:
         yield name, reader.whole(f"model.{name}")
 
 
-def read_progress(path: Path) -> Progress:
+def read_progress(path: Path) -> TrainingProgress:
     """Return how far a checkpoint had come, without reading its tensors.
 
     Raises:

@@ -11,10 +11,10 @@ from pathlib import Path
 import torch
 
 from xmtf.training.checkpoint import checkpoint
+from xmtf.training.checkpoint.shards import Shard
+from xmtf.training.checkpoint.state import TrainingProgress
 from xmtf.training.parallel.layout import Layout
 from xmtf.training.topology.ranks import Ranks
-from xmtf.training.checkpoint.shards import Shard
-from xmtf.training.checkpoint.state import Progress
 
 __all__ = ["Saver", "background_ranks"]
 
@@ -39,12 +39,12 @@ class Saver:
     optimizer: torch.optim.Optimizer
     fingerprint: str
     background: Ranks | None = None
-    done: Callable[[Progress, Path], None] = lambda progress, path: None
+    done: Callable[[TrainingProgress, Path], None] = lambda progress, path: None
     aside_s: float = 0.0
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "save"), repr=False)
     _pending: Future[None] | None = field(default=None, repr=False)
 
-    def save(self, progress: Progress) -> Path:
+    def save(self, progress: TrainingProgress) -> Path:
         """Save; in the background only the copy to the CPU is waited for. An earlier one is waited for, too.
 
         Raises:
@@ -68,7 +68,7 @@ class Saver:
         """Finish what is being written and end the thread."""
         self._pool.shutdown(wait=True)
 
-    def _write(self, shards: dict[str, Shard], progress: Progress, ranks: Ranks) -> None:
+    def _write(self, shards: dict[str, Shard], progress: TrainingProgress, ranks: Ranks) -> None:
         start = time.monotonic()
         path = checkpoint.write(self.folder, shards, progress, self.fingerprint, ranks)
         if ranks.first:

@@ -19,7 +19,7 @@ from xmtf.errors import DataError
 from xmtf.files import content_hash, write_json
 from xmtf.training.topology.ranks import ALONE, Ranks
 
-__all__ = ["STATE", "Progress", "State", "damaged", "read_state", "require_whole", "torn"]
+__all__ = ["STATE", "State", "TrainingProgress", "damaged", "read_state", "require_whole", "torn"]
 
 STATE = "state.json"
 _SCHEMA = 1
@@ -28,7 +28,7 @@ _CHANGED = "does not hold the bytes that were written"
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class TrainingProgress:
     """How far training has come.
 
     Attributes:
@@ -64,7 +64,7 @@ class State:
     """
 
     fingerprint: str
-    progress: Progress
+    progress: TrainingProgress
     files: dict[str, int] = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)
 
@@ -85,7 +85,7 @@ def read_state(path: Path) -> State:
         raise DataError(f"{path / STATE}: {_CHANGED}; use another checkpoint")
     if value.pop("schema", None) != _SCHEMA:
         raise DataError(f"{path / STATE}: written by another version of xmtf; delete {path} to train anew")
-    return State(**value | {"progress": Progress(**value["progress"])})
+    return State(**value | {"progress": TrainingProgress(**value["progress"])})
 
 
 def _stored(path: Path) -> dict[str, Any] | None:

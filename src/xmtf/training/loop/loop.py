@@ -15,14 +15,14 @@ from xmtf.errors import UserError
 from xmtf.execution import say, track
 from xmtf.recipe.schema import Training
 from xmtf.training.checkpoint import checkpoint
-from xmtf.training.loop.events import GroupLosses, Log, Window
-from xmtf.training.planning.memory import peak_memory
 from xmtf.training.checkpoint.saver import Saver
-from xmtf.training.checkpoint.state import Progress
-from xmtf.training.loop.step import Feed, GlobalBatch, Outcome, Step
+from xmtf.training.checkpoint.state import TrainingProgress
+from xmtf.training.loop.events import GroupLosses, Log, Window
+from xmtf.training.loop.mfu import Meter
+from xmtf.training.loop.step import Feed, GlobalBatch, Step, StepOutcome
 from xmtf.training.loop.stop import STOP_FILE, Stopped, Stopper, stop_on_signals
 from xmtf.training.loop.validation import Watch
-from xmtf.training.loop.mfu import Meter
+from xmtf.training.planning.memory import peak_memory
 
 __all__ = ["Loop"]
 
@@ -57,7 +57,7 @@ class Loop:
     show: Callable[[Any, int], list[dict[str, str]]] = lambda batch, row: []
     meter: Meter | None = None
     started: float = field(default_factory=time.monotonic)
-    progress: Progress = field(default_factory=Progress)
+    progress: TrainingProgress = field(default_factory=TrainingProgress)
     _window: Window = field(default_factory=Window)
     _in_a_row: int = 0
 
@@ -79,7 +79,7 @@ class Loop:
         model: nn.Module = self.step.model
         return model
 
-    def run(self) -> Progress:
+    def run(self) -> TrainingProgress:
         """Train to the last step, going on from the newest checkpoint of this training.
 
         Raises:
@@ -122,7 +122,7 @@ class Loop:
         elif checkpoint.list_checkpoints(self.checkpoints):
             say(f"{self.checkpoints}: no checkpoint of this training; beginning at step 0")
 
-    def _one_step(self) -> Outcome:
+    def _one_step(self) -> StepOutcome:
         step = self.progress.step
         batch = self.feed.get(step, then=step + 1 if step + 1 < self.num_steps else None)
         outcome = self.step(step, batch)
@@ -142,7 +142,7 @@ class Loop:
         )
         return outcome
 
-    def _after_step(self, outcome: Outcome) -> None:
+    def _after_step(self, outcome: StepOutcome) -> None:
         step, last = self.progress.step, self.progress.step == self.num_steps
         if last or _due(step, self.training.log_every):
             self._write_window(outcome)
@@ -153,7 +153,7 @@ class Loop:
         if save:
             self.saver.save(self.progress)
 
-    def _write_window(self, outcome: Outcome) -> None:
+    def _write_window(self, outcome: StepOutcome) -> None:
         window, self._window = self._window, Window()
         if window.sums is None:
             return
@@ -196,7 +196,7 @@ class Loop:
             return True
         return saves
 
-    def _saved(self, progress: Progress, path: Path) -> None:
+    def _saved(self, progress: TrainingProgress, path: Path) -> None:
         self.log.write("checkpoint", progress.step, path=str(path))
         checkpoint.prune(self.checkpoints, self.fingerprint, self.training.keep_checkpoints, also=progress.best_step)
 
@@ -212,7 +212,7 @@ class Loop:
         say(f"{text}; run the same command again to go on from there")
         raise Stopped(text)
 
-    def _skipped(self, batch: GlobalBatch, outcome: Outcome) -> None:
+    def _skipped(self, batch: GlobalBatch, outcome: StepOutcome) -> None:
         self._in_a_row += 1
         step, losses = self.progress.step + 1, outcome.row_losses
         bad = [row for row, loss in enumerate(losses) if not math.isfinite(loss)]

@@ -14,16 +14,16 @@ from torch import Tensor
 
 from xmtf.recipe.schema import Training
 from xmtf.training.loss.batches import Batch, RowLoader
-from xmtf.training.parallel.layout import Layout
 from xmtf.training.loss.objective import Objective
-from xmtf.training.optim.optimizer import set_learning_rate
-from xmtf.training.parallel.pipeline_parallel import Pipeline
-from xmtf.training.numerics.precision import computing
-from xmtf.training.topology.ranks import Ranks
-from xmtf.training.optim.schedule import learning_rate
 from xmtf.training.loss.targets import Targets, Weighting, loss_scales, select_targets
+from xmtf.training.numerics.precision import computing
+from xmtf.training.optim.optimizer import set_learning_rate
+from xmtf.training.optim.schedule import learning_rate
+from xmtf.training.parallel.layout import Layout
+from xmtf.training.parallel.pipeline_parallel import Pipeline
+from xmtf.training.topology.ranks import Ranks
 
-__all__ = ["Feed", "GlobalBatch", "Outcome", "Step"]
+__all__ = ["Feed", "GlobalBatch", "Step", "StepOutcome"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class Feed:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class StepOutcome:
     """What one step came to.
 
     Attributes:
@@ -137,7 +137,7 @@ class Step:
         """All processes."""
         return self.layout.mesh.world
 
-    def __call__(self, step: int, batch: GlobalBatch) -> Outcome:
+    def __call__(self, step: int, batch: GlobalBatch) -> StepOutcome:
         """Take step ``step`` (from 0) on its rows.
 
         Where loss or gradient is not finite nothing is updated.
@@ -154,7 +154,7 @@ class Step:
         updated = math.isfinite(loss) and math.isfinite(grad_norm)
         if updated:
             self._update(norm, grad_norm, rate)
-        return Outcome(loss, grad_norm, rate, row_losses, sums_G2, time.monotonic() - start, updated)
+        return StepOutcome(loss, grad_norm, rate, row_losses, sums_G2, time.monotonic() - start, updated)
 
     def _accumulate(self, batch: GlobalBatch) -> tuple[Tensor, Tensor]:
         """Return each row's share of the loss ``[R]`` and the sums by group ``[G + 1, 2]``, over all processes."""

@@ -16,12 +16,12 @@ from typing import Any, Literal, Protocol
 
 import torch
 
-from xmtf.training.loss.batches import RowLoader
 from xmtf.training.loop.events import GroupLosses, Log
+from xmtf.training.loss.batches import RowLoader
 from xmtf.training.loss.objective import Objective
-from xmtf.training.parallel.pipeline_parallel import Pipeline
-from xmtf.training.numerics.precision import Precision, computing
 from xmtf.training.loss.targets import Weighting, select_targets
+from xmtf.training.numerics.precision import Precision, computing
+from xmtf.training.parallel.pipeline_parallel import Pipeline
 
 __all__ = ["Measure", "Measured", "Validation", "Watch", "composite"]
 

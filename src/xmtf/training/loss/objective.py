@@ -101,7 +101,7 @@ class Objective:
 
         The head's own gradient is added to its weight here.
         """
-        weights_P = self._tensor(targets.weights)
+        weights_P = self._tensor(targets.loss_weights)
         head = self.head.loss(hidden_PH, self._tensor(targets.labels), weights_P * scale, backward=backward)
         weighted_P = head.nll * weights_P
         rows_R = torch.zeros(targets.num_rows, device=self.device)

@@ -30,10 +30,10 @@ class Targets:
     Attributes:
         positions: int64 ``[P]``, index into the flattened ``[R * T]`` positions of the model.
         labels: int64 ``[P]``, the token to predict there.
-        weights: float32 ``[P]``, weight before division by the denominator.
+        loss_weights: float32 ``[P]``, weight before division by the denominator.
         groups: int64 ``[P]``, index of the (language, cluster) group, -1 where there is none.
         rows: int64 ``[P]``, row of the batch.
-        denominator: Sum of ``weights``: the number of targets, or of tokens with weighting ``token``.
+        denominator: Sum of ``loss_weights``: the number of targets, or of tokens with weighting ``token``.
         num_rows: Rows of the batch.
         num_targets: Targets with at least one predicted token.
         num_real: Positions that are not padding, inputs included; at most ``num_positions``.
@@ -42,7 +42,7 @@ class Targets:
 
     positions: NDArray[np.int64]
     labels: NDArray[np.int64]
-    weights: NDArray[np.float32]
+    loss_weights: NDArray[np.float32]
     groups: NDArray[np.int64]
     rows: NDArray[np.int64]
     denominator: float
@@ -146,7 +146,7 @@ def _gather(
     return Targets(
         positions=rows * mask.shape[1] + columns,
         labels=labels[rows, columns],
-        weights=weights,
+        loss_weights=weights,
         groups=groups[rows, segment - 1].astype(np.int64),
         rows=rows,
         denominator=denominator,

@@ -13,13 +13,13 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-__all__ = ["MIN_FACTORED_SIZE", "Adafactor", "Spread"]
+__all__ = ["MIN_FACTORED_SIZE", "Adafactor", "Sharding"]
 
 MIN_FACTORED_SIZE = 128
 """Second moments of a matrix are factored where both its sides are at least this long."""
 
 
-class Spread(Protocol):
+class Sharding(Protocol):
     """A parameter of which this process holds a piece."""
 
     @property
@@ -48,7 +48,7 @@ class Adafactor(torch.optim.Optimizer):
         lr: Learning rate, relative to the size of each parameter (1e-3 for mT0).
         decay_rate: Exponent of the second moments' decay.
         weight_decay: Decoupled decay; T5X has none.
-        spread: Parameters that are pieces: means over rows, columns and whole parameters go over all pieces.
+        sharding: Parameters that are pieces: means over rows, columns and whole parameters go over all pieces.
     """
 
     def __init__(
@@ -57,10 +57,10 @@ class Adafactor(torch.optim.Optimizer):
         lr: float,
         decay_rate: float = 0.8,
         weight_decay: float = 0.0,
-        spread: Mapping[Tensor, Spread] | None = None,
+        sharding: Mapping[Tensor, Sharding] | None = None,
     ) -> None:
         super().__init__(params, {"lr": lr, "decay_rate": decay_rate, "weight_decay": weight_decay})
-        self._spread = spread or {}
+        self._spread = sharding or {}
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
@@ -77,23 +77,23 @@ class Adafactor(torch.optim.Optimizer):
 
     def _update(self, parameter: Tensor, group: dict[str, Any]) -> None:
         assert parameter.grad is not None
-        state, spread = self.state[parameter], self._spread.get(parameter)
+        state, sharding = self.state[parameter], self._spread.get(parameter)
         if not state:
-            state.update(_new_state(parameter, spread))
+            state.update(_new_state(parameter, sharding))
         state["step"] += 1
         decay = 1.0 - float(state["step"]) ** -group["decay_rate"]
-        update = _normalised(parameter.grad.float(), state, decay, spread)
-        update.div_(_rms(update, spread).clamp_(min=1.0))
-        scale = _rms(parameter.float(), spread).clamp_(min=1e-3).mul_(group["lr"])
+        update = _normalised(parameter.grad.float(), state, decay, sharding)
+        update.div_(_rms(update, sharding).clamp_(min=1.0))
+        scale = _rms(parameter.float(), sharding).clamp_(min=1e-3).mul_(group["lr"])
         if group["weight_decay"]:
             parameter.mul_(1 - group["lr"] * group["weight_decay"])
         parameter.sub_(update.mul_(scale).to(parameter.dtype))
 
 
-def _new_state(parameter: Tensor, spread: Spread | None) -> dict[str, Tensor]:
+def _new_state(parameter: Tensor, sharding: Sharding | None) -> dict[str, Tensor]:
     state = {"step": torch.zeros(())}
     zeros = parameter.new_zeros
-    whole = parameter.shape if spread is None else spread.shape
+    whole = parameter.shape if sharding is None else sharding.shape
     if parameter.ndim == 2 and min(whole) >= MIN_FACTORED_SIZE:
         state["row"] = zeros(parameter.shape[0], dtype=torch.float32)
         state["column"] = zeros(parameter.shape[1], dtype=torch.float32)
@@ -102,27 +102,27 @@ def _new_state(parameter: Tensor, spread: Spread | None) -> dict[str, Tensor]:
     return state
 
 
-def _normalised(gradient: Tensor, state: dict[str, Tensor], decay: float, spread: Spread | None) -> Tensor:
+def _normalised(gradient: Tensor, state: dict[str, Tensor], decay: float, sharding: Sharding | None) -> Tensor:
     """Return the gradient over the root of its second moment; a new tensor."""
     square = gradient.square().add_(1e-30)
     if "square" in state:
         state["square"].lerp_(square, 1 - decay)
         return gradient * state["square"].rsqrt()
-    state["row"].lerp_(_mean(square, 1, spread), 1 - decay)
-    state["column"].lerp_(_mean(square, 0, spread), 1 - decay)
-    row_factor = (state["row"] / _mean(state["row"], 0, spread)).rsqrt_()
+    state["row"].lerp_(_mean(square, 1, sharding), 1 - decay)
+    state["column"].lerp_(_mean(square, 0, sharding), 1 - decay)
+    row_factor = (state["row"] / _mean(state["row"], 0, sharding)).rsqrt_()
     return torch.mul(gradient, row_factor[:, None], out=square).mul_(state["column"].rsqrt()[None, :])
 
 
-def _mean(tensor: Tensor, dimension: int, spread: Spread | None) -> Tensor:
+def _mean(tensor: Tensor, dimension: int, sharding: Sharding | None) -> Tensor:
     """Return the mean over a dimension of the whole; of a vector of rows, dimension 0 is the rows."""
-    if spread is None:
+    if sharding is None:
         return tensor.mean(dim=dimension)
-    return spread.add(tensor.sum(dim=dimension), dimension).div_(spread.shape[dimension])
+    return sharding.add(tensor.sum(dim=dimension), dimension).div_(sharding.shape[dimension])
 
 
-def _rms(tensor: Tensor, spread: Spread | None) -> Tensor:
-    if spread is None:
+def _rms(tensor: Tensor, sharding: Sharding | None) -> Tensor:
+    if sharding is None:
         norm: Tensor = torch.linalg.vector_norm(tensor)
         return norm.div_(tensor.numel() ** 0.5)
-    return spread.add(tensor.square().sum()).div_(math.prod(spread.shape)).sqrt_()
+    return sharding.add(tensor.square().sum()).div_(math.prod(sharding.shape)).sqrt_()

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from xmtf.errors import ConfigError, require
 from xmtf.recipe.schema import Optimizer
-from xmtf.training.optim.adafactor import Adafactor, Spread
+from xmtf.training.optim.adafactor import Adafactor, Sharding
 
 __all__ = [
     "Named",
@@ -44,14 +44,14 @@ def decay_groups(model: Named, weight_decay: float) -> list[dict[str, Any]]:
 
 
 def build_optimizer(
-    model: Named, config: Optimizer, *, spread: Mapping[Tensor, Spread] | None = None
+    model: Named, config: Optimizer, *, sharding: Mapping[Tensor, Sharding] | None = None
 ) -> torch.optim.Optimizer:
     """Return the optimizer of a recipe over the parameters of a model that train.
 
     Args:
         model: Gives the parameters.
         config: Section of the recipe.
-        spread: Parameters that are pieces of larger ones.
+        sharding: Parameters that are pieces of larger ones.
 
     Raises:
         ConfigError: A model without a parameter that trains.
@@ -62,7 +62,7 @@ def build_optimizer(
         raise ConfigError("model: no parameter of it trains")
     betas = (config.beta1, config.beta2)
     if config.name == "adafactor":
-        return Adafactor(groups, config.learning_rate, config.decay_rate, spread=spread)
+        return Adafactor(groups, config.learning_rate, config.decay_rate, sharding=sharding)
     if config.name == "adamw_8bit":
         bitsandbytes = require("bitsandbytes", "gpu")
         eight_bit: torch.optim.Optimizer = bitsandbytes.optim.AdamW8bit(

@@ -1,8 +1,8 @@
 """A model cut over the processes of a mesh, and what a step has to exchange because of it.
 
 Order: pipeline stages, slices (``tp``), shards (``dp_shard``). What FSDP2 shards are the matrices of the
-blocks; the embedding and the head are :mod:`xmtf.training.parallel.sharded_tables`; vectors are whole on every process, in
-fp32, because together they are a thousandth of a model.
+blocks; the embedding and the head are :mod:`xmtf.training.parallel.sharded_tables`; vectors are whole on every process,
+in fp32, because together they are a thousandth of a model.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from xmtf.models.bloom import Bloom
 from xmtf.models.hub.model import HubModel
 from xmtf.models.mt5 import MT5
 from xmtf.recipe.schema import Training
-from xmtf.training.topology.parallel_dims import stage_blocks
-from xmtf.training.parallel.materialize import Weights, fill, give_memory
-from xmtf.training.topology.constraints import check_fits
-from xmtf.training.topology.mesh import Mesh
+from xmtf.training.parallel.materialize import Weights, materialize, read_pieces
 from xmtf.training.parallel.pieces import Piece, as_piece
-from xmtf.training.topology.ranks import Ranks
-from xmtf.training.parallel.sharded_tables import Table, shard_table
+from xmtf.training.parallel.sharded_tables import ShardedTable, shard_table
 from xmtf.training.parallel.tensor_parallel import slice_model, sliced_dimension
+from xmtf.training.topology.constraints import check_constraints
+from xmtf.training.topology.mesh import Mesh
+from xmtf.training.topology.parallel_dims import stage_blocks
+from xmtf.training.topology.ranks import Ranks
 
 __all__ = ["Layout", "blocks_of", "clear_gradients", "cut_model"]
 
@@ -51,7 +51,7 @@ class Layout:
     mesh: Mesh
     parts: list[Any]
     pieces: dict[str, Piece]
-    tables: list[Table] = field(default_factory=list)
+    tables: list[ShardedTable] = field(default_factory=list)
     tied: nn.Parameter | None = None
 
     @property
@@ -65,7 +65,7 @@ class Layout:
             yield name, piece.local
 
     @property
-    def spread(self) -> dict[Tensor, Piece]:
+    def sharding(self) -> dict[Tensor, Piece]:
         """Pieces by what the optimizer updates, of those that are not whole."""
         return {piece.local: piece for piece in self.pieces.values() if any(piece.splits)}
 
@@ -91,7 +91,7 @@ class Layout:
     def gradient_norm(self) -> Tensor:
         """Return the norm of the whole gradient, over all processes; in fp32 whatever the gradients are in."""
         norms: tuple[Tensor, ...] = torch._foreach_norm(self.gradients(), 2.0, torch.float32)
-        if not self.mesh.degrees.splits:
+        if not self.mesh.dims.splits:
             norm: Tensor = torch.linalg.vector_norm(torch.stack(norms))
             return norm
         copies = [piece.copies for piece in self.pieces.values() if piece.local.grad is not None]
@@ -126,7 +126,7 @@ def cut_model(
     Raises:
         ConfigError: The model does not fit the layout.
     """
-    check_fits(model, training, mesh.degrees)
+    check_constraints(model, training, mesh.dims)
     shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
     empty = {name for name, parameter in model.named_parameters() if parameter.is_meta}
     parts = _stages(model, training, mesh) if mesh.pipe.size > 1 else [model]
@@ -136,7 +136,7 @@ def cut_model(
         if mesh.fsdp is not None:
             _shard_blocks(part, training, mesh)
     for part in parts:
-        give_memory(part, device)
+        materialize(part, device)
         _move(part, device)
     pieces = {
         name: as_piece(
@@ -151,7 +151,7 @@ def cut_model(
         for name, parameter in part.named_parameters()
     }
     if weights is not None:
-        fill((piece for name, piece in pieces.items() if name in empty), weights)
+        read_pieces((piece for name, piece in pieces.items() if name in empty), weights)
     tables = []
     if mesh.fsdp is not None:
         for name in _table_names(parts, pieces):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from xmtf.training.parallel.pieces import Piece
 
-__all__ = ["Weights", "fill", "give_memory"]
+__all__ = ["Weights", "materialize", "read_pieces"]
 
 
 class Weights(Protocol):
@@ -20,7 +20,7 @@ class Weights(Protocol):
         """Return a part of the tensor of a name, in any number format."""
 
 
-def give_memory(model: nn.Module, device: torch.device) -> None:
+def materialize(model: nn.Module, device: torch.device) -> None:
     """Give parameters on the meta device memory, in place; their numbers are not set, ties stay.
 
     Args:
@@ -39,7 +39,7 @@ def give_memory(model: nn.Module, device: torch.device) -> None:
 
 
 @torch.no_grad()
-def fill(pieces: Iterable[Piece], weights: Weights) -> None:
+def read_pieces(pieces: Iterable[Piece], weights: Weights) -> None:
     """Read the numbers of pieces, converted to their number format as they are copied.
 
     Args:

@@ -22,9 +22,9 @@ from torch.distributed.pipelining import PipelineStage, Schedule1F1B, ScheduleIn
 from xmtf.recipe.schema import Training
 from xmtf.training.loss.batches import Batch, CausalRows, is_causal
 from xmtf.training.loss.head import Head
-from xmtf.training.parallel.layout import Layout
 from xmtf.training.loss.objective import MicroLoss, Objective
 from xmtf.training.loss.targets import Targets
+from xmtf.training.parallel.layout import Layout
 
 __all__ = ["Pipeline"]
 
@@ -33,7 +33,7 @@ Item = tuple[int, tuple[Batch, Targets, float]]
 
 @dataclass(slots=True)
 class Pipeline:
-    """An objective whose model is spread over stages.
+    """An objective whose model is sharding over stages.
 
     Attributes:
         objective: Of the last stage; elsewhere only its settings are read.

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from xmtf.training.parallel.pieces import Piece
 from xmtf.training.topology.ranks import Ranks
 
-__all__ = ["Table", "shard_table"]
+__all__ = ["ShardedTable", "shard_table"]
 
 
 @dataclass(eq=False, slots=True)
-class Table:
+class ShardedTable:
     """One embedding or head.
 
     Attributes:
@@ -52,7 +52,7 @@ class Table:
         torch.distributed.all_gather_into_tensor(self.buffer, rows, group=self.shard.group)
 
 
-def shard_table(piece: Piece, shard: Ranks) -> Table:
+def shard_table(piece: Piece, shard: Ranks) -> ShardedTable:
     """Shard the optimizer of a table.
 
     Args:
@@ -70,4 +70,4 @@ def shard_table(piece: Piece, shard: Ranks) -> Table:
     offset = (piece.offset[0] + rows.start, piece.offset[1])
     splits = ((shard, *piece.splits[0]), piece.splits[1])
     own = Piece(piece.name, piece.shape, offset, local, weight, splits)
-    return Table(weight, buffer, own, shard)
+    return ShardedTable(weight, buffer, own, shard)

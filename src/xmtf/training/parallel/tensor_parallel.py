@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from xmtf.models.bloom import Bloom
-from xmtf.models.mt5 import MT5
 from xmtf.models.layers.tied import SlicedEmbedding
+from xmtf.models.mt5 import MT5
 from xmtf.training.topology.ranks import Ranks
 
 __all__ = ["added_up", "copied", "slice_model", "sliced_dimension"]

@@ -9,33 +9,33 @@ import torch
 
 from xmtf.recipe import Recipe
 from xmtf.recipe.schema import Training
-from xmtf.training.topology.parallel_dims import AXES, Degrees, stage_blocks
+from xmtf.training.topology.parallel_dims import AXES, ParallelDims, stage_blocks
 
-__all__ = ["Spread", "stage_shares"]
+__all__ = ["Candidate", "stage_shares"]
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class Candidate:
     """One way to spread a training.
 
     Attributes:
-        degrees: Processes along each axis.
+        dims: Processes along each axis.
         rows: Rows of a micro-batch.
         checkpointing: Recompute activations.
         gpu: Attention in one kernel.
         stages_per_rank: Pipeline stages of each process: 1, or more that are interleaved.
     """
 
-    degrees: Degrees
+    dims: ParallelDims
     rows: int
     checkpointing: bool
     gpu: bool = False
     stages_per_rank: int = 1
 
     @classmethod
-    def of(cls, recipe: Recipe, degrees: Degrees | None = None) -> Spread:
+    def of(cls, recipe: Recipe, dims: ParallelDims | None = None) -> Candidate:
         """Return the layout of a recipe; default in one process."""
-        training, shape = recipe.training, degrees or Degrees()
+        training, shape = recipe.training, dims or ParallelDims()
         rows = min(training.micro_batch_rows, max(1, training.global_batch_rows // shape.data))
         gpu = training.device == "cuda" or (training.device == "auto" and torch.cuda.is_available())
         interleaved = shape.pp > 1 and training.parallel.schedule == "interleaved"
@@ -44,11 +44,11 @@ class Spread:
 
     def num_micro(self, training: Training) -> int:
         """Return the micro-batches of each data-parallel process in a step."""
-        return max(1, training.global_batch_rows // (self.rows * self.degrees.data))
+        return max(1, training.global_batch_rows // (self.rows * self.dims.data))
 
     def asked_of(self, training: Training) -> Training:
         """Return a training section that asks for this layout."""
-        parallel = {axis: getattr(self.degrees, axis) for axis in AXES} | {"schedule": "1f1b"}
+        parallel = {axis: getattr(self.dims, axis) for axis in AXES} | {"schedule": "1f1b"}
         if self.stages_per_rank > 1:
             parallel |= {"schedule": "interleaved", "stages_per_rank": self.stages_per_rank}
         return training.model_copy(
@@ -78,12 +78,12 @@ class Spread:
     def __str__(self) -> str:
         interleaved = f", {self.stages_per_rank} stages each" if self.stages_per_rank > 1 else ""
         recomputed = ", recomputed" if self.checkpointing else ""
-        return f"{self.degrees}{interleaved}, rows {self.rows}{recomputed}"
+        return f"{self.dims}{interleaved}, rows {self.rows}{recomputed}"
 
 
-def stage_shares(model: Any, layout: Spread) -> list[list[float]]:
+def stage_shares(model: Any, layout: Candidate) -> list[list[float]]:
     """Return, for each process along a pipeline, the share of the model's blocks that each of its stages has."""
-    pp = layout.degrees.pp
+    pp = layout.dims.pp
     if pp == 1:
         return [[1.0]]
     num_layers = model.config.num_layers

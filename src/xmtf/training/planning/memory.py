@@ -29,11 +29,11 @@ from xmtf.errors import ConfigError
 from xmtf.models import ModelSize, model_size
 from xmtf.models.interface import Family
 from xmtf.recipe import Recipe
-from xmtf.training.planning.activations import Activations, NumberFormats, count_activations
-from xmtf.training.optim.adafactor import MIN_FACTORED_SIZE
-from xmtf.training.topology.parallel_dims import in_flight
 from xmtf.training.loss.head import CHUNK_BYTES
-from xmtf.training.planning.candidate import Spread, stage_shares
+from xmtf.training.optim.adafactor import MIN_FACTORED_SIZE
+from xmtf.training.planning.activations import Activations, NumberFormats, count_activations
+from xmtf.training.planning.candidate import Candidate, stage_shares
+from xmtf.training.topology.parallel_dims import in_flight
 
 __all__ = [
     "Estimator",
@@ -92,7 +92,7 @@ def row_positions(recipe: Recipe, family: Family) -> int:
 
 
 def estimate_memory(
-    model: Any, recipe: Recipe, layout: Spread | None = None, *, predicted_share: float = PREDICTED_SHARE
+    model: Any, recipe: Recipe, layout: Candidate | None = None, *, predicted_share: float = PREDICTED_SHARE
 ) -> MemoryEstimate:
     """Estimate what a process needs at most to train a model; of pipeline stages the one that needs most.
 
@@ -102,7 +102,7 @@ def estimate_memory(
         layout: How it is spread; default one process, as the recipe says.
         predicted_share: Share of positions that are predicted.
     """
-    return Estimator.of(model, recipe, predicted_share).estimate(layout or Spread.of(recipe))
+    return Estimator.of(model, recipe, predicted_share).estimate(layout or Candidate.of(recipe))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +131,9 @@ class Estimator:
         largest = max(parameter.numel() for parameter in model.parameters())
         return cls(model, recipe, model_size(model), _adafactor_numbers(model), largest, predicted_share)
 
-    def estimate(self, layout: Spread) -> MemoryEstimate:
+    def estimate(self, layout: Candidate) -> MemoryEstimate:
         """Return what a process needs at most; of a pipeline the one that needs most."""
-        formats = NumberFormats.of(self.recipe, gpu=layout.gpu, slices=layout.degrees.tp)
+        formats = NumberFormats.of(self.recipe, gpu=layout.gpu, slices=layout.dims.tp)
         activations = count_activations(self.model, self.recipe, layout.rows, formats)
         shares = stage_shares(self.model, layout)
         sums = [sum(stages) for stages in shares]
@@ -146,24 +146,24 @@ class Estimator:
 @dataclass(frozen=True, slots=True)
 class _Process:
     of: Estimator
-    layout: Spread
+    layout: Candidate
     formats: NumberFormats
     activations: Activations
     rank: int
     shares: list[float]
 
     def estimate(self) -> MemoryEstimate:
-        degrees, training, size = self.layout.degrees, self.of.recipe.training, self.of.size
-        tables, body = self._tables(), size.body * sum(self.shares) / degrees.tp
-        held = tables + body / degrees.dp_shard
+        dims, training, size = self.layout.dims, self.of.recipe.training, self.of.size
+        tables, body = self._tables(), size.body * sum(self.shares) / dims.tp
+        held = tables + body / dims.dp_shard
         bytes_each = 2 if training.precision == "bf16_pure" else 4
         frozen_bytes = 4 if training.precision == "fp32" else 2
-        gathered = 2 * self._largest_block() * self.formats.compute if degrees.dp_shard > 1 else 0.0
+        gathered = 2 * self._largest_block() * self.formats.compute if dims.dp_shard > 1 else 0.0
         trains = size.trained / size.total
         casts = 2.0 * trains * self._cast_numbers() if training.precision == "bf16" else 0.0
-        state = trains * (tables + body) / degrees.dp_shard * self._optimizer_bytes()
+        state = trains * (tables + body) / dims.dp_shard * self._optimizer_bytes()
         logits, low = self._logits()
-        gradients = trains * body / degrees.dp_shard * bytes_each
+        gradients = trains * body / dims.dp_shard * bytes_each
         return MemoryEstimate(
             size=size,
             weights=held * (trains * bytes_each + (1 - trains) * frozen_bytes) + gathered + casts,
@@ -176,23 +176,23 @@ class _Process:
     @property
     def _ends(self) -> tuple[bool, bool]:
         """Whether this process has the first stage, and the last."""
-        return self.rank == 0, self.rank == self.layout.degrees.pp - 1
+        return self.rank == 0, self.rank == self.layout.dims.pp - 1
 
     def _tables(self) -> float:
         first, last = self._ends
         own_head = self.of.size.head or (0 if first else self.of.size.embedding)
-        return (self.of.size.embedding * first + own_head * last) / self.layout.degrees.tp
+        return (self.of.size.embedding * first + own_head * last) / self.layout.dims.tp
 
     def _largest_block(self) -> float:
         layers = num_blocks(self.of.model)
-        return self.of.size.body / layers / self.layout.degrees.tp
+        return self.of.size.body / layers / self.layout.dims.tp
 
     def _cast_numbers(self) -> float:
         """Return the numbers that autocast keeps copies of; FSDP2 gathers the blocks' in bf16 already."""
         matrices = self.of.size.matmul_decoder + self.of.size.matmul_encoder
-        blocks = 0.0 if self.layout.degrees.dp_shard > 1 else matrices * sum(self.shares)
+        blocks = 0.0 if self.layout.dims.dp_shard > 1 else matrices * sum(self.shares)
         head = self.of.size.head_size if self._ends[1] else 0
-        return (blocks + head) / self.layout.degrees.tp
+        return (blocks + head) / self.layout.dims.tp
 
     def _optimizer_bytes(self) -> float:
         training = self.of.recipe.training
@@ -205,13 +205,13 @@ class _Process:
         """Return what an update needs for a moment: Adafactor the square of one gradient, as large as itself."""
         if self.of.recipe.training.optimizer.name != "adafactor":
             return 0.0
-        return 4.0 * self.of.largest_parameter / self.layout.degrees.tp / self.layout.degrees.dp_shard
+        return 4.0 * self.of.largest_parameter / self.layout.dims.tp / self.layout.dims.dp_shard
 
     def _logits(self) -> tuple[float, float]:
         """Return bytes of fp32 logits, and of their copies in bf16."""
         if not self._ends[1]:
             return 0.0, 0.0
-        rows = int(self.of.model.vocab_size) // self.layout.degrees.tp
+        rows = int(self.of.model.vocab_size) // self.layout.dims.tp
         positions = self.layout.rows * _decoder_positions(self.of.recipe)
         numbers = min(CHUNK_BYTES / 4, self.of.predicted_share * positions * rows)
         return 4.0 * numbers, (2.0 * numbers if self.formats.compute == 2 else 0.0)
@@ -224,9 +224,9 @@ class _Process:
         checkpointing, counted = self.layout.checkpointing, self.activations
         num_micro = self.layout.num_micro(self.of.recipe.training)
         each = list(self._kept_of_one())
-        held = in_flight(self.rank, self.layout.degrees.pp, num_micro, len(self.shares))
+        held = in_flight(self.rank, self.layout.dims.pp, num_micro, len(self.shares))
         kept = max(sum(number * size for number, size in zip(numbers, each, strict=True)) for numbers in held)
-        if self.layout.degrees.pp > 1:
+        if self.layout.dims.pp > 1:
             kept += 2 * self._hidden()  # received: the next micro-batch, and a gradient
         has_blocks = sum(self.shares) > 0
         if has_blocks and checkpointing:

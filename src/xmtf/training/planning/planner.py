@@ -1,7 +1,8 @@
 """Which layout to train a recipe with on N GPUs: every one that training takes, its memory, its time, and the best.
 
-Nothing is loaded: memory (:mod:`xmtf.training.planning.memory`) and time (:mod:`xmtf.training.planning.step_time`) are arithmetic on
-shapes. What training would refuse (:mod:`xmtf.training.topology.constraints`) is not listed.
+Nothing is loaded: memory (:mod:`xmtf.training.planning.memory`) and time
+(:mod:`xmtf.training.planning.step_time`) are arithmetic on shapes. What training would
+refuse (:mod:`xmtf.training.topology.constraints`) is not listed.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from typing import Any
 
 from xmtf.errors import ConfigError
 from xmtf.recipe import Recipe
-from xmtf.training.topology.parallel_dims import Degrees
-from xmtf.training.topology.constraints import misfit
-from xmtf.training.topology.gpus import Machine
+from xmtf.training.planning.candidate import Candidate
 from xmtf.training.planning.memory import Estimator, MemoryEstimate, size_text
-from xmtf.training.planning.candidate import Spread
 from xmtf.training.planning.step_time import Clock, StepTime
+from xmtf.training.topology.constraints import violated_constraint
+from xmtf.training.topology.gpus import GpuPool
+from xmtf.training.topology.parallel_dims import ParallelDims
 
-__all__ = ["Plan", "Planned", "Planner"]
+__all__ = ["LayoutPlan", "Planned", "Planner"]
 
 _AS_FAST = 0.97
 """Layouts that reach this share of the best speed count as equally fast: the simplest of them is recommended."""
@@ -42,7 +43,7 @@ class Planned:
         hours: Of all steps of the recipe.
     """
 
-    layout: Spread
+    layout: Candidate
     num_micro: int
     memory: MemoryEstimate
     fits: bool
@@ -56,7 +57,7 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class LayoutPlan:
     """Every layout of a recipe on a machine.
 
     Attributes:
@@ -90,9 +91,9 @@ class Planner:
 
     model: Any
     recipe: Recipe
-    machine: Machine
+    machine: GpuPool
 
-    def plan(self) -> Plan:
+    def plan(self) -> LayoutPlan:
         """Return every layout that training takes, and the one that is recommended.
 
         Raises:
@@ -101,10 +102,10 @@ class Planner:
         training = self.recipe.training
         planned = [self.planned(layout) for layout in self.layouts()]
         if not planned:
-            replicas = Degrees(dp_replicate=self.machine.num_gpus)
+            replicas = ParallelDims(dp_replicate=self.machine.num_gpus)
             raise ConfigError(
                 f"no layout over {self.machine.num_gpus} GPUs can be trained; replicas alone: "
-                f"{misfit(self.model, training, replicas)}"
+                f"{violated_constraint(self.model, training, replicas)}"
             )
         planned.sort(key=_order)
         best = _recommended(planned)
@@ -115,9 +116,9 @@ class Planner:
                 "training.loss=target, which does not depend on them, may do with fewer"
             )
         positions = self._steps * self._step_positions
-        return Plan(tuple(planned), best, self._steps, positions, *self._sizes(), tuple(reasons))
+        return LayoutPlan(tuple(planned), best, self._steps, positions, *self._sizes(), tuple(reasons))
 
-    def layouts(self) -> Iterator[Spread]:
+    def layouts(self) -> Iterator[Candidate]:
         """Return every layout that training takes, whether it fits or not.
 
         Tensor parallelism stays inside a node. Micro-batches have 1, 2, 4, ... 32 rows or as many as in the recipe,
@@ -126,16 +127,16 @@ class Planner:
         training, gpus = self.recipe.training, self.machine.num_gpus
         given = training.micro_batch_rows
         sizes = (given,) if training.loss == "target_compat" else sorted({*_ROWS, given})
-        for degrees in _all_degrees(gpus, self.machine.per_node):
-            each = training.global_batch_rows // degrees.data
-            for stages in _STAGES if degrees.pp > 1 else (1,):
+        for dims in _all_degrees(gpus, self.machine.per_node):
+            each = training.global_batch_rows // dims.data
+            for stages in _STAGES if dims.pp > 1 else (1,):
                 for rows in sizes:
                     for checkpointing in (False, True):
-                        layout = Spread(degrees, rows, checkpointing, gpu=True, stages_per_rank=stages)
-                        if rows <= each and misfit(self.model, layout.asked_of(training), degrees) is None:
+                        layout = Candidate(dims, rows, checkpointing, gpu=True, stages_per_rank=stages)
+                        if rows <= each and violated_constraint(self.model, layout.asked_of(training), dims) is None:
                             yield layout
 
-    def planned(self, layout: Spread) -> Planned:
+    def planned(self, layout: Candidate) -> Planned:
         """Return memory and time of a layout."""
         memory, time = self._estimator.estimate(layout), self._clock.step(layout)
         return Planned(
@@ -175,21 +176,21 @@ class Planner:
         """Return bytes of a checkpoint and of the export: of what trains alone where that is adapters."""
         training, lora = self.recipe.training, self.recipe.model.lora
         size, bytes_each = self._estimator.size, 2 if training.precision == "bf16_pure" else 4
-        state = self._estimator.estimate(Spread(Degrees(), 1, checkpointing=True)).optimizer
+        state = self._estimator.estimate(Candidate(ParallelDims(), 1, checkpointing=True)).optimizer
         exported = size.trained if lora is not None and not lora.merge else size.total
         return size.trained * bytes_each + state, float(exported * bytes_each)
 
 
-def _all_degrees(gpus: int, most_slices: int) -> Iterator[Degrees]:
-    """Return all degrees that multiply to a number of processes, with at most so many slices.
+def _all_degrees(gpus: int, most_slices: int) -> Iterator[ParallelDims]:
+    """Return all dims that multiply to a number of processes, with at most so many slices.
 
-    >>> [str(degrees) for degrees in _all_degrees(2, 1)]
+    >>> [str(dims) for dims in _all_degrees(2, 1)]
     ['dp_replicate 2', 'dp_shard 2', 'pp 2']
     """
     for tp in _divisors(gpus):
         for pp in _divisors(gpus // tp) if tp <= most_slices else ():
             for shard in _divisors(gpus // (tp * pp)):
-                yield Degrees(pp, gpus // (tp * pp * shard), shard, tp)
+                yield ParallelDims(pp, gpus // (tp * pp * shard), shard, tp)
 
 
 def _divisors(number: int) -> list[int]:
@@ -201,8 +202,8 @@ def _divisors(number: int) -> list[int]:
     return [n for n in range(1, number + 1) if number % n == 0]
 
 
-def _axes(degrees: Degrees) -> int:
-    return sum(degree > 1 for degree in (degrees.pp, degrees.dp_replicate, degrees.dp_shard, degrees.tp))
+def _axes(dims: ParallelDims) -> int:
+    return sum(degree > 1 for degree in (dims.pp, dims.dp_replicate, dims.dp_shard, dims.tp))
 
 
 def _order(entry: Planned) -> tuple[Any, ...]:
@@ -212,7 +213,7 @@ def _order(entry: Planned) -> tuple[Any, ...]:
 def _simplicity(entry: Planned) -> tuple[int, bool, bool, float]:
     """Order layouts by their axes, then without interleaving, then without recomputation, then by bytes to send."""
     layout = entry.layout
-    return _axes(layout.degrees), layout.stages_per_rank > 1, layout.checkpointing, entry.time.sent
+    return _axes(layout.dims), layout.stages_per_rank > 1, layout.checkpointing, entry.time.sent
 
 
 def _recommended(planned: list[Planned]) -> Planned | None:
@@ -233,14 +234,12 @@ def _reasons(planned: list[Planned], best: Planned | None, usable: float) -> Ite
     fastest = fitting[0]
     which = "the fastest" if best is fastest else f"the simplest within 3 % of the fastest ({fastest.layout})"
     yield f"{which} of {len(fitting)} that fit in {size_text(usable)}; {len(planned) - len(fitting)} more do not"
-    known = (best.layout.degrees, fastest.layout.degrees)
-    other = next((entry for entry in fitting if entry.layout.degrees not in known), None)
+    known = (best.layout.dims, fastest.layout.dims)
+    other = next((entry for entry in fitting if entry.layout.dims not in known), None)
     if other is not None:
         speed = other.tokens_per_s / fastest.tokens_per_s
-        yield f"next other degrees: {other.layout}, {speed:.0%} of the fastest's speed"
-    simpler = [
-        entry for entry in planned if not entry.fits and _axes(entry.layout.degrees) < _axes(best.layout.degrees)
-    ]
+        yield f"next other dims: {other.layout}, {speed:.0%} of the fastest's speed"
+    simpler = [entry for entry in planned if not entry.fits and _axes(entry.layout.dims) < _axes(best.layout.dims)]
     if simpler:
         least = min(simpler, key=lambda entry: entry.memory.total)
         yield f"with fewer axes the least is {size_text(least.memory.total)}: {least.layout}"

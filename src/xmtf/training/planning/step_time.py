@@ -21,10 +21,10 @@ from xmtf.models import ModelSize
 from xmtf.models.bloom import Bloom
 from xmtf.models.mt5 import MT5
 from xmtf.recipe import Recipe
-from xmtf.training.topology.parallel_dims import Degrees
-from xmtf.training.topology.gpus import Machine
+from xmtf.training.planning.candidate import Candidate, stage_shares
 from xmtf.training.planning.memory import num_blocks
-from xmtf.training.planning.candidate import Spread, stage_shares
+from xmtf.training.topology.gpus import GpuPool
+from xmtf.training.topology.parallel_dims import ParallelDims
 
 __all__ = ["EXPECTED_SHARE", "Clock", "StepTime"]
 
@@ -64,7 +64,7 @@ class Clock:
 
     model: Any
     recipe: Recipe
-    machine: Machine
+    machine: GpuPool
     size: ModelSize
 
     @property
@@ -72,19 +72,19 @@ class Clock:
         """Positions of a row, encoder and decoder together."""
         return sum(self._lengths)
 
-    def step(self, layout: Spread) -> StepTime:
+    def step(self, layout: Candidate) -> StepTime:
         """Return the time of a step in a layout."""
-        waiting = (layout.degrees.pp - 1) / layout.stages_per_rank
+        waiting = (layout.dims.pp - 1) / layout.stages_per_rank
         num_micro = layout.num_micro(self.recipe.training)
         slowest, sent_each = self._process(layout)
         once_s, sent_once = self._once(layout)
         seconds = (num_micro + waiting) * slowest + once_s
-        useful = num_micro * layout.degrees.data * sum(self._flops(layout.rows, checkpointing=False))
+        useful = num_micro * layout.dims.data * sum(self._flops(layout.rows, checkpointing=False))
         return StepTime(
             seconds=seconds,
             bubble=waiting / (num_micro + waiting),
             sent=num_micro * sent_each + sent_once,
-            mfu=useful / (seconds * self.machine.gpu.peak * layout.degrees.total),
+            mfu=useful / (seconds * self.machine.gpu.peak * layout.dims.total),
         )
 
     @property
@@ -108,10 +108,10 @@ class Clock:
         head = self.size.training_flops(0, scored=round(EXPECTED_SHARE * rows * targets))
         return blocks * (4 / 3 if checkpointing else 1), head
 
-    def _process(self, layout: Spread) -> tuple[float, float]:
+    def _process(self, layout: Candidate) -> tuple[float, float]:
         """Return seconds of the slowest process for one micro-batch, and bytes that one sends for it."""
-        degrees, machine = layout.degrees, self.machine
-        speed = machine.gpu.peak * machine.efficiency * degrees.tp
+        dims, machine = layout.dims, self.machine
+        speed = machine.gpu.peak * machine.efficiency * dims.tp
         blocks, head = self._flops(layout.rows, checkpointing=layout.checkpointing)
         shares = [sum(stages) for stages in stage_shares(self.model, layout)]
         compute = max(*(share * blocks for share in shares), shares[-1] * blocks + head) / speed
@@ -119,18 +119,18 @@ class Clock:
         started = share * num_blocks(self.model) * _KERNELS_S * (4 / 3 if layout.checkpointing else 1)
         sums = self._sums(layout) * share
         passed = self._passed(layout)
-        exposed = sums / machine.bandwidth(degrees.tp) + passed / machine.bandwidth(degrees.total)
-        gathered = self._gathered(degrees) * share
-        meanwhile = gathered / machine.bandwidth(degrees.tp * degrees.dp_shard)
+        exposed = sums / machine.bandwidth(dims.tp) + passed / machine.bandwidth(dims.total)
+        gathered = self._gathered(dims) * share
+        meanwhile = gathered / machine.bandwidth(dims.tp * dims.dp_shard)
         return max(compute, meanwhile, started) + exposed, sums + passed + gathered
 
-    def _sums(self, layout: Spread) -> float:
+    def _sums(self, layout: Candidate) -> float:
         """Return bytes that tensor-parallel sums of a micro-batch send, in all blocks.
 
         Two a block of BLOOM or of mT5's encoder, three of its decoder; as many backward; and again where activations
         are recomputed.
         """
-        tp = layout.degrees.tp
+        tp = layout.dims.tp
         if tp == 1:
             return 0.0
         inputs, targets = self._lengths
@@ -140,33 +140,33 @@ class Clock:
         times = 3 if layout.checkpointing else 2
         return float(times * numbers * self._compute_bytes * 2 * (tp - 1) / tp)
 
-    def _passed(self, layout: Spread) -> float:
+    def _passed(self, layout: Candidate) -> float:
         """Return bytes of hidden states and their gradients that the stages of a process send for a micro-batch."""
-        if layout.degrees.pp == 1:
+        if layout.dims.pp == 1:
             return 0.0
         residual = 2 if self.recipe.training.precision == "bf16_pure" else 4
         each = 2 * layout.rows * self._lengths[1] * self.model.hidden_size * residual
         return float(layout.stages_per_rank * each)
 
-    def _gathered(self, degrees: Degrees) -> float:
+    def _gathered(self, dims: ParallelDims) -> float:
         """Return bytes that FSDP2 sends for a micro-batch: blocks gathered twice, their gradients scattered in fp32."""
-        if degrees.dp_shard == 1:
+        if dims.dp_shard == 1:
             return 0.0
-        body, replicas = self.size.body / degrees.tp, degrees.dp_replicate
+        body, replicas = self.size.body / dims.tp, dims.dp_replicate
         gradients = 4 * self._trained_share
-        scattered = body * (2 * self._compute_bytes + gradients) * (degrees.dp_shard - 1) / degrees.dp_shard
-        return scattered + 2 * (replicas - 1) / replicas * gradients * body / degrees.dp_shard
+        scattered = body * (2 * self._compute_bytes + gradients) * (dims.dp_shard - 1) / dims.dp_shard
+        return scattered + 2 * (replicas - 1) / replicas * gradients * body / dims.dp_shard
 
-    def _once(self, layout: Spread) -> tuple[float, float]:
+    def _once(self, layout: Candidate) -> tuple[float, float]:
         """Return seconds and bytes of what is exchanged once a step, after all micro-batches."""
-        degrees, size = layout.degrees, self.size
-        tables = self._trained_share * (size.embedding + size.head) / degrees.tp
-        blocks = max(sum(stages) for stages in stage_shares(self.model, layout)) / degrees.tp
-        body = 0.0 if degrees.dp_shard > 1 else self._trained_share * size.body * blocks
-        data = degrees.data
+        dims, size = layout.dims, self.size
+        tables = self._trained_share * (size.embedding + size.head) / dims.tp
+        blocks = max(sum(stages) for stages in stage_shares(self.model, layout)) / dims.tp
+        body = 0.0 if dims.dp_shard > 1 else self._trained_share * size.body * blocks
+        data = dims.data
         over_data = 2 * (data - 1) / data * 4 * (tables + body)
-        tied = 4 * tables if degrees.pp > 1 else 0.0
-        seconds = over_data / self.machine.bandwidth(degrees.tp * data) + tied / self.machine.bandwidth(degrees.total)
+        tied = 4 * tables if dims.pp > 1 else 0.0
+        seconds = over_data / self.machine.bandwidth(dims.tp * data) + tied / self.machine.bandwidth(dims.total)
         return seconds, over_data + tied
 
     @property

@@ -11,12 +11,12 @@ from xmtf.models.hub.network import HubNetwork
 from xmtf.models.lora import adapters
 from xmtf.models.mt5 import MT5
 from xmtf.recipe.schema import Training
-from xmtf.training.topology.parallel_dims import Degrees
+from xmtf.training.topology.parallel_dims import ParallelDims
 
-__all__ = ["check_fits", "misfit", "num_micro_batches"]
+__all__ = ["check_constraints", "num_micro_batches", "violated_constraint"]
 
 
-def check_fits(model: Any, training: Training, shape: Degrees) -> None:
+def check_constraints(model: Any, training: Training, shape: ParallelDims) -> None:
     """Refuse a layout that a model or its optimizer cannot take.
 
     Args:
@@ -27,17 +27,17 @@ def check_fits(model: Any, training: Training, shape: Degrees) -> None:
     Raises:
         ConfigError: Names the axis and what does not fit.
     """
-    reason = misfit(model, training, shape)
+    reason = violated_constraint(model, training, shape)
     if reason is not None:
         raise ConfigError(reason)
 
 
-def misfit(model: Any, training: Training, shape: Degrees) -> str | None:
-    """Return why a layout cannot be trained, or None where it can; arguments as for :func:`check_fits`."""
-    return next(_misfits(model, training, shape), None)
+def violated_constraint(model: Any, training: Training, shape: ParallelDims) -> str | None:
+    """Return why a layout cannot be trained, or None where it can; arguments as for :func:`check_constraints`."""
+    return next(_violations(model, training, shape), None)
 
 
-def _misfits(model: Any, training: Training, shape: Degrees) -> Iterator[str]:
+def _violations(model: Any, training: Training, shape: ParallelDims) -> Iterator[str]:
     if shape.pp > 1 and not isinstance(model, Bloom):
         yield (
             f"training.parallel.pp: only BLOOM can be cut into pipeline stages, and this is {type(model).__name__}; "
@@ -80,7 +80,7 @@ def _slices(model: Any, tp: int) -> Iterator[str]:
         )
 
 
-def _stages(num_layers: int, training: Training, shape: Degrees) -> Iterator[str]:
+def _stages(num_layers: int, training: Training, shape: ParallelDims) -> Iterator[str]:
     interleaved = training.parallel.schedule == "interleaved"
     stages = shape.pp * (training.parallel.stages_per_rank if interleaved else 1)
     if stages > num_layers + 2:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from xmtf.errors import UnknownNameError
 
-__all__ = ["EFFICIENCY", "GPUS", "PEAKS", "Gpu", "Machine", "find_gpu"]
+__all__ = ["EFFICIENCY", "GPUS", "PEAKS", "Gpu", "GpuPool", "find_gpu"]
 
 EFFICIENCY = 0.5
 """Share of the data sheet's peak that matrix products are taken to reach. BLOOM's pretraining reported about 150 of
@@ -69,7 +69,7 @@ def find_gpu(name: str) -> Gpu:
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class GpuPool:
     """What there is to train on.
 
     Attributes:

@@ -26,10 +26,10 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
 from xmtf.errors import ConfigError
 from xmtf.recipe.schema import Parallel
-from xmtf.training.topology.parallel_dims import AXES, Degrees
+from xmtf.training.topology.parallel_dims import AXES, ParallelDims
 from xmtf.training.topology.ranks import ALONE, Ranks
 
-__all__ = ["Mesh", "build_mesh", "degrees"]
+__all__ = ["Mesh", "build_mesh", "resolve_dims"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Mesh:
     """The processes of a run, by axis, seen from one of them.
 
     Attributes:
-        degrees: Processes along each axis.
+        dims: Processes along each axis.
         world: All processes.
         data: Those that compute different rows: ``dp_replicate`` and ``dp_shard`` together.
         replicate: Those along ``dp_replicate``.
@@ -48,7 +48,7 @@ class Mesh:
         fsdp: What FSDP2 takes: one axis, or two where there are replicas; None without ``dp_shard``.
     """
 
-    degrees: Degrees
+    dims: ParallelDims
     world: Ranks = ALONE
     data: Ranks = ALONE
     replicate: Ranks = ALONE
@@ -64,7 +64,7 @@ class Mesh:
         return self.data.rank * self.pipe.size + self.pipe.rank
 
 
-def degrees(parallel: Parallel, num_processes: int) -> Degrees:
+def resolve_dims(parallel: Parallel, num_processes: int) -> ParallelDims:
     """Return the processes along each axis.
 
     Raises:
@@ -72,12 +72,12 @@ def degrees(parallel: Parallel, num_processes: int) -> Degrees:
     """
     rest = parallel.dp_shard * parallel.tp * parallel.pp
     replicate = parallel.dp_replicate or max(1, num_processes // rest)
-    result = Degrees(parallel.pp, replicate, parallel.dp_shard, parallel.tp)
+    result = ParallelDims(parallel.pp, replicate, parallel.dp_shard, parallel.tp)
     if result.total != num_processes:
         axes = " x ".join(f"{axis} {getattr(result, axis)}" for axis in AXES)
         raise ConfigError(
             f"training.parallel: {axes} takes {result.total} processes, and there are {num_processes}; start as many "
-            "with `torchrun --nproc-per-node`, or change the degrees"
+            "with `torchrun --nproc-per-node`, or change the axes"
         )
     return result
 
@@ -86,9 +86,9 @@ def build_mesh(parallel: Parallel, world: Ranks, device: torch.device) -> Mesh:
     """Return the mesh of a recipe over the processes that run; all of them have to call this.
 
     Raises:
-        ConfigError: The degrees do not multiply to the number of processes.
+        ConfigError: The axes do not multiply to the number of processes.
     """
-    shape = degrees(parallel, world.size)
+    shape = resolve_dims(parallel, world.size)
     if world.size == 1:
         return Mesh(shape)
     if not shape.splits:
@@ -117,14 +117,14 @@ def _along(mesh: DeviceMesh, axis: str) -> Ranks:
     return Ranks(mesh.get_local_rank(axis), mesh[axis].size(), mesh.get_group(axis))
 
 
-def _data(mesh: DeviceMesh, shape: Degrees, along: dict[str, Ranks]) -> Ranks:
+def _data(mesh: DeviceMesh, shape: ParallelDims, along: dict[str, Ranks]) -> Ranks:
     if shape.dp_replicate == 1 or shape.dp_shard == 1:
         return along["dp_shard"] if shape.dp_replicate == 1 else along["dp_replicate"]
     both = mesh["dp_replicate", "dp_shard"]._flatten("dp")
     return Ranks(both.get_local_rank(), both.size(), both.get_group())
 
 
-def _ends(mesh: DeviceMesh, shape: Degrees, pipe: Ranks) -> Ranks:
+def _ends(mesh: DeviceMesh, shape: ParallelDims, pipe: Ranks) -> Ranks:
     """Pair the first with the last stage of every column of the mesh; every process takes part in making the groups."""
     if shape.pp == 1:
         return ALONE

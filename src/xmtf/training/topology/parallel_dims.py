@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
-__all__ = ["AXES", "Degrees", "in_flight", "stage_blocks"]
+__all__ = ["AXES", "ParallelDims", "in_flight", "stage_blocks"]
 
 AXES = ("pp", "dp_replicate", "dp_shard", "tp")
 
 
 @dataclass(frozen=True, slots=True)
-class Degrees:
+class ParallelDims:
     """How many processes stand along each axis."""
 
     pp: int = 1

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xmtf.errors import ConfigError
-from xmtf.evaluation.engine.batches import Group, batches, group_prompts, pad_left, pad_right
+from xmtf.evaluation.engine.batches import PromptGroup, batches, group_prompts, pad_left, pad_right
 from xmtf.evaluation.engine.encoding import PromptRules
 from xmtf.evaluation.engine.processes import Processes
 from xmtf.evaluation.generation.generate import generate
@@ -137,7 +137,7 @@ def test_length_normalisation_changes_the_choice_not_the_scores(causal, tokenize
 
 
 def test_batches_hold_what_fits():
-    groups = [Group((1,) * length, {(5, 6, 7): 0}) for length in (6, 5, 4, 4, 1)]
+    groups = [PromptGroup((1,) * length, {(5, 6, 7): 0}) for length in (6, 5, 4, 4, 1)]
     sizes = [[len(group.prompt) for group in batch] for batch in batches(groups, 16)]
     assert sizes == [[6, 5], [4, 4], [1]]
     assert [len(batch) for batch in batches(groups, 1)] == [1] * 5

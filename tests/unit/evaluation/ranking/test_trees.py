@@ -6,43 +6,45 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xmtf.errors import ConfigError
-from xmtf.evaluation.engine.batches import Group, group_prompts
+from xmtf.evaluation.engine.batches import PromptGroup, group_prompts
 from xmtf.evaluation.ranking.choice_scores import score_batches
-from xmtf.evaluation.ranking.trees import bunch_batches, bunches, grow
+from xmtf.evaluation.ranking.trees import build_tree, tree_batches, tree_groups
 from xmtf.models.bloom import Bloom, BloomConfig
 from xmtf.models.build import random_weights
 
 
 def test_the_worked_example():
-    (bunch,) = bunches([Group((1, 2, 3, 4, 5), {(7, 9): 0, (8,): 1}), Group((1, 2, 3, 4, 6), {(8,): 0})], join=True)
-    tree = grow(bunch.groups)
+    (tree_group,) = tree_groups(
+        [PromptGroup((1, 2, 3, 4, 5), {(7, 9): 0, (8,): 1}), PromptGroup((1, 2, 3, 4, 6), {(8,): 0})], join=True
+    )
+    tree = build_tree(tree_group.groups)
     assert tree.tokens == [1, 2, 3, 4, 5, 7, 6]
     assert tree.depths == [0, 1, 2, 3, 4, 5, 4]
     assert tree.ends == [7, 7, 7, 7, 6, 6, 7]
     asked = [(query.node, query.token, query.member, query.place) for query in tree.queries]
     assert sorted(asked) == [(4, 7, 0, 0), (4, 8, 0, 1), (5, 9, 0, 0), (6, 8, 1, 0)]
-    assert bunch.num_nodes == len(tree)
+    assert tree_group.num_nodes == len(tree)
 
 
 def test_the_tree_of_an_answer_begins_with_the_decoders_first_token():
-    tree = grow([Group((5, 6), {(1, 2): 0, (1, 3): 1})], start=0)
+    tree = build_tree([PromptGroup((5, 6), {(1, 2): 0, (1, 3): 1})], start=0)
     assert tree.tokens == [0, 1]
     assert [(query.node, query.token) for query in tree.queries] == [(0, 1), (0, 1), (1, 2), (1, 3)]
 
 
 def test_prompts_that_share_a_long_beginning_are_read_together():
     beginning = tuple(range(2000))
-    groups = [Group((*beginning, 5000 + row, *range(40)), {(1,): 0}) for row in range(30)]
-    found = bunches(groups, join=True)
-    assert sum(bunch.num_nodes for bunch in found) == 2 * 2000 + 30 * 41
-    assert max(bunch.num_nodes for bunch in found) <= 3072
-    assert len(bunches(groups, join=False)) == 30
+    groups = [PromptGroup((*beginning, 5000 + row, *range(40)), {(1,): 0}) for row in range(30)]
+    found = tree_groups(groups, join=True)
+    assert sum(tree_group.num_nodes for tree_group in found) == 2 * 2000 + 30 * 41
+    assert max(tree_group.num_nodes for tree_group in found) <= 3072
+    assert len(tree_groups(groups, join=False)) == 30
 
 
 @pytest.mark.parametrize(("shared", "most"), [(40, 552), (800, 1600), (2900, 3412)])
 def test_a_bunch_holds_as_much_again_as_its_prompts_share_within_bounds(shared, most):
-    groups = [Group((*range(shared), 5000 + row, *range(29)), {(1,): 0}) for row in range(200)]
-    sizes = [bunch.num_nodes for bunch in bunches(groups, join=True)]
+    groups = [PromptGroup((*range(shared), 5000 + row, *range(29)), {(1,): 0}) for row in range(200)]
+    sizes = [tree_group.num_nodes for tree_group in tree_groups(groups, join=True)]
     assert most - 30 < max(sizes) <= most
 
 
@@ -54,20 +56,22 @@ ids = st.lists(st.integers(0, 2), min_size=1, max_size=12).map(tuple)
 def test_every_token_of_every_choice_is_asked_behind_its_own_ancestors(items, batch_tokens):
     prompts, choices = [prompt for prompt, _ in items], [row for _, row in items]
     groups = group_prompts(prompts, choices, range(len(items)))
-    found = bunches(groups, join=True)
-    assert [bunch for batch in bunch_batches(found, batch_tokens) for bunch in batch] == found
-    assert sorted(member for bunch in found for group in bunch.groups for member in group.members) == list(
+    found = tree_groups(groups, join=True)
+    assert [tree_group for batch in tree_batches(found, batch_tokens) for tree_group in batch] == found
+    assert sorted(member for tree_group in found for group in tree_group.groups for member in group.members) == list(
         range(len(items))
     )
-    for bunch in found:
-        tree = grow(bunch.groups)
-        assert len(tree) <= bunch.num_nodes
-        spelt = {(index, place): {} for index, group in enumerate(bunch.groups) for place in group.choices.values()}
+    for tree_group in found:
+        tree = build_tree(tree_group.groups)
+        assert len(tree) <= tree_group.num_nodes
+        spelt = {
+            (index, place): {} for index, group in enumerate(tree_group.groups) for place in group.choices.values()
+        }
         for query in tree.queries:
             path = [node for node in range(query.node + 1) if query.node < tree.ends[node]]
             assert [tree.depths[node] for node in path] == list(range(len(path)))
             spelt[query.member, query.place][tuple(tree.tokens[node] for node in path)] = query.token
-        for index, group in enumerate(bunch.groups):
+        for index, group in enumerate(tree_group.groups):
             for choice, place in group.choices.items():
                 expected = {(*group.prompt, *choice[:at]): token for at, token in enumerate(choice)}
                 assert spelt[index, place] == expected

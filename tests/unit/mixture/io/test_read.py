@@ -3,9 +3,9 @@ import pytest
 
 from xmtf.errors import ConfigError, DataError, UnknownNameError, UserError
 from xmtf.mixture import build_mixture, mixture_languages, read_mixture
+from xmtf.mixture.describe.stats import mixture_stats
 from xmtf.mixture.io.export import export_jsonl
 from xmtf.mixture.io.read import parse_filters, select_examples
-from xmtf.mixture.describe.stats import mixture_stats
 
 
 @pytest.fixture

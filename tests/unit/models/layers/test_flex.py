@@ -5,8 +5,8 @@ import torch
 
 from xmtf.errors import ConfigError
 from xmtf.models import SpecialTokens, build_model
-from xmtf.models.layers.attention import additive_bias, alibi_bias, attend, self_attention_mask
 from xmtf.models.bloom import block
+from xmtf.models.layers.attention import additive_bias, alibi_bias, attend, self_attention_mask
 from xmtf.models.layers.flex import alibi_flex_bias, flex_attend
 from xmtf.recipe.schema import Model
 from xmtf.training.numerics.precision import choose_attention

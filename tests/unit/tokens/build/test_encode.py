@@ -4,8 +4,8 @@ import pyarrow as pa
 import pytest
 
 from xmtf.tokens.build.encode import Ends, encode_pairs
-from xmtf.tokens.tokenizer.training import train_tokenizer
 from xmtf.tokens.tokenizer.tokenizer import Tokenizer
+from xmtf.tokens.tokenizer.training import train_tokenizer
 
 
 @pytest.fixture(scope="module")

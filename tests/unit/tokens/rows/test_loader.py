@@ -11,9 +11,9 @@ import pytest
 from xmtf.errors import ConfigError, DataError
 from xmtf.recipe.load import LoadedRecipe
 from xmtf.tokens import CausalBatch, EncoderDecoderBatch, open_loader
-from xmtf.tokens.store.prefixes import store_prefix
 from xmtf.tokens.rows.loader import Batch
 from xmtf.tokens.rows.opening import _weights
+from xmtf.tokens.store.prefixes import store_prefix
 
 Recipe = Callable[..., LoadedRecipe]
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from xmtf.errors import ConfigError, SourceError
-from xmtf.tokens.tokenizer.training import train_tokenizer
 from xmtf.tokens.tokenizer.loading import load_tokenizer
 from xmtf.tokens.tokenizer.tokenizer import Tokenizer
+from xmtf.tokens.tokenizer.training import train_tokenizer
 
 TEXTS = ["the quick brown fox jumps over the lazy dog", "देश की राजधानी", "你好。世界", "def f(x): return x"] * 20
 SAMPLES = ["the fox", " राजधानी", "unseen: ქართული \n\t🙂", "</s> inside", ""]

@@ -8,8 +8,8 @@ import torch
 from xmtf.errors import DataError, UserError
 from xmtf.recipe.schema import Optimizer
 from xmtf.training.checkpoint import checkpoint
+from xmtf.training.checkpoint.state import STATE, State, TrainingProgress
 from xmtf.training.optim.optimizer import build_optimizer, optimizer_tensors
-from xmtf.training.checkpoint.state import STATE, Progress, State
 
 
 def trained(model):
@@ -23,7 +23,7 @@ def trained(model):
 def test_round_trip_is_exact(tmp_path, tiny_model):
     model = tiny_model()
     optimizer = trained(model)
-    progress = Progress(step=3, tokens=144, real_tokens=100, seconds=1.5)
+    progress = TrainingProgress(step=3, tokens=144, real_tokens=100, seconds=1.5)
     path = checkpoint.save(tmp_path, model, optimizer, progress, "f")
     assert path == tmp_path / "step-000003"
     assert not [item for item in path.iterdir() if item.suffix not in (".safetensors", ".json")]
@@ -43,8 +43,8 @@ def test_newest_whole_checkpoint_of_this_training_is_found(tmp_path, tiny_model)
     model = tiny_model()
     optimizer = trained(model)
     for step in (2, 4, 6):
-        checkpoint.save(tmp_path, model, optimizer, Progress(step=step), "f")
-    checkpoint.save(tmp_path, model, optimizer, Progress(step=8), "another")
+        checkpoint.save(tmp_path, model, optimizer, TrainingProgress(step=step), "f")
+    checkpoint.save(tmp_path, model, optimizer, TrainingProgress(step=8), "another")
     assert checkpoint.find_checkpoint(tmp_path, "f", 100) == tmp_path / "step-000006"
     assert checkpoint.find_checkpoint(tmp_path, "f", 5) == tmp_path / "step-000004"
     assert checkpoint.find_checkpoint(tmp_path / "missing", "f", 5) is None
@@ -54,8 +54,8 @@ def test_newest_whole_checkpoint_of_this_training_is_found(tmp_path, tiny_model)
 def test_a_torn_checkpoint_is_passed_over(tmp_path, tiny_model, harm):
     model = tiny_model()
     optimizer = trained(model)
-    good = checkpoint.save(tmp_path, model, optimizer, Progress(step=2), "f")
-    torn = checkpoint.save(tmp_path, model, optimizer, Progress(step=4), "f")
+    good = checkpoint.save(tmp_path, model, optimizer, TrainingProgress(step=2), "f")
+    torn = checkpoint.save(tmp_path, model, optimizer, TrainingProgress(step=4), "f")
     weights = next(torn.glob("*.safetensors"))
     if harm == "cut":
         weights.write_bytes(weights.read_bytes()[:-1])
@@ -72,8 +72,8 @@ def test_a_changed_byte_is_noticed_and_its_file_named(tmp_path, tiny_model, plac
     monkeypatch.setenv("XMTF_PROGRESS", "on")
     model = tiny_model()
     optimizer = trained(model)
-    good = checkpoint.save(tmp_path, model, optimizer, Progress(step=2), "f")
-    bad = checkpoint.save(tmp_path, model, optimizer, Progress(step=4), "f")
+    good = checkpoint.save(tmp_path, model, optimizer, TrainingProgress(step=2), "f")
+    bad = checkpoint.save(tmp_path, model, optimizer, TrainingProgress(step=4), "f")
     (weights,) = bad.glob("*.safetensors")
     content = bytearray(weights.read_bytes())
     content[place] ^= 16
@@ -86,8 +86,8 @@ def test_a_changed_byte_is_noticed_and_its_file_named(tmp_path, tiny_model, plac
 def test_any_changed_bit_of_the_state_is_noticed(tmp_path, tiny_model):
     model = tiny_model()
     optimizer = trained(model)
-    good = checkpoint.save(tmp_path, model, optimizer, Progress(step=2), "f")
-    bad = checkpoint.save(tmp_path, model, optimizer, Progress(step=4, tokens=19), "f")
+    good = checkpoint.save(tmp_path, model, optimizer, TrainingProgress(step=2), "f")
+    bad = checkpoint.save(tmp_path, model, optimizer, TrainingProgress(step=4, tokens=19), "f")
     written = (bad / STATE).read_bytes()
     for place in range(len(written)):
         for bit in (1, 4):
@@ -102,7 +102,7 @@ def test_any_changed_bit_of_the_state_is_noticed(tmp_path, tiny_model):
 
 def test_checkpoints_without_hashes_are_still_read(tmp_path, tiny_model):
     model = tiny_model()
-    path = checkpoint.save(tmp_path, model, trained(model), Progress(step=2), "f")
+    path = checkpoint.save(tmp_path, model, trained(model), TrainingProgress(step=2), "f")
     value = json.loads((path / STATE).read_text())
     del value["hashes"], value["hash"]
     (path / STATE).write_text(json.dumps(value))
@@ -112,14 +112,14 @@ def test_checkpoints_without_hashes_are_still_read(tmp_path, tiny_model):
 def test_a_crash_while_saving_leaves_the_old_ones_alone(tmp_path, tiny_model, monkeypatch):
     model = tiny_model()
     optimizer = trained(model)
-    good = checkpoint.save(tmp_path, model, optimizer, Progress(step=2), "f")
+    good = checkpoint.save(tmp_path, model, optimizer, TrainingProgress(step=2), "f")
 
     def crash(*args):
         raise RuntimeError("crash")
 
     monkeypatch.setattr(State, "write", crash)
     with pytest.raises(RuntimeError, match="crash"):
-        checkpoint.save(tmp_path, model, optimizer, Progress(step=4), "f")
+        checkpoint.save(tmp_path, model, optimizer, TrainingProgress(step=4), "f")
     assert list(tmp_path.iterdir()) == [good]
 
 
@@ -127,7 +127,7 @@ def test_steps_of_seven_digits_come_after_those_of_six(tmp_path, tiny_model):
     model = tiny_model()
     optimizer = trained(model)
     for step in (999_999, 1_000_000, 5):
-        checkpoint.save(tmp_path, model, optimizer, Progress(step=step), "f")
+        checkpoint.save(tmp_path, model, optimizer, TrainingProgress(step=step), "f")
     assert checkpoint.find_checkpoint(tmp_path, "f", 2_000_000).name == "step-1000000"
     checkpoint.prune(tmp_path, "f", 2)
     assert [path.name for path in checkpoint.list_checkpoints(tmp_path)] == ["step-999999", "step-1000000"]
@@ -137,14 +137,14 @@ def test_pruning_keeps_the_newest_of_this_training_and_all_of_others(tmp_path, t
     model = tiny_model()
     optimizer = trained(model)
     for step, fingerprint in ((1, "another"), (2, "f"), (3, "f"), (4, "f"), (5, "f")):
-        checkpoint.save(tmp_path, model, optimizer, Progress(step=step), fingerprint)
+        checkpoint.save(tmp_path, model, optimizer, TrainingProgress(step=step), fingerprint)
     checkpoint.prune(tmp_path, "f", 2, also=2)
     assert [path.name[-1] for path in sorted(tmp_path.iterdir())] == ["1", "2", "4", "5"]
 
 
 def test_a_model_of_another_shape_is_refused(tmp_path, tiny_model):
     model = tiny_model()
-    path = checkpoint.save(tmp_path, model, trained(model), Progress(step=1), "f")
+    path = checkpoint.save(tmp_path, model, trained(model), TrainingProgress(step=1), "f")
     other = tiny_model(hidden_size=16)
     with pytest.raises(DataError, match="another model"):
         checkpoint.load(path, other, build_optimizer(other, Optimizer()))
@@ -156,5 +156,5 @@ def test_a_full_disk_is_noticed_before_writing(tmp_path, tiny_model, monkeypatch
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     with pytest.raises(UserError, match=r"the disk has 0\.00 GB left"):
-        checkpoint.save(tmp_path, model, optimizer, replace(Progress(), step=1), "f")
+        checkpoint.save(tmp_path, model, optimizer, replace(TrainingProgress(), step=1), "f")
     assert list(tmp_path.iterdir()) == []

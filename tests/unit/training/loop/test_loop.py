@@ -6,8 +6,8 @@ import torch
 
 from xmtf.errors import UserError
 from xmtf.files import read_jsonl
-from xmtf.training.checkpoint import checkpoint
 from xmtf.training.assembly import training_loop
+from xmtf.training.checkpoint import checkpoint
 from xmtf.training.loop.events import Log
 from xmtf.training.loop.loop import Loop
 from xmtf.training.loop.stop import STOP_FILE, Stopped

@@ -6,11 +6,11 @@ import torch
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from xmtf.models import ModelSize
-from xmtf.training.numerics import precision
 from xmtf.training.loop.loop import mfu
-from xmtf.training.numerics.bf16 import ProductsInFp32
-from xmtf.training.loop.step import GlobalBatch
 from xmtf.training.loop.mfu import Meter, attended_pairs, peak_flops
+from xmtf.training.loop.step import GlobalBatch
+from xmtf.training.numerics import precision
+from xmtf.training.numerics.bf16 import ProductsInFp32
 
 SIZE = ModelSize(
     embedding=0, head=0, body=0, matmul_decoder=100, matmul_encoder=10, attention_decoder=4, attention_encoder=2,

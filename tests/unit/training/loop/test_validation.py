@@ -8,13 +8,13 @@ from xmtf.errors import SourceError
 from xmtf.files import read_jsonl
 from xmtf.recipe.schema import Packing, ValidationText
 from xmtf.tokens.tokenizer.training import train_tokenizer
-from xmtf.training.checkpoint import checkpoint
 from xmtf.training.assembly import training_loop
+from xmtf.training.checkpoint import checkpoint
 from xmtf.training.loop.events import Log
 from xmtf.training.loop.stop import STOP_FILE, Stopped
+from xmtf.training.loop.validation import Measured, composite
 from xmtf.training.loss.targets import select_targets
 from xmtf.training.loss.texts import text_rows
-from xmtf.training.loop.validation import Measured, composite
 
 
 class Scripted:
@@ -159,7 +159,7 @@ def test_rows_of_text_predict_every_token_but_the_first(tmp_path, tokenizer):
     width = max(8, length) + 1
     assert batch.tokens[0][batch.segment_ids[0] > 0].tolist() == stream[:width]
     assert targets.labels.tolist()[: width - 1] == stream[1:width]
-    assert set(targets.weights) == {1.0}
+    assert set(targets.loss_weights) == {1.0}
     assert set(targets.groups) == {-1}
 
 

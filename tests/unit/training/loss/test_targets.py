@@ -26,7 +26,7 @@ def test_worked_example():
     targets = causal_targets(EXAMPLE, "target")
     assert targets.positions.tolist() == [1, 4]
     assert targets.labels.tolist() == [8, 5]
-    assert targets.weights.tolist() == [1, 1]
+    assert targets.loss_weights.tolist() == [1, 1]
     assert targets.groups.tolist() == [0, 1]
     assert (targets.denominator, targets.num_targets, targets.num_real, targets.num_positions) == (2, 2, 6, 6)
 
@@ -100,7 +100,7 @@ def test_decoder_worked_example():
     targets = decoder_targets(encoder_decoder(), "target")
     assert targets.positions.tolist() == [0, 1, 2, 3, 4]
     assert targets.labels.tolist() == [8, 9, 1, 5, 1]
-    np.testing.assert_allclose(targets.weights, [1 / 3, 1 / 3, 1 / 3, 1 / 2, 1 / 2])
+    np.testing.assert_allclose(targets.loss_weights, [1 / 3, 1 / 3, 1 / 3, 1 / 2, 1 / 2])
     assert targets.groups.tolist() == [1, 1, 1, 0, 0]
     assert (targets.denominator, targets.num_real, targets.num_positions) == (2, 10, 12)
 

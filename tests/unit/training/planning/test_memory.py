@@ -7,12 +7,12 @@ import torch
 
 from xmtf.models import SpecialTokens, build_model
 from xmtf.recipe.schema import Recipe
-from xmtf.training.planning.activations import NumberFormats, count_activations
-from xmtf.training.topology.parallel_dims import Degrees, stage_blocks
-from xmtf.training.planning.memory import estimate_memory
 from xmtf.training.numerics.precision import prepare
-from xmtf.training.planning.candidate import Spread
+from xmtf.training.planning.activations import NumberFormats, count_activations
+from xmtf.training.planning.candidate import Candidate
+from xmtf.training.planning.memory import estimate_memory
 from xmtf.training.start import adapt_model
+from xmtf.training.topology.parallel_dims import ParallelDims, stage_blocks
 
 ROWS, INPUTS, TARGETS = 2, 80, 96
 
@@ -172,8 +172,8 @@ def test_adafactor_remembers_rows_and_columns():
     assert estimate_memory(model, recipe).optimizer == pytest.approx(state)
 
 
-def layout(recipe, **degrees):
-    return replace(Spread.of(recipe), degrees=Degrees(**degrees), gpu=True)
+def layout(recipe, **dims):
+    return replace(Candidate.of(recipe), dims=ParallelDims(**dims), gpu=True)
 
 
 @pytest.mark.parametrize("architecture", ["bloom", "mt5"])
@@ -182,8 +182,8 @@ def test_every_axis_of_model_parallelism_saves_memory(architecture):
     model = make_model(recipe)
     single = estimate_memory(model, recipe, layout(recipe))
     assert estimate_memory(model, recipe, layout(recipe, dp_replicate=4)).weights == single.weights
-    for degrees in ({"dp_shard": 4}, {"tp": 4}, *([{"pp": 4}] if architecture == "bloom" else [])):
-        spread = estimate_memory(model, recipe, layout(recipe, **degrees))
+    for dims in ({"dp_shard": 4}, {"tp": 4}, *([{"pp": 4}] if architecture == "bloom" else [])):
+        spread = estimate_memory(model, recipe, layout(recipe, **dims))
         assert spread.weights + spread.gradients + spread.optimizer < 0.75 * (
             single.weights + single.gradients + single.optimizer
         )

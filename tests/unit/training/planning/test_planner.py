@@ -9,14 +9,14 @@ from typer.testing import CliRunner
 from xmtf.cli.app import build_app
 from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.recipe import load_recipe
-from xmtf.training.topology.parallel_dims import Degrees
-from xmtf.training.topology.constraints import check_fits
-from xmtf.training.topology.gpus import Machine, find_gpu
-from xmtf.training.topology.mesh import degrees
+from xmtf.training.planning.candidate import Candidate
 from xmtf.training.planning.planner import Planner
 from xmtf.training.preview import meta_model
-from xmtf.training.planning.candidate import Spread
 from xmtf.training.start import adapt_model
+from xmtf.training.topology.constraints import check_constraints
+from xmtf.training.topology.gpus import GpuPool, find_gpu
+from xmtf.training.topology.mesh import resolve_dims
+from xmtf.training.topology.parallel_dims import ParallelDims
 
 RECIPES = Path(__file__).parents[4] / "recipes" / "train"
 
@@ -29,7 +29,7 @@ def shape_of(recipe):
 
 def planner(name, gpus, memory=80e9, *overrides, **machine):
     recipe = load_recipe(RECIPES / f"{name}.yaml", overrides).recipe
-    return Planner(shape_of(recipe), recipe, Machine(find_gpu("a100"), gpus, memory, **machine))
+    return Planner(shape_of(recipe), recipe, GpuPool(find_gpu("a100"), gpus, memory, **machine))
 
 
 @pytest.mark.parametrize(
@@ -53,12 +53,12 @@ def test_what_is_listed_is_what_training_takes(name, gpus, overrides):
     for pp, shard, tp in product(range(1, gpus + 1), repeat=3):
         replicas, rest = divmod(gpus, pp * shard * tp)
         for stages, rows, checkpointing in product((1, 2, 3, 4, 6), sizes, (False, True)):
-            shape = Degrees(pp, replicas, shard, tp)
+            shape = ParallelDims(pp, replicas, shard, tp)
             if rest or tp > 8 or rows * shape.data > training.global_batch_rows or (pp == 1 < stages):
                 continue
-            layout = Spread(shape, rows, checkpointing, gpu=True, stages_per_rank=stages)
+            layout = Candidate(shape, rows, checkpointing, gpu=True, stages_per_rank=stages)
             try:
-                check_fits(made.model, layout.asked_of(training), shape)
+                check_constraints(made.model, layout.asked_of(training), shape)
                 taken.add(layout)
             except ConfigError:
                 continue
@@ -71,15 +71,15 @@ def test_the_overrides_of_a_layout_give_that_layout(name, gpus):
     made = planner(name, gpus)
     for layout in [*made.layouts()][::41]:
         recipe = load_recipe(RECIPES / f"{name}.yaml", layout.overrides(made.recipe.training)).recipe
-        shape = degrees(recipe.training.parallel, gpus)
-        check_fits(made.model, recipe.training, shape)
-        assert replace(Spread.of(recipe, shape), gpu=True) == layout
+        shape = resolve_dims(recipe.training.parallel, gpus)
+        check_constraints(made.model, recipe.training, shape)
+        assert replace(Candidate.of(recipe, shape), gpu=True) == layout
 
 
 def test_interleaved_stages_shorten_the_bubble_and_cost_memory_and_traffic():
     made = planner("bloomz", 256)
     plain, interleaved = (
-        made.planned(Spread(Degrees(16, 2, 1, 8), 1, checkpointing=False, gpu=True, stages_per_rank=stages))
+        made.planned(Candidate(ParallelDims(16, 2, 1, 8), 1, checkpointing=False, gpu=True, stages_per_rank=stages))
         for stages in (1, 4)
     )
     assert plain.time.bubble == pytest.approx(15 / (1024 + 15))
@@ -97,7 +97,7 @@ def test_the_memory_limit_of_the_recipe_counts():
 
 def test_adapters_alone_are_sent_kept_and_saved():
     whole, adapted = (planner("bloomz-560m", 8, 80e9, *more) for more in ((), ("model.lora.rank=8",)))
-    layout = Spread(Degrees(dp_replicate=8), 1, checkpointing=False, gpu=True)
+    layout = Candidate(ParallelDims(dp_replicate=8), 1, checkpointing=False, gpu=True)
     assert adapted.planned(layout).time.sent < 0.05 * whole.planned(layout).time.sent
     assert adapted.planned(layout).memory.total < 0.5 * whole.planned(layout).memory.total
     merged = planner("bloomz-560m", 8, 80e9, "model.lora.rank=8", "model.lora.merge=true")
@@ -119,7 +119,7 @@ def test_the_recommended_layout_is_the_simplest_of_the_fastest_that_fit():
 
 def test_bubble_and_time_of_a_pipeline():
     made = planner("bloomz", 288)
-    entry = made.planned(Spread(Degrees(72, 4, 1, 1), 1, checkpointing=True, gpu=True))
+    entry = made.planned(Candidate(ParallelDims(72, 4, 1, 1), 1, checkpointing=True, gpu=True))
     assert entry.num_micro == 512
     assert entry.time.bubble == pytest.approx(71 / (512 + 71))
     assert entry.hours == pytest.approx(498 * entry.time.seconds / 3600)
@@ -130,7 +130,7 @@ def test_bubble_and_time_of_a_pipeline():
 
 def test_data_parallel_alone_sends_gradients_once_a_step():
     made = planner("bloomz-560m", 8)
-    entry = made.planned(Spread(Degrees(1, 8, 1, 1), 1, checkpointing=True, gpu=True))
+    entry = made.planned(Candidate(ParallelDims(1, 8, 1, 1), 1, checkpointing=True, gpu=True))
     size = entry.memory.size.total
     assert entry.time.sent == pytest.approx(2 * 7 / 8 * 4 * size)
     assert entry.time.bubble == 0
@@ -139,7 +139,8 @@ def test_data_parallel_alone_sends_gradients_once_a_step():
 def test_small_blocks_are_bound_by_starting_kernels():
     made = planner("mt0-small", 8)
     slow, fast = (
-        made.planned(Spread(Degrees(1, 8, 1, 1), rows, checkpointing=False, gpu=True)).time.seconds for rows in (1, 8)
+        made.planned(Candidate(ParallelDims(1, 8, 1, 1), rows, checkpointing=False, gpu=True)).time.seconds
+        for rows in (1, 8)
     )
     assert slow > 1.3 * fast
 
@@ -165,7 +166,7 @@ def test_rows_stay_where_the_loss_depends_on_them():
 
 def test_encoder_decoders_have_no_pipeline_and_more_gpus_are_faster():
     small, large = (planner("mt0-xxl", gpus).plan() for gpus in (16, 64))
-    assert {entry.layout.degrees.pp for entry in large.layouts} == {1}
+    assert {entry.layout.dims.pp for entry in large.layouts} == {1}
     assert large.recommended.tokens_per_s > 2 * small.recommended.tokens_per_s
 
 
@@ -177,7 +178,7 @@ def test_a_batch_that_does_not_divide_is_refused():
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_released_model_has_a_plan_without_network(path):
     recipe = load_recipe(path).recipe
-    plan = Planner(shape_of(recipe), recipe, Machine(find_gpu("a100"), 256, 80e9)).plan()
+    plan = Planner(shape_of(recipe), recipe, GpuPool(find_gpu("a100"), 256, 80e9)).plan()
     assert plan.recommended is not None
 
 
