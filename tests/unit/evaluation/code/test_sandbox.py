@@ -1,6 +1,7 @@
 """Hostile programs: none passes, none leaves a trace outside."""
 
-import time
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ HOSTILE = {
     "fork bomb": "import os\nwhile True:\n    os.fork()",
     "memory bomb": "x = []\nwhile True:\n    x.append(bytearray(2**24))",
     "endless loop": "while True: pass",
-    "sleeps": "import time; time.sleep(60)",
+    "sleeps": "import time; time.sleep(3600)",
     "deletes files": "import shutil; shutil.rmtree('{home}')",
     "writes beside": "open('{home}/trace', 'w').write('x')",
     "fills the disk": "f = open('/tmp/big', 'wb')\nwhile True:\n    f.write(bytes(2**20)); f.flush()",
@@ -28,42 +29,35 @@ HOSTILE = {
     "leaves at once": "import os; os._exit(0)",
     "patched asserts": "import builtins\nbuiltins.AssertionError = type('E', (Exception,), {{}})\nassert 1 == 2",
     "leaves in a test": "def f(x): raise SystemExit(0)\nassert f(1) == 2",
-    "child lives on": "import os, time\nif os.fork() == 0:\n    time.sleep(30)\nassert False",
+    "child lives on": "import os, time\nif os.fork() == 0:\n    time.sleep(3600)\nassert False",
     "becomes root": "import os; os.setuid(0)\nos.mkdir('/usr/trace')",
     "mounts": "import ctypes; assert ctypes.CDLL(None).mount(b't', b'/tmp', b'tmpfs', 0, None) == 0",
     "new namespaces": "import ctypes; assert ctypes.CDLL(None).unshare(0x10000000) == 0",
     "syntax": "def f(:",
 }
+ENDLESS = {"endless loop", "sleeps"}
 
 
 @needs_sandbox
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_programs_fail_and_leave_no_trace(tmp_path, name):
+def test_hostile_programs_fail_and_leave_no_trace(tmp_path, survivors, name):
     import socket
 
     (tmp_path / "secret").write_text("s3cret")
     with socket.create_server(("127.0.0.1", 0)) as server:
         program = HOSTILE[name].format(home=tmp_path, port=server.getsockname()[1])
-        start = time.monotonic()
         verdict = run_program(program, QUICK)
     assert not verdict.passed
-    assert verdict.outcome in ("failed", "timed out"), verdict
-    assert time.monotonic() - start < QUICK.wall_s + 4
+    assert verdict.outcome in (("timed out",) if name in ENDLESS else ("failed", "timed out")), verdict
     assert [path.name for path in tmp_path.iterdir()] == ["secret"]
     assert not Path("/usr/trace").exists()
-    assert not processes_in_other_namespaces()
+    assert not survivors()
 
 
-def processes_in_other_namespaces():
-    """Return processes outside our process namespace: what a sandbox would leave behind."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if (folder / "ns" / "pid").readlink() != Path("/proc/self/ns/pid").readlink():
-                found.append((folder / "stat").read_text())
-        except OSError:  # gone meanwhile, or another user's
-            continue
-    return [stat for stat in found if stat.rpartition(")")[2].split()[0] != "Z"]
+def test_what_a_program_leaves_running_is_seen(survivors):
+    orphan = "import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(3600)"
+    subprocess.run([sys.executable, "-c", orphan], check=True)
+    assert len(survivors(0)) == 1
 
 
 @needs_sandbox
