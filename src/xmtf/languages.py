@@ -30,7 +30,7 @@ __all__ = [
 CODE = "code"
 """Pseudo language of everything whose targets are program text."""
 
-SENTENCE_MARKS = ".!?…。！？｡।॥؟۔።፧၊။។៕"
+SENTENCE_MARKS = ".!?…。！？｡।॥؟۔።፧၊။។៕։།༎᱾᱿꯫᠃᠉܀܁܂෴꧉᭞᭟"
 """Characters that end sentences, of any script."""
 
 LanguageSet = Literal["bloom", "xp3", "xp3x", "mt5"]

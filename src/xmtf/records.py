@@ -154,7 +154,20 @@ class Metric:
     signature: str = ""
 
 
-_SHARES = frozenset({"accuracy", "acc_norm", "exact_match", "exact_text", "f1", "numeric_match"})
+_SHARES = frozenset(
+    {
+        "accuracy",
+        "acc_norm",
+        "calibrated_accuracy",
+        "exact_match",
+        "exact_match_original",
+        "exact_text",
+        "f1",
+        "f1_original",
+        "macro_f1",
+        "numeric_match",
+    }
+)
 
 
 def in_percent(metric: str) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from xmtf.errors import UnknownNameError
-from xmtf.evaluation.metrics.answers import exact_match, exact_text, numeric_match, token_f1
+from xmtf.evaluation.metrics.answers import SHARES, f1_original, token_f1
 from xmtf.evaluation.metrics.rouge import ROUGE, rouge_signature
 from xmtf.evaluation.metrics.translation import bleu, chrf, corpus_counts
 from xmtf.intervals import bootstrap_mean, wilson
@@ -20,14 +20,11 @@ __all__ = [
     "generation_metrics",
     "graded_counts",
     "item_values",
+    "metric_signature",
 ]
 
-_SHARES: dict[str, Callable[[str, Sequence[str], str], float]] = {
-    "exact_match": exact_match,
-    "exact_text": exact_text,
-    "numeric_match": numeric_match,
-}
-_MEANS: dict[str, Callable[[str, Sequence[str], str], float]] = {"f1": token_f1, **ROUGE}
+_SHARES = SHARES
+_MEANS: dict[str, Callable[[str, Sequence[str], str], float]] = {"f1": token_f1, "f1_original": f1_original, **ROUGE}
 _CORPUS = {"bleu": bleu, "chrf": chrf}
 
 GENERATION_METRICS = (*_SHARES, *_MEANS, *_CORPUS)
@@ -36,6 +33,16 @@ GENERATION_METRICS = (*_SHARES, *_MEANS, *_CORPUS)
 GRADED_METRICS = (*_MEANS, *_CORPUS)
 """Those of them that do not say yes or no to an item."""
 
+_FINAL = frozenset({"numeric_match"})
+"""Metrics that read the end of an answer: one that the budget cut has none."""
+
+_SIGNATURES = {
+    "exact_match": "v:2|norm:nfc,width,case,marks",
+    "exact_match_original": "squad:1.1|norm:nfc",
+    "f1": "v:2|norm:nfc,width,case,marks",
+    "f1_original": "squad:1.1|norm:nfc",
+    "numeric_match": "v:2|numbers:cldr|cut:no match",
+}
 _DEFAULT = ("exact_match",)
 
 
@@ -52,7 +59,11 @@ def check_metrics(names: Sequence[str], where: str) -> tuple[str, ...]:
 
 
 def generation_metrics(
-    names: Sequence[str], texts: Sequence[str], references: Sequence[Sequence[str]], language: str
+    names: Sequence[str],
+    texts: Sequence[str],
+    references: Sequence[Sequence[str]],
+    language: str,
+    cut: Sequence[bool] | None = None,
 ) -> tuple[Metric, ...]:
     """Return each metric over all items, in the order of ``names``; no items, no metrics.
 
@@ -61,21 +72,34 @@ def generation_metrics(
         texts: Generated texts.
         references: Right answers to each, at least one.
         language: Code of the language of the answers.
+        cut: Whether the budget of tokens ended each; nowhere by default.
     """
     if not texts:
         return ()
-    return tuple(_metric(name, texts, references, language) for name in names)
+    cut = cut if cut is not None else [False] * len(texts)
+    return tuple(_metric(name, texts, references, language, cut) for name in names)
 
 
-def _metric(name: str, texts: Sequence[str], references: Sequence[Sequence[str]], language: str) -> Metric:
+def _metric(
+    name: str, texts: Sequence[str], references: Sequence[Sequence[str]], language: str, cut: Sequence[bool]
+) -> Metric:
     if name in _CORPUS:
         return _CORPUS[name](texts, references, language)
-    score = {**_SHARES, **_MEANS}[name]
-    values = [score(text, row, language) for text, row in zip(texts, references, strict=True)]
+    values = [_value(name, *item, language) for item in zip(texts, references, cut, strict=True)]
     mean = sum(values) / len(values)
     low, high = wilson(mean, len(values)) if name in _SHARES else bootstrap_mean(values)
-    signature = rouge_signature(name) if name in ROUGE else ""
-    return Metric(name, mean, low, high, None, len(values), signature)
+    return Metric(name, mean, low, high, None, len(values), metric_signature(name))
+
+
+def _value(name: str, text: str, references: Sequence[str], cut: bool, language: str) -> float:
+    if cut and name in _FINAL:
+        return 0.0
+    return {**_SHARES, **_MEANS}[name](text, references, language)
+
+
+def metric_signature(name: str) -> str:
+    """Return what makes a metric of single answers comparable; BLEU's and chrF's depend on the references."""
+    return rouge_signature(name) if name in ROUGE else _SIGNATURES.get(name, "")
 
 
 def graded_counts(
@@ -88,6 +112,8 @@ def graded_counts(
     return np.array([[value, 1.0] for value in values]), lambda sums: float(sums[0] / sums[1]) if sums[1] else 0.0
 
 
-def item_values(names: Sequence[str], text: str, references: Sequence[str], language: str) -> list[float]:
+def item_values(
+    names: Sequence[str], text: str, references: Sequence[str], language: str, *, cut: bool = False
+) -> list[float]:
     """Return what the yes-or-no metrics among ``names`` say of one answer, in order; others judge no single item."""
-    return [_SHARES[name](text, references, language) for name in names if name in _SHARES]
+    return [_value(name, text, references, cut, language) for name in names if name in _SHARES]

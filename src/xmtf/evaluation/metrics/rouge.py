@@ -2,7 +2,8 @@
 
 Google's tokeniser keeps ``[a-z0-9]`` and gives 0 to every text in another script. The metrics
 ``rouge_1``, ``rouge_2``, ``rouge_l`` and ``rouge_lsum`` compare the words of
-:mod:`xmtf.evaluation.metrics.words` instead, without stemming, and take the best reference. Those that end
+:mod:`xmtf.evaluation.metrics.words` instead, without stemming, and take the best reference; sentences end at the marks
+of any script (``languages.SENTENCE_MARKS``). Those that end
 in ``_original`` are for comparison with published numbers: Google's tokeniser and stemmer, sentences ended
 by a full stop, several references by leave-one-out jackknife. All are F-measures.
 """
@@ -10,16 +11,18 @@ by a full stop, several references by leave-one-out jackknife. All are F-measure
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from typing import Any
 
 from xmtf.evaluation.metrics.words import words
+from xmtf.languages import SENTENCE_MARKS
 
 __all__ = ["ROUGE", "original_rouge", "rouge", "rouge_signature"]
 
 _TYPES = {"rouge_1": "rouge1", "rouge_2": "rouge2", "rouge_l": "rougeL", "rouge_lsum": "rougeLsum"}
-_SENTENCE_END = re.compile(r"([.!?。！？।؟]+)\s*")
+_SENTENCE_END = re.compile(rf"([{re.escape(SENTENCE_MARKS)}]+)\s*")
 
 
 def rouge(kind: str, text: str, references: Sequence[str], language: str = "en") -> float:
@@ -40,10 +43,8 @@ def original_rouge(kind: str, text: str, references: Sequence[str], language: st
     With several references: the mean, over leaving each of them out, of the best score with the others.
     """
     scorer = _scorer(_TYPES[kind], own=False)
-    text = text.replace(".", ".\n")
-    scores = [
-        float(scorer.score(reference.replace(".", ".\n"), text)[_TYPES[kind]].fmeasure) for reference in references
-    ]
+    text, *references = (unicodedata.normalize("NFC", value).replace(".", ".\n") for value in (text, *references))
+    scores = [float(scorer.score(reference, text)[_TYPES[kind]].fmeasure) for reference in references]
     if len(scores) < 2:
         return max(scores, default=0.0)
     return sum(max(scores[:out] + scores[out + 1 :]) for out in range(len(scores))) / len(scores)
@@ -69,7 +70,7 @@ def rouge_signature(name: str) -> str:
     """Return what makes a score comparable with others of the same name."""
     from importlib.metadata import version
 
-    how = "a-z0-9|stem:porter|refs:jackknife" if name.endswith("_original") else "any script|stem:no|refs:best"
+    how = "a-z0-9|stem:porter|refs:jackknife" if name.endswith("_original") else "any script|stem:no|refs:best|v:2"
     return f"f|tok:{how}|rouge_score:{version('rouge-score')}"
 
 

@@ -1,39 +1,68 @@
-"""BLEU and chrF by sacrebleu, with the tokeniser that suits the target language."""
+"""BLEU and chrF by sacrebleu, in NFC, with the tokeniser that suits the script of the references.
+
+The tokeniser is chosen once for all references of a job, and the signature names it: the language's code does not
+decide, since one language may be written in several scripts (``nan`` in Latin letters or in Han characters).
+"""
 
 from __future__ import annotations
 
+import unicodedata
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
 import numpy as np
 
+from xmtf.evaluation.metrics.words import is_unspaced
+from xmtf.languages import main_script
 from xmtf.records import Metric
 
 __all__ = ["bleu", "bleu_tokenizer", "chrf", "corpus_counts"]
 
 _RESAMPLES = 500
 _SEED = 12345
-_BY_CHARACTER = frozenset({"bo", "dz", "km", "lo", "my", "shn", "th"})
-_MORPHOLOGICAL = {"ja": "ja-mecab", "ko": "ko-mecab"}
+_MORPHOLOGICAL = {"Jpan": "ja-mecab", "Hang": "ko-mecab"}
+_KANA = ("Hira", "Kana")
+_JAPANESE = 0.05
+"""Share of kana among kana and Han characters from which references are Japanese."""
 
 
-@cache
-def bleu_tokenizer(language: str) -> str:
-    """Return sacrebleu's tokeniser for a target language.
+def bleu_tokenizer(references: Sequence[Sequence[str]], language: str = "") -> str:
+    """Return sacrebleu's tokeniser for the references of a job.
 
-    >>> bleu_tokenizer("de"), bleu_tokenizer("zh"), bleu_tokenizer("th")
+    >>> bleu_tokenizer([["Guten Tag"]]), bleu_tokenizer([["我在家"]]), bleu_tokenizer([["ไปกิน"]])
     ('13a', 'zh', 'char')
 
     Japanese and Korean take MeCab where its packages are installed, else characters. The signature of
     every score names the tokeniser, and scores of different signatures are not comparable.
+
+    Args:
+        references: Right answers to each item.
+        language: Code of their language: Japanese stays Japanese where it is written without kana.
     """
-    base = language.partition("-")[0]
-    if base in {"zh", "yue", "wuu"}:
-        return "zh"
-    if base in _MORPHOLOGICAL and _has_tokenizer(_MORPHOLOGICAL[base]):
-        return _MORPHOLOGICAL[base]
-    return "char" if base in _BY_CHARACTER or base in _MORPHOLOGICAL else "13a"
+    script = _script_of(references, language)
+    if script in _MORPHOLOGICAL:
+        return _MORPHOLOGICAL[script] if _has_tokenizer(_MORPHOLOGICAL[script]) else "char"
+    return {"Hani": "zh", "unspaced": "char"}.get(script, "13a")
+
+
+def _script_of(references: Sequence[Sequence[str]], language: str) -> str:
+    """Return ``Jpan``, ``Hani``, ``Hang``, ``unspaced``, or another script that most letters are in."""
+    letters = Counter(c for row in references for text in row for c in unicodedata.normalize("NFC", text))
+    scripts: Counter[str] = Counter()
+    for letter, count in letters.items():
+        if letter.isalpha():
+            scripts[main_script(letter)] += count
+    han, kana = scripts["Hani"] + scripts["Bopo"], sum(scripts[name] for name in _KANA)
+    for name in ("Hani", "Bopo", *_KANA):
+        del scripts[name]
+    scripts["Jpan" if kana > _JAPANESE * (han + kana) or language == "ja" else "Hani"] = han + kana
+    script, count = scripts.most_common(1)[0]
+    if not count:
+        return ""
+    unspaced = sum(count for letter, count in letters.items() if letter.isalpha() and is_unspaced(letter))
+    return "unspaced" if script not in ("Jpan", "Hani") and 2 * unspaced > scripts.total() else script
 
 
 def bleu(texts: Sequence[str], references: Sequence[Sequence[str]], language: str) -> Metric:
@@ -60,28 +89,34 @@ def corpus_counts(
     Returns:
         float64 ``[items, counts]``, and the function from sums ``[counts]`` to the value in 0-100.
     """
-    metric = _metric(name, language)
-    counts = np.array(metric._extract_corpus_statistics(list(texts), _streams(references)), dtype=np.float64)
+    metric = _metric(name, references, language)
+    counts = np.array(metric._extract_corpus_statistics(_composed(texts), _streams(references)), dtype=np.float64)
     return counts, lambda sums: float(metric._compute_score_from_stats(sums.tolist()).score)
 
 
-def _metric(name: str, language: str) -> Any:
+def _metric(name: str, references: Sequence[Sequence[str]], language: str) -> Any:
     from sacrebleu.metrics import BLEU, CHRF
 
-    return BLEU(tokenize=bleu_tokenizer(language)) if name == "bleu" else CHRF(word_order=2)
+    return BLEU(tokenize=bleu_tokenizer(references, language)) if name == "bleu" else CHRF(word_order=2)
+
+
+def _composed(texts: Sequence[str]) -> list[str]:
+    return [unicodedata.normalize("NFC", text) for text in texts]
 
 
 def _streams(references: Sequence[Sequence[str]]) -> list[list[str | None]]:
     """Return the first references of all items, then the second ones, and so on."""
     most = max(len(row) for row in references)
-    return [[row[index] if index < len(row) else None for row in references] for index in range(most)]
+    rows = [_composed(row) for row in references]
+    return [[row[index] if index < len(row) else None for row in rows] for index in range(most)]
 
 
 def _corpus(name: str, texts: Sequence[str], references: Sequence[Sequence[str]], language: str) -> Metric:
-    metric = _metric(name, language)
-    value = float(metric.corpus_score(list(texts), _streams(references)).score)
+    metric = _metric(name, references, language)
+    value = float(metric.corpus_score(_composed(texts), _streams(references)).score)
     low, high = _interval(*corpus_counts(name, texts, references, language))
-    return Metric(name, value, min(low, value), max(high, value), None, len(texts), str(metric.get_signature()))
+    signature = f"{metric.get_signature()}|norm:nfc"
+    return Metric(name, value, min(low, value), max(high, value), None, len(texts), signature)
 
 
 def _interval(counts: np.ndarray, value: Callable[[np.ndarray], float]) -> tuple[float, float]:

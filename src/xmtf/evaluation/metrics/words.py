@@ -1,7 +1,7 @@
 """Words of any script, for metrics that compare words.
 
 Tokenisers written for English either drop what is not ``[a-z0-9]`` (Google's ROUGE) or split at
-white space, which Chinese, Japanese, Thai, Lao, Khmer and Burmese do not write. Here a word is a
+white space, which Chinese, Japanese, Thai, Lao, Khmer, Burmese and others do not write. Here a word is a
 run of letters, marks and digits; in those scripts each character with its marks is a word.
 """
 
@@ -10,19 +10,24 @@ from __future__ import annotations
 import unicodedata
 from functools import lru_cache
 
-__all__ = ["is_punctuation", "words"]
+__all__ = ["is_punctuation", "is_unspaced", "words"]
 
 _UNSPACED = (
     (0x0E00, 0x0EFF),  # Thai, Lao
     (0x0F00, 0x0FFF),  # Tibetan
     (0x1000, 0x109F),  # Myanmar
     (0x1780, 0x17FF),  # Khmer
-    (0x3040, 0x30FF),  # kana
+    (0x1950, 0x19FF),  # Tai Le, New Tai Lue, Khmer symbols
+    (0x1A20, 0x1AAF),  # Tai Tham
+    (0x1B00, 0x1B7F),  # Balinese
+    (0x3040, 0x312F),  # kana, bopomofo
     (0x3400, 0x4DBF),  # Han
     (0x4E00, 0x9FFF),
-    (0xA9E0, 0xA9FF),  # Myanmar
-    (0xAA60, 0xAA7F),
+    (0xA000, 0xA4CF),  # Yi
+    (0xA980, 0xA9FF),  # Javanese, Myanmar
+    (0xAA60, 0xAADF),  # Myanmar, Tai Viet
     (0xF900, 0xFAFF),  # Han
+    (0xFF66, 0xFF9F),  # half-width kana
     (0x20000, 0x3FFFF),
 )
 
@@ -55,8 +60,14 @@ def _kind(character: str) -> str:
     if category[0] not in "LN":
         # Joiners inside a word (Persian, Sinhala) are no boundary.
         return "mark" if character in "\u200c\u200d" else "other"
+    return "alone" if is_unspaced(character) else "word"
+
+
+@lru_cache(maxsize=65536)
+def is_unspaced(character: str) -> bool:
+    """Tell a character of a script that puts no spaces between words."""
     code = ord(character)
-    return "alone" if any(low <= code <= high for low, high in _UNSPACED) else "word"
+    return any(low <= code <= high for low, high in _UNSPACED)
 
 
 @lru_cache(maxsize=65536)
