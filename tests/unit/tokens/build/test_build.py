@@ -14,7 +14,7 @@ from xmtf.files import Manifest, alone_in, write_manifest
 from xmtf.recipe.load import LoadedRecipe
 from xmtf.tokens import load_tokenizer, open_store, tokenize_mixture
 from xmtf.tokens.store.prefixes import store_prefix
-from xmtf.tokens.tokenizer.sampling import sample_texts, sqrt_quotas
+from xmtf.tokens.build.sampling import sample_texts, sqrt_quotas
 
 Recipe = Callable[..., LoadedRecipe]
 
