@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import mean, median
 from typing import TYPE_CHECKING, Any, Literal
 
-from xmtf.errors import UnknownNameError
+from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.schema import Suite
 from xmtf.records import in_percent
@@ -97,7 +97,6 @@ class SuiteMeasure:
 
     def __call__(self, model: Any) -> Measured:
         """Measure a model in evaluation mode; prompts are rendered at the first call."""
-        from xmtf.errors import ConfigError
         from xmtf.evaluation.suites.jobs import jobs
         from xmtf.training import Measured
 

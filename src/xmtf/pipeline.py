@@ -20,6 +20,9 @@ from typing import Literal
 from xmtf.errors import UnknownNameError
 from xmtf.execution import say
 from xmtf.files import Manifest, Stopwatch, alone_in, append_jsonl, write_text
+from xmtf.measures import suite_measures
+from xmtf.models import model_family
+from xmtf.models.files.references import plain_reference
 from xmtf.recipe import LoadedRecipe, dump_recipe
 
 __all__ = ["STAGES", "RunOutcome", "run_recipe", "stages"]
@@ -117,8 +120,6 @@ class _Run:
         return build_mixture(self.loaded, self._folder / "mixture")
 
     def tokens(self) -> Manifest:
-        from xmtf.models import model_family
-        from xmtf.models.files.references import plain_reference
         from xmtf.tokens import tokenize_mixture
 
         config = self.loaded.recipe.model
@@ -139,8 +140,6 @@ class _Run:
         return self._evaluate("before", self._start)
 
     def train(self) -> Manifest:
-        from xmtf.measures import suite_measures
-        from xmtf.models import model_family
         from xmtf.training import train
 
         return train(

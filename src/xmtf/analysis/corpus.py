@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import orjson
+import pyarrow.parquet as pq
 
 from xmtf.errors import ConfigError, DataError, SourceError, UnknownNameError, UserError
 from xmtf.languages import normalize_language
 from xmtf.mixture.io.read import mixture_files, read_mixture
+from xmtf.sources.tables import read_table_file
 
 __all__ = ["CorpusColumns", "Passages", "Side", "read_corpus"]
 
@@ -115,13 +117,9 @@ def _tables(file: Path) -> Iterator[dict[str, list[Any]]]:
     """Yield columns of some thousand rows each."""
     name = file.name.lower()
     if name.endswith(".parquet"):
-        import pyarrow.parquet as pq
-
         for batch in pq.ParquetFile(file).iter_batches(batch_size=_ROWS):
             yield batch.to_pydict()
     elif name.endswith((".csv", ".tsv")):
-        from xmtf.sources.tables import read_table_file
-
         for batch in read_table_file(file).to_batches(max_chunksize=_ROWS):
             yield batch.to_pydict()
     elif name.endswith(_SUFFIXES):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from xmtf.errors import DataError
+from xmtf.execution.on_ray import connect, run_on_ray
 from xmtf.execution.plan import Plan, run_task, shard_result
 from xmtf.execution.progress import track
 from xmtf.recipe.schema import Execution
@@ -47,7 +48,6 @@ def check_engine(execution: Execution) -> None:
 
 
 def _ray(execution: Execution) -> Any:
-    from xmtf.execution.on_ray import connect
 
     return connect(execution, num_workers(execution))
 
@@ -80,8 +80,6 @@ def run_plan(
 
     workers = min(num_workers(execution), max(1, len(to_do)))
     if to_do and execution.engine == "ray":
-        from xmtf.execution.on_ray import run_on_ray
-
         run_on_ray(plan, folder, to_do, _ray(execution), advance)
     elif workers == 1:
         for index in to_do:

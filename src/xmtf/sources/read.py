@@ -11,6 +11,7 @@ from xmtf.errors import SourceError
 from xmtf.files import content_hash
 from xmtf.sources import hub
 from xmtf.sources.adapters import adapt, adapter_version
+from xmtf.sources.cldr import cldr_fingerprint, read_cldr
 from xmtf.sources.mirror import DATA_ROOT, find_in_mirror, mirror_root, mirror_splits
 from xmtf.sources.reference import SourceData, SourceRef
 from xmtf.sources.tables import fingerprint_files, read_table_files
@@ -51,8 +52,6 @@ def fingerprint_source(ref: SourceRef, *, offline: bool = False) -> str:
     if files:
         return _fingerprint(ref, fingerprint_files(files))
     if ref.dataset.startswith(CLDR):
-        from xmtf.sources.cldr import cldr_fingerprint
-
         return _fingerprint(ref, cldr_fingerprint())
     prepared = hub.prepared_dataset(ref, cached=True) if ref.revision != hub.CONVERTED else None
     if prepared is not None:
@@ -84,8 +83,6 @@ def read_raw(ref: SourceRef, *, offline: bool) -> tuple[pa.Table, str]:
     if files:
         return read_table_files(files), fingerprint_files(files)
     if ref.dataset.startswith(CLDR):
-        from xmtf.sources.cldr import cldr_fingerprint, read_cldr
-
         return read_cldr(ref.dataset, ref.subset, ref.split), cldr_fingerprint()
     converted = ref.revision == hub.CONVERTED
     prepared = None if converted else hub.prepared_dataset(ref, cached=True)

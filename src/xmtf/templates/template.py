@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from xmtf.errors import TemplateError
 from xmtf.files import content_hash
 from xmtf.records import Origin, Translation
+from xmtf.templates.columns import render_table
 from xmtf.templates.compile import FAULTS
 from xmtf.templates.render import Mode, Prepared, Rendered, prepare
 
@@ -128,8 +129,6 @@ class Template:
         Raises:
             TemplateError: The template does not compile.
         """
-        from xmtf.templates.columns import render_table
-
         numbers = range(table.num_rows) if rows is None else rows
         return render_table(self, table, (dataset, subset, split), numbers, mode=mode, strip=strip)
 

@@ -10,10 +10,12 @@ from torch import nn
 
 from xmtf.errors import ConfigError
 from xmtf.execution import say
+from xmtf.models import model_size
 from xmtf.models.device import choose_device
 from xmtf.models.interface import Family
 from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.schema import Recipe, Training
+from xmtf.tokens import NoExamplesError, load_tokenizer, open_loader
 from xmtf.training.checkpoint.saver import Saver, background_ranks
 from xmtf.training.loop.events import Log
 from xmtf.training.loop.loop import Loop
@@ -67,9 +69,6 @@ def assemble(
     Raises:
         UserError: Model, tokens, layout and memory do not fit together; says what to change.
     """
-    from xmtf.models import model_size
-    from xmtf.tokens import load_tokenizer, open_loader
-
     recipe = loaded.recipe
     packing, training = recipe.tokens.packing, recipe.training
     tokenizer = load_tokenizer(tokens / "tokenizer")
@@ -128,8 +127,6 @@ def _start(recipe: Recipe, initial: str, family: Family, num_tokens: int, ranks:
 
 def _held_out(loaded: LoadedRecipe, tokens: Path, family: Family) -> RowLoader | None:
     """Return the rows to validate on, or None where there are none: a small mixture trains without."""
-    from xmtf.tokens import NoExamplesError, open_loader
-
     if loaded.recipe.mixture.validation_fraction == 0:
         return None
     try:

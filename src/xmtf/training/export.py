@@ -11,7 +11,11 @@ import torch
 from xmtf.errors import ConfigError, SourceError, UnknownNameError
 from xmtf.execution import say
 from xmtf.files import atomic_folder
-from xmtf.models.save import check_model_replaced
+from xmtf.models import save_model
+from xmtf.models.bloom import Bloom
+from xmtf.models.lora import merge_adapters
+from xmtf.models.mt5 import MT5
+from xmtf.models.save import check_model_replaced, save_tensors
 from xmtf.recipe import Recipe, load_recipe
 from xmtf.training.checkpoint.checkpoint import (
     checkpoint_path,
@@ -113,10 +117,6 @@ def write_checkpoint(
         tokenizer: Folder of its tokenizer.
         merge: Merge adapters, whatever the recipe says.
     """
-    from xmtf.models.bloom import Bloom
-    from xmtf.models.mt5 import MT5
-    from xmtf.models.save import save_tensors
-
     options: Any = {"seed": recipe.seed, "offline": recipe.offline}
     start = start_model(base, recipe.model, in_pieces=recipe.model.lora is None, **options)
     if start.stored is not None and isinstance(start.model, Bloom | MT5):
@@ -137,9 +137,6 @@ def write_model(model: Any, folder: Path, *, tokenizer: Path, base: str, merge: 
         base: What training started from.
         merge: Whether adapters are merged.
     """
-    from xmtf.models import save_model
-    from xmtf.models.lora import merge_adapters
-
     model.eval()
     with torch.no_grad():
         if merge:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from xmtf.files import MANIFEST, content_hash, read_manifest
+from xmtf.models.files.references import parse_reference
 from xmtf.recipe.schema import Recipe
 
 __all__ = ["learning_section", "model_fingerprint", "model_reference_hash", "training_name"]
@@ -76,8 +77,6 @@ def model_reference_hash(reference: str) -> str:
     A folder of ours counts by its manifest, other folders and files by names, sizes and the first and last MiB of
     each file, a hub id by its text.
     """
-    from xmtf.models.files.references import parse_reference
-
     path = parse_reference(reference).path
     if path is None:
         return content_hash(reference)

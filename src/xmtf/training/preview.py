@@ -13,8 +13,14 @@ from typing import TYPE_CHECKING
 import torch
 
 from xmtf.files import MANIFEST, read_json
+from xmtf.models import SpecialTokens, build_model, model_family
+from xmtf.models.bloom import Bloom, BloomConfig
+from xmtf.models.build import padded_vocab_size
+from xmtf.models.files.references import find_config
 from xmtf.models.interface import Family
+from xmtf.models.mt5 import MT5, MT5Config
 from xmtf.recipe import LoadedRecipe, Recipe
+from xmtf.tokens import open_loader, peek_row
 from xmtf.training.loss.batches import examples_of_row
 from xmtf.training.planning.candidate import Candidate
 from xmtf.training.planning.memory import estimate_memory, row_positions
@@ -43,8 +49,6 @@ def dry_run(loaded: LoadedRecipe, *, tokens: Path | None = None) -> str:
     parts = [_layout(loaded.recipe, family)]
     loader = None
     if tokens is not None and (tokens / MANIFEST).exists():
-        from xmtf.tokens import open_loader, peek_row
-
         loader = open_loader(tokens, loaded, family=family)
         parts = [_first_example(loader), peek_row(loader, 0), *parts]
     else:
@@ -55,8 +59,6 @@ def dry_run(loaded: LoadedRecipe, *, tokens: Path | None = None) -> str:
 
 def family_without_network(recipe: Recipe) -> Family:
     """Return the family: as the recipe's ``architecture`` says, else as the base's configuration does."""
-    from xmtf.models import model_family
-
     if recipe.model.architecture is not None:
         return "encoder-decoder" if recipe.model.architecture == "mt5" else "causal"
     return model_family(recipe.model, offline=recipe.offline)
@@ -64,9 +66,6 @@ def family_without_network(recipe: Recipe) -> Family:
 
 def meta_model(recipe: Recipe, vocab_size: int | None) -> Model | None:
     """Return the model's shape on the meta device, or None where it takes the weights to know it (GGUF)."""
-    from xmtf.models import SpecialTokens, build_model
-    from xmtf.models.build import padded_vocab_size
-
     config = recipe.model
     if config.hidden_size is not None and config.num_layers is not None and config.num_heads is not None:
         rows = config.vocab_size or vocab_size or recipe.tokens.tokenizer.train_vocab_size
@@ -79,9 +78,6 @@ def meta_model(recipe: Recipe, vocab_size: int | None) -> Model | None:
 
 
 def _meta_of_base(base: str, offline: bool) -> Model | None:
-    from xmtf.models.bloom import Bloom, BloomConfig
-    from xmtf.models.files.references import find_config
-    from xmtf.models.mt5 import MT5, MT5Config
 
     path = find_config(base, offline=offline)
     if path.suffix == ".gguf":

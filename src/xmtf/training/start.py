@@ -8,8 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from xmtf.errors import ConfigError, require
 from xmtf.execution import say
+from xmtf.models import check_packing
+from xmtf.models.bloom import Bloom
 from xmtf.models.device import choose_device
+from xmtf.models.hub.model import HubModel
 from xmtf.models.interface import Family
+from xmtf.models.load import load_model, open_model
+from xmtf.models.lora import adapters, add_adapters, merge_adapters
 from xmtf.recipe.schema import Lora, Model, Recipe, Training
 from xmtf.training.numerics.precision import choose_attention, has_bf16
 
@@ -64,8 +69,6 @@ def start_model(reference: str, config: Model, *, seed: int, offline: bool = Fal
         SourceError: Not found.
         ConfigError: A switch that this model does not have.
     """
-    from xmtf.models.load import load_model, open_model
-
     opened = open_model(reference, offline=offline) if in_pieces else None
     if opened is not None:
         adapt_model(opened.model, config, seed=seed, device="cpu")
@@ -85,9 +88,6 @@ def check_model(model: Any, recipe: Recipe) -> None:
     Raises:
         ConfigError: It computes logits in a way that is not known, or leaks between examples.
     """
-    from xmtf.models import check_packing
-    from xmtf.models.hub.model import HubModel
-
     if isinstance(model, HubModel):
         model.check_head()
     if recipe.tokens.packing.policy != "pad":
@@ -106,8 +106,6 @@ def adapt_model(model: Any, config: Model, *, seed: int, device: str | None = No
     Raises:
         ConfigError: A switch that this model does not have.
     """
-    from xmtf.models.bloom import Bloom
-
     if config.absolute_alibi:
         if not isinstance(model, Bloom):
             raise ConfigError("model.absolute_alibi: only BLOOM has ALiBi; leave it out")
@@ -117,8 +115,6 @@ def adapt_model(model: Any, config: Model, *, seed: int, device: str | None = No
 
 def _adapt_layers(model: Any, config: Lora | None, seed: int, device: str | None) -> None:
     """Add adapters, or go on with those that the model came with; without a wish for any, merge them."""
-    from xmtf.models.lora import adapters, add_adapters, merge_adapters
-
     found = list(adapters(model).values())
     if config is None and found:
         merge_adapters(model)

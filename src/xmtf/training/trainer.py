@@ -25,9 +25,13 @@ from xmtf.files import (
     write_manifest,
     write_text,
 )
+from xmtf.models import SpecialTokens, build_model, model_family
+from xmtf.models.build import random_weights
 from xmtf.models.interface import Family
+from xmtf.models.save import save_tensors
 from xmtf.recipe import LoadedRecipe, dump_recipe
 from xmtf.recipe.schema import Recipe
+from xmtf.tokens import load_tokenizer
 from xmtf.training.assembly import assemble
 from xmtf.training.checkpoint import checkpoint
 from xmtf.training.checkpoint.state import TrainingProgress, require_whole
@@ -132,8 +136,6 @@ def train_in_folder(loaded: LoadedRecipe, *, tokens: Path, measures: Sequence[Me
         ConfigError: There are no finished token files.
         UserError: Another process works in the run folder.
     """
-    from xmtf.models import model_family
-
     folder = loaded.run_folder
     if not (tokens / MANIFEST).exists():
         raise ConfigError(f"{tokens}: no finished token files; make them with `xmtf run {loaded.path} --until tokens`")
@@ -169,11 +171,6 @@ def write_initial(recipe: Recipe, tokenizer: Path, out: Path) -> Manifest:
         tokenizer: Folder of the tokenizer.
         out: The model folder.
     """
-    from xmtf.models import SpecialTokens, build_model
-    from xmtf.models.build import random_weights
-    from xmtf.models.save import save_tensors
-    from xmtf.tokens import load_tokenizer
-
     loaded = load_tokenizer(tokenizer)
     section = {key: value for key, value in recipe.section("model").items() if key != "lora"} | {"seed": recipe.seed}
     inputs = {"tokenizer": loaded.fingerprint}

@@ -75,11 +75,11 @@ def test_convert_wants_one_thing_to_write(megatron):
 def test_inspect_shows_the_loss_that_a_checkpoint_was_chosen_by(tmp_path):
     from xmtf.recipe.schema import Optimizer
     from xmtf.training.checkpoint import checkpoint
-    from xmtf.training.checkpoint.state import Progress
+    from xmtf.training.checkpoint.state import TrainingProgress
     from xmtf.training.optim.optimizer import build_optimizer
 
     model = torch.nn.Linear(3, 2)
-    progress = Progress(step=1007, best=-1.25, best_step=7, best_by="loss of mixture")
+    progress = TrainingProgress(step=1007, best=-1.25, best_step=7, best_by="loss of mixture")
     path = checkpoint.save(tmp_path, model, build_optimizer(model, Optimizer()), progress, "f")
     lines = invoke("inspect", str(path)).stdout.splitlines()
     assert {"step         1,007", "best         1.2500", "best_by      loss of mixture"} <= set(lines)
@@ -88,11 +88,11 @@ def test_inspect_shows_the_loss_that_a_checkpoint_was_chosen_by(tmp_path):
 def test_a_changed_byte_is_named_where_it_is_looked_for(tmp_path):
     from xmtf.recipe.schema import Optimizer
     from xmtf.training.checkpoint import checkpoint
-    from xmtf.training.checkpoint.state import Progress
+    from xmtf.training.checkpoint.state import TrainingProgress
     from xmtf.training.optim.optimizer import build_optimizer
 
     model = torch.nn.Linear(3, 2)
-    path = checkpoint.save(tmp_path, model, build_optimizer(model, Optimizer()), Progress(step=7), "f")
+    path = checkpoint.save(tmp_path, model, build_optimizer(model, Optimizer()), TrainingProgress(step=7), "f")
     assert "2 x 3  model.weight" in invoke("inspect", str(path), "--check").stdout
     (shard,) = path.glob("*.safetensors")
     content = bytearray(shard.read_bytes())

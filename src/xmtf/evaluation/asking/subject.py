@@ -11,6 +11,7 @@ from xmtf.evaluation.engine.processes import processes_of_torchrun
 from xmtf.evaluation.generation.decoding import Decoding
 from xmtf.evaluation.suites.setup import Setup
 from xmtf.files import MANIFEST, content_hash, file_sha256
+from xmtf.models import find_model
 
 if TYPE_CHECKING:
     from xmtf.models.interface import CausalModel, EncoderDecoderModel
@@ -124,8 +125,6 @@ def subject_of(
 
 def model_hash(ref: str, offline: bool) -> str:
     """Hash a model's files without loading it; its manifest and card say nothing that changes an answer."""
-    from xmtf.models import find_model
-
     path = find_model(ref, offline=offline)
     files = [path] if path.is_file() else sorted(p for p in path.iterdir() if _decides(p))
     return content_hash([(file.name, file_sha256(file)) for file in files])

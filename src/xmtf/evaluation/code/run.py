@@ -21,6 +21,7 @@ from xmtf.evaluation.suites.setup import Setup
 from xmtf.execution import track
 from xmtf.files import content_hash, write_jsonl
 from xmtf.records import Score
+from xmtf.sources import read_source
 
 __all__ = ["CodeSettings", "evaluate_code", "judge", "read_problems"]
 
@@ -101,8 +102,6 @@ def read_problems(setup: Setup, task_id: str) -> list[Problem]:
         UnknownNameError: No such task.
         ConfigError: Not a task of code with a split for evaluation.
     """
-    from xmtf.sources import read_source
-
     if task_id not in setup.catalogue.tasks:
         known = [task.id for task in setup.catalogue.tasks.values() if task.kind == "code"]
         raise UnknownNameError("task of code", task_id, known)

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -115,7 +117,6 @@ def pad_right(rows: Sequence[Ids], pad: int, device: str) -> tuple[Tensor, Tenso
 
 
 def _pad(rows: Sequence[Ids], pad: int, device: str, *, left: bool) -> tuple[Tensor, Tensor]:
-    import numpy as np
     import torch
 
     width = max(len(row) for row in rows)

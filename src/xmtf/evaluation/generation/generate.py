@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from xmtf.evaluation.engine.answer import Answer, in_order
 from xmtf.evaluation.engine.batches import Ids, batches, group_prompts
 from xmtf.evaluation.engine.encoding import Encoder, PromptRules, TextTokenizer, prompt_rules
@@ -129,7 +131,6 @@ def _continue(
     watch: Callable[[list[int]], None],
     prompts: Sequence[Ids],
 ) -> list[Continuation]:
-    import numpy as np
 
     from xmtf.evaluation.generation.beams import search_beams
     from xmtf.evaluation.generation.decode_loop import Sampling, decode

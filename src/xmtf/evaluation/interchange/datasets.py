@@ -11,6 +11,7 @@ from functools import cache
 
 from xmtf.errors import UnknownNameError
 from xmtf.languages import normalize_language
+from xmtf.tasks import load_catalogue
 
 __all__ = ["Known", "describe_dataset", "known_datasets", "old_name"]
 
@@ -50,8 +51,6 @@ class Known:
 @cache
 def known_datasets() -> dict[tuple[str, str], Known]:
     """Return (old name, configuration) -> what the catalogue knows, from the sets of the original evaluation."""
-    from xmtf.tasks import load_catalogue
-
     found: dict[tuple[str, str], Known] = {}
     for task in load_catalogue(sets=_SETS).tasks.values():
         prefix, _, name = task.id.partition(":")

@@ -14,6 +14,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from functools import cache, partial
+from importlib.metadata import version
 from typing import Any
 
 from xmtf.evaluation.metrics.words import words
@@ -68,8 +69,6 @@ class _Words:
 
 def rouge_signature(name: str) -> str:
     """Return what makes a score comparable with others of the same name."""
-    from importlib.metadata import version
-
     how = "a-z0-9|stem:porter|refs:jackknife" if name.endswith("_original") else "any script|stem:no|refs:best|v:2"
     return f"f|tok:{how}|rouge_score:{version('rouge-score')}"
 

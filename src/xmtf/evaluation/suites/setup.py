@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from xmtf.errors import ConfigError
 from xmtf.evaluation.generation.decoding import Decoding
+from xmtf.evaluation.metrics.registry import check_metrics
 from xmtf.execution import say
 from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.schema import Evaluation, Suite, Tokenization
@@ -157,8 +158,6 @@ def suite_slices(setup: Setup) -> list[SuiteSlice]:
         TemplateError: There is no such folder of templates.
         ConfigError: A suite has nothing of its kind.
     """
-    from xmtf.evaluation.metrics.registry import check_metrics
-
     found: list[SuiteSlice] = []
     catalogue = setup.catalogue if setup.templates is None else setup.catalogue.prompted_from(setup.templates)
     for suite in setup.settings.suites:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow.compute as pc
 
 from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.files import read_jsonl
@@ -98,7 +99,6 @@ def rate_table(folder: Path) -> list[dict[str, Any]]:
 
 
 def _quantiles(folder: Path, by: Sequence[str], filters: dict[str, str]) -> dict[tuple[str, ...], dict[str, float]]:
-    import pyarrow.compute as pc
 
     found: dict[tuple[str, ...], list[npt.NDArray[np.int64]]] = {}
     for table in select_examples(folder, filters, columns=tuple(dict.fromkeys([*by, *filters, "inputs", "targets"]))):

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from xmtf.errors import ConfigError, DataError, SourceError, UnknownNameError
 from xmtf.files import MANIFEST
@@ -60,8 +65,6 @@ def mixture_languages(folder: Path) -> dict[str, int]:
     Raises:
         DataError: The folder holds no mixture.
     """
-    import pyarrow.parquet as pq
-
     return {
         language: sum(pq.read_metadata(path).num_rows for path in paths)
         for language, paths in mixture_files(folder).items()
@@ -89,8 +92,6 @@ def read_mixture(folder: Path, *, language: str | None = None, columns: Sequence
 
 
 def _read_part(path: Path, columns: Sequence[str]) -> Any:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
         return pq.ParquetFile(path).read(columns=list(columns))
@@ -141,8 +142,6 @@ def select_examples(
     Raises:
         DataError: The folder holds no mixture.
     """
-    import pyarrow.compute as pc
-
     for language, paths in mixture_files(folder).items():
         if not _matches(language, filters.get("language", "*")):
             continue
@@ -157,13 +156,11 @@ def select_examples(
 
 
 def _strings(values: list[str]) -> Any:
-    import pyarrow as pa
 
     return pa.array(values, pa.string())
 
 
 def _matches(value: str, pattern: str) -> bool:
-    from fnmatch import fnmatchcase
 
     value, pattern = value.casefold(), pattern.casefold()
     return fnmatchcase(value, pattern) or ("*" not in pattern and value.rpartition("/")[2] == pattern)

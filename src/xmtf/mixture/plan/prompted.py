@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.json as pj
 
 from xmtf.errors import ConfigError, SourceError
 from xmtf.languages import normalize_language
@@ -170,7 +171,6 @@ def _without_templates(table: Any, patterns: Sequence[str]) -> Any:
 
 
 def _batches(path: str) -> Iterator[Any]:
-    import pyarrow.json as pj
 
     options = {
         "read_options": pj.ReadOptions(block_size=_BLOCK_BYTES, use_threads=False),

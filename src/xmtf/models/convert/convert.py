@@ -17,8 +17,9 @@ from xmtf.models.convert.megatron import find_layer_files, read_arguments, step_
 from xmtf.models.convert.shape import Like, bloom_config, read_like
 from xmtf.models.convert.t5x import find_t5x
 from xmtf.models.convert.universal import find_universal
+from xmtf.models.load import load_model
 from xmtf.models.mt5 import MT5Config
-from xmtf.models.save import check_model_replaced, save_tensors
+from xmtf.models.save import check_model_replaced, save_model, save_tensors
 
 __all__ = ["Format", "convert_model", "detect_format", "inspect_foreign"]
 
@@ -141,8 +142,6 @@ def _bloom(kind: Format, source: Path, like: Like) -> tuple[BloomConfig, Any]:
 
 
 def _resave(source: str, folder: Path, like: Like, dtype: torch.dtype | None, offline: bool) -> Integrity:
-    from xmtf.models.load import load_model
-    from xmtf.models.save import save_model
 
     loaded = load_model(source, dtype=dtype or torch.float32, offline=offline)
     model: Any = loaded.model

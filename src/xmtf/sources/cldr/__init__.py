@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from xmtf.errors import SourceError, UnknownNameError
 from xmtf.files import content_hash, file_sha256
+from xmtf.sources.cldr.draw import SPLITS, split_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -61,7 +62,6 @@ def read_cldr(dataset: str, subset: str, split: str) -> pa.Table:
         UnknownNameError: No such dataset, language or split.
         SourceError: CLDR has too little of its own about this language for the dataset.
     """
-    from xmtf.sources.cldr.draw import SPLITS
     from xmtf.sources.cldr.locales import known_languages
 
     _name(dataset)
@@ -96,7 +96,6 @@ def _has_rows(dataset: str, code: str) -> bool:
 
 @cache
 def _tables(dataset: str, code: str) -> dict[str, pa.Table]:
-    from xmtf.sources.cldr.draw import split_rows
     from xmtf.sources.cldr.locales import language_data
 
     return split_rows(_builders()[_name(dataset)](language_data(code)))

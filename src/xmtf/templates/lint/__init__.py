@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from xmtf.templates.collection import Collection
 from xmtf.templates.lint.file import check_file, check_names, check_translations
 from xmtf.templates.lint.finding import CHECKS, Finding, Severity
+from xmtf.templates.lint.rows import check_rows
 from xmtf.templates.lint.source import check_source
 from xmtf.templates.promptsource import read_promptsource
 from xmtf.templates.template import Template
@@ -33,8 +34,6 @@ def lint_templates(
         where: Named in findings: key, task id or dataset.
         tables: Split -> rows; given, names are checked against the columns, and the rows are rendered.
     """
-    from xmtf.templates.lint.rows import check_rows
-
     columns = {name for table in tables.values() for name in table.column_names} if tables else None
     found = list(check_names(templates))
     for template in templates:

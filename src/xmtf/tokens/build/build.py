@@ -40,10 +40,10 @@ from xmtf.recipe.load import LoadedRecipe
 from xmtf.recipe.schema import Execution, Tokenization
 from xmtf.records import Family
 from xmtf.tokens.build.encode import Ends
+from xmtf.tokens.build.sampling import sample_texts
 from xmtf.tokens.store.index import choose_dtype
 from xmtf.tokens.store.prefixes import TOKENIZER_FOLDER
 from xmtf.tokens.tokenizer.loading import load_tokenizer, tokenizer_files
-from xmtf.tokens.build.sampling import sample_texts
 from xmtf.tokens.tokenizer.tokenizer import Tokenizer
 from xmtf.tokens.tokenizer.training import train_tokenizer
 

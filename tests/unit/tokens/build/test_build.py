@@ -13,8 +13,8 @@ from xmtf.errors import ConfigError, DataError, UserError
 from xmtf.files import Manifest, alone_in, write_manifest
 from xmtf.recipe.load import LoadedRecipe
 from xmtf.tokens import load_tokenizer, open_store, tokenize_mixture
-from xmtf.tokens.store.prefixes import store_prefix
 from xmtf.tokens.build.sampling import sample_texts, sqrt_quotas
+from xmtf.tokens.store.prefixes import store_prefix
 
 Recipe = Callable[..., LoadedRecipe]
 

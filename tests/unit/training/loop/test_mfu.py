@@ -6,7 +6,7 @@ import torch
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from xmtf.models import ModelSize
-from xmtf.training.loop.loop import mfu
+from xmtf.training.loop import mfu
 from xmtf.training.loop.mfu import Meter, attended_pairs, peak_flops
 from xmtf.training.loop.step import GlobalBatch
 from xmtf.training.numerics import precision

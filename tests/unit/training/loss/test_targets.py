@@ -56,10 +56,10 @@ def test_each_target_counts_once_whatever_its_length():
     batch = causal([[6, 8, 9, 1, 3, 5, 0]], [[1, 1, 1, 1, 2, 2, 0]], [[1, 0, 0, 0, 1, 0, 0]])
     by_target = causal_targets(batch, "target")
     assert by_target.positions.tolist() == [0, 1, 2, 4]
-    np.testing.assert_allclose(by_target.weights, [1 / 3, 1 / 3, 1 / 3, 1])
+    np.testing.assert_allclose(by_target.loss_weights, [1 / 3, 1 / 3, 1 / 3, 1])
     assert by_target.denominator == 2
     by_token = causal_targets(batch, "token")
-    assert by_token.weights.tolist() == [1, 1, 1, 1]
+    assert by_token.loss_weights.tolist() == [1, 1, 1, 1]
     assert by_token.denominator == 4
 
 
@@ -77,14 +77,14 @@ def test_compat_merges_targets_that_touch_over_the_end_of_a_row():
     # two: in the flattened labels their runs touch, and BLOOMZ counted them as one target of three.
     batch = causal([[6, 7, 8], [3, 4, 5]], [[1, 1, 1], [1, 1, 1]], [[1, 1, 0], [1, 0, 0]], [[0], [0]])
     compat = causal_targets(batch, "target_compat")
-    np.testing.assert_allclose(compat.weights, [1 / 3] * 3)
+    np.testing.assert_allclose(compat.loss_weights, [1 / 3] * 3)
     assert compat.denominator == pytest.approx(1)
     assert causal_targets(batch, "target").denominator == 2
 
 
 def test_compat_equals_target_weights_inside_a_row():
     compat, target = causal_targets(EXAMPLE, "target_compat"), causal_targets(EXAMPLE, "target")
-    assert compat.weights.tolist() == target.weights.tolist()
+    assert compat.loss_weights.tolist() == target.loss_weights.tolist()
 
 
 def encoder_decoder():
@@ -128,7 +128,7 @@ def test_weights_of_any_cut_are_those_of_the_whole(tiny_loader, step, weighting)
         batches = [loader.batch(step, micro=micro, num_micro=num_micro) for micro in range(num_micro)]
         parts = [causal_targets(batch, weighting) for batch in batches]
         scales = loss_scales(parts, weighting)
-        return np.concatenate([part.weights * scale for part, scale in zip(parts, scales, strict=True)])
+        return np.concatenate([part.loss_weights * scale for part, scale in zip(parts, scales, strict=True)])
 
     whole = scaled(1)
     assert whole.sum() == pytest.approx(1)
