@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 
@@ -18,9 +18,6 @@ from xmtf.templates.compile import FAULTS
 from xmtf.templates.limits import LimitError
 from xmtf.templates.render import Mode, Prepared, Rendered
 from xmtf.templates.substitute import Substitution, substitution
-
-if TYPE_CHECKING:
-    from xmtf.templates.template import Template
 
 __all__ = ["Failure", "RenderedColumns", "render_table"]
 
@@ -35,6 +32,26 @@ MAX_CHARACTERS = 2**31
 _TOO_MUCH = "one column of texts can hold (2 GB); render fewer rows at a time"
 
 TEXTS = pa.list_(pa.string())
+
+
+class Renderable(Protocol):
+    """What rendering reads of a :class:`xmtf.templates.template.Template`."""
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+
+    @property
+    def jinja(self) -> str:
+        """Source of inputs and targets."""
+
+    @property
+    def answer_choices(self) -> str | None:
+        """Source of the choices."""
+
+    def prepared(self, mode: Mode) -> Prepared:
+        """Return it compiled."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +87,7 @@ class RenderedColumns:
 
 
 def render_table(
-    template: Template, table: pa.Table, place: tuple[str, str, str], rows: Sequence[int], *, mode: Mode, strip: bool
+    template: Renderable, table: pa.Table, place: tuple[str, str, str], rows: Sequence[int], *, mode: Mode, strip: bool
 ) -> RenderedColumns:
     """Render every row of a table; see :meth:`Template.render_table`. ``place`` is its dataset, subset and split.
 

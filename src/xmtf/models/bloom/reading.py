@@ -9,22 +9,45 @@ for, the second half is computed at the chosen nodes alone.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from xmtf.models.bloom.block import Block
+from xmtf.models.bloom.config import BloomConfig
 from xmtf.models.layers.attention import alibi_slopes, attend, compute_dtype
+from xmtf.models.layers.tied import SlicedEmbedding
 from xmtf.models.layers.trees import Trees
 
-if TYPE_CHECKING:
-    from xmtf.models.bloom.model import Bloom
-
-__all__ = ["read_forest"]
+__all__ = ["BloomParts", "read_forest"]
 
 
-def read_forest(model: Bloom, blocks: Sequence[Trees], wanted_P: Tensor) -> Tensor:
+class BloomParts(Protocol):
+    """What is read of a :class:`xmtf.models.bloom.Bloom`."""
+
+    @property
+    def config(self) -> BloomConfig:
+        """Its shape."""
+
+    @property
+    def word_embeddings(self) -> nn.Embedding | SlicedEmbedding:
+        """The table of tokens."""
+
+    @property
+    def word_embeddings_layernorm(self) -> nn.LayerNorm:
+        """The norm behind the table."""
+
+    @property
+    def h(self) -> nn.ModuleList | nn.ModuleDict:
+        """Blocks, in order."""
+
+    @property
+    def ln_f(self) -> nn.LayerNorm:
+        """The norm behind the last block."""
+
+
+def read_forest(model: BloomParts, blocks: Sequence[Trees], wanted_P: Tensor) -> Tensor:
     """Return hidden states ``[P, H]``; see :class:`xmtf.models.layers.trees.ForestReader`."""
     weight_VH = model.word_embeddings.weight
     tokens_F = torch.cat([block.tokens.flatten() for block in blocks])
@@ -39,7 +62,7 @@ def read_forest(model: Bloom, blocks: Sequence[Trees], wanted_P: Tensor) -> Tens
     return normed_PH
 
 
-def _bias(model: Bloom, trees: Trees) -> Tensor:
+def _bias(model: BloomParts, trees: Trees) -> Tensor:
     """Return what is added to attention scores, ``[R, N, T, T]``: ALiBi over depths, on ancestors only."""
     config, dtype = model.config, compute_dtype(model.word_embeddings.weight)
     slopes_N11 = torch.tensor(alibi_slopes(config.num_heads), device=trees.tokens.device)[:, None, None]

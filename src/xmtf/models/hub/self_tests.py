@@ -13,18 +13,32 @@ and a cache save work, but not every model's code bears them:
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from xmtf.errors import ConfigError
-from xmtf.models.layers.trees import Trees
+from xmtf.models.hub.caches import HubCache
+from xmtf.models.interface import CausalModel
+from xmtf.models.layers.trees import ForestReader, Trees
 
-if TYPE_CHECKING:
-    from xmtf.models.hub.model import HubModel
+__all__ = ["TriedModel", "find_cache_fault", "find_tree_fault"]
 
-__all__ = ["find_cache_fault", "find_tree_fault"]
+
+class TriedModel(CausalModel, ForestReader, Protocol):
+    """What is tried of a :class:`xmtf.models.hub.model.HubModel`."""
+
+    network: Any
+    training: bool
+
+    def train(self, mode: bool = True) -> Any:
+        """As of ``torch.nn.Module``."""
+
+    def network_cache(self) -> HubCache:
+        """Return an empty cache of the network's own kind."""
+        ...
+
 
 _TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-6}
 _TOLERANCE_HALF = 0.2
@@ -34,26 +48,26 @@ LogitPair = tuple[Tensor, Tensor]
 """Logits of the same tokens, ``[T, V]``: as they are tried, and of the whole row."""
 
 
-def find_tree_fault(model: HubModel) -> str | None:
+def find_tree_fault(model: TriedModel) -> str | None:
     """Return why token trees would be read wrongly, or None."""
     if not getattr(model.network, "_supports_attention_backend", False):
         return f"{type(model.network).__name__} does not say that its attention takes any mask"
     return _fault(model, "a token tree", _tree_and_paths)
 
 
-def find_cache_fault(model: HubModel) -> str | None:
+def find_cache_fault(model: TriedModel) -> str | None:
     """Return why reading on from the network's own cache would be wrong, or None."""
     return _fault(model, "its cache", _cache_and_rows)
 
 
-def _fault(model: HubModel, what: str, tried: Callable[[HubModel], list[LogitPair]]) -> str | None:
+def _fault(model: TriedModel, what: str, tried: Callable[[TriedModel], list[LogitPair]]) -> str | None:
     """Return why logits are not those of whole rows, or None.
 
     They may differ by a root mean square of 1e-4 standard deviations of the logits in fp32, 0.2 in half precision.
     """
     name = type(model.network).__name__
     training = model.training
-    model.eval()
+    model.train(False)
     try:
         with torch.no_grad():
             pairs = tried(model)
@@ -69,12 +83,12 @@ def _fault(model: HubModel, what: str, tried: Callable[[HubModel], list[LogitPai
     return None
 
 
-def _draw(model: HubModel, number: int) -> Tensor:
+def _draw(model: TriedModel, number: int) -> Tensor:
     tokens_T = torch.randint(0, model.vocab_size, (number,), generator=torch.Generator().manual_seed(0))
     return tokens_T.to(model.head_weight().device)
 
 
-def _whole(model: HubModel, tokens_T: Tensor) -> Tensor:
+def _whole(model: TriedModel, tokens_T: Tensor) -> Tensor:
     return model.logits(model.hidden_states(tokens_T[None])[0])
 
 
@@ -82,7 +96,7 @@ _PARENTS = (-1, 0, 1, 2, 3, 4, 5, 6, 7, 3, 9, 10, 10, 12, 3, 14)
 """A beginning of four nodes; of the three branches behind it one forks again."""
 
 
-def _tree_and_paths(model: HubModel) -> list[LogitPair]:
+def _tree_and_paths(model: TriedModel) -> list[LogitPair]:
     tokens_T = _draw(model, len(_PARENTS))
     nodes_T = torch.arange(len(_PARENTS), device=tokens_T.device)
     paths = [_path(node) for node in range(len(_PARENTS))]
@@ -99,7 +113,7 @@ def _path(node: int) -> list[int]:
     return [] if node < 0 else [*_path(_PARENTS[node]), node]
 
 
-def _cache_and_rows(model: HubModel) -> list[LogitPair]:
+def _cache_and_rows(model: TriedModel) -> list[LogitPair]:
     """Read two prompts, the second left-padded, and three continuations of two tokens and one.
 
     ::

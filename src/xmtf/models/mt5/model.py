@@ -18,22 +18,12 @@ from xmtf.models.layers.attention import additive_bias, compute_dtype, same_segm
 from xmtf.models.layers.cache import DecoderCache
 from xmtf.models.layers.tied import SlicedEmbedding, lookup
 from xmtf.models.layers.trees import PromptRows, Trees
-from xmtf.models.mt5.block import DecoderBlock, EncoderBlock, Norm
+from xmtf.models.mt5.block import DecoderBlock, EncoderBlock
 from xmtf.models.mt5.config import MT5Config
 from xmtf.models.mt5.reading import read_prompt_forest
-from xmtf.models.mt5.relative import RelativeBias
+from xmtf.models.mt5.stack import Stack
 
 __all__ = ["MT5"]
-
-
-class _Stack(nn.Module):
-    def __init__(self, config: MT5Config, block: type[nn.Module], num_layers: int) -> None:
-        super().__init__()
-        self.relative_bias = RelativeBias(
-            config.num_buckets, config.max_distance, config.num_heads, bidirectional=block is EncoderBlock
-        )
-        self.blocks = nn.ModuleList(block(config) for _ in range(num_layers))
-        self.final_norm = Norm(config.hidden_size, eps=config.epsilon)
 
 
 class MT5(nn.Module):
@@ -57,8 +47,8 @@ class MT5(nn.Module):
         self.activation_checkpointing = False
         self.accumulate_in_place = False
         self.shared: nn.Embedding | SlicedEmbedding = nn.Embedding(config.vocab_size, config.hidden_size)
-        self.encoder = _Stack(config, EncoderBlock, config.num_layers)
-        self.decoder = _Stack(config, DecoderBlock, config.num_decoder_layers)
+        self.encoder = Stack(config, EncoderBlock, config.num_layers)
+        self.decoder = Stack(config, DecoderBlock, config.num_decoder_layers)
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         self.tie()
 
@@ -150,7 +140,7 @@ class MT5(nn.Module):
 
     def read_prompt_forest(self, prompts: Sequence[PromptRows], blocks: Sequence[Trees], wanted_P: Tensor) -> Tensor:
         """Return hidden states ``[P, H]`` of chosen nodes; see :class:`xmtf.models.layers.trees.PromptForestReader`."""
-        return read_prompt_forest(self, prompts, blocks, wanted_P)
+        return read_prompt_forest(self.shared.weight, self.encoder, self.decoder, prompts, blocks, wanted_P)
 
     def logits(self, hidden_PH: Tensor, tokens: slice | None = None) -> Tensor:
         """Return logits ``[..., V]`` of chosen hidden states ``[..., H]``; given ``tokens``, of those only."""
