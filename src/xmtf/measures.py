@@ -107,7 +107,7 @@ class SuiteMeasure:
         by_task: dict[str, list[float]] = {}
         for job in self._jobs:
             value = self._value(job, [next(answers) for _ in job.requests])
-            by_task.setdefault(job.task, []).append(value)
+            by_task.setdefault(job.info.provenance.task, []).append(value)
         medians = {task: median(values) for task, values in by_task.items()}
         return Measured(mean(medians.values()), medians)
 
@@ -123,10 +123,11 @@ class SuiteMeasure:
         return in_order(ask(subject, [request for job in self._jobs for request in job.requests]))
 
     def _value(self, job: Job, answers: Sequence[Answer]) -> float:
-        from xmtf.evaluation.results.files import About, items_table, score_items, versions
+        from xmtf.evaluation.scoring.score import items_table, score_items, versions
+        from xmtf.results.items import About
 
         scoring = self.setup.settings.scoring
-        about = About(job.about(), "training", "", scoring, versions())
+        about = About(job.info, "training", "", scoring, versions())
         score = score_items(items_table(job, answers, scoring), about)
         if not score.metrics:
             return 0.0

@@ -11,12 +11,14 @@ from typing import Literal
 
 __all__ = [
     "PROMPTED_COLUMNS",
+    "PROVENANCE_COLUMNS",
     "SCORE_SCHEMA",
     "Family",
     "Metric",
     "Origin",
     "Prediction",
     "PromptedExample",
+    "Provenance",
     "Request",
     "Score",
     "Translation",
@@ -54,14 +56,11 @@ class Origin:
         return f"{self.dataset}{subset} [{self.split}] row {self.row}"
 
 
-@dataclass(frozen=True, slots=True)
-class PromptedExample:
-    """A row after a template was applied: what a model is trained on or asked.
+@dataclass(frozen=True, slots=True, order=True)
+class Provenance:
+    """What all examples of one template on one split of a task share; no room lists these columns anew.
 
     Attributes:
-        inputs: Rendered prompt.
-        targets: Rendered answer.
-        choices: Answer choices ranked over, or None where there are none.
         language: Code of the language of the targets (see :mod:`xmtf.languages`), or ``code``.
         prompt_language: Code of the language that the template is written in.
         translation: How the template came into that language.
@@ -71,12 +70,8 @@ class PromptedExample:
         subset: Configuration, or ``""``.
         split: Such as ``train``.
         template: Name of the template.
-        row: Index of the raw row in its split.
     """
 
-    inputs: str
-    targets: str
-    choices: tuple[str, ...] | None
     language: str
     prompt_language: str
     translation: Translation
@@ -86,10 +81,32 @@ class PromptedExample:
     subset: str
     split: str
     template: str
+
+
+PROVENANCE_COLUMNS = tuple(Provenance.__dataclass_fields__)
+"""Names of the columns that a :class:`Provenance` becomes, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptedExample:
+    """A row after a template was applied: what a model is trained on or asked.
+
+    Attributes:
+        inputs: Rendered prompt.
+        targets: Rendered answer.
+        choices: Answer choices ranked over, or None where there are none.
+        provenance: Columns of their own on disk.
+        row: Index of the raw row in its split.
+    """
+
+    inputs: str
+    targets: str
+    choices: tuple[str, ...] | None
+    provenance: Provenance
     row: int
 
 
-PROMPTED_COLUMNS = tuple(PromptedExample.__dataclass_fields__)
+PROMPTED_COLUMNS = ("inputs", "targets", "choices", *PROVENANCE_COLUMNS, "row")
 """Column names of a mixture on disk, in order."""
 
 
@@ -190,6 +207,7 @@ class Score:
         axis: What is held out: ``rows``, ``templates``, ``languages``, ``clusters`` or ``none``.
         kind: ``rank`` or ``generation``.
         scoring: How choices are scored, such as ``bloomz``.
+        provenance: What was asked; fields of their own in ``scores.jsonl``.
         metrics: Measured values.
         dropped: Rows that could not be asked or scored, counted by reason.
         template_hash: Content hash of the template.
@@ -204,16 +222,8 @@ class Score:
     axis: str
     kind: str
     scoring: str
-    task: str
-    cluster: str
-    dataset: str
-    subset: str
-    split: str
-    template: str
+    provenance: Provenance
     template_hash: str
-    language: str
-    prompt_language: str
-    translation: Translation
     metrics: tuple[Metric, ...]
     dropped: dict[str, int] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)

@@ -10,8 +10,8 @@ import pytest
 
 from xmtf.evaluation import run as room
 from xmtf.evaluation.asking import ask
-from xmtf.evaluation.results.files import read_scores
 from xmtf.recipe import load_recipe
+from xmtf.results.scores import read_scores
 
 TEMPLATES = """\
 language: en

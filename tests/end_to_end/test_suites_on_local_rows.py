@@ -14,7 +14,8 @@ from rouge_score.rouge_scorer import RougeScorer
 from typer.testing import CliRunner
 
 from xmtf.cli.app import build_app
-from xmtf.evaluation.results.files import read_items, read_scores
+from xmtf.results.items import item_files
+from xmtf.results.scores import read_scores
 from xmtf.tasks import load_catalogue
 
 FRENCH = [("Le chat dort.", "The cat sleeps."), ("Il pleut à Paris.", "It rains in Paris."), ("", "Nothing to say.")]
@@ -60,11 +61,11 @@ def measured(out, kind, *options):
     arguments = ["evaluate", kind, "--out", str(out), "--device", "cpu", "--offline", *map(str, options)]
     result = CliRunner().invoke(build_app("evaluate"), arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
-    tables = [read_items(path)[0].to_pylist() for path in sorted((out / "items").iterdir())]
-    items = {(rows[0]["task"], rows[0]["template"]): rows for rows in tables}
+    jobs = [job for file in item_files(out) for job in file.each_job()]
+    items = {(told.job.provenance.task, told.job.provenance.template): table.to_pylist() for told, table in jobs}
     scores = read_scores(out / "scores.jsonl")
-    assert sorted((score.task, score.template) for score in scores) == sorted(items)
-    assert len(scores) == len(tables)  # one record and one file a template
+    assert sorted((score.provenance.task, score.provenance.template) for score in scores) == sorted(items)
+    assert len(scores) == len(jobs)  # one record and one row group a template
     return scores, items
 
 
@@ -93,16 +94,16 @@ def test_translation_and_summarization_with_our_prompts(mirror, tmp_path, tiny_m
     options = ("--model", tiny_model(tmp_path / "bloom"), "--suite", "generation", "--max-new-tokens", 6)
     options += ("--min-new-tokens", 6)
     scores, items = measured(tmp_path / "first", "generation", *options)
-    assert Counter(score.task for score in scores) == {
+    assert Counter(score.provenance.task for score in scores) == {
         "wmt14/fr-en": 5, "wmt14/fr-en:reversed": 5, "wmt14/hi-en": 5, "wmt14/hi-en:reversed": 5, "mlsum/es": 5,
     }  # fmt: skip
-    languages = {score.task: score.language for score in scores}
+    languages = {score.provenance.task: score.provenance.language for score in scores}
     assert languages == {
         "wmt14/fr-en": "en", "wmt14/fr-en:reversed": "fr", "wmt14/hi-en": "en", "wmt14/hi-en:reversed": "hi",
         "mlsum/es": "es",
     }  # fmt: skip
-    assert {score.prompt_language for score in scores if score.task == "mlsum/es"} == {"en", "es"}
-    assert {str(score.dropped) for score in scores if "fr-en" in score.task} == {"{'empty segment': 1}"}
+    assert {score.provenance.prompt_language for score in scores if score.provenance.task == "mlsum/es"} == {"en", "es"}
+    assert {str(score.dropped) for score in scores if "fr-en" in score.provenance.task} == {"{'empty segment': 1}"}
     for (task, _), rows in items.items():
         sides = [(0, 1), (1, 0)]["reversed" in task]
         texts = ARTICLES if task == "mlsum/es" else (FRENCH[:2] if "fr" in task else HINDI)
@@ -111,15 +112,15 @@ def test_translation_and_summarization_with_our_prompts(mirror, tmp_path, tiny_m
         assert not any(text[sides[1]] in row["prompt"] for row, text in zip(rows, texts, strict=True))
     assert items["wmt14/hi-en:reversed", "two labelled lines"][0]["prompt"] == "English: The cat sleeps.\nHindi:"
     for score in scores:
-        assert_metrics_are_those_of_their_packages(score, items[score.task, score.template])
+        assert_metrics_are_those_of_their_packages(score, items[score.provenance.task, score.provenance.template])
 
     # What the model wrote to the first row becomes its right answer.
     written = items["wmt14/fr-en", "subtitles"][0]["text"]
     write(mirror, "wmt/wmt14/fr-en", "test", *pairs("fr", "en", [(FRENCH[0][0], written), FRENCH[1]]))
     scores, items = measured(tmp_path / "second", "generation", *options[:2], "--suite", "wmt14/fr-en", *options[4:])
-    score = next(score for score in scores if score.template == "subtitles")
+    score = next(score for score in scores if score.provenance.template == "subtitles")
     assert 0 < values(score)["chrf"] < 100
-    assert_metrics_are_those_of_their_packages(score, items[score.task, score.template])
+    assert_metrics_are_those_of_their_packages(score, items[score.provenance.task, score.provenance.template])
 
 
 def original(key, entries, choices="null"):
@@ -160,13 +161,13 @@ def test_translation_and_summarization_with_prompts_under_the_original_names(mir
     scores, items = measured(tmp_path / "out", "generation", *options)
     assert len(scores) == 10 + 10 + 3
     for score in scores:
-        assert_metrics_are_those_of_their_packages(score, items[score.task, score.template])
+        assert_metrics_are_those_of_their_packages(score, items[score.provenance.task, score.provenance.template])
     prompt = items["bloomz-generation:wmt14/fr-en:reversed", "gpt3-en-fr"][1]
     assert (prompt["prompt"], prompt["references"]) == ("It rains in Paris. in fr:", ["Il pleut à Paris."])
     if "XMTF_FACTS_ROOT" in os.environ:
         with (Path(os.environ["XMTF_FACTS_ROOT"]) / "rank_jobs.csv").open(encoding="utf-8", newline="") as stream:
             listed = [row["template"] for row in csv.DictReader(stream) if row["group"] == "LMEVAL_GEN"]
-        assert sorted(score.template for score in scores) == sorted(listed)
+        assert sorted(score.provenance.template for score in scores) == sorted(listed)
 
 
 NLI = {"premise": "The cat sleeps on the mat.", "hypothesis": "An animal rests.", "label": 0}
@@ -233,9 +234,9 @@ def test_the_rank_suite_asks_all_its_prompts(ranked_rows, original_prompts, tmp_
     suites = "l1,bloomz-l2-mt:Muennighoff/xstory_cloze/my,bloomz-zh-ht:Muennighoff/xstory_cloze/zh"
     options = ("--model", tiny_model(tmp_path / "bloom"), "--suite", suites, "--templates", original_prompts)
     scores, items = measured(tmp_path / "out", "rank", *options)
-    translations = Counter((score.suite.partition(":")[0], score.translation) for score in scores)
+    translations = Counter((score.suite.partition(":")[0], score.provenance.translation) for score in scores)
     assert translations == {("l1", "none"): 170, ("bloomz-l2-mt", "machine"): 5, ("bloomz-zh-ht", "human"): 5}
-    assert set(Counter(score.task for score in scores).values()) == {5}
+    assert set(Counter(score.provenance.task for score in scores).values()) == {5}
     assert not any(score.dropped for score in scores)
     for (task, _), (row,) in items.items():
         assert row["references"] == [row["choices"][row["gold"]]]
@@ -263,8 +264,8 @@ def test_the_validation_suite_asks_all_its_prompts(tmp_path, monkeypatch, tiny_m
     monkeypatch.setenv("XMTF_DATA_ROOT", str(tmp_path / "mirror"))
     options = ("--model", tiny_model(tmp_path / "bloom"), "--suite", "validation", "--templates", tmp_path / "prompts")
     scores, items = measured(tmp_path / "out", "rank", *options)
-    assert (len({score.task for score in scores}), len(scores)) == (37, 153)
-    assert sorted((score.task, score.template) for score in scores) == sorted(
+    assert (len({score.provenance.task for score in scores}), len(scores)) == (37, 153)
+    assert sorted((score.provenance.task, score.provenance.template) for score in scores) == sorted(
         (task.id, name) for task in tasks for name in task.only_templates
     )
     assert all([row["gold"] for row in rows] == [0, 1] for rows in items.values())

@@ -7,8 +7,8 @@ import pytest
 from xmtf.errors import ConfigError, SourceError
 from xmtf.evaluation.harness import register, run_harness
 from xmtf.evaluation.interchange import import_results
-from xmtf.evaluation.results.compare import compare_results
-from xmtf.evaluation.results.rescore import rescore
+from xmtf.evaluation.scoring.compare import compare_results
+from xmtf.evaluation.scoring.rescore import rescore
 
 pytest.importorskip("lm_eval", reason="needs the extra `harness`")
 pytestmark = pytest.mark.filterwarnings("ignore")  # the harness's own
@@ -128,11 +128,13 @@ def test_tasks_of_the_harness_score_as_on_its_own_model(tmp_path, tiny_model, ta
                 assert other["filtered_resps"] == pytest.approx(one["filtered_resps"], abs=1e-3)
             else:
                 assert other["filtered_resps"] == one["filtered_resps"]
-    scores = {score.template: score for score in import_results(tmp_path / "ours", tmp_path / "read", model="ours")}
+    scores = {
+        score.provenance.template: score for score in import_results(tmp_path / "ours", tmp_path / "read", model="ours")
+    }
     import_results(tmp_path / "theirs", tmp_path / "read-theirs", model="theirs")
     assert scores["local_nli"].kind == "rank"
     assert scores["local_nli"].metrics[0].chance == pytest.approx(1 / 3)
-    again = {score.template: score.metrics[0].value for score in rescore(tmp_path / "read")}
+    again = {score.provenance.template: score.metrics[0].value for score in rescore(tmp_path / "read")}
     assert again["local_nli"] == scores["local_nli"].metrics[0].value
     assert again["local_writing"] == scores["local_writing"].metrics[0].value
     assert all(row.change == 0 for row in compare_results(tmp_path / "read", tmp_path / "read-theirs"))

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from xmtf.evaluation import Setup, evaluate_setup, named_suites
-from xmtf.evaluation.results.files import read_items, read_scores
 from xmtf.recipe.schema import Evaluation
+from xmtf.results.items import item_files
+from xmtf.results.scores import read_scores
 
 SUITES = "xnli/en,xnli/th,xnli/zh,xcopa/et,xcopa/ta,xwinograd/jp,xwinograd/fr,copa"
 pytestmark = pytest.mark.skipif(not os.environ.get("XMTF_DATA_ROOT"), reason="XMTF_DATA_ROOT is not set")
@@ -44,15 +45,15 @@ def test_scores_of_real_rows_equal_transformers(tmp_path, tiny_model, family, pr
     setup = Setup(Evaluation(suites=suites, samples=0), catalogue, templates=templates, device="cpu", offline=True)
     evaluate_setup(setup, model=folder, label="tiny", out=tmp_path / "out")
     scores = read_scores(tmp_path / "out" / "scores.jsonl")
-    assert {score.task for score in scores} == set(SUITES.split(","))
-    translations = {score.translation for score in scores}
+    assert {score.provenance.task for score in scores} == set(SUITES.split(","))
+    translations = {score.provenance.translation for score in scores}
     assert translations == ({"none", "human", "machine"} if prompts == "original" else {"none"})
 
     auto = transformers.AutoModelForCausalLM if family == "causal" else transformers.AutoModelForSeq2SeqLM
     model, tokenizer = auto.from_pretrained(folder).eval(), transformers.AutoTokenizer.from_pretrained(folder)
     compared = 0
-    for path in (tmp_path / "out" / "items").iterdir():
-        for item in read_items(path)[0].to_pylist():
+    for file in item_files(tmp_path / "out"):
+        for item in file.read().to_pylist():
             assert item["references"] == [item["choices"][item["gold"]]]
             expected = [directly(model, tokenizer, item["prompt"], choice) for choice in item["choices"]]
             assert item["scores"] == pytest.approx(expected, abs=max(1e-4, 1e-6 * max(map(abs, expected))))

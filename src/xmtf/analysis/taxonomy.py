@@ -29,8 +29,9 @@ def taxonomy(folder: Path | None, evaluated: Iterable[SuiteSlice] = ()) -> list[
     total = sum(count.examples for count in counts) or 1
     languages, templates = defaultdict[tuple[str, str], set[str]](set), defaultdict[tuple[str, str], set[str]](set)
     for count in counts:
-        languages[count.cluster, count.dataset].add(count.language)
-        templates[count.cluster, count.dataset].add(count.template)
+        trained_on = count.provenance
+        languages[trained_on.cluster, trained_on.dataset].add(trained_on.language)
+        templates[trained_on.cluster, trained_on.dataset].add(trained_on.template)
     asked = set()
     for part in evaluated:
         key = part.slice.task.cluster, part.slice.task.dataset

@@ -14,12 +14,14 @@ from xmtf.cli.options import AsJson, DecodingOptions, Device, Offline, with_opti
 from xmtf.cli.printing import print_json
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
     from xmtf.recipe.schema import Tokenization
     from xmtf.records import Score
 
-__all__ = ["app", "print_scores"]
+    Row = TypeVar("Row", bound=DataclassInstance)
 
-Row = TypeVar("Row")
+__all__ = ["app", "print_scores"]
 
 app = typer.Typer(no_args_is_help=True, help="Measure a model zero-shot.")
 
@@ -264,7 +266,7 @@ def rescore(
 
     Example: xmtf evaluate rescore runs/demo/results/after --scoring characters
     """
-    from xmtf.evaluation.results.rescore import rescore as compute
+    from xmtf.evaluation.scoring.rescore import rescore as compute
 
     print_scores(compute(folder, out, scoring=scoring, metrics=_names(metrics)), as_json)
 
@@ -281,7 +283,7 @@ def compare(
 
     Example: xmtf evaluate compare runs/demo/results/before runs/demo/results/after
     """
-    from xmtf.evaluation.results.compare import compare_lines, compare_results
+    from xmtf.evaluation.scoring.compare import compare_lines, compare_results
 
     _print(compare_results(first, second), compare_lines, as_json)
 
@@ -341,23 +343,26 @@ def _numbers(text: str, kind: type[Any], option: str) -> list[Any]:
 
 
 def _read_scores(folder: Path) -> list[Score]:
-    from xmtf.evaluation.results.files import read_scores
+    from xmtf.results.files import SCORES
+    from xmtf.results.scores import read_scores
 
-    return read_scores(folder / "scores.jsonl")
+    return read_scores(folder / SCORES)
 
 
 def print_scores(scores: list[Score], as_json: bool) -> None:
     """Print scores as a table, or as JSON lines."""
-    from xmtf.evaluation.results.summary import score_lines
+    from xmtf.evaluation.scoring.summary import score_lines
 
     if scores:  # else another process of torchrun prints them
         _print(scores, score_lines, as_json)
 
 
 def _print(rows: list[Row], lines: Callable[[list[Row]], list[str]], as_json: bool) -> None:
+    from xmtf.lines import to_line
+
     if as_json:
         for row in rows:
-            print_json(row)
+            print_json(to_line(row))
         return
     for line in lines(rows):
         typer.echo(line)

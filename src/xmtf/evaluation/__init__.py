@@ -3,8 +3,8 @@
 from xmtf.evaluation.engine.encoding import PromptRules, prompt_rules
 from xmtf.evaluation.generation.generate import generate
 from xmtf.evaluation.ranking.rank import rank
-from xmtf.evaluation.results.rescore import rescore
 from xmtf.evaluation.run import evaluate, evaluate_setup
+from xmtf.evaluation.scoring.rescore import rescore
 from xmtf.evaluation.suites.setup import Setup, named_suites, setup_of
 
 __all__ = [

@@ -18,8 +18,8 @@ from xmtf.evaluation.asking.journal import Journal, request_key
 from xmtf.evaluation.asking.subject import Subject, load_subject, model_hash
 from xmtf.evaluation.engine.answer import Answer
 from xmtf.evaluation.engine.processes import ALONE, Processes
-from xmtf.evaluation.results.files import About, check_results, items_table, score_items, versions, write_items
-from xmtf.evaluation.results.samples import choose_samples, sample_line
+from xmtf.evaluation.scoring.samples import choose_samples, sample_line
+from xmtf.evaluation.scoring.score import items_table, score_items, versions
 from xmtf.evaluation.suites.jobs import Job, jobs
 from xmtf.evaluation.suites.setup import Setup, SuiteSlice, setup_of, suite_slices
 from xmtf.execution import say, track
@@ -36,6 +36,9 @@ from xmtf.files import (
 )
 from xmtf.recipe import LoadedRecipe
 from xmtf.records import Request, Score
+from xmtf.results.files import COMPLETIONS, SAMPLES, SCORES, check_results
+from xmtf.results.items import About, item_paths, suite_items
+from xmtf.results.scores import write_scores
 
 __all__ = ["answer", "evaluate", "evaluate_setup"]
 
@@ -67,7 +70,7 @@ def _evaluate(setup: Setup, model: str, label: str, out: Path, processes: Proces
     from xmtf.models.device import choose_device
 
     watch = Stopwatch()
-    check_results(out, never="completions.jsonl")
+    check_results(out, never=COMPLETIONS)
     slices = suite_slices(setup)
     recipe, inputs = _depends_on(setup, slices, model, label)
     fingerprint = content_hash({"recipe": recipe, "inputs": inputs})
@@ -94,7 +97,7 @@ def _evaluate(setup: Setup, model: str, label: str, out: Path, processes: Proces
         journal = Journal(out, subject.identity(setup))  # takes over the answers of all
         ask_missing(subject, journal, requests)  # nothing, unless unlike devices formed unlike batches
     scores = _write_results(all_jobs, journal, subject, out)
-    write_jsonl(out / "samples.jsonl", [sample_line(job, row, journal.get(request_key(row))) for job, row in samples])
+    write_jsonl(out / SAMPLES, [sample_line(job, row, journal.get(request_key(row))) for job, row in samples])
     manifest = Manifest(
         "evaluation",
         fingerprint,
@@ -141,7 +144,7 @@ def answer(
     Returns:
         Requests that were asked.
     """
-    check_results(out, never="completions.jsonl")
+    check_results(out, never=COMPLETIONS)
     setup = setup_of(loaded)
     slices = suite_slices(setup)
     recipe, inputs = _depends_on(setup, slices, model, label)
@@ -185,8 +188,8 @@ def _rendered(setup: Setup, slices: Sequence[SuiteSlice]) -> Iterator[Job]:
     with track("rendering evaluation prompts", total=len(slices), unit="tasks") as progress:
         for part in slices:
             for job in jobs(setup, [part]):
-                asked[job.suite] += len(job.requests)
-                reasons[job.suite].update(f"{reason} ({count})" for reason, count in job.dropped.items())
+                asked[job.info.suite] += len(job.requests)
+                reasons[job.info.suite].update(f"{reason} ({count})" for reason, count in job.info.dropped.items())
                 yield job
             progress.advance()
     for name, count in asked.items():
@@ -196,14 +199,13 @@ def _rendered(setup: Setup, slices: Sequence[SuiteSlice]) -> Iterator[Job]:
 
 
 def _write_results(all_jobs: Sequence[Job], journal: Journal, subject: Subject, out: Path) -> list[Score]:
-    folder = out / "items"
     scores = []
-    with track(f"scoring ({subject.label})", total=len(all_jobs), unit="jobs") as progress:
+    with suite_items(out) as items, track(f"scoring ({subject.label})", total=len(all_jobs), unit="jobs") as progress:
         for job in all_jobs:
             answers = [_answered(journal, request) for request in job.requests]
             table = items_table(job, answers, subject.scoring)
             about = About(
-                job.about(),
+                job.info,
                 subject.label,
                 subject.fingerprint,
                 subject.scoring,
@@ -211,13 +213,11 @@ def _write_results(all_jobs: Sequence[Job], journal: Journal, subject: Subject, 
                 subject.decoding.label,
                 {"weights": subject.weights, "tokenizer": subject.tokenizer.fingerprint},
             )
-            write_items(folder / f"{job.name}.parquet", table, about)
+            items.add(table, about)
             if job.requests:
                 scores.append(score_items(table, about))
             progress.advance()
-    for path in set(folder.glob("*.parquet")) - {folder / f"{job.name}.parquet" for job in all_jobs}:
-        path.unlink()
-    write_jsonl(out / "scores.jsonl", map(asdict, scores))
+    write_scores(out / SCORES, scores)
     errors = sum(score.dropped.get("non-finite score", 0) for score in scores)
     if errors:
         say(f"  {errors} requests have a non-finite score; they are counted, and neither right nor wrong")
@@ -231,14 +231,14 @@ def _answered(journal: Journal, request: Request) -> Answer:
 
 
 def _outputs(out: Path) -> dict[str, str]:
-    files = [out / "scores.jsonl", out / "samples.jsonl", *sorted((out / "items").glob("*.parquet"))]
+    files = [out / SCORES, out / SAMPLES, *item_paths(out)]
     return {str(path.relative_to(out)): file_sha256(path) for path in files}
 
 
 def _counts(all_jobs: Sequence[Job], scores: Sequence[Score]) -> dict[str, Any]:
     dropped: dict[str, int] = {}
     for job in all_jobs:
-        for reason, count in job.dropped.items():
+        for reason, count in job.info.dropped.items():
             dropped[reason] = dropped.get(reason, 0) + count
     asked = sum(len(job.requests) for job in all_jobs)
     return {"jobs": len(all_jobs), "scores": len(scores), "items": asked, "dropped": dropped}

@@ -40,12 +40,12 @@ from xmtf.mixture.finish import finish_mixture
 from xmtf.mixture.plan.plan import MixturePlan, plan_mixture, read_slice
 from xmtf.mixture.plan.prompted import prompted_tables
 from xmtf.mixture.select.choose import Rules, choose_rows, row_hashes
-from xmtf.mixture.select.groups import group_rows
 from xmtf.mixture.select.guard import Asked, read_guard, write_guard
 from xmtf.mixture.select.keys import hash_strings
 from xmtf.mixture.select.ngrams import string_values, word_runs
 from xmtf.mixture.sort.merge import Shard
 from xmtf.mixture.sort.runs import Run, write_runs
+from xmtf.provenance import group_rows
 from xmtf.recipe import LoadedRecipe
 from xmtf.sources import read_source
 from xmtf.tasks import Prompted, prompted_parts

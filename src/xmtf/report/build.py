@@ -35,9 +35,10 @@ from xmtf.report.items import item_sets, script_text
 from xmtf.report.page import Content, Demonstration, Plot, RunPart, render_page
 from xmtf.report.published import gather, published_tables
 from xmtf.report.reference.demonstration import NOTE, demonstration_run, demonstration_texts
-from xmtf.report.results import RECIPE, SCORES, results_folders
+from xmtf.report.results import RECIPE, results_folders
 from xmtf.report.tables import GROUPS, composition_tables, result_tables, write_tables
 from xmtf.report.tables_and_figures import demonstrates, published_figures
+from xmtf.results.files import COMPLETIONS, SAMPLES, SCORES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -100,7 +101,7 @@ def _inputs(source: Path) -> dict[str, str]:
         if (folder / MANIFEST).exists():
             found[str(folder)] = read_manifest(folder).fingerprint
         else:
-            files += [folder / name for name in (SCORES, "samples.jsonl", "completions.jsonl")]
+            files += [folder / name for name in (SCORES, SAMPLES, COMPLETIONS)]
     return found | {str(path): file_sha256(path) for path in files if path.exists()}
 
 

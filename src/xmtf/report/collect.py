@@ -13,9 +13,10 @@ import pyarrow.dataset as ds
 from xmtf.errors import SourceError
 from xmtf.files import MANIFEST, Manifest, read_jsonl, read_manifest
 from xmtf.recipe import load_yaml
-from xmtf.report.results import RECIPE, Results, Score, collect_results
+from xmtf.records import Score
+from xmtf.report.results import RECIPE, Results, collect_results
 
-__all__ = ["COMPOSITION", "Material", "Run", "Score", "collect", "collect_run"]
+__all__ = ["COMPOSITION", "Material", "Run", "collect", "collect_run"]
 
 _GROUP = pa.schema([("language", pa.string()), ("cluster", pa.string()), ("dataset", pa.string())])
 COMPOSITION = _GROUP.append(pa.field("rows", pa.int64())).append(pa.field("characters", pa.int64()))

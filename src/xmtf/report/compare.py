@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from xmtf.intervals import Z, wilson
+from xmtf.records import Metric, Score
 from xmtf.report.estimates import Estimate, clustered_mean
-from xmtf.report.results import Results, Score
+from xmtf.report.results import Results
 
 __all__ = ["Comparison", "compare", "verdict"]
 
@@ -69,11 +69,11 @@ def compare(results: Results, by: Callable[[Score], str] = lambda score: "") -> 
         results: What was measured.
         by: Names the group of a result record inside its suite; the whole suite by default.
     """
-    groups: dict[tuple[str, str, str, str], dict[str, list[tuple[Score, dict[str, Any]]]]] = {}
+    groups: dict[tuple[str, str, str, str], dict[str, list[tuple[Score, Metric]]]] = {}
     for label, scores in results.scores.items():
         for score in scores:
-            for metric in score["metrics"]:
-                key = (score["suite"], score["axis"], by(score), metric["name"])
+            for metric in score.metrics:
+                key = (score.suite, score.axis, by(score), metric.name)
                 groups.setdefault(key, defaultdict(list))[label].append((score, metric))
     answers = {label: _answers(table) for label, table in results.items.items()}
     return [_comparison(*key, members, answers, list(results.scores)) for key, members in groups.items()]
@@ -103,7 +103,7 @@ def verdict(comparison: Comparison) -> str:
 
 Job = tuple[str, str, str, str]
 Answers = dict[Job, dict[int, float]]
-Members = list[tuple[Score, dict[str, Any]]]
+Members = list[tuple[Score, Metric]]
 
 
 def _answers(table: pa.Table) -> Answers:
@@ -128,8 +128,8 @@ def _comparison(
     labels: list[str],
 ) -> Comparison:
     latest = members[next(label for label in reversed(labels) if label in members)]
-    num_items = sum(entry["num_items"] for _, entry in latest)
-    counts = {sum(entry["num_items"] for _, entry in member) for member in members.values()}
+    num_items = sum(entry.num_items for _, entry in latest)
+    counts = {sum(entry.num_items for _, entry in member) for member in members.values()}
     others = tuple(sorted(counts - {num_items}))
     values = {
         label: (_per_item(members[label], answers[label]) if metric in PER_ITEM else _corpus(members[label]))
@@ -144,13 +144,15 @@ def _comparison(
 
 
 def _chance(members: Members) -> float | None:
-    weighted = [(entry["chance"], entry["num_items"]) for _, entry in members if entry["chance"] is not None]
+    weighted = [(entry.chance, entry.num_items) for _, entry in members if entry.chance is not None]
     total = sum(count for _, count in weighted)
     return sum(chance * count for chance, count in weighted) / total if total else None
 
 
 def _jobs(members: Members) -> Iterable[Job]:
-    return ((score["suite"], score["task"], score["split"], score["template"]) for score, _ in members)
+    return (
+        (score.suite, score.provenance.task, score.provenance.split, score.provenance.template) for score, _ in members
+    )
 
 
 def _per_item(members: Members, answers: Answers) -> Estimate | None:
@@ -185,14 +187,14 @@ def _estimate(values: dict[tuple[Job, int], float]) -> Estimate | None:
 
 def _corpus(members: Members) -> Estimate | None:
     """Average a corpus metric over its results, weighted by items; tasks are the units of the interval."""
-    counts = np.array([entry["num_items"] for _, entry in members], dtype=np.float64)
+    counts = np.array([entry.num_items for _, entry in members], dtype=np.float64)
     if not counts.sum():
         return None
-    values = np.array([entry["value"] for _, entry in members])
+    values = np.array([entry.value for _, entry in members])
     mean = float((values * counts).sum() / counts.sum())
     if len(members) < 2:
         entry = members[0][1]
-        return Estimate(mean, *(mean if entry[end] is None else entry[end] for end in ("low", "high")))
+        return Estimate(mean, *(mean if end is None else end for end in (entry.low, entry.high)))
     weights = counts / counts.sum()
     variance = float((weights**2 * (values - mean) ** 2).sum()) * len(members) / (len(members) - 1)
     margin = Z * variance**0.5

@@ -31,6 +31,7 @@ from xmtf.errors import ConfigError, DataError, SourceError, UnknownNameError
 from xmtf.files import read_jsonl
 from xmtf.report.reference import read_columns, reference_rows, reference_variants
 from xmtf.report.results import Results
+from xmtf.results.files import COMPLETIONS
 
 __all__ = ["COLUMNS", "Inputs", "number", "parse_inputs", "texts_at_hand"]
 
@@ -123,7 +124,7 @@ def texts_at_hand(results: Results) -> dict[str, list[dict[str, Any]]]:
     samples = [row | {"model": label} for label, rows in results.samples.items() for row in rows]
     programs: dict[str, dict[str, str]] = {}
     for label, folders in results.folders.items():
-        for path in (folder / "completions.jsonl" for folder in folders):
+        for path in (folder / COMPLETIONS for folder in folders):
             for row in read_jsonl(path) if path.exists() else ():
                 programs.setdefault(label, {}).setdefault(f"{row['task']}: {row['problem']}", row["completion"])
     every = list(programs.values())

@@ -7,26 +7,36 @@ a hash of their place in the data: the same rows whatever the models are, and ev
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import xxhash
 
-from xmtf.errors import DataError
 from xmtf.files import read_jsonl, slug
+from xmtf.records import Provenance, Score
 from xmtf.report.results import Results
+from xmtf.results.files import COMPLETIONS
+from xmtf.results.items import ItemsFile, JobInfo, item_files
 
 __all__ = ["ItemSet", "item_sets", "script_text"]
 
+Place = tuple[str, str]
+"""Task and split."""
 Row = tuple[str, str, int | str]
 """Task, split and row (or name of a problem)."""
-_JOB = ("suite", "task", "cluster", "split", "template", "language", "prompt_language", "translation", "kind")
+_SHOWN = (
+    "prompt", "choices", "gold", "references", "truncated",
+    "scores", "num_tokens", "choice", "text", "correct", "error",
+)  # fmt: skip
+"""Columns of items that the page shows, beside the row."""
+_OF_JOB = ("task", "cluster", "split", "template", "language", "prompt_language", "translation")
+"""Of the provenance, what the page shows of a job."""
 _MOST_CHARACTERS = 8_000
 """Longer prompts are shown without their middle."""
 
@@ -56,16 +66,46 @@ class ItemSet:
 
 
 @dataclass(frozen=True, slots=True)
-class _File:
-    """Items of one job by one model: a file of items, or the lines of one task's completions."""
+class _Job:
+    """A job, whichever model was asked."""
 
-    label: str
-    path: Path
-    job: dict[str, Any]
+    suite: str
+    kind: str
+    provenance: Provenance
+    template_hash: str
+
+    @staticmethod
+    def of(told: JobInfo | Score) -> _Job:
+        return _Job(told.suite, told.kind, told.provenance, told.template_hash)
 
     @property
-    def is_code(self) -> bool:
-        return self.path.suffix == ".jsonl"
+    def place(self) -> Place:
+        return self.provenance.task, self.provenance.split
+
+    def to_json(self) -> dict[str, str]:
+        asked = {name: getattr(self.provenance, name) for name in _OF_JOB}
+        return {"suite": self.suite, **asked, "kind": self.kind}
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """Answers of one model to one job: where they lie, and the row (or problem) of each.
+
+    Attributes:
+        label: The model.
+        job: What was asked.
+        rows: int64 ``[n]``, or names ``[n]``.
+        file: Items file, or None for code.
+        index: Place of the job in the file.
+        lines: Lines of completions, for code.
+    """
+
+    label: str
+    job: _Job
+    rows: npt.NDArray[Any]
+    file: ItemsFile | None = None
+    index: int = 0
+    lines: Sequence[dict[str, Any]] = field(default=(), repr=False)
 
 
 def item_sets(results: Results, most: int) -> list[ItemSet]:
@@ -74,16 +114,16 @@ def item_sets(results: Results, most: int) -> list[ItemSet]:
     Raises:
         DataError: A file of items is broken.
     """
-    files: dict[str, list[_File]] = defaultdict(list)
+    found: dict[str, list[_Answers]] = defaultdict(list)
     for label, folders in results.folders.items():
         for folder in folders:
-            for path in sorted((folder / "items").glob("*.parquet")):
-                files[(job := _job(path))["dataset"]].append(_File(label, path, job))
+            for answers in _answers_in(folder, label):
+                found[answers.job.provenance.dataset].append(answers)
         for folder in folders:
-            for job in _code_jobs(folder, results.scores[label]):
-                files[job["dataset"]].append(_File(label, folder / "completions.jsonl", job))
+            for answers in _programs_in(folder, label, results.scores[label]):
+                found[answers.job.provenance.dataset].append(answers)
     labels = list(results.folders)
-    return [_item_set(dataset, members, labels, most) for dataset, members in sorted(files.items())]
+    return [_item_set(dataset, members, labels, most) for dataset, members in sorted(found.items())]
 
 
 def script_text(name: str, payload: Any) -> str:
@@ -94,95 +134,94 @@ def script_text(name: str, payload: Any) -> str:
     return f"xmtfItems({text});\n"
 
 
-def _job(path: Path) -> dict[str, Any]:
-    """Return what a file of items says about its job."""
-    try:
-        about = orjson.loads(pq.read_schema(path).metadata[b"xmtf"])["job"]
-        return {name: about[name] for name in (*_JOB, "dataset", "template_hash")}
-    except (OSError, pa.ArrowInvalid, KeyError, TypeError, orjson.JSONDecodeError):
-        raise DataError(f"{path}: not a file of items of an evaluation") from None
+def _answers_in(folder: Path, label: str) -> Iterator[_Answers]:
+    for file in item_files(folder):
+        for index, (about, table) in enumerate(file.each_job(("row",))):
+            yield _Answers(label, _Job.of(about.job), table["row"].to_numpy(), file, index)
 
 
-def _code_jobs(folder: Path, scores: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    if (folder / "completions.jsonl").exists():
-        for score in scores:
-            if score.get("kind") == "code":
-                yield {name: score[name] for name in (*_JOB, "dataset", "template_hash")}
+def _programs_in(folder: Path, label: str, scores: Sequence[Score]) -> Iterator[_Answers]:
+    of_code = [score for score in scores if score.kind == "code"]
+    if not of_code or not (folder / COMPLETIONS).exists():
+        return
+    lines: dict[tuple[str, float], list[dict[str, Any]]] = defaultdict(list)
+    for line in read_jsonl(folder / COMPLETIONS):
+        lines[line["task"], line["temperature"]].append(line)
+    for score in of_code:
+        temperature = float(score.provenance.template.rpartition(" ")[2])
+        drawn = lines[score.provenance.task, temperature]
+        names = np.array([f"{line['problem']}, sample {line['sample'] + 1}" for line in drawn], dtype=np.str_)
+        yield _Answers(label, _Job.of(score), names, lines=drawn)
 
 
-def _item_set(dataset: str, files: Sequence[_File], labels: list[str], most: int) -> ItemSet:
-    kept, total = _draw_rows(files, most)
-    jobs: dict[tuple[str, ...], int] = {}
+def _item_set(dataset: str, members: Sequence[_Answers], labels: list[str], most: int) -> ItemSet:
+    kept, total = _draw_rows(members, most)
+    jobs: dict[_Job, int] = {}
     items: dict[tuple[int, Row, str], dict[str, Any]] = {}
-    for file in files:
-        job = jobs.setdefault(tuple(str(file.job[name]) for name in (*_JOB, "template_hash")), len(jobs))
-        for row, item in _read(file, kept):
-            key = (job, row, item["prompt"])
-            entry = items.setdefault(key, _question(job, row, item) | {"answers": [None] * len(labels)})
-            entry["answers"][labels.index(file.label)] = _answer(item)
-    described = [dict(zip(_JOB, job, strict=False)) for job in jobs]
+    for answers in members:
+        jobs.setdefault(answers.job, len(jobs))
+    for answers, row, item in _read(members, kept):
+        job = jobs[answers.job]
+        key = (job, row, item["prompt"])
+        entry = items.setdefault(key, _question(job, row, item) | {"answers": [None] * len(labels)})
+        entry["answers"][labels.index(answers.label)] = _answer(item)
     ordered = [items[key] for key in sorted(items, key=lambda key: (_rank(key[1]), key[0]))]
-    suites = tuple(dict.fromkeys(job["suite"] for job in described))
-    payload = {"labels": labels, "jobs": described, "items": ordered}
+    suites = tuple(dict.fromkeys(job.suite for job in jobs))
+    payload = {"labels": labels, "jobs": [job.to_json() for job in jobs], "items": ordered}
     return ItemSet(dataset, total, len(ordered), suites, payload)
 
 
-def _draw_rows(files: Iterable[_File], most: int) -> tuple[set[Row], int]:
-    """Draw rows until they bring ``most`` items; return them and the number of all items."""
-    asked: dict[Row, set[tuple[str, str, str]]] = defaultdict(set)
-    for file in files:
-        job = (file.job["suite"], file.job["template"], file.job["template_hash"])
-        for row in _rows(file):
-            asked[row].add(job)
-    kept: set[Row] = set()
-    count = 0
-    for row in sorted(asked, key=_rank):
-        if count >= most:
+def _draw_rows(members: Iterable[_Answers], most: int) -> tuple[dict[Place, list[int | str]], int]:
+    """Draw rows until they bring ``most`` items; return those of each task and split, and the number of all items.
+
+    A row brings an item for each job that asks it, however many models answer.
+    """
+    rows_of: dict[Place, dict[_Job, list[npt.NDArray[Any]]]] = defaultdict(lambda: defaultdict(list))
+    for answers in members:
+        rows_of[answers.job.place][answers.job].append(answers.rows)
+    counts: dict[Row, int] = {}
+    for place, jobs in rows_of.items():
+        asked = np.concatenate([np.unique(np.concatenate(rows)) for rows in jobs.values()])
+        rows, numbers = np.unique(asked, return_counts=True)
+        counts |= {(*place, row): number for row, number in zip(rows.tolist(), numbers.tolist(), strict=True)}
+    kept: dict[Place, list[int | str]] = defaultdict(list)
+    drawn = 0
+    for task, split, row in sorted(counts, key=_rank):
+        if drawn >= most:
             break
-        kept.add(row)
-        count += len(asked[row])
-    return kept, sum(map(len, asked.values()))
+        kept[task, split].append(row)
+        drawn += counts[task, split, row]
+    return kept, sum(counts.values())
 
 
 def _rank(row: Row) -> tuple[int, Row]:
     return xxhash.xxh3_64_intdigest(repr(row).encode()), row
 
 
-def _rows(file: _File) -> Iterator[Row]:
-    place = (file.job["task"], file.job["split"])
-    if file.is_code:
-        yield from ((*place, _sample_name(line)) for line in _completions(file))
-    else:
-        yield from ((*place, row) for row in pq.read_table(file.path, columns=["row"])["row"].to_pylist())
+def _read(
+    members: Sequence[_Answers], kept: Mapping[Place, list[int | str]]
+) -> Iterator[tuple[_Answers, Row, dict[str, Any]]]:
+    """Yield the items in the rows that are kept; of each file, only the jobs that have such rows are read."""
+    by_file: dict[Path, list[tuple[_Answers, npt.NDArray[np.bool_]]]] = defaultdict(list)
+    for answers in members:
+        mask = np.isin(answers.rows, kept.get(answers.job.place, []))
+        if answers.file is not None and mask.any():
+            by_file[answers.file.path].append((answers, mask))
+        for place in np.flatnonzero(mask).tolist() if answers.file is None else ():
+            yield answers, (*answers.job.place, str(answers.rows[place])), _program(answers.lines[place])
+    for found in by_file.values():
+        file = found[0][0].file
+        assert file is not None
+        table = file.read(("row", *_SHOWN), [answers.index for answers, _ in found])
+        items = table.filter(pa.array(np.concatenate([mask for _, mask in found]))).to_pylist()
+        owners = [answers for answers, mask in found for _ in range(int(mask.sum()))]
+        for answers, item in zip(owners, items, strict=True):
+            yield answers, (*answers.job.place, item["row"]), item
 
 
-def _read(file: _File, kept: set[Row]) -> Iterator[tuple[Row, dict[str, Any]]]:
-    place = (file.job["task"], file.job["split"])
-    if file.is_code:
-        for line in _completions(file):
-            name = _sample_name(line)
-            if (*place, name) in kept:
-                error = None if line["passed"] else f"{line['outcome']}: {line['detail']}".removesuffix(": ")
-                yield (
-                    (*place, name),
-                    {"prompt": line["problem"], "text": line["completion"], "correct": line["passed"], "note": error},
-                )
-        return
-    table = pq.read_table(file.path)
-    wanted = pa.array([row for task, split, row in kept if (task, split) == place], pa.int64())
-    for item in table.filter(pc.is_in(table["row"], wanted)).to_pylist():
-        yield (*place, item["row"]), item
-
-
-def _completions(file: _File) -> Iterator[dict[str, Any]]:
-    temperature = float(file.job["template"].rpartition(" ")[2])
-    for line in read_jsonl(file.path):
-        if line["task"] == file.job["task"] and line["temperature"] == temperature:
-            yield line
-
-
-def _sample_name(line: dict[str, Any]) -> str:
-    return f"{line['problem']}, sample {line['sample'] + 1}"
+def _program(line: dict[str, Any]) -> dict[str, Any]:
+    note = None if line["passed"] else f"{line['outcome']}: {line['detail']}".removesuffix(": ")
+    return {"prompt": line["problem"], "text": line["completion"], "correct": line["passed"], "note": note}
 
 
 def _question(job: int, row: Row, item: dict[str, Any]) -> dict[str, Any]:

@@ -12,8 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from xmtf.errors import DataError
-from xmtf.records import in_percent
+from xmtf.records import Score, in_percent
 from xmtf.report.reference import evaluation_sets, published_models, reference_rows
 
 __all__ = [
@@ -204,41 +203,32 @@ def _num_items(measure: Measure) -> int | None:
     return known.items if known is not None else None
 
 
-def own_results(scores: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Result]:
+def own_results(scores: Mapping[str, Sequence[Score]]) -> list[Result]:
     """Return the results of a user's evaluations in the schema of the published table.
 
     Args:
-        scores: Name of a model -> lines of its ``scores.jsonl``.
-
-    Raises:
-        DataError: A line is no score of an evaluation.
+        scores: Name of a model -> its scores.
     """
-    return [result for model, lines in scores.items() for score in lines for result in _own_results(model, score)]
+    return [result for model, found in scores.items() for score in found for result in _own_results(model, score)]
 
 
-def _field(score: Mapping[str, Any], name: str, model: str) -> Any:
-    if name not in score:
-        raise DataError(f"a score of {model!r} has no field {name!r}; evaluate again, or give results of xmtf evaluate")
-    return score[name]
-
-
-def _own_results(model: str, score: Mapping[str, Any]) -> list[Result]:
-    dataset = _field(score, "dataset", model).rsplit("/", 1)[-1]
-    subset, split = _published_subset(dataset, _field(score, "subset", model), _field(score, "split", model))
-    cluster = _field(score, "cluster", model)
-    task = _TASKS.get(cluster.lower(), cluster)
-    language = _prompt_language(_field(score, "prompt_language", model), _field(score, "translation", model))
+def _own_results(model: str, score: Score) -> list[Result]:
+    asked = score.provenance
+    dataset = asked.dataset.rsplit("/", 1)[-1]
+    subset, split = _published_subset(dataset, asked.subset, asked.split)
+    task = _TASKS.get(asked.cluster.lower(), asked.cluster)
+    language = _prompt_language(asked.prompt_language, asked.translation)
     return [
         Result(
             model,
-            Measure(task, dataset, subset, split, language, metric["name"]),
-            _field(score, "template", model),
+            Measure(task, dataset, subset, split, language, metric.name),
+            asked.template,
             "prompt",
-            metric["value"] * (100 if in_percent(metric["name"]) else 1),
-            metric["num_items"],
+            metric.value * (100 if in_percent(metric.name) else 1),
+            metric.num_items,
         )
-        for metric in _field(score, "metrics", model)
-        if metric["num_items"]
+        for metric in score.metrics
+        if metric.num_items
     ]
 
 

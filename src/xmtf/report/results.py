@@ -8,23 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from xmtf.errors import DataError, SourceError
+from xmtf.errors import SourceError
 from xmtf.files import MANIFEST, read_jsonl
+from xmtf.records import Score
+from xmtf.results.files import SAMPLES, SCORES
+from xmtf.results.items import item_files
+from xmtf.results.scores import read_scores
 
-__all__ = ["JUDGED", "LABELS", "RECIPE", "SCORES", "Results", "Score", "collect_results", "results_folders"]
+__all__ = ["JUDGED", "LABELS", "RECIPE", "Results", "collect_results", "results_folders"]
 
 LABELS = ("before", "after")
 """Evaluations of a run, in order: the model as it was, and as it became."""
-SCORES = "scores.jsonl"
 RECIPE = "recipe.yaml"
 """A folder with this file is a run's."""
 JUDGED = ("suite", "task", "split", "template", "row", "correct")
 """Columns of items that comparisons need; prompts stay on disk until the page shows them."""
-
-Score = dict[str, Any]
-"""A line of ``scores.jsonl``: the fields of ``records.Score``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,7 @@ def collect_results(sources: Sequence[Path]) -> Results:
         DataError: A file of scores is not one.
     """
     folders = list(dict.fromkeys(folder for source in sources for folder in results_folders(source)))
-    scores = {folder: _read_scores(folder / SCORES) for folder in folders}
+    scores = {folder: read_scores(folder / SCORES) for folder in folders}
     results = Results()
     for folder, label in zip(folders, _labels(folders, scores), strict=True):
         results.folders.setdefault(label, []).append(folder)
@@ -86,16 +85,6 @@ def collect_results(sources: Sequence[Path]) -> Results:
         results.items[label] = _judged(members)
         results.samples[label] = [sample for folder in members for sample in _samples(folder)]
     return results
-
-
-def _read_scores(path: Path) -> list[Score]:
-    scores = list(read_jsonl(path))
-    needed = ("suite", "axis", "task", "split", "template", "dataset", "subset", "cluster", "language", "metrics")
-    for number, score in enumerate(scores, 1):
-        missing = [name for name in needed if not isinstance(score, dict) or name not in score]
-        if missing:
-            raise DataError(f"{path}, line {number}: no score of an evaluation (it lacks {', '.join(missing)})")
-    return scores
 
 
 def _labels(folders: Sequence[Path], scores: dict[Path, list[Score]]) -> list[str]:
@@ -112,18 +101,19 @@ def _labels(folders: Sequence[Path], scores: dict[Path, list[Score]]) -> list[st
 
 
 def _model(folder: Path, scores: Sequence[Score]) -> str:
-    return str(scores[0].get("model") or folder.name) if scores else folder.name
+    return scores[0].model or folder.name if scores else folder.name
 
 
 def _one_measurement(members: Sequence[Sequence[Score]]) -> bool:
     """Tell whether folders are parts of one evaluation: the same weights, and no job twice."""
-    weights = {score.get("model_fingerprint") for scores in members for score in scores}
+    weights = {score.model_fingerprint for scores in members for score in scores}
     jobs = [_job(score) for scores in members for score in scores]
     return len(weights) == 1 and len(jobs) == len(set(jobs))
 
 
 def _job(score: Score) -> tuple[str, ...]:
-    return tuple(str(score[name]) for name in ("suite", "task", "split", "template"))
+    asked = score.provenance
+    return (score.suite, asked.task, asked.split, asked.template)
 
 
 def _with_folder(model: str, folder: Path, alike: Sequence[Path]) -> str:
@@ -138,14 +128,10 @@ def _with_folder(model: str, folder: Path, alike: Sequence[Path]) -> str:
 
 
 def _judged(folders: Iterable[Path]) -> pa.Table:
-    paths = [path for folder in folders for path in sorted((folder / "items").glob("*.parquet"))]
-    try:
-        tables = [pq.ParquetFile(path).read(columns=list(JUDGED)).replace_schema_metadata(None) for path in paths]
-    except (OSError, pa.ArrowInvalid) as error:
-        raise DataError(f"{folders}: a file of items is broken: {error}") from None
-    return pa.concat_tables(tables, promote_options="permissive") if tables else pa.table({})
+    tables = [file.read(JUDGED) for folder in folders for file in item_files(folder)]
+    return pa.concat_tables(tables) if tables else pa.table({})
 
 
 def _samples(folder: Path) -> list[dict[str, Any]]:
-    path = folder / "samples.jsonl"
+    path = folder / SAMPLES
     return list(read_jsonl(path)) if path.exists() else []

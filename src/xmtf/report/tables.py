@@ -13,11 +13,11 @@ import pyarrow as pa
 
 from xmtf.files import write_text
 from xmtf.languages import get_language
-from xmtf.records import in_percent
+from xmtf.records import Score, in_percent
 from xmtf.report.collect import Run
 from xmtf.report.compare import Comparison, compare, verdict
 from xmtf.report.estimates import Estimate
-from xmtf.report.results import LABELS, Results, Score
+from xmtf.report.results import LABELS, Results
 
 __all__ = [
     "GROUPS",
@@ -74,10 +74,10 @@ def composition_tables(run: Run) -> list[Table]:
 
 GROUPS: dict[str, tuple[str, Callable[[Score], str]]] = {
     "results": ("", lambda score: ""),
-    "results-by-cluster": ("cluster", lambda score: str(score["cluster"])),
-    "results-by-task": ("task", lambda score: str(score["task"]).split("/")[0]),
-    "results-by-language": ("language", lambda score: str(score["language"])),
-    "results-by-template": ("template", lambda score: str(score["template"])),
+    "results-by-cluster": ("cluster", lambda score: score.provenance.cluster),
+    "results-by-task": ("task", lambda score: score.provenance.task.split("/")[0]),
+    "results-by-language": ("language", lambda score: score.provenance.language),
+    "results-by-template": ("template", lambda score: score.provenance.template),
 }
 """Name of a table of results -> the column that it groups by inside each suite, and how."""
 

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from xmtf.errors import SourceError, TemplateError, nearest
 from xmtf.files import content_hash
+from xmtf.provenance import PROVENANCE_FIELDS, constant_columns
 from xmtf.sources import fingerprint_source, read_source
 from xmtf.tasks.task import Slice
 from xmtf.templates import Failure, RenderedColumns, Template
@@ -32,8 +33,7 @@ PROMPTED_SCHEMA = pa.schema(
         ("inputs", pa.string()),
         ("targets", pa.string()),
         ("choices", pa.list_(pa.string())),
-        *((name, pa.string()) for name in ("language", "prompt_language", "translation", "task", "cluster")),
-        *((name, pa.string()) for name in ("dataset", "subset", "split", "template")),
+        *PROVENANCE_FIELDS,
         ("row", pa.int64()),
     ]
 )
@@ -230,24 +230,12 @@ def _columns(
     mask: pa.Array,
     scores: pa.Array | None,
 ) -> pa.Table:
-    task = slice_.task
     inputs = rendered.inputs.filter(mask)
-    constants = {
-        "language": task.language,
-        "prompt_language": template.language,
-        "translation": template.translation,
-        "task": task.id,
-        "cluster": task.cluster,
-        "dataset": task.dataset,
-        "subset": task.subset,
-        "split": slice_.split,
-        "template": template.name,
-    }
     columns = {
         "inputs": inputs,
         "targets": _first(rendered.targets.filter(mask)),
         "choices": rendered.choices.filter(mask),
-        **{name: pa.repeat(pa.scalar(value, pa.string()), len(inputs)) for name, value in constants.items()},
+        **constant_columns(slice_.provenance(template), len(inputs)),
         "row": pa.array(rows).filter(mask),
     }
     if scores is not None:

@@ -13,6 +13,7 @@ from typing import Literal
 from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.languages import CODE
 from xmtf.recipe.schema import CapPolicy
+from xmtf.records import Provenance, Translation
 from xmtf.sources import SourceRef
 from xmtf.templates import Template, load_templates, open_collection, read_template_file
 
@@ -137,6 +138,22 @@ class Task:
             )
         return root
 
+    def provenance(
+        self, split: str, template: str, *, prompt_language: str = "en", translation: Translation = "none"
+    ) -> Provenance:
+        """Return what the examples of one template on one split share."""
+        return Provenance(
+            language=self.language,
+            prompt_language=prompt_language,
+            translation=translation,
+            task=self.id,
+            cluster=self.cluster,
+            dataset=self.dataset,
+            subset=self.subset,
+            split=split,
+            template=template,
+        )
+
     def source(self, split: str) -> SourceRef:
         """Return what names the rows of one split."""
         return SourceRef(
@@ -195,3 +212,9 @@ class Slice:
     selection: int = 0
     cap_policy: CapPolicy | None = None
     cap_score: str | None = None
+
+    def provenance(self, template: Template) -> Provenance:
+        """Return what the examples of one of the templates share."""
+        return self.task.provenance(
+            self.split, template.name, prompt_language=template.language, translation=template.translation
+        )

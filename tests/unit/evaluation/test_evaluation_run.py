@@ -15,12 +15,12 @@ from xmtf.evaluation.asking.subject import Subject
 from xmtf.evaluation.engine.encoding import PromptRules
 from xmtf.evaluation.engine.processes import processes_of_torchrun
 from xmtf.evaluation.generation.decoding import Decoding
-from xmtf.evaluation.results.files import read_scores
-from xmtf.evaluation.results.rescore import rescore
+from xmtf.evaluation.scoring.rescore import rescore
 from xmtf.evaluation.shares import Share, answer_share
 from xmtf.evaluation.suites.setup import named_suites
 from xmtf.recipe import load_recipe
 from xmtf.records import Origin, Request
+from xmtf.results.scores import read_scores
 
 TEMPLATES = """\
 dataset: own
@@ -101,7 +101,7 @@ def test_all_suites_of_a_recipe(recipe, asked, tmp_path, verify_outputs):
     out = tmp_path / "results"
     manifest = room.evaluate(recipe(), model="tiny", label="before", out=out)
     scores = read_scores(out / "scores.jsonl")
-    assert [(score.suite, score.template, score.kind) for score in scores] == [
+    assert [(score.suite, score.provenance.template, score.kind) for score in scores] == [
         ("parity", "is it even", "rank"),
         ("counting", "what comes", "generation"),
         ("again", "is it even", "rank"),

@@ -1,6 +1,6 @@
 """A tiny finished run, written as the stages write it."""
 
-import json
+from dataclasses import asdict, replace
 
 import numpy as np
 import pyarrow as pa
@@ -9,6 +9,9 @@ import pytest
 
 from xmtf.files import Manifest, append_jsonl, write_jsonl, write_manifest
 from xmtf.recipe import dump_recipe, load_recipe
+from xmtf.records import Metric, Provenance, Score
+from xmtf.results.items import ITEM_SCHEMA, About, JobInfo, suite_items
+from xmtf.results.scores import write_scores
 
 RECIPE = """
 name: tiny
@@ -20,19 +23,15 @@ training: {steps: 20}
 
 
 HOSTILE = "</script><img src=x onerror=\"document.title='owned'\"> <!-- \u2028 & \u05e9\u05dc\u05d5\u05dd"
-JOB = {
-    "suite": "rows", "axis": "rows", "kind": "rank", "task": "weekday/fr", "split": "test", "dataset": "cldr/weekday",
-    "subset": "fr", "cluster": "multiple choice", "language": "fr", "prompt_language": "en", "translation": "none",
-}  # fmt: skip
+WEEKDAY = Provenance("fr", "en", "none", "weekday/fr", "multiple choice", "cldr/weekday", "fr", "test", "plain")
+JOB = JobInfo("rows", "rows", "rank", WEEKDAY, "h", ("accuracy",))
 
 
-def write_items(path, job, items):
-    """Write a file of items as an evaluation does: columns, and the job beside them."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    columns = {name: [job[name]] * len(items) for name in ("suite", "task", "split", "template")}
-    columns |= {name: [item.get(name) for item in items] for name in items[0]}
-    about = {"job": job | {"template_hash": "h" + job["template"], "metrics": ["accuracy"], "dropped": {}}}
-    pq.write_table(pa.table(columns).replace_schema_metadata({"xmtf": json.dumps(about)}), path)
+def score_of(job, label, *metrics):
+    return Score(
+        model=label, model_fingerprint=label, suite=job.suite, axis=job.axis, kind=job.kind, scoring="bloomz",
+        provenance=job.provenance, template_hash=job.template_hash, metrics=metrics,
+    )  # fmt: skip
 
 
 def rank_item(row, correct, gold=1):
@@ -47,18 +46,16 @@ def rank_item(row, correct, gold=1):
 def write_label(folder, label, right):
     """Write one evaluation: ``right`` gives the rightness of the four rows of each of two templates."""
     scores = []
-    for template in ("plain", "quiz"):
-        job = JOB | {"template": template}
-        write_items(folder / "items" / f"{template}.parquet", job, [rank_item(*pair) for pair in enumerate(right)])
-        accuracy = {"name": "accuracy", "value": float(np.mean(right)), "low": 0.0, "high": 1.0, "chance": 0.25}
-        scores.append(job | {"model": label, "model_fingerprint": label, "metrics": [accuracy | {"num_items": 4}]})
-    chrf = {"name": "chrf", "value": 40.0, "low": 30.0, "high": 50.0, "chance": None, "num_items": 9}
-    text = {
-        "suite": "text", "kind": "generation", "task": "date/sw", "template": "plain", "dataset": "cldr/date",
-        "subset": "sw", "cluster": "structure to text", "language": "sw", "model": label, "model_fingerprint": label,
-    }  # fmt: skip
-    scores.append(JOB | text | {"metrics": [chrf]})
-    write_jsonl(folder / "scores.jsonl", scores)
+    with suite_items(folder) as items:
+        for template in ("plain", "quiz"):
+            job = replace(JOB, provenance=replace(WEEKDAY, template=template), template_hash=f"h{template}")
+            rows = [{"suite": "rows", **asdict(job.provenance), **rank_item(*pair)} for pair in enumerate(right)]
+            items.add(pa.Table.from_pylist(rows, schema=ITEM_SCHEMA), About(job, label, label, "bloomz", {}))
+            scores.append(score_of(job, label, Metric("accuracy", float(np.mean(right)), 0.0, 1.0, 0.25, 4)))
+    asked = Provenance("sw", "en", "none", "date/sw", "structure to text", "cldr/date", "sw", "test", "plain")
+    text = JobInfo("text", "rows", "generation", asked, "h", ("chrf",))
+    scores.append(score_of(text, label, Metric("chrf", 40.0, 30.0, 50.0, None, 9)))
+    write_scores(folder / "scores.jsonl", scores)
     sample = {"suite": "text", "task": "date/sw", "template": "plain", "prompt": "Say <hi> & go", "references": ["ok"]}
     write_jsonl(folder / "samples.jsonl", [sample | {"text": label.upper()}])
     write_manifest(folder, Manifest("evaluate", f"f-{label}"))

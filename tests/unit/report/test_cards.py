@@ -12,6 +12,7 @@ from xmtf.errors import ConfigError
 from xmtf.files import Manifest, read_jsonl, write_jsonl, write_manifest
 from xmtf.mixture.describe.card import CardFacts, dataset_card
 from xmtf.mixture.describe.composition import GroupCount
+from xmtf.records import Provenance
 from xmtf.report.cards import card_of, write_model_card
 
 DETAILS = {
@@ -154,10 +155,7 @@ def test_results_without_a_run_have_a_card_too(finished):
 
 
 def test_the_hubs_own_parser_reads_the_card_of_a_mixture():
-    count = GroupCount(
-        language="sw", prompt_language="en", translation="none", task="t", cluster="qa", dataset="me/qa", subset="",
-        split="train", template="plain", examples=12, input_characters=100, target_characters=10,
-    )  # fmt: skip
+    count = GroupCount(Provenance("sw", "en", "none", "t", "qa", "me/qa", "", "train", "plain"), 12, 100, 10)
     facts = CardFacts("mix: one", "Says: a", 42, [count], {"duplicate": 3}, {"me/qa": "mit"}, 0.05)
     card = DatasetCard(dataset_card(facts))
     assert (card.data.pretty_name, card.data.language, card.data.license) == ("mix: one", ["sw"], "other")

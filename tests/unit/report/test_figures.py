@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 from xmtf.cli.app import build_app
 from xmtf.errors import DataError, SourceError, UnknownNameError
 from xmtf.files import append_jsonl, write_jsonl
+from xmtf.records import Metric, Provenance, Score
 from xmtf.report import collect_run
 from xmtf.report.figures import (
     contamination,
@@ -34,6 +35,13 @@ from xmtf.report.reference.demonstration import NOTE, demonstration_run, demonst
 from xmtf.report.results import Results
 from xmtf.report.tables_and_figures import figures_of
 
+ACCURACY = Metric("accuracy", 0.5, None, None, None, 100)
+
+
+def own_score(dataset, subset, split, cluster, *metrics):
+    asked = Provenance(subset, "en", "none", f"{dataset}/{subset}", cluster, dataset, subset, split, "a")
+    return Score("mine", "f", "s", "none", "rank", "bloomz", asked, "h", metrics)
+
 
 @pytest.fixture(scope="module")
 def published():
@@ -53,11 +61,7 @@ def test_bars_show_the_published_means_and_chance(published):
 
 
 def test_an_own_model_stands_beside_and_says_how_many_languages_it_was_measured_on():
-    score = {
-        "model": "mine", "dataset": "facebook/xnli", "subset": "fr", "split": "validation", "template": "a",
-        "cluster": "natural language inference", "prompt_language": "en", "translation": "none",
-        "metrics": [{"name": "accuracy", "value": 0.5, "num_items": 100}],
-    }  # fmt: skip
+    score = own_score("facebook/xnli", "fr", "validation", "natural language inference", ACCURACY)
     figure = task_bars.draw(gather({"mine": [score]}, reference=True), Inputs(reference=True))
     texts = [text.get_text() for text in panels(figure)[1].texts]
     assert texts[-1] == "50.0\n1 of 9"
@@ -65,10 +69,8 @@ def test_an_own_model_stands_beside_and_says_how_many_languages_it_was_measured_
 
 
 def test_models_without_a_result_are_not_in_the_legend(run_folder):
-    other = {"dataset": "cldr/weekday", "subset": "", "split": "test", "template": "a", "cluster": "topic",
-             "prompt_language": "en", "translation": "none", "metrics": []}  # fmt: skip
-    score = other | {"dataset": "facebook/xnli", "subset": "fr", "split": "validation"}
-    score["metrics"] = [{"name": "accuracy", "value": 0.5, "num_items": 100}]
+    other = own_score("cldr/weekday", "", "test", "topic")
+    score = own_score("facebook/xnli", "fr", "validation", "topic", ACCURACY)
     figure = task_bars.draw(gather({"mine": [score], "other": [other]}, reference=True), Inputs(reference=True))
     assert [text.get_text() for text in figure.legends[0].get_texts()][-2:] == ["mine", "chance"]
     results = collect_run(run_folder).results

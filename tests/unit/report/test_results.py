@@ -49,7 +49,7 @@ def test_parts_of_one_evaluation_share_a_column(two, tmp_path):
     relabel(part, "bloom", suite="other suite")
     scores = collect_results([two[0], part]).scores
     assert list(scores) == ["bloom"]
-    assert {score["suite"] for score in scores["bloom"]} == {"rows", "text", "other suite"}
+    assert {score.suite for score in scores["bloom"]} == {"rows", "text", "other suite"}
 
 
 def test_a_folder_without_results_is_one_line(tmp_path):
@@ -59,7 +59,7 @@ def test_a_folder_without_results_is_one_line(tmp_path):
 
 def test_a_line_that_is_no_score_is_named(two):
     write_jsonl(two[0] / "scores.jsonl", [{"suite": "rows"}])
-    with pytest.raises(DataError, match=r"scores.jsonl, line 1: no score .*lacks axis"):
+    with pytest.raises(DataError, match=r"scores.jsonl, line 1: no score .*lacks model, model_fingerprint, axis"):
         collect_results(two)
 
 
@@ -86,7 +86,7 @@ def test_completions_of_programs_are_items_too(two):
         "suite": "humaneval", "axis": "none", "kind": "code", "task": "humaneval", "template_hash": "h",
         "dataset": "openai_humaneval", "subset": "", "split": "test", "template": "prompt at temperature 0.2",
         "cluster": "code", "language": "code", "prompt_language": "en", "translation": "none", "metrics": [],
-        "model": "bloom", "model_fingerprint": "bloom",
+        "model": "bloom", "model_fingerprint": "bloom", "scoring": "greedy",
     }  # fmt: skip
     line = {"task": "humaneval", "problem": "HumanEval/0", "sample": 0, "temperature": 0.2, "completion": "pass"}
     write_jsonl(two[0] / "scores.jsonl", [*read_jsonl(two[0] / "scores.jsonl"), code])

@@ -56,7 +56,7 @@ def best_lines(scores: Sequence[Score]) -> list[str]:
     best: dict[tuple[str, str], tuple[Metric, str]] = {}
     for score in scores:
         for metric in score.metrics:
-            key = (score.task, metric.name)
+            key = (score.provenance.task, metric.name)
             if key not in best or metric.value > best[key][0].value:
                 best[key] = (metric, score.scoring)
     lines = []

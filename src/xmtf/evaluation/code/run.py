@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,14 @@ from xmtf.evaluation.code.problems import Problem, to_problem
 from xmtf.evaluation.code.sample import Draw, complete, draw_key
 from xmtf.evaluation.code.sandbox import Limits, Verdict, require_sandbox, run_programs
 from xmtf.evaluation.engine.answer import Answer
-from xmtf.evaluation.results.files import check_results, versions
+from xmtf.evaluation.scoring.score import versions
 from xmtf.evaluation.suites.setup import Setup
 from xmtf.execution import track
 from xmtf.files import content_hash, write_jsonl
 from xmtf.records import Score
+from xmtf.results.files import COMPLETIONS, SCORES, check_results
+from xmtf.results.items import ITEMS
+from xmtf.results.scores import write_scores
 from xmtf.sources import read_source
 
 __all__ = ["CodeSettings", "evaluate_code", "judge", "read_problems"]
@@ -73,7 +76,7 @@ def evaluate_code(
     Raises:
         ConfigError: No sandbox here, or a task is not about code; before any model runs.
     """
-    check_results(out, never="items")
+    check_results(out, never=ITEMS)
     require_sandbox(unsafe=settings.unsafe)
     problems = {task: read_problems(setup, task)[: settings.limit] for task in task_ids}
     subject = load_subject(setup, model, label)
@@ -90,8 +93,8 @@ def evaluate_code(
             verdicts = judge([d.problem for d in draws], texts, settings, f"running {task} at {temperature:g}")
             scores.append(_score(setup, subject, task, temperature, draws, verdicts, settings))
             lines += [_line(task, *row) for row in zip(draws, texts, verdicts, strict=True)]
-    write_jsonl(out / "completions.jsonl", lines)
-    write_jsonl(out / "scores.jsonl", map(asdict, scores))
+    write_jsonl(out / COMPLETIONS, lines)
+    write_scores(out / SCORES, scores)
     return scores
 
 
@@ -173,16 +176,8 @@ def _score(
         axis="none",
         kind="code",
         scoring=f"temperature {temperature:g}, top_p {settings.top_p:g}" if temperature else "greedy",
-        task=task_id,
-        cluster=task.cluster,
-        dataset=task.dataset,
-        subset=task.subset,
-        split="+".join(task.splits["evaluation"]),
-        template=f"prompt at temperature {temperature:g}",
+        provenance=task.provenance("+".join(task.splits["evaluation"]), f"prompt at temperature {temperature:g}"),
         template_hash=content_hash([[draw.problem.prompt, draw.problem.after] for draw in draws]),
-        language=task.language,
-        prompt_language="en",
-        translation="none",
         metrics=pass_metrics(list(passed.values()), samples, settings.ks),
         versions=dict(versions()),
         revision=task.revision,

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from xmtf.evaluation.engine.answer import Answer
 from xmtf.evaluation.interchange.datasets import describe_dataset
 from xmtf.evaluation.metrics import GENERATION_METRICS
-from xmtf.evaluation.results.files import About, check_results, items_table, write_items
+from xmtf.evaluation.scoring.score import items_table
 from xmtf.evaluation.suites.jobs import Job
-from xmtf.files import content_hash, write_jsonl
+from xmtf.files import content_hash
 from xmtf.intervals import Z, wilson
-from xmtf.records import Metric, Request, Score
+from xmtf.records import Metric, Provenance, Request, Score
+from xmtf.results.files import JOURNALS, SCORES, check_results
+from xmtf.results.items import About, JobInfo, suite_items
+from xmtf.results.scores import write_scores
 from xmtf.templates.names import language_of_name
 
 __all__ = ["Imported", "metric_of", "write_imported"]
@@ -55,24 +58,25 @@ class Imported:
         known = describe_dataset(self.dataset, self.config)
         of_name = language_of_name(self.template)
         prompt_language, translation = of_name or ("en", "none")
-        return Job(
+        info = JobInfo(
             suite=self.harness,
             axis="none",
             kind=self.kind,
-            task=known.task,
-            cluster=known.cluster,
-            dataset=known.dataset,
-            subset=known.subset,
-            split=self.split or known.split,
-            template=self.template,
+            provenance=Provenance(
+                language=known.language,
+                prompt_language=prompt_language,
+                translation=translation,
+                task=known.task,
+                cluster=known.cluster,
+                dataset=known.dataset,
+                subset=known.subset,
+                split=self.split or known.split,
+                template=self.template,
+            ),
             template_hash=content_hash([self.dataset, self.template, self.prompt]),
-            language=known.language,
-            prompt_language=prompt_language,
-            translation=translation,
             metrics=tuple(metric.name for metric in self.metrics),
-            requests=tuple(request for request, _ in self.items),
-            dropped={},
         )
+        return Job(info, tuple(request for request, _ in self.items))
 
 
 def metric_of(
@@ -105,25 +109,21 @@ def write_imported(jobs: Iterable[Imported], out: Path, *, model: str, fingerpri
         model: What results call the model.
         fingerprint: Hash of its weights, where the harness tells one.
     """
-    check_results(out, never="answers-*.jsonl")
+    check_results(out, never=JOURNALS)
     scores = []
-    kept = set()
-    for imported in jobs:
-        job = imported.job()
-        scores.append(_score(job, imported, model, fingerprint))
-        if imported.items and job.kind != "loss":
-            judged = _judged(job, imported)
-            about = About(judged.about(), model, fingerprint, "bloomz", imported.versions)
-            table = items_table(judged, [answer for _, answer in imported.items], "bloomz")
-            kept.add(out / "items" / f"{job.name}.parquet")
-            write_items(out / "items" / f"{job.name}.parquet", table, about)
-    for path in set((out / "items").glob("*.parquet")) - kept:
-        path.unlink()  # of what was imported here before
-    write_jsonl(out / "scores.jsonl", map(asdict, scores))
+    with suite_items(out) as items:
+        for imported in jobs:
+            job = imported.job()
+            scores.append(_score(job.info, imported, model, fingerprint))
+            if imported.items and job.info.kind != "loss":
+                judged = replace(job, info=_judged(job.info, imported))
+                about = About(judged.info, model, fingerprint, "bloomz", imported.versions)
+                items.add(items_table(judged, [answer for _, answer in imported.items], "bloomz"), about)
+    write_scores(out / SCORES, scores)
     return scores
 
 
-def _judged(job: Job, imported: Imported) -> Job:
+def _judged(job: JobInfo, imported: Imported) -> JobInfo:
     """Return the job as its items can be judged anew: choices without scores are compared as texts."""
     if job.kind == "rank" and any(answer.scores for _, answer in imported.items):
         return job
@@ -133,12 +133,16 @@ def _judged(job: Job, imported: Imported) -> Job:
     return replace(job, metrics=ours or ("exact_match",))
 
 
-def _score(job: Job, imported: Imported, model: str, fingerprint: str) -> Score:
-    told = {name: value for name, value in job.about().items() if name in Score.__dataclass_fields__}
+def _score(job: JobInfo, imported: Imported, model: str, fingerprint: str) -> Score:
     return Score(
         model=model,
         model_fingerprint=fingerprint,
+        suite=job.suite,
+        axis=job.axis,
+        kind=job.kind,
         scoring=imported.harness,
+        provenance=job.provenance,
+        template_hash=job.template_hash,
+        metrics=imported.metrics,
         versions=imported.versions,
-        **{**told, "metrics": imported.metrics},
     )

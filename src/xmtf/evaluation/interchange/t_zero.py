@@ -19,8 +19,9 @@ from typing import Any
 from xmtf.errors import DataError, SourceError
 from xmtf.evaluation.interchange.datasets import known_datasets, old_name
 from xmtf.evaluation.interchange.imported import Imported, metric_of
-from xmtf.evaluation.results.files import no_results, read_scores
 from xmtf.files import check_replaced, read_json, write_json, write_text
+from xmtf.results.files import SCORES, no_results
+from xmtf.results.scores import read_scores
 
 __all__ = ["export_t_zero", "read_merged_csv", "read_t_zero"]
 
@@ -108,17 +109,18 @@ def export_t_zero(results: Path, out: Path) -> int:
     Raises:
         SourceError: There is nothing that t-zero could hold, or two jobs would have the same file.
     """
-    if not (results / "scores.jsonl").exists():
-        raise no_results(results, "scores.jsonl")
+    if not (results / SCORES).exists():
+        raise no_results(results, SCORES)
     check_replaced(out, "results of t-zero", lambda folder: next(folder.rglob("results.json"), None) is not None)
     rows = [
-        _Row(*old_name(score.dataset, score.subset, score.split), score.template, metric.name, metric.value)
-        for score in read_scores(results / "scores.jsonl")
+        _Row(*old_name(asked.dataset, asked.subset, asked.split), asked.template, metric.name, metric.value)
+        for score in read_scores(results / SCORES)
+        for asked in (score.provenance,)
         for metric in score.metrics
         if metric.name in ("accuracy", "bleu")
     ]
     if not rows:
-        raise SourceError(f"{results}: no accuracy and no BLEU in its scores.jsonl; t-zero's files hold nothing else")
+        raise SourceError(f"{results}: no accuracy and no BLEU in its {SCORES}; t-zero's files hold nothing else")
     merged: dict[str, dict[str, Any]] = defaultdict(dict)
     places: dict[Path, _Row] = {}
     for row in rows:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from xmtf.evaluation.metrics.registry import check_metrics
 from xmtf.evaluation.suites.setup import Setup, SuiteSlice
-from xmtf.files import slug
-from xmtf.records import Origin, Request, Translation
+from xmtf.records import Origin, Request
+from xmtf.results.items import JobInfo
 
 if TYPE_CHECKING:
     from xmtf.tasks import Prompted, Slice
@@ -22,43 +22,15 @@ __all__ = ["Job", "job_of", "jobs"]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One line of results to be: what is asked and what is known about it.
+    """One line of results to be.
 
     Attributes:
+        info: What is asked, as results describe it.
         requests: In the order of the rows.
-        dropped: Rows that cannot be asked, counted by reason.
-        metrics: Of a generation job; ``accuracy`` of a rank job.
-
-    The other fields are those of :class:`xmtf.records.Score`.
     """
 
-    suite: str
-    axis: str
-    kind: str
-    task: str
-    cluster: str
-    dataset: str
-    subset: str
-    split: str
-    template: str
-    template_hash: str
-    language: str
-    prompt_language: str
-    translation: Translation
-    metrics: tuple[str, ...]
+    info: JobInfo
     requests: tuple[Request, ...]
-    dropped: dict[str, int]
-    revision: str | None = None
-
-    @property
-    def name(self) -> str:
-        """File name of the job's items, without suffix; distinct jobs have distinct names."""
-        return slug("--".join((self.suite, self.task, self.split, self.template, self.template_hash[:8])))
-
-    def about(self) -> dict[str, Any]:
-        """Return every field but the requests, as JSON values."""
-        names = [name for name in Job.__dataclass_fields__ if name != "requests"]
-        return {name: getattr(self, name) for name in names}
 
 
 def jobs(setup: Setup, slices: Iterable[SuiteSlice]) -> Iterator[Job]:
@@ -88,25 +60,17 @@ def job_of(part: SuiteSlice, template: Template, prompted: Prompted, *, seed: in
         request = _rank(example, origin, dropped) if task.kind == "rank" else _generation(example, origin)
         if request is not None:
             requests.append(request)
-    return Job(
+    info = JobInfo(
         suite=part.suite.name,
         axis=part.suite.axis,
         kind=task.kind,
-        task=task.id,
-        cluster=task.cluster,
-        dataset=task.dataset,
-        subset=task.subset,
-        split=part.slice.split,
-        template=template.name,
+        provenance=part.slice.provenance(template),
         template_hash=template.hash,
-        language=task.language,
-        prompt_language=template.language,
-        translation=template.translation,
         metrics=("accuracy",) if task.kind == "rank" else check_metrics(task.metrics, f"task {task.id}"),
-        requests=_capped(requests, part.slice, template.name, seed),
         dropped=dict(dropped),
         revision=task.revision,
     )
+    return Job(info, _capped(requests, part.slice, template.name, seed))
 
 
 def _rank(example: dict[str, Any], origin: Origin, dropped: Counter[str]) -> Request | None:

@@ -72,7 +72,7 @@ def dataset_card(facts: CardFacts) -> str:
 
 
 def _metadata(facts: CardFacts) -> dict[str, Any]:
-    languages = sorted({count.language for count in facts.counts})
+    languages = sorted({count.provenance.language for count in facts.counts})
     examples = sum(count.examples for count in facts.counts)
     return {
         "pretty_name": facts.name,

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from xmtf.files import read_jsonl
-from xmtf.mixture.select.groups import Group
+from xmtf.lines import from_line
+from xmtf.records import Provenance
 
 __all__ = [
     "COMPOSITION",
@@ -36,55 +37,52 @@ class GroupCount:
     """Examples of one (language, task, split, template).
 
     Attributes:
-        language: And the further columns that the examples share (see :class:`xmtf.records.PromptedExample`).
+        provenance: The columns that the examples share; fields of their own on disk.
         examples: How many there are.
         input_characters: Characters of their inputs.
         target_characters: Characters of their targets.
     """
 
-    language: str
-    prompt_language: str
-    translation: str
-    task: str
-    cluster: str
-    dataset: str
-    subset: str
-    split: str
-    template: str
+    provenance: Provenance
     examples: int
     input_characters: int
     target_characters: int
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        return asdict(self)
+        counts = {name: value for name, value in asdict(self).items() if name != "provenance"}
+        return asdict(self.provenance) | counts
 
 
 def merge_composition(parts: Iterable[list[list[Any]]]) -> list[GroupCount]:
     """Add up what the parts of a mixture report (:func:`xmtf.mixture.sort.parts.composition_of`), sorted by group."""
-    sums: dict[Group, list[int]] = {}
+    sums: dict[Provenance, list[int]] = {}
     for part in parts:
         for row in part:
-            counts = sums.setdefault(Group(*row[:-3]), [0, 0, 0])
+            counts = sums.setdefault(Provenance(*row[:-3]), [0, 0, 0])
             for position, count in enumerate(row[-3:]):
                 counts[position] += count
-    return [GroupCount(*group, *sums[group]) for group in sorted(sums)]
+    return [GroupCount(group, *sums[group]) for group in sorted(sums)]
 
 
 def read_composition(folder: Path) -> list[GroupCount]:
     """Read the composition of a mixture.
 
     Raises:
-        DataError: The folder holds none.
+        DataError: The folder holds none, or a line is no count; names the line and the field.
     """
-    return [GroupCount(**row) for row in read_jsonl(folder / COMPOSITION)]
+    path = folder / COMPOSITION
+    return [
+        from_line(GroupCount, line, f"{path}, line {number}", "count of examples")
+        for number, line in enumerate(read_jsonl(path), 1)
+    ]
 
 
 def totals(counts: Iterable[GroupCount], by: Sequence[str]) -> dict[tuple[str, ...], tuple[int, int, int]]:
     """Return (examples, input characters, target characters) for each value of the columns ``by``, largest first."""
     sums: dict[tuple[str, ...], list[int]] = {}
     for count in counts:
-        key = tuple(str(getattr(count, column)) for column in by)
+        key = tuple(str(getattr(count.provenance, column)) for column in by)
         entry = sums.setdefault(key, [0, 0, 0])
         entry[0] += count.examples
         entry[1] += count.input_characters

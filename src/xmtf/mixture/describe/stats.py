@@ -14,8 +14,8 @@ from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.files import read_jsonl
 from xmtf.mixture.describe.composition import SLICES, read_composition, totals
 from xmtf.mixture.io.read import matches_filters, select_examples
-from xmtf.mixture.select.groups import GROUP_COLUMNS
 from xmtf.mixture.sort.merge import NOT_SAMPLED
+from xmtf.records import PROVENANCE_COLUMNS
 
 __all__ = ["QUANTILES", "mixture_stats", "rate_table"]
 
@@ -30,7 +30,7 @@ def mixture_stats(
 
     Args:
         folder: Folder of the mixture.
-        by: Columns of :data:`xmtf.mixture.select.groups.GROUP_COLUMNS`.
+        by: Of :data:`xmtf.records.PROVENANCE_COLUMNS`.
         lengths: Also read the texts and give quantiles of their lengths in characters.
         filters: Count only the examples that match them (see :func:`xmtf.mixture.io.read.select_examples`).
 
@@ -40,12 +40,12 @@ def mixture_stats(
         DataError: The folder holds no mixture.
     """
     for column in by:
-        if column not in GROUP_COLUMNS:
-            raise UnknownNameError("column", column, GROUP_COLUMNS, "--by")
+        if column not in PROVENANCE_COLUMNS:
+            raise UnknownNameError("column", column, PROVENANCE_COLUMNS, "--by")
     filters = dict(filters or {})
     for column in filters:
-        if column not in GROUP_COLUMNS:
-            raise UnknownNameError("column", column, GROUP_COLUMNS, f"filter {column}={filters[column]}")
+        if column not in PROVENANCE_COLUMNS:
+            raise UnknownNameError("column", column, PROVENANCE_COLUMNS, f"filter {column}={filters[column]}")
     counts = [count for count in read_composition(folder) if matches_filters(count.to_json(), filters)]
     if not counts:
         raise ConfigError(

@@ -12,6 +12,7 @@ import orjson
 from xmtf.errors import UserError
 from xmtf.files import atomic_folder
 from xmtf.mixture.io.read import select_examples
+from xmtf.records import PROMPTED_COLUMNS
 
 __all__ = ["ExportFields", "export_jsonl", "file_name"]
 
@@ -23,13 +24,7 @@ _FIELDS: dict[ExportFields, dict[str, str]] = {
         "inputs": "inputs", "targets": "targets", "language": "language", "split": "split", "template": "template",
         "dataset": "dataset", "config": "subset",
     },
-    "all": {
-        name: name
-        for name in (
-            "inputs", "targets", "choices", "language", "prompt_language", "translation", "task", "cluster", "dataset",
-            "subset", "split", "template", "row",
-        )
-    },
+    "all": {name: name for name in PROMPTED_COLUMNS},
 }  # fmt: skip
 
 _OPEN_FILES = 256

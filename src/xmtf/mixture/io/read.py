@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from xmtf.errors import ConfigError, DataError, SourceError, UnknownNameError
 from xmtf.files import MANIFEST
 from xmtf.languages import normalize_language
-from xmtf.records import PROMPTED_COLUMNS
+from xmtf.records import PROMPTED_COLUMNS, PROVENANCE_COLUMNS
 
 __all__ = [
     "FILTERS",
@@ -27,9 +27,7 @@ __all__ = [
     "select_examples",
 ]
 
-FILTERS = (
-    "language", "prompt_language", "translation", "task", "cluster", "dataset", "subset", "split", "template", "row",
-)  # fmt: skip
+FILTERS = (*PROVENANCE_COLUMNS, "row")
 """Columns that examples can be filtered by."""
 
 

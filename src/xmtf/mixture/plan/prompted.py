@@ -19,9 +19,10 @@ import pyarrow.json as pj
 
 from xmtf.errors import ConfigError, SourceError
 from xmtf.languages import normalize_language
+from xmtf.provenance import constant_columns
 from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.schema import HeldOut, PromptedFolder
-from xmtf.records import PROMPTED_COLUMNS
+from xmtf.records import PROMPTED_COLUMNS, Provenance
 from xmtf.sources.tables import fingerprint_files
 from xmtf.tasks.selection import check_patterns, language_pattern, normalized
 
@@ -188,22 +189,18 @@ def _batches(path: str) -> Iterator[Any]:
 
 def _prompted(batch: Any, part: PromptedFile, first_row: int) -> Any:
     rows = batch.num_rows
-    constants = {
-        "language": part.language,
-        "prompt_language": "en",
-        "translation": "none",
-        "task": part.task,
-        "cluster": part.cluster,
-    }
+    shared = Provenance(
+        part.language, "en", "none", part.task, part.cluster, part.dataset, "", part.split, part.template
+    )
     columns = {
+        **constant_columns(shared, rows),
         "inputs": batch.column("inputs"),
         "targets": batch.column("targets"),
         "choices": pa.nulls(rows, pa.list_(pa.string())),
-        **{name: pa.repeat(pa.scalar(value), rows) for name, value in constants.items()},
-        "dataset": pc.fill_null(batch.column("dataset"), part.dataset),
-        "subset": pc.fill_null(batch.column("config"), ""),
-        "split": pc.fill_null(batch.column("split"), part.split),
-        "template": pc.fill_null(batch.column("template"), part.template),
+        "dataset": pc.fill_null(batch.column("dataset"), shared.dataset),
+        "subset": pc.fill_null(batch.column("config"), shared.subset),
+        "split": pc.fill_null(batch.column("split"), shared.split),
+        "template": pc.fill_null(batch.column("template"), shared.template),
         "row": pa.array(np.arange(first_row, first_row + rows)),
     }
     return pa.table([columns[name] for name in PROMPTED_COLUMNS], names=list(PROMPTED_COLUMNS))

@@ -16,10 +16,11 @@ import pyarrow as pa
 
 from xmtf.errors import ConfigError
 from xmtf.mixture.select.filters import CAPPED, cap_rows, unfit_rows
-from xmtf.mixture.select.groups import Group, group_rows
 from xmtf.mixture.select.guard import Guard
 from xmtf.mixture.select.keys import Keys, UInt64, hash_strings, mix, row_keys
+from xmtf.provenance import group_rows
 from xmtf.recipe.schema import CapPolicy
+from xmtf.records import Provenance
 
 __all__ = ["OVERLAP", "SAME_ROW", "Chosen", "Rules", "choose_rows", "row_hashes"]
 
@@ -63,7 +64,7 @@ class Chosen:
 
     table: Any
     keys: Keys
-    groups: list[Group]
+    groups: list[Provenance]
     group_of_row: npt.NDArray[np.int32]
     dropped: Counter[str]
     overlaps: list[dict[str, Any]]
@@ -112,13 +113,13 @@ def _without(table: Any, masks: list[npt.NDArray[np.bool_]]) -> Any:
     return table.filter(pa.array(~np.logical_or.reduce(masks))) if masks else table
 
 
-def row_hashes(groups: list[Group], group_of_row: npt.NDArray[np.int32], rows: Any) -> UInt64:
+def row_hashes(groups: list[Provenance], group_of_row: npt.NDArray[np.int32], rows: Any) -> UInt64:
     """Return a hash of the place of each example's row, uint64 ``[n]``: dataset, subset, split and number."""
     names = pa.array(["\x1f".join((g.dataset, g.subset, g.split)) for g in groups], pa.string())
     return mix(hash_strings(names)[group_of_row, 0] + np.asarray(rows).astype(np.uint64))
 
 
-def _origins(groups: list[Group], group_of_row: npt.NDArray[np.int32], rows: Any) -> UInt64:
+def _origins(groups: list[Provenance], group_of_row: npt.NDArray[np.int32], rows: Any) -> UInt64:
     """Return a hash of where each example comes from, uint64 ``[n]``."""
     names = pa.array(["\x1f".join((g.task, g.split, g.template)) for g in groups], pa.string())
     return mix(hash_strings(names)[group_of_row, 0] + np.asarray(rows).astype(np.uint64))
@@ -151,7 +152,7 @@ def _find_asked(table: Any, inputs: UInt64, places: UInt64, guard: Guard, rules:
 
 def _overlaps(
     table: Any,
-    groups: list[Group],
+    groups: list[Provenance],
     group_of_row: npt.NDArray[np.int32],
     asked: dict[int, _Found],
     guard: Guard,

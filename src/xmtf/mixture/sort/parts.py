@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from xmtf.files import file_sha256, read_json
-from xmtf.mixture.select.groups import GROUP_COLUMNS, Group, group_columns
 from xmtf.mixture.select.keys import Keys
 from xmtf.mixture.sort.order import within_limits
 from xmtf.mixture.sort.runs import read_range
-from xmtf.records import PROMPTED_COLUMNS
+from xmtf.provenance import grouped_columns
+from xmtf.records import PROMPTED_COLUMNS, PROVENANCE_COLUMNS, Provenance
 
 __all__ = ["PART_FILE", "composition_of", "write_part"]
 
@@ -46,7 +47,7 @@ def write_part(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
     kept = _kept_rows(table, run_of_row, [run["limit"] for run in runs])
     group_of_row = (_numbers(table, "group") + offsets[run_of_row])[kept]
     texts = table.select(["inputs", "targets", "choices", "row"]).take(pa.array(kept))
-    columns = group_columns(groups, group_of_row) | {name: texts.column(name) for name in texts.column_names}
+    columns = grouped_columns(groups, group_of_row) | {name: texts.column(name) for name in texts.column_names}
     _write_parquet(pa.table({name: columns[name] for name in PROMPTED_COLUMNS}), folder / PART_FILE)
     return {
         "rows": len(kept),
@@ -55,9 +56,9 @@ def write_part(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
     }
 
 
-def _all_groups(runs: list[dict[str, Any]]) -> tuple[list[Group], npt.NDArray[np.int32]]:
+def _all_groups(runs: list[dict[str, Any]]) -> tuple[list[Provenance], npt.NDArray[np.int32]]:
     """Return the groups of all runs, and at which of them each run's own begin."""
-    groups = [Group(*group) for run in runs for group in run["groups"]]
+    groups = [Provenance(*group) for run in runs for group in run["groups"]]
     sizes = [len(run["groups"]) for run in runs]
     return groups, np.cumsum([0, *sizes[:-1]]).astype(np.int32)
 
@@ -70,7 +71,7 @@ def _kept_rows(table: Any, run_of_row: npt.NDArray[np.int32], limits: list[int |
     return kept[within_limits(keys.take(kept), run_of_row[kept], limits)]
 
 
-def composition_of(texts: Any, groups: list[Group], group_of_row: npt.NDArray[np.int32]) -> list[list[Any]]:
+def composition_of(texts: Any, groups: list[Provenance], group_of_row: npt.NDArray[np.int32]) -> list[list[Any]]:
     """Return one row ``[*group, examples, input characters, target characters]`` for each group that has examples."""
     counts = np.bincount(group_of_row, minlength=len(groups))
     characters = [
@@ -78,14 +79,14 @@ def composition_of(texts: Any, groups: list[Group], group_of_row: npt.NDArray[np
         for name in ("inputs", "targets")
     ]
     return [
-        [*groups[index], int(counts[index]), *(int(column[index]) for column in characters)]
+        [*astuple(groups[index]), int(counts[index]), *(int(column[index]) for column in characters)]
         for index in np.flatnonzero(counts)
     ]
 
 
 def _write_parquet(table: Any, path: Path) -> None:
     """Write a table with the plain types that every reader knows; equal tables give equal bytes."""
-    plain = [*GROUP_COLUMNS, "row"]
+    plain = [*PROVENANCE_COLUMNS, "row"]
     with pq.ParquetWriter(
         path,
         table.schema,

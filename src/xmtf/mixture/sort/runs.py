@@ -7,7 +7,7 @@ groups) and the two words of the key.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from xmtf.mixture.select.choose import Chosen
-from xmtf.mixture.select.groups import Group
 from xmtf.mixture.select.keys import Keys
+from xmtf.records import Provenance
 
 __all__ = ["Run", "read_keys", "read_range", "write_runs"]
 
@@ -49,16 +49,21 @@ class Run:
     file: str
     language: str
     rows: int
-    groups: list[Group]
+    groups: list[Provenance]
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        return {"file": self.file, "language": self.language, "rows": self.rows, "groups": [[*g] for g in self.groups]}
+        return {
+            "file": self.file,
+            "language": self.language,
+            "rows": self.rows,
+            "groups": [astuple(group) for group in self.groups],
+        }
 
     @staticmethod
     def from_json(value: dict[str, Any]) -> Run:
         """Read what :meth:`to_json` gave."""
-        return Run(value["file"], value["language"], value["rows"], [Group(*group) for group in value["groups"]])
+        return Run(value["file"], value["language"], value["rows"], [Provenance(*group) for group in value["groups"]])
 
 
 def write_runs(folder: Path, prefix: str, chosen: Chosen) -> list[Run]:

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from xmtf.records import Score
 from xmtf.report.reference import dataset_facts
 from xmtf.report.result_table import Result, own_results
-from xmtf.report.results import Score
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
@@ -65,7 +65,7 @@ def best_values(scores: Iterable[Score]) -> list[CardValue]:
     """
     best: dict[tuple[str, ...], tuple[CardValue, Result]] = {}
     for score in scores:
-        if not on_the_hub(score["dataset"]):
+        if not on_the_hub(score.provenance.dataset):
             continue
         for result in own_results({"": [score]}):
             value = _value(score, result)
@@ -101,14 +101,14 @@ def _order(value: CardValue) -> tuple[str, str, str, str]:
 def _value(score: Score, result: Result) -> CardValue:
     measure = result.measure
     facts = dataset_facts().get(measure.dataset)
-    cluster = score["cluster"]
+    cluster = score.provenance.cluster
     return CardValue(
         task=cluster[:1].upper() + cluster[1:],
-        hub_id=score["dataset"],
-        name=facts.name if facts is not None else score["dataset"],
+        hub_id=score.provenance.dataset,
+        name=facts.name if facts is not None else score.provenance.dataset,
         subset=measure.subset,
         split=measure.split,
-        revision=score.get("revision") or "",
+        revision=score.revision or "",
         metric=_METRICS.get(measure.metric, measure.metric.capitalize()),
         value=round(result.value, 2),
     )

@@ -54,7 +54,7 @@ def result_figures(results: Results) -> dict[str, Figure]:
         figures["suites"] = suites.draw(ranked, "Rank accuracy")
         by_language = [
             result
-            for result in compare(results, lambda score: f"{score['suite']}: {score['language']}")
+            for result in compare(results, lambda score: f"{score.suite}: {score.provenance.language}")
             if result.metric == "accuracy"
         ]
         if len(by_language) > len(ranked):

@@ -95,9 +95,9 @@ def page_facts(content: Content) -> list[tuple[str, str]]:
     scores = [score for members in content.results.scores.values() for score in members]
     facts = [
         (len(content.results.scores), "models"),
-        (len({score["suite"] for score in scores}), "suites"),
-        (len({score["language"] for score in scores}), "languages"),
-        (len({(score["dataset"], score["template"]) for score in scores}), "templates"),
+        (len({score.suite for score in scores}), "suites"),
+        (len({score.provenance.language for score in scores}), "languages"),
+        (len({(score.provenance.dataset, score.provenance.template) for score in scores}), "templates"),
         (sum(entry.total for entry in content.items), "items"),
     ]
     return [(f"{number:,}", name.removesuffix("s") if number == 1 else name) for number, name in facts]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from xmtf.records import Score
 from xmtf.report.inputs import Inputs
 from xmtf.report.published.all_results import all_results, code_results
 from xmtf.report.published.analyses import (
@@ -22,11 +22,11 @@ from xmtf.report.tables import Table
 __all__ = ["gather", "published_tables"]
 
 
-def gather(scores: Mapping[str, Sequence[Mapping[str, Any]]], *, reference: bool) -> ResultTable:
+def gather(scores: Mapping[str, Sequence[Score]], *, reference: bool) -> ResultTable:
     """Put a user's results beside the published ones.
 
     Args:
-        scores: Name of a model -> lines of its ``scores.jsonl``; may be empty.
+        scores: Name of a model -> its scores; may be empty.
         reference: Whether the published results are in the table.
     """
     return ResultTable([*(published_results() if reference else []), *own_results(scores)])

@@ -13,7 +13,7 @@ from xmtf.evaluation.engine.encoding import PromptRules
 from xmtf.evaluation.generation.decode_loop import draw_tokens
 from xmtf.evaluation.suites.setup import Setup
 from xmtf.recipe.schema import Evaluation
-from xmtf.records import Metric, Score
+from xmtf.records import Metric, Provenance, Score
 from xmtf.tasks import load_catalogue
 
 ADD = {
@@ -100,11 +100,8 @@ def test_a_sample_depends_on_its_own_seed_only(causal, tokenizer, batch_rows):
 def test_every_k_has_its_best_temperature():
     def score(scoring, **values):
         metrics = tuple(Metric(name.replace("_at_", "@"), value, 0.0, 1.0, None, 4) for name, value in values.items())
-        return Score(
-            model="m", model_fingerprint="f", suite="s", axis="none", kind="code", scoring=scoring, task="humaneval",
-            cluster="c", dataset="d", subset="", split="test", template=scoring, template_hash="h", language="code",
-            prompt_language="en", translation="none", metrics=metrics,
-        )  # fmt: skip
+        asked = Provenance("code", "en", "none", "humaneval", "c", "d", "", "test", scoring)
+        return Score("m", "f", "s", "none", "code", scoring, asked, "h", metrics)
 
     lines = best_lines([score("T 0.2", pass_at_1=0.5, pass_at_10=0.6), score("T 0.8", pass_at_1=0.4, pass_at_10=0.9)])
     assert lines == [

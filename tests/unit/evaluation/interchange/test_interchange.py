@@ -2,7 +2,6 @@
 
 import csv
 import json
-from dataclasses import asdict
 
 import pytest
 
@@ -10,10 +9,11 @@ from xmtf.errors import DataError, SourceError, UnknownNameError
 from xmtf.evaluation.interchange import export_t_zero, import_results
 from xmtf.evaluation.interchange.datasets import describe_dataset, old_name
 from xmtf.evaluation.interchange.imported import Imported, metric_of, write_imported
-from xmtf.evaluation.results.files import read_items
-from xmtf.evaluation.results.rescore import rescore
+from xmtf.evaluation.scoring.rescore import rescore
 from xmtf.files import write_jsonl
 from xmtf.records import Metric
+from xmtf.results.items import item_files
+from xmtf.results.scores import write_scores
 
 
 def t_zero(folder, dataset, config, template, accuracy):
@@ -33,13 +33,16 @@ def test_the_tree_of_t_zero_is_read(tmp_path):
     t_zero(tmp_path / "t", "xnli", "fr", "GPT-3 style_frht", 0.5)
     t_zero(tmp_path / "t", "Muennighoff/xwinograd", "jp", "Replace", 0.25)
     t_zero(tmp_path / "t", "anli", "dev_r1", "can we infer", 0.75)
-    scores = {score.task: score for score in import_results(tmp_path / "t", tmp_path / "out", model="bloomz")}
-    french = scores["xnli/fr"]
+    scores = {
+        score.provenance.task: score for score in import_results(tmp_path / "t", tmp_path / "out", model="bloomz")
+    }
+    french = scores["xnli/fr"].provenance
     assert (french.dataset, french.subset, french.split) == ("facebook/xnli", "fr", "validation")
     assert (french.language, french.prompt_language, french.translation) == ("fr", "fr", "human")
-    assert french.metrics == (Metric("accuracy", 0.5, None, None, None, 0),)
-    assert (scores["xwinograd/jp"].language, scores["xwinograd/jp"].cluster) == ("ja", "coreference resolution")
-    assert scores["anli/dev_r1"].split == "dev_r1"
+    assert scores["xnli/fr"].metrics == (Metric("accuracy", 0.5, None, None, None, 0),)
+    japanese = scores["xwinograd/jp"].provenance
+    assert (japanese.language, japanese.cluster) == ("ja", "coreference resolution")
+    assert scores["anli/dev_r1"].provenance.split == "dev_r1"
     assert not list((tmp_path / "out").glob("items/*"))
 
 
@@ -52,7 +55,8 @@ def test_merged_csv_is_read_without_its_medians(tmp_path):
     )
     (tmp_path / "merged.csv").write_text("\n".join(["dataset,prompt,metric,value", *rows]) + "\n")
     copa, french = import_results(tmp_path, tmp_path / "out")
-    assert (copa.task, copa.dataset, copa.subset) == ("super_glue/copa", "aps/super_glue", "copa")
+    asked = copa.provenance
+    assert (asked.task, asked.dataset, asked.subset) == ("super_glue/copa", "aps/super_glue", "copa")
     assert (french.metrics[0].name, french.metrics[0].value) == ("bleu", 25.0)
     (tmp_path / "merged.csv").write_text("dataset,prompt,value\nx,y,1\n")
     with pytest.raises(DataError, match=r"merged.csv: not a merged.csv of t-zero"):
@@ -90,7 +94,11 @@ def test_what_is_written_for_t_zero_reads_back(tmp_path):
         ("xnli_fr", "median", "accuracy", "0.375"),
         ("multiple", "average", "multiple", "0.5"),
     ]
-    facts = lambda score: (score.task, score.template, score.translation, score.metrics[0].value)  # noqa: E731
+
+    def facts(score):
+        asked = score.provenance
+        return asked.task, asked.template, asked.translation, score.metrics[0].value
+
     accuracies = {facts(score) for score in written if score.metrics[0].name == "accuracy"}
     assert {facts(score) for score in import_results(tmp_path / "t", tmp_path / "back")} == accuracies
     assert "xnli_fr" in json.loads((tmp_path / "t" / "merged.json").read_text())
@@ -99,7 +107,7 @@ def test_what_is_written_for_t_zero_reads_back(tmp_path):
 def test_jobs_that_t_zero_cannot_tell_apart_are_refused(tmp_path):
     job = ("xnli", "fr", "can we infer", "accuracy", 0.5)
     scores = scores_of(tmp_path, job, job)
-    write_jsonl(tmp_path / "scores.jsonl", map(asdict, scores))
+    write_scores(tmp_path / "scores.jsonl", scores)
     with pytest.raises(SourceError, match="xnli_fr, 'can we infer' is there twice"):
         export_t_zero(tmp_path, tmp_path / "t")
 
@@ -120,7 +128,7 @@ def test_bigsciences_files_are_read(tmp_path):
     ]
     write_jsonl(tmp_path / f"examples.{name}.jsonl", examples)
     (score,) = import_results(tmp_path, tmp_path / "out")
-    assert (score.model, score.task, score.kind) == ("bloomz-560m", "mlsum/es", "generation")
+    assert (score.model, score.provenance.task, score.kind) == ("bloomz-560m", "mlsum/es", "generation")
     assert [(metric.name, metric.value) for metric in score.metrics] == [("bleu", 3.5), ("rougeL_fmeasure", 0.2)]
     assert score.metrics[0].low == pytest.approx(3.5 - 1.96 * 0.5, abs=1e-4)
     (again,) = rescore(tmp_path / "out", metrics=("exact_match",))
@@ -137,8 +145,8 @@ def test_choices_without_scores_are_judged_by_their_texts(tmp_path):
     )
     (score,) = import_results(tmp_path, tmp_path / "out")
     assert (score.kind, score.metrics[0].name, score.metrics[0].num_items) == ("rank", "accuracy", 2)
-    (path,) = (tmp_path / "out" / "items").iterdir()
-    assert read_items(path)[0]["correct"].to_pylist() == [True, False]
+    (file,) = item_files(tmp_path / "out")
+    assert file.read()["correct"].to_pylist() == [True, False]
 
 
 def test_mistakes_are_named(tmp_path):

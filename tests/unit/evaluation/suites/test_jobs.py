@@ -1,21 +1,22 @@
-from dataclasses import replace
 from types import SimpleNamespace
 
 import pyarrow as pa
 
 from xmtf.evaluation.suites.jobs import job_of
+from xmtf.evaluation.suites.setup import SuiteSlice
 from xmtf.recipe.schema import Suite, TaskSelection
+from xmtf.records import Provenance
+from xmtf.tasks.task import Slice, Task
 
 TEMPLATE = SimpleNamespace(name="ask: a/b?", hash="abcdef0123", language="de", translation="human")
 
 
 def part(kind="rank", metrics=("accuracy",), cap=None):
-    task = SimpleNamespace(
-        revision="r1", id="own/fr", cluster="qa", dataset="own", subset="fr", language="fr", kind=kind, metrics=metrics
+    task = Task(
+        "own/fr", "qa", "own", "fr", "fr", splits={"evaluation": ("test",)}, kind=kind, metrics=metrics, revision="r1"
     )
     suite = Suite(name="held-out rows", axis="rows", tasks=(TaskSelection(),))
-    piece = SimpleNamespace(task=task, split="test", cap_examples=cap)
-    return SimpleNamespace(suite=suite, slice=piece)
+    return SuiteSlice(suite, Slice(task, "test", (TEMPLATE,), cap_examples=cap))
 
 
 def prompted(*examples, dropped=None):
@@ -42,18 +43,19 @@ def test_gold_is_the_place_of_the_target_and_the_rest_is_counted():
         ("p0", 1, 3),
         ("p4", 0, 9),
     ]
-    assert job.dropped == {
+    assert job.info.dropped == {
         "template does not apply": 2,
         "target is not among the answer choices": 1,
         "fewer than two answer choices": 2,
     }
-    assert (job.suite, job.axis, job.prompt_language, job.translation) == ("held-out rows", "rows", "de", "human")
+    assert (job.info.suite, job.info.axis, job.info.kind, job.info.revision) == ("held-out rows", "rows", "rank", "r1")
+    assert job.info.provenance == Provenance("fr", "de", "human", "own/fr", "qa", "own", "fr", "test", "ask: a/b?")
     assert str(job.requests[0].origin) == "own/fr [test] row 3"
 
 
 def test_generation_jobs_keep_their_reference_and_metrics():
     job = job_of(part("generation", ("bleu", "chrf")), TEMPLATE, prompted(("p", "a", None, 0)), seed=1)
-    assert job.metrics == ("bleu", "chrf")
+    assert job.info.metrics == ("bleu", "chrf")
     assert job.requests[0].references == ("a",)
     assert job.requests[0].choices == ()
 
@@ -66,11 +68,3 @@ def test_a_cap_keeps_a_seeded_choice_in_the_order_of_rows():
     assert rows == sorted(rows)
     assert kept == job_of(part("generation", cap=7), TEMPLATE, prompted(*examples), seed=1).requests
     assert kept != job_of(part("generation", cap=7), TEMPLATE, prompted(*examples), seed=2).requests
-
-
-def test_file_names_are_safe_and_distinct():
-    job = job_of(part(), TEMPLATE, prompted(("p", "a", ["a", "b"], 0)), seed=1)
-    other = replace(job, template="ask_ a_b_")
-    assert "/" not in job.name
-    assert " " not in job.name
-    assert other.name != job.name

@@ -3,6 +3,7 @@ import pytest
 from xmtf.mixture import build_mixture
 from xmtf.mixture.describe.card import CardFacts, dataset_card
 from xmtf.mixture.describe.composition import GroupCount
+from xmtf.records import Provenance
 
 
 def test_the_folder_loads_with_datasets(recipe, tmp_path, monkeypatch):
@@ -17,8 +18,8 @@ def test_the_folder_loads_with_datasets(recipe, tmp_path, monkeypatch):
 
 def test_the_card_tells_licences_and_what_was_left_out():
     counts = [
-        GroupCount("no", "en", "none", "t/no", "topic", "d|1", "no", "train", "a", 3, 30, 9),
-        GroupCount("code", "en", "none", "t2", "code", "d2", "", "train", "a", 1000, 30, 9),
+        GroupCount(Provenance("no", "en", "none", "t/no", "topic", "d|1", "no", "train", "a"), 3, 30, 9),
+        GroupCount(Provenance("code", "en", "none", "t2", "code", "d2", "", "train", "a"), 1000, 30, 9),
     ]
     card = dataset_card(
         CardFacts("my set", "What it is.", 7, counts, {"duplicate": 2}, {"d2": "MIT"}, 0.05, {"languages": ("fr",)})

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xmtf.mixture.select.choose import Chosen
-from xmtf.mixture.select.groups import Group
 from xmtf.mixture.select.keys import Keys
 from xmtf.mixture.sort.order import SampleKeys, cut_range, key_ranges, order_range, part_starts, sample_limit
 from xmtf.mixture.sort.runs import write_runs
+from xmtf.records import Provenance
 
 
 def run_of(folder, name, highs):
@@ -26,7 +26,7 @@ def run_of(folder, name, highs):
         }
     )
     keys = Keys(np.array(highs, np.uint64), np.array(highs, np.uint64))
-    group = Group("fr", "en", "none", name, "cluster", name, "", "train", "template")
+    group = Provenance("fr", "en", "none", name, "cluster", name, "", "train", "template")
     chosen = Chosen(table, keys, [group], np.zeros(len(highs), np.int32), Counter(), [])
     [run] = write_runs(folder, name, chosen)
     return {"path": run.file, "limit": None}

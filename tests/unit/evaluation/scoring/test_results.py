@@ -6,14 +6,16 @@ from xmtf.errors import ConfigError, DataError, SourceError, UnknownNameError
 from xmtf.evaluation.asking.journal import Journal, request_key
 from xmtf.evaluation.engine.answer import Answer
 from xmtf.evaluation.interchange import export_t_zero
-from xmtf.evaluation.results.compare import compare_results
-from xmtf.evaluation.results.files import About, check_results, items_table, read_items, score_items, write_items
-from xmtf.evaluation.results.rescore import rescore
-from xmtf.evaluation.results.samples import choose_samples, sample_line
-from xmtf.evaluation.results.summary import score_lines
+from xmtf.evaluation.scoring.compare import compare_results
+from xmtf.evaluation.scoring.rescore import rescore
+from xmtf.evaluation.scoring.samples import choose_samples, sample_line
+from xmtf.evaluation.scoring.score import items_table, score_items
+from xmtf.evaluation.scoring.summary import score_lines
 from xmtf.evaluation.suites.jobs import Job
 from xmtf.files import Manifest, write_manifest
-from xmtf.records import Metric, Origin, Request
+from xmtf.records import PROVENANCE_COLUMNS, Metric, Origin, Provenance, Request
+from xmtf.results.files import check_results
+from xmtf.results.items import About, JobInfo, item_files, suite_items
 
 
 def request(prompt, choices=(), gold=None, references=(), row=0):
@@ -21,12 +23,21 @@ def request(prompt, choices=(), gold=None, references=(), row=0):
 
 
 def job(kind="rank", task="own/fr", language="fr", requests=(), metrics=("accuracy",), **fields):
-    base = Job(
-        suite="s", axis="rows", kind=kind, task=task, cluster="qa", dataset="own", subset="", split="test",
-        template="t", template_hash="ab" * 8, language=language, prompt_language="en", translation="none",
-        metrics=metrics, requests=tuple(requests), dropped={"template does not apply": 4},
-    )  # fmt: skip
-    return replace(base, **fields)
+    info = JobInfo(
+        suite="s",
+        axis="rows",
+        kind=kind,
+        provenance=Provenance(language, "en", "none", task, "qa", "own", "", "test", "t"),
+        template_hash="ab" * 8,
+        metrics=metrics,
+        dropped={"template does not apply": 4},
+    )
+    return Job(replace(info, **fields), tuple(requests))
+
+
+def asked(score, **fields):
+    """Change what a score is about."""
+    return replace(score, provenance=replace(score.provenance, **fields))
 
 
 RANKED = job(
@@ -46,9 +57,11 @@ def test_items_hold_all_that_scores_need(tmp_path):
     assert table["correct"].to_pylist() == [False, True, None]
     assert table["num_tokens"].to_pylist() == [[1, 4], [1, 1], None]
     assert table["truncated"].to_pylist() == [False, True, False]
-    about = About(RANKED.about(), **ABOUT)
-    write_items(tmp_path / "i.parquet", table, about)
-    again, told = read_items(tmp_path / "i.parquet")
+    about = About(RANKED.info, **ABOUT)
+    with suite_items(tmp_path) as items:
+        items.add(table, about)
+    ((told, again),) = (job for file in item_files(tmp_path) for job in file.each_job())
+    assert told == about
     assert score_items(again, told) == score_items(table, about)
 
 
@@ -96,11 +109,11 @@ def test_a_run_in_place_of_its_results_is_told_which_it_has(tmp_path, verb):
 
 
 def test_items_with_an_error_are_counted_and_not_judged():
-    score = score_items(items_table(RANKED, ANSWERS, "bloomz"), About(RANKED.about(), **ABOUT))
+    score = score_items(items_table(RANKED, ANSWERS, "bloomz"), About(RANKED.info, **ABOUT))
     (accuracy,) = score.metrics
     assert (accuracy.name, accuracy.value, accuracy.num_items, accuracy.chance) == ("accuracy", 0.5, 2, 0.5)
     assert score.dropped == {"template does not apply": 4, "non-finite score": 1}
-    assert (score.model, score.task, score.template, score.kind, score.scoring) == (
+    assert (score.model, score.provenance.task, score.provenance.template, score.kind, score.scoring) == (
         "after",
         "own/fr",
         "t",
@@ -111,20 +124,19 @@ def test_items_with_an_error_are_counted_and_not_judged():
 
 def test_generated_items():
     written = job("generation", requests=[request("p", references=("chat",)), request("q", references=("chien",))])
-    written = replace(written, metrics=("bleu", "exact_match"))
+    written = replace(written, info=replace(written.info, metrics=("bleu", "exact_match")))
     table = items_table(written, [Answer(text="Chat!"), Answer(text="chat")], "bloomz")
     assert table["correct"].to_pylist() == [True, False]
-    score = score_items(table, About(written.about(), **ABOUT))
+    score = score_items(table, About(written.info, **ABOUT))
     assert [(metric.name, metric.value) for metric in score.metrics][1] == ("exact_match", 0.5)
     assert score.scoring == "greedy"
-    only_bleu = replace(written, metrics=("bleu",))
+    only_bleu = replace(written, info=replace(written.info, metrics=("bleu",)))
     assert items_table(only_bleu, [Answer(text="a"), Answer(text="b")], "bloomz")["correct"].to_pylist() == [None, None]
 
 
 def test_rescoring_needs_no_model(tmp_path):
-    write_items(
-        tmp_path / "items" / "i.parquet", items_table(RANKED, ANSWERS, "bloomz"), About(RANKED.about(), **ABOUT)
-    )
+    with suite_items(tmp_path) as items:
+        items.add(items_table(RANKED, ANSWERS, "bloomz"), About(RANKED.info, **ABOUT))
     (summed,), (per_token,) = rescore(tmp_path), rescore(tmp_path, tmp_path / "new.jsonl", scoring="tokens")
     assert (summed.metrics[0].value, per_token.metrics[0].value) == (0.5, 1.0)
     assert (summed.scoring, per_token.scoring) == ("bloomz", "tokens")
@@ -166,23 +178,24 @@ def test_samples_are_spread_and_do_not_depend_on_answers():
     ]
     made.append(job("rank", "nli/fr", "fr", [request("rank", ("a", "b"), 0)]))
     chosen = choose_samples(made, 5)
-    assert [asked.task for asked, _ in chosen] == ["name/fr", "write/fr", "nli/fr", "name/yo", "write/yo"]
-    assert all(asked.choices == () for _, asked in chosen)
+    assert [made.info.provenance.task for made, _ in chosen] == ["name/fr", "write/fr", "nli/fr", "name/yo", "write/yo"]
+    assert all(request.choices == () for _, request in chosen)
     assert len(choose_samples(made, 100)) == 7
     assert choose_samples(made, 0) == []
     line = sample_line(*chosen[0], Answer(text="un chat"))
     assert (line["task"], line["language"], line["text"]) == ("name/fr", "fr", "un chat")
+    assert set(PROVENANCE_COLUMNS) <= set(line)
 
 
 def test_summary_sums_up_templates():
-    score = score_items(items_table(RANKED, ANSWERS, "bloomz"), About(RANKED.about(), **ABOUT))
-    best = replace(score, template="u", metrics=(Metric("accuracy", 0.9, 0.8, 1.0, 0.5, 2),))
+    score = score_items(items_table(RANKED, ANSWERS, "bloomz"), About(RANKED.info, **ABOUT))
+    best = replace(asked(score, template="u"), metrics=(Metric("accuracy", 0.9, 0.8, 1.0, 0.5, 2),))
     header, line = score_lines([score, best])
     assert header.split()[:4] == ["suite", "task", "prompts", "metric"]
     assert line.split()[-5:] == ["50.0", "70.0", "9.5-90.5", "90.0", "40.0"]
-    german = replace(best, task=score.task.replace("fr", "de"), language="de")
+    german = asked(best, task="own/de", language="de")
     assert score_lines([score, german])[-1].split()[-2:] == ["accuracy", "70.0"]
-    machine = replace(german, translation="machine", prompt_language="de")
+    machine = asked(german, translation="machine", prompt_language="de")
     assert len(score_lines([score, machine])) == 3  # prompts of different kinds have no mean
     code = [replace(score, kind="code", scoring=f"temperature {heat}") for heat in (0.2, 0.8)]
     assert [line.split()[3:5] for line in score_lines(code)[1:]] == [["temperature", "0.2"], ["temperature", "0.8"]]

@@ -17,8 +17,9 @@ import numpy as np
 from xmtf.errors import SourceError
 from xmtf.evaluation.metrics.paired import PairedTest, judged_shares, judged_texts, paired_test, row_seed
 from xmtf.evaluation.metrics.registry import GRADED_METRICS
-from xmtf.evaluation.results.files import no_results, read_items
 from xmtf.records import in_percent
+from xmtf.results.files import no_results
+from xmtf.results.items import item_files
 from xmtf.text_table import aligned
 
 __all__ = ["Difference", "compare_lines", "compare_results", "paired_difference"]
@@ -30,6 +31,8 @@ Text = tuple[str, Sequence[str]]
 """A generated text and its references."""
 
 Value = TypeVar("Value")
+
+_COLUMNS = ("row", "correct", "text", "references", "error")
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,18 +179,17 @@ def _mean_of_languages(
 
 def _read(folder: Path) -> dict[str, _Answers]:
     """Return what a folder holds of each task."""
-    paths = sorted((folder / "items").glob("*.parquet"))
-    if not paths:
+    files = item_files(folder)
+    if not files:
         raise no_results(folder, "items/*.parquet")
     found: dict[str, _Answers] = defaultdict(_Answers)
-    for path in paths:
-        table, about = read_items(path)
-        graded = [name for name in about.job["metrics"] if name in GRADED_METRICS]
-        columns = ["task", "split", "template", "row", "correct", "text", "references", "error"]
-        for item in table.select(columns).to_pylist():
-            answers = found[item["task"]]
-            answers.language = about.job["language"]
-            key = (item["split"], item["template"], item["row"])
+    for about, table in (job for file in files for job in file.each_job(_COLUMNS)):
+        graded = [name for name in about.job.metrics if name in GRADED_METRICS]
+        shared = about.job.provenance
+        for item in table.to_pylist():
+            answers = found[shared.task]
+            answers.language = shared.language
+            key = (shared.split, shared.template, item["row"])
             if item["correct"] is not None:
                 answers.correct[key] = item["correct"]
             if item["error"] is None and item["text"] is not None:

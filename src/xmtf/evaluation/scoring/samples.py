@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from xmtf.evaluation.asking.journal import request_key
@@ -29,11 +29,12 @@ def choose_samples(jobs: Sequence[Job], number: int) -> list[tuple[Job, Request]
         number: How many samples.
     """
     families: dict[str, dict[str, list[tuple[Job, Request]]]] = defaultdict(lambda: defaultdict(list))
-    for job in sorted(jobs, key=lambda job: job.kind != "generation"):
+    for job in sorted(jobs, key=lambda job: job.info.kind != "generation"):
         if job.requests:
             first = min(job.requests, key=request_key)
             asked = replace(first, choices=(), gold=None)
-            families[job.task.partition("/")[0]][job.language].append((job, asked))
+            provenance = job.info.provenance
+            families[provenance.task.partition("/")[0]][provenance.language].append((job, asked))
     queues = [_in_turn(list(languages.values())) for languages in families.values()]
     chosen: dict[str, tuple[Job, Request]] = {}
     for job, request in _in_turn(queues):
@@ -52,9 +53,9 @@ def _in_turn(queues: Sequence[Sequence[tuple[Job, Request]]]) -> list[tuple[Job,
 def sample_line(job: Job, request: Request, answer: Answer | None) -> dict[str, Any]:
     """Return a sample as a line of ``samples.jsonl``."""
     assert answer is not None, "every sample was asked"
-    names = ("suite", "task", "cluster", "split", "template", "language", "prompt_language", "translation")
     return {
-        **{name: getattr(job, name) for name in names},
+        "suite": job.info.suite,
+        **asdict(job.info.provenance),
         "row": request.origin.row,
         "prompt": request.prompt,
         "references": list(request.references),

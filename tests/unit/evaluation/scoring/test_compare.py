@@ -8,10 +8,11 @@ from scipy.stats import binomtest
 
 from xmtf.errors import SourceError
 from xmtf.evaluation.engine.answer import Answer
-from xmtf.evaluation.results.compare import compare_lines, compare_results, paired_difference
-from xmtf.evaluation.results.files import About, items_table, write_items
+from xmtf.evaluation.scoring.compare import compare_lines, compare_results, paired_difference
+from xmtf.evaluation.scoring.score import items_table
 from xmtf.evaluation.suites.jobs import Job
-from xmtf.records import Origin, Request
+from xmtf.records import Origin, Provenance, Request
+from xmtf.results.items import About, JobInfo, items_writer
 
 ABOUT = {"model": "m", "model_fingerprint": "f", "scoring": "bloomz", "versions": {}}
 
@@ -39,17 +40,25 @@ def test_equal_models_do_not_differ():
     assert (found.change, found.low, found.high, found.p_value) == (0.0, 0.0, 0.0, 1.0)
 
 
+def job_of(suite, kind, task, language, template, metrics, requests):
+    provenance = Provenance(language, "en", "none", task, "c", "own", "", "test", template)
+    return Job(JobInfo(suite, "none", kind, provenance, "h" * 8, metrics), requests)
+
+
+def write_job(folder, job, table):
+    """Write a job into a file of its own, so that others may follow."""
+    name = "-".join((job.info.provenance.task.replace("/", "-"), job.info.provenance.template))
+    with items_writer(folder / "items" / f"{name}.parquet") as items:
+        items.add(table, About(job.info, **ABOUT))
+
+
 def write(folder, task, right, language="en"):
     requests = tuple(Request(f"p{row}", ("a", "b"), 0, ("a",), Origin("own", "", "test", row)) for row in right)
-    job = Job(
-        suite=folder.name, axis="none", kind="rank", task=task, cluster="c", dataset="own", subset="", split="test",
-        template="t", template_hash="h" * 8, language=language, prompt_language="en", translation="none",
-        metrics=("accuracy",), requests=requests, dropped={},
-    )  # fmt: skip
+    job = job_of(folder.name, "rank", task, language, "t", ("accuracy",), requests)
     answers = [Answer((-1.0, -2.0) if good else (-2.0, -1.0), (1, 1)) for good in right.values()]
     answers[-1] = replace(answers[-1], scores=(), error="non-finite score") if task == "broken" else answers[-1]
     table = items_table(job, answers, "bloomz")
-    write_items(folder / "items" / f"{job.name}.parquet", table, About(job.about(), **ABOUT))
+    write_job(folder, job, table)
 
 
 def test_items_are_paired_by_row_and_template(tmp_path):
@@ -73,13 +82,9 @@ def write_texts(folder, texts, language="de", template="t"):
     requests = tuple(
         Request(f"p{row}", (), None, (right,), Origin("own", "", "test", row)) for row, (_, right) in enumerate(texts)
     )
-    job = Job(
-        suite="s", axis="none", kind="generation", task=f"mt/{language}", cluster="c", dataset="own", subset="",
-        split="test", template=template, template_hash="h" * 8, language=language, prompt_language="en",
-        translation="none", metrics=("bleu", "chrf"), requests=requests, dropped={},
-    )  # fmt: skip
+    job = job_of("s", "generation", f"mt/{language}", language, template, ("bleu", "chrf"), requests)
     table = items_table(job, [Answer(text=text) for text, _ in texts], "bloomz")
-    write_items(folder / "items" / f"{job.name}-{language}-{template}.parquet", table, About(job.about(), **ABOUT))
+    write_job(folder, job, table)
 
 
 RIGHT = [f"der {word} liegt heute auf dem Tisch" for word in ("Hund", "Hut", "Ball", "Brief", "Ring", "Stein")] * 4

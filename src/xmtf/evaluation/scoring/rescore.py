@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.evaluation.metrics.accuracy import SCORINGS
 from xmtf.evaluation.metrics.registry import check_metrics
-from xmtf.evaluation.results.files import no_results, read_items, score_items
-from xmtf.files import write_jsonl
+from xmtf.evaluation.scoring.score import score_items
 from xmtf.records import Score
+from xmtf.results.files import no_results
+from xmtf.results.items import item_files
+from xmtf.results.scores import write_scores
 
 __all__ = ["rescore"]
 
@@ -32,19 +34,18 @@ def rescore(
         ConfigError: One whose sums were not computed; metrics where nothing was generated.
         DataError: An items file is broken.
     """
-    paths = sorted((folder / "items").glob("*.parquet"))
-    if not paths:
+    files = item_files(folder)
+    if not files:
         raise no_results(folder, "items/*.parquet")
     if scoring is not None and scoring not in SCORINGS:
         raise UnknownNameError("scoring", scoring, SCORINGS, "--scoring")
     check_metrics(metrics, "--metrics")
     scores = []
-    for path in paths:
-        table, about = read_items(path)
+    for path, about, table in ((file.path, *job) for file in files for job in file.each_job()):
         if scoring is not None:
             about = replace(about, scoring=scoring)
-        if metrics and about.job["kind"] == "generation":
-            about = replace(about, job={**about.job, "metrics": list(metrics)})
+        if metrics and about.job.kind == "generation":
+            about = replace(about, job=replace(about.job, metrics=tuple(metrics)))
         if not table.num_rows:
             continue
         try:
@@ -54,5 +55,5 @@ def rescore(
     if metrics and not any(score.kind == "generation" for score in scores):
         raise ConfigError(f"--metrics {','.join(metrics)}: nothing in {folder} was generated; leave it out")
     if out is not None:
-        write_jsonl(out, map(asdict, scores))
+        write_scores(out, scores)
     return scores

@@ -63,13 +63,14 @@ def score_lines(scores: Sequence[Score]) -> list[str]:
 
 
 def _group(score: Score, metric: str) -> _Group:
-    by = {"none": "", "human": "HT", "machine": "MT"}[score.translation]
+    asked = score.provenance
+    by = {"none": "", "human": "HT", "machine": "MT"}[asked.translation]
     return _Group(
         suite=score.suite,
-        task=f"{score.task} [{score.split}]",
-        dataset=score.task.rpartition("/")[0] or score.task,
-        language=score.language,
-        prompts=score.scoring if score.kind == "code" else f"{score.prompt_language} {by}".strip(),
-        kind=by or ("en" if score.prompt_language == "en" else "native"),
+        task=f"{asked.task} [{asked.split}]",
+        dataset=asked.task.rpartition("/")[0] or asked.task,
+        language=asked.language,
+        prompts=score.scoring if score.kind == "code" else f"{asked.prompt_language} {by}".strip(),
+        kind=by or ("en" if asked.prompt_language == "en" else "native"),
         metric=metric,
     )

@@ -1,0 +1,29 @@
+"""``scores.jsonl``: one :class:`xmtf.records.Score` a line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from xmtf.files import read_jsonl, write_jsonl
+from xmtf.lines import from_line, to_line
+from xmtf.records import Score
+
+__all__ = ["read_scores", "write_scores"]
+
+
+def write_scores(path: Path, scores: Iterable[Score]) -> None:
+    """Write scores, atomically."""
+    write_jsonl(path, map(to_line, scores))
+
+
+def read_scores(path: Path) -> list[Score]:
+    """Read scores.
+
+    Raises:
+        DataError: There is no such file, or a line is no score; names the line and the field.
+    """
+    return [
+        from_line(Score, line, f"{path}, line {number}", "score of an evaluation")
+        for number, line in enumerate(read_jsonl(path), 1)
+    ]
