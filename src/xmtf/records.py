@@ -16,6 +16,7 @@ __all__ = [
     "Family",
     "Metric",
     "Origin",
+    "Picks",
     "Prediction",
     "PromptedExample",
     "Provenance",
@@ -160,6 +161,7 @@ class Metric:
         chance: Expected value of guessing, or None where it has no meaning.
         num_items: Items that the value was computed from.
         signature: What makes the number comparable, such as sacrebleu's signature, or ``""``.
+        majority: Value of always giving the most frequent right choice, or None where it has no meaning.
     """
 
     name: str
@@ -169,6 +171,33 @@ class Metric:
     chance: float | None
     num_items: int
     signature: str = ""
+    majority: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Picks:
+    """How often each choice of a rank task was right and was picked.
+
+    Attributes:
+        labels: The choices where all items have the same ones, else their places, from ``1``.
+        by_choice: Whether the labels are choices.
+        gold: Items whose right choice each is.
+        picked: Items for which the model picked it.
+        right: Items for which it picked it rightly; divided by ``gold``: the recall.
+        ties: Items whose highest score several choices share; the first of them is picked.
+    """
+
+    labels: tuple[str, ...]
+    by_choice: bool
+    gold: tuple[int, ...]
+    picked: tuple[int, ...]
+    right: tuple[int, ...]
+    ties: int = 0
+
+    @property
+    def recall(self) -> tuple[float | None, ...]:
+        """Share of the items of each choice that were found; None where no item has it."""
+        return tuple(right / gold if gold else None for right, gold in zip(self.right, self.gold, strict=True))
 
 
 _SHARES = frozenset(

@@ -23,11 +23,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from xmtf.errors import ConfigError
+from xmtf.evaluation.metrics.classes import macro_f1
 from xmtf.intervals import wilson
 from xmtf.records import Metric
 
-__all__ = ["SCORINGS", "RankItem", "best_choice", "normalized_scores", "rank_metrics"]
+__all__ = ["SCORINGS", "RankItem", "best_choice", "chosen", "normalized_scores", "rank_metrics"]
 
 SCORINGS = ("bloomz", "characters", "bytes", "tokens", "pmi", "lm_eval")
 """Ways to score a choice."""
@@ -102,20 +105,39 @@ def best_choice(scores: Sequence[float]) -> int:
     return max(range(len(scores)), key=lambda index: (scores[index], -index))
 
 
-def rank_metrics(items: Sequence[RankItem], scoring: str) -> tuple[Metric, ...]:
-    """Return accuracy under ``scoring``; no items, no metrics.
+def chosen(item: RankItem, scoring: str) -> tuple[int, tuple[float, ...]]:
+    """Return the best choice of an item under ``scoring``, and what was compared."""
+    scores = normalized_scores(scoring, item.choices, item.scores, item.num_tokens, item.unconditional, item.joint)
+    return best_choice(scores), scores
 
-    The value lies in 0-1; its interval is Wilson's, chance the mean of 1 / number of choices.
+
+def rank_metrics(items: Sequence[RankItem], scoring: str) -> tuple[Metric, ...]:
+    """Return accuracy under ``scoring``, and where all items have the same choices also what accuracy hides.
+
+    ``macro_f1`` is the mean over the choices of their F1; ``calibrated_accuracy`` is the accuracy after the mean score
+    of each choice over the items is taken from its scores, so that a prompt which favours one word is seen for what it
+    is. Values lie in 0-1; the intervals of shares are Wilson's, that of macro-F1 a bootstrap over items; chance is the
+    mean of 1 / number of choices, ``majority`` the share of the most frequent right choice. No items, no metrics.
     """
     if not items:
         return ()
+    found = [chosen(item, scoring) for item in items]
+    gold = [item.gold for item in items]
     chance = math.fsum(1 / len(item.choices) for item in items) / len(items)
-    right = sum(
-        best_choice(
-            normalized_scores(scoring, item.choices, item.scores, item.num_tokens, item.unconditional, item.joint)
-        )
-        == item.gold
-        for item in items
+    picked = [choice for choice, _ in found]
+    if len({item.choices for item in items}) > 1 or len(set(items[0].choices)) < len(items[0].choices):
+        return (_share("accuracy", picked, gold, chance, None),)
+    majority = max(map(gold.count, set(gold))) / len(gold)
+    scores_NK = np.array([scores for _, scores in found])
+    calibrated = (scores_NK - scores_NK.mean(axis=0)).argmax(axis=1).tolist()
+    return (
+        _share("accuracy", picked, gold, chance, majority),
+        macro_f1(gold, picked, len(items[0].choices)),
+        _share("calibrated_accuracy", calibrated, gold, chance, majority),
     )
-    low, high = wilson(right / len(items), len(items))
-    return (Metric("accuracy", right / len(items), low, high, chance, len(items)),)
+
+
+def _share(name: str, picked: Sequence[int], gold: Sequence[int], chance: float, majority: float | None) -> Metric:
+    value = sum(one == other for one, other in zip(picked, gold, strict=True)) / len(gold)
+    low, high = wilson(value, len(gold))
+    return Metric(name, value, low, high, chance, len(gold), majority=majority)
