@@ -78,5 +78,7 @@ def _read(path: Path, *, mend: bool = False) -> dict[str, Answer]:
         value = orjson.loads(line)
         sums = ("scores", "num_tokens", "unconditional", "joint")
         key = value.pop("key")
+        if value.get("text") is not None and "ending" not in value:
+            continue  # of a version that did not write down why an answer ended: asked again
         answers[key] = Answer(**value | {name: tuple(value.get(name, ())) for name in sums})
     return answers

@@ -21,6 +21,7 @@ class Answer:
         truncated: Whether the prompt was cut.
         unconditional: Sums of the choices after an empty prompt, or empty where nobody asked for them.
         joint: Sums by the rules of lm-evaluation-harness, or empty.
+        ending: Why a text ended: ``end of text``, ``stop text`` or ``budget``; None where that is not known.
     """
 
     scores: tuple[float, ...] = ()
@@ -30,6 +31,7 @@ class Answer:
     truncated: bool = False
     unconditional: tuple[float, ...] = ()
     joint: tuple[float, ...] = ()
+    ending: str | None = None
 
 
 def in_order(batches: Iterable[Iterable[tuple[int, Answer]]]) -> list[Answer]:

@@ -18,7 +18,7 @@ import torch
 
 from xmtf.evaluation.engine.batches import Ids
 from xmtf.evaluation.engine.forward import PromptState, continue_state, read_prompts
-from xmtf.evaluation.generation.decoding import Continuation
+from xmtf.evaluation.generation.decoding import Continuation, Ending
 from xmtf.models.interface import CausalModel, EncoderDecoderModel
 
 __all__ = ["search_beams"]
@@ -31,6 +31,7 @@ class _Beam:
     score: float
     ids: tuple[int, ...]
     row: int
+    ending: Ending = "budget"
 
 
 @dataclass(slots=True)
@@ -44,9 +45,9 @@ class _Search:
 
     def best(self) -> Continuation:
         if self.error is not None:
-            return Continuation((), False, self.error)
+            return Continuation((), "budget", self.error)
         _, beam = max(self.finished, key=lambda entry: entry[0])
-        return Continuation(beam.ids, True)
+        return Continuation(beam.ids, beam.ending)
 
 
 @torch.inference_mode()
@@ -141,10 +142,12 @@ def _settle(
     going: list[_Beam] = []
     for rank, beam in enumerate(search.running):
         ended = beam.ids[-1] == eos
-        if not (ended or last or stop(list(beam.ids))):
+        stopped = not ended and stop(list(beam.ids))
+        if not (ended or last or stopped):
             going.append(beam)
         elif rank < beams:
-            kept = _Beam(beam.score, beam.ids[:-1] if ended else beam.ids, beam.row)
+            ending: Ending = "end of text" if ended else "stop text" if stopped else "budget"
+            kept = _Beam(beam.score, beam.ids[:-1] if ended else beam.ids, beam.row, ending)
             search.finished.append((beam.score / len(beam.ids) ** length_penalty, kept))
     search.finished = sorted(search.finished, key=lambda entry: -entry[0])[:beams]
     search.running = going[:beams]

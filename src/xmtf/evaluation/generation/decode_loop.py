@@ -14,7 +14,7 @@ from torch import Tensor
 
 from xmtf.evaluation.engine.batches import Ids
 from xmtf.evaluation.engine.forward import continue_state, read_prompts, select_state
-from xmtf.evaluation.generation.decoding import Continuation
+from xmtf.evaluation.generation.decoding import Continuation, Ending
 from xmtf.models.interface import CausalModel, EncoderDecoderModel
 
 __all__ = ["Sampling", "decode", "draw_tokens"]
@@ -90,7 +90,7 @@ def decode(
             chosen = torch.tensor(live, dtype=torch.int64, device=logits_RV.device)
         tokens_R1 = torch.tensor(tokens, dtype=torch.int64, device=logits_RV.device)[:, None]
         _, state = continue_state(model, state, chosen, tokens_R1, torch.ones_like(tokens_R1))
-    return [Continuation(tuple(answer.ids), answer.ended, answer.error) for answer in answers]
+    return [Continuation(tuple(answer.ids), answer.ending, answer.error) for answer in answers]
 
 
 def _choose(logits_RV: Tensor, sampling: Sampling | None, rows: Sequence[int], step: int) -> list[int]:
@@ -128,11 +128,18 @@ def draw_tokens(logits_RV: Tensor, top_p: float, draws_R: np.ndarray, *, top_k: 
 class _Answer:
     ids: list[int]
     ended: bool = False
+    stopped: bool = False
     error: str | None = None
 
     @property
     def live(self) -> bool:
         return not self.ended and self.error is None
+
+    @property
+    def ending(self) -> Ending:
+        if self.stopped:
+            return "stop text"
+        return "end of text" if self.ended else "budget"
 
     def take(self, token: int, eos: int, usable: bool, stop: Callable[[list[int]], bool]) -> None:
         if not self.live:
@@ -143,4 +150,4 @@ class _Answer:
             self.ended = True
         else:
             self.ids.append(token)
-            self.ended = stop(self.ids)
+            self.ended = self.stopped = stop(self.ids)

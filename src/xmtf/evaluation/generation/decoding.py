@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from xmtf.errors import ConfigError
 
-__all__ = ["Continuation", "Decoding"]
+__all__ = ["Continuation", "Decoding", "Ending"]
+
+Ending = Literal["end of text", "stop text", "budget"]
+"""Why an answer ended: by the model's own token, at a stop text, or because it had no tokens left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,12 +19,12 @@ class Continuation:
 
     Attributes:
         ids: New tokens, without the end-of-text token.
-        ended: Whether it ended by itself.
+        ending: Why it ended; ``budget`` also where an error ended it.
         error: Why it could not go on, or None.
     """
 
     ids: tuple[int, ...]
-    ended: bool
+    ending: Ending
     error: str | None = None
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -17,14 +17,30 @@ from xmtf.evaluation.engine.answer import Answer, in_order
 from xmtf.evaluation.engine.batches import Ids, batches, group_prompts
 from xmtf.evaluation.engine.encoding import Encoder, PromptRules, TextTokenizer, prompt_rules
 from xmtf.evaluation.engine.processes import ALONE, Processes
-from xmtf.evaluation.generation.decoding import Continuation, Decoding
+from xmtf.evaluation.generation.decoding import Continuation, Decoding, Ending
 from xmtf.files import content_hash
 from xmtf.records import Prediction, Request
 
 if TYPE_CHECKING:
     from xmtf.models.interface import CausalModel, EncoderDecoderModel
 
-__all__ = ["continue_prompts", "cut_at_stops", "generate", "generation_batches"]
+__all__ = ["Written", "continue_prompts", "cut_at_stops", "generate", "generation_batches"]
+
+
+class Written(NamedTuple):
+    """What was written after one of several prompts.
+
+    Attributes:
+        place: Which of the prompts.
+        text: What stands before the first stop text, or None where there is an error.
+        error: Why there is no text, or None.
+        ending: Why it ended, or None where there is an error.
+    """
+
+    place: int
+    text: str | None
+    error: str | None
+    ending: Ending | None
 
 
 def generate(
@@ -85,8 +101,16 @@ def generation_batches(
     )
     for batch in found:
         yield [
-            (index, Answer(text=text and text.strip(), error=error, truncated=prompts[index].truncated))
-            for index, text, error in batch
+            (
+                written.place,
+                Answer(
+                    text=written.text and written.text.strip(),
+                    error=written.error,
+                    truncated=prompts[written.place].truncated,
+                    ending=written.ending,
+                ),
+            )
+            for written in batch
         ]
 
 
@@ -100,8 +124,8 @@ def continue_prompts(
     batch_tokens: int = 8192,
     watch: Callable[[list[int]], None] = lambda ids: None,
     processes: Processes = ALONE,
-) -> Iterator[list[tuple[int, str | None, str | None]]]:
-    """Yield, after each batch, (index of a prompt, text or None, error or None); empty prompts are left out.
+) -> Iterator[list[Written]]:
+    """Yield, after each batch, what was written; empty prompts are left out.
 
     ``watch`` is called with the ids of an answer after each token of it, but for beam search.
     """
@@ -117,7 +141,7 @@ def continue_prompts(
             for row in found
         ]
         yield [
-            (member, text, row.error)
+            Written(member, text, row.error, row.ending if row.error is None else None)
             for group, row, text in zip(batch, found, texts, strict=True)
             for member in group.members
         ]

@@ -127,10 +127,10 @@ class ModelRequests:
                 decoding,
                 batch_tokens=self.batch_tokens,
             )
-            for place, text, error in chain.from_iterable(found):
-                if text is None:
-                    raise DataError(f"generation after {requests[asked[place]][0]!r}: {error}")
-                texts[asked[place]] = text
+            for written in chain.from_iterable(found):
+                if written.text is None:
+                    raise DataError(f"generation after {requests[asked[written.place]][0]!r}: {written.error}")
+                texts[asked[written.place]] = written.text
         return texts
 
 

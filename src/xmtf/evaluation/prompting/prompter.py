@@ -84,10 +84,10 @@ class Prompter:
             watch=watch,
         )
         for batch in found:
-            for index, text, error in batch:
-                if text is None:
-                    raise ConfigError(f"the model gave no answer ({error}); try another precision")
-                yield index, text.strip()
+            for written in batch:
+                if written.text is None:
+                    raise ConfigError(f"the model gave no answer ({written.error}); try another precision")
+                yield written.place, written.text.strip()
 
 
 def load_prompter(

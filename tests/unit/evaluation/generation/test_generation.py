@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from xmtf.errors import ConfigError
+from xmtf.evaluation.engine.answer import in_order
 from xmtf.evaluation.engine.encoding import PromptRules
 from xmtf.evaluation.generation.decoding import Decoding
-from xmtf.evaluation.generation.generate import generate
+from xmtf.evaluation.generation.generate import generate, generation_batches
 from xmtf.evaluation.ranking.rank import score_choices
 
 
@@ -109,6 +110,26 @@ def test_an_answer_ends_before_its_first_stop(model, tokenizer, ask):
     assert cut.text == whole.text[:first].strip()
     (beam,) = generate(model, tokenizer, [request], decoding=Decoding(30, 30, stops=stops, beams=3))
     assert not any(stop in beam.text for stop in stops)
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+def test_why_an_answer_ended_is_kept(causal, tokenizer, ask, beams):
+    with torch.no_grad():
+        causal.head[:] = 0
+        causal.embedding[:] = 0
+        a, b, c, d = tokenizer.encode(["abcd"])[0].tolist()
+        causal.embedding[a, 0] = causal.embedding[b, 1] = causal.embedding[c, 2] = causal.embedding[d, 3] = 9.0
+        causal.head[b, 0] = causal.head[tokenizer.eos, 1] = 50.0  # after a comes b, then the end
+        causal.head[d, 2] = causal.head[c, 3] = 50.0  # c and d forever
+
+    def endings(most, stops):
+        decoding = Decoding(most, beams=beams, length_penalty=0.0, stops=stops)
+        batches = generation_batches(causal, tokenizer, [ask("a"), ask("c")], decoding=decoding)
+        return [answer.ending for answer in in_order(batches)]
+
+    assert endings(4, ()) == ["end of text", "budget"]
+    assert endings(4, ("c",)) == ["end of text", "stop text"]
+    assert endings(1, ()) == ["budget", "budget"]
 
 
 def test_the_end_of_text_waits_for_the_fewest_tokens(causal, tokenizer, ask):

@@ -164,6 +164,14 @@ def test_the_journal_survives_a_kill_in_the_middle_of_a_line(tmp_path):
     assert len(Journal(tmp_path, {"model": "b"})) == 0
 
 
+def test_an_answer_that_does_not_say_why_it_ended_is_asked_again(tmp_path):
+    journal = Journal(tmp_path, {"model": "a"})
+    journal.path.write_text('{"key": "old", "text": "so 3 + 4 ="}\n{"key": "ranked", "scores": [-1.0]}\n')
+    again = Journal(tmp_path, {"model": "a"})
+    assert again.get("old") is None
+    assert again.get("ranked").scores == (-1.0,)
+
+
 def test_request_keys_tell_what_is_asked_and_nothing_else():
     assert request_key(request("p", ("a", "b"), 0, row=1)) == request_key(request("p", ("a", "b"), 1, row=2))
     assert request_key(request("p", ("a", "b"), 0)) != request_key(request("p", ("b", "a"), 0))
