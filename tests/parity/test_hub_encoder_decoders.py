@@ -29,6 +29,7 @@ KINDS = {
 
 class Bytes:
     vocab_size, pad, eos, bos, fingerprint, special_ends = VOCAB, PAD, EOS, None, "bytes", ((), ())
+    ends, begin, puts_space = (EOS,), (), False
 
     def encode(self, texts):
         return [np.array([3 + ord(c) % (VOCAB - 3) for c in text], dtype=np.int64) for text in texts]

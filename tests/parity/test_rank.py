@@ -18,7 +18,7 @@ class Bytes:
     """One token a character, ids 3 and up."""
 
     vocab_size, pad, eos, bos, fingerprint = VOCAB, PAD, EOS, None, "bytes"
-    special_ends = ((), ())
+    special_ends, ends, begin, puts_space = ((), ()), (EOS,), (), False
 
     def encode(self, texts):
         return [np.array([3 + ord(c) % (VOCAB - 3) for c in text], dtype=np.int64) for text in texts]

@@ -31,7 +31,9 @@ def pack(
     space_before_targets: Annotated[
         Choice, typer.Option(help="One space before targets; default for causal models only.")
     ] = None,
-    begin_of_inputs: Annotated[Choice, typer.Option(help="Begin-of-text token before inputs.")] = None,
+    begin_of_inputs: Annotated[
+        Choice, typer.Option(help="Begin-of-text token before inputs; default as the tokenizer has it.")
+    ] = None,
     end_of_inputs: Annotated[Choice, typer.Option(help="End-of-text token after inputs.")] = None,
     end_of_targets: Annotated[Choice, typer.Option(help="End-of-text token after targets; on by default.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

@@ -127,4 +127,20 @@ def _examine_model(ref: str) -> dict[str, Any]:
         "family": loaded.family,
         "packing": packing,
         "ranking": way_of_scoring(loaded.model),
+    } | _examine_tokenizer(ref)
+
+
+def _examine_tokenizer(ref: str) -> dict[str, Any]:
+    """Return what stands before prompts and what ends answers."""
+    from xmtf.errors import ConfigError, SourceError
+    from xmtf.models import find_model
+    from xmtf.tokens import load_tokenizer
+
+    try:
+        tokenizer = load_tokenizer(str(find_model(ref)))
+    except (ConfigError, SourceError) as error:
+        return {"tokenizer": str(error)}
+    return {
+        "begin of inputs": tokenizer.begin_text,
+        "end of answers": ", ".join(f"{tokenizer.token(number)} ({number})" for number in tokenizer.ends),
     }

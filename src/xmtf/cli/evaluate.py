@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 import typer
 
 from xmtf.cli.evaluate_exchange import add_to
-from xmtf.cli.options import AsJson, DecodingOptions, Device, Offline, with_options
+from xmtf.cli.options import AsJson, BeginOfInputs, DecodingOptions, Device, Offline, begin_choice, with_options
 from xmtf.cli.printing import print_json
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class SuiteOptions:
     space: Annotated[
         bool | None, typer.Option("--space/--no-space", help="Space before choices; default by family.")
     ] = None
+    begin_of_inputs: BeginOfInputs = "auto"
     max_prompt_tokens: Annotated[int | None, typer.Option(min=1, help="Longer prompts are cut.")] = None
     truncation_side: Annotated[str, typer.Option(help="Side that overlong prompts lose: left or right.")] = "left"
     batch_tokens: BatchTokens = None
@@ -106,6 +107,7 @@ def code(
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of a completion.")] = 256,
     batch_rows: Annotated[int, typer.Option(min=1, help="Completions generated at a time.")] = 32,
     prepend_eos: Annotated[bool, typer.Option("--prepend-eos", help="End of text before prompts.")] = False,
+    begin_of_inputs: BeginOfInputs = "auto",
     timeout_s: Annotated[float, typer.Option(min=0.1, help="Seconds that a program may take.")] = 3.0,
     workers: Annotated[int, typer.Option(min=1, help="Programs run side by side.")] = 1,
     unsafe: Annotated[bool, typer.Option("--unsafe", help="Run programs without a sandbox.")] = False,
@@ -140,7 +142,9 @@ def code(
     suites, catalogue = find_suites(_names(suite))
     selections = [part for each in suites for part in each.tasks]
     tasks = [part.task.id for part in catalogue.select(selections, role="evaluation", where="--suite")]
-    setup = Setup(Evaluation(), catalogue, device=device, seed=seed, offline=offline)
+    setup = Setup(
+        Evaluation(), catalogue, _tokenization(None, begin_of_inputs), device=device, seed=seed, offline=offline
+    )
     scores = evaluate_code(setup, tasks, settings, model=model, label=_label(model), out=out)
     print_scores(scores, as_json)
     if len(settings.temperatures) > 1 and not as_json:
@@ -159,6 +163,7 @@ def loss(
     space: Annotated[
         bool | None, typer.Option("--space/--no-space", help="Space before targets; default by family.")
     ] = None,
+    begin_of_inputs: BeginOfInputs = "auto",
     batch_tokens: BatchTokens = None,
     device: Device = "auto",
     offline: Offline = False,
@@ -181,7 +186,11 @@ def loss(
     if part not in ("validation", "train", "all"):
         raise UnknownNameError("part", part, ("validation", "train", "all"), "--part")
     setup = Setup(
-        Evaluation(batch_tokens=batch_tokens), Catalogue({}), _tokenization(space), device=device, offline=offline
+        Evaluation(batch_tokens=batch_tokens),
+        Catalogue({}),
+        _tokenization(space, begin_of_inputs),
+        device=device,
+        offline=offline,
     )
     if (mixture is None) == (not text):
         raise ConfigError("give either --mixture FOLDER or --text FILE")
@@ -307,7 +316,7 @@ def _measure(kind: Literal["rank", "generation"], options: SuiteOptions, setting
     setup = Setup(
         evaluation,
         catalogue,
-        _tokenization(options.space),
+        _tokenization(options.space, options.begin_of_inputs),
         seed=options.seed,
         offline=options.offline,
         device=options.device,
@@ -318,10 +327,11 @@ def _measure(kind: Literal["rank", "generation"], options: SuiteOptions, setting
     return [] if processes.rank else _read_scores(options.out)
 
 
-def _tokenization(space: bool | None) -> Tokenization:
+def _tokenization(space: bool | None, begin_of_inputs: str) -> Tokenization:
     from xmtf.recipe.schema import Tokenization
 
-    return Tokenization(space_before_targets="auto" if space is None else space)
+    begin = begin_choice(begin_of_inputs)
+    return Tokenization(space_before_targets="auto" if space is None else space, begin_of_inputs=begin)
 
 
 def _label(model: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xmtf.cli.options import DecodingOptions, Device, Offline, with_options
+from xmtf.cli.options import BeginOfInputs, DecodingOptions, Device, Offline, begin_choice, with_options
 from xmtf.cli.printing import print_json
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def generate(
     end_of_inputs: Annotated[
         bool, typer.Option("--end-of-inputs", help="End-of-text token after prompts, as mT0's card shows.")
     ] = False,
+    begin_of_inputs: BeginOfInputs = "auto",
     int8: Annotated[bool, typer.Option("--int8", help="Matrices of the body in 8 bits.")] = False,
     device: Device = "auto",
     seed: Annotated[int, typer.Option(min=0, help="Seeds the draws.")] = 42,
@@ -46,6 +47,7 @@ def generate(
     from xmtf.errors import ConfigError
     from xmtf.evaluation.generation.decoding import Decoding
     from xmtf.evaluation.prompting.prompter import load_prompter
+    from xmtf.recipe.schema import Tokenization
 
     if not model:
         raise ConfigError("--model: name a model, such as --model bigscience/bloomz-560m (`xmtf model list`)")
@@ -56,7 +58,8 @@ def generate(
     if out is not None and not many:
         raise ConfigError("--out: goes with --file PROMPTS.jsonl")
     text = None if many else _given(prompt, file)
-    prompter = load_prompter(model, device=device, int8=int8, end_of_inputs=end_of_inputs, offline=offline)
+    tokens = Tokenization(begin_of_inputs=begin_choice(begin_of_inputs), end_of_inputs=end_of_inputs)
+    prompter = load_prompter(model, device=device, int8=int8, tokens=tokens, offline=offline)
     _tell_memory(prompter)
     if many:
         assert file is not None

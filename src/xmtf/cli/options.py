@@ -5,15 +5,24 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields, is_dataclass
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 
-__all__ = ["AsJson", "DecodingOptions", "Device", "Offline", "with_options"]
+__all__ = ["AsJson", "BeginOfInputs", "DecodingOptions", "Device", "Offline", "begin_choice", "with_options"]
 
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+BeginOfInputs = Annotated[
+    Literal["auto", "true", "false"],
+    typer.Option(help="Begin of text before prompts; auto: what the tokenizer puts there."),
+]
 Offline = Annotated[bool, typer.Option("--offline", help="Never touch the network.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print scores as JSON lines.")]
+
+
+def begin_choice(text: str) -> bool | Literal["auto"]:
+    """Return the value of the key ``tokens.begin_of_inputs`` that ``--begin-of-inputs`` names."""
+    return "auto" if text == "auto" else text == "true"
 
 
 @dataclass(frozen=True, slots=True)

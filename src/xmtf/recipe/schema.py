@@ -89,8 +89,9 @@ class Tokenization(Section):
     """Append the end-of-text token to inputs; `bos` appends the begin-of-text token (a P3 variant of BLOOMZ)."""
     end_of_targets: bool = True
     """Append the end-of-text token to targets."""
-    begin_of_inputs: bool = False
-    """Put the begin-of-text token before inputs."""
+    begin_of_inputs: bool | Literal["auto"] = "auto"
+    """What stands before inputs: `auto` what the tokenizer puts before a text (Gemma's and Llama's begin of text;
+    nothing for BLOOM and mT5), `true` the begin-of-text token, `false` nothing."""
     packing: Packing = Packing()
     weights: Literal["size", "equal"] | dict[str, float] = "size"
     """Share of each language among rows: by its tokens, equal, or given."""

@@ -96,6 +96,7 @@ def _first_example(loader: Loader) -> str:
     decode = loader.tokenizer.decode
     return (
         "first example\n"
+        f"begin    {loader.tokenizer.begin_text} before inputs\n"
         f"inputs   {decode(inputs.tolist())!r}\n"
         f"targets  {decode(targets.tolist())!r}\n"
         f"tokens   {inputs.tolist()} + {targets.tolist()}"

@@ -21,6 +21,9 @@ class CharacterTokenizer:
     bos = BOS
     fingerprint = "characters"
     special_ends = ((), ())
+    ends = (EOS,)
+    begin = ()
+    puts_space = False
 
     def __init__(self):
         self.encoded = []

@@ -3,8 +3,9 @@ import pytest
 import torch
 
 from xmtf.errors import ConfigError, DataError
+from xmtf.gguf_header import read_gguf
 from xmtf.models import load_model
-from xmtf.models.hub.gguf import gguf_config, gguf_tensors, read_gguf
+from xmtf.models.hub.gguf import gguf_config, gguf_tensors
 
 gguf = pytest.importorskip("gguf")
 transformers = pytest.importorskip("transformers")

@@ -104,6 +104,7 @@ def subject_of(
     settings = setup.settings
     rules = prompt_rules(
         model,
+        tokenizer,
         setup.tokens,
         max_prompt_tokens=settings.max_prompt_tokens,
         truncation_side=settings.truncation_side,

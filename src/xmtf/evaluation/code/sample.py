@@ -66,8 +66,9 @@ def complete(
     for start in range(0, len(draws), batch_rows):
         batch = draws[start : start + batch_rows]
         problems = list(dict.fromkeys(draw.problem for draw in batch))
-        encoded = encoder.prompts([problem.prompt for problem in problems], [max_new_tokens] * len(problems))
-        before = (tokenizer.eos,) if prepend_eos else ()
+        before = (tokenizer.eos,) if prepend_eos and rules.begin_of_inputs[:1] != (tokenizer.eos,) else ()
+        room = max_new_tokens + len(before)
+        encoded = encoder.prompts([problem.prompt for problem in problems], [room] * len(problems))
         sampling = None
         if batch[0].temperature > 0:
             numbers = np.stack([_numbers(seed, draw, max_new_tokens) for draw in batch])
@@ -77,7 +78,7 @@ def complete(
             model,
             [before + prompt.ids for prompt in encoded],
             [problems.index(draw.problem) for draw in batch],
-            eos=tokenizer.eos,
+            ends=tokenizer.ends,
             pad=tokenizer.pad,
             num_ids=tokenizer.vocab_size,
             max_new_tokens=max_new_tokens,

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from xmtf.errors import ConfigError
 from xmtf.recipe.schema import Tokenization
+from xmtf.tokens.tokenizer.ends import begin_of_inputs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,6 +50,18 @@ class TextTokenizer(Protocol):
         """Id that begins a text, or None."""
 
     @property
+    def ends(self) -> tuple[int, ...]:
+        """Ids that end an answer: ``eos``, and others that the model's generation configuration names."""
+
+    @property
+    def begin(self) -> tuple[int, ...]:
+        """Ids that it would put before a text of its own accord."""
+
+    @property
+    def puts_space(self) -> bool:
+        """Whether it puts a space before a text even where one stands there already."""
+
+    @property
     def special_ends(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Ids that it would put before and after a text of its own accord (BERT's, T5's and Llama's do)."""
 
@@ -69,7 +82,7 @@ class PromptRules:
 
     Attributes:
         space_before_targets: One space before each choice.
-        begin_of_inputs: Begin-of-text token before the prompt.
+        begin_of_inputs: Ids before the prompt, where its text does not bring them along.
         end_of_inputs: End-of-text token after the prompt; ``bos``: the begin-of-text token.
         end_of_choices: End-of-text token after each choice, scored.
         max_prompt_tokens: Longer prompts are cut.
@@ -80,7 +93,7 @@ class PromptRules:
     """
 
     space_before_targets: bool = True
-    begin_of_inputs: bool = False
+    begin_of_inputs: tuple[int, ...] = ()
     end_of_inputs: bool | Literal["bos"] = False
     end_of_choices: bool = False
     max_prompt_tokens: int = _DEFAULT_MAX_TOKENS
@@ -92,6 +105,7 @@ class PromptRules:
 
 def prompt_rules(
     model: CausalModel | EncoderDecoderModel,
+    tokenizer: TextTokenizer,
     tokens: Tokenization | None = None,
     *,
     max_prompt_tokens: int | None = None,
@@ -101,13 +115,17 @@ def prompt_rules(
 ) -> PromptRules:
     """Return the rules for a model, from the recipe's section on tokens; by default BLOOMZ's and mT0's.
 
-    The end-of-text token is scored for encoder-decoder models only.
+    What stands before a prompt is what its tokenizer puts there, unless the section says otherwise. The end-of-text
+    token is scored for encoder-decoder models only.
+
+    Raises:
+        ConfigError: A begin-of-text token is wanted that the tokenizer does not have.
     """
     tokens, causal = tokens or Tokenization(), model.family == "causal"
     longest = model.max_positions if causal else None
     return PromptRules(
-        space_before_targets=tokens.wants_space(model.family),
-        begin_of_inputs=tokens.begin_of_inputs,
+        space_before_targets=tokens.wants_space(model.family) and not tokenizer.puts_space,
+        begin_of_inputs=begin_of_inputs(tokens, tokenizer),
         end_of_inputs=tokens.end_of_inputs,
         end_of_choices=not causal,
         max_prompt_tokens=max_prompt_tokens or model.max_positions or _DEFAULT_MAX_TOKENS,
@@ -138,9 +156,8 @@ class Encoder:
     """
 
     def __init__(self, tokenizer: TextTokenizer, rules: PromptRules) -> None:
-        if tokenizer.bos is None and (rules.begin_of_inputs or rules.end_of_inputs == "bos"):
-            key = "begin_of_inputs" if rules.begin_of_inputs else "end_of_inputs"
-            raise ConfigError(f"tokens.{key}: the tokenizer has no begin-of-text token; set it to false")
+        if tokenizer.bos is None and rules.end_of_inputs == "bos":
+            raise ConfigError("tokens.end_of_inputs: the tokenizer has no begin-of-text token; set it to false")
         self.tokenizer = tokenizer
         self.rules = rules
 
@@ -169,7 +186,9 @@ class Encoder:
 
     def _cut(self, ids: list[int], room: int) -> Encoded:
         rules = self.rules
-        before = [self.tokenizer.bos] if rules.begin_of_inputs and self.tokenizer.bos is not None else []
+        before = rules.begin_of_inputs
+        if before and tuple(ids[: len(before)]) == before:
+            ids = ids[len(before) :]  # the text brings them along
         after = [self._end_of_prompt()] if rules.end_of_inputs else []
         most = rules.max_prompt_tokens
         if rules.max_total_tokens is not None:

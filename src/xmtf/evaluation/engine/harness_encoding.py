@@ -118,8 +118,10 @@ def _move_spaces(context: str, continuation: str) -> tuple[str, str]:
     return stripped, context[len(stripped) :] + continuation
 
 
-def rolling_windows(ids: Ids, prefix: int, max_length: int) -> Iterator[TokenPair]:
+def rolling_windows(ids: Ids, prefix: Ids, max_length: int) -> Iterator[TokenPair]:
     """Yield windows that score each token of a text once, with as much before it as fits.
+
+    ``prefix`` stands before the text and is not scored: one token, of some models several.
 
     Five tokens and a length of 3::
 
@@ -128,8 +130,8 @@ def rolling_windows(ids: Ids, prefix: int, max_length: int) -> Iterator[TokenPai
     """
     if not ids:
         return
-    yield TokenPair((prefix,), ids[:max_length])
-    done = min(max_length, len(ids))
+    done = min(max(1, max_length + 1 - len(prefix)), len(ids))
+    yield TokenPair(prefix, ids[:done])
     while done < len(ids):
         end = min(done + max_length, len(ids))
         yield TokenPair(ids[max(0, end - max_length - 1) : done], ids[done:end])

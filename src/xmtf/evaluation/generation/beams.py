@@ -56,7 +56,7 @@ def search_beams(
     prompts: Sequence[Ids],
     *,
     beams: int,
-    eos: int,
+    ends: Sequence[int],
     pad: int,
     num_ids: int,
     max_new_tokens: int,
@@ -71,11 +71,11 @@ def search_beams(
         model: The model.
         prompts: Token ids, at least one each.
         beams: K.
-        eos: Ends an answer; not part of it, but of its length.
+        ends: Each of them ends an answer; not part of it, but of its length.
         pad: Id of padding.
         num_ids: Ids of the tokenizer; the rows of a larger embedding stand for no text.
         max_new_tokens: Most tokens of an answer.
-        min_new_tokens: Fewest: ``eos`` is not taken before.
+        min_new_tokens: Fewest: none of ``ends`` is taken before.
         length_penalty: Power of the length that log-probabilities are divided by; above 0 favours long answers.
         prefix_lm: Bidirectional attention over the prompts.
         stop: Called with the ids of an answer; True finishes it.
@@ -85,9 +85,9 @@ def search_beams(
     for step in range(max_new_tokens):
         live = [search for search in searches if not search.done]
         last = step + 1 == max_new_tokens
-        _extend(model, state, live, beams, eos, num_ids, forbid_end=step < min_new_tokens)
+        _extend(model, state, live, beams, ends, num_ids, forbid_end=step < min_new_tokens)
         for search in live:
-            _settle(search, beams, eos, length_penalty, last, stop)
+            _settle(search, beams, ends, length_penalty, last, stop)
         chosen = [beam for search in live if not search.done for beam in search.running]
         if not chosen or last:
             break
@@ -107,16 +107,16 @@ def _extend(
     state: PromptState,
     live: Sequence[_Search],
     beams: int,
-    eos: int,
+    ends: Sequence[int],
     num_ids: int,
     *,
     forbid_end: bool,
 ) -> None:
-    """Replace the running beams of each search by its ``2 K`` best candidates, best first."""
+    """Replace the running beams of each search by its best candidates: ``2 K``, and K more for each further end."""
     logp_RV = torch.log_softmax(model.logits(state.last_GH)[:, :num_ids].float(), dim=-1)
     finite_R = torch.isfinite(logp_RV).all(dim=-1).tolist()
     if forbid_end:
-        logp_RV[:, eos] = -torch.inf
+        logp_RV[:, list(ends)] = -torch.inf
     for search in live:
         rows = [beam.row for beam in search.running]
         if not all(finite_R[row] for row in rows):
@@ -124,7 +124,7 @@ def _extend(
             continue
         scores_R1 = torch.tensor([[beam.score] for beam in search.running], device=logp_RV.device)
         total_N = (logp_RV[rows] + scores_R1).flatten()
-        values, places = total_N.topk(min(2 * beams, len(total_N)))
+        values, places = total_N.topk(min((1 + len(ends)) * beams, len(total_N)))
         parents = search.running
         search.running = [
             _Beam(score, (*parents[place // num_ids].ids, place % num_ids), parents[place // num_ids].row)
@@ -134,14 +134,19 @@ def _extend(
 
 
 def _settle(
-    search: _Search, beams: int, eos: int, length_penalty: float, last: bool, stop: Callable[[list[int]], bool]
+    search: _Search,
+    beams: int,
+    ends: Sequence[int],
+    length_penalty: float,
+    last: bool,
+    stop: Callable[[list[int]], bool],
 ) -> None:
     """Sort candidates into finished and running beams, and tell whether the search is done."""
     if search.done:
         return
     going: list[_Beam] = []
     for rank, beam in enumerate(search.running):
-        ended = beam.ids[-1] == eos
+        ended = beam.ids[-1] in ends
         stopped = not ended and stop(list(beam.ids))
         if not (ended or last or stopped):
             going.append(beam)

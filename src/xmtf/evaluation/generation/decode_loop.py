@@ -44,7 +44,7 @@ def decode(
     prompts: Sequence[Ids],
     prompt_of: Sequence[int],
     *,
-    eos: int,
+    ends: Sequence[int],
     pad: int,
     num_ids: int,
     max_new_tokens: int,
@@ -59,11 +59,11 @@ def decode(
         model: The model.
         prompts: Token ids, at least one each; each prompt is read once.
         prompt_of: For each answer the prompt that it continues; a prompt may have many answers.
-        eos: Ends an answer; not part of it.
+        ends: Each of them ends an answer; not part of it.
         pad: Id of padding.
         num_ids: Ids of the tokenizer; the rows of a larger embedding stand for no text.
         max_new_tokens: Most tokens of an answer.
-        min_new_tokens: Fewest: ``eos`` is not taken before.
+        min_new_tokens: Fewest: none of ``ends`` is taken before.
         prefix_lm: Bidirectional attention over the prompts.
         sampling: How tokens are drawn; None takes the most likely one.
         stop: Called with the ids of an answer after each token; True ends it.
@@ -77,10 +77,10 @@ def decode(
         logits_RV = model.logits(state.last_GH)[:, :num_ids].float()
         finite = torch.isfinite(logits_RV).all(dim=-1).tolist()
         if step < min_new_tokens:
-            logits_RV[:, eos] = -torch.inf
+            logits_RV[:, list(ends)] = -torch.inf
         tokens = _choose(logits_RV, sampling, rows, step)
         for row, token, usable in zip(rows, tokens, finite, strict=True):
-            answers[row].take(token, eos, usable, stop)
+            answers[row].take(token, ends, usable, stop)
         live = [place for place, row in enumerate(rows) if answers[row].live]
         if not live or step + 1 == max_new_tokens:
             break
@@ -141,12 +141,12 @@ class _Answer:
             return "stop text"
         return "end of text" if self.ended else "budget"
 
-    def take(self, token: int, eos: int, usable: bool, stop: Callable[[list[int]], bool]) -> None:
+    def take(self, token: int, ends: Sequence[int], usable: bool, stop: Callable[[list[int]], bool]) -> None:
         if not self.live:
             return
         if not usable:
             self.error = "non-finite score"
-        elif token == eos:
+        elif token in ends:
             self.ended = True
         else:
             self.ids.append(token)

@@ -86,7 +86,7 @@ def generation_batches(
 
     Arguments as :func:`generate`; with several ``processes``, the batches of this one.
     """
-    encoder = Encoder(tokenizer, rules or prompt_rules(model))
+    encoder = Encoder(tokenizer, rules or prompt_rules(model, tokenizer))
     room = [decoding.max_new_tokens] * len(requests)
     prompts = encoder.prompts([request.prompt for request in requests], room)
     yield [(index, Answer(error="empty prompt")) for index, prompt in enumerate(prompts) if not prompt.ids]
@@ -160,7 +160,7 @@ def _continue(
     from xmtf.evaluation.generation.decode_loop import Sampling, decode
 
     options: dict[str, Any] = {
-        "eos": tokenizer.eos,
+        "ends": tokenizer.ends,
         "pad": tokenizer.pad,
         "num_ids": tokenizer.vocab_size,
         "max_new_tokens": decoding.max_new_tokens,

@@ -13,6 +13,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from xmtf.errors import ConfigError, DataError, UnknownNameError
+from xmtf.evaluation.engine.batches import Ids
 from xmtf.evaluation.engine.encoding import TextTokenizer
 from xmtf.evaluation.engine.harness_encoding import JointEncoder, TokenPair, prefix_token, rolling_windows
 from xmtf.evaluation.generation.decoding import Decoding
@@ -59,12 +60,21 @@ class ModelRequests:
 
     def loglikelihood_rolling(self, texts: Sequence[str]) -> list[float]:
         """Return the log-probability of each whole text, in windows where it is longer than the model."""
-        return [score for score, _ in self.rolling(texts)]
+        # the harness puts its prefix before a text that has got its begin of text already, and scores that as well
+        return [score for score, _ in self._rolling(self._encoder.plain(texts), (prefix_token(self.tokenizer),))]
 
     def rolling(self, texts: Sequence[str]) -> list[tuple[float, int]]:
-        """Return log-probability and number of tokens of each whole text."""
-        prefix, longest = prefix_token(self.tokenizer), self._encoder.max_length
-        ids = self._encoder.plain(texts)
+        """Return log-probability and number of tokens of each whole text, as the model knows texts.
+
+        What its tokenizer puts before a text stands there once and is not scored.
+        """
+        prefix = self.tokenizer.begin or (prefix_token(self.tokenizer),)
+        begun = ((row, len(self.tokenizer.begin)) for row in self._encoder.plain(texts))
+        ids = [row[size:] if row[:size] == prefix[:size] else row for row, size in begun]
+        return self._rolling(ids, prefix)
+
+    def _rolling(self, ids: Sequence[Ids], prefix: Ids) -> list[tuple[float, int]]:
+        longest = self._encoder.max_length
         windows = [list(rolling_windows(row, prefix, longest)) for row in ids]
         found = iter(self.score([window for row in windows for window in row]))
         return [(sum(next(found)[0] for _ in row), len(tokens)) for row, tokens in zip(windows, ids, strict=True)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from xmtf.errors import ConfigError, require
@@ -91,7 +91,7 @@ class Prompter:
 
 
 def load_prompter(
-    ref: str, *, device: str = "auto", int8: bool = False, end_of_inputs: bool = False, offline: bool = False
+    ref: str, *, device: str = "auto", int8: bool = False, tokens: Tokenization | None = None, offline: bool = False
 ) -> Prompter:
     """Load a model to be prompted.
 
@@ -99,7 +99,7 @@ def load_prompter(
         ref: Folder, GGUF file, ``package:NAME`` or hub id.
         device: ``auto`` takes a GPU where there is one; weights are fp32 on a CPU and bf16 on a GPU.
         int8: Matrices in 8 bits.
-        end_of_inputs: End-of-text token after prompts.
+        tokens: What stands at the ends of prompts.
         offline: Never touch the network.
 
     Raises:
@@ -119,8 +119,8 @@ def load_prompter(
     loaded = load_model(ref, device=place, dtype=torch.float32 if place == "cpu" else torch.bfloat16, offline=offline)
     tokenizer = load_tokenizer(str(find_model(ref, offline=offline)), offline=offline)
     tokenizer.require_fit(loaded.model.vocab_size, f"model {ref!r}")
-    rules = prompt_rules(loaded.model, Tokenization(end_of_inputs=end_of_inputs))
-    identity = [loaded.fingerprint, tokenizer.fingerprint, end_of_inputs, int8]
+    rules = prompt_rules(loaded.model, tokenizer, tokens)
+    identity = [loaded.fingerprint, tokenizer.fingerprint, asdict(rules), int8]
     quantised = quantise_int8(loaded.model) if int8 else None
     return Prompter(loaded.model, tokenizer, rules, content_hash(identity), quantised)
 

@@ -96,7 +96,7 @@ def rank_batches(
     from xmtf.evaluation.ranking.choice_scores import score_batches
 
     causal = model.family == "causal"
-    rules = rules or prompt_rules(model)
+    rules = rules or prompt_rules(model, tokenizer)
     plan = _Plan(tokenizer, requests, rules, causal=causal)
     yield [(index, plan.answer(index)) for index in plan.refusals]
     options: dict[str, Any] = {"pad": tokenizer.pad, "prefix_lm": rules.prefix_lm, "batch_tokens": batch_tokens}
@@ -106,7 +106,7 @@ def rank_batches(
             yield from ((index, [choice.score for choice in choices]) for index, choices in batch)
 
     if "pmi" in rules.also:
-        nothing = (prefix_token(tokenizer),)
+        nothing = rules.begin_of_inputs or (prefix_token(tokenizer),)
         choices = list(dict.fromkeys(choice for index in plan.askable for choice in plan.choices[index]))
         found = scored([nothing] * len(choices), [(choice,) for choice in choices])
         plan.alone = {choices[index]: score for index, (score,) in found}

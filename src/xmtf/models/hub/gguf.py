@@ -1,17 +1,11 @@
-"""Read GGUF files of the Llama kind directly: configuration and dequantised weights.
+"""Models of the Llama kind from GGUF files: configuration and dequantised weights.
 
-The package gguf makes a numpy view of every string of the vocabulary; transformers does that twice and
-takes ten seconds for a model of 135 M parameters. Here a file is one pass over its header. The format
-is that of ggml's ``gguf.md``, version 2 and 3, little-endian: header, key-value pairs, tensor table,
-then the tensors' data at aligned offsets.
+The header is read by :mod:`xmtf.gguf_header`; transformers takes ten seconds for a model of 135 M parameters.
 """
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,14 +13,13 @@ import torch
 from torch import Tensor
 
 from xmtf.errors import ConfigError, DataError
+from xmtf.gguf_header import GgufFile
 
-__all__ = ["ARCHITECTURES", "GgufFile", "gguf_config", "gguf_tensors", "read_gguf"]
+__all__ = ["ARCHITECTURES", "gguf_config", "gguf_tensors"]
 
 ARCHITECTURES = ("llama", "qwen2", "qwen3")
 """Values of ``general.architecture`` that are read here; of others transformers reads what it knows."""
 
-_SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
-_STRING, _ARRAY = 8, 9
 _CONFIG = {
     "context_length": "max_position_embeddings",
     "block_count": "num_hidden_layers",
@@ -60,95 +53,6 @@ _NAMES = {
     "ffn_up": "mlp.up_proj",
     "ffn_down": "mlp.down_proj",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class GgufFile:
-    """The header of a GGUF file.
-
-    Attributes:
-        path: The file.
-        fields: Key -> value; of an array of strings only its length.
-        tensors: Name -> (shape as numpy has it, quantisation type, offset in the file).
-    """
-
-    path: Path
-    fields: dict[str, Any]
-    tensors: dict[str, tuple[tuple[int, ...], int, int]]
-
-    @property
-    def architecture(self) -> str:
-        """Such as ``llama``."""
-        return str(self.fields.get("general.architecture"))
-
-
-class _Header:
-    def __init__(self, path: Path) -> None:
-        self.data = np.memmap(path, mode="r")
-        self.view = self.data.data
-        self.at = 0
-
-    def take(self, code: str) -> Any:
-        (value,) = struct.unpack_from("<" + code, self.view, self.at)
-        self.at += struct.calcsize("<" + code)
-        return value
-
-    def text(self) -> str:
-        length = self.take("Q")
-        self.at += length
-        return bytes(self.view[self.at - length : self.at]).decode("utf-8", errors="replace")
-
-    def value(self, kind: int) -> Any:
-        if kind == _STRING:
-            return self.text()
-        if kind != _ARRAY:
-            return self.take(_SCALARS[kind])
-        item, length = self.take("I"), self.take("Q")
-        if item == _STRING:
-            for _ in range(length):
-                self.at += 8 + struct.unpack_from("<Q", self.view, self.at)[0]
-            return length
-        return [self.value(item) for _ in range(length)] if item == _ARRAY else self.numbers(_SCALARS[item], length)
-
-    def numbers(self, code: str, length: int) -> list[Any]:
-        values = struct.unpack_from(f"<{length}{code}", self.view, self.at)
-        self.at += struct.calcsize(f"<{length}{code}")
-        return list(values)
-
-
-def read_gguf(path: Path) -> GgufFile:
-    """Read the header of a GGUF file.
-
-    Raises:
-        DataError: Not a GGUF file of version 2 or 3, or cut short.
-    """
-    try:
-        header = _Header(path)
-        if bytes(header.view[:4]) != b"GGUF":
-            raise DataError(f"{path}: not a GGUF file")
-        header.at = 4
-        version = header.take("I")
-        if version not in (2, 3):
-            raise DataError(f"{path}: GGUF version {version} is not known (2 and 3 are)")
-        return _read_tables(path, header)
-    except (struct.error, KeyError, ValueError) as error:
-        raise DataError(f"{path}: not a whole GGUF file ({error})") from None
-
-
-def _read_tables(path: Path, header: _Header) -> GgufFile:
-    num_tensors, num_fields = header.take("Q"), header.take("Q")
-    fields = {}
-    for _ in range(num_fields):
-        key = header.text()
-        fields[key] = header.value(header.take("I"))
-    table = []
-    for _ in range(num_tensors):
-        name = header.text()
-        shape = tuple(reversed(header.numbers("Q", header.take("I"))))
-        table.append((name, shape, header.take("I"), header.take("Q")))
-    alignment = fields.get("general.alignment", 32)
-    start = -(-header.at // alignment) * alignment
-    return GgufFile(path, fields, {name: (shape, kind, start + offset) for name, shape, kind, offset in table})
 
 
 def gguf_config(file: GgufFile) -> dict[str, Any]:

@@ -10,9 +10,10 @@ from typing import Any
 import torch
 
 from xmtf.errors import ConfigError, DataError, SourceError, XmtfError, require
+from xmtf.gguf_header import read_gguf
 from xmtf.models.files.stored import StoredTensors
 from xmtf.models.hub.encoder_decoder import HubEncoderDecoder
-from xmtf.models.hub.gguf import ARCHITECTURES, gguf_config, gguf_tensors, read_gguf
+from xmtf.models.hub.gguf import ARCHITECTURES, gguf_config, gguf_tensors
 from xmtf.models.hub.head import find_encoder_decoder_head, find_head
 from xmtf.models.hub.model import HubModel
 from xmtf.models.hub.quiet import quiet

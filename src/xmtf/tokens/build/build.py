@@ -43,13 +43,14 @@ from xmtf.tokens.build.encode import Ends
 from xmtf.tokens.build.sampling import sample_texts
 from xmtf.tokens.store.index import choose_dtype
 from xmtf.tokens.store.prefixes import TOKENIZER_FOLDER
+from xmtf.tokens.tokenizer.ends import begin_of_inputs
 from xmtf.tokens.tokenizer.loading import load_tokenizer, tokenizer_files
 from xmtf.tokens.tokenizer.tokenizer import Tokenizer
 from xmtf.tokens.tokenizer.training import train_tokenizer
 
 __all__ = ["tokenize_mixture", "tokenizer_for"]
 
-_FORMAT = 1
+_FORMAT = 2
 _SHARDS = "shards"
 _LANGUAGES = "languages"
 _UNFINISHED = (TOKENIZER_FOLDER, _SHARDS, _LANGUAGES)
@@ -102,14 +103,19 @@ def tokenize_mixture(
     with alone_in(out / _SHARDS, what="work"):
         tokenizer = tokenizer_for(loaded, mixture, family=family, base=base)
         (out / MANIFEST).unlink(missing_ok=True)
-        tokenizer.save(out / TOKENIZER_FOLDER)
         ends = _ends(recipe.tokens, tokenizer, family)
+        # whoever loads an export with transformers gets what training read: of a causal model no end behind a prompt,
+        # unless it was trained with one; an encoder-decoder's is also what ends its targets
+        keep_end = family == "encoder-decoder" or bool(ends.end_of_inputs)
+        tokenizer = tokenizer.adding(ends.begin_of_inputs, keep_end=keep_end)
+        tokenizer.save(out / TOKENIZER_FOLDER)
         counts, details, files = _encode_all(mixture, out, tokenizer, ends, recipe.execution, prefix)
         details |= {
             "family": family,
             "prefix": prefix,
             "validation_fraction": recipe.mixture.validation_fraction,
             "ends": asdict(ends),
+            "begin_of_inputs": tokenizer.begin_text,
             "tokenizer": tokenizer.fingerprint,
             "vocab_size": tokenizer.vocab_size,
             "special": {"pad": tokenizer.pad, "eos": tokenizer.eos, "bos": tokenizer.bos},
@@ -181,10 +187,10 @@ def _identity(loaded: LoadedRecipe, base: str | None) -> str:
 
 
 def _ends(tokens: Tokenization, tokenizer: Tokenizer, family: Family) -> Ends:
-    if tokenizer.bos is None and (tokens.begin_of_inputs or tokens.end_of_inputs == "bos"):
-        key = "begin_of_inputs" if tokens.begin_of_inputs else "end_of_inputs"
-        raise ConfigError(f"tokens.{key}: {tokenizer.label} has no begin-of-text token")
-    return Ends(tokens.wants_space(family), tokens.begin_of_inputs, tokens.end_of_inputs, tokens.end_of_targets)
+    if tokenizer.bos is None and tokens.end_of_inputs == "bos":
+        raise ConfigError(f"tokens.end_of_inputs: {tokenizer.label} has no begin-of-text token")
+    space = tokens.wants_space(family) and not tokenizer.puts_space
+    return Ends(space, begin_of_inputs(tokens, tokenizer), tokens.end_of_inputs, tokens.end_of_targets)
 
 
 def _encode_all(
@@ -261,6 +267,7 @@ def _plan(
                 "tokenizer": str((out / TOKENIZER_FOLDER).resolve()),
                 "tokenizer_hash": tokenizer.fingerprint,
                 "ends": asdict(ends),
+                "begin_of_inputs": tokenizer.begin_text,
                 "dtype": dtype.str,
                 "format": _FORMAT,
             }

@@ -4,7 +4,7 @@ Inputs and targets are tokenised apart, so no merge crosses the border between t
 known exactly. One item of each for every row that is kept::
 
     row       inputs "Translate: chat"   targets "cat"
-    inputs    [bos] Translate : Ġchat [eos]          bos and eos only where the recipe asks
+    inputs    [bos] Translate : Ġchat [eos]          bos as the tokenizer puts it, eos only where the recipe asks
     targets   Ġcat [eos]                             one space before, where the recipe asks
 
 A row with an empty side, or a side that has no tokens, is dropped and counted: pairs never shift.
@@ -41,13 +41,13 @@ class Ends:
 
     Attributes:
         space_before_targets: One space is put before every target, also one that begins with a space.
-        begin_of_inputs: The begin-of-text token stands before inputs.
+        begin_of_inputs: Ids that stand before inputs, where a text does not bring them along.
         end_of_inputs: The end-of-text token stands after inputs; ``bos``: the begin-of-text token does.
         end_of_targets: The end-of-text token stands after targets.
     """
 
     space_before_targets: bool
-    begin_of_inputs: bool = False
+    begin_of_inputs: tuple[int, ...] = ()
     end_of_inputs: bool | Literal["bos"] = False
     end_of_targets: bool = True
 
@@ -93,10 +93,10 @@ def encode_pairs(tokenizer: Tokenizer, inputs: pa.Array, targets: pa.Array, ends
     keep = ~(no_inputs | no_targets)
     input_ids, input_sizes = _take(input_ids, input_sizes, keep)
     target_ids, target_sizes = _take(target_ids, target_sizes, keep)
-    before = tokenizer.bos if ends.begin_of_inputs else None
     end = tokenizer.bos if ends.end_of_inputs == "bos" else tokenizer.eos
-    input_ids, input_sizes = _surround(input_ids, input_sizes, before, end if ends.end_of_inputs else None)
-    target_ids, target_sizes = _surround(target_ids, target_sizes, None, tokenizer.eos if ends.end_of_targets else None)
+    input_ids, input_sizes = _end(input_ids, input_sizes, end if ends.end_of_inputs else None)
+    input_ids, input_sizes = _begin(input_ids, input_sizes, ends.begin_of_inputs)
+    target_ids, target_sizes = _end(target_ids, target_sizes, tokenizer.eos if ends.end_of_targets else None)
     dropped = {"empty inputs": int(no_inputs.sum()), "empty targets": int(no_targets.sum())}
     return EncodedPairs(input_ids, input_sizes, target_ids, target_sizes, np.flatnonzero(keep), dropped)
 
@@ -180,16 +180,28 @@ def _take(
     return (ids, sizes) if keep.all() else (ids[np.repeat(keep, sizes)], sizes[keep])
 
 
-def _surround(
-    ids: npt.NDArray[np.int32], sizes: npt.NDArray[np.int32], before: int | None, after: int | None
+def _end(
+    ids: npt.NDArray[np.int32], sizes: npt.NDArray[np.int32], after: int | None
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """Put one token before and after every item."""
-    ends = np.cumsum(sizes, dtype=np.int64)
-    if after is not None:
-        ids = np.insert(ids, ends, after)
-    if before is not None:
-        ids = np.insert(ids, ends - sizes + (np.arange(len(sizes)) if after is not None else 0), before)
-    return ids, sizes + np.int32(before is not None) + np.int32(after is not None)
+    """Put a token behind every item."""
+    if after is None:
+        return ids, sizes
+    return np.insert(ids, np.cumsum(sizes, dtype=np.int64), after), sizes + np.int32(1)
+
+
+def _begin(
+    ids: npt.NDArray[np.int32], sizes: npt.NDArray[np.int32], before: tuple[int, ...]
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """Put tokens before every item that does not begin with them."""
+    if not before:
+        return ids, sizes
+    starts = np.cumsum(sizes, dtype=np.int64) - sizes
+    there = sizes >= len(before)
+    for place, token in enumerate(before):
+        there[there] = ids[starts[there] + place] == token
+    places = np.repeat(starts[~there], len(before))
+    more = np.where(there, 0, len(before)).astype(np.int32)
+    return np.insert(ids, places, np.tile(np.array(before, ids.dtype), int((~there).sum()))), sizes + more
 
 
 def _numbers(column: pa.Array, names: dict[str, int]) -> npt.NDArray[np.uint16]:

@@ -8,7 +8,7 @@ Row of 6 tokens, inputs ``a b c d e f`` and targets ``x y`` (8 tokens)::
     error            ConfigError
 
 Targets are never cut: where they alone leave no room for a token of inputs, the item is skipped and
-counted. A begin-of-text or end-of-text token of the inputs survives the cut.
+counted. Begin-of-text tokens and an end-of-text token of the inputs survive the cut.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def fit_items(
     capacity: tuple[int, ...],
     overlong: Overlong,
     *,
-    keep_first: bool = False,
+    keep_first: int = 0,
     keep_last: bool = False,
     where: str = "",
 ) -> Fitted:
@@ -62,7 +62,7 @@ def fit_items(
         targets: int32 ``[items]``, tokens of the targets.
         capacity: ``(row,)`` of a causal model, ``(inputs, targets)`` of an encoder-decoder.
         overlong: What to do.
-        keep_first: The first token of inputs is a begin-of-text token.
+        keep_first: How many tokens at the beginning of inputs are begin-of-text tokens.
         keep_last: The last token of inputs is an end-of-text token.
         where: Named in the error, such as the language.
 

@@ -124,7 +124,7 @@ def _open_language(
         np.array(pair.targets.index.sizes[first:end]),
         capacity,
         tokens.packing.overlong,
-        keep_first=ends["begin_of_inputs"],
+        keep_first=len(ends["begin_of_inputs"]),
         keep_last=bool(ends["end_of_inputs"]),
         where=f"{folder}: {language} ({group})",
     )

@@ -11,14 +11,19 @@ from typing import Any
 
 from xmtf.errors import ConfigError, DataError, SourceError, require
 from xmtf.files import read_json
-from xmtf.tokens.tokenizer.tokenizer import CONFIG_FILE, TOKENIZER_FILE, Tokenizer
+from xmtf.gguf_header import GgufFile, read_gguf
+from xmtf.tokens.tokenizer.tokenizer import CONFIG_FILE, KEPT_KEYS, TEMPLATE_FILE, TOKENIZER_FILE, Tokenizer
 
 __all__ = ["load_tokenizer", "tokenizer_files"]
 
 _SPECIAL = ("eos", "pad", "bos")
 _TOLD_IN = ("special_tokens_map.json", CONFIG_FILE, "config.json", "generation_config.json")
 """Files that name the special tokens, the first two by name and the others by number."""
-_HUB_FILES = ["tokenizer*", "vocab*", "merges.txt", "*.model", *_TOLD_IN]
+_HUB_FILES = ["tokenizer*", "vocab*", "merges.txt", "*.model", TEMPLATE_FILE, *_TOLD_IN]
+_LEFT_PADDED = ("Llama", "CodeLlama", "Gemma", "Cohere", "XLNet", "Bloom")
+"""Classes of transformers that pad on the left where their configuration does not say; the others on the right."""
+_GGUF_BEGINS = {"llama": True, "bert": True, "t5": False}
+"""Whether llama.cpp puts a begin of text before a text, by kind of vocabulary, where a file does not say."""
 
 
 def load_tokenizer(ref: str | Path, *, offline: bool = False) -> Tokenizer:
@@ -39,7 +44,7 @@ def load_tokenizer(ref: str | Path, *, offline: bool = False) -> Tokenizer:
     if path.is_dir():
         return _from_folder(path, str(ref))
     if path.suffix == ".gguf" and path.is_file():
-        return _through_transformers(path.parent, str(ref), gguf_file=path.name)
+        return _from_gguf(path, str(ref))
     if path.is_file():
         return _from_json(path, path.parent, str(ref))
     if path.is_absolute() or path.suffix in (".json", ".gguf") or str(ref).startswith("."):
@@ -61,38 +66,75 @@ def _from_folder(folder: Path, label: str) -> Tokenizer:
         return _from_json(folder / TOKENIZER_FILE, folder, label)
     gguf = sorted(folder.glob("*.gguf"))
     if gguf and not (folder / CONFIG_FILE).is_file():
-        return _through_transformers(folder, label, gguf_file=gguf[0].name)
+        return _from_gguf(gguf[0], label)
     return _through_transformers(folder, label)
 
 
 def _from_json(path: Path, folder: Path, label: str) -> Tokenizer:
-    tokenizer = Tokenizer(path.read_text(encoding="utf-8"), pad=-1, eos=-1, bos=None, label=f"tokenizer {label!r}")
-    ids = _special_ids(tokenizer, folder)
-    eos = ids["eos"]
-    if eos is None:
-        raise ConfigError(f"{tokenizer.label}: names no end-of-text token; set eos_token in {folder / CONFIG_FILE}")
-    tokenizer.eos, tokenizer.bos = eos, ids["bos"]
-    tokenizer.pad = eos if ids["pad"] is None else ids["pad"]
-    return tokenizer
-
-
-def _special_ids(tokenizer: Tokenizer, folder: Path) -> dict[str, int | None]:
-    """Return the special ids: by name from the tokenizer's own files, else by number from the model's."""
+    label = f"tokenizer {label!r}"
+    text = _read_text(path)
+    plain = Tokenizer(text, pad=-1, eos=-1, bos=None, label=label)
     told = [_optional(folder / name) for name in _TOLD_IN]
     named, numbered = {**told[0], **told[1]}, {**told[2], **told[3]}
+    ids = _special_ids(plain, named, numbered)
+    eos, bos = ids["eos"], ids["bos"]
+    if eos is None:
+        raise ConfigError(f"{label}: names no end-of-text token; set eos_token in {folder / CONFIG_FILE}")
+    return Tokenizer(
+        text,
+        pad=eos if ids["pad"] is None else ids["pad"],
+        eos=eos,
+        bos=bos,
+        label=label,
+        begin=(bos,) if named.get("add_bos_token") is True and bos is not None else (),
+        ends=_listed(numbered.get("eos_token_id")),
+        about=_about(named, folder) | _without_pad(ids["pad"]),
+    )
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read as text ({error})") from None
+
+
+def _special_ids(tokenizer: Tokenizer, named: dict[str, Any], numbered: dict[str, Any]) -> dict[str, int | None]:
+    """Return the special ids: by name from the tokenizer's own files, else by number from the model's."""
     ids: dict[str, int | None] = {}
     for kind in _SPECIAL:
         name = named.get(f"{kind}_token")
         name = name.get("content") if isinstance(name, dict) else name
-        number = numbered.get(f"{kind}_token_id")
-        number = number[0] if isinstance(number, list) and number else number
-        if name is not None:
+        if isinstance(name, str):
             ids[kind] = tokenizer.find(name)
             if ids[kind] is None:
                 raise ConfigError(f"{tokenizer.label}: its {kind}_token {name!r} is not in its vocabulary")
         else:
-            ids[kind] = number if isinstance(number, int) else None
+            ids[kind] = next(iter(_listed(numbered.get(f"{kind}_token_id"))), None)
     return ids
+
+
+def _listed(numbers: Any) -> tuple[int, ...]:
+    """Return one id or a list of them as a tuple; whatever else stands there is none."""
+    found = numbers if isinstance(numbers, list) else [numbers]
+    return tuple(number for number in found if isinstance(number, int) and not isinstance(number, bool))
+
+
+def _without_pad(pad: int | None) -> dict[str, None]:
+    """Return what keeps an export from naming a padding token where there was none."""
+    return {"pad_token": None} if pad is None else {}
+
+
+def _about(named: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return what exports keep of a tokenizer's configuration; a template in a file of its own comes first."""
+    about = {key: named[key] for key in KEPT_KEYS if key in named}
+    kind = named.get("tokenizer_class")
+    if "padding_side" not in about and isinstance(kind, str):
+        about["padding_side"] = "left" if kind.partition("Tokenizer")[0] in _LEFT_PADDED else "right"
+    template = folder / TEMPLATE_FILE
+    if template.is_file():
+        about["chat_template"] = _read_text(template)
+    return about
 
 
 def _optional(path: Path) -> dict[str, Any]:
@@ -102,6 +144,25 @@ def _optional(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise DataError(f"{path}: not a mapping of keys")
     return value
+
+
+def _from_gguf(path: Path, label: str) -> Tokenizer:
+    """Read the tokenizer in a GGUF file: what stands before a text is as the file says, not as transformers thinks."""
+    file = read_gguf(path)
+    tokenizer = _through_transformers(path.parent, label, gguf_file=path.name)
+    begin = (tokenizer.bos,) if _gguf_begins(file) and tokenizer.bos is not None else ()
+    about = {"chat_template": template} if (template := file.fields.get("tokenizer.chat_template")) else {}
+    ends = [file.number(f"tokenizer.ggml.{kind}_token_id") for kind in ("eot", "eom")]
+    known = tokenizer.adding(begin, keep_end=True)
+    return known.described(about, [end for end in ends if end is not None])
+
+
+def _gguf_begins(file: GgufFile) -> bool:
+    flag = file.fields.get("tokenizer.ggml.add_bos_token")
+    if isinstance(flag, bool):
+        return flag
+    kind = str(file.fields.get("tokenizer.ggml.model"))
+    return _GGUF_BEGINS.get(kind, str(file.fields.get("tokenizer.ggml.pre", "")).startswith(("llama3", "llama-")))
 
 
 def _through_transformers(folder: Path, label: str, **options: str) -> Tokenizer:
@@ -119,7 +180,13 @@ def _through_transformers(folder: Path, label: str, **options: str) -> Tokenizer
         raise ConfigError(f"tokenizer {label!r}: names no end-of-text token")
     pad = loaded.pad_token_id if loaded.pad_token_id is not None else loaded.eos_token_id
     return Tokenizer(
-        core.to_str(), pad=pad, eos=loaded.eos_token_id, bos=loaded.bos_token_id, label=f"tokenizer {label!r}"
+        core.to_str(),
+        pad=pad,
+        eos=loaded.eos_token_id,
+        bos=loaded.bos_token_id,
+        label=f"tokenizer {label!r}",
+        ends=_listed(_optional(folder / "generation_config.json").get("eos_token_id")),
+        about=_about(_optional(folder / CONFIG_FILE), folder) | _without_pad(loaded.pad_token_id),
     )
 
 

@@ -7,9 +7,10 @@ No special token is ever added here; what stands at the ends of inputs and targe
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +18,26 @@ import tokenizers
 
 from xmtf.errors import ConfigError
 from xmtf.files import write_json, write_text
+from xmtf.tokens.tokenizer.ends import own_ends, puts_space, with_ends
 from xmtf.tokens.tokenizer.words import WordEncoder, encode_plainly
 
-__all__ = ["CONFIG_FILE", "TOKENIZER_FILE", "Tokenizer"]
+__all__ = ["CONFIG_FILE", "KEPT_KEYS", "TEMPLATE_FILE", "TOKENIZER_FILE", "Tokenizer"]
 
 TOKENIZER_FILE = "tokenizer.json"
 CONFIG_FILE = "tokenizer_config.json"
+TEMPLATE_FILE = "chat_template.jinja"
+GENERATION_FILE = "generation_config.json"
+KEPT_KEYS = (
+    "padding_side",
+    "truncation_side",
+    "model_max_length",
+    "chat_template",
+    "unk_token",
+    "additional_special_tokens",
+    "extra_special_tokens",
+    "model_input_names",
+)
+"""What an export's ``tokenizer_config.json`` keeps of that of the tokenizer it was trained with."""
 
 
 class Tokenizer:
@@ -34,12 +49,26 @@ class Tokenizer:
         eos: Id of the end of a text.
         bos: Id of the beginning of a text, or None.
         label: What messages call it, such as the folder it was read from.
+        begin: Ids before a text, where ``text`` itself puts none there: what ``add_bos_token`` or a GGUF file says.
+        ends: Further ids that end a text (Llama 3 has three of them).
+        about: What else its ``tokenizer_config.json`` says and exports keep, such as ``padding_side``.
 
     Raises:
         ConfigError: ``text`` is not a tokenizer of the ``tokenizers`` package.
     """
 
-    def __init__(self, text: str, *, pad: int, eos: int, bos: int | None, label: str = "tokenizer") -> None:
+    def __init__(
+        self,
+        text: str,
+        *,
+        pad: int,
+        eos: int,
+        bos: int | None,
+        label: str = "tokenizer",
+        begin: tuple[int, ...] = (),
+        ends: Sequence[int] = (),
+        about: Mapping[str, Any] | None = None,
+    ) -> None:
         try:
             self._core = tokenizers.Tokenizer.from_str(text)
         except Exception as error:  # noqa: BLE001 - the package raises plain Exception
@@ -53,6 +82,9 @@ class Tokenizer:
         self.eos = eos
         self.bos = bos
         self.label = label
+        self.about = dict(about or {})
+        self._flagged = begin
+        self._more_ends = tuple(ends)
 
     @cached_property
     def vocab_size(self) -> int:
@@ -63,17 +95,69 @@ class Tokenizer:
         return size
 
     @cached_property
+    def ends(self) -> tuple[int, ...]:
+        """Ids that end an answer: ``eos`` first."""
+        known = (end for end in self._more_ends if 0 <= end < self.vocab_size)
+        return tuple(dict.fromkeys((self.eos, *known)))
+
+    @cached_property
     def special_ends(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Ids that ``tokenizer.json`` puts before and after a text; only scoring as other harnesses asks for them."""
-        plain = self._core.encode("a", add_special_tokens=False).ids
-        whole = self._core.encode("a", add_special_tokens=True).ids
-        before = next((place for place in range(len(whole)) if whole[place:][: len(plain)] == plain), 0)
-        return tuple(whole[:before]), tuple(whole[before + len(plain) :])
+        """Ids that it puts before and after a text of its own accord."""
+        before, after = own_ends(self._core)
+        return before or self._flagged, after
+
+    @property
+    def begin(self) -> tuple[int, ...]:
+        """Ids that it puts before a text of its own accord; see :mod:`xmtf.tokens.tokenizer.ends`."""
+        return self.special_ends[0]
+
+    @property
+    def begin_text(self) -> str:
+        """What :attr:`begin` is, for people."""
+        return " ".join(f"{self.token(number)} ({number})" for number in self.begin) or "nothing"
+
+    @cached_property
+    def puts_space(self) -> bool:
+        """Whether it puts a space before a text even where one stands there already."""
+        return puts_space(lambda text: "".join(self.token(number) for number in self.encode([text])[0]))
+
+    def adding(self, before: tuple[int, ...], *, keep_end: bool) -> Tokenizer:
+        """Return this tokenizer with a ``tokenizer.json`` that puts ``before`` before a text.
+
+        Args:
+            before: Ids.
+            keep_end: What it puts behind a text stays; else nothing stands there.
+
+        Raises:
+            ConfigError: Its ``tokenizer.json`` cannot be made to do so.
+        """
+        own = own_ends(self._core)
+        after = own[1] if keep_end else ()
+        if own == (before, after) and self._flagged in ((), before):
+            return self
+        text = self._text
+        if own != (before, after):
+            text = with_ends(text, self._spelt(before), self._spelt(after), self.label)
+        options: dict[str, Any] = {"ends": self._more_ends, "about": self.about}
+        return Tokenizer(text, pad=self.pad, eos=self.eos, bos=self.bos, label=self.label, **options)
+
+    def _spelt(self, ids: tuple[int, ...]) -> list[tuple[str, int]]:
+        return [(self.token(number), number) for number in ids]
+
+    def described(self, about: Mapping[str, Any], ends: Sequence[int]) -> Tokenizer:
+        """Return this tokenizer with more of its configuration, and more ids that end a text."""
+        options: dict[str, Any] = {"ends": (*self._more_ends, *ends), "about": {**self.about, **about}}
+        special: dict[str, Any] = {"pad": self.pad, "eos": self.eos, "bos": self.bos, "begin": self._flagged}
+        return Tokenizer(self._text, label=self.label, **special, **options)
 
     @cached_property
     def fingerprint(self) -> str:
         """Hash of the bytes of ``tokenizer.json`` and of the special ids."""
         special = f"pad={self.pad} eos={self.eos} bos={self.bos}"
+        if self._flagged:
+            special += f" begin={self._flagged}"
+        if len(self.ends) > 1:
+            special += f" ends={self.ends}"
         return hashlib.sha256(self._text.encode() + special.encode()).hexdigest()
 
     def encode(self, texts: Sequence[str]) -> list[npt.NDArray[np.int32]]:
@@ -119,15 +203,25 @@ class Tokenizer:
             )
 
     def save(self, folder: Path) -> None:
-        """Write ``tokenizer.json`` and the ``tokenizer_config.json`` that transformers' AutoTokenizer reads."""
+        """Write it as a folder that transformers' AutoTokenizer reads.
+
+        That is ``tokenizer.json`` and ``tokenizer_config.json`` with what the tokenizer's own says in
+        :data:`KEPT_KEYS`, a chat template where it has one, and, where several ids end a text and nothing says so
+        yet, ``generation_config.json``.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         names = {"eos_token": self.eos, "pad_token": self.pad, "bos_token": self.bos, "unk_token": self.find("<unk>")}
-        config: dict[str, object] = {
+        config: dict[str, Any] = {
             "tokenizer_class": "PreTrainedTokenizerFast",
             "clean_up_tokenization_spaces": False,
             "padding_side": "left",
             "model_max_length": 1_000_000,
         }
         config.update({name: self.token(value) for name, value in names.items() if value is not None})
+        config.update(self.about)
+        if isinstance(config.get("chat_template"), str):
+            write_text(folder / TEMPLATE_FILE, config.pop("chat_template"))
         write_text(folder / TOKENIZER_FILE, self._text)
         write_json(folder / CONFIG_FILE, config)
+        if len(self.ends) > 1 and not (folder / GENERATION_FILE).exists():
+            write_json(folder / GENERATION_FILE, {"eos_token_id": list(self.ends)})

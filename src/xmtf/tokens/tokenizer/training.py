@@ -60,6 +60,7 @@ def train_tokenizer(batches: Iterable[Sequence[str]], vocab_size: int, family: F
         eos=ids["</s>"],
         bos=ids.get("<s>"),
         label="the trained tokenizer",
+        about={"padding_side": "right"} if family == "encoder-decoder" else {},
     )
 
 

@@ -73,6 +73,7 @@ def text_rows(
 ) -> TextRows:
     """Cut a file of texts into rows: texts one after the other, each with the end-of-text token behind it.
 
+    Before each stands what the tokenizer puts before a text.
     A causal model predicts every token but the first of a row; an encoder-decoder reads the first part of a window
     and predicts the rest.
 
@@ -96,7 +97,7 @@ def text_rows(
     stream: list[int] = []
     for value in table.column(text.column).to_pylist():
         if value and len(stream) < text.rows * window:
-            stream += [*tokenizer.encode([str(value)])[0].tolist(), tokenizer.eos]
+            stream += [*tokenizer.begin, *tokenizer.encode([str(value)])[0].tolist(), tokenizer.eos]
     if len(stream) < 2:
         raise SourceError(f"{path}: column {text.column!r} holds no text")
     if num_inputs and len(stream) <= num_inputs:

@@ -28,8 +28,8 @@ def _items(flat: object, sizes: object) -> list[list[int]]:
         (Ends(space_before_targets=False), "{}", "{}</s>"),
         (Ends(False, end_of_inputs=True), "{}</s>", "{}</s>"),
         (Ends(False, end_of_inputs="bos"), "{}<s>", "{}</s>"),
-        (Ends(True, begin_of_inputs=True, end_of_inputs=True, end_of_targets=False), "<s>{}</s>", " {}"),
-        (Ends(False, begin_of_inputs=True), "<s>{}", "{}</s>"),
+        (Ends(True, begin_of_inputs=(1,), end_of_inputs=True, end_of_targets=False), "<s>{}</s>", " {}"),
+        (Ends(False, begin_of_inputs=(1,)), "<s>{}", "{}</s>"),
     ],
 )
 def test_ends_of_both_sides(tokenizer: Tokenizer, ends: Ends, inputs: str, targets: str) -> None:
@@ -53,5 +53,5 @@ def test_empty_sides_are_dropped_with_their_partner(tokenizer: Tokenizer) -> Non
 
 
 def test_a_batch_with_nothing_left(tokenizer: Tokenizer) -> None:
-    pairs = encode_pairs(tokenizer, pa.array(["", ""]), pa.array(["a", "b"]), Ends(True, True, True))
+    pairs = encode_pairs(tokenizer, pa.array(["", ""]), pa.array(["a", "b"]), Ends(True, (1,), True))
     assert (len(pairs.inputs), len(pairs.targets), len(pairs.kept)) == (0, 0, 0)
