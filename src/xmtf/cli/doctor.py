@@ -97,6 +97,8 @@ def _devices() -> dict[str, Any]:
 
 
 def _data() -> dict[str, Any]:
+    from xmtf.sources.cldr import cldr_release
+
     root = os.environ.get("XMTF_DATA_ROOT")
     if root is None:
         mirror = "XMTF_DATA_ROOT is not set: datasets come from the hub"
@@ -107,7 +109,7 @@ def _data() -> dict[str, Any]:
     offline = os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0")
     return {
         "mirror": mirror,
-        "embedded": "CLDR (recipes/demo.yaml needs nothing else)",
+        "embedded": f"CLDR {cldr_release().cldr} (recipes/demo.yaml needs nothing else)",
         "hub": "offline (HF_HUB_OFFLINE)" if offline else "used where the mirror has no copy",
     }
 

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from cldr_rows.draw import SPLITS
+from cldr_rows.kinds import KINDS
+from cldr_rows.locales import language_data, offered_languages
 from xmtf.errors import SourceError, UnknownNameError
 from xmtf.languages import language_set
 from xmtf.recipe import load_recipe
 from xmtf.sources import SourceRef, fingerprint_source, read_source
 from xmtf.sources.cldr import cldr_datasets, cldr_fingerprint, cldr_languages, read_cldr
-from xmtf.sources.cldr.draw import SPLITS
-from xmtf.sources.cldr.kinds import KINDS
-from xmtf.sources.cldr.locales import language_data, offered_languages
 from xmtf.tasks import load_catalogue
 
 # The column that says what a row asks about: its values never stand in both splits of any language.

@@ -1,38 +1,85 @@
-"""The embedded source: real multilingual data from CLDR, made in seconds and without a network.
+"""The embedded source: real multilingual data from CLDR, read in milliseconds and without a network.
 
 The Common Locale Data Repository holds, for hundreds of languages and checked by their speakers, names
 of countries, languages, currencies, months and units, and how dates, lists and quantities are written.
-babel carries it. Each dataset here is a task with checkable answers on that data: ``cldr/<name>``, one
-subset per language, splits ``train`` and ``test``.
+Each dataset here is a task with checkable answers on that data: ``cldr/<name>``, one subset per language,
+splits ``train`` and ``test``.
+
+``rows.zip`` beside this file holds the rows, one member of JSON columns a dataset, with the licence of the
+data and what they were made from. ``scripts/make_cldr.py`` makes it; no library is asked for them here, so
+that an install of any day has the same rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import zipfile
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xmtf.errors import SourceError, UnknownNameError
-from xmtf.files import content_hash, file_sha256
-from xmtf.sources.cldr.draw import SPLITS, split_rows
+from xmtf.files import file_sha256
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from xmtf.sources.cldr.draw import Row
-    from xmtf.sources.cldr.locales import LanguageData
+__all__ = [
+    "CLDR_ROWS",
+    "MADE_FROM",
+    "ORIGIN_COLUMNS",
+    "CldrRelease",
+    "cldr_datasets",
+    "cldr_fingerprint",
+    "cldr_languages",
+    "cldr_release",
+    "read_cldr",
+]
 
-__all__ = ["cldr_datasets", "cldr_fingerprint", "cldr_languages", "read_cldr"]
+CLDR_ROWS = Path(__file__).with_name("rows.zip")
+"""The rows of every dataset."""
+
+MADE_FROM = "made.json"
+"""The member that names the releases of CLDR and babel, and the languages that were looked at."""
+
+ORIGIN_COLUMNS = ("subset", "split")
+"""The columns of a member that say which table a row belongs to."""
+
+SPLITS = ("train", "test")
 
 _PREFIX = "cldr/"
-_FEWEST_ROWS = 3
-"""A language takes part in a dataset where each split has this many rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class CldrRelease:
+    """What the rows were made from.
+
+    Attributes:
+        cldr: Release of CLDR, such as ``47``.
+        babel: Release of the Python package that carried it.
+        languages: Codes of the languages that were looked at; each has the datasets that CLDR has enough for.
+    """
+
+    cldr: str
+    babel: str
+    languages: tuple[str, ...]
 
 
 def cldr_datasets() -> tuple[str, ...]:
     """Return the names of the datasets, such as ``cldr/dates``."""
-    return tuple(f"{_PREFIX}{name}" for name in sorted(_builders()))
+    with zipfile.ZipFile(CLDR_ROWS) as archive:
+        members = [name for name in archive.namelist() if name.startswith(_PREFIX)]
+    return tuple(sorted(name.removesuffix(".json") for name in members))
+
+
+@cache
+def cldr_release() -> CldrRelease:
+    """Return which release of CLDR the rows are of."""
+    import orjson
+
+    with zipfile.ZipFile(CLDR_ROWS) as archive:
+        made = orjson.loads(archive.read(MADE_FROM))
+    return CldrRelease(made["cldr"], made["babel"], tuple(made["languages"]))
 
 
 def cldr_languages(dataset: str = "") -> tuple[str, ...]:
@@ -41,13 +88,9 @@ def cldr_languages(dataset: str = "") -> tuple[str, ...]:
     Raises:
         UnknownNameError: No such dataset.
     """
-    from xmtf.sources.cldr.locales import known_languages
-
-    codes = sorted(known_languages())
     if not dataset:
-        return tuple(codes)
-    _name(dataset)
-    return tuple(code for code in codes if _has_rows(dataset, code))
+        return cldr_release().languages
+    return tuple(sorted({subset for subset, _ in _tables(dataset)}))
 
 
 def read_cldr(dataset: str, subset: str, split: str) -> pa.Table:
@@ -62,69 +105,37 @@ def read_cldr(dataset: str, subset: str, split: str) -> pa.Table:
         UnknownNameError: No such dataset, language or split.
         SourceError: CLDR has too little of its own about this language for the dataset.
     """
-    from xmtf.sources.cldr.locales import known_languages
-
-    _name(dataset)
-    if subset not in known_languages():
-        raise UnknownNameError("language", subset, known_languages(), dataset)
+    tables = _tables(dataset)
+    if subset not in cldr_release().languages:
+        raise UnknownNameError("language", subset, cldr_release().languages, dataset)
     if split not in SPLITS:
         raise UnknownNameError("split", split, SPLITS, dataset)
-    if not _has_rows(dataset, subset):
+    if (subset, split) not in tables:
         raise SourceError(f"{dataset}: CLDR has too little of its own about {subset!r}; take another language")
-    return _tables(dataset, subset)[split]
+    return tables[subset, split]
 
 
 @cache
 def cldr_fingerprint() -> str:
-    """Return a hash of the CLDR release (that of babel) and of the code that makes the datasets."""
-    import babel
-
-    files = sorted(path for path in Path(__file__).parent.iterdir() if path.suffix in {".py", ".csv"})
-    return content_hash({"babel": babel.__version__, "files": {path.name: file_sha256(path) for path in files}})
+    """Return the SHA-256 of the file of rows."""
+    return file_sha256(CLDR_ROWS)
 
 
-def _name(dataset: str) -> str:
-    name = dataset.removeprefix(_PREFIX)
-    if name not in _builders() or name == dataset:
+@cache
+def _tables(dataset: str) -> dict[tuple[str, str], pa.Table]:
+    """Return (language, split) -> rows of a dataset; each is one run of rows of the member."""
+    import orjson
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if dataset not in cldr_datasets():
         raise UnknownNameError("CLDR dataset", dataset, cldr_datasets())
-    return name
-
-
-def _has_rows(dataset: str, code: str) -> bool:
-    return all(table.num_rows >= _FEWEST_ROWS for table in _tables(dataset, code).values())
-
-
-@cache
-def _tables(dataset: str, code: str) -> dict[str, pa.Table]:
-    from xmtf.sources.cldr.locales import language_data
-
-    return split_rows(_builders()[_name(dataset)](language_data(code)))
-
-
-@cache
-def _builders() -> dict[str, Callable[[LanguageData], Iterator[Row]]]:
-    from xmtf.sources.cldr import calendar, dates, kinds, lists, names, quantities
-
+    with zipfile.ZipFile(CLDR_ROWS) as archive:
+        rows = pa.table(orjson.loads(archive.read(f"{dataset}.json")))
+    subsets, splits = (pc.run_end_encode(rows[name].combine_chunks()) for name in ORIGIN_COLUMNS)
+    ends = sorted({*subsets.run_ends.to_pylist(), *splits.run_ends.to_pylist()})
+    rows_only = rows.drop_columns(list(ORIGIN_COLUMNS))
     return {
-        "calendar-completion": calendar.calendar_completion,
-        "currencies": names.currencies,
-        "date-entailment": dates.date_entailment,
-        "date-months": dates.date_months,
-        "dates": dates.dates,
-        "kinds": kinds.kinds,
-        "languages": names.language_names,
-        "list-entailment": lists.list_entailment,
-        "list-items": lists.list_items,
-        "lists": lists.lists,
-        "next-in-order": calendar.next_in_order,
-        "odd-one-out": kinds.odd_one_out,
-        "official-languages": names.official_languages,
-        "past-or-future": quantities.past_or_future,
-        "quantities": quantities.quantities,
-        "relative-times": quantities.relative_times,
-        "same-day": dates.same_day,
-        "same-place": names.same_place,
-        "territories": names.territories,
-        "time-units": quantities.time_units,
-        "which-language": kinds.which_language,
+        (rows["subset"][start].as_py(), rows["split"][start].as_py()): rows_only.slice(start, end - start)
+        for start, end in zip([0, *ends[:-1]], ends, strict=True)
     }

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xmtf.sources.cldr.draw import deal, draw, pick, split_rows, stable_hash
+from cldr_rows.draw import deal, draw, pick, split_rows, stable_hash
 
 
 def test_hash_is_the_same_everywhere():

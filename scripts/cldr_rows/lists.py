@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from xmtf.sources.cldr.draw import ROWS, Row, draw, pick, stable_hash
-from xmtf.sources.cldr.locales import LanguageData
+from cldr_rows.draw import ROWS, Row, draw, pick, stable_hash
+from cldr_rows.locales import LanguageData
 
 __all__ = ["list_entailment", "list_items", "lists"]
 

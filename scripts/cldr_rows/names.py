@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from babel.languages import get_official_languages
 
-from xmtf.sources.cldr.draw import ROWS, Row, deal, draw, pick
-from xmtf.sources.cldr.locales import LanguageData, language_data, tender
+from cldr_rows.draw import ROWS, Row, deal, draw, pick
+from cldr_rows.locales import LanguageData, language_data, tender
 
 __all__ = ["currencies", "language_names", "official_languages", "same_place", "territories"]
 

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache
 
+from cldr_rows.dates import draw_date
+from cldr_rows.draw import ROWS, Row, deal, draw, pick
+from cldr_rows.locales import LanguageData, language_data, offered_languages
 from xmtf.languages import get_language
-from xmtf.sources.cldr.dates import draw_date
-from xmtf.sources.cldr.draw import ROWS, Row, deal, draw, pick
-from xmtf.sources.cldr.locales import LanguageData, language_data, offered_languages
 
 __all__ = ["KINDS", "kinds", "odd_one_out", "which_language"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import product
 
-from xmtf.sources.cldr.draw import ROWS, Row, draw
-from xmtf.sources.cldr.locales import LanguageData, language_data
+from cldr_rows.draw import ROWS, Row, draw
+from cldr_rows.locales import LanguageData, language_data
 
 __all__ = ["past_or_future", "quantities", "relative_times", "time_units"]
 

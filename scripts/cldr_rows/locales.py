@@ -159,7 +159,8 @@ class LanguageData:
     def quantity(self, number: int, unit: str) -> str | None:
         """Return a number with a unit, such as ``3 kilomètres``, or None where CLDR has no long form."""
         patterns = self._data["unit_patterns"].get(unit, {}).get("long", {})
-        return self._counted(patterns, number, barred=_english_patterns("unit_patterns", unit, "long"))
+        path = ("unit_patterns", unit, "long")
+        return self._counted(patterns, number, barred=_patterns("root", *path) | _patterns("en", *path))
 
     def relative_time(self, number: int, unit: str, direction: str) -> str | None:
         """Return a time from now, such as ``dans 3 jours``, or None where CLDR has none.
@@ -170,7 +171,8 @@ class LanguageData:
             direction: ``future`` or ``past``.
         """
         patterns = self._data["date_fields"].get(unit, {}).get(direction, {})
-        barred = _root_patterns(unit, direction) | _english_patterns("date_fields", unit, direction)
+        path = ("date_fields", unit, direction)
+        barred = _patterns("root", *path) | _patterns("en", *path)
         return self._counted(patterns, number, barred)
 
     def _counted(self, patterns: Mapping[str, str], number: int, barred: frozenset[str]) -> str | None:
@@ -249,14 +251,9 @@ def _english_units() -> dict[str, str]:
 
 
 @cache
-def _english_patterns(*path: str) -> frozenset[str]:
-    node = localedata.LocaleDataDict(localedata.load("en"))
+def _patterns(locale: str, *path: str) -> frozenset[str]:
+    """Return what stands at a path of a locale; the root locale and English have none of another language's own."""
+    node = localedata.LocaleDataDict(localedata.load(locale))
     for key in path:
-        node = node[key]
+        node = node.get(key, {})
     return frozenset(node.values())
-
-
-@cache
-def _root_patterns(unit: str, direction: str) -> frozenset[str]:
-    fields = localedata.LocaleDataDict(localedata.load("root"))["date_fields"]
-    return frozenset(fields[unit][direction].values())

@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterator
 
-from xmtf.sources.cldr.draw import ROWS, Row, deal, draw, pick, stable_hash
-from xmtf.sources.cldr.locales import LanguageData, language_data
+from cldr_rows.draw import ROWS, Row, deal, draw, pick, stable_hash
+from cldr_rows.locales import LanguageData, language_data
 
 __all__ = ["date_entailment", "date_months", "dates", "draw_date", "same_day"]
 

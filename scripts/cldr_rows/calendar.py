@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from xmtf.sources.cldr.draw import Row, deal, draw
-from xmtf.sources.cldr.locales import LanguageData
+from cldr_rows.draw import Row, deal, draw
+from cldr_rows.locales import LanguageData
 
 __all__ = ["calendar_completion", "next_in_order"]
 
