@@ -3,8 +3,13 @@
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 os.environ.pop("COLUMNS", None)  # the workers of pytest-xdist have it; what tests read is a pipe, of no width
+
+# How long an example takes depends on what else the machine does.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 def save_tiny(folder, family="causal", seed=1, scale=None):
