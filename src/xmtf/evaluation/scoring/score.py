@@ -30,7 +30,7 @@ __all__ = ["items_table", "score_items", "versions"]
 @cache
 def versions() -> Mapping[str, str]:
     """Return the versions of what makes scores."""
-    return package_versions(("torch", "transformers", "tokenizers", "sacrebleu", "rouge_score"))
+    return package_versions(("torch", "transformers", "tokenizers", "sacrebleu", "rouge_score", "babel"))
 
 
 def items_table(job: Job, answers: Sequence[Answer], scoring: str) -> pa.Table:

@@ -16,13 +16,13 @@ import zipfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from xmtf.errors import SourceError, UnknownNameError
 from xmtf.files import file_sha256
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 __all__ = [
     "CLDR_ROWS",
@@ -75,8 +75,6 @@ def cldr_datasets() -> tuple[str, ...]:
 @cache
 def cldr_release() -> CldrRelease:
     """Return which release of CLDR the rows are of."""
-    import orjson
-
     with zipfile.ZipFile(CLDR_ROWS) as archive:
         made = orjson.loads(archive.read(MADE_FROM))
     return CldrRelease(made["cldr"], made["babel"], tuple(made["languages"]))
@@ -124,10 +122,6 @@ def cldr_fingerprint() -> str:
 @cache
 def _tables(dataset: str) -> dict[tuple[str, str], pa.Table]:
     """Return (language, split) -> rows of a dataset; each is one run of rows of the member."""
-    import orjson
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     if dataset not in cldr_datasets():
         raise UnknownNameError("CLDR dataset", dataset, cldr_datasets())
     with zipfile.ZipFile(CLDR_ROWS) as archive:
