@@ -1,10 +1,15 @@
 """What tests of several rooms share: models small enough to score in milliseconds, and a check of manifests."""
 
+import atexit
 import os
+import shutil
+import tempfile
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+os.environ["XMTF_CACHE"] = tempfile.mkdtemp(prefix="xmtf-tests-")  # nothing is written into the user's own
+atexit.register(shutil.rmtree, os.environ["XMTF_CACHE"], ignore_errors=True)
 os.environ.pop("COLUMNS", None)  # the workers of pytest-xdist have it; what tests read is a pipe, of no width
 
 # How long an example takes depends on what else the machine does.

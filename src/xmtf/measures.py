@@ -95,6 +95,13 @@ class SuiteMeasure:
     tokens: Path
     _jobs: list[Job] = field(default_factory=list, repr=False)
 
+    @property
+    def fingerprint(self) -> str:
+        """Hash of everything that it asks, and how."""
+        from xmtf.evaluation.run import fingerprint_questions
+
+        return fingerprint_questions(self.setup, self.slices)
+
     def __call__(self, model: Any) -> Measured:
         """Measure a model in evaluation mode; prompts are rendered at the first call."""
         from xmtf.evaluation.suites.jobs import jobs

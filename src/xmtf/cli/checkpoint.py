@@ -159,12 +159,19 @@ def convert(
     if (out is None) == (recipe is None):
         raise ConfigError("xmtf checkpoint convert: give either --out (a model folder) or --recipe (to go on training)")
     if recipe is not None:
+        from xmtf.measures import suite_measures
         from xmtf.recipe import load_recipe
         from xmtf.training.import_state import import_state
 
         loaded = load_recipe(recipe)
+        tokens = tokens or loaded.run_folder / "tokens"
         where, report = import_state(
-            Path(source), loaded, tokens=tokens or loaded.run_folder / "tokens", step=step, adam_steps=adam_steps
+            Path(source),
+            loaded,
+            tokens=tokens,
+            step=step,
+            adam_steps=adam_steps,
+            measures=suite_measures(loaded, tokens),
         )
     else:
         import torch

@@ -15,7 +15,7 @@ from typing import Any
 from xmtf.errors import ConfigError
 from xmtf.evaluation.asking.ask import ask_missing
 from xmtf.evaluation.asking.journal import Journal, request_key
-from xmtf.evaluation.asking.subject import Subject, load_subject, model_hash
+from xmtf.evaluation.asking.subject import Subject, load_subject
 from xmtf.evaluation.engine.answer import Answer
 from xmtf.evaluation.engine.processes import ALONE, Processes
 from xmtf.evaluation.scoring.samples import choose_samples, sample_line
@@ -27,7 +27,6 @@ from xmtf.files import (
     MANIFEST,
     Manifest,
     Stopwatch,
-    content_hash,
     file_sha256,
     is_finished,
     read_manifest,
@@ -35,12 +34,13 @@ from xmtf.files import (
     write_manifest,
 )
 from xmtf.recipe import LoadedRecipe
+from xmtf.recipe.effects import stage_fingerprint
 from xmtf.records import Request, Score
 from xmtf.results.files import COMPLETIONS, SAMPLES, SCORES, check_results
 from xmtf.results.items import About, item_paths, suite_items
 from xmtf.results.scores import write_scores
 
-__all__ = ["answer", "evaluate", "evaluate_setup"]
+__all__ = ["answer", "evaluate", "evaluate_setup", "fingerprint_questions"]
 
 
 def evaluate(loaded: LoadedRecipe, *, model: str, label: str, out: Path, processes: Processes = ALONE) -> Manifest:
@@ -73,7 +73,7 @@ def _evaluate(setup: Setup, model: str, label: str, out: Path, processes: Proces
     check_results(out, never=COMPLETIONS)
     slices = suite_slices(setup)
     recipe, inputs = _depends_on(setup, slices, model, label)
-    fingerprint = content_hash({"recipe": recipe, "inputs": inputs})
+    fingerprint = stage_fingerprint("evaluation", recipe, inputs)
     finished = is_finished(out, fingerprint)
     processes.wait()
     if finished:
@@ -123,7 +123,8 @@ def _evaluate(setup: Setup, model: str, label: str, out: Path, processes: Proces
 def _give_up(out: Path) -> None:
     """Say which results are about to be replaced, and mark them as unfinished; answers of the same model stay."""
     before = read_manifest(out)
-    suites = ", ".join(suite["name"] for suite in before.recipe.get("suites", ())) or before.stage
+    settings = before.recipe.get("evaluation", before.recipe)  # flat in results of earlier versions
+    suites = ", ".join(suite["name"] for suite in settings.get("suites", ())) or before.stage
     say(f"{out}: results of {before.details.get('model', 'another program')} are replaced ({suites})")
     (out / MANIFEST).unlink(missing_ok=True)
 
@@ -148,7 +149,7 @@ def answer(
     setup = setup_of(loaded)
     slices = suite_slices(setup)
     recipe, inputs = _depends_on(setup, slices, model, label)
-    if is_finished(out, content_hash({"recipe": recipe, "inputs": inputs})):
+    if is_finished(out, stage_fingerprint("evaluation", recipe, inputs)):
         return 0
     all_jobs = list(_rendered(setup, slices))
     subject = load_subject(setup, model, label)
@@ -166,8 +167,23 @@ def _depends_on(
     setup: Setup, slices: Sequence[SuiteSlice], model: str, label: str
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the settings and the hashes of the inputs that decide the results."""
-    recipe = {"label": label, "suites": [suite.model_dump(mode="json") for suite in setup.settings.suites]}
-    return recipe | setup.decisive(), {"model": model_hash(model, setup.offline), **_slice_hashes(setup, slices)}
+    from xmtf.models.files.identity import model_identity
+
+    inputs = {"model": model_identity(model, offline=setup.offline), **_slice_hashes(setup, slices)}
+    if setup.tokenizer is not None:
+        inputs["tokenizer"] = _tokenizer_hash(setup.tokenizer, setup.offline)
+    return {"label": label} | setup.decisive(), inputs
+
+
+def fingerprint_questions(setup: Setup, slices: Sequence[SuiteSlice]) -> str:
+    """Return a hash of everything that decides the results of some slices, but the model."""
+    return stage_fingerprint("evaluation", setup.decisive(), _slice_hashes(setup, slices))
+
+
+def _tokenizer_hash(reference: str, offline: bool) -> str:
+    from xmtf.tokens import load_tokenizer
+
+    return load_tokenizer(reference, offline=offline).fingerprint
 
 
 def _slice_hashes(setup: Setup, slices: Iterable[SuiteSlice]) -> dict[str, str]:
@@ -175,7 +191,7 @@ def _slice_hashes(setup: Setup, slices: Iterable[SuiteSlice]) -> dict[str, str]:
 
     return {
         f"{part.suite.name}: {part.slice.task.id} [{part.slice.split}]": fingerprint_slice(
-            part.slice, mode=setup.mode, seed=setup.seed, offline=setup.offline
+            part.slice, mode=setup.mode, seed=setup.seed, offline=setup.offline, judged=True
         )
         for part in slices
     }

@@ -31,12 +31,11 @@ from xmtf.files import (
     discard_folder,
     discard_leftovers,
     is_finished,
-    read_manifest,
     was_written_by,
     write_jsonl,
 )
 from xmtf.mixture.describe.composition import OVERLAPS, QUARANTINE
-from xmtf.mixture.finish import finish_mixture
+from xmtf.mixture.finish import finish_mixture, refresh_card
 from xmtf.mixture.plan.plan import MixturePlan, plan_mixture, read_slice
 from xmtf.mixture.plan.prompted import prompted_tables
 from xmtf.mixture.select.choose import Rules, choose_rows, row_hashes
@@ -90,7 +89,7 @@ def build_mixture(loaded: LoadedRecipe, out: Path) -> Manifest:
     watch = Stopwatch()
     plan = plan_mixture(loaded)
     if _stands(plan, out) and not work_folder(out).exists():
-        return read_manifest(out)
+        return refresh_card(plan, out)
     check_engine(loaded.recipe.execution)
     with _working(out):
         if not _stands(plan, out):
@@ -186,7 +185,7 @@ def merge_mixture(plan: MixturePlan, out: Path, watch: Stopwatch | None = None) 
         UserError: Another process works on it still.
     """
     if _stands(plan, out) and not work_folder(out).exists():
-        return read_manifest(out)
+        return refresh_card(plan, out)
     with _working(out):
         return _merge(plan, out, watch or Stopwatch())
 
@@ -195,7 +194,7 @@ def _merge(plan: MixturePlan, out: Path, watch: Stopwatch) -> Manifest:
     work = work_folder(out)
     if _stands(plan, out):
         discard_folder(work)  # of a build that was killed at its very end
-        return read_manifest(out)
+        return refresh_card(plan, out)
     shards = []
     for index, (task, part) in enumerate(zip(plan.shards.tasks, plan.portions, strict=True)):
         result = shard_result(task, work / "shards")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from xmtf.files import (
     atomic_folder,
     file_sha256,
     read_jsonl,
+    read_manifest,
     write_jsonl,
     write_manifest,
     write_text,
@@ -26,12 +28,17 @@ from xmtf.mixture.describe.composition import (
     SLICES,
     GroupCount,
     merge_composition,
+    read_composition,
     totals,
 )
 from xmtf.mixture.plan.plan import MixturePlan
 from xmtf.mixture.sort.merge import Shard, place_parts, plan_parts
+from xmtf.recipe.effects import marked
 
-__all__ = ["finish_mixture"]
+__all__ = ["finish_mixture", "refresh_card"]
+
+
+_CARD = "README.md"
 
 
 def finish_mixture(plan: MixturePlan, shards: list[Shard], work: Path, out: Path, watch: Stopwatch) -> Manifest:
@@ -58,11 +65,35 @@ def finish_mixture(plan: MixturePlan, shards: list[Shard], work: Path, out: Path
             inputs=plan.inputs,
             outputs=outputs,
             counts=counts | _totals(composition),
-            details={"validation_fraction": recipe.mixture.validation_fraction, "rows": _rows(names, results)},
+            details={
+                "validation_fraction": recipe.mixture.validation_fraction,
+                "rows": _rows(names, results),
+                "card": _named(plan),
+            },
             wall_time_s=watch.seconds,
         )
         write_manifest(folder, manifest)
     return manifest
+
+
+def refresh_card(plan: MixturePlan, out: Path) -> Manifest:
+    """Return the manifest of a finished mixture, its card under the name and description that the recipe has now."""
+    manifest = read_manifest(out)
+    if manifest.details.get("card", _named(plan)) == _named(plan):
+        return manifest
+    write_text(out / _CARD, _card(plan, read_composition(out), manifest.counts["dropped"]))
+    manifest = replace(
+        manifest,
+        outputs=manifest.outputs | {_CARD: file_sha256(out / _CARD)},
+        details=manifest.details | {"card": _named(plan)},
+    )
+    write_manifest(out, manifest)
+    return manifest
+
+
+def _named(plan: MixturePlan) -> dict[str, Any]:
+    """Return what the card says of the recipe and no other file does: the keys that ``continue`` a mixture."""
+    return marked(plan.loaded.recipe, "mixture", plan.loaded.recipe, effects=("continues",))
 
 
 def _counts(shards: list[Shard]) -> dict[str, Any]:
@@ -125,6 +156,12 @@ def _describe(
     for name in (OVERLAPS, QUARANTINE):
         paths = [work / "shards" / shard.name / name for shard in shards]
         write_jsonl(folder / name, (line for path in paths if path.exists() for line in read_jsonl(path)))
+    write_text(folder / _CARD, _card(plan, composition, dropped))
+    names = (COMPOSITION, SLICES, OVERLAPS, QUARANTINE, _CARD)
+    return {name: file_sha256(folder / name) for name in names}
+
+
+def _card(plan: MixturePlan, composition: list[GroupCount], dropped: dict[str, int]) -> str:
     recipe = plan.loaded.recipe
     held_out = recipe.mixture.held_out
     facts = CardFacts(
@@ -141,9 +178,7 @@ def _describe(
             "templates": held_out.templates,
         },
     )
-    write_text(folder / "README.md", dataset_card(facts))
-    names = (COMPOSITION, SLICES, OVERLAPS, QUARANTINE, "README.md")
-    return {name: file_sha256(folder / name) for name in names}
+    return dataset_card(facts)
 
 
 def _slice_lines(plan: MixturePlan, shards: list[Shard]) -> list[dict[str, Any]]:

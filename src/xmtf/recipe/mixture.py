@@ -6,9 +6,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from xmtf.recipe.effects import affects, within
 from xmtf.recipe.section import Name, Section, is_none
 
 __all__ = ["CapPolicy", "HeldOut", "Mixture", "OwnTask", "PromptedFolder", "Rates", "TaskSelection"]
+
+MIXED = affects(mixture="result")
+TASK = affects(mixture="read", guard="read", evaluation="read")
+SELECTING = affects(mixture="result", guard="read", evaluation="result")
 
 CapPolicy = Literal["random", "shortest", "longest", "alphabetical", "score"]
 
@@ -16,23 +21,23 @@ CapPolicy = Literal["random", "shortest", "longest", "alphabetical", "score"]
 class OwnTask(Section):
     """A task on the user's own file, joined to the catalogue under its id."""
 
-    id: Name
+    id: Annotated[Name, TASK]
     """Name of the task."""
-    path: Name
+    path: Annotated[Name, TASK]
     """Parquet, JSONL (also .gz), CSV or TSV file; relative to the recipe."""
-    templates: Name
+    templates: Annotated[Name, TASK]
     """promptsource YAML file with the prompts; relative to the recipe."""
-    language: Name
+    language: Annotated[Name, TASK]
     """Language of the targets; any code, or `code`."""
-    cluster: Name = "own"
+    cluster: Annotated[Name, TASK] = "own"
     """Task cluster."""
-    split: Name = "train"
+    split: Annotated[Name, TASK] = "train"
     """Name of the split that the file holds."""
-    role: Literal["train", "evaluation"] = "train"
+    role: Annotated[Literal["train", "evaluation"], TASK] = "train"
     """Whether the file is meant to be trained on or evaluated on."""
-    kind: Literal["rank", "generation"] = "generation"
+    kind: Annotated[Literal["rank", "generation"], affects(guard="read", evaluation="read")] = "generation"
     """How the task is evaluated: `rank` needs answer choices in the template."""
-    metrics: tuple[str, ...] = ("exact_match",)
+    metrics: Annotated[tuple[str, ...], affects(evaluation="read")] = ("exact_match",)
     """Metrics of a generation task."""
 
 
@@ -42,52 +47,52 @@ class TaskSelection(Section):
     A task is taken when it matches every filter given. Filters are shell patterns (`xnli/*`).
     """
 
-    catalogue: Name | None = None
+    catalogue: Annotated[Name | None, SELECTING] = None
     """Catalogue file (`demo`, `open`, ...) that the tasks must be listed in."""
-    tasks: tuple[str, ...] = ("*",)
+    tasks: Annotated[tuple[str, ...], SELECTING] = ("*",)
     """Patterns of task ids (`xnli/fr`, `cldr-*`)."""
-    clusters: tuple[str, ...] = ("*",)
+    clusters: Annotated[tuple[str, ...], SELECTING] = ("*",)
     """Patterns of task clusters."""
-    languages: tuple[str, ...] = ("*",)
+    languages: Annotated[tuple[str, ...], SELECTING] = ("*",)
     """Patterns of language codes of the targets."""
-    exclude_tasks: tuple[str, ...] = ()
+    exclude_tasks: Annotated[tuple[str, ...], SELECTING] = ()
     """Patterns of task ids to leave out."""
-    exclude_clusters: tuple[str, ...] = ()
+    exclude_clusters: Annotated[tuple[str, ...], SELECTING] = ()
     """Patterns of clusters to leave out."""
-    exclude_languages: tuple[str, ...] = ()
+    exclude_languages: Annotated[tuple[str, ...], SELECTING] = ()
     """Patterns of languages to leave out."""
-    templates: tuple[str, ...] = ("*",)
+    templates: Annotated[tuple[str, ...], SELECTING] = ("*",)
     """Patterns of template names."""
-    exclude_templates: tuple[str, ...] = ()
+    exclude_templates: Annotated[tuple[str, ...], SELECTING] = ()
     """Patterns of template names to leave out."""
-    prompt_languages: tuple[str, ...] = ("*",)
+    prompt_languages: Annotated[tuple[str, ...], SELECTING] = ("*",)
     """Patterns of the language that the template is written in; `same` is the language of the targets."""
-    splits: tuple[str, ...] = ()
+    splits: Annotated[tuple[str, ...], SELECTING] = ()
     """Split names; empty takes the splits that the catalogue lists for the role at hand."""
-    cap_examples: int | None = Field(default=None, ge=1)
+    cap_examples: Annotated[int | None, affects(mixture="result", evaluation="result")] = Field(default=None, ge=1)
     """Most examples kept of each (dataset, subset, split, template)."""
-    cap_policy: CapPolicy | None = Field(default=None, exclude_if=is_none)
+    cap_policy: Annotated[CapPolicy | None, MIXED] = Field(default=None, exclude_if=is_none)
     """Which examples the cap keeps; empty takes the mixture's. Mixtures only."""
-    cap_score: Name | None = Field(default=None, exclude_if=is_none)
+    cap_score: Annotated[Name | None, MIXED] = Field(default=None, exclude_if=is_none)
     """Column that cap_policy `score` reads; empty takes the mixture's. Mixtures only."""
-    limit_rows: int | None = Field(default=None, ge=1)
+    limit_rows: Annotated[int | None, SELECTING] = Field(default=None, ge=1)
     """Rows read of each split: a seeded random choice. Evaluation and quick looks."""
-    rate: float = Field(default=1.0, gt=0)
+    rate: Annotated[float, MIXED] = Field(default=1.0, gt=0)
     """Factor on the share of each of its tasks, where rates.policy samples."""
 
 
 class HeldOut(Section):
     """What the mixture must not contain; evaluation suites measure on it."""
 
-    languages: tuple[str, ...] = ()
+    languages: Annotated[tuple[str, ...], MIXED] = ()
     """Patterns of languages: neither as target language nor as prompt language."""
-    clusters: tuple[str, ...] = ()
+    clusters: Annotated[tuple[str, ...], MIXED] = ()
     """Patterns of whole task clusters."""
-    templates: tuple[str, ...] = ()
+    templates: Annotated[tuple[str, ...], MIXED] = ()
     """Patterns of template names."""
-    overlap: Literal["drop", "flag", "error"] = "drop"
+    overlap: Annotated[Literal["drop", "flag", "error"], MIXED] = "drop"
     """What to do with a training example whose inputs also stand in an evaluation suite of this recipe."""
-    overlap_words: int | None = Field(default=None, ge=5)
+    overlap_words: Annotated[int | None, MIXED] = Field(default=None, ge=5)
     """Treat as overlap also what shares so many words in a row with the rows of a suite (13 is usual). Suites whose
     axis is `templates` or `none` are left out: they ask about rows that may be trained on."""
 
@@ -95,18 +100,18 @@ class HeldOut(Section):
 class Rates(Section):
     """How many examples of each task the mixture holds."""
 
-    policy: Literal["all", "proportional", "capped", "temperature", "explicit"] = "all"
+    policy: Annotated[Literal["all", "proportional", "capped", "temperature", "explicit"], MIXED] = "all"
     """`all` keeps every example. The others sample `max_examples`; the share of a task goes by its size
     (`proportional`), min(size, size_cap) (`capped`), size ** (1 / temperature) (`temperature`) or a given number
     (`explicit`), each times the `rate` of its selection."""
-    max_examples: int | None = Field(default=None, ge=1)
+    max_examples: Annotated[int | None, MIXED] = Field(default=None, ge=1)
     """Examples in the mixture, for the sampling policies."""
-    temperature: float = Field(default=1.0, ge=1.0)
+    temperature: Annotated[float, MIXED] = Field(default=1.0, ge=1.0)
     """1 is proportional to size; larger is flatter. Policies `temperature` and `capped`, which takes
     min(size, size_cap) ** (1 / temperature) as seqio does."""
-    size_cap: int | None = Field(default=None, ge=1, exclude_if=is_none)
+    size_cap: Annotated[int | None, MIXED] = Field(default=None, ge=1, exclude_if=is_none)
     """Policy `capped`: a task with more examples counts as one with so many."""
-    tasks: dict[str, Annotated[float, Field(gt=0)]] | None = Field(default=None, exclude_if=is_none)
+    tasks: Annotated[dict[str, Annotated[float, Field(gt=0)]] | None, MIXED] = Field(default=None, exclude_if=is_none)
     """Policy `explicit`: pattern of task ids -> number that the share of each such task is proportional to, whatever
     its size. The first pattern that matches counts; tasks that none matches have 1."""
 
@@ -126,52 +131,52 @@ class Rates(Section):
 class PromptedFolder(Section):
     """Examples that are already prompted: a folder in the layout of xP3."""
 
-    path: Name
+    path: Annotated[Name, affects(mixture="read")]
     """Folder of `<language>/*.jsonl` (also .jsonl.gz) files with `inputs` and `targets`; relative to the recipe.
     The further fields of xP3x (language, split, template, dataset, config) are kept where they are there; merged
     files (`merged*`) are left out."""
-    languages: tuple[str, ...] = ("*",)
+    languages: Annotated[tuple[str, ...], MIXED] = ("*",)
     """Patterns of language codes to take."""
-    files: tuple[str, ...] = ("*",)
+    files: Annotated[tuple[str, ...], MIXED] = ("*",)
     """Patterns of file names to take."""
-    cluster: Name = "prompted"
+    cluster: Annotated[Name, MIXED] = "prompted"
     """Task cluster that its examples are counted under."""
-    licence: str = ""
+    licence: Annotated[str, MIXED] = ""
     """Licence of the data, for the dataset card."""
-    rate: float = Field(default=1.0, gt=0)
+    rate: Annotated[float, MIXED] = Field(default=1.0, gt=0)
     """Sampling rate of each of its files, relative to the tasks."""
 
 
 class Mixture(Section):
     """Which prompted examples the model is trained on."""
 
-    tasks: tuple[TaskSelection, ...] = ()
+    tasks: Annotated[tuple[TaskSelection, ...], within("mixture")] = ()
     """Selections from the catalogue; an example is taken once, by the first selection that takes its task."""
     prompted: tuple[PromptedFolder, ...] = ()
     """Folders of examples that are already prompted, taken after the tasks; caps do not apply to them."""
     held_out: HeldOut = HeldOut()
     rates: Rates = Rates()
-    cap_examples: int | None = Field(default=100_000, ge=1)
+    cap_examples: Annotated[int | None, MIXED] = Field(default=100_000, ge=1)
     """Most examples kept of each (dataset, subset, split, template); selections may lower it."""
-    cap_policy: CapPolicy = "random"
+    cap_policy: Annotated[CapPolicy, MIXED] = "random"
     """Which examples a cap keeps: a seeded choice, those with the shortest or longest inputs, the first ones by code
     point, or those whose row has the highest number in the column `cap_score`."""
-    cap_score: Name | None = Field(default=None, exclude_if=is_none)
+    cap_score: Annotated[Name | None, MIXED] = Field(default=None, exclude_if=is_none)
     """Numeric column of the rows that cap_policy `score` reads, such as `laser_score`; rows without a number
     come last."""
-    deduplicate: bool = True
+    deduplicate: Annotated[bool, MIXED] = True
     """Drop examples whose (inputs, targets) stood before."""
-    min_input_characters: int = Field(default=1, ge=0)
+    min_input_characters: Annotated[int, MIXED] = Field(default=1, ge=0)
     """Shorter inputs are dropped and counted."""
-    max_characters: int | None = Field(default=None, ge=1)
+    max_characters: Annotated[int | None, MIXED] = Field(default=None, ge=1)
     """Examples with more characters (inputs + targets) are dropped and counted."""
-    mode: Literal["fixed", "legacy"] = "fixed"
+    mode: Annotated[Literal["fixed", "legacy"], affects(mixture="result", guard="read", evaluation="result")] = "fixed"
     """Template semantics: `legacy` is the original's to the letter, `fixed` has its known faults mended."""
-    validation_fraction: float = Field(default=0.05, ge=0, lt=1)
+    validation_fraction: Annotated[float, affects(mixture="result", tokens="result")] = Field(default=0.05, ge=0, lt=1)
     """Tail of each language's shuffled examples kept for validation, not trained on."""
-    shard_rows: int = Field(default=50_000, ge=1)
+    shard_rows: Annotated[int, MIXED] = Field(default=50_000, ge=1)
     """Most examples in a Parquet shard."""
-    failing_rows: float = Field(default=0.5, gt=0, le=1)
+    failing_rows: Annotated[float, affects(mixture="result", evaluation="result")] = Field(default=0.5, gt=0, le=1)
     """A template that fails on a larger share of its rows stops the build."""
 
     @model_validator(mode="after")

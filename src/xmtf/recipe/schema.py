@@ -5,10 +5,11 @@ The models are frozen and refuse unknown keys. ``xmtf recipe schema`` prints the
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
+from xmtf.recipe.effects import Effect, affects, within
 from xmtf.recipe.mixture import CapPolicy, HeldOut, Mixture, OwnTask, PromptedFolder, Rates, TaskSelection
 from xmtf.recipe.quantities import Bytes, Seconds, Steps, Tokens
 from xmtf.recipe.section import Name, Section, is_false, is_none
@@ -41,14 +42,46 @@ __all__ = [
 ]
 
 
+def _length(recipe: Recipe) -> Effect:
+    """More steps resume what was learnt where neither the schedule nor the choice of the best knows the last step."""
+    training = recipe.training
+    knows = training.schedule.name in ("linear", "cosine") or training.export == "best"
+    return "result" if knows else "continues"
+
+
+def _if_chosen(recipe: Recipe) -> Effect:
+    return "result" if recipe.training.export == "best" else "none"
+
+
+def _read_if_chosen(recipe: Recipe) -> Effect:
+    return "read" if recipe.training.export == "best" else "none"
+
+
+def _of_micro_batches(recipe: Recipe) -> Effect:
+    """Micro-batches decide the weights of ``target_compat``, and each draws its own dropout."""
+    lora = recipe.model.lora
+    draws = recipe.model.dropout > 0 or (lora is not None and lora.dropout > 0)
+    return "result" if recipe.training.loss == "target_compat" or draws else "rounding"
+
+
+UNSEEN = affects()
+TOKENIZED = affects(tokens="result")
+SHAPE = affects(initial="result", training="result")
+LEARNT = affects(training="result")
+LENGTH = affects(training=_length)
+CHOOSING = affects(training=_if_chosen)
+ASKED = affects(guard="read", evaluation="result")
+ANSWERED = affects(evaluation="result")
+
+
 class Execution(Section):
     """How shard work is run; never changes a byte of what comes out."""
 
-    engine: Literal["inline", "pool", "ray"] = "pool"
+    engine: Annotated[Literal["inline", "pool", "ray"], UNSEEN] = "pool"
     """`inline` in this process, `pool` in worker processes, `ray` on Ray, on one machine or many."""
-    workers: int | Literal["auto"] = Field(default="auto")
+    workers: Annotated[int | Literal["auto"], UNSEEN] = Field(default="auto")
     """Worker processes; `auto` is one per core. A cluster of Ray uses what it has."""
-    address: Name = "auto"
+    address: Annotated[Name, UNSEEN] = "auto"
     """Of Ray: `auto` is the cluster that this machine belongs to, `local` starts Ray here for this command,
     `host:port` or `ray://host:port` is a cluster elsewhere."""
 
@@ -56,26 +89,26 @@ class Execution(Section):
 class TokenizerChoice(Section):
     """A tokenizer: one to load, or one to train on the mixture."""
 
-    path: str | None = None
+    path: Annotated[str | None, affects(tokens="read", evaluation="read")] = None
     """Folder, GGUF file or hub id of a tokenizer; empty takes the model's, or trains one."""
-    train_vocab_size: int | None = Field(default=None, ge=300)
+    train_vocab_size: Annotated[int | None, TOKENIZED] = Field(default=None, ge=300)
     """Train a byte-level BPE of this size on the mixture."""
-    train_examples: int = Field(default=100_000, ge=1)
+    train_examples: Annotated[int, TOKENIZED] = Field(default=100_000, ge=1)
     """Examples to train it on: a seeded choice, languages weighted by the square root of their size."""
 
 
 class Packing(Section):
     """How token pairs become rows."""
 
-    policy: Literal["next_fit", "best_fit", "pad"] = "best_fit"
+    policy: Annotated[Literal["next_fit", "best_fit", "pad"], LEARNT] = "best_fit"
     """`next_fit` is BLOOMZ's order, `best_fit` fills rows better, `pad` puts one example in a row."""
-    sequence_length: int = Field(default=2048, ge=8)
+    sequence_length: Annotated[int, LEARNT] = Field(default=2048, ge=8)
     """Tokens of a row: of a causal row, or of the inputs of an encoder-decoder row."""
-    target_length: int | None = Field(default=None, ge=4)
+    target_length: Annotated[int | None, LEARNT] = Field(default=None, ge=4)
     """Tokens of the targets of an encoder-decoder row; default `sequence_length`."""
-    overlong: Literal["skip", "truncate_left", "truncate_right", "error"] = "skip"
+    overlong: Annotated[Literal["skip", "truncate_left", "truncate_right", "error"], LEARNT] = "skip"
     """Examples that do not fit: skipped and counted, their inputs cut on one side, or an error."""
-    window: int = Field(default=4096, ge=1)
+    window: Annotated[int, LEARNT] = Field(default=4096, ge=1)
     """Examples that `best_fit` looks at together."""
 
 
@@ -83,19 +116,19 @@ class Tokenization(Section):
     """From text to token files and rows."""
 
     tokenizer: TokenizerChoice = TokenizerChoice()
-    space_before_targets: bool | Literal["auto"] = "auto"
+    space_before_targets: Annotated[bool | Literal["auto"], affects(tokens="result", evaluation="result")] = "auto"
     """Put one space before targets; `auto` does so for causal models, as BLOOMZ did."""
-    end_of_inputs: bool | Literal["bos"] = False
+    end_of_inputs: Annotated[bool | Literal["bos"], affects(tokens="result", evaluation="result")] = False
     """Append the end-of-text token to inputs; `bos` appends the begin-of-text token (a P3 variant of BLOOMZ)."""
-    end_of_targets: bool = True
+    end_of_targets: Annotated[bool, TOKENIZED] = True
     """Append the end-of-text token to targets."""
-    begin_of_inputs: bool | Literal["auto"] = "auto"
+    begin_of_inputs: Annotated[bool | Literal["auto"], affects(tokens="result", evaluation="result")] = "auto"
     """What stands before inputs: `auto` what the tokenizer puts before a text (Gemma's and Llama's begin of text;
     nothing for BLOOM and mT5), `true` the begin-of-text token, `false` nothing."""
     packing: Packing = Packing()
-    weights: Literal["size", "equal"] | dict[str, float] = "size"
+    weights: Annotated[Literal["size", "equal"] | dict[str, float], LEARNT] = "size"
     """Share of each language among rows: by its tokens, equal, or given."""
-    multipliers: dict[str, float] = Field(default_factory=dict)
+    multipliers: Annotated[dict[str, float], LEARNT] = Field(default_factory=dict)
     """Factors on the weight of a language (the original has `code: 1.3`)."""
 
     def wants_space(self, family: Family) -> bool:
@@ -106,38 +139,42 @@ class Tokenization(Section):
 class Lora(Section):
     """Low-rank adapters instead of whole weights (LoRA); the export is a folder that PEFT loads."""
 
-    rank: int = Field(default=16, ge=1)
-    alpha: float = Field(default=32.0, gt=0)
+    rank: Annotated[int, LEARNT] = Field(default=16, ge=1)
+    alpha: Annotated[float, LEARNT] = Field(default=32.0, gt=0)
     """The adapter's output is multiplied with alpha / rank."""
-    dropout: float = Field(default=0.0, ge=0, lt=1)
+    dropout: Annotated[float, LEARNT] = Field(default=0.0, ge=0, lt=1)
     """On the adapter's input."""
-    targets: Literal["all-linear"] | tuple[Name, ...] = "all-linear"
+    targets: Annotated[Literal["all-linear"] | tuple[Name, ...], LEARNT] = "all-linear"
     """Linear layers by their names in transformers (`query_key_value`, `q`); `all-linear` is all but the head."""
-    rank_stabilised: bool = False
+    rank_stabilised: Annotated[bool, LEARNT] = False
     """Multiply with alpha / sqrt(rank) instead."""
-    merge: bool = False
+    merge: Annotated[bool, affects(export="result")] = False
     """Export whole weights with the adapters added, instead of the adapters alone."""
 
 
 class Model(Section):
     """Which model: a pretrained one, or a shape with random weights."""
 
-    base: str | None = None
+    base: Annotated[str | None, affects(tokens="read", training="read")] = None
     """Hub id (`id@revision`), folder or GGUF file to start from; empty makes random weights."""
-    architecture: Literal["bloom", "mt5", "hub"] | None = None
+    architecture: Annotated[
+        Literal["bloom", "mt5", "hub"] | None, affects(tokens="read", initial="result", training="result")
+    ] = None
     """Own BLOOM or mT5, or any causal model of transformers; read from `base` where that is given."""
-    hidden_size: int | None = Field(default=None, ge=8)
-    num_layers: int | None = Field(default=None, ge=1)
+    hidden_size: Annotated[int | None, SHAPE] = Field(default=None, ge=8)
+    num_layers: Annotated[int | None, SHAPE] = Field(default=None, ge=1)
     """Layers of a causal model, or of each of encoder and decoder."""
-    num_heads: int | None = Field(default=None, ge=1)
-    head_size: int | None = Field(default=None, ge=4)
+    num_heads: Annotated[int | None, SHAPE] = Field(default=None, ge=1)
+    head_size: Annotated[int | None, SHAPE] = Field(default=None, ge=4)
     """mT5 only; default hidden_size / num_heads."""
-    feedforward_size: int | None = Field(default=None, ge=8)
+    feedforward_size: Annotated[int | None, SHAPE] = Field(default=None, ge=8)
     """mT5 only; BLOOM's is 4 x hidden_size."""
-    vocab_size: int | None = Field(default=None, ge=8)
+    vocab_size: Annotated[int | None, affects(tokens="result", initial="result", training="result")] = Field(
+        default=None, ge=8
+    )
     """Rows of the embedding; default the tokenizer's size, rounded up to a multiple of 128."""
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-    absolute_alibi: bool = Field(default=False, exclude_if=is_false)
+    dropout: Annotated[float, SHAPE] = Field(default=0.0, ge=0, lt=1)
+    absolute_alibi: Annotated[bool, SHAPE] = Field(default=False, exclude_if=is_false)
     """BLOOM only, for comparison with the original: position bias `slope * key` in the number format of computation,
     which in bf16 is wrong by up to 4.0; the default is relative and computed in fp32."""
     lora: Lora | None = Field(default=None, exclude_if=is_none)
@@ -159,112 +196,112 @@ class Model(Section):
 class Optimizer(Section):
     """The optimizer."""
 
-    name: Literal["adamw", "adafactor", "adamw_8bit"] = "adamw"
-    learning_rate: float = Field(default=2e-5, gt=0)
-    weight_decay: float = Field(default=1e-4, ge=0)
+    name: Annotated[Literal["adamw", "adafactor", "adamw_8bit"], LEARNT] = "adamw"
+    learning_rate: Annotated[float, LEARNT] = Field(default=2e-5, gt=0)
+    weight_decay: Annotated[float, LEARNT] = Field(default=1e-4, ge=0)
     """Decoupled; not applied to biases and norms."""
-    beta1: float = Field(default=0.9, ge=0, lt=1)
-    beta2: float = Field(default=0.95, ge=0, lt=1)
-    epsilon: float = Field(default=1e-8, gt=0)
-    decay_rate: float = Field(default=0.8, gt=0)
+    beta1: Annotated[float, LEARNT] = Field(default=0.9, ge=0, lt=1)
+    beta2: Annotated[float, LEARNT] = Field(default=0.95, ge=0, lt=1)
+    epsilon: Annotated[float, LEARNT] = Field(default=1e-8, gt=0)
+    decay_rate: Annotated[float, LEARNT] = Field(default=0.8, gt=0)
     """Adafactor's second-moment decay exponent."""
-    clip_norm: float | None = Field(default=1.0, gt=0)
+    clip_norm: Annotated[float | None, LEARNT] = Field(default=1.0, gt=0)
     """Global gradient norm."""
 
 
 class Schedule(Section):
     """Learning rate over steps."""
 
-    name: Literal["constant", "linear", "cosine", "inverse_sqrt"] = "constant"
-    warmup: Steps = 0
-    final_fraction: float = Field(default=0.0, ge=0, le=1)
+    name: Annotated[Literal["constant", "linear", "cosine", "inverse_sqrt"], LEARNT] = "constant"
+    warmup: Annotated[Steps, LEARNT] = 0
+    final_fraction: Annotated[float, LEARNT] = Field(default=0.0, ge=0, le=1)
     """Learning rate at the end, as a fraction of the peak, for `linear` and `cosine`."""
 
 
 class ValidationText(Section):
     """Plain text whose loss is watched while training: how much the model forgets of its pretraining."""
 
-    name: Name = "pretraining text"
+    name: Annotated[Name, CHOOSING] = "pretraining text"
     """Name of the group in the log."""
-    path: Name
+    path: Annotated[Name, affects(training=_read_if_chosen)]
     """Parquet, JSONL (also .gz), CSV or TSV file; relative to the recipe."""
-    column: Name = "text"
+    column: Annotated[Name, CHOOSING] = "text"
     """Column that holds the text."""
-    rows: int = Field(default=16, ge=1)
+    rows: Annotated[int, CHOOSING] = Field(default=16, ge=1)
     """Rows of `packing.sequence_length` tokens to measure on: the first of the file."""
 
 
 class Parallel(Section):
     """How `torchrun`'s processes share the work: the degrees multiply to their number."""
 
-    dp_replicate: int | None = Field(default=None, ge=1)
+    dp_replicate: Annotated[int | None, affects(training="rounding")] = Field(default=None, ge=1)
     """Processes that hold the same and compute different rows; default as many as the other degrees leave."""
-    dp_shard: int = Field(default=1, ge=1)
+    dp_shard: Annotated[int, affects(training="rounding")] = Field(default=1, ge=1)
     """Processes that compute different rows and keep shards of weights, gradients and optimizer (FSDP2)."""
-    tp: int = Field(default=1, ge=1)
+    tp: Annotated[int, affects(training="rounding")] = Field(default=1, ge=1)
     """Processes that hold slices of every matrix (BLOOM, mT5); divides the attention heads."""
-    pp: int = Field(default=1, ge=1)
+    pp: Annotated[int, affects(training="rounding")] = Field(default=1, ge=1)
     """Processes that hold consecutive blocks, as pipeline stages (BLOOM)."""
-    schedule: Literal["1f1b", "interleaved"] = "1f1b"
+    schedule: Annotated[Literal["1f1b", "interleaved"], affects(training="rounding")] = "1f1b"
     """Order of forward and backward passes in a pipeline."""
-    stages_per_rank: int = Field(default=2, ge=2)
+    stages_per_rank: Annotated[int, affects(training="rounding")] = Field(default=2, ge=2)
     """Stages of each process with `interleaved`: more shorten the bubble and lengthen the communication."""
 
 
 class Training(Section):
     """Finetuning."""
 
-    steps: Steps | None = None
+    steps: Annotated[Steps | None, LENGTH] = None
     """Optimizer steps: `500` or `500 steps`."""
-    tokens: Tokens | None = None
+    tokens: Annotated[Tokens | None, LENGTH] = None
     """Token budget (`2.09e9 tokens`), padding included, instead of steps."""
-    global_batch_rows: int = Field(default=32, ge=1)
+    global_batch_rows: Annotated[int, LEARNT] = Field(default=32, ge=1)
     """Packed rows per optimizer step, over all ranks."""
-    micro_batch_rows: int = Field(default=8, ge=1)
+    micro_batch_rows: Annotated[int, affects(training=_of_micro_batches)] = Field(default=8, ge=1)
     """Packed rows per forward pass on one rank."""
-    loss: Literal["target", "token", "target_compat"] = "target"
+    loss: Annotated[Literal["target", "token", "target_compat"], LEARNT] = "target"
     """`target`: each target counts once in the global batch; `token`: each token; `target_compat`: as BLOOMZ."""
-    z_loss: float = Field(default=0.0, ge=0)
+    z_loss: Annotated[float, LEARNT] = Field(default=0.0, ge=0)
     """Weight of log(Z)^2 (T5X uses 1e-4)."""
-    precision: Literal["fp32", "bf16", "bf16_pure"] = "fp32"
+    precision: Annotated[Literal["fp32", "bf16", "bf16_pure"], LEARNT] = "fp32"
     """`bf16` computes in bf16 with fp32 master weights."""
-    prefix_lm: bool = False
+    prefix_lm: Annotated[bool, affects(training="result", evaluation="result")] = False
     """Bidirectional attention over inputs (causal models)."""
-    activation_checkpointing: bool = False
-    attention: Literal["auto", "sdpa", "flex"] = "auto"
+    activation_checkpointing: Annotated[bool, affects(training="rounding")] = False
+    attention: Annotated[Literal["auto", "sdpa", "flex"], affects(training="rounding")] = "auto"
     """BLOOM's kernel: `sdpa` is the reference, `flex` skips what the document mask forbids (GPUs, no dropout);
     `auto` takes `flex` on a GPU that trains alone. Other models choose their own."""
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
     parallel: Parallel = Parallel()
-    save_every: Steps | None = None
+    save_every: Annotated[Steps | None, UNSEEN] = None
     """Steps between checkpoints; the last step always saves one."""
-    save_in_background: bool = False
+    save_in_background: Annotated[bool, UNSEEN] = False
     """Go on training while a checkpoint is written; takes the memory of a copy of weights and optimizer."""
-    keep_checkpoints: int = Field(default=2, ge=1)
-    validate_every: Steps | None = None
+    keep_checkpoints: Annotated[int, UNSEEN] = Field(default=2, ge=1)
+    validate_every: Annotated[Steps | None, CHOOSING] = None
     """Steps between validations; default a tenth of the run."""
-    validation_rows: int = Field(default=64, ge=1)
+    validation_rows: Annotated[int, CHOOSING] = Field(default=64, ge=1)
     """Packed rows of each validation."""
     validation_texts: tuple[ValidationText, ...] = ()
     """Plain texts to watch the loss of beside the held-out examples."""
-    validation_suites: tuple[Name, ...] = ()
+    validation_suites: Annotated[tuple[Name, ...], CHOOSING] = ()
     """Suites of `evaluation.suites` (names or patterns) to measure at every validation. Where there are any, the best
     checkpoint is that with the highest geometric mean of what rank and generation suites come to."""
-    validation_examples: int = Field(default=50, ge=1)
+    validation_examples: Annotated[int, CHOOSING] = Field(default=50, ge=1)
     """Most examples of each task and template of those suites: a seeded choice."""
-    export: Literal["last", "best"] = "last"
+    export: Annotated[Literal["last", "best"], LEARNT] = "last"
     """Which weights become the model: the last, or the best by `validation_suites` (without them, by the loss on
     held-out examples). `best` saves a checkpoint whenever a validation finds a new best."""
-    trackers: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
+    trackers: Annotated[tuple[Literal["tensorboard", "wandb", "trackio"], ...], UNSEEN] = ()
     """Where the events of `log.jsonl` go as well."""
-    log_every: Steps = 10
-    wall_clock_limit: Seconds | None = None
+    log_every: Annotated[Steps, UNSEEN] = 10
+    wall_clock_limit: Annotated[Seconds | None, UNSEEN] = None
     """Save and stop before this much time has passed since training began, reading the model included (`5.5 h`)."""
-    max_skipped_steps: int = Field(default=10, ge=1)
+    max_skipped_steps: Annotated[int, UNSEEN] = Field(default=10, ge=1)
     """Stop after so many non-finite losses in a row."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: int | None = Field(default=None, ge=1)
+    device: Annotated[Literal["auto", "cpu", "cuda"], affects(training="rounding", evaluation="rounding")] = "auto"
+    threads: Annotated[int | None, affects(training="rounding", evaluation="rounding")] = Field(default=None, ge=1)
     """CPU threads of torch; default its own choice."""
 
     @field_validator("precision", mode="before")
@@ -287,12 +324,12 @@ class Training(Section):
 class Suite(Section):
     """One evaluation suite: tasks measured together, before and after training."""
 
-    name: Name
+    name: Annotated[Name, ASKED]
     """Heading in tables, such as `held-out languages`."""
-    axis: Literal["rows", "templates", "languages", "clusters", "none"] = "none"
+    axis: Annotated[Literal["rows", "templates", "languages", "clusters", "none"], ASKED] = "none"
     """What about these tasks the mixture does not contain."""
-    tasks: tuple[TaskSelection, ...] = Field(min_length=1)
-    kind: Literal["rank", "generation"] | None = None
+    tasks: Annotated[tuple[TaskSelection, ...], within("guard", "evaluation")] = Field(min_length=1)
+    kind: Annotated[Literal["rank", "generation"] | None, ASKED] = None
     """Only tasks of this kind; empty takes each task as its own kind."""
 
     @model_validator(mode="after")
@@ -305,19 +342,19 @@ class Suite(Section):
 class Generation(Section):
     """How answers are generated; greedily by default."""
 
-    min_new_tokens: int = Field(default=0, ge=0)
+    min_new_tokens: Annotated[int, ANSWERED] = Field(default=0, ge=0)
     """The end of text is not taken before."""
-    temperature: float = Field(default=0.0, ge=0.0)
+    temperature: Annotated[float, ANSWERED] = Field(default=0.0, ge=0.0)
     """0 takes the most likely token; above, tokens are drawn from logits divided by it, seeded per prompt."""
-    top_k: int = Field(default=0, ge=0)
+    top_k: Annotated[int, ANSWERED] = Field(default=0, ge=0)
     """Draw from so many most likely tokens; 0 from all."""
-    top_p: float = Field(default=1.0, gt=0.0, le=1.0)
+    top_p: Annotated[float, ANSWERED] = Field(default=1.0, gt=0.0, le=1.0)
     """Draw from the most likely tokens that together have this probability."""
-    beams: int = Field(default=1, ge=1)
+    beams: Annotated[int, ANSWERED] = Field(default=1, ge=1)
     """Continuations kept at every step of beam search; 1 is none."""
-    length_penalty: float = 1.0
+    length_penalty: Annotated[float, ANSWERED] = 1.0
     """Beam search divides log-probabilities by the length to this power."""
-    stops: tuple[str, ...] = ()
+    stops: Annotated[tuple[str, ...], ANSWERED] = ()
     """Texts that end an answer, such as `"\\n"`."""
 
 
@@ -325,48 +362,50 @@ class Evaluation(Section):
     """Zero-shot evaluation."""
 
     suites: tuple[Suite, ...] = ()
-    scoring: Literal["bloomz", "characters", "bytes", "tokens", "pmi", "lm_eval"] = "bloomz"
+    scoring: Annotated[Literal["bloomz", "characters", "bytes", "tokens", "pmi", "lm_eval"], ANSWERED] = "bloomz"
     """Sum of log-probabilities (BLOOMZ); divided by characters, bytes or tokens of the choice; less the sum after
     an empty prompt (`pmi`); or tokenised and cut as lm-evaluation-harness does."""
-    also: tuple[Literal["pmi", "lm_eval"], ...] = ()
+    also: Annotated[tuple[Literal["pmi", "lm_eval"], ...], ANSWERED] = ()
     """Also compute and keep what these need, so that `xmtf evaluate rescore` can switch to them."""
-    before: bool = True
+    before: Annotated[bool, UNSEEN] = True
     """Also evaluate the model as it was before training."""
-    max_new_tokens: int = Field(default=64, ge=1)
+    max_new_tokens: Annotated[int, ANSWERED] = Field(default=64, ge=1)
     generation: Generation = Generation()
-    max_prompt_tokens: int | None = Field(default=None, ge=1)
+    max_prompt_tokens: Annotated[int | None, ANSWERED] = Field(default=None, ge=1)
     """Longer prompts are cut on `truncation_side` and counted; default the model's own length, else 2048."""
-    truncation_side: Literal["left", "right"] = "left"
+    truncation_side: Annotated[Literal["left", "right"], ANSWERED] = "left"
     """The side that overlong prompts lose; the question usually stands at the end."""
-    batch_tokens: int | None = Field(default=None, ge=64)
+    batch_tokens: Annotated[int | None, affects(evaluation="rounding")] = Field(default=None, ge=64)
     """Prompt and choice positions computed together; default what the device's memory holds."""
-    samples: int = Field(default=10, ge=0)
+    samples: Annotated[int, ANSWERED] = Field(default=10, ge=0)
     """Sample generations shown in the report."""
 
 
 class Report(Section):
     """The report."""
 
-    title: str | None = None
-    figures: tuple[Literal["svg", "png", "pdf"], ...] = ("svg", "png")
-    items: int = Field(default=1000, ge=0)
+    title: Annotated[str | None, affects(report="result")] = None
+    figures: Annotated[tuple[Literal["svg", "png", "pdf"], ...], affects(report="result")] = ("svg", "png")
+    items: Annotated[int, affects(report="result")] = Field(default=1000, ge=0)
     """Items of each dataset that the page shows, whole rows with all their templates."""
 
 
 class Recipe(Section):
     """A whole run: data, model, training, evaluation and report."""
 
-    name: Name
+    name: Annotated[Name, affects(mixture="continues", tokens="result", report="read")]
     """Name of the run; its folder is `runs/<name>`."""
-    description: str = ""
+    description: Annotated[str, affects(mixture="continues", report="read")] = ""
     """One paragraph for people; stands in the report and the model card."""
-    seed: int = Field(default=42, ge=0, lt=2**31)
+    seed: Annotated[
+        int, affects(mixture="result", guard="read", initial="result", training="result", evaluation="result")
+    ] = Field(default=42, ge=0, lt=2**31)
     """Seeds everything that draws: sampling, shuffling, packing, weights, dropout."""
-    run_folder: str | None = None
+    run_folder: Annotated[str | None, UNSEEN] = None
     """Where the run is kept; default `runs/<name>` under the current folder."""
-    offline: bool = False
+    offline: Annotated[bool, UNSEEN] = False
     """Turn any network access into an error that names what is missing."""
-    catalogues: tuple[str, ...] = ()
+    catalogues: Annotated[tuple[str, ...], affects(mixture="read", guard="read", evaluation="read")] = ()
     """More catalogue files, relative to the recipe."""
     own_tasks: tuple[OwnTask, ...] = ()
     """Tasks on the user's own files."""
@@ -377,7 +416,7 @@ class Recipe(Section):
     training: Training
     evaluation: Evaluation = Evaluation()
     report: Report = Report()
-    memory_limit: Bytes | None = None
+    memory_limit: Annotated[Bytes | None, UNSEEN] = None
     """Refuse to start what is estimated to need more (`4 GiB`)."""
 
     def section(self, name: str) -> dict[str, Any]:

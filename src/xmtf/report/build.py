@@ -18,11 +18,13 @@ from xmtf.files import (
     content_hash,
     file_sha256,
     is_finished,
+    read_jsonl,
     read_manifest,
     was_written_by,
     write_manifest,
     write_text,
 )
+from xmtf.recipe.effects import marked, stage_fingerprint
 from xmtf.recipe.schema import Report
 from xmtf.report.cards import model_card
 from xmtf.report.collect import Material, Run, collect
@@ -68,13 +70,13 @@ def build_report(sources: Sequence[Path], out: Path, config: Report, inputs: Inp
         ConfigError: ``out`` holds something else than a report.
     """
     watch = Stopwatch()
-    recipe = config.model_dump(mode="json")
+    recipe = marked(config, "report")
     inputs = inputs or Inputs()
     if not sources and not inputs.reference:
         raise SourceError("no results to show: give a run or results folder, or --reference for the published numbers")
     found = {key: value for source in sources for key, value in _inputs(source).items()}
     found |= {str(path): file_sha256(path) for path in inputs.files.values() if path.is_file()}
-    fingerprint = content_hash({"recipe": recipe, "inputs": found, "reference": inputs.reference})
+    fingerprint = stage_fingerprint("report", recipe | {"reference": inputs.reference}, found)
     check_replaced(out, "a report", was_written_by("report"))
     if is_finished(out, fingerprint) and not read_manifest(out).details.get("missing_fonts"):
         return read_manifest(out)
@@ -102,7 +104,14 @@ def _inputs(source: Path) -> dict[str, str]:
             found[str(folder)] = read_manifest(folder).fingerprint
         else:
             files += [folder / name for name in (SCORES, SAMPLES, COMPLETIONS)]
-    return found | {str(path): file_sha256(path) for path in files if path.exists()}
+    found |= {str(path): file_sha256(path) for path in files if path.exists()}
+    log = source / "log.jsonl"
+    return found | ({str(log): _log_hash(log)} if log.exists() else {})
+
+
+def _log_hash(path: Path) -> str:
+    """Hash the events of a log but how long stages took, which every call adds to."""
+    return content_hash([event for event in read_jsonl(path) if event.get("event") != "stage"])
 
 
 def _write(material: Material, inputs: Inputs, folder: Path, config: Report) -> list[str]:

@@ -111,17 +111,31 @@ def prompted_parts(
         )
 
 
-def fingerprint_slice(slice_: Slice, *, mode: Mode = "fixed", seed: int = 0, offline: bool = False) -> str:
+def fingerprint_slice(
+    slice_: Slice, *, mode: Mode = "fixed", seed: int = 0, offline: bool = False, judged: bool = False
+) -> str:
     """Return a hash of everything that the examples of a slice depend on; nothing is rendered.
+
+    With ``judged`` also of what answers to them are judged by.
 
     Raises:
         SourceError: The source is nowhere.
     """
     source = fingerprint_source(slice_.task.source(slice_.split), offline=offline)
     task = slice_.task
-    about = [task.id, task.cluster, task.dataset, task.subset, task.language, slice_.split, slice_.limit_rows]
+    about: list[object] = [
+        task.id,
+        task.cluster,
+        task.dataset,
+        task.subset,
+        task.language,
+        slice_.split,
+        slice_.limit_rows,
+    ]
     if slice_.cap_score is not None:
         about.append(slice_.cap_score)
+    if judged:
+        about += [task.kind, *task.metrics]
     names = [(template.name, template.language, template.translation, template.hash) for template in slice_.templates]
     return content_hash([about, names, source, mode, seed if slice_.limit_rows is not None else None])
 

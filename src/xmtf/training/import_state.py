@@ -6,7 +6,7 @@ tensors, so it loads under any layout that training knows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from xmtf.errors import ConfigError, DataError
-from xmtf.files import read_manifest
 from xmtf.models.bloom import Bloom
 from xmtf.models.convert.convert import detect_format
 from xmtf.models.convert.integrity import Integrity
@@ -27,7 +26,8 @@ from xmtf.recipe import LoadedRecipe
 from xmtf.training.checkpoint import checkpoint
 from xmtf.training.checkpoint.state import TrainingProgress
 from xmtf.training.export import keep_tokenizer
-from xmtf.training.naming import model_reference_hash, training_name
+from xmtf.training.loop.validation import Measure
+from xmtf.training.naming import identify_training
 from xmtf.training.optim.optimizer import build_optimizer, load_optimizer_tensors
 from xmtf.training.planning.memory import row_positions
 from xmtf.training.trainer import write_initial
@@ -36,7 +36,13 @@ __all__ = ["import_state"]
 
 
 def import_state(
-    source: Path, loaded: LoadedRecipe, *, tokens: Path, step: int = 0, adam_steps: int | None = None
+    source: Path,
+    loaded: LoadedRecipe,
+    *,
+    tokens: Path,
+    step: int = 0,
+    adam_steps: int | None = None,
+    measures: Sequence[Measure] = (),
 ) -> tuple[Path, Integrity]:
     """Write weights and optimizer state of another program as a checkpoint of a run; ``xmtf train`` goes on from it.
 
@@ -47,6 +53,7 @@ def import_state(
         step: Where training goes on in the recipe's data: 0 begins it, as BLOOMZ began with BLOOM's weights.
         adam_steps: Updates that Adam's moments have seen, for their bias correction; default the checkpoint's own
             count, where its ``mp_rank`` file can be read. T5X always says how many there were.
+        measures: What the suites of ``training.validation_suites`` are measured with.
 
     Returns:
         The checkpoint, and what was found in the source.
@@ -73,7 +80,7 @@ def import_state(
     found = _t5x(source, like, dtype) if kind == "t5x" else _universal(source, like, updates, dtype)
     optimizer = build_optimizer(found.model, recipe.training.optimizer)
     load_optimizer_tensors(found.model, optimizer, found.moments)
-    inputs = {"tokens": read_manifest(tokens).fingerprint, "initial": model_reference_hash(initial)}
+    identity = identify_training(loaded, tokens=tokens, initial=initial, measures=measures)
     positions = recipe.training.global_batch_rows * row_positions(recipe, found.model.family)
     keep_tokenizer(tokens, loaded.run_folder / "checkpoints")
     path = checkpoint.save(
@@ -81,7 +88,7 @@ def import_state(
         found.model,
         optimizer,
         TrainingProgress(step=step, tokens=step * positions),
-        training_name(recipe, inputs),
+        identity.name,
     )
     return path, found.report
 

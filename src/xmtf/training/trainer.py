@@ -18,7 +18,6 @@ from xmtf.files import (
     Stopwatch,
     alone_in,
     atomic_folder,
-    content_hash,
     file_sha256,
     is_finished,
     read_manifest,
@@ -30,6 +29,7 @@ from xmtf.models.build import random_weights
 from xmtf.models.interface import Family
 from xmtf.models.save import save_tensors
 from xmtf.recipe import LoadedRecipe, dump_recipe
+from xmtf.recipe.effects import marked, stage_fingerprint
 from xmtf.recipe.schema import Recipe
 from xmtf.tokens import load_tokenizer
 from xmtf.training.assembly import assemble
@@ -43,7 +43,7 @@ from xmtf.training.loop.trackers import TrackedRun, open_trackers
 from xmtf.training.loop.validation import Measure
 from xmtf.training.loss.batches import RowLoader
 from xmtf.training.machine import training_machine
-from xmtf.training.naming import learning_section, model_fingerprint, model_reference_hash, training_name
+from xmtf.training.naming import identify_training
 from xmtf.training.start import check_machine
 from xmtf.training.topology.ranks import ALONE, Ranks, all_processes
 
@@ -82,13 +82,12 @@ def train(
         Stopped: Training was asked to stop; a checkpoint is saved and the same call goes on.
     """
     recipe = loaded.recipe
-    inputs = {"tokens": read_manifest(tokens).fingerprint, "initial": model_reference_hash(initial)}
     started = time.monotonic()
-    section, fingerprint = learning_section(recipe), model_fingerprint(recipe, inputs)
-    if is_finished(model, fingerprint):
-        return read_manifest(model)
     if recipe.training.validation_suites and not measures:
         raise ConfigError("training.validation_suites: nothing to measure them with was given")
+    identity = identify_training(loaded, tokens=tokens, initial=initial, measures=measures)
+    if is_finished(model, identity.fingerprint):
+        return read_manifest(model)
     check_machine(recipe.training)
     watch = Stopwatch()
     loop = assemble(
@@ -98,7 +97,7 @@ def train(
         family=family,
         checkpoints=checkpoints,
         log=_open_log(loaded, log) if ranks.first else Log(Path(os.devnull)),
-        fingerprint=training_name(recipe, inputs),
+        fingerprint=identity.name,
         ranks=ranks,
         measures=measures,
     )
@@ -109,11 +108,11 @@ def train(
     counts = _counts(progress, loop.feed.loader, loop.meter)
     manifest = Manifest(
         "train",
-        fingerprint,
-        recipe=section,
-        inputs=inputs,
+        identity.fingerprint,
+        recipe=identity.section,
+        inputs=identity.inputs,
         counts=counts,
-        details=training_machine(loop.step.layout.mesh.dims),
+        details=training_machine(loop.step.layout.mesh.dims) | {"training": identity.name},
         wall_time_s=watch.seconds,
     )
     options = {"tokenizer": tokens / "tokenizer", "base": initial, "merge": merges(recipe)}
@@ -172,9 +171,9 @@ def write_initial(recipe: Recipe, tokenizer: Path, out: Path) -> Manifest:
         out: The model folder.
     """
     loaded = load_tokenizer(tokenizer)
-    section = {key: value for key, value in recipe.section("model").items() if key != "lora"} | {"seed": recipe.seed}
+    section = marked(recipe, "initial", recipe)
     inputs = {"tokenizer": loaded.fingerprint}
-    fingerprint = content_hash({"recipe": section, "inputs": inputs})
+    fingerprint = stage_fingerprint("initial", section, inputs)
     if is_finished(out, fingerprint):
         return read_manifest(out)
     special = SpecialTokens(pad=loaded.pad, eos=loaded.eos, bos=loaded.bos)

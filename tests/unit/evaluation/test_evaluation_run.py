@@ -18,6 +18,7 @@ from xmtf.evaluation.generation.decoding import Decoding
 from xmtf.evaluation.scoring.rescore import rescore
 from xmtf.evaluation.shares import Share, answer_share
 from xmtf.evaluation.suites.setup import named_suites
+from xmtf.models.files import identity
 from xmtf.recipe import load_recipe
 from xmtf.records import Origin, Request
 from xmtf.results.scores import read_scores
@@ -86,7 +87,7 @@ def asked(monkeypatch, causal, tokenizer):
                     raise KeyboardInterrupt
 
         monkeypatch.setattr(ask, name, watched)
-    monkeypatch.setattr(room, "model_hash", lambda *args: state["fingerprint"])
+    monkeypatch.setattr(identity, "model_identity", lambda *args, **how: state["fingerprint"])
     monkeypatch.setattr(
         room,
         "load_subject",

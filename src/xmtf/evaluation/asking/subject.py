@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xmtf.evaluation.engine.encoding import PromptRules, TextTokenizer, prompt_rules
 from xmtf.evaluation.engine.processes import processes_of_torchrun
 from xmtf.evaluation.generation.decoding import Decoding
 from xmtf.evaluation.suites.setup import Setup
-from xmtf.files import MANIFEST, content_hash, file_sha256
-from xmtf.models import find_model
+from xmtf.files import content_hash
 
 if TYPE_CHECKING:
     from xmtf.models.interface import CausalModel, EncoderDecoderModel
 
-__all__ = ["Subject", "load_subject", "model_hash", "subject_of"]
+__all__ = ["Subject", "load_subject", "subject_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +120,3 @@ def subject_of(
         batch_tokens=batch_tokens,
         weights=weights,
     )
-
-
-def model_hash(ref: str, offline: bool) -> str:
-    """Hash a model's files without loading it; its manifest and card say nothing that changes an answer."""
-    path = find_model(ref, offline=offline)
-    files = [path] if path.is_file() else sorted(p for p in path.iterdir() if _decides(p))
-    return content_hash([(file.name, file_sha256(file)) for file in files])
-
-
-def _decides(path: Path) -> bool:
-    return path.is_file() and path.name != MANIFEST and path.suffix != ".md"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,7 +12,8 @@ from xmtf.evaluation.generation.decoding import Decoding
 from xmtf.evaluation.metrics.registry import check_metrics
 from xmtf.execution import say
 from xmtf.recipe import LoadedRecipe
-from xmtf.recipe.schema import Evaluation, Suite, Tokenization
+from xmtf.recipe.effects import effects_of, marked
+from xmtf.recipe.schema import Evaluation, Section, Suite, Tokenization
 
 if TYPE_CHECKING:
     from xmtf.tasks import Catalogue, Slice
@@ -23,6 +24,8 @@ __all__ = ["Setup", "SuiteSlice", "named_suites", "setup_of", "suite_slices"]
 @dataclass(frozen=True, slots=True)
 class Setup:
     """What to measure and how.
+
+    A field names the key of a recipe that it holds, whose mark tells whether results depend on it.
 
     Attributes:
         settings: Suites, scoring, lengths and batches.
@@ -39,16 +42,16 @@ class Setup:
         templates: Folder of collections to prompt with instead of our own, or None.
     """
 
-    settings: Evaluation
+    settings: Evaluation = field(metadata={"key": "evaluation"})
     catalogue: Catalogue
-    tokens: Tokenization = field(default_factory=Tokenization)
-    seed: int = 42
-    mode: Literal["fixed", "legacy"] = "fixed"
-    failing_rows: float = 0.5
-    offline: bool = False
-    device: str = "auto"
-    threads: int | None = None
-    prefix_lm: bool = False
+    tokens: Tokenization = field(default_factory=Tokenization, metadata={"key": "tokens"})
+    seed: int = field(default=42, metadata={"key": "seed"})
+    mode: Literal["fixed", "legacy"] = field(default="fixed", metadata={"key": "mixture.mode"})
+    failing_rows: float = field(default=0.5, metadata={"key": "mixture.failing_rows"})
+    offline: bool = field(default=False, metadata={"key": "offline"})
+    device: str = field(default="auto", metadata={"key": "training.device"})
+    threads: int | None = field(default=None, metadata={"key": "training.threads"})
+    prefix_lm: bool = field(default=False, metadata={"key": "training.prefix_lm"})
     tokenizer: str | None = None
     templates: Path | None = None
 
@@ -65,12 +68,15 @@ class Setup:
         return tuple(name for name in ("pmi", "lm_eval") if name in asked)
 
     def decisive(self) -> dict[str, Any]:
-        """Return what decides results besides model, rows and templates, as JSON values."""
-        kept = self.settings.model_dump(mode="json", exclude={"suites", "before", "batch_tokens"})
-        spaces = self.tokens.model_dump(
-            mode="json", include={"space_before_targets", "begin_of_inputs", "end_of_inputs"}
-        )
-        return {**kept, **spaces, "prefix_lm": self.prefix_lm, "tokenizer": self.tokenizer}
+        """Return what decides results besides model, rows and templates: keys of a recipe and their values."""
+        found: dict[str, Any] = {}
+        for each in fields(self):
+            key, value = each.metadata.get("key"), getattr(self, each.name)
+            if isinstance(value, Section):
+                found[str(key)] = marked(value, "evaluation")
+            elif key is not None and effects_of(key).get("evaluation") == "result":
+                found[key] = value
+        return found
 
 
 def setup_of(loaded: LoadedRecipe) -> Setup:

@@ -16,6 +16,7 @@ from xmtf.mixture.plan.rates import explicit_rates
 from xmtf.mixture.select.choose import Rules
 from xmtf.mixture.select.ngrams import HASHING
 from xmtf.recipe import LoadedRecipe, Recipe
+from xmtf.recipe.effects import FORMATS, marked, stage_fingerprint
 from xmtf.recipe.schema import CapPolicy
 from xmtf.tasks import Slice, fingerprint_slice, load_catalogue
 
@@ -31,7 +32,7 @@ __all__ = [
     "select_asking",
 ]
 
-LAYOUT = 1
+LAYOUT = FORMATS["mixture"]
 """Version of what the build makes of a plan; a mixture of another version is built anew."""
 
 BUDGET = 5
@@ -107,7 +108,7 @@ class MixturePlan:
     @property
     def fingerprint(self) -> str:
         """Hash of the recipe's part and of all inputs."""
-        return content_hash({"layout": LAYOUT, "recipe": self.recipe, "inputs": self.inputs})
+        return stage_fingerprint("mixture", self.recipe, self.inputs)
 
 
 def plan_mixture(loaded: LoadedRecipe) -> MixturePlan:
@@ -145,7 +146,7 @@ def plan_mixture(loaded: LoadedRecipe) -> MixturePlan:
         Plan("xmtf.mixture.build:build_shard", tuple(shard_tasks)),
         Plan("xmtf.mixture.build:build_guard_shard", tuple(guard_tasks)),
         inputs,
-        {"mixture": recipe.section("mixture"), "seed": recipe.seed},
+        marked(recipe, "mixture", recipe),
     )
 
 

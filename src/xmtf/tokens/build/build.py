@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
+from xmtf.checksums import remembered_sha256
 from xmtf.errors import ConfigError, DataError
 from xmtf.execution import Plan, ShardTask, check_engine, num_workers, run_shown, say
 from xmtf.files import (
@@ -36,6 +37,7 @@ from xmtf.files import (
     write_manifest,
 )
 from xmtf.mixture.io.read import mixture_files
+from xmtf.recipe.effects import FORMATS, marked, stage_fingerprint
 from xmtf.recipe.load import LoadedRecipe
 from xmtf.recipe.schema import Execution, Tokenization
 from xmtf.records import Family
@@ -44,13 +46,13 @@ from xmtf.tokens.build.sampling import sample_texts
 from xmtf.tokens.store.index import choose_dtype
 from xmtf.tokens.store.prefixes import TOKENIZER_FOLDER
 from xmtf.tokens.tokenizer.ends import begin_of_inputs
-from xmtf.tokens.tokenizer.loading import load_tokenizer, tokenizer_files
+from xmtf.tokens.tokenizer.loading import hub_tokenizer_files, load_tokenizer, tokenizer_files
 from xmtf.tokens.tokenizer.tokenizer import Tokenizer
 from xmtf.tokens.tokenizer.training import train_tokenizer
 
-__all__ = ["tokenize_mixture", "tokenizer_for"]
+__all__ = ["tokenize_mixture", "tokenizer_for", "tokens_fingerprint"]
 
-_FORMAT = 2
+_FORMAT = FORMATS["tokens"]
 _SHARDS = "shards"
 _LANGUAGES = "languages"
 _UNFINISHED = (TOKENIZER_FOLDER, _SHARDS, _LANGUAGES)
@@ -82,17 +84,8 @@ def tokenize_mixture(
     prefix = slug(recipe.name)
     if not (mixture / MANIFEST).is_file():
         raise ConfigError(f"{mixture}: no finished mixture; build it first")
-    settings = {
-        "format": _FORMAT,
-        "family": family,
-        "prefix": prefix,
-        "base": base,
-        "tokens": recipe.tokens.model_dump(mode="json", exclude={"packing", "weights", "multipliers"}),
-        "vocab_size": recipe.model.vocab_size,
-        "validation_fraction": recipe.mixture.validation_fraction,
-    }
-    inputs = {"mixture": read_manifest(mixture).fingerprint, "tokenizer": _identity(loaded, base)}
-    fingerprint = content_hash([settings, inputs])
+    settings, inputs = _depends_on(loaded, read_manifest(mixture).fingerprint, family, base)
+    fingerprint = stage_fingerprint("tokens", settings, inputs)
     if is_finished(out, fingerprint):
         if any((out / name).exists() for name in (_SHARDS, _LANGUAGES)):  # of a run that was killed at its very end
             with alone_in(out / _SHARDS, what="work"):
@@ -129,6 +122,31 @@ def tokenize_mixture(
     return manifest
 
 
+def tokens_fingerprint(loaded: LoadedRecipe, mixture: str, *, family: Family, base: str | None = None) -> str:
+    """Return the fingerprint of the token files that :func:`tokenize_mixture` would make.
+
+    Args:
+        loaded: The recipe.
+        mixture: Fingerprint of the mixture.
+        family: As there.
+        base: As there.
+    """
+    return stage_fingerprint("tokens", *_depends_on(loaded, mixture, family, base))
+
+
+def _depends_on(
+    loaded: LoadedRecipe, mixture: str, family: Family, base: str | None
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the settings and the hashes of the inputs that decide the token files."""
+    choice = loaded.recipe.tokens.tokenizer
+    if choice.path is None and base is not None and choice.train_vocab_size is not None:
+        raise ConfigError(
+            f"{loaded.path}: tokens.tokenizer.train_vocab_size: {base} has a tokenizer of its own; remove it"
+        )
+    settings = marked(loaded.recipe, "tokens", loaded.recipe) | {"family": family}
+    return settings, {"mixture": mixture, "tokenizer": _identity(loaded, base)}
+
+
 def _tidy(out: Path) -> None:
     """Delete unfinished work, and what killed processes left."""
     for path in out.iterdir():
@@ -156,10 +174,6 @@ def tokenizer_for(loaded: LoadedRecipe, mixture: Path, *, family: Family, base: 
     if choice.path is not None:
         beside = loaded.path.parent / choice.path
         tokenizer = load_tokenizer(beside if beside.exists() else choice.path, offline=recipe.offline)
-    elif base is not None and choice.train_vocab_size is not None:
-        raise ConfigError(
-            f"{loaded.path}: tokens.tokenizer.train_vocab_size: {base} has a tokenizer of its own; remove it"
-        )
     elif base is not None:
         tokenizer = load_tokenizer(base, offline=recipe.offline)
     else:
@@ -176,14 +190,14 @@ def tokenizer_for(loaded: LoadedRecipe, mixture: Path, *, family: Family, base: 
 
 
 def _identity(loaded: LoadedRecipe, base: str | None) -> str:
-    """Return what tells one tokenizer from another before it is read: the hash of its files, or its id."""
+    """Return what tells one tokenizer from another before it is read: the hash of its files."""
     ref = loaded.recipe.tokens.tokenizer.path or base
     if ref is None:
         return "trained on the mixture"
     beside = loaded.path.parent / ref
     path = beside if beside.exists() else Path(ref)
-    files = tokenizer_files(path)
-    return content_hash([(file.name, file_sha256(file)) for file in files]) if files else ref
+    files = tokenizer_files(path) or hub_tokenizer_files(ref, offline=loaded.recipe.offline)
+    return content_hash([(file.name, remembered_sha256(file)) for file in files])
 
 
 def _ends(tokens: Tokenization, tokenizer: Tokenizer, family: Family) -> Ends:

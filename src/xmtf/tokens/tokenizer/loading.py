@@ -14,7 +14,7 @@ from xmtf.files import read_json
 from xmtf.gguf_header import GgufFile, read_gguf
 from xmtf.tokens.tokenizer.tokenizer import CONFIG_FILE, KEPT_KEYS, TEMPLATE_FILE, TOKENIZER_FILE, Tokenizer
 
-__all__ = ["load_tokenizer", "tokenizer_files"]
+__all__ = ["hub_tokenizer_files", "load_tokenizer", "tokenizer_files"]
 
 _SPECIAL = ("eos", "pad", "bos")
 _TOLD_IN = ("special_tokens_map.json", CONFIG_FILE, "config.json", "generation_config.json")
@@ -59,6 +59,15 @@ def tokenizer_files(path: Path) -> list[Path]:
         return [path, *(file for file in beside if file.is_file())]
     patterns = _HUB_FILES if (path / TOKENIZER_FILE).is_file() else [*_HUB_FILES, "*.gguf"]
     return sorted({file for pattern in patterns for file in path.glob(pattern) if file.is_file()})
+
+
+def hub_tokenizer_files(ref: str, *, offline: bool = False) -> list[Path]:
+    """Return the files of a tokenizer on the hub, as the cache of this machine holds them.
+
+    Raises:
+        SourceError: It is not there.
+    """
+    return tokenizer_files(_download(ref, offline))
 
 
 def _from_folder(folder: Path, label: str) -> Tokenizer:

@@ -54,6 +54,10 @@ class Measure(Protocol):
     def kind(self) -> Kind:
         """Whether it chooses among answers or writes them."""
 
+    @property
+    def fingerprint(self) -> str:
+        """Hash of everything that it asks, and how."""
+
     def __call__(self, model: Any) -> Measured:
         """Measure a model in evaluation mode."""
 

@@ -102,6 +102,11 @@ def _rows(training: Training, num_data: int) -> Iterator[str]:
         yield f"training.global_batch_rows: {rows} rows do not divide over {num_data} processes"
     each = rows // num_data
     micro = min(training.micro_batch_rows, each)
+    if training.loss == "target_compat" and micro < min(training.micro_batch_rows, rows):
+        yield (
+            f"training.micro_batch_rows: the loss `target_compat` depends on the rows of a micro-batch, and each of "
+            f"{num_data} processes has {each} rows, fewer than {training.micro_batch_rows}; set it to {each} or less"
+        )
     if each % micro:
         whose = f" of each of {num_data} processes" if num_data > 1 else ""
         yield (
