@@ -19,6 +19,7 @@ from typing import Literal
 
 from xmtf.errors import UnknownNameError
 from xmtf.execution import say
+from xmtf.extras import require_extra
 from xmtf.files import Manifest, Stopwatch, alone_in, append_jsonl, write_text
 from xmtf.measures import suite_measures
 from xmtf.models import model_family
@@ -29,6 +30,9 @@ __all__ = ["STAGES", "RunOutcome", "run_recipe", "stages"]
 
 StageName = Literal["mixture", "tokens", "initial", "before", "train", "after", "report"]
 STAGES: tuple[StageName, ...] = ("mixture", "tokens", "initial", "before", "train", "after", "report")
+
+_WITHOUT_MODELS = ("mixture", "tokens")
+"""The stages that touch no model, before all that do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +65,12 @@ def run_recipe(loaded: LoadedRecipe, *, until: str | None = None) -> RunOutcome:
 
     Raises:
         UserError: The recipe or its data are wrong, or another process works in the run folder.
+        MissingExtraError: A stage that is asked for needs a library that is not installed.
     """
     if until is not None and until not in STAGES:
         raise UnknownNameError("stage", until, STAGES)
+    if until not in _WITHOUT_MODELS:
+        require_extra()
     folder = loaded.run_folder
     if loaded.recipe.offline:
         os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}

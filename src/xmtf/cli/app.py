@@ -17,7 +17,8 @@ from typing import Annotated, Any
 import typer
 
 from xmtf import __version__
-from xmtf.errors import DataError, UnknownNameError, UserError
+from xmtf.errors import DataError, MissingExtraError, UnknownNameError, UserError
+from xmtf.extras import extra_of
 
 __all__ = ["build_app", "main"]
 
@@ -122,24 +123,19 @@ def _run(arguments: list[str]) -> int:
         return _say(str(error), 2)
     except DataError as error:
         return _say(str(error), 1)
+    except ModuleNotFoundError as error:
+        return _say_missing(error)
     except (KeyboardInterrupt, typer.Abort):
         code = _INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return _say("the disk is full; free some space and run the same command again to go on", 2)
-        where = error.filename2 or error.filename  # of a rename, where it was to lead
-        if error.errno in _REFUSALS and where is not None:
-            return _say(f"{where}: {_REFUSALS[error.errno]}", 2)
-        traceback.print_exc()
-        return _say(_FAULT, 1)
+        return _say_refusal(error)
     except Exception as error:  # noqa: BLE001 - the edge of the program: a fault of ours is shown whole
         if hasattr(error, "show"):  # from the parser of the command line
             return _say_misuse(error)
-        traceback.print_exc()
-        return _say(_FAULT, 1)
+        return _say_fault()
     if code == _INTERRUPTED:
         return _say("interrupted; what is finished stays: run the same command again to go on", _INTERRUPTED)
     return code if isinstance(code, int) else 0
@@ -153,6 +149,28 @@ def _say_misuse(error: Any) -> int:
     message = error.format_message().replace("Value error, ", "").rstrip(".")
     where = f" (see `{error.ctx.command_path} --help`)" if error.ctx else ""
     return _say(f"{message[:1].lower()}{message[1:]}{where}", 2)
+
+
+def _say_missing(error: ModuleNotFoundError) -> int:
+    """Name the extra that brings a module, where one does."""
+    module = (error.name or "").partition(".")[0]
+    extra = extra_of(module)
+    return _say_fault() if extra is None else _say(str(MissingExtraError(module, extra)), 2)
+
+
+def _say_refusal(error: OSError) -> int:
+    """Say what the system refused, where the user can mend it."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return _say("the disk is full; free some space and run the same command again to go on", 2)
+    where = error.filename2 or error.filename  # of a rename, where it was to lead
+    if error.errno in _REFUSALS and where is not None:
+        return _say(f"{where}: {_REFUSALS[error.errno]}", 2)
+    return _say_fault()
+
+
+def _say_fault() -> int:
+    traceback.print_exc()
+    return _say(_FAULT, 1)
 
 
 def _say(text: str, code: int) -> int:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from xmtf.cli.options import needs_models
 from xmtf.cli.printing import print_json
 from xmtf.errors import ConfigError
 
@@ -21,6 +22,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("list")
+@needs_models
 def list_all(run: RunFolder, as_json: AsJson = False) -> None:
     """Print the checkpoints of a run that are whole, oldest first.
 
@@ -45,6 +47,7 @@ Heads = Annotated[int | None, typer.Option(help="Attention heads, where nothing 
 
 
 @app.command()
+@needs_models
 def inspect(
     checkpoint: Annotated[Path, typer.Argument(help="Folder of a checkpoint: of a run, or of another program.")],
     check: Annotated[
@@ -92,6 +95,7 @@ def inspect(
 
 
 @app.command()
+@needs_models
 def export(
     run: RunFolder,
     out: Annotated[Path, typer.Option("--out", help="Folder to write.")],
@@ -125,6 +129,7 @@ def export(
 
 
 @app.command()
+@needs_models
 def convert(
     source: Annotated[
         str, typer.Argument(help="Folder of a Megatron-DeepSpeed, universal or T5X checkpoint; or any model reference.")

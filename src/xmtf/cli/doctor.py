@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import platform
 from pathlib import Path
@@ -11,20 +10,11 @@ from typing import Annotated, Any
 import typer
 
 from xmtf.cli.printing import print_json
+from xmtf.extras import EXTRAS, missing_modules, require_extra
 from xmtf.versions import package_versions
 
 __all__ = ["doctor"]
 
-_EXTRAS = {
-    "train": ("torch", "transformers", "safetensors", "gguf", "psutil"),
-    "ray": ("ray",),
-    "gpu": ("bitsandbytes",),
-    "track": ("tensorboard", "wandb", "trackio"),
-    "harness": ("lm_eval",),
-    "langid": ("py3langid",),
-    "dedup": ("datasketch",),
-    "t5x": ("msgpack",),
-}
 _BASE = ("datasets", "pyarrow", "tokenizers", "jinja2", "babel", "sacrebleu", "matplotlib", "pydantic")
 
 
@@ -36,6 +26,8 @@ def doctor(
 
     Example: xmtf doctor --model runs/demo/model
     """
+    if model is not None:
+        require_extra()
     findings = examine()
     if model is not None:
         findings["model"] = _examine_model(model)
@@ -53,7 +45,7 @@ def examine() -> dict[str, dict[str, Any]]:
     return {
         "machine": _machine(),
         "packages": _packages(),
-        "extras": {name: _extra(name, modules) for name, modules in _EXTRAS.items()},
+        "extras": {name: _extra(name, modules) for name, modules in EXTRAS.items()},
         "devices": _devices(),
         "data": _data(),
     }
@@ -76,14 +68,14 @@ def _packages() -> dict[str, str]:
 
 
 def _extra(name: str, modules: tuple[str, ...]) -> str:
-    missing = [module for module in modules if importlib.util.find_spec(module) is None]
+    missing = missing_modules(modules)
     if not missing:
         return "ready"
     return f"missing {', '.join(missing)}: pip install 'xmtf[{name}]'"
 
 
 def _devices() -> dict[str, Any]:
-    if importlib.util.find_spec("torch") is None:
+    if missing_modules(["torch"]):
         return {"torch": "not installed: mixtures and reports work, models need pip install 'xmtf[train]'"}
     import torch
 

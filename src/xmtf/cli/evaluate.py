@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 import typer
 
 from xmtf.cli.evaluate_exchange import add_to
-from xmtf.cli.options import AsJson, BeginOfInputs, DecodingOptions, Device, Offline, begin_choice, with_options
+from xmtf.cli.options import (
+    AsJson,
+    BeginOfInputs,
+    DecodingOptions,
+    Device,
+    Offline,
+    begin_choice,
+    needs_models,
+    with_options,
+)
 from xmtf.cli.printing import print_json
 
 if TYPE_CHECKING:
@@ -66,6 +75,7 @@ class SuiteOptions:
 
 
 @app.command()
+@needs_models
 @with_options
 def rank(
     options: SuiteOptions,
@@ -81,6 +91,7 @@ def rank(
 
 
 @app.command()
+@needs_models
 @with_options
 def generation(options: SuiteOptions, decoding: DecodingOptions, as_json: AsJson = False) -> None:
     """Generate answers and compare them with references.
@@ -94,6 +105,7 @@ def generation(options: SuiteOptions, decoding: DecodingOptions, as_json: AsJson
 
 
 @app.command()
+@needs_models
 def code(
     model: Model,
     out: Annotated[Path, typer.Option(help="Folder for scores.jsonl, items/ and samples.jsonl.")],
@@ -153,6 +165,7 @@ def code(
 
 
 @app.command()
+@needs_models
 def loss(
     model: Model,
     mixture: Annotated[Path | None, typer.Option(help="Folder of a mixture, such as runs/demo/mixture.")] = None,
@@ -226,6 +239,7 @@ def suites(as_json: Annotated[bool, typer.Option("--json", help="Print JSON line
 
 
 @app.command("run")
+@needs_models
 def run_suites(
     recipe: Annotated[Path, typer.Argument(help="Recipe whose evaluation suites are measured.")],
     overrides: Annotated[list[str] | None, typer.Argument(help="Overrides, such as evaluation.samples=0.")] = None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xmtf.cli.options import BeginOfInputs, DecodingOptions, Device, Offline, begin_choice, with_options
+from xmtf.cli.options import BeginOfInputs, DecodingOptions, Device, Offline, begin_choice, needs_models, with_options
 from xmtf.cli.printing import print_json
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["generate"]
 
 
+@needs_models
 @with_options
 def generate(
     *,

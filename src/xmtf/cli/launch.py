@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from xmtf.cli.options import needs_models
+
 __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, help="Carry out a recipe on a cluster, or in many processes here.")
@@ -79,6 +81,7 @@ def slurm(
 
 
 @app.command()
+@needs_models
 def local(
     recipe: RecipePath,
     overrides: Overrides = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields, is_dataclass
@@ -9,7 +10,18 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 import typer
 
-__all__ = ["AsJson", "BeginOfInputs", "DecodingOptions", "Device", "Offline", "begin_choice", "with_options"]
+from xmtf.extras import require_extra
+
+__all__ = [
+    "AsJson",
+    "BeginOfInputs",
+    "DecodingOptions",
+    "Device",
+    "Offline",
+    "begin_choice",
+    "needs_models",
+    "with_options",
+]
 
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 BeginOfInputs = Annotated[
@@ -41,6 +53,17 @@ class DecodingOptions:
         """Return them as the keys of a recipe's ``evaluation.generation``, which lacks ``max_new_tokens``."""
         names = ("min_new_tokens", "temperature", "top_k", "top_p", "beams")
         return {**{name: getattr(self, name) for name in names}, "stops": tuple(self.stop or ())}
+
+
+def needs_models(verb: Callable[..., None]) -> Callable[..., None]:
+    """Refuse a verb, before it does anything, where what every model needs is not installed."""
+
+    @functools.wraps(verb)
+    def checked(*arguments: Any, **values: Any) -> None:
+        require_extra()
+        verb(*arguments, **values)
+
+    return checked
 
 
 def with_options(verb: Callable[..., None]) -> Callable[..., None]:

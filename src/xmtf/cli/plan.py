@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from xmtf.cli.options import needs_models
 from xmtf.cli.printing import print_json
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["plan"]
 
 
+@needs_models
 def plan(
     recipe: Annotated[Path, typer.Argument(help="Recipe file, such as recipes/train/bloomz.yaml.")],
     overrides: Annotated[list[str] | None, typer.Argument(help="Overrides, such as training.steps=200.")] = None,

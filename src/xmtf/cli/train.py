@@ -8,9 +8,12 @@ from typing import Annotated
 
 import typer
 
+from xmtf.cli.options import needs_models
+
 __all__ = ["train"]
 
 
+@needs_models
 def train(
     recipe: Annotated[Path, typer.Argument(help="Recipe file, such as recipes/demo.yaml.")],
     overrides: Annotated[list[str] | None, typer.Argument(help="Overrides, such as training.steps=200.")] = None,
