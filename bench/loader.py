@@ -21,8 +21,9 @@ import numpy as np
 from xmtf.files import Manifest, write_manifest
 from xmtf.models import SpecialTokens, build_model, model_family
 from xmtf.recipe import load_recipe
+from xmtf.run_folder import tokenizer_of
 from xmtf.tokens import Loader, StoreWriter, open_loader, train_tokenizer
-from xmtf.tokens.store.prefixes import TOKENIZER_FOLDER, store_prefix
+from xmtf.tokens.store.prefixes import store_prefix
 
 LANGUAGES = [f"l{number:02}" for number in range(52)]
 ITEMS = 2000
@@ -31,7 +32,7 @@ ITEMS = 2000
 def write_tokens(folder: Path, family: str, vocab_size: int) -> None:
     words = [f"w{number}" for number in range(4000)]
     tokenizer = train_tokenizer([[f" {word} {word}" for word in words]], vocab_size, family)  # type: ignore[arg-type]
-    tokenizer.save(folder / TOKENIZER_FOLDER)
+    tokenizer.save(tokenizer_of(folder))
     random = np.random.RandomState(0)
     for language in LANGUAGES:
         files = store_prefix(folder, "bench", language)

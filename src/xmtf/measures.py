@@ -17,6 +17,7 @@ from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.schema import Suite
 from xmtf.records import in_percent
+from xmtf.run_folder import tokenizer_of
 
 if TYPE_CHECKING:
     from xmtf.evaluation.engine.answer import Answer
@@ -124,7 +125,7 @@ class SuiteMeasure:
         from xmtf.evaluation.engine.answer import in_order
         from xmtf.tokens import load_tokenizer
 
-        tokenizer: Any = load_tokenizer(self.tokens / "tokenizer")
+        tokenizer: Any = load_tokenizer(tokenizer_of(self.tokens))
         positions = self.setup.settings.batch_tokens or 8192
         subject = subject_of(self.setup, model, tokenizer, label="training", batch_tokens=positions)
         return in_order(ask(subject, [request for job in self._jobs for request in job.requests]))

@@ -25,6 +25,7 @@ from xmtf.measures import suite_measures
 from xmtf.models import model_family
 from xmtf.models.files.references import plain_reference
 from xmtf.recipe import LoadedRecipe, dump_recipe
+from xmtf.run_folder import PAGE, RunFolder, tokenizer_of
 
 __all__ = ["STAGES", "RunOutcome", "run_recipe", "stages"]
 
@@ -75,12 +76,12 @@ def run_recipe(loaded: LoadedRecipe, *, until: str | None = None) -> RunOutcome:
     if loaded.recipe.offline:
         os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
     with alone_in(folder):
-        write_text(folder / "recipe.yaml", dump_recipe(loaded.recipe))
+        write_text(loaded.run.recipe, dump_recipe(loaded.recipe))
         for stage in stages(loaded):
-            _do(stage, folder)
+            _do(stage, loaded.run.log)
             if stage.name == until:
                 return RunOutcome(folder, (f"{folder}: finished up to {until}",))
-        return RunOutcome(folder, _summary(folder))
+        return RunOutcome(folder, _summary(loaded.run))
 
 
 def stages(loaded: LoadedRecipe) -> Iterator[Stage]:
@@ -98,12 +99,12 @@ def stages(loaded: LoadedRecipe) -> Iterator[Stage]:
     yield Stage("report", run.report)
 
 
-def _do(stage: Stage, folder: Path) -> None:
+def _do(stage: Stage, log: Path) -> None:
     watch = Stopwatch()
     say(f"{stage.name}")
     stage.work()
     say(f"{stage.name}: done in {watch.seconds:.1f} s")
-    append_jsonl(folder / "log.jsonl", {"event": "stage", "stage": stage.name, "seconds": watch.seconds})
+    append_jsonl(log, {"event": "stage", "stage": stage.name, "seconds": watch.seconds})
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,18 +114,18 @@ class _Run:
     loaded: LoadedRecipe
 
     @property
-    def _folder(self) -> Path:
-        return self.loaded.run_folder
+    def _folder(self) -> RunFolder:
+        return self.loaded.run
 
     @property
     def _start(self) -> str:
         """The model that training starts from: the recipe's, or the random weights of this run."""
-        return self.loaded.recipe.model.base or str(self._folder / "initial")
+        return self.loaded.recipe.model.base or str(self._folder.initial)
 
     def mixture(self) -> Manifest:
         from xmtf.mixture import build_mixture
 
-        return build_mixture(self.loaded, self._folder / "mixture")
+        return build_mixture(self.loaded, self._folder.mixture)
 
     def tokens(self) -> Manifest:
         from xmtf.tokens import tokenize_mixture
@@ -132,8 +133,8 @@ class _Run:
         config = self.loaded.recipe.model
         return tokenize_mixture(
             self.loaded,
-            self._folder / "mixture",
-            self._folder / "tokens",
+            self._folder.mixture,
+            self._folder.tokens,
             family=model_family(config, offline=self.loaded.recipe.offline),
             base=plain_reference(config.base) if config.base else None,
         )
@@ -141,7 +142,7 @@ class _Run:
     def initial(self) -> Manifest:
         from xmtf.training import write_initial
 
-        return write_initial(self.loaded.recipe, self._folder / "tokens" / "tokenizer", self._folder / "initial")
+        return write_initial(self.loaded.recipe, tokenizer_of(self._folder.tokens), self._folder.initial)
 
     def before(self) -> Manifest:
         return self._evaluate("before", self._start)
@@ -151,37 +152,37 @@ class _Run:
 
         return train(
             self.loaded,
-            tokens=self._folder / "tokens",
+            tokens=self._folder.tokens,
             initial=self._start,
-            checkpoints=self._folder / "checkpoints",
-            model=self._folder / "model",
-            log=self._folder / "log.jsonl",
+            checkpoints=self._folder.checkpoints,
+            model=self._folder.model,
+            log=self._folder.log,
             family=model_family(self.loaded.recipe.model, offline=self.loaded.recipe.offline),
-            measures=suite_measures(self.loaded, self._folder / "tokens"),
+            measures=suite_measures(self.loaded, self._folder.tokens),
         )
 
     def after(self) -> Manifest:
-        return self._evaluate("after", str(self._folder / "model"))
+        return self._evaluate("after", str(self._folder.model))
 
     def _evaluate(self, label: str, model: str) -> Manifest:
         from xmtf.evaluation import evaluate
 
-        return evaluate(self.loaded, model=model, label=label, out=self._folder / "results" / label)
+        return evaluate(self.loaded, model=model, label=label, out=self._folder.results(label))
 
     def report(self) -> Manifest:
         from xmtf.report import MODEL_CARD, build_report
 
-        report = self._folder / "report"
-        manifest = build_report([self._folder], report, self.loaded.recipe.report)
-        write_text(self._folder / "model" / "README.md", (report / MODEL_CARD).read_text(encoding="utf-8"))
+        report = self._folder.report
+        manifest = build_report([self._folder.path], report, self.loaded.recipe.report)
+        write_text(self._folder.model / "README.md", (report / MODEL_CARD).read_text(encoding="utf-8"))
         return manifest
 
 
-def _summary(folder: Path) -> tuple[str, ...]:
+def _summary(run: RunFolder) -> tuple[str, ...]:
     from xmtf.report import summary_lines
 
     return (
-        *summary_lines(folder / "report"),
-        f"report: {folder / 'report' / 'index.html'}",
-        f"model:  {folder / 'model'}",
+        *summary_lines(run.report),
+        f"report: {run.report / PAGE}",
+        f"model:  {run.model}",
     )

@@ -169,7 +169,7 @@ def convert(
         from xmtf.training.import_state import import_state
 
         loaded = load_recipe(recipe)
-        tokens = tokens or loaded.run_folder / "tokens"
+        tokens = tokens or loaded.run.tokens
         where, report = import_state(
             Path(source),
             loaded,

@@ -290,7 +290,7 @@ def _packed_row(source: Path, overrides: list[str], tokens: Path | None, row: in
     from xmtf.files import MANIFEST, read_manifest
     from xmtf.tokens import open_loader, peek_row
 
-    folder = tokens or (source if source.is_dir() else _load(source, overrides).run_folder / "tokens")
+    folder = tokens or (source if source.is_dir() else _load(source, overrides).run.tokens)
     stage = read_manifest(folder).stage if (folder / MANIFEST).is_file() else None
     if stage != "tokens":
         raise ConfigError(f"{folder}: no finished token files; make them with `xmtf data pack {source}`")
@@ -318,5 +318,5 @@ def _load(recipe: Path, overrides: list[str] | None) -> Any:
 
 
 def _out(loaded: Any, out: Path | None) -> Path:
-    folder: Path = out or loaded.run_folder / "mixture"
+    folder: Path = out or loaded.run.mixture
     return folder

@@ -67,8 +67,8 @@ def pack(
         loaded, base, family = load_for_tokens(mixture, [*(overrides or []), *chosen], family), None, family or "causal"
     else:
         loaded, base, family = _of_recipe(source, [*(overrides or []), *chosen], family)
-        mixture = mixture or loaded.run_folder / "mixture"
-        out = out or loaded.run_folder / "tokens"
+        mixture = mixture or loaded.run.mixture
+        out = out or loaded.run.tokens
     manifest = tokenize_mixture(loaded, mixture, out, family=family, base=base)
     print_packed(manifest, out, as_json=as_json)
 

@@ -265,8 +265,8 @@ def run_suites(
     from xmtf.recipe import load_recipe
 
     loaded = load_recipe(recipe, overrides or [])
-    folder = out or loaded.run_folder / "results" / label
-    model = model or str(loaded.run_folder / "model")
+    folder = out or loaded.run.results(label)
+    model = model or str(loaded.run.model)
     if jobs is not None:
         asked = answer_share(loaded, Share(index, jobs), model=model, label=label, out=folder)
         typer.echo(f"job {index} of {jobs}: {asked:,} requests answered")

@@ -71,7 +71,7 @@ def slurm(
     )
     given = tuple(overrides or ())
     loaded = load_recipe(recipe, given)
-    folder = out or loaded.run_folder / "slurm"
+    folder = out or loaded.run.slurm
     for path in write_scripts(loaded, given, cluster, folder):
         typer.echo(str(path))
     if submit:

@@ -46,13 +46,14 @@ def build(
     from xmtf.recipe.schema import Report
     from xmtf.report import build_report
     from xmtf.report.inputs import parse_inputs
+    from xmtf.run_folder import PAGE, RunFolder
 
     sources = results or []
     if out is None and len(sources) != 1:
         raise ConfigError("--out: say where the report is written, such as --out report")
-    target = out or sources[0] / "report"
+    target = out or RunFolder(sources[0]).report
     build_report(sources, target, Report(title=title, items=items), parse_inputs(given or [], reference=reference))
-    typer.echo(target / "index.html")
+    typer.echo(target / PAGE)
 
 
 @app.command()
@@ -114,13 +115,14 @@ def figures(
     from xmtf.errors import SourceError, UnknownNameError
     from xmtf.report.inputs import parse_inputs
     from xmtf.report.tables_and_figures import figures_of
+    from xmtf.run_folder import RunFolder
 
     formats = [name.strip() for name in form.split(",")]
     for name in formats:
         if name not in ("svg", "png", "pdf"):
             raise UnknownNameError("format", name, ["svg", "png", "pdf"], "--format")
     paths = results or []
-    folder = out or (paths[0] / "report" / "figures" if len(paths) == 1 else Path("figures"))
+    folder = out or (RunFolder(paths[0]).report / "figures" if len(paths) == 1 else Path("figures"))
     chosen = [name.strip() for name in only.split(",")] if only else []
     drawn = figures_of(paths, parse_inputs(given or [], reference=reference), folder, chosen, formats)
     for line in drawn.missing_fonts:

@@ -31,7 +31,7 @@ def train(
 
     folder = [] if out is None else [f"run_folder={out}"]
     loaded = load_recipe(recipe, [*(overrides or []), *folder])
-    tokens = tokens or loaded.run_folder / "tokens"
+    tokens = tokens or loaded.run.tokens
     if dry_run:
         from xmtf.training import dry_run as preview
 
@@ -44,7 +44,4 @@ def train(
     if os.environ.get("RANK", "0") != "0":  # one process of torchrun speaks for all
         return
     counts = manifest.counts
-    typer.echo(
-        f"{loaded.run_folder / 'model'}: {counts['step']:,} steps, {counts['tokens']:,} tokens, "
-        f"{counts['seconds']:,.0f} s"
-    )
+    typer.echo(f"{loaded.run.model}: {counts['step']:,} steps, {counts['tokens']:,} tokens, {counts['seconds']:,.0f} s")

@@ -13,6 +13,7 @@ from xmtf.errors import ConfigError, DataError
 from xmtf.execution import say
 from xmtf.launch.stages import LaunchStage, check_layout, launch_stages
 from xmtf.recipe import LoadedRecipe
+from xmtf.run_folder import stop_file
 
 __all__ = ["local_commands", "run_local"]
 
@@ -57,18 +58,18 @@ def run_local(loaded: LoadedRecipe, overrides: tuple[str, ...], processes: int) 
     environment = dict(os.environ) | {"OMP_NUM_THREADS": threads}
     for stage, commands in local_commands(loaded, overrides, processes):
         say(f"{stage.name}: {stage.purpose}")
-        stop_file = loaded.run_folder / "checkpoints" / "stop" if stage.place == "ranks" else None
-        _check(stage.name, commands[0], _run(commands, environment, stop_file))
+        stop = stop_file(loaded.run.checkpoints) if stage.place == "ranks" else None
+        _check(stage.name, commands[0], _run(commands, environment, stop))
 
 
-def _run(commands: list[list[str]], environment: dict[str, str], stop_file: Path | None) -> int:
+def _run(commands: list[list[str]], environment: dict[str, str], stop: Path | None) -> int:
     """Run commands side by side; return the first exit code that is not 0, once all have ended.
 
     Ctrl-C reaches this process alone, which asks the others to end: training by the file that makes it save a
     checkpoint, since torchrun would kill what takes long to stop.
     """
-    if stop_file is not None:
-        stop_file.unlink(missing_ok=True)  # of a stop that came too late for the run before
+    if stop is not None:
+        stop.unlink(missing_ok=True)  # of a stop that came too late for the run before
     running = [
         subprocess.Popen(command, env=environment | ({"XMTF_PROGRESS": "off"} if number else {}), process_group=0)
         for number, command in enumerate(commands)
@@ -76,19 +77,19 @@ def _run(commands: list[list[str]], environment: dict[str, str], stop_file: Path
     try:
         codes = [process.wait() for process in running]
     except KeyboardInterrupt:
-        _stop(running, stop_file)
+        _stop(running, stop)
         raise
     return next((code for code in codes if code != 0), 0)
 
 
-def _stop(running: list[subprocess.Popen[bytes]], stop_file: Path | None) -> None:
+def _stop(running: list[subprocess.Popen[bytes]], stop: Path | None) -> None:
     say("stopping, and keeping what is done; a second Ctrl-C stops at once")
-    if stop_file is not None:
-        stop_file.parent.mkdir(parents=True, exist_ok=True)
-        stop_file.touch()
+    if stop is not None:
+        stop.parent.mkdir(parents=True, exist_ok=True)
+        stop.touch()
     try:
         for process in running:
-            if stop_file is None:
+            if stop is None:
                 process.send_signal(signal.SIGINT)
         for process in running:
             process.wait()

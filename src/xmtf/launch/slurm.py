@@ -27,6 +27,7 @@ from xmtf.errors import ConfigError, DataError
 from xmtf.files import check_replaced, slug, write_text
 from xmtf.launch.stages import LaunchStage, check_layout, launch_stages
 from xmtf.recipe import LoadedRecipe
+from xmtf.run_folder import stop_file
 
 __all__ = ["Cluster", "submit", "write_scripts"]
 
@@ -197,7 +198,7 @@ def _gpus(stage: LaunchStage, cluster: Cluster) -> int | None:
 
 def _ranks(loaded: LoadedRecipe, stage: LaunchStage, cluster: Cluster) -> list[str]:
     """Return the lines that start torchrun on every node; its processes meet at the first node of the job."""
-    stop = loaded.run_folder.resolve() / "checkpoints" / "stop"
+    stop = stop_file(loaded.run.checkpoints.resolve())
     threads = max(1, cluster.cpus_per_task // cluster.ranks_per_node)
     torchrun = [
         f"srun --ntasks-per-node=1 --cpus-per-task={cluster.cpus_per_task} --kill-on-bad-exit=1",

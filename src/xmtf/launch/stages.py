@@ -68,7 +68,7 @@ def launch_stages(
     ]
     ends = []
     if recipe.evaluation.suites and recipe.evaluation.before:
-        start = recipe.model.base or str(loaded.run_folder / "initial")
+        start = recipe.model.base or str(loaded.run.initial)
         stages += _measuring(("evaluate", "run", *of, "--label", "before", "--model", start), "tokens", measuring)
         ends.append(stages[-1].name)
     stages.append(LaunchStage("train", "finetunes the model", ("train", *of), ("tokens",), "ranks", model=True))

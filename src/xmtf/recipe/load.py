@@ -14,6 +14,7 @@ from ruamel.yaml.error import YAMLError
 
 from xmtf.errors import ConfigError, nearest
 from xmtf.recipe.schema import Recipe
+from xmtf.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -47,6 +48,11 @@ class LoadedRecipe:
     def run_folder(self) -> Path:
         """Folder of the run: ``run_folder`` of the recipe, or ``runs/<name>`` here."""
         return Path(self.recipe.run_folder or f"runs/{self.recipe.name}")
+
+    @property
+    def run(self) -> RunFolder:
+        """Names of what lies in the folder of the run."""
+        return RunFolder(self.run_folder)
 
 
 def load_yaml(path: Path) -> Any:

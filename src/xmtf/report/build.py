@@ -37,10 +37,11 @@ from xmtf.report.items import item_sets, script_text
 from xmtf.report.page import Content, Demonstration, Plot, RunPart, render_page
 from xmtf.report.published import gather, published_tables
 from xmtf.report.reference.demonstration import NOTE, demonstration_run, demonstration_texts
-from xmtf.report.results import RECIPE, results_folders
+from xmtf.report.results import results_folders
 from xmtf.report.tables import GROUPS, composition_tables, result_tables, write_tables
 from xmtf.report.tables_and_figures import demonstrates, published_figures
 from xmtf.results.files import COMPLETIONS, SAMPLES, SCORES
+from xmtf.run_folder import PAGE, RunFolder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -98,14 +99,15 @@ def build_report(sources: Sequence[Path], out: Path, config: Report, inputs: Inp
 def _inputs(source: Path) -> dict[str, str]:
     """Return the fingerprints of all that the report shows of a source."""
     found = {}
-    files = [source / RECIPE]
-    for folder in (source / "mixture", source / "model", *results_folders(source)):
+    run = RunFolder(source)
+    files = [run.recipe]
+    for folder in (run.mixture, run.model, *results_folders(source)):
         if (folder / MANIFEST).exists():
             found[str(folder)] = read_manifest(folder).fingerprint
         else:
             files += [folder / name for name in (SCORES, SAMPLES, COMPLETIONS)]
     found |= {str(path): file_sha256(path) for path in files if path.exists()}
-    log = source / "log.jsonl"
+    log = run.log
     return found | ({str(log): _log_hash(log)} if log.exists() else {})
 
 
@@ -125,7 +127,7 @@ def _write(material: Material, inputs: Inputs, folder: Path, config: Report) -> 
     if not inline:
         for name, text in scripts.items():
             write_text(folder / "items" / name, text)
-    write_text(folder / "index.html", render_page(replace(content, items=items, inline_items=inline)))
+    write_text(folder / PAGE, render_page(replace(content, items=items, inline_items=inline)))
     if len(material.runs) == 1:
         write_text(folder / MODEL_CARD, model_card(material.runs[0]))
     return drawn.missing_fonts

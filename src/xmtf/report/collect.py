@@ -14,7 +14,8 @@ from xmtf.errors import SourceError
 from xmtf.files import MANIFEST, Manifest, read_jsonl, read_manifest
 from xmtf.recipe import load_yaml
 from xmtf.records import Score
-from xmtf.report.results import RECIPE, Results, collect_results
+from xmtf.report.results import Results, collect_results
+from xmtf.run_folder import RunFolder
 
 __all__ = ["COMPOSITION", "Material", "Run", "collect", "collect_run"]
 
@@ -76,7 +77,7 @@ def collect(sources: Sequence[Path]) -> Material:
         SourceError: A folder is neither.
         DataError: A file in one is broken.
     """
-    runs = [collect_run(source) for source in sources if (source / RECIPE).exists()]
+    runs = [collect_run(source) for source in sources if RunFolder(source).is_run]
     return Material(runs, collect_results(sources))
 
 
@@ -86,16 +87,18 @@ def collect_run(folder: Path) -> Run:
     Raises:
         SourceError: Not a run folder.
     """
-    if not (folder / RECIPE).exists():
-        raise SourceError(f"{folder}: not a run folder (it has no recipe.yaml); give the folder of a run, runs/<name>")
-    log = folder / "log.jsonl"
+    run = RunFolder(folder)
+    if not run.is_run:
+        raise SourceError(
+            f"{folder}: not a run folder (it has no {run.recipe.name}); give the folder of a run, runs/<name>"
+        )
     return Run(
         folder=folder,
-        recipe=load_yaml(folder / RECIPE),
-        composition=_composition(folder / "mixture"),
-        mixture=_manifest(folder / "mixture"),
-        model=_manifest(folder / "model"),
-        log=list(read_jsonl(log)) if log.exists() else [],
+        recipe=load_yaml(run.recipe),
+        composition=_composition(run.mixture),
+        mixture=_manifest(run.mixture),
+        model=_manifest(run.model),
+        log=list(read_jsonl(run.log)) if run.log.exists() else [],
         results=collect_results([folder]),
     )
 

@@ -15,13 +15,10 @@ from xmtf.records import Score
 from xmtf.results.files import SAMPLES, SCORES
 from xmtf.results.items import item_files
 from xmtf.results.scores import read_scores
+from xmtf.run_folder import LABELS, RunFolder
 
-__all__ = ["JUDGED", "LABELS", "RECIPE", "Results", "collect_results", "results_folders"]
+__all__ = ["JUDGED", "Results", "collect_results", "results_folders"]
 
-LABELS = ("before", "after")
-"""Evaluations of a run, in order: the model as it was, and as it became."""
-RECIPE = "recipe.yaml"
-"""A folder with this file is a run's."""
 JUDGED = ("suite", "task", "split", "template", "row", "correct")
 """Columns of items that comparisons need; prompts stay on disk until the page shows them."""
 
@@ -53,8 +50,9 @@ def results_folders(source: Path) -> list[Path]:
     """
     if (source / SCORES).exists():
         return [source]
-    if (source / RECIPE).exists():
-        return [place for label in LABELS if ((place := source / "results" / label) / MANIFEST).exists()]
+    run = RunFolder(source)
+    if run.is_run:
+        return [place for label in LABELS if ((place := run.results(label)) / MANIFEST).exists()]
     found = sorted((path.parent for path in source.glob(f"*/{SCORES}")), key=_run_order)
     if not found:
         raise SourceError(f"{source}: no results here; give the folder of a run, or a folder that holds {SCORES}")
@@ -122,7 +120,10 @@ def _with_folder(model: str, folder: Path, alike: Sequence[Path]) -> str:
     for count in range(1, len(parts)):
         ending = parts[-count:]
         if sum(other.resolve().parts[-count:] == ending for other in alike) == 1:
-            named = "/".join(part for part in ending if part not in ("results", model)) or ending[0]
+            named = (
+                "/".join(part for part in ending if part not in (RunFolder(folder).all_results.name, model))
+                or ending[0]
+            )
             return f"{named}: {model}" if model in LABELS else f"{model} ({named})"
     return str(folder)
 

@@ -17,7 +17,8 @@ from xmtf.records import Score, in_percent
 from xmtf.report.collect import Run
 from xmtf.report.compare import Comparison, compare, verdict
 from xmtf.report.estimates import Estimate
-from xmtf.report.results import LABELS, Results
+from xmtf.report.results import Results
+from xmtf.run_folder import LABELS
 
 __all__ = [
     "GROUPS",

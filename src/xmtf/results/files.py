@@ -8,6 +8,7 @@ from pathlib import Path
 from xmtf.errors import SourceError
 from xmtf.files import MANIFEST, check_replaced, was_written_by
 from xmtf.results.items import ITEMS, is_items, item_paths
+from xmtf.run_folder import RunFolder
 
 __all__ = ["COMPLETIONS", "ITEMS", "JOURNALS", "SAMPLES", "SCORES", "check_results", "no_results"]
 
@@ -45,6 +46,6 @@ def no_results(folder: Path, missing: str) -> SourceError:
         folder: What was given.
         missing: What is not there, such as ``scores.jsonl``.
     """
-    found = sorted(str(path.parent) for path in folder.glob(f"results/*/{SCORES}"))
+    found = sorted(str(path.parent) for path in RunFolder(folder).all_results.glob(f"*/{SCORES}"))
     wanted = f"the results of that run, {' or '.join(found)}" if found else "a results folder of `xmtf evaluate`"
     return SourceError(f"{folder}: no {missing} there; give {wanted}")

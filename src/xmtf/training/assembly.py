@@ -15,6 +15,7 @@ from xmtf.models.device import choose_device
 from xmtf.models.interface import Family
 from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.schema import Recipe, Training
+from xmtf.run_folder import tokenizer_of
 from xmtf.tokens import NoExamplesError, load_tokenizer, open_loader
 from xmtf.training.checkpoint.saver import Saver, background_ranks
 from xmtf.training.loop.events import Log
@@ -71,7 +72,7 @@ def assemble(
     """
     recipe = loaded.recipe
     packing, training = recipe.tokens.packing, recipe.training
-    tokenizer = load_tokenizer(tokens / "tokenizer")
+    tokenizer = load_tokenizer(tokenizer_of(tokens))
     start = _start(recipe, initial, family, tokenizer.vocab_size, ranks)
     size = model_size(start.model)
     loop = training_loop(

@@ -17,6 +17,7 @@ from xmtf.models.lora import merge_adapters
 from xmtf.models.mt5 import MT5
 from xmtf.models.save import check_model_replaced, save_tensors
 from xmtf.recipe import Recipe, load_recipe
+from xmtf.run_folder import RunFolder, tokenizer_of
 from xmtf.training.checkpoint.checkpoint import (
     checkpoint_path,
     list_checkpoints,
@@ -39,14 +40,10 @@ __all__ = [
 ]
 
 
-TOKENIZER = "tokenizer"
-"""Folder beside the checkpoints that holds the tokenizer of what they were trained on."""
-
-
 def keep_tokenizer(tokens: Path, checkpoints: Path) -> None:
     """Copy the tokenizer of token files beside the checkpoints: exports need it, wherever the token files are then."""
-    with atomic_folder(checkpoints / TOKENIZER) as folder:
-        shutil.copytree(tokens / "tokenizer", folder, dirs_exist_ok=True)
+    with atomic_folder(tokenizer_of(checkpoints)) as folder:
+        shutil.copytree(tokenizer_of(tokens), folder, dirs_exist_ok=True)
 
 
 def run_checkpoints(run_folder: Path) -> dict[Path, TrainingProgress]:
@@ -55,9 +52,10 @@ def run_checkpoints(run_folder: Path) -> dict[Path, TrainingProgress]:
     Raises:
         SourceError: Not the folder of a run, or the run has none.
     """
-    folder = run_folder / "checkpoints"
-    if not folder.is_dir() and not (run_folder / "recipe.yaml").is_file():
-        raise SourceError(f"{run_folder}: no folder of a run (no recipe.yaml there); give one such as runs/demo")
+    run = RunFolder(run_folder)
+    folder = run.checkpoints
+    if not folder.is_dir() and not run.is_run:
+        raise SourceError(f"{run_folder}: no folder of a run (no {run.recipe.name} there); give one such as runs/demo")
     found = {path: read_progress(path) for path in list_checkpoints(folder)}
     if not found:
         raise SourceError(f"{folder}: no whole checkpoint; train the recipe first (xmtf train RECIPE)")
@@ -83,18 +81,18 @@ def export_checkpoint(run_folder: Path, out: Path, *, step: int | None = None, m
         ConfigError: ``out`` holds something else than a model; ``merge`` of a run without adapters.
     """
     check_model_replaced(out)
-    checkpoints = run_checkpoints(run_folder)
-    path = next(reversed(checkpoints)) if step is None else checkpoint_path(run_folder / "checkpoints", step)
+    run, checkpoints = RunFolder(run_folder), run_checkpoints(run_folder)
+    path = next(reversed(checkpoints)) if step is None else checkpoint_path(run.checkpoints, step)
     if path not in checkpoints:
         steps = [str(progress.step) for progress in checkpoints.values()]
-        raise UnknownNameError("step", str(step), steps, str(run_folder / "checkpoints"))
+        raise UnknownNameError("step", str(step), steps, str(run.checkpoints))
     require_whole(path)
-    recipe = load_recipe(run_folder / "recipe.yaml").recipe
+    recipe = load_recipe(run.recipe).recipe
     if merge and recipe.model.lora is None:
         raise ConfigError(f"{run_folder}: trained no adapters (model.lora), so there is nothing to merge")
-    base = recipe.model.base or str(run_folder / "initial")
-    kept = run_folder / "checkpoints" / TOKENIZER
-    tokenizer = kept if kept.is_dir() else run_folder / "tokens" / "tokenizer"  # of runs of earlier versions
+    base = recipe.model.base or str(run.initial)
+    kept = tokenizer_of(run.checkpoints)
+    tokenizer = kept if kept.is_dir() else tokenizer_of(run.tokens)  # of runs of earlier versions
     with atomic_folder(out) as folder:
         write_checkpoint(path, folder, recipe, base=base, tokenizer=tokenizer, merge=merge)
     say(f"{out}: the weights after step {checkpoints[path].step}")

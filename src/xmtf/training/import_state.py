@@ -23,6 +23,7 @@ from xmtf.models.convert.t5x import find_t5x
 from xmtf.models.convert.universal import MOMENTS, find_universal
 from xmtf.models.mt5 import MT5
 from xmtf.recipe import LoadedRecipe
+from xmtf.run_folder import tokenizer_of
 from xmtf.training.checkpoint import checkpoint
 from xmtf.training.checkpoint.state import TrainingProgress
 from xmtf.training.export import keep_tokenizer
@@ -73,8 +74,8 @@ def import_state(
     updates = 0.0 if kind == "t5x" else _adam_updates(source, adam_steps)
     initial = recipe.model.base
     if initial is None:
-        initial = str(loaded.run_folder / "initial")
-        write_initial(recipe, tokens / "tokenizer", loaded.run_folder / "initial")
+        initial = str(loaded.run.initial)
+        write_initial(recipe, tokenizer_of(tokens), loaded.run.initial)
     like = read_like(initial, offline=recipe.offline)
     dtype = torch.bfloat16 if recipe.training.precision == "bf16_pure" else torch.float32
     found = _t5x(source, like, dtype) if kind == "t5x" else _universal(source, like, updates, dtype)
@@ -82,9 +83,9 @@ def import_state(
     load_optimizer_tensors(found.model, optimizer, found.moments)
     identity = identify_training(loaded, tokens=tokens, initial=initial, measures=measures)
     positions = recipe.training.global_batch_rows * row_positions(recipe, found.model.family)
-    keep_tokenizer(tokens, loaded.run_folder / "checkpoints")
+    keep_tokenizer(tokens, loaded.run.checkpoints)
     path = checkpoint.save(
-        loaded.run_folder / "checkpoints",
+        loaded.run.checkpoints,
         found.model,
         optimizer,
         TrainingProgress(step=step, tokens=step * positions),

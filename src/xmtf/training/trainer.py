@@ -31,6 +31,7 @@ from xmtf.models.save import save_tensors
 from xmtf.recipe import LoadedRecipe, dump_recipe
 from xmtf.recipe.effects import marked, stage_fingerprint
 from xmtf.recipe.schema import Recipe
+from xmtf.run_folder import tokenizer_of
 from xmtf.tokens import load_tokenizer
 from xmtf.training.assembly import assemble
 from xmtf.training.checkpoint import checkpoint
@@ -115,7 +116,7 @@ def train(
         details=training_machine(loop.step.layout.mesh.dims) | {"training": identity.name},
         wall_time_s=watch.seconds,
     )
-    options = {"tokenizer": tokens / "tokenizer", "base": initial, "merge": merges(recipe)}
+    options = {"tokenizer": tokenizer_of(tokens), "base": initial, "merge": merges(recipe)}
     return _export_trained(loop, recipe, model, manifest, ranks, options)
 
 
@@ -135,25 +136,25 @@ def train_in_folder(loaded: LoadedRecipe, *, tokens: Path, measures: Sequence[Me
         ConfigError: There are no finished token files.
         UserError: Another process works in the run folder.
     """
-    folder = loaded.run_folder
+    folder = loaded.run
     if not (tokens / MANIFEST).exists():
         raise ConfigError(f"{tokens}: no finished token files; make them with `xmtf run {loaded.path} --until tokens`")
-    with all_processes() as ranks, alone_in(folder) if ranks.first else nullcontext():
+    with all_processes() as ranks, alone_in(folder.path) if ranks.first else nullcontext():
         initial = loaded.recipe.model.base
         if initial is None:
-            initial = str(folder / "initial")
+            initial = str(folder.initial)
             if ranks.first:
-                write_initial(loaded.recipe, tokens / "tokenizer", folder / "initial")
+                write_initial(loaded.recipe, tokenizer_of(tokens), folder.initial)
             ranks.wait()
         if ranks.first:
-            write_text(folder / "recipe.yaml", dump_recipe(loaded.recipe))
+            write_text(folder.recipe, dump_recipe(loaded.recipe))
         return train(
             loaded,
             tokens=tokens,
             initial=initial,
-            checkpoints=folder / "checkpoints",
-            model=folder / "model",
-            log=folder / "log.jsonl",
+            checkpoints=folder.checkpoints,
+            model=folder.model,
+            log=folder.log,
             family=model_family(loaded.recipe.model, offline=loaded.recipe.offline),
             ranks=ranks,
             measures=measures,
@@ -188,7 +189,7 @@ def write_initial(recipe: Recipe, tokenizer: Path, out: Path) -> Manifest:
 def _open_log(loaded: LoadedRecipe, path: Path) -> Log:
     """Return the log with the recipe's trackers; a tracker that is not installed is refused before any work."""
     recipe = loaded.recipe
-    run = TrackedRun(recipe.name, path.parent / "tracking", recipe.model_dump(mode="json"), recipe.offline)
+    run = TrackedRun(recipe.name, loaded.run.tracking, recipe.model_dump(mode="json"), recipe.offline)
     return Log(path, open_trackers(recipe.training.trackers, run))
 
 

@@ -15,6 +15,7 @@ from xmtf.errors import ConfigError, DataError, SourceError, UnknownNameError
 from xmtf.files import MANIFEST
 from xmtf.languages import normalize_language
 from xmtf.records import PROMPTED_COLUMNS, PROVENANCE_COLUMNS
+from xmtf.run_folder import RunFolder
 
 __all__ = [
     "FILTERS",
@@ -37,7 +38,7 @@ def find_mixture(folder: Path) -> Path:
     Raises:
         SourceError: It holds no finished mixture.
     """
-    for found in (folder, folder / "mixture"):
+    for found in (folder, RunFolder(folder).mixture):
         if (found / MANIFEST).is_file() and any(found.glob("language=*")):
             return found
     raise SourceError(f"{folder}: no finished mixture here; build one with `xmtf data build RECIPE`")

@@ -10,6 +10,7 @@ from xmtf.files import read_jsonl
 from xmtf.languages import CODE, get_language
 from xmtf.report.collect import Run
 from xmtf.report.reference import published_models
+from xmtf.run_folder import RunFolder
 
 __all__ = ["base_model", "data_text", "licence", "training_text"]
 
@@ -100,7 +101,7 @@ def _held_out(run: Run) -> list[str]:
 
 def _licences(run: Run) -> dict[str, str]:
     """Return dataset -> licence, as the mixture's manifest or its slices say."""
-    path = run.folder / "mixture" / "slices.jsonl"
+    path = RunFolder(run.folder).mixture / "slices.jsonl"
     if not path.exists():
         return {}
     return {line["dataset"]: line["licence"] for line in read_jsonl(path) if line.get("licence")}

@@ -12,8 +12,9 @@ from xmtf.report.cards.facts import base_model, data_text, licence, training_tex
 from xmtf.report.cards.index import best_values, eval_results, on_the_hub
 from xmtf.report.collect import Run, collect_run
 from xmtf.report.compare import compare
-from xmtf.report.results import RECIPE, Results, collect_results
+from xmtf.report.results import Results, collect_results
 from xmtf.report.tables import render_table, results_table
+from xmtf.run_folder import RunFolder
 
 __all__ = ["card_of", "model_card", "write_model_card"]
 
@@ -45,7 +46,7 @@ def write_model_card(run_folder: Path, model: Path | None = None, *, checkpoint:
         model: Folder of the model.
         checkpoint: What readers load: a folder, or the hub id under which the model is published.
     """
-    path = (model or run_folder / "model") / "README.md"
+    path = (model or RunFolder(run_folder).model) / "README.md"
     write_text(path, model_card(collect_run(run_folder), checkpoint=checkpoint, model=model))
     return path
 
@@ -62,7 +63,7 @@ def card_of(source: Path, *, checkpoint: str = "path/to/model", model: str | Non
         SourceError: Neither a run folder nor a results folder.
         ConfigError: The results are of several models, and ``model`` names none of them.
     """
-    if (source / RECIPE).exists():
+    if RunFolder(source).is_run:
         return model_card(collect_run(source), checkpoint=checkpoint)
     results = collect_results([source])
     if model is None and len(results.scores) == 1:
@@ -83,7 +84,7 @@ def model_card(run: Run, *, checkpoint: str = "path/to/model", model: Path | Non
     description = run.recipe.get("description") or "A multitask-finetuned language model."
     encoder_decoder = run.recipe["model"]["architecture"] == "mt5"
     label = next(reversed(run.scores), None)
-    adapters = ((model or run.folder / "model") / _ADAPTERS).exists()
+    adapters = ((model or RunFolder(run.folder).model) / _ADAPTERS).exists()
     licences = licence(run)
     base = base_model(run)
     terms = f"`{base}`, which it was finetuned from, is under {licences}." if licences else "Not stated by the recipe."

@@ -20,9 +20,10 @@ from xmtf.report.compare import Comparison
 from xmtf.report.items import script_text
 from xmtf.report.page.content import Content, Demonstration, Plot, RunPart
 from xmtf.report.reference import evaluation_sets, published_models, reference_rows
-from xmtf.report.results import LABELS, Results
+from xmtf.report.results import Results
 from xmtf.report.summary import headline, strips
 from xmtf.report.tables import Table
+from xmtf.run_folder import LABELS
 
 __all__ = ["Content", "Demonstration", "Plot", "RunPart", "page_facts", "render_page"]
 

@@ -11,8 +11,9 @@ from typing import Any
 from xmtf.report.collect import Run
 from xmtf.report.compare import Comparison
 from xmtf.report.items import ItemSet
-from xmtf.report.results import LABELS, Results
+from xmtf.report.results import Results
 from xmtf.report.tables import Table
+from xmtf.run_folder import LABELS, RunFolder
 
 __all__ = ["Content", "Demonstration", "Plot", "RunPart"]
 
@@ -68,7 +69,7 @@ class RunPart:
     @property
     def recipe(self) -> str:
         """The resolved recipe as text."""
-        return (self.run.folder / "recipe.yaml").read_text(encoding="utf-8")
+        return RunFolder(self.run.folder).recipe.read_text(encoding="utf-8")
 
     @property
     def dropped(self) -> list[tuple[str, int]]:

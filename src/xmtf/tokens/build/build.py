@@ -41,10 +41,10 @@ from xmtf.recipe.effects import FORMATS, marked, stage_fingerprint
 from xmtf.recipe.load import LoadedRecipe
 from xmtf.recipe.schema import Execution, Tokenization
 from xmtf.records import Family
+from xmtf.run_folder import tokenizer_of
 from xmtf.tokens.build.encode import Ends
 from xmtf.tokens.build.sampling import sample_texts
 from xmtf.tokens.store.index import choose_dtype
-from xmtf.tokens.store.prefixes import TOKENIZER_FOLDER
 from xmtf.tokens.tokenizer.ends import begin_of_inputs
 from xmtf.tokens.tokenizer.loading import hub_tokenizer_files, load_tokenizer, tokenizer_files
 from xmtf.tokens.tokenizer.tokenizer import Tokenizer
@@ -55,7 +55,7 @@ __all__ = ["tokenize_mixture", "tokenizer_for", "tokens_fingerprint"]
 _FORMAT = FORMATS["tokens"]
 _SHARDS = "shards"
 _LANGUAGES = "languages"
-_UNFINISHED = (TOKENIZER_FOLDER, _SHARDS, _LANGUAGES)
+_UNFINISHED = (tokenizer_of(Path()).name, _SHARDS, _LANGUAGES)
 _SUFFIXES = ("_document.bin", "_document.idx", "_clusters.npy")
 _INLINE_TOKENS = 2**26
 """Languages with fewer tokens together are joined here: that takes a second, and workers take longer to start."""
@@ -101,7 +101,7 @@ def tokenize_mixture(
         # unless it was trained with one; an encoder-decoder's is also what ends its targets
         keep_end = family == "encoder-decoder" or bool(ends.end_of_inputs)
         tokenizer = tokenizer.adding(ends.begin_of_inputs, keep_end=keep_end)
-        tokenizer.save(out / TOKENIZER_FOLDER)
+        tokenizer.save(tokenizer_of(out))
         counts, details, files = _encode_all(mixture, out, tokenizer, ends, recipe.execution, prefix)
         details |= {
             "family": family,
@@ -113,7 +113,7 @@ def tokenize_mixture(
             "vocab_size": tokenizer.vocab_size,
             "special": {"pad": tokenizer.pad, "eos": tokenizer.eos, "bos": tokenizer.bos},
         }
-        saved = sorted((out / TOKENIZER_FOLDER).iterdir())
+        saved = sorted((tokenizer_of(out)).iterdir())
         outputs = files | {str(path.relative_to(out)): file_sha256(path) for path in saved}
         seconds = watch.seconds
         manifest = Manifest("tokens", fingerprint, settings, inputs, outputs, counts, details, wall_time_s=seconds)
@@ -278,7 +278,7 @@ def _plan(
                 "language": language,
                 "shard": str(path.resolve()),
                 "shard_hash": parts[name],
-                "tokenizer": str((out / TOKENIZER_FOLDER).resolve()),
+                "tokenizer": str(tokenizer_of(out).resolve()),
                 "tokenizer_hash": tokenizer.fingerprint,
                 "ends": asdict(ends),
                 "begin_of_inputs": tokenizer.begin_text,

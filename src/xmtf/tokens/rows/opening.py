@@ -16,13 +16,14 @@ from xmtf.languages import normalize_language
 from xmtf.recipe.load import LoadedRecipe
 from xmtf.recipe.schema import Packing, Tokenization
 from xmtf.records import Family
+from xmtf.run_folder import tokenizer_of
 from xmtf.tokens.rows.batches import Pair
 from xmtf.tokens.rows.blending import Blend
 from xmtf.tokens.rows.fitting import Fitted, fit_items
 from xmtf.tokens.rows.loader import LanguageRows, Loader, SplitName
 from xmtf.tokens.rows.packing import RowStream, fits, pack
 from xmtf.tokens.rows.splits import split_bounds
-from xmtf.tokens.store.prefixes import TOKENIZER_FOLDER, store_prefix
+from xmtf.tokens.store.prefixes import store_prefix
 from xmtf.tokens.store.store import open_store
 from xmtf.tokens.tokenizer.loading import load_tokenizer
 from xmtf.tokens.tokenizer.tokenizer import Tokenizer
@@ -147,7 +148,7 @@ def _open_language(
 
 
 def _tokenizer(tokens: Path, manifest: Manifest) -> Tokenizer:
-    folder = (tokens / TOKENIZER_FOLDER).resolve()  # never taken for an id of the hub
+    folder = tokenizer_of(tokens).resolve()  # never taken for an id of the hub
     if not folder.is_dir():
         raise DataError(f"{folder}: missing; delete {tokens} to build it anew")
     tokenizer = load_tokenizer(folder)

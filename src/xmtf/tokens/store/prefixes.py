@@ -7,9 +7,7 @@ from pathlib import Path
 
 from xmtf.tokens.store.store import with_suffix
 
-__all__ = ["TOKENIZER_FOLDER", "StorePrefix", "store_prefix"]
-
-TOKENIZER_FOLDER = "tokenizer"
+__all__ = ["StorePrefix", "store_prefix"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,13 +14,14 @@ from torch import nn
 from xmtf.errors import UserError
 from xmtf.execution import say, track
 from xmtf.recipe.schema import Training
+from xmtf.run_folder import stop_file
 from xmtf.training.checkpoint import checkpoint
 from xmtf.training.checkpoint.saver import Saver
 from xmtf.training.checkpoint.state import TrainingProgress
 from xmtf.training.loop.events import GroupLosses, Log, Window
 from xmtf.training.loop.mfu import Meter
 from xmtf.training.loop.step import Feed, GlobalBatch, Step, StepOutcome
-from xmtf.training.loop.stop import STOP_FILE, Stopped, Stopper, stop_on_signals
+from xmtf.training.loop.stop import Stopped, Stopper, stop_on_signals
 from xmtf.training.loop.validation import Watch
 from xmtf.training.planning.memory import peak_memory
 
@@ -87,7 +88,7 @@ class Loop:
             UserError: Too many steps in a row were not finite, or the disk is full.
         """
         self._resume()
-        stopper = Stopper(self.checkpoints / STOP_FILE, self.training.wall_clock_limit, self.started)
+        stopper = Stopper(stop_file(self.checkpoints), self.training.wall_clock_limit, self.started)
         try:
             with stop_on_signals(stopper), track("training", self.num_steps, "steps") as bar:
                 bar.set(self.progress.step)

@@ -13,10 +13,7 @@ from types import FrameType
 
 from xmtf.execution import say
 
-__all__ = ["STOP_FILE", "Stopped", "Stopper", "stop_on_signals"]
-
-STOP_FILE = "stop"
-"""A file of this name in the folder of checkpoints stops training after the step at hand."""
+__all__ = ["Stopped", "Stopper", "stop_on_signals"]
 
 
 class Stopped(KeyboardInterrupt):

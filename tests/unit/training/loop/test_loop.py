@@ -6,11 +6,12 @@ import torch
 
 from xmtf.errors import UserError
 from xmtf.files import read_jsonl
+from xmtf.run_folder import stop_file
 from xmtf.training.assembly import training_loop
 from xmtf.training.checkpoint import checkpoint
 from xmtf.training.loop.events import Log
 from xmtf.training.loop.loop import Loop
-from xmtf.training.loop.stop import STOP_FILE, Stopped
+from xmtf.training.loop.stop import Stopped
 
 
 @pytest.fixture
@@ -116,7 +117,7 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(make):
 def test_kill_switch_saves_and_the_same_call_goes_on(make):
     first = make(steps=4)
     first.checkpoints.mkdir(parents=True)
-    (first.checkpoints / STOP_FILE).touch()
+    stop_file(first.checkpoints).touch()
     with pytest.raises(Stopped, match="asked for it"):
         first.run()
     assert make(steps=4).run().step == 4

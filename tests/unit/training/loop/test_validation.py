@@ -7,11 +7,12 @@ import torch
 from xmtf.errors import SourceError
 from xmtf.files import read_jsonl
 from xmtf.recipe.schema import Packing, ValidationText
+from xmtf.run_folder import stop_file
 from xmtf.tokens.tokenizer.training import train_tokenizer
 from xmtf.training.assembly import training_loop
 from xmtf.training.checkpoint import checkpoint
 from xmtf.training.loop.events import Log
-from xmtf.training.loop.stop import STOP_FILE, Stopped
+from xmtf.training.loop.stop import Stopped
 from xmtf.training.loop.validation import Measured, composite
 from xmtf.training.loss.targets import select_targets
 from xmtf.training.loss.texts import text_rows
@@ -97,7 +98,7 @@ def test_measures_see_the_model_in_evaluation_mode_and_training_goes_on_as_witho
 def test_the_best_survives_stopping_and_going_on(make):
     first = make(Scripted("rank", (0.3, 0.9)), export="best")
     first.checkpoints.mkdir(parents=True)
-    (first.checkpoints / STOP_FILE).touch()
+    stop_file(first.checkpoints).touch()
     with pytest.raises(Stopped):
         first.run()
     second = make(Scripted("rank", (0.4, 0.5, 0.6, 0.7)), export="best")

@@ -33,6 +33,7 @@ import pyarrow as pa
 from xmtf.files import read_jsonl
 from xmtf.report.collect import COMPOSITION, Run
 from xmtf.report.reference import read_columns
+from xmtf.run_folder import RunFolder
 
 __all__ = ["NOTE", "demonstration_run", "demonstration_texts"]
 
@@ -52,4 +53,4 @@ def demonstration_run() -> Run:
     rows = read_columns(_HERE / "composition.csv", tuple(COMPOSITION.names))
     columns = {name: pa.array([row[name] for row in rows]) for name in COMPOSITION.names}
     composition = pa.table(columns).cast(COMPOSITION)
-    return Run(_HERE, {"name": "demonstration"}, composition, None, None, list(read_jsonl(_HERE / "log.jsonl")))
+    return Run(_HERE, {"name": "demonstration"}, composition, None, None, list(read_jsonl(RunFolder(_HERE).log)))
