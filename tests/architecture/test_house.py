@@ -80,7 +80,7 @@ def test_errors_are_caught_by_kind_except_at_the_edges(path):
     """A broad except stands at an edge only: the command line, a worker, a package that raises plain Exception."""
     edges = {
         "cli/app.py",  # the command line
-        "evaluation/code/launcher.py",  # the process that runs a program that a model wrote
+        "evaluation/code/jail/calls.py",  # the process that runs a program that a model wrote
         "tokens/tokenizer/tokenizer.py",  # `tokenizers` raises plain Exception
     }
     broad = [

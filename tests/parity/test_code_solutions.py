@@ -5,8 +5,9 @@ import re
 
 import pytest
 
+from xmtf.evaluation.code.limits import Limits
 from xmtf.evaluation.code.run import CodeSettings, judge, read_problems
-from xmtf.evaluation.code.sandbox import Limits, sandbox_fault
+from xmtf.evaluation.code.sandbox import sandbox_fault
 from xmtf.evaluation.suites.setup import Setup
 from xmtf.recipe.schema import Evaluation
 from xmtf.tasks import load_catalogue
@@ -22,7 +23,7 @@ def test_own_solutions_pass_and_their_mutants_fail(task, total, step):
     problems = read_problems(Setup(Evaluation(), load_catalogue()), task)
     assert len(problems) == total
     chosen = problems[::step]
-    settings = CodeSettings(limits=Limits(wall_s=20, cpu_s=10), workers=2)
+    settings = CodeSettings(limits=Limits(wall_s=120, cpu_s=20), workers=2)
     right = judge(chosen, [problem.solution for problem in chosen], settings, "right")
     assert [verdict.detail for verdict in right if not verdict.passed] == []
     # Mutants have the right functions, which answer None.

@@ -120,7 +120,10 @@ def code(
     batch_rows: Annotated[int, typer.Option(min=1, help="Completions generated at a time.")] = 32,
     prepend_eos: Annotated[bool, typer.Option("--prepend-eos", help="End of text before prompts.")] = False,
     begin_of_inputs: BeginOfInputs = "auto",
-    timeout_s: Annotated[float, typer.Option(min=0.1, help="Seconds that a program may take.")] = 3.0,
+    stops: Annotated[str, typer.Option(help="Where completions end: complete or original.")] = "complete",
+    timeout_s: Annotated[
+        float, typer.Option(min=0.1, max=86400, help="Seconds of processor time that a program may take.")
+    ] = 10.0,
     workers: Annotated[int, typer.Option(min=1, help="Programs run side by side.")] = 1,
     unsafe: Annotated[bool, typer.Option("--unsafe", help="Run programs without a sandbox.")] = False,
     device: Device = "auto",
@@ -132,9 +135,9 @@ def code(
 
     Example: xmtf evaluate code --model bigscience/bloomz-560m --samples 20 --temperatures 0.2,0.6 --out results
     """
+    from xmtf.evaluation.code.limits import Limits
     from xmtf.evaluation.code.passk import best_lines
     from xmtf.evaluation.code.run import CodeSettings, evaluate_code
-    from xmtf.evaluation.code.sandbox import Limits
     from xmtf.evaluation.suites.setup import Setup
     from xmtf.recipe.schema import Evaluation
     from xmtf.tasks import find_suites
@@ -147,9 +150,10 @@ def code(
         batch_rows=batch_rows,
         prepend_eos=prepend_eos,
         limit=limit,
-        limits=Limits(wall_s=timeout_s, cpu_s=int(timeout_s) + 1),
+        limits=Limits(cpu_s=timeout_s, wall_s=max(60.0, 10 * timeout_s)),
         workers=workers,
         unsafe=unsafe,
+        stops=stops,  # type: ignore[arg-type]  # checked
     )
     suites, catalogue = find_suites(_names(suite))
     selections = [part for each in suites for part in each.tasks]

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.evaluation.asking.journal import Journal
 from xmtf.evaluation.asking.subject import Subject, load_subject
+from xmtf.evaluation.code.languages.registry import find_toolchains
+from xmtf.evaluation.code.languages.toolchain import Toolchain
+from xmtf.evaluation.code.limits import Limits
 from xmtf.evaluation.code.passk import pass_metrics
 from xmtf.evaluation.code.problems import Problem, to_problem
 from xmtf.evaluation.code.sample import Draw, complete, draw_key
-from xmtf.evaluation.code.sandbox import Limits, Verdict, require_sandbox, run_programs
+from xmtf.evaluation.code.sandbox import Verdict, require_sandbox, run_programs
+from xmtf.evaluation.code.stops import StopRule
 from xmtf.evaluation.engine.answer import Answer
 from xmtf.evaluation.scoring.score import versions
 from xmtf.evaluation.suites.setup import Setup
-from xmtf.execution import track
+from xmtf.execution import say, track
 from xmtf.files import content_hash, write_jsonl
 from xmtf.records import Score
 from xmtf.results.files import COMPLETIONS, SCORES, check_results
@@ -45,6 +50,7 @@ class CodeSettings:
         limits: What a program may use.
         workers: Programs run side by side.
         unsafe: Run them without a sandbox.
+        stops: Where a completion ends.
     """
 
     samples: int = 1
@@ -58,6 +64,20 @@ class CodeSettings:
     limits: Limits = Limits()  # noqa: RUF009 - frozen
     workers: int = 1
     unsafe: bool = False
+    stops: StopRule = "complete"
+
+    def __post_init__(self) -> None:
+        """Refuse values that would measure nothing.
+
+        Raises:
+            ConfigError: Names the setting.
+        """
+        if not self.temperatures or not all(math.isfinite(value) and value >= 0 for value in self.temperatures):
+            raise ConfigError("temperatures: give numbers from 0 (greedy), such as 0.2,0.6,0.8")
+        if not self.ks or min(self.ks) < 1:
+            raise ConfigError("k: give numbers from 1, such as 1,10,100")
+        if self.stops not in get_args(StopRule):
+            raise UnknownNameError("stop rule", self.stops, get_args(StopRule), "stops")
 
 
 def evaluate_code(
@@ -74,13 +94,21 @@ def evaluate_code(
         out: Results folder; completions already drawn with the same weights are kept.
 
     Raises:
-        ConfigError: No sandbox here, or a task is not about code; before any model runs.
+        ConfigError: No sandbox or no toolchain here, or a task is not about code; before any model runs.
     """
     check_results(out, never=ITEMS)
     require_sandbox(unsafe=settings.unsafe)
     problems = {task: read_problems(setup, task)[: settings.limit] for task in task_ids}
+    toolchains = find_toolchains(problem.language for chosen in problems.values() for problem in chosen)
+    for task, chosen in problems.items():
+        _name_reachable_tests(task, chosen)
     subject = load_subject(setup, model, label)
-    drawing = {"top_p": settings.top_p, "length": settings.max_new_tokens, "eos": settings.prepend_eos}
+    drawing = {
+        "top_p": settings.top_p,
+        "length": settings.max_new_tokens,
+        "eos": settings.prepend_eos,
+        "stops": settings.stops,
+    }
     journal = Journal(out, {**subject.identity(setup), **drawing, "seed": setup.seed})
     scores, lines = [], []
     for task, chosen in problems.items():
@@ -90,8 +118,9 @@ def evaluate_code(
             _draw(subject, journal, draws, settings, setup.seed)
             found = [journal.get(draw_key(draw)) for draw in draws]
             texts = [answer.text or "" for answer in found if answer is not None]
-            verdicts = judge([d.problem for d in draws], texts, settings, f"running {task} at {temperature:g}")
-            scores.append(_score(setup, subject, task, temperature, draws, verdicts, settings))
+            about = f"running {task} at {temperature:g}"
+            verdicts = judge([draw.problem for draw in draws], texts, settings, about, toolchains)
+            scores.append(_score(setup, subject, task, temperature, draws, verdicts, settings, toolchains))
             lines += [_line(task, *row) for row in zip(draws, texts, verdicts, strict=True)]
     write_jsonl(out / COMPLETIONS, lines)
     write_scores(out / SCORES, scores)
@@ -116,23 +145,50 @@ def read_problems(setup: Setup, task_id: str) -> list[Problem]:
     return [to_problem(row, task.dataset) for table in tables for row in table.to_pylist()]
 
 
-def judge(problems: Sequence[Problem], completions: Sequence[str], settings: CodeSettings, label: str) -> list[Verdict]:
+def judge(
+    problems: Sequence[Problem],
+    completions: Sequence[str],
+    settings: CodeSettings,
+    label: str,
+    toolchains: Mapping[str, Toolchain] | None = None,
+) -> list[Verdict]:
     """Run the program of every completion; equal programs once.
 
+    Args:
+        problems: The problem of each completion.
+        completions: Texts.
+        settings: How programs run.
+        label: What progress is called.
+        toolchains: By language; None looks for them.
+
     Raises:
-        ConfigError: The sandbox broke down.
+        ConfigError: The sandbox broke down, or there is no toolchain.
     """
+    found = toolchains or find_toolchains(problem.language for problem in problems)
     programs = [problem.program(text) for problem, text in zip(problems, completions, strict=True)]
     unique = list(dict.fromkeys(programs))
-    verdicts: dict[str, Verdict] = {}
     with track(label, total=len(unique), unit="programs") as progress:
-        found = run_programs(unique, settings.limits, workers=settings.workers, unsafe=settings.unsafe)
-        for program, verdict in zip(unique, found, strict=True):
-            if verdict.outcome == "broken":
-                raise ConfigError(f"the sandbox broke down ({verdict.detail}); the completions are kept: run it again")
-            verdicts[program] = verdict
-            progress.advance()
-    return [verdicts[program] for program in programs]
+        verdicts = run_programs(
+            [(found[program.language], program) for program in unique],
+            settings.limits,
+            workers=settings.workers,
+            unsafe=settings.unsafe,
+            ended=progress.advance,
+        )
+    for verdict in verdicts:
+        if verdict.outcome == "broken":
+            raise ConfigError(f"the sandbox broke down ({verdict.detail}); the completions are kept: run it again")
+    judged = dict(zip(unique, verdicts, strict=True))
+    return [judged[program] for program in programs]
+
+
+def _name_reachable_tests(task: str, problems: Sequence[Problem]) -> None:
+    together = [problem.name for problem in problems if not problem.names]
+    if together:
+        say(
+            f"  {task}: {len(together)} of {len(problems)} problems run in one process with their tests, where a "
+            f"program could forge its verdict: {', '.join(together[:10])}{', ...' if len(together) > 10 else ''}"
+        )
 
 
 def _draw(subject: Subject, journal: Journal, draws: Sequence[Draw], settings: CodeSettings, seed: int) -> None:
@@ -150,6 +206,7 @@ def _draw(subject: Subject, journal: Journal, draws: Sequence[Draw], settings: C
             top_p=settings.top_p,
             batch_rows=settings.batch_rows,
             prepend_eos=settings.prepend_eos,
+            stops=settings.stops,
         ):
             journal.add([(draw_key(to_do[index]), Answer(text=text)) for index, text in batch])
             progress.advance(len(batch))
@@ -163,12 +220,14 @@ def _score(
     draws: Sequence[Draw],
     verdicts: Sequence[Verdict],
     settings: CodeSettings,
+    toolchains: Mapping[str, Toolchain],
 ) -> Score:
     task = setup.catalogue.tasks[task_id]
     passed = Counter({draw.problem.name: 0 for draw in draws})
     for draw, verdict in zip(draws, verdicts, strict=True):
         passed[draw.problem.name] += verdict.passed
     samples = max((draw.sample for draw in draws), default=0) + 1
+    languages = {draw.problem.language for draw in draws}
     return Score(
         model=subject.label,
         model_fingerprint=subject.fingerprint,
@@ -177,12 +236,23 @@ def _score(
         kind="code",
         scoring=f"temperature {temperature:g}, top_p {settings.top_p:g}" if temperature else "greedy",
         provenance=task.provenance("+".join(task.splits["evaluation"]), f"prompt at temperature {temperature:g}"),
-        template_hash=content_hash([[draw.problem.prompt, draw.problem.after] for draw in draws]),
-        metrics=pass_metrics(list(passed.values()), samples, settings.ks),
-        versions=dict(versions()),
+        template_hash=content_hash([[draw.problem.prompt, draw.problem.tests] for draw in draws]),
+        metrics=tuple(
+            replace(metric, signature=_signature(settings, draws))
+            for metric in pass_metrics(list(passed.values()), samples, settings.ks)
+        ),
+        versions={**versions(), **{name: chain.version for name, chain in toolchains.items() if name in languages}},
         revision=task.revision,
         hashes={"weights": subject.weights, "tokenizer": subject.tokenizer.fingerprint},
     )
+
+
+def _signature(settings: CodeSettings, draws: Sequence[Draw]) -> str:
+    """Return what makes the number comparable: where completions end, and what programs may use."""
+    together = len({draw.problem.name for draw in draws if not draw.problem.names})
+    limits = settings.limits
+    parts = (f"stops:{settings.stops}", f"cpu:{limits.cpu_s:g}s", f"memory:{limits.memory >> 20}MiB")
+    return "|".join((*parts, f"one_process:{together}", *(["unsafe"] if settings.unsafe else [])))
 
 
 def _line(task: str, draw: Draw, text: str, verdict: Verdict) -> dict[str, Any]:
@@ -195,4 +265,5 @@ def _line(task: str, draw: Draw, text: str, verdict: Verdict) -> dict[str, Any]:
         "passed": verdict.passed,
         "outcome": verdict.outcome,
         "detail": verdict.detail,
+        "tests": "apart" if verdict.apart else "in one process",
     }

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xmtf.evaluation.code.problems import Problem, cut_at_stop
+from xmtf.evaluation.code.problems import Problem
+from xmtf.evaluation.code.stops import StopRule, cut_answer, ends_answer, has_ended
 from xmtf.evaluation.engine.encoding import Encoder, PromptRules, TextTokenizer
 from xmtf.files import content_hash
 
@@ -46,6 +47,7 @@ def complete(
     top_p: float = 0.95,
     batch_rows: int = 32,
     prepend_eos: bool = False,
+    stops: StopRule = "complete",
 ) -> Iterator[list[tuple[int, str]]]:
     """Yield, after each batch, the (index of a draw, its completion) that it made.
 
@@ -58,6 +60,7 @@ def complete(
         max_new_tokens: Most tokens of a completion.
         top_p: Share of the probability that is drawn from.
         batch_rows: Completions at a time; a prompt is read once for all of its own in a batch.
+        stops: Where a completion ends.
         prepend_eos: Put the end-of-text token before the prompt (keeps a pretrained model in its scope).
     """
     from xmtf.evaluation.generation.decode_loop import Sampling, decode
@@ -73,7 +76,6 @@ def complete(
         if batch[0].temperature > 0:
             numbers = np.stack([_numbers(seed, draw, max_new_tokens) for draw in batch])
             sampling = Sampling(batch[0].temperature, top_p, numbers)
-        stops = {stop for problem in problems for stop in problem.stops}
         found = decode(
             model,
             [before + prompt.ids for prompt in encoded],
@@ -84,11 +86,11 @@ def complete(
             max_new_tokens=max_new_tokens,
             prefix_lm=rules.prefix_lm,
             sampling=sampling,
-            stop=partial(_has_stopped, tokenizer, stops),
+            stop=partial(_has_stopped, tokenizer, [draw.problem for draw in batch], stops),
         )
         texts = (tokenizer.decode(list(continuation.ids)) for continuation in found)
         yield [
-            (start + place, cut_at_stop(text, draw.problem.stops))
+            (start + place, cut_answer(draw.problem, text, stops))
             for place, (draw, text) in enumerate(zip(batch, texts, strict=True))
         ]
 
@@ -98,6 +100,9 @@ def _numbers(seed: int, draw: Draw, length: int) -> np.ndarray:
     return np.random.default_rng(int(key[:16], 16)).random(length)
 
 
-def _has_stopped(tokenizer: TextTokenizer, stops: set[str], ids: Sequence[int]) -> bool:
+def _has_stopped(
+    tokenizer: TextTokenizer, problems: Sequence[Problem], rule: StopRule, row: int, ids: Sequence[int]
+) -> bool:
+    """Return whether the answer of a row is whole; its text is read only where the last tokens may have ended it."""
     tail = tokenizer.decode(list(ids[-_TAIL_TOKENS:]))
-    return any(stop in tail for stop in stops)
+    return ends_answer(problems[row], tail) and has_ended(problems[row], tokenizer.decode(list(ids)), rule)

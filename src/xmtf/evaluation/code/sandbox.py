@@ -1,34 +1,36 @@
-"""Run programs that a model wrote, so that they can neither harm the machine nor fake a pass by leaving early.
+"""Run programs that a model wrote, so that they can neither harm the machine nor fake a pass.
 
 The sandbox needs Linux with user namespaces (the default of most distributions, and of root). It is
 tried with a probe before any generation; where it does not hold, code evaluation is refused unless the
 user asks for ``unsafe``, which has limits and a deadline but shares files and network with the user.
 
-A program could still forge a pass by hunting for the token inside its own process. Nothing that runs
-tests in the process of the tested code can rule that out; nothing leaves the sandbox that way either.
+:mod:`xmtf.evaluation.code.jail` is what runs; it is started anew for each program.
 """
 
 from __future__ import annotations
 
 import json
+import secrets
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
 from xmtf.errors import ConfigError
+from xmtf.evaluation.code.languages import python
+from xmtf.evaluation.code.languages.toolchain import Program, Toolchain
+from xmtf.evaluation.code.limits import Limits
 
-__all__ = ["Limits", "Verdict", "require_sandbox", "run_program", "run_programs", "sandbox_fault"]
+__all__ = ["Verdict", "require_sandbox", "run_program", "run_programs", "sandbox_fault"]
 
 Outcome = Literal["passed", "failed", "timed out", "broken"]
 
-_LAUNCHER = Path(__file__).with_name("launcher.py")
-_GRACE_S = 5.0
+_START = "import sys; sys.path.append(sys.argv[1]); from jail.launcher import main; main()"
+_GRACE_S = 120.0
 _PROBE = """
 import os, socket
 for path in ("/etc/passwd", "/root", "/home", "/proc/1", "/sys"):
@@ -38,33 +40,16 @@ for path in ("/usr", "/", os.path.dirname(os.__file__)):
         open(os.path.join(path, "probe"), "w")
     except OSError:
         continue
-    raise AssertionError(f"could write to {path}")
-open("/tmp/probe", "w").write("x")
+    raise AssertionError(path)
 try:
-    socket.create_connection(("127.0.0.1", 9), timeout=0.2)
+    socket.create_connection(("127.0.0.1", 9), timeout=1)
 except OSError as error:
-    assert error.errno in (101, 99, 111, None), error
-assert os.getppid() == 1
+    assert error.errno in (99, 101, 113), error
+open("/tmp/probe", "w").write("x")
+def probe():
+    return [(os.getuid() != 0, 2.5), {"x": None}]
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a program may use.
-
-    Attributes:
-        wall_s: Seconds until everything is killed.
-        cpu_s: Seconds of processor time of one process.
-        memory: Bytes of address space of one process.
-        processes: Processes and threads together.
-        file_size: Bytes of one file.
-    """
-
-    wall_s: float = 3.0
-    cpu_s: int = 4
-    memory: int = 512 * 2**20
-    processes: int = 8
-    file_size: int = 8 * 2**20
+_PROBE_TESTS = "assert probe() == [(True, 2.5), {'x': None}] or probe() == [(False, 2.5), {'x': None}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +57,16 @@ class Verdict:
     """How a program ended.
 
     Attributes:
-        outcome: ``passed`` when it ran to its last line; ``broken`` when it could not be started.
+        outcome: ``passed`` when its tests ran to their last line; ``broken`` when it could not be started.
         detail: The exception, the signal or the fault.
+        clock: Whether it was the clock alone that ended it, so that a busy machine may be to blame.
+        apart: Whether the tests ran in a process of their own, where the program cannot reach them.
     """
 
     outcome: Outcome
     detail: str = ""
+    clock: bool = False
+    apart: bool = False
 
     @property
     def passed(self) -> bool:
@@ -85,45 +74,82 @@ class Verdict:
         return self.outcome == "passed"
 
 
-def run_program(program: str, limits: Limits | None = None, *, unsafe: bool = False) -> Verdict:
-    """Run a Python program.
+def run_program(
+    toolchain: Toolchain, program: Program, limits: Limits | None = None, *, unsafe: bool = False
+) -> Verdict:
+    """Judge a program.
 
     Args:
-        program: Source text; it passes when its last line has run.
+        toolchain: Of its language.
+        program: The program and its tests.
         limits: What it may use.
-        unsafe: Limits and deadline only, on the user's own files and network.
+        unsafe: Limits and deadlines only, on the user's own files and network.
     """
     limits = limits or Limits()
-    told = {name: getattr(limits, name) for name in Limits.__dataclass_fields__}
-    with tempfile.TemporaryDirectory(prefix="xmtf-sandbox-") as folder:
-        request = {**told, "program": program, "isolate": not unsafe, "root": folder}
-        python = getattr(sys, "_base_executable", sys.executable)
-        try:
-            done = subprocess.run(
-                [python, "-I", "-S", str(_LAUNCHER)],
-                input=json.dumps(request),
-                capture_output=True,
-                text=True,
-                cwd=folder,
-                env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
-                timeout=limits.wall_s + _GRACE_S,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return Verdict("timed out", f"after {limits.wall_s:g} s")
+    token = secrets.token_hex(16)
+    build = toolchain.build(program, token)
+    request = {
+        "isolate": not unsafe,
+        "shown": [sys.base_prefix, *toolchain.shown],
+        "with_proc": toolchain.with_proc,
+        "tmp_bytes": limits.tmp_bytes if not build.compile else 1 << 30,
+        "environment": {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/tmp", **toolchain.environment},  # noqa: S108
+        "token": token,
+        "compile_limits": asdict(toolchain.compile_limits(limits)),
+        "run_limits": asdict(toolchain.run_limits(limits)),
+        **asdict(build),
+    }
+    longest = request["run_limits"]["wall_s"] + len(build.compile) * request["compile_limits"]["wall_s"]
+    launcher = getattr(sys, "_base_executable", sys.executable)
     try:
+        done = subprocess.run(
+            [launcher, "-I", "-S", "-c", _START, str(Path(__file__).parent)],
+            input=json.dumps(request),
+            capture_output=True,
+            text=True,
+            env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
+            timeout=longest + _GRACE_S,
+            check=False,
+        )
         answer = json.loads(done.stdout)
+    except subprocess.TimeoutExpired:
+        return Verdict("broken", "the launcher does not end")
     except json.JSONDecodeError:
-        return Verdict("broken", done.stderr.strip()[-300:] or "the launcher said nothing")
-    return Verdict(answer["outcome"], answer["detail"])
+        return Verdict("broken", done.stderr.strip()[-300:] or "the launcher ended without a word")
+    return Verdict(answer["outcome"], answer["detail"], answer["clock"], apart=bool(build.tester))
 
 
 def run_programs(
-    programs: Iterable[str], limits: Limits | None = None, *, workers: int = 1, unsafe: bool = False
-) -> Iterator[Verdict]:
-    """Run programs side by side; yield their verdicts in order."""
+    programs: Sequence[tuple[Toolchain, Program]],
+    limits: Limits | None = None,
+    *,
+    workers: int = 1,
+    unsafe: bool = False,
+    ended: Callable[[], None] = lambda: None,
+) -> list[Verdict]:
+    """Judge programs side by side; those that the clock ended once more, one after the other.
+
+    Args:
+        programs: Each with the toolchain of its language.
+        limits: What each may use.
+        workers: How many run at a time.
+        unsafe: See :func:`run_program`.
+        ended: Called as often as there are programs.
+    """
+
+    def run(place: int) -> Verdict:
+        verdict = run_program(*programs[place], limits, unsafe=unsafe)
+        if not verdict.clock:
+            ended()
+        return verdict
+
     with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
-        yield from pool.map(lambda program: run_program(program, limits, unsafe=unsafe), programs)
+        verdicts = list(pool.map(run, range(len(programs))))
+    for place, verdict in enumerate(verdicts):
+        if verdict.clock:
+            verdicts[place] = run_program(*programs[place], limits, unsafe=unsafe)
+            ended()
+    return verdicts
 
 
 @cache
@@ -131,7 +157,7 @@ def sandbox_fault() -> str:
     """Return why programs cannot be run safely here, or ``""`` where they can."""
     if sys.platform != "linux":
         return "the sandbox needs Linux"
-    verdict = run_program(_PROBE)
+    verdict = run_program(python.find(), Program("python", _PROBE, _PROBE_TESTS, ("probe",)))
     return "" if verdict.passed else verdict.detail or verdict.outcome
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -51,7 +52,7 @@ def decode(
     min_new_tokens: int = 0,
     prefix_lm: bool = False,
     sampling: Sampling | None = None,
-    stop: Callable[[list[int]], bool] = lambda ids: False,
+    stop: Callable[[int, list[int]], bool] = lambda row, ids: False,
 ) -> list[Continuation]:
     """Continue prompts token by token.
 
@@ -66,7 +67,7 @@ def decode(
         min_new_tokens: Fewest: none of ``ends`` is taken before.
         prefix_lm: Bidirectional attention over the prompts.
         sampling: How tokens are drawn; None takes the most likely one.
-        stop: Called with the ids of an answer after each token; True ends it.
+        stop: Called with the index of an answer and its ids after each token; True ends it.
     """
     state = read_prompts(model, prompts, pad=pad, prefix_lm=prefix_lm)
     if list(prompt_of) != list(range(len(prompts))):
@@ -80,7 +81,7 @@ def decode(
             logits_RV[:, list(ends)] = -torch.inf
         tokens = _choose(logits_RV, sampling, rows, step)
         for row, token, usable in zip(rows, tokens, finite, strict=True):
-            answers[row].take(token, ends, usable, stop)
+            answers[row].take(token, ends, usable, partial(stop, row))
         live = [place for place, row in enumerate(rows) if answers[row].live]
         if not live or step + 1 == max_new_tokens:
             break

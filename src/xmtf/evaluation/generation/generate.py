@@ -178,7 +178,7 @@ def _continue(
         sampling = Sampling(decoding.temperature, decoding.top_p, draws, decoding.top_k)
     has_stopped = options.pop("stop")
 
-    def after_token(ids: list[int]) -> bool:
+    def after_token(_: int, ids: list[int]) -> bool:
         watch(ids)
         return bool(has_stopped(ids))
 

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from xmtf.errors import ConfigError
+from xmtf.errors import ConfigError, UserError
 from xmtf.evaluation.code import sandbox
 from xmtf.evaluation.code.passk import best_lines, pass_at_k, pass_metrics
-from xmtf.evaluation.code.problems import cut_at_stop, to_problem
+from xmtf.evaluation.code.problems import to_problem
 from xmtf.evaluation.code.run import CodeSettings, evaluate_code, judge
 from xmtf.evaluation.code.sample import Draw, complete
 from xmtf.evaluation.code.sandbox import sandbox_fault
@@ -50,11 +50,6 @@ def test_problems_that_all_pass_or_all_fail_leave_room_for_doubt():
     (none,), (every,) = pass_metrics([0], 1, (1,)), pass_metrics([2, 2, 2], 2, (1,))
     assert (none.value, none.low, round(none.high, 4)) == (0.0, 0.0, 0.7935)
     assert (every.value, round(every.low, 4), every.high) == (1.0, 0.4385, 1.0)
-
-
-def test_completions_end_at_the_first_stop():
-    assert cut_at_stop("\n    return 1\n\ndef f():\n    pass", ("\ndef", "\nclass")) == "\n    return 1"
-    assert cut_at_stop("\n    return 1  \n", ("\ndef",)) == "\n    return 1"
 
 
 @pytest.mark.skipif(bool(sandbox_fault()), reason="no sandbox here")
@@ -115,3 +110,20 @@ def test_without_a_sandbox_no_model_is_even_looked_for(monkeypatch, tmp_path):
     setup = Setup(Evaluation(), load_catalogue(), offline=True)
     with pytest.raises(ConfigError, match=r"programs cannot be run safely here .no user namespaces.*--unsafe"):
         evaluate_code(setup, ["humaneval"], CodeSettings(), model="nowhere", label="m", out=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"temperatures": (-1.0,)}, "temperatures: give numbers from 0"),
+        ({"temperatures": (float("nan"),)}, "temperatures: give numbers from 0"),
+        ({"temperatures": (float("inf"),)}, "temperatures: give numbers from 0"),
+        ({"temperatures": ()}, "temperatures: give numbers from 0"),
+        ({"ks": (0,)}, "k: give numbers from 1"),
+        ({"ks": ()}, "k: give numbers from 1"),
+        ({"stops": "orignal"}, "unknown stop rule 'orignal'; did you mean 'original'"),
+    ],
+)
+def test_settings_that_would_measure_nothing_are_refused(settings, message):
+    with pytest.raises(UserError, match=message):
+        CodeSettings(**settings)

@@ -1,81 +1,193 @@
 """Hostile programs: none passes, none leaves a trace outside."""
 
-import subprocess
-import sys
+import dataclasses
+import socket
+import uuid
 from pathlib import Path
 
 import pytest
 
 from xmtf.errors import ConfigError
 from xmtf.evaluation.code import sandbox
-from xmtf.evaluation.code.sandbox import Limits, require_sandbox, run_program, run_programs, sandbox_fault
+from xmtf.evaluation.code.jail.watch import processes_of, usage_of
+from xmtf.evaluation.code.languages import python
+from xmtf.evaluation.code.languages.toolchain import Program
+from xmtf.evaluation.code.limits import Limits
+from xmtf.evaluation.code.sandbox import Verdict, require_sandbox, run_program, run_programs, sandbox_fault
 
 needs_sandbox = pytest.mark.skipif(bool(sandbox_fault()), reason=f"no sandbox here: {sandbox_fault()}")
-QUICK = Limits(wall_s=2.0, cpu_s=2, memory=256 * 2**20)
+QUICK = Limits(wall_s=20.0, cpu_s=2.0, memory=256 * 2**20)
+CLOCK = Limits(wall_s=1.0, cpu_s=30.0)
 
 HOSTILE = {
     "fork bomb": "import os\nwhile True:\n    os.fork()",
+    "fork bomb that ignores its children": (
+        "import os, signal\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\nwhile True:\n"
+        "    if os.fork() == 0:\n        while True: pass"
+    ),
     "memory bomb": "x = []\nwhile True:\n    x.append(bytearray(2**24))",
+    "memory of many": (
+        "import os, time\nfor _ in range(4):\n    if os.fork() == 0:\n        break\n"
+        "x = bytearray(b'1') * (80 * 2**20)\ntime.sleep(60)"
+    ),
     "endless loop": "while True: pass",
-    "sleeps": "import time; time.sleep(3600)",
+    "loop in a child": "import os\nif os.fork() == 0:\n    while True: pass\nos.wait()",
+    "loop in a daemon": (
+        "import os, time\nif os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n        while True: pass\n"
+        "    os._exit(0)\ntime.sleep(60)"
+    ),
     "deletes files": "import shutil; shutil.rmtree('{home}')",
     "writes beside": "open('{home}/trace', 'w').write('x')",
     "fills the disk": "f = open('/tmp/big', 'wb')\nwhile True:\n    f.write(bytes(2**20)); f.flush()",
+    "many files": "for n in range(10**6):\n    open(f'/tmp/{{n}}', 'wb').write(bytes(2**20))",
     "network": "import socket; socket.create_connection(('127.0.0.1', {port}), timeout=1)",
+    "raw network": "import socket; socket.socket(socket.AF_PACKET, socket.SOCK_RAW)",
     "reads home": "import os; assert os.listdir(os.path.expanduser('~root')) or open('{home}/secret').read()",
     "reads a secret": "open('{home}/secret').read()",
     "kills the parent": "import os, signal\nos.kill(os.getppid(), 9)\nos.kill(1, 9)\nos.kill(-1, 9)\nassert False",
     "leaves early": "import sys; sys.exit(0)",
     "leaves at once": "import os; os._exit(0)",
     "patched asserts": "import builtins\nbuiltins.AssertionError = type('E', (Exception,), {{}})\nassert 1 == 2",
-    "leaves in a test": "def f(x): raise SystemExit(0)\nassert f(1) == 2",
-    "child lives on": "import os, time\nif os.fork() == 0:\n    time.sleep(3600)\nassert False",
+    "child lives on": "import os, time\nif os.fork() == 0:\n    time.sleep(300)\nassert False",
+    "child holds the pipes": "import os, time\nif os.fork() == 0:\n    time.sleep(300)\nos._exit(3)",
     "becomes root": "import os; os.setuid(0)\nos.mkdir('/usr/trace')",
     "mounts": "import ctypes; assert ctypes.CDLL(None).mount(b't', b'/tmp', b'tmpfs', 0, None) == 0",
     "new namespaces": "import ctypes; assert ctypes.CDLL(None).unshare(0x10000000) == 0",
+    "clones namespaces": "import ctypes; assert ctypes.CDLL(None).syscall({clone}, 0x10000011, 0, 0, 0, 0) >= 0",
+    "traces": "import ctypes; assert ctypes.CDLL(None).ptrace(16, 1, 0, 0) == 0",
+    "reads memory": "import ctypes; assert ctypes.CDLL(None).process_vm_readv(1, 0, 0, 0, 0, 0) == 0",
+    "loads into the kernel": "import ctypes; assert ctypes.CDLL(None).syscall({bpf}, 0, 0, 0) >= 0",
+    "other system calls": "import ctypes; ctypes.CDLL(None).syscall(0x40000000 + 39); assert False",
     "syntax": "def f(:",
 }
-ENDLESS = {"endless loop", "sleeps"}
 
 
 @needs_sandbox
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_programs_fail_and_leave_no_trace(tmp_path, survivors, name):
-    import socket
+@pytest.mark.parametrize("apart", [True, False])
+def test_hostile_programs_fail_and_leave_no_trace(tmp_path, name, apart):
+    import platform
 
     (tmp_path / "secret").write_text("s3cret")
+    clone, bpf = (56, 321) if platform.machine() == "x86_64" else (220, 280)
+    mark = uuid.uuid4().hex
+    marked = dataclasses.replace(python.find(), environment={"MARK": mark})
     with socket.create_server(("127.0.0.1", 0)) as server:
-        program = HOSTILE[name].format(home=tmp_path, port=server.getsockname()[1])
-        verdict = run_program(program, QUICK)
+        port = server.getsockname()[1]
+        source = HOSTILE[name].format(home=tmp_path, port=port, clone=clone, bpf=bpf)
+        program = Program("python", source + "\ndef f(): return 1\n", "assert f() == 1", ("f",) if apart else ())
+        verdict = run_program(marked, program, QUICK)
     assert not verdict.passed
-    assert verdict.outcome in (("timed out",) if name in ENDLESS else ("failed", "timed out")), verdict
+    assert verdict.outcome in ("failed", "timed out"), verdict
+    assert verdict.apart == apart
+    assert verdict.clock == (apart and name == "child holds the pipes"), verdict
     assert [path.name for path in tmp_path.iterdir()] == ["secret"]
     assert not Path("/usr/trace").exists()
-    assert not survivors()
+    assert not processes_marked(mark)
 
 
-def test_what_a_program_leaves_running_is_seen(survivors):
-    orphan = "import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(3600)"
-    subprocess.run([sys.executable, "-c", orphan], check=True)
-    assert len(survivors(0)) == 1
+def processes_marked(mark):
+    """Return the processes that were started with this in their environment: what a sandbox would leave behind."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark.encode() in (folder / "environ").read_bytes():
+                found.append(folder.name)
+        except OSError:  # gone meanwhile, or another user's
+            continue
+    return found
+
+
+def test_what_a_process_started_is_found():
+    import subprocess
+    import sys
+
+    mark = uuid.uuid4().hex
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, env={"MARK": mark}) as child:
+        # The environment of a process is there once it has become the other program.
+        while not (found := processes_marked(mark)):
+            assert child.poll() is None
+        assert found == [str(child.pid)]
+        assert child.pid in processes_of(child.pid)
+        assert usage_of(child.pid)[1] > 0
+        child.communicate(b"\n")
+    assert processes_marked(mark) == []
 
 
 @needs_sandbox
-def test_a_right_program_passes_and_has_a_place_to_write():
-    program = "import math, json, re\nopen('/tmp/x', 'w').write('1')\nassert open('/tmp/x').read() == '1'"
-    assert run_program(program).passed
+@pytest.mark.parametrize("names", [("f",), ()])
+def test_a_right_program_passes_and_has_a_place_to_write(names):
+    source = "import math, json, re\ndef f():\n    open('/tmp/x', 'w').write('1')\n    return open('/tmp/x').read()"
+    assert run_program(python.find(), Program("python", source, "assert f() == '1'", names)).passed
+
+
+@needs_sandbox
+def test_processor_time_is_that_of_all_processes_together():
+    source = (
+        "import os, time\ndef f():\n    for _ in range(4):\n        if os.fork() == 0:\n"
+        "            while time.process_time() < 1.2: pass\n            os._exit(0)\n"
+        "    for _ in range(4): os.wait()\n    return 1"
+    )
+    program = Program("python", source, "assert f() == 1", ("f",))
+    verdict = run_program(python.find(), program, Limits(cpu_s=3.0, wall_s=120.0))
+    assert (verdict.outcome, verdict.detail) == ("timed out", "processor time, after 3 s")
+    assert run_program(python.find(), program, Limits(cpu_s=60.0, wall_s=240.0)).passed
+
+
+@needs_sandbox
+def test_what_the_clock_ended_runs_again_alone(monkeypatch):
+    sleeper = Program("python", "import time\ndef f(): time.sleep(60)", "f()", ("f",))
+    quick = Program("python", "def f(): return 1", "assert f() == 1", ("f",))
+    started, running, alone, inner = [], [0], [], run_program
+
+    def counted(toolchain, program, limits, *, unsafe):
+        started.append(program)
+        running[0] += 1
+        alone.append(running[0] == 1)
+        verdict = inner(toolchain, program, limits, unsafe=unsafe)
+        running[0] -= 1
+        return verdict
+
+    monkeypatch.setattr(sandbox, "run_program", counted)
+    chain = python.find()
+    ended = []
+    verdicts = run_programs(
+        [(chain, sleeper), (chain, quick), (chain, sleeper)], CLOCK, workers=2, ended=lambda: ended.append(1)
+    )
+    assert [verdict.outcome for verdict in verdicts] == ["timed out", "passed", "timed out"]
+    assert [verdict.clock for verdict in verdicts] == [True, False, True]
+    assert started[3:] == [sleeper, sleeper]
+    assert alone[3:] == [True, True]
+    assert len(ended) == 3
+
+
+def test_a_second_run_alone_decides(monkeypatch):
+    verdicts = iter([Verdict("timed out", clock=True), Verdict("passed")])
+    monkeypatch.setattr(sandbox, "run_program", lambda *_, **__: next(verdicts))
+    assert run_programs([(None, None)]) == [Verdict("passed")]
 
 
 @needs_sandbox
 def test_programs_side_by_side_keep_their_order():
-    verdicts = run_programs(["assert True", "assert False", "x = 1"], workers=2)
+    programs = [Program("python", text, "") for text in ("assert True", "assert False", "x = 1")]
+    verdicts = run_programs([(python.find(), program) for program in programs], workers=2)
     assert [verdict.passed for verdict in verdicts] == [True, False, True]
 
 
-def test_unsafe_still_has_a_deadline_and_a_verdict():
-    assert run_program("assert 1 + 1 == 2", unsafe=True).passed
-    assert run_program("import sys; sys.exit(0)", unsafe=True).outcome == "failed"
-    assert run_program("while True: pass", Limits(wall_s=0.5), unsafe=True).outcome == "timed out"
+@pytest.mark.parametrize("names", [("f",), ()])
+def test_unsafe_still_has_deadlines_and_verdicts_and_leaves_no_daemon(names):
+    mark = uuid.uuid4().hex
+    chain = dataclasses.replace(python.find(), environment={"MARK": mark})
+
+    def run(text):
+        return run_program(chain, Program("python", text, "assert f() == 2", names), Limits(cpu_s=1.0), unsafe=True)
+
+    assert run("def f(): return 1 + 1").passed
+    assert run("import sys\ndef f(): sys.exit(0)").outcome == "failed"
+    assert run("def f():\n    while True: pass").outcome == "timed out"
+    daemon = "import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(300)\ndef f(): return 2"
+    assert run(daemon).passed
+    assert processes_marked(mark) == []
 
 
 def test_without_a_sandbox_nothing_starts_unless_unsafe(monkeypatch):
