@@ -1,8 +1,8 @@
 """How shard work is run: the same plan inline, in a process pool, on Ray or as array tasks."""
 
 from xmtf.execution.plan import Plan, ShardTask, read_plan, run_task, write_plan
-from xmtf.execution.progress import say, track
 from xmtf.execution.run import check_engine, num_workers, run_plan, run_shown
+from xmtf.progress import say, track
 
 __all__ = [
     "Plan",

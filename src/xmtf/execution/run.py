@@ -15,7 +15,7 @@ from typing import Any
 from xmtf.errors import DataError
 from xmtf.execution.on_ray import connect, run_on_ray
 from xmtf.execution.plan import Plan, run_task, shard_result
-from xmtf.execution.progress import track
+from xmtf.progress import track
 from xmtf.recipe.schema import Execution
 
 __all__ = ["check_engine", "num_workers", "run_plan", "run_shown"]

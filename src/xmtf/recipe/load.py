@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from xmtf.errors import ConfigError, nearest
+from xmtf.recipe.packaged import nearest_packaged, recipe_file
 from xmtf.recipe.schema import Recipe
 from xmtf.run_folder import RunFolder
 
@@ -67,8 +68,9 @@ def load_yaml(path: Path) -> Any:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        near = nearest(path.name, [file.name for file in path.parent.glob("*.yaml")])
-        hint = f"did you mean {path.parent / near[0]}?" if near else f"looked in {path.parent.resolve()}"
+        beside = nearest(path.name, [file.name for file in path.parent.glob("*.yaml")])
+        near = str(path.parent / beside[0]) if beside else nearest_packaged(path)
+        hint = f"did you mean {near}?" if near else f"looked in {path.parent.resolve()}"
         raise ConfigError(f"{path}: no such file; {hint}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read ({error})") from None
@@ -82,12 +84,13 @@ def load_recipe(path: Path, overrides: Iterable[str] = ()) -> LoadedRecipe:
     """Read and check a recipe.
 
     Args:
-        path: YAML file.
+        path: YAML file, or the name of a recipe that comes with the package, such as ``demo``.
         overrides: ``training.steps=200``, applied in order.
 
     Raises:
         ConfigError: Names the file, the key, what was expected, and for an unknown key the nearest known one.
     """
+    path = recipe_file(path)
     data = load_yaml(path)
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: a recipe is a mapping of keys (name, mixture, model, training, ...)")
