@@ -125,7 +125,9 @@ class _Run:
     def mixture(self) -> Manifest:
         from xmtf.mixture import build_mixture
 
-        return build_mixture(self.loaded, self._folder.mixture)
+        manifest = build_mixture(self.loaded, self._folder.mixture)
+        _tell_drops(manifest)
+        return manifest
 
     def tokens(self) -> Manifest:
         from xmtf.tokens import tokenize_mixture
@@ -176,6 +178,18 @@ class _Run:
         manifest = build_report([self._folder.path], report, self.loaded.recipe.report)
         write_text(self._folder.model / "README.md", (report / MODEL_CARD).read_text(encoding="utf-8"))
         return manifest
+
+
+def _tell_drops(manifest: Manifest) -> None:
+    """Say how many examples the mixture has, and why the others were dropped."""
+    from xmtf.tasks import Told
+
+    counts = manifest.counts
+    dropped = {reason: count for reason, count in counts["dropped"].items() if count}
+    listed = ", ".join(f"{count:,} {reason}" for reason, count in sorted(dropped.items(), key=lambda item: -item[1]))
+    say(f"  {counts['out']:,} of {counts['in']:,} examples{f'; dropped: {listed}' if listed else ''}")
+    for line in Told(manifest.details["firsts"], manifest.details["notes"]).lines(dropped):
+        say(f"  {line}")
 
 
 def _summary(run: RunFolder) -> tuple[str, ...]:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 __all__ = [
+    "FEW_CHOICES",
+    "OUTSIDE",
     "PROMPTED_COLUMNS",
     "PROVENANCE_COLUMNS",
     "SCORE_SCHEMA",
@@ -31,6 +33,11 @@ Family = Literal["causal", "encoder-decoder"]
 
 Translation = Literal["none", "human", "machine"]
 """How a template came into its language: written in it, or translated by a person or a machine."""
+
+FEW_CHOICES = "fewer than two answer choices"
+"""Reason of rows that cannot be ranked since there is nothing to choose from."""
+OUTSIDE = "target is not among the answer choices"
+"""Reason of rows that cannot be ranked since no choice is right."""
 
 SCORE_SCHEMA = 1
 """Version of :class:`Score` as written to result files."""

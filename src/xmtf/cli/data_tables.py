@@ -42,7 +42,9 @@ def _sizes(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def print_built(manifest: Manifest, folder: Path, *, as_json: bool) -> None:
-    """Print the counts of a built mixture by cluster and language, the rates of its tasks, and what was dropped."""
+    """Print the counts of a built mixture by cluster and language, its rates, and why rows were dropped."""
+    from xmtf.tasks import Told
+
     counts = manifest.counts
     if as_json:
         print_json({"folder": str(folder), "fingerprint": manifest.fingerprint} | counts)
@@ -58,6 +60,8 @@ def print_built(manifest: Manifest, folder: Path, *, as_json: bool) -> None:
     if manifest.recipe["mixture"]["rates"]["policy"] != "all":
         _print_rates(folder)
     _print_dropped(counts["dropped"])
+    for line in Told(manifest.details["firsts"], manifest.details["notes"]).lines(counts["dropped"]):
+        typer.echo(line)
     typer.echo(f"{folder}: {counts['out']:,} of {counts['in']:,} examples, in {manifest.wall_time_s:.1f} s")
 
 

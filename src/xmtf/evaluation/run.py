@@ -7,6 +7,7 @@ killed run repeats at most one batch, and a request that several suites or templ
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -198,13 +199,17 @@ def _slice_hashes(setup: Setup, slices: Iterable[SuiteSlice]) -> dict[str, str]:
 
 
 def _rendered(setup: Setup, slices: Sequence[SuiteSlice]) -> Iterator[Job]:
-    """Render all slices; a suite that leaves nothing to ask is an error that says why."""
+    """Render all slices, and say why rows are dropped; a suite that leaves nothing to ask is an error that says why."""
+    from xmtf.tasks import Told
+
     asked: dict[str, int] = {part.suite.name: 0 for part in slices}
     reasons: dict[str, set[str]] = {name: set() for name in asked}
+    told, dropped = Told(), Counter[str]()
     with track("rendering evaluation prompts", total=len(slices), unit="tasks") as progress:
         for part in slices:
-            for job in jobs(setup, [part]):
+            for job in jobs(setup, [part], told):
                 asked[job.info.suite] += len(job.requests)
+                dropped.update(job.info.dropped)
                 reasons[job.info.suite].update(f"{reason} ({count})" for reason, count in job.info.dropped.items())
                 yield job
             progress.advance()
@@ -212,6 +217,8 @@ def _rendered(setup: Setup, slices: Sequence[SuiteSlice]) -> Iterator[Job]:
         if not count:
             why = "; ".join(sorted(reasons[name])) or "its splits have no rows"
             raise ConfigError(f"evaluation suite {name!r}: there is nothing to ask: {why}")
+    for line in told.lines(dropped):
+        say(f"  {line}")
 
 
 def _write_results(all_jobs: Sequence[Job], journal: Journal, subject: Subject, out: Path) -> list[Score]:

@@ -47,7 +47,7 @@ from xmtf.mixture.sort.runs import Run, write_runs
 from xmtf.provenance import group_rows
 from xmtf.recipe import LoadedRecipe
 from xmtf.sources import read_source
-from xmtf.tasks import Prompted, prompted_parts
+from xmtf.tasks import Prompted, Told, prompted_parts
 
 __all__ = [
     "build_guard",
@@ -217,14 +217,15 @@ def build_shard(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
         folder: Folder of the shard, two levels below the work folder.
 
     Returns:
-        ``in`` (rows x templates), ``dropped`` by reason, ``runs``; ``overlap.jsonl`` and ``quarantine.jsonl`` are
-        written where there is something to tell.
+        ``in`` (rows x templates), ``dropped`` by reason, the ``firsts`` of them, ``notes``, ``runs``; ``overlap.jsonl``
+        and ``quarantine.jsonl`` are written where there is something to tell.
     """
     rules = Rules(**spec["rules"])
     guard = read_guard(folder.parent.parent / "guard")
     dropped = Counter[str]()
+    told = Told()
     runs, overlaps, failures = list[Run](), list[dict[str, Any]](), list[dict[str, Any]]()
-    for tables in _gathered(spec, dropped, failures):
+    for tables in _gathered(spec, dropped, failures, told):
         chosen = choose_rows(pa.concat_tables(tables), rules, guard)
         dropped.update(chosen.dropped)
         overlaps += chosen.overlaps
@@ -234,7 +235,8 @@ def build_shard(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
         if records:
             write_jsonl(folder / name, records)
     counted = {reason: count for reason, count in sorted(dropped.items()) if count}
-    return {"in": total, "dropped": counted, "runs": [run.to_json() for run in runs], "overlaps": len(overlaps)}
+    written = {"runs": [run.to_json() for run in runs], "overlaps": len(overlaps)}
+    return {"in": total, "dropped": counted, **written, **told.to_json()}
 
 
 def build_guard_shard(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -272,8 +274,10 @@ def _render(spec: dict[str, Any]) -> Iterator[Prompted]:
     )
 
 
-def _gathered(spec: dict[str, Any], dropped: Counter[str], failures: list[dict[str, Any]]) -> Iterator[list[Any]]:
-    """Yield rendered tables, several small ones together; count what was dropped and keep the failures."""
+def _gathered(
+    spec: dict[str, Any], dropped: Counter[str], failures: list[dict[str, Any]], told: Told
+) -> Iterator[list[Any]]:
+    """Yield rendered tables, several small ones together; count what was dropped, keep failures and what to tell."""
     if "prompted" in spec:
         yield from prompted_tables(spec["prompted"], _RUN_BYTES, dropped)
         return
@@ -282,6 +286,7 @@ def _gathered(spec: dict[str, Any], dropped: Counter[str], failures: list[dict[s
     for template, part in zip(read_slice(spec).templates, _render(spec), strict=True):
         dropped.update(part.dropped)
         failures += _failures(spec, template.name, part)
+        told.add(part, spec["slice"]["task"]["id"], spec["slice"]["split"], template.name)
         tables.append(part.table)
         size += part.table.column("inputs").nbytes + part.table.column("targets").nbytes
         if size > _RUN_BYTES:

@@ -9,13 +9,27 @@ from pydantic import Field, model_validator
 from xmtf.recipe.effects import affects, within
 from xmtf.recipe.section import Name, Section, is_none
 
-__all__ = ["CapPolicy", "HeldOut", "Mixture", "OwnTask", "PromptedFolder", "Rates", "TaskSelection"]
+__all__ = [
+    "CapPolicy",
+    "ChoicePolicy",
+    "HeldOut",
+    "LabelPolicy",
+    "Mixture",
+    "NullPolicy",
+    "OwnTask",
+    "PromptedFolder",
+    "Rates",
+    "TaskSelection",
+]
 
 MIXED = affects(mixture="result")
 TASK = affects(mixture="read", guard="read", evaluation="read")
 SELECTING = affects(mixture="result", guard="read", evaluation="result")
 
 CapPolicy = Literal["random", "shortest", "longest", "alphabetical", "score"]
+NullPolicy = Literal["drop", "empty", "error"]
+LabelPolicy = Literal["drop", "error"]
+ChoicePolicy = Literal["drop", "keep", "error"]
 
 
 class OwnTask(Section):
@@ -35,10 +49,18 @@ class OwnTask(Section):
     """Name of the split that the file holds."""
     role: Annotated[Literal["train", "evaluation"], TASK] = "train"
     """Whether the file is meant to be trained on or evaluated on."""
-    kind: Annotated[Literal["rank", "generation"], affects(guard="read", evaluation="read")] = "generation"
+    kind: Annotated[Literal["rank", "generation"], TASK] = "generation"
     """How the task is evaluated: `rank` needs answer choices in the template."""
     metrics: Annotated[tuple[str, ...], affects(evaluation="read")] = ("exact_match",)
     """Metrics of a generation task."""
+    nulls: Annotated[NullPolicy, TASK] = "drop"
+    """A row whose missing value a template prints is dropped and counted, prints nothing (`empty`), or is an error."""
+    labels: Annotated[LabelPolicy, TASK] = "drop"
+    """A row whose label picks no answer choice (negative, too large, null, no whole number) is dropped and counted, or
+    is an error."""
+    choices: Annotated[ChoicePolicy | None, TASK] = None
+    """A row with an empty answer choice, equal ones, a single one, or a target that is none of them is dropped and
+    counted (in rank tasks by default), kept with a note (in others), or is an error."""
 
 
 class TaskSelection(Section):

@@ -6,6 +6,7 @@ from xmtf.tasks.prompted import PROMPTED_SCHEMA, Prompted, fingerprint_slice, pr
 from xmtf.tasks.recipe_sources import recipe_sources
 from xmtf.tasks.suites import NamedSuite, find_suites, known_suites
 from xmtf.tasks.task import Slice, Task
+from xmtf.tasks.told import Told
 
 __all__ = [
     "PROMPTED_SCHEMA",
@@ -15,6 +16,7 @@ __all__ = [
     "Prompted",
     "Slice",
     "Task",
+    "Told",
     "find_suites",
     "fingerprint_slice",
     "known_suites",

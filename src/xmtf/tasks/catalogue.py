@@ -147,4 +147,7 @@ def _own_task(own: OwnTask, folder: Path, recipe: str) -> Task:
         catalogue="own",
         template_file=folder / own.templates,
         paths={own.split: str(folder / own.path)},
+        nulls=own.nulls,
+        labels=own.labels,
+        choices=own.choices,
     )

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 from xmtf.errors import ConfigError
 from xmtf.languages import normalize_language
 from xmtf.recipe import Section, load_yaml
+from xmtf.recipe.mixture import ChoicePolicy, LabelPolicy, NullPolicy
 from xmtf.tasks.task import Kind, Task
 
 __all__ = ["Entry", "Pairs", "read_catalogue_file"]
@@ -84,6 +85,9 @@ class Entry(Section):
     paths: dict[str, str] = Field(default_factory=dict)
     """Split -> file, relative to the catalogue, instead of the mirror and the hub."""
     note: str = ""
+    nulls: NullPolicy = "drop"
+    labels: LabelPolicy = "drop"
+    choices: ChoicePolicy | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Entry:
@@ -145,6 +149,9 @@ class Entry(Section):
             "skip_templates": self.skip_templates,
             "cap_examples": self.cap_examples,
             "note": self.note,
+            "nulls": self.nulls,
+            "labels": self.labels,
+            "choices": self.choices,
         }
 
     def _task(

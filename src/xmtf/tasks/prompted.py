@@ -9,17 +9,17 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from xmtf.errors import SourceError, TemplateError, nearest
 from xmtf.files import content_hash
 from xmtf.provenance import PROVENANCE_FIELDS, constant_columns
 from xmtf.sources import fingerprint_source, read_source
+from xmtf.tasks.fitness import First, Fitness, judge_rows
 from xmtf.tasks.task import Slice
 from xmtf.templates import Failure, RenderedColumns, Template
 
@@ -39,6 +39,9 @@ PROMPTED_SCHEMA = pa.schema(
 )
 """Types of ``records.PROMPTED_COLUMNS``; only ``choices`` may be null."""
 
+SEMANTICS = 2
+"""Version of what fixed mode makes of a row; examples of another version are rendered anew."""
+
 SCORE = pa.field("score", pa.float64())
 """A further, last column of slices that are capped by a score of their rows; no mixture keeps it."""
 
@@ -52,11 +55,15 @@ class Prompted:
         dropped: Rows that did not become an example, counted by reason; what the adapter leaves out counts where
             the whole split is read.
         failures: The rows on which the template failed.
+        firsts: Reason -> the first row that was dropped for it.
+        notes: What a person should know of this template on these rows.
     """
 
     table: pa.Table
     dropped: dict[str, int]
     failures: tuple[Failure, ...]
+    firsts: dict[str, First] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def prompted_parts(
@@ -73,11 +80,12 @@ def prompted_parts(
         mode: Template semantics.
         seed: Seeds the choice of rows where the slice limits them.
         offline: Never touch the network.
-        failing_rows: Largest share of rows on which a template may fail.
+        failing_rows: Largest share of rows on which a template may fail, or that may be unfit.
 
     Raises:
         SourceError: The rows cannot be read, or have no such numbers as the slice's ``cap_score``.
-        TemplateError: A template fails on too many rows; names the task, the template and the first row.
+        TemplateError: A template fails on too many rows, or drops too many, or drops what the task calls an error;
+            names the task, the template and the first row.
     """
     data = read_source(slice_.task.source(slice_.split), offline=offline)
     chosen = sample_rows(data.table.num_rows, slice_.limit_rows, f"{seed} {slice_.task.id} {slice_.split}")
@@ -100,14 +108,16 @@ def prompted_parts(
             split=slice_.split,
             rows=rows.tolist(),
             mode=mode,
+            nulls="empty" if slice_.task.nulls == "empty" else "drop",
             strip=not slice_.task.is_program,
         )
-        _check_failures(slice_, template, rendered, table.num_rows, failing_rows)
-        mask, dropped = _usable(rendered)
+        fitness = judge_rows(slice_, template, rendered, rows, strict=mode == "fixed", failing_rows=failing_rows)
         yield Prompted(
-            _columns(slice_, template, rendered, rows, mask, scores),
-            dict(Counter(left_out) + Counter(dropped)),
+            _columns(slice_, template, rendered, rows, fitness, scores),
+            dict(Counter(left_out) + Counter(fitness.dropped)),
             rendered.failures,
+            fitness.firsts,
+            tuple(fitness.notes),
         )
 
 
@@ -136,6 +146,8 @@ def fingerprint_slice(
         about.append(slice_.cap_score)
     if judged:
         about += [task.kind, *task.metrics]
+    if mode == "fixed":
+        about += [SEMANTICS, task.nulls, task.labels, task.choices or task.kind]
     names = [(template.name, template.language, template.translation, template.hash) for template in slice_.templates]
     return content_hash([about, names, source, mode, seed if slice_.limit_rows is not None else None])
 
@@ -193,66 +205,26 @@ def _explain_absent(slice_: Slice, template: Template, name: str, columns: list[
     return f"{where}: reads the column {name!r}, which the rows do not have; {hint}"
 
 
-def _check_failures(
-    slice_: Slice, template: Template, rendered: RenderedColumns, num_rows: int, failing_rows: float
-) -> None:
-    failures = rendered.failures
-    if num_rows and len(failures) / num_rows > failing_rows:
-        first = failures[0]
-        raise TemplateError(
-            f"{slice_.task.id} [{slice_.split}], template {template.name!r}: fails on {len(failures)} of {num_rows} "
-            f"rows, first on row {first.row}: {first.kind}: {first.message}"
-        )
-
-
-def _usable(rendered: RenderedColumns) -> tuple[pa.Array, dict[str, int]]:
-    """Return which rows became an example, [rows] bool, and the others counted by reason."""
-    dropped = Counter(f"template fails: {failure.kind}" for failure in rendered.failures)
-    present = pc.is_valid(rendered.inputs)
-    dropped["template does not apply"] = len(present) - (pc.sum(present).as_py() or 0) - len(rendered.failures)
-    mask = present
-    num_targets = pc.fill_null(pc.list_value_length(rendered.targets), 0)
-    first = pc.if_else(pc.equal(num_targets, 1), _first(rendered.targets), pa.scalar("", pa.string()))
-    for reason, wrong in (
-        ("more than one target", pc.greater(num_targets, 1)),
-        ("no target", pc.equal(num_targets, 0)),
-        ("empty inputs", pc.equal(pc.fill_null(rendered.inputs, ""), "")),
-        ("empty target", pc.equal(first, "")),
-    ):
-        hit = pc.and_(mask, wrong)
-        dropped[reason] = pc.sum(hit).as_py() or 0
-        mask = pc.and_(mask, pc.invert(hit))
-    return mask, {reason: count for reason, count in dropped.items() if count}
-
-
-def _first(lists: pa.ListArray) -> pa.StringArray:
-    """Return the first value of each list, null for an empty or missing one.
-
-    >>> _first(pa.array([["a", "b"], [], None, ["c"]])).to_pylist()
-    ['a', None, None, 'c']
-    """
-    filled = pc.greater(pc.fill_null(pc.list_value_length(lists), 0), 0)
-    starts = lists.offsets.slice(0, len(lists))
-    return lists.values.take(pc.if_else(filled, starts, pa.scalar(None, starts.type)))
-
-
 def _columns(
     slice_: Slice,
     template: Template,
     rendered: RenderedColumns,
     rows: np.ndarray,
-    mask: pa.Array,
+    fitness: Fitness,
     scores: pa.Array | None,
 ) -> pa.Table:
-    inputs = rendered.inputs.filter(mask)
-    columns = {
-        "inputs": inputs,
-        "targets": _first(rendered.targets.filter(mask)),
-        "choices": rendered.choices.filter(mask),
-        **constant_columns(slice_.provenance(template), len(inputs)),
-        "row": pa.array(rows).filter(mask),
+    of_rows = {
+        "inputs": rendered.inputs,
+        "targets": fitness.targets,
+        "choices": rendered.choices,
+        "row": pa.array(rows),
     }
     if scores is not None:
-        columns[SCORE.name] = scores.filter(mask)
+        of_rows[SCORE.name] = scores
+    if not fitness.mask.all():
+        mask = pa.array(fitness.mask)
+        of_rows = {name: column.filter(mask) for name, column in of_rows.items()}
+    num_rows = len(of_rows["row"])
+    columns = of_rows | constant_columns(slice_.provenance(template), num_rows)
     schema = _schema(slice_)
     return pa.table([columns[name] for name in schema.names], schema=schema)

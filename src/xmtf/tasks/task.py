@@ -12,6 +12,7 @@ from typing import Literal
 
 from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.languages import CODE
+from xmtf.recipe.mixture import ChoicePolicy, LabelPolicy, NullPolicy
 from xmtf.recipe.schema import CapPolicy
 from xmtf.records import Provenance, Translation
 from xmtf.sources import SourceRef
@@ -59,6 +60,9 @@ class Task:
         skip_templates: Split -> patterns of templates that are not applied to it.
         cap_examples: Most examples of each (split, template), where the catalogue states one.
         note: What the user has to do by hand to get the data.
+        nulls: What becomes of a row whose null a template prints.
+        labels: What becomes of a row whose label picks no answer choice.
+        choices: What becomes of a row whose answer choices cannot be ranked; None: dropped in rank tasks, else kept.
     """
 
     id: str
@@ -85,6 +89,9 @@ class Task:
     skip_templates: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     cap_examples: int | None = None
     note: str = ""
+    nulls: NullPolicy = "drop"
+    labels: LabelPolicy = "drop"
+    choices: ChoicePolicy | None = None
 
     @property
     def is_program(self) -> bool:

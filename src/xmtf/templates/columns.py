@@ -11,13 +11,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 import pyarrow as pa
 
 from xmtf.errors import TemplateError
 from xmtf.templates.compile import FAULTS
 from xmtf.templates.limits import LimitError
+from xmtf.templates.readable import readable_column
 from xmtf.templates.render import Mode, Prepared, Rendered
 from xmtf.templates.substitute import Substitution, substitution
+from xmtf.templates.unfit import SEMANTICS, Nulls, Unfit, UnfitRowError
 
 __all__ = ["Failure", "RenderedColumns", "render_table"]
 
@@ -49,7 +52,7 @@ class Renderable(Protocol):
     def answer_choices(self) -> str | None:
         """Source of the choices."""
 
-    def prepared(self, mode: Mode) -> Prepared:
+    def prepared(self, mode: Mode, nulls: Nulls) -> Prepared:
         """Return it compiled."""
         ...
 
@@ -74,35 +77,47 @@ class RenderedColumns:
     """A table after a template was applied; as many entries as rows.
 
     Attributes:
-        inputs: string; null where the template does not apply to the row or failed on it.
+        inputs: string; null where the template does not apply to the row, failed on it, or the row is unfit.
         targets: list<string>; null where inputs are.
         choices: list<string>; null where the template has no answer choices, or inputs are null.
         failures: Rows that failed, in order.
+        unfit: Rows that are unfit, once for each reason.
+        notes: What was met that a person should know of, sorted.
     """
 
     inputs: pa.StringArray
     targets: pa.ListArray
     choices: pa.ListArray
     failures: tuple[Failure, ...]
+    unfit: tuple[Unfit, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def render_table(
-    template: Renderable, table: pa.Table, place: tuple[str, str, str], rows: Sequence[int], *, mode: Mode, strip: bool
+    template: Renderable,
+    table: pa.Table,
+    place: tuple[str, str, str],
+    rows: Sequence[int],
+    *,
+    mode: Mode,
+    nulls: Nulls,
+    strip: bool,
 ) -> RenderedColumns:
     """Render every row of a table; see :meth:`Template.render_table`. ``place`` is its dataset, subset and split.
 
     Raises:
-        TemplateError: The template does not compile, or all its text does not fit one column (2 GB).
+        TemplateError: The template does not compile, reads a column of bytes, or all its text does not fit one column
+            (2 GB).
     """
-    prepared = template.prepared(mode)
-    table = _read_columns(table, prepared)
-    plan = substitution(template.jinja, template.answer_choices, mode, strip)
+    prepared = template.prepared(mode, nulls)
+    table = _read_columns(template.name, table, prepared)
+    plan = substitution(template.jinja, template.answer_choices, mode, strip, nulls)
     batches = []
     exhausted = 0
     for start in range(0, max(1, table.num_rows), BATCH_ROWS):
         batch = table.slice(start, BATCH_ROWS)
         numbers = rows[start : start + BATCH_ROWS]
-        rendered = _substitute(plan, batch) if plan is not None else None
+        rendered = _substitute(plan, batch, numbers) if plan is not None else None
         if rendered is None:
             rendered = _row_by_row(template.name, prepared, batch, place, numbers, strip, exhausted)
             exhausted += sum(failure.kind == LimitError.__name__ for failure in rendered.failures)
@@ -114,19 +129,31 @@ def render_table(
         raise TemplateError(f"template {template.name!r}: {much}") from error
 
 
-def _read_columns(table: pa.Table, prepared: Prepared) -> pa.Table:
-    """Return the columns that the template reads, ``-`` in their names as ``_``; a later column wins."""
+def _read_columns(name: str, table: pa.Table, prepared: Prepared) -> pa.Table:
+    """Return the columns that the template reads, ``-`` in their names as ``_``; a later column wins.
+
+    Raises:
+        TemplateError: One of them holds bytes.
+    """
     columns = {name.replace("-", "_"): table.column(index) for index, name in enumerate(table.column_names)}
-    wanted = prepared.names | {"answer_choices"}
-    chosen = {name: column for name, column in columns.items() if name in wanted}
+    wanted = prepared.readable | {"answer_choices"}
+    exact = prepared.mode == "fixed"
+    try:
+        chosen = {each: readable_column(columns[each], each, exact) for each in columns if each in wanted}
+    except TemplateError as error:
+        raise TemplateError(f"template {name!r}: {error}") from None
     if chosen:
         return pa.table(chosen)
     return pa.table({"": pa.nulls(table.num_rows)})
 
 
-def _substitute(plan: Substitution, batch: pa.Table) -> RenderedColumns | None:
-    columns = plan.render(batch)
-    return None if columns is None else RenderedColumns(*columns, failures=())
+def _substitute(plan: Substitution, batch: pa.Table, rows: Sequence[int]) -> RenderedColumns | None:
+    found = plan.render(batch)
+    if found is None:
+        return None
+    numbers = np.asarray(rows, np.int64)
+    unfit = tuple(Unfit(each.reason, numbers[each.rows], each.detail) for each in found.unfit)
+    return RenderedColumns(found.inputs, found.targets, found.choices, (), unfit)
 
 
 def _row_by_row(
@@ -140,7 +167,9 @@ def _row_by_row(
 ) -> RenderedColumns:
     results: list[Rendered | None] = []
     failures: list[Failure] = []
+    unfit: dict[str, tuple[list[int], str]] = {}
     characters = 0
+    SEMANTICS.notes.clear()
     for values, row in zip(_values(batch), rows, strict=True):
         if exhausted >= MAX_EXHAUSTED:
             failures.append(Failure(row, LimitError.__name__, f"not tried: {exhausted} rows ran out of their budget"))
@@ -150,6 +179,9 @@ def _row_by_row(
             rendered = prepared.render(values, (*place, name, row), strip=strip)
             results.append(rendered)
             characters += len(rendered.inputs) + sum(map(len, rendered.targets)) if rendered else 0
+        except UnfitRowError as error:
+            unfit.setdefault(error.reason, ([], error.detail))[0].append(row)
+            results.append(None)
         except FAULTS as error:
             exhausted += isinstance(error, LimitError)
             failures.append(Failure(row, type(error).__name__, " ".join(str(error).split())[:300]))
@@ -161,6 +193,8 @@ def _row_by_row(
         pa.array([None if r is None else r.targets for r in results], TEXTS),
         pa.array([None if r is None else r.answer_choices for r in results], TEXTS),
         tuple(failures),
+        tuple(Unfit(reason, np.array(found, np.int64), detail) for reason, (found, detail) in unfit.items()),
+        tuple(sorted(SEMANTICS.notes)),
     )
 
 
@@ -168,7 +202,7 @@ def _values(batch: pa.Table) -> Iterator[dict[str, Any]]:
     names = [name for name in batch.column_names if name]
     if not names:
         return ({} for _ in range(batch.num_rows))
-    columns = [batch.column(name).to_pylist() for name in names]
+    columns = [batch.column(name).to_pylist(maps_as_pydicts="lossy") for name in names]
     return (dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True))
 
 
@@ -180,4 +214,17 @@ def _concat(batches: list[RenderedColumns]) -> RenderedColumns:
         pa.concat_arrays([batch.targets for batch in batches]),
         pa.concat_arrays([batch.choices for batch in batches]),
         tuple(failure for batch in batches for failure in batch.failures),
+        _joined_unfit([each for batch in batches for each in batch.unfit]),
+        tuple(sorted({note for batch in batches for note in batch.notes})),
+    )
+
+
+def _joined_unfit(found: list[Unfit]) -> tuple[Unfit, ...]:
+    """Return the unfit rows of all batches, once for each reason; the first row's detail stays."""
+    by_reason: dict[str, list[Unfit]] = {}
+    for each in found:
+        by_reason.setdefault(each.reason, []).append(each)
+    return tuple(
+        Unfit(reason, np.concatenate([each.rows for each in same]), same[0].detail)
+        for reason, same in by_reason.items()
     )

@@ -17,8 +17,17 @@ from jinja2 import meta, nodes
 from jinja2.runtime import Context
 from jinja2.visitor import NodeTransformer
 
+from xmtf.templates.expressions import describe_expression
 from xmtf.templates.limits import BUDGET, LimitError
-from xmtf.templates.sandbox import MUTATORS, TemplateEnvironment
+from xmtf.templates.sandbox import CALLED, DICT_METHODS, GLOBALS, MUTATORS, TemplateEnvironment
+from xmtf.templates.unfit import (
+    NULL_INPUTS,
+    NULL_TARGET,
+    SEMANTICS,
+    NullPrintedError,
+    Nulls,
+    UnfitRowError,
+)
 
 __all__ = ["FAULTS", "PIPES", "SEPARATOR", "Program", "compile_source", "environment"]
 
@@ -34,6 +43,7 @@ FAULTS = (
     AttributeError,
     LookupError,
     MemoryError,
+    NameError,
     RuntimeError,
     SyntaxError,
     TypeError,
@@ -59,6 +69,8 @@ class Program:
 
     Attributes:
         names: Columns that it reads (``answer_choices`` among them where it reads that).
+        shadowing: Names of functions, such as ``range``, that it reads without calling them: columns, where the rows
+            have such.
         mutates: Whether it changes lists or dicts of the row in place.
         draws: Whether it draws random numbers.
         tree: Its syntax tree before guarding.
@@ -66,16 +78,33 @@ class Program:
     """
 
     names: frozenset[str]
+    shadowing: frozenset[str]
     mutates: bool
     draws: bool
     tree: nodes.Template = field(repr=False)
     root: Callable[[Context], Iterator[str]] = field(repr=False)
 
-    def run(self, values: dict[str, Any]) -> str:
-        """Render with these variables; raises any of ``FAULTS``."""
+    def run(self, values: dict[str, Any], nulls: Nulls, null_reason: str | None = None) -> str:
+        """Render with these variables; raises any of ``FAULTS``.
+
+        Args:
+            values: Name -> value.
+            nulls: What a null becomes that is printed.
+            null_reason: Why a row is unfit whose null is printed; None: a null in the inputs, or in the target.
+
+        Raises:
+            UnfitRowError: A null is printed and ``nulls`` is ``drop``, or a label picks no answer choice.
+        """
         jinja = environment()
         context = Context(jinja, {**jinja.globals, **values}, None, {})
-        return jinja.concat(self.root(context))
+        SEMANTICS.nulls = nulls
+        texts: list[str] = []
+        try:
+            texts.extend(self.root(context))
+        except NullPrintedError as error:
+            side = NULL_TARGET if any(SEPARATOR in text for text in texts) else NULL_INPUTS
+            raise UnfitRowError(null_reason or side, str(error)) from None
+        return jinja.concat(texts)
 
 
 @lru_cache(maxsize=16_384)
@@ -101,12 +130,14 @@ def compile_source(source: str, structural: bool) -> Program:
     if foreign is not None:
         what = type(foreign).__name__.lower()
         raise jinja2.TemplateSyntaxError(f"{what} is not available: a template stands alone", foreign.lineno)
-    names = frozenset(meta.find_undeclared_variables(tree)) - frozenset(jinja.globals)
+    names = frozenset(meta.find_undeclared_variables(copy.deepcopy(tree)))  # it would fold constants in the tree
+    called = {id(node.node) for node in tree.find_all(nodes.Call)}
+    shadowing = GLOBALS & {name.name for name in tree.find_all(nodes.Name) if id(name) not in called}
     mutates = any(_attribute(node) in MUTATORS for node in tree.find_all(nodes.Expr))
     draws = any(_names_draw(node) for node in tree.find_all(nodes.Expr))
     guarded = _Guard(structural, mutates, _count(tree) > _LARGE).visit(copy.deepcopy(tree))
     template = jinja.template_class.from_code(jinja, jinja.compile(guarded), jinja.globals)
-    return Program(names, mutates, draws, tree, template.root_render_func)
+    return Program(names, shadowing, mutates, draws, tree, template.root_render_func)
 
 
 def _attribute(node: nodes.Expr) -> str | None:
@@ -127,12 +158,25 @@ def _count(node: nodes.Node) -> int:
     return 1 + sum(1 for _ in node.find_all(nodes.Node))
 
 
-def _filter(node: nodes.Node, name: str) -> nodes.Filter:
-    return nodes.Filter(node, name, [], [], None, None, lineno=node.lineno or 1)
+def _filter(node: nodes.Node, name: str, *arguments: str) -> nodes.Filter:
+    constants = [nodes.Const(argument) for argument in arguments]
+    return nodes.Filter(node, name, constants, [], None, None, lineno=node.lineno or 1)
+
+
+def _is_text(node: nodes.Expr) -> bool:
+    return isinstance(node, nodes.TemplateData) or (isinstance(node, nodes.Const) and isinstance(node.value, str))
+
+
+def _is_constant(node: nodes.Expr) -> bool:
+    return isinstance(node, nodes.Const) or (isinstance(node, nodes.Neg) and isinstance(node.node, nodes.Const))
 
 
 class _Guard(NodeTransformer):
-    """Rewrite a syntax tree so that loops, comparisons in loops and new lists pay."""
+    """Rewrite a syntax tree so that loops, comparisons in loops and new lists pay, and so that only text is printed.
+
+    In fixed mode (``structural``) names of columns and keys win over those of functions and methods that are not
+    called, and labels pick answer choices or are faults.
+    """
 
     def __init__(self, structural: bool, mutates: bool, large: bool) -> None:
         self.structural = structural
@@ -186,9 +230,34 @@ class _Guard(NodeTransformer):
         return node
 
     def visit_Output(self, node: nodes.Output) -> nodes.Node:  # noqa: N802
+        labels = [describe_expression(each) for each in node.nodes]
         self.generic_visit(node)
-        if self.mutates:
-            node.nodes = [n if isinstance(n, nodes.TemplateData) else _weighed(n) for n in node.nodes]
+        node.nodes = [
+            each if _is_text(each) else _filter(self._used([each])[0], " printed", label)
+            for each, label in zip(node.nodes, labels, strict=True)
+        ]
+        return node
+
+    def visit_Getattr(self, node: nodes.Getattr) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        return _filter(node.node, " key", node.attr) if self.structural and node.attr in DICT_METHODS else node
+
+    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:  # noqa: N802
+        literal = isinstance(node.node, nodes.List | nodes.Tuple)
+        self.generic_visit(node)
+        if not self.structural:
+            return node
+        if isinstance(node.arg, nodes.Slice):
+            node.node = _filter(node.node, " sliced")
+        elif not _is_constant(node.arg):
+            picks = " label" if literal else " item"
+            return nodes.Filter(node.node, picks, [node.arg], [], None, None, lineno=node.lineno)
+        return node
+
+    def visit_CondExpr(self, node: nodes.CondExpr) -> nodes.Node:  # noqa: N802
+        self.generic_visit(node)
+        if self.structural and node.expr2 is None:
+            node.expr2 = nodes.Const("", lineno=node.lineno)  # nothing, and meant to be
         return node
 
     def visit_Compare(self, node: nodes.Compare) -> nodes.Node:  # noqa: N802
@@ -218,7 +287,12 @@ class _Guard(NodeTransformer):
         return node
 
     def visit_Call(self, node: nodes.Call) -> nodes.Node:  # noqa: N802
-        function = self.visit(node.node)
+        if isinstance(node.node, nodes.Name) and node.node.name in GLOBALS and self.structural:
+            function: nodes.Expr = nodes.Name(CALLED + node.node.name, "load", lineno=node.lineno)
+        elif isinstance(node.node, nodes.Getattr):
+            function = nodes.Getattr(self.visit(node.node.node), node.node.attr, "load", lineno=node.lineno)
+        else:
+            function = self.visit(node.node)
         node.node = nodes.Const(None)
         if isinstance(function, nodes.Getattr) and function.attr != "join":
             self._plainly(node)

@@ -7,11 +7,13 @@ operations make something about as large as their arguments and pay afterwards (
 from __future__ import annotations
 
 import functools
+import operator
 import re
 from collections.abc import Callable, Iterator, Sized
 from typing import Any
 
 from xmtf.templates.limits import BUDGET, MAX_VALUE, LimitError, made, weigh
+from xmtf.templates.unfit import SEMANTICS, Null, is_null, textual
 
 __all__ = ["FILTER_CHECKS", "METHOD_CHECKS", "OPERATORS", "as_list", "check_size", "guard_filter", "pay_for"]
 
@@ -49,19 +51,44 @@ def guard_filter(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     check = FILTER_CHECKS.get(name)
     skip = 1 if hasattr(function, "jinja_pass_arg") else 0
     each, listed = name in _ITEM_BY_ITEM, name == "join"
+    texts, number = _TEXT_ARGUMENTS.get(name, 0), name in _NUMBERS
 
     @functools.wraps(function)
     def guarded(*args: Any, **kwargs: Any) -> Any:
         cost = pay_for(args)
         if listed:
             args = (*args[:skip], *as_list(args[skip:]))
+        if (texts and _lacks_text(args[skip : skip + texts], listed)) or (
+            number and SEMANTICS.nulls != "print" and is_null(args[skip])
+        ):
+            return args[skip + 1] if number and len(args) > skip + 1 else kwargs.get("default", Null())
         if check is not None:
             check(*args[skip:], **kwargs)
-        if each and len(args) > skip:
+        if each and len(args) > skip and args[skip]:  # of nothing, Jinja's own makes nothing or an error
             args = (*args[:skip], _each(args[skip], cost), *args[skip + 1 :])
+        if name in _PARSED and len(args) == skip + 1 and not kwargs and SEMANTICS.nulls != "print":
+            args = (*args, Null())  # what is no number is null, not 0
         return made(function(*args, **kwargs))
 
     return guarded
+
+
+def _lacks_text(arguments: tuple[Any, ...], listed: bool) -> bool:
+    """Tell whether a text filter is given a null (fixed mode only).
+
+    Raises:
+        NotTextError: It is given a function, a generator or an object.
+    """
+    fixed = SEMANTICS.nulls != "print"
+    for argument in arguments:
+        if type(argument) is str:
+            continue
+        if fixed and is_null(argument):
+            return True
+        if listed:
+            return isinstance(argument, list | tuple) and _lacks_text(tuple(argument), listed=False)
+        textual(argument)
+    return False
 
 
 def as_list(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -147,6 +174,28 @@ FILTER_CHECKS: dict[str, Callable[..., None]] = {
     "sum": _summed,
     "wordwrap": _wrapped,
 }
+_TEXT_ARGUMENTS = dict.fromkeys(
+    (
+        "capitalize",
+        "center",
+        "e",
+        "escape",
+        "indent",
+        "join",
+        "lower",
+        "string",
+        "title",
+        "trim",
+        "truncate",
+        "upper",
+        "wordcount",
+        "wordwrap",
+    ),
+    1,
+) | {"replace": 3, "format": 1_000}
+"""Filter -> how many of its first arguments it writes as text."""
+_NUMBERS = {"abs", "float", "int", "round"}
+_PARSED = {"float", "int"}
 _ITEM_BY_ITEM = {"groupby", "map", "reject", "rejectattr", "select", "selectattr", "sort", "sum", "unique"}
 
 
@@ -195,6 +244,8 @@ def _power(left: Any, right: Any) -> Any:
 def _modulo(left: Any, right: Any) -> Any:
     if isinstance(left, str):
         values = right if isinstance(right, tuple) else tuple(right.values()) if isinstance(right, dict) else (right,)
+        if _lacks_text(values, listed=False):
+            return Null()
         _printed(left, *values)
     return made(left % right)
 
@@ -204,5 +255,13 @@ def _check_bits(bits: int) -> None:
         raise LimitError(f"a number of {bits:,} bits; a template may make {MAX_BITS:,}")
 
 
-OPERATORS: dict[str, Callable[[Any, Any], Any]] = {"+": _add, "*": _multiply, "**": _power, "%": _modulo}
-"""Binary operators that are checked before they are computed."""
+OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    "+": _add,
+    "-": operator.sub,
+    "*": _multiply,
+    "/": operator.truediv,
+    "//": operator.floordiv,
+    "**": _power,
+    "%": _modulo,
+}
+"""Binary operators; those that can make something large are checked before they are computed."""

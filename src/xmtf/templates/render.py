@@ -4,8 +4,9 @@
 `` | string | truncate(2048) }}`` before parsing (so it binds to the last operand only and cuts targets
 too), pipes are protected in top-level texts only, ``''`` as answer choices means one empty choice.
 
-``fixed`` mends that: nothing is cut, pipes in the data stay text wherever they stand, and no answer
-choices means none. Both strip inputs and targets as Python's ``str.strip`` does.
+``fixed`` mends that: nothing is cut, pipes in the data stay text wherever they stand, no answer choices means none,
+and a row whose template prints a null or picks an answer choice with a label that names none is unfit
+(:mod:`xmtf.templates.unfit`). Both strip inputs and targets as Python's ``str.strip`` does.
 
     source    {{question}} ||| {{answer}}
     row       question "a ||| b?"   answer "yes "
@@ -15,6 +16,7 @@ choices means none. Both strip inputs and targets as Python's ``str.strip`` does
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
@@ -22,6 +24,7 @@ from typing import Any, Literal
 from xmtf.templates.compile import PIPES, SEPARATOR, Program, compile_source
 from xmtf.templates.draws import DRAWS
 from xmtf.templates.limits import BUDGET
+from xmtf.templates.unfit import NULL_CHOICE, Choices, Nulls, UnfitRowError
 
 __all__ = ["ANSWER_CHOICES", "Mode", "NoTargetError", "Prepared", "Rendered", "ReservedColumnError", "prepare"]
 
@@ -64,18 +67,25 @@ class Prepared:
         choices: Program of the answer choices, or None.
         fixed_choices: The choices where they are the same for every row, else None.
         mode: Semantics.
+        nulls: What a null becomes that the template prints.
     """
 
     main: Program
     choices: Program | None
     fixed_choices: tuple[str, ...] | None
     mode: Mode
+    nulls: Nulls
 
     @property
     def names(self) -> frozenset[str]:
         """Columns that the template reads."""
         names = self.main.names | (self.choices.names if self.choices else frozenset())
         return names - {ANSWER_CHOICES}
+
+    @property
+    def readable(self) -> frozenset[str]:
+        """Columns that the template reads where the rows have them: also those that bear the name of a function."""
+        return self.names | self.main.shadowing | (self.choices.shadowing if self.choices else frozenset())
 
     @property
     def mutates(self) -> bool:
@@ -96,6 +106,7 @@ class Prepared:
             strip: Whether to strip both sides; False keeps the white space between inputs and targets.
 
         Raises:
+            UnfitRowError: The row makes no example.
             Exception: Any of ``FAULTS``.
         """
         if ANSWER_CHOICES in values:
@@ -105,7 +116,7 @@ class Prepared:
         if self.mode == "legacy":
             values = {k: v.replace(PIPES, _TOKEN) if type(v) is str and PIPES in v else v for k, v in values.items()}
         choices = self._choices(values)
-        text = self.main.run({**values, ANSWER_CHOICES: choices})
+        text = self.main.run({**values, ANSWER_CHOICES: choices}, self.nulls)
         if self.mode == "legacy":
             parts = [part.replace(_TOKEN, PIPES) for part in text.split(PIPES)]
         else:
@@ -115,12 +126,13 @@ class Prepared:
     def _choices(self, values: dict[str, Any]) -> list[str] | None:
         if self.choices is None:
             return None
+        listed = list if self.mode == "legacy" else Choices
         if self.fixed_choices is not None:
-            return list(self.fixed_choices)
-        text = self.choices.run(values)
+            return listed(self.fixed_choices)
+        text = self.choices.run(values, self.nulls, NULL_CHOICE)
         if self.mode == "legacy":
             return [part.strip().replace(_TOKEN, PIPES) for part in text.split(PIPES)]
-        return [part.strip() for part in text.split(SEPARATOR)]
+        return listed(part.strip() for part in text.split(SEPARATOR))
 
 
 def _assemble(parts: list[str], choices: tuple[str, ...] | None, mode: Mode, strip: bool) -> Rendered | None:
@@ -142,20 +154,23 @@ def _assemble(parts: list[str], choices: tuple[str, ...] | None, mode: Mode, str
 
 
 @lru_cache(maxsize=16_384)
-def prepare(jinja: str, answer_choices: str | None, mode: Mode) -> Prepared:
-    """Compile a template for a mode; equal templates are compiled once in a process.
+def prepare(jinja: str, answer_choices: str | None, mode: Mode, nulls: Nulls = "drop") -> Prepared:
+    """Compile a template for a mode; equal templates are compiled once in a process. Legacy mode prints nulls.
 
     Raises:
         Exception: Any of ``FAULTS``: it does not parse, or asks for too much while it is compiled.
     """
     structural = mode == "fixed"
+    nulls = nulls if structural else "print"
     source = jinja if structural else jinja.replace("}}", _LEGACY_END)
     main = compile_source(source, structural)
     if answer_choices is None or (structural and not answer_choices.strip()):
-        return Prepared(main, None, None, mode)
+        return Prepared(main, None, None, mode, nulls)
     choices = compile_source(answer_choices, structural)
     fixed = None
-    if not choices.names and not choices.draws:
+    if not choices.names and not choices.shadowing and not choices.draws:
         BUDGET.start()
-        fixed = tuple(part.strip() for part in choices.run({}).split(SEPARATOR if structural else PIPES))
-    return Prepared(main, choices, fixed, mode)
+        with contextlib.suppress(UnfitRowError):  # then it is raised for every row
+            text = choices.run({}, nulls, NULL_CHOICE)
+            fixed = tuple(part.strip() for part in text.split(SEPARATOR if structural else PIPES))
+    return Prepared(main, choices, fixed, mode, nulls)

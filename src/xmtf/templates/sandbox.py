@@ -18,16 +18,21 @@ from jinja2 import filters
 from jinja2.exceptions import SecurityError
 from jinja2.runtime import Context, LoopContext, Macro, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from jinja2.utils import Namespace, pass_context
+from jinja2.utils import Namespace, pass_context, pass_environment
 from markupsafe import escape
 
 from xmtf.templates.draws import DRAWS
 from xmtf.templates.guards import METHOD_CHECKS, OPERATORS, as_list, check_size, guard_filter, pay_for
 from xmtf.templates.limits import BUDGET, LimitError, made, weigh
+from xmtf.templates.unfit import SEMANTICS, Choices, Null, is_null, item_of, printed, textual
 
-__all__ = ["DICT_METHODS", "FILTERS", "MUTATORS", "TemplateEnvironment"]
+__all__ = ["CALLED", "DICT_METHODS", "FILTERS", "GLOBALS", "MUTATORS", "TemplateEnvironment"]
 
 MAX_RANGE = 100_000
+GLOBALS = frozenset(("range", "zip", "namespace"))
+"""Functions that templates may call."""
+CALLED = "_called_"
+"""Begins the name under which a function is called where a column may have its own name."""
 
 
 def _words(text: str) -> frozenset[str]:
@@ -76,17 +81,24 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
     intercepted_binops = frozenset(OPERATORS)
 
     def __init__(self) -> None:
-        super().__init__(cache_size=0)
-        self.globals = {"range": _range, "zip": _zip, "namespace": _namespace}
+        super().__init__(cache_size=0, optimized=False)  # what a constant becomes depends on the mode
+        functions: dict[str, Any] = {"range": _range, "zip": _zip, "namespace": _namespace}
+        self.globals = functions | {CALLED + name: function for name, function in functions.items()}
         own = {"choice": _choice, "random": _random, "most_frequent": _most_frequent, "escape": _escape, "e": _escape}
         chosen = {name: filters.FILTERS[name] for name in FILTERS} | own
         self.filters = {name: guard_filter(name, function) for name, function in chosen.items()}
         self.filters |= {" step": _step, " made": _made, " weigh": _weighed, " concat": _concat, " value": _member}
+        self.filters |= {" printed": _printed, " key": _key, " item": _item, " label": _label, " sliced": _sliced}
         self.concat = _join_output  # type: ignore[method-assign]  # a plain attribute of the class
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """Compute ``+ * ** %`` after checking how large the result would be."""
-        return OPERATORS[operator](left, right)
+        """Compute ``+ * ** %`` after checking how large the result would be; of a null, a null (fixed mode)."""
+        try:
+            return OPERATORS[operator](left, right)
+        except TypeError:
+            if SEMANTICS.nulls != "print" and (left is None or right is None):
+                return Null()
+            raise
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """Return a harmless method, a field of a row, or an undefined value."""
@@ -140,6 +152,8 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
             return self.undefined(obj=obj, name=attribute)
 
     def _missing(self, obj: Any, name: Any) -> Undefined:
+        if obj is None and SEMANTICS.nulls != "print":
+            return Null(name=str(name))
         if isinstance(name, str) and hasattr(obj, name):
             return self.unsafe_undefined(obj, name)
         return self.undefined(obj=obj, name=name)
@@ -217,8 +231,44 @@ def _member(value: Any) -> Any:
     return value
 
 
-def _concat(values: list[Any]) -> str:
-    texts = [str(value) for value in values]
+@pass_context
+def _printed(context: Context, value: Any, label: str) -> Any:
+    kind = type(value)
+    return value if kind is str or kind is int else printed(value, label)
+
+
+@pass_environment
+def _key(environment: TemplateEnvironment, obj: Any, name: str) -> Any:
+    return obj[name] if isinstance(obj, dict) and name in obj else environment.getattr(obj, name)
+
+
+@pass_environment
+def _item(environment: TemplateEnvironment, obj: Any, index: Any) -> Any:
+    """Return what a computed index finds: an answer choice, or an item; a negative index finds nothing."""
+    if type(obj) is Choices:
+        known = type(index) is int and 0 <= index < len(obj)
+        return list.__getitem__(obj, index) if known else item_of(obj, index)
+    if isinstance(obj, list | tuple | str) and (is_null(index) or isinstance(index, bool) or _is_negative(index)):
+        return Null()
+    return environment.getitem(obj, index)
+
+
+def _label(choices: Any, index: Any) -> Any:
+    return item_of(list(choices), index)
+
+
+def _is_negative(index: Any) -> bool:
+    return isinstance(index, int) and index < 0
+
+
+def _sliced(value: Any) -> Any:
+    return Null() if is_null(value) else value
+
+
+def _concat(values: list[Any]) -> Any:
+    if SEMANTICS.nulls != "print" and any(map(is_null, values)):
+        return Null()
+    texts = [str(textual(value)) for value in values]
     check_size(sum(map(len, texts)))
     text = "".join(texts)
     if len(text) > 1000:
@@ -227,7 +277,7 @@ def _concat(values: list[Any]) -> str:
 
 
 def _join_output(parts: Iterable[str]) -> str:
-    texts = list(parts)
+    texts = parts if isinstance(parts, list) else list(parts)
     size = sum(map(len, texts))
     if size > 100_000:
         BUDGET.make(size)

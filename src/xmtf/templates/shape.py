@@ -170,8 +170,9 @@ def _read_conditional(node: nodes.CondExpr) -> Branch | None:
 
 def _read_choice(index: nodes.Expr) -> Choice | None:
     """Return the choice of ``1``, ``label``, ``label - 1``, ``label | int`` or ``label | int - 1``."""
-    if isinstance(index, nodes.Const):
-        return Choice(index.value) if type(index.value) is int else None
+    sign, constant = (-1, index.node) if isinstance(index, nodes.Neg) else (1, index)
+    if isinstance(constant, nodes.Const):
+        return Choice(sign * constant.value) if type(constant.value) is int else None
     offset = 0
     if isinstance(index, nodes.Add | nodes.Sub):
         if not isinstance(index.right, nodes.Const) or type(index.right.value) is not int:

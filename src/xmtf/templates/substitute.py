@@ -13,7 +13,7 @@ inside nested values in legacy mode, a label that is no whole number) the table 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -34,6 +34,17 @@ from xmtf.templates.shape import (
     read_listed_choices,
     read_shape,
     split_parts,
+)
+from xmtf.templates.unfit import (
+    LABEL_NEGATIVE,
+    LABEL_RANGE,
+    NULL_CHOICE,
+    NULL_INPUTS,
+    NULL_LABEL,
+    NULL_TARGET,
+    Nulls,
+    Unfit,
+    describe_label,
 )
 from xmtf.templates.values import (
     RowByRowError,
@@ -56,7 +67,22 @@ _MAX_WAYS = 32
 _MAX_PIECES = 500
 """Templates with more are rendered row by row, where every row has its budget."""
 
-Columns = tuple[pa.StringArray, pa.ListArray, pa.ListArray]
+
+@dataclass(frozen=True, slots=True)
+class Substituted:
+    """What a batch became; the columns are those of :class:`xmtf.templates.columns.RenderedColumns`.
+
+    Attributes:
+        inputs: The inputs.
+        targets: The targets.
+        choices: The answer choices.
+        unfit: Unfit rows, by their places in the batch.
+    """
+
+    inputs: pa.StringArray
+    targets: pa.ListArray
+    choices: pa.ListArray
+    unfit: tuple[Unfit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +95,7 @@ class Substitution:
         fixed_choices: The choices where they are the same for every row.
         mode: Semantics.
         strip: Whether both sides are stripped.
+        nulls: What a null becomes that is printed.
     """
 
     main: Block
@@ -76,8 +103,9 @@ class Substitution:
     fixed_choices: tuple[str, ...] | None
     mode: Mode
     strip: bool
+    nulls: Nulls
 
-    def render(self, batch: pa.Table) -> Columns | None:
+    def render(self, batch: pa.Table) -> Substituted | None:
         """Return inputs, targets and choices of every row, or None where it must be done row by row."""
         if ANSWER_CHOICES in batch.column_names:
             return None
@@ -85,12 +113,16 @@ class Substitution:
             groups = self._groups(batch)
             if len(groups) == 1:
                 return self._render_group(batch, groups[0])
-            columns = [self._render_group(batch.take(pa.array(group.rows)), group) for group in groups]
+            parts = [self._render_group(batch.take(pa.array(group.rows)), group) for group in groups]
         except (RowByRowError, pa.ArrowException):  # the latter: types that Arrow cannot bring together
             return None
         order = pa.array(np.argsort(np.concatenate([group.rows for group in groups])))
-        inputs, targets, choices = (pa.concat_arrays(parts).take(order) for parts in zip(*columns, strict=True))
-        return inputs, targets, choices
+        return Substituted(
+            pa.concat_arrays([part.inputs for part in parts]).take(order),
+            pa.concat_arrays([part.targets for part in parts]).take(order),
+            pa.concat_arrays([part.choices for part in parts]).take(order),
+            _joined_unfit(parts, groups),
+        )
 
     def _groups(self, batch: pa.Table) -> list[_Group]:
         start = _Group(np.arange(batch.num_rows), (), None)
@@ -104,7 +136,7 @@ class Substitution:
             groups = [start]
         return [way for group in groups for way in _ways(batch, self.main, group)]
 
-    def _render_group(self, batch: pa.Table, group: _Group) -> Columns:
+    def _render_group(self, batch: pa.Table, group: _Group) -> Substituted:
         legacy = self.mode == "legacy"
         if len(group.pieces) > _MAX_PIECES or (legacy and pipes_may_meet(group.pieces)):
             raise RowByRowError
@@ -114,11 +146,12 @@ class Substitution:
             blank = "".join if legacy and not self.strip else str.split  # what promptsource calls blank
             if any(not isinstance(piece, str) or blank(piece) for piece in inputs):
                 raise RowByRowError
-            return pa.nulls(rows, pa.string()), pa.nulls(rows, _TEXTS), pa.nulls(rows, _TEXTS)
-        maker = _Maker(batch, legacy, group.choices)
-        sides = [maker.join(pieces, cut=legacy) for pieces in (inputs, *targets)]
+            return Substituted(pa.nulls(rows, pa.string()), pa.nulls(rows, _TEXTS), pa.nulls(rows, _TEXTS))
+        maker = _Maker(batch, self.nulls, group.choices)
+        sides = [maker.join(inputs, NULL_INPUTS, cut=legacy)]
+        sides += [maker.join(pieces, NULL_TARGET, cut=legacy) for pieces in targets]
         sides = [trim(side) for side in sides] if self.strip else _trim_outside(sides, legacy)
-        return sides[0], _interleave(sides[1:]), maker.list_choices()
+        return maker.without_unfit(sides[0], _interleave(sides[1:]), maker.list_choices())
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +164,11 @@ class _Group:
 
 
 @lru_cache(maxsize=16_384)
-def substitution(jinja: str, answer_choices: str | None, mode: Mode, strip: bool = True) -> Substitution | None:
+def substitution(
+    jinja: str, answer_choices: str | None, mode: Mode, strip: bool = True, nulls: Nulls = "drop"
+) -> Substitution | None:
     """Return the plan of a template, or None where it does more than put fields between text."""
-    prepared = prepare(jinja, answer_choices, mode)
+    prepared = prepare(jinja, answer_choices, mode, nulls)
     main = read_shape(prepared.main.tree, cut=mode == "legacy")
     choices: Block | ListedChoices | None = None
     if prepared.choices is not None and prepared.fixed_choices is None:
@@ -143,7 +178,7 @@ def substitution(jinja: str, answer_choices: str | None, mode: Mode, strip: bool
             return None
     if main is None or (prepared.choices is None and ANSWER_CHOICES in prepared.main.names):
         return None
-    return Substitution(main, choices, prepared.fixed_choices, mode, strip)
+    return Substitution(main, choices, prepared.fixed_choices, mode, strip, prepared.nulls)
 
 
 def _ways(batch: pa.Table, block: Block, group: _Group) -> list[_Group]:
@@ -170,21 +205,24 @@ def _ways(batch: pa.Table, block: Block, group: _Group) -> list[_Group]:
 class _Maker:
     """Makes the text columns of one batch; each field is made once.
 
-    Choices are a column each where there are equally many on every row, else one column of lists.
+    Choices are a column each where there are equally many on every row, else one column of lists. Rows are unfit for
+    the first reason met, in the order in which rendering row by row meets them: choices, inputs, targets.
     """
 
     def __init__(
-        self, batch: pa.Table, legacy: bool, choices: tuple[tuple[Piece, ...], ...] | ListedChoices | None
+        self, batch: pa.Table, nulls: Nulls, choices: tuple[tuple[Piece, ...], ...] | ListedChoices | None
     ) -> None:
         self.batch = batch
-        self.legacy = legacy
+        self.nulls = nulls
+        self.legacy = nulls == "print"
+        self._unfit: list[_Fault] = []
         self._texts: dict[tuple[Piece, bool], pa.StringArray] = {}
         self._listed: pa.ListArray | None = None
         self._choices: list[pa.StringArray] | None = None
         if isinstance(choices, ListedChoices):
             self._listed = self._read_listed(choices.field)
         elif choices is not None:
-            self._choices = [trim(self.join(pieces, cut=False)) for pieces in choices]
+            self._choices = [trim(self.join(pieces, NULL_CHOICE, cut=False)) for pieces in choices]
 
     def list_choices(self) -> pa.ListArray:
         """Return the answer choices of every row."""
@@ -192,35 +230,64 @@ class _Maker:
             return self._listed
         return pa.nulls(self.batch.num_rows, _TEXTS) if self._choices is None else _interleave(self._choices)
 
-    def join(self, pieces: Sequence[Piece], cut: bool) -> pa.StringArray:
-        """Return the pieces joined, one text a row."""
+    def without_unfit(self, inputs: pa.StringArray, targets: pa.ListArray, choices: pa.ListArray) -> Substituted:
+        """Return the columns with nulls for unfit rows."""
+        taken = np.zeros(self.batch.num_rows, dtype=bool)
+        unfit = []
+        for fault in self._unfit:
+            rows = np.flatnonzero(fault.mask & ~taken)
+            taken |= fault.mask
+            if len(rows):
+                unfit.append(Unfit(fault.reason, rows, fault.describe(int(rows[0]))))
+        if not unfit:
+            return Substituted(inputs, targets, choices)
+        kept = pa.array(~taken)
+        inputs, targets, choices = (
+            pc.if_else(kept, column, pa.scalar(None, column.type)) for column in (inputs, targets, choices)
+        )
+        return Substituted(inputs, targets, choices, tuple(unfit))
+
+    def join(self, pieces: Sequence[Piece], reason: str, cut: bool) -> pa.StringArray:
+        """Return the pieces joined, one text a row; ``reason`` is that of a null among them."""
         if all(isinstance(piece, str) for piece in pieces):
             return _repeated("".join(map(str, pieces)), self.batch.num_rows)
-        columns = [piece if isinstance(piece, str) else self._column(piece, cut) for piece in pieces]
+        columns = [piece if isinstance(piece, str) else self._column(piece, reason, cut) for piece in pieces]
         return columns[0] if len(columns) == 1 else pc.binary_join_element_wise(*columns, "")
 
-    def _column(self, piece: Field | Choice | AllChoices, cut: bool) -> pa.StringArray:
+    def _column(self, piece: Field | Choice | AllChoices, reason: str, cut: bool) -> pa.StringArray:
         if (piece, cut) not in self._texts:
             if isinstance(piece, Field):
-                column = self._text(piece)
+                column = self._without_nulls(piece, self._text(piece), reason)
             else:
                 column = self._chosen(piece) if isinstance(piece, Choice) else self._all_chosen(piece)
             self._texts[piece, cut] = cut_texts(column) if cut else column
         return self._texts[piece, cut]
 
+    def _without_nulls(self, field: Field, texts: pa.StringArray, reason: str) -> pa.StringArray:
+        """Note rows whose text is null, or print nothing for them."""
+        if not texts.null_count:
+            return texts
+        if self.nulls == "empty":
+            return pc.fill_null(texts, "")
+        label = repr(".".join(map(str, (field.name, *field.path))))
+        self._unfit.append(_Fault(reason, np.asarray(texts.is_null()), f"{label} is null"))
+        return texts
+
     def _text(self, field: Field) -> pa.StringArray:
         plain = not field.path and field.cut is None and field.separator is None
         if plain and field.name not in self.batch.column_names:
-            return _repeated("", self.batch.num_rows)
+            return _repeated("" if self.legacy else None, self.batch.num_rows)
         found = find_values(self.batch, field)
         if field.separator is not None:
             texts = pc.binary_join(list_texts(found), field.separator)
         else:
-            texts = write_texts(found if field.cut is None else slice_texts(found, *field.cut))
+            found = found if field.cut is None else slice_texts(found, *field.cut, prints_nulls=self.legacy)
+            texts = write_texts(found, prints_nulls=self.legacy)
         if self.legacy and (not plain or field.methods or pa.types.is_nested(found.values.type)):
             self._refuse_pipes(texts)
         for method in field.methods:
-            texts = pa.array([getattr(text, method)() for text in texts.to_pylist()], pa.string())
+            made = [None if text is None else getattr(text, method)() for text in texts.to_pylist()]
+            texts = pa.array(made, pa.string())
         return texts
 
     def _read_listed(self, field: Field) -> pa.ListArray:
@@ -246,13 +313,31 @@ class _Maker:
         if isinstance(piece.index, int):
             index = pa.repeat(pa.scalar(piece.index, pa.int64()), rows)
         else:
-            index = read_index(find_values(self.batch, piece.index), piece.as_int, piece.offset)
+            found = find_values(self.batch, piece.index)
+            index = read_index(found, piece.as_int, piece.offset, prints_nulls=self.legacy)
+            self._check_labels(index, number)
         index = pc.if_else(pc.less(index, 0), pc.add(index, number), index)
         known = pc.and_(pc.greater_equal(index, 0), pc.less(index, number))
+        if not self.legacy and isinstance(piece.index, int) and not pc.all(known).as_py():
+            raise RowByRowError
         index = pc.if_else(known, index, None)
         if self._listed is None:
             return pc.fill_null(pc.choose(index, *choices), "")
         return pc.fill_null(self._listed.values.take(pc.add(index, first)), "")
+
+    def _check_labels(self, index: pa.Int64Array, number: int | pa.Array) -> None:
+        """Note the rows whose label picks no answer choice."""
+        if self.legacy:
+            return
+
+        def describe(row: int) -> str:
+            return describe_label(index[row].as_py(), number if isinstance(number, int) else number[row].as_py())
+
+        if index.null_count:
+            self._unfit.append(_Fault(NULL_LABEL, np.asarray(index.is_null()), "the label is null"))
+        for reason, wrong in ((LABEL_NEGATIVE, pc.less(index, 0)), (LABEL_RANGE, pc.greater_equal(index, number))):
+            if pc.any(wrong).as_py():
+                self._unfit.append(_Fault(reason, np.asarray(pc.fill_null(wrong, False)), describe))
 
     def _plain_choices(self) -> list[pa.StringArray]:
         choices = self._choices
@@ -267,6 +352,34 @@ class _Maker:
         """Leave values with pipes that legacy mode would part at, or not restore, to the rendering row by row."""
         if pc.any(pc.match_substring(texts, "|")).as_py():
             raise RowByRowError
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fault:
+    """Rows of a batch, bool ``[n]``, that are unfit for a reason, and what is wrong with one of them."""
+
+    reason: str
+    mask: np.ndarray[tuple[int], np.dtype[np.bool_]]
+    detail: str | Callable[[int], str]
+
+    def describe(self, row: int) -> str:
+        return self.detail if isinstance(self.detail, str) else self.detail(row)
+
+
+def _joined_unfit(parts: list[Substituted], groups: list[_Group]) -> tuple[Unfit, ...]:
+    """Return the unfit rows of all groups by their places in the batch, once for each reason."""
+    found: dict[str, list[Unfit]] = {}
+    for part, group in zip(parts, groups, strict=True):
+        for each in part.unfit:
+            found.setdefault(each.reason, []).append(Unfit(each.reason, group.rows[each.rows], each.detail))
+    return tuple(
+        Unfit(
+            reason,
+            np.sort(np.concatenate([each.rows for each in same])),
+            min(same, key=lambda each: int(each.rows[0])).detail,
+        )
+        for reason, same in found.items()
+    )
 
 
 def trim(column: pa.StringArray) -> pa.StringArray:
@@ -287,8 +400,8 @@ def _trim_outside(sides: list[pa.StringArray], legacy: bool) -> list[pa.StringAr
     return [pc.utf8_ltrim(inputs, characters=SPACE), *ends]
 
 
-def _repeated(text: str, rows: int) -> pa.StringArray:
-    return pa.repeat(pa.scalar(text), rows)
+def _repeated(text: str | None, rows: int) -> pa.StringArray:
+    return pa.repeat(pa.scalar(text, pa.string()), rows)
 
 
 def _interleave(columns: Sequence[pa.StringArray]) -> pa.ListArray:

@@ -13,6 +13,7 @@ from xmtf.records import Origin, Translation
 from xmtf.templates.columns import render_table
 from xmtf.templates.compile import FAULTS
 from xmtf.templates.render import Mode, Prepared, Rendered, prepare
+from xmtf.templates.unfit import Nulls, UnfitRowError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -65,14 +66,14 @@ class Template:
         """Content hash of what changes the output: source, choices, and the name (random draws depend on it)."""
         return content_hash([self.name, self.jinja, self.answer_choices])
 
-    def prepared(self, mode: Mode = "fixed") -> Prepared:
-        """Compile it (once in a process).
+    def prepared(self, mode: Mode = "fixed", nulls: Nulls = "drop") -> Prepared:
+        """Compile it (once in a process); ``nulls`` as in :meth:`render_table`.
 
         Raises:
             TemplateError: It does not parse, or uses what templates may not use.
         """
         try:
-            return prepare(self.jinja, self.answer_choices, mode)
+            return prepare(self.jinja, self.answer_choices, mode, nulls)
         except FAULTS as error:
             raise TemplateError(f"template {self.name!r} does not compile: {explain(error)}") from error
 
@@ -91,7 +92,8 @@ class Template:
             strip: False keeps the white space between inputs and target, as for code.
 
         Raises:
-            TemplateError: It fails on this row, or would take too long; names dataset, subset, template and row.
+            TemplateError: It fails on this row, or would take too long, or the row is unfit (prints a null, has a
+                label that picks no answer choice); names dataset, subset, template and row.
         """
         prepared = self.prepared(mode)
         values = rename_hyphens(row)
@@ -100,9 +102,10 @@ class Template:
         where = origin or _NOWHERE
         try:
             return prepared.render(values, draw_key(where, self.name), strip=strip)
-        except FAULTS as error:
+        except (UnfitRowError, *FAULTS) as error:
             place = f"{origin}: " if origin else ""
-            raise TemplateError(f"{place}template {self.name!r}: {explain(error)}") from error
+            said = str(error) if isinstance(error, UnfitRowError) else explain(error)
+            raise TemplateError(f"{place}template {self.name!r}: {said}") from error
 
     def render_table(
         self,
@@ -113,9 +116,10 @@ class Template:
         split: str,
         rows: Sequence[int] | None = None,
         mode: Mode = "fixed",
+        nulls: Nulls = "drop",
         strip: bool = True,
     ) -> RenderedColumns:
-        """Render all rows of a table; a row that fails is a failure in the answer, never an error.
+        """Render all rows of a table; a row that fails or is unfit stands so in the answer, and is never an error.
 
         Args:
             table: Raw rows.
@@ -124,13 +128,15 @@ class Template:
             split: Such as ``train``.
             rows: Index in the split of every row; counted from 0 by default.
             mode: As in :meth:`render`.
+            nulls: Whether a row is unfit whose null is printed (``drop``), or the null prints nothing (``empty``);
+                of fixed mode only.
             strip: As in :meth:`render`.
 
         Raises:
-            TemplateError: The template does not compile.
+            TemplateError: The template does not compile, or reads a column that holds no text (bytes).
         """
         numbers = range(table.num_rows) if rows is None else rows
-        return render_table(self, table, (dataset, subset, split), numbers, mode=mode, strip=strip)
+        return render_table(self, table, (dataset, subset, split), numbers, mode=mode, nulls=nulls, strip=strip)
 
 
 def draw_key(origin: Origin, template: str) -> tuple[Any, ...]:

@@ -85,13 +85,15 @@ def find_values(batch: pa.Table, field: Field) -> Values:
     return Values(column, defined)
 
 
-def slice_texts(found: Values, start: int | None, stop: int | None) -> Values:
+def slice_texts(found: Values, start: int | None, stop: int | None, *, prints_nulls: bool) -> Values:
     """Return ``text[start:stop]`` of every text.
 
     Raises:
         RowByRowError: Not all are texts.
     """
-    if found.defined is not None or found.values.null_count or not pa.types.is_string(found.values.type):
+    if found.defined is not None or (prints_nulls and found.values.null_count):
+        raise RowByRowError
+    if not pa.types.is_string(found.values.type):
         raise RowByRowError
     return Values(pc.utf8_slice_codeunits(found.values, start or 0, stop))
 
@@ -112,40 +114,58 @@ def list_texts(found: Values) -> pa.ListArray:
     return pa.ListArray.from_arrays(pc.subtract(offsets, offsets[0]), items)
 
 
-def read_index(found: Values, as_int: bool, offset: int) -> pa.Int64Array:
-    """Return ``label``, ``label | int`` or ``label | int - 1`` of every row; null where it is None.
+def read_index(found: Values, as_int: bool, offset: int, *, prints_nulls: bool) -> pa.Int64Array:
+    """Return ``label``, ``label | int`` or ``label | int - 1`` of every row; null where it is null.
+
+    A text that is no number is 0 in legacy mode (``prints_nulls``), as Jinja has it, and null else.
 
     Raises:
         RowByRowError: Not all are whole numbers, or texts for the filter ``int``.
     """
     column = found.values
-    if found.defined is not None or (offset and column.null_count and not as_int):
+    if found.defined is not None or (prints_nulls and offset and column.null_count and not as_int):
         raise RowByRowError
     if as_int and pa.types.is_string(column.type):
-        numbers = [jinja2.filters.do_int(value) for value in column.to_pylist()]
-        if any(abs(number) >= 2**53 for number in numbers):
+        otherwise: Any = 0 if prints_nulls else None
+        numbers = [jinja2.filters.do_int(value, otherwise) for value in column.to_pylist()]
+        if any(number is not None and abs(number) >= 2**53 for number in numbers):
             raise RowByRowError
         column = pa.array(numbers, pa.int64())
-    elif not pa.types.is_integer(column.type) or (as_int and column.null_count):
+    elif not pa.types.is_integer(column.type) or (prints_nulls and as_int and column.null_count):
         raise RowByRowError
     return pc.add(column.cast(pa.int64()), offset)
 
 
-def write_texts(found: Values) -> pa.StringArray:
-    """Return every value as Python would print it; nothing for an undefined one."""
-    texts = _written(found.values)
-    return texts if found.defined is None else pc.if_else(found.defined, texts, "")
+def write_texts(found: Values, *, prints_nulls: bool) -> pa.StringArray:
+    """Return every value as Python would print it.
+
+    Args:
+        found: The values.
+        prints_nulls: Whether a null is printed as None and an undefined value as nothing (legacy mode); else they are
+            null.
+
+    Raises:
+        RowByRowError: They are lists or mappings, which are looked into before they are printed.
+    """
+    texts = _written(found.values, prints_nulls)
+    if found.defined is None:
+        return texts
+    return pc.if_else(found.defined, texts, "" if prints_nulls else None)
 
 
-def _written(column: pa.Array) -> pa.StringArray:
+def _written(column: pa.Array, prints_nulls: bool) -> pa.StringArray:
     kind = column.type
     if pa.types.is_string(kind):
-        return pc.fill_null(column, "None") if column.null_count else column
-    if pa.types.is_integer(kind) or pa.types.is_large_string(kind):
-        return pc.fill_null(column.cast(pa.string()), "None")
-    if pa.types.is_boolean(kind):
-        return pc.fill_null(pc.if_else(column, "True", "False"), "None")
-    return pa.array([str(value) for value in column.to_pylist()], pa.string())
+        texts = column
+    elif pa.types.is_integer(kind) or pa.types.is_large_string(kind):
+        texts = column.cast(pa.string())
+    elif pa.types.is_boolean(kind):
+        texts = pc.if_else(column, "True", "False")
+    elif pa.types.is_nested(kind) and not prints_nulls:
+        raise RowByRowError
+    else:
+        texts = pa.array([None if value is None else str(value) for value in column.to_pylist()], pa.string())
+    return pc.fill_null(texts, "None") if prints_nulls and texts.null_count else texts
 
 
 def cut_texts(column: pa.StringArray) -> pa.StringArray:

@@ -161,6 +161,9 @@ TOGETHER = {
             "split": "other",
             "kind": "rank",
             "metrics": ["chrf"],
+            "nulls": "empty",
+            "labels": "error",
+            "choices": "keep",
         }.items()
     },
     "own_tasks.0.id": {

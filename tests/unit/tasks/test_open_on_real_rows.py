@@ -13,6 +13,10 @@ pytestmark = pytest.mark.skipif("XMTF_DATA_ROOT" not in os.environ, reason="XMTF
 TASKS = [task for task in load_catalogue().tasks.values() if task.catalogue == "open"]
 
 
+NULLS = {"afriqa/yor": {"null in the inputs": 1}}
+"""A question that the dataset lacks."""
+
+
 @pytest.mark.parametrize("cluster", sorted({task.cluster for task in TASKS}))
 def test_every_prompt_works_on_every_split_of_the_mirror(cluster):
     catalogue = load_catalogue()
@@ -25,7 +29,7 @@ def test_every_prompt_works_on_every_split_of_the_mirror(cluster):
             if not find_in_mirror(part.task.source(part.split)):
                 continue
             for prompted in prompted_parts(part, offline=True):
-                assert prompted.dropped == {}, part.task.id
+                assert prompted.dropped in ({}, NULLS.get(part.task.id)), part.task.id
                 for row in prompted.table.to_pylist():
                     assert row["inputs"] == row["inputs"].lstrip()
                     assert part.task.kind != "rank" or row["targets"] in row["choices"], (part.task.id, row)

@@ -85,15 +85,18 @@ def test_table_is_rendered_as_its_rows_are(jinja, choices, mode, rows, strip):
     rendered = template.render_table(
         table, dataset="d", subset="s", split="train", rows=numbers, mode=mode, strip=strip
     )
-    failed = {failure.row for failure in rendered.failures}
+    failed = {failure.row: failure.message for failure in rendered.failures}
+    failed |= {row: unfit.reason for unfit in rendered.unfit for row in unfit.rows.tolist()}
+    assert len(failed) == len(rendered.failures) + sum(len(unfit.rows) for unfit in rendered.unfit)
     for index, row in enumerate(table.to_pylist()):
         found = [rendered.inputs[index].as_py(), rendered.targets[index].as_py(), rendered.choices[index].as_py()]
         try:
             one = template.render(row, origin=Origin("d", "s", "train", 5 + index), mode=mode, strip=strip)
-        except TemplateError:
-            assert index + 5 in failed
+        except TemplateError as error:
+            assert failed[index + 5] in str(error)  # noqa: PT017 - compared with the table's own answer
             assert found == [None, None, None]
             continue
+        assert index + 5 not in failed
         if one is None:
             assert found == [None, None, None]
         else:
@@ -109,19 +112,19 @@ def test_only_random_draws_above_are_never_rendered_by_column():
 def test_rows_of_both_branches_come_back_in_order():
     template = Template("t", "{% if n == 1 %}one ||| {{n}}{% elif n == 2 %}{{s.x}} ||| two{% endif %}")
     table = pa.table({"n": [2, 1, 3, 1], "s": [{"x": "a"}, {"x": "b"}, {"x": "c"}, {"x": "d"}]})
-    inputs, targets, choices = substitution(template.jinja, None, "fixed").render(table)
-    assert inputs.to_pylist() == ["a", "one", None, "one"]
-    assert targets.to_pylist() == [["two"], ["1"], None, ["1"]]
-    assert choices.to_pylist() == [None] * 4
+    found = substitution(template.jinja, None, "fixed").render(table)
+    assert found.inputs.to_pylist() == ["a", "one", None, "one"]
+    assert found.targets.to_pylist() == [["two"], ["1"], None, ["1"]]
+    assert found.choices.to_pylist() == [None] * 4
 
 
 def test_choices_from_a_list_are_rendered_by_column():
     template = Template("t", "{{k | join(', ')}}? ||| {{answer_choices[n | int - 1]}}", "{{k | join('|||')}}")
     table = pa.table({"n": ["1", "3", "2"], "k": [["a"], [" b", "c |||", "d"], ["e", "f"]]})
-    inputs, targets, choices = substitution(template.jinja, template.answer_choices, "fixed").render(table.slice(1))
-    assert inputs.to_pylist() == ["b, c |||, d?", "e, f?"]
-    assert targets.to_pylist() == [["d"], ["f"]]
-    assert choices.to_pylist() == [["b", "c |||", "d"], ["e", "f"]]
+    found = substitution(template.jinja, template.answer_choices, "fixed").render(table.slice(1))
+    assert found.inputs.to_pylist() == ["b, c |||, d?", "e, f?"]
+    assert found.targets.to_pylist() == [["d"], ["f"]]
+    assert found.choices.to_pylist() == [["b", "c |||", "d"], ["e", "f"]]
 
 
 def test_failures_name_rows_of_the_split():

@@ -125,7 +125,7 @@ def test_draws_depend_on_the_origin_and_name_only():
         "t", "{{numbers | choice}} {{numbers | random}} ||| {{answer_choices[0]}}", "{{numbers | choice}}"
     )
     first = template.render(numbers, origin=ORIGIN)
-    Template("other", template.jinja).render(numbers, origin=Origin("anli", "r1", "train", 8))
+    Template("other", template.jinja, "x").render(numbers, origin=Origin("anli", "r1", "train", 8))
     assert template.render(numbers, origin=ORIGIN) == first
     others = [Origin("anli", "r1", "train", 8), Origin("anli", "r2", "train", 7), Origin("anli", "r1", "test", 7)]
     assert all(template.render(numbers, origin=other) != first for other in others)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from xmtf.evaluation.metrics.registry import check_metrics
 from xmtf.evaluation.suites.setup import Setup, SuiteSlice
-from xmtf.records import Origin, Request
+from xmtf.records import FEW_CHOICES, OUTSIDE, Origin, Request
 from xmtf.results.items import JobInfo
 
 if TYPE_CHECKING:
-    from xmtf.tasks import Prompted, Slice
+    from xmtf.tasks import Prompted, Slice, Told
     from xmtf.templates import Template
 
 __all__ = ["Job", "job_of", "jobs"]
@@ -33,8 +33,13 @@ class Job:
     requests: tuple[Request, ...]
 
 
-def jobs(setup: Setup, slices: Iterable[SuiteSlice]) -> Iterator[Job]:
+def jobs(setup: Setup, slices: Iterable[SuiteSlice], told: Told | None = None) -> Iterator[Job]:
     """Render the slices and yield their jobs; a template without a single request still yields its job.
+
+    Args:
+        setup: How to render.
+        slices: What to render.
+        told: Takes in what a person should know of dropped rows.
 
     Raises:
         SourceError: Rows cannot be read.
@@ -47,7 +52,10 @@ def jobs(setup: Setup, slices: Iterable[SuiteSlice]) -> Iterator[Job]:
             part.slice, mode=setup.mode, seed=setup.seed, offline=setup.offline, failing_rows=setup.failing_rows
         )
         for template, prompted in zip(part.slice.templates, rendered, strict=True):
-            yield job_of(part, template, prompted, seed=setup.seed)
+            job = job_of(part, template, prompted, seed=setup.seed)
+            if told is not None:
+                told.add(prompted, part.slice.task.id, part.slice.split, template.name)
+            yield job
 
 
 def job_of(part: SuiteSlice, template: Template, prompted: Prompted, *, seed: int) -> Job:
@@ -74,13 +82,17 @@ def job_of(part: SuiteSlice, template: Template, prompted: Prompted, *, seed: in
 
 
 def _rank(example: dict[str, Any], origin: Origin, dropped: Counter[str]) -> Request | None:
-    """Return a request whose gold choice is the one that equals the target, or count why there is none."""
+    """Return a request whose gold choice is the one that equals the target, or count why there is none.
+
+    In fixed mode most of these were dropped when they were rendered, as for a mixture; left are templates without any
+    choices, legacy mode, and tasks that keep such rows.
+    """
     choices = tuple(example["choices"] or ())
     if len(choices) < 2:
-        dropped["fewer than two answer choices"] += 1
+        dropped[FEW_CHOICES] += 1
         return None
     if example["targets"] not in choices:
-        dropped["target is not among the answer choices"] += 1
+        dropped[OUTSIDE] += 1
         return None
     return Request(example["inputs"], choices, choices.index(example["targets"]), (example["targets"],), origin)
 

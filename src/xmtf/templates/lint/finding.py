@@ -45,8 +45,17 @@ CHECKS: dict[str, tuple[Severity, str]] = {
     "empty-target": ("warning", "the target is empty on rows"),
     "empty-input": ("warning", "the inputs are empty on rows"),
     "constant-target": ("warning", "the target is the same on every row"),
-    "hidden-label": ("error", "a label of -1 picks the last answer choice: a wrong target that looks right"),
-    "prints-none": ("warning", "a missing value is printed as None"),
+    "hidden-label": (
+        "error",
+        "a negative label picks no answer choice: such rows are dropped (legacy mode trains the last)",
+    ),
+    "wrong-label": (
+        "error",
+        "a label that is missing or no whole number picks no answer choice: such rows are dropped",
+    ),
+    "prints-none": ("warning", "a missing value is printed: such rows are dropped (legacy mode prints None)"),
+    "not-text": ("error", "a function, a generator, an object or bytes are printed, which are no text"),
+    "not-plain": ("warning", "a list or mapping is printed as Python writes it, or labels are whole floats"),
     "target-in-inputs": ("info", "the inputs hold the whole target on almost every row"),
 }
 """Check -> its severity and what it means."""

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from jinja2 import nodes
 
 from xmtf.templates.compile import PIPES
+from xmtf.templates.expressions import field_paths
 
-__all__ = ["Sides", "field_path", "read_sides"]
+__all__ = ["Sides", "read_sides"]
 
 Piece = str | nodes.Expr
 
@@ -43,7 +44,7 @@ class Sides:
 
     def fields(self, side: Sequence[Piece]) -> list[str]:
         """Return the fields that one side prints, in order: ``answers.text.0``."""
-        return [path for piece in side if not isinstance(piece, str) for path in _paths(piece)]
+        return [path for piece in side if not isinstance(piece, str) for path in field_paths(piece)]
 
     def whole_fields(self, side: Sequence[Piece]) -> list[str]:
         """Return the fields that one side prints without slicing them."""
@@ -86,26 +87,3 @@ def _read_text(text: str, sides: Sides, passed: int, before: list[Piece]) -> int
         if part.strip():
             before.append(part)
     return passed
-
-
-def field_path(node: nodes.Node) -> str | None:
-    """Return ``answers.text.0`` for an expression that only follows a field, else None."""
-    if isinstance(node, nodes.Name):
-        return node.name
-    if isinstance(node, nodes.Getattr):
-        inner = field_path(node.node)
-        return f"{inner}.{node.attr}" if inner else None
-    if isinstance(node, nodes.Getitem):
-        inner = field_path(node.node)
-        if inner and isinstance(node.arg, nodes.Const):
-            return f"{inner}.{node.arg.value}"
-        index = field_path(node.arg)
-        return f"{inner}[{index}]" if inner and index else None
-    return None
-
-
-def _paths(node: nodes.Node) -> list[str]:
-    path = field_path(node)
-    if path is not None:
-        return [path]
-    return [path for child in node.iter_child_nodes() for path in _paths(child)]

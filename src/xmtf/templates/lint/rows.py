@@ -6,16 +6,35 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from jinja2 import nodes
 
+from xmtf.errors import TemplateError
 from xmtf.templates.columns import RenderedColumns
 from xmtf.templates.lint.finding import Finding, finding
 from xmtf.templates.lint.source import ENDS
-from xmtf.templates.render import ANSWER_CHOICES
 from xmtf.templates.template import Template
+from xmtf.templates.unfit import (
+    ADDRESS,
+    LABEL_NEGATIVE,
+    LABEL_RANGE,
+    LABEL_TYPE,
+    NULL_CHOICE,
+    NULL_INPUTS,
+    NULL_LABEL,
+    NULL_TARGET,
+)
 
 __all__ = ["check_rows"]
 
+_UNFIT_CHECKS = {
+    NULL_INPUTS: "prints-none",
+    NULL_TARGET: "prints-none",
+    NULL_CHOICE: "prints-none",
+    NULL_LABEL: "wrong-label",
+    LABEL_TYPE: "wrong-label",
+    LABEL_NEGATIVE: "hidden-label",
+    LABEL_RANGE: "choice-out-of-range",
+    ADDRESS: "not-text",
+}
 _FEW = 10
 """Fewer rows than this say nothing about constant targets."""
 
@@ -31,8 +50,11 @@ def check_rows(template: Template, table: pa.Table, *, dataset: str, split: str)
     """
     if table.num_rows == 0:
         return []
-    rendered = template.render_table(table, dataset=dataset, subset="", split=split)
-    found = [*_check_rendering(rendered), *_check_labels(template, table), *_check_missing(template, table, rendered)]
+    try:
+        rendered = template.render_table(table, dataset=dataset, subset="", split=split)
+    except TemplateError as error:
+        return [finding("not-text", template.name, f"{error}; rows of {dataset} [{split}]")]
+    found = [*_check_rendering(rendered), *_check_unfit(rendered)]
     return [finding(check, template.name, f"{message} of {dataset} [{split}]") for check, message in found]
 
 
@@ -46,7 +68,7 @@ def _check_rendering(rendered: RenderedColumns) -> Iterator[tuple[str, str]]:
         )
     inputs = rendered.inputs.drop_null()
     if len(inputs) == 0:
-        if not failures:
+        if not failures and not rendered.unfit:
             yield "never-applies", f"none of {total} rows"
         return
     targets = rendered.targets.drop_null().flatten()
@@ -66,34 +88,11 @@ def _check_rendering(rendered: RenderedColumns) -> Iterator[tuple[str, str]]:
             yield "target-in-inputs", f"{held} of {len(inputs)} rows"
 
 
-def _check_labels(template: Template, table: pa.Table) -> Iterator[tuple[str, str]]:
-    prepared = template.prepared()
-    for node in prepared.main.tree.find_all(nodes.Getitem):
-        of_choices = isinstance(node.node, nodes.Name) and node.node.name == ANSWER_CHOICES
-        name = node.arg.name if of_choices and isinstance(node.arg, nodes.Name) else None
-        if name is None or name not in table.column_names or not pa.types.is_integer(table[name].type):
-            continue
-        hidden = pc.sum(pc.less(table[name], 0)).as_py() or 0
-        if hidden and not _is_tested(prepared.main.tree, name):
-            yield "hidden-label", f"{name} is negative on {hidden} of {table.num_rows} rows"
-        if prepared.fixed_choices is not None:
-            beyond = pc.sum(pc.greater_equal(table[name], len(prepared.fixed_choices))).as_py() or 0
-            if beyond:
-                yield "choice-out-of-range", f"{name} is beyond the choices on {beyond} of {table.num_rows} rows"
-        return
-
-
-def _is_tested(tree: nodes.Template, name: str) -> bool:
-    """Tell whether a condition of the template asks for the label."""
-    conditions: list[nodes.Node] = [statement.test for statement in tree.find_all(nodes.If)]
-    conditions += [expression.test for expression in tree.find_all(nodes.CondExpr)]
-    return any(found.name == name for condition in conditions for found in condition.find_all(nodes.Name))
-
-
-def _check_missing(template: Template, table: pa.Table, rendered: RenderedColumns) -> Iterator[tuple[str, str]]:
-    for name in sorted(template.prepared().names & set(table.column_names)):
-        missing = pc.is_null(table[name].combine_chunks())
-        said = pc.match_substring(pc.fill_null(rendered.inputs, ""), "None")
-        both = pc.sum(pc.and_(missing, said)).as_py() or 0
-        if both:
-            yield "prints-none", f"{name} is missing and the inputs say None on {both} of {table.num_rows} rows"
+def _check_unfit(rendered: RenderedColumns) -> Iterator[tuple[str, str]]:
+    """Yield why rows would be dropped."""
+    total = len(rendered.inputs)
+    for unfit in rendered.unfit:
+        first = f"first row {unfit.rows[0]}: {unfit.detail}"
+        yield _UNFIT_CHECKS[unfit.reason], f"{unfit.reason} on {len(unfit.rows)} of {total} rows, {first}; rows"
+    for note in rendered.notes:
+        yield "not-plain", f"{note}; rows"

@@ -1,0 +1,101 @@
+"""Columns of every Arrow type as templates read them: text, numbers, lists and mappings, and nulls where nothing is.
+
+In fixed mode a number that is none (NaN, infinity) is null, as pandas means it, and ``float32`` is read as the
+shortest number that it stands for: 0.1, not 0.10000000149011612.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from xmtf.errors import TemplateError
+
+__all__ = ["readable_column"]
+
+
+def readable_column(column: pa.ChunkedArray, name: str, exact: bool) -> pa.ChunkedArray:
+    """Return a column in a type that templates understand.
+
+    Args:
+        column: Of any type.
+        name: Its name, for messages.
+        exact: Whether numbers are read as fixed mode does.
+
+    Raises:
+        TemplateError: It holds bytes (fixed mode).
+    """
+    kind = column.type
+    if pa.types.is_string(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind):
+        return column
+    if exact and _is_bytes(kind):
+        raise TemplateError(
+            f"the column {name!r} holds bytes ({kind}); write it as text, or leave it out of the template"
+        )
+    if not _is_odd(kind, exact):
+        return column
+    return pa.chunked_array([_read(chunk, exact) for chunk in column.chunks or [pa.array([], kind)]])
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    types = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary, pa.types.is_binary_view)
+    return any(is_one(kind) for is_one in types)
+
+
+def _is_odd(kind: pa.DataType, exact: bool) -> bool:
+    """Tell whether values of a type are read in another type."""
+    if isinstance(kind, pa.BaseExtensionType) or pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
+        return True
+    if pa.types.is_string_view(kind) or _is_list_view(kind):
+        return True
+    if exact and pa.types.is_floating(kind):
+        return True
+    if pa.types.is_map(kind):
+        return False  # read as a mapping when its values become Python's
+    return any(_is_odd(kind.field(number).type, exact) for number in range(kind.num_fields))
+
+
+def _is_list_view(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind))
+
+
+def _read(array: pa.Array, exact: bool) -> pa.Array:
+    kind = array.type
+    if not _is_odd(kind, exact):
+        return array
+    if isinstance(kind, pa.BaseExtensionType):
+        return _read(array.storage, exact)
+    if pa.types.is_dictionary(kind):
+        return _read(array.dictionary_decode(), exact)
+    if pa.types.is_run_end_encoded(kind):
+        return _read(pc.run_end_decode(array), exact)
+    if pa.types.is_string_view(kind):
+        return array.cast(pa.string())
+    if _is_list_view(kind):
+        sizes = np.where(np.asarray(array.is_valid()), np.asarray(pc.fill_null(array.sizes, 0)), 0)
+        offsets = pa.array(np.concatenate([[0], np.cumsum(sizes)]), pa.int64())
+        mask = array.is_null() if array.null_count else None
+        return _read(pa.LargeListArray.from_arrays(offsets, array.flatten(), mask=mask), exact)
+    if pa.types.is_floating(kind):
+        return _finite(array)
+    if pa.types.is_struct(kind):
+        children = [_read(array.field(number), exact) for number in range(kind.num_fields)]
+        return pa.StructArray.from_arrays(children, names=[field.name for field in kind], mask=array.is_null())
+    if pa.types.is_fixed_size_list(kind):
+        return _read(array.cast(pa.list_(kind.value_type)), exact)
+    listed = pa.LargeListArray if pa.types.is_large_list(kind) else pa.ListArray
+    values = _read(array.values, exact)
+    offsets = array.offsets
+    return listed.from_arrays(offsets, values, mask=array.is_null() if array.null_count else None)
+
+
+def _finite(array: pa.Array) -> pa.Array:
+    """Return the numbers as ``float64``: each the shortest that it stands for, and null where it is none."""
+    if array.type == pa.float32():
+        array = array.cast(pa.string()).cast(pa.float64())
+    elif array.type == pa.float16():
+        array = pa.array(
+            [None if half is None else float(str(np.float16(half))) for half in array.to_pylist()], pa.float64()
+        )
+    return pc.if_else(pc.is_finite(array), array, None)
