@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 __all__ = ["Z", "bootstrap_mean", "wilson"]
 
 Z = 1.959963984540054
@@ -35,8 +37,6 @@ def bootstrap_mean(values: Sequence[float]) -> tuple[float, float]:
     >>> bootstrap_mean([0.5, 0.5, 0.5])
     (0.5, 0.5)
     """
-    import numpy as np
-
     sample = np.asarray(values, dtype=np.float64)
     random = np.random.default_rng(_SEED)
     # 1,000 x n indices at once would be large for long lists: draw the means a block at a time.

@@ -13,6 +13,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
+from rich.table import Column
+
 __all__ = ["Progress", "say", "track"]
 
 _INTERVAL_S = 10.0
@@ -93,10 +98,6 @@ class _Lines(Progress):
 
 @contextlib.contextmanager
 def _bar(label: str, total: float | None, unit: str) -> Iterator[Progress]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-    from rich.progress import Progress as RichProgress
-    from rich.table import Column
 
     counted = 2 * len(f"{total or 0:.0f}") + 1
     columns = (

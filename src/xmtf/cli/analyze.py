@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
+
+from xmtf.analysis.code import code_statistics, read_programs
+from xmtf.analysis.corpus import CorpusColumns, read_corpus
+from xmtf.analysis.edit_distance import PairColumns, edit_distances
+from xmtf.analysis.language_id import LanguageCounts, identify_languages
+from xmtf.cli.printing import print_json, print_records
+from xmtf.errors import ConfigError, UnknownNameError
+from xmtf.execution import track
+from xmtf.files import write_csv, write_jsonl
+from xmtf.mixture.io.read import find_mixture, mixture_languages
+from xmtf.recipe import load_recipe
+from xmtf.recipe.schema import Evaluation
+from xmtf.sources import SourceRef, read_source
+from xmtf.tasks import load_catalogue
 
 __all__ = ["app"]
 
@@ -48,8 +63,6 @@ def contamination(
     Example: xmtf analyze contamination runs/open/mixture --suite xnli,xcopa --out overlap
     """
     from xmtf.analysis.contamination import ItemReader, find_overlap
-    from xmtf.execution import track
-    from xmtf.files import write_jsonl
 
     folder, setup = _sources(source, overrides, suite, offline=offline, limit=limit, split=split)
     slices = _slices(setup)
@@ -90,11 +103,6 @@ def languages(
 
     Example: xmtf analyze languages runs/demo/mixture --out languages
     """
-    from xmtf.analysis.corpus import CorpusColumns, read_corpus
-    from xmtf.analysis.language_id import LanguageCounts, identify_languages
-    from xmtf.errors import UnknownNameError
-    from xmtf.execution import track
-
     sides: tuple[Literal["inputs", "targets", "both"], ...] = ("inputs", "targets", "both")
     chosen = next((known for known in sides if known == side), None)
     if chosen is None:
@@ -131,11 +139,6 @@ def edit_distance(
 
     Example: xmtf analyze edit-distance --subsets th,tr,el --out distances
     """
-    from xmtf.analysis.edit_distance import PairColumns, edit_distances
-    from xmtf.errors import ConfigError
-    from xmtf.execution import track
-    from xmtf.sources import SourceRef, read_source
-
     pair = _names(columns)
     if len(pair) != 2:
         raise ConfigError(f"--columns: {columns!r} does not name two columns, such as premise,hypothesis")
@@ -165,9 +168,6 @@ def code(
 
     Example: xmtf analyze code results/code runs/open/mixture
     """
-    from xmtf.analysis.code import code_statistics, read_programs
-    from xmtf.errors import ConfigError
-
     records = [code_statistics(str(source), read_programs(source)) for source in sources]
     empty = [record["source"] for record in records if not record["programs"]]
     if empty:
@@ -208,13 +208,7 @@ def _sources(
     split: str | None = None,
 ) -> tuple[Path, Any]:
     """Return the folder of the mixture and the evaluation set-up: the recipe's suites, or the named ones."""
-    from dataclasses import replace
-
     from xmtf.evaluation.suites.setup import Setup, named_suites, setup_of
-    from xmtf.mixture.io.read import find_mixture
-    from xmtf.recipe import load_recipe
-    from xmtf.recipe.schema import Evaluation
-    from xmtf.tasks import load_catalogue
 
     loaded = None if source.is_dir() else load_recipe(source, overrides or [])
     folder = find_mixture(source if loaded is None else loaded.run_folder)
@@ -228,7 +222,6 @@ def _sources(
 
 
 def _slices(setup: Any) -> list[Any]:
-    from xmtf.errors import ConfigError
     from xmtf.evaluation.suites.setup import suite_slices
 
     if not setup.settings.suites:
@@ -239,7 +232,6 @@ def _slices(setup: Any) -> list[Any]:
 
 
 def _num_examples(folder: Path) -> int:
-    from xmtf.mixture.io.read import mixture_languages
 
     return sum(mixture_languages(folder).values())
 
@@ -250,9 +242,6 @@ def _names(text: str) -> list[str]:
 
 def _show(tables: _Tables, out: Path | None, as_json: bool, printed: _Tables | None = None) -> None:
     """Write every table to ``out`` and print those that a person wants to see."""
-    from xmtf.cli.printing import print_json, print_records
-    from xmtf.files import write_csv
-
     if out is not None:
         for name, records in tables.items():
             write_csv(out / f"{name}.csv", records)

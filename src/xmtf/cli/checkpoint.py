@@ -11,6 +11,10 @@ import typer
 from xmtf.cli.options import needs_models
 from xmtf.cli.printing import print_json
 from xmtf.errors import ConfigError
+from xmtf.measures import suite_measures
+from xmtf.recipe import load_recipe
+from xmtf.report import write_model_card
+from xmtf.upload import check_target, publish
 
 __all__ = ["app"]
 
@@ -112,9 +116,7 @@ def export(
     Example: xmtf checkpoint export runs/demo --out exported
     Example: xmtf checkpoint export runs/demo --out exported --push-to-hub me/demo --dry-run
     """
-    from xmtf.report import write_model_card
     from xmtf.training.export import export_checkpoint
-    from xmtf.upload import check_target, publish
 
     if push_to_hub is not None:
         check_target(push_to_hub, dry_run=dry_run)
@@ -164,8 +166,6 @@ def convert(
     if (out is None) == (recipe is None):
         raise ConfigError("xmtf checkpoint convert: give either --out (a model folder) or --recipe (to go on training)")
     if recipe is not None:
-        from xmtf.measures import suite_measures
-        from xmtf.recipe import load_recipe
         from xmtf.training.import_state import import_state
 
         loaded = load_recipe(recipe)

@@ -8,6 +8,23 @@ from typing import Annotated, Any, Literal
 import typer
 
 from xmtf.cli.data_pack import load_for_tokens, pack, split_files
+from xmtf.cli.data_tables import print_built, print_example, print_plan
+from xmtf.cli.printing import print_json, print_records
+from xmtf.errors import ConfigError, DataError
+from xmtf.execution import track
+from xmtf.files import MANIFEST, read_manifest
+from xmtf.mixture import build_mixture, plan_mixture
+from xmtf.mixture.build import merge_mixture, run_work_tasks, write_work_plan
+from xmtf.mixture.describe.compare import compare_counts
+from xmtf.mixture.describe.stats import mixture_stats
+from xmtf.mixture.io.export import export_jsonl
+from xmtf.mixture.io.read import FILTERS, find_mixture, parse_filters, select_examples
+from xmtf.mixture.plan.overview import planned_splits
+from xmtf.recipe import load_recipe
+from xmtf.sources.fetch import fetch_sources
+from xmtf.tasks import recipe_sources
+from xmtf.tokens import open_loader, peek_row
+from xmtf.upload import MIXTURE_FILES, check_target, publish
 
 __all__ = ["app"]
 
@@ -43,13 +60,8 @@ def plan(
 
     Example: xmtf data plan recipes/data/xp3x.yaml
     """
-    from xmtf.cli.data_tables import print_plan
-    from xmtf.cli.printing import print_json
-
     loaded = _load(recipe, overrides)
     if write:
-        from xmtf.mixture.build import write_work_plan
-
         tasks = write_work_plan(loaded, _out(loaded, out))
         typer.echo(
             f"{tasks} shard tasks: run `xmtf data run-task {recipe} --index 0` to --index {tasks - 1}, then merge"
@@ -57,7 +69,6 @@ def plan(
             else f"{_out(loaded, out)}: the mixture is finished; there is nothing to do"
         )
         return
-    from xmtf.mixture.plan.overview import planned_splits
 
     records = planned_splits(loaded)
     print_json(records) if as_json else print_plan(records)
@@ -71,9 +82,6 @@ def build(recipe: RecipePath, overrides: Overrides = None, out: Out = None, as_j
 
     Example: xmtf data build recipes/demo.yaml mixture.cap_examples=1000
     """
-    from xmtf.cli.data_tables import print_built
-    from xmtf.mixture import build_mixture
-
     loaded = _load(recipe, overrides)
     folder = _out(loaded, out)
     print_built(build_mixture(loaded, folder), folder, as_json=as_json)
@@ -95,8 +103,6 @@ def run_task(
 
     Example: xmtf data run-task recipes/data/xp3.yaml --index 17 --jobs 100
     """
-    from xmtf.mixture.build import run_work_tasks
-
     loaded = _load(recipe, overrides)
     for number, result in run_work_tasks(_out(loaded, out), index, jobs):
         typer.echo(f"task {number}: {sum(run['rows'] for run in result['runs']):,} of {result['in']:,} examples")
@@ -108,10 +114,6 @@ def merge(recipe: RecipePath, overrides: Overrides = None, out: Out = None, as_j
 
     Example: xmtf data merge recipes/data/xp3.yaml
     """
-    from xmtf.cli.data_tables import print_built
-    from xmtf.mixture import plan_mixture
-    from xmtf.mixture.build import merge_mixture
-
     loaded = _load(recipe, overrides)
     folder = _out(loaded, out)
     print_built(merge_mixture(plan_mixture(loaded), folder), folder, as_json=as_json)
@@ -134,14 +136,8 @@ def stats(
 
     Example: xmtf data stats recipes/open.yaml cluster=translation --by dataset,language
     """
-    from xmtf.cli.printing import print_json, print_records
-    from xmtf.errors import ConfigError
-    from xmtf.mixture.describe.stats import mixture_stats
-
     folder, wanted = _mixture(source, filters, out)
     if against is not None:
-        from xmtf.mixture.describe.compare import compare_counts
-
         if wanted:
             raise ConfigError("--against compares whole mixtures; leave out the filters, or the lines of the table")
         records = compare_counts(folder, against)
@@ -174,10 +170,6 @@ def peek(
     if row is not None or tokens is not None:
         typer.echo(_packed_row(source, filters or [], tokens, row or 0))
         return
-    from xmtf.cli.data_tables import print_example
-    from xmtf.cli.printing import print_json
-    from xmtf.errors import ConfigError
-    from xmtf.mixture.io.read import select_examples
 
     folder, wanted = _mixture(source, filters, out)
     left = count
@@ -209,10 +201,6 @@ def export(
     Example: xmtf data export recipes/demo.yaml language=fr --to demo-fr --fields xp3x
     Example: xmtf data export recipes/demo.yaml --push-to-hub me/demo-mixture --dry-run
     """
-    from xmtf.errors import ConfigError
-    from xmtf.mixture.io.export import export_jsonl
-    from xmtf.upload import MIXTURE_FILES, check_target, publish
-
     folder, wanted = _mixture(source, filters, out)
     if push_to_hub is not None:
         if wanted:
@@ -233,8 +221,6 @@ def card(source: Built, overrides: Overrides = None, out: Out = None) -> None:
 
     Example: xmtf data card recipes/demo.yaml
     """
-    from xmtf.errors import DataError
-
     folder, _ = _mixture(source, overrides, out)
     path = folder / "README.md"
     if not path.exists():
@@ -259,11 +245,6 @@ def fetch(
 
     Example: xmtf data fetch recipes/open.yaml --to mirror
     """
-    from xmtf.cli.printing import print_json
-    from xmtf.execution import track
-    from xmtf.sources.fetch import fetch_sources
-    from xmtf.tasks import recipe_sources
-
     loaded = _load(recipe, overrides)
     refs = recipe_sources(loaded)
     if dry_run:
@@ -286,9 +267,6 @@ app.command("split-files")(split_files)
 
 
 def _packed_row(source: Path, overrides: list[str], tokens: Path | None, row: int) -> str:
-    from xmtf.errors import ConfigError
-    from xmtf.files import MANIFEST, read_manifest
-    from xmtf.tokens import open_loader, peek_row
 
     folder = tokens or (source if source.is_dir() else _load(source, overrides).run.tokens)
     stage = read_manifest(folder).stage if (folder / MANIFEST).is_file() else None
@@ -301,8 +279,6 @@ def _packed_row(source: Path, overrides: list[str], tokens: Path | None, row: in
 
 def _mixture(source: Path, arguments: list[str] | None, out: Path | None) -> tuple[Path, dict[str, str]]:
     """Return the folder of a built mixture, and the filters among the arguments; the others override the recipe."""
-    from xmtf.mixture.io.read import FILTERS, find_mixture, parse_filters
-
     arguments = arguments or []
     if source.is_dir():
         return find_mixture(source), parse_filters(arguments)
@@ -312,7 +288,6 @@ def _mixture(source: Path, arguments: list[str] | None, out: Path | None) -> tup
 
 
 def _load(recipe: Path, overrides: list[str] | None) -> Any:
-    from xmtf.recipe import load_recipe
 
     return load_recipe(recipe, overrides or [])
 

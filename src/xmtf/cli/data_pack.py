@@ -9,7 +9,16 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from xmtf.cli.data_tables import print_packed
+from xmtf.errors import ConfigError
+from xmtf.files import read_manifest
+from xmtf.mixture.io.read import find_mixture
+from xmtf.models import model_family
+from xmtf.models.files.references import plain_reference
+from xmtf.recipe.load import load_recipe, resolve_recipe
 from xmtf.records import Family
+from xmtf.tokens import tokenize_mixture
+from xmtf.tokens.rows.split_files import write_split_files
 
 __all__ = ["load_for_tokens", "pack", "split_files"]
 
@@ -45,11 +54,6 @@ def pack(
 
     Example: xmtf data pack runs/demo/mixture --tokenizer bigscience/bloom --out tokens
     """
-    from xmtf.cli.data_tables import print_packed
-    from xmtf.errors import ConfigError
-    from xmtf.mixture.io.read import find_mixture
-    from xmtf.tokens import tokenize_mixture
-
     ends = {
         "space_before_targets": space_before_targets,
         "begin_of_inputs": begin_of_inputs,
@@ -88,8 +92,6 @@ def split_files(
 
     Example: xmtf data split-files runs/demo/tokens --weights bytes --multiplier code=1.3
     """
-    from xmtf.tokens.rows.split_files import write_split_files
-
     for path in write_split_files(tokens, weights=weights, multipliers=_factors(multiplier or [])):
         typer.echo(f"{path}: {path.read_text(encoding='utf-8').count(', ') + 1} languages")
 
@@ -105,9 +107,6 @@ def load_for_tokens(source: Path, overrides: Iterable[str], family: str | None =
         overrides: ``key=value``.
         family: Of the model, for a folder; default causal.
     """
-    from xmtf.files import read_manifest
-    from xmtf.recipe.load import load_recipe, resolve_recipe
-
     if not source.is_dir():
         return load_recipe(source, overrides)
     fraction = read_manifest(source).details.get("validation_fraction")
@@ -125,8 +124,6 @@ def load_for_tokens(source: Path, overrides: Iterable[str], family: str | None =
 
 
 def _of_recipe(path: Path, overrides: list[str], family: Family | None) -> tuple[Any, str | None, Family]:
-    from xmtf.models import model_family
-    from xmtf.models.files.references import plain_reference
 
     loaded = load_for_tokens(path, overrides)
     model = loaded.recipe.model
@@ -135,7 +132,6 @@ def _of_recipe(path: Path, overrides: list[str], family: Family | None) -> tuple
 
 
 def _factors(texts: list[str]) -> dict[str, float]:
-    from xmtf.errors import ConfigError
 
     factors = {}
     for text in texts:

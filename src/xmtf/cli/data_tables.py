@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from xmtf.cli.printing import cell_text, print_json, print_records
+from xmtf.mixture.describe.stats import rate_table
 
 if TYPE_CHECKING:
     from xmtf.files import Manifest
@@ -100,7 +101,6 @@ def _print_dropped(dropped: Mapping[str, int]) -> None:
 
 
 def _print_rates(folder: Path) -> None:
-    from xmtf.mixture.describe.stats import rate_table
 
     records = rate_table(folder)
     print_records(records[:_MOST_RATES])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
+from pydantic import ValidationError
 
 from xmtf.cli.evaluate_exchange import add_to
 from xmtf.cli.options import (
@@ -21,6 +23,17 @@ from xmtf.cli.options import (
     with_options,
 )
 from xmtf.cli.printing import print_json
+from xmtf.errors import ConfigError, UnknownNameError
+from xmtf.files import write_jsonl
+from xmtf.lines import to_line
+from xmtf.mixture.io.read import find_mixture
+from xmtf.recipe import load_recipe
+from xmtf.recipe.load import explain_value
+from xmtf.recipe.schema import Evaluation, Tokenization
+from xmtf.results.files import SCORES
+from xmtf.results.scores import read_scores
+from xmtf.tasks import Catalogue, find_suites, known_suites
+from xmtf.text_table import terminal_width
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -139,8 +152,6 @@ def code(
     from xmtf.evaluation.code.passk import best_lines
     from xmtf.evaluation.code.run import CodeSettings, evaluate_code
     from xmtf.evaluation.suites.setup import Setup
-    from xmtf.recipe.schema import Evaluation
-    from xmtf.tasks import find_suites
 
     settings = CodeSettings(
         samples=samples,
@@ -192,13 +203,8 @@ def loss(
 
     Example: xmtf evaluate loss --model runs/demo/model --mixture runs/demo/mixture
     """
-    from xmtf.errors import ConfigError, UnknownNameError
     from xmtf.evaluation.loss import loss_lines, mixture_loss, text_loss
     from xmtf.evaluation.suites.setup import Setup
-    from xmtf.files import write_jsonl
-    from xmtf.mixture.io.read import find_mixture
-    from xmtf.recipe.schema import Evaluation
-    from xmtf.tasks import Catalogue
 
     if part not in ("validation", "train", "all"):
         raise UnknownNameError("part", part, ("validation", "train", "all"), "--part")
@@ -228,11 +234,6 @@ def suites(as_json: Annotated[bool, typer.Option("--json", help="Print JSON line
 
     Example: xmtf evaluate suites
     """
-    import textwrap
-
-    from xmtf.tasks import known_suites
-    from xmtf.text_table import terminal_width
-
     for suite in known_suites().values():
         if as_json:
             print_json({"name": suite.name, "kind": suite.kind, "about": suite.about})
@@ -266,7 +267,6 @@ def run_suites(
     from xmtf.evaluation import evaluate
     from xmtf.evaluation.engine.processes import processes_of_torchrun
     from xmtf.evaluation.shares import Share, answer_share
-    from xmtf.recipe import load_recipe
 
     loaded = load_recipe(recipe, overrides or [])
     folder = out or loaded.run.results(label)
@@ -317,13 +317,8 @@ def compare(
 
 def _measure(kind: Literal["rank", "generation"], options: SuiteOptions, settings: Mapping[str, Any]) -> list[Score]:
     """Measure a model on suites; ``settings`` are more keys of a recipe's ``evaluation``."""
-    from pydantic import ValidationError
-
-    from xmtf.errors import ConfigError
     from xmtf.evaluation import Setup, evaluate_setup, named_suites
     from xmtf.evaluation.engine.processes import processes_of_torchrun
-    from xmtf.recipe.load import explain_value
-    from xmtf.recipe.schema import Evaluation
 
     suites, catalogue = named_suites(options.suite, kind=kind, selection=options.selection())
     try:
@@ -346,7 +341,6 @@ def _measure(kind: Literal["rank", "generation"], options: SuiteOptions, setting
 
 
 def _tokenization(space: bool | None, begin_of_inputs: str) -> Tokenization:
-    from xmtf.recipe.schema import Tokenization
 
     begin = begin_choice(begin_of_inputs)
     return Tokenization(space_before_targets="auto" if space is None else space, begin_of_inputs=begin)
@@ -362,7 +356,6 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _numbers(text: str, kind: type[Any], option: str) -> list[Any]:
-    from xmtf.errors import ConfigError
 
     try:
         return [kind(part) for part in text.split(",") if part.strip()]
@@ -371,8 +364,6 @@ def _numbers(text: str, kind: type[Any], option: str) -> list[Any]:
 
 
 def _read_scores(folder: Path) -> list[Score]:
-    from xmtf.results.files import SCORES
-    from xmtf.results.scores import read_scores
 
     return read_scores(folder / SCORES)
 
@@ -386,7 +377,6 @@ def print_scores(scores: list[Score], as_json: bool) -> None:
 
 
 def _print(rows: list[Row], lines: Callable[[list[Row]], list[str]], as_json: bool) -> None:
-    from xmtf.lines import to_line
 
     if as_json:
         for row in rows:

@@ -10,6 +10,8 @@ import typer
 
 from xmtf.cli.options import BeginOfInputs, DecodingOptions, Device, Offline, begin_choice, needs_models, with_options
 from xmtf.cli.printing import print_json
+from xmtf.errors import ConfigError
+from xmtf.execution import say
 
 if TYPE_CHECKING:
     from xmtf.evaluation.generation.decoding import Decoding
@@ -45,7 +47,6 @@ def generate(
 
     Example: xmtf generate --model bigscience/bloomz-560m "Translate to English: Je t'aime."
     """
-    from xmtf.errors import ConfigError
     from xmtf.evaluation.generation.decoding import Decoding
     from xmtf.evaluation.prompting.prompter import load_prompter
     from xmtf.recipe.schema import Tokenization
@@ -73,8 +74,6 @@ def generate(
 
 def _given(prompt: str | None, file: Path | None) -> str | None:
     """Return the one prompt that was given, or None where prompts are typed in."""
-    from xmtf.errors import ConfigError
-
     if prompt is not None:
         return prompt
     if file is not None:
@@ -86,7 +85,6 @@ def _given(prompt: str | None, file: Path | None) -> str | None:
 
 
 def _tell_memory(prompter: Prompter) -> None:
-    from xmtf.execution import say
 
     if prompter.quantised is not None:
         change = prompter.quantised
@@ -98,7 +96,6 @@ def _tell_memory(prompter: Prompter) -> None:
 
 def _advise(prompt: str) -> None:
     from xmtf.evaluation.prompting.endings import mended_ending
-    from xmtf.execution import say
 
     mended = mended_ending(prompt)
     if mended is not None:
@@ -117,8 +114,6 @@ def _answer(prompter: Prompter, decoding: Decoding, samples: int, prompt: str) -
 
 def _converse(prompter: Prompter, decoding: Decoding, samples: int) -> None:
     """Answer prompts as they are typed in; each stands for itself."""
-    from xmtf.execution import say
-
     say("type a prompt and press Enter; Ctrl-D ends")
     while True:
         try:
@@ -133,7 +128,6 @@ def _converse(prompter: Prompter, decoding: Decoding, samples: int) -> None:
 def _batch(prompter: Prompter, decoding: Decoding, samples: int, file: Path, out: Path | None) -> None:
     from xmtf.evaluation.prompting.endings import mended_ending
     from xmtf.evaluation.prompting.prompt_file import answer_file
-    from xmtf.execution import say
 
     rows = answer_file(prompter, decoding, file, out, samples=samples)
     unclear = [row.prompt for row in rows if mended_ending(row.prompt) is not None]

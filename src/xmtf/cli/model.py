@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from xmtf.cli.printing import print_json, print_records
+from xmtf.errors import UnknownNameError
+
 __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, help="List the released models.")
@@ -29,8 +32,6 @@ def list_models(
 
     Example: xmtf model list --family mT0
     """
-    from xmtf.cli.printing import print_json, print_records
-    from xmtf.errors import UnknownNameError
     from xmtf.report.reference import published_models
 
     known = list(published_models().values())

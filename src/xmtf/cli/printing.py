@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
+import orjson
 import typer
 
 from xmtf.text_table import aligned
@@ -14,8 +15,6 @@ __all__ = ["cell_text", "print_columns", "print_json", "print_records"]
 
 def print_json(value: Any, *, indented: bool = False) -> None:
     """Print a value as JSON: one line, or indented where a whole answer is one value."""
-    import orjson
-
     typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2 if indented else None).decode())
 
 

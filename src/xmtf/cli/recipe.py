@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
+import orjson
 import typer
 
 from xmtf.cli.printing import print_json
+from xmtf.recipe import Recipe, load_recipe
 
 __all__ = ["app"]
 
@@ -30,10 +32,6 @@ def show(
 
     Example: xmtf recipe show recipes/demo.yaml training.steps=200 --changed
     """
-    import orjson
-
-    from xmtf.recipe import load_recipe
-
     loaded = load_recipe(recipe, overrides or [])
     rows = _flatten(loaded.recipe.model_dump(mode="json"))
     if changed:
@@ -56,10 +54,6 @@ def diff(
 
     Example: xmtf recipe diff recipes/demo.yaml recipes/demo-mt5.yaml
     """
-    import orjson
-
-    from xmtf.recipe import load_recipe
-
     left, right = (_flatten(load_recipe(path).recipe.model_dump(mode="json")) for path in (first, second))
     for key in sorted({*left, *right}):
         values = [orjson.dumps(side[key]).decode() if key in side else "(absent)" for side in (left, right)]
@@ -75,8 +69,6 @@ def schema() -> None:
 
     Example: xmtf recipe schema > recipe.schema.json
     """
-    from xmtf.recipe import Recipe
-
     print_json(Recipe.model_json_schema(), indented=True)
 
 

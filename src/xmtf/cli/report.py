@@ -8,6 +8,10 @@ from typing import Annotated
 
 import typer
 
+from xmtf.errors import ConfigError, SourceError, UnknownNameError
+from xmtf.files import write_text
+from xmtf.recipe.schema import Report
+
 __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, help="Tables, figures, the page and the card of runs and results.")
@@ -42,8 +46,6 @@ def build(
     Example: xmtf report build runs/demo
     Example: xmtf report build results/bloomz-560m results/mt0-small --reference --out report
     """
-    from xmtf.errors import ConfigError
-    from xmtf.recipe.schema import Report
     from xmtf.report import build_report
     from xmtf.report.inputs import parse_inputs
     from xmtf.run_folder import PAGE, RunFolder
@@ -76,7 +78,6 @@ def tables(
     Example: xmtf report tables runs/demo --format tex
     Example: xmtf report tables results/mine --reference --out tables
     """
-    from xmtf.errors import UnknownNameError
     from xmtf.report.inputs import parse_inputs
     from xmtf.report.tables import render_table, write_tables
     from xmtf.report.tables_and_figures import tables_of
@@ -112,7 +113,6 @@ def figures(
     Example: xmtf report figures runs/demo --out figures
     Example: xmtf report figures results/mine --reference --only 4,5,9 --out figures
     """
-    from xmtf.errors import SourceError, UnknownNameError
     from xmtf.report.inputs import parse_inputs
     from xmtf.report.tables_and_figures import figures_of
     from xmtf.run_folder import RunFolder
@@ -151,7 +151,6 @@ def card(
 
     Example: xmtf report card runs/demo --checkpoint me/demo --out README.md
     """
-    from xmtf.files import write_text
     from xmtf.report.cards import card_of
 
     text = card_of(source, checkpoint=checkpoint, model=model)

@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from xmtf.pipeline import run_recipe
+from xmtf.recipe import load_recipe
+
 __all__ = ["run"]
 
 
@@ -21,9 +24,6 @@ def run(
 
     Example: xmtf run recipes/demo.yaml training.steps=200
     """
-    from xmtf.pipeline import run_recipe
-    from xmtf.recipe import load_recipe
-
     outcome = run_recipe(load_recipe(recipe, overrides or []), until=until)
     for line in outcome.summary:
         typer.echo(line)

@@ -10,7 +10,13 @@ import typer
 
 from xmtf.cli.options import Offline
 from xmtf.cli.printing import print_columns, print_json
-from xmtf.errors import ConfigError, nearest
+from xmtf.errors import ConfigError, UnknownNameError, nearest
+from xmtf.execution import say
+from xmtf.languages import normalize_language
+from xmtf.recipe import load_recipe
+from xmtf.tasks import load_catalogue
+from xmtf.tasks.selection import matches
+from xmtf.tasks.show import preview_row
 
 if TYPE_CHECKING:
     from xmtf.tasks import OutlinedSplit, Task
@@ -38,10 +44,6 @@ def list_tasks(
 
     Example: xmtf task list --catalogue open --cluster translation --language sw
     """
-    from xmtf.execution import say
-    from xmtf.languages import normalize_language
-    from xmtf.tasks.selection import matches
-
     if not any(c in language for c in "*?["):
         language = normalize_language(language, "--language")
     known = _catalogue(recipe, catalogue).tasks
@@ -83,10 +85,6 @@ def show_task(
 
     Example: xmtf task show xnli/fr --row 3
     """
-    from xmtf.errors import UnknownNameError
-    from xmtf.tasks.selection import matches
-    from xmtf.tasks.show import preview_row
-
     tasks = _catalogue(recipe, task_id.partition(":")[0]).tasks
     if task_id not in tasks:
         raise UnknownNameError("task", task_id, tasks)
@@ -138,11 +136,6 @@ def outline(
 
     Example: xmtf task outline recipes/data/xp3x.yaml --by language
     """
-    from xmtf.errors import UnknownNameError
-    from xmtf.execution import say
-    from xmtf.recipe import load_recipe
-    from xmtf.tasks import load_catalogue
-
     if by not in ("cluster", "language", "dataset"):
         raise UnknownNameError("column", by, ("cluster", "language", "dataset"), "--by")
     loaded = load_recipe(recipe, overrides or [])
@@ -171,8 +164,6 @@ def _outline_row(name: str, parts: list[OutlinedSplit]) -> tuple[str, ...]:
 
 
 def _catalogue(recipe: Path | None, family: str) -> Any:
-    from xmtf.recipe import load_recipe
-    from xmtf.tasks import load_catalogue
 
     return load_catalogue(load_recipe(recipe) if recipe else None, sets=[family])
 

@@ -11,6 +11,16 @@ import typer
 
 from xmtf.cli.options import Offline
 from xmtf.cli.printing import print_columns, print_json
+from xmtf.errors import ConfigError, UnknownNameError
+from xmtf.execution import say
+from xmtf.languages import normalize_language
+from xmtf.recipe import load_recipe
+from xmtf.sources import read_source
+from xmtf.tasks import load_catalogue
+from xmtf.tasks.show import preview_row
+from xmtf.templates import load_templates, open_collection, read_template_file
+from xmtf.templates.lint import lint_collection, lint_file, lint_templates
+from xmtf.templates.preview import side_by_side
 from xmtf.text_table import terminal_width
 
 if TYPE_CHECKING:
@@ -38,11 +48,6 @@ def list_templates(
 
     Example: xmtf template list 'cldr/*' --language fr
     """
-    from xmtf.errors import ConfigError
-    from xmtf.execution import say
-    from xmtf.languages import normalize_language
-    from xmtf.templates import open_collection
-
     code = language if language == "*" else normalize_language(language, "--language")
     collection = open_collection(root)
     found = [
@@ -104,13 +109,8 @@ def render(
 
     Example: xmtf template render paws-x/en --row 0
     """
-    from xmtf.tasks.show import preview_row
-    from xmtf.templates.preview import side_by_side
-
     known = _task(task, recipe)
     if known is None:
-        from xmtf.errors import UnknownNameError
-
         raise UnknownNameError("task", task, _catalogue(recipe).tasks)
     templates = _matching(known.templates() if root is None else _templates_of(task, root), template, task)
     mode: Literal["legacy", "fixed"] = "legacy" if legacy else "fixed"
@@ -139,8 +139,6 @@ def lint(
 
     Example: xmtf template lint xnli/fr paws-x mine/templates.yaml
     """
-    from xmtf.execution import say
-
     found = [each for each in _findings(places or [], rows, root, offline) if not quiet or each.severity != "info"]
     for each in found:
         if as_json:
@@ -155,10 +153,6 @@ def lint(
 
 
 def _findings(places: list[str], rows: int, root: Path | None, offline: bool) -> list[Finding]:
-    from xmtf.errors import UnknownNameError
-    from xmtf.sources import read_source
-    from xmtf.templates import open_collection
-    from xmtf.templates.lint import lint_collection, lint_file, lint_templates
 
     collection = open_collection(root)
     if not places:
@@ -187,7 +181,6 @@ def _keys(collection: Collection, patterns: list[str]) -> list[str]:
 
 
 def _templates_of(key: str, root: Path | None) -> tuple[Template, ...]:
-    from xmtf.templates import load_templates, read_template_file
 
     if key.endswith((".yaml", ".yml")):
         return read_template_file(Path(key))
@@ -196,7 +189,6 @@ def _templates_of(key: str, root: Path | None) -> tuple[Template, ...]:
 
 
 def _matching(templates: tuple[Template, ...], pattern: str, place: str) -> list[Template]:
-    from xmtf.errors import UnknownNameError
 
     found = [each for each in templates if each.name == pattern or fnmatchcase(each.name, pattern)]
     if not found:
@@ -205,8 +197,6 @@ def _matching(templates: tuple[Template, ...], pattern: str, place: str) -> list
 
 
 def _catalogue(recipe: Path | None) -> Any:
-    from xmtf.recipe import load_recipe
-    from xmtf.tasks import load_catalogue
 
     return load_catalogue(load_recipe(recipe) if recipe else None)
 

@@ -1,11 +1,21 @@
-"""Zero-shot evaluation: requests, rank classification, generation, metrics and results."""
+"""Zero-shot evaluation: requests, rank classification, generation, metrics and results.
 
-from xmtf.evaluation.engine.encoding import PromptRules, prompt_rules
-from xmtf.evaluation.generation.generate import generate
-from xmtf.evaluation.ranking.rank import rank
-from xmtf.evaluation.run import evaluate, evaluate_setup
-from xmtf.evaluation.scoring.rescore import rescore
-from xmtf.evaluation.suites.setup import Setup, named_suites, setup_of
+Names are imported on first use: a verb loads what it needs and nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from xmtf.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from xmtf.evaluation.engine.encoding import PromptRules, prompt_rules
+    from xmtf.evaluation.generation.generate import generate
+    from xmtf.evaluation.ranking.rank import rank
+    from xmtf.evaluation.run import evaluate, evaluate_setup
+    from xmtf.evaluation.scoring.rescore import rescore
+    from xmtf.evaluation.suites.setup import Setup, named_suites, setup_of
 
 __all__ = [
     "PromptRules",
@@ -19,3 +29,19 @@ __all__ = [
     "rescore",
     "setup_of",
 ]
+
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "PromptRules": "engine.encoding",
+        "Setup": "suites.setup",
+        "evaluate": "run",
+        "evaluate_setup": "run",
+        "generate": "generation.generate",
+        "named_suites": "suites.setup",
+        "prompt_rules": "engine.encoding",
+        "rank": "ranking.rank",
+        "rescore": "scoring.rescore",
+        "setup_of": "suites.setup",
+    },
+)

@@ -22,8 +22,10 @@ from xmtf.evaluation.suites.setup import Setup
 from xmtf.execution import track
 from xmtf.files import read_jsonl, read_manifest, write_jsonl
 from xmtf.intervals import bootstrap_mean
+from xmtf.mixture import mixture_languages, read_mixture
 from xmtf.records import Origin, Request
 from xmtf.text_table import aligned
+from xmtf.tokens.rows.splits import split_bounds
 
 __all__ = ["MixtureLoss", "Part", "loss_lines", "mixture_loss", "summarize", "text_loss"]
 
@@ -152,8 +154,6 @@ def _texts(path: Path) -> list[str]:
 
 
 def _requests(mixture: Path, part: Part, limit: int | None) -> Iterator[tuple[str, list[Request]]]:
-    from xmtf.mixture import mixture_languages, read_mixture
-    from xmtf.tokens.rows.splits import split_bounds
 
     fraction = read_manifest(mixture).details["validation_fraction"]
     for language, count in mixture_languages(mixture).items():

@@ -19,6 +19,7 @@ from xmtf.evaluation.asking.journal import Journal, request_key
 from xmtf.evaluation.asking.subject import Subject, load_subject
 from xmtf.evaluation.engine.answer import Answer
 from xmtf.evaluation.engine.processes import ALONE, Processes
+from xmtf.evaluation.ranking.choice_scores import way_of_scoring
 from xmtf.evaluation.scoring.samples import choose_samples, sample_line
 from xmtf.evaluation.scoring.score import items_table, score_items, versions
 from xmtf.evaluation.suites.jobs import Job, jobs
@@ -34,12 +35,16 @@ from xmtf.files import (
     write_jsonl,
     write_manifest,
 )
+from xmtf.models.device import choose_device
+from xmtf.models.files.identity import model_identity
 from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.effects import stage_fingerprint
 from xmtf.records import Request, Score
 from xmtf.results.files import COMPLETIONS, SAMPLES, SCORES, check_results
 from xmtf.results.items import About, item_paths, suite_items
 from xmtf.results.scores import write_scores
+from xmtf.tasks.prompted import fingerprint_slice
+from xmtf.tokens import load_tokenizer
 
 __all__ = ["answer", "evaluate", "evaluate_setup", "fingerprint_questions"]
 
@@ -67,8 +72,6 @@ def evaluate_setup(setup: Setup, *, model: str, label: str, out: Path, processes
 
 
 def _evaluate(setup: Setup, model: str, label: str, out: Path, processes: Processes) -> Manifest:
-    from xmtf.evaluation.ranking.choice_scores import way_of_scoring
-    from xmtf.models.device import choose_device
 
     watch = Stopwatch()
     check_results(out, never=COMPLETIONS)
@@ -168,8 +171,6 @@ def _depends_on(
     setup: Setup, slices: Sequence[SuiteSlice], model: str, label: str
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the settings and the hashes of the inputs that decide the results."""
-    from xmtf.models.files.identity import model_identity
-
     inputs = {"model": model_identity(model, offline=setup.offline), **_slice_hashes(setup, slices)}
     if setup.tokenizer is not None:
         inputs["tokenizer"] = _tokenizer_hash(setup.tokenizer, setup.offline)
@@ -182,13 +183,11 @@ def fingerprint_questions(setup: Setup, slices: Sequence[SuiteSlice]) -> str:
 
 
 def _tokenizer_hash(reference: str, offline: bool) -> str:
-    from xmtf.tokens import load_tokenizer
 
     return load_tokenizer(reference, offline=offline).fingerprint
 
 
 def _slice_hashes(setup: Setup, slices: Iterable[SuiteSlice]) -> dict[str, str]:
-    from xmtf.tasks.prompted import fingerprint_slice
 
     return {
         f"{part.suite.name}: {part.slice.task.id} [{part.slice.split}]": fingerprint_slice(

@@ -5,11 +5,17 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from xmtf.evaluation.engine.encoding import PromptRules, TextTokenizer, prompt_rules
+from xmtf.evaluation.engine.memory import fitting_positions
 from xmtf.evaluation.engine.processes import processes_of_torchrun
 from xmtf.evaluation.generation.decoding import Decoding
 from xmtf.evaluation.suites.setup import Setup
 from xmtf.files import content_hash
+from xmtf.models import find_model, load_model
+from xmtf.models.device import choose_device
+from xmtf.tokens import load_tokenizer
 
 if TYPE_CHECKING:
     from xmtf.models.interface import CausalModel, EncoderDecoderModel
@@ -60,13 +66,6 @@ def load_subject(setup: Setup, ref: str, label: str) -> Subject:
         SourceError: Not found.
         ConfigError: Model and tokenizer do not fit, or there is no such device.
     """
-    import torch
-
-    from xmtf.evaluation.engine.memory import fitting_positions
-    from xmtf.models import find_model, load_model
-    from xmtf.models.device import choose_device
-    from xmtf.tokens import load_tokenizer
-
     if setup.threads is not None:
         torch.set_num_threads(setup.threads)
     device = str(choose_device(setup.device))

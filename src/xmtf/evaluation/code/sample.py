@@ -12,6 +12,7 @@ import numpy as np
 from xmtf.evaluation.code.problems import Problem
 from xmtf.evaluation.code.stops import StopRule, cut_answer, ends_answer, has_ended
 from xmtf.evaluation.engine.encoding import Encoder, PromptRules, TextTokenizer
+from xmtf.evaluation.generation.decode_loop import Sampling, decode
 from xmtf.files import content_hash
 
 if TYPE_CHECKING:
@@ -63,8 +64,6 @@ def complete(
         stops: Where a completion ends.
         prepend_eos: Put the end-of-text token before the prompt (keeps a pretrained model in its scope).
     """
-    from xmtf.evaluation.generation.decode_loop import Sampling, decode
-
     encoder = Encoder(tokenizer, rules)
     for start in range(0, len(draws), batch_rows):
         batch = draws[start : start + batch_rows]

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -117,7 +118,6 @@ def pad_right(rows: Sequence[Ids], pad: int, device: str) -> tuple[Tensor, Tenso
 
 
 def _pad(rows: Sequence[Ids], pad: int, device: str, *, left: bool) -> tuple[Tensor, Tensor]:
-    import torch
 
     width = max(len(row) for row in rows)
     tokens = np.full((len(rows), width), pad, dtype=np.int64)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Self, TypeVar
 
+from torch import distributed
+
 __all__ = ["ALONE", "Processes", "processes_of_torchrun"]
 
 Batch = TypeVar("Batch")
@@ -37,16 +39,12 @@ class Processes:
     def __enter__(self) -> Self:
         """Meet the others."""
         if self.size > 1:
-            from torch import distributed
-
             distributed.init_process_group("gloo", timeout=_PATIENCE)
         return self
 
     def __exit__(self, *_: object) -> None:
         """Part."""
         if self.size > 1:
-            from torch import distributed
-
             distributed.destroy_process_group()
 
     @property
@@ -61,8 +59,6 @@ class Processes:
     def wait(self) -> None:
         """Wait until every process has come here."""
         if self.size > 1:
-            from torch import distributed
-
             distributed.barrier()
 
 

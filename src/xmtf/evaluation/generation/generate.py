@@ -16,7 +16,10 @@ import numpy as np
 from xmtf.evaluation.engine.answer import Answer, in_order
 from xmtf.evaluation.engine.batches import Ids, batches, group_prompts
 from xmtf.evaluation.engine.encoding import Encoder, PromptRules, TextTokenizer, prompt_rules
+from xmtf.evaluation.engine.forward import in_halves
 from xmtf.evaluation.engine.processes import ALONE, Processes
+from xmtf.evaluation.generation.beams import search_beams
+from xmtf.evaluation.generation.decode_loop import Sampling, decode
 from xmtf.evaluation.generation.decoding import Continuation, Decoding, Ending
 from xmtf.files import content_hash
 from xmtf.records import Prediction, Request
@@ -129,8 +132,6 @@ def continue_prompts(
 
     ``watch`` is called with the ids of an answer after each token of it, but for beam search.
     """
-    from xmtf.evaluation.engine.forward import in_halves
-
     groups = group_prompts(prompts, (), [index for index, prompt in enumerate(prompts) if prompt])
     work = partial(_continue, model, tokenizer, decoding, prefix_lm, watch)
     held = decoding.max_new_tokens
@@ -155,9 +156,6 @@ def _continue(
     watch: Callable[[list[int]], None],
     prompts: Sequence[Ids],
 ) -> list[Continuation]:
-
-    from xmtf.evaluation.generation.beams import search_beams
-    from xmtf.evaluation.generation.decode_loop import Sampling, decode
 
     options: dict[str, Any] = {
         "ends": tokenizer.ends,

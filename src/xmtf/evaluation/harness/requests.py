@@ -18,6 +18,7 @@ from xmtf.evaluation.engine.encoding import TextTokenizer
 from xmtf.evaluation.engine.harness_encoding import JointEncoder, TokenPair, prefix_token, rolling_windows
 from xmtf.evaluation.generation.decoding import Decoding
 from xmtf.evaluation.generation.generate import continue_prompts
+from xmtf.evaluation.ranking.choice_scores import score_batches
 
 if TYPE_CHECKING:
     from xmtf.models.interface import CausalModel, EncoderDecoderModel
@@ -85,8 +86,6 @@ class ModelRequests:
         Raises:
             ConfigError: A continuation is longer than the model.
         """
-        from xmtf.evaluation.ranking.choice_scores import score_batches
-
         longest = self._encoder.max_length
         for pair in pairs:
             if len(pair.continuation) > longest:

@@ -17,6 +17,8 @@ from functools import cache, partial
 from importlib.metadata import version
 from typing import Any
 
+from rouge_score import rouge_scorer
+
 from xmtf.evaluation.metrics.words import words
 from xmtf.languages import SENTENCE_MARKS
 
@@ -57,7 +59,6 @@ def _in_lines(text: str) -> str:
 
 @cache
 def _scorer(kind: str, *, own: bool) -> Any:
-    from rouge_score import rouge_scorer
 
     return rouge_scorer.RougeScorer([kind], use_stemmer=not own, tokenizer=_Words() if own else None)
 

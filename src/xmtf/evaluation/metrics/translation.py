@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from sacrebleu.metrics import BLEU, CHRF
 
 from xmtf.evaluation.metrics.words import is_unspaced
 from xmtf.languages import main_script
@@ -95,7 +96,6 @@ def corpus_counts(
 
 
 def _metric(name: str, references: Sequence[Sequence[str]], language: str) -> Any:
-    from sacrebleu.metrics import BLEU, CHRF
 
     return BLEU(tokenize=bleu_tokenizer(references, language)) if name == "bleu" else CHRF(word_order=2)
 
@@ -133,7 +133,6 @@ def _interval(counts: np.ndarray, value: Callable[[np.ndarray], float]) -> tuple
 
 @cache
 def _has_tokenizer(name: str) -> bool:
-    from sacrebleu.metrics import BLEU
 
     try:
         BLEU(tokenize=name)

@@ -6,12 +6,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
+import torch
+
 from xmtf.errors import ConfigError, require
 from xmtf.evaluation.engine.encoding import Encoder, PromptRules, TextTokenizer, prompt_rules
 from xmtf.evaluation.generation.decoding import Decoding
 from xmtf.evaluation.generation.generate import continue_prompts, cut_at_stops
 from xmtf.files import content_hash
+from xmtf.models import find_model, load_model, quantise_int8
+from xmtf.models.device import choose_device
 from xmtf.recipe.schema import Tokenization
+from xmtf.tokens import load_tokenizer
 
 if TYPE_CHECKING:
     from xmtf.models import Quantised
@@ -107,12 +112,6 @@ def load_prompter(
         MissingExtraError: 8 bits on a GPU without the package bitsandbytes.
         ConfigError: Model and tokenizer do not fit, or there is no such device.
     """
-    import torch
-
-    from xmtf.models import find_model, load_model, quantise_int8
-    from xmtf.models.device import choose_device
-    from xmtf.tokens import load_tokenizer
-
     place = str(choose_device(device))
     if int8 and place == "cuda":
         require("bitsandbytes", "gpu")

@@ -24,6 +24,7 @@ from xmtf.evaluation.engine.encoding import Encoder, PromptRules, TextTokenizer,
 from xmtf.evaluation.engine.harness_encoding import JointEncoder, TokenPair, prefix_token
 from xmtf.evaluation.engine.processes import ALONE, Processes
 from xmtf.evaluation.metrics.accuracy import best_choice, normalized_scores
+from xmtf.evaluation.ranking.choice_scores import score_batches
 from xmtf.records import Prediction, Request
 
 if TYPE_CHECKING:
@@ -93,8 +94,6 @@ def rank_batches(
 
     Arguments as :func:`rank`; with several ``processes``, the batches of this one.
     """
-    from xmtf.evaluation.ranking.choice_scores import score_batches
-
     causal = model.family == "causal"
     rules = rules or prompt_rules(model, tokenizer)
     plan = _Plan(tokenizer, requests, rules, causal=causal)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from xmtf.errors import DataError
@@ -105,7 +106,6 @@ class StoredTensors:
 
 class _SafeTensors:
     def __init__(self, path: Path) -> None:
-        from safetensors import SafetensorError, safe_open
 
         try:
             self._file: Any = safe_open(path, framework="pt")

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from xmtf.errors import DataError
@@ -99,7 +101,6 @@ def tensors_of(path: Path, device: str) -> Iterator[tuple[str, Tensor]]:
     if path.suffix == ".bin":
         yield from read_pickled_tensors(path, device).items()
         return
-    from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="pt", device=device) as file:
@@ -158,8 +159,6 @@ def _shards(pairs: Iterable[tuple[str, Tensor]], shard_bytes: int) -> Iterator[d
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write one safetensors file, atomically."""
-    from safetensors.torch import save_file
-
     with atomic_path(path) as temporary:
         whole = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
         save_file(whole, temporary, metadata={"format": "pt"})

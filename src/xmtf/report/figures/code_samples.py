@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from matplotlib.patches import Rectangle
+
 from xmtf.report.figures.fonts import MONOSPACE
 from xmtf.report.figures.style import NOTE
 from xmtf.report.figures.text_blocks import Block, new_page, note_block
@@ -25,8 +27,6 @@ def draw(results: ResultTable, inputs: Inputs) -> Figure | None:
     Returns:
         The figure, or None without programs.
     """
-    from matplotlib.patches import Rectangle
-
     rows = inputs.rows("generations")[:_MOST]
     if not rows:
         return None

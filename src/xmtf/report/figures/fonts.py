@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
+from matplotlib.font_manager import fontManager, get_font, weight_dict
+
 from xmtf.errors import UserError
 
 __all__ = ["MONOSPACE", "SANS", "MissingFontError", "font_families", "is_right_to_left", "printable"]
@@ -120,7 +122,6 @@ def _installed() -> frozenset[str]:
 @cache
 def _files() -> dict[str, str]:
     """Return the file of each installed family: upright, of a weight near normal."""
-    from matplotlib.font_manager import fontManager, weight_dict
 
     def oddness(entry: Any) -> tuple[bool, float]:
         return entry.style != "normal", abs(weight_dict.get(entry.weight, entry.weight) - weight_dict["normal"])
@@ -134,7 +135,6 @@ def _files() -> dict[str, str]:
 
 @cache
 def _has(family: str, character: str) -> bool:
-    from matplotlib.font_manager import get_font
 
     return bool(get_font(_files()[family]).get_char_index(ord(character)))
 

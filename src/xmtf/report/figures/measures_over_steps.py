@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from matplotlib.lines import Line2D
+
 from xmtf.report.collect import Run
 from xmtf.report.compare import compare
 from xmtf.report.figures.models import CHANCE_LINE, add_legend, chance_handle
@@ -73,6 +75,5 @@ def _chances(run: Run, groups: Values) -> set[float]:
 
 
 def _star() -> Line2D:
-    from matplotlib.lines import Line2D
 
     return Line2D([], [], color="#444444", marker="*", linestyle="", markersize=10, label="best checkpoint")

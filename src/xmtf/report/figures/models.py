@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
+from matplotlib.lines import Line2D
+
 from xmtf.report.reference import published_models
 from xmtf.report.result_table import ResultTable
 
@@ -66,8 +68,6 @@ def looks(models: Iterable[str]) -> dict[str, Look]:
 
 def handles(models: Iterable[str]) -> list[Line2D]:
     """Return the entries of a legend."""
-    from matplotlib.lines import Line2D
-
     return [
         Line2D([], [], color=look.color, marker=look.marker, linestyle="", markersize=6, label=model)
         for model, look in looks(models).items()
@@ -85,6 +85,4 @@ def add_legend(figure: Figure, entries: Sequence[Any]) -> None:
 
 def chance_handle() -> Line2D:
     """Return the entry of a legend for the accuracy of guessing."""
-    from matplotlib.lines import Line2D
-
     return Line2D([], [], **{key: value for key, value in CHANCE_LINE.items() if key != "zorder"}, label="chance")

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from matplotlib.ticker import MaxNLocator
+
 from xmtf.intervals import wilson
 from xmtf.report.figures.models import CHANCE_LINE, Look, add_legend, chance_handle, handles, looks
 from xmtf.report.figures.style import new_grid
@@ -64,7 +66,6 @@ def _title(measure: Measure) -> str:
 
 
 def _panel(axes: Axes, results: ResultTable, measure: Measure, models: Sequence[str]) -> None:
-    from matplotlib.ticker import MaxNLocator
 
     if measure.chance is not None:
         axes.axhline(measure.chance, **CHANCE_LINE)

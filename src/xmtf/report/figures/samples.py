@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from matplotlib.patches import Rectangle
+
 from xmtf.report.figures.style import NOTE
 from xmtf.report.figures.text_blocks import Block, new_page, note_block
 from xmtf.report.inputs import Inputs
@@ -72,7 +74,6 @@ def _part_height(prompt: Block, answers: Answers) -> float:
 
 
 def _draw_part(axes: Axes, top: float, prompt: Block, answers: Answers) -> None:
-    from matplotlib.patches import Rectangle
 
     box = Rectangle((0.13, top), _LABEL + _TEXT + 0.14, prompt.height + 0.1, facecolor="#EAF3FA", linewidth=0)
     axes.add_patch(box)

@@ -6,6 +6,8 @@ import statistics
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from matplotlib.lines import Line2D
+
 from xmtf.report.figures.models import CHANCE_LINE, add_legend, chance_handle, looks
 from xmtf.report.figures.style import new_grid
 from xmtf.report.inputs import Inputs
@@ -81,7 +83,6 @@ def _points(
 
 
 def _handles() -> list[Line2D]:
-    from matplotlib.lines import Line2D
 
     return [
         Line2D([], [], color=look.color, marker=look.marker, linewidth=2.2, markersize=5, label=f"{family}, mean")

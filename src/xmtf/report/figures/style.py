@@ -5,6 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
 from xmtf.files import atomic_path
 
 if TYPE_CHECKING:
@@ -56,10 +60,6 @@ _STYLE = {
 
 def blank_figure(width: float, height: float) -> Figure:
     """Return an empty figure of ``width`` x ``height`` inches in the common style."""
-    import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     matplotlib.rcParams.update(_STYLE)
     figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)  # no window, no global state

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from matplotlib.lines import Line2D
+
 from xmtf.report.compare import Comparison
 from xmtf.report.estimates import Estimate
 from xmtf.report.figures.style import AFTER, BEFORE, CHANCE, PALETTE, new_figure
@@ -65,7 +67,6 @@ def _point(axes: Axes, estimate: Estimate | None, height: float, color: str, mar
 
 
 def _legend(axes: Axes, colors: dict[str, str]) -> None:
-    from matplotlib.lines import Line2D
 
     handles = [
         Line2D([], [], color=color, marker=_MARKERS[place % len(_MARKERS)], markersize=5, label=label)

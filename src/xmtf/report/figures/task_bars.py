@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from matplotlib.patches import Patch
+
 from xmtf.intervals import Z
 from xmtf.report.figures.models import CHANCE_LINE, add_legend, chance_handle, looks, shown_models
 from xmtf.report.figures.style import new_grid
@@ -45,7 +47,6 @@ def draw(results: ResultTable, inputs: Inputs) -> Figure | None:
 
 
 def _swatch(model: str, color: str) -> Patch:
-    from matplotlib.patches import Patch
 
     return Patch(color=color, label=model)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from matplotlib.patches import FancyBboxPatch, Rectangle
+
 from xmtf.errors import UnknownNameError
 from xmtf.report.figures.fonts import SANS, font_families, printable
 from xmtf.report.figures.text_blocks import Block, new_page, text_width
@@ -93,7 +95,6 @@ def _height(chips: list[_Chip]) -> float:
 
 
 def _draw_cluster(axes: Axes, left: float, top: float, name: str, chips: list[_Chip]) -> None:
-    from matplotlib.patches import FancyBboxPatch, Rectangle
 
     box = Rectangle((left, top), _WIDTH, _height(chips), facecolor="white", edgecolor="#888888", linewidth=0.8)
     axes.add_patch(box)
@@ -130,7 +131,6 @@ def _draw_cluster(axes: Axes, left: float, top: float, name: str, chips: list[_C
 
 
 def _legend(axes: Axes, top: float, roles: set[str], new: bool) -> None:
-    from matplotlib.patches import Rectangle
 
     left = 0.12
     for role, (face, line) in _COLORS.items():

@@ -11,6 +11,12 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
+from matplotlib import rc_context
+from matplotlib.font_manager import FontProperties
+from matplotlib.patches import PathPatch
+from matplotlib.textpath import TextPath
+from matplotlib.transforms import Affine2D
+
 from xmtf.report.figures.fonts import MONOSPACE, SANS, font_families, is_right_to_left, printable
 from xmtf.report.figures.style import blank_figure
 
@@ -100,12 +106,6 @@ def note_block(note: str, width: float) -> Block:
 
 def _outline(line: str, block: Block, left: float, baseline: float, color: str) -> PathPatch:
     """Return a line as a shape: matplotlib's PDF writer misplaces what follows a zero-width non-joiner."""
-    from matplotlib import rc_context
-    from matplotlib.font_manager import FontProperties
-    from matplotlib.patches import PathPatch
-    from matplotlib.textpath import TextPath
-    from matplotlib.transforms import Affine2D
-
     with rc_context({"text.parse_math": False}):
         path = TextPath((0, 0), line, block.size, FontProperties(family=list(block.families)))
     placed = Affine2D().scale(1 / _POINTS, -1 / _POINTS).translate(left, baseline)
@@ -133,8 +133,6 @@ def _renderer() -> Any:
 @lru_cache(maxsize=50_000)
 def text_width(text: str, families: tuple[str, ...], size: float) -> float:
     """Return the width of a line in inches, as shaped."""
-    from matplotlib.font_manager import FontProperties
-
     width, _, _ = _renderer().get_text_width_height_descent(
         text, FontProperties(family=list(families), size=size), False
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from matplotlib.patches import Rectangle
+
 from xmtf.report.figures.text_blocks import Block, new_page
 from xmtf.report.inputs import Inputs
 from xmtf.report.result_table import ResultTable
@@ -66,6 +68,5 @@ def draw(results: ResultTable, inputs: Inputs) -> Figure | None:
 
 
 def _box(left: float, top: float, height: float, color: str) -> Rectangle:
-    from matplotlib.patches import Rectangle
 
     return Rectangle((left, top), _WIDTH, height, facecolor=color, edgecolor="#999999", linewidth=0.6)

@@ -14,6 +14,8 @@ from importlib import resources
 from typing import Any
 from urllib.parse import urlencode
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
 from xmtf import __version__
 from xmtf.report.collect import Run
 from xmtf.report.compare import Comparison
@@ -34,8 +36,6 @@ _MOST_COLUMNS = 12
 
 def render_page(content: Content) -> str:
     """Return the page as HTML."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     environment = Environment(
         loader=PackageLoader("xmtf.report", "page"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
