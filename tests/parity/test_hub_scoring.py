@@ -149,7 +149,7 @@ def test_models_with_a_state_are_read_in_whole_rows(kind):
     assert scoring.way_of_scoring(model).startswith("whole rows: ")
     assert model.tree_fault is not None
     assert_scores_of_rows(scored(model), model.network)
-    written = decode(model, PROMPTS, range(len(PROMPTS)), eos=96, pad=0, num_ids=97, max_new_tokens=4)
+    written = decode(model, PROMPTS, range(len(PROMPTS)), ends=(96,), pad=0, num_ids=97, max_new_tokens=4)
     for prompt, answer in zip(PROMPTS, written, strict=True):
         row = [*prompt, *answer.ids]
         with torch.inference_mode():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,7 +11,8 @@ import typer
 
 from xmtf.cli.options import needs_models
 from xmtf.cli.printing import print_json
-from xmtf.errors import ConfigError
+from xmtf.errors import ConfigError, SourceError
+from xmtf.execution import say
 from xmtf.measures import suite_measures
 from xmtf.recipe import load_recipe
 from xmtf.report import write_model_card
@@ -21,7 +23,7 @@ __all__ = ["app"]
 app = typer.Typer(no_args_is_help=True, help="List, inspect, export and convert checkpoints.")
 
 RunFolder = Annotated[Path, typer.Argument(help="Folder of a run, such as runs/demo.")]
-Dtype = Literal["fp32", "bf16"]
+Dtype = Literal["fp32", "bf16", "fp16"]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -105,6 +107,9 @@ def export(
     out: Annotated[Path, typer.Option("--out", help="Folder to write.")],
     step: Annotated[int | None, typer.Option(help="Which checkpoint; default the newest.")] = None,
     merge: Annotated[bool, typer.Option("--merge", help="Of adapters: write whole weights with them added.")] = False,
+    dtype: Annotated[
+        Literal["auto", "fp32", "bf16", "fp16"], typer.Option(help="Of the weights; auto: what the run computed in.")
+    ] = "auto",
     push_to_hub: Annotated[str | None, typer.Option(metavar="ID", help="Publish it on the hub under this id.")] = None,
     private: Annotated[bool, typer.Option("--private", help="Published for its owner alone.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be published.")] = False,
@@ -122,7 +127,7 @@ def export(
         check_target(push_to_hub, dry_run=dry_run)
     elif private or dry_run:
         raise ConfigError("--private and --dry-run are for --push-to-hub ID")
-    path = export_checkpoint(run, out, step=step, merge=merge)
+    path = export_checkpoint(run, out, step=step, merge=merge, dtype=dtype)
     write_model_card(run, out, checkpoint=push_to_hub or str(out))
     typer.echo(f"{out}  from {path}")
     if push_to_hub is not None:
@@ -136,6 +141,9 @@ def convert(
     source: Annotated[
         str, typer.Argument(help="Folder of a Megatron-DeepSpeed, universal or T5X checkpoint; or any model reference.")
     ],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="Overrides of --recipe, such as training.steps=500.")
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Model folder to write, in Hugging Face format.")] = None,
     recipe: Annotated[
         Path | None,
@@ -165,10 +173,12 @@ def convert(
     """
     if (out is None) == (recipe is None):
         raise ConfigError("xmtf checkpoint convert: give either --out (a model folder) or --recipe (to go on training)")
+    if overrides and recipe is None:
+        raise ConfigError(f"xmtf checkpoint convert: {overrides[0]}: overrides are for --recipe")
     if recipe is not None:
         from xmtf.training.import_state import import_state
 
-        loaded = load_recipe(recipe)
+        loaded = load_recipe(recipe, overrides or [])
         tokens = tokens or loaded.run.tokens
         where, report = import_state(
             Path(source),
@@ -179,17 +189,32 @@ def convert(
             measures=suite_measures(loaded, tokens),
         )
     else:
-        import torch
-
         from xmtf.models.convert import convert_model
+        from xmtf.models.dtype import DTYPES
 
         assert out is not None
-        wanted = None if dtype is None else getattr(torch, {"fp32": "float32", "bf16": "bfloat16"}[dtype])
-        where, report = out, convert_model(source, out, like=like, num_heads=heads, dtype=wanted)
+        wanted = None if dtype is None else DTYPES[dtype]
+        options: dict[str, Any] = {"like": like, "num_heads": heads, "dtype": wanted}
+        where, report = out, convert_model(source, out, write_tokenizer=_tokenizer_of(source), **options)
     if as_json:
         print_json(report.to_json() | {"path": str(where)}, indented=True)
     else:
         typer.echo(f"{report}\n{where}")
+
+
+def _tokenizer_of(source: str) -> Callable[[Path], None]:
+    """Return what writes the tokenizer that a model reference has, such as a GGUF file's, or says that it has none."""
+
+    def write(folder: Path) -> None:
+        from xmtf.models import find_model
+        from xmtf.tokens import load_tokenizer
+
+        try:
+            load_tokenizer(str(find_model(source))).save(folder)
+        except (ConfigError, SourceError) as error:
+            say(f"no tokenizer is written: {error}; --like MODEL copies that of another model")
+
+    return write
 
 
 def _number(value: Any) -> str:

@@ -17,6 +17,7 @@ from xmtf.cli.options import (
     BeginOfInputs,
     DecodingOptions,
     Device,
+    Dtype,
     Offline,
     begin_choice,
     needs_models,
@@ -73,6 +74,7 @@ class SuiteOptions:
     truncation_side: Annotated[str, typer.Option(help="Side that overlong prompts lose: left or right.")] = "left"
     batch_tokens: BatchTokens = None
     device: Device = "auto"
+    dtype: Dtype = "auto"
     seed: Seed = 42
     offline: Offline = False
 
@@ -84,7 +86,7 @@ class SuiteOptions:
 
     def section(self) -> dict[str, Any]:
         """Return how prompts are cut and batched, as keys of a recipe's ``evaluation``."""
-        return {name: getattr(self, name) for name in ("max_prompt_tokens", "truncation_side", "batch_tokens")}
+        return {name: getattr(self, name) for name in ("max_prompt_tokens", "truncation_side", "batch_tokens", "dtype")}
 
 
 @app.command()
@@ -140,6 +142,7 @@ def code(
     workers: Annotated[int, typer.Option(min=1, help="Programs run side by side.")] = 1,
     unsafe: Annotated[bool, typer.Option("--unsafe", help="Run programs without a sandbox.")] = False,
     device: Device = "auto",
+    dtype: Dtype = "auto",
     seed: Seed = 42,
     offline: Offline = False,
     as_json: AsJson = False,
@@ -170,7 +173,12 @@ def code(
     selections = [part for each in suites for part in each.tasks]
     tasks = [part.task.id for part in catalogue.select(selections, role="evaluation", where="--suite")]
     setup = Setup(
-        Evaluation(), catalogue, _tokenization(None, begin_of_inputs), device=device, seed=seed, offline=offline
+        Evaluation(dtype=dtype),
+        catalogue,
+        _tokenization(None, begin_of_inputs),
+        device=device,
+        seed=seed,
+        offline=offline,
     )
     scores = evaluate_code(setup, tasks, settings, model=model, label=_label(model), out=out)
     print_scores(scores, as_json)
@@ -194,6 +202,7 @@ def loss(
     begin_of_inputs: BeginOfInputs = "auto",
     batch_tokens: BatchTokens = None,
     device: Device = "auto",
+    dtype: Dtype = "auto",
     offline: Offline = False,
     as_json: AsJson = False,
 ) -> None:
@@ -209,7 +218,7 @@ def loss(
     if part not in ("validation", "train", "all"):
         raise UnknownNameError("part", part, ("validation", "train", "all"), "--part")
     setup = Setup(
-        Evaluation(batch_tokens=batch_tokens),
+        Evaluation(batch_tokens=batch_tokens, dtype=dtype),
         Catalogue({}),
         _tokenization(space, begin_of_inputs),
         device=device,

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xmtf.cli.options import BeginOfInputs, DecodingOptions, Device, Offline, begin_choice, needs_models, with_options
+from xmtf.cli.options import (
+    BeginOfInputs,
+    DecodingOptions,
+    Device,
+    Dtype,
+    Offline,
+    begin_choice,
+    needs_models,
+    with_options,
+)
 from xmtf.cli.printing import print_json
 from xmtf.errors import ConfigError
 from xmtf.execution import say
@@ -36,6 +45,7 @@ def generate(
     begin_of_inputs: BeginOfInputs = "auto",
     int8: Annotated[bool, typer.Option("--int8", help="Matrices of the body in 8 bits.")] = False,
     device: Device = "auto",
+    dtype: Dtype = "auto",
     seed: Annotated[int, typer.Option(min=0, help="Seeds the draws.")] = 42,
     offline: Offline = False,
 ) -> None:
@@ -61,7 +71,7 @@ def generate(
         raise ConfigError("--out: goes with --file PROMPTS.jsonl")
     text = None if many else _given(prompt, file)
     tokens = Tokenization(begin_of_inputs=begin_choice(begin_of_inputs), end_of_inputs=end_of_inputs)
-    prompter = load_prompter(model, device=device, int8=int8, tokens=tokens, offline=offline)
+    prompter = load_prompter(model, device=device, dtype=dtype, int8=int8, tokens=tokens, offline=offline)
     _tell_memory(prompter)
     if many:
         assert file is not None

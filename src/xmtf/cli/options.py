@@ -17,6 +17,7 @@ __all__ = [
     "BeginOfInputs",
     "DecodingOptions",
     "Device",
+    "Dtype",
     "Offline",
     "begin_choice",
     "needs_models",
@@ -24,6 +25,10 @@ __all__ = [
 ]
 
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Dtype = Annotated[
+    Literal["auto", "fp32", "bf16", "fp16"],
+    typer.Option(help="What the model is computed in; auto: what its weights are stored in."),
+]
 BeginOfInputs = Annotated[
     Literal["auto", "true", "false"],
     typer.Option(help="Begin of text before prompts; auto: what the tokenizer puts there."),

@@ -16,6 +16,7 @@ from typing import Any
 from xmtf.errors import ConfigError
 from xmtf.evaluation.asking.ask import ask_missing
 from xmtf.evaluation.asking.journal import Journal, request_key
+from xmtf.evaluation.asking.rounding import largest_difference
 from xmtf.evaluation.asking.subject import Subject, load_subject
 from xmtf.evaluation.engine.answer import Answer
 from xmtf.evaluation.engine.processes import ALONE, Processes
@@ -93,6 +94,8 @@ def _evaluate(setup: Setup, model: str, label: str, out: Path, processes: Proces
     requests = [request for job in all_jobs for request in job.requests]
     requests += [request for _, request in samples]
     ask_missing(subject, journal, requests, processes)
+    _say_cut(journal, requests, subject)
+    rounding = largest_difference(setup, subject, model, requests) if processes.size == 1 else None
     processes.wait()
     if processes.rank:
         processes.wait()
@@ -113,6 +116,8 @@ def _evaluate(setup: Setup, model: str, label: str, out: Path, processes: Proces
             "model": model,
             "family": subject.model.family,
             "rules": asdict(subject.rules),
+            "dtype": subject.dtype,
+            "rounding": rounding,
             "ranking": way_of_scoring(subject.model) if any(request.choices for request in requests) else None,
         },
         wall_time_s=watch.seconds,
@@ -122,6 +127,14 @@ def _evaluate(setup: Setup, model: str, label: str, out: Path, processes: Proces
         path.unlink()  # of other weights or rules, whose results this folder no longer holds
     processes.wait()
     return manifest
+
+
+def _say_cut(journal: Journal, requests: Sequence[Request], subject: Subject) -> None:
+    answers = [journal.get(key) for key in dict.fromkeys(map(request_key, requests))]
+    cut = sum(answer is not None and answer.truncated for answer in answers)
+    if cut:
+        side = subject.rules.truncation_side
+        say(f"  {cut:,} of {len(answers):,} prompts do not fit the model and are cut on the {side}")
 
 
 def _give_up(out: Path) -> None:

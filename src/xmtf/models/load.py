@@ -17,6 +17,7 @@ from xmtf.models.family import OWN_ENCODER_DECODERS, family_of_config
 from xmtf.models.files.references import adapter_base, find_model, parse_reference
 from xmtf.models.files.stored import StoredTensors
 from xmtf.models.files.weights import weight_files, weights_fingerprint
+from xmtf.models.finite import require_finite
 from xmtf.models.hub.load import load_gguf, load_hub_folder, open_hub_folder
 from xmtf.models.interface import Family, LoadedModel, Model
 from xmtf.models.lora import load_adapters
@@ -160,4 +161,5 @@ def _fill(model: Bloom | MT5, stored: StoredTensors, device: str, dtype: torch.d
     model.load_state_dict(state, strict=False, assign=True)
     if isinstance(model, MT5):
         model.tie()
+    require_finite(model, f"model {stored.folder.name!r}")
     return model

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from xmtf import __version__
-from xmtf.errors import SourceError
+from xmtf.errors import ConfigError, SourceError
 from xmtf.files import atomic_path, check_replaced, write_json
 from xmtf.models.bloom import Bloom, BloomConfig
 from xmtf.models.bloom.names import transformers_name as bloom_name
@@ -38,7 +38,9 @@ TOKENIZER_FILES = (
 """Files that make up a tokenizer in a model folder."""
 
 
-def save_model(model: Any, folder: Path, *, tokenizer: Path | None, base: str | None = None) -> None:
+def save_model(
+    model: Any, folder: Path, *, tokenizer: Path | None, base: str | None = None, dtype: torch.dtype | None = None
+) -> None:
     """Write weights, configuration and tokenizer in Hugging Face format.
 
     Every file is written atomically, ``config.json`` last: a folder without it is unfinished. Weights keep
@@ -50,9 +52,11 @@ def save_model(model: Any, folder: Path, *, tokenizer: Path | None, base: str | 
         folder: Made where it does not exist; other files in it stay.
         tokenizer: Folder whose tokenizer files are copied, or None.
         base: Reference of the model that adapters were added to; needed with adapters alone.
+        dtype: What whole weights are converted to; a model of transformers is converted in place.
 
     Raises:
         SourceError: The tokenizer folder holds no tokenizer.
+        ConfigError: A weight is beyond the largest number of ``dtype``.
     """
     adapted = bool(adapters(model))
     if isinstance(model, HubNetwork) or adapted:
@@ -64,11 +68,14 @@ def save_model(model: Any, folder: Path, *, tokenizer: Path | None, base: str | 
         save_adapters(model, folder, base=base)
         return
     if isinstance(model, HubNetwork):
+        for name, parameter in model.named_parameters():
+            _converted(name, parameter.detach(), dtype)
+        model.to(dtype)
         model.save(folder)
         return
     if not isinstance(model, Bloom | MT5):
         raise TypeError(f"save_model: {type(model).__name__} is no model of xmtf")
-    save_tensors(model.named_parameters(), model.config, folder, tokenizer=tokenizer)
+    save_tensors(model.named_parameters(), model.config, folder, tokenizer=tokenizer, dtype=dtype)
 
 
 def save_tensors(
@@ -90,6 +97,7 @@ def save_tensors(
 
     Raises:
         SourceError: The tokenizer folder holds no tokenizer.
+        ConfigError: A weight is beyond the largest number of ``dtype``.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if tokenizer is not None:
@@ -100,7 +108,7 @@ def save_tensors(
     def renamed() -> Iterator[tuple[str, Tensor]]:
         for name, tensor in tensors:
             dtypes.append(dtype or tensor.dtype)
-            yield rename(name), tensor.to(dtype or tensor.dtype)
+            yield rename(name), _converted(rename(name), tensor, dtype)
 
     write_weights(folder, renamed())
     generation = {
@@ -112,6 +120,17 @@ def save_tensors(
     write_json(folder / "generation_config.json", _without_none(generation))
     about = {"dtype": str(dtypes[0]).removeprefix("torch."), "xmtf_version": __version__}
     write_json(folder / "config.json", _without_none(config.to_json()) | about)
+
+
+def _converted(name: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
+    """Return a tensor in another number format, which has to hold its numbers."""
+    if dtype is None or dtype == tensor.dtype or not tensor.is_floating_point():
+        return tensor
+    largest = tensor.abs().max().item() if tensor.numel() else 0.0
+    if largest > (most := torch.finfo(dtype).max):
+        kind = str(dtype).removeprefix("torch.")
+        raise ConfigError(f"{name}: holds {largest:,.0f}, and {kind} ends at {most:,.0f}; choose bf16 or fp32")
+    return tensor.to(dtype)
 
 
 def check_model_replaced(out: Path) -> None:

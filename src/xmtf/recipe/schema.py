@@ -375,6 +375,9 @@ class Evaluation(Section):
     """Longer prompts are cut on `truncation_side` and counted; default the model's own length, else 2048."""
     truncation_side: Annotated[Literal["left", "right"], ANSWERED] = "left"
     """The side that overlong prompts lose; the question usually stands at the end."""
+    dtype: Annotated[Literal["auto", "fp32", "bf16", "fp16"], ANSWERED] = "auto"
+    """What the model is computed in; `auto` is what its weights are stored in (of fp16: bf16). Log-probabilities are
+    summed in fp32."""
     batch_tokens: Annotated[int | None, affects(evaluation="rounding")] = Field(default=None, ge=64)
     """Prompt and choice positions computed together; default what the device's memory holds."""
     samples: Annotated[int, ANSWERED] = Field(default=10, ge=0)

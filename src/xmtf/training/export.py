@@ -13,6 +13,7 @@ from xmtf.execution import say
 from xmtf.files import atomic_folder
 from xmtf.models import save_model
 from xmtf.models.bloom import Bloom
+from xmtf.models.dtype import DTYPES
 from xmtf.models.lora import merge_adapters
 from xmtf.models.mt5 import MT5
 from xmtf.models.save import check_model_replaced, save_tensors
@@ -31,6 +32,7 @@ from xmtf.training.start import start_model
 
 __all__ = [
     "export_checkpoint",
+    "export_dtype",
     "keep_tokenizer",
     "merges",
     "run_checkpoints",
@@ -62,7 +64,9 @@ def run_checkpoints(run_folder: Path) -> dict[Path, TrainingProgress]:
     return found
 
 
-def export_checkpoint(run_folder: Path, out: Path, *, step: int | None = None, merge: bool = False) -> Path:
+def export_checkpoint(
+    run_folder: Path, out: Path, *, step: int | None = None, merge: bool = False, dtype: str = "auto"
+) -> Path:
     """Write the weights of a checkpoint as a model folder in Hugging Face format, with the run's tokenizer.
 
     Args:
@@ -70,6 +74,7 @@ def export_checkpoint(run_folder: Path, out: Path, *, step: int | None = None, m
         out: Folder to write; a model that stands there is replaced.
         step: Which checkpoint; default the newest.
         merge: Write whole weights with the adapters added, whatever ``model.lora.merge`` says.
+        dtype: ``fp32``, ``bf16`` or ``fp16``; ``auto`` is what the run computed in. Adapters alone stay in fp32.
 
     Returns:
         The checkpoint that was exported.
@@ -94,15 +99,23 @@ def export_checkpoint(run_folder: Path, out: Path, *, step: int | None = None, m
     kept = tokenizer_of(run.checkpoints)
     tokenizer = kept if kept.is_dir() else tokenizer_of(run.tokens)  # of runs of earlier versions
     with atomic_folder(out) as folder:
-        write_checkpoint(path, folder, recipe, base=base, tokenizer=tokenizer, merge=merge)
+        options: Any = {"tokenizer": tokenizer, "merge": merge, "dtype": DTYPES.get(dtype)}
+        write_checkpoint(path, folder, recipe, base=base, **options)
     say(f"{out}: the weights after step {checkpoints[path].step}")
     return path
 
 
 def write_checkpoint(
-    path: Path, folder: Path, recipe: Recipe, *, base: str, tokenizer: Path, merge: bool = False
+    path: Path,
+    folder: Path,
+    recipe: Recipe,
+    *,
+    base: str,
+    tokenizer: Path,
+    merge: bool = False,
+    dtype: torch.dtype | None = None,
 ) -> None:
-    """Write the weights of a checkpoint as a model folder, in the number format that they were trained in.
+    """Write the weights of a checkpoint as a model folder.
 
     Of BLOOM and mT5 no more of them are held than one file takes, 5 GB; adapters and models of transformers are put
     together in memory.
@@ -114,18 +127,22 @@ def write_checkpoint(
         base: What training started from.
         tokenizer: Folder of its tokenizer.
         merge: Merge adapters, whatever the recipe says.
+        dtype: Number format of whole weights; default that which the run computed in.
     """
+    dtype = dtype or export_dtype(recipe)
     options: Any = {"seed": recipe.seed, "offline": recipe.offline}
     start = start_model(base, recipe.model, in_pieces=recipe.model.lora is None, **options)
     if start.stored is not None and isinstance(start.model, Bloom | MT5):
-        save_tensors(read_weights(path, start.model), start.model.config, folder, tokenizer=tokenizer)
+        save_tensors(read_weights(path, start.model), start.model.config, folder, tokenizer=tokenizer, dtype=dtype)
         return
     model = start_model(base, recipe.model, **options).model
     load_weights(path, model)
-    write_model(model, folder, tokenizer=tokenizer, base=base, merge=merge or merges(recipe))
+    write_model(model, folder, tokenizer=tokenizer, base=base, merge=merge or merges(recipe), dtype=dtype)
 
 
-def write_model(model: Any, folder: Path, *, tokenizer: Path, base: str, merge: bool) -> None:
+def write_model(
+    model: Any, folder: Path, *, tokenizer: Path, base: str, merge: bool, dtype: torch.dtype | None = None
+) -> None:
     """Write a trained model: whole weights, or its adapters alone.
 
     Args:
@@ -134,12 +151,18 @@ def write_model(model: Any, folder: Path, *, tokenizer: Path, base: str, merge: 
         tokenizer: Folder of its tokenizer.
         base: What training started from.
         merge: Whether adapters are merged.
+        dtype: Number format of whole weights; default what they are.
     """
     model.eval()
     with torch.no_grad():
         if merge:
             merge_adapters(model)
-        save_model(model, folder, tokenizer=tokenizer, base=base)
+        save_model(model, folder, tokenizer=tokenizer, base=base, dtype=dtype)
+
+
+def export_dtype(recipe: Recipe) -> torch.dtype:
+    """Return what a run's model is written in: what it was computed in."""
+    return torch.float32 if recipe.training.precision == "fp32" else torch.bfloat16
 
 
 def merges(recipe: Recipe) -> bool:

@@ -36,7 +36,7 @@ from xmtf.tokens import load_tokenizer
 from xmtf.training.assembly import assemble
 from xmtf.training.checkpoint import checkpoint
 from xmtf.training.checkpoint.state import TrainingProgress, require_whole
-from xmtf.training.export import keep_tokenizer, merges, write_checkpoint, write_model
+from xmtf.training.export import export_dtype, keep_tokenizer, merges, write_checkpoint, write_model
 from xmtf.training.loop.events import Log
 from xmtf.training.loop.loop import Loop
 from xmtf.training.loop.mfu import Meter
@@ -223,7 +223,7 @@ def _export_trained(
 
         def write(folder: Path) -> None:
             if source is None:
-                write_model(loop.step.model, folder, **options)
+                write_model(loop.step.model, folder, dtype=export_dtype(recipe), **options)
             else:
                 write_checkpoint(source, folder, recipe, **options)
 

@@ -143,6 +143,7 @@ FLIPS = {
     "evaluation.suites.0.tasks.0.prompt_languages": ["en"],
     "evaluation.suites.0.tasks.0.splits": ["test", "train"],
     "evaluation.scoring": "characters",
+    "evaluation.dtype": "bf16",
     "evaluation.also": ["pmi"],
     "evaluation.truncation_side": "right",
     "evaluation.generation.stops": ["."],

@@ -7,8 +7,8 @@ import torch
 
 from xmtf.errors import ConfigError, MissingExtraError
 from xmtf.models import SpecialTokens, build_model, load_model, save_model
+from xmtf.models.dtype import has_bf16
 from xmtf.recipe.schema import Model, Training
-from xmtf.training.numerics.precision import has_bf16
 from xmtf.training.start import check_machine, start_model
 
 SHAPE = {"hidden_size": 24, "num_layers": 2, "num_heads": 3}

@@ -15,6 +15,7 @@ from xmtf.evaluation.suites.setup import Setup
 from xmtf.files import content_hash
 from xmtf.models import find_model, load_model
 from xmtf.models.device import choose_device
+from xmtf.models.dtype import choose_dtype, dtype_name
 from xmtf.tokens import load_tokenizer
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Subject:
         decoding: How answers are generated.
         batch_tokens: Positions computed together.
         weights: Hash of configuration and weights alone.
+        dtype: What the model is computed in, such as ``bf16``.
     """
 
     model: CausalModel | EncoderDecoderModel
@@ -48,6 +50,7 @@ class Subject:
     decoding: Decoding
     batch_tokens: int
     weights: str = ""
+    dtype: str = "fp32"
 
     def identity(self, setup: Setup) -> dict[str, Any]:
         """Return everything that decides an answer."""
@@ -56,6 +59,7 @@ class Subject:
             "rules": asdict(self.rules),
             "decoding": asdict(self.decoding),
             "device": setup.device,
+            "dtype": self.dtype,
         }
 
 
@@ -71,12 +75,21 @@ def load_subject(setup: Setup, ref: str, label: str) -> Subject:
     device = str(choose_device(setup.device))
     if device == "cuda" and (process := processes_of_torchrun()).size > 1:
         device = f"cuda:{process.local}"
-    loaded = load_model(ref, device=device, offline=setup.offline)
+    dtype = choose_dtype(setup.settings.dtype, ref, torch.device(device), offline=setup.offline)
+    loaded = load_model(ref, device=device, dtype=dtype, offline=setup.offline)
     where = setup.tokenizer or str(find_model(ref, offline=setup.offline))
     tokenizer = load_tokenizer(where, offline=setup.offline)
     tokenizer.require_fit(loaded.model.vocab_size, f"model {ref!r}")
     positions = setup.settings.batch_tokens or fitting_positions(loaded.model)
-    return subject_of(setup, loaded.model, tokenizer, label=label, weights=loaded.fingerprint, batch_tokens=positions)
+    return subject_of(
+        setup,
+        loaded.model,
+        tokenizer,
+        label=label,
+        weights=loaded.fingerprint,
+        batch_tokens=positions,
+        dtype=dtype_name(dtype),
+    )
 
 
 def subject_of(
@@ -87,6 +100,7 @@ def subject_of(
     label: str,
     weights: str = "",
     batch_tokens: int = 8192,
+    dtype: str = "fp32",
 ) -> Subject:
     """Return a model at hand as ``setup`` asks it.
 
@@ -97,6 +111,7 @@ def subject_of(
         label: What results call it.
         weights: Hash of configuration and weights.
         batch_tokens: Positions computed together.
+        dtype: What the model is computed in.
     """
     settings = setup.settings
     rules = prompt_rules(
@@ -118,4 +133,5 @@ def subject_of(
         decoding=setup.decoding,
         batch_tokens=batch_tokens,
         weights=weights,
+        dtype=dtype,
     )

@@ -65,6 +65,7 @@ def complete(
         prepend_eos: Put the end-of-text token before the prompt (keeps a pretrained model in its scope).
     """
     encoder = Encoder(tokenizer, rules)
+    encoder.require_room(max_new_tokens + prepend_eos)
     for start in range(0, len(draws), batch_rows):
         batch = draws[start : start + batch_rows]
         problems = list(dict.fromkeys(draw.problem for draw in batch))

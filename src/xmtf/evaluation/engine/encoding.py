@@ -87,6 +87,7 @@ class PromptRules:
         end_of_choices: End-of-text token after each choice, scored.
         max_prompt_tokens: Longer prompts are cut.
         max_total_tokens: Most tokens of prompt and answer together, or None.
+        max_answer_tokens: Most tokens of an answer alone, or None.
         truncation_side: The side that overlong prompts lose.
         prefix_lm: Bidirectional attention over the prompt (causal models trained so).
         also: Sums that are computed beside BLOOMZ's: ``pmi`` and ``lm_eval``.
@@ -98,6 +99,7 @@ class PromptRules:
     end_of_choices: bool = False
     max_prompt_tokens: int = _DEFAULT_MAX_TOKENS
     max_total_tokens: int | None = None
+    max_answer_tokens: int | None = None
     truncation_side: Literal["left", "right"] = "left"
     prefix_lm: bool = False
     also: tuple[str, ...] = ()
@@ -122,14 +124,16 @@ def prompt_rules(
         ConfigError: A begin-of-text token is wanted that the tokenizer does not have.
     """
     tokens, causal = tokens or Tokenization(), model.family == "causal"
-    longest = model.max_positions if causal else None
+    positions = model.max_positions
+    most = max_prompt_tokens or positions or _DEFAULT_MAX_TOKENS
     return PromptRules(
         space_before_targets=tokens.wants_space(model.family) and not tokenizer.puts_space,
         begin_of_inputs=begin_of_inputs(tokens, tokenizer),
         end_of_inputs=tokens.end_of_inputs,
         end_of_choices=not causal,
-        max_prompt_tokens=max_prompt_tokens or model.max_positions or _DEFAULT_MAX_TOKENS,
-        max_total_tokens=longest,
+        max_prompt_tokens=most if positions is None else min(most, positions),
+        max_total_tokens=positions if causal else None,
+        max_answer_tokens=None if causal else positions,
         truncation_side=truncation_side,
         prefix_lm=prefix_lm and causal,
         also=also,
@@ -138,10 +142,17 @@ def prompt_rules(
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """Token ids of a prompt, and whether it was cut."""
+    """Token ids of a prompt, and whether it was cut.
+
+    Attributes:
+        ids: What the model reads; empty where the text has no tokens, or where nothing of it fits.
+        truncated: Whether part of the text is left out.
+        fits: Whether at least one token of a text fits beside the answer.
+    """
 
     ids: tuple[int, ...]
     truncated: bool
+    fits: bool = True
 
 
 class Encoder:
@@ -158,8 +169,33 @@ class Encoder:
     def __init__(self, tokenizer: TextTokenizer, rules: PromptRules) -> None:
         if tokenizer.bos is None and rules.end_of_inputs == "bos":
             raise ConfigError("tokens.end_of_inputs: the tokenizer has no begin-of-text token; set it to false")
+        if rules.max_prompt_tokens <= (around := len(rules.begin_of_inputs) + bool(rules.end_of_inputs)):
+            raise ConfigError(
+                f"evaluation.max_prompt_tokens: {rules.max_prompt_tokens} leaves no room for a text beside {around} "
+                "tokens at its ends; raise it"
+            )
         self.tokenizer = tokenizer
         self.rules = rules
+
+    def require_room(self, budget: int) -> None:
+        """Refuse answers that leave no room for a prompt.
+
+        Raises:
+            ConfigError: ``budget`` tokens of an answer are as many as the model has positions, or more.
+        """
+        rules = self.rules
+        around = len(rules.begin_of_inputs) + bool(rules.end_of_inputs)
+        if rules.max_total_tokens is not None and budget + around >= rules.max_total_tokens:
+            beside = f" and {around} at the ends of a prompt" if around else ""
+            raise ConfigError(
+                f"max_new_tokens: {budget} tokens of an answer{beside} leave no room for a prompt in the model's "
+                f"{rules.max_total_tokens} positions; lower it"
+            )
+        if rules.max_answer_tokens is not None and budget > rules.max_answer_tokens:
+            raise ConfigError(
+                f"max_new_tokens: {budget} tokens of an answer do not fit the {rules.max_answer_tokens} positions of "
+                "the model's decoder; lower it"
+            )
 
     def prompts(self, texts: Sequence[str], room: Sequence[int]) -> list[Encoded]:
         """Return the ids of each prompt, cut so that ``room`` tokens of answer fit behind it."""
@@ -193,6 +229,8 @@ class Encoder:
         most = rules.max_prompt_tokens
         if rules.max_total_tokens is not None:
             most = min(most, rules.max_total_tokens - room)
-        most = max(1, most - len(before) - len(after))
+        most -= len(before) + len(after)
+        if most < 1:
+            return Encoded((), truncated=True, fits=False)
         kept = ids[-most:] if rules.truncation_side == "left" else ids[:most]
         return Encoded((*before, *kept, *after), truncated=len(kept) < len(ids))

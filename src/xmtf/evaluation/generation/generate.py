@@ -90,6 +90,7 @@ def generation_batches(
     Arguments as :func:`generate`; with several ``processes``, the batches of this one.
     """
     encoder = Encoder(tokenizer, rules or prompt_rules(model, tokenizer))
+    encoder.require_room(decoding.max_new_tokens)
     room = [decoding.max_new_tokens] * len(requests)
     prompts = encoder.prompts([request.prompt for request in requests], room)
     yield [(index, Answer(error="empty prompt")) for index, prompt in enumerate(prompts) if not prompt.ids]

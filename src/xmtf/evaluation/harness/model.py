@@ -16,11 +16,13 @@ from lm_eval.api.model import LM
 from xmtf.errors import ConfigError
 from xmtf.evaluation.harness.requests import ModelRequests
 from xmtf.models import find_model, load_model
+from xmtf.models.dtype import DTYPES, choose_dtype
 from xmtf.tokens import load_tokenizer
 
 __all__ = ["HarnessModel"]
 
-_DTYPES = {"auto": torch.float32, "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_DTYPES = {"auto": "auto", "float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
+_DTYPES |= {name: name for name in DTYPES}
 
 
 class HarnessModel(LM):  # type: ignore[misc]  # the harness has no types
@@ -31,7 +33,7 @@ class HarnessModel(LM):  # type: ignore[misc]  # the harness has no types
         tokenizer: Where its tokenizer is, if not with the model.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``. Where there is no GPU, ``cuda`` is the CPU, as for the
             harness's own models: it is what the harness says where nobody did.
-        dtype: Of the weights: ``float32``, ``bfloat16`` or ``float16``.
+        dtype: Of the weights: ``auto`` (what they are stored in), ``float32``, ``bfloat16`` or ``float16``.
         max_length: Most tokens of a row; default the model's own length, else 2,048.
         max_gen_toks: Most tokens of an answer where a task does not say.
         batch_tokens: Positions computed together.
@@ -49,7 +51,7 @@ class HarnessModel(LM):  # type: ignore[misc]  # the harness has no types
         pretrained: str = "",
         tokenizer: str | None = None,
         device: str | None = "auto",
-        dtype: str = "float32",
+        dtype: str = "auto",
         max_length: int | None = None,
         max_gen_toks: int = 256,
         batch_tokens: int = 8192,
@@ -65,7 +67,8 @@ class HarnessModel(LM):  # type: ignore[misc]  # the harness has no types
         if not torch.cuda.is_available():
             device = "cpu"
         self._device = torch.device("cuda" if device in (None, "auto") else device)
-        loaded = load_model(pretrained, device=str(self._device), dtype=_DTYPES[dtype], offline=offline)
+        chosen = choose_dtype(_DTYPES[dtype], pretrained, self._device, offline=offline)
+        loaded = load_model(pretrained, device=str(self._device), dtype=chosen, offline=offline)
         found = load_tokenizer(tokenizer or str(find_model(pretrained, offline=offline)), offline=offline)
         found.require_fit(loaded.model.vocab_size, f"model {pretrained!r}")
         self._fingerprint = loaded.fingerprint

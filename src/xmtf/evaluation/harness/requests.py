@@ -128,6 +128,9 @@ class ModelRequests:
                 raise ConfigError(
                     f"max_gen_toks {room} leaves no room for a context in {self._encoder.max_length} positions"
                 )
+            positions = self.model.max_positions
+            if self.model.family != "causal" and positions is not None and room > positions:
+                raise ConfigError(f"max_gen_toks {room} is more than the {positions} positions of the decoder")
             contexts = self._encoder.contexts([requests[index][0] for index in asked], room=room)
             found = continue_prompts(
                 self.model,

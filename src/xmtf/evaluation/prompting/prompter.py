@@ -12,9 +12,11 @@ from xmtf.errors import ConfigError, require
 from xmtf.evaluation.engine.encoding import Encoder, PromptRules, TextTokenizer, prompt_rules
 from xmtf.evaluation.generation.decoding import Decoding
 from xmtf.evaluation.generation.generate import continue_prompts, cut_at_stops
+from xmtf.execution import say
 from xmtf.files import content_hash
 from xmtf.models import find_model, load_model, quantise_int8
 from xmtf.models.device import choose_device
+from xmtf.models.dtype import choose_dtype, dtype_name
 from xmtf.recipe.schema import Tokenization
 from xmtf.tokens import load_tokenizer
 
@@ -77,7 +79,15 @@ class Prompter:
     def _write(
         self, prompts: Sequence[str], decoding: Decoding, watch: Callable[[list[int]], None] = lambda ids: None
     ) -> Iterator[tuple[int, str]]:
-        encoded = Encoder(self.tokenizer, self.rules).prompts(prompts, [decoding.max_new_tokens] * len(prompts))
+        encoder = Encoder(self.tokenizer, self.rules)
+        encoder.require_room(decoding.max_new_tokens)
+        encoded = encoder.prompts(prompts, [decoding.max_new_tokens] * len(prompts))
+        if cut := [prompt for prompt in encoded if prompt.truncated]:
+            fewest, budget = min(len(prompt.ids) for prompt in cut), decoding.max_new_tokens
+            say(
+                f"{len(cut)} of {len(prompts)} prompts do not fit beside {budget} tokens of an answer: "
+                f"their beginning is cut off, {fewest} tokens or more are left"
+            )
         if any(not prompt.ids for prompt in encoded):
             raise ConfigError("a prompt is empty; give the model something to answer")
         found = continue_prompts(
@@ -96,13 +106,20 @@ class Prompter:
 
 
 def load_prompter(
-    ref: str, *, device: str = "auto", int8: bool = False, tokens: Tokenization | None = None, offline: bool = False
+    ref: str,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    int8: bool = False,
+    tokens: Tokenization | None = None,
+    offline: bool = False,
 ) -> Prompter:
     """Load a model to be prompted.
 
     Args:
         ref: Folder, GGUF file, ``package:NAME`` or hub id.
-        device: ``auto`` takes a GPU where there is one; weights are fp32 on a CPU and bf16 on a GPU.
+        device: ``auto`` takes a GPU where there is one.
+        dtype: What the model is computed in; see :mod:`xmtf.models.dtype`.
         int8: Matrices in 8 bits.
         tokens: What stands at the ends of prompts.
         offline: Never touch the network.
@@ -115,11 +132,12 @@ def load_prompter(
     place = str(choose_device(device))
     if int8 and place == "cuda":
         require("bitsandbytes", "gpu")
-    loaded = load_model(ref, device=place, dtype=torch.float32 if place == "cpu" else torch.bfloat16, offline=offline)
+    chosen = choose_dtype(dtype, ref, torch.device(place), offline=offline)
+    loaded = load_model(ref, device=place, dtype=chosen, offline=offline)
     tokenizer = load_tokenizer(str(find_model(ref, offline=offline)), offline=offline)
     tokenizer.require_fit(loaded.model.vocab_size, f"model {ref!r}")
     rules = prompt_rules(loaded.model, tokenizer, tokens)
-    identity = [loaded.fingerprint, tokenizer.fingerprint, asdict(rules), int8]
+    identity = [loaded.fingerprint, tokenizer.fingerprint, asdict(rules), int8, dtype_name(chosen)]
     quantised = quantise_int8(loaded.model) if int8 else None
     return Prompter(loaded.model, tokenizer, rules, content_hash(identity), quantised)
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from xmtf.evaluation.engine.answer import Answer, in_order
 from xmtf.evaluation.engine.batches import Ids
-from xmtf.evaluation.engine.encoding import Encoder, PromptRules, TextTokenizer, prompt_rules
+from xmtf.evaluation.engine.encoding import Encoded, Encoder, PromptRules, TextTokenizer, prompt_rules
 from xmtf.evaluation.engine.harness_encoding import JointEncoder, TokenPair, prefix_token
 from xmtf.evaluation.engine.processes import ALONE, Processes
 from xmtf.evaluation.metrics.accuracy import best_choice, normalized_scores
@@ -144,7 +144,7 @@ class _Plan:
         self.refusals = {
             index: refusal
             for index, (prompt, row) in enumerate(zip(self.prompts, self.choices, strict=True))
-            if (refusal := _refusal(prompt.ids, row, rules.max_total_tokens)) is not None
+            if (refusal := _refusal(prompt, row, rules)) is not None
         }
         self.askable = [index for index in range(len(requests)) if index not in self.refusals]
         self.scores: dict[int, tuple[float, ...]] = {}
@@ -184,13 +184,15 @@ class _Plan:
         return Answer(scores, num_tokens, None, None, truncated, alone, joint)
 
 
-def _refusal(prompt: Ids, choices: Sequence[Ids], longest: int | None) -> str | None:
-    if not prompt:
+def _refusal(prompt: Encoded, choices: Sequence[Ids], rules: PromptRules) -> str | None:
+    if not prompt.ids and prompt.fits:
         return "empty prompt"
     if not choices:
         return "no choices"
     if not all(choices):
         return "empty choice"
-    if longest is not None and max(len(choice) for choice in choices) >= longest:
+    longest = rules.max_total_tokens or rules.max_answer_tokens
+    too_long = rules.max_answer_tokens is not None and max(map(len, choices)) > rules.max_answer_tokens
+    if too_long or not prompt.fits:
         return f"a choice is longer than the model's {longest} positions"
     return None

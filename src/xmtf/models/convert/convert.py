@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,9 +17,10 @@ from xmtf.models.convert.megatron import find_layer_files, read_arguments, step_
 from xmtf.models.convert.shape import Like, bloom_config, read_like
 from xmtf.models.convert.t5x import find_t5x
 from xmtf.models.convert.universal import find_universal
+from xmtf.models.dtype import stored_dtype
 from xmtf.models.load import load_model
 from xmtf.models.mt5 import MT5Config
-from xmtf.models.save import check_model_replaced, save_model, save_tensors
+from xmtf.models.save import TOKENIZER_FILES, check_model_replaced, save_model, save_tensors
 
 __all__ = ["Format", "convert_model", "detect_format", "inspect_foreign"]
 
@@ -59,6 +60,7 @@ def convert_model(
     num_heads: int | None = None,
     dtype: torch.dtype | None = None,
     offline: bool = False,
+    write_tokenizer: Callable[[Path], None] | None = None,
 ) -> Integrity:
     """Write the weights of any checkpoint as a model folder in Hugging Face format.
 
@@ -67,8 +69,9 @@ def convert_model(
         out: Folder to write; a model that stands there is replaced. On any error nothing of it stays.
         like: Model folder or hub id that gives shape and tokenizer where the checkpoint has none.
         num_heads: Attention heads, where nothing else says it.
-        dtype: What weights are converted to; default what they are stored in (of a model reference: fp32).
+        dtype: What weights are converted to; default what they are stored in (of a GGUF file: fp32).
         offline: Look in the hub's cache only.
+        write_tokenizer: Called with the folder where no tokenizer lies with the source or with ``like``.
 
     Returns:
         What was found. It is whole: a checkpoint that is not is refused.
@@ -83,10 +86,13 @@ def convert_model(
     kind = detect_format(source)
     with atomic_folder(out) as folder:
         if kind == "model":
-            return _resave(source, folder, known, dtype, offline)
-        config, tensors, report = _read(kind, Path(source), known)
-        save_tensors(tensors, config, folder, tokenizer=known.tokenizer, dtype=dtype)
+            report = _resave(source, folder, known, dtype, offline)
+        else:
+            config, tensors, report = _read(kind, Path(source), known)
+            save_tensors(tensors, config, folder, tokenizer=known.tokenizer, dtype=dtype)
         report.require_whole()
+        if write_tokenizer is not None and not any((folder / name).exists() for name in TOKENIZER_FILES):
+            write_tokenizer(folder)
     return report
 
 
@@ -143,7 +149,8 @@ def _bloom(kind: Format, source: Path, like: Like) -> tuple[BloomConfig, Any]:
 
 def _resave(source: str, folder: Path, like: Like, dtype: torch.dtype | None, offline: bool) -> Integrity:
 
-    loaded = load_model(source, dtype=dtype or torch.float32, offline=offline)
+    stored = dtype or stored_dtype(source, offline=offline) or torch.float32
+    loaded = load_model(source, dtype=stored, offline=offline)
     model: Any = loaded.model
     beside = None if loaded.folder is None else Like(folder=loaded.folder).tokenizer
     save_model(model, folder, tokenizer=like.tokenizer or beside)
@@ -157,5 +164,4 @@ def _resave(source: str, folder: Path, like: Like, dtype: torch.dtype | None, of
     )
     for name, parameter in model.named_parameters():
         report.saw(name, parameter.detach())
-    report.require_whole()
     return report

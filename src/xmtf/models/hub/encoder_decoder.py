@@ -16,7 +16,7 @@ from torch import Tensor
 
 from xmtf.errors import ConfigError
 from xmtf.models.hub.head import HubHead
-from xmtf.models.hub.network import HubNetwork
+from xmtf.models.hub.network import HubNetwork, fitting
 from xmtf.models.interface import Cache
 from xmtf.models.layers.cache import joined
 
@@ -79,7 +79,9 @@ class HubEncoderDecoder(HubNetwork):
     def encode(self, tokens_RS: Tensor, *, segment_ids_RS: Tensor | None = None) -> Tensor:
         """Return encoder states ``[R, S, H]``; see :class:`xmtf.models.EncoderDecoderModel`."""
         mask_RS = self._mask(tokens_RS, segment_ids_RS)
-        encoded_RSH: Tensor = self.network.get_encoder()(input_ids=tokens_RS, attention_mask=mask_RS).last_hidden_state
+        with fitting(self, tokens_RS.shape[1]):
+            output = self.network.get_encoder()(input_ids=tokens_RS, attention_mask=mask_RS)
+        encoded_RSH: Tensor = output.last_hidden_state
         return encoded_RSH
 
     def decode(
@@ -100,14 +102,15 @@ class HubEncoderDecoder(HubNetwork):
             cache.encoder_segment_ids = encoder_segment_ids_RS
             cache.segment_ids = joined(cache.segment_ids, segment_ids_RT, tokens_RT, length, 1)
             segment_ids_RT = cache.segment_ids
-        output = self.network.get_decoder()(
-            input_ids=tokens_RT,
-            attention_mask=self._mask(tokens_RT, segment_ids_RT),
-            encoder_hidden_states=encoded_RSH,
-            encoder_attention_mask=self._mask(encoded_RSH[..., 0], encoder_segment_ids_RS),
-            past_key_values=None if cache is None else cache.past,
-            use_cache=cache is not None,
-        )
+        with fitting(self, tokens_RT.shape[1]):
+            output = self.network.get_decoder()(
+                input_ids=tokens_RT,
+                attention_mask=self._mask(tokens_RT, segment_ids_RT),
+                encoder_hidden_states=encoded_RSH,
+                encoder_attention_mask=self._mask(encoded_RSH[..., 0], encoder_segment_ids_RS),
+                past_key_values=None if cache is None else cache.past,
+                use_cache=cache is not None,
+            )
         hidden_RTH: Tensor = output.last_hidden_state
         return hidden_RTH
 

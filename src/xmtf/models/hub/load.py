@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import pickle  # for its exception only
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from xmtf.errors import ConfigError, DataError, SourceError, XmtfError, require
 from xmtf.gguf_header import read_gguf
 from xmtf.models.files.stored import StoredTensors
+from xmtf.models.finite import require_finite
 from xmtf.models.hub.encoder_decoder import HubEncoderDecoder
 from xmtf.models.hub.gguf import ARCHITECTURES, gguf_config, gguf_tensors
 from xmtf.models.hub.head import find_encoder_decoder_head, find_head
@@ -50,6 +53,7 @@ def load_hub_folder(folder: Path, *, family: Family, device: str, dtype: torch.d
     if family == "causal":
         return _wrap(network, folder.name, device)
     network = network.to(device).eval()
+    require_finite(network, f"model {folder.name!r}")
     return HubEncoderDecoder(network, find_encoder_decoder_head(network, folder.name), folder.name)
 
 
@@ -155,6 +159,7 @@ class _Names:
 
 def _wrap(network: Any, label: str, device: str) -> HubModel:
     network = network.to(device).eval()
+    require_finite(network, f"model {label!r}")
     return HubModel(network, find_head(network, label), label)
 
 
@@ -166,6 +171,10 @@ def _loading(label: str) -> Iterator[None]:
             yield
     except XmtfError:
         raise
+    except (SafetensorError, pickle.UnpicklingError, EOFError, RuntimeError, TypeError, IndexError) as error:
+        raise DataError(f"model {label!r}: its files are damaged or of another model: {_line(error)}") from error
+    except MemoryError as error:
+        raise DataError(f"model {label!r}: needs more memory than there is: {_line(error)}") from error
     except (ValueError, KeyError, AttributeError, ImportError) as error:
         raise ConfigError(
             f"model {label!r}: transformers cannot load it as a language model: {_line(error)}"

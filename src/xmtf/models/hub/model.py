@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from xmtf.errors import ConfigError
 from xmtf.models.hub.caches import HubCache, TokenCache
 from xmtf.models.hub.head import HubHead, body, compare_head
-from xmtf.models.hub.network import HubNetwork
+from xmtf.models.hub.network import HubNetwork, fitting
 from xmtf.models.hub.positions import index_distances, segment_positions
 from xmtf.models.hub.self_tests import find_cache_fault, find_tree_fault
 from xmtf.models.interface import Cache
@@ -122,7 +122,8 @@ class HubModel(HubNetwork):
             arguments["inputs_embeds"] = embed(tokens_RT, weight_VH, in_place=True)
         else:
             arguments["input_ids"] = tokens_RT
-        output = body(self.network)(**arguments, past_key_values=past, use_cache=past is not None)
+        with fitting(self, tokens_RT.shape[1]):
+            output = body(self.network)(**arguments, past_key_values=past, use_cache=past is not None)
         hidden_RTH: Tensor = output.last_hidden_state
         return hidden_RTH
 
@@ -133,6 +134,15 @@ class HubModel(HubNetwork):
             ConfigError: The network computes logits in a way that is not known here.
         """
         compare_head(self.network, self.head, self.label)
+
+    @property
+    def has_position_table(self) -> bool:
+        """Whether positions are rows of a table (GPT-2, OPT), beyond which there is nothing."""
+        if self.max_positions is None:
+            return False
+        tokens = self.network.get_input_embeddings()
+        tables = [module for module in self.network.modules() if isinstance(module, nn.Embedding)]
+        return any(table is not tokens and 0 <= len(table.weight) - self.max_positions <= 2 for table in tables)
 
     def _embeds_apart(self) -> bool:
         return self.accumulate_in_place and type(self.network.get_input_embeddings()) is nn.Embedding

@@ -5,6 +5,8 @@ Legend: P chosen positions, H hidden size, V vocabulary.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,7 +18,24 @@ from xmtf.models.files.weights import file_mode
 from xmtf.models.hub.head import HubHead
 from xmtf.models.hub.quiet import quiet
 
-__all__ = ["HubNetwork"]
+__all__ = ["HubNetwork", "fitting"]
+
+
+@contextmanager
+def fitting(model: HubNetwork, length: int) -> Iterator[None]:
+    """Name what does not fit where a table of positions or of tokens ends before a row does.
+
+    Raises:
+        ConfigError: In place of torch's IndexError.
+    """
+    try:
+        yield
+    except IndexError as error:
+        positions = getattr(model, "max_positions", None)
+        raise ConfigError(
+            f"model {model.label!r}: {length} new tokens do not fit its {positions} positions and {model.vocab_size} "
+            f"tokens ({error}); shorten prompts, answers or rows"
+        ) from error
 
 
 class HubNetwork(nn.Module):

@@ -19,6 +19,7 @@ from torch import nn
 from xmtf.errors import ConfigError, require
 from xmtf.models.bloom import Bloom
 from xmtf.models.device import choose_device
+from xmtf.models.dtype import has_bf16
 from xmtf.models.hub.model import HubModel
 from xmtf.models.lora import LoraLinear
 from xmtf.models.mt5 import MT5
@@ -30,20 +31,11 @@ __all__ = [
     "choose_attention",
     "compute_dtype",
     "computing",
-    "has_bf16",
     "prepare",
     "set_threads",
 ]
 
 Precision = Literal["fp32", "bf16", "bf16_pure"]
-
-
-def has_bf16(device: torch.device) -> bool:
-    """Tell whether a device multiplies in bf16 itself; others imitate it, slower than fp32."""
-    if device.type == "cpu":
-        built: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        return built and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    return device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def set_threads(threads: int | None) -> int:

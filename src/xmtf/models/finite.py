@@ -1,0 +1,37 @@
+"""Weights that are no numbers are named before anything is computed with them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from xmtf.errors import DataError
+
+__all__ = ["require_finite"]
+
+
+@torch.no_grad()
+def require_finite(model: nn.Module, label: str) -> None:
+    """Refuse a model with weights that are not finite; parameters on the meta device are passed over.
+
+    Args:
+        model: With its weights.
+        label: What errors call it.
+
+    Raises:
+        DataError: Names the first of the weights.
+    """
+    damaged = [name for name, parameter in model.named_parameters() if not _is_finite(parameter)]
+    if damaged:
+        dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
+        raise DataError(
+            f"{label}: {len(damaged)} of its tensors hold NaN or infinity in {dtype}, the first is {damaged[0]!r}: "
+            "the files are damaged, or training had diverged; take another checkpoint"
+        )
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    """Look at the smallest and the largest number: NaN is both of them where there is one."""
+    if tensor.is_meta or not tensor.numel() or not tensor.is_floating_point():
+        return True
+    return all(bool(torch.isfinite(edge)) for edge in torch.aminmax(tensor))
