@@ -91,7 +91,7 @@ class Manifest:
     schema: int = MANIFEST_SCHEMA
 
 
-def content_hash(value: Any) -> str:
+def content_hash(value: object) -> str:
     """Return the SHA-256 (hex) of a JSON-like value, independent of the order of keys.
 
     >>> content_hash({"a": 1, "b": 2}) == content_hash({"b": 2, "a": 1})
@@ -280,7 +280,7 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: object) -> None:
     """Write a value as indented JSON, atomically."""
     options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
     with atomic_path(path) as temporary:
@@ -301,7 +301,7 @@ def read_json(path: Path) -> Any:
         raise DataError(f"{path}: not valid JSON ({error})") from None
 
 
-def write_jsonl(path: Path, rows: Iterable[Any]) -> int:
+def write_jsonl(path: Path, rows: Iterable[object]) -> int:
     """Write one JSON value a line, atomically; return the number of lines."""
     count = 0
     with atomic_path(path) as temporary, temporary.open("wb") as stream:
@@ -311,7 +311,7 @@ def write_jsonl(path: Path, rows: Iterable[Any]) -> int:
     return count
 
 
-def write_csv(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
+def write_csv(path: Path, records: Sequence[Mapping[str, object]]) -> None:
     """Write records with the same keys as a CSV table, atomically; the first line names the columns."""
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.DictWriter(stream, list(records[0]) if records else [], lineterminator="\n")
@@ -319,7 +319,7 @@ def write_csv(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
         writer.writerows(records)
 
 
-def append_jsonl(path: Path, row: Any) -> None:
+def append_jsonl(path: Path, row: object) -> None:
     """Append one JSON value as a line: the form of logs that grow while a run goes on."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as stream:

@@ -103,7 +103,7 @@ class SuiteMeasure:
 
         return fingerprint_questions(self.setup, self.slices)
 
-    def __call__(self, model: Any) -> Measured:
+    def __call__(self, model: object) -> Measured:
         """Measure a model in evaluation mode; prompts are rendered at the first call."""
         from xmtf.evaluation.suites.jobs import jobs
         from xmtf.training import Measured

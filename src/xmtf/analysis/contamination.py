@@ -125,7 +125,7 @@ class ItemReader:
         )  # fmt: skip
 
 
-def _runs_by_row(table: Any, words: int) -> tuple[UInt64, Any]:
+def _runs_by_row(table: pa.Table, words: int) -> tuple[UInt64, Any]:
     """Return the different runs of words of each row and the row that each stands in, from 0."""
     texts = [(row, text) for row, value in enumerate(table.to_pylist()) for text in _strings(value)]
     found = word_runs(pa.array([text for _, text in texts], pa.string()), words)
@@ -137,7 +137,7 @@ def _runs_by_row(table: Any, words: int) -> tuple[UInt64, Any]:
     return hashes[first], rows[first]
 
 
-def _strings(value: Any) -> Iterator[str]:
+def _strings(value: object) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
@@ -245,7 +245,7 @@ def _rows_of(items: EvaluationItems) -> dict[tuple[str, str, str], dict[int, lis
     return rows
 
 
-def _find_rows(table: Any, rows: dict[tuple[str, str, str], dict[int, list[int]]], found: Contamination) -> None:
+def _find_rows(table: pa.Table, rows: dict[tuple[str, str, str], dict[int, list[int]]], found: Contamination) -> None:
     names = [table.column(name).to_pylist() for name in ("dataset", "subset", "split", "row")]
     for place, (dataset, subset, split, row) in enumerate(zip(*names, strict=True)):
         for item in rows.get((dataset, subset, split), {}).get(row, ()):
@@ -253,7 +253,7 @@ def _find_rows(table: Any, rows: dict[tuple[str, str, str], dict[int, list[int]]
             _note(found, item, "row", table, place)
 
 
-def _find_prompts(table: Any, found: Contamination) -> None:
+def _find_prompts(table: pa.Table, found: Contamination) -> None:
     hashes, items = hash_strings(table.column("inputs")), found.items
     places, first = find_hashes(hashes[:, 0], items.prompts)
     for place, at in zip(places.tolist(), first.tolist(), strict=True):
@@ -264,7 +264,7 @@ def _find_prompts(table: Any, found: Contamination) -> None:
             at += 1
 
 
-def _find_runs(table: Any, side: str, found: Contamination) -> None:
+def _find_runs(table: pa.Table, side: str, found: Contamination) -> None:
     runs, items = word_runs(table.column(side), found.items.words), found.items
     places, first = find_hashes(runs.hashes, items.runs)
     new = np.flatnonzero(~found.shared[first])
@@ -277,7 +277,7 @@ def _find_runs(table: Any, side: str, found: Contamination) -> None:
             at += 1
 
 
-def _note(found: Contamination, item: int, kind: str, table: Any, place: int, **more: Sequence[str]) -> None:
+def _note(found: Contamination, item: int, kind: str, table: pa.Table, place: int, **more: Sequence[str]) -> None:
     if kind not in found.seen[item]:
         names = ("task", "dataset", "subset", "split", "row", "template", "language")
         found.seen[item][kind] = {name: table.column(name)[place].as_py() for name in names} | more

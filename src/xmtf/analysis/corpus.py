@@ -173,12 +173,12 @@ def _passages(table: dict[str, list[Any]], columns: CorpusColumns, declared: str
     return Passages(texts, [normalize_language(declared)] * len(texts))
 
 
-def _codes(values: Sequence[Any], file: Path) -> list[str]:
+def _codes(values: Sequence[object], file: Path) -> list[str]:
     codes = {value: _code(value, file) for value in set(values)}
     return [codes[value] for value in values]
 
 
-def _code(value: Any, file: Path) -> str:
+def _code(value: object, file: Path) -> str:
     if not isinstance(value, str):
         raise UserError(f"{file}: a row declares no language (it has {value!r})")
     return normalize_language(value, str(file))

@@ -76,7 +76,7 @@ def _distances(first: Sequence[Any], second: Sequence[Any], where: str) -> Any:
     return np.array([Levenshtein.distance(a, b) for a, b in zip(first, second, strict=True)], np.int64)
 
 
-def _name(label: Any, names: tuple[str, ...], where: str) -> str:
+def _name(label: object, names: tuple[str, ...], where: str) -> str:
     if not names or not isinstance(label, int):
         return str(label)
     if not 0 <= label < len(names):

@@ -80,7 +80,7 @@ def build_app(called: str | None) -> typer.Typer:
     return app
 
 
-def _help(function: Any) -> str:
+def _help(function: object) -> str:
     """Return a docstring as help, each of its examples on a line of its own (that is what the backspace asks for)."""
     return (inspect.getdoc(function) or "").replace("\n\nExample: ", "\n\n\b\nExample: ")
 

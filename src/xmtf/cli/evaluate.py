@@ -324,7 +324,7 @@ def compare(
     _print(compare_results(first, second), compare_lines, as_json)
 
 
-def _measure(kind: Literal["rank", "generation"], options: SuiteOptions, settings: Mapping[str, Any]) -> list[Score]:
+def _measure(kind: Literal["rank", "generation"], options: SuiteOptions, settings: Mapping[str, object]) -> list[Score]:
     """Measure a model on suites; ``settings`` are more keys of a recipe's ``evaluation``."""
     from xmtf.evaluation import Setup, evaluate_setup, named_suites
     from xmtf.evaluation.engine.processes import processes_of_torchrun

@@ -64,7 +64,7 @@ def needs_models(verb: Callable[..., None]) -> Callable[..., None]:
     """Refuse a verb, before it does anything, where what every model needs is not installed."""
 
     @functools.wraps(verb)
-    def checked(*arguments: Any, **values: Any) -> None:
+    def checked(*arguments: object, **values: object) -> None:
         require_extra()
         verb(*arguments, **values)
 
@@ -94,7 +94,7 @@ def with_options(verb: Callable[..., None]) -> Callable[..., None]:
         else:
             parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[name]))
 
-    def called(**values: Any) -> None:
+    def called(**values: object) -> None:
         made = {
             name: group(**{field.name: values.pop(field.name) for field in fields(group)})
             for name, group in groups.items()

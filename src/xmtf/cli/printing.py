@@ -13,7 +13,7 @@ from xmtf.text_table import aligned
 __all__ = ["cell_text", "print_columns", "print_json", "print_records"]
 
 
-def print_json(value: Any, *, indented: bool = False) -> None:
+def print_json(value: object, *, indented: bool = False) -> None:
     """Print a value as JSON: one line, or indented where a whole answer is one value."""
     typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2 if indented else None).decode())
 
@@ -37,7 +37,7 @@ def print_records(records: Sequence[dict[str, Any]]) -> None:
     )
 
 
-def cell_text(name: str, value: Any) -> str:
+def cell_text(name: str, value: object) -> str:
     """Return a value as a table shows it: shares as percent, numbers with commas."""
     if name in ("share", "kept"):
         return f"{value:.2%}"

@@ -206,7 +206,7 @@ def _layer(
     return layer
 
 
-def _of_pattern(pattern: Mapping[str, Any] | None, module: str, default: Any) -> Any:
+def _of_pattern(pattern: Mapping[str, object] | None, module: str, default: object) -> Any:
     """Return the value of the first pattern that a module's name ends with, as PEFT matches them."""
     for key, value in (pattern or {}).items():
         if re.fullmatch(rf"(.*\.)?({key})", module):

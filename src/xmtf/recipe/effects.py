@@ -168,7 +168,7 @@ def marked(
     return found
 
 
-def stage_fingerprint(stage: StageName, recipe: Mapping[str, Any], inputs: Mapping[str, Any]) -> str:
+def stage_fingerprint(stage: StageName, recipe: Mapping[str, object], inputs: Mapping[str, object]) -> str:
     """Return the fingerprint of a stage: of the keys that it depends on, of what it reads, and of its format.
 
     Args:
@@ -187,7 +187,7 @@ def _mark(metadata: list[Any]) -> Affects | None:
     return next((item for item in metadata if isinstance(item, Affects)), None)
 
 
-def _section_of(annotation: Any) -> type[BaseModel] | None:
+def _section_of(annotation: object) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     for argument in get_args(annotation):

@@ -160,7 +160,7 @@ def _yaml() -> YAML:
     return yaml
 
 
-def _set(data: dict[str, Any], key: str, value: Any) -> None:
+def _set(data: dict[str, Any], key: str, value: object) -> None:
     *parents, last = key.split(".")
     node: Any = data
     for position, parent in enumerate(parents):
@@ -186,7 +186,7 @@ def _item(node: list[Any], index: str, key: str) -> Any:
     return node[int(index)]
 
 
-def _leaves(value: Any, prefix: str = "") -> Iterator[str]:
+def _leaves(value: object, prefix: str = "") -> Iterator[str]:
     if isinstance(value, Mapping) and value:
         for key, child in value.items():
             yield from _leaves(child, f"{prefix}.{key}" if prefix else str(key))
@@ -235,7 +235,7 @@ def _fields_at(location: tuple[int | str, ...]) -> list[str]:
     return list(model.model_fields) if model is not None else []
 
 
-def _model_of(annotation: Any) -> type[BaseModel] | None:
+def _model_of(annotation: object) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     for argument in get_args(annotation):

@@ -45,7 +45,7 @@ def parse_quantity(text: str, kind: str) -> float:
 
 
 def _whole(kind: str) -> BeforeValidator:
-    def read(value: Any) -> Any:
+    def read(value: object) -> Any:
         if isinstance(value, str):
             value = parse_quantity(value, kind)
         if isinstance(value, float) and value.is_integer():

@@ -102,7 +102,7 @@ class Inputs:
         return own if own and name in _TEXTS else [*self.published(name), *own]
 
 
-def _with_text(row: Any) -> Any:
+def _with_text(row: object) -> Any:
     """Return a row with its text under ``text``, also where it is an answer of ``xmtf generate``."""
     return {"text": row["output"]} | row if isinstance(row, dict) and "output" in row else row
 

@@ -126,7 +126,7 @@ def item_sets(results: Results, most: int) -> list[ItemSet]:
     return [_item_set(dataset, members, labels, most) for dataset, members in sorted(found.items())]
 
 
-def script_text(name: str, payload: Any) -> str:
+def script_text(name: str, payload: object) -> str:
     """Return a call of the page's script that hands over data, safe inside a script element and as a file."""
     text = orjson.dumps([name, payload]).decode()[1:-1]
     for character in "<>&\u2028\u2029":

@@ -55,7 +55,7 @@ class Told:
         yield from _note_lines(self.notes)
 
 
-def explain_drop(reason: str, first: Mapping[str, Any]) -> str:
+def explain_drop(reason: str, first: Mapping[str, object]) -> str:
     """Say in one line which row was the first to be dropped for a reason, and what to do."""
     detail = f" ({first['detail']})" if first["detail"] else ""
     advice = f"; {remedy(reason)}" if remedy(reason) else ""

@@ -25,7 +25,7 @@ class Draws(threading.local):
         self._key = key
         self._generator: random.Random | None = None
 
-    def choice(self, items: Sequence[Any]) -> Any:
+    def choice(self, items: Sequence[object]) -> Any:
         """Return one of the items.
 
         Raises:

@@ -54,7 +54,7 @@ def guard_filter(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     texts, number = _TEXT_ARGUMENTS.get(name, 0), name in _NUMBERS
 
     @functools.wraps(function)
-    def guarded(*args: Any, **kwargs: Any) -> Any:
+    def guarded(*args: object, **kwargs: object) -> Any:
         cost = pay_for(args)
         if listed:
             args = (*args[:skip], *as_list(args[skip:]))
@@ -104,55 +104,57 @@ def _each(items: Any, cost: int) -> Iterator[Any]:
         yield item
 
 
-def _width(width: Any) -> int:
+def _width(width: object) -> int:
     if isinstance(width, int) and abs(width) > MAX_WIDTH:
         raise LimitError(f"a width of {width:,}; a template may ask for {MAX_WIDTH:,}")
     return abs(width) if isinstance(width, int) else 0
 
 
-def _padded(value: Any, width: Any = 80, *_: Any, **__: Any) -> None:
+def _padded(value: object, width: object = 80, *_: object, **__: object) -> None:
     _width(width)
 
 
-def _batched(value: Any, linecount: Any, *_: Any, **__: Any) -> None:
+def _batched(value: object, linecount: object, *_: object, **__: object) -> None:
     _width(linecount)
 
 
-def _sliced(value: Any, slices: Any, *_: Any, **__: Any) -> None:
+def _sliced(value: object, slices: object, *_: object, **__: object) -> None:
     _width(slices)
 
 
-def _indented(s: Any, width: Any = 4, *_: Any, **__: Any) -> None:
+def _indented(s: object, width: object = 4, *_: object, **__: object) -> None:
     wide = len(width) if isinstance(width, str) else _width(width)
     check_size((str(s).count("\n") + 1) * wide)
 
 
-def _wrapped(s: Any, width: Any = 79, break_long_words: Any = True, wrapstring: Any = "\n", *_: Any, **__: Any) -> None:
+def _wrapped(
+    s: object, width: object = 79, break_long_words: object = True, wrapstring: object = "\n", *_: object, **__: object
+) -> None:
     wide = len(wrapstring) if isinstance(wrapstring, str) else 1
     check_size((weigh(s) // max(1, _width(width)) + 1) * wide)
 
 
-def _rounded(value: Any, precision: Any = 0, *_: Any, **__: Any) -> None:
+def _rounded(value: object, precision: object = 0, *_: object, **__: object) -> None:
     if isinstance(precision, int) and abs(precision) > 300:
         raise LimitError(f"rounding to {precision:,} places; a template may ask for 300")
 
 
-def _replaced(s: Any, old: Any, new: Any, *_: Any, **__: Any) -> None:
+def _replaced(s: object, old: object, new: object, *_: object, **__: object) -> None:
     text, old, new = str(s), str(old), str(new)
     check_size(len(text) + text.count(old) * max(0, len(new) - len(old)))
 
 
-def _joined(value: Any, d: Any = "", *_: Any, **__: Any) -> None:
+def _joined(value: object, d: object = "", *_: object, **__: object) -> None:
     if isinstance(value, Sized):
         check_size(weigh(value) + len(value) * len(str(d)))
 
 
-def _summed(iterable: Any, attribute: Any = None, start: Any = 0) -> None:
+def _summed(iterable: object, attribute: object = None, start: object = 0) -> None:
     if not isinstance(start, int | float):
         raise LimitError("sum adds numbers only")
 
 
-def _printed(value: Any, *args: Any, **kwargs: Any) -> None:
+def _printed(value: object, *args: object, **kwargs: object) -> None:
     text = str(value)
     starred = "*" in text
     wide = any(isinstance(argument, int) and abs(argument) > MAX_WIDTH for argument in args)
@@ -199,11 +201,11 @@ _PARSED = {"float", "int"}
 _ITEM_BY_ITEM = {"groupby", "map", "reject", "rejectattr", "select", "selectattr", "sort", "sum", "unique"}
 
 
-def _method_joined(separator: Any, items: Any = (), *_: Any) -> None:
+def _method_joined(separator: object, items: object = (), *_: object) -> None:
     _joined(items, separator)
 
 
-def _expanded(text: str, tabsize: Any = 8) -> None:
+def _expanded(text: str, tabsize: object = 8) -> None:
     check_size(text.count("\t") * _width(tabsize))
 
 

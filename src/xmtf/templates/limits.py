@@ -97,7 +97,7 @@ BUDGET = Budget()
 """The budget of the running thread."""
 
 
-def weigh(value: Any) -> int:
+def weigh(value: object) -> int:
     """Return the size of a value written out in full: characters, and 8 per element.
 
     A list that holds the same list twice counts it twice, as printing or comparing it would.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from xmtf.errors import TemplateError
 from xmtf.records import Origin
@@ -39,7 +38,7 @@ class Preview:
 
 
 def render_preview(
-    template: Template, row: Mapping[str, Any], origin: Origin, *, mode: Mode = "fixed", strip: bool = True
+    template: Template, row: Mapping[str, object], origin: Origin, *, mode: Mode = "fixed", strip: bool = True
 ) -> Preview:
     """Render a row; an error of the template becomes the preview's problem. Arguments as in Template.render."""
     try:

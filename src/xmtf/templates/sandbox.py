@@ -91,7 +91,7 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         self.filters |= {" printed": _printed, " key": _key, " item": _item, " label": _label, " sliced": _sliced}
         self.concat = _join_output  # type: ignore[method-assign]  # a plain attribute of the class
 
-    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+    def call_binop(self, context: Context, operator: str, left: object, right: object) -> Any:
         """Compute ``+ * ** %`` after checking how large the result would be; of a null, a null (fixed mode)."""
         try:
             return OPERATORS[operator](left, right)
@@ -145,7 +145,7 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
             raise SecurityError(f"a {type(__obj).__name__} may not be called")
         return made(__context.call(__obj, *args, **kwargs))
 
-    def _of_object(self, obj: Any, attribute: str) -> Any:
+    def _of_object(self, obj: object, attribute: str) -> Any:
         try:
             return getattr(obj, attribute)
         except AttributeError:
@@ -159,14 +159,14 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         return self.undefined(obj=obj, name=name)
 
 
-def _known_methods(obj: Any) -> frozenset[str]:
+def _known_methods(obj: object) -> frozenset[str]:
     known = _METHODS.get(type(obj))
     if known is not None:
         return known
     return next((names for kind, names in _METHODS.items() if isinstance(obj, kind)), frozenset())
 
 
-def _is_ours(function: Any) -> bool:
+def _is_ours(function: object) -> bool:
     if isinstance(function, types.MethodType):
         return isinstance(function.__self__, LoopContext)
     return function in (_range, _zip, _namespace)
@@ -183,7 +183,7 @@ def _zip(*columns: Iterable[Any]) -> Any:
     return zip(*columns, strict=False)
 
 
-def _namespace(*args: Any, **kwargs: Any) -> Namespace:
+def _namespace(*args: object, **kwargs: object) -> Namespace:
     weigh((*args, *kwargs.values()))
     return Namespace(*args, **kwargs)
 
@@ -207,7 +207,7 @@ def _most_frequent(items: Any) -> list[Any] | None:
     return [item for item, count in counts if count == counts[0][1]] or None
 
 
-def _escape(value: Any) -> str:
+def _escape(value: object) -> str:
     return str(escape(value))
 
 
@@ -217,28 +217,28 @@ def _step(context: Context, nodes: int) -> bool:
     return True
 
 
-def _made(value: Any) -> Any:
+def _made(value: object) -> Any:
     return made(value)
 
 
-def _weighed(value: Any) -> Any:
+def _weighed(value: object) -> Any:
     BUDGET.spend(weigh(value) >> 8)
     return value
 
 
-def _member(value: Any) -> Any:
+def _member(value: object) -> Any:
     weigh((value,))
     return value
 
 
 @pass_context
-def _printed(context: Context, value: Any, label: str) -> Any:
+def _printed(context: Context, value: object, label: str) -> Any:
     kind = type(value)
     return value if kind is str or kind is int else printed(value, label)
 
 
 @pass_environment
-def _key(environment: TemplateEnvironment, obj: Any, name: str) -> Any:
+def _key(environment: TemplateEnvironment, obj: object, name: str) -> Any:
     return obj[name] if isinstance(obj, dict) and name in obj else environment.getattr(obj, name)
 
 
@@ -257,11 +257,11 @@ def _label(choices: Any, index: Any) -> Any:
     return item_of(list(choices), index)
 
 
-def _is_negative(index: Any) -> bool:
+def _is_negative(index: object) -> bool:
     return isinstance(index, int) and index < 0
 
 
-def _sliced(value: Any) -> Any:
+def _sliced(value: object) -> Any:
     return Null() if is_null(value) else value
 
 

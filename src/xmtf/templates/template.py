@@ -78,7 +78,7 @@ class Template:
             raise TemplateError(f"template {self.name!r} does not compile: {explain(error)}") from error
 
     def render(
-        self, row: Mapping[str, Any], *, mode: Mode = "fixed", origin: Origin | None = None, strip: bool = True
+        self, row: Mapping[str, object], *, mode: Mode = "fixed", origin: Origin | None = None, strip: bool = True
     ) -> Rendered | None:
         """Render one row; None where the template does not apply to it (it renders nothing but space).
 
@@ -144,7 +144,7 @@ def draw_key(origin: Origin, template: str) -> tuple[Any, ...]:
     return (origin.dataset, origin.subset, origin.split, template, origin.row)
 
 
-def rename_hyphens(row: Mapping[str, Any]) -> dict[str, Any]:
+def rename_hyphens(row: Mapping[str, object]) -> dict[str, Any]:
     """Return the row with ``_`` for ``-`` in column names, which Jinja could not name; a later column wins."""
     if any("-" in key for key in row):
         return {key.replace("-", "_"): value for key, value in row.items()}

@@ -140,10 +140,10 @@ class Null(Undefined):
 
     __slots__ = ()
 
-    def _self(self, *_: Any, **__: Any) -> Null:
+    def _self(self, *_: object, **__: object) -> Null:
         return self
 
-    def _no(self, _: Any) -> bool:
+    def _no(self, _: object) -> bool:
         return False
 
     def __getattr__(self, name: str) -> Any:
@@ -175,7 +175,7 @@ def is_null(value: object) -> bool:
     return value is None or isinstance(value, Undefined)
 
 
-def printed(value: Any, label: str) -> Any:
+def printed(value: object, label: str) -> Any:
     """Return the value of an output expression, which Jinja writes as text.
 
     Args:
@@ -200,7 +200,7 @@ def printed(value: Any, label: str) -> Any:
     return textual(value, label)
 
 
-def textual(value: Any, label: str = "a value") -> Any:
+def textual(value: object, label: str = "a value") -> Any:
     """Return a value that is about to become text.
 
     Raises:
@@ -220,7 +220,7 @@ def textual(value: Any, label: str = "a value") -> Any:
     return value
 
 
-def _leaves(value: Any) -> Iterator[Any]:
+def _leaves(value: object) -> Iterator[Any]:
     """Yield what lists and mappings hold at any depth, or the value itself."""
     stack = [value]
     while stack:
@@ -234,18 +234,18 @@ def _leaves(value: Any) -> Iterator[Any]:
             yield item
 
 
-def _say_null(value: Any) -> str:
+def _say_null(value: object) -> str:
     if isinstance(value, float):
         return str(value)
     return "null" if value is None or isinstance(value, Null) else "undefined"
 
 
-def _say_kind(value: Any) -> str:
+def _say_kind(value: object) -> str:
     name = type(value).__name__.strip("_")
     return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
 
 
-def item_of(choices: list[Any], index: Any) -> Any:
+def item_of(choices: list[Any], index: object) -> Any:
     """Return the answer choice that a label picks; numbers written as whole floats are read as integers.
 
     >>> item_of(["no", "yes"], 1.0)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import orjson
 
@@ -36,7 +35,7 @@ class Journal:
             takes over the answers of all parts.
     """
 
-    def __init__(self, folder: Path, settings: Any, share: str | None = None) -> None:
+    def __init__(self, folder: Path, settings: object, share: str | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         name = f"answers-{content_hash(settings)[:16]}"
         self.path = folder / (f"{name}.jsonl" if share is None else f"{name}.{share}.jsonl")

@@ -49,7 +49,7 @@ class Problem:
         return Program(self.language, f"{self.before}{completion}\n", self.tests, self.names, self.setup)
 
 
-def to_problem(row: Mapping[str, Any], dataset: str) -> Problem:
+def to_problem(row: Mapping[str, object], dataset: str) -> Problem:
     """Read a row of HumanEval or MBPP.
 
     HumanEval's prompt loses its last newline, as in the original's evaluation; MBPP's shows the task and

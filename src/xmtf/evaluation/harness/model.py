@@ -55,8 +55,8 @@ class HarnessModel(LM):  # type: ignore[misc]  # the harness has no types
         max_length: int | None = None,
         max_gen_toks: int = 256,
         batch_tokens: int = 8192,
-        batch_size: Any = None,
-        max_batch_size: Any = None,
+        batch_size: object = None,
+        max_batch_size: object = None,
         offline: bool = False,
     ) -> None:
         super().__init__()

@@ -35,7 +35,7 @@ _ABOUT = frozenset(
 )
 
 
-def is_bigscience(told: Any) -> bool:
+def is_bigscience(told: object) -> bool:
     """Whether a parsed JSON file is an ``agg`` or ``slim`` file."""
     return (
         isinstance(told, dict)
@@ -83,7 +83,7 @@ def read_bigscience(path: Path) -> Iterator[Imported]:
         )
 
 
-def _metrics(entry: Mapping[str, Any], items: int) -> Iterator[Metric]:
+def _metrics(entry: Mapping[str, object], items: int) -> Iterator[Metric]:
     for name, value in entry.items():
         if name in _ABOUT or name.endswith("_stderr") or not isinstance(value, int | float) or isinstance(value, bool):
             continue

@@ -20,7 +20,7 @@ _LOADERS = frozenset({"arrow", "csv", "json", "parquet", "text"})
 _KINDS = {"generate_until": "generation", "loglikelihood_rolling": "loss"}
 
 
-def is_lm_eval(told: Any) -> bool:
+def is_lm_eval(told: object) -> bool:
     """Whether a parsed JSON file is one of the harness's results."""
     return isinstance(told, dict) and isinstance(told.get("results"), dict) and "configs" in told
 
@@ -67,7 +67,7 @@ def read_lm_eval(path: Path) -> Iterator[Imported]:
             )
 
 
-def _filters(values: Mapping[str, Any]) -> list[str]:
+def _filters(values: Mapping[str, object]) -> list[str]:
     """Return the filters that metrics were computed under: the part after the comma of ``acc,none``."""
     return list(dict.fromkeys(key.partition(",")[2] for key in values if "," in key))
 
@@ -129,7 +129,7 @@ def _number(pair: tuple[str, Any]) -> int:
     return int(pair[0].rpartition("_")[2])
 
 
-def _gold(target: Any, choices: tuple[str, ...]) -> int:
+def _gold(target: object, choices: tuple[str, ...]) -> int:
     """Return the index of the right choice, which samples give as a number or as a text."""
     if isinstance(target, int) or (isinstance(target, str) and target.isdecimal() and target not in choices):
         return int(target)

@@ -112,7 +112,7 @@ def named_suites(
     names: str,
     *,
     kind: Literal["rank", "generation"] | None = None,
-    selection: Mapping[str, Any] | None = None,
+    selection: Mapping[str, object] | None = None,
     loaded: LoadedRecipe | None = None,
 ) -> tuple[tuple[Suite, ...], Catalogue]:
     """Return one suite for each comma-separated name (see :func:`xmtf.tasks.find_suites`), and their catalogue.

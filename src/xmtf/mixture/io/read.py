@@ -118,7 +118,7 @@ def parse_filters(texts: Sequence[str]) -> dict[str, str]:
     return filters
 
 
-def matches_filters(record: Mapping[str, Any], filters: Mapping[str, str]) -> bool:
+def matches_filters(record: Mapping[str, object], filters: Mapping[str, str]) -> bool:
     """Whether the columns of a record match every filter of :func:`parse_filters`.
 
     >>> matches_filters({"dataset": "google-research-datasets/paws-x"}, {"dataset": "paws-x"})

@@ -163,7 +163,7 @@ def prompted_tables(spec: dict[str, Any], run_bytes: int, dropped: Counter[str])
         yield tables
 
 
-def _without_templates(table: Any, patterns: Sequence[str]) -> Any:
+def _without_templates(table: pa.Table, patterns: Sequence[str]) -> Any:
     if not patterns:
         return table
     column = table.column("template")
@@ -187,7 +187,7 @@ def _batches(path: str) -> Iterator[Any]:
         ) from None
 
 
-def _prompted(batch: Any, part: PromptedFile, first_row: int) -> Any:
+def _prompted(batch: pa.RecordBatch, part: PromptedFile, first_row: int) -> Any:
     rows = batch.num_rows
     shared = Provenance(
         part.language, "en", "none", part.task, part.cluster, part.dataset, "", part.split, part.template

@@ -70,7 +70,7 @@ class Chosen:
     overlaps: list[dict[str, Any]]
 
 
-def choose_rows(table: Any, rules: Rules, guard: Guard) -> Chosen:
+def choose_rows(table: pa.Table, rules: Rules, guard: Guard) -> Chosen:
     """Apply the rules to a table of prompted examples.
 
     Raises:
@@ -101,7 +101,7 @@ def choose_rows(table: Any, rules: Rules, guard: Guard) -> Chosen:
     return Chosen(table, keys, groups, group_of_row[rows], dropped, overlaps)
 
 
-def _with_wide_texts(table: Any) -> Any:
+def _with_wide_texts(table: pa.Table) -> Any:
     """Return the table with 64-bit offsets in its texts: those of one template may exceed 2 GiB."""
     for name in ("inputs", "targets"):
         column = table.column(name).cast(pa.large_string())
@@ -109,17 +109,17 @@ def _with_wide_texts(table: Any) -> Any:
     return table
 
 
-def _without(table: Any, masks: list[npt.NDArray[np.bool_]]) -> Any:
+def _without(table: pa.Table, masks: list[npt.NDArray[np.bool_]]) -> Any:
     return table.filter(pa.array(~np.logical_or.reduce(masks))) if masks else table
 
 
-def row_hashes(groups: list[Provenance], group_of_row: npt.NDArray[np.int32], rows: Any) -> UInt64:
+def row_hashes(groups: list[Provenance], group_of_row: npt.NDArray[np.int32], rows: object) -> UInt64:
     """Return a hash of the place of each example's row, uint64 ``[n]``: dataset, subset, split and number."""
     names = pa.array(["\x1f".join((g.dataset, g.subset, g.split)) for g in groups], pa.string())
     return mix(hash_strings(names)[group_of_row, 0] + np.asarray(rows).astype(np.uint64))
 
 
-def _origins(groups: list[Provenance], group_of_row: npt.NDArray[np.int32], rows: Any) -> UInt64:
+def _origins(groups: list[Provenance], group_of_row: npt.NDArray[np.int32], rows: object) -> UInt64:
     """Return a hash of where each example comes from, uint64 ``[n]``."""
     names = pa.array(["\x1f".join((g.task, g.split, g.template)) for g in groups], pa.string())
     return mix(hash_strings(names)[group_of_row, 0] + np.asarray(rows).astype(np.uint64))
@@ -133,7 +133,7 @@ class _Found(NamedTuple):
     words: str | None = None
 
 
-def _find_asked(table: Any, inputs: UInt64, places: UInt64, guard: Guard, rules: Rules) -> dict[int, _Found]:
+def _find_asked(table: pa.Table, inputs: UInt64, places: UInt64, guard: Guard, rules: Rules) -> dict[int, _Found]:
     """Return, for the number of each example that a suite asks, what was found."""
     asked: dict[int, _Found] = {}
     same = [(OVERLAP, guard.find(inputs))]
@@ -151,7 +151,7 @@ def _find_asked(table: Any, inputs: UInt64, places: UInt64, guard: Guard, rules:
 
 
 def _overlaps(
-    table: Any,
+    table: pa.Table,
     groups: list[Provenance],
     group_of_row: npt.NDArray[np.int32],
     asked: dict[int, _Found],

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -19,7 +17,7 @@ CAPPED = "over the cap"
 
 
 def unfit_rows(
-    table: Any, *, min_input_characters: int, max_characters: int | None
+    table: pa.Table, *, min_input_characters: int, max_characters: int | None
 ) -> dict[str, npt.NDArray[np.bool_]]:
     """Return for each reason a mask ``[n]`` of the examples that it drops; no example has two reasons.
 
@@ -44,24 +42,24 @@ def unfit_rows(
     return {reason: mask for reason, mask in reasons.items() if mask.any()}
 
 
-def _shorter(column: Any, characters: int) -> npt.NDArray[np.bool_]:
+def _shorter(column: pa.ChunkedArray, characters: int) -> npt.NDArray[np.bool_]:
     if characters == 0:
         return np.zeros(len(column), dtype=bool)
     lengths = pc.binary_length(column) if characters == 1 else pc.utf8_length(column)
     return _numbers(lengths) < characters
 
 
-def _lengths(column: Any) -> npt.NDArray[np.int64]:
+def _lengths(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
     return _numbers(pc.utf8_length(column))
 
 
-def _numbers(column: Any) -> npt.NDArray[np.int64]:
+def _numbers(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
     numbers: npt.NDArray[np.int64] = np.asarray(pc.fill_null(column, 0), dtype=np.int64)
     return numbers
 
 
 def cap_rows(
-    table: Any, groups: npt.NDArray[np.int32], cap: int | None, policy: CapPolicy, sample_keys: UInt64
+    table: pa.Table, groups: npt.NDArray[np.int32], cap: int | None, policy: CapPolicy, sample_keys: UInt64
 ) -> npt.NDArray[np.int64]:
     """Return the rows that a cap keeps of each group, ascending.
 
@@ -92,7 +90,7 @@ def cap_rows(
 
 
 def _best(
-    table: Any, rows: npt.NDArray[np.int64], cap: int, policy: CapPolicy, sample_keys: UInt64
+    table: pa.Table, rows: npt.NDArray[np.int64], cap: int, policy: CapPolicy, sample_keys: UInt64
 ) -> npt.NDArray[np.int64]:
     if policy == "random":
         return rows[np.argpartition(sample_keys[rows], cap - 1)[:cap]]

@@ -93,7 +93,7 @@ class Guard:
             found[is_asked] = self.source_of_place[at[is_asked]]
         return found
 
-    def find_runs(self, texts: Any, length: int) -> dict[int, tuple[int, str]]:
+    def find_runs(self, texts: object, length: int) -> dict[int, tuple[int, str]]:
         """Return for each text that holds a run of words of a suite's rows: the source and the first such run.
 
         Args:

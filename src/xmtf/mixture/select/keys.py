@@ -81,7 +81,7 @@ def mix(values: UInt64) -> UInt64:
     return values ^ (values >> np.uint64(31))
 
 
-def hash_strings(column: Any) -> UInt64:
+def hash_strings(column: pa.ChunkedArray) -> UInt64:
     """Return the 128-bit hashes of a column of strings, uint64 ``[n, 2]`` (xxh3 of the UTF-8 bytes).
 
     Args:

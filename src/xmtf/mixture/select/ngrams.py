@@ -58,7 +58,7 @@ class WordRuns:
         return " ".join(self.words.slice(int(self.start[run]), self.length).to_pylist())
 
 
-def word_runs(texts: Any, length: int) -> WordRuns:
+def word_runs(texts: object, length: int) -> WordRuns:
     """Return the runs of ``length`` words of a column of strings; nulls and shorter texts have none."""
     lists = pc.split_pattern(_spaced(texts), " ")
     if isinstance(lists, pa.ChunkedArray):
@@ -123,12 +123,12 @@ def _starts(hashes: UInt64) -> npt.NDArray[np.bool_]:
     return found
 
 
-def _spaced(texts: Any) -> Any:
+def _spaced(texts: object) -> Any:
     lower = pc.utf8_lower(pc.fill_null(texts, ""))
     return pc.replace_substring_regex(pc.replace_substring_regex(lower, _NOT_WORD, " "), _UNSPACED, r" \1 ")
 
 
-def string_values(table: Any) -> Any:
+def string_values(table: pa.Table) -> Any:
     """Return all strings of a table of raw rows, also those inside lists and structs, as one column."""
     found: list[Any] = []
     for column in table.columns:

@@ -63,7 +63,7 @@ def _all_groups(runs: list[dict[str, Any]]) -> tuple[list[Provenance], npt.NDArr
     return groups, np.cumsum([0, *sizes[:-1]]).astype(np.int32)
 
 
-def _kept_rows(table: Any, run_of_row: npt.NDArray[np.int32], limits: list[int | None]) -> npt.NDArray[np.int64]:
+def _kept_rows(table: pa.Table, run_of_row: npt.NDArray[np.int32], limits: list[int | None]) -> npt.NDArray[np.int64]:
     """Return the rows that stay, in the order of their keys: no duplicates, and of a sampled run only the sample."""
     keys = Keys(_numbers(table, "high"), _numbers(table, "low"))
     order = keys.order()
@@ -84,7 +84,7 @@ def composition_of(texts: Any, groups: list[Provenance], group_of_row: npt.NDArr
     ]
 
 
-def _write_parquet(table: Any, path: Path) -> None:
+def _write_parquet(table: pa.Table, path: Path) -> None:
     """Write a table with the plain types that every reader knows; equal tables give equal bytes."""
     plain = [*PROVENANCE_COLUMNS, "row"]
     with pq.ParquetWriter(
@@ -98,6 +98,6 @@ def _write_parquet(table: Any, path: Path) -> None:
         writer.write_table(table, row_group_size=_ROW_GROUP)
 
 
-def _numbers(table: Any, name: str) -> Any:
+def _numbers(table: pa.Table, name: str) -> Any:
     column = table.column(name)
     return column.chunk(0).to_numpy() if column.num_chunks == 1 else np.asarray(column)

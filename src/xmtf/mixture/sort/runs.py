@@ -121,5 +121,5 @@ def _map(path: Path) -> Any:
     return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
 
 
-def _numbers(table: Any, name: str) -> Any:
+def _numbers(table: pa.Table, name: str) -> Any:
     return table.column(name).chunk(0).to_numpy(zero_copy_only=True)

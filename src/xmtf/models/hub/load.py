@@ -128,7 +128,7 @@ def load_gguf(path: Path, *, device: str, dtype: torch.dtype) -> HubModel:
     return _wrap(network, path.name, device)
 
 
-def _other_tensors(path: Path, config: Any, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+def _other_tensors(path: Path, config: object, dtype: torch.dtype) -> dict[str, torch.Tensor]:
     """Return the weights of a GGUF file as transformers reads them."""
     from transformers import AutoModelForCausalLM
     from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint

@@ -203,7 +203,7 @@ class HubModel(HubNetwork):
         return HubCache(DynamicCache())
 
 
-def _window(config: Any) -> int | None:
+def _window(config: object) -> int | None:
     window = getattr(config, "sliding_window", None)
     if getattr(config, "use_sliding_window", True) is False:
         return None

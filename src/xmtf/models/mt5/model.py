@@ -6,7 +6,7 @@ Legend: R rows, S encoder positions, T decoder positions, H hidden size, P chose
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -93,7 +93,7 @@ class MT5(nn.Module):
             hidden_RTH = self._run(block, hidden_RTH, encoded_RSH, bias, cross_bias, dropout, *remembered)
         return functional.dropout(self.decoder.final_norm(hidden_RTH), dropout, training=dropout > 0)
 
-    def _run(self, block: nn.Module, *arguments: Any) -> Tensor:
+    def _run(self, block: nn.Module, *arguments: object) -> Tensor:
         if self.activation_checkpointing and self.training:
             hidden: Tensor = checkpoint(block, *arguments, use_reentrant=False)
         else:

@@ -58,7 +58,7 @@ def column(ref: SourceRef, table: pa.Table, name: str) -> list[Any]:
     return values
 
 
-def with_column(table: pa.Table, name: str, values: Sequence[Any]) -> pa.Table:
+def with_column(table: pa.Table, name: str, values: Sequence[object]) -> pa.Table:
     """Return the table with a text column added, or replaced where it is there."""
     array = pa.array(values, pa.string())
     index = table.schema.get_field_index(name)

@@ -123,7 +123,7 @@ def _special_ids(tokenizer: Tokenizer, named: dict[str, Any], numbered: dict[str
     return ids
 
 
-def _listed(numbers: Any) -> tuple[int, ...]:
+def _listed(numbers: object) -> tuple[int, ...]:
     """Return one id or a list of them as a tuple; whatever else stands there is none."""
     found = numbers if isinstance(numbers, list) else [numbers]
     return tuple(number for number in found if isinstance(number, int) and not isinstance(number, bool))

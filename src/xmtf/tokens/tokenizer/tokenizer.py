@@ -67,7 +67,7 @@ class Tokenizer:
         label: str = "tokenizer",
         begin: tuple[int, ...] = (),
         ends: Sequence[int] = (),
-        about: Mapping[str, Any] | None = None,
+        about: Mapping[str, object] | None = None,
     ) -> None:
         try:
             self._core = tokenizers.Tokenizer.from_str(text)
@@ -144,7 +144,7 @@ class Tokenizer:
     def _spelt(self, ids: tuple[int, ...]) -> list[tuple[str, int]]:
         return [(self.token(number), number) for number in ids]
 
-    def described(self, about: Mapping[str, Any], ends: Sequence[int]) -> Tokenizer:
+    def described(self, about: Mapping[str, object], ends: Sequence[int]) -> Tokenizer:
         """Return this tokenizer with more of its configuration, and more ids that end a text."""
         options: dict[str, Any] = {"ends": (*self._more_ends, *ends), "about": {**self.about, **about}}
         special: dict[str, Any] = {"pad": self.pad, "eos": self.eos, "bos": self.bos, "begin": self._flagged}

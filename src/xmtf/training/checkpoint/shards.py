@@ -158,17 +158,17 @@ class _Writer(StorageWriter):
     def prepare_global_plan(self, plans: list[SavePlan]) -> list[SavePlan]:
         return plans
 
-    def reset(self, checkpoint_id: Any = None) -> None:
+    def reset(self, checkpoint_id: object = None) -> None:
         """Nothing is kept from one writing to the next."""
 
-    def set_up_storage_writer(self, is_coordinator: bool, *arguments: Any, **keywords: Any) -> None:
+    def set_up_storage_writer(self, is_coordinator: bool, *arguments: object, **keywords: object) -> None:
         """The folder is there."""
 
     def finish(self, metadata: Metadata, results: list[list[WriteResult]]) -> None:
         """Where pieces lie stands in the files themselves."""
 
     @classmethod
-    def validate_checkpoint_id(cls, checkpoint_id: Any) -> bool:
+    def validate_checkpoint_id(cls, checkpoint_id: object) -> bool:
         return True
 
 

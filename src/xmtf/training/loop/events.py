@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import orjson
 from torch import Tensor
@@ -42,7 +42,7 @@ class Log:
     path: Path
     trackers: tuple[Tracker, ...] = ()
 
-    def write(self, event: str, step: int, **values: Any) -> None:
+    def write(self, event: str, step: int, **values: object) -> None:
         """Append one event."""
         append_jsonl(self.path, {"event": event, "step": step, **values})
         numbers = dict(scalars(event, values)) if self.trackers else {}
@@ -76,7 +76,7 @@ class Log:
             write_jsonl(self.path, kept)
 
 
-def scalars(event: str, values: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+def scalars(event: str, values: Mapping[str, object]) -> Iterator[tuple[str, float]]:
     """Yield the finite numbers of an event under names with slashes; a ``group`` stands in the name.
 
     >>> dict(scalars("validation", {"group": "mixture", "loss": 2.5, "loss_by_language": {"fr": 2.0}}))

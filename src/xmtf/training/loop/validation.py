@@ -58,7 +58,7 @@ class Measure(Protocol):
     def fingerprint(self) -> str:
         """Hash of everything that it asks, and how."""
 
-    def __call__(self, model: Any) -> Measured:
+    def __call__(self, model: object) -> Measured:
         """Measure a model in evaluation mode."""
 
 
@@ -122,7 +122,7 @@ class Watch:
             return " and ".join(kinds)
         return f"loss of {self.validations[0].name}" if self.validations else ""
 
-    def __call__(self, model: Any, objective: Objective | Pipeline, log: Log, step: int) -> float | None:
+    def __call__(self, model: object, objective: Objective | Pipeline, log: Log, step: int) -> float | None:
         """Measure the model, write one event for each result, and return the model's score.
 
         The score is higher for better models: the composite of the suites, else the loss with its sign changed; None
@@ -136,7 +136,9 @@ class Watch:
             return composite(values)
         return -losses[0] if losses else None
 
-    def _loss(self, validation: Validation, model: Any, objective: Objective | Pipeline, log: Log, step: int) -> float:
+    def _loss(
+        self, validation: Validation, model: object, objective: Objective | Pipeline, log: Log, step: int
+    ) -> float:
         losses = validation(model, objective)
         log.write(
             "validation",

@@ -56,7 +56,7 @@ def _is_bf16(values: Iterable[Any]) -> bool:
     return first.dtype == torch.bfloat16 and first.device.type == "cpu"
 
 
-def _widened(value: Any) -> Any:
+def _widened(value: object) -> Any:
     return value.float() if isinstance(value, Tensor) and value.dtype == torch.bfloat16 else value
 
 

@@ -118,7 +118,7 @@ class Pipeline:
             keywords["is_input_RT"] = self._tensor(rows.is_input[:, :-1])
         return keywords
 
-    def _tensor(self, array: Any) -> Tensor:
+    def _tensor(self, array: object) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
 
     def _hidden_shape(self, batch: Batch) -> tuple[int, int, int]:

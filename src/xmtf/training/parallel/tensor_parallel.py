@@ -49,7 +49,7 @@ def sliced_dimension(name: str) -> int | None:
     return None
 
 
-def slice_model(model: Any, tensor: Ranks) -> None:
+def slice_model(model: object, tensor: Ranks) -> None:
     """Keep this process's slices of a model's parameters, in place; the rest of the weights is let go.
 
     Args:
@@ -132,11 +132,11 @@ class _Copied(torch.autograd.Function):
 
 class _AddedUp(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, part: Tensor, tensor: Ranks) -> Tensor:
+    def forward(ctx: object, part: Tensor, tensor: Ranks) -> Tensor:
         return tensor.add(part.clone(memory_format=torch.contiguous_format))
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Any:
+    def backward(ctx: object, *gradients: Tensor) -> Any:
         return gradients[0], None
 
 

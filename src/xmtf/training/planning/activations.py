@@ -91,7 +91,7 @@ class Activations:
     passing_recomputed: float
 
 
-def count_activations(model: Any, recipe: Recipe, rows: int, formats: NumberFormats) -> Activations:
+def count_activations(model: object, recipe: Recipe, rows: int, formats: NumberFormats) -> Activations:
     """Return what a micro-batch of packed rows keeps.
 
     Args:

@@ -92,7 +92,7 @@ def row_positions(recipe: Recipe, family: Family) -> int:
 
 
 def estimate_memory(
-    model: Any, recipe: Recipe, layout: Candidate | None = None, *, predicted_share: float = PREDICTED_SHARE
+    model: object, recipe: Recipe, layout: Candidate | None = None, *, predicted_share: float = PREDICTED_SHARE
 ) -> MemoryEstimate:
     """Estimate what a process needs at most to train a model; of pipeline stages the one that needs most.
 

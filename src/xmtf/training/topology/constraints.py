@@ -16,7 +16,7 @@ from xmtf.training.topology.parallel_dims import ParallelDims
 __all__ = ["check_constraints", "num_micro_batches", "violated_constraint"]
 
 
-def check_constraints(model: Any, training: Training, shape: ParallelDims) -> None:
+def check_constraints(model: object, training: Training, shape: ParallelDims) -> None:
     """Refuse a layout that a model or its optimizer cannot take.
 
     Args:
@@ -32,7 +32,7 @@ def check_constraints(model: Any, training: Training, shape: ParallelDims) -> No
         raise ConfigError(reason)
 
 
-def violated_constraint(model: Any, training: Training, shape: ParallelDims) -> str | None:
+def violated_constraint(model: object, training: Training, shape: ParallelDims) -> str | None:
     """Return why a layout cannot be trained, or None where it can; arguments as for :func:`check_constraints`."""
     return next(_violations(model, training, shape), None)
 

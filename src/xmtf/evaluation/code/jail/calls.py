@@ -76,7 +76,7 @@ _MANY: dict[Any, str] = {list: "", tuple: "t", set: "s", frozenset: "f"}
 _VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
 
 
-def decode(told: Any) -> Any:
+def decode(told: object) -> Any:
     """Return the value that :func:`encode` described.
 
     Raises:
@@ -117,7 +117,7 @@ def _builtin_type(name: str) -> type:
     return found
 
 
-def _send(message: Any) -> None:
+def _send(message: object) -> None:
     data = json.dumps(message).encode()
     data = len(data).to_bytes(8, "little") + data
     while data:
@@ -171,7 +171,7 @@ def _said(error: BaseException) -> list[str]:
     return [type(error).__name__, text]
 
 
-def _call(name: str, *arguments: Any, **named: Any) -> Any:
+def _call(name: str, *arguments: object, **named: object) -> Any:
     _send([name, encode(arguments), encode(named)])
     return _answered()
 
