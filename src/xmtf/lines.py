@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["from_line", "to_line"]
 
 
-def to_line(record: DataclassInstance) -> dict[str, Any]:
+def to_line(record: DataclassInstance) -> dict[str, object]:
     """Return a dataclass as JSON values, the fields of its ``provenance`` in the place of it.
 
     ::
@@ -50,7 +50,7 @@ def from_line(kind: type[Record], line: object, where: str, what: str) -> Record
     if not isinstance(line, dict):
         raise DataError(f"{where}: no {what}")
     known = {field.name for field in fields(kind)}
-    nested: dict[str, Any] = {name: value for name, value in line.items() if name in known}
+    nested: dict[str, object] = {name: value for name, value in line.items() if name in known}
     rest = {name: value for name, value in line.items() if name not in known}
     if "provenance" in known:
         nested["provenance"] = {name: rest.pop(name) for name in PROVENANCE_COLUMNS if name in rest}

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from xmtf.analysis.corpus import CorpusColumns, read_corpus
 from xmtf.errors import DataError
@@ -32,7 +31,7 @@ def body(program: str) -> str:
     return program.split(_QUOTES, 2)[-1].strip() if program.count(_QUOTES) >= 2 else program.strip()
 
 
-def code_statistics(name: str, programs: Iterable[str]) -> dict[str, Any]:
+def code_statistics(name: str, programs: Iterable[str]) -> dict[str, object]:
     """Return means over programs, each already cut to what counts.
 
     Returns:

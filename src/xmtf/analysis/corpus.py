@@ -143,7 +143,7 @@ def _lines(file: Path, *, plain: bool) -> Iterator[dict[str, list[Any]]]:
         yield _columns(rows)
 
 
-def _row(line: bytes, file: Path, number: int) -> dict[str, Any]:
+def _row(line: bytes, file: Path, number: int) -> dict[str, object]:
     try:
         row = orjson.loads(line)
     except orjson.JSONDecodeError as error:
@@ -158,7 +158,7 @@ def _columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
     return {name: [row.get(name) for row in rows] for name in names}
 
 
-def _passages(table: dict[str, list[Any]], columns: CorpusColumns, declared: str | None, file: Path) -> Passages:
+def _passages(table: dict[str, list[object]], columns: CorpusColumns, declared: str | None, file: Path) -> Passages:
     text = columns.text or next((name for name in _TEXT if name in table), None)
     if text is None or text not in table:
         raise UnknownNameError("column of text", text or "text", table, str(file))

@@ -74,7 +74,7 @@ class LanguageCounts:
             for (declared, detected), count in cells
         ]
 
-    def totals(self) -> list[dict[str, Any]]:
+    def totals(self) -> list[dict[str, object]]:
         """Return what was detected over the whole corpus, largest first.
 
         ``percent`` is of all sentences, ``percent_reliable`` of the reliable ones, ``percent_declared`` of the
@@ -99,7 +99,7 @@ class LanguageCounts:
             for code in languages
         ]
 
-    def agreement(self) -> list[dict[str, Any]]:
+    def agreement(self) -> list[dict[str, object]]:
         """Return for each declared language how many of its sentences are in it, and what else is most often there."""
         records = []
         for code in sorted({declared for declared, _ in self.everything}):

@@ -51,7 +51,7 @@ def examine() -> dict[str, dict[str, Any]]:
     }
 
 
-def _machine() -> dict[str, Any]:
+def _machine() -> dict[str, object]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
@@ -74,12 +74,12 @@ def _extra(name: str, modules: tuple[str, ...]) -> str:
     return f"missing {', '.join(missing)}: pip install 'xmtf[{name}]'"
 
 
-def _devices() -> dict[str, Any]:
+def _devices() -> dict[str, object]:
     if missing_modules(["torch"]):
         return {"torch": "not installed: mixtures and reports work, models need pip install 'xmtf[train]'"}
     import torch
 
-    devices: dict[str, Any] = {"torch": torch.__version__, "cpu threads": torch.get_num_threads()}
+    devices: dict[str, object] = {"torch": torch.__version__, "cpu threads": torch.get_num_threads()}
     if not torch.cuda.is_available():
         return devices | {"cuda": "none"}
     for index in range(torch.cuda.device_count()):
@@ -88,7 +88,7 @@ def _devices() -> dict[str, Any]:
     return devices
 
 
-def _data() -> dict[str, Any]:
+def _data() -> dict[str, object]:
     from xmtf.sources.cldr import cldr_release
 
     root = os.environ.get("XMTF_DATA_ROOT")
@@ -106,7 +106,7 @@ def _data() -> dict[str, Any]:
     }
 
 
-def _examine_model(ref: str) -> dict[str, Any]:
+def _examine_model(ref: str) -> dict[str, object]:
     from xmtf.errors import ConfigError
     from xmtf.evaluation.ranking.choice_scores import way_of_scoring
     from xmtf.models import check_packing, load_model
@@ -124,7 +124,7 @@ def _examine_model(ref: str) -> dict[str, Any]:
     } | _examine_tokenizer(ref)
 
 
-def _examine_tokenizer(ref: str) -> dict[str, Any]:
+def _examine_tokenizer(ref: str) -> dict[str, object]:
     """Return what stands before prompts and what ends answers."""
     from xmtf.errors import ConfigError, SourceError
     from xmtf.models import find_model

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -69,7 +69,7 @@ def plan(
         typer.echo(line)
 
 
-def _json(made: LayoutPlan) -> dict[str, Any]:
+def _json(made: LayoutPlan) -> dict[str, object]:
     from dataclasses import asdict
 
     best = made.recommended

@@ -72,7 +72,7 @@ def schema() -> None:
     print_json(Recipe.model_json_schema(), indented=True)
 
 
-def _flatten(value: object, prefix: str = "") -> dict[str, Any]:
+def _flatten(value: object, prefix: str = "") -> dict[str, object]:
     children: Any = ()
     if isinstance(value, dict) and value:
         children = value.items()

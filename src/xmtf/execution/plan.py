@@ -93,7 +93,7 @@ def read_plan(path: Path) -> Plan:
         raise DataError(f"{path}: not a plan file") from None
 
 
-def run_task(plan: Plan, index: int, folder: Path) -> dict[str, Any]:
+def run_task(plan: Plan, index: int, folder: Path) -> dict[str, object]:
     """Do one task of a plan, unless it is done; return what its function returned.
 
     Args:

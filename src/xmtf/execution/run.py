@@ -47,14 +47,14 @@ def check_engine(execution: Execution) -> None:
         _ray(execution)
 
 
-def _ray(execution: Execution) -> Any:
+def _ray(execution: Execution) -> object:
 
     return connect(execution, num_workers(execution))
 
 
 def run_plan(
     plan: Plan, folder: Path, execution: Execution, progress: OnProgress = lambda done, total: None
-) -> list[dict[str, Any]]:
+) -> list[dict[str, object]]:
     """Do every task that is not done yet; return the results in the order of the plan.
 
     Args:

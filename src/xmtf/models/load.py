@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -125,14 +124,14 @@ def _load_adapted(
     return LoadedModel(loaded.model, loaded.family, folder, label, take_hash)
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
+def _read_config(folder: Path) -> dict[str, object]:
     config = read_json(folder / "config.json")
     if not isinstance(config, dict) or "model_type" not in config:
         raise DataError(f"{folder / 'config.json'}: has no `model_type`: not a model of transformers")
     return config
 
 
-def _own_model(config: dict[str, Any], folder: Path) -> tuple[Bloom | MT5, StoredTensors]:
+def _own_model(config: dict[str, object], folder: Path) -> tuple[Bloom | MT5, StoredTensors]:
     """Return the shape of a BLOOM or mT5 on the meta device, and its weights, which fit it.
 
     A head that equals the embedding counts as tied where the configuration says so: some files keep it twice.

@@ -214,7 +214,7 @@ def _of_pattern(pattern: Mapping[str, object] | None, module: str, default: obje
     return default
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
+def _read_config(folder: Path) -> dict[str, object]:
     path = folder / ADAPTER_CONFIG
     config = read_json(path)
     if not isinstance(config, dict) or config.get("peft_type") != "LORA" or "lora_alpha" not in config:
@@ -232,7 +232,7 @@ def _weights_file(folder: Path) -> Path:
     return pickled if pickled.exists() and not path.exists() else path
 
 
-def _config_json(model: Model, layers: Mapping[str, LoraLinear], base: str) -> dict[str, Any]:
+def _config_json(model: Model, layers: Mapping[str, LoraLinear], base: str) -> dict[str, object]:
     first = next(iter(layers.values()))
     reference = _base(base)
     return {

@@ -121,7 +121,7 @@ def effects_of(key: str, recipe: Recipe | None = None) -> dict[str, Effect]:
 
     model: type[BaseModel] | None = Recipe
     allowed: frozenset[str] | None = None
-    metadata: list[Any] = []
+    metadata: list[object] = []
     for part in key.split("."):
         assert model is not None, key
         field = model.model_fields[part]
@@ -183,7 +183,7 @@ def _filled(name: str, section: dict[str, Any]) -> dict[str, Any]:
     return {name: section} if section else {}
 
 
-def _mark(metadata: list[Any]) -> Affects | None:
+def _mark(metadata: list[object]) -> Affects | None:
     return next((item for item in metadata if isinstance(item, Affects)), None)
 
 

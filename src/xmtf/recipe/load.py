@@ -123,7 +123,7 @@ def resolve_recipe(data: dict[str, Any], path: Path, overrides: Iterable[str] = 
     return LoadedRecipe(recipe, path, origins)
 
 
-def parse_overrides(overrides: Iterable[str]) -> dict[str, Any]:
+def parse_overrides(overrides: Iterable[str]) -> dict[str, object]:
     """Return dotted key -> value of ``key=value`` texts; values are read as YAML.
 
     >>> parse_overrides(["training.steps=200", "offline=true"])

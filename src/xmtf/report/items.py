@@ -57,7 +57,7 @@ class ItemSet:
     total: int
     shown: int
     suites: tuple[str, ...]
-    payload: dict[str, Any]
+    payload: dict[str, object]
 
     @property
     def file_name(self) -> str:

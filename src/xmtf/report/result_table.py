@@ -10,7 +10,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from xmtf.records import Score, in_percent
 from xmtf.report.reference import evaluation_sets, published_models, reference_rows
@@ -171,7 +171,7 @@ class ResultTable:
         return [cell.median for cell in cells if cell is not None]
 
 
-def _measure_order(measure: Measure) -> tuple[Any, ...]:
+def _measure_order(measure: Measure) -> tuple[object, ...]:
     metric = measure.metric
     size = int(metric.removeprefix("pass@")) if metric.startswith("pass@") else 0
     return (*measure[:5], metric.split("@")[0], size)

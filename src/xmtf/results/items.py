@@ -301,7 +301,7 @@ def _explained(path: Path) -> Iterator[None]:
         raise DataError(f"{path}: not an items file of an evaluation, or a broken one") from None
 
 
-def _described(about: About) -> dict[str, Any]:
+def _described(about: About) -> dict[str, object]:
     return to_line(about) | {"job": to_line(about.job)}
 
 

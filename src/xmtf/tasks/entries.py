@@ -128,7 +128,7 @@ class Entry(Section):
             for subset, language in pairs
         ]
 
-    def _common(self, catalogue: str, folder: Path) -> dict[str, Any]:
+    def _common(self, catalogue: str, folder: Path) -> dict[str, object]:
         """Return the fields that all tasks of the entry share."""
         own_file = self.templates is not None and self.templates.endswith((".yaml", ".yml"))
         return {

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -198,7 +198,7 @@ def _row_by_row(
     )
 
 
-def _values(batch: pa.Table) -> Iterator[dict[str, Any]]:
+def _values(batch: pa.Table) -> Iterator[dict[str, object]]:
     names = [name for name in batch.column_names if name]
     if not names:
         return ({} for _ in range(batch.num_rows))

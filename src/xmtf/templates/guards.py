@@ -54,7 +54,7 @@ def guard_filter(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     texts, number = _TEXT_ARGUMENTS.get(name, 0), name in _NUMBERS
 
     @functools.wraps(function)
-    def guarded(*args: object, **kwargs: object) -> Any:
+    def guarded(*args: object, **kwargs: object) -> object:
         cost = pay_for(args)
         if listed:
             args = (*args[:skip], *as_list(args[skip:]))
@@ -73,7 +73,7 @@ def guard_filter(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     return guarded
 
 
-def _lacks_text(arguments: tuple[Any, ...], listed: bool) -> bool:
+def _lacks_text(arguments: tuple[object, ...], listed: bool) -> bool:
     """Tell whether a text filter is given a null (fixed mode only).
 
     Raises:

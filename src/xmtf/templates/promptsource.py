@@ -30,7 +30,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -42,7 +41,7 @@ from xmtf.templates.template import Template
 
 __all__ = ["TemplateFile", "read_promptsource", "read_template_file"]
 
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Loader: object = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NULL = "tag:yaml.org,2002:null"
 _TRANSLATIONS: dict[str, Translation] = {"none": "none", "human": "human", "machine": "machine"}
 

@@ -123,7 +123,7 @@ class Prepared:
             parts = text.split(SEPARATOR)
         return _assemble(parts, None if choices is None else tuple(choices), self.mode, strip)
 
-    def _choices(self, values: dict[str, Any]) -> list[str] | None:
+    def _choices(self, values: dict[str, object]) -> list[str] | None:
         if self.choices is None:
             return None
         listed = list if self.mode == "legacy" else Choices

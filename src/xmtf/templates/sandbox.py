@@ -91,7 +91,7 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         self.filters |= {" printed": _printed, " key": _key, " item": _item, " label": _label, " sliced": _sliced}
         self.concat = _join_output  # type: ignore[method-assign]  # a plain attribute of the class
 
-    def call_binop(self, context: Context, operator: str, left: object, right: object) -> Any:
+    def call_binop(self, context: Context, operator: str, left: object, right: object) -> object:
         """Compute ``+ * ** %`` after checking how large the result would be; of a null, a null (fixed mode)."""
         try:
             return OPERATORS[operator](left, right)
@@ -179,7 +179,7 @@ def _range(*args: int) -> range:
     return numbers
 
 
-def _zip(*columns: Iterable[Any]) -> Any:
+def _zip(*columns: Iterable[Any]) -> object:
     return zip(*columns, strict=False)
 
 
@@ -217,28 +217,28 @@ def _step(context: Context, nodes: int) -> bool:
     return True
 
 
-def _made(value: object) -> Any:
+def _made(value: object) -> object:
     return made(value)
 
 
-def _weighed(value: object) -> Any:
+def _weighed(value: object) -> object:
     BUDGET.spend(weigh(value) >> 8)
     return value
 
 
-def _member(value: object) -> Any:
+def _member(value: object) -> object:
     weigh((value,))
     return value
 
 
 @pass_context
-def _printed(context: Context, value: object, label: str) -> Any:
+def _printed(context: Context, value: object, label: str) -> object:
     kind = type(value)
     return value if kind is str or kind is int else printed(value, label)
 
 
 @pass_environment
-def _key(environment: TemplateEnvironment, obj: object, name: str) -> Any:
+def _key(environment: TemplateEnvironment, obj: object, name: str) -> object:
     return obj[name] if isinstance(obj, dict) and name in obj else environment.getattr(obj, name)
 
 
@@ -261,11 +261,11 @@ def _is_negative(index: object) -> bool:
     return isinstance(index, int) and index < 0
 
 
-def _sliced(value: object) -> Any:
+def _sliced(value: object) -> object:
     return Null() if is_null(value) else value
 
 
-def _concat(values: list[Any]) -> Any:
+def _concat(values: list[object]) -> object:
     if SEMANTICS.nulls != "print" and any(map(is_null, values)):
         return Null()
     texts = [str(textual(value)) for value in values]

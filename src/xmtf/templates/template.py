@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from xmtf.errors import TemplateError
 from xmtf.files import content_hash
@@ -139,12 +139,12 @@ class Template:
         return render_table(self, table, (dataset, subset, split), numbers, mode=mode, nulls=nulls, strip=strip)
 
 
-def draw_key(origin: Origin, template: str) -> tuple[Any, ...]:
+def draw_key(origin: Origin, template: str) -> tuple[object, ...]:
     """Return what the random draws of a row depend on."""
     return (origin.dataset, origin.subset, origin.split, template, origin.row)
 
 
-def rename_hyphens(row: Mapping[str, object]) -> dict[str, Any]:
+def rename_hyphens(row: Mapping[str, object]) -> dict[str, object]:
     """Return the row with ``_`` for ``-`` in column names, which Jinja could not name; a later column wins."""
     if any("-" in key for key in row):
         return {key.replace("-", "_"): value for key, value in row.items()}

@@ -146,7 +146,7 @@ class Null(Undefined):
     def _no(self, _: object) -> bool:
         return False
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         if name.startswith("__"):
             raise AttributeError(name)
         return self
@@ -200,7 +200,7 @@ def printed(value: object, label: str) -> Any:
     return textual(value, label)
 
 
-def textual(value: object, label: str = "a value") -> Any:
+def textual(value: object, label: str = "a value") -> object:
     """Return a value that is about to become text.
 
     Raises:

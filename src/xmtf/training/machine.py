@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -17,7 +16,7 @@ __all__ = ["training_machine"]
 _CPU_INFO = Path("/proc/cpuinfo")
 
 
-def training_machine(dims: ParallelDims) -> dict[str, Any]:
+def training_machine(dims: ParallelDims) -> dict[str, object]:
     """Return ``layout``, ``hardware`` and ``versions`` as this process sees them.
 
     Of several machines the first stands for all: hardware is that of the process that writes the model.

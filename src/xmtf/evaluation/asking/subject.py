@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -52,7 +52,7 @@ class Subject:
     weights: str = ""
     dtype: str = "fp32"
 
-    def identity(self, setup: Setup) -> dict[str, Any]:
+    def identity(self, setup: Setup) -> dict[str, object]:
         """Return everything that decides an answer."""
         return {
             "model": self.fingerprint,

@@ -85,7 +85,7 @@ class HarnessModel(LM):  # type: ignore[misc]  # the harness has no types
         """Hash of the tokenizer: the harness keeps rendered requests by it."""
         return self._requests.tokenizer.fingerprint
 
-    def get_model_info(self) -> dict[str, Any]:
+    def get_model_info(self) -> dict[str, object]:
         """Return what the harness writes into its results."""
         parameters = list(self._requests.model.parameters())  # type: ignore[union-attr]  # a torch module
         return {

@@ -86,5 +86,5 @@ def _key(prompt: str) -> str:
     return content_hash(prompt)[:24]
 
 
-def _output(texts: list[str]) -> dict[str, Any]:
+def _output(texts: list[str]) -> dict[str, object]:
     return {"output": texts[0]} if len(texts) == 1 else {"outputs": texts}

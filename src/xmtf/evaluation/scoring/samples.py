@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from typing import Any
 
 from xmtf.evaluation.asking.journal import request_key
 from xmtf.evaluation.engine.answer import Answer
@@ -50,7 +49,7 @@ def _in_turn(queues: Sequence[Sequence[tuple[Job, Request]]]) -> list[tuple[Job,
     return [queue[place] for place in range(longest) for queue in queues if place < len(queue)]
 
 
-def sample_line(job: Job, request: Request, answer: Answer | None) -> dict[str, Any]:
+def sample_line(job: Job, request: Request, answer: Answer | None) -> dict[str, object]:
     """Return a sample as a line of ``samples.jsonl``."""
     assert answer is not None, "every sample was asked"
     return {

@@ -67,7 +67,7 @@ class Setup:
         asked = {self.settings.scoring, *self.settings.also}
         return tuple(name for name in ("pmi", "lm_eval") if name in asked)
 
-    def decisive(self) -> dict[str, Any]:
+    def decisive(self) -> dict[str, object]:
         """Return what decides results besides model, rows and templates: keys of a recipe and their values."""
         found: dict[str, Any] = {}
         for each in fields(self):

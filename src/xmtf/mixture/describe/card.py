@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from io import StringIO
-from typing import Any
 
 from ruamel.yaml import YAML
 
@@ -71,7 +70,7 @@ def dataset_card(facts: CardFacts) -> str:
     return f"---\n{metadata}---\n\n{_body(facts)}"
 
 
-def _metadata(facts: CardFacts) -> dict[str, Any]:
+def _metadata(facts: CardFacts) -> dict[str, object]:
     languages = sorted({count.provenance.language for count in facts.counts})
     examples = sum(count.examples for count in facts.counts)
     return {

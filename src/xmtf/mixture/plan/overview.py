@@ -58,7 +58,7 @@ def _prompted(loaded: LoadedRecipe) -> list[dict[str, Any]]:
     ]
 
 
-def _record(task: Task, split: str) -> dict[str, Any]:
+def _record(task: Task, split: str) -> dict[str, object]:
     return {
         "task": task.id,
         "cluster": task.cluster,

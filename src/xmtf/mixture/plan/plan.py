@@ -225,7 +225,7 @@ def _prompted_portion(part: PromptedFile) -> Portion:
     return Portion(part.task, part.split, (), part.rate, part.language, part.cluster, part.dataset, "", part.licence)
 
 
-def _rules(recipe: Recipe, cap_examples: int | None, cap_policy: CapPolicy | None) -> dict[str, Any]:
+def _rules(recipe: Recipe, cap_examples: int | None, cap_policy: CapPolicy | None) -> dict[str, object]:
     mixture = recipe.mixture
     rules = Rules(
         seed=recipe.seed,
@@ -269,7 +269,7 @@ def _guard_task(part: Asking, fingerprint: str, recipe: Recipe) -> ShardTask:
     return ShardTask(name, spec, float(len(part.slice.templates)))
 
 
-def _render_spec(part: Slice, fingerprint: str, recipe: Recipe) -> dict[str, Any]:
+def _render_spec(part: Slice, fingerprint: str, recipe: Recipe) -> dict[str, object]:
     return {
         "layout": LAYOUT,
         "slice": _SLICE.dump_python(part, mode="json"),

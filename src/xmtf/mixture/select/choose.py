@@ -101,7 +101,7 @@ def choose_rows(table: pa.Table, rules: Rules, guard: Guard) -> Chosen:
     return Chosen(table, keys, groups, group_of_row[rows], dropped, overlaps)
 
 
-def _with_wide_texts(table: pa.Table) -> Any:
+def _with_wide_texts(table: pa.Table) -> object:
     """Return the table with 64-bit offsets in its texts: those of one template may exceed 2 GiB."""
     for name in ("inputs", "targets"):
         column = table.column(name).cast(pa.large_string())
@@ -109,7 +109,7 @@ def _with_wide_texts(table: pa.Table) -> Any:
     return table
 
 
-def _without(table: pa.Table, masks: list[npt.NDArray[np.bool_]]) -> Any:
+def _without(table: pa.Table, masks: list[npt.NDArray[np.bool_]]) -> object:
     return table.filter(pa.array(~np.logical_or.reduce(masks))) if masks else table
 
 
@@ -157,7 +157,7 @@ def _overlaps(
     asked: dict[int, _Found],
     guard: Guard,
     rules: Rules,
-) -> list[dict[str, Any]]:
+) -> list[dict[str, object]]:
     """Return one record for each example that a suite asks."""
     if not asked:
         return []

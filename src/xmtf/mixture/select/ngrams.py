@@ -123,7 +123,7 @@ def _starts(hashes: UInt64) -> npt.NDArray[np.bool_]:
     return found
 
 
-def _spaced(texts: object) -> Any:
+def _spaced(texts: object) -> object:
     lower = pc.utf8_lower(pc.fill_null(texts, ""))
     return pc.replace_substring_regex(pc.replace_substring_regex(lower, _NOT_WORD, " "), _UNSPACED, r" \1 ")
 

@@ -182,7 +182,7 @@ def _count_drops(language: _Language, kept: list[list[int]]) -> None:
         run.shard.dropped.update({DUPLICATE: twice, NOT_SAMPLED: unique - stay})
 
 
-def _write_order(work: Path, language: _Language, limits: list[int | None]) -> dict[str, Any]:
+def _write_order(work: Path, language: _Language, limits: list[int | None]) -> dict[str, object]:
     """Write what every part of a language needs to know of its runs; return how a part's spec names it."""
     entries = [
         {"path": run.path(), "shard": run.shard.fingerprint, "groups": run.run.to_json()["groups"], "limit": limit}
@@ -217,12 +217,12 @@ def _cut_languages(
     return keys
 
 
-def _range_spec(task: ShardTask) -> dict[str, Any]:
+def _range_spec(task: ShardTask) -> dict[str, object]:
     return {"range": f"{RANGES}/{task.name}", "range_hash": task.fingerprint}
 
 
 def _part_tasks(
-    specs: dict[str, dict[str, Any]], sizes: dict[str, list[int]], starts: dict[str, list[int]], part_rows: int
+    specs: dict[str, dict[str, object]], sizes: dict[str, list[int]], starts: dict[str, list[int]], part_rows: int
 ) -> Iterator[ShardTask]:
     for code, keys in starts.items():
         total = sum(sizes[code])

@@ -55,7 +55,7 @@ _NAMES = {
 }
 
 
-def gguf_config(file: GgufFile) -> dict[str, Any]:
+def gguf_config(file: GgufFile) -> dict[str, object]:
     """Return the configuration as transformers names it.
 
     Raises:

@@ -166,7 +166,7 @@ class HubModel(HubNetwork):
         masks = self._block_masks(allowed_RTS, lambda: index_distances(num_queries, num_keys, known.device))
         return {"position_ids": positions_RT, "attention_mask": masks}
 
-    def _block_masks(self, allowed_RTS: Tensor, distances_RTS: Callable[[], Tensor]) -> Any:
+    def _block_masks(self, allowed_RTS: Tensor, distances_RTS: Callable[[], Tensor]) -> object:
         """Return what is added to attention scores, as the network takes it: one mask, or one for each kind of layer.
 
         Args:

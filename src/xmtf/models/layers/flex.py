@@ -78,5 +78,5 @@ def flex_attend(query_RNTD: Tensor, key_RNTD: Tensor, value_RNTD: Tensor, bias: 
 
 
 @functools.cache
-def _compiled() -> Any:
+def _compiled() -> object:
     return torch.compile(flex_attention)

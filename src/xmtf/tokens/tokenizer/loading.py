@@ -7,7 +7,6 @@ through it once and become the same thing.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from xmtf.errors import ConfigError, DataError, SourceError, require
 from xmtf.files import read_json
@@ -108,7 +107,7 @@ def _read_text(path: Path) -> str:
         raise DataError(f"{path}: cannot be read as text ({error})") from None
 
 
-def _special_ids(tokenizer: Tokenizer, named: dict[str, Any], numbered: dict[str, Any]) -> dict[str, int | None]:
+def _special_ids(tokenizer: Tokenizer, named: dict[str, object], numbered: dict[str, object]) -> dict[str, int | None]:
     """Return the special ids: by name from the tokenizer's own files, else by number from the model's."""
     ids: dict[str, int | None] = {}
     for kind in _SPECIAL:
@@ -134,7 +133,7 @@ def _without_pad(pad: int | None) -> dict[str, None]:
     return {"pad_token": None} if pad is None else {}
 
 
-def _about(named: dict[str, Any], folder: Path) -> dict[str, Any]:
+def _about(named: dict[str, object], folder: Path) -> dict[str, object]:
     """Return what exports keep of a tokenizer's configuration; a template in a file of its own comes first."""
     about = {key: named[key] for key in KEPT_KEYS if key in named}
     kind = named.get("tokenizer_class")
@@ -146,7 +145,7 @@ def _about(named: dict[str, Any], folder: Path) -> dict[str, Any]:
     return about
 
 
-def _optional(path: Path) -> dict[str, Any]:
+def _optional(path: Path) -> dict[str, object]:
     if not path.is_file():
         return {}
     value = read_json(path)

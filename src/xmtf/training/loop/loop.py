@@ -231,7 +231,7 @@ class Loop:
         if self._in_a_row >= self.training.max_skipped_steps:
             self._give_up(f"{self._in_a_row} steps in a row, up to step {step}", first=step - self._in_a_row)
 
-    def _shown_row(self, batch: GlobalBatch, row: int) -> dict[str, Any]:
+    def _shown_row(self, batch: GlobalBatch, row: int) -> dict[str, object]:
         """Return what the log tells of a row of the global batch: its number in the order of training, its examples."""
         number = self.progress.step * self.feed.loader.rows_per_step + row
         for part, targets in zip(batch.batches, batch.targets, strict=True):

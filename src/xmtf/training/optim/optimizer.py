@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +29,7 @@ class Named(Protocol):
         """Return name and parameter of each."""
 
 
-def decay_groups(model: Named, weight_decay: float) -> list[dict[str, Any]]:
+def decay_groups(model: Named, weight_decay: float) -> list[dict[str, object]]:
     """Return parameter groups with and without weight decay.
 
     Biases and norms do not decay: every vector, and mT5's table of relative position biases. Embeddings do,

@@ -206,7 +206,7 @@ def _axes(dims: ParallelDims) -> int:
     return sum(degree > 1 for degree in (dims.pp, dims.dp_replicate, dims.dp_shard, dims.tp))
 
 
-def _order(entry: Planned) -> tuple[Any, ...]:
+def _order(entry: Planned) -> tuple[object, ...]:
     return not entry.fits, -entry.tokens_per_s if entry.fits else entry.memory.total, _simplicity(entry)
 
 
