@@ -11,6 +11,7 @@ from typing import Literal
 
 __all__ = [
     "FEW_CHOICES",
+    "KIND_METRICS",
     "OUTSIDE",
     "PROMPTED_COLUMNS",
     "PROVENANCE_COLUMNS",
@@ -36,6 +37,23 @@ Translation = Literal["none", "human", "machine"]
 
 FEW_CHOICES = "fewer than two answer choices"
 """Reason of rows that cannot be ranked since there is nothing to choose from."""
+KIND_METRICS: dict[str, tuple[str, ...]] = {
+    "rank": ("accuracy", "calibrated_accuracy", "macro_f1"),
+    "generation": (
+        "bleu",
+        "chrf",
+        "exact_match",
+        "exact_match_original",
+        "exact_text",
+        "f1",
+        "f1_original",
+        "numeric_match",
+        *(f"rouge_{of}{rule}" for rule in ("", "_original") for of in ("1", "2", "l", "lsum")),
+    ),
+    "code": ("pass_at_k",),
+}
+"""Kind of task -> the metrics that it can have."""
+
 OUTSIDE = "target is not among the answer choices"
 """Reason of rows that cannot be ranked since no choice is right."""
 

@@ -6,8 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from xmtf.errors import nearest
 from xmtf.recipe.effects import affects, within
-from xmtf.recipe.section import Name, Section, is_none
+from xmtf.recipe.section import Name, Section, is_list, is_none
+from xmtf.records import KIND_METRICS
 
 __all__ = [
     "CapPolicy",
@@ -20,6 +22,7 @@ __all__ = [
     "PromptedFolder",
     "Rates",
     "TaskSelection",
+    "check_kind_metrics",
 ]
 
 MIXED = affects(mixture="result")
@@ -52,7 +55,7 @@ class OwnTask(Section):
     kind: Annotated[Literal["rank", "generation"], TASK] = "generation"
     """How the task is evaluated: `rank` needs answer choices in the template."""
     metrics: Annotated[tuple[str, ...], affects(evaluation="read")] = ("exact_match",)
-    """Metrics of a generation task."""
+    """Metrics of a generation task; a rank task has accuracy and what goes with it."""
     nulls: Annotated[NullPolicy, TASK] = "drop"
     """A row whose missing value a template prints is dropped and counted, prints nothing (`empty`), or is an error."""
     labels: Annotated[LabelPolicy, TASK] = "drop"
@@ -61,6 +64,26 @@ class OwnTask(Section):
     choices: Annotated[ChoicePolicy | None, TASK] = None
     """A row with an empty answer choice, equal ones, a single one, or a target that is none of them is dropped and
     counted (in rank tasks by default), kept with a note (in others), or is an error."""
+
+    @model_validator(mode="after")
+    def _check(self) -> OwnTask:
+        if "metrics" in self.model_fields_set:
+            check_kind_metrics(self.kind, self.metrics)
+        return self
+
+
+def check_kind_metrics(kind: str, metrics: tuple[str, ...]) -> None:
+    """Refuse a metric that a kind of task cannot have.
+
+    Raises:
+        ValueError: Names it, and those that there are.
+    """
+    known = KIND_METRICS[kind]
+    for name in metrics:
+        if name not in known:
+            near = nearest(name, known)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+            raise ValueError(f"metrics: a task of kind {kind!r} has no {name!r}; {hint}")
 
 
 class TaskSelection(Section):
@@ -89,6 +112,8 @@ class TaskSelection(Section):
     """Patterns of template names to leave out."""
     prompt_languages: Annotated[tuple[str, ...], SELECTING] = ("*",)
     """Patterns of the language that the template is written in; `same` is the language of the targets."""
+    without_prompts: Annotated[Literal["list", "error"], affects()] = Field(default="list", exclude_if=is_list)
+    """Tasks without a template in `prompt_languages` are left out and listed, or are an error."""
     splits: Annotated[tuple[str, ...], SELECTING] = ()
     """Split names; empty takes the splits that the catalogue lists for the role at hand."""
     cap_examples: Annotated[int | None, affects(mixture="result", evaluation="result")] = Field(default=None, ge=1)

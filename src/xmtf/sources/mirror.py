@@ -1,7 +1,8 @@
 """The local mirror: a folder that holds datasets under their hub ids, so that no network is needed.
 
 ``XMTF_DATA_ROOT`` names it. Layout: ``<hub id>/<subset>/<split>.parquet`` (also .jsonl, .jsonl.gz,
-.csv, .tsv; shards ``<split>-00000-of-00002.parquet``). A dataset without subsets has no subset folder.
+.csv, .tsv; shards ``<split>-00000-of-00002.parquet``). A dataset without subsets has no subset folder. A file of all
+subsets is never read for one of them, unless the catalogue says ``flat``.
 """
 
 from __future__ import annotations
@@ -83,4 +84,6 @@ def _folders(ref: SourceRef, root: Path | None) -> list[Path]:
     dataset, subset, _ = ref.where
     if "*" in subset:
         return sorted((root / dataset).glob(subset))
-    return [root / dataset / subset, root / dataset] if subset else [root / dataset, root / dataset / "default"]
+    if subset:
+        return [root / dataset / subset, *([root / dataset] if ref.flat else [])]
+    return [root / dataset, root / dataset / "default"]

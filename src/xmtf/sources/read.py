@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -121,4 +122,9 @@ def _looked(ref: SourceRef) -> str:
     others = mirror_splits(ref)
     has = f" (it has {', '.join(others)})" if others else ""
     mirror = f"the mirror has no {root}/{path}.parquet{has}" if root else f"no mirror is set ({DATA_ROOT})"
+    whole = find_in_mirror(replace(ref, flat=True)) if subset else []
+    if whole:
+        mirror += (
+            f" ({whole[0]} holds all subsets or none, and is read for one with `flat: true` in its catalogue entry)"
+        )
     return f"{mirror}, the hub's cache does not have it"

@@ -23,6 +23,7 @@ class SourceRef:
         revision: Git revision on the hub, such as ``refs/convert/parquet``.
         adapter: Name of the fix-up applied to the rows (see :mod:`xmtf.sources.adapters`).
         note: What the user has to do by hand where the data cannot simply be downloaded.
+        flat: Whether a mirror may hold all subsets in one file, which the adapter takes apart.
     """
 
     dataset: str
@@ -33,6 +34,7 @@ class SourceRef:
     revision: str | None = None
     adapter: str | None = None
     note: str = ""
+    flat: bool = False
 
     @property
     def where(self) -> tuple[str, str, str]:

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 from xmtf.errors import ConfigError
 from xmtf.languages import normalize_language
 from xmtf.recipe import Section, load_yaml
-from xmtf.recipe.mixture import ChoicePolicy, LabelPolicy, NullPolicy
+from xmtf.recipe.mixture import ChoicePolicy, LabelPolicy, NullPolicy, check_kind_metrics
 from xmtf.tasks.task import Kind, Task
 
 __all__ = ["Entry", "Pairs", "read_catalogue_file"]
@@ -85,12 +85,15 @@ class Entry(Section):
     paths: dict[str, str] = Field(default_factory=dict)
     """Split -> file, relative to the catalogue, instead of the mirror and the hub."""
     note: str = ""
+    flat: bool = False
+    """Whether a mirror may hold all subsets in one file, which the adapter takes apart."""
     nulls: NullPolicy = "drop"
     labels: LabelPolicy = "drop"
     choices: ChoicePolicy | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Entry:
+        check_kind_metrics(self.kind, tuple(name for name in self.metrics if name != "accuracy"))
         if sum((self.subsets is not None, self.pairs is not None, bool(self.subset))) > 1:
             raise ValueError("give one of `subset`, `subsets` and `pairs`")
         if isinstance(self.subsets, dict) and self.language is not None:
@@ -149,6 +152,7 @@ class Entry(Section):
             "skip_templates": self.skip_templates,
             "cap_examples": self.cap_examples,
             "note": self.note,
+            "flat": self.flat,
             "nulls": self.nulls,
             "labels": self.labels,
             "choices": self.choices,

@@ -30,6 +30,9 @@ EMPTY_CHOICE = "empty answer choice"
 EQUAL_CHOICES = "equal answer choices"
 CHOICES = (FEW_CHOICES, EMPTY_CHOICE, EQUAL_CHOICES, OUTSIDE)
 
+_SAMENESS_ROWS, _FEW, _SAME = 1_000, 10, 0.9
+"""Rows that are compared, how many say something, and the share of equal ones that looks like a mistake."""
+
 NOT_APPLIED = "template does not apply"
 _REMEDIES = REMEDIES | {
     FEW_CHOICES: "give the template two answer choices or more, or set choices: keep for the task",
@@ -124,6 +127,7 @@ def judge_rows(
     _drop_empty(fitness, rendered, rows)
     if strict:
         _judge_choices(fitness, slice_, template, rendered, rows)
+    _note_sameness(fitness, rendered)
     _check_share(fitness, slice_, template, len(rows), failing_rows)
     return fitness
 
@@ -213,6 +217,19 @@ def _rows_of(places: Any, total: int) -> Mask:
     mask = np.zeros(total, dtype=bool)
     mask[places] = True
     return mask
+
+
+def _note_sameness(fitness: Fitness, rendered: RenderedColumns) -> None:
+    """Note that the inputs are nearly all the same: a template that prints the wrong field, or none."""
+    places = np.flatnonzero(fitness.mask)[:_SAMENESS_ROWS]
+    if len(places) < _FEW:
+        return
+    counts = pc.value_counts(rendered.inputs.take(pa.array(places)))
+    numbers = np.asarray(counts.field("counts"))
+    same = int(numbers.max())
+    if same >= _SAME * len(places):
+        text = _quoted(counts.field("values")[int(numbers.argmax())].as_py())
+        fitness.notes.append(f"the inputs are the same on {same} of the first {len(places)} rows: {text}")
 
 
 def _describe_choices(rendered: RenderedColumns, hit: Mask) -> str:

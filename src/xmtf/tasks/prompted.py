@@ -15,13 +15,14 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
-from xmtf.errors import SourceError, TemplateError, nearest
+from xmtf.errors import SourceError, TemplateError
 from xmtf.files import content_hash
 from xmtf.provenance import PROVENANCE_FIELDS, constant_columns
 from xmtf.sources import fingerprint_source, read_source
 from xmtf.tasks.fitness import First, Fitness, judge_rows
 from xmtf.tasks.task import Slice
 from xmtf.templates import Failure, RenderedColumns, Template
+from xmtf.templates.fields import absent_fields
 
 __all__ = ["PROMPTED_SCHEMA", "SCORE", "Mode", "Prompted", "fingerprint_slice", "prompted_parts"]
 
@@ -93,25 +94,17 @@ def prompted_parts(
     scores = _scores(slice_, table)
     left_out = data.dropped if len(chosen) == data.table.num_rows else {}
     for template in slice_.templates:
-        absent = _absent_columns(template, table.column_names) if mode == "fixed" else []
+        absent = absent_fields(template.prepared("fixed"), table.schema) if mode == "fixed" else []
         if absent and not slice_.task.promptsource:
-            raise TemplateError(_explain_absent(slice_, template, absent[0], table.column_names))
+            where = f"{slice_.task.id} [{slice_.split}]"
+            said = f", template {template.name!r}: {absent[0]}" if table.num_columns else ": has no rows"
+            raise TemplateError(where + said)
         if absent:
-            reason = f"template reads {absent[0]!r}, which the rows do not have"
+            reason = f"template reads {absent[0].path!r}, which the rows do not have"
             dropped = dict(Counter(left_out) + Counter({reason: table.num_rows}))
             yield Prompted(_schema(slice_).empty_table(), dropped, ())
             continue
-        rendered = template.render_table(
-            table,
-            dataset=slice_.task.dataset,
-            subset=slice_.task.subset,
-            split=slice_.split,
-            rows=rows.tolist(),
-            mode=mode,
-            nulls="empty" if slice_.task.nulls == "empty" else "drop",
-            strip=not slice_.task.is_program,
-        )
-        fitness = judge_rows(slice_, template, rendered, rows, strict=mode == "fixed", failing_rows=failing_rows)
+        rendered, fitness = render_rows(slice_, template, table, rows, mode=mode, failing_rows=failing_rows)
         yield Prompted(
             _columns(slice_, template, rendered, rows, fitness, scores),
             dict(Counter(left_out) + Counter(fitness.dropped)),
@@ -119,6 +112,36 @@ def prompted_parts(
             fitness.firsts,
             tuple(fitness.notes),
         )
+
+
+def render_rows(
+    slice_: Slice, template: Template, table: pa.Table, rows: np.ndarray, *, mode: Mode, failing_rows: float
+) -> tuple[RenderedColumns, Fitness]:
+    """Render rows under one template of a slice, and say which of them make examples.
+
+    Args:
+        slice_: What the rows belong to.
+        template: The template.
+        table: The rows.
+        rows: Number of each row in the split.
+        mode: Template semantics.
+        failing_rows: As in :func:`prompted_parts`.
+
+    Raises:
+        TemplateError: As :func:`prompted_parts`.
+    """
+    task = slice_.task
+    rendered = template.render_table(
+        table,
+        dataset=task.dataset,
+        subset=task.subset,
+        split=slice_.split,
+        rows=rows.tolist(),
+        mode=mode,
+        nulls="empty" if task.nulls == "empty" else "drop",
+        strip=not task.is_program,
+    )
+    return rendered, judge_rows(slice_, template, rendered, rows, strict=mode == "fixed", failing_rows=failing_rows)
 
 
 def fingerprint_slice(
@@ -184,25 +207,6 @@ def _scores(slice_: Slice, table: pa.Table) -> pa.Array | None:
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
         raise SourceError(f"{where} is of type {column.type}; name a column with numbers")
     return column.cast(SCORE.type)
-
-
-def _absent_columns(template: Template, columns: list[str]) -> list[str]:
-    """Return the columns that a template reads and the rows do not have: Jinja would quietly leave blanks.
-
-    Templates that ask themselves whether a column is there are let through.
-    """
-    if " defined" in template.jinja or "default(" in template.jinja:
-        return []
-    return sorted(template.prepared("fixed").names - {name.replace("-", "_") for name in columns})
-
-
-def _explain_absent(slice_: Slice, template: Template, name: str, columns: list[str]) -> str:
-    if not columns:
-        return f"{slice_.task.id} [{slice_.split}]: has no rows"
-    near = nearest(name, columns)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(columns))}"
-    where = f"{slice_.task.id} [{slice_.split}], template {template.name!r}"
-    return f"{where}: reads the column {name!r}, which the rows do not have; {hint}"
 
 
 def _columns(

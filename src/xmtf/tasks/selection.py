@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import cache
 from itertools import chain
 from typing import TypeVar
 
 from xmtf.errors import ConfigError, UnknownNameError
+from xmtf.execution import say
 from xmtf.languages import normalize_language
 from xmtf.recipe import TaskSelection
 from xmtf.recipe.schema import HeldOut
@@ -60,8 +62,12 @@ def select_slices(
     def nothing_left(label: str, candidates: Sequence[Task], selection: TaskSelection) -> ConfigError:
         return ConfigError(_nothing_left(label, candidates, selection, role, held_out))
 
+    lacking: dict[int, list[str]] = {}
+
     def slices_of(task: Task, splits: Sequence[str], selection: TaskSelection, index: int) -> Iterator[Slice]:
         templates = _matching_templates(task, selection, held_out) if splits else ()
+        if splits and not templates and _matching_templates(task, _any_language(selection), held_out):
+            lacking.setdefault(index, []).append(task.id)
         caps = [cap for cap in (selection.cap_examples, task.cap_examples) if cap is not None]
         for split in splits:
             skipped = task.skip_templates.get(split, ())
@@ -79,7 +85,32 @@ def select_slices(
                     cap_score=selection.cap_score,
                 )
 
-    return select_parts(tasks, selections, slices_of, role=role, held_out=held_out, where=where, nothing=nothing_left)
+    parts = select_parts(tasks, selections, slices_of, role=role, held_out=held_out, where=where, nothing=nothing_left)
+    taken = {part.task.id for part in parts}
+    for index, names in lacking.items():
+        left_out = [name for name in names if name not in taken]
+        if left_out:
+            _list_lacking(f"{where}.{index}", left_out, selections[index])
+    return parts
+
+
+def _any_language(selection: TaskSelection) -> TaskSelection:
+    return selection.model_copy(update={"prompt_languages": ("*",)})
+
+
+def _list_lacking(where: str, names: Sequence[str], selection: TaskSelection) -> None:
+    """Say which tasks are left out since no template is in the prompt languages asked for, or refuse that."""
+    asked = ", ".join(selection.prompt_languages)
+    text = f"{where}: {len(names)} tasks have no template in prompt_languages [{asked}]"
+    if selection.without_prompts == "error":
+        raise ConfigError(f"{text}: {', '.join(names)}; add a language, or set without_prompts: list")
+    more = f" and {len(names) - 12} more" if len(names) > 12 else ""
+    _say_once(f"  {text} and are left out: {', '.join(names[:12])}{more}")
+
+
+@cache
+def _say_once(text: str) -> None:
+    say(text)
 
 
 def select_parts(

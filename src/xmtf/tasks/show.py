@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
-from xmtf.errors import SourceError
+import numpy as np
+import pyarrow as pa
+
+from xmtf.errors import SourceError, TemplateError
 from xmtf.records import Origin
 from xmtf.sources import read_source
-from xmtf.tasks.task import Task
+from xmtf.tasks.fitness import Fitness
+from xmtf.tasks.prompted import render_rows
+from xmtf.tasks.task import Slice, Task
 from xmtf.templates import Mode, Template
-from xmtf.templates.preview import Preview, render_preview
+from xmtf.templates.fields import absent_fields
+from xmtf.templates.preview import Preview
 
 __all__ = ["preview_row"]
 
@@ -40,6 +47,32 @@ def preview_row(
     data = read_source(task.source(split), offline=offline)
     if row >= data.table.num_rows:
         raise SourceError(f"{task.id} [{split}] has {data.table.num_rows} rows; --row {row} is none of them")
-    values = data.table.slice(row, 1).to_pylist()[0]
-    origin = Origin(task.dataset, task.subset, split, int(data.rows[row]))
-    return [render_preview(each, values, origin, mode=mode, strip=not task.is_program) for each in templates]
+    table, rows = data.table.slice(row, 1), data.rows[row : row + 1]
+    task = replace(task, labels="drop", choices=None if task.choices == "error" else task.choices)
+    return [_preview(Slice(task, split, (each,)), each, table, rows, mode) for each in templates]
+
+
+def _preview(slice_: Slice, template: Template, table: pa.Table, rows: np.ndarray, mode: Mode) -> Preview:
+    task = slice_.task
+    origin = Origin(task.dataset, task.subset, slice_.split, int(rows[0]))
+    try:
+        rendered, fitness = render_rows(slice_, template, table, rows, mode=mode, failing_rows=1.0)
+    except TemplateError as error:
+        return Preview(template.name, template.language, origin, None, (), None, str(error))
+    absent = absent_fields(template.prepared("fixed"), table.schema) if mode == "fixed" else []
+    said = [str(absent[0])] if absent else [_explain(reason, fitness) for reason in fitness.dropped]
+    inputs, targets, choices = (each[0].as_py() for each in (rendered.inputs, rendered.targets, rendered.choices))
+    return Preview(
+        template.name,
+        template.language,
+        origin,
+        inputs,
+        tuple(targets or ()),
+        None if choices is None else tuple(choices),
+        "; ".join(said) or None,
+    )
+
+
+def _explain(reason: str, fitness: Fitness) -> str:
+    detail = fitness.firsts[reason].detail
+    return f"{reason}: {detail}" if detail else reason

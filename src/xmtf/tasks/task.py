@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -10,7 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from xmtf.errors import ConfigError, UnknownNameError
+from xmtf.errors import ConfigError, TemplateError, UnknownNameError
+from xmtf.execution import say
 from xmtf.languages import CODE
 from xmtf.recipe.mixture import ChoicePolicy, LabelPolicy, NullPolicy
 from xmtf.recipe.schema import CapPolicy
@@ -60,6 +62,7 @@ class Task:
         skip_templates: Split -> patterns of templates that are not applied to it.
         cap_examples: Most examples of each (split, template), where the catalogue states one.
         note: What the user has to do by hand to get the data.
+        flat: Whether a mirror may hold all subsets in one file, which the adapter takes apart.
         nulls: What becomes of a row whose null a template prints.
         labels: What becomes of a row whose label picks no answer choice.
         choices: What becomes of a row whose answer choices cannot be ranked; None: dropped in rank tasks, else kept.
@@ -89,6 +92,7 @@ class Task:
     skip_templates: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     cap_examples: int | None = None
     note: str = ""
+    flat: bool = False
     nulls: NullPolicy = "drop"
     labels: LabelPolicy = "drop"
     choices: ChoicePolicy | None = None
@@ -102,18 +106,19 @@ class Task:
         """Return the task's templates in the order of their file.
 
         Raises:
-            TemplateError: The file is broken.
+            TemplateError: The file is broken, or has two templates of one name or id (promptsource's excepted: of
+                these, the last of a name counts, as in the original).
             ConfigError: The templates are promptsource's, and its folder is not set.
             UnknownNameError: There is no such collection.
         """
         if self.templates_root is not None and not self.promptsource:
             return self._templates_of(self.templates_root)
         if self.template_file is not None:
-            found = _read_templates(self.template_file)
+            found = _distinct(_read_templates(self.template_file), str(self.template_file))
         elif self.promptsource:
-            found = _load_templates(self.template_key, "", self._promptsource_root())
+            found = _last_of_each_name(_load_templates(self.template_key, "", self._promptsource_root()), self.id)
         else:
-            found = _load_templates(self.template_key, self.subset, None)
+            found = _distinct(_load_templates(self.template_key, self.subset, None), self.template_key)
         if not self.only_templates:
             return found
         return tuple(each for each in found if any(fnmatchcase(each.name, p) for p in self.only_templates))
@@ -130,7 +135,7 @@ class Task:
         tried = [name for name in names if name]
         for name in tried:
             if any(collection.path(key) is not None for key in (f"{name}/{self.subset}", name)):
-                return _load_templates(name, self.subset, root)
+                return _last_of_each_name(_load_templates(name, self.subset, root), self.id)
         where = f"task {self.id!r}: looked for {', '.join(tried)} with and without {self.subset!r} in {root}"
         raise UnknownNameError("collection of templates", tried[-1], collection.keys(), where)
 
@@ -171,6 +176,7 @@ class Task:
             revision=self.revision,
             adapter=self.adapter,
             note=self.note,
+            flat=self.flat,
         )
 
 
@@ -187,6 +193,34 @@ def promptsource_root() -> Path | None:
 @cache
 def _load_templates(key: str, subset: str, root: Path | None) -> tuple[Template, ...]:
     return load_templates(key, subset, root=root)
+
+
+def _distinct(templates: tuple[Template, ...], where: str) -> tuple[Template, ...]:
+    """Refuse two templates of one name or id: only one of them could be named, and results would mix them up."""
+    for kind, names in (
+        ("name", [each.name for each in templates]),
+        ("id", [each.id for each in templates if each.id]),
+    ):
+        twice = [name for name, count in Counter(names).items() if count > 1]
+        if twice:
+            raise TemplateError(
+                f"{where}: has {names.count(twice[0])} templates with the {kind} {twice[0]!r}; rename them"
+            )
+    return templates
+
+
+@cache
+def _last_of_each_name(templates: tuple[Template, ...], task: str) -> tuple[Template, ...]:
+    """Return the templates of a promptsource file as the original finds them: the last one of each name."""
+    last = {each.name: each for each in templates}
+    if len(last) == len(templates):
+        return templates
+    twice = [name for name, count in Counter(each.name for each in templates).items() if count > 1]
+    say(
+        f"  {task}: {len(templates) - len(last)} prompts share a name with a later one, which counts: "
+        f"{', '.join(twice)}"
+    )
+    return tuple(each for each in templates if last[each.name] is each)
 
 
 @cache

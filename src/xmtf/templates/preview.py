@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from xmtf.errors import TemplateError
 from xmtf.records import Origin
-from xmtf.templates.render import Mode
-from xmtf.templates.template import Template
 
-__all__ = ["Preview", "render_preview", "side_by_side"]
+__all__ = ["Preview", "side_by_side"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +22,7 @@ class Preview:
         inputs: The prompt, or None.
         targets: The right answers.
         choices: Answer choices, or None.
-        problem: Why nothing was rendered, or None.
+        problem: Why the row makes no example, or None.
     """
 
     template: str
@@ -35,20 +32,6 @@ class Preview:
     targets: tuple[str, ...]
     choices: tuple[str, ...] | None
     problem: str | None
-
-
-def render_preview(
-    template: Template, row: Mapping[str, object], origin: Origin, *, mode: Mode = "fixed", strip: bool = True
-) -> Preview:
-    """Render a row; an error of the template becomes the preview's problem. Arguments as in Template.render."""
-    try:
-        rendered = template.render(row, mode=mode, origin=origin, strip=strip)
-    except TemplateError as error:
-        return Preview(template.name, template.language, origin, None, (), None, str(error))
-    if rendered is None:
-        return Preview(template.name, template.language, origin, None, (), None, "does not apply to this row")
-    choices = rendered.answer_choices
-    return Preview(template.name, template.language, origin, rendered.inputs, rendered.targets, choices, None)
 
 
 def side_by_side(preview: Preview, width: int) -> str:
@@ -63,8 +46,10 @@ def side_by_side(preview: Preview, width: int) -> str:
                      |   no
     """
     head = f"--- {preview.template} ({preview.language}), {preview.origin}"
+    if preview.problem is not None:
+        head = f"{head}\n(no example: {preview.problem})"
     if preview.inputs is None:
-        return f"{head}\n({preview.problem})"
+        return head
     left_width = max(16, (width - 3) * 5 // 8)
     right_width = max(8, width - 3 - left_width)
     left = list(_wrap(preview.inputs, left_width))

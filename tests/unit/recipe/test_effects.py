@@ -88,6 +88,8 @@ FLIPS = {
     "mixture.tasks.0.templates": ["q*"],
     "mixture.tasks.0.prompt_languages": ["en"],
     "mixture.tasks.0.splits": ["train", "test"],
+    "mixture.tasks.0.without_prompts": "error",
+    "evaluation.suites.0.tasks.0.without_prompts": "error",
     "mixture.tasks.0.exclude_tasks": ["cldr-kinds/fr"],
     "mixture.tasks.0.exclude_clusters": ["math"],
     "mixture.tasks.0.exclude_languages": ["fr"],
@@ -160,13 +162,13 @@ TOGETHER = {
             "language": "fr",
             "cluster": "translation",
             "split": "other",
-            "kind": "rank",
             "metrics": ["chrf"],
             "nulls": "empty",
             "labels": "error",
             "choices": "keep",
         }.items()
     },
+    "own_tasks.0.kind": {"own_tasks.0.kind": "rank", "own_tasks.1.kind": "rank", "own_tasks.1.metrics": ["accuracy"]},
     "own_tasks.0.id": {
         "own_tasks.0.id": "words2",
         "own_tasks.1.id": "asked2",

@@ -52,8 +52,13 @@ def test_a_split_of_which_shards_are_missing_is_refused(mirror, other):
 
 def test_a_dataset_without_subsets_needs_no_subset_folder(mirror):
     assert texts(SourceRef("owner/flat")) == ["one"]
-    assert texts(SourceRef("owner/flat", "main")) == ["one"]
     assert texts(SourceRef("owner/default")) == ["d"]
+
+
+def test_a_file_of_all_subsets_is_read_for_one_only_where_the_catalogue_says_so(mirror):
+    assert texts(SourceRef("owner/flat", "main", flat=True)) == ["one"]
+    with pytest.raises(SourceError, match=r"flat/train\..* holds all subsets .* with `flat: true` in its"):
+        read_source(SourceRef("owner/flat", "main"), offline=True)
 
 
 def test_a_dataset_that_moved_is_found_under_its_id_of_today(mirror):

@@ -1,3 +1,4 @@
+import json
 from collections import Counter
 from dataclasses import replace
 
@@ -161,3 +162,39 @@ def test_the_fingerprint_follows_rows_templates_and_mode(mirror, slice_of):
     assert fingerprint_slice(slice_of(tasks=["tiny/fra"], templates=["ask"])) != before
     write_rows(mirror, "text,label\nautre,0\n")
     assert fingerprint_slice(part) != before
+
+
+def test_a_misspelt_name_inside_a_column_is_an_error_too(mirror, catalogue_file, slice_of):
+    (mirror / "own/tiny/fra/train.csv").unlink()
+    rows = "".join(json.dumps({"ex": {"text": f"a{row}"}, "label": 0}) + "\n" for row in range(3))
+    (mirror / "own/tiny/fra/train.jsonl").write_text(rows)
+    path = catalogue_file.with_name("templates.yaml")
+    path.write_text(path.read_text().replace("{{ text }} Yes", "{{ ex.txet }} Yes"))
+    with pytest.raises(TemplateError, match=r"'ask': reads 'ex.txet', which the rows .* did you mean 'ex.text'"):
+        rendered(slice_of(tasks=["tiny/fra"], templates=["ask"]))
+
+
+def test_inputs_that_are_nearly_all_the_same_are_noted(mirror, catalogue_file, slice_of):
+    write_rows(mirror, "text,label\n" + "".join(f"{'same' if row else 'other'},1\n" for row in range(40)))
+    (part,) = prompted_parts(slice_of(tasks=["tiny/fra"], templates=["ask"]))
+    assert part.table.num_rows == 40
+    assert part.notes == ("the inputs are the same on 39 of the first 40 rows: 'same Yes or no?'",)
+
+
+def test_two_templates_of_one_name_or_id_are_refused(mirror, catalogue_file, slice_of):
+    path = catalogue_file.with_name("templates.yaml")
+    text = path.read_text()
+    path.write_text(text.replace("name: demander", "name: ask"))
+    with pytest.raises(TemplateError, match=r"templates\.yaml: has 2 templates with the name 'ask'; rename them"):
+        slice_of(tasks=["tiny/fra"])
+
+
+def test_of_promptsource_templates_of_one_name_the_last_counts(mirror, catalogue_file, capsys):
+    task = {task.id: task for task in read_catalogue_file(catalogue_file)}["tiny/fra"]
+    folder = catalogue_file.parent / "ps" / "tiny"
+    folder.mkdir(parents=True)
+    entries = [{"name": "a", "jinja": "1 ||| x"}, {"name": "b", "jinja": "2 ||| x"}, {"name": "a", "jinja": "3 ||| x"}]
+    (folder / "templates.yaml").write_text(json.dumps({"templates": entries}))
+    task = replace(task, promptsource="tr13", template_key="tiny", template_file=None, templates_root=folder.parent)
+    assert [template.jinja for template in task.templates()] == ["2 ||| x", "3 ||| x"]
+    assert "tiny/fra: 1 prompts share a name with a later one, which counts: a" in capsys.readouterr().err

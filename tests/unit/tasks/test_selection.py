@@ -116,3 +116,14 @@ def test_a_pattern_that_matches_nothing_is_an_error(select, selection, held_out,
 def test_a_selection_that_takes_nothing_says_why(select, selection, held_out, message):
     with pytest.raises(ConfigError, match=message):
         select(selection, **held_out)
+
+
+def test_tasks_without_a_prompt_in_the_languages_asked_for_are_listed_or_an_error(select, capsys):
+    asked = {"tasks": ["tiny/*"], "prompt_languages": ["same"]}
+    assert {part[0] for part in select(asked)} == {"tiny/en", "tiny/fra"}
+    said = capsys.readouterr().err
+    assert said == "  tasks.0: 1 tasks have no template in prompt_languages [same] and are left out: tiny/jp\n"
+    select(asked)
+    assert capsys.readouterr().err == ""
+    with pytest.raises(ConfigError, match=r"tasks\.0: 1 tasks have no template in .*same.*: tiny/jp; add a language"):
+        select(asked | {"without_prompts": "error"})

@@ -28,3 +28,18 @@ def test_rows_are_counted_as_the_adapter_leaves_them(task, mirror):
     assert (shown.inputs, shown.origin.row) == ("c", 2)
     with pytest.raises(SourceError, match=r"tiny/fra \[train\] has 2 rows; --row 2 is none of them"):
         preview_row(task, [], row=2)
+
+
+@pytest.mark.parametrize(
+    ("jinja", "choices", "problem"),
+    [
+        ("{{ text }} ||| {{ answer_choices[label - 2] }}", "no ||| yes", "negative label: the label is -1, of 2"),
+        ("{{ text }} ||| bon", "no ||| yes", "target is not among the answer choices: the target is 'bon', the"),
+        ("{{ txet }} ||| bon", None, "reads the column 'txet', which the rows do not have; did you mean 'text'?"),
+        ("{{ [text] | map('upper') }} ||| bon", None, "NotTextError: 'text' is a generator, and no text"),
+        (" ", None, "template does not apply"),
+    ],
+)
+def test_a_row_that_makes_no_example_says_what_the_build_says(task, jinja, choices, problem):
+    (shown,) = preview_row(replace(task, kind="rank"), [Template("t", jinja, choices)])
+    assert problem in shown.problem

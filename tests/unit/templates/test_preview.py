@@ -1,8 +1,7 @@
 """A rendered row as a person reads it; the example of the docstring is the first test."""
 
 from xmtf.records import Origin
-from xmtf.templates import Template
-from xmtf.templates.preview import Preview, render_preview, side_by_side
+from xmtf.templates.preview import Preview, side_by_side
 
 ORIGIN = Origin("d", "", "s", 0)
 
@@ -22,11 +21,11 @@ def test_sides():
 
 
 def test_wide_characters_and_long_words_stay_in_their_column():
-    preview = render_preview(Template("t", "{{x}} ||| y"), {"x": "中" * 20 + " abc " + "b" * 50}, ORIGIN)
+    preview = Preview("t", "en", ORIGIN, "中" * 20 + " abc " + "b" * 50, ("y",), None, None)
     lines = side_by_side(preview, 43).splitlines()[1:]
     assert lines == ["中" * 12 + "  | y", "中" * 8 + " abc      |", *["b" * 25 + " |"] * 2]
 
 
-def test_what_cannot_be_rendered_says_why():
-    assert "does not apply" in side_by_side(render_preview(Template("t", " "), {}, ORIGIN), 80)
-    assert "NoTargetError" in side_by_side(render_preview(Template("t", "x"), {}, ORIGIN), 80)
+def test_what_makes_no_example_says_why():
+    shown = side_by_side(Preview("t", "en", ORIGIN, None, (), None, "null target: 'a' is null"), 80)
+    assert shown == "--- t (en), d [s] row 0\n(no example: null target: 'a' is null)"

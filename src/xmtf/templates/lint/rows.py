@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from xmtf.errors import TemplateError
 from xmtf.templates.columns import RenderedColumns
+from xmtf.templates.fields import absent_fields
 from xmtf.templates.lint.finding import Finding, finding
 from xmtf.templates.lint.source import ENDS
 from xmtf.templates.template import Template
@@ -55,6 +56,8 @@ def check_rows(template: Template, table: pa.Table, *, dataset: str, split: str)
     except TemplateError as error:
         return [finding("not-text", template.name, f"{error}; rows of {dataset} [{split}]")]
     found = [*_check_rendering(rendered), *_check_unfit(rendered)]
+    absent = absent_fields(template.prepared(), table.schema)
+    found += [("undefined-name", f"{each}; rows") for each in absent if "." in each.path]  # columns are checked by name
     return [finding(check, template.name, f"{message} of {dataset} [{split}]") for check, message in found]
 
 

@@ -14,6 +14,7 @@ from xmtf.templates.compile import FAULTS
 from xmtf.templates.lint.finding import Finding, finding
 from xmtf.templates.lint.parts import Sides, read_sides
 from xmtf.templates.render import ANSWER_CHOICES, Prepared
+from xmtf.templates.sandbox import GLOBALS
 from xmtf.templates.template import Template
 
 __all__ = ["ENDS", "check_source"]
@@ -27,6 +28,7 @@ _WORD = re.compile(r"[A-Za-z]\w*_\w+")
 ENDS = frozenset(".?!:;…>\"')]}»”’」』。？！：；।॥؟؛۔።፧፡")
 """Characters that show a reader that a prompt is over."""
 
+_GENERATORS = ("map", "select", "reject", "selectattr", "rejectattr", "batch", "slice", "unique", "items")
 _ARITHMETIC = (nodes.BinExpr, nodes.Compare, nodes.Not, nodes.CondExpr, nodes.Concat)
 
 
@@ -51,6 +53,7 @@ def check_source(template: Template, columns: Collection[str] | None = None) -> 
         *_check_answer(sides),
         *_check_script(template, sides),
         *_check_behaviour(template, prepared, sides),
+        *_check_printed(sides),
     ]
     return [finding(check, template.name, message) for check, message in found]
 
@@ -157,6 +160,14 @@ def _check_behaviour(template: Template, prepared: Prepared, sides: Sides) -> Fo
         yield "legacy-differs", f"an expression in line {mixed[0].lineno} has several operands"
     elif not _compiles(lambda: template.prepared("legacy")):
         yield "legacy-differs", "legacy mode cannot compile the source"
+
+
+def _check_printed(sides: Sides) -> Found:
+    for piece in (*sides.inputs, *sides.targets):
+        if isinstance(piece, nodes.Filter) and piece.name in _GENERATORS:
+            yield "not-text", f"line {piece.lineno} prints what {piece.name!r} makes, a generator; add | list | join"
+        if isinstance(piece, nodes.Call) and isinstance(piece.node, nodes.Name) and piece.node.name in GLOBALS:
+            yield "not-text", f"line {piece.lineno} prints what {piece.node.name}() makes, which is no text"
 
 
 def _compiles(compile_it: Callable[[], object]) -> bool:
