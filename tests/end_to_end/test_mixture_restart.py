@@ -104,7 +104,7 @@ def _kill_half_way(recipe, out):
     code = f"from xmtf.cli.app import main; import sys; sys.argv = ['xmtf', *{arguments!r}]; main()"
     process = subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"XMTF_PROGRESS": "off"})
     shards = build.work_folder(out) / "shards"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 200
     while process.poll() is None and time.monotonic() < deadline:
         if len(list(shards.glob("[!.]*/done.json"))) >= 2:
             process.send_signal(signal.SIGKILL)

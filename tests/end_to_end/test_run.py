@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from xmtf.files import file_sha256, read_jsonl
+from xmtf.pipeline import STAGES
 
 ROOT = Path(__file__).parents[2]
 SMOKE = ROOT / "recipes" / "smoke" / "bloom-tiny.yaml"
@@ -92,13 +93,25 @@ def test_suites_watched_in_training_come_to_what_the_evaluation_says(finished):
 
 def test_a_second_run_finds_everything_done(finished):
     folder, first = finished
-    files = {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")}
-    start = time.monotonic()
+    files, events = written(folder), len(read_jsonl_list(folder))
     again = run(folder)
     assert again.returncode == 0, again.stderr
     assert again.stdout == first.stdout
-    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")} == files
-    assert time.monotonic() - start < 60
+    assert written(folder) == files
+    logged = read_jsonl_list(folder)[events:]
+    assert [event["event"] for event in logged] == ["stage"] * len(logged)  # not one step, not one validation
+    assert [event["stage"] for event in logged] == list(STAGES)
+
+
+def written(folder):
+    """Return when each file was written, but for those that say what was asked for, and when."""
+    always = {"recipe.yaml", "log.jsonl", ".lock", "model/README.md"}
+    files = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
+    return {name: path.stat().st_mtime_ns for name, path in files.items() if name not in always}
+
+
+def read_jsonl_list(folder):
+    return list(read_jsonl(folder / "log.jsonl"))
 
 
 def test_plain_transformers_loads_the_model_with_our_logits(finished):
@@ -157,7 +170,8 @@ def test_a_run_killed_again_and_again_comes_to_the_same_bytes(finished, tmp_path
         while process.poll() is None and not (folder / path).exists() and time.monotonic() < deadline:
             time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
-        process.wait()
+        assert process.wait() == -signal.SIGKILL, f"the run ended before it could be killed at {path}"
+        assert (folder / path).exists()
     assert run(folder).returncode == 0
     for name in ("model/model.safetensors", "tokens/tokenizer/tokenizer.json", "report/tables/results.csv"):
         assert file_sha256(folder / name) == file_sha256(whole / name), name
@@ -191,8 +205,10 @@ def test_ctrl_c_says_how_to_go_on(tmp_path):
         command(folder, "training.steps=2000"), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
     )
     deadline = time.monotonic() + 200
-    while not (folder / "checkpoints" / "step-000008").exists() and time.monotonic() < deadline:
+    checkpoint = folder / "checkpoints" / "step-000008"
+    while process.poll() is None and not checkpoint.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
+    assert checkpoint.exists()
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 130

@@ -147,7 +147,7 @@ def card(
     model: Annotated[str | None, typer.Option(help="Which model of the results, where there are several.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Write this file, such as README.md.")] = None,
 ) -> None:
-    """Print or write a model card, its results as the hub's model-index.
+    """Print or write a model card with the hub's model-index.
 
     Example: xmtf report card runs/demo --checkpoint me/demo --out README.md
     """

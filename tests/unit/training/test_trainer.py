@@ -131,11 +131,23 @@ def test_recomputing_activations_may_begin_half_way(recipe, tokens):
     assert weights_hash(recomputed) == weights_hash(straight)
 
 
-def test_another_recipe_starts_anew_and_says_so(recipe, tokens, capsys, monkeypatch):
+@pytest.mark.parametrize(
+    "override",
+    [
+        "training.optimizer.learning_rate=0.001",
+        "training.loss=token",
+        "training.global_batch_rows=2",
+        "training.optimizer.name=adafactor",
+        "tokens.packing.policy=pad",
+        "tokens.packing.sequence_length=56",
+        "seed=7",
+    ],
+)
+def test_another_recipe_starts_anew_and_says_so(recipe, tokens, capsys, monkeypatch, override):
     monkeypatch.setenv("XMTF_PROGRESS", "on")
     train_in_folder(recipe(), tokens=tokens)
     assert "beginning at step 0" not in capsys.readouterr().err
-    other = recipe("training.optimizer.learning_rate=0.001")
+    other = recipe(override)
     train_in_folder(other, tokens=tokens)
     assert trained_steps(other) == [6]
     assert "beginning at step 0" in capsys.readouterr().err

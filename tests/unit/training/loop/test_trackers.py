@@ -120,6 +120,8 @@ def test_wandb_offline_keeps_the_run_on_disk(tmp_path, run, monkeypatch):
     for name in ("WANDB_CACHE_DIR", "WANDB_CONFIG_DIR", "WANDB_DATA_DIR"):
         monkeypatch.setenv(name, str(tmp_path / "home"))
     monkeypatch.setenv("WANDB_SILENT", "true")
+    for wait in ("WANDB__SERVICE_WAIT", "WANDB_INIT_TIMEOUT"):  # its service is a process: it starts when it can
+        monkeypatch.setenv(wait, "250")
     log = Log(tmp_path / "log.jsonl", open_trackers(["wandb"], run))
     write_events(log)
     log.close()

@@ -179,7 +179,14 @@ def test_a_batch_that_does_not_divide_is_refused():
 def test_every_released_model_has_a_plan_without_network(path):
     recipe = load_recipe(path).recipe
     plan = Planner(shape_of(recipe), recipe, GpuPool(find_gpu("a100"), 256, 80e9)).plan()
-    assert plan.recommended is not None
+    best = plan.recommended
+    assert best in plan.layouts
+    assert best.fits
+    assert 0 < best.memory.total < 80e9
+    assert best.layout.dims.total == 256
+    assert best.layout.rows * best.num_micro * best.layout.dims.data == recipe.training.global_batch_rows
+    fitting = [entry.tokens_per_s for entry in plan.layouts if entry.fits]
+    assert max(fitting) * 0.97 <= best.tokens_per_s <= max(fitting)
 
 
 def test_the_verb_prints_a_table_and_json():
