@@ -26,6 +26,7 @@ import orjson
 
 from xmtf import __version__
 from xmtf.errors import ConfigError, DataError, UserError
+from xmtf.json_types import JsonObject
 
 __all__ = [
     "MANIFEST",
@@ -81,11 +82,11 @@ class Manifest:
 
     stage: str
     fingerprint: str
-    recipe: dict[str, Any] = field(default_factory=dict)
+    recipe: JsonObject = field(default_factory=dict)
     inputs: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, str] = field(default_factory=dict)
-    counts: dict[str, Any] = field(default_factory=dict)
-    details: dict[str, Any] = field(default_factory=dict)
+    counts: JsonObject = field(default_factory=dict)
+    details: JsonObject = field(default_factory=dict)
     wall_time_s: float = 0.0
     code_version: str = __version__
     schema: int = MANIFEST_SCHEMA

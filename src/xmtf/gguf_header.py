@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from xmtf.errors import DataError
+from xmtf.json_types import JsonObject
 
 __all__ = ["GgufFile", "read_gguf"]
 
@@ -35,7 +36,7 @@ class GgufFile:
     """
 
     path: Path
-    fields: dict[str, Any]
+    fields: JsonObject
     tensors: dict[str, tuple[tuple[int, ...], int, int]]
 
     @property

@@ -11,6 +11,7 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from xmtf.errors import DataError
+from xmtf.json_types import JsonObject
 from xmtf.records import PROVENANCE_COLUMNS
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def to_line(record: DataclassInstance) -> dict[str, object]:
         Score(model="m", provenance=Provenance(language="fr", ...), ...)
         {"model": "m", "language": "fr", ...}
     """
-    line: dict[str, Any] = {}
+    line: JsonObject = {}
     for name, value in asdict(record).items():
         line |= value if name == "provenance" else {name: value}
     return line

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
 from xmtf.cli.printing import cell_text, print_json, print_records
+from xmtf.json_types import JsonObject
 from xmtf.mixture.describe.stats import rate_table
 
 if TYPE_CHECKING:
@@ -20,10 +21,10 @@ _MOST_RATES = 60
 """Tasks whose rates are printed."""
 
 
-def print_plan(records: Sequence[dict[str, Any]]) -> None:
+def print_plan(records: Sequence[JsonObject]) -> None:
     """Print the number of tasks, splits and template runs of a plan, by cluster and by language."""
     for column in ("cluster", "language"):
-        groups: dict[str, list[dict[str, Any]]] = {}
+        groups: dict[str, list[JsonObject]] = {}
         for record in records:
             groups.setdefault(record[column], []).append(record)
         rows = [{column: name} | _sizes(group) for name, group in groups.items()]
@@ -33,7 +34,7 @@ def print_plan(records: Sequence[dict[str, Any]]) -> None:
     typer.echo(f"{sizes}, {len({record['language'] for record in records}):,} languages")
 
 
-def _sizes(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _sizes(records: Sequence[JsonObject]) -> JsonObject:
     templates = [record["num_templates"] for record in records]
     return {
         "tasks": len({record["task"] for record in records}),
@@ -109,7 +110,7 @@ def _print_rates(folder: Path) -> None:
     typer.echo()
 
 
-def print_example(row: dict[str, Any]) -> None:
+def print_example(row: JsonObject) -> None:
     """Print one example for reading."""
     subset = f"/{row['subset']}" if row["subset"] else ""
     typer.secho(

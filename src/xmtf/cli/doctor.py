@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import platform
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from xmtf.cli.printing import print_json
 from xmtf.extras import EXTRAS, missing_modules, require_extra
+from xmtf.json_types import JsonObject
 from xmtf.versions import package_versions
 
 __all__ = ["doctor"]
@@ -40,7 +41,7 @@ def doctor(
             typer.echo(f"  {name:<16} {value}")
 
 
-def examine() -> dict[str, dict[str, Any]]:
+def examine() -> dict[str, JsonObject]:
     """Return what is installed, found and reachable, by heading."""
     return {
         "machine": _machine(),

@@ -6,11 +6,12 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields, is_dataclass
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Literal, get_type_hints
 
 import typer
 
 from xmtf.extras import require_extra
+from xmtf.json_types import JsonObject
 
 __all__ = [
     "AsJson",
@@ -54,7 +55,7 @@ class DecodingOptions:
     beams: Annotated[int, typer.Option(min=1, help="Beams of a beam search.")] = 1
     stop: Annotated[list[str] | None, typer.Option(help="Text before which an answer ends; may be repeated.")] = None
 
-    def section(self) -> dict[str, Any]:
+    def section(self) -> JsonObject:
         """Return them as the keys of a recipe's ``evaluation.generation``, which lacks ``max_new_tokens``."""
         names = ("min_new_tokens", "temperature", "top_k", "top_p", "beams")
         return {**{name: getattr(self, name) for name in names}, "stops": tuple(self.stop or ())}

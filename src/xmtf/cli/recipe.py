@@ -9,6 +9,7 @@ import orjson
 import typer
 
 from xmtf.cli.printing import print_json
+from xmtf.json_types import JsonObject
 from xmtf.recipe import Recipe, load_recipe
 
 __all__ = ["app"]
@@ -80,7 +81,7 @@ def _flatten(value: object, prefix: str = "") -> dict[str, object]:
         children = enumerate(value)
     else:
         return {prefix: value}
-    flat: dict[str, Any] = {}
+    flat: JsonObject = {}
     for key, child in children:
         flat |= _flatten(child, f"{prefix}.{key}" if prefix else str(key))
     return flat

@@ -12,6 +12,7 @@ from xmtf.cli.options import Offline
 from xmtf.cli.printing import print_columns, print_json
 from xmtf.errors import ConfigError, UnknownNameError, nearest
 from xmtf.execution import say
+from xmtf.json_types import JsonObject
 from xmtf.languages import normalize_language
 from xmtf.recipe import load_recipe
 from xmtf.tasks import load_catalogue
@@ -109,7 +110,7 @@ def show_task(
             typer.echo(f"    choices: {' | '.join(each.choices)}")
 
 
-def _example(preview: Preview) -> dict[str, Any]:
+def _example(preview: Preview) -> JsonObject:
     return {
         "template": preview.template,
         "prompt_language": preview.language,
@@ -168,7 +169,7 @@ def _catalogue(recipe: Path | None, family: str) -> Any:
     return load_catalogue(load_recipe(recipe) if recipe else None, sets=[family])
 
 
-def _facts(task: Task) -> dict[str, Any]:
+def _facts(task: Task) -> JsonObject:
     return {
         "task": task.id,
         "cluster": task.cluster,

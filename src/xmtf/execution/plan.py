@@ -11,18 +11,18 @@ import importlib
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import orjson
 
 from xmtf.errors import DataError
 from xmtf.files import atomic_folder, content_hash, read_json, read_jsonl, write_jsonl
+from xmtf.json_types import JsonObject
 
 __all__ = ["DONE", "Plan", "ShardTask", "read_plan", "run_task", "shard_result", "write_plan"]
 
 DONE = "done.json"
 
-ShardFunction = Callable[[dict[str, Any], Path], dict[str, Any]]
+ShardFunction = Callable[[JsonObject, Path], JsonObject]
 """``function(spec, folder)`` writes the shard's files into ``folder`` and returns JSON counts."""
 
 
@@ -37,7 +37,7 @@ class ShardTask:
     """
 
     name: str
-    spec: dict[str, Any]
+    spec: JsonObject
     cost: float = 1.0
 
     @property
@@ -85,7 +85,7 @@ def read_plan(path: Path) -> Plan:
     Raises:
         DataError: Missing, or not a plan.
     """
-    lines: Iterable[dict[str, Any]] = read_jsonl(path)
+    lines: Iterable[JsonObject] = read_jsonl(path)
     header, *tasks = lines
     try:
         return Plan(header["function"], tuple(ShardTask(**task) for task in tasks))
@@ -111,7 +111,7 @@ def run_task(plan: Plan, index: int, folder: Path) -> dict[str, object]:
     return result
 
 
-def shard_result(task: ShardTask, folder: Path) -> dict[str, Any] | None:
+def shard_result(task: ShardTask, folder: Path) -> JsonObject | None:
     """Return what a finished shard reported, or None where it is still to do."""
     try:
         done = read_json(folder / task.name / DONE)
@@ -119,5 +119,5 @@ def shard_result(task: ShardTask, folder: Path) -> dict[str, Any] | None:
         return None
     if done["fingerprint"] != task.fingerprint:
         return None
-    result: dict[str, Any] = done["result"]
+    result: JsonObject = done["result"]
     return result

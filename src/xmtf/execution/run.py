@@ -10,11 +10,11 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from xmtf.errors import DataError
 from xmtf.execution.on_ray import connect, run_on_ray
 from xmtf.execution.plan import Plan, run_task, shard_result
+from xmtf.json_types import JsonObject
 from xmtf.progress import track
 from xmtf.recipe.schema import Execution
 
@@ -90,7 +90,7 @@ def run_plan(
     return [run_task(plan, index, folder) for index in range(total)]
 
 
-def run_shown(plan: Plan, folder: Path, execution: Execution, label: str) -> list[dict[str, Any]]:
+def run_shown(plan: Plan, folder: Path, execution: Execution, label: str) -> list[JsonObject]:
     """Run a plan and show how far it has come; without tasks nothing is shown."""
     if not plan.tasks:
         return []
@@ -117,7 +117,7 @@ def _run_pool(plan: Plan, folder: Path, to_do: list[int], workers: int, advance:
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_let_interrupt) as pool:
         alone = (Plan(plan.function, (plan.tasks[index],)) for index in to_do)  # the whole plan may be megabytes
         with _interrupts_held():
-            running: set[Future[dict[str, Any]]] = {pool.submit(run_task, part, 0, folder) for part in alone}
+            running: set[Future[JsonObject]] = {pool.submit(run_task, part, 0, folder) for part in alone}
         try:
             while running:
                 finished, running = wait(running, return_when=FIRST_COMPLETED)

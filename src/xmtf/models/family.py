@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from xmtf.errors import ConfigError
 from xmtf.files import read_json
+from xmtf.json_types import JsonObject
 from xmtf.models.files.references import find_config
 from xmtf.models.interface import Family
 from xmtf.recipe.schema import Model
@@ -42,7 +41,7 @@ def model_family(config: Model, *, offline: bool) -> Family:
     return family
 
 
-def family_of_config(config: dict[str, Any]) -> Family:
+def family_of_config(config: JsonObject) -> Family:
     """Return the family that a parsed ``config.json`` describes."""
     own = config.get("model_type") in OWN_ENCODER_DECODERS
     return "encoder-decoder" if own or config.get("is_encoder_decoder") else "causal"

@@ -13,6 +13,7 @@ from torch import Tensor
 from xmtf import __version__
 from xmtf.errors import ConfigError, SourceError
 from xmtf.files import atomic_path, check_replaced, write_json
+from xmtf.json_types import JsonObject
 from xmtf.models.bloom import Bloom, BloomConfig
 from xmtf.models.bloom.names import transformers_name as bloom_name
 from xmtf.models.files.references import ADAPTER_CONFIG
@@ -147,7 +148,7 @@ def check_model_replaced(out: Path) -> None:
     check_replaced(out, "a model", is_model)
 
 
-def _without_none(values: dict[str, Any]) -> dict[str, Any]:
+def _without_none(values: JsonObject) -> JsonObject:
     return {key: value for key, value in values.items() if value is not None}
 
 

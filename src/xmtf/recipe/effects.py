@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
 from pydantic import BaseModel
 
 from xmtf.files import content_hash
+from xmtf.json_types import JsonObject
 
 if TYPE_CHECKING:
     from xmtf.recipe.schema import Recipe
@@ -141,7 +142,7 @@ def marked(
     recipe: Recipe | None = None,
     *,
     effects: tuple[Effect, ...] = ("result",),
-) -> dict[str, Any]:
+) -> JsonObject:
     """Return the keys of a section that have one of some effects on a stage, as JSON values.
 
     Args:
@@ -150,7 +151,7 @@ def marked(
         recipe: What marks that depend on the recipe are read with.
         effects: Which.
     """
-    found: dict[str, Any] = {}
+    found: JsonObject = {}
     plain = value.model_dump(mode="json")
     for name, field in type(value).model_fields.items():
         masks = [item for item in field.metadata if isinstance(item, Mask)]
@@ -179,7 +180,7 @@ def stage_fingerprint(stage: StageName, recipe: Mapping[str, object], inputs: Ma
     return content_hash({"stage": stage, "format": FORMATS[stage], "recipe": recipe, "inputs": inputs})
 
 
-def _filled(name: str, section: dict[str, Any]) -> dict[str, Any]:
+def _filled(name: str, section: JsonObject) -> JsonObject:
     return {name: section} if section else {}
 
 

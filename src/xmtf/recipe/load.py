@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from xmtf.errors import ConfigError, nearest
+from xmtf.json_types import JsonObject
 from xmtf.recipe.packaged import nearest_packaged, recipe_file
 from xmtf.recipe.schema import Recipe
 from xmtf.run_folder import RunFolder
@@ -97,7 +98,7 @@ def load_recipe(path: Path, overrides: Iterable[str] = ()) -> LoadedRecipe:
     return resolve_recipe(data, path, overrides)
 
 
-def resolve_recipe(data: dict[str, Any], path: Path, overrides: Iterable[str] = ()) -> LoadedRecipe:
+def resolve_recipe(data: JsonObject, path: Path, overrides: Iterable[str] = ()) -> LoadedRecipe:
     """Check the content of a recipe.
 
     Args:
@@ -160,7 +161,7 @@ def _yaml() -> YAML:
     return yaml
 
 
-def _set(data: dict[str, Any], key: str, value: object) -> None:
+def _set(data: JsonObject, key: str, value: object) -> None:
     *parents, last = key.split(".")
     node: Any = data
     for position, parent in enumerate(parents):

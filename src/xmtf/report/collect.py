@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.dataset as ds
 
 from xmtf.errors import SourceError
 from xmtf.files import MANIFEST, Manifest, read_jsonl, read_manifest
+from xmtf.json_types import JsonObject
 from xmtf.recipe import load_yaml
 from xmtf.records import Score
 from xmtf.report.results import Results, collect_results
@@ -39,11 +39,11 @@ class Run:
     """
 
     folder: Path
-    recipe: dict[str, Any]
+    recipe: JsonObject
     composition: pa.Table
     mixture: Manifest | None
     model: Manifest | None
-    log: list[dict[str, Any]] = field(default_factory=list)
+    log: list[JsonObject] = field(default_factory=list)
     results: Results = field(default_factory=Results)
 
     @property

@@ -29,6 +29,7 @@ from typing import Any
 
 from xmtf.errors import ConfigError, DataError, SourceError, UnknownNameError
 from xmtf.files import read_jsonl
+from xmtf.json_types import JsonObject
 from xmtf.report.reference import read_columns, reference_rows, reference_variants
 from xmtf.report.results import Results
 from xmtf.results.files import COMPLETIONS
@@ -63,7 +64,7 @@ class Inputs:
 
     reference: bool = False
     files: Mapping[str, Path] = field(default_factory=dict)
-    at_hand: Mapping[str, Sequence[dict[str, Any]]] = field(default_factory=dict)
+    at_hand: Mapping[str, Sequence[JsonObject]] = field(default_factory=dict)
     note: str = ""
 
     def note_on(self, name: str) -> str:
@@ -76,7 +77,7 @@ class Inputs:
             return []
         return reference_variants() if name == "variants" else reference_rows(name.replace("-", "_"))
 
-    def own(self, name: str) -> list[dict[str, Any]]:
+    def own(self, name: str) -> list[JsonObject]:
         """Return the rows of a user's file; empty where none was given.
 
         Raises:
@@ -96,7 +97,7 @@ class Inputs:
                 raise DataError(f"{path}: line {number} needs text under {', '.join(COLUMNS[name])}")
         return rows
 
-    def rows(self, name: str) -> list[dict[str, Any]]:
+    def rows(self, name: str) -> list[JsonObject]:
         """Return published rows, then a user's own; of texts the user's own in place of the published."""
         own = self.own(name)
         return own if own and name in _TEXTS else [*self.published(name), *own]
@@ -119,7 +120,7 @@ def number(row: Mapping[str, str], column: str, where: str) -> float:
         raise DataError(f"{where}: {column} is {row[column]!r}, no number") from None
 
 
-def texts_at_hand(results: Results) -> dict[str, list[dict[str, Any]]]:
+def texts_at_hand(results: Results) -> dict[str, list[JsonObject]]:
     """Return the samples of results, and of each model a program for the first problem that all have one for."""
     samples = [row | {"model": label} for label, rows in results.samples.items() for row in rows]
     programs: dict[str, dict[str, str]] = {}

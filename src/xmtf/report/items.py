@@ -102,7 +102,7 @@ class _Answers:
 
     label: str
     job: _Job
-    rows: npt.NDArray[Any]
+    rows: npt.NDArray[np.generic]
     file: ItemsFile | None = None
     index: int = 0
     lines: Sequence[dict[str, Any]] = field(default=(), repr=False)
@@ -176,7 +176,7 @@ def _draw_rows(members: Iterable[_Answers], most: int) -> tuple[dict[Place, list
 
     A row brings an item for each job that asks it, however many models answer.
     """
-    rows_of: dict[Place, dict[_Job, list[npt.NDArray[Any]]]] = defaultdict(lambda: defaultdict(list))
+    rows_of: dict[Place, dict[_Job, list[npt.NDArray[np.generic]]]] = defaultdict(lambda: defaultdict(list))
     for answers in members:
         rows_of[answers.job.place][answers.job].append(answers.rows)
     counts: dict[Row, int] = {}

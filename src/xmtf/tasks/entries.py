@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, ValidationError, model_validator
 
 from xmtf.errors import ConfigError
+from xmtf.json_types import JsonObject
 from xmtf.languages import normalize_language
 from xmtf.recipe import Section, load_yaml
 from xmtf.recipe.mixture import ChoicePolicy, LabelPolicy, NullPolicy, check_kind_metrics
@@ -158,9 +159,7 @@ class Entry(Section):
             "choices": self.choices,
         }
 
-    def _task(
-        self, subset: str | None, language: str, others: tuple[str, ...], common: dict[str, Any], where: str
-    ) -> Task:
+    def _task(self, subset: str | None, language: str, others: tuple[str, ...], common: JsonObject, where: str) -> Task:
         name = self.subset if subset is None else subset
         first, _, second = name.partition("-")
         fill = {"{subset}": name, "{first}": first, "{second}": second}

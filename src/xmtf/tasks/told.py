@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from xmtf.json_types import JsonObject
 from xmtf.tasks.fitness import remedy
 from xmtf.tasks.prompted import Prompted
 
@@ -24,8 +25,8 @@ class Told:
         notes: ``task``, ``split``, ``template`` and ``note``.
     """
 
-    firsts: dict[str, dict[str, Any]] = field(default_factory=dict)
-    notes: list[dict[str, Any]] = field(default_factory=list)
+    firsts: dict[str, JsonObject] = field(default_factory=dict)
+    notes: list[JsonObject] = field(default_factory=list)
 
     def add(self, part: Prompted, task: str, split: str, template: str) -> None:
         """Take over what is to be told of one template of a slice."""
@@ -39,7 +40,7 @@ class Told:
         self.firsts = {**told.get("firsts", {}), **self.firsts}
         self.notes += told.get("notes", [])
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return it as a shard reports it."""
         return {"firsts": self.firsts, "notes": self.notes}
 

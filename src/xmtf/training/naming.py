@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from xmtf.checksums import remembered_sha256
 from xmtf.errors import SourceError
 from xmtf.files import content_hash, read_manifest
+from xmtf.json_types import JsonObject
 from xmtf.models.files.identity import model_identity
 from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.effects import marked, stage_fingerprint
@@ -35,7 +35,7 @@ class TrainingIdentity:
 
     name: str
     fingerprint: str
-    section: dict[str, Any]
+    section: JsonObject
     inputs: dict[str, str]
 
 

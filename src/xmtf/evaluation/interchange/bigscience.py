@@ -15,6 +15,7 @@ from xmtf.errors import DataError
 from xmtf.evaluation.engine.answer import Answer
 from xmtf.evaluation.interchange.imported import Imported, metric_of
 from xmtf.files import read_json, read_jsonl
+from xmtf.json_types import JsonObject
 from xmtf.records import Metric, Origin, Request
 
 __all__ = ["is_bigscience", "model_of", "read_bigscience"]
@@ -60,7 +61,7 @@ def read_bigscience(path: Path) -> Iterator[Imported]:
     """
     told = read_json(path)
     examples = _examples(path)
-    jobs: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    jobs: dict[tuple[str, str], list[JsonObject]] = defaultdict(list)
     for entry in told["results"]:
         if "task_name" not in entry:
             raise DataError(f"{path}: the entry of prompt {entry.get('prompt_name')!r} has no task_name")
@@ -91,14 +92,14 @@ def _metrics(entry: Mapping[str, object], items: int) -> Iterator[Metric]:
         yield metric_of(name, float(value), items=items, error=float(error) if isinstance(error, int | float) else None)
 
 
-def _examples(path: Path) -> dict[str, list[dict[str, Any]]]:
+def _examples(path: Path) -> dict[str, list[JsonObject]]:
     """Return the items of each prompt, in the order of their documents."""
     kind, _, rest = path.name.partition(".")
     prefix = ""
     if kind.startswith("limited=") or kind not in ("agg", "slim"):
         prefix, (kind, _, rest) = f"{kind}.", rest.partition(".")
     beside = path.with_name(f"{prefix}examples.{rest.removesuffix('.json')}.jsonl")
-    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    found: dict[str, list[JsonObject]] = defaultdict(list)
     if beside.exists():
         for row in read_jsonl(beside):
             found[str(row.get("prompt_name") or "")].append(row)

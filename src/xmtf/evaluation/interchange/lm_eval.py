@@ -10,6 +10,7 @@ from xmtf.errors import DataError
 from xmtf.evaluation.engine.answer import Answer
 from xmtf.evaluation.interchange.imported import Imported, metric_of
 from xmtf.files import read_json, read_jsonl
+from xmtf.json_types import JsonObject
 from xmtf.records import Metric, Origin, Request
 
 __all__ = ["is_lm_eval", "model_of", "read_lm_eval"]
@@ -90,7 +91,7 @@ def _metrics(
     return tuple(found)
 
 
-def _samples(path: Path, task: str) -> list[dict[str, Any]]:
+def _samples(path: Path, task: str) -> list[JsonObject]:
     date = path.stem.removeprefix("results_")
     beside = path.with_name(f"samples_{task}_{date}.jsonl")
     return sorted(read_jsonl(beside), key=lambda row: int(row["doc_id"])) if beside.exists() else []

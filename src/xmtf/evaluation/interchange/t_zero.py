@@ -14,12 +14,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, median
-from typing import Any
 
 from xmtf.errors import DataError, SourceError
 from xmtf.evaluation.interchange.datasets import known_datasets, old_name
 from xmtf.evaluation.interchange.imported import Imported, metric_of
 from xmtf.files import check_replaced, read_json, write_json, write_text
+from xmtf.json_types import JsonObject
 from xmtf.results.files import SCORES, no_results
 from xmtf.results.scores import read_scores
 
@@ -121,7 +121,7 @@ def export_t_zero(results: Path, out: Path) -> int:
     ]
     if not rows:
         raise SourceError(f"{results}: no accuracy and no BLEU in its {SCORES}; t-zero's files hold nothing else")
-    merged: dict[str, dict[str, Any]] = defaultdict(dict)
+    merged: dict[str, JsonObject] = defaultdict(dict)
     places: dict[Path, _Row] = {}
     for row in rows:
         parts = [part for part in (row.dataset, row.config, row.template) if part]
@@ -147,7 +147,7 @@ def export_t_zero(results: Path, out: Path) -> int:
     return sum(row.metric == "accuracy" for row in rows)
 
 
-def _merged_csv(merged: dict[str, dict[str, Any]]) -> str:
+def _merged_csv(merged: dict[str, JsonObject]) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(["dataset", "prompt", "metric", "value"])

@@ -6,10 +6,11 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from xmtf.evaluation.metrics.registry import check_metrics
 from xmtf.evaluation.suites.setup import Setup, SuiteSlice
+from xmtf.json_types import JsonObject
 from xmtf.records import FEW_CHOICES, OUTSIDE, Origin, Request
 from xmtf.results.items import JobInfo
 
@@ -81,7 +82,7 @@ def job_of(part: SuiteSlice, template: Template, prompted: Prompted, *, seed: in
     return Job(info, _capped(requests, part.slice, template.name, seed))
 
 
-def _rank(example: dict[str, Any], origin: Origin, dropped: Counter[str]) -> Request | None:
+def _rank(example: JsonObject, origin: Origin, dropped: Counter[str]) -> Request | None:
     """Return a request whose gold choice is the one that equals the target, or count why there is none.
 
     In fixed mode most of these were dropped when they were rendered, as for a mixture; left are templates without any
@@ -97,7 +98,7 @@ def _rank(example: dict[str, Any], origin: Origin, dropped: Counter[str]) -> Req
     return Request(example["inputs"], choices, choices.index(example["targets"]), (example["targets"],), origin)
 
 
-def _generation(example: dict[str, Any], origin: Origin) -> Request:
+def _generation(example: JsonObject, origin: Origin) -> Request:
     return Request(example["inputs"], (), None, (example["targets"],), origin)
 
 

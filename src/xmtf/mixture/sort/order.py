@@ -65,7 +65,7 @@ def order_range(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
     first = merged.is_first(order)
     kept = order[first]
     keys, run_of_key = merged.take(kept), run_of_row[kept]
-    columns: dict[str, npt.NDArray[Any]] = {"high": keys.high, "low": keys.low, "run": run_of_key}
+    columns: dict[str, npt.NDArray[np.generic]] = {"high": keys.high, "low": keys.low, "run": run_of_key}
     if spec["sampled"]:
         sample_keys = keys.sample_keys()
         columns["sample"] = sample_keys[np.lexsort((sample_keys, run_of_key))]

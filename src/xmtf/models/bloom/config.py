@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 from xmtf.errors import ConfigError
+from xmtf.json_types import JsonObject
 from xmtf.models.interface import SpecialTokens
 
 __all__ = ["BloomConfig"]
@@ -52,7 +53,7 @@ class BloomConfig:
         return self.hidden_size // self.num_heads
 
     @classmethod
-    def from_json(cls, config: dict[str, Any]) -> Self:
+    def from_json(cls, config: JsonObject) -> Self:
         """Read transformers' ``config.json``; ``n_embed`` is the old name of ``hidden_size``."""
         eos = config.get("eos_token_id", 2)
         return cls(
@@ -71,7 +72,7 @@ class BloomConfig:
             absolute_alibi=config.get("xmtf_absolute_alibi", False),
         )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return what transformers reads."""
         own = {"xmtf_absolute_alibi": True} if self.absolute_alibi else {}
         return {

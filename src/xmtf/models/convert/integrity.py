@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from xmtf.errors import DataError
+from xmtf.json_types import JsonObject
 
 __all__ = ["Integrity"]
 
@@ -81,7 +81,7 @@ class Integrity:
         if faults:
             raise DataError(f"{self.source}: {'; '.join(faults)}")
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return every field, and ``whole``."""
         return asdict(self) | {"whole": self.whole}
 

@@ -24,12 +24,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from xmtf.errors import DataError, SourceError
+from xmtf.json_types import JsonObject
 from xmtf.models.bloom import BloomConfig
 from xmtf.models.convert.integrity import Integrity
 from xmtf.models.convert.shape import check_shape, parameter_shapes
@@ -234,7 +234,7 @@ def merge_slices(name: str, slices: list[Tensor], where: Path) -> tuple[Tensor, 
         raise DataError(f"{where}: the slices of {name} do not fit together: {shapes}") from None
 
 
-def read_arguments(folder: Path) -> dict[str, Any]:
+def read_arguments(folder: Path) -> JsonObject:
     """Return what the ``mp_rank`` files say of the training: its arguments and ``iteration``, or nothing.
 
     Files that hold more than plain arguments (such as enumerations of Megatron's own) are not unpickled.

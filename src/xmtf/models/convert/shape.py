@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from xmtf.errors import ConfigError, DataError
 from xmtf.files import read_json
+from xmtf.json_types import JsonObject
 from xmtf.models.bloom import Bloom, BloomConfig
 from xmtf.models.files.references import find_small_files
 from xmtf.models.mt5 import MT5, MT5Config
@@ -29,7 +29,7 @@ class Like:
         num_heads: Attention heads, or None.
     """
 
-    config: dict[str, Any] | None = None
+    config: JsonObject | None = None
     folder: Path | None = None
     num_heads: int | None = None
 
@@ -63,7 +63,7 @@ def read_like(ref: str | None, *, num_heads: int | None = None, offline: bool = 
 
 
 def bloom_config(
-    source: Path, like: Like, *, vocab_rows: int, hidden_size: int, num_layers: int, arguments: dict[str, Any]
+    source: Path, like: Like, *, vocab_rows: int, hidden_size: int, num_layers: int, arguments: JsonObject
 ) -> BloomConfig:
     """Return the shape of a BLOOM checkpoint.
 

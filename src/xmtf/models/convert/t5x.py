@@ -17,13 +17,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from xmtf.errors import DataError, SourceError, require
+from xmtf.json_types import JsonObject
 from xmtf.models.convert.integrity import Integrity
 from xmtf.models.convert.shape import check_shape, parameter_shapes
 from xmtf.models.convert.zarr import read_zarr
@@ -130,7 +130,7 @@ class T5X:
         row, column = reversed(sides) if turned else sides
         return {"row": row, "column": column}
 
-    def config(self, values: dict[str, Any] | None) -> MT5Config:
+    def config(self, values: JsonObject | None) -> MT5Config:
         """Return the shape; everything but names of special tokens is in the arrays.
 
         Args:
@@ -230,7 +230,7 @@ def _step_of(folder: Path) -> int:
     return int(number) if number.isdecimal() else 0
 
 
-def _read_tree(path: Path) -> dict[str, Any]:
+def _read_tree(path: Path) -> JsonObject:
     msgpack = require("msgpack", "t5x")
     data = path.read_bytes()
     if data.startswith(b"model_checkpoint_path"):
@@ -258,7 +258,7 @@ def _array(code: int, data: bytes) -> Tensor:
     return torch.from_numpy(np.frombuffer(numbers, np.dtype(dtype)).copy()).reshape(tuple(shape))
 
 
-def _leaves(tree: dict[str, Any], prefix: str) -> Iterator[tuple[str, Tensor | None]]:
+def _leaves(tree: JsonObject, prefix: str) -> Iterator[tuple[str, Tensor | None]]:
     for key, value in tree.items():
         path = f"{prefix}.{key}" if prefix else str(key)
         if isinstance(value, Tensor):

@@ -9,7 +9,6 @@ import itertools
 import math
 import zlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from xmtf.errors import DataError
 from xmtf.files import read_json
+from xmtf.json_types import JsonObject
 
 __all__ = ["read_zarr"]
 
@@ -52,7 +52,7 @@ def read_zarr(folder: Path) -> Tensor:
     return whole
 
 
-def _read_chunk(path: Path, compressor: dict[str, Any] | None, count: int, dtype: torch.dtype) -> Tensor:
+def _read_chunk(path: Path, compressor: JsonObject | None, count: int, dtype: torch.dtype) -> Tensor:
     if not path.exists():
         raise DataError(f"{path} is missing: copy the checkpoint again")
     size = count * dtype.itemsize

@@ -9,7 +9,7 @@ segments of a row.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import torch
 from torch import Tensor
@@ -19,6 +19,9 @@ from xmtf.models.hub.head import HubHead
 from xmtf.models.hub.network import HubNetwork, fitting
 from xmtf.models.interface import Cache
 from xmtf.models.layers.cache import joined
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 __all__ = ["HubEncoderDecoder", "HubPairCache"]
 
@@ -65,7 +68,7 @@ class HubEncoderDecoder(HubNetwork):
 
     family: Literal["encoder-decoder"] = "encoder-decoder"
 
-    def __init__(self, network: Any, head: HubHead, label: str) -> None:
+    def __init__(self, network: PreTrainedModel, head: HubHead, label: str) -> None:
         super().__init__(network, head, label)
         config = network.config
         start = getattr(config, "decoder_start_token_id", None)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from xmtf.errors import ConfigError, DataError
 from xmtf.gguf_header import GgufFile
+from xmtf.json_types import JsonObject
 
 __all__ = ["ARCHITECTURES", "gguf_config", "gguf_tensors"]
 
@@ -63,7 +64,7 @@ def gguf_config(file: GgufFile) -> dict[str, object]:
     """
     architecture = file.architecture
     prefix = f"{architecture}."
-    config: dict[str, Any] = {"model_type": architecture, "tie_word_embeddings": "output.weight" not in file.tensors}
+    config: JsonObject = {"model_type": architecture, "tie_word_embeddings": "output.weight" not in file.tensors}
     for key, name in _CONFIG.items():
         if prefix + key in file.fields:
             config[name] = file.fields[prefix + key]
@@ -79,7 +80,7 @@ def gguf_config(file: GgufFile) -> dict[str, object]:
     return {key: value for key, value in config.items() if value is not None}
 
 
-def gguf_tensors(file: GgufFile, config: dict[str, Any], dtype: torch.dtype) -> Iterator[tuple[str, Tensor]]:
+def gguf_tensors(file: GgufFile, config: JsonObject, dtype: torch.dtype) -> Iterator[tuple[str, Tensor]]:
     """Yield (name in transformers, dequantised tensor) of all tensors.
 
     Raises:

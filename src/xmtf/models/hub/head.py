@@ -6,13 +6,16 @@ Legend: P positions, H hidden size, V vocabulary.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from xmtf.errors import ConfigError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 __all__ = ["HubHead", "body", "compare_head", "find_encoder_decoder_head", "find_head"]
 
@@ -51,13 +54,13 @@ class HubHead:
         return logits
 
 
-def body(network: Any) -> Any:
+def body(network: PreTrainedModel) -> Any:
     """Return what of a causal model of transformers gives hidden states; Llama 4's says of itself that it is all."""
     found = network.base_model
     return getattr(network, "model", found) if found is network else found
 
 
-def find_head(network: Any, label: str) -> HubHead:
+def find_head(network: PreTrainedModel, label: str) -> HubHead:
     """Return the head of a transformers model, checked against the model's own logits where it has its weights.
 
     Args:
@@ -80,7 +83,7 @@ def find_head(network: Any, label: str) -> HubHead:
 
 
 @torch.no_grad()
-def compare_head(network: Any, head: HubHead, label: str) -> None:
+def compare_head(network: PreTrainedModel, head: HubHead, label: str) -> None:
     """Compare a head with the model's own logits.
 
     Raises:
@@ -98,7 +101,7 @@ def compare_head(network: Any, head: HubHead, label: str) -> None:
 
 
 @torch.no_grad()
-def find_encoder_decoder_head(network: Any, label: str) -> HubHead:
+def find_encoder_decoder_head(network: PreTrainedModel, label: str) -> HubHead:
     """Return the head of an encoder-decoder of transformers, checked against the model's own logits.
 
     T5 with a tied head scales hidden states by ``d_model ** -0.5``; BART adds a bias that is no parameter.

@@ -6,7 +6,7 @@ import contextlib
 import pickle  # for its exception only
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
@@ -21,6 +21,9 @@ from xmtf.models.hub.head import find_encoder_decoder_head, find_head
 from xmtf.models.hub.model import HubModel
 from xmtf.models.hub.quiet import quiet
 from xmtf.models.interface import Family
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 __all__ = ["load_gguf", "load_hub_folder", "open_hub_folder"]
 
@@ -148,7 +151,7 @@ class _Names:
     names each time: half a minute for 30 layers. The network itself and its body are enough.
     """
 
-    def __init__(self, network: Any, children: dict[str, Any] | None = None) -> None:
+    def __init__(self, network: PreTrainedModel, children: dict[str, Any] | None = None) -> None:
         self.config = network.config
         self.state_dict = network.state_dict
         self._children = children or {}
@@ -157,7 +160,7 @@ class _Names:
         return [(name, _Names(child)) for name, child in self._children.items()]
 
 
-def _wrap(network: Any, label: str, device: str) -> HubModel:
+def _wrap(network: PreTrainedModel, label: str, device: str) -> HubModel:
     network = network.to(device).eval()
     require_finite(network, f"model {label!r}")
     return HubModel(network, find_head(network, label), label)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +27,9 @@ from xmtf.models.interface import Cache
 from xmtf.models.layers.attention import additive_bias, compute_dtype, self_attention_mask
 from xmtf.models.layers.tied import embed
 from xmtf.models.layers.trees import Trees, padded_together
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 __all__ = ["HubModel"]
 
@@ -44,7 +47,7 @@ class HubModel(HubNetwork):
 
     family: Literal["causal"] = "causal"
 
-    def __init__(self, network: Any, head: HubHead, label: str) -> None:
+    def __init__(self, network: PreTrainedModel, head: HubHead, label: str) -> None:
         super().__init__(network, head, label)
         config = network.config.get_text_config(decoder=True)
         self.max_positions: int | None = getattr(config, "max_position_embeddings", None)

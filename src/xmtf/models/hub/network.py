@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
@@ -17,6 +17,9 @@ from xmtf.errors import ConfigError
 from xmtf.models.files.weights import file_mode
 from xmtf.models.hub.head import HubHead
 from xmtf.models.hub.quiet import quiet
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 __all__ = ["HubNetwork", "fitting"]
 
@@ -47,7 +50,7 @@ class HubNetwork(nn.Module):
         label: For messages.
     """
 
-    def __init__(self, network: Any, head: HubHead, label: str) -> None:
+    def __init__(self, network: PreTrainedModel, head: HubHead, label: str) -> None:
         super().__init__()
         self.network = network
         self.head = head

@@ -13,7 +13,7 @@ and a cache save work, but not every model's code bears them:
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
@@ -23,13 +23,16 @@ from xmtf.models.hub.caches import HubCache
 from xmtf.models.interface import CausalModel
 from xmtf.models.layers.trees import ForestReader, Trees
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 __all__ = ["TriedModel", "find_cache_fault", "find_tree_fault"]
 
 
 class TriedModel(CausalModel, ForestReader, Protocol):
     """What is tried of a :class:`xmtf.models.hub.model.HubModel`."""
 
-    network: Any
+    network: PreTrainedModel
     training: bool
 
     def train(self, mode: bool = True) -> Any:

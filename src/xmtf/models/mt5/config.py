@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 from xmtf.errors import ConfigError
+from xmtf.json_types import JsonObject
 from xmtf.models.interface import SpecialTokens
 
 __all__ = ["MT5Config"]
@@ -50,7 +51,7 @@ class MT5Config:
     tied: bool = False
 
     @classmethod
-    def from_json(cls, config: dict[str, Any], *, tied: bool) -> Self:
+    def from_json(cls, config: JsonObject, *, tied: bool) -> Self:
         """Read transformers' ``config.json``.
 
         Args:
@@ -65,7 +66,7 @@ class MT5Config:
         if feedforward != "gated-gelu":
             raise ConfigError(f"model: feed_forward_proj {feedforward!r} is not supported; mT5 has 'gated-gelu'")
         eos = config.get("eos_token_id", 1)
-        pad = config.get("pad_token_id", 0)
+        pad: int = config.get("pad_token_id", 0)
         return cls(
             vocab_size=config["vocab_size"],
             hidden_size=config["d_model"],
@@ -83,7 +84,7 @@ class MT5Config:
             tied=tied,
         )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return what transformers reads."""
         return {
             "architectures": ["MT5ForConditionalGeneration"],

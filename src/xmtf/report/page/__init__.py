@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from xmtf import __version__
+from xmtf.json_types import JsonObject
 from xmtf.report.collect import Run
 from xmtf.report.compare import Comparison
 from xmtf.report.items import script_text
@@ -200,9 +201,9 @@ def _item_scripts(content: Content) -> list[str]:
     return [script_text("index", index), *sets]
 
 
-def _samples(results: Results) -> list[dict[str, Any]]:
+def _samples(results: Results) -> list[JsonObject]:
     """Join the sample generations of all labels: one entry per prompt, one answer per label."""
-    joined: dict[tuple[str, ...], dict[str, Any]] = {}
+    joined: dict[tuple[str, ...], JsonObject] = {}
     for label, samples in results.samples.items():
         for sample in samples:
             names = (sample["suite"], sample["task"], sample["template"])
@@ -211,9 +212,9 @@ def _samples(results: Results) -> list[dict[str, Any]]:
     return list(joined.values())
 
 
-def _texts(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _texts(rows: Sequence[Mapping[str, Any]]) -> list[JsonObject]:
     """Join the answers of several models to each prompt, in the form of ``_samples``."""
-    joined: dict[str, dict[str, Any]] = {}
+    joined: dict[str, JsonObject] = {}
     for row in rows:
         entry = {"heading": "", "prompt": row["prompt"], "answers": [], "references": []}
         joined.setdefault(row["prompt"], entry)["answers"].append((row["model"], row["text"]))

@@ -10,7 +10,6 @@ import os
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -36,6 +35,7 @@ from xmtf.files import (
     was_written_by,
     write_manifest,
 )
+from xmtf.json_types import JsonObject
 from xmtf.mixture.io.read import mixture_files
 from xmtf.recipe.effects import FORMATS, marked, stage_fingerprint
 from xmtf.recipe.load import LoadedRecipe
@@ -136,7 +136,7 @@ def tokens_fingerprint(loaded: LoadedRecipe, mixture: str, *, family: Family, ba
 
 def _depends_on(
     loaded: LoadedRecipe, mixture: str, family: Family, base: str | None
-) -> tuple[dict[str, Any], dict[str, str]]:
+) -> tuple[JsonObject, dict[str, str]]:
     """Return the settings and the hashes of the inputs that decide the token files."""
     choice = loaded.recipe.tokens.tokenizer
     if choice.path is None and base is not None and choice.train_vocab_size is not None:
@@ -209,7 +209,7 @@ def _ends(tokens: Tokenization, tokenizer: Tokenizer, family: Family) -> Ends:
 
 def _encode_all(
     mixture: Path, out: Path, tokenizer: Tokenizer, ends: Ends, execution: Execution, prefix: str
-) -> tuple[dict[str, Any], dict[str, Any], dict[str, str]]:
+) -> tuple[JsonObject, JsonObject, dict[str, str]]:
     """Encode every shard, merge every language; return counts, details and the hashes of the files written."""
     shards, dtype = mixture_files(mixture), choose_dtype(tokenizer.vocab_size)
     plan = _plan(shards, mixture, out, tokenizer, ends, dtype)
@@ -218,7 +218,7 @@ def _encode_all(
     total = _sum_counts(results)
     if total["out"] == 0:
         raise ConfigError(f"{mixture}: no example has tokens on both sides; dropped {total['dropped']}")
-    by_language: dict[str, list[tuple[ShardTask, dict[str, Any]]]] = {language: [] for language in shards}
+    by_language: dict[str, list[tuple[ShardTask, JsonObject]]] = {language: [] for language in shards}
     for task, result in zip(plan.tasks, results, strict=True):
         by_language[task.spec["language"]].append((task, result))
     clusters = sorted({name for result in results for name in result["clusters"]})
@@ -238,10 +238,10 @@ def _encode_all(
 
 
 def _merging(
-    by_language: dict[str, list[tuple[ShardTask, dict[str, Any]]]],
+    by_language: dict[str, list[tuple[ShardTask, JsonObject]]],
     out: Path,
     clusters: list[str],
-    dtype: np.dtype[Any],
+    dtype: np.dtype[np.generic],
     prefix: str,
 ) -> Plan:
     """Return the plan of joining the shards of each language."""
@@ -262,7 +262,12 @@ def _merging(
 
 
 def _plan(
-    shards: dict[str, list[Path]], mixture: Path, out: Path, tokenizer: Tokenizer, ends: Ends, dtype: np.dtype[Any]
+    shards: dict[str, list[Path]],
+    mixture: Path,
+    out: Path,
+    tokenizer: Tokenizer,
+    ends: Ends,
+    dtype: np.dtype[np.generic],
 ) -> Plan:
     parts = {name: found for name, found in read_manifest(mixture).outputs.items() if name.endswith(".parquet")}
     for name in parts:
@@ -306,9 +311,9 @@ def _one_thread_each(execution: Execution, tasks: int) -> Iterator[None]:
             os.environ[name] = before
 
 
-def _sum_counts(parts: list[dict[str, Any]]) -> dict[str, Any]:
+def _sum_counts(parts: list[JsonObject]) -> JsonObject:
     keys = ("in", "out", "input_tokens", "target_tokens", "bytes")
-    total: dict[str, Any] = {key: sum(part[key] for part in parts) for key in keys}
+    total: JsonObject = {key: sum(part[key] for part in parts) for key in keys}
     reasons = {reason for part in parts for reason in part["dropped"]}
     total["dropped"] = {reason: sum(part["dropped"].get(reason, 0) for part in parts) for reason in sorted(reasons)}
     return total

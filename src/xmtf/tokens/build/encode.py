@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 
 from xmtf.errors import DataError
 from xmtf.files import file_sha256
+from xmtf.json_types import JsonObject
 from xmtf.tokens.store.store import StoreWriter
 from xmtf.tokens.tokenizer.loading import load_tokenizer
 from xmtf.tokens.tokenizer.tokenizer import Tokenizer
@@ -101,7 +102,7 @@ def encode_pairs(tokenizer: Tokenizer, inputs: pa.Array, targets: pa.Array, ends
     return EncodedPairs(input_ids, input_sizes, target_ids, target_sizes, np.flatnonzero(keep), dropped)
 
 
-def encode_shard(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
+def encode_shard(spec: JsonObject, folder: Path) -> JsonObject:
     """Tokenise one Parquet shard of a mixture; the shard function of the plan.
 
     Args:

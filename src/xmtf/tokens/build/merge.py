@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from xmtf.files import file_sha256
+from xmtf.json_types import JsonObject
 from xmtf.tokens.build.encode import CLUSTERS_FILE
 from xmtf.tokens.store.prefixes import store_prefix
 from xmtf.tokens.store.store import merge_stores
@@ -15,7 +15,7 @@ from xmtf.tokens.store.store import merge_stores
 __all__ = ["merge_language"]
 
 
-def merge_language(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
+def merge_language(spec: JsonObject, folder: Path) -> JsonObject:
     """Concatenate the shards of a language in order; cluster numbers become those of the whole mixture.
 
     Args:

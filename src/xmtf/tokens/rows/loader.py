@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -146,7 +146,7 @@ class Loader:
         items = [language.stream[int(row)] for language, row in zip(chosen, rows, strict=True)]
         counts = [len(found) for found in items]
 
-        def collect(values: list[npt.NDArray[Any]]) -> npt.NDArray[np.int64]:
+        def collect(values: list[npt.NDArray[np.generic]]) -> npt.NDArray[np.int64]:
             return np.concatenate([np.empty(0, dtype=np.int64), *values])
 
         return Segments(

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 import tokenizers
 
 from xmtf.errors import ConfigError
+from xmtf.json_types import JsonObject
 from xmtf.recipe.schema import Tokenization
 
 __all__ = ["begin_of_inputs", "own_ends", "puts_space", "with_ends"]
@@ -101,7 +102,7 @@ def with_ends(text: str, before: list[tuple[str, int]], after: list[tuple[str, i
     Raises:
         ConfigError: The tokenizer still adds something else.
     """
-    content: dict[str, Any] = json.loads(text)
+    content: JsonObject = json.loads(text)
     old = content.get("post_processor") or {}
     parts = old.get("processors", []) if old.get("type") == "Sequence" else [old]
     kept = [part for part in parts if part.get("type") == _OFFSETS_ALONE]
@@ -115,9 +116,9 @@ def with_ends(text: str, before: list[tuple[str, int]], after: list[tuple[str, i
     return changed
 
 
-def _template(before: list[tuple[str, int]], after: list[tuple[str, int]]) -> dict[str, Any]:
-    def around(sequence: str, type_id: int) -> list[dict[str, Any]]:
-        def special(token: str) -> dict[str, Any]:
+def _template(before: list[tuple[str, int]], after: list[tuple[str, int]]) -> JsonObject:
+    def around(sequence: str, type_id: int) -> list[JsonObject]:
+        def special(token: str) -> JsonObject:
             return {"SpecialToken": {"id": token, "type_id": type_id}}
 
         middle = {"Sequence": {"id": sequence, "type_id": type_id}}

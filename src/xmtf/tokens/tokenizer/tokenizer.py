@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +17,7 @@ import tokenizers
 
 from xmtf.errors import ConfigError
 from xmtf.files import write_json, write_text
+from xmtf.json_types import JsonObject
 from xmtf.tokens.tokenizer.ends import own_ends, puts_space, with_ends
 from xmtf.tokens.tokenizer.words import WordEncoder, encode_plainly
 
@@ -138,7 +138,7 @@ class Tokenizer:
         text = self._text
         if own != (before, after):
             text = with_ends(text, self._spelt(before), self._spelt(after), self.label)
-        options: dict[str, Any] = {"ends": self._more_ends, "about": self.about}
+        options: JsonObject = {"ends": self._more_ends, "about": self.about}
         return Tokenizer(text, pad=self.pad, eos=self.eos, bos=self.bos, label=self.label, **options)
 
     def _spelt(self, ids: tuple[int, ...]) -> list[tuple[str, int]]:
@@ -146,8 +146,8 @@ class Tokenizer:
 
     def described(self, about: Mapping[str, object], ends: Sequence[int]) -> Tokenizer:
         """Return this tokenizer with more of its configuration, and more ids that end a text."""
-        options: dict[str, Any] = {"ends": (*self._more_ends, *ends), "about": {**self.about, **about}}
-        special: dict[str, Any] = {"pad": self.pad, "eos": self.eos, "bos": self.bos, "begin": self._flagged}
+        options: JsonObject = {"ends": (*self._more_ends, *ends), "about": {**self.about, **about}}
+        special: JsonObject = {"pad": self.pad, "eos": self.eos, "bos": self.bos, "begin": self._flagged}
         return Tokenizer(self._text, label=self.label, **special, **options)
 
     @cached_property
@@ -211,7 +211,7 @@ class Tokenizer:
         """
         folder.mkdir(parents=True, exist_ok=True)
         names = {"eos_token": self.eos, "pad_token": self.pad, "bos_token": self.bos, "unk_token": self.find("<unk>")}
-        config: dict[str, Any] = {
+        config: JsonObject = {
             "tokenizer_class": "PreTrainedTokenizerFast",
             "clean_up_tokenization_spaces": False,
             "padding_side": "left",

@@ -15,11 +15,12 @@ from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import tokenizers
+
+from xmtf.json_types import JsonObject
 
 __all__ = ["BLOOM_WORDS", "Cutter", "WordEncoder", "encode_plainly", "word_cutter"]
 
@@ -86,7 +87,7 @@ class Cutter:
     whole: bool
 
 
-def word_cutter(description: dict[str, Any]) -> Cutter | None:
+def word_cutter(description: JsonObject) -> Cutter | None:
     """Return how texts may be cut into words for a tokenizer, or None where no such way is known.
 
     Args:

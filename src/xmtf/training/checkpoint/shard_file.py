@@ -20,6 +20,8 @@ import torch
 import xxhash
 from torch import Tensor
 
+from xmtf.json_types import JsonObject
+
 __all__ = ["write_shard_file"]
 
 _DTYPES = {
@@ -57,7 +59,7 @@ def _blocks(order: Sequence[str], pieces: Mapping[str, tuple[Tensor, Sequence[in
 def _header(order: Sequence[str], pieces: Mapping[str, tuple[Tensor, Sequence[int]]]) -> bytes:
     places = {name: {"saved_offsets": list(pieces[name][1])} for name in order}
     about = {"DCP_SHARDING_INFO": json.dumps(places), "DCP_VERSION": "1.0", "format": "pt"}
-    header: dict[str, Any] = {"__metadata__": about}
+    header: JsonObject = {"__metadata__": about}
     start = 0
     for name in order:
         tensor = pieces[name][0]

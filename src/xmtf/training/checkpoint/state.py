@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import orjson
 import xxhash
 
 from xmtf.errors import DataError
 from xmtf.files import content_hash, write_json
+from xmtf.json_types import JsonObject
 from xmtf.training.topology.ranks import ALONE, Ranks
 
 __all__ = ["STATE", "State", "TrainingProgress", "damaged", "read_state", "require_whole", "torn"]
@@ -88,7 +88,7 @@ def read_state(path: Path) -> State:
     return State(**value | {"progress": TrainingProgress(**value["progress"])})
 
 
-def _stored(path: Path) -> dict[str, Any] | None:
+def _stored(path: Path) -> JsonObject | None:
     """Return what the ``state.json`` of a checkpoint says, or None where that is not what was written.
 
     Those of earlier versions have no hash; all that is known of them is that they can be read.
