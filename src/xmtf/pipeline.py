@@ -24,7 +24,10 @@ from xmtf.files import Manifest, Stopwatch, alone_in, append_jsonl, write_text
 from xmtf.measures import suite_measures
 from xmtf.models import model_family
 from xmtf.models.files.references import plain_reference
-from xmtf.recipe import LoadedRecipe, dump_recipe
+from xmtf.ownership import check_run_folder, claim_run_folder
+from xmtf.recipe import LoadedRecipe
+from xmtf.recipe.written import write_recipe
+from xmtf.replacing import prepare
 from xmtf.run_folder import PAGE, RunFolder, tokenizer_of
 
 __all__ = ["STAGES", "RunOutcome", "run_recipe", "stages"]
@@ -57,12 +60,13 @@ class RunOutcome:
     summary: tuple[str, ...]
 
 
-def run_recipe(loaded: LoadedRecipe, *, until: str | None = None) -> RunOutcome:
+def run_recipe(loaded: LoadedRecipe, *, until: str | None = None, replace: bool = False) -> RunOutcome:
     """Carry out a recipe: every stage that is not finished, in order.
 
     Args:
         loaded: The recipe.
         until: Last stage to do; all of them by default.
+        replace: Replace a finished model, results, or checkpoints of another training that stand in the run folder.
 
     Raises:
         UserError: The recipe or its data are wrong, or another process works in the run folder.
@@ -75,8 +79,11 @@ def run_recipe(loaded: LoadedRecipe, *, until: str | None = None) -> RunOutcome:
     folder = loaded.run_folder
     if loaded.recipe.offline:
         os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+    check_run_folder(folder)
     with alone_in(folder):
-        write_text(loaded.run.recipe, dump_recipe(loaded.recipe))
+        claim_run_folder(folder)
+        prepare(loaded, replace=replace)
+        write_recipe(loaded)
         for stage in stages(loaded):
             _do(stage, loaded.run.log)
             if stage.name == until:
@@ -169,7 +176,8 @@ class _Run:
     def _evaluate(self, label: str, model: str) -> Manifest:
         from xmtf.evaluation import evaluate
 
-        return evaluate(self.loaded, model=model, label=label, out=self._folder.results(label))
+        out = self._folder.results(label)
+        return evaluate(self.loaded, model=model, label=label, out=out, replace=True)
 
     def report(self) -> Manifest:
         from xmtf.report import MODEL_CARD, build_report

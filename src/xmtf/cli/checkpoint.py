@@ -9,13 +9,15 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from xmtf.cli.options import needs_models
+from xmtf.cli.options import Replace, needs_models
 from xmtf.cli.printing import print_json
 from xmtf.errors import ConfigError, SourceError
 from xmtf.execution import say
+from xmtf.files import read_json, read_manifest
 from xmtf.measures import suite_measures
 from xmtf.recipe import load_recipe
 from xmtf.report import write_model_card
+from xmtf.report.cards import write_foreign_card
 from xmtf.upload import check_target, publish
 
 __all__ = ["app"]
@@ -110,6 +112,10 @@ def export(
     dtype: Annotated[
         Literal["auto", "fp32", "bf16", "fp16"], typer.Option(help="Of the weights; auto: what the run computed in.")
     ] = "auto",
+    foreign: Annotated[
+        bool, typer.Option("--foreign", help="Take what another training left there; its card has no results.")
+    ] = False,
+    replace: Replace = False,
     push_to_hub: Annotated[str | None, typer.Option(metavar="ID", help="Publish it on the hub under this id.")] = None,
     private: Annotated[bool, typer.Option("--private", help="Published for its owner alone.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be published.")] = False,
@@ -121,14 +127,21 @@ def export(
     Example: xmtf checkpoint export runs/demo --out exported
     Example: xmtf checkpoint export runs/demo --out exported --push-to-hub me/demo --dry-run
     """
-    from xmtf.training.export import export_checkpoint
+    from xmtf.models.files.identity import model_identity
+    from xmtf.training.export import export_checkpoint, is_the_model
 
     if push_to_hub is not None:
         check_target(push_to_hub, dry_run=dry_run)
     elif private or dry_run:
         raise ConfigError("--private and --dry-run are for --push-to-hub ID")
-    path = export_checkpoint(run, out, step=step, merge=merge, dtype=dtype)
-    write_model_card(run, out, checkpoint=push_to_hub or str(out))
+    options: dict[str, Any] = {"merge": merge, "dtype": dtype, "foreign": foreign, "replace": replace}
+    path = export_checkpoint(run, out, step=step, **options)
+    if foreign:
+        encoder_decoder = read_json(out / "config.json").get("model_type") == "mt5"
+        write_foreign_card(out, checkpoint=push_to_hub or str(out), encoder_decoder=encoder_decoder)
+    else:
+        weights = None if is_the_model(run, read_manifest(out)) else model_identity(str(out))
+        write_model_card(run, out, checkpoint=push_to_hub or str(out), weights=weights)
     typer.echo(f"{out}  from {path}")
     if push_to_hub is not None:
         for line in publish(out, push_to_hub, "model", private=private, dry_run=dry_run):
@@ -161,6 +174,7 @@ def convert(
     dtype: Annotated[
         Dtype | None, typer.Option(help="What weights are converted to; default what they are stored in.")
     ] = None,
+    replace: Replace = False,
     as_json: AsJson = False,
 ) -> None:
     """Read a checkpoint of another program.
@@ -194,7 +208,7 @@ def convert(
 
         assert out is not None
         wanted = None if dtype is None else DTYPES[dtype]
-        options: dict[str, Any] = {"like": like, "num_heads": heads, "dtype": wanted}
+        options: dict[str, Any] = {"like": like, "num_heads": heads, "dtype": wanted, "replace": replace}
         where, report = out, convert_model(source, out, write_tokenizer=_tokenizer_of(source), **options)
     if as_json:
         print_json(report.to_json() | {"path": str(where)}, indented=True)

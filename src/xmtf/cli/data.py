@@ -9,6 +9,7 @@ import typer
 
 from xmtf.cli.data_pack import load_for_tokens, pack, split_files
 from xmtf.cli.data_tables import print_built, print_example, print_plan
+from xmtf.cli.options import Replace
 from xmtf.cli.printing import print_json, print_records
 from xmtf.errors import ConfigError, DataError
 from xmtf.execution import track
@@ -51,6 +52,7 @@ def plan(
         bool, typer.Option("--write", help="Also write the plan, for `run-task` on many machines.")
     ] = False,
     out: Out = None,
+    replace: Replace = False,
 ) -> None:
     """List what a mixture takes, by cluster and language.
 
@@ -62,7 +64,7 @@ def plan(
     """
     loaded = _load(recipe, overrides)
     if write:
-        tasks = write_work_plan(loaded, _out(loaded, out))
+        tasks = write_work_plan(loaded, _out(loaded, out), replace=replace)
         typer.echo(
             f"{tasks} shard tasks: run `xmtf data run-task {recipe} --index 0` to --index {tasks - 1}, then merge"
             if tasks
@@ -75,7 +77,13 @@ def plan(
 
 
 @app.command()
-def build(recipe: RecipePath, overrides: Overrides = None, out: Out = None, as_json: AsJson = False) -> None:
+def build(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    out: Out = None,
+    replace: Replace = False,
+    as_json: AsJson = False,
+) -> None:
     """Build the mixture of a recipe and print what it holds.
 
     Killed half-way it goes on where it stopped; finished it does nothing.
@@ -84,7 +92,7 @@ def build(recipe: RecipePath, overrides: Overrides = None, out: Out = None, as_j
     """
     loaded = _load(recipe, overrides)
     folder = _out(loaded, out)
-    print_built(build_mixture(loaded, folder), folder, as_json=as_json)
+    print_built(build_mixture(loaded, folder, replace=replace), folder, as_json=as_json)
 
 
 @app.command("run-task")
@@ -109,14 +117,20 @@ def run_task(
 
 
 @app.command()
-def merge(recipe: RecipePath, overrides: Overrides = None, out: Out = None, as_json: AsJson = False) -> None:
+def merge(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    out: Out = None,
+    replace: Replace = False,
+    as_json: AsJson = False,
+) -> None:
     """Make the mixture of shards that `run-task` finished.
 
     Example: xmtf data merge recipes/data/xp3.yaml
     """
     loaded = _load(recipe, overrides)
     folder = _out(loaded, out)
-    print_built(merge_mixture(plan_mixture(loaded), folder), folder, as_json=as_json)
+    print_built(merge_mixture(plan_mixture(loaded), folder, replace=replace), folder, as_json=as_json)
 
 
 @app.command()

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from xmtf.cli.data_tables import print_packed
+from xmtf.cli.options import Replace
 from xmtf.errors import ConfigError
 from xmtf.files import read_manifest
 from xmtf.mixture.io.read import find_mixture
@@ -45,6 +46,7 @@ def pack(
     ] = None,
     end_of_inputs: Annotated[Choice, typer.Option(help="End-of-text token after inputs.")] = None,
     end_of_targets: Annotated[Choice, typer.Option(help="End-of-text token after targets; on by default.")] = None,
+    replace: Replace = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Turn a mixture into token files that Megatron reads.
@@ -73,7 +75,7 @@ def pack(
         loaded, base, family = _of_recipe(source, [*(overrides or []), *chosen], family)
         mixture = mixture or loaded.run.mixture
         out = out or loaded.run.tokens
-    manifest = tokenize_mixture(loaded, mixture, out, family=family, base=base)
+    manifest = tokenize_mixture(loaded, mixture, out, family=family, base=base, replace=replace)
     print_packed(manifest, out, as_json=as_json)
 
 

@@ -19,6 +19,8 @@ from xmtf.cli.options import (
     Device,
     Dtype,
     Offline,
+    Overwrite,
+    Replace,
     begin_choice,
     needs_models,
     with_options,
@@ -28,6 +30,7 @@ from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.files import write_jsonl
 from xmtf.lines import to_line
 from xmtf.mixture.io.read import find_mixture
+from xmtf.ownership import new_file
 from xmtf.recipe import load_recipe
 from xmtf.recipe.load import explain_value
 from xmtf.recipe.schema import Evaluation, Tokenization
@@ -62,6 +65,7 @@ class SuiteOptions:
         str, typer.Option(help="Suites, tasks or patterns, such as L1 or xnli,xcopa (xmtf evaluate suites).")
     ]
     out: Annotated[Path, typer.Option(help="Folder for scores.jsonl, items/ and samples.jsonl.")]
+    replace: Replace = False
     limit: Annotated[int | None, typer.Option(min=1, help="Rows of each split: a seeded choice.")] = None
     split: Annotated[str | None, typer.Option(help="Split to measure on; default those of the catalogue.")] = None
     templates: Annotated[Path | None, typer.Option(help="Folder of promptsource collections to prompt with.")] = None
@@ -124,6 +128,7 @@ def generation(options: SuiteOptions, decoding: DecodingOptions, as_json: AsJson
 def code(
     model: Model,
     out: Annotated[Path, typer.Option(help="Folder for scores.jsonl, items/ and samples.jsonl.")],
+    replace: Replace = False,
     suite: Annotated[
         str, typer.Option("--suite", help="Tasks of code: humaneval, mbpp, or code for both.")
     ] = "humaneval",
@@ -180,7 +185,7 @@ def code(
         seed=seed,
         offline=offline,
     )
-    scores = evaluate_code(setup, tasks, settings, model=model, label=_label(model), out=out)
+    scores = evaluate_code(setup, tasks, settings, model=model, label=_label(model), out=out, replace=replace)
     print_scores(scores, as_json)
     if len(settings.temperatures) > 1 and not as_json:
         for line in best_lines(scores):
@@ -196,6 +201,7 @@ def loss(
     part: Annotated[str, typer.Option(help="validation, train or all.")] = "validation",
     limit: Annotated[int | None, typer.Option(min=1, help="Most rows of each language.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the losses to this JSONL file.")] = None,
+    replace: Overwrite = False,
     space: Annotated[
         bool | None, typer.Option("--space/--no-space", help="Space before targets; default by family.")
     ] = None,
@@ -224,6 +230,7 @@ def loss(
         device=device,
         offline=offline,
     )
+    new_file(out, replace=replace)
     if (mixture is None) == (not text):
         raise ConfigError("give either --mixture FOLDER or --text FILE")
     if mixture is not None:
@@ -260,6 +267,7 @@ def run_suites(
     model: Annotated[str | None, typer.Option(help="Model to measure; default the run's own, trained one.")] = None,
     label: Annotated[str, typer.Option(help="What results call the model.")] = "after",
     out: Annotated[Path | None, typer.Option(help="Results folder; default results/LABEL of the run.")] = None,
+    replace: Replace = False,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Answer only the share of one of so many jobs; --index is the job.")
     ] = None,
@@ -285,7 +293,7 @@ def run_suites(
         typer.echo(f"job {index} of {jobs}: {asked:,} requests answered")
         return
     processes = processes_of_torchrun()
-    evaluate(loaded, model=model, label=label, out=folder, processes=processes)
+    evaluate(loaded, model=model, label=label, out=folder, processes=processes, replace=replace)
     if not processes.rank:
         print_scores(_read_scores(folder), as_json)
 
@@ -296,6 +304,7 @@ def rescore(
     scoring: Annotated[str | None, typer.Option(help="bloomz, characters, bytes, tokens, pmi or lm_eval.")] = None,
     metrics: Annotated[str, typer.Option(help="Generation metrics, such as bleu,chrf.")] = "",
     out: Annotated[Path | None, typer.Option(help="Write the scores to this JSONL file.")] = None,
+    replace: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Compute metrics anew from kept items, without the model.
@@ -304,6 +313,7 @@ def rescore(
     """
     from xmtf.evaluation.scoring.rescore import rescore as compute
 
+    new_file(out, replace=replace)
     print_scores(compute(folder, out, scoring=scoring, metrics=_names(metrics)), as_json)
 
 
@@ -345,7 +355,14 @@ def _measure(kind: Literal["rank", "generation"], options: SuiteOptions, setting
         templates=options.templates,
     )
     processes = processes_of_torchrun()
-    evaluate_setup(setup, model=options.model, label=_label(options.model), out=options.out, processes=processes)
+    evaluate_setup(
+        setup,
+        model=options.model,
+        label=_label(options.model),
+        out=options.out,
+        processes=processes,
+        replace=options.replace,
+    )
     return [] if processes.rank else _read_scores(options.out)
 
 

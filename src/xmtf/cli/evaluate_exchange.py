@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from xmtf.cli.options import AsJson
+from xmtf.cli.options import AsJson, Replace
 
 __all__ = ["add_to"]
 
@@ -36,6 +36,7 @@ def import_(
     source: Annotated[Path, typer.Argument(help="Results of lm-eval, of BigScience's fork or of t-zero.")],
     out: Annotated[Path, typer.Option(help="Results folder to write.")],
     model: Annotated[str | None, typer.Option(help="What results call the model; default what the files say.")] = None,
+    replace: Replace = False,
     layout: Annotated[str | None, typer.Option(help="lm-eval, bigscience or t-zero; default what is found.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -48,7 +49,7 @@ def import_(
     from xmtf.cli.evaluate import print_scores
     from xmtf.evaluation.interchange import import_results
 
-    print_scores(import_results(source, out, model=model, layout=layout), as_json)
+    print_scores(import_results(source, out, model=model, layout=layout, overwrite=replace), as_json)
 
 
 def export(

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from xmtf.cli.options import Replace
+from xmtf.files import alone_in
+from xmtf.ownership import check_run_folder, claim_run_folder
+from xmtf.replacing import prepare
+
+if TYPE_CHECKING:
+    from xmtf.recipe import LoadedRecipe
 
 from xmtf.cli.options import needs_models
 
@@ -39,6 +47,7 @@ def slurm(
     ] = None,
     grace: Annotated[int, typer.Option(min=1, help="Seconds before the time limit to save and stop at.")] = 120,
     option: Annotated[list[str] | None, typer.Option(help="Further option of sbatch, such as --qos=long.")] = None,
+    replace: Replace = False,
     submit: Annotated[bool, typer.Option("--submit", help="Also hand the jobs to Slurm.")] = False,
 ) -> None:
     """Write the stages of a recipe as jobs of Slurm.
@@ -71,6 +80,7 @@ def slurm(
     )
     given = tuple(overrides or ())
     loaded = load_recipe(recipe, given)
+    _prepare(loaded, replace)
     folder = out or loaded.run.slurm
     for path in write_scripts(loaded, given, cluster, folder):
         typer.echo(str(path))
@@ -86,6 +96,7 @@ def local(
     recipe: RecipePath,
     overrides: Overrides = None,
     processes: Annotated[int, typer.Option(min=1, help="Processes that build, train together and evaluate.")] = 2,
+    replace: Replace = False,
 ) -> None:
     """Carry out a recipe here in many processes.
 
@@ -98,4 +109,14 @@ def local(
     from xmtf.recipe import load_recipe
 
     given = tuple(overrides or ())
-    run_local(load_recipe(recipe, given), given, processes)
+    loaded = load_recipe(recipe, given)
+    _prepare(loaded, replace)
+    run_local(loaded, given, processes)
+
+
+def _prepare(loaded: LoadedRecipe, replace: bool) -> None:
+    """Claim the run folder, and refuse to lose what is finished in it, before any job begins."""
+    check_run_folder(loaded.run_folder)
+    with alone_in(loaded.run_folder):
+        claim_run_folder(loaded.run_folder)
+        prepare(loaded, replace=replace)

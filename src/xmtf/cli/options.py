@@ -20,6 +20,8 @@ __all__ = [
     "Device",
     "Dtype",
     "Offline",
+    "Overwrite",
+    "Replace",
     "begin_choice",
     "needs_models",
     "with_options",
@@ -35,6 +37,10 @@ BeginOfInputs = Annotated[
     typer.Option(help="Begin of text before prompts; auto: what the tokenizer puts there."),
 ]
 Offline = Annotated[bool, typer.Option("--offline", help="Never touch the network.")]
+Replace = Annotated[
+    bool, typer.Option("--replace", help="Replace finished work that stands there: models, results, checkpoints.")
+]
+Overwrite = Annotated[bool, typer.Option("--replace", help="Overwrite a file that stands there.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print scores as JSON lines.")]
 
 

@@ -8,8 +8,10 @@ from typing import Annotated
 
 import typer
 
+from xmtf.cli.options import Overwrite
 from xmtf.errors import ConfigError, SourceError, UnknownNameError
 from xmtf.files import write_text
+from xmtf.ownership import new_file
 from xmtf.recipe.schema import Report
 
 __all__ = ["app"]
@@ -146,6 +148,7 @@ def card(
     checkpoint: Annotated[str, typer.Option(help="What readers load: a hub id or a folder.")] = "path/to/model",
     model: Annotated[str | None, typer.Option(help="Which model of the results, where there are several.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Write this file, such as README.md.")] = None,
+    replace: Overwrite = False,
 ) -> None:
     """Print or write a model card with the hub's model-index.
 
@@ -153,6 +156,7 @@ def card(
     """
     from xmtf.report.cards import card_of
 
+    new_file(out, replace=replace)
     text = card_of(source, checkpoint=checkpoint, model=model)
     if out is None:
         typer.echo(text, nl=False)

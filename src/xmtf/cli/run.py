@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from xmtf.cli.options import Replace
 from xmtf.pipeline import run_recipe
 from xmtf.recipe import load_recipe
 
@@ -16,6 +17,7 @@ __all__ = ["run"]
 def run(
     recipe: Annotated[Path, typer.Argument(help="Recipe file, such as recipes/demo.yaml.")],
     overrides: Annotated[list[str] | None, typer.Argument(help="Overrides, such as training.steps=200.")] = None,
+    replace: Replace = False,
     until: Annotated[str | None, typer.Option(help="Stop after this stage, such as tokens.")] = None,
 ) -> None:
     """Carry out a recipe: mixture, tokens, training, evaluation before and after, report.
@@ -24,6 +26,6 @@ def run(
 
     Example: xmtf run recipes/demo.yaml training.steps=200
     """
-    outcome = run_recipe(load_recipe(recipe, overrides or []), until=until)
+    outcome = run_recipe(load_recipe(recipe, overrides or []), until=until, replace=replace)
     for line in outcome.summary:
         typer.echo(line)

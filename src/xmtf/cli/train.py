@@ -8,7 +8,10 @@ from typing import Annotated
 
 import typer
 
-from xmtf.cli.options import needs_models
+from xmtf.cli.options import Replace, needs_models
+from xmtf.files import MANIFEST
+from xmtf.ownership import check_run_folder
+from xmtf.replacing import prepare
 
 __all__ = ["train"]
 
@@ -20,6 +23,7 @@ def train(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the first example, its row, the layout and the memory, and stop.")
     ] = False,
+    replace: Replace = False,
     tokens: Annotated[Path | None, typer.Option(help="Token files; default those of the run folder.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; default the recipe's, or runs/<name>.")] = None,
 ) -> None:
@@ -40,6 +44,9 @@ def train(
     from xmtf.measures import suite_measures
     from xmtf.training import train_in_folder
 
+    if os.environ.get("RANK", "0") == "0" and (tokens / MANIFEST).exists():
+        check_run_folder(loaded.run_folder)
+        prepare(loaded, replace=replace, tokens=tokens)
     manifest = train_in_folder(loaded, tokens=tokens, measures=suite_measures(loaded, tokens))
     if os.environ.get("RANK", "0") != "0":  # one process of torchrun speaks for all
         return

@@ -38,19 +38,28 @@ from xmtf.files import (
 )
 from xmtf.models.device import choose_device
 from xmtf.models.files.identity import model_identity
+from xmtf.ownership import free_name, refuse_loss
 from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.effects import stage_fingerprint
 from xmtf.records import Request, Score
-from xmtf.results.files import COMPLETIONS, SAMPLES, SCORES, check_results
+from xmtf.results.files import COMPLETIONS, SAMPLES, SCORES, check_results, claim_results
 from xmtf.results.items import About, item_paths, suite_items
 from xmtf.results.scores import write_scores
 from xmtf.tasks.prompted import fingerprint_slice
 from xmtf.tokens import load_tokenizer
 
-__all__ = ["answer", "evaluate", "evaluate_setup", "fingerprint_questions"]
+__all__ = ["answer", "depends_on", "evaluate", "evaluate_setup", "fingerprint_questions"]
 
 
-def evaluate(loaded: LoadedRecipe, *, model: str, label: str, out: Path, processes: Processes = ALONE) -> Manifest:
+def evaluate(
+    loaded: LoadedRecipe,
+    *,
+    model: str,
+    label: str,
+    out: Path,
+    processes: Processes = ALONE,
+    replace: bool = False,
+) -> Manifest:
     """Measure a model on all suites of a recipe.
 
     Args:
@@ -59,25 +68,28 @@ def evaluate(loaded: LoadedRecipe, *, model: str, label: str, out: Path, process
         label: What results call the model, such as ``before``.
         out: Folder for ``scores.jsonl``, ``items/``, ``samples.jsonl`` and ``manifest.json``.
         processes: Several may evaluate together: each calls this, the first writes results.
+        replace: Whether results of another model or of other suites that stand there are replaced.
 
     Raises:
         UserError: A suite, a dataset or the model is wrong; found before any model runs.
     """
-    return evaluate_setup(setup_of(loaded), model=model, label=label, out=out, processes=processes)
+    setup = setup_of(loaded)
+    return evaluate_setup(setup, model=model, label=label, out=out, processes=processes, replace=replace)
 
 
-def evaluate_setup(setup: Setup, *, model: str, label: str, out: Path, processes: Processes = ALONE) -> Manifest:
+def evaluate_setup(
+    setup: Setup, *, model: str, label: str, out: Path, processes: Processes = ALONE, replace: bool = False
+) -> Manifest:
     """Measure a model; as :func:`evaluate`, from a setup that need not come from a recipe."""
     with processes:
-        return _evaluate(setup, model, label, out, processes)
+        return _evaluate(setup, model, label, out, processes, replace=replace)
 
 
-def _evaluate(setup: Setup, model: str, label: str, out: Path, processes: Processes) -> Manifest:
-
+def _evaluate(setup: Setup, model: str, label: str, out: Path, processes: Processes, *, replace: bool) -> Manifest:
     watch = Stopwatch()
     check_results(out, never=COMPLETIONS)
     slices = suite_slices(setup)
-    recipe, inputs = _depends_on(setup, slices, model, label)
+    recipe, inputs = depends_on(setup, slices, model, label)
     fingerprint = stage_fingerprint("evaluation", recipe, inputs)
     finished = is_finished(out, fingerprint)
     processes.wait()
@@ -85,7 +97,9 @@ def _evaluate(setup: Setup, model: str, label: str, out: Path, processes: Proces
         return read_manifest(out)
     choose_device(setup.device)  # refuses one that is not there, before prompts are rendered
     if processes.rank == 0 and (out / MANIFEST).exists():
-        _give_up(out)
+        _give_up(out, replace=replace)
+    if processes.rank == 0:
+        claim_results(out)
     all_jobs = list(_rendered(setup, slices))
     subject = load_subject(setup, model, label)
     journal = Journal(out, subject.identity(setup), processes.name)
@@ -137,11 +151,14 @@ def _say_cut(journal: Journal, requests: Sequence[Request], subject: Subject) ->
         say(f"  {cut:,} of {len(answers):,} prompts do not fit the model and are cut on the {side}")
 
 
-def _give_up(out: Path) -> None:
+def _give_up(out: Path, *, replace: bool) -> None:
     """Say which results are about to be replaced, and mark them as unfinished; answers of the same model stay."""
     before = read_manifest(out)
     settings = before.recipe.get("evaluation", before.recipe)  # flat in results of earlier versions
     suites = ", ".join(suite["name"] for suite in settings.get("suites", ())) or before.stage
+    if not replace:
+        what = f"the results of {before.details.get('model', 'another program')} there ({suites})"
+        refuse_loss(out, [what], f"another --out, such as {free_name(out)},")
     say(f"{out}: results of {before.details.get('model', 'another program')} are replaced ({suites})")
     (out / MANIFEST).unlink(missing_ok=True)
 
@@ -165,9 +182,10 @@ def answer(
     check_results(out, never=COMPLETIONS)
     setup = setup_of(loaded)
     slices = suite_slices(setup)
-    recipe, inputs = _depends_on(setup, slices, model, label)
+    recipe, inputs = depends_on(setup, slices, model, label)
     if is_finished(out, stage_fingerprint("evaluation", recipe, inputs)):
         return 0
+    claim_results(out)
     all_jobs = list(_rendered(setup, slices))
     subject = load_subject(setup, model, label)
     journal = Journal(out, subject.identity(setup), share)
@@ -180,7 +198,7 @@ def answer(
     return len(journal) - before
 
 
-def _depends_on(
+def depends_on(
     setup: Setup, slices: Sequence[SuiteSlice], model: str, label: str
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the settings and the hashes of the inputs that decide the results."""

@@ -61,9 +61,13 @@ def launch_stages(
     prepared = "tokens" if recipe.model.base else "initial"
     render = ("data", "run-task", *of, "--jobs", str(building))
     stages = [
-        LaunchStage("plan", "plans the mixture and indexes the evaluation suites", ("data", "plan", *of, "--write")),
+        LaunchStage(
+            "plan", "plans the mixture and indexes the evaluation suites", ("data", "plan", *of, "--write", "--replace")
+        ),
         LaunchStage("render", "renders the shards of the mixture", render, ("plan",), "array", building),
-        LaunchStage("mixture", "shuffles, deduplicates and writes the mixture", ("data", "merge", *of), ("render",)),
+        LaunchStage(
+            "mixture", "shuffles, deduplicates and writes the mixture", ("data", "merge", *of, "--replace"), ("render",)
+        ),
         LaunchStage("tokens", "tokenises the mixture", ("run", *of, "--until", prepared), ("mixture",)),
     ]
     ends = []

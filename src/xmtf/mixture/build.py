@@ -24,14 +24,13 @@ from xmtf.errors import ConfigError, DataError
 from xmtf.execution import Plan, check_engine, read_plan, run_shown, run_task, write_plan
 from xmtf.execution.plan import shard_result
 from xmtf.files import (
+    MANIFEST,
     Manifest,
     Stopwatch,
     alone_in,
-    check_replaced,
     discard_folder,
     discard_leftovers,
     is_finished,
-    was_written_by,
     write_jsonl,
 )
 from xmtf.mixture.describe.composition import OVERLAPS, QUARANTINE
@@ -44,6 +43,7 @@ from xmtf.mixture.select.keys import hash_strings
 from xmtf.mixture.select.ngrams import string_values, word_runs
 from xmtf.mixture.sort.merge import Shard
 from xmtf.mixture.sort.runs import Run, write_runs
+from xmtf.ownership import check_ours, free_name, refuse_loss
 from xmtf.provenance import group_rows
 from xmtf.recipe import LoadedRecipe
 from xmtf.sources import read_source
@@ -72,12 +72,13 @@ def work_folder(out: Path) -> Path:
     return out.with_name(f".{out.name}.work")
 
 
-def build_mixture(loaded: LoadedRecipe, out: Path) -> Manifest:
+def build_mixture(loaded: LoadedRecipe, out: Path, *, replace: bool = True) -> Manifest:
     """Build the mixture of a recipe in ``out``, unless it stands there already.
 
     Args:
         loaded: The recipe.
         out: Folder of the mixture. Unfinished work waits beside it, in ``.<name>.work``.
+        replace: Whether it may take the place of the finished mixture of another recipe.
 
     Raises:
         ConfigError: No example is left (says what dropped them), an evaluation suite overlaps and may not, or ``out``
@@ -88,6 +89,8 @@ def build_mixture(loaded: LoadedRecipe, out: Path) -> Manifest:
     """
     watch = Stopwatch()
     plan = plan_mixture(loaded)
+    if not replace:
+        _refuse_loss(plan, out)
     if _stands(plan, out) and not work_folder(out).exists():
         return refresh_card(plan, out)
     check_engine(loaded.recipe.execution)
@@ -105,8 +108,14 @@ def _working(out: Path, *, with_helpers: bool = False) -> contextlib.AbstractCon
 
 def _stands(plan: MixturePlan, out: Path) -> bool:
     """Tell whether the mixture is finished; refuse a folder that holds something else."""
-    check_replaced(out, "a mixture", was_written_by("mixture"))
+    check_ours(out, "a mixture", ("mixture",))
     return is_finished(out, plan.fingerprint)
+
+
+def _refuse_loss(plan: MixturePlan, out: Path) -> None:
+    """Refuse to replace the finished mixture of another recipe."""
+    if (out / MANIFEST).exists() and not _stands(plan, out):
+        refuse_loss(out, ["the finished mixture there"], f"another --out, such as {free_name(out)},")
 
 
 def build_guard(plan: MixturePlan, out: Path) -> None:
@@ -127,7 +136,7 @@ def build_guard(plan: MixturePlan, out: Path) -> None:
     write_guard(folder, asked)
 
 
-def write_work_plan(loaded: LoadedRecipe, out: Path) -> int:
+def write_work_plan(loaded: LoadedRecipe, out: Path, *, replace: bool = True) -> int:
     """Prepare a build on many machines: write the plan and the guard index; return the number of shard tasks.
 
     Of a mixture that is finished already the plan has none.
@@ -136,6 +145,8 @@ def write_work_plan(loaded: LoadedRecipe, out: Path) -> int:
         ConfigError: As :func:`build_mixture`.
     """
     plan = plan_mixture(loaded)
+    if not replace:
+        _refuse_loss(plan, out)
     _stands(plan, out)
     check_engine(loaded.recipe.execution)
     with _working(out):
@@ -176,7 +187,7 @@ def run_work_tasks(out: Path, index: int, jobs: int | None = None) -> Iterator[t
             yield number, run_task(plan, number, work_folder(out) / "shards")
 
 
-def merge_mixture(plan: MixturePlan, out: Path, watch: Stopwatch | None = None) -> Manifest:
+def merge_mixture(plan: MixturePlan, out: Path, watch: Stopwatch | None = None, *, replace: bool = True) -> Manifest:
     """Make the mixture of finished shards, unless it stands there; ``watch`` counts the time that the manifest tells.
 
     Raises:
@@ -184,6 +195,8 @@ def merge_mixture(plan: MixturePlan, out: Path, watch: Stopwatch | None = None) 
         DataError: A shard is not finished; names it and how to finish it.
         UserError: Another process works on it still.
     """
+    if not replace:
+        _refuse_loss(plan, out)
     if _stands(plan, out) and not work_folder(out).exists():
         return refresh_card(plan, out)
     with _working(out):

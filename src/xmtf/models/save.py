@@ -11,19 +11,31 @@ import torch
 from torch import Tensor
 
 from xmtf import __version__
+from xmtf.checksums import remembered_sha256
 from xmtf.errors import ConfigError, SourceError
-from xmtf.files import atomic_path, check_replaced, write_json
+from xmtf.files import Manifest, atomic_path, content_hash, write_json, write_manifest
 from xmtf.json_types import JsonObject
 from xmtf.models.bloom import Bloom, BloomConfig
 from xmtf.models.bloom.names import transformers_name as bloom_name
-from xmtf.models.files.references import ADAPTER_CONFIG
 from xmtf.models.files.weights import write_weights
 from xmtf.models.hub.network import HubNetwork
 from xmtf.models.lora import adapters, save_adapters
 from xmtf.models.mt5 import MT5, MT5Config
 from xmtf.models.mt5.names import transformers_name as mt5_name
+from xmtf.ownership import check_ours, free_name, refuse_loss
 
-__all__ = ["TOKENIZER_FILES", "check_model_replaced", "copy_tokenizer", "save_model", "save_tensors"]
+__all__ = [
+    "MODELS",
+    "TOKENIZER_FILES",
+    "check_model_replaced",
+    "copy_tokenizer",
+    "describe_model",
+    "save_model",
+    "save_tensors",
+]
+
+MODELS = ("initial", "train", "export", "convert")
+"""Stages that write models."""
 
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -134,18 +146,32 @@ def _converted(name: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
     return tensor.to(dtype)
 
 
-def check_model_replaced(out: Path) -> None:
-    """Refuse to write a model over anything but a model: a folder with a configuration and no folders in it.
+def check_model_replaced(out: Path, *, replace: bool) -> None:
+    """Refuse to write over anything but a model that xmtf wrote, and over that unless it is meant.
+
+    Models of earlier versions, which had no manifest, count by the version in their configuration.
+
+    Args:
+        out: Where a model is to be written.
+        replace: Whether it may take the place of one.
 
     Raises:
-        ConfigError: ``out`` holds something else.
+        ConfigError: ``out`` holds something else, or a model that is not to be replaced.
     """
+    if not _names_our_version(out / "config.json"):
+        check_ours(out, "a model", MODELS)
+    if out.is_dir() and any(out.iterdir()) and not replace:
+        refuse_loss(out, ["the model there"], f"another --out, such as {free_name(out)},")
 
-    def is_model(folder: Path) -> bool:
-        has_config = any((folder / name).is_file() for name in ("config.json", ADAPTER_CONFIG))
-        return has_config and not any(path.is_dir() for path in folder.iterdir())
 
-    check_replaced(out, "a model", is_model)
+def describe_model(folder: Path, stage: str, details: JsonObject) -> None:
+    """Write the manifest of a model folder that is no stage of a run: what its files are, and what they came from."""
+    outputs = {path.name: remembered_sha256(path) for path in sorted(folder.iterdir())}
+    write_manifest(folder, Manifest(stage, content_hash(outputs), outputs=outputs, details=details))
+
+
+def _names_our_version(path: Path) -> bool:
+    return path.is_file() and b'"xmtf_version"' in path.read_bytes()
 
 
 def _without_none(values: JsonObject) -> JsonObject:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 __all__ = [
+    "WRITTEN",
     "LoadedRecipe",
     "dump_recipe",
     "explain_value",
@@ -30,6 +31,9 @@ __all__ = [
     "parse_overrides",
     "resolve_recipe",
 ]
+
+WRITTEN = "# Every key of this run, as xmtf resolved it. It can be run again from anywhere."
+"""First line of the recipe that a run keeps in its folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +44,22 @@ class LoadedRecipe:
         recipe: The resolved recipe.
         path: File that it was read from; paths inside are relative to its folder.
         origins: Dotted key -> ``file``, ``override`` or ``default``.
+        written: Whether the file is one that a run wrote into its folder.
     """
 
     recipe: Recipe
     path: Path
     origins: dict[str, str]
+    written: bool = False
 
     @property
     def run_folder(self) -> Path:
-        """Folder of the run: ``run_folder`` of the recipe, or ``runs/<name>`` here."""
+        """Folder of the run: ``run_folder`` of the recipe, or ``runs/<name>`` here.
+
+        A recipe that a run wrote is of the run that it lies in, wherever that was moved to.
+        """
+        if self.written and self.origins.get("run_folder") != "override":
+            return self.path.parent
         return Path(self.recipe.run_folder or f"runs/{self.recipe.name}")
 
     @property
@@ -95,7 +106,12 @@ def load_recipe(path: Path, overrides: Iterable[str] = ()) -> LoadedRecipe:
     data = load_yaml(path)
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: a recipe is a mapping of keys (name, mixture, model, training, ...)")
-    return resolve_recipe(data, path, overrides)
+    return replace(resolve_recipe(data, path, overrides), written=_is_written(path))
+
+
+def _is_written(path: Path) -> bool:
+    with path.open(encoding="utf-8") as stream:
+        return stream.readline().strip() == WRITTEN
 
 
 def resolve_recipe(data: JsonObject, path: Path, overrides: Iterable[str] = ()) -> LoadedRecipe:

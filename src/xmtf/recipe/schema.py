@@ -64,6 +64,7 @@ def _of_micro_batches(recipe: Recipe) -> Effect:
     return "result" if recipe.training.loss == "target_compat" or draws else "rounding"
 
 
+_NAME_BYTES = 200
 UNSEEN = affects()
 TOKENIZED = affects(tokens="result")
 SHAPE = affects(initial="result", training="result")
@@ -421,6 +422,17 @@ class Recipe(Section):
     report: Report = Report()
     memory_limit: Annotated[Bytes | None, UNSEEN] = None
     """Refuse to start what is estimated to need more (`4 GiB`)."""
+
+    @field_validator("name")
+    @classmethod
+    def _one_file_name(cls, value: str) -> str:
+        odd = next((letter for letter in value if letter in "/\\" or not letter.isprintable()), None)
+        if odd is not None or value.startswith(".") or len(value.encode()) > _NAME_BYTES:
+            raise ValueError(
+                f"{value!r} is not one file name: no slashes, control characters or full stop at its beginning, and at "
+                f"most {_NAME_BYTES} bytes; to keep a run elsewhere set run_folder"
+            )
+        return value
 
     def section(self, name: str) -> dict[str, Any]:
         """Return one section as plain JSON values: what manifests record and fingerprints hash."""

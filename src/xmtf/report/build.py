@@ -14,16 +14,15 @@ from xmtf.files import (
     Manifest,
     Stopwatch,
     atomic_folder,
-    check_replaced,
     content_hash,
     file_sha256,
     is_finished,
     read_jsonl,
     read_manifest,
-    was_written_by,
     write_manifest,
     write_text,
 )
+from xmtf.ownership import check_ours
 from xmtf.recipe.effects import marked, stage_fingerprint
 from xmtf.recipe.schema import Report
 from xmtf.report.cards import model_card
@@ -78,7 +77,7 @@ def build_report(sources: Sequence[Path], out: Path, config: Report, inputs: Inp
     found = {key: value for source in sources for key, value in _inputs(source).items()}
     found |= {str(path): file_sha256(path) for path in inputs.files.values() if path.is_file()}
     fingerprint = stage_fingerprint("report", recipe | {"reference": inputs.reference}, found)
-    check_replaced(out, "a report", was_written_by("report"))
+    check_ours(out, "a report", ("report",))
     if is_finished(out, fingerprint) and not read_manifest(out).details.get("missing_fonts"):
         return read_manifest(out)
     material = collect(sources)

@@ -9,11 +9,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.dataset as ds
 
+from xmtf.checksums import check_outputs
 from xmtf.errors import SourceError
 from xmtf.files import MANIFEST, Manifest, read_jsonl, read_manifest
 from xmtf.json_types import JsonObject
 from xmtf.recipe import load_yaml
 from xmtf.records import Score
+from xmtf.report.agreement import check_agreement
 from xmtf.report.results import Results, collect_results
 from xmtf.run_folder import RunFolder
 
@@ -92,6 +94,7 @@ def collect_run(folder: Path) -> Run:
         raise SourceError(
             f"{folder}: not a run folder (it has no {run.recipe.name}); give the folder of a run, runs/<name>"
         )
+    check_agreement(run)
     return Run(
         folder=folder,
         recipe=load_yaml(run.recipe),
@@ -111,6 +114,7 @@ def _composition(mixture: Path) -> pa.Table:
     """Count the mixture's examples by language, cluster and dataset."""
     if not (mixture / MANIFEST).exists():
         return COMPOSITION.empty_table()
+    check_outputs(mixture)
     files = sorted(str(path) for path in mixture.glob("language=*/*.parquet"))
     columns = {
         "language": ds.field("language"),

@@ -12,6 +12,7 @@ import pyarrow as pa
 from xmtf.errors import SourceError
 from xmtf.files import MANIFEST, read_jsonl
 from xmtf.records import Score
+from xmtf.report.agreement import check_results_folder
 from xmtf.results.files import SAMPLES, SCORES
 from xmtf.results.items import item_files
 from xmtf.results.scores import read_scores
@@ -74,6 +75,8 @@ def collect_results(sources: Sequence[Path]) -> Results:
         DataError: A file of scores is not one.
     """
     folders = list(dict.fromkeys(folder for source in sources for folder in results_folders(source)))
+    for folder in folders:
+        check_results_folder(folder)
     scores = {folder: read_scores(folder / SCORES) for folder in folders}
     results = Results()
     for folder, label in zip(folders, _labels(folders, scores), strict=True):

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
-from xmtf.errors import SourceError
-from xmtf.files import MANIFEST, check_replaced, was_written_by
+from xmtf.errors import ConfigError, SourceError
+from xmtf.ownership import check_ours, claim, free_name, refuse_loss, stage_of
 from xmtf.results.items import ITEMS, is_items, item_paths
 from xmtf.run_folder import RunFolder
 
-__all__ = ["COMPLETIONS", "ITEMS", "JOURNALS", "SAMPLES", "SCORES", "check_results", "no_results"]
+__all__ = [
+    "COMPLETIONS",
+    "ITEMS",
+    "JOURNALS",
+    "SAMPLES",
+    "SCORES",
+    "check_results",
+    "claim_results",
+    "no_results",
+    "refuse_replacing",
+]
 
+_STAGE = "evaluation"
 SCORES = "scores.jsonl"
 SAMPLES = "samples.jsonl"
 COMPLETIONS = "completions.jsonl"
@@ -30,13 +40,33 @@ def check_results(out: Path, never: str) -> None:
     Raises:
         ConfigError: It may not be written to.
     """
-    check_replaced(out, "results of the same sort", partial(_holds_results, never=never))
+    if not _of_an_earlier_version(out):
+        check_ours(out, "results of the same sort", (_STAGE,))
+    items = item_paths(out) if out.is_dir() else []
+    foreign = next(out.glob(never), None) is not None or (out / ITEMS).is_symlink() or not all(map(is_items, items))
+    if foreign:
+        raise ConfigError(f"{out}: holds something else than results of the same sort; name a new folder")
 
 
-def _holds_results(folder: Path, never: str) -> bool:
-    ours = was_written_by("evaluation")(folder) if (folder / MANIFEST).exists() else True
-    known = any(next(folder.glob(name), None) for name in (SCORES, ITEMS, JOURNALS))
-    return ours and known and next(folder.glob(never), None) is None and all(map(is_items, item_paths(folder)))
+def refuse_replacing(out: Path, *, replace: bool) -> None:
+    """Refuse to replace finished results, unless that is meant.
+
+    Raises:
+        ConfigError: There are some.
+    """
+    if (out / SCORES).exists() and not replace:
+        refuse_loss(out, ["the results there"], f"another --out, such as {free_name(out)},")
+
+
+def _of_an_earlier_version(folder: Path) -> bool:
+    """Tell whether a folder holds scores and the journal of their answers, which have no manifest where code is run."""
+    return (folder / SCORES).is_file() and next(folder.glob(JOURNALS), None) is not None
+
+
+def claim_results(out: Path) -> None:
+    """Mark a results folder as ours, before anything else is written into it."""
+    if stage_of(out) is None and not _of_an_earlier_version(out):
+        claim(out, _STAGE, "results")
 
 
 def no_results(folder: Path, missing: str) -> SourceError:

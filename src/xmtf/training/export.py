@@ -10,13 +10,14 @@ import torch
 
 from xmtf.errors import ConfigError, SourceError, UnknownNameError
 from xmtf.execution import say
-from xmtf.files import atomic_folder
+from xmtf.files import MANIFEST, Manifest, atomic_folder, read_json, read_manifest
 from xmtf.models import save_model
 from xmtf.models.bloom import Bloom
 from xmtf.models.dtype import DTYPES
 from xmtf.models.lora import merge_adapters
 from xmtf.models.mt5 import MT5
-from xmtf.models.save import check_model_replaced, save_tensors
+from xmtf.models.save import check_model_replaced, describe_model, save_tensors
+from xmtf.ownership import MARKER
 from xmtf.recipe import Recipe, load_recipe
 from xmtf.run_folder import RunFolder, tokenizer_of
 from xmtf.training.checkpoint.checkpoint import (
@@ -27,14 +28,16 @@ from xmtf.training.checkpoint.checkpoint import (
     read_weights,
 )
 from xmtf.training.checkpoint.shards import ShardReader
-from xmtf.training.checkpoint.state import TrainingProgress, require_whole
+from xmtf.training.checkpoint.state import TrainingProgress, read_state, require_whole
 from xmtf.training.start import start_model
 
 __all__ = [
     "export_checkpoint",
     "export_dtype",
+    "is_the_model",
     "keep_tokenizer",
     "merges",
+    "own_training",
     "run_checkpoints",
     "tensor_shapes",
     "write_checkpoint",
@@ -46,6 +49,18 @@ def keep_tokenizer(tokens: Path, checkpoints: Path) -> None:
     """Copy the tokenizer of token files beside the checkpoints: exports need it, wherever the token files are then."""
     with atomic_folder(tokenizer_of(checkpoints)) as folder:
         shutil.copytree(tokenizer_of(tokens), folder, dirs_exist_ok=True)
+
+
+def own_training(run_folder: Path) -> str | None:
+    """Return the name of the training that a run folder is of, by what was trained there last; None where none is."""
+    run = RunFolder(run_folder)
+    marker = run.checkpoints / MARKER
+    if marker.is_file():
+        name = read_json(marker).get("training")
+        return None if name is None else str(name)
+    if not (run.model / MANIFEST).is_file():
+        return None
+    return read_manifest(run.model).details.get("training")
 
 
 def run_checkpoints(run_folder: Path) -> dict[Path, TrainingProgress]:
@@ -65,16 +80,25 @@ def run_checkpoints(run_folder: Path) -> dict[Path, TrainingProgress]:
 
 
 def export_checkpoint(
-    run_folder: Path, out: Path, *, step: int | None = None, merge: bool = False, dtype: str = "auto"
+    run_folder: Path,
+    out: Path,
+    *,
+    step: int | None = None,
+    merge: bool = False,
+    dtype: str = "auto",
+    foreign: bool = False,
+    replace: bool = False,
 ) -> Path:
     """Write the weights of a checkpoint as a model folder in Hugging Face format, with the run's tokenizer.
 
     Args:
         run_folder: Folder of the run, with ``recipe.yaml`` and ``checkpoints/``.
-        out: Folder to write; a model that stands there is replaced.
-        step: Which checkpoint; default the newest.
+        out: Folder to write.
+        step: Which checkpoint of the run's own training; default the newest.
         merge: Write whole weights with the adapters added, whatever ``model.lora.merge`` says.
         dtype: ``fp32``, ``bf16`` or ``fp16``; ``auto`` is what the run computed in. Adapters alone stay in fp32.
+        foreign: Take the checkpoint of another training that was left in the folder.
+        replace: Whether it may take the place of a model that xmtf wrote.
 
     Returns:
         The checkpoint that was exported.
@@ -85,8 +109,16 @@ def export_checkpoint(
         UnknownNameError: No checkpoint of that step.
         ConfigError: ``out`` holds something else than a model; ``merge`` of a run without adapters.
     """
-    check_model_replaced(out)
-    run, checkpoints = RunFolder(run_folder), run_checkpoints(run_folder)
+    check_model_replaced(out, replace=replace)
+    run, found = RunFolder(run_folder), run_checkpoints(run_folder)
+    checkpoints = {path: progress for path, progress in found.items() if foreign or _is_own(path, run_folder)}
+    if not checkpoints or (
+        step is not None and checkpoint_path(run.checkpoints, step) in found.keys() - checkpoints.keys()
+    ):
+        raise ConfigError(
+            f"{run_folder}: its checkpoints are of another training than its recipe.yaml; run the recipe again, or "
+            "export one with --foreign, whose card then has no results"
+        )
     path = next(reversed(checkpoints)) if step is None else checkpoint_path(run.checkpoints, step)
     if path not in checkpoints:
         steps = [str(progress.step) for progress in checkpoints.values()]
@@ -101,8 +133,24 @@ def export_checkpoint(
     with atomic_folder(out) as folder:
         options: Any = {"tokenizer": tokenizer, "merge": merge, "dtype": DTYPES.get(dtype)}
         write_checkpoint(path, folder, recipe, base=base, **options)
+        state = read_state(path)
+        describe_model(folder, "export", {"training": state.fingerprint, "step": state.progress.step})
     say(f"{out}: the weights after step {checkpoints[path].step}")
     return path
+
+
+def is_the_model(run_folder: Path, export: Manifest) -> bool:
+    """Tell whether an exported checkpoint is that which became the run's model, whatever its number format."""
+    run = RunFolder(run_folder)
+    if not (run.model / MANIFEST).is_file() or load_recipe(run.recipe).recipe.training.export != "last":
+        return False
+    model = read_manifest(run.model)
+    found = (model.details.get("training"), model.counts.get("step"))
+    return found == (export.details.get("training"), export.details.get("step"))
+
+
+def _is_own(path: Path, run_folder: Path) -> bool:
+    return own_training(run_folder) in (None, read_state(path).fingerprint)
 
 
 def write_checkpoint(

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from xmtf.checksums import remembered_sha256
 from xmtf.errors import ConfigError
 from xmtf.execution import say
 from xmtf.files import (
@@ -18,19 +19,21 @@ from xmtf.files import (
     Stopwatch,
     alone_in,
     atomic_folder,
-    file_sha256,
     is_finished,
     read_manifest,
+    write_json,
     write_manifest,
-    write_text,
 )
 from xmtf.models import SpecialTokens, build_model, model_family
 from xmtf.models.build import random_weights
+from xmtf.models.files.identity import model_identity
 from xmtf.models.interface import Family
-from xmtf.models.save import save_tensors
-from xmtf.recipe import LoadedRecipe, dump_recipe
+from xmtf.models.save import MODELS, save_tensors
+from xmtf.ownership import MARKER, check_ours, check_run_folder, claim, claim_run_folder
+from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.effects import marked, stage_fingerprint
 from xmtf.recipe.schema import Recipe
+from xmtf.recipe.written import write_recipe
 from xmtf.run_folder import tokenizer_of
 from xmtf.tokens import load_tokenizer
 from xmtf.training.assembly import assemble
@@ -90,6 +93,9 @@ def train(
     if is_finished(model, identity.fingerprint):
         return read_manifest(model)
     check_machine(recipe.training)
+    check_ours(model, "a model", MODELS)
+    if ranks.first:
+        _claim_checkpoints(checkpoints, identity.name)
     watch = Stopwatch()
     loop = assemble(
         loaded,
@@ -139,7 +145,10 @@ def train_in_folder(loaded: LoadedRecipe, *, tokens: Path, measures: Sequence[Me
     folder = loaded.run
     if not (tokens / MANIFEST).exists():
         raise ConfigError(f"{tokens}: no finished token files; make them with `xmtf run {loaded.path} --until tokens`")
+    check_run_folder(folder.path)
     with all_processes() as ranks, alone_in(folder.path) if ranks.first else nullcontext():
+        if ranks.first:
+            claim_run_folder(folder.path)
         initial = loaded.recipe.model.base
         if initial is None:
             initial = str(folder.initial)
@@ -147,7 +156,7 @@ def train_in_folder(loaded: LoadedRecipe, *, tokens: Path, measures: Sequence[Me
                 write_initial(loaded.recipe, tokenizer_of(tokens), folder.initial)
             ranks.wait()
         if ranks.first:
-            write_text(folder.recipe, dump_recipe(loaded.recipe))
+            write_recipe(loaded)
         return train(
             loaded,
             tokens=tokens,
@@ -177,6 +186,7 @@ def write_initial(recipe: Recipe, tokenizer: Path, out: Path) -> Manifest:
     fingerprint = stage_fingerprint("initial", section, inputs)
     if is_finished(out, fingerprint):
         return read_manifest(out)
+    check_ours(out, "a model", MODELS)
     special = SpecialTokens(pad=loaded.pad, eos=loaded.eos, bos=loaded.bos)
     model = build_model(recipe.model, vocab_size=loaded.vocab_size, special=special, seed=recipe.seed, device="meta")
 
@@ -184,6 +194,13 @@ def write_initial(recipe: Recipe, tokenizer: Path, out: Path) -> Manifest:
         save_tensors(random_weights(model, recipe.seed), model.config, folder, tokenizer=tokenizer)
 
     return _export(write, out, Manifest("initial", fingerprint, recipe=section, inputs=inputs))
+
+
+def _claim_checkpoints(folder: Path, training: str) -> None:
+    """Mark the folder of checkpoints as ours, and as of a training; of earlier versions the checkpoints count."""
+    if not any(folder.glob("step-*/state.json")):
+        claim(folder, "checkpoints", "checkpoints")
+    write_json(folder / MARKER, {"stage": "checkpoints", "training": training})
 
 
 def _open_log(loaded: LoadedRecipe, path: Path) -> Log:
@@ -236,7 +253,8 @@ def _export(write: Callable[[Path], None], folder: Path, manifest: Manifest) -> 
     """Write a model folder; the manifest goes in last, before the folder appears under its name."""
     with atomic_folder(folder) as temporary:
         write(temporary)
-        outputs = {path.name: file_sha256(path) for path in sorted(temporary.iterdir())}
-        manifest = Manifest(**(asdict(manifest) | {"outputs": outputs}))
+        outputs = {path.name: remembered_sha256(path) for path in sorted(temporary.iterdir())}
+        details = manifest.details | {"identity": model_identity(str(temporary))}
+        manifest = Manifest(**(asdict(manifest) | {"outputs": outputs, "details": details}))
         write_manifest(temporary, manifest)
     return manifest

@@ -18,7 +18,6 @@ from xmtf.evaluation.generation.decoding import Decoding
 from xmtf.evaluation.scoring.rescore import rescore
 from xmtf.evaluation.shares import Share, answer_share
 from xmtf.evaluation.suites.setup import named_suites
-from xmtf.models.files import identity
 from xmtf.recipe import load_recipe
 from xmtf.records import Origin, Request
 from xmtf.results.scores import read_scores
@@ -87,7 +86,7 @@ def asked(monkeypatch, causal, tokenizer):
                     raise KeyboardInterrupt
 
         monkeypatch.setattr(ask, name, watched)
-    monkeypatch.setattr(identity, "model_identity", lambda *args, **how: state["fingerprint"])
+    monkeypatch.setattr(room, "model_identity", lambda *args, **how: state["fingerprint"])
     monkeypatch.setattr(
         room,
         "load_subject",
@@ -145,7 +144,10 @@ def test_other_weights_never_see_these_answers(recipe, asked, tmp_path, monkeypa
     room.evaluate(recipe(), model="tiny", label="before", out=out)
     assert "replaced" not in capsys.readouterr().err
     state["fingerprint"] = "two"
-    room.evaluate(recipe(), model="other", label="before", out=out)
+    with pytest.raises(ConfigError, match=r"the results of tiny there \(parity, .*would be lost; give another --out"):
+        room.evaluate(recipe(), model="other", label="before", out=out)
+    assert read_scores(out / "scores.jsonl")[0].model_fingerprint == "one"
+    room.evaluate(recipe(), model="other", label="before", out=out, replace=True)
     assert f"{out}: results of tiny are replaced (parity, counting, again)" in capsys.readouterr().err
     assert len(prompts) == 2 * 11
     assert read_scores(out / "scores.jsonl")[0].model_fingerprint == "two"

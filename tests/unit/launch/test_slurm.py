@@ -213,10 +213,12 @@ def test_text_of_the_recipe_stays_in_its_quotes(write, tmp_path, monkeypatch):
     assert not list(tmp_path.rglob("pwned"))
 
 
-@pytest.mark.parametrize("key", ["name", "run_folder"])
-def test_a_line_break_is_refused(write, key):
+@pytest.mark.parametrize(
+    ("key", "message"), [("name", "is not one file name"), ("run_folder", "cannot stand in a job script")]
+)
+def test_a_line_break_is_refused(write, key, message):
     value = json.dumps("runs/a\n#SBATCH --wrap=pwned")
-    with pytest.raises(ConfigError, match="cannot stand in a job script"):
+    with pytest.raises(ConfigError, match=message):
         write(f"{key}={value}")
 
 

@@ -209,11 +209,11 @@ def test_killed_and_gone_on_equals_never_killed_bit_for_bit(recipe, tokens, tmp_
 
 def test_an_encoder_decoder_trains(make_tokens, tmp_path):
     path = tmp_path / "recipe.yaml"
-    path.write_text(RECIPE.format(folder=tmp_path, architecture="mt5"))
+    path.write_text(RECIPE.format(folder=tmp_path / "run", architecture="mt5"))
     loaded = load_recipe(path, ["training.optimizer.name=adafactor", "training.steps=2"])
     make_tokens(tmp_path, loaded, "encoder-decoder")
     train_in_folder(loaded, tokens=tmp_path / "tokens")
-    assert load_model(str(tmp_path / "model")).family == "encoder-decoder"
+    assert load_model(str(tmp_path / "run" / "model")).family == "encoder-decoder"
     text = dry_run(loaded, tokens=tmp_path / "tokens")
     assert "decoder targets" in text
     assert "encoder-decoder" in text

@@ -26,7 +26,7 @@ from xmtf.evaluation.suites.setup import Setup
 from xmtf.execution import say, track
 from xmtf.files import content_hash, write_jsonl
 from xmtf.records import Score
-from xmtf.results.files import COMPLETIONS, SCORES, check_results
+from xmtf.results.files import COMPLETIONS, SCORES, check_results, claim_results, refuse_replacing
 from xmtf.results.items import ITEMS
 from xmtf.results.scores import write_scores
 from xmtf.sources import read_source
@@ -81,7 +81,14 @@ class CodeSettings:
 
 
 def evaluate_code(
-    setup: Setup, task_ids: Sequence[str], settings: CodeSettings, *, model: str, label: str, out: Path
+    setup: Setup,
+    task_ids: Sequence[str],
+    settings: CodeSettings,
+    *,
+    model: str,
+    label: str,
+    out: Path,
+    replace: bool = False,
 ) -> list[Score]:
     """Measure pass@k; writes ``scores.jsonl`` and ``completions.jsonl``.
 
@@ -92,6 +99,7 @@ def evaluate_code(
         model: Folder, GGUF file or hub id.
         label: What results call the model.
         out: Results folder; completions already drawn with the same weights are kept.
+        replace: Whether results of other weights that stand there are replaced.
 
     Raises:
         ConfigError: No sandbox or no toolchain here, or a task is not about code; before any model runs.
@@ -110,6 +118,8 @@ def evaluate_code(
         "stops": settings.stops,
     }
     journal = Journal(out, {**subject.identity(setup), **drawing, "seed": setup.seed})
+    refuse_replacing(out, replace=replace or journal.path.exists())
+    claim_results(out)
     scores, lines = [], []
     for task, chosen in problems.items():
         for temperature in settings.temperatures:

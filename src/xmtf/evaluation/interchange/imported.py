@@ -15,7 +15,7 @@ from xmtf.evaluation.suites.jobs import Job
 from xmtf.files import content_hash
 from xmtf.intervals import Z, wilson
 from xmtf.records import Metric, Provenance, Request, Score
-from xmtf.results.files import JOURNALS, SCORES, check_results
+from xmtf.results.files import JOURNALS, SCORES, check_results, claim_results, refuse_replacing
 from xmtf.results.items import About, JobInfo, suite_items
 from xmtf.results.scores import write_scores
 from xmtf.templates.names import language_of_name
@@ -100,7 +100,9 @@ def metric_of(
     return Metric(name, value, low, high, chance, items)
 
 
-def write_imported(jobs: Iterable[Imported], out: Path, *, model: str, fingerprint: str = "") -> list[Score]:
+def write_imported(
+    jobs: Iterable[Imported], out: Path, *, model: str, fingerprint: str = "", overwrite: bool = False
+) -> list[Score]:
     """Write ``scores.jsonl`` and the items that there are; return the scores.
 
     Args:
@@ -108,8 +110,11 @@ def write_imported(jobs: Iterable[Imported], out: Path, *, model: str, fingerpri
         out: Results folder.
         model: What results call the model.
         fingerprint: Hash of its weights, where the harness tells one.
+        overwrite: Whether results that stand there are replaced.
     """
     check_results(out, never=JOURNALS)
+    refuse_replacing(out, replace=overwrite)
+    claim_results(out)
     scores = []
     with suite_items(out) as items:
         for imported in jobs:

@@ -18,7 +18,9 @@ FORMATS = ("lm-eval", "bigscience", "t-zero")
 """Layouts that are read: EleutherAI's harness, BigScience's fork of it, t-zero."""
 
 
-def import_results(source: Path, out: Path, *, model: str | None = None, layout: str | None = None) -> list[Score]:
+def import_results(
+    source: Path, out: Path, *, model: str | None = None, layout: str | None = None, overwrite: bool = False
+) -> list[Score]:
     """Read the results of another harness into a results folder.
 
     Args:
@@ -26,6 +28,7 @@ def import_results(source: Path, out: Path, *, model: str | None = None, layout:
         out: Results folder to write: ``scores.jsonl``, and ``items/`` where the harness kept items.
         model: What results call the model; default what the files say, else the folder's name.
         layout: One of ``FORMATS``; default whichever is found.
+        overwrite: Whether results that stand there are replaced.
 
     Returns:
         The scores.
@@ -51,7 +54,9 @@ def import_results(source: Path, out: Path, *, model: str | None = None, layout:
     if len(models) > 1 and model is None:
         raise SourceError(f"{source}: results of several models ({', '.join(models)}); import them one by one")
     name, fingerprint = next(iter(models.items()), (source.resolve().name, ""))
-    return write_imported(jobs, out, model=model or name, fingerprint=fingerprint if len(models) == 1 else "")
+    return write_imported(
+        jobs, out, model=model or name, fingerprint=fingerprint if len(models) == 1 else "", overwrite=overwrite
+    )
 
 
 def _read(source: Path, layout: str, models: dict[str, str]) -> Iterator[Imported]:

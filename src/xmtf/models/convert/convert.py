@@ -20,7 +20,7 @@ from xmtf.models.convert.universal import find_universal
 from xmtf.models.dtype import stored_dtype
 from xmtf.models.load import load_model
 from xmtf.models.mt5 import MT5Config
-from xmtf.models.save import TOKENIZER_FILES, check_model_replaced, save_model, save_tensors
+from xmtf.models.save import TOKENIZER_FILES, check_model_replaced, describe_model, save_model, save_tensors
 
 __all__ = ["Format", "convert_model", "detect_format", "inspect_foreign"]
 
@@ -61,17 +61,19 @@ def convert_model(
     dtype: torch.dtype | None = None,
     offline: bool = False,
     write_tokenizer: Callable[[Path], None] | None = None,
+    replace: bool = False,
 ) -> Integrity:
     """Write the weights of any checkpoint as a model folder in Hugging Face format.
 
     Args:
         source: Folder of a foreign checkpoint, or any model reference.
-        out: Folder to write; a model that stands there is replaced. On any error nothing of it stays.
+        out: Folder to write. On any error nothing of it stays.
         like: Model folder or hub id that gives shape and tokenizer where the checkpoint has none.
         num_heads: Attention heads, where nothing else says it.
         dtype: What weights are converted to; default what they are stored in (of a GGUF file: fp32).
         offline: Look in the hub's cache only.
         write_tokenizer: Called with the folder where no tokenizer lies with the source or with ``like``.
+        replace: Whether it may take the place of a model that xmtf wrote.
 
     Returns:
         What was found. It is whole: a checkpoint that is not is refused.
@@ -81,7 +83,7 @@ def convert_model(
         DataError: Torn, incomplete, or not of the shape; names what.
         ConfigError: Nothing says how many heads it has, or ``out`` holds something else than a model.
     """
-    check_model_replaced(out)
+    check_model_replaced(out, replace=replace)
     known = read_like(like, num_heads=num_heads, offline=offline)
     kind = detect_format(source)
     with atomic_folder(out) as folder:
@@ -93,6 +95,7 @@ def convert_model(
         report.require_whole()
         if write_tokenizer is not None and not any((folder / name).exists() for name in TOKENIZER_FILES):
             write_tokenizer(folder)
+        describe_model(folder, "convert", {"source": source})
     return report
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from xmtf import __version__
 from xmtf.errors import ConfigError, SourceError
+from xmtf.execution import say
 from xmtf.files import MANIFEST, read_manifest, write_text
+from xmtf.report.agreement import results_of_model
 from xmtf.report.cards.facts import base_model, data_text, licence, training_text
 from xmtf.report.cards.index import best_values, eval_results, on_the_hub
 from xmtf.report.collect import Run, collect_run
@@ -16,7 +19,7 @@ from xmtf.report.results import Results, collect_results
 from xmtf.report.tables import render_table, results_table
 from xmtf.run_folder import RunFolder
 
-__all__ = ["card_of", "model_card", "write_model_card"]
+__all__ = ["card_of", "model_card", "write_foreign_card", "write_model_card"]
 
 _ADAPTERS = "adapter_config.json"
 _SOURCE = "https://github.com/bigscience-workshop/xmtf"
@@ -38,16 +41,36 @@ _CITATION = """\
 ```"""
 
 
-def write_model_card(run_folder: Path, model: Path | None = None, *, checkpoint: str = "path/to/model") -> Path:
+def write_model_card(
+    run_folder: Path, model: Path | None = None, *, checkpoint: str = "path/to/model", weights: str | None = None
+) -> Path:
     """Write ``README.md`` into a model folder, by default that of the run; return its path.
 
     Args:
         run_folder: Folder of the run.
         model: Folder of the model.
         checkpoint: What readers load: a folder, or the hub id under which the model is published.
+        weights: Identity of the model where it is not the run's; results of other weights are left out of its card.
     """
     path = (model or RunFolder(run_folder).model) / "README.md"
-    write_text(path, model_card(collect_run(run_folder), checkpoint=checkpoint, model=model))
+    run = collect_run(run_folder)
+    if weights is not None and not results_of_model(RunFolder(run_folder), weights):
+        say(f"{path}: has no results: those of the run are of other weights")
+        run = replace(run, results=Results())
+    write_text(path, model_card(run, checkpoint=checkpoint, model=model))
+    return path
+
+
+def write_foreign_card(model: Path, *, checkpoint: str, encoder_decoder: bool) -> Path:
+    """Write the card of weights of which no recipe is kept: how they are used, and nothing that was measured."""
+    path = model / "README.md"
+    front = _front_matter(model.name, Results(), None, encoder_decoder, adapters=(model / _ADAPTERS).exists())
+    write_text(path, front + _text([
+        (f"# {model.name}", "A checkpoint of a training whose recipe is not kept; nothing was measured on it."),
+        ("## Use", _use(checkpoint, encoder_decoder)),
+        ("## Limitations", _LIMITATIONS),
+        ("", f"Made by [xmtf]({_SOURCE}) {__version__}."),
+    ]))  # fmt: skip
     return path
 
 

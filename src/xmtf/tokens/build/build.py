@@ -23,7 +23,6 @@ from xmtf.files import (
     Stopwatch,
     alone_in,
     atomic_path,
-    check_replaced,
     content_hash,
     discard_folder,
     discard_leftovers,
@@ -32,11 +31,11 @@ from xmtf.files import (
     link_or_copy,
     read_manifest,
     slug,
-    was_written_by,
     write_manifest,
 )
 from xmtf.json_types import JsonObject
 from xmtf.mixture.io.read import mixture_files
+from xmtf.ownership import check_ours, claim, free_name, refuse_loss
 from xmtf.recipe.effects import FORMATS, marked, stage_fingerprint
 from xmtf.recipe.load import LoadedRecipe
 from xmtf.recipe.schema import Execution, Tokenization
@@ -55,15 +54,20 @@ __all__ = ["tokenize_mixture", "tokenizer_for", "tokens_fingerprint"]
 _FORMAT = FORMATS["tokens"]
 _SHARDS = "shards"
 _LANGUAGES = "languages"
-_UNFINISHED = (tokenizer_of(Path()).name, _SHARDS, _LANGUAGES)
-_SUFFIXES = ("_document.bin", "_document.idx", "_clusters.npy")
+_STAGE = "tokens"
 _INLINE_TOKENS = 2**26
 """Languages with fewer tokens together are joined here: that takes a second, and workers take longer to start."""
 _DEFAULT_VOCAB_SIZE = 8192
 
 
 def tokenize_mixture(
-    loaded: LoadedRecipe, mixture: Path, out: Path, *, family: Family, base: str | None = None
+    loaded: LoadedRecipe,
+    mixture: Path,
+    out: Path,
+    *,
+    family: Family,
+    base: str | None = None,
+    replace: bool = True,
 ) -> Manifest:
     """Turn a mixture into token files, or return the manifest of the finished folder.
 
@@ -73,6 +77,7 @@ def tokenize_mixture(
         out: Folder that receives ``tokenizer/``, the token files and ``manifest.json``.
         family: Decides the special tokens of a trained tokenizer, and ``space_before_targets: auto``.
         base: Pretrained model whose tokenizer is taken where the recipe names none.
+        replace: Whether they may take the place of finished token files of another recipe.
 
     Raises:
         ConfigError: ``out`` belongs to another stage, the mixture is not built, the tokenizer does not fit, or no row
@@ -91,8 +96,11 @@ def tokenize_mixture(
             with alone_in(out / _SHARDS, what="work"):
                 _tidy(out)
         return read_manifest(out)
-    check_replaced(out, "token files", _is_ours)
+    check_ours(out, "token files", (_STAGE,))
+    if (out / MANIFEST).exists() and not replace:
+        refuse_loss(out, ["the finished token files there"], f"another --out, such as {free_name(out)},")
     check_engine(recipe.execution)
+    claim(out, _STAGE, "token files")
     with alone_in(out / _SHARDS, what="work"):
         tokenizer = tokenizer_for(loaded, mixture, family=family, base=base)
         (out / MANIFEST).unlink(missing_ok=True)
@@ -107,7 +115,7 @@ def tokenize_mixture(
             "family": family,
             "prefix": prefix,
             "validation_fraction": recipe.mixture.validation_fraction,
-            "ends": asdict(ends),
+            "ends": asdict(ends) | {"begin_of_inputs": list(ends.begin_of_inputs)},
             "begin_of_inputs": tokenizer.begin_text,
             "tokenizer": tokenizer.fingerprint,
             "vocab_size": tokenizer.vocab_size,
@@ -153,14 +161,6 @@ def _tidy(out: Path) -> None:
         discard_leftovers(path)
     for name in (_SHARDS, _LANGUAGES):
         discard_folder(out / name)
-
-
-def _is_ours(folder: Path) -> bool:
-    """Whether a folder holds token files, finished or not, and nothing else that could be overwritten."""
-    if (folder / MANIFEST).exists():
-        return was_written_by("tokens")(folder)
-    names = [path.name for path in folder.iterdir() if not path.name.startswith(".")]
-    return all(name.partition(".")[0] in _UNFINISHED or name.endswith(_SUFFIXES) for name in names)
 
 
 def tokenizer_for(loaded: LoadedRecipe, mixture: Path, *, family: Family, base: str | None = None) -> Tokenizer:

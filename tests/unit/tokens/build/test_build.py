@@ -11,6 +11,7 @@ import pytest
 import xmtf.tokens.build.encode
 from xmtf.errors import ConfigError, DataError, UserError
 from xmtf.files import Manifest, alone_in, write_manifest
+from xmtf.ownership import claim
 from xmtf.recipe.load import LoadedRecipe
 from xmtf.tokens import load_tokenizer, open_store, tokenize_mixture
 from xmtf.tokens.build.sampling import sample_texts, sqrt_quotas
@@ -38,6 +39,7 @@ def test_a_folder_of_other_files_is_not_written_into(mixture: Path, recipe: Reci
 
 
 def test_two_processes_never_write_into_one_folder(mixture: Path, recipe: Recipe, tmp_path: Path) -> None:
+    claim(tmp_path / "tokens", "tokens", "token files")
     with alone_in(tmp_path / "tokens" / "shards"), pytest.raises(UserError, match="another xmtf process works"):
         tokenize_mixture(recipe(), mixture, tmp_path / "tokens", family="causal")
     tokenize_mixture(recipe(), mixture, tmp_path / "tokens", family="causal")

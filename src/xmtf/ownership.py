@@ -1,0 +1,154 @@
+"""Whose a folder is: what xmtf wrote may be replaced, anything else is left alone and named.
+
+A folder is ours by the marker that a stage writes first, or by the manifest that it writes last (so do folders of
+earlier versions count). What is finished is replaced on purpose alone: with ``--replace``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import orjson
+
+from xmtf.errors import ConfigError
+from xmtf.files import MANIFEST, Manifest, write_json
+
+__all__ = [
+    "MARKER",
+    "check_ours",
+    "check_run_folder",
+    "claim",
+    "claim_run_folder",
+    "foreign_files",
+    "free_name",
+    "new_file",
+    "refuse_loss",
+    "stage_of",
+]
+
+MARKER = ".xmtf.json"
+"""File that a stage writes first into its folder: ``{"stage": "tokens"}``."""
+RUN = "run"
+"""The stage in the marker of a run folder."""
+_CARD = "README.md"
+_LOCK = ".lock"
+_SHOWN = 3
+
+
+def stage_of(folder: Path) -> str | None:
+    """Return the stage that a folder belongs to, by its marker or manifest; None where it is not ours."""
+    for name in (MARKER, MANIFEST):
+        try:
+            value = orjson.loads((folder / name).read_bytes())
+        except (OSError, orjson.JSONDecodeError):
+            continue
+        if isinstance(value, dict) and isinstance(value.get("stage"), str):
+            return str(value["stage"])
+    return None
+
+
+def check_ours(out: Path, what: str, stages: Collection[str], *, hidden: bool = True) -> None:
+    """Refuse to write into what is not ours.
+
+    Args:
+        out: Where something is to be written: nothing, an empty folder, or a folder of one of ``stages``.
+        what: What is to be written, such as ``a mixture``.
+        stages: What may stand there.
+        hidden: Whether hidden files of others count; they do where the folder is replaced as a whole.
+
+    Raises:
+        ConfigError: A file, or a folder that is not empty and not ours; names what stands in it.
+    """
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise ConfigError(f"{out}: is a file, and {what} is a folder; name another one")
+    found = sorted(path.name for path in out.iterdir() if path.name != _LOCK)
+    found = found if hidden else [name for name in found if not name.startswith(".") or name == MARKER]
+    if found and stage_of(out) not in stages:
+        more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+        raise ConfigError(
+            f"{out}: holds something else than {what} of xmtf ({', '.join(found[:_SHOWN])}{more}); name a new folder"
+        )
+
+
+def claim(folder: Path, stage: str, what: str, *, hidden: bool = False) -> None:
+    """Mark a folder as ours, before anything else is written into it.
+
+    Raises:
+        ConfigError: As :func:`check_ours`.
+    """
+    check_ours(folder, what, (stage,), hidden=hidden)
+    if not (folder / MARKER).exists():
+        write_json(folder / MARKER, {"stage": stage})
+
+
+def foreign_files(folder: Path, manifest: Manifest) -> list[str]:
+    """Return files in a finished folder that its manifest does not know: someone else put them there."""
+    known = {*manifest.outputs, MANIFEST, MARKER, _CARD, _LOCK}
+    files = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+    return sorted(name for path in files if (name := path.relative_to(folder).as_posix()) not in known)
+
+
+def refuse_loss(where: Path, lost: Sequence[str], instead: str) -> None:
+    """Refuse to replace what is finished.
+
+    Args:
+        where: The folder.
+        lost: What would be lost, one phrase each; where there is nothing, nothing is refused.
+        instead: What to give to keep it, such as ``run_folder=runs/demo-2``.
+
+    Raises:
+        ConfigError: Names what would be lost.
+    """
+    if lost:
+        raise ConfigError(
+            f"{where}: {' and '.join(lost)} would be lost; give {instead} to keep what is there, or --replace to "
+            "replace it"
+        )
+
+
+def free_name(path: Path) -> Path:
+    """Return a path beside ``path`` that is not taken: ``runs/demo-2``."""
+    number = 2
+    while path.with_name(f"{path.name}-{number}").exists():
+        number += 1
+    return path.with_name(f"{path.name}-{number}")
+
+
+def new_file(path: Path | None, *, replace: bool) -> Path | None:
+    """Return a path that a command may write its result to.
+
+    Raises:
+        ConfigError: Something stands there, and ``replace`` is not given.
+    """
+    if path is None:
+        return None
+    if path.is_dir():
+        raise ConfigError(f"{path}: is a folder; name a file")
+    if path.exists() and not replace:
+        raise ConfigError(f"{path}: is there already; name another file, or give --replace to overwrite it")
+    return path
+
+
+def check_run_folder(folder: Path) -> None:
+    """Refuse a run folder that holds something else: nobody's recipe.yaml or model/ is overwritten.
+
+    Raises:
+        ConfigError: As :func:`check_ours`.
+    """
+    parts = [path for pattern in ("*", "results/*") for path in folder.glob(pattern)] if folder.is_dir() else []
+    if not any(stage_of(path) for path in parts):  # of an earlier version, or of a verb that makes one part of a run
+        check_ours(folder, "a run", (RUN,), hidden=False)
+
+
+def claim_run_folder(folder: Path) -> None:
+    """Mark a run folder as ours, before anything else is written into it.
+
+    Raises:
+        ConfigError: As :func:`check_ours`.
+    """
+    check_run_folder(folder)
+    if not (folder / MARKER).exists():
+        write_json(folder / MARKER, {"stage": RUN})

@@ -1,0 +1,51 @@
+"""The recipe that a run folder keeps: every key, in a form that can be run again from anywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from xmtf.errors import ConfigError
+from xmtf.files import write_text
+from xmtf.recipe.load import WRITTEN, LoadedRecipe, dump_recipe
+from xmtf.recipe.schema import Recipe
+
+__all__ = ["portable", "write_recipe"]
+
+
+def write_recipe(loaded: LoadedRecipe) -> None:
+    """Write the resolved recipe into its run folder.
+
+    Raises:
+        ConfigError: That would overwrite the file that the recipe was read from, which is not one of ours.
+    """
+    path = loaded.run.recipe
+    if path.exists() and not loaded.written and path.samefile(loaded.path):
+        raise ConfigError(
+            f"{path}: is the recipe that was read, and a run keeps its own there; name another run_folder"
+        )
+    write_text(path, f"{WRITTEN}\n{dump_recipe(portable(loaded))}")
+
+
+def portable(loaded: LoadedRecipe) -> Recipe:
+    """Return the recipe with absolute paths: what lay beside its file, or in the current folder, is found anywhere."""
+    folder = loaded.path.parent.resolve()
+    data = loaded.recipe.model_dump(mode="json")
+    data["run_folder"] = str(loaded.run_folder.resolve())
+    data["catalogues"] = [str(folder / name) for name in data["catalogues"]]
+    for task in data["own_tasks"]:
+        task |= {key: str(folder / task[key]) for key in ("path", "templates")}
+    for part in (*data["mixture"]["prompted"], *data["training"]["validation_texts"]):
+        part["path"] = str(folder / part["path"])
+    tokenizer: dict[str, Any] = data["tokens"]["tokenizer"]
+    tokenizer["path"] = _found(tokenizer["path"], folder, Path())
+    data["model"]["base"] = _found(data["model"]["base"], Path())
+    return Recipe.model_validate(data)
+
+
+def _found(reference: str | None, *folders: Path) -> str | None:
+    """Return the absolute path of a reference that is a file or folder in the first of some folders that has it."""
+    if reference is None:
+        return None
+    places = (folder / Path(reference).expanduser() for folder in folders)
+    return next((str(place.resolve()) for place in places if place.exists()), reference)

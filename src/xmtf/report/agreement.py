@@ -1,0 +1,76 @@
+"""The parts of a run speak of one training: its recipe, token files, model and results.
+
+Model and results carry what proves it: the model's manifest names its training, a hash of the keys of the recipe and
+of what was read; results name the bytes of the model that was asked.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from xmtf.checksums import check_outputs
+from xmtf.errors import ConfigError, DataError
+from xmtf.files import MANIFEST, Manifest, read_manifest
+from xmtf.recipe import load_recipe
+from xmtf.recipe.effects import marked, stage_fingerprint
+from xmtf.results.files import SCORES
+from xmtf.run_folder import RunFolder
+
+__all__ = ["check_agreement", "check_results_folder", "results_of_model"]
+
+_AGAIN = "run the recipe again (xmtf run), which does what is missing"
+
+
+def check_agreement(run: RunFolder) -> None:
+    """Refuse a run whose parts speak of different trainings.
+
+    What was written by earlier versions, which did not say, is let through.
+
+    Raises:
+        DataError: Names the two parts that do not agree.
+    """
+    model = _manifest(run.model)
+    if model is None or "training" not in model.details:
+        return
+    _check_recipe(run, model)
+    tokens = _manifest(run.tokens)
+    if tokens is not None and tokens.fingerprint != model.inputs.get("tokens"):
+        raise DataError(f"{run.path}: model/ was trained on other token files than those in tokens/; {_AGAIN}")
+    if not results_of_model(run, model.details.get("identity")):
+        raise DataError(f"{run.path}: results/after is of other weights than model/; {_AGAIN}")
+
+
+def results_of_model(run: RunFolder, identity: str | None) -> bool:
+    """Tell whether the results after training, if there are any, are those of a model."""
+    after = _manifest(run.results("after"))
+    return after is None or identity is None or after.inputs.get("model") in (None, identity)
+
+
+def check_results_folder(folder: Path) -> None:
+    """Refuse results that are not what was written.
+
+    Raises:
+        DataError: A file is missing, changed, cut or empty; names it.
+    """
+    if (folder / MANIFEST).is_file():
+        check_outputs(folder)
+    scores = folder / SCORES
+    if not scores.is_file() or not scores.read_bytes().strip():
+        raise DataError(f"{scores}: {'is empty' if scores.is_file() else 'is missing'}; measure the model again")
+    if not scores.read_bytes().endswith(b"\n"):
+        raise DataError(f"{scores}: is cut short in its last line; measure the model again")
+
+
+def _check_recipe(run: RunFolder, model: Manifest) -> None:
+    try:
+        recipe = load_recipe(run.recipe).recipe
+    except ConfigError:
+        return  # of another version, whose keys cannot be compared
+    section = marked(recipe, "training", recipe, effects=("result", "continues"))
+    export = marked(recipe, "export", recipe)
+    if stage_fingerprint("export", {"training": section, "export": export}, model.inputs) != model.fingerprint:
+        raise DataError(f"{run.path}: model/ was trained by another recipe than recipe.yaml; {_AGAIN}")
+
+
+def _manifest(folder: Path) -> Manifest | None:
+    return read_manifest(folder) if (folder / MANIFEST).is_file() else None
