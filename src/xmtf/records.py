@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 __all__ = [
+    "BESIDE_ACCURACY",
+    "CALIBRATED",
     "FEW_CHOICES",
     "KIND_METRICS",
     "OUTSIDE",
@@ -225,6 +227,10 @@ class Picks:
         return tuple(right / gold if gold else None for right, gold in zip(self.right, self.gold, strict=True))
 
 
+CALIBRATED = "calibrated_accuracy"
+BESIDE_ACCURACY = ("macro_f1", CALIBRATED)
+"""Metrics that stand beside the accuracy of the same items, and are no results of their own."""
+
 _SHARES = frozenset(
     {
         "accuracy",
@@ -267,7 +273,15 @@ class Score:
         template_hash: Content hash of the template.
         versions: Package versions that made the number.
         revision: Revision of the dataset that the catalogue pins, or None.
-        hashes: Of ``weights``, ``tokenizer`` and ``prompts`` (every prompt and choice that was asked), where known.
+        hashes: Of ``weights``, ``tokenizer``, ``prompts`` (every prompt and choice that was asked) and ``data`` (the
+            rows that were read), where known.
+        parallel: Name of the set of tasks of which equal rows are translations of each other, or ``""``.
+        source_languages: Other languages that stand in the inputs, such as the source of a translation.
+        limited: Whether only some of the rows were asked.
+        computed: ``device``, ``dtype`` and ``commit`` of the program, as far as they are known.
+        picks: Of a rank task: how often each choice was right and was picked.
+        endings: Answers by why they ended: ``end of text``, ``stop text``, ``budget``.
+        truncated: Items whose prompt was cut.
     """
 
     model: str
@@ -283,4 +297,11 @@ class Score:
     versions: dict[str, str] = field(default_factory=dict)
     revision: str | None = None
     hashes: dict[str, str] = field(default_factory=dict)
+    parallel: str = ""
+    source_languages: tuple[str, ...] = ()
+    limited: bool = False
+    computed: dict[str, str] = field(default_factory=dict)
+    picks: Picks | None = None
+    endings: dict[str, int] = field(default_factory=dict)
+    truncated: int = 0
     schema: int = SCORE_SCHEMA

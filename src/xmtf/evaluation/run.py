@@ -22,7 +22,7 @@ from xmtf.evaluation.engine.answer import Answer
 from xmtf.evaluation.engine.processes import ALONE, Processes
 from xmtf.evaluation.ranking.choice_scores import way_of_scoring
 from xmtf.evaluation.scoring.samples import choose_samples, sample_line
-from xmtf.evaluation.scoring.score import items_table, score_items, versions
+from xmtf.evaluation.scoring.score import items_table, score_items, versions, where_computed
 from xmtf.evaluation.suites.jobs import Job, jobs
 from xmtf.evaluation.suites.setup import Setup, SuiteSlice, setup_of, suite_slices
 from xmtf.execution import say, track
@@ -253,6 +253,7 @@ def _rendered(setup: Setup, slices: Sequence[SuiteSlice]) -> Iterator[Job]:
 
 def _write_results(all_jobs: Sequence[Job], journal: Journal, subject: Subject, out: Path) -> list[Score]:
     scores = []
+    computed = where_computed(subject.model, subject.dtype)
     with suite_items(out) as items, track(f"scoring ({subject.label})", total=len(all_jobs), unit="jobs") as progress:
         for job in all_jobs:
             answers = [_answered(journal, request) for request in job.requests]
@@ -265,6 +266,7 @@ def _write_results(all_jobs: Sequence[Job], journal: Journal, subject: Subject, 
                 versions(),
                 subject.decoding.label,
                 {"weights": subject.weights, "tokenizer": subject.tokenizer.fingerprint},
+                computed,
             )
             items.add(table, about)
             if job.requests:

@@ -101,7 +101,7 @@ def leaf_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     """Yield the dotted names of all keys that hold no section; those of lists of sections have no number.
 
     >>> from xmtf.recipe.schema import Recipe
-    >>> [key for key in leaf_keys(Recipe) if key.startswith("own_tasks.p")]
+    >>> [key for key in leaf_keys(Recipe) if key.startswith("own_tasks.pat")]
     ['own_tasks.path']
     """
     for name, field in model.model_fields.items():

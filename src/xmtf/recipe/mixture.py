@@ -64,6 +64,9 @@ class OwnTask(Section):
     choices: Annotated[ChoicePolicy | None, TASK] = None
     """A row with an empty answer choice, equal ones, a single one, or a target that is none of them is dropped and
     counted (in rank tasks by default), kept with a note (in others), or is an error."""
+    parallel: Annotated[bool, TASK] = False
+    """Whether its rows are translations of the rows of equal number of other own tasks that are marked: of those whose
+    `id` is the same before the last `/` (`mine/fr`, `mine/sw`), or without a `/`."""
 
     @model_validator(mode="after")
     def _check(self) -> OwnTask:

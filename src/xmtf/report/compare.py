@@ -3,21 +3,45 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
-import pyarrow as pa
 
-from xmtf.intervals import Z, wilson
-from xmtf.records import Metric, Score
-from xmtf.report.estimates import Estimate, clustered_mean
-from xmtf.report.results import Results
+from xmtf.errors import ConfigError
+from xmtf.records import BESIDE_ACCURACY, CALIBRATED, Metric, Score
+from xmtf.report.results import Counts, Job, Results, job_of
+from xmtf.results.estimates import Estimate, estimate, estimate_change
+from xmtf.results.resampling import JobCounts
 
-__all__ = ["Comparison", "compare", "verdict"]
+__all__ = ["Beside", "Comparison", "Trend", "compare", "verdict"]
 
-PER_ITEM = ("accuracy", "exact_match", "numeric_match")
-"""Metrics that are a mean of rights and wrongs, so that intervals come from the items themselves."""
+Trend = Literal["up", "down", "flat"]
+Members = Sequence[tuple[Score, Metric]]
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What stands beside one model's value.
+
+    Attributes:
+        macro_f1: Mean over jobs of macro-F1, 0-1, or None where choices differ by row.
+        calibrated: Calibrated accuracy, or None.
+        ties: Items whose highest score several choices share.
+        answers: Answers that were written and say why they ended.
+        answers_cut: Those of them that the budget of tokens ended.
+        prompts: Items.
+        prompts_cut: Those of them whose prompt was cut.
+    """
+
+    macro_f1: float | None = None
+    calibrated: Estimate | None = None
+    ties: int = 0
+    answers: int = 0
+    answers_cut: int = 0
+    prompts: int = 0
+    prompts_cut: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +58,10 @@ class Comparison:
         chance: Expected value of guessing, averaged over items, or None.
         values: Label -> value with interval, or None where it was not measured.
         change: Paired difference between the last and the first label with interval, where there are two.
+        majority: Value of always giving each job's most frequent right choice, averaged over items, or None.
+        beside: Label -> what stands beside its value.
+        doubt: Why a change that its interval allows is none to build on, or ``""``.
+        lone_template: The one template without which the last value is not above chance, or ``""``.
     """
 
     suite: str
@@ -45,6 +73,10 @@ class Comparison:
     chance: float | None
     values: dict[str, Estimate | None]
     change: Estimate | None
+    majority: float | None = None
+    beside: Mapping[str, Beside] = field(default_factory=dict)
+    doubt: str = ""
+    lone_template: str = ""
 
     @property
     def items_text(self) -> str:
@@ -61,6 +93,18 @@ class Comparison:
         """The value of the last label: the model after training, in a run."""
         return next(reversed(self.values.values()))
 
+    @property
+    def trend(self) -> Trend:
+        """Whether the change is real: its interval excludes zero, and there is no doubt about it."""
+        if self.change is None or not self.change.excludes_zero or self.doubt:
+            return "flat"
+        return "up" if self.change.value > 0 else "down"
+
+    def is_above_chance(self, label: str) -> bool:
+        """Tell whether a model's whole interval lies above chance and above the most frequent answer."""
+        value = self.values[label]
+        return value is not None and self.chance is not None and value.low > max(self.chance, self.majority or 0.0)
+
 
 def compare(results: Results, by: Callable[[Score], str] = lambda score: "") -> list[Comparison]:
     """Group every suite's results and set the labels side by side.
@@ -68,54 +112,66 @@ def compare(results: Results, by: Callable[[Score], str] = lambda score: "") -> 
     Args:
         results: What was measured.
         by: Names the group of a result record inside its suite; the whole suite by default.
+
+    Raises:
+        ConfigError: A metric was computed in different ways.
     """
+    _check_signatures(results)
     groups: dict[tuple[str, str, str, str], dict[str, list[tuple[Score, Metric]]]] = {}
     for label, scores in results.scores.items():
         for score in scores:
             for metric in score.metrics:
-                key = (score.suite, score.axis, by(score), metric.name)
-                groups.setdefault(key, defaultdict(list))[label].append((score, metric))
-    answers = {label: _answers(table) for label, table in results.items.items()}
-    return [_comparison(*key, members, answers, list(results.scores)) for key, members in groups.items()]
+                if metric.name not in BESIDE_ACCURACY:
+                    key = (score.suite, score.axis, by(score), metric.name)
+                    groups.setdefault(key, defaultdict(list))[label].append((score, metric))
+    labels = list(results.scores)
+    return [_comparison(*key, members, results.counts, labels) for key, members in groups.items()]
+
+
+def _check_signatures(results: Results) -> None:
+    """Refuse metrics of one job that mean different things for different models."""
+    found: dict[tuple[Job, str], tuple[str, str]] = {}
+    for label, scores in results.scores.items():
+        for score in scores:
+            for metric in score.metrics:
+                other, signature = found.setdefault((job_of(score), metric.name), (label, metric.signature))
+                if signature != metric.signature:
+                    raise ConfigError(
+                        f"{metric.name} of {score.provenance.task} was computed in different ways: {signature or '-'} "
+                        f"({other}), {metric.signature or '-'} ({label}); compute one anew with `xmtf evaluate rescore "
+                        "RESULTS --out RESULTS/scores.jsonl`"
+                    )
 
 
 def verdict(comparison: Comparison) -> str:
     """Say in a few words what a comparison shows.
 
-    ``above chance`` needs the whole interval above the chance line; a change counts when its interval
-    excludes zero.
+    ``above chance`` needs the whole interval above the chance line and above what the most frequent answer gives, with
+    every single template left out where there are several; a change counts when its interval excludes zero, and the
+    words say when it is one template's or a shift of picks.
     """
     if comparison.last is None:
         return "not measured"
     words = []
     if comparison.change is not None:
         rose = "rises" if comparison.change.value > 0 else "falls"
-        words.append(rose if comparison.change.excludes_zero else "no measurable change")
+        doubt = f" {comparison.doubt}" if comparison.doubt else ""
+        words.append(f"{rose}{doubt}" if comparison.change.excludes_zero else "no measurable change")
     if comparison.chance is not None:
-        if comparison.last.low > comparison.chance:
-            words.append("above chance")
-        elif comparison.last.high < comparison.chance:
-            words.append("below chance")
-        else:
-            words.append("at chance")
+        words.append(_place(comparison, comparison.last, comparison.chance))
     return ", ".join(words)
 
 
-Job = tuple[str, str, str, str]
-Answers = dict[Job, dict[int, float]]
-Members = list[tuple[Score, Metric]]
-
-
-def _answers(table: pa.Table) -> Answers:
-    """Return (suite, task, split, template) -> row -> 1 or 0 for right or wrong; unscored items are left out."""
-    answers: Answers = defaultdict(dict)
-    if not table.num_rows:
-        return answers
-    for item in table.select(["suite", "task", "split", "template", "row", "correct"]).to_pylist():
-        if item["correct"] is not None:
-            job = (item["suite"], item["task"], item["split"], item["template"])
-            answers[job][item["row"]] = float(item["correct"])
-    return answers
+def _place(comparison: Comparison, last: Estimate, chance: float) -> str:
+    if last.high < chance:
+        return "below chance"
+    if not last.low > chance:
+        return "at chance"
+    if comparison.majority is not None and not last.low > comparison.majority:
+        return "no better than the most frequent answer"
+    if comparison.lone_template:
+        return f"above chance with one template only ({comparison.lone_template})"
+    return "above chance"
 
 
 def _comparison(
@@ -123,79 +179,180 @@ def _comparison(
     axis: str,
     group: str,
     metric: str,
-    members: dict[str, Members],
-    answers: dict[str, Answers],
+    members: Mapping[str, Members],
+    counts: Mapping[str, Counts],
     labels: list[str],
 ) -> Comparison:
-    latest = members[next(label for label in reversed(labels) if label in members)]
+    last = next(label for label in reversed(labels) if label in members)
+    latest = members[last]
     num_items = sum(entry.num_items for _, entry in latest)
-    counts = {sum(entry.num_items for _, entry in member) for member in members.values()}
-    others = tuple(sorted(counts - {num_items}))
+    others = {sum(entry.num_items for _, entry in member) for member in members.values()} - {num_items}
     values = {
-        label: (_per_item(members[label], answers[label]) if metric in PER_ITEM else _corpus(members[label]))
-        if label in members
-        else None
+        label: _estimate(metric, members[label], counts.get(label, {})) if label in members else None
         for label in labels
     }
-    change = None
-    if metric in PER_ITEM and len(labels) == 2 and members.keys() == set(labels):
-        change = _paired(members[labels[1]], answers[labels[0]], answers[labels[1]])
-    return Comparison(suite, axis, group, metric, num_items, others, _chance(latest), values, change)
-
-
-def _chance(members: Members) -> float | None:
-    weighted = [(entry.chance, entry.num_items) for _, entry in members if entry.chance is not None]
-    total = sum(count for _, count in weighted)
-    return sum(chance * count for chance, count in weighted) / total if total else None
-
-
-def _jobs(members: Members) -> Iterable[Job]:
-    return (
-        (score.suite, score.provenance.task, score.provenance.split, score.provenance.template) for score, _ in members
+    change, doubt = None, ""
+    if len(labels) == 2 and members.keys() == set(labels):
+        change, doubt = _change(metric, members, counts, labels)
+    chance, majority = (_weighted(latest, name) for name in ("chance", "majority"))
+    return Comparison(
+        suite=suite,
+        axis=axis,
+        group=group,
+        metric=metric,
+        num_items=num_items,
+        other_items=tuple(sorted(others)),
+        chance=chance,
+        values=values,
+        change=change,
+        majority=majority,
+        beside={label: _beside(member, counts.get(label, {})) for label, member in members.items()},
+        doubt=doubt,
+        lone_template=_lone_above(metric, latest, counts.get(last, {})),
     )
 
 
-def _per_item(members: Members, answers: Answers) -> Estimate | None:
-    values = {(job, row): value for job in _jobs(members) for row, value in answers.get(job, {}).items()}
-    estimate = _estimate(values)
-    if estimate is None:
+def _weighted(members: Members, name: str) -> float | None:
+    """Return the mean over items of what each metric says; None where one says nothing."""
+    told = [(getattr(entry, name), entry.num_items) for _, entry in members]
+    total = sum(count for _, count in told)
+    if not total or any(value is None for value, _ in told):
         return None
-    return Estimate(estimate.value, max(0.0, estimate.low), min(1.0, estimate.high))  # a share stays a share
+    return float(sum(value * count for value, count in told) / total)
 
 
-def _paired(members: Members, before: Answers, after: Answers) -> Estimate | None:
-    differences = {
-        (job, row): value - before[job][row]
-        for job in _jobs(members)
-        if job in before
-        for row, value in after.get(job, {}).items()
-        if row in before[job]
+def _jobs(metric: str, members: Members, counts: Counts) -> dict[Job, JobCounts]:
+    """Return the counts of each job that its items hold."""
+    jobs = {job_of(score): counts.get(job_of(score), {}).get(metric) for score, _ in members}
+    return {job: found for job, found in jobs.items() if found is not None}
+
+
+def _estimate(metric: str, members: Members, counts: Counts) -> Estimate | None:
+    jobs = _jobs(metric, members, counts)
+    if jobs and len(jobs) == len({job_of(score) for score, _ in members}):
+        return estimate(metric, list(jobs.values()))
+    return _without_items(members)
+
+
+def _without_items(members: Members) -> Estimate | None:
+    """Return the mean over results, weighted by items; its interval is that of results which err alike.
+
+    What the results of other harnesses tell is a value and its own interval; how they err together is not known, so
+    the widest that it can be is given.
+    """
+    weights = np.array([entry.num_items for _, entry in members], dtype=np.float64)
+    if not weights.sum():
+        return None
+
+    def mean(values: Iterable[float | None]) -> float:
+        return float(np.average([np.nan if value is None else value for value in values], weights=weights))
+
+    return Estimate(*(mean(getattr(entry, name) for _, entry in members) for name in ("value", "low", "high")))
+
+
+def _change(
+    metric: str, members: Mapping[str, Members], counts: Mapping[str, Counts], labels: Sequence[str]
+) -> tuple[Estimate | None, str]:
+    """Return the paired change from the first label to the last, and why it is none to build on."""
+    prompts = [{job_of(score): score.hashes.get("prompts") for score, _ in members[label]} for label in labels]
+    before, after = (_jobs(metric, members[label], counts.get(label, {})) for label in labels)
+    pairs = dict(_common(before, after, prompts[0], prompts[1]))
+    if not pairs:
+        return None, ""
+    change = _estimate_change(metric, pairs)
+    if not change.excludes_zero:
+        return change, ""
+    return change, _doubt(metric, change, pairs, [counts.get(label, {}) for label in labels])
+
+
+Pairs = Mapping[Job, tuple[JobCounts, JobCounts]]
+
+
+def _common(
+    before: Mapping[Job, JobCounts],
+    after: Mapping[Job, JobCounts],
+    asked_before: Mapping[Job, str | None],
+    asked_after: Mapping[Job, str | None],
+) -> Iterator[tuple[Job, tuple[JobCounts, JobCounts]]]:
+    """Yield the counts of the rows that both were asked; jobs with other prompts on the same rows are left out."""
+    for job in (job for job in after if job in before):
+        first, second = before[job], after[job]
+        if np.array_equal(first.rows, second.rows):
+            if asked_before.get(job) == asked_after.get(job):
+                yield job, (first, second)
+            continue
+        rows, ours, theirs = np.intersect1d(first.rows, second.rows, return_indices=True)
+        if len(rows):
+            yield (
+                job,
+                tuple(  # type: ignore[misc]  # two of them
+                    JobCounts(one.rows_of, rows, one.counts[places])
+                    for one, places in ((first, ours), (second, theirs))
+                ),
+            )
+
+
+def _estimate_change(metric: str, pairs: Pairs) -> Estimate:
+    return estimate_change(metric, [first for first, _ in pairs.values()], [second for _, second in pairs.values()])
+
+
+def _doubt(metric: str, change: Estimate, pairs: Pairs, counts: Sequence[Counts]) -> str:
+    """Say why a change is none to build on: one template alone makes it, or only the picks have shifted."""
+    if lone := next((name for name, rest in _without_each(pairs) if not _is_like(metric, change, rest)), ""):
+        return f"with one template only ({lone})"
+    if metric != "accuracy":
+        return ""
+    calibrated = {
+        job: (counts[0][job][CALIBRATED], counts[1][job][CALIBRATED])
+        for job in pairs
+        if all(CALIBRATED in side.get(job, {}) for side in counts)
     }
-    if differences and not any(differences.values()):  # nobody changed an answer: a change of 1/n may still hide
-        _, bound = wilson(0.0, len({(job[1:3], row) for job, row in differences}))
-        return Estimate(0.0, -bound, bound)
-    return _estimate(differences)
+    same = {job: pair for job, pair in calibrated.items() if np.array_equal(pair[0].rows, pair[1].rows)}
+    return "by a shift of picks" if len(same) == len(pairs) and not _is_like(CALIBRATED, change, same) else ""
 
 
-def _estimate(values: dict[tuple[Job, int], float]) -> Estimate | None:
-    if not values:
-        return None
-    rows = {key: index for index, key in enumerate(dict.fromkeys((job[1:3], row) for job, row in values))}
-    clusters = np.array([rows[job[1:3], row] for job, row in values], dtype=np.int64)
-    return clustered_mean(np.array(list(values.values())), clusters)
+def _is_like(metric: str, change: Estimate, pairs: Pairs) -> bool:
+    """Tell whether other items change the same way, noise excluded."""
+    other = _estimate_change(metric, pairs)
+    return other.excludes_zero and (other.value > 0) == (change.value > 0)
 
 
-def _corpus(members: Members) -> Estimate | None:
-    """Average a corpus metric over its results, weighted by items; tasks are the units of the interval."""
-    counts = np.array([entry.num_items for _, entry in members], dtype=np.float64)
-    if not counts.sum():
-        return None
-    values = np.array([entry.value for _, entry in members])
-    mean = float((values * counts).sum() / counts.sum())
-    if len(members) < 2:
-        entry = members[0][1]
-        return Estimate(mean, *(mean if end is None else end for end in (entry.low, entry.high)))
-    weights = counts / counts.sum()
-    variance = float((weights**2 * (values - mean) ** 2).sum()) * len(members) / (len(members) - 1)
-    margin = Z * variance**0.5
-    return Estimate(mean, mean - margin, mean + margin)
+def _without_each(pairs: Pairs) -> Iterator[tuple[str, Pairs]]:
+    """Yield each template and what there is without it; nothing where there is one."""
+    templates = dict.fromkeys(template for _, _, _, template in pairs)
+    if len(templates) > 1:
+        for name in templates:
+            yield name, {job: pair for job, pair in pairs.items() if job[3] != name}
+
+
+def _lone_above(metric: str, members: Members, counts: Counts) -> str:
+    """Return the template without which the value is not above its baseline, where it is with it; else ``""``."""
+    jobs = _jobs(metric, members, counts)
+    templates = dict.fromkeys(score.provenance.template for score, _ in members)
+    if len(templates) < 2 or len(jobs) != len(members) or not _is_above(metric, members, counts):
+        return ""
+    for name in templates:
+        if not _is_above(metric, [one for one in members if one[0].provenance.template != name], counts):
+            return name
+    return ""
+
+
+def _is_above(metric: str, members: Members, counts: Counts) -> bool:
+    chance, majority = (_weighted(members, name) for name in ("chance", "majority"))
+    value = _estimate(metric, members, counts)
+    return chance is not None and value is not None and value.low > max(chance, majority or 0.0)
+
+
+def _beside(members: Members, counts: Counts) -> Beside:
+    scores = [score for score, _ in members]
+    f1 = [(score, metric) for score in scores for metric in score.metrics if metric.name == "macro_f1"]
+    calibrated = _jobs(CALIBRATED, members, counts)
+    return Beside(
+        macro_f1=_weighted(f1, "value") if len(f1) == len(scores) else None,
+        calibrated=estimate(CALIBRATED, list(calibrated.values())) if len(calibrated) == len(scores) else None,
+        ties=sum(score.picks.ties for score in scores if score.picks is not None),
+        answers=sum(sum(score.endings.values()) for score in scores),
+        answers_cut=sum(score.endings.get("budget", 0) for score in scores),
+        prompts=sum(entry.num_items for _, entry in members),
+        prompts_cut=sum(score.truncated for score in scores),
+    )

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from xmtf.records import Score, in_percent
+from xmtf.records import BESIDE_ACCURACY, Score, in_percent
 from xmtf.report.reference import evaluation_sets, published_models, reference_rows
 
 __all__ = [
@@ -228,7 +228,7 @@ def _own_results(model: str, score: Score) -> list[Result]:
             metric.num_items,
         )
         for metric in score.metrics
-        if metric.num_items
+        if metric.num_items and metric.name not in BESIDE_ACCURACY
     ]
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import pyarrow as pa
 
 from xmtf.errors import SourceError
 from xmtf.files import MANIFEST, read_jsonl
@@ -15,13 +13,16 @@ from xmtf.records import Score
 from xmtf.report.agreement import check_results_folder
 from xmtf.results.files import SAMPLES, SCORES
 from xmtf.results.items import item_files
+from xmtf.results.measured import MEASURE_COLUMNS, job_counts
+from xmtf.results.resampling import JobCounts
 from xmtf.results.scores import read_scores
 from xmtf.run_folder import LABELS, RunFolder
 
-__all__ = ["JUDGED", "Results", "collect_results", "results_folders"]
+__all__ = ["Counts", "Job", "Results", "collect_results", "job_of", "results_folders"]
 
-JUDGED = ("suite", "task", "split", "template", "row", "correct")
-"""Columns of items that comparisons need; prompts stay on disk until the page shows them."""
+Job = tuple[str, str, str, str]
+"""Suite, task, split and template."""
+Counts = dict[Job, Mapping[str, JobCounts]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +32,13 @@ class Results:
     Attributes:
         folders: Label -> results folders.
         scores: Label -> result records.
-        items: Label -> Arrow table of every item judged, with the columns ``JUDGED``.
+        counts: Label -> job -> measure -> what its items come to; prompts stay on disk until the page shows them.
         samples: Label -> sample generations.
     """
 
     folders: dict[str, list[Path]] = field(default_factory=dict)
     scores: dict[str, list[Score]] = field(default_factory=dict)
-    items: dict[str, pa.Table] = field(default_factory=dict)
+    counts: dict[str, Counts] = field(default_factory=dict)
     samples: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
 
@@ -83,7 +84,7 @@ def collect_results(sources: Sequence[Path]) -> Results:
         results.folders.setdefault(label, []).append(folder)
     for label, members in results.folders.items():
         results.scores[label] = [score for folder in members for score in scores[folder]]
-        results.items[label] = _judged(members)
+        results.counts[label] = _counts(members)
         results.samples[label] = [sample for folder in members for sample in _samples(folder)]
     return results
 
@@ -108,11 +109,12 @@ def _model(folder: Path, scores: Sequence[Score]) -> str:
 def _one_measurement(members: Sequence[Sequence[Score]]) -> bool:
     """Tell whether folders are parts of one evaluation: the same weights, and no job twice."""
     weights = {score.model_fingerprint for scores in members for score in scores}
-    jobs = [_job(score) for scores in members for score in scores]
+    jobs = [job_of(score) for scores in members for score in scores]
     return len(weights) == 1 and len(jobs) == len(set(jobs))
 
 
-def _job(score: Score) -> tuple[str, ...]:
+def job_of(score: Score) -> Job:
+    """Return the job that a score is of."""
     asked = score.provenance
     return (score.suite, asked.task, asked.split, asked.template)
 
@@ -131,9 +133,13 @@ def _with_folder(model: str, folder: Path, alike: Sequence[Path]) -> str:
     return str(folder)
 
 
-def _judged(folders: Iterable[Path]) -> pa.Table:
-    tables = [file.read(JUDGED) for folder in folders for file in item_files(folder)]
-    return pa.concat_tables(tables) if tables else pa.table({})
+def _counts(folders: Iterable[Path]) -> Counts:
+    found = {}
+    for file in (file for folder in folders for file in item_files(folder)):
+        for about, table in file.each_job(MEASURE_COLUMNS):
+            asked = about.job.provenance
+            found[about.job.suite, asked.task, asked.split, asked.template] = job_counts(about, table)
+    return found
 
 
 def _samples(folder: Path) -> list[dict[str, Any]]:

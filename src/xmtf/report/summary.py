@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from xmtf.records import in_percent
 from xmtf.report.compare import Comparison, verdict
-from xmtf.report.estimates import Estimate
+from xmtf.results.estimates import Estimate
 
 __all__ = ["Mark", "Strip", "headline", "strips"]
 
@@ -72,7 +73,7 @@ def headline(comparisons: Sequence[Comparison]) -> list[str]:
     sentences = []
     changes = [result.change for result in comparisons if result.change is not None]
     if changes:
-        trends = Counter(_trend(change) for change in changes)
+        trends = Counter(result.trend for result in comparisons if result.change is not None)
         sentences.append(
             f"From {labels[0]} to {labels[-1]}, {trends['up'] or 'none'} of {len(changes)} measurements rise, "
             f"{trends['down'] or 'none'} fall, and {trends['flat'] or 'none'} do not measurably change."
@@ -84,9 +85,9 @@ def headline(comparisons: Sequence[Comparison]) -> list[str]:
 
 
 def _above_chance(ranked: Sequence[Comparison], label: str) -> tuple[int, int]:
-    """Return in how many suites a model's whole interval lies above chance, and how many it was measured on."""
-    known = [(value, result.chance) for result in ranked if (value := result.values[label]) is not None]
-    return sum(value.low > (chance or 0.0) for value, chance in known), len(known)
+    """Return in how many suites a model is above chance and the most frequent answer, and how many it was asked."""
+    known = [result for result in ranked if result.values[label] is not None]
+    return sum(result.is_above_chance(label) for result in known), len(known)
 
 
 def _strip(result: Comparison) -> Strip:
@@ -104,16 +105,12 @@ def _strip(result: Comparison) -> Strip:
         marks=tuple(marks),
         change="" if change is None else f"{scale * change.value:+.1f}",
         verdict=verdict(result) if len(result.values) < 3 else "",
-        trend="flat" if change is None else _trend(change),
+        trend=result.trend,
     )
 
 
-def _trend(change: Estimate) -> str:
-    if not change.excludes_zero:
-        return "flat"
-    return "up" if change.value > 0 else "down"
-
-
 def _mark(label: str, estimate: Estimate, scale: float) -> Mark:
-    value, low, high = (min(100.0, max(0.0, scale * number)) for number in estimate)
+    value, low, high = (
+        min(100.0, max(0.0, scale * (estimate.value if math.isnan(number) else number))) for number in estimate
+    )
     return Mark(label, value, low, high)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +17,12 @@ from xmtf.languages import get_language
 from xmtf.records import Score, in_percent
 from xmtf.report.collect import Run
 from xmtf.report.compare import Comparison, compare, verdict
-from xmtf.report.estimates import Estimate
 from xmtf.report.results import Results
+from xmtf.results.estimates import Estimate
 from xmtf.run_folder import LABELS
 
 __all__ = [
+    "CUT_FLAG",
     "GROUPS",
     "TEXT",
     "Format",
@@ -36,7 +38,9 @@ __all__ = [
 
 Format = Literal["csv", "md", "tex"]
 
-TEXT = frozenset({"suite", "held out", "metric", "reading"})
+CUT_FLAG = 0.05
+"""Share of cut answers or prompts from which tables raise a flag."""
+TEXT = frozenset({"suite", "held out", "metric", "cut", "reading"})
 """Columns of result tables that hold words; all others but the group hold numbers."""
 
 
@@ -126,8 +130,8 @@ def results_table(name: str, title: str, comparisons: Sequence[Comparison], grou
         group: Heading of what was grouped by inside each suite.
     """
     labels = tuple(comparisons[0].values) if comparisons else ()
-    columns = ("suite", "held out", *((group,) if group else ()), "metric", "items", "chance", *labels)
-    columns += {0: (), 1: ("reading",), 2: ("change", "reading")}.get(len(labels), ())
+    columns = ("suite", "held out", *((group,) if group else ()), "metric", "items", "chance", "majority", *labels)
+    columns += {0: (), 1: ("cut", "reading"), 2: ("change", "cut", "reading")}.get(len(labels), ("cut",))
     rows = tuple(_result_row(comparison, bool(group)) for comparison in comparisons)
     numeric = tuple(column not in TEXT and column != group for column in columns)
     return Table(name, title, columns, rows, numeric)
@@ -135,9 +139,10 @@ def results_table(name: str, title: str, comparisons: Sequence[Comparison], grou
 
 def _result_row(result: Comparison, grouped: bool) -> tuple[str, ...]:
     percent = in_percent(result.metric)
-    readings = {
-        1: (verdict(result),),
-        2: (_interval(result.change, percent, signed=True), verdict(result)),
+    cut = cut_text(result)
+    readings: dict[int, tuple[str, ...]] = {
+        1: (cut, verdict(result)),
+        2: (_interval(result.change, percent, signed=True), cut, verdict(result)),
     }
     return (
         result.suite,
@@ -146,9 +151,21 @@ def _result_row(result: Comparison, grouped: bool) -> tuple[str, ...]:
         result.metric.replace("_", " ") + (" %" if percent else ""),
         result.items_text,
         _number(result.chance, percent),
+        _number(result.majority, percent),
         *(_interval(value, percent) for value in result.values.values()),
-        *readings.get(len(result.values), ()),
+        *readings.get(len(result.values), (cut,)),
     )
+
+
+def cut_text(result: Comparison) -> str:
+    """Say how much of the answers and of the prompts was cut, of the model where it is most; ``!`` from 5 %."""
+    told = []
+    for what in ("answers", "prompts"):
+        cut = [(getattr(one, f"{what}_cut"), getattr(one, what)) for one in result.beside.values()]
+        share = max((part / whole for part, whole in cut if whole), default=0.0)
+        if share:
+            told.append(f"{what} {100 * share:.1f} %{'!' if share >= CUT_FLAG else ''}")
+    return ", ".join(told) or "-"
 
 
 def _number(value: float | None, percent: bool) -> str:
@@ -161,6 +178,8 @@ def _interval(estimate: Estimate | None, percent: bool, *, signed: bool = False)
     scale = 100 if percent else 1
     sign = "+" if signed else ""
     value, low, high = (scale * number for number in estimate)
+    if math.isnan(low):
+        return f"{value:{sign}.1f}"
     return f"{value:{sign}.1f} [{low:{sign}.1f}, {high:{sign}.1f}]"
 
 

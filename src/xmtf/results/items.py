@@ -68,6 +68,8 @@ ITEM_SCHEMA = pa.schema(
         ("correct", pa.bool_()),
         ("error", pa.string()),
         ("truncated", pa.bool_()),
+        ("ending", pa.string()),
+        ("measures", pa.list_(pa.list_(pa.float64()))),
         ("unconditional", pa.list_(pa.float64())),
         ("joint", pa.list_(pa.float64())),
     ]
@@ -76,7 +78,9 @@ ITEM_SCHEMA = pa.schema(
 
 ``scores`` are sums of log-probabilities, ``num_tokens`` the tokens that each was summed over; ``choice``
 is the best under the job's scoring. ``unconditional`` and ``joint`` are the sums that the scorings ``pmi`` and
-``lm_eval`` need, null where they were not computed. ``correct`` is null for items with an error and for metrics that do
+``lm_eval`` need, null where they were not computed. ``ending`` says why a text ended: ``end of text``, ``stop text`` or
+``budget``. ``measures`` are counts whose sums give each measure of the job (:mod:`xmtf.results.measured`), null for
+items with an error. ``correct`` is null for items with an error and for metrics that do
 not judge single items (BLEU).
 """
 
@@ -94,6 +98,10 @@ class JobInfo:
         metrics: Of a generation job; ``accuracy`` of a rank job.
         dropped: Rows that cannot be asked, counted by reason.
         revision: Revision of the dataset that the catalogue pins, or None.
+        parallel: Name of the set of tasks of which equal rows are translations of each other, or ``""``.
+        source_languages: Other languages that stand in the inputs, such as the source of a translation.
+        limited: Whether only some of the rows were asked, by the suite's own limit.
+        data: Hash of the rows that were read, or ``""`` where that is not known.
     """
 
     suite: str
@@ -104,6 +112,10 @@ class JobInfo:
     metrics: tuple[str, ...]
     dropped: dict[str, int] = field(default_factory=dict)
     revision: str | None = None
+    parallel: str = ""
+    source_languages: tuple[str, ...] = ()
+    limited: bool = False
+    data: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +130,7 @@ class About:
         versions: Package versions that made the answers.
         decoding: How texts were generated.
         hashes: Of ``weights`` and ``tokenizer``.
+        computed: Where and how: ``device``, ``dtype`` and ``commit`` of the program, as far as they are known.
     """
 
     job: JobInfo
@@ -127,6 +140,7 @@ class About:
     versions: Mapping[str, str]
     decoding: str = "greedy"
     hashes: Mapping[str, str] = field(default_factory=dict)
+    computed: Mapping[str, str] = field(default_factory=dict)
 
 
 def suite_path(folder: Path, suite: str) -> Path:

@@ -144,6 +144,7 @@ def _own_task(own: OwnTask, folder: Path, recipe: str) -> Task:
         splits={own.role: (own.split,)},
         kind=own.kind,
         metrics=own.metrics if own.kind == "generation" else ("accuracy",),
+        parallel=(own.id.rpartition("/")[0] or "own tasks") if own.parallel else "",
         catalogue="own",
         template_file=folder / own.templates,
         paths={own.split: str(folder / own.path)},

@@ -80,6 +80,8 @@ class Entry(Section):
     licence: str = ""
     adapter: str | None = None
     revision: str | None = None
+    parallel: bool = False
+    """Whether rows of equal numbers are translations of each other in all subsets; equal numbers alone say nothing."""
     sets: tuple[str, ...] = ()
     skip_templates: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     cap_examples: int | None = Field(default=None, ge=1)
@@ -143,6 +145,7 @@ class Entry(Section):
             "metrics": self.metrics or (("accuracy",) if self.kind == "rank" else ()),
             "catalogue": catalogue,
             "sets": self.sets,
+            "parallel": self._parallel_set,
             "licence": self.licence,
             "template_file": folder / self.templates if own_file and self.templates else None,
             "promptsource": self.promptsource,
@@ -158,6 +161,13 @@ class Entry(Section):
             "labels": self.labels,
             "choices": self.choices,
         }
+
+    @property
+    def _parallel_set(self) -> str:
+        """Name of the parallel set: rows that another adapter makes are other rows."""
+        if not self.parallel:
+            return ""
+        return f"{self.dataset} ({self.adapter})" if self.adapter else self.dataset
 
     def _task(self, subset: str | None, language: str, others: tuple[str, ...], common: JsonObject, where: str) -> Task:
         name = self.subset if subset is None else subset

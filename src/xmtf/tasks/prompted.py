@@ -89,7 +89,9 @@ def prompted_parts(
             names the task, the template and the first row.
     """
     data = read_source(slice_.task.source(slice_.split), offline=offline)
-    chosen = sample_rows(data.table.num_rows, slice_.limit_rows, f"{seed} {slice_.task.id} {slice_.split}")
+    chosen = sample_rows(
+        data.rows, slice_.limit_rows, f"{seed} {slice_.task.parallel or slice_.task.id} {slice_.split}"
+    )
     table, rows = data.table.take(pa.array(chosen)), data.rows[chosen]
     scores = _scores(slice_, table)
     left_out = data.dropped if len(chosen) == data.table.num_rows else {}
@@ -172,19 +174,46 @@ def fingerprint_slice(
     if mode == "fixed":
         about += [SEMANTICS, task.nulls, task.labels, task.choices or task.kind]
     names = [(template.name, template.language, template.translation, template.hash) for template in slice_.templates]
-    return content_hash([about, names, source, mode, seed if slice_.limit_rows is not None else None])
+    if task.parallel:
+        about.append({"parallel": task.parallel})
+    choice = None if slice_.limit_rows is None else [_ROWS_CHOSEN, seed]
+    return content_hash([about, names, source, mode, choice])
 
 
-def sample_rows(num_rows: int, limit: int | None, key: str) -> np.ndarray:
-    """Return the rows read of a split, ascending: all of them, or a choice that ``key`` seeds.
+_ROWS_CHOSEN = "nested"
+"""How rows are chosen; another way gives another fingerprint."""
 
-    >>> sample_rows(3, None, "").tolist(), len(sample_rows(1000, 10, "42 xnli/fr validation"))
-    ([0, 1, 2], 10)
+
+def sample_rows(rows: np.ndarray, limit: int | None, key: str) -> np.ndarray:
+    """Return the places of the rows that are read, ascending: all of them, or a choice that ``key`` seeds.
+
+    Each row has a number that depends on the key and on its place in the split alone, and the smallest are taken. So a
+    larger choice holds the smaller one, and languages of a parallel set, which share a key, are asked the same rows.
+
+    >>> sample_rows(np.arange(3), None, "").tolist()
+    [0, 1, 2]
+    >>> few, more = (set(sample_rows(np.arange(1000), limit, "42 xnli").tolist()) for limit in (10, 20))
+    >>> len(few), len(more), few < more
+    (10, 20, True)
+
+    Args:
+        rows: Number of each row in its split, ``[rows]``.
+        limit: Most rows that are read, or None for all.
+        key: Seeds the choice.
     """
-    if limit is None or limit >= num_rows:
-        return np.arange(num_rows, dtype=np.int64)
-    seed = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big")
-    return np.sort(np.random.default_rng(seed).choice(num_rows, limit, replace=False)).astype(np.int64)
+    if limit is None or limit >= len(rows):
+        return np.arange(len(rows), dtype=np.int64)
+    seed = np.uint64(int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big"))
+    order = np.argsort(_mixed(rows.astype(np.uint64) ^ seed), kind="stable")
+    return np.sort(order[:limit]).astype(np.int64)
+
+
+def _mixed(numbers: np.ndarray) -> np.ndarray:
+    """Return uint64 numbers that look drawn at random and depend on each number alone (SplitMix64's finalizer)."""
+    mixed = numbers + np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray(mixed ^ (mixed >> np.uint64(31)))
 
 
 def _schema(slice_: Slice) -> pa.Schema:

@@ -55,6 +55,7 @@ class Task:
         only_templates: Patterns of the templates that belong to the task; empty for all of the file.
         num_templates: Templates that the original has for it, where our facts say so.
         input_languages: Other languages that stand in the inputs, such as the source of a translation.
+        parallel: Name of the set of tasks of which equal rows are translations of each other, or ``""``.
         templates_root: Folder of promptsource collections that takes the place of the task's own templates, or None.
         paths: Split -> the user's own file.
         adapter: Name of the fix-up applied to the rows.
@@ -85,6 +86,7 @@ class Task:
     only_templates: tuple[str, ...] = ()
     num_templates: int | None = None
     input_languages: tuple[str, ...] = ()
+    parallel: str = ""
     templates_root: Path | None = None
     paths: Mapping[str, str] = field(default_factory=dict, hash=False)
     adapter: str | None = None

@@ -166,6 +166,7 @@ TOGETHER = {
             "nulls": "empty",
             "labels": "error",
             "choices": "keep",
+            "parallel": True,
         }.items()
     },
     "own_tasks.0.kind": {"own_tasks.0.kind": "rank", "own_tasks.1.kind": "rank", "own_tasks.1.metrics": ["accuracy"]},

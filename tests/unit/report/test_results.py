@@ -110,7 +110,7 @@ def test_a_report_of_two_models_has_a_column_for_each(two, tmp_path):
     build_report(two, tmp_path / "report", Report(figures=("svg",)))
     page = (tmp_path / "report" / "index.html").read_text()
     table = (tmp_path / "report" / "tables" / "results.csv").read_text().splitlines()
-    assert table[0] == "suite,held out,metric,items,chance,bloom,mt0,change,reading"
+    assert table[0] == "suite,held out,metric,items,chance,majority,bloom,mt0,change,cut,reading"
     assert "From bloom to mt0" in page
     assert not (tmp_path / "report" / "model-card.md").exists()
 

@@ -2,6 +2,7 @@ import json
 from collections import Counter
 from dataclasses import replace
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from xmtf.errors import TemplateError
 from xmtf.recipe import TaskSelection
 from xmtf.records import PROMPTED_COLUMNS
-from xmtf.tasks import PROMPTED_SCHEMA, fingerprint_slice, prompted_parts
+from xmtf.tasks import PROMPTED_SCHEMA, fingerprint_slice, load_catalogue, prompted_parts
 from xmtf.tasks.entries import read_catalogue_file
 from xmtf.tasks.prompted import Prompted, sample_rows
 from xmtf.tasks.selection import select_slices
@@ -148,10 +149,40 @@ def test_the_limit_chooses_rows_by_seed(mirror, slice_of):
 
 @given(num_rows=st.integers(0, 200), limit=st.integers(1, 200) | st.none(), key=st.text(max_size=5))
 def test_chosen_rows_are_distinct_ascending_and_as_many_as_asked_for(num_rows, limit, key):
-    rows = sample_rows(num_rows, limit, key).tolist()
+    rows = sample_rows(np.arange(num_rows), limit, key).tolist()
     assert rows == sorted(set(rows))
     assert len(rows) == min(num_rows, num_rows if limit is None else limit)
     assert set(rows) <= set(range(num_rows))
+
+
+@given(limit=st.integers(1, 50), more=st.integers(0, 50), kept=st.sets(st.integers(0, 99), min_size=40), key=st.text())
+def test_a_larger_choice_holds_the_smaller_whatever_other_rows_there_are(limit, more, kept, key):
+    rows = np.array(sorted(kept))
+    few, many = (rows[sample_rows(rows, size, key)].tolist() for size in (limit, limit + more))
+    assert set(few) <= set(many)
+    of_all = sample_rows(np.arange(100), limit, key).tolist()
+    assert set(of_all) & kept <= set(few)
+
+
+def test_every_row_is_as_likely_as_another():
+    counts = np.zeros(50)
+    for key in range(2000):
+        counts[sample_rows(np.arange(50), 10, str(key))] += 1
+    assert counts.min() > 320
+    assert counts.max() < 480
+
+
+def test_languages_of_a_parallel_set_are_asked_the_same_rows(tmp_path, monkeypatch):
+    monkeypatch.setenv("XMTF_DATA_ROOT", str(tmp_path))
+    for subset in ("fr", "sw"):
+        folder = tmp_path / "facebook" / "xnli" / subset
+        folder.mkdir(parents=True)
+        rows = "".join(f"{subset} {row},no,{row % 3}\n" for row in range(60))
+        (folder / "validation.csv").write_text("premise,hypothesis,label\n" + rows)
+    parts = load_catalogue().select([TaskSelection(tasks=("xnli/fr", "xnli/sw"), limit_rows=7)], role="evaluation")
+    chosen = [next(prompted_parts(part, seed=3, offline=True)).table["row"].to_pylist() for part in parts]
+    assert chosen[0] == chosen[1]
+    assert len(chosen[0]) == 7
 
 
 def test_the_fingerprint_follows_rows_templates_and_mode(mirror, slice_of):

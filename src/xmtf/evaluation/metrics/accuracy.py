@@ -26,11 +26,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from xmtf.errors import ConfigError
-from xmtf.evaluation.metrics.classes import macro_f1
+from xmtf.evaluation.metrics.classes import count_picks, macro_f1
 from xmtf.intervals import wilson
-from xmtf.records import Metric
+from xmtf.records import CALIBRATED, Metric, Picks
 
-__all__ = ["SCORINGS", "RankItem", "best_choice", "chosen", "normalized_scores", "rank_metrics"]
+__all__ = [
+    "SCORINGS",
+    "RankItem",
+    "best_choice",
+    "chosen",
+    "normalized_scores",
+    "rank_counts",
+    "rank_metrics",
+    "rank_picks",
+]
 
 SCORINGS = ("bloomz", "characters", "bytes", "tokens", "pmi", "lm_eval")
 """Ways to score a choice."""
@@ -125,16 +134,56 @@ def rank_metrics(items: Sequence[RankItem], scoring: str) -> tuple[Metric, ...]:
     gold = [item.gold for item in items]
     chance = math.fsum(1 / len(item.choices) for item in items) / len(items)
     picked = [choice for choice, _ in found]
-    if len({item.choices for item in items}) > 1 or len(set(items[0].choices)) < len(items[0].choices):
+    if not _same_choices([item.choices for item in items]):
         return (_share("accuracy", picked, gold, chance, None),)
     majority = max(map(gold.count, set(gold))) / len(gold)
-    scores_NK = np.array([scores for _, scores in found])
-    calibrated = (scores_NK - scores_NK.mean(axis=0)).argmax(axis=1).tolist()
+    calibrated = _calibrated([scores for _, scores in found])
     return (
         _share("accuracy", picked, gold, chance, majority),
         macro_f1(gold, picked, len(items[0].choices)),
-        _share("calibrated_accuracy", calibrated, gold, chance, majority),
+        _share(CALIBRATED, calibrated, gold, chance, majority),
     )
+
+
+def rank_picks(items: Sequence[RankItem], scoring: str) -> Picks | None:
+    """Count the picks of items under ``scoring``; no items, no picks."""
+    if not items:
+        return None
+    found = [chosen(item, scoring) for item in items]
+    return count_picks(
+        [item.choices for item in items],
+        [item.gold for item in items],
+        [choice for choice, _ in found],
+        [scores for _, scores in found],
+    )
+
+
+def rank_counts(
+    choices: Sequence[tuple[str, ...]], gold: Sequence[int | None], scores: Sequence[Sequence[float]]
+) -> list[list[list[float]]]:
+    """Return for each item the counts (right, 1) of accuracy, and of calibrated accuracy where choices are the same.
+
+    Args:
+        choices: Of each item.
+        gold: Index of the right one.
+        scores: What is compared.
+    """
+    picked = [best_choice(row) for row in scores]
+    calibrated = _calibrated(scores) if _same_choices(choices) else [None] * len(scores)
+    return [
+        [[float(one == right), 1.0], [] if other is None else [float(other == right), 1.0]]
+        for one, other, right in zip(picked, calibrated, gold, strict=True)
+    ]
+
+
+def _same_choices(choices: Sequence[tuple[str, ...]]) -> bool:
+    return len(set(choices)) == 1 and len(set(choices[0])) == len(choices[0])
+
+
+def _calibrated(scores: Sequence[Sequence[float]]) -> list[int]:
+    """Return the best choices after the mean score of each choice over the items is taken away."""
+    scores_NK = np.array(scores)
+    return list(map(int, (scores_NK - scores_NK.mean(axis=0)).argmax(axis=1)))
 
 
 def _share(name: str, picked: Sequence[int], gold: Sequence[int], chance: float, majority: float | None) -> Metric:

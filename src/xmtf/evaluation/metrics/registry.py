@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from xmtf.errors import UnknownNameError
 from xmtf.evaluation.metrics.answers import SHARES, f1_original, token_f1
 from xmtf.evaluation.metrics.rouge import ROUGE, rouge_signature
@@ -18,7 +16,7 @@ __all__ = [
     "GRADED_METRICS",
     "check_metrics",
     "generation_metrics",
-    "graded_counts",
+    "item_counts",
     "item_values",
     "metric_signature",
 ]
@@ -102,14 +100,25 @@ def metric_signature(name: str) -> str:
     return rouge_signature(name) if name in ROUGE else _SIGNATURES.get(name, "")
 
 
-def graded_counts(
-    name: str, texts: Sequence[str], references: Sequence[Sequence[str]], language: str
-) -> tuple[np.ndarray, Callable[[np.ndarray], float]]:
-    """Return counts of each item whose sums give a graded metric, float64 ``[items, counts]``, and how they give it."""
-    if name in _CORPUS:
-        return corpus_counts(name, texts, references, language)
-    values = [_MEANS[name](text, row, language) for text, row in zip(texts, references, strict=True)]
-    return np.array([[value, 1.0] for value in values]), lambda sums: float(sums[0] / sums[1]) if sums[1] else 0.0
+def item_counts(
+    names: Sequence[str],
+    texts: Sequence[str],
+    references: Sequence[Sequence[str]],
+    language: str,
+    cut: Sequence[bool],
+) -> list[list[list[float]]]:
+    """Return for each item the counts of each metric whose sums give its value, in the order of ``names``.
+
+    Arguments as of :func:`generation_metrics`, for all items of a job at once: BLEU's tokenizer is chosen once a job.
+    """
+    columns: list[list[list[float]]] = []
+    for name in names:
+        if name in _CORPUS:
+            columns.append(corpus_counts(name, texts, references, language)[0].tolist())
+        else:
+            items = zip(texts, references, cut, strict=True)
+            columns.append([[_value(name, *item, language), 1.0] for item in items])
+    return [[column[place] for column in columns] for place in range(len(texts))]
 
 
 def item_values(

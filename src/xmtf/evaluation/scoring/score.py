@@ -16,15 +16,15 @@ import pyarrow as pa
 
 from xmtf.evaluation.engine.answer import Answer
 from xmtf.evaluation.metrics import generation_metrics, rank_metrics
-from xmtf.evaluation.metrics.accuracy import RankItem, best_choice, normalized_scores
-from xmtf.evaluation.metrics.registry import item_values
+from xmtf.evaluation.metrics.accuracy import RankItem, best_choice, normalized_scores, rank_counts, rank_picks
+from xmtf.evaluation.metrics.registry import item_counts, item_values
 from xmtf.evaluation.suites.jobs import Job
 from xmtf.files import content_hash
-from xmtf.records import Score
+from xmtf.records import Request, Score
 from xmtf.results.items import ITEM_SCHEMA, About, JobInfo
-from xmtf.versions import package_versions
+from xmtf.versions import package_versions, source_commit
 
-__all__ = ["items_table", "score_items", "versions"]
+__all__ = ["items_table", "score_items", "versions", "where_computed"]
 
 
 @cache
@@ -33,15 +33,22 @@ def versions() -> Mapping[str, str]:
     return package_versions(("torch", "transformers", "tokenizers", "sacrebleu", "rouge_score", "babel"))
 
 
+def where_computed(model: object, dtype: str) -> dict[str, str]:
+    """Return a model's device and dtype, and the commit of this program where it runs from a checkout."""
+    weight = next(iter(model.parameters()), None) if hasattr(model, "parameters") else None
+    found = {"dtype": dtype} | ({"device": str(weight.device.type)} if weight is not None else {})
+    commit = source_commit()
+    return found | ({"commit": commit} if commit else {})
+
+
 def items_table(job: Job, answers: Sequence[Answer], scoring: str) -> pa.Table:
     """Return the items of a job as columns of ``ITEM_SCHEMA``."""
     shared = {"suite": job.info.suite, **asdict(job.info.provenance)}
     rows = []
-    for request, answer in zip(job.requests, answers, strict=True):
-        choice = None
-        if answer.scores:
-            sums = (answer.scores, answer.num_tokens, answer.unconditional, answer.joint)
-            choice = best_choice(normalized_scores(scoring, request.choices, *sums))
+    compared = [_compared(request, answer, scoring) for request, answer in zip(job.requests, answers, strict=True)]
+    measures = _measures(job, answers, compared)
+    for request, answer, scores, measured in zip(job.requests, answers, compared, measures, strict=True):
+        choice = best_choice(scores) if scores else None
         rows.append(
             {
                 **shared,
@@ -57,11 +64,47 @@ def items_table(job: Job, answers: Sequence[Answer], scoring: str) -> pa.Table:
                 "correct": _correct(job.info, request.gold, choice, answer, request.references),
                 "error": answer.error,
                 "truncated": answer.truncated,
+                "ending": answer.ending,
+                "measures": measured,
                 "unconditional": answer.unconditional or None,
                 "joint": answer.joint or None,
             }
         )
     return pa.Table.from_pylist(rows, schema=ITEM_SCHEMA)
+
+
+def _compared(request: Request, answer: Answer, scoring: str) -> tuple[float, ...]:
+    """Return what the choices of a request are compared by, or nothing where there are no scores."""
+    if not answer.scores:
+        return ()
+    sums = (answer.scores, answer.num_tokens, answer.unconditional, answer.joint)
+    return normalized_scores(scoring, request.choices, *sums)
+
+
+def _measures(
+    job: Job, answers: Sequence[Answer], compared: Sequence[tuple[float, ...]]
+) -> list[list[list[float]] | None]:
+    """Return the counts of each measure of each item (:mod:`xmtf.results.measured`), None where there is an error."""
+    places = [place for place, answer in enumerate(answers) if answer.error is None]
+    chosen = [job.requests[place] for place in places]
+    if not places:
+        return [None] * len(answers)
+    if job.info.kind == "rank":
+        scores = [compared[place] for place in places]
+        found = rank_counts([request.choices for request in chosen], [request.gold for request in chosen], scores)
+    else:
+        told = [answers[place] for place in places]
+        found = item_counts(
+            job.info.metrics,
+            [answer.text or "" for answer in told],
+            [request.references for request in chosen],
+            job.info.provenance.language,
+            [answer.ending == "budget" for answer in told],
+        )
+    measures: list[list[list[float]] | None] = [None] * len(answers)
+    for place, counts in zip(places, found, strict=True):
+        measures[place] = counts
+    return measures
 
 
 def _correct(
@@ -71,7 +114,8 @@ def _correct(
         return None
     if job.kind == "rank":
         return choice == gold
-    values = item_values(job.metrics, answer.text or "", references, job.provenance.language)
+    cut = answer.ending == "budget"
+    values = item_values(job.metrics, answer.text or "", references, job.provenance.language, cut=cut)
     return values[0] == 1.0 if values else None
 
 
@@ -81,11 +125,14 @@ def score_items(table: pa.Table, about: About) -> Score:
     items = table.to_pylist()
     errors = Counter(item["error"] for item in items if item["error"] is not None)
     judged = [item for item in items if item["error"] is None]
+    picks = None
     if job.kind == "rank":
-        metrics = rank_metrics([_rank_item(item) for item in judged], about.scoring)
+        ranked = [_rank_item(item) for item in judged]
+        metrics, picks = rank_metrics(ranked, about.scoring), rank_picks(ranked, about.scoring)
     else:
         texts, references = ([item[name] for item in judged] for name in ("text", "references"))
-        metrics = generation_metrics(job.metrics, texts, references, job.provenance.language)
+        cut = [item["ending"] == "budget" for item in judged]
+        metrics = generation_metrics(job.metrics, texts, references, job.provenance.language, cut)
     return Score(
         model=about.model,
         model_fingerprint=about.model_fingerprint,
@@ -99,7 +146,14 @@ def score_items(table: pa.Table, about: About) -> Score:
         dropped={**job.dropped, **errors},
         versions=dict(about.versions),
         revision=job.revision,
-        hashes={**about.hashes, "prompts": _prompts_hash(table)},
+        hashes={**about.hashes, "prompts": _prompts_hash(table)} | ({"data": job.data} if job.data else {}),
+        parallel=job.parallel,
+        source_languages=job.source_languages,
+        limited=job.limited,
+        computed=dict(about.computed),
+        picks=picks,
+        endings=dict(sorted(Counter(item["ending"] for item in judged if item["ending"]).items())),
+        truncated=sum(bool(item["truncated"]) for item in items),
     )
 
 

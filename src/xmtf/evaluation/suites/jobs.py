@@ -46,20 +46,22 @@ def jobs(setup: Setup, slices: Iterable[SuiteSlice], told: Told | None = None) -
         SourceError: Rows cannot be read.
         TemplateError: A template fails on too many rows.
     """
+    from xmtf.sources import fingerprint_source
     from xmtf.tasks.prompted import prompted_parts
 
     for part in slices:
         rendered = prompted_parts(
             part.slice, mode=setup.mode, seed=setup.seed, offline=setup.offline, failing_rows=setup.failing_rows
         )
+        data = fingerprint_source(part.slice.task.source(part.slice.split), offline=setup.offline)
         for template, prompted in zip(part.slice.templates, rendered, strict=True):
-            job = job_of(part, template, prompted, seed=setup.seed)
+            job = job_of(part, template, prompted, seed=setup.seed, data=data)
             if told is not None:
                 told.add(prompted, part.slice.task.id, part.slice.split, template.name)
             yield job
 
 
-def job_of(part: SuiteSlice, template: Template, prompted: Prompted, *, seed: int) -> Job:
+def job_of(part: SuiteSlice, template: Template, prompted: Prompted, *, seed: int, data: str = "") -> Job:
     """Turn one template's prompted examples into a job."""
     task = part.slice.task
     dropped = Counter(prompted.dropped)
@@ -69,6 +71,8 @@ def job_of(part: SuiteSlice, template: Template, prompted: Prompted, *, seed: in
         request = _rank(example, origin, dropped) if task.kind == "rank" else _generation(example, origin)
         if request is not None:
             requests.append(request)
+    num_read = prompted.table.num_rows + sum(prompted.dropped.values())
+    asked = _capped(requests, part.slice, template.name, seed)
     info = JobInfo(
         suite=part.suite.name,
         axis=part.suite.axis,
@@ -78,8 +82,12 @@ def job_of(part: SuiteSlice, template: Template, prompted: Prompted, *, seed: in
         metrics=("accuracy",) if task.kind == "rank" else check_metrics(task.metrics, f"task {task.id}"),
         dropped=dict(dropped),
         revision=task.revision,
+        parallel=task.parallel,
+        source_languages=task.input_languages,
+        limited=len(requests) > len(asked) or num_read == part.slice.limit_rows,
+        data=data,
     )
-    return Job(info, _capped(requests, part.slice, template.name, seed))
+    return Job(info, asked)
 
 
 def _rank(example: JsonObject, origin: Origin, dropped: Counter[str]) -> Request | None:
@@ -107,8 +115,10 @@ def _capped(requests: list[Request], part: Slice, template: str, seed: int) -> t
     if part.cap_examples is None or len(requests) <= part.cap_examples:
         return tuple(requests)
 
+    of = part.task.parallel or part.task.id
+
     def draw(request: Request) -> bytes:
-        return hashlib.sha256(f"{seed} {part.task.id} {part.split} {template} {request.origin.row}".encode()).digest()
+        return hashlib.sha256(f"{seed} {of} {part.split} {template} {request.origin.row}".encode()).digest()
 
     kept = set(sorted(map(draw, requests))[: part.cap_examples])
     return tuple(request for request in requests if draw(request) in kept)

@@ -134,7 +134,7 @@ def _results_card(results: Results, model: str, checkpoint: str) -> str:
     family = next((manifest.details.get("family") for manifest in manifests), None)
     encoder_decoder = family == "encoder-decoder"
     one = Results(
-        {model: results.folders[model]}, {model: results.scores[model]}, {model: results.items[model]},
+        {model: results.folders[model]}, {model: results.scores[model]}, {model: results.counts[model]},
         {model: results.samples[model]},
     )  # fmt: skip
     if not one.scores[model]:

@@ -161,9 +161,9 @@ def _colour(label: str, labels: Sequence[str]) -> str:
 
 
 def _trend(reading: str) -> str:
-    if reading.startswith("rises"):
-        return "up"
-    return "down" if reading.startswith("falls") else "flat"
+    """Return the trend that a reading tells of; one with a reservation is none."""
+    word = reading.partition(",")[0]
+    return {"rises": "up", "falls": "down"}.get(word, "flat")
 
 
 def _links(column: str, comparisons: Sequence[Comparison]) -> list[str]:

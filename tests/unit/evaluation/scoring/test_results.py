@@ -196,11 +196,13 @@ def test_samples_are_spread_and_do_not_depend_on_answers():
 
 
 def test_summary_sums_up_templates():
-    score = score_items(items_table(RANKED, ANSWERS, "bloomz"), About(RANKED.info, **ABOUT))
+    cut = score_items(items_table(RANKED, ANSWERS, "bloomz"), About(RANKED.info, **ABOUT))
+    assert score_lines([cut])[-1].endswith("prompts 50.0 %!")
+    score = replace(cut, truncated=0)
     best = replace(asked(score, template="u"), metrics=(Metric("accuracy", 0.9, 0.8, 1.0, 0.5, 2),))
     header, line = score_lines([score, best])
     assert header.split()[:4] == ["suite", "task", "prompts", "metric"]
-    assert line.split()[-5:] == ["50.0", "70.0", "9.5-90.5", "90.0", "40.0"]
+    assert line.split()[-5:] == ["50.0", "70.0", "44.7-95.3", "90.0", "40.0"]
     german = asked(best, task="own/de", language="de")
     assert score_lines([score, german])[-1].split()[-2:] == ["accuracy", "70.0"]
     machine = asked(german, translation="machine", prompt_language="de")

@@ -1,0 +1,76 @@
+"""Rows as units: translations of a row stand and fall together, and so do its prompts."""
+
+import numpy as np
+import pytest
+
+from xmtf.intervals import wilson
+from xmtf.results.estimates import estimate, estimate_change
+from xmtf.results.resampling import RESAMPLES, JobCounts, Resamples, row_set
+
+
+def job(rows_of, right, rows=None):
+    right = np.asarray(right, dtype=np.float64)
+    rows = np.arange(len(right)) if rows is None else np.asarray(rows)
+    return JobCounts(rows_of, rows, np.stack([right, np.ones_like(right)], axis=1))
+
+
+def test_rows_of_a_parallel_set_have_one_name():
+    assert row_set("facebook/xnli", "xnli/fr", "validation") == row_set("facebook/xnli", "xnli/sw", "validation")
+    assert row_set("", "paws-x/de", "test") != row_set("", "paws-x/ja", "test")
+
+
+def test_jobs_of_a_set_are_drawn_alike_and_others_apart():
+    fr, sw, other = job("xnli", [1, 0, 1, 0]), job("xnli", [1, 0, 1, 0]), job("paws", [1, 0, 1, 0])
+    resamples = Resamples([fr, sw, other])
+    assert np.array_equal(resamples.totals([fr]), resamples.totals([sw]))
+    assert not np.array_equal(resamples.totals([fr]), resamples.totals([other]))
+    assert resamples.totals([fr, other])[:, 1].tolist() == [8.0] * RESAMPLES
+    assert resamples.num_rows == 8
+
+
+def test_the_worked_example():
+    fr, sw = job("xnli", [1, 1, 0]), job("xnli", [0, 1, 0])
+    assert Resamples([fr, sw]).by_row([fr, sw]).tolist() == [[1.0, 2.0], [2.0, 2.0], [0.0, 2.0]]
+
+
+def test_translations_are_no_further_evidence():
+    """Eight languages that answer 750 rows alike are as sure as one of them; taken apart they would seem surer."""
+    right = np.arange(750) % 3 == 0
+    alike = estimate("accuracy", [job("xnli", right) for _ in range(8)])
+    low, high = wilson(1 / 3, 750)
+    assert (alike.low, alike.high) == pytest.approx((low, high), abs=0.004)
+    apart = estimate("accuracy", [job(f"task {n}", right) for n in range(8)])
+    assert apart.high - apart.low < 0.45 * (alike.high - alike.low)
+
+
+def test_the_interval_is_that_of_an_independent_bootstrap():
+    random = np.random.default_rng(0)
+    hardness = random.uniform(0, 1, 200)
+    languages = [(random.uniform(0, 1, 200) > hardness).astype(float) for _ in range(4)]
+    found = estimate("accuracy", [job("set", right) for right in languages])
+    table = np.array(languages)
+    drawn = [table[:, random.integers(0, 200, 200)].mean() for _ in range(5000)]
+    assert (found.low, found.high) == pytest.approx(tuple(np.percentile(drawn, [2.5, 97.5])), abs=0.01)
+    assert found.value == table.mean()
+
+
+def test_languages_that_lack_rows_keep_those_that_they_have():
+    first, second = job("set", [1, 1, 0], rows=[0, 2, 5]), job("set", [1, 0], rows=[2, 9])
+    resamples = Resamples([first, second])
+    assert resamples.num_rows == 4
+    assert resamples.by_row([first, second]).tolist() == [[1, 1], [2, 2], [0, 1], [0, 1]]
+
+
+def test_rows_asked_once_have_wilsons_interval_and_so_have_rows_that_are_all_alike():
+    once = estimate("accuracy", [job("a", [1] * 30 + [0] * 70)])
+    assert (once.low, once.high) == wilson(0.3, 100)
+    never = estimate("accuracy", [job("a", [0] * 50), job("a", [0] * 50)])
+    assert (never.low, never.high) == wilson(0.0, 50)
+
+
+def test_a_change_of_nothing_may_hide_one_row():
+    same = estimate_change("accuracy", [job("a", [1, 0, 1, 1])], [job("a", [1, 0, 1, 1])])
+    assert same.value == 0
+    assert same.high == -same.low == wilson(0.0, 4)[1]
+    alone = estimate_change("accuracy", [job("a", [0])], [job("a", [1])])
+    assert not alone.excludes_zero
