@@ -281,9 +281,10 @@ class Training(Section):
     """Go on training while a checkpoint is written; takes the memory of a copy of weights and optimizer."""
     keep_checkpoints: Annotated[int, UNSEEN] = Field(default=2, ge=1)
     validate_every: Annotated[Steps | None, CHOOSING] = None
-    """Steps between validations; default a tenth of the run."""
-    validation_rows: Annotated[int, CHOOSING] = Field(default=64, ge=1)
-    """Packed rows of each validation."""
+    """Steps between validations; default a tenth of the run, more in runs of very few rows."""
+    validation_rows: Annotated[int | None, CHOOSING] = Field(default=None, ge=1)
+    """Packed rows of each validation; default 64, or fewer: all validations together read at most a tenth of the rows
+    that are trained on."""
     validation_texts: tuple[ValidationText, ...] = ()
     """Plain texts to watch the loss of beside the held-out examples."""
     validation_suites: Annotated[tuple[Name, ...], CHOOSING] = ()

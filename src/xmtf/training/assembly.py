@@ -22,7 +22,7 @@ from xmtf.training.loop.events import Log
 from xmtf.training.loop.loop import Loop
 from xmtf.training.loop.mfu import Meter, peak_flops
 from xmtf.training.loop.step import Feed, Step
-from xmtf.training.loop.validation import Measure, Validation, Watch
+from xmtf.training.loop.validation import Measure, Pace, Validation, Watch
 from xmtf.training.loss.batches import RowLoader, examples_of_row
 from xmtf.training.loss.head import Head
 from xmtf.training.loss.objective import Objective
@@ -178,9 +178,9 @@ def training_loop(
     background = background_ranks(ranks) if training.save_in_background else None
     precision = training.precision
     validations = []
+    pace = Pace.of(training, steps, loader.rows_per_step)
     if validation is not None:
-        rows = training.validation_rows
-        validations.append(Validation("mixture", validation, num_micro, rows, training.loss, precision))
+        validations.append(_on_mixture(validation, pace, num_micro, training))
     for name, text in (texts or {}).items():
         validations.append(Validation(name, text, num_micro, len(text.windows), "token", precision))
     return Loop(
@@ -195,10 +195,20 @@ def training_loop(
         feed=Feed(loader, num_micro, training.loss),
         watch=Watch(tuple(validations), tuple(measures), precision),
         training=training,
+        pace=pace,
         num_steps=steps,
         saver=Saver(checkpoints, layout, optimizer, fingerprint, background),
         log=log,
     )
+
+
+def _on_mixture(loader: RowLoader, pace: Pace, num_micro: int, training: Training) -> Validation:
+    """Return what measures on held-out rows; where the recipe does not say how many, no more than its share."""
+    rows = pace.rows
+    if training.validation_rows is None:
+        size = pace.micro_rows(loader.rows_per_step // num_micro)
+        num_micro, rows = loader.rows_per_step // size, rows // size * size
+    return Validation("mixture", loader, num_micro, rows, training.loss, training.precision)
 
 
 def _objective(layout: Layout, training: Training, num_groups: int, device: torch.device) -> Objective | Pipeline:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -138,6 +138,7 @@ class Window:
         positions: Positions computed.
         seconds: Wall seconds.
         flops: Useful operations.
+        losses: What was minimised, step by step.
     """
 
     sums: Tensor | None = None
@@ -145,6 +146,7 @@ class Window:
     positions: int = 0
     seconds: float = 0.0
     flops: float = 0.0
+    losses: list[float] = field(default_factory=list)
 
     def add(self, sums_G2: Tensor, real_tokens: int, positions: int, seconds: float, flops: float = 0.0) -> None:
         """Add one step."""

@@ -22,7 +22,7 @@ from xmtf.training.loop.events import GroupLosses, Log, Window
 from xmtf.training.loop.mfu import Meter
 from xmtf.training.loop.step import Feed, GlobalBatch, Step, StepOutcome
 from xmtf.training.loop.stop import Stopped, Stopper, stop_on_signals
-from xmtf.training.loop.validation import Watch
+from xmtf.training.loop.validation import Pace, Watch
 from xmtf.training.planning.memory import peak_memory
 
 __all__ = ["Loop"]
@@ -40,6 +40,7 @@ class Loop:
         feed: Gives the rows of a step.
         watch: What is measured on the model as it trains.
         training: Section of the recipe.
+        pace: How often that is.
         num_steps: Steps of the whole run.
         saver: Writes checkpoints; its fingerprint names this training: only its checkpoints are gone on from.
         log: Where events go.
@@ -52,6 +53,7 @@ class Loop:
     feed: Feed
     watch: Watch
     training: Training
+    pace: Pace
     num_steps: int
     saver: Saver
     log: Log
@@ -92,7 +94,7 @@ class Loop:
         try:
             with stop_on_signals(stopper), track("training", self.num_steps, "steps") as bar:
                 bar.set(self.progress.step)
-                if self.progress.step == 0:
+                if self.progress.step == 0 and self.pace.first:
                     self._validate()
                 while self.progress.step < self.num_steps:
                     start = time.monotonic()
@@ -133,6 +135,7 @@ class Loop:
             self._in_a_row = 0
             flops = 0.0 if self.meter is None else self.meter.flops(batch)
             self._window.add(outcome.sums, batch.num_real, batch.num_positions, outcome.seconds, flops)
+            self._window.losses.append(outcome.loss)
         self.progress = replace(
             self.progress,
             step=step + 1,
@@ -149,7 +152,7 @@ class Loop:
             self._write_window(outcome)
         # where a step was skipped the weights may be what is wrong: they do not take the place of good ones
         save = last or (outcome.updated and _due(step, self.training.save_every))
-        if last or _due(step, self.training.validate_every or max(1, self.num_steps // 10)):
+        if last or _due(step, self.pace.every):
             save = self._validate(saves=save)
         if save:
             self.saver.save(self.progress)
@@ -162,7 +165,7 @@ class Loop:
         self.log.write(
             "train",
             self.progress.step,
-            loss=round(losses.loss, 6),
+            loss=round(math.fsum(window.losses) / len(window.losses), 6),
             learning_rate=outcome.learning_rate,
             grad_norm=round(outcome.grad_norm, 5),
             tokens=self.progress.tokens,

@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol
 
 import torch
 
+from xmtf.recipe.schema import Training
 from xmtf.training.loop.events import GroupLosses, Log
 from xmtf.training.loss.batches import RowLoader
 from xmtf.training.loss.objective import Objective
@@ -23,7 +24,7 @@ from xmtf.training.loss.targets import Weighting, select_targets
 from xmtf.training.numerics.precision import Precision, computing
 from xmtf.training.parallel.pipeline_parallel import Pipeline
 
-__all__ = ["Measure", "Measured", "Validation", "Watch", "composite"]
+__all__ = ["Measure", "Measured", "Pace", "Validation", "Watch", "composite"]
 
 Kind = Literal["rank", "generation"]
 _FLOOR = 1e-3
@@ -60,6 +61,49 @@ class Measure(Protocol):
 
     def __call__(self, model: object) -> Measured:
         """Measure a model in evaluation mode."""
+
+
+_MOST_ROWS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often held-out rows are measured on, and on how many.
+
+    Attributes:
+        every: Steps between validations; the last step always has one.
+        rows: Rows of each.
+        first: Whether there is one before the first step.
+    """
+
+    every: int
+    rows: int
+    first: bool = True
+
+    @classmethod
+    def of(cls, training: Training, num_steps: int, rows_per_step: int) -> Pace:
+        """Return what the recipe says, else at most a tenth of the training's rows, in all validations together.
+
+        ::
+
+            steps x rows   without keys                              read on the whole
+            700 x 16       every 70 steps, 64 rows, 11 times         704 of at most 1,120
+            8 x 4          at steps 0, 4 and 8, a row each           3 of at most 3
+            3 x 2          at the end, a row                         1, the least there is
+        """
+        every = training.validate_every or max(1, num_steps // 10)
+        if training.validation_rows is not None:
+            return cls(every, training.validation_rows)
+        allowed = num_steps * rows_per_step // 10
+        times = 1 + -(-num_steps // every)
+        if training.validate_every is None and allowed < times:
+            times = max(1, allowed)
+            every = num_steps if times <= 2 else -(-num_steps // (times - 1))
+        return cls(every, max(1, min(_MOST_ROWS, allowed // times)), first=times > 1)
+
+    def micro_rows(self, most: int) -> int:
+        """Return the rows that are computed together: a divisor of ``most``, and no more than there are."""
+        return max(size for size in range(1, most + 1) if most % size == 0 and size <= max(1, self.rows))
 
 
 @dataclass(frozen=True, slots=True)

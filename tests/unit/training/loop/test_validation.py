@@ -13,7 +13,7 @@ from xmtf.training.assembly import training_loop
 from xmtf.training.checkpoint import checkpoint
 from xmtf.training.loop.events import Log
 from xmtf.training.loop.stop import Stopped
-from xmtf.training.loop.validation import Measured, composite
+from xmtf.training.loop.validation import Measured, Pace, composite
 from xmtf.training.loss.targets import select_targets
 from xmtf.training.loss.texts import text_rows
 
@@ -185,3 +185,60 @@ def test_a_file_without_text_is_refused(tmp_path, tokenizer, content, message):
     (tmp_path / "text.jsonl").write_text(content)
     with pytest.raises(SourceError, match=message):
         text_rows(ValidationText(path="text.jsonl"), tmp_path, tokenizer, Packing(), "causal", 4)
+
+
+class Counting:
+    """A loader that counts the rows that it gives."""
+
+    def __init__(self, loader):
+        self.loader, self.rows = loader, 0
+
+    def __getattr__(self, name):
+        return getattr(self.loader, name)
+
+    def batch(self, step, *, micro, num_micro):
+        self.rows += self.loader.rows_per_step // num_micro
+        return self.loader.batch(step, micro=micro, num_micro=num_micro)
+
+
+@pytest.mark.parametrize(("steps", "times", "most"), [(3, 1, 1), (8, 3, 3), (20, 8, 8), (60, 11, 24)])
+def test_without_keys_a_tenth_of_the_rows_is_validated_on(
+    tmp_path, tiny_model, tiny_loader, recipe, steps, times, most
+):
+    held_out = Counting(tiny_loader())
+    loop = training_loop(
+        tiny_model(),
+        recipe(steps=steps, global_batch_rows=4, micro_batch_rows=4),
+        tiny_loader(),
+        held_out,
+        checkpoints=tmp_path / "checkpoints",
+        log=Log(tmp_path / "log.jsonl"),
+        fingerprint="f",
+    )
+    loop.run()
+    assert len(events(loop, "validation")) == times
+    assert events(loop, "validation")[-1]["step"] == steps
+    assert 0 < held_out.rows <= most <= max(1, steps * 4 // 10)
+
+
+def test_given_rows_are_kept(recipe):
+    training = recipe(steps=8, validation_rows=9).training
+    assert Pace.of(training, 8, 4) == Pace(1, 9)
+    assert Pace.of(recipe(steps=700, validate_every=70).training, 700, 16) == Pace(70, 64)
+
+
+@pytest.mark.parametrize("weighting", ["target", "target_compat", "token"])
+def test_the_logged_loss_is_what_is_minimised(make, monkeypatch, weighting):
+    loop = make(loss=weighting, steps=6, log_every=3, validate_every=None)
+    outcomes, take = [], loop._one_step
+
+    def noted():
+        outcomes.append(take())
+        return outcomes[-1]
+
+    monkeypatch.setattr(type(loop), "_one_step", lambda self: noted())
+    loop.run()
+    losses = [outcome.loss for outcome in outcomes]
+    assert [event["loss"] for event in events(loop, "train")] == pytest.approx(
+        [sum(losses[:3]) / 3, sum(losses[3:]) / 3], abs=1e-6
+    )
