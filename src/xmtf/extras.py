@@ -10,7 +10,7 @@ from xmtf.errors import MissingExtraError
 __all__ = ["EXTRAS", "MODELS", "extra_of", "missing_modules", "require_extra"]
 
 EXTRAS: dict[str, tuple[str, ...]] = {
-    "train": ("torch", "transformers", "safetensors", "gguf", "psutil"),
+    "train": ("torch", "transformers", "safetensors", "gguf", "psutil", "sentencepiece"),
     "ray": ("ray",),
     "gpu": ("bitsandbytes",),
     "track": ("tensorboard", "wandb", "trackio"),

@@ -13,6 +13,7 @@ import torch
 from xmtf.errors import ConfigError, DataError, UserError
 from xmtf.files import alone_in, file_sha256, read_json, read_jsonl, read_manifest
 from xmtf.models import load_model
+from xmtf.models.dtype import stored_dtype
 from xmtf.recipe import load_recipe
 from xmtf.training import Measured, Stopped, dry_run, train_in_folder, trainer
 from xmtf.training.export import export_checkpoint, tensor_shapes
@@ -316,11 +317,16 @@ def test_adapters_are_merged_on_request_into_weights_in_fp32(recipe, tokens, tmp
     train_in_folder(merged, tokens=tokens)
     (apart.run_folder / "tokens").symlink_to(tokens)
     export_checkpoint(apart.run_folder, tmp_path / "exported", merge=True)
-    folders = (merged.run_folder / "model", tmp_path / "exported", apart.run_folder / "model")
+    export_checkpoint(apart.run_folder, tmp_path / "wide", merge=True, dtype="fp32")
+    folders = (merged.run_folder / "model", tmp_path / "exported", tmp_path / "wide", apart.run_folder / "model")
     models = [load_model(str(folder)).model for folder in folders]
     assert file_sha256(folders[0] / "model.safetensors") == file_sha256(folders[1] / "model.safetensors")
     ids = torch.tensor([[5, 6, 7, 8]])
-    torch.testing.assert_close(models[0].hidden_states(ids), models[2].hidden_states(ids), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(models[2].hidden_states(ids), models[3].hidden_states(ids), rtol=1e-4, atol=1e-5)
+    stored = stored_dtype(str(folders[0]))
+    assert stored == (torch.float32 if precision == "fp32" else torch.bfloat16)
+    for ours, wide in zip(models[0].parameters(), models[2].parameters(), strict=True):
+        assert torch.equal(ours, wide.to(stored).float())
 
 
 def test_training_goes_on_from_adapters_or_merges_them(recipe, tokens):

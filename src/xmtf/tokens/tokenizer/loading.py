@@ -6,11 +6,13 @@ through it once and become the same thing.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from xmtf.errors import ConfigError, DataError, SourceError, require
 from xmtf.files import read_json
 from xmtf.gguf_header import GgufFile, read_gguf
+from xmtf.tokens.tokenizer.spiece import SPIECE_FILE, read_spiece
 from xmtf.tokens.tokenizer.tokenizer import CONFIG_FILE, KEPT_KEYS, TEMPLATE_FILE, TOKENIZER_FILE, Tokenizer
 
 __all__ = ["hub_tokenizer_files", "load_tokenizer", "tokenizer_files"]
@@ -21,6 +23,7 @@ _TOLD_IN = ("special_tokens_map.json", CONFIG_FILE, "config.json", "generation_c
 _HUB_FILES = ["tokenizer*", "vocab*", "merges.txt", "*.model", TEMPLATE_FILE, *_TOLD_IN]
 _LEFT_PADDED = ("Llama", "CodeLlama", "Gemma", "Cohere", "XLNet", "Bloom")
 """Classes of transformers that pad on the left where their configuration does not say; the others on the right."""
+_T5_EXTRA_IDS = 100
 _GGUF_BEGINS = {"llama": True, "bert": True, "t5": False}
 """Whether llama.cpp puts a begin of text before a text, by kind of vocabulary, where a file does not say."""
 
@@ -44,6 +47,8 @@ def load_tokenizer(ref: str | Path, *, offline: bool = False) -> Tokenizer:
         return _from_folder(path, str(ref))
     if path.suffix == ".gguf" and path.is_file():
         return _from_gguf(path, str(ref))
+    if path.is_file() and path.name == SPIECE_FILE:
+        return _from_spiece(path, str(ref))
     if path.is_file():
         return _from_json(path, path.parent, str(ref))
     if path.is_absolute() or path.suffix in (".json", ".gguf") or str(ref).startswith("."):
@@ -72,6 +77,8 @@ def hub_tokenizer_files(ref: str, *, offline: bool = False) -> list[Path]:
 def _from_folder(folder: Path, label: str) -> Tokenizer:
     if (folder / TOKENIZER_FILE).is_file():
         return _from_json(folder / TOKENIZER_FILE, folder, label)
+    if (folder / SPIECE_FILE).is_file():
+        return _from_spiece(folder / SPIECE_FILE, label)
     gguf = sorted(folder.glob("*.gguf"))
     if gguf and not (folder / CONFIG_FILE).is_file():
         return _from_gguf(gguf[0], label)
@@ -79,12 +86,45 @@ def _from_folder(folder: Path, label: str) -> Tokenizer:
 
 
 def _from_json(path: Path, folder: Path, label: str) -> Tokenizer:
+    return _of_text(_read_text(path), folder, label)
+
+
+def _from_spiece(path: Path, label: str) -> Tokenizer:
+    """Convert a ``spiece.model``; how many extra ids stand behind it the configuration says, or the kind of model."""
+    folder = path.parent
+    known = _optional(folder / CONFIG_FILE)
+    num_extra = known.get("extra_ids")
+    if not isinstance(num_extra, int):
+        is_t5 = "T5Tokenizer" in str(known.get("tokenizer_class")) and "MT5" not in str(known.get("tokenizer_class"))
+        kind = _optional(folder / "config.json").get("model_type")
+        num_extra = _T5_EXTRA_IDS if kind == "t5" or (kind is None and is_t5) else 0
+    spiece = read_spiece(path, num_extra=num_extra)
+    return _of_text(spiece.text, folder, label, otherwise=spiece.ids, about={"padding_side": "right"})
+
+
+def _of_text(
+    text: str,
+    folder: Path,
+    label: str,
+    *,
+    otherwise: Mapping[str, int | None] | None = None,
+    about: dict[str, object] | None = None,
+) -> Tokenizer:
+    """Return the tokenizer that a ``tokenizer.json`` and the files beside it make.
+
+    Args:
+        text: Content of the ``tokenizer.json``.
+        folder: Of the other files.
+        label: What messages call it.
+        otherwise: Special ids where the files name none.
+        about: What exports keep where the files say nothing of it.
+    """
     label = f"tokenizer {label!r}"
-    text = _read_text(path)
     plain = Tokenizer(text, pad=-1, eos=-1, bos=None, label=label)
     told = [_optional(folder / name) for name in _TOLD_IN]
     named, numbered = {**told[0], **told[1]}, {**told[2], **told[3]}
     ids = _special_ids(plain, named, numbered)
+    ids = {kind: (otherwise or {}).get(kind) if number is None else number for kind, number in ids.items()}
     eos, bos = ids["eos"], ids["bos"]
     if eos is None:
         raise ConfigError(f"{label}: names no end-of-text token; set eos_token in {folder / CONFIG_FILE}")
@@ -96,7 +136,7 @@ def _from_json(path: Path, folder: Path, label: str) -> Tokenizer:
         label=label,
         begin=(bos,) if named.get("add_bos_token") is True and bos is not None else (),
         ends=_listed(numbered.get("eos_token_id")),
-        about=_about(named, folder) | _without_pad(ids["pad"]),
+        about=(about or {}) | _about(named, folder) | _without_pad(ids["pad"]),
     )
 
 
