@@ -98,7 +98,6 @@ class _Lines(Progress):
 
 @contextlib.contextmanager
 def _bar(label: str, total: float | None, unit: str) -> Iterator[Progress]:
-
     counted = 2 * len(f"{total or 0:.0f}") + 1
     columns = (
         TextColumn("  {task.description}"),

@@ -232,7 +232,6 @@ def _slices(setup: Any) -> list[Any]:
 
 
 def _num_examples(folder: Path) -> int:
-
     return sum(mixture_languages(folder).values())
 
 

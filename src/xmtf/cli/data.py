@@ -281,7 +281,6 @@ app.command("split-files")(split_files)
 
 
 def _packed_row(source: Path, overrides: list[str], tokens: Path | None, row: int) -> str:
-
     folder = tokens or (source if source.is_dir() else _load(source, overrides).run.tokens)
     stage = read_manifest(folder).stage if (folder / MANIFEST).is_file() else None
     if stage != "tokens":
@@ -302,7 +301,6 @@ def _mixture(source: Path, arguments: list[str] | None, out: Path | None) -> tup
 
 
 def _load(recipe: Path, overrides: list[str] | None) -> Any:
-
     return load_recipe(recipe, overrides or [])
 
 

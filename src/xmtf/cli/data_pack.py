@@ -126,7 +126,6 @@ def load_for_tokens(source: Path, overrides: Iterable[str], family: str | None =
 
 
 def _of_recipe(path: Path, overrides: list[str], family: Family | None) -> tuple[Any, str | None, Family]:
-
     loaded = load_for_tokens(path, overrides)
     model = loaded.recipe.model
     base = plain_reference(model.base) if model.base else None
@@ -134,7 +133,6 @@ def _of_recipe(path: Path, overrides: list[str], family: Family | None) -> tuple
 
 
 def _factors(texts: list[str]) -> dict[str, float]:
-
     factors = {}
     for text in texts:
         language, _, factor = text.partition("=")

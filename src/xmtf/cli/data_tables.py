@@ -102,7 +102,6 @@ def _print_dropped(dropped: Mapping[str, int]) -> None:
 
 
 def _print_rates(folder: Path) -> None:
-
     records = rate_table(folder)
     print_records(records[:_MOST_RATES])
     if len(records) > _MOST_RATES:

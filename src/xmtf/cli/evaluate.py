@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from pydantic import ValidationError
@@ -26,9 +26,9 @@ from xmtf.cli.options import (
     with_options,
 )
 from xmtf.cli.printing import print_json
+from xmtf.cli.score_lines import print_rows, print_scores
 from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.files import write_jsonl
-from xmtf.lines import to_line
 from xmtf.mixture.io.read import find_mixture
 from xmtf.ownership import new_file
 from xmtf.recipe import load_recipe
@@ -40,14 +40,10 @@ from xmtf.tasks import Catalogue, find_suites, known_suites
 from xmtf.text_table import terminal_width
 
 if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
     from xmtf.recipe.schema import Tokenization
     from xmtf.records import Score
 
-    Row = TypeVar("Row", bound=DataclassInstance)
-
-__all__ = ["app", "print_scores"]
+__all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, help="Measure a model zero-shot.")
 
@@ -239,7 +235,7 @@ def loss(
         losses = text_loss(setup, text or [], model=model, limit=limit)
     if out is not None:
         write_jsonl(out, map(asdict, losses))
-    _print(losses, loss_lines, as_json)
+    print_rows(losses, loss_lines, as_json)
 
 
 @app.command("suites")
@@ -331,7 +327,7 @@ def compare(
     """
     from xmtf.evaluation.scoring.compare import compare_lines, compare_results
 
-    _print(compare_results(first, second), compare_lines, as_json)
+    print_rows(compare_results(first, second), compare_lines, as_json)
 
 
 def _measure(kind: Literal["rank", "generation"], options: SuiteOptions, settings: Mapping[str, object]) -> list[Score]:
@@ -367,7 +363,6 @@ def _measure(kind: Literal["rank", "generation"], options: SuiteOptions, setting
 
 
 def _tokenization(space: bool | None, begin_of_inputs: str) -> Tokenization:
-
     begin = begin_choice(begin_of_inputs)
     return Tokenization(space_before_targets="auto" if space is None else space, begin_of_inputs=begin)
 
@@ -382,7 +377,6 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _numbers(text: str, kind: type[Any], option: str) -> list[Any]:
-
     try:
         return [kind(part) for part in text.split(",") if part.strip()]
     except ValueError:
@@ -390,26 +384,7 @@ def _numbers(text: str, kind: type[Any], option: str) -> list[Any]:
 
 
 def _read_scores(folder: Path) -> list[Score]:
-
     return read_scores(folder / SCORES)
-
-
-def print_scores(scores: list[Score], as_json: bool) -> None:
-    """Print scores as a table, or as JSON lines."""
-    from xmtf.evaluation.scoring.summary import score_lines
-
-    if scores:  # else another process of torchrun prints them
-        _print(scores, score_lines, as_json)
-
-
-def _print(rows: list[Row], lines: Callable[[list[Row]], list[str]], as_json: bool) -> None:
-
-    if as_json:
-        for row in rows:
-            print_json(to_line(row))
-        return
-    for line in lines(rows):
-        typer.echo(line)
 
 
 add_to(app)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from xmtf.cli.options import AsJson, Replace
+from xmtf.cli.score_lines import print_scores
 
 __all__ = ["add_to"]
 
@@ -46,7 +47,6 @@ def import_(
 
     Example: xmtf evaluate import results/lm-eval --out results/theirs
     """
-    from xmtf.cli.evaluate import print_scores
     from xmtf.evaluation.interchange import import_results
 
     print_scores(import_results(source, out, model=model, layout=layout, overwrite=replace), as_json)

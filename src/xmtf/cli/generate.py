@@ -95,7 +95,6 @@ def _given(prompt: str | None, file: Path | None) -> str | None:
 
 
 def _tell_memory(prompter: Prompter) -> None:
-
     if prompter.quantised is not None:
         change = prompter.quantised
         say(

@@ -165,7 +165,6 @@ def _outline_row(name: str, parts: list[OutlinedSplit]) -> tuple[str, ...]:
 
 
 def _catalogue(recipe: Path | None, family: str) -> Any:
-
     return load_catalogue(load_recipe(recipe) if recipe else None, sets=[family])
 
 

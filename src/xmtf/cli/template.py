@@ -153,7 +153,6 @@ def lint(
 
 
 def _findings(places: list[str], rows: int, root: Path | None, offline: bool) -> list[Finding]:
-
     collection = open_collection(root)
     if not places:
         return lint_collection(collection, collection.keys())
@@ -181,7 +180,6 @@ def _keys(collection: Collection, patterns: list[str]) -> list[str]:
 
 
 def _templates_of(key: str, root: Path | None) -> tuple[Template, ...]:
-
     if key.endswith((".yaml", ".yml")):
         return read_template_file(Path(key))
     task = _task(key, None) if root is None else None
@@ -189,7 +187,6 @@ def _templates_of(key: str, root: Path | None) -> tuple[Template, ...]:
 
 
 def _matching(templates: tuple[Template, ...], pattern: str, place: str) -> list[Template]:
-
     found = [each for each in templates if each.name == pattern or fnmatchcase(each.name, pattern)]
     if not found:
         raise UnknownNameError("template", pattern, [each.name for each in templates], place)
@@ -197,7 +194,6 @@ def _matching(templates: tuple[Template, ...], pattern: str, place: str) -> list
 
 
 def _catalogue(recipe: Path | None) -> Any:
-
     return load_catalogue(load_recipe(recipe) if recipe else None)
 
 

@@ -154,7 +154,6 @@ def _texts(path: Path) -> list[str]:
 
 
 def _requests(mixture: Path, part: Part, limit: int | None) -> Iterator[tuple[str, list[Request]]]:
-
     fraction = read_manifest(mixture).details["validation_fraction"]
     for language, count in mixture_languages(mixture).items():
         end_of_training, end = split_bounds(count, fraction)

@@ -48,7 +48,6 @@ def check_engine(execution: Execution) -> None:
 
 
 def _ray(execution: Execution) -> object:
-
     return connect(execution, num_workers(execution))
 
 

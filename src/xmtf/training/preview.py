@@ -78,7 +78,6 @@ def meta_model(recipe: Recipe, vocab_size: int | None) -> Model | None:
 
 
 def _meta_of_base(base: str, offline: bool) -> Model | None:
-
     path = find_config(base, offline=offline)
     if path.suffix == ".gguf":
         return None

@@ -118,7 +118,6 @@ def pad_right(rows: Sequence[Ids], pad: int, device: str) -> tuple[Tensor, Tenso
 
 
 def _pad(rows: Sequence[Ids], pad: int, device: str, *, left: bool) -> tuple[Tensor, Tensor]:
-
     width = max(len(row) for row in rows)
     tokens = np.full((len(rows), width), pad, dtype=np.int64)
     segments = np.zeros((len(rows), width), dtype=np.int64)

@@ -157,7 +157,6 @@ def _continue(
     watch: Callable[[list[int]], None],
     prompts: Sequence[Ids],
 ) -> list[Continuation]:
-
     options: dict[str, Any] = {
         "ends": tokenizer.ends,
         "pad": tokenizer.pad,

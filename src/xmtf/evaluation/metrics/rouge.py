@@ -59,7 +59,6 @@ def _in_lines(text: str) -> str:
 
 @cache
 def _scorer(kind: str, *, own: bool) -> Any:
-
     return rouge_scorer.RougeScorer([kind], use_stemmer=not own, tokenizer=_Words() if own else None)
 
 

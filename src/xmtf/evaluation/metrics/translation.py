@@ -96,7 +96,6 @@ def corpus_counts(
 
 
 def _metric(name: str, references: Sequence[Sequence[str]], language: str) -> Any:
-
     return BLEU(tokenize=bleu_tokenizer(references, language)) if name == "bleu" else CHRF(word_order=2)
 
 
@@ -133,7 +132,6 @@ def _interval(counts: np.ndarray, value: Callable[[np.ndarray], float]) -> tuple
 
 @cache
 def _has_tokenizer(name: str) -> bool:
-
     try:
         BLEU(tokenize=name)
     except (ImportError, RuntimeError):

@@ -99,7 +99,6 @@ def rate_table(folder: Path) -> list[dict[str, Any]]:
 
 
 def _quantiles(folder: Path, by: Sequence[str], filters: dict[str, str]) -> dict[tuple[str, ...], dict[str, float]]:
-
     found: dict[tuple[str, ...], list[npt.NDArray[np.int64]]] = {}
     for table in select_examples(folder, filters, columns=tuple(dict.fromkeys([*by, *filters, "inputs", "targets"]))):
         sizes = np.column_stack([np.asarray(pc.utf8_length(table.column(name))) for name in ("inputs", "targets")])

@@ -91,7 +91,6 @@ def read_mixture(folder: Path, *, language: str | None = None, columns: Sequence
 
 
 def _read_part(path: Path, columns: Sequence[str]) -> Any:
-
     try:
         return pq.ParquetFile(path).read(columns=list(columns))
     except (pa.ArrowException, OSError) as error:
@@ -155,11 +154,9 @@ def select_examples(
 
 
 def _strings(values: list[str]) -> Any:
-
     return pa.array(values, pa.string())
 
 
 def _matches(value: str, pattern: str) -> bool:
-
     value, pattern = value.casefold(), pattern.casefold()
     return fnmatchcase(value, pattern) or ("*" not in pattern and value.rpartition("/")[2] == pattern)

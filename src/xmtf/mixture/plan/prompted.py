@@ -172,7 +172,6 @@ def _without_templates(table: pa.Table, patterns: Sequence[str]) -> Any:
 
 
 def _batches(path: str) -> Iterator[Any]:
-
     options = {
         "read_options": pj.ReadOptions(block_size=_BLOCK_BYTES, use_threads=False),
         "parse_options": pj.ParseOptions(explicit_schema=_FIELDS, unexpected_field_behavior="ignore"),

@@ -119,6 +119,7 @@ def plan_parts(work: Path, shards: list[Shard], mixture: Mixture, execution: Exe
         for run in shard.runs():
             by_language[run.language].append(_LanguageRun(shard, run))
     rows = sum(run.run.rows for runs in by_language.values() for run in runs)
+    # Starting workers takes longer than sorting the keys of a small mixture.
     if rows < INLINE_ROWS:
         execution = execution.model_copy(update={"engine": "inline"})
     sampled = mixture.rates.policy != "all"
@@ -145,6 +146,7 @@ def _order_languages(
         file, rows = f"order/{code}.runs.json", sum(run.run.rows for run in runs)
         write_json(work / file, {"runs": entries})
         spec = {"runs": file, "runs_hash": content_hash(entries), "sampled": sampled}
+        # Keys are hashes, so equal ranges of keys hold about as many rows each: no pass is needed to balance them.
         ranges = key_ranges(rows, RANGE_ROWS)
         tasks = [
             ShardTask(f"{code}-{number:05d}", spec | {"start": start, "stop": stop}, rows / len(ranges))

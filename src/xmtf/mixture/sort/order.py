@@ -61,12 +61,15 @@ def order_range(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
     parts = [read_keys(path, spec["start"], spec["stop"]) for path in paths]
     run_of_row = np.repeat(np.arange(len(parts), dtype=np.int32), [len(part) for part in parts])
     merged = concat_keys(parts)
+    # Equal keys stand side by side after sorting, and runs come in plan order: of equal examples the one of the
+    # first task stays, whatever the number of workers.
     order = merged.order()
     first = merged.is_first(order)
     kept = order[first]
     keys, run_of_key = merged.take(kept), run_of_row[kept]
     columns: dict[str, npt.NDArray[np.generic]] = {"high": keys.high, "low": keys.low, "run": run_of_key}
     if spec["sampled"]:
+        # Sorted within each run, so that limits can be searched in a mapped file without reading it.
         sample_keys = keys.sample_keys()
         columns["sample"] = sample_keys[np.lexsort((sample_keys, run_of_key))]
     for name, column in columns.items():
@@ -92,6 +95,7 @@ def cut_range(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
     limits = [run["limit"] for run in read_json(work / spec["order"])["runs"]]
     columns = (np.load(work / spec["range"] / f"{name}.npy", allow_pickle=False) for name in ("high", "low", "run"))
     high, low, run_of_key = columns
+    # Parts are cut by keys rather than by positions, so that each can be written without knowing the others.
     kept = high[within_limits(Keys(high, low), run_of_key, limits)]
     return {"keys": kept[spec["positions"]].tolist()}
 

@@ -151,7 +151,6 @@ def _bloom(kind: Format, source: Path, like: Like) -> tuple[BloomConfig, Any]:
 
 
 def _resave(source: str, folder: Path, like: Like, dtype: torch.dtype | None, offline: bool) -> Integrity:
-
     stored = dtype or stored_dtype(source, offline=offline) or torch.float32
     loaded = load_model(source, dtype=stored, offline=offline)
     model: Any = loaded.model

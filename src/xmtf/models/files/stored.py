@@ -106,7 +106,6 @@ class StoredTensors:
 
 class _SafeTensors:
     def __init__(self, path: Path) -> None:
-
         try:
             self._file: Any = safe_open(path, framework="pt")
         except SafetensorError as error:

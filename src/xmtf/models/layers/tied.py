@@ -90,6 +90,7 @@ class _Embed(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         (tokens,) = ctx.saved_tensors
         weight_VH = ctx.weight_VH
+        # Autograd would make a dense [V, H] gradient for a few rows, beside the one that the head adds into.
         if weight_VH.grad is None:
             weight_VH.grad = torch.zeros_like(weight_VH)
         gradient_PH = gradients[0].reshape(-1, weight_VH.shape[1])

@@ -135,7 +135,6 @@ def _files() -> dict[str, str]:
 
 @cache
 def _has(family: str, character: str) -> bool:
-
     return bool(get_font(_files()[family]).get_char_index(ord(character)))
 
 

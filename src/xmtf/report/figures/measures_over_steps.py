@@ -75,5 +75,4 @@ def _chances(run: Run, groups: Values) -> set[float]:
 
 
 def _star() -> Line2D:
-
     return Line2D([], [], color="#444444", marker="*", linestyle="", markersize=10, label="best checkpoint")

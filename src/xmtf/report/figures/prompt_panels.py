@@ -66,7 +66,6 @@ def _title(measure: Measure) -> str:
 
 
 def _panel(axes: Axes, results: ResultTable, measure: Measure, models: Sequence[str]) -> None:
-
     if measure.chance is not None:
         axes.axhline(measure.chance, **CHANCE_LINE)
     for place, (model, look) in enumerate(looks(models).items()):

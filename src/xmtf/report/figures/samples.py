@@ -74,7 +74,6 @@ def _part_height(prompt: Block, answers: Answers) -> float:
 
 
 def _draw_part(axes: Axes, top: float, prompt: Block, answers: Answers) -> None:
-
     box = Rectangle((0.13, top), _LABEL + _TEXT + 0.14, prompt.height + 0.1, facecolor="#EAF3FA", linewidth=0)
     axes.add_patch(box)
     prompt.draw(axes, 0.2, top + 0.05)

@@ -83,7 +83,6 @@ def _points(
 
 
 def _handles() -> list[Line2D]:
-
     return [
         Line2D([], [], color=look.color, marker=look.marker, linewidth=2.2, markersize=5, label=f"{family}, mean")
         for family, look in looks(FAMILIES).items()

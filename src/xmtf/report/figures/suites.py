@@ -67,7 +67,6 @@ def _point(axes: Axes, estimate: Estimate | None, height: float, color: str, mar
 
 
 def _legend(axes: Axes, colors: dict[str, str]) -> None:
-
     handles = [
         Line2D([], [], color=color, marker=_MARKERS[place % len(_MARKERS)], markersize=5, label=label)
         for place, (label, color) in enumerate(colors.items())

@@ -47,7 +47,6 @@ def draw(results: ResultTable, inputs: Inputs) -> Figure | None:
 
 
 def _swatch(model: str, color: str) -> Patch:
-
     return Patch(color=color, label=model)
 
 

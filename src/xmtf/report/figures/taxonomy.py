@@ -95,7 +95,6 @@ def _height(chips: list[_Chip]) -> float:
 
 
 def _draw_cluster(axes: Axes, left: float, top: float, name: str, chips: list[_Chip]) -> None:
-
     box = Rectangle((left, top), _WIDTH, _height(chips), facecolor="white", edgecolor="#888888", linewidth=0.8)
     axes.add_patch(box)
     weight = "bold" if all(chip.new for chip in chips) else "normal"
@@ -131,7 +130,6 @@ def _draw_cluster(axes: Axes, left: float, top: float, name: str, chips: list[_C
 
 
 def _legend(axes: Axes, top: float, roles: set[str], new: bool) -> None:
-
     left = 0.12
     for role, (face, line) in _COLORS.items():
         if role in roles:

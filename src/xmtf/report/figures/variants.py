@@ -68,5 +68,4 @@ def draw(results: ResultTable, inputs: Inputs) -> Figure | None:
 
 
 def _box(left: float, top: float, height: float, color: str) -> Rectangle:
-
     return Rectangle((left, top), _WIDTH, height, facecolor=color, edgecolor="#999999", linewidth=0.6)

@@ -102,8 +102,11 @@ def _next_fit_rows(sizes: Sizes, capacity: tuple[int, ...]) -> tuple[npt.NDArray
     count = sizes.shape[1]
     end_at = np.full(count, count, dtype=np.int64)
     for side, most in zip(sizes, capacity, strict=True):
+        # A row that begins at item i ends before the first item whose running sum passes the capacity. All begins are
+        # searched at once, because the loop below visits only those that turn out to be begins.
         before = np.concatenate([[0], np.cumsum(side)])
         np.minimum(end_at, np.searchsorted(before, before[:-1] + most, side="right") - 1, out=end_at)
+    # An item that fits no row at all ends the row before it, and is stepped over.
     too_large = np.flatnonzero(~fits(sizes, capacity))
     if len(too_large):
         following = np.append(too_large, count)[np.searchsorted(too_large, np.arange(count))]
@@ -113,6 +116,7 @@ def _next_fit_rows(sizes: Sizes, capacity: tuple[int, ...]) -> tuple[npt.NDArray
     position = 0
     while position < count:
         end = int(end_at[position])
+        # The last row may still grow with the next epoch's items: it stays open.
         if end == count:
             break
         if end > position:
@@ -138,6 +142,7 @@ def best_fit(sizes: Sizes, capacity: tuple[int, ...], seed: int | list[int], win
     while True:
         random.shuffle(fitting)
         for first in range(0, len(fitting), window):
+            # The emptiest row is filled up in the next window: closing it here would waste its padding every window.
             items = np.concatenate([open_row, fitting[first : first + window]])
             row_of_item = _assign(sizes[:, items], capacity)
             rows, open_row = _shuffled_rows(items, row_of_item, sizes[:, items], capacity, random)
@@ -168,6 +173,7 @@ def _assign_one_side(sizes: list[int], capacity: int) -> list[int]:
     spaces = num_rows = 0
     chosen = []
     for size in sizes:
+        # The lowest set bit of `spaces >> size` is the tightest row that has room: one shift finds it among thousands.
         enough = spaces >> size
         if enough:
             space = size + (enough & -enough).bit_length() - 1
@@ -202,6 +208,7 @@ def _assign_two_sides(sizes: list[int], others: list[int], capacity: int, other_
             if not rows_with[space]:
                 spaces ^= 1 << space
         chosen.append(row)
+        # A row whose other side is full takes no item more: leaving it out keeps the search short.
         if room[row]:
             rows_with[left].append(row)
             spaces |= 1 << left
@@ -214,6 +221,7 @@ def _find_room(rows_with: list[list[int]], room: list[int], spaces: int, size: i
     enough = spaces >> size
     space = size - 1
     while enough and tries < _MOST_TRIES:
+        # Jump to the next space that any row has, instead of counting up one by one.
         step = (enough & -enough).bit_length()
         space += step
         enough >>= step
@@ -232,6 +240,7 @@ def _shuffled_rows(
     random: np.random.RandomState,
 ) -> tuple[Rows, npt.NDArray[np.int64]]:
     """Return all rows but the emptiest in random order, and the items of the emptiest."""
+    # Longest-first filling sorts rows by size, and training on sorted rows would be a curriculum that nobody asked for.
     num_rows = int(row_of_item.max()) + 1
     shares = (sizes / np.array(capacity)[:, None]).sum(axis=0)
     emptiest = int(np.argmin(np.bincount(row_of_item, weights=shares)))

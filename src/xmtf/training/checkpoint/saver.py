@@ -50,6 +50,7 @@ class Saver:
         Raises:
             UserError: The disk has no room, for this checkpoint or the one before.
         """
+        # One checkpoint in flight: a second copy of the optimizer on the CPU could exhaust its memory.
         self.wait()
         shards = checkpoint.shards_of(self.layout, self.optimizer, copy=self.background is not None)
         if self.background is None:
@@ -81,4 +82,6 @@ def background_ranks(world: Ranks) -> Ranks:
     """Return all processes with a group of their own, so that another thread can talk while training does."""
     if world.size == 1:
         return world
+    # Collectives of one group must be issued in one order by all ranks; two threads could not keep it, so the writer
+    # gets a group of its own. gloo, because what it sends lies on the CPU.
     return Ranks(world.rank, world.size, torch.distributed.new_group(backend="gloo"))

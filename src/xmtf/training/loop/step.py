@@ -143,11 +143,13 @@ class Step:
         Where loss or gradient is not finite nothing is updated.
         """
         start = time.monotonic()
+        # Dropout depends on the step alone, so a resumed run draws what an unbroken one would have drawn.
         torch.manual_seed((self.seed << 32) + (self.layout.mesh.row_rank << 26) + step)
         self.layout.clear_gradients()
         self.objective.head.forget_casts()
         losses_R, sums_G2 = self._accumulate(batch)
         norm = self.layout.gradient_norm()
+        # The one wait for the device in a step: losses and norm come back in a single copy.
         *row_losses, grad_norm = torch.cat([losses_R, norm.float()[None]]).tolist()
         loss = math.fsum(row_losses)
         rate = learning_rate(step, self.training.optimizer.learning_rate, self.training.schedule, self.num_steps)

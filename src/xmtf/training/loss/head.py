@@ -120,6 +120,7 @@ class Head:
         cast_VH, low_CH = self._cast_weight(), hidden_CH.to(self.compute_dtype)
         whole = self.compute_dtype == torch.float32  # nothing to cast, and one product is faster than its tiles
         gradient_CH = dlogits_CV @ cast_VH if whole else torch.zeros_like(hidden_CH, dtype=torch.float32)
+        # Tiles bound the low-precision copy of the logits' gradient to a few rows of the vocabulary.
         for tile in _tiles(cast_VH):
             low_CT = dlogits_CV[:, tile].to(self.compute_dtype)
             if not whole:
@@ -148,8 +149,10 @@ class Head:
         The loss of a position is ``nll + z_loss * log(Z) ** 2``, so its gradient is
         ``w * (softmax * (1 + 2 * z_loss * log(Z)) - onehot)``.
         """
+        # Taken before the logits are overwritten: from here on their memory holds exponentials, then gradients.
         index_C1, here_C = self._rows(labels_C, logits_CV.shape[1])
         gold_C = self.tensor.add(logits_CV.gather(1, index_C1)[:, 0] * here_C)
+        # Shared over the slices of the vocabulary, so that every process subtracts the same number.
         top_C1 = self.tensor.most(logits_CV.amax(dim=1, keepdim=True))
         total_C1 = self.tensor.add(logits_CV.sub_(top_C1).exp_().sum(dim=1, keepdim=True))
         log_z_C = (total_C1.log() + top_C1)[:, 0]

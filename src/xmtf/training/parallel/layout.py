@@ -73,6 +73,7 @@ class Layout:
         """Add up gradients over everything that computed a share of them, into what the optimizer updates."""
         if self.mesh.world.size == 1:
             return
+        # The tied table lies on the first and on the last stage: each has half of its gradient.
         if self.tied is not None:
             self.mesh.ends.add(_gradient(self.tied))
         tables = {table.weight for table in self.tables}
@@ -94,6 +95,7 @@ class Layout:
         if not self.mesh.dims.splits:
             norm: Tensor = torch.linalg.vector_norm(torch.stack(norms))
             return norm
+        # What several processes hold would be counted once by each.
         copies = [piece.copies for piece in self.pieces.values() if piece.local.grad is not None]
         squares = [each.square() / count for each, count in zip(norms, copies, strict=True)]
         return self.mesh.world.add(torch.stack(squares).sum()).sqrt()
@@ -135,6 +137,7 @@ def cut_model(
             slice_model(part, mesh.tensor)
         if mesh.fsdp is not None:
             _shard_blocks(part, training, mesh)
+    # Cuts come before memory: a process never holds more of the model than its own pieces.
     for part in parts:
         materialize(part, device)
         _move(part, device)
@@ -157,6 +160,7 @@ def cut_model(
         for name in _table_names(parts, pieces):
             tables.append(shard_table(pieces[name], mesh.shard))
             pieces[name] = tables[-1].piece
+    # Counted last: sharding a table changes how many processes hold each of its rows.
     tied = _tied(parts) if mesh.pipe.size > 1 else None
     for piece in pieces.values():
         processes = mesh.world.size // mesh.pipe.size * (2 if piece.source is tied else 1)
@@ -251,6 +255,7 @@ def _add_all(tensors: list[Tensor], ranks: Ranks) -> None:
     """Add up tensors over processes, in place; small ones of a kind travel together."""
     if ranks.size == 1:
         return
+    # A message costs about the same up to _SMALL numbers, and a model has hundreds of vectors.
     small: dict[torch.dtype, list[Tensor]] = {}
     for tensor in tensors:
         if tensor.numel() > _SMALL:

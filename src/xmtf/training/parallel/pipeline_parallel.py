@@ -132,6 +132,7 @@ class Pipeline:
     def _schedule_for(self, batches: list[Batch]) -> Any:
         """Return the schedule for micro-batches of this shape and number, made anew where it changes."""
         shape = (*self._hidden_shape(batches[0]), len(batches))
+        # torch's schedules allocate for one shape; a batch of another shape needs its own.
         if self._schedule is not None and self._shape == shape:
             return self._schedule
         pipe, parts = self.layout.mesh.pipe, self.layout.parts
@@ -149,6 +150,7 @@ class Pipeline:
             )
             for index, part in enumerate(parts)
         ]
+        # The objective has already divided by the targets of the global batch: torch must not divide again.
         options: dict[str, Any] = {"loss_fn": self._loss, "scale_grads": False}
         if self.training.parallel.schedule == "interleaved":
             self._schedule = ScheduleInterleaved1F1B(list(stages), len(batches), **options)
@@ -162,6 +164,7 @@ class Pipeline:
         index = int(number.item())
         _, (_, targets, scale) = self._items[index]
         hidden_PH = self.objective.predicting(hidden_RTH, targets)
+        # The head's gradient is computed together with its loss, chunk by chunk, so that logits never stand whole.
         micro, gradient_PH = self.objective.score(hidden_PH, targets, scale, backward=True)
         self._done[index] = micro
         loss: Tensor = _Known.apply(hidden_PH, gradient_PH, micro.loss)  # type: ignore[no-untyped-call]  # as torch's
@@ -219,6 +222,7 @@ class _Known(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, gradient: Tensor, loss: Tensor) -> Tensor:
         ctx.save_for_backward(gradient)
+        # A new tensor: returned as it is, autograd would take the result for the input itself.
         return loss.detach().clone()
 
     @staticmethod
