@@ -8,10 +8,14 @@ perplexity), and over targets of the mean over their tokens (what training with 
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Literal
+
+import numpy as np
 
 from xmtf.errors import ConfigError, SourceError
 from xmtf.evaluation.asking.ask import ask
@@ -21,9 +25,10 @@ from xmtf.evaluation.harness.requests import ModelRequests
 from xmtf.evaluation.suites.setup import Setup
 from xmtf.execution import track
 from xmtf.files import read_jsonl, read_manifest, write_jsonl
-from xmtf.intervals import bootstrap_mean
 from xmtf.mixture import mixture_languages, read_mixture
 from xmtf.records import Origin, Request
+from xmtf.results.estimates import percentiles, resampled_values
+from xmtf.results.resampling import JobCounts, Resamples, row_set
 from xmtf.text_table import aligned
 from xmtf.tokens.rows.splits import split_bounds
 
@@ -44,7 +49,7 @@ class MixtureLoss:
         per_token: Mean negative log-probability of a token, natural log.
         perplexity: Its exponential.
         per_target: Mean over targets of the mean over their tokens.
-        low: Lower end of the 95 % interval of ``per_target``.
+        low: Lower end of the 95 % interval of ``per_target``; nan where there is one row alone.
         high: Upper end.
         failed: Targets that could not be scored.
     """
@@ -98,9 +103,10 @@ def mixture_loss(
             for batch in ask(subject, rows):
                 answers.update(batch)
                 progress.advance(len(batch))
-            found[language] = list(answers.values())
-    losses = [summarize(language, answers) for language, answers in found.items()]
-    losses.append(summarize("all", [answer for answers in found.values() for answer in answers]))
+            found[language] = [answers[place] for place in range(len(rows))]
+    origins = {language: [request.origin for request in rows] for language, rows in requests.items()}
+    losses = [summarize(language, answers, origins[language]) for language, answers in found.items()]
+    losses.append(summarize("all", list(chain(*found.values())), list(chain(*(origins[name] for name in found)))))
     if out is not None:
         write_jsonl(out, map(asdict, losses))
     return losses
@@ -161,12 +167,16 @@ def _requests(mixture: Path, part: Part, limit: int | None) -> Iterator[tuple[st
         last = min(last, first + limit) if limit is not None else last
         rows: list[Request] = []
         place = 0
-        for table in read_mixture(mixture, language=language, columns=["inputs", "targets", "task", "row"]):
+        for table in read_mixture(mixture, language=language, columns=["inputs", "targets", "task", "split", "row"]):
             chosen = table.slice(max(0, first - place), max(0, last - max(place, first)))
             place += table.num_rows
             rows += [
                 Request(
-                    row["inputs"], (row["targets"],), 0, (row["targets"],), Origin(row["task"], "", part, row["row"])
+                    row["inputs"],
+                    (row["targets"],),
+                    0,
+                    (row["targets"],),
+                    Origin(row["task"], "", row["split"], row["row"]),
                 )
                 for row in chosen.to_pylist()
             ]
@@ -175,16 +185,25 @@ def _requests(mixture: Path, part: Part, limit: int | None) -> Iterator[tuple[st
         yield language, rows
 
 
-def summarize(language: str, answers: Sequence[Answer]) -> MixtureLoss:
-    """Sum up the scores of targets, each the only choice of its request."""
+def summarize(language: str, answers: Sequence[Answer], origins: Sequence[Origin] | None = None) -> MixtureLoss:
+    """Sum up the scores of targets, each the only choice of its request.
+
+    Args:
+        language: Code, or a name.
+        answers: One a target.
+        origins: Row of each target: targets of one row are resampled together. By default each is a row of its own.
+    """
     scored = [(-answer.scores[0], answer.num_tokens[0]) for answer in answers if answer.error is None]
     if not scored:
         nan = math.nan
         return MixtureLoss(language, 0, 0, nan, nan, nan, nan, nan, len(answers))
+    origins = origins or [Origin("", "", "", place) for place in range(len(answers))]
     tokens = sum(count for _, count in scored)
     per_token = math.fsum(loss for loss, _ in scored) / tokens
     means = [loss / count for loss, count in scored]
-    low, high = bootstrap_mean(means)
+    low, high = _interval(
+        means, [origin for origin, answer in zip(origins, answers, strict=True) if answer.error is None]
+    )
     return MixtureLoss(
         language=language,
         targets=len(scored),
@@ -198,11 +217,31 @@ def summarize(language: str, answers: Sequence[Answer]) -> MixtureLoss:
     )
 
 
+def _interval(means: Sequence[float], origins: Sequence[Origin]) -> tuple[float, float]:
+    """Return the bootstrap interval of a mean over targets: rows are drawn, each with all of its templates."""
+    places: dict[str, list[int]] = defaultdict(list)
+    for place, origin in enumerate(origins):
+        places[row_set("", origin.dataset, origin.split)].append(place)
+    jobs = [
+        JobCounts(
+            rows_of,
+            np.array([origins[place].row for place in members], dtype=np.int64),
+            np.array([(means[place], 1.0) for place in members]),
+        )
+        for rows_of, members in places.items()
+    ]
+    resamples = Resamples(jobs)
+    if resamples.num_rows < 2:
+        return math.nan, math.nan
+    return percentiles(resampled_values("loss", jobs, resamples))
+
+
 def loss_lines(losses: Sequence[MixtureLoss]) -> list[str]:
     """Return the losses as lines of aligned columns."""
     rows = [("language", "targets", "tokens", "per token", "perplexity", "per target")]
     for loss in losses:
-        per_target = f"{loss.per_target:.3f} [{loss.low:.3f}, {loss.high:.3f}]"
+        interval = "" if math.isnan(loss.low) else f" [{loss.low:.3f}, {loss.high:.3f}]"
+        per_target = f"{loss.per_target:.3f}{interval}"
         failed = f"  {loss.failed} failed" if loss.failed else ""
         counts = (f"{loss.targets:,}", f"{loss.tokens:,}")
         rows.append((loss.language, *counts, f"{loss.per_token:.3f}", f"{loss.perplexity:.4g}", per_target + failed))

@@ -382,8 +382,15 @@ class Evaluation(Section):
     summed in fp32."""
     batch_tokens: Annotated[int | None, affects(evaluation="rounding")] = Field(default=None, ge=64)
     """Prompt and choice positions computed together; default what the device's memory holds."""
-    samples: Annotated[int, ANSWERED] = Field(default=10, ge=0)
-    """Sample generations shown in the report."""
+    samples: Annotated[int | None, ANSWERED] = Field(default=None, ge=0)
+    """Sample generations shown in the report; by default 10 where a suite writes answers, and none where all rank."""
+
+    @model_validator(mode="after")
+    def _check_names(self) -> Evaluation:
+        names = [suite.name for suite in self.suites]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two suites are named {twice[0]!r}, and results go by that name; give each its own")
+        return self
 
 
 class Report(Section):

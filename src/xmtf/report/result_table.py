@@ -25,8 +25,10 @@ __all__ = [
     "published_results",
 ]
 
-PromptLanguage = Literal["EN", "HT", "MT"]
-"""Prompts in English; in the language of the data, written or translated by a person; machine-translated."""
+PromptLanguage = str
+"""``EN``: prompts in English; ``HT``: in the language of the data, written or translated by a person; ``MT``:
+translated into it by a machine; else the code of a third language, such as ``fr``, followed by ``MT`` where a machine
+translated."""
 
 _TASKS = {
     "coreference resolution": "Coref. resolution",
@@ -44,7 +46,7 @@ class Measure(NamedTuple):
         dataset: Short name without owner, such as ``xnli``.
         subset: Such as ``fr``, or ``""``.
         split: Such as ``validation``.
-        prompt_language: ``EN``, ``HT`` or ``MT``.
+        prompt_language: ``EN``, ``HT``, ``MT``, or the code of a third language.
         metric: Such as ``accuracy`` or ``pass@1``.
     """
 
@@ -182,7 +184,7 @@ def published_results() -> list[Result]:
     results = []
     models = tuple(published_models())
     for row in reference_rows("results"):
-        language: PromptLanguage = row["prompt_language"]  # type: ignore[assignment]  # the column holds EN, HT, MT
+        language = row["prompt_language"]
         measure = Measure(row["task"], row["dataset"], row["subset"], row["split"], language, row["metric"])
         items = _num_items(measure)
         for model in models:
@@ -217,7 +219,7 @@ def _own_results(model: str, score: Score) -> list[Result]:
     dataset = asked.dataset.rsplit("/", 1)[-1]
     subset, split = _published_subset(dataset, asked.subset, asked.split)
     task = _TASKS.get(asked.cluster.lower(), asked.cluster)
-    language = _prompt_language(asked.prompt_language, asked.translation)
+    language = _prompt_language(asked.prompt_language, asked.language, asked.translation)
     return [
         Result(
             model,
@@ -232,10 +234,18 @@ def _own_results(model: str, score: Score) -> list[Result]:
     ]
 
 
-def _prompt_language(language: str, translation: str) -> PromptLanguage:
-    if translation == "machine":
-        return "MT"
-    return "EN" if language == "en" else "HT"
+def _prompt_language(language: str, data: str, translation: str) -> PromptLanguage:
+    """Return the label of prompts.
+
+    Args:
+        language: Of the prompt.
+        data: Of the data.
+        translation: How the prompt came into its language.
+    """
+    if language == data and language != "en":
+        return "MT" if translation == "machine" else "HT"
+    label = "EN" if language == "en" else language
+    return f"{label} MT" if translation == "machine" else label
 
 
 def _published_subset(dataset: str, subset: str, split: str) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from xmtf.evaluation.loss import loss_lines, mixture_loss, summarize, text_loss
 from xmtf.evaluation.suites.setup import Setup
 from xmtf.files import Manifest, write_manifest
 from xmtf.recipe.schema import Evaluation
+from xmtf.records import Origin
 from xmtf.tasks import Catalogue
 from xmtf.tasks.prompted import PROMPTED_SCHEMA
 
@@ -25,6 +26,18 @@ def test_means_over_tokens_and_over_targets_differ():
     assert found.perplexity == math.exp(5 / 4)
     assert found.low <= found.per_target <= found.high
     assert math.isnan(summarize("fr", []).per_token)
+
+
+def test_targets_of_a_row_are_resampled_together():
+    losses = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+    once = summarize("fr", [Answer((-loss,), (1,)) for loss in losses])
+    rows = [Origin("t", "", "train", row) for row in range(6) for _ in range(5)]
+    often = summarize("fr", [Answer((-loss,), (1,)) for loss in losses for _ in range(5)], rows)
+    assert often.per_target == once.per_target
+    assert often.high - often.low > 0.8 * (once.high - once.low)
+    alone = summarize("fr", [Answer((-1.0,), (1,))])
+    assert math.isnan(alone.low)
+    assert "[" not in loss_lines([alone])[1]
 
 
 @pytest.fixture

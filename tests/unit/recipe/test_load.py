@@ -90,3 +90,14 @@ def test_recipes_are_frozen(path):
     recipe = load_recipe(path).recipe
     with pytest.raises(ValueError, match="frozen"):
         recipe.seed = 3
+
+
+def test_suites_of_one_name_are_refused(tmp_path):
+    suite = "{name: same, tasks: [{catalogue: demo}]}"
+    path = tmp_path / "r.yaml"
+    path.write_text(
+        "name: r\nmixture: {tasks: [{catalogue: demo}]}\nmodel: {architecture: bloom, hidden_size: 64, num_layers: 2, "
+        f"num_heads: 4}}\ntraining: {{steps: 2}}\nevaluation: {{suites: [{suite}, {suite}]}}\n"
+    )
+    with pytest.raises(ConfigError, match="two suites are named 'same'"):
+        load_recipe(path)

@@ -49,15 +49,37 @@ def test_the_hubs_own_parser_reads_the_card(finished):
     assert data.pipeline_tag == "text-generation"
 
 
+def test_a_limited_evaluation_and_a_branch_never_enter_the_header(finished):
+    change_scores(finished, revision="refs/convert/parquet")
+    header = ModelCard(write_model_card(finished).read_text()).data
+    assert [result.dataset_revision for result in header.eval_results] == [None, None]
+    change_scores(finished, limited=True)
+    card = ModelCard(write_model_card(finished).read_text())
+    assert card.data.eval_results is None
+    assert "3 of 3 results are of some of the rows" in card.text
+
+
+def test_a_model_that_was_trained_elsewhere_is_not_said_to_be_finetuned(finished):
+    card = ModelCard(card_of(finished / "results" / "after"))
+    assert "multitask-finetuning" not in card.data.tags
+    assert "finetuned on short answers" not in card.text
+    assert "did not train it" in card.text
+
+
 def test_the_best_prompt_of_any_language_counts_and_the_card_says_so(finished):
     path = finished / "results" / "after" / "scores.jsonl"
     scores = list(read_jsonl(path))
-    better = scores[0] | {"template": "traduit", "prompt_language": "fr", "translation": "machine", "revision": "abc"}
+    better = scores[0] | {
+        "template": "traduit",
+        "prompt_language": "fr",
+        "translation": "machine",
+        "revision": "a" * 40,
+    }
     better["metrics"] = [scores[0]["metrics"][0] | {"value": 0.876543}]
     write_jsonl(path, [*scores, better])
     card = ModelCard(write_model_card(finished).read_text())
     assert card.data.eval_results[0].metric_value == 87.65
-    assert card.data.eval_results[0].dataset_revision == "abc"
+    assert card.data.eval_results[0].dataset_revision == "a" * 40
     assert "the best of its prompts" in card.text
 
 

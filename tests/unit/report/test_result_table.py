@@ -61,10 +61,12 @@ def test_the_language_of_prompts_is_read_from_fields():
         score("facebook/xnli", "fr", "a", 0.2, prompt_language="fr", translation="machine"),
         score("facebook/xnli", "fr", "a", 0.3, prompt_language="fr", translation="human"),
         score("facebook/xnli", "fr", "Ask about the gemt", 0.5),
+        score("facebook/xnli", "fr", "a", 0.6, prompt_language="es"),
+        score("facebook/xnli", "fr", "a", 0.7, prompt_language="es", translation="machine"),
     ]
     results = gather({"mine": scores}, reference=False)
     found = {measure.prompt_language: results.cell("mine", measure).median for measure in results.measures}
-    assert found == pytest.approx({"EN": 30.0, "MT": 20.0, "HT": 30.0})
+    assert found == pytest.approx({"EN": 30.0, "MT": 20.0, "HT": 30.0, "es": 60.0, "es MT": 70.0})
 
 
 def test_accuracies_of_other_harnesses_are_in_percent_too():

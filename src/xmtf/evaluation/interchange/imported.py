@@ -14,7 +14,7 @@ from xmtf.evaluation.scoring.score import items_table
 from xmtf.evaluation.suites.jobs import Job
 from xmtf.files import content_hash
 from xmtf.intervals import Z, wilson
-from xmtf.records import Metric, Provenance, Request, Score
+from xmtf.records import Metric, Provenance, Request, Score, in_percent
 from xmtf.results.files import JOURNALS, SCORES, check_results, claim_results, refuse_replacing
 from xmtf.results.items import About, JobInfo, suite_items
 from xmtf.results.scores import write_scores
@@ -84,6 +84,8 @@ def metric_of(
 ) -> Metric:
     """Return a metric of another harness with the interval that can be told from it.
 
+    A share with a standard error has Wilson's interval of as many items as that error belongs to.
+
     Args:
         name: Of the metric; ``acc`` is ``accuracy`` here.
         value: As the harness gives it.
@@ -95,8 +97,10 @@ def metric_of(
     low = high = None
     if name in _SHARES and items and 0.0 <= value <= 1.0:
         low, high = wilson(value, items)
-    elif error is not None:
-        low, high = value - Z * error, value + Z * error
+    elif error is not None and in_percent(name) and 0.0 < value < 1.0 and error > 0:
+        low, high = wilson(value, max(1, round(value * (1 - value) / error**2)))
+    elif error is not None and not in_percent(name):
+        low, high = max(0.0, value - Z * error), value + Z * error
     return Metric(name, value, low, high, chance, items)
 
 

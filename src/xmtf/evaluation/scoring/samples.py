@@ -18,15 +18,20 @@ from xmtf.records import Request
 __all__ = ["choose_samples", "sample_line"]
 
 
-def choose_samples(jobs: Sequence[Job], number: int) -> list[tuple[Job, Request]]:
+_DEFAULT = 10
+
+
+def choose_samples(jobs: Sequence[Job], number: int | None) -> list[tuple[Job, Request]]:
     """Choose prompts to generate from: families of tasks in turn, in each its languages in turn.
 
     Generation jobs come first; where they are too few, rank jobs are asked to write their answer.
 
     Args:
         jobs: All jobs of the evaluation.
-        number: How many samples.
+        number: How many samples; None for a few where a job writes answers, and none where all rank.
     """
+    if number is None:
+        number = _DEFAULT if any(job.info.kind == "generation" for job in jobs) else 0
     families: dict[str, dict[str, list[tuple[Job, Request]]]] = defaultdict(lambda: defaultdict(list))
     for job in sorted(jobs, key=lambda job: job.info.kind != "generation"):
         if job.requests:

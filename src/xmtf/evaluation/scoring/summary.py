@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
-from xmtf.records import BESIDE_ACCURACY, CALIBRATED, Metric, Score, in_percent
+from xmtf.records import BESIDE_ACCURACY, CALIBRATED, Metric, Provenance, Score, in_percent
 from xmtf.text_table import aligned
 
 __all__ = ["score_lines"]
@@ -122,6 +122,14 @@ _FLAG = 0.05
 """Share of cut answers or prompts from which a flag is raised."""
 
 
+def _kind(asked: Provenance) -> str:
+    """Return what sort of prompts a result is of: in English, in the language of the data, or in a third one."""
+    by = {"none": "", "human": "HT", "machine": "MT"}[asked.translation]
+    if asked.prompt_language == asked.language and asked.language != "en":
+        return by or "native"
+    return f"{asked.prompt_language} {by}".strip()
+
+
 def _group(score: Score, metric: str) -> _Group:
     asked = score.provenance
     by = {"none": "", "human": "HT", "machine": "MT"}[asked.translation]
@@ -131,6 +139,6 @@ def _group(score: Score, metric: str) -> _Group:
         dataset=asked.task.rpartition("/")[0] or asked.task,
         language=asked.language,
         prompts=score.scoring if score.kind == "code" else f"{asked.prompt_language} {by}".strip(),
-        kind=by or ("en" if asked.prompt_language == "en" else "native"),
+        kind=_kind(asked),
         metric=metric,
     )

@@ -6,6 +6,7 @@ configuration and split, percent with two decimals. The best prompt of any promp
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -24,6 +25,8 @@ _METRICS = {
     "rouge_l": "ROUGE-L", "numeric_match": "Numeric match",
 }  # fmt: skip
 _NOT_ON_THE_HUB = "cldr/"
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+"""What names one state of a dataset for good; a branch does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +61,16 @@ def on_the_hub(dataset: str) -> bool:
 
 
 def best_values(scores: Iterable[Score]) -> list[CardValue]:
-    """Return the best prompt of every dataset, subset, split and metric; data that no hub has are left out.
+    """Return the best prompt of every dataset, subset, split and metric.
+
+    Data that no hub has are left out, and so are evaluations that asked some of the rows: a header cannot say so.
 
     Args:
         scores: Result records of one model.
     """
     best: dict[tuple[str, ...], tuple[CardValue, Result]] = {}
     for score in scores:
-        if not on_the_hub(score.provenance.dataset):
+        if score.limited or not on_the_hub(score.provenance.dataset):
             continue
         for result in own_results({"": [score]}):
             value = _value(score, result)
@@ -108,7 +113,7 @@ def _value(score: Score, result: Result) -> CardValue:
         name=facts.name if facts is not None else score.provenance.dataset,
         subset=measure.subset,
         split=measure.split,
-        revision=score.revision or "",
+        revision=score.revision if score.revision and _COMMIT.fullmatch(score.revision) else "",
         metric=_METRICS.get(measure.metric, measure.metric.capitalize()),
         value=round(result.value, 2),
     )

@@ -29,6 +29,9 @@ _LIMITATIONS = """\
 - Say in which language the answer should be, and give the context that the answer needs.
 - The model was finetuned on short answers and tends to give them. It may state what is wrong, and repeats biases of
   the texts that it was trained on."""
+_LIMITATIONS_OF_OTHERS = """\
+- It may state what is wrong, and repeats biases of the texts that it was trained on.
+- How it was trained is not told here: xmtf measured it and did not train it."""
 _CITATION = """\
 ```bibtex
 @article{muennighoff2022crosslingual,
@@ -139,11 +142,11 @@ def _results_card(results: Results, model: str, checkpoint: str) -> str:
     )  # fmt: skip
     if not one.scores[model]:
         raise SourceError(f"{results.folders[model][0]}: no result in it")
-    front = _front_matter(model, one, model, encoder_decoder)
+    front = _front_matter(model, one, model, encoder_decoder, trained=False)
     return front + _text([
         (f"# {model}", "A language model, measured zero-shot with xmtf."),
         ("## Use", _use(checkpoint, encoder_decoder)),
-        ("## Limitations", _LIMITATIONS),
+        ("## Limitations", _LIMITATIONS_OF_OTHERS),
         ("## Evaluation", _evaluation(one, model)),
         ("", f"Made by [xmtf]({_SOURCE}) {__version__}."),
     ])  # fmt: skip
@@ -160,6 +163,7 @@ def _front_matter(
     licences: str | None = None,
     base: str | None = None,
     adapters: bool = False,
+    trained: bool = True,
 ) -> str:
     from huggingface_hub import ModelCardData
 
@@ -171,7 +175,7 @@ def _front_matter(
         library_name="peft" if adapters else "transformers",
         pipeline_tag="text2text-generation" if encoder_decoder else "text-generation",
         base_model=base,
-        tags=["xmtf", "multitask-finetuning", *(["lora"] if adapters else [])],
+        tags=["xmtf", *(["multitask-finetuning"] if trained else []), *(["lora"] if adapters else [])],
         eval_results=eval_results(best_values(results.scores[label])) or None if label is not None else None,
         widget=_widget(results, label) or None,
     )
@@ -232,6 +236,12 @@ def _evaluation(results: Results, label: str | None) -> str:
         "Zero-shot, all prompts of a suite together; brackets are 95 % intervals with rows of the data as units.\n\n"
         f"{table}"
     )
+    limited = sum(score.limited for score in results.scores[label])
+    if limited:
+        text += (
+            f"\n{limited:,} of {len(results.scores[label]):,} results are of some of the rows of their data alone; the "
+            "`model-index` in this card's header leaves them out.\n"
+        )
     if not best_values(results.scores[label]):
         return text
     return (

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from matplotlib.patches import Patch
 
-from xmtf.intervals import Z
 from xmtf.report.figures.models import CHANCE_LINE, add_legend, chance_handle, looks, shown_models
 from xmtf.report.figures.style import new_grid
 from xmtf.report.inputs import Inputs
@@ -59,9 +58,10 @@ def _panel(axes: Axes, results: ResultTable, models: list[str], panel: Panel) ->
             continue
         axes.bar(place, mean.value, width=0.78, color=shown[model].color)
         top = mean.value
-        if mean.error is not None:
-            axes.errorbar(place, mean.value, Z * mean.error, color="#222222", linewidth=0.9, capsize=2)
-            top += Z * mean.error
+        if mean.low is not None and mean.high is not None:
+            ends = [[mean.value - mean.low], [mean.high - mean.value]]
+            axes.errorbar(place, mean.value, ends, color="#222222", linewidth=0.9, capsize=2)
+            top = mean.high
         note = "" if mean.measured == mean.expected else f"\n{mean.measured} of {mean.expected}"
         axes.text(place, top + 1, f"{mean.value:.1f}{note}", ha="center", va="bottom", fontsize=8)
     axes.axhline(panel.chance, **CHANCE_LINE)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from xmtf.report.result_table import ResultTable
+from xmtf.intervals import wilson
+from xmtf.report.result_table import Cell, ResultTable
 
 __all__ = ["PANELS", "Panel", "TaskMean", "task_mean"]
 
@@ -39,13 +42,16 @@ class TaskMean:
 
     Attributes:
         value: Percent.
-        error: Standard error that comes from the number of rows: languages and prompts are taken as given.
+        low: Lower end of the 95 % interval that comes from the number of rows, or None where that is not known:
+            languages and prompts are taken as given.
+        high: Upper end.
         measured: Languages that the model was measured on.
         expected: Languages of the task in the table.
     """
 
     value: float
-    error: float | None
+    low: float | None
+    high: float | None
     measured: int
     expected: int
 
@@ -53,15 +59,29 @@ class TaskMean:
 def task_mean(results: ResultTable, model: str, panel: Panel) -> TaskMean | None:
     """Return the mean over seen languages of the accuracy of the median English prompt, or None without a result.
 
-    The standard error is ``sqrt(sum(p (1 - p) / n)) / languages`` over the languages' accuracies p of n rows.
+    Languages of one dataset are asked translations of the same rows and are taken to err alike; datasets err apart. The
+    ends come from each language's Wilson interval, so they stay in 0-100 and have a width at both.
     """
     measures = [measure for dataset in panel.datasets for measure in results.select(dataset, seen=True)]
-    cells = [cell for measure in measures if (cell := results.cell(model, measure)) is not None]
+    cells = [(measure, cell) for measure in measures if (cell := results.cell(model, measure)) is not None]
     if not cells:
         return None
-    values = [cell.median for cell in cells]
-    error = None
-    if all(cell.num_items for cell in cells):
-        variance = sum(cell.median * (100 - cell.median) / (cell.num_items or 1) for cell in cells)
-        error = variance**0.5 / len(cells)
-    return TaskMean(statistics.fmean(values), error, len(cells), len(measures))
+    mean = statistics.fmean(cell.median for _, cell in cells)
+    low = high = None
+    if all(cell.num_items for _, cell in cells):
+        below, above = zip(
+            *(_distances([cell for m, cell in cells if m.dataset == name]) for name in panel.datasets), strict=True
+        )
+        low = max(0.0, mean - math.hypot(*below) / len(cells))
+        high = min(100.0, mean + math.hypot(*above) / len(cells))
+    return TaskMean(mean, low, high, len(cells), len(measures))
+
+
+def _distances(cells: Sequence[Cell]) -> tuple[float, float]:
+    """Return how far the ends of the intervals of languages lie from their values, summed over the languages."""
+    ends = [wilson(cell.median / 100, cell.num_items or 1) for cell in cells]
+    pairs = list(zip(cells, ends, strict=True))
+    return (
+        math.fsum(cell.median - 100 * low for cell, (low, _) in pairs),
+        math.fsum(100 * high - cell.median for cell, (_, high) in pairs),
+    )

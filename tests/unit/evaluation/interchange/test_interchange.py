@@ -11,6 +11,7 @@ from xmtf.evaluation.interchange.datasets import describe_dataset, old_name
 from xmtf.evaluation.interchange.imported import Imported, metric_of, write_imported
 from xmtf.evaluation.scoring.rescore import rescore
 from xmtf.files import write_jsonl
+from xmtf.intervals import wilson
 from xmtf.records import Metric
 from xmtf.results.items import item_files
 from xmtf.results.scores import write_scores
@@ -168,3 +169,12 @@ def test_old_names_lead_to_todays_and_back():
     assert old_name("facebook/xnli", "sw", "validation") == ("xnli", "sw")
     assert old_name("facebook/anli", "", "dev_r2") == ("anli", "dev_r2")
     assert old_name("own", "x", "test") == ("own", "x")
+
+
+def test_a_share_with_a_standard_error_keeps_its_interval_between_zero_and_one():
+    near_one = metric_of("acc", 0.98, error=0.02)
+    assert (near_one.low, near_one.high) == wilson(0.98, 49)
+    assert near_one.high < 1.0
+    bleu = metric_of("bleu", 1.0, error=2.0)
+    assert bleu.low == 0.0
+    assert metric_of("acc", 1.0, error=0.0).low is None

@@ -190,6 +190,8 @@ def test_samples_are_spread_and_do_not_depend_on_answers():
     assert all(request.choices == () for _, request in chosen)
     assert len(choose_samples(made, 100)) == 7
     assert choose_samples(made, 0) == []
+    assert len(choose_samples(made, None)) == 7
+    assert choose_samples([job("rank", "nli/fr", "fr", [request("rank", ("a", "b"), 0)])], None) == []
     line = sample_line(*chosen[0], Answer(text="un chat"))
     assert (line["task"], line["language"], line["text"]) == ("name/fr", "fr", "un chat")
     assert set(PROVENANCE_COLUMNS) <= set(line)
