@@ -349,7 +349,16 @@ def read_jsonl(path: Path) -> Iterator[Any]:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write ``manifest.json``: the last act of a stage, which marks its folder as finished."""
-    write_json(folder / MANIFEST, asdict(manifest))
+    value = _as_json(asdict(manifest))
+    write_json(folder / MANIFEST, value | {"hash": content_hash(value)})
+
+
+def _as_json(value: dict[str, Any]) -> dict[str, Any]:
+    """Return a value as it is read from JSON again."""
+    found: dict[str, Any] = orjson.loads(
+        orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY)
+    )
+    return found
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -362,6 +371,9 @@ def read_manifest(folder: Path) -> Manifest:
     value = read_json(path)
     if not isinstance(value, dict) or value.get("schema") != MANIFEST_SCHEMA:
         raise DataError(f"{path}: not a manifest of schema {MANIFEST_SCHEMA}; delete {folder} to build it anew")
+    written = value.pop("hash", None)  # manifests of earlier versions have none
+    if written not in (None, content_hash(value)):
+        raise DataError(f"{path}: does not hold what was written; delete {folder} to build it anew")
     known = {key: value[key] for key in Manifest.__dataclass_fields__ if key in value}
     return Manifest(**known)
 

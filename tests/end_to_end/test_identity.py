@@ -152,6 +152,46 @@ def test_the_recipe_of_a_run_runs_again_from_anywhere_and_moves_with_its_folder(
     assert weights(tmp_path / "again") == first
 
 
+DAMAGED = (
+    "model/model.safetensors",
+    "model/config.json",
+    "initial/model.safetensors",
+    "tokens/*.bin",
+    "tokens/*.idx",
+    "tokens/tokenizer/tokenizer.json",
+    "mixture/language=*/*.parquet",
+    "mixture/composition.jsonl",
+    "mixture/manifest.json",
+    "checkpoints/step-*/*.safetensors",
+    "checkpoints/step-*/state.json",
+    "report/index.html",
+    "report/tables/*.csv",
+)
+
+
+@pytest.mark.parametrize("pattern", DAMAGED)
+@pytest.mark.parametrize("how", ["flipped", "cut", "emptied", "removed"])
+def test_verify_names_the_file_that_is_not_what_was_written(finished, capsys, pattern, how):
+    path = sorted(finished.glob(pattern))[0]
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    changed = {"flipped": bytes(content), "cut": bytes(content[: len(content) // 2]), "emptied": b"", "removed": None}
+    path.unlink()
+    if changed[how] is not None:
+        path.write_bytes(changed[how])
+    elif path.name in ("manifest.json", "state.json"):
+        return  # a folder without it is unfinished, and made again
+    assert xmtf(["verify", str(finished)]) == 1
+    said = capsys.readouterr().out
+    assert path.name in said
+    assert "Traceback" not in said
+
+
+def test_verify_finds_nothing_in_a_run_that_is_as_it_was_written(finished, capsys):
+    assert xmtf(["verify", str(finished)]) == 0
+    assert "are as they were written" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("name", ["..", "a/b", "../../escape", ".hidden", "a\nb", "x" * 300])
 def test_the_name_of_a_run_is_one_file_name(name):
     with pytest.raises(ConfigError, match="is not one file name"):

@@ -10,8 +10,10 @@ import errno
 import importlib
 import inspect
 import os
+import signal
 import sys
 import traceback
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -37,6 +39,7 @@ _COMMANDS = {
     "launch": ("xmtf.cli.launch:app", "Carry out a recipe on a cluster, or in many processes here."),
     "recipe": ("xmtf.cli.recipe:app", "Show, compare and explain recipes."),
     "model": ("xmtf.cli.model:app", "List the released models."),
+    "verify": ("xmtf.cli.verify:verify", "Whether a run folder still holds the bytes that were written."),
     "checkpoint": ("xmtf.cli.checkpoint:app", "List, inspect, export and convert checkpoints."),
     "doctor": ("xmtf.cli.doctor:doctor", "Say what works on this machine."),
 }
@@ -110,7 +113,20 @@ def _root(
 
 def main() -> None:
     """Run the command line; turn every error into one line and an exit code."""
+    _stop_on_signals()
     sys.exit(_run(sys.argv[1:]))
+
+
+def _stop_on_signals() -> None:
+    """Let SIGTERM and SIGHUP do what Ctrl-C does; one that is ignored, as under nohup, stays ignored."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        _say(f"{signal.Signals(number).name} was received: stopping as Ctrl-C does", _INTERRUPTED)
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, stop)
 
 
 def _run(arguments: list[str]) -> int:

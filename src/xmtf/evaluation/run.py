@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from xmtf.files import (
     MANIFEST,
     Manifest,
     Stopwatch,
+    alone_in,
     file_sha256,
     is_finished,
     read_manifest,
@@ -96,10 +98,26 @@ def _evaluate(setup: Setup, model: str, label: str, out: Path, processes: Proces
     if finished:
         return read_manifest(out)
     choose_device(setup.device)  # refuses one that is not there, before prompts are rendered
-    if processes.rank == 0 and (out / MANIFEST).exists():
-        _give_up(out, replace=replace)
-    if processes.rank == 0:
-        claim_results(out)
+    with alone_in(out, what="results") if processes.rank == 0 else nullcontext():
+        if processes.rank == 0 and (out / MANIFEST).exists():
+            _give_up(out, replace=replace)
+        if processes.rank == 0:
+            claim_results(out)
+        return _ask_and_write(setup, slices, out, model, label, processes, (fingerprint, recipe, inputs), watch)
+
+
+def _ask_and_write(
+    setup: Setup,
+    slices: Sequence[SuiteSlice],
+    out: Path,
+    model: str,
+    label: str,
+    processes: Processes,
+    identity: tuple[str, dict[str, Any], dict[str, str]],
+    watch: Stopwatch,
+) -> Manifest:
+    """Ask what has no answer yet and write the results; one process, or one group of them, works in the folder."""
+    fingerprint, recipe, inputs = identity
     all_jobs = list(_rendered(setup, slices))
     subject = load_subject(setup, model, label)
     journal = Journal(out, subject.identity(setup), processes.name)
@@ -185,17 +203,18 @@ def answer(
     recipe, inputs = depends_on(setup, slices, model, label)
     if is_finished(out, stage_fingerprint("evaluation", recipe, inputs)):
         return 0
-    claim_results(out)
-    all_jobs = list(_rendered(setup, slices))
-    subject = load_subject(setup, model, label)
-    journal = Journal(out, subject.identity(setup), share)
-    before = len(journal)
-    for requests in (
-        [request for job in all_jobs for request in job.requests],
-        [request for _, request in choose_samples(all_jobs, setup.settings.samples)],
-    ):
-        ask_missing(subject, journal, list(filter(takes, requests)))
-    return len(journal) - before
+    with alone_in(out, what="results", with_helpers=True):
+        claim_results(out)
+        all_jobs = list(_rendered(setup, slices))
+        subject = load_subject(setup, model, label)
+        journal = Journal(out, subject.identity(setup), share)
+        before = len(journal)
+        for requests in (
+            [request for job in all_jobs for request in job.requests],
+            [request for _, request in choose_samples(all_jobs, setup.settings.samples)],
+        ):
+            ask_missing(subject, journal, list(filter(takes, requests)))
+        return len(journal) - before
 
 
 def depends_on(

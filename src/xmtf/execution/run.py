@@ -5,10 +5,11 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from xmtf.errors import DataError
@@ -123,6 +124,11 @@ def _run_pool(plan: Plan, folder: Path, to_do: list[int], workers: int, advance:
                 for future in finished:
                     future.result()
                 advance(len(finished))
+        except KeyboardInterrupt:  # of a signal that reached this process alone
+            for child in multiprocessing.active_children():
+                with suppress(ProcessLookupError):
+                    os.kill(child.pid or 0, signal.SIGINT)
+            raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
@@ -142,3 +148,12 @@ def _let_interrupt() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # forgets one that is held back
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+
+
+def _die_with_parent() -> None:
+    """End this worker when the process that started it is gone, however it died: nobody reads its results."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()  # waits on a pipe that the system closes
+        os._exit(1)

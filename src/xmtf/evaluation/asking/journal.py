@@ -10,14 +10,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import orjson
+import xxhash
 
 from xmtf.evaluation.engine.answer import Answer
 from xmtf.files import content_hash
+from xmtf.progress import say
 from xmtf.records import Request
 
-__all__ = ["Journal", "request_key"]
+__all__ = ["Journal", "damaged_lines", "request_key"]
+
+_CHECK = b"check"
 
 
 def request_key(request: Request) -> str:
@@ -57,11 +62,33 @@ class Journal:
     def add(self, found: Sequence[tuple[str, Answer]]) -> None:
         """Write down answers by the key of their request."""
         self._answers.update(found)
-        lines = b"".join(
-            orjson.dumps({"key": key} | asdict(answer), option=orjson.OPT_APPEND_NEWLINE) for key, answer in found
-        )
+        lines = b"".join(_line({"key": key} | asdict(answer)) for key, answer in found)
         with self.path.open("ab") as stream:
             stream.write(lines)
+
+
+def damaged_lines(path: Path) -> int:
+    """Return how many whole lines of a journal are not as they were written."""
+    content = path.read_bytes()
+    return sum(_value(line) is None for line in content[: content.rfind(b"\n") + 1].split(b"\n")[:-1])
+
+
+def _line(value: dict[str, object]) -> bytes:
+    """Return a value as a line that ends with a hash of what stands before."""
+    text = orjson.dumps(value)
+    return text[:-1] + b',"%s":"%s"}\n' % (_CHECK, xxhash.xxh3_64_hexdigest(text).encode())
+
+
+def _value(line: bytes) -> dict[str, Any] | None:
+    """Return the value of a line, or None where it is not what was written; those of earlier versions have no hash."""
+    try:
+        value = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(value, dict) or not isinstance(value.get("key"), str):
+        return None
+    written = value.pop(_CHECK.decode(), None)
+    return value if written in (None, xxhash.xxh3_64_hexdigest(orjson.dumps(value))) else None
 
 
 def _read(path: Path, *, mend: bool = False) -> dict[str, Answer]:
@@ -73,11 +100,20 @@ def _read(path: Path, *, mend: bool = False) -> dict[str, Answer]:
     if mend and len(whole) < len(content):
         path.write_bytes(whole)
     answers = {}
-    for line in whole.splitlines():
-        value = orjson.loads(line)
+    damaged = 0
+    for line in whole.split(b"\n")[:-1]:
+        value = _value(line)
+        if value is None:
+            damaged += 1
+            continue
         sums = ("scores", "num_tokens", "unconditional", "joint")
         key = value.pop("key")
         if value.get("text") is not None and "ending" not in value:
             continue  # of a version that did not write down why an answer ended: asked again
-        answers[key] = Answer(**value | {name: tuple(value.get(name, ())) for name in sums})
+        try:
+            answers[key] = Answer(**value | {name: tuple(value.get(name, ())) for name in sums})
+        except TypeError:
+            damaged += 1
+    if damaged:
+        say(f"{path}: {damaged} lines are not as they were written; what they answer is asked again")
     return answers

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from xmtf.checksums import check_outputs
 from xmtf.errors import ConfigError, DataError
 from xmtf.execution import say
 from xmtf.files import Manifest, read_manifest
@@ -79,6 +80,7 @@ def open_loader(tokens: Path, loaded: LoadedRecipe, *, group: SplitName = "train
             f"{tokens}: no example of the {group} group fits a row of {' + '.join(map(str, capacity))} tokens "
             f"({skipped} too long); raise tokens.packing.sequence_length or the mixture's size"
         )
+    check_outputs(tokens)
     return Loader(
         family=family,
         languages=kept,

@@ -58,7 +58,7 @@ class Stopper:
 
 @contextmanager
 def stop_on_signals(stopper: Stopper) -> Iterator[None]:
-    """Let SIGTERM and Ctrl-C stop training after the step at hand; a second Ctrl-C stops at once.
+    """Let SIGTERM, SIGHUP and Ctrl-C stop training after the step at hand; a second Ctrl-C stops at once.
 
     Outside the main thread signals stay as they are.
     """
@@ -72,7 +72,9 @@ def stop_on_signals(stopper: Stopper) -> Iterator[None]:
         stopper.reason = f"{signal.Signals(number).name} was received"
         say("stopping after this step and saving; a second Ctrl-C stops at once")
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    heard = [number for number in wanted if signal.getsignal(number) != signal.SIG_IGN]  # nohup stays as it is
+    before = {number: signal.signal(number, handle) for number in heard}
     try:
         yield
     finally:

@@ -1,0 +1,36 @@
+"""``xmtf verify``: whether a run folder still holds what was written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xmtf.cli.printing import print_json
+from xmtf.verify import verify as verify_folder
+
+__all__ = ["verify"]
+
+
+def verify(
+    folder: Annotated[Path, typer.Argument(help="Folder of a run, or of one of its stages, such as runs/demo.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Read every file of a run and compare it with what its stages wrote.
+
+    Names each file that is missing or changed, and the stage that wrote it; then the exit code is 1.
+
+    Example: xmtf verify runs/demo
+    """
+    found = verify_folder(folder)
+    if as_json:
+        wrong = [{"path": str(one.path), "stage": one.stage, "what": one.what} for one in found.damages]
+        print_json({"stages": found.stages, "files": found.files, "damages": wrong}, indented=True)
+    else:
+        for damage in found.damages:
+            typer.echo(str(damage))
+        if not found.damages:
+            typer.echo(f"{folder}: {found.files:,} files of {found.stages} stages are as they were written")
+    if found.damages:
+        raise typer.Exit(1)
