@@ -1,6 +1,7 @@
 """Weights that are cut short or no numbers are named, whichever kind of model holds them."""
 
 import pytest
+import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
@@ -44,3 +45,14 @@ def test_a_file_that_is_cut_short_is_one_line(folder, share):
     assert isinstance(error.value, DataError | UserError)
     assert len(str(error.value).splitlines()) == 1
     assert folder.name in str(error.value)
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.int64])
+def test_whole_numbers_are_no_weights(folder, dtype):
+    file = folder / "model.safetensors"
+    tensors = load_file(file)
+    name = max(tensors, key=lambda name: tensors[name].numel())
+    tensors[name] = (tensors[name] * 100).to(dtype)
+    save_file(tensors, file, metadata={"format": "pt"})
+    with pytest.raises(DataError, match=rf"{name}.* holds I(8|64), no weights"):
+        load_model(str(folder))

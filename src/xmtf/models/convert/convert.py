@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from xmtf.errors import SourceError
+from xmtf.errors import DataError, SourceError
 from xmtf.files import atomic_folder
 from xmtf.models.bloom import BloomConfig
 from xmtf.models.convert.integrity import Integrity
@@ -23,6 +24,8 @@ from xmtf.models.mt5 import MT5Config
 from xmtf.models.save import TOKENIZER_FILES, check_model_replaced, describe_model, save_model, save_tensors
 
 __all__ = ["Format", "convert_model", "detect_format", "inspect_foreign"]
+
+_SENSELESS = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError, MemoryError)
 
 Format = Literal["megatron", "universal", "t5x", "model"]
 _Reading = tuple[BloomConfig | MT5Config, Iterable[tuple[str, Tensor]], Integrity]
@@ -86,7 +89,7 @@ def convert_model(
     check_model_replaced(out, replace=replace)
     known = read_like(like, num_heads=num_heads, offline=offline)
     kind = detect_format(source)
-    with atomic_folder(out) as folder:
+    with atomic_folder(out) as folder, _reading(source):
         if kind == "model":
             report = _resave(source, folder, known, dtype, offline)
         else:
@@ -114,10 +117,24 @@ def inspect_foreign(
         if not Path(source).is_dir() and not source.endswith(".gguf"):
             raise SourceError(f"{source}: no such folder; give that of a checkpoint")
         raise SourceError(f"{source}: is a model; `xmtf doctor --model {source}` looks at it")
-    _, tensors, report = _read(kind, Path(source), read_like(like, num_heads=num_heads, offline=offline))
-    for _ in tensors:
-        pass
+    known = read_like(like, num_heads=num_heads, offline=offline)
+    with _reading(source):
+        _, tensors, report = _read(kind, Path(source), known)
+        for _ in tensors:
+            pass
     return report
+
+
+@contextmanager
+def _reading(source: str) -> Iterator[None]:
+    """Turn what readers raise over values that make no sense into one line that names the checkpoint."""
+    try:
+        yield
+    except _SENSELESS as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise DataError(
+            f"{source}: damaged, or not what its format says ({reason}); copy the checkpoint again"
+        ) from error
 
 
 def _read(kind: Format, source: Path, like: Like) -> _Reading:

@@ -105,6 +105,8 @@ class LayerFiles:
                 f"{self.folder}: layer_{last:02d}, the last there is, is not the last norm (weight, bias alone); "
                 "copy the checkpoint again"
             )
+        if any(not isinstance(part, Tensor) or part.dim() != 2 for part in slices):
+            raise DataError(f"{self.folder}: word_embeddings.weight of layer_01 is no matrix")
         return sum(len(part) for part in slices), slices[0].shape[1]
 
     def tensors(self, config: BloomConfig, report: Integrity) -> Iterator[tuple[str, Tensor]]:
@@ -162,8 +164,8 @@ def find_layer_files(folder: Path) -> LayerFiles:
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    tensors = read_pickled_tensors(path)
-    if not isinstance(tensors, dict):
+    tensors = read_pickled_tensors(path, checked=True)
+    if not isinstance(tensors, dict) or not all(isinstance(name, str) for name in tensors):
         raise DataError(f"{path}: holds no tensors by name")
     return tensors
 
@@ -220,6 +222,8 @@ def merge_slices(name: str, slices: list[Tensor], where: Path) -> tuple[Tensor, 
     """
     if len(slices) == 1:
         return slices[0], 0.0
+    if len(kinds := {str(part.dtype).removeprefix("torch.") for part in slices}) > 1:
+        raise DataError(f"{where}: the slices of {name} hold different numbers: {', '.join(sorted(kinds))}")
     if _REPLICATED.search(name):
         if any(part.shape != slices[0].shape for part in slices):
             raise DataError(f"{where}: the copies of {name} have different shapes")

@@ -110,10 +110,13 @@ def parameter_shapes(config: BloomConfig | MT5Config) -> dict[str, torch.Size]:
 
 
 def check_shape(name: str, tensor: Tensor, wanted: torch.Size, path: Path) -> None:
-    """Refuse a tensor of another shape.
+    """Refuse a tensor of another shape, or of numbers that are no weights, such as int8.
 
     Raises:
-        DataError: Names the file and both shapes.
+        DataError: Names the file and both shapes, or the kind of numbers.
     """
+    if tensor.dtype not in (torch.float32, torch.bfloat16, torch.float16):
+        kind = str(tensor.dtype).removeprefix("torch.")
+        raise DataError(f"{path}: {name} holds {kind}; weights are float32, bfloat16 or float16")
     if tensor.shape != wanted:
         raise DataError(f"{path}: {name} has shape {list(tensor.shape)}, the model has {list(wanted)}")

@@ -237,7 +237,7 @@ def _read_tree(path: Path) -> JsonObject:
         raise DataError(f"{path}: a checkpoint of TensorFlow; T5X's own format is read")
     try:
         content = msgpack.unpackb(data, raw=False, ext_hook=_array)
-    except (ValueError, msgpack.exceptions.UnpackException) as error:
+    except (ValueError, TypeError, RuntimeError, LookupError, MemoryError, msgpack.exceptions.UnpackException) as error:
         raise DataError(f"{path}: not msgpack, or torn ({error or type(error).__name__})") from None
     tree = content.get("optimizer") if isinstance(content, dict) else None
     if not isinstance(tree, dict):

@@ -83,7 +83,7 @@ class Universal:
         path = self.folders[name] / f"{what}.pt"
         if not path.exists():
             raise DataError(f"{path} is missing: copy the checkpoint again")
-        stored = read_pickled_tensors(path)
+        stored = read_pickled_tensors(path, checked=True)
         values = stored if isinstance(stored, dict) else {"param": stored}
         tensor, padding = values.get("param"), values.get(_PADDING)
         if not isinstance(tensor, Tensor):

@@ -61,10 +61,13 @@ def _read_chunk(path: Path, compressor: JsonObject | None, count: int, dtype: to
         bits = _WINDOW_BITS.get(compressor.get("id", ""))
         if bits is None:
             raise DataError(f"{path}: compressed with {compressor.get('id')!r}; gzip, zlib and nothing are read")
+        unpacking = zlib.decompressobj(bits)
         try:
-            data = zlib.decompressobj(bits).decompress(data, size + 1)
+            data = unpacking.decompress(data, size + 1)
         except zlib.error as error:
             raise DataError(f"{path}: torn ({error})") from None
+        if not unpacking.eof:  # where the checksum stands
+            raise DataError(f"{path}: torn (it ends before its checksum): copy the checkpoint again")
     if len(data) != size:
         raise DataError(f"{path}: holds {len(data)} bytes of {size}: copy the checkpoint again")
     # a copy, because torch wants memory that may be written to

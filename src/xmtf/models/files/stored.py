@@ -18,8 +18,10 @@ from torch import Tensor
 from xmtf.errors import DataError
 from xmtf.models.files.weights import read_pickled_tensors, weight_files
 
-__all__ = ["StoredTensors"]
+__all__ = ["FLOATS", "StoredTensors"]
 
+FLOATS = ("F64", "F32", "BF16", "F16", "float64", "float32", "bfloat16", "float16")
+"""Kinds of numbers that weights may be stored in, as safetensors and torch name them."""
 _BLOCK_ROWS = 2**14
 
 
@@ -33,6 +35,7 @@ class StoredTensors:
     Attributes:
         folder: As given.
         shapes: Name -> shape of each tensor.
+        kinds: Name -> kind of its numbers, such as ``F32``.
 
     Raises:
         DataError: No weight files, or one of them is torn.
@@ -41,13 +44,16 @@ class StoredTensors:
     def __init__(self, folder: Path, own_name: Callable[[str], str | None]) -> None:
         self.folder = folder
         self.shapes: dict[str, tuple[int, ...]] = {}
+        self.kinds: dict[str, str] = {}
         self._where: dict[str, tuple[Any, str, Path]] = {}
         for path in weight_files(folder):
             file = _Pickled(path) if path.suffix == ".bin" else _SafeTensors(path)
+            kinds = file.kinds()
             for theirs, shape in file.shapes().items():
                 name = own_name(theirs)
                 if name is not None:
                     self.shapes[name] = shape
+                    self.kinds[name] = kinds[theirs]
                     self._where[name] = (file, theirs, path)
 
     def check(self, wanted: Mapping[str, Sequence[int]]) -> None:
@@ -62,6 +68,8 @@ class StoredTensors:
         for name, (_, theirs, path) in self._where.items():
             if name not in wanted:
                 raise DataError(f"{path.name} in {self.folder}: unknown tensor {theirs!r}")
+            if self.kinds[name] not in FLOATS:
+                raise DataError(f"{path.name} in {self.folder}: {theirs!r} holds {self.kinds[name]}, no weights")
             if self.shapes[name] != tuple(wanted[name]):
                 shapes = f"{list(self.shapes[name])}, config.json says {list(wanted[name])}"
                 raise DataError(f"{path.name} in {self.folder}: {theirs!r} has shape {shapes}")
@@ -114,6 +122,9 @@ class _SafeTensors:
     def shapes(self) -> dict[str, tuple[int, ...]]:
         return {name: tuple(self._file.get_slice(name).get_shape()) for name in self._file.keys()}  # noqa: SIM118
 
+    def kinds(self) -> dict[str, str]:
+        return {name: str(self._file.get_slice(name).get_dtype()) for name in self._file.keys()}  # noqa: SIM118
+
     def whole(self, name: str) -> Tensor:
         tensor: Tensor = self._file.get_tensor(name)
         return tensor
@@ -129,6 +140,9 @@ class _Pickled:
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         return {name: tuple(tensor.shape) for name, tensor in self._tensors.items()}
+
+    def kinds(self) -> dict[str, str]:
+        return {name: str(tensor.dtype).removeprefix("torch.") for name, tensor in self._tensors.items()}
 
     def whole(self, name: str) -> Tensor:
         return self._tensors[name]

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import pickle  # for its exception only
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,24 @@ __all__ = [
     "write_weights",
 ]
 
+_TORN = (
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    RuntimeError,
+    EOFError,
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    AssertionError,
+    ImportError,
+    OverflowError,
+    MemoryError,
+)
+"""What readers of torch and zip raise where bytes of a file are not what they were."""
 _SHARD_BYTES = 5 * 10**9
 _NAME = "model"
 
@@ -60,7 +80,7 @@ def _sha256(path: Path) -> str:
     return file_sha256(path)
 
 
-def read_pickled_tensors(path: Path, device: str = "cpu", *, plain: Iterable[type] = ()) -> Any:
+def read_pickled_tensors(path: Path, device: str = "cpu", *, plain: Iterable[type] = (), checked: bool = False) -> Any:
     """Return what a file of ``torch.save`` holds, unpickled by torch with ``weights_only=True``.
 
     On the CPU, files of torch 1.6 or later are mapped into memory: tensors are read when they are used.
@@ -69,18 +89,38 @@ def read_pickled_tensors(path: Path, device: str = "cpu", *, plain: Iterable[typ
         path: The file.
         device: Where tensors go.
         plain: More types that may stand in it; only such as hold attributes and do nothing.
+        checked: Read the whole file and compare it with the checksums that files of torch 1.6 or later have.
 
     Raises:
         DataError: It holds other objects than tensors and plain containers of them, or is torn.
     """
-    mapped = device == "cpu" and zipfile.is_zipfile(path)
+    if checked:
+        _check_sums(path)
     try:
+        mapped = device == "cpu" and zipfile.is_zipfile(path)
         with torch.serialization.safe_globals(list(plain)):
             return torch.load(path, map_location=device, weights_only=True, mmap=mapped or None)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+    except _TORN as error:
         raise DataError(
             f"{path}: not a file of tensors alone, or torn; nothing else is read from it ({_reason(error)})"
         ) from None
+
+
+def _check_sums(path: Path) -> None:
+    """Refuse a zip file whose content has changed since it was written.
+
+    Raises:
+        DataError: Names the part.
+    """
+    try:
+        if not zipfile.is_zipfile(path):
+            return
+        with zipfile.ZipFile(path) as archive:
+            torn = archive.testzip()
+    except _TORN as error:
+        raise DataError(f"{path}: torn ({error}); copy it again") from None
+    if torn is not None:
+        raise DataError(f"{path}: torn (the checksum of {torn} is another one); copy it again")
 
 
 def _reason(error: Exception) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import pickle  # for its exception only
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 
 from xmtf.errors import ConfigError, DataError, SourceError, XmtfError, require
 from xmtf.gguf_header import read_gguf
-from xmtf.models.files.stored import StoredTensors
+from xmtf.models.files.stored import FLOATS, StoredTensors
 from xmtf.models.finite import require_finite
 from xmtf.models.hub.encoder_decoder import HubEncoderDecoder
 from xmtf.models.hub.gguf import ARCHITECTURES, gguf_config, gguf_tensors
@@ -49,15 +49,30 @@ def load_hub_folder(folder: Path, *, family: Family, device: str, dtype: torch.d
         network, info = kind.from_pretrained(
             folder, dtype=dtype, local_files_only=True, trust_remote_code=False, output_loading_info=True
         )
-    if info["missing_keys"]:
-        # transformers would draw them at random
-        some = ", ".join(sorted(info["missing_keys"])[:3])
-        raise DataError(f"{folder}: the files lack {len(info['missing_keys'])} weights of the model: {some}")
+    _require_all(info["missing_keys"], folder)
+    _require_floats(network, folder)
     if family == "causal":
         return _wrap(network, folder.name, device)
     network = network.to(device).eval()
     require_finite(network, f"model {folder.name!r}")
     return HubEncoderDecoder(network, find_encoder_decoder_head(network, folder.name), folder.name)
+
+
+def _require_all(missing: Collection[str], path: Path) -> None:
+    """Refuse a model of which weights are missing: transformers would draw them at random."""
+    if missing:
+        some = ", ".join(sorted(missing)[:3])
+        raise DataError(f"{path}: the files lack {len(missing)} weights of the model: {some}")
+
+
+def _require_floats(network: Any, folder: Path) -> None:
+    """Refuse parameters that are stored as whole numbers; quantised models say how theirs are to be read."""
+    if getattr(network.config, "quantization_config", None) is not None:
+        return
+    names = [name for name, _ in network.named_parameters()]
+    for stored, kind in StoredTensors(folder, lambda name: name).kinds.items():
+        if kind not in FLOATS and any(name == stored or name.endswith(f".{stored}") for name in names):
+            raise DataError(f"{folder}: {stored!r} holds {kind}, no weights")
 
 
 def open_hub_folder(folder: Path) -> tuple[HubModel, StoredTensors] | None:
@@ -125,9 +140,10 @@ def load_gguf(path: Path, *, device: str, dtype: torch.dtype) -> HubModel:
         else:
             config = AutoConfig.from_pretrained(path.parent, gguf_file=path.name, local_files_only=True)
             tensors = _other_tensors(path, config, dtype)
-        network = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)].from_pretrained(
-            None, config=config, state_dict=tensors, dtype=dtype
+        network, info = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)].from_pretrained(
+            None, config=config, state_dict=tensors, dtype=dtype, output_loading_info=True
         )
+    _require_all(info["missing_keys"], path)
     return _wrap(network, path.name, device)
 
 
