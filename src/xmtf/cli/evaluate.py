@@ -126,12 +126,18 @@ def code(
     out: Annotated[Path, typer.Option(help="Folder for scores.jsonl, items/ and samples.jsonl.")],
     replace: Replace = False,
     suite: Annotated[
-        str, typer.Option("--suite", help="Tasks of code: humaneval, mbpp, or code for both.")
-    ] = "humaneval",
+        str | None, typer.Option("--suite", help="Tasks of code: humaneval (default), mbpp, or code for both.")
+    ] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(help="Recipe whose own tasks of kind code are known too; all of them by default.")
+    ] = None,
+    ask: Annotated[str, typer.Option(help="complete, repair (of buggy solutions), or both.")] = "complete",
     samples: Annotated[int, typer.Option(min=1, help="Completions of each problem and temperature.")] = 1,
     temperatures: Annotated[str, typer.Option(help="Such as 0.2,0.6,0.8; 0 is greedy, one sample.")] = "0",
     k: Annotated[str, typer.Option(help="Values of k of pass@k.")] = "1,10,100",
-    limit: Annotated[int | None, typer.Option(min=1, help="Problems of each task, from the first.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Problems of each task and language, from the first.")
+    ] = None,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of a completion.")] = 256,
     batch_rows: Annotated[int, typer.Option(min=1, help="Completions generated at a time.")] = 32,
     prepend_eos: Annotated[bool, typer.Option("--prepend-eos", help="End of text before prompts.")] = False,
@@ -140,6 +146,7 @@ def code(
     timeout_s: Annotated[
         float, typer.Option(min=0.1, max=86400, help="Seconds of processor time that a program may take.")
     ] = 10.0,
+    modules: Annotated[Path | None, typer.Option(help="Folder of modules that programs in Go and Rust use.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Programs run side by side.")] = 1,
     unsafe: Annotated[bool, typer.Option("--unsafe", help="Run programs without a sandbox.")] = False,
     device: Device = "auto",
@@ -148,13 +155,16 @@ def code(
     offline: Offline = False,
     as_json: AsJson = False,
 ) -> None:
-    """Complete programs, run them in a sandbox: pass@k.
+    """Complete or repair programs, run them in a sandbox: pass@k.
+
+    Programs in Python, JavaScript, Java, Go, C++ and Rust, in the layouts of HumanEval, HumanEvalPack and MBPP.
 
     Example: xmtf evaluate code --model bigscience/bloomz-560m --samples 20 --temperatures 0.2,0.6 --out results
     """
     from xmtf.evaluation.code.limits import Limits
     from xmtf.evaluation.code.passk import best_lines
-    from xmtf.evaluation.code.run import CodeSettings, evaluate_code
+    from xmtf.evaluation.code.run import evaluate_code
+    from xmtf.evaluation.code.settings import CodeSettings
     from xmtf.evaluation.suites.setup import Setup
 
     settings = CodeSettings(
@@ -169,18 +179,12 @@ def code(
         workers=workers,
         unsafe=unsafe,
         stops=stops,  # type: ignore[arg-type]  # checked
+        asks=_names(ask),  # type: ignore[arg-type]  # checked
+        modules=None if modules is None else modules.resolve(),
     )
-    suites, catalogue = find_suites(_names(suite))
-    selections = [part for each in suites for part in each.tasks]
-    tasks = [part.task.id for part in catalogue.select(selections, role="evaluation", where="--suite")]
-    setup = Setup(
-        Evaluation(dtype=dtype),
-        catalogue,
-        _tokenization(None, begin_of_inputs),
-        device=device,
-        seed=seed,
-        offline=offline,
-    )
+    catalogue, tasks = _code_tasks(suite, recipe)
+    tokens = _tokenization(None, begin_of_inputs)
+    setup = Setup(Evaluation(dtype=dtype), catalogue, tokens, device=device, seed=seed, offline=offline)
     scores = evaluate_code(setup, tasks, settings, model=model, label=_label(model), out=out, replace=replace)
     print_scores(scores, as_json)
     if len(settings.temperatures) > 1 and not as_json:
@@ -328,6 +332,17 @@ def compare(
     from xmtf.evaluation.scoring.compare import compare_lines, compare_results
 
     print_rows(compare_results(first, second), compare_lines, as_json)
+
+
+def _code_tasks(suite: str | None, recipe: Path | None) -> tuple[Catalogue, list[str]]:
+    """Return the tasks of suites, by default a recipe's own ones of kind code, and the catalogue that has them."""
+    loaded = None if recipe is None else load_recipe(recipe)
+    if suite is None:
+        own = () if loaded is None else loaded.recipe.own_tasks
+        suite = ",".join(task.id for task in own if task.kind == "code") or "humaneval"
+    suites, catalogue = find_suites(_names(suite), loaded)
+    selections = [part for each in suites for part in each.tasks]
+    return catalogue, [part.task.id for part in catalogue.select(selections, role="evaluation", where="--suite")]
 
 
 def _measure(kind: Literal["rank", "generation"], options: SuiteOptions, settings: Mapping[str, object]) -> list[Score]:

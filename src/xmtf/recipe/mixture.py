@@ -42,8 +42,8 @@ class OwnTask(Section):
     """Name of the task."""
     path: Annotated[Name, TASK]
     """Parquet, JSONL (also .gz), CSV or TSV file; relative to the recipe."""
-    templates: Annotated[Name, TASK]
-    """promptsource YAML file with the prompts; relative to the recipe."""
+    templates: Annotated[Name | None, TASK] = None
+    """promptsource YAML file with the prompts; relative to the recipe. Only tasks of kind `code` can do without."""
     language: Annotated[Name, TASK]
     """Language of the targets; any code, or `code`."""
     cluster: Annotated[Name, TASK] = "own"
@@ -52,8 +52,8 @@ class OwnTask(Section):
     """Name of the split that the file holds."""
     role: Annotated[Literal["train", "evaluation"], TASK] = "train"
     """Whether the file is meant to be trained on or evaluated on."""
-    kind: Annotated[Literal["rank", "generation"], TASK] = "generation"
-    """How the task is evaluated: `rank` needs answer choices in the template."""
+    kind: Annotated[Literal["rank", "generation", "code"], TASK] = "generation"
+    """How the task is evaluated: `rank` needs answer choices in the template, `code` runs programs."""
     metrics: Annotated[tuple[str, ...], affects(evaluation="read")] = ("exact_match",)
     """Metrics of a generation task; a rank task has accuracy and what goes with it."""
     nulls: Annotated[NullPolicy, TASK] = "drop"
@@ -72,6 +72,8 @@ class OwnTask(Section):
     def _check(self) -> OwnTask:
         if "metrics" in self.model_fields_set:
             check_kind_metrics(self.kind, self.metrics)
+        if self.templates is None and (self.kind != "code" or self.role != "evaluation"):
+            raise ValueError("templates: name a file; only a task of kind code with role evaluation can do without")
         return self
 
 

@@ -134,6 +134,9 @@ def _by_id(tasks: Iterable[Task]) -> dict[str, Task]:
     return result
 
 
+_OWN_METRICS = {"rank": ("accuracy",), "code": ("pass_at_k",)}
+
+
 def _own_task(own: OwnTask, folder: Path, recipe: str) -> Task:
     return Task(
         id=own.id,
@@ -143,10 +146,12 @@ def _own_task(own: OwnTask, folder: Path, recipe: str) -> Task:
         language=normalize_language(own.language, f"{recipe}: own_tasks {own.id!r}"),
         splits={own.role: (own.split,)},
         kind=own.kind,
-        metrics=own.metrics if own.kind == "generation" else ("accuracy",),
+        metrics=_OWN_METRICS.get(own.kind, own.metrics),
         parallel=(own.id.rpartition("/")[0] or "own tasks") if own.parallel else "",
         catalogue="own",
-        template_file=folder / own.templates,
+        template_key="" if own.templates else "humaneval",
+        template_file=folder / own.templates if own.templates else None,
+        only_templates=() if own.templates else ("prompt as it is",),
         paths={own.split: str(folder / own.path)},
         nulls=own.nulls,
         labels=own.labels,

@@ -49,18 +49,19 @@ def pass_metrics(correct: Sequence[int], samples: int, ks: Sequence[int]) -> tup
 
 
 def best_lines(scores: Sequence[Score]) -> list[str]:
-    """Return one line for each task and k: the best value and where it was reached, the first where several are equal.
+    """Return one line for each task, kind of question and k: the best value and where it was reached first.
 
     Low temperatures suit pass@1 and high ones pass@100, so each k has a temperature of its own.
     """
-    best: dict[tuple[str, str], tuple[Metric, str]] = {}
+    best: dict[tuple[str, str, str], tuple[Metric, str]] = {}
     for score in scores:
+        asked = score.provenance.template.partition(" ")[0]
         for metric in score.metrics:
-            key = (score.provenance.task, metric.name)
+            key = (score.suite, asked, metric.name)
             if key not in best or metric.value > best[key][0].value:
                 best[key] = (metric, score.scoring)
     lines = []
-    for (task, name), (metric, scoring) in best.items():
+    for (task, _, name), (metric, scoring) in best.items():
         interval = f"{100 * (metric.low or 0):.2f}-{100 * (metric.high or 0):.2f}"
         lines.append(f"best of {task}: {name} {100 * metric.value:.2f} ({interval}), {scoring}")
     return lines

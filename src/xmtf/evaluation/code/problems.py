@@ -1,70 +1,56 @@
-"""Programming problems: what a model is shown, and what judges its completion."""
+"""Programming problems from rows of HumanEval, HumanEvalPack and MBPP, and of own sets in their layouts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from xmtf.errors import ConfigError
-from xmtf.evaluation.code.languages.toolchain import Program
+from xmtf.evaluation.code.pack import pack_problem, row_language
+from xmtf.evaluation.code.problem import Problem
 from xmtf.evaluation.code.python_tests import called_apart, defines_function, used_names
 
 __all__ = ["Problem", "to_problem"]
 
 _HUMANEVAL_STOPS = ("\nclass", "\ndef", "\n#", "\n@", "\nprint", "\nif")
+_PACK = ("entry_point", "prompt", "test")
+_MBPP = ("test_list", "text", "code")
 _MBPP_STOPS = ("\nclass", "\nassert", '\n"""', "\nprint", "\nif", "\n#")
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One problem.
-
-    Attributes:
-        name: Id in its dataset.
-        prompt: Text that the model continues, without white space at its ends.
-        before: Program text in front of the completion.
-        tests: Text of the tests.
-        stops: Texts that end a completion.
-        wanted: Names that a complete answer defines.
-        solution: The dataset's own right completion.
-        names: Functions that the tests call from a process of their own; ``()`` where they run with the program.
-        setup: Definitions that the tests need in that process.
-        language: Of the program.
-    """
-
-    name: str
-    prompt: str
-    before: str
-    tests: str
-    stops: tuple[str, ...]
-    wanted: tuple[str, ...]
-    solution: str
-    names: tuple[str, ...] = ()
-    setup: str = ""
-    language: str = "python"
-
-    def program(self, completion: str) -> Program:
-        """Return what passes only if the completion passes every test."""
-        return Program(self.language, f"{self.before}{completion}\n", self.tests, self.names, self.setup)
-
-
-def to_problem(row: Mapping[str, object], dataset: str) -> Problem:
-    """Read a row of HumanEval or MBPP.
+def to_problem(row: Mapping[str, object], dataset: str, *, repair: bool = False) -> Problem:
+    """Read a row of HumanEval, HumanEvalPack or MBPP.
 
     HumanEval's prompt loses its last newline, as in the original's evaluation; MBPP's shows the task and
     its tests in a docstring.
 
+    Args:
+        row: The row.
+        dataset: What it is called in errors.
+        repair: Show the faulty solution, and ask for the right one.
+
     Raises:
-        ConfigError: The dataset is laid out in neither way.
+        ConfigError: The dataset is laid out in no such way, a cell is empty, or its language is not judged here.
     """
-    if "entry_point" in row:
-        return _humaneval(row)
-    if "test_list" in row:
-        return _mbpp(row)
+    for columns, read in ((_PACK, _pack_or_humaneval), (_MBPP, _mbpp)):
+        if columns[0] in row:
+            lacking = [
+                name for name in columns if not isinstance(row.get(name), (list if name == "test_list" else str))
+            ]
+            if lacking:
+                raise ConfigError(f"{dataset}, row {row.get('task_id')!r}: no text in {', '.join(lacking)}")
+            return read(row, dataset, repair)
     raise ConfigError(
-        f"{dataset}: code evaluation reads the columns of HumanEval or MBPP; this one has {', '.join(row)}"
+        f"{dataset}: code evaluation reads the columns of HumanEval, HumanEvalPack or MBPP; "
+        f"this one has {', '.join(row)}"
     )
+
+
+def _pack_or_humaneval(row: Mapping[str, Any], dataset: str, repair: bool) -> Problem:
+    # HumanEval's own rows are judged as in the original, without imports that the prompt lacks.
+    if repair or row_language(row, dataset) != "python" or not str(row.get("task_id")).startswith("HumanEval/"):
+        return pack_problem(row, dataset, repair=repair)
+    return _humaneval(row)
 
 
 def _humaneval(row: Mapping[str, Any]) -> Problem:
@@ -84,9 +70,11 @@ def _humaneval(row: Mapping[str, Any]) -> Problem:
     )
 
 
-def _mbpp(row: Mapping[str, Any]) -> Problem:
+def _mbpp(row: Mapping[str, Any], dataset: str, repair: bool) -> Problem:
+    if repair:
+        raise ConfigError(f"{dataset}: problems in MBPP's layout have no buggy_solution to repair")
     tests = "\n".join(row["test_list"])
-    judged = f"{row['test_setup_code']}\n{tests}"
+    judged = f"{row.get('test_setup_code') or ''}\n{tests}"
     names, setup = called_apart(row["code"], judged)
     return Problem(
         name=f"MBPP/{row['task_id']}",
@@ -98,4 +86,5 @@ def _mbpp(row: Mapping[str, Any]) -> Problem:
         solution=row["code"],
         names=names,
         setup=setup,
+        layout="mbpp",
     )

@@ -2,82 +2,33 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.evaluation.asking.journal import Journal
 from xmtf.evaluation.asking.subject import Subject, load_subject
-from xmtf.evaluation.code.languages.registry import find_toolchains
+from xmtf.evaluation.code.languages.registry import check_modules, find_toolchains
 from xmtf.evaluation.code.languages.toolchain import Toolchain
-from xmtf.evaluation.code.limits import Limits
-from xmtf.evaluation.code.passk import pass_metrics
-from xmtf.evaluation.code.problems import Problem, to_problem
+from xmtf.evaluation.code.problem import Problem
+from xmtf.evaluation.code.problems import to_problem
 from xmtf.evaluation.code.sample import Draw, complete, draw_key
-from xmtf.evaluation.code.sandbox import Verdict, require_sandbox, run_programs
-from xmtf.evaluation.code.stops import StopRule
+from xmtf.evaluation.code.sandbox import Verdict, require_sandbox, run_program, run_programs
+from xmtf.evaluation.code.scores import Judged, scores_of
+from xmtf.evaluation.code.settings import Ask, CodeSettings
 from xmtf.evaluation.engine.answer import Answer
-from xmtf.evaluation.scoring.score import versions
 from xmtf.evaluation.suites.setup import Setup
 from xmtf.execution import say, track
-from xmtf.files import content_hash, write_jsonl
+from xmtf.files import write_jsonl
 from xmtf.records import Score
 from xmtf.results.files import COMPLETIONS, SCORES, check_results, claim_results, refuse_replacing
 from xmtf.results.items import ITEMS
 from xmtf.results.scores import write_scores
 from xmtf.sources import read_source
 
-__all__ = ["CodeSettings", "evaluate_code", "judge", "read_problems"]
-
-
-@dataclass(frozen=True, slots=True)
-class CodeSettings:
-    """How code is evaluated.
-
-    Attributes:
-        samples: Completions of each problem at each temperature.
-        temperatures: 0 is greedy, with one sample.
-        ks: Values of k.
-        top_p: Share of the probability that tokens are drawn from.
-        max_new_tokens: Most tokens of a completion.
-        batch_rows: Completions generated at a time.
-        prepend_eos: End-of-text token before the prompt: for pretrained models, not for finetuned ones.
-        limit: Problems of each task, from the first, or None for all.
-        limits: What a program may use.
-        workers: Programs run side by side.
-        unsafe: Run them without a sandbox.
-        stops: Where a completion ends.
-    """
-
-    samples: int = 1
-    temperatures: tuple[float, ...] = (0.0,)
-    ks: tuple[int, ...] = (1, 10, 100)
-    top_p: float = 0.95
-    max_new_tokens: int = 256
-    batch_rows: int = 32
-    prepend_eos: bool = False
-    limit: int | None = None
-    limits: Limits = Limits()  # noqa: RUF009 - frozen
-    workers: int = 1
-    unsafe: bool = False
-    stops: StopRule = "complete"
-
-    def __post_init__(self) -> None:
-        """Refuse values that would measure nothing.
-
-        Raises:
-            ConfigError: Names the setting.
-        """
-        if not self.temperatures or not all(math.isfinite(value) and value >= 0 for value in self.temperatures):
-            raise ConfigError("temperatures: give numbers from 0 (greedy), such as 0.2,0.6,0.8")
-        if not self.ks or min(self.ks) < 1:
-            raise ConfigError("k: give numbers from 1, such as 1,10,100")
-        if self.stops not in get_args(StopRule):
-            raise UnknownNameError("stop rule", self.stops, get_args(StopRule), "stops")
+__all__ = ["CodeSettings", "evaluate_code", "judge", "read_problems", "ready_toolchains"]
 
 
 def evaluate_code(
@@ -106,9 +57,9 @@ def evaluate_code(
     """
     check_results(out, never=ITEMS)
     require_sandbox(unsafe=settings.unsafe)
-    problems = {task: read_problems(setup, task)[: settings.limit] for task in task_ids}
-    toolchains = find_toolchains(problem.language for chosen in problems.values() for problem in chosen)
-    for task, chosen in problems.items():
+    problems = {(task, ask): _limited(setup, task, ask, settings) for task in task_ids for ask in settings.asks}
+    toolchains = ready_toolchains([problem for chosen in problems.values() for problem in chosen], settings)
+    for (task, _), chosen in problems.items():
         _name_reachable_tests(task, chosen)
     subject = load_subject(setup, model, label)
     drawing = {
@@ -121,7 +72,7 @@ def evaluate_code(
     refuse_replacing(out, replace=replace or journal.path.exists())
     claim_results(out)
     scores, lines = [], []
-    for task, chosen in problems.items():
+    for (task, ask), chosen in problems.items():
         for temperature in settings.temperatures:
             samples = settings.samples if temperature > 0 else 1
             draws = [Draw(problem, sample, temperature) for problem in chosen for sample in range(samples)]
@@ -130,15 +81,21 @@ def evaluate_code(
             texts = [answer.text or "" for answer in found if answer is not None]
             about = f"running {task} at {temperature:g}"
             verdicts = judge([draw.problem for draw in draws], texts, settings, about, toolchains)
-            scores.append(_score(setup, subject, task, temperature, draws, verdicts, settings, toolchains))
-            lines += [_line(task, *row) for row in zip(draws, texts, verdicts, strict=True)]
+            judged = Judged(setup.catalogue.tasks[task], ask, temperature, draws, verdicts)
+            scores += scores_of(judged, subject, settings, toolchains)
+            lines += [_line(task, ask, *row) for row in zip(draws, texts, verdicts, strict=True)]
     write_jsonl(out / COMPLETIONS, lines)
     write_scores(out / SCORES, scores)
     return scores
 
 
-def read_problems(setup: Setup, task_id: str) -> list[Problem]:
+def read_problems(setup: Setup, task_id: str, *, repair: bool = False) -> list[Problem]:
     """Read the problems of a task of the catalogue.
+
+    Args:
+        setup: Where tasks are found.
+        task_id: The task.
+        repair: Show faulty solutions, and ask for right ones.
 
     Raises:
         UnknownNameError: No such task.
@@ -152,7 +109,43 @@ def read_problems(setup: Setup, task_id: str) -> list[Problem]:
     if not splits:
         raise ConfigError(f"task {task_id!r} is not evaluated by running programs; try humaneval")
     tables = [read_source(task.source(split), offline=setup.offline).table for split in splits]
-    return [to_problem(row, task.dataset) for table in tables for row in table.to_pylist()]
+    problems = [to_problem(row, task.id, repair=repair) for table in tables for row in table.to_pylist()]
+    twice = [name for name, times in Counter((each.language, each.name) for each in problems).items() if times > 1]
+    if twice:
+        raise ConfigError(f"{task.id}: several problems are called {twice[0][1]!r}; give each an id of its own")
+    return problems
+
+
+def _limited(setup: Setup, task_id: str, ask: Ask, settings: CodeSettings) -> list[Problem]:
+    """Return the problems of a task that are asked: the first of each language."""
+    problems = read_problems(setup, task_id, repair=ask == "repair")
+    taken: Counter[str] = Counter()
+    chosen = []
+    for problem in problems:
+        taken[problem.language] += 1
+        if settings.limit is None or taken[problem.language] <= settings.limit:
+            chosen.append(problem)
+    return chosen
+
+
+def ready_toolchains(problems: Sequence[Problem], settings: CodeSettings) -> dict[str, Toolchain]:
+    """Return what the languages of problems need, tried in the sandbox.
+
+    Raises:
+        ConfigError: A toolchain is not installed or does not work in the sandbox, or a module is missing.
+    """
+    toolchains = find_toolchains((problem.language for problem in problems), settings.modules)
+    texts: dict[str, list[str]] = {language: [] for language in toolchains}
+    for problem in problems:
+        texts[problem.language].append("\n".join((problem.setup, problem.before, problem.tests)))
+    check_modules(texts, settings.modules)
+    for language, toolchain in toolchains.items():
+        for program, passes in ((toolchain.right, True), (toolchain.wrong, False)):
+            verdict = run_program(toolchain, program, unsafe=settings.unsafe)
+            if verdict.passed != passes:
+                found = f"{verdict.outcome}: {verdict.detail}" if passes else "a wrong program passes"
+                raise ConfigError(f"{language} programs cannot be judged here with {toolchain.version} ({found})")
+    return toolchains
 
 
 def judge(
@@ -174,7 +167,7 @@ def judge(
     Raises:
         ConfigError: The sandbox broke down, or there is no toolchain.
     """
-    found = toolchains or find_toolchains(problem.language for problem in problems)
+    found = toolchains or find_toolchains((problem.language for problem in problems), settings.modules)
     programs = [problem.program(text) for problem, text in zip(problems, completions, strict=True)]
     unique = list(dict.fromkeys(programs))
     with track(label, total=len(unique), unit="programs") as progress:
@@ -222,52 +215,11 @@ def _draw(subject: Subject, journal: Journal, draws: Sequence[Draw], settings: C
             progress.advance(len(batch))
 
 
-def _score(
-    setup: Setup,
-    subject: Subject,
-    task_id: str,
-    temperature: float,
-    draws: Sequence[Draw],
-    verdicts: Sequence[Verdict],
-    settings: CodeSettings,
-    toolchains: Mapping[str, Toolchain],
-) -> Score:
-    task = setup.catalogue.tasks[task_id]
-    passed = Counter({draw.problem.name: 0 for draw in draws})
-    for draw, verdict in zip(draws, verdicts, strict=True):
-        passed[draw.problem.name] += verdict.passed
-    samples = max((draw.sample for draw in draws), default=0) + 1
-    languages = {draw.problem.language for draw in draws}
-    return Score(
-        model=subject.label,
-        model_fingerprint=subject.fingerprint,
-        suite=task_id,
-        axis="none",
-        kind="code",
-        scoring=f"temperature {temperature:g}, top_p {settings.top_p:g}" if temperature else "greedy",
-        provenance=task.provenance("+".join(task.splits["evaluation"]), f"prompt at temperature {temperature:g}"),
-        template_hash=content_hash([[draw.problem.prompt, draw.problem.tests] for draw in draws]),
-        metrics=tuple(
-            replace(metric, signature=_signature(settings, draws))
-            for metric in pass_metrics(list(passed.values()), samples, settings.ks)
-        ),
-        versions={**versions(), **{name: chain.version for name, chain in toolchains.items() if name in languages}},
-        revision=task.revision,
-        hashes={"weights": subject.weights, "tokenizer": subject.tokenizer.fingerprint},
-    )
-
-
-def _signature(settings: CodeSettings, draws: Sequence[Draw]) -> str:
-    """Return what makes the number comparable: where completions end, and what programs may use."""
-    together = len({draw.problem.name for draw in draws if not draw.problem.names})
-    limits = settings.limits
-    parts = (f"stops:{settings.stops}", f"cpu:{limits.cpu_s:g}s", f"memory:{limits.memory >> 20}MiB")
-    return "|".join((*parts, f"one_process:{together}", *(["unsafe"] if settings.unsafe else [])))
-
-
-def _line(task: str, draw: Draw, text: str, verdict: Verdict) -> dict[str, Any]:
+def _line(task: str, ask: Ask, draw: Draw, text: str, verdict: Verdict) -> dict[str, Any]:
     return {
         "task": task,
+        "ask": ask,
+        "language": draw.problem.language,
         "problem": draw.problem.name,
         "sample": draw.sample,
         "temperature": draw.temperature,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xmtf.evaluation.code.problems import Problem
+from xmtf.evaluation.code.problem import Problem
 from xmtf.evaluation.code.stops import StopRule, cut_answer, ends_answer, has_ended
 from xmtf.evaluation.engine.encoding import Encoder, PromptRules, TextTokenizer
 from xmtf.evaluation.generation.decode_loop import Sampling, decode
@@ -105,4 +105,4 @@ def _has_stopped(
 ) -> bool:
     """Return whether the answer of a row is whole; its text is read only where the last tokens may have ended it."""
     tail = tokenizer.decode(list(ids[-_TAIL_TOKENS:]))
-    return ends_answer(problems[row], tail) and has_ended(problems[row], tokenizer.decode(list(ids)), rule)
+    return ends_answer(problems[row], tail, rule) and has_ended(problems[row], tokenizer.decode(list(ids)), rule)

@@ -91,7 +91,6 @@ def run_program(
     request = {
         "isolate": not unsafe,
         "shown": [sys.base_prefix, *toolchain.shown],
-        "with_proc": toolchain.with_proc,
         "tmp_bytes": limits.tmp_bytes if not build.compile else 1 << 30,
         "environment": {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/tmp", **toolchain.environment},  # noqa: S108
         "token": token,
@@ -157,7 +156,7 @@ def sandbox_fault() -> str:
     """Return why programs cannot be run safely here, or ``""`` where they can."""
     if sys.platform != "linux":
         return "the sandbox needs Linux"
-    verdict = run_program(python.find(), Program("python", _PROBE, _PROBE_TESTS, ("probe",)))
+    verdict = run_program(python.find(None), Program("python", _PROBE, _PROBE_TESTS, ("probe",)))
     return "" if verdict.passed else verdict.detail or verdict.outcome
 
 

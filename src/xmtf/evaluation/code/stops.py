@@ -13,7 +13,8 @@ import re
 import symtable
 from typing import Literal
 
-from xmtf.evaluation.code.problems import Problem
+from xmtf.evaluation.code.braces import closing_place, first_closing_place
+from xmtf.evaluation.code.problem import Problem
 from xmtf.evaluation.code.python_tests import parsed
 
 __all__ = ["StopRule", "cut_answer", "cut_at_stop", "ends_answer", "has_ended"]
@@ -37,19 +38,54 @@ def cut_at_stop(completion: str, stops: tuple[str, ...]) -> str:
 def cut_answer(problem: Problem, completion: str, rule: StopRule = "complete") -> str:
     """Return the part of a completion that is the answer, stripped on the right."""
     if rule == "original":
-        return cut_at_stop(completion, problem.stops)
-    end, _ = _python_end(problem, completion)
+        return _cut_original(problem, completion).rstrip()
+    if problem.language == "python":
+        end: int | None = _python_end(problem, completion)[0]
+    else:
+        end = closing_place(problem.language, problem.before, completion)
     return completion[:end].rstrip()
 
 
 def has_ended(problem: Problem, completion: str, rule: StopRule = "complete") -> bool:
     """Return whether a completion needs no further token."""
-    return ends_answer(problem, completion) and (rule == "original" or _python_end(problem, completion)[1])
+    if not ends_answer(problem, completion, rule):
+        return False
+    if rule == "original":
+        return any(stop in completion for stop in problem.stops) or _original_end(problem, completion) is not None
+    if problem.language == "python":
+        return _python_end(problem, completion)[1]
+    return closing_place(problem.language, problem.before, completion) is not None
 
 
-def ends_answer(problem: Problem, text: str) -> bool:
-    """Return whether an answer may have ended in a text: whether there is a stop text in it."""
-    return any(stop in text for stop in problem.stops)
+def ends_answer(problem: Problem, text: str, rule: StopRule = "complete") -> bool:
+    """Return whether an answer may have ended in a text: a stop text is in it, or a brace."""
+    by_brace = problem.language != "python"
+    stops = problem.stops if rule == "original" or not by_brace else ()
+    loose = rule == "original" and problem.layout == "pack" and bool(_LINE.search(text))
+    return (by_brace and "}" in text) or loose or any(stop in text for stop in stops)
+
+
+def _cut_original(problem: Problem, completion: str) -> str:
+    """Return what the original evaluations keep: HumanEval's and MBPP's, and that of HumanEvalPack."""
+    cut = cut_at_stop(completion, problem.stops)
+    if problem.layout != "pack":
+        return cut
+    end = _original_end(problem, cut)
+    if end is not None or problem.language == "python":
+        return cut[:end]
+    if problem.language == "java" and "public static void main" in cut:
+        cut = cut[: cut.find("public static void main")] + "}"
+    return cut[: cut.rfind("}") + 1] or cut
+
+
+def _original_end(problem: Problem, completion: str) -> int | None:
+    """Return where HumanEvalPack's own evaluation ends a function: every brace counts, and every unindented line."""
+    if problem.layout != "pack":
+        return None
+    if problem.language == "python":
+        first = _LINE.search(completion)
+        return first.start() if first else None
+    return first_closing_place(completion, 2 if problem.language == "java" else 1)
 
 
 def _python_end(problem: Problem, completion: str) -> tuple[int, bool]:
@@ -61,7 +97,7 @@ def _python_end(problem: Problem, completion: str) -> tuple[int, bool]:
     last = len(completion)
     found = False
     for place in (*_starts_of_lines(completion), len(completion)):
-        if not _is_complete(problem.before + completion[:place], problem.wanted):
+        if not _is_complete(problem.preamble + problem.before + completion[:place], problem.wanted):
             continue
         last, found = place, True
         if completion.startswith(problem.stops, place):

@@ -1,56 +1,78 @@
-"""What a program leaves running, seen among the descendants of this process alone: others' processes come and go."""
+import functools
+from pathlib import Path
 
-import contextlib
-import ctypes
-import os
-import time
-
-import psutil
 import pytest
 
-_PR_SET_CHILD_SUBREAPER = 36
+from xmtf.errors import ConfigError
+from xmtf.evaluation.code.languages.registry import LANGUAGES
+from xmtf.recipe import load_yaml
+
+COLUMNS = ("entry_point", "prompt", "canonical_solution", "test", "import")
+
+# What tests of Go import, as much of it as they need: a vendored folder, as `go mod vendor` writes it.
+ASSERT = """package assert
+
+import "reflect"
+
+type Reporter interface{ Errorf(format string, values ...interface{}) }
+
+type Assertions struct{ reporter Reporter }
+
+func New(reporter Reporter) *Assertions { return &Assertions{reporter} }
+
+func (assertions *Assertions) Equal(wanted, found interface{}) bool {
+	if !reflect.DeepEqual(wanted, found) {
+		assertions.reporter.Errorf("wanted %v, found %v", wanted, found)
+		return false
+	}
+	return true
+}
+"""
+TESTIFY = "github.com/stretchr/testify"
 
 
-def alive(processes):
-    """Return those that still run."""
-    with_states = []
-    for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            with_states.append((process, process.status()))
-    return [process for process, status in with_states if status not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)]
+@functools.cache
+def pack_rows(language):
+    """Return the rows of a language in HumanEvalPack's layout."""
+    (group,) = [each for each in load_yaml(Path(__file__).with_name("pack.yaml")) if each["language"] == language]
+    return [
+        {
+            "task_id": f"{language}/{number}",
+            **{name: row.get(name, "") for name in COLUMNS},
+            "declaration": row["prompt"],
+            "buggy_solution": row["canonical_solution"].replace(*row["fault"]),
+            "test_setup": group.get("test_setup", ""),
+        }
+        for number, row in enumerate(group["rows"])
+    ]
 
 
-def reap():
-    """Take leave of the orphans that came to us and have ended."""
-    for process in psutil.Process().children():
-        with contextlib.suppress(psutil.NoSuchProcess, ChildProcessError):
-            if process.status() == psutil.STATUS_ZOMBIE:
-                os.waitpid(process.pid, os.WNOHANG)
+@pytest.fixture(scope="session")
+def rows():
+    """What gives the rows of a language."""
+    return pack_rows
+
+
+@pytest.fixture(scope="session")
+def modules(tmp_path_factory):
+    """A folder of modules: a vendored package of Go."""
+    folder = tmp_path_factory.mktemp("modules")
+    package = folder / "go" / "vendor" / TESTIFY / "assert"
+    package.mkdir(parents=True)
+    (package / "assert.go").write_text(ASSERT)
+    (folder / "go" / "go.mod").write_text(f"module problem\n\ngo 1.18\n\nrequire {TESTIFY} v1.8.4\n")
+    (folder / "go" / "vendor" / "modules.txt").write_text(f"# {TESTIFY} v1.8.4\n## explicit\n{TESTIFY}/assert\n")
+    return folder
 
 
 @pytest.fixture
-def survivors():
-    """A function: the descendants begun in this test that still run once killed ones have had time to go.
+def toolchain(modules):
+    """What gives the toolchain of a language; the test is skipped where it is not installed."""
 
-    Orphans come to this process instead of to process 1, so that they count as descendants.
-    """
-    libc = ctypes.CDLL(None, use_errno=True)
-    assert libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
-    before = {process.pid for process in psutil.Process().children(recursive=True)}
+    def find(language):
+        try:
+            return LANGUAGES[language](modules)
+        except ConfigError as error:
+            pytest.skip(str(error))
 
-    def left(wait_s=60):
-        deadline = time.monotonic() + wait_s
-        while True:
-            now = psutil.Process().children(recursive=True)
-            found = alive(process for process in now if process.pid not in before)
-            reap()
-            if not found or time.monotonic() > deadline:
-                return found
-            time.sleep(0.05)
-
-    yield left
-    for process in left(0):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-    reap()
-    assert libc.prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0) == 0
+    return find

@@ -63,7 +63,7 @@ def test_right_solutions_pass_and_wrong_ones_fail(row):
 
 
 def test_other_tables_are_refused():
-    with pytest.raises(ConfigError, match="own: code evaluation reads the columns of HumanEval or MBPP"):
+    with pytest.raises(ConfigError, match="own: code evaluation reads the columns of HumanEval, HumanEvalPack or MBPP"):
         to_problem({"question": "?"}, "own")
 
 
@@ -80,7 +80,7 @@ def test_tokens_are_drawn_from_the_nucleus():
 
 @pytest.mark.parametrize("batch_rows", [1, 3, 8])
 def test_a_sample_depends_on_its_own_seed_only(causal, tokenizer, batch_rows):
-    problems = [to_problem({**ADD, "task_id": name, "prompt": name}, "own") for name in ("add", "sub b")]
+    problems = [to_problem({**ADD, "task_id": f"HumanEval/{name}", "prompt": name}, "own") for name in ("add", "sub b")]
     draws = [Draw(problem, sample, 0.8) for problem in problems for sample in range(4)]
 
     def texts(rows, seed):
@@ -96,7 +96,7 @@ def test_every_k_has_its_best_temperature():
     def score(scoring, **values):
         metrics = tuple(Metric(name.replace("_at_", "@"), value, 0.0, 1.0, None, 4) for name, value in values.items())
         asked = Provenance("code", "en", "none", "humaneval", "c", "d", "", "test", scoring)
-        return Score("m", "f", "s", "none", "code", scoring, asked, "h", metrics)
+        return Score("m", "f", "humaneval", "none", "code", scoring, asked, "h", metrics)
 
     lines = best_lines([score("T 0.2", pass_at_1=0.5, pass_at_10=0.6), score("T 0.8", pass_at_1=0.4, pass_at_10=0.9)])
     assert lines == [

@@ -85,7 +85,7 @@ FORGING = {
 def test_wrong_programs_cannot_look_right(name):
     problem = to_problem(ROW, "own")
     assert problem.names == ("double",)
-    verdict = run_program(python.find(), problem.program(FORGING[name]))
+    verdict = run_program(python.find(None), problem.program(FORGING[name]))
     assert verdict.apart
     assert not verdict.passed
     assert verdict.outcome in ("failed", "timed out"), verdict
@@ -95,7 +95,7 @@ def test_wrong_programs_cannot_look_right(name):
 def test_the_right_program_passes_and_the_same_attacks_beside_it_change_nothing():
     problem = to_problem(ROW, "own")
     for beside in ("", "\nimport builtins\nbuiltins.sum = None", "\nimport sys\nsys.stdout.write('passed')"):
-        assert run_program(python.find(), problem.program("\n    return 2 * x" + beside)).passed
+        assert run_program(python.find(None), problem.program("\n    return 2 * x" + beside)).passed
 
 
 @needs_sandbox
@@ -117,7 +117,7 @@ for n, kind in enumerate((ValueError, KeyError)):
     else:
         raise AssertionError(kind)
 """
-    verdict = run_program(python.find(), Program("python", source, tests, ("same", "fails")))
+    verdict = run_program(python.find(None), Program("python", source, tests, ("same", "fails")))
     assert verdict.passed, verdict
 
 

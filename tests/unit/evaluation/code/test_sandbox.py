@@ -71,7 +71,7 @@ def test_hostile_programs_fail_and_leave_no_trace(tmp_path, name, apart):
     (tmp_path / "secret").write_text("s3cret")
     clone, bpf = (56, 321) if platform.machine() == "x86_64" else (220, 280)
     mark = uuid.uuid4().hex
-    marked = dataclasses.replace(python.find(), environment={"MARK": mark})
+    marked = dataclasses.replace(python.find(None), environment={"MARK": mark})
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         source = HOSTILE[name].format(home=tmp_path, port=port, clone=clone, bpf=bpf)
@@ -118,7 +118,7 @@ def test_what_a_process_started_is_found():
 @pytest.mark.parametrize("names", [("f",), ()])
 def test_a_right_program_passes_and_has_a_place_to_write(names):
     source = "import math, json, re\ndef f():\n    open('/tmp/x', 'w').write('1')\n    return open('/tmp/x').read()"
-    assert run_program(python.find(), Program("python", source, "assert f() == '1'", names)).passed
+    assert run_program(python.find(None), Program("python", source, "assert f() == '1'", names)).passed
 
 
 @needs_sandbox
@@ -129,9 +129,9 @@ def test_processor_time_is_that_of_all_processes_together():
         "    for _ in range(4): os.wait()\n    return 1"
     )
     program = Program("python", source, "assert f() == 1", ("f",))
-    verdict = run_program(python.find(), program, Limits(cpu_s=3.0, wall_s=120.0))
+    verdict = run_program(python.find(None), program, Limits(cpu_s=3.0, wall_s=120.0))
     assert (verdict.outcome, verdict.detail) == ("timed out", "processor time, after 3 s")
-    assert run_program(python.find(), program, Limits(cpu_s=60.0, wall_s=240.0)).passed
+    assert run_program(python.find(None), program, Limits(cpu_s=60.0, wall_s=240.0)).passed
 
 
 @needs_sandbox
@@ -149,7 +149,7 @@ def test_what_the_clock_ended_runs_again_alone(monkeypatch):
         return verdict
 
     monkeypatch.setattr(sandbox, "run_program", counted)
-    chain = python.find()
+    chain = python.find(None)
     ended = []
     verdicts = run_programs(
         [(chain, sleeper), (chain, quick), (chain, sleeper)], CLOCK, workers=2, ended=lambda: ended.append(1)
@@ -170,14 +170,14 @@ def test_a_second_run_alone_decides(monkeypatch):
 @needs_sandbox
 def test_programs_side_by_side_keep_their_order():
     programs = [Program("python", text, "") for text in ("assert True", "assert False", "x = 1")]
-    verdicts = run_programs([(python.find(), program) for program in programs], workers=2)
+    verdicts = run_programs([(python.find(None), program) for program in programs], workers=2)
     assert [verdict.passed for verdict in verdicts] == [True, False, True]
 
 
 @pytest.mark.parametrize("names", [("f",), ()])
 def test_unsafe_still_has_deadlines_and_verdicts_and_leaves_no_daemon(names):
     mark = uuid.uuid4().hex
-    chain = dataclasses.replace(python.find(), environment={"MARK": mark})
+    chain = dataclasses.replace(python.find(None), environment={"MARK": mark})
 
     def run(text):
         return run_program(chain, Program("python", text, "assert f() == 2", names), Limits(cpu_s=1.0), unsafe=True)

@@ -1,6 +1,7 @@
 import pytest
 
-from xmtf.evaluation.code.problems import Problem, to_problem
+from xmtf.evaluation.code.problem import Problem
+from xmtf.evaluation.code.problems import to_problem
 from xmtf.evaluation.code.python_tests import called_apart, used_names
 from xmtf.evaluation.code.stops import cut_answer, cut_at_stop, has_ended
 

@@ -19,13 +19,12 @@ _ROOT = "/tmp"
 """Where the new root is built; any folder that every machine has. It is covered, not written to."""
 
 
-def enclose(shown: list[str], tmp_bytes: int, *, with_proc: bool) -> None:
+def enclose(shown: list[str], tmp_bytes: int) -> None:
     """Replace the file system.
 
     Args:
         shown: More files and folders of the machine, shown read-only at their place.
         tmp_bytes: Size of /tmp, the only place to write to.
-        with_proc: Show /proc of the sandbox's own processes.
 
     Raises:
         BrokenError: Not possible here.
@@ -38,16 +37,13 @@ def enclose(shown: list[str], tmp_bytes: int, *, with_proc: bool) -> None:
     links = {path: os.readlink(path) for path in paths if os.path.islink(path)}
     mount(None, "/", None, _REC | _PRIVATE)
     mount("tmpfs", _ROOT, "tmpfs", _NOSUID | _NODEV, "size=1m,mode=755")
-    if with_proc:
-        os.mkdir(f"{_ROOT}/proc", 0o755)
-        mount("proc", f"{_ROOT}/proc", "proc", _NOSUID | _NODEV | 8, "hidepid=2")
+    os.mkdir(f"{_ROOT}/tmp")
+    mount("tmpfs", f"{_ROOT}/tmp", "tmpfs", _NOSUID | _NODEV, f"size={tmp_bytes},mode=1777")
     for path, target in links.items():
         os.makedirs(os.path.dirname(_ROOT + path), exist_ok=True)
         os.symlink(target, _ROOT + path)
     for path, file in opened.items():
         _show(path, file)
-    os.mkdir(f"{_ROOT}/tmp")
-    mount("tmpfs", f"{_ROOT}/tmp", "tmpfs", _NOSUID | _NODEV, f"size={tmp_bytes},mode=1777")
     mount(None, _ROOT, None, _REMOUNT | _RDONLY | _NOSUID | _NODEV, "size=1m,mode=755")
     os.chdir(_ROOT)
     check(LIBC.syscall(_PIVOT_ROOT[platform.machine()], b".", b"."), "pivot_root")

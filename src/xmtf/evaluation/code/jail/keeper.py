@@ -58,7 +58,7 @@ class Keeper:
         elif status == 0:
             self._end("failed", errors or "ended before its last line")
         else:
-            self._end(*_failure("", status, errors))
+            self._end(*_failure("", status, errors or output.strip()))
 
     def _end(self, outcome: str, detail: str) -> None:
         self._report({"outcome": outcome, "detail": detail[-500:]})

@@ -4,7 +4,6 @@ Reads a JSON request on stdin, writes a JSON verdict on stdout. The request::
 
     isolate             False: limits only, on the user's files and network
     shown               files and folders to show in the sandbox, read-only, at their place
-    with_proc           whether programs see /proc of their own processes
     tmp_bytes           size of /tmp
     environment         variables
     files               {path under /tmp: text}, written first, deleted before the run where there is a compiler
@@ -153,7 +152,7 @@ def _become_keeper(request: dict[str, Any], reporting: int, is_ready: int, mappe
             # No namespaces within: a kernel with fewer ways in is a safer one.
             with contextlib.suppress(OSError):
                 _write("/proc/sys/user/max_user_namespaces", "0")
-            enclose(request["shown"], request["tmp_bytes"], with_proc=request["with_proc"])
+            enclose(request["shown"], request["tmp_bytes"])
             drop_privileges()
             filter_system_calls()
         else:

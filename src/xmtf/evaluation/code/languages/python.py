@@ -12,10 +12,11 @@ from xmtf.evaluation.code.languages.toolchain import Build, Program, Toolchain
 
 __all__ = ["find"]
 
+_RIGHT = Program("python", "def double(x):\n    return x + x\n", "assert double(4) == 8", ("double",))
 _CALLS = Path(jail.__file__).with_name("calls.py")
 
 
-def find() -> Toolchain:
+def find(_: Path | None) -> Toolchain:
     """Return the toolchain."""
     python = getattr(sys, "_base_executable", sys.executable)
     text = _CALLS.read_text(encoding="utf-8")
@@ -28,4 +29,12 @@ def find() -> Toolchain:
             return Build(run=(*command, "serve"), tester=(*command, "test"), input=given)
         return Build(run=(*command, "together"), input=given)
 
-    return Toolchain("python", platform.python_version(), build, shown=(sys.base_prefix,), address_space=True)
+    return Toolchain(
+        "python",
+        platform.python_version(),
+        build,
+        right=_RIGHT,
+        fault=("x + x", "x * x"),
+        shown=(sys.base_prefix,),
+        address_space=True,
+    )

@@ -6,13 +6,13 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from xmtf.errors import ConfigError
 from xmtf.evaluation.code.limits import Limits, StepLimits
 
-__all__ = ["Build", "Program", "Toolchain", "find_command", "version_of"]
+__all__ = ["Build", "Program", "Toolchain", "find_command", "halves", "version_of"]
 
 _MIB = 1 << 20
 
@@ -63,9 +63,10 @@ class Toolchain:
         language: Name of the language, such as ``python``.
         version: As it names itself, such as ``v20.20.2``.
         build: Makes a program ready; takes the token that it prints when its tests have passed.
+        right: A small program that passes.
+        fault: A text of it, and what stands there in a program that does not pass.
         shown: Files and folders that it needs in the sandbox, besides the system's own.
         environment: Variables.
-        with_proc: Whether it needs /proc.
         slowness: Processor time of its runs beside that of others, for the start of a virtual machine.
         memory: Bytes that it occupies besides the program's own.
         threads: Threads that it starts by itself.
@@ -77,15 +78,21 @@ class Toolchain:
     language: str
     version: str
     build: Callable[[Program, str], Build]
+    right: Program
+    fault: tuple[str, str]
     shown: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
-    with_proc: bool = False
     slowness: float = 1.0
     memory: int = 0
     threads: int = 0
     address_space: bool = False
     compile_cpu_s: float = 60.0
     compile_memory: int = 2048 * _MIB
+
+    @property
+    def wrong(self) -> Program:
+        """A small program that does not pass."""
+        return replace(self.right, source=self.right.source.replace(*self.fault))
 
     def run_limits(self, limits: Limits) -> StepLimits:
         """Return what running the tests may use."""
@@ -138,3 +145,12 @@ def version_of(language: str, *command: str) -> str:
     if not lines:
         raise ConfigError(f"{language}: {' '.join(command)} prints no version")
     return lines[0]
+
+
+def halves(token: str) -> tuple[str, str]:
+    """Return the part of a token that is compiled into a judge, and the part that it reads when it starts.
+
+    A program would have to find both in its own process: hard, not impossible.
+    """
+    middle = len(token) // 2
+    return token[:middle], token[middle:]
