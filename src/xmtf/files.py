@@ -39,6 +39,7 @@ __all__ = [
     "atomic_path",
     "check_replaced",
     "content_hash",
+    "csv_cell",
     "discard_folder",
     "discard_leftovers",
     "file_sha256",
@@ -315,9 +316,24 @@ def write_jsonl(path: Path, rows: Iterable[object]) -> int:
 def write_csv(path: Path, records: Sequence[Mapping[str, object]]) -> None:
     """Write records with the same keys as a CSV table, atomically; the first line names the columns."""
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, list(records[0]) if records else [], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(records)
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(map(csv_cell, records[0] if records else ()))
+        writer.writerows([csv_cell(record[name]) for name in records[0]] for record in records)
+
+
+def csv_cell(value: object) -> object:
+    """Return a value of a CSV table: a text that a spreadsheet would take for a formula begins with an apostrophe.
+
+    >>> [csv_cell(value) for value in ("=1+1", "@x", "+a", "-0.5", "-", "a", -1)]
+    ["'=1+1", "'@x", "'+a", '-0.5', '-', 'a', -1]
+    """
+    if not isinstance(value, str) or value[:1] not in ("=", "+", "-", "@", "\t", "\r") or value == "-":
+        return value
+    try:
+        float(value.replace(",", ""))
+    except ValueError:
+        return f"'{value}"
+    return value
 
 
 def append_jsonl(path: Path, row: object) -> None:

@@ -18,6 +18,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as RichProgress
 from rich.table import Column
 
+from xmtf.text_table import visible
+
 __all__ = ["Progress", "say", "track"]
 
 _INTERVAL_S = 10.0
@@ -56,7 +58,7 @@ def track(label: str, total: float | None = None, unit: str = "") -> Iterator[Pr
 def say(text: str) -> None:
     """Print one line for the person who watches, on stderr."""
     if not _quiet():
-        print(text, file=sys.stderr, flush=True)  # noqa: T201 - the one place that speaks
+        print(visible(text), file=sys.stderr, flush=True)  # noqa: T201 - the one place that speaks
 
 
 def _quiet() -> bool:

@@ -7,14 +7,17 @@ or a file every row is one line.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import unicodedata
 from collections.abc import Collection, Sequence
 
-__all__ = ["aligned", "num_cells", "terminal_width"]
+__all__ = ["aligned", "num_cells", "terminal_width", "visible"]
 
 _GAP, _INDENT = "  ", "    "
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""Control characters of ASCII and Latin-1; joiners and marks of direction are text."""
 
 
 def terminal_width() -> int:
@@ -22,6 +25,15 @@ def terminal_width() -> int:
     if "COLUMNS" in os.environ or sys.stdout.isatty():
         return shutil.get_terminal_size((0, 0)).columns
     return 0
+
+
+def visible(text: str) -> str:
+    r"""Return a text whose control characters are shown, not sent to the terminal; line ends and tabs stay.
+
+    >>> print(visible("a\x1b[31m b\u200d"))
+    a\x1b[31m b‍
+    """
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def num_cells(text: str) -> int:
@@ -50,6 +62,7 @@ def aligned(rows: Sequence[Sequence[str]], *, numbers: Collection[int] = (), wid
     ['task', '    items', 'xnli', '        5']
     """
     width = terminal_width() if width is None else width
+    rows = [[visible(cell) for cell in row] for row in rows]
     widths = [max(map(num_cells, column)) for column in zip(*rows, strict=True)]
     groups = _folded(widths, width)
     lines = []

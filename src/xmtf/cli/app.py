@@ -21,6 +21,7 @@ import typer
 from xmtf import __version__
 from xmtf.errors import DataError, MissingExtraError, UnknownNameError, UserError
 from xmtf.extras import extra_of
+from xmtf.text_table import visible
 
 __all__ = ["build_app", "main"]
 
@@ -50,6 +51,7 @@ _FAULT = "this is a fault in xmtf; please report it with the lines above"
 
 # what the system refuses -> what the user can see and mend
 _REFUSALS = {
+    errno.ENOENT: "is not there, or not any more; was a folder removed or renamed meanwhile?",
     errno.EACCES: "may not be read or written (permission denied)",
     errno.EPERM: "may not be read or written (permission denied)",
     errno.EROFS: "lies on a file system that is read-only; name another folder",
@@ -146,6 +148,8 @@ def _run(arguments: list[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except MemoryError:
+        return _say("there is not enough memory; take fewer rows, workers or a smaller batch, or a larger machine", 2)
     except OSError as error:
         return _say_refusal(error)
     except Exception as error:  # noqa: BLE001 - the edge of the program: a fault of ours is shown whole
@@ -190,5 +194,5 @@ def _say_fault() -> int:
 
 
 def _say(text: str, code: int) -> int:
-    print(f"xmtf: {text}", file=sys.stderr)  # noqa: T201 - errors are for the person at the terminal
+    print(visible(f"xmtf: {text}"), file=sys.stderr)  # noqa: T201 - errors are for the person at the terminal
     return code

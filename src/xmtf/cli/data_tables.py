@@ -11,6 +11,7 @@ import typer
 from xmtf.cli.printing import cell_text, print_json, print_records
 from xmtf.json_types import JsonObject
 from xmtf.mixture.describe.stats import rate_table
+from xmtf.text_table import visible
 
 if TYPE_CHECKING:
     from xmtf.files import Manifest
@@ -112,13 +113,13 @@ def _print_rates(folder: Path) -> None:
 def print_example(row: JsonObject) -> None:
     """Print one example for reading."""
     subset = f"/{row['subset']}" if row["subset"] else ""
-    typer.secho(
+    head = visible(
         f"== {row['task']} ({row['cluster']}, {row['language']}); {row['dataset']}{subset} [{row['split']}] "
-        f"row {row['row']}; template {row['template']!r} in {row['prompt_language']}",
-        bold=True,
+        f"row {row['row']}; template {row['template']!r} in {row['prompt_language']}"
     )
-    typer.echo(row["inputs"])
-    typer.echo(f"-> {row['targets']}")
+    typer.secho(head, bold=True)
+    typer.echo(visible(row["inputs"]))
+    typer.echo(visible(f"-> {row['targets']}"))
     if row["choices"]:
-        typer.echo(f"   of: {' | '.join(row['choices'])}")
+        typer.echo(visible(f"   of: {' | '.join(row['choices'])}"))
     typer.echo()

@@ -21,7 +21,7 @@ from xmtf.tasks.show import preview_row
 from xmtf.templates import load_templates, open_collection, read_template_file
 from xmtf.templates.lint import lint_collection, lint_file, lint_templates
 from xmtf.templates.preview import side_by_side
-from xmtf.text_table import terminal_width
+from xmtf.text_table import terminal_width, visible
 
 if TYPE_CHECKING:
     from xmtf.templates import Collection, Template
@@ -84,9 +84,9 @@ def show(
             continue
         told = [each.language, each.translation if each.translation != "none" else "", *each.metrics]
         typer.echo(f"--- {each.name} ({', '.join(word for word in told if word)})")
-        typer.echo(each.jinja)
+        typer.echo(visible(each.jinja))
         if each.answer_choices is not None:
-            typer.echo(f"    choices: {each.answer_choices}")
+            typer.echo(visible(f"    choices: {each.answer_choices}"))
 
 
 @app.command("render")
@@ -145,7 +145,7 @@ def lint(
             print_json(asdict(each))
         else:
             name = f" {each.template!r}" if each.template else ""
-            typer.echo(f"{each.severity:7} {each.check:21} {each.where}{name}: {each.message}")
+            typer.echo(visible(f"{each.severity:7} {each.check:21} {each.where}{name}: {each.message}"))
     counts = {severity: sum(each.severity == severity for each in found) for severity in ("error", "warning", "info")}
     say(", ".join(f"{severity}: {count}" for severity, count in counts.items()))
     if counts["error"] or (strict and counts["warning"]):

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import BaseModel, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from xmtf.errors import ConfigError, nearest
 from xmtf.json_types import JsonObject
 from xmtf.recipe.packaged import nearest_packaged, recipe_file
 from xmtf.recipe.schema import Recipe
+from xmtf.recipe.yaml_text import parse_yaml, yaml_form
 from xmtf.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -87,9 +86,9 @@ def load_yaml(path: Path) -> Any:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read ({error})") from None
     try:
-        return _yaml().load(text)
-    except YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+        return parse_yaml(text)
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}") from None
 
 
 def load_recipe(path: Path, overrides: Iterable[str] = ()) -> LoadedRecipe:
@@ -155,26 +154,18 @@ def parse_overrides(overrides: Iterable[str]) -> dict[str, object]:
         if not equals or not key.strip():
             raise ConfigError(f"{override!r}: an override is key=value, such as training.steps=200")
         try:
-            result[key.strip()] = _yaml().load(text)
-        except YAMLError:
-            raise ConfigError(f"{override!r}: the value is not valid YAML") from None
+            result[key.strip()] = parse_yaml(text)
+        except ValueError as error:
+            said = "the value is not valid YAML" if str(error).startswith("not valid") else str(error)
+            raise ConfigError(f"{override[:200]!r}: {said}") from None
     return result
 
 
 def dump_recipe(recipe: Recipe) -> str:
     """Return the resolved recipe as YAML text, every key included."""
     stream = StringIO()
-    _yaml().dump(recipe.model_dump(mode="json"), stream)
+    yaml_form().dump(recipe.model_dump(mode="json"), stream)
     return stream.getvalue()
-
-
-def _yaml() -> YAML:
-    yaml = YAML(typ="safe", pure=True)
-    yaml.version = (1, 2)
-    yaml.default_flow_style = False
-    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # ruamel's stubs know only None
-    yaml.allow_unicode = True
-    return yaml
 
 
 def _set(data: JsonObject, key: str, value: object) -> None:

@@ -12,7 +12,7 @@ from typing import Literal
 
 import pyarrow as pa
 
-from xmtf.files import write_text
+from xmtf.files import csv_cell, write_text
 from xmtf.languages import get_language
 from xmtf.records import Score, in_percent
 from xmtf.report.collect import Run
@@ -188,8 +188,8 @@ def render_table(table: Table, form: Format) -> str:
     if form == "csv":
         stream = io.StringIO()
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(table.columns)
-        writer.writerows(table.rows)
+        writer.writerow(map(csv_cell, table.columns))
+        writer.writerows(map(csv_cell, row) for row in table.rows)
         return stream.getvalue()
     return _markdown(table) if form == "md" else _latex(table)
 

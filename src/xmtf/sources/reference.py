@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
+from xmtf.errors import SourceError
+
 __all__ = ["SourceData", "SourceRef"]
 
 
@@ -36,6 +38,17 @@ class SourceRef:
     note: str = ""
     flat: bool = False
 
+    def __post_init__(self) -> None:
+        """Refuse names that lead out of the folders of mirrors and caches.
+
+        Raises:
+            SourceError: One does.
+        """
+        names = {"dataset": self.dataset, "subset": self.subset, "split": self.split, "hub_id": self.hub_id or ""}
+        for kind, name in names.items():
+            if _leads_out(name) or (kind == "split" and "/" in name):
+                raise SourceError(f"{kind} {name!r}: is no name but a path that leads elsewhere; write a plain name")
+
     @property
     def where(self) -> tuple[str, str, str]:
         """Dataset, subset and split as the mirror and the hub call them."""
@@ -63,3 +76,13 @@ class SourceData:
     fingerprint: str
     rows: np.ndarray
     dropped: dict[str, int] = field(default_factory=dict)
+
+
+def _leads_out(name: str) -> bool:
+    """Tell whether a name would leave the folder that it is joined to.
+
+    >>> [_leads_out(name) for name in ("facebook/xnli", "../outside", "/etc", "a/../b", "en")]
+    [False, True, True, True, False]
+    """
+    parts = name.split("/")
+    return name.startswith(("/", "~")) or "\\" in name or not name.isprintable() or any(p in (".", "..") for p in parts)

@@ -29,11 +29,18 @@ class Pairs(Section):
     without: tuple[str, ...] = ()
     """No pairs with one of these codes."""
 
+    @model_validator(mode="after")
+    def _check(self) -> Pairs:
+        left = _filled(self.subset, {"{source}": "", "{target}": ""})
+        if "{" in left or "}" in left:
+            raise ValueError(f"subset {self.subset!r}: only {{source}} and {{target}} are filled in")
+        return self
+
     def expand(self) -> list[tuple[str, str, str]]:
         """Return (subset, language of the source, language of the target) of every pair."""
         languages = self.codes if isinstance(self.codes, dict) else {code: code for code in self.codes}
         return [
-            (self.subset.format(source=source, target=target), languages[source], languages[target])
+            (_filled(self.subset, {"{source}": source, "{target}": target}), languages[source], languages[target])
             for source in languages
             for target in languages
             if source != target

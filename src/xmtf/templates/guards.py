@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sized
 from typing import Any
 
 from xmtf.templates.limits import BUDGET, MAX_VALUE, LimitError, made, weigh
-from xmtf.templates.unfit import SEMANTICS, Null, is_null, textual
+from xmtf.templates.unfit import SEMANTICS, Null, holds_null, is_null, textual
 
 __all__ = ["FILTER_CHECKS", "METHOD_CHECKS", "OPERATORS", "as_list", "check_size", "guard_filter", "pay_for"]
 
@@ -83,7 +83,7 @@ def _lacks_text(arguments: tuple[object, ...], listed: bool) -> bool:
     for argument in arguments:
         if type(argument) is str:
             continue
-        if fixed and is_null(argument):
+        if fixed and (is_null(argument) if listed else holds_null(argument)):
             return True
         if listed:
             return isinstance(argument, list | tuple) and _lacks_text(tuple(argument), listed=False)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from xmtf.records import Origin
+from xmtf.text_table import visible
 
 __all__ = ["Preview", "side_by_side"]
 
@@ -47,7 +48,7 @@ def side_by_side(preview: Preview, width: int) -> str:
     """
     head = f"--- {preview.template} ({preview.language}), {preview.origin}"
     if preview.problem is not None:
-        head = f"{head}\n(no example: {preview.problem})"
+        head = f"{visible(head)}\n(no example: {visible(preview.problem)})"
     if preview.inputs is None:
         return head
     left_width = max(16, (width - 3) * 5 // 8)
@@ -59,6 +60,7 @@ def side_by_side(preview: Preview, width: int) -> str:
         for choice in preview.choices:
             mark = "*" if choice in preview.targets else " "
             right += _wrap(f"{mark} {choice}", right_width)
+    left, right = ([visible(line) for line in side] for side in (left, right))
     lines = max(len(left), len(right))
     left += [""] * (lines - len(left))
     right += [""] * (lines - len(right))

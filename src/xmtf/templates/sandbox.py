@@ -24,7 +24,7 @@ from markupsafe import escape
 from xmtf.templates.draws import DRAWS
 from xmtf.templates.guards import METHOD_CHECKS, OPERATORS, as_list, check_size, guard_filter, pay_for
 from xmtf.templates.limits import BUDGET, LimitError, made, weigh
-from xmtf.templates.unfit import SEMANTICS, Choices, Null, is_null, item_of, printed, textual
+from xmtf.templates.unfit import SEMANTICS, Choices, Null, holds_null, is_null, item_of, printed, textual
 
 __all__ = ["CALLED", "DICT_METHODS", "FILTERS", "GLOBALS", "MUTATORS", "TemplateEnvironment"]
 
@@ -266,7 +266,7 @@ def _sliced(value: object) -> object:
 
 
 def _concat(values: list[object]) -> object:
-    if SEMANTICS.nulls != "print" and any(map(is_null, values)):
+    if SEMANTICS.nulls != "print" and any(map(holds_null, values)):
         return Null()
     texts = [str(textual(value)) for value in values]
     check_size(sum(map(len, texts)))

@@ -42,6 +42,7 @@ __all__ = [
     "Unfit",
     "UnfitRowError",
     "describe_label",
+    "holds_null",
     "is_null",
     "item_of",
     "printed",
@@ -175,6 +176,13 @@ def is_null(value: object) -> bool:
     return value is None or isinstance(value, Undefined)
 
 
+def holds_null(value: object) -> bool:
+    """Tell whether a value is null, or a list or mapping that holds a null at any depth."""
+    if isinstance(value, list | tuple | dict):
+        return any(map(is_null, _leaves(value)))
+    return is_null(value)
+
+
 def printed(value: object, label: str) -> Any:
     """Return the value of an output expression, which Jinja writes as text.
 
@@ -194,7 +202,7 @@ def printed(value: object, label: str) -> Any:
                 return ""
             raise NullPrintedError(f"{label} is {_say_null(value)}")
         if isinstance(value, list | tuple | dict):
-            if any(map(is_null, _leaves(value))):
+            if holds_null(value):
                 raise NullPrintedError(f"{label} holds a null and is printed whole")
             SEMANTICS.notes.add(f"prints {label} whole, as Python writes a {type(value).__name__}; join or index it")
     return textual(value, label)

@@ -18,6 +18,7 @@ from xmtf.files import (
     read_manifest,
     slug,
     was_written_by,
+    write_csv,
     write_json,
     write_jsonl,
     write_manifest,
@@ -118,3 +119,8 @@ def test_what_something_else_wrote_is_never_replaced(tmp_path):
     write_json(tmp_path / "manifest.json", ["of a program that we do not know"])
     with pytest.raises(ConfigError, match="name a new folder"):
         check_replaced(tmp_path, "a report", was_written_by("report"))
+
+
+def test_texts_of_csv_tables_are_no_formulas(tmp_path):
+    write_csv(tmp_path / "a.csv", [{"=a": "=1+1", "b": "-0.5", "c": -2}, {"=a": "@x", "b": "-", "c": 1.5}])
+    assert (tmp_path / "a.csv").read_text() == "'=a,b,c\n'=1+1,-0.5,-2\n'@x,-,1.5\n"

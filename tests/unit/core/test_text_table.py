@@ -1,6 +1,6 @@
 import pytest
 
-from xmtf.text_table import aligned, terminal_width
+from xmtf.text_table import aligned, terminal_width, visible
 
 ROWS = [["suite", "language", "items"], ["held-out rows", "français", "1,200"], ["中文", "zh", ""]]
 
@@ -33,3 +33,11 @@ def test_a_pipe_has_no_end(monkeypatch, columns, width):
     if columns:
         monkeypatch.setenv("COLUMNS", columns)
     assert terminal_width() == width  # stdout of a test is no terminal
+
+
+def test_control_characters_are_shown_and_not_sent():
+    assert aligned([["a\x1b[31m", "b"], ["c\r", "\u200dd\u200f"]], width=0) == [
+        "a\\x1b[31m  b",
+        "c\\x0d      \u200dd\u200f",
+    ]
+    assert visible("line\n\tnext\x9b") == "line\n\tnext\\x9b"

@@ -137,3 +137,23 @@ def test_a_pattern_of_subsets_reads_all_that_match(mirror):
         pq.write_table(pa.table({"text": [text]}), path)
     assert texts(SourceRef("owner/pairs", "*-bre", "test")) == ["a", "c"]
     assert texts(SourceRef("owner/pairs", "bre-*", "test")) == ["b"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"dataset": "../outside"},
+        {"dataset": "/etc"},
+        {"dataset": "a/../../b"},
+        {"dataset": "a", "subset": "../b"},
+        {"dataset": "a", "split": "../b"},
+        {"dataset": "a", "split": "/etc/passwd"},
+        {"dataset": "a", "split": "b/c"},
+        {"dataset": "a", "hub_id": "../b"},
+        {"dataset": "a", "subset": "b\x1b[2J"},
+        {"dataset": "a\\\\b"},
+    ],
+)
+def test_names_never_lead_out_of_their_folder(names):
+    with pytest.raises(SourceError, match="is no name but a path that leads elsewhere"):
+        SourceRef(**names)

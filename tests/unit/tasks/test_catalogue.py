@@ -6,7 +6,7 @@ from xmtf.recipe import load_recipe
 from xmtf.sources import SourceRef
 from xmtf.sources.adapters import ADAPTERS
 from xmtf.tasks import load_catalogue
-from xmtf.tasks.entries import read_catalogue_file
+from xmtf.tasks.entries import Pairs, read_catalogue_file
 
 RECIPE = """
 name: tiny
@@ -89,3 +89,10 @@ def test_the_open_catalogue_keeps_the_held_out_clusters_out_of_training():
     trained = {task.cluster for task in tasks if "train" in task.splits}
     evaluated = {task.cluster for task in tasks if "evaluation" in task.splits}
     assert {"natural language inference", "sentence completion", "coreference resolution"} <= evaluated - trained
+
+
+@pytest.mark.parametrize("hole", ["{x}", "{source:>999999999}", "{source.__class__}", "{", "{0}"])
+def test_only_source_and_target_are_filled_into_the_names_of_pairs(hole):
+    with pytest.raises(ValueError, match=r"only \{source\} and \{target\} are filled in"):
+        Pairs(codes=("en", "fr"), subset=f"{{source}}-{hole}")
+    assert Pairs(codes=("en", "fr"), subset="{source}-{target}").expand()[0] == ("en-fr", "en", "fr")

@@ -18,7 +18,7 @@ from statistics import mean, median
 from xmtf.errors import DataError, SourceError
 from xmtf.evaluation.interchange.datasets import known_datasets, old_name
 from xmtf.evaluation.interchange.imported import Imported, metric_of
-from xmtf.files import check_replaced, read_json, write_json, write_text
+from xmtf.files import check_replaced, csv_cell, read_json, write_json, write_text
 from xmtf.json_types import JsonObject
 from xmtf.results.files import SCORES, no_results
 from xmtf.results.scores import read_scores
@@ -156,7 +156,7 @@ def _merged_csv(merged: dict[str, JsonObject]) -> str:
         values = []
         for template in sorted(merged[key]):
             ((metric, value),) = merged[key][template]["evaluation"].items()
-            writer.writerow([key, template, metric, value])
+            writer.writerow(map(csv_cell, (key, template, metric, value)))
             values.append(value)
         medians.append(median(values))
         writer.writerow([key, "median", metric, medians[-1]])

@@ -1,0 +1,82 @@
+"""YAML of recipes and catalogues, which may come from a stranger: read, and bounded in depth and size.
+
+A few lines with aliases of aliases stand for more values than fit a machine; a value may even hold itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+__all__ = ["MAX_DEPTH", "MAX_VALUES", "parse_yaml", "yaml_form"]
+
+MAX_DEPTH = 100
+"""Levels of lists and mappings."""
+MAX_VALUES = 1_000_000
+"""Values of a file, those that aliases repeat counted each time."""
+
+
+def yaml_form() -> YAML:
+    """Return how YAML is read and written: version 1.2, plain values only."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.version = (1, 2)
+    yaml.default_flow_style = False
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # ruamel's stubs know only None
+    yaml.allow_unicode = True
+    return yaml
+
+
+def parse_yaml(text: str) -> Any:
+    """Return what a YAML text says.
+
+    Raises:
+        ValueError: It is not YAML, or too deep, too large, or holds itself; says so in one line.
+    """
+    try:
+        value = yaml_form().load(text)
+    except YAMLError as error:
+        raise ValueError(f"not valid YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise ValueError(f"nested more than {MAX_DEPTH} levels deep") from None
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"holds a value that cannot be read: {' '.join(str(error).split())[:200]}") from None
+    _measure(value)
+    return value
+
+
+def _measure(root: Any) -> None:
+    """Count values as if aliases were written out.
+
+    Raises:
+        ValueError: There are too many, they are nested too deeply, or one holds itself.
+    """
+    sizes: dict[int, int] = {}
+    open_: set[int] = set()
+    stack: list[tuple[Any, bool]] = [(root, False)]
+    while stack:
+        value, done = stack.pop()
+        if not isinstance(value, list | dict):
+            continue
+        if done:
+            open_.discard(id(value))
+            sizes[id(value)] = 1 + sum(sizes.get(id(child), 1) for child in _children(value))
+            if sizes[id(value)] > MAX_VALUES:
+                raise ValueError(f"stands for more than {MAX_VALUES:,} values: it repeats aliases of aliases")
+        elif id(value) in open_:
+            raise ValueError("a value holds itself: an alias stands inside what it names")
+        elif id(value) not in sizes:
+            open_.add(id(value))
+            if len(open_) > MAX_DEPTH:
+                raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
+            stack.append((value, True))
+            stack.extend((child, False) for child in _children(value))
+
+
+def _children(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        yield from value.values()
+    else:
+        yield from value
