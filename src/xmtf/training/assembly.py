@@ -29,6 +29,7 @@ from xmtf.training.loss.objective import Objective
 from xmtf.training.loss.texts import TextRows, text_rows
 from xmtf.training.numerics.precision import compute_dtype, computing, prepare, set_threads
 from xmtf.training.optim.optimizer import build_optimizer
+from xmtf.training.optim.schedule import check_warmup
 from xmtf.training.parallel.layout import Layout, cut_model
 from xmtf.training.parallel.materialize import Weights
 from xmtf.training.parallel.pipeline_parallel import Pipeline
@@ -173,6 +174,8 @@ def training_loop(
     mesh = build_mesh(training.parallel, ranks, device)
     layout = cut_model(model, training, mesh, device, weights)
     steps = num_steps(training, loader)
+    if ranks.first:
+        check_warmup(training.schedule, steps)
     num_micro = num_micro_batches(training, mesh.data.size)
     optimizer = build_optimizer(layout, training.optimizer, sharding=layout.sharding)
     background = background_ranks(ranks) if training.save_in_background else None

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import math
 
+from xmtf.execution import say
 from xmtf.recipe.schema import Schedule
 
-__all__ = ["learning_rate"]
+__all__ = ["check_warmup", "learning_rate"]
+
+
+def check_warmup(schedule: Schedule, num_steps: int) -> None:
+    """Say that a run ends before its learning rate has reached its peak."""
+    if schedule.warmup > num_steps:
+        say(
+            f"training.schedule.warmup: {schedule.warmup:,} steps are more than the {num_steps:,} of this run, whose "
+            f"learning rate ends at {num_steps / schedule.warmup:.0%} of its peak; shorten it"
+        )
 
 
 def learning_rate(step: int, peak: float, schedule: Schedule, num_steps: int) -> float:

@@ -1,7 +1,7 @@
 import pytest
 
 from xmtf.recipe.schema import Schedule
-from xmtf.training.optim.schedule import learning_rate
+from xmtf.training.optim.schedule import check_warmup, learning_rate
 
 
 def rates(num_steps, peak=1.0, **schedule):
@@ -28,3 +28,11 @@ def test_inverse_square_root_is_continuous_at_the_end_of_warm_up():
     values = rates(16, name="inverse_sqrt", warmup=4)
     assert values[3] == values[2] + 0.25 == 1
     assert values[15] == pytest.approx(0.5)
+
+
+def test_a_warm_up_that_is_longer_than_the_run_is_said(monkeypatch, capsys):
+    monkeypatch.delenv("XMTF_PROGRESS", raising=False)
+    check_warmup(Schedule(warmup=10), 10)
+    assert capsys.readouterr().err == ""
+    check_warmup(Schedule(warmup=500), 100)
+    assert "warmup: 500 steps are more than the 100 of this run" in capsys.readouterr().err
