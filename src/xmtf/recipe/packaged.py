@@ -52,5 +52,7 @@ def _names(path: Path) -> set[Path]:
     >>> sorted(map(str, _names(Path("recipes/demo.yaml"))))
     ['demo', 'demo.yaml', 'recipes/demo', 'recipes/demo.yaml']
     """
-    whole = [path, path.parent] if path.name == "recipe.yaml" else [path, path.with_suffix("")]
-    return {Path(*name.parts[start:]) for name in whole for start in range(len(name.parts))} - {Path("recipe.yaml")}
+    by_folder = path.stem == "recipe"
+    whole = [path, path.parent if by_folder else path.with_suffix("")]
+    names = {Path(*name.parts[start:]) for name in whole for start in range(len(name.parts))}
+    return names - {Path(path.name)} if by_folder else names

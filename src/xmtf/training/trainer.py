@@ -34,7 +34,7 @@ from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.effects import marked, stage_fingerprint
 from xmtf.recipe.schema import Recipe
 from xmtf.recipe.written import write_recipe
-from xmtf.run_folder import tokenizer_of
+from xmtf.run_folder import RunFolder, tokenizer_of
 from xmtf.tokens import load_tokenizer
 from xmtf.training.assembly import assemble
 from xmtf.training.checkpoint import checkpoint
@@ -196,11 +196,14 @@ def write_initial(recipe: Recipe, tokenizer: Path, out: Path) -> Manifest:
     return _export(write, out, Manifest("initial", fingerprint, recipe=section, inputs=inputs))
 
 
+_STAGE = RunFolder(Path()).checkpoints.name
+
+
 def _claim_checkpoints(folder: Path, training: str) -> None:
     """Mark the folder of checkpoints as ours, and as of a training; of earlier versions the checkpoints count."""
     if not any(folder.glob("step-*/state.json")):
-        claim(folder, "checkpoints", "checkpoints")
-    write_json(folder / MARKER, {"stage": "checkpoints", "training": training})
+        claim(folder, _STAGE, _STAGE)
+    write_json(folder / MARKER, {"stage": _STAGE, "training": training})
 
 
 def _open_log(loaded: LoadedRecipe, path: Path) -> Log:
