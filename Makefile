@@ -1,7 +1,8 @@
 # make demo   sets everything up and runs recipes/demo.yaml
 # make test   sets everything up and passes the tests
+# make test-slow  the tests that take longest
 # make lint   style, types and room order
-.PHONY: demo test lint format clean
+.PHONY: demo test test-slow lint format clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -13,7 +14,10 @@ demo: $(READY)
 	@echo "Open runs/demo/report/index.html"
 
 test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal -m "not slow"
+
+test-slow: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal -m slow
 
 lint: $(READY)
 	$(BIN)/ruff format --check .

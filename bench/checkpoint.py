@@ -24,7 +24,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--layers", type=int, default=6)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--hidden", type=int, default=1024)
+    parser.add_argument("--vocab", type=int, default=32_000)
+    parser.add_argument("--toy", action="store_true", help="The smallest sizes: whether it runs, not how fast.")
     options = parser.parse_args()
+    if options.toy:
+        options.layers, options.repeats, options.hidden, options.vocab = 1, 1, 32, 100
     import torch
     import xxhash
 
@@ -32,12 +37,12 @@ def main() -> None:
     from xmtf.training.checkpoint.state import TrainingProgress
 
     torch.set_num_threads(1)
-    model, optimizer = trained(options.layers)
+    model, optimizer = trained(options)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         path = checkpoint.save(folder, model, optimizer, TrainingProgress(step=1), "bench")
         num_bytes = sum(file.stat().st_size for file in path.iterdir())
-        content = os.urandom(2**28)  # more than a processor's cache
+        content = os.urandom(min(2**28, num_bytes))  # more than a processor's cache
         rounds = num_bytes // len(content)
 
         def hash_as_much() -> None:
@@ -53,11 +58,11 @@ def main() -> None:
         }
         for case, call in cases.items():
             seconds = statistics.median(timed(call) for _ in range(options.repeats))
-            print(f"{case:<8} {seconds:6.2f} s  {num_bytes / seconds / 1e9:6.2f} GB/s")
-        print(f"checkpoint of {num_bytes / 1e9:.2f} GB")
+            print(f"{case:<8} {seconds:6.2f} s  {num_bytes / seconds / 1e9:6.3f} GB/s")
+        print(f"checkpoint of {num_bytes / 1e9:.3f} GB")
 
 
-def trained(layers: int) -> tuple[Any, Any]:
+def trained(options: argparse.Namespace) -> tuple[Any, Any]:
     """Return a model and its optimizer after an update."""
     import torch
 
@@ -65,8 +70,9 @@ def trained(layers: int) -> tuple[Any, Any]:
     from xmtf.recipe.schema import Model, Optimizer
     from xmtf.training.optim.optimizer import build_optimizer
 
-    shape = Model(architecture="bloom", hidden_size=1024, num_layers=layers, num_heads=16, vocab_size=32_000)
-    model = build_model(shape, vocab_size=32_000, special=SpecialTokens(3, 2, 1), seed=0)
+    sizes = {"hidden_size": options.hidden, "num_layers": options.layers, "vocab_size": options.vocab}
+    shape = Model(architecture="bloom", num_heads=16, **sizes)
+    model = build_model(shape, vocab_size=options.vocab, special=SpecialTokens(3, 2, 1), seed=0)
     optimizer = build_optimizer(model, Optimizer())
     for parameter in model.parameters():
         parameter.grad = torch.ones_like(parameter)

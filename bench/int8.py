@@ -14,6 +14,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -29,14 +30,21 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=40)
     parser.add_argument("--precision", choices=PRECISIONS, help=argparse.SUPPRESS)
     parser.add_argument("--reference", help=argparse.SUPPRESS)
+    parser.add_argument("--toy", action="store_true", help="The smallest sizes: whether it runs, not how fast.")
     options = parser.parse_args()
+    if options.toy:
+        options.shape, options.vocab = "1x64x2", 200
     if options.precision:
         print(json.dumps(measure(options)))
         return
     print(f"load {os.getloadavg()[0]:.1f}")
     header = ("", "weights MB", "peak RSS MB", "agreement %", "mean NLL", "reading s", "one token ms")
     print("  ".join(f"{name:>12}" for name in header))
-    reference = "/tmp/xmtf-int8-reference.npy"
+    with tempfile.TemporaryDirectory() as folder:
+        compare(str(Path(folder) / "reference.npy"))
+
+
+def compare(reference: str) -> None:
     for precision in PRECISIONS:
         command = [sys.executable, __file__, *sys.argv[1:], "--precision", precision, "--reference", reference]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}

@@ -29,7 +29,7 @@ LANGUAGES = [f"l{number:02}" for number in range(52)]
 ITEMS = 2000
 
 
-def write_tokens(folder: Path, family: str, vocab_size: int) -> None:
+def write_tokens(folder: Path, family: str, vocab_size: int, items: int) -> None:
     words = [f"w{number}" for number in range(4000)]
     tokenizer = train_tokenizer([[f" {word} {word}" for word in words]], vocab_size, family)  # type: ignore[arg-type]
     tokenizer.save(tokenizer_of(folder))
@@ -37,15 +37,16 @@ def write_tokens(folder: Path, family: str, vocab_size: int) -> None:
     for language in LANGUAGES:
         files = store_prefix(folder, "bench", language)
         for prefix, mean, spread in ((files.inputs, 60, 0.7), (files.targets, 8, 0.8)):
-            sizes = np.clip(random.lognormal(np.log(mean) - spread**2 / 2, spread, ITEMS), 1, 200).astype(np.int32)
+            sizes = np.clip(random.lognormal(np.log(mean) - spread**2 / 2, spread, items), 1, 200).astype(np.int32)
             with StoreWriter(prefix, np.dtype("<u2")) as writer:
                 writer.append(random.randint(4, tokenizer.vocab_size, int(sizes.sum())), sizes)
-        np.save(files.clusters, random.randint(0, 5, ITEMS).astype(np.uint16))
+        np.save(files.clusters, random.randint(0, 5, items).astype(np.uint16))
     details: dict[str, Any] = {
         "family": family,
+        "tokenizer": tokenizer.fingerprint,
         "prefix": "bench",
         "validation_fraction": 0.05,
-        "ends": {"begin_of_inputs": False, "end_of_inputs": False},
+        "ends": {"begin_of_inputs": [], "end_of_inputs": False},
         "clusters": [f"cluster {number}" for number in range(5)],
         "languages": {language: {} for language in LANGUAGES},
     }
@@ -84,22 +85,24 @@ def step_of(loader: Loader, model: Any) -> Callable[[int], None]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--recipe", type=Path, default=Path("recipes/demo.yaml"))
+    parser.add_argument("--toy", action="store_true", help="The smallest sizes: whether it runs, not how fast.")
     arguments = parser.parse_args()
+    items, steps = (60, 2) if arguments.toy else (ITEMS, 400)
     loaded = load_recipe(arguments.recipe)
     family = model_family(loaded.recipe.model, offline=loaded.recipe.offline)
     vocab_size = loaded.recipe.tokens.tokenizer.train_vocab_size or 8192
     with tempfile.TemporaryDirectory() as name:
-        write_tokens(Path(name), family, vocab_size)
+        write_tokens(Path(name), family, vocab_size, items)
         start = time.process_time()
         loader = open_loader(Path(name), loaded, family=family)
         loader.batch(0)
-        print(f"opening {len(LANGUAGES)} languages of {ITEMS:,} items: {time.process_time() - start:.2f} CPU s")
-        loading = cpu_of(lambda step: loader.batch(step), range(1, 401))
+        print(f"opening {len(LANGUAGES)} languages of {items:,} items: {time.process_time() - start:.2f} CPU s")
+        loading = cpu_of(lambda step: loader.batch(step), range(1, steps + 1))
         special = SpecialTokens(pad=loader.tokenizer.pad, eos=loader.tokenizer.eos, bos=loader.tokenizer.bos)
         model = build_model(loaded.recipe.model, vocab_size=vocab_size, special=special, seed=0)
         work = step_of(loader, model)
         work(0)
-        training = cpu_of(work, range(10))
+        training = cpu_of(work, range(-(-steps // 40)))
     rows, tokens = loader.rows_per_step, loader.tokens_per_row
     print(f"batch of {rows} rows x {tokens} tokens, fill {loader.fill:.1%}: {loading * 1e3:.2f} ms of CPU to load")
     print(f"forward and backward of {arguments.recipe}: {training * 1e3:.0f} ms of CPU")

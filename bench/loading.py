@@ -23,6 +23,7 @@ from typing import Any
 SHAPES = {
     "bloom-560m": {"hidden_size": 1024, "num_layers": 24, "num_heads": 16, "vocab_size": 250_880},
     "bloom-1b1": {"hidden_size": 1536, "num_layers": 24, "num_heads": 16, "vocab_size": 250_880},
+    "toy": {"hidden_size": 32, "num_layers": 2, "num_heads": 2, "vocab_size": 200},
 }
 LAYOUTS = ("single", "dp_shard=2", "tp=2", "pp=2", "dp_shard=2 tp=2", "dp_shard=2 pp=2")
 
@@ -31,7 +32,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shape", choices=SHAPES, default="bloom-560m")
     parser.add_argument("--layouts", nargs="+", default=LAYOUTS)
+    parser.add_argument("--toy", action="store_true", help="The smallest sizes: whether it runs, not how fast.")
     options = parser.parse_args()
+    if options.toy:
+        options.shape, options.layouts = "toy", ("single", "dp_shard=2")
     import torch
     import torch.distributed.checkpoint
     import torch.distributed.fsdp
@@ -44,11 +48,11 @@ def main() -> None:
             write(model, options.shape)
             os._exit(0)
         assert os.wait()[1] == 0
-        print(f"{options.shape}, {sum(path.stat().st_size for path in model.iterdir()) / 1e9:.2f} GB in bf16")
+        print(f"{options.shape}, {sum(path.stat().st_size for path in model.iterdir()) / 1e9:.3f} GB in bf16")
         print("| layout | share GB | held at the peak GB | seconds |\n| --- | ---: | ---: | ---: |")
         for layout in options.layouts:
             share, held, seconds = measure(layout, model, options.shape, Path(name))
-            print(f"| {layout} | {share / 1e9:.2f} | {held / 1e9:.2f} | {seconds:.1f} |", flush=True)
+            print(f"| {layout} | {share / 1e9:.3f} | {held / 1e9:.3f} | {seconds:.1f} |", flush=True)
 
 
 def recipe_of(shape: str, layout: str) -> Any:

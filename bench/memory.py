@@ -64,7 +64,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="Only cases whose name holds this.")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--toy", action="store_true", help="The smallest sizes: whether it runs, not how fast.")
     options = parser.parse_args()
+    if options.toy:
+        options.only = "one micro-batch"
     if any(os.environ.get(key) != value for key, value in _MALLOC.items()):
         os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | _MALLOC | {"OMP_NUM_THREADS": "1"})
     measure("bloom")  # loads everything that is loaded once

@@ -134,7 +134,10 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=20_000, help="rows of each set, for ours and the memoised peer")
     parser.add_argument("--original-rows", type=int, default=2_000, help="rows for the original, which is slow")
     parser.add_argument("--peers", help="a Python with datasets and promptsource")
+    parser.add_argument("--toy", action="store_true", help="The smallest sizes: whether it runs, not how fast.")
     arguments = parser.parse_args()
+    if arguments.toy:
+        arguments.rows = 50
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
     with tempfile.TemporaryDirectory() as name:

@@ -162,7 +162,10 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--as-peer", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--memoised", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--toy", action="store_true", help="The smallest sizes: whether it runs, not how fast.")
     options = parser.parse_args()
+    if options.toy:
+        options.rows, options.repeats = 50, 1
     if options.as_peer:
         peer(options.rows, options.memoised)
         return

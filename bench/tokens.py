@@ -26,6 +26,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -118,8 +119,8 @@ def our_way(folder: Path, workers: int, shards: str = "part-*.parquet") -> None:
                 "shard": str(path),
                 "tokenizer": str(folder / "tokenizer"),
                 "dtype": choose_dtype(vocab_size).str,
-                "ends": {name: getattr(Ends(True), name) for name in Ends.__dataclass_fields__},
-                "hash": file_sha256(path),
+                "ends": asdict(Ends(True)),
+                "shard_hash": file_sha256(path),
             },
         )
         for path in sorted(folder.glob(shards))
@@ -194,39 +195,45 @@ def tokenising(folder: Path, megabytes: float, prompts: int, workers: int) -> No
     print(f"  of the limit: {limit / ours:.0%} (aim 80 %); times the original: {original / ours:.1f} (aim 4)")
 
 
-def indexing(folder: Path) -> None:
-    sizes = np.random.RandomState(0).randint(1, 200, 10_000_000).astype(np.int32)
-    _, cpu = timed(lambda: write_index(folder / "ten-million.idx", sizes, np.dtype("<u2")))
-    print(f"index of 10 M items: {cpu:.2f} CPU s (aim 5)")
+def indexing(folder: Path, items: int) -> None:
+    sizes = np.random.RandomState(0).randint(1, 200, items).astype(np.int32)
+    _, cpu = timed(lambda: write_index(folder / "many.idx", sizes, np.dtype("<u2")))
+    print(f"index of {items:,} items: {cpu:.2f} CPU s (aim 5 for ten million)")
 
 
-def packing() -> None:
-    drawn = np.random.RandomState(0).lognormal(4.1, 1.0, 10_000_000).astype(np.int64)
+def packing(items: int) -> None:
+    drawn = np.random.RandomState(0).lognormal(4.1, 1.0, items).astype(np.int64)
     inputs = np.clip(drawn, 4, 4000)
     targets = np.clip(drawn // 6, 2, 400)
     for capacity, sizes in (((2049,), (inputs + targets)[None]), ((1024, 256), np.stack([inputs, targets]))):
         rows = int(max(side.sum() / most for side, most in zip(sizes, capacity, strict=True)) * 0.98)
         for policy in ("next_fit", "best_fit", "pad"):
             stream = RowStream(pack(policy, sizes, capacity, 42, 4096))
-            wanted = rows if policy != "pad" else 9_900_000
+            wanted = rows if policy != "pad" else items * 99 // 100
             _, cpu = timed(lambda stream=stream, wanted=wanted: stream.plan(wanted))  # type: ignore[misc]
-            items = stream.planned_items()
-            fill = sizes[:, items].sum(axis=1) / (stream.num_planned * np.array(capacity))
+            planned = stream.planned_items()
+            fill = sizes[:, planned].sum(axis=1) / (stream.num_planned * np.array(capacity))
             shares = " + ".join(f"{share:.1%}" for share in fill)
-            print(f"packing 10 M examples, {policy:9} {capacity}: {cpu:5.1f} CPU s (aim 30), fill {shares}")
+            print(f"packing {items:,} examples, {policy:9} {capacity}: {cpu:5.1f} CPU s, fill {shares}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--megabytes", type=float, default=12)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument(
+        "--items", type=int, default=10_000_000, help="Of indices and packing plans (aim: 30 CPU s each)."
+    )
+    parser.add_argument("--toy", action="store_true", help="The smallest sizes: whether it runs, not how fast.")
     arguments = parser.parse_args()
+    if arguments.toy:
+        arguments.megabytes, arguments.items = 0.05, 10_000
     for prompts in (1, len(PROMPTS)):
         with tempfile.TemporaryDirectory() as folder:
             tokenising(Path(folder), arguments.megabytes, prompts, arguments.workers)
     with tempfile.TemporaryDirectory() as folder:
-        indexing(Path(folder))
-    packing()
+        indexing(Path(folder), arguments.items)
+    packing(arguments.items)
 
 
 if __name__ == "__main__":

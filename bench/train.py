@@ -38,6 +38,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     "bloom-small": {"examples": 24, "hidden_size": 256, "n_layer": 4, "n_head": 8, "vocab_size": 250_880},
     "bloom-560m": {"examples": 8, "hidden_size": 1024, "n_layer": 24, "n_head": 16, "vocab_size": 250_880},
     "bloom-demo": {"examples": 96, "hidden_size": 256, "n_layer": 6, "n_head": 8, "vocab_size": 8_064},
+    "toy": {"examples": 2, "hidden_size": 32, "n_layer": 1, "n_head": 2, "vocab_size": 1000},
     "mt5-small": {
         "examples": 24, "d_model": 256, "num_layers": 4, "num_heads": 8, "d_kv": 32, "d_ff": 512, "vocab_size": 250_112,
     },
@@ -312,7 +313,10 @@ def main() -> None:
     parser.add_argument("--trl-python", help="Python of an environment with trl; without it TRL is left out")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--toy", action="store_true", help="The smallest sizes: whether it runs, not how fast.")
     options = parser.parse_args()
+    if options.toy:
+        options.shape, options.repeats = "toy", 1
     if options.one is None:
         compare(options)
     else:

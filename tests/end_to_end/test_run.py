@@ -157,6 +157,7 @@ def test_an_exported_checkpoint_is_the_model(finished, tmp_path):
         export_checkpoint(folder, out, step=7)
 
 
+@pytest.mark.slow  # four starts of everything; kills of each stage have tests of their own
 def test_a_run_killed_again_and_again_comes_to_the_same_bytes(finished, tmp_path):
     whole, _ = finished
     folder = tmp_path / "killed"
