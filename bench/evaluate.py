@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--toy", action="store_true", help="The smallest sizes: whether it runs, not how fast.")
     options = parser.parse_args()
     if options.toy:
-        options.vocab, options.hidden, options.layers, options.items = 6000, 64, 1, 2
+        options.vocab, options.hidden, options.layers, options.items = 9000, 64, 1, 2
         options.ways = "ours,repeat"
     if options.only:
         run_way(options)
