@@ -127,6 +127,9 @@ def lint(
         list[str] | None, typer.Argument(help="Task ids (checked on rows), keys, or files; default all of ours.")
     ] = None,
     rows: Annotated[int, typer.Option(min=0, help="Rows of each split of a task to render; 0 for none.")] = 500,
+    recipe: Annotated[
+        Path | None, typer.Option("--recipe", help="Also this recipe's tasks; without places, its own tasks.")
+    ] = None,
     root: RootOption = None,
     offline: Offline = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 for warnings too.")] = False,
@@ -138,8 +141,10 @@ def lint(
     The exit code is 1 where something is an error.
 
     Example: xmtf template lint xnli/fr paws-x mine/templates.yaml
+    Example: xmtf template lint --recipe examples/own-data/recipe.yaml
     """
-    found = [each for each in _findings(places or [], rows, root, offline) if not quiet or each.severity != "info"]
+    found = _findings(places or [], rows, root, offline, recipe)
+    found = [each for each in found if not quiet or each.severity != "info"]
     for each in found:
         if as_json:
             print_json(asdict(each))
@@ -152,8 +157,12 @@ def lint(
         raise typer.Exit(1)
 
 
-def _findings(places: list[str], rows: int, root: Path | None, offline: bool) -> list[Finding]:
+def _findings(places: list[str], rows: int, root: Path | None, offline: bool, recipe: Path | None) -> list[Finding]:
     collection = open_collection(root)
+    if not places and recipe is not None:
+        places = [task.id for task in _catalogue(recipe).tasks.values() if task.catalogue == "own"]
+        if not places:
+            raise ConfigError(f"{recipe}: has no own_tasks; name tasks or files to check")
     if not places:
         return lint_collection(collection, collection.keys())
     found: list[Finding] = []
@@ -161,11 +170,11 @@ def _findings(places: list[str], rows: int, root: Path | None, offline: bool) ->
         if place.endswith((".yaml", ".yml")):
             found += lint_file(Path(place))
             continue
-        task = _task(place, None) if root is None else None
+        task = _task(place, recipe) if root is None else None
         if task is None:
             keys = _keys(collection, [place, f"{place}/*"])
             if not keys:
-                tasks = _catalogue(None).tasks if root is None else ()
+                tasks = _catalogue(recipe).tasks if root is None else ()
                 raise UnknownNameError("task or key of templates", place, {*collection.keys(), *tasks})
             found += lint_collection(collection, keys)
         else:

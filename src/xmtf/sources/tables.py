@@ -22,6 +22,7 @@ import pyarrow.parquet
 
 from xmtf.errors import SourceError
 from xmtf.files import content_hash, file_sha256
+from xmtf.sources.exact import check_long_numbers, exact_field
 
 __all__ = ["SUFFIXES", "fingerprint_files", "read_table_file", "read_table_files"]
 
@@ -78,7 +79,7 @@ def _read_jsonl(path: Path) -> pa.Table:
     data = path.read_bytes()
     if path.name.lower().endswith(".gz"):
         data = gzip.decompress(data)
-    rows = []
+    rows, lines = [], []
     for number, line in enumerate(data.removeprefix(codecs.BOM_UTF8).splitlines(), start=1):
         if not line.strip():
             continue
@@ -88,15 +89,19 @@ def _read_jsonl(path: Path) -> pa.Table:
             raise SourceError(f"{path}: line {number} is not JSON: {error}") from None
         if not isinstance(row, dict):
             raise SourceError(f"{path}: line {number} is not a JSON object with the columns as keys")
+        check_long_numbers(row, line, number, path)
         rows.append(row)
+        lines.append(number)
     names = list(dict.fromkeys(name for row in rows for name in row))
-    columns = {}
+    columns, fields = [], []
     for name in names:
+        values = [row.get(name) for row in rows]
         try:
-            columns[name] = pa.array([row.get(name) for row in rows])
+            columns.append(pa.array(values))
         except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
             raise SourceError(f"{path}: column {name!r} mixes types, or holds too large a number: {error}") from None
-    return pa.table(columns)
+        fields.append(exact_field(name, values, lines, columns[-1].type))
+    return pa.table(columns, schema=pa.schema(fields))
 
 
 def _read_delimited(path: Path, delimiter: str, quote: str | bool) -> pa.Table:

@@ -34,6 +34,9 @@ MAX_CHARACTERS = 2**31
 
 _TOO_MUCH = "one column of texts can hold (2 GB); render fewer rows at a time"
 
+_INEXACT = b"xmtf.inexact"
+"""Mark of :mod:`xmtf.sources.exact`, which stands beside this room."""
+
 TEXTS = pa.list_(pa.string())
 
 
@@ -140,11 +143,28 @@ def _read_columns(name: str, table: pa.Table, prepared: Prepared) -> pa.Table:
     exact = prepared.mode == "fixed"
     try:
         chosen = {each: readable_column(columns[each], each, exact) for each in columns if each in wanted}
+        if exact:
+            _check_exact(table.schema, wanted)
     except TemplateError as error:
         raise TemplateError(f"template {name!r}: {error}") from None
     if chosen:
         return pa.table(chosen)
     return pa.table({"": pa.nulls(table.num_rows)})
+
+
+def _check_exact(schema: pa.Schema, wanted: frozenset[str]) -> None:
+    """Refuse columns whose whole numbers became decimals when they were read: 1 would be printed as 1.0.
+
+    Raises:
+        TemplateError: The template reads one.
+    """
+    for field in schema:
+        found = (field.metadata or {}).get(_INEXACT)
+        if found is not None and field.name.replace("-", "_") in wanted:
+            raise TemplateError(
+                f"the column {field.name!r} holds whole numbers beside decimals ({found.decode()}), which would "
+                "print 1 as 1.0; write all of them with a decimal point, or as texts"
+            )
 
 
 def _substitute(plan: Substitution, batch: pa.Table, rows: Sequence[int]) -> RenderedColumns | None:

@@ -4,8 +4,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from xmtf.errors import SourceError
+from xmtf.errors import SourceError, TemplateError
 from xmtf.sources.tables import fingerprint_files, read_table_file, read_table_files
+from xmtf.templates import Template
 
 
 def test_text_that_looks_like_a_date_or_a_missing_value_stays_text(tmp_path):
@@ -107,3 +108,28 @@ def test_odd_files_are_refused_in_one_line(tmp_path, name, content, problem):
 def test_minus_zero_stays_text(tmp_path):
     (tmp_path / "rows.csv").write_text("a,b\n-0,-1\n")
     assert read_table_file(tmp_path / "rows.csv").to_pylist() == [{"a": "-0", "b": -1}]
+
+
+def test_long_whole_numbers_are_refused_by_line_and_column(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"n": 1e29}\n{"n": 2.5}\n')
+    assert read_table_file(path).column("n").to_pylist() == [1e29, 2.5]
+    path.write_text('{"n": 1}\n\n{"n": [{"m": 123456789012345678901234567890}]}\n')
+    with pytest.raises(SourceError, match=r"line 3: column 'n' holds 123456789012345678901234567890, a whole number"):
+        read_table_file(path)
+
+
+def test_whole_numbers_beside_decimals_are_refused_where_a_template_reads_them(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"t": "a", "n": 1, "m": 1, "s": {"x": [1]}}\n{"t": "b", "n": 2.5, "m": 2, "s": {"x": [0.5]}}\n')
+    table = read_table_file(path)
+
+    def render(jinja, mode="fixed"):
+        found = Template("t", jinja).render_table(table, dataset="d", subset="", split="s", mode=mode)
+        return found.inputs.to_pylist()
+
+    assert render("{{t}} {{m}} ||| x") == ["a 1", "b 2"]
+    assert render("{{n}} ||| x", "legacy") == ["1.0", "2.5"]
+    for name in ("n", "s.x[0]"):
+        with pytest.raises(TemplateError, match=r"column '.' holds whole numbers beside .* \(line 1: 1, line 2: "):
+            render(f"{{{{{name}}}}} ||| x")

@@ -68,3 +68,19 @@ def test_lint_says_what_and_where_and_exits_with_one_for_errors(tmp_path, mirror
         ("warning", "no-clear-end"),
     ]
     assert call("lint", "--root", str(tmp_path), "mine").exit_code == 1
+
+
+def test_own_tasks_of_a_recipe_are_linted_on_their_rows(tmp_path):
+    (tmp_path / "rows.jsonl").write_text("".join(f'{{"text": "a{n}", "label": -1}}\n' for n in range(12)))
+    (tmp_path / "t.yaml").write_text(
+        'templates: [{name: t, jinja: "{{text}}? ||| {{answer_choices[label]}}", answer_choices: "no ||| yes"}]'
+    )
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text(
+        "name: n\nown_tasks: [{id: mine, path: rows.jsonl, templates: t.yaml, language: en}]\n"
+        "mixture: {tasks: [{tasks: [mine]}]}\nmodel: {base: b}\ntraining: {steps: 1}\n"
+    )
+    result = CliRunner().invoke(app, ["lint", "--recipe", str(recipe)])
+    assert result.exit_code == 1
+    assert "hidden-label" in result.stdout
+    assert "negative label on 12 of 12 rows, first row 0: the label is -1, of 2 answer choices" in result.stdout
