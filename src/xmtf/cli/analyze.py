@@ -81,8 +81,25 @@ def contamination(
     shown = [record for record in records if record["any"]]
     _show({"contamination": records}, out, as_json, printed={"contamination": shown})
     if not as_json:
-        clean = sum(record["items"] for record in records if not record["any"])
-        typer.echo(f"{len(records) - len(shown)} splits of {clean:,} items share nothing with the mixture")
+        for line in _measured(records, words):
+            typer.echo(line)
+
+
+def _measured(records: list[dict[str, Any]], words: int) -> list[str]:
+    """Say how many items could be looked for by their words, and how many of those are clean."""
+    items, measurable = (sum(record[name] for record in records) for name in ("items", "measurable"))
+    clean = [record for record in records if not record["any"]]
+    unknown = sum(record["items"] - record["measurable"] for record in clean)
+    lines = [f"{measurable:,} of {items:,} items have {words} words in a row, so that shared words could be looked for"]
+    if clean:
+        known = sum(record["measurable"] for record in clean)
+        lines.append(f"{len(clean)} splits share nothing with the mixture in their {known:,} items of that length")
+    if unknown:
+        lines.append(
+            f"{unknown:,} shorter items of these splits were looked for by row and by whole prompt only: nothing is "
+            "known of their words"
+        )
+    return lines
 
 
 @app.command()

@@ -37,8 +37,10 @@ from xmtf.mixture.describe.composition import OVERLAPS, QUARANTINE
 from xmtf.mixture.finish import finish_mixture, refresh_card
 from xmtf.mixture.plan.plan import MixturePlan, plan_mixture, read_slice
 from xmtf.mixture.plan.prompted import prompted_tables
+from xmtf.mixture.select.asked_fields import asked_fields, read_fields, write_fields
 from xmtf.mixture.select.choose import Rules, choose_rows, row_hashes
-from xmtf.mixture.select.guard import Asked, read_guard, write_guard
+from xmtf.mixture.select.compare_rows import Shared, compare_slice
+from xmtf.mixture.select.guard import Asked, Guard, read_guard, write_guard
 from xmtf.mixture.select.keys import hash_strings
 from xmtf.mixture.select.ngrams import string_values, word_runs
 from xmtf.mixture.sort.merge import Shard
@@ -46,7 +48,7 @@ from xmtf.mixture.sort.runs import Run, write_runs
 from xmtf.ownership import check_ours, free_name, refuse_loss
 from xmtf.provenance import group_rows
 from xmtf.recipe import LoadedRecipe
-from xmtf.sources import read_source
+from xmtf.sources import SourceData, read_source
 from xmtf.tasks import Prompted, Told, prompted_parts
 
 __all__ = [
@@ -130,6 +132,8 @@ def build_guard(plan: MixturePlan, out: Path) -> None:
             np.load(folder / task.name / result["file"], allow_pickle=False),
             np.load(folder / task.name / result["runs"], allow_pickle=False),
             np.load(folder / task.name / result["rows"], allow_pickle=False),
+            read_fields(folder / task.name) if task.spec["fields"] else None,
+            task.spec["parallel"],
         )
         for task, result in zip(plan.guard.tasks, results, strict=True)
     ]
@@ -238,8 +242,10 @@ def build_shard(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
     dropped = Counter[str]()
     told = Told()
     runs, overlaps, failures = list[Run](), list[dict[str, Any]](), list[dict[str, Any]]()
-    for tables in _gathered(spec, dropped, failures, told):
-        chosen = choose_rows(pa.concat_tables(tables), rules, guard)
+    data = _source(spec) if "slice" in spec else None
+    shared = None if data is None else _shared(spec, data, rules, guard)
+    for tables in _gathered(spec, data, dropped, failures, told):
+        chosen = choose_rows(pa.concat_tables(tables), rules, guard, shared)
         dropped.update(chosen.dropped)
         overlaps += chosen.overlaps
         runs += write_runs(folder, f"run-{len(runs):03d}", chosen)
@@ -258,37 +264,60 @@ def build_guard_shard(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
     A shard function.
     """
     hashes, rows = [np.empty((0, 2), np.uint64)], [np.empty(0, np.uint64)]
-    for part in _render(spec):
+    data, asked = _source(spec), set[int]()
+    for part in _render(spec, data):
         hashes.append(hash_strings(part.table.column("inputs")))
         if spec["rows"]:
-            rows.append(row_hashes(*group_rows(part.table), part.table.column("row")))
+            rows.append(row_hashes(spec["place"], *group_rows(part.table), part.table.column("row")))
+        if spec["only_asked"]:
+            asked.update(part.table.column("row").to_pylist())
+    table, numbers = data.table, data.rows
+    if spec["only_asked"]:  # other rows of the split may be trained on
+        places = np.flatnonzero(np.isin(numbers, np.fromiter(asked, np.int64, len(asked))))
+        table, numbers = table.take(pa.array(places)), numbers[places]
+    if spec["fields"]:
+        write_fields(folder, asked_fields(table, numbers))
     np.save(folder / "inputs.npy", np.unique(np.concatenate(hashes), axis=0), allow_pickle=False)
-    np.save(folder / "runs.npy", _row_runs(spec), allow_pickle=False)
+    np.save(folder / "runs.npy", _row_runs(table, spec["words"]), allow_pickle=False)
     np.save(folder / "rows.npy", np.unique(np.concatenate(rows)), allow_pickle=False)
     return {"file": "inputs.npy", "runs": "runs.npy", "rows": "rows.npy"}
 
 
-def _row_runs(spec: dict[str, Any]) -> Any:
+def _row_runs(table: pa.Table, words: int | None) -> Any:
     """Return the hashes of the runs of words in the rows of an evaluation slice, uint64 ``[m]``."""
-    if spec["words"] is None:
+    if words is None:
         return np.empty(0, np.uint64)
+    return np.unique(word_runs(string_values(table), words).hashes)
+
+
+def _source(spec: dict[str, Any]) -> SourceData:
     part = read_slice(spec)
-    table = read_source(part.task.source(part.split), offline=spec["offline"]).table
-    return np.unique(word_runs(string_values(table), spec["words"]).hashes)
+    return read_source(part.task.source(part.split), offline=spec["offline"])
 
 
-def _render(spec: dict[str, Any]) -> Iterator[Prompted]:
+def _shared(spec: dict[str, Any], data: SourceData, rules: Rules, guard: Guard) -> dict[int, Shared]:
+    """Return the rows of a slice that hold something of a suite's rows."""
+    fields, words = rules.overlap_fields, rules.overlap_words
+    return compare_slice(read_slice(spec), data, guard, seed=spec["seed"], fields=fields, words=words)
+
+
+def _render(spec: dict[str, Any], data: SourceData | None) -> Iterator[Prompted]:
     return prompted_parts(
         read_slice(spec),
         mode=spec["mode"],
         seed=spec["seed"],
         offline=spec["offline"],
         failing_rows=spec["failing_rows"],
+        data=data,
     )
 
 
 def _gathered(
-    spec: dict[str, Any], dropped: Counter[str], failures: list[dict[str, Any]], told: Told
+    spec: dict[str, Any],
+    data: SourceData | None,
+    dropped: Counter[str],
+    failures: list[dict[str, Any]],
+    told: Told,
 ) -> Iterator[list[Any]]:
     """Yield rendered tables, several small ones together; count what was dropped, keep failures and what to tell."""
     if "prompted" in spec:
@@ -296,7 +325,7 @@ def _gathered(
         return
     tables: list[Any] = []
     size = 0
-    for template, part in zip(read_slice(spec).templates, _render(spec), strict=True):
+    for template, part in zip(read_slice(spec).templates, _render(spec, data), strict=True):
         dropped.update(part.dropped)
         failures += _failures(spec, template.name, part)
         told.add(part, spec["slice"]["task"]["id"], spec["slice"]["split"], template.name)

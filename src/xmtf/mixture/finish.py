@@ -73,6 +73,7 @@ def finish_mixture(plan: MixturePlan, shards: list[Shard], work: Path, out: Path
                 "validation_fraction": recipe.mixture.validation_fraction,
                 "rows": _rows(names, results),
                 "card": _named(plan),
+                "suites": list(plan.suites),
                 **told.to_json(),
             },
             wall_time_s=watch.seconds,
@@ -186,7 +187,9 @@ def _card(plan: MixturePlan, composition: list[GroupCount], dropped: dict[str, i
             "languages": held_out.languages,
             "clusters": held_out.clusters,
             "templates": held_out.templates,
+            "datasets": held_out.datasets,
         },
+        suites=plan.suites,
     )
     return dataset_card(facts)
 

@@ -140,13 +140,18 @@ class HeldOut(Section):
     """Patterns of languages: neither as target language nor as prompt language."""
     clusters: Annotated[tuple[str, ...], MIXED] = ()
     """Patterns of whole task clusters."""
+    datasets: Annotated[tuple[str, ...], MIXED] = ()
+    """Patterns of whole datasets, as the catalogue names them (`facebook/xnli`)."""
     templates: Annotated[tuple[str, ...], MIXED] = ()
     """Patterns of template names."""
     overlap: Annotated[Literal["drop", "flag", "error"], MIXED] = "drop"
     """What to do with a training example whose inputs also stand in an evaluation suite of this recipe."""
+    overlap_fields: Annotated[bool, MIXED] = True
+    """Treat as overlap also a training row that holds a field of a row that a suite asks about, or two short ones of
+    one row. Suites whose axis is `templates` or `none` are left out: they ask about rows that may be trained on."""
     overlap_words: Annotated[int | None, MIXED] = Field(default=None, ge=5)
-    """Treat as overlap also what shares so many words in a row with the rows of a suite (13 is usual). Suites whose
-    axis is `templates` or `none` are left out: they ask about rows that may be trained on."""
+    """Treat as overlap also what shares so many words in a row with the rows of a suite (13 is usual); in scripts
+    without spaces between words, 40 characters. The same suites are left out."""
 
 
 class Rates(Section):

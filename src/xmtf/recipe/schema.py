@@ -328,7 +328,7 @@ class Suite(Section):
 
     name: Annotated[Name, ASKED]
     """Heading in tables, such as `held-out languages`."""
-    axis: Annotated[Literal["rows", "templates", "languages", "clusters", "none"], ASKED] = "none"
+    axis: Annotated[Literal["rows", "templates", "languages", "datasets", "clusters", "none"], ASKED] = "none"
     """What about these tasks the mixture does not contain."""
     tasks: Annotated[tuple[TaskSelection, ...], within("guard", "evaluation")] = Field(min_length=1)
     kind: Annotated[Literal["rank", "generation"] | None, ASKED] = None

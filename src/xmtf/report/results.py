@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from xmtf.errors import SourceError
-from xmtf.files import MANIFEST, read_jsonl
+from xmtf.files import MANIFEST, read_jsonl, read_manifest
 from xmtf.records import Score
 from xmtf.report.agreement import check_results_folder
 from xmtf.results.files import SAMPLES, SCORES
@@ -78,7 +78,7 @@ def collect_results(sources: Sequence[Path]) -> Results:
     folders = list(dict.fromkeys(folder for source in sources for folder in results_folders(source)))
     for folder in folders:
         check_results_folder(folder)
-    scores = {folder: read_scores(folder / SCORES) for folder in folders}
+    scores = {folder: _held_out(read_scores(folder / SCORES), folder) for folder in folders}
     results = Results()
     for folder, label in zip(folders, _labels(folders, scores), strict=True):
         results.folders.setdefault(label, []).append(folder)
@@ -87,6 +87,19 @@ def collect_results(sources: Sequence[Path]) -> Results:
         results.counts[label] = _counts(members)
         results.samples[label] = [sample for folder in members for sample in _samples(folder)]
     return results
+
+
+def _held_out(scores: list[Score], folder: Path) -> list[Score]:
+    """Return the scores of a run with the axis only where the manifest of its mixture bears it out."""
+    mixture = RunFolder(folder.resolve().parent.parent).mixture
+    if not (mixture / MANIFEST).exists():
+        return scores
+    suites = read_manifest(mixture).details.get("suites", [])
+    really = {each["suite"]: each["held_out"] for each in suites}
+    return [
+        score if score.axis in really.get(score.suite, [score.axis]) else replace(score, axis="none")
+        for score in scores
+    ]
 
 
 def _labels(folders: Sequence[Path], scores: dict[Path, list[Score]]) -> list[str]:

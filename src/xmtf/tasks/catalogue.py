@@ -102,7 +102,10 @@ def load_catalogue(loaded: LoadedRecipe | None = None, *, sets: Iterable[str] = 
         folder = loaded.path.parent
         for name in loaded.recipe.catalogues:
             tasks += read_catalogue_file(folder / name)
-        tasks += [_own_task(own, folder, str(loaded.path)) for own in loaded.recipe.own_tasks]
+        datasets: dict[Path, str] = {}  # own tasks on one file are one dataset, named like the first
+        for own in loaded.recipe.own_tasks:
+            dataset = datasets.setdefault((folder / own.path).resolve(), own.id)
+            tasks.append(_own_task(own, dataset, folder, str(loaded.path)))
     return Catalogue(_by_id(tasks))
 
 
@@ -137,11 +140,11 @@ def _by_id(tasks: Iterable[Task]) -> dict[str, Task]:
 _OWN_METRICS = {"rank": ("accuracy",), "code": ("pass_at_k",)}
 
 
-def _own_task(own: OwnTask, folder: Path, recipe: str) -> Task:
+def _own_task(own: OwnTask, dataset: str, folder: Path, recipe: str) -> Task:
     return Task(
         id=own.id,
         cluster=own.cluster,
-        dataset=own.id,
+        dataset=dataset,
         subset="",
         language=normalize_language(own.language, f"{recipe}: own_tasks {own.id!r}"),
         splits={own.role: (own.split,)},

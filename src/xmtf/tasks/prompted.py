@@ -18,13 +18,13 @@ import pyarrow as pa
 from xmtf.errors import SourceError, TemplateError
 from xmtf.files import content_hash
 from xmtf.provenance import PROVENANCE_FIELDS, constant_columns
-from xmtf.sources import fingerprint_source, read_source
+from xmtf.sources import SourceData, fingerprint_source, read_source
 from xmtf.tasks.fitness import First, Fitness, judge_rows
 from xmtf.tasks.task import Slice
 from xmtf.templates import Failure, RenderedColumns, Template
 from xmtf.templates.fields import absent_fields
 
-__all__ = ["PROMPTED_SCHEMA", "SCORE", "Mode", "Prompted", "fingerprint_slice", "prompted_parts"]
+__all__ = ["PROMPTED_SCHEMA", "SCORE", "Mode", "Prompted", "chosen_rows", "fingerprint_slice", "prompted_parts"]
 
 Mode = Literal["fixed", "legacy"]
 """Template semantics: with the original's known faults mended, or to the letter."""
@@ -68,7 +68,13 @@ class Prompted:
 
 
 def prompted_parts(
-    slice_: Slice, *, mode: Mode = "fixed", seed: int = 0, offline: bool = False, failing_rows: float = 0.5
+    slice_: Slice,
+    *,
+    mode: Mode = "fixed",
+    seed: int = 0,
+    offline: bool = False,
+    failing_rows: float = 0.5,
+    data: SourceData | None = None,
 ) -> Iterator[Prompted]:
     """Yield the examples of each template of a slice in turn, rows in the order of the split.
 
@@ -82,16 +88,15 @@ def prompted_parts(
         seed: Seeds the choice of rows where the slice limits them.
         offline: Never touch the network.
         failing_rows: Largest share of rows on which a template may fail, or that may be unfit.
+        data: The rows of its split, where they are read already.
 
     Raises:
         SourceError: The rows cannot be read, or have no such numbers as the slice's ``cap_score``.
         TemplateError: A template fails on too many rows, or drops too many, or drops what the task calls an error;
             names the task, the template and the first row.
     """
-    data = read_source(slice_.task.source(slice_.split), offline=offline)
-    chosen = sample_rows(
-        data.rows, slice_.limit_rows, f"{seed} {slice_.task.parallel or slice_.task.id} {slice_.split}"
-    )
+    data = data or read_source(slice_.task.source(slice_.split), offline=offline)
+    chosen = chosen_rows(slice_, data, seed)
     table, rows = data.table.take(pa.array(chosen)), data.rows[chosen]
     scores = _scores(slice_, table)
     left_out = data.dropped if len(chosen) == data.table.num_rows else {}
@@ -182,6 +187,11 @@ def fingerprint_slice(
 
 _ROWS_CHOSEN = "nested"
 """How rows are chosen; another way gives another fingerprint."""
+
+
+def chosen_rows(slice_: Slice, data: SourceData, seed: int) -> np.ndarray:
+    """Return which rows of a split a slice reads, as places in its table, ascending."""
+    return sample_rows(data.rows, slice_.limit_rows, f"{seed} {slice_.task.parallel or slice_.task.id} {slice_.split}")
 
 
 def sample_rows(rows: np.ndarray, limit: int | None, key: str) -> np.ndarray:

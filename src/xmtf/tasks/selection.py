@@ -21,7 +21,15 @@ from xmtf.recipe.schema import HeldOut
 from xmtf.tasks.task import Role, Slice, Task
 from xmtf.templates import Template
 
-__all__ = ["check_patterns", "language_pattern", "matches", "normalized", "select_parts", "select_slices"]
+__all__ = [
+    "check_patterns",
+    "dataset_names",
+    "language_pattern",
+    "matches",
+    "normalized",
+    "select_parts",
+    "select_slices",
+]
 
 Part = TypeVar("Part")
 
@@ -209,9 +217,16 @@ def _is_held_out(task: Task, held_out: HeldOut) -> bool:
     if "*" in task.subset and held_out.languages:
         return True
     languages = (task.language, *task.input_languages)
-    return any(matches(language, held_out.languages) for language in languages) or matches(
-        task.cluster, held_out.clusters
+    return (
+        any(matches(language, held_out.languages) for language in languages)
+        or matches(task.cluster, held_out.clusters)
+        or any(matches(name, held_out.datasets) for name in dataset_names(task.dataset))
     )
+
+
+def dataset_names(dataset: str) -> tuple[str, str]:
+    """Return what a pattern of datasets may match: the id, and the id without its owner."""
+    return dataset, dataset.rpartition("/")[2]
 
 
 def language_pattern(pattern: str) -> str:
@@ -228,6 +243,8 @@ def _check_held_out(held_out: HeldOut, tasks: Sequence[Task]) -> None:
     languages = {language for task in tasks for language in (task.language, *task.input_languages)}
     check_patterns("language", held_out.languages, languages, "held_out.languages")
     check_patterns("cluster", held_out.clusters, {task.cluster for task in tasks}, "held_out.clusters")
+    datasets = {name for task in tasks for name in dataset_names(task.dataset)}
+    check_patterns("dataset", held_out.datasets, datasets, "held_out.datasets")
 
 
 def _check_held_out_templates(

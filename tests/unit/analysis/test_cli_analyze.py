@@ -21,6 +21,12 @@ def test_contamination_leaves_a_table_and_the_items(notes, tmp_path):
     assert len((tmp_path / "out" / "items.jsonl").read_text().splitlines()) == 2
 
 
+def test_nothing_is_said_of_the_words_of_items_that_are_too_short(notes):
+    told = " ".join(call("contamination", notes.path, "--words", "40").output.split())
+    assert "0 of 4 items have 40 words in a row" in told
+    assert "share nothing with the mixture in their 4 items" not in told
+
+
 def test_a_folder_needs_the_names_of_evaluation_sets(notes):
     with pytest.raises(ConfigError, match="--suite"):
         call("contamination", notes.run_folder / "mixture")

@@ -99,7 +99,7 @@ def test_the_guard_reads_the_raw_rows_of_suites(recipe, tmp_path):
     words = "mixture.held_out.overlap_words=5"
     manifest = build_mixture(recipe(words, "mixture.tasks.0.tasks=[sums-fr]"), tmp_path / "mixture")
     assert manifest.counts["dropped"] == {"shares 5 words with an evaluation suite": 2}
-    axis = "evaluation.suites.0.axis=templates"
+    axis = "evaluation.suites.0.axis=none"
     manifest = build_mixture(recipe(words, axis, "mixture.tasks.0.tasks=[sums-fr]"), tmp_path / "mixture")
     assert manifest.counts["dropped"] == {}
 
@@ -242,7 +242,7 @@ def test_no_other_prompt_on_a_row_of_a_suite_stays(recipe, tmp_path):
     assert manifest.counts["dropped"]["prompts a row of an evaluation suite"] >= 10
     assert len(asked) >= 10
     assert not asked & {row["row"] for row in kept}
-    shared = build_mixture(recipe(*suite, *rest, "evaluation.suites.0.axis=templates"), tmp_path / "shared")
+    shared = build_mixture(recipe(*suite, *rest, "evaluation.suites.0.axis=none"), tmp_path / "shared")
     assert "prompts a row of an evaluation suite" not in shared.counts["dropped"]
 
 

@@ -1,12 +1,13 @@
 """Which folders are results, what their columns are called, and which items a page shows."""
 
+import dataclasses
 import json
 import shutil
 
 import pytest
 
 from xmtf.errors import ConfigError, DataError, SourceError
-from xmtf.files import read_jsonl, write_jsonl
+from xmtf.files import read_jsonl, read_manifest, write_jsonl, write_manifest
 from xmtf.recipe.schema import Report
 from xmtf.report import build_report
 from xmtf.report.collect import collect
@@ -135,3 +136,13 @@ def test_suites_of_one_name_but_other_items_say_so(two):
     accuracy = compare(collect_results(two))[0]
     assert accuracy.items_text == "8 / 4"
     assert "8 / 4 items (not the same for every model)" in strips([accuracy])[0].note
+
+
+def test_an_axis_that_the_mixture_does_not_bear_out_is_not_shown(run_folder):
+    folder = run_folder / "mixture"
+    manifest = read_manifest(folder)
+    for held_out, shown in ((["rows"], "rows"), ([], "none")):
+        suites = [{"suite": "rows", "axis": "rows", "held_out": held_out}]
+        write_manifest(folder, dataclasses.replace(manifest, details=manifest.details | {"suites": suites}))
+        scores = collect_results([run_folder]).scores["after"]
+        assert {score.axis for score in scores if score.suite == "rows"} == {shown}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,13 +12,15 @@ from pydantic import TypeAdapter
 from xmtf.errors import ConfigError
 from xmtf.execution import Plan, ShardTask
 from xmtf.files import content_hash, slug
+from xmtf.mixture.plan.held_out import Trained, check_axes, place_of, suites_held_out
 from xmtf.mixture.plan.prompted import PromptedFile, prompted_files
 from xmtf.mixture.plan.rates import explicit_rates
 from xmtf.mixture.select.choose import Rules
+from xmtf.mixture.select.letters import NORMALISATION
 from xmtf.mixture.select.ngrams import HASHING
 from xmtf.recipe import LoadedRecipe, Recipe
 from xmtf.recipe.effects import FORMATS, marked, stage_fingerprint
-from xmtf.recipe.schema import CapPolicy
+from xmtf.recipe.schema import CapPolicy, Suite
 from xmtf.tasks import Slice, fingerprint_slice, load_catalogue
 
 __all__ = [
@@ -46,11 +49,13 @@ class Asking:
     """A slice that an evaluation suite of the recipe asks.
 
     Attributes:
+        number: Number of the suite in the recipe.
         suite: Name of the suite.
         may_share_rows: Whether the suite asks about rows that may be trained on, with other prompts.
         slice: The slice.
     """
 
+    number: int
     suite: str
     may_share_rows: bool
     slice: Slice
@@ -95,6 +100,7 @@ class MixturePlan:
         guard: Renders the inputs of the suites.
         inputs: Name of each input -> its fingerprint.
         recipe: The parts of the recipe that decide about the mixture.
+        suites: What is really held out of each suite; see :mod:`xmtf.mixture.plan.held_out`.
     """
 
     loaded: LoadedRecipe
@@ -104,6 +110,7 @@ class MixturePlan:
     guard: Plan
     inputs: dict[str, str]
     recipe: dict[str, Any]
+    suites: tuple[dict[str, Any], ...] = ()
 
     @property
     def fingerprint(self) -> str:
@@ -122,9 +129,15 @@ def plan_mixture(loaded: LoadedRecipe) -> MixturePlan:
     recipe = loaded.recipe
     _check_rates(recipe)
     slices, folders, asking = mixture_slices(loaded), prompted_files(loaded), select_asking(loaded)
+    suites = _by_suite(recipe, asking)
+    trained_on = Trained.of(slices, folders, drops_rows=recipe.mixture.held_out.overlap != "flag")
+    check_axes(suites, trained_on, str(loaded.path))
     fingerprints = [_fingerprint(part, recipe) for part in slices]
     asked = [_fingerprint(part.slice, recipe) for part in asking]
-    guard_tasks = [_guard_task(part, fingerprint, recipe) for part, fingerprint in zip(asking, asked, strict=True)]
+    trained = {place_of(part) for part in slices}
+    guard_tasks = [
+        _guard_task(part, fingerprint, recipe, trained) for part, fingerprint in zip(asking, asked, strict=True)
+    ]
     guard_hash = content_hash([task.fingerprint for task in guard_tasks])
     shard_tasks = [
         *(_shard_task(part, print_, recipe, guard_hash) for part, print_ in zip(slices, fingerprints, strict=True)),
@@ -132,7 +145,9 @@ def plan_mixture(loaded: LoadedRecipe) -> MixturePlan:
     ]
     inputs = {task.name: task.spec["fingerprint"] for task in shard_tasks}
     inputs |= {
-        f"suites/{task.name}": content_hash([fingerprint, task.spec["words"], task.spec["rows"]])
+        f"suites/{task.name}": content_hash(
+            [fingerprint, *(task.spec[name] for name in ("words", "rows", "fields", "place", "only_asked", "hashing"))]
+        )
         for task, fingerprint in zip(guard_tasks, asked, strict=True)
     }
     portions = [*(_portion(part) for part in slices), *(_prompted_portion(part) for part in folders)]
@@ -147,7 +162,13 @@ def plan_mixture(loaded: LoadedRecipe) -> MixturePlan:
         Plan("xmtf.mixture.build:build_guard_shard", tuple(guard_tasks)),
         inputs,
         marked(recipe, "mixture", recipe),
+        tuple(suites_held_out(suites, trained_on)),
     )
+
+
+def _by_suite(recipe: Recipe, asking: Sequence[Asking]) -> list[tuple[Suite, list[Slice]]]:
+    suites = enumerate(recipe.evaluation.suites)
+    return [(suite, [part.slice for part in asking if part.number == number]) for number, suite in suites]
 
 
 def mixture_slices(loaded: LoadedRecipe) -> tuple[Slice, ...]:
@@ -167,7 +188,7 @@ def select_asking(loaded: LoadedRecipe) -> tuple[Asking, ...]:
     """Return what the evaluation suites of the recipe ask; looks at no source."""
     catalogue = load_catalogue(loaded)
     return tuple(
-        Asking(suite.name, suite.axis in ("templates", "none"), part)
+        Asking(number, suite.name, suite.axis in ("templates", "none"), part)
         for number, suite in enumerate(loaded.recipe.evaluation.suites)
         for part in catalogue.select(
             suite.tasks, role="evaluation", where=f"{loaded.path}: evaluation.suites.{number}.tasks"
@@ -235,13 +256,14 @@ def _rules(recipe: Recipe, cap_examples: int | None, cap_policy: CapPolicy | Non
         min_input_characters=mixture.min_input_characters,
         max_characters=mixture.max_characters,
         overlap=mixture.held_out.overlap,
+        overlap_fields=mixture.held_out.overlap_fields,
         overlap_words=mixture.held_out.overlap_words,
     )
     return dataclasses.asdict(rules)
 
 
 def _shard_task(part: Slice, fingerprint: str, recipe: Recipe, guard_hash: str) -> ShardTask:
-    rules = _rules(recipe, part.cap_examples, part.cap_policy)
+    rules = _rules(recipe, part.cap_examples, part.cap_policy) | {"place": place_of(part)}
     spec = _render_spec(part, fingerprint, recipe) | {"rules": rules, "guard": guard_hash}
     return ShardTask(slug(f"{part.task.id}:{part.split}"), spec, float(len(part.templates)))
 
@@ -257,13 +279,18 @@ def _prompted_task(part: PromptedFile, recipe: Recipe, guard_hash: str) -> Shard
     return ShardTask(slug(f"{part.task}:{part.split}"), spec, float(part.size))
 
 
-def _guard_task(part: Asking, fingerprint: str, recipe: Recipe) -> ShardTask:
-    words = None if part.may_share_rows else recipe.mixture.held_out.overlap_words
+def _guard_task(part: Asking, fingerprint: str, recipe: Recipe, trained: set[str]) -> ShardTask:
+    held_out, task = recipe.mixture.held_out, part.slice.task
+    place = place_of(part.slice)
     spec = _render_spec(part.slice, fingerprint, recipe) | {
         "suite": part.suite,
-        "words": words,
-        "hashing": HASHING,
+        "words": None if part.may_share_rows else held_out.overlap_words,
+        "hashing": [HASHING, NORMALISATION],
         "rows": not part.may_share_rows,
+        "fields": held_out.overlap_fields and not part.may_share_rows,
+        "place": place,
+        "parallel": f"{task.dataset} {part.slice.split}",
+        "only_asked": place in trained,
     }
     name = slug(f"{part.suite}:{part.slice.task.id}:{part.slice.split}:{part.slice.selection}")
     return ShardTask(name, spec, float(len(part.slice.templates)))

@@ -24,12 +24,15 @@ from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.schema import HeldOut, PromptedFolder
 from xmtf.records import PROMPTED_COLUMNS, Provenance
 from xmtf.sources.tables import fingerprint_files
-from xmtf.tasks.selection import check_patterns, language_pattern, normalized
+from xmtf.tasks.selection import check_patterns, dataset_names, language_pattern, normalized
 
 __all__ = ["PromptedFile", "prompted_files", "prompted_tables"]
 
 HELD_OUT = "template is held out"
 """Reason of records whose template the recipe holds out."""
+
+DATASET_HELD_OUT = "dataset is held out"
+"""Reason of records whose dataset the recipe holds out."""
 
 _BLOCK_BYTES = 16 * 2**20
 """Read at a time; a single record must be smaller."""
@@ -54,6 +57,7 @@ class PromptedFile:
         size: Bytes of the file.
         fingerprint: Hash of its content and of what its records are called.
         without_templates: Patterns of the templates whose records are left out.
+        without_datasets: Patterns of the datasets whose records are left out.
     """
 
     path: str
@@ -68,6 +72,7 @@ class PromptedFile:
     size: int
     fingerprint: str
     without_templates: tuple[str, ...] = ()
+    without_datasets: tuple[str, ...] = ()
 
 
 def prompted_files(loaded: LoadedRecipe) -> tuple[PromptedFile, ...]:
@@ -108,6 +113,8 @@ def _take(path: Path, folder: PromptedFolder, held_out: HeldOut, where: str) -> 
         return None
     if not _matches(language, folder.languages) or _matches(language, held_out.languages):
         return None
+    if any(_matches(each, held_out.datasets) for each in dataset_names(Path(folder.path).name)):
+        return None
     if _matches(folder.cluster, held_out.clusters) or _matches(stem, held_out.templates):
         return None
     name = Path(folder.path).name
@@ -125,6 +132,7 @@ def _take(path: Path, folder: PromptedFolder, held_out: HeldOut, where: str) -> 
         size=path.stat().st_size,
         fingerprint=f"{content} {name} {folder.cluster}",
         without_templates=held_out.templates,
+        without_datasets=held_out.datasets,
     )
 
 
@@ -152,8 +160,10 @@ def prompted_tables(spec: dict[str, Any], run_bytes: int, dropped: Counter[str])
         is_whole = pc.and_(pc.is_valid(table.column("inputs")), pc.is_valid(table.column("targets")))
         whole = table.filter(is_whole)
         dropped["no inputs or targets"] += table.num_rows - whole.num_rows
-        taken = _without_templates(whole, part.without_templates)
-        dropped[HELD_OUT] += whole.num_rows - taken.num_rows
+        others = _without(whole, "dataset", part.without_datasets)
+        dropped[DATASET_HELD_OUT] += whole.num_rows - others.num_rows
+        taken = _without(others, "template", part.without_templates)
+        dropped[HELD_OUT] += others.num_rows - taken.num_rows
         tables.append(taken)
         size += batch.nbytes
         if size > run_bytes:
@@ -163,11 +173,13 @@ def prompted_tables(spec: dict[str, Any], run_bytes: int, dropped: Counter[str])
         yield tables
 
 
-def _without_templates(table: pa.Table, patterns: Sequence[str]) -> Any:
+def _without(table: pa.Table, name: str, patterns: Sequence[str]) -> Any:
     if not patterns:
         return table
-    column = table.column("template")
-    held_out = [name for name in pc.unique(column).to_pylist() if _matches(name, patterns)]
+    column = table.column(name)
+    names = pc.unique(column).to_pylist()
+    parts = {each: dataset_names(each) if name == "dataset" else (each,) for each in names}
+    held_out = [each for each in names if any(_matches(part, patterns) for part in parts[each])]
     return table.filter(pc.invert(pc.is_in(column, value_set=pa.array(held_out, pa.string()))))
 
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from xmtf.errors import ConfigError
+from xmtf.mixture.select.compare_rows import Shared, are_in, compare_texts
 from xmtf.mixture.select.filters import CAPPED, cap_rows, unfit_rows
 from xmtf.mixture.select.guard import Guard
 from xmtf.mixture.select.keys import Keys, UInt64, hash_strings, mix, row_keys
@@ -35,7 +37,7 @@ class Rules:
     """What decides about rendered examples; the fields are those of the recipe's mixture section.
 
     ``guards_rows`` tells whether the numbers of rows are those of the split, so that rows that suites ask about are
-    recognised.
+    recognised; ``place`` names that split, see :func:`row_hashes`.
     """
 
     seed: int
@@ -45,8 +47,10 @@ class Rules:
     min_input_characters: int
     max_characters: int | None
     overlap: Literal["drop", "flag", "error"]
+    overlap_fields: bool = False
     overlap_words: int | None = None
     guards_rows: bool = True
+    place: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +74,14 @@ class Chosen:
     overlaps: list[dict[str, Any]]
 
 
-def choose_rows(table: pa.Table, rules: Rules, guard: Guard) -> Chosen:
+def choose_rows(table: pa.Table, rules: Rules, guard: Guard, shared: dict[int, Shared] | None = None) -> Chosen:
     """Apply the rules to a table of prompted examples.
+
+    Args:
+        table: Prompted examples.
+        rules: The rules.
+        guard: What evaluation suites ask.
+        shared: Numbers of the rows that hold something of a suite's rows; None compares the rendered texts.
 
     Raises:
         ConfigError: An example stands in an evaluation suite, and the recipe calls that an error.
@@ -84,7 +94,8 @@ def choose_rows(table: pa.Table, rules: Rules, guard: Guard) -> Chosen:
     table = _without(table, list(masks.values()))
     groups, group_of_row = group_rows(table)
     inputs, targets = hash_strings(table.column("inputs")), hash_strings(table.column("targets"))
-    asked = _find_asked(table, inputs, row_hashes(groups, group_of_row, table.column("row")), guard, rules)
+    places = row_hashes(rules.place, groups, group_of_row, table.column("row"))
+    asked = _find_asked(table, inputs, places, guard, rules, shared)
     overlaps = _overlaps(table, groups, group_of_row, asked, guard, rules)
     rows = np.arange(table.num_rows)
     if asked and rules.overlap == "drop":
@@ -113,10 +124,19 @@ def _without(table: pa.Table, masks: list[npt.NDArray[np.bool_]]) -> object:
     return table.filter(pa.array(~np.logical_or.reduce(masks))) if masks else table
 
 
-def row_hashes(groups: list[Provenance], group_of_row: npt.NDArray[np.int32], rows: object) -> UInt64:
-    """Return a hash of the place of each example's row, uint64 ``[n]``: dataset, subset, split and number."""
-    names = pa.array(["\x1f".join((g.dataset, g.subset, g.split)) for g in groups], pa.string())
-    return mix(hash_strings(names)[group_of_row, 0] + np.asarray(rows).astype(np.uint64))
+def row_hashes(
+    place: str | None, groups: list[Provenance], group_of_row: npt.NDArray[np.int32], rows: object
+) -> UInt64:
+    """Return a hash of the place of each example's row, uint64 ``[n]``: its split and its number.
+
+    Args:
+        place: Name of the split that all rows are of; None takes dataset, subset and split of the groups.
+        groups: Groups of the examples.
+        group_of_row: Group of each example.
+        rows: Number of each row.
+    """
+    names = ["\x1f".join((g.dataset, g.subset, g.split)) if place is None else place for g in groups]
+    return mix(hash_strings(pa.array(names, pa.string()))[group_of_row, 0] + np.asarray(rows).astype(np.uint64))
 
 
 def _origins(groups: list[Provenance], group_of_row: npt.NDArray[np.int32], rows: object) -> UInt64:
@@ -125,36 +145,39 @@ def _origins(groups: list[Provenance], group_of_row: npt.NDArray[np.int32], rows
     return mix(hash_strings(names)[group_of_row, 0] + np.asarray(rows).astype(np.uint64))
 
 
-class _Found(NamedTuple):
-    """Why an example counts as asked: source of the guard, reason, and the words where some are shared."""
-
-    source: int
-    reason: str
-    words: str | None = None
-
-
-def _find_asked(table: pa.Table, inputs: UInt64, places: UInt64, guard: Guard, rules: Rules) -> dict[int, _Found]:
+def _find_asked(
+    table: pa.Table, inputs: UInt64, places: UInt64, guard: Guard, rules: Rules, shared: dict[int, Shared] | None
+) -> dict[int, Shared]:
     """Return, for the number of each example that a suite asks, what was found."""
-    asked: dict[int, _Found] = {}
+    asked: dict[int, Shared] = {}
     same = [(OVERLAP, guard.find(inputs))]
     if rules.guards_rows:
         same.append((SAME_ROW, guard.find_rows(places)))
     for reason, sources in same:
         for row in np.flatnonzero(sources >= 0).tolist():
-            asked.setdefault(row, _Found(int(sources[row]), reason))
-    if rules.overlap_words is not None:
-        reason = f"shares {rules.overlap_words} words with an evaluation suite"
-        for column in ("inputs", "targets"):
-            for number, (source, words) in guard.find_runs(table.column(column), rules.overlap_words).items():
-                asked.setdefault(number, _Found(source, reason, words))
+            asked.setdefault(row, Shared(int(sources[row]), reason))
+    for number, found in _find_shared(table, guard, rules, shared).items():
+        asked.setdefault(number, found)
     return dict(sorted(asked.items()))
+
+
+def _find_shared(table: Any, guard: Guard, rules: Rules, shared: dict[int, Shared] | None) -> dict[int, Shared]:
+    if shared is not None:
+        rows = table.column("row")
+        return {int(at): shared[rows[int(at)].as_py()] for at in are_in(rows, shared)} if shared else {}
+    if not rules.overlap_fields and rules.overlap_words is None:
+        return {}
+    texts = pc.binary_join_element_wise(
+        table.column("inputs"), table.column("targets"), pa.scalar("\n", pa.large_string())
+    ).to_pylist()
+    return compare_texts(texts, guard, fields=rules.overlap_fields, words=rules.overlap_words)
 
 
 def _overlaps(
     table: pa.Table,
     groups: list[Provenance],
     group_of_row: npt.NDArray[np.int32],
-    asked: dict[int, _Found],
+    asked: dict[int, Shared],
     guard: Guard,
     rules: Rules,
 ) -> list[dict[str, object]]:
@@ -163,10 +186,12 @@ def _overlaps(
         return []
     numbers = table.column("row").take(pa.array(list(asked))).to_pylist()
     records = []
-    for (at, (source, _, words)), number in zip(asked.items(), numbers, strict=True):
+    for (at, found), number in zip(asked.items(), numbers, strict=True):
         group = groups[group_of_row[at]]
         origin = {"task": group.task, "split": group.split, "template": group.template, "row": number}
-        records.append(origin | {"evaluation": guard.sources[source], "words": words})
+        asking = guard.sources[found.source] | ({} if found.row is None else {"row": found.row})
+        about = {"fields": list(found.fields)} if found.fields else {}
+        records.append(origin | {"reason": found.reason, "evaluation": asking, "words": found.words} | about)
     if rules.overlap == "error":
         raise ConfigError(_explain(records))
     return records

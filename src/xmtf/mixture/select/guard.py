@@ -1,9 +1,9 @@
 """The held-out guard: training examples whose inputs, or whose rows, also stand in an evaluation suite.
 
 The guard's index is the sorted list of the 128-bit hashes of all inputs that the recipe's suites ask, of the
-places of the rows that they ask about, so that no other prompt on the same row is trained on, and where the
-recipe wants it, of the runs of words in these rows: a template's own words, which training and evaluation
-may share, are not among them.
+places of the rows that they ask about, so that no other prompt on the same row is trained on, of the fields of these
+rows (:mod:`xmtf.mixture.select.field_index`), and where the recipe wants it, of the runs of words in them: a template's
+own words, which training and evaluation may share, are not among them.
 """
 
 from __future__ import annotations
@@ -16,12 +16,15 @@ import numpy as np
 import numpy.typing as npt
 
 from xmtf.files import atomic_path, read_json, write_json
+from xmtf.mixture.select.asked_fields import AskedFields
+from xmtf.mixture.select.field_index import FieldIndex
 from xmtf.mixture.select.keys import UInt64
+from xmtf.mixture.select.merge_fields import read_index, write_index
 from xmtf.mixture.select.ngrams import find_hashes, word_runs
 
 __all__ = ["Asked", "Guard", "read_guard", "write_guard"]
 
-_INPUTS, _RUNS, _ROWS, _SOURCES = "inputs.npy", "runs.npy", "rows.npy", "sources.json"
+_INPUTS, _RUNS, _ROWS, _SOURCES, _FIELDS = "inputs.npy", "runs.npy", "rows.npy", "sources.json", "fields"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,8 @@ class Asked:
         hashes: Hashes of the inputs, uint64 ``[n, 2]``.
         runs: Hashes of the runs of words of its rows, uint64 ``[m]``.
         rows: Hashes of the places of its rows, uint64 ``[r]``; none where rows may be trained on.
+        fields: The fields of its rows, or None where they are not compared.
+        parallel: Its dataset and split: rows of one number in their subsets are translations of each other.
     """
 
     suite: str
@@ -43,6 +48,8 @@ class Asked:
     hashes: UInt64
     runs: UInt64 = field(default_factory=lambda: np.empty(0, np.uint64))
     rows: UInt64 = field(default_factory=lambda: np.empty(0, np.uint64))
+    fields: AskedFields | None = None
+    parallel: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +65,8 @@ class Guard:
         source_of_run: int32 ``[m]``.
         places: Hashes of the places of rows, uint64 ``[r]``, sorted.
         source_of_place: int32 ``[r]``.
+        fields: The fields of rows; their sources are among ``source_of_fields``.
+        source_of_fields: int64 ``[p]``: index into ``sources`` of each source that ``fields`` knows.
     """
 
     high: UInt64
@@ -68,6 +77,8 @@ class Guard:
     source_of_run: npt.NDArray[np.int32]
     places: UInt64
     source_of_place: npt.NDArray[np.int32]
+    fields: FieldIndex
+    source_of_fields: list[int]
 
     def find(self, hashes: UInt64) -> npt.NDArray[np.int64]:
         """Return for each of the hashes ``[n, 2]`` the index of a source that asks it, or -1."""
@@ -118,7 +129,15 @@ def write_guard(folder: Path, asked: list[Asked]) -> None:
     order = np.lexsort((source_of_row, hashes[:, 1], hashes[:, 0]))
     with atomic_path(folder / _INPUTS) as temporary, temporary.open("wb") as stream:
         np.save(stream, np.vstack([hashes.T, source_of_row])[:, order], allow_pickle=False)
-    write_json(folder / _SOURCES, [{"suite": part.suite, "task": part.task, "split": part.split} for part in asked])
+    sources = [{"suite": part.suite, "task": part.task, "split": part.split} for part in asked]
+    with_fields = [(number, part, part.fields) for number, part in enumerate(asked) if part.fields is not None]
+    write_index(
+        folder / _FIELDS,
+        [fields for _, _, fields in with_fields],
+        [part.suite for _, part, _ in with_fields],
+        [part.parallel for _, part, _ in with_fields],
+    )
+    write_json(folder / _SOURCES, {"sources": sources, "with_fields": [number for number, _, _ in with_fields]})
 
 
 def _write_sorted(path: Path, parts: list[UInt64]) -> None:
@@ -135,13 +154,16 @@ def read_guard(folder: Path) -> Guard:
     index: Any = np.load(folder / _INPUTS, mmap_mode="r", allow_pickle=False)
     runs: Any = np.load(folder / _RUNS, mmap_mode="r", allow_pickle=False)
     rows: Any = np.load(folder / _ROWS, mmap_mode="r", allow_pickle=False)
+    about = read_json(folder / _SOURCES)
     return Guard(
         index[0],
         index[1],
         index[2].astype(np.int32),
-        read_json(folder / _SOURCES),
+        about["sources"],
         runs[0],
         runs[1].astype(np.int32),
         rows[0],
         rows[1].astype(np.int32),
+        read_index(folder / _FIELDS),
+        about["with_fields"],
     )

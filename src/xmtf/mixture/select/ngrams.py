@@ -1,8 +1,8 @@
 """Runs of words that texts share: how an evaluation text is recognised inside another prompt.
 
 Words are lower-cased runs of letters, marks and digits; in scripts that put no space between words,
-every character with its marks counts as one, so runs there are shorter texts. A run of ``n`` words is
-known by a 64-bit hash.
+every character with its marks counts as one, and a run that holds such a character has at least
+:data:`UNSPACED_LENGTH` of these. A run is known by a 64-bit hash.
 
 ::
 
@@ -23,13 +23,17 @@ import pyarrow.compute as pc
 
 from xmtf.mixture.select.keys import UInt64, hash_strings, mix
 
-__all__ = ["HASHING", "WordRuns", "find_hashes", "string_values", "word_runs"]
+__all__ = ["HASHING", "UNSPACED_LENGTH", "WordRuns", "find_hashes", "string_values", "word_runs"]
 
-HASHING = 3
+HASHING = 4
 """Version of the hashes of runs; unfinished work with other ones is done anew."""
+
+UNSPACED_LENGTH = 40
+"""Words of a run with characters of a script without spaces, at least: fewer recur by chance."""
 
 _NOT_WORD = r"[^\pL\pM\pN]+"
 _UNSPACED = r"([\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]\pM*)"
+_ONE_UNSPACED = f"^{_UNSPACED}"
 _FACTOR = 0x9E3779B97F4A7C15
 _START = np.uint64(40)
 """Bits of a hash after its first 24."""
@@ -44,22 +48,25 @@ class WordRuns:
         text_of_run: int64 ``[r]``: the text that each run stands in, ascending.
         start: int64 ``[r]``: number of its first word among ``words``.
         words: Words of all texts, one after the other.
-        length: ``n``.
+        length: int64 ``[r]``: words of each run.
     """
 
     hashes: UInt64
     text_of_run: npt.NDArray[np.int64]
     start: npt.NDArray[np.int64]
     words: Any
-    length: int
+    length: npt.NDArray[np.int64]
 
     def text(self, run: int) -> str:
         """Return a run as text."""
-        return " ".join(self.words.slice(int(self.start[run]), self.length).to_pylist())
+        return " ".join(self.words.slice(int(self.start[run]), int(self.length[run])).to_pylist())
 
 
 def word_runs(texts: object, length: int) -> WordRuns:
-    """Return the runs of ``length`` words of a column of strings; nulls and shorter texts have none."""
+    """Return the runs of ``length`` words of a column of strings; nulls and shorter texts have none.
+
+    Runs with characters of scripts without spaces have at least :data:`UNSPACED_LENGTH` words.
+    """
     lists = pc.split_pattern(_spaced(texts), " ")
     if isinstance(lists, pa.ChunkedArray):
         lists = lists.combine_chunks() if lists.num_chunks != 1 else lists.chunk(0)
@@ -69,10 +76,20 @@ def word_runs(texts: object, length: int) -> WordRuns:
     words, text_of_word = words.filter(pa.array(is_word)), text_of_word[is_word]
     encoded = words.dictionary_encode()
     hashes = hash_strings(encoded.dictionary)[:, 0][np.asarray(encoded.indices)]
-    runs = _run_hashes(hashes, length)
-    count = len(runs)
-    start = np.flatnonzero(text_of_word[:count] == text_of_word[length - 1 :]) if count else np.empty(0, np.int64)
-    return WordRuns(runs[start], text_of_word[start], start.astype(np.int64), words, length)
+    is_unspaced = np.asarray(pc.match_substring_regex(encoded.dictionary, _ONE_UNSPACED))[np.asarray(encoded.indices)]
+    before = np.concatenate([np.zeros(1, np.int64), np.cumsum(is_unspaced)])
+    parts = []
+    for size in sorted({length, max(length, UNSPACED_LENGTH)}):
+        count = max(0, len(hashes) - size + 1)
+        same_text = text_of_word[:count] == text_of_word[size - 1 :] if count else np.empty(0, bool)
+        has_unspaced = before[size:] > before[:count]
+        start = np.flatnonzero(
+            same_text & (has_unspaced if size > length else ~has_unspaced | (length >= UNSPACED_LENGTH))
+        )
+        parts.append((_run_hashes(hashes, size)[start], start.astype(np.int64), np.full(len(start), size)))
+    runs, start, sizes = (np.concatenate(column) for column in zip(*parts, strict=True))
+    order = np.argsort(start, kind="stable")
+    return WordRuns(runs[order], text_of_word[start[order]], start[order], words, sizes[order])
 
 
 def _run_hashes(hashes: UInt64, length: int) -> UInt64:

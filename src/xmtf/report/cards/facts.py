@@ -36,7 +36,7 @@ def training_text(run: Run) -> str:
         "hardware": details.get("hardware"),
         "training time": f"{counts['seconds'] / 60:,.1f} min" if counts.get("seconds") else None,
         "software": ", ".join(f"{name} {version}" for name, version in details.get("versions", {}).items()) or None,
-        "held out": ", ".join(_held_out(run)) or "nothing",
+        "held out": "; ".join(_held_out(run)) or "nothing",
     }
     return "\n".join(f"- {name}: {value}" for name, value in facts.items() if value is not None)
 
@@ -96,7 +96,12 @@ def _optimizer(optimizer: dict[str, Any], schedule: dict[str, Any]) -> str:
 
 def _held_out(run: Run) -> list[str]:
     held_out = run.recipe["mixture"]["held_out"]
-    return [f"{kind} {', '.join(held_out[kind])}" for kind in ("clusters", "languages", "templates") if held_out[kind]]
+    kinds = [kind for kind in ("clusters", "datasets", "languages", "templates") if held_out.get(kind)]
+    suites = run.mixture.details.get("suites", []) if run.mixture is not None else []
+    return [
+        *(f"{kind} {', '.join(held_out[kind])}" for kind in kinds),
+        *(f"of the suite {each['suite']} {', '.join(each['held_out']) or 'nothing'}" for each in suites),
+    ]
 
 
 def _licences(run: Run) -> dict[str, str]:

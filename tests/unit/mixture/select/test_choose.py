@@ -63,6 +63,7 @@ def test_the_guard_drops_and_says_what_asks_it(guard):
             "split": "train",
             "template": "b",
             "row": 1,
+            "reason": "stands in an evaluation suite",
             "evaluation": {"suite": "held out", "task": "xnli/fr", "split": "test"},
             "words": None,
         }

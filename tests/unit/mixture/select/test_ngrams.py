@@ -36,9 +36,15 @@ def test_runs_have_equal_hashes_exactly_where_their_words_are_equal(words, lengt
     )
 
 
-def test_scripts_without_spaces_count_characters():
-    assert texts_of(word_runs(pa.array(["我爱北京。"]), 3)) == ["我 爱 北", "爱 北 京"]
+def test_scripts_without_spaces_need_forty_characters():
+    assert texts_of(word_runs(pa.array(["我爱北京。"]), 3)) == []
     assert texts_of(word_runs(pa.array(["नमस्ते दुनिया कैसी"]), 3)) == ["नमस्ते दुनिया कैसी"]
+    long = "天地玄黃宇宙洪荒日月盈昃辰宿列張寒來暑往秋收冬藏閏餘成歲律呂調陽雲騰致雨露結為霜"
+    assert texts_of(word_runs(pa.array([long[:40]]), 13)) == [" ".join(long[:40])]
+    assert texts_of(word_runs(pa.array([long[:39]]), 13)) == []
+    mixed = "one two three 天地 four five six"
+    assert texts_of(word_runs(pa.array([mixed]), 3)) == ["one two three", "four five six"]
+    assert texts_of(word_runs(pa.array([f"{long[:40]} one two three"]), 3))[-1] == "one two three"
 
 
 def test_no_words_no_runs():

@@ -1,0 +1,123 @@
+"""What a plan really holds out of each evaluation suite, and whether that is what the suite says.
+
+======================  ====================================================================================
+``clusters``            no example of the task cluster is trained on
+``datasets``            no example of the dataset is
+``languages``           the language is neither target, nor in the inputs, nor that of a prompt
+``templates``           none of the suite's templates is trained on, on any rows
+``rows``                the rows are in no split that is trained on, or the guard drops them from it
+======================  ====================================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from xmtf.errors import ConfigError
+from xmtf.mixture.plan.prompted import PromptedFile
+from xmtf.recipe.schema import Suite
+from xmtf.tasks import Slice
+
+__all__ = ["AXES", "Trained", "check_axes", "place_of", "suites_held_out"]
+
+AXES = ("clusters", "datasets", "languages", "templates", "rows")
+"""What may be held out, the widest first."""
+
+
+def place_of(part: Slice) -> str:
+    """Return the name of the split that a slice reads: a file where it is the user's own, whatever its tasks say."""
+    ref = part.task.source(part.split)
+    return f"file {Path(ref.path).resolve()}" if ref.path is not None else "\x1f".join(ref.where)
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a plan trains on: name -> the first task that is trained on with it, for each axis.
+
+    Attributes:
+        names: Axis -> what is trained on -> the task.
+        drops_rows: Whether the guard drops the rows that suites ask about.
+    """
+
+    drops_rows: bool
+    names: Mapping[str, dict[str, str]] = field(default_factory=lambda: {axis: {} for axis in AXES})
+
+    @classmethod
+    def of(cls, slices: Iterable[Slice], folders: Iterable[PromptedFile], *, drops_rows: bool) -> Trained:
+        """Return what slices and prompted files train on."""
+        trained = cls(drops_rows)
+        for part in slices:
+            task = part.task
+            languages = {task.language, *task.input_languages, *(each.language for each in part.templates)}
+            trained._add("clusters", [task.cluster], task.id)
+            trained._add("datasets", [task.dataset], task.id)
+            trained._add("languages", languages, task.id)
+            trained._add("templates", [each.hash for each in part.templates], task.id)
+            trained._add("rows", [place_of(part)], task.id)
+        for file in folders:
+            trained._add("clusters", [file.cluster], file.task)
+            trained._add("datasets", [file.dataset], file.task)
+            trained._add("languages", [file.language], file.task)
+        return trained
+
+    def _add(self, axis: str, names: Iterable[str], task: str) -> None:
+        for name in names:
+            self.names[axis].setdefault(name, task)
+
+    def with_same(self, axis: str, part: Slice) -> tuple[str, str] | None:
+        """Return (what, training task) where what a slice asks about is trained on, or None where it is held out."""
+        if axis == "rows" and self.drops_rows:
+            return None
+        asked = {
+            "clusters": {part.task.cluster: part.task.cluster},
+            "datasets": {part.task.dataset: part.task.dataset},
+            "languages": {part.task.language: part.task.language},
+            "templates": {template.hash: template.name for template in part.templates},
+            "rows": {place_of(part): f"{part.task.dataset} [{part.split}]"},
+        }[axis]
+        return next(((asked[name], self.names[axis][name]) for name in asked if name in self.names[axis]), None)
+
+
+def check_axes(suites: Sequence[tuple[Suite, Sequence[Slice]]], trained: Trained, where: str) -> None:
+    """Refuse a suite that says it holds out what is trained on.
+
+    Raises:
+        ConfigError: Names the suite, the task that it asks, the training task and what to do.
+    """
+    for suite, slices in suites:
+        if suite.axis in ("rows", "none"):
+            continue
+        for part in slices:
+            same = trained.with_same(suite.axis, part)
+            if same is not None:
+                what, task = same
+                raise ConfigError(
+                    f"{where}: suite {suite.name!r} says that its {suite.axis} are held out, and its task "
+                    f"{part.task.id} is of {_SINGULAR[suite.axis]} {what!r}, which {task} is trained on; hold it out "
+                    f"(mixture.held_out.{suite.axis}), leave one of the tasks out, or give the suite the axis that "
+                    "is held out"
+                )
+
+
+_SINGULAR = {"clusters": "cluster", "datasets": "dataset", "languages": "language", "templates": "template"}
+
+
+def suites_held_out(suites: Sequence[tuple[Suite, Sequence[Slice]]], trained: Trained) -> list[dict[str, Any]]:
+    """Return for each suite its name, the axis that it states, and what is really held out, the widest first."""
+    return [
+        {
+            "suite": suite.name,
+            "axis": suite.axis,
+            "held_out": [axis for axis in AXES if _holds(axis, slices, trained, suite)],
+        }
+        for suite, slices in suites
+    ]
+
+
+def _holds(axis: str, slices: Sequence[Slice], trained: Trained, suite: Suite) -> bool:
+    if axis == "rows" and suite.axis in ("templates", "none"):  # the guard leaves their rows in
+        trained = Trained(False, trained.names)
+    return all(trained.with_same(axis, part) is None for part in slices)

@@ -1,0 +1,95 @@
+"""Which training rows hold what evaluation suites ask about: raw rows are compared once, whatever prompts they get."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from xmtf.mixture.select.guard import Guard
+from xmtf.mixture.select.row_texts import texts_of_rows
+from xmtf.sources import SourceData
+from xmtf.tasks import Slice
+from xmtf.tasks.prompted import chosen_rows
+
+__all__ = ["SAME_FIELDS", "Shared", "compare_slice", "compare_texts", "shared_words"]
+
+SAME_FIELDS = "holds fields of a row of an evaluation suite"
+"""Reason of examples whose row holds a field, or two, of a row that a suite asks about."""
+
+
+def shared_words(words: int) -> str:
+    """Return the reason of examples that share so many words in a row with a suite."""
+    return f"shares {words} words with an evaluation suite"
+
+
+class Shared(NamedTuple):
+    """Why an example counts as asked.
+
+    Attributes:
+        source: Index of the evaluation slice in the guard.
+        reason: Reason of the drop.
+        row: Number of the row that is asked about, where that is known.
+        fields: Names of the fields of this row that are shared.
+        words: The words that are shared.
+    """
+
+    source: int
+    reason: str
+    row: int | None = None
+    fields: tuple[str, ...] = ()
+    words: str | None = None
+
+
+def compare_texts(texts: Sequence[str], guard: Guard, *, fields: bool, words: int | None) -> dict[int, Shared]:
+    """Return for each text that holds something of a suite's rows what it shares.
+
+    Args:
+        texts: Texts of training rows.
+        guard: What suites ask.
+        fields: Whether to look for fields.
+        words: Whether to look for so many words in a row.
+    """
+    found: dict[int, Shared] = {}
+    if fields:
+        for text, hit in guard.fields.find(texts).items():
+            source = guard.source_of_fields[hit.source]
+            found[text] = Shared(source, SAME_FIELDS, hit.row, hit.fields, " | ".join(hit.texts))
+    if words is not None:
+        for text, (source, shared) in guard.find_runs(pa.array(texts, pa.string()), words).items():
+            found.setdefault(text, Shared(source, shared_words(words), words=shared))
+    return found
+
+
+def compare_slice(
+    slice_: Slice, data: SourceData, guard: Guard, *, seed: int, fields: bool, words: int | None
+) -> dict[int, Shared]:
+    """Return by number the rows of a slice that hold something of a suite's rows.
+
+    Only the columns that its templates read are looked at: nothing else is trained on.
+    """
+    if not (fields and len(guard.fields)) and not (words is not None and len(guard.runs)):
+        return {}
+    chosen = chosen_rows(slice_, data, seed)
+    rows = data.rows[chosen]
+    read = set[str]().union(*(template.prepared("fixed").names for template in slice_.templates))
+    columns = [name for name in data.table.column_names if name.replace("-", "_") in read]
+    table = data.table.select(columns) if columns else data.table
+    found: dict[int, Shared] = {}
+    step = max(1, _CHUNK_BYTES * max(1, table.num_rows) // max(1, table.nbytes))
+    for first in range(0, len(chosen), step):
+        part = table.take(pa.array(chosen[first : first + step]))
+        for at, shared in compare_texts(texts_of_rows(part), guard, fields=fields, words=words).items():
+            found[int(rows[first + at])] = shared
+    return found
+
+
+_CHUNK_BYTES = 64 * 2**20
+"""Bytes of rows whose texts are joined at once."""
+
+
+def are_in(numbers: pa.ChunkedArray, rows: dict[int, Shared]) -> np.ndarray:
+    """Return the places of the numbers that are among the rows, ascending."""
+    return np.flatnonzero(np.isin(np.asarray(numbers), np.fromiter(rows, np.int64, len(rows))))

@@ -1,0 +1,254 @@
+"""All fields that suites ask about, found in training rows wherever they stand in them.
+
+A field counts alone if it has four words or 15 letters and stands in at most
+:data:`RARE_ROWS` rows of its suite (rows of one number in parallel subsets are one). Any other field counts only beside
+another field of the same row::
+
+    suite row   premise "It rained."      choice1 "The ground got wet."
+    training    "The ground got wet."     counts: four words
+                "It rained."              does not: two words
+                "Why? It rained. Wet..."  does not: one field
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from xmtf.mixture.select.asked_fields import ALONE_LETTERS, ANCHORS
+from xmtf.mixture.select.keys import UInt64
+from xmtf.mixture.select.letters import Int64, Letters, letters_of
+
+__all__ = [
+    "COMMON_ROWS",
+    "COMMON_SHARE",
+    "FILTER_BITS",
+    "PAIR_LETTERS",
+    "RARE_ROWS",
+    "FieldHit",
+    "FieldIndex",
+    "is_short_second",
+]
+
+RARE_ROWS = 3
+"""Rows of its suite that hold a field that counts alone, at most."""
+PAIR_LETTERS, _SHORT_LETTERS, _BOTH_LETTERS = 8, 4, 12
+"""Letters that a field of a pair needs, the other one, and both together; an ideograph counts as two."""
+COMMON_ROWS, COMMON_SHARE = 50, 100
+"""A field that stands in more rows, or in more than one row of so many, says nothing, even beside another."""
+_OCCURRENCES = 64
+"""Rows with a field that are looked at for another one beside it."""
+_NEAR = 400
+"""Letters that may stand between the two fields of a pair."""
+_PARTS_LETTERS = 30
+"""Letters that two fields need together where both are parts of other fields, such as the options in a sentence."""
+_STEPS = 3
+"""Fields after a field that are looked at as the other one of a pair: they may stand in each other."""
+_CHUNK_CHARACTERS = 2**17
+"""Characters looked at together; bounds the memory and keeps the numbers in the processor's cache."""
+FILTER_BITS = 22
+
+
+class FieldHit(NamedTuple):
+    """What a training text shares with an evaluation row.
+
+    Attributes:
+        source: Index of the evaluation slice.
+        row: Number of its row.
+        fields: Names of the shared fields.
+        texts: These fields.
+    """
+
+    source: int
+    row: int
+    fields: tuple[str, ...]
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FieldIndex:
+    """The fields of all suites; see :class:`xmtf.mixture.select.asked_fields.AskedFields`.
+
+    Attributes:
+        columns: By name. Of each field, those with an anchor first: ``length weight offset alone common
+            phrase part short text``
+            and ``first_of``, its first occurrence; of each occurrence ``source row item``; of each item, which is a row
+            of a source, ``first_of_item``, its first field among ``field_of_item name_of_item``.
+        hashes: Of each field.
+        anchors: For each size of anchor the anchors of the fields, uint64, sorted.
+        filters: For each size of anchor which first bits some anchor has, uint8 ``[2 ** 22]``.
+        texts: The fields as they stand in the rows.
+        names: Names of fields.
+    """
+
+    columns: dict[str, Int64]
+    hashes: UInt64
+    anchors: tuple[UInt64, ...]
+    filters: tuple[npt.NDArray[np.uint8], ...]
+    texts: pa.Array
+    names: list[str]
+
+    def __len__(self) -> int:
+        return len(self.hashes)
+
+    def find(self, texts: Sequence[str]) -> dict[int, FieldHit]:
+        """Return for each text that holds a field, or two, of one evaluation row what it shares."""
+        found: dict[int, FieldHit] = {}
+        if len(self.hashes) == 0:
+            return found
+        for first, part in _chunks(texts):
+            letters = letters_of(part)
+            for text, hit in self._find(letters).items():
+                found[first + text] = hit
+        return found
+
+    def _find(self, letters: Letters) -> dict[int, FieldHit]:
+        field, start = self._places(letters)
+        text = letters.text_of(start)
+        is_alone = self.columns["alone"][field] > 0
+        found: dict[int, FieldHit] = {}
+        for first in np.flatnonzero(is_alone)[_firsts(text[is_alone])].tolist():
+            found[int(text[first])] = self._hit(int(self.columns["first_of"][field[first]]), [int(field[first])])
+        rest = ~is_alone & ~np.isin(text, text[is_alone])
+        for number, occurrence, fields in self._pairs(field[rest], start[rest], text[rest]):
+            found[number] = self._hit(occurrence, fields)
+        for at in np.flatnonzero(rest & (self.columns["short"][field] > 0)).tolist():
+            pair = None if int(text[at]) in found else self._with_short(letters, int(field[at]), int(start[at]))
+            if pair is not None:
+                found[int(text[at])] = pair
+        return found
+
+    def _with_short(self, letters: Letters, field: int, start: int) -> FieldHit | None:
+        """Return the pair of a field with one near it that is too short to be looked for everywhere, or None."""
+        columns = self.columns
+        end, text = start + int(columns["length"][field]), int(letters.text_of(np.array([start]))[0])
+        low = max(int(letters.ends[text - 1]) if text else 0, start - _NEAR)
+        high = min(int(letters.ends[text]), end + _NEAR)
+        first, last = columns["first_of"][field : field + 2].tolist()
+        for occurrence in range(first, min(last, first + _OCCURRENCES)):
+            item = int(columns["item"][occurrence])
+            begin, stop = columns["first_of_item"][item : item + 2].tolist()
+            for other in columns["field_of_item"][begin:stop].tolist():
+                if self._is_short_second(field, other) and (
+                    self._contains(letters, other, low, start) or self._contains(letters, other, end, high)
+                ):
+                    return self._hit(occurrence, [field, other])
+        return None
+
+    def _is_short_second(self, field: int, other: int) -> bool:
+        weight, length = self.columns["weight"], self.columns["length"]
+        return bool(
+            is_short_second(weight[other], length[other], self.columns["common"][other], self.columns["part"][other])
+            and self.columns["part"][field] == self.columns["part"][other]
+            and weight[field] + weight[other] >= _BOTH_LETTERS
+        )
+
+    def _contains(self, letters: Letters, field: int, low: int, high: int) -> bool:
+        length = int(self.columns["length"][field])
+        at = np.arange(low, max(low, high - length + 1))
+        at = at[letters.starts[at] & letters.starts[at + length]]
+        return bool(np.any(letters.hashes(at, length) == self.hashes[field]))
+
+    def _pairs(self, field: Int64, start: Int64, text: Int64) -> Iterator[tuple[int, int, list[int]]]:
+        """Yield (text, occurrence, two fields) for texts with two fields of one row near each other."""
+        columns = self.columns
+        first = columns["first_of"][field]
+        count = np.minimum(columns["first_of"][field + 1] - first, _OCCURRENCES)
+        ends = np.cumsum(count)
+        place = np.repeat(np.arange(len(field)), count)
+        occurrence = np.repeat(first - (ends - count), count) + np.arange(len(place))
+        row = text[place] * len(columns["first_of_item"]) + columns["item"][occurrence]
+        order = np.lexsort((start[place], row))
+        place, occurrence, row = place[order], occurrence[order], row[order]
+        done: set[int] = set()
+        for step in range(1, _STEPS + 1):
+            here, there = place[:-step], place[step:]
+            is_pair = (row[step:] == row[:-step]) & self._is_pair(field, start, here, there)
+            for at in np.flatnonzero(is_pair).tolist():
+                number = int(text[here[at]])
+                if number not in done:
+                    done.add(number)
+                    yield number, int(occurrence[at]), [int(field[here[at]]), int(field[there[at]])]
+
+    def _is_pair(self, field: Int64, start: Int64, here: Int64, there: Int64) -> npt.NDArray[np.bool_]:
+        """Tell which two places hold a pair: different fields, one after the other and near, that say enough."""
+        columns = self.columns
+        first, second = field[here], field[there]
+        gap = start[there] - start[here] - columns["length"][first]
+        is_pair: npt.NDArray[np.bool_] = (gap >= 0) & (gap <= _NEAR) & (self.hashes[first] != self.hashes[second])
+        is_pair &= (columns["phrase"][first] | columns["phrase"][second]) > 0
+        part, other = columns["part"][first], columns["part"][second]
+        is_pair &= ((part == other) & (part != 1)) | (
+            columns["weight"][first] + columns["weight"][second] >= _PARTS_LETTERS
+        )
+        return is_pair
+
+    def _places(self, letters: Letters) -> tuple[Int64, Int64]:
+        """Return (field, first letter) of all fields that stand in the letters."""
+        fields, starts = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        base = 0
+        for size, anchors, near in zip(ANCHORS, self.anchors, self.filters, strict=True):
+            if len(anchors) and (size >= PAIR_LETTERS or letters.has_ideographs):
+                hashes = letters.all_hashes(size)
+                at = np.flatnonzero(near[(hashes >> np.uint64(64 - FILTER_BITS)).view(np.int64)])
+                low = np.searchsorted(anchors, hashes[at])
+                count = np.searchsorted(anchors, hashes[at], side="right") - low
+                at, low, count = at[count > 0], low[count > 0], count[count > 0]
+                ends = np.cumsum(count)
+                field = np.repeat(low - (ends - count), count) + np.arange(count.sum()) + base
+                start = np.repeat(at, count) - self.columns["offset"][field]
+                kept = self._stands(letters, field, start)
+                fields.append(field[kept])
+                starts.append(start[kept])
+            base += len(anchors)
+        return np.concatenate(fields), np.concatenate(starts)
+
+    def _stands(self, letters: Letters, field: Int64, start: Int64) -> npt.NDArray[np.bool_]:
+        """Tell which of the fields stand at these places: as whole words, where they are short."""
+        length = self.columns["length"][field]
+        stands = (start >= 0) & (start + length <= len(letters))
+        at, size = start[stands], length[stands]
+        same = letters.hashes(at, size) == self.hashes[field[stands]]
+        same &= letters.text_of(at) == letters.text_of(at + size - 1)
+        is_long = self.columns["weight"][field[stands]] >= 2 * ALONE_LETTERS
+        same &= is_long | (letters.starts[at] & letters.starts[at + size])
+        stands[stands] = same
+        return stands
+
+    def _hit(self, occurrence: int, fields: list[int]) -> FieldHit:
+        columns = self.columns
+        item = int(columns["item"][occurrence])
+        begin, stop = columns["first_of_item"][item : item + 2]
+        names = []
+        for field in fields:
+            at = begin + int(np.flatnonzero(columns["field_of_item"][begin:stop] == field)[0])
+            names.append(self.names[int(columns["name_of_item"][at])])
+        texts = tuple(str(self.texts[int(columns["text"][field])]) for field in fields)
+        return FieldHit(int(columns["source"][occurrence]), int(columns["row"][occurrence]), tuple(names), texts)
+
+
+def is_short_second(weight: Any, length: Any, common: Any, part: Any) -> Any:
+    """Tell, of one field or of arrays, whether it is looked for only beside another field of its row."""
+    return (weight >= _SHORT_LETTERS) & (weight < PAIR_LETTERS) & (length > 1) & (common == 0) & (part != 1)
+
+
+def _firsts(values: Int64) -> Int64:
+    """Return where each different value stands first."""
+    return np.unique(values, return_index=True)[1].astype(np.int64)
+
+
+def _chunks(texts: Sequence[str]) -> Iterator[tuple[int, Sequence[str]]]:
+    """Yield the texts some at a time, with the number of the first."""
+    first = size = 0
+    for number, text in enumerate(texts):
+        size += len(text) + 1
+        if size >= _CHUNK_CHARACTERS:
+            yield first, texts[first : number + 1]
+            first, size = number + 1, 0
+    if first < len(texts):
+        yield first, texts[first:]

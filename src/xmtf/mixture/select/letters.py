@@ -1,0 +1,245 @@
+"""Texts as their letters alone, so that case, spacing and punctuation do not hide that two texts are the same.
+
+Kept are letters, vowel signs and digits, each in one form: without accents and points, case folded, compatibility
+forms as plain ones, digits as ASCII, the letters that Arabic, Persian and Urdu write differently as one. What stands
+between words is only remembered as the place where a word starts, so scripts with and without spaces are read alike.
+
+::
+
+    texts     "Die Kätze,", "SASS da"
+    letters    d i e k a t z e s a s s d a
+    starts     x     x         x       x
+
+The hash of any stretch of letters is a difference of two sums, so it costs the same for every length.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xmtf.mixture.select.keys import UInt64, mix
+
+__all__ = ["NORMALISATION", "Letters", "letters_of"]
+
+Int64 = npt.NDArray[np.int64]
+
+NORMALISATION = f"1 unicode {unicodedata.unidata_version}"
+"""Version of what a letter is; part of every fingerprint that depends on it."""
+
+_BETWEEN = "\ufdd0"
+"""Stands between texts; a noncharacter, taken out of the texts themselves."""
+_CODES = 0x32400
+"""Code points looked at; those above are no letters."""
+_ALL_CODES, _LAST_ASCII = 0x110000, 0x7F
+_BASE = 0x9E3779B97F4A7C15
+_INVERSE = pow(_BASE, -1, 2**64)
+
+_ALIKE = {
+    "ı": "i", "ى": "ي", "ی": "ي", "ې": "ي", "ئ": "ي", "ے": "ي", "ک": "ك", "أ": "ا", "إ": "ا", "آ": "ا", "ٱ": "ا",
+    "ؤ": "و", "ة": "ه", "ۀ": "ه", "ہ": "ه", "ھ": "ه", "ە": "ه", "ۂ": "ه", "ۃ": "ه",
+}  # fmt: skip
+_IDEOGRAPH, _UNSPACED_FROM = 2, 0x0E00
+_DENSE = ((0x3400, 0x9FFF), (0xF900, 0xFAFF), (0x20000, _CODES - 1))
+"""Ideographs: one says as much as two letters."""
+_UNSPACED = (*_DENSE, (0x0E00, 0x0EFF), (0x0F00, 0x0FFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3040, 0x30FF))
+"""Scripts without spaces between words: Han, Thai, Lao, Tibetan, Burmese, Khmer, kana."""
+_ITSELF = ((0x3400, 0x9FFF), (0xAC00, 0xD7A3), (0x20000, _CODES - 1))
+"""Ideographs and Korean syllables, which have one form; known without looking at each."""
+_POINTS = (
+    (0x0300, 0x036F), (0x0591, 0x05C7), (0x0610, 0x061A), (0x0640, 0x0640), (0x064B, 0x065F), (0x0670, 0x0670),
+    (0x093C, 0x093C), (0x09BC, 0x09BC), (0x0A3C, 0x0A3C), (0x0B3C, 0x0B3C), (0x3099, 0x309C), (0xFE00, 0xFE0F),
+    (0xFF9E, 0xFF9F),
+)  # fmt: skip
+"""Accents, Hebrew and Arabic points, the stretching of Arabic letters, dots of Indic letters and voice marks of kana:
+the same word is written with and without, or as one character with its letter."""
+_JAMO = ((0x1100, 0x11FF), (0x3131, 0x318E), (0xA960, 0xA97C), (0xD7B0, 0xD7FB))
+"""Parts of Korean syllables."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letters:
+    """The ``n`` letters of some texts, one after the other.
+
+    Attributes:
+        ends: Number of letters up to the end of each text, int64 ``[texts]``.
+        starts: bool ``[n + 1]``: a word may start here; true after the last letter.
+        kinds: int8 ``[n]``: 1 in scripts without spaces, 2 for their ideographs, else 0.
+        sums: uint64 ``[n + 1]``: sums of hashes; see :meth:`hashes`.
+    """
+
+    ends: Int64
+    starts: npt.NDArray[np.bool_]
+    kinds: npt.NDArray[np.int8]
+    sums: UInt64
+
+    def __len__(self) -> int:
+        return len(self.kinds)
+
+    @property
+    def has_ideographs(self) -> bool:
+        """Whether any letter is an ideograph."""
+        return bool(self.kinds.max(initial=0) == _IDEOGRAPH)
+
+    def text_of(self, places: Int64) -> Int64:
+        """Return the text that each of these letters stands in."""
+        return np.searchsorted(self.ends, places, side="right").astype(np.int64)
+
+    def weights(self) -> Int64:
+        """Return how much the first 0, 1, ... letters count, ideographs twice, int64 ``[n + 1]``."""
+        return _sums(1 + (self.kinds == _IDEOGRAPH))
+
+    def words(self) -> Int64:
+        """Return how many words the first 0, 1, ... letters start where words are spaced, int64 ``[n + 1]``."""
+        return _sums(self.starts[:-1] & (self.kinds == 0))
+
+    def hashes(self, start: Int64, length: Int64 | int) -> UInt64:
+        """Return the hashes of the stretches of ``length`` letters from ``start``, uint64 ``[len(start)]``."""
+        sums: UInt64 = self.sums[start + length] - self.sums[start]
+        return sums * _powers(len(self) + 1, _BASE)[start]
+
+    def all_hashes(self, length: int) -> UInt64:
+        """Return the hash of the stretch of ``length`` letters from each place that has as many."""
+        count = max(0, len(self) - length + 1)
+        hashes = self.sums[length : length + count] - self.sums[:count]
+        hashes *= _powers(len(self) + 1, _BASE)[:count]
+        return hashes
+
+
+def letters_of(texts: Sequence[str]) -> Letters:
+    """Return the letters of texts."""
+    tables = _tables()
+    codes = _codes_of(texts)
+    if codes.max(initial=0) > _LAST_ASCII:
+        slow = np.flatnonzero(tables.is_slow.take(codes, mode="clip"))
+        if len(slow):
+            ends = np.flatnonzero(codes == ord(_BETWEEN))
+            composed = list(texts)
+            for number in np.unique(np.searchsorted(ends, slow)).tolist():
+                composed[number] = _composed(texts[number])
+            codes = _codes_of(composed)
+    hashes = tables.hashes.take(codes, mode="clip")
+    at = np.flatnonzero(hashes)
+    hashes = hashes.take(at)
+    starts = np.ones(len(at) + 1, dtype=bool)
+    starts[1:-1] = at[1:] - at[:-1] > 1
+    if codes.max(initial=0) < _UNSPACED_FROM:
+        kinds = np.zeros(len(at), np.int8)
+    else:
+        kinds = tables.kinds.take(codes, mode="clip").take(at)
+        starts[:-1] |= kinds > 0
+        starts[1:] |= kinds > 0
+    sums = np.zeros(len(at) + 1, np.uint64)
+    hashes *= _powers(len(at), _INVERSE)[: len(at)]
+    np.cumsum(hashes, out=sums[1:])
+    between = np.flatnonzero(codes == ord(_BETWEEN))
+    ends = np.append(np.searchsorted(at, between), len(at)).astype(np.int64)
+    return Letters(ends, starts, kinds, sums)
+
+
+def _sums(values: npt.NDArray[Any]) -> Int64:
+    """Return 0 and the sums of the first 1, 2, ... values, int64 ``[n + 1]``."""
+    sums = np.zeros(len(values) + 1, np.int64)
+    np.cumsum(values, out=sums[1:], dtype=np.int64)
+    return sums
+
+
+def _codes_of(texts: Sequence[str]) -> npt.NDArray[np.int32]:
+    joined = _BETWEEN.join(texts)
+    if joined.count(_BETWEEN) >= len(texts) > 0:
+        joined = _BETWEEN.join([text.replace(_BETWEEN, " ") for text in texts])
+    return np.frombuffer(joined.encode("utf-32-le", "replace"), np.uint32).view(np.int32)
+
+
+def _composed(text: str) -> str:
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+
+
+@dataclass(frozen=True, slots=True)
+class _Tables:
+    """What each code point is.
+
+    Attributes:
+        hashes: uint64, 0 where it is no letter.
+        kinds: 1 in a script without spaces, 2 an ideograph.
+        is_slow: It may be several letters, or one together with what stands before it.
+    """
+
+    hashes: UInt64
+    kinds: npt.NDArray[np.int8]
+    is_slow: npt.NDArray[np.bool_]
+
+
+@cache
+def _tables() -> _Tables:
+    letters, is_slow = np.zeros(_ALL_CODES, np.uint64), np.zeros(_ALL_CODES, bool)
+    for first, last in _ITSELF:
+        letters[first : last + 1] = np.arange(first, last + 1)
+    points = {code for first, last in _POINTS for code in range(first, last + 1)}
+    known = {code for first, last in _ITSELF for code in range(first, last + 1)}
+    for code in range(_CODES):
+        if code not in known:
+            plain = _plain(chr(code), points)
+            letters[code] = ord(plain[0]) if plain else 0
+            is_slow[code] = len(plain) > 1
+    for number in points:
+        letters[number] = 0
+    for number in _seconds(points):
+        is_slow[number] = True
+    kinds = np.zeros(_ALL_CODES, np.int8)
+    for kind, ranges in ((1, _UNSPACED), (_IDEOGRAPH, _DENSE)):
+        for first, last in ranges:
+            kinds[first : last + 1] = kind
+    hashes = np.zeros(_ALL_CODES, np.uint64)
+    hashes[:_CODES] = np.where(letters[:_CODES] > 0, mix(letters[:_CODES]), np.uint64(0))
+    return _Tables(hashes, kinds, is_slow)
+
+
+def _plain(char: str, points: set[int]) -> str:
+    """Return the letters that a character stands for: none, one, or several where it has to be looked at closer."""
+    kind = unicodedata.category(char)
+    if unicodedata.decomposition(char):
+        char = "".join(each for each in unicodedata.normalize("NFKD", char) if ord(each) not in points)
+        if len(char) > 1 and kind in ("Mc", "Mn"):  # vowel signs in two parts
+            char = unicodedata.normalize("NFKC", char)
+    elif kind[0] not in "LMN":
+        return ""
+    if kind[0] == "L" or len(char) > 1:
+        char = "".join(each for each in char.casefold() if ord(each) not in points)
+    return "".join(_one_form(each) for each in char)
+
+
+def _one_form(char: str) -> str:
+    kind = unicodedata.category(char)
+    if kind == "Nd":
+        return str(unicodedata.decimal(char))
+    return _ALIKE.get(char, char) if kind[0] in "LMN" else ""
+
+
+def _seconds(points: set[int]) -> set[int]:
+    """Return the letters and signs that may make one character with what stands before them."""
+    found = {code for first, last in _JAMO for code in range(first, last + 1)}
+    for code in range(0x0900, 0x3400):
+        parts = unicodedata.decomposition(chr(code)).split()
+        if len(parts) == 2 and not parts[0].startswith("<"):
+            found.add(int(parts[1], 16))
+    return found - points
+
+
+_kept_powers: dict[int, UInt64] = {}
+
+
+def _powers(count: int, base: int) -> UInt64:
+    """Return the powers 0, 1, ... of a base modulo 2 ** 64, at least ``count``; kept for the next time."""
+    kept = _kept_powers.get(base)
+    if kept is None or len(kept) < count:
+        factors = np.full(1 << max(10, count.bit_length()), base, np.uint64)
+        factors[0] = 1
+        kept = _kept_powers[base] = np.cumprod(factors)
+    return kept

@@ -1,0 +1,74 @@
+"""The texts of raw rows: one text a row with all its strings, or every string with the field that it stands in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+__all__ = ["fields_of", "texts_of_rows"]
+
+_SEPARATOR = "\n"
+
+
+def texts_of_rows(table: pa.Table, columns: Iterable[str] | None = None) -> list[str]:
+    """Return all strings of each row as one text, also those inside lists and structs.
+
+    Args:
+        table: Raw rows.
+        columns: The columns to read; all where None.
+    """
+    names = [name for name in table.column_names if columns is None or name in set(columns)]
+    parts = [part for name in names if (part := _joined(_whole(table.column(name)))) is not None]
+    if not parts:
+        return [""] * table.num_rows
+    texts = parts[0] if len(parts) == 1 else _side_by_side(parts)
+    return [text or "" for text in texts.to_pylist()]
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+
+
+def _joined(array: pa.Array) -> pa.Array | None:
+    """Return the strings of each value as one, [n] string with nulls; None where the type holds no strings."""
+    kind = array.type
+    if pa.types.is_dictionary(kind):
+        return _joined(array.dictionary_decode())
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return array.cast(pa.string())
+    if pa.types.is_struct(kind):
+        parts = [part for child in array.flatten() if (part := _joined(child)) is not None]
+        return _side_by_side(parts) if parts else None
+    if pa.types.is_map(kind):
+        return pa.array([_SEPARATOR.join(text for _, text in fields_of(value)) for value in array.to_pylist()])
+    if pa.types.is_fixed_size_list(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        values = _joined(array.flatten())
+        if values is None:
+            return None
+        lengths = np.asarray(pc.fill_null(pc.list_value_length(array), 0)).astype(np.int32)
+        offsets = np.concatenate([np.zeros(1, np.int32), np.cumsum(lengths, dtype=np.int32)])
+        return pc.binary_join(pa.ListArray.from_arrays(pa.array(offsets), pc.fill_null(values, "")), _SEPARATOR)
+    return None
+
+
+def _side_by_side(parts: list[pa.Array]) -> pa.Array:
+    return pc.binary_join_element_wise(*parts, _SEPARATOR, null_handling="replace", null_replacement="")
+
+
+def fields_of(row: object, name: str = "") -> Iterator[tuple[str, str]]:
+    """Yield (field, text) of every string in a row, also inside lists and mappings.
+
+    >>> list(fields_of({"q": "Who?", "answers": {"text": ["I", "you"]}, "label": 1}))
+    [('q', 'Who?'), ('answers.text', 'I'), ('answers.text', 'you')]
+    """
+    if isinstance(row, str):
+        yield name, row
+    elif isinstance(row, dict):
+        for key, value in row.items():
+            yield from fields_of(value, f"{name}.{key}" if name else str(key))
+    elif isinstance(row, list | tuple):
+        for value in row:
+            yield from fields_of(value, name)
