@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import ModuleType
 
 __all__ = [
@@ -81,13 +81,14 @@ class UnknownNameError(UserError):
         name: The unknown name.
         known: The names that would have been understood.
         where: Where the name was read, such as ``recipes/demo.yaml: mixture.tasks.0``.
+        near: The nearest names, where more is known than how they are spelt.
     """
 
-    def __init__(self, kind: str, name: str, known: Iterable[str], where: str = "") -> None:
+    def __init__(self, kind: str, name: str, known: Iterable[str], where: str = "", near: Sequence[str] = ()) -> None:
         known = sorted(known)
-        near = nearest(name, known)
+        near = [*near] or [repr(each) for each in nearest(name, known)]
         if near:
-            hint = f"did you mean {' or '.join(repr(n) for n in near)}?"
+            hint = f"did you mean {' or '.join(near)}?"
         elif len(known) <= 12:
             hint = f"known: {', '.join(known) or 'none'}"
         else:
@@ -96,9 +97,9 @@ class UnknownNameError(UserError):
         super().__init__(f"{prefix}unknown {kind} {name!r}; {hint}")
         self.kind = kind
         self.name = name
-        self._arguments = (kind, name, tuple(known), where)
+        self._arguments = (kind, name, tuple(known), where, tuple(near))
 
-    def __reduce__(self) -> tuple[type[UnknownNameError], tuple[str, str, tuple[str, ...], str]]:
+    def __reduce__(self) -> tuple[type[UnknownNameError], tuple[str, str, tuple[str, ...], str, tuple[str, ...]]]:
         """Pickle by the arguments: a worker process hands its errors back so."""
         return type(self), self._arguments
 

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from xmtf.errors import UnknownNameError
+from xmtf.errors import UnknownNameError, nearest
 
 __all__ = [
     "CODE",
@@ -25,6 +25,8 @@ __all__ = [
     "language_set",
     "main_script",
     "normalize_language",
+    "relatives",
+    "same_language",
 ]
 
 CODE = "code"
@@ -90,6 +92,43 @@ def _by_xp3x() -> dict[str, str]:
 
 
 @cache
+def _only_entry() -> dict[str, str]:
+    """Return the entry of each three-letter code that ISO would fold into another language, such as ``uzn``."""
+    folded = ("azj", "kzj", "prs", "uzn")
+    return {code: entry for code in folded for xp3x, entry in _by_xp3x().items() if xp3x.partition("_")[0] == code}
+
+
+@cache
+def _related() -> dict[str, list[tuple[str, str]]]:
+    """Return code -> (code of a related language, ``same`` or ``member``), both ways."""
+    path = Path(__file__).with_name("language_relations.csv")
+    found: dict[str, list[tuple[str, str]]] = {}
+    with path.open(encoding="utf-8", newline="") as stream:
+        for row in csv.DictReader(stream):
+            found.setdefault(row["code"], []).append((row["of"], row["relation"]))
+            found.setdefault(row["of"], []).append((row["code"], row["relation"]))
+    return found
+
+
+def same_language(code: str) -> tuple[str, ...]:
+    """Return the codes of one language under all its codes, the given one first: aliases of CLDR.
+
+    >>> same_language("uz"), same_language("no"), same_language("fr")
+    (('uz', 'uzn-Latn'), ('no', 'nb'), ('fr',))
+    """
+    return (code, *(other for other, relation in _related().get(code, ()) if relation == "same"))
+
+
+def relatives(code: str) -> tuple[str, ...]:
+    """Return the codes of languages that share a macrolanguage with one, but are not the same.
+
+    >>> relatives("fa")
+    ('fa-AF',)
+    """
+    return tuple(other for other, relation in _related().get(code, ()) if relation == "member")
+
+
+@cache
 def normalize_language(tag: str, where: str = "") -> str:
     """Return our short code for any spelling of a language.
 
@@ -110,6 +149,8 @@ def normalize_language(tag: str, where: str = "") -> str:
         return _SPELLINGS[lower]
     if lower.replace("-", "_") in _by_xp3x():
         return _by_xp3x()[lower.replace("-", "_")]
+    if lower in _only_entry():
+        return _only_entry()[lower]
     if text in known or lower in known:
         return text if text in known else lower
 
@@ -121,11 +162,22 @@ def normalize_language(tag: str, where: str = "") -> str:
     except langcodes.tag_parser.LanguageTagError:
         valid = False
     if not valid:
-        raise UnknownNameError("language", tag, known, where)
+        raise _unknown(tag, where)
     base = language.prefer_macrolanguage()
     code = langcodes.Language.make(language=base.language).to_tag()
+    script = language.script or (language.maximize().script if language.territory else None)
+    listed = known.get(lower.partition("-")[0]) or known.get(code)
+    if listed is not None and script in (None, listed.script, listed.xp3x.partition("_")[2]):
+        return listed.code
     usual = langcodes.Language.get(code).maximize().script
-    return f"{code}-{language.script}" if language.script and language.script != usual else code
+    return f"{code}-{script}" if script and script != usual else code
+
+
+def _unknown(tag: str, where: str) -> UnknownNameError:
+    """Return the error for a language that is not known: names the codes of the nearest names, or the nearest codes."""
+    by_name = {language.name: language.code for language in _languages().values()}
+    near = nearest(tag.strip(), by_name)
+    return UnknownNameError("language", tag, _languages(), where, near=[f"{by_name[name]} ({name})" for name in near])
 
 
 def get_language(code: str) -> Language:

@@ -137,7 +137,10 @@ class HeldOut(Section):
     """What the mixture must not contain; evaluation suites measure on it."""
 
     languages: Annotated[tuple[str, ...], MIXED] = ()
-    """Patterns of languages: neither as target language nor as prompt language."""
+    """Patterns of languages: neither as target language nor as prompt language. A code holds out the language under
+    all its codes (`uz` is `uzn_Latn` too)."""
+    relatives: Annotated[bool, MIXED] = False
+    """Hold out the other members of the macrolanguages of `languages` as well (Dari of `fa`, Nynorsk of `no`)."""
     clusters: Annotated[tuple[str, ...], MIXED] = ()
     """Patterns of whole task clusters."""
     datasets: Annotated[tuple[str, ...], MIXED] = ()

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.execution import say
-from xmtf.languages import normalize_language
+from xmtf.languages import normalize_language, relatives, same_language
 from xmtf.recipe import TaskSelection
 from xmtf.recipe.schema import HeldOut
 from xmtf.tasks.task import Role, Slice, Task
@@ -235,12 +235,16 @@ def language_pattern(pattern: str) -> str:
 
 
 def normalized(held_out: HeldOut) -> HeldOut:
-    """Return what is held out with its languages as our codes."""
-    return held_out.model_copy(update={"languages": tuple(language_pattern(p) for p in held_out.languages)})
+    """Return what is held out with its languages as our codes, under all codes of each language."""
+    languages = [code for pattern in held_out.languages for code in same_language(language_pattern(pattern))]
+    if held_out.relatives:
+        languages += [other for code in languages for other in relatives(code)]
+    return held_out.model_copy(update={"languages": tuple(dict.fromkeys(languages))})
 
 
 def _check_held_out(held_out: HeldOut, tasks: Sequence[Task]) -> None:
-    languages = {language for task in tasks for language in (task.language, *task.input_languages)}
+    present = {language for task in tasks for language in (task.language, *task.input_languages)}
+    languages = {code for language in present for code in (*same_language(language), *relatives(language))}
     check_patterns("language", held_out.languages, languages, "held_out.languages")
     check_patterns("cluster", held_out.clusters, {task.cluster for task in tasks}, "held_out.clusters")
     datasets = {name for task in tasks for name in dataset_names(task.dataset)}

@@ -1,7 +1,7 @@
 import pytest
 
 from xmtf.errors import UnknownNameError
-from xmtf.languages import get_language, language_set, normalize_language
+from xmtf.languages import get_language, language_set, normalize_language, relatives, same_language
 
 
 @pytest.mark.parametrize(
@@ -13,6 +13,9 @@ from xmtf.languages import get_language, language_set, normalize_language
         ("swh_Latn", "sw"), ("swa", "sw"), ("npi", "ne"), ("ory_Orya", "or"), ("kea", "kea"), ("kea_Latn", "kea"),
         ("jp", "ja"), ("no", "no"), ("nob_Latn", "nb"), ("twi", "tw"), ("aka", "ak"), ("nso", "nso"), ("code", "code"),
         ("ace_Arab", "ace-Arab"), ("ind", "id"), ("yor", "yo"),
+        ("uzn", "uzn-Latn"), ("uzn_Latn", "uzn-Latn"), ("azj", "azj-Latn"), ("prs", "fa-AF"), ("prs_Arab", "fa-AF"),
+        ("ko-Hang", "ko"), ("tw-Latn", "tw"), ("zh-HK", "zh-Hant"), ("zh-MO", "zh-Hant"), ("zh-SG", "zh"),
+        ("pa-PK", "pa-Arab"), ("sr-ME", "sr-Latn"), ("en-US", "en"), ("pt-BR", "pt"),
     ],
 )  # fmt: skip
 def test_every_spelling_of_a_language_gives_one_code(written, code):
@@ -22,6 +25,20 @@ def test_every_spelling_of_a_language_gives_one_code(written, code):
 def test_an_unknown_language_names_its_place_and_near_codes():
     with pytest.raises(UnknownNameError, match=r"catalogue/x.yaml: unknown language 'zzzz'"):
         normalize_language("zzzz", "catalogue/x.yaml")
+
+
+@pytest.mark.parametrize(("written", "code"), [("swahili", "sw"), ("Yorubba", "yo"), ("Norwgian", "no")])
+def test_an_english_name_gives_its_code(written, code):
+    with pytest.raises(UnknownNameError, match=rf"did you mean {code} \("):
+        normalize_language(written)
+
+
+def test_aliases_are_the_same_language_and_members_are_relatives():
+    for code, alias in (("uz", "uzn-Latn"), ("az", "azj-Latn"), ("sq", "sqi-Latn"), ("sw", "swa-Latn")):
+        assert same_language(code) == (code, alias)
+        assert same_language(alias) == (alias, code)
+    assert (same_language("fa"), relatives("fa")) == (("fa",), ("fa-AF",))
+    assert "nn" in relatives("no")
 
 
 def test_the_sets_have_their_published_sizes():

@@ -4,7 +4,7 @@ from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.recipe import TaskSelection
 from xmtf.recipe.schema import HeldOut
 from xmtf.tasks.entries import read_catalogue_file
-from xmtf.tasks.selection import select_slices
+from xmtf.tasks.selection import normalized, select_slices
 
 
 @pytest.fixture
@@ -127,3 +127,10 @@ def test_tasks_without_a_prompt_in_the_languages_asked_for_are_listed_or_an_erro
     assert capsys.readouterr().err == ""
     with pytest.raises(ConfigError, match=r"tasks\.0: 1 tasks have no template in .*same.*: tiny/jp; add a language"):
         select(asked | {"without_prompts": "error"})
+
+
+def test_a_held_out_language_is_held_out_under_all_its_codes():
+    languages = normalized(HeldOut(languages=("uz", "swh", "nob_Latn", "fa"))).languages
+    assert languages == ("uz", "uzn-Latn", "sw", "swa-Latn", "nb", "no", "fa")
+    with_relatives = normalized(HeldOut(languages=("fa", "no"), relatives=True)).languages
+    assert {"fa-AF", "nn", "nb"} <= set(with_relatives)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
+from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from xmtf import __version__
 from xmtf.languages import CODE, get_language
@@ -67,9 +70,22 @@ def dataset_card(facts: CardFacts) -> str:
     yaml = YAML()
     yaml.version = (1, 2)
     yaml.allow_unicode = True
-    yaml.dump(_metadata(facts), header)
+    yaml.dump(_quoted(_metadata(facts)), header)
     _, _, metadata = header.getvalue().rpartition("---\n")  # the version directive is not for the card
     return f"---\n{metadata}---\n\n{_body(facts)}"
+
+
+_MISREAD = re.compile(r"(y|n|yes|no|on|off|true|false|null|~|=|<<|[-+.\d][-+.,:_\da-fox]*)?", re.IGNORECASE)
+"""Texts that readers of YAML 1.1, such as datasets, take for something else than text: Norwegian is `no`."""
+
+
+def _quoted(value: Any) -> Any:
+    """Return the metadata with texts that YAML 1.1 would not read as text in quotes."""
+    if isinstance(value, dict):
+        return {key: _quoted(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_quoted(part) for part in value]
+    return DoubleQuotedScalarString(value) if isinstance(value, str) and _MISREAD.fullmatch(value) else value
 
 
 def _metadata(facts: CardFacts) -> dict[str, object]:

@@ -1,4 +1,5 @@
 import pytest
+import yaml
 
 from xmtf.mixture import build_mixture
 from xmtf.mixture.describe.card import CardFacts, dataset_card
@@ -27,10 +28,19 @@ def test_the_card_tells_licences_and_what_was_left_out():
     header, _, body = card.removeprefix("---\n").partition("---\n")
     assert "pretty_name: my set\n" in header
     assert "path: language=no/part-*.parquet" in header
-    assert "language:\n- no\n" in header
+    assert 'language:\n- "no"\n' in header
     assert "| no | Norwegian | 3 |" in body
     assert "| code | programs | 1,000 |" in body
     assert "| d2 | MIT | 1,000 |" in body
     assert "| d\\|1 | not stated | 3 |" in body
     assert "- held out languages: fr" in body
     assert "| duplicate | 2 |" in body
+
+
+@pytest.mark.parametrize("name", ["on", "no", "y", "Null", "1_000", "1:30", "1e3", "2026-01-01", ".nan", "~", "plain"])
+def test_readers_of_yaml_1_1_take_text_for_text(name):
+    counts = [GroupCount(Provenance("no", "en", "none", "t/no", "topic", "d", "no", "train", "a"), 3, 30, 9)]
+    header = dataset_card(CardFacts(name, "", 7, counts, {}, {}, 0.05)).split("---\n")[1]
+    read = yaml.safe_load(header)
+    assert (read["pretty_name"], read["language"]) == (name, ["no"])
+    assert [config["config_name"] for config in read["configs"]] == ["default", "no"]
