@@ -94,6 +94,15 @@ def test_items_that_were_not_all_written_leave_those_before(tmp_path):
     assert {path.name: path.read_bytes() for path in (tmp_path / "items").iterdir()} == before
 
 
+def test_what_a_killed_evaluation_left_is_neither_read_nor_kept(tmp_path):
+    (tmp_path / "items").mkdir()
+    rest = tmp_path / "items" / ".one.parquet.host-1.tmp"
+    rest.write_bytes(b"PAR1 cut sh")
+    assert item_files(tmp_path) == []
+    write(tmp_path)
+    assert sorted(path.name for path in (tmp_path / "items").iterdir()) == ["one.parquet", "two.parquet"]
+
+
 def test_files_of_others_are_neither_read_nor_deleted(tmp_path):
     (tmp_path / "items").mkdir()
     mine = tmp_path / "items" / "mine.parquet"
