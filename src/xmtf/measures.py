@@ -45,11 +45,12 @@ def suite_measures(loaded: LoadedRecipe, tokens: Path) -> tuple[Measure, ...]:
     from xmtf.evaluation.suites.setup import setup_of, suite_slices
 
     setup = setup_of(loaded)
-    suites = _chosen(setup.settings.suites, patterns, loaded.recipe.training.validation_examples, str(loaded.path))
+    suites = _chosen(setup.settings.suites, patterns, str(loaded.path))
+    most = loaded.recipe.training.validation_examples
     setup = replace(setup, settings=setup.settings.model_copy(update={"suites": suites}))
     parts: dict[tuple[str, str], list[SuiteSlice]] = {}
     for part in suite_slices(setup):
-        parts.setdefault((part.suite.name, part.kind), []).append(part)
+        parts.setdefault((part.suite.name, part.kind), []).append(replace(part, slice=part.slice.capped(most)))
     several = {name for name, kind in parts if (name, "rank") in parts and (name, "generation") in parts}
     return tuple(
         SuiteMeasure(f"{name} ({kind})" if name in several else name, _kind(kind), setup, tuple(slices), tokens)
@@ -61,24 +62,13 @@ def _kind(text: str) -> Literal["rank", "generation"]:
     return "rank" if text == "rank" else "generation"
 
 
-def _chosen(suites: Sequence[Suite], patterns: Sequence[str], most: int, where: str) -> tuple[Suite, ...]:
+def _chosen(suites: Sequence[Suite], patterns: Sequence[str], where: str) -> tuple[Suite, ...]:
     for pattern in patterns:
         if not any(fnmatch.fnmatchcase(suite.name, pattern) for suite in suites):
             raise UnknownNameError(
                 "suite", pattern, [suite.name for suite in suites], f"{where}: training.validation_suites"
             )
-    return tuple(
-        suite.model_copy(
-            update={
-                "tasks": tuple(
-                    task.model_copy(update={"cap_examples": min(most, task.cap_examples or most)})
-                    for task in suite.tasks
-                )
-            }
-        )
-        for suite in suites
-        if any(fnmatch.fnmatchcase(suite.name, pattern) for pattern in patterns)
-    )
+    return tuple(suite for suite in suites if any(fnmatch.fnmatchcase(suite.name, pattern) for pattern in patterns))
 
 
 @dataclass(slots=True)

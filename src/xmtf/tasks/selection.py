@@ -76,22 +76,22 @@ def select_slices(
         templates = _matching_templates(task, selection, held_out) if splits else ()
         if splits and not templates and _matching_templates(task, _any_language(selection), held_out):
             lacking.setdefault(index, []).append(task.id)
-        caps = [cap for cap in (selection.cap_examples, task.cap_examples) if cap is not None]
         for split in splits:
             skipped = task.skip_templates.get(split, ())
             chosen = tuple(template for template in templates if not matches(template.name, skipped))
             if chosen:
-                yield Slice(
+                part = Slice(
                     task,
                     split,
                     chosen,
-                    min(caps, default=None),
+                    task.cap_examples,
                     selection.limit_rows,
                     selection.rate,
                     selection=index,
                     cap_policy=selection.cap_policy,
                     cap_score=selection.cap_score,
                 )
+                yield part.capped(selection.cap_examples)
 
     parts = select_parts(tasks, selections, slices_of, role=role, held_out=held_out, where=where, nothing=nothing_left)
     taken = {part.task.id for part in parts}

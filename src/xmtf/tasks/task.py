@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
@@ -18,6 +18,7 @@ from xmtf.recipe.mixture import ChoicePolicy, LabelPolicy, NullPolicy
 from xmtf.recipe.schema import CapPolicy
 from xmtf.records import Provenance, Translation
 from xmtf.sources import SourceRef
+from xmtf.tasks.caps import tightest
 from xmtf.templates import Template, load_templates, open_collection, read_template_file
 
 __all__ = ["TEMPLATES_ROOT", "Kind", "Role", "Slice", "Task", "promptsource_root"]
@@ -255,6 +256,10 @@ class Slice:
     selection: int = 0
     cap_policy: CapPolicy | None = None
     cap_score: str | None = None
+
+    def capped(self, cap_examples: int | None) -> Slice:
+        """Return the slice under a further cap, which counts where it is tighter than its own."""
+        return replace(self, cap_examples=tightest(self.cap_examples, cap_examples))
 
     def provenance(self, template: Template) -> Provenance:
         """Return what the examples of one of the templates share."""

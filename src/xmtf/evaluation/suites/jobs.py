@@ -8,11 +8,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from xmtf.evaluation.metrics.registry import check_metrics
 from xmtf.evaluation.suites.setup import Setup, SuiteSlice
 from xmtf.json_types import JsonObject
 from xmtf.records import FEW_CHOICES, OUTSIDE, Origin, Request
 from xmtf.results.items import JobInfo
+from xmtf.tasks.caps import within_cap
 
 if TYPE_CHECKING:
     from xmtf.tasks import Prompted, Slice, Told
@@ -111,14 +114,12 @@ def _generation(example: JsonObject, origin: Origin) -> Request:
 
 
 def _capped(requests: list[Request], part: Slice, template: str, seed: int) -> tuple[Request, ...]:
-    """Keep at most ``cap_examples``: those with the smallest seeded hash, in their order."""
-    if part.cap_examples is None or len(requests) <= part.cap_examples:
-        return tuple(requests)
-
+    """Keep at most ``cap_examples``: those with the smallest seeded hash of their row, in their order."""
     of = part.task.parallel or part.task.id
 
-    def draw(request: Request) -> bytes:
-        return hashlib.sha256(f"{seed} {of} {part.split} {template} {request.origin.row}".encode()).digest()
+    def draw(request: Request) -> int:
+        text = f"{seed} {of} {part.split} {template} {request.origin.row}"
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
 
-    kept = set(sorted(map(draw, requests))[: part.cap_examples])
-    return tuple(request for request in requests if draw(request) in kept)
+    draws = np.fromiter(map(draw, requests), np.uint64, len(requests))
+    return tuple(requests[place] for place in within_cap(draws, part.cap_examples))

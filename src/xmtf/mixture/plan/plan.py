@@ -209,13 +209,14 @@ def _limited(part: Slice, recipe: Recipe) -> Slice:
     the policy.
     """
     mixture = recipe.mixture
-    cap = min((cap for cap in (part.cap_examples, mixture.cap_examples) if cap is not None), default=None)
+    part = part.capped(mixture.cap_examples)
+    cap = part.cap_examples
     policy = part.cap_policy or mixture.cap_policy
     score = (part.cap_score or mixture.cap_score) if policy == "score" else None
     limit = part.limit_rows
     if cap is not None and (policy == "random" or mixture.mode == "legacy"):
         limit = min(limit or BUDGET * cap, BUDGET * cap)
-    return dataclasses.replace(part, cap_examples=cap, limit_rows=limit, cap_policy=policy, cap_score=score)
+    return dataclasses.replace(part, limit_rows=limit, cap_policy=policy, cap_score=score)
 
 
 def _check_rates(recipe: Recipe) -> None:

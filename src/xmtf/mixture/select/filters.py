@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from xmtf.mixture.select.keys import UInt64
 from xmtf.recipe.schema import CapPolicy
+from xmtf.tasks.caps import within_cap
 
 __all__ = ["CAPPED", "cap_rows", "unfit_rows"]
 
@@ -93,7 +94,7 @@ def _best(
     table: pa.Table, rows: npt.NDArray[np.int64], cap: int, policy: CapPolicy, sample_keys: UInt64
 ) -> npt.NDArray[np.int64]:
     if policy == "random":
-        return rows[np.argpartition(sample_keys[rows], cap - 1)[:cap]]
+        return rows[within_cap(sample_keys[rows], cap)]
     if policy == "score":
         scores = np.asarray(pc.fill_null(table.column("score").take(pa.array(rows)), np.nan), np.float64)
         order = np.lexsort((sample_keys[rows], -np.nan_to_num(scores, nan=-np.inf)))
