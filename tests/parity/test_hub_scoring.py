@@ -11,6 +11,7 @@ transformers = pytest.importorskip("transformers")
 from xmtf.cli.app import build_app  # noqa: E402
 from xmtf.errors import ConfigError  # noqa: E402
 from xmtf.evaluation.generation.decode_loop import decode  # noqa: E402
+from xmtf.evaluation.generation.decoding import WritingRules  # noqa: E402
 from xmtf.evaluation.ranking import choice_scores as scoring  # noqa: E402
 from xmtf.models.hub.head import find_head  # noqa: E402
 from xmtf.models.hub.model import HubModel  # noqa: E402
@@ -149,7 +150,7 @@ def test_models_with_a_state_are_read_in_whole_rows(kind):
     assert scoring.way_of_scoring(model).startswith("whole rows: ")
     assert model.tree_fault is not None
     assert_scores_of_rows(scored(model), model.network)
-    written = decode(model, PROMPTS, range(len(PROMPTS)), ends=(96,), pad=0, num_ids=97, max_new_tokens=4)
+    written = decode(model, PROMPTS, range(len(PROMPTS)), WritingRules((96,), pad=0, num_ids=97, max_new_tokens=4))
     for prompt, answer in zip(PROMPTS, written, strict=True):
         row = [*prompt, *answer.ids]
         with torch.inference_mode():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from xmtf.evaluation.asking.journal import Journal, request_key
 from xmtf.evaluation.asking.subject import Subject
@@ -26,14 +25,16 @@ def ask(
     """
     ranked = [index for index, request in enumerate(requests) if request.choices]
     generated = [index for index, request in enumerate(requests) if not request.choices]
-    options: dict[str, Any] = {"rules": subject.rules, "batch_tokens": subject.batch_tokens, "processes": processes}
+    model, tokenizer, rules, most = subject.model, subject.tokenizer, subject.rules, subject.batch_tokens
     if ranked:
         asked = [requests[index] for index in ranked]
-        for batch in rank_batches(subject.model, subject.tokenizer, asked, **options):
+        for batch in rank_batches(model, tokenizer, asked, rules=rules, batch_tokens=most, processes=processes):
             yield [(ranked[place], answer) for place, answer in batch]
     if generated:
         asked = [requests[index] for index in generated]
-        for batch in generation_batches(subject.model, subject.tokenizer, asked, decoding=subject.decoding, **options):
+        for batch in generation_batches(
+            model, tokenizer, asked, decoding=subject.decoding, rules=rules, batch_tokens=most, processes=processes
+        ):
             yield [(generated[place], answer) for place, answer in batch]
 
 

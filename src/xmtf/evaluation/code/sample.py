@@ -13,6 +13,7 @@ from xmtf.evaluation.code.problem import Problem
 from xmtf.evaluation.code.stops import StopRule, cut_answer, ends_answer, has_ended
 from xmtf.evaluation.engine.encoding import Encoder, PromptRules, TextTokenizer
 from xmtf.evaluation.generation.decode_loop import Sampling, decode
+from xmtf.evaluation.generation.decoding import WritingRules
 from xmtf.files import content_hash
 
 if TYPE_CHECKING:
@@ -80,11 +81,13 @@ def complete(
             model,
             [before + prompt.ids for prompt in encoded],
             [problems.index(draw.problem) for draw in batch],
-            ends=tokenizer.ends,
-            pad=tokenizer.pad,
-            num_ids=tokenizer.vocab_size,
-            max_new_tokens=max_new_tokens,
-            prefix_lm=rules.prefix_lm,
+            WritingRules(
+                ends=tuple(tokenizer.ends),
+                pad=tokenizer.pad,
+                num_ids=tokenizer.vocab_size,
+                max_new_tokens=max_new_tokens,
+                prefix_lm=rules.prefix_lm,
+            ),
             sampling=sampling,
             stop=partial(_has_stopped, tokenizer, [draw.problem for draw in batch], stops),
         )

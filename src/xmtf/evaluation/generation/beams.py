@@ -18,7 +18,7 @@ import torch
 
 from xmtf.evaluation.engine.batches import Ids
 from xmtf.evaluation.engine.forward import PromptState, continue_state, read_prompts
-from xmtf.evaluation.generation.decoding import Continuation, Ending
+from xmtf.evaluation.generation.decoding import Continuation, Ending, WritingRules
 from xmtf.models.interface import CausalModel, EncoderDecoderModel
 
 __all__ = ["search_beams"]
@@ -54,15 +54,10 @@ class _Search:
 def search_beams(
     model: CausalModel | EncoderDecoderModel,
     prompts: Sequence[Ids],
+    rules: WritingRules,
     *,
     beams: int,
-    ends: Sequence[int],
-    pad: int,
-    num_ids: int,
-    max_new_tokens: int,
-    min_new_tokens: int = 0,
     length_penalty: float = 1.0,
-    prefix_lm: bool = False,
     stop: Callable[[list[int]], bool] = lambda ids: False,
 ) -> list[Continuation]:
     """Return the best continuation of every prompt.
@@ -70,24 +65,19 @@ def search_beams(
     Args:
         model: The model.
         prompts: Token ids, at least one each.
+        rules: What ends an answer, and how long it may become; the token that ends it counts in its length.
         beams: K.
-        ends: Each of them ends an answer; not part of it, but of its length.
-        pad: Id of padding.
-        num_ids: Ids of the tokenizer; the rows of a larger embedding stand for no text.
-        max_new_tokens: Most tokens of an answer.
-        min_new_tokens: Fewest: none of ``ends`` is taken before.
         length_penalty: Power of the length that log-probabilities are divided by; above 0 favours long answers.
-        prefix_lm: Bidirectional attention over the prompts.
         stop: Called with the ids of an answer; True finishes it.
     """
-    state = read_prompts(model, prompts, pad=pad, prefix_lm=prefix_lm)
+    state = read_prompts(model, prompts, pad=rules.pad, prefix_lm=rules.prefix_lm)
     searches = [_Search([_Beam(0.0, (), row)]) for row in range(len(prompts))]
-    for step in range(max_new_tokens):
+    for step in range(rules.max_new_tokens):
         live = [search for search in searches if not search.done]
-        last = step + 1 == max_new_tokens
-        _extend(model, state, live, beams, ends, num_ids, forbid_end=step < min_new_tokens)
+        last = step + 1 == rules.max_new_tokens
+        _extend(model, state, live, beams, rules, forbid_end=step < rules.min_new_tokens)
         for search in live:
-            _settle(search, beams, ends, length_penalty, last, stop)
+            _settle(search, beams, rules.ends, length_penalty, last, stop)
         chosen = [beam for search in live if not search.done for beam in search.running]
         if not chosen or last:
             break
@@ -107,12 +97,12 @@ def _extend(
     state: PromptState,
     live: Sequence[_Search],
     beams: int,
-    ends: Sequence[int],
-    num_ids: int,
+    rules: WritingRules,
     *,
     forbid_end: bool,
 ) -> None:
     """Replace the running beams of each search by its best candidates: ``2 K``, and K more for each further end."""
+    num_ids, ends = rules.num_ids, rules.ends
     logp_RV = torch.log_softmax(model.logits(state.last_GH)[:, :num_ids].float(), dim=-1)
     finite_R = torch.isfinite(logp_RV).all(dim=-1).tolist()
     if forbid_end:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from xmtf.evaluation.engine.batches import Ids
 from xmtf.evaluation.engine.forward import continue_state, read_prompts, select_state
-from xmtf.evaluation.generation.decoding import Continuation, Ending
+from xmtf.evaluation.generation.decoding import Continuation, Ending, WritingRules
 from xmtf.models.interface import CausalModel, EncoderDecoderModel
 
 __all__ = ["Sampling", "decode", "draw_tokens"]
@@ -44,13 +44,8 @@ def decode(
     model: CausalModel | EncoderDecoderModel,
     prompts: Sequence[Ids],
     prompt_of: Sequence[int],
+    rules: WritingRules,
     *,
-    ends: Sequence[int],
-    pad: int,
-    num_ids: int,
-    max_new_tokens: int,
-    min_new_tokens: int = 0,
-    prefix_lm: bool = False,
     sampling: Sampling | None = None,
     stop: Callable[[int, list[int]], bool] = lambda row, ids: False,
 ) -> list[Continuation]:
@@ -60,30 +55,25 @@ def decode(
         model: The model.
         prompts: Token ids, at least one each; each prompt is read once.
         prompt_of: For each answer the prompt that it continues; a prompt may have many answers.
-        ends: Each of them ends an answer; not part of it.
-        pad: Id of padding.
-        num_ids: Ids of the tokenizer; the rows of a larger embedding stand for no text.
-        max_new_tokens: Most tokens of an answer.
-        min_new_tokens: Fewest: none of ``ends`` is taken before.
-        prefix_lm: Bidirectional attention over the prompts.
+        rules: What ends an answer, and how long it may become.
         sampling: How tokens are drawn; None takes the most likely one.
         stop: Called with the index of an answer and its ids after each token; True ends it.
     """
-    state = read_prompts(model, prompts, pad=pad, prefix_lm=prefix_lm)
+    state = read_prompts(model, prompts, pad=rules.pad, prefix_lm=rules.prefix_lm)
     if list(prompt_of) != list(range(len(prompts))):
         state = select_state(state, torch.tensor(prompt_of, dtype=torch.int64, device=state.last_GH.device))
     answers = [_Answer([]) for _ in prompt_of]
     rows = list(range(len(answers)))
-    for step in range(max_new_tokens):
-        logits_RV = model.logits(state.last_GH)[:, :num_ids].float()
+    for step in range(rules.max_new_tokens):
+        logits_RV = model.logits(state.last_GH)[:, : rules.num_ids].float()
         finite = torch.isfinite(logits_RV).all(dim=-1).tolist()
-        if step < min_new_tokens:
-            logits_RV[:, list(ends)] = -torch.inf
+        if step < rules.min_new_tokens:
+            logits_RV[:, list(rules.ends)] = -torch.inf
         tokens = _choose(logits_RV, sampling, rows, step)
         for row, token, usable in zip(rows, tokens, finite, strict=True):
-            answers[row].take(token, ends, usable, partial(stop, row))
+            answers[row].take(token, rules.ends, usable, partial(stop, row))
         live = [place for place, row in enumerate(rows) if answers[row].live]
-        if not live or step + 1 == max_new_tokens:
+        if not live or step + 1 == rules.max_new_tokens:
             break
         chosen = None
         if 2 * len(live) <= len(rows):

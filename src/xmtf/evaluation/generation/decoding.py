@@ -7,7 +7,7 @@ from typing import Literal
 
 from xmtf.errors import ConfigError
 
-__all__ = ["Continuation", "Decoding", "Ending"]
+__all__ = ["Continuation", "Decoding", "Ending", "WritingRules"]
 
 Ending = Literal["end of text", "stop text", "budget"]
 """Why an answer ended: by the model's own token, at a stop text, or because it had no tokens left."""
@@ -26,6 +26,27 @@ class Continuation:
     ids: tuple[int, ...]
     ending: Ending
     error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WritingRules:
+    """What holds for every answer that is written token by token, however its tokens are chosen.
+
+    Attributes:
+        ends: Each of these ids ends an answer; not part of it.
+        pad: Id of padding.
+        num_ids: Ids of the tokenizer; the rows of a larger embedding stand for no text.
+        max_new_tokens: Most tokens of an answer.
+        min_new_tokens: Fewest: none of ``ends`` is taken before.
+        prefix_lm: Bidirectional attention over the prompts.
+    """
+
+    ends: tuple[int, ...]
+    pad: int
+    num_ids: int
+    max_new_tokens: int
+    min_new_tokens: int = 0
+    prefix_lm: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from xmtf.evaluation.engine.forward import in_halves
 from xmtf.evaluation.engine.processes import ALONE, Processes
 from xmtf.evaluation.generation.beams import search_beams
 from xmtf.evaluation.generation.decode_loop import Sampling, decode
-from xmtf.evaluation.generation.decoding import Continuation, Decoding, Ending
+from xmtf.evaluation.generation.decoding import Continuation, Decoding, Ending, WritingRules
 from xmtf.files import content_hash
 from xmtf.records import Prediction, Request
 
@@ -157,30 +157,29 @@ def _continue(
     watch: Callable[[list[int]], None],
     prompts: Sequence[Ids],
 ) -> list[Continuation]:
-    options: dict[str, Any] = {
-        "ends": tokenizer.ends,
-        "pad": tokenizer.pad,
-        "num_ids": tokenizer.vocab_size,
-        "max_new_tokens": decoding.max_new_tokens,
-        "min_new_tokens": decoding.min_new_tokens,
-        "prefix_lm": prefix_lm,
-        "stop": stop_at(tokenizer, decoding.stops),
-    }
+    rules = WritingRules(
+        ends=tuple(tokenizer.ends),
+        pad=tokenizer.pad,
+        num_ids=tokenizer.vocab_size,
+        max_new_tokens=decoding.max_new_tokens,
+        min_new_tokens=decoding.min_new_tokens,
+        prefix_lm=prefix_lm,
+    )
+    has_stopped = stop_at(tokenizer, decoding.stops)
     if decoding.beams > 1:
         penalty = decoding.length_penalty
-        return search_beams(model, prompts, beams=decoding.beams, length_penalty=penalty, **options)
+        return search_beams(model, prompts, rules, beams=decoding.beams, length_penalty=penalty, stop=has_stopped)
     sampling = None
     if decoding.temperature > 0:
         seeds = [int(content_hash([decoding.seed, list(prompt)])[:16], 16) for prompt in prompts]
         draws = np.stack([np.random.default_rng(seed).random(decoding.max_new_tokens) for seed in seeds])
         sampling = Sampling(decoding.temperature, decoding.top_p, draws, decoding.top_k)
-    has_stopped = options.pop("stop")
 
     def after_token(_: int, ids: list[int]) -> bool:
         watch(ids)
-        return bool(has_stopped(ids))
+        return has_stopped(ids)
 
-    return decode(model, prompts, range(len(prompts)), sampling=sampling, stop=after_token, **options)
+    return decode(model, prompts, range(len(prompts)), rules, sampling=sampling, stop=after_token)
 
 
 def stop_at(tokenizer: TextTokenizer, stops: Sequence[str]) -> Callable[[list[int]], bool]:

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 from xmtf.evaluation.engine.answer import Answer, in_order
 from xmtf.evaluation.engine.batches import Ids
@@ -98,10 +99,10 @@ def rank_batches(
     rules = rules or prompt_rules(model, tokenizer)
     plan = _Plan(tokenizer, requests, rules, causal=causal)
     yield [(index, plan.answer(index)) for index in plan.refusals]
-    options: dict[str, Any] = {"pad": tokenizer.pad, "prefix_lm": rules.prefix_lm, "batch_tokens": batch_tokens}
+    score = partial(score_batches, model, pad=tokenizer.pad, prefix_lm=rules.prefix_lm, batch_tokens=batch_tokens)
 
     def scored(contexts: Sequence[Ids], continuations: Sequence[Sequence[Ids]]) -> Iterator[tuple[int, list[float]]]:
-        for batch in score_batches(model, contexts, continuations, range(len(contexts)), **options):
+        for batch in score(contexts, continuations, range(len(contexts))):
             yield from ((index, [choice.score for choice in choices]) for index, choices in batch)
 
     if "pmi" in rules.also:
@@ -110,7 +111,7 @@ def rank_batches(
         found = scored([nothing] * len(choices), [(choice,) for choice in choices])
         plan.alone = {choices[index]: score for index, (score,) in found}
     contexts = [prompt.ids for prompt in plan.prompts]
-    for batch in score_batches(model, contexts, plan.choices, plan.askable, **options, processes=processes):
+    for batch in score(contexts, plan.choices, plan.askable, processes=processes):
         done = [index for index, _ in batch]
         plan.scores.update((index, tuple(choice.score for choice in choices)) for index, choices in batch)
         if "lm_eval" in rules.also:
