@@ -5,6 +5,7 @@ import os
 import struct
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -106,12 +107,26 @@ def wandb_history(path):
     assert len(data) < 2**15, "one block"
     while position < len(data):
         _, size, kind = struct.unpack_from("<IHB", data, position)
+        if position + 7 + size > len(data):
+            return  # being written
         assert kind == 1, "whole records"
         position += 7 + size
         record = Record()
         record.ParseFromString(data[position - size : position])
         if record.WhichOneof("record_type") == "history":
             yield {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in record.history.item}
+
+
+def written_history(path):
+    """Return what was logged, once it is on disk: wandb's service is a process that writes when it gets to it."""
+    for _ in range(600):
+        found = {}
+        for numbers in wandb_history(path):
+            found |= numbers
+        if set(NUMBERS) <= set(found):
+            break
+        time.sleep(0.2)
+    return found
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
@@ -126,10 +141,8 @@ def test_wandb_offline_keeps_the_run_on_disk(tmp_path, run, monkeypatch):
     write_events(log)
     log.close()
     (path,) = (run.folder / "wandb").glob("offline-run-*/*.wandb")
-    found = {}
-    for numbers in wandb_history(path):
-        found |= numbers
-    assert {name: found[name] for name in NUMBERS} == NUMBERS
+    found = written_history(path)
+    assert {name: found.get(name) for name in NUMBERS} == NUMBERS
     assert found["steps"] == 2
 
 
