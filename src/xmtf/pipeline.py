@@ -190,13 +190,13 @@ class _Run:
 
 def _tell_drops(manifest: Manifest) -> None:
     """Say how many examples the mixture has, and why the others were dropped."""
-    from xmtf.tasks import Told
+    from xmtf.tasks import DropReport
 
     counts = manifest.counts
     dropped = {reason: count for reason, count in counts["dropped"].items() if count}
     listed = ", ".join(f"{count:,} {reason}" for reason, count in sorted(dropped.items(), key=lambda item: -item[1]))
     say(f"  {counts['out']:,} of {counts['in']:,} examples{f'; dropped: {listed}' if listed else ''}")
-    for line in Told(manifest.details["firsts"], manifest.details["notes"]).lines(dropped):
+    for line in DropReport(manifest.details["firsts"], manifest.details["notes"]).lines(dropped):
         say(f"  {line}")
 
 

@@ -46,7 +46,7 @@ def _sizes(records: Sequence[JsonObject]) -> JsonObject:
 
 def print_built(manifest: Manifest, folder: Path, *, as_json: bool) -> None:
     """Print the counts of a built mixture by cluster and language, its rates, and why rows were dropped."""
-    from xmtf.tasks import Told
+    from xmtf.tasks import DropReport
 
     counts = manifest.counts
     if as_json:
@@ -63,7 +63,7 @@ def print_built(manifest: Manifest, folder: Path, *, as_json: bool) -> None:
     if manifest.recipe["mixture"]["rates"]["policy"] != "all":
         _print_rates(folder)
     _print_dropped(counts["dropped"])
-    for line in Told(manifest.details["firsts"], manifest.details["notes"]).lines(counts["dropped"]):
+    for line in DropReport(manifest.details["firsts"], manifest.details["notes"]).lines(counts["dropped"]):
         typer.echo(line)
     typer.echo(f"{folder}: {counts['out']:,} of {counts['in']:,} examples, in {manifest.wall_time_s:.1f} s")
 

@@ -249,14 +249,14 @@ def _slice_hashes(setup: Setup, slices: Iterable[SuiteSlice]) -> dict[str, str]:
 
 def _rendered(setup: Setup, slices: Sequence[SuiteSlice]) -> Iterator[Job]:
     """Render all slices, and say why rows are dropped; a suite that leaves nothing to ask is an error that says why."""
-    from xmtf.tasks import Told
+    from xmtf.tasks import DropReport
 
     asked: dict[str, int] = {part.suite.name: 0 for part in slices}
     reasons: dict[str, set[str]] = {name: set() for name in asked}
-    told, dropped = Told(), Counter[str]()
+    report, dropped = DropReport(), Counter[str]()
     with track("rendering evaluation prompts", total=len(slices), unit="tasks") as progress:
         for part in slices:
-            for job in jobs(setup, [part], told):
+            for job in jobs(setup, [part], report):
                 asked[job.info.suite] += len(job.requests)
                 dropped.update(job.info.dropped)
                 reasons[job.info.suite].update(f"{reason} ({count})" for reason, count in job.info.dropped.items())
@@ -266,7 +266,7 @@ def _rendered(setup: Setup, slices: Sequence[SuiteSlice]) -> Iterator[Job]:
         if not count:
             why = "; ".join(sorted(reasons[name])) or "its splits have no rows"
             raise ConfigError(f"evaluation suite {name!r}: there is nothing to ask: {why}")
-    for line in told.lines(dropped):
+    for line in report.lines(dropped):
         say(f"  {line}")
 
 

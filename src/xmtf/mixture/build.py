@@ -49,7 +49,7 @@ from xmtf.ownership import check_ours, free_name, refuse_loss
 from xmtf.provenance import group_rows
 from xmtf.recipe import LoadedRecipe
 from xmtf.sources import SourceData, read_source
-from xmtf.tasks import Prompted, Told, prompted_parts
+from xmtf.tasks import DropReport, Prompted, prompted_parts
 
 __all__ = [
     "build_guard",
@@ -240,11 +240,11 @@ def build_shard(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
     rules = Rules(**spec["rules"])
     guard = read_guard(folder.parent.parent / "guard")
     dropped = Counter[str]()
-    told = Told()
+    report = DropReport()
     runs, overlaps, failures = list[Run](), list[dict[str, Any]](), list[dict[str, Any]]()
     data = _source(spec) if "slice" in spec else None
     shared = None if data is None else _shared(spec, data, rules, guard)
-    for tables in _gathered(spec, data, dropped, failures, told):
+    for tables in _gathered(spec, data, dropped, failures, report):
         chosen = choose_rows(pa.concat_tables(tables), rules, guard, shared)
         dropped.update(chosen.dropped)
         overlaps += chosen.overlaps
@@ -255,7 +255,7 @@ def build_shard(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
             write_jsonl(folder / name, records)
     counted = {reason: count for reason, count in sorted(dropped.items()) if count}
     written = {"runs": [run.to_json() for run in runs], "overlaps": len(overlaps)}
-    return {"in": total, "dropped": counted, **written, **told.to_json()}
+    return {"in": total, "dropped": counted, **written, **report.to_json()}
 
 
 def build_guard_shard(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -317,7 +317,7 @@ def _gathered(
     data: SourceData | None,
     dropped: Counter[str],
     failures: list[dict[str, Any]],
-    told: Told,
+    report: DropReport,
 ) -> Iterator[list[Any]]:
     """Yield rendered tables, several small ones together; count what was dropped, keep failures and what to tell."""
     if "prompted" in spec:
@@ -328,7 +328,7 @@ def _gathered(
     for template, part in zip(read_slice(spec).templates, _render(spec, data), strict=True):
         dropped.update(part.dropped)
         failures += _failures(spec, template.name, part)
-        told.add(part, spec["slice"]["task"]["id"], spec["slice"]["split"], template.name)
+        report.add(part, spec["slice"]["task"]["id"], spec["slice"]["split"], template.name)
         tables.append(part.table)
         size += part.table.column("inputs").nbytes + part.table.column("targets").nbytes
         if size > _RUN_BYTES:

@@ -34,7 +34,7 @@ from xmtf.mixture.describe.composition import (
 from xmtf.mixture.plan.plan import MixturePlan
 from xmtf.mixture.sort.merge import Shard, place_parts, plan_parts
 from xmtf.recipe.effects import marked
-from xmtf.tasks.told import Told, explain_drop
+from xmtf.tasks.drop_report import DropReport, explain_drop
 
 __all__ = ["finish_mixture", "refresh_card"]
 
@@ -51,11 +51,11 @@ def finish_mixture(plan: MixturePlan, shards: list[Shard], work: Path, out: Path
     recipe = plan.loaded.recipe
     parts = plan_parts(work, shards, recipe.mixture, recipe.execution)
     counts = _counts(shards)
-    told = Told()
+    report = DropReport()
     for shard in shards:
-        told.merge(shard.result)
+        report.merge(shard.result)
     if not parts.tasks:
-        raise ConfigError(f"{plan.loaded.path}: {_nothing_left(counts, told)}")
+        raise ConfigError(f"{plan.loaded.path}: {_nothing_left(counts, report)}")
     results = run_shown(parts, work / "parts", recipe.execution, "writing")
     composition = merge_composition(result["composition"] for result in results)
     with atomic_folder(out) as folder:
@@ -74,7 +74,7 @@ def finish_mixture(plan: MixturePlan, shards: list[Shard], work: Path, out: Path
                 "rows": _rows(names, results),
                 "card": _named(plan),
                 "suites": list(plan.suites),
-                **told.to_json(),
+                **report.to_json(),
             },
             wall_time_s=watch.seconds,
         )
@@ -120,15 +120,15 @@ def _dropped_of(shard: Shard) -> Counter[str]:
     return +dropped
 
 
-def _nothing_left(counts: dict[str, Any], told: Told) -> str:
+def _nothing_left(counts: dict[str, Any], report: DropReport) -> str:
     if counts["in"] == 0:
         return "no example is left in the mixture: the tasks it takes have no rows"
     reasons = sorted(counts["dropped"].items(), key=lambda item: -item[1])
     listed = ", ".join(f"{count:,} {reason}" for reason, count in reasons)
-    if reasons[0][0] in told.firsts:
+    if reasons[0][0] in report.firsts:
         return (
             f"no example is left of {counts['in']:,} in the mixture; dropped: {listed}; "
-            f"{explain_drop(reasons[0][0], told.firsts[reasons[0][0]])}"
+            f"{explain_drop(reasons[0][0], report.firsts[reasons[0][0]])}"
         )
     return (
         f"no example is left of {counts['in']:,} in the mixture; dropped: {listed}; loosen "

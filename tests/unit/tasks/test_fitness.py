@@ -9,7 +9,7 @@ from xmtf.errors import TemplateError
 from xmtf.evaluation.suites.jobs import jobs
 from xmtf.evaluation.suites.setup import Setup, SuiteSlice
 from xmtf.recipe.schema import Evaluation, Suite, TaskSelection
-from xmtf.tasks import Told, load_catalogue, prompted_parts
+from xmtf.tasks import DropReport, load_catalogue, prompted_parts
 from xmtf.tasks.fitness import remedy
 from xmtf.tasks.task import Slice, Task
 
@@ -124,11 +124,11 @@ def test_evaluations_drop_what_mixtures_drop_and_say_so(slice_of):
     part = slice_of("{{text or 'x'}}? ||| {{answer}}", "yes ||| {{other}}")
     suite = Suite(name="s", tasks=(TaskSelection(),))
     setup = Setup(Evaluation(), load_catalogue(), failing_rows=1.0)
-    told = Told()
-    (job,) = jobs(setup, [SuiteSlice(suite, part)], told)
+    report = DropReport()
+    (job,) = jobs(setup, [SuiteSlice(suite, part)], report)
     rows, reasons = dropped(part)
     assert ([request.origin.row for request in job.requests], job.info.dropped) == (rows, reasons)
-    lines = list(told.lines(job.info.dropped))
+    lines = list(report.lines(job.info.dropped))
     assert len(lines) == 4
     assert (
         "dropped 1: null target, first mine [train] row 1, template 't' ('answer' is null); leave the row" in lines[0]
@@ -138,11 +138,11 @@ def test_evaluations_drop_what_mixtures_drop_and_say_so(slice_of):
 
 def test_what_is_told_of_shards_is_merged_in_order():
     first = {"task": "a/x", "split": "s", "template": "t", "row": 3, "detail": "d"}
-    one = Told({"null target": first}, [{"task": "a/x", "split": "s", "template": "t", "note": "n"}])
-    two = Told({"null target": first | {"row": 1}}, [{"task": "a/y", "split": "s", "template": "t", "note": "n"}])
-    told = Told()
-    told.merge(one.to_json())
-    told.merge(two.to_json())
-    lines = list(told.lines(Counter({"null target": 7})))
+    one = DropReport({"null target": first}, [{"task": "a/x", "split": "s", "template": "t", "note": "n"}])
+    two = DropReport({"null target": first | {"row": 1}}, [{"task": "a/y", "split": "s", "template": "t", "note": "n"}])
+    report = DropReport()
+    report.merge(one.to_json())
+    report.merge(two.to_json())
+    lines = list(report.lines(Counter({"null target": 7})))
     assert lines[0].startswith("dropped 7: null target, first a/x [s] row 3, template 't' (d); ")
     assert lines[1:] == ["look at a/x [s], template 't' (and 1 more templates and splits): n"]

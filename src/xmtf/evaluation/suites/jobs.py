@@ -18,7 +18,7 @@ from xmtf.results.items import JobInfo
 from xmtf.tasks.caps import within_cap
 
 if TYPE_CHECKING:
-    from xmtf.tasks import Prompted, Slice, Told
+    from xmtf.tasks import DropReport, Prompted, Slice
     from xmtf.templates import Template
 
 __all__ = ["Job", "job_of", "jobs"]
@@ -37,13 +37,13 @@ class Job:
     requests: tuple[Request, ...]
 
 
-def jobs(setup: Setup, slices: Iterable[SuiteSlice], told: Told | None = None) -> Iterator[Job]:
+def jobs(setup: Setup, slices: Iterable[SuiteSlice], report: DropReport | None = None) -> Iterator[Job]:
     """Render the slices and yield their jobs; a template without a single request still yields its job.
 
     Args:
         setup: How to render.
         slices: What to render.
-        told: Takes in what a person should know of dropped rows.
+        report: Takes in what a person should know of dropped rows.
 
     Raises:
         SourceError: Rows cannot be read.
@@ -59,8 +59,8 @@ def jobs(setup: Setup, slices: Iterable[SuiteSlice], told: Told | None = None) -
         data = fingerprint_source(part.slice.task.source(part.slice.split), offline=setup.offline)
         for template, prompted in zip(part.slice.templates, rendered, strict=True):
             job = job_of(part, template, prompted, seed=setup.seed, data=data)
-            if told is not None:
-                told.add(prompted, part.slice.task.id, part.slice.split, template.name)
+            if report is not None:
+                report.add(prompted, part.slice.task.id, part.slice.split, template.name)
             yield job
 
 

@@ -1,4 +1,4 @@
-"""What a person is told of rendered tasks: the first row of every kind of drop, and what looks like a mistake."""
+"""What is reported of rendered tasks: the first row of every kind of drop, and what looks like a mistake."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from xmtf.json_types import JsonObject
 from xmtf.tasks.fitness import remedy
 from xmtf.tasks.prompted import Prompted
 
-__all__ = ["Told", "explain_drop"]
+__all__ = ["DropReport", "explain_drop"]
 
 _MOST_NOTES = 20
 """Notes that are printed one by one."""
 
 
 @dataclass(slots=True)
-class Told:
+class DropReport:
     """Gathers over templates, tasks and shards; plain JSON values, so that workers can report them.
 
     Attributes:
@@ -29,16 +29,16 @@ class Told:
     notes: list[JsonObject] = field(default_factory=list)
 
     def add(self, part: Prompted, task: str, split: str, template: str) -> None:
-        """Take over what is to be told of one template of a slice."""
+        """Take over what is reported of one template of a slice."""
         where = {"task": task, "split": split, "template": template}
         for reason, first in part.firsts.items():
             self.firsts.setdefault(reason, where | {"row": first.row, "detail": first.detail})
         self.notes += [where | {"note": note} for note in part.notes]
 
-    def merge(self, told: Mapping[str, Any]) -> None:
+    def merge(self, report: Mapping[str, Any]) -> None:
         """Take over what a shard reported; of a reason, the first that was merged stays."""
-        self.firsts = {**told.get("firsts", {}), **self.firsts}
-        self.notes += told.get("notes", [])
+        self.firsts = {**report.get("firsts", {}), **self.firsts}
+        self.notes += report.get("notes", [])
 
     def to_json(self) -> JsonObject:
         """Return it as a shard reports it."""
