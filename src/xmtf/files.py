@@ -14,6 +14,7 @@ import fcntl
 import glob
 import hashlib
 import os
+import re
 import shutil
 import socket
 import time
@@ -321,19 +322,21 @@ def write_csv(path: Path, records: Sequence[Mapping[str, object]]) -> None:
         writer.writerows([csv_cell(record[name]) for name in records[0]] for record in records)
 
 
+_NUMBER = r"[-+]?\d[\d,]*(\.\d+)?(e[-+]?\d+)?%?"
+_MEASURED = re.compile(rf"-|[-+]?inf|{_NUMBER}( \[{_NUMBER}, {_NUMBER}\])?")
+
+
 def csv_cell(value: object) -> object:
     """Return a value of a CSV table: a text that a spreadsheet would take for a formula begins with an apostrophe.
 
-    >>> [csv_cell(value) for value in ("=1+1", "@x", "+a", "-0.5", "-", "a", -1)]
-    ["'=1+1", "'@x", "'+a", '-0.5', '-', 'a', -1]
+    Numbers stay as they are, and so do numbers with their interval.
+
+    >>> [csv_cell(value) for value in ("=1+1", "@x", "+a", "+1+1", "-0.5", "+2.0 [-1.0, +5.0]", "-", "a", -1)]
+    ["'=1+1", "'@x", "'+a", "'+1+1", '-0.5', '+2.0 [-1.0, +5.0]', '-', 'a', -1]
     """
-    if not isinstance(value, str) or value[:1] not in ("=", "+", "-", "@", "\t", "\r") or value == "-":
+    if not isinstance(value, str) or value[:1] not in ("=", "+", "-", "@", "\t", "\r") or _MEASURED.fullmatch(value):
         return value
-    try:
-        float(value.replace(",", ""))
-    except ValueError:
-        return f"'{value}"
-    return value
+    return f"'{value}"
 
 
 def append_jsonl(path: Path, row: object) -> None:

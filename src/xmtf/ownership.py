@@ -12,7 +12,7 @@ from pathlib import Path
 import orjson
 
 from xmtf.errors import ConfigError
-from xmtf.files import MANIFEST, Manifest, write_json
+from xmtf.files import MANIFEST, read_manifest, write_json
 
 __all__ = [
     "MARKER",
@@ -20,9 +20,9 @@ __all__ = [
     "check_run_folder",
     "claim",
     "claim_run_folder",
-    "foreign_files",
     "free_name",
     "new_file",
+    "refuse_foreign",
     "refuse_loss",
     "stage_of",
 ]
@@ -84,11 +84,21 @@ def claim(folder: Path, stage: str, what: str, *, hidden: bool = False) -> None:
         write_json(folder / MARKER, {"stage": stage})
 
 
-def foreign_files(folder: Path, manifest: Manifest) -> list[str]:
-    """Return files in a finished folder that its manifest does not know: someone else put them there."""
-    known = {*manifest.outputs, MANIFEST, MARKER, _CARD, _LOCK}
-    files = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
-    return sorted(name for path in files if (name := path.relative_to(folder).as_posix()) not in known)
+def refuse_foreign(folder: Path) -> None:
+    """Refuse to replace a finished folder as a whole where somebody put something else into it.
+
+    Raises:
+        ConfigError: Names what its manifest does not know, folders included.
+    """
+    known = {*read_manifest(folder).outputs, MANIFEST, MARKER, _CARD, _LOCK}
+    above = {parent.as_posix() for name in known for parent in Path(name).parents}
+    paths = (path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+    if found := sorted(name for name in paths if name not in known | above):
+        more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+        raise ConfigError(
+            f"{folder}: holds something else than what xmtf wrote ({', '.join(found[:_SHOWN])}{more}); move it, or "
+            "name a new folder"
+        )
 
 
 def refuse_loss(where: Path, lost: Sequence[str], instead: str) -> None:

@@ -105,7 +105,7 @@ def test_a_killed_evaluation_repeats_nothing(tmp_path, tiny_model, recipe, count
     assert [score.metrics for score in scores] == [score.metrics for score in read_scores(whole / "scores.jsonl")]
 
     computed = counted["requests"]
-    room.evaluate(recipe, model=other, label="m", out=killed)
+    room.evaluate(recipe, model=other, label="m", out=killed, replace=True)
     assert counted["requests"] == computed + 2 * ROWS  # nothing of the first model's was taken
     (theirs, _) = read_scores(killed / "scores.jsonl")
     assert theirs.hashes["weights"] != scores[0].hashes["weights"]

@@ -13,7 +13,7 @@ from torch import Tensor
 from xmtf import __version__
 from xmtf.checksums import remembered_sha256
 from xmtf.errors import ConfigError, SourceError
-from xmtf.files import Manifest, atomic_path, content_hash, write_json, write_manifest
+from xmtf.files import MANIFEST, Manifest, atomic_path, content_hash, write_json, write_manifest
 from xmtf.json_types import JsonObject
 from xmtf.models.bloom import Bloom, BloomConfig
 from xmtf.models.bloom.names import transformers_name as bloom_name
@@ -22,7 +22,7 @@ from xmtf.models.hub.network import HubNetwork
 from xmtf.models.lora import adapters, save_adapters
 from xmtf.models.mt5 import MT5, MT5Config
 from xmtf.models.mt5.names import transformers_name as mt5_name
-from xmtf.ownership import check_ours, free_name, refuse_loss
+from xmtf.ownership import check_ours, free_name, refuse_foreign, refuse_loss
 
 __all__ = [
     "MODELS",
@@ -160,6 +160,8 @@ def check_model_replaced(out: Path, *, replace: bool) -> None:
     """
     if not _names_our_version(out / "config.json"):
         check_ours(out, "a model", MODELS)
+    if (out / MANIFEST).is_file():
+        refuse_foreign(out)
     if out.is_dir() and any(out.iterdir()) and not replace:
         refuse_loss(out, ["the model there"], f"another --out, such as {free_name(out)},")
 

@@ -59,8 +59,8 @@ def refuse_replacing(out: Path, *, replace: bool) -> None:
 
 
 def _of_an_earlier_version(folder: Path) -> bool:
-    """Tell whether a folder holds scores and the journal of their answers, which have no manifest where code is run."""
-    return (folder / SCORES).is_file() and next(folder.glob(JOURNALS), None) is not None
+    """Tell whether a folder holds a journal of answers: a killed evaluation, or results of code, had no manifest."""
+    return next(folder.glob(JOURNALS), None) is not None
 
 
 def claim_results(out: Path) -> None:

@@ -112,11 +112,14 @@ def test_a_folder_that_holds_something_else_is_not_replaced(megatron, tmp_path):
         assert "notes: holds something else than a model" in str(result.exception)
     assert notes.read_text() == "months of work"
     out = tmp_path / "out"
-    for _ in range(2):  # a model may be replaced
-        assert invoke("convert", str(megatron), "--heads", "2", "--out", str(out)).exit_code == 0
+    convert = ("convert", str(megatron), "--heads", "2", "--out", str(out))
+    assert invoke(*convert).exit_code == 0
+    assert "the model there would be lost" in str(invoke(*convert).exception)
+    assert invoke(*convert, "--replace").exit_code == 0
     (out / "runs").mkdir()
-    result = invoke("convert", str(megatron), "--heads", "2", "--out", str(out))
-    assert "out: holds something else than a model" in str(result.exception)
+    result = invoke(*convert, "--replace")
+    assert "out: holds something else than what xmtf wrote (runs)" in str(result.exception)
+    assert (out / "runs").is_dir()
 
 
 def test_what_is_no_run_and_no_checkpoint_is_said(tmp_path):

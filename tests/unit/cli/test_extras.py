@@ -66,6 +66,7 @@ def test_a_package_that_is_missed_midway_is_named_too(monkeypatch, capfd):
         importlib.import_module("gguf.quants")
 
     monkeypatch.setitem(sys.modules, "gguf", None)
+    monkeypatch.delitem(sys.modules, "gguf.quants", raising=False)  # another test may have imported it
     monkeypatch.setattr(app, "build_app", lambda called: lambda *_, **__: verb())
     assert app._run(["doctor"]) == 2
     assert capfd.readouterr().err == LINE.replace("torch", "gguf")

@@ -71,11 +71,13 @@ def folder(tmp_path, monkeypatch):
 
 def test_other_datasets_go_through_the_datasets_library(folder, monkeypatch):
     monkeypatch.setattr(hub, "_check_reachable", lambda ref: None)
-    prepared = hub.prepared_dataset(SourceRef(str(folder), "fr"), cached=False)
+    monkeypatch.chdir(folder.parent.parent)  # the library takes a folder of that name for the dataset
+    name = f"{folder.parent.name}/{folder.name}"
+    prepared = hub.prepared_dataset(SourceRef(name, "fr"), cached=False)
     assert prepared.table().to_pylist() == [{"text": "un", "label": 0}, {"text": "deux", "label": 1}]
-    assert prepared.version() == hub.prepared_dataset(SourceRef(str(folder), "fr"), cached=False).version()
+    assert prepared.version() == hub.prepared_dataset(SourceRef(name, "fr"), cached=False).version()
     with pytest.raises(SourceError, match=r"\[test\]: the hub did not give it: ValueError: Unknown split"):
-        hub.prepared_dataset(SourceRef(str(folder), "fr", "test"), cached=False)
+        hub.prepared_dataset(SourceRef(name, "fr", "test"), cached=False)
 
 
 def test_what_the_datasets_library_prepared_before_is_read_without_a_network(folder, monkeypatch):

@@ -52,7 +52,8 @@ def test_a_budget_of_all_positions_is_an_error_that_names_both(positioned, token
     with pytest.raises(ConfigError, match=message):
         list(prompter.answers(["some text"], decoding))
     problem = to_problem(
-        {"task_id": "a/0", "prompt": "def f(", "test": "", "entry_point": "f", "canonical_solution": ""}, "humaneval"
+        {"task_id": "HumanEval/0", "prompt": "def f(", "test": "", "entry_point": "f", "canonical_solution": ""},
+        "humaneval",
     )
     with pytest.raises(ConfigError, match=message):
         list(

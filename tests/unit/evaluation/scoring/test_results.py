@@ -69,8 +69,8 @@ def test_items_hold_all_that_scores_need(tmp_path):
     ("known", "refused"),
     [
         ("answers-0123.jsonl", None),
-        ("scores.jsonl", None),
-        ("notes.txt", "holds something else than results of the same sort; name a new folder"),
+        ("scores.jsonl", r"results of the same sort of xmtf \(scores.jsonl\); name a new folder"),
+        ("notes.txt", r"results of the same sort of xmtf \(notes.txt\); name a new folder"),
         ("completions.jsonl", "holds something else"),
     ],
 )
