@@ -13,8 +13,6 @@ accuracy, exact match, F1, ROUGE  value, 1                                    me
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,12 +20,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from xmtf.records import CALIBRATED
+from xmtf.results.corpus_values import bleu_values, chrf_values
 from xmtf.results.items import About, JobInfo
 from xmtf.results.resampling import JobCounts, row_set
 
-__all__ = ["CORPUS", "MEASURE_COLUMNS", "corpus_metric", "job_counts", "measure_names", "value_of"]
+__all__ = ["CORPUS", "MEASURE_COLUMNS", "job_counts", "measure_names", "value_of"]
 
-CORPUS = ("bleu", "chrf")
+_CORPUS_VALUES = {"bleu": bleu_values, "chrf": chrf_values}
+CORPUS = tuple(_CORPUS_VALUES)
 """Metrics whose value is no mean over items."""
 MEASURE_COLUMNS = ("row", "correct", "measures")
 """Columns of items that counts are read from."""
@@ -73,16 +73,7 @@ def _judged(job: JobInfo, name: str, items: pa.Table) -> dict[str, JobCounts]:
 
 def value_of(measure: str, sums_NK: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return the value of each row of summed counts, ``[N]``: 0-1, BLEU and chrF 0-100."""
-    if measure in CORPUS:
-        score = corpus_metric(measure)._compute_score_from_stats
-        return np.array([float(score(row).score) for row in sums_NK.tolist()])
+    if measure in _CORPUS_VALUES:
+        return _CORPUS_VALUES[measure](sums_NK)
     sums, items = sums_NK[:, 0], sums_NK[:, 1]
     return np.divide(sums, items, out=np.zeros_like(sums), where=items > 0)
-
-
-@cache
-def corpus_metric(name: str, tokenizer: str | None = None) -> Any:
-    """Return sacrebleu's metric; sums of counts need no tokenizer."""
-    from sacrebleu.metrics import BLEU, CHRF
-
-    return BLEU(tokenize=tokenizer) if name == "bleu" else CHRF(word_order=2)
