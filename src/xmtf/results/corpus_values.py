@@ -25,12 +25,14 @@ def bleu_values(sums_NK: Floats) -> Floats:
     """
     ours_N, theirs_N = sums_NK[:, 0], sums_NK[:, 1]
     right_NO, all_NO = sums_NK[:, 2 : 2 + _ORDERS], sums_NK[:, 2 + _ORDERS :]
-    defined_N = (all_NO > 0).all(axis=1) & (right_NO > 0).any(axis=1) & (ours_N > 0)
+    defined_N = (all_NO > 0).all(axis=1) & (right_NO > 0).any(axis=1)
     ours_N, theirs_N, right_NO, all_NO = (part[defined_N] for part in (ours_N, theirs_N, right_NO, all_NO))
     # The first order without a match counts half a match, the next a quarter, and so on.
     missed_NO = right_NO == 0
     precisions_NO = np.where(missed_NO, 0.5 ** np.cumsum(missed_NO, axis=1), right_NO) / all_NO
-    brevity_N = np.minimum(0.0, 1 - theirs_N / ours_N)
+    short_N = ours_N < theirs_N
+    ratios_N = np.divide(theirs_N, ours_N, out=np.full_like(ours_N, np.inf), where=ours_N > 0)
+    brevity_N = np.where(short_N, 1 - ratios_N, 0.0)
     values_N = np.zeros(len(sums_NK))
     values_N[defined_N] = 100 * np.exp(brevity_N + np.log(precisions_NO).mean(axis=1))
     return values_N
