@@ -66,18 +66,26 @@ def language_data(code: str) -> LanguageData:
     if code not in locales:
         raise UnknownNameError("language", code, locales, "the CLDR source")
     _isolate(locales[code])
-    return LanguageData(code, babel.Locale.parse(locales[code]))
+    locale = babel.Locale.parse(locales[code])
+    _ = locale.territories  # a locale reads its data when it is first asked: now, while they are its own
+    return LanguageData(code, locale)
 
 
 def _isolate(locale: str) -> None:
-    """Give a locale its own copy of what it shares with ``root``.
+    """Give a locale its own copy of what it shares with ``root``, whoever asked babel for what before.
 
     babel stores the value of an alias where it found the alias, which may be in the data of ``root``:
     after Azerbaijani was read, French months would be Azerbaijani (babel 2.18).
     """
-    data = localedata.load(locale)
+    data = _fresh(locale)
     for key, value in data.items():
         data[key] = _copied(value)
+
+
+def _fresh(locale: str) -> Any:
+    """Return the data of a locale as they are on disk."""
+    localedata._cache.clear()
+    return localedata.load(locale)
 
 
 def _copied(value: Any) -> Any:
@@ -187,7 +195,7 @@ class LanguageData:
     @cached_property
     def has_dates(self) -> bool:
         """Whether CLDR has date formats, months and weekdays of this language."""
-        root = localedata.load("root")["date_formats"]
+        root = _fresh("root")["date_formats"]
         own = any(str(self.locale.date_formats[style]) != str(root[style]) for style in root)
         return bool(own and self.months and self.weekdays)
 
@@ -245,7 +253,7 @@ def _common_languages() -> frozenset[str]:
 @cache
 def _english_units() -> dict[str, str]:
     """Return unit id -> English name, of the units whose name is one word."""
-    data = localedata.LocaleDataDict(localedata.load("en"))
+    data = localedata.LocaleDataDict(_fresh("en"))
     names = {unit: names.get("long", "") for unit, names in sorted(data["unit_display_names"].items())}
     return {unit: name for unit, name in names.items() if name.isalpha()}
 
@@ -253,7 +261,7 @@ def _english_units() -> dict[str, str]:
 @cache
 def _patterns(locale: str, *path: str) -> frozenset[str]:
     """Return what stands at a path of a locale; the root locale and English have none of another language's own."""
-    node = localedata.LocaleDataDict(localedata.load(locale))
+    node = localedata.LocaleDataDict(_fresh(locale))
     for key in path:
         node = node.get(key, {})
     return frozenset(node.values())

@@ -3,6 +3,7 @@
 import datetime
 
 import pytest
+from babel import Locale, localedata
 
 from cldr_rows.locales import known_languages, language_data, plain
 from xmtf.errors import UnknownNameError
@@ -140,3 +141,15 @@ def test_plain_text():
 def test_unknown_language():
     with pytest.raises(UnknownNameError, match="unknown language 'frr'; did you mean 'fr'"):
         language_data("frr")
+
+
+def test_what_others_asked_babel_before_changes_nothing():
+    localedata._cache.clear()
+    for locale in ("he", "pcm", "az", "ja"):
+        other = Locale.parse(locale)
+        for names in (other.months, other.days):
+            assert names["stand-alone"]["wide"][1]
+            assert names["format"]["wide"][1]
+    language_data.cache_clear()
+    assert [language_data(code).months[0] for code in ("zh-Hant", "sw", "fr")] == ["1月", "Januari", "janvier"]
+    assert [language_data(code).weekdays[0] for code in ("zh-Hant", "sw", "fr")] == ["星期一", "Jumatatu", "lundi"]
