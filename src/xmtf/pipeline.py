@@ -21,6 +21,7 @@ from xmtf.errors import UnknownNameError
 from xmtf.execution import say
 from xmtf.extras import require_extra
 from xmtf.files import Manifest, Stopwatch, alone_in, append_jsonl, write_text
+from xmtf.manifest_parts import MixtureCounts, MixtureDetails
 from xmtf.measures import suite_measures
 from xmtf.models import model_family
 from xmtf.models.files.references import plain_reference
@@ -133,7 +134,7 @@ class _Run:
         from xmtf.mixture import build_mixture
 
         manifest = build_mixture(self.loaded, self._folder.mixture)
-        _tell_drops(manifest)
+        _tell_drops(manifest, self._folder.mixture)
         return manifest
 
     def tokens(self) -> Manifest:
@@ -188,15 +189,15 @@ class _Run:
         return manifest
 
 
-def _tell_drops(manifest: Manifest) -> None:
+def _tell_drops(manifest: Manifest, folder: Path) -> None:
     """Say how many examples the mixture has, and why the others were dropped."""
     from xmtf.tasks import DropReport
 
-    counts = manifest.counts
-    dropped = {reason: count for reason, count in counts["dropped"].items() if count}
+    counts = MixtureCounts.of(manifest, folder)
+    dropped = {reason: count for reason, count in counts.dropped.items() if count}
     listed = ", ".join(f"{count:,} {reason}" for reason, count in sorted(dropped.items(), key=lambda item: -item[1]))
-    say(f"  {counts['out']:,} of {counts['in']:,} examples{f'; dropped: {listed}' if listed else ''}")
-    for line in DropReport(manifest.details["firsts"], manifest.details["notes"]).lines(dropped):
+    say(f"  {counts.out:,} of {counts.rendered:,} examples{f'; dropped: {listed}' if listed else ''}")
+    for line in DropReport.of(MixtureDetails.of(manifest, folder)).lines(dropped):
         say(f"  {line}")
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from xmtf.execution import say
 from xmtf.files import MANIFEST, Manifest, discard_folder, is_finished, read_manifest
+from xmtf.manifest_parts import ModelDetails, TrainCounts
 from xmtf.ownership import free_name, refuse_loss
 from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.effects import marked, stage_fingerprint
@@ -71,9 +72,9 @@ def losses(loaded: LoadedRecipe, tokens: Path | None = None) -> Iterator[Loss]:
     if model is None and not checkpoints and (tokens is not None or not results):
         return
     training = _Training.of(loaded, tokens)
-    kept = model is not None and training.keeps(model)
+    kept = model is not None and training.keeps(model, run.model)
     if model is not None and not kept:
-        yield Loss(f"the finished model (step {model.counts.get('step', 0):,})", run.model)
+        yield Loss(f"the finished model (step {TrainCounts.of(model, run.model).step:,})", run.model)
     if model is None or training.fingerprint != model.fingerprint:
         yield from _checkpoints(checkpoints, training)
     if tokens is None:
@@ -115,14 +116,14 @@ class _Training:
         identity = identify_training(loaded, tokens=where, initial=start, measures=suite_measures(loaded, where))
         return cls(identity.name, identity.fingerprint, section.steps, section.tokens, start)
 
-    def keeps(self, model: Manifest) -> bool:
-        """Tell whether a finished model stays, or is gone on from."""
+    def keeps(self, model: Manifest, folder: Path) -> bool:
+        """Tell whether a finished model stays, or training resumes from it."""
         if model.fingerprint == self.fingerprint:
             return True
-        if not self.name or model.details.get("training") != self.name:
+        if not self.name or ModelDetails.of(model, folder).training != self.name:
             return False
-        done, budget = int(model.counts.get("step", 0)), int(model.counts.get("tokens", 0))
-        return self.steps >= done if self.steps is not None else (self.tokens or 0) >= budget
+        done = TrainCounts.of(model, folder)
+        return self.steps >= done.step if self.steps is not None else (self.tokens or 0) >= done.tokens
 
 
 def _whole_checkpoints(folder: Path) -> list[Path]:

@@ -14,6 +14,7 @@ from xmtf.cli.printing import print_json, print_records
 from xmtf.errors import ConfigError, DataError
 from xmtf.execution import track
 from xmtf.files import MANIFEST, read_manifest
+from xmtf.manifest_parts import TokenDetails
 from xmtf.mixture import build_mixture, plan_mixture
 from xmtf.mixture.build import merge_mixture, run_work_tasks, write_work_plan
 from xmtf.mixture.describe.compare import compare_counts
@@ -282,10 +283,10 @@ app.command("split-files")(split_files)
 
 def _packed_row(source: Path, overrides: list[str], tokens: Path | None, row: int) -> str:
     folder = tokens or (source if source.is_dir() else _load(source, overrides).run.tokens)
-    stage = read_manifest(folder).stage if (folder / MANIFEST).is_file() else None
-    if stage != "tokens":
+    manifest = read_manifest(folder) if (folder / MANIFEST).is_file() else None
+    if manifest is None or manifest.stage != "tokens":
         raise ConfigError(f"{folder}: no finished token files; make them with `xmtf data pack {source}`")
-    family = read_manifest(folder).details["family"]
+    family = TokenDetails.of(manifest, folder).family
     loaded = load_for_tokens(source if source.is_file() else folder, overrides, family)
     return peek_row(open_loader(folder, loaded, family=family), row)
 

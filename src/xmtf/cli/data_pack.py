@@ -13,6 +13,7 @@ from xmtf.cli.data_tables import print_packed
 from xmtf.cli.options import Replace
 from xmtf.errors import ConfigError
 from xmtf.files import read_manifest
+from xmtf.manifest_parts import MixtureDetails
 from xmtf.mixture.io.read import find_mixture
 from xmtf.models import model_family
 from xmtf.models.files.references import plain_reference
@@ -111,7 +112,8 @@ def load_for_tokens(source: Path, overrides: Iterable[str], family: str | None =
     """
     if not source.is_dir():
         return load_recipe(source, overrides)
-    fraction = read_manifest(source).details.get("validation_fraction")
+    # of token files, too: both have the key
+    fraction = MixtureDetails.of(read_manifest(source), source).validation_fraction
     architecture = "mt5" if family == "encoder-decoder" else "bloom"
     data: dict[str, Any] = {
         "name": source.resolve().name,

@@ -10,6 +10,7 @@ import typer
 
 from xmtf.cli.printing import cell_text, print_json, print_records
 from xmtf.json_types import JsonObject
+from xmtf.manifest_parts import MixtureCounts, MixtureDetails, TokenCounts, TokenDetails
 from xmtf.mixture.describe.stats import rate_table
 from xmtf.text_table import visible
 
@@ -48,50 +49,49 @@ def print_built(manifest: Manifest, folder: Path, *, as_json: bool) -> None:
     """Print the counts of a built mixture by cluster and language, its rates, and why rows were dropped."""
     from xmtf.tasks import DropReport
 
-    counts = manifest.counts
     if as_json:
-        print_json({"folder": str(folder), "fingerprint": manifest.fingerprint} | counts)
+        print_json({"folder": str(folder), "fingerprint": manifest.fingerprint} | manifest.counts)
         return
-    for column in ("cluster", "language"):
+    counts, details = MixtureCounts.of(manifest, folder), MixtureDetails.of(manifest, folder)
+    for column, examples_of in (("cluster", counts.clusters), ("language", counts.languages)):
         print_records(
             [
-                {column: name, "examples": examples, "share": examples / counts["out"]}
-                for name, examples in counts[f"{column}s"].items()
+                {column: name, "examples": examples, "share": examples / counts.out}
+                for name, examples in examples_of.items()
             ]
         )
         typer.echo()
     if manifest.recipe["mixture"]["rates"]["policy"] != "all":
         _print_rates(folder)
-    _print_dropped(counts["dropped"])
-    for line in DropReport(manifest.details["firsts"], manifest.details["notes"]).lines(counts["dropped"]):
+    _print_dropped(counts.dropped)
+    for line in DropReport.of(details).lines(counts.dropped):
         typer.echo(line)
-    typer.echo(f"{folder}: {counts['out']:,} of {counts['in']:,} examples, in {manifest.wall_time_s:.1f} s")
+    typer.echo(f"{folder}: {counts.out:,} of {counts.rendered:,} examples, in {manifest.wall_time_s:.1f} s")
 
 
 def print_packed(manifest: Manifest, folder: Path, *, as_json: bool) -> None:
     """Print what token files hold by language, and what was dropped."""
-    counts = manifest.counts
     if as_json:
-        print_json({"folder": str(folder)} | counts)
+        print_json({"folder": str(folder)} | manifest.counts)
         return
+    counts, details = TokenCounts.of(manifest, folder), TokenDetails.of(manifest, folder)
     print_records(
         [
             {
                 "language": language,
-                "examples": held["out"],
-                "input tokens": held["input_tokens"],
-                "target tokens": held["target_tokens"],
-                "bytes a token": held["bytes"] / max(1, held["input_tokens"] + held["target_tokens"]),
+                "examples": held.out,
+                "input tokens": held.input_tokens,
+                "target tokens": held.target_tokens,
+                "bytes a token": held.bytes / max(1, held.tokens),
             }
-            for language, held in manifest.details["languages"].items()
+            for language, held in details.languages.items()
         ]
     )
     typer.echo()
-    _print_dropped(counts["dropped"])
-    tokens = counts["input_tokens"] + counts["target_tokens"]
+    _print_dropped(counts.dropped)
     typer.echo(
-        f"{folder}: {counts['out']:,} of {counts['in']:,} examples, {tokens:,} tokens of a vocabulary of "
-        f"{manifest.details['vocab_size']:,}, in {manifest.wall_time_s:.1f} s"
+        f"{folder}: {counts.out:,} of {counts.examples:,} examples, {counts.tokens:,} tokens of a vocabulary of "
+        f"{details.vocab_size:,}, in {manifest.wall_time_s:.1f} s"
     )
 
 

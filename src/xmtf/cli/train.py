@@ -10,6 +10,7 @@ import typer
 
 from xmtf.cli.options import Replace, needs_models
 from xmtf.files import MANIFEST
+from xmtf.manifest_parts import TrainCounts
 from xmtf.ownership import check_run_folder
 from xmtf.replacing import prepare
 
@@ -50,5 +51,5 @@ def train(
     manifest = train_in_folder(loaded, tokens=tokens, measures=suite_measures(loaded, tokens))
     if os.environ.get("RANK", "0") != "0":  # one process of torchrun speaks for all
         return
-    counts = manifest.counts
-    typer.echo(f"{loaded.run.model}: {counts['step']:,} steps, {counts['tokens']:,} tokens, {counts['seconds']:,.0f} s")
+    counts = TrainCounts.of(manifest, loaded.run.model)
+    typer.echo(f"{loaded.run.model}: {counts.step:,} steps, {counts.tokens:,} tokens, {counts.seconds:,.0f} s")

@@ -17,7 +17,7 @@ from typing import Literal
 
 import numpy as np
 
-from xmtf.errors import ConfigError, SourceError
+from xmtf.errors import ConfigError, DataError, SourceError
 from xmtf.evaluation.asking.ask import ask
 from xmtf.evaluation.asking.subject import load_subject
 from xmtf.evaluation.engine.answer import Answer
@@ -25,6 +25,7 @@ from xmtf.evaluation.harness.requests import ModelRequests
 from xmtf.evaluation.suites.setup import Setup
 from xmtf.execution import track
 from xmtf.files import read_jsonl, read_manifest, write_jsonl
+from xmtf.manifest_parts import MixtureDetails
 from xmtf.mixture import mixture_languages, read_mixture
 from xmtf.records import Origin, Request
 from xmtf.results.estimates import percentiles, resampled_values
@@ -160,7 +161,9 @@ def _texts(path: Path) -> list[str]:
 
 
 def _requests(mixture: Path, part: Part, limit: int | None) -> Iterator[tuple[str, list[Request]]]:
-    fraction = read_manifest(mixture).details["validation_fraction"]
+    fraction = MixtureDetails.of(read_manifest(mixture), mixture).validation_fraction
+    if fraction is None:
+        raise DataError(f"{mixture}: does not say which part of it is for validation; build it anew")
     for language, count in mixture_languages(mixture).items():
         end_of_training, end = split_bounds(count, fraction)
         first, last = {"train": (0, end_of_training), "validation": (end_of_training, end), "all": (0, end)}[part]

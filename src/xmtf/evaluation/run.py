@@ -38,6 +38,7 @@ from xmtf.files import (
     write_jsonl,
     write_manifest,
 )
+from xmtf.manifest_parts import EvaluationCounts, EvaluationDetails
 from xmtf.models.device import choose_device
 from xmtf.models.files.identity import model_identity
 from xmtf.ownership import free_name, refuse_loss
@@ -143,15 +144,15 @@ def _ask_and_write(
         recipe=recipe,
         inputs=inputs,
         outputs=_outputs(out),
-        counts=_counts(all_jobs, scores),
-        details={
-            "model": model,
-            "family": subject.model.family,
-            "rules": asdict(subject.rules),
-            "dtype": subject.dtype,
-            "rounding": rounding,
-            "ranking": way_of_scoring(subject.model) if any(request.choices for request in requests) else None,
-        },
+        counts=_counts(all_jobs, scores).to_json(),
+        details=EvaluationDetails(
+            model=model,
+            family=subject.model.family,
+            rules=asdict(subject.rules),
+            dtype=subject.dtype,
+            rounding=rounding,
+            ranking=way_of_scoring(subject.model) if any(request.choices for request in requests) else None,
+        ).to_json(),
         wall_time_s=watch.seconds,
     )
     write_manifest(out, manifest)
@@ -174,10 +175,11 @@ def _give_up(out: Path, *, replace: bool) -> None:
     before = read_manifest(out)
     settings = before.recipe.get("evaluation", before.recipe)  # flat in results of earlier versions
     suites = ", ".join(suite["name"] for suite in settings.get("suites", ())) or before.stage
+    asked = EvaluationDetails.of(before, out).model or "another program"
     if not replace:
-        what = f"the results of {before.details.get('model', 'another program')} there ({suites})"
+        what = f"the results of {asked} there ({suites})"
         refuse_loss(out, [what], f"another --out, such as {free_name(out)},")
-    say(f"{out}: results of {before.details.get('model', 'another program')} are replaced ({suites})")
+    say(f"{out}: results of {asked} are replaced ({suites})")
     (out / MANIFEST).unlink(missing_ok=True)
 
 
@@ -309,10 +311,10 @@ def _outputs(out: Path) -> dict[str, str]:
     return {str(path.relative_to(out)): file_sha256(path) for path in files}
 
 
-def _counts(all_jobs: Sequence[Job], scores: Sequence[Score]) -> dict[str, Any]:
+def _counts(all_jobs: Sequence[Job], scores: Sequence[Score]) -> EvaluationCounts:
     dropped: dict[str, int] = {}
     for job in all_jobs:
         for reason, count in job.info.dropped.items():
             dropped[reason] = dropped.get(reason, 0) + count
     asked = sum(len(job.requests) for job in all_jobs)
-    return {"jobs": len(all_jobs), "scores": len(scores), "items": asked, "dropped": dropped}
+    return EvaluationCounts(jobs=len(all_jobs), scores=len(scores), items=asked, dropped=dropped)

@@ -20,6 +20,7 @@ from xmtf.files import (
     write_manifest,
     write_text,
 )
+from xmtf.manifest_parts import MixtureCounts, MixtureDetails
 from xmtf.mixture.describe.card import CardFacts, dataset_card
 from xmtf.mixture.describe.composition import (
     COMPOSITION,
@@ -61,21 +62,22 @@ def finish_mixture(plan: MixturePlan, shards: list[Shard], work: Path, out: Path
     with atomic_folder(out) as folder:
         names = list(place_parts(work, folder, parts))
         outputs = dict(zip(names, (result["sha256"] for result in results), strict=True))
-        outputs |= _describe(plan, shards, composition, counts["dropped"], work, folder)
+        outputs |= _describe(plan, shards, composition, counts.dropped, work, folder)
         manifest = Manifest(
             "mixture",
             plan.fingerprint,
             recipe=plan.recipe,
             inputs=plan.inputs,
             outputs=outputs,
-            counts=counts | _totals(composition),
-            details={
-                "validation_fraction": recipe.mixture.validation_fraction,
-                "rows": _rows(names, results),
-                "card": _named(plan),
-                "suites": list(plan.suites),
-                **report.to_json(),
-            },
+            counts=_with_totals(counts, composition).to_json(),
+            details=MixtureDetails(
+                validation_fraction=recipe.mixture.validation_fraction,
+                rows=_rows(names, results),
+                card=_named(plan),
+                suites=plan.suites,
+                firsts=report.firsts,
+                notes=tuple(report.notes),
+            ).to_json(),
             wall_time_s=watch.seconds,
         )
         write_manifest(folder, manifest)
@@ -85,13 +87,14 @@ def finish_mixture(plan: MixturePlan, shards: list[Shard], work: Path, out: Path
 def refresh_card(plan: MixturePlan, out: Path) -> Manifest:
     """Return the manifest of a finished mixture, its card under the name and description that the recipe has now."""
     manifest = read_manifest(out)
-    if manifest.details.get("card", _named(plan)) == _named(plan):
+    details = MixtureDetails.of(manifest, out)
+    if details.card in (None, _named(plan)):
         return manifest
-    write_text(out / _CARD, _card(plan, read_composition(out), manifest.counts["dropped"]))
+    write_text(out / _CARD, _card(plan, read_composition(out), MixtureCounts.of(manifest, out).dropped))
     manifest = replace(
         manifest,
         outputs=manifest.outputs | {_CARD: file_sha256(out / _CARD)},
-        details=manifest.details | {"card": _named(plan)},
+        details=replace(details, card=_named(plan)).to_json(),
     )
     write_manifest(out, manifest)
     return manifest
@@ -102,16 +105,16 @@ def _named(plan: MixturePlan) -> dict[str, Any]:
     return marked(plan.loaded.recipe, "mixture", plan.loaded.recipe, effects=("continues",))
 
 
-def _counts(shards: list[Shard]) -> dict[str, Any]:
+def _counts(shards: list[Shard]) -> MixtureCounts:
     """Return examples in, out and dropped by reason, over all shards."""
     dropped = sum((_dropped_of(shard) for shard in shards), Counter[str]())
     total = sum(shard.result["in"] for shard in shards)
-    return {
-        "in": total,
-        "out": total - dropped.total(),
-        "dropped": dict(sorted(dropped.items())),
-        "overlaps": sum(shard.result["overlaps"] for shard in shards),
-    }
+    return MixtureCounts(
+        total,
+        total - dropped.total(),
+        dict(sorted(dropped.items())),
+        sum(shard.result["overlaps"] for shard in shards),
+    )
 
 
 def _dropped_of(shard: Shard) -> Counter[str]:
@@ -120,33 +123,38 @@ def _dropped_of(shard: Shard) -> Counter[str]:
     return +dropped
 
 
-def _nothing_left(counts: dict[str, Any], report: DropReport) -> str:
-    if counts["in"] == 0:
+def _nothing_left(counts: MixtureCounts, report: DropReport) -> str:
+    if counts.rendered == 0:
         return "no example is left in the mixture: the tasks it takes have no rows"
-    reasons = sorted(counts["dropped"].items(), key=lambda item: -item[1])
+    reasons = sorted(counts.dropped.items(), key=lambda item: -item[1])
     listed = ", ".join(f"{count:,} {reason}" for reason, count in reasons)
     if reasons[0][0] in report.firsts:
         return (
-            f"no example is left of {counts['in']:,} in the mixture; dropped: {listed}; "
+            f"no example is left of {counts.rendered:,} in the mixture; dropped: {listed}; "
             f"{explain_drop(reasons[0][0], report.firsts[reasons[0][0]])}"
         )
     return (
-        f"no example is left of {counts['in']:,} in the mixture; dropped: {listed}; loosen "
+        f"no example is left of {counts.rendered:,} in the mixture; dropped: {listed}; loosen "
         "mixture.min_input_characters, mixture.max_characters or mixture.held_out, or take other tasks"
     )
 
 
-def _totals(composition: list[GroupCount]) -> dict[str, dict[str, int]]:
-    return {
-        f"{column}s": {name: sums[0] for (name,), sums in totals(composition, [column]).items()}
-        for column in ("language", "cluster", "dataset", "task")
-    } | {
-        "templates": {": ".join(key): sums[0] for key, sums in totals(composition, ["task", "template"]).items()},
-        "characters": {
+def _with_totals(counts: MixtureCounts, composition: list[GroupCount]) -> MixtureCounts:
+    def examples(*columns: str) -> dict[str, int]:
+        return {": ".join(key): sums[0] for key, sums in totals(composition, columns).items()}
+
+    return replace(
+        counts,
+        languages=examples("language"),
+        clusters=examples("cluster"),
+        datasets=examples("dataset"),
+        tasks=examples("task"),
+        templates=examples("task", "template"),
+        characters={
             "inputs": sum(count.input_characters for count in composition),
             "targets": sum(count.target_characters for count in composition),
         },
-    }
+    )
 
 
 def _rows(names: list[str], results: list[dict[str, Any]]) -> dict[str, int]:

@@ -15,6 +15,7 @@ from xmtf.checksums import remembered_sha256
 from xmtf.errors import ConfigError, SourceError
 from xmtf.files import MANIFEST, Manifest, atomic_path, content_hash, write_json, write_manifest
 from xmtf.json_types import JsonObject
+from xmtf.manifest_parts import ModelDetails
 from xmtf.models.bloom import Bloom, BloomConfig
 from xmtf.models.bloom.names import transformers_name as bloom_name
 from xmtf.models.files.weights import write_weights
@@ -166,10 +167,10 @@ def check_model_replaced(out: Path, *, replace: bool) -> None:
         refuse_loss(out, ["the model there"], f"another --out, such as {free_name(out)},")
 
 
-def describe_model(folder: Path, stage: str, details: JsonObject) -> None:
+def describe_model(folder: Path, stage: str, details: ModelDetails) -> None:
     """Write the manifest of a model folder that is no stage of a run: what its files are, and what they came from."""
     outputs = {path.name: remembered_sha256(path) for path in sorted(folder.iterdir())}
-    write_manifest(folder, Manifest(stage, content_hash(outputs), outputs=outputs, details=details))
+    write_manifest(folder, Manifest(stage, content_hash(outputs), outputs=outputs, details=details.to_json()))
 
 
 def _names_our_version(path: Path) -> bool:

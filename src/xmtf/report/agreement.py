@@ -11,6 +11,7 @@ from pathlib import Path
 from xmtf.checksums import check_outputs
 from xmtf.errors import ConfigError, DataError
 from xmtf.files import MANIFEST, Manifest, read_manifest
+from xmtf.manifest_parts import ModelDetails
 from xmtf.recipe import load_recipe
 from xmtf.recipe.effects import marked, stage_fingerprint
 from xmtf.results.files import SCORES
@@ -30,13 +31,13 @@ def check_agreement(run: RunFolder) -> None:
         DataError: Names the two parts that do not agree.
     """
     model = _manifest(run.model)
-    if model is None or "training" not in model.details:
+    if model is None or (details := ModelDetails.of(model, run.model)).training is None:
         return
     _check_recipe(run, model)
     tokens = _manifest(run.tokens)
     if tokens is not None and tokens.fingerprint != model.inputs.get("tokens"):
         raise DataError(f"{run.path}: model/ was trained on other token files than those in tokens/; {_AGAIN}")
-    if not results_of_model(run, model.details.get("identity")):
+    if not results_of_model(run, details.identity):
         raise DataError(f"{run.path}: results/after is of other weights than model/; {_AGAIN}")
 
 

@@ -22,6 +22,7 @@ from xmtf.files import (
     write_manifest,
     write_text,
 )
+from xmtf.manifest_parts import ReportDetails
 from xmtf.ownership import check_ours
 from xmtf.recipe.effects import marked, stage_fingerprint
 from xmtf.recipe.schema import Report
@@ -78,8 +79,8 @@ def build_report(sources: Sequence[Path], out: Path, config: Report, inputs: Inp
     found |= {str(path): file_sha256(path) for path in inputs.files.values() if path.is_file()}
     fingerprint = stage_fingerprint("report", recipe | {"reference": inputs.reference}, found)
     check_ours(out, "a report", ("report",))
-    if is_finished(out, fingerprint) and not read_manifest(out).details.get("missing_fonts"):
-        return read_manifest(out)
+    if is_finished(out, fingerprint) and not ReportDetails.of(finished := read_manifest(out), out).missing_fonts:
+        return finished
     material = collect(sources)
     with atomic_folder(out) as folder:
         missing_fonts = _write(material, inputs, folder, config)
@@ -87,7 +88,7 @@ def build_report(sources: Sequence[Path], out: Path, config: Report, inputs: Inp
         outputs = {str(path.relative_to(folder)): file_sha256(path) for path in files}
         manifest = Manifest(
             "report", fingerprint, recipe=recipe, inputs=found, outputs=outputs, wall_time_s=watch.seconds,
-            details={"missing_fonts": missing_fonts} if missing_fonts else {},
+            details=ReportDetails(tuple(missing_fonts)).to_json(),
         )  # fmt: skip
         write_manifest(folder, manifest)
     for line in missing_fonts:

@@ -9,6 +9,7 @@ from typing import Any
 
 from xmtf.errors import SourceError
 from xmtf.files import MANIFEST, read_jsonl, read_manifest
+from xmtf.manifest_parts import MixtureDetails
 from xmtf.records import Score
 from xmtf.report.agreement import check_results_folder
 from xmtf.results.files import SAMPLES, SCORES
@@ -94,10 +95,10 @@ def _held_out(scores: list[Score], folder: Path) -> list[Score]:
     mixture = RunFolder(folder.resolve().parent.parent).mixture
     if not (mixture / MANIFEST).exists():
         return scores
-    suites = read_manifest(mixture).details.get("suites", [])
-    really = {each["suite"]: each["held_out"] for each in suites}
+    suites = MixtureDetails.of(read_manifest(mixture), mixture).suites
+    really = {each.suite: each.held_out for each in suites}
     return [
-        score if score.axis in really.get(score.suite, [score.axis]) else replace(score, axis="none")
+        score if score.axis in really.get(score.suite, (score.axis,)) else replace(score, axis="none")
         for score in scores
     ]
 

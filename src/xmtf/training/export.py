@@ -11,6 +11,7 @@ import torch
 from xmtf.errors import ConfigError, SourceError, UnknownNameError
 from xmtf.execution import say
 from xmtf.files import MANIFEST, Manifest, atomic_folder, read_json, read_manifest
+from xmtf.manifest_parts import ModelDetails, TrainCounts
 from xmtf.models import save_model
 from xmtf.models.bloom import Bloom
 from xmtf.models.dtype import DTYPES
@@ -60,7 +61,7 @@ def own_training(run_folder: Path) -> str | None:
         return None if name is None else str(name)
     if not (run.model / MANIFEST).is_file():
         return None
-    return read_manifest(run.model).details.get("training")
+    return ModelDetails.of(read_manifest(run.model), run.model).training
 
 
 def run_checkpoints(run_folder: Path) -> dict[Path, TrainingProgress]:
@@ -134,7 +135,7 @@ def export_checkpoint(
         options: Any = {"tokenizer": tokenizer, "merge": merge, "dtype": DTYPES.get(dtype)}
         write_checkpoint(path, folder, recipe, base=base, **options)
         state = read_state(path)
-        describe_model(folder, "export", {"training": state.fingerprint, "step": state.progress.step})
+        describe_model(folder, "export", ModelDetails(training=state.fingerprint, step=state.progress.step))
     say(f"{out}: the weights after step {checkpoints[path].step}")
     return path
 
@@ -145,8 +146,9 @@ def is_the_model(run_folder: Path, export: Manifest) -> bool:
     if not (run.model / MANIFEST).is_file() or load_recipe(run.recipe).recipe.training.export != "last":
         return False
     model = read_manifest(run.model)
-    found = (model.details.get("training"), model.counts.get("step"))
-    return found == (export.details.get("training"), export.details.get("step"))
+    exported = ModelDetails.of(export, run_folder)
+    found = (ModelDetails.of(model, run.model).training, TrainCounts.of(model, run.model).step)
+    return found == (exported.training, exported.step)
 
 
 def _is_own(path: Path, run_folder: Path) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from xmtf.manifest_parts import ModelDetails
 from xmtf.training.topology.parallel_dims import ParallelDims
 from xmtf.versions import package_versions
 
@@ -16,19 +17,17 @@ __all__ = ["training_machine"]
 _CPU_INFO = Path("/proc/cpuinfo")
 
 
-def training_machine(dims: ParallelDims) -> dict[str, object]:
-    """Return ``layout``, ``hardware`` and ``versions`` as this process sees them.
+def training_machine(dims: ParallelDims) -> ModelDetails:
+    """Return layout, hardware and versions as this process sees them.
 
     Of several machines the first stands for all: hardware is that of the process that writes the model.
 
     Args:
         dims: How many processes stood along each axis.
     """
-    return {
-        "layout": str(dims),
-        "hardware": _hardware(),
-        "versions": package_versions(("torch", "transformers", "peft")),
-    }
+    return ModelDetails(
+        layout=str(dims), hardware=_hardware(), versions=package_versions(("torch", "transformers", "peft"))
+    )
 
 
 def _hardware() -> str:

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from xmtf.files import (
     write_json,
     write_manifest,
 )
+from xmtf.manifest_parts import ModelDetails, TrainCounts
 from xmtf.models import SpecialTokens, build_model, model_family
 from xmtf.models.build import random_weights
 from xmtf.models.files.identity import model_identity
@@ -112,14 +113,14 @@ def train(
         keep_tokenizer(tokens, checkpoints)
     loop.started = started  # reading the model is in the slot, too
     progress = loop.run()
-    counts = _counts(progress, loop.feed.loader, loop.meter)
+    details = replace(training_machine(loop.step.layout.mesh.dims), training=identity.name)
     manifest = Manifest(
         "train",
         identity.fingerprint,
         recipe=identity.section,
         inputs=identity.inputs,
-        counts=counts,
-        details=training_machine(loop.step.layout.mesh.dims) | {"training": identity.name},
+        counts=_counts(progress, loop.feed.loader, loop.meter).to_json(),
+        details=details.to_json(),
         wall_time_s=watch.seconds,
     )
     options = {"tokenizer": tokenizer_of(tokens), "base": initial, "merge": merges(recipe)}
@@ -213,9 +214,9 @@ def _open_log(loaded: LoadedRecipe, path: Path) -> Log:
     return Log(path, open_trackers(recipe.training.trackers, run))
 
 
-def _counts(progress: TrainingProgress, loader: RowLoader, meter: Meter | None) -> dict[str, Any]:
+def _counts(progress: TrainingProgress, loader: RowLoader, meter: Meter | None) -> TrainCounts:
     num_parameters = 0 if meter is None else meter.size.total
-    return asdict(progress) | {"rows": progress.step * loader.rows_per_step, "num_parameters": num_parameters}
+    return TrainCounts(**asdict(progress), rows=progress.step * loader.rows_per_step, num_parameters=num_parameters)
 
 
 def _exported_checkpoint(loop: Loop, *, merge: bool) -> Path | None:
@@ -257,7 +258,7 @@ def _export(write: Callable[[Path], None], folder: Path, manifest: Manifest) -> 
     with atomic_folder(folder) as temporary:
         write(temporary)
         outputs = {path.name: remembered_sha256(path) for path in sorted(temporary.iterdir())}
-        details = manifest.details | {"identity": model_identity(str(temporary))}
-        manifest = Manifest(**(asdict(manifest) | {"outputs": outputs, "details": details}))
+        details = replace(ModelDetails.of(manifest, folder), identity=model_identity(str(temporary)))
+        manifest = replace(manifest, outputs=outputs, details=details.to_json())
         write_manifest(temporary, manifest)
     return manifest

@@ -2,12 +2,14 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from xmtf.errors import TemplateError
 from xmtf.evaluation.suites.jobs import jobs
 from xmtf.evaluation.suites.setup import Setup, SuiteSlice
+from xmtf.manifest_parts import DropNote, FirstDropped
 from xmtf.recipe.schema import Evaluation, Suite, TaskSelection
 from xmtf.tasks import DropReport, load_catalogue, prompted_parts
 from xmtf.tasks.fitness import remedy
@@ -137,9 +139,9 @@ def test_evaluations_drop_what_mixtures_drop_and_say_so(slice_of):
 
 
 def test_what_is_told_of_shards_is_merged_in_order():
-    first = {"task": "a/x", "split": "s", "template": "t", "row": 3, "detail": "d"}
-    one = DropReport({"null target": first}, [{"task": "a/x", "split": "s", "template": "t", "note": "n"}])
-    two = DropReport({"null target": first | {"row": 1}}, [{"task": "a/y", "split": "s", "template": "t", "note": "n"}])
+    first = FirstDropped("a/x", "s", "t", 3, "d")
+    one = DropReport({"null target": first}, [DropNote("a/x", "s", "t", "n")])
+    two = DropReport({"null target": replace(first, row=1)}, [DropNote("a/y", "s", "t", "n")])
     report = DropReport()
     report.merge(one.to_json())
     report.merge(two.to_json())

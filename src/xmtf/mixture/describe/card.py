@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
 from typing import Any
@@ -13,6 +13,7 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from xmtf import __version__
 from xmtf.languages import CODE, get_language
+from xmtf.manifest_parts import SuiteHeldOut
 from xmtf.mixture.describe.composition import GroupCount, totals
 
 __all__ = ["CardFacts", "dataset_card"]
@@ -50,7 +51,7 @@ class CardFacts:
         licences: Dataset -> licence.
         validation_fraction: Tail of each language that is meant for validation.
         held_out: What the mixture must not contain, by kind: ``languages``, ``clusters``, ``templates``, ``datasets``.
-        suites: What is really held out of each evaluation suite of the recipe: ``suite, axis, held_out``.
+        suites: What is really held out of each evaluation suite of the recipe.
     """
 
     name: str
@@ -61,7 +62,7 @@ class CardFacts:
     licences: dict[str, str]
     validation_fraction: float
     held_out: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    suites: Sequence[Mapping[str, str | list[str]]] = ()
+    suites: Sequence[SuiteHeldOut] = ()
 
 
 def dataset_card(facts: CardFacts) -> str:
@@ -154,7 +155,7 @@ def _clusters_table(facts: CardFacts) -> str:
 
 def _left_out(facts: CardFacts) -> str:
     held_out = [f"- held out {kind}: {', '.join(names)}" for kind, names in facts.held_out.items() if names]
-    held_out += [f"- of the suite {each['suite']}: {', '.join(each['held_out']) or 'nothing'}" for each in facts.suites]
+    held_out += [f"- of the suite {each.suite}: {', '.join(each.held_out) or 'nothing'}" for each in facts.suites]
     dropped = [(reason, f"{count:,}") for reason, count in sorted(facts.dropped.items(), key=lambda item: -item[1])]
     table = _table(["reason", "examples"], dropped) if dropped else "No example was dropped."
     return "\n".join([*held_out, "", table] if held_out else [table])

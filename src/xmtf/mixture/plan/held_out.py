@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from xmtf.errors import ConfigError
+from xmtf.manifest_parts import SuiteHeldOut
 from xmtf.mixture.plan.prompted import PromptedFile
 from xmtf.recipe.schema import Suite
 from xmtf.tasks import Slice
@@ -105,14 +105,10 @@ def check_axes(suites: Sequence[tuple[Suite, Sequence[Slice]]], trained: Trained
 _SINGULAR = {"clusters": "cluster", "datasets": "dataset", "languages": "language", "templates": "template"}
 
 
-def suites_held_out(suites: Sequence[tuple[Suite, Sequence[Slice]]], trained: Trained) -> list[dict[str, Any]]:
+def suites_held_out(suites: Sequence[tuple[Suite, Sequence[Slice]]], trained: Trained) -> list[SuiteHeldOut]:
     """Return for each suite its name, the axis that it states, and what is really held out, the widest first."""
     return [
-        {
-            "suite": suite.name,
-            "axis": suite.axis,
-            "held_out": [axis for axis in AXES if _holds(axis, slices, trained, suite)],
-        }
+        SuiteHeldOut(suite.name, suite.axis, tuple(axis for axis in AXES if _holds(axis, slices, trained, suite)))
         for suite, slices in suites
     ]
 

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from xmtf.errors import ConfigError
 from xmtf.execution import Plan, ShardTask
 from xmtf.files import content_hash, slug
+from xmtf.manifest_parts import SuiteHeldOut
 from xmtf.mixture.plan.held_out import Trained, check_axes, place_of, suites_held_out
 from xmtf.mixture.plan.prompted import PromptedFile, prompted_files
 from xmtf.mixture.plan.rates import explicit_rates
@@ -110,7 +111,7 @@ class MixturePlan:
     guard: Plan
     inputs: dict[str, str]
     recipe: dict[str, Any]
-    suites: tuple[dict[str, Any], ...] = ()
+    suites: tuple[SuiteHeldOut, ...] = ()
 
     @property
     def fingerprint(self) -> str:

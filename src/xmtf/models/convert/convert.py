@@ -12,6 +12,7 @@ from torch import Tensor
 
 from xmtf.errors import DataError, SourceError
 from xmtf.files import atomic_folder
+from xmtf.manifest_parts import ModelDetails
 from xmtf.models.bloom import BloomConfig
 from xmtf.models.convert.integrity import Integrity
 from xmtf.models.convert.megatron import find_layer_files, read_arguments, step_folder
@@ -98,7 +99,7 @@ def convert_model(
         report.require_whole()
         if write_tokenizer is not None and not any((folder / name).exists() for name in TOKENIZER_FILES):
             write_tokenizer(folder)
-        describe_model(folder, "convert", {"source": source})
+        describe_model(folder, "convert", ModelDetails(source=source))
     return report
 
 

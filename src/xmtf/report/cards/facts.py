@@ -8,6 +8,7 @@ from typing import Any
 
 from xmtf.files import read_jsonl
 from xmtf.languages import CODE, get_language
+from xmtf.manifest_parts import MixtureDetails, ModelDetails, TrainCounts
 from xmtf.report.collect import Run
 from xmtf.report.reference import published_models
 from xmtf.run_folder import RunFolder
@@ -19,23 +20,23 @@ _HUB_ID = re.compile(r"(?P<id>\w[\w.-]*/\w[\w.-]*)(@[\w./-]+)?", re.ASCII)
 
 def training_text(run: Run) -> str:
     """Return facts of training as a list; what no manifest says is left out."""
-    model = run.model
-    counts: dict[str, Any] = model.counts if model is not None else {}
-    details: dict[str, Any] = model.details if model is not None else {}
+    folder = RunFolder(run.folder).model
+    details = ModelDetails() if run.model is None else ModelDetails.of(run.model, folder)
+    counts = TrainCounts() if run.model is None else TrainCounts.of(run.model, folder)
     training = run.recipe["training"]
     facts = {
         "starting from": base_model(run) or run.recipe["model"]["base"] or "random weights",
-        "parameters": _count(counts.get("num_parameters")),
-        "steps": _count(counts.get("step")),
+        "parameters": _count(counts.num_parameters),
+        "steps": None if run.model is None else _count(counts.step),
         "tokens": _tokens(counts),
         "rows of a step": _count(training["global_batch_rows"]),
         "precision": training["precision"],
         "loss weighting": training["loss"],
         "optimizer": _optimizer(training["optimizer"], training["schedule"]),
-        "layout": details.get("layout"),
-        "hardware": details.get("hardware"),
-        "training time": f"{counts['seconds'] / 60:,.1f} min" if counts.get("seconds") else None,
-        "software": ", ".join(f"{name} {version}" for name, version in details.get("versions", {}).items()) or None,
+        "layout": details.layout,
+        "hardware": details.hardware,
+        "training time": f"{counts.seconds / 60:,.1f} min" if counts.seconds else None,
+        "software": ", ".join(f"{name} {version}" for name, version in details.versions.items()) or None,
         "held out": "; ".join(_held_out(run)) or "nothing",
     }
     return "\n".join(f"- {name}: {value}" for name, value in facts.items() if value is not None)
@@ -83,11 +84,11 @@ def _count(number: int | None) -> str | None:
     return None if number is None else f"{number:,}"
 
 
-def _tokens(counts: dict[str, Any]) -> str | None:
-    if not counts.get("tokens"):
+def _tokens(counts: TrainCounts) -> str | None:
+    if not counts.tokens:
         return None
-    real = counts.get("real_tokens")
-    return f"{counts['tokens']:,}" + (f", {real:,} without padding" if real else ", padding included")
+    real = counts.real_tokens
+    return f"{counts.tokens:,}" + (f", {real:,} without padding" if real else ", padding included")
 
 
 def _optimizer(optimizer: dict[str, Any], schedule: dict[str, Any]) -> str:
@@ -97,10 +98,11 @@ def _optimizer(optimizer: dict[str, Any], schedule: dict[str, Any]) -> str:
 def _held_out(run: Run) -> list[str]:
     held_out = run.recipe["mixture"]["held_out"]
     kinds = [kind for kind in ("clusters", "datasets", "languages", "templates") if held_out.get(kind)]
-    suites = run.mixture.details.get("suites", []) if run.mixture is not None else []
+    mixture = RunFolder(run.folder).mixture
+    suites = MixtureDetails.of(run.mixture, mixture).suites if run.mixture is not None else ()
     return [
         *(f"{kind} {', '.join(held_out[kind])}" for kind in kinds),
-        *(f"of the suite {each['suite']} {', '.join(each['held_out']) or 'nothing'}" for each in suites),
+        *(f"of the suite {each.suite} {', '.join(each.held_out) or 'nothing'}" for each in suites),
     ]
 
 

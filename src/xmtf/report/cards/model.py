@@ -10,6 +10,7 @@ from xmtf import __version__
 from xmtf.errors import ConfigError, SourceError
 from xmtf.execution import say
 from xmtf.files import MANIFEST, read_manifest, write_text
+from xmtf.manifest_parts import EvaluationDetails
 from xmtf.report.agreement import results_of_model
 from xmtf.report.cards.facts import base_model, data_text, licence, training_text
 from xmtf.report.cards.index import best_values, eval_results, on_the_hub
@@ -133,8 +134,8 @@ def model_card(run: Run, *, checkpoint: str = "path/to/model", model: Path | Non
 
 def _results_card(results: Results, model: str, checkpoint: str) -> str:
     """Return a card that tells what was measured, of a model that was trained elsewhere."""
-    manifests = [read_manifest(folder) for folder in results.folders[model] if (folder / MANIFEST).exists()]
-    family = next((manifest.details.get("family") for manifest in manifests), None)
+    written = [folder for folder in results.folders[model] if (folder / MANIFEST).exists()]
+    family = EvaluationDetails.of(read_manifest(written[0]), written[0]).family if written else None
     encoder_decoder = family == "encoder-decoder"
     one = Results(
         {model: results.folders[model]}, {model: results.scores[model]}, {model: results.counts[model]},

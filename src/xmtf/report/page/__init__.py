@@ -18,6 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from xmtf import __version__
 from xmtf.json_types import JsonObject
+from xmtf.manifest_parts import TrainCounts
 from xmtf.report.collect import Run
 from xmtf.report.compare import Comparison
 from xmtf.report.items import script_text
@@ -26,7 +27,7 @@ from xmtf.report.reference import evaluation_sets, published_models, reference_r
 from xmtf.report.results import Results
 from xmtf.report.summary import headline, strips
 from xmtf.report.tables import Table
-from xmtf.run_folder import LABELS
+from xmtf.run_folder import LABELS, RunFolder
 
 __all__ = ["Content", "Demonstration", "Plot", "RunPart", "page_facts", "render_page"]
 
@@ -123,10 +124,9 @@ def _run_facts(run: Run) -> list[tuple[str, str]]:
         (f"{len(set(counts['cluster'].to_pylist()))}", "task clusters"),
     ]
     if run.model is not None:
-        parameters = run.model.counts.get("num_parameters")
-        steps = run.model.counts.get("step")
-        facts += [(_short(parameters), "parameters")] if parameters else []
-        facts += [(f"{steps:,}", "training steps")] if steps else []
+        counts = TrainCounts.of(run.model, RunFolder(run.folder).model)
+        facts += [(_short(counts.num_parameters), "parameters")] if counts.num_parameters else []
+        facts += [(f"{counts.step:,}", "training steps")] if counts.step else []
     seconds = sum({event["stage"]: event["seconds"] for event in run.log if event["event"] == "stage"}.values())
     return [*facts, (f"{seconds / 60:.1f} min", "last run, all stages")] if seconds else facts
 

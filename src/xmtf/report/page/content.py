@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from xmtf.manifest_parts import MixtureCounts
 from xmtf.report.collect import Run
 from xmtf.report.compare import Comparison
 from xmtf.report.items import ItemSet
@@ -74,7 +75,9 @@ class RunPart:
     @property
     def dropped(self) -> list[tuple[str, int]]:
         """Examples left out of the mixture, by reason, most first."""
-        dropped = self.run.mixture.counts.get("dropped", {}) if self.run.mixture is not None else {}
+        if self.run.mixture is None:
+            return []
+        dropped = MixtureCounts.of(self.run.mixture, RunFolder(self.run.folder).mixture).dropped
         return sorted(((name.replace("_", " "), count) for name, count in dropped.items()), key=lambda pair: -pair[1])
 
 

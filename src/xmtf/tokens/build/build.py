@@ -34,6 +34,7 @@ from xmtf.files import (
     write_manifest,
 )
 from xmtf.json_types import JsonObject
+from xmtf.manifest_parts import SpecialIds, TokenCounts, TokenDetails
 from xmtf.mixture.io.read import mixture_files
 from xmtf.ownership import check_ours, claim, free_name, refuse_loss
 from xmtf.recipe.effects import FORMATS, marked, stage_fingerprint
@@ -110,21 +111,24 @@ def tokenize_mixture(
         keep_end = family == "encoder-decoder" or bool(ends.end_of_inputs)
         tokenizer = tokenizer.adding(ends.begin_of_inputs, keep_end=keep_end)
         tokenizer.save(tokenizer_of(out))
-        counts, details, files = _encode_all(mixture, out, tokenizer, ends, recipe.execution, prefix)
-        details |= {
-            "family": family,
-            "prefix": prefix,
-            "validation_fraction": recipe.mixture.validation_fraction,
-            "ends": asdict(ends) | {"begin_of_inputs": list(ends.begin_of_inputs)},
-            "begin_of_inputs": tokenizer.begin_text,
-            "tokenizer": tokenizer.fingerprint,
-            "vocab_size": tokenizer.vocab_size,
-            "special": {"pad": tokenizer.pad, "eos": tokenizer.eos, "bos": tokenizer.bos},
-        }
+        counts, languages, clusters, files = _encode_all(mixture, out, tokenizer, ends, recipe.execution, prefix)
+        details = TokenDetails(
+            languages=languages,
+            clusters=clusters,
+            dtype=choose_dtype(tokenizer.vocab_size).name,
+            family=family,
+            prefix=prefix,
+            validation_fraction=recipe.mixture.validation_fraction,
+            ends=ends,
+            begin_of_inputs=tokenizer.begin_text,
+            tokenizer=tokenizer.fingerprint,
+            vocab_size=tokenizer.vocab_size,
+            special=SpecialIds(tokenizer.pad, tokenizer.eos, tokenizer.bos),
+        )
         saved = sorted((tokenizer_of(out)).iterdir())
         outputs = files | {str(path.relative_to(out)): file_sha256(path) for path in saved}
-        seconds = watch.seconds
-        manifest = Manifest("tokens", fingerprint, settings, inputs, outputs, counts, details, wall_time_s=seconds)
+        written = (counts.to_json(), details.to_json())
+        manifest = Manifest("tokens", fingerprint, settings, inputs, outputs, *written, wall_time_s=watch.seconds)
         write_manifest(out, manifest)
         _tidy(out)
     return manifest
@@ -209,20 +213,20 @@ def _ends(tokens: Tokenization, tokenizer: Tokenizer, family: Family) -> Ends:
 
 def _encode_all(
     mixture: Path, out: Path, tokenizer: Tokenizer, ends: Ends, execution: Execution, prefix: str
-) -> tuple[JsonObject, JsonObject, dict[str, str]]:
-    """Encode every shard, merge every language; return counts, details and the hashes of the files written."""
+) -> tuple[TokenCounts, dict[str, TokenCounts], list[str], dict[str, str]]:
+    """Encode every shard, merge every language; return counts, those of each language, clusters, hashes of files."""
     shards, dtype = mixture_files(mixture), choose_dtype(tokenizer.vocab_size)
     plan = _plan(shards, mixture, out, tokenizer, ends, dtype)
     with _one_thread_each(execution, len(plan.tasks)):
         results = run_shown(plan, out / _SHARDS, execution, "tokenising")
     total = _sum_counts(results)
-    if total["out"] == 0:
-        raise ConfigError(f"{mixture}: no example has tokens on both sides; dropped {total['dropped']}")
+    if total.out == 0:
+        raise ConfigError(f"{mixture}: no example has tokens on both sides; dropped {total.dropped}")
     by_language: dict[str, list[tuple[ShardTask, JsonObject]]] = {language: [] for language in shards}
     for task, result in zip(plan.tasks, results, strict=True):
         by_language[task.spec["language"]].append((task, result))
     clusters = sorted({name for result in results for name in result["clusters"]})
-    if total["input_tokens"] + total["target_tokens"] < _INLINE_TOKENS:
+    if total.tokens < _INLINE_TOKENS:
         execution = execution.model_copy(update={"engine": "inline"})
     merging = _merging(by_language, out, clusters, dtype, prefix)
     files: dict[str, str] = {}
@@ -234,7 +238,7 @@ def _encode_all(
                 link_or_copy(out / _LANGUAGES / task.name / name, temporary)
         files |= merged["files"]
     languages = {name: _sum_counts([result for _, result in parts]) for name, parts in by_language.items()}
-    return total, {"languages": languages, "clusters": clusters, "dtype": dtype.name}, files
+    return total, languages, clusters, files
 
 
 def _merging(
@@ -311,9 +315,9 @@ def _one_thread_each(execution: Execution, tasks: int) -> Iterator[None]:
             os.environ[name] = before
 
 
-def _sum_counts(parts: list[JsonObject]) -> JsonObject:
+def _sum_counts(parts: list[JsonObject]) -> TokenCounts:
     keys = ("in", "out", "input_tokens", "target_tokens", "bytes")
-    total: JsonObject = {key: sum(part[key] for part in parts) for key in keys}
     reasons = {reason for part in parts for reason in part["dropped"]}
-    total["dropped"] = {reason: sum(part["dropped"].get(reason, 0) for part in parts) for reason in sorted(reasons)}
-    return total
+    dropped = {reason: sum(part["dropped"].get(reason, 0) for part in parts) for reason in sorted(reasons)}
+    taken, out, inputs, targets, size = (sum(part[key] for part in parts) for key in keys)
+    return TokenCounts(taken, out, inputs, targets, size, dropped)

@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,7 @@ import pyarrow.parquet as pq
 from xmtf.errors import DataError
 from xmtf.files import file_sha256
 from xmtf.json_types import JsonObject
+from xmtf.manifest_parts import Ends
 from xmtf.tokens.store.store import StoreWriter
 from xmtf.tokens.tokenizer.loading import load_tokenizer
 from xmtf.tokens.tokenizer.tokenizer import Tokenizer
@@ -34,23 +35,6 @@ __all__ = ["CLUSTERS_FILE", "EncodedPairs", "Ends", "encode_pairs", "encode_shar
 
 CLUSTERS_FILE = "clusters.npy"
 _BATCH_ROWS = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class Ends:
-    """What stands at the ends of inputs and targets.
-
-    Attributes:
-        space_before_targets: One space is put before every target, also one that begins with a space.
-        begin_of_inputs: Ids that stand before inputs, where a text does not bring them along.
-        end_of_inputs: The end-of-text token stands after inputs; ``bos``: the begin-of-text token does.
-        end_of_targets: The end-of-text token stands after targets.
-    """
-
-    space_before_targets: bool
-    begin_of_inputs: tuple[int, ...] = ()
-    end_of_inputs: bool | Literal["bos"] = False
-    end_of_targets: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,9 @@ import numpy.typing as npt
 from xmtf.checksums import check_outputs
 from xmtf.errors import ConfigError, DataError
 from xmtf.execution import say
-from xmtf.files import Manifest, read_manifest
+from xmtf.files import read_manifest
 from xmtf.languages import normalize_language
+from xmtf.manifest_parts import TokenDetails
 from xmtf.recipe.load import LoadedRecipe
 from xmtf.recipe.schema import Packing, Tokenization
 from xmtf.records import Family
@@ -51,16 +52,19 @@ def open_loader(tokens: Path, loaded: LoadedRecipe, *, group: SplitName = "train
         DataError: A file does not match its format.
     """
     manifest = read_manifest(tokens)
-    if manifest.details.get("family") != family:
-        raise ConfigError(f"{tokens}: holds tokens for a {manifest.details.get('family')} model, not {family}")
-    tokenizer = _tokenizer(tokens, manifest)
+    if manifest.stage != "tokens":
+        raise ConfigError(f"{tokens}: is a {manifest.stage} folder, and not one of token files")
+    details = TokenDetails.of(manifest, tokens)
+    if details.family != family:
+        raise ConfigError(f"{tokens}: holds tokens for a {details.family} model, not {family}")
+    tokenizer = _tokenizer(tokens, details)
     recipe = loaded.recipe
     capacity = row_capacity(recipe.tokens.packing, family)
     group_names: list[tuple[str, str]] = []
     languages = []
     skipped = truncated = 0
-    for language in sorted(manifest.details["languages"]):
-        opened = _open_language(tokens, manifest, language, group, recipe.tokens, capacity, recipe.seed, group_names)
+    for language in sorted(details.languages):
+        opened = _open_language(tokens, details, language, group, recipe.tokens, capacity, recipe.seed, group_names)
         skipped += opened[1].skipped
         truncated += opened[1].truncated
         if opened[0] is not None:
@@ -104,7 +108,7 @@ def row_capacity(packing: Packing, family: Family) -> tuple[int, ...]:
 
 def _open_language(
     folder: Path,
-    manifest: Manifest,
+    details: TokenDetails,
     language: str,
     group: SplitName,
     tokens: Tokenization,
@@ -113,22 +117,21 @@ def _open_language(
     group_names: list[tuple[str, str]],
 ) -> tuple[LanguageRows | None, Fitted]:
     """Open one language; None in place of its rows where nothing of it fits."""
-    prefix = store_prefix(folder, manifest.details["prefix"], language)
+    prefix = store_prefix(folder, details.prefix, language)
     pair = Pair(open_store(prefix.inputs), open_store(prefix.targets))
     count = len(pair.targets)
-    clusters = _read_clusters(prefix.clusters, len(manifest.details["clusters"]))
+    clusters = _read_clusters(prefix.clusters, len(details.clusters))
     if len(pair.inputs) != count or len(clusters) != count:
         raise DataError(f"{prefix.inputs}: {len(pair.inputs)} inputs, {count} targets, {len(clusters)} clusters")
-    bounds = split_bounds(count, manifest.details["validation_fraction"])
+    bounds = split_bounds(count, details.validation_fraction)
     first, end = (0, bounds[0]) if group == "train" else bounds
-    ends = manifest.details["ends"]
     fitted = fit_items(
         np.array(pair.inputs.index.sizes[first:end]),
         np.array(pair.targets.index.sizes[first:end]),
         capacity,
         tokens.packing.overlong,
-        keep_first=len(ends["begin_of_inputs"]),
-        keep_last=bool(ends["end_of_inputs"]),
+        keep_first=len(details.ends.begin_of_inputs),
+        keep_last=bool(details.ends.end_of_inputs),
         where=f"{folder}: {language} ({group})",
     )
     fitting = fits(fitted.sizes, capacity)
@@ -142,19 +145,19 @@ def _open_language(
         pair,
         first,
         fitted,
-        _group_numbers(clusters[first:end], manifest.details["clusters"], language, group_names),
+        _group_numbers(clusters[first:end], details.clusters, language, group_names),
         RowStream(pack(packing.policy, fitted.sizes, capacity, own_seed, packing.window)),
         int(fitted.sizes[:, fitting].sum()),
     )
     return rows, fitted
 
 
-def _tokenizer(tokens: Path, manifest: Manifest) -> Tokenizer:
+def _tokenizer(tokens: Path, details: TokenDetails) -> Tokenizer:
     folder = tokenizer_of(tokens).resolve()  # never taken for an id of the hub
     if not folder.is_dir():
         raise DataError(f"{folder}: missing; delete {tokens} to build it anew")
     tokenizer = load_tokenizer(folder)
-    if tokenizer.fingerprint != manifest.details["tokenizer"]:
+    if tokenizer.fingerprint != details.tokenizer:
         raise DataError(f"{folder}: is not the tokenizer that the token files beside were made with")
     return tokenizer
 

@@ -9,6 +9,7 @@ from typing import Literal
 from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.files import MANIFEST, read_manifest
 from xmtf.languages import normalize_language
+from xmtf.manifest_parts import TokenCounts, TokenDetails
 from xmtf.tokens.rows.splits import SplitGroup, SplitItem, published_weights, size_weights, write_split_file
 
 __all__ = ["SplitWeights", "write_split_files"]
@@ -39,11 +40,12 @@ def write_split_files(
     manifest = read_manifest(tokens)
     if manifest.stage != "tokens":
         raise ConfigError(f"{tokens}: is a {manifest.stage} folder; split files are of a folder of token files")
-    counts = {code: found for code, found in manifest.details["languages"].items() if found["out"]}
+    details = TokenDetails.of(manifest, tokens)
+    counts = {code: found for code, found in details.languages.items() if found.out}
     factors = {normalize_language(code, "multiplier"): factor for code, factor in (multipliers or {}).items()}
     shares = size_weights(_sizes(counts, weights), factors)
-    folder, prefix = tokens.resolve(), manifest.details["prefix"]
-    end = round(1 - manifest.details["validation_fraction"], 12)
+    folder, prefix = tokens.resolve(), details.prefix
+    end = round(1 - details.validation_fraction, 12)
     bounds = {"train": (0.0, end), "validation": (end, 1.0)}
     paths = []
     for name, (start, stop) in bounds.items():
@@ -58,11 +60,11 @@ def write_split_files(
     return paths
 
 
-def _sizes(counts: Mapping[str, Mapping[str, int]], weights: SplitWeights) -> dict[str, float]:
+def _sizes(counts: Mapping[str, TokenCounts], weights: SplitWeights) -> dict[str, float]:
     if weights == "tokens":
-        return {code: found["input_tokens"] + found["target_tokens"] for code, found in counts.items()}
+        return {code: found.tokens for code, found in counts.items()}
     if weights == "bytes":
-        return {code: found["bytes"] for code, found in counts.items()}
+        return {code: found.bytes for code, found in counts.items()}
     if weights == "equal":
         return dict.fromkeys(counts, 1.0)
     published = published_weights()

@@ -12,7 +12,7 @@ from xmtf.mixture.plan.plan import plan_mixture
 
 
 def held_out(recipe, *overrides):
-    return plan_mixture(recipe(*overrides)).suites[0]["held_out"]
+    return list(plan_mixture(recipe(*overrides)).suites[0].held_out)
 
 
 def test_what_is_really_held_out_of_a_suite(recipe):
