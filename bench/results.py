@@ -93,15 +93,16 @@ def make(recipe: Path, out: Path, limit: int | None) -> None:
     import numpy as np
 
     from xmtf.evaluation.engine.answer import Answer
-    from xmtf.evaluation.scoring.samples import choose_samples, sample_line
+    from xmtf.evaluation.scoring.samples import choose_samples, sample_of
     from xmtf.evaluation.scoring.score import items_table, score_items
     from xmtf.evaluation.suites.jobs import jobs
     from xmtf.evaluation.suites.setup import setup_of, suite_slices
-    from xmtf.files import Manifest, write_jsonl, write_manifest, write_text
+    from xmtf.files import Manifest, write_manifest, write_text
     from xmtf.mixture import build_mixture
     from xmtf.recipe import dump_recipe, load_recipe
-    from xmtf.results.files import SAMPLES, SCORES
+    from xmtf.results.files import SCORES
     from xmtf.results.items import About, suite_items
+    from xmtf.results.samples import write_samples
     from xmtf.results.scores import write_scores
     from xmtf.run_folder import LABELS, RunFolder
 
@@ -120,8 +121,7 @@ def make(recipe: Path, out: Path, limit: int | None) -> None:
                 if job.requests:
                     scores.append(score_items(table, about))
         write_scores(folder / SCORES, scores)
-        samples = [sample_line(job, row, Answer(text="a text")) for job, row in choose_samples(asked, 24)]
-        write_jsonl(folder / SAMPLES, samples)
+        write_samples(folder, [sample_of(job, row, Answer(text="a text")) for job, row in choose_samples(asked, 24)])
         write_manifest(folder, Manifest("evaluation", label))
     write_text(run.recipe, dump_recipe(loaded.recipe))
     build_mixture(loaded, run.mixture)

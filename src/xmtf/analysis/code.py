@@ -20,6 +20,7 @@ from xmtf.analysis.corpus import CorpusColumns, read_corpus
 from xmtf.errors import DataError
 from xmtf.files import read_json, read_jsonl
 from xmtf.languages import CODE
+from xmtf.results.completions import COMPLETIONS
 
 __all__ = ["body", "code_statistics", "read_programs"]
 
@@ -63,11 +64,11 @@ def read_programs(path: Path) -> Iterator[str]:
     Raises:
         DataError: The file has another form.
     """
-    if path.is_dir() and not (path / "completions.jsonl").exists():
+    if path.is_dir() and not (path / COMPLETIONS).exists():
         for part in read_corpus(path, CorpusColumns(side="targets")):
             yield from (text for text, language in zip(part.texts, part.languages, strict=True) if language == CODE)
         return
-    path = path / "completions.jsonl" if path.is_dir() else path
+    path = path / COMPLETIONS if path.is_dir() else path
     yield from _completions(path) if path.suffix == ".jsonl" else _generations(path)
 
 

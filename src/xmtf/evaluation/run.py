@@ -22,7 +22,7 @@ from xmtf.evaluation.asking.subject import Subject, load_subject
 from xmtf.evaluation.engine.answer import Answer
 from xmtf.evaluation.engine.processes import ALONE, Processes
 from xmtf.evaluation.ranking.choice_scores import way_of_scoring
-from xmtf.evaluation.scoring.samples import choose_samples, sample_line
+from xmtf.evaluation.scoring.samples import choose_samples, sample_of
 from xmtf.evaluation.scoring.score import items_table, score_items, versions, where_computed
 from xmtf.evaluation.suites.jobs import Job, jobs
 from xmtf.evaluation.suites.setup import Setup, SuiteSlice, setup_of, suite_slices
@@ -35,7 +35,6 @@ from xmtf.files import (
     file_sha256,
     is_finished,
     read_manifest,
-    write_jsonl,
     write_manifest,
 )
 from xmtf.manifest_parts import EvaluationCounts, EvaluationDetails
@@ -47,6 +46,7 @@ from xmtf.recipe.effects import stage_fingerprint
 from xmtf.records import Request, Score
 from xmtf.results.files import COMPLETIONS, SAMPLES, SCORES, check_results, claim_results
 from xmtf.results.items import About, item_paths, suite_items
+from xmtf.results.samples import write_samples
 from xmtf.results.scores import write_scores
 from xmtf.tasks.prompted import fingerprint_slice
 from xmtf.tokens import load_tokenizer
@@ -137,7 +137,7 @@ def _ask_and_write(
         journal = Journal(out, subject.identity(setup))  # takes over the answers of all
         ask_missing(subject, journal, requests)  # nothing, unless unlike devices formed unlike batches
     scores = _write_results(all_jobs, journal, subject, out)
-    write_jsonl(out / SAMPLES, [sample_line(job, row, journal.get(request_key(row))) for job, row in samples])
+    write_samples(out, [sample_of(job, row, journal.get(request_key(row))) for job, row in samples])
     manifest = Manifest(
         "evaluation",
         fingerprint,

@@ -32,7 +32,7 @@ from xmtf.files import read_jsonl
 from xmtf.json_types import JsonObject
 from xmtf.report.reference import read_columns, reference_rows, reference_variants
 from xmtf.report.results import Results
-from xmtf.results.files import COMPLETIONS
+from xmtf.results.completions import read_completions
 
 __all__ = ["COLUMNS", "Inputs", "number", "parse_inputs", "texts_at_hand"]
 
@@ -122,12 +122,15 @@ def number(row: Mapping[str, str], column: str, where: str) -> float:
 
 def texts_at_hand(results: Results) -> dict[str, list[JsonObject]]:
     """Return the samples of results, and of each model a program for the first problem that all have one for."""
-    samples = [row | {"model": label} for label, rows in results.samples.items() for row in rows]
+    samples = [
+        {"prompt": sample.prompt, "text": sample.text, "model": label}
+        for label, found in results.samples.items()
+        for sample in found
+    ]
     programs: dict[str, dict[str, str]] = {}
     for label, folders in results.folders.items():
-        for path in (folder / COMPLETIONS for folder in folders):
-            for row in read_jsonl(path) if path.exists() else ():
-                programs.setdefault(label, {}).setdefault(f"{row['task']}: {row['problem']}", row["completion"])
+        for each in (each for folder in folders for each in read_completions(folder)):
+            programs.setdefault(label, {}).setdefault(f"{each.task}: {each.problem}", each.completion)
     every = list(programs.values())
     common = [problem for problem in (every[0] if every else ()) if all(problem in own for own in every)][:1]
     generations = [

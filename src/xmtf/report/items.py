@@ -18,10 +18,10 @@ import orjson
 import pyarrow as pa
 import xxhash
 
-from xmtf.files import read_jsonl, slug
+from xmtf.files import slug
 from xmtf.records import Provenance, Score
 from xmtf.report.results import Results
-from xmtf.results.files import COMPLETIONS
+from xmtf.results.completions import Completion, read_completions
 from xmtf.results.items import ItemsFile, JobInfo, item_files
 
 __all__ = ["ItemSet", "item_sets", "script_text"]
@@ -97,7 +97,7 @@ class _Answers:
         rows: int64 ``[n]``, or names ``[n]``.
         file: Items file, or None for code.
         index: Place of the job in the file.
-        lines: Lines of completions, for code.
+        programs: What was written, for code.
     """
 
     label: str
@@ -105,7 +105,7 @@ class _Answers:
     rows: npt.NDArray[np.generic]
     file: ItemsFile | None = None
     index: int = 0
-    lines: Sequence[dict[str, Any]] = field(default=(), repr=False)
+    programs: Sequence[Completion] = field(default=(), repr=False)
 
 
 def item_sets(results: Results, most: int) -> list[ItemSet]:
@@ -142,16 +142,16 @@ def _answers_in(folder: Path, label: str) -> Iterator[_Answers]:
 
 def _programs_in(folder: Path, label: str, scores: Sequence[Score]) -> Iterator[_Answers]:
     of_code = [score for score in scores if score.kind == "code"]
-    if not of_code or not (folder / COMPLETIONS).exists():
+    if not of_code:
         return
-    lines: dict[tuple[str, float], list[dict[str, Any]]] = defaultdict(list)
-    for line in read_jsonl(folder / COMPLETIONS):
-        lines[line["task"], line["temperature"]].append(line)
+    written: dict[tuple[str, float], list[Completion]] = defaultdict(list)
+    for completion in read_completions(folder):
+        written[completion.task, completion.temperature].append(completion)
     for score in of_code:
         temperature = float(score.provenance.template.rpartition(" ")[2])
-        drawn = lines[score.provenance.task, temperature]
-        names = np.array([f"{line['problem']}, sample {line['sample'] + 1}" for line in drawn], dtype=np.str_)
-        yield _Answers(label, _Job.of(score), names, lines=drawn)
+        drawn = written[score.provenance.task, temperature]
+        names = np.array([f"{each.problem}, sample {each.sample + 1}" for each in drawn], dtype=np.str_)
+        yield _Answers(label, _Job.of(score), names, programs=drawn)
 
 
 def _item_set(dataset: str, members: Sequence[_Answers], labels: list[str], most: int) -> ItemSet:
@@ -208,7 +208,7 @@ def _read(
         if answers.file is not None and mask.any():
             by_file[answers.file.path].append((answers, mask))
         for place in np.flatnonzero(mask).tolist() if answers.file is None else ():
-            yield answers, (*answers.job.place, str(answers.rows[place])), _program(answers.lines[place])
+            yield answers, (*answers.job.place, str(answers.rows[place])), _program(answers.programs[place])
     for found in by_file.values():
         file = found[0][0].file
         assert file is not None
@@ -219,9 +219,9 @@ def _read(
             yield answers, (*answers.job.place, item["row"]), item
 
 
-def _program(line: dict[str, Any]) -> dict[str, Any]:
-    note = None if line["passed"] else f"{line['outcome']}: {line['detail']}".removesuffix(": ")
-    return {"prompt": line["problem"], "text": line["completion"], "correct": line["passed"], "note": note}
+def _program(each: Completion) -> dict[str, Any]:
+    note = None if each.passed else f"{each.outcome}: {each.detail}".removesuffix(": ")
+    return {"prompt": each.problem, "text": each.completion, "correct": each.passed, "note": note}
 
 
 def _question(job: int, row: Row, item: dict[str, Any]) -> dict[str, Any]:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from xmtf.errors import SourceError
-from xmtf.files import MANIFEST, read_jsonl, read_manifest
+from xmtf.files import MANIFEST, read_manifest
 from xmtf.manifest_parts import MixtureDetails
 from xmtf.records import Score
 from xmtf.report.agreement import check_results_folder
-from xmtf.results.files import SAMPLES, SCORES
+from xmtf.results.files import SCORES
 from xmtf.results.items import item_files
 from xmtf.results.measured import MEASURE_COLUMNS, job_counts
 from xmtf.results.resampling import JobCounts
+from xmtf.results.samples import Sample, read_samples
 from xmtf.results.scores import read_scores
 from xmtf.run_folder import LABELS, RunFolder
 
@@ -40,7 +40,7 @@ class Results:
     folders: dict[str, list[Path]] = field(default_factory=dict)
     scores: dict[str, list[Score]] = field(default_factory=dict)
     counts: dict[str, Counts] = field(default_factory=dict)
-    samples: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    samples: dict[str, list[Sample]] = field(default_factory=dict)
 
 
 def results_folders(source: Path) -> list[Path]:
@@ -86,7 +86,7 @@ def collect_results(sources: Sequence[Path]) -> Results:
     for label, members in results.folders.items():
         results.scores[label] = [score for folder in members for score in scores[folder]]
         results.counts[label] = _counts(members)
-        results.samples[label] = [sample for folder in members for sample in _samples(folder)]
+        results.samples[label] = [sample for folder in members for sample in read_samples(folder)]
     return results
 
 
@@ -154,8 +154,3 @@ def _counts(folders: Iterable[Path]) -> Counts:
             asked = about.job.provenance
             found[about.job.suite, asked.task, asked.split, asked.template] = job_counts(about, table)
     return found
-
-
-def _samples(folder: Path) -> list[dict[str, Any]]:
-    path = folder / SAMPLES
-    return list(read_jsonl(path)) if path.exists() else []

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from xmtf.errors import ConfigError, SourceError
 from xmtf.ownership import check_ours, claim, free_name, refuse_loss, stage_of
+from xmtf.results.completions import COMPLETIONS
 from xmtf.results.items import ITEMS, is_items, item_paths
+from xmtf.results.samples import SAMPLES
 from xmtf.run_folder import RunFolder
 
 __all__ = [
@@ -23,9 +25,6 @@ __all__ = [
 
 _STAGE = "evaluation"
 SCORES = "scores.jsonl"
-SAMPLES = "samples.jsonl"
-COMPLETIONS = "completions.jsonl"
-"""Programs that a model wrote; only code evaluation has them."""
 JOURNALS = "answers-*.jsonl"
 """Journals of answers; only evaluations of our own have them."""
 

@@ -7,10 +7,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from xmtf.files import Manifest, append_jsonl, write_jsonl, write_manifest
+from xmtf.files import Manifest, append_jsonl, write_manifest
 from xmtf.recipe import dump_recipe, load_recipe
 from xmtf.records import Metric, Provenance, Score
 from xmtf.results.items import ITEM_SCHEMA, About, JobInfo, suite_items
+from xmtf.results.samples import Sample, write_samples
 from xmtf.results.scores import write_scores
 
 RECIPE = """
@@ -56,8 +57,7 @@ def write_label(folder, label, right):
     text = JobInfo("text", "rows", "generation", asked, "h", ("chrf",))
     scores.append(score_of(text, label, Metric("chrf", 40.0, 30.0, 50.0, None, 9)))
     write_scores(folder / "scores.jsonl", scores)
-    sample = {"suite": "text", "task": "date/sw", "template": "plain", "prompt": "Say <hi> & go", "references": ["ok"]}
-    write_jsonl(folder / "samples.jsonl", [sample | {"text": label.upper()}])
+    write_samples(folder, [Sample("text", asked, 0, "Say <hi> & go", ("ok",), label.upper())])
     write_manifest(folder, Manifest("evaluate", f"f-{label}"))
 
 

@@ -332,6 +332,7 @@ def test_programs_of_results_are_set_side_by_side(tmp_path):
     for label in ("one", "two"):
         folder = tmp_path / label
         program = {"task": "humaneval", "problem": "0", "completion": f"return {label}", "passed": True}
+        program |= {"sample": 0, "temperature": 0.2, "outcome": "passed"}
         write_jsonl(folder / "completions.jsonl", [program | {"problem": "9"}] * (label == "one") + [program] * 2)
     results = Results(folders={"a": [tmp_path / "one"], "b": [tmp_path / "two"], "c": [tmp_path]})
     assert texts_at_hand(results)["generations"] == [

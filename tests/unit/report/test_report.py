@@ -56,8 +56,9 @@ def test_the_page_stands_alone_and_escapes_what_models_wrote(run_folder, verify_
 
 def test_programs_and_samples_are_among_the_figures(run_folder):
     for label in ("before", "after"):
-        program = {"task": "humaneval", "problem": "HumanEval/0", "completion": f"    return '{label}'"}
-        write_jsonl(run_folder / "results" / label / "completions.jsonl", [program])
+        program = {"task": "humaneval", "problem": "HumanEval/0", "completion": f"    return '{label}'", "sample": 0}
+        line = program | {"temperature": 0.2, "passed": False, "outcome": "failed"}
+        write_jsonl(run_folder / "results" / label / "completions.jsonl", [line])
     build_report([run_folder], run_folder / "report", Report())
     figures = {path.name for path in (run_folder / "report" / "figures").iterdir()}
     assert {"samples.svg", "samples.png", "code-samples.svg", "code-samples.png"} <= figures

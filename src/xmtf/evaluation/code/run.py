@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.evaluation.asking.journal import Journal
@@ -21,9 +20,9 @@ from xmtf.evaluation.code.settings import Ask, CodeSettings
 from xmtf.evaluation.engine.answer import Answer
 from xmtf.evaluation.suites.setup import Setup
 from xmtf.execution import say, track
-from xmtf.files import write_jsonl
 from xmtf.records import Score
-from xmtf.results.files import COMPLETIONS, SCORES, check_results, claim_results, refuse_replacing
+from xmtf.results.completions import Completion, write_completions
+from xmtf.results.files import SCORES, check_results, claim_results, refuse_replacing
 from xmtf.results.items import ITEMS
 from xmtf.results.scores import write_scores
 from xmtf.sources import read_source
@@ -83,8 +82,8 @@ def evaluate_code(
             verdicts = judge([draw.problem for draw in draws], texts, settings, about, toolchains)
             judged = Judged(setup.catalogue.tasks[task], ask, temperature, draws, verdicts)
             scores += scores_of(judged, subject, settings, toolchains)
-            lines += [_line(task, ask, *row) for row in zip(draws, texts, verdicts, strict=True)]
-    write_jsonl(out / COMPLETIONS, lines)
+            lines += [_completion(task, ask, *row) for row in zip(draws, texts, verdicts, strict=True)]
+    write_completions(out, lines)
     write_scores(out / SCORES, scores)
     return scores
 
@@ -215,17 +214,17 @@ def _draw(subject: Subject, journal: Journal, draws: Sequence[Draw], settings: C
             progress.advance(len(batch))
 
 
-def _line(task: str, ask: Ask, draw: Draw, text: str, verdict: Verdict) -> dict[str, Any]:
-    return {
-        "task": task,
-        "ask": ask,
-        "language": draw.problem.language,
-        "problem": draw.problem.name,
-        "sample": draw.sample,
-        "temperature": draw.temperature,
-        "completion": text,
-        "passed": verdict.passed,
-        "outcome": verdict.outcome,
-        "detail": verdict.detail,
-        "tests": "apart" if verdict.apart else "in one process",
-    }
+def _completion(task: str, ask: Ask, draw: Draw, text: str, verdict: Verdict) -> Completion:
+    return Completion(
+        task=task,
+        ask=ask,
+        language=draw.problem.language,
+        problem=draw.problem.name,
+        sample=draw.sample,
+        temperature=draw.temperature,
+        completion=text,
+        passed=verdict.passed,
+        outcome=verdict.outcome,
+        detail=verdict.detail,
+        tests="apart" if verdict.apart else "in one process",
+    )

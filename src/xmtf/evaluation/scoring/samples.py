@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from xmtf.evaluation.asking.journal import request_key
 from xmtf.evaluation.engine.answer import Answer
 from xmtf.evaluation.suites.jobs import Job
 from xmtf.records import Request
+from xmtf.results.samples import Sample
 
-__all__ = ["choose_samples", "sample_line"]
+__all__ = ["choose_samples", "sample_of"]
 
 
 _DEFAULT = 10
@@ -54,14 +55,9 @@ def _in_turn(queues: Sequence[Sequence[tuple[Job, Request]]]) -> list[tuple[Job,
     return [queue[place] for place in range(longest) for queue in queues if place < len(queue)]
 
 
-def sample_line(job: Job, request: Request, answer: Answer | None) -> dict[str, object]:
-    """Return a sample as a line of ``samples.jsonl``."""
+def sample_of(job: Job, request: Request, answer: Answer | None) -> Sample:
+    """Return what a model wrote, as ``samples.jsonl`` holds it."""
     assert answer is not None, "every sample was asked"
-    return {
-        "suite": job.info.suite,
-        **asdict(job.info.provenance),
-        "row": request.origin.row,
-        "prompt": request.prompt,
-        "references": list(request.references),
-        "text": answer.text if answer.error is None else f"({answer.error})",
-    }
+    text = answer.text or "" if answer.error is None else f"({answer.error})"
+    info = job.info
+    return Sample(info.suite, info.provenance, request.origin.row, request.prompt, request.references, text)

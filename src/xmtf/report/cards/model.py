@@ -186,7 +186,7 @@ def _front_matter(
 def _widget(results: Results, label: str | None) -> list[dict[str, str]]:
     """Return prompts to try, each of another task."""
     samples = results.samples.get(label, []) if label is not None else []
-    prompts = {sample["task"].partition("/")[0]: sample["prompt"] for sample in samples}
+    prompts = {sample.provenance.task.partition("/")[0]: sample.prompt for sample in samples}
     return [{"text": prompt, "example_title": task} for task, prompt in list(prompts.items())[:3]]
 
 

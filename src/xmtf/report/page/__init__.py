@@ -206,9 +206,9 @@ def _samples(results: Results) -> list[JsonObject]:
     joined: dict[tuple[str, ...], JsonObject] = {}
     for label, samples in results.samples.items():
         for sample in samples:
-            names = (sample["suite"], sample["task"], sample["template"])
-            entry = {"heading": " · ".join(names), "answers": []} | sample
-            joined.setdefault((*names, sample["prompt"]), entry)["answers"].append((label, sample["text"]))
+            names = (sample.suite, sample.provenance.task, sample.provenance.template)
+            entry = {"heading": " · ".join(names), "prompt": sample.prompt, "references": sample.references}
+            joined.setdefault((*names, sample.prompt), entry | {"answers": []})["answers"].append((label, sample.text))
     return list(joined.values())
 
 

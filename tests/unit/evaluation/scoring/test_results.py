@@ -8,11 +8,12 @@ from xmtf.evaluation.engine.answer import Answer
 from xmtf.evaluation.interchange import export_t_zero
 from xmtf.evaluation.scoring.compare import compare_results
 from xmtf.evaluation.scoring.rescore import rescore
-from xmtf.evaluation.scoring.samples import choose_samples, sample_line
+from xmtf.evaluation.scoring.samples import choose_samples, sample_of
 from xmtf.evaluation.scoring.score import items_table, score_items
 from xmtf.evaluation.scoring.summary import score_lines
 from xmtf.evaluation.suites.jobs import Job
 from xmtf.files import Manifest, write_manifest
+from xmtf.lines import to_line
 from xmtf.records import PROVENANCE_COLUMNS, Metric, Origin, Provenance, Request
 from xmtf.results.files import check_results
 from xmtf.results.items import About, JobInfo, item_files, suite_items
@@ -192,7 +193,7 @@ def test_samples_are_spread_and_do_not_depend_on_answers():
     assert choose_samples(made, 0) == []
     assert len(choose_samples(made, None)) == 7
     assert choose_samples([job("rank", "nli/fr", "fr", [request("rank", ("a", "b"), 0)])], None) == []
-    line = sample_line(*chosen[0], Answer(text="un chat"))
+    line = to_line(sample_of(*chosen[0], Answer(text="un chat")))
     assert (line["task"], line["language"], line["text"]) == ("name/fr", "fr", "un chat")
     assert set(PROVENANCE_COLUMNS) <= set(line)
 

@@ -1,0 +1,65 @@
+"""``completions.jsonl``: programs that a model wrote, and what came of running them; only code evaluation has them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from xmtf.files import read_jsonl, write_jsonl
+from xmtf.lines import from_line, to_line
+
+__all__ = ["COMPLETIONS", "Completion", "read_completions", "write_completions"]
+
+COMPLETIONS = "completions.jsonl"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """A line of the file.
+
+    Attributes:
+        task: Task of the catalogue.
+        ask: ``complete`` or ``repair``; results of earlier versions only complete.
+        language: Programming language.
+        problem: Name of the problem.
+        sample: Which of its samples, from 0.
+        temperature: It was drawn at; 0 is greedy.
+        completion: The text.
+        passed: Whether the program passes its tests.
+        outcome: How it ended.
+        detail: More about that.
+        tests: Whether tests ran ``apart`` from the program or ``in one process``; empty in earlier versions.
+    """
+
+    task: str
+    ask: str = "complete"
+    language: str = "python"
+    problem: str
+    sample: int
+    temperature: float
+    completion: str
+    passed: bool
+    outcome: str
+    detail: str = ""
+    tests: str = ""
+
+
+def write_completions(folder: Path, completions: Iterable[Completion]) -> None:
+    """Write the completions of a results folder, atomically."""
+    write_jsonl(folder / COMPLETIONS, map(to_line, completions))
+
+
+def read_completions(folder: Path) -> list[Completion]:
+    """Read the completions of a results folder; none where it has no such file.
+
+    Raises:
+        DataError: A line is no completion; names the line and the field.
+    """
+    path = folder / COMPLETIONS
+    if not path.exists():
+        return []
+    return [
+        from_line(Completion, line, f"{path}, line {number}", "completion")
+        for number, line in enumerate(read_jsonl(path), 1)
+    ]
