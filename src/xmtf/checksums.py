@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from xmtf.errors import DataError
-from xmtf.files import Manifest, content_hash, file_sha256, read_manifest
+from xmtf.errors import DataError, UserError
+from xmtf.files import Manifest, atomic_path, content_hash, file_sha256, read_manifest
 
 __all__ = ["Damage", "check_outputs", "damages", "remembered_sha256"]
 
@@ -51,11 +51,9 @@ def remembered_sha256(path: Path) -> str:
         if len(known) == 64 and all(letter in "0123456789abcdef" for letter in known):
             return known
     found = file_sha256(path)
-    with contextlib.suppress(OSError):  # nor does a home that is read-only keep anyone from working
-        entry.parent.mkdir(parents=True, exist_ok=True)
-        temporary = entry.with_name(f".{key}.{os.getpid()}")
+    # nor does a home that is read-only keep anyone from working
+    with contextlib.suppress(OSError, UserError), atomic_path(entry, durable=False) as temporary:
         temporary.write_text(found, encoding="ascii")
-        temporary.replace(entry)
     return found
 
 

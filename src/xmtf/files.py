@@ -10,13 +10,10 @@ from __future__ import annotations
 import contextlib
 import csv
 import errno
-import fcntl
-import glob
 import hashlib
 import os
 import re
 import shutil
-import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -26,8 +23,10 @@ from typing import Any
 import orjson
 
 from xmtf import __version__
+from xmtf.alone import alone_in, refuse_others
 from xmtf.errors import ConfigError, DataError, UserError
 from xmtf.json_types import JsonObject
+from xmtf.unfinished import discard_folder, replace_folder, sweep, temporary_file, temporary_folder
 
 __all__ = [
     "MANIFEST",
@@ -42,7 +41,6 @@ __all__ = [
     "content_hash",
     "csv_cell",
     "discard_folder",
-    "discard_leftovers",
     "file_sha256",
     "is_finished",
     "link_or_copy",
@@ -51,6 +49,7 @@ __all__ = [
     "read_manifest",
     "shard_name",
     "slug",
+    "sweep",
     "was_written_by",
     "write_csv",
     "write_json",
@@ -61,8 +60,6 @@ __all__ = [
 
 MANIFEST = "manifest.json"
 MANIFEST_SCHEMA = 1
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
-"""What a file system answers that has no locks, such as Lustre where it is mounted so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,113 +125,52 @@ def shard_name(index: int) -> str:
 
 
 @contextlib.contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside ``path``; rename it to ``path`` when the block succeeds.
+def atomic_path(path: Path, *, durable: bool = True) -> Iterator[Path]:
+    """Give a temporary path beside ``path``, an empty file; rename it to ``path`` when the block succeeds.
 
-    The file is flushed to disk before the rename. On any error nothing stays behind.
+    On any error nothing stays behind.
+
+    Args:
+        path: The file.
+        durable: Flush the file to disk before it is renamed.
 
     Raises:
         UserError: The disk is full.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _beside(path, "tmp")
     try:
-        yield temporary
-        with temporary.open("rb+") as stream:
-            os.fsync(stream.fileno())
-        temporary.replace(path)
+        with temporary_file(path) as temporary:
+            yield temporary
+            if durable:
+                with temporary.open("rb+") as stream:
+                    os.fsync(stream.fileno())
+            temporary.replace(path)
     except OSError as error:
         raise _explain_os_error(error, path) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
+def atomic_folder(path: Path, *, alone: bool = False) -> Iterator[Path]:
     """Give a temporary folder beside ``path`` that takes its place when the block succeeds.
 
     An older folder at ``path`` is replaced. On any error nothing stays behind.
 
+    Args:
+        path: The folder.
+        alone: Refuse where another process writes it, or works in it; else the last one stays.
+
     Raises:
-        UserError: The disk is full.
+        UserError: The disk is full, or another process writes there.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _beside(path, "tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
     try:
-        yield temporary
-        _take_place(temporary, path)
+        with temporary_folder(path) as temporary:
+            if alone:
+                refuse_others(path)
+            yield temporary
+            if alone:
+                refuse_others(path)
+            replace_folder(temporary, path)
     except OSError as error:
         raise _explain_os_error(error, path) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _beside(path: Path, kind: str) -> Path:
-    """Return a name beside ``path`` of this process alone, on any of the machines that share the folder."""
-    return path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}.{kind}")
-
-
-def _take_place(folder: Path, path: Path) -> None:
-    """Rename ``folder`` to ``path``, also while another process does the same: the last one stays."""
-    old = _beside(path, "old")
-    while True:
-        shutil.rmtree(old, ignore_errors=True)
-        with contextlib.suppress(FileNotFoundError):
-            path.replace(old)
-        try:
-            folder.replace(path)
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise
-        else:
-            break
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def discard_folder(path: Path) -> None:
-    """Delete a folder, if it is there, so that a process that is killed meanwhile never leaves half of it."""
-    rest = path.with_name(f"{path.name}.discarded")
-    shutil.rmtree(rest, ignore_errors=True)
-    if path.exists():
-        path.replace(rest)
-        shutil.rmtree(rest)
-
-
-@contextlib.contextmanager
-def alone_in(folder: Path, *, what: str = "run", with_helpers: bool = False) -> Iterator[None]:
-    """Hold the lock of a folder, which is made where it is missing: two processes never work in one.
-
-    The lock ends with the process that holds it, also where that is killed. File systems without locks have none.
-
-    Args:
-        folder: The folder; the lock is a file in it.
-        what: What is made there: a ``run``, or what has an ``--out``.
-        with_helpers: Others that hold the lock in this way may work beside this process.
-
-    Raises:
-        UserError: Another process holds it.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as stream:
-        try:
-            fcntl.flock(stream, (fcntl.LOCK_SH if with_helpers else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        except BlockingIOError:
-            instead = "give this run another name (name=...)" if what == "run" else "name another folder (--out)"
-            raise UserError(
-                f"{folder}: another xmtf process works in this {what} folder; wait for it, or {instead}"
-            ) from None
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                raise
-        yield
-
-
-def discard_leftovers(path: Path) -> None:
-    """Delete what processes that were killed left beside ``path``; none may be writing it now."""
-    for rest in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-        shutil.rmtree(rest) if rest.is_dir() else rest.unlink()
 
 
 def check_replaced(out: Path, what: str, is_ours: Callable[[Path], bool]) -> None:

@@ -29,8 +29,8 @@ from xmtf.files import (
     Stopwatch,
     alone_in,
     discard_folder,
-    discard_leftovers,
     is_finished,
+    sweep,
     write_jsonl,
 )
 from xmtf.mixture.describe.composition import OVERLAPS, QUARANTINE
@@ -109,8 +109,10 @@ def _working(out: Path, *, with_helpers: bool = False) -> contextlib.AbstractCon
 
 
 def _stands(plan: MixturePlan, out: Path) -> bool:
-    """Tell whether the mixture is finished; refuse a folder that holds something else."""
+    """Tell whether the mixture is finished; refuse a folder that holds something else. What was left there is swept."""
     check_ours(out, "a mixture", ("mixture",))
+    for folder in (out, work_folder(out)):
+        sweep(folder)
     return is_finished(out, plan.fingerprint)
 
 
@@ -221,7 +223,6 @@ def _merge(plan: MixturePlan, out: Path, watch: Stopwatch) -> Manifest:
             )
         shards.append(Shard(task.name, task.fingerprint, part.task, part.rate, result, Counter()))
     manifest = finish_mixture(plan, shards, work, out, watch)
-    discard_leftovers(out)
     discard_folder(work)
     return manifest
 

@@ -59,7 +59,7 @@ def finish_mixture(plan: MixturePlan, shards: list[Shard], work: Path, out: Path
         raise ConfigError(f"{plan.loaded.path}: {_nothing_left(counts, report)}")
     results = run_shown(parts, work / "parts", recipe.execution, "writing")
     composition = merge_composition(result["composition"] for result in results)
-    with atomic_folder(out) as folder:
+    with atomic_folder(out, alone=True) as folder:
         names = list(place_parts(work, folder, parts))
         outputs = dict(zip(names, (result["sha256"] for result in results), strict=True))
         outputs |= _describe(plan, shards, composition, counts.dropped, work, folder)

@@ -45,6 +45,7 @@ from xmtf.run_folder import PAGE, RunFolder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+from xmtf.unfinished import sweep_beside
 
 __all__ = ["MODEL_CARD", "build_report"]
 
@@ -79,10 +80,11 @@ def build_report(sources: Sequence[Path], out: Path, config: Report, inputs: Inp
     found |= {str(path): file_sha256(path) for path in inputs.files.values() if path.is_file()}
     fingerprint = stage_fingerprint("report", recipe | {"reference": inputs.reference}, found)
     check_ours(out, "a report", ("report",))
+    sweep_beside(out)
     if is_finished(out, fingerprint) and not ReportDetails.of(finished := read_manifest(out), out).missing_fonts:
         return finished
     material = collect(sources)
-    with atomic_folder(out) as folder:
+    with atomic_folder(out, alone=True) as folder:
         missing_fonts = _write(material, inputs, folder, config)
         files = [path for path in sorted(folder.rglob("*.*")) if path.is_file()]
         outputs = {str(path.relative_to(folder)): file_sha256(path) for path in files}

@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xmtf.errors import DataError
-from xmtf.files import atomic_path, discard_leftovers, slug
+from xmtf.files import atomic_path, slug
 from xmtf.lines import from_line, to_line
 from xmtf.records import PROVENANCE_COLUMNS, Provenance
 
@@ -187,7 +187,6 @@ class SuiteItems:
         """Write the items of one job into the file of its suite."""
         path = suite_path(self._folder, about.job.suite)
         if path not in self._writers:
-            discard_leftovers(path)  # of an evaluation that was killed while it wrote
             self._writers[path] = self._files.enter_context(items_writer(path))
         self._writers[path].add(table, about)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from xmtf.alone import in_turn
 from xmtf.errors import SourceError
 from xmtf.files import atomic_path
 from xmtf.sources.mirror import find_in_mirror
@@ -71,15 +72,17 @@ def fetch_sources(
 def _fetch(ref: SourceRef, to: Path, *, offline: bool) -> Fetched:
     if "*" in ref.subset:
         return Fetched(ref, None, 0, "failed", "a pattern of subsets cannot be fetched; name the subsets")
-    there = find_in_mirror(ref, to)
-    if there:
-        return Fetched(ref, there[0], 0, "there")
-    try:
-        table, _ = read_raw(ref, offline=offline)
-    except SourceError as error:
-        return Fetched(ref, None, 0, "failed", str(error))
     dataset, subset, split = ref.where
     path = to / dataset / subset / f"{split}.parquet"
-    with atomic_path(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+    if there := find_in_mirror(ref, to):
+        return Fetched(ref, there[0], 0, "there")
+    with in_turn(path):
+        if there := find_in_mirror(ref, to):  # another process has brought it meanwhile
+            return Fetched(ref, there[0], 0, "there")
+        try:
+            table, _ = read_raw(ref, offline=offline)
+        except SourceError as error:
+            return Fetched(ref, None, 0, "failed", str(error))
+        with atomic_path(path) as temporary:
+            pq.write_table(table, temporary, compression="zstd")
     return Fetched(ref, path, table.num_rows, "fetched")

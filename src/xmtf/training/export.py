@@ -131,7 +131,7 @@ def export_checkpoint(
     base = recipe.model.base or str(run.initial)
     kept = tokenizer_of(run.checkpoints)
     tokenizer = kept if kept.is_dir() else tokenizer_of(run.tokens)  # of runs of earlier versions
-    with atomic_folder(out) as folder:
+    with atomic_folder(out, alone=True) as folder:
         options: Any = {"tokenizer": tokenizer, "merge": merge, "dtype": DTYPES.get(dtype)}
         write_checkpoint(path, folder, recipe, base=base, **options)
         state = read_state(path)

@@ -202,6 +202,7 @@ _STAGE = RunFolder(Path()).checkpoints.name
 
 def _claim_checkpoints(folder: Path, training: str) -> None:
     """Mark the folder of checkpoints as ours, and as of a training; of earlier versions the checkpoints count."""
+    checkpoint.sweep_checkpoints(folder)
     if not any(folder.glob("step-*/state.json")):
         claim(folder, _STAGE, _STAGE)
     write_json(folder / MARKER, {"stage": _STAGE, "training": training})
@@ -255,7 +256,7 @@ def _export_trained(
 
 def _export(write: Callable[[Path], None], folder: Path, manifest: Manifest) -> Manifest:
     """Write a model folder; the manifest goes in last, before the folder appears under its name."""
-    with atomic_folder(folder) as temporary:
+    with atomic_folder(folder, alone=True) as temporary:
         write(temporary)
         outputs = {path.name: remembered_sha256(path) for path in sorted(temporary.iterdir())}
         details = replace(ModelDetails.of(manifest, folder), identity=model_identity(str(temporary)))

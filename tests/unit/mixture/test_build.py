@@ -1,4 +1,5 @@
 import json
+import socket
 
 import pyarrow.parquet as pq
 import pytest
@@ -275,9 +276,12 @@ def test_a_damaged_part_is_named(recipe, tmp_path):
 
 
 def test_what_killed_builds_left_beside_is_deleted(recipe, tmp_path):
-    (tmp_path / ".mixture.machine-1.tmp" / "language=fr").mkdir(parents=True)
-    build_mixture(recipe(), tmp_path / "mixture")
-    assert not list(tmp_path.glob(".mixture*"))
+    left = f".mixture.{socket.gethostname()}-99999999.tmp"
+    for _ in range(2):  # the second time it is finished
+        for name in (left, ".mixture.work.discarded", left.replace("mixture", "mixture.work").replace("tmp", "old")):
+            (tmp_path / name / "language=fr").mkdir(parents=True)
+        build_mixture(recipe(), tmp_path / "mixture")
+        assert not list(tmp_path.glob(".mixture*"))
 
 
 def test_a_file_without_rows_is_named(recipe, tmp_path):

@@ -1,5 +1,6 @@
 """Items on disk: a file a suite, a row group a job; files of earlier versions are read, damaged ones named."""
 
+import socket
 from dataclasses import asdict, replace
 
 import orjson
@@ -96,7 +97,7 @@ def test_items_that_were_not_all_written_leave_those_before(tmp_path):
 
 def test_what_a_killed_evaluation_left_is_neither_read_nor_kept(tmp_path):
     (tmp_path / "items").mkdir()
-    rest = tmp_path / "items" / ".one.parquet.host-1.tmp"
+    rest = tmp_path / "items" / f".one.parquet.{socket.gethostname()}-99999999.tmp"
     rest.write_bytes(b"PAR1 cut sh")
     assert item_files(tmp_path) == []
     write(tmp_path)

@@ -24,6 +24,7 @@ from xmtf.errors import ConfigError
 from xmtf.evaluation.code.languages import python
 from xmtf.evaluation.code.languages.toolchain import Program, Toolchain
 from xmtf.evaluation.code.limits import Limits
+from xmtf.unfinished import sweep_scratch
 
 __all__ = ["Verdict", "require_sandbox", "run_program", "run_programs", "sandbox_fault"]
 
@@ -166,6 +167,7 @@ def require_sandbox(*, unsafe: bool) -> None:
     Raises:
         ConfigError: Says what is missing and what to do.
     """
+    sweep_scratch("xmtf-unsafe-", "xmtf-sandbox-")
     fault = "" if unsafe else sandbox_fault()
     if fault:
         raise ConfigError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from xmtf.evaluation.engine.answer import Answer
 from xmtf.evaluation.generation.decoding import Decoding
 from xmtf.evaluation.prompting.prompter import Prompter
 from xmtf.execution import track
-from xmtf.files import content_hash, read_jsonl, write_jsonl
+from xmtf.files import content_hash, discard_folder, read_jsonl, write_jsonl
 
 __all__ = ["Answered", "answer_file"]
 
@@ -64,7 +63,7 @@ def answer_file(
     found = [Answered(prompt, fields | _output(answers[prompt])) for prompt, fields in lines]
     if out is not None and work is not None:
         write_jsonl(out, [row.line for row in found])
-        shutil.rmtree(work)
+        discard_folder(work)
     return found
 
 

@@ -47,7 +47,7 @@ def export_jsonl(mixture: Path, out: Path, *, fields: ExportFields = "xp3", filt
     if out.exists() and any(out.iterdir()):
         raise UserError(f"{out}: exists and is not empty; name a new folder")
     counts: dict[str, int] = {}
-    with atomic_folder(out) as folder, ExitStack() as stack:
+    with atomic_folder(out, alone=True) as folder, ExitStack() as stack:
         files: dict[str, Any] = {}
         for name, lines, count in _chunks(mixture, fields, filters):
             if name not in files:

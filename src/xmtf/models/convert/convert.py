@@ -90,7 +90,7 @@ def convert_model(
     check_model_replaced(out, replace=replace)
     known = read_like(like, num_heads=num_heads, offline=offline)
     kind = detect_format(source)
-    with atomic_folder(out) as folder, _reading(source):
+    with atomic_folder(out, alone=True) as folder, _reading(source):
         if kind == "model":
             report = _resave(source, folder, known, dtype, offline)
         else:

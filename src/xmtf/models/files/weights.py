@@ -6,7 +6,6 @@ Files that hold pickled objects are never unpickled: ``.bin`` files are read by 
 
 from __future__ import annotations
 
-import os
 import pickle  # for its exception only
 import struct
 import zipfile
@@ -22,6 +21,7 @@ from torch import Tensor
 
 from xmtf.errors import DataError
 from xmtf.files import atomic_path, content_hash, file_sha256, write_json
+from xmtf.unfinished import temporary_file
 
 __all__ = [
     "file_mode",
@@ -200,16 +200,13 @@ def _shards(pairs: Iterable[tuple[str, Tensor]], shard_bytes: int) -> Iterator[d
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write one safetensors file, atomically."""
     with atomic_path(path) as temporary:
+        mode = temporary.stat().st_mode
         whole = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
         save_file(whole, temporary, metadata={"format": "pt"})
-        temporary.chmod(file_mode(path.parent))
+        temporary.chmod(mode)  # safetensors makes files that only their owner may read
 
 
 def file_mode(folder: Path) -> int:
     """Return the mode that new files get in a folder; safetensors makes files that only their owner may read."""
-    probe = folder / f".mode-{os.getpid()}"
-    probe.touch()
-    try:
+    with temporary_file(folder / "mode") as probe:
         return probe.stat().st_mode
-    finally:
-        probe.unlink()

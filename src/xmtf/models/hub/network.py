@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
@@ -17,6 +16,7 @@ from xmtf.errors import ConfigError
 from xmtf.models.files.weights import file_mode
 from xmtf.models.hub.head import HubHead
 from xmtf.models.hub.quiet import quiet
+from xmtf.unfinished import temporary_folder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -116,11 +116,11 @@ class HubNetwork(nn.Module):
     def save(self, folder: Path) -> None:
         """Write weights and configuration as transformers does; ``config.json`` comes last."""
         self.network.config.use_cache = True
-        with TemporaryDirectory(dir=folder, prefix=".saving-") as temporary:
-            mode = file_mode(Path(temporary))
+        with temporary_folder(folder / "weights") as temporary:
+            mode = file_mode(temporary)
             with quiet():
                 self.network.save_pretrained(temporary, max_shard_size="5GB")
-            written = sorted(Path(temporary).iterdir(), key=lambda path: path.name == "config.json")
+            written = sorted(temporary.iterdir(), key=lambda path: path.name == "config.json")
             names = {path.name for path in written}
             for path in written:
                 path.chmod(mode)

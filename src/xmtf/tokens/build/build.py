@@ -25,18 +25,18 @@ from xmtf.files import (
     atomic_path,
     content_hash,
     discard_folder,
-    discard_leftovers,
     file_sha256,
     is_finished,
     link_or_copy,
     read_manifest,
     slug,
+    sweep,
     write_manifest,
 )
 from xmtf.json_types import JsonObject
 from xmtf.manifest_parts import SpecialIds, TokenCounts, TokenDetails
 from xmtf.mixture.io.read import mixture_files
-from xmtf.ownership import check_ours, claim, free_name, refuse_loss
+from xmtf.ownership import check_ours, claim, free_name, refuse_loss, stage_of
 from xmtf.recipe.effects import FORMATS, marked, stage_fingerprint
 from xmtf.recipe.load import LoadedRecipe
 from xmtf.recipe.schema import Execution, Tokenization
@@ -92,6 +92,8 @@ def tokenize_mixture(
         raise ConfigError(f"{mixture}: no finished mixture; build it first")
     settings, inputs = _depends_on(loaded, read_manifest(mixture).fingerprint, family, base)
     fingerprint = stage_fingerprint("tokens", settings, inputs)
+    if out.is_dir() and stage_of(out) == _STAGE:
+        sweep(out)
     if is_finished(out, fingerprint):
         if any((out / name).exists() for name in (_SHARDS, _LANGUAGES)):  # of a run that was killed at its very end
             with alone_in(out / _SHARDS, what="work"):
@@ -161,8 +163,6 @@ def _depends_on(
 
 def _tidy(out: Path) -> None:
     """Delete unfinished work, and what killed processes left."""
-    for path in out.iterdir():
-        discard_leftovers(path)
     for name in (_SHARDS, _LANGUAGES):
         discard_folder(out / name)
 
@@ -235,6 +235,7 @@ def _encode_all(
     ):
         for name in merged["files"]:
             with atomic_path(out / name) as temporary:
+                temporary.unlink()
                 link_or_copy(out / _LANGUAGES / task.name / name, temporary)
         files |= merged["files"]
     languages = {name: _sum_counts([result for _, result in parts]) for name, parts in by_language.items()}

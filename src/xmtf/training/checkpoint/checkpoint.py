@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import nullcontext
 from math import prod
 from pathlib import Path
 
@@ -24,12 +25,14 @@ from torch import Tensor, nn
 
 from xmtf.errors import DataError, UserError
 from xmtf.execution import say
+from xmtf.files import discard_folder, sweep
 from xmtf.training.checkpoint.shards import Shard, ShardReader, Stored, write_shards
 from xmtf.training.checkpoint.state import State, TrainingProgress, damaged, read_state, torn
 from xmtf.training.optim.optimizer import load_optimizer_tensors, optimizer_tensors
 from xmtf.training.parallel.layout import Layout
 from xmtf.training.parallel.pieces import Piece, as_piece
 from xmtf.training.topology.ranks import ALONE, Ranks
+from xmtf.unfinished import replace_folder, temporary_folder
 
 __all__ = [
     "checkpoint_path",
@@ -42,6 +45,7 @@ __all__ = [
     "read_weights",
     "save",
     "shards_of",
+    "sweep_checkpoints",
     "write",
 ]
 
@@ -81,13 +85,10 @@ def write(
 ) -> Path:
     """Write a checkpoint of pieces that :func:`shards_of` returned; see :func:`save`."""
     path = checkpoint_path(folder, progress.step)
-    temporary = folder / f".{path.name}.saving"
     if ranks.first:
         _check_room(folder, sum(shard.local.dtype.itemsize * prod(shard.shape) for shard in shards.values()))
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir()
-    ranks.wait()
-    try:
+    with temporary_folder(path) if ranks.first else nullcontext(path) as own:
+        temporary = ranks.collect(own)[0]
         written = ranks.collect(write_shards(temporary, shards, ranks))
         if ranks.first:
             hashes = {name: digest for of_one in written for name, digest in of_one.items()}
@@ -99,11 +100,7 @@ def write(
                     "not there; checkpoints need a file system that all of them share"
                 )
             State(fingerprint, progress, files, hashes).write(temporary)
-            shutil.rmtree(path, ignore_errors=True)
-            temporary.rename(path)
-    finally:
-        if ranks.first:
-            shutil.rmtree(temporary, ignore_errors=True)
+            replace_folder(temporary, path)
     ranks.wait()
     return path
 
@@ -239,15 +236,24 @@ def find_checkpoint(folder: Path, fingerprint: str, num_steps: int, ranks: Ranks
 
 
 def prune(folder: Path, fingerprint: str, keep: int, also: int | None = None) -> None:
-    """Delete all but the newest ``keep`` checkpoints of this training, and the one after ``also`` steps.
-
-    What a killed process left half-written goes, too.
-    """
-    for path in folder.glob(".step-*.saving"):
-        shutil.rmtree(path, ignore_errors=True)
+    """Delete all but the newest ``keep`` checkpoints of this training, and the one after ``also`` steps."""
     for path in list_checkpoints(folder, fingerprint)[:-keep]:
         if also is None or path != checkpoint_path(folder, also):
-            shutil.rmtree(path)
+            discard_folder(path)
+
+
+def sweep_checkpoints(folder: Path) -> None:
+    """Delete what killed processes left in a folder of checkpoints that this process alone works in.
+
+    Earlier versions left folders without a state: half written, or half deleted.
+    """
+    sweep(folder)
+    for path in folder.glob(".step-*.saving"):
+        discard_folder(path)
+    for path in folder.glob("step-*"):
+        written = [item.name for item in path.iterdir()] if path.is_dir() else ["a file"]
+        if all(name.endswith(".safetensors") for name in written):
+            discard_folder(path)
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -1,6 +1,7 @@
 """From a mixture on disk to token files: what stands in them, what is dropped, what is not done twice."""
 
 import shutil
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def test_what_killed_runs_left_is_deleted(mixture: Path, recipe: Recipe, tmp_pat
     tokenize_mixture(recipe(), mixture, out, family="causal")
     names = {path.name for path in out.iterdir()}
     (out / "shards").mkdir()
-    (out / ".small_en_clusters.npy.machine-1.tmp").write_text("half")
+    (out / f".small_en_clusters.npy.{socket.gethostname()}-99999999.tmp").write_text("half")
     tokenize_mixture(recipe(), mixture, out, family="causal")
     assert {path.name for path in out.iterdir()} == names
 

@@ -1,5 +1,6 @@
 import json
 import shutil
+import socket
 from dataclasses import replace
 
 import pytest
@@ -158,3 +159,16 @@ def test_a_full_disk_is_noticed_before_writing(tmp_path, tiny_model, monkeypatch
     with pytest.raises(UserError, match=r"the disk has 0\.00 GB left"):
         checkpoint.save(tmp_path, model, optimizer, replace(TrainingProgress(), step=1), "f")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_killed_trainings_left_is_swept_and_nothing_else(tmp_path, tiny_model):
+    model = tiny_model()
+    good = checkpoint.save(tmp_path, model, trained(model), TrainingProgress(step=2), "f")
+    for name in ("step-000004", ".step-000006.saving", f".step-000008.{socket.gethostname()}-99999999.tmp"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model-00001-of-00001.safetensors").write_bytes(b"half")
+    mine = tmp_path / "step-by-step"
+    mine.mkdir()
+    (mine / "notes.txt").write_text("mine")
+    checkpoint.sweep_checkpoints(tmp_path)
+    assert sorted(tmp_path.iterdir()) == [good, mine]

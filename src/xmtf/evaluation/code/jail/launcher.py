@@ -20,13 +20,16 @@ where the wall limit alone ended it, which may be the fault of a busy machine.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import select
+import shutil
 import signal
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from .enclosure import enclose
@@ -54,7 +57,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with contextlib.ExitStack() as stack:
         if not request["isolate"]:
-            os.chdir(stack.enter_context(tempfile.TemporaryDirectory(prefix="xmtf-unsafe-")))
+            os.chdir(stack.enter_context(_own_folder()))
         try:
             verdict = _serve(request)
         except BrokenError as error:
@@ -63,6 +66,24 @@ def main() -> None:
             verdict = {"outcome": "broken", "detail": f"{error.strerror} ({error.filename or 'no file'})"}
         os.chdir("/")
     json.dump({"clock": False, **verdict}, sys.stdout)
+
+
+@contextlib.contextmanager
+def _own_folder() -> Iterator[str]:
+    """Give a temporary folder that is locked, so that others see that it is in use: they sweep what is not."""
+    while True:
+        folder = tempfile.mkdtemp(prefix="xmtf-unsafe-")
+        file = os.open(folder, os.O_RDONLY)
+        with contextlib.suppress(OSError):  # no locks there
+            fcntl.flock(file, fcntl.LOCK_EX)
+        if os.path.isdir(folder):
+            break
+        os.close(file)  # swept before it was locked
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(file)
 
 
 def _serve(request: dict[str, Any]) -> Verdict:
