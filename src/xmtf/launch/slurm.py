@@ -28,6 +28,7 @@ from xmtf.files import check_replaced, slug, write_text
 from xmtf.launch.stages import LaunchStage, check_layout, launch_stages
 from xmtf.recipe import LoadedRecipe
 from xmtf.run_folder import stop_file
+from xmtf.tasks.checkouts import TEMPLATES_ROOT, absolute_roots
 
 __all__ = ["Cluster", "submit", "write_scripts"]
 
@@ -38,7 +39,7 @@ STAGE = "stage.sh"
 LOGS = "logs"
 """Folder of what the stages print."""
 
-_FOLDERS = ("XMTF_DATA_ROOT", "XMTF_TEMPLATES_ROOT", "HF_HOME", "HF_HUB_CACHE")
+_FOLDERS = ("XMTF_DATA_ROOT", "HF_HOME", "HF_HUB_CACHE")
 """Environment variables that name a folder; jobs get its absolute path."""
 
 _PASSED_ON = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "PYTHONPATH")
@@ -218,6 +219,8 @@ def _ranks(loaded: LoadedRecipe, stage: LaunchStage, cluster: Cluster) -> list[s
 
 def _stage_file(loaded: LoadedRecipe) -> str:
     passed = {name: str(Path(os.environ[name]).resolve()) for name in _FOLDERS if os.environ.get(name)}
+    if templates := os.environ.get(TEMPLATES_ROOT):
+        passed[TEMPLATES_ROOT] = absolute_roots(templates)
     passed |= {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     passed |= _OFFLINE if loaded.recipe.offline else {}
     exports = [f"export {name}={_quoted(value)}" for name, value in passed.items()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
 
@@ -82,6 +83,8 @@ class Entry(Section):
     """Patterns of the templates of the file that belong to the task."""
     num_templates: int | None = None
     """Templates that the original has for each task."""
+    without_templates: tuple[str, ...] = ()
+    """Patterns of subsets for which the branch of promptsource may have no templates: they yield nothing."""
     kind: Kind = "generation"
     metrics: tuple[str, ...] = ()
     licence: str = ""
@@ -187,6 +190,7 @@ class Entry(Section):
             input_languages=tuple(normalize_language(other, where) for other in others),
             template_key="" if common["template_file"] else _filled(self.templates or self.dataset, fill),
             only_templates=tuple(_filled(pattern, fill) for pattern in self.only_templates),
+            may_lack_templates=any(fnmatchcase(name, pattern) for pattern in self.without_templates),
             **common,
         )
 

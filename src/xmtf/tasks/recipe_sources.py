@@ -7,8 +7,9 @@ from xmtf.recipe.schema import HeldOut
 from xmtf.sources.fetch import sources_to_fetch
 from xmtf.sources.reference import SourceRef
 from xmtf.tasks.catalogue import Catalogue, load_catalogue
+from xmtf.tasks.checkouts import lacking_checkouts
 from xmtf.tasks.outline import OutlinedSplit
-from xmtf.tasks.task import Role, Slice, promptsource_root
+from xmtf.tasks.task import Role, Slice
 
 __all__ = ["recipe_sources"]
 
@@ -38,6 +39,6 @@ def _parts(
     if not selections:
         return ()
     outlined = catalogue.outline(selections, role=role, held_out=held_out, where=where)
-    if any(part.task.promptsource for part in outlined) and promptsource_root() is None:
+    if lacking_checkouts(part.task.promptsource for part in outlined):
         return outlined
     return catalogue.select(selections, role=role, held_out=held_out, where=where)

@@ -71,9 +71,12 @@ def select_slices(
         return ConfigError(_nothing_left(label, candidates, selection, role, held_out))
 
     lacking: dict[int, list[str]] = {}
+    promptless: dict[str, list[str]] = {}
 
     def slices_of(task: Task, splits: Sequence[str], selection: TaskSelection, index: int) -> Iterator[Slice]:
         templates = _matching_templates(task, selection, held_out) if splits else ()
+        if splits and task.may_lack_templates and not task.templates():
+            promptless.setdefault(task.promptsource, []).append(task.id)
         if splits and not templates and _matching_templates(task, _any_language(selection), held_out):
             lacking.setdefault(index, []).append(task.id)
         for split in splits:
@@ -99,6 +102,8 @@ def select_slices(
         left_out = [name for name in names if name not in taken]
         if left_out:
             _list_lacking(f"{where}.{index}", left_out, selections[index])
+    for branch, names in promptless.items():
+        _say_once(f"  {where}: {len(names)} tasks have no prompts on branch {branch} and yield nothing: {_some(names)}")
     return parts
 
 
@@ -112,8 +117,12 @@ def _list_lacking(where: str, names: Sequence[str], selection: TaskSelection) ->
     text = f"{where}: {len(names)} tasks have no template in prompt_languages [{asked}]"
     if selection.without_prompts == "error":
         raise ConfigError(f"{text}: {', '.join(names)}; add a language, or set without_prompts: list")
+    _say_once(f"  {text} and are left out: {_some(names)}")
+
+
+def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - 12} more" if len(names) > 12 else ""
-    _say_once(f"  {text} and are left out: {', '.join(names[:12])}{more}")
+    return f"{', '.join(names[:12])}{more}"
 
 
 @cache
@@ -289,6 +298,8 @@ def _nothing_left(
     if not selection.splits and not any(task.splits.get(role) for task in left):
         return f"{where}: none of its tasks ({some}, ...) has a split for {role}; name one with `splits`"
     names = sorted({template.name for task in left for template in task.templates()})
+    if not names:
+        return f"{where}: none of its tasks ({some}, ...) has a prompt"
     return (
         f"{where}: no template of its tasks ({some}, ...) matches `templates`, `prompt_languages` and what is held "
         f"out; their templates: {', '.join(names[:8])}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -11,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from xmtf.errors import ConfigError, TemplateError, UnknownNameError
+from xmtf.errors import TemplateError, UnknownNameError
 from xmtf.execution import say
 from xmtf.languages import CODE
 from xmtf.recipe.mixture import ChoicePolicy, LabelPolicy, NullPolicy
@@ -19,12 +18,10 @@ from xmtf.recipe.schema import CapPolicy
 from xmtf.records import Provenance, Translation
 from xmtf.sources import SourceRef
 from xmtf.tasks.caps import tightest
+from xmtf.tasks.checkouts import checkout_of
 from xmtf.templates import Template, load_templates, open_collection, read_template_file
 
-__all__ = ["TEMPLATES_ROOT", "Kind", "Role", "Slice", "Task", "promptsource_root"]
-
-TEMPLATES_ROOT = "XMTF_TEMPLATES_ROOT"
-"""Environment variable with the folder of a promptsource checkout, for the tasks of the xP3 family."""
+__all__ = ["Kind", "Role", "Slice", "Task"]
 
 Role = Literal["train", "evaluation"]
 """What a split is meant for."""
@@ -55,6 +52,7 @@ class Task:
             such a task is only taken by selections that name its set.
         only_templates: Patterns of the templates that belong to the task; empty for all of the file.
         num_templates: Templates that the original has for it, where our facts say so.
+        may_lack_templates: Whether its branch of promptsource may have no templates for it, so that it yields nothing.
         input_languages: Other languages that stand in the inputs, such as the source of a translation.
         parallel: Name of the set of tasks of which equal rows are translations of each other, or ``""``.
         templates_root: Folder of promptsource collections that takes the place of the task's own templates, or None.
@@ -86,6 +84,7 @@ class Task:
     promptsource: str = ""
     only_templates: tuple[str, ...] = ()
     num_templates: int | None = None
+    may_lack_templates: bool = False
     input_languages: tuple[str, ...] = ()
     parallel: str = ""
     templates_root: Path | None = None
@@ -111,15 +110,18 @@ class Task:
         Raises:
             TemplateError: The file is broken, or has two templates of one name or id (promptsource's excepted: of
                 these, the last of a name counts, as in the original).
-            ConfigError: The templates are promptsource's, and its folder is not set.
-            UnknownNameError: There is no such collection.
+            ConfigError: The templates are promptsource's, and no folder of its branch is set.
+            UnknownNameError: There is no such collection, and the task may not lack one.
         """
         if self.templates_root is not None and not self.promptsource:
             return self._templates_of(self.templates_root)
         if self.template_file is not None:
             found = _distinct(_read_templates(self.template_file), str(self.template_file))
         elif self.promptsource:
-            found = _last_of_each_name(_load_templates(self.template_key, "", self._promptsource_root()), self.id)
+            root = self.templates_root or checkout_of(self.promptsource, self.id)
+            if self.may_lack_templates and open_collection(root).path(self.template_key) is None:
+                return ()
+            found = _last_of_each_name(_load_templates(self.template_key, "", root), self.id)
         else:
             found = _distinct(_load_templates(self.template_key, self.subset, None), self.template_key)
         if not self.only_templates:
@@ -141,17 +143,6 @@ class Task:
                 return _last_of_each_name(_load_templates(name, self.subset, root), self.id)
         where = f"task {self.id!r}: looked for {', '.join(tried)} with and without {self.subset!r} in {root}"
         raise UnknownNameError("collection of templates", tried[-1], collection.keys(), where)
-
-    def _promptsource_root(self) -> Path:
-        if self.templates_root is not None:
-            return self.templates_root
-        root = promptsource_root()
-        if root is None:
-            raise ConfigError(
-                f"task {self.id!r}: its templates ({self.template_key}) are promptsource's, which are not part of "
-                f"xmtf: set {TEMPLATES_ROOT} to a checkout of its fork, branch {self.promptsource}"
-            )
-        return root
 
     def provenance(
         self, split: str, template: str, *, prompt_language: str = "en", translation: Translation = "none"
@@ -185,12 +176,6 @@ class Task:
 
 _PROGRAM_LANGUAGES = (CODE, "java", "jupyter-notebook", "python")
 """``code``, and the folders into which xP3x divides it."""
-
-
-def promptsource_root() -> Path | None:
-    """Return the checkout of promptsource that ``XMTF_TEMPLATES_ROOT`` names, or None where it is not set."""
-    root = os.environ.get(TEMPLATES_ROOT, "").strip()
-    return Path(root).expanduser() if root else None
 
 
 @cache

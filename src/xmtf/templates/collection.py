@@ -64,7 +64,7 @@ class Collection:
 @cache
 def _read(path: Path, modified_ns: int) -> tuple[Template, ...]:
     """Read a file once a process, and again when it changes: many subsets share one file."""
-    return read_template_file(path)
+    return read_template_file(path, last_counts=True)
 
 
 def open_collection(place: str | Path | None = None) -> Collection:

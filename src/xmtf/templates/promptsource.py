@@ -28,12 +28,15 @@ Scalars are read as written (``no`` is a text), tags make no objects, and no key
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import yaml
 
 from xmtf.errors import TemplateError
+from xmtf.execution import say
 from xmtf.languages import normalize_language
 from xmtf.records import Translation
 from xmtf.templates.names import language_of_name
@@ -63,13 +66,35 @@ class TemplateFile:
     keys: tuple[str, ...]
 
 
-def read_template_file(path: Path) -> tuple[Template, ...]:
+def read_template_file(path: Path, *, last_counts: bool = False) -> tuple[Template, ...]:
     """Read the templates of a file in either form, in the order of the file.
 
+    Args:
+        path: The file.
+        last_counts: Whether of templates under one key the last counts, as where promptsource reads the file.
+
     Raises:
-        TemplateError: The file is missing, is no YAML, or an entry has no name or no source; names the file.
+        TemplateError: The file is missing, is no YAML, an entry has no name or no source, or a key stands twice
+            and ``last_counts`` is not set; names the file.
     """
-    return read_promptsource(path).templates
+    file = read_promptsource(path)
+    last = {key: number for number, key in enumerate(file.keys) if key}
+    kept = tuple(
+        template
+        for number, (key, template) in enumerate(zip(file.keys, file.templates, strict=True))
+        if not key or last[key] == number
+    )
+    if len(kept) < len(file.templates):
+        twice = [key for key, count in Counter(filter(None, file.keys)).items() if count > 1]
+        if not last_counts:
+            raise TemplateError(f"{path}: {file.keys.count(twice[0])} templates stand under the key {twice[0]!r}")
+        _say_once(f"{path}: the last template under each key counts, as in promptsource; twice: {', '.join(twice)}")
+    return kept
+
+
+@cache
+def _say_once(text: str) -> None:
+    say(text)
 
 
 def read_promptsource(path: Path) -> TemplateFile:

@@ -21,7 +21,7 @@ def names(row):
 def test_flores_pairs_get_source_target_and_names():
     rows, _, _ = run("flores", "zho_Hant-arb_Arab", [{"sentence_zho_Hant": "雨", "sentence_arb_Arab": "مطر"}])
     assert (rows[0]["source"], rows[0]["target"]) == ("雨", "مطر")
-    assert names(rows[0]) == ("Traditional Chinese", "Modern Standard Arabic")
+    assert names(rows[0]) == ("Chinese (Traditional)", "Modern Standard Arabic")
 
 
 def test_the_two_flores_names_that_the_original_has_wrong_are_right():
@@ -35,11 +35,11 @@ def test_tatoeba_runs_in_both_directions():
     empty = {**row, "targetString": ""}
     rows, indices, dropped = run("tatoeba", "eng-zho", [empty, row])
     assert (rows[0]["sourceString"], rows[0]["targetString"]) == ("Rain", "雨")
-    assert names(rows[0]) == ("English", "Simplified Chinese")
+    assert names(rows[0]) == ("English", "Mandarin Chinese")
     assert (indices, dropped) == ([1], {"empty sentence": 1})
     rows, _, _ = run("tatoeba-inverted", "eng-zho", [row])
     assert (rows[0]["sourceString"], rows[0]["targetString"]) == ("雨", "Rain")
-    assert names(rows[0]) == ("Simplified Chinese", "English")
+    assert names(rows[0]) == ("Mandarin Chinese", "English")
 
 
 def test_wmt22_keeps_the_best_pairs_and_not_random_ones(monkeypatch):
@@ -49,7 +49,7 @@ def test_wmt22_keeps_the_best_pairs_and_not_random_ones(monkeypatch):
     assert [(row["source"], row["target"]) for row in rows] == [("e1", "s1"), ("e2", "s2")]
     assert (indices, sum(dropped.values())) == ([1, 2], 1)
     rows, _, _ = run("wmt22-inverted", "eng-swh", pairs)
-    assert (rows[0]["source"], rows[0]["target"], *names(rows[0])) == ("s1", "e1", "Swahili", "English")
+    assert (rows[0]["source"], rows[0]["target"], *names(rows[0])) == ("s1", "e1", "Swahili (individual language)", "English")
 
 
 def test_multi_eurlex_pairs_come_from_the_texts_of_all_languages():

@@ -144,7 +144,7 @@ def test_every_task_of_every_family_names_a_known_adapter_and_the_set_that_loads
 def test_without_promptsources_templates_the_error_says_how_to_get_them(monkeypatch):
     monkeypatch.delenv("XMTF_TEMPLATES_ROOT", raising=False)
     catalogue = load_catalogue(sets=["bloomz-l1"])
-    with pytest.raises(ConfigError, match=r"set XMTF_TEMPLATES_ROOT to a checkout of its fork, branch xp3mt"):
+    with pytest.raises(ConfigError, match=r"promptsource's, branch xp3mt; .*set XMTF_TEMPLATES_ROOT"):
         catalogue.select([TaskSelection(catalogue="bloomz-l1", tasks=("bloomz-l1:xnli/fr",))], role="evaluation")
 
 
@@ -153,7 +153,7 @@ def test_the_templates_of_a_family_come_from_the_checkout(monkeypatch, tmp_path,
     folder.mkdir(parents=True)
     text = catalogue_file.with_name("templates.yaml").read_text().replace("name: ask", "name: GPT-3 style")
     (folder / "templates.yaml").write_text(text)
-    monkeypatch.setenv("XMTF_TEMPLATES_ROOT", str(tmp_path / "checkout"))
+    monkeypatch.setenv("XMTF_TEMPLATES_ROOT", f"xp3mt={tmp_path / 'checkout'}")
     task = load_catalogue(sets=["bloomz-l1"]).tasks["bloomz-l1:xnli/fr"]
     assert [template.name for template in task.templates()] == ["GPT-3 style"]
 
@@ -221,3 +221,29 @@ def test_the_recipe_of_a_set_takes_the_whole_set(name):
     loaded = load_recipe(RECIPES / f"{name}.yaml")
     outlined = load_catalogue(loaded).outline(loaded.recipe.mixture.tasks, role="train")
     assert {part.task.id for part in outlined} == {task.id for task in tasks_of(name)}
+
+
+def test_tasks_that_may_lack_prompts_yield_nothing_and_are_counted(monkeypatch, tmp_path, catalogue_file, capsys):
+    folder = tmp_path / "checkout" / "GEM" / "xlsum" / "yoruba"
+    folder.mkdir(parents=True)
+    (folder / "templates.yaml").write_text(catalogue_file.with_name("templates.yaml").read_text())
+    monkeypatch.setenv("XMTF_TEMPLATES_ROOT", f"xp3mt={tmp_path / 'checkout'}")
+    catalogue = load_catalogue(sets=["xp3mt"])
+    taken = [TaskSelection(catalogue="xp3mt", tasks=("xp3mt:GEM/xlsum/kirundi", "xp3mt:GEM/xlsum/yoruba"))]
+    assert {part.task.subset for part in catalogue.select(taken, role="train")} == {"yoruba"}
+    said = " ".join(capsys.readouterr().err.split())
+    assert "1 tasks have no prompts on branch xp3mt and yield nothing: xp3mt:GEM/xlsum/kirundi" in said
+    with pytest.raises(ConfigError, match=r"none of its tasks \(xp3mt:GEM/xlsum/kirundi, ...\) has a prompt"):
+        catalogue.select([TaskSelection(catalogue="xp3mt", tasks=("xp3mt:GEM/xlsum/kirundi",))], role="train")
+    with pytest.raises(UnknownNameError, match="unknown collection of templates 'GEM/xlsum/swahili'"):
+        catalogue.select([TaskSelection(catalogue="xp3mt", tasks=("xp3mt:GEM/xlsum/swahili",))], role="train")
+    assert sum(task.may_lack_templates for task in catalogue.tasks.values()) == 74
+
+
+def test_p3_knows_its_313_prompts():
+    assert sum(task.num_templates for task in tasks_of("p3")) == 313
+
+
+def test_tasks_of_branches_with_prompts_for_each_direction_keep_their_columns():
+    for name in ("xp3", "xp3-lost", "xp3all", "xp3mt"):
+        assert not any((task.adapter or "").endswith("-inverted") for task in tasks_of(name))

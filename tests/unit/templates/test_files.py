@@ -157,3 +157,11 @@ def test_every_template_of_our_own_compiles():
 def test_language_of_name(name, expected):
     assert language_of_name(name) == expected
     assert base_name(name) == (name.rpartition("_")[0] if expected else name)
+
+
+def test_of_a_repeated_key_the_last_counts_as_in_promptsource_and_own_files_are_refused(tmp_path):
+    node = "  one: !Template {{id: one, name: {}, jinja: '{{{{x}}}} ||| {{{{y}}}}'}}\n"
+    path = write(tmp_path, "templates:\n" + node.format("first") + node.format("second"))
+    assert [each.name for each in read_template_file(path, last_counts=True)] == ["second"]
+    with pytest.raises(TemplateError, match="2 templates stand under the key 'one'"):
+        read_template_file(path)

@@ -9,7 +9,7 @@ from xmtf.mixture.plan.plan import mixture_slices
 from xmtf.mixture.plan.prompted import prompted_files
 from xmtf.recipe import LoadedRecipe
 from xmtf.tasks import Task, load_catalogue
-from xmtf.tasks.task import TEMPLATES_ROOT, promptsource_root
+from xmtf.tasks.checkouts import lacking_checkouts
 
 __all__ = ["planned_splits"]
 
@@ -28,8 +28,10 @@ def planned_splits(loaded: LoadedRecipe) -> list[dict[str, Any]]:
     outlined = load_catalogue(loaded).outline(
         mixture.tasks, role="train", held_out=mixture.held_out, where=f"{loaded.path}: mixture.tasks"
     )
-    if any(part.task.promptsource for part in outlined) and promptsource_root() is None:
-        say(f"templates as the catalogue counts them ({TEMPLATES_ROOT} names no checkout of promptsource's)")
+    lacking = lacking_checkouts(part.task.promptsource for part in outlined)
+    if lacking:
+        for branch, why in lacking.items():
+            say(f"templates of branch {branch} as the catalogue counts them: {why}")
         records = [_record(part.task, part.split) | {"num_templates": part.num_templates} for part in outlined]
         return records + _prompted(loaded)
     return [

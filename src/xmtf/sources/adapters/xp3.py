@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from xmtf.errors import SourceError
 from xmtf.sources.adapters.base import Adapted, column, keep, language_names, with_column
+from xmtf.sources.adapters.released_names import flores_names, iso_names
 from xmtf.sources.reference import SourceRef
 
 __all__ = [
@@ -36,7 +37,7 @@ def flores(ref: SourceRef, table: pa.Table) -> Adapted:
     Adds ``source``, ``target``, ``source_language_name`` and ``target_language_name``.
     """
     first, second = _halves(ref, "-")
-    names = language_names([first, second])
+    names = flores_names([first, second])
     table = with_column(table, "source", column(ref, table, f"sentence_{first}"))
     table = with_column(table, "target", column(ref, table, f"sentence_{second}"))
     return Adapted(_with_names(table, names[0], names[1]))
@@ -55,7 +56,7 @@ def tatoeba_inverted(ref: SourceRef, table: pa.Table) -> Adapted:
 def _tatoeba(ref: SourceRef, table: pa.Table, *, inverted: bool) -> Adapted:
     first, second = _halves(ref, "-")
     names = [
-        language_names([str(code or fallback) for code in column(ref, table, name)])
+        iso_names([str(code or fallback) for code in column(ref, table, name)])
         for name, fallback in (("sourceLang", first), ("targetlang", second))
     ]
     texts = [column(ref, table, name) for name in ("sourceString", "targetString")]
@@ -88,7 +89,7 @@ def _wmt22(ref: SourceRef, table: pa.Table, *, inverted: bool) -> Adapted:
     if inverted:
         codes.reverse()
     pairs = [pair or {} for pair in column(ref, table, "translation")]
-    names = language_names(codes)
+    names = iso_names(codes)
     for name, code in zip(("source", "target"), codes, strict=True):
         table = with_column(table, name, [pair.get(code) for pair in pairs])
     table = _with_names(table, names[0], names[1])
@@ -121,8 +122,8 @@ def wiki_lingua(ref: SourceRef, table: pa.Table) -> Adapted:
     sources, targets = (
         [str(code) for code in column(ref, table, name)] for name in ("source_language", "target_language")
     )
-    table = with_column(table, "source_language_name", language_names(sources))
-    table = with_column(table, "target_language_name", language_names(targets))
+    table = with_column(table, "source_language_name", iso_names(sources))
+    table = with_column(table, "target_language_name", iso_names(targets))
     if "_" not in ref.subset:
         return Adapted(table)
     wanted = _halves(ref, "_")
