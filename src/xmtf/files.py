@@ -15,7 +15,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ import orjson
 
 from xmtf import __version__
 from xmtf.alone import alone_in, refuse_others
-from xmtf.errors import ConfigError, DataError, UserError
+from xmtf.errors import DataError, UserError
 from xmtf.json_types import JsonObject
 from xmtf.unfinished import discard_folder, replace_folder, sweep, temporary_file, temporary_folder
 
@@ -37,7 +37,6 @@ __all__ = [
     "append_jsonl",
     "atomic_folder",
     "atomic_path",
-    "check_replaced",
     "content_hash",
     "csv_cell",
     "discard_folder",
@@ -50,7 +49,6 @@ __all__ = [
     "shard_name",
     "slug",
     "sweep",
-    "was_written_by",
     "write_csv",
     "write_json",
     "write_jsonl",
@@ -171,32 +169,6 @@ def atomic_folder(path: Path, *, alone: bool = False) -> Iterator[Path]:
             replace_folder(temporary, path)
     except OSError as error:
         raise _explain_os_error(error, path) from error
-
-
-def check_replaced(out: Path, what: str, is_ours: Callable[[Path], bool]) -> None:
-    """Refuse to replace a file, or to write into a folder that holds something else than what is to be written.
-
-    Args:
-        out: What would be written to; nothing, an empty folder, or a folder of which ``is_ours`` is true may be.
-        what: What is to be written, such as ``a report``.
-        is_ours: Tells whether a folder that is not empty holds such a thing.
-
-    Raises:
-        ConfigError: It may not be written to.
-    """
-    if not out.exists() or (out.is_dir() and (not any(out.iterdir()) or is_ours(out))):
-        return
-    raise ConfigError(f"{out}: holds something else than {what}; name a new folder")
-
-
-def was_written_by(stage: str) -> Callable[[Path], bool]:
-    """Return a test of folders: whether ``stage`` wrote the manifest that stands in it."""
-
-    def test(folder: Path) -> bool:
-        value = read_json(folder / MANIFEST) if (folder / MANIFEST).exists() else None
-        return isinstance(value, dict) and value.get("stage") == stage
-
-    return test
 
 
 def link_or_copy(source: Path, target: Path) -> None:

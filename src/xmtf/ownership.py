@@ -1,18 +1,22 @@
 """Whose a folder is: what xmtf wrote may be replaced, anything else is left alone and named.
 
 A folder is ours by the marker that a stage writes first, or by the manifest that it writes last (so do folders of
-earlier versions count). What is finished is replaced on purpose alone: with ``--replace``.
+earlier versions count). What is finished is replaced on purpose alone: with ``--replace``. What a verb writes into a
+folder file by file (tables, figures, analyses) is in :mod:`xmtf.written_files`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 import orjson
 
+from xmtf.alone import LOCK
 from xmtf.errors import ConfigError
 from xmtf.files import MANIFEST, read_manifest, write_json
+from xmtf.run_folder import RunFolder
+from xmtf.unfinished import is_temporary
 
 __all__ = [
     "MARKER",
@@ -23,7 +27,9 @@ __all__ = [
     "free_name",
     "new_file",
     "refuse_foreign",
+    "refuse_links",
     "refuse_loss",
+    "refuse_unknown",
     "stage_of",
 ]
 
@@ -32,7 +38,6 @@ MARKER = ".xmtf.json"
 RUN = "run"
 """The stage in the marker of a run folder."""
 _CARD = "README.md"
-_LOCK = ".lock"
 _SHOWN = 3
 
 
@@ -58,19 +63,33 @@ def check_ours(out: Path, what: str, stages: Collection[str], *, hidden: bool = 
         hidden: Whether hidden files of others count; they do where the folder is replaced as a whole.
 
     Raises:
-        ConfigError: A file, or a folder that is not empty and not ours; names what stands in it.
+        ConfigError: A file, or a folder that is not empty and not ours; names what stands in it. Or one that leads by
+            a link to a folder that is not ours.
     """
     if not out.exists():
         return
     if not out.is_dir():
         raise ConfigError(f"{out}: is a file, and {what} is a folder; name another one")
-    found = sorted(path.name for path in out.iterdir() if path.name != _LOCK)
+    found = sorted(path.name for path in out.iterdir() if path.name != LOCK)
     found = found if hidden else [name for name in found if not name.startswith(".") or name == MARKER]
     if found and stage_of(out) not in stages:
-        more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-        raise ConfigError(
-            f"{out}: holds something else than {what} of xmtf ({', '.join(found[:_SHOWN])}{more}); name a new folder"
-        )
+        raise ConfigError(f"{out}: holds something else than {what} of xmtf ({_listed(found)}); name a new folder")
+    refuse_links(out.rglob("*"))
+
+
+def refuse_links(paths: Iterator[Path]) -> None:
+    """Refuse to write through links into folders that are not ours; of an empty folder nothing can be lost.
+
+    Raises:
+        ConfigError: Names the link and where it leads.
+    """
+    for path in paths:
+        if path.is_symlink() and path.is_dir() and stage_of(path) is None and any(path.iterdir()):
+            raise ConfigError(f"{path}: is a link to {path.resolve()}, a folder that is not of xmtf; remove the link")
+
+
+def _listed(found: Sequence[str]) -> str:
+    return ", ".join(found[:_SHOWN]) + (f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else "")
 
 
 def claim(folder: Path, stage: str, what: str, *, hidden: bool = False) -> None:
@@ -84,20 +103,33 @@ def claim(folder: Path, stage: str, what: str, *, hidden: bool = False) -> None:
         write_json(folder / MARKER, {"stage": stage})
 
 
-def refuse_foreign(folder: Path) -> None:
+def refuse_foreign(folder: Path, also: Callable[[str], bool] = lambda name: False) -> None:
     """Refuse to replace a finished folder as a whole where somebody put something else into it.
+
+    Args:
+        folder: The folder; where it has no manifest, nothing finished is replaced.
+        also: Tells of a relative path that the manifest does not name whether it is ours all the same.
 
     Raises:
         ConfigError: Names what its manifest does not know, folders included.
     """
-    known = {*read_manifest(folder).outputs, MANIFEST, MARKER, _CARD, _LOCK}
+    if (folder / MANIFEST).is_file():
+        refuse_unknown(folder, {*read_manifest(folder).outputs, MANIFEST, MARKER, _CARD, LOCK}, also)
+
+
+def refuse_unknown(folder: Path, known: Collection[str], also: Callable[[str], bool] = lambda name: False) -> None:
+    """Refuse to delete a folder that holds more than the ``known`` files; see :func:`refuse_foreign`."""
     above = {parent.as_posix() for name in known for parent in Path(name).parents}
-    paths = (path.relative_to(folder).as_posix() for path in folder.rglob("*"))
-    if found := sorted(name for name in paths if name not in known | above):
-        more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    ours = {*known, *above}
+    paths = (path.relative_to(folder) for path in folder.rglob("*"))
+    found = sorted(
+        path.as_posix()
+        for path in paths
+        if path.as_posix() not in ours and not also(path.as_posix()) and not is_temporary(path.parts[0])
+    )
+    if found:
         raise ConfigError(
-            f"{folder}: holds something else than what xmtf wrote ({', '.join(found[:_SHOWN])}{more}); move it, or "
-            "name a new folder"
+            f"{folder}: holds something else than what xmtf wrote ({_listed(found)}); move it, or name a new folder"
         )
 
 
@@ -137,7 +169,7 @@ def new_file(path: Path | None, *, replace: bool) -> Path | None:
         return None
     if path.is_dir():
         raise ConfigError(f"{path}: is a folder; name a file")
-    if path.exists() and not replace:
+    if (path.exists() or path.is_symlink()) and not replace:
         raise ConfigError(f"{path}: is there already; name another file, or give --replace to overwrite it")
     return path
 
@@ -149,6 +181,11 @@ def check_run_folder(folder: Path) -> None:
         ConfigError: As :func:`check_ours`.
     """
     parts = [path for pattern in ("*", "results/*") for path in folder.glob(pattern)] if folder.is_dir() else []
+    run = RunFolder(folder)
+    refuse_links(path for path in parts if path != run.all_results)
+    log = run.log
+    if log.is_symlink():
+        raise ConfigError(f"{log}: is a link to {log.resolve()}; remove it, or name another run folder")
     if not any(stage_of(path) for path in parts):  # of an earlier version, or of a verb that makes one part of a run
         check_ours(folder, "a run", (RUN,), hidden=False)
 

@@ -133,7 +133,7 @@ class _Run:
     def mixture(self) -> Manifest:
         from xmtf.mixture import build_mixture
 
-        manifest = build_mixture(self.loaded, self._folder.mixture)
+        manifest = build_mixture(self.loaded, self._folder.mixture, replace=True)
         _tell_drops(manifest, self._folder.mixture)
         return manifest
 
@@ -147,6 +147,7 @@ class _Run:
             self._folder.tokens,
             family=model_family(config, offline=self.loaded.recipe.offline),
             base=plain_reference(config.base) if config.base else None,
+            replace=True,
         )
 
     def initial(self) -> Manifest:

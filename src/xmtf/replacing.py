@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 from xmtf.execution import say
 from xmtf.files import MANIFEST, Manifest, discard_folder, is_finished, read_manifest
 from xmtf.manifest_parts import ModelDetails, TrainCounts
-from xmtf.ownership import free_name, refuse_loss
+from xmtf.ownership import free_name, refuse_foreign, refuse_loss, refuse_unknown
 from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.effects import marked, stage_fingerprint
+from xmtf.results.files import JOURNALS
 from xmtf.run_folder import LABELS, tokenizer_of
 
 __all__ = ["Loss", "losses", "prepare"]
@@ -34,6 +36,19 @@ class Loss:
     what: str
     path: Path
     whole: bool = True
+
+    def refuse_foreign(self) -> None:
+        """Refuse where somebody put something into what would go.
+
+        Raises:
+            ConfigError: Names it.
+        """
+        if self.path.name.startswith("step-"):
+            from xmtf.training.checkpoint.state import STATE, read_state
+
+            refuse_unknown(self.path, {*read_state(self.path).files, STATE})
+        elif self.whole:
+            refuse_foreign(self.path, lambda name: fnmatch(name, JOURNALS))
 
     def discard(self) -> None:
         """Take it away, so that nothing of it stands beside what replaces it."""
@@ -58,6 +73,8 @@ def prepare(loaded: LoadedRecipe, *, replace: bool, tokens: Path | None = None) 
     found = list(losses(loaded, tokens))
     if not replace:
         refuse_loss(folder, [loss.what for loss in found], f"run_folder={free_name(folder)}")
+    for loss in found:
+        loss.refuse_foreign()
     for loss in found:
         say(f"{loss.path}: {loss.what} is replaced")
         loss.discard()

@@ -7,7 +7,7 @@
       mixture/              tokens/ (tokenizer/)      initial/
       checkpoints/          step-<n>/, tokenizer/, and `stop`, which asks training to stop
       model/                results/before|after/     report/
-      log.jsonl             tracking/                 slurm/
+      log.jsonl             tracking/                 slurm/          figures/
 """
 
 from __future__ import annotations
@@ -78,6 +78,11 @@ class RunFolder:
     def report(self) -> Path:
         """The report."""
         return self.path / "report"
+
+    @property
+    def figures(self) -> Path:
+        """Figures that were drawn by themselves."""
+        return self.path / "figures"
 
     @property
     def tracking(self) -> Path:

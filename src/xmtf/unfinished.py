@@ -31,6 +31,7 @@ __all__ = [
     "discard_folder",
     "is_being_written",
     "is_held",
+    "is_temporary",
     "lock",
     "replace_folder",
     "sweep",
@@ -123,7 +124,7 @@ def replace_folder(folder: Path, path: Path) -> None:
     """Rename ``folder`` to ``path``, also while another process does the same: the last one stays."""
     old = _beside(path, "old")
     while True:
-        shutil.rmtree(old, ignore_errors=True)
+        _delete(old)
         with contextlib.suppress(FileNotFoundError):
             path.replace(old)
         try:
@@ -133,7 +134,14 @@ def replace_folder(folder: Path, path: Path) -> None:
                 raise
         else:
             break
-    shutil.rmtree(old, ignore_errors=True)
+    _delete(old)
+
+
+def _delete(path: Path) -> None:
+    """Delete a folder, or a link to one and nothing of what it leads to."""
+    if path.is_symlink():
+        path.unlink()
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def discard_folder(path: Path) -> None:
@@ -143,7 +151,7 @@ def discard_folder(path: Path) -> None:
         shutil.rmtree(rest, ignore_errors=True)
     if path.exists():
         path.replace(old)
-        shutil.rmtree(old, ignore_errors=True)  # what cannot be deleted now is swept later
+        _delete(old)  # what cannot be deleted now is swept later
 
 
 def _beside(path: Path, kind: str) -> Path:
@@ -215,6 +223,11 @@ def _rests(path: Path) -> list[Path]:
     except FileNotFoundError:
         return []
     return [path.with_name(name) for name in names if _NAME.fullmatch(name)]
+
+
+def is_temporary(name: str) -> bool:
+    """Tell whether a file name is one of what is being written, or was when its process was killed."""
+    return _NAME.fullmatch(name) is not None
 
 
 def is_held(path: Path) -> bool:

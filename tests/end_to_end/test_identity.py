@@ -140,6 +140,29 @@ def test_a_folder_that_the_user_put_into_a_run_folder_stays(once, tmp_path, part
     assert (folder / part / "mine.txt").read_text() == "mine"
 
 
+@pytest.mark.parametrize("part", ["model", "initial", "mixture", "report", "checkpoints/step-000004", "results/after"])
+def test_a_file_that_the_user_put_into_a_finished_folder_is_never_deleted_with_it(finished, part):
+    if part.startswith("results"):
+        shutil.copytree(finished / "report", finished / part)  # whatever stage it is of
+    mine = finished / part / "mine.txt"
+    mine.write_text("mine")
+    before = snapshot(finished)
+    changed = {"model": "training.optimizer.learning_rate=1e-3", "initial": "seed=7", "report": "report.title=other"}
+    keys = ["seed=7" if part == "initial" else changed.get(part, "mixture.validation_fraction=0.3")]
+    with pytest.raises(ConfigError, match=f"{part}: holds something else than what xmtf wrote \\(mine.txt\\); move it"):
+        run_recipe(loaded(finished, *keys), replace=True)
+    assert mine.read_text() == "mine"
+    if part in ("model", "checkpoints/step-000004", "results/after"):
+        assert snapshot(finished) == before
+
+
+def test_checkpoints_that_are_pruned_leave_what_the_user_put_there(finished):
+    mine = finished / "checkpoints" / "step-000004" / "mine.txt"
+    mine.write_text("mine")
+    run_recipe(loaded(finished, "training.steps=12", "training.save_every=2", "training.keep_checkpoints=1"))
+    assert [path.name for path in mine.parent.iterdir()] == ["mine.txt"]
+
+
 def test_the_recipe_of_a_run_runs_again_from_anywhere_and_moves_with_its_folder(finished, tmp_path, monkeypatch):
     first = weights(finished)
     stamp = (finished / "model" / "model.safetensors").stat().st_mtime_ns

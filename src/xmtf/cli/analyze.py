@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,6 +13,7 @@ from xmtf.analysis.code import code_statistics, read_programs
 from xmtf.analysis.corpus import CorpusColumns, read_corpus
 from xmtf.analysis.edit_distance import PairColumns, edit_distances
 from xmtf.analysis.language_id import LanguageCounts, identify_languages
+from xmtf.cli.options import Overwrite
 from xmtf.cli.printing import print_json, print_records
 from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.execution import track
@@ -21,6 +23,7 @@ from xmtf.recipe import load_recipe
 from xmtf.recipe.schema import Evaluation
 from xmtf.sources import SourceRef, read_source
 from xmtf.tasks import load_catalogue
+from xmtf.written_files import WrittenFiles
 
 __all__ = ["app"]
 
@@ -51,6 +54,7 @@ def contamination(
     split: Annotated[str | None, typer.Option(help="Split of the sets named; default those of the catalogue.")] = None,
     limit: Limit = None,
     out: Out = None,
+    overwrite: Overwrite = False,
     offline: Offline = False,
     as_json: AsJson = False,
 ) -> None:
@@ -62,6 +66,7 @@ def contamination(
 
     Example: xmtf analyze contamination runs/open/mixture --suite xnli,xcopa --out overlap
     """
+    files = _files(out, overwrite)
     from xmtf.analysis.contamination import ItemReader, find_overlap
 
     folder, setup = _sources(source, overrides, suite, offline=offline, limit=limit, split=split)
@@ -76,10 +81,8 @@ def contamination(
         for found in find_overlap(folder, items):
             bar.set(found.examples)
     records = found.summary()
-    if out is not None:
-        write_jsonl(out / "items.jsonl", found.found())
     shown = [record for record in records if record["any"]]
-    _show({"contamination": records}, out, as_json, printed={"contamination": shown})
+    _show({"contamination": records}, files, as_json, printed={"contamination": shown}, items=found.found)
     if not as_json:
         for line in _measured(records, words):
             typer.echo(line)
@@ -111,6 +114,7 @@ def languages(
     language: Annotated[str | None, typer.Option(help="Declared language of everything.")] = None,
     reliable: Annotated[float, typer.Option(min=0, max=1, help="Confidence of a reliable sentence.")] = 0.9,
     out: Out = None,
+    overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Compare the languages of sentences with the declared one.
@@ -120,6 +124,7 @@ def languages(
 
     Example: xmtf analyze languages runs/demo/mixture --out languages
     """
+    files = _files(out, overwrite)
     sides: tuple[Literal["inputs", "targets", "both"], ...] = ("inputs", "targets", "both")
     chosen = next((known for known in sides if known == side), None)
     if chosen is None:
@@ -133,7 +138,7 @@ def languages(
         ):
             bar.set(counts.everything.total())
     tables = {"agreement": counts.agreement(), "totals": counts.totals(), "matrix": counts.matrix()}
-    _show(tables, out, as_json, printed={name: tables[name] for name in ("agreement", "totals")})
+    _show(tables, files, as_json, printed={name: tables[name] for name in ("agreement", "totals")})
 
 
 @app.command("edit-distance")
@@ -147,6 +152,7 @@ def edit_distance(
         "entailment,neutral,contradiction"
     ),
     out: Out = None,
+    overwrite: Overwrite = False,
     offline: Offline = False,
     as_json: AsJson = False,
 ) -> None:
@@ -156,6 +162,7 @@ def edit_distance(
 
     Example: xmtf analyze edit-distance --subsets th,tr,el --out distances
     """
+    files = _files(out, overwrite)
     pair = _names(columns)
     if len(pair) != 2:
         raise ConfigError(f"--columns: {columns!r} does not name two columns, such as premise,hypothesis")
@@ -168,7 +175,7 @@ def edit_distance(
             found = edit_distances(read_source(ref, offline=offline).table, chosen, str(ref))
             records += [{"dataset": dataset, "language": subset} | record for record in found]
             bar.advance()
-    _show({"edit_distance": records}, out, as_json)
+    _show({"edit_distance": records}, files, as_json)
 
 
 @app.command()
@@ -177,6 +184,7 @@ def code(
         list[Path], typer.Argument(help="completions.jsonl, generations.json, or the folder of a mixture.")
     ],
     out: Out = None,
+    overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure the length of programs and count their comments.
@@ -185,11 +193,12 @@ def code(
 
     Example: xmtf analyze code results/code runs/open/mixture
     """
+    files = _files(out, overwrite)
     records = [code_statistics(str(source), read_programs(source)) for source in sources]
     empty = [record["source"] for record in records if not record["programs"]]
     if empty:
         raise ConfigError(f"{empty[0]}: holds no program")
-    _show({"code": records}, out, as_json)
+    _show({"code": records}, files, as_json)
 
 
 @app.command()
@@ -198,6 +207,7 @@ def taxonomy(
     overrides: Overrides = None,
     suite: Suites = None,
     out: Out = None,
+    overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """List clusters, datasets and languages of a mixture.
@@ -206,13 +216,14 @@ def taxonomy(
 
     Example: xmtf analyze taxonomy recipes/demo.yaml --out taxonomy
     """
+    files = _files(out, overwrite)
     from xmtf.analysis.taxonomy import language_counts
     from xmtf.analysis.taxonomy import taxonomy as datasets_by_cluster
 
     folder, setup = _sources(source, overrides, suite, offline=True)
     slices = _slices(setup) if setup.settings.suites else []
     tables = {"taxonomy": datasets_by_cluster(folder, slices), "languages": language_counts(folder)}
-    _show(tables, out, as_json)
+    _show(tables, files, as_json)
 
 
 def _sources(
@@ -256,11 +267,29 @@ def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _show(tables: _Tables, out: Path | None, as_json: bool, printed: _Tables | None = None) -> None:
-    """Write every table to ``out`` and print those that a person wants to see."""
-    if out is not None:
-        for name, records in tables.items():
-            write_csv(out / f"{name}.csv", records)
+def _files(out: Path | None, overwrite: bool) -> WrittenFiles | None:
+    """Return the folder that tables are written to, which is refused before any work where it may not be."""
+    if out is None:
+        return None
+    files = WrittenFiles(out, "analysis", overwrite)
+    files.check()
+    return files
+
+
+def _show(
+    tables: _Tables,
+    files: WrittenFiles | None,
+    as_json: bool,
+    printed: _Tables | None = None,
+    items: Callable[[], Iterable[object]] | None = None,
+) -> None:
+    """Write every table, and the items found, and print the tables that a person wants to see."""
+    if files is not None:
+        with files.writing() as folder:
+            for name, records in tables.items():
+                write_csv(folder / f"{name}.csv", records)
+            if items is not None:
+                write_jsonl(folder / "items.jsonl", items())
     if as_json:
         print_json(tables)
         return

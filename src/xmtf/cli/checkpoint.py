@@ -13,8 +13,9 @@ from xmtf.cli.options import Replace, needs_models
 from xmtf.cli.printing import print_json
 from xmtf.errors import ConfigError, SourceError
 from xmtf.execution import say
-from xmtf.files import read_json, read_manifest
+from xmtf.files import alone_in, read_json, read_manifest
 from xmtf.measures import suite_measures
+from xmtf.ownership import check_run_folder, claim_run_folder
 from xmtf.recipe import load_recipe
 from xmtf.report import write_model_card
 from xmtf.report.cards import write_foreign_card
@@ -194,14 +195,18 @@ def convert(
 
         loaded = load_recipe(recipe, overrides or [])
         tokens = tokens or loaded.run.tokens
-        where, report = import_state(
-            Path(source),
-            loaded,
-            tokens=tokens,
-            step=step,
-            adam_steps=adam_steps,
-            measures=suite_measures(loaded, tokens),
-        )
+        check_run_folder(loaded.run_folder)
+        with alone_in(loaded.run_folder):
+            claim_run_folder(loaded.run_folder)
+            where, report = import_state(
+                Path(source),
+                loaded,
+                tokens=tokens,
+                step=step,
+                adam_steps=adam_steps,
+                measures=suite_measures(loaded, tokens),
+                replace=replace,
+            )
     else:
         from xmtf.models.convert import convert_model
         from xmtf.models.dtype import DTYPES

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from xmtf.cli.data_tables import print_packed
-from xmtf.cli.options import Replace
+from xmtf.cli.options import Overwrite, Replace
 from xmtf.errors import ConfigError
 from xmtf.files import read_manifest
 from xmtf.manifest_parts import MixtureDetails
@@ -88,6 +88,7 @@ def split_files(
     multiplier: Annotated[
         list[str] | None, typer.Option(help="Factor on a language, such as code=1.3; may be repeated.")
     ] = None,
+    replace: Overwrite = False,
 ) -> None:
     """Write Megatron's weighted split files beside token files.
 
@@ -95,7 +96,7 @@ def split_files(
 
     Example: xmtf data split-files runs/demo/tokens --weights bytes --multiplier code=1.3
     """
-    for path in write_split_files(tokens, weights=weights, multipliers=_factors(multiplier or [])):
+    for path in write_split_files(tokens, weights=weights, multipliers=_factors(multiplier or []), replace=replace):
         typer.echo(f"{path}: {path.read_text(encoding='utf-8').count(', ') + 1} languages")
 
 

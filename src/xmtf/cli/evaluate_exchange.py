@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from xmtf.cli.options import AsJson, Replace
+from xmtf.cli.options import AsJson, Overwrite, Replace
 from xmtf.cli.score_lines import print_scores
 
 __all__ = ["add_to"]
@@ -55,6 +55,7 @@ def import_(
 def export(
     results: Annotated[Path, typer.Argument(help="Results folder, such as runs/demo/results/after.")],
     out: Annotated[Path, typer.Option(help="Folder for <dataset>/<config>/<template>/results.json and merged.csv.")],
+    replace: Overwrite = False,
 ) -> None:
     """Write results in t-zero's layout, as BLOOMZ's were.
 
@@ -62,4 +63,4 @@ def export(
     """
     from xmtf.evaluation.interchange import export_t_zero
 
-    typer.echo(f"{export_t_zero(results, out)} results.json, merged.json and merged.csv in {out}")
+    typer.echo(f"{export_t_zero(results, out, replace=replace)} results.json, merged.json and merged.csv in {out}")

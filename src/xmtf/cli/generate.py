@@ -14,6 +14,7 @@ from xmtf.cli.options import (
     Device,
     Dtype,
     Offline,
+    Overwrite,
     begin_choice,
     needs_models,
     with_options,
@@ -21,6 +22,7 @@ from xmtf.cli.options import (
 from xmtf.cli.printing import print_json
 from xmtf.errors import ConfigError
 from xmtf.execution import say
+from xmtf.ownership import new_file
 
 if TYPE_CHECKING:
     from xmtf.evaluation.generation.decoding import Decoding
@@ -37,6 +39,7 @@ def generate(
     model: Annotated[str, typer.Option(help="Model folder, GGUF file, package:NAME or hub id.")] = "",
     file: Annotated[Path | None, typer.Option(help="Text file with one prompt, or .jsonl with many.")] = None,
     out: Annotated[Path | None, typer.Option(help="JSON lines with the answers; default stdout.")] = None,
+    replace: Overwrite = False,
     options: DecodingOptions,
     samples: Annotated[int, typer.Option(min=1, help="Answers to each prompt.")] = 1,
     end_of_inputs: Annotated[
@@ -69,6 +72,7 @@ def generate(
     many = file is not None and file.name.endswith(".jsonl")
     if out is not None and not many:
         raise ConfigError("--out: goes with --file PROMPTS.jsonl")
+    new_file(out, replace=replace)
     text = None if many else _given(prompt, file)
     tokens = Tokenization(begin_of_inputs=begin_choice(begin_of_inputs), end_of_inputs=end_of_inputs)
     prompter = load_prompter(model, device=device, dtype=dtype, int8=int8, tokens=tokens, offline=offline)

@@ -59,7 +59,7 @@ def slurm(
     Example: xmtf launch slurm recipes/train/bloomz-7b1.yaml --nodes 8 --gpus-per-node 8 --time 20:00:00 --submit
     """
     from xmtf.execution import say
-    from xmtf.launch import Cluster, write_scripts
+    from xmtf.launch import Cluster, check_scripts, write_scripts
     from xmtf.launch import submit as hand_in
     from xmtf.recipe import load_recipe
 
@@ -80,9 +80,10 @@ def slurm(
     )
     given = tuple(overrides or ())
     loaded = load_recipe(recipe, given)
-    _prepare(loaded, replace)
     folder = out or loaded.run.slurm
-    for path in write_scripts(loaded, given, cluster, folder):
+    check_scripts(folder, replace=replace)
+    _prepare(loaded, replace)
+    for path in write_scripts(loaded, given, cluster, folder, replace=replace):
         typer.echo(str(path))
     if submit:
         typer.echo(hand_in(folder))

@@ -40,7 +40,7 @@ Offline = Annotated[bool, typer.Option("--offline", help="Never touch the networ
 Replace = Annotated[
     bool, typer.Option("--replace", help="Replace finished work that stands there: models, results, checkpoints.")
 ]
-Overwrite = Annotated[bool, typer.Option("--replace", help="Overwrite a file that stands there.")]
+Overwrite = Annotated[bool, typer.Option("--replace", help="Overwrite what stands there, also what was changed since.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print scores as JSON lines.")]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,10 @@ from xmtf.errors import ConfigError, SourceError, UnknownNameError
 from xmtf.files import write_text
 from xmtf.ownership import new_file
 from xmtf.recipe.schema import Report
+from xmtf.written_files import WrittenFiles
+
+if TYPE_CHECKING:
+    from xmtf.report.figures.catalogue import Drawn
 
 __all__ = ["app"]
 
@@ -70,6 +74,7 @@ def tables(
     ] = None,
     name: Annotated[str | None, typer.Option(help="Which table; `all` for every one.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Write files into this folder.")] = None,
+    replace: Overwrite = False,
 ) -> None:
     """Print or write tables of results.
 
@@ -84,18 +89,23 @@ def tables(
     from xmtf.report.tables import render_table, write_tables
     from xmtf.report.tables_and_figures import tables_of
 
+    files = None if out is None else WrittenFiles(out, "tables", replace)
+    if files is not None:
+        files.check()
     inputs = parse_inputs(given or [], reference=reference)
     known = {table.name: table for table in tables_of(results or [], inputs)}
-    name = name or ("all" if out is not None else next(iter(known)))
+    name = name or ("all" if files is not None else next(iter(known)))
     if name != "all" and name not in known:
         raise UnknownNameError("table", name, ["all", *known], "--name")
     chosen = list(known.values()) if name == "all" else [known[name]]
-    if out is None:
+    if files is None:
         for table in chosen:
             typer.echo(render_table(table, (form or TableFormat.md).value))
         return
-    for path in write_tables(chosen, out, (form.value,) if form else ("csv", "md", "tex")):
-        typer.echo(path)
+    with files.writing() as folder:
+        written = write_tables(chosen, folder, (form.value,) if form else ("csv", "md", "tex"))
+    for path in written:
+        typer.echo(files.folder / path.name)
 
 
 @app.command()
@@ -105,7 +115,8 @@ def figures(
     given: GivenInputs = None,
     only: Annotated[str | None, typer.Option(help="Numbers or names, such as 4,6,task-bars.")] = None,
     form: Annotated[str, typer.Option("--format", help="Of svg, png and pdf.")] = "svg,png,pdf",
-    out: Out = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder; default figures/ of the run, or here.")] = None,
+    replace: Overwrite = False,
 ) -> None:
     """Draw figures of results; print the files written.
 
@@ -124,22 +135,31 @@ def figures(
         if name not in ("svg", "png", "pdf"):
             raise UnknownNameError("format", name, ["svg", "png", "pdf"], "--format")
     paths = results or []
-    folder = out or (RunFolder(paths[0]).report / "figures" if len(paths) == 1 else Path("figures"))
+    files = WrittenFiles(
+        out or (RunFolder(paths[0]).figures if len(paths) == 1 else Path("figures")), "figures", replace
+    )
+    files.check()
     chosen = [name.strip() for name in only.split(",")] if only else []
-    drawn = figures_of(paths, parse_inputs(given or [], reference=reference), folder, chosen, formats)
+    with files.writing() as folder:
+        drawn = figures_of(paths, parse_inputs(given or [], reference=reference), folder, chosen, formats)
+        if not drawn.figures:
+            _say_left_out(drawn, every=bool(chosen or reference))
+            raise SourceError("nothing to draw: give a run or results folder, or --reference for the published numbers")
+    _say_left_out(drawn, every=bool(chosen or reference))
+    for figure in drawn.figures:
+        for path in figure.paths:
+            typer.echo(files.folder / path.name)
+
+
+def _say_left_out(drawn: Drawn, *, every: bool) -> None:
     for line in drawn.missing_fonts:
         typer.echo(line, err=True)
-    if chosen or reference:
+    if every:
         for line in drawn.left_out:
             typer.echo(line, err=True)
     elif drawn.left_out:
         count = len(drawn.left_out)
         typer.echo(f"{count} figures of the published work need other data; --only NAME says which", err=True)
-    if not drawn.figures:
-        raise SourceError("nothing to draw: give a run or results folder, or --reference for the published numbers")
-    for figure in drawn.figures:
-        for path in figure.paths:
-            typer.echo(path)
 
 
 @app.command()

@@ -44,7 +44,7 @@ from xmtf.ownership import free_name, refuse_loss
 from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.effects import stage_fingerprint
 from xmtf.records import Request, Score
-from xmtf.results.files import COMPLETIONS, SAMPLES, SCORES, check_results, claim_results
+from xmtf.results.files import COMPLETIONS, JOURNALS, SAMPLES, SCORES, check_results, claim_results
 from xmtf.results.items import About, item_paths, suite_items
 from xmtf.results.samples import write_samples
 from xmtf.results.scores import write_scores
@@ -156,7 +156,7 @@ def _ask_and_write(
         wall_time_s=watch.seconds,
     )
     write_manifest(out, manifest)
-    for path in set(out.glob("answers-*.jsonl")) - {journal.path}:
+    for path in set(out.glob(JOURNALS)) - {journal.path}:
         path.unlink()  # of other weights or rules, whose results this folder no longer holds
     processes.wait()
     return manifest

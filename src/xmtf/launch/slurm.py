@@ -24,18 +24,21 @@ from importlib.resources import files
 from pathlib import Path
 
 from xmtf.errors import ConfigError, DataError
-from xmtf.files import check_replaced, slug, write_text
+from xmtf.files import file_sha256, slug, write_json, write_text
 from xmtf.launch.stages import LaunchStage, check_layout, launch_stages
+from xmtf.ownership import MARKER
 from xmtf.recipe import LoadedRecipe
 from xmtf.run_folder import stop_file
 from xmtf.tasks.checkouts import TEMPLATES_ROOT, absolute_roots
+from xmtf.written_files import WrittenFiles
 
-__all__ = ["Cluster", "submit", "write_scripts"]
+__all__ = ["Cluster", "check_scripts", "submit", "write_scripts"]
 
 SUBMIT = "submit.sh"
 """File that hands the stages to Slurm."""
 STAGE = "stage.sh"
 """File that every stage sources."""
+_KIND = "jobs of Slurm"
 LOGS = "logs"
 """Folder of what the stages print."""
 
@@ -109,7 +112,9 @@ def _check(option: str, value: str | None, form: re.Pattern[str], what: str) -> 
         raise ConfigError(f"{option}: {value!r} is not {what}")
 
 
-def write_scripts(loaded: LoadedRecipe, overrides: tuple[str, ...], cluster: Cluster, out: Path) -> list[Path]:
+def write_scripts(
+    loaded: LoadedRecipe, overrides: tuple[str, ...], cluster: Cluster, out: Path, *, replace: bool = False
+) -> list[Path]:
     """Write the files of all stages into ``out``; return them, in order, ``submit.sh`` last.
 
     Args:
@@ -117,20 +122,19 @@ def write_scripts(loaded: LoadedRecipe, overrides: tuple[str, ...], cluster: Clu
         overrides: ``key=value``, as the commands repeat them.
         cluster: What to ask of Slurm.
         out: Folder on a file system that the nodes share.
+        replace: Whether scripts that somebody changed since they were written are overwritten.
 
     Raises:
         ConfigError: The processes do not make up the layout of the recipe, a name has a line break, or ``out`` holds
-            something else.
+            something else, or a script that was changed.
     """
-    check_replaced(out, "jobs of Slurm", lambda folder: (folder / STAGE).is_file())
+    scripts = check_scripts(out, replace=replace)
     check_layout(loaded, cluster.nodes * cluster.ranks_per_node)
     out = out.resolve()
     building = ("execution.engine=pool", f"execution.workers={cluster.cpus_per_task}")
     measuring = cluster.evaluation_jobs or cluster.nodes * cluster.ranks_per_node
     stages = launch_stages(loaded, (*overrides, *building), building=cluster.jobs, measuring=measuring)
-    write_text(out / STAGE, _stage_file(loaded))
-    (out / LOGS).mkdir(exist_ok=True)
-    paths = []
+    texts = {STAGE: _stage_file(loaded)}
     for number, stage in enumerate(stages, start=1):
         title = f"{slug(loaded.recipe.name)}, stage {number} of {len(stages)}: {stage.purpose}"
         lines = [*_header(loaded, stage, cluster, title), "", f"source {_quoted(out / STAGE)}"]
@@ -139,12 +143,32 @@ def write_scripts(loaded: LoadedRecipe, overrides: tuple[str, ...], cluster: Clu
             if stage.place == "ranks"
             else [f"run_stage {_quoted(sys.executable, '-m', 'xmtf.cli', *stage.command)}"]
         )
-        paths.append(out / f"{stage.name}.sbatch")
-        write_text(paths[-1], "\n".join([*lines, ""]))
-    for path in set(out.glob("*.sbatch")) - set(paths):
-        path.unlink()  # of a stage that there was before
-    write_text(out / SUBMIT, _submit_file(stages, out))
-    return [*paths, out / SUBMIT]
+        texts[f"{stage.name}.sbatch"] = "\n".join([*lines, ""])
+    texts[SUBMIT] = _submit_file(stages, out)
+    with scripts.writing(whole=True) as folder:
+        for name, text in texts.items():
+            write_text(folder / name, text)
+    (out / LOGS).mkdir(exist_ok=True)
+    return [out / name for name in texts if name != STAGE]
+
+
+def check_scripts(out: Path, *, replace: bool = False) -> WrittenFiles:
+    """Return the folder that scripts are written to.
+
+    Raises:
+        ConfigError: As of :func:`write_scripts`: it holds something else, or a script that was changed.
+    """
+    scripts = WrittenFiles(out, _KIND, replace)
+    _adopt(out)
+    scripts.check()
+    return scripts
+
+
+def _adopt(out: Path) -> None:
+    """Take the scripts that an earlier version wrote, which left no marker, as ours."""
+    if (out / STAGE).is_file() and not (out / MARKER).exists():
+        paths = [out / STAGE, *out.glob("*.sbatch"), *out.glob(SUBMIT)]
+        write_json(out / MARKER, {"stage": _KIND, "outputs": {path.name: file_sha256(path) for path in paths}})
 
 
 def submit(out: Path) -> str:

@@ -45,7 +45,7 @@ from xmtf.mixture.select.keys import hash_strings
 from xmtf.mixture.select.ngrams import string_values, word_runs
 from xmtf.mixture.sort.merge import Shard
 from xmtf.mixture.sort.runs import Run, write_runs
-from xmtf.ownership import check_ours, free_name, refuse_loss
+from xmtf.ownership import check_ours, free_name, refuse_foreign, refuse_loss
 from xmtf.provenance import group_rows
 from xmtf.recipe import LoadedRecipe
 from xmtf.sources import SourceData, read_source
@@ -74,7 +74,7 @@ def work_folder(out: Path) -> Path:
     return out.with_name(f".{out.name}.work")
 
 
-def build_mixture(loaded: LoadedRecipe, out: Path, *, replace: bool = True) -> Manifest:
+def build_mixture(loaded: LoadedRecipe, out: Path, *, replace: bool = False) -> Manifest:
     """Build the mixture of a recipe in ``out``, unless it stands there already.
 
     Args:
@@ -113,7 +113,10 @@ def _stands(plan: MixturePlan, out: Path) -> bool:
     check_ours(out, "a mixture", ("mixture",))
     for folder in (out, work_folder(out)):
         sweep(folder)
-    return is_finished(out, plan.fingerprint)
+    if is_finished(out, plan.fingerprint):
+        return True
+    refuse_foreign(out)
+    return False
 
 
 def _refuse_loss(plan: MixturePlan, out: Path) -> None:
@@ -142,7 +145,7 @@ def build_guard(plan: MixturePlan, out: Path) -> None:
     write_guard(folder, asked)
 
 
-def write_work_plan(loaded: LoadedRecipe, out: Path, *, replace: bool = True) -> int:
+def write_work_plan(loaded: LoadedRecipe, out: Path, *, replace: bool = False) -> int:
     """Prepare a build on many machines: write the plan and the guard index; return the number of shard tasks.
 
     Of a mixture that is finished already the plan has none.
@@ -193,7 +196,7 @@ def run_work_tasks(out: Path, index: int, jobs: int | None = None) -> Iterator[t
             yield number, run_task(plan, number, work_folder(out) / "shards")
 
 
-def merge_mixture(plan: MixturePlan, out: Path, watch: Stopwatch | None = None, *, replace: bool = True) -> Manifest:
+def merge_mixture(plan: MixturePlan, out: Path, watch: Stopwatch | None = None, *, replace: bool = False) -> Manifest:
     """Make the mixture of finished shards, unless it stands there; ``watch`` counts the time that the manifest tells.
 
     Raises:

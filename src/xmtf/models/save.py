@@ -13,7 +13,7 @@ from torch import Tensor
 from xmtf import __version__
 from xmtf.checksums import remembered_sha256
 from xmtf.errors import ConfigError, SourceError
-from xmtf.files import MANIFEST, Manifest, atomic_path, content_hash, write_json, write_manifest
+from xmtf.files import Manifest, atomic_path, content_hash, write_json, write_manifest
 from xmtf.json_types import JsonObject
 from xmtf.manifest_parts import ModelDetails
 from xmtf.models.bloom import Bloom, BloomConfig
@@ -161,8 +161,7 @@ def check_model_replaced(out: Path, *, replace: bool) -> None:
     """
     if not _names_our_version(out / "config.json"):
         check_ours(out, "a model", MODELS)
-    if (out / MANIFEST).is_file():
-        refuse_foreign(out)
+    refuse_foreign(out)
     if out.is_dir() and any(out.iterdir()) and not replace:
         refuse_loss(out, ["the model there"], f"another --out, such as {free_name(out)},")
 

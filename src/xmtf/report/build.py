@@ -23,13 +23,13 @@ from xmtf.files import (
     write_text,
 )
 from xmtf.manifest_parts import ReportDetails
-from xmtf.ownership import check_ours
+from xmtf.ownership import check_ours, refuse_foreign
 from xmtf.recipe.effects import marked, stage_fingerprint
 from xmtf.recipe.schema import Report
 from xmtf.report.cards import model_card
 from xmtf.report.collect import Material, Run, collect
 from xmtf.report.compare import compare
-from xmtf.report.figures.catalogue import Drawn
+from xmtf.report.figures.catalogue import FIGURES, Drawn
 from xmtf.report.figures.own import CAPTIONS, result_figures, run_figures
 from xmtf.report.figures.style import save_figure
 from xmtf.report.inputs import Inputs
@@ -69,9 +69,10 @@ def build_report(sources: Sequence[Path], out: Path, config: Report, inputs: Inp
 
     Raises:
         SourceError: A source is neither a run folder nor a results folder.
-        ConfigError: ``out`` holds something else than a report.
+        ConfigError: ``out`` holds something else than a report, or something else beside one.
     """
     watch = Stopwatch()
+    check_ours(out, "a report", ("report",))
     recipe = marked(config, "report")
     inputs = inputs or Inputs()
     if not sources and not inputs.reference:
@@ -79,10 +80,10 @@ def build_report(sources: Sequence[Path], out: Path, config: Report, inputs: Inp
     found = {key: value for source in sources for key, value in _inputs(source).items()}
     found |= {str(path): file_sha256(path) for path in inputs.files.values() if path.is_file()}
     fingerprint = stage_fingerprint("report", recipe | {"reference": inputs.reference}, found)
-    check_ours(out, "a report", ("report",))
     sweep_beside(out)
     if is_finished(out, fingerprint) and not ReportDetails.of(finished := read_manifest(out), out).missing_fonts:
         return finished
+    refuse_foreign(out, _drawn_by_itself)
     material = collect(sources)
     with atomic_folder(out, alone=True) as folder:
         missing_fonts = _write(material, inputs, folder, config)
@@ -96,6 +97,12 @@ def build_report(sources: Sequence[Path], out: Path, config: Report, inputs: Inp
     for line in missing_fonts:
         say(line)
     return manifest
+
+
+def _drawn_by_itself(name: str) -> bool:
+    """Tell of a file in a report whether `xmtf report figures` of an earlier version drew it there."""
+    path = Path(name)
+    return path.parent.name == "figures" and path.stem in {*CAPTIONS, *(figure.name for figure in FIGURES)}
 
 
 def _inputs(source: Path) -> dict[str, str]:

@@ -25,7 +25,7 @@ __all__ = [
 
 _STAGE = "evaluation"
 SCORES = "scores.jsonl"
-JOURNALS = "answers-*.jsonl"
+JOURNALS = f"answers-{16 * '[0-9a-f]'}*.jsonl"
 """Journals of answers; only evaluations of our own have them."""
 
 

@@ -22,6 +22,7 @@ from xmtf.models.convert.shape import Like, bloom_config, read_like
 from xmtf.models.convert.t5x import find_t5x
 from xmtf.models.convert.universal import MOMENTS, find_universal
 from xmtf.models.mt5 import MT5
+from xmtf.ownership import free_name, refuse_loss
 from xmtf.recipe import LoadedRecipe
 from xmtf.run_folder import tokenizer_of
 from xmtf.training.checkpoint import checkpoint
@@ -31,7 +32,7 @@ from xmtf.training.loop.validation import Measure
 from xmtf.training.naming import identify_training
 from xmtf.training.optim.optimizer import build_optimizer, load_optimizer_tensors
 from xmtf.training.planning.memory import row_positions
-from xmtf.training.trainer import write_initial
+from xmtf.training.trainer import claim_checkpoints, write_initial
 
 __all__ = ["import_state"]
 
@@ -44,6 +45,7 @@ def import_state(
     step: int = 0,
     adam_steps: int | None = None,
     measures: Sequence[Measure] = (),
+    replace: bool = False,
 ) -> tuple[Path, Integrity]:
     """Write weights and optimizer state of another program as a checkpoint of a run; ``xmtf train`` goes on from it.
 
@@ -55,12 +57,13 @@ def import_state(
         adam_steps: Updates that Adam's moments have seen, for their bias correction; default the checkpoint's own
             count, where its ``mp_rank`` file can be read. T5X always says how many there were.
         measures: What the suites of ``training.validation_suites`` are measured with.
+        replace: Whether a checkpoint of that step is replaced, or those of another training stay beside it.
 
     Returns:
         The checkpoint, and what was found in the source.
 
     Raises:
-        ConfigError: Another optimizer, or nothing says how many updates there were.
+        ConfigError: Another optimizer, nothing says how many updates there were, or a checkpoint would be lost.
         SourceError: No such checkpoint.
         DataError: Files are missing, torn, or not of the recipe's shape.
     """
@@ -72,6 +75,9 @@ def import_state(
             f"of `{wanted}`"
         )
     updates = 0.0 if kind == "t5x" else _adam_updates(source, adam_steps)
+    path = checkpoint.checkpoint_path(loaded.run.checkpoints, step)
+    if path.exists() and not replace:
+        refuse_loss(loaded.run_folder, [f"the checkpoint {path.name}"], f"run_folder={free_name(loaded.run_folder)}")
     initial = recipe.model.base
     if initial is None:
         initial = str(loaded.run.initial)
@@ -83,6 +89,7 @@ def import_state(
     load_optimizer_tensors(found.model, optimizer, found.moments)
     identity = identify_training(loaded, tokens=tokens, initial=initial, measures=measures)
     positions = recipe.training.global_batch_rows * row_positions(recipe, found.model.family)
+    claim_checkpoints(loaded.run.checkpoints, identity.name)
     keep_tokenizer(tokens, loaded.run.checkpoints)
     path = checkpoint.save(
         loaded.run.checkpoints,

@@ -30,7 +30,7 @@ from xmtf.models.build import random_weights
 from xmtf.models.files.identity import model_identity
 from xmtf.models.interface import Family
 from xmtf.models.save import MODELS, save_tensors
-from xmtf.ownership import MARKER, check_ours, check_run_folder, claim, claim_run_folder
+from xmtf.ownership import MARKER, check_ours, check_run_folder, claim, claim_run_folder, refuse_foreign, refuse_links
 from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.effects import marked, stage_fingerprint
 from xmtf.recipe.schema import Recipe
@@ -52,7 +52,7 @@ from xmtf.training.naming import identify_training
 from xmtf.training.start import check_machine
 from xmtf.training.topology.ranks import ALONE, Ranks, all_processes
 
-__all__ = ["train", "train_in_folder", "write_initial"]
+__all__ = ["claim_checkpoints", "train", "train_in_folder", "write_initial"]
 
 
 def train(
@@ -95,8 +95,9 @@ def train(
         return read_manifest(model)
     check_machine(recipe.training)
     check_ours(model, "a model", MODELS)
+    refuse_foreign(model)
     if ranks.first:
-        _claim_checkpoints(checkpoints, identity.name)
+        claim_checkpoints(checkpoints, identity.name)
     watch = Stopwatch()
     loop = assemble(
         loaded,
@@ -188,6 +189,7 @@ def write_initial(recipe: Recipe, tokenizer: Path, out: Path) -> Manifest:
     if is_finished(out, fingerprint):
         return read_manifest(out)
     check_ours(out, "a model", MODELS)
+    refuse_foreign(out)
     special = SpecialTokens(pad=loaded.pad, eos=loaded.eos, bos=loaded.bos)
     model = build_model(recipe.model, vocab_size=loaded.vocab_size, special=special, seed=recipe.seed, device="meta")
 
@@ -200,11 +202,12 @@ def write_initial(recipe: Recipe, tokenizer: Path, out: Path) -> Manifest:
 _STAGE = RunFolder(Path()).checkpoints.name
 
 
-def _claim_checkpoints(folder: Path, training: str) -> None:
+def claim_checkpoints(folder: Path, training: str) -> None:
     """Mark the folder of checkpoints as ours, and as of a training; of earlier versions the checkpoints count."""
     checkpoint.sweep_checkpoints(folder)
     if not any(folder.glob("step-*/state.json")):
         claim(folder, _STAGE, _STAGE)
+    refuse_links(folder.glob("*"))
     write_json(folder / MARKER, {"stage": _STAGE, "training": training})
 
 

@@ -8,7 +8,6 @@ from xmtf.files import (
     append_jsonl,
     atomic_folder,
     atomic_path,
-    check_replaced,
     content_hash,
     discard_folder,
     file_sha256,
@@ -17,12 +16,12 @@ from xmtf.files import (
     read_jsonl,
     read_manifest,
     slug,
-    was_written_by,
     write_csv,
     write_json,
     write_jsonl,
     write_manifest,
 )
+from xmtf.ownership import check_ours
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -108,17 +107,17 @@ def test_a_folder_is_never_half_discarded(tmp_path, monkeypatch):
 
 
 def test_what_something_else_wrote_is_never_replaced(tmp_path):
-    check_replaced(tmp_path / "new", "a report", was_written_by("report"))
-    check_replaced(tmp_path, "a report", was_written_by("report"))
+    check_ours(tmp_path / "new", "a report", ("report",))
+    check_ours(tmp_path, "a report", ("report",))
     write_manifest(tmp_path, Manifest("report", "f"))
-    check_replaced(tmp_path, "a report", was_written_by("report"))
-    with pytest.raises(ConfigError, match="holds something else than a mixture; name a new folder"):
-        check_replaced(tmp_path, "a mixture", was_written_by("mixture"))
-    with pytest.raises(ConfigError, match=r"manifest\.json: holds something else"):
-        check_replaced(tmp_path / "manifest.json", "a report", was_written_by("report"))
+    check_ours(tmp_path, "a report", ("report",))
+    with pytest.raises(ConfigError, match=r"holds something else than a mixture of xmtf \(manifest.json\)"):
+        check_ours(tmp_path, "a mixture", ("mixture",))
+    with pytest.raises(ConfigError, match=r"manifest\.json: is a file, and a report is a folder"):
+        check_ours(tmp_path / "manifest.json", "a report", ("report",))
     write_json(tmp_path / "manifest.json", ["of a program that we do not know"])
     with pytest.raises(ConfigError, match="name a new folder"):
-        check_replaced(tmp_path, "a report", was_written_by("report"))
+        check_ours(tmp_path, "a report", ("report",))
 
 
 def test_texts_of_csv_tables_are_no_formulas(tmp_path):

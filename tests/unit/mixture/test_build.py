@@ -101,7 +101,7 @@ def test_the_guard_reads_the_raw_rows_of_suites(recipe, tmp_path):
     manifest = build_mixture(recipe(words, "mixture.tasks.0.tasks=[sums-fr]"), tmp_path / "mixture")
     assert manifest.counts["dropped"] == {"shares 5 words with an evaluation suite": 2}
     axis = "evaluation.suites.0.axis=none"
-    manifest = build_mixture(recipe(words, axis, "mixture.tasks.0.tasks=[sums-fr]"), tmp_path / "mixture")
+    manifest = build_mixture(recipe(words, axis, "mixture.tasks.0.tasks=[sums-fr]"), tmp_path / "other")
     assert manifest.counts["dropped"] == {}
 
 
@@ -116,14 +116,22 @@ def test_a_finished_mixture_is_not_built_again(recipe, tmp_path):
     before = (tmp_path / "mixture" / "manifest.json").stat().st_mtime_ns
     assert build_mixture(recipe("training.steps=7"), tmp_path / "mixture") == read_manifest(tmp_path / "mixture")
     assert (tmp_path / "mixture" / "manifest.json").stat().st_mtime_ns == before
-    assert build_mixture(recipe("seed=7"), tmp_path / "mixture").outputs != first.outputs
+    with pytest.raises(ConfigError, match=r"the finished mixture there would be lost; give another --out.*--replace"):
+        build_mixture(recipe("seed=7"), tmp_path / "mixture")
+    mine = tmp_path / "mixture" / "language=fr" / "mine.txt"
+    mine.write_text("mine")
+    with pytest.raises(ConfigError, match=r"something else than what xmtf wrote \(language=fr/mine.txt\); move it"):
+        build_mixture(recipe("seed=7"), tmp_path / "mixture", replace=True)
+    assert (tmp_path / "mixture" / "manifest.json").stat().st_mtime_ns == before
+    mine.unlink()
+    assert build_mixture(recipe("seed=7"), tmp_path / "mixture", replace=True).outputs != first.outputs
 
 
 def test_a_changed_source_is_built_anew(recipe, tmp_path):
     first = build_mixture(recipe(), tmp_path / "mixture")
     with (tmp_path / "fr.jsonl").open("a") as stream:
         stream.write(json.dumps({"a": 900, "b": 1}) + "\n")
-    assert build_mixture(recipe(), tmp_path / "mixture").counts["out"] == first.counts["out"] + 2
+    assert build_mixture(recipe(), tmp_path / "mixture", replace=True).counts["out"] == first.counts["out"] + 2
 
 
 def test_array_tasks_give_the_same_mixture(recipe, tmp_path):

@@ -106,11 +106,11 @@ def test_split_files_are_what_megatron_reads(tokens: Path, tmp_path: Path) -> No
     )
     (validation,) = read_split_file(folder / "validation.txt")
     assert [(item.start, item.end) for item in validation.items] == [(0.9, 1.0)] * 3
-    run("split-files", folder)
+    run("split-files", folder, "--replace")
     (group,) = read_split_file(folder / "train.txt")
     assert sum(item.weight for item in group.items) == pytest.approx(1)
     assert group.items[0].weight > group.items[1].weight > group.items[2].weight
-    run("split-files", folder, "--weights", "xp3")
+    run("split-files", folder, "--weights", "xp3", "--replace")
     (published,) = read_split_file(folder / "train.txt")
     assert published.items[0].weight > 5 * published.items[1].weight
 

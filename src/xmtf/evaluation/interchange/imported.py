@@ -20,7 +20,7 @@ from xmtf.results.items import About, JobInfo, suite_items
 from xmtf.results.scores import write_scores
 from xmtf.templates.names import language_of_name
 
-__all__ = ["Imported", "metric_of", "write_imported"]
+__all__ = ["Imported", "check_importable", "metric_of", "write_imported"]
 
 _SHARES = frozenset({"accuracy", "acc_norm", "exact_match"})
 
@@ -104,6 +104,16 @@ def metric_of(
     return Metric(name, value, low, high, chance, items)
 
 
+def check_importable(out: Path, *, overwrite: bool) -> None:
+    """Refuse a folder that results of another harness may not be written to.
+
+    Raises:
+        ConfigError: It holds something else, or results that would be lost.
+    """
+    check_results(out, never=JOURNALS)
+    refuse_replacing(out, replace=overwrite)
+
+
 def write_imported(
     jobs: Iterable[Imported], out: Path, *, model: str, fingerprint: str = "", overwrite: bool = False
 ) -> list[Score]:
@@ -116,8 +126,7 @@ def write_imported(
         fingerprint: Hash of its weights, where the harness tells one.
         overwrite: Whether results that stand there are replaced.
     """
-    check_results(out, never=JOURNALS)
-    refuse_replacing(out, replace=overwrite)
+    check_importable(out, overwrite=overwrite)
     claim_results(out)
     scores = []
     with suite_items(out) as items:

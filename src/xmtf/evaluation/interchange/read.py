@@ -7,7 +7,7 @@ from pathlib import Path
 
 from xmtf.errors import SourceError, UnknownNameError
 from xmtf.evaluation.interchange import bigscience, lm_eval
-from xmtf.evaluation.interchange.imported import Imported, write_imported
+from xmtf.evaluation.interchange.imported import Imported, check_importable, write_imported
 from xmtf.evaluation.interchange.t_zero import read_merged_csv, read_t_zero
 from xmtf.files import read_json
 from xmtf.records import Score
@@ -40,6 +40,7 @@ def import_results(
     """
     if layout is not None and layout not in FORMATS:
         raise UnknownNameError("layout", layout, FORMATS, "--layout")
+    check_importable(out, overwrite=overwrite)
     if not source.exists():
         raise SourceError(f"{source}: no such file or folder")
     models: dict[str, str] = {}

@@ -18,10 +18,11 @@ from statistics import mean, median
 from xmtf.errors import DataError, SourceError
 from xmtf.evaluation.interchange.datasets import known_datasets, old_name
 from xmtf.evaluation.interchange.imported import Imported, metric_of
-from xmtf.files import check_replaced, csv_cell, read_json, write_json, write_text
+from xmtf.files import csv_cell, read_json, write_json, write_text
 from xmtf.json_types import JsonObject
 from xmtf.results.files import SCORES, no_results
 from xmtf.results.scores import read_scores
+from xmtf.written_files import WrittenFiles
 
 __all__ = ["export_t_zero", "read_merged_csv", "read_t_zero"]
 
@@ -93,7 +94,7 @@ class _Row:
         return f"{self.dataset}_{self.config}" if self.config else self.dataset
 
 
-def export_t_zero(results: Path, out: Path) -> int:
+def export_t_zero(results: Path, out: Path, *, replace: bool = False) -> int:
     """Write a results folder in t-zero's layout: the tree, ``merged.json`` and ``merged.csv``.
 
     Accuracies; ``merged.*`` hold BLEU as well, as after the original's merge with its other harness. What
@@ -101,17 +102,20 @@ def export_t_zero(results: Path, out: Path) -> int:
 
     Args:
         results: Results folder of ours.
-        out: Folder to write to.
+        out: Folder to write to; what an earlier export wrote there, and this one does not, is deleted.
+        replace: Whether files that somebody changed since are overwritten.
 
     Returns:
         Number of ``results.json`` files.
 
     Raises:
+        ConfigError: ``out`` holds something else than such an export.
         SourceError: There is nothing that t-zero could hold, or two jobs would have the same file.
     """
+    files = WrittenFiles(out, "results of t-zero", replace)
+    files.check()
     if not (results / SCORES).exists():
         raise no_results(results, SCORES)
-    check_replaced(out, "results of t-zero", lambda folder: next(folder.rglob("results.json"), None) is not None)
     rows = [
         _Row(*old_name(asked.dataset, asked.subset, asked.split), asked.template, metric.name, metric.value)
         for score in read_scores(results / SCORES)
@@ -123,9 +127,10 @@ def export_t_zero(results: Path, out: Path) -> int:
         raise SourceError(f"{results}: no accuracy and no BLEU in its {SCORES}; t-zero's files hold nothing else")
     merged: dict[str, JsonObject] = defaultdict(dict)
     places: dict[Path, _Row] = {}
+    contents: dict[Path, JsonObject] = {}
     for row in rows:
         parts = [part for part in (row.dataset, row.config, row.template) if part]
-        path = out.joinpath(*(part.replace("/", "_").replace(" ", "_") for part in parts), "results.json")
+        path = Path(*(part.replace("/", "_").replace(" ", "_") for part in parts), "results.json")
         if path in places:
             raise SourceError(
                 f"{results}: {row.key}, {row.template!r} is there twice (suites or splits that overlap); "
@@ -140,11 +145,14 @@ def export_t_zero(results: Path, out: Path) -> int:
             "arguments": "written by xmtf",
         }
         if row.metric == "accuracy":
-            write_json(path, content)
+            contents[path] = content
         merged[row.key][row.template] = content
-    write_json(out / "merged.json", {key: dict(sorted(merged[key].items())) for key in sorted(merged)})
-    write_text(out / "merged.csv", _merged_csv(merged))
-    return sum(row.metric == "accuracy" for row in rows)
+    with files.writing(whole=True) as folder:
+        for path, content in contents.items():
+            write_json(folder / path, content)
+        write_json(folder / "merged.json", {key: dict(sorted(merged[key].items())) for key in sorted(merged)})
+        write_text(folder / "merged.csv", _merged_csv(merged))
+    return len(contents)
 
 
 def _merged_csv(merged: dict[str, JsonObject]) -> str:

@@ -14,6 +14,8 @@ from xmtf.evaluation.generation.decoding import Decoding
 from xmtf.evaluation.prompting.prompter import Prompter
 from xmtf.execution import track
 from xmtf.files import content_hash, discard_folder, read_jsonl, write_jsonl
+from xmtf.ownership import claim
+from xmtf.results.files import JOURNALS
 
 __all__ = ["Answered", "answer_file"]
 
@@ -50,6 +52,8 @@ def answer_file(
     lines = [_line(value, file, number) for number, value in enumerate(read_jsonl(file), start=1)]
     prompts = list(dict.fromkeys(prompt for prompt, _ in lines))
     work = None if out is None else out.with_name(f".{out.name}.work")
+    if work is not None and not any(work.glob(JOURNALS)):
+        claim(work, "answers", "answers that wait", hidden=True)
     journal = None if work is None else Journal(work, [prompter.fingerprint, asdict(decoding), samples])
     answers = {prompt: _kept(journal, prompt) for prompt in prompts}
     missing = [prompt for prompt in prompts if len(answers[prompt]) < samples]

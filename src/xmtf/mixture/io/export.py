@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 import orjson
 
-from xmtf.errors import UserError
 from xmtf.files import atomic_folder
 from xmtf.mixture.io.read import select_examples
+from xmtf.ownership import check_ours
 from xmtf.records import PROMPTED_COLUMNS
 
 __all__ = ["ExportFields", "export_jsonl", "file_name"]
@@ -42,10 +42,9 @@ def export_jsonl(mixture: Path, out: Path, *, fields: ExportFields = "xp3", filt
         filters: Column -> pattern (see :func:`xmtf.mixture.io.read.select_examples`).
 
     Raises:
-        UserError: ``out`` exists and is not empty.
+        ConfigError: ``out`` is a file, or a folder that is not empty.
     """
-    if out.exists() and any(out.iterdir()):
-        raise UserError(f"{out}: exists and is not empty; name a new folder")
+    check_ours(out, "an export of a mixture", ())
     counts: dict[str, int] = {}
     with atomic_folder(out, alone=True) as folder, ExitStack() as stack:
         files: dict[str, Any] = {}

@@ -68,7 +68,7 @@ def tokenize_mixture(
     *,
     family: Family,
     base: str | None = None,
-    replace: bool = True,
+    replace: bool = False,
 ) -> Manifest:
     """Turn a mixture into token files, or return the manifest of the finished folder.
 

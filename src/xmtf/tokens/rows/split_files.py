@@ -10,7 +10,15 @@ from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.files import MANIFEST, read_manifest
 from xmtf.languages import normalize_language
 from xmtf.manifest_parts import TokenCounts, TokenDetails
-from xmtf.tokens.rows.splits import SplitGroup, SplitItem, published_weights, size_weights, write_split_file
+from xmtf.ownership import new_file
+from xmtf.tokens.rows.splits import (
+    SplitGroup,
+    SplitItem,
+    published_weights,
+    size_weights,
+    split_file_text,
+    write_split_file,
+)
 
 __all__ = ["SplitWeights", "write_split_files"]
 
@@ -18,7 +26,11 @@ SplitWeights = Literal["tokens", "bytes", "equal", "xp3"]
 
 
 def write_split_files(
-    tokens: Path, *, weights: SplitWeights = "tokens", multipliers: Mapping[str, float] | None = None
+    tokens: Path,
+    *,
+    weights: SplitWeights = "tokens",
+    multipliers: Mapping[str, float] | None = None,
+    replace: bool = False,
 ) -> list[Path]:
     """Write ``train.txt`` and, where there is a tail to validate on, ``validation.txt`` into a token folder.
 
@@ -27,12 +39,13 @@ def write_split_files(
         weights: Share of each language: of the tokens, of the bytes of text (as the original), all equal, or the
             weights that BLOOMZ was trained with, which count code 1.3 times already.
         multipliers: Factors on the weight of a language, such as ``{"code": 1.3}``.
+        replace: Whether files of other weights that stand there are overwritten.
 
     Returns:
         The files.
 
     Raises:
-        ConfigError: Not a token folder, or its path cannot stand in the format.
+        ConfigError: Not a token folder, its path cannot stand in the format, or a file of other weights stands there.
         UnknownNameError: A language without tokens or without a published weight.
     """
     if not (tokens / MANIFEST).is_file():
@@ -47,7 +60,7 @@ def write_split_files(
     folder, prefix = tokens.resolve(), details.prefix
     end = round(1 - details.validation_fraction, 12)
     bounds = {"train": (0.0, end), "validation": (end, 1.0)}
-    paths = []
+    groups = {}
     for name, (start, stop) in bounds.items():
         if start == stop:
             continue
@@ -55,9 +68,13 @@ def write_split_files(
             SplitItem(float(f"{share:.8g}"), start, stop, str(folder / f"{prefix}_{code}"))
             for code, share in shares.items()
         )
-        write_split_file(tokens / f"{name}.txt", [SplitGroup(name, items)])
-        paths.append(tokens / f"{name}.txt")
-    return paths
+        groups[tokens / f"{name}.txt"] = [SplitGroup(name, items)]
+    for path, group in groups.items():
+        if not path.is_file() or path.read_text(encoding="utf-8", errors="replace") != split_file_text(path, group):
+            new_file(path, replace=replace)
+    for path, group in groups.items():
+        write_split_file(path, group)
+    return list(groups)
 
 
 def _sizes(counts: Mapping[str, TokenCounts], weights: SplitWeights) -> dict[str, float]:

@@ -23,6 +23,7 @@ __all__ = [
     "read_split_file",
     "size_weights",
     "split_bounds",
+    "split_file_text",
     "write_split_file",
 ]
 
@@ -110,6 +111,15 @@ def write_split_file(path: Path, groups: Iterable[SplitGroup]) -> None:
     """Write a weighted split file that Megatron reads.
 
     Raises:
+        ConfigError: As :func:`split_file_text`.
+    """
+    write_text(path, split_file_text(path, groups))
+
+
+def split_file_text(path: Path, groups: Iterable[SplitGroup]) -> str:
+    """Return what a weighted split file at ``path`` holds, for Megatron to read.
+
+    Raises:
         ConfigError: A name or path cannot stand in the format (it holds a space, a comma, a quote or a colon).
     """
     parts = []
@@ -119,7 +129,7 @@ def write_split_file(path: Path, groups: Iterable[SplitGroup]) -> None:
                 raise ConfigError(f"{path}: {text!r} cannot stand in a split file: no spaces, commas or quotes")
         items = ", ".join(f"{item.weight!r} {item.start!r}:{item.end!r} {item.prefix}" for item in group.items)
         parts.append(f'"{group.name}: {items}"')
-    write_text(path, " ".join(parts) + "\n")
+    return " ".join(parts) + "\n"
 
 
 def size_weights(sizes: Mapping[str, float], multipliers: Mapping[str, float] | None = None) -> dict[str, float]:

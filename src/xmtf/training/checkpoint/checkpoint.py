@@ -27,7 +27,7 @@ from xmtf.errors import DataError, UserError
 from xmtf.execution import say
 from xmtf.files import discard_folder, sweep
 from xmtf.training.checkpoint.shards import Shard, ShardReader, Stored, write_shards
-from xmtf.training.checkpoint.state import State, TrainingProgress, damaged, read_state, torn
+from xmtf.training.checkpoint.state import STATE, State, TrainingProgress, damaged, read_state, torn
 from xmtf.training.optim.optimizer import load_optimizer_tensors, optimizer_tensors
 from xmtf.training.parallel.layout import Layout
 from xmtf.training.parallel.pieces import Piece, as_piece
@@ -239,7 +239,17 @@ def prune(folder: Path, fingerprint: str, keep: int, also: int | None = None) ->
     """Delete all but the newest ``keep`` checkpoints of this training, and the one after ``also`` steps."""
     for path in list_checkpoints(folder, fingerprint)[:-keep]:
         if also is None or path != checkpoint_path(folder, also):
-            discard_folder(path)
+            _delete(path)
+
+
+def _delete(path: Path) -> None:
+    """Delete a checkpoint; files that somebody put into its folder stay there."""
+    ours = {STATE, *read_state(path).files}
+    if {item.name for item in path.iterdir()} <= ours:
+        discard_folder(path)
+        return
+    for name in sorted(ours):
+        (path / name).unlink(missing_ok=True)
 
 
 def sweep_checkpoints(folder: Path) -> None:

@@ -61,7 +61,7 @@ def test_merged_csv_is_read_without_its_medians(tmp_path):
     assert (french.metrics[0].name, french.metrics[0].value) == ("bleu", 25.0)
     (tmp_path / "merged.csv").write_text("dataset,prompt,value\nx,y,1\n")
     with pytest.raises(DataError, match=r"merged.csv: not a merged.csv of t-zero"):
-        import_results(tmp_path, tmp_path / "out")
+        import_results(tmp_path, tmp_path / "again")
 
 
 def scores_of(folder, *jobs):

@@ -69,7 +69,7 @@ def test_items_hold_all_that_scores_need(tmp_path):
 @pytest.mark.parametrize(
     ("known", "refused"),
     [
-        ("answers-0123.jsonl", None),
+        ("answers-0123456789abcdef.jsonl", None),
         ("scores.jsonl", r"results of the same sort of xmtf \(scores.jsonl\); name a new folder"),
         ("notes.txt", r"results of the same sort of xmtf \(notes.txt\); name a new folder"),
         ("completions.jsonl", "holds something else"),

@@ -71,7 +71,7 @@ def test_held_out_languages_stay_out(recipe, folder, tmp_path):
     settings = ["mixture.tasks=[]", "mixture.prompted=[{path: xP3}]", "mixture.held_out.languages=[fr]"]
     assert build_mixture(recipe(*settings), tmp_path / "mixture").counts["languages"] == {"de": 1}
     in_full = [*settings[:2], "mixture.held_out.languages=[fra_Latn]"]
-    assert build_mixture(recipe(*in_full), tmp_path / "mixture").counts["languages"] == {"de": 1}
+    assert build_mixture(recipe(*in_full), tmp_path / "in-full").counts["languages"] == {"de": 1}
     with pytest.raises(ConfigError, match=r"mixture\.prompted\.0.*every file.*held_out"):
         build_mixture(recipe(*settings, "mixture.held_out.clusters=[prompted]"), tmp_path / "mixture")
 

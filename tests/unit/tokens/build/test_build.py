@@ -84,7 +84,7 @@ def test_other_special_tokens_of_a_tokenizer_make_the_folder_anew(
         config = (folder / "tokenizer_config.json").read_text()
         eos, pad = ("</s>", "<pad>") if before.details["special"]["eos"] == 2 else ("<pad>", "</s>")
         (folder / "tokenizer_config.json").write_text(config.replace(f'"eos_token": "{eos}"', f'"eos_token": "{pad}"'))
-        after = tokenize_mixture(loaded, mixture, tmp_path / path.name, family="causal")
+        after = tokenize_mixture(loaded, mixture, tmp_path / path.name, family="causal", replace=True)
         assert after.details["special"]["eos"] != before.details["special"]["eos"]
 
 
@@ -126,7 +126,12 @@ def test_a_finished_folder_is_not_done_again(mixture: Path, recipe: Recipe, tmp_
     packed_otherwise = recipe("tokens.packing.policy=pad", "tokens.weights=equal")
     assert tokenize_mixture(packed_otherwise, mixture, tmp_path / "tokens", family="causal") == first
     assert (tmp_path / "tokens" / "manifest.json").stat().st_mtime_ns == stamp
-    other = tokenize_mixture(recipe("tokens.end_of_targets=false"), mixture, tmp_path / "tokens", family="causal")
+    loaded = recipe("tokens.end_of_targets=false")
+    (tmp_path / "tokens" / "mine.txt").write_text("mine")
+    with pytest.raises(ConfigError, match="the finished token files there would be lost"):
+        tokenize_mixture(loaded, mixture, tmp_path / "tokens", family="causal")
+    other = tokenize_mixture(loaded, mixture, tmp_path / "tokens", family="causal", replace=True)
+    assert (tmp_path / "tokens" / "mine.txt").read_text() == "mine"
     assert other.fingerprint != first.fingerprint
 
 
@@ -177,7 +182,7 @@ def test_a_tokenizer_of_ones_own(mixture: Path, recipe: Recipe, tmp_path: Path) 
     assert named.outputs == base.outputs == trained.outputs
     changed = folder / "tokenizer.json"
     changed.write_text(changed.read_text(encoding="utf-8").replace("<unk>", "<new>"), encoding="utf-8")
-    again = tokenize_mixture(beside_the_recipe, mixture, tmp_path / "named", family="causal")
+    again = tokenize_mixture(beside_the_recipe, mixture, tmp_path / "named", family="causal", replace=True)
     assert again.fingerprint != named.fingerprint
 
 
