@@ -2,7 +2,8 @@
 
 Requests of all jobs are asked together, in batches sorted by length, since a suite is many small jobs.
 Answers go to a journal batch by batch; results are a function of requests and answers alone. So a
-killed run repeats at most one batch, and a request that several suites or templates make is asked once.
+killed run repeats at most one batch and gives the bytes of one that was not killed, and a request that several suites
+or templates make is asked once.
 """
 
 from __future__ import annotations
@@ -124,8 +125,7 @@ def _ask_and_write(
     journal = Journal(out, subject.identity(setup), processes.name)
     processes.wait()
     samples = choose_samples(all_jobs, setup.settings.samples)
-    requests = [request for job in all_jobs for request in job.requests]
-    requests += [request for _, request in samples]
+    requests = _requests(all_jobs, samples)
     ask_missing(subject, journal, requests, processes)
     _say_cut(journal, requests, subject)
     rounding = largest_difference(setup, subject, model, requests) if processes.size == 1 else None
@@ -160,6 +160,11 @@ def _ask_and_write(
         path.unlink()  # of other weights or rules, whose results this folder no longer holds
     processes.wait()
     return manifest
+
+
+def _requests(all_jobs: Sequence[Job], samples: Sequence[tuple[Job, Request]]) -> list[Request]:
+    """Return everything that is asked, in an order that decides which requests are computed together."""
+    return [*(request for job in all_jobs for request in job.requests), *(request for _, request in samples)]
 
 
 def _say_cut(journal: Journal, requests: Sequence[Request], subject: Subject) -> None:
@@ -211,11 +216,8 @@ def answer(
         subject = load_subject(setup, model, label)
         journal = Journal(out, subject.identity(setup), share)
         before = len(journal)
-        for requests in (
-            [request for job in all_jobs for request in job.requests],
-            [request for _, request in choose_samples(all_jobs, setup.settings.samples)],
-        ):
-            ask_missing(subject, journal, list(filter(takes, requests)))
+        requests = _requests(all_jobs, choose_samples(all_jobs, setup.settings.samples))
+        ask_missing(subject, journal, requests, takes=takes, share=share)
         return len(journal) - before
 
 

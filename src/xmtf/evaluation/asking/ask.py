@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from xmtf.evaluation.asking.journal import Journal, request_key
+from xmtf.evaluation.asking.journal import Journal, plan_name, request_key
 from xmtf.evaluation.asking.subject import Subject
-from xmtf.evaluation.engine.answer import Answer
+from xmtf.evaluation.engine.answer import Answer, Known, nothing_known
 from xmtf.evaluation.engine.processes import ALONE, Processes
 from xmtf.evaluation.generation.generate import generation_batches
 from xmtf.evaluation.ranking.rank import rank_batches
@@ -17,37 +17,75 @@ __all__ = ["ask", "ask_missing"]
 
 
 def ask(
-    subject: Subject, requests: Sequence[Request], processes: Processes = ALONE
+    subject: Subject, requests: Sequence[Request], processes: Processes = ALONE, known: Known = nothing_known
 ) -> Iterator[list[tuple[int, Answer]]]:
     """Yield, after each batch, the (index of a request, its answer) that it made; choices are ranked first.
 
-    With several ``processes``, the batches of this one.
+    With several ``processes``, the batches of this one. A batch of which all answers are ``known`` is left out.
     """
     ranked = [index for index, request in enumerate(requests) if request.choices]
     generated = [index for index, request in enumerate(requests) if not request.choices]
     model, tokenizer, rules, most = subject.model, subject.tokenizer, subject.rules, subject.batch_tokens
     if ranked:
-        asked = [requests[index] for index in ranked]
-        for batch in rank_batches(model, tokenizer, asked, rules=rules, batch_tokens=most, processes=processes):
+        for batch in rank_batches(
+            model,
+            tokenizer,
+            [requests[index] for index in ranked],
+            rules=rules,
+            batch_tokens=most,
+            processes=processes,
+            known=lambda place: known(ranked[place]),
+        ):
             yield [(ranked[place], answer) for place, answer in batch]
     if generated:
-        asked = [requests[index] for index in generated]
         for batch in generation_batches(
-            model, tokenizer, asked, decoding=subject.decoding, rules=rules, batch_tokens=most, processes=processes
+            model,
+            tokenizer,
+            [requests[index] for index in generated],
+            decoding=subject.decoding,
+            rules=rules,
+            batch_tokens=most,
+            processes=processes,
+            known=lambda place: known(generated[place]),
         ):
             yield [(generated[place], answer) for place, answer in batch]
 
 
-def ask_missing(subject: Subject, journal: Journal, requests: Sequence[Request], processes: Processes = ALONE) -> None:
-    """Ask what the journal has no answer to, each different request once, and write the answers down."""
-    to_do = {key: request for request in requests if journal.get(key := request_key(request)) is None}
-    ranked = {key: request for key, request in to_do.items() if request.choices}
-    generated = {key: request for key, request in to_do.items() if not request.choices}
+def ask_missing(
+    subject: Subject,
+    journal: Journal,
+    requests: Sequence[Request],
+    processes: Processes = ALONE,
+    *,
+    takes: Callable[[Request], bool] = lambda request: True,
+    share: str | None = None,
+) -> None:
+    """Ask what the journal has no answer to, each different request once, and write the answers down.
+
+    Batches are formed of all requests that no other plan has answered, before one looks at what is answered already;
+    a batch is answered as a whole or asked as a whole. So the answers of an evaluation that was killed and resumed are
+    those of one that was not, to the last bit.
+
+    Args:
+        subject: The model.
+        journal: Of its answers.
+        requests: All of the evaluation.
+        processes: Those that share the batches.
+        takes: Tells of a request whether it is of the share that is asked.
+        share: Names that share.
+    """
+    plan = plan_name([request_key(request) for request in requests], subject.batch_tokens, share)
+    mine = {key: request for request in requests if takes(request) and (key := request_key(request))}
+    mine = {key: request for key, request in mine.items() if not journal.is_settled(key, plan)}
+    ranked = {key: request for key, request in mine.items() if request.choices}
+    generated = {key: request for key, request in mine.items() if not request.choices}
     for what, chosen in (("ranking", ranked), ("generating", generated)):
-        if not chosen:
+        missing = sum(journal.of_plan(key, plan) is None for key in chosen)
+        if not missing:
             continue
         keys = list(chosen)
-        with track(f"{what} ({subject.label})", total=len(keys), unit="requests") as progress:
-            for batch in ask(subject, list(chosen.values()), processes):
-                journal.add([(keys[index], answer) for index, answer in batch])
+        known = [journal.of_plan(key, plan) for key in keys].__getitem__
+        with track(f"{what} ({subject.label})", total=missing, unit="requests") as progress:
+            for batch in ask(subject, list(chosen.values()), processes, known):
+                journal.add([(keys[index], answer) for index, answer in batch], plan)
                 progress.advance(len(batch))

@@ -1,16 +1,24 @@
 """The journal of answers: one a request, written down as soon as it is there.
 
-It makes evaluation resumable request by request: a killed run repeats at most the batch it
-was in. It is named by a hash of everything that decides an answer (weights, tokenizer, rules), so no
-model ever sees the answers of another.
+It makes evaluation resumable batch by batch: a killed run repeats the batch it was in. It is named by a
+hash of everything that decides an answer (weights, tokenizer, rules), so no model ever sees the answers of another.
+
+The last digits of a score depend on what was computed beside it. So each answer says of which plan it is: the requests
+of one evaluation and the size of batches, which decide what is computed together. The same plan takes an answer up as
+part of its batch; another plan (more rows, other shares) takes it as it is, and forms batches of the rest::
+
+    {"key":"6e..","scores":[-1.5,-2.5],..,"plan":"8a..","left":1,"check":".."}     one more line of this batch
+    {"key":"11..","scores":[-1.0,-0.5],..,"plan":"8a..","left":0,"check":".."}     the batch is whole
 """
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import xxhash
@@ -20,9 +28,10 @@ from xmtf.files import content_hash
 from xmtf.progress import say
 from xmtf.records import Request
 
-__all__ = ["Journal", "damaged_lines", "request_key"]
+__all__ = ["Journal", "damaged_lines", "plan_name", "request_key"]
 
 _CHECK = b"check"
+_SHARE = re.compile(r"\.\d+-of-")
 
 
 def request_key(request: Request) -> str:
@@ -44,27 +53,70 @@ class Journal:
         folder.mkdir(parents=True, exist_ok=True)
         name = f"answers-{content_hash(settings)[:16]}"
         self.path = folder / (f"{name}.jsonl" if share is None else f"{name}.{share}.jsonl")
-        self._answers = _read(self.path, mend=True)
+        _cut(self.path)
+        self._answers = _read(self.path)
         for path in sorted(folder.glob(f"{name}*.jsonl")):
-            found = {key: answer for key, answer in _read(path).items() if key not in self._answers}
+            found = {key: noted for key, noted in _read(path).items() if key not in self._answers}
+            self._answers.update(found)
             if share is None:
-                self.add(list(found.items()))
-            else:
-                self._answers.update(found)
+                self._write(found)
 
     def __len__(self) -> int:
         return len(self._answers)
 
     def get(self, key: str) -> Answer | None:
         """Return the answer to a request, or None where it is still to be asked."""
-        return self._answers.get(key)
+        noted = self._answers.get(key)
+        return None if noted is None else noted.answer
 
-    def add(self, found: Sequence[tuple[str, Answer]]) -> None:
-        """Write down answers by the key of their request."""
-        self._answers.update(found)
-        lines = b"".join(_line({"key": key} | asdict(answer)) for key, answer in found)
+    def of_plan(self, key: str, plan: str) -> Answer | None:
+        """Return the answer to a request that was made in a batch of this plan, or None."""
+        noted = self._answers.get(key)
+        return noted.answer if noted is not None and noted.plan == plan else None
+
+    def is_settled(self, key: str, plan: str) -> bool:
+        """Tell whether another plan has answered a request; other shares of the same plan do not count.
+
+        What they have answered by now depends on how fast they are, and batches must not.
+        """
+        noted = self._answers.get(key)
+        return noted is not None and noted.plan != plan and not _beside(noted.plan, plan)
+
+    def add(self, found: Sequence[tuple[str, Answer]], plan: str = "") -> None:
+        """Write down the answers of a batch of a plan, by the key of their request."""
+        last = len(found) - 1
+        noted = {key: _Noted(answer, plan, last - place) for place, (key, answer) in enumerate(found)}
+        self._answers.update(noted)
+        self._write(noted)
+
+    def _write(self, found: dict[str, _Noted]) -> None:
+        lines = b"".join(
+            _line({"key": key} | asdict(noted.answer) | {"plan": noted.plan, "left": noted.left})
+            for key, noted in found.items()
+        )
         with self.path.open("ab") as stream:
             stream.write(lines)
+
+
+class _Noted(NamedTuple):
+    answer: Answer
+    plan: str
+    left: int
+
+
+def plan_name(keys: Sequence[str], batch_tokens: int, share: str | None = None) -> str:
+    """Return what names a plan: all requests of an evaluation, the size of batches, and which share of them is asked.
+
+    >>> plan_name(["6e", "11"], 64, "0-of-2")
+    'ce738bf96fadc07d.0-of-2'
+    """
+    whole = content_hash([list(keys), batch_tokens])[:16]
+    return whole if share is None else f"{whole}.{share}"
+
+
+def _beside(one: str, other: str) -> bool:
+    """Tell whether two plans are different shares, out of as many, of one evaluation."""
+    return "-of-" in one and "-of-" in other and _SHARE.sub("", one) == _SHARE.sub("", other)
 
 
 def damaged_lines(path: Path) -> int:
@@ -91,14 +143,24 @@ def _value(line: bytes) -> dict[str, Any] | None:
     return value if written in (None, xxhash.xxh3_64_hexdigest(orjson.dumps(value))) else None
 
 
-def _read(path: Path, *, mend: bool = False) -> dict[str, Answer]:
-    """Read whole lines; what a killed run left of its last line is left out, and cut off to ``mend`` the file."""
+def _cut(path: Path) -> None:
+    """Cut off what a killed run left of its last batch: it is asked whole again."""
+    if not path.exists():
+        return
+    content = path.read_bytes()
+    end = content.rfind(b"\n") + 1
+    while end and (_value(content[content.rfind(b"\n", 0, end - 1) + 1 : end - 1]) or {}).get("left", 0):
+        end = content.rfind(b"\n", 0, end - 1) + 1
+    if end < len(content):
+        os.truncate(path, end)
+
+
+def _read(path: Path) -> dict[str, _Noted]:
+    """Read whole lines; what a killed run left of its last line is left out."""
     if not path.exists():
         return {}
     content = path.read_bytes()
     whole = content[: content.rfind(b"\n") + 1]
-    if mend and len(whole) < len(content):
-        path.write_bytes(whole)
     answers = {}
     damaged = 0
     for line in whole.split(b"\n")[:-1]:
@@ -107,11 +169,11 @@ def _read(path: Path, *, mend: bool = False) -> dict[str, Answer]:
             damaged += 1
             continue
         sums = ("scores", "num_tokens", "unconditional", "joint")
-        key = value.pop("key")
+        key, plan, left = value.pop("key"), value.pop("plan", ""), value.pop("left", 0)
         if value.get("text") is not None and "ending" not in value:
             continue  # of a version that did not write down why an answer ended: asked again
         try:
-            answers[key] = Answer(**value | {name: tuple(value.get(name, ())) for name in sums})
+            answers[key] = _Noted(Answer(**value | {name: tuple(value.get(name, ())) for name in sums}), plan, left)
         except TypeError:
             damaged += 1
     if damaged:

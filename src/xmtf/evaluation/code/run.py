@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from xmtf.errors import ConfigError, UnknownNameError
-from xmtf.evaluation.asking.journal import Journal
+from xmtf.evaluation.asking.journal import Journal, plan_name
 from xmtf.evaluation.asking.subject import Subject, load_subject
 from xmtf.evaluation.code.languages.registry import check_modules, find_toolchains
 from xmtf.evaluation.code.languages.toolchain import Toolchain
@@ -20,6 +20,7 @@ from xmtf.evaluation.code.settings import Ask, CodeSettings
 from xmtf.evaluation.engine.answer import Answer
 from xmtf.evaluation.suites.setup import Setup
 from xmtf.execution import say, track
+from xmtf.files import alone_in
 from xmtf.records import Score
 from xmtf.results.completions import Completion, write_completions
 from xmtf.results.files import SCORES, check_results, claim_results, refuse_replacing
@@ -60,6 +61,22 @@ def evaluate_code(
     toolchains = ready_toolchains([problem for chosen in problems.values() for problem in chosen], settings)
     for (task, _), chosen in problems.items():
         _name_reachable_tests(task, chosen)
+    with alone_in(out, what="results"):
+        return _evaluate(setup, problems, toolchains, settings, model, label, out, replace=replace)
+
+
+def _evaluate(
+    setup: Setup,
+    problems: Mapping[tuple[str, Ask], list[Problem]],
+    toolchains: Mapping[str, Toolchain],
+    settings: CodeSettings,
+    model: str,
+    label: str,
+    out: Path,
+    *,
+    replace: bool,
+) -> list[Score]:
+    """Draw, judge and write the results; one process works in the folder."""
     subject = load_subject(setup, model, label)
     drawing = {
         "top_p": settings.top_p,
@@ -194,14 +211,19 @@ def _name_reachable_tests(task: str, problems: Sequence[Problem]) -> None:
 
 
 def _draw(subject: Subject, journal: Journal, draws: Sequence[Draw], settings: CodeSettings, seed: int) -> None:
-    to_do = [draw for draw in draws if journal.get(draw_key(draw)) is None]
-    if not to_do:
+    """Draw what the journal does not hold; the same draws always form the same batches, also of a killed evaluation."""
+    plan = plan_name([draw_key(draw) for draw in draws], settings.batch_rows)
+    drawn = {key: draw for draw in draws if not journal.is_settled(key := draw_key(draw), plan)}
+    keys, known = list(drawn), [journal.of_plan(key, plan) for key in drawn]
+    missing = known.count(None)
+    if not missing:
         return
-    with track(f"completing at {to_do[0].temperature:g}", total=len(to_do), unit="samples") as progress:
+    with track(f"completing at {draws[0].temperature:g}", total=missing, unit="samples") as progress:
         for batch in complete(
             subject.model,
             subject.tokenizer,
-            to_do,
+            list(drawn.values()),
+            known=known.__getitem__,
             rules=subject.rules,
             seed=seed,
             max_new_tokens=settings.max_new_tokens,
@@ -210,7 +232,7 @@ def _draw(subject: Subject, journal: Journal, draws: Sequence[Draw], settings: C
             prepend_eos=settings.prepend_eos,
             stops=settings.stops,
         ):
-            journal.add([(draw_key(to_do[index]), Answer(text=text)) for index, text in batch])
+            journal.add([(keys[index], Answer(text=text)) for index, text in batch], plan)
             progress.advance(len(batch))
 
 

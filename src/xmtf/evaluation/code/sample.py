@@ -11,6 +11,7 @@ import numpy as np
 
 from xmtf.evaluation.code.problem import Problem
 from xmtf.evaluation.code.stops import StopRule, cut_answer, ends_answer, has_ended
+from xmtf.evaluation.engine.answer import Known, nothing_known, unanswered
 from xmtf.evaluation.engine.encoding import Encoder, PromptRules, TextTokenizer
 from xmtf.evaluation.generation.decode_loop import Sampling, decode
 from xmtf.evaluation.generation.decoding import WritingRules
@@ -50,6 +51,7 @@ def complete(
     batch_rows: int = 32,
     prepend_eos: bool = False,
     stops: StopRule = "complete",
+    known: Known = nothing_known,
 ) -> Iterator[list[tuple[int, str]]]:
     """Yield, after each batch, the (index of a draw, its completion) that it made.
 
@@ -64,11 +66,13 @@ def complete(
         batch_rows: Completions at a time; a prompt is read once for all of its own in a batch.
         stops: Where a completion ends.
         prepend_eos: Put the end-of-text token before the prompt (keeps a pretrained model in its scope).
+        known: Completions that are known already; a batch of which all are is left out.
     """
     encoder = Encoder(tokenizer, rules)
     encoder.require_room(max_new_tokens + prepend_eos)
-    for start in range(0, len(draws), batch_rows):
-        batch = draws[start : start + batch_rows]
+    places = [range(start, min(start + batch_rows, len(draws))) for start in range(0, len(draws), batch_rows)]
+    for chosen in unanswered(places, list, known):
+        batch = [draws[place] for place in chosen]
         problems = list(dict.fromkeys(draw.problem for draw in batch))
         before = (tokenizer.eos,) if prepend_eos and rules.begin_of_inputs[:1] != (tokenizer.eos,) else ()
         room = max_new_tokens + len(before)
@@ -93,8 +97,8 @@ def complete(
         )
         texts = (tokenizer.decode(list(continuation.ids)) for continuation in found)
         yield [
-            (start + place, cut_answer(draw.problem, text, stops))
-            for place, (draw, text) in enumerate(zip(batch, texts, strict=True))
+            (place, cut_answer(draw.problem, text, stops))
+            for place, draw, text in zip(chosen, batch, texts, strict=True)
         ]
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import TypeVar
 
-__all__ = ["Answer", "in_order"]
+__all__ = ["Answer", "Known", "in_order", "nothing_known", "unanswered"]
+
+Batch = TypeVar("Batch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +40,16 @@ class Answer:
 def in_order(batches: Iterable[Iterable[tuple[int, Answer]]]) -> list[Answer]:
     """Return the answers of batches of (index of a request, its answer), in order of the requests."""
     return [answer for _, answer in sorted(chain.from_iterable(batches), key=lambda pair: pair[0])]
+
+
+Known = Callable[[int], Answer | None]
+"""Returns the answer to a request that is known already, by its index."""
+
+
+def nothing_known(index: int) -> None:
+    """Know no answer."""
+
+
+def unanswered(batches: Iterable[Batch], members: Callable[[Batch], Sequence[int]], known: Known) -> Iterator[Batch]:
+    """Yield the batches of which an answer is not known: those are asked whole, so that they compute the same bits."""
+    return (batch for batch in batches if any(known(member) is None for member in members(batch)))

@@ -18,7 +18,7 @@ import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["PromptGroup", "batches", "group_prompts", "pad_left", "pad_right"]
+__all__ = ["PromptGroup", "batches", "group_prompts", "members_of", "pad_left", "pad_right"]
 
 Ids = tuple[int, ...]
 
@@ -99,6 +99,11 @@ def batches(groups: Sequence[PromptGroup], batch_tokens: int, *, answer_tokens: 
         extra += more
     if batch:
         yield batch
+
+
+def members_of(batch: Iterable[PromptGroup]) -> list[int]:
+    """Return the requests that a batch answers."""
+    return [member for group in batch for member in group.members]
 
 
 def pad_left(rows: Sequence[Ids], pad: int, device: str) -> tuple[Tensor, Tensor]:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from xmtf.evaluation.engine.answer import Answer, in_order
-from xmtf.evaluation.engine.batches import Ids, batches, group_prompts
+from xmtf.evaluation.engine.answer import Answer, Known, in_order, nothing_known, unanswered
+from xmtf.evaluation.engine.batches import Ids, batches, group_prompts, members_of
 from xmtf.evaluation.engine.encoding import Encoder, PromptRules, TextTokenizer, prompt_rules
 from xmtf.evaluation.engine.forward import in_halves
 from xmtf.evaluation.engine.processes import ALONE, Processes
@@ -84,16 +84,20 @@ def generation_batches(
     rules: PromptRules | None = None,
     batch_tokens: int = 8192,
     processes: Processes = ALONE,
+    known: Known = nothing_known,
 ) -> Iterator[list[tuple[int, Answer]]]:
     """Yield, after each batch, the (index of a request, its answer) that it made.
 
-    Arguments as :func:`generate`; with several ``processes``, the batches of this one.
+    Arguments as :func:`generate`; with several ``processes``, the batches of this one. A batch of which all answers are
+    ``known`` is left out.
     """
     encoder = Encoder(tokenizer, rules or prompt_rules(model, tokenizer))
     encoder.require_room(decoding.max_new_tokens)
     room = [decoding.max_new_tokens] * len(requests)
     prompts = encoder.prompts([request.prompt for request in requests], room)
-    yield [(index, Answer(error="empty prompt")) for index, prompt in enumerate(prompts) if not prompt.ids]
+    empty = [index for index, prompt in enumerate(prompts) if not prompt.ids]
+    for batch_of_empty in unanswered([empty], list, known):
+        yield [(index, Answer(error="empty prompt")) for index in batch_of_empty]
     found = continue_prompts(
         model,
         tokenizer,
@@ -102,6 +106,7 @@ def generation_batches(
         prefix_lm=encoder.rules.prefix_lm,
         batch_tokens=batch_tokens,
         processes=processes,
+        known=known,
     )
     for batch in found:
         yield [
@@ -128,15 +133,17 @@ def continue_prompts(
     batch_tokens: int = 8192,
     watch: Callable[[list[int]], None] = lambda ids: None,
     processes: Processes = ALONE,
+    known: Known = nothing_known,
 ) -> Iterator[list[Written]]:
-    """Yield, after each batch, what was written; empty prompts are left out.
+    """Yield, after each batch, what was written; empty prompts, and batches that are ``known``, are left out.
 
     ``watch`` is called with the ids of an answer after each token of it, but for beam search.
     """
     groups = group_prompts(prompts, (), [index for index, prompt in enumerate(prompts) if prompt])
     work = partial(_continue, model, tokenizer, decoding, prefix_lm, watch)
     held = decoding.max_new_tokens
-    for batch in processes.own(batches(groups, max(1, batch_tokens // decoding.beams), answer_tokens=held)):
+    formed = processes.own(batches(groups, max(1, batch_tokens // decoding.beams), answer_tokens=held))
+    for batch in unanswered(formed, members_of, known):
         found = in_halves(work, [group.prompt for group in batch])
         texts = [
             cut_at_stops(tokenizer.decode(list(row.ids)), decoding.stops) if row.error is None else None

@@ -12,7 +12,7 @@ from xmtf.evaluation.interchange.datasets import describe_dataset
 from xmtf.evaluation.metrics import GENERATION_METRICS
 from xmtf.evaluation.scoring.score import items_table
 from xmtf.evaluation.suites.jobs import Job
-from xmtf.files import content_hash
+from xmtf.files import alone_in, content_hash
 from xmtf.intervals import Z, wilson
 from xmtf.records import Metric, Provenance, Request, Score, in_percent
 from xmtf.results.files import JOURNALS, SCORES, check_results, claim_results, refuse_replacing
@@ -127,7 +127,12 @@ def write_imported(
         overwrite: Whether results that stand there are replaced.
     """
     check_importable(out, overwrite=overwrite)
-    claim_results(out)
+    with alone_in(out, what="results"):
+        claim_results(out)
+        return _write(jobs, out, model, fingerprint)
+
+
+def _write(jobs: Iterable[Imported], out: Path, model: str, fingerprint: str) -> list[Score]:
     scores = []
     with suite_items(out) as items:
         for imported in jobs:

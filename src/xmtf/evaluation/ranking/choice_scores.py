@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
-from xmtf.evaluation.engine.batches import Ids, PromptGroup, batches, group_prompts
+from xmtf.evaluation.engine.answer import Known, nothing_known, unanswered
+from xmtf.evaluation.engine.batches import Ids, PromptGroup, batches, group_prompts, members_of
 from xmtf.evaluation.engine.forward import in_halves
 from xmtf.evaluation.engine.processes import ALONE, Processes
 from xmtf.evaluation.ranking.cache_passes import score_cached
@@ -44,6 +45,7 @@ def score_batches(
     prefix_lm: bool = False,
     batch_tokens: int = 8192,
     processes: Processes = ALONE,
+    known: Known = nothing_known,
 ) -> Iterator[list[tuple[int, tuple[ChoiceScore, ...]]]]:
     """Yield, after each batch, the (index of a request, scores of its choices) that it answered.
 
@@ -56,6 +58,7 @@ def score_batches(
         prefix_lm: Bidirectional attention over prompts (causal models).
         batch_tokens: Positions computed together.
         processes: Of whose batches this one's are computed.
+        known: Answers that are known already; a batch of which all are is left out.
     """
     groups = group_prompts(prompts, choices, members)
     if tree_fault(model) is None:
@@ -63,13 +66,21 @@ def score_batches(
         join = model.family == "causal" and not prefix_lm
         read = partial(score_trees, model, pad=pad, prefix_lm=prefix_lm)
         grown = tree_groups([group for group in groups if group.num_positions <= _LARGEST_TREE], join=join)
-        for tree_batch in processes.own(tree_batches(grown, batch_tokens)):
+        for tree_batch in unanswered(processes.own(tree_batches(grown, batch_tokens)), _members_of_trees, known):
             found = in_halves(read, tree_batch, TreeGroup.divided)
-            yield _told([group for tree_group in tree_batch for group in tree_group.groups], found, choices)
+            yield _told(_groups_of_trees(tree_batch), found, choices)
         groups = [group for group in groups if group.num_positions > _LARGEST_TREE]
     score = partial(score_cached, model, pad=pad, prefix_lm=prefix_lm, batch_tokens=batch_tokens)
-    for batch in processes.own(batches(groups, batch_tokens)):
+    for batch in unanswered(processes.own(batches(groups, batch_tokens)), members_of, known):
         yield _told(batch, in_halves(score, batch), choices)
+
+
+def _groups_of_trees(batch: Sequence[TreeGroup]) -> list[PromptGroup]:
+    return [group for tree_group in batch for group in tree_group.groups]
+
+
+def _members_of_trees(batch: Sequence[TreeGroup]) -> list[int]:
+    return members_of(_groups_of_trees(batch))
 
 
 def _told(

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from xmtf.evaluation.engine.answer import Answer, in_order
+from xmtf.evaluation.engine.answer import Answer, Known, in_order, nothing_known, unanswered
 from xmtf.evaluation.engine.batches import Ids
 from xmtf.evaluation.engine.encoding import Encoded, Encoder, PromptRules, TextTokenizer, prompt_rules
 from xmtf.evaluation.engine.harness_encoding import JointEncoder, TokenPair, prefix_token
@@ -90,28 +90,35 @@ def rank_batches(
     rules: PromptRules | None = None,
     batch_tokens: int = 8192,
     processes: Processes = ALONE,
+    known: Known = nothing_known,
 ) -> Iterator[list[tuple[int, Answer]]]:
     """Yield, after each batch, the (index of a request, its scores) that it answered.
 
-    Arguments as :func:`rank`; with several ``processes``, the batches of this one.
+    Arguments as :func:`rank`; with several ``processes``, the batches of this one. A batch of which all answers are
+    ``known`` is left out.
     """
     causal = model.family == "causal"
     rules = rules or prompt_rules(model, tokenizer)
     plan = _Plan(tokenizer, requests, rules, causal=causal)
-    yield [(index, plan.answer(index)) for index in plan.refusals]
+    for refused in unanswered([list(plan.refusals)], list, known):
+        yield [(index, plan.answer(index)) for index in refused]
     score = partial(score_batches, model, pad=tokenizer.pad, prefix_lm=rules.prefix_lm, batch_tokens=batch_tokens)
 
-    def scored(contexts: Sequence[Ids], continuations: Sequence[Sequence[Ids]]) -> Iterator[tuple[int, list[float]]]:
-        for batch in score(contexts, continuations, range(len(contexts))):
+    def scored(
+        contexts: Sequence[Ids], continuations: Sequence[Sequence[Ids]], known: Known = nothing_known
+    ) -> Iterator[tuple[int, list[float]]]:
+        for batch in score(contexts, continuations, range(len(contexts)), known=known):
             yield from ((index, [choice.score for choice in choices]) for index, choices in batch)
 
     if "pmi" in rules.also:
         nothing = rules.begin_of_inputs or (prefix_token(tokenizer),)
         choices = list(dict.fromkeys(choice for index in plan.askable for choice in plan.choices[index]))
-        found = scored([nothing] * len(choices), [(choice,) for choice in choices])
-        plan.alone = {choices[index]: score for index, (score,) in found}
+        plan.alone = plan.alone_of(known)
+        answered = [Answer() if choice in plan.alone else None for choice in choices]
+        found = scored([nothing] * len(choices), [(choice,) for choice in choices], answered.__getitem__)
+        plan.alone |= {choices[index]: score for index, (score,) in found}
     contexts = [prompt.ids for prompt in plan.prompts]
-    for batch in score(contexts, plan.choices, plan.askable, processes=processes):
+    for batch in score(contexts, plan.choices, plan.askable, processes=processes, known=known):
         done = [index for index, _ in batch]
         plan.scores.update((index, tuple(choice.score for choice in choices)) for index, choices in batch)
         if "lm_eval" in rules.also:
@@ -131,7 +138,7 @@ class _Plan:
         askable: The others.
         scores: Sums of the choices of a request, by its index.
         alone: Sum of a choice after an empty prompt.
-        joint: Sum of a (context, continuation) by the harness's rules.
+        joint: Sum of a (context, continuation) by the harness's rules, of the batch at hand.
     """
 
     def __init__(
@@ -156,8 +163,21 @@ class _Plan:
         self._joint_encoder = JointEncoder(tokenizer, causal=causal, max_length=longest)
         self._pairs: dict[int, list[TokenPair]] = {}
 
+    def alone_of(self, known: Known) -> dict[Ids, float]:
+        """Return the sums of choices after an empty prompt that stand in answers that are known."""
+        return {
+            choice: score
+            for index in self.askable
+            if (answer := known(index)) is not None and answer.unconditional
+            for choice, score in zip(self.choices[index], answer.unconditional, strict=True)
+        }
+
     def joint_questions(self, indexes: Sequence[int]) -> list[tuple[Ids, Ids]]:
-        """Return the pairs that the harness would ask for requests, but those whose ids are our own."""
+        """Return the pairs that the harness would ask for the requests of a batch, but those whose ids are our own.
+
+        What another batch has asked is asked again: it may have been left out.
+        """
+        self.joint.clear()
         texts = [(self._requests[index].prompt, f" {choice}") for index in indexes for choice in self._texts(index)]
         pairs = iter(self._joint_encoder.pairs(texts))
         for index in indexes:
