@@ -2,34 +2,34 @@
 
 ======================================  ==============================================================
 a mixture (``xmtf data build``)         its inputs and targets; the language is that of the targets
-``*.parquet``, ``*.jsonl[.gz]``         one text a row: a column of text and a column of languages
-``*.csv``, ``*.tsv``, ``*.txt[.gz]``    likewise; of plain text every line, in one language
+a file of rows (JSON lines, CSV, ...)   one text a row: a column of text and a column of languages
+``*.txt``, also packed                  every line is a text, in one language
 a folder of such files                  all of them; files below ``<code>/`` are in that language
 ======================================  ==============================================================
 """
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
-import orjson
-import pyarrow.parquet as pq
-
-from xmtf.errors import ConfigError, DataError, SourceError, UnknownNameError, UserError
+from xmtf.errors import ConfigError, SourceError, UnknownNameError, UserError
 from xmtf.languages import normalize_language
 from xmtf.mixture.io.read import mixture_files, read_mixture
-from xmtf.sources.tables import read_table_file
+from xmtf.sources.files.kinds import KINDS, PACKINGS, SUFFIXES, kind_of
+from xmtf.sources.files.lines import text_lines
+from xmtf.sources.tables import read_blocks
 
 __all__ = ["CorpusColumns", "Passages", "Side", "read_corpus"]
 
 Side = Literal["inputs", "targets", "both"]
 
 _ROWS = 4096
-_SUFFIXES = (".parquet", ".jsonl", ".jsonl.gz", ".csv", ".tsv", ".txt", ".txt.gz")
+_PLAIN = tuple(f".txt{packing}" for packing in PACKINGS)
+_NAMED = (*KINDS, ".txt")
 _TEXT = ("text", "content", "targets", "inputs", "sentence")
 
 
@@ -74,7 +74,6 @@ def read_corpus(path: Path, columns: CorpusColumns | None = None) -> Iterator[Pa
         SourceError: No such file, or none that can be read.
         ConfigError: No language is declared.
         UnknownNameError: No such column or language.
-        DataError: A line is not JSON; named by its number.
     """
     columns = columns or CorpusColumns()
     if path.is_dir() and any(path.glob("language=*/part-*.parquet")):
@@ -98,9 +97,11 @@ def _mixture(folder: Path, side: Side) -> Iterator[Passages]:
 def _files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
-    files = [file for file in sorted(path.rglob("*")) if file.name.lower().endswith(_SUFFIXES) and file.is_file()]
+    files = [
+        file for file in sorted(path.rglob("*")) if file.name.lower().endswith((*SUFFIXES, *_PLAIN)) and file.is_file()
+    ]
     if not files:
-        raise SourceError(f"{path}: no such file, or a folder without any of {', '.join(_SUFFIXES)}")
+        raise SourceError(f"{path}: no such file, or a folder without any of {', '.join(_NAMED)}")
     return files
 
 
@@ -115,47 +116,16 @@ def _language_of_folder(file: Path, root: Path) -> str | None:
 
 def _tables(file: Path) -> Iterator[dict[str, list[Any]]]:
     """Yield columns of some thousand rows each."""
-    name = file.name.lower()
-    if name.endswith(".parquet"):
-        for batch in pq.ParquetFile(file).iter_batches(batch_size=_ROWS):
-            yield batch.to_pydict()
-    elif name.endswith((".csv", ".tsv")):
-        for batch in read_table_file(file).to_batches(max_chunksize=_ROWS):
-            yield batch.to_pydict()
-    elif name.endswith(_SUFFIXES):
-        yield from _lines(file, plain=name.endswith((".txt", ".txt.gz")))
+    if kind_of(file) is not None:
+        for block in read_blocks(file):
+            for start in range(0, block.num_rows, _ROWS):
+                yield block.slice(start, _ROWS).to_pydict()
+    elif file.name.lower().endswith(_PLAIN):
+        lines = (line for line in text_lines(file) if line.strip())
+        while texts := list(islice(lines, _ROWS)):
+            yield {"text": texts}
     else:
-        raise SourceError(f"{file}: not a kind of file that can be read; known: {', '.join(_SUFFIXES)}")
-
-
-def _lines(file: Path, *, plain: bool) -> Iterator[dict[str, list[Any]]]:
-    rows: list[dict[str, Any]] = []
-    with gzip.open(file) if file.name.lower().endswith(".gz") else file.open("rb") as stream:
-        for number, line in enumerate(stream, start=1):
-            if line.strip():
-                rows.append(
-                    {"text": line.decode("utf-8", "replace").rstrip("\n")} if plain else _row(line, file, number)
-                )
-            if len(rows) == _ROWS:
-                yield _columns(rows)
-                rows = []
-    if rows:
-        yield _columns(rows)
-
-
-def _row(line: bytes, file: Path, number: int) -> dict[str, object]:
-    try:
-        row = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        raise DataError(f"{file}: line {number} is not valid JSON ({error})") from None
-    if not isinstance(row, dict):
-        raise DataError(f"{file}: line {number} is not a JSON object with the columns as keys")
-    return row
-
-
-def _columns(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
-    names = dict.fromkeys(name for row in rows for name in row)
-    return {name: [row.get(name) for row in rows] for name in names}
+        raise SourceError(f"{file}: not a kind of file that can be read; known: {', '.join(_NAMED)}, also packed")
 
 
 def _passages(table: dict[str, list[object]], columns: CorpusColumns, declared: str | None, file: Path) -> Passages:

@@ -23,6 +23,7 @@ from xmtf.cli.printing import print_json
 from xmtf.errors import ConfigError
 from xmtf.execution import say
 from xmtf.ownership import new_file
+from xmtf.text_files import NotUtf8Error, read_text_file
 
 if TYPE_CHECKING:
     from xmtf.evaluation.generation.decoding import Decoding
@@ -37,7 +38,7 @@ def generate(
     *,
     prompt: Annotated[str | None, typer.Argument(help="The prompt; default from --file, a pipe, or typed in.")] = None,
     model: Annotated[str, typer.Option(help="Model folder, GGUF file, package:NAME or hub id.")] = "",
-    file: Annotated[Path | None, typer.Option(help="Text file with one prompt, or .jsonl with many.")] = None,
+    file: Annotated[Path | None, typer.Option(help="Text with one prompt, or .jsonl (.csv, ...) with many.")] = None,
     out: Annotated[Path | None, typer.Option(help="JSON lines with the answers; default stdout.")] = None,
     replace: Overwrite = False,
     options: DecodingOptions,
@@ -55,21 +56,22 @@ def generate(
     """Prompt a model: with an argument, a file, a pipe, or prompts that are typed in one after the other.
 
     A prompt should clearly end (with a full stop, a question mark or a colon) and say the language of the answer.
-    A .jsonl file has `prompt` (or `inputs`) in each line; the answers come with the line's other fields, and an
-    interrupted run with --out goes on where it stopped.
+    A .jsonl file (.csv, .parquet, ...) has `prompt` (or `inputs`) in each line; the answers come with the line's other
+    fields, and an interrupted run with --out goes on where it stopped.
 
     Example: xmtf generate --model bigscience/bloomz-560m "Translate to English: Je t'aime."
     """
     from xmtf.evaluation.generation.decoding import Decoding
     from xmtf.evaluation.prompting.prompter import load_prompter
     from xmtf.recipe.schema import Tokenization
+    from xmtf.sources.files.kinds import kind_of
 
     if not model:
         raise ConfigError("--model: name a model, such as --model bigscience/bloomz-560m (`xmtf model list`)")
     if prompt is not None and file is not None:
         raise ConfigError("give a prompt or --file, not both")
     decoding = Decoding(options.max_new_tokens, **options.section(), seed=seed)
-    many = file is not None and file.name.endswith(".jsonl")
+    many = file is not None and kind_of(file) is not None
     if out is not None and not many:
         raise ConfigError("--out: goes with --file PROMPTS.jsonl")
     new_file(out, replace=replace)
@@ -92,10 +94,17 @@ def _given(prompt: str | None, file: Path | None) -> str | None:
         return prompt
     if file is not None:
         try:
-            return file.read_text(encoding="utf-8").removesuffix("\n")
-        except (OSError, UnicodeDecodeError) as error:
+            return read_text_file(file).removesuffix("\n")
+        except NotUtf8Error as error:
+            raise ConfigError(f"--file {error}") from None
+        except OSError as error:
             raise ConfigError(f"--file {file}: cannot be read ({error})") from None
-    return None if sys.stdin.isatty() else sys.stdin.read().removesuffix("\n")
+    if sys.stdin.isatty():
+        return None
+    try:
+        return sys.stdin.read().removesuffix("\n")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"the prompt on standard input is not UTF-8 text ({error}); save it as UTF-8") from None
 
 
 def _tell_memory(prompter: Prompter) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import pyarrow as pa
 
 from xmtf.errors import ConfigError, DataError, SourceError
 from xmtf.evaluation.asking.ask import ask
@@ -24,12 +25,15 @@ from xmtf.evaluation.engine.answer import Answer
 from xmtf.evaluation.harness.requests import ModelRequests
 from xmtf.evaluation.suites.setup import Setup
 from xmtf.execution import track
-from xmtf.files import read_jsonl, read_manifest, write_jsonl
+from xmtf.files import read_manifest, write_jsonl
 from xmtf.manifest_parts import MixtureDetails
 from xmtf.mixture import mixture_languages, read_mixture
 from xmtf.records import Origin, Request
 from xmtf.results.estimates import percentiles, resampled_values
 from xmtf.results.resampling import JobCounts, Resamples, row_set
+from xmtf.sources.files.kinds import kind_of
+from xmtf.sources.files.lines import read_whole_text
+from xmtf.sources.tables import read_blocks
 from xmtf.text_table import aligned
 from xmtf.tokens.rows.splits import split_bounds
 
@@ -118,7 +122,8 @@ def text_loss(setup: Setup, files: Sequence[Path], *, model: str, limit: int | N
 
     Args:
         setup: Device and batches.
-        files: ``.jsonl`` with a text a line in the field ``text``, or text files whose paragraphs are the texts.
+        files: Files of rows (JSON lines, CSV, Parquet, ...) with the column ``text``, or text files whose paragraphs
+            are the texts.
         model: Folder, GGUF file or hub id.
         limit: Most texts of each file, its first.
 
@@ -145,19 +150,27 @@ def text_loss(setup: Setup, files: Sequence[Path], *, model: str, limit: int | N
 
 
 def _texts(path: Path) -> list[str]:
-    try:
-        if path.suffix == ".jsonl":
-            texts = [str(row["text"]) for row in read_jsonl(path)]
-        else:
-            texts = path.read_text(encoding="utf-8").split("\n\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(f"{path}: cannot be read as text ({error})") from None
-    except (KeyError, TypeError):
-        raise SourceError(f"{path}: a line has no field `text`") from None
+    if kind_of(path) is None:
+        texts = read_whole_text(path).split("\n\n")
+    else:
+        texts = [text for block in read_blocks(path) for text in _column(block, path)]
     texts = [text for text in texts if text.strip()]
     if not texts:
         raise SourceError(f"{path}: has no text")
     return texts
+
+
+def _column(block: pa.Table, path: Path) -> list[str]:
+    """Return the column ``text`` of some rows."""
+    if "text" not in block.column_names:
+        raise SourceError(f"{path}: has no field `text`; it has {', '.join(block.column_names)}")
+    texts = block.column("text")
+    if texts.null_count:
+        raise SourceError(f"{path}: a line has no field `text`, or null there; leave it out")
+    if not (pa.types.is_string(texts.type) or pa.types.is_large_string(texts.type)):
+        raise SourceError(f"{path}: its field `text` holds values of type {texts.type}; write them as text, in quotes")
+    found: list[str] = texts.to_pylist()
+    return found
 
 
 def _requests(mixture: Path, part: Part, limit: int | None) -> Iterator[tuple[str, list[Request]]]:

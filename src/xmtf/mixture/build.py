@@ -36,7 +36,7 @@ from xmtf.files import (
 from xmtf.mixture.describe.composition import OVERLAPS, QUARANTINE
 from xmtf.mixture.finish import finish_mixture, refresh_card
 from xmtf.mixture.plan.plan import MixturePlan, plan_mixture, read_slice
-from xmtf.mixture.plan.prompted import prompted_tables
+from xmtf.mixture.plan.prompted_rows import prompted_tables
 from xmtf.mixture.select.asked_fields import asked_fields, read_fields, write_fields
 from xmtf.mixture.select.choose import Rules, choose_rows, row_hashes
 from xmtf.mixture.select.compare_rows import Shared, compare_slice
@@ -325,7 +325,7 @@ def _gathered(
 ) -> Iterator[list[Any]]:
     """Yield rendered tables, several small ones together; count what was dropped, keep failures and what to tell."""
     if "prompted" in spec:
-        yield from prompted_tables(spec["prompted"], _RUN_BYTES, dropped)
+        yield from prompted_tables(spec["prompted"], _RUN_BYTES, dropped, report)
         return
     tables: list[Any] = []
     size = 0

@@ -55,7 +55,7 @@ Choice = Callable[["Recipe"], Effect]
 """An effect that depends on the rest of the recipe."""
 
 FORMATS: Mapping[StageName, int] = {
-    "mixture": 2,
+    "mixture": 3,
     "tokens": 3,
     "initial": 1,
     "training": 1,

@@ -16,6 +16,7 @@ from xmtf.recipe.packaged import nearest_packaged, recipe_file
 from xmtf.recipe.schema import Recipe
 from xmtf.recipe.yaml_text import parse_yaml, yaml_form
 from xmtf.run_folder import RunFolder
+from xmtf.text_files import NotUtf8Error, read_text_file
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -77,13 +78,15 @@ def load_yaml(path: Path) -> Any:
         found = ", ".join(sorted(file.name for file in path.glob("*.yaml"))) or "there is none in it"
         raise ConfigError(f"{path}: is a folder; give a YAML file ({found})")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text_file(path)
     except FileNotFoundError:
         beside = nearest(path.name, [file.name for file in path.parent.glob("*.yaml")])
         near = str(path.parent / beside[0]) if beside else nearest_packaged(path)
         hint = f"did you mean {near}?" if near else f"looked in {path.parent.resolve()}"
         raise ConfigError(f"{path}: no such file; {hint}") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except NotUtf8Error as error:
+        raise ConfigError(str(error)) from None
+    except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error})") from None
     try:
         return parse_yaml(text)

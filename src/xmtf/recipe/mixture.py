@@ -41,7 +41,9 @@ class OwnTask(Section):
     id: Annotated[Name, TASK]
     """Name of the task."""
     path: Annotated[Name, TASK]
-    """Parquet, JSONL (also .gz), CSV or TSV file; relative to the recipe."""
+    """Parquet, Arrow, JSONL, JSON, CSV or TSV file, also packed; relative to the recipe."""
+    separator: Annotated[str | None, TASK] = Field(default=None, min_length=1, max_length=1, exclude_if=is_none)
+    """What parts the cells of a CSV or TSV file; empty finds it."""
     templates: Annotated[Name | None, TASK] = None
     """promptsource YAML file with the prompts; relative to the recipe. Only tasks of kind `code` can do without."""
     language: Annotated[Name, TASK]
@@ -192,9 +194,9 @@ class PromptedFolder(Section):
     """Examples that are already prompted: a folder in the layout of xP3."""
 
     path: Annotated[Name, affects(mixture="read")]
-    """Folder of `<language>/*.jsonl` (also .jsonl.gz) files with `inputs` and `targets`; relative to the recipe.
-    The further fields of xP3x (language, split, template, dataset, config) are kept where they are there; merged
-    files (`merged*`) are left out."""
+    """Folder of `<language>/*.jsonl` files (or others of rows, also packed) with `inputs` and `targets`; relative to
+    the recipe. The further fields of xP3x (language, split, template, dataset, config) are kept where they are there;
+    merged files (`merged*`) are left out."""
     languages: Annotated[tuple[str, ...], MIXED] = ("*",)
     """Patterns of language codes to take."""
     files: Annotated[tuple[str, ...], MIXED] = ("*",)

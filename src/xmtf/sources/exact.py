@@ -9,24 +9,33 @@ import pyarrow as pa
 
 from xmtf.errors import SourceError
 
-__all__ = ["INEXACT", "check_long_numbers", "exact_field"]
+__all__ = ["INEXACT", "Found", "check_long_numbers", "first_numbers", "holds_decimals", "marked_inexact"]
 
 INEXACT = b"xmtf.inexact"
 """Metadata of a column whose whole numbers became decimals: what was found, for who wants to print them."""
 
 _LONG = 2.0**63
 
+Found = tuple[int, object]
+"""Number of a line, and a value in it."""
+
 
 def check_long_numbers(row: dict[str, object], line: bytes, number: int, path: object) -> None:
     """Refuse a whole number of more than 64 bits, which the parser read as a decimal.
+
+    Args:
+        row: The values.
+        line: The text that they were read from; empty where it is not at hand.
+        number: Number of the line or item.
+        path: The file.
 
     Raises:
         SourceError: There is one; names the line and the column.
     """
     for name, value in row.items():
-        if any(isinstance(each, float) and abs(each) >= _LONG for each in _leaves(value)):
-            exact = json.loads(line).get(name)
-            long = next((each for each in _leaves(exact) if isinstance(each, int) and abs(each) >= _LONG), None)
+        if any(isinstance(each, float) and abs(each) >= _LONG for each in leaves(value)):
+            exact = json.loads(line).get(name) if line else value
+            long = next((each for each in leaves(exact) if isinstance(each, int) and abs(each) >= _LONG), None)
             if long is not None:
                 raise SourceError(
                     f"{path}: line {number}: column {name!r} holds {long}, a whole number of more than 64 bits; write "
@@ -34,37 +43,49 @@ def check_long_numbers(row: dict[str, object], line: bytes, number: int, path: o
                 )
 
 
-def exact_field(name: str, values: Sequence[object], lines: Sequence[int], kind: pa.DataType) -> pa.Field:
+def first_numbers(values: Sequence[object], lines: Sequence[int]) -> tuple[Found | None, Found | None]:
+    """Return the first whole number and the first decimal of a column, each with its line."""
+    return _first(values, lines, int), _first(values, lines, float)
+
+
+def marked_inexact(field: pa.Field, whole: Found | None, decimal: Found | None) -> pa.Field:
     """Return the field of a column, marked where it holds whole numbers that became decimals."""
-    if not _holds_decimals(kind):
-        return pa.field(name, kind)
-    whole = _first(values, lines, int)
-    decimal = _first(values, lines, float)
-    if whole is None or decimal is None:
-        return pa.field(name, kind)
+    if whole is None or decimal is None or not holds_decimals(field.type):
+        return field
     said = f"line {whole[0]}: {whole[1]}, line {decimal[0]}: {decimal[1]}"
-    return pa.field(name, kind, metadata={INEXACT: said.encode()})
+    return field.with_metadata({INEXACT: said.encode()})
 
 
-def _first(values: Sequence[object], lines: Sequence[int], kind: type) -> tuple[int, object] | None:
+def _first(values: Sequence[object], lines: Sequence[int], kind: type) -> Found | None:
     found = (
-        (line, each) for value, line in zip(values, lines, strict=True) for each in _leaves(value) if type(each) is kind
+        (line, each) for value, line in zip(values, lines, strict=True) for each in leaves(value) if type(each) is kind
     )
     return next(found, None)
 
 
-def _holds_decimals(kind: pa.DataType) -> bool:
-    return pa.types.is_floating(kind) or any(
-        _holds_decimals(kind.field(number).type) for number in range(kind.num_fields)
+def holds_numbers(kind: pa.DataType) -> bool:
+    """Tell whether numbers stand in values of a type."""
+    return (
+        pa.types.is_floating(kind)
+        or pa.types.is_integer(kind)
+        or any(holds_numbers(kind.field(number).type) for number in range(kind.num_fields))
     )
 
 
-def _leaves(value: object) -> Iterator[object]:
+def holds_decimals(kind: pa.DataType) -> bool:
+    """Tell whether decimals stand in values of a type."""
+    return pa.types.is_floating(kind) or any(
+        holds_decimals(kind.field(number).type) for number in range(kind.num_fields)
+    )
+
+
+def leaves(value: object) -> Iterator[object]:
+    """Yield the values in a value that are no lists or mappings."""
     if isinstance(value, dict):
         for each in value.values():
-            yield from _leaves(each)
+            yield from leaves(each)
     elif isinstance(value, list):
         for each in value:
-            yield from _leaves(each)
+            yield from leaves(each)
     else:
         yield value

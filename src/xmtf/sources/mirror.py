@@ -1,8 +1,8 @@
 """The local mirror: a folder that holds datasets under their hub ids, so that no network is needed.
 
-``XMTF_DATA_ROOT`` names it. Layout: ``<hub id>/<subset>/<split>.parquet`` (also .jsonl, .jsonl.gz,
-.csv, .tsv; shards ``<split>-00000-of-00002.parquet``). A dataset without subsets has no subset folder. A file of all
-subsets is never read for one of them, unless the catalogue says ``flat``.
+``XMTF_DATA_ROOT`` names it. Layout: ``<hub id>/<subset>/<split>.parquet`` (also the other kinds of
+:mod:`xmtf.sources.tables`; shards ``<split>-00000-of-00002.parquet``). A dataset without subsets has no subset folder.
+A file of all subsets is never read for one of them, unless the catalogue says ``flat``.
 """
 
 from __future__ import annotations
@@ -45,14 +45,17 @@ def find_in_mirror(ref: SourceRef, root: Path | None = None) -> list[Path]:
 
 
 def _files_of(folder: Path, split: str) -> list[Path]:
-    for suffix in SUFFIXES:
-        path = folder / f"{split}{suffix}"
-        if path.is_file():
-            return [path]
-        shards = sorted(folder.glob(f"{split}-?????-of-?????{suffix}"))
-        if shards:
-            _check_whole(shards)
-            return shards
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    shards = [name for name in names if name.startswith(f"{split}-") and _NUMBER.search(name)]
+    for suffix in SUFFIXES if names else ():
+        if f"{split}{suffix}" in names and (folder / f"{split}{suffix}").is_file():
+            return [folder / f"{split}{suffix}"]
+        of_kind = [name for name in shards if name.endswith(suffix)]
+        found = [name for name in of_kind if _NUMBER.fullmatch(name[len(split) + 1 : -len(suffix)])]
+        paths = [folder / name for name in sorted(found)]
+        if paths:
+            _check_whole(paths)
+            return paths
     return []
 
 

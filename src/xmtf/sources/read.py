@@ -61,7 +61,8 @@ def fingerprint_source(ref: SourceRef, *, offline: bool = False) -> str:
 
 
 def _fingerprint(ref: SourceRef, content: str) -> str:
-    return content_hash([*ref.where, ref.adapter, adapter_version(ref.adapter), content])
+    about = [*ref.where, ref.adapter, adapter_version(ref.adapter), content]
+    return content_hash(about if ref.separator is None else [*about, ref.separator])
 
 
 def _files(ref: SourceRef) -> list[Path]:
@@ -82,7 +83,7 @@ def read_raw(ref: SourceRef, *, offline: bool) -> tuple[pa.Table, str]:
     """
     files = [Path(ref.path)] if ref.path is not None else _files(ref)
     if files:
-        return read_table_files(files), fingerprint_files(files)
+        return read_table_files(files, separator=ref.separator), fingerprint_files(files)
     if ref.dataset.startswith(CLDR):
         return read_cldr(ref.dataset, ref.subset, ref.split), cldr_fingerprint()
     converted = ref.revision == hub.CONVERTED

@@ -26,6 +26,7 @@ class SourceRef:
         adapter: Name of the fix-up applied to the rows (see :mod:`xmtf.sources.adapters`).
         note: What the user has to do by hand where the data cannot simply be downloaded.
         flat: Whether a mirror may hold all subsets in one file, which the adapter takes apart.
+        separator: Between the cells of the user's own CSV or TSV file; None finds it.
     """
 
     dataset: str
@@ -37,6 +38,7 @@ class SourceRef:
     adapter: str | None = None
     note: str = ""
     flat: bool = False
+    separator: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse names that lead out of the folders of mirrors and caches.

@@ -156,6 +156,7 @@ def _own_task(own: OwnTask, dataset: str, folder: Path, recipe: str) -> Task:
         template_file=folder / own.templates if own.templates else None,
         only_templates=() if own.templates else ("prompt as it is",),
         paths={own.split: str(folder / own.path)},
+        separator=own.separator,
         nulls=own.nulls,
         labels=own.labels,
         choices=own.choices,

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from xmtf.errors import TemplateError
 from xmtf.records import FEW_CHOICES, OUTSIDE
+from xmtf.tasks.blank import blank_texts
 from xmtf.tasks.task import Slice
 from xmtf.templates import RenderedColumns, Template
 from xmtf.templates.unfit import LABELS, NULLS, REMEDIES
@@ -124,7 +125,7 @@ def judge_rows(
         failed_rows = np.array([each.row for each in rendered.failures], np.int64)
         explained = np.concatenate([failed_rows, *(each.rows for each in rendered.unfit)])
         fitness.drop(NOT_APPLIED, rows[~present & ~np.isin(rows, explained)])
-    _drop_empty(fitness, rendered, rows)
+    _drop_empty(fitness, rendered, rows, strict=strict)
     if strict:
         _judge_choices(fitness, slice_, template, rendered, rows)
     _note_sameness(fitness, rendered)
@@ -132,13 +133,13 @@ def judge_rows(
     return fitness
 
 
-def _drop_empty(fitness: Fitness, rendered: RenderedColumns, rows: npt.NDArray[np.int64]) -> None:
+def _drop_empty(fitness: Fitness, rendered: RenderedColumns, rows: npt.NDArray[np.int64], *, strict: bool) -> None:
     num_targets = np.asarray(pc.fill_null(pc.list_value_length(rendered.targets), 0))
     for reason, wrong in (
         ("more than one target", num_targets > 1),
         ("no target", num_targets == 0),
         ("empty inputs", _empty(rendered.inputs)),
-        ("empty target", _empty(fitness.targets)),
+        ("empty target", blank_texts(fitness.targets) if strict else _empty(fitness.targets)),
     ):
         hit = fitness.mask & wrong
         if hit.any():

@@ -40,7 +40,7 @@ PROMPTED_SCHEMA = pa.schema(
 )
 """Types of ``records.PROMPTED_COLUMNS``; only ``choices`` may be null."""
 
-SEMANTICS = 2
+SEMANTICS = 3
 """Version of what fixed mode makes of a row; examples of another version are rendered anew."""
 
 SCORE = pa.field("score", pa.float64())

@@ -57,6 +57,7 @@ class Task:
         parallel: Name of the set of tasks of which equal rows are translations of each other, or ``""``.
         templates_root: Folder of promptsource collections that takes the place of the task's own templates, or None.
         paths: Split -> the user's own file.
+        separator: Between the cells of that file, where it is CSV or TSV; None finds it.
         adapter: Name of the fix-up applied to the rows.
         revision: Revision on the hub.
         skip_templates: Split -> patterns of templates that are not applied to it.
@@ -89,6 +90,7 @@ class Task:
     parallel: str = ""
     templates_root: Path | None = None
     paths: Mapping[str, str] = field(default_factory=dict, hash=False)
+    separator: str | None = None
     adapter: str | None = None
     revision: str | None = None
     skip_templates: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
@@ -171,6 +173,7 @@ class Task:
             adapter=self.adapter,
             note=self.note,
             flat=self.flat,
+            separator=self.separator,
         )
 
 

@@ -41,6 +41,7 @@ from xmtf.languages import normalize_language
 from xmtf.records import Translation
 from xmtf.templates.names import language_of_name
 from xmtf.templates.template import Template
+from xmtf.text_files import NotUtf8Error, read_text_file
 
 __all__ = ["TemplateFile", "read_promptsource", "read_template_file"]
 
@@ -104,11 +105,13 @@ def read_promptsource(path: Path) -> TemplateFile:
         TemplateError: As in :func:`read_template_file`.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text_file(path)
         root = yaml.compose(text, Loader=_Loader)
     except FileNotFoundError:
         raise TemplateError(f"{path}: no such file (looked in {path.parent.resolve()})") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except NotUtf8Error as error:
+        raise TemplateError(str(error)) from None
+    except OSError as error:
         raise TemplateError(f"{path}: cannot be read ({error})") from None
     except (yaml.YAMLError, RecursionError) as error:
         raise TemplateError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None

@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from xmtf.analysis.corpus import CorpusColumns, read_corpus
-from xmtf.errors import ConfigError, DataError, SourceError, UnknownNameError
+from xmtf.errors import ConfigError, SourceError, UnknownNameError
 
 
 def everything(path, columns=None):
@@ -41,8 +41,22 @@ def test_bad_corpora_are_named(tmp_path):
         everything(plain)
     torn = tmp_path / "b.jsonl"
     torn.write_text('{"text": "a", "language": "en"}\n{"text": \n')
-    with pytest.raises(DataError, match="line 2"):
+    with pytest.raises(SourceError, match="line 2"):
         everything(torn)
     with pytest.raises(UnknownNameError, match="'body'"):
         torn.write_text('{"text": "a", "language": "en"}\n')
         everything(torn, CorpusColumns(text="body"))
+
+
+def test_marks_and_strange_bytes(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'\xef\xbb\xbf{"text": "a", "language": "en"}\r\n')
+    assert everything(path) == [("en", "a")]
+    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfa\r\n\r\nb")
+    assert everything(tmp_path / "a.txt", CorpusColumns(declared="fr")) == [("fr", "a"), ("fr", "b")]
+    (tmp_path / "a.txt").write_bytes(b"a\ncaf\xe9\n")
+    with pytest.raises(SourceError, match="line 2 is not UTF-8"):
+        everything(tmp_path / "a.txt", CorpusColumns(declared="fr"))
+    path.write_bytes(b'{"text": "caf\xe9", "language": "en"}\n')
+    with pytest.raises(SourceError, match="line 1 is not UTF-8"):
+        everything(path)

@@ -101,3 +101,22 @@ def test_loss_of_plain_text(causal, tokenizer, monkeypatch, tmp_path):
     with pytest.raises(SourceError, match="has no text"):
         (tmp_path / "empty.txt").write_text("\n")
         text_loss(setup, [tmp_path / "empty.txt"], model="tiny")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.txt", b"one\n\ncaf\xe9\n", "line 3 is not UTF-8 text .*save it as UTF-8"),
+        ("a.txt", "one".encode("utf-16"), "is UTF-16 text; save it as UTF-8"),
+        ("a.jsonl", b'{"text": "caf\xe9"}\n', "line 1 is not UTF-8 text"),
+        ("a.jsonl", b'{"text": "\\ud800"}\n', "line 1 holds half of a character"),
+        ("a.jsonl", b'{"txt": "a"}\n', "has no field `text`; it has txt"),
+        ("a.csv", b"text,n\n,1\n", "has no text"),
+        ("a.jsonl", b'{"text": 5}\n', "its field `text` holds values of type int64"),
+        ("a.jsonl", b'{"text": "a"}\n{"text": null}\n', "a line has no field `text`, or null there"),
+    ],
+)
+def test_texts_that_cannot_be_read_are_one_line(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(SourceError, match=rf"{name}: {message}"):
+        text_loss(Setup(Evaluation(), Catalogue({})), [tmp_path / name], model="none")

@@ -168,6 +168,7 @@ TOGETHER = {
             "labels": "error",
             "choices": "keep",
             "parallel": True,
+            "separator": ";",
         }.items()
     },
     "own_tasks.0.kind": {"own_tasks.0.kind": "rank", "own_tasks.1.kind": "rank", "own_tasks.1.metrics": ["accuracy"]},

@@ -22,6 +22,7 @@ from xmtf.files import csv_cell, read_json, write_json, write_text
 from xmtf.json_types import JsonObject
 from xmtf.results.files import SCORES, no_results
 from xmtf.results.scores import read_scores
+from xmtf.text_files import NotUtf8Error, read_text_file
 from xmtf.written_files import WrittenFiles
 
 __all__ = ["export_t_zero", "read_merged_csv", "read_t_zero"]
@@ -55,8 +56,10 @@ def read_merged_csv(path: Path) -> Iterator[Imported]:
     Raises:
         DataError: It has other columns.
     """
-    with path.open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
+    try:
+        rows = list(csv.DictReader(io.StringIO(read_text_file(path))))
+    except NotUtf8Error as error:
+        raise DataError(str(error)) from None
     if not rows or set(rows[0]) != {"dataset", "prompt", "metric", "value"}:
         raise DataError(f"{path}: not a merged.csv of t-zero (columns dataset, prompt, metric, value)")
     for row in rows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,12 @@ from xmtf.evaluation.engine.answer import Answer
 from xmtf.evaluation.generation.decoding import Decoding
 from xmtf.evaluation.prompting.prompter import Prompter
 from xmtf.execution import track
-from xmtf.files import content_hash, discard_folder, read_jsonl, write_jsonl
+from xmtf.files import content_hash, discard_folder, write_jsonl
 from xmtf.ownership import claim
 from xmtf.results.files import JOURNALS
+from xmtf.sources.files.json_values import json_values
+from xmtf.sources.files.kinds import kind_of
+from xmtf.sources.tables import read_blocks
 
 __all__ = ["Answered", "answer_file"]
 
@@ -41,15 +45,16 @@ def answer_file(
     Args:
         prompter: The model.
         decoding: How answers are made.
-        file: JSON lines: objects with ``prompt`` or ``inputs``, or plain strings.
+        file: Rows with ``prompt`` or ``inputs`` (JSON lines, CSV, Parquet, ...); of JSON lines also plain strings.
         out: File for the answers, written when all are there; until then they wait in a folder beside it, from
             which the same call goes on.
         samples: Answers to each prompt.
 
     Raises:
-        DataError: A line is no JSON or holds no prompt; named by its number.
+        DataError: A line holds no prompt; named by its number.
+        SourceError: The file cannot be read, or a line is no JSON or no UTF-8.
     """
-    lines = [_line(value, file, number) for number, value in enumerate(read_jsonl(file), start=1)]
+    lines = [_line(value, file, number) for number, value in _values(file)]
     prompts = list(dict.fromkeys(prompt for prompt, _ in lines))
     work = None if out is None else out.with_name(f".{out.name}.work")
     if work is not None and not any(work.glob(JOURNALS)):
@@ -69,6 +74,16 @@ def answer_file(
         write_jsonl(out, [row.line for row in found])
         discard_folder(work)
     return found
+
+
+def _values(file: Path) -> Iterator[tuple[int, Any]]:
+    kind = kind_of(file)
+    if kind is None or kind.rows in (".jsonl", ".ndjson", ".json"):
+        for number, value, _ in json_values(file, array=kind is not None and kind.rows == ".json"):
+            yield number, value
+    else:
+        rows = (row for block in read_blocks(file) for row in block.to_pylist())
+        yield from enumerate(rows, start=1)
 
 
 def _line(value: Any, file: Path, number: int) -> tuple[str, dict[str, Any]]:

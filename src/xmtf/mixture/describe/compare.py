@@ -11,6 +11,7 @@ from xmtf.errors import ConfigError
 from xmtf.files import read_jsonl
 from xmtf.languages import normalize_language
 from xmtf.mixture.describe.composition import SLICES
+from xmtf.text_files import NotUtf8Error, read_text_file
 
 __all__ = ["compare_counts"]
 
@@ -58,8 +59,10 @@ def _why(published: int, ours: tuple[int, Counter[str]] | None) -> str:
 
 def _read_counts(path: Path) -> tuple[list[str], dict[tuple[str, ...], int]]:
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text_file(path)
+    except NotUtf8Error as error:
+        raise ConfigError(str(error)) from None
+    except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error})") from None
     header = text.partition("\n")[0]
     reader = csv.DictReader(text.splitlines(), delimiter="\t" if "\t" in header else ",")

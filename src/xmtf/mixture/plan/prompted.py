@@ -1,43 +1,29 @@
 """Examples that are already prompted: folders in the layout of xP3, xP3x and P3.
 
-One JSONL file a shard; each record holds ``inputs`` and ``targets``, and in xP3x where it comes from.
+One file of rows a shard, mostly JSON lines; each record holds ``inputs`` and ``targets``, and in xP3x where it comes
+from. What is not read is said.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.json as pj
 
 from xmtf.errors import ConfigError, SourceError
+from xmtf.execution import say
 from xmtf.languages import normalize_language
-from xmtf.provenance import constant_columns
 from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.schema import HeldOut, PromptedFolder
-from xmtf.records import PROMPTED_COLUMNS, Provenance
+from xmtf.sources.files.kinds import kind_of, stem_of
 from xmtf.sources.tables import fingerprint_files
 from xmtf.tasks.selection import check_patterns, dataset_names, language_pattern, normalized
 
-__all__ = ["PromptedFile", "prompted_files", "prompted_tables"]
+__all__ = ["PromptedFile", "prompted_files"]
 
-HELD_OUT = "template is held out"
-"""Reason of records whose template the recipe holds out."""
-
-DATASET_HELD_OUT = "dataset is held out"
-"""Reason of records whose dataset the recipe holds out."""
-
-_BLOCK_BYTES = 16 * 2**20
-"""Read at a time; a single record must be smaller."""
-
-_FIELDS = pa.schema([(name, pa.string()) for name in ("inputs", "targets", "split", "template", "dataset", "config")])
+_MOST_NAMED = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +44,7 @@ class PromptedFile:
         fingerprint: Hash of its content and of what its records are called.
         without_templates: Patterns of the templates whose records are left out.
         without_datasets: Patterns of the datasets whose records are left out.
+        mode: ``legacy`` keeps targets of which nothing is seen.
     """
 
     path: str
@@ -73,6 +60,7 @@ class PromptedFile:
     fingerprint: str
     without_templates: tuple[str, ...] = ()
     without_datasets: tuple[str, ...] = ()
+    mode: str = "fixed"
 
 
 def prompted_files(loaded: LoadedRecipe) -> tuple[PromptedFile, ...]:
@@ -88,27 +76,61 @@ def prompted_files(loaded: LoadedRecipe) -> tuple[PromptedFile, ...]:
     for number, folder in enumerate(loaded.recipe.mixture.prompted):
         where = f"{loaded.path}: mixture.prompted.{number}"
         root = loaded.path.parent / folder.path
-        paths = sorted([*root.glob("*/*.jsonl"), *root.glob("*/*.jsonl.gz")])
+        files = sorted(path for path in root.rglob("[!.]*") if path.is_file())
+        paths = [path for path in files if path.parent.parent == root and kind_of(path) is not None]
         if not paths:
             raise SourceError(f"{where}: {root} has no <language>/*.jsonl files")
+        _name_others(root, [path for path in files if path not in set(paths)], where)
         folder = folder.model_copy(update={"languages": tuple(language_pattern(p) for p in folder.languages)})
         check_patterns("language", folder.languages, {_language(path, where) for path in paths}, f"{where}.languages")
         check_patterns("file", folder.files, [path.name for path in paths], f"{where}.files")
-        taken = [file for path in paths if (file := _take(path, folder, held_out, where)) is not None]
+        mode = loaded.recipe.mixture.mode
+        taken = [file for path in paths if (file := _take(path, folder, held_out, where, mode)) is not None]
         if not taken:
             raise ConfigError(f"{where}: every file of {root} is left out, by its own filters or by mixture.held_out")
+        _check_names(taken, where)
         found += taken
     return tuple(found)
+
+
+def _name_others(root: Path, others: Sequence[Path], where: str) -> None:
+    """Say which files are passed by: of another kind, in deeper folders, or beside the folders of languages."""
+    names = [path.relative_to(root) for path in others]
+    named = [name for name in names if not any(part.startswith(".") for part in name.parts)]
+    unread = [str(name) for name in named if len(name.parts) > 1 or (kind_of(name) and name.suffix != ".json")]
+    if unread:
+        more = f" and {len(unread) - _MOST_NAMED} more" if len(unread) > _MOST_NAMED else ""
+        _say_once(
+            f"  {where}: {root}: not read, since only files of rows in folders named after a language are: "
+            f"{', '.join(unread[:_MOST_NAMED])}{more}"
+        )
+
+
+@cache
+def _say_once(text: str) -> None:
+    say(text)
+
+
+def _check_names(taken: Sequence[PromptedFile], where: str) -> None:
+    """Refuse two files that differ in their kind alone, such as a copy of another kind."""
+    first: dict[str, PromptedFile] = {}
+    for file in taken:
+        other = first.setdefault(file.task, file)
+        if other is not file:
+            raise ConfigError(
+                f"{where}: {other.path} and {Path(file.path).name} are of one name; remove or rename one of them, or "
+                "leave it out with `files`"
+            )
 
 
 def _language(path: Path, where: str) -> str:
     return normalize_language(path.parent.name, f"{where}: {path.parent}")
 
 
-def _take(path: Path, folder: PromptedFolder, held_out: HeldOut, where: str) -> PromptedFile | None:
+def _take(path: Path, folder: PromptedFolder, held_out: HeldOut, where: str, mode: str) -> PromptedFile | None:
     """Return a file of a prompted folder, or None where a filter leaves it out."""
     language = _language(path, where)
-    stem = path.name.removesuffix(".gz").removesuffix(".jsonl")
+    stem = stem_of(path)
     if path.name.startswith("merged") or not _matches(path.name, folder.files):
         return None
     if not _matches(language, folder.languages) or _matches(language, held_out.languages):
@@ -133,85 +155,9 @@ def _take(path: Path, folder: PromptedFolder, held_out: HeldOut, where: str) -> 
         fingerprint=f"{content} {name} {folder.cluster}",
         without_templates=held_out.templates,
         without_datasets=held_out.datasets,
+        mode=mode,
     )
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
-
-
-def prompted_tables(spec: dict[str, Any], run_bytes: int, dropped: Counter[str]) -> Iterator[list[Any]]:
-    """Yield the records of a file as prompted tables, gathered to about ``run_bytes`` bytes.
-
-    Args:
-        spec: Fields of a :class:`PromptedFile`.
-        run_bytes: Bytes of a gathering.
-        dropped: Counts records without inputs or targets, and those of templates that are held out.
-
-    Raises:
-        SourceError: The file is not JSONL with text fields ``inputs`` and ``targets``; names it.
-    """
-    part = PromptedFile(**spec)
-    tables: list[Any] = []
-    first_row = size = 0
-    for batch in _batches(part.path):
-        table = _prompted(batch, part, first_row)
-        first_row += batch.num_rows
-        is_whole = pc.and_(pc.is_valid(table.column("inputs")), pc.is_valid(table.column("targets")))
-        whole = table.filter(is_whole)
-        dropped["no inputs or targets"] += table.num_rows - whole.num_rows
-        others = _without(whole, "dataset", part.without_datasets)
-        dropped[DATASET_HELD_OUT] += whole.num_rows - others.num_rows
-        taken = _without(others, "template", part.without_templates)
-        dropped[HELD_OUT] += others.num_rows - taken.num_rows
-        tables.append(taken)
-        size += batch.nbytes
-        if size > run_bytes:
-            yield tables
-            tables, size = [], 0
-    if tables:
-        yield tables
-
-
-def _without(table: pa.Table, name: str, patterns: Sequence[str]) -> Any:
-    if not patterns:
-        return table
-    column = table.column(name)
-    names = pc.unique(column).to_pylist()
-    parts = {each: dataset_names(each) if name == "dataset" else (each,) for each in names}
-    held_out = [each for each in names if any(_matches(part, patterns) for part in parts[each])]
-    return table.filter(pc.invert(pc.is_in(column, value_set=pa.array(held_out, pa.string()))))
-
-
-def _batches(path: str) -> Iterator[Any]:
-    options = {
-        "read_options": pj.ReadOptions(block_size=_BLOCK_BYTES, use_threads=False),
-        "parse_options": pj.ParseOptions(explicit_schema=_FIELDS, unexpected_field_behavior="ignore"),
-    }
-    try:
-        with pa.input_stream(path, compression="detect") as stream:
-            if Path(path).stat().st_size:
-                yield from pj.open_json(stream, **options)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise SourceError(
-            f"{path}: cannot be read as JSONL with the text fields `inputs` and `targets`: {error}"
-        ) from None
-
-
-def _prompted(batch: pa.RecordBatch, part: PromptedFile, first_row: int) -> Any:
-    rows = batch.num_rows
-    shared = Provenance(
-        part.language, "en", "none", part.task, part.cluster, part.dataset, "", part.split, part.template
-    )
-    columns = {
-        **constant_columns(shared, rows),
-        "inputs": batch.column("inputs"),
-        "targets": batch.column("targets"),
-        "choices": pa.nulls(rows, pa.list_(pa.string())),
-        "dataset": pc.fill_null(batch.column("dataset"), shared.dataset),
-        "subset": pc.fill_null(batch.column("config"), shared.subset),
-        "split": pc.fill_null(batch.column("split"), shared.split),
-        "template": pc.fill_null(batch.column("template"), shared.template),
-        "row": pa.array(np.arange(first_row, first_row + rows)),
-    }
-    return pa.table([columns[name] for name in PROMPTED_COLUMNS], names=list(PROMPTED_COLUMNS))

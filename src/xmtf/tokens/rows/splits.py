@@ -15,6 +15,7 @@ from pathlib import Path
 
 from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.files import write_text
+from xmtf.text_files import NotUtf8Error, read_text_file
 
 __all__ = [
     "SplitGroup",
@@ -75,8 +76,10 @@ def read_split_file(path: Path) -> tuple[SplitGroup, ...]:
         ConfigError: Not in the one-line format; names the file, the group and the item.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text_file(path)
+    except NotUtf8Error as error:
+        raise ConfigError(str(error)) from None
+    except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error})") from None
     if text.count("\n") != 1 or not text.startswith('"') or not text.endswith('"\n') or len(text) < 3:
         raise ConfigError(f'{path}: a split file is one line that begins with " and ends with " and a line break')

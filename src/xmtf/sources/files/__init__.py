@@ -1,0 +1,1 @@
+"""Files of rows as people keep them: unpacked, cut into records, and given types."""
