@@ -13,11 +13,13 @@ __all__ = [
     "BESIDE_ACCURACY",
     "CALIBRATED",
     "FEW_CHOICES",
+    "IN_LANGUAGE",
     "KIND_METRICS",
     "OUTSIDE",
     "PROMPTED_COLUMNS",
     "PROVENANCE_COLUMNS",
     "SCORE_SCHEMA",
+    "AnswerLanguage",
     "Family",
     "Metric",
     "Origin",
@@ -227,6 +229,29 @@ class Picks:
         return tuple(right / gold if gold else None for right, gold in zip(self.right, self.gold, strict=True))
 
 
+@dataclass(frozen=True, slots=True)
+class AnswerLanguage:
+    """In which language the written answers of a job are.
+
+    Attributes:
+        share: Share of the judged answers that are in the language asked for, or None where that was not measured.
+        low: Lower end of its 95 % interval, or None.
+        high: Upper end, or None.
+        judged: Answers that could be judged: long enough, and in a language that the identifier finds.
+        references: Share of the references whose language the identifier finds, or None where it was not tried.
+        gap: Why there is no share, or ``""``.
+    """
+
+    share: float | None
+    low: float | None
+    high: float | None
+    judged: int
+    references: float | None
+    gap: str = ""
+
+
+IN_LANGUAGE = "in_language"
+"""Measure of written answers: whether they are in the language asked for."""
 CALIBRATED = "calibrated_accuracy"
 BESIDE_ACCURACY = ("macro_f1", CALIBRATED)
 """Metrics that stand beside the accuracy of the same items, and are no results of their own."""
@@ -282,6 +307,7 @@ class Score:
         picks: Of a rank task: how often each choice was right and was picked.
         endings: Answers by why they ended: ``end of text``, ``stop text``, ``budget``.
         truncated: Items whose prompt was cut.
+        answer_language: Of written answers: whether they are in the language asked for.
     """
 
     model: str
@@ -304,4 +330,5 @@ class Score:
     picks: Picks | None = None
     endings: dict[str, int] = field(default_factory=dict)
     truncated: int = 0
+    answer_language: AnswerLanguage | None = None
     schema: int = SCORE_SCHEMA

@@ -7,7 +7,7 @@
       mixture/              tokens/ (tokenizer/)      initial/
       checkpoints/          step-<n>/, tokenizer/, and `stop`, which asks training to stop
       model/                results/before|after/     report/
-      log.jsonl             tracking/                 slurm/          figures/
+      log.jsonl             tracking/                 slurm/          figures/    overlap/
 """
 
 from __future__ import annotations
@@ -73,6 +73,11 @@ class RunFolder:
     def all_results(self) -> Path:
         """Folder of the results folders."""
         return self.path / "results"
+
+    @property
+    def overlap(self) -> Path:
+        """Evaluation items that were found in the mixture, where somebody looked."""
+        return self.path / "overlap"
 
     @property
     def report(self) -> Path:

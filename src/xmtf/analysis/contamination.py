@@ -23,10 +23,12 @@ import numpy as np
 import pyarrow as pa
 
 from xmtf.evaluation.suites.setup import Setup, SuiteSlice
+from xmtf.files import MANIFEST, read_manifest
 from xmtf.mixture.io.read import read_mixture
 from xmtf.mixture.select.keys import UInt64, hash_strings
 from xmtf.mixture.select.ngrams import find_hashes, word_runs
-from xmtf.sources import read_source
+from xmtf.results.overlap import Overlap, place_of
+from xmtf.sources import fingerprint_source, read_source
 from xmtf.tasks import prompted_parts
 
 __all__ = ["Contamination", "EvaluationItems", "ItemReader", "find_overlap"]
@@ -40,7 +42,7 @@ class EvaluationItems:
 
     Attributes:
         words: Words in a run.
-        sources: ``suite, task, dataset, subset, split`` of each slice.
+        sources: ``suite, task, dataset, subset, split, data`` of each slice; ``data`` is the hash of its rows.
         source: Slice of each item, int64 ``[items]``.
         row: Row of each item in its split, int64 ``[items]``.
         num_runs: Different runs of words in each item, int64 ``[items]``.
@@ -109,9 +111,9 @@ class ItemReader:
             keep["prompt"].append(hash_strings(table.column("inputs")))
             found = order[np.searchsorted(rows, np.asarray(table.column("row")), sorter=order)]
             keep["item_of_prompt"].append(found + self._size)
-        self.sources.append(
-            {"suite": part.suite.name, "task": task.id, "dataset": task.dataset, "subset": task.subset, "split": split}
-        )
+        told = {"suite": part.suite.name, "task": task.id, "dataset": task.dataset, "subset": task.subset}
+        told["split"], told["data"] = split, fingerprint_source(task.source(split), offline=setup.offline)
+        self.sources.append(told)
         self._size += len(rows)
 
     def items(self) -> EvaluationItems:
@@ -205,11 +207,34 @@ class Contamination:
         """Yield one record for each item that stands in the mixture, with the first training example of each kind."""
         share = self._share()
         for item in np.flatnonzero(self.by_row | self.by_prompt | (share > 0)):
-            yield self.items.sources[self.items.source[item]] | {
+            source = self.items.sources[self.items.source[item]]
+            yield {name: value for name, value in source.items() if name != "data"} | {
                 "row": int(self.items.row[item]),
                 "share_of_runs": round(float(share[item]), 4),
                 "training": self.seen[int(item)],
             }
+
+    def overlap(self, folder: Path) -> Overlap:
+        """Return which rows of each split were found, for scores to be joined with.
+
+        Args:
+            folder: Folder of the mixture.
+        """
+        seen = self.by_row | self.by_prompt | (self._share() > 0)
+        data: dict[str, str] = {}
+        rows: dict[str, dict[int, bool]] = defaultdict(dict)
+        for number, source in enumerate(self.items.sources):
+            place = place_of(source["task"], source["split"])
+            data[place] = source["data"]
+            mine = np.flatnonzero(self.items.source == number)
+            for row, flag in zip(self.items.row[mine].tolist(), seen[mine].tolist(), strict=True):
+                rows[place][row] = rows[place].get(row, False) or flag
+        found = {
+            place: (np.array(sorted(each), np.int64), np.array([each[row] for row in sorted(each)], np.bool_))
+            for place, each in rows.items()
+        }
+        mixture = read_manifest(folder).fingerprint if (folder / MANIFEST).exists() else ""
+        return Overlap(mixture, self.items.words, data, found)
 
     def _share(self) -> Any:
         count = np.bincount(self.items.item_of_run[self.shared], minlength=len(self.items))

@@ -12,7 +12,7 @@ import typer
 from xmtf.analysis.code import code_statistics, read_programs
 from xmtf.analysis.corpus import CorpusColumns, read_corpus
 from xmtf.analysis.edit_distance import PairColumns, edit_distances
-from xmtf.analysis.language_id import LanguageCounts, identify_languages
+from xmtf.analysis.language_counts import LanguageCounts, identify_languages
 from xmtf.cli.options import Overwrite
 from xmtf.cli.printing import print_json, print_records
 from xmtf.errors import ConfigError, UnknownNameError
@@ -62,12 +62,13 @@ def contamination(
 
     The same row, the same prompt, or a run of shared words. Prints the splits of which something was found: items by
     kind, of `words` also those of which half stands there. --out also gets items.jsonl: every item found, with the
-    training examples that hold it.
+    training examples that hold it, and overlap.parquet, which `xmtf report build --overlap` joins to scores.
 
     Example: xmtf analyze contamination runs/open/mixture --suite xnli,xcopa --out overlap
     """
     files = _files(out, overwrite)
     from xmtf.analysis.contamination import ItemReader, find_overlap
+    from xmtf.results.overlap import OVERLAP, write_overlap
 
     folder, setup = _sources(source, overrides, suite, offline=offline, limit=limit, split=split)
     slices = _slices(setup)
@@ -82,7 +83,12 @@ def contamination(
             bar.set(found.examples)
     records = found.summary()
     shown = [record for record in records if record["any"]]
-    _show({"contamination": records}, files, as_json, printed={"contamination": shown}, items=found.found)
+
+    def write_found(folder_out: Path) -> None:
+        write_jsonl(folder_out / "items.jsonl", found.found())
+        write_overlap(folder_out / OVERLAP, found.overlap(folder))
+
+    _show({"contamination": records}, files, as_json, printed={"contamination": shown}, more=write_found)
     if not as_json:
         for line in _measured(records, words):
             typer.echo(line)
@@ -281,15 +287,15 @@ def _show(
     files: WrittenFiles | None,
     as_json: bool,
     printed: _Tables | None = None,
-    items: Callable[[], Iterable[object]] | None = None,
+    more: Callable[[Path], None] | None = None,
 ) -> None:
-    """Write every table, and the items found, and print the tables that a person wants to see."""
+    """Write every table, and what else there is, and print the tables that a person wants to see."""
     if files is not None:
         with files.writing() as folder:
             for name, records in tables.items():
                 write_csv(folder / f"{name}.csv", records)
-            if items is not None:
-                write_jsonl(folder / "items.jsonl", items())
+            if more is not None:
+                more(folder)
     if as_json:
         print_json(tables)
         return

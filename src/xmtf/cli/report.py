@@ -28,6 +28,12 @@ Reference = Annotated[bool, typer.Option("--reference", help="With the published
 GivenInputs = Annotated[
     list[str] | None, typer.Option("--input", help="NAME=FILE, such as samples=results/samples.jsonl; may be repeated.")
 ]
+Overlap = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of `xmtf analyze contamination --out`: values of clean and of seen items; default the run's."
+    ),
+]
 
 
 class TableFormat(StrEnum):
@@ -43,6 +49,7 @@ def build(
     results: ResultPaths = None,
     reference: Reference = False,
     given: GivenInputs = None,
+    overlap: Overlap = None,
     out: Out = None,
     title: Annotated[str | None, typer.Option(help="Heading.")] = None,
     items: Annotated[int, typer.Option(min=0, help="Items of each dataset to show.")] = 1000,
@@ -60,7 +67,8 @@ def build(
     if out is None and len(sources) != 1:
         raise ConfigError("--out: say where the report is written, such as --out report")
     target = out or RunFolder(sources[0]).report
-    build_report(sources, target, Report(title=title, items=items), parse_inputs(given or [], reference=reference))
+    inputs = parse_inputs(given or [], reference=reference, overlap=overlap)
+    build_report(sources, target, Report(title=title, items=items), inputs)
     typer.echo(target / PAGE)
 
 
@@ -69,6 +77,7 @@ def tables(
     results: ResultPaths = None,
     reference: Reference = False,
     given: GivenInputs = None,
+    overlap: Overlap = None,
     form: Annotated[
         TableFormat | None, typer.Option("--format", help="Form; default md on the terminal, all three with --out.")
     ] = None,
@@ -92,7 +101,7 @@ def tables(
     files = None if out is None else WrittenFiles(out, "tables", replace)
     if files is not None:
         files.check()
-    inputs = parse_inputs(given or [], reference=reference)
+    inputs = parse_inputs(given or [], reference=reference, overlap=overlap)
     known = {table.name: table for table in tables_of(results or [], inputs)}
     name = name or ("all" if files is not None else next(iter(known)))
     if name != "all" and name not in known:

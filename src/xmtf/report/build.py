@@ -41,6 +41,7 @@ from xmtf.report.results import results_folders
 from xmtf.report.tables import GROUPS, composition_tables, result_tables, write_tables
 from xmtf.report.tables_and_figures import demonstrates, published_figures
 from xmtf.results.files import COMPLETIONS, SAMPLES, SCORES
+from xmtf.results.overlap import OVERLAP
 from xmtf.run_folder import PAGE, RunFolder
 
 if TYPE_CHECKING:
@@ -79,12 +80,13 @@ def build_report(sources: Sequence[Path], out: Path, config: Report, inputs: Inp
         raise SourceError("no results to show: give a run or results folder, or --reference for the published numbers")
     found = {key: value for source in sources for key, value in _inputs(source).items()}
     found |= {str(path): file_sha256(path) for path in inputs.files.values() if path.is_file()}
+    found |= _overlaps(sources, inputs)
     fingerprint = stage_fingerprint("report", recipe | {"reference": inputs.reference}, found)
     sweep_beside(out)
     if is_finished(out, fingerprint) and not ReportDetails.of(finished := read_manifest(out), out).missing_fonts:
         return finished
     refuse_foreign(out, _drawn_by_itself)
-    material = collect(sources)
+    material = collect(sources, inputs.overlap)
     with atomic_folder(out, alone=True) as folder:
         missing_fonts = _write(material, inputs, folder, config)
         files = [path for path in sorted(folder.rglob("*.*")) if path.is_file()]
@@ -118,6 +120,12 @@ def _inputs(source: Path) -> dict[str, str]:
     found |= {str(path): file_sha256(path) for path in files if path.exists()}
     log = run.log
     return found | ({str(log): _log_hash(log)} if log.exists() else {})
+
+
+def _overlaps(sources: Sequence[Path], inputs: Inputs) -> dict[str, str]:
+    folders = [RunFolder(source).overlap for source in sources] if inputs.overlap is None else [inputs.overlap]
+    files = [folder / OVERLAP if folder.is_dir() else folder for folder in folders]
+    return {str(path): file_sha256(path) for path in files if path.is_file()}
 
 
 def _log_hash(path: Path) -> str:

@@ -17,6 +17,7 @@ from xmtf.recipe import load_yaml
 from xmtf.records import Score
 from xmtf.report.agreement import check_agreement
 from xmtf.report.results import Results, collect_results
+from xmtf.report.seen import join_overlap
 from xmtf.run_folder import RunFolder
 
 __all__ = ["COMPOSITION", "Material", "Run", "collect", "collect_run"]
@@ -72,15 +73,20 @@ class Material:
     results: Results
 
 
-def collect(sources: Sequence[Path]) -> Material:
+def collect(sources: Sequence[Path], overlap: Path | None = None) -> Material:
     """Read run folders and results folders.
+
+    Args:
+        sources: The folders.
+        overlap: What ``xmtf analyze contamination --out`` wrote; by default what the folder of a run holds.
 
     Raises:
         SourceError: A folder is neither.
         DataError: A file in one is broken.
+        ConfigError: The overlap is of another mixture or of other data.
     """
     runs = [collect_run(source) for source in sources if RunFolder(source).is_run]
-    return Material(runs, collect_results(sources))
+    return Material(runs, join_overlap(collect_results(sources), sources, overlap))
 
 
 def collect_run(folder: Path) -> Run:

@@ -10,38 +10,18 @@ from typing import Literal
 import numpy as np
 
 from xmtf.errors import ConfigError
-from xmtf.records import BESIDE_ACCURACY, CALIBRATED, Metric, Score
+from xmtf.records import BESIDE_ACCURACY, CALIBRATED, IN_LANGUAGE, Metric, Score
+from xmtf.report.beside import Beside, beside
 from xmtf.report.results import Counts, Job, Results, job_of
-from xmtf.results.estimates import Estimate, estimate, estimate_change
+from xmtf.report.seen import Parts, parts
+from xmtf.results.estimates import Estimate, changes_without, estimate, estimate_change, estimates_without
+from xmtf.results.overlap import Overlap
 from xmtf.results.resampling import JobCounts
 
-__all__ = ["Beside", "Comparison", "Trend", "compare", "verdict"]
+__all__ = ["Comparison", "Trend", "compare", "verdict"]
 
 Trend = Literal["up", "down", "flat"]
 Members = Sequence[tuple[Score, Metric]]
-
-
-@dataclass(frozen=True, slots=True)
-class Beside:
-    """What stands beside one model's value.
-
-    Attributes:
-        macro_f1: Mean over jobs of macro-F1, 0-1, or None where choices differ by row.
-        calibrated: Calibrated accuracy, or None.
-        ties: Items whose highest score several choices share.
-        answers: Answers that were written and say why they ended.
-        answers_cut: Those of them that the budget of tokens ended.
-        prompts: Items.
-        prompts_cut: Those of them whose prompt was cut.
-    """
-
-    macro_f1: float | None = None
-    calibrated: Estimate | None = None
-    ties: int = 0
-    answers: int = 0
-    answers_cut: int = 0
-    prompts: int = 0
-    prompts_cut: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +40,7 @@ class Comparison:
         change: Paired difference between the last and the first label with interval, where there are two.
         majority: Value of always giving each job's most frequent right choice, averaged over items, or None.
         beside: Label -> what stands beside its value.
+        parts: Label -> its value apart for clean and seen items; nothing where nobody looked for them.
         doubt: Why a change that its interval allows is none to build on, or ``""``.
         lone_template: The one template without which the last value is not above chance, or ``""``.
     """
@@ -75,6 +56,7 @@ class Comparison:
     change: Estimate | None
     majority: float | None = None
     beside: Mapping[str, Beside] = field(default_factory=dict)
+    parts: Mapping[str, Parts] = field(default_factory=dict)
     doubt: str = ""
     lone_template: str = ""
 
@@ -125,7 +107,7 @@ def compare(results: Results, by: Callable[[Score], str] = lambda score: "") -> 
                     key = (score.suite, score.axis, by(score), metric.name)
                     groups.setdefault(key, defaultdict(list))[label].append((score, metric))
     labels = list(results.scores)
-    return [_comparison(*key, members, results.counts, labels) for key, members in groups.items()]
+    return [_comparison(*key, members, results, labels) for key, members in groups.items()]
 
 
 def _check_signatures(results: Results) -> None:
@@ -180,9 +162,10 @@ def _comparison(
     group: str,
     metric: str,
     members: Mapping[str, Members],
-    counts: Mapping[str, Counts],
+    results: Results,
     labels: list[str],
 ) -> Comparison:
+    counts = results.counts
     last = next(label for label in reversed(labels) if label in members)
     latest = members[last]
     num_items = sum(entry.num_items for _, entry in latest)
@@ -207,9 +190,34 @@ def _comparison(
         change=change,
         majority=majority,
         beside={label: _beside(member, counts.get(label, {})) for label, member in members.items()},
+        parts=_parts(metric, members, counts, results.overlap),
         doubt=doubt,
         lone_template=_lone_above(metric, latest, counts.get(last, {})),
     )
+
+
+def _beside(members: Members, counts: Counts) -> Beside:
+    """Return what stands beside the value of one model."""
+    jobs = [counts.get(job_of(score), {}) for score, _ in members]
+    return beside(
+        members,
+        {name: {n: job[name] for n, job in enumerate(jobs) if name in job} for name in (CALIBRATED, IN_LANGUAGE)},
+    )
+
+
+def _parts(
+    metric: str, members: Mapping[str, Members], counts: Mapping[str, Counts], overlap: Overlap | None
+) -> dict[str, Parts]:
+    """Return each model's value apart for clean and seen items, where every one of them was looked for."""
+    if overlap is None:
+        return {}
+    jobs = {label: _jobs(metric, member, counts.get(label, {})) for label, member in members.items()}
+    found = {
+        label: parts(metric, each, overlap)
+        for label, each in jobs.items()
+        if len(each) == len({job_of(score) for score, _ in members[label]})
+    }
+    return {label: one for label, one in found.items() if one is not None}
 
 
 def _weighted(members: Members, name: str) -> float | None:
@@ -293,13 +301,20 @@ def _common(
 
 
 def _estimate_change(metric: str, pairs: Pairs) -> Estimate:
-    return estimate_change(metric, [first for first, _ in pairs.values()], [second for _, second in pairs.values()])
+    return estimate_change(metric, *_sides(pairs))
+
+
+def _sides(pairs: Pairs) -> tuple[list[JobCounts], list[JobCounts]]:
+    return [first for first, _ in pairs.values()], [second for _, second in pairs.values()]
 
 
 def _doubt(metric: str, change: Estimate, pairs: Pairs, counts: Sequence[Counts]) -> str:
     """Say why a change is none to build on: one template alone makes it, or only the picks have shifted."""
-    if lone := next((name for name, rest in _without_each(pairs) if not _is_like(metric, change, rest)), ""):
-        return f"with one template only ({lone})"
+    templates = [template for _, _, _, template in pairs]
+    if len(set(templates)) > 1:
+        for name, rest in changes_without(metric, *_sides(pairs), templates):
+            if not _is_like(rest, change):
+                return f"with one template only ({name})"
     if metric != "accuracy":
         return ""
     calibrated = {
@@ -308,51 +323,29 @@ def _doubt(metric: str, change: Estimate, pairs: Pairs, counts: Sequence[Counts]
         if all(CALIBRATED in side.get(job, {}) for side in counts)
     }
     same = {job: pair for job, pair in calibrated.items() if np.array_equal(pair[0].rows, pair[1].rows)}
-    return "by a shift of picks" if len(same) == len(pairs) and not _is_like(CALIBRATED, change, same) else ""
+    shifted = len(same) == len(pairs) and not _is_like(_estimate_change(CALIBRATED, same), change)
+    return "by a shift of picks" if shifted else ""
 
 
-def _is_like(metric: str, change: Estimate, pairs: Pairs) -> bool:
+def _is_like(other: Estimate, change: Estimate) -> bool:
     """Tell whether other items change the same way, noise excluded."""
-    other = _estimate_change(metric, pairs)
     return other.excludes_zero and (other.value > 0) == (change.value > 0)
-
-
-def _without_each(pairs: Pairs) -> Iterator[tuple[str, Pairs]]:
-    """Yield each template and what there is without it; nothing where there is one."""
-    templates = dict.fromkeys(template for _, _, _, template in pairs)
-    if len(templates) > 1:
-        for name in templates:
-            yield name, {job: pair for job, pair in pairs.items() if job[3] != name}
 
 
 def _lone_above(metric: str, members: Members, counts: Counts) -> str:
     """Return the template without which the value is not above its baseline, where it is with it; else ``""``."""
     jobs = _jobs(metric, members, counts)
-    templates = dict.fromkeys(score.provenance.template for score, _ in members)
-    if len(templates) < 2 or len(jobs) != len(members) or not _is_above(metric, members, counts):
+    templates = [score.provenance.template for score, _ in members]
+    if len(set(templates)) < 2 or len(jobs) != len(members):
         return ""
-    for name in templates:
-        if not _is_above(metric, [one for one in members if one[0].provenance.template != name], counts):
+    if not _is_above(_estimate(metric, members, counts), members):
+        return ""
+    for name, rest in estimates_without(metric, list(jobs.values()), templates):
+        if not _is_above(rest, [one for one in members if one[0].provenance.template != name]):
             return name
     return ""
 
 
-def _is_above(metric: str, members: Members, counts: Counts) -> bool:
+def _is_above(value: Estimate | None, members: Members) -> bool:
     chance, majority = (_weighted(members, name) for name in ("chance", "majority"))
-    value = _estimate(metric, members, counts)
     return chance is not None and value is not None and value.low > max(chance, majority or 0.0)
-
-
-def _beside(members: Members, counts: Counts) -> Beside:
-    scores = [score for score, _ in members]
-    f1 = [(score, metric) for score in scores for metric in score.metrics if metric.name == "macro_f1"]
-    calibrated = _jobs(CALIBRATED, members, counts)
-    return Beside(
-        macro_f1=_weighted(f1, "value") if len(f1) == len(scores) else None,
-        calibrated=estimate(CALIBRATED, list(calibrated.values())) if len(calibrated) == len(scores) else None,
-        ties=sum(score.picks.ties for score in scores if score.picks is not None),
-        answers=sum(sum(score.endings.values()) for score in scores),
-        answers_cut=sum(score.endings.get("budget", 0) for score in scores),
-        prompts=sum(entry.num_items for _, entry in members),
-        prompts_cut=sum(score.truncated for score in scores),
-    )

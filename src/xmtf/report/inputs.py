@@ -60,12 +60,14 @@ class Inputs:
         files: Name of an input -> a user's file.
         at_hand: Texts of the results at hand: rows of ``samples`` and ``generations`` where no file is given.
         note: What figures must say of the texts at hand; empty where they are the user's own.
+        overlap: Folder or file of ``xmtf analyze contamination --out``, or None.
     """
 
     reference: bool = False
     files: Mapping[str, Path] = field(default_factory=dict)
     at_hand: Mapping[str, Sequence[JsonObject]] = field(default_factory=dict)
     note: str = ""
+    overlap: Path | None = None
 
     def note_on(self, name: str) -> str:
         """Return what a figure must say of an input, or ``""``: a file of the user's needs no word."""
@@ -139,7 +141,7 @@ def texts_at_hand(results: Results) -> dict[str, list[JsonObject]]:
     return {"samples": samples, "generations": generations}
 
 
-def parse_inputs(given: Sequence[str], *, reference: bool) -> Inputs:
+def parse_inputs(given: Sequence[str], *, reference: bool, overlap: Path | None = None) -> Inputs:
     """Read ``NAME=FILE`` pairs of a command line.
 
     Raises:
@@ -154,4 +156,4 @@ def parse_inputs(given: Sequence[str], *, reference: bool) -> Inputs:
         if name not in COLUMNS:
             raise UnknownNameError("input", name, COLUMNS, "--input")
         files[name] = Path(path)
-    return Inputs(reference, files)
+    return Inputs(reference, files, overlap=overlap)

@@ -14,6 +14,7 @@ from xmtf.report.agreement import check_results_folder
 from xmtf.results.files import SCORES
 from xmtf.results.items import item_files
 from xmtf.results.measured import MEASURE_COLUMNS, job_counts
+from xmtf.results.overlap import Overlap
 from xmtf.results.resampling import JobCounts
 from xmtf.results.samples import Sample, read_samples
 from xmtf.results.scores import read_scores
@@ -35,12 +36,14 @@ class Results:
         scores: Label -> result records.
         counts: Label -> job -> measure -> what its items come to; prompts stay on disk until the page shows them.
         samples: Label -> sample generations.
+        overlap: Which rows the mixture that the models were trained on holds, where somebody looked.
     """
 
     folders: dict[str, list[Path]] = field(default_factory=dict)
     scores: dict[str, list[Score]] = field(default_factory=dict)
     counts: dict[str, Counts] = field(default_factory=dict)
     samples: dict[str, list[Sample]] = field(default_factory=dict)
+    overlap: Overlap | None = None
 
 
 def results_folders(source: Path) -> list[Path]:

@@ -15,6 +15,7 @@ import pyarrow as pa
 from xmtf.files import csv_cell, write_text
 from xmtf.languages import get_language
 from xmtf.records import Score, in_percent
+from xmtf.report.beside import Beside
 from xmtf.report.collect import Run
 from xmtf.report.compare import Comparison, compare, verdict
 from xmtf.report.results import Results
@@ -23,6 +24,7 @@ from xmtf.run_folder import LABELS
 
 __all__ = [
     "CUT_FLAG",
+    "DETAILS",
     "GROUPS",
     "TEXT",
     "Format",
@@ -32,7 +34,6 @@ __all__ = [
     "render_table",
     "result_tables",
     "results_table",
-    "run_tables",
     "write_tables",
 ]
 
@@ -42,6 +43,9 @@ CUT_FLAG = 0.05
 """Share of cut answers or prompts from which tables raise a flag."""
 TEXT = frozenset({"suite", "held out", "metric", "cut", "reading"})
 """Columns of result tables that hold words; all others but the group hold numbers."""
+DETAILS = ("macro-F1", "calibrated", "recall", "picks", "in language", "clean", "seen", "clean items", "seen items")
+"""Columns of what stands beside the values: one figure a model, in the order of their columns, with ``/`` between.
+Those that nothing is known of are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +69,6 @@ class Table:
     numeric: tuple[bool, ...]
     notes: tuple[str, ...] = ()
     bold: frozenset[tuple[int, int]] = frozenset()
-
-
-def run_tables(run: Run) -> list[Table]:
-    """Return every table of a run, in the order of the report."""
-    return [*composition_tables(run), *result_tables(run.results)]
 
 
 def composition_tables(run: Run) -> list[Table]:
@@ -132,7 +131,13 @@ def results_table(name: str, title: str, comparisons: Sequence[Comparison], grou
     labels = tuple(comparisons[0].values) if comparisons else ()
     columns = ("suite", "held out", *((group,) if group else ()), "metric", "items", "chance", "majority", *labels)
     columns += {0: (), 1: ("cut", "reading"), 2: ("change", "cut", "reading")}.get(len(labels), ("cut",))
-    rows = tuple(_result_row(comparison, bool(group)) for comparison in comparisons)
+    details = [_details(comparison) for comparison in comparisons]
+    known = tuple(name for name in DETAILS if any(row[name] != "-" for row in details))
+    columns += known
+    rows = tuple(
+        (*_result_row(comparison, bool(group)), *(row[name] for name in known))
+        for comparison, row in zip(comparisons, details, strict=True)
+    )
     numeric = tuple(column not in TEXT and column != group for column in columns)
     return Table(name, title, columns, rows, numeric)
 
@@ -155,6 +160,44 @@ def _result_row(result: Comparison, grouped: bool) -> tuple[str, ...]:
         *(_interval(value, percent) for value in result.values.values()),
         *readings.get(len(result.values), (cut,)),
     )
+
+
+def _details(result: Comparison) -> dict[str, str]:
+    """Return the cells of ``DETAILS``."""
+    beside = [result.beside.get(label, Beside()) for label in result.values]
+    parts = [result.parts.get(label) for label in result.values]
+    percent = in_percent(result.metric)
+    ranked = result.metric == "accuracy"
+    found = {
+        "macro-F1": [_number(one.macro_f1 if ranked else None, True) for one in beside],
+        "calibrated": [_interval(one.calibrated if ranked else None, True) for one in beside],
+        "recall": [_shares(one.recall) if ranked else "-" for one in beside],
+        "picks": [_shares([(str(n), s) for n, s in enumerate(one.picked, 1)]) if ranked else "-" for one in beside],
+        "in language": [_in_language(one) for one in beside],
+        "clean": [_interval(one.clean if one else None, percent) for one in parts],
+        "seen": [_interval(one.seen if one else None, percent) for one in parts],
+        "clean items": [f"{one.num_clean:,}" if one else "-" for one in parts],
+        "seen items": [f"{one.num_seen:,}" if one else "-" for one in parts],
+    }
+    return {name: _one_cell(cells) for name, cells in found.items()} | {
+        name: cells[0] for name, cells in found.items() if name.endswith(" items") and len(set(cells)) == 1
+    }
+
+
+def _one_cell(cells: Sequence[str]) -> str:
+    """Join what is known of each model; words that are the same for all stand once, figures for each."""
+    return cells[0] if len(set(cells)) == 1 and not any(map(str.isdigit, cells[0])) else " / ".join(cells)
+
+
+def _shares(shares: Sequence[tuple[str, float | None]]) -> str:
+    return ", ".join(f"{name}: {_number(share, True)}" for name, share in shares) or "-"
+
+
+def _in_language(one: Beside) -> str:
+    """Say how many of the judged answers are in the language asked for, or that nobody can tell."""
+    if one.in_language is None:
+        return "not measurable" if one.gap.startswith("not measurable") else "-"
+    return f"{_interval(one.in_language, True)} of {one.judged:,}"
 
 
 def cut_text(result: Comparison) -> str:

@@ -15,7 +15,7 @@ from xmtf.report.figures.style import save_figure
 from xmtf.report.inputs import Inputs, texts_at_hand
 from xmtf.report.published import gather, published_tables
 from xmtf.report.reference.demonstration import NOTE, demonstration_run, demonstration_texts
-from xmtf.report.tables import TEXT, Table, result_tables, run_tables
+from xmtf.report.tables import DETAILS, TEXT, Table, composition_tables, result_tables
 from xmtf.text_table import aligned
 
 __all__ = ["demonstrates", "figures_of", "published_figures", "summary_lines", "tables_of"]
@@ -31,8 +31,9 @@ def tables_of(paths: Sequence[Path], inputs: Inputs) -> list[Table]:
     Raises:
         SourceError: A path holds no results, or there is nothing to show.
     """
-    material = collect(paths)
-    own = run_tables(material.runs[0]) if len(material.runs) == len(paths) == 1 else result_tables(material.results)
+    material = collect(paths, inputs.overlap)
+    run = material.runs[0] if len(material.runs) == len(paths) == 1 else None
+    own = [*(composition_tables(run) if run is not None else ()), *result_tables(material.results)]
     own.sort(key=lambda table: table.name != "results")
     tables = [*own, *published_tables(gather(material.results.scores, reference=inputs.reference), inputs)]
     if not tables:
@@ -102,4 +103,6 @@ def summary_lines(report: Path) -> tuple[str, ...]:
         return ()
     with path.open(encoding="utf-8", newline="") as stream:
         rows = list(csv.reader(stream))
-    return tuple(aligned(rows, numbers=[place for place, column in enumerate(rows[0]) if column not in TEXT]))
+    kept = [place for place, column in enumerate(rows[0]) if column not in DETAILS]
+    lines = [[row[place] for place in kept] for row in rows]
+    return tuple(aligned(lines, numbers=[place for place, column in enumerate(lines[0]) if column not in TEXT]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +13,17 @@ from xmtf.intervals import wilson
 from xmtf.results.measured import CORPUS, value_of
 from xmtf.results.resampling import JobCounts, Resamples, total_counts
 
-__all__ = ["Estimate", "estimate", "estimate_change", "percentiles", "resampled_values", "value_now"]
+__all__ = [
+    "Estimate",
+    "changes_without",
+    "estimate",
+    "estimate_change",
+    "estimates_without",
+    "no_change",
+    "percentiles",
+    "resampled_values",
+    "value_now",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -41,16 +51,79 @@ def estimate(measure: str, jobs: Sequence[JobCounts]) -> Estimate:
         jobs: Their counts, at least one item.
     """
     resamples = Resamples(jobs)
+    told = _without_drawing(measure, jobs, resamples)
+    return told or _around(value_now(measure, jobs), resampled_values(measure, jobs, resamples))
+
+
+def estimates_without(measure: str, jobs: Sequence[JobCounts], groups: Sequence[str]) -> Iterator[tuple[str, Estimate]]:
+    """Yield for each group of jobs the value of all the others; the rows are resampled once for all of them.
+
+    Args:
+        measure: Which.
+        jobs: Counts of all jobs.
+        groups: Group of each job, such as its template; at least two.
+    """
+    resamples = Resamples(jobs)
+    leaving = _Leaving(measure, jobs, groups, resamples)
+    for name in leaving.names:
+        rest = leaving.rest(name)
+        if not resamples.are_of(rest):
+            yield name, estimate(measure, rest)
+            continue
+        told = _without_drawing(measure, rest, resamples)
+        yield name, told or _around(value_now(measure, rest), leaving.values(name))
+
+
+def _without_drawing(measure: str, jobs: Sequence[JobCounts], resamples: Resamples) -> Estimate | None:
+    """Return the estimate where no resample is needed: a share of rows that are asked once, or answered alike."""
     value = value_now(measure, jobs)
     if measure not in CORPUS and _yes_or_no(jobs):
         counts_RK = resamples.by_row(jobs)
         right_R, asked_R = counts_RK[counts_RK[:, 1] > 0].T
         if (asked_R == 1).all() or np.ptp(right_R / asked_R) == 0:
             return Estimate(value, *wilson(value, len(asked_R)))
-    if resamples.num_rows < 2:
-        return Estimate(value, math.nan, math.nan)
-    low, high = percentiles(resampled_values(measure, jobs, resamples))
+    return Estimate(value, math.nan, math.nan) if resamples.num_rows < 2 else None
+
+
+def _around(value: float, resampled: Floats) -> Estimate:
+    """Return a value with the interval of its resamples, which holds it."""
+    low, high = percentiles(resampled)
     return Estimate(value, min(low, value), max(high, value))
+
+
+class _Leaving:
+    """Resampled values of jobs without one group of them at a time, from one pass over all.
+
+    Args:
+        measure: Which.
+        jobs: Counts of all jobs.
+        groups: Group of each.
+        resamples: Of all their rows.
+    """
+
+    def __init__(self, measure: str, jobs: Sequence[JobCounts], groups: Sequence[str], resamples: Resamples) -> None:
+        self.names = tuple(dict.fromkeys(groups))
+        self._measure, self._jobs, self._groups = measure, jobs, groups
+        if measure in CORPUS:
+            self._values = [value_of(measure, resamples.totals([job])) for job in jobs]
+            return
+        self._totals = {name: resamples.totals(self._of(name, kept=True)) for name in self.names}
+        self._whole = np.sum(list(self._totals.values()), axis=0)
+
+    def rest(self, name: str) -> list[JobCounts]:
+        """Return the jobs of all other groups."""
+        return self._of(name, kept=False)
+
+    def values(self, name: str) -> Floats:
+        """Return the value of all other groups together in every resample, ``[N]``."""
+        if self._measure not in CORPUS:
+            return value_of(self._measure, self._whole - self._totals[name])
+        kept = [place for place, group in enumerate(self._groups) if group != name]
+        weights = [len(self._jobs[place].rows) for place in kept]
+        return np.asarray(np.average([self._values[place] for place in kept], axis=0, weights=weights))
+
+    def _of(self, name: str, *, kept: bool) -> list[JobCounts]:
+        return [job for job, group in zip(self._jobs, self._groups, strict=True) if (group == name) == kept]
 
 
 def estimate_change(measure: str, first: Sequence[JobCounts], second: Sequence[JobCounts]) -> Estimate:
@@ -61,17 +134,49 @@ def estimate_change(measure: str, first: Sequence[JobCounts], second: Sequence[J
         first: Counts of the first model, job by job.
         second: Those of the second: the same jobs and rows in the same places.
     """
-    change = value_now(measure, second) - value_now(measure, first)
     resamples = Resamples(first)
-    if all(np.array_equal(one.counts, other.counts) for one, other in zip(first, second, strict=True)):
-        # Nobody changed an answer: a change of one row in so many may still hide.
-        bound = wilson(0.0, resamples.num_rows)[1] if measure not in CORPUS and _yes_or_no(first) else 0.0
-        return Estimate(0.0, -bound, bound)
-    if resamples.num_rows < 2:
-        return Estimate(change, -math.inf, math.inf)
+    told = _change_without_drawing(measure, first, second, resamples)
+    if told is not None:
+        return told
     changes = resampled_values(measure, second, resamples) - resampled_values(measure, first, resamples)
-    low, high = percentiles(changes)
-    return Estimate(change, min(low, change), max(high, change))
+    return _around(value_now(measure, second) - value_now(measure, first), changes)
+
+
+def changes_without(
+    measure: str, first: Sequence[JobCounts], second: Sequence[JobCounts], groups: Sequence[str]
+) -> Iterator[tuple[str, Estimate]]:
+    """Yield for each group of jobs the change of all the others, as :func:`estimates_without` does their value."""
+    resamples = Resamples(first)
+    before, after = (_Leaving(measure, jobs, groups, resamples) for jobs in (first, second))
+    for name in before.names:
+        rest, rest_after = before.rest(name), after.rest(name)
+        if not resamples.are_of(rest):
+            yield name, estimate_change(measure, rest, rest_after)
+            continue
+        told = _change_without_drawing(measure, rest, rest_after, resamples)
+        change = value_now(measure, rest_after) - value_now(measure, rest)
+        yield name, told or _around(change, after.values(name) - before.values(name))
+
+
+def no_change(measure: str, jobs: Sequence[JobCounts]) -> Estimate:
+    """Return the change where nobody changed an answer: one of a row in so many may still hide.
+
+    Args:
+        measure: Which.
+        jobs: Counts of one of the models.
+    """
+    bound = wilson(0.0, Resamples(jobs).num_rows)[1] if measure not in CORPUS and _yes_or_no(jobs) else 0.0
+    return Estimate(0.0, -bound, bound)
+
+
+def _change_without_drawing(
+    measure: str, first: Sequence[JobCounts], second: Sequence[JobCounts], resamples: Resamples
+) -> Estimate | None:
+    if all(np.array_equal(one.counts, other.counts) for one, other in zip(first, second, strict=True)):
+        return no_change(measure, first)
+    if resamples.num_rows < 2:
+        return Estimate(value_now(measure, second) - value_now(measure, first), -math.inf, math.inf)
+    return None
 
 
 def value_now(measure: str, jobs: Sequence[JobCounts]) -> float:

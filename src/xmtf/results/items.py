@@ -72,6 +72,9 @@ ITEM_SCHEMA = pa.schema(
         ("measures", pa.list_(pa.list_(pa.float64()))),
         ("unconditional", pa.list_(pa.float64())),
         ("joint", pa.list_(pa.float64())),
+        ("text_language", pa.string()),
+        ("text_script", pa.string()),
+        ("in_language", pa.bool_()),
     ]
 )
 """Columns of an items file.
@@ -80,8 +83,9 @@ ITEM_SCHEMA = pa.schema(
 is the best under the job's scoring. ``unconditional`` and ``joint`` are the sums that the scorings ``pmi`` and
 ``lm_eval`` need, null where they were not computed. ``ending`` says why a text ended: ``end of text``, ``stop text`` or
 ``budget``. ``measures`` are counts whose sums give each measure of the job (:mod:`xmtf.results.measured`), null for
-items with an error. ``correct`` is null for items with an error and for metrics that do
-not judge single items (BLEU).
+items with an error. ``text_language`` and ``text_script`` are what a written answer was found to be in, ``in_language``
+whether that is the language asked for; null where it cannot be told. ``correct`` is null for items with an error and
+for metrics that do not judge single items (BLEU).
 """
 
 

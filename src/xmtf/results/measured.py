@@ -5,6 +5,7 @@ measure                           counts of an item                           va
 ================================  ==========================================  =========================
 accuracy, exact match, F1, ROUGE  value, 1                                    mean
 ``calibrated_accuracy``           value, 1; none where choices differ by row  mean
+``in_language``                   value, 1; none where it cannot be told      mean
 ``bleu``                          lengths, matching and all 1- to 4-grams     sacrebleu's BLEU
 ``chrf``                          for each order: n-grams, theirs, matching   sacrebleu's chrF++
 ================================  ==========================================  =========================
@@ -19,7 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from xmtf.records import CALIBRATED
+from xmtf.records import CALIBRATED, IN_LANGUAGE
 from xmtf.results.corpus_values import bleu_values, chrf_values
 from xmtf.results.items import About, JobInfo
 from xmtf.results.resampling import JobCounts, row_set
@@ -29,9 +30,9 @@ __all__ = ["CORPUS", "MEASURE_COLUMNS", "job_counts", "measure_names", "value_of
 _CORPUS_VALUES = {"bleu": bleu_values, "chrf": chrf_values}
 CORPUS = tuple(_CORPUS_VALUES)
 """Metrics whose value is no mean over items."""
-MEASURE_COLUMNS = ("row", "correct", "measures")
+MEASURE_COLUMNS = ("row", "correct", "measures", IN_LANGUAGE)
 """Columns of items that counts are read from."""
-_YES_OR_NO = ("exact_match", "exact_match_original", "exact_text", "numeric_match")
+_JUDGED = ("exact_match", "exact_match_original", "exact_text", "numeric_match")
 
 
 def measure_names(job: JobInfo) -> tuple[str, ...]:
@@ -51,8 +52,8 @@ def job_counts(about: About, items: pa.Table) -> Mapping[str, JobCounts]:
     measured = items.filter(pc.is_valid(items["measures"]))
     if not measured.num_rows:
         return _judged(job, name, items)
+    found = _yes_or_no(IN_LANGUAGE, IN_LANGUAGE, name, items)
     rows = measured["row"].to_numpy()
-    found = {}
     for place, measure in enumerate(measure_names(job)):
         lists = pc.list_element(measured["measures"], place)
         flat = pc.list_flatten(lists).to_numpy()
@@ -63,12 +64,17 @@ def job_counts(about: About, items: pa.Table) -> Mapping[str, JobCounts]:
 
 def _judged(job: JobInfo, name: str, items: pa.Table) -> dict[str, JobCounts]:
     """Return the counts of the one measure that ``correct`` tells of, for items without measures."""
-    judged = items.filter(pc.is_valid(items["correct"]))
-    told = "accuracy" if job.kind == "rank" else next((each for each in job.metrics if each in _YES_OR_NO), None)
-    if told is None or not judged.num_rows:
+    told = "accuracy" if job.kind == "rank" else next((each for each in job.metrics if each in _JUDGED), None)
+    return {} if told is None else _yes_or_no("correct", told, name, items)
+
+
+def _yes_or_no(column: str, measure: str, name: str, items: pa.Table) -> dict[str, JobCounts]:
+    """Return the counts of a column of yes and no; nothing where it is null throughout."""
+    judged = items.filter(pc.is_valid(items[column]))
+    if not judged.num_rows:
         return {}
-    right = judged["correct"].to_numpy().astype(np.float64)
-    return {told: JobCounts(name, judged["row"].to_numpy(), np.stack([right, np.ones_like(right)], axis=1))}
+    right = judged[column].to_numpy().astype(np.float64)
+    return {measure: JobCounts(name, judged["row"].to_numpy(), np.stack([right, np.ones_like(right)], axis=1))}
 
 
 def value_of(measure: str, sums_NK: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

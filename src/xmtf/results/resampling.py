@@ -17,10 +17,9 @@ Legend: N resamples, R rows of a set, K counts of an item.
 from __future__ import annotations
 
 import zlib
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +27,8 @@ import numpy.typing as npt
 __all__ = ["RESAMPLES", "JobCounts", "Resamples", "row_set", "total_counts"]
 
 RESAMPLES = 1000
+_KEPT_BYTES = 2**28
+"""How much of what was drawn is kept: groups of a report ask for the same rows again and again."""
 Floats = npt.NDArray[np.float64]
 
 
@@ -69,6 +70,13 @@ class Resamples:
         """Rows of all sets together: the number of independent units."""
         return sum(map(len, self._rows.values()))
 
+    def are_of(self, jobs: Sequence[JobCounts]) -> bool:
+        """Tell whether these are the resamples of some jobs, which ask all of the rows."""
+        other = Resamples(jobs)._rows
+        return other.keys() == self._rows.keys() and all(
+            np.array_equal(self._rows[name], other[name]) for name in other
+        )
+
     def totals(self, jobs: Sequence[JobCounts]) -> Floats:
         """Return the summed counts of jobs in every resample, ``[N, K]``."""
         by_set: dict[str, list[JobCounts]] = defaultdict(list)
@@ -94,14 +102,24 @@ class Resamples:
         return counts_RK
 
 
-@lru_cache(maxsize=4)
 def _weights(seed: int, rows: bytes) -> Floats:
     """Return how often each row is drawn in each resample, ``[N, R]``; the same for the same set and rows."""
+    key = (seed, rows)
+    if key in _drawn:
+        _drawn.move_to_end(key)
+        return _drawn[key]
     num_rows = len(rows) // 8
     random = np.random.default_rng([seed, zlib.crc32(rows)])
     drawn = random.integers(0, num_rows, (RESAMPLES, num_rows)) + num_rows * np.arange(RESAMPLES)[:, None]
     counts = np.bincount(drawn.ravel(), minlength=RESAMPLES * num_rows)
-    return counts.reshape(RESAMPLES, num_rows).astype(np.float64)
+    _drawn[key] = counts.reshape(RESAMPLES, num_rows).astype(np.float64)
+    while len(_drawn) > 1 and sum(each.nbytes for each in _drawn.values()) > _KEPT_BYTES:
+        _drawn.popitem(last=False)
+    return _drawn[key]
+
+
+_drawn: OrderedDict[tuple[int, bytes], Floats] = OrderedDict()
+"""What was drawn last, the latest at the end."""
 
 
 def total_counts(jobs: Sequence[JobCounts]) -> Floats:

@@ -1,11 +1,16 @@
 import csv
 import json
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from xmtf.cli.analyze import app
 from xmtf.errors import ConfigError
+from xmtf.evaluation.suites.setup import setup_of, suite_slices
+from xmtf.files import read_manifest
+from xmtf.results.overlap import read_overlap
+from xmtf.sources import fingerprint_source
 
 
 def call(*arguments):
@@ -19,6 +24,12 @@ def test_contamination_leaves_a_table_and_the_items(notes, tmp_path):
         (record,) = csv.DictReader(stream)
     assert (record["task"], record["any"]) == ("asked", "2")
     assert len((tmp_path / "out" / "items.jsonl").read_text().splitlines()) == 2
+    found = read_overlap(tmp_path / "out")
+    assert found.seen("asked", "train", np.arange(4)).tolist() == [True, True, False, False]
+    assert found.mixture == read_manifest(notes.run_folder / "mixture").fingerprint
+    (part,) = suite_slices(setup_of(notes))
+    source = part.slice.task.source(part.slice.split)
+    assert found.data == {"asked [train]": fingerprint_source(source, offline=True)}
 
 
 def test_nothing_is_said_of_the_words_of_items_that_are_too_short(notes):

@@ -7,12 +7,15 @@ import pytest
 
 from xmtf.errors import ConfigError
 from xmtf.evaluation.metrics.accuracy import rank_counts
-from xmtf.records import Metric, Picks, Provenance, Score
+from xmtf.evaluation.scoring.compare import paired_difference
+from xmtf.intervals import wilson
+from xmtf.records import AnswerLanguage, Metric, Picks, Provenance, Score
 from xmtf.report.compare import compare, verdict
 from xmtf.report.results import Results, job_of
 from xmtf.report.summary import headline
 from xmtf.report.tables import cut_text, result_tables
 from xmtf.results.estimates import estimate
+from xmtf.results.overlap import Overlap
 from xmtf.results.resampling import JobCounts
 
 ASKED = Provenance("sw", "en", "none", "sentiment/sw", "sentiment", "own/sentiment", "sw", "test", "plain")
@@ -133,3 +136,89 @@ def test_what_stands_beside_accuracy_is_no_result_of_its_own():
     assert (beside.ties, beside.macro_f1) == (3, None)
     (job,) = results.counts["m"].values()
     assert beside.calibrated == estimate("calibrated_accuracy", [job["calibrated_accuracy"]])
+
+
+def test_details_stand_in_columns_one_figure_a_model():
+    results = Results()
+    for label, picked, right in (("before", (100, 0), (50, 0)), ("after", (60, 40), (40, 30))):
+        picks = Picks(("yes", "no"), True, (50, 50), picked, right)
+        add(results, label, shares(sum(right), 100 - sum(right)), picks=picks, calibrated=shares(50, 50), majority=0.5)
+        score = results.scores[label][0]
+        results.scores[label] = [replace(score, metrics=(*score.metrics, Metric("macro_f1", 0.4, 0.3, 0.5, None, 100)))]
+    table = result_tables(results)[0]
+    row = dict(zip(table.columns, table.rows[0], strict=True))
+    assert (row["majority"], row["macro-F1"]) == ("50.0", "40.0 / 40.0")
+    assert row["recall"] == "yes: 100.0, no: 0.0 / yes: 80.0, no: 60.0"
+    assert row["picks"] == "1: 100.0, 2: 0.0 / 1: 60.0, 2: 40.0"
+    assert row["calibrated"].split(" / ")[0] == "50.0 [40.4, 59.6]"
+    assert "in language" not in table.columns
+
+
+def test_classes_of_other_words_are_named_by_their_place_and_of_other_numbers_not_at_all():
+    for labels, expected in ((("ja", "nein"), "1: 50.0, 2: 50.0"), (("a", "b", "c"), None)):
+        results = Results()
+        for template, names in (("x", ("yes", "no")), ("y", labels)):
+            counts = [(2,) * len(names), (2,) * len(names), (1,) * len(names)]
+            add(results, "m", [1.0] * 4, template=template, picks=Picks(names, True, *counts))
+        table = result_tables(results)[0]
+        assert dict(zip(table.columns, table.rows[0], strict=True)).get("recall") == expected
+
+
+def test_the_language_of_answers_stands_beside_or_the_table_says_that_nobody_can_tell():
+    for gap, cell in (("", "75.0 [30.1, 95.4] of 4"), ("not measurable: the identifier does not know wo", None)):
+        results = Results()
+        told = AnswerLanguage(None if gap else 0.75, None, None, 0 if gap else 4, 1.0, gap)
+        add(results, "m", [1.0, 1.0, 0.0, 1.0], answer_language=told)
+        (job,) = results.counts["m"]
+        if not gap:
+            results.counts["m"][job] |= {"in_language": results.counts["m"][job]["accuracy"]}
+        table = result_tables(results)[0]
+        row = dict(zip(table.columns, table.rows[0], strict=True))
+        assert row["in language"] == (cell or "not measurable")
+
+
+def overlap_of(seen, rows=None, data=None):
+    rows = np.arange(len(seen)) if rows is None else np.asarray(rows)
+    return Overlap("f-mixture", 13, data or {}, {"sentiment/sw [test]": (rows, np.asarray(seen, bool))})
+
+
+def test_clean_and_seen_items_have_values_of_their_own():
+    results = Results()
+    for template in ("x", "y"):
+        add(results, "before", shares(100, 100), template=template)
+        add(results, "after", [1.0] * 50 + shares(75, 75), template=template)
+    results = replace(results, overlap=overlap_of([True] * 50 + [False] * 150))
+    (found,) = compare(results)
+    parts = found.parts["after"]
+    assert (parts.seen.value, parts.clean.value, parts.num_seen, parts.num_clean) == (1.0, 0.5, 100, 300)
+    assert parts.clean == estimate("accuracy", [
+        JobCounts("sentiment/sw", np.arange(50, 200), job["accuracy"].counts[50:])
+        for job in results.counts["after"].values()
+    ])  # fmt: skip
+    table = result_tables(results)[0]
+    row = dict(zip(table.columns, table.rows[0], strict=True))
+    assert (row["clean items"], row["seen items"]) == ("300", "100")
+    assert row["clean"].split(" / ")[1].startswith("50.0 [")
+    assert row["seen"].split(" / ")[1].startswith("100.0 [")
+
+
+def test_no_clean_items_are_a_dash_and_rows_nobody_looked_for_too():
+    results = Results()
+    add(results, "m", shares(5, 5))
+    every = result_tables(replace(results, overlap=overlap_of([True] * 10)))[0]
+    row = dict(zip(every.columns, every.rows[0], strict=True))
+    assert (row["seen items"], row["clean items"], row.get("clean", "-")) == ("10", "0", "-")
+    (found,) = compare(replace(results, overlap=overlap_of([True] * 9)))
+    assert found.parts == {}
+
+
+def test_report_and_compare_agree_where_nobody_changed_an_answer():
+    results = Results()
+    for label in ("before", "after"):
+        add(results, label, shares(60, 40))
+    found = only(results).change
+    rows = [("own", "plain", row) for row in range(100)]
+    pairs = [(bool(right), bool(right)) for right in shares(60, 40)]
+    other = paired_difference("t", pairs, rows)
+    assert (found.value, found.low, found.high) == (other.change, other.low, other.high)
+    assert found.high == wilson(0.0, 100)[1]

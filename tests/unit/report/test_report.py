@@ -1,9 +1,11 @@
+import csv
 import re
 
+import numpy as np
 import pytest
 from markupsafe import escape
 
-from xmtf.errors import SourceError
+from xmtf.errors import ConfigError, SourceError
 from xmtf.files import read_jsonl, write_jsonl
 from xmtf.recipe.schema import Report
 from xmtf.report import build_report, collect_run, summary_lines
@@ -11,7 +13,9 @@ from xmtf.report.compare import compare, verdict
 from xmtf.report.figures import catalogue, fonts
 from xmtf.report.inputs import Inputs
 from xmtf.report.reference.demonstration import NOTE, demonstration_texts
-from xmtf.report.tables import render_table, results_table, run_tables
+from xmtf.report.tables import composition_tables, render_table, result_tables, results_table
+from xmtf.report.tables_and_figures import tables_of
+from xmtf.results.overlap import OVERLAP, Overlap, write_overlap
 
 
 def test_items_are_paired_by_row_and_pooled_over_templates(run_folder):
@@ -131,13 +135,62 @@ def test_the_summary_is_a_table_of_text(run_folder):
     assert len(lines) == 3
 
 
+def write_found(folder, mixture="f-mixture", data=None, seen=(True, False, False, False)):
+    rows = np.arange(len(seen))
+    found = Overlap(mixture, 13, data or {}, {"weekday/fr [test]": (rows, np.array(seen))})
+    write_overlap(folder / OVERLAP, found)
+    return folder
+
+
+def read_results(report):
+    with (report / "tables" / "results.csv").open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_overlap_that_was_found_is_joined(run_folder, tmp_path):
+    found = write_found(tmp_path / "overlap")
+    manifest = build_report([run_folder], run_folder / "report", Report(figures=("svg",)), Inputs(overlap=found))
+    assert str(found / OVERLAP) in manifest.inputs  # so that a new one redoes the report
+    accuracy, chrf = read_results(run_folder / "report")
+    assert (accuracy["clean items"], accuracy["seen items"]) == ("6", "2")
+    assert [value.partition(" [")[0] for value in accuracy["clean"].split(" / ")] == ["33.3", "66.7"]
+    assert [value.partition(" [")[0] for value in accuracy["seen"].split(" / ")] == ["0.0", "100.0"]
+    assert chrf["clean"] == "-"
+    assert "clean items" in (run_folder / "report" / "index.html").read_text()
+    assert not any("clean" in line for line in summary_lines(run_folder / "report"))
+
+
+def test_a_run_brings_its_own_overlap(run_folder):
+    write_found(run_folder / "overlap")
+    (table, *_) = tables_of([run_folder], Inputs())
+    assert dict(zip(table.columns, table.rows[0], strict=True))["seen items"] == "2"
+
+
+def test_overlap_of_other_data_or_another_mixture_is_refused(run_folder, tmp_path):
+    with pytest.raises(ConfigError, match=r"was found in another mixture than .*mixture; run `xmtf analyze contam"):
+        tables_of([run_folder], Inputs(overlap=write_found(tmp_path / "a", mixture="other")))
+    for label in ("before", "after"):
+        path = run_folder / "results" / label / "scores.jsonl"
+        write_jsonl(path, [score | {"hashes": {"data": "ours"}} for score in read_jsonl(path)])
+    other = write_found(tmp_path / "b", data={"weekday/fr [test]": "theirs"})
+    with pytest.raises(
+        ConfigError, match=r"was looked for in other data of weekday/fr \[test\] than the results of be"
+    ):
+        tables_of([run_folder], Inputs(overlap=other))
+    with pytest.raises(ConfigError, match="none of the rows of these results were looked for there"):
+        tables_of([run_folder], Inputs(overlap=write_found(tmp_path / "c", seen=(True,))))
+    with pytest.raises(SourceError, match=r"no overlap\.parquet there"):
+        tables_of([run_folder], Inputs(overlap=tmp_path / "nothing"))
+
+
 def test_another_folder_is_refused(tmp_path):
     with pytest.raises(SourceError, match="not a run folder"):
         collect_run(tmp_path)
 
 
 def test_every_table_has_square_rows(run_folder):
-    for table in run_tables(collect_run(run_folder)):
+    run = collect_run(run_folder)
+    for table in [*composition_tables(run), *result_tables(run.results)]:
         assert {len(row) for row in table.rows} <= {len(table.columns)}
         assert len(table.numeric) == len(table.columns)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from xmtf.intervals import wilson
-from xmtf.results.estimates import estimate, estimate_change
+from xmtf.results.estimates import changes_without, estimate, estimate_change, estimates_without
 from xmtf.results.resampling import RESAMPLES, JobCounts, Resamples, row_set
 
 
@@ -74,3 +74,50 @@ def test_a_change_of_nothing_may_hide_one_row():
     assert same.high == -same.low == wilson(0.0, 4)[1]
     alone = estimate_change("accuracy", [job("a", [0])], [job("a", [1])])
     assert not alone.excludes_zero
+
+
+def test_templates_that_contradict_each_other_make_a_share_surer_than_independent_items():
+    """A model that says yes to one wording and no to the other is right once in every row, whatever the row is."""
+    random = np.random.default_rng(3)
+    gold, luck = random.integers(0, 2, 205), random.random(205) < 0.25
+    yes, no = (gold == 1) | luck, (gold == 0) & ~luck | luck
+    found = estimate("accuracy", [job("set", yes), job("set", no)])
+    table = np.array([yes, no], float)
+    drawn = [table[:, random.integers(0, 205, 205)].mean() for _ in range(5000)]
+    assert (found.low, found.high) == pytest.approx(tuple(np.percentile(drawn, [2.5, 97.5])), abs=0.006)
+    low, high = wilson(table.mean(), table.size)
+    assert found.high - found.low < 0.8 * (high - low)
+
+
+@pytest.mark.parametrize("measure", ["accuracy", "f1"])
+def test_leaving_templates_out_at_once_is_leaving_out_each(measure):
+    random = np.random.default_rng(5)
+    draw = (lambda: random.integers(0, 2, 60)) if measure == "accuracy" else (lambda: random.random(60))
+    jobs = [job(rows_of, draw()) for rows_of in ("x", "y") for _ in range(3)]
+    after = [job(each.rows_of, draw()) for each in jobs]
+    templates = ["a", "b", "c"] * 2
+    for name, found in estimates_without(measure, jobs, templates):
+        rest = [each for each, group in zip(jobs, templates, strict=True) if group != name]
+        assert found == pytest.approx(estimate(measure, rest), abs=1e-9)
+    for name, found in changes_without(measure, jobs, after, templates):
+        first, second = (
+            [each for each, group in zip(side, templates, strict=True) if group != name] for side in (jobs, after)
+        )
+        assert found == pytest.approx(estimate_change(measure, first, second), abs=1e-9)
+
+
+def test_leaving_out_a_template_with_rows_of_its_own_draws_among_the_others():
+    jobs = [job("x", [1, 0, 1, 0, 1, 1]), job("x", [1, 1, 0], rows=[0, 1, 2]), job("x", [0, 1, 1], rows=[0, 1, 2])]
+    found = dict(estimates_without("accuracy", jobs, ["a", "b", "c"]))
+    assert found["a"] == estimate("accuracy", jobs[1:])
+    once = dict(estimates_without("accuracy", jobs[1:], ["b", "c"]))
+    assert (once["b"].low, once["b"].high) == wilson(2 / 3, 3)
+
+
+def test_leaving_out_counts_of_a_corpus_metric():
+    random = np.random.default_rng(6)
+    counts = [np.repeat(random.integers(1, 9, (30, 1)), 18, axis=1).astype(float) for _ in range(3)]
+    jobs = [JobCounts("x", np.arange(30), each) for each in counts]
+    for name, found in estimates_without("chrf", jobs, ["a", "b", "c"]):
+        rest = [each for each, group in zip(jobs, ("a", "b", "c"), strict=True) if group != name]
+        assert found == pytest.approx(estimate("chrf", rest))

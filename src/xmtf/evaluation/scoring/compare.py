@@ -20,7 +20,7 @@ from xmtf.errors import ConfigError, SourceError
 from xmtf.evaluation.metrics.registry import GRADED_METRICS, item_counts, item_values
 from xmtf.evaluation.scoring.paired import Models, PairedTest, paired_test
 from xmtf.records import in_percent
-from xmtf.results.estimates import percentiles
+from xmtf.results.estimates import Estimate, no_change, percentiles
 from xmtf.results.files import no_results
 from xmtf.results.items import About, JobInfo, item_files
 from xmtf.results.resampling import JobCounts, Resamples, row_set
@@ -272,11 +272,7 @@ def _difference(
     task: str, models: Models, items: int, gained: int | None = None, lost: int | None = None
 ) -> Difference:
     test: PairedTest = paired_test(models)
-    low, high = percentiles(test.changes)
-    change = test.second - test.first
-    return Difference(
-        task, models.measure, items, test.first, test.second, change, low, high, gained, lost, test.p_value
-    )
+    return Difference(task, models.measure, items, test.first, test.second, *test.change, gained, lost, test.p_value)
 
 
 def _mean_of_languages(root: str, metric: str, tasks: Mapping[str, Sequence[_Pair]]) -> Iterator[Difference]:
@@ -297,7 +293,11 @@ def _mean_of_languages(root: str, metric: str, tasks: Mapping[str, Sequence[_Pai
     )
     first, second = map(float, values)
     name = f"{root}, mean of {len(by_language)} languages"
-    yield Difference(name, metric, items, first, second, second - first, *percentiles(changes))
+    everything = [models for members in by_language.values() for models in members]
+    change = Estimate(second - first, *percentiles(changes))
+    if all(models.is_unchanged for models in everything):
+        change = no_change(metric, [job for models in everything for job in models.first])
+    yield Difference(name, metric, items, first, second, *change)
 
 
 def _models(metric: str, pairs: Sequence[_Pair]) -> Models:

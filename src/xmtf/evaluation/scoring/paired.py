@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import binomtest
 
-from xmtf.results.estimates import resampled_values, value_now
+from xmtf.results.estimates import Estimate, estimate_change, resampled_values, value_now
 from xmtf.results.resampling import RESAMPLES, JobCounts, Resamples
 
 __all__ = ["Models", "PairedTest", "paired_test"]
@@ -44,6 +44,12 @@ class Models:
     first: Sequence[JobCounts]
     second: Sequence[JobCounts]
 
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether nobody changed an answer."""
+        pairs = zip(self.first, self.second, strict=True)
+        return all(np.array_equal(one.counts, other.counts) for one, other in pairs)
+
     def values(self) -> tuple[float, float]:
         """Return the value of each."""
         return value_now(self.measure, self.first), value_now(self.measure, self.second)
@@ -61,13 +67,13 @@ class PairedTest:
     Attributes:
         first: Value of the first model.
         second: Value of the second.
-        changes: Second - first in each resample of rows, [RESAMPLES].
+        change: Second - first with its interval, as reports give it.
         p_value: Two-sided: the chance of so large a difference between models that are equally good.
     """
 
     first: float
     second: float
-    changes: Floats
+    change: Estimate
     p_value: float
 
 
@@ -79,14 +85,15 @@ def paired_test(models: Models) -> PairedTest:
     from the share of resamples in which the other model is ahead (Koehn 2004, two-sided).
     """
     resamples = Resamples(models.first)
-    changes = models.changes(resamples)
     if models.measure == "correct":
         before, after = (resamples.by_row(jobs)[:, 0] for jobs in (models.first, models.second))
         p_value = _exchanged(after - before)
     else:
+        changes = models.changes(resamples)
         behind = min(int((changes <= 0).sum()), int((changes >= 0).sum()))
         p_value = min(1.0, 2 * (behind + 1) / (RESAMPLES + 1))
-    return PairedTest(*models.values(), changes, p_value)
+    change = estimate_change(models.measure, models.first, models.second)
+    return PairedTest(*models.values(), change, p_value)
 
 
 def _exchanged(change_R: Floats) -> float:

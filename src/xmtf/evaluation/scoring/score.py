@@ -17,6 +17,7 @@ import pyarrow as pa
 from xmtf.evaluation.engine.answer import Answer
 from xmtf.evaluation.metrics import generation_metrics, rank_metrics
 from xmtf.evaluation.metrics.accuracy import RankItem, best_choice, normalized_scores, rank_counts, rank_picks
+from xmtf.evaluation.metrics.answer_language import Found, answer_languages
 from xmtf.evaluation.metrics.registry import item_counts, item_values
 from xmtf.evaluation.suites.jobs import Job
 from xmtf.files import content_hash
@@ -30,7 +31,7 @@ __all__ = ["items_table", "score_items", "versions", "where_computed"]
 @cache
 def versions() -> Mapping[str, str]:
     """Return the versions of what makes scores."""
-    return package_versions(("torch", "transformers", "tokenizers", "sacrebleu", "rouge_score", "babel"))
+    return package_versions(("torch", "transformers", "tokenizers", "sacrebleu", "rouge_score", "babel", "py3langid"))
 
 
 def where_computed(model: object, dtype: str) -> dict[str, str]:
@@ -47,7 +48,9 @@ def items_table(job: Job, answers: Sequence[Answer], scoring: str) -> pa.Table:
     rows = []
     compared = [_compared(request, answer, scoring) for request, answer in zip(job.requests, answers, strict=True)]
     measures = _measures(job, answers, compared)
-    for request, answer, scores, measured in zip(job.requests, answers, compared, measures, strict=True):
+    languages = _languages(job, answers)
+    items = zip(job.requests, answers, compared, measures, languages, strict=True)
+    for request, answer, scores, measured, language in items:
         choice = best_choice(scores) if scores else None
         rows.append(
             {
@@ -68,9 +71,21 @@ def items_table(job: Job, answers: Sequence[Answer], scoring: str) -> pa.Table:
                 "measures": measured,
                 "unconditional": answer.unconditional or None,
                 "joint": answer.joint or None,
+                "text_language": language.language,
+                "text_script": language.script,
+                "in_language": language.in_language,
             }
         )
     return pa.Table.from_pylist(rows, schema=ITEM_SCHEMA)
+
+
+def _languages(job: Job, answers: Sequence[Answer]) -> list[Found]:
+    """Return what language each written answer is in."""
+    if job.info.kind == "rank":
+        return [Found(None, None, None)] * len(answers)
+    texts = [answer.text if answer.error is None else None for answer in answers]
+    references = [request.references for request in job.requests]
+    return answer_languages(texts, references, job.info.provenance.language)[0]
 
 
 def _compared(request: Request, answer: Answer, scoring: str) -> tuple[float, ...]:
@@ -125,7 +140,7 @@ def score_items(table: pa.Table, about: About) -> Score:
     items = table.to_pylist()
     errors = Counter(item["error"] for item in items if item["error"] is not None)
     judged = [item for item in items if item["error"] is None]
-    picks = None
+    picks, answer_language = None, None
     if job.kind == "rank":
         ranked = [_rank_item(item) for item in judged]
         metrics, picks = rank_metrics(ranked, about.scoring), rank_picks(ranked, about.scoring)
@@ -133,6 +148,7 @@ def score_items(table: pa.Table, about: About) -> Score:
         texts, references = ([item[name] for item in judged] for name in ("text", "references"))
         cut = [item["ending"] == "budget" for item in judged]
         metrics = generation_metrics(job.metrics, texts, references, job.provenance.language, cut)
+        answer_language = answer_languages(texts, references, job.provenance.language)[1]
     return Score(
         model=about.model,
         model_fingerprint=about.model_fingerprint,
@@ -154,6 +170,7 @@ def score_items(table: pa.Table, about: About) -> Score:
         picks=picks,
         endings=dict(sorted(Counter(item["ending"] for item in judged if item["ending"]).items())),
         truncated=sum(bool(item["truncated"]) for item in items),
+        answer_language=answer_language,
     )
 
 

@@ -32,10 +32,10 @@ def score_lines(scores: Sequence[Score]) -> list[str]:
     ``median``, ``max`` and ``spread`` (max - min) are over templates, ``interval`` is that of the median: of the median
     template, or of the mean of the two in the middle, taken as erring alike. ``macro-F1`` and ``calibrated`` are the
     medians of what stands beside accuracy, ``majority`` is what the most frequent answer would give, ``ties`` counts
-    items whose best choices score the same, and ``cut`` is the share of answers and prompts that were cut, flagged from
-    5 %. Means are over the medians of the languages of a dataset, each with the same weight, apart for prompts in
-    English, in other languages, translated by people (HT) and by machine (MT). Accuracies and matches are in percent,
-    BLEU and chrF in 0-100.
+    items whose best choices score the same, ``in language`` is the share of the judged answers that are in the language
+    asked for, and ``cut`` is the share of answers and prompts that were cut, flagged from 5 %. Means are over the
+    medians of the languages of a dataset, each with the same weight, apart for prompts in English, in other languages,
+    translated by people (HT) and by machine (MT). Accuracies and matches are in percent, BLEU and chrF in 0-100.
     """
     groups: dict[_Group, list[tuple[Score, Metric]]] = {}
     for score in scores:
@@ -61,8 +61,8 @@ def score_lines(scores: Sequence[Score]) -> list[str]:
 
 
 _ALWAYS = ("suite", "task", "prompts", "metric", "templates", "items", "chance", "median", "interval", "max", "spread")
-_COLUMNS = (*_ALWAYS[:7], "majority", *_ALWAYS[7:], "macro-F1", "calibrated", "ties", "cut")
-_TEXT = ("suite", "task", "prompts", "metric", "cut")
+_COLUMNS = (*_ALWAYS[:7], "majority", *_ALWAYS[7:], "macro-F1", "calibrated", "ties", "in language", "cut")
+_TEXT = ("suite", "task", "prompts", "metric", "in language", "cut")
 
 
 def _row(group: _Group, members: Sequence[tuple[Score, Metric]], scale: float) -> dict[str, str]:
@@ -81,6 +81,7 @@ def _row(group: _Group, members: Sequence[tuple[Score, Metric]], scale: float) -
         "interval": "-".join(_mean(scale, [getattr(metric, end) for metric in middle]) for end in ("low", "high")),
         "max": f"{max(values):.1f}",
         "spread": f"{max(values) - min(values):.1f}",
+        "in language": _in_language([score for score, _ in members]),
         "cut": _cut([score for score, _ in members]),
     }
     row["interval"] = row["interval"].strip("-")
@@ -105,6 +106,16 @@ def _beside(members: Sequence[tuple[Score, Metric]]) -> dict[str, str]:
         "calibrated": medians[CALIBRATED],
         "ties": str(ties) if ties else "",
     }
+
+
+def _in_language(scores: Sequence[Score]) -> str:
+    """Say how many of the judged answers of all templates are in the language asked for, or why nobody can tell."""
+    told = [score.answer_language for score in scores if score.answer_language is not None]
+    judged = sum(one.judged for one in told)
+    if not judged:
+        return next(("not measurable" for one in told if one.gap.startswith("not measurable")), "")
+    share = sum((one.share or 0.0) * one.judged for one in told) / judged
+    return f"{100 * share:.1f} of {judged:,}"
 
 
 def _cut(scores: Sequence[Score]) -> str:

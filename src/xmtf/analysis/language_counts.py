@@ -12,35 +12,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 from xmtf.analysis.corpus import Passages
 from xmtf.analysis.sentences import split_sentences
-from xmtf.errors import UnknownNameError, require
-from xmtf.languages import CODE, get_language, main_script, normalize_language
+from xmtf.language_id import NO_LANGUAGE, Identifier, Sentence
+from xmtf.languages import CODE, get_language
 
-__all__ = ["NO_LANGUAGE", "Identifier", "LanguageCounts", "Sentence", "identify_languages"]
-
-NO_LANGUAGE = "zxx"
-"""Code of what is no language: numbers, markup."""
-
-_SAME_SCRIPT = {"Jpan": {"Hira", "Kana", "Hani"}, "Kore": {"Hang", "Hani"}, "Hans": {"Hani"}, "Hant": {"Hani"}}
-
-
-@dataclass(frozen=True, slots=True)
-class Sentence:
-    """What a sentence was found to be.
-
-    Attributes:
-        language: Code of the most likely language.
-        confidence: Its probability among all languages known, 0 to 1.
-        in_its_script: Whether the sentence is written in the usual script of that language.
-    """
-
-    language: str
-    confidence: float
-    in_its_script: bool
+__all__ = ["LanguageCounts", "identify_languages"]
 
 
 @dataclass(slots=True)
@@ -143,38 +122,6 @@ def identify_languages(
             for sentence in split_sentences(text):
                 counts.add(declared, identify(sentence), reliable)
         yield counts
-
-
-class Identifier:
-    """Tells the language of a sentence, by py3langid's model of 140 languages."""
-
-    def __init__(self) -> None:
-        langid = require("py3langid.langid", "langid")
-        self._model = langid.LanguageIdentifier.from_model_file(langid.MODEL_FILE, norm_probs=True)
-
-    def __call__(self, sentence: str) -> Sentence:
-        """Return the most likely language of a sentence."""
-        label, confidence = self._model.classify(sentence)
-        code = _code_of(label)
-        return Sentence(code, float(confidence), _fits(code, main_script(sentence)))
-
-
-@cache
-def _code_of(label: str) -> str:
-    if label == NO_LANGUAGE:
-        return label
-    try:
-        return normalize_language(label)
-    except UnknownNameError:
-        return label
-
-
-@cache
-def _fits(code: str, script: str) -> bool:
-    if code == NO_LANGUAGE:
-        return False
-    usual = get_language(code).script
-    return script == usual or script in _SAME_SCRIPT.get(usual, set())
 
 
 def _percent(count: int, total: int) -> float:

@@ -1,7 +1,8 @@
 import pytest
 
 from xmtf.analysis.corpus import Passages
-from xmtf.analysis.language_id import Identifier, LanguageCounts, Sentence, identify_languages
+from xmtf.analysis.language_counts import LanguageCounts, identify_languages
+from xmtf.language_id import Identifier, Sentence
 from xmtf.languages import main_script
 
 pytest.importorskip("py3langid", reason="the package py3langid is not installed")
