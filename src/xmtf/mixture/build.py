@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,8 @@ from xmtf.mixture.plan.plan import MixturePlan, plan_mixture, read_slice
 from xmtf.mixture.plan.prompted_rows import prompted_tables
 from xmtf.mixture.select.asked_fields import asked_fields, read_fields, write_fields
 from xmtf.mixture.select.choose import Rules, choose_rows, row_hashes
-from xmtf.mixture.select.compare_rows import Shared, compare_slice
-from xmtf.mixture.select.guard import Asked, Guard, read_guard, write_guard
+from xmtf.mixture.select.compare_rows import RowComparison
+from xmtf.mixture.select.guard import SOURCES, Asked, Guard, read_guard, write_guard
 from xmtf.mixture.select.keys import hash_strings
 from xmtf.mixture.select.ngrams import string_values, word_runs
 from xmtf.mixture.sort.merge import Shard
@@ -226,6 +227,7 @@ def _merge(plan: MixturePlan, out: Path, watch: Stopwatch) -> Manifest:
             )
         shards.append(Shard(task.name, task.fingerprint, part.task, part.rate, result, Counter()))
     manifest = finish_mixture(plan, shards, work, out, watch)
+    _read_once.cache_clear()  # it maps files that are deleted now
     discard_folder(work)
     return manifest
 
@@ -242,14 +244,14 @@ def build_shard(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
         and ``quarantine.jsonl`` are written where there is something to tell.
     """
     rules = Rules(**spec["rules"])
-    guard = read_guard(folder.parent.parent / "guard")
+    guard = _guard_in(folder.parent.parent / "guard")
     dropped = Counter[str]()
     report = DropReport()
     runs, overlaps, failures = list[Run](), list[dict[str, Any]](), list[dict[str, Any]]()
     data = _source(spec) if "slice" in spec else None
-    shared = None if data is None else _shared(spec, data, rules, guard)
+    compared = None if data is None else _compared(spec, data, rules, guard)
     for tables in _gathered(spec, data, dropped, failures, report):
-        chosen = choose_rows(pa.concat_tables(tables), rules, guard, shared)
+        chosen = choose_rows(pa.concat_tables(tables), rules, guard, compared)
         dropped.update(chosen.dropped)
         overlaps += chosen.overlaps
         runs += write_runs(folder, f"run-{len(runs):03d}", chosen)
@@ -299,10 +301,19 @@ def _source(spec: dict[str, Any]) -> SourceData:
     return read_source(part.task.source(part.split), offline=spec["offline"])
 
 
-def _shared(spec: dict[str, Any], data: SourceData, rules: Rules, guard: Guard) -> dict[int, Shared]:
-    """Return the rows of a slice that hold something of a suite's rows."""
+def _compared(spec: dict[str, Any], data: SourceData, rules: Rules, guard: Guard) -> RowComparison:
     fields, words = rules.overlap_fields, rules.overlap_words
-    return compare_slice(read_slice(spec), data, guard, seed=spec["seed"], fields=fields, words=words)
+    return RowComparison(read_slice(spec), data, guard, seed=spec["seed"], fields=fields, words=words)
+
+
+def _guard_in(folder: Path) -> Guard:
+    """Return the guard that a folder holds; a process that does many shards reads it once."""
+    return _read_once(folder, (folder / SOURCES).stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=1)
+def _read_once(folder: Path, written: int) -> Guard:
+    return read_guard(folder)
 
 
 def _render(spec: dict[str, Any], data: SourceData | None) -> Iterator[Prompted]:

@@ -13,8 +13,9 @@ in, and its two halves count as fields of the row.
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from pathlib import Path
@@ -22,11 +23,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from xmtf.files import read_json, write_json
 from xmtf.mixture.select.keys import UInt64
 from xmtf.mixture.select.letters import Int64, Letters, letters_of
-from xmtf.mixture.select.row_texts import fields_of, texts_of_rows
+from xmtf.mixture.select.row_texts import columns_of_fields, fields_of, texts_of_rows
 
 __all__ = ["ALONE_LETTERS", "ALONE_WORDS", "ANCHORS", "AskedFields", "asked_fields", "read_fields", "write_fields"]
 
@@ -36,6 +37,8 @@ ANCHORS = (8, 4)
 ALONE_WORDS, ALONE_LETTERS = 4, 15
 """Words, or letters, of a field that may count alone."""
 _MIN_LETTERS = 2
+_BLANK_SIGNS = "[_＿<\\[]"
+"""What a text with a blank holds at least."""
 _BLANK = re.compile(r"(?<![_＿])[_＿]+(?![_＿])|\[mask\]|<mask>|<blank>|\[blank\]", re.IGNORECASE)
 _ANCHOR_PLACES = 6
 """Stretches of a field among which its anchor is chosen."""
@@ -58,7 +61,7 @@ class AskedFields:
         is_phrase: bool ``[f]``: it is more than one word, or in a script without spaces.
         anchor: Hash of the stretch by which it is found, uint64 ``[f]``; one that few other fields have.
         offset: Where this stretch stands in the field, int64 ``[f]``.
-        texts: The fields as they stand in the rows.
+        texts: The fields as they stand in the rows, large_string ``[f]``.
         field: int64 ``[o]``: which field each occurrence is.
         row: Number of its row in the split, int64 ``[o]``.
         name: int64 ``[o]``: index into ``names``.
@@ -74,7 +77,7 @@ class AskedFields:
     is_phrase: npt.NDArray[np.bool_]
     anchor: UInt64
     offset: Int64
-    texts: list[str]
+    texts: pa.Array
     field: Int64
     row: Int64
     name: Int64
@@ -89,69 +92,73 @@ def asked_fields(table: pa.Table, rows: Int64) -> AskedFields:
         table: Raw rows.
         rows: Number of each in its split, int64 ``[table.num_rows]``.
     """
-    found = _Fields()
-    numbers, whole = rows.tolist(), [text.lower() for text in texts_of_rows(table)]
+    found, whole = _Found(), pc.utf8_lower(pa.array(texts_of_rows(table), pa.large_string()))
     for name, column in zip(table.column_names, table.columns, strict=True):
-        kind = column.type
-        if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind):
-            texts = column.to_pylist()
-            found.add(name, numbers, texts, [_is_part(*both) for both in zip(texts, whole, strict=True)])
-        elif not (pa.types.is_primitive(kind) or pa.types.is_null(kind) or pa.types.is_binary(kind)):
-            for number, value, row in zip(numbers, column.to_pylist(), whole, strict=True):
-                for field, text in fields_of(value, name):
-                    found.add(field, [number], [text], [_is_part(text, row)])
-    for at, text in enumerate(whole):
-        if _may_have_blank(text):
-            _fill_blanks(list(fields_of(table.slice(at, 1).to_pylist()[0])), numbers[at], found)
-    occurrences = (np.array(column, np.int64) for column in (found.fields, found.rows, found.columns, found.parts))
-    return _measured(list(found.texts), np.stack(list(occurrences), axis=1), list(found.names))
+        for field, places, texts in columns_of_fields(column, name):
+            found.add(field, rows[places], texts, _are_parts(texts, places, whole))
+    may_have_blank = np.flatnonzero(pc.match_substring_regex(whole, _BLANK_SIGNS))
+    filled = [
+        (name, int(rows[place]), text, part)
+        for place in may_have_blank.tolist()
+        for name, text, part in _filled(list(fields_of(table.slice(place, 1).to_pylist()[0])))
+    ]
+    if filled:
+        names, numbers, texts, parts = zip(*filled, strict=True)
+        found.add(names, np.array(numbers, np.int64), pa.array(texts, pa.large_string()), np.array(parts, np.int64))
+    encoded = pa.concat_arrays([pa.array([], pa.large_string()), *found.texts]).dictionary_encode()
+    columns = [np.concatenate([np.empty(0, np.int64), *column]) for column in (found.rows, found.columns, found.parts)]
+    occurrences = np.stack([np.asarray(encoded.indices).astype(np.int64), *columns], axis=1)
+    return _measured(encoded.dictionary, occurrences, list(found.names))
 
 
 @dataclass(slots=True)
-class _Fields:
-    """Different texts and names of fields so far; the occurrences as columns."""
+class _Found:
+    """Fields so far: their texts, rows, names and whether they are parts of others, some at a time."""
 
-    texts: dict[str, int] = dataclass_field(default_factory=dict)
+    texts: list[pa.Array] = dataclass_field(default_factory=list)
+    rows: list[Int64] = dataclass_field(default_factory=list)
+    columns: list[Int64] = dataclass_field(default_factory=list)
+    parts: list[Int64] = dataclass_field(default_factory=list)
     names: dict[str, int] = dataclass_field(default_factory=dict)
-    fields: list[int] = dataclass_field(default_factory=list)
-    rows: list[int] = dataclass_field(default_factory=list)
-    columns: list[int] = dataclass_field(default_factory=list)
-    parts: list[int] = dataclass_field(default_factory=list)
 
-    def add(self, name: str, rows: Sequence[int], texts: Sequence[str | None], parts: Sequence[int]) -> None:
-        """Add the field ``name`` of rows; nulls are none."""
-        known = self.texts
-        self.fields += [-1 if text is None else known.setdefault(text, len(known)) for text in texts]
-        self.rows += rows
-        self.columns += [self.names.setdefault(name, len(self.names))] * len(rows)
-        self.parts += parts
+    def add(self, names: str | Sequence[str], rows: Int64, texts: pa.Array, parts: Int64) -> None:
+        """Add fields of these rows and texts, and of these names or all of one."""
+        numbers = [
+            self.names.setdefault(name, len(self.names)) for name in ([names] if isinstance(names, str) else names)
+        ]
+        self.texts.append(texts)
+        self.rows.append(rows)
+        self.columns.append(np.broadcast_to(np.array(numbers, np.int64), len(rows)))
+        self.parts.append(parts)
 
 
-def _is_part(text: str | None, row: str) -> bool:
-    """Tell whether a short field also stands in another field of its row, whose texts are given in lower case."""
-    return text is not None and len(text) <= _FILLER_LETTERS and row.count(text.lower()) > 1
+def _are_parts(texts: pa.Array, places: Int64, whole: pa.Array) -> Int64:
+    """Return 1 for short fields that also stand in another field of their row, whose texts are in lower case."""
+    short = np.flatnonzero(np.asarray(pc.utf8_length(texts)) <= _FILLER_LETTERS)
+    fields = pc.utf8_lower(texts.take(pa.array(short))).to_pylist()
+    rows = whole.take(pa.array(places[short])).to_pylist()
+    parts = np.zeros(len(texts), np.int64)
+    parts[short] = [row.count(field) > 1 for field, row in zip(fields, rows, strict=True)]
+    return parts
 
 
-def _may_have_blank(text: str) -> bool:
-    return ("_" in text or "＿" in text or "[" in text or "<" in text) and _BLANK.search(text) is not None
-
-
-def _fill_blanks(fields: list[tuple[str, str]], row: int, found: _Fields) -> None:
+def _filled(fields: list[tuple[str, str]]) -> Iterator[tuple[str, str, int]]:
+    """Yield (name, text, part) of what a sentence with a blank is looked for as."""
     for name, text in fields:
-        blanks = list(_BLANK.finditer(text)) if _may_have_blank(text) else []
+        blanks = list(_BLANK.finditer(text))
         if len(blanks) != 1:
             continue
         before, after = text[: blanks[0].start()], text[blanks[0].end() :]
         for other, filler in fields:
             if filler is not text and len(filler) <= _FILLER_LETTERS and len(filler.split()) <= _FILLER_WORDS:
-                found.add(f"{name} with {other}", [row], [f"{before}{filler}{after}"], [0])
-        found.add(f"{name} before the blank", [row], [before], [2])
-        found.add(f"{name} after the blank", [row], [after], [2])
+                yield f"{name} with {other}", f"{before}{filler}{after}", 0
+        yield f"{name} before the blank", before, 2
+        yield f"{name} after the blank", after, 2
 
 
-def _measured(texts: list[str], columns: Int64, names: list[str]) -> AskedFields:
-    letters = letters_of(texts)
-    end = letters.ends if texts else np.empty(0, np.int64)
+def _measured(texts: pa.Array, columns: Int64, names: list[str]) -> AskedFields:
+    letters = letters_of(texts.to_pylist())
+    end = letters.ends if len(texts) else np.empty(0, np.int64)
     start = np.concatenate([np.zeros(min(1, len(end)), np.int64), end[:-1]])
     length = end - start
     anchor, offset = _anchors(letters, start, length)
@@ -208,31 +215,36 @@ def _anchors(letters: Letters, start: Int64, length: Int64) -> tuple[UInt64, Int
     return anchor, offset
 
 
-_ARRAYS = (
-    "hashes",
-    "length",
-    "weight",
-    "words",
-    "is_name",
-    "is_phrase",
-    "anchor",
-    "offset",
-    "field",
-    "row",
-    "name",
-    "part",
-)
+_OF_FIELDS = ("hashes", "length", "weight", "words", "is_name", "is_phrase", "anchor", "offset")
+_OF_OCCURRENCES = ("field", "row", "name", "part")
+_FIELDS, _OCCURRENCES, _NAMES = "fields.arrow", "occurrences.arrow", b"names"
 
 
 def write_fields(folder: Path, fields: AskedFields) -> None:
     """Write the fields into a folder."""
-    with (folder / "fields.npz").open("wb") as stream:
-        np.savez(stream, allow_pickle=False, **{name: getattr(fields, name) for name in _ARRAYS})
-    write_json(folder / "fields.json", {"names": fields.names, "texts": fields.texts})
+    about = pa.table({name: pa.array(getattr(fields, name)) for name in _OF_FIELDS} | {"texts": fields.texts})
+    occurrences = pa.table({name: pa.array(getattr(fields, name)) for name in _OF_OCCURRENCES})
+    for name, table in (
+        (_FIELDS, about.replace_schema_metadata({_NAMES: json.dumps(fields.names)})),
+        (_OCCURRENCES, occurrences),
+    ):
+        with pa.OSFile(str(folder / name), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
 
 
 def read_fields(folder: Path) -> AskedFields:
     """Read what :func:`write_fields` wrote."""
-    with np.load(folder / "fields.npz", allow_pickle=False) as arrays:
-        columns = {name: arrays[name] for name in _ARRAYS}
-    return AskedFields(**columns, **read_json(folder / "fields.json"))
+    about, occurrences = (
+        pa.ipc.open_file(pa.memory_map(str(folder / name))).read_all() for name in (_FIELDS, _OCCURRENCES)
+    )
+    columns = {
+        name: table.column(name).to_numpy()
+        for table, names in ((about, _OF_FIELDS), (occurrences, _OF_OCCURRENCES))
+        for name in names
+    }
+    texts = about.column("texts")
+    return AskedFields(
+        **columns,
+        texts=texts.combine_chunks() if texts.num_chunks != 1 else texts.chunk(0),
+        names=json.loads(about.schema.metadata[_NAMES]),
+    )

@@ -7,6 +7,7 @@ also listed, with the suite.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from xmtf.errors import ConfigError
-from xmtf.mixture.select.compare_rows import Shared, are_in, compare_texts
+from xmtf.mixture.select.compare_rows import Int64, RowComparison, Shared, compare_texts
 from xmtf.mixture.select.filters import CAPPED, cap_rows, unfit_rows
 from xmtf.mixture.select.guard import Guard
 from xmtf.mixture.select.keys import Keys, UInt64, hash_strings, mix, row_keys
@@ -74,14 +75,17 @@ class Chosen:
     overlaps: list[dict[str, Any]]
 
 
-def choose_rows(table: pa.Table, rules: Rules, guard: Guard, shared: dict[int, Shared] | None = None) -> Chosen:
+def choose_rows(table: pa.Table, rules: Rules, guard: Guard, compared: RowComparison | None = None) -> Chosen:
     """Apply the rules to a table of prompted examples.
+
+    Where examples that suites ask are dropped, the rows of those that the cap would keep are compared; for each that is
+    dropped another one is, until the cap is full. So the same examples stay as if all had been compared.
 
     Args:
         table: Prompted examples.
         rules: The rules.
         guard: What evaluation suites ask.
-        shared: Numbers of the rows that hold something of a suite's rows; None compares the rendered texts.
+        compared: Their rows, as they are compared with a suite's rows; None compares the rendered texts.
 
     Raises:
         ConfigError: An example stands in an evaluation suite, and the recipe calls that an error.
@@ -95,21 +99,39 @@ def choose_rows(table: pa.Table, rules: Rules, guard: Guard, shared: dict[int, S
     groups, group_of_row = group_rows(table)
     inputs, targets = hash_strings(table.column("inputs")), hash_strings(table.column("targets"))
     places = row_hashes(rules.place, groups, group_of_row, table.column("row"))
-    asked = _find_asked(table, inputs, places, guard, rules, shared)
-    overlaps = _overlaps(table, groups, group_of_row, asked, guard, rules)
-    rows = np.arange(table.num_rows)
-    if asked and rules.overlap == "drop":
+    origin = _origins(groups, group_of_row, table.column("row"))
+    keys = row_keys(inputs, targets, rules.seed, None if rules.deduplicate else origin)
+    asked = _find_asked(inputs, places, guard, rules)
+    kept = rows = np.arange(table.num_rows)
+    compare = _comparison(table, guard, rules, compared)
+    if rules.overlap == "drop":
         rows = np.delete(rows, list(asked))
+        sample_keys = mix(keys.low ^ origin)
+        kept = _capped(table, group_of_row, rows, rules, sample_keys)
+        while found := compare(kept):
+            asked |= found
+            rows = np.setdiff1d(rows, list(found), assume_unique=True)
+            kept = _capped(table, group_of_row, rows, rules, sample_keys)
         dropped.update(each.reason for each in asked.values())
-        table = table.take(pa.array(rows))
-    origin = _origins(groups, group_of_row[rows], table.column("row"))
-    keys = row_keys(inputs[rows], targets[rows], rules.seed, None if rules.deduplicate else origin)
-    sample_keys = mix(keys.low ^ origin)
-    kept = cap_rows(table, group_of_row[rows], rules.cap_examples, rules.cap_policy, sample_keys)
+    else:
+        asked = compare(rows) | asked
+        kept = _capped(table, group_of_row, rows, rules, mix(keys.low ^ origin))
+    overlaps = _overlaps(table, groups, group_of_row, dict(sorted(asked.items())), guard, rules)
     if len(kept) < len(rows):
         dropped[CAPPED] += len(rows) - len(kept)
-        table, keys, rows = table.take(pa.array(kept)), keys.take(kept), rows[kept]
-    return Chosen(table, keys, groups, group_of_row[rows], dropped, overlaps)
+    if len(kept) < table.num_rows:
+        table, keys, group_of_row = table.take(pa.array(kept)), keys.take(kept), group_of_row[kept]
+    return Chosen(table, keys, groups, group_of_row, dropped, overlaps)
+
+
+def _capped(
+    table: pa.Table, group_of_row: npt.NDArray[np.int32], rows: Int64, rules: Rules, sample_keys: UInt64
+) -> Int64:
+    """Return those of the rows that the cap keeps."""
+    if rules.cap_examples is None:
+        return rows
+    chosen = table if len(rows) == table.num_rows else table.take(pa.array(rows))
+    return rows[cap_rows(chosen, group_of_row[rows], rules.cap_examples, rules.cap_policy, sample_keys[rows])]
 
 
 def _with_wide_texts(table: pa.Table) -> object:
@@ -145,10 +167,8 @@ def _origins(groups: list[Provenance], group_of_row: npt.NDArray[np.int32], rows
     return mix(hash_strings(names)[group_of_row, 0] + np.asarray(rows).astype(np.uint64))
 
 
-def _find_asked(
-    table: pa.Table, inputs: UInt64, places: UInt64, guard: Guard, rules: Rules, shared: dict[int, Shared] | None
-) -> dict[int, Shared]:
-    """Return, for the number of each example that a suite asks, what was found."""
+def _find_asked(inputs: UInt64, places: UInt64, guard: Guard, rules: Rules) -> dict[int, Shared]:
+    """Return, for the number of each example whose inputs or row a suite asks, what was found."""
     asked: dict[int, Shared] = {}
     same = [(OVERLAP, guard.find(inputs))]
     if rules.guards_rows:
@@ -156,21 +176,35 @@ def _find_asked(
     for reason, sources in same:
         for row in np.flatnonzero(sources >= 0).tolist():
             asked.setdefault(row, Shared(int(sources[row]), reason))
-    for number, found in _find_shared(table, guard, rules, shared).items():
-        asked.setdefault(number, found)
-    return dict(sorted(asked.items()))
+    return asked
 
 
-def _find_shared(table: Any, guard: Guard, rules: Rules, shared: dict[int, Shared] | None) -> dict[int, Shared]:
-    if shared is not None:
-        rows = table.column("row")
-        return {int(at): shared[rows[int(at)].as_py()] for at in are_in(rows, shared)} if shared else {}
+def _comparison(
+    table: Any, guard: Guard, rules: Rules, compared: RowComparison | None
+) -> Callable[[Int64], dict[int, Shared]]:
+    """Return what finds, of the numbers of examples, those that hold something of a suite's rows."""
+    if compared is not None:
+        numbers = np.asarray(table.column("row")).astype(np.int64)
+
+        def of_rows(examples: Int64) -> dict[int, Shared]:
+            found = compared.find(numbers[examples])
+            hits = examples[np.isin(numbers[examples], np.fromiter(found, np.int64, len(found)))]
+            return {at: found[int(numbers[at])] for at in hits.tolist()}
+
+        return of_rows
     if not rules.overlap_fields and rules.overlap_words is None:
-        return {}
-    texts = pc.binary_join_element_wise(
-        table.column("inputs"), table.column("targets"), pa.scalar("\n", pa.large_string())
-    ).to_pylist()
-    return compare_texts(texts, guard, fields=rules.overlap_fields, words=rules.overlap_words)
+        return lambda examples: {}
+    is_done = np.zeros(table.num_rows, bool)
+
+    def of_texts(examples: Int64) -> dict[int, Shared]:
+        todo = examples[~is_done[examples]]
+        is_done[todo] = True
+        part = table.select(["inputs", "targets"]).take(pa.array(todo))
+        texts = pc.binary_join_element_wise(*part.columns, pa.scalar("\n", pa.large_string())).to_pylist()
+        found = compare_texts(texts, guard, fields=rules.overlap_fields, words=rules.overlap_words)
+        return {int(todo[at]): shared for at, shared in found.items()}
+
+    return of_texts
 
 
 def _overlaps(

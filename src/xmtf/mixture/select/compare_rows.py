@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from xmtf.mixture.select.guard import Guard
@@ -14,7 +15,9 @@ from xmtf.sources import SourceData
 from xmtf.tasks import Slice
 from xmtf.tasks.prompted import chosen_rows
 
-__all__ = ["SAME_FIELDS", "Shared", "compare_slice", "compare_texts", "shared_words"]
+__all__ = ["SAME_FIELDS", "RowComparison", "Shared", "compare_texts", "shared_words"]
+
+Int64 = npt.NDArray[np.int64]
 
 SAME_FIELDS = "holds fields of a row of an evaluation suite"
 """Reason of examples whose row holds a field, or two, of a row that a suite asks about."""
@@ -63,33 +66,43 @@ def compare_texts(texts: Sequence[str], guard: Guard, *, fields: bool, words: in
     return found
 
 
-def compare_slice(
-    slice_: Slice, data: SourceData, guard: Guard, *, seed: int, fields: bool, words: int | None
-) -> dict[int, Shared]:
-    """Return by number the rows of a slice that hold something of a suite's rows.
+class RowComparison:
+    """The rows of a slice beside those that suites ask about: each is compared once, when it is first asked for.
 
-    Only the columns that its templates read are looked at: nothing else is trained on.
+    Only the columns that the slice's templates read are looked at: nothing else is trained on.
     """
-    if not (fields and len(guard.fields)) and not (words is not None and len(guard.runs)):
-        return {}
-    chosen = chosen_rows(slice_, data, seed)
-    rows = data.rows[chosen]
-    read = set[str]().union(*(template.prepared("fixed").names for template in slice_.templates))
-    columns = [name for name in data.table.column_names if name.replace("-", "_") in read]
-    table = data.table.select(columns) if columns else data.table
-    found: dict[int, Shared] = {}
-    step = max(1, _CHUNK_BYTES * max(1, table.num_rows) // max(1, table.nbytes))
-    for first in range(0, len(chosen), step):
-        part = table.take(pa.array(chosen[first : first + step]))
-        for at, shared in compare_texts(texts_of_rows(part), guard, fields=fields, words=words).items():
-            found[int(rows[first + at])] = shared
-    return found
+
+    def __init__(
+        self, slice_: Slice, data: SourceData, guard: Guard, *, seed: int, fields: bool, words: int | None
+    ) -> None:
+        self._guard, self._fields, self._words = guard, fields and len(guard.fields) > 0, words
+        if not len(guard.runs):
+            self._words = None
+        chosen = chosen_rows(slice_, data, seed)
+        order = np.argsort(data.rows[chosen], kind="stable")
+        self._places, self._numbers = chosen[order], data.rows[chosen][order]
+        self._is_done = np.zeros(len(order), bool)
+        self._found: dict[int, Shared] = {}
+        read = set[str]().union(*(template.prepared("fixed").names for template in slice_.templates))
+        columns = [name for name in data.table.column_names if name.replace("-", "_") in read]
+        self._table = data.table.select(columns) if columns else data.table
+
+    def find(self, numbers: Int64) -> dict[int, Shared]:
+        """Return by number those of these rows that hold something of a suite's rows."""
+        if not self._fields and self._words is None:
+            return {}
+        wanted = np.unique(np.searchsorted(self._numbers, numbers))
+        todo = wanted[~self._is_done[wanted]]
+        self._is_done[todo] = True
+        table = self._table
+        step = max(1, _CHUNK_BYTES * max(1, table.num_rows) // max(1, table.nbytes))
+        for first in range(0, len(todo), step):
+            part = todo[first : first + step]
+            texts = texts_of_rows(table.take(pa.array(self._places[part])))
+            for at, shared in compare_texts(texts, self._guard, fields=self._fields, words=self._words).items():
+                self._found[int(self._numbers[part[at]])] = shared
+        return {number: self._found[number] for number in self._numbers[wanted].tolist() if number in self._found}
 
 
 _CHUNK_BYTES = 64 * 2**20
 """Bytes of rows whose texts are joined at once."""
-
-
-def are_in(numbers: pa.ChunkedArray, rows: dict[int, Shared]) -> np.ndarray:
-    """Return the places of the numbers that are among the rows, ascending."""
-    return np.flatnonzero(np.isin(np.asarray(numbers), np.fromiter(rows, np.int64, len(rows))))

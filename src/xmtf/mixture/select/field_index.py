@@ -81,7 +81,7 @@ class FieldIndex:
             of a source, ``first_of_item``, its first field among ``field_of_item name_of_item``.
         hashes: Of each field.
         anchors: For each size of anchor the anchors of the fields, uint64, sorted.
-        filters: For each size of anchor which first bits some anchor has, uint8 ``[2 ** 22]``.
+        filters: For each size of anchor which first bits some anchor has, bool ``[2 ** 22]``.
         texts: The fields as they stand in the rows.
         names: Names of fields.
     """
@@ -89,7 +89,7 @@ class FieldIndex:
     columns: dict[str, Int64]
     hashes: UInt64
     anchors: tuple[UInt64, ...]
-    filters: tuple[npt.NDArray[np.uint8], ...]
+    filters: tuple[npt.NDArray[np.bool_], ...]
     texts: pa.Array
     names: list[str]
 
@@ -117,51 +117,64 @@ class FieldIndex:
         rest = ~is_alone & ~np.isin(text, text[is_alone])
         for number, occurrence, fields in self._pairs(field[rest], start[rest], text[rest]):
             found[number] = self._hit(occurrence, fields)
-        for at in np.flatnonzero(rest & (self.columns["short"][field] > 0)).tolist():
-            pair = None if int(text[at]) in found else self._with_short(letters, int(field[at]), int(start[at]))
-            if pair is not None:
-                found[int(text[at])] = pair
+        rest &= self.columns["short"][field] > 0
+        for number, occurrence, fields in self._short_pairs(letters, field[rest], start[rest], text[rest]):
+            if number not in found:
+                found[number] = self._hit(occurrence, fields)
         return found
 
-    def _with_short(self, letters: Letters, field: int, start: int) -> FieldHit | None:
-        """Return the pair of a field with one near it that is too short to be looked for everywhere, or None."""
+    def _rows_of(self, field: Int64) -> tuple[Int64, Int64]:
+        """Return the occurrences of fields, :data:`_OCCURRENCES` of each at most: (place of the field, occurrence)."""
+        first = self.columns["first_of"][field]
+        return _ranges(first, np.minimum(self.columns["first_of"][field + 1] - first, _OCCURRENCES))
+
+    def _short_pairs(
+        self, letters: Letters, field: Int64, start: Int64, text: Int64
+    ) -> Iterator[tuple[int, int, list[int]]]:
+        """Yield (text, occurrence, two fields) for fields near one that is too short to be looked for everywhere."""
         columns = self.columns
-        end, text = start + int(columns["length"][field]), int(letters.text_of(np.array([start]))[0])
-        low = max(int(letters.ends[text - 1]) if text else 0, start - _NEAR)
-        high = min(int(letters.ends[text]), end + _NEAR)
-        first, last = columns["first_of"][field : field + 2].tolist()
-        for occurrence in range(first, min(last, first + _OCCURRENCES)):
-            item = int(columns["item"][occurrence])
-            begin, stop = columns["first_of_item"][item : item + 2].tolist()
-            for other in columns["field_of_item"][begin:stop].tolist():
-                if self._is_short_second(field, other) and (
-                    self._contains(letters, other, low, start) or self._contains(letters, other, end, high)
-                ):
-                    return self._hit(occurrence, [field, other])
-        return None
+        place, occurrence = self._rows_of(field)
+        first = columns["first_of_item"][columns["item"][occurrence]]
+        count = columns["first_of_item"][columns["item"][occurrence] + 1] - first
+        at, index = _ranges(first, count)
+        place, occurrence, other = place[at], occurrence[at], columns["field_of_item"][index]
+        fits = self._are_short_seconds(field[place], other)
+        place, occurrence, other = place[fits], occurrence[fits], other[fits]
+        _, kept = np.unique(place * len(self) + other, return_index=True)
+        kept.sort()
+        place, occurrence, other = place[kept], occurrence[kept], other[kept]
+        end = start + columns["length"][field]
+        low = np.maximum(np.append(0, letters.ends)[text], start - _NEAR)
+        high = np.minimum(letters.ends[text], end + _NEAR)
+        is_near = self._stands_in(letters, other, low[place], start[place])
+        is_near |= self._stands_in(letters, other, end[place], high[place])
+        for found in np.flatnonzero(is_near).tolist():
+            yield int(text[place[found]]), int(occurrence[found]), [int(field[place[found]]), int(other[found])]
 
-    def _is_short_second(self, field: int, other: int) -> bool:
-        weight, length = self.columns["weight"], self.columns["length"]
-        return bool(
-            is_short_second(weight[other], length[other], self.columns["common"][other], self.columns["part"][other])
-            and self.columns["part"][field] == self.columns["part"][other]
-            and weight[field] + weight[other] >= _BOTH_LETTERS
-        )
+    def _are_short_seconds(self, field: Int64, other: Int64) -> npt.NDArray[np.bool_]:
+        columns = self.columns
+        weight, length, common, part = (columns[name] for name in ("weight", "length", "common", "part"))
+        fits: npt.NDArray[np.bool_] = (part[field] == part[other]) & (weight[field] + weight[other] >= _BOTH_LETTERS)
+        fits &= is_short_second(weight[other], length[other], common[other], part[other])
+        return fits
 
-    def _contains(self, letters: Letters, field: int, low: int, high: int) -> bool:
-        length = int(self.columns["length"][field])
-        at = np.arange(low, max(low, high - length + 1))
-        at = at[letters.starts[at] & letters.starts[at + length]]
-        return bool(np.any(letters.hashes(at, length) == self.hashes[field]))
+    def _stands_in(self, letters: Letters, field: Int64, low: Int64, high: Int64) -> npt.NDArray[np.bool_]:
+        """Tell which fields stand as whole words somewhere from the letter ``low`` to before ``high``."""
+        length, words = self.columns["length"][field], np.flatnonzero(letters.starts)
+        first = np.searchsorted(words, low)
+        count = np.searchsorted(words, high - length, side="right") - first
+        of, index = _ranges(first, np.maximum(count, 0))
+        at, size = words[index], length[of]
+        same = letters.starts[at + size]
+        of, at, size = of[same], at[same], size[same]
+        stands = np.zeros(len(field), bool)
+        stands[of[letters.hashes(at, size) == self.hashes[field[of]]]] = True
+        return stands
 
     def _pairs(self, field: Int64, start: Int64, text: Int64) -> Iterator[tuple[int, int, list[int]]]:
         """Yield (text, occurrence, two fields) for texts with two fields of one row near each other."""
         columns = self.columns
-        first = columns["first_of"][field]
-        count = np.minimum(columns["first_of"][field + 1] - first, _OCCURRENCES)
-        ends = np.cumsum(count)
-        place = np.repeat(np.arange(len(field)), count)
-        occurrence = np.repeat(first - (ends - count), count) + np.arange(len(place))
+        place, occurrence = self._rows_of(field)
         row = text[place] * len(columns["first_of_item"]) + columns["item"][occurrence]
         order = np.lexsort((start[place], row))
         place, occurrence, row = place[order], occurrence[order], row[order]
@@ -195,13 +208,14 @@ class FieldIndex:
         for size, anchors, near in zip(ANCHORS, self.anchors, self.filters, strict=True):
             if len(anchors) and (size >= PAIR_LETTERS or letters.has_ideographs):
                 hashes = letters.all_hashes(size)
-                at = np.flatnonzero(near[(hashes >> np.uint64(64 - FILTER_BITS)).view(np.int64)])
-                low = np.searchsorted(anchors, hashes[at])
-                count = np.searchsorted(anchors, hashes[at], side="right") - low
-                at, low, count = at[count > 0], low[count > 0], count[count > 0]
-                ends = np.cumsum(count)
-                field = np.repeat(low - (ends - count), count) + np.arange(count.sum()) + base
-                start = np.repeat(at, count) - self.columns["offset"][field]
+                at = np.flatnonzero(near.take((hashes >> np.uint64(64 - FILTER_BITS)).view(np.int64), mode="clip"))
+                hashes = hashes.take(at)
+                low = np.searchsorted(anchors, hashes)
+                is_anchor = anchors.take(low, mode="clip") == hashes
+                at, low, hashes = at[is_anchor], low[is_anchor], hashes[is_anchor]
+                of, field = _ranges(low, np.searchsorted(anchors, hashes, side="right") - low)
+                field += base
+                start = at[of] - self.columns["offset"][field]
                 kept = self._stands(letters, field, start)
                 fields.append(field[kept])
                 starts.append(start[kept])
@@ -235,6 +249,17 @@ class FieldIndex:
 def is_short_second(weight: Any, length: Any, common: Any, part: Any) -> Any:
     """Tell, of one field or of arrays, whether it is looked for only beside another field of its row."""
     return (weight >= _SHORT_LETTERS) & (weight < PAIR_LETTERS) & (length > 1) & (common == 0) & (part != 1)
+
+
+def _ranges(first: Int64, count: Int64) -> tuple[Int64, Int64]:
+    """Return all numbers of ranges, and which range each is of.
+
+    >>> _ranges(np.array([5, 9]), np.array([2, 1]))
+    (array([0, 0, 1]), array([5, 6, 9]))
+    """
+    ends = np.cumsum(count)
+    of = np.repeat(np.arange(len(count)), count)
+    return of, np.repeat(first - (ends - count), count) + np.arange(len(of))
 
 
 def _firsts(values: Int64) -> Int64:

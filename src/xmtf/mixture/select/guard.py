@@ -22,9 +22,11 @@ from xmtf.mixture.select.keys import UInt64
 from xmtf.mixture.select.merge_fields import read_index, write_index
 from xmtf.mixture.select.ngrams import find_hashes, word_runs
 
-__all__ = ["Asked", "Guard", "read_guard", "write_guard"]
+__all__ = ["SOURCES", "Asked", "Guard", "read_guard", "write_guard"]
 
-_INPUTS, _RUNS, _ROWS, _SOURCES, _FIELDS = "inputs.npy", "runs.npy", "rows.npy", "sources.json", "fields"
+SOURCES = "sources.json"
+"""File of a guard that is written last."""
+_INPUTS, _RUNS, _ROWS, _FIELDS = "inputs.npy", "runs.npy", "rows.npy", "fields"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,7 @@ def write_guard(folder: Path, asked: list[Asked]) -> None:
         [part.suite for _, part, _ in with_fields],
         [part.parallel for _, part, _ in with_fields],
     )
-    write_json(folder / _SOURCES, {"sources": sources, "with_fields": [number for number, _, _ in with_fields]})
+    write_json(folder / SOURCES, {"sources": sources, "with_fields": [number for number, _, _ in with_fields]})
 
 
 def _write_sorted(path: Path, parts: list[UInt64]) -> None:
@@ -154,7 +156,7 @@ def read_guard(folder: Path) -> Guard:
     index: Any = np.load(folder / _INPUTS, mmap_mode="r", allow_pickle=False)
     runs: Any = np.load(folder / _RUNS, mmap_mode="r", allow_pickle=False)
     rows: Any = np.load(folder / _ROWS, mmap_mode="r", allow_pickle=False)
-    about = read_json(folder / _SOURCES)
+    about = read_json(folder / SOURCES)
     return Guard(
         index[0],
         index[1],

@@ -37,7 +37,8 @@ _BETWEEN = "\ufdd0"
 """Stands between texts; a noncharacter, taken out of the texts themselves."""
 _CODES = 0x32400
 """Code points looked at; those above are no letters."""
-_ALL_CODES, _LAST_ASCII = 0x110000, 0x7F
+_LETTER, _KIND, _SLOW = np.uint8(1), np.uint8(6), np.uint8(8)
+"""Bits of what is known about a code point."""
 _BASE = 0x9E3779B97F4A7C15
 _INVERSE = pow(_BASE, -1, 2**64)
 
@@ -45,7 +46,7 @@ _ALIKE = {
     "ı": "i", "ى": "ي", "ی": "ي", "ې": "ي", "ئ": "ي", "ے": "ي", "ک": "ك", "أ": "ا", "إ": "ا", "آ": "ا", "ٱ": "ا",
     "ؤ": "و", "ة": "ه", "ۀ": "ه", "ہ": "ه", "ھ": "ه", "ە": "ه", "ۂ": "ه", "ۃ": "ه",
 }  # fmt: skip
-_IDEOGRAPH, _UNSPACED_FROM = 2, 0x0E00
+_IDEOGRAPH = 2
 _DENSE = ((0x3400, 0x9FFF), (0xF900, 0xFAFF), (0x20000, _CODES - 1))
 """Ideographs: one says as much as two letters."""
 _UNSPACED = (*_DENSE, (0x0E00, 0x0EFF), (0x0F00, 0x0FFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3040, 0x30FF))
@@ -116,31 +117,42 @@ def letters_of(texts: Sequence[str]) -> Letters:
     """Return the letters of texts."""
     tables = _tables()
     codes = _codes_of(texts)
-    if codes.max(initial=0) > _LAST_ASCII:
-        slow = np.flatnonzero(tables.is_slow.take(codes, mode="clip"))
-        if len(slow):
-            ends = np.flatnonzero(codes == ord(_BETWEEN))
-            composed = list(texts)
-            for number in np.unique(np.searchsorted(ends, slow)).tolist():
-                composed[number] = _composed(texts[number])
-            codes = _codes_of(composed)
-    hashes = tables.hashes.take(codes, mode="clip")
-    at = np.flatnonzero(hashes)
-    hashes = hashes.take(at)
+    about = tables.about.take(codes, mode="clip")
+    seen = np.bitwise_or.reduce(about, initial=0)
+    if seen & _SLOW:
+        texts = _with_composed(texts, np.flatnonzero(about & _SLOW))
+        codes = _codes_of(texts)
+        about = tables.about.take(codes, mode="clip")
+        seen = np.bitwise_or.reduce(about)
+    at = np.flatnonzero((about & _LETTER).view(np.bool_))
     starts = np.ones(len(at) + 1, dtype=bool)
-    starts[1:-1] = at[1:] - at[:-1] > 1
-    if codes.max(initial=0) < _UNSPACED_FROM:
-        kinds = np.zeros(len(at), np.int8)
-    else:
-        kinds = tables.kinds.take(codes, mode="clip").take(at)
+    np.greater(at[1:] - at[:-1], 1, out=starts[1:-1])
+    if seen & _KIND:
+        kinds = ((about.take(at) & _KIND) >> 1).view(np.int8)
         starts[:-1] |= kinds > 0
         starts[1:] |= kinds > 0
+    else:
+        kinds = np.zeros(len(at), np.int8)
     sums = np.zeros(len(at) + 1, np.uint64)
+    hashes = tables.hashes.take(codes.take(at), mode="clip")
     hashes *= _powers(len(at), _INVERSE)[: len(at)]
     np.cumsum(hashes, out=sums[1:])
-    between = np.flatnonzero(codes == ord(_BETWEEN))
-    ends = np.append(np.searchsorted(at, between), len(at)).astype(np.int64)
+    ends = np.append(np.searchsorted(at, _ends(texts)[:-1]), len(at)).astype(np.int64)
     return Letters(ends, starts, kinds, sums)
+
+
+def _ends(texts: Sequence[str]) -> Int64:
+    """Return where each text ends among the texts with one character between them, int64 ``[texts]``."""
+    lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+    return np.cumsum(lengths + 1) - 1
+
+
+def _with_composed(texts: Sequence[str], slow: Int64) -> list[str]:
+    """Return the texts, each that holds one of the characters ``slow`` in the form in which letters are single."""
+    composed = list(texts)
+    for number in np.unique(np.searchsorted(_ends(texts), slow)).tolist():
+        composed[number] = _composed(texts[number])
+    return composed
 
 
 def _sums(values: npt.NDArray[Any]) -> Int64:
@@ -166,19 +178,18 @@ class _Tables:
     """What each code point is.
 
     Attributes:
-        hashes: uint64, 0 where it is no letter.
-        kinds: 1 in a script without spaces, 2 an ideograph.
-        is_slow: It may be several letters, or one together with what stands before it.
+        hashes: uint64 ``[codes]``, 0 where it is no letter.
+        about: uint8 ``[codes]``: :data:`_LETTER`; its kind times two (see :class:`Letters`); :data:`_SLOW` where it may
+            be several letters, or one together with what stands before it.
     """
 
     hashes: UInt64
-    kinds: npt.NDArray[np.int8]
-    is_slow: npt.NDArray[np.bool_]
+    about: npt.NDArray[np.uint8]
 
 
 @cache
 def _tables() -> _Tables:
-    letters, is_slow = np.zeros(_ALL_CODES, np.uint64), np.zeros(_ALL_CODES, bool)
+    letters, about = np.zeros(_CODES + 1, np.uint64), np.zeros(_CODES + 1, np.uint8)
     for first, last in _ITSELF:
         letters[first : last + 1] = np.arange(first, last + 1)
     points = {code for first, last in _POINTS for code in range(first, last + 1)}
@@ -187,18 +198,17 @@ def _tables() -> _Tables:
         if code not in known:
             plain = _plain(chr(code), points)
             letters[code] = ord(plain[0]) if plain else 0
-            is_slow[code] = len(plain) > 1
+            about[code] = _SLOW if len(plain) > 1 else 0
     for number in points:
         letters[number] = 0
     for number in _seconds(points):
-        is_slow[number] = True
-    kinds = np.zeros(_ALL_CODES, np.int8)
+        about[number] |= _SLOW
     for kind, ranges in ((1, _UNSPACED), (_IDEOGRAPH, _DENSE)):
         for first, last in ranges:
-            kinds[first : last + 1] = kind
-    hashes = np.zeros(_ALL_CODES, np.uint64)
-    hashes[:_CODES] = np.where(letters[:_CODES] > 0, mix(letters[:_CODES]), np.uint64(0))
-    return _Tables(hashes, kinds, is_slow)
+            about[first : last + 1] &= ~_KIND
+            about[first : last + 1] |= np.uint8(2 * kind)
+    about[letters > 0] |= _LETTER
+    return _Tables(np.where(letters > 0, mix(letters), np.uint64(0)), about)
 
 
 def _plain(char: str, points: set[int]) -> str:

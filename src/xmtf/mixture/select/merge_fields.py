@@ -79,12 +79,12 @@ def write_index(folder: Path, parts: Sequence[AskedFields], suites: Sequence[str
     folder.mkdir(parents=True, exist_ok=True)
     arrays = columns | {"hashes": fields["hashes"][order]}
     for anchor_size, column in zip(ANCHORS, anchors, strict=True):
-        near = np.zeros(2**FILTER_BITS, np.uint8)
-        near[column >> np.uint64(64 - FILTER_BITS)] = 1
+        near = np.zeros(2**FILTER_BITS, bool)
+        near[column >> np.uint64(64 - FILTER_BITS)] = True
         arrays |= {f"anchors_{anchor_size}": column, f"filter_{anchor_size}": near}
     for name, array in arrays.items():
         np.save(folder / f"{name}.npy", array, allow_pickle=False)
-    texts = pa.table({"text": pa.array([text for part in parts for text in part.texts], pa.large_string())})
+    texts = pa.table({"text": pa.concat_arrays([part.texts for part in parts])})
     with pa.OSFile(str(folder / "texts.arrow"), "wb") as sink, pa.ipc.new_file(sink, texts.schema) as writer:
         writer.write_table(texts)
     write_json(folder / "names.json", names)

@@ -25,8 +25,8 @@ from xmtf.mixture.select.keys import UInt64, hash_strings, mix
 
 __all__ = ["HASHING", "UNSPACED_LENGTH", "WordRuns", "find_hashes", "string_values", "word_runs"]
 
-HASHING = 4
-"""Version of the hashes of runs; unfinished work with other ones is done anew."""
+HASHING = 5
+"""Version of the hashes of runs, and of the files of a guard; unfinished work with other ones is done anew."""
 
 UNSPACED_LENGTH = 40
 """Words of a run with characters of a script without spaces, at least: fewer recur by chance."""

@@ -2,10 +2,13 @@ import dataclasses
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from xmtf.errors import ConfigError
+from xmtf.mixture.select.asked_fields import asked_fields
 from xmtf.mixture.select.choose import Rules, choose_rows
+from xmtf.mixture.select.compare_rows import SAME_FIELDS
 from xmtf.mixture.select.guard import Asked, read_guard, write_guard
 from xmtf.mixture.select.keys import hash_strings
 from xmtf.mixture.select.ngrams import word_runs
@@ -119,3 +122,21 @@ def test_without_deduplication_equal_examples_have_keys_of_their_own(guard):
 
 def test_a_table_without_rows(guard):
     assert choose_rows(prompted([("x", "t", "a")]).slice(0, 0), RULES, guard).table.num_rows == 0
+
+
+def test_rows_are_compared_under_a_cap_as_if_all_had_been(tmp_path):
+    suite = pa.table({"text": [f"held out sentence number {n} of the suite" for n in range(60)]})
+    write_guard(
+        tmp_path, [Asked("s", "t", "test", np.empty((0, 2), np.uint64), fields=asked_fields(suite, np.arange(60)))]
+    )
+    guard = read_guard(tmp_path)
+    rows = [(f"{'Held out' if n % 2 else 'Free'} sentence number {n} of the suite", "t", "a") for n in range(60)]
+    rules = dataclasses.replace(RULES, overlap_fields=True, cap_examples=10)
+    table = prompted(rows)
+    chosen = choose_rows(table, rules, guard)
+    free = choose_rows(table.filter(pc.starts_with(table["inputs"], "Free")), rules, guard)
+    assert sorted(chosen.table["inputs"].to_pylist()) == sorted(free.table["inputs"].to_pylist())
+    assert chosen.table.num_rows == 10
+    assert 0 < chosen.dropped[SAME_FIELDS] <= 30
+    assert sum(chosen.dropped.values()) == 50
+    assert len(chosen.overlaps) == chosen.dropped[SAME_FIELDS]
