@@ -208,17 +208,16 @@ def two_steps(recipe: Any, loader: Rows, ranks: Any) -> None:
     import torch
 
     from xmtf.models import SpecialTokens, build_model
-    from xmtf.training.assembly import training_loop
+    from xmtf.training.assembly import LoopInputs, LoopOutputs, training_loop
     from xmtf.training.loop.events import Log
-    from xmtf.training.start import adapt_model
+    from xmtf.training.start import Start, adapt_model
 
     torch.set_num_threads(1)
     model: Any = build_model(recipe.model, vocab_size=recipe.model.vocab_size, special=SpecialTokens(3, 2, 1), seed=0)
     adapt_model(model, recipe.model, seed=0)
     nowhere = Path(os.devnull)
-    loop = training_loop(
-        model, recipe, loader, None, checkpoints=nowhere, log=Log(nowhere), fingerprint="", ranks=ranks
-    )
+    outputs = LoopOutputs(nowhere, Log(nowhere), "", ranks)
+    loop = training_loop(Start(model, model.family), recipe, LoopInputs(loader), outputs)
     for index in range(2):
         assert loop.step(index, loop.feed.get(index)).updated
     loop.feed.close()

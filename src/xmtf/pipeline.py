@@ -159,18 +159,12 @@ class _Run:
         return self._evaluate("before", self._start)
 
     def train(self) -> Manifest:
-        from xmtf.training import train
+        from xmtf.training import TrainingJob, train
 
-        return train(
-            self.loaded,
-            tokens=self._folder.tokens,
-            initial=self._start,
-            checkpoints=self._folder.checkpoints,
-            model=self._folder.model,
-            log=self._folder.log,
-            family=model_family(self.loaded.recipe.model, offline=self.loaded.recipe.offline),
-            measures=suite_measures(self.loaded, self._folder.tokens),
-        )
+        tokens = self._folder.tokens
+        family = model_family(self.loaded.recipe.model, offline=self.loaded.recipe.offline)
+        measures = suite_measures(self.loaded, tokens)
+        return train(TrainingJob(self.loaded, tokens, self._start, family, self._folder, measures=measures))
 
     def after(self) -> Manifest:
         return self._evaluate("after", str(self._folder.model))

@@ -7,9 +7,9 @@ import torch
 
 from xmtf.models import SpecialTokens, build_model
 from xmtf.recipe.schema import Recipe
-from xmtf.training.assembly import training_loop
+from xmtf.training.assembly import LoopInputs, LoopOutputs, training_loop
 from xmtf.training.loop.events import Log
-from xmtf.training.start import adapt_model
+from xmtf.training.start import Start, adapt_model
 
 VOCABULARY = 300  # padded to 384
 LAYOUTS = {
@@ -124,16 +124,9 @@ def make_loop(ranks, folder, architecture, layout, validation=False, **training)
     model = make_llama() if architecture == "llama" else make_model(recipe)
     adapt_model(model, recipe.model, seed=3)
     rows = Rows(model.family, recipe.training.global_batch_rows)
-    return training_loop(
-        model,
-        recipe,
-        rows,
-        rows if validation else None,
-        checkpoints=folder / "checkpoints",
-        log=Log(folder / f"log-{ranks.rank}.jsonl"),
-        fingerprint="f",
-        ranks=ranks,
-    )
+    inputs = LoopInputs(rows, rows if validation else None)
+    outputs = LoopOutputs(folder / "checkpoints", Log(folder / f"log-{ranks.rank}.jsonl"), "f", ranks)
+    return training_loop(Start(model, model.family), recipe, inputs, outputs)
 
 
 def losses(ranks, folder, architecture, layout, num_steps, **training):

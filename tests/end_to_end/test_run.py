@@ -144,7 +144,8 @@ def test_an_exported_checkpoint_is_the_model(finished, tmp_path):
 
     from xmtf.errors import UnknownNameError
     from xmtf.report import write_model_card
-    from xmtf.training.export import export_checkpoint, tensor_shapes
+    from xmtf.training.checkpoint.checkpoint import tensor_shapes
+    from xmtf.training.export import export_checkpoint
 
     folder, _ = finished
     out = tmp_path / "exported"

@@ -85,9 +85,8 @@ def inspect(
             typer.echo(str(report))
         raise typer.Exit(0 if report.whole else 1)
 
-    from xmtf.training.checkpoint.checkpoint import read_progress
+    from xmtf.training.checkpoint.checkpoint import read_progress, tensor_shapes
     from xmtf.training.checkpoint.state import require_whole
-    from xmtf.training.export import tensor_shapes
 
     if check:
         require_whole(checkpoint)

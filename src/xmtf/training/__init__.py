@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from xmtf.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from xmtf.training.assembly import TrainingJob
     from xmtf.training.loop.stop import Stopped
     from xmtf.training.loop.validation import Measure, Measured
     from xmtf.training.preview import dry_run
@@ -19,6 +20,7 @@ __all__ = [
     "Measure",
     "Measured",
     "Stopped",
+    "TrainingJob",
     "dry_run",
     "train",
     "train_in_folder",
@@ -31,6 +33,7 @@ __getattr__ = lazy_exports(
         "Measure": "loop.validation",
         "Measured": "loop.validation",
         "Stopped": "loop.stop",
+        "TrainingJob": "assembly",
         "dry_run": "preview",
         "train": "trainer",
         "train_in_folder": "trainer",

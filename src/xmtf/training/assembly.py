@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from xmtf.errors import ConfigError
 from xmtf.execution import say
@@ -15,13 +17,17 @@ from xmtf.models.device import choose_device
 from xmtf.models.interface import Family
 from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.schema import Recipe, Training
-from xmtf.run_folder import tokenizer_of
+from xmtf.run_folder import RunFolder, stop_file, tokenizer_of
 from xmtf.tokens import NoExamplesError, load_tokenizer, open_loader
+from xmtf.tokens.tokenizer.tokenizer import Tokenizer
 from xmtf.training.checkpoint.saver import Saver, background_ranks
 from xmtf.training.loop.events import Log
 from xmtf.training.loop.loop import Loop
 from xmtf.training.loop.mfu import Meter, peak_flops
+from xmtf.training.loop.record import Record
 from xmtf.training.loop.step import Feed, Step
+from xmtf.training.loop.stop import Stopper
+from xmtf.training.loop.trackers import TrackedRun, open_trackers
 from xmtf.training.loop.validation import Measure, Pace, Validation, Watch
 from xmtf.training.loss.batches import RowLoader, examples_of_row
 from xmtf.training.loss.head import Head
@@ -31,7 +37,6 @@ from xmtf.training.numerics.precision import compute_dtype, computing, prepare, 
 from xmtf.training.optim.optimizer import build_optimizer
 from xmtf.training.optim.schedule import check_warmup
 from xmtf.training.parallel.layout import Layout, cut_model
-from xmtf.training.parallel.materialize import Weights
 from xmtf.training.parallel.pipeline_parallel import Pipeline
 from xmtf.training.planning import memory
 from xmtf.training.planning.candidate import Candidate
@@ -40,71 +45,125 @@ from xmtf.training.topology.constraints import num_micro_batches
 from xmtf.training.topology.mesh import build_mesh, resolve_dims
 from xmtf.training.topology.ranks import ALONE, Ranks
 
-__all__ = ["assemble", "num_steps", "training_loop"]
+__all__ = ["LoopInputs", "LoopOutputs", "TrainingJob", "assemble", "num_steps", "training_loop"]
 
 
-def assemble(
-    loaded: LoadedRecipe,
-    *,
-    tokens: Path,
-    initial: str,
-    family: Family,
-    checkpoints: Path,
-    log: Log,
-    fingerprint: str,
-    ranks: Ranks,
-    measures: Sequence[Measure] = (),
-) -> Loop:
-    """Return the loop that trains as a recipe says.
+@dataclass(frozen=True, slots=True)
+class TrainingJob:
+    """A training: what is read, where it writes, who takes part.
 
-    Args:
+    Attributes:
         loaded: The recipe.
         tokens: Folder of token files, with its tokenizer.
         initial: Model to start from: folder, GGUF file or hub id.
-        family: That the tokens were made for.
+        family: Of the model.
+        run: Folder of the run, for checkpoints, the finished model and the log.
+        ranks: The processes that train together; the first one writes.
+        measures: What the suites of ``training.validation_suites`` are measured with.
+        started: When the wall clock of ``wall_clock_limit`` began, of ``time.monotonic``; reading the model counts.
+    """
+
+    loaded: LoadedRecipe
+    tokens: Path
+    initial: str
+    family: Family
+    run: RunFolder
+    ranks: Ranks = ALONE
+    measures: Sequence[Measure] = ()
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe's keys."""
+        return self.loaded.recipe
+
+
+@dataclass(frozen=True, slots=True)
+class LoopInputs:
+    """What a loop reads.
+
+    Attributes:
+        train: Rows to train on.
+        validation: Rows to measure on, or None.
+        texts: Name -> rows of plain text to measure on.
+        measures: Suites to measure.
+    """
+
+    train: RowLoader
+    validation: RowLoader | None = None
+    texts: Mapping[str, TextRows] = field(default_factory=dict)
+    measures: Sequence[Measure] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LoopOutputs:
+    """Where a loop writes.
+
+    Attributes:
         checkpoints: Folder for checkpoints.
         log: Where events go.
-        fingerprint: Names this training among the checkpoints.
+        name: Names this training among the checkpoints.
         ranks: The processes that train together.
-        measures: Suites to measure.
+        started: As of :class:`TrainingJob`.
+    """
+
+    checkpoints: Path
+    log: Log
+    name: str
+    ranks: Ranks = ALONE
+    started: float = field(default_factory=time.monotonic)
+
+
+def assemble(job: TrainingJob, name: str) -> Loop:
+    """Return the loop that trains as a recipe says.
+
+    Args:
+        job: The training.
+        name: Names it among the checkpoints.
 
     Raises:
         UserError: Model, tokens, layout and memory do not fit together; says what to change.
     """
-    recipe = loaded.recipe
-    packing, training = recipe.tokens.packing, recipe.training
-    tokenizer = load_tokenizer(tokenizer_of(tokens))
-    start = _start(recipe, initial, family, tokenizer.vocab_size, ranks)
+    recipe, ranks = job.recipe, job.ranks
+    log = _open_log(job) if ranks.first else Log(Path(os.devnull))
+    tokenizer = load_tokenizer(tokenizer_of(job.tokens))
+    start = _start(recipe, job.initial, job.family, tokenizer.vocab_size, ranks)
     size = model_size(start.model)
-    loop = training_loop(
-        start.model,
-        recipe,
-        open_loader(tokens, loaded, group="train", family=family),
-        _held_out(loaded, tokens, family),
-        checkpoints=checkpoints,
-        log=log,
-        fingerprint=fingerprint,
-        ranks=ranks,
-        texts={
-            text.name: text_rows(text, loaded.path.parent, tokenizer, packing, family, training.global_batch_rows)
-            for text in training.validation_texts
-        },
-        measures=measures,
-        weights=start.stored,
-    )
+    outputs = LoopOutputs(job.run.checkpoints, log, name, ranks, job.started)
+    loop = training_loop(start, recipe, _inputs(job, tokenizer), outputs)
     device = loop.step.objective.device
     if start.stored is not None:
         layout = loop.step.layout
         # FSDP2 gathers weights in bf16 already; all others are compared in the number format that they are kept in
-        with computing(training.precision if layout.mesh.fsdp is not None else "fp32", device):
+        with computing(recipe.training.precision if layout.mesh.fsdp is not None else "fp32", device):
             for part in layout.parts:
                 check_model(part, recipe)
-    loop.meter = Meter(size, ranks.size * peak_flops(device, training.precision))
-    loop.show = lambda batch, row: [
+    loop.record.meter = Meter(size, ranks.size * peak_flops(device, recipe.training.precision))
+    loop.record.show = lambda batch, row: [
         {"inputs": tokenizer.decode(inputs.tolist()), "targets": tokenizer.decode(targets.tolist())}
         for inputs, targets in examples_of_row(batch, row)
     ]
     return loop
+
+
+def _open_log(job: TrainingJob) -> Log:
+    """Return the log with the recipe's trackers; a tracker that is not installed is refused before any work."""
+    recipe = job.recipe
+    run = TrackedRun(recipe.name, job.loaded.run.tracking, recipe.model_dump(mode="json"), recipe.offline)
+    return Log(job.run.log, open_trackers(recipe.training.trackers, run))
+
+
+def _inputs(job: TrainingJob, tokenizer: Tokenizer) -> LoopInputs:
+    packing, training, beside = job.recipe.tokens.packing, job.recipe.training, job.loaded.path.parent
+    return LoopInputs(
+        open_loader(job.tokens, job.loaded, group="train", family=job.family),
+        _held_out(job),
+        {
+            text.name: text_rows(text, beside, tokenizer, packing, job.family, training.global_batch_rows)
+            for text in training.validation_texts
+        },
+        job.measures,
+    )
 
 
 def _start(recipe: Recipe, initial: str, family: Family, num_tokens: int, ranks: Ranks) -> Start:
@@ -127,82 +186,54 @@ def _start(recipe: Recipe, initial: str, family: Family, num_tokens: int, ranks:
     return start
 
 
-def _held_out(loaded: LoadedRecipe, tokens: Path, family: Family) -> RowLoader | None:
+def _held_out(job: TrainingJob) -> RowLoader | None:
     """Return the rows to validate on, or None where there are none: a small mixture trains without."""
-    if loaded.recipe.mixture.validation_fraction == 0:
+    if job.recipe.mixture.validation_fraction == 0:
         return None
     try:
-        return open_loader(tokens, loaded, group="validation", family=family)
+        return open_loader(job.tokens, job.loaded, group="validation", family=job.family)
     except NoExamplesError as error:
         say(f"training without validation: {error}")
         return None
 
 
-def training_loop(
-    model: nn.Module,
-    recipe: Recipe,
-    loader: RowLoader,
-    validation: RowLoader | None,
-    *,
-    checkpoints: Path,
-    log: Log,
-    fingerprint: str,
-    ranks: Ranks = ALONE,
-    texts: Mapping[str, TextRows] | None = None,
-    measures: Sequence[Measure] = (),
-    weights: Weights | None = None,
-) -> Loop:
-    """Return the loop that trains a model on the rows of a loader; the model is cut up and placed on its device.
+def training_loop(start: Start, recipe: Recipe, inputs: LoopInputs, outputs: LoopOutputs) -> Loop:
+    """Return the loop that trains a model; it is cut up and placed on its device.
 
     Args:
-        model: As loaded: fp32 on the CPU, or on the meta device.
+        start: The model as loaded: fp32 on the CPU, or on the meta device with what it is filled from.
         recipe: Its ``training`` section and seed count.
-        loader: Rows to train on.
-        validation: Rows to measure on, or None.
-        checkpoints: Folder for checkpoints.
-        log: Where events go.
-        fingerprint: Names this training among the checkpoints.
-        ranks: The processes that train together.
-        texts: Name -> rows of plain text to measure on.
-        measures: Suites to measure.
-        weights: What parameters on the meta device are filled from.
+        inputs: What the loop reads.
+        outputs: Where it writes.
     """
-    training = recipe.training
+    training, ranks, loader = recipe.training, outputs.ranks, inputs.train
     device = choose_device(training.device, "training.device")
     set_threads(training.threads)
-    prepare(model, recipe)
+    prepare(start.model, recipe)
     mesh = build_mesh(training.parallel, ranks, device)
-    layout = cut_model(model, training, mesh, device, weights)
+    layout = cut_model(start.model, training, mesh, device, start.stored)
     steps = num_steps(training, loader)
     if ranks.first:
         check_warmup(training.schedule, steps)
     num_micro = num_micro_batches(training, mesh.data.size)
     optimizer = build_optimizer(layout, training.optimizer, sharding=layout.sharding)
     background = background_ranks(ranks) if training.save_in_background else None
-    precision = training.precision
-    validations = []
-    pace = Pace.of(training, steps, loader.rows_per_step)
-    if validation is not None:
-        validations.append(_on_mixture(validation, pace, num_micro, training))
-    for name, text in (texts or {}).items():
-        validations.append(Validation(name, text, num_micro, len(text.windows), "token", precision))
+    objective = _objective(layout, training, len(loader.group_names), device)
     return Loop(
-        step=Step(
-            layout,
-            _objective(layout, training, len(loader.group_names), device),
-            optimizer,
-            training,
-            steps,
-            recipe.seed,
-        ),
+        step=Step(layout, objective, optimizer, training, steps, recipe.seed),
         feed=Feed(loader, num_micro, training.loss),
-        watch=Watch(tuple(validations), tuple(measures), precision),
-        training=training,
-        pace=pace,
-        num_steps=steps,
-        saver=Saver(checkpoints, layout, optimizer, fingerprint, background),
-        log=log,
+        watch=_watch(inputs, Pace.of(training, steps, loader.rows_per_step), num_micro, training),
+        saver=Saver(outputs.checkpoints, layout, optimizer, outputs.name, training.keep_checkpoints, background),
+        stopper=Stopper(stop_file(outputs.checkpoints), training.wall_clock_limit, outputs.started),
+        record=Record(outputs.log),
     )
+
+
+def _watch(inputs: LoopInputs, pace: Pace, num_micro: int, training: Training) -> Watch:
+    validations = [] if inputs.validation is None else [_on_mixture(inputs.validation, pace, num_micro, training)]
+    for name, text in inputs.texts.items():
+        validations.append(Validation(name, text, num_micro, len(text.windows), "token", training.precision))
+    return Watch(pace, tuple(validations), tuple(inputs.measures), training.precision)
 
 
 def _on_mixture(loader: RowLoader, pace: Pace, num_micro: int, training: Training) -> Validation:

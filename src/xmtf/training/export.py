@@ -28,7 +28,6 @@ from xmtf.training.checkpoint.checkpoint import (
     read_progress,
     read_weights,
 )
-from xmtf.training.checkpoint.shards import ShardReader
 from xmtf.training.checkpoint.state import TrainingProgress, read_state, require_whole
 from xmtf.training.start import start_model
 
@@ -40,7 +39,6 @@ __all__ = [
     "merges",
     "own_training",
     "run_checkpoints",
-    "tensor_shapes",
     "write_checkpoint",
     "write_model",
 ]
@@ -218,12 +216,3 @@ def export_dtype(recipe: Recipe) -> torch.dtype:
 def merges(recipe: Recipe) -> bool:
     """Tell whether a recipe wants its adapters merged into the export."""
     return recipe.model.lora is not None and recipe.model.lora.merge
-
-
-def tensor_shapes(checkpoint: Path) -> dict[str, list[int]]:
-    """Return name -> shape of every tensor of a checkpoint, from the files' headers alone; pieces are put together.
-
-    Raises:
-        DataError: Part of a tensor is in none of the files.
-    """
-    return {name: list(stored.shape) for name, stored in sorted(ShardReader(checkpoint).stored.items())}

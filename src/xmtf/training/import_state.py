@@ -26,11 +26,12 @@ from xmtf.ownership import free_name, refuse_loss
 from xmtf.recipe import LoadedRecipe
 from xmtf.run_folder import tokenizer_of
 from xmtf.training.checkpoint import checkpoint
+from xmtf.training.checkpoint.optimizer_state import load_optimizer_tensors
 from xmtf.training.checkpoint.state import TrainingProgress
 from xmtf.training.export import keep_tokenizer
 from xmtf.training.loop.validation import Measure
 from xmtf.training.naming import identify_training
-from xmtf.training.optim.optimizer import build_optimizer, load_optimizer_tensors
+from xmtf.training.optim.optimizer import build_optimizer
 from xmtf.training.planning.memory import row_positions
 from xmtf.training.trainer import claim_checkpoints, write_initial
 

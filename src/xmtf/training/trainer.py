@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 from xmtf.checksums import remembered_sha256
 from xmtf.errors import ConfigError
@@ -28,7 +26,6 @@ from xmtf.manifest_parts import ModelDetails, TrainCounts
 from xmtf.models import SpecialTokens, build_model, model_family
 from xmtf.models.build import random_weights
 from xmtf.models.files.identity import model_identity
-from xmtf.models.interface import Family
 from xmtf.models.save import MODELS, save_tensors
 from xmtf.ownership import MARKER, check_ours, check_run_folder, claim, claim_run_folder, refuse_foreign, refuse_links
 from xmtf.recipe import LoadedRecipe
@@ -37,82 +34,46 @@ from xmtf.recipe.schema import Recipe
 from xmtf.recipe.written import write_recipe
 from xmtf.run_folder import RunFolder, tokenizer_of
 from xmtf.tokens import load_tokenizer
-from xmtf.training.assembly import assemble
+from xmtf.training.assembly import TrainingJob, assemble
 from xmtf.training.checkpoint import checkpoint
 from xmtf.training.checkpoint.state import TrainingProgress, require_whole
 from xmtf.training.export import export_dtype, keep_tokenizer, merges, write_checkpoint, write_model
-from xmtf.training.loop.events import Log
 from xmtf.training.loop.loop import Loop
 from xmtf.training.loop.mfu import Meter
-from xmtf.training.loop.trackers import TrackedRun, open_trackers
 from xmtf.training.loop.validation import Measure
 from xmtf.training.loss.batches import RowLoader
 from xmtf.training.machine import training_machine
 from xmtf.training.naming import identify_training
 from xmtf.training.start import check_machine
-from xmtf.training.topology.ranks import ALONE, Ranks, all_processes
+from xmtf.training.topology.ranks import all_processes
 
 __all__ = ["claim_checkpoints", "train", "train_in_folder", "write_initial"]
 
 
-def train(
-    loaded: LoadedRecipe,
-    *,
-    tokens: Path,
-    initial: str,
-    checkpoints: Path,
-    model: Path,
-    log: Path,
-    family: Family,
-    ranks: Ranks = ALONE,
-    measures: Sequence[Measure] = (),
-) -> Manifest:
+def train(job: TrainingJob) -> Manifest:
     """Finetune a model as a recipe says; export it; return the manifest of the export.
 
-    Finished with the same fingerprint: nothing is done. Else training goes on from the newest checkpoint that fits.
-
-    Args:
-        loaded: The recipe.
-        tokens: Folder of token files, with its tokenizer.
-        initial: Model to start from: folder, GGUF file or hub id.
-        checkpoints: Folder for checkpoints.
-        model: Folder for the finished model; its manifest marks the stage as finished.
-        log: File that events are appended to.
-        family: Of the model.
-        ranks: The processes that train together; the first one writes.
-        measures: What the suites of ``training.validation_suites`` are measured with.
+    Finished with the same fingerprint: nothing is done. Else training resumes from the newest checkpoint that fits.
 
     Raises:
         UserError: The recipe, the model or the machine do not fit together; says what to change.
-        Stopped: Training was asked to stop; a checkpoint is saved and the same call goes on.
+        Stopped: Training was asked to stop; a checkpoint is saved and the same call resumes it.
     """
-    recipe = loaded.recipe
-    started = time.monotonic()
-    if recipe.training.validation_suites and not measures:
+    recipe, ranks, model = job.recipe, job.ranks, job.run.model
+    if recipe.training.validation_suites and not job.measures:
         raise ConfigError("training.validation_suites: nothing to measure them with was given")
-    identity = identify_training(loaded, tokens=tokens, initial=initial, measures=measures)
+    identity = identify_training(job.loaded, tokens=job.tokens, initial=job.initial, measures=job.measures)
     if is_finished(model, identity.fingerprint):
         return read_manifest(model)
     check_machine(recipe.training)
     check_ours(model, "a model", MODELS)
     refuse_foreign(model)
     if ranks.first:
-        claim_checkpoints(checkpoints, identity.name)
+        claim_checkpoints(job.run.checkpoints, identity.name)
     watch = Stopwatch()
-    loop = assemble(
-        loaded,
-        tokens=tokens,
-        initial=initial,
-        family=family,
-        checkpoints=checkpoints,
-        log=_open_log(loaded, log) if ranks.first else Log(Path(os.devnull)),
-        fingerprint=identity.name,
-        ranks=ranks,
-        measures=measures,
-    )
+    loop = assemble(job, identity.name)
     if ranks.first:
-        keep_tokenizer(tokens, checkpoints)
-    loop.started = started  # reading the model is in the slot, too
+        keep_tokenizer(job.tokens, job.run.checkpoints)
     progress = loop.run()
     details = replace(training_machine(loop.step.layout.mesh.dims), training=identity.name)
     manifest = Manifest(
@@ -120,12 +81,11 @@ def train(
         identity.fingerprint,
         recipe=identity.section,
         inputs=identity.inputs,
-        counts=_counts(progress, loop.feed.loader, loop.meter).to_json(),
+        counts=_counts(progress, loop.feed.loader, loop.record.meter).to_json(),
         details=details.to_json(),
         wall_time_s=watch.seconds,
     )
-    options = {"tokenizer": tokenizer_of(tokens), "base": initial, "merge": merges(recipe)}
-    return _export_trained(loop, recipe, model, manifest, ranks, options)
+    return _export_trained(loop, job, manifest)
 
 
 def train_in_folder(loaded: LoadedRecipe, *, tokens: Path, measures: Sequence[Measure] = ()) -> Manifest:
@@ -144,7 +104,7 @@ def train_in_folder(loaded: LoadedRecipe, *, tokens: Path, measures: Sequence[Me
         ConfigError: There are no finished token files.
         UserError: Another process works in the run folder.
     """
-    folder = loaded.run
+    folder, started = loaded.run, time.monotonic()
     if not (tokens / MANIFEST).exists():
         raise ConfigError(f"{tokens}: no finished token files; make them with `xmtf run {loaded.path} --until tokens`")
     check_run_folder(folder.path)
@@ -159,17 +119,8 @@ def train_in_folder(loaded: LoadedRecipe, *, tokens: Path, measures: Sequence[Me
             ranks.wait()
         if ranks.first:
             write_recipe(loaded)
-        return train(
-            loaded,
-            tokens=tokens,
-            initial=initial,
-            checkpoints=folder.checkpoints,
-            model=folder.model,
-            log=folder.log,
-            family=model_family(loaded.recipe.model, offline=loaded.recipe.offline),
-            ranks=ranks,
-            measures=measures,
-        )
+        family = model_family(loaded.recipe.model, offline=loaded.recipe.offline)
+        return train(TrainingJob(loaded, tokens, initial, family, folder, ranks, measures, started))
 
 
 def write_initial(recipe: Recipe, tokenizer: Path, out: Path) -> Manifest:
@@ -211,13 +162,6 @@ def claim_checkpoints(folder: Path, training: str) -> None:
     write_json(folder / MARKER, {"stage": _STAGE, "training": training})
 
 
-def _open_log(loaded: LoadedRecipe, path: Path) -> Log:
-    """Return the log with the recipe's trackers; a tracker that is not installed is refused before any work."""
-    recipe = loaded.recipe
-    run = TrackedRun(recipe.name, loaded.run.tracking, recipe.model_dump(mode="json"), recipe.offline)
-    return Log(path, open_trackers(recipe.training.trackers, run))
-
-
 def _counts(progress: TrainingProgress, loader: RowLoader, meter: Meter | None) -> TrainCounts:
     num_parameters = 0 if meter is None else meter.size.total
     return TrainCounts(**asdict(progress), rows=progress.step * loader.rows_per_step, num_parameters=num_parameters)
@@ -237,23 +181,24 @@ def _exported_checkpoint(loop: Loop, *, merge: bool) -> Path | None:
     return None if now else checkpoint.checkpoint_path(loop.checkpoints, step)
 
 
-def _export_trained(
-    loop: Loop, recipe: Recipe, model: Path, manifest: Manifest, ranks: Ranks, options: dict[str, Any]
-) -> Manifest:
+def _export_trained(loop: Loop, job: TrainingJob, manifest: Manifest) -> Manifest:
     """Write the weights that become the model, and its manifest; the first process does, all wait for it."""
-    source = _exported_checkpoint(loop, merge=options["merge"])
+    recipe, tokenizer = job.recipe, tokenizer_of(job.tokens)
+    merge = merges(recipe)
+    source = _exported_checkpoint(loop, merge=merge)
     if source is not None:
-        require_whole(source, ranks)
-    if ranks.first:
+        require_whole(source, job.ranks)
+    if job.ranks.first:
 
         def write(folder: Path) -> None:
             if source is None:
-                write_model(loop.step.model, folder, dtype=export_dtype(recipe), **options)
+                kept = export_dtype(recipe)
+                write_model(loop.step.model, folder, tokenizer=tokenizer, base=job.initial, merge=merge, dtype=kept)
             else:
-                write_checkpoint(source, folder, recipe, **options)
+                write_checkpoint(source, folder, recipe, tokenizer=tokenizer, base=job.initial, merge=merge)
 
-        manifest = _export(write, model, manifest)
-    ranks.wait()
+        manifest = _export(write, job.run.model, manifest)
+    job.ranks.wait()
     return manifest
 
 

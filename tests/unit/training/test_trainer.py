@@ -16,7 +16,8 @@ from xmtf.models import load_model
 from xmtf.models.dtype import stored_dtype
 from xmtf.recipe import load_recipe
 from xmtf.training import Measured, Stopped, dry_run, train_in_folder, trainer
-from xmtf.training.export import export_checkpoint, tensor_shapes
+from xmtf.training.checkpoint.checkpoint import tensor_shapes
+from xmtf.training.export import export_checkpoint
 
 RECIPE = """
 name: tiny

@@ -26,9 +26,9 @@ from torch import Tensor, nn
 from xmtf.errors import DataError, UserError
 from xmtf.execution import say
 from xmtf.files import discard_folder, sweep
+from xmtf.training.checkpoint.optimizer_state import load_optimizer_tensors, optimizer_tensors
 from xmtf.training.checkpoint.shards import Shard, ShardReader, Stored, write_shards
 from xmtf.training.checkpoint.state import STATE, State, TrainingProgress, damaged, read_state, torn
-from xmtf.training.optim.optimizer import load_optimizer_tensors, optimizer_tensors
 from xmtf.training.parallel.layout import Layout
 from xmtf.training.parallel.pieces import Piece, as_piece
 from xmtf.training.topology.ranks import ALONE, Ranks
@@ -46,6 +46,7 @@ __all__ = [
     "save",
     "shards_of",
     "sweep_checkpoints",
+    "tensor_shapes",
     "write",
 ]
 
@@ -233,6 +234,15 @@ def find_checkpoint(folder: Path, fingerprint: str, num_steps: int, ranks: Ranks
         if ranks.first:
             say(f"{path}: passed over: {reason}")
     return None
+
+
+def tensor_shapes(path: Path) -> dict[str, list[int]]:
+    """Return name -> shape of every tensor of a checkpoint, from the files' headers alone; pieces are put together.
+
+    Raises:
+        DataError: Part of a tensor is in none of the files.
+    """
+    return {name: list(stored.shape) for name, stored in sorted(ShardReader(path).stored.items())}
 
 
 def prune(folder: Path, fingerprint: str, keep: int, also: int | None = None) -> None:

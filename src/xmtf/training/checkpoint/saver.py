@@ -1,4 +1,4 @@
-"""Saves checkpoints while training waits, or while it goes on."""
+"""The checkpoints of one training: found, read, written while training waits or while it goes on, and pruned."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ __all__ = ["Saver", "background_ranks"]
 
 @dataclass(slots=True)
 class Saver:
-    """Writes the checkpoints of one training, one at a time.
+    """Finds the checkpoints of one training, and writes them, one at a time.
 
     Attributes:
         folder: Folder of checkpoints.
         layout: What this process holds of the model.
         optimizer: Of what it holds.
         fingerprint: Names the training.
+        keep: How many stay, beside the best.
         background: Processes to agree with from another thread, where training goes on while a checkpoint is
             written; else None.
         done: Called on the first process when a checkpoint stands under its name.
@@ -38,11 +39,40 @@ class Saver:
     layout: Layout
     optimizer: torch.optim.Optimizer
     fingerprint: str
+    keep: int
     background: Ranks | None = None
     done: Callable[[TrainingProgress, Path], None] = lambda progress, path: None
     aside_s: float = 0.0
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "save"), repr=False)
     _pending: Future[None] | None = field(default=None, repr=False)
+
+    @property
+    def has_others(self) -> bool:
+        """Whether there is any whole checkpoint, of whichever training."""
+        return bool(checkpoint.list_checkpoints(self.folder))
+
+    def path(self, progress: TrainingProgress) -> Path:
+        """Return the checkpoint of that many steps, whether it is there or not."""
+        return checkpoint.checkpoint_path(self.folder, progress.step)
+
+    def resume(self, num_steps: int) -> TrainingProgress | None:
+        """Take over the newest checkpoint with at most ``num_steps`` steps; return how far it had come, or None."""
+        found = checkpoint.find_checkpoint(self.folder, self.fingerprint, num_steps, self.layout.mesh.world)
+        return None if found is None else checkpoint.load(found, self.layout, self.optimizer)
+
+    def last_before(self, step: int) -> Path | None:
+        """Return the newest checkpoint of fewer than ``step`` steps."""
+        whole = checkpoint.list_checkpoints(self.folder, self.fingerprint)
+        return next((path for path in reversed(whole) if checkpoint.read_progress(path).step < step), None)
+
+    def ensure(self, progress: TrainingProgress) -> Path:
+        """Save unless that was done; return when it is on disk."""
+        self.wait()
+        missing = self.path(progress) not in checkpoint.list_checkpoints(self.folder, self.fingerprint)
+        if self.layout.mesh.world.agree(missing):
+            self.save(progress)
+            self.wait()
+        return self.path(progress)
 
     def save(self, progress: TrainingProgress) -> Path:
         """Save; in the background only the copy to the CPU is waited for. An earlier one is waited for, too.
@@ -57,7 +87,7 @@ class Saver:
             self._write(shards, progress, self.layout.mesh.world)
         else:
             self._pending = self._pool.submit(self._write, shards, progress, self.background)
-        return checkpoint.checkpoint_path(self.folder, progress.step)
+        return self.path(progress)
 
     def wait(self) -> None:
         """Return when everything that was saved is on disk."""
@@ -74,6 +104,7 @@ class Saver:
         path = checkpoint.write(self.folder, shards, progress, self.fingerprint, ranks)
         if ranks.first:
             self.done(progress, path)
+            checkpoint.prune(self.folder, self.fingerprint, self.keep, also=progress.best_step)
         if self.background is not None:
             self.aside_s = max(self.aside_s, time.monotonic() - start)
 

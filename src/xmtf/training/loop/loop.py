@@ -4,31 +4,23 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NoReturn
-
-from torch import nn
+from typing import NoReturn
 
 from xmtf.errors import UserError
 from xmtf.execution import say, track
 from xmtf.recipe.schema import Training
-from xmtf.run_folder import stop_file
-from xmtf.training.checkpoint import checkpoint
 from xmtf.training.checkpoint.saver import Saver
 from xmtf.training.checkpoint.state import TrainingProgress
-from xmtf.training.loop.events import GroupLosses, Log, Window
-from xmtf.training.loop.mfu import Meter
+from xmtf.training.loop.events import Log
+from xmtf.training.loop.record import Record
 from xmtf.training.loop.step import Feed, GlobalBatch, Step, StepOutcome
 from xmtf.training.loop.stop import Stopped, Stopper, stop_on_signals
-from xmtf.training.loop.validation import Pace, Watch
+from xmtf.training.loop.validation import Watch
 from xmtf.training.planning.memory import peak_memory
 
 __all__ = ["Loop"]
-
-_SHOWN_ROWS = 8
-"""Most rows of a skipped step whose examples are logged."""
 
 
 @dataclass(slots=True)
@@ -36,51 +28,46 @@ class Loop:
     """Trains a model from wherever it is to the last step.
 
     Attributes:
-        step: Takes one optimizer step.
+        step: Takes one optimizer step; knows how many there are.
         feed: Gives the rows of a step.
-        watch: What is measured on the model as it trains.
-        training: Section of the recipe.
-        pace: How often that is.
-        num_steps: Steps of the whole run.
-        saver: Writes checkpoints; its fingerprint names this training: only its checkpoints are gone on from.
-        log: Where events go.
-        show: Returns the examples of a row of a micro-batch as text, for the log of skipped steps.
-        meter: Counts useful operations for MFU, or None.
-        started: When the wall clock of ``wall_clock_limit`` began, of ``time.monotonic``.
+        watch: What is measured on the model as it trains, and how often.
+        saver: Writes and finds the checkpoints of this training alone.
+        stopper: Says when to stop early.
+        record: Writes the log.
+        progress: How far training has come.
     """
 
     step: Step
     feed: Feed
     watch: Watch
-    training: Training
-    pace: Pace
-    num_steps: int
     saver: Saver
-    log: Log
-    show: Callable[[Any, int], list[dict[str, str]]] = lambda batch, row: []
-    meter: Meter | None = None
-    started: float = field(default_factory=time.monotonic)
+    stopper: Stopper
+    record: Record
     progress: TrainingProgress = field(default_factory=TrainingProgress)
-    _window: Window = field(default_factory=Window)
     _in_a_row: int = 0
 
     def __post_init__(self) -> None:
         self.saver.done = self._saved
 
     @property
+    def training(self) -> Training:
+        """Section of the recipe."""
+        return self.step.training
+
+    @property
+    def num_steps(self) -> int:
+        """Steps of the whole run."""
+        return self.step.num_steps
+
+    @property
+    def log(self) -> Log:
+        """Where events go."""
+        return self.record.log
+
+    @property
     def checkpoints(self) -> Path:
         """Folder of checkpoints."""
         return self.saver.folder
-
-    @property
-    def fingerprint(self) -> str:
-        """Names this training."""
-        return self.saver.fingerprint
-
-    @property
-    def _model(self) -> nn.Module:
-        model: nn.Module = self.step.model
-        return model
 
     def run(self) -> TrainingProgress:
         """Train to the last step, going on from the newest checkpoint of this training.
@@ -90,19 +77,18 @@ class Loop:
             UserError: Too many steps in a row were not finite, or the disk is full.
         """
         self._resume()
-        stopper = Stopper(stop_file(self.checkpoints), self.training.wall_clock_limit, self.started)
         try:
-            with stop_on_signals(stopper), track("training", self.num_steps, "steps") as bar:
+            with stop_on_signals(self.stopper), track("training", self.num_steps, "steps") as bar:
                 bar.set(self.progress.step)
-                if self.progress.step == 0 and self.pace.first:
+                if self.progress.step == 0 and self.watch.pace.first:
                     self._validate()
                 while self.progress.step < self.num_steps:
                     start = time.monotonic()
                     outcome = self._one_step()
-                    speed = self._window.real_tokens / max(self._window.seconds, 1e-9)
+                    speed = self.record.speed
                     self._after_step(outcome)
                     bar.set(self.progress.step, note=self._note(outcome.loss, speed))
-                    reason = stopper.check(time.monotonic() - start, self.saver.aside_s)
+                    reason = self.stopper.check(time.monotonic() - start, self.saver.aside_s)
                     if self.step.ranks.agree(reason is not None) and self.progress.step < self.num_steps:
                         self._stop(reason or "another rank was asked to stop")
             self.saver.wait()
@@ -116,13 +102,12 @@ class Loop:
         return f"loss {loss:.3f}, {speed:,.0f} tokens/s, {peak_memory(self.step.objective.device) / 1e9:.1f} GB"
 
     def _resume(self) -> None:
-        path = checkpoint.find_checkpoint(self.checkpoints, self.fingerprint, self.num_steps, self.step.ranks)
-        if path is not None:
-            self.progress = checkpoint.load(path, self.step.layout, self.step.optimizer)
+        found = self.saver.resume(self.num_steps)
+        self.progress = found or self.progress
         self.log.rewind(self.progress.step)
-        if path is not None:
-            say(f"going on from {path}, step {self.progress.step} of {self.num_steps}")
-        elif checkpoint.list_checkpoints(self.checkpoints):
+        if found is not None:
+            say(f"going on from {self.saver.path(found)}, step {self.progress.step} of {self.num_steps}")
+        elif self.saver.has_others:
             say(f"{self.checkpoints}: no checkpoint of this training; beginning at step 0")
 
     def _one_step(self) -> StepOutcome:
@@ -133,9 +118,7 @@ class Loop:
             self._skipped(batch, outcome)
         else:
             self._in_a_row = 0
-            flops = 0.0 if self.meter is None else self.meter.flops(batch)
-            self._window.add(outcome.sums, batch.num_real, batch.num_positions, outcome.seconds, flops)
-            self._window.losses.append(outcome.loss)
+            self.record.add(batch, outcome)
         self.progress = replace(
             self.progress,
             step=step + 1,
@@ -149,35 +132,13 @@ class Loop:
     def _after_step(self, outcome: StepOutcome) -> None:
         step, last = self.progress.step, self.progress.step == self.num_steps
         if last or _due(step, self.training.log_every):
-            self._write_window(outcome)
+            self.record.write_window(self.progress, outcome, self.feed, self.step.objective.device)
         # where a step was skipped the weights may be what is wrong: they do not take the place of good ones
         save = last or (outcome.updated and _due(step, self.training.save_every))
-        if last or _due(step, self.pace.every):
+        if last or _due(step, self.watch.pace.every):
             save = self._validate(saves=save)
         if save:
             self.saver.save(self.progress)
-
-    def _write_window(self, outcome: StepOutcome) -> None:
-        window, self._window = self._window, Window()
-        if window.sums is None:
-            return
-        losses = GroupLosses.of(window.sums, self.feed.loader.group_names)
-        self.log.write(
-            "train",
-            self.progress.step,
-            loss=round(math.fsum(window.losses) / len(window.losses), 6),
-            learning_rate=outcome.learning_rate,
-            grad_norm=round(outcome.grad_norm, 5),
-            tokens=self.progress.tokens,
-            real_tokens=self.progress.real_tokens,
-            tokens_per_s=round(window.real_tokens / max(window.seconds, 1e-9), 1),
-            fill=round(window.real_tokens / window.positions, 4),
-            mfu=None if self.meter is None else round(self.meter.mfu(window.flops, window.seconds), 4),
-            peak_memory_gb=round(peak_memory(self.step.objective.device) / 1e9, 3),
-            seconds=round(self.progress.seconds, 2),
-            loss_by_cluster=losses.by_cluster,
-            loss_by_language=losses.by_language,
-        )
 
     def _validate(self, *, saves: bool = False) -> bool:
         """Measure the model; return whether its checkpoint is to be saved.
@@ -186,7 +147,7 @@ class Loop:
             saves: Whether it is saved in any case. Only what is saved can be the best.
         """
         step, watch = self.progress.step, self.watch
-        score = watch(self._model, self.step.objective, self.log, step)
+        score = watch(self.step.model, self.step.objective, self.log, step)
         if score is not None and not math.isfinite(score):
             if step == self.num_steps and self._in_a_row:
                 when = f"the last {self._in_a_row} steps, nor is that of validation"
@@ -202,15 +163,9 @@ class Loop:
 
     def _saved(self, progress: TrainingProgress, path: Path) -> None:
         self.log.write("checkpoint", progress.step, path=str(path))
-        checkpoint.prune(self.checkpoints, self.fingerprint, self.training.keep_checkpoints, also=progress.best_step)
 
     def _stop(self, reason: str) -> None:
-        self.saver.wait()
-        path = checkpoint.checkpoint_path(self.checkpoints, self.progress.step)
-        missing = path not in checkpoint.list_checkpoints(self.checkpoints, self.fingerprint)
-        if self.step.ranks.agree(missing):
-            self.saver.save(self.progress)
-            self.saver.wait()
+        path = self.saver.ensure(self.progress)
         self.log.write("stop", self.progress.step, reason=reason, path=str(path))
         text = f"{reason}: stopped after step {self.progress.step} of {self.num_steps} and saved {path}"
         say(f"{text}; run the same command again to go on from there")
@@ -218,30 +173,10 @@ class Loop:
 
     def _skipped(self, batch: GlobalBatch, outcome: StepOutcome) -> None:
         self._in_a_row += 1
-        step, losses = self.progress.step + 1, outcome.row_losses
-        bad = [row for row, loss in enumerate(losses) if not math.isfinite(loss)]
-        # of a gradient that alone is not finite, nobody knows the row: those of the greatest losses are told
-        shown = bad or sorted(range(len(losses)), key=lambda row: -losses[row])
-        self.log.write(
-            "skipped",
-            step,
-            loss=str(outcome.loss),
-            grad_norm=str(outcome.grad_norm),
-            num_rows=len(bad),
-            rows=[self._shown_row(batch, row) for row in sorted(shown[:_SHOWN_ROWS])],
-        )
-        say(f"step {step}: loss {outcome.loss}, gradient norm {outcome.grad_norm}: skipped, nothing was updated")
+        step = self.progress.step + 1
+        self.record.write_skipped(step, batch, outcome, self.feed)
         if self._in_a_row >= self.training.max_skipped_steps:
             self._give_up(f"{self._in_a_row} steps in a row, up to step {step}", first=step - self._in_a_row)
-
-    def _shown_row(self, batch: GlobalBatch, row: int) -> dict[str, object]:
-        """Return what the log tells of a row of the global batch: its number in the order of training, its examples."""
-        number = self.progress.step * self.feed.loader.rows_per_step + row
-        for part, targets in zip(batch.batches, batch.targets, strict=True):
-            if row < targets.num_rows:
-                return {"row": number, "examples": self.show(part, row)}
-            row -= targets.num_rows
-        raise AssertionError("a row of no micro-batch")
 
     def _give_up(self, when: str, *, first: int) -> NoReturn:
         """End training whose loss is not finite.
@@ -251,9 +186,8 @@ class Loop:
             first: Steps done before the first of them. A checkpoint of that step has the weights that gave it; earlier
                 ones were followed by a finite loss.
         """
-        whole = checkpoint.list_checkpoints(self.checkpoints, self.fingerprint)
-        good = [path for path in whole if checkpoint.read_progress(path).step < first]
-        found = f"the last good checkpoint is {good[-1]}" if good else "there is no good checkpoint"
+        good = self.saver.last_before(first)
+        found = "there is no good checkpoint" if good is None else f"the last good checkpoint is {good}"
         raise UserError(
             f"training: the loss or its gradient was not finite for {when}; {found}. Lower "
             f"training.optimizer.learning_rate, or look at the rows of the `skipped` events in {self.log.path}"

@@ -152,8 +152,10 @@ class Watch:
         validations: Losses; the first is that of the mixture's held-out examples where there are any.
         measures: Suites.
         precision: What suites are computed in.
+        pace: How often.
     """
 
+    pace: Pace
     validations: Sequence[Validation] = ()
     measures: Sequence[Measure] = ()
     precision: Precision = "fp32"

@@ -9,8 +9,9 @@ import torch
 from xmtf.errors import DataError, UserError
 from xmtf.recipe.schema import Optimizer
 from xmtf.training.checkpoint import checkpoint
+from xmtf.training.checkpoint.optimizer_state import optimizer_tensors
 from xmtf.training.checkpoint.state import STATE, State, TrainingProgress
-from xmtf.training.optim.optimizer import build_optimizer, optimizer_tensors
+from xmtf.training.optim.optimizer import build_optimizer
 
 
 def trained(model):

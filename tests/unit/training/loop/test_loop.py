@@ -7,27 +7,22 @@ import torch
 from xmtf.errors import UserError
 from xmtf.files import read_jsonl
 from xmtf.run_folder import stop_file
-from xmtf.training.assembly import training_loop
+from xmtf.training.assembly import LoopInputs, LoopOutputs, training_loop
 from xmtf.training.checkpoint import checkpoint
 from xmtf.training.loop.events import Log
 from xmtf.training.loop.loop import Loop
 from xmtf.training.loop.stop import Stopped
+from xmtf.training.start import Start
 
 
 @pytest.fixture
 def make(tmp_path, tiny_model, tiny_loader, recipe):
     def build(name="run", *, model=None, validation=True, fingerprint="f", dropout=0.3, measures=(), **training):
         folder = tmp_path / name
-        return training_loop(
-            model or tiny_model(),
-            recipe(dropout=dropout, **training),
-            tiny_loader(),
-            tiny_loader() if validation else None,
-            checkpoints=folder / "checkpoints",
-            log=Log(folder / "log.jsonl"),
-            fingerprint=fingerprint,
-            measures=measures,
-        )
+        inputs = LoopInputs(tiny_loader(), tiny_loader() if validation else None, measures=measures)
+        outputs = LoopOutputs(folder / "checkpoints", Log(folder / "log.jsonl"), fingerprint)
+        start = Start(model or tiny_model(), "causal")
+        return training_loop(start, recipe(dropout=dropout, **training), inputs, outputs)
 
     return build
 
@@ -37,8 +32,8 @@ class WatchOf:
 
     criterion = "a test"
 
-    def __init__(self, scores):
-        self.scores = scores
+    def __init__(self, scores, pace):
+        self.scores, self.pace = scores, pace
 
     def __call__(self, *arguments):
         return next(self.scores)
@@ -152,7 +147,7 @@ def test_loss_falls_and_the_log_tells_all(make):
 def test_steps_that_are_not_finite_are_skipped_told_and_finally_stop(make, tiny_model):
     model = tiny_model()
     loop = make(model=model, steps=20, max_skipped_steps=3, save_every=1, validation=False)
-    loop.show = lambda batch, row: [{"inputs": f"row {row} of a micro-batch", "targets": "its answer"}]
+    loop.record.show = lambda batch, row: [{"inputs": f"row {row} of a micro-batch", "targets": "its answer"}]
 
     def spoil():
         model.factor = float("nan")
@@ -181,7 +176,7 @@ def test_the_row_that_is_not_finite_is_the_one_that_is_logged(make, tiny_model):
 
     model.hidden_states = one_bad_row
     loop = make(model=model, steps=2, validation=False)
-    loop.show = lambda batch, row: [{"inputs": str(batch.tokens[row].tolist()), "targets": ""}]
+    loop.record.show = lambda batch, row: [{"inputs": str(batch.tokens[row].tolist()), "targets": ""}]
     loop.run()
     (event,) = events(loop, "skipped")
     assert event["num_rows"] == 1
@@ -203,7 +198,7 @@ def test_a_score_that_is_no_number_is_never_the_best(make, tiny_model):
     model = tiny_model()
     loop = make(model=model, steps=4, validate_every=1, export="best")
     score = iter([-9.0, float("nan"), -3.0, -2.0, -5.0])
-    loop.watch = WatchOf(score)
+    loop.watch = WatchOf(score, loop.watch.pace)
     loop.run()
     assert (loop.progress.best, loop.progress.best_step) == (-2.0, 3)
 
@@ -220,6 +215,6 @@ def test_a_single_bad_step_does_not_stop_training(make, tiny_model):
     model = tiny_model()
     loop = make(model=model, max_skipped_steps=2, validation=False)
     stop_after(loop, 2, lambda: setattr(model, "factor", float("nan")))
-    loop.show = lambda batch, row: setattr(model, "factor", 1.0) or []
+    loop.record.show = lambda batch, row: setattr(model, "factor", 1.0) or []
     progress = loop.run()
     assert (progress.step, progress.skipped) == (6, 1)

@@ -1,13 +1,14 @@
 import pytest
 import torch
 
-from xmtf.training.assembly import training_loop
+from xmtf.training.assembly import LoopInputs, LoopOutputs, training_loop
+from xmtf.training.loop.events import Log
+from xmtf.training.start import Start
 
 
 def make_loop(tmp_path, model, loader, recipe):
-    return training_loop(
-        model, recipe, loader, None, checkpoints=tmp_path / "ckpt", log=tmp_path / "log.jsonl", fingerprint="f"
-    )
+    outputs = LoopOutputs(tmp_path / "ckpt", Log(tmp_path / "log.jsonl"), "f")
+    return training_loop(Start(model, "causal"), recipe, LoopInputs(loader), outputs)
 
 
 def gradients(tmp_path, tiny_model, tiny_loader, recipe, micro_batch_rows, **training):

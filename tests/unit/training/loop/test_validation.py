@@ -9,13 +9,14 @@ from xmtf.files import read_jsonl
 from xmtf.recipe.schema import Packing, ValidationText
 from xmtf.run_folder import stop_file
 from xmtf.tokens.tokenizer.training import train_tokenizer
-from xmtf.training.assembly import training_loop
+from xmtf.training.assembly import LoopInputs, LoopOutputs, training_loop
 from xmtf.training.checkpoint import checkpoint
 from xmtf.training.loop.events import Log
 from xmtf.training.loop.stop import Stopped
 from xmtf.training.loop.validation import Measured, Pace, composite
 from xmtf.training.loss.targets import select_targets
 from xmtf.training.loss.texts import text_rows
+from xmtf.training.start import Start
 
 
 class Scripted:
@@ -35,16 +36,9 @@ class Scripted:
 def make(tmp_path, tiny_model, tiny_loader, recipe):
     def build(*measures, **training):
         settings = {"steps": 5, "validate_every": 1, "keep_checkpoints": 1} | training
-        return training_loop(
-            tiny_model(),
-            recipe(**settings),
-            tiny_loader(),
-            tiny_loader(),
-            checkpoints=tmp_path / "checkpoints",
-            log=Log(tmp_path / "log.jsonl"),
-            fingerprint="f",
-            measures=measures,
-        )
+        inputs = LoopInputs(tiny_loader(), tiny_loader(), measures=measures)
+        outputs = LoopOutputs(tmp_path / "checkpoints", Log(tmp_path / "log.jsonl"), "f")
+        return training_loop(Start(tiny_model(), "causal"), recipe(**settings), inputs, outputs)
 
     return build
 
@@ -207,13 +201,10 @@ def test_without_keys_a_tenth_of_the_rows_is_validated_on(
 ):
     held_out = Counting(tiny_loader())
     loop = training_loop(
-        tiny_model(),
+        Start(tiny_model(), "causal"),
         recipe(steps=steps, global_batch_rows=4, micro_batch_rows=4),
-        tiny_loader(),
-        held_out,
-        checkpoints=tmp_path / "checkpoints",
-        log=Log(tmp_path / "log.jsonl"),
-        fingerprint="f",
+        LoopInputs(tiny_loader(), held_out),
+        LoopOutputs(tmp_path / "checkpoints", Log(tmp_path / "log.jsonl"), "f"),
     )
     loop.run()
     assert len(events(loop, "validation")) == times

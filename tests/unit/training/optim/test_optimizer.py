@@ -4,8 +4,9 @@ from torch import nn
 
 from xmtf.errors import ConfigError
 from xmtf.recipe.schema import Optimizer
+from xmtf.training.checkpoint.optimizer_state import load_optimizer_tensors, optimizer_tensors
 from xmtf.training.optim.adafactor import Adafactor
-from xmtf.training.optim.optimizer import build_optimizer, decay_groups, load_optimizer_tensors, optimizer_tensors
+from xmtf.training.optim.optimizer import build_optimizer, decay_groups
 
 
 class Parts(nn.Module):
