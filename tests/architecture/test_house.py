@@ -128,6 +128,8 @@ def test_what_the_house_promises_can_be_counted():
     house = script.count(ROOT)
     assert house.any_share < 0.045
     assert house.inner_imports_outside_cli < 90
+    verbs = {place: imports for place, imports in house.inner_imports.items() if place.startswith("cli.")}
+    assert {place: imports for place, imports in verbs.items() if imports > 2} == {}
     # a mark may depend on the recipe, whose schema carries the marks: the one import is of a type
     assert house.mutual == [("recipe.effects", "recipe.schema")]
     assert max(house.modules.values()) <= 500

@@ -73,11 +73,11 @@ def inspect(
 
     Example: xmtf checkpoint inspect runs/demo/checkpoints/step-000700
     """
-    from xmtf.training.checkpoint.state import STATE
+    from xmtf.models.convert import inspect_foreign
+    from xmtf.training.checkpoint.checkpoint import inspect_checkpoint
 
-    if not (checkpoint / STATE).exists():
-        from xmtf.models.convert import inspect_foreign
-
+    found = inspect_checkpoint(checkpoint, check=check)
+    if found is None:
         report = inspect_foreign(str(checkpoint), like=like, num_heads=heads)
         if as_json:
             print_json(report.to_json(), indented=True)
@@ -85,12 +85,7 @@ def inspect(
             typer.echo(str(report))
         raise typer.Exit(0 if report.whole else 1)
 
-    from xmtf.training.checkpoint.checkpoint import read_progress, tensor_shapes
-    from xmtf.training.checkpoint.state import require_whole
-
-    if check:
-        require_whole(checkpoint)
-    progress, shapes = asdict(read_progress(checkpoint)), tensor_shapes(checkpoint)
+    progress, shapes = asdict(found[0]), found[1]
     if as_json:
         print_json({"progress": progress, "tensors": shapes}, indented=True)
         return
@@ -208,11 +203,9 @@ def convert(
             )
     else:
         from xmtf.models.convert import convert_model
-        from xmtf.models.dtype import DTYPES
 
         assert out is not None
-        wanted = None if dtype is None else DTYPES[dtype]
-        options: dict[str, Any] = {"like": like, "num_heads": heads, "dtype": wanted, "replace": replace}
+        options: dict[str, Any] = {"like": like, "num_heads": heads, "dtype": dtype, "replace": replace}
         where, report = out, convert_model(source, out, write_tokenizer=_tokenizer_of(source), **options)
     if as_json:
         print_json(report.to_json() | {"path": str(where)}, indented=True)

@@ -31,7 +31,9 @@ def doctor(
         require_extra()
     findings = examine()
     if model is not None:
-        findings["model"] = _examine_model(model)
+        from xmtf.evaluation.examine import examine_model
+
+        findings["model"] = examine_model(model)
     if as_json:
         print_json(findings, indented=True)
         return
@@ -104,38 +106,4 @@ def _data() -> dict[str, object]:
         "mirror": mirror,
         "embedded": f"CLDR {cldr_release().cldr} (recipes/demo.yaml needs nothing else)",
         "hub": "offline (HF_HUB_OFFLINE)" if offline else "used where the mirror has no copy",
-    }
-
-
-def _examine_model(ref: str) -> dict[str, object]:
-    from xmtf.errors import ConfigError
-    from xmtf.evaluation.ranking.choice_scores import way_of_scoring
-    from xmtf.models import check_packing, load_model
-
-    loaded = load_model(ref)
-    try:
-        packing = f"separate (deviation {check_packing(loaded.model):.1e})"
-    except ConfigError as error:
-        packing = f"refused: {error}"
-    return {
-        "model": loaded.label,
-        "family": loaded.family,
-        "packing": packing,
-        "ranking": way_of_scoring(loaded.model),
-    } | _examine_tokenizer(ref)
-
-
-def _examine_tokenizer(ref: str) -> dict[str, object]:
-    """Return what stands before prompts and what ends answers."""
-    from xmtf.errors import ConfigError, SourceError
-    from xmtf.models import find_model
-    from xmtf.tokens import load_tokenizer
-
-    try:
-        tokenizer = load_tokenizer(str(find_model(ref)))
-    except (ConfigError, SourceError) as error:
-        return {"tokenizer": str(error)}
-    return {
-        "begin of inputs": tokenizer.begin_text,
-        "end of answers": ", ".join(f"{tokenizer.token(number)} ({number})" for number in tokenizer.ends),
     }

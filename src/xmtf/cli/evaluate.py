@@ -28,6 +28,9 @@ from xmtf.cli.options import (
 from xmtf.cli.printing import print_json
 from xmtf.cli.score_lines import print_rows, print_scores
 from xmtf.errors import ConfigError, UnknownNameError
+from xmtf.evaluation.code.limits import Limits
+from xmtf.evaluation.code.passk import best_lines
+from xmtf.evaluation.code.settings import CodeSettings
 from xmtf.files import write_jsonl
 from xmtf.mixture.io.read import find_mixture
 from xmtf.ownership import new_file
@@ -161,10 +164,7 @@ def code(
 
     Example: xmtf evaluate code --model bigscience/bloomz-560m --samples 20 --temperatures 0.2,0.6 --out results
     """
-    from xmtf.evaluation.code.limits import Limits
-    from xmtf.evaluation.code.passk import best_lines
     from xmtf.evaluation.code.run import evaluate_code
-    from xmtf.evaluation.code.settings import CodeSettings
     from xmtf.evaluation.suites.setup import Setup
 
     settings = CodeSettings(
@@ -281,8 +281,7 @@ def run_suites(
 
     Example: xmtf evaluate run recipes/demo.yaml --model runs/demo/model
     """
-    from xmtf.evaluation import evaluate
-    from xmtf.evaluation.engine.processes import processes_of_torchrun
+    from xmtf.evaluation import evaluate, processes_of_torchrun
     from xmtf.evaluation.shares import Share, answer_share
 
     loaded = load_recipe(recipe, overrides or [])
@@ -347,8 +346,7 @@ def _code_tasks(suite: str | None, recipe: Path | None) -> tuple[Catalogue, list
 
 def _measure(kind: Literal["rank", "generation"], options: SuiteOptions, settings: Mapping[str, object]) -> list[Score]:
     """Measure a model on suites; ``settings`` are more keys of a recipe's ``evaluation``."""
-    from xmtf.evaluation import Setup, evaluate_setup, named_suites
-    from xmtf.evaluation.engine.processes import processes_of_torchrun
+    from xmtf.evaluation import Setup, evaluate_setup, named_suites, processes_of_torchrun
 
     suites, catalogue = named_suites(options.suite, kind=kind, selection=options.selection())
     try:

@@ -21,12 +21,14 @@ from xmtf.cli.options import (
 )
 from xmtf.cli.printing import print_json
 from xmtf.errors import ConfigError
+from xmtf.evaluation.generation.decoding import Decoding
+from xmtf.evaluation.prompting.endings import mended_ending
 from xmtf.execution import say
 from xmtf.ownership import new_file
+from xmtf.recipe.schema import Tokenization
 from xmtf.text_files import NotUtf8Error, read_text_file
 
 if TYPE_CHECKING:
-    from xmtf.evaluation.generation.decoding import Decoding
     from xmtf.evaluation.prompting.prompter import Prompter
 
 __all__ = ["generate"]
@@ -61,9 +63,7 @@ def generate(
 
     Example: xmtf generate --model bigscience/bloomz-560m "Translate to English: Je t'aime."
     """
-    from xmtf.evaluation.generation.decoding import Decoding
     from xmtf.evaluation.prompting.prompter import load_prompter
-    from xmtf.recipe.schema import Tokenization
     from xmtf.sources.files.kinds import kind_of
 
     if not model:
@@ -117,8 +117,6 @@ def _tell_memory(prompter: Prompter) -> None:
 
 
 def _advise(prompt: str) -> None:
-    from xmtf.evaluation.prompting.endings import mended_ending
-
     mended = mended_ending(prompt)
     if mended is not None:
         say(f"the prompt does not clearly end, so the model may go on with it instead of answering; better: {mended!r}")
@@ -148,7 +146,6 @@ def _converse(prompter: Prompter, decoding: Decoding, samples: int) -> None:
 
 
 def _batch(prompter: Prompter, decoding: Decoding, samples: int, file: Path, out: Path | None) -> None:
-    from xmtf.evaluation.prompting.endings import mended_ending
     from xmtf.evaluation.prompting.prompt_file import answer_file
 
     rows = answer_file(prompter, decoding, file, out, samples=samples)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from xmtf.cli.options import Replace
+from xmtf.cli.options import Replace, needs_models
+from xmtf.execution import say
 from xmtf.files import alone_in
+from xmtf.launch import Cluster, check_scripts, run_local, write_scripts
+from xmtf.launch import submit as hand_in
 from xmtf.ownership import check_run_folder, claim_run_folder
+from xmtf.recipe import LoadedRecipe, load_recipe
 from xmtf.replacing import prepare
-
-if TYPE_CHECKING:
-    from xmtf.recipe import LoadedRecipe
-
-from xmtf.cli.options import needs_models
 
 __all__ = ["app"]
 
@@ -58,11 +57,6 @@ def slurm(
 
     Example: xmtf launch slurm recipes/train/bloomz-7b1.yaml --nodes 8 --gpus-per-node 8 --time 20:00:00 --submit
     """
-    from xmtf.execution import say
-    from xmtf.launch import Cluster, check_scripts, write_scripts
-    from xmtf.launch import submit as hand_in
-    from xmtf.recipe import load_recipe
-
     cluster = Cluster(
         partition=partition,
         cpu_partition=cpu_partition,
@@ -106,9 +100,6 @@ def local(
 
     Example: xmtf launch local recipes/smoke/bloom-tiny.yaml --processes 2
     """
-    from xmtf.launch import run_local
-    from xmtf.recipe import load_recipe
-
     given = tuple(overrides or ())
     loaded = load_recipe(recipe, given)
     _prepare(loaded, replace)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from xmtf.cli.options import needs_models
+from xmtf.cli.plan_lines import plan_lines
 from xmtf.cli.printing import print_json
+from xmtf.recipe import load_recipe
 
 if TYPE_CHECKING:
     from xmtf.training.planning.planner import LayoutPlan
@@ -36,42 +39,18 @@ def plan(
 
     Example: xmtf plan recipes/train/bloomz.yaml --gpus 288 --memory 80GB
     """
-    from xmtf.cli.plan_lines import plan_lines
-    from xmtf.errors import ConfigError
-    from xmtf.recipe import load_recipe
-    from xmtf.recipe.quantities import parse_quantity
-    from xmtf.training.planning.planner import Planner
-    from xmtf.training.preview import meta_model
-    from xmtf.training.start import adapt_model
-    from xmtf.training.topology.gpus import GpuPool, find_gpu
+    from xmtf.training.plan import GpuOptions, plan_training
 
     loaded = load_recipe(recipe, overrides or [])
-    model = meta_model(loaded.recipe, None)
-    if model is None:
-        raise ConfigError(
-            f"{recipe}: its model's size is not known before it is loaded; give hidden_size, num_layers, num_heads "
-            "and vocab_size in the model section"
-        )
-    adapt_model(model, loaded.recipe.model, seed=loaded.recipe.seed)
-    card = find_gpu(gpu)
-    try:
-        each = card.memory if memory is None else parse_quantity(memory, "bytes")
-    except ValueError as error:
-        raise ConfigError(f"--memory: {error}") from None
-    if each < 1e9:
-        raise ConfigError(f"--memory {memory}: less than a gigabyte; say the unit, such as 80GB")
-    machine = GpuPool(card, gpus, each, gpus_per_node, efficiency)
-    made = Planner(model, loaded.recipe, machine).plan()
+    made, pool = plan_training(loaded, GpuOptions(gpu, gpus, memory, gpus_per_node, efficiency))
     if as_json:
         print_json(_json(made), indented=True)
         return
-    for line in plan_lines(made, machine, loaded.recipe.training, show):
+    for line in plan_lines(made, pool, loaded.recipe.training, show):
         typer.echo(line)
 
 
 def _json(made: LayoutPlan) -> dict[str, object]:
-    from dataclasses import asdict
-
     best = made.recommended
     totals = {key: value for key, value in asdict(made).items() if key not in ("layouts", "recommended")}
     return totals | {

@@ -13,10 +13,12 @@ from xmtf.errors import ConfigError, SourceError, UnknownNameError
 from xmtf.files import write_text
 from xmtf.ownership import new_file
 from xmtf.recipe.schema import Report
+from xmtf.run_folder import PAGE, RunFolder
 from xmtf.written_files import WrittenFiles
 
 if TYPE_CHECKING:
     from xmtf.report.figures.catalogue import Drawn
+    from xmtf.report.inputs import Inputs
 
 __all__ = ["app"]
 
@@ -60,15 +62,12 @@ def build(
     Example: xmtf report build results/bloomz-560m results/mt0-small --reference --out report
     """
     from xmtf.report import build_report
-    from xmtf.report.inputs import parse_inputs
-    from xmtf.run_folder import PAGE, RunFolder
 
     sources = results or []
     if out is None and len(sources) != 1:
         raise ConfigError("--out: say where the report is written, such as --out report")
     target = out or RunFolder(sources[0]).report
-    inputs = parse_inputs(given or [], reference=reference, overlap=overlap)
-    build_report(sources, target, Report(title=title, items=items), inputs)
+    build_report(sources, target, Report(title=title, items=items), _inputs(given, reference, overlap))
     typer.echo(target / PAGE)
 
 
@@ -94,15 +93,13 @@ def tables(
     Example: xmtf report tables runs/demo --format tex
     Example: xmtf report tables results/mine --reference --out tables
     """
-    from xmtf.report.inputs import parse_inputs
     from xmtf.report.tables import render_table, write_tables
     from xmtf.report.tables_and_figures import tables_of
 
     files = None if out is None else WrittenFiles(out, "tables", replace)
     if files is not None:
         files.check()
-    inputs = parse_inputs(given or [], reference=reference, overlap=overlap)
-    known = {table.name: table for table in tables_of(results or [], inputs)}
+    known = {table.name: table for table in tables_of(results or [], _inputs(given, reference, overlap))}
     name = name or ("all" if files is not None else next(iter(known)))
     if name != "all" and name not in known:
         raise UnknownNameError("table", name, ["all", *known], "--name")
@@ -135,9 +132,7 @@ def figures(
     Example: xmtf report figures runs/demo --out figures
     Example: xmtf report figures results/mine --reference --only 4,5,9 --out figures
     """
-    from xmtf.report.inputs import parse_inputs
     from xmtf.report.tables_and_figures import figures_of
-    from xmtf.run_folder import RunFolder
 
     formats = [name.strip() for name in form.split(",")]
     for name in formats:
@@ -150,7 +145,7 @@ def figures(
     files.check()
     chosen = [name.strip() for name in only.split(",")] if only else []
     with files.writing() as folder:
-        drawn = figures_of(paths, parse_inputs(given or [], reference=reference), folder, chosen, formats)
+        drawn = figures_of(paths, _inputs(given, reference), folder, chosen, formats)
         if not drawn.figures:
             _say_left_out(drawn, every=bool(chosen or reference))
             raise SourceError("nothing to draw: give a run or results folder, or --reference for the published numbers")
@@ -192,3 +187,9 @@ def card(
         return
     write_text(out, text)
     typer.echo(out)
+
+
+def _inputs(given: list[str] | None, reference: bool, overlap: Overlap = None) -> Inputs:
+    from xmtf.report.inputs import parse_inputs
+
+    return parse_inputs(given or [], reference=reference, overlap=overlap)

@@ -11,7 +11,9 @@ import typer
 from xmtf.cli.options import Replace, needs_models
 from xmtf.files import MANIFEST
 from xmtf.manifest_parts import TrainCounts
+from xmtf.measures import suite_measures
 from xmtf.ownership import check_run_folder
+from xmtf.recipe import load_recipe
 from xmtf.replacing import prepare
 
 __all__ = ["train"]
@@ -32,19 +34,15 @@ def train(
 
     Example: xmtf train recipes/demo.yaml training.steps=200
     """
-    from xmtf.recipe import load_recipe
+    from xmtf.training import dry_run as preview
+    from xmtf.training import train_in_folder
 
     folder = [] if out is None else [f"run_folder={out}"]
     loaded = load_recipe(recipe, [*(overrides or []), *folder])
     tokens = tokens or loaded.run.tokens
     if dry_run:
-        from xmtf.training import dry_run as preview
-
         typer.echo(preview(loaded, tokens=tokens))
         return
-    from xmtf.measures import suite_measures
-    from xmtf.training import train_in_folder
-
     if os.environ.get("RANK", "0") == "0" and (tokens / MANIFEST).exists():
         check_run_folder(loaded.run_folder)
         prepare(loaded, replace=replace, tokens=tokens)

@@ -11,6 +11,7 @@ from xmtf.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from xmtf.evaluation.engine.encoding import PromptRules, prompt_rules
+    from xmtf.evaluation.engine.processes import processes_of_torchrun
     from xmtf.evaluation.generation.generate import generate
     from xmtf.evaluation.ranking.rank import rank
     from xmtf.evaluation.run import evaluate, evaluate_setup
@@ -24,6 +25,7 @@ __all__ = [
     "evaluate_setup",
     "generate",
     "named_suites",
+    "processes_of_torchrun",
     "prompt_rules",
     "rank",
     "rescore",
@@ -39,6 +41,7 @@ __getattr__ = lazy_exports(
         "evaluate_setup": "run",
         "generate": "generation.generate",
         "named_suites": "suites.setup",
+        "processes_of_torchrun": "engine.processes",
         "prompt_rules": "engine.encoding",
         "rank": "ranking.rank",
         "rescore": "scoring.rescore",

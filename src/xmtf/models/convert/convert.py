@@ -19,7 +19,7 @@ from xmtf.models.convert.megatron import find_layer_files, read_arguments, step_
 from xmtf.models.convert.shape import Like, bloom_config, read_like
 from xmtf.models.convert.t5x import find_t5x
 from xmtf.models.convert.universal import find_universal
-from xmtf.models.dtype import stored_dtype
+from xmtf.models.dtype import DTYPES, stored_dtype
 from xmtf.models.load import load_model
 from xmtf.models.mt5 import MT5Config
 from xmtf.models.save import TOKENIZER_FILES, check_model_replaced, describe_model, save_model, save_tensors
@@ -62,7 +62,7 @@ def convert_model(
     *,
     like: str | None = None,
     num_heads: int | None = None,
-    dtype: torch.dtype | None = None,
+    dtype: torch.dtype | Literal["fp32", "bf16", "fp16"] | None = None,
     offline: bool = False,
     write_tokenizer: Callable[[Path], None] | None = None,
     replace: bool = False,
@@ -89,6 +89,7 @@ def convert_model(
     """
     check_model_replaced(out, replace=replace)
     known = read_like(like, num_heads=num_heads, offline=offline)
+    dtype = DTYPES[dtype] if isinstance(dtype, str) else dtype
     kind = detect_format(source)
     with atomic_folder(out, alone=True) as folder, _reading(source):
         if kind == "model":

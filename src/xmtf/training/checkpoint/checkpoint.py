@@ -28,7 +28,7 @@ from xmtf.execution import say
 from xmtf.files import discard_folder, sweep
 from xmtf.training.checkpoint.optimizer_state import load_optimizer_tensors, optimizer_tensors
 from xmtf.training.checkpoint.shards import Shard, ShardReader, Stored, write_shards
-from xmtf.training.checkpoint.state import STATE, State, TrainingProgress, damaged, read_state, torn
+from xmtf.training.checkpoint.state import STATE, State, TrainingProgress, damaged, read_state, require_whole, torn
 from xmtf.training.parallel.layout import Layout
 from xmtf.training.parallel.pieces import Piece, as_piece
 from xmtf.training.topology.ranks import ALONE, Ranks
@@ -37,6 +37,7 @@ from xmtf.unfinished import replace_folder, temporary_folder
 __all__ = [
     "checkpoint_path",
     "find_checkpoint",
+    "inspect_checkpoint",
     "list_checkpoints",
     "load",
     "load_weights",
@@ -234,6 +235,23 @@ def find_checkpoint(folder: Path, fingerprint: str, num_steps: int, ranks: Ranks
         if ranks.first:
             say(f"{path}: passed over: {reason}")
     return None
+
+
+def inspect_checkpoint(path: Path, *, check: bool) -> tuple[TrainingProgress, dict[str, list[int]]] | None:
+    """Return how far a checkpoint had come and the shapes of its tensors; None for a folder that is none of ours.
+
+    Args:
+        path: The folder.
+        check: Read all files and compare them with what was written.
+
+    Raises:
+        DataError: The checkpoint is torn, or with ``check`` damaged.
+    """
+    if not (path / STATE).exists():
+        return None
+    if check:
+        require_whole(path)
+    return read_progress(path), tensor_shapes(path)
 
 
 def tensor_shapes(path: Path) -> dict[str, list[int]]:
