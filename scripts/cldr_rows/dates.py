@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Iterator
 
 from cldr_rows.draw import ROWS, Row, deal, draw, pick, stable_hash
-from cldr_rows.locales import LanguageData, language_data
+from cldr_rows.locales import LanguageData, described, language_data
 
 __all__ = ["date_entailment", "date_months", "dates", "draw_date", "same_day"]
 
@@ -25,9 +25,7 @@ def dates(language: LanguageData) -> Iterator[Row]:
     for position in range(ROWS):
         date = draw_date("dates", language.code, position)
         yield {
-            "key": date.isoformat(),
-            "language": language.code,
-            "language_name": language.english_name,
+            **described(language, date.isoformat()),
             "date": date.isoformat(),
             "year": date.year,
             "month": date.month,
@@ -44,9 +42,7 @@ def date_months(language: LanguageData) -> Iterator[Row]:
         right = months[date.month - 1]
         choices, label = deal(right, draw(months, 3, "months", language.code, position, without=[right]), date)
         yield {
-            "key": date.isoformat(),
-            "language": language.code,
-            "language_name": language.english_name,
+            **described(language, date.isoformat()),
             "date": language.date(date),
             "choices": choices,
             "label": label,
@@ -66,9 +62,7 @@ def same_day(language: LanguageData) -> Iterator[Row]:
         same = position % 2 == 0
         other = date if same else _changed(date, "same day", language.code, position)
         yield {
-            "key": date.isoformat(),
-            "language": language.code,
-            "language_name": language.english_name,
+            **described(language, date.isoformat()),
             "first": language.date(date),
             "second": _written_otherwise(language, other, position),
             "label": int(same),
@@ -90,9 +84,7 @@ def date_entailment(language: LanguageData) -> Iterator[Row]:
             "year": language.number(other.year),
         }[part]
         yield {
-            "key": date.isoformat(),
-            "language": language.code,
-            "language_name": language.english_name,
+            **described(language, date.isoformat()),
             "date": language.date(date, "full"),
             "part": part,
             "value": value,

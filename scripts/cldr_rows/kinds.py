@@ -8,7 +8,7 @@ from functools import cache
 
 from cldr_rows.dates import draw_date
 from cldr_rows.draw import ROWS, Row, deal, draw, pick
-from cldr_rows.locales import LanguageData, language_data, offered_languages
+from cldr_rows.locales import LanguageData, described, language_data, offered_languages
 from xmtf.languages import get_language
 
 __all__ = ["KINDS", "kinds", "odd_one_out", "which_language"]
@@ -37,9 +37,7 @@ def kinds(language: LanguageData) -> Iterator[Row]:
     for label, names in enumerate(groups):
         for name in draw(names, ROWS // len(KINDS), "kinds", language.code):
             yield {
-                "key": name.casefold(),
-                "language": language.code,
-                "language_name": language.english_name,
+                **described(language, name.casefold()),
                 "name": name,
                 "label": label,
             }
@@ -54,9 +52,7 @@ def odd_one_out(language: LanguageData) -> Iterator[Row]:
         others = draw(groups[three], 3, "the other three", language.code, position)
         choices, label = deal(odd, others, language.code, position)
         yield {
-            "key": odd.casefold(),
-            "language": language.code,
-            "language_name": language.english_name,
+            **described(language, odd.casefold()),
             "choices": choices,
             "label": label,
         }

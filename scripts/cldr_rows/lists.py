@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from cldr_rows.draw import ROWS, Row, draw, pick, stable_hash
-from cldr_rows.locales import LanguageData
+from cldr_rows.locales import LanguageData, described
 
 __all__ = ["list_entailment", "list_items", "lists"]
 
@@ -36,9 +36,7 @@ def lists(language: LanguageData) -> Iterator[Row]:
     for _, items in _draw_lists(language, "lists"):
         target = language.join(items)
         yield {
-            "key": target.casefold(),
-            "language": language.code,
-            "language_name": language.english_name,
+            **described(language, target.casefold()),
             "items": items,
             "target": target,
         }
@@ -50,9 +48,7 @@ def list_items(language: LanguageData) -> Iterator[Row]:
         place = pick(tuple(_POSITIONS), "place", language.code, position)
         choices = _shuffled(items, "choices", language.code, position)
         yield {
-            "key": " ".join(sorted(items)).casefold(),
-            "language": language.code,
-            "language_name": language.english_name,
+            **described(language, " ".join(sorted(items)).casefold()),
             "list": language.join(items),
             "place": place,
             "choices": choices,
@@ -66,9 +62,7 @@ def list_entailment(language: LanguageData) -> Iterator[Row]:
         *listed, absent = items
         true = position % 2 == 0
         yield {
-            "key": " ".join(sorted(listed)).casefold(),
-            "language": language.code,
-            "language_name": language.english_name,
+            **described(language, " ".join(sorted(listed)).casefold()),
             "list": language.join(listed),
             "name": pick(listed, "name", language.code, position) if true else absent,
             "label": int(true),

@@ -23,7 +23,7 @@ from babel.numbers import get_territory_currencies
 from xmtf.errors import UnknownNameError
 from xmtf.languages import get_language, language_set
 
-__all__ = ["LanguageData", "known_languages", "language_data", "offered_languages", "plain", "tender"]
+__all__ = ["LanguageData", "described", "known_languages", "language_data", "offered_languages", "plain", "tender"]
 
 _LANGUAGES = Path(__file__).with_name("languages.csv")
 
@@ -265,3 +265,8 @@ def _patterns(locale: str, *path: str) -> frozenset[str]:
     for key in path:
         node = node.get(key, {})
     return frozenset(node.values())
+
+
+def described(language: LanguageData, key: str) -> dict[str, str]:
+    """Return what every row begins with: the text whose hash decides its split, and its language."""
+    return {"key": key, "language": language.code, "language_name": language.english_name}

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from babel.languages import get_official_languages
 
 from cldr_rows.draw import ROWS, Row, deal, draw, pick
-from cldr_rows.locales import LanguageData, language_data, tender
+from cldr_rows.locales import LanguageData, described, language_data, tender
 
 __all__ = ["currencies", "language_names", "official_languages", "same_place", "territories"]
 
@@ -19,9 +19,7 @@ def _translations(language: LanguageData, own: dict[str, str], other: dict[str, 
     codes = [code for code in own if code in other and own[code] != other[code] and shared[other[code]] == 1]
     for code in draw(codes, ROWS, "translation", language.code):
         yield {
-            "key": own[code].casefold(),
-            "language": language.code,
-            "language_name": language.english_name,
+            **described(language, own[code].casefold()),
             "source_language_name": "English",
             "source": other[code],
             "target": own[code],
@@ -56,9 +54,7 @@ def currencies(language: LanguageData) -> Iterator[Row]:
             return
         choices, label = deal(used[code], wrong, code, language.code)
         yield {
-            "key": language.territories[code].casefold(),
-            "language": language.code,
-            "language_name": language.english_name,
+            **described(language, language.territories[code].casefold()),
             "territory": language.territories[code],
             "choices": choices,
             "label": label,
@@ -74,9 +70,7 @@ def official_languages(language: LanguageData) -> Iterator[Row]:
             answers[code] = language.languages[official[0]]
     for code in draw(answers, ROWS, "official language", language.code):
         yield {
-            "key": language.territories[code].casefold(),
-            "language": language.code,
-            "language_name": language.english_name,
+            **described(language, language.territories[code].casefold()),
             "territory": language.territories[code],
             "target": answers[code],
         }
@@ -90,9 +84,7 @@ def same_place(language: LanguageData) -> Iterator[Row]:
         same = position % 2 == 0
         named = code if same else pick([c for c in codes if c != code], "another place", code, language.code)
         yield {
-            "key": own[code].casefold(),
-            "language": language.code,
-            "language_name": language.english_name,
+            **described(language, own[code].casefold()),
             "source_language_name": "English",
             "first": other[named],
             "second": own[code],

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import product
 
 from cldr_rows.draw import ROWS, Row, draw
-from cldr_rows.locales import LanguageData, language_data
+from cldr_rows.locales import LanguageData, described, language_data
 
 __all__ = ["past_or_future", "quantities", "relative_times", "time_units"]
 
@@ -27,9 +27,7 @@ def quantities(language: LanguageData) -> Iterator[Row]:
         target, said = language.quantity(number, unit), english.quantity(number, unit)
         if language.code != "en" and target is not None and said is not None:
             yield {
-                "key": target.casefold(),
-                "language": language.code,
-                "language_name": language.english_name,
+                **described(language, target.casefold()),
                 "number": number,
                 "unit": said.partition(" ")[2],
                 "target": target,
@@ -42,9 +40,7 @@ def relative_times(language: LanguageData) -> Iterator[Row]:
     for number, unit, direction, text in _times(language, "times"):
         if language.code != "en":
             yield {
-                "key": text.casefold(),
-                "language": language.code,
-                "language_name": language.english_name,
+                **described(language, text.casefold()),
                 "number": number,
                 "unit": f"{unit}s",
                 "direction": direction,
@@ -57,9 +53,7 @@ def past_or_future(language: LanguageData) -> Iterator[Row]:
     """Say whether a time from now lies in the past (0) or the future (1)."""
     for _, _, direction, text in _times(language, "past or future"):
         yield {
-            "key": text.casefold(),
-            "language": language.code,
-            "language_name": language.english_name,
+            **described(language, text.casefold()),
             "text": text,
             "label": _DIRECTIONS.index(direction),
         }
@@ -69,9 +63,7 @@ def time_units(language: LanguageData) -> Iterator[Row]:
     """Say which unit a time from now counts in: minute (0), hour, day, week, month or year (5)."""
     for _, unit, _, text in _times(language, "time units"):
         yield {
-            "key": text.casefold(),
-            "language": language.code,
-            "language_name": language.english_name,
+            **described(language, text.casefold()),
             "text": text,
             "label": _TIMES.index(unit),
         }

@@ -9,7 +9,7 @@ import typer
 
 from xmtf.cli.data_pack import load_for_tokens, pack, split_files
 from xmtf.cli.data_tables import print_built, print_example, print_plan
-from xmtf.cli.options import Replace
+from xmtf.cli.options import RecipePath, Replace
 from xmtf.cli.printing import print_json, print_records
 from xmtf.errors import ConfigError, DataError
 from xmtf.execution import track
@@ -34,7 +34,6 @@ ExportFields = Literal["xp3", "xp3x", "all"]
 
 app = typer.Typer(no_args_is_help=True, help="Build, inspect and tokenise mixtures.")
 
-RecipePath = Annotated[Path, typer.Argument(help="Recipe file, such as recipes/demo.yaml.")]
 Overrides = Annotated[list[str] | None, typer.Argument(help="Overrides, such as mixture.cap_examples=1000.")]
 Out = Annotated[Path | None, typer.Option(help="Folder of the mixture; default runs/<name>/mixture.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from xmtf.cli.options import Replace, needs_models
+from xmtf.cli.options import Overrides, RecipePath, Replace, needs_models
 from xmtf.execution import say
 from xmtf.files import alone_in
 from xmtf.launch import Cluster, check_scripts, run_local, write_scripts
@@ -19,9 +19,6 @@ from xmtf.replacing import prepare
 __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, help="Carry out a recipe on a cluster, or in many processes here.")
-
-RecipePath = Annotated[Path, typer.Argument(help="Recipe file, such as recipes/demo.yaml.")]
-Overrides = Annotated[list[str] | None, typer.Argument(help="Overrides, such as training.steps=200.")]
 
 
 @app.command()

@@ -6,6 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields, is_dataclass
+from pathlib import Path
 from typing import Annotated, Literal, get_type_hints
 
 import typer
@@ -20,13 +21,17 @@ __all__ = [
     "Device",
     "Dtype",
     "Offline",
+    "Overrides",
     "Overwrite",
+    "RecipePath",
     "Replace",
     "begin_choice",
     "needs_models",
     "with_options",
 ]
 
+RecipePath = Annotated[Path, typer.Argument(help="Recipe file, such as recipes/demo.yaml.")]
+Overrides = Annotated[list[str] | None, typer.Argument(help="Overrides, such as training.steps=200.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Dtype = Annotated[
     Literal["auto", "fp32", "bf16", "fp16"],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xmtf.cli.options import needs_models
+from xmtf.cli.options import Overrides, needs_models
 from xmtf.cli.plan_lines import plan_lines
 from xmtf.cli.printing import print_json
 from xmtf.recipe import load_recipe
@@ -22,7 +22,7 @@ __all__ = ["plan"]
 @needs_models
 def plan(
     recipe: Annotated[Path, typer.Argument(help="Recipe file, such as recipes/train/bloomz.yaml.")],
-    overrides: Annotated[list[str] | None, typer.Argument(help="Overrides, such as training.steps=200.")] = None,
+    overrides: Overrides = None,
     gpus: Annotated[int, typer.Option(min=1, help="How many GPUs there are.")] = 8,
     memory: Annotated[str | None, typer.Option(help="Memory of each, such as 80GB; default the card's.")] = None,
     gpu: Annotated[str, typer.Option(help="Which card: a100, a100-40, h100, h200, v100, l40s, a10.")] = "a100",

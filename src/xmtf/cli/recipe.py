@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 
+from xmtf.cli.options import Overrides, RecipePath
 from xmtf.cli.printing import print_json
 from xmtf.json_types import JsonObject
 from xmtf.recipe import Recipe, load_recipe
@@ -15,9 +16,6 @@ from xmtf.recipe import Recipe, load_recipe
 __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, help="Show, compare and explain recipes.")
-
-RecipePath = Annotated[Path, typer.Argument(help="Recipe file, such as recipes/demo.yaml.")]
-Overrides = Annotated[list[str] | None, typer.Argument(help="Overrides, such as training.steps=200.")]
 
 
 @app.command()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from xmtf.cli.options import Replace
+from xmtf.cli.options import Overrides, RecipePath, Replace
 from xmtf.pipeline import run_recipe
 from xmtf.recipe import load_recipe
 
@@ -15,8 +14,8 @@ __all__ = ["run"]
 
 
 def run(
-    recipe: Annotated[Path, typer.Argument(help="Recipe file, such as recipes/demo.yaml.")],
-    overrides: Annotated[list[str] | None, typer.Argument(help="Overrides, such as training.steps=200.")] = None,
+    recipe: RecipePath,
+    overrides: Overrides = None,
     replace: Replace = False,
     until: Annotated[str | None, typer.Option(help="Stop after this stage, such as tokens.")] = None,
 ) -> None:

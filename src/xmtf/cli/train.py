@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from xmtf.cli.options import Replace, needs_models
+from xmtf.cli.options import Overrides, RecipePath, Replace, needs_models
 from xmtf.files import MANIFEST
 from xmtf.manifest_parts import TrainCounts
 from xmtf.measures import suite_measures
@@ -21,8 +21,8 @@ __all__ = ["train"]
 
 @needs_models
 def train(
-    recipe: Annotated[Path, typer.Argument(help="Recipe file, such as recipes/demo.yaml.")],
-    overrides: Annotated[list[str] | None, typer.Argument(help="Overrides, such as training.steps=200.")] = None,
+    recipe: RecipePath,
+    overrides: Overrides = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the first example, its row, the layout and the memory, and stop.")
     ] = False,

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from xmtf.files import read_jsonl, write_jsonl
-from xmtf.lines import from_line, to_line
+from xmtf.files import write_jsonl
+from xmtf.lines import to_line
+from xmtf.results.record_file import read_records
 
 __all__ = ["COMPLETIONS", "Completion", "read_completions", "write_completions"]
 
@@ -57,9 +58,4 @@ def read_completions(folder: Path) -> list[Completion]:
         DataError: A line is no completion; names the line and the field.
     """
     path = folder / COMPLETIONS
-    if not path.exists():
-        return []
-    return [
-        from_line(Completion, line, f"{path}, line {number}", "completion")
-        for number, line in enumerate(read_jsonl(path), 1)
-    ]
+    return read_records(Completion, path, "completion") if path.exists() else []

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from xmtf.files import read_jsonl, write_jsonl
-from xmtf.lines import from_line, to_line
+from xmtf.files import write_jsonl
+from xmtf.lines import to_line
 from xmtf.records import Provenance
+from xmtf.results.record_file import read_records
 
 __all__ = ["SAMPLES", "Sample", "read_samples", "write_samples"]
 
@@ -48,8 +49,4 @@ def read_samples(folder: Path) -> list[Sample]:
         DataError: A line is no sample; names the line and the field.
     """
     path = folder / SAMPLES
-    if not path.exists():
-        return []
-    return [
-        from_line(Sample, line, f"{path}, line {number}", "sample") for number, line in enumerate(read_jsonl(path), 1)
-    ]
+    return read_records(Sample, path, "sample") if path.exists() else []

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from xmtf.files import read_jsonl, write_jsonl
-from xmtf.lines import from_line, to_line
+from xmtf.files import write_jsonl
+from xmtf.lines import to_line
 from xmtf.records import Score
+from xmtf.results.record_file import read_records
 
 __all__ = ["read_scores", "write_scores"]
 
@@ -23,7 +24,4 @@ def read_scores(path: Path) -> list[Score]:
     Raises:
         DataError: There is no such file, or a line is no score; names the line and the field.
     """
-    return [
-        from_line(Score, line, f"{path}, line {number}", "score of an evaluation")
-        for number, line in enumerate(read_jsonl(path), 1)
-    ]
+    return read_records(Score, path, "score of an evaluation")
