@@ -3,10 +3,9 @@
 import json
 import multiprocessing
 import os
-import socket
 
 import pytest
-import torch.distributed  # noqa: F401 - loaded before processes are forked
+from torch.distributed import TCPStore
 
 from xmtf.errors import ConfigError, UserError
 from xmtf.evaluation import run as room
@@ -247,24 +246,21 @@ def test_a_job_that_there_is_not_is_refused(index, of):
         Share(index, of)
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
-
-
 def as_rank(rank, port, loaded, out):
+    """Be a process of torchrun, whose agent holds the port."""
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    os.environ["TORCHELASTIC_USE_AGENT_STORE"] = "True"
     room.evaluate(loaded, model="tiny", label="before", out=out, processes=processes_of_torchrun())
 
 
 def test_processes_of_torchrun_share_the_batches(recipe, asked, tmp_path):
     room.evaluate(recipe(), model="tiny", label="before", out=tmp_path / "one")
-    port, fork = free_port(), multiprocessing.get_context("fork")
-    ranks = [fork.Process(target=as_rank, args=(rank, port, recipe(), tmp_path / "two")) for rank in (0, 1)]
+    agent, fork = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False), multiprocessing.get_context("fork")
+    ranks = [fork.Process(target=as_rank, args=(rank, agent.port, recipe(), tmp_path / "two")) for rank in (0, 1)]
     for process in ranks:
         process.start()
     for process in ranks:
-        process.join(60)
+        process.join()
     assert [process.exitcode for process in ranks] == [0, 0]
     assert (tmp_path / "two" / "scores.jsonl").read_text() == (tmp_path / "one" / "scores.jsonl").read_text()
     (one,), (two,) = ((tmp_path / name).glob("answers-*.jsonl") for name in ("one", "two"))

@@ -135,28 +135,28 @@ def test_processor_time_is_that_of_all_processes_together():
 
 
 @needs_sandbox
-def test_what_the_clock_ended_runs_again_alone(monkeypatch):
+def test_the_clock_ends_a_program_that_only_waits():
     sleeper = Program("python", "import time\ndef f(): time.sleep(60)", "f()", ("f",))
-    quick = Program("python", "def f(): return 1", "assert f() == 1", ("f",))
-    started, running, alone, inner = [], [0], [], run_program
+    verdict = run_program(python.find(None), sleeper, CLOCK)
+    assert (verdict.outcome, verdict.clock) == ("timed out", True)
+
+
+def test_what_the_clock_ended_runs_again_alone(monkeypatch):
+    started, running, alone, ended = [], [], [], []
 
     def counted(toolchain, program, limits, *, unsafe):
         started.append(program)
-        running[0] += 1
-        alone.append(running[0] == 1)
-        verdict = inner(toolchain, program, limits, unsafe=unsafe)
-        running[0] -= 1
-        return verdict
+        running.append(program)
+        alone.append(len(running) == 1)
+        running.remove(program)
+        return Verdict("passed") if program == "quick" else Verdict("timed out", clock=True)
 
     monkeypatch.setattr(sandbox, "run_program", counted)
-    chain = python.find(None)
-    ended = []
-    verdicts = run_programs(
-        [(chain, sleeper), (chain, quick), (chain, sleeper)], CLOCK, workers=2, ended=lambda: ended.append(1)
-    )
+    programs = [(None, name) for name in ("first sleeper", "quick", "second sleeper")]
+    verdicts = run_programs(programs, CLOCK, workers=2, ended=lambda: ended.append(1))
     assert [verdict.outcome for verdict in verdicts] == ["timed out", "passed", "timed out"]
     assert [verdict.clock for verdict in verdicts] == [True, False, True]
-    assert started[3:] == [sleeper, sleeper]
+    assert started[3:] == ["first sleeper", "second sleeper"]
     assert alone[3:] == [True, True]
     assert len(ended) == 3
 
