@@ -193,6 +193,7 @@ class TokenCounts(_Part):
         target_tokens: Tokens of all targets.
         bytes: UTF-8 bytes of the texts.
         dropped: Examples left out, by reason.
+        special_texts: Sides of examples that look like to hold a special token and were read as text, by token.
     """
 
     _KEY = "counts"
@@ -202,6 +203,7 @@ class TokenCounts(_Part):
     target_tokens: int
     bytes: int
     dropped: Counts
+    special_texts: Counts = field(default_factory=dict)
 
     @property
     def tokens(self) -> int:

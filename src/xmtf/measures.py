@@ -115,7 +115,7 @@ class SuiteMeasure:
         from xmtf.evaluation.engine.answer import in_order
         from xmtf.tokens import load_tokenizer
 
-        tokenizer: Any = load_tokenizer(tokenizer_of(self.tokens))
+        tokenizer: Any = load_tokenizer(tokenizer_of(self.tokens)).reading(self.setup.tokens.special_tokens)
         positions = self.setup.settings.batch_tokens or 8192
         subject = subject_of(self.setup, model, tokenizer, label="training", batch_tokens=positions)
         return in_order(ask(subject, [request for job in self._jobs for request in job.requests]))

@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from xmtf.errors import ConfigError, DataError, SourceError
 from xmtf.evaluation.asking.ask import ask
-from xmtf.evaluation.asking.subject import load_subject
+from xmtf.evaluation.asking.subject import load_subject, say_special_texts
 from xmtf.evaluation.engine.answer import Answer
 from xmtf.evaluation.harness.requests import ModelRequests
 from xmtf.evaluation.suites.setup import Setup
@@ -109,6 +109,7 @@ def mixture_loss(
                 answers.update(batch)
                 progress.advance(len(batch))
             found[language] = [answers[place] for place in range(len(rows))]
+    say_special_texts(subject)
     origins = {language: [request.origin for request in rows] for language, rows in requests.items()}
     losses = [summarize(language, answers, origins[language]) for language, answers in found.items()]
     losses.append(summarize("all", list(chain(*found.values())), list(chain(*(origins[name] for name in found)))))
@@ -145,6 +146,7 @@ def text_loss(setup: Setup, files: Sequence[Path], *, model: str, limit: int | N
                 for score, tokens in scored
             ]
             progress.advance(len(rows))
+    say_special_texts(subject)
     losses = [summarize(name, answers) for name, answers in found.items()]
     return [*losses, summarize("all", [answer for answers in found.values() for answer in answers])]
 

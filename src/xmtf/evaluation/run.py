@@ -19,7 +19,7 @@ from xmtf.errors import ConfigError
 from xmtf.evaluation.asking.ask import ask_missing
 from xmtf.evaluation.asking.journal import Journal, request_key
 from xmtf.evaluation.asking.rounding import largest_difference
-from xmtf.evaluation.asking.subject import Subject, load_subject
+from xmtf.evaluation.asking.subject import Subject, load_subject, say_special_texts
 from xmtf.evaluation.engine.answer import Answer
 from xmtf.evaluation.engine.processes import ALONE, Processes
 from xmtf.evaluation.ranking.choice_scores import way_of_scoring
@@ -128,6 +128,7 @@ def _ask_and_write(
     requests = _requests(all_jobs, samples)
     ask_missing(subject, journal, requests, processes)
     _say_cut(journal, requests, subject)
+    say_special_texts(subject)
     rounding = largest_difference(setup, subject, model, requests) if processes.size == 1 else None
     processes.wait()
     if processes.rank:

@@ -33,6 +33,7 @@ __all__ = [
     "Report",
     "Schedule",
     "Section",
+    "SpecialTokensPolicy",
     "Suite",
     "TaskSelection",
     "Tokenization",
@@ -113,6 +114,9 @@ class Packing(Section):
     """Examples that `best_fit` looks at together."""
 
 
+SpecialTokensPolicy = Literal["text", "parse"]
+
+
 class Tokenization(Section):
     """From text to token files and rows."""
 
@@ -126,6 +130,9 @@ class Tokenization(Section):
     begin_of_inputs: Annotated[bool | Literal["auto"], affects(tokens="result", evaluation="result")] = "auto"
     """What stands before inputs: `auto` what the tokenizer puts before a text (Gemma's and Llama's begin of text;
     nothing for BLOOM and mT5), `true` the begin-of-text token, `false` nothing."""
+    special_tokens: Annotated[SpecialTokensPolicy, affects(tokens="result", evaluation="result")] = "text"
+    """What looks like a special token in data and suites (`</s>`, `<|endoftext|>`) is the characters that it is, and
+    counted; `parse` takes it for the token, as tokenizers do. Prompts of `xmtf generate` are always parsed."""
     packing: Packing = Packing()
     weights: Annotated[Literal["size", "equal"] | dict[str, float], LEARNT] = "size"
     """Share of each language among rows: by its tokens, equal, or given."""

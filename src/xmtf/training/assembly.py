@@ -130,7 +130,7 @@ def assemble(job: TrainingJob, name: str) -> Loop:
     start = _start(recipe, job.initial, job.family, tokenizer.vocab_size, ranks)
     size = model_size(start.model)
     outputs = LoopOutputs(job.run.checkpoints, log, name, ranks, job.started)
-    loop = training_loop(start, recipe, _inputs(job, tokenizer), outputs)
+    loop = training_loop(start, recipe, _inputs(job, tokenizer.reading(recipe.tokens.special_tokens)), outputs)
     device = loop.step.objective.device
     if start.stored is not None:
         layout = loop.step.layout

@@ -114,6 +114,7 @@ FLIPS = {
     "tokens.space_before_targets": False,
     "tokens.end_of_inputs": True,
     "tokens.begin_of_inputs": True,
+    "tokens.special_tokens": "parse",
     "tokens.packing.policy": "pad",
     "tokens.packing.overlong": "truncate_left",
     "tokens.weights": "equal",

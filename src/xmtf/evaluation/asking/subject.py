@@ -12,16 +12,19 @@ from xmtf.evaluation.engine.memory import fitting_positions
 from xmtf.evaluation.engine.processes import processes_of_torchrun
 from xmtf.evaluation.generation.decoding import Decoding
 from xmtf.evaluation.suites.setup import Setup
+from xmtf.execution import say
 from xmtf.files import content_hash
 from xmtf.models import find_model, load_model
 from xmtf.models.device import choose_device
 from xmtf.models.dtype import choose_dtype, dtype_name
 from xmtf.tokens import load_tokenizer
+from xmtf.tokens.tokenizer.special_texts import special_line
+from xmtf.tokens.tokenizer.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from xmtf.models.interface import CausalModel, EncoderDecoderModel
 
-__all__ = ["Subject", "load_subject", "subject_of"]
+__all__ = ["Subject", "load_subject", "say_special_texts", "subject_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,12 @@ class Subject:
         }
 
 
+def say_special_texts(subject: Subject) -> None:
+    """Say how many texts looked like to hold special tokens and were read as text."""
+    if isinstance(subject.tokenizer, Tokenizer) and subject.tokenizer.special_texts:
+        say(f"  {special_line(subject.tokenizer.special_texts)}")
+
+
 def load_subject(setup: Setup, ref: str, label: str) -> Subject:
     """Load a model and its tokenizer.
 
@@ -78,7 +87,7 @@ def load_subject(setup: Setup, ref: str, label: str) -> Subject:
     dtype = choose_dtype(setup.settings.dtype, ref, torch.device(device), offline=setup.offline)
     loaded = load_model(ref, device=device, dtype=dtype, offline=setup.offline)
     where = setup.tokenizer or str(find_model(ref, offline=setup.offline))
-    tokenizer = load_tokenizer(where, offline=setup.offline)
+    tokenizer = load_tokenizer(where, offline=setup.offline).reading(setup.tokens.special_tokens)
     tokenizer.require_fit(loaded.model.vocab_size, f"model {ref!r}")
     positions = setup.settings.batch_tokens or fitting_positions(loaded.model)
     return subject_of(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.evaluation.asking.journal import Journal, plan_name
-from xmtf.evaluation.asking.subject import Subject, load_subject
+from xmtf.evaluation.asking.subject import Subject, load_subject, say_special_texts
 from xmtf.evaluation.code.languages.registry import check_modules, find_toolchains
 from xmtf.evaluation.code.languages.toolchain import Toolchain
 from xmtf.evaluation.code.problem import Problem
@@ -100,6 +100,7 @@ def _evaluate(
             judged = Judged(setup.catalogue.tasks[task], ask, temperature, draws, verdicts)
             scores += scores_of(judged, subject, settings, toolchains)
             lines += [_completion(task, ask, *row) for row in zip(draws, texts, verdicts, strict=True)]
+    say_special_texts(subject)
     write_completions(out, lines)
     write_scores(out / SCORES, scores)
     return scores

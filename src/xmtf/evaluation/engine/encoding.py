@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from xmtf.errors import ConfigError
-from xmtf.recipe.schema import Tokenization
+from xmtf.recipe.schema import SpecialTokensPolicy, Tokenization
 from xmtf.tokens.tokenizer.ends import begin_of_inputs
 
 if TYPE_CHECKING:
@@ -91,6 +91,7 @@ class PromptRules:
         truncation_side: The side that overlong prompts lose.
         prefix_lm: Bidirectional attention over the prompt (causal models trained so).
         also: Sums that are computed beside BLOOMZ's: ``pmi`` and ``lm_eval``.
+        special_tokens: How the tokenizer reads what looks like its special tokens.
     """
 
     space_before_targets: bool = True
@@ -103,6 +104,7 @@ class PromptRules:
     truncation_side: Literal["left", "right"] = "left"
     prefix_lm: bool = False
     also: tuple[str, ...] = ()
+    special_tokens: SpecialTokensPolicy = "text"
 
 
 def prompt_rules(
@@ -137,6 +139,7 @@ def prompt_rules(
         truncation_side=truncation_side,
         prefix_lm=prefix_lm and causal,
         also=also,
+        special_tokens=tokens.special_tokens,
     )
 
 

@@ -136,7 +136,9 @@ def load_prompter(
     loaded = load_model(ref, device=place, dtype=chosen, offline=offline)
     tokenizer = load_tokenizer(str(find_model(ref, offline=offline)), offline=offline)
     tokenizer.require_fit(loaded.model.vocab_size, f"model {ref!r}")
-    rules = prompt_rules(loaded.model, tokenizer, tokens)
+    rules = prompt_rules(
+        loaded.model, tokenizer, (tokens or Tokenization()).model_copy(update={"special_tokens": "parse"})
+    )
     identity = [loaded.fingerprint, tokenizer.fingerprint, asdict(rules), int8, dtype_name(chosen)]
     quantised = quantise_int8(loaded.model) if int8 else None
     return Prompter(loaded.model, tokenizer, rules, content_hash(identity), quantised)

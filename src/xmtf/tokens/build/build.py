@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -39,7 +40,7 @@ from xmtf.mixture.io.read import mixture_files
 from xmtf.ownership import check_ours, claim, free_name, refuse_loss, stage_of
 from xmtf.recipe.effects import FORMATS, marked, stage_fingerprint
 from xmtf.recipe.load import LoadedRecipe
-from xmtf.recipe.schema import Execution, Tokenization
+from xmtf.recipe.schema import Execution, SpecialTokensPolicy, Tokenization
 from xmtf.records import Family
 from xmtf.run_folder import tokenizer_of
 from xmtf.tokens.build.encode import Ends
@@ -47,6 +48,7 @@ from xmtf.tokens.build.sampling import sample_texts
 from xmtf.tokens.store.index import choose_dtype
 from xmtf.tokens.tokenizer.ends import begin_of_inputs
 from xmtf.tokens.tokenizer.loading import hub_tokenizer_files, load_tokenizer, tokenizer_files
+from xmtf.tokens.tokenizer.special_texts import special_line
 from xmtf.tokens.tokenizer.tokenizer import Tokenizer
 from xmtf.tokens.tokenizer.training import train_tokenizer
 
@@ -113,7 +115,11 @@ def tokenize_mixture(
         keep_end = family == "encoder-decoder" or bool(ends.end_of_inputs)
         tokenizer = tokenizer.adding(ends.begin_of_inputs, keep_end=keep_end)
         tokenizer.save(tokenizer_of(out))
-        counts, languages, clusters, files = _encode_all(mixture, out, tokenizer, ends, recipe.execution, prefix)
+        counts, languages, clusters, files = _encode_all(
+            mixture, out, tokenizer, ends, recipe.tokens.special_tokens, recipe.execution, prefix
+        )
+        if counts.special_texts:
+            say(f"  {special_line(counts.special_texts)}")
         details = TokenDetails(
             languages=languages,
             clusters=clusters,
@@ -212,11 +218,17 @@ def _ends(tokens: Tokenization, tokenizer: Tokenizer, family: Family) -> Ends:
 
 
 def _encode_all(
-    mixture: Path, out: Path, tokenizer: Tokenizer, ends: Ends, execution: Execution, prefix: str
+    mixture: Path,
+    out: Path,
+    tokenizer: Tokenizer,
+    ends: Ends,
+    special_tokens: SpecialTokensPolicy,
+    execution: Execution,
+    prefix: str,
 ) -> tuple[TokenCounts, dict[str, TokenCounts], list[str], dict[str, str]]:
     """Encode every shard, merge every language; return counts, those of each language, clusters, hashes of files."""
     shards, dtype = mixture_files(mixture), choose_dtype(tokenizer.vocab_size)
-    plan = _plan(shards, mixture, out, tokenizer, ends, dtype)
+    plan = _plan(shards, mixture, out, tokenizer, ends, special_tokens, dtype)
     with _one_thread_each(execution, len(plan.tasks)):
         results = run_shown(plan, out / _SHARDS, execution, "tokenising")
     total = _sum_counts(results)
@@ -272,6 +284,7 @@ def _plan(
     out: Path,
     tokenizer: Tokenizer,
     ends: Ends,
+    special_tokens: SpecialTokensPolicy,
     dtype: np.dtype[np.generic],
 ) -> Plan:
     parts = {name: found for name, found in read_manifest(mixture).outputs.items() if name.endswith(".parquet")}
@@ -292,6 +305,7 @@ def _plan(
                 "tokenizer_hash": tokenizer.fingerprint,
                 "ends": asdict(ends),
                 "begin_of_inputs": tokenizer.begin_text,
+                "special_tokens": special_tokens,
                 "dtype": dtype.str,
                 "format": _FORMAT,
             }
@@ -321,4 +335,5 @@ def _sum_counts(parts: list[JsonObject]) -> TokenCounts:
     reasons = {reason for part in parts for reason in part["dropped"]}
     dropped = {reason: sum(part["dropped"].get(reason, 0) for part in parts) for reason in sorted(reasons)}
     taken, out, inputs, targets, size = (sum(part[key] for part in parts) for key in keys)
-    return TokenCounts(taken, out, inputs, targets, size, dropped)
+    special = sum((Counter(part["special_texts"]) for part in parts), Counter[str]())
+    return TokenCounts(taken, out, inputs, targets, size, dropped, dict(sorted(special.items())))

@@ -12,6 +12,7 @@ A row with an empty side, or a side that has no tokens, is dropped and counted: 
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -48,6 +49,7 @@ class EncodedPairs:
         target_sizes: int32 ``[kept]``.
         kept: int64 ``[kept]``, rows of the batch that became items.
         dropped: Rows that did not, by reason.
+        special: Sides of rows that look like to hold a special token and were read as text, by id.
     """
 
     inputs: npt.NDArray[np.int32]
@@ -56,6 +58,7 @@ class EncodedPairs:
     target_sizes: npt.NDArray[np.int32]
     kept: npt.NDArray[np.int64]
     dropped: dict[str, int]
+    special: Counter[int]
 
 
 def encode_pairs(tokenizer: Tokenizer, inputs: pa.Array, targets: pa.Array, ends: Ends) -> EncodedPairs:
@@ -71,8 +74,9 @@ def encode_pairs(tokenizer: Tokenizer, inputs: pa.Array, targets: pa.Array, ends
     has_targets = _filled(targets)
     if ends.space_before_targets:
         targets = pc.binary_join_element_wise("", targets, " ")
-    input_ids, input_sizes = _encode_column(tokenizer, inputs)
-    target_ids, target_sizes = _encode_column(tokenizer, targets)
+    special = Counter[int]()
+    input_ids, input_sizes = _encode_column(tokenizer, inputs, special)
+    target_ids, target_sizes = _encode_column(tokenizer, targets, special)
     no_inputs = input_sizes == 0
     no_targets = ~no_inputs & ((target_sizes == 0) | ~has_targets)
     keep = ~(no_inputs | no_targets)
@@ -83,15 +87,15 @@ def encode_pairs(tokenizer: Tokenizer, inputs: pa.Array, targets: pa.Array, ends
     input_ids, input_sizes = _begin(input_ids, input_sizes, ends.begin_of_inputs)
     target_ids, target_sizes = _end(target_ids, target_sizes, tokenizer.eos if ends.end_of_targets else None)
     dropped = {"empty inputs": int(no_inputs.sum()), "empty targets": int(no_targets.sum())}
-    return EncodedPairs(input_ids, input_sizes, target_ids, target_sizes, np.flatnonzero(keep), dropped)
+    return EncodedPairs(input_ids, input_sizes, target_ids, target_sizes, np.flatnonzero(keep), dropped, special)
 
 
 def encode_shard(spec: JsonObject, folder: Path) -> JsonObject:
     """Tokenise one Parquet shard of a mixture; the shard function of the plan.
 
     Args:
-        spec: ``shard`` (path) and ``shard_hash``, ``tokenizer`` (folder), ``dtype``, ``ends``; fingerprints that only
-            key the task.
+        spec: ``shard`` (path) and ``shard_hash``, ``tokenizer`` (folder), ``special_tokens``, ``dtype``, ``ends``;
+            fingerprints that only key the task.
         folder: Receives ``inputs.{bin,idx}``, ``targets.{bin,idx}`` and ``clusters.npy``.
 
     Returns:
@@ -104,10 +108,11 @@ def encode_shard(spec: JsonObject, folder: Path) -> JsonObject:
         raise DataError(
             f"{spec['shard']}: does not match the manifest of its mixture; delete the mixture to build it anew"
         )
-    tokenizer = _cached_tokenizer(spec["tokenizer"])
+    tokenizer = _cached_tokenizer(spec["tokenizer"]).reading(spec["special_tokens"])
     ends, dtype = Ends(**spec["ends"]), np.dtype(spec["dtype"])
     counts = {"in": 0, "out": 0, "input_tokens": 0, "target_tokens": 0, "bytes": 0}
     dropped = {"empty inputs": 0, "empty targets": 0}
+    special = Counter[int]()
     names: dict[str, int] = {}
     clusters: list[npt.NDArray[np.uint16]] = []
     with StoreWriter(folder / "inputs", dtype) as inputs, StoreWriter(folder / "targets", dtype) as targets:
@@ -121,9 +126,11 @@ def encode_shard(spec: JsonObject, folder: Path) -> JsonObject:
             counts["input_tokens"] += len(pairs.inputs)
             counts["target_tokens"] += len(pairs.targets)
             counts["bytes"] += sum(pc.sum(pc.binary_length(batch[side])).as_py() or 0 for side in ("inputs", "targets"))
+            special.update(pairs.special)
             dropped = {reason: count + pairs.dropped[reason] for reason, count in dropped.items()}
     np.save(folder / CLUSTERS_FILE, np.concatenate([*clusters, np.empty(0, dtype=np.uint16)]), allow_pickle=False)
-    return {**counts, "dropped": dropped, "clusters": list(names)}
+    spelt = {tokenizer.token(token): count for token, count in sorted(special.items())}
+    return {**counts, "dropped": dropped, "special_texts": spelt, "clusters": list(names)}
 
 
 @lru_cache(maxsize=2)
@@ -140,13 +147,20 @@ def _filled(column: pa.Array) -> npt.NDArray[np.bool_]:
     return np.asarray(pc.greater(pc.binary_length(column), 0).to_numpy(zero_copy_only=False), dtype=bool)
 
 
-def _encode_column(tokenizer: Tokenizer, column: pa.Array) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """Encode a column, each distinct text once: answers repeat a great deal."""
+def _encode_column(
+    tokenizer: Tokenizer, column: pa.Array, special: Counter[int]
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """Encode a column, each distinct text once: answers repeat a great deal. Counts what looks like special tokens."""
     distinct = column.dictionary_encode()
-    ids, sizes = tokenizer.encode_flat(distinct.dictionary.to_pylist())
-    if len(sizes) == len(column):
-        return ids, sizes
-    return _runs(ids, sizes, distinct.indices.to_numpy(zero_copy_only=False))
+    indices = distinct.indices.to_numpy(zero_copy_only=False)
+    found = tokenizer.encode_found(distinct.dictionary.to_pylist())
+    if len(found.places):
+        times = np.bincount(indices, minlength=len(found.sizes))
+        for place, token in zip(found.places.tolist(), found.tokens.tolist(), strict=True):
+            special[token] += int(times[place])
+    if len(found.sizes) == len(column):
+        return found.ids, found.sizes
+    return _runs(found.ids, found.sizes, indices)
 
 
 def _runs(

@@ -6,7 +6,9 @@ No special token is ever added here; what stands at the ends of inputs and targe
 
 from __future__ import annotations
 
+import copy
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -15,10 +17,12 @@ import numpy as np
 import numpy.typing as npt
 import tokenizers
 
-from xmtf.errors import ConfigError
+from xmtf.errors import ConfigError, DataError
 from xmtf.files import write_json, write_text
 from xmtf.json_types import JsonObject
+from xmtf.recipe.schema import SpecialTokensPolicy
 from xmtf.tokens.tokenizer.ends import own_ends, puts_space, with_ends
+from xmtf.tokens.tokenizer.special_texts import AsText, SpecialTexts
 from xmtf.tokens.tokenizer.words import WordEncoder, encode_plainly
 
 __all__ = ["CONFIG_FILE", "KEPT_KEYS", "TEMPLATE_FILE", "TOKENIZER_FILE", "Tokenizer"]
@@ -85,6 +89,9 @@ class Tokenizer:
         self.about = dict(about or {})
         self._flagged = begin
         self._more_ends = tuple(ends)
+        self._parses = True
+        self.special_texts = Counter[str]()
+        """Texts encoded so far that look like to hold a special token and were read as text, by token."""
 
     @cached_property
     def vocab_size(self) -> int:
@@ -160,6 +167,13 @@ class Tokenizer:
             special += f" ends={self.ends}"
         return hashlib.sha256(self._text.encode() + special.encode()).hexdigest()
 
+    def reading(self, special_tokens: SpecialTokensPolicy) -> Tokenizer:
+        """Return this tokenizer as it reads what looks like its special tokens: as text, or as those tokens."""
+        other = copy.copy(self)
+        other._parses = special_tokens == "parse"
+        other.special_texts = Counter()
+        return other
+
     def encode(self, texts: Sequence[str]) -> list[npt.NDArray[np.int32]]:
         """Return the ids of each text, int32, without special tokens."""
         ids, sizes = self.encode_flat(texts)
@@ -171,7 +185,34 @@ class Tokenizer:
         Returns:
             int32 ``[total]`` and int32 ``[texts]``.
         """
-        return encode_plainly(self._core, texts) if self._words is None else self._words.encode(texts)
+        found = self.encode_found(texts)
+        return found.ids, found.sizes
+
+    def encode_found(self, texts: Sequence[str]) -> AsText:
+        """Return the ids of all texts, and which of them look like to hold special tokens and were read as text.
+
+        Raises:
+            DataError: A text holds half of a character (a lone surrogate), which no tokenizer reads.
+        """
+        try:
+            plain = encode_plainly(self._core, texts) if self._words is None else self._words.encode(texts)
+        except (UnicodeEncodeError, TypeError):
+            wrong = next((text for text in texts if not _is_whole(text)), None)
+            if wrong is None:
+                raise
+            raise DataError(
+                f"{ascii(wrong)[:80]}: holds half of a character (a lone surrogate); leave it out"
+            ) from None
+        if self._parses:
+            return AsText(*plain, np.empty(0, np.int64), np.empty(0, np.int32))
+        found = self._special.read(texts, plain)
+        self.special_texts.update(map(self.token, found.tokens.tolist()))
+        return found
+
+    @cached_property
+    def _special(self) -> SpecialTexts:
+        ends = (self.pad, *self.ends, *(() if self.bos is None else (self.bos,)))
+        return SpecialTexts(self._core, self._text, [end for end in ends if end >= 0])
 
     @cached_property
     def _words(self) -> WordEncoder | None:
@@ -225,3 +266,12 @@ class Tokenizer:
         write_json(folder / CONFIG_FILE, config)
         if len(self.ends) > 1 and not (folder / GENERATION_FILE).exists():
             write_json(folder / GENERATION_FILE, {"eos_token_id": list(self.ends)})
+
+
+def _is_whole(text: str) -> bool:
+    """Tell whether a text has no half of a character."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
