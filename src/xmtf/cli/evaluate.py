@@ -129,7 +129,8 @@ def code(
     out: Annotated[Path, typer.Option(help="Folder for scores.jsonl, items/ and samples.jsonl.")],
     replace: Replace = False,
     suite: Annotated[
-        str | None, typer.Option("--suite", help="Tasks of code: humaneval (default), mbpp, or code for both.")
+        str | None,
+        typer.Option("--suite", help="Tasks of code: humaneval (default), mbpp, code for both, humanevalpack."),
     ] = None,
     recipe: Annotated[
         Path | None, typer.Option(help="Recipe whose own tasks of kind code are known too; all of them by default.")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Limits", "StepLimits"]
+__all__ = ["PATIENCE", "Limits", "StepLimits"]
 
 _MIB = 1 << 20
+
+PATIENCE = 10
+"""Wall limits that a program may take while it computes: a busy machine gives it little processor time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,11 +17,11 @@ class Limits:
     """What a program may use while its tests run.
 
     Verdicts come from processor time, which other programs on the machine hardly change. The clock only ends what
-    waits for ever, and what it ended is run once more, alone.
+    waits, and what it ended is run once more, alone.
 
     Attributes:
         cpu_s: Seconds of processor time of all its processes together, its tests included.
-        wall_s: Seconds by the clock.
+        wall_s: Seconds by the clock after which a program that waits is ended; one that computes has ten times as long.
         memory: Bytes that all its processes occupy together.
         processes: Processes and threads together.
         file_size: Bytes of one file.

@@ -23,7 +23,7 @@ from typing import Literal
 from xmtf.errors import ConfigError
 from xmtf.evaluation.code.languages import python
 from xmtf.evaluation.code.languages.toolchain import Program, Toolchain
-from xmtf.evaluation.code.limits import Limits
+from xmtf.evaluation.code.limits import PATIENCE, Limits
 from xmtf.unfinished import sweep_scratch
 
 __all__ = ["Verdict", "require_sandbox", "run_program", "run_programs", "sandbox_fault"]
@@ -95,11 +95,12 @@ def run_program(
         "tmp_bytes": limits.tmp_bytes if not build.compile else 1 << 30,
         "environment": {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/tmp", **toolchain.environment},  # noqa: S108
         "token": token,
+        "patience": PATIENCE,
         "compile_limits": asdict(toolchain.compile_limits(limits)),
         "run_limits": asdict(toolchain.run_limits(limits)),
         **asdict(build),
     }
-    longest = request["run_limits"]["wall_s"] + len(build.compile) * request["compile_limits"]["wall_s"]
+    longest = PATIENCE * (request["run_limits"]["wall_s"] + len(build.compile) * request["compile_limits"]["wall_s"])
     launcher = getattr(sys, "_base_executable", sys.executable)
     try:
         done = subprocess.run(
@@ -108,7 +109,7 @@ def run_program(
             capture_output=True,
             text=True,
             env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
-            timeout=longest + _GRACE_S,
+            timeout=longest + PATIENCE * _GRACE_S,
             check=False,
         )
         answer = json.loads(done.stdout)

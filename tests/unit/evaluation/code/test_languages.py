@@ -8,10 +8,14 @@ from xmtf.evaluation.code.languages import cpp, go, registry, rust
 from xmtf.evaluation.code.languages.registry import LANGUAGES, check_modules, find_toolchains
 from xmtf.evaluation.code.languages.toolchain import Program
 from xmtf.evaluation.code.problems import to_problem
-from xmtf.evaluation.code.run import judge, ready_toolchains
+from xmtf.evaluation.code.run import judge, read_problems, ready_toolchains
 from xmtf.evaluation.code.sandbox import sandbox_fault
 from xmtf.evaluation.code.settings import CodeSettings
 from xmtf.evaluation.code.stops import cut_answer, has_ended
+from xmtf.evaluation.suites.setup import Setup
+from xmtf.files import write_jsonl
+from xmtf.recipe.schema import Evaluation
+from xmtf.tasks import load_catalogue
 
 needs_sandbox = pytest.mark.skipif(bool(sandbox_fault()), reason=f"no sandbox here: {sandbox_fault()}")
 NAMES = {"Python": "python", "JavaScript": "javascript", "Java": "java", "Go": "go", "CPP": "cpp", "Rust": "rust"}
@@ -48,6 +52,19 @@ def test_own_solutions_pass_and_faulty_ones_do_not(name, rows, toolchain, module
     faulty = [f"\n{row['buggy_solution']}" for row in rows(name)]
     verdicts = judge(problems, faulty, settings, "faulty", {chain.language: chain})
     assert [(verdict.outcome, "compile" in verdict.detail) for verdict in verdicts] == [("failed", False)] * 5
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_humanevalpack_is_a_suite(name, rows, tmp_path, monkeypatch):
+    subset = {"JavaScript": "js"}.get(name, NAMES[name])
+    folder = tmp_path / "bigcode" / "humanevalpack" / subset
+    folder.mkdir(parents=True)
+    write_jsonl(folder / "test.jsonl", rows(name))
+    monkeypatch.setenv("XMTF_DATA_ROOT", str(tmp_path))
+    setup = Setup(Evaluation(), load_catalogue(), offline=True)
+    for repair in (False, True):
+        problems = read_problems(setup, f"humanevalpack/{subset}", repair=repair)
+        assert [(each.language, each.layout) for each in problems] == [(NAMES[name], "pack")] * 5
 
 
 @needs_sandbox

@@ -135,6 +135,17 @@ def test_processor_time_is_that_of_all_processes_together():
 
 
 @needs_sandbox
+def test_the_clock_does_not_end_what_computes_however_slowly():
+    source = (
+        "import time\ndef f():\n    end = time.monotonic() + 4\n    while time.monotonic() < end:\n"
+        "        busy = time.process_time() + 0.01\n        while time.process_time() < busy: pass\n"
+        "        time.sleep(0.04)\n    return 1"
+    )
+    program = Program("python", source, "assert f() == 1", ("f",))
+    assert run_program(python.find(None), program, Limits(wall_s=1.5, cpu_s=60.0)).passed
+
+
+@needs_sandbox
 def test_the_clock_ends_a_program_that_only_waits():
     sleeper = Program("python", "import time\ndef f(): time.sleep(60)", "f()", ("f",))
     verdict = run_program(python.find(None), sleeper, CLOCK)

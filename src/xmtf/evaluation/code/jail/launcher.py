@@ -10,11 +10,13 @@ Reads a JSON request on stdin, writes a JSON verdict on stdout. The request::
     compile             command lines, one after the other
     run, tester         command line of the program, and of what calls it over pipes (or null)
     input, token        what the judge reads on stdin, and what it prints when all tests passed
+    patience            wall limits that a step may take while it computes: a busy machine gives it little time
     *_limits            cpu_s and wall_s of all processes together; memory (bytes that they occupy together);
                         address_space, processes, file_size, open_files of each (null: no limit)
 
 The verdict: ``{"outcome": "passed" | "failed" | "timed out" | "broken", "detail": text, "clock": bool}``; ``clock``
-where the wall limit alone ended it, which may be the fault of a busy machine.
+where the clock alone ended it, which may be the fault of a busy machine. The clock ends what waits for as long as the
+wall limit; what computes meanwhile, however slowly, is ended after ``patience`` times as long.
 """
 
 from __future__ import annotations
@@ -45,6 +47,8 @@ _NAMESPACES = 0x10000000 | 0x20000000 | 0x40000000 | 0x00020000 | 0x08000000 | 0
 
 _LOOK_S = 0.05
 _SET_UP_S = 60.0
+_WAITING = 0.005
+"""Share of the clock's time below which a step counts as waiting, not as computing."""
 _PDEATHSIG, _SUBREAPER = 1, 36
 
 Verdict = dict[str, Any]
@@ -110,6 +114,7 @@ def _watch(request: dict[str, Any], child: int, reports: int) -> Verdict:
     """Return the reported outcome, or end what goes beyond its limits."""
     parent = os.getppid()
     step, started, used_before = "set-up", time.monotonic(), 0.0
+    looked, used_then = started, 0.0  # when the running wall limit began, and the processor time until then
     limits: dict[str, Any] = {"wall_s": _SET_UP_S, "cpu_s": _SET_UP_S, "memory": None}
     text = b""
     while True:
@@ -118,10 +123,12 @@ def _watch(request: dict[str, Any], child: int, reports: int) -> Verdict:
             return {"outcome": "timed out", "detail": f"processor time, after {limits['cpu_s']:g} s"}
         if limits["memory"] is not None and memory > limits["memory"]:
             return {"outcome": "failed", "detail": f"more than {limits['memory'] >> 20} MiB of memory"}
-        if time.monotonic() - started > limits["wall_s"]:
-            if step == "set-up":
-                return {"outcome": "broken", "detail": f"not set up after {_SET_UP_S:g} s"}
-            return {"outcome": "timed out", "detail": f"the clock, after {limits['wall_s']:g} s", "clock": True}
+        now = time.monotonic()
+        if now - looked > limits["wall_s"]:
+            waits = used - used_then < _WAITING * (now - looked)
+            if waits or now - started > request["patience"] * limits["wall_s"]:
+                return _ended_by_clock(step, now - started)
+            looked, used_then = now, used
         if os.getppid() != parent:
             return {"outcome": "broken", "detail": "its parent ended"}
         readable, _, _ = select.select([reports], [], [], _LOOK_S)
@@ -137,6 +144,13 @@ def _watch(request: dict[str, Any], child: int, reports: int) -> Verdict:
                 return dict(told)
             step, started = told["step"], time.monotonic()
             used_before, limits = usage_of(child)[0], request[f"{step}_limits"]
+            looked, used_then = started, used_before
+
+
+def _ended_by_clock(step: str, seconds: float) -> Verdict:
+    if step == "set-up":
+        return {"outcome": "broken", "detail": f"not set up after {seconds:.0f} s"}
+    return {"outcome": "timed out", "detail": f"the clock, after {seconds:.0f} s", "clock": True}
 
 
 def _kill(child: int, *, isolated: bool) -> None:
