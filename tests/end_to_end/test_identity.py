@@ -8,8 +8,8 @@ import pytest
 from xmtf.cli.app import _run as xmtf
 from xmtf.errors import ConfigError
 from xmtf.files import file_sha256, read_json, read_manifest
-from xmtf.pipeline import run_recipe
 from xmtf.recipe import load_recipe
+from xmtf.runs.pipeline import run_recipe
 
 OWN = Path(__file__).parents[2] / "examples" / "own-data" / "recipe.yaml"
 FAST = ("execution.engine=inline", "training.steps=4", "training.threads=1", "training.device=cpu")

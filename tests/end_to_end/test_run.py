@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from xmtf.files import file_sha256, read_jsonl
-from xmtf.pipeline import STAGES
+from xmtf.runs.pipeline import STAGES
 
 ROOT = Path(__file__).parents[2]
 SMOKE = ROOT / "recipes" / "smoke" / "bloom-tiny.yaml"
@@ -74,9 +74,9 @@ def test_suites_watched_in_training_come_to_what_the_evaluation_says(finished):
     from collections import defaultdict
     from statistics import mean, median
 
-    from xmtf.measures import suite_measures
     from xmtf.models import load_model
     from xmtf.recipe import load_recipe
+    from xmtf.runs.measures import suite_measures
 
     folder, _ = finished
     overrides = (*SMALL, "training.validation_suites=['held-out*', 'writing*']", "training.validation_examples=10000")

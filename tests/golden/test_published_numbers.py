@@ -9,7 +9,7 @@ from huggingface_hub import ModelCard, ModelCardData
 from huggingface_hub.repocard_data import model_index_to_eval_results
 
 from xmtf.report.cards.index import CardValue, eval_results
-from xmtf.report.figures.language_shares import published_shares
+from xmtf.report.figures.published.language_shares import published_shares
 from xmtf.report.inputs import Inputs
 from xmtf.report.published import PANELS, gather, published_tables, task_mean
 from xmtf.report.reference import dataset_facts

@@ -14,11 +14,11 @@ from xmtf.cli.printing import print_json
 from xmtf.errors import ConfigError, SourceError
 from xmtf.execution import say
 from xmtf.files import alone_in, read_json, read_manifest
-from xmtf.measures import suite_measures
 from xmtf.ownership import check_run_folder, claim_run_folder
 from xmtf.recipe import load_recipe
 from xmtf.report import write_model_card
 from xmtf.report.cards import write_foreign_card
+from xmtf.runs.measures import suite_measures
 from xmtf.upload import check_target, publish
 
 __all__ = ["app"]

@@ -14,7 +14,7 @@ from xmtf.launch import Cluster, check_scripts, run_local, write_scripts
 from xmtf.launch import submit as hand_in
 from xmtf.ownership import check_run_folder, claim_run_folder
 from xmtf.recipe import LoadedRecipe, load_recipe
-from xmtf.replacing import prepare
+from xmtf.runs.replacing import prepare
 
 __all__ = ["app"]
 

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from xmtf.cli.options import Overrides, RecipePath, Replace
-from xmtf.pipeline import run_recipe
 from xmtf.recipe import load_recipe
+from xmtf.runs.pipeline import run_recipe
 
 __all__ = ["run"]
 

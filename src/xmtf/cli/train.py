@@ -11,10 +11,10 @@ import typer
 from xmtf.cli.options import Overrides, RecipePath, Replace, needs_models
 from xmtf.files import MANIFEST
 from xmtf.manifest_parts import TrainCounts
-from xmtf.measures import suite_measures
 from xmtf.ownership import check_run_folder
 from xmtf.recipe import load_recipe
-from xmtf.replacing import prepare
+from xmtf.runs.measures import suite_measures
+from xmtf.runs.replacing import prepare
 
 __all__ = ["train"]
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from xmtf.cli.printing import print_json
-from xmtf.verify import verify as verify_folder
+from xmtf.runs.verify import verify as verify_folder
 
 __all__ = ["verify"]
 

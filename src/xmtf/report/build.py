@@ -30,8 +30,8 @@ from xmtf.report.cards import model_card
 from xmtf.report.collect import Material, Run, collect
 from xmtf.report.compare import compare
 from xmtf.report.figures.catalogue import FIGURES, Drawn
+from xmtf.report.figures.drawing.style import save_figure
 from xmtf.report.figures.own import CAPTIONS, result_figures, run_figures
-from xmtf.report.figures.style import save_figure
 from xmtf.report.inputs import Inputs
 from xmtf.report.items import item_sets, script_text
 from xmtf.report.page import Content, Demonstration, Plot, RunPart, render_page

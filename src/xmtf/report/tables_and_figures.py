@@ -10,8 +10,8 @@ from pathlib import Path
 from xmtf.errors import SourceError
 from xmtf.report.collect import Material, collect
 from xmtf.report.figures.catalogue import Drawn, Figure, draw_figures
+from xmtf.report.figures.drawing.style import save_figure
 from xmtf.report.figures.own import CAPTIONS, result_figures, run_figures
-from xmtf.report.figures.style import save_figure
 from xmtf.report.inputs import Inputs, texts_at_hand
 from xmtf.report.published import gather, published_tables
 from xmtf.report.reference.demonstration import NOTE, demonstration_run, demonstration_texts

@@ -1,11 +1,11 @@
 import pytest
 
-from xmtf import pipeline
 from xmtf.errors import SourceError, UnknownNameError
 from xmtf.files import read_jsonl
 from xmtf.models.files import references
-from xmtf.pipeline import STAGES, run_recipe, stages
 from xmtf.recipe import load_recipe
+from xmtf.runs import pipeline
+from xmtf.runs.pipeline import STAGES, run_recipe, stages
 
 
 @pytest.mark.parametrize("stage", ["tokens", "train"])

@@ -248,7 +248,7 @@ def recipe_of(place, changes):
 
 
 class Measured:
-    """A measure that a training is told, as xmtf.measures would."""
+    """A measure that a training is told, as xmtf.runs.measures would."""
 
     name, kind = "one", "rank"
 

@@ -9,13 +9,14 @@ from xmtf.errors import DataError, SourceError, UnknownNameError
 from xmtf.files import append_jsonl, write_jsonl
 from xmtf.records import Metric, Provenance, Score
 from xmtf.report import collect_run
-from xmtf.report.figures import (
+from xmtf.report.figures.catalogue import FIGURES, draw_figures
+from xmtf.report.figures.drawing import fonts
+from xmtf.report.figures.drawing.models import looks
+from xmtf.report.figures.own import loss, measures_over_steps, result_figures, run_figures
+from xmtf.report.figures.published import (
     contamination,
     english_tasks,
-    fonts,
     language_shares,
-    loss,
-    measures_over_steps,
     multilingual_tasks,
     pretraining_share,
     samples,
@@ -25,10 +26,7 @@ from xmtf.report.figures import (
     unseen_languages,
     validation_curves,
 )
-from xmtf.report.figures.catalogue import FIGURES, draw_figures
-from xmtf.report.figures.language_shares import published_shares
-from xmtf.report.figures.models import looks
-from xmtf.report.figures.own import result_figures, run_figures
+from xmtf.report.figures.published.language_shares import published_shares
 from xmtf.report.inputs import Inputs, texts_at_hand
 from xmtf.report.published import gather
 from xmtf.report.reference.demonstration import NOTE, demonstration_run, demonstration_texts

@@ -10,7 +10,8 @@ from xmtf.files import read_jsonl, write_jsonl
 from xmtf.recipe.schema import Report
 from xmtf.report import build_report, collect_run, summary_lines
 from xmtf.report.compare import compare, verdict
-from xmtf.report.figures import catalogue, fonts
+from xmtf.report.figures import catalogue
+from xmtf.report.figures.drawing import fonts
 from xmtf.report.inputs import Inputs
 from xmtf.report.reference.demonstration import NOTE, demonstration_texts
 from xmtf.report.tables import composition_tables, render_table, result_tables, results_table

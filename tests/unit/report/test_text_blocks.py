@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xmtf.report.figures import fonts
-from xmtf.report.figures.fonts import MissingFontError, font_families, is_right_to_left, printable
-from xmtf.report.figures.text_blocks import Block, new_page, text_width
+from xmtf.report.figures.drawing import fonts
+from xmtf.report.figures.drawing.fonts import MissingFontError, font_families, is_right_to_left, printable
+from xmtf.report.figures.drawing.text_blocks import Block, new_page, text_width
 
 
 @pytest.fixture

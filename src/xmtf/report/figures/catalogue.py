@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xmtf.errors import UnknownNameError
-from xmtf.report.figures import (
+from xmtf.report.figures.drawing.fonts import MissingFontError
+from xmtf.report.figures.drawing.style import save_figure
+from xmtf.report.figures.published import (
     code_samples,
     contamination,
     english_tasks,
@@ -27,8 +29,6 @@ from xmtf.report.figures import (
     validation_curves,
     variants,
 )
-from xmtf.report.figures.fonts import MissingFontError
-from xmtf.report.figures.style import save_figure
 from xmtf.report.inputs import Inputs
 from xmtf.report.result_table import ResultTable
 

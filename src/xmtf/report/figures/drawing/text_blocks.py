@@ -17,8 +17,8 @@ from matplotlib.patches import PathPatch
 from matplotlib.textpath import TextPath
 from matplotlib.transforms import Affine2D
 
-from xmtf.report.figures.fonts import MONOSPACE, SANS, font_families, is_right_to_left, printable
-from xmtf.report.figures.style import blank_figure
+from xmtf.report.figures.drawing.fonts import MONOSPACE, SANS, font_families, is_right_to_left, printable
+from xmtf.report.figures.drawing.style import blank_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

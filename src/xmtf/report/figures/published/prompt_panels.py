@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from matplotlib.ticker import MaxNLocator
 
 from xmtf.intervals import wilson
-from xmtf.report.figures.models import CHANCE_LINE, Look, add_legend, chance_handle, handles, looks
-from xmtf.report.figures.style import new_grid
+from xmtf.report.figures.drawing.models import CHANCE_LINE, Look, add_legend, chance_handle, handles, looks
+from xmtf.report.figures.drawing.style import new_grid
 from xmtf.report.reference import dataset_facts
 from xmtf.report.result_table import Cell, Measure, ResultTable
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from xmtf.languages import get_language
 from xmtf.report.collect import Run
-from xmtf.report.figures.models import add_legend
-from xmtf.report.figures.style import PALETTE, new_figure
+from xmtf.report.figures.drawing.models import add_legend
+from xmtf.report.figures.drawing.style import PALETTE, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,8 +9,8 @@ from matplotlib.lines import Line2D
 
 from xmtf.report.collect import Run
 from xmtf.report.compare import compare
-from xmtf.report.figures.models import CHANCE_LINE, add_legend, chance_handle
-from xmtf.report.figures.style import PALETTE, new_grid
+from xmtf.report.figures.drawing.models import CHANCE_LINE, add_legend, chance_handle
+from xmtf.report.figures.drawing.style import PALETTE, new_grid
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

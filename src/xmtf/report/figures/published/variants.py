@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib.patches import Rectangle
 
-from xmtf.report.figures.text_blocks import Block, new_page
+from xmtf.report.figures.drawing.text_blocks import Block, new_page
 from xmtf.report.inputs import Inputs
 from xmtf.report.result_table import ResultTable
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from xmtf.languages import get_language
-from xmtf.report.figures.language_shares import published_shares
-from xmtf.report.figures.models import CHANCE_LINE, add_legend, chance_handle, looks, shown_models
-from xmtf.report.figures.scaling import DATASETS
-from xmtf.report.figures.style import new_grid
+from xmtf.report.figures.drawing.models import CHANCE_LINE, add_legend, chance_handle, looks, shown_models
+from xmtf.report.figures.drawing.style import new_grid
+from xmtf.report.figures.published.language_shares import published_shares
+from xmtf.report.figures.published.scaling import DATASETS
 from xmtf.report.inputs import Inputs
 from xmtf.report.reference import dataset_facts
 from xmtf.report.result_table import Measure, ResultTable

@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from xmtf.report.collect import Run
-from xmtf.report.figures.style import PALETTE, new_figure
+from xmtf.report.figures.drawing.style import PALETTE, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from matplotlib.patches import Rectangle
 
-from xmtf.report.figures.style import NOTE
-from xmtf.report.figures.text_blocks import Block, new_page, note_block
+from xmtf.report.figures.drawing.style import NOTE
+from xmtf.report.figures.drawing.text_blocks import Block, new_page, note_block
 from xmtf.report.inputs import Inputs
 from xmtf.report.result_table import ResultTable
 

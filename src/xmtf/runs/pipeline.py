@@ -22,13 +22,13 @@ from xmtf.execution import say
 from xmtf.extras import require_extra
 from xmtf.files import Manifest, Stopwatch, alone_in, append_jsonl, write_text
 from xmtf.manifest_parts import MixtureCounts, MixtureDetails
-from xmtf.measures import suite_measures
+from xmtf.runs.measures import suite_measures
 from xmtf.models import model_family
 from xmtf.models.files.references import plain_reference
 from xmtf.ownership import check_run_folder, claim_run_folder
 from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.written import write_recipe
-from xmtf.replacing import prepare
+from xmtf.runs.replacing import prepare
 from xmtf.run_folder import PAGE, RunFolder, tokenizer_of
 
 __all__ = ["STAGES", "RunOutcome", "run_recipe", "stages"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from xmtf.report.figures.models import shown_models
-from xmtf.report.figures.prompt_panels import draw_panels
+from xmtf.report.figures.drawing.models import shown_models
+from xmtf.report.figures.published.prompt_panels import draw_panels
 from xmtf.report.inputs import Inputs
 from xmtf.report.result_table import Measure, ResultTable
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from matplotlib.lines import Line2D
 
 from xmtf.report.compare import Comparison
-from xmtf.report.figures.style import AFTER, BEFORE, CHANCE, PALETTE, new_figure
+from xmtf.report.figures.drawing.style import AFTER, BEFORE, CHANCE, PALETTE, new_figure
 from xmtf.results.estimates import Estimate
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from matplotlib.patches import Patch
 
-from xmtf.report.figures.models import CHANCE_LINE, add_legend, chance_handle, looks, shown_models
-from xmtf.report.figures.style import new_grid
+from xmtf.report.figures.drawing.models import CHANCE_LINE, add_legend, chance_handle, looks, shown_models
+from xmtf.report.figures.drawing.style import new_grid
 from xmtf.report.inputs import Inputs
 from xmtf.report.published.task_means import PANELS, Panel, task_mean
 from xmtf.report.result_table import ResultTable

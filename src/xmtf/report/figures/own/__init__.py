@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from xmtf.report.collect import Run
 from xmtf.report.compare import compare
-from xmtf.report.figures import composition, loss, measures_over_steps, suites
-from xmtf.report.figures.style import add_note
+from xmtf.report.figures.drawing.style import add_note
+from xmtf.report.figures.own import composition, loss, measures_over_steps, suites
 from xmtf.report.results import Results
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
 from xmtf.errors import UnknownNameError
-from xmtf.report.figures.fonts import SANS, font_families, printable
-from xmtf.report.figures.text_blocks import Block, new_page, text_width
+from xmtf.report.figures.drawing.fonts import SANS, font_families, printable
+from xmtf.report.figures.drawing.text_blocks import Block, new_page, text_width
 from xmtf.report.inputs import Inputs
 from xmtf.report.result_table import ResultTable
 

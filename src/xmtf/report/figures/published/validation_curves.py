@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from xmtf.report.figures.models import add_legend, looks
-from xmtf.report.figures.style import new_grid
+from xmtf.report.figures.drawing.models import add_legend, looks
+from xmtf.report.figures.drawing.style import new_grid
 from xmtf.report.inputs import Inputs, number
 from xmtf.report.result_table import ResultTable
 

@@ -6,8 +6,8 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from xmtf.languages import CODE, get_language, normalize_language
-from xmtf.report.figures.models import add_legend
-from xmtf.report.figures.style import new_figure
+from xmtf.report.figures.drawing.models import add_legend
+from xmtf.report.figures.drawing.style import new_figure
 from xmtf.report.inputs import Inputs, number
 from xmtf.report.result_table import ResultTable
 

@@ -118,7 +118,7 @@ class _Training:
 
     @classmethod
     def of(cls, loaded: LoadedRecipe, tokens: Path | None) -> _Training:
-        from xmtf.measures import suite_measures
+        from xmtf.runs.measures import suite_measures
         from xmtf.training.naming import identify_training
 
         section = loaded.recipe.training

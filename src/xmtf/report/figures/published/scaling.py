@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from matplotlib.lines import Line2D
 
-from xmtf.report.figures.models import CHANCE_LINE, add_legend, chance_handle, looks
-from xmtf.report.figures.style import new_grid
+from xmtf.report.figures.drawing.models import CHANCE_LINE, add_legend, chance_handle, looks
+from xmtf.report.figures.drawing.style import new_grid
 from xmtf.report.inputs import Inputs
 from xmtf.report.reference import dataset_facts, published_models
 from xmtf.report.result_table import Measure, ResultTable
