@@ -57,6 +57,9 @@ class Rows:
     def __init__(self, family, rows_per_step=12):
         self.family, self.rows_per_step = family, rows_per_step
 
+    def available(self, most):
+        return most
+
     def batch(self, step, *, micro, num_micro):
         each = self.rows_per_step // num_micro
         first = step * self.rows_per_step + micro * each

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -231,18 +231,30 @@ def training_loop(start: Start, recipe: Recipe, inputs: LoopInputs, outputs: Loo
 
 def _watch(inputs: LoopInputs, pace: Pace, num_micro: int, training: Training) -> Watch:
     validations = [] if inputs.validation is None else [_on_mixture(inputs.validation, pace, num_micro, training)]
+    if validations and validations[0].num_rows < (asked := training.validation_rows or 0):
+        say(f"training.validation_rows: {validations[0].num_rows} of {asked} rows are read: no row is read twice")
     for name, text in inputs.texts.items():
         validations.append(Validation(name, text, num_micro, len(text.windows), "token", training.precision))
     return Watch(pace, tuple(validations), tuple(inputs.measures), training.precision)
 
 
 def _on_mixture(loader: RowLoader, pace: Pace, num_micro: int, training: Training) -> Validation:
-    """Return what measures on held-out rows; where the recipe does not say how many, no more than its share."""
-    rows = pace.rows
+    """Return what measures on held-out rows: each once, and no more than its share where the recipe says no number."""
+    rows, size = pace.rows, loader.rows_per_step // num_micro
+    there = loader.available(-(-rows // size) * size)
     if training.validation_rows is None:
-        size = pace.micro_rows(loader.rows_per_step // num_micro)
-        num_micro, rows = loader.rows_per_step // size, rows // size * size
+        size = replace(pace, rows=min(rows, there)).micro_rows(size)
+        rows = min(rows, there) // size * size
+    elif there < -(-rows // size) * size:
+        size = _nearly_all(size, there)
+        rows = min(-(-rows // size), there // size) * size
+    num_micro = loader.rows_per_step // size
     return Validation("mixture", loader, num_micro, rows, training.loss, training.precision)
+
+
+def _nearly_all(most: int, rows: int) -> int:
+    """Return the largest divisor of ``most`` whose multiples take in nine tenths of the rows that there are."""
+    return max(size for size in range(1, most + 1) if most % size == 0 and rows // size * size >= 0.9 * rows)
 
 
 def _objective(layout: Layout, training: Training, num_groups: int, device: torch.device) -> Objective | Pipeline:

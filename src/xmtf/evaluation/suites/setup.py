@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -129,9 +130,13 @@ def named_suites(
     """
     from xmtf.tasks import find_suites
 
-    found, catalogue = find_suites(filter(None, (part.strip() for part in names.split(","))), loaded)
-    if not found:
+    asked = [part.strip() for part in names.split(",") if part.strip()]
+    if not asked:
         raise ConfigError("--suite: name at least one suite, such as --suite xnli,xcopa")
+    for name, count in Counter(map(str.lower, asked)).items():
+        if count > 1:
+            raise ConfigError(f"--suite: {name} is named {count} times; each suite is measured once")
+    found, catalogue = find_suites(asked, loaded)
     for suite in found:
         if kind is not None and suite.kind not in (None, kind):
             raise ConfigError(f"--suite {suite.name}: is measured by `xmtf evaluate {suite.kind} --suite {suite.name}`")

@@ -10,12 +10,12 @@ share. Weights 0.5, 0.3 and 0.2::
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Blend"]
+__all__ = ["Blend", "Once"]
 
 _BLOCK = 4096
 
@@ -40,6 +40,10 @@ class Blend:
         self._rows = np.empty(0, dtype=np.int64)
         self._done = 0
 
+    def available(self, most: int) -> int:
+        """Return how many rows there are, at most ``most``: there is no end of them."""
+        return most
+
     def rows(self, start: int, stop: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Return the stream, and the row of that stream, of each row in ``[start, stop)``."""
         while self._done < stop:
@@ -57,3 +61,41 @@ class Blend:
             self._rows[row] = taken[stream]
             taken[stream] += 1
         self._done += _BLOCK
+
+
+class Once:
+    """Rows of streams that end, in the order of a blend; a stream that has ended is stepped over.
+
+    Args:
+        weights: As of :class:`Blend`.
+        has: Tells of a stream and a row of it whether the stream goes so far.
+    """
+
+    def __init__(self, weights: Sequence[float], has: Callable[[int, int], bool]) -> None:
+        self._blend, self._has = Blend(weights), has
+        self._open = set(range(len(weights)))
+        self._looked = 0
+        self._found: list[tuple[int, int]] = []
+
+    def available(self, most: int) -> int:
+        """Return how many rows there are, at most ``most``."""
+        while self._open and len(self._found) < most:
+            streams, rows = self._blend.rows(self._looked, self._looked + 1)
+            self._looked += 1
+            place = (int(streams[0]), int(rows[0]))
+            if place[0] in self._open and self._has(*place):
+                self._found.append(place)
+            else:
+                self._open.discard(place[0])
+        return min(most, len(self._found))
+
+    def rows(self, start: int, stop: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return the stream, and the row of that stream, of each row in ``[start, stop)``.
+
+        Raises:
+            ValueError: There are not so many.
+        """
+        if self.available(stop) < stop:
+            raise ValueError(f"there are {len(self._found)} rows, not {stop}")
+        found = np.array(self._found[start:stop], dtype=np.int64).reshape(-1, 2)
+        return found[:, 0], found[:, 1]

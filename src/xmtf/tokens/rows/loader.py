@@ -24,7 +24,7 @@ from xmtf.tokens.rows.batches import (
     causal_batch,
     encoder_decoder_batch,
 )
-from xmtf.tokens.rows.blending import Blend
+from xmtf.tokens.rows.blending import Blend, Once
 from xmtf.tokens.rows.fitting import Fitted
 from xmtf.tokens.rows.packing import RowStream
 from xmtf.tokens.tokenizer.tokenizer import Tokenizer
@@ -85,7 +85,7 @@ class Loader:
     group_names: list[tuple[str, str]]
     skipped: int
     truncated: int
-    _blend: Blend = field(repr=False)
+    _blend: Blend | Once = field(repr=False)
 
     @property
     def tokens_per_row(self) -> int:
@@ -95,12 +95,17 @@ class Loader:
     @cached_property
     def fill(self) -> float:
         """Share of real tokens, over the first 2,048 rows."""
-        streams, rows = self._blend.rows(0, _PROBED_ROWS)
+        probed = self.available(_PROBED_ROWS)
+        streams, rows = self._blend.rows(0, probed)
         real = sum(
             int(self.languages[stream].fitted.sizes[:, self.languages[stream].stream[int(row)]].sum())
             for stream, row in zip(streams, rows, strict=True)
         )
-        return real / (_PROBED_ROWS * sum(self.capacity))
+        return real / (probed * sum(self.capacity))
+
+    def available(self, most: int) -> int:
+        """Return how many rows there are, at most ``most``: training has no end of them, validation reads each once."""
+        return self._blend.available(most)
 
     def batch(self, step: int, *, micro: int = 0, num_micro: int = 1) -> Batch:
         """Return one slice of a step's rows.

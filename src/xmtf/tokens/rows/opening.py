@@ -20,10 +20,10 @@ from xmtf.recipe.schema import Packing, Tokenization
 from xmtf.records import Family
 from xmtf.run_folder import tokenizer_of
 from xmtf.tokens.rows.batches import Pair
-from xmtf.tokens.rows.blending import Blend
+from xmtf.tokens.rows.blending import Blend, Once
 from xmtf.tokens.rows.fitting import Fitted, fit_items
 from xmtf.tokens.rows.loader import LanguageRows, Loader, SplitName
-from xmtf.tokens.rows.packing import RowStream, fits, pack
+from xmtf.tokens.rows.packing import RowStream, fits, one_pass, pack
 from xmtf.tokens.rows.splits import split_bounds
 from xmtf.tokens.store.prefixes import store_prefix
 from xmtf.tokens.store.store import open_store
@@ -43,7 +43,7 @@ def open_loader(tokens: Path, loaded: LoadedRecipe, *, group: SplitName = "train
     Args:
         tokens: Folder that :func:`xmtf.tokens.tokenize_mixture` wrote.
         loaded: The recipe: packing, weights, seed and rows of a step.
-        group: The head of each language's items, or its tail.
+        group: The head of each language's items, over and over, or its tail, each item once.
         family: Which kind of rows.
 
     Raises:
@@ -95,8 +95,12 @@ def open_loader(tokens: Path, loaded: LoadedRecipe, *, group: SplitName = "train
         group_names=group_names,
         skipped=skipped,
         truncated=truncated,
-        _blend=Blend([weights[rows.language] for rows in kept]),
+        _blend=_order([weights[rows.language] for rows in kept], [rows.stream for rows in kept], group),
     )
+
+
+def _order(weights: list[float], streams: list[RowStream], group: SplitName) -> Blend | Once:
+    return Blend(weights) if group == "train" else Once(weights, lambda stream, row: streams[stream].has(row))
 
 
 def row_capacity(packing: Packing, family: Family) -> tuple[int, ...]:
@@ -140,13 +144,16 @@ def _open_language(
     packing = tokens.packing
     # BLOOMZ gives every language the same seed; elsewhere languages of equal size must not run in step.
     own_seed: int | list[int] = seed if packing.policy == "next_fit" else [seed, *language.encode(), len(group)]
+    chunks = pack(packing.policy, fitted.sizes, capacity, own_seed, packing.window)
+    if group == "validation":
+        chunks = one_pass(chunks, fitted.sizes, capacity, alone=packing.policy == "pad")
     rows = LanguageRows(
         language,
         pair,
         first,
         fitted,
         _group_numbers(clusters[first:end], details.clusters, language, group_names),
-        RowStream(pack(packing.policy, fitted.sizes, capacity, own_seed, packing.window)),
+        RowStream(chunks),
         int(fitted.sizes[:, fitting].sum()),
     )
     return rows, fitted

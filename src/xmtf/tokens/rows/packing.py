@@ -22,7 +22,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Policy", "RowStream", "Rows", "best_fit", "next_fit", "one_each", "pack"]
+__all__ = ["Policy", "RowStream", "Rows", "best_fit", "next_fit", "one_each", "one_pass", "pack"]
 
 Policy = Literal["next_fit", "best_fit", "pad"]
 Sizes = npt.NDArray[np.signedinteger]
@@ -264,11 +264,36 @@ def one_each(sizes: Sizes, capacity: tuple[int, ...], seed: int | list[int]) -> 
             yield Rows(items, np.arange(len(items) + 1))
 
 
-class RowStream:
-    """An endless row stream with random access: planned only as far as it was asked for.
+def one_pass(chunks: Iterator[Rows], sizes: Sizes, capacity: tuple[int, ...], *, alone: bool) -> Iterator[Rows]:
+    """Yield the rows of one epoch of a stream, every item once; its open row is closed as it is.
+
+    ::
+
+        endless, next_fit    [0] [1 2] [3 0] [2 1] ...        what was open goes on in the next epoch
+        one pass             [0] [1 2] [3]
 
     Args:
         chunks: The stream, see :func:`pack`.
+        sizes: As of :func:`pack`.
+        capacity: As of :func:`pack`.
+        alone: Whether every item has a row of its own.
+    """
+    left = fits(sizes, capacity)
+    while left.any():
+        items = np.flatnonzero(left)
+        if not alone and (sizes[:, items].sum(axis=1) <= np.array(capacity)).all():
+            yield Rows(items, np.array([0, len(items)]))
+            return
+        chunk = next(chunks)
+        left[chunk.items] = False
+        yield chunk
+
+
+class RowStream:
+    """A row stream, endless or not, with random access: planned only as far as it was asked for.
+
+    Args:
+        chunks: The stream, see :func:`pack` and :func:`one_pass`.
     """
 
     def __init__(self, chunks: Iterator[Rows]) -> None:
@@ -282,9 +307,11 @@ class RowStream:
         return self._ends[-1] if self._ends else 0
 
     def plan(self, rows: int) -> None:
-        """Plan at least so many rows."""
+        """Plan at least so many rows, or all that there are."""
         while self.num_planned < rows:
-            chunk = next(self._chunks)
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return
             if len(chunk):
                 self._planned.append(chunk)
                 self._ends.append(self.num_planned + len(chunk))
@@ -294,6 +321,11 @@ class RowStream:
         self.plan(row + 1)
         at = bisect_right(self._ends, row)
         return self._planned[at][row - (self._ends[at - 1] if at else 0)]
+
+    def has(self, row: int) -> bool:
+        """Tell whether the stream goes as far as a row."""
+        self.plan(row + 1)
+        return row < self.num_planned
 
     def planned_items(self) -> npt.NDArray[np.int64]:
         """Return the items of all rows planned so far."""

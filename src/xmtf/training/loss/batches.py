@@ -108,5 +108,8 @@ class RowLoader(Protocol):
     def tokens_per_row(self) -> int:
         """Positions of a row, padding included."""
 
+    def available(self, most: int) -> int:
+        """Return how many rows there are, at most ``most``."""
+
     def batch(self, step: int, *, micro: int, num_micro: int) -> Any:
         """Return micro-batch ``micro`` of ``num_micro`` of a step."""

@@ -47,6 +47,10 @@ class TextRows:
         """Positions of a row."""
         return int(self.windows.shape[1]) - (self.family == "causal")
 
+    def available(self, most: int) -> int:
+        """Return how many windows there are, at most ``most``."""
+        return min(most, len(self.windows))
+
     def batch(self, step: int, *, micro: int, num_micro: int) -> Any:
         """Return the rows of a micro-batch; fewer, where the text ends."""
         size = self.rows_per_step // num_micro

@@ -1,9 +1,11 @@
 from types import SimpleNamespace
 
 import pyarrow as pa
+import pytest
 
+from xmtf.errors import ConfigError
 from xmtf.evaluation.suites.jobs import job_of
-from xmtf.evaluation.suites.setup import SuiteSlice
+from xmtf.evaluation.suites.setup import SuiteSlice, named_suites
 from xmtf.recipe.schema import Suite, TaskSelection
 from xmtf.records import Provenance
 from xmtf.tasks.task import Slice, Task
@@ -68,3 +70,9 @@ def test_a_cap_keeps_a_seeded_choice_in_the_order_of_rows():
     assert rows == sorted(rows)
     assert kept == job_of(part("generation", cap=7), TEMPLATE, prompted(*examples), seed=1).requests
     assert kept != job_of(part("generation", cap=7), TEMPLATE, prompted(*examples), seed=2).requests
+
+
+@pytest.mark.parametrize("names", ["demo,demo", "xnli, XNLI", "l1,xnli,L1"])
+def test_a_suite_named_twice_is_refused(names):
+    with pytest.raises(ConfigError, match=r"--suite: (demo|xnli|l1) is named 2 times; each suite is measured once"):
+        named_suites(names)

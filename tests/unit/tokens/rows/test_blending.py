@@ -2,7 +2,7 @@
 
 import pytest
 
-from xmtf.tokens.rows.blending import Blend
+from xmtf.tokens.rows.blending import Blend, Once
 
 
 def test_worked_example() -> None:
@@ -29,3 +29,15 @@ def test_a_part_is_the_same_as_the_whole() -> None:
 def test_unusable_weights(weights: list[float]) -> None:
     with pytest.raises(ValueError, match="above 0"):
         Blend(weights)
+
+
+def test_streams_that_end_are_stepped_over():
+    lengths = (4, 1, 2)
+    once = Once([0.5, 0.3, 0.2], lambda stream, row: row < lengths[stream])
+    streams, rows = once.rows(0, 7)
+    assert list(zip(streams.tolist(), rows.tolist(), strict=True)) == [
+        (0, 0), (1, 0), (2, 0), (0, 1), (0, 2), (2, 1), (0, 3),
+    ]  # fmt: skip
+    assert (once.available(3), once.available(99)) == (3, 7)
+    with pytest.raises(ValueError, match="there are 7 rows, not 8"):
+        once.rows(7, 8)

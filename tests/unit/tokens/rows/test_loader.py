@@ -81,14 +81,28 @@ def test_training_and_validation_share_no_example(tokens: Path, recipe: Recipe, 
     for group in ("train", "validation"):
         loader = open_loader(tokens, recipe(f"tokens.packing.policy={policy}"), group=group, family="causal")  # type: ignore[arg-type]
         seen[group] = set()
-        for step in range(80):
-            batch = loader.batch(step)
+        for step in range(80 if group == "train" else loader.available(999)):
+            batch = loader.batch(step) if group == "train" else loader.rows(step, step + 1)
             assert isinstance(batch, CausalBatch)
             for tokens_S, ids_S in zip(batch.tokens, batch.segment_ids, strict=True):
                 seen[group] |= {tuple(tokens_S[ids_S == k].tolist()) for k in range(1, int(ids_S.max()) + 1)}
     assert len(seen["train"]) == 225 + 108 + 36
     assert len(seen["validation"]) == 25 + 12 + 4
     assert not seen["train"] & seen["validation"]
+
+
+@pytest.mark.parametrize("policy", ["next_fit", "best_fit", "pad"])
+@pytest.mark.parametrize("weights", ["size", "equal"])
+def test_validation_reads_every_example_once(tokens: Path, recipe: Recipe, policy: str, weights: str) -> None:
+    loaded = recipe(f"tokens.packing.policy={policy}", f"tokens.weights={weights}")
+    loader = open_loader(tokens, loaded, group="validation", family="causal")
+    rows = loader.available(10_000)
+    assert rows < 10_000
+    batch = loader.rows(0, rows)
+    assert isinstance(batch, CausalBatch)
+    assert int(batch.segment_ids.max(axis=1).sum()) == 25 + 12 + 4
+    with pytest.raises(ValueError, match=f"there are {rows} rows, not {rows + 1}"):
+        loader.rows(0, rows + 1)
 
 
 def test_weights_are_shares_of_tokens(tokens: Path, recipe: Recipe) -> None:

@@ -218,6 +218,41 @@ def test_given_rows_are_kept(recipe):
     assert Pace.of(recipe(steps=700, validate_every=70).training, 700, 16) == Pace(70, 64)
 
 
+class Short(Counting):
+    """A loader that has so many rows and no more."""
+
+    def __init__(self, loader, there):
+        super().__init__(loader)
+        self.there = there
+
+    def available(self, most):
+        return min(most, self.there)
+
+
+@pytest.mark.parametrize(
+    ("there", "asked", "read"), [(5, 64, 5), (9, 12, 9), (12, 12, 12), (1, 12, 1), (99, 12, 12), (3, None, 1)]
+)
+def test_a_validation_reads_no_row_twice(tmp_path, tiny_model, tiny_loader, recipe, there, asked, read, monkeypatch):
+    said = []
+    monkeypatch.setattr("xmtf.training.assembly.say", said.append)
+    held_out = Short(tiny_loader(), there)
+    keys = {} if asked is None else {"validation_rows": asked}
+    loop = training_loop(
+        tiny_model(),
+        recipe(steps=8, global_batch_rows=4, micro_batch_rows=4, validate_every=8, **keys),
+        tiny_loader(),
+        held_out,
+        checkpoints=tmp_path / "checkpoints",
+        log=Log(tmp_path / "log.jsonl"),
+        fingerprint="f",
+    )
+    loop.run()
+    times = len(events(loop, "validation"))
+    assert held_out.rows == read * times
+    short = f"training.validation_rows: {read} of {asked} rows are read: no row is read twice"
+    assert said == ([short] if read < (asked or 0) else [])
+
+
 @pytest.mark.parametrize("weighting", ["target", "target_compat", "token"])
 def test_the_logged_loss_is_what_is_minimised(make, monkeypatch, weighting):
     loop = make(loss=weighting, steps=6, log_every=3, validate_every=None)
