@@ -238,13 +238,10 @@ def test_a_validation_reads_no_row_twice(tmp_path, tiny_model, tiny_loader, reci
     held_out = Short(tiny_loader(), there)
     keys = {} if asked is None else {"validation_rows": asked}
     loop = training_loop(
-        tiny_model(),
+        Start(tiny_model(), "causal"),
         recipe(steps=8, global_batch_rows=4, micro_batch_rows=4, validate_every=8, **keys),
-        tiny_loader(),
-        held_out,
-        checkpoints=tmp_path / "checkpoints",
-        log=Log(tmp_path / "log.jsonl"),
-        fingerprint="f",
+        LoopInputs(tiny_loader(), held_out),
+        LoopOutputs(tmp_path / "checkpoints", Log(tmp_path / "log.jsonl"), "f"),
     )
     loop.run()
     times = len(events(loop, "validation"))
