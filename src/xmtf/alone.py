@@ -11,7 +11,7 @@ from pathlib import Path
 from xmtf.errors import UserError
 from xmtf.unfinished import announced, is_being_written, is_held, lock, sweep
 
-__all__ = ["LOCK", "alone_at", "alone_in", "alone_with", "in_turn", "refuse_others"]
+__all__ = ["LOCK", "alone_at", "alone_in", "in_turn", "refuse_others"]
 
 LOCK = ".lock"
 """File in a folder that whoever works there has locked."""
@@ -42,18 +42,6 @@ def alone_in(folder: Path, *, what: str = "run", with_helpers: bool = False, nam
             raise _refusal(folder, f"writes this {what} folder", what)
         if not with_helpers:
             sweep(folder)
-        yield
-
-
-@contextlib.contextmanager
-def alone_with(file: Path, what: str) -> Iterator[None]:
-    """Hold the lock of a file that grows, such as a journal; it is made where it is missing.
-
-    Raises:
-        UserError: Another process holds it.
-    """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(file, UserError(f"{file}: another xmtf process {what}; wait for it"), shared=False):
         yield
 
 

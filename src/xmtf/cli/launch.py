@@ -20,6 +20,9 @@ __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, help="Carry out a recipe on a cluster, or in many processes here.")
 
+_LOCK = ".launch.lock"
+"""Held by ``launch local``; its stages hold that of the run folder, one after the other."""
+
 
 @app.command()
 def slurm(
@@ -99,8 +102,10 @@ def local(
     """
     given = tuple(overrides or ())
     loaded = load_recipe(recipe, given)
-    _prepare(loaded, replace)
-    run_local(loaded, given, processes)
+    check_run_folder(loaded.run_folder)
+    with alone_in(loaded.run_folder, name=_LOCK):
+        _prepare(loaded, replace)
+        run_local(loaded, given, processes)
 
 
 def _prepare(loaded: LoadedRecipe, replace: bool) -> None:

@@ -213,13 +213,14 @@ def answer(
         return 0
     with alone_in(out, what="results", with_helpers=True):
         claim_results(out)
-        all_jobs = list(_rendered(setup, slices))
-        subject = load_subject(setup, model, label)
-        journal = Journal(out, subject.identity(setup), share)
-        before = len(journal)
-        requests = _requests(all_jobs, choose_samples(all_jobs, setup.settings.samples))
-        ask_missing(subject, journal, requests, takes=takes, share=share)
-        return len(journal) - before
+        with alone_in(out, what="results", name=f".{share}.lock"):
+            all_jobs = list(_rendered(setup, slices))
+            subject = load_subject(setup, model, label)
+            journal = Journal(out, subject.identity(setup), share)
+            before = len(journal)
+            requests = _requests(all_jobs, choose_samples(all_jobs, setup.settings.samples))
+            ask_missing(subject, journal, requests, takes=takes, share=share)
+            return len(journal) - before
 
 
 def depends_on(

@@ -14,6 +14,7 @@ from xmtf.execution import say
 from xmtf.launch.stages import LaunchStage, check_layout, launch_stages
 from xmtf.recipe import LoadedRecipe
 from xmtf.run_folder import stop_file
+from xmtf.tether import tether
 
 __all__ = ["local_commands", "run_local"]
 
@@ -43,6 +44,8 @@ def _commands(stage: LaunchStage, processes: int) -> list[list[str]]:
 def run_local(loaded: LoadedRecipe, overrides: tuple[str, ...], processes: int) -> None:
     """Carry out a recipe with ``processes`` processes; given again, it goes on where it stopped.
 
+    They end with this process, however it ends.
+
     Args:
         loaded: The recipe, with the overrides.
         overrides: ``key=value``.
@@ -55,11 +58,12 @@ def run_local(loaded: LoadedRecipe, overrides: tuple[str, ...], processes: int) 
     """
     check_layout(loaded, processes)
     threads = os.environ.get("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
-    environment = dict(os.environ) | {"OMP_NUM_THREADS": threads}
-    for stage, commands in local_commands(loaded, overrides, processes):
-        say(f"{stage.name}: {stage.purpose}")
-        stop = stop_file(loaded.run.checkpoints) if stage.place == "ranks" else None
-        _check(stage.name, commands[0], _run(commands, environment, stop))
+    with tether() as tied:
+        environment = dict(os.environ) | {"OMP_NUM_THREADS": threads} | tied
+        for stage, commands in local_commands(loaded, overrides, processes):
+            say(f"{stage.name}: {stage.purpose}")
+            stop = stop_file(loaded.run.checkpoints) if stage.place == "ranks" else None
+            _check(stage.name, commands[0], _run(commands, environment, stop))
 
 
 def _run(commands: list[list[str]], environment: dict[str, str], stop: Path | None) -> int:

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from xmtf.alone import alone_at
 from xmtf.errors import ConfigError, DataError
 from xmtf.execution import Plan, check_engine, read_plan, run_shown, run_task, write_plan
 from xmtf.execution.plan import shard_result
@@ -104,9 +105,12 @@ def build_mixture(loaded: LoadedRecipe, out: Path, *, replace: bool = False) -> 
         return _merge(plan, out, watch)
 
 
-def _working(out: Path, *, with_helpers: bool = False) -> contextlib.AbstractContextManager[None]:
+@contextlib.contextmanager
+def _working(out: Path, *, with_helpers: bool = False) -> Iterator[None]:
     """Hold the work folder of a mixture: builds of two recipes there would read each other's shards."""
-    return alone_in(work_folder(out), what="work", with_helpers=with_helpers)
+    beside = contextlib.nullcontext() if with_helpers else alone_at(out)
+    with alone_in(work_folder(out), what="work", with_helpers=with_helpers), beside:
+        yield
 
 
 def _stands(plan: MixturePlan, out: Path) -> bool:

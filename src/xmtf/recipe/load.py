@@ -25,6 +25,7 @@ __all__ = [
     "WRITTEN",
     "LoadedRecipe",
     "dump_recipe",
+    "dumped",
     "explain_value",
     "load_recipe",
     "load_yaml",
@@ -167,8 +168,17 @@ def parse_overrides(overrides: Iterable[str]) -> dict[str, object]:
 def dump_recipe(recipe: Recipe) -> str:
     """Return the resolved recipe as YAML text, every key included."""
     stream = StringIO()
-    yaml_form().dump(recipe.model_dump(mode="json"), stream)
+    yaml_form().dump(dumped(recipe), stream)
     return stream.getvalue()
+
+
+def dumped(recipe: Recipe) -> JsonObject:
+    """Return the resolved recipe as JSON values that can be read again: every key that its section may have."""
+    data = recipe.model_dump(mode="json")
+    for own, task in zip(recipe.own_tasks, data["own_tasks"], strict=True):
+        if "metrics" not in own.model_fields_set:  # those of generation are the default, and refused of other kinds
+            del task["metrics"]
+    return data
 
 
 def _set(data: JsonObject, key: str, value: object) -> None:

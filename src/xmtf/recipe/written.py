@@ -7,7 +7,7 @@ from typing import Any
 
 from xmtf.errors import ConfigError
 from xmtf.files import write_text
-from xmtf.recipe.load import WRITTEN, LoadedRecipe, dump_recipe
+from xmtf.recipe.load import WRITTEN, LoadedRecipe, dump_recipe, dumped
 from xmtf.recipe.schema import Recipe
 
 __all__ = ["portable", "write_recipe"]
@@ -30,7 +30,7 @@ def write_recipe(loaded: LoadedRecipe) -> None:
 def portable(loaded: LoadedRecipe) -> Recipe:
     """Return the recipe with absolute paths: what lay beside its file, or in the current folder, is found anywhere."""
     folder = loaded.path.parent.resolve()
-    data = loaded.recipe.model_dump(mode="json")
+    data = dumped(loaded.recipe)
     data["run_folder"] = str(loaded.run_folder.resolve())
     data["catalogues"] = [str(folder / name) for name in data["catalogues"]]
     for task in data["own_tasks"]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from xmtf.evaluation.engine.answer import Answer
 from xmtf.evaluation.generation.decoding import Decoding
 from xmtf.evaluation.prompting.prompter import Prompter
 from xmtf.execution import track
-from xmtf.files import content_hash, discard_folder, write_jsonl
+from xmtf.files import alone_in, content_hash, discard_folder, write_jsonl
 from xmtf.ownership import claim
 from xmtf.results.files import JOURNALS
 from xmtf.sources.files.json_values import json_values
@@ -55,22 +55,14 @@ def answer_file(
         SourceError: The file cannot be read, or a line is no JSON or no UTF-8.
     """
     lines = [_line(value, file, number) for number, value in _values(file)]
-    prompts = list(dict.fromkeys(prompt for prompt, _ in lines))
-    work = None if out is None else out.with_name(f".{out.name}.work")
-    if work is not None and not any(work.glob(JOURNALS)):
-        claim(work, "answers", "answers that wait", hidden=True)
-    journal = None if work is None else Journal(work, [prompter.fingerprint, asdict(decoding), samples])
-    answers = {prompt: _kept(journal, prompt) for prompt in prompts}
-    missing = [prompt for prompt in prompts if len(answers[prompt]) < samples]
-    answers |= {prompt: [] for prompt in missing}
-    with track("answering", len(missing) * samples, "answers") as bar:
-        for index, text in prompter.answers(missing, decoding, samples):
-            answers[missing[index]].append(text)
-            if journal is not None and len(answers[missing[index]]) == samples:
-                journal.add([(_key(missing[index]), Answer(text=json.dumps(answers[missing[index]])))])
-            bar.advance()
-    found = [Answered(prompt, fields | _output(answers[prompt])) for prompt, fields in lines]
-    if out is not None and work is not None:
+    if out is None:
+        return _answered(prompter, decoding, lines, samples, None)
+    work = out.with_name(f".{out.name}.work")
+    with alone_in(work, what="work"):
+        if not any(work.glob(JOURNALS)):
+            claim(work, "answers", "answers that wait", hidden=True)
+        journal = Journal(work, [prompter.fingerprint, asdict(decoding), samples])
+        found = _answered(prompter, decoding, lines, samples, journal)
         write_jsonl(out, [row.line for row in found])
         discard_folder(work)
     return found
@@ -84,6 +76,27 @@ def _values(file: Path) -> Iterator[tuple[int, Any]]:
     else:
         rows = (row for block in read_blocks(file) for row in block.to_pylist())
         yield from enumerate(rows, start=1)
+
+
+def _answered(
+    prompter: Prompter,
+    decoding: Decoding,
+    lines: Sequence[tuple[str, dict[str, Any]]],
+    samples: int,
+    journal: Journal | None,
+) -> list[Answered]:
+    """Answer what the journal has no answers to, and write them down there."""
+    prompts = list(dict.fromkeys(prompt for prompt, _ in lines))
+    answers = {prompt: _kept(journal, prompt) for prompt in prompts}
+    missing = [prompt for prompt in prompts if len(answers[prompt]) < samples]
+    answers |= {prompt: [] for prompt in missing}
+    with track("answering", len(missing) * samples, "answers") as bar:
+        for index, text in prompter.answers(missing, decoding, samples):
+            answers[missing[index]].append(text)
+            if journal is not None and len(answers[missing[index]]) == samples:
+                journal.add([(_key(missing[index]), Answer(text=json.dumps(answers[missing[index]])))])
+            bar.advance()
+    return [Answered(prompt, fields | _output(answers[prompt])) for prompt, fields in lines]
 
 
 def _line(value: Any, file: Path, number: int) -> tuple[str, dict[str, Any]]:

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
+from xmtf.alone import alone_at
 from xmtf.checksums import remembered_sha256
 from xmtf.errors import ConfigError, DataError
 from xmtf.execution import Plan, ShardTask, check_engine, num_workers, run_shown, say
@@ -105,8 +106,10 @@ def tokenize_mixture(
     if (out / MANIFEST).exists() and not replace:
         refuse_loss(out, ["the finished token files there"], f"another --out, such as {free_name(out)},")
     check_engine(recipe.execution)
-    claim(out, _STAGE, "token files")
-    with alone_in(out / _SHARDS, what="work"):
+    with contextlib.ExitStack() as held:
+        held.enter_context(alone_at(out))
+        claim(out, _STAGE, "token files")
+        held.enter_context(alone_in(out / _SHARDS, what="work"))
         tokenizer = tokenizer_for(loaded, mixture, family=family, base=base)
         (out / MANIFEST).unlink(missing_ok=True)
         ends = _ends(recipe.tokens, tokenizer, family)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
+from xmtf.alone import alone_at
 from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.files import MANIFEST, read_manifest
 from xmtf.languages import normalize_language
@@ -72,8 +73,9 @@ def write_split_files(
     for path, group in groups.items():
         if not path.is_file() or path.read_text(encoding="utf-8", errors="replace") != split_file_text(path, group):
             new_file(path, replace=replace)
-    for path, group in groups.items():
-        write_split_file(path, group)
+    with alone_at(tokens):
+        for path, group in groups.items():
+            write_split_file(path, group)
     return list(groups)
 
 
