@@ -16,6 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from xmtf.cli.data import app
+from xmtf.mixture.io.released import released_name
 from xmtf.mixture.plan.plan import mixture_slices
 from xmtf.recipe import load_recipe
 from xmtf.sources.adapters import adapt
@@ -78,6 +79,28 @@ def test_a_plan_takes_the_originals_configurations_prompts_and_languages(
     listed = sum(name in task.sets for task in load_catalogue(sets=[name]).tasks.values())
     assert listed - len({each["task"] for each in records}) == (74 if name == "xp3mt" else 0)
     assert digest(lines(name)) == digest_of_lines
+
+
+@pytest.mark.parametrize(
+    ("name", "branch", "digest_of_files"), [("xp3", "tr13", "4b13b6ccb8959cc804025fdd7402d564"), ("xp3mt", "xp3mt", "e193cfef3ede584ebf206191c2645d56")]
+)
+def test_released_names_are_those_of_the_originals_files(name, branch, digest_of_files):
+    need(branch)
+    files = {
+        released_name(
+            {
+                "task": part.task.id,
+                "subset": part.task.subset,
+                "language": part.task.language,
+                "dataset": part.task.dataset,
+                "split": "SPLIT",
+                "template": template.name,
+            }
+        ).path
+        for part in mixture_slices(load_recipe(RECIPES / f"{name}.yaml"))
+        for template in part.templates
+    }
+    assert digest(files) == digest_of_files
 
 
 def test_a_plan_of_xp3x_takes_every_pair_of_languages():

@@ -19,7 +19,7 @@ from xmtf.mixture import build_mixture, plan_mixture
 from xmtf.mixture.build import merge_mixture, run_work_tasks, write_work_plan
 from xmtf.mixture.describe.compare import compare_counts
 from xmtf.mixture.describe.stats import mixture_stats
-from xmtf.mixture.io.export import export_jsonl
+from xmtf.mixture.io.export import ExportNames, export_jsonl
 from xmtf.mixture.io.read import FILTERS, find_mixture, parse_filters, select_examples
 from xmtf.mixture.plan.overview import planned_splits
 from xmtf.recipe import load_recipe
@@ -203,6 +203,9 @@ def export(
     filters: Filters = None,
     to: Annotated[Path, typer.Option(help="New folder for the JSONL files.")] = Path("export"),
     fields: Annotated[ExportFields, typer.Option(help="Fields of a record; xp3 is inputs and targets.")] = "xp3",
+    names: Annotated[
+        ExportNames, typer.Option(help="Files and datasets as the hub calls them, or as in the released xP3, xP3x, P3.")
+    ] = "hub",
     push_to_hub: Annotated[str | None, typer.Option(metavar="ID", help="Publish the mixture under this id.")] = None,
     private: Annotated[bool, typer.Option("--private", help="Published for its owner alone.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be published.")] = False,
@@ -225,7 +228,7 @@ def export(
         return
     if private or dry_run:
         raise ConfigError("--private and --dry-run are for --push-to-hub ID")
-    counts = export_jsonl(folder, to, fields=fields, filters=wanted)
+    counts = export_jsonl(folder, to, fields=fields, names=names, filters=wanted)
     typer.echo(f"{to}: {sum(counts.values()):,} lines in {len(counts):,} files")
 
 

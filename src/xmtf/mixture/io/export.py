@@ -11,10 +11,14 @@ import orjson
 
 from xmtf.files import atomic_folder
 from xmtf.mixture.io.read import select_examples
+from xmtf.mixture.io.released import released_name
 from xmtf.ownership import check_ours
 from xmtf.records import PROMPTED_COLUMNS
 
-__all__ = ["ExportFields", "export_jsonl", "file_name"]
+__all__ = ["ExportFields", "ExportNames", "export_jsonl", "file_name"]
+
+ExportNames = Literal["hub", "released"]
+"""Whether files and datasets are called as the hub calls them today, or as in the released xP3, xP3x and P3."""
 
 ExportFields = Literal["xp3", "xp3x", "all"]
 
@@ -31,7 +35,14 @@ _OPEN_FILES = 256
 """Files written at the same time."""
 
 
-def export_jsonl(mixture: Path, out: Path, *, fields: ExportFields = "xp3", filters: dict[str, str]) -> dict[str, int]:
+def export_jsonl(
+    mixture: Path,
+    out: Path,
+    *,
+    fields: ExportFields = "xp3",
+    names: ExportNames = "hub",
+    filters: dict[str, str],
+) -> dict[str, int]:
     """Write ``<language>/xp3_<dataset>_<config>_<split>_<template>.jsonl``; return the lines of each file.
 
     Args:
@@ -39,16 +50,18 @@ def export_jsonl(mixture: Path, out: Path, *, fields: ExportFields = "xp3", filt
         out: New folder for the files.
         fields: ``xp3`` writes inputs and targets; ``xp3x`` adds language, split, template, dataset and config;
             ``all`` writes every column under our names.
+        names: ``released`` calls files, languages, datasets and configurations as the original does
+            (:mod:`xmtf.mixture.io.released`); with ``all`` it is about the files alone.
         filters: Column -> pattern (see :func:`xmtf.mixture.io.read.select_examples`).
 
     Raises:
-        ConfigError: ``out`` is a file, or a folder that is not empty.
+        ConfigError: ``out`` is a file, or a folder that is not empty; a task has no released name.
     """
     check_ours(out, "an export of a mixture", ())
     counts: dict[str, int] = {}
     with atomic_folder(out, alone=True) as folder, ExitStack() as stack:
         files: dict[str, Any] = {}
-        for name, lines, count in _chunks(mixture, fields, filters):
+        for name, lines, count in _chunks(mixture, fields, names, filters):
             if name not in files:
                 if len(files) >= _OPEN_FILES:
                     files.pop(next(iter(files))).close()
@@ -69,16 +82,25 @@ def file_name(language: str, dataset: str, subset: str, split: str, template: st
     return f"{language}/{name.replace('/', '_').replace(' ', '_')}"
 
 
-def _chunks(mixture: Path, fields: ExportFields, filters: dict[str, str]) -> Iterator[tuple[str, bytes, int]]:
+def _chunks(
+    mixture: Path, fields: ExportFields, names: ExportNames, filters: dict[str, str]
+) -> Iterator[tuple[str, bytes, int]]:
     """Yield (file, its next lines, their number)."""
     for table in select_examples(mixture, filters):
-        lines: dict[tuple[str, ...], list[bytes]] = {}
+        lines: dict[str, list[bytes]] = {}
         wanted = _FIELDS[fields]
         for row in table.to_pylist():
-            key = (row["language"], row["dataset"], row["subset"], row["split"], row["template"])
-            record = {name: row[column] for name, column in wanted.items()}
+            if names == "released":
+                released = released_name(row)
+                path = released.path
+                called = {"language": released.language, "dataset": released.dataset, "subset": released.config}
+            else:
+                path = file_name(*(row[name] for name in ("language", "dataset", "subset", "split", "template")))
+                called = {}
+            source = row if fields == "all" else row | called
+            record = {name: source[column] for name, column in wanted.items()}
             if fields == "xp3x":
                 record["config"] = record["config"] or None
-            lines.setdefault(key, []).append(orjson.dumps(record))
-        for parts in sorted(lines):
-            yield file_name(*parts), b"\n".join(lines[parts]) + b"\n", len(lines[parts])
+            lines.setdefault(path, []).append(orjson.dumps(record))
+        for path in sorted(lines):
+            yield path, b"\n".join(lines[path]) + b"\n", len(lines[path])

@@ -6,6 +6,7 @@ from xmtf.mixture import build_mixture, mixture_languages, read_mixture
 from xmtf.mixture.describe.stats import mixture_stats
 from xmtf.mixture.io.export import export_jsonl
 from xmtf.mixture.io.read import parse_filters, select_examples
+from xmtf.mixture.io.released import released_name
 
 
 @pytest.fixture
@@ -72,3 +73,43 @@ def test_stats_by_any_column(mixture):
     assert records[0]["input_p5"] <= records[0]["input_p50"] == 18.0
     with pytest.raises(UnknownNameError, match="'clusters'"):
         mixture_stats(mixture, ["clusters"])
+
+
+@pytest.mark.parametrize(
+    ("task", "subset", "language", "path"),
+    [
+        ("xp3:super_glue/record", "record", "en", "en/xp3_super_glue_record_test_a_b.jsonl"),
+        (
+            "xp3:Helsinki-NLP/tatoeba_mt/eng-zho-inverted",
+            "eng-zho",
+            "en",
+            "en/xp3_Helsinki-NLP_tatoeba_mt_eng-zho_test_a_b.jsonl",
+        ),
+        ("xp3:imdb", "", "en", "en/xp3_imdb_None_test_a_b.jsonl"),
+        (
+            "xp3x:allenai/wmt22_african/eng-swh-inverted",
+            "eng-swh",
+            "en",
+            "eng_Latn/xp3_allenai_wmt22_african_eng_swh_inverted_test_a_b.jsonl",
+        ),
+        (
+            "xp3x:codeparrot/codecomplex/codeparrot--codecomplex",
+            "codeparrot--codecomplex",
+            "java",
+            "java/xp3_codeparrot_codecomplex_codeparrot__codecomplex_test_a_b.jsonl",
+        ),
+        ("p3:cos_e/v1.11", "v1.11", "en", "p3_cos_e_v1.11_a_b_test.jsonl"),
+    ],
+)
+def test_released_names(task, subset, language, path):
+    row = {"task": task, "subset": subset, "language": language, "dataset": "d", "split": "test", "template": "a b"}
+    assert released_name(row).path == path
+
+
+def test_what_was_not_released_has_no_released_name(mixture, tmp_path):
+    with pytest.raises(ConfigError, match=r"task sums-de: no released set has it, .*leave --names out"):
+        export_jsonl(mixture, tmp_path / "out", names="released", filters={})
+    assert not (tmp_path / "out").exists()
+    row = {"language": "br", "subset": "*-bre", "dataset": "Helsinki-NLP/tatoeba_mt", "split": "test", "template": "a"}
+    with pytest.raises(ConfigError, match="stands for several configurations"):
+        released_name({"task": "xp3x:Helsinki-NLP/tatoeba_mt/*-bre", **row})
