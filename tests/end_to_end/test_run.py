@@ -1,5 +1,6 @@
 """A whole run, small: what a new user does, and what happens when it is killed, repeated or misspelt."""
 
+import json
 import os
 import re
 import signal
@@ -89,6 +90,45 @@ def test_suites_watched_in_training_come_to_what_the_evaluation_says(finished):
     model = load_model(str(folder / "model")).model
     assert {measure.name: measure(model).value for measure in measures} == pytest.approx(expected)
     assert {measure.kind for measure in measures} == {"rank", "generation"}
+
+
+def test_the_best_checkpoint_is_found_after_training_and_exported(finished, tmp_path):
+    folder, _ = finished
+    choose = [sys.executable, "-m", "xmtf.cli", "checkpoint", "choose", str(folder), "--out", str(tmp_path / "best")]
+    first = subprocess.run([*choose, "--json", "--examples", "10000"], capture_output=True, text=True)
+    assert first.returncode == 0, first.stderr
+    scored = json.loads(first.stdout)
+    assert [each["step"] for each in scored] == [16, 24]
+    assert [each["best"] for each in scored].count(True) == 1
+    assert scored[-1]["score"] == pytest.approx(_composite(folder / "results" / "after" / "scores.jsonl"))
+    events = len(read_jsonl_list(folder))
+    again = subprocess.run([*choose, "--json", "--examples", "10000", "--replace"], capture_output=True, text=True)
+    assert json.loads(again.stdout) == scored
+    assert len(read_jsonl_list(folder)) == events  # nothing is measured twice
+    best = next(each["step"] for each in scored if each["best"])
+    assert json.loads((tmp_path / "best" / "manifest.json").read_text())["details"]["step"] == best
+    refused = subprocess.run(choose, capture_output=True, text=True)
+    assert (refused.returncode, "--replace" in refused.stderr) == (2, True)
+
+
+def _composite(path):
+    """Return the score of a model from its results: of suites the means over tasks of medians over templates."""
+    from collections import defaultdict
+    from statistics import mean, median
+
+    from xmtf.training.loop.validation import composite
+
+    found = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
+    for line in read_jsonl(path):
+        metric = line["metrics"][0]
+        value = metric["value"] / (100 if metric["name"] == "chrf" else 1)
+        found[metric["name"] == "chrf"][line["suite"]][line["task"]].append(value)
+    return composite(
+        {
+            kind: [mean(median(values) for values in tasks.values()) for tasks in suites.values()]
+            for kind, suites in found.items()
+        }
+    )
 
 
 def test_a_second_run_finds_everything_done(finished):

@@ -82,7 +82,8 @@ def test_a_plan_takes_the_originals_configurations_prompts_and_languages(
 
 
 @pytest.mark.parametrize(
-    ("name", "branch", "digest_of_files"), [("xp3", "tr13", "4b13b6ccb8959cc804025fdd7402d564"), ("xp3mt", "xp3mt", "e193cfef3ede584ebf206191c2645d56")]
+    ("name", "branch", "digest_of_files"),
+    [("xp3", "tr13", "4b13b6ccb8959cc804025fdd7402d564"), ("xp3mt", "xp3mt", "e193cfef3ede584ebf206191c2645d56")],
 )
 def test_released_names_are_those_of_the_originals_files(name, branch, digest_of_files):
     need(branch)

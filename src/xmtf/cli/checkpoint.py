@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from xmtf.cli.options import Replace, needs_models
-from xmtf.cli.printing import print_json
+from xmtf.cli.printing import print_json, print_records
 from xmtf.errors import ConfigError, SourceError
 from xmtf.execution import say
 from xmtf.files import alone_in, read_json, read_manifest
@@ -141,6 +141,49 @@ def export(
     if push_to_hub is not None:
         for line in publish(out, push_to_hub, "model", private=private, dry_run=dry_run):
             typer.echo(line)
+
+
+@app.command()
+@needs_models
+def choose(
+    run: RunFolder,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for the best as a model; default none.")] = None,
+    examples: Annotated[
+        int | None,
+        typer.Option(min=1, help="Most examples of each task and template; default training.validation_examples."),
+    ] = None,
+    dtype: Annotated[
+        Literal["auto", "fp32", "bf16", "fp16"], typer.Option(help="Of the weights; auto: what the run computed in.")
+    ] = "auto",
+    replace: Replace = False,
+    as_json: AsJson = False,
+) -> None:
+    """Measure every checkpoint of a run on the suites of its recipe, and export the best.
+
+    As validations do with training.validation_suites: the highest geometric mean of what rank and generation suites
+    come to. What is measured is kept in the run's log, and not measured again.
+
+    Example: xmtf checkpoint choose runs/bloomz --out best --dtype bf16
+    """
+    from xmtf.models.files.identity import model_identity
+    from xmtf.models.save import check_model_replaced
+    from xmtf.runs.choosing import score_checkpoints
+    from xmtf.training.export import export_checkpoint, is_the_model
+
+    if out is not None:
+        check_model_replaced(out, replace=replace)
+    scored = score_checkpoints(run, examples=examples)
+    best = max(scored, key=lambda each: each.score)
+    if as_json:
+        print_json([asdict(each) | {"best": each == best} for each in scored], indented=True)
+    else:
+        records = [{"step": each.step} | each.values | {"score": each.score} for each in scored]
+        print_records(records)
+        typer.echo(f"best: step {best.step}")
+    if out is not None:
+        export_checkpoint(run, out, step=best.step, dtype=dtype, replace=replace)
+        weights = None if is_the_model(run, read_manifest(out)) else model_identity(str(out))
+        write_model_card(run, out, checkpoint=str(out), weights=weights)
 
 
 @app.command()

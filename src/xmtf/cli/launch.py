@@ -15,6 +15,7 @@ from xmtf.launch import submit as hand_in
 from xmtf.ownership import check_run_folder, claim_run_folder
 from xmtf.recipe import LoadedRecipe, load_recipe
 from xmtf.runs.replacing import prepare
+from xmtf.tasks import lacking_suites
 
 __all__ = ["app"]
 
@@ -79,6 +80,8 @@ def slurm(
     _prepare(loaded, replace)
     for path in write_scripts(loaded, given, cluster, folder, replace=replace):
         typer.echo(str(path))
+    for suite, why in lacking_suites(loaded).items():
+        say(f"evaluation suite {suite!r}: its jobs will be refused as things are: {why}")
     if submit:
         typer.echo(hand_in(folder))
     else:

@@ -25,16 +25,16 @@ def list_models(
     family: Annotated[str | None, typer.Option(help="Only this family, such as BLOOMZ or mT0.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the 27 models whose results were published.
+    """List the 27 models whose results were published, and the pretrained ones that they were made from.
 
     Size, base, mixture and licence. Any of the ids works as `--model` of `xmtf generate` and `xmtf evaluate`, and as
     `model.base` of a recipe.
 
     Example: xmtf model list --family mT0
     """
-    from xmtf.report.reference import published_models
+    from xmtf.report.reference import pretrained_bases, published_models
 
-    known = list(published_models().values())
+    known = [*published_models().values(), *pretrained_bases().values()]
     families = {model.family for model in known}
     if family is not None and family not in families:
         raise UnknownNameError("family of models", family, families, "--family")

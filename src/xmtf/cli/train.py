@@ -15,6 +15,7 @@ from xmtf.ownership import check_run_folder
 from xmtf.recipe import load_recipe
 from xmtf.runs.measures import suite_measures
 from xmtf.runs.replacing import prepare
+from xmtf.tasks import lacking_suites
 
 __all__ = ["train"]
 
@@ -42,6 +43,8 @@ def train(
     tokens = tokens or loaded.run.tokens
     if dry_run:
         typer.echo(preview(loaded, tokens=tokens))
+        for suite, why in lacking_suites(loaded).items():
+            typer.echo(f"evaluation suite {suite!r} is skipped: {why}")
         return
     if os.environ.get("RANK", "0") == "0" and (tokens / MANIFEST).exists():
         check_run_folder(loaded.run_folder)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 from xmtf.recipe.effects import Effect, affects, within
 from xmtf.recipe.mixture import CapPolicy, HeldOut, Mixture, OwnTask, PromptedFolder, Rates, TaskSelection
 from xmtf.recipe.quantities import Bytes, Seconds, Steps, Tokens
-from xmtf.recipe.section import Name, Section, is_false, is_none
+from xmtf.recipe.section import Name, Section, is_false, is_none, is_skip
 from xmtf.records import Family
 
 __all__ = [
@@ -110,6 +110,9 @@ class Packing(Section):
     """Tokens of the targets of an encoder-decoder row; default `sequence_length`."""
     overlong: Annotated[Literal["skip", "truncate_left", "truncate_right", "error"], LEARNT] = "skip"
     """Examples that do not fit: skipped and counted, their inputs cut on one side, or an error."""
+    overlong_targets: Annotated[Literal["skip", "truncate"], LEARNT] = Field(default="skip", exclude_if=is_skip)
+    """Encoder-decoders: examples whose targets alone are too long are skipped and counted, or their targets lose what
+    is beyond `target_length`, the end-of-text token included, as in T5X."""
     window: Annotated[int, LEARNT] = Field(default=4096, ge=1)
     """Examples that `best_fit` looks at together."""
 
@@ -237,6 +240,8 @@ class ValidationText(Section):
     """Column that holds the text."""
     rows: Annotated[int, CHOOSING] = Field(default=16, ge=1)
     """Rows of `packing.sequence_length` tokens to measure on: the first of the file."""
+    optional: Annotated[bool, UNSEEN] = Field(default=False, exclude_if=is_false)
+    """Leave the group out, and say so, where there is no such file."""
 
 
 class Parallel(Section):

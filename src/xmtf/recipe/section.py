@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
-__all__ = ["Name", "Section", "is_false", "is_list", "is_none"]
+__all__ = ["Name", "Section", "is_false", "is_list", "is_none", "is_skip"]
 
 Name = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 """Text that is not empty."""
@@ -15,6 +15,11 @@ Name = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 def is_none(value: object) -> bool:
     """Tell whether a key is not given; left out of the dump, it leaves the fingerprints of older recipes alone."""
     return value is None
+
+
+def is_skip(value: object) -> bool:
+    """Tell whether a key says `skip`, its default; as :func:`is_none`."""
+    return value == "skip"
 
 
 def is_list(value: object) -> bool:

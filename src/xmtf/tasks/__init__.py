@@ -4,7 +4,7 @@ from xmtf.tasks.catalogue import Catalogue, load_catalogue
 from xmtf.tasks.drop_report import DropReport
 from xmtf.tasks.outline import OutlinedSplit
 from xmtf.tasks.prompted import PROMPTED_SCHEMA, Prompted, fingerprint_slice, prompted_parts
-from xmtf.tasks.recipe_sources import recipe_sources
+from xmtf.tasks.recipe_sources import lacking_suites, recipe_sources
 from xmtf.tasks.suites import NamedSuite, find_suites, known_suites
 from xmtf.tasks.task import Slice, Task
 
@@ -20,6 +20,7 @@ __all__ = [
     "find_suites",
     "fingerprint_slice",
     "known_suites",
+    "lacking_suites",
     "load_catalogue",
     "prompted_parts",
     "recipe_sources",

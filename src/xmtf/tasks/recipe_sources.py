@@ -11,7 +11,7 @@ from xmtf.tasks.checkouts import lacking_checkouts
 from xmtf.tasks.outline import OutlinedSplit
 from xmtf.tasks.task import Role, Slice
 
-__all__ = ["recipe_sources"]
+__all__ = ["lacking_suites", "recipe_sources"]
 
 
 def recipe_sources(loaded: LoadedRecipe) -> tuple[SourceRef, ...]:
@@ -31,6 +31,23 @@ def recipe_sources(loaded: LoadedRecipe) -> tuple[SourceRef, ...]:
         asked = _parts(catalogue, suite.tasks, "evaluation", None, f"{loaded.path}: evaluation.suites.{index}.tasks")
         parts += [part for part in asked if suite.kind in (None, part.task.kind)]
     return sources_to_fetch(part.task.source(part.split) for part in parts)
+
+
+def lacking_suites(loaded: LoadedRecipe) -> dict[str, str]:
+    """Return which evaluation suites of a recipe cannot be asked here for want of prompts: name -> why.
+
+    Raises:
+        UnknownNameError: A pattern matches nothing.
+    """
+    found: dict[str, str] = {}
+    catalogue = load_catalogue(loaded)
+    for index, suite in enumerate(loaded.recipe.evaluation.suites):
+        where = f"{loaded.path}: evaluation.suites.{index}.tasks"
+        asked = catalogue.outline(suite.tasks, role="evaluation", where=where)
+        lacking = lacking_checkouts(part.task.promptsource for part in asked)
+        if lacking:
+            found[suite.name] = "; ".join(f"prompts of branch {branch}: {why}" for branch, why in lacking.items())
+    return found
 
 
 def _parts(

@@ -33,6 +33,7 @@ from xmtf.training.loss.batches import RowLoader, examples_of_row
 from xmtf.training.loss.head import Head
 from xmtf.training.loss.objective import Objective
 from xmtf.training.loss.texts import TextRows, text_rows
+from xmtf.training.naming import present_texts
 from xmtf.training.numerics.precision import compute_dtype, computing, prepare, set_threads
 from xmtf.training.optim.optimizer import build_optimizer
 from xmtf.training.optim.schedule import check_warmup
@@ -160,7 +161,7 @@ def _inputs(job: TrainingJob, tokenizer: Tokenizer) -> LoopInputs:
         _held_out(job),
         {
             text.name: text_rows(text, beside, tokenizer, packing, job.family, training.global_batch_rows)
-            for text in training.validation_texts
+            for text, _ in present_texts(job.loaded)
         },
         job.measures,
     )

@@ -37,6 +37,7 @@ __all__ = [
     "is_the_model",
     "keep_tokenizer",
     "merges",
+    "own_checkpoints",
     "own_training",
     "run_checkpoints",
     "write_checkpoint",
@@ -78,6 +79,28 @@ def run_checkpoints(run_folder: Path) -> dict[Path, TrainingProgress]:
     return found
 
 
+def own_checkpoints(run_folder: Path, *, needed: int | None = None) -> dict[Path, TrainingProgress]:
+    """Return the whole checkpoints of a run's own training, oldest first.
+
+    Args:
+        run_folder: Folder of the run.
+        needed: A step whose checkpoint has to be its own, where there is one.
+
+    Raises:
+        SourceError: Not the folder of a run, or the run has none.
+        ConfigError: All of them, or that of the step, are of another training.
+    """
+    found = run_checkpoints(run_folder)
+    own = {path: progress for path, progress in found.items() if _is_own(path, run_folder)}
+    others = found.keys() - own.keys()
+    if not own or (needed is not None and checkpoint_path(RunFolder(run_folder).checkpoints, needed) in others):
+        raise ConfigError(
+            f"{run_folder}: its checkpoints are of another training than its recipe.yaml; run the recipe again, or "
+            "export one with --foreign, whose card then has no results"
+        )
+    return own
+
+
 def export_checkpoint(
     run_folder: Path,
     out: Path,
@@ -109,15 +132,8 @@ def export_checkpoint(
         ConfigError: ``out`` holds something else than a model; ``merge`` of a run without adapters.
     """
     check_model_replaced(out, replace=replace)
-    run, found = RunFolder(run_folder), run_checkpoints(run_folder)
-    checkpoints = {path: progress for path, progress in found.items() if foreign or _is_own(path, run_folder)}
-    if not checkpoints or (
-        step is not None and checkpoint_path(run.checkpoints, step) in found.keys() - checkpoints.keys()
-    ):
-        raise ConfigError(
-            f"{run_folder}: its checkpoints are of another training than its recipe.yaml; run the recipe again, or "
-            "export one with --foreign, whose card then has no results"
-        )
+    run = RunFolder(run_folder)
+    checkpoints = run_checkpoints(run_folder) if foreign else own_checkpoints(run_folder, needed=step)
     path = next(reversed(checkpoints)) if step is None else checkpoint_path(run.checkpoints, step)
     if path not in checkpoints:
         steps = [str(progress.step) for progress in checkpoints.values()]

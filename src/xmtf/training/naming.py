@@ -8,18 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from xmtf.checksums import remembered_sha256
 from xmtf.errors import SourceError
+from xmtf.execution import say
 from xmtf.files import content_hash, read_manifest
 from xmtf.json_types import JsonObject
 from xmtf.models.files.identity import model_identity
 from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.effects import marked, stage_fingerprint
+from xmtf.recipe.schema import ValidationText
 from xmtf.training.loop.validation import Measure
 
-__all__ = ["TrainingIdentity", "identify_training"]
+__all__ = ["TrainingIdentity", "identify_training", "present_texts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +64,8 @@ def identify_training(
     }
     if recipe.training.export == "best":
         inputs |= {f"measure {measure.name}": measure.fingerprint for measure in measures}
-        texts = enumerate(recipe.training.validation_texts)
-        inputs |= {f"text {number}": _text_hash(loaded, text.path) for number, text in texts}
+        texts = enumerate(present_texts(loaded))
+        inputs |= {f"text {number}": content_hash(remembered_sha256(path)) for number, (_, path) in texts}
     learnt = marked(recipe, "training", recipe)
     section = marked(recipe, "training", recipe, effects=("result", "continues"))
     export = marked(recipe, "export", recipe)
@@ -70,8 +73,21 @@ def identify_training(
     return TrainingIdentity(stage_fingerprint("training", learnt, inputs), fingerprint, section | export, inputs)
 
 
-def _text_hash(loaded: LoadedRecipe, name: str) -> str:
-    path = loaded.path.parent / name
-    if not path.is_file():
-        raise SourceError(f"{loaded.path}: training.validation_texts: there is no file {path}")
-    return content_hash(remembered_sha256(path))
+def present_texts(loaded: LoadedRecipe) -> list[tuple[ValidationText, Path]]:
+    """Return the texts to validate on and their files; optional ones that are not there are left out, and named.
+
+    Raises:
+        SourceError: There is no such file, and the text is not optional.
+    """
+    found = [(text, loaded.path.parent / text.path) for text in loaded.recipe.training.validation_texts]
+    for text, path in found:
+        if not path.is_file():
+            if not text.optional:
+                raise SourceError(f"{loaded.path}: training.validation_texts: there is no file {path}")
+            _say_once(f"training.validation_texts: {text.name!r} is left out: there is no file {path}")
+    return [(text, path) for text, path in found if path.is_file()]
+
+
+@cache
+def _say_once(text: str) -> None:
+    say(text)

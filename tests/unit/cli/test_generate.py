@@ -65,8 +65,11 @@ def test_what_does_not_go_together_is_refused_before_a_model_is_loaded(arguments
 
 def test_the_released_models_are_listed():
     models = json.loads(call("model", "list", "--json").stdout)
-    assert len(models) == 27
+    assert len(models) == 27 + 6
     assert {"BLOOMZ", "mT0"} <= {model["family"] for model in models}
+    listed = {model["hub_id"] for model in models}
+    assert {model["base"] for model in models} - {""} <= listed
+    assert {f"google/mt5-{size}" for size in ("small", "base", "large", "xl", "xxl")} <= listed
     assert "bigscience/mt0-xxl-mt" in call("model", "list", "--family", "mT0").stdout
     with pytest.raises(UnknownNameError, match="'bloom'"):
         call("model", "list", "--family", "bloom")

@@ -8,7 +8,7 @@ from xmtf.execution import say
 from xmtf.mixture.plan.plan import mixture_slices
 from xmtf.mixture.plan.prompted import prompted_files
 from xmtf.recipe import LoadedRecipe
-from xmtf.tasks import Task, load_catalogue
+from xmtf.tasks import Task, lacking_suites, load_catalogue
 from xmtf.tasks.checkouts import lacking_checkouts
 
 __all__ = ["planned_splits"]
@@ -25,6 +25,8 @@ def planned_splits(loaded: LoadedRecipe) -> list[dict[str, Any]]:
         UnknownNameError: The recipe names something that the catalogue does not have.
     """
     mixture = loaded.recipe.mixture
+    for suite, why in lacking_suites(loaded).items():
+        say(f"evaluation suite {suite!r} is skipped: {why}")
     outlined = load_catalogue(loaded).outline(
         mixture.tasks, role="train", held_out=mixture.held_out, where=f"{loaded.path}: mixture.tasks"
     )

@@ -18,6 +18,7 @@ code_temperatures.csv pass@k of BLOOM models by temperature (``evaluation`` tell
 edit_distance.csv    premise to hypothesis in XNLI (Table 7)
 taxonomy.csv         task clusters and datasets of xP3 (Figure 1); ``new`` are those that P3 lacks
 models.csv           the 27 models (Table 3)
+bases.csv            pretrained models that some of them were finetuned from, without results of their own
 evaluation_sets.csv  items, answer choices and whether BLOOM saw the language, per dataset and subset
 datasets.csv         hub id, display name and revision of each dataset as the cards of BLOOMZ give them
 pretrained.csv       results of BLOOM before finetuning, from its card
@@ -48,6 +49,7 @@ __all__ = [
     "ModelFacts",
     "dataset_facts",
     "evaluation_sets",
+    "pretrained_bases",
     "published_models",
     "read_columns",
     "reference_rows",
@@ -159,19 +161,29 @@ def reference_variants() -> list[Row]:
 @cache
 def published_models() -> dict[str, ModelFacts]:
     """Return name -> facts of the 27 models, in the order of the published table."""
-    return {
-        row["model"]: ModelFacts(
-            row["model"],
-            row["family"],
-            float(row["billion_parameters"]),
-            row["hub_id"],
-            row["base"],
-            row["mixture"],
-            row["architecture"],
-            row["licence"],
-        )
-        for row in _rows("models")
-    }
+    return {row["model"]: _model(row) for row in _rows("models")}
+
+
+@cache
+def pretrained_bases() -> dict[str, ModelFacts]:
+    """Return name -> facts of the pretrained models that were finetuned and have no published results here.
+
+    BLOOM's are among :func:`published_models`.
+    """
+    return {row["model"]: _model(row) for row in _rows("bases")}
+
+
+def _model(row: dict[str, str]) -> ModelFacts:
+    return ModelFacts(
+        row["model"],
+        row["family"],
+        float(row["billion_parameters"]),
+        row["hub_id"],
+        row.get("base", ""),
+        row.get("mixture", ""),
+        row["architecture"],
+        row["licence"],
+    )
 
 
 @cache

@@ -84,6 +84,7 @@ class Segments:
         item: Its item there.
         head: Tokens taken from the beginning of its inputs.
         tail: Tokens taken from the end of its inputs.
+        target: Tokens taken from the beginning of its targets.
         group: Its group.
     """
 
@@ -92,6 +93,7 @@ class Segments:
     item: Ints
     head: Ints
     tail: Ints
+    target: Ints
     group: Ints
 
 
@@ -105,8 +107,7 @@ def causal_batch(segments: Segments, pairs: Sequence[Pair], num_rows: int, lengt
         length: Tokens of a row, the extra one included.
         pad: Token of empty places.
     """
-    target_sizes = _target_sizes(segments, pairs)
-    input_sizes = segments.head + segments.tail
+    input_sizes, target_sizes = segments.head + segments.tail, segments.target
     begins = _begins(segments.row, input_sizes + target_sizes, length)
     tokens = np.full(num_rows * length, pad, dtype=np.int64)
     _place_inputs(tokens, begins, segments, pairs)
@@ -133,7 +134,7 @@ def encoder_decoder_batch(
         pad: Token of empty places, and what the decoder starts every segment with.
     """
     length, target_length = lengths
-    input_sizes, target_sizes = segments.head + segments.tail, _target_sizes(segments, pairs)
+    input_sizes, target_sizes = segments.head + segments.tail, segments.target
     begins = _begins(segments.row, input_sizes, length)
     target_begins = _begins(segments.row, target_sizes, target_length)
     numbers, groups = _numbers_and_groups(segments, num_rows)
@@ -186,14 +187,6 @@ def _numbers_and_groups(segments: Segments, num_rows: int) -> tuple[Ints, npt.ND
     return numbers, groups
 
 
-def _target_sizes(segments: Segments, pairs: Sequence[Pair]) -> Ints:
-    sizes = np.empty(len(segments.row), dtype=np.int64)
-    for number in np.unique(segments.pair):
-        chosen = segments.pair == number
-        sizes[chosen] = pairs[number].targets.index.sizes[segments.item[chosen]]
-    return sizes
-
-
 def _place_inputs(out: Ints, begins: Ints, segments: Segments, pairs: Sequence[Pair]) -> None:
     for number in np.unique(segments.pair):
         chosen = np.flatnonzero(segments.pair == number)
@@ -210,5 +203,5 @@ def _place_targets(out: Ints, begins: Ints, segments: Segments, pairs: Sequence[
     for number in np.unique(segments.pair):
         chosen = np.flatnonzero(segments.pair == number)
         store, item = pairs[number].targets, segments.item[chosen]
-        sizes = store.index.sizes[item].astype(np.int64)
+        sizes = segments.target[chosen]
         out[_spread(begins[chosen], sizes)] = store.gather(store.starts(item), sizes)

@@ -7,8 +7,10 @@ Row of 6 tokens, inputs ``a b c d e f`` and targets ``x y`` (8 tokens)::
     truncate_right   a b c d x y
     error            ConfigError
 
-Targets are never cut: where they alone leave no room for a token of inputs, the item is skipped and
-counted. Begin-of-text tokens and an end-of-text token of the inputs survive the cut.
+Targets of causal rows are never cut: where they alone leave no room for a token of inputs, the item is skipped and
+counted. Of encoder-decoder rows they lose what is beyond their side where ``overlong_targets`` is ``truncate``, as T5X
+trims features: 2 of ``x y z </s>`` are ``x y``. Begin-of-text tokens and an end-of-text token of the inputs
+survive the cut.
 """
 
 from __future__ import annotations
@@ -21,9 +23,10 @@ import numpy.typing as npt
 
 from xmtf.errors import ConfigError
 
-__all__ = ["Fitted", "Overlong", "fit_items"]
+__all__ = ["Fitted", "Overlong", "OverlongTargets", "fit_items"]
 
 Overlong = Literal["skip", "truncate_left", "truncate_right", "error"]
+OverlongTargets = Literal["skip", "truncate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +37,19 @@ class Fitted:
         sizes: int32 ``[sides, items]`` for packing; a skipped item stays too large.
         head: int32 ``[items]``, tokens kept from the beginning of the inputs.
         tail: int32 ``[items]``, tokens kept from the end of the inputs; 0 where nothing was cut.
+        target: int32 ``[items]``, tokens kept from the beginning of the targets.
         skipped: Items left out.
         truncated: Items whose inputs were cut.
+        cut_targets: Items whose targets were cut.
     """
 
     sizes: npt.NDArray[np.int32]
     head: npt.NDArray[np.int32]
     tail: npt.NDArray[np.int32]
+    target: npt.NDArray[np.int32]
     skipped: int
     truncated: int
+    cut_targets: int = 0
 
 
 def fit_items(
@@ -51,6 +58,7 @@ def fit_items(
     capacity: tuple[int, ...],
     overlong: Overlong,
     *,
+    overlong_targets: OverlongTargets = "skip",
     keep_first: int = 0,
     keep_last: bool = False,
     where: str = "",
@@ -62,6 +70,7 @@ def fit_items(
         targets: int32 ``[items]``, tokens of the targets.
         capacity: ``(row,)`` of a causal model, ``(inputs, targets)`` of an encoder-decoder.
         overlong: What to do.
+        overlong_targets: What to do with targets of an encoder-decoder that do not fit their side.
         keep_first: How many tokens at the beginning of inputs are begin-of-text tokens.
         keep_last: The last token of inputs is an end-of-text token.
         where: Named in the error, such as the language.
@@ -70,6 +79,10 @@ def fit_items(
         ConfigError: ``overlong`` is ``error`` and an item does not fit.
     """
     together = len(capacity) == 1
+    cut_targets = 0
+    if overlong_targets == "truncate" and not together:
+        cut_targets = int((targets > capacity[1]).sum())
+        targets = np.minimum(targets, np.int32(capacity[1]))
     sizes = (inputs + targets)[None] if together else np.stack([inputs, targets])
     too_large = ~(sizes <= np.array(capacity)[:, None]).all(axis=0)
     head, tail = inputs, np.zeros_like(inputs)
@@ -81,7 +94,7 @@ def fit_items(
             "raise tokens.packing.sequence_length or choose another tokens.packing.overlong"
         )
     if overlong not in ("truncate_left", "truncate_right") or not too_large.any():
-        return Fitted(sizes, head, tail, int(too_large.sum()), 0)
+        return Fitted(sizes, head, tail, targets, int(too_large.sum()), 0, cut_targets)
     room = capacity[0] - targets if together else np.full_like(inputs, capacity[0])
     possible = room >= 1 + keep_first + keep_last
     if not together:
@@ -96,4 +109,5 @@ def fit_items(
         head = np.where(cut, kept - tail, inputs)
     left = head + tail
     sizes = (left + targets)[None] if together else np.stack([left, targets])
-    return Fitted(sizes, head, tail, int((too_large & ~possible).sum()), int(cut.sum()))
+    skipped = int((too_large & ~possible).sum())
+    return Fitted(sizes, head, tail, targets, skipped, int(cut.sum()), cut_targets)

@@ -160,5 +160,6 @@ class Loader:
             item=collect([language.first + found for language, found in zip(chosen, items, strict=True)]),
             head=collect([language.fitted.head[found] for language, found in zip(chosen, items, strict=True)]),
             tail=collect([language.fitted.tail[found] for language, found in zip(chosen, items, strict=True)]),
+            target=collect([language.fitted.target[found] for language, found in zip(chosen, items, strict=True)]),
             group=collect([language.groups[found] for language, found in zip(chosen, items, strict=True)]),
         )

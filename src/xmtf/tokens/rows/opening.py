@@ -59,20 +59,28 @@ def open_loader(tokens: Path, loaded: LoadedRecipe, *, group: SplitName = "train
         raise ConfigError(f"{tokens}: holds tokens for a {details.family} model, not {family}")
     tokenizer = _tokenizer(tokens, details)
     recipe = loaded.recipe
+    if recipe.tokens.packing.overlong_targets == "truncate" and family == "causal":
+        raise ConfigError(
+            f"{loaded.path}: tokens.packing.overlong_targets: truncate is for encoder-decoder models, whose targets "
+            "have a length of their own; leave it out"
+        )
     capacity = row_capacity(recipe.tokens.packing, family)
     group_names: list[tuple[str, str]] = []
     languages = []
-    skipped = truncated = 0
+    skipped = truncated = cut_targets = 0
     for language in sorted(details.languages):
         opened = _open_language(tokens, details, language, group, recipe.tokens, capacity, recipe.seed, group_names)
         skipped += opened[1].skipped
         truncated += opened[1].truncated
+        cut_targets += opened[1].cut_targets
         if opened[0] is not None:
             languages.append(opened[0])
         elif opened[1].skipped:
             say(f"  {language}: left out of {group}: none of its {opened[1].skipped} examples fits a row")
     if skipped or truncated:
         say(f"  {group}: {skipped:,} examples do not fit a row and are skipped, {truncated:,} have their inputs cut")
+    if cut_targets:
+        say(f"  {group}: {cut_targets:,} examples have their targets cut")
     weights = _weights(recipe.tokens, {rows.language: rows.tokens for rows in languages})
     kept = tuple(rows for rows in languages if weights.get(rows.language))
     if not kept:
@@ -134,6 +142,7 @@ def _open_language(
         np.array(pair.targets.index.sizes[first:end]),
         capacity,
         tokens.packing.overlong,
+        overlong_targets=tokens.packing.overlong_targets,
         keep_first=len(details.ends.begin_of_inputs),
         keep_last=bool(details.ends.end_of_inputs),
         where=f"{folder}: {language} ({group})",

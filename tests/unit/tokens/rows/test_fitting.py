@@ -41,6 +41,17 @@ def test_targets_are_never_cut() -> None:
     assert apart.head.tolist() == [4, 8, 8]
 
 
+def test_targets_of_encoder_decoders_are_trimmed_where_asked() -> None:
+    fitted = fit_items(_ints(4, 4, 9), _ints(2, 7, 9), (8, 3), "skip", overlong_targets="truncate")
+    assert fitted.target.tolist() == [2, 3, 3]
+    assert fitted.sizes.tolist() == [[4, 4, 9], [2, 3, 3]]
+    assert (fitted.skipped, fitted.truncated, fitted.cut_targets) == (1, 0, 2)
+    both = fit_items(_ints(9), _ints(9), (8, 3), "truncate_right", overlong_targets="truncate")
+    assert (both.head.tolist(), both.target.tolist(), both.skipped) == ([8], [3], 0)
+    left_alone = fit_items(_ints(4), _ints(7), (8, 3), "skip")
+    assert (left_alone.target.tolist(), left_alone.skipped, left_alone.cut_targets) == ([7], 1, 0)
+
+
 def test_error_names_the_first_item() -> None:
     with pytest.raises(ConfigError, match=r"fr \(train\): 1 examples do not fit a row of 6 tokens, .* item 1 "):
         fit_items(_ints(3, 6), _ints(2, 2), (6,), "error", where="fr (train)")

@@ -147,6 +147,25 @@ def test_encoder_decoder_rows(tokens_of_mt5: Path, recipe: Recipe) -> None:
     assert (batch.encoder_segment_ids.max(axis=1) == batch.decoder_segment_ids.max(axis=1)).all()
 
 
+def test_targets_of_encoder_decoders_are_trimmed_and_counted(
+    tokens_of_mt5: Path, tokens: Path, recipe: Recipe, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short = ("tokens.packing.target_length=4", "tokens.packing.policy=pad")
+    skipping = open_loader(tokens_of_mt5, recipe(*short), family="encoder-decoder")
+    trimming = open_loader(
+        tokens_of_mt5, recipe(*short, "tokens.packing.overlong_targets=truncate"), family="encoder-decoder"
+    )
+    cut = sum(rows.fitted.cut_targets for rows in trimming.languages)
+    assert (skipping.skipped, trimming.skipped) == (cut, 0)
+    assert f"train: {cut:,} examples have their targets cut" in capsys.readouterr().err
+    assert cut
+    batch = trimming.batch(0)
+    assert isinstance(batch, EncoderDecoderBatch)
+    assert (batch.decoder_targets[(batch.decoder_segment_ids > 0).sum(axis=1) == 4] > 0).any()
+    with pytest.raises(ConfigError, match="overlong_targets: truncate is for encoder-decoder models"):
+        open_loader(tokens, recipe("tokens.packing.overlong_targets=truncate"), family="causal")
+
+
 def test_overlong_examples_are_counted_and_a_language_without_rows_is_left_out(
     tokens: Path, recipe: Recipe, capsys: pytest.CaptureFixture[str]
 ) -> None:
