@@ -32,8 +32,7 @@ from xmtf.training.loop.validation import Measure, Pace, Validation, Watch
 from xmtf.training.loss.batches import RowLoader, examples_of_row
 from xmtf.training.loss.head import Head
 from xmtf.training.loss.objective import Objective
-from xmtf.training.loss.texts import TextRows, text_rows
-from xmtf.training.naming import present_texts
+from xmtf.training.loss.texts import TextRows, present_texts, text_rows
 from xmtf.training.numerics.precision import compute_dtype, computing, prepare, set_threads
 from xmtf.training.optim.optimizer import build_optimizer
 from xmtf.training.optim.schedule import check_warmup

@@ -8,21 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from xmtf.checksums import remembered_sha256
-from xmtf.errors import SourceError
-from xmtf.execution import say
 from xmtf.files import content_hash, read_manifest
 from xmtf.json_types import JsonObject
 from xmtf.models.files.identity import model_identity
 from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.effects import marked, stage_fingerprint
-from xmtf.recipe.schema import ValidationText
 from xmtf.training.loop.validation import Measure
+from xmtf.training.loss.texts import present_texts
 
-__all__ = ["TrainingIdentity", "identify_training", "present_texts"]
+__all__ = ["TrainingIdentity", "identify_training"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,23 +68,3 @@ def identify_training(
     export = marked(recipe, "export", recipe)
     fingerprint = stage_fingerprint("export", {"training": section, "export": export}, inputs)
     return TrainingIdentity(stage_fingerprint("training", learnt, inputs), fingerprint, section | export, inputs)
-
-
-def present_texts(loaded: LoadedRecipe) -> list[tuple[ValidationText, Path]]:
-    """Return the texts to validate on and their files; optional ones that are not there are left out, and named.
-
-    Raises:
-        SourceError: There is no such file, and the text is not optional.
-    """
-    found = [(text, loaded.path.parent / text.path) for text in loaded.recipe.training.validation_texts]
-    for text, path in found:
-        if not path.is_file():
-            if not text.optional:
-                raise SourceError(f"{loaded.path}: training.validation_texts: there is no file {path}")
-            _say_once(f"training.validation_texts: {text.name!r} is left out: there is no file {path}")
-    return [(text, path) for text, path in found if path.is_file()]
-
-
-@cache
-def _say_once(text: str) -> None:
-    say(text)

@@ -10,7 +10,7 @@ import time
 import pytest
 import torch
 
-from xmtf.errors import ConfigError, DataError, UserError
+from xmtf.errors import ConfigError, DataError, SourceError, UserError
 from xmtf.files import alone_in, file_sha256, read_json, read_jsonl, read_manifest
 from xmtf.models import load_model
 from xmtf.models.dtype import stored_dtype
@@ -18,6 +18,7 @@ from xmtf.recipe import load_recipe
 from xmtf.training import Measured, Stopped, dry_run, train_in_folder, trainer
 from xmtf.training.checkpoint.checkpoint import tensor_shapes
 from xmtf.training.export import export_checkpoint
+from xmtf.training.loss.texts import present_texts
 
 RECIPE = """
 name: tiny
@@ -290,6 +291,14 @@ def test_loss_on_plain_text_stands_beside_that_of_the_mixture(recipe, tokens, tm
     events = [event for event in read_jsonl(loaded.run_folder / "log.jsonl") if event["event"] == "validation"]
     assert {event["group"] for event in events} == {"mixture", "pretraining text"}
     assert all(event["loss"] > 0 for event in events)
+
+
+def test_a_text_that_is_not_there_is_left_out_by_name_where_it_is_optional(recipe, tokens, capsys):
+    loaded = recipe("training.validation_texts=[{path: none.jsonl, optional: true}]", "training.steps=2")
+    assert present_texts(loaded) == []
+    assert "'pretraining text' is left out: there is no file" in " ".join(capsys.readouterr().err.split())
+    with pytest.raises(SourceError, match=r"training\.validation_texts: there is no file .*none\.jsonl"):
+        present_texts(recipe("training.validation_texts=[{path: none.jsonl}]", folder="other"))
 
 
 ADAPTED = ("model.lora={rank: 4, dropout: 0.1}", "training.optimizer.learning_rate=0.01")

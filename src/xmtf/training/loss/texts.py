@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xmtf.errors import SourceError
+from xmtf.execution import say
 from xmtf.models.interface import Family
+from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.schema import Packing, ValidationText
 from xmtf.sources.tables import read_table_file
 from xmtf.tokens import CausalBatch, EncoderDecoderBatch
 from xmtf.tokens.tokenizer.tokenizer import Tokenizer
 
-__all__ = ["TextRows", "text_rows"]
+__all__ = ["TextRows", "present_texts", "text_rows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,3 +114,23 @@ def text_rows(
     used = stream[: num_rows * window]
     flat[: len(used)] = used
     return TextRows(flat.reshape(num_rows, window), family, num_inputs, tokenizer.pad, rows_per_step)
+
+
+def present_texts(loaded: LoadedRecipe) -> list[tuple[ValidationText, Path]]:
+    """Return the texts to validate on and their files; optional ones that are not there are left out, and named.
+
+    Raises:
+        SourceError: There is no such file, and the text is not optional.
+    """
+    found = [(text, loaded.path.parent / text.path) for text in loaded.recipe.training.validation_texts]
+    for text, path in found:
+        if not path.is_file():
+            if not text.optional:
+                raise SourceError(f"{loaded.path}: training.validation_texts: there is no file {path}")
+            _say_once(f"training.validation_texts: {text.name!r} is left out: there is no file {path}")
+    return [(text, path) for text, path in found if path.is_file()]
+
+
+@cache
+def _say_once(text: str) -> None:
+    say(text)

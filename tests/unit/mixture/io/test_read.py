@@ -46,7 +46,7 @@ def test_export_is_in_the_layout_of_xp3(mixture, tmp_path):
     lines = (tmp_path / "out" / "fr" / "xp3_sums-fr_None_train_ask.jsonl").read_bytes().splitlines()
     assert len(lines) == 59
     assert set(orjson.loads(lines[0])) == {"inputs", "targets"}
-    with pytest.raises(UserError, match="not empty"):
+    with pytest.raises(UserError, match="holds something else than an export of a mixture"):
         export_jsonl(mixture, tmp_path / "out", filters={})
 
 
