@@ -62,7 +62,7 @@ def test_fp16_is_refused_with_the_reason():
 # steps of the released checkpoint, rows of a global and of a micro-batch, validation every so many steps, rows of it
 SETTINGS = {
     "bloomz-560m": (1750, 1024, 1, 125, 10 * 1024),
-    "bloomz-1b1": (250, 1024, 1, 125, 5 * 1024),
+    "bloomz-1b1": (250, 1024, 1, 250, 5 * 1024),
     "bloomz-1b7": (2000, 2048, 1, 125, 10 * 2048),
     "bloomz-3b": (2000, 2048, 1, 125, 2 * 2048),
     "bloomz-7b1": (1000, 2048, 4, 125, 10 * 2048),

@@ -293,7 +293,8 @@ def test_loss_on_plain_text_stands_beside_that_of_the_mixture(recipe, tokens, tm
     assert all(event["loss"] > 0 for event in events)
 
 
-def test_a_text_that_is_not_there_is_left_out_by_name_where_it_is_optional(recipe, tokens, capsys):
+def test_a_text_that_is_not_there_is_left_out_by_name_where_it_is_optional(recipe, tokens, capsys, monkeypatch):
+    monkeypatch.setenv("XMTF_PROGRESS", "on")
     loaded = recipe("training.validation_texts=[{path: none.jsonl, optional: true}]", "training.steps=2")
     assert present_texts(loaded) == []
     assert "'pretraining text' is left out: there is no file" in " ".join(capsys.readouterr().err.split())
