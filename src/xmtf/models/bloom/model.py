@@ -6,7 +6,8 @@ positions, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Literal
 
 import torch
@@ -14,13 +15,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from xmtf.models.bloom.block import Block
+from xmtf.models.bloom.block import Bias, Block
 from xmtf.models.bloom.config import BloomConfig
 from xmtf.models.bloom.reading import read_forest
 from xmtf.models.interface import Cache
 from xmtf.models.layers.attention import additive_bias, alibi_bias, compute_dtype, self_attention_mask
 from xmtf.models.layers.cache import DecoderCache
-from xmtf.models.layers.flex import FlexBias, alibi_flex_bias, flex_takes
+from xmtf.models.layers.document_bias import DocumentBias, alibi_document_bias
+from xmtf.models.layers.documents import Documents
+from xmtf.models.layers.flex import alibi_flex_bias, flex_takes
 from xmtf.models.layers.tied import SlicedEmbedding, lookup
 from xmtf.models.layers.trees import Trees
 
@@ -69,37 +72,37 @@ class Bloom(nn.Module):
         """Return hidden states after the last norm, ``[R, T, H]``; see :class:`xmtf.models.CausalModel`."""
         assert cache is None or isinstance(cache, DecoderCache)
         dropout = self.dropout if self.training else 0.0
+        documents = None
+        make_bias: Callable[[], Bias]
+        if segment_ids_RT is not None and self._takes_flex(cache, dropout):
+            make_bias = partial(alibi_flex_bias, self.config.num_heads, segment_ids_RT, is_input_RT)
+        elif cache is None and segment_ids_RT is not None and (documents := Documents.of(segment_ids_RT)):
+            tokens_RT = documents.take(tokens_RT)
+            make_bias = partial(self._document_bias, documents, is_input_RT)
+        else:
+            make_bias = partial(self._dense_bias, tokens_RT, segment_ids_RT, is_input_RT, cache)
         hidden_RTH = self._embed(tokens_RT, dropout) if self.first else tokens_RT
-        if self.activation_checkpointing and self.training and not (self.first and self.last):
+        hidden_RTH = self._through_blocks(hidden_RTH, make_bias, cache, dropout)
+        hidden_RTH = self.ln_f(hidden_RTH) if self.last else hidden_RTH
+        return hidden_RTH if documents is None else documents.put_back(hidden_RTH)
+
+    def _through_blocks(
+        self, hidden: Tensor, make_bias: Callable[[], Bias], cache: DecoderCache | None, dropout: float
+    ) -> Tensor:
+        again = self.activation_checkpointing and self.training
+        if again and not (self.first and self.last):
             # a pipeline stage holds many micro-batches at once: each keeping its bias would outweigh the stage
             for _, block in self.blocks():
-                ids = (segment_ids_RT, is_input_RT)
-                hidden_RTH = checkpoint(self._with_bias, block, hidden_RTH, *ids, dropout, use_reentrant=False)
-            return self.ln_f(hidden_RTH) if self.last else hidden_RTH
-        bias: Tensor | FlexBias
-        if segment_ids_RT is not None and self._takes_flex(cache, dropout):
-            bias = alibi_flex_bias(self.config.num_heads, segment_ids_RT, is_input_RT)
-        else:
-            bias = self._bias(tokens_RT, segment_ids_RT, is_input_RT, cache)
+                hidden = checkpoint(_with_bias, block, hidden, make_bias, dropout, use_reentrant=False)
+            return hidden
+        bias = make_bias()
         for index, block in self.blocks():
             layer = None if cache is None else cache.layers[index]
-            if self.activation_checkpointing and self.training:
-                hidden_RTH = checkpoint(block, hidden_RTH, bias, layer, dropout, use_reentrant=False)
+            if again:
+                hidden = checkpoint(block, hidden, bias, layer, dropout, use_reentrant=False)
             else:
-                hidden_RTH = block(hidden_RTH, bias, layer, dropout)
-        return self.ln_f(hidden_RTH) if self.last else hidden_RTH
-
-    def _with_bias(
-        self,
-        block: Block,
-        hidden_RTH: Tensor,
-        segment_ids_RT: Tensor | None,
-        is_input_RT: Tensor | None,
-        dropout: float,
-    ) -> Tensor:
-        bias = self._bias(hidden_RTH, segment_ids_RT, is_input_RT, None)
-        output_RTH: Tensor = block(hidden_RTH, bias, None, dropout)
-        return output_RTH
+                hidden = block(hidden, bias, layer, dropout)
+        return hidden
 
     def forward(
         self, tokens_RT: Tensor, segment_ids_RT: Tensor | None = None, is_input_RT: Tensor | None = None
@@ -142,7 +145,17 @@ class Bloom(nn.Module):
         plain = cache is None and dropout == 0 and not self.config.absolute_alibi and self.heads == slice(None)
         return self.attention == "flex" and plain and flex_takes(self.config.head_size)
 
-    def _bias(
+    def _document_bias(self, documents: Documents, is_input_RT: Tensor | None) -> DocumentBias:
+        return alibi_document_bias(
+            documents,
+            self.config.num_heads,
+            self.heads,
+            is_input_RT,
+            compute_dtype(next(self.parameters())),
+            absolute=self.config.absolute_alibi,
+        )
+
+    def _dense_bias(
         self, tokens_RT: Tensor, segment_ids_RT: Tensor | None, is_input_RT: Tensor | None, cache: DecoderCache | None
     ) -> Tensor:
         num_queries, past = tokens_RT.shape[1], 0
@@ -191,3 +204,8 @@ class Bloom(nn.Module):
             tensor.fill_(1.0)
         else:
             tensor.normal_(0.0, 0.02, generator=generator)
+
+
+def _with_bias(block: Block, hidden: Tensor, make_bias: Callable[[], Bias], dropout: float) -> Tensor:
+    output: Tensor = block(hidden, make_bias(), None, dropout)
+    return output

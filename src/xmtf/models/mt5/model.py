@@ -16,6 +16,8 @@ from torch.utils.checkpoint import checkpoint
 from xmtf.models.interface import Cache
 from xmtf.models.layers.attention import additive_bias, compute_dtype, same_segment, self_attention_mask
 from xmtf.models.layers.cache import DecoderCache
+from xmtf.models.layers.document_bias import DocumentBias, causal_bias, two_way_bias
+from xmtf.models.layers.documents import DocumentPairs, Documents
 from xmtf.models.layers.tied import SlicedEmbedding, lookup
 from xmtf.models.layers.trees import PromptRows, Trees
 from xmtf.models.mt5.block import DecoderBlock, EncoderBlock
@@ -59,14 +61,20 @@ class MT5(nn.Module):
 
     def encode(self, tokens_RS: Tensor, *, segment_ids_RS: Tensor | None = None) -> Tensor:
         """Return encoder states ``[R, S, H]``; see :class:`xmtf.models.EncoderDecoderModel`."""
-        length = tokens_RS.shape[1]
-        allowed_RSS = None if segment_ids_RS is None else same_segment(segment_ids_RS, segment_ids_RS)
-        bias = additive_bias(allowed_RSS, self.encoder.relative_bias(length, length), self._dtype())
+        documents = None if segment_ids_RS is None else Documents.of(segment_ids_RS)
+        bias: Tensor | DocumentBias
+        if documents is not None:
+            tokens_RS = documents.take(tokens_RS)
+            squares = self.encoder.relative_bias.squares([group.length for group in documents.groups])
+            bias = two_way_bias(documents, squares, self._dtype())
+        else:
+            bias = self._encoder_bias(tokens_RS.shape[1], segment_ids_RS)
         dropout = self._dropout()
         hidden_RSH = self._embed(tokens_RS, dropout)
         for block in self.encoder.blocks:
             hidden_RSH = self._run(block, hidden_RSH, bias, dropout)
-        return functional.dropout(self.encoder.final_norm(hidden_RSH), dropout, training=dropout > 0)
+        encoded_RSH = functional.dropout(self.encoder.final_norm(hidden_RSH), dropout, training=dropout > 0)
+        return encoded_RSH if documents is None else documents.put_back(encoded_RSH)
 
     def decode(
         self,
@@ -82,8 +90,26 @@ class MT5(nn.Module):
         See :class:`xmtf.models.EncoderDecoderModel`.
         """
         assert cache is None or isinstance(cache, DecoderCache)
+        if cache is None and segment_ids_RT is not None and encoder_segment_ids_RS is not None:
+            documents, asked = Documents.of(segment_ids_RT), Documents.of(encoder_segment_ids_RS)
+            pairs = DocumentPairs.of(documents, asked) if documents and asked else None
+            if documents and asked and pairs:
+                squares = self.decoder.relative_bias.squares([group.length for group in documents.groups])
+                own_bias = causal_bias(documents, squares, self._dtype())
+                states = documents.take(tokens_RT), asked.take(encoded_RSH), own_bias, pairs
+                return documents.put_back(self._decode(*states, None))
         cross_bias = self._cross_bias(tokens_RT, segment_ids_RT, encoder_segment_ids_RS, cache)
         bias = self._self_bias(tokens_RT, segment_ids_RT, cache)
+        return self._decode(tokens_RT, encoded_RSH, bias, cross_bias, cache)
+
+    def _decode(
+        self,
+        tokens_RT: Tensor,
+        encoded_RSH: Tensor,
+        bias: Tensor | DocumentBias,
+        cross_bias: Tensor | DocumentPairs | None,
+        cache: DecoderCache | None,
+    ) -> Tensor:
         dropout = self._dropout()
         if cache is not None and not cache.cross:
             cache.cross = [_cross_keys_values(block, encoded_RSH) for block in self.decoder.blocks]
@@ -92,6 +118,12 @@ class MT5(nn.Module):
             remembered = () if cache is None else (cache.layers[index], cache.cross[index])
             hidden_RTH = self._run(block, hidden_RTH, encoded_RSH, bias, cross_bias, dropout, *remembered)
         return functional.dropout(self.decoder.final_norm(hidden_RTH), dropout, training=dropout > 0)
+
+    def _encoder_bias(self, length: int, segment_ids_RS: Tensor | None) -> Tensor:
+        allowed_RSS = None if segment_ids_RS is None else same_segment(segment_ids_RS, segment_ids_RS)
+        bias = additive_bias(allowed_RSS, self.encoder.relative_bias(length, length), self._dtype())
+        assert bias is not None
+        return bias
 
     def _run(self, block: nn.Module, *arguments: object) -> Tensor:
         if self.activation_checkpointing and self.training:

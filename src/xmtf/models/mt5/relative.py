@@ -6,6 +6,7 @@ Legend: N heads, T query positions, S key positions, B buckets.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -50,13 +51,24 @@ class RelativeBias(nn.Module):
         device = self.weight.device
         keys_S = torch.arange(num_keys, device=device)
         queries_T1 = torch.arange(num_keys - num_queries, num_keys, device=device)[:, None]
-        # every diagonal has one bucket: look up T + S - 1 distances, then spread them
-        distances = torch.arange(1 - num_keys, num_keys, device=device)
+        return self._by_distance(num_keys)[:, (keys_S - queries_T1) + num_keys - 1]
+
+    def squares(self, lengths: Sequence[int]) -> list[Tensor]:
+        """Return the biases ``[N, L, L]`` of documents of these lengths."""
+        longest = max(lengths)
+        by_distance_N = self._by_distance(longest)
+        # A query's row is the row of the query behind it, moved by one distance: windows, the last query's first.
+        return [
+            by_distance_N[:, longest - length : longest + length - 1].unfold(1, length, 1).flip(1) for length in lengths
+        ]
+
+    def _by_distance(self, num_keys: int) -> Tensor:
+        """Return the bias of the distances ``1 - S`` to ``S - 1``, ``[N, 2 S - 1]``: every diagonal has one bucket."""
+        distances = torch.arange(1 - num_keys, num_keys, device=self.weight.device)
         buckets = relative_buckets(
             distances,
             bidirectional=self.bidirectional,
             num_buckets=len(self.weight),
             max_distance=self.max_distance,
         )
-        by_distance_N = self.weight[buckets].T.contiguous()
-        return by_distance_N[:, (keys_S - queries_T1) + num_keys - 1]
+        return self.weight[buckets].T.contiguous()
