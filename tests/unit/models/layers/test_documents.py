@@ -179,7 +179,7 @@ def test_no_square_is_wider_than_a_document(prefix):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.filterwarnings("ignore")
 def test_documents_are_compiled_as_they_are_computed():
     model, (ids, tokens) = bloom(), rows_of([5, 9, 3, 7])
     compiled = torch.compile(model.hidden_states, backend="eager")
