@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from xmtf.models.layers.attention import additive_bias, alibi_bias, alibi_slopes
-from xmtf.models.layers.documents import DocumentPairs, Documents, Group, by_group, joined
+from xmtf.models.layers.documents import DocumentPairs, Documents, Group, by_group, chosen, joined
 
 __all__ = [
     "DocumentBias",
@@ -139,10 +139,10 @@ def attend_pairs(
     parts = []
     for group in pairs.groups:
         count, length, width = group.shape
-        query_BTX = queries_FX.index_select(0, group.queries).view(count, length, -1)
-        asked = [values.index_select(0, group.keys).view(count, width, -1) for values in keys_values]
+        query_BTX = chosen(queries_FX, group.queries).view(count, length, -1)
+        asked = [chosen(values, group.keys).view(count, width, -1) for values in keys_values]
         parts.append(attend_group(query_BTX, *asked, group.allowed).flatten(0, 1))
-    return torch.cat(parts).index_select(0, pairs.order)
+    return chosen(parts[0] if len(parts) == 1 else torch.cat(parts), pairs.order)
 
 
 def _grouped(values_F: Tensor, groups: Sequence[Group]) -> list[Tensor]:

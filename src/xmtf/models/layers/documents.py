@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["DocumentPairs", "Documents", "Group", "PairGroup", "by_group", "joined"]
+__all__ = ["DocumentPairs", "Documents", "Group", "PairGroup", "by_group", "chosen", "joined"]
 
 _Ints = NDArray[np.int64]
 _SMALLEST = 128
@@ -122,14 +122,14 @@ class PairGroup:
     """Pairs of documents whose cross attention is one call.
 
     Attributes:
-        queries: int64 ``[B * T]``, places among the positions of all asking documents.
-        keys: int64 ``[B * S]``, places among the positions of all documents that are asked.
+        queries: int64 ``[B * T]``, places among the positions of all asking documents; None for all as they are.
+        keys: int64 ``[B * S]``, places among the positions of all documents that are asked; None likewise.
         shape: B, T and S.
         allowed: Which keys are no padding, bool ``[B, 1, 1, S]``, or None for all.
     """
 
-    queries: Tensor
-    keys: Tensor
+    queries: Tensor | None
+    keys: Tensor | None
     shape: tuple[int, int, int]
     allowed: Tensor | None
 
@@ -140,11 +140,12 @@ class DocumentPairs:
 
     Attributes:
         groups: Pairs of about one length.
-        order: int64 ``[F]``, where the asking documents' positions stand in the padded answers of all groups together.
+        order: int64 ``[F]``, where the asking documents' positions stand in the padded answers of all groups together;
+            None where they stand as they are asked.
     """
 
     groups: tuple[PairGroup, ...]
-    order: Tensor
+    order: Tensor | None
 
     @classmethod
     def of(cls, asking: Documents, asked: Documents) -> Self | None:
@@ -167,8 +168,10 @@ class DocumentPairs:
             begin += query_BT.size
             allowed = None if is_key_BS.all() else _tensor(is_key_BS[:, None, None], device)
             shape = (len(chosen), width, key_BS.shape[1])
-            groups.append(PairGroup(_tensor(query_BT.ravel(), device), _tensor(key_BS.ravel(), device), shape, allowed))
-        return cls(tuple(groups), _tensor(real, device))
+            queries_P = _choice(query_BT.ravel(), int(asking.lengths.sum()), device)
+            keys_P = _choice(key_BS.ravel(), int(asked.lengths.sum()), device)
+            groups.append(PairGroup(queries_P, keys_P, shape, allowed))
+        return cls(tuple(groups), _choice(real, begin, device))
 
 
 def by_group(values_FX: Tensor, groups: Sequence[Group]) -> list[Tensor]:
@@ -183,12 +186,16 @@ def by_group(values_FX: Tensor, groups: Sequence[Group]) -> list[Tensor]:
 def joined(parts: Sequence[Tensor], groups: Sequence[Group]) -> Tensor:
     """Return the positions of all groups without padding, ``[F, X]``: undoes :func:`by_group`."""
     flat = [part.flatten(0, 1) for part in parts]
-    return torch.cat(
-        [
-            part if group.kept is None else part.index_select(0, group.kept)
-            for part, group in zip(flat, groups, strict=True)
-        ]
-    )
+    real = [
+        part if group.kept is None else part.index_select(0, group.kept)
+        for part, group in zip(flat, groups, strict=True)
+    ]
+    return real[0] if len(real) == 1 else torch.cat(real)
+
+
+def chosen(values_FX: Tensor, places: Tensor | None) -> Tensor:
+    """Return the positions at some places, or all as they are."""
+    return values_FX if places is None else values_FX.index_select(0, places)
 
 
 def _pad(part_FX: Tensor, group: Group) -> Tensor:
@@ -237,6 +244,11 @@ def _padded(starts: _Ints, lengths: _Ints, width: int) -> tuple[_Ints, NDArray[n
     """Return places ``[B, width]`` where the last position of each document fills it up, and which are its own."""
     offsets = np.arange(width)
     return starts[:, None] + np.minimum(offsets, lengths[:, None] - 1), offsets < lengths[:, None]
+
+
+def _choice(places: _Ints, size: int, device: torch.device) -> Tensor | None:
+    """Return places among ``size``, or None where they are all of them in order."""
+    return None if np.array_equal(places, np.arange(size)) else _tensor(places, device)
 
 
 def _tensor(array: NDArray[Any], device: torch.device) -> Tensor:

@@ -11,6 +11,9 @@ A block of BLOOM keeps, for each position::
     feed-forward, after GELU        4 H
     dropout's noise                 2 H      where there is dropout
 
+Documents of packed rows whose lengths differ are copied for attention, padded by a quarter at most, and its outputs
+are put together again: 5 H more where all are copied.
+
 With tensor parallelism all but the first two lines are divided. Attention in one kernel keeps no scores.
 On a CPU torch has no such kernel for dropout, nor for a bias that learns (mT5's): there queries, keys and
 values are kept in fp32, with one matrix of scores for each head, and two more for dropout.
@@ -40,6 +43,7 @@ class NumberFormats:
         noise: Bytes of dropout's noise for each number, 0 without dropout.
         gpu: Whether attention runs in one kernel whatever its bias and dropout.
         slices: Tensor-parallel processes.
+        documents: Whether rows hold documents of several lengths, rather than one document each.
     """
 
     compute: int
@@ -47,6 +51,7 @@ class NumberFormats:
     noise: int
     gpu: bool = False
     slices: int = 1
+    documents: bool = True
 
     @classmethod
     def of(cls, recipe: Recipe, *, gpu: bool = False, slices: int = 1) -> NumberFormats:
@@ -59,11 +64,12 @@ class NumberFormats:
     def attention(self, queries: int, keys: int, width: int, heads: int, *, bias_learns: bool = False) -> float:
         """Return what one attention of one row keeps; ``width`` is heads times head size."""
         width, heads = width // self.slices, heads // self.slices
+        copies = 1.25 * (2 * queries + 2 * keys) * width * self.compute if self.documents else 0
         if self.gpu or not (self.noise or bias_learns):
-            return 2 * (queries + keys) * width * self.compute + 4 * heads * queries
+            return copies + 2 * (queries + keys) * width * self.compute + 4 * heads * queries
         matrices = 3 if self.noise else 1
         scores = 4 * heads * queries * keys * matrices
-        return 4 * width * (queries + 2 * keys) + scores + queries * width * self.compute
+        return copies + 4 * width * (queries + 2 * keys) + scores + queries * width * self.compute
 
 
 @dataclass(frozen=True, slots=True)

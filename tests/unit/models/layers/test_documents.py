@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from xmtf.models.bloom import Bloom, BloomConfig
-from xmtf.models.layers.documents import DocumentPairs, Documents, by_group, joined
+from xmtf.models.layers.documents import DocumentPairs, Documents, by_group, chosen, joined
 from xmtf.models.mt5 import MT5, MT5Config
 
 
@@ -141,8 +141,8 @@ def test_any_documents_come_back_where_they_were(lengths, rows):
     parts = by_group(documents.take(tokens)[:, None], documents.groups)
     assert torch.equal(documents.put_back(joined(parts, documents.groups))[..., 0], tokens.masked_fill(ids == 0, 0))
     pairs = DocumentPairs.of(documents, documents)
-    queries = torch.cat([documents.take(tokens)[group.queries] for group in pairs.groups])
-    assert torch.equal(queries[pairs.order], documents.take(tokens))
+    queries = torch.cat([chosen(documents.take(tokens), group.queries) for group in pairs.groups])
+    assert torch.equal(chosen(queries, pairs.order), documents.take(tokens))
 
 
 class Widest(TorchDispatchMode):
