@@ -15,7 +15,7 @@ import orjson
 from xmtf.alone import LOCK
 from xmtf.errors import ConfigError
 from xmtf.files import MANIFEST, read_manifest, write_json
-from xmtf.run_folder import RunFolder
+from xmtf.run_folder import HUB_RESULTS, RunFolder
 from xmtf.unfinished import is_temporary
 
 __all__ = [
@@ -114,7 +114,7 @@ def refuse_foreign(folder: Path, also: Callable[[str], bool] = lambda name: Fals
         ConfigError: Names what its manifest does not know, folders included.
     """
     if (folder / MANIFEST).is_file():
-        refuse_unknown(folder, {*read_manifest(folder).outputs, MANIFEST, MARKER, _CARD, LOCK}, also)
+        refuse_unknown(folder, {*read_manifest(folder).outputs, MANIFEST, MARKER, _CARD, HUB_RESULTS, LOCK}, also)
 
 
 def refuse_unknown(folder: Path, known: Collection[str], also: Callable[[str], bool] = lambda name: False) -> None:

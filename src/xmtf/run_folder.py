@@ -15,10 +15,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["LABELS", "PAGE", "RunFolder", "stop_file", "tokenizer_of"]
+__all__ = ["HUB_RESULTS", "LABELS", "PAGE", "RunFolder", "stop_file", "tokenizer_of"]
 
 LABELS = ("before", "after")
 """Evaluations of a run, in order: the model as it was, and as it became."""
+HUB_RESULTS = ".eval_results/xmtf.yaml"
+"""Results in the hub's own format, beside the card of a model."""
 PAGE = "index.html"
 """The page of a report."""
 

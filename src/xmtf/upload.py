@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from xmtf.errors import ConfigError, DataError, UserError
+from xmtf.run_folder import HUB_RESULTS
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -88,7 +89,8 @@ def plan_upload(
         repo: Hub id.
         kind: ``model`` or ``dataset``.
         private: Whether only its owner may see it.
-        patterns: Names of files, relative to the folder, that are sent; hidden ones never are.
+        patterns: Names of files, relative to the folder, that are sent; of hidden ones the results in the
+            hub's own format alone.
 
     Raises:
         DataError: There is nothing to send, or the card is missing or not valid.
@@ -97,7 +99,7 @@ def plan_upload(
     files = tuple(
         (name, path.stat().st_size)
         for path, name in found
-        if not any(part.startswith(".") for part in Path(name).parts)
+        if (name == HUB_RESULTS or not any(part.startswith(".") for part in Path(name).parts))
         and any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
     )
     if len(files) < 2:

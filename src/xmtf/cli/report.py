@@ -10,7 +10,6 @@ import typer
 
 from xmtf.cli.options import Overwrite
 from xmtf.errors import ConfigError, SourceError, UnknownNameError
-from xmtf.files import write_text
 from xmtf.ownership import new_file
 from xmtf.recipe.schema import Report
 from xmtf.run_folder import PAGE, RunFolder
@@ -176,16 +175,19 @@ def card(
 ) -> None:
     """Print or write a model card with the hub's model-index.
 
+    Beside --out stands `.eval_results/xmtf.yaml`: the same results in the hub's own format.
+
     Example: xmtf report card runs/demo --checkpoint me/demo --out README.md
     """
-    from xmtf.report.cards import card_of
+    from xmtf.report.cards import card_of, write_card_of
+    from xmtf.run_folder import HUB_RESULTS
 
-    new_file(out, replace=replace)
-    text = card_of(source, checkpoint=checkpoint, model=model)
     if out is None:
-        typer.echo(text, nl=False)
+        typer.echo(card_of(source, checkpoint=checkpoint, model=model), nl=False)
         return
-    write_text(out, text)
+    new_file(out, replace=replace)
+    new_file(out.parent / HUB_RESULTS, replace=replace)
+    write_card_of(source, out, checkpoint=checkpoint, model=model)
     typer.echo(out)
 
 

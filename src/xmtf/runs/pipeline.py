@@ -177,10 +177,15 @@ class _Run:
 
     def report(self) -> Manifest:
         from xmtf.report import MODEL_CARD, build_report
+        from xmtf.report.cards import write_hub_results
+        from xmtf.results.files import SCORES
+        from xmtf.results.scores import read_scores
 
         report = self._folder.report
         manifest = build_report([self._folder.path], report, self.loaded.recipe.report)
         write_text(self._folder.model / "README.md", (report / MODEL_CARD).read_text(encoding="utf-8"))
+        after = self._folder.results("after") / SCORES
+        write_hub_results(self._folder.model, read_scores(after) if after.exists() else ())
         return manifest
 
 

@@ -2,18 +2,23 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from huggingface_hub import DatasetCard, ModelCard
+import yaml
+from huggingface_hub import DatasetCard, ModelCard, parse_eval_result_entries
 
 from xmtf.errors import ConfigError
-from xmtf.files import Manifest, read_jsonl, write_jsonl, write_manifest
+from xmtf.files import Manifest, read_jsonl, read_manifest, write_jsonl, write_manifest
 from xmtf.mixture.describe.card import CardFacts, dataset_card
 from xmtf.mixture.describe.composition import GroupCount
+from xmtf.ownership import refuse_foreign
 from xmtf.records import Provenance
-from xmtf.report.cards import card_of, write_model_card
+from xmtf.report.cards import card_of, write_card_of, write_model_card
+from xmtf.run_folder import HUB_RESULTS
+from xmtf.upload import plan_upload
 
 DETAILS = {
     "hardware": "CPU: Abacus, 1 of 2 cores",
@@ -47,6 +52,61 @@ def test_the_hubs_own_parser_reads_the_card(finished):
     assert (chrf.dataset_config, chrf.metric_type, chrf.metric_value) == ("sw", "chrF", 40.0)
     assert data.language == ["fr"]
     assert data.pipeline_tag == "text-generation"
+
+
+def entries(folder):
+    return parse_eval_result_entries(yaml.safe_load((folder / HUB_RESULTS).read_text(encoding="utf-8")))
+
+
+def test_the_hubs_own_format_of_results_stands_beside_the_card(finished):
+    write_model_card(finished)
+    accuracy, chrf = entries(finished / "model")
+    assert (accuracy.dataset_id, accuracy.task_id, accuracy.value) == ("facebook/xnli", "fr", 75.0)
+    assert accuracy.notes.startswith("Accuracy on test, zero-shot, best of 2 prompts, measured with xmtf ")
+    assert (chrf.task_id, chrf.value, chrf.dataset_revision) == ("sw", 40.0, None)
+    assert chrf.notes.startswith("chrF on test, zero-shot, measured with xmtf ")
+    assert HUB_RESULTS in [name for name, _ in plan_upload(finished / "model", "me/demo", "model").files]
+    refuse_foreign(finished / "model")  # it is ours, so the model may be trained anew
+    change_scores(finished, revision="a" * 40)
+    write_card_of(finished / "results" / "after", finished / "beside" / "README.md")
+    assert [entry.dataset_revision for entry in entries(finished / "beside")] == ["a" * 40] * 2
+    change_scores(finished, limited=True)
+    write_model_card(finished)
+    assert not (finished / "model" / ".eval_results").exists()
+
+
+def test_one_value_a_dataset_and_configuration_goes_to_the_hub(finished):
+    path = finished / "results" / "after" / "scores.jsonl"
+    scores = list(read_jsonl(path))
+    more = [
+        scores[0]["metrics"][0] | {"name": name, "value": value} for name, value in (("pass@1", 0.2), ("pass@10", 0.6))
+    ]
+    write_jsonl(path, [
+        *scores,
+        scores[0] | {"split": "validation", "metrics": [scores[0]["metrics"][0] | {"value": 0.99}]},
+        scores[0] | {"dataset": "openai/openai_humaneval", "subset": "", "metrics": more},
+    ])  # fmt: skip
+    write_model_card(finished)
+    found = {(entry.dataset_id, entry.task_id): entry for entry in entries(finished / "model")}
+    assert found["facebook/xnli", "fr"].value == 75.0  # the test split, not the validation split
+    assert (found["openai/openai_humaneval", "default"].value, len(found)) == (20.0, 3)
+
+
+def test_a_card_of_results_has_the_licence_and_the_datasets_that_are_known(finished, tmp_path):
+    results = finished / "results" / "after"
+    for model, expected in (
+        ("bigscience/bloomz-560m@abc", ("bigscience-bloom-rail-1.0", ["bigscience/xP3"], "bigscience/bloom-560m")),
+        (str(tmp_path / "theirs"), ("apache-2.0", ["own/data"], None)),
+        ("someone/else", (None, None, None)),
+    ):
+        write_manifest(results, replace(read_manifest(results), details={"model": model}))
+        (tmp_path / "theirs").mkdir(exist_ok=True)
+        (tmp_path / "theirs" / "README.md").write_text(
+            "---\nlicense: apache-2.0\ndatasets: [own/data]\n---\n# Theirs\n"
+        )
+        card = ModelCard(card_of(results))
+        assert (card.data.license, card.data.datasets, card.data.base_model) == expected
+        assert ("## Licence" in card.text) == (expected[0] is not None)
 
 
 def test_a_limited_evaluation_and_a_branch_never_enter_the_header(finished):

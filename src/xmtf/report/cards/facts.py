@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from xmtf.execution import say
 from xmtf.files import read_jsonl
 from xmtf.languages import CODE, get_language
 from xmtf.manifest_parts import MixtureDetails, ModelDetails, TrainCounts
@@ -13,9 +15,66 @@ from xmtf.report.collect import Run
 from xmtf.report.reference import published_models
 from xmtf.run_folder import RunFolder
 
-__all__ = ["base_model", "data_text", "licence", "training_text"]
+__all__ = ["CardFacts", "base_model", "data_text", "facts_of", "licence", "training_text"]
 
 _HUB_ID = re.compile(r"(?P<id>\w[\w.-]*/\w[\w.-]*)(@[\w./-]+)?", re.ASCII)
+
+
+_MIXTURES = {"xP3": "bigscience/xP3", "xP3mt": "bigscience/xP3mt", "P3": "bigscience/P3"}
+"""What published models were finetuned on -> its hub id."""
+
+
+@dataclass(frozen=True, slots=True)
+class CardFacts:
+    """What is known of a model that others trained.
+
+    Attributes:
+        licence: As the hub writes it, or None.
+        datasets: Hub ids of what it was trained on, or None.
+        languages: Codes, or None.
+        base: Hub id of the model that was finetuned, or None.
+    """
+
+    licence: str | None = None
+    datasets: list[str] | None = None
+    languages: list[str] | None = None
+    base: str | None = None
+
+
+def facts_of(model: str) -> CardFacts:
+    """Return what the card in a model's folder says, or what is known of a published model; else nothing.
+
+    Args:
+        model: Reference of a model: a folder, or a hub id with or without its revision.
+    """
+    card = Path(model) / "README.md"
+    if model and card.is_file():
+        return _told_by(card)
+    name = model.partition("@")[0]
+    facts = next((facts for facts in published_models().values() if facts.hub_id == name), None)
+    if facts is None:
+        return CardFacts()
+    mixture = _MIXTURES.get(facts.mixture)
+    return CardFacts(facts.licence or None, [mixture] if mixture else None, base=facts.base or None)
+
+
+def _told_by(card: Path) -> CardFacts:
+    from huggingface_hub import ModelCard, ModelCardData
+    from yaml import YAMLError
+
+    try:
+        data = ModelCard(card.read_text(encoding="utf-8"), ignore_metadata_errors=True).data
+    except (ValueError, TypeError, KeyError, YAMLError) as error:
+        say(f"{card}: its header cannot be read, so the new card has no licence and no datasets ({error})")
+        return CardFacts()
+    assert isinstance(data, ModelCardData)
+    licence, base = (one if isinstance(one, str) else None for one in (data.license, data.base_model))
+    return CardFacts(licence, _listed(data.datasets), _listed(data.language), base)
+
+
+def _listed(value: object) -> list[str] | None:
+    names = [value] if isinstance(value, str) else value
+    return [str(name) for name in names] or None if isinstance(names, list) else None
 
 
 def training_text(run: Run) -> str:

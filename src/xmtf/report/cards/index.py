@@ -7,8 +7,9 @@ configuration and split, percent with two decimals. The best prompt of any promp
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from xmtf.records import Score
@@ -18,7 +19,7 @@ from xmtf.report.result_table import Result, own_results
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
 
-__all__ = ["CardValue", "best_values", "eval_results", "on_the_hub"]
+__all__ = ["CardValue", "best_values", "eval_results", "in_order", "on_the_hub"]
 
 _METRICS = {
     "bleu": "BLEU", "chrf": "chrF", "chrf++": "chrF++", "exact_match": "Exact match", "f1": "F1",
@@ -42,6 +43,7 @@ class CardValue:
         revision: Commit of the dataset, or ``""``.
         metric: ``Accuracy``, ``Pass@1``, ...
         value: Percent.
+        prompts: Of how many it is the best.
     """
 
     task: str
@@ -52,6 +54,7 @@ class CardValue:
     revision: str
     metric: str
     value: float
+    prompts: int = 1
 
 
 def on_the_hub(dataset: str) -> bool:
@@ -69,15 +72,22 @@ def best_values(scores: Iterable[Score]) -> list[CardValue]:
         scores: Result records of one model.
     """
     best: dict[tuple[str, ...], tuple[CardValue, Result]] = {}
+    prompts: Counter[tuple[str, ...]] = Counter()
     for score in scores:
         if score.limited or not on_the_hub(score.provenance.dataset):
             continue
         for result in own_results({"": [score]}):
             value = _value(score, result)
             key = (value.task, value.hub_id, value.subset, value.split, value.metric)
+            prompts[key] += 1
             if key not in best or result.value > best[key][1].value:
                 best[key] = (value, result)
-    return [value for value, _ in best.values()]
+    return [replace(value, prompts=prompts[key]) for key, (value, _) in best.items()]
+
+
+def in_order(values: Sequence[CardValue]) -> list[CardValue]:
+    """Return values sorted as the published cards are."""
+    return sorted(values, key=_order)
 
 
 def eval_results(values: Sequence[CardValue]) -> list[EvalResult]:
@@ -95,7 +105,7 @@ def eval_results(values: Sequence[CardValue]) -> list[EvalResult]:
             metric_type=value.metric,
             metric_value=value.value,
         )
-        for value in sorted(values, key=_order)
+        for value in in_order(values)
     ]
 
 

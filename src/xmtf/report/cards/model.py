@@ -11,8 +11,10 @@ from xmtf.errors import ConfigError, SourceError
 from xmtf.execution import say
 from xmtf.files import MANIFEST, read_manifest, write_text
 from xmtf.manifest_parts import EvaluationDetails
+from xmtf.records import Score
 from xmtf.report.agreement import results_of_model
-from xmtf.report.cards.facts import base_model, data_text, licence, training_text
+from xmtf.report.cards.facts import base_model, data_text, facts_of, licence, training_text
+from xmtf.report.cards.hub_results import write_hub_results
 from xmtf.report.cards.index import best_values, eval_results, on_the_hub
 from xmtf.report.collect import Run, collect_run
 from xmtf.report.compare import compare
@@ -20,7 +22,7 @@ from xmtf.report.results import Results, collect_results
 from xmtf.report.tables import render_table, results_table
 from xmtf.run_folder import RunFolder
 
-__all__ = ["card_of", "model_card", "write_foreign_card", "write_model_card"]
+__all__ = ["card_of", "model_card", "write_card_of", "write_foreign_card", "write_model_card"]
 
 _ADAPTERS = "adapter_config.json"
 _SOURCE = "https://github.com/bigscience-workshop/xmtf"
@@ -48,7 +50,9 @@ _CITATION = """\
 def write_model_card(
     run_folder: Path, model: Path | None = None, *, checkpoint: str = "path/to/model", weights: str | None = None
 ) -> Path:
-    """Write ``README.md`` into a model folder, by default that of the run; return its path.
+    """Write ``README.md`` into a model folder, by default that of the run, and its results in the hub's own format.
+
+    Returns the path of the card.
 
     Args:
         run_folder: Folder of the run.
@@ -62,6 +66,7 @@ def write_model_card(
         say(f"{path}: has no results: those of the run are of other weights")
         run = replace(run, results=Results())
     write_text(path, model_card(run, checkpoint=checkpoint, model=model))
+    write_hub_results(path.parent, last_scores(run.results))
     return path
 
 
@@ -90,14 +95,31 @@ def card_of(source: Path, *, checkpoint: str = "path/to/model", model: str | Non
         SourceError: Neither a run folder nor a results folder.
         ConfigError: The results are of several models, and ``model`` names none of them.
     """
+    return _card_and_scores(source, checkpoint, model)[0]
+
+
+def write_card_of(source: Path, out: Path, *, checkpoint: str = "path/to/model", model: str | None = None) -> None:
+    """Write the card of :func:`card_of`, and beside it the results in the hub's own format."""
+    text, scores = _card_and_scores(source, checkpoint, model)
+    write_text(out, text)
+    write_hub_results(out.parent, scores)
+
+
+def _card_and_scores(source: Path, checkpoint: str, model: str | None) -> tuple[str, Sequence[Score]]:
     if RunFolder(source).is_run:
-        return model_card(collect_run(source), checkpoint=checkpoint)
+        run = collect_run(source)
+        return model_card(run, checkpoint=checkpoint), last_scores(run.results)
     results = collect_results([source])
     if model is None and len(results.scores) == 1:
         model = next(iter(results.scores))
     if model not in results.scores:
         raise ConfigError(f"{source}: holds results of {', '.join(results.scores)}; choose one with --model")
-    return _results_card(results, model, checkpoint)
+    return _results_card(results, model, checkpoint), results.scores[model]
+
+
+def last_scores(results: Results) -> Sequence[Score]:
+    """Return the scores of the last model: that after training, in a run."""
+    return next(reversed(results.scores.values()), ())
 
 
 def model_card(run: Run, *, checkpoint: str = "path/to/model", model: Path | None = None) -> str:
@@ -135,20 +157,26 @@ def model_card(run: Run, *, checkpoint: str = "path/to/model", model: Path | Non
 def _results_card(results: Results, model: str, checkpoint: str) -> str:
     """Return a card that tells what was measured, of a model that was trained elsewhere."""
     written = [folder for folder in results.folders[model] if (folder / MANIFEST).exists()]
-    family = EvaluationDetails.of(read_manifest(written[0]), written[0]).family if written else None
-    encoder_decoder = family == "encoder-decoder"
+    details = EvaluationDetails.of(read_manifest(written[0]), written[0]) if written else EvaluationDetails()
+    encoder_decoder = details.family == "encoder-decoder"
+    known = facts_of(details.model or "")
     one = Results(
         {model: results.folders[model]}, {model: results.scores[model]}, {model: results.counts[model]},
         {model: results.samples[model]},
     )  # fmt: skip
     if not one.scores[model]:
         raise SourceError(f"{results.folders[model][0]}: no result in it")
-    front = _front_matter(model, one, model, encoder_decoder, trained=False)
+    front = _front_matter(
+        model, one, model, encoder_decoder, trained=False, languages=known.languages, datasets=known.datasets,
+        licences=known.licence, base=known.base,
+    )  # fmt: skip
+    terms = f"The card of `{details.model}` says {known.licence}." if known.licence else ""
     return front + _text([
         (f"# {model}", "A language model, measured zero-shot with xmtf."),
         ("## Use", _use(checkpoint, encoder_decoder)),
         ("## Limitations", _LIMITATIONS_OF_OTHERS),
         ("## Evaluation", _evaluation(one, model)),
+        ("## Licence", terms),
         ("", f"Made by [xmtf]({_SOURCE}) {__version__}."),
     ])  # fmt: skip
 
