@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,8 @@ from xmtf.ownership import check_ours, free_name, refuse_foreign, refuse_loss
 from xmtf.provenance import group_rows
 from xmtf.recipe import LoadedRecipe
 from xmtf.sources import SourceData, read_source
-from xmtf.tasks import DropReport, Prompted, prompted_parts
+from xmtf.tasks import DropReport, Prompted, Slice, prompted_parts
+from xmtf.tasks.pieces import Pieces, Shares
 
 __all__ = [
     "build_guard",
@@ -252,9 +254,7 @@ def build_shard(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
     dropped = Counter[str]()
     report = DropReport()
     runs, overlaps, failures = list[Run](), list[dict[str, Any]](), list[dict[str, Any]]()
-    data = _source(spec) if "slice" in spec else None
-    compared = None if data is None else _compared(spec, data, rules, guard)
-    for tables in _gathered(spec, data, dropped, failures, report):
+    for tables, compared in _gatherings(spec, guard, dropped, failures, report):
         chosen = choose_rows(pa.concat_tables(tables), rules, guard, compared)
         dropped.update(chosen.dropped)
         overlaps += chosen.overlaps
@@ -275,7 +275,7 @@ def build_guard_shard(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
     """
     hashes, rows = [np.empty((0, 2), np.uint64)], [np.empty(0, np.uint64)]
     data, asked = _source(spec), set[int]()
-    for part in _render(spec, data):
+    for part in _render(spec, read_slice(spec), data, spec["failing_rows"]):
         hashes.append(hash_strings(part.table.column("inputs")))
         if spec["rows"]:
             rows.append(row_hashes(spec["place"], *group_rows(part.table), part.table.column("row")))
@@ -305,9 +305,9 @@ def _source(spec: dict[str, Any]) -> SourceData:
     return read_source(part.task.source(part.split), offline=spec["offline"])
 
 
-def _compared(spec: dict[str, Any], data: SourceData, rules: Rules, guard: Guard) -> RowComparison:
-    fields, words = rules.overlap_fields, rules.overlap_words
-    return RowComparison(read_slice(spec), data, guard, seed=spec["seed"], fields=fields, words=words)
+def _compared(spec: dict[str, Any], part: Slice, data: SourceData, guard: Guard) -> RowComparison:
+    fields, words = spec["rules"]["overlap_fields"], spec["rules"]["overlap_words"]
+    return RowComparison(part, data, guard, seed=spec["seed"], fields=fields, words=words)
 
 
 def _guard_in(folder: Path) -> Guard:
@@ -320,41 +320,49 @@ def _read_once(folder: Path, written: int) -> Guard:
     return read_guard(folder)
 
 
-def _render(spec: dict[str, Any], data: SourceData | None) -> Iterator[Prompted]:
+def _render(spec: dict[str, Any], part: Slice, data: SourceData, failing_rows: float) -> Iterator[Prompted]:
     return prompted_parts(
-        read_slice(spec),
-        mode=spec["mode"],
-        seed=spec["seed"],
-        offline=spec["offline"],
-        failing_rows=spec["failing_rows"],
-        data=data,
+        part, mode=spec["mode"], seed=spec["seed"], offline=spec["offline"], failing_rows=failing_rows, data=data
     )
 
 
-def _gathered(
+def _gatherings(
     spec: dict[str, Any],
-    data: SourceData | None,
+    guard: Guard,
     dropped: Counter[str],
     failures: list[dict[str, Any]],
     report: DropReport,
-) -> Iterator[list[Any]]:
-    """Yield rendered tables, several small ones together; count what was dropped, keep failures and what to tell."""
+) -> Iterator[tuple[list[pa.Table], RowComparison | None]]:
+    """Yield rendered tables, several small ones together; count what was dropped, keep failures and what to tell.
+
+    With them comes how the rows that they were rendered from compare with those that suites ask about.
+    """
     if "prompted" in spec:
-        yield from prompted_tables(spec["prompted"], _RUN_BYTES, dropped, report)
+        for tables in prompted_tables(spec["prompted"], _RUN_BYTES, dropped, report):
+            yield tables, None
         return
-    tables: list[Any] = []
-    size = 0
-    for template, part in zip(read_slice(spec).templates, _render(spec, data), strict=True):
-        dropped.update(part.dropped)
-        failures += _failures(spec, template.name, part)
-        report.add(part, spec["slice"]["task"]["id"], spec["slice"]["split"], template.name)
-        tables.append(part.table)
-        size += part.table.column("inputs").nbytes + part.table.column("targets").nbytes
-        if size > _RUN_BYTES:
-            yield tables
-            tables, size = [], 0
-    if tables:
-        yield tables
+    shares = Shares(spec["failing_rows"])
+    pieces = Pieces(read_slice(spec), spec["seed"], spec["offline"])
+    for number, (part, data) in enumerate(pieces):
+        compared = _compared(spec, part, data, guard)
+        tables, size = list[pa.Table](), 0
+        # of a split in pieces, the share of rows that a template fails on is known at its end
+        rendered = _render(spec, part, data, spec["failing_rows"] if part is pieces.slice else 1.0)
+        for template, found in zip(part.templates, rendered, strict=True):
+            dropped.update(found.dropped)
+            failures += _failures(spec, template.name, found)
+            shares.add(template.name, found, data.table.num_rows)
+            told = found if number == 0 else replace(found, notes=())
+            report.add(told, part.task.id, part.split, template.name)
+            tables.append(found.table)
+            size += found.table.column("inputs").nbytes + found.table.column("targets").nbytes
+            if size > _RUN_BYTES:
+                yield tables, compared
+                tables, size = [], 0
+        if tables:
+            yield tables, compared
+    if number:
+        shares.check(pieces.slice)
 
 
 def _failures(spec: dict[str, Any], template: str, part: Prompted) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from xmtf.sources.mirror import DATA_ROOT, find_in_mirror, mirror_root, mirror_s
 from xmtf.sources.reference import SourceData, SourceRef
 from xmtf.sources.tables import fingerprint_files, read_table_files
 
-__all__ = ["CLDR", "fingerprint_source", "read_raw", "read_source"]
+__all__ = ["CLDR", "files_of", "fingerprint_source", "read_raw", "read_source"]
 
 CLDR = "cldr/"
 """Prefix of the datasets that are made from CLDR and need neither a file nor a network."""
@@ -49,7 +49,7 @@ def fingerprint_source(ref: SourceRef, *, offline: bool = False) -> str:
     Raises:
         SourceError: As :func:`read_source`.
     """
-    files = _files(ref)
+    files = files_of(ref)
     if files:
         return _fingerprint(ref, fingerprint_files(files))
     if ref.dataset.startswith(CLDR):
@@ -65,7 +65,7 @@ def _fingerprint(ref: SourceRef, content: str) -> str:
     return content_hash(about if ref.separator is None else [*about, ref.separator])
 
 
-def _files(ref: SourceRef) -> list[Path]:
+def files_of(ref: SourceRef) -> list[Path]:
     """Return the files that hold a split on this machine: the user's, the mirror's, or the hub's cache's."""
     if ref.path is not None:
         return [Path(ref.path)] if Path(ref.path).is_file() else []
@@ -81,7 +81,7 @@ def read_raw(ref: SourceRef, *, offline: bool) -> tuple[pa.Table, str]:
     Raises:
         SourceError: As :func:`read_source`.
     """
-    files = [Path(ref.path)] if ref.path is not None else _files(ref)
+    files = [Path(ref.path)] if ref.path is not None else files_of(ref)
     if files:
         return read_table_files(files, separator=ref.separator), fingerprint_files(files)
     if ref.dataset.startswith(CLDR):

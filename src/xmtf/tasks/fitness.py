@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ __all__ = [
     "EQUAL_CHOICES",
     "First",
     "Fitness",
+    "check_share",
     "judge_rows",
     "remedy",
 ]
@@ -86,6 +87,18 @@ class Fitness:
             self.firsts[reason] = First(int(rows[0]), detail)
 
 
+class Drops(Protocol):
+    """Rows that a template left out."""
+
+    @property
+    def dropped(self) -> Mapping[str, int]:
+        """Counted by reason."""
+
+    @property
+    def firsts(self) -> Mapping[str, First]:
+        """Reason -> the first such row."""
+
+
 def remedy(reason: str) -> str:
     """Return what to do about dropped rows, or ``""`` where the reason says it all."""
     return _REMEDIES.get(reason, "")
@@ -129,7 +142,7 @@ def judge_rows(
     if strict:
         _judge_choices(fitness, slice_, template, rendered, rows)
     _note_sameness(fitness, rendered)
-    _check_share(fitness, slice_, template, len(rows), failing_rows)
+    check_share(fitness, slice_, template, len(rows), failing_rows)
     return fitness
 
 
@@ -243,37 +256,48 @@ def _quoted(text: str) -> str:
     return repr(text if len(text) <= 60 else f"{text[:60]}...")
 
 
-def _check_share(fitness: Fitness, slice_: Slice, template: Template, num_rows: int, failing_rows: float) -> None:
-    """Refuse a template that drops what the task calls an error, or more rows than may be dropped."""
+def check_share(drops: Drops, slice_: Slice, template: Template, num_rows: int, failing_rows: float) -> None:
+    """Refuse a template that drops what the task calls an error, or more rows than may be dropped.
+
+    Args:
+        drops: Of the template on these rows.
+        slice_: What was rendered.
+        template: The template.
+        num_rows: Rows that it was applied to.
+        failing_rows: Largest share of rows on which a template may fail, or that may be unfit.
+
+    Raises:
+        TemplateError: It does; names the first row.
+    """
     task = slice_.task
     where = f"{task.id} [{slice_.split}], template {template.name!r}"
     for policy, reasons in ((task.nulls, NULLS), (task.labels, LABELS), (task.choices, CHOICES)):
         for reason in reasons if policy == "error" else ():
-            if reason in fitness.dropped:
-                raise TemplateError(f"{where}: {_explain(fitness, reason, num_rows)}")
+            if reason in drops.dropped:
+                raise TemplateError(f"{where}: {_explain(drops, reason, num_rows)}")
     faults = {
         reason: count
-        for reason, count in fitness.dropped.items()
+        for reason, count in drops.dropped.items()
         if reason.startswith("template fails") or reason in REMEDIES or reason in CHOICES
     }
     if num_rows == 0 or sum(faults.values()) <= failing_rows * num_rows:
         return
     worst = max(faults, key=lambda reason: faults[reason])
     if all(reason.startswith("template fails") for reason in faults):
-        first = min((fitness.firsts[reason] for reason in faults), key=lambda each: each.row)
-        kind = next(reason for reason in faults if fitness.firsts[reason] == first).removeprefix("template fails: ")
+        first = min((drops.firsts[reason] for reason in faults), key=lambda each: each.row)
+        kind = next(reason for reason in faults if drops.firsts[reason] == first).removeprefix("template fails: ")
         raise TemplateError(
             f"{where}: fails on {sum(faults.values())} of {num_rows} rows, first on row {first.row}: {kind}: "
             f"{first.detail}"
         )
-    raise TemplateError(f"{where}: {_explain(fitness, worst, num_rows)}; or raise mixture.failing_rows")
+    raise TemplateError(f"{where}: {_explain(drops, worst, num_rows)}; or raise mixture.failing_rows")
 
 
-def _explain(fitness: Fitness, reason: str, num_rows: int) -> str:
-    first = fitness.firsts[reason]
-    others = sum(fitness.dropped.values()) - fitness.dropped[reason]
+def _explain(drops: Drops, reason: str, num_rows: int) -> str:
+    first = drops.firsts[reason]
+    others = sum(drops.dropped.values()) - drops.dropped[reason]
     more = f" ({others} more are dropped for other reasons)" if others else ""
     return (
-        f"{reason} on {fitness.dropped[reason]} of {num_rows} rows{more}, first on row {first.row}: {first.detail}; "
+        f"{reason} on {drops.dropped[reason]} of {num_rows} rows{more}, first on row {first.row}: {first.detail}; "
         f"{remedy(reason)}"
     )

@@ -191,7 +191,12 @@ _ROWS_CHOSEN = "nested"
 
 def chosen_rows(slice_: Slice, data: SourceData, seed: int) -> np.ndarray:
     """Return which rows of a split a slice reads, as places in its table, ascending."""
-    return sample_rows(data.rows, slice_.limit_rows, f"{seed} {slice_.task.parallel or slice_.task.id} {slice_.split}")
+    return sample_rows(data.rows, slice_.limit_rows, sample_key(slice_, seed))
+
+
+def sample_key(slice_: Slice, seed: int) -> str:
+    """Return what seeds the choice of the rows that a slice reads."""
+    return f"{seed} {slice_.task.parallel or slice_.task.id} {slice_.split}"
 
 
 def sample_rows(rows: np.ndarray, limit: int | None, key: str) -> np.ndarray:

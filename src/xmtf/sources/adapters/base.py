@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from xmtf.errors import SourceError
 from xmtf.languages import get_language
 from xmtf.sources.reference import SourceRef
 
-__all__ = ["Adapted", "Adapter", "column", "keep", "language_names", "with_column"]
+__all__ = ["Adapted", "Adapter", "column", "keep", "language_names", "numbers", "with_column"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +51,30 @@ def column(ref: SourceRef, table: pa.Table, name: str) -> list[Any]:
     Raises:
         SourceError: There is no such column; names those that there are.
     """
+    _check_column(ref, table, name)
+    values: list[Any] = table.column(name).to_pylist()
+    return values
+
+
+def numbers(ref: SourceRef, table: pa.Table, name: str) -> np.ndarray:
+    """Return a column as numbers, float64 ``[rows]``, NaN where it has none.
+
+    Raises:
+        SourceError: There is no such column, or it holds something else; says which there are.
+    """
+    _check_column(ref, table, name)
+    try:
+        column = table.column(name).cast(pa.float64())
+    except pa.ArrowInvalid as error:
+        raise SourceError(f"{ref}: adapter {ref.adapter!r}: column {name!r} holds no numbers ({error})") from None
+    return np.asarray(pc.fill_null(column, np.nan), dtype=np.float64)
+
+
+def _check_column(ref: SourceRef, table: pa.Table, name: str) -> None:
     if name not in table.column_names:
         raise SourceError(
             f"{ref}: adapter {ref.adapter!r} needs the column {name!r}; there are {', '.join(table.column_names)}"
         )
-    values: list[Any] = table.column(name).to_pylist()
-    return values
 
 
 def with_column(table: pa.Table, name: str, values: Sequence[object]) -> pa.Table:

@@ -21,7 +21,7 @@ from xmtf.errors import SourceError
 from xmtf.sources.files.unpack import Unpacked, open_unpacked, text_problem
 from xmtf.text_files import foreign_encoding, without_mark
 
-__all__ = ["Delimited", "with_integers"]
+__all__ = ["Delimited", "all_whole", "with_integers"]
 
 _BLOCK_BYTES, _MOST_BYTES = 2**24, 2**30
 """Read at a time: at first, and at most; a single row must be smaller."""
@@ -164,13 +164,14 @@ def _reader(stream: Unpacked, layout: _Layout, quoted: bool, block_bytes: int) -
 def with_integers(table: pa.Table) -> pa.Table:
     """Return the table with columns of plain whole numbers as such: templates index answer choices with them."""
     for index, column in enumerate(table.columns):
-        if len(column) and pa.types.is_string(column.type) and _all_whole(column):
+        if len(column) and all_whole(column):
             table = table.set_column(index, table.column_names[index], column.cast(pa.int64()))
     return table
 
 
-def _all_whole(column: pa.ChunkedArray) -> bool:
-    return all(
+def all_whole(column: pa.ChunkedArray) -> bool:
+    """Tell whether all cells of a column of text are plain whole numbers."""
+    return pa.types.is_string(column.type) and all(
         pc.all(pc.match_substring_regex(part, _INTEGER)).as_py()
         for part in (column.slice(0, 1), column)  # most columns end with their first cell
     )

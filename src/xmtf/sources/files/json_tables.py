@@ -71,12 +71,20 @@ class JsonBlocks:
             SourceError: As the iteration.
         """
         tables = list(self)
-        if len(tables) > 1:
-            schema = self._common([table.schema for table in tables])
-            tables = [self._fitted(table, schema) for table in tables]
-        table = pa.concat_tables(tables) if tables else pa.table({})
-        marked = [self._marked(each) for each in table.schema]
-        return table.cast(pa.schema(marked)) if any(each.metadata for each in marked) else table
+        schema = self._common([table.schema for table in tables])
+        return pa.concat_tables([schema.empty_table(), *(self.fitted(table, schema) for table in tables)])
+
+    def scan(self) -> tuple[pa.Schema, int]:
+        """Return the columns of all rows together, and the number of rows; keeps none of them.
+
+        Raises:
+            SourceError: As the iteration.
+        """
+        schemas, rows = dict[pa.Schema, None](), 0
+        for table in self:
+            schemas[table.schema] = None
+            rows += table.num_rows
+        return self._common(list(schemas)), rows
 
     def _marked(self, each: pa.Field) -> pa.Field:
         seen = self._numbers.get(each.name, _Numbers())
@@ -107,9 +115,14 @@ class JsonBlocks:
                 if merged is None:
                     raise SourceError(_explain(self.path, each.name, self.array, "the types of rows differ"))
                 types[each.name] = merged
-        return pa.schema(types.items())
+        return pa.schema([self._marked(pa.field(*each)) for each in types.items()])
 
-    def _fitted(self, table: pa.Table, schema: pa.Schema) -> pa.Table:
+    def fitted(self, table: pa.Table, schema: pa.Schema) -> pa.Table:
+        """Return a table of some rows with the columns of all.
+
+        Raises:
+            SourceError: A number in it is too large for the type of its column.
+        """
         columns = []
         for each in schema:
             if each.name not in table.column_names:
