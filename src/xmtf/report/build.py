@@ -28,7 +28,7 @@ from xmtf.recipe.effects import marked, stage_fingerprint
 from xmtf.recipe.schema import Report
 from xmtf.report.cards import model_card
 from xmtf.report.collect import Material, Run, collect
-from xmtf.report.compare import compare
+from xmtf.report.compare import compared
 from xmtf.report.figures.catalogue import FIGURES, Drawn
 from xmtf.report.figures.drawing.style import save_figure
 from xmtf.report.figures.own import CAPTIONS, result_figures, run_figures
@@ -158,7 +158,7 @@ def _content(
     several = len(material.runs) > 1
     run = material.runs[0] if len(material.runs) == 1 else None
     default = run.name if run is not None else ", ".join(results.scores) or "Published results"
-    groups = {name: (column, compare(results, by)) for name, (column, by) in GROUPS.items()}
+    groups = {name: (column, compared(results, column)) for name, column in GROUPS.items()}
     tables = result_tables(results)
     published = published_tables(gather(results.scores, reference=inputs.reference), inputs)
     write_tables([*tables, *published], folder / "tables")

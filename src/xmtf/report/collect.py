@@ -86,7 +86,8 @@ def collect(sources: Sequence[Path], overlap: Path | None = None) -> Material:
         ConfigError: The overlap is of another mixture or of other data.
     """
     runs = [collect_run(source) for source in sources if RunFolder(source).is_run]
-    return Material(runs, join_overlap(collect_results(sources), sources, overlap))
+    results = runs[0].results if len(runs) == len(sources) == 1 else collect_results(sources)
+    return Material(runs, join_overlap(results, sources, overlap))
 
 
 def collect_run(folder: Path) -> Run:

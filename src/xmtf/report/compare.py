@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from xmtf.results.estimates import Estimate, changes_without, estimate, estimate
 from xmtf.results.overlap import Overlap
 from xmtf.results.resampling import JobCounts
 
-__all__ = ["Comparison", "Trend", "compare", "verdict"]
+__all__ = ["GROUPINGS", "Comparison", "Trend", "compare", "compared", "verdict"]
 
 Trend = Literal["up", "down", "flat"]
 Members = Sequence[tuple[Score, Metric]]
@@ -108,6 +108,28 @@ def compare(results: Results, by: Callable[[Score], str] = lambda score: "") -> 
                     groups.setdefault(key, defaultdict(list))[label].append((score, metric))
     labels = list(results.scores)
     return [_comparison(*key, members, results, labels) for key, members in groups.items()]
+
+
+GROUPINGS: dict[str, Callable[[Score], str]] = {
+    "": lambda score: "",
+    "cluster": lambda score: score.provenance.cluster,
+    "task": lambda score: score.provenance.task.split("/")[0],
+    "language": lambda score: score.provenance.language,
+    "template": lambda score: score.provenance.template,
+}
+"""What results are grouped by inside each suite -> the group of a result record; nothing for the whole suite."""
+
+
+def compared(results: Results, by: str = "") -> list[Comparison]:
+    """Compare results by one of ``GROUPINGS``; once, however many tables, figures and cards show it.
+
+    Args:
+        results: What was measured; does not change any more.
+        by: Such as ``language``.
+    """
+    if by not in results.compared:
+        results.compared[by] = compare(results, GROUPINGS[by])
+    return cast("list[Comparison]", results.compared[by])
 
 
 def _check_signatures(results: Results) -> None:

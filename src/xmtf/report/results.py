@@ -37,6 +37,7 @@ class Results:
         counts: Label -> job -> measure -> what its items come to; prompts stay on disk until the page shows them.
         samples: Label -> sample generations.
         overlap: Which rows the mixture that the models were trained on holds, where somebody looked.
+        compared: What :func:`xmtf.report.compare.compared` has computed of them.
     """
 
     folders: dict[str, list[Path]] = field(default_factory=dict)
@@ -44,6 +45,7 @@ class Results:
     counts: dict[str, Counts] = field(default_factory=dict)
     samples: dict[str, list[Sample]] = field(default_factory=dict)
     overlap: Overlap | None = None
+    compared: dict[str, Sequence[object]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
 
 def results_folders(source: Path) -> list[Path]:

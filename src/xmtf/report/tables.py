@@ -14,10 +14,10 @@ import pyarrow as pa
 
 from xmtf.files import csv_cell, write_text
 from xmtf.languages import get_language
-from xmtf.records import Score, in_percent
+from xmtf.records import in_percent
 from xmtf.report.beside import Beside
 from xmtf.report.collect import Run
-from xmtf.report.compare import Comparison, compare, verdict
+from xmtf.report.compare import Comparison, compared, verdict
 from xmtf.report.results import Results
 from xmtf.results.estimates import Estimate
 from xmtf.run_folder import LABELS
@@ -76,22 +76,22 @@ def composition_tables(run: Run) -> list[Table]:
     return [composition_table(run, by) for by in ("cluster", "language")] if run.composition.num_rows else []
 
 
-GROUPS: dict[str, tuple[str, Callable[[Score], str]]] = {
-    "results": ("", lambda score: ""),
-    "results-by-cluster": ("cluster", lambda score: score.provenance.cluster),
-    "results-by-task": ("task", lambda score: score.provenance.task.split("/")[0]),
-    "results-by-language": ("language", lambda score: score.provenance.language),
-    "results-by-template": ("template", lambda score: score.provenance.template),
+GROUPS: dict[str, str] = {
+    "results": "",
+    "results-by-cluster": "cluster",
+    "results-by-task": "task",
+    "results-by-language": "language",
+    "results-by-template": "template",
 }
-"""Name of a table of results -> the column that it groups by inside each suite, and how."""
+"""Name of a table of results -> what it groups by inside each suite."""
 
 
 def result_tables(results: Results) -> list[Table]:
     """Return what was measured, suite by suite and by ever finer groups."""
     whole = "Before and after finetuning" if set(results.scores) <= set(LABELS) else "Results"
     return [
-        results_table(name, f"By {column}" if column else whole, compare(results, by), column)
-        for name, (column, by) in GROUPS.items()
+        results_table(name, f"By {column}" if column else whole, compared(results, column), column)
+        for name, column in GROUPS.items()
         if results.scores
     ]
 

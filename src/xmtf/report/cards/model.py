@@ -17,7 +17,7 @@ from xmtf.report.cards.facts import base_model, data_text, facts_of, licence, tr
 from xmtf.report.cards.hub_results import write_hub_results
 from xmtf.report.cards.index import best_values, eval_results, on_the_hub
 from xmtf.report.collect import Run, collect_run
-from xmtf.report.compare import compare
+from xmtf.report.compare import compared
 from xmtf.report.results import Results, collect_results
 from xmtf.report.tables import render_table, results_table
 from xmtf.run_folder import RunFolder
@@ -260,7 +260,7 @@ def _use(checkpoint: str, encoder_decoder: bool, more: str = "") -> str:
 def _evaluation(results: Results, label: str | None) -> str:
     if label is None:
         return ""
-    table = render_table(results_table("results", "", compare(results)), "md")
+    table = render_table(results_table("results", "", compared(results)), "md")
     text = (
         "Zero-shot, all prompts of a suite together; brackets are 95 % intervals with rows of the data as units.\n\n"
         f"{table}"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from xmtf.report.collect import Run
-from xmtf.report.compare import compare
+from xmtf.report.compare import compared
 from xmtf.report.figures.drawing.style import add_note
 from xmtf.report.figures.own import composition, loss, measures_over_steps, suites
 from xmtf.report.results import Results
@@ -49,12 +50,12 @@ def run_figures(run: Run, note: str = "") -> dict[str, Figure]:
 def result_figures(results: Results) -> dict[str, Figure]:
     """Draw rank accuracies, suite by suite and language by language, as far as there are data."""
     figures = {}
-    ranked = [result for result in compare(results) if result.metric == "accuracy"]
+    ranked = [result for result in compared(results) if result.metric == "accuracy"]
     if ranked:
         figures["suites"] = suites.draw(ranked, "Rank accuracy")
         by_language = [
-            result
-            for result in compare(results, lambda score: f"{score.suite}: {score.provenance.language}")
+            replace(result, group=f"{result.suite}: {result.group}")
+            for result in compared(results, "language")
             if result.metric == "accuracy"
         ]
         if len(by_language) > len(ranked):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from matplotlib.lines import Line2D
 
 from xmtf.report.collect import Run
-from xmtf.report.compare import compare
+from xmtf.report.compare import compared
 from xmtf.report.figures.drawing.models import CHANCE_LINE, add_legend, chance_handle
 from xmtf.report.figures.drawing.style import PALETTE, new_grid
 
@@ -70,7 +70,7 @@ def draw(run: Run) -> Figure | None:
 
 def _chances(run: Run, groups: Values) -> set[float]:
     """Return the accuracies of guessing in percent; suites under one figure mostly share one."""
-    found = (result for result in compare(run.results) if result.metric == "accuracy" and result.chance is not None)
+    found = (result for result in compared(run.results) if result.metric == "accuracy" and result.chance is not None)
     return {round(100 * (result.chance or 0.0), 1) for result in found if result.suite in groups}
 
 
