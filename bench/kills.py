@@ -58,11 +58,16 @@ templates:
 CODE = """\
 name: code
 own_tasks: [{id: sums, path: problems.jsonl, kind: code, role: evaluation, split: test, language: en}]
+mixture: {tasks: [{catalogue: demo, tasks: [cldr-kinds/fr]}]}
+model: {base: run/model}
+training: {steps: 1}
 """
 MIRROR = """\
 name: mirror
 offline: true
 mixture: {tasks: [{tasks: ["xcopa/*"], languages: [sw, th, tr], splits: [validation]}]}
+model: {base: none}
+training: {steps: 1}
 """
 TOKEN = "XMTF_KILLS_TOKEN"
 _VOLATILE = ("wall_time_s", "hash")
@@ -86,7 +91,10 @@ _TOKENS = ("run toy.yaml --until initial",)
 _MODEL = ("run toy.yaml --until train training.steps=2",)
 _POOL = "execution.engine=pool execution.workers=2"
 _ASK = "toy.yaml --model run/model --label m --out results"
-_CODE = "evaluate code --model run/model --recipe code.yaml --task sums --samples 4 --temperatures 0.8 --out results"
+_CODE = (
+    "evaluate code --model run/model --recipe code.yaml --suite sums --samples 4 --temperatures 0.8 "
+    "--max-new-tokens 12 --batch-rows 3 --out results"
+)
 KINDS = {
     "data build": Kind("data build toy.yaml --out mix"),
     "data build, pool": Kind(f"data build toy.yaml {_POOL} --out mix"),
@@ -130,7 +138,7 @@ def main() -> None:
         os.environ["XMTF_DATA_ROOT"] = str(options.data.resolve())
     os.environ |= {"XMTF_PROGRESS": "off", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     if set(kinds) - {"data build", "data fetch"}:  # loaded once, for all processes that are forked: kills hit work
-        for module in ("torch", "transformers", "xmtf.pipeline", "xmtf.evaluation", "xmtf.training.trainer"):
+        for module in ("torch", "transformers", "xmtf.runs.pipeline", "xmtf.evaluation", "xmtf.training.trainer"):
             importlib.import_module(module)
 
     harmed = False
@@ -189,7 +197,7 @@ def prepare(kind: Kind, trial: Path, base: Path) -> None:
     (trial / "tmp").mkdir()
     problems = [
         {
-            "task_id": f"p/{number}",
+            "task_id": f"Python/{number}",
             "prompt": f"def add_{number}(x):\n",
             "canonical_solution": f"    return x + {number}\n",
             "test": f"def check(candidate):\n    assert candidate(1) == {number + 1}\n",
@@ -200,8 +208,13 @@ def prepare(kind: Kind, trial: Path, base: Path) -> None:
     (trial / "problems.jsonl").write_text("".join(json.dumps(problem) + "\n" for problem in problems))
     for command in kind.needs:
         if ended(started(command, trial)):
-            raise SystemExit(f"xmtf {command}: failed")
+            raise failure(command, trial)
     trial.rename(base)
+
+
+def failure(command: str, trial: Path) -> SystemExit:
+    """Return the end of the battery: a command that nobody killed has failed."""
+    return SystemExit(f"xmtf {command}: {(trial / 'said.txt').read_text()[-2000:]}")
 
 
 def fresh(trial: Path, base: Path) -> None:
@@ -214,7 +227,7 @@ def whole(kind: Kind, trial: Path, base: Path) -> tuple[float, dict[str, bytes]]
     fresh(trial, base)
     start = time.monotonic()
     if ended(started(kind.arguments, trial)):
-        raise SystemExit(f"xmtf {kind.arguments}: failed")
+        raise failure(kind.arguments, trial)
     return time.monotonic() - start, contents(trial)
 
 

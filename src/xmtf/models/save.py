@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from xmtf import __version__
+from xmtf.alone import LOCK
 from xmtf.checksums import remembered_sha256
 from xmtf.errors import ConfigError, SourceError
 from xmtf.files import Manifest, atomic_path, content_hash, write_json, write_manifest
@@ -162,7 +163,7 @@ def check_model_replaced(out: Path, *, replace: bool) -> None:
     if not _names_our_version(out / "config.json"):
         check_ours(out, "a model", MODELS)
     refuse_foreign(out)
-    if out.is_dir() and any(out.iterdir()) and not replace:
+    if out.is_dir() and any(path.name != LOCK for path in out.iterdir()) and not replace:
         refuse_loss(out, ["the model there"], f"another --out, such as {free_name(out)},")
 
 

@@ -34,7 +34,7 @@ def portable(loaded: LoadedRecipe) -> Recipe:
     data["run_folder"] = str(loaded.run_folder.resolve())
     data["catalogues"] = [str(folder / name) for name in data["catalogues"]]
     for task in data["own_tasks"]:
-        task |= {key: str(folder / task[key]) for key in ("path", "templates")}
+        task |= {key: str(folder / task[key]) for key in ("path", "templates") if task[key] is not None}
     for part in (*data["mixture"]["prompted"], *data["training"]["validation_texts"]):
         part["path"] = str(folder / part["path"])
     tokenizer: dict[str, Any] = data["tokens"]["tokenizer"]

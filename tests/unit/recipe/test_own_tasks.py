@@ -6,6 +6,7 @@ from xmtf.errors import ConfigError
 from xmtf.recipe.load import load_recipe, resolve_recipe
 from xmtf.recipe.written import write_recipe
 
+CODE = {"kind": "code", "role": "evaluation", "templates": None}
 OWN = {"id": "mine", "path": "a.jsonl", "templates": "t.yaml", "language": "en"}
 
 
