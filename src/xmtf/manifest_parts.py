@@ -114,7 +114,7 @@ class MixtureDetails(_Part):
     """Details of a mixture.
 
     Attributes:
-        validation_fraction: Tail of each language that is not trained on; None in some earlier versions.
+        validation_fraction: Share of each language that is not trained on; None in some earlier versions.
         rows: File of each part -> its rows.
         card: Keys of the recipe that the card alone shows; None in earlier versions.
         suites: What is held out of each suite of the recipe.
@@ -194,6 +194,7 @@ class TokenCounts(_Part):
         bytes: UTF-8 bytes of the texts.
         dropped: Examples left out, by reason.
         special_texts: Sides of examples that look like to hold a special token and were read as text, by token.
+        validation: Items that are for validation, the last ones of each language; None in earlier versions.
     """
 
     _KEY = "counts"
@@ -204,6 +205,7 @@ class TokenCounts(_Part):
     bytes: int
     dropped: Counts
     special_texts: Counts = field(default_factory=dict)
+    validation: int | None = None
 
     @property
     def tokens(self) -> int:
@@ -221,7 +223,7 @@ class TokenDetails(_Part):
         dtype: Of token ids in the files.
         family: Of the models that they are for.
         prefix: What the names of the files begin with.
-        validation_fraction: Tail of each language that is not trained on.
+        validation_fraction: Share of each language that is not trained on.
         ends: What stands at the ends of inputs and targets.
         begin_of_inputs: The text of what stands before inputs.
         tokenizer: Fingerprint of the tokenizer.

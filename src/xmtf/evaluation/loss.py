@@ -28,6 +28,7 @@ from xmtf.execution import track
 from xmtf.files import read_manifest, write_jsonl
 from xmtf.manifest_parts import MixtureDetails
 from xmtf.mixture import mixture_languages, read_mixture
+from xmtf.mixture.io.validation import ROW_COLUMNS, held_out_rows, validation_limits
 from xmtf.records import Origin, Request
 from xmtf.results.estimates import percentiles, resampled_values
 from xmtf.results.resampling import JobCounts, Resamples, row_set
@@ -35,7 +36,6 @@ from xmtf.sources.files.kinds import kind_of
 from xmtf.sources.files.lines import read_whole_text
 from xmtf.sources.tables import read_blocks
 from xmtf.text_table import aligned
-from xmtf.tokens.rows.splits import split_bounds
 
 __all__ = ["MixtureLoss", "Part", "loss_lines", "mixture_loss", "summarize", "text_loss"]
 
@@ -179,15 +179,16 @@ def _requests(mixture: Path, part: Part, limit: int | None) -> Iterator[tuple[st
     fraction = MixtureDetails.of(read_manifest(mixture), mixture).validation_fraction
     if fraction is None:
         raise DataError(f"{mixture}: does not say which part of it is for validation; build it anew")
-    for language, count in mixture_languages(mixture).items():
-        end_of_training, end = split_bounds(count, fraction)
-        first, last = {"train": (0, end_of_training), "validation": (end_of_training, end), "all": (0, end)}[part]
-        last = min(last, first + limit) if limit is not None else last
+    limits = validation_limits(mixture, fraction) if part != "all" else {}
+    for language in mixture_languages(mixture):
         rows: list[Request] = []
-        place = 0
-        for table in read_mixture(mixture, language=language, columns=["inputs", "targets", "task", "split", "row"]):
-            chosen = table.slice(max(0, first - place), max(0, last - max(place, first)))
-            place += table.num_rows
+        columns = ["inputs", "targets", "task", *ROW_COLUMNS]
+        for table in read_mixture(mixture, language=language, columns=columns):
+            chosen = table
+            if part != "all":
+                is_held_out = held_out_rows(table, limits[language])
+                chosen = table.filter(is_held_out if part == "validation" else ~is_held_out)
+            chosen = chosen.slice(0, None if limit is None else limit - len(rows))
             rows += [
                 Request(
                     row["inputs"],
@@ -198,7 +199,7 @@ def _requests(mixture: Path, part: Part, limit: int | None) -> Iterator[tuple[st
                 )
                 for row in chosen.to_pylist()
             ]
-            if place >= last:
+            if limit is not None and len(rows) >= limit:
                 break
         yield language, rows
 

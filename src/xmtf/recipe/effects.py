@@ -56,7 +56,7 @@ Choice = Callable[["Recipe"], Effect]
 
 FORMATS: Mapping[StageName, int] = {
     "mixture": 3,
-    "tokens": 3,
+    "tokens": 4,
     "initial": 1,
     "training": 1,
     "export": 1,

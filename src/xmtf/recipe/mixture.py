@@ -235,7 +235,8 @@ class Mixture(Section):
     mode: Annotated[Literal["fixed", "legacy"], affects(mixture="result", guard="read", evaluation="result")] = "fixed"
     """Template semantics: `legacy` is the original's to the letter, `fixed` has its known faults mended."""
     validation_fraction: Annotated[float, affects(mixture="result", tokens="result")] = Field(default=0.05, ge=0, lt=1)
-    """Tail of each language's shuffled examples kept for validation, not trained on."""
+    """Share of each language's examples kept for validation, not trained on: those of some rows, under all prompts.
+    A row is its dataset, split and number, so that translations of equal number are kept together."""
     shard_rows: Annotated[int, MIXED] = Field(default=50_000, ge=1)
     """Most examples in a Parquet shard."""
     failing_rows: Annotated[float, affects(mixture="result", evaluation="result")] = Field(default=0.5, gt=0, le=1)

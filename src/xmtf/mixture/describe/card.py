@@ -49,7 +49,7 @@ class CardFacts:
         counts: Composition of the mixture.
         dropped: Examples left out, by reason.
         licences: Dataset -> licence.
-        validation_fraction: Tail of each language that is meant for validation.
+        validation_fraction: Share of each language that is meant for validation.
         held_out: What the mixture must not contain, by kind: ``languages``, ``clusters``, ``templates``, ``datasets``.
         suites: What is really held out of each evaluation suite of the recipe.
     """
@@ -125,7 +125,7 @@ def _body(facts: CardFacts) -> str:
         f"{examples:,} prompted examples, built with xmtf from a recipe; the same recipe and seed ({facts.seed}) give "
         "the same bytes. The examples of each language are shuffled"
         + (
-            f"; the last {facts.validation_fraction:.0%} of each are for validation."
+            f"; about {facts.validation_fraction:.0%} of each, the examples of some rows, are for validation."
             if facts.validation_fraction
             else "."
         ),

@@ -38,6 +38,7 @@ from xmtf.files import (
 from xmtf.json_types import JsonObject
 from xmtf.manifest_parts import SpecialIds, TokenCounts, TokenDetails
 from xmtf.mixture.io.read import mixture_files
+from xmtf.mixture.io.validation import validation_limits
 from xmtf.ownership import check_ours, claim, free_name, refuse_loss, stage_of
 from xmtf.recipe.effects import FORMATS, marked, stage_fingerprint
 from xmtf.recipe.load import LoadedRecipe
@@ -119,7 +120,14 @@ def tokenize_mixture(
         tokenizer = tokenizer.adding(ends.begin_of_inputs, keep_end=keep_end)
         tokenizer.save(tokenizer_of(out))
         counts, languages, clusters, files = _encode_all(
-            mixture, out, tokenizer, ends, recipe.tokens.special_tokens, recipe.execution, prefix
+            mixture,
+            out,
+            tokenizer,
+            ends,
+            recipe.tokens.special_tokens,
+            recipe.execution,
+            prefix,
+            recipe.mixture.validation_fraction,
         )
         if counts.special_texts:
             say(f"  {special_line(counts.special_texts)}")
@@ -228,10 +236,11 @@ def _encode_all(
     special_tokens: SpecialTokensPolicy,
     execution: Execution,
     prefix: str,
+    fraction: float,
 ) -> tuple[TokenCounts, dict[str, TokenCounts], list[str], dict[str, str]]:
     """Encode every shard, merge every language; return counts, those of each language, clusters, hashes of files."""
     shards, dtype = mixture_files(mixture), choose_dtype(tokenizer.vocab_size)
-    plan = _plan(shards, mixture, out, tokenizer, ends, special_tokens, dtype)
+    plan = _plan(shards, mixture, out, tokenizer, ends, special_tokens, dtype, fraction)
     with _one_thread_each(execution, len(plan.tasks)):
         results = run_shown(plan, out / _SHARDS, execution, "tokenising")
     total = _sum_counts(results)
@@ -289,12 +298,13 @@ def _plan(
     ends: Ends,
     special_tokens: SpecialTokensPolicy,
     dtype: np.dtype[np.generic],
+    fraction: float,
 ) -> Plan:
     parts = {name: found for name, found in read_manifest(mixture).outputs.items() if name.endswith(".parquet")}
     for name in parts:
         if not (mixture / name).is_file():
             raise DataError(f"{mixture}: {name} is missing; delete the folder to build it anew")
-    tasks = []
+    tasks, limits = [], validation_limits(mixture, fraction)
     for language, paths in shards.items():
         for path in paths:
             name = str(path.relative_to(mixture))
@@ -310,6 +320,7 @@ def _plan(
                 "begin_of_inputs": tokenizer.begin_text,
                 "special_tokens": special_tokens,
                 "dtype": dtype.str,
+                "validation": limits[language],
                 "format": _FORMAT,
             }
             rows = pq.read_metadata(path).num_rows
@@ -334,9 +345,9 @@ def _one_thread_each(execution: Execution, tasks: int) -> Iterator[None]:
 
 
 def _sum_counts(parts: list[JsonObject]) -> TokenCounts:
-    keys = ("in", "out", "input_tokens", "target_tokens", "bytes")
+    keys = ("in", "out", "input_tokens", "target_tokens", "bytes", "validation")
     reasons = {reason for part in parts for reason in part["dropped"]}
     dropped = {reason: sum(part["dropped"].get(reason, 0) for part in parts) for reason in sorted(reasons)}
-    taken, out, inputs, targets, size = (sum(part[key] for part in parts) for key in keys)
+    taken, out, inputs, targets, size, held_out = (sum(part[key] for part in parts) for key in keys)
     special = sum((Counter(part["special_texts"]) for part in parts), Counter[str]())
-    return TokenCounts(taken, out, inputs, targets, size, dropped, dict(sorted(special.items())))
+    return TokenCounts(taken, out, inputs, targets, size, dropped, dict(sorted(special.items())), held_out)

@@ -28,13 +28,16 @@ from xmtf.errors import DataError
 from xmtf.files import file_sha256
 from xmtf.json_types import JsonObject
 from xmtf.manifest_parts import Ends
+from xmtf.mixture.io.validation import ROW_COLUMNS, held_out_rows
 from xmtf.tokens.store.store import StoreWriter
 from xmtf.tokens.tokenizer.loading import load_tokenizer
 from xmtf.tokens.tokenizer.tokenizer import Tokenizer
 
-__all__ = ["CLUSTERS_FILE", "EncodedPairs", "Ends", "encode_pairs", "encode_shard"]
+__all__ = ["CLUSTERS_FILE", "TRAINING", "VALIDATION", "EncodedPairs", "Ends", "encode_pairs", "encode_shard"]
 
 CLUSTERS_FILE = "clusters.npy"
+TRAINING, VALIDATION = "training", "validation"
+"""Folders of a tokenised shard."""
 _BATCH_ROWS = 2000
 
 
@@ -95,8 +98,10 @@ def encode_shard(spec: JsonObject, folder: Path) -> JsonObject:
 
     Args:
         spec: ``shard`` (path) and ``shard_hash``, ``tokenizer`` (folder), ``special_tokens``, ``dtype``, ``ends``;
-            fingerprints that only key the task.
-        folder: Receives ``inputs.{bin,idx}``, ``targets.{bin,idx}`` and ``clusters.npy``.
+            fingerprints that only key the task; ``validation``: from which number on rows are for validation (see
+            :mod:`xmtf.mixture.io.validation`).
+        folder: Receives, in a folder for training and one for validation, ``inputs.{bin,idx}``, ``targets.{bin,idx}``
+            and ``clusters.npy``.
 
     Returns:
         Counts, and the names of the task clusters in the order of their numbers in ``clusters.npy``.
@@ -110,27 +115,56 @@ def encode_shard(spec: JsonObject, folder: Path) -> JsonObject:
         )
     tokenizer = _cached_tokenizer(spec["tokenizer"]).reading(spec["special_tokens"])
     ends, dtype = Ends(**spec["ends"]), np.dtype(spec["dtype"])
-    counts = {"in": 0, "out": 0, "input_tokens": 0, "target_tokens": 0, "bytes": 0}
+    counts = {"in": 0, "out": 0, "input_tokens": 0, "target_tokens": 0, "bytes": 0, "validation": 0}
     dropped = {"empty inputs": 0, "empty targets": 0}
     special = Counter[int]()
     names: dict[str, int] = {}
-    clusters: list[npt.NDArray[np.uint16]] = []
-    with StoreWriter(folder / "inputs", dtype) as inputs, StoreWriter(folder / "targets", dtype) as targets:
+    with _Group(folder / TRAINING, dtype) as training, _Group(folder / VALIDATION, dtype) as validation:
         for batch in _batches(Path(spec["shard"])):
-            pairs = encode_pairs(tokenizer, batch["inputs"], batch["targets"], ends)
-            inputs.append(pairs.inputs, pairs.input_sizes)
-            targets.append(pairs.targets, pairs.target_sizes)
-            clusters.append(_numbers(batch["cluster"], names)[pairs.kept])
-            counts["in"] += batch.num_rows
-            counts["out"] += len(pairs.kept)
-            counts["input_tokens"] += len(pairs.inputs)
-            counts["target_tokens"] += len(pairs.targets)
-            counts["bytes"] += sum(pc.sum(pc.binary_length(batch[side])).as_py() or 0 for side in ("inputs", "targets"))
-            special.update(pairs.special)
-            dropped = {reason: count + pairs.dropped[reason] for reason, count in dropped.items()}
-    np.save(folder / CLUSTERS_FILE, np.concatenate([*clusters, np.empty(0, dtype=np.uint16)]), allow_pickle=False)
+            is_held_out = held_out_rows(batch, spec["validation"])
+            for group, rows in ((training, batch.filter(~is_held_out)), (validation, batch.filter(is_held_out))):
+                if not rows.num_rows:
+                    continue
+                pairs = encode_pairs(tokenizer, rows["inputs"], rows["targets"], ends)
+                group.append(pairs, _numbers(rows["cluster"], names))
+                counts["in"] += rows.num_rows
+                counts["out"] += len(pairs.kept)
+                counts["input_tokens"] += len(pairs.inputs)
+                counts["target_tokens"] += len(pairs.targets)
+                counts["bytes"] += sum(
+                    pc.sum(pc.binary_length(rows[side])).as_py() or 0 for side in ("inputs", "targets")
+                )
+                counts["validation"] += len(pairs.kept) if group is validation else 0
+                special.update(pairs.special)
+                dropped = {reason: count + pairs.dropped[reason] for reason, count in dropped.items()}
     spelt = {tokenizer.token(token): count for token, count in sorted(special.items())}
     return {**counts, "dropped": dropped, "special_texts": spelt, "clusters": list(names)}
+
+
+class _Group:
+    """Writes the items to train on, or those to validate on, into a folder of their own."""
+
+    def __init__(self, folder: Path, dtype: np.dtype[np.generic]) -> None:
+        folder.mkdir()
+        self._folder, self._clusters = folder, list[npt.NDArray[np.uint16]]()
+        self._inputs, self._targets = StoreWriter(folder / "inputs", dtype), StoreWriter(folder / "targets", dtype)
+
+    def __enter__(self) -> _Group:
+        self._inputs.__enter__()
+        self._targets.__enter__()
+        return self
+
+    def append(self, pairs: EncodedPairs, clusters: npt.NDArray[np.uint16]) -> None:
+        """Write the items of a batch whose rows are of these clusters."""
+        self._inputs.append(pairs.inputs, pairs.input_sizes)
+        self._targets.append(pairs.targets, pairs.target_sizes)
+        self._clusters.append(clusters[pairs.kept])
+
+    def __exit__(self, *raised: Any) -> None:
+        self._inputs.__exit__(*raised)
+        self._targets.__exit__(*raised)
+        clusters = np.concatenate([*self._clusters, np.empty(0, dtype=np.uint16)])
+        np.save(self._folder / CLUSTERS_FILE, clusters, allow_pickle=False)
 
 
 @lru_cache(maxsize=2)
@@ -140,7 +174,7 @@ def _cached_tokenizer(folder: str) -> Tokenizer:
 
 def _batches(path: Path) -> Any:
     with pq.ParquetFile(path) as file:
-        yield from file.iter_batches(_BATCH_ROWS, columns=["inputs", "targets", "cluster"])
+        yield from file.iter_batches(_BATCH_ROWS, columns=["inputs", "targets", "cluster", *ROW_COLUMNS])
 
 
 def _filled(column: pa.Array) -> npt.NDArray[np.bool_]:

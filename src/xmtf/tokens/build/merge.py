@@ -8,7 +8,7 @@ import numpy as np
 
 from xmtf.files import file_sha256
 from xmtf.json_types import JsonObject
-from xmtf.tokens.build.encode import CLUSTERS_FILE
+from xmtf.tokens.build.encode import CLUSTERS_FILE, TRAINING, VALIDATION
 from xmtf.tokens.store.prefixes import store_prefix
 from xmtf.tokens.store.store import merge_stores
 
@@ -16,7 +16,9 @@ __all__ = ["merge_language"]
 
 
 def merge_language(spec: JsonObject, folder: Path) -> JsonObject:
-    """Concatenate the shards of a language in order; cluster numbers become those of the whole mixture.
+    """Concatenate the shards of a language in order, all items to train on before those to validate on.
+
+    Cluster numbers become those of the whole mixture.
 
     Args:
         spec: ``shards`` (folders of :func:`xmtf.tokens.build.encode.encode_shard`, and ``shards_hash`` of their tasks),
@@ -27,12 +29,13 @@ def merge_language(spec: JsonObject, folder: Path) -> JsonObject:
     Returns:
         ``files``: name -> SHA-256.
     """
-    shards, dtype = [Path(shard) for shard in spec["shards"]], np.dtype(spec["dtype"])
+    shards = [Path(shard) / group for group in (TRAINING, VALIDATION) for shard in spec["shards"]]
+    dtype = np.dtype(spec["dtype"])
     files = store_prefix(folder, spec["prefix"], spec["language"])
     merge_stores([shard / "inputs" for shard in shards], files.inputs, dtype)
     merge_stores([shard / "targets" for shard in shards], files.targets, dtype)
     numbers = []
-    for shard, names in zip(shards, spec["names"], strict=True):
+    for shard, names in zip(shards, 2 * spec["names"], strict=True):
         of_name = np.array([spec["clusters"].index(name) for name in names], dtype=np.uint16)
         numbers.append(of_name[np.load(shard / CLUSTERS_FILE, allow_pickle=False)])
     with files.clusters.open("wb") as stream:

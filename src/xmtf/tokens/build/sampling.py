@@ -1,7 +1,7 @@
 """Which texts of a mixture a tokenizer is trained on.
 
-Rows of a language are already in a seeded random order, so its first rows are a random choice, and
-its tail, which is validation, is never touched.
+Rows of a language are already in a seeded random order, so its first rows are a random choice; those for validation are
+never touched.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from xmtf.mixture.io.read import mixture_files, mixture_languages
+from xmtf.mixture.io.validation import ROW_COLUMNS, held_out_rows, validation_limits
 from xmtf.tokens.rows.splits import split_bounds
 
 __all__ = ["sample_texts", "sqrt_quotas"]
@@ -47,22 +48,23 @@ def sample_texts(mixture: Path, examples: int, validation_fraction: float, *, sp
     Args:
         mixture: Folder of the mixture.
         examples: Rows in all.
-        validation_fraction: Tail of each language that is left alone.
+        validation_fraction: Share of each language's examples that is for validation.
         space: Whether targets get their leading space.
     """
     files, rows = mixture_files(mixture), mixture_languages(mixture)
-    heads = {language: split_bounds(count, validation_fraction)[0] for language, count in rows.items()}
-    for language, quota in sqrt_quotas(heads, examples).items():
-        yield from _head_texts(files[language], quota, " " if space else "")
+    training = {language: split_bounds(count, validation_fraction)[0] for language, count in rows.items()}
+    limits = validation_limits(mixture, validation_fraction)
+    for language, quota in sqrt_quotas(training, examples).items():
+        yield from _first_texts(files[language], quota, limits[language], " " if space else "")
 
 
-def _head_texts(paths: list[Path], rows: int, before_targets: str) -> Iterator[list[str]]:
+def _first_texts(paths: list[Path], rows: int, limit: int | None, before_targets: str) -> Iterator[list[str]]:
     for path in paths:
         with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(min(_BATCH_ROWS, max(rows, 1)), columns=["inputs", "targets"]):
+            for batch in file.iter_batches(_BATCH_ROWS, columns=["inputs", "targets", *ROW_COLUMNS]):
                 if rows <= 0:
                     return
-                taken = batch.slice(0, rows)
+                taken = batch.filter(~held_out_rows(batch, limit)).slice(0, rows)
                 rows -= taken.num_rows
                 yield taken["inputs"].to_pylist()
                 yield [before_targets + text for text in taken["targets"].to_pylist()]

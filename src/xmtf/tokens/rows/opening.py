@@ -135,8 +135,9 @@ def _open_language(
     clusters = _read_clusters(prefix.clusters, len(details.clusters))
     if len(pair.inputs) != count or len(clusters) != count:
         raise DataError(f"{prefix.inputs}: {len(pair.inputs)} inputs, {count} targets, {len(clusters)} clusters")
-    bounds = split_bounds(count, details.validation_fraction)
-    first, end = (0, bounds[0]) if group == "train" else bounds
+    held_out = details.languages[language].validation
+    last = split_bounds(count, details.validation_fraction)[0] if held_out is None else count - held_out
+    first, end = (0, last) if group == "train" else (last, count)
     fitted = fit_items(
         np.array(pair.inputs.index.sizes[first:end]),
         np.array(pair.targets.index.sizes[first:end]),

@@ -59,17 +59,17 @@ def write_split_files(
     factors = {normalize_language(code, "multiplier"): factor for code, factor in (multipliers or {}).items()}
     shares = size_weights(_sizes(counts, weights), factors)
     folder, prefix = tokens.resolve(), details.prefix
-    end = round(1 - details.validation_fraction, 12)
-    bounds = {"train": (0.0, end), "validation": (end, 1.0)}
+    ends = {code: _end_of_training(found, details.validation_fraction) for code, found in counts.items()}
     groups = {}
-    for name, (start, stop) in bounds.items():
-        if start == stop:
-            continue
+    for name in ("train", "validation"):
+        bounds = {code: (0.0, end) if name == "train" else (end, 1.0) for code, end in ends.items()}
         items = tuple(
-            SplitItem(float(f"{share:.8g}"), start, stop, str(folder / f"{prefix}_{code}"))
+            SplitItem(float(f"{share:.8g}"), *bounds[code], str(folder / f"{prefix}_{code}"))
             for code, share in shares.items()
+            if bounds[code][0] < bounds[code][1]
         )
-        groups[tokens / f"{name}.txt"] = [SplitGroup(name, items)]
+        if items:
+            groups[tokens / f"{name}.txt"] = [SplitGroup(name, items)]
     for path, group in groups.items():
         if not path.is_file() or path.read_text(encoding="utf-8", errors="replace") != split_file_text(path, group):
             new_file(path, replace=replace)
@@ -77,6 +77,13 @@ def write_split_files(
         for path, group in groups.items():
             write_split_file(path, group)
     return list(groups)
+
+
+def _end_of_training(counts: TokenCounts, fraction: float) -> float:
+    """Return which share of a language's items is trained on: Megatron multiplies it by their number and rounds."""
+    if counts.validation is None:
+        return round(1 - fraction, 12)
+    return round(1 - counts.validation / counts.out, 12)
 
 
 def _sizes(counts: Mapping[str, TokenCounts], weights: SplitWeights) -> dict[str, float]:

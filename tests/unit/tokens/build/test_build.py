@@ -12,6 +12,7 @@ import pytest
 import xmtf.tokens.build.encode
 from xmtf.errors import ConfigError, DataError, UserError
 from xmtf.files import Manifest, alone_in, write_manifest
+from xmtf.mixture.io.validation import held_out_rows, validation_limits
 from xmtf.ownership import claim
 from xmtf.recipe.load import LoadedRecipe
 from xmtf.tokens import load_tokenizer, open_store, tokenize_mixture
@@ -88,13 +89,20 @@ def test_other_special_tokens_of_a_tokenizer_make_the_folder_anew(
         assert after.details["special"]["eos"] != before.details["special"]["eos"]
 
 
-def test_items_are_the_rows_of_the_mixture_in_order(
+def test_items_are_the_rows_of_the_mixture_those_for_validation_last(
     mixture: Path, recipe: Recipe, tmp_path: Path, verify_outputs: Callable[[Path], None]
 ) -> None:
     manifest = tokenize_mixture(recipe(), mixture, tmp_path / "tokens", family="causal")
     tokenizer = load_tokenizer(tmp_path / "tokens" / "tokenizer")
+    limits = validation_limits(mixture, 0.1)
     for language in ("en", "fr", "hi"):
-        rows, files = _rows(mixture, language), store_prefix(tmp_path / "tokens", "small", language)
+        table, files = (
+            pq.read_table(mixture / f"language={language}"),
+            store_prefix(tmp_path / "tokens", "small", language),
+        )
+        is_held_out = held_out_rows(table, limits[language])
+        rows = [*table.filter(~is_held_out).to_pylist(), *table.filter(is_held_out).to_pylist()]
+        assert manifest.details["languages"][language]["validation"] == table.num_rows // 10 == is_held_out.sum()
         inputs, targets = open_store(files.inputs), open_store(files.targets)
         assert [tokenizer.decode(item) for item in inputs] == [row["inputs"] for row in rows]
         assert [tokenizer.decode(item, keep_special=True) for item in targets] == [
