@@ -28,7 +28,7 @@ from xmtf.execution import track
 from xmtf.files import read_manifest, write_jsonl
 from xmtf.manifest_parts import MixtureDetails
 from xmtf.mixture import mixture_languages, read_mixture
-from xmtf.mixture.io.validation import ROW_COLUMNS, held_out_rows, validation_limits
+from xmtf.mixture.validation import ROW_COLUMNS, held_out_rows, validation_limits
 from xmtf.records import Origin, Request
 from xmtf.results.estimates import percentiles, resampled_values
 from xmtf.results.resampling import JobCounts, Resamples, row_set

@@ -38,7 +38,7 @@ from xmtf.files import (
 from xmtf.json_types import JsonObject
 from xmtf.manifest_parts import SpecialIds, TokenCounts, TokenDetails
 from xmtf.mixture.io.read import mixture_files
-from xmtf.mixture.io.validation import validation_limits
+from xmtf.mixture.validation import validation_limits
 from xmtf.ownership import check_ours, claim, free_name, refuse_loss, stage_of
 from xmtf.recipe.effects import FORMATS, marked, stage_fingerprint
 from xmtf.recipe.load import LoadedRecipe

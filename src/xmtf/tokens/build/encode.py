@@ -28,7 +28,7 @@ from xmtf.errors import DataError
 from xmtf.files import file_sha256
 from xmtf.json_types import JsonObject
 from xmtf.manifest_parts import Ends
-from xmtf.mixture.io.validation import ROW_COLUMNS, held_out_rows
+from xmtf.mixture.validation import ROW_COLUMNS, held_out_rows
 from xmtf.tokens.store.store import StoreWriter
 from xmtf.tokens.tokenizer.loading import load_tokenizer
 from xmtf.tokens.tokenizer.tokenizer import Tokenizer
@@ -99,7 +99,7 @@ def encode_shard(spec: JsonObject, folder: Path) -> JsonObject:
     Args:
         spec: ``shard`` (path) and ``shard_hash``, ``tokenizer`` (folder), ``special_tokens``, ``dtype``, ``ends``;
             fingerprints that only key the task; ``validation``: from which number on rows are for validation (see
-            :mod:`xmtf.mixture.io.validation`).
+            :mod:`xmtf.mixture.validation`).
         folder: Receives, in a folder for training and one for validation, ``inputs.{bin,idx}``, ``targets.{bin,idx}``
             and ``clusters.npy``.
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from xmtf.mixture.io.read import mixture_files, mixture_languages
-from xmtf.mixture.io.validation import ROW_COLUMNS, held_out_rows, validation_limits
+from xmtf.mixture.validation import ROW_COLUMNS, held_out_rows, validation_limits
 from xmtf.tokens.rows.splits import split_bounds
 
 __all__ = ["sample_texts", "sqrt_quotas"]

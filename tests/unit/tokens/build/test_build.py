@@ -12,7 +12,7 @@ import pytest
 import xmtf.tokens.build.encode
 from xmtf.errors import ConfigError, DataError, UserError
 from xmtf.files import Manifest, alone_in, write_manifest
-from xmtf.mixture.io.validation import held_out_rows, validation_limits
+from xmtf.mixture.validation import held_out_rows, validation_limits
 from xmtf.ownership import claim
 from xmtf.recipe.load import LoadedRecipe
 from xmtf.tokens import load_tokenizer, open_store, tokenize_mixture

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from xmtf.mixture.io.validation import held_out_rows, validation_limits
+from xmtf.mixture.validation import held_out_rows, validation_limits
 
 
 @pytest.fixture
@@ -74,6 +74,6 @@ def test_a_language_of_one_row_is_trained_on(mixture):
 
 
 def test_many_examples_are_cut_by_the_drawn_numbers_alone(mixture, monkeypatch):
-    monkeypatch.setattr("xmtf.mixture.io.validation._EXACT_EXAMPLES", 100)
+    monkeypatch.setattr("xmtf.mixture.validation._EXACT_EXAMPLES", 100)
     folder = mixture(fr=(rows("fr", 4000), 1))
     assert np.isclose(kept(folder, "fr", validation_limits(folder, 0.25))[2], 1000, atol=120)
