@@ -110,6 +110,18 @@ class DropNote:
 
 
 @dataclass(frozen=True, slots=True)
+class LintFinding:
+    """What lint found of a template on rows that the mixture takes."""
+
+    task: str
+    split: str
+    template: str
+    check: str
+    severity: Literal["error", "warning", "info"]
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class MixtureDetails(_Part):
     """Details of a mixture.
 
@@ -120,6 +132,7 @@ class MixtureDetails(_Part):
         suites: What is held out of each suite of the recipe.
         firsts: Reason -> the first row that was dropped for it.
         notes: What looks like a mistake.
+        findings: What lint found.
     """
 
     validation_fraction: float | None = None
@@ -128,6 +141,7 @@ class MixtureDetails(_Part):
     suites: tuple[SuiteHeldOut, ...] = ()
     firsts: dict[str, FirstDropped] = field(default_factory=dict)
     notes: tuple[DropNote, ...] = ()
+    findings: tuple[LintFinding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

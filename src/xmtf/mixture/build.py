@@ -320,9 +320,17 @@ def _read_once(folder: Path, written: int) -> Guard:
     return read_guard(folder)
 
 
-def _render(spec: dict[str, Any], part: Slice, data: SourceData, failing_rows: float) -> Iterator[Prompted]:
+def _render(
+    spec: dict[str, Any], part: Slice, data: SourceData, failing_rows: float, *, lint: bool = False
+) -> Iterator[Prompted]:
     return prompted_parts(
-        part, mode=spec["mode"], seed=spec["seed"], offline=spec["offline"], failing_rows=failing_rows, data=data
+        part,
+        mode=spec["mode"],
+        seed=spec["seed"],
+        offline=spec["offline"],
+        failing_rows=failing_rows,
+        data=data,
+        lint=lint,
     )
 
 
@@ -347,7 +355,8 @@ def _gatherings(
         compared = _compared(spec, part, data, guard)
         tables, size = list[pa.Table](), 0
         # of a split in pieces, the share of rows that a template fails on is known at its end
-        rendered = _render(spec, part, data, spec["failing_rows"] if part is pieces.slice else 1.0)
+        failing_rows = spec["failing_rows"] if part is pieces.slice else 1.0
+        rendered = _render(spec, part, data, failing_rows, lint=number == 0)
         for template, found in zip(part.templates, rendered, strict=True):
             dropped.update(found.dropped)
             failures += _failures(spec, template.name, found)

@@ -47,14 +47,15 @@ def finish_mixture(plan: MixturePlan, shards: list[Shard], work: Path, out: Path
     """Merge finished shards into ``out`` and describe it.
 
     Raises:
-        ConfigError: No example is left; says what dropped them.
+        ConfigError: No example is left; says what dropped them. Or lint finds errors, which ``mixture.lint`` refuses.
     """
     recipe = plan.loaded.recipe
-    parts = plan_parts(work, shards, recipe.mixture, recipe.execution)
-    counts = _counts(shards)
     report = DropReport()
     for shard in shards:
         report.merge(shard.result)
+    _refuse_errors(plan, report)
+    parts = plan_parts(work, shards, recipe.mixture, recipe.execution)
+    counts = _counts(shards)
     if not parts.tasks:
         raise ConfigError(f"{plan.loaded.path}: {_nothing_left(counts, report)}")
     results = run_shown(parts, work / "parts", recipe.execution, "writing")
@@ -77,6 +78,7 @@ def finish_mixture(plan: MixturePlan, shards: list[Shard], work: Path, out: Path
                 suites=plan.suites,
                 firsts=report.firsts,
                 notes=tuple(report.notes),
+                findings=tuple(report.findings),
             ).to_json(),
             wall_time_s=watch.seconds,
         )
@@ -88,6 +90,7 @@ def refresh_card(plan: MixturePlan, out: Path) -> Manifest:
     """Return the manifest of a finished mixture, its card under the name and description that the recipe has now."""
     manifest = read_manifest(out)
     details = MixtureDetails.of(manifest, out)
+    _refuse_errors(plan, DropReport.of(details))
     if details.card in (None, _named(plan)):
         return manifest
     write_text(out / _CARD, _card(plan, read_composition(out), MixtureCounts.of(manifest, out).dropped))
@@ -98,6 +101,15 @@ def refresh_card(plan: MixturePlan, out: Path) -> Manifest:
     )
     write_manifest(out, manifest)
     return manifest
+
+
+def _refuse_errors(plan: MixturePlan, report: DropReport) -> None:
+    if plan.loaded.recipe.mixture.lint != "error" or not (errors := report.errors()):
+        return
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    raise ConfigError(
+        f"{plan.loaded.path}: {errors[0]}{more}; mend the template, leave it out, or set mixture.lint to show"
+    )
 
 
 def _named(plan: MixturePlan) -> dict[str, Any]:

@@ -239,6 +239,9 @@ class Mixture(Section):
     A row is its dataset, split and number, so that translations of equal number are kept together."""
     shard_rows: Annotated[int, MIXED] = Field(default=50_000, ge=1)
     """Most examples in a Parquet shard."""
+    lint: Annotated[Literal["show", "error"], affects()] = "show"
+    """What lint finds on the first 200 rows of each task under each of its templates is shown with its count; with
+    `error`, what it calls an error stops the build."""
     failing_rows: Annotated[float, affects(mixture="result", evaluation="result")] = Field(default=0.5, gt=0, le=1)
     """A template that fails on a larger share of its rows stops the build."""
 

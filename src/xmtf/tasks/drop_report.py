@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from xmtf.json_types import JsonObject
-from xmtf.manifest_parts import DropNote, FirstDropped, MixtureDetails
+from xmtf.manifest_parts import DropNote, FirstDropped, LintFinding, MixtureDetails
 from xmtf.tasks.fitness import remedy
 from xmtf.tasks.prompted import Prompted
 
@@ -24,32 +24,39 @@ class DropReport:
     Attributes:
         firsts: Reason -> the first row dropped for it.
         notes: What looks like a mistake.
+        findings: What lint found.
     """
 
     firsts: dict[str, FirstDropped] = field(default_factory=dict)
     notes: list[DropNote] = field(default_factory=list)
+    findings: list[LintFinding] = field(default_factory=list)
 
     @classmethod
     def of(cls, details: MixtureDetails) -> DropReport:
         """Return what the manifest of a mixture reports."""
-        return cls(dict(details.firsts), list(details.notes))
+        return cls(dict(details.firsts), list(details.notes), list(details.findings))
 
     def add(self, part: Prompted, task: str, split: str, template: str) -> None:
         """Take over what is reported of one template of a slice."""
         for reason, first in part.firsts.items():
             self.firsts.setdefault(reason, FirstDropped(task, split, template, first.row, first.detail))
         self.notes += [DropNote(task, split, template, note) for note in part.notes]
+        self.findings += [
+            LintFinding(task, split, template, each.check, each.severity, each.message) for each in part.findings
+        ]
 
     def merge(self, report: Mapping[str, Any]) -> None:
         """Take over what a shard reported; of a reason, the first that was merged stays."""
         for reason, first in report.get("firsts", {}).items():
             self.firsts.setdefault(reason, FirstDropped(**first))
         self.notes += [DropNote(**note) for note in report.get("notes", [])]
+        self.findings += [LintFinding(**each) for each in report.get("findings", [])]
 
     def to_json(self) -> JsonObject:
         """Return it as a shard reports it."""
         firsts = {reason: asdict(first) for reason, first in self.firsts.items()}
-        return {"firsts": firsts, "notes": [asdict(note) for note in self.notes]}
+        notes, findings = ([asdict(each) for each in listed] for listed in (self.notes, self.findings))
+        return {"firsts": firsts, "notes": notes, "findings": findings}
 
     def lines(self, dropped: Mapping[str, int]) -> Iterator[str]:
         """Yield lines that say why rows were dropped, and what to look at.
@@ -61,6 +68,11 @@ class DropReport:
             if reason in self.firsts and (remedy(reason) or self.firsts[reason].detail):
                 yield f"dropped {count:,}: {explain_drop(reason, self.firsts[reason])}"
         yield from _note_lines(self.notes)
+        yield from _lint_lines(self.findings)
+
+    def errors(self) -> list[str]:
+        """Return what lint calls errors, a line each."""
+        return [line for line in _finding_lines(self.findings) if line.startswith("lint error")]
 
 
 def explain_drop(reason: str, first: FirstDropped) -> str:
@@ -80,3 +92,26 @@ def _note_lines(notes: Iterable[DropNote]) -> Iterator[str]:
         yield f"look at {first.task} [{first.split}], template {first.template!r}{more}: {text}"
     if len(grouped) > _MOST_NOTES:
         yield f"... and {len(grouped) - _MOST_NOTES} more; the manifest of the mixture lists them under `notes`"
+
+
+def _lint_lines(findings: Iterable[LintFinding]) -> Iterator[str]:
+    """Yield errors and warnings with their counts, errors first."""
+    lines = _finding_lines(findings)
+    if not lines:
+        return
+    numbers = [sum(line.startswith(f"lint {severity}") for line in lines) for severity in ("error", "warning")]
+    yield from lines[:_MOST_NOTES]
+    if len(lines) > _MOST_NOTES:
+        yield f"... and {len(lines) - _MOST_NOTES} more; the manifest of the mixture lists them under `findings`"
+    yield f"lint: {numbers[0]} errors, {numbers[1]} warnings; `xmtf template lint TASK` says more"
+
+
+def _finding_lines(findings: Iterable[LintFinding]) -> list[str]:
+    grouped: dict[tuple[str, str, str, str], list[LintFinding]] = {}
+    for each in findings:
+        grouped.setdefault((each.severity, each.check, each.task.partition("/")[0], each.template), []).append(each)
+    lines = []
+    for (severity, check, _, template), same in sorted(grouped.items(), key=lambda item: item[0]):
+        more = f" (and {len(same) - 1} more tasks and splits)" if len(same) > 1 else ""
+        lines.append(f"lint {severity} {check}: {same[0].task}, template {template!r}{more}: {same[0].message}")
+    return lines

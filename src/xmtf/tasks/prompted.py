@@ -23,6 +23,7 @@ from xmtf.tasks.fitness import First, Fitness, judge_rows
 from xmtf.tasks.task import Slice
 from xmtf.templates import Failure, RenderedColumns, Template
 from xmtf.templates.fields import absent_fields
+from xmtf.templates.lint import Finding, lint_rendered
 
 __all__ = ["PROMPTED_SCHEMA", "SCORE", "Mode", "Prompted", "chosen_rows", "fingerprint_slice", "prompted_parts"]
 
@@ -58,6 +59,7 @@ class Prompted:
         failures: The rows on which the template failed.
         firsts: Reason -> the first row that was dropped for it.
         notes: What a person should know of this template on these rows.
+        findings: What lint finds, where it was asked to look.
     """
 
     table: pa.Table
@@ -65,6 +67,7 @@ class Prompted:
     failures: tuple[Failure, ...]
     firsts: dict[str, First] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
 
 def prompted_parts(
@@ -75,6 +78,7 @@ def prompted_parts(
     offline: bool = False,
     failing_rows: float = 0.5,
     data: SourceData | None = None,
+    lint: bool = False,
 ) -> Iterator[Prompted]:
     """Yield the examples of each template of a slice in turn, rows in the order of the split.
 
@@ -89,6 +93,7 @@ def prompted_parts(
         offline: Never touch the network.
         failing_rows: Largest share of rows on which a template may fail, or that may be unfit.
         data: The rows of its split, where they are read already.
+        lint: Whether to say what lint finds.
 
     Raises:
         SourceError: The rows cannot be read, or have no such numbers as the slice's ``cap_score``.
@@ -112,12 +117,14 @@ def prompted_parts(
             yield Prompted(_schema(slice_).empty_table(), dropped, ())
             continue
         rendered, fitness = render_rows(slice_, template, table, rows, mode=mode, failing_rows=failing_rows)
+        where = f"{slice_.task.id} [{slice_.split}]"
         yield Prompted(
             _columns(slice_, template, rendered, rows, fitness, scores),
             dict(Counter(left_out) + Counter(fitness.dropped)),
             rendered.failures,
             fitness.firsts,
             tuple(fitness.notes),
+            tuple(lint_rendered(template, rendered, table.column_names, where)) if lint else (),
         )
 
 

@@ -109,6 +109,7 @@ FLIPS = {
     "mixture.cap_policy": "longest",
     "mixture.cap_score": None,
     "mixture.mode": "legacy",
+    "mixture.lint": "error",
     "tokens.tokenizer.path": "tok",
     "tokens.tokenizer.train_vocab_size": 320,
     "tokens.space_before_targets": False,

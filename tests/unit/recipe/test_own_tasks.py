@@ -49,7 +49,14 @@ def test_what_it_can_have(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "own", [{"kind": "rank"}, {"kind": "rank", "metrics": ["macro_f1"]}, {}, {"metrics": ["chrf"]}]
+    "own",
+    [
+        {"kind": "rank"},
+        {"kind": "rank", "metrics": ["macro_f1"]},
+        {"kind": "code", "role": "evaluation", "templates": None},
+        {},
+        {"metrics": ["chrf"]},
+    ],
 )
 def test_the_recipe_that_a_run_keeps_is_read_again(tmp_path, own):
     loaded = resolve_whole(tmp_path, **own)

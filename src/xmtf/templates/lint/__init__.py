@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xmtf.templates.collection import Collection
+from xmtf.templates.columns import RenderedColumns
 from xmtf.templates.lint.file import check_file, check_names, check_translations
 from xmtf.templates.lint.finding import CHECKS, Finding, Severity
-from xmtf.templates.lint.rows import check_rows
+from xmtf.templates.lint.rows import check_rendered, check_rows
 from xmtf.templates.lint.source import check_source
 from xmtf.templates.promptsource import read_promptsource
 from xmtf.templates.template import Template
@@ -19,7 +21,10 @@ from xmtf.templates.template import Template
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["CHECKS", "Finding", "Severity", "lint_collection", "lint_file", "lint_templates"]
+__all__ = ["CHECKS", "Finding", "Severity", "lint_collection", "lint_file", "lint_rendered", "lint_templates"]
+
+RENDERED_ROWS = 200
+"""Rows of a task that a build lints under each template."""
 
 _ORDER = {"error": 0, "warning": 1, "info": 2}
 
@@ -44,6 +49,25 @@ def lint_templates(
         for split, table in (tables or {}).items():
             found += check_rows(template, table, dataset=where, split=split)
     return _sorted(replace(each, where=each.where or where) for each in found)
+
+
+def lint_rendered(template: Template, rendered: RenderedColumns, columns: Sequence[str], where: str) -> list[Finding]:
+    """Return errors and warnings of a template whose rows are rendered already, on at most :data:`RENDERED_ROWS`.
+
+    Args:
+        template: The template.
+        rendered: Its rendered rows.
+        columns: Columns of the rows.
+        where: Task and split.
+    """
+    of_source = [each for each in _of_source(template, tuple(columns)) if each.check != "no-clear-end"]
+    found = [*of_source, *check_rendered(template, rendered, where, most=RENDERED_ROWS)]
+    return [each for each in found if each.severity != "info"]
+
+
+@lru_cache(maxsize=4096)
+def _of_source(template: Template, columns: tuple[str, ...]) -> tuple[Finding, ...]:
+    return tuple(check_source(template, columns))
 
 
 def lint_file(path: Path, key: str = "") -> list[Finding]:

@@ -24,7 +24,7 @@ from xmtf.templates.unfit import (
     NULL_TARGET,
 )
 
-__all__ = ["check_rows"]
+__all__ = ["check_rendered", "check_rows"]
 
 _UNFIT_CHECKS = {
     NULL_INPUTS: "prints-none",
@@ -59,6 +59,31 @@ def check_rows(template: Template, table: pa.Table, *, dataset: str, split: str)
     absent = absent_fields(template.prepared(), table.schema)
     found += [("undefined-name", f"{each}; rows") for each in absent if "." in each.path]  # columns are checked by name
     return [finding(check, template.name, f"{message} of {dataset} [{split}]") for check, message in found]
+
+
+def check_rendered(template: Template, rendered: RenderedColumns, where: str, *, most: int) -> list[Finding]:
+    """Return what is wrong with the texts of the first rows of a table that was rendered.
+
+    Rows that fail or are unfit are not among it: whoever rendered the table counts them.
+
+    Args:
+        template: The template.
+        rendered: The rendered table.
+        where: What it is of.
+        most: Rows that are looked at.
+    """
+    places = [each.row for each in rendered.failures]
+    first = RenderedColumns(
+        rendered.inputs.slice(0, most),
+        rendered.targets.slice(0, most),
+        rendered.choices.slice(0, most),
+        rendered.failures,
+        rendered.unfit,
+    )
+    if not len(first.inputs) or (places and first.inputs.null_count == len(first.inputs)):
+        return []
+    found = [finding(check, template.name, f"{message} of {where}") for check, message in _check_rendering(first)]
+    return [each for each in found if each.check != "fails-on-rows"]
 
 
 def _check_rendering(rendered: RenderedColumns) -> Iterator[tuple[str, str]]:

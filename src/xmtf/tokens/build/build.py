@@ -42,7 +42,7 @@ from xmtf.mixture.validation import validation_limits
 from xmtf.ownership import check_ours, claim, free_name, refuse_loss, stage_of
 from xmtf.recipe.effects import FORMATS, marked, stage_fingerprint
 from xmtf.recipe.load import LoadedRecipe
-from xmtf.recipe.schema import Execution, SpecialTokensPolicy, Tokenization
+from xmtf.recipe.schema import Execution, Recipe, Tokenization
 from xmtf.records import Family
 from xmtf.run_folder import tokenizer_of
 from xmtf.tokens.build.encode import Ends
@@ -119,16 +119,7 @@ def tokenize_mixture(
         keep_end = family == "encoder-decoder" or bool(ends.end_of_inputs)
         tokenizer = tokenizer.adding(ends.begin_of_inputs, keep_end=keep_end)
         tokenizer.save(tokenizer_of(out))
-        counts, languages, clusters, files = _encode_all(
-            mixture,
-            out,
-            tokenizer,
-            ends,
-            recipe.tokens.special_tokens,
-            recipe.execution,
-            prefix,
-            recipe.mixture.validation_fraction,
-        )
+        counts, languages, clusters, files = _encode_all(mixture, out, tokenizer, ends, recipe)
         if counts.special_texts:
             say(f"  {special_line(counts.special_texts)}")
         details = TokenDetails(
@@ -229,18 +220,11 @@ def _ends(tokens: Tokenization, tokenizer: Tokenizer, family: Family) -> Ends:
 
 
 def _encode_all(
-    mixture: Path,
-    out: Path,
-    tokenizer: Tokenizer,
-    ends: Ends,
-    special_tokens: SpecialTokensPolicy,
-    execution: Execution,
-    prefix: str,
-    fraction: float,
+    mixture: Path, out: Path, tokenizer: Tokenizer, ends: Ends, recipe: Recipe
 ) -> tuple[TokenCounts, dict[str, TokenCounts], list[str], dict[str, str]]:
     """Encode every shard, merge every language; return counts, those of each language, clusters, hashes of files."""
     shards, dtype = mixture_files(mixture), choose_dtype(tokenizer.vocab_size)
-    plan = _plan(shards, mixture, out, tokenizer, ends, special_tokens, dtype, fraction)
+    plan, execution, prefix = _plan(shards, mixture, out, tokenizer, ends, recipe), recipe.execution, slug(recipe.name)
     with _one_thread_each(execution, len(plan.tasks)):
         results = run_shown(plan, out / _SHARDS, execution, "tokenising")
     total = _sum_counts(results)
@@ -291,20 +275,13 @@ def _merging(
 
 
 def _plan(
-    shards: dict[str, list[Path]],
-    mixture: Path,
-    out: Path,
-    tokenizer: Tokenizer,
-    ends: Ends,
-    special_tokens: SpecialTokensPolicy,
-    dtype: np.dtype[np.generic],
-    fraction: float,
+    shards: dict[str, list[Path]], mixture: Path, out: Path, tokenizer: Tokenizer, ends: Ends, recipe: Recipe
 ) -> Plan:
     parts = {name: found for name, found in read_manifest(mixture).outputs.items() if name.endswith(".parquet")}
     for name in parts:
         if not (mixture / name).is_file():
             raise DataError(f"{mixture}: {name} is missing; delete the folder to build it anew")
-    tasks, limits = [], validation_limits(mixture, fraction)
+    tasks, limits = [], validation_limits(mixture, recipe.mixture.validation_fraction)
     for language, paths in shards.items():
         for path in paths:
             name = str(path.relative_to(mixture))
@@ -318,8 +295,8 @@ def _plan(
                 "tokenizer_hash": tokenizer.fingerprint,
                 "ends": asdict(ends),
                 "begin_of_inputs": tokenizer.begin_text,
-                "special_tokens": special_tokens,
-                "dtype": dtype.str,
+                "special_tokens": recipe.tokens.special_tokens,
+                "dtype": choose_dtype(tokenizer.vocab_size).str,
                 "validation": limits[language],
                 "format": _FORMAT,
             }
