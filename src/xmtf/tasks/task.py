@@ -118,14 +118,14 @@ class Task:
         if self.templates_root is not None and not self.promptsource:
             return self._templates_of(self.templates_root)
         if self.template_file is not None:
-            found = _distinct(_read_templates(self.template_file), str(self.template_file))
+            found = _distinct(_read_templates(self.template_file, _stamp(self.template_file)), str(self.template_file))
         elif self.promptsource:
             root = self.templates_root or checkout_of(self.promptsource, self.id)
             if self.may_lack_templates and open_collection(root).path(self.template_key) is None:
                 return ()
-            found = _last_of_each_name(_load_templates(self.template_key, "", root), self.id)
+            found = _last_of_each_name(load_templates(self.template_key, root=root), self.id)
         else:
-            found = _distinct(_load_templates(self.template_key, self.subset, None), self.template_key)
+            found = _distinct(load_templates(self.template_key, self.subset), self.template_key)
         if not self.only_templates:
             return found
         return tuple(each for each in found if any(fnmatchcase(each.name, p) for p in self.only_templates))
@@ -142,7 +142,7 @@ class Task:
         tried = [name for name in names if name]
         for name in tried:
             if any(collection.path(key) is not None for key in (f"{name}/{self.subset}", name)):
-                return _last_of_each_name(_load_templates(name, self.subset, root), self.id)
+                return _last_of_each_name(load_templates(name, self.subset, root=root), self.id)
         where = f"task {self.id!r}: looked for {', '.join(tried)} with and without {self.subset!r} in {root}"
         raise UnknownNameError("collection of templates", tried[-1], collection.keys(), where)
 
@@ -181,11 +181,6 @@ _PROGRAM_LANGUAGES = (CODE, "java", "jupyter-notebook", "python")
 """``code``, and the folders into which xP3x divides it."""
 
 
-@cache
-def _load_templates(key: str, subset: str, root: Path | None) -> tuple[Template, ...]:
-    return load_templates(key, subset, root=root)
-
-
 def _distinct(templates: tuple[Template, ...], where: str) -> tuple[Template, ...]:
     """Refuse two templates of one name or id: only one of them could be named, and results would mix them up."""
     for kind, names in (
@@ -214,8 +209,18 @@ def _last_of_each_name(templates: tuple[Template, ...], task: str) -> tuple[Temp
     return tuple(each for each in templates if last[each.name] is each)
 
 
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Return what changes with a file, or None where it is not there."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
 @cache
-def _read_templates(path: Path) -> tuple[Template, ...]:
+def _read_templates(path: Path, stamp: tuple[int, int] | None) -> tuple[Template, ...]:
+    """Read a file once a process, and again when it changes."""
     return read_template_file(path)
 
 

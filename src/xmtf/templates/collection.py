@@ -56,13 +56,14 @@ class Collection:
         for candidate in tried:
             path = self.path(candidate)
             if path is not None:
-                return _read(path, path.stat().st_mtime_ns)
+                found = path.stat()
+                return _read(path, (found.st_mtime_ns, found.st_size))
         where = f"looked for {' and '.join(f'{name}/templates.yaml' for name in tried)} in {self.root}"
         raise UnknownNameError("collection of templates", tried[0], self.keys(), where)
 
 
 @cache
-def _read(path: Path, modified_ns: int) -> tuple[Template, ...]:
+def _read(path: Path, stamp: tuple[int, int]) -> tuple[Template, ...]:
     """Read a file once a process, and again when it changes: many subsets share one file."""
     return read_template_file(path, last_counts=True)
 
