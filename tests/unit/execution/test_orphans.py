@@ -9,11 +9,12 @@ import time
 import pytest
 
 PROGRAM = """
-import multiprocessing, os, sys, time
+import multiprocessing, os, signal, sys, time
 from concurrent.futures import ProcessPoolExecutor
 from xmtf.execution.run import _let_interrupt
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it would be ignored
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context, initializer=_let_interrupt) as pool:
         print(pool.submit(os.getpid).result(), flush=True)
