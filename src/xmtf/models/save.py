@@ -32,6 +32,7 @@ __all__ = [
     "check_model_replaced",
     "copy_tokenizer",
     "describe_model",
+    "file_hashes",
     "save_model",
     "save_tensors",
 ]
@@ -51,6 +52,8 @@ TOKENIZER_FILES = (
     "spiece.model",
 )
 """Files that make up a tokenizer in a model folder."""
+_MORE_TEMPLATES = "additional_chat_templates/*.jinja"
+"""What may stand beside them."""
 
 
 def save_model(
@@ -167,9 +170,15 @@ def check_model_replaced(out: Path, *, replace: bool) -> None:
         refuse_loss(out, ["the model there"], f"another --out, such as {free_name(out)},")
 
 
+def file_hashes(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of every file of a model folder, those of its folders too."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): remembered_sha256(path) for path in paths}
+
+
 def describe_model(folder: Path, stage: str, details: ModelDetails) -> None:
     """Write the manifest of a model folder that is no stage of a run: what its files are, and what they came from."""
-    outputs = {path.name: remembered_sha256(path) for path in sorted(folder.iterdir())}
+    outputs = file_hashes(folder)
     write_manifest(folder, Manifest(stage, content_hash(outputs), outputs=outputs, details=details.to_json()))
 
 
@@ -188,10 +197,12 @@ def copy_tokenizer(source: Path, folder: Path) -> None:
         SourceError: There are none.
     """
     names = [name for name in TOKENIZER_FILES if (source / name).exists()]
+    more = [str(path.relative_to(source)) for path in sorted(source.glob(_MORE_TEMPLATES))]
     if not names:
         raise SourceError(f"{source}: holds no tokenizer (looked for {', '.join(TOKENIZER_FILES)})")
     if source.resolve() == folder.resolve():
         return
-    for name in names:
+    for name in (*names, *more):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(folder / name) as temporary:
             shutil.copyfile(source / name, temporary)

@@ -8,7 +8,6 @@ from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from xmtf.checksums import remembered_sha256
 from xmtf.errors import ConfigError
 from xmtf.execution import say
 from xmtf.files import (
@@ -26,7 +25,7 @@ from xmtf.manifest_parts import ModelDetails, TrainCounts
 from xmtf.models import SpecialTokens, build_model, model_family
 from xmtf.models.build import random_weights
 from xmtf.models.files.identity import model_identity
-from xmtf.models.save import MODELS, save_tensors
+from xmtf.models.save import MODELS, file_hashes, save_tensors
 from xmtf.ownership import MARKER, check_ours, check_run_folder, claim, claim_run_folder, refuse_foreign, refuse_links
 from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.effects import marked, stage_fingerprint
@@ -206,7 +205,7 @@ def _export(write: Callable[[Path], None], folder: Path, manifest: Manifest) -> 
     """Write a model folder; the manifest goes in last, before the folder appears under its name."""
     with atomic_folder(folder, alone=True) as temporary:
         write(temporary)
-        outputs = {path.name: remembered_sha256(path) for path in sorted(temporary.iterdir())}
+        outputs = file_hashes(temporary)
         details = replace(ModelDetails.of(manifest, folder), identity=model_identity(str(temporary)))
         manifest = replace(manifest, outputs=outputs, details=details.to_json())
         write_manifest(temporary, manifest)

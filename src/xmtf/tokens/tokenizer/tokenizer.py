@@ -25,11 +25,13 @@ from xmtf.tokens.tokenizer.ends import own_ends, puts_space, with_ends
 from xmtf.tokens.tokenizer.special_texts import AsText, SpecialTexts
 from xmtf.tokens.tokenizer.words import WordEncoder, encode_plainly
 
-__all__ = ["CONFIG_FILE", "KEPT_KEYS", "TEMPLATE_FILE", "TOKENIZER_FILE", "Tokenizer"]
+__all__ = ["CONFIG_FILE", "KEPT_KEYS", "MORE_TEMPLATES", "TEMPLATE_FILE", "TOKENIZER_FILE", "Tokenizer"]
 
 TOKENIZER_FILE = "tokenizer.json"
 CONFIG_FILE = "tokenizer_config.json"
 TEMPLATE_FILE = "chat_template.jinja"
+MORE_TEMPLATES = "additional_chat_templates"
+"""Folder of further chat templates, such as one for tools; also what ``about`` calls them, by name."""
 GENERATION_FILE = "generation_config.json"
 KEPT_KEYS = (
     "padding_side",
@@ -247,7 +249,7 @@ class Tokenizer:
         """Write it as a folder that transformers' AutoTokenizer reads.
 
         That is ``tokenizer.json`` and ``tokenizer_config.json`` with what the tokenizer's own says in
-        :data:`KEPT_KEYS`, a chat template where it has one, and, where several ids end a text and nothing says so
+        :data:`KEPT_KEYS`, its chat templates, and, where several ids end a text and nothing says so
         yet, ``generation_config.json``.
         """
         folder.mkdir(parents=True, exist_ok=True)
@@ -262,6 +264,9 @@ class Tokenizer:
         config.update(self.about)
         if isinstance(config.get("chat_template"), str):
             write_text(folder / TEMPLATE_FILE, config.pop("chat_template"))
+        more = config.pop(MORE_TEMPLATES, None)
+        for name, template in more.items() if isinstance(more, dict) else ():
+            write_text(folder / MORE_TEMPLATES / f"{name}.jinja", str(template))
         write_text(folder / TOKENIZER_FILE, self._text)
         write_json(folder / CONFIG_FILE, config)
         if len(self.ends) > 1 and not (folder / GENERATION_FILE).exists():

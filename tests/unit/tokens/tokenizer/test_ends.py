@@ -9,6 +9,7 @@ from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tok
 from tokenizers import Tokenizer as Core
 
 from xmtf.errors import ConfigError
+from xmtf.models.save import copy_tokenizer
 from xmtf.recipe.schema import Tokenization
 from xmtf.tokens.build.encode import Ends, encode_pairs
 from xmtf.tokens.tokenizer.ends import begin_of_inputs
@@ -159,6 +160,16 @@ def test_an_export_keeps_what_the_base_had(tmp_path):
     theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
     assert (theirs.padding_side, theirs.model_max_length, theirs.pad_token) == ("right", 512, None)
     assert theirs.apply_chat_template([{"role": "user", "content": "hi"}], tokenize=False) == "hi!"
+    more = tmp_path / "additional_chat_templates"
+    more.mkdir()
+    (more / "tool_use.jinja").write_text("tools: {{ messages | length }}")
+    load_tokenizer(tmp_path).save(tmp_path / "several")
+    copy_tokenizer(tmp_path / "several", tmp_path / "export")
+    for folder in ("several", "export"):
+        theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / folder)
+        told = [theirs.apply_chat_template([{"role": "user", "content": "hi"}], tokenize=False, chat_template=name)
+                for name in ("default", "tool_use")]  # fmt: skip
+        assert told == ["hi!", "tools: 1"]
     in_config = saved(tmp_path / "older", made, chat_template="{{ messages | length }}", tokenizer_class="T5Tokenizer")
     load_tokenizer(in_config).save(tmp_path / "out2")
     theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "out2")
