@@ -244,7 +244,9 @@ def test_bad_input_is_one_line_and_exit_2(tmp_path, overrides, message):
 def test_ctrl_c_says_how_to_go_on(tmp_path):
     folder = tmp_path / "interrupted"
     process = subprocess.Popen(
-        command(folder, "training.steps=2000"), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+        command(folder, "training.steps=2000", "evaluation.before=false"),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + 200
     checkpoint = folder / "checkpoints" / "step-000008"

@@ -35,7 +35,14 @@ def is_running(pid):
 def test_a_worker_ends_with_its_parent(tmp_path, number):
     path = tmp_path / "program.py"
     path.write_text(PROGRAM)
-    with subprocess.Popen([sys.executable, path], stdout=subprocess.PIPE, text=True, start_new_session=True) as parent:
+    # what pytest ignores, as SIGHUP under nohup, its children would ignore, too
+    before = None if number == signal.SIGKILL else signal.signal(number, signal.SIG_DFL)
+    try:
+        parent = subprocess.Popen([sys.executable, path], stdout=subprocess.PIPE, text=True, start_new_session=True)
+    finally:
+        if before is not None:
+            signal.signal(number, before)
+    with parent:
         worker = int(parent.stdout.readline())
         assert is_running(worker)
         parent.send_signal(number)

@@ -127,8 +127,8 @@ def test_a_null_is_never_rendered(seed):
 
 def digest(mode: str) -> str:
     """Return a hash of what some hundred random templates render."""
-    rendered = [texts(random.Random(seed), mode) for seed in range(300)]
-    assert sum(map(len, rendered)) > 150
+    rendered = [texts(random.Random(seed), mode) for seed in range(150)]
+    assert sum(map(len, rendered)) > 75
     return hashlib.sha256(repr(rendered).encode()).hexdigest()
 
 
