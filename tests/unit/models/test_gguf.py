@@ -1,8 +1,10 @@
+import random
+
 import numpy as np
 import pytest
 import torch
 
-from xmtf.errors import ConfigError, DataError
+from xmtf.errors import ConfigError, DataError, XmtfError
 from xmtf.gguf_header import read_gguf
 from xmtf.models import load_model
 from xmtf.models.hub.gguf import gguf_config, gguf_tensors
@@ -100,3 +102,32 @@ def test_scaled_rotary_positions_are_refused(path):
     file.fields["llama.rope.scaling.type"] = "yarn"
     with pytest.raises(ConfigError, match="scaled rotary positions"):
         gguf_config(file)
+
+
+def test_a_damaged_file_is_refused_in_one_line_or_loads_with_finite_weights_of_its_shape(path):
+    expected = {name: parameter.shape for name, parameter in load_model(str(path)).model.named_parameters()}
+    whole, draw, refused = path.read_bytes(), random.Random(0), 0
+    header = len(whole) - sum(8 * size for size in (64,))  # anywhere: header, table and numbers
+    for turn in range(150):
+        at = draw.randrange(4000 if turn % 2 else header)
+        kind = ("cut", "flip", "zeros", "noise", "empty")[turn % 5]
+        size = draw.choice((1, 4, 40))
+        other = {
+            "cut": whole[:at],
+            "flip": whole[:at] + bytes([whole[at] ^ (1 << draw.randrange(8))]) + whole[at + 1 :],
+            "zeros": whole[:at] + bytes(size) + whole[at + size :],
+            "noise": whole[:at] + draw.randbytes(size) + whole[at + size :],
+            "empty": b"",
+        }[kind]
+        path.write_bytes(other)
+        try:
+            model = load_model(str(path)).model
+        except XmtfError as error:
+            refused += 1
+            assert len(str(error).splitlines()) == 1
+            continue
+        assert kind not in ("cut", "empty"), f"{kind} at {at} was accepted"
+        found = dict(model.named_parameters())
+        assert all(torch.isfinite(parameter).all() for parameter in found.values()), (kind, at)
+        assert {name: parameter.shape for name, parameter in found.items()} == expected, (kind, at)
+    assert refused > 60
