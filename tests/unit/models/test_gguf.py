@@ -107,9 +107,8 @@ def test_scaled_rotary_positions_are_refused(path):
 def test_a_damaged_file_is_refused_in_one_line_or_loads_with_finite_weights_of_its_shape(path):
     expected = {name: parameter.shape for name, parameter in load_model(str(path)).model.named_parameters()}
     whole, draw, refused = path.read_bytes(), random.Random(0), 0
-    header = len(whole) - sum(8 * size for size in (64,))  # anywhere: header, table and numbers
     for turn in range(150):
-        at = draw.randrange(4000 if turn % 2 else header)
+        at = draw.randrange(4000 if turn % 2 else len(whole))  # header and table, or anywhere
         kind = ("cut", "flip", "zeros", "noise", "empty")[turn % 5]
         size = draw.choice((1, 4, 40))
         other = {
@@ -120,11 +119,14 @@ def test_a_damaged_file_is_refused_in_one_line_or_loads_with_finite_weights_of_i
             "empty": b"",
         }[kind]
         path.write_bytes(other)
+        model, refusal = None, ""
         try:
             model = load_model(str(path)).model
         except XmtfError as error:
+            refusal = str(error)
+        if model is None:
             refused += 1
-            assert len(str(error).splitlines()) == 1
+            assert len(refusal.splitlines()) == 1
             continue
         assert kind not in ("cut", "empty"), f"{kind} at {at} was accepted"
         found = dict(model.named_parameters())

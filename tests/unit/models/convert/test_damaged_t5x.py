@@ -16,9 +16,21 @@ from xmtf.errors import XmtfError
 from xmtf.models import load_model
 from xmtf.models.convert import convert_model, inspect_foreign
 
-from .test_damaged import DAMAGES, damage
-
 pytest.importorskip("msgpack")
+
+DAMAGES = ("cut", "flip", "zeros", "noise", "empty")
+
+
+def damage(content, kind, draw):
+    """Return bytes with something wrong."""
+    at, size = draw.randrange(max(1, len(content))), draw.choice((1, 4, 40, 400))
+    if kind == "cut":
+        return content[:at]
+    if kind == "flip":
+        return content[:at] + bytes([content[at] ^ (1 << draw.randrange(8))]) + content[at + 1 :]
+    if kind == "empty":
+        return b""
+    return content[:at] + (bytes(size) if kind == "zeros" else draw.randbytes(size)) + content[at + size :]
 
 
 @pytest.fixture
@@ -30,6 +42,15 @@ def source(tmp_path):
 
 def parameters(folder):
     return dict(load_model(str(folder)).model.named_parameters())
+
+
+def refusal_of(verb, *arguments):
+    """Return why something was refused, or None where it was not."""
+    try:
+        verb(*arguments)
+    except XmtfError as error:
+        return str(error)
+    return None
 
 
 @pytest.mark.parametrize(("kind", "turns"), [("checkpoint", 120), (".zarray", 60), ("0.0", 60)])
@@ -44,11 +65,10 @@ def test_t5x(source, tmp_path, kind, turns):
         whole = file.read_bytes()
         how = DAMAGES[turn % len(DAMAGES)]
         file.write_bytes(damage(whole, how, draw))
-        try:
-            convert_model(str(source), tmp_path / "out")
-        except XmtfError as error:
+        refusal = refusal_of(convert_model, str(source), tmp_path / "out")
+        if refusal is not None:
             refused += 1
-            assert len(str(error).splitlines()) == 1
+            assert len(refusal.splitlines()) == 1
             assert not (tmp_path / "out").exists()
         else:
             found = parameters(tmp_path / "out")
@@ -57,12 +77,8 @@ def test_t5x(source, tmp_path, kind, turns):
             }
             assert all(torch.isfinite(tensor).all() for tensor in found.values())
             same = all(torch.equal(tensor, expected[name]) for name, tensor in found.items())
-            assert same or kind == "checkpoint", f"{file} ({how}) was accepted with other numbers"
-            assert file.read_bytes() == whole or how not in ("cut", "empty") or same
+            assert same or (kind == "checkpoint" and how not in ("cut", "empty")), f"{file} ({how}) was accepted"
             shutil.rmtree(tmp_path / "out")
-        try:
-            inspect_foreign(str(source))
-        except XmtfError as error:
-            assert len(str(error).splitlines()) == 1
+        assert len((refusal_of(inspect_foreign, str(source)) or "whole").splitlines()) == 1
         file.write_bytes(whole)
     assert refused > turns // 3
