@@ -209,6 +209,7 @@ class TokenCounts(_Part):
         dropped: Examples left out, by reason.
         special_texts: Sides of examples that look like to hold a special token and were read as text, by token.
         validation: Items that are for validation, the last ones of each language; None in earlier versions.
+        composed_texts: Texts whose ids may differ from SentencePiece's.
     """
 
     _KEY = "counts"
@@ -220,6 +221,7 @@ class TokenCounts(_Part):
     dropped: Counts
     special_texts: Counts = field(default_factory=dict)
     validation: int | None = None
+    composed_texts: int = 0
 
     @property
     def tokens(self) -> int:

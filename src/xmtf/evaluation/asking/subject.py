@@ -18,6 +18,7 @@ from xmtf.models import find_model, load_model
 from xmtf.models.device import choose_device
 from xmtf.models.dtype import choose_dtype, dtype_name
 from xmtf.tokens import load_tokenizer
+from xmtf.tokens.tokenizer.composed import composed_line
 from xmtf.tokens.tokenizer.special_texts import special_line
 from xmtf.tokens.tokenizer.tokenizer import Tokenizer
 
@@ -67,9 +68,13 @@ class Subject:
 
 
 def say_special_texts(subject: Subject) -> None:
-    """Say how many texts looked like to hold special tokens and were read as text."""
-    if isinstance(subject.tokenizer, Tokenizer) and subject.tokenizer.special_texts:
+    """Say how many texts looked like to hold special tokens, and how many may have other ids than SentencePiece's."""
+    if not isinstance(subject.tokenizer, Tokenizer):
+        return
+    if subject.tokenizer.special_texts:
         say(f"  {special_line(subject.tokenizer.special_texts)}")
+    if subject.tokenizer.composed_texts:
+        say(f"  {composed_line(subject.tokenizer.composed_texts)}")
 
 
 def load_subject(setup: Setup, ref: str, label: str) -> Subject:

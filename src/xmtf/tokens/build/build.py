@@ -48,6 +48,7 @@ from xmtf.run_folder import tokenizer_of
 from xmtf.tokens.build.encode import Ends
 from xmtf.tokens.build.sampling import sample_texts
 from xmtf.tokens.store.index import choose_dtype
+from xmtf.tokens.tokenizer.composed import composed_line
 from xmtf.tokens.tokenizer.ends import begin_of_inputs
 from xmtf.tokens.tokenizer.loading import hub_tokenizer_files, load_tokenizer, tokenizer_files
 from xmtf.tokens.tokenizer.special_texts import special_line
@@ -122,6 +123,8 @@ def tokenize_mixture(
         counts, languages, clusters, files = _encode_all(mixture, out, tokenizer, ends, recipe)
         if counts.special_texts:
             say(f"  {special_line(counts.special_texts)}")
+        if counts.composed_texts:
+            say(f"  {composed_line(counts.composed_texts)}")
         details = TokenDetails(
             languages=languages,
             clusters=clusters,
@@ -327,4 +330,6 @@ def _sum_counts(parts: list[JsonObject]) -> TokenCounts:
     dropped = {reason: sum(part["dropped"].get(reason, 0) for part in parts) for reason in sorted(reasons)}
     taken, out, inputs, targets, size, held_out = (sum(part[key] for part in parts) for key in keys)
     special = sum((Counter(part["special_texts"]) for part in parts), Counter[str]())
-    return TokenCounts(taken, out, inputs, targets, size, dropped, dict(sorted(special.items())), held_out)
+    composed = sum(part.get("composed_texts", 0) for part in parts)
+    spelt = dict(sorted(special.items()))
+    return TokenCounts(taken, out, inputs, targets, size, dropped, spelt, held_out, composed)

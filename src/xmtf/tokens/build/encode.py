@@ -138,7 +138,8 @@ def encode_shard(spec: JsonObject, folder: Path) -> JsonObject:
                 special.update(pairs.special)
                 dropped = {reason: count + pairs.dropped[reason] for reason, count in dropped.items()}
     spelt = {tokenizer.token(token): count for token, count in sorted(special.items())}
-    return {**counts, "dropped": dropped, "special_texts": spelt, "clusters": list(names)}
+    told = {"special_texts": spelt, "composed_texts": tokenizer.composed_texts}
+    return {**counts, "dropped": dropped, **told, "clusters": list(names)}
 
 
 class _Group:

@@ -21,6 +21,7 @@ from xmtf.errors import ConfigError, DataError
 from xmtf.files import write_json, write_text
 from xmtf.json_types import JsonObject
 from xmtf.recipe.schema import SpecialTokensPolicy
+from xmtf.tokens.tokenizer.composed import composes, count_composed
 from xmtf.tokens.tokenizer.ends import own_ends, puts_space, with_ends
 from xmtf.tokens.tokenizer.special_texts import AsText, SpecialTexts
 from xmtf.tokens.tokenizer.words import WordEncoder, encode_plainly
@@ -94,6 +95,8 @@ class Tokenizer:
         self._parses = True
         self.special_texts = Counter[str]()
         """Texts encoded so far that look like to hold a special token and were read as text, by token."""
+        self.composed_texts = 0
+        """Texts encoded so far whose ids may differ from SentencePiece's (:mod:`xmtf.tokens.tokenizer.composed`)."""
 
     @cached_property
     def vocab_size(self) -> int:
@@ -174,6 +177,7 @@ class Tokenizer:
         other = copy.copy(self)
         other._parses = special_tokens == "parse"
         other.special_texts = Counter()
+        other.composed_texts = 0
         return other
 
     def encode(self, texts: Sequence[str]) -> list[npt.NDArray[np.int32]]:
@@ -205,6 +209,8 @@ class Tokenizer:
             raise DataError(
                 f"{ascii(wrong)[:80]}: holds half of a character (a lone surrogate); leave it out"
             ) from None
+        if self._composes:
+            self.composed_texts += count_composed(texts)
         if self._parses:
             return AsText(*plain, np.empty(0, np.int64), np.empty(0, np.int32))
         found = self._special.read(texts, plain)
@@ -215,6 +221,10 @@ class Tokenizer:
     def _special(self) -> SpecialTexts:
         ends = (self.pad, *self.ends, *(() if self.bos is None else (self.bos,)))
         return SpecialTexts(self._core, self._text, [end for end in ends if end >= 0])
+
+    @cached_property
+    def _composes(self) -> bool:
+        return composes(self._text)
 
     @cached_property
     def _words(self) -> WordEncoder | None:

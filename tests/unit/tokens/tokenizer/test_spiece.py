@@ -132,3 +132,22 @@ def test_a_file_that_is_cut_short_is_no_other_tokenizer(tmp_path, mt5):
         except (ConfigError, DataError):
             continue
         assert tokenizer.encode(["the cat  sat"])[0].tolist() == whole.encode("the cat  sat")
+
+
+def test_texts_that_nfc_composes_and_sentencepiece_does_not_are_counted(tmp_path, mt5):
+    tokenizer = load_tokenizer(placed(tmp_path, mt5))
+    theirs = sentencepiece.SentencePieceProcessor(model_proto=mt5)
+    names = [name for name in spiece._names() if len(name) < 60]
+    decomposed = [unicodedata.normalize("NFD", name) for name in names] + ["\u0627\u064e\u0654\u063a\u064f\u0633"]
+    for text in decomposed:
+        known = tokenizer.composed_texts
+        if tokenizer.encode([text])[0].tolist() != theirs.encode(text):
+            assert tokenizer.composed_texts == known + 1, ascii(text)
+    assert tokenizer.encode(decomposed[-1:])[0].tolist() != theirs.encode(decomposed[-1])
+    again = load_tokenizer(tmp_path)
+    again.encode([unicodedata.normalize("NFC", name) for name in names])
+    assert again.composed_texts == 0
+    again.save(tmp_path / "saved")
+    saved = load_tokenizer(tmp_path / "saved").reading("text")
+    saved.encode(decomposed[-1:])
+    assert saved.composed_texts == 1
