@@ -20,4 +20,5 @@ def collection():
 def test_every_template_is_read(collection):
     keys = list(collection.keys())
     assert len(keys) == 158
-    assert sum(len(collection.load(key)) for key in keys) == 1240
+    # of the templates under one key the last counts, as in promptsource
+    assert sum(len(collection.load(key)) for key in keys) == 1239

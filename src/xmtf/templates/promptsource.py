@@ -32,6 +32,7 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import yaml
 
@@ -40,6 +41,7 @@ from xmtf.execution import say
 from xmtf.languages import normalize_language
 from xmtf.records import Translation
 from xmtf.templates.names import language_of_name
+from xmtf.templates.prompt_language import literal_text, prompt_language
 from xmtf.templates.template import Template
 from xmtf.text_files import NotUtf8Error, read_text_file
 
@@ -59,12 +61,14 @@ class TemplateFile:
         subset: What its header names, or ``""``.
         templates: In the order of the file.
         keys: Key of each template in the file (its UUID in promptsource's form, else ``""``).
+        assumed: Names of those that nothing tells the language of, so that English is assumed.
     """
 
     dataset: str
     subset: str
     templates: tuple[Template, ...]
     keys: tuple[str, ...]
+    assumed: tuple[str, ...] = ()
 
 
 def read_template_file(path: Path, *, last_counts: bool = False) -> tuple[Template, ...]:
@@ -122,15 +126,35 @@ def read_promptsource(path: Path) -> TemplateFile:
         nodes = [("", node) for node in entries.value]
     elif entries is not None and entries.tag != _NULL:
         nodes = [(str(key.value), node) for key, node in _pairs(entries, f"{path}: templates")]
-    templates = tuple(
-        _template(node, key, header, f"{path}: template {key or number}")
+    dataset, subset = _text(header.get("dataset")) or "", _text(header.get("subset")) or ""
+    whole = " ".join(_literal_text(node) for _, node in nodes)
+    read = [
+        _template(node, key, header, f"{path}: template {key or number}", _Frame((dataset, subset), whole))
         for number, (key, node) in enumerate(nodes, start=1)
-    )
+    ]
     keys = tuple(key for key, _ in nodes)
-    return TemplateFile(_text(header.get("dataset")) or "", _text(header.get("subset")) or "", templates, keys)
+    assumed = tuple(template.name for template, is_assumed in read if is_assumed)
+    return TemplateFile(dataset, subset, tuple(template for template, _ in read), keys, assumed)
 
 
-def _template(node: yaml.Node, key: str, header: dict[str, yaml.Node], where: str) -> Template:
+class _Frame(NamedTuple):
+    """What surrounds a template: dataset and subset of its file, and the literal text of all."""
+
+    names: tuple[str, str]
+    text: str
+
+
+def _literal_text(node: yaml.Node) -> str:
+    if not isinstance(node, yaml.MappingNode):
+        return ""
+    fields = {str(key.value): value for key, value in node.value}
+    return literal_text(_text(fields.get("jinja")), _text(fields.get("answer_choices")))
+
+
+def _template(
+    node: yaml.Node, key: str, header: dict[str, yaml.Node], where: str, frame: _Frame
+) -> tuple[Template, bool]:
+    """Return a template, and whether its language is only assumed."""
     fields = _mapping(node, where)
     name = _text(fields.get("name"))
     if not name:
@@ -140,8 +164,8 @@ def _template(node: yaml.Node, key: str, header: dict[str, yaml.Node], where: st
     if jinja is None:
         raise TemplateError(f"{where}: has no jinja source")
     told = _mapping(fields["metadata"], f"{where}: metadata") if "metadata" in fields else fields
-    language, translation = _language(name, told, header, where)
-    return Template(
+    language, translation, is_assumed = _language(name, told, header, where, _literal_text(node), frame)
+    template = Template(
         name=name,
         jinja=jinja,
         answer_choices=_text(fields.get("answer_choices")),
@@ -153,24 +177,29 @@ def _template(node: yaml.Node, key: str, header: dict[str, yaml.Node], where: st
         original_task=_flag(told.get("original_task"), f"{where}: original_task"),
         choices_in_prompt=_flag(told.get("choices_in_prompt"), f"{where}: choices_in_prompt"),
     )
+    return template, is_assumed
 
 
 def _language(
-    name: str, told: dict[str, yaml.Node], header: dict[str, yaml.Node], where: str
-) -> tuple[str, Translation]:
-    """Return language and translation: the entry's own keys, its name's suffix, its metadata, the file's header.
+    name: str, told: dict[str, yaml.Node], header: dict[str, yaml.Node], where: str, text: str, frame: _Frame
+) -> tuple[str, Translation, bool]:
+    """Return language, translation, and whether the language is only assumed.
 
-    The suffix comes before ``languages``: many translated prompts still carry the ``[en]`` of their original.
+    What counts: the entry's own keys, its name's suffix, the file's header, then its text and its metadata: many
+    translated prompts still carry the ``languages: [en]`` of their original.
     """
     of_name = language_of_name(name)
     languages = _texts(told.get("languages"), f"{where}: languages")
     given = _text(told.get("language")) or (of_name[0] if of_name else None)
-    given = given or (languages[0] if languages else None) or _text(header.get("language")) or "en"
+    given, is_assumed = given or (None if languages else _text(header.get("language"))), False
+    if given is None:
+        said = normalize_language(languages[0], where) if languages else None
+        given, is_assumed = prompt_language(text, frame.text, said, frame.names)
     translation = _text(told.get("translation")) or (of_name[1] if of_name else None)
     translation = translation or _text(header.get("translation")) or "none"
     if translation not in _TRANSLATIONS:
         raise TemplateError(f"{where}: translation is {translation!r}; it is one of {', '.join(_TRANSLATIONS)}")
-    return normalize_language(given, where), _TRANSLATIONS[translation]
+    return normalize_language(given, where), _TRANSLATIONS[translation], is_assumed
 
 
 def _pairs(node: yaml.Node, where: str) -> list[tuple[yaml.Node, yaml.Node]]:

@@ -123,7 +123,7 @@ def test_findings_between_templates_of_a_file():
 def test_findings_of_a_file(tmp_path, write_templates):
     path = tmp_path / "xnli" / "fr" / "template.yaml"
     write_templates(path, [GOOD], dataset="xnli/de")
-    assert {each.check for each in lint_file(path, "xnli/fr")} == {"header", "file-name"}
+    assert {each.check for each in lint_file(path, "xnli/fr")} == {"header", "file-name", "assumed-language"}
     path.write_text(path.read_text().replace('"id": "', '"id": "x'))
     assert "key" in {each.check for each in lint_file(path, "xnli/de")}
 
@@ -141,6 +141,7 @@ def test_translations_are_compared_with_their_originals(tmp_path, write_template
     collection = Collection(tmp_path)
     found = lint_collection(collection, collection.keys())
     assert [(each.where, each.check) for each in found] == [
+        ("xnli/en", "assumed-language"),
         ("xnli/es", "placeholders-differ"),
         ("xnli/fr", "choices-differ"),
         ("xnli/fr", "placeholder-order"),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from xmtf.templates.collection import Collection
 from xmtf.templates.columns import RenderedColumns
 from xmtf.templates.lint.file import check_file, check_names, check_translations
-from xmtf.templates.lint.finding import CHECKS, Finding, Severity
+from xmtf.templates.lint.finding import CHECKS, Finding, Severity, finding
 from xmtf.templates.lint.rows import check_rendered, check_rows
 from xmtf.templates.lint.source import check_source
 from xmtf.templates.promptsource import read_promptsource
@@ -84,6 +84,9 @@ def lint_file(path: Path, key: str = "") -> list[Finding]:
     frame = check_file(file, path, key) if key else ()
     where = key or str(path)
     found = [replace(each, where=where) for each in frame]
+    found += [
+        finding("assumed-language", name, "nothing says it and the text is too short", where) for name in file.assumed
+    ]
     return _sorted([*found, *lint_templates(file.templates, where)])
 
 

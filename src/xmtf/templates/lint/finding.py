@@ -27,6 +27,7 @@ CHECKS: dict[str, tuple[Severity, str]] = {
     "answer-visible": ("warning", "the inputs show the field that is the target"),
     "choices-not-in-prompt": ("warning", "the metadata says that the inputs name the choices; they do not"),
     "wrong-script": ("warning", "the text is not in the script of the template's language"),
+    "assumed-language": ("info", "English is assumed to be its language; say `language` in the file or the entry"),
     "random": ("info", "draws at random (seeded by row)"),
     "changes-rows": ("info", "changes lists of the row in place; the row is copied for it"),
     "legacy-differs": ("info", "legacy mode cuts the last operand of an expression only, or fails on it"),
