@@ -31,7 +31,7 @@ from pathlib import Path
 
 import numpy as np
 
-WAYS = ("ours", "cached", "repeat", "requests", "lm_eval")
+WAYS = ("ours", "short", "cached", "repeat", "requests", "lm_eval")
 CASES = ("short", "single", "long", "templates", "fewshot", "repeated")
 WORDS = 4000
 
@@ -57,7 +57,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.toy:
         options.vocab, options.hidden, options.layers, options.items = 9000, 64, 1, 2
-        options.ways = "ours,repeat"
+        options.ways, options.case = "ours,short,repeat", "short"
     if options.only:
         run_way(options)
         return
@@ -83,7 +83,7 @@ def measured(way: str, case: str, folder: Path) -> dict | None:
 def show(options: argparse.Namespace, case: str, results: dict[str, dict]) -> None:
     shape = f"{options.shape}, hidden {options.hidden}, {options.layers} layers, vocab {options.vocab:,}"
     print(f"{options.model or shape}: {case}")
-    print(f"{'way':8}  items/CPU s  ours is  peak GiB  largest difference")
+    print(f"{'way':8}  items/CPU s   CPU s  ours is  peak GiB  largest difference")
     for way, found in results.items():
         beside = results.get("requests") if way == "lm_eval" else None
         beside = beside or results.get("ours", found)
@@ -92,7 +92,9 @@ def show(options: argparse.Namespace, case: str, results: dict[str, dict]) -> No
         rows = zip(found["scores"], beside["scores"], strict=True)
         gap = max(abs(a - b) for x, y in rows for a, b in zip(x, y, strict=True))
         same = "" if way == "requests" else f"{gap:.1e}"
-        print(f"{way:8}  {rate:11.2f}  {ratio:6.1f}x  {found['peak_gib']:8.2f}  {same}", flush=True)
+        print(
+            f"{way:8}  {rate:11.2f}  {found['cpu_s']:6.2f}  {ratio:6.2f}x  {found['peak_gib']:8.2f}  {same}", flush=True
+        )
 
 
 def items(options: argparse.Namespace) -> list[Item]:
@@ -183,7 +185,7 @@ def run_way(options: argparse.Namespace) -> None:
     import torch
 
     torch.set_num_threads(1)
-    loaders = (load_ours, load_cached, load_repeat, load_requests, load_lm_eval)
+    loaders = (load_ours, load_short, load_cached, load_repeat, load_requests, load_lm_eval)
     ask = dict(zip(WAYS, loaders, strict=True))[options.only](options)
     asked = items(options)
     ask(asked[:2])  # what is done once is not timed
@@ -205,6 +207,25 @@ def load_ours(options: argparse.Namespace) -> Ask:
     def ask(asked: list[Item]) -> list[list[float]]:
         requests = [Request(p, tuple(c), 0, (), Origin("bench", "", "", i)) for i, (p, c) in enumerate(asked)]
         return [list(found.scores) for found in rank(model, tokenizer, requests)]
+
+    return ask
+
+
+def load_short(options: argparse.Namespace) -> Ask:
+    import transformers
+
+    from short_loops.rank import rank
+    from xmtf.tokens import load_tokenizer
+
+    model = transformers.AutoModelForCausalLM.from_pretrained(options.folder).eval()
+    tokenizer = load_tokenizer(options.folder)
+
+    def ids(text: str) -> tuple[int, ...]:
+        return tuple(tokenizer.encode([text])[0].tolist())
+
+    def ask(asked: list[Item]) -> list[list[float]]:
+        questions = [(ids(prompt), [ids(f" {choice}") for choice in choices]) for prompt, choices in asked]
+        return rank(model, questions, options.batch)
 
     return ask
 

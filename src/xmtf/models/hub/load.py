@@ -131,7 +131,9 @@ def load_gguf(path: Path, *, device: str, dtype: torch.dtype) -> HubModel:
     require("gguf", "train")
     from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig
 
-    with _loading(path.name):
+    from xmtf.gguf_reader import quick_gguf  # the package gguf is optional
+
+    with _loading(path.name), quick_gguf():
         file = read_gguf(path)
         if file.architecture in ARCHITECTURES:
             known = gguf_config(file)

@@ -207,7 +207,11 @@ def _optional(path: Path) -> dict[str, object]:
 def _from_gguf(path: Path, label: str) -> Tokenizer:
     """Read the tokenizer in a GGUF file: what stands before a text is as the file says, not as transformers thinks."""
     file = read_gguf(path)
-    tokenizer = _through_transformers(path.parent, label, gguf_file=path.name)
+    require("gguf", "train")
+    from xmtf.gguf_reader import quick_gguf  # the package gguf is optional
+
+    with quick_gguf():
+        tokenizer = _through_transformers(path.parent, label, gguf_file=path.name)
     begin = (tokenizer.bos,) if _gguf_begins(file) and tokenizer.bos is not None else ()
     about = {"chat_template": template} if (template := file.fields.get("tokenizer.chat_template")) else {}
     ends = [file.number(f"tokenizer.ggml.{kind}_token_id") for kind in ("eot", "eom")]

@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+
+from xmtf.errors import DataError
+from xmtf.models import load_model
+
+gguf = pytest.importorskip("gguf")
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+
+from xmtf.gguf_reader import quick_gguf  # noqa: E402 - needs gguf
+
+SHAPE = {
+    "vocab_size": 40, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "head_dim": 16,
+    "num_attention_heads": 2, "num_key_value_heads": 1,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    """A Gemma 2 of random weights, which no reader of ours knows, with a vocabulary and odd fields."""
+    path = tmp_path_factory.mktemp("gguf") / "gemma.gguf"
+    torch.manual_seed(0)
+    model = transformers.Gemma2ForCausalLM(transformers.Gemma2Config(**SHAPE, sliding_window=8))
+    writer = gguf.GGUFWriter(path, "gemma2")
+    writer.add_name("tiny")
+    writer.add_context_length(64)
+    writer.add_block_count(2)
+    writer.add_embedding_length(32)
+    writer.add_feed_forward_length(48)
+    writer.add_head_count(2)
+    writer.add_head_count_kv(1)
+    writer.add_key_length(16)
+    writer.add_value_length(16)
+    writer.add_layer_norm_rms_eps(1e-6)
+    writer.add_sliding_window(8)
+    writer.add_tokenizer_model("llama")
+    tokens = [
+        "<pad>",
+        "<eos>",
+        "<bos>",
+        "<unk>",
+        *"▁abcdefghijklmnop",
+        *(f"▁{letter}é" for letter in "abcdefghijklmnopqrs"),
+    ]
+    writer.add_token_list(tokens)
+    writer.add_token_scores([-float(place) for place in range(40)])
+    writer.add_token_types([3, 3, 3, 2, *[1] * 36])
+    writer.add_array("test.flags", [True, False, True])
+    for kind, number in (("pad", 0), ("eos", 1), ("bos", 2), ("unk", 3)):
+        getattr(writer, f"add_{kind}_token_id")(number)
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.GEMMA2, 2)
+    for name, tensor in model.state_dict().items():
+        own = names.get_name(name.removesuffix(".weight"))
+        if name != "lm_head.weight" and own is not None:
+            values = tensor.numpy() + (1 if "norm" in name else 0)
+            writer.add_tensor(own + ".weight", np.ascontiguousarray(values))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path, model.eval()
+
+
+def test_the_quick_reader_finds_what_the_slow_one_finds(path):
+    slow = gguf.GGUFReader(path[0])
+    with quick_gguf():
+        quick = gguf.GGUFReader(path[0])
+    assert type(quick) is not type(slow)
+    assert list(quick.fields) == list(slow.fields)
+    for name, field in slow.fields.items():
+        assert quick.fields[name].types == field.types, name
+        assert quick.fields[name].contents() == field.contents(), name
+        assert len(quick.fields[name].data) == len(field.data), name
+    assert [tensor.name for tensor in quick.tensors] == [tensor.name for tensor in slow.tensors]
+    assert all(np.array_equal(a.data, b.data) for a, b in zip(quick.tensors, slow.tensors, strict=True))
+    assert gguf.GGUFReader is type(slow)
+
+
+def test_a_gemma_answers_as_the_original(path):
+    file, original = path
+    model = load_model(str(file)).model
+    tokens = torch.arange(3, 13)[None]
+    with torch.no_grad():
+        expected = original(input_ids=tokens).logits
+        torch.testing.assert_close(model.logits(model.hidden_states(tokens)), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_torn_file_is_named(path, tmp_path):
+    short = tmp_path / "short.gguf"
+    short.write_bytes(path[0].read_bytes()[:900])
+    with pytest.raises(DataError, match="short"):
+        load_model(str(short))
