@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xmtf.errors import DataError, UserError
-from xmtf.files import Manifest, atomic_path, content_hash, file_sha256, read_manifest
+from xmtf.files import MANIFEST, Manifest, atomic_path, content_hash, file_sha256, read_manifest
+from xmtf.ownership import marked_outputs
 
-__all__ = ["Damage", "check_outputs", "damages", "remembered_sha256"]
+__all__ = ["Damage", "check_file", "check_outputs", "damages", "marked_damages", "remembered_sha256"]
 
 CACHE = "XMTF_CACHE"
 """Environment variable with the folder of the user's cache; default ``xmtf`` in ``XDG_CACHE_HOME`` or ``~/.cache``."""
@@ -71,6 +72,24 @@ def check_outputs(folder: Path, takes: Callable[[str], bool] = lambda name: True
     for damage in damages(folder, manifest, takes, remembered_sha256):
         raise DataError(f"{damage}; delete {folder} to make it anew")
     return manifest
+
+
+def check_file(folder: Path, name: str) -> None:
+    """Refuse one file of a finished folder that is not what its stage wrote; one without a manifest is let through.
+
+    Raises:
+        DataError: As :func:`check_outputs`.
+    """
+    if (folder / MANIFEST).is_file():
+        check_outputs(folder, lambda known: known == name)
+
+
+def marked_damages(folder: Path, stage: str, sha256: Callable[[Path], str] = file_sha256) -> Iterator[Damage]:
+    """Yield what of a folder without a manifest is not what its marker says; arguments as of :func:`damages`."""
+    for name, written in marked_outputs(folder).items():
+        what = _damage(folder / name, written, sha256)
+        if what:
+            yield Damage(folder / name, stage, what)
 
 
 def damages(

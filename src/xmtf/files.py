@@ -302,6 +302,14 @@ def read_manifest(folder: Path) -> Manifest:
     if written not in (None, content_hash(value)):
         raise DataError(f"{path}: does not hold what was written; delete {folder} to build it anew")
     known = {key: value[key] for key in Manifest.__dataclass_fields__ if key in value}
+    texts = ("stage", "fingerprint")
+    records = ("recipe", "inputs", "outputs", "counts", "details")
+    if not (
+        all(isinstance(known.get(key), str) for key in texts)
+        and all(isinstance(known.get(key, {}), dict) for key in records)
+        and isinstance(known.get("wall_time_s", 0.0), int | float)
+    ):
+        raise DataError(f"{path}: is no manifest of a stage; delete {folder} to build it anew")
     return Manifest(**known)
 
 

@@ -14,29 +14,34 @@ import orjson
 
 from xmtf.alone import LOCK
 from xmtf.errors import ConfigError
-from xmtf.files import MANIFEST, read_manifest, write_json
+from xmtf.files import MANIFEST, content_hash, read_manifest, write_json
 from xmtf.run_folder import HUB_RESULTS, RunFolder
 from xmtf.unfinished import is_temporary
 
 __all__ = [
     "MARKER",
+    "RUN",
     "check_ours",
     "check_run_folder",
     "claim",
     "claim_run_folder",
     "free_name",
+    "marked_outputs",
+    "marker_damage",
     "new_file",
     "refuse_foreign",
     "refuse_links",
     "refuse_loss",
     "refuse_unknown",
     "stage_of",
+    "write_marker",
 ]
 
 MARKER = ".xmtf.json"
 """File that a stage writes first into its folder: ``{"stage": "tokens"}``."""
 RUN = "run"
 """The stage in the marker of a run folder."""
+_MARKED = frozenset({"stage", "training", "recipe", "outputs", "hash"})
 _CARD = "README.md"
 _SHOWN = 3
 
@@ -51,6 +56,39 @@ def stage_of(folder: Path) -> str | None:
         if isinstance(value, dict) and isinstance(value.get("stage"), str):
             return str(value["stage"])
     return None
+
+
+def write_marker(folder: Path, stage: str, **more: object) -> None:
+    """Mark a folder as a stage's; what the marker says of it is kept with a hash of itself.
+
+    Args:
+        folder: The folder.
+        stage: The stage.
+        more: What the marker is to say beside, such as the SHA-256 of files.
+    """
+    value = {"stage": stage, **more}
+    write_json(folder / MARKER, value | {"hash": content_hash(value)})
+
+
+def marked_outputs(folder: Path) -> dict[str, str]:
+    """Return the files that a marker names, with their SHA-256; none where it names none."""
+    try:
+        value = orjson.loads((folder / MARKER).read_bytes())
+    except (OSError, orjson.JSONDecodeError):
+        return {}
+    outputs = value.get("outputs") if isinstance(value, dict) else None
+    return {str(name): str(written) for name, written in outputs.items()} if isinstance(outputs, dict) else {}
+
+
+def marker_damage(path: Path) -> str:
+    """Return what is wrong with a marker, or nothing; those of earlier versions have no hash."""
+    try:
+        value = orjson.loads(path.read_bytes())
+    except (OSError, orjson.JSONDecodeError):
+        return "cannot be read"
+    known = isinstance(value, dict) and value.keys() <= _MARKED and isinstance(value.get("stage"), str)
+    written = value.pop("hash", None) if known else ""
+    return "" if known and written in (None, content_hash(value)) else "does not hold what was written"
 
 
 def check_ours(out: Path, what: str, stages: Collection[str], *, hidden: bool = True) -> None:
@@ -100,7 +138,7 @@ def claim(folder: Path, stage: str, what: str, *, hidden: bool = False) -> None:
     """
     check_ours(folder, what, (stage,), hidden=hidden)
     if not (folder / MARKER).exists():
-        write_json(folder / MARKER, {"stage": stage})
+        write_marker(folder, stage)
 
 
 def refuse_foreign(folder: Path, also: Callable[[str], bool] = lambda name: False) -> None:
@@ -198,4 +236,4 @@ def claim_run_folder(folder: Path) -> None:
     """
     check_run_folder(folder)
     if not (folder / MARKER).exists():
-        write_json(folder / MARKER, {"stage": RUN})
+        write_marker(folder, RUN)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from xmtf.alone import alone_at
 from xmtf.errors import ConfigError
-from xmtf.files import file_sha256, read_json, write_json
-from xmtf.ownership import MARKER, check_ours, stage_of
+from xmtf.files import file_sha256
+from xmtf.ownership import check_ours, marked_outputs, stage_of, write_marker
 from xmtf.unfinished import temporary_folder
 
 __all__ = ["WrittenFiles"]
@@ -62,7 +62,7 @@ class WrittenFiles:
             before = self._written()
             self._refuse(found.keys() | (before.keys() if whole else set()))
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_json(self.folder / MARKER, {"stage": self.kind, "outputs": (before if not whole else {}) | found})
+            write_marker(self.folder, self.kind, outputs=(before if not whole else {}) | found)
             for name in found:
                 (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
                 (temporary / name).replace(self.folder / name)
@@ -71,10 +71,7 @@ class WrittenFiles:
 
     def _written(self) -> dict[str, str]:
         """Return what earlier calls wrote: the SHA-256 of each file."""
-        if stage_of(self.folder) != self.kind or not (self.folder / MARKER).is_file():
-            return {}
-        outputs = read_json(self.folder / MARKER).get("outputs", {})
-        return {str(name): str(written) for name, written in outputs.items()} if isinstance(outputs, dict) else {}
+        return marked_outputs(self.folder) if stage_of(self.folder) == self.kind else {}
 
     def _refuse(self, names: set[str] | dict[str, str]) -> None:
         """Refuse to write over files that are not as an earlier call wrote them."""

@@ -198,5 +198,6 @@ def _say_fault() -> int:
 
 
 def _say(text: str, code: int) -> int:
-    print(visible(f"xmtf: {text}"), file=sys.stderr)  # noqa: T201 - errors are for the person at the terminal
+    line = " ".join(part.strip() for part in text.splitlines())  # packages explain themselves in several
+    print(visible(f"xmtf: {line}"), file=sys.stderr)  # noqa: T201 - errors are for the person at the terminal
     return code

@@ -24,9 +24,9 @@ from importlib.resources import files
 from pathlib import Path
 
 from xmtf.errors import ConfigError, DataError
-from xmtf.files import file_sha256, slug, write_json, write_text
+from xmtf.files import file_sha256, slug, write_text
 from xmtf.launch.stages import LaunchStage, check_layout, launch_stages
-from xmtf.ownership import MARKER
+from xmtf.ownership import MARKER, write_marker
 from xmtf.recipe import LoadedRecipe
 from xmtf.run_folder import stop_file
 from xmtf.tasks.checkouts import TEMPLATES_ROOT, absolute_roots
@@ -168,7 +168,7 @@ def _adopt(out: Path) -> None:
     """Take the scripts that an earlier version wrote, which left no marker, as ours."""
     if (out / STAGE).is_file() and not (out / MARKER).exists():
         paths = [out / STAGE, *out.glob("*.sbatch"), *out.glob(SUBMIT)]
-        write_json(out / MARKER, {"stage": _KIND, "outputs": {path.name: file_sha256(path) for path in paths}})
+        write_marker(out, _KIND, outputs={path.name: file_sha256(path) for path in paths})
 
 
 def submit(out: Path) -> str:

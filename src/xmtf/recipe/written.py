@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from xmtf.errors import ConfigError
-from xmtf.files import write_text
+from xmtf.errors import ConfigError, DataError
+from xmtf.files import file_sha256, read_json, write_text
+from xmtf.ownership import MARKER, RUN, marker_damage, write_marker
 from xmtf.recipe.load import WRITTEN, LoadedRecipe, dump_recipe, dumped
 from xmtf.recipe.schema import Recipe
+from xmtf.run_folder import RunFolder
 
-__all__ = ["portable", "write_recipe"]
+__all__ = ["check_written", "portable", "write_recipe"]
 
 
 def write_recipe(loaded: LoadedRecipe) -> None:
@@ -25,6 +27,20 @@ def write_recipe(loaded: LoadedRecipe) -> None:
             f"{path}: is the recipe that was read, and a run keeps its own there; name another run_folder"
         )
     write_text(path, f"{WRITTEN}\n{dump_recipe(portable(loaded))}")
+    write_marker(loaded.run_folder, RUN, recipe=file_sha256(path))
+
+
+def check_written(run: RunFolder) -> None:
+    """Refuse the recipe of a run that is not as the run wrote it; earlier versions did not say how they did.
+
+    Raises:
+        DataError: It was changed since, or is gone.
+    """
+    marker = run.path / MARKER
+    value = read_json(marker) if marker.is_file() and not marker_damage(marker) else {}
+    written = value.get("recipe")
+    if written is not None and (not run.is_run or file_sha256(run.recipe) != written):
+        raise DataError(f"{run.recipe}: is not as it was written ({marker.name}); run the recipe again (xmtf run)")
 
 
 def portable(loaded: LoadedRecipe) -> Recipe:

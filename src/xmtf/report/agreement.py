@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from xmtf.checksums import check_outputs
+from xmtf.checksums import check_outputs, marked_damages, remembered_sha256
 from xmtf.errors import ConfigError, DataError
 from xmtf.files import MANIFEST, Manifest, read_manifest
 from xmtf.manifest_parts import ModelDetails
 from xmtf.recipe import load_recipe
 from xmtf.recipe.effects import marked, stage_fingerprint
+from xmtf.recipe.written import check_written
 from xmtf.results.files import SCORES
-from xmtf.run_folder import RunFolder
+from xmtf.run_folder import LABELS, RunFolder
 
 __all__ = ["check_agreement", "check_results_folder", "results_of_model"]
 
@@ -28,8 +29,12 @@ def check_agreement(run: RunFolder) -> None:
     What was written by earlier versions, which did not say, is let through.
 
     Raises:
-        DataError: Names the two parts that do not agree.
+        DataError: Names the two parts that do not agree, or results that have lost their manifest.
     """
+    for folder in map(run.results, LABELS):
+        if (folder / SCORES).exists() and not (folder / MANIFEST).exists():
+            raise DataError(f"{folder / MANIFEST}: is missing, so the results there are not finished; {_AGAIN}")
+    check_written(run)
     model = _manifest(run.model)
     if model is None or (details := ModelDetails.of(model, run.model)).training is None:
         return
@@ -55,6 +60,9 @@ def check_results_folder(folder: Path) -> None:
     """
     if (folder / MANIFEST).is_file():
         check_outputs(folder)
+    else:
+        for damage in marked_damages(folder, "evaluation", remembered_sha256):
+            raise DataError(f"{damage}; measure the model again")
     scores = folder / SCORES
     if not scores.is_file() or not scores.read_bytes().strip():
         raise DataError(f"{scores}: {'is empty' if scores.is_file() else 'is missing'}; measure the model again")

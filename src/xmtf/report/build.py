@@ -7,7 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from xmtf.checksums import damages
 from xmtf.errors import SourceError
+from xmtf.event_log import read_events
 from xmtf.execution import say
 from xmtf.files import (
     MANIFEST,
@@ -17,7 +19,6 @@ from xmtf.files import (
     content_hash,
     file_sha256,
     is_finished,
-    read_jsonl,
     read_manifest,
     write_manifest,
     write_text,
@@ -84,7 +85,10 @@ def build_report(sources: Sequence[Path], out: Path, config: Report, inputs: Inp
     fingerprint = stage_fingerprint("report", recipe | {"reference": inputs.reference}, found)
     sweep_beside(out)
     if is_finished(out, fingerprint) and not ReportDetails.of(finished := read_manifest(out), out).missing_fonts:
-        return finished
+        wrong = next(damages(out, finished), None)
+        if wrong is None:
+            return finished
+        say(f"{wrong}: the report is written anew")
     refuse_foreign(out, _drawn_by_itself)
     material = collect(sources, inputs.overlap)
     with atomic_folder(out, alone=True) as folder:
@@ -130,7 +134,7 @@ def _overlaps(sources: Sequence[Path], inputs: Inputs) -> dict[str, str]:
 
 def _log_hash(path: Path) -> str:
     """Hash the events of a log but how long stages took, which every call adds to."""
-    return content_hash([event for event in read_jsonl(path) if event.get("event") != "stage"])
+    return content_hash([event for event in read_events(path) if event.get("event") != "stage"])
 
 
 def _write(material: Material, inputs: Inputs, folder: Path, config: Report) -> list[str]:

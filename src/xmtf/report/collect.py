@@ -11,7 +11,8 @@ import pyarrow.dataset as ds
 
 from xmtf.checksums import check_outputs
 from xmtf.errors import SourceError
-from xmtf.files import MANIFEST, Manifest, read_jsonl, read_manifest
+from xmtf.event_log import read_events
+from xmtf.files import MANIFEST, Manifest, read_manifest
 from xmtf.json_types import JsonObject
 from xmtf.recipe import load_yaml
 from xmtf.records import Score
@@ -108,7 +109,7 @@ def collect_run(folder: Path) -> Run:
         composition=_composition(run.mixture),
         mixture=_manifest(run.mixture),
         model=_manifest(run.model),
-        log=list(read_jsonl(run.log)) if run.log.exists() else [],
+        log=list(read_events(run.log)) if run.log.exists() else [],
         results=collect_results([folder]),
     )
 

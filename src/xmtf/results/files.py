@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from xmtf.errors import ConfigError, SourceError
-from xmtf.ownership import check_ours, claim, free_name, refuse_loss, stage_of
+from xmtf.files import file_sha256
+from xmtf.ownership import check_ours, claim, free_name, refuse_loss, stage_of, write_marker
 from xmtf.results.completions import COMPLETIONS
 from xmtf.results.items import ITEMS, is_items, item_paths
 from xmtf.results.samples import SAMPLES
@@ -19,6 +20,7 @@ __all__ = [
     "SCORES",
     "check_results",
     "claim_results",
+    "describe_results",
     "no_results",
     "refuse_replacing",
 ]
@@ -66,6 +68,12 @@ def claim_results(out: Path) -> None:
     """Mark a results folder as ours, before anything else is written into it."""
     if stage_of(out) is None and not _of_an_earlier_version(out):
         claim(out, _STAGE, "results")
+
+
+def describe_results(out: Path) -> None:
+    """Say in the marker of results that have no manifest, of code or of another harness, what their files are."""
+    paths = [path for path in (out / SCORES, out / COMPLETIONS, *item_paths(out)) if path.is_file()]
+    write_marker(out, _STAGE, outputs={path.relative_to(out).as_posix(): file_sha256(path) for path in paths})
 
 
 def no_results(folder: Path, missing: str) -> SourceError:

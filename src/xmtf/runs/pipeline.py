@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Literal
 
 from xmtf.errors import UnknownNameError
+from xmtf.event_log import append_event
 from xmtf.execution import say
 from xmtf.extras import require_extra
-from xmtf.files import Manifest, Stopwatch, alone_in, append_jsonl, write_text
+from xmtf.files import Manifest, Stopwatch, alone_in, write_text
 from xmtf.manifest_parts import MixtureCounts, MixtureDetails
 from xmtf.runs.measures import suite_measures
 from xmtf.models import model_family
@@ -112,7 +113,7 @@ def _do(stage: Stage, log: Path) -> None:
     say(f"{stage.name}")
     stage.work()
     say(f"{stage.name}: done in {watch.seconds:.1f} s")
-    append_jsonl(log, {"event": "stage", "stage": stage.name, "seconds": watch.seconds})
+    append_event(log, {"event": "stage", "stage": stage.name, "seconds": watch.seconds})
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from xmtf.checksums import Damage, damages
+from xmtf.checksums import Damage, damages, marked_damages
 from xmtf.errors import DataError, SourceError
 from xmtf.evaluation.asking.journal import damaged_lines
+from xmtf.event_log import read_events
 from xmtf.files import MANIFEST, read_manifest
+from xmtf.ownership import MARKER, marker_damage, stage_of
 from xmtf.progress import track
+from xmtf.recipe.written import check_written
 from xmtf.report.agreement import check_agreement
-from xmtf.results.files import JOURNALS
-from xmtf.run_folder import RunFolder
+from xmtf.results.files import JOURNALS, SCORES
+from xmtf.run_folder import LABELS, RunFolder
 
 __all__ = ["Verified", "verify"]
 
@@ -48,7 +51,7 @@ def verify(folder: Path) -> Verified:
     manifests = sorted(path.parent for path in folder.rglob(MANIFEST))
     checkpoints = sorted(folder.rglob("step-*/state.json"))
     if not manifests and not checkpoints:
-        raise SourceError(f"{folder}: holds no manifest and no checkpoint; give the folder of a run, such as runs/demo")
+        raise SourceError(f"{folder}: holds no {MANIFEST} and no checkpoint; give a run folder, such as runs/demo")
     found: list[Damage] = []
     files = 0
     with track("verifying", len(manifests) + len(checkpoints), "folders") as bar:
@@ -63,6 +66,10 @@ def verify(folder: Path) -> Verified:
             found += wrong
             bar.advance()
     found += _journals(folder)
+    found += _markers(folder)
+    found += _unfinished(folder)
+    found += _log(folder)
+    found += _recipe(folder)
     if not found:
         found += _agreement(folder)
     return Verified(len(manifests), files, tuple(found))
@@ -90,6 +97,49 @@ def _journals(folder: Path) -> Iterator[Damage]:
         count = damaged_lines(path)
         if count:
             yield Damage(path, "evaluation", f"{count} lines are not as they were written; they will be asked again")
+
+
+def _markers(folder: Path) -> Iterator[Damage]:
+    for path in sorted(folder.rglob(MARKER)):
+        what = marker_damage(path)
+        if what:
+            yield Damage(path, path.parent.name, what)
+        elif not (path.parent / MANIFEST).exists():
+            yield from marked_damages(path.parent, stage_of(path.parent) or path.parent.name)
+
+
+def _unfinished(folder: Path) -> Iterator[Damage]:
+    """Yield the folders of a run that hold what only a finished stage leaves, and have no manifest."""
+    run = RunFolder(folder)
+    atomic = (run.mixture, run.initial, run.model, run.report)
+    whole = [path for path in atomic if path.is_dir() and any(path.iterdir())]
+    whole += [path for path in map(run.results, LABELS) if (path / SCORES).exists()]
+    whole += [run.tokens] if (run.tokens / "tokenizer").is_dir() and not (run.tokens / "shards").is_dir() else []
+    for path in whole:
+        if not (path / MANIFEST).exists():
+            yield Damage(path / MANIFEST, path.name, "is missing: the stage is not finished, or its folder was damaged")
+    for path in sorted(run.checkpoints.glob("step-*")):
+        if path.is_dir() and not (path / "state.json").exists():
+            yield Damage(path / "state.json", "train", "is missing: the checkpoint is none")
+
+
+def _log(folder: Path) -> Iterator[Damage]:
+    log = RunFolder(folder).log
+    if not log.is_file():
+        return
+    try:
+        for _ in read_events(log):
+            pass
+    except DataError as error:
+        yield Damage(log, "run", str(error).removeprefix(f"{log}: "))
+
+
+def _recipe(folder: Path) -> Iterator[Damage]:
+    run = RunFolder(folder)
+    try:
+        check_written(run)
+    except DataError as error:
+        yield Damage(run.recipe, "run", str(error).removeprefix(f"{run.recipe}: "))
 
 
 def _agreement(folder: Path) -> Iterator[Damage]:

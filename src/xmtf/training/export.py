@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from xmtf.errors import ConfigError, SourceError, UnknownNameError
+from xmtf.checksums import check_outputs
+from xmtf.errors import ConfigError, DataError, SourceError, UnknownNameError
 from xmtf.execution import say
 from xmtf.files import MANIFEST, Manifest, atomic_folder, read_json, read_manifest
 from xmtf.manifest_parts import ModelDetails, TrainCounts
@@ -22,13 +23,14 @@ from xmtf.ownership import MARKER
 from xmtf.recipe import Recipe, load_recipe
 from xmtf.run_folder import RunFolder, tokenizer_of
 from xmtf.training.checkpoint.checkpoint import (
+    checkpoint_folders,
     checkpoint_path,
     list_checkpoints,
     load_weights,
     read_progress,
     read_weights,
 )
-from xmtf.training.checkpoint.state import TrainingProgress, read_state, require_whole
+from xmtf.training.checkpoint.state import TrainingProgress, read_state, require_whole, torn
 from xmtf.training.start import start_model
 
 __all__ = [
@@ -49,6 +51,7 @@ def keep_tokenizer(tokens: Path, checkpoints: Path) -> None:
     """Copy the tokenizer of token files beside the checkpoints: exports need it, wherever the token files are then."""
     with atomic_folder(tokenizer_of(checkpoints)) as folder:
         shutil.copytree(tokenizer_of(tokens), folder, dirs_exist_ok=True)
+        describe_model(folder, "tokenizer", ModelDetails())
 
 
 def own_training(run_folder: Path) -> str | None:
@@ -134,6 +137,8 @@ def export_checkpoint(
     check_model_replaced(out, replace=replace)
     run = RunFolder(run_folder)
     checkpoints = run_checkpoints(run_folder) if foreign else own_checkpoints(run_folder, needed=step)
+    if step is None:
+        _refuse_damaged(run.checkpoints, newest=next(reversed(run_checkpoints(run_folder))))
     path = next(reversed(checkpoints)) if step is None else checkpoint_path(run.checkpoints, step)
     if path not in checkpoints:
         steps = [str(progress.step) for progress in checkpoints.values()]
@@ -145,6 +150,8 @@ def export_checkpoint(
     base = recipe.model.base or str(run.initial)
     kept = tokenizer_of(run.checkpoints)
     tokenizer = kept if kept.is_dir() else tokenizer_of(run.tokens)  # of runs of earlier versions
+    if (tokenizer / MANIFEST).is_file():
+        check_outputs(tokenizer)
     with atomic_folder(out, alone=True) as folder:
         options: Any = {"tokenizer": tokenizer, "merge": merge, "dtype": DTYPES.get(dtype)}
         write_checkpoint(path, folder, recipe, base=base, **options)
@@ -152,6 +159,15 @@ def export_checkpoint(
         describe_model(folder, "export", ModelDetails(training=state.fingerprint, step=state.progress.step))
     say(f"{out}: the weights after step {checkpoints[path].step}")
     return path
+
+
+def _refuse_damaged(folder: Path, newest: Path) -> None:
+    """Refuse to take an older checkpoint where a newer one is not whole."""
+    folders = checkpoint_folders(folder)
+    for path in folders[folders.index(newest) + 1 :]:
+        lacks = torn(path)
+        if lacks is not None:
+            raise DataError(f"{path}: {lacks}; choose an older checkpoint with --step N, or train again")
 
 
 def is_the_model(run_folder: Path, export: Manifest) -> bool:

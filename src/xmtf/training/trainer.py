@@ -18,7 +18,6 @@ from xmtf.files import (
     atomic_folder,
     is_finished,
     read_manifest,
-    write_json,
     write_manifest,
 )
 from xmtf.manifest_parts import ModelDetails, TrainCounts
@@ -26,7 +25,15 @@ from xmtf.models import SpecialTokens, build_model, model_family
 from xmtf.models.build import random_weights
 from xmtf.models.files.identity import model_identity
 from xmtf.models.save import MODELS, file_hashes, save_tensors
-from xmtf.ownership import MARKER, check_ours, check_run_folder, claim, claim_run_folder, refuse_foreign, refuse_links
+from xmtf.ownership import (
+    check_ours,
+    check_run_folder,
+    claim,
+    claim_run_folder,
+    refuse_foreign,
+    refuse_links,
+    write_marker,
+)
 from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.effects import marked, stage_fingerprint
 from xmtf.recipe.schema import Recipe
@@ -158,7 +165,7 @@ def claim_checkpoints(folder: Path, training: str) -> None:
     if not any(folder.glob("step-*/state.json")):
         claim(folder, _STAGE, _STAGE)
     refuse_links(folder.glob("*"))
-    write_json(folder / MARKER, {"stage": _STAGE, "training": training})
+    write_marker(folder, _STAGE, training=training)
 
 
 def _counts(progress: TrainingProgress, loader: RowLoader, meter: Meter | None) -> TrainCounts:

@@ -15,6 +15,7 @@ from xmtf.report.compare import compare
 from xmtf.report.items import item_sets, script_text
 from xmtf.report.results import collect_results, results_folders
 from xmtf.report.summary import strips
+from xmtf.results.files import describe_results
 
 
 def relabel(folder, model, **changes):
@@ -146,3 +147,35 @@ def test_an_axis_that_the_mixture_does_not_bear_out_is_not_shown(run_folder):
         write_manifest(folder, dataclasses.replace(manifest, details=manifest.details | {"suites": suites}))
         scores = collect_results([run_folder]).scores["after"]
         assert {score.axis for score in scores if score.suite == "rows"} == {shown}
+
+
+@pytest.mark.parametrize(
+    ("described", "damage", "said"),
+    [
+        (False, lambda content: b"", "is empty"),
+        (False, lambda content: content[:-20], "is cut short in its last line"),
+        (True, lambda content: b"", "does not hold the bytes that were written"),
+        (True, lambda content: content.splitlines(keepends=True)[0], "does not hold the bytes that were written"),
+        (True, lambda content: content.replace(b"0.0", b"0.9", 1), "does not hold the bytes that were written"),
+    ],
+)
+def test_a_model_never_vanishes_from_a_report(two, described, damage, said):
+    first, second = two
+    scores = second / "scores.jsonl"
+    if described:  # of code, or of another harness
+        (second / "manifest.json").unlink()
+        describe_results(second)
+        assert collect_results([first, second]).scores.keys() == {"bloom", "mt0"}
+    changed = damage(scores.read_bytes())
+    scores.write_bytes(changed)
+    with pytest.raises(DataError, match=rf"scores\.jsonl: {said}"):
+        collect_results([first, second])
+    scores.unlink()
+    with pytest.raises(SourceError, match=f"{second}: no results here"):
+        collect_results([first, second])
+
+
+def test_results_of_a_run_that_have_lost_their_manifest_are_named(run_folder):
+    (run_folder / "results" / "after" / "manifest.json").unlink(missing_ok=True)
+    with pytest.raises(DataError, match=r"results/after/manifest\.json: is missing"):
+        collect([run_folder])

@@ -23,7 +23,7 @@ from xmtf.execution import say, track
 from xmtf.files import alone_in
 from xmtf.records import Score
 from xmtf.results.completions import Completion, write_completions
-from xmtf.results.files import SCORES, check_results, claim_results, refuse_replacing
+from xmtf.results.files import SCORES, check_results, claim_results, describe_results, refuse_replacing
 from xmtf.results.items import ITEMS
 from xmtf.results.scores import write_scores
 from xmtf.sources import read_source
@@ -103,6 +103,7 @@ def _evaluate(
     say_special_texts(subject)
     write_completions(out, lines)
     write_scores(out / SCORES, scores)
+    describe_results(out)
     return scores
 
 

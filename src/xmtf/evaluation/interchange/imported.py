@@ -15,7 +15,7 @@ from xmtf.evaluation.suites.jobs import Job
 from xmtf.files import alone_in, content_hash
 from xmtf.intervals import Z, wilson
 from xmtf.records import Metric, Provenance, Request, Score, in_percent
-from xmtf.results.files import JOURNALS, SCORES, check_results, claim_results, refuse_replacing
+from xmtf.results.files import JOURNALS, SCORES, check_results, claim_results, describe_results, refuse_replacing
 from xmtf.results.items import About, JobInfo, suite_items
 from xmtf.results.scores import write_scores
 from xmtf.templates.names import language_of_name
@@ -143,6 +143,7 @@ def _write(jobs: Iterable[Imported], out: Path, model: str, fingerprint: str) ->
                 about = About(judged.info, model, fingerprint, "bloomz", imported.versions)
                 items.add(items_table(judged, [answer for _, answer in imported.items], "bloomz"), about)
     write_scores(out / SCORES, scores)
+    describe_results(out)
     return scores
 
 

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from xmtf.errors import ConfigError
-from xmtf.files import read_jsonl
 from xmtf.languages import normalize_language
-from xmtf.mixture.describe.composition import SLICES
+from xmtf.mixture.describe.composition import read_slices
 from xmtf.text_files import NotUtf8Error, read_text_file
 
 __all__ = ["compare_counts"]
@@ -33,7 +32,7 @@ def compare_counts(folder: Path, published: Path) -> list[dict[str, Any]]:
     """
     keys, counts = _read_counts(published)
     ours: dict[tuple[str, ...], tuple[int, Counter[str]]] = {}
-    for line in read_jsonl(folder / SLICES):
+    for line in read_slices(folder):
         key = tuple(str(line[name]) for name in keys)
         examples, dropped = ours.get(key, (0, Counter[str]()))
         ours[key] = (examples + line["out"], dropped + Counter(line["dropped"]))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from xmtf.checksums import check_file
 from xmtf.files import read_jsonl
+from xmtf.json_types import JsonObject
 from xmtf.lines import from_line
 from xmtf.records import Provenance
 
@@ -19,6 +21,7 @@ __all__ = [
     "GroupCount",
     "merge_composition",
     "read_composition",
+    "read_slices",
     "totals",
 ]
 
@@ -71,11 +74,22 @@ def read_composition(folder: Path) -> list[GroupCount]:
     Raises:
         DataError: The folder holds none, or a line is no count; names the line and the field.
     """
+    check_file(folder, COMPOSITION)
     path = folder / COMPOSITION
     return [
         from_line(GroupCount, line, f"{path}, line {number}", "count of examples")
         for number, line in enumerate(read_jsonl(path), 1)
     ]
+
+
+def read_slices(folder: Path) -> Iterator[JsonObject]:
+    """Yield what a mixture says of each split of its tasks, one record a line.
+
+    Raises:
+        DataError: The folder has no such file, or it is not what was written.
+    """
+    check_file(folder, SLICES)
+    yield from read_jsonl(folder / SLICES)
 
 
 def totals(counts: Iterable[GroupCount], by: Sequence[str]) -> dict[tuple[str, ...], tuple[int, int, int]]:

@@ -11,8 +11,7 @@ import numpy.typing as npt
 import pyarrow.compute as pc
 
 from xmtf.errors import ConfigError, UnknownNameError
-from xmtf.files import read_jsonl
-from xmtf.mixture.describe.composition import SLICES, read_composition, totals
+from xmtf.mixture.describe.composition import read_composition, read_slices, totals
 from xmtf.mixture.io.read import matches_filters, select_examples
 from xmtf.mixture.sort.merge import NOT_SAMPLED
 from xmtf.records import PROVENANCE_COLUMNS
@@ -80,7 +79,7 @@ def rate_table(folder: Path) -> list[dict[str, Any]]:
         DataError: The folder holds no mixture.
     """
     sums: dict[str, list[int]] = {}
-    for line in read_jsonl(folder / SLICES):
+    for line in read_slices(folder):
         entry = sums.setdefault(line["task"], [0, 0])
         entry[0] += line["out"] + line["dropped"].get(NOT_SAMPLED, 0)
         entry[1] += line["out"]

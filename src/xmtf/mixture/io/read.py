@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from xmtf.checksums import remembered_sha256
 from xmtf.errors import ConfigError, DataError, SourceError, UnknownNameError
-from xmtf.files import MANIFEST
+from xmtf.files import MANIFEST, read_manifest
 from xmtf.languages import normalize_language
 from xmtf.records import PROMPTED_COLUMNS, PROVENANCE_COLUMNS
 from xmtf.run_folder import RunFolder
@@ -50,6 +51,9 @@ def mixture_files(folder: Path) -> dict[str, list[Path]]:
     Raises:
         DataError: The folder holds no mixture.
     """
+    for name in _written(folder):
+        if not (folder / name).is_file():
+            raise DataError(f"{folder / name}: is missing; delete {folder} to build it anew")
     files: dict[str, list[Path]] = {}
     for path in sorted(folder.glob("language=*/part-*.parquet")):
         files.setdefault(path.parent.name.removeprefix("language="), []).append(path)
@@ -62,12 +66,34 @@ def mixture_languages(folder: Path) -> dict[str, int]:
     """Return the number of examples of each language, by code.
 
     Raises:
-        DataError: The folder holds no mixture.
+        DataError: The folder holds no mixture, or a part that is not what was written.
     """
-    return {
-        language: sum(pq.read_metadata(path).num_rows for path in paths)
-        for language, paths in mixture_files(folder).items()
-    }
+    return {language: sum(_num_rows(path) for path in paths) for language, paths in mixture_files(folder).items()}
+
+
+def _written(folder: Path) -> dict[str, str]:
+    """Return the parts of a finished mixture, with their SHA-256."""
+    if not (folder / MANIFEST).is_file():
+        return {}
+    return {name: found for name, found in read_manifest(folder).outputs.items() if name.endswith(".parquet")}
+
+
+def _num_rows(path: Path) -> int:
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    return DataError(f"{path}: cannot be read ({' '.join(str(error).split())}); delete the mixture to build it anew")
+
+
+def _check_part(path: Path, written: Mapping[str, str]) -> None:
+    """Refuse a part that is not what was written; only what is read is looked at."""
+    expected = written.get(f"{path.parent.name}/{path.name}")
+    if expected is not None and remembered_sha256(path) != expected:
+        raise DataError(f"{path}: does not hold the bytes that were written; delete the mixture to build it anew")
 
 
 def read_mixture(folder: Path, *, language: str | None = None, columns: Sequence[str] | None = None) -> Iterator[Any]:
@@ -85,8 +111,10 @@ def read_mixture(folder: Path, *, language: str | None = None, columns: Sequence
     files = mixture_files(folder)
     if language is not None and language not in files:
         raise UnknownNameError("language of this mixture", language, files, str(folder))
+    written = _written(folder)
     for paths in files.values() if language is None else [files[language]]:
         for path in paths:
+            _check_part(path, written)
             yield _read_part(path, columns or PROMPTED_COLUMNS)
 
 
@@ -94,9 +122,7 @@ def _read_part(path: Path, columns: Sequence[str]) -> Any:
     try:
         return pq.ParquetFile(path).read(columns=list(columns))
     except (pa.ArrowException, OSError) as error:
-        raise DataError(
-            f"{path}: cannot be read ({' '.join(str(error).split())}); delete the mixture to build it anew"
-        ) from None
+        raise _unreadable(path, error) from None
 
 
 def parse_filters(texts: Sequence[str]) -> dict[str, str]:
@@ -140,10 +166,12 @@ def select_examples(
     Raises:
         DataError: The folder holds no mixture.
     """
+    written = _written(folder)
     for language, paths in mixture_files(folder).items():
         if not _matches(language, filters.get("language", "*")):
             continue
         for path in paths:
+            _check_part(path, written)
             table = _read_part(path, columns)
             for column, pattern in filters.items():
                 texts = table.column(column).cast("string")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,7 +135,10 @@ def plan_mixture(loaded: LoadedRecipe) -> MixturePlan:
     check_axes(suites, trained_on, str(loaded.path))
     fingerprints = [_fingerprint(part, recipe) for part in slices]
     asked = [_fingerprint(part.slice, recipe) for part in asking]
-    trained = {place_of(part) for part in slices}
+    readers: dict[str, list[str]] = {}
+    for part in slices:
+        readers.setdefault(place_of(part), []).append(f"{part.task.id}:{part.split}")
+    trained = readers.keys()
     guard_tasks = [
         _guard_task(part, fingerprint, recipe, trained) for part, fingerprint in zip(asking, asked, strict=True)
     ]
@@ -147,9 +150,14 @@ def plan_mixture(loaded: LoadedRecipe) -> MixturePlan:
     inputs = {task.name: task.spec["fingerprint"] for task in shard_tasks}
     inputs |= {
         f"suites/{task.name}": content_hash(
-            [fingerprint, *(task.spec[name] for name in ("words", "rows", "fields", "place", "only_asked", "hashing"))]
+            [
+                fingerprint,
+                *(task.spec[name] for name in ("words", "rows", "fields")),
+                _named_place(part.slice, readers),
+                *(task.spec[name] for name in ("only_asked", "hashing")),
+            ]
         )
-        for task, fingerprint in zip(guard_tasks, asked, strict=True)
+        for part, task, fingerprint in zip(asking, guard_tasks, asked, strict=True)
     }
     portions = [*(_portion(part) for part in slices), *(_prompted_portion(part) for part in folders)]
     numbers = explicit_rates([part.task for part in portions], recipe.mixture.rates)
@@ -165,6 +173,12 @@ def plan_mixture(loaded: LoadedRecipe) -> MixturePlan:
         marked(recipe, "mixture", recipe),
         tuple(suites_held_out(suites, trained_on)),
     )
+
+
+def _named_place(part: Slice, readers: Mapping[str, list[str]]) -> object:
+    """Return what tells the split of a slice from others: of a user's own file who trains on it, wherever it lies."""
+    place = place_of(part)
+    return place if part.task.source(part.split).path is None else sorted(readers.get(place, []))
 
 
 def _by_suite(recipe: Recipe, asking: Sequence[Asking]) -> list[tuple[Suite, list[Slice]]]:
@@ -281,7 +295,7 @@ def _prompted_task(part: PromptedFile, recipe: Recipe, guard_hash: str) -> Shard
     return ShardTask(slug(f"{part.task}:{part.split}"), spec, float(part.size))
 
 
-def _guard_task(part: Asking, fingerprint: str, recipe: Recipe, trained: set[str]) -> ShardTask:
+def _guard_task(part: Asking, fingerprint: str, recipe: Recipe, trained: Collection[str]) -> ShardTask:
     held_out, task = recipe.mixture.held_out, part.slice.task
     place = place_of(part.slice)
     spec = _render_spec(part.slice, fingerprint, recipe) | {

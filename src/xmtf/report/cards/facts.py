@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from xmtf.checksums import check_file
 from xmtf.execution import say
 from xmtf.files import read_jsonl
 from xmtf.languages import CODE, get_language
@@ -167,7 +168,8 @@ def _held_out(run: Run) -> list[str]:
 
 def _licences(run: Run) -> dict[str, str]:
     """Return dataset -> licence, as the mixture's manifest or its slices say."""
-    path = RunFolder(run.folder).mixture / "slices.jsonl"
-    if not path.exists():
+    mixture = RunFolder(run.folder).mixture
+    if not (mixture / "slices.jsonl").exists():
         return {}
-    return {line["dataset"]: line["licence"] for line in read_jsonl(path) if line.get("licence")}
+    check_file(mixture, "slices.jsonl")
+    return {line["dataset"]: line["licence"] for line in read_jsonl(mixture / "slices.jsonl") if line.get("licence")}

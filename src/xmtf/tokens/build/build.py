@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from xmtf.alone import alone_at
-from xmtf.checksums import remembered_sha256
+from xmtf.checksums import check_outputs, remembered_sha256
 from xmtf.errors import ConfigError, DataError
 from xmtf.execution import Plan, ShardTask, check_engine, num_workers, run_shown, say
 from xmtf.files import (
@@ -108,6 +108,7 @@ def tokenize_mixture(
     if (out / MANIFEST).exists() and not replace:
         refuse_loss(out, ["the finished token files there"], f"another --out, such as {free_name(out)},")
     check_engine(recipe.execution)
+    check_outputs(mixture, lambda name: name.endswith(".parquet"))
     with contextlib.ExitStack() as held:
         held.enter_context(alone_at(out))
         claim(out, _STAGE, "token files")

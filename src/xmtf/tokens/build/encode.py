@@ -24,8 +24,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from xmtf.checksums import remembered_sha256
 from xmtf.errors import DataError
-from xmtf.files import file_sha256
 from xmtf.json_types import JsonObject
 from xmtf.manifest_parts import Ends
 from xmtf.mixture.validation import ROW_COLUMNS, held_out_rows
@@ -109,7 +109,7 @@ def encode_shard(spec: JsonObject, folder: Path) -> JsonObject:
     Raises:
         DataError: The shard is not what the mixture's manifest says.
     """
-    if file_sha256(Path(spec["shard"])) != spec["shard_hash"]:
+    if remembered_sha256(Path(spec["shard"])) != spec["shard_hash"]:
         raise DataError(
             f"{spec['shard']}: does not match the manifest of its mixture; delete the mixture to build it anew"
         )

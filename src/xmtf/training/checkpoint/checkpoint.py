@@ -35,6 +35,7 @@ from xmtf.training.topology.ranks import ALONE, Ranks
 from xmtf.unfinished import replace_folder, temporary_folder
 
 __all__ = [
+    "checkpoint_folders",
     "checkpoint_path",
     "find_checkpoint",
     "inspect_checkpoint",
@@ -207,7 +208,9 @@ def list_checkpoints(folder: Path, fingerprint: str | None = None) -> list[Path]
         fingerprint: Only checkpoints of this training.
     """
     return [
-        path for path in _folders(folder) if torn(path) is None and fingerprint in (None, read_state(path).fingerprint)
+        path
+        for path in checkpoint_folders(folder)
+        if torn(path) is None and fingerprint in (None, read_state(path).fingerprint)
     ]
 
 
@@ -223,7 +226,7 @@ def find_checkpoint(folder: Path, fingerprint: str, num_steps: int, ranks: Ranks
         num_steps: Steps of the whole run.
         ranks: Processes that share the reading; all of them call this.
     """
-    for path in reversed(_folders(folder)):
+    for path in reversed(checkpoint_folders(folder)):
         reason = torn(path)
         if reason is None and read_state(path).fingerprint != fingerprint:
             reason = "of another recipe, model or data"
@@ -294,7 +297,7 @@ def sweep_checkpoints(folder: Path) -> None:
             discard_folder(path)
 
 
-def _folders(folder: Path) -> list[Path]:
+def checkpoint_folders(folder: Path) -> list[Path]:
     """Return the folders of checkpoints in the order of their steps, which may have more digits than others."""
     return sorted(folder.glob("step-*"), key=lambda path: (len(path.name), path.name))
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-import orjson
 from torch import Tensor
 
+from xmtf.event_log import append_event, read_event
 from xmtf.execution import say
-from xmtf.files import append_jsonl, write_jsonl
+from xmtf.files import atomic_path
 
 __all__ = ["TRAINING_EVENTS", "GroupLosses", "Log", "Tracker", "Window", "scalars"]
 
@@ -44,7 +44,7 @@ class Log:
 
     def write(self, event: str, step: int, **values: object) -> None:
         """Append one event."""
-        append_jsonl(self.path, {"event": event, "step": step, **values})
+        append_event(self.path, {"event": event, "step": step, **values})
         numbers = dict(scalars(event, values)) if self.trackers else {}
         if numbers:
             for tracker in self.trackers:
@@ -58,22 +58,21 @@ class Log:
     def rewind(self, step: int) -> None:
         """Drop training events after ``step`` (0: all of them), so that a resumed run does not tell them twice.
 
-        A line that a crash or a full disk cut short is dropped and named.
+        A line that is not as it was written, or that a crash or a full disk cut short, is dropped and named.
         """
         if not self.path.exists():
             return
         lines = self.path.read_bytes().splitlines(keepends=True)
         kept = []
         for number, line in enumerate(lines, start=1):
-            try:
-                event = orjson.loads(line)
-            except orjson.JSONDecodeError:
-                say(f"{self.path}: line {number} was cut short and is dropped")
-                continue
-            if event["event"] not in TRAINING_EVENTS or (step and event["step"] <= step):
-                kept.append(event)
-        if len(kept) < len(lines) or (lines and not lines[-1].endswith(b"\n")):
-            write_jsonl(self.path, kept)
+            event = read_event(line)
+            if event is None:
+                say(f"{self.path}: line {number} was cut short or is not as it was written; it is dropped")
+            elif event["event"] not in TRAINING_EVENTS or (step and event["step"] <= step):
+                kept.append(line.rstrip(b"\n") + b"\n")
+        if kept != lines:
+            with atomic_path(self.path) as temporary:
+                temporary.write_bytes(b"".join(kept))
 
 
 def scalars(event: str, values: Mapping[str, object]) -> Iterator[tuple[str, float]]:

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from xmtf.errors import ConfigError, DataError, SourceError, UnknownNameError
-from xmtf.evaluation.asking.journal import Journal, request_key
+from xmtf.evaluation.asking.journal import Journal, damaged_lines, request_key
 from xmtf.evaluation.engine.answer import Answer
 from xmtf.evaluation.interchange import export_t_zero
 from xmtf.evaluation.scoring.compare import compare_results
@@ -163,6 +163,27 @@ def test_the_journal_survives_a_kill_in_the_middle_of_a_line(tmp_path):
     again.add([("k3", ANSWERS[1])])
     assert Journal(tmp_path, {"model": "a"}).get("k3") == ANSWERS[1]
     assert len(Journal(tmp_path, {"model": "b"})) == 0
+
+
+def test_a_damaged_answer_of_the_journal_is_never_taken(tmp_path, capsys):
+    written = {"k1": ANSWERS[0], "k2": ANSWERS[2]}
+    journal = Journal(tmp_path, {"model": "a"})
+    journal.add(list(written.items()))
+    content = journal.path.read_bytes()
+    for place in range(len(content) - 1):
+        journal.path.write_bytes(content[:place] + bytes([content[place] ^ 2]) + content[place + 1 :])
+        again = Journal(tmp_path, {"model": "a"})
+        kept = [key for key in written if again.get(key) is not None]
+        assert [again.get(key) for key in kept] == [written[key] for key in kept], place
+        assert len(again) == len(kept), place
+    journal.path.write_bytes(content.replace(b'"k1"', b'"k3"'))
+    capsys.readouterr()
+    again = Journal(tmp_path, {"model": "a"})
+    assert [again.get(key) for key in ("k1", "k2", "k3")] == [None, ANSWERS[2], None]
+    assert f"{journal.path}: 1 lines are not as they were written; what they answer is asked again" in (
+        capsys.readouterr().err
+    )
+    assert damaged_lines(journal.path) == 1
 
 
 def test_an_answer_that_does_not_say_why_it_ended_is_asked_again(tmp_path):
