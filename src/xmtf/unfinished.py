@@ -106,7 +106,10 @@ def _made(path: Path, make: Callable[[], None]) -> int:
     """Make a file or folder and lock it; what a sweeping process deleted before it was locked is made again."""
     while True:
         make()
-        file = os.open(path, os.O_RDONLY)
+        try:
+            file = _open(path)
+        except FileNotFoundError:
+            continue
         lock(file, wait=True)
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(file), path.stat()):
@@ -267,9 +270,18 @@ def _swept(path: Path) -> bool:
 def _opened(path: Path) -> int | None:
     """Open a file or folder; None where it is gone, is of somebody else, or is a link."""
     try:
-        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        return _open(path)
     except OSError:
         return None
+
+
+def _open(path: Path) -> int:
+    """Open a file for writing, since NFS gives no other lock; a folder, or what is read-only, for reading."""
+    flags = os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        return os.open(path, os.O_RDWR | flags)
+    except (IsADirectoryError, PermissionError):
+        return os.open(path, os.O_RDONLY | flags)
 
 
 def _last_change(path: Path) -> float:

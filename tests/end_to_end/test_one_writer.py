@@ -130,3 +130,32 @@ def test_split_files_and_answers_to_prompts(folder, monkeypatch):
     (folder / "prompts.jsonl").write_text('"a"\n')
     with locked(folder / ".answers.jsonl.work" / ".lock"), pytest.raises(UserError, match="another xmtf process"):
         xmtf("generate --model run/model --file prompts.jsonl --out answers.jsonl")
+
+
+def test_the_next_start_sweeps_what_killed_commands_left(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    run, here = folder / "run", f"{socket.gethostname()}-99999999"
+    left = [
+        run / f".model.{here}.tmp" / "model.safetensors",
+        run / f".report.{here}.old" / "index.html",
+        run / "results" / "after" / "items" / f".ranked.parquet.{here}.tmp",
+        run / "checkpoints" / "step-000009" / "model-00001-of-00001.safetensors",
+        run / "checkpoints" / f".step-000009.{here}.tmp" / "model-00001-of-00001.safetensors",
+        run / "tokens" / f".own_en.bin.{here}.tmp",
+        run / ".mixture.work.discarded" / "shards",
+    ]
+    stays = [run / ".model.elsewhere-1.tmp", run / "checkpoints" / "step-by-step" / "mine.txt"]
+    for path in (*left, *stays):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("half")
+    in_use = run / f".model.{socket.gethostname()}-1.tmp"
+    with locked(in_use):
+        xmtf("run own-recipe.yaml")
+        found = set(run.rglob("*"))
+        assert not {str(path) for path in left if path.exists()}
+        assert in_use in found
+    assert set(stays) <= found
+    for path in stays:
+        path.unlink()
+    folders = {path.parent for path in left} - {run / "results" / "after" / "items", run / "tokens"}
+    assert folders.isdisjoint(found)

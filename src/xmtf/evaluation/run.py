@@ -36,6 +36,7 @@ from xmtf.files import (
     file_sha256,
     is_finished,
     read_manifest,
+    sweep,
     write_manifest,
 )
 from xmtf.manifest_parts import EvaluationCounts, EvaluationDetails
@@ -98,6 +99,7 @@ def _evaluate(setup: Setup, model: str, label: str, out: Path, processes: Proces
     finished = is_finished(out, fingerprint)
     processes.wait()
     if finished:
+        sweep(out)
         return read_manifest(out)
     choose_device(setup.device)  # refuses one that is not there, before prompts are rendered
     with alone_in(out, what="results") if processes.rank == 0 else nullcontext():

@@ -32,6 +32,7 @@ from xmtf.ownership import (
     claim_run_folder,
     refuse_foreign,
     refuse_links,
+    stage_of,
     write_marker,
 )
 from xmtf.recipe import LoadedRecipe
@@ -70,6 +71,8 @@ def train(job: TrainingJob) -> Manifest:
         raise ConfigError("training.validation_suites: nothing to measure them with was given")
     identity = identify_training(job.loaded, tokens=job.tokens, initial=job.initial, measures=job.measures)
     if is_finished(model, identity.fingerprint):
+        if ranks.first and stage_of(job.run.checkpoints) == _STAGE:
+            checkpoint.sweep_checkpoints(job.run.checkpoints)
         return read_manifest(model)
     check_machine(recipe.training)
     check_ours(model, "a model", MODELS)
@@ -161,9 +164,9 @@ _STAGE = RunFolder(Path()).checkpoints.name
 
 def claim_checkpoints(folder: Path, training: str) -> None:
     """Mark the folder of checkpoints as ours, and as of a training; of earlier versions the checkpoints count."""
-    checkpoint.sweep_checkpoints(folder)
     if not any(folder.glob("step-*/state.json")):
         claim(folder, _STAGE, _STAGE)
+    checkpoint.sweep_checkpoints(folder)
     refuse_links(folder.glob("*"))
     write_marker(folder, _STAGE, training=training)
 
