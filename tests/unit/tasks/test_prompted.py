@@ -183,6 +183,9 @@ def test_languages_of_a_parallel_set_are_asked_the_same_rows(tmp_path, monkeypat
     chosen = [next(prompted_parts(part, seed=3, offline=True)).table["row"].to_pylist() for part in parts]
     assert chosen[0] == chosen[1]
     assert len(chosen[0]) == 7
+    more = load_catalogue().select([TaskSelection(tasks=("xnli/fr",), limit_rows=20)], role="evaluation")[0]
+    nested = next(prompted_parts(more, seed=3, offline=True)).table["row"].to_pylist()
+    assert set(chosen[0]) < set(nested)  # more rows ask the first ones again
 
 
 def test_the_fingerprint_follows_rows_templates_and_mode(mirror, slice_of):

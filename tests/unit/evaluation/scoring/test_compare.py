@@ -153,3 +153,27 @@ def test_items_of_equal_names_that_are_not_the_same_are_refused(tmp_path, change
     assert compare_results(tmp_path / "first", tmp_path / "same")[0].items == 3
     with pytest.raises(ConfigError, match=says):
         compare_results(tmp_path / "first", tmp_path / "other")
+
+
+def write_suite(folder, suite, axis, task, right):
+    requests = tuple(
+        Request(f"p{row}", ("a", "b"), 0, ("a",), Origin("own", "", "test", row)) for row in range(len(right))
+    )
+    job = job_of(suite, "rank", task, task.rpartition("/")[2], "t", ("accuracy",), requests)
+    job = replace(job, info=replace(job.info, axis=axis))
+    answers = [Answer((-1.0, -2.0) if good else (-2.0, -1.0), (1, 1)) for good in right]
+    with items_writer(folder / "items" / f"{suite}-{task.replace('/', '-')}.parquet") as items:
+        items.add(items_table(job, answers, "bloomz"), About(job.info, **ABOUT))
+
+
+def test_trained_and_held_out_languages_never_share_a_mean(tmp_path):
+    for folder, gain in (("a", 0), ("b", 4)):
+        for task in ("nli/fr", "nli/es"):
+            write_suite(tmp_path / folder, "trained", "rows", task, [True] * (4 + gain) + [False] * (6 - gain))
+        for task in ("nli/sw", "nli/yo"):
+            write_suite(tmp_path / folder, "held out", "languages", task, [True] * 5 + [False] * 5)
+    found = compare_results(tmp_path / "a", tmp_path / "b")
+    means = {(one.suite, one.axis): one.change for one in found if "mean of" in one.task}
+    assert means == {("trained", "rows"): pytest.approx(0.4), ("held out", "languages"): 0.0}
+    assert {one.task for one in found if one.task.startswith("all")} == {"all of trained", "all of held out"}
+    assert compare_lines(found)[0].split()[0] == "suite"
