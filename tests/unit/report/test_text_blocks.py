@@ -20,6 +20,9 @@ def test_the_missing_font_is_named(only_dejavu):
         font_families("neural: న్యూరల్")
     with pytest.raises(MissingFontError, match=r"no installed font has CJK .* Noto Sans CJK.*fonts-noto-cjk"):
         font_families("水")
+    for mark, script in (("।", "Devanagari"), ("።", "Ethiopic"), ("។", "Khmer")):
+        with pytest.raises(MissingFontError, match=f"no installed font has {script}"):
+            font_families(mark)
 
 
 def test_what_the_first_font_has_needs_no_other(only_dejavu):

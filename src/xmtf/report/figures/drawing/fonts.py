@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
+from fontTools.unicodedata import script_code
 from matplotlib.font_manager import fontManager, get_font, weight_dict
 
 from xmtf.errors import UserError
@@ -99,7 +100,8 @@ def _script(character: str) -> str:
     word = unicodedata.name(character, "UNNAMED").split()[0]
     if word in _EAST_ASIAN:
         return "CJK"
-    return word.capitalize() if unicodedata.category(character)[0] in "LM" else "Symbols"
+    named = unicodedata.category(character)[0] in "LM" or script_code(word.capitalize(), default=None) is not None
+    return word.capitalize() if named else "Symbols"
 
 
 def _candidates(script: str, text: str) -> Iterable[str]:
