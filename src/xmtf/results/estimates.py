@@ -107,8 +107,9 @@ class _Leaving:
         if measure in CORPUS:
             self._values = [value_of(measure, resamples.totals([job])) for job in jobs]
             return
-        self._totals = {name: resamples.totals(self._of(name, kept=True)) for name in self.names}
-        self._whole = np.sum(list(self._totals.values()), axis=0)
+        totals = resamples.totals_of_groups([self._of(name, kept=True) for name in self.names])
+        self._totals = dict(zip(self.names, totals, strict=True))
+        self._whole = totals.sum(axis=0)
 
     def rest(self, name: str) -> list[JobCounts]:
         """Return the jobs of all other groups."""

@@ -63,7 +63,7 @@ class Resamples:
         found: dict[str, list[npt.NDArray[np.int64]]] = defaultdict(list)
         for job in jobs:
             found[job.rows_of].append(job.rows)
-        self._rows = {name: np.unique(np.concatenate(rows)) for name, rows in sorted(found.items())}
+        self._rows = {name: _union(rows) for name, rows in sorted(found.items())}
 
     @property
     def num_rows(self) -> int:
@@ -85,6 +85,18 @@ class Resamples:
         totals: Floats = np.sum([self._set_totals(name, members) for name, members in by_set.items()], axis=0)
         return totals
 
+    def totals_of_groups(self, groups: Sequence[Sequence[JobCounts]]) -> Floats:
+        """Return the summed counts of each of several groups of jobs in every resample, ``[groups, N, K]``.
+
+        What was drawn is read once for all of them, which is what takes the time.
+        """
+        width = groups[0][0].counts.shape[1]
+        totals = np.zeros((RESAMPLES, len(groups) * width))
+        for name, rows in self._rows.items():
+            columns = [self._by_row(name, [job for job in jobs if job.rows_of == name], width) for jobs in groups]
+            totals += _weights(zlib.crc32(name.encode()), rows.tobytes()) @ np.concatenate(columns, axis=1)
+        return totals.reshape(RESAMPLES, len(groups), width).transpose(1, 0, 2)
+
     def by_row(self, jobs: Sequence[JobCounts]) -> Floats:
         """Return the counts of jobs summed by row, rows of all sets after each other, ``[all R, K]``."""
         return np.concatenate([self._by_row(name, [j for j in jobs if j.rows_of == name]) for name in self._rows])
@@ -94,12 +106,21 @@ class Resamples:
         weights_NR = _weights(zlib.crc32(name.encode()), rows.tobytes())
         return np.asarray(weights_NR @ self._by_row(name, jobs))
 
-    def _by_row(self, name: str, jobs: Sequence[JobCounts]) -> Floats:
+    def _by_row(self, name: str, jobs: Sequence[JobCounts], width: int = 1) -> Floats:
         rows = self._rows[name]
-        counts_RK = np.zeros((len(rows), jobs[0].counts.shape[1] if jobs else 1))
+        counts_RK = np.zeros((len(rows), jobs[0].counts.shape[1] if jobs else width))
         for job in jobs:
-            np.add.at(counts_RK, np.searchsorted(rows, job.rows), job.counts)
+            if np.array_equal(job.rows, rows):  # as a rule: every template asks every row, in order
+                counts_RK += job.counts
+            else:
+                np.add.at(counts_RK, np.searchsorted(rows, job.rows), job.counts)
         return counts_RK
+
+
+def _union(rows: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
+    """Return the rows that any of several jobs asks, sorted."""
+    others = [each for each in rows[1:] if not np.array_equal(each, rows[0])]
+    return np.unique(np.concatenate([rows[0], *others]))
 
 
 def _weights(seed: int, rows: bytes) -> Floats:
