@@ -55,7 +55,7 @@ Choice = Callable[["Recipe"], Effect]
 """An effect that depends on the rest of the recipe."""
 
 FORMATS: Mapping[StageName, int] = {
-    "mixture": 3,
+    "mixture": 4,
     "tokens": 4,
     "initial": 1,
     "training": 1,

@@ -201,6 +201,9 @@ class PromptedFolder(Section):
     """Patterns of language codes to take."""
     files: Annotated[tuple[str, ...], MIXED] = ("*",)
     """Patterns of file names to take."""
+    prompt_language: Annotated[Name, MIXED] = "en"
+    """Language that prompts are written in where neither a field `prompt_language` of the record nor the suffix of its
+    template's name (`..._frmt`) says it."""
     cluster: Annotated[Name, MIXED] = "prompted"
     """Task cluster that its examples are counted under."""
     licence: Annotated[str, MIXED] = ""

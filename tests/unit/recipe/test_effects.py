@@ -97,6 +97,7 @@ FLIPS = {
     "mixture.prompted.0.path": "more",
     "mixture.prompted.0.languages": ["sw"],
     "mixture.prompted.0.files": ["*.jsonl"],
+    "mixture.prompted.0.prompt_language": "sw",
     "mixture.held_out.languages": ["pt"],
     "mixture.held_out.clusters": ["math"],
     "mixture.held_out.datasets": ["xcopa"],

@@ -44,6 +44,8 @@ class PromptedFile:
         fingerprint: Hash of its content and of what its records are called.
         without_templates: Patterns of the templates whose records are left out.
         without_datasets: Patterns of the datasets whose records are left out.
+        without_languages: Patterns of the languages of prompts whose records are left out.
+        prompt_language: Language of prompts of which neither the record nor the template's name says it.
         mode: ``legacy`` keeps targets of which nothing is seen.
     """
 
@@ -60,6 +62,8 @@ class PromptedFile:
     fingerprint: str
     without_templates: tuple[str, ...] = ()
     without_datasets: tuple[str, ...] = ()
+    without_languages: tuple[str, ...] = ()
+    prompt_language: str = "en"
     mode: str = "fixed"
 
 
@@ -155,6 +159,8 @@ def _take(path: Path, folder: PromptedFolder, held_out: HeldOut, where: str, mod
         fingerprint=f"{content} {name} {folder.cluster}",
         without_templates=held_out.templates,
         without_datasets=held_out.datasets,
+        without_languages=held_out.languages,
+        prompt_language=normalize_language(folder.prompt_language, f"{where}.prompt_language"),
         mode=mode,
     )
 

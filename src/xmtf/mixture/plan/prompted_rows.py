@@ -14,6 +14,7 @@ import pyarrow.json as pj
 
 from xmtf.errors import SourceError, nearest
 from xmtf.json_types import JsonObject
+from xmtf.languages import normalize_language
 from xmtf.manifest_parts import FirstDropped
 from xmtf.mixture.plan.prompted import PromptedFile
 from xmtf.provenance import constant_columns
@@ -25,6 +26,7 @@ from xmtf.sources.tables import read_blocks
 from xmtf.tasks.blank import blank_texts
 from xmtf.tasks.drop_report import DropReport
 from xmtf.tasks.selection import dataset_names
+from xmtf.templates.names import language_of_name
 
 __all__ = ["prompted_tables"]
 
@@ -34,11 +36,16 @@ HELD_OUT = "template is held out"
 DATASET_HELD_OUT = "dataset is held out"
 """Reason of records whose dataset the recipe holds out."""
 
+LANGUAGE_HELD_OUT = "prompt language is held out"
+"""Reason of records whose prompt is written in a language that the recipe holds out."""
+
 EMPTY_TARGET = "empty target"
 _NO_TEXTS = "no inputs or targets"
 
 _TEXTS = ("inputs", "targets")
-_FIELDS = pa.schema([(name, pa.string()) for name in (*_TEXTS, "split", "template", "dataset", "config")])
+_FIELDS = pa.schema(
+    [(name, pa.string()) for name in (*_TEXTS, "split", "template", "dataset", "config", "prompt_language")]
+)
 
 
 def prompted_tables(
@@ -69,7 +76,9 @@ def prompted_tables(
         dropped[DATASET_HELD_OUT] += table.num_rows - others.num_rows
         taken = _without(others, "template", part.without_templates)
         dropped[HELD_OUT] += others.num_rows - taken.num_rows
-        tables.append(taken)
+        asked = _without(taken, "prompt_language", part.without_languages)
+        dropped[LANGUAGE_HELD_OUT] += taken.num_rows - asked.num_rows
+        tables.append(asked)
         size += block.nbytes
         if size > run_bytes:
             yield tables
@@ -171,6 +180,8 @@ def _prompted(block: pa.Table, part: PromptedFile, first_row: int) -> pa.Table:
     shared = Provenance(
         part.language, "en", "none", part.task, part.cluster, part.dataset, "", part.split, part.template
     )
+    templates = pc.fill_null(block.column("template"), shared.template)
+    languages, translations = _prompt_languages(templates, block.column("prompt_language"), part)
     columns = {
         **constant_columns(shared, rows),
         "inputs": block.column("inputs"),
@@ -179,7 +190,30 @@ def _prompted(block: pa.Table, part: PromptedFile, first_row: int) -> pa.Table:
         "dataset": pc.fill_null(block.column("dataset"), shared.dataset),
         "subset": pc.fill_null(block.column("config"), shared.subset),
         "split": pc.fill_null(block.column("split"), shared.split),
-        "template": pc.fill_null(block.column("template"), shared.template),
+        "template": templates,
+        "prompt_language": languages,
+        "translation": translations,
         "row": pa.array(np.arange(first_row, first_row + rows)),
     }
     return pa.table([columns[name] for name in PROMPTED_COLUMNS], names=list(PROMPTED_COLUMNS))
+
+
+def _prompt_languages(
+    templates: pa.ChunkedArray, said: pa.ChunkedArray, part: PromptedFile
+) -> tuple[pa.Array, pa.Array]:
+    """Return language and translation of each record's prompt.
+
+    What counts: the record's own field, the suffix of its template's name (``..._frmt``), the folder's key, English.
+    """
+    known = {
+        name: language_of_name(name) or (part.prompt_language, "none") for name in pc.unique(templates).to_pylist()
+    }
+    codes = {
+        code: normalize_language(code, f"{part.path}: prompt_language")
+        for code in pc.unique(said).to_pylist()
+        if code is not None
+    }
+    pairs = zip(said.to_pylist(), templates.to_pylist(), strict=True)
+    languages = [known[name][0] if code is None else codes[code] for code, name in pairs]
+    translations = [known[name][1] for name in templates.to_pylist()]
+    return pa.array(languages, pa.string()), pa.array(translations, pa.string())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -204,17 +205,33 @@ def _weights(tokens: Tokenization, sizes: dict[str, int]) -> dict[str, float]:
     """Return the weight of each language, from its tokens or as given, times its multiplier."""
     given: Any = tokens.weights
     if isinstance(given, dict):
-        named = {normalize_language(code, "tokens.weights"): float(weight) for code, weight in given.items()}
+        named = _named(given, "tokens.weights")
         missing = sorted(set(sizes) - set(named))
         if missing:
             raise ConfigError(f"tokens.weights: no weight for {', '.join(missing)}; give 0 to leave a language out")
         weights = {language: named[language] for language in sizes}
     else:
         weights = {language: float(size) if given == "size" else 1.0 for language, size in sizes.items()}
-    factors = {normalize_language(code, "tokens.multipliers"): value for code, value in tokens.multipliers.items()}
+    factors = _named(tokens.multipliers, "tokens.multipliers")
     weights = {language: weight * factors.get(language, 1.0) for language, weight in weights.items()}
     for language, weight in weights.items():
         if not 0 <= weight < math.inf:
             raise ConfigError(f"tokens.weights: the weight of {language} is {weight}; it must be 0 or more")
     total = sum(weights.values())
     return {language: weight / total for language, weight in weights.items()} if total else {}
+
+
+def _named(given: Mapping[str, float], where: str) -> dict[str, float]:
+    """Return the numbers by code.
+
+    Raises:
+        ConfigError: Two keys name one language.
+    """
+    named: dict[str, float] = {}
+    spelt: dict[str, str] = {}
+    for name, value in given.items():
+        code = normalize_language(name, where)
+        if code in spelt:
+            raise ConfigError(f"{where}: {spelt[code]!r} and {name!r} are one language ({code}); give it one number")
+        named[code], spelt[code] = float(value), name
+    return named

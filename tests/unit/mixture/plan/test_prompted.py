@@ -124,3 +124,20 @@ def test_what_is_wrong_is_named(recipe, folder, tmp_path):
         build_mixture(recipe("mixture.prompted=[{path: nowhere}]"), tmp_path / "mixture")
     with pytest.raises(ConfigError, match="give `tasks`"):
         recipe("mixture.tasks=[]")
+
+
+def test_the_language_of_a_prompt_is_the_records_the_names_or_the_folders(recipe, folder, tmp_path):
+    records = [
+        {"template": "ask_frmt"},
+        {"template": "ask_frmt", "prompt_language": "spa"},
+        {"template": "ask", "prompt_language": "yor_Latn"},
+        {"template": "ask"},
+    ]
+    texts = [{"inputs": f"i{n}", "targets": f"t{n}"} | record for n, record in enumerate(records)]
+    write(folder / "fra_Latn" / "xp3x.jsonl.gz", texts)
+    settings = ("mixture.tasks=[]", "mixture.prompted=[{path: xP3, languages: [fr], files: [xp3x*], prompt_language: swa}]")
+    build_mixture(recipe(*settings), tmp_path / "m")
+    found = {row["inputs"]: (row["prompt_language"], row["translation"]) for row in rows_of(tmp_path / "m")}
+    assert found == {"i0": ("fr", "machine"), "i1": ("es", "machine"), "i2": ("yo", "none"), "i3": ("sw", "none")}
+    manifest = build_mixture(recipe(*settings, "mixture.held_out.languages=[yo, swh]"), tmp_path / "without")
+    assert manifest.counts["dropped"] == {"prompt language is held out": 2}

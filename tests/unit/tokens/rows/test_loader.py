@@ -252,3 +252,10 @@ def test_damaged_clusters_and_another_tokenizer_are_named(tokens: Path, recipe: 
     shutil.rmtree(copy / "tokenizer")
     with pytest.raises(DataError, match="copy/tokenizer: missing"):
         open_loader(copy, recipe(), family="causal")
+
+
+@pytest.mark.parametrize("key", ["weights", "multipliers"])
+def test_a_language_under_two_codes_is_one_line(tokens: Path, recipe: Recipe, key: str) -> None:
+    loaded = recipe(f"tokens.{key}={{en: 1, fr: 1, hi: 1, eng: 2}}")
+    with pytest.raises(ConfigError, match=rf"tokens.{key}: 'en' and 'eng' are one language \(en\); give it one number"):
+        open_loader(tokens, loaded, family="causal")
