@@ -135,7 +135,10 @@ def test_the_language_of_a_prompt_is_the_records_the_names_or_the_folders(recipe
     ]
     texts = [{"inputs": f"i{n}", "targets": f"t{n}"} | record for n, record in enumerate(records)]
     write(folder / "fra_Latn" / "xp3x.jsonl.gz", texts)
-    settings = ("mixture.tasks=[]", "mixture.prompted=[{path: xP3, languages: [fr], files: [xp3x*], prompt_language: swa}]")
+    settings = (
+        "mixture.tasks=[]",
+        "mixture.prompted=[{path: xP3, languages: [fr], files: [xp3x*], prompt_language: swa}]",
+    )
     build_mixture(recipe(*settings), tmp_path / "m")
     found = {row["inputs"]: (row["prompt_language"], row["translation"]) for row in rows_of(tmp_path / "m")}
     assert found == {"i0": ("fr", "machine"), "i1": ("es", "machine"), "i2": ("yo", "none"), "i3": ("sw", "none")}
