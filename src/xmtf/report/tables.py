@@ -43,7 +43,8 @@ CUT_FLAG = 0.05
 """Share of cut answers or prompts from which tables raise a flag."""
 TEXT = frozenset({"suite", "held out", "metric", "cut", "reading"})
 """Columns of result tables that hold words; all others but the group hold numbers."""
-DETAILS = ("macro-F1", "calibrated", "recall", "picks", "in language", "clean", "seen", "clean items", "seen items")
+_PARTS = ("clean", "seen", "clean items", "seen items")
+DETAILS = ("macro-F1", "calibrated", "recall", "picks", "ties", "in language", *_PARTS)
 """Columns of what stands beside the values: one figure a model, in the order of their columns, with ``/`` between.
 Those that nothing is known of are left out."""
 
@@ -133,6 +134,8 @@ def results_table(name: str, title: str, comparisons: Sequence[Comparison], grou
     columns += {0: (), 1: ("cut", "reading"), 2: ("change", "cut", "reading")}.get(len(labels), ("cut",))
     details = [_details(comparison) for comparison in comparisons]
     known = tuple(name for name in DETAILS if any(row[name] != "-" for row in details))
+    if any(comparison.parts for comparison in comparisons):
+        known = (*(name for name in known if name not in _PARTS), *_PARTS)
     columns += known
     rows = tuple(
         (*_result_row(comparison, bool(group)), *(row[name] for name in known))
@@ -168,11 +171,13 @@ def _details(result: Comparison) -> dict[str, str]:
     parts = [result.parts.get(label) for label in result.values]
     percent = in_percent(result.metric)
     ranked = result.metric == "accuracy"
+    tied = ranked and any(one.ties for one in beside)
     found = {
         "macro-F1": [_number(one.macro_f1 if ranked else None, True) for one in beside],
         "calibrated": [_interval(one.calibrated if ranked else None, True) for one in beside],
         "recall": [_shares(one.recall) if ranked else "-" for one in beside],
         "picks": [_shares([(str(n), s) for n, s in enumerate(one.picked, 1)]) if ranked else "-" for one in beside],
+        "ties": [f"{one.ties:,}" if tied else "-" for one in beside],
         "in language": [_in_language(one) for one in beside],
         "clean": [_interval(one.clean if one else None, percent) for one in parts],
         "seen": [_interval(one.seen if one else None, percent) for one in parts],

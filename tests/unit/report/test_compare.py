@@ -141,7 +141,7 @@ def test_what_stands_beside_accuracy_is_no_result_of_its_own():
 def test_details_stand_in_columns_one_figure_a_model():
     results = Results()
     for label, picked, right in (("before", (100, 0), (50, 0)), ("after", (60, 40), (40, 30))):
-        picks = Picks(("yes", "no"), True, (50, 50), picked, right)
+        picks = Picks(("yes", "no"), True, (50, 50), picked, right, ties=3 if label == "after" else 0)
         add(results, label, shares(sum(right), 100 - sum(right)), picks=picks, calibrated=shares(50, 50), majority=0.5)
         score = results.scores[label][0]
         results.scores[label] = [replace(score, metrics=(*score.metrics, Metric("macro_f1", 0.4, 0.3, 0.5, None, 100)))]
@@ -151,6 +151,7 @@ def test_details_stand_in_columns_one_figure_a_model():
     assert row["recall"] == "yes: 100.0, no: 0.0 / yes: 80.0, no: 60.0"
     assert row["picks"] == "1: 100.0, 2: 0.0 / 1: 60.0, 2: 40.0"
     assert row["calibrated"].split(" / ")[0] == "50.0 [40.4, 59.6]"
+    assert row["ties"] == "0 / 3"
     assert "in language" not in table.columns
 
 
@@ -207,7 +208,7 @@ def test_no_clean_items_are_a_dash_and_rows_nobody_looked_for_too():
     add(results, "m", shares(5, 5))
     every = result_tables(replace(results, overlap=overlap_of([True] * 10)))[0]
     row = dict(zip(every.columns, every.rows[0], strict=True))
-    assert (row["seen items"], row["clean items"], row.get("clean", "-")) == ("10", "0", "-")
+    assert (row["seen items"], row["clean items"], row["clean"]) == ("10", "0", "-")
     (found,) = compare(replace(results, overlap=overlap_of([True] * 9)))
     assert found.parts == {}
 
