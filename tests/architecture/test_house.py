@@ -109,11 +109,22 @@ def test_errors_are_caught_by_kind_except_at_the_edges(path):
     assert not broad or str(path.relative_to(ROOT)) in edges, f"broad except in lines {broad}"
 
 
+@pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_manifests_are_read_as_records(path):
+    """What a stage wrote is read by the records of manifest_parts, which name what is missing or damaged."""
+    reads = re.findall(
+        r"\.details\b(?:\[|\.get)|(?:manifest|model|mixture|found)\.counts(?:\[|\.get)", path.read_text("utf-8")
+    )
+    assert not reads
+
+
 def test_the_page_says_where_things_are():
     page = Path(__file__).parents[2] / "docs" / "architecture.md"
     rows = page.read_text(encoding="utf-8").partition("## Where is")[2].splitlines()
     named = [part for row in rows if row.startswith("| ") for part in re.findall(r"`([\w/.]+)`", row.rsplit("|", 2)[1])]
     assert len(named) >= 40
+    way = page.read_text(encoding="utf-8").partition("## The way of an evaluated item")[2].partition("## A run")[0]
+    named += re.findall(r"`([\w/.]+\.py)`", way)
     missing = [name for name in named if name != "src/xmtf/" and not (ROOT / name).exists()]
     assert not missing
 
