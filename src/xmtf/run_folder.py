@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["HUB_RESULTS", "LABELS", "PAGE", "RunFolder", "stop_file", "tokenizer_of"]
+__all__ = ["HUB_RESULTS", "LABELS", "PAGE", "RunFolder", "figures_of", "stop_file", "tokenizer_of"]
 
 LABELS = ("before", "after")
 """Evaluations of a run, in order: the model as it was, and as it became."""
@@ -89,7 +89,7 @@ class RunFolder:
     @property
     def figures(self) -> Path:
         """Figures that were drawn by themselves."""
-        return self.path / "figures"
+        return figures_of(self.path)
 
     @property
     def tracking(self) -> Path:
@@ -109,6 +109,11 @@ class RunFolder:
 def tokenizer_of(folder: Path) -> Path:
     """Return the tokenizer that lies beside token files or checkpoints."""
     return folder / "tokenizer"
+
+
+def figures_of(folder: Path) -> Path:
+    """Return the figures that lie in the folder of a run or of a report, or in the one at hand."""
+    return folder / "figures"
 
 
 def stop_file(checkpoints: Path) -> Path:

@@ -138,9 +138,7 @@ def figures(
         if name not in ("svg", "png", "pdf"):
             raise UnknownNameError("format", name, ["svg", "png", "pdf"], "--format")
     paths = results or []
-    files = WrittenFiles(
-        out or (RunFolder(paths[0]).figures if len(paths) == 1 else Path("figures")), "figures", replace
-    )
+    files = WrittenFiles(out or (RunFolder(paths[0] if len(paths) == 1 else Path()).figures), "figures", replace)
     files.check()
     chosen = [name.strip() for name in only.split(",")] if only else []
     with files.writing() as folder:

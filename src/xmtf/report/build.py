@@ -43,7 +43,7 @@ from xmtf.report.tables import GROUPS, composition_tables, result_tables, write_
 from xmtf.report.tables_and_figures import demonstrates, published_figures
 from xmtf.results.files import COMPLETIONS, SAMPLES, SCORES
 from xmtf.results.overlap import OVERLAP
-from xmtf.run_folder import PAGE, RunFolder
+from xmtf.run_folder import PAGE, RunFolder, figures_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -108,7 +108,10 @@ def build_report(sources: Sequence[Path], out: Path, config: Report, inputs: Inp
 def _drawn_by_itself(name: str) -> bool:
     """Tell of a file in a report whether `xmtf report figures` of an earlier version drew it there."""
     path = Path(name)
-    return path.parent.name == "figures" and path.stem in {*CAPTIONS, *(figure.name for figure in FIGURES)}
+    return path.parent == figures_of(path.parent.parent) and path.stem in {
+        *CAPTIONS,
+        *(figure.name for figure in FIGURES),
+    }
 
 
 def _inputs(source: Path) -> dict[str, str]:
@@ -141,7 +144,7 @@ def _write(material: Material, inputs: Inputs, folder: Path, config: Report) -> 
     """Write the report's files; return which fonts are missing for which figures."""
     formats = tuple(dict.fromkeys(("svg", *config.figures)))
     items = item_sets(material.results, config.items)
-    drawn = published_figures(material, inputs, folder / "figures", (), formats)
+    drawn = published_figures(material, inputs, figures_of(folder), (), formats)
     content = _content(material, inputs, folder, config.title, formats, drawn)
     scripts = {entry.file_name: script_text(entry.dataset, entry.payload) for entry in items}
     inline = sum(map(len, scripts.values())) <= _INLINE_BYTES
@@ -174,7 +177,7 @@ def _content(
         comparisons=groups["results"][1],
         tables=tables,
         groups=groups,
-        plots=_save(result_figures(results), folder / "figures", formats),
+        plots=_save(result_figures(results), figures_of(folder), formats),
         runs=[_run_part(part, folder, formats, part.name if several else "") for part in material.runs],
         published=published,
         published_plots=_published_plots(drawn, noted=False, samples=not any(results.samples.values())),
@@ -184,7 +187,7 @@ def _content(
 
 def _demonstration(folder: Path, formats: Sequence[str], drawn: Drawn) -> Demonstration:
     """Write the figures of our demonstration's run; its texts stand on the page as text."""
-    own = _save(run_figures(demonstration_run(), NOTE), folder / "figures", formats)
+    own = _save(run_figures(demonstration_run(), NOTE), figures_of(folder), formats)
     plots = [*_published_plots(drawn, noted=True, samples=False), *own]
     return Demonstration(NOTE, plots, demonstration_texts()["samples"])
 
@@ -202,7 +205,7 @@ def _run_part(run: Run, folder: Path, formats: Sequence[str], prefix: str) -> Ru
     """Write the tables and figures of a run's training; those of several runs go into folders of their own."""
     tables = composition_tables(run)
     write_tables(tables, folder / "tables" / prefix)
-    return RunPart(run, tables, _save(run_figures(run), folder / "figures" / prefix, formats))
+    return RunPart(run, tables, _save(run_figures(run), figures_of(folder) / prefix, formats))
 
 
 def _save(figures: dict[str, Figure], folder: Path, formats: Sequence[str]) -> list[Plot]:

@@ -6,10 +6,10 @@ line of the run's log, so that a command that was stopped measures the rest.
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from xmtf.unfinished import temporary_folder
 from xmtf.errors import ConfigError
 from xmtf.execution import say
 from xmtf.files import append_jsonl, content_hash, read_jsonl
@@ -95,8 +95,8 @@ def _known(log: Path, asked: str) -> dict[str, ScoredCheckpoint]:
 def _score(run_folder: Path, step: int, measures: tuple[Measure, ...], recipe: Recipe) -> ScoredCheckpoint:
     values: dict[str, float] = {}
     by_kind: dict[str, list[float]] = {}
-    with tempfile.TemporaryDirectory(dir=run_folder, prefix=".choosing-") as folder:
-        model = Path(folder) / "model"
+    with temporary_folder(run_folder / "choosing") as folder:
+        model = RunFolder(folder).model
         export_checkpoint(run_folder, model, step=step)
         device = choose_device(recipe.training.device)
         dtype = choose_dtype(recipe.evaluation.dtype, str(model), device)

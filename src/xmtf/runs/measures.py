@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import mean, median
 from typing import TYPE_CHECKING, Any, Literal
 
+from xmtf.results.items import About
 from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.schema import Suite
@@ -122,7 +123,6 @@ class SuiteMeasure:
 
     def _value(self, job: Job, answers: Sequence[Answer]) -> float:
         from xmtf.evaluation.scoring.score import items_table, score_items, versions
-        from xmtf.results.items import About
 
         scoring = self.setup.settings.scoring
         about = About(job.info, "training", "", scoring, versions())

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from xmtf.results.files import SCORES
+from xmtf.results.scores import read_scores
 from xmtf.errors import UnknownNameError
 from xmtf.event_log import append_event
 from xmtf.execution import say
@@ -179,8 +181,6 @@ class _Run:
     def report(self) -> Manifest:
         from xmtf.report import MODEL_CARD, build_report
         from xmtf.report.cards import write_hub_results
-        from xmtf.results.files import SCORES
-        from xmtf.results.scores import read_scores
 
         report = self._folder.report
         manifest = build_report([self._folder.path], report, self.loaded.recipe.report)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
+from xmtf.models.files.references import plain_reference
 from xmtf.execution import say
 from xmtf.files import MANIFEST, Manifest, discard_folder, is_finished, read_manifest
 from xmtf.manifest_parts import ModelDetails, TrainCounts
@@ -190,7 +191,6 @@ def _results(loaded: LoadedRecipe, results: dict[str, Manifest], training: _Trai
 def _tokens_fingerprint(loaded: LoadedRecipe) -> str:
     from xmtf.mixture import plan_mixture
     from xmtf.models import model_family
-    from xmtf.models.files.references import plain_reference
     from xmtf.tokens.build.build import tokens_fingerprint
 
     config, offline = loaded.recipe.model, loaded.recipe.offline

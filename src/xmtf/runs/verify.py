@@ -19,7 +19,7 @@ from xmtf.progress import track
 from xmtf.recipe.written import check_written
 from xmtf.report.agreement import check_agreement
 from xmtf.results.files import JOURNALS, SCORES
-from xmtf.run_folder import LABELS, RunFolder
+from xmtf.run_folder import LABELS, RunFolder, tokenizer_of
 
 __all__ = ["Verified", "verify"]
 
@@ -114,7 +114,7 @@ def _unfinished(folder: Path) -> Iterator[Damage]:
     atomic = (run.mixture, run.initial, run.model, run.report)
     whole = [path for path in atomic if path.is_dir() and any(path.iterdir())]
     whole += [path for path in map(run.results, LABELS) if (path / SCORES).exists()]
-    whole += [run.tokens] if (run.tokens / "tokenizer").is_dir() and not (run.tokens / "shards").is_dir() else []
+    whole += [run.tokens] if tokenizer_of(run.tokens).is_dir() and not (run.tokens / "shards").is_dir() else []
     for path in whole:
         if not (path / MANIFEST).exists():
             yield Damage(path / MANIFEST, path.name, "is missing: the stage is not finished, or its folder was damaged")

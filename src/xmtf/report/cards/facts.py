@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from yaml import YAMLError
+
 from xmtf.checksums import check_file
 from xmtf.execution import say
 from xmtf.files import read_jsonl
@@ -61,7 +63,6 @@ def facts_of(model: str) -> CardFacts:
 
 def _told_by(card: Path) -> CardFacts:
     from huggingface_hub import ModelCard, ModelCardData
-    from yaml import YAMLError
 
     try:
         data = ModelCard(card.read_text(encoding="utf-8"), ignore_metadata_errors=True).data
