@@ -12,6 +12,7 @@ from xmtf.files import content_hash
 from xmtf.records import Origin, Translation
 from xmtf.templates.columns import render_table
 from xmtf.templates.compile import FAULTS
+from xmtf.templates.labels import name_labels
 from xmtf.templates.render import Mode, Prepared, Rendered, prepare
 from xmtf.templates.unfit import Nulls, UnfitRowError
 
@@ -136,7 +137,8 @@ class Template:
             TemplateError: The template does not compile, or reads a column that holds no text (bytes).
         """
         numbers = range(table.num_rows) if rows is None else rows
-        return render_table(self, table, (dataset, subset, split), numbers, mode=mode, nulls=nulls, strip=strip)
+        rendered = render_table(self, table, (dataset, subset, split), numbers, mode=mode, nulls=nulls, strip=strip)
+        return name_labels(rendered, self.jinja, table) if rendered.unfit else rendered
 
 
 def draw_key(origin: Origin, template: str) -> tuple[object, ...]:

@@ -111,7 +111,8 @@ def test_more_drops_than_failing_rows_stop_the_work(slice_of):
     rows = [{"text": "a", "label": str(number % 2)} for number in range(4)]
     part = slice_of("{{text}}? ||| {{answer_choices[label]}}", "yes ||| no", rows)
     said = (
-        r"label is no whole number on 4 of 4 rows, first on row 0: the label is '0', a str; write the label as .*int\]"
+        r"label is no whole number on 4 of 4 rows, first on row 0: the label is '0', a str "
+        r"\(column 'label', on every row\); write the label as .*int\]"
     )
     with pytest.raises(TemplateError, match=said):
         dropped(part, failing_rows=0.5)
@@ -148,3 +149,14 @@ def test_what_is_told_of_shards_is_merged_in_order():
     lines = list(report.lines(Counter({"null target": 7})))
     assert lines[0].startswith("dropped 7: null target, first a/x [s] row 3, template 't' (d); ")
     assert lines[1:] == ["look at a/x [s], template 't' (and 1 more templates and splits): n"]
+
+
+def test_a_label_column_that_never_picks_a_choice_is_named_with_the_one_that_does(slice_of):
+    rows = [{"text": f"a {n}", "label_id": 100 + n, "label": n % 2, "other": 7} for n in range(6)]
+    part = slice_of("{{text}}? ||| {{answer_choices[label_id]}}", "yes ||| no", rows)
+    said = (
+        r"label out of range on 6 of 6 rows, first on row 0: the label is 100, of 2 answer choices "
+        r"\(column 'label_id', on every row; the values of 'label' do\); labels count from 0"
+    )
+    with pytest.raises(TemplateError, match=said):
+        dropped(part, failing_rows=0.5)
