@@ -5,13 +5,15 @@ A few lines with aliases of aliases stand for more values than fit a machine; a 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
+import yaml as pyyaml
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-__all__ = ["MAX_DEPTH", "MAX_VALUES", "parse_yaml", "yaml_form"]
+__all__ = ["MAX_DEPTH", "MAX_VALUES", "parse_packaged_yaml", "parse_yaml", "yaml_form"]
 
 MAX_DEPTH = 100
 """Levels of lists and mappings."""
@@ -45,6 +47,27 @@ def parse_yaml(text: str) -> Any:
         raise ValueError(f"holds a value that cannot be read: {' '.join(str(error).split())[:200]}") from None
     _measure(value)
     return value
+
+
+class _Packaged(pyyaml.CSafeLoader):  # type: ignore[misc]  # types-PyYAML leaves the C loaders untyped
+    """YAML 1.2 as the files of this package use it, twenty times as fast: PyYAML's own rules are those of 1.1."""
+
+    yaml_implicit_resolvers: dict[str, list[Any]] = {}  # noqa: RUF012 - PyYAML's own name and form
+
+
+for _tag, _pattern, _starts in (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("int", r"[-+]?(?:0|[1-9][0-9]*)", "-+0123456789"),
+    ("float", r"[-+]?(?:0|[1-9][0-9]*)\.[0-9]+", "-+0123456789"),
+    ("null", r"~|null|Null|NULL|", "~nN\0"),
+):
+    starts = [*_starts.replace("\0", ""), *([""] if "\0" in _starts else [])]
+    _Packaged.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), starts)
+
+
+def parse_packaged_yaml(text: str) -> Any:
+    """Return what a file of this package says, as :func:`parse_yaml` does; a test compares them."""
+    return pyyaml.load(text, _Packaged)  # noqa: S506 - a safe loader
 
 
 def _measure(root: Any) -> None:

@@ -117,12 +117,12 @@ def _named_in(loaded: LoadedRecipe) -> set[str]:
 
 @cache
 def _built_in() -> tuple[Task, ...]:
-    return tuple(task for path in sorted(_BUILT_IN.glob("*.yaml")) for task in read_catalogue_file(path))
+    return tuple(task for path in sorted(_BUILT_IN.glob("*.yaml")) for task in read_catalogue_file(path, packaged=True))
 
 
 @cache
 def _family(name: str) -> tuple[Task, ...]:
-    return read_catalogue_file(_BUILT_IN / "families" / f"{name}.yaml")
+    return read_catalogue_file(_BUILT_IN / "families" / f"{name}.yaml", packaged=True)
 
 
 def _by_id(tasks: Iterable[Task]) -> dict[str, Task]:

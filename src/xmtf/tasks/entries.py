@@ -13,6 +13,7 @@ from xmtf.json_types import JsonObject
 from xmtf.languages import normalize_language
 from xmtf.recipe import Section, load_yaml
 from xmtf.recipe.mixture import ChoicePolicy, LabelPolicy, NullPolicy, check_kind_metrics
+from xmtf.recipe.yaml_text import parse_packaged_yaml
 from xmtf.tasks.task import Kind, Task
 
 __all__ = ["Entry", "Pairs", "read_catalogue_file"]
@@ -201,14 +202,18 @@ def _filled(text: str, fill: dict[str, str]) -> str:
     return text
 
 
-def read_catalogue_file(path: Path) -> tuple[Task, ...]:
+def read_catalogue_file(path: Path, *, packaged: bool = False) -> tuple[Task, ...]:
     """Read a catalogue file: a mapping with the one key ``tasks``, a list of entries.
+
+    Args:
+        path: The file.
+        packaged: It comes with this package, and is read faster.
 
     Raises:
         ConfigError: Names the file, the entry, the key and what was expected.
         UnknownNameError: A language is unknown.
     """
-    data = load_yaml(path)
+    data = parse_packaged_yaml(path.read_text(encoding="utf-8")) if packaged else load_yaml(path)
     if not isinstance(data, dict) or set(data) != {"tasks"} or not isinstance(data["tasks"], list):
         raise ConfigError(f"{path}: a catalogue has the one key `tasks`, a list of entries")
     tasks: list[Task] = []
