@@ -247,7 +247,7 @@ KINDS = {
     "page": Kind("run/report/index.html", (), (whole, verified), ("run/report/tables/*.csv",)),
     "table": Kind("run/report/tables/results.csv", (), (whole, verified), ("run/report/tables/*.csv",)),
     "recipe of a run": Kind("run/recipe.yaml", (), (tables, card, again), MEASURED),
-    "log": Kind("run/log.jsonl", ("report",), (tables, whole), ("run/report/tables/*.csv",)),
+    "log": Kind("run/log.jsonl", ("report",), (tables, whole), ("run/report/tables/*.csv",), spare=True),
     "marker": Kind("run/.xmtf.json", (), (measured,), MEASURED, spare=True),
     "exported weights": Kind("exported/model.safetensors", (), (loss,)),
     "exported configuration": Kind("exported/config.json", (), (loss,)),

@@ -41,7 +41,7 @@ def snapshot(folder):
     return {
         path.relative_to(folder): path.read_bytes()
         for path in folder.rglob("*")
-        if path.is_file() and path.name not in (".lock", ".xmtf.json")
+        if path.is_file() and path.suffix != ".lock" and path.name not in (".lock", ".xmtf.json")
     }
 
 
@@ -65,6 +65,49 @@ def test_a_changed_key_gives_what_a_fresh_folder_gives(finished, tmp_path, chang
     run_recipe(loaded(finished, *changed), replace=True)
     run_recipe(loaded(tmp_path / "fresh", *changed))
     assert weights(finished) == weights(tmp_path / "fresh")
+
+
+RATE = "training.optimizer.learning_rate=1e-3"
+LOSSES = {
+    "run": (RATE,),
+    "train": (RATE,),
+    "launch local": (RATE,),
+    "launch slurm": (RATE,),
+    "data build": ("mixture.validation_fraction=0.3",),
+    "data plan": ("mixture.validation_fraction=0.3", "--write"),
+    "data merge": ("mixture.validation_fraction=0.3",),
+    "data pack": ("tokens.tokenizer.train_vocab_size=320",),
+    "evaluate run": (
+        "evaluation.suites=[{name: words, tasks: [{tasks: [words], splits: [train]}]}]",
+        "evaluation.max_new_tokens=3",
+    ),
+}
+
+
+@pytest.mark.parametrize("verb", LOSSES)
+def test_what_is_finished_is_replaced_on_purpose_alone(finished, tmp_path, capsys, monkeypatch, verb):
+    monkeypatch.chdir(tmp_path)
+    keys = [*verb.split(), str(OWN), f"run_folder={finished}", *FAST, *LOSSES[verb]]
+    if verb == "evaluate run":
+        assert xmtf([*keys, "evaluation.samples=0", "evaluation.max_new_tokens=2"]) == 0
+    before = snapshot(tmp_path)
+    capsys.readouterr()
+    assert xmtf(keys) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "would be lost; give " in said
+    assert "-2" in said  # another place
+    assert said.endswith("or --replace to replace it")
+    assert snapshot(tmp_path) == before
+
+
+def test_a_run_of_an_earlier_version_counts_by_its_manifests(finished):
+    for marker in finished.rglob(".xmtf.json"):
+        marker.unlink()
+    first = weights(finished)
+    run_recipe(loaded(finished))
+    assert weights(finished) == first
+    run_recipe(loaded(finished, RATE), replace=True)
+    assert weights(finished) != first
 
 
 def test_more_steps_under_other_packing_do_not_resume_the_old_checkpoint(finished, tmp_path):
@@ -192,6 +235,7 @@ DAMAGED = (
     "report/tables/*.csv",
     "checkpoints/tokenizer/tokenizer.json",
     "recipe.yaml",
+    "log.jsonl",
     ".xmtf.json",
 )
 

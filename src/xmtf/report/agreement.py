@@ -10,15 +10,16 @@ from pathlib import Path
 
 from xmtf.checksums import check_outputs, marked_damages, remembered_sha256
 from xmtf.errors import ConfigError, DataError
+from xmtf.event_log import read_events
 from xmtf.files import MANIFEST, Manifest, read_manifest
-from xmtf.manifest_parts import ModelDetails
+from xmtf.manifest_parts import ModelDetails, TrainCounts
 from xmtf.recipe import load_recipe
 from xmtf.recipe.effects import marked, stage_fingerprint
 from xmtf.recipe.written import check_written
 from xmtf.results.files import SCORES
 from xmtf.run_folder import LABELS, RunFolder
 
-__all__ = ["check_agreement", "check_results_folder", "results_of_model"]
+__all__ = ["check_agreement", "check_results_folder", "log_lacks", "results_of_model"]
 
 _AGAIN = "run the recipe again (xmtf run), which does what is missing"
 
@@ -44,6 +45,22 @@ def check_agreement(run: RunFolder) -> None:
         raise DataError(f"{run.path}: model/ was trained on other token files than those in tokens/; {_AGAIN}")
     if not results_of_model(run, details.identity):
         raise DataError(f"{run.path}: results/after is of other weights than model/; {_AGAIN}")
+
+
+def log_lacks(run: RunFolder) -> str:
+    """Return what the log of a run has lost, or nothing: of a finished training it holds the last step.
+
+    Raises:
+        DataError: A line of it is damaged.
+    """
+    model = _manifest(run.model)
+    if model is None or model.stage != "train":
+        return ""
+    step = TrainCounts.of(model, run.model).step
+    events = read_events(run.log) if run.log.is_file() else ()
+    reached = max((int(event.get("step", 0)) for event in events), default=0)
+    lost = f"holds nothing of step {step:,}, with which training ended: it was cut or deleted"
+    return lost if reached < step else ""
 
 
 def results_of_model(run: RunFolder, identity: str | None) -> bool:

@@ -12,11 +12,12 @@ import pyarrow.dataset as ds
 from xmtf.checksums import check_outputs
 from xmtf.errors import SourceError
 from xmtf.event_log import read_events
+from xmtf.execution import say
 from xmtf.files import MANIFEST, Manifest, read_manifest
 from xmtf.json_types import JsonObject
 from xmtf.recipe import load_yaml
 from xmtf.records import Score
-from xmtf.report.agreement import check_agreement
+from xmtf.report.agreement import check_agreement, log_lacks
 from xmtf.report.results import Results, collect_results
 from xmtf.report.seen import join_overlap
 from xmtf.run_folder import RunFolder
@@ -103,6 +104,8 @@ def collect_run(folder: Path) -> Run:
             f"{folder}: not a run folder (it has no {run.recipe.name}); give the folder of a run, runs/<name>"
         )
     check_agreement(run)
+    if lacks := log_lacks(run):
+        say(f"{run.log}: {lacks}; what is shown of the training is not whole")
     return Run(
         folder=folder,
         recipe=load_yaml(run.recipe),

@@ -15,7 +15,7 @@ from xmtf.models.files.references import plain_reference
 from xmtf.execution import say
 from xmtf.files import MANIFEST, Manifest, discard_folder, is_finished, read_manifest
 from xmtf.manifest_parts import ModelDetails, TrainCounts
-from xmtf.ownership import free_name, refuse_foreign, refuse_loss, refuse_unknown
+from xmtf.ownership import free_name, refuse_foreign, refuse_loss, refuse_unknown, stage_of, write_marker
 from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.effects import marked, stage_fingerprint
 from xmtf.results.files import JOURNALS
@@ -78,6 +78,8 @@ def prepare(loaded: LoadedRecipe, *, replace: bool, tokens: Path | None = None) 
         loss.refuse_foreign()
     for loss in found:
         say(f"{loss.path}: {loss.what} is replaced")
+        if loss.path.parent == loaded.run.checkpoints and stage_of(loss.path.parent) is None:
+            write_marker(loss.path.parent, "checkpoints")  # those of earlier versions count by what goes now
         loss.discard()
 
 

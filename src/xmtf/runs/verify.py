@@ -17,7 +17,7 @@ from xmtf.files import MANIFEST, read_manifest
 from xmtf.ownership import MARKER, marker_damage, stage_of
 from xmtf.progress import track
 from xmtf.recipe.written import check_written
-from xmtf.report.agreement import check_agreement
+from xmtf.report.agreement import check_agreement, log_lacks
 from xmtf.results.files import JOURNALS, SCORES
 from xmtf.run_folder import LABELS, RunFolder, tokenizer_of
 
@@ -124,14 +124,15 @@ def _unfinished(folder: Path) -> Iterator[Damage]:
 
 
 def _log(folder: Path) -> Iterator[Damage]:
-    log = RunFolder(folder).log
-    if not log.is_file():
-        return
+    run = RunFolder(folder)
     try:
-        for _ in read_events(log):
+        lacks = log_lacks(run)
+        for _ in read_events(run.log) if run.log.is_file() else ():
             pass
     except DataError as error:
-        yield Damage(log, "run", str(error).removeprefix(f"{log}: "))
+        lacks = str(error).removeprefix(f"{run.log}: ")
+    if lacks:
+        yield Damage(run.log, "run", lacks)
 
 
 def _recipe(folder: Path) -> Iterator[Damage]:
