@@ -79,22 +79,24 @@ def test_own_problems_in_several_languages_have_a_score_each_and_one_for_all(com
     lines = [json.loads(line) for line in (tmp_path / "out" / "completions.jsonl").read_text().splitlines()]
     assert [line["passed"] for line in lines] == [True, True, True, False, True, True, False, False, True, True]
     assert {line["tests"] for line in lines} == {"apart"}
+    assert not any(score.limited for score in scores.values())
     assert "mine javascript" in result.output
 
 
 def test_repairs_are_asked_beside_completions(command, rows, tmp_path):
-    table = rows("Python")[:2]
-    answers = {row["prompt"].strip(): [f"\n{row['buggy_solution']}"] for row in table}
-    for row in table:
+    table = rows("Python")[:3]
+    answers = {row["prompt"].strip(): [f"\n{row['buggy_solution']}"] for row in table[:2]}
+    for row in table[:2]:
         problem = run.to_problem(row, "mine", repair=True)
         answers[problem.prompt] = [f"\n{row['canonical_solution']}"]
-    result = command(table, answers, "--ask", "complete,repair")
+    result = command(table, answers, "--ask", "complete,repair", "--limit", "2")
     assert result.exit_code == 0, result.output
     scores = read_scores(tmp_path / "out" / "scores.jsonl")
     assert [(score.scoring, score.provenance.template, score.metrics[0].value) for score in scores] == [
         ("greedy", "prompt at temperature 0", 0.0),
         ("repair, greedy", "repair at temperature 0", 1.0),
     ]
+    assert all(score.limited for score in scores)
 
 
 @pytest.mark.parametrize(
