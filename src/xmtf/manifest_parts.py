@@ -133,6 +133,7 @@ class MixtureDetails(_Part):
         firsts: Reason -> the first row that was dropped for it.
         notes: What looks like a mistake.
         findings: What lint found.
+        relatives: Held-out language -> the members of its macrolanguage that the mixture holds.
     """
 
     validation_fraction: float | None = None
@@ -142,6 +143,7 @@ class MixtureDetails(_Part):
     firsts: dict[str, FirstDropped] = field(default_factory=dict)
     notes: tuple[DropNote, ...] = ()
     findings: tuple[LintFinding, ...] = ()
+    relatives: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from xmtf.mixture.describe.composition import (
     read_composition,
     totals,
 )
+from xmtf.mixture.plan.held_out import relatives_kept
 from xmtf.mixture.plan.plan import MixturePlan
 from xmtf.mixture.sort.merge import Shard, place_parts, plan_parts
 from xmtf.recipe.effects import marked
@@ -79,6 +80,7 @@ def finish_mixture(plan: MixturePlan, shards: list[Shard], work: Path, out: Path
                 firsts=report.firsts,
                 notes=tuple(report.notes),
                 findings=tuple(report.findings),
+                relatives=_relatives(plan, composition),
             ).to_json(),
             wall_time_s=watch.seconds,
         )
@@ -101,6 +103,11 @@ def refresh_card(plan: MixturePlan, out: Path) -> Manifest:
     )
     write_manifest(out, manifest)
     return manifest
+
+
+def _relatives(plan: MixturePlan, composition: list[GroupCount]) -> dict[str, tuple[str, ...]]:
+    languages = {code for (code,) in totals(composition, ["language"])}
+    return relatives_kept(plan.loaded.recipe.mixture.held_out, languages)
 
 
 def _refuse_errors(plan: MixturePlan, report: DropReport) -> None:
@@ -210,6 +217,7 @@ def _card(plan: MixturePlan, composition: list[GroupCount], dropped: dict[str, i
             "datasets": held_out.datasets,
         },
         suites=plan.suites,
+        relatives=_relatives(plan, composition),
     )
     return dataset_card(facts)
 

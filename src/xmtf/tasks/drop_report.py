@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -25,16 +25,18 @@ class DropReport:
         firsts: Reason -> the first row dropped for it.
         notes: What looks like a mistake.
         findings: What lint found.
+        relatives: Held-out language -> the members of its macrolanguage that the mixture holds.
     """
 
     firsts: dict[str, FirstDropped] = field(default_factory=dict)
     notes: list[DropNote] = field(default_factory=list)
     findings: list[LintFinding] = field(default_factory=list)
+    relatives: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, details: MixtureDetails) -> DropReport:
         """Return what the manifest of a mixture reports."""
-        return cls(dict(details.firsts), list(details.notes), list(details.findings))
+        return cls(dict(details.firsts), list(details.notes), list(details.findings), details.relatives)
 
     def add(self, part: Prompted, task: str, split: str, template: str) -> None:
         """Take over what is reported of one template of a slice."""
@@ -67,6 +69,11 @@ class DropReport:
         for reason, count in sorted(dropped.items(), key=lambda item: -item[1]):
             if reason in self.firsts and (remedy(reason) or self.firsts[reason].detail):
                 yield f"dropped {count:,}: {explain_drop(reason, self.firsts[reason])}"
+        for code, others in self.relatives.items():
+            yield (
+                f"held out {code}: its relatives {', '.join(others)} are in the mixture; "
+                "mixture.held_out.relatives: true leaves them out"
+            )
         yield from _note_lines(self.notes)
         yield from _lint_lines(self.findings)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
 from typing import Any
@@ -52,6 +52,7 @@ class CardFacts:
         validation_fraction: Share of each language that is meant for validation.
         held_out: What the mixture must not contain, by kind: ``languages``, ``clusters``, ``templates``, ``datasets``.
         suites: What is really held out of each evaluation suite of the recipe.
+        relatives: Held-out language -> the members of its macrolanguage that the mixture holds.
     """
 
     name: str
@@ -63,6 +64,7 @@ class CardFacts:
     validation_fraction: float
     held_out: dict[str, tuple[str, ...]] = field(default_factory=dict)
     suites: Sequence[SuiteHeldOut] = ()
+    relatives: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def dataset_card(facts: CardFacts) -> str:
@@ -155,6 +157,7 @@ def _clusters_table(facts: CardFacts) -> str:
 
 def _left_out(facts: CardFacts) -> str:
     held_out = [f"- held out {kind}: {', '.join(names)}" for kind, names in facts.held_out.items() if names]
+    held_out += [f"- relatives of {code} that stay: {', '.join(kept)}" for code, kept in facts.relatives.items()]
     held_out += [f"- of the suite {each.suite}: {', '.join(each.held_out) or 'nothing'}" for each in facts.suites]
     dropped = [(reason, f"{count:,}") for reason, count in sorted(facts.dropped.items(), key=lambda item: -item[1])]
     table = _table(["reason", "examples"], dropped) if dropped else "No example was dropped."

@@ -16,15 +16,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from xmtf.errors import ConfigError
+from xmtf.languages import relatives
 from xmtf.manifest_parts import SuiteHeldOut
 from xmtf.mixture.plan.prompted import PromptedFile
-from xmtf.recipe.schema import Suite
+from xmtf.recipe.schema import HeldOut, Suite
 from xmtf.tasks import Slice
+from xmtf.tasks.selection import normalized
 
-__all__ = ["AXES", "Trained", "check_axes", "place_of", "suites_held_out"]
+__all__ = ["AXES", "Trained", "check_axes", "place_of", "relatives_kept", "suites_held_out"]
 
 AXES = ("clusters", "datasets", "languages", "templates", "rows")
 """What may be held out, the widest first."""
+
+
+def relatives_kept(held_out: HeldOut, languages: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Return held-out language -> the members of its macrolanguage that a mixture of these languages holds."""
+    kept = set(languages)
+    found = {
+        code: tuple(sorted(kept & set(relatives(code)))) for code in normalized(held_out).languages if "*" not in code
+    }
+    return {code: others for code, others in found.items() if others}
 
 
 def place_of(part: Slice) -> str:

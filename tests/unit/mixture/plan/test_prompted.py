@@ -4,9 +4,11 @@ import json
 import pytest
 
 from xmtf.errors import ConfigError, SourceError, UnknownNameError
+from xmtf.manifest_parts import MixtureDetails
 from xmtf.mixture import build_mixture, plan_mixture, read_mixture
 from xmtf.mixture.io.export import export_jsonl
 from xmtf.mixture.plan.overview import planned_splits
+from xmtf.tasks import DropReport
 
 XP3X = {"language": "fra_Latn", "split": "test", "template": "ask", "dataset": "facebook/xnli", "config": "fr"}
 
@@ -144,3 +146,18 @@ def test_the_language_of_a_prompt_is_the_records_the_names_or_the_folders(recipe
     assert found == {"i0": ("fr", "machine"), "i1": ("es", "machine"), "i2": ("yo", "none"), "i3": ("sw", "none")}
     manifest = build_mixture(recipe(*settings, "mixture.held_out.languages=[yo, swh]"), tmp_path / "without")
     assert manifest.counts["dropped"] == {"prompt language is held out": 2}
+
+
+def test_relatives_of_held_out_languages_that_stay_are_named(recipe, folder, tmp_path):
+    write(folder / "nn" / "a.jsonl", [{"inputs": "kva", "targets": "er"}])
+    write(folder / "nb" / "b.jsonl", [{"inputs": "hva", "targets": "er"}])
+    settings = ("mixture.tasks=[]", "mixture.prompted=[{path: xP3}]", "mixture.held_out.languages=[no]")
+    manifest = build_mixture(recipe(*settings), tmp_path / "m")
+    assert set(manifest.counts["languages"]) == {"fr", "de", "nn"}
+    lines = list(DropReport.of(MixtureDetails.of(manifest, tmp_path / "m")).lines({}))
+    said = "held out no: its relatives nn are in the mixture; mixture.held_out.relatives: true leaves them out"
+    assert said in lines
+    assert "- relatives of no that stay: nn" in (tmp_path / "m" / "README.md").read_text(encoding="utf-8")
+    without = build_mixture(recipe(*settings, "mixture.held_out.relatives=true"), tmp_path / "without")
+    assert set(without.counts["languages"]) == {"fr", "de"}
+    assert without.details["relatives"] == {}
