@@ -14,7 +14,17 @@ from xmtf.manifest_parts import (
     TrainCounts,
 )
 
-HELD = {"in": 3, "out": 2, "input_tokens": 9, "target_tokens": 4, "bytes": 40, "dropped": {"empty inputs": 1}}
+HELD = {
+    "in": 3,
+    "out": 2,
+    "input_tokens": 9,
+    "target_tokens": 4,
+    "bytes": 40,
+    "dropped": {"empty inputs": 1},
+    "special_texts": {"</s>": 1},
+    "validation": 1,
+}
+FOUND = {"task": "a/x", "split": "train", "template": "t", "check": "c", "severity": "error", "message": "m"}
 FIRST = {"task": "a/x", "split": "train", "template": "t", "row": 3, "detail": ""}
 WRITTEN = [
     (
@@ -26,6 +36,8 @@ WRITTEN = [
             "suites": [{"suite": "s", "axis": "rows", "held_out": ["rows"]}],
             "firsts": {"null target": FIRST},
             "notes": [{"task": "a/x", "split": "train", "template": "t", "note": "n"}],
+            "findings": [FOUND],
+            "relatives": {"no": ["nn"]},
         },
     ),
     (
