@@ -23,6 +23,7 @@ HELD = {
     "dropped": {"empty inputs": 1},
     "special_texts": {"</s>": 1},
     "validation": 1,
+    "composed_texts": 2,
 }
 FOUND = {"task": "a/x", "split": "train", "template": "t", "check": "c", "severity": "error", "message": "m"}
 FIRST = {"task": "a/x", "split": "train", "template": "t", "row": 3, "detail": ""}
