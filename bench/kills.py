@@ -72,6 +72,8 @@ training: {steps: 1}
 TOKEN = "XMTF_KILLS_TOKEN"
 _VOLATILE = ("wall_time_s", "hash")
 _PATIENCE_S = 5.0
+_OF_TORCH = "tmp/torchelastic_"
+"""Folders that torchrun leaves under the temporary directory, also when nobody kills it."""
 
 
 @dataclass(frozen=True)
@@ -298,7 +300,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     found = {}
     for path in folder.rglob("*"):
         name = path.relative_to(folder).as_posix()
-        if name == "said.txt" or (name.startswith("cache") and ".tmp" not in name):
+        if name == "said.txt" or name.startswith(_OF_TORCH) or (name.startswith("cache") and ".tmp" not in name):
             continue
         content = b"a folder" if path.is_dir() else path.read_bytes()
         if path.name == "manifest.json":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shlex
 import signal
@@ -18,6 +19,7 @@ from xmtf.tether import tether
 
 __all__ = ["local_commands", "run_local"]
 
+_LIBC, _PDEATHSIG = ctypes.CDLL(None), 1
 _DONE_BY_TOKENS = ("plan", "render", "mixture")
 """Stages that ``xmtf run --until tokens`` does itself, in its pool of processes."""
 
@@ -75,7 +77,12 @@ def _run(commands: list[list[str]], environment: dict[str, str], stop: Path | No
     if stop is not None:
         stop.unlink(missing_ok=True)  # of a stop that came too late for the run before
     running = [
-        subprocess.Popen(command, env=environment | ({"XMTF_PROGRESS": "off"} if number else {}), process_group=0)
+        subprocess.Popen(
+            command,
+            env=environment | ({"XMTF_PROGRESS": "off"} if number else {}),
+            process_group=0,
+            preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+        )
         for number, command in enumerate(commands)
     ]
     try:
@@ -84,6 +91,14 @@ def _run(commands: list[list[str]], environment: dict[str, str], stop: Path | No
         _stop(running, stop)
         raise
     return next((code for code in codes if code != 0), 0)
+
+
+def _end_with_parent() -> None:
+    """Have the system end this process, which is about to become torchrun, with the thread that waits for it.
+
+    What is ours is tied to the command besides (:mod:`xmtf.tether`); torchrun would start its ranks first.
+    """
+    _LIBC.prctl(_PDEATHSIG, signal.SIGKILL)
 
 
 def _stop(running: list[subprocess.Popen[bytes]], stop: Path | None) -> None:
