@@ -56,6 +56,7 @@ def test_a_foreign_checkpoint_is_inspected_and_converted(megatron, tmp_path):
     )
     assert json.loads(result.stdout)["path"] == str(tmp_path / "out")
     assert json.loads((tmp_path / "out" / "config.json").read_text())["dtype"] == "bfloat16"
+    assert "no tokenizer is written" in result.stderr
 
 
 def test_inspect_ends_with_1_where_something_is_missing(megatron):

@@ -4,7 +4,9 @@ import re
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from xmtf.cli.app import build_app
 from xmtf.errors import ConfigError, DataError
 from xmtf.files import read_jsonl
 from xmtf.models import load_model
@@ -89,6 +91,23 @@ def test_the_next_losses_are_those_of_the_training_that_was_never_moved(straight
     train_in_folder(moved, tokens=tokens)
     expected = losses(loaded)
     assert losses(moved) == {step: expected[step] for step in (4, 5, 6)}
+
+
+def test_the_command_takes_overrides_of_the_recipe(straight, universal, tmp_path):
+    loaded, tokens = straight
+    recipe, moved = str(tmp_path / "recipe.yaml"), tmp_path / "moved"
+    convert = ["checkpoint", "convert", str(universal), "--recipe", recipe, "--tokens", str(tokens), "--step", "3"]
+    result = CliRunner().invoke(build_app("checkpoint"), [*convert, f"run_folder={moved}"])
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[-1] == str(moved / "checkpoints" / "step-000003")
+    train_in_folder(load_recipe(tmp_path / "recipe.yaml", [f"run_folder={moved}"]), tokens=tokens)
+    assert losses(load_recipe(moved / "recipe.yaml"))[6] == losses(loaded)[6]
+    refused = CliRunner().invoke(build_app("checkpoint"), [*convert, "training.stepz=9"])
+    assert "stepz" in str(refused.exception)
+    refused = CliRunner().invoke(
+        build_app("checkpoint"), ["checkpoint", "convert", str(universal), "training.steps=9", "--out", "x"]
+    )
+    assert "training.steps=9: overrides are for --recipe" in str(refused.exception)
 
 
 def test_another_optimizer_an_unknown_count_and_another_shape_are_refused(straight, universal, tmp_path):
