@@ -68,6 +68,9 @@ class SuiteOptions:
     limit: Annotated[int | None, typer.Option(min=1, help="Rows of each split: a seeded choice.")] = None
     split: Annotated[str | None, typer.Option(help="Split to measure on; default those of the catalogue.")] = None
     templates: Annotated[Path | None, typer.Option(help="Folder of promptsource collections to prompt with.")] = None
+    legacy: Annotated[bool, typer.Option("--legacy", help="Templates as promptsource did, its faults included.")] = (
+        False
+    )
     prompt_languages: Annotated[str, typer.Option(help="Languages of the prompts, such as en or same.")] = "*"
     space: Annotated[
         bool | None, typer.Option("--space/--no-space", help="Space before choices; default by family.")
@@ -360,6 +363,7 @@ def _measure(kind: Literal["rank", "generation"], options: SuiteOptions, setting
         catalogue,
         _tokenization(options.space, options.begin_of_inputs),
         seed=options.seed,
+        mode="legacy" if options.legacy else "fixed",
         offline=options.offline,
         device=options.device,
         templates=options.templates,
