@@ -1,11 +1,16 @@
+import re
+from fnmatch import fnmatchcase
+from pathlib import Path
+
 import pytest
 
 from xmtf.errors import UnknownNameError
 from xmtf.evaluation.metrics.accuracy import RankItem, best_choice, normalized_scores, rank_metrics
-from xmtf.evaluation.metrics.registry import check_metrics, generation_metrics
+from xmtf.evaluation.metrics.registry import GENERATION_METRICS, check_metrics, generation_metrics
 from xmtf.evaluation.metrics.rouge import ROUGE
 from xmtf.evaluation.metrics.translation import bleu, chrf
 from xmtf.evaluation.metrics.words import words
+from xmtf.records import KIND_METRICS
 
 
 def test_scorings_divide_by_the_length_they_name():
@@ -96,3 +101,17 @@ def test_metrics_by_name():
     assert check_metrics(("accuracy",), "") == ("exact_match",)
     with pytest.raises(UnknownNameError, match="task x: unknown metric 'blue'; did you mean 'bleu'"):
         check_metrics(("blue",), "task x")
+
+
+def test_the_page_says_of_each_metric_what_it_reads():
+    page = (Path(__file__).parents[4] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    _, table = page.split("What they read in which language:")
+    table = table.split("### The language of answers")[0]
+    told = {
+        name
+        for row in table.splitlines()
+        if row.startswith("| `")
+        for name in re.findall(r"`([^`]+)`", row.split("|")[1])
+    }
+    for name in (*GENERATION_METRICS, *KIND_METRICS["rank"]):
+        assert any(fnmatchcase(name, pattern) for pattern in told), name
