@@ -165,10 +165,7 @@ def choose(
 
     Example: xmtf checkpoint choose runs/bloomz --out best --dtype bf16
     """
-    from xmtf.models.files.identity import model_identity
-    from xmtf.models.save import check_model_replaced
-    from xmtf.runs.choosing import score_checkpoints
-    from xmtf.training.export import export_checkpoint, is_the_model
+    from xmtf.runs.choosing import check_model_replaced, export_chosen, score_checkpoints
 
     if out is not None:
         check_model_replaced(out, replace=replace)
@@ -181,8 +178,7 @@ def choose(
         print_records(records)
         typer.echo(f"best: step {best.step}")
     if out is not None:
-        export_checkpoint(run, out, step=best.step, dtype=dtype, replace=replace)
-        weights = None if is_the_model(run, read_manifest(out)) else model_identity(str(out))
+        weights = export_chosen(run, out, best, dtype=dtype, replace=replace)
         write_model_card(run, out, checkpoint=str(out), weights=weights)
 
 

@@ -12,18 +12,20 @@ from pathlib import Path
 from xmtf.unfinished import temporary_folder
 from xmtf.errors import ConfigError
 from xmtf.execution import say
-from xmtf.files import append_jsonl, content_hash, read_jsonl
+from xmtf.files import append_jsonl, content_hash, read_jsonl, read_manifest
 from xmtf.runs.measures import suite_measures
 from xmtf.models import load_model
 from xmtf.models.device import choose_device
 from xmtf.models.dtype import choose_dtype
+from xmtf.models.files.identity import model_identity
+from xmtf.models.save import check_model_replaced
 from xmtf.recipe import Recipe, load_recipe
 from xmtf.run_folder import RunFolder
 from xmtf.training import Measure
-from xmtf.training.export import export_checkpoint, own_checkpoints
+from xmtf.training.export import export_checkpoint, is_the_model, own_checkpoints
 from xmtf.training.loop.validation import composite
 
-__all__ = ["ScoredCheckpoint", "score_checkpoints"]
+__all__ = ["ScoredCheckpoint", "check_model_replaced", "export_chosen", "score_checkpoints"]
 
 EVENT = "choice"
 """Event of the log: what one checkpoint came to."""
@@ -105,3 +107,9 @@ def _score(run_folder: Path, step: int, measures: tuple[Measure, ...], recipe: R
             values[measure.name] = measure(subject).value
             by_kind.setdefault(measure.kind, []).append(values[measure.name])
     return ScoredCheckpoint(step, values, composite(by_kind))
+
+
+def export_chosen(run_folder: Path, out: Path, chosen: ScoredCheckpoint, *, dtype: str, replace: bool) -> str | None:
+    """Write a checkpoint as a model folder; return the identity of its weights where they are not the run's model's."""
+    export_checkpoint(run_folder, out, step=chosen.step, dtype=dtype, replace=replace)
+    return None if is_the_model(run_folder, read_manifest(out)) else model_identity(str(out))
