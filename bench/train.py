@@ -1,7 +1,7 @@
 """Training speed: ours, the strongest short loop, padded transformers, and TRL, on the same data and weights.
 
     python bench/train.py --shape bloom-small
-    python bench/train.py --shape bloom-demo --rows 256 512 1024 2048 4096 --variants ours short --repeats 3
+    python bench/train.py --shape bloom-demo --rows 256 512 1024 2048 4096 --variants short ours --repeats 3
     python bench/train.py --shape bloom-small --trl-python /path/to/venv/with/trl/bin/python
 
 One thread. Work: forward and backward over all examples, gradients accumulated, no optimizer step; what is set up once
@@ -14,7 +14,7 @@ of every side are computed in fp32 and rounded (xmtf.training.numerics.bf16): to
 as long.
 
 Data: pairs of random tokens with log-normal lengths, mean input 80 and mean target 12 tokens, as measured on prompted
-mixtures (14 % of the tokens are targets); inputs and targets together at most 512.
+mixtures (14 % of the tokens are targets); inputs and targets together at most 512, and no longer than the shortest row.
 """
 
 from __future__ import annotations
@@ -310,8 +310,8 @@ def any_tokenizer(folder: Path) -> Any:
 
 
 VARIANTS: dict[str, Callable[[Path, Pairs, argparse.Namespace], Work]] = {
-    "ours": run_ours,
     "short": run_short,
+    "ours": run_ours,
     "transformers": run_transformers,
     "trl": run_trl,
 }
@@ -323,6 +323,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     torch.set_num_threads(1)
     shape, variant = options.shape, options.one
     pairs = make_pairs(SHAPES[shape]["examples"], SHAPES[shape]["vocab_size"])
+    pairs = [pair for pair in pairs if sum(map(len, pair)) <= options.longest]
     work = VARIANTS[variant](options.folder, pairs, options)
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak of loading
     losses, seconds = zip(*(work() for _ in range(options.repeats)), strict=True)
@@ -344,8 +345,10 @@ NAMES = {"short": "strongest short loop", "transformers": "transformers, padded"
 def compare(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         make_model(options.shape).save_pretrained(folder)
-        wanted = [("ours", row) for row in options.rows if "ours" in options.variants]
-        wanted += [(variant, options.rows[0]) for variant in options.variants if variant != "ours"]
+        rows = {"ours": options.rows}
+        wanted = [(variant, row) for variant in options.variants for row in rows.get(variant, options.rows[:1])]
+        print(f"{options.shape}, {options.precision}")
+        print(f"{'':22}{'tokens / CPU s':>15}{'of the first':>14}{'peak GB':>9}{'loss':>10}  CPU s")
         results = []
         for variant, row in wanted:
             python = options.trl_python if variant == "trl" else sys.executable
@@ -353,10 +356,11 @@ def compare(options: argparse.Namespace) -> None:
                 continue
             command = [python, __file__, "--shape", options.shape, "--precision", options.precision, "--one", variant]
             command += ["--folder", folder, "--repeats", str(options.repeats), "--row", str(row)]
+            command += ["--longest", str(min(options.rows))]
             output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
             results.append(json.loads(output.strip().splitlines()[-1]))
+            print_row(results[-1], results[0])
             check_loss(results[-1], results[0])
-        show(results)
 
 
 def check_loss(result: dict[str, Any], first: dict[str, Any]) -> None:
@@ -367,19 +371,15 @@ def check_loss(result: dict[str, Any], first: dict[str, Any]) -> None:
         sys.exit(f"losses differ by {difference:.1e}: the figures compare different work")
 
 
-def show(results: list[dict[str, Any]]) -> None:
-    """Print a line a variant: how many times as fast it is as the strongest short loop, where that was measured."""
-    short = next((result for result in results if result["variant"] == NAMES["short"]), None)
-    print(f"{results[0]['shape']}, {results[0]['precision']}")
-    print(f"{'':22}{'tokens / CPU s':>15}{'of the short loop':>19}{'peak GB':>9}{'loss':>10}  CPU s")
-    for result in results:
-        speed = result["tokens_per_cpu_s"]
-        times = f"{speed / short['tokens_per_cpu_s']:.2f}x" if short else ""
-        print(
-            f"{result['variant']:22}{speed:15.1f}{times:>19}{result['peak_gb']:9.2f}{result['loss']:10.5f}"
-            f"  {result['cpu_s']}",
-            flush=True,
-        )
+def print_row(result: dict[str, Any], first: dict[str, Any]) -> None:
+    """Print how fast a variant is, also beside the first, which is the strongest short loop unless asked otherwise."""
+    speed = result["tokens_per_cpu_s"]
+    times = f"{speed / first['tokens_per_cpu_s']:.2f}x"
+    print(
+        f"{result['variant']:22}{speed:15.1f}{times:>14}{result['peak_gb']:9.2f}{result['loss']:10.5f}"
+        f"  {result['cpu_s']}",
+        flush=True,
+    )
 
 
 def main() -> None:
@@ -392,6 +392,7 @@ def main() -> None:
     parser.add_argument("--trl-python", help="Python of an environment with trl; without it TRL is left out")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--row", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--longest", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--toy", action="store_true", help="The smallest sizes: whether it runs, not how fast.")
     options = parser.parse_args()

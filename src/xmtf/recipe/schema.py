@@ -282,7 +282,7 @@ class Training(Section):
     """Bidirectional attention over inputs (causal models)."""
     activation_checkpointing: Annotated[bool, affects(training="rounding")] = False
     attention: Annotated[Literal["auto", "sdpa", "flex"], affects(training="rounding")] = "auto"
-    """BLOOM's kernel: `sdpa` is the reference, `flex` skips what the document mask forbids (GPUs, no dropout);
+    """BLOOM's kernel: `sdpa` attends document by document, `flex` in one kernel a row (GPUs, no dropout);
     `auto` takes `flex` on a GPU that trains alone. Other models choose their own."""
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
