@@ -8,8 +8,9 @@ from pathlib import Path
 
 import torch
 
+from xmtf.checksums import check_outputs
 from xmtf.errors import DataError, SourceError
-from xmtf.files import content_hash, file_sha256, read_json
+from xmtf.files import MANIFEST, content_hash, file_sha256, read_json
 from xmtf.models.bloom import Bloom, BloomConfig
 from xmtf.models.bloom.names import own_name as bloom_name
 from xmtf.models.family import OWN_ENCODER_DECODERS, family_of_config
@@ -22,6 +23,7 @@ from xmtf.models.interface import Family, LoadedModel, Model
 from xmtf.models.lora import load_adapters
 from xmtf.models.mt5 import MT5, MT5Config
 from xmtf.models.mt5.names import own_name as mt5_name
+from xmtf.ownership import stage_of
 
 __all__ = ["OpenedModel", "load_model", "open_model"]
 
@@ -68,6 +70,8 @@ def load_model(
     if path.suffix == ".gguf":
         gguf = load_gguf(path, device=device, dtype=dtype)
         return LoadedModel(gguf, "causal", None, label, partial(weights_fingerprint, {}, [path]))
+    if (path / MANIFEST).is_file() and stage_of(path) is not None:
+        check_outputs(path)
     base = adapter_base(path)
     if base is not None:
         return _load_adapted(base, path, label, device=device, dtype=dtype, offline=offline)

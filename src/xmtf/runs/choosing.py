@@ -12,7 +12,8 @@ from pathlib import Path
 from xmtf.unfinished import temporary_folder
 from xmtf.errors import ConfigError
 from xmtf.execution import say
-from xmtf.files import append_jsonl, content_hash, read_jsonl, read_manifest
+from xmtf.event_log import append_event, read_events
+from xmtf.files import content_hash, read_manifest
 from xmtf.runs.measures import suite_measures
 from xmtf.models import load_model
 from xmtf.models.device import choose_device
@@ -79,14 +80,14 @@ def score_checkpoints(run_folder: Path, *, examples: int | None = None) -> list[
         if name not in known:
             known[name] = _score(run_folder, progress.step, measures, loaded.recipe)
             line = {"checkpoint": name, "asked": asked, "step": progress.step}
-            append_jsonl(run.log, {"event": EVENT, **line, "values": known[name].values, "score": known[name].score})
+            append_event(run.log, {"event": EVENT, **line, "values": known[name].values, "score": known[name].score})
         found.append(known[name])
         say(f"step {progress.step}: {known[name].score:.4f}")
     return found
 
 
 def _known(log: Path, asked: str) -> dict[str, ScoredCheckpoint]:
-    events = read_jsonl(log) if log.is_file() else ()
+    events = read_events(log) if log.is_file() else ()
     return {
         event["checkpoint"]: ScoredCheckpoint(event["step"], event["values"], event["score"])
         for event in events
