@@ -279,7 +279,7 @@ def test_a_damaged_part_is_named(recipe, tmp_path):
     build_mixture(recipe(), tmp_path / "mixture")
     part = next((tmp_path / "mixture" / "language=fr").iterdir())
     part.write_bytes(part.read_bytes()[:100])
-    with pytest.raises(DataError, match=r"language=fr/part-\d+\.parquet: (cannot be read|does not hold the bytes).*build it anew"):
+    with pytest.raises(DataError, match=r"language=fr/part-\d+\.parquet: .*(be read|the bytes).*build it anew"):
         list(read_mixture(tmp_path / "mixture"))
 
 
