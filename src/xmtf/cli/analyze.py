@@ -13,6 +13,7 @@ from xmtf.analysis.code import code_statistics, read_programs
 from xmtf.analysis.corpus import CorpusColumns, read_corpus
 from xmtf.analysis.edit_distance import PairColumns, edit_distances
 from xmtf.analysis.language_counts import LanguageCounts, identify_languages
+from xmtf.artefacts.written_files import WrittenFiles
 from xmtf.cli.options import Overwrite
 from xmtf.cli.printing import print_json, print_records
 from xmtf.errors import ConfigError, UnknownNameError
@@ -23,7 +24,6 @@ from xmtf.recipe import load_recipe
 from xmtf.recipe.schema import Evaluation
 from xmtf.sources import SourceRef, read_source
 from xmtf.tasks import load_catalogue
-from xmtf.written_files import WrittenFiles
 
 __all__ = ["app"]
 

@@ -9,12 +9,12 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from xmtf.artefacts.ownership import check_run_folder, claim_run_folder
 from xmtf.cli.options import Replace, needs_models
 from xmtf.cli.printing import print_json, print_records
 from xmtf.errors import ConfigError, SourceError
 from xmtf.execution import say
 from xmtf.files import alone_in, read_json, read_manifest
-from xmtf.ownership import check_run_folder, claim_run_folder
 from xmtf.recipe import load_recipe
 from xmtf.report import write_model_card
 from xmtf.report.cards import write_foreign_card

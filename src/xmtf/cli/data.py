@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from xmtf.artefacts.manifest_parts import TokenDetails
 from xmtf.cli.data_pack import load_for_tokens, pack, split_files
 from xmtf.cli.data_tables import print_built, print_example, print_plan
 from xmtf.cli.options import RecipePath, Replace
@@ -14,7 +15,6 @@ from xmtf.cli.printing import print_json, print_records
 from xmtf.errors import ConfigError, DataError
 from xmtf.execution import track
 from xmtf.files import MANIFEST, read_manifest
-from xmtf.manifest_parts import TokenDetails
 from xmtf.mixture import build_mixture, plan_mixture
 from xmtf.mixture.build import merge_mixture, run_work_tasks, write_work_plan
 from xmtf.mixture.describe.compare import compare_counts

@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from xmtf.artefacts.manifest_parts import MixtureDetails
 from xmtf.cli.data_tables import print_packed
 from xmtf.cli.options import Overwrite, Replace
 from xmtf.errors import ConfigError
 from xmtf.files import read_manifest
-from xmtf.manifest_parts import MixtureDetails
 from xmtf.mixture.io.read import find_mixture
 from xmtf.models import model_family
 from xmtf.models.files.references import plain_reference

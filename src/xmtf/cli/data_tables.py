@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from xmtf.artefacts.manifest_parts import MixtureCounts, MixtureDetails, TokenCounts, TokenDetails
 from xmtf.cli.printing import cell_text, print_json, print_records
 from xmtf.json_types import JsonObject
-from xmtf.manifest_parts import MixtureCounts, MixtureDetails, TokenCounts, TokenDetails
 from xmtf.mixture.describe.stats import rate_table
 from xmtf.text_table import visible
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from pydantic import ValidationError
 
+from xmtf.artefacts.ownership import new_file
 from xmtf.cli.evaluate_exchange import add_to
 from xmtf.cli.options import (
     AsJson,
@@ -33,7 +34,6 @@ from xmtf.evaluation.code.passk import best_lines
 from xmtf.evaluation.code.settings import CodeSettings
 from xmtf.files import write_jsonl
 from xmtf.mixture.io.read import find_mixture
-from xmtf.ownership import new_file
 from xmtf.recipe import load_recipe
 from xmtf.recipe.load import explain_value
 from xmtf.recipe.schema import Evaluation, Tokenization

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from xmtf.artefacts.ownership import new_file
 from xmtf.cli.options import (
     BeginOfInputs,
     DecodingOptions,
@@ -24,7 +25,6 @@ from xmtf.errors import ConfigError
 from xmtf.evaluation.generation.decoding import Decoding
 from xmtf.evaluation.prompting.endings import mended_ending
 from xmtf.execution import say
-from xmtf.ownership import new_file
 from xmtf.recipe.schema import Tokenization
 from xmtf.text_files import NotUtf8Error, read_text_file
 

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
+from xmtf.artefacts.ownership import check_run_folder, claim_run_folder
 from xmtf.cli.options import Overrides, RecipePath, Replace, needs_models
 from xmtf.execution import say
 from xmtf.files import alone_in
 from xmtf.launch import Cluster, check_scripts, run_local, write_scripts
 from xmtf.launch import submit as hand_in
-from xmtf.ownership import check_run_folder, claim_run_folder
 from xmtf.recipe import LoadedRecipe, load_recipe
 from xmtf.runs.replacing import prepare
 from xmtf.tasks import lacking_suites

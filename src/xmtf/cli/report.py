@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from xmtf.artefacts.ownership import new_file
+from xmtf.artefacts.written_files import WrittenFiles
 from xmtf.cli.options import Overwrite
 from xmtf.errors import ConfigError, SourceError, UnknownNameError
-from xmtf.ownership import new_file
 from xmtf.recipe.schema import Report
 from xmtf.run_folder import PAGE, RunFolder
-from xmtf.written_files import WrittenFiles
 
 if TYPE_CHECKING:
     from xmtf.report.figures.catalogue import Drawn

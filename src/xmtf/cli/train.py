@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
+from xmtf.artefacts.manifest_parts import TrainCounts
+from xmtf.artefacts.ownership import check_run_folder
 from xmtf.cli.options import Overrides, RecipePath, Replace, needs_models
 from xmtf.files import MANIFEST
-from xmtf.manifest_parts import TrainCounts
-from xmtf.ownership import check_run_folder
 from xmtf.recipe import load_recipe
 from xmtf.runs.measures import suite_measures
 from xmtf.runs.replacing import prepare

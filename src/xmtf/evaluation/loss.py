@@ -18,6 +18,7 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
+from xmtf.artefacts.manifest_parts import MixtureDetails
 from xmtf.errors import ConfigError, DataError, SourceError
 from xmtf.evaluation.asking.ask import ask
 from xmtf.evaluation.asking.subject import load_subject, say_special_texts
@@ -26,7 +27,6 @@ from xmtf.evaluation.harness.requests import ModelRequests
 from xmtf.evaluation.suites.setup import Setup
 from xmtf.execution import track
 from xmtf.files import read_manifest, write_jsonl
-from xmtf.manifest_parts import MixtureDetails
 from xmtf.mixture import mixture_languages, read_mixture
 from xmtf.mixture.validation import ROW_COLUMNS, held_out_rows, validation_limits
 from xmtf.records import Origin, Request

@@ -15,6 +15,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from xmtf.artefacts.manifest_parts import EvaluationCounts, EvaluationDetails
+from xmtf.artefacts.ownership import free_name, refuse_loss
 from xmtf.errors import ConfigError
 from xmtf.evaluation.asking.ask import ask_missing
 from xmtf.evaluation.asking.journal import Journal, request_key
@@ -39,10 +41,8 @@ from xmtf.files import (
     sweep,
     write_manifest,
 )
-from xmtf.manifest_parts import EvaluationCounts, EvaluationDetails
 from xmtf.models.device import choose_device
 from xmtf.models.files.identity import model_identity
-from xmtf.ownership import free_name, refuse_loss
 from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.effects import stage_fingerprint
 from xmtf.records import Request, Score

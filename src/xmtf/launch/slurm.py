@@ -23,14 +23,14 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+from xmtf.artefacts.ownership import MARKER, write_marker
+from xmtf.artefacts.written_files import WrittenFiles
 from xmtf.errors import ConfigError, DataError
 from xmtf.files import file_sha256, slug, write_text
 from xmtf.launch.stages import LaunchStage, check_layout, launch_stages
-from xmtf.ownership import MARKER, write_marker
 from xmtf.recipe import LoadedRecipe
 from xmtf.run_folder import stop_file
 from xmtf.tasks.checkouts import TEMPLATES_ROOT, absolute_roots
-from xmtf.written_files import WrittenFiles
 
 __all__ = ["Cluster", "check_scripts", "submit", "write_scripts"]
 

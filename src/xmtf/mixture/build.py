@@ -23,6 +23,7 @@ import numpy as np
 import pyarrow as pa
 
 from xmtf.alone import alone_at
+from xmtf.artefacts.ownership import check_ours, free_name, refuse_foreign, refuse_loss
 from xmtf.errors import ConfigError, DataError
 from xmtf.execution import Plan, check_engine, read_plan, run_shown, run_task, write_plan
 from xmtf.execution.plan import shard_result
@@ -48,7 +49,6 @@ from xmtf.mixture.select.keys import hash_strings
 from xmtf.mixture.select.ngrams import string_values, word_runs
 from xmtf.mixture.sort.merge import Shard
 from xmtf.mixture.sort.runs import Run, write_runs
-from xmtf.ownership import check_ours, free_name, refuse_foreign, refuse_loss
 from xmtf.provenance import group_rows
 from xmtf.recipe import LoadedRecipe
 from xmtf.sources import SourceData, read_source

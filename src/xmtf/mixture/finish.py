@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from xmtf.artefacts.manifest_parts import MixtureCounts, MixtureDetails
 from xmtf.errors import ConfigError
 from xmtf.execution import run_shown
 from xmtf.files import (
@@ -20,7 +21,6 @@ from xmtf.files import (
     write_manifest,
     write_text,
 )
-from xmtf.manifest_parts import MixtureCounts, MixtureDetails
 from xmtf.mixture.describe.card import CardFacts, dataset_card
 from xmtf.mixture.describe.composition import (
     COMPOSITION,

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import torch
 
-from xmtf.checksums import check_outputs
+from xmtf.artefacts.checksums import check_outputs
+from xmtf.artefacts.ownership import stage_of
 from xmtf.errors import DataError, SourceError
 from xmtf.files import MANIFEST, content_hash, file_sha256, read_json
 from xmtf.models.bloom import Bloom, BloomConfig
@@ -23,7 +24,6 @@ from xmtf.models.interface import Family, LoadedModel, Model
 from xmtf.models.lora import load_adapters
 from xmtf.models.mt5 import MT5, MT5Config
 from xmtf.models.mt5.names import own_name as mt5_name
-from xmtf.ownership import stage_of
 
 __all__ = ["OpenedModel", "load_model", "open_model"]
 

@@ -12,11 +12,12 @@ from torch import Tensor
 
 from xmtf import __version__
 from xmtf.alone import LOCK
-from xmtf.checksums import remembered_sha256
+from xmtf.artefacts.checksums import remembered_sha256
+from xmtf.artefacts.manifest_parts import ModelDetails
+from xmtf.artefacts.ownership import check_ours, free_name, refuse_foreign, refuse_loss
 from xmtf.errors import ConfigError, SourceError
 from xmtf.files import Manifest, atomic_path, content_hash, write_json, write_manifest
 from xmtf.json_types import JsonObject
-from xmtf.manifest_parts import ModelDetails
 from xmtf.models.bloom import Bloom, BloomConfig
 from xmtf.models.bloom.names import transformers_name as bloom_name
 from xmtf.models.files.weights import write_weights
@@ -24,7 +25,6 @@ from xmtf.models.hub.network import HubNetwork
 from xmtf.models.lora import adapters, save_adapters
 from xmtf.models.mt5 import MT5, MT5Config
 from xmtf.models.mt5.names import transformers_name as mt5_name
-from xmtf.ownership import check_ours, free_name, refuse_foreign, refuse_loss
 
 __all__ = [
     "MODELS",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from xmtf.artefacts.ownership import MARKER, RUN, marker_damage, write_marker
 from xmtf.errors import ConfigError, DataError
 from xmtf.files import file_sha256, read_json, write_text
-from xmtf.ownership import MARKER, RUN, marker_damage, write_marker
 from xmtf.recipe.load import WRITTEN, LoadedRecipe, dump_recipe, dumped
 from xmtf.recipe.schema import Recipe
 from xmtf.run_folder import RunFolder

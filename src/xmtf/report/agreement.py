@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from xmtf.checksums import check_outputs, marked_damages, remembered_sha256
+from xmtf.artefacts.checksums import check_outputs, marked_damages, remembered_sha256
+from xmtf.artefacts.event_log import read_events
+from xmtf.artefacts.manifest_parts import ModelDetails, TrainCounts
 from xmtf.errors import ConfigError, DataError
-from xmtf.event_log import read_events
 from xmtf.files import MANIFEST, Manifest, read_manifest
-from xmtf.manifest_parts import ModelDetails, TrainCounts
 from xmtf.recipe import load_recipe
 from xmtf.recipe.effects import marked, stage_fingerprint
 from xmtf.recipe.written import check_written

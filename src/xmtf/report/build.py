@@ -7,9 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xmtf.checksums import damages
+from xmtf.artefacts.checksums import damages
+from xmtf.artefacts.event_log import read_events
+from xmtf.artefacts.manifest_parts import ReportDetails
+from xmtf.artefacts.ownership import check_ours, refuse_foreign
 from xmtf.errors import SourceError
-from xmtf.event_log import read_events
 from xmtf.execution import say
 from xmtf.files import (
     MANIFEST,
@@ -23,8 +25,6 @@ from xmtf.files import (
     write_manifest,
     write_text,
 )
-from xmtf.manifest_parts import ReportDetails
-from xmtf.ownership import check_ours, refuse_foreign
 from xmtf.recipe.effects import marked, stage_fingerprint
 from xmtf.recipe.schema import Report
 from xmtf.report.cards import model_card

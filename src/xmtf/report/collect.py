@@ -9,9 +9,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from xmtf.checksums import check_outputs
+from xmtf.artefacts.checksums import check_outputs
+from xmtf.artefacts.event_log import read_events
 from xmtf.errors import SourceError
-from xmtf.event_log import read_events
 from xmtf.execution import say
 from xmtf.files import MANIFEST, Manifest, read_manifest
 from xmtf.json_types import JsonObject

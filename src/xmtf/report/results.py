@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from xmtf.artefacts.manifest_parts import MixtureDetails
 from xmtf.errors import SourceError
 from xmtf.files import MANIFEST, read_manifest
-from xmtf.manifest_parts import MixtureDetails
 from xmtf.records import Score
 from xmtf.report.agreement import check_results_folder
 from xmtf.results.files import SCORES

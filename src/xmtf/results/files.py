@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from xmtf.artefacts.ownership import check_ours, claim, free_name, refuse_loss, stage_of, write_marker
 from xmtf.errors import ConfigError, SourceError
 from xmtf.files import file_sha256
-from xmtf.ownership import check_ours, claim, free_name, refuse_loss, stage_of, write_marker
 from xmtf.results.completions import COMPLETIONS
 from xmtf.results.items import ITEMS, is_items, item_paths
 from xmtf.results.samples import SAMPLES

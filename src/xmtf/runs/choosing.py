@@ -12,7 +12,7 @@ from pathlib import Path
 from xmtf.unfinished import temporary_folder
 from xmtf.errors import ConfigError
 from xmtf.execution import say
-from xmtf.event_log import append_event, read_events
+from xmtf.artefacts.event_log import append_event, read_events
 from xmtf.files import content_hash, read_manifest
 from xmtf.runs.measures import suite_measures
 from xmtf.models import load_model

@@ -20,15 +20,15 @@ from typing import Literal
 from xmtf.results.files import SCORES
 from xmtf.results.scores import read_scores
 from xmtf.errors import UnknownNameError
-from xmtf.event_log import append_event
+from xmtf.artefacts.event_log import append_event
 from xmtf.execution import say
 from xmtf.extras import require_extra
 from xmtf.files import Manifest, Stopwatch, alone_in, write_text
-from xmtf.manifest_parts import MixtureCounts, MixtureDetails
+from xmtf.artefacts.manifest_parts import MixtureCounts, MixtureDetails
 from xmtf.runs.measures import suite_measures
 from xmtf.models import model_family
 from xmtf.models.files.references import plain_reference
-from xmtf.ownership import check_run_folder, claim_run_folder
+from xmtf.artefacts.ownership import check_run_folder, claim_run_folder
 from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.written import write_recipe
 from xmtf.runs.replacing import prepare

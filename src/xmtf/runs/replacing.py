@@ -14,8 +14,8 @@ from pathlib import Path
 from xmtf.models.files.references import plain_reference
 from xmtf.execution import say
 from xmtf.files import MANIFEST, Manifest, discard_folder, is_finished, read_manifest
-from xmtf.manifest_parts import ModelDetails, TrainCounts
-from xmtf.ownership import free_name, refuse_foreign, refuse_loss, refuse_unknown, stage_of, write_marker
+from xmtf.artefacts.manifest_parts import ModelDetails, TrainCounts
+from xmtf.artefacts.ownership import free_name, refuse_foreign, refuse_loss, refuse_unknown, stage_of, write_marker
 from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.effects import marked, stage_fingerprint
 from xmtf.results.files import JOURNALS

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from xmtf.checksums import Damage, damages, marked_damages
+from xmtf.artefacts.checksums import Damage, damages, marked_damages
 from xmtf.errors import DataError, SourceError
 from xmtf.evaluation.asking.journal import damaged_lines
-from xmtf.event_log import read_events
+from xmtf.artefacts.event_log import read_events
 from xmtf.files import MANIFEST, read_manifest
-from xmtf.ownership import MARKER, marker_damage, stage_of
+from xmtf.artefacts.ownership import MARKER, marker_damage, stage_of
 from xmtf.progress import track
 from xmtf.recipe.written import check_written
 from xmtf.report.agreement import check_agreement, log_lacks

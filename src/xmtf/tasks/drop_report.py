@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from xmtf.artefacts.manifest_parts import DropNote, FirstDropped, LintFinding, MixtureDetails
 from xmtf.json_types import JsonObject
-from xmtf.manifest_parts import DropNote, FirstDropped, LintFinding, MixtureDetails
 from xmtf.tasks.fitness import remedy
 from xmtf.tasks.prompted import Prompted
 

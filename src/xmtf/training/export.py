@@ -8,18 +8,18 @@ from typing import Any
 
 import torch
 
-from xmtf.checksums import check_outputs
+from xmtf.artefacts.checksums import check_outputs
+from xmtf.artefacts.manifest_parts import ModelDetails, TrainCounts
+from xmtf.artefacts.ownership import MARKER
 from xmtf.errors import ConfigError, DataError, SourceError, UnknownNameError
 from xmtf.execution import say
 from xmtf.files import MANIFEST, Manifest, atomic_folder, read_json, read_manifest
-from xmtf.manifest_parts import ModelDetails, TrainCounts
 from xmtf.models import save_model
 from xmtf.models.bloom import Bloom
 from xmtf.models.dtype import DTYPES
 from xmtf.models.lora import merge_adapters
 from xmtf.models.mt5 import MT5
 from xmtf.models.save import check_model_replaced, describe_model, save_tensors
-from xmtf.ownership import MARKER
 from xmtf.recipe import Recipe, load_recipe
 from xmtf.run_folder import RunFolder, tokenizer_of
 from xmtf.training.checkpoint.checkpoint import (

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from xmtf.artefacts.ownership import free_name, refuse_loss
 from xmtf.errors import ConfigError, DataError
 from xmtf.models.bloom import Bloom
 from xmtf.models.convert.convert import detect_format
@@ -22,7 +23,6 @@ from xmtf.models.convert.shape import Like, bloom_config, read_like
 from xmtf.models.convert.t5x import find_t5x
 from xmtf.models.convert.universal import MOMENTS, find_universal
 from xmtf.models.mt5 import MT5
-from xmtf.ownership import free_name, refuse_loss
 from xmtf.recipe import LoadedRecipe
 from xmtf.run_folder import tokenizer_of
 from xmtf.training.checkpoint import checkpoint

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from xmtf.manifest_parts import ModelDetails
+from xmtf.artefacts.manifest_parts import ModelDetails
 from xmtf.training.topology.parallel_dims import ParallelDims
 from xmtf.versions import package_versions
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from xmtf.checksums import remembered_sha256
+from xmtf.artefacts.checksums import remembered_sha256
 from xmtf.files import content_hash, read_manifest
 from xmtf.json_types import JsonObject
 from xmtf.models.files.identity import model_identity

@@ -8,6 +8,17 @@ from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from xmtf.artefacts.manifest_parts import ModelDetails, TrainCounts
+from xmtf.artefacts.ownership import (
+    check_ours,
+    check_run_folder,
+    claim,
+    claim_run_folder,
+    refuse_foreign,
+    refuse_links,
+    stage_of,
+    write_marker,
+)
 from xmtf.errors import ConfigError
 from xmtf.execution import say
 from xmtf.files import (
@@ -20,21 +31,10 @@ from xmtf.files import (
     read_manifest,
     write_manifest,
 )
-from xmtf.manifest_parts import ModelDetails, TrainCounts
 from xmtf.models import SpecialTokens, build_model, model_family
 from xmtf.models.build import random_weights
 from xmtf.models.files.identity import model_identity
 from xmtf.models.save import MODELS, file_hashes, save_tensors
-from xmtf.ownership import (
-    check_ours,
-    check_run_folder,
-    claim,
-    claim_run_folder,
-    refuse_foreign,
-    refuse_links,
-    stage_of,
-    write_marker,
-)
 from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.effects import marked, stage_fingerprint
 from xmtf.recipe.schema import Recipe

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import typer
 
+from xmtf.artefacts.written_files import WrittenFiles
 from xmtf.cli.app import _COMMANDS, _import
 from xmtf.cli.app import _run as xmtf
 from xmtf.files import MANIFEST
-from xmtf.written_files import WrittenFiles
 
 OWN = Path(__file__).parents[3] / "examples" / "own-data" / "recipe.yaml"
 

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from xmtf.artefacts.event_log import append_event, read_event, read_events
 from xmtf.errors import DataError
-from xmtf.event_log import append_event, read_event, read_events
 from xmtf.training.loop.events import Log
 
 EVENTS = [

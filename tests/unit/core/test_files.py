@@ -2,6 +2,7 @@ import errno
 
 import pytest
 
+from xmtf.artefacts.ownership import check_ours
 from xmtf.errors import ConfigError, DataError, UserError
 from xmtf.files import (
     Manifest,
@@ -21,7 +22,6 @@ from xmtf.files import (
     write_jsonl,
     write_manifest,
 )
-from xmtf.ownership import check_ours
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):

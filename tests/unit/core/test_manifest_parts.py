@@ -2,9 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from xmtf.errors import DataError
-from xmtf.files import Manifest
-from xmtf.manifest_parts import (
+from xmtf.artefacts.manifest_parts import (
     EvaluationDetails,
     MixtureCounts,
     MixtureDetails,
@@ -13,6 +11,8 @@ from xmtf.manifest_parts import (
     TokenDetails,
     TrainCounts,
 )
+from xmtf.errors import DataError
+from xmtf.files import Manifest
 
 HELD = {
     "in": 3,

@@ -2,8 +2,8 @@
 
 import pytest
 
+from xmtf.artefacts.manifest_parts import MixtureDetails
 from xmtf.errors import ConfigError
-from xmtf.manifest_parts import MixtureDetails
 from xmtf.mixture import build_mixture
 from xmtf.recipe import load_recipe
 from xmtf.tasks import DropReport

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from xmtf.errors import ConfigError, DataError, XmtfError
-from xmtf.gguf_header import read_gguf
+from xmtf.gguf.header import read_gguf
 from xmtf.models import load_model
 from xmtf.models.hub.gguf import gguf_config, gguf_tensors
 

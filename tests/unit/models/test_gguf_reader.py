@@ -8,7 +8,7 @@ gguf = pytest.importorskip("gguf")
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from xmtf.gguf_reader import quick_gguf  # noqa: E402 - needs gguf
+from xmtf.gguf.reader import quick_gguf  # noqa: E402 - needs gguf
 
 SHAPE = {
     "vocab_size": 40, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "head_dim": 16,

@@ -10,11 +10,11 @@ import pytest
 import yaml
 from huggingface_hub import DatasetCard, ModelCard, parse_eval_result_entries
 
+from xmtf.artefacts.ownership import refuse_foreign
 from xmtf.errors import ConfigError
 from xmtf.files import Manifest, read_jsonl, read_manifest, write_jsonl, write_manifest
 from xmtf.mixture.describe.card import CardFacts, dataset_card
 from xmtf.mixture.describe.composition import GroupCount
-from xmtf.ownership import refuse_foreign
 from xmtf.records import Provenance
 from xmtf.report.cards import card_of, write_card_of, write_model_card
 from xmtf.run_folder import HUB_RESULTS

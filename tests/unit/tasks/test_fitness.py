@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from xmtf.artefacts.manifest_parts import DropNote, FirstDropped
 from xmtf.errors import TemplateError
 from xmtf.evaluation.suites.jobs import jobs
 from xmtf.evaluation.suites.setup import Setup, SuiteSlice
-from xmtf.manifest_parts import DropNote, FirstDropped
 from xmtf.recipe.schema import Evaluation, Suite, TaskSelection
 from xmtf.tasks import DropReport, load_catalogue, prompted_parts
 from xmtf.tasks.fitness import remedy

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, median
 
+from xmtf.artefacts.written_files import WrittenFiles
 from xmtf.errors import DataError, SourceError
 from xmtf.evaluation.interchange.datasets import known_datasets, old_name
 from xmtf.evaluation.interchange.imported import Imported, metric_of
@@ -23,7 +24,6 @@ from xmtf.json_types import JsonObject
 from xmtf.results.files import SCORES, no_results
 from xmtf.results.scores import read_scores
 from xmtf.text_files import NotUtf8Error, read_text_file
-from xmtf.written_files import WrittenFiles
 
 __all__ = ["export_t_zero", "read_merged_csv", "read_t_zero"]
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from xmtf.artefacts.ownership import claim
 from xmtf.errors import DataError
 from xmtf.evaluation.asking.journal import Journal
 from xmtf.evaluation.engine.answer import Answer
@@ -15,7 +16,6 @@ from xmtf.evaluation.generation.decoding import Decoding
 from xmtf.evaluation.prompting.prompter import Prompter
 from xmtf.execution import track
 from xmtf.files import alone_in, content_hash, discard_folder, write_jsonl
-from xmtf.ownership import claim
 from xmtf.results.files import JOURNALS
 from xmtf.sources.files.json_values import json_values
 from xmtf.sources.files.kinds import kind_of

@@ -12,8 +12,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from xmtf import __version__
+from xmtf.artefacts.manifest_parts import SuiteHeldOut
 from xmtf.languages import CODE, get_language
-from xmtf.manifest_parts import SuiteHeldOut
 from xmtf.mixture.describe.composition import GroupCount, totals
 
 __all__ = ["CardFacts", "dataset_card"]

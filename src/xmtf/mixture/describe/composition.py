@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from xmtf.checksums import check_file
+from xmtf.artefacts.checksums import check_file
 from xmtf.files import read_jsonl
 from xmtf.json_types import JsonObject
 from xmtf.lines import from_line

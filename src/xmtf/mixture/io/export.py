@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 import orjson
 
+from xmtf.artefacts.ownership import check_ours
 from xmtf.files import atomic_folder
 from xmtf.mixture.io.read import select_examples
 from xmtf.mixture.io.released import released_name
-from xmtf.ownership import check_ours
 from xmtf.records import PROMPTED_COLUMNS
 
 __all__ = ["ExportFields", "ExportNames", "export_jsonl", "file_name"]

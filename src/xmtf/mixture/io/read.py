@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from xmtf.checksums import remembered_sha256
+from xmtf.artefacts.checksums import remembered_sha256
 from xmtf.errors import ConfigError, DataError, SourceError, UnknownNameError
 from xmtf.files import MANIFEST, read_manifest
 from xmtf.languages import normalize_language

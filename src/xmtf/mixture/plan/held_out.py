@@ -15,9 +15,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from xmtf.artefacts.manifest_parts import SuiteHeldOut
 from xmtf.errors import ConfigError
 from xmtf.languages import relatives
-from xmtf.manifest_parts import SuiteHeldOut
 from xmtf.mixture.plan.prompted import PromptedFile
 from xmtf.recipe.schema import HeldOut, Suite
 from xmtf.tasks import Slice

@@ -9,10 +9,10 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from xmtf.artefacts.manifest_parts import SuiteHeldOut
 from xmtf.errors import ConfigError
 from xmtf.execution import Plan, ShardTask
 from xmtf.files import content_hash, slug
-from xmtf.manifest_parts import SuiteHeldOut
 from xmtf.mixture.plan.held_out import Trained, check_axes, place_of, suites_held_out
 from xmtf.mixture.plan.prompted import PromptedFile, prompted_files
 from xmtf.mixture.plan.rates import explicit_rates

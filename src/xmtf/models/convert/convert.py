@@ -10,9 +10,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from xmtf.artefacts.manifest_parts import ModelDetails
 from xmtf.errors import DataError, SourceError
 from xmtf.files import atomic_folder
-from xmtf.manifest_parts import ModelDetails
 from xmtf.models.bloom import BloomConfig
 from xmtf.models.convert.integrity import Integrity
 from xmtf.models.convert.megatron import find_layer_files, read_arguments, step_folder

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from xmtf.checksums import check_outputs, remembered_sha256
+from xmtf.artefacts.checksums import check_outputs, remembered_sha256
 from xmtf.files import MANIFEST, content_hash
 from xmtf.models.files.references import adapter_base, find_small_files, parse_reference
 

@@ -1,6 +1,6 @@
 """Models of the Llama kind from GGUF files: configuration and dequantised weights.
 
-The header is read by :mod:`xmtf.gguf_header`; transformers takes ten seconds for a model of 135 M parameters.
+The header is read by :mod:`xmtf.gguf.header`; transformers takes ten seconds for a model of 135 M parameters.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from xmtf.errors import ConfigError, DataError
-from xmtf.gguf_header import GgufFile
+from xmtf.gguf.header import GgufFile
 from xmtf.json_types import JsonObject
 
 __all__ = ["ARCHITECTURES", "gguf_config", "gguf_tensors"]

@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError
 
 from xmtf.errors import ConfigError, DataError, SourceError, XmtfError, require
-from xmtf.gguf_header import read_gguf
+from xmtf.gguf.header import read_gguf
 from xmtf.models.files.stored import FLOATS, StoredTensors
 from xmtf.models.finite import require_finite
 from xmtf.models.hub.encoder_decoder import HubEncoderDecoder
@@ -131,7 +131,7 @@ def load_gguf(path: Path, *, device: str, dtype: torch.dtype) -> HubModel:
     require("gguf", "train")
     from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig
 
-    from xmtf.gguf_reader import quick_gguf  # the package gguf is optional
+    from xmtf.gguf.reader import quick_gguf  # the package gguf is optional
 
     with _loading(path.name), quick_gguf():
         file = read_gguf(path)

@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from xmtf import __version__
+from xmtf.artefacts.manifest_parts import EvaluationDetails
 from xmtf.errors import ConfigError, SourceError
 from xmtf.execution import say
 from xmtf.files import MANIFEST, read_manifest, write_text
-from xmtf.manifest_parts import EvaluationDetails
 from xmtf.records import Score
 from xmtf.report.agreement import results_of_model
 from xmtf.report.cards.facts import base_model, data_text, facts_of, licence, training_text

@@ -17,8 +17,8 @@ from urllib.parse import urlencode
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from xmtf import __version__
+from xmtf.artefacts.manifest_parts import TrainCounts
 from xmtf.json_types import JsonObject
-from xmtf.manifest_parts import TrainCounts
 from xmtf.report.collect import Run
 from xmtf.report.compare import Comparison
 from xmtf.report.items import script_text

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from xmtf.manifest_parts import MixtureCounts
+from xmtf.artefacts.manifest_parts import MixtureCounts
 from xmtf.report.collect import Run
 from xmtf.report.compare import Comparison
 from xmtf.report.items import ItemSet

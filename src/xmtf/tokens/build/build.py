@@ -16,7 +16,9 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from xmtf.alone import alone_at
-from xmtf.checksums import check_outputs, remembered_sha256
+from xmtf.artefacts.checksums import check_outputs, remembered_sha256
+from xmtf.artefacts.manifest_parts import SpecialIds, TokenCounts, TokenDetails
+from xmtf.artefacts.ownership import check_ours, claim, free_name, refuse_loss, stage_of
 from xmtf.errors import ConfigError, DataError
 from xmtf.execution import Plan, ShardTask, check_engine, num_workers, run_shown, say
 from xmtf.files import (
@@ -36,10 +38,8 @@ from xmtf.files import (
     write_manifest,
 )
 from xmtf.json_types import JsonObject
-from xmtf.manifest_parts import SpecialIds, TokenCounts, TokenDetails
 from xmtf.mixture.io.read import mixture_files
 from xmtf.mixture.validation import validation_limits
-from xmtf.ownership import check_ours, claim, free_name, refuse_loss, stage_of
 from xmtf.recipe.effects import FORMATS, marked, stage_fingerprint
 from xmtf.recipe.load import LoadedRecipe
 from xmtf.recipe.schema import Execution, Recipe, Tokenization

@@ -24,10 +24,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from xmtf.checksums import remembered_sha256
+from xmtf.artefacts.checksums import remembered_sha256
+from xmtf.artefacts.manifest_parts import Ends
 from xmtf.errors import DataError
 from xmtf.json_types import JsonObject
-from xmtf.manifest_parts import Ends
 from xmtf.mixture.validation import ROW_COLUMNS, held_out_rows
 from xmtf.tokens.store.store import StoreWriter
 from xmtf.tokens.tokenizer.loading import load_tokenizer

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xmtf.checksums import check_outputs
+from xmtf.artefacts.checksums import check_outputs
+from xmtf.artefacts.manifest_parts import TokenDetails
 from xmtf.errors import ConfigError, DataError
 from xmtf.execution import say
 from xmtf.files import read_manifest
 from xmtf.languages import normalize_language
-from xmtf.manifest_parts import TokenDetails
 from xmtf.recipe.load import LoadedRecipe
 from xmtf.recipe.schema import Packing, Tokenization
 from xmtf.records import Family

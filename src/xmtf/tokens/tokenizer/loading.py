@@ -11,7 +11,7 @@ from pathlib import Path
 
 from xmtf.errors import ConfigError, DataError, SourceError, require
 from xmtf.files import read_json
-from xmtf.gguf_header import GgufFile, read_gguf
+from xmtf.gguf.header import GgufFile, read_gguf
 from xmtf.tokens.tokenizer.spiece import SPIECE_FILE, read_spiece
 from xmtf.tokens.tokenizer.tokenizer import (
     CONFIG_FILE,
@@ -208,7 +208,7 @@ def _from_gguf(path: Path, label: str) -> Tokenizer:
     """Read the tokenizer in a GGUF file: what stands before a text is as the file says, not as transformers thinks."""
     file = read_gguf(path)
     require("gguf", "train")
-    from xmtf.gguf_reader import quick_gguf  # the package gguf is optional
+    from xmtf.gguf.reader import quick_gguf  # the package gguf is optional
 
     with quick_gguf():
         tokenizer = _through_transformers(path.parent, label, gguf_file=path.name)

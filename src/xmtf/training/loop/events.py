@@ -10,7 +10,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from xmtf.event_log import append_event, read_event
+from xmtf.artefacts.event_log import append_event, read_event
 from xmtf.execution import say
 from xmtf.files import atomic_path
 

@@ -3,8 +3,8 @@ import json
 
 import pytest
 
+from xmtf.artefacts.manifest_parts import MixtureDetails
 from xmtf.errors import ConfigError, SourceError, UnknownNameError
-from xmtf.manifest_parts import MixtureDetails
 from xmtf.mixture import build_mixture, plan_mixture, read_mixture
 from xmtf.mixture.io.export import export_jsonl
 from xmtf.mixture.plan.overview import planned_splits

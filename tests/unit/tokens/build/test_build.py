@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import xmtf.tokens.build.encode
+from xmtf.artefacts.ownership import claim
 from xmtf.errors import ConfigError, DataError, UserError
 from xmtf.files import Manifest, alone_in, write_manifest
 from xmtf.mixture.validation import held_out_rows, validation_limits
-from xmtf.ownership import claim
 from xmtf.recipe.load import LoadedRecipe
 from xmtf.tokens import load_tokenizer, open_store, tokenize_mixture
 from xmtf.tokens.build.sampling import sample_texts, sqrt_quotas

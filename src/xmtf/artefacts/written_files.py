@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xmtf.alone import alone_at
+from xmtf.artefacts.ownership import check_ours, marked_outputs, stage_of, write_marker
 from xmtf.errors import ConfigError
 from xmtf.files import file_sha256
-from xmtf.ownership import check_ours, marked_outputs, stage_of, write_marker
 from xmtf.unfinished import temporary_folder
 
 __all__ = ["WrittenFiles"]

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from xmtf.artefacts.ownership import marked_outputs
 from xmtf.errors import DataError, UserError
 from xmtf.files import MANIFEST, Manifest, atomic_path, content_hash, file_sha256, read_manifest
-from xmtf.ownership import marked_outputs
 
 __all__ = ["Damage", "check_file", "check_outputs", "damages", "marked_damages", "remembered_sha256"]
 

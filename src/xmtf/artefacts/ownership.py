@@ -2,7 +2,7 @@
 
 A folder is ours by the marker that a stage writes first, or by the manifest that it writes last (so do folders of
 earlier versions count). What is finished is replaced on purpose alone: with ``--replace``. What a verb writes into a
-folder file by file (tables, figures, analyses) is in :mod:`xmtf.written_files`.
+folder file by file (tables, figures, analyses) is in :mod:`xmtf.artefacts.written_files`.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""GGUF files: what stands in their header, read without loading weights."""
