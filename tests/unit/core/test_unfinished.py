@@ -88,7 +88,7 @@ NAMES = [
 
 
 @pytest.mark.parametrize("folder", [False, True])
-@pytest.mark.parametrize(("name", "age", "goes"), NAMES)
+@pytest.mark.parametrize(("name", "age", "goes"), NAMES, ids=range(len(NAMES)))
 def test_what_is_swept(tmp_path, name, age, goes, folder):
     path = tmp_path / "run" / "part" / name
     content = path / "weights" if folder else path
