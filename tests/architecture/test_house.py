@@ -118,6 +118,12 @@ def test_manifests_are_read_as_records(path):
     assert not reads
 
 
+def test_the_command_line_prints_in_one_place():
+    """There control characters of data, templates and answers are shown, not sent to the terminal."""
+    printing = [path.name for path in (ROOT / "cli").glob("*.py") if "typer.echo(" in path.read_text(encoding="utf-8")]
+    assert printing == ["printing.py"]
+
+
 def test_the_page_says_where_things_are():
     page = Path(__file__).parents[2] / "docs" / "architecture.md"
     rows = page.read_text(encoding="utf-8").partition("## Where is")[2].splitlines()

@@ -15,7 +15,7 @@ from xmtf.analysis.edit_distance import PairColumns, edit_distances
 from xmtf.analysis.language_counts import LanguageCounts, identify_languages
 from xmtf.artefacts.written_files import WrittenFiles
 from xmtf.cli.options import Overwrite
-from xmtf.cli.printing import print_json, print_records
+from xmtf.cli.printing import print_json, print_records, print_text
 from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.execution import track
 from xmtf.files import write_csv, write_jsonl
@@ -91,7 +91,7 @@ def contamination(
     _show({"contamination": records}, files, as_json, printed={"contamination": shown}, more=write_found)
     if not as_json:
         for line in _measured(records, words):
-            typer.echo(line)
+            print_text(line)
 
 
 def _measured(records: list[dict[str, Any]], words: int) -> list[str]:
@@ -302,6 +302,6 @@ def _show(
     for name, records in (tables if printed is None else printed).items():
         print_records(records[:_MOST_LINES])
         if len(records) > _MOST_LINES:
-            typer.echo(f"... {len(records) - _MOST_LINES} more lines; --out DIR writes them all as {name}.csv")
+            print_text(f"... {len(records) - _MOST_LINES} more lines; --out DIR writes them all as {name}.csv")
         if records:
-            typer.echo()
+            print_text()

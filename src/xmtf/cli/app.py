@@ -19,6 +19,7 @@ from typing import Annotated, Any
 import typer
 
 from xmtf import __version__
+from xmtf.cli.printing import print_text
 from xmtf.errors import DataError, MissingExtraError, UnknownNameError, UserError
 from xmtf.extras import extra_of
 from xmtf.text_table import visible
@@ -101,7 +102,7 @@ def _listed_only() -> None:
 
 def _print_version(asked: bool) -> None:
     if asked:
-        typer.echo(f"xmtf {__version__}")
+        print_text(f"xmtf {__version__}")
         raise typer.Exit
 
 

@@ -11,7 +11,7 @@ import typer
 
 from xmtf.artefacts.ownership import check_run_folder, claim_run_folder
 from xmtf.cli.options import Replace, needs_models
-from xmtf.cli.printing import print_json, print_records
+from xmtf.cli.printing import print_json, print_records, print_text
 from xmtf.errors import ConfigError, SourceError
 from xmtf.execution import say
 from xmtf.files import alone_in, read_json, read_manifest
@@ -46,7 +46,7 @@ def list_all(run: RunFolder, as_json: AsJson = False) -> None:
         return
     for path, progress in found.items():
         size = sum(item.stat().st_size for item in path.iterdir()) / 1e6
-        typer.echo(f"{path}  step {progress.step:,}  {progress.tokens:,} tokens  {size:,.1f} MB")
+        print_text(f"{path}  step {progress.step:,}  {progress.tokens:,} tokens  {size:,.1f} MB")
 
 
 Like = Annotated[
@@ -82,7 +82,7 @@ def inspect(
         if as_json:
             print_json(report.to_json(), indented=True)
         else:
-            typer.echo(str(report))
+            print_text(str(report))
         raise typer.Exit(0 if report.whole else 1)
 
     progress, shapes = asdict(found[0]), found[1]
@@ -92,9 +92,9 @@ def inspect(
     if progress["best_by"].startswith("loss"):
         progress["best"] = -progress["best"]  # scores are higher for better models
     for name, value in progress.items():
-        typer.echo(f"{name:<12} {_number(value)}")
+        print_text(f"{name:<12} {_number(value)}")
     for name, shape in shapes.items():
-        typer.echo(f"{' x '.join(map(str, shape)) or 'scalar':>16}  {name}")
+        print_text(f"{' x '.join(map(str, shape)) or 'scalar':>16}  {name}")
 
 
 @app.command()
@@ -137,10 +137,10 @@ def export(
     else:
         weights = None if is_the_model(run, read_manifest(out)) else model_identity(str(out))
         write_model_card(run, out, checkpoint=push_to_hub or str(out), weights=weights)
-    typer.echo(f"{out}  from {path}")
+    print_text(f"{out}  from {path}")
     if push_to_hub is not None:
         for line in publish(out, push_to_hub, "model", private=private, dry_run=dry_run):
-            typer.echo(line)
+            print_text(line)
 
 
 @app.command()
@@ -176,7 +176,7 @@ def choose(
     else:
         records = [{"step": each.step} | each.values | {"score": each.score} for each in scored]
         print_records(records)
-        typer.echo(f"best: step {best.step}")
+        print_text(f"best: step {best.step}")
     if out is not None:
         weights = export_chosen(run, out, best, dtype=dtype, replace=replace)
         write_model_card(run, out, checkpoint=str(out), weights=weights)
@@ -249,7 +249,7 @@ def convert(
     if as_json:
         print_json(report.to_json() | {"path": str(where)}, indented=True)
     else:
-        typer.echo(f"{report}\n{where}")
+        print_text(f"{report}\n{where}")
 
 
 def _tokenizer_of(source: str) -> Callable[[Path], None]:

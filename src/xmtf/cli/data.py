@@ -11,7 +11,7 @@ from xmtf.artefacts.manifest_parts import TokenDetails
 from xmtf.cli.data_pack import load_for_tokens, pack, split_files
 from xmtf.cli.data_tables import print_built, print_example, print_plan
 from xmtf.cli.options import RecipePath, Replace
-from xmtf.cli.printing import print_json, print_records
+from xmtf.cli.printing import print_json, print_records, print_text
 from xmtf.errors import ConfigError, DataError
 from xmtf.execution import track
 from xmtf.files import MANIFEST, read_manifest
@@ -65,7 +65,7 @@ def plan(
     loaded = _load(recipe, overrides)
     if write:
         tasks = write_work_plan(loaded, _out(loaded, out), replace=replace)
-        typer.echo(
+        print_text(
             f"{tasks} shard tasks: run `xmtf data run-task {recipe} --index 0` to --index {tasks - 1}, then merge"
             if tasks
             else f"{_out(loaded, out)}: the mixture is finished; there is nothing to do"
@@ -113,7 +113,7 @@ def run_task(
     """
     loaded = _load(recipe, overrides)
     for number, result in run_work_tasks(_out(loaded, out), index, jobs):
-        typer.echo(f"task {number}: {sum(run['rows'] for run in result['runs']):,} of {result['in']:,} examples")
+        print_text(f"task {number}: {sum(run['rows'] for run in result['runs']):,} of {result['in']:,} examples")
 
 
 @app.command()
@@ -182,7 +182,7 @@ def peek(
     Example: xmtf data peek recipes/demo.yaml --row 0
     """
     if row is not None or tokens is not None:
-        typer.echo(_packed_row(source, filters or [], tokens, row or 0))
+        print_text(_packed_row(source, filters or [], tokens, row or 0))
         return
 
     folder, wanted = _mixture(source, filters, out)
@@ -224,12 +224,12 @@ def export(
             raise ConfigError("--push-to-hub publishes a whole mixture; leave the filters out")
         check_target(push_to_hub, dry_run=dry_run)
         for line in publish(folder, push_to_hub, "dataset", private=private, dry_run=dry_run, patterns=MIXTURE_FILES):
-            typer.echo(line)
+            print_text(line)
         return
     if private or dry_run:
         raise ConfigError("--private and --dry-run are for --push-to-hub ID")
     counts = export_jsonl(folder, to, fields=fields, names=names, filters=wanted)
-    typer.echo(f"{to}: {sum(counts.values()):,} lines in {len(counts):,} files")
+    print_text(f"{to}: {sum(counts.values()):,} lines in {len(counts):,} files")
 
 
 @app.command()
@@ -242,7 +242,7 @@ def card(source: Built, overrides: Overrides = None, out: Out = None) -> None:
     path = folder / "README.md"
     if not path.exists():
         raise DataError(f"{path}: missing; build the mixture with `xmtf data build`")
-    typer.echo(path.read_text(encoding="utf-8"), nl=False)
+    print_text(path.read_text(encoding="utf-8"), end=False)
 
 
 @app.command()
@@ -266,7 +266,7 @@ def fetch(
     refs = recipe_sources(loaded)
     if dry_run:
         for ref in refs:
-            print_json({"source": str(ref)}) if as_json else typer.echo(str(ref))
+            print_json({"source": str(ref)}) if as_json else print_text(str(ref))
         return
     with track("fetching", len(refs), "splits") as progress:
         results = fetch_sources(
@@ -274,7 +274,7 @@ def fetch(
         )
     for fetched in results:
         record = {"source": str(fetched.ref), "status": fetched.status, "problem": fetched.problem}
-        print_json(record) if as_json else typer.echo("  ".join(record.values()).rstrip())
+        print_json(record) if as_json else print_text("  ".join(record.values()).rstrip())
     if any(fetched.status == "failed" for fetched in results):
         raise typer.Exit(1)
 

@@ -12,6 +12,7 @@ import typer
 from xmtf.artefacts.manifest_parts import MixtureDetails
 from xmtf.cli.data_tables import print_packed
 from xmtf.cli.options import Overwrite, Replace
+from xmtf.cli.printing import print_text
 from xmtf.errors import ConfigError
 from xmtf.files import read_manifest
 from xmtf.mixture.io.read import find_mixture
@@ -97,7 +98,7 @@ def split_files(
     Example: xmtf data split-files runs/demo/tokens --weights bytes --multiplier code=1.3
     """
     for path in write_split_files(tokens, weights=weights, multipliers=_factors(multiplier or []), replace=replace):
-        typer.echo(f"{path}: {path.read_text(encoding='utf-8').count(', ') + 1} languages")
+        print_text(f"{path}: {path.read_text(encoding='utf-8').count(', ') + 1} languages")
 
 
 def load_for_tokens(source: Path, overrides: Iterable[str], family: str | None = None) -> Any:

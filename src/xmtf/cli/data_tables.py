@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from xmtf.artefacts.manifest_parts import MixtureCounts, MixtureDetails, TokenCounts, TokenDetails
-from xmtf.cli.printing import cell_text, print_json, print_records
+from xmtf.cli.printing import cell_text, print_json, print_records, print_text
 from xmtf.json_types import JsonObject
 from xmtf.mixture.describe.stats import rate_table
 from xmtf.text_table import visible
@@ -31,9 +31,9 @@ def print_plan(records: Sequence[JsonObject]) -> None:
             groups.setdefault(record[column], []).append(record)
         rows = [{column: name} | _sizes(group) for name, group in groups.items()]
         print_records(sorted(rows, key=lambda row: (-row["splits"], row[column])))
-        typer.echo()
+        print_text()
     sizes = ", ".join(f"{cell_text(name, count)} {name}" for name, count in _sizes(records).items())
-    typer.echo(f"{sizes}, {len({record['language'] for record in records}):,} languages")
+    print_text(f"{sizes}, {len({record['language'] for record in records}):,} languages")
 
 
 def _sizes(records: Sequence[JsonObject]) -> JsonObject:
@@ -60,13 +60,13 @@ def print_built(manifest: Manifest, folder: Path, *, as_json: bool) -> None:
                 for name, examples in examples_of.items()
             ]
         )
-        typer.echo()
+        print_text()
     if manifest.recipe["mixture"]["rates"]["policy"] != "all":
         _print_rates(folder)
     _print_dropped(counts.dropped)
     for line in DropReport.of(details).lines(counts.dropped):
-        typer.echo(line)
-    typer.echo(f"{folder}: {counts.out:,} of {counts.rendered:,} examples, in {manifest.wall_time_s:.1f} s")
+        print_text(line)
+    print_text(f"{folder}: {counts.out:,} of {counts.rendered:,} examples, in {manifest.wall_time_s:.1f} s")
 
 
 def print_packed(manifest: Manifest, folder: Path, *, as_json: bool) -> None:
@@ -87,9 +87,9 @@ def print_packed(manifest: Manifest, folder: Path, *, as_json: bool) -> None:
             for language, held in details.languages.items()
         ]
     )
-    typer.echo()
+    print_text()
     _print_dropped(counts.dropped)
-    typer.echo(
+    print_text(
         f"{folder}: {counts.out:,} of {counts.examples:,} examples, {counts.tokens:,} tokens of a vocabulary of "
         f"{details.vocab_size:,}, in {manifest.wall_time_s:.1f} s"
     )
@@ -99,15 +99,15 @@ def _print_dropped(dropped: Mapping[str, int]) -> None:
     records = [{"dropped": reason, "examples": examples} for reason, examples in dropped.items() if examples]
     if records:
         print_records(sorted(records, key=lambda record: -int(record["examples"])))
-        typer.echo()
+        print_text()
 
 
 def _print_rates(folder: Path) -> None:
     records = rate_table(folder)
     print_records(records[:_MOST_RATES])
     if len(records) > _MOST_RATES:
-        typer.echo(f"... and {len(records) - _MOST_RATES:,} smaller tasks: xmtf data stats {folder} --by task")
-    typer.echo()
+        print_text(f"... and {len(records) - _MOST_RATES:,} smaller tasks: xmtf data stats {folder} --by task")
+    print_text()
 
 
 def print_example(row: JsonObject) -> None:
@@ -118,8 +118,8 @@ def print_example(row: JsonObject) -> None:
         f"row {row['row']}; template {row['template']!r} in {row['prompt_language']}"
     )
     typer.secho(head, bold=True)
-    typer.echo(visible(row["inputs"]))
-    typer.echo(visible(f"-> {row['targets']}"))
+    print_text(row["inputs"])
+    print_text(f"-> {row['targets']}")
     if row["choices"]:
-        typer.echo(visible(f"   of: {' | '.join(row['choices'])}"))
-    typer.echo()
+        print_text(f"   of: {' | '.join(row['choices'])}")
+    print_text()

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from xmtf.cli.printing import print_json
+from xmtf.cli.printing import print_json, print_text
 from xmtf.extras import EXTRAS, missing_modules, require_extra
 from xmtf.json_types import JsonObject
 from xmtf.versions import package_versions
@@ -38,9 +38,9 @@ def doctor(
         print_json(findings, indented=True)
         return
     for title, entries in findings.items():
-        typer.echo(title)
+        print_text(title)
         for name, value in entries.items():
-            typer.echo(f"  {name:<16} {value}")
+            print_text(f"  {name:<16} {value}")
 
 
 def examine() -> dict[str, JsonObject]:

@@ -26,7 +26,7 @@ from xmtf.cli.options import (
     needs_models,
     with_options,
 )
-from xmtf.cli.printing import print_json
+from xmtf.cli.printing import print_json, print_text
 from xmtf.cli.score_lines import print_rows, print_scores
 from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.evaluation.code.limits import Limits
@@ -193,7 +193,7 @@ def code(
     print_scores(scores, as_json)
     if len(settings.temperatures) > 1 and not as_json:
         for line in best_lines(scores):
-            typer.echo(line)
+            print_text(line)
 
 
 @app.command()
@@ -260,7 +260,7 @@ def suites(as_json: Annotated[bool, typer.Option("--json", help="Print JSON line
         else:
             heading = f"{suite.name:12} {suite.kind or '-':11} "
             width = terminal_width() or 1000
-            typer.echo(textwrap.fill(heading + suite.about, width, subsequent_indent=" " * len(heading)))
+            print_text(textwrap.fill(heading + suite.about, width, subsequent_indent=" " * len(heading)))
 
 
 @app.command("run")
@@ -293,7 +293,7 @@ def run_suites(
     model = model or str(loaded.run.model)
     if jobs is not None:
         asked = answer_share(loaded, Share(index, jobs), model=model, label=label, out=folder)
-        typer.echo(f"job {index} of {jobs}: {asked:,} requests answered")
+        print_text(f"job {index} of {jobs}: {asked:,} requests answered")
         return
     processes = processes_of_torchrun()
     evaluate(loaded, model=model, label=label, out=folder, processes=processes, replace=replace)

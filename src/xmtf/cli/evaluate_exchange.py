@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from xmtf.cli.options import AsJson, Overwrite, Replace
+from xmtf.cli.printing import print_text
 from xmtf.cli.score_lines import print_scores
 
 __all__ = ["add_to"]
@@ -63,4 +64,4 @@ def export(
     """
     from xmtf.evaluation.interchange import export_t_zero
 
-    typer.echo(f"{export_t_zero(results, out, replace=replace)} results.json, merged.json and merged.csv in {out}")
+    print_text(f"{export_t_zero(results, out, replace=replace)} results.json, merged.json and merged.csv in {out}")

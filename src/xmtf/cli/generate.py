@@ -20,7 +20,7 @@ from xmtf.cli.options import (
     needs_models,
     with_options,
 )
-from xmtf.cli.printing import print_json
+from xmtf.cli.printing import print_json, print_text
 from xmtf.errors import ConfigError
 from xmtf.evaluation.generation.decoding import Decoding
 from xmtf.evaluation.prompting.endings import mended_ending
@@ -126,10 +126,10 @@ def _answer(prompter: Prompter, decoding: Decoding, samples: int, prompt: str) -
     _advise(prompt)
     if samples > 1:
         for _, answer in prompter.answers([prompt], decoding, samples):
-            typer.echo(answer)
+            print_text(answer)
         return
-    prompter.stream(prompt, decoding, lambda piece: typer.echo(piece, nl=False))
-    typer.echo()
+    prompter.stream(prompt, decoding, lambda piece: print_text(piece, end=False))
+    print_text()
 
 
 def _converse(prompter: Prompter, decoding: Decoding, samples: int) -> None:
@@ -139,7 +139,7 @@ def _converse(prompter: Prompter, decoding: Decoding, samples: int) -> None:
         try:
             prompt = input("> ").strip()
         except EOFError:
-            typer.echo()
+            print_text()
             return
         if prompt:
             _answer(prompter, decoding, samples, prompt)

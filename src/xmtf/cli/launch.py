@@ -9,6 +9,7 @@ import typer
 
 from xmtf.artefacts.ownership import check_run_folder, claim_run_folder
 from xmtf.cli.options import Overrides, RecipePath, Replace, needs_models
+from xmtf.cli.printing import print_text
 from xmtf.execution import say
 from xmtf.files import alone_in
 from xmtf.launch import Cluster, check_scripts, run_local, write_scripts
@@ -79,11 +80,11 @@ def slurm(
     check_scripts(folder, replace=replace)
     _prepare(loaded, replace)
     for path in write_scripts(loaded, given, cluster, folder, replace=replace):
-        typer.echo(str(path))
+        print_text(str(path))
     for suite, why in lacking_suites(loaded).items():
         say(f"evaluation suite {suite!r}: its jobs will be refused as things are: {why}")
     if submit:
-        typer.echo(hand_in(folder))
+        print_text(hand_in(folder))
     else:
         say(f"read them, then hand them to Slurm: bash {folder / 'submit.sh'}")
 

@@ -10,7 +10,7 @@ import typer
 
 from xmtf.cli.options import Overrides, needs_models
 from xmtf.cli.plan_lines import plan_lines
-from xmtf.cli.printing import print_json
+from xmtf.cli.printing import print_json, print_text
 from xmtf.recipe import load_recipe
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def plan(
         print_json(_json(made), indented=True)
         return
     for line in plan_lines(made, pool, loaded.recipe.training, show):
-        typer.echo(line)
+        print_text(line)
 
 
 def _json(made: LayoutPlan) -> dict[str, object]:

@@ -8,9 +8,9 @@ from typing import Any
 import orjson
 import typer
 
-from xmtf.text_table import aligned
+from xmtf.text_table import aligned, visible
 
-__all__ = ["cell_text", "print_columns", "print_json", "print_records"]
+__all__ = ["cell_text", "print_columns", "print_json", "print_records", "print_text"]
 
 
 def print_json(value: object, *, indented: bool = False) -> None:
@@ -18,10 +18,21 @@ def print_json(value: object, *, indented: bool = False) -> None:
     typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2 if indented else None).decode())
 
 
+def print_text(text: object = "", *, end: bool = True, err: bool = False) -> None:
+    """Print a text for a person: control characters are shown, never sent to the terminal.
+
+    Args:
+        text: What to print.
+        end: Whether the line ends behind it.
+        err: On stderr.
+    """
+    typer.echo(visible(str(text)), nl=end, err=err)
+
+
 def print_columns(rows: Sequence[Sequence[str]], *, numbers: Collection[int] = ()) -> None:
     """Print rows, the first of which is the heading, as :func:`xmtf.text_table.aligned` lays them out."""
     for line in aligned(rows, numbers=numbers):
-        typer.echo(line)
+        print_text(line)
 
 
 def print_records(records: Sequence[dict[str, Any]]) -> None:

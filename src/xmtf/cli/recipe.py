@@ -9,7 +9,7 @@ import orjson
 import typer
 
 from xmtf.cli.options import Overrides, RecipePath
-from xmtf.cli.printing import print_json
+from xmtf.cli.printing import print_json, print_text
 from xmtf.json_types import JsonObject
 from xmtf.recipe import Recipe, load_recipe
 
@@ -41,7 +41,7 @@ def show(
         return
     width = max(map(len, rows), default=0)
     for key, value in rows.items():
-        typer.echo(f"{key:<{width}}  {orjson.dumps(value).decode()}  ({loaded.origins[key]})")
+        print_text(f"{key:<{width}}  {orjson.dumps(value).decode()}  ({loaded.origins[key]})")
 
 
 @app.command()
@@ -57,7 +57,7 @@ def diff(
     for key in sorted({*left, *right}):
         values = [orjson.dumps(side[key]).decode() if key in side else "(absent)" for side in (left, right)]
         if values[0] != values[1]:
-            typer.echo(f"{key}: {values[0]} -> {values[1]}")
+            print_text(f"{key}: {values[0]} -> {values[1]}")
 
 
 @app.command()

@@ -11,6 +11,7 @@ import typer
 from xmtf.artefacts.ownership import new_file
 from xmtf.artefacts.written_files import WrittenFiles
 from xmtf.cli.options import Overwrite
+from xmtf.cli.printing import print_text
 from xmtf.errors import ConfigError, SourceError, UnknownNameError
 from xmtf.recipe.schema import Report
 from xmtf.run_folder import PAGE, RunFolder
@@ -67,7 +68,7 @@ def build(
         raise ConfigError("--out: say where the report is written, such as --out report")
     target = out or RunFolder(sources[0]).report
     build_report(sources, target, Report(title=title, items=items), _inputs(given, reference, overlap))
-    typer.echo(target / PAGE)
+    print_text(target / PAGE)
 
 
 @app.command()
@@ -105,12 +106,12 @@ def tables(
     chosen = list(known.values()) if name == "all" else [known[name]]
     if files is None:
         for table in chosen:
-            typer.echo(render_table(table, (form or TableFormat.md).value))
+            print_text(render_table(table, (form or TableFormat.md).value))
         return
     with files.writing() as folder:
         written = write_tables(chosen, folder, (form.value,) if form else ("csv", "md", "tex"))
     for path in written:
-        typer.echo(files.folder / path.name)
+        print_text(files.folder / path.name)
 
 
 @app.command()
@@ -149,18 +150,18 @@ def figures(
     _say_left_out(drawn, every=bool(chosen or reference))
     for figure in drawn.figures:
         for path in figure.paths:
-            typer.echo(files.folder / path.name)
+            print_text(files.folder / path.name)
 
 
 def _say_left_out(drawn: Drawn, *, every: bool) -> None:
     for line in drawn.missing_fonts:
-        typer.echo(line, err=True)
+        print_text(line, err=True)
     if every:
         for line in drawn.left_out:
-            typer.echo(line, err=True)
+            print_text(line, err=True)
     elif drawn.left_out:
         count = len(drawn.left_out)
-        typer.echo(f"{count} figures of the published work need other data; --only NAME says which", err=True)
+        print_text(f"{count} figures of the published work need other data; --only NAME says which", err=True)
 
 
 @app.command()
@@ -181,12 +182,12 @@ def card(
     from xmtf.run_folder import HUB_RESULTS
 
     if out is None:
-        typer.echo(card_of(source, checkpoint=checkpoint, model=model), nl=False)
+        print_text(card_of(source, checkpoint=checkpoint, model=model), end=False)
         return
     new_file(out, replace=replace)
     new_file(out.parent / HUB_RESULTS, replace=replace)
     write_card_of(source, out, checkpoint=checkpoint, model=model)
-    typer.echo(out)
+    print_text(out)
 
 
 def _inputs(given: list[str] | None, reference: bool, overlap: Overlap = None) -> Inputs:

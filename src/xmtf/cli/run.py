@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from xmtf.cli.options import Overrides, RecipePath, Replace
+from xmtf.cli.printing import print_text
 from xmtf.recipe import load_recipe
 from xmtf.runs.pipeline import run_recipe
 
@@ -27,4 +28,4 @@ def run(
     """
     outcome = run_recipe(load_recipe(recipe, overrides or []), until=until, replace=replace)
     for line in outcome.summary:
-        typer.echo(line)
+        print_text(line)

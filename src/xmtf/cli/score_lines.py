@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-import typer
-
-from xmtf.cli.printing import print_json
+from xmtf.cli.printing import print_json, print_text
 from xmtf.lines import to_line
 
 if TYPE_CHECKING:
@@ -35,4 +33,4 @@ def print_rows(rows: list[Row], lines: Callable[[list[Row]], list[str]], as_json
             print_json(to_line(row))
         return
     for line in lines(rows):
-        typer.echo(line)
+        print_text(line)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from xmtf.cli.options import Offline
-from xmtf.cli.printing import print_columns, print_json
+from xmtf.cli.printing import print_columns, print_json, print_text
 from xmtf.errors import ConfigError, UnknownNameError, nearest
 from xmtf.execution import say
 from xmtf.json_types import JsonObject
@@ -93,21 +93,21 @@ def show_task(
     if not as_json:
         for key, value in _facts(task).items():
             if value not in ("", None, [], {}):
-                typer.echo(f"{key:16} {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}")
+                print_text(f"{key:16} {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}")
     templates = [each for each in task.templates() if matches(each.name, [template])]
     shown = preview_row(task, templates, split=split, row=row, offline=offline)
     if as_json:
         print_json({**_facts(task), "examples": list(map(_example, shown))})
         return
     for each in shown:
-        typer.echo(f"\n--- {each.template} ({each.language}), {each.origin.split} row {each.origin.row}")
+        print_text(f"\n--- {each.template} ({each.language}), {each.origin.split} row {each.origin.row}")
         if each.inputs is None:
-            typer.echo(f"({each.problem})")
+            print_text(f"({each.problem})")
             continue
-        typer.echo(each.inputs)
-        typer.echo(f">>> {' ||| '.join(each.targets)}")
+        print_text(each.inputs)
+        print_text(f">>> {' ||| '.join(each.targets)}")
         if each.choices:
-            typer.echo(f"    choices: {' | '.join(each.choices)}")
+            print_text(f"    choices: {' | '.join(each.choices)}")
 
 
 def _example(preview: Preview) -> JsonObject:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from xmtf.cli.options import Offline
-from xmtf.cli.printing import print_columns, print_json
+from xmtf.cli.printing import print_columns, print_json, print_text
 from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.execution import say
 from xmtf.languages import normalize_language
@@ -21,7 +21,7 @@ from xmtf.tasks.show import preview_row
 from xmtf.templates import load_templates, open_collection, read_template_file
 from xmtf.templates.lint import lint_collection, lint_file, lint_templates
 from xmtf.templates.preview import side_by_side
-from xmtf.text_table import terminal_width, visible
+from xmtf.text_table import terminal_width
 
 if TYPE_CHECKING:
     from xmtf.templates import Collection, Template
@@ -83,10 +83,10 @@ def show(
             print_json({**asdict(each), "hash": each.hash})
             continue
         told = [each.language, each.translation if each.translation != "none" else "", *each.metrics]
-        typer.echo(f"--- {each.name} ({', '.join(word for word in told if word)})")
-        typer.echo(visible(each.jinja))
+        print_text(f"--- {each.name} ({', '.join(word for word in told if word)})")
+        print_text(each.jinja)
         if each.answer_choices is not None:
-            typer.echo(visible(f"    choices: {each.answer_choices}"))
+            print_text(f"    choices: {each.answer_choices}")
 
 
 @app.command("render")
@@ -118,7 +118,7 @@ def render(
         if as_json:
             print_json(asdict(shown))
         else:
-            typer.echo(side_by_side(shown, _width()))
+            print_text(side_by_side(shown, _width()))
 
 
 @app.command("lint")
@@ -150,7 +150,7 @@ def lint(
             print_json(asdict(each))
         else:
             name = f" {each.template!r}" if each.template else ""
-            typer.echo(visible(f"{each.severity:7} {each.check:21} {each.where}{name}: {each.message}"))
+            print_text(f"{each.severity:7} {each.check:21} {each.where}{name}: {each.message}")
     counts = {severity: sum(each.severity == severity for each in found) for severity in ("error", "warning", "info")}
     say(", ".join(f"{severity}: {count}" for severity, count in counts.items()))
     if counts["error"] or (strict and counts["warning"]):

@@ -11,6 +11,7 @@ import typer
 from xmtf.artefacts.manifest_parts import TrainCounts
 from xmtf.artefacts.ownership import check_run_folder
 from xmtf.cli.options import Overrides, RecipePath, Replace, needs_models
+from xmtf.cli.printing import print_text
 from xmtf.files import MANIFEST
 from xmtf.recipe import load_recipe
 from xmtf.runs.measures import suite_measures
@@ -42,9 +43,9 @@ def train(
     loaded = load_recipe(recipe, [*(overrides or []), *folder])
     tokens = tokens or loaded.run.tokens
     if dry_run:
-        typer.echo(preview(loaded, tokens=tokens))
+        print_text(preview(loaded, tokens=tokens))
         for suite, why in lacking_suites(loaded).items():
-            typer.echo(f"evaluation suite {suite!r} is skipped: {why}")
+            print_text(f"evaluation suite {suite!r} is skipped: {why}")
         return
     if os.environ.get("RANK", "0") == "0" and (tokens / MANIFEST).exists():
         check_run_folder(loaded.run_folder)
@@ -53,4 +54,4 @@ def train(
     if os.environ.get("RANK", "0") != "0":  # one process of torchrun speaks for all
         return
     counts = TrainCounts.of(manifest, loaded.run.model)
-    typer.echo(f"{loaded.run.model}: {counts.step:,} steps, {counts.tokens:,} tokens, {counts.seconds:,.0f} s")
+    print_text(f"{loaded.run.model}: {counts.step:,} steps, {counts.tokens:,} tokens, {counts.seconds:,.0f} s")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from xmtf.cli.printing import print_json
+from xmtf.cli.printing import print_json, print_text
 from xmtf.runs.verify import verify as verify_folder
 
 __all__ = ["verify"]
@@ -29,8 +29,8 @@ def verify(
         print_json({"stages": found.stages, "files": found.files, "damages": wrong}, indented=True)
     else:
         for damage in found.damages:
-            typer.echo(str(damage))
+            print_text(str(damage))
         if not found.damages:
-            typer.echo(f"{folder}: {found.files:,} files of {found.stages} stages are as they were written")
+            print_text(f"{folder}: {found.files:,} files of {found.stages} stages are as they were written")
     if found.damages:
         raise typer.Exit(1)
