@@ -43,6 +43,10 @@ Filters = Annotated[
 ]
 
 
+_LAST_ROW = 9_999_999
+"""Rows in front of a row are counted one by one; the largest released training had 5 million."""
+
+
 @app.command()
 def plan(
     recipe: RecipePath,
@@ -166,7 +170,8 @@ def peek(
     filters: Filters = None,
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="Examples to print.")] = 3,
     row: Annotated[
-        int | None, typer.Option(min=0, help="Print this packed row, from 0 in the order of training.")
+        int | None,
+        typer.Option(min=0, max=_LAST_ROW, help="Print this packed row, from 0 in the order of training."),
     ] = None,
     tokens: Annotated[Path | None, typer.Option(help="Folder of token files; default runs/<name>/tokens.")] = None,
     out: Out = None,

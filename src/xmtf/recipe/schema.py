@@ -87,6 +87,13 @@ class Execution(Section):
     """Of Ray: `auto` is the cluster that this machine belongs to, `local` starts Ray here for this command,
     `host:port` or `ray://host:port` is a cluster elsewhere."""
 
+    @field_validator("workers")
+    @classmethod
+    def _some_workers(cls, value: int | Literal["auto"]) -> int | Literal["auto"]:
+        if value != "auto" and not 1 <= value <= 4096:
+            raise ValueError(f"give 1 to 4,096 processes, or auto, not {value}")
+        return value
+
 
 class TokenizerChoice(Section):
     """A tokenizer: one to load, or one to train on the mixture."""
@@ -104,7 +111,7 @@ class Packing(Section):
 
     policy: Annotated[Literal["next_fit", "best_fit", "pad"], LEARNT] = "best_fit"
     """`next_fit` is BLOOMZ's order, `best_fit` fills rows better, `pad` puts one example in a row."""
-    sequence_length: Annotated[int, LEARNT] = Field(default=2048, ge=8)
+    sequence_length: Annotated[int, LEARNT] = Field(default=2048, ge=8, le=1 << 24)
     """Tokens of a row: of a causal row, or of the inputs of an encoder-decoder row."""
     target_length: Annotated[int | None, LEARNT] = Field(default=None, ge=4)
     """Tokens of the targets of an encoder-decoder row; default `sequence_length`."""
@@ -172,16 +179,16 @@ class Model(Section):
         Literal["bloom", "mt5", "hub"] | None, affects(tokens="read", initial="result", training="result")
     ] = None
     """Own BLOOM or mT5, or any causal model of transformers; read from `base` where that is given."""
-    hidden_size: Annotated[int | None, SHAPE] = Field(default=None, ge=8)
-    num_layers: Annotated[int | None, SHAPE] = Field(default=None, ge=1)
+    hidden_size: Annotated[int | None, SHAPE] = Field(default=None, ge=8, le=1 << 20)
+    num_layers: Annotated[int | None, SHAPE] = Field(default=None, ge=1, le=4096)
     """Layers of a causal model, or of each of encoder and decoder."""
-    num_heads: Annotated[int | None, SHAPE] = Field(default=None, ge=1)
+    num_heads: Annotated[int | None, SHAPE] = Field(default=None, ge=1, le=1 << 16)
     head_size: Annotated[int | None, SHAPE] = Field(default=None, ge=4)
     """mT5 only; default hidden_size / num_heads."""
-    feedforward_size: Annotated[int | None, SHAPE] = Field(default=None, ge=8)
+    feedforward_size: Annotated[int | None, SHAPE] = Field(default=None, ge=8, le=1 << 22)
     """mT5 only; BLOOM's is 4 x hidden_size."""
     vocab_size: Annotated[int | None, affects(tokens="result", initial="result", training="result")] = Field(
-        default=None, ge=8
+        default=None, ge=8, le=1 << 26
     )
     """Rows of the embedding; default the tokenizer's size, rounded up to a multiple of 128."""
     dropout: Annotated[float, SHAPE] = Field(default=0.0, ge=0, lt=1)
@@ -264,11 +271,11 @@ class Parallel(Section):
 class Training(Section):
     """Finetuning."""
 
-    steps: Annotated[Steps | None, LENGTH] = None
+    steps: Annotated[Steps | None, LENGTH] = Field(default=None, ge=1)
     """Optimizer steps: `500` or `500 steps`."""
     tokens: Annotated[Tokens | None, LENGTH] = None
     """Token budget (`2.09e9 tokens`), padding included, instead of steps."""
-    global_batch_rows: Annotated[int, LEARNT] = Field(default=32, ge=1)
+    global_batch_rows: Annotated[int, LEARNT] = Field(default=32, ge=1, le=1_048_576)
     """Packed rows per optimizer step, over all ranks."""
     micro_batch_rows: Annotated[int, affects(training=_of_micro_batches)] = Field(default=8, ge=1)
     """Packed rows per forward pass on one rank."""
@@ -294,7 +301,7 @@ class Training(Section):
     keep_checkpoints: Annotated[int, UNSEEN] = Field(default=2, ge=1)
     validate_every: Annotated[Steps | None, CHOOSING] = None
     """Steps between validations; default a tenth of the run, more in runs of very few rows."""
-    validation_rows: Annotated[int | None, CHOOSING] = Field(default=None, ge=1)
+    validation_rows: Annotated[int | None, CHOOSING] = Field(default=None, ge=1, le=10_000_000)
     """Packed rows of each validation; default 64, or fewer: all validations together read at most a tenth of the rows
     that are trained on."""
     validation_texts: tuple[ValidationText, ...] = ()
@@ -315,7 +322,9 @@ class Training(Section):
     max_skipped_steps: Annotated[int, UNSEEN] = Field(default=10, ge=1)
     """Stop after so many non-finite losses in a row."""
     device: Annotated[Literal["auto", "cpu", "cuda"], affects(training="rounding", evaluation="rounding")] = "auto"
-    threads: Annotated[int | None, affects(training="rounding", evaluation="rounding")] = Field(default=None, ge=1)
+    threads: Annotated[int | None, affects(training="rounding", evaluation="rounding")] = Field(
+        default=None, ge=1, le=4096
+    )
     """CPU threads of torch; default its own choice."""
 
     @field_validator("precision", mode="before")

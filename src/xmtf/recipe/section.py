@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationInfo, field_validator
 
 __all__ = ["Name", "Section", "is_false", "is_list", "is_none", "is_skip"]
 
@@ -36,3 +36,19 @@ class Section(BaseModel):
     """Base of all recipe sections: frozen, unknown keys refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _true_is_no_number(cls, value: object, info: ValidationInfo) -> object:
+        """Refuse ``true`` where a number stands: it would be read as 1."""
+        annotation: object = cls.model_fields[info.field_name or ""].annotation
+        mapped = any(get_origin(part) is dict for part in (annotation, *get_args(annotation)))
+        given = value.values() if isinstance(value, dict) and mapped else (value,)
+        if any(isinstance(each, bool) for each in given) and not _holds_bool(annotation):
+            raise ValueError("true and false are no values of this key")
+        return value
+
+
+def _holds_bool(annotation: object) -> bool:
+    """Tell whether a type is, or has among its parts, ``bool`` or anything at all."""
+    return annotation is bool or annotation is object or any(map(_holds_bool, get_args(annotation)))
