@@ -13,6 +13,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from xmtf.models import SpecialTokens, build_model, model_family
 from xmtf.recipe import load_recipe
 from xmtf.run_folder import tokenizer_of
 from xmtf.tokens import Loader, StoreWriter, open_loader, train_tokenizer
+from xmtf.tokens.build.encode import Ends
 from xmtf.tokens.store.prefixes import store_prefix
 
 LANGUAGES = [f"l{number:02}" for number in range(52)]
@@ -46,9 +48,16 @@ def write_tokens(folder: Path, family: str, vocab_size: int, items: int) -> None
         "tokenizer": tokenizer.fingerprint,
         "prefix": "bench",
         "validation_fraction": 0.05,
-        "ends": {"begin_of_inputs": [], "end_of_inputs": False},
+        "ends": asdict(Ends(True)),
         "clusters": [f"cluster {number}" for number in range(5)],
-        "languages": {language: {} for language in LANGUAGES},
+        "dtype": "<u2",
+        "begin_of_inputs": "",
+        "vocab_size": tokenizer.vocab_size,
+        "special": {"pad": tokenizer.pad, "eos": tokenizer.eos, "bos": tokenizer.bos},
+        "languages": {
+            language: {"in": items, "out": items, "input_tokens": 0, "target_tokens": 0, "bytes": 0, "dropped": {}}
+            for language in LANGUAGES
+        },
     }
     write_manifest(folder, Manifest("tokens", "bench", details=details))
 

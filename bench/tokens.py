@@ -120,6 +120,8 @@ def our_way(folder: Path, workers: int, shards: str = "part-*.parquet") -> None:
                 "tokenizer": str(folder / "tokenizer"),
                 "dtype": choose_dtype(vocab_size).str,
                 "ends": asdict(Ends(True)),
+                "special_tokens": "text",
+                "validation": None,
                 "shard_hash": file_sha256(path),
             },
         )
@@ -164,7 +166,8 @@ def tokenising(folder: Path, megabytes: float, prompts: int, workers: int) -> No
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     pairs = examples(megabytes, prompts)
     train_tokenizer([[side for pair in pairs[:20_000] for side in pair]], 8000, "causal").save(folder / "tokenizer")
-    rows = [{"inputs": inputs, "targets": targets, "cluster": "topic"} for inputs, targets in pairs]
+    place = {"cluster": "topic", "dataset": "bench", "split": "train"}
+    rows = [{"inputs": inputs, "targets": targets, "row": row, **place} for row, (inputs, targets) in enumerate(pairs)]
     step = -(-len(rows) // (4 * workers))
     for first in range(0, len(rows), step):
         pq.write_table(pa.Table.from_pylist(rows[first : first + step]), folder / f"part-{first // step:05d}.parquet")

@@ -54,8 +54,8 @@ def kill_after(answers, recipe, model, out):
             os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
             add, written = Journal.add, []
 
-            def add_and_die(journal, found):
-                add(journal, found)
+            def add_and_die(journal, found, plan=""):
+                add(journal, found, plan)
                 written.extend(found)
                 if len(written) >= answers:
                     os.kill(os.getpid(), signal.SIGKILL)

@@ -201,9 +201,11 @@ def test_a_file_that_the_user_put_into_a_finished_folder_is_never_deleted_with_i
 
 
 def test_checkpoints_that_are_pruned_leave_what_the_user_put_there(finished):
-    mine = finished / "checkpoints" / "step-000004" / "mine.txt"
+    longer = ("training.save_every=2", "training.keep_checkpoints=1")
+    run_recipe(loaded(finished, "training.steps=8", *longer))
+    mine = finished / "checkpoints" / "step-000008" / "mine.txt"  # the one after 4 steps is the best and stays
     mine.write_text("mine")
-    run_recipe(loaded(finished, "training.steps=12", "training.save_every=2", "training.keep_checkpoints=1"))
+    run_recipe(loaded(finished, "training.steps=12", *longer))
     assert [path.name for path in mine.parent.iterdir()] == ["mine.txt"]
 
 

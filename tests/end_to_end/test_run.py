@@ -145,7 +145,7 @@ def test_a_second_run_finds_everything_done(finished):
 
 def written(folder):
     """Return when each file was written, but for those that say what was asked for, and when."""
-    always = {"recipe.yaml", "log.jsonl", ".lock", "model/README.md"}
+    always = {"recipe.yaml", "log.jsonl", ".lock", ".xmtf.json", "model/README.md"}
     files = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
     return {name: path.stat().st_mtime_ns for name, path in files.items() if name not in always}
 

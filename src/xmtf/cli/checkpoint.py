@@ -158,7 +158,7 @@ def choose(
     replace: Replace = False,
     as_json: AsJson = False,
 ) -> None:
-    """Measure every checkpoint of a run on the suites of its recipe, and export the best.
+    """Measure a run's checkpoints on its suites, and export the best.
 
     As validations do with training.validation_suites: the highest geometric mean of what rank and generation suites
     come to. What is measured is kept in the run's log, and not measured again.

@@ -25,7 +25,7 @@ def list_models(
     family: Annotated[str | None, typer.Option(help="Only this family, such as BLOOMZ or mT0.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the 27 models whose results were published, and the pretrained ones that they were made from.
+    """List the models whose results were published, and their bases.
 
     Size, base, mixture and licence. Any of the ids works as `--model` of `xmtf generate` and `xmtf evaluate`, and as
     `model.base` of a recipe.

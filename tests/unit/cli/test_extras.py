@@ -32,6 +32,7 @@ NEED_MODELS = [
     ["checkpoint", "inspect", "no"],
     ["checkpoint", "export", "no", "--out", "out"],
     ["checkpoint", "convert", "no", "--out", "out"],
+    ["checkpoint", "choose", "no", "--out", "out"],
     ["launch", "local", "no.yaml"],
     ["doctor", "--model", "no"],
     ["run", str(SMOKE)],

@@ -120,7 +120,7 @@ def test_the_verb_writes_tables_and_names_what_is_unknown(tmp_path):
     app = build_app("report")
     result = CliRunner().invoke(app, ["report", "tables", "--reference", "--out", str(tmp_path)])
     assert result.exit_code == 0, result.output
-    assert {path.suffix for path in tmp_path.iterdir()} == {".csv", ".md", ".tex"}
+    assert {path.suffix for path in tmp_path.glob("[!.]*")} == {".csv", ".md", ".tex"}
     assert (tmp_path / "prompt-languages.tex").read_text().count(r"\textbf") == 18
     result = CliRunner().invoke(app, ["report", "tables", "--reference", "--name", "humanevals"])
     assert isinstance(result.exception, UnknownNameError)

@@ -66,6 +66,7 @@ def test_lint_says_what_and_where_and_exits_with_one_for_errors(tmp_path, mirror
     assert [(each["severity"], each["check"]) for each in found] == [
         ("error", "no-choices"),
         ("warning", "no-clear-end"),
+        ("info", "assumed-language"),
     ]
     assert call("lint", "--root", str(tmp_path), "mine").exit_code == 1
 
