@@ -5,7 +5,7 @@ again and again, each time in a fresh folder at a random moment, and given once 
 
     python bench/kills.py --kills 30                        30 kills of each kind of command
     python bench/kills.py --kills 30 --only train run       of some
-    python bench/kills.py --kills 30 --data ../shared/data  with `data fetch`, from a mirror
+    python bench/kills.py --kills 30 --data MIRROR          with `data fetch`, from a mirror
 
 A kill that hits nothing, since the command had ended, is done again, sooner. Prints a JSON line for each kind: kills,
 how many resumed (exit code 0), how many had the bytes of a run that was not killed, files left over, processes that
