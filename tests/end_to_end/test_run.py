@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -93,7 +94,7 @@ def test_suites_watched_in_training_come_to_what_the_evaluation_says(finished):
 
 
 def test_the_best_checkpoint_is_found_after_training_and_exported(finished, tmp_path):
-    folder, _ = finished
+    folder = shutil.copytree(finished[0], tmp_path / "run")  # its log gets what is measured
     choose = [sys.executable, "-m", "xmtf.cli", "checkpoint", "choose", str(folder), "--out", str(tmp_path / "best")]
     first = subprocess.run([*choose, "--json", "--examples", "10000"], capture_output=True, text=True)
     assert first.returncode == 0, first.stderr
