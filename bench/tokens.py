@@ -52,8 +52,8 @@ PROMPTS = (
 )
 
 
-def real_texts() -> list[str]:
-    """Distinct texts in many scripts: from the mirror where there is one, else names from CLDR."""
+def real_texts(megabytes: float) -> list[str]:
+    """Distinct texts in many scripts: from the mirror where there is one, else enough names from CLDR."""
     root = os.environ.get("XMTF_DATA_ROOT")
     texts: set[str] = set()
     for path in sorted(Path(root).glob("**/*.parquet")) if root else []:
@@ -65,6 +65,8 @@ def real_texts() -> list[str]:
         from babel import Locale, localedata
 
         for code in localedata.locale_identifiers():
+            if sum(map(len, texts)) > 2e6 * megabytes:
+                break
             locale = Locale.parse(code)
             texts |= {f"{name} {code}: {key}" for key, name in [*locale.languages.items(), *locale.territories.items()]}
     return sorted(texts)
@@ -73,7 +75,7 @@ def real_texts() -> list[str]:
 def examples(megabytes: float, prompts: int) -> list[tuple[str, str]]:
     """Texts in random order, each in so many prompts."""
     chosen, size, pairs = random.Random(0), 0, []
-    texts = real_texts()
+    texts = real_texts(megabytes)
     chosen.shuffle(texts)
     for text, number in itertools.product(texts, range(prompts)):
         pairs.append((PROMPTS[number].format(text), chosen.choice(LABELS)))
@@ -231,7 +233,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.toy:
         arguments.megabytes, arguments.items = 0.05, 10_000
-    for prompts in (1, len(PROMPTS)):
+    for prompts in (len(PROMPTS),) if arguments.toy else (1, len(PROMPTS)):
         with tempfile.TemporaryDirectory() as folder:
             tokenising(Path(folder), arguments.megabytes, prompts, arguments.workers)
     with tempfile.TemporaryDirectory() as folder:
