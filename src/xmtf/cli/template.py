@@ -44,7 +44,7 @@ def list_templates(
     root: RootOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List templates by key, name, language and translation.
+    """List templates by key, name, language, translation and its state.
 
     Example: xmtf template list 'cldr/*' --language fr
     """
@@ -62,8 +62,8 @@ def list_templates(
         for key, template in found:
             print_json({"key": key, **asdict(template), "hash": template.hash})
         return
-    rows = [(key, template.name, template.language, template.translation) for key, template in found]
-    print_columns([("key", "template", "language", "translation"), *rows])
+    rows = [(key, each.name, each.language, each.translation, _state(each)) for key, each in found]
+    print_columns([("key", "template", "language", "translation", "state"), *rows])
     say(f"templates: {len(found)}, files: {len({key for key, _ in found})}, in {collection.root}")
 
 
@@ -82,7 +82,7 @@ def show(
         if as_json:
             print_json({**asdict(each), "hash": each.hash})
             continue
-        told = [each.language, each.translation if each.translation != "none" else "", *each.metrics]
+        told = [each.language, each.translation if each.translation != "none" else "", _state(each), *each.metrics]
         print_text(f"--- {each.name} ({', '.join(word for word in told if word)})")
         print_text(each.jinja)
         if each.answer_choices is not None:
@@ -182,6 +182,10 @@ def _findings(places: list[str], rows: int, root: Path | None, offline: bool, re
             tables = {split: read_source(task.source(split), offline=offline).table.slice(0, rows) for split in splits}
             found += lint_templates(task.templates(), task.id, tables)
     return found
+
+
+def _state(template: Template) -> str:
+    return template.translated.state if template.translated is not None else ""
 
 
 def _keys(collection: Collection, patterns: list[str]) -> list[str]:

@@ -118,7 +118,8 @@ class TaskSelection(Section):
     exclude_templates: Annotated[tuple[str, ...], SELECTING] = ()
     """Patterns of template names to leave out."""
     prompt_languages: Annotated[tuple[str, ...], SELECTING] = ("*",)
-    """Patterns of the language that the template is written in; `same` is the language of the targets."""
+    """Patterns of the language that the template is written in; `same` is the language of the targets. A
+    translation (an entry with a `state`) into another language is taken only where a pattern other than `*` fits."""
     without_prompts: Annotated[Literal["list", "error"], affects()] = Field(default="list", exclude_if=is_list)
     """Tasks without a template in `prompt_languages` are left out and listed, or are an error."""
     splits: Annotated[tuple[str, ...], SELECTING] = ()

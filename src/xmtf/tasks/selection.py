@@ -108,7 +108,7 @@ def select_slices(
 
 
 def _any_language(selection: TaskSelection) -> TaskSelection:
-    return selection.model_copy(update={"prompt_languages": ("*",)})
+    return selection.model_copy(update={"prompt_languages": ("?*",)})
 
 
 def _list_lacking(where: str, names: Sequence[str], selection: TaskSelection) -> None:
@@ -210,12 +210,19 @@ def _matching_templates(task: Task, selection: TaskSelection, held_out: HeldOut)
     prompt_languages = [
         task.language if pattern == "same" else language_pattern(pattern) for pattern in selection.prompt_languages
     ]
+    named = [pattern for pattern in prompt_languages if pattern != "*"]
+    own = same_language(task.language)
     return tuple(
         template
         for template in task.templates()
         if matches(template.name, selection.templates, (*selection.exclude_templates, *held_out.templates))
-        and matches(template.language, prompt_languages, held_out.languages)
+        and matches(template.language, named if _is_foreign(template, own) else prompt_languages, held_out.languages)
     )
+
+
+def _is_foreign(template: Template, own: Sequence[str]) -> bool:
+    """Whether it is a translation into another language than the rows', which only a pattern that names it takes."""
+    return template.translated is not None and template.language not in own
 
 
 def _is_held_out(task: Task, held_out: HeldOut) -> bool:

@@ -107,7 +107,7 @@ class Task:
         return self.language in _PROGRAM_LANGUAGES
 
     def templates(self) -> tuple[Template, ...]:
-        """Return the task's templates in the order of their file.
+        """Return the task's templates in the order of their file, without translations that wait for a person.
 
         Raises:
             TemplateError: The file is broken, or has two templates of one name or id (promptsource's excepted: of
@@ -115,6 +115,10 @@ class Task:
             ConfigError: The templates are promptsource's, and no folder of its branch is set.
             UnknownNameError: There is no such collection, and the task may not lack one.
         """
+        return _used(self.all_templates(), self.template_key or str(self.template_file))
+
+    def all_templates(self) -> tuple[Template, ...]:
+        """Return the task's templates with translations in every state; see :meth:`templates`."""
         if self.templates_root is not None and not self.promptsource:
             return self._templates_of(self.templates_root)
         if self.template_file is not None:
@@ -179,6 +183,17 @@ class Task:
 
 _PROGRAM_LANGUAGES = (CODE, "java", "jupyter-notebook", "python")
 """``code``, and the folders into which xP3x divides it."""
+
+
+@cache
+def _used(templates: tuple[Template, ...], where: str) -> tuple[Template, ...]:
+    """Leave out translations whose state says that they wait for a person, and say so once."""
+    used = tuple(each for each in templates if each.translated is None or each.translated.is_used)
+    if len(used) < len(templates):
+        states = Counter(each.translated.state for each in templates if each.translated and not each.translated.is_used)
+        counts = ", ".join(f"{state}: {count}" for state, count in sorted(states.items()))
+        say(f"  {where}: {len(templates) - len(used)} translations wait for a person and are not used ({counts})")
+    return used
 
 
 def _distinct(templates: tuple[Template, ...], where: str) -> tuple[Template, ...]:

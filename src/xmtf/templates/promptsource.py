@@ -14,7 +14,8 @@ Both forms are read everywhere. promptsource's::
         reference: ''
 
 The plain form is a list, without ids, with the fields of :class:`Template`; ``language`` and
-``translation`` at the top are the default for all::
+``translation`` at the top are the default for all; what translated entries say more is in
+:mod:`xmtf.templates.translated`::
 
     language: en
     templates:
@@ -43,6 +44,7 @@ from xmtf.records import Translation
 from xmtf.templates.names import language_of_name
 from xmtf.templates.prompt_language import literal_text, prompt_language
 from xmtf.templates.template import Template
+from xmtf.templates.translated import Translated, read_translated
 from xmtf.text_files import NotUtf8Error, read_text_file
 
 __all__ = ["TemplateFile", "read_promptsource", "read_template_file"]
@@ -164,7 +166,11 @@ def _template(
     if jinja is None:
         raise TemplateError(f"{where}: has no jinja source")
     told = _mapping(fields["metadata"], f"{where}: metadata") if "metadata" in fields else fields
-    language, translation, is_assumed = _language(name, told, header, where, _literal_text(node), frame)
+    translated = _translated(told, where)
+    if translated is None:
+        language, translation, is_assumed = _language(name, told, header, where, _literal_text(node), frame)
+    else:
+        language, translation, is_assumed = _own_language(told, where), translated.translation, False
     template = Template(
         name=name,
         jinja=jinja,
@@ -176,8 +182,23 @@ def _template(
         reference=_text(fields.get("reference")) or "",
         original_task=_flag(told.get("original_task"), f"{where}: original_task"),
         choices_in_prompt=_flag(told.get("choices_in_prompt"), f"{where}: choices_in_prompt"),
+        translated=translated,
     )
     return template, is_assumed
+
+
+def _translated(told: dict[str, yaml.Node], where: str) -> Translated | None:
+    if "state" not in told:
+        return None
+    languages = (_text(told.get("language")),) if "language" in told else ()
+    listed = _texts(told.get("languages"), f"{where}: languages")
+    texts = {key: _text(value) for key, value in told.items()}
+    return read_translated(texts, tuple(code for code in languages if code) or listed, where)
+
+
+def _own_language(told: dict[str, yaml.Node], where: str) -> str:
+    code = _text(told.get("language")) or _texts(told.get("languages"), f"{where}: languages")[0]
+    return normalize_language(code, where)
 
 
 def _language(

@@ -14,6 +14,7 @@ from xmtf.templates.columns import render_table
 from xmtf.templates.compile import FAULTS
 from xmtf.templates.labels import name_labels
 from xmtf.templates.render import Mode, Prepared, Rendered, prepare
+from xmtf.templates.translated import Translated
 from xmtf.templates.unfit import Nulls, UnfitRowError
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Template:
         reference: Where the wording comes from, free text.
         original_task: Whether it asks what the dataset was made for; None: not said.
         choices_in_prompt: Whether the inputs name the choices; None: not said.
+        translated: How a translation with a state came to be, or None for every other template.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Template:
     reference: str = ""
     original_task: bool | None = None
     choices_in_prompt: bool | None = None
+    translated: Translated | None = None
 
     @property
     def hash(self) -> str:

@@ -134,3 +134,35 @@ def test_a_held_out_language_is_held_out_under_all_its_codes():
     assert languages == ("uz", "uzn-Latn", "sw", "swa-Latn", "nb", "no", "fa")
     with_relatives = normalized(HeldOut(languages=("fa", "no"), relatives=True)).languages
     assert {"fa-AF", "nn", "nb"} <= set(with_relatives)
+
+
+def test_translations_are_for_rows_of_their_language_unless_asked_for(catalogue_file, select, capsys):
+    path = catalogue_file.with_name("templates.yaml")
+    states = {"frmt": "unreviewed", "jpmt": "machine", "esmt": "rejected"}
+    path.write_text(
+        path.read_text(encoding="utf-8")
+        + "".join(
+            f"""
+  t-{suffix}: !Template
+    name: ask_{suffix}
+    jinja: "{{{{ text }}}} ? ||| {{{{ answer_choices[label] }}}}"
+    answer_choices: "No ||| Yes"
+    metadata: {{languages: [{suffix[:2]}], state: {state}, original: ask, engine: hand}}"""
+            for suffix, state in states.items()
+        ),
+        encoding="utf-8",
+    )
+
+    def taken(*languages):
+        return {part[0]: part[2] for part in select({"tasks": ["tiny/*"], "prompt_languages": languages})}
+
+    assert taken("*") == {"tiny/en": ALL, "tiny/fra": [*ALL, "ask_frmt"], "tiny/jp": [*ALL, "ask_jpmt"]}
+    assert taken("en") == {task: ["ask", "only long texts"] for task in taken("*")}
+    assert taken("same")["tiny/jp"] == ["ask_jpmt"]
+    assert taken("*", "f?") == {
+        "tiny/en": [*ALL, "ask_frmt"],
+        "tiny/fra": [*ALL, "ask_frmt"],
+        "tiny/jp": [*ALL, "ask_frmt", "ask_jpmt"],
+    }
+    assert taken("?*")["tiny/en"] == [*ALL, "ask_frmt", "ask_jpmt"]
+    assert "1 translations wait for a person and are not used (rejected: 1)" in capsys.readouterr().err

@@ -39,6 +39,9 @@ CHECKS: dict[str, tuple[Severity, str]] = {
     "file-name": ("warning", "the file is not called templates.yaml, so promptsource does not find it"),
     "placeholders-differ": ("warning", "a translation reads other fields than its original"),
     "placeholder-order": ("info", "a translation names the fields in another order than its original"),
+    "name-suffix": ("warning", "the suffix of a translation's name says another language or state than its metadata"),
+    "no-original": ("warning", "a translation names an original that its dataset does not have"),
+    "original-changed": ("warning", "the original changed since a translation was made"),
     "choices-differ": ("warning", "a translation has another number of answer choices than its original"),
     # real rows
     "fails-on-rows": ("error", "rendering fails on rows"),
