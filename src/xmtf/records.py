@@ -303,7 +303,7 @@ class Score:
         parallel: Name of the set of tasks of which equal rows are translations of each other, or ``""``.
         source_languages: Other languages that stand in the inputs, such as the source of a translation.
         limited: Whether only some of the rows were asked.
-        computed: ``device``, ``dtype`` and ``commit`` of the program, as far as they are known.
+        computed: ``device`` and ``dtype``, as far as they are known.
         picks: Of a rank task: how often each choice was right and was picked.
         endings: Answers by why they ended: ``end of text``, ``stop text``, ``budget``.
         truncated: Items whose prompt was cut.

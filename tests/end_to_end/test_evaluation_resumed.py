@@ -1,9 +1,11 @@
 """An evaluation that was stopped after any of its batches and resumed has the bytes of one that was not."""
 
 import json
+import subprocess
 
 import pytest
 
+from xmtf import versions
 from xmtf.evaluation import run as room
 from xmtf.evaluation.asking import ask
 from xmtf.evaluation.asking.journal import Journal
@@ -112,6 +114,39 @@ def test_stopped_and_resumed(tmp_path, tiny_model, recipe, passes, die_after, mo
         monkeypatch.setattr(Journal, "add", real)
         assert evaluate(out) == batches[stopped:], "no batch is asked again, nor cut"
         assert contents(tmp_path / out) == contents(tmp_path / "whole")
+
+
+@pytest.fixture
+def commit(tmp_path, monkeypatch):
+    """Let the program run from a checkout, and commit there."""
+    root = tmp_path / "checkout"
+    (root / "src" / "xmtf").mkdir(parents=True)
+    monkeypatch.setattr(versions, "__file__", str(root / "src" / "xmtf" / "versions.py"))
+    git = ("git", "-C", str(root), "-c", "user.name=a", "-c", "user.email=a@example.org")
+    subprocess.run([*git, "init", "-q"], check=True)
+
+    def make():
+        subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "more"], check=True)
+        versions.source_commit.cache_clear()
+        return versions.source_commit()
+
+    yield make
+    versions.source_commit.cache_clear()
+
+
+def test_a_commit_in_the_checkout_changes_neither_scores_nor_items(tmp_path, tiny_model, recipe, commit, die_after):
+    model, loaded = tiny_model(tmp_path / "model"), recipe()
+    first = commit()
+    whole = room.evaluate(loaded, model=model, label="m", out=tmp_path / "whole")
+    die_after(2, torn=0)
+    with pytest.raises(KeyboardInterrupt):
+        room.evaluate(loaded, model=model, label="m", out=tmp_path / "stopped")
+    die_after(-1, torn=0)
+    second = commit()
+    stopped = room.evaluate(loaded, model=model, label="m", out=tmp_path / "stopped")
+    assert contents(tmp_path / "stopped") == contents(tmp_path / "whole")
+    assert whole.outputs == stopped.outputs
+    assert whole.details["commit"] == first != second == stopped.details["commit"]
 
 
 def test_shares_are_resumed_too(tmp_path, tiny_model, recipe, passes, die_after, monkeypatch):

@@ -327,6 +327,8 @@ class EvaluationDetails(_Part):
         dtype: Number format that was computed in.
         rounding: Largest difference of scores from those in fp32, where that was measured.
         ranking: How choices were ranked; None where nothing was.
+        commit: Of this program where it ran from a checkout, ``+`` where files differed. It stands here alone: scores
+            and items are the same whatever else the checkout holds.
     """
 
     model: str | None = None
@@ -335,6 +337,7 @@ class EvaluationDetails(_Part):
     dtype: str | None = None
     rounding: float | None = None
     ranking: str | None = None
+    commit: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

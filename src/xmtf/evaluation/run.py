@@ -52,6 +52,7 @@ from xmtf.results.samples import write_samples
 from xmtf.results.scores import write_scores
 from xmtf.tasks.prompted import fingerprint_slice
 from xmtf.tokens import load_tokenizer
+from xmtf.versions import source_commit
 
 __all__ = ["answer", "depends_on", "evaluate", "evaluate_setup", "fingerprint_questions"]
 
@@ -155,6 +156,7 @@ def _ask_and_write(
             dtype=subject.dtype,
             rounding=rounding,
             ranking=way_of_scoring(subject.model) if any(request.choices for request in requests) else None,
+            commit=source_commit() or None,
         ).to_json(),
         wall_time_s=watch.seconds,
     )

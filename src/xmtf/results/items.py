@@ -134,7 +134,7 @@ class About:
         versions: Package versions that made the answers.
         decoding: How texts were generated.
         hashes: Of ``weights`` and ``tokenizer``.
-        computed: Where and how: ``device``, ``dtype`` and ``commit`` of the program, as far as they are known.
+        computed: Where and how: ``device`` and ``dtype``, as far as they are known.
     """
 
     job: JobInfo

@@ -71,7 +71,15 @@ WRITTEN = [
     ),
     (
         EvaluationDetails,
-        {"model": "m", "family": "causal", "rules": {"also": []}, "dtype": "fp32", "rounding": None, "ranking": None},
+        {
+            "model": "m",
+            "family": "causal",
+            "rules": {"also": []},
+            "dtype": "fp32",
+            "rounding": None,
+            "ranking": None,
+            "commit": "8a+",
+        },
     ),
     (ReportDetails, {}),
     (ReportDetails, {"missing_fonts": ["no font"]}),

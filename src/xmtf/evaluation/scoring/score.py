@@ -23,7 +23,7 @@ from xmtf.evaluation.suites.jobs import Job
 from xmtf.files import content_hash
 from xmtf.records import Request, Score
 from xmtf.results.items import ITEM_SCHEMA, About, JobInfo
-from xmtf.versions import package_versions, source_commit
+from xmtf.versions import package_versions
 
 __all__ = ["items_table", "score_items", "versions", "where_computed"]
 
@@ -35,11 +35,9 @@ def versions() -> Mapping[str, str]:
 
 
 def where_computed(model: object, dtype: str) -> dict[str, str]:
-    """Return a model's device and dtype, and the commit of this program where it runs from a checkout."""
+    """Return a model's device and dtype."""
     weight = next(iter(model.parameters()), None) if hasattr(model, "parameters") else None
-    found = {"dtype": dtype} | ({"device": str(weight.device.type)} if weight is not None else {})
-    commit = source_commit()
-    return found | ({"commit": commit} if commit else {})
+    return {"dtype": dtype} | ({"device": str(weight.device.type)} if weight is not None else {})
 
 
 def items_table(job: Job, answers: Sequence[Answer], scoring: str) -> pa.Table:
