@@ -10,7 +10,8 @@ again and again, each time in a fresh folder at a random moment, and given once 
 A kill that hits nothing, since the command had ended, is done again, sooner. Prints a JSON line for each kind: kills,
 how many resumed (exit code 0), how many had the bytes of a run that was not killed, files left over, processes that
 outlived the command by more than five seconds. Files that differ between the two whole runs (times) are named and left
-out; manifests are compared without their times. Exit code 1 where a kill did any harm.
+out; manifests are compared without their times, and those of evaluations without the commit of the checkout that the
+program runs from. Exit code 1 where a kill did any harm.
 """
 
 from __future__ import annotations
@@ -305,6 +306,7 @@ def contents(folder: Path) -> dict[str, bytes]:
         content = b"a folder" if path.is_dir() else path.read_bytes()
         if path.name == "manifest.json":
             value = json.loads(content)
+            value["details"].pop("commit", None)
             content = json.dumps({key: value[key] for key in value if key not in _VOLATILE}).encode()
         found[name] = content
     return found
