@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["Z", "bootstrap_mean", "wilson"]
+__all__ = ["Z", "bootstrap_mean", "bootstrap_ratio", "wilson"]
 
 Z = 1.959963984540054
 """Standard errors between the middle of a normal distribution and the ends of its central 95 %."""
@@ -37,13 +37,26 @@ def bootstrap_mean(values: Sequence[float]) -> tuple[float, float]:
     >>> bootstrap_mean([0.5, 0.5, 0.5])
     (0.5, 0.5)
     """
-    sample = np.asarray(values, dtype=np.float64)
+    return bootstrap_ratio([(value, 1.0) for value in values])
+
+
+def bootstrap_ratio(counts: Sequence[Sequence[float]]) -> tuple[float, float]:
+    """Return the percentile bootstrap interval of a sum divided by another, over items that have both.
+
+    >>> bootstrap_ratio([(1, 2), (2, 4)])
+    (0.5, 0.5)
+
+    Args:
+        counts: Of each item what is counted, and out of how many; these are not all 0.
+    """
+    sample = np.asarray(counts, dtype=np.float64)
     random = np.random.default_rng(_SEED)
-    # 1,000 x n indices at once would be large for long lists: draw the means a block at a time.
+    # 1,000 x n indices at once would be large for long lists: draw the sums a block at a time.
     block = max(1, 2_000_000 // len(sample))
-    means = [
-        sample[random.integers(0, len(sample), size=(min(block, _RESAMPLES - start), len(sample)))].mean(axis=1)
+    sums = [
+        sample[random.integers(0, len(sample), size=(min(block, _RESAMPLES - start), len(sample)))].sum(axis=1)
         for start in range(0, _RESAMPLES, block)
     ]
-    low, high = np.percentile(np.concatenate(means), [2.5, 97.5])
+    counted, of = np.concatenate(sums).T
+    low, high = np.percentile(counted / of, [2.5, 97.5])
     return float(low), float(high)

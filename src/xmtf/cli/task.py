@@ -185,6 +185,8 @@ def _facts(task: Task) -> JsonObject:
         "promptsource": task.promptsource,
         "only_templates": list(task.only_templates),
         "licence": task.licence,
+        "home": task.home,
+        "unchecked": "ids, columns and licence are from descriptions; not read from the hub" if task.unchecked else "",
         "adapter": task.adapter,
         "revision": task.revision,
         "note": task.note,

@@ -4,6 +4,7 @@
 measure                           counts of an item                           value of summed counts
 ================================  ==========================================  =========================
 accuracy, exact match, F1, ROUGE  value, 1                                    mean
+``ifeval_instruction_*``          followed, all instructions                  mean over instructions
 ``calibrated_accuracy``           value, 1; none where choices differ by row  mean
 ``in_language``                   value, 1; none where it cannot be told      mean
 ``bleu``                          lengths, matching and all 1- to 4-grams     sacrebleu's BLEU
@@ -32,7 +33,7 @@ CORPUS = tuple(_CORPUS_VALUES)
 """Metrics whose value is no mean over items."""
 MEASURE_COLUMNS = ("row", "correct", "measures", IN_LANGUAGE)
 """Columns of items that counts are read from."""
-_JUDGED = ("exact_match", "exact_match_original", "exact_text", "numeric_match")
+_JUDGED = ("exact_match", "exact_match_original", "exact_text", "ifeval_prompt_strict", "letter_match", "numeric_match")
 
 
 def measure_names(job: JobInfo) -> tuple[str, ...]:

@@ -73,7 +73,8 @@ class Entry(Section):
     """Language of the targets where there are no subsets, or of all subsets of a list."""
     input_languages: dict[str, str] | tuple[str, ...] = ()
     """Other languages in the inputs: of each subset, or of all."""
-    splits: dict[Literal["train", "evaluation"], tuple[str, ...]]
+    splits: dict[Literal["train", "evaluation", "validation", "shots"], tuple[str, ...]]
+    """Splits by what they are for: to train on, to measure on, to choose prompts by, to take shown examples from."""
     subset: str = ""
     """Subset of the dataset, where the entry is one task."""
     templates: str | None = None
@@ -89,6 +90,10 @@ class Entry(Section):
     kind: Kind = "generation"
     metrics: tuple[str, ...] = ()
     licence: str = ""
+    home: str = ""
+    """Address where the publisher describes the data."""
+    unchecked: bool = False
+    """Whether id, columns and licence are from descriptions alone: nobody here read the dataset from the hub."""
     adapter: str | None = None
     revision: str | None = None
     parallel: bool = False
@@ -158,6 +163,8 @@ class Entry(Section):
             "sets": self.sets,
             "parallel": self._parallel_set,
             "licence": self.licence,
+            "home": self.home,
+            "unchecked": self.unchecked,
             "template_file": folder / self.templates if own_file and self.templates else None,
             "promptsource": self.promptsource,
             "num_templates": self.num_templates,

@@ -23,8 +23,8 @@ from xmtf.templates import Template, load_templates, open_collection, read_templ
 
 __all__ = ["Kind", "Role", "Slice", "Task"]
 
-Role = Literal["train", "evaluation"]
-"""What a split is meant for."""
+Role = Literal["train", "evaluation", "validation", "shots"]
+"""What a split is meant for; prompts are chosen on ``validation``, and shown examples of ``shots``."""
 
 Kind = Literal["rank", "generation", "code"]
 """How a task is evaluated: ranking answer choices, comparing generated text, running generated code."""
@@ -46,6 +46,8 @@ class Task:
         catalogue: Catalogue file that lists it.
         sets: Other names under which a recipe's ``catalogue:`` finds it, such as ``xp3all``.
         licence: Licence of the data, as its publisher states it.
+        home: Address where the publisher describes the data, or ``""``.
+        unchecked: Whether id, columns and licence are from descriptions alone.
         template_key: Collection with its templates.
         template_file: File with its templates, instead of a collection.
         promptsource: Branch of the promptsource fork that holds its templates, or ``""`` for our own;
@@ -80,6 +82,8 @@ class Task:
     catalogue: str = ""
     sets: tuple[str, ...] = ()
     licence: str = ""
+    home: str = ""
+    unchecked: bool = False
     template_key: str = ""
     template_file: Path | None = None
     promptsource: str = ""

@@ -27,6 +27,8 @@ __all__ = [
     "exact_match_original",
     "exact_text",
     "f1_original",
+    "last_letter",
+    "letter_match",
     "normalize_answer",
     "numeric_match",
     "token_f1",
@@ -44,6 +46,8 @@ _COUNTS = re.compile(
 )
 _TURKIC = frozenset({"tr", "az", "crh", "tt", "kk", "ba", "gag"})
 _DOTTED = str.maketrans({"İ": "i", "I": "ı"})
+_LETTER = re.compile(r"(?<!\w)([A-J])(?!\w)")
+_MARKED_LETTER = re.compile(r"(?<!\w)([A-J])(?=[)\].:。*\"'»”]|\s*$)", re.MULTILINE)
 _PIECE = re.compile(r"[-+]?\w+(?:[-+./:*=^<>]+\w+)*(?:\+{1,2}|\#)?|\S")
 
 
@@ -191,10 +195,37 @@ def numeric_match(text: str, references: Sequence[str], language: str = "en") ->
     return float(number is not None and any(number == last_number(reference, language) for reference in references))
 
 
+def letter_match(text: str, references: Sequence[str], language: str = "en") -> float:
+    """Return 1.0 when the letter that an answer comes to is a reference's; a reference without one is to be matched.
+
+    >>> letter_match("A is too small: it is (B).", ["B"]), letter_match("B. A cat", ["A"]), letter_match("?", ["A"])
+    (1.0, 0.0, 0.0)
+    """
+    letter, wanted = last_letter(text), [last_letter(reference) for reference in references]
+    if None in wanted:
+        return exact_match(text, references, language)
+    return float(letter in wanted)
+
+
+def last_letter(text: str) -> str | None:
+    """Return the letter of an option that an answer comes to, or None.
+
+    That is the last capital from A to J that stands alone and ends a line or has a bracket, full stop, colon, quote or
+    asterisk behind it; where there is none, the last that stands alone.
+
+    >>> last_letter("**C**"), last_letter("Option D because it is red"), last_letter("Ｂ）"), last_letter("ABC")
+    ('C', 'D', 'B', None)
+    """
+    plain = unicodedata.normalize("NFKC", text)
+    found = _MARKED_LETTER.findall(plain) or _LETTER.findall(plain)
+    return found[-1] if found else None
+
+
 SHARES: dict[str, Callable[[str, Sequence[str], str], float]] = {
     "exact_match": exact_match,
     "exact_match_original": exact_match_original,
     "exact_text": exact_text,
+    "letter_match": letter_match,
     "numeric_match": numeric_match,
 }
 """Metrics that say yes or no to an answer, by name."""

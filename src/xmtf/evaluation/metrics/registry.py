@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from xmtf.errors import UnknownNameError
 from xmtf.evaluation.metrics.answers import SHARES, f1_original, token_f1
+from xmtf.evaluation.metrics.instructions import instruction_counts, prompt_followed
 from xmtf.evaluation.metrics.rouge import ROUGE, rouge_signature
 from xmtf.evaluation.metrics.translation import bleu, chrf, corpus_counts
-from xmtf.intervals import bootstrap_mean, wilson
+from xmtf.intervals import bootstrap_mean, bootstrap_ratio, wilson
 from xmtf.records import Metric
 
 __all__ = [
@@ -21,17 +23,30 @@ __all__ = [
     "metric_signature",
 ]
 
-_SHARES = SHARES
+
+def _of_prompt(text: str, references: Sequence[str], language: str, *, loose: bool) -> float:
+    return prompt_followed(text, references, loose=loose)
+
+
+_SHARES: dict[str, Callable[[str, Sequence[str], str], float]] = SHARES | {
+    "ifeval_prompt_strict": partial(_of_prompt, loose=False),
+    "ifeval_prompt_loose": partial(_of_prompt, loose=True),
+}
+_COUNTED = {
+    "ifeval_instruction_strict": partial(instruction_counts, loose=False),
+    "ifeval_instruction_loose": partial(instruction_counts, loose=True),
+}
+"""Metrics of items that weigh more the more is asked of them: (what is right, what is asked)."""
 _MEANS: dict[str, Callable[[str, Sequence[str], str], float]] = {"f1": token_f1, "f1_original": f1_original, **ROUGE}
 _CORPUS = {"bleu": bleu, "chrf": chrf}
 
-GENERATION_METRICS = (*_SHARES, *_MEANS, *_CORPUS)
+GENERATION_METRICS = (*_SHARES, *_COUNTED, *_MEANS, *_CORPUS)
 """Names of the metrics of generated text."""
 
-GRADED_METRICS = (*_MEANS, *_CORPUS)
+GRADED_METRICS = (*_COUNTED, *_MEANS, *_CORPUS)
 """Those of them that do not say yes or no to an item."""
 
-_FINAL = frozenset({"numeric_match"})
+_FINAL = frozenset({"letter_match", "numeric_match"})
 """Metrics that read the end of an answer: one that the budget cut has none."""
 
 _SIGNATURES = {
@@ -39,6 +54,8 @@ _SIGNATURES = {
     "exact_match_original": "squad:1.1|norm:nfc",
     "f1": "v:2|norm:nfc,width,case,marks",
     "f1_original": "squad:1.1|norm:nfc",
+    **dict.fromkeys([f"ifeval_{of}_{how}" for of in ("prompt", "instruction") for how in ("strict", "loose")], "v:1"),
+    "letter_match": "v:1|letter:last|cut:no match",
     "numeric_match": "v:2|numbers:cldr|cut:no match",
 }
 _DEFAULT = ("exact_match",)
@@ -83,6 +100,11 @@ def _metric(
 ) -> Metric:
     if name in _CORPUS:
         return _CORPUS[name](texts, references, language)
+    if name in _COUNTED:
+        counts = [_COUNTED[name](*item) for item in zip(texts, references, strict=True)]
+        low, high = bootstrap_ratio(counts)
+        right, asked = map(sum, zip(*counts, strict=True))
+        return Metric(name, right / asked, low, high, None, len(texts), metric_signature(name))
     values = [_value(name, *item, language) for item in zip(texts, references, cut, strict=True)]
     mean = sum(values) / len(values)
     low, high = wilson(mean, len(values)) if name in _SHARES else bootstrap_mean(values)
@@ -115,6 +137,8 @@ def item_counts(
     for name in names:
         if name in _CORPUS:
             columns.append(corpus_counts(name, texts, references, language)[0].tolist())
+        elif name in _COUNTED:
+            columns.append([_COUNTED[name](*item) for item in zip(texts, references, strict=True)])
         else:
             items = zip(texts, references, cut, strict=True)
             columns.append([[_value(name, *item, language), 1.0] for item in items])

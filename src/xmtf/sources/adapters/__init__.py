@@ -9,7 +9,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from xmtf.errors import UnknownNameError
-from xmtf.sources.adapters import code, reasoning, sentences, translation, xp3
+from xmtf.sources.adapters import code, instructions, questions, reasoning, sentences, translation, xp3
 from xmtf.sources.adapters.base import Adapted, Adapter
 from xmtf.sources.reference import SourceRef
 
@@ -19,16 +19,22 @@ ADAPTERS: dict[str, tuple[Adapter, int]] = {
     "afriqa": (sentences.afriqa, 1),
     "afriqa-passage": (sentences.afriqa_passage, 1),
     "apps": (code.apps, 1),
+    "belebele": (questions.belebele, 1),
     "flores": (xp3.flores, 2),
+    "global-mmlu": (questions.global_mmlu, 1),
     "gsm8k": (reasoning.gsm8k, 1),
     "hidden-labels": (xp3.hidden_labels, 1),
+    "ifeval": (instructions.ifeval, 1),
     "mbpp": (code.mbpp, 1),
+    "mgsm": (reasoning.mgsm, 1),
     "multi-eurlex": (xp3.multi_eurlex, 1),
     "ntrex": (translation.ntrex, 1),
     "ntrex-reversed": (translation.ntrex_reversed, 1),
     "ntrex-headline": (translation.ntrex_headline, 1),
     "ntrex-headline-source": (translation.ntrex_headline_source, 1),
     "nusax-mt": (translation.nusax_mt, 1),
+    "options": (questions.options, 1),
+    "options-from-one": (questions.options_from_one, 1),
     "paws-x": (sentences.paws_x, 1),
     "tatoeba": (xp3.tatoeba, 2),
     "tatoeba-inverted": (xp3.tatoeba_inverted, 2),

@@ -109,7 +109,7 @@ SENTENCES = {
 }
 
 
-@pytest.mark.parametrize("metric", GENERATION_METRICS)
+@pytest.mark.parametrize("metric", [name for name in GENERATION_METRICS if not name.startswith("ifeval_")])
 @pytest.mark.parametrize("language", SENTENCES)
 def test_decomposed_answers_are_worth_as_much_as_composed_ones(metric, language):
     sentence = SENTENCES[language] + " 7"
