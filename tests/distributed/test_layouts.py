@@ -48,3 +48,7 @@ def test_a_vocabulary_that_does_not_divide(processes, tmp_path):
 def test_adapters(processes, tmp_path, architecture, layout, precision):
     model = {"hidden_size": 24, "lora": {"rank": 4}}
     check(processes, tmp_path, architecture, layout, precision=precision, global_batch_rows=4, model=model)
+
+
+def test_an_encoder_decoder_of_transformers(processes, tmp_path):
+    check(processes, tmp_path, "umt5", "FSDP2 x2", global_batch_rows=4)

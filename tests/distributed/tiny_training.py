@@ -121,10 +121,28 @@ def make_llama():
     return HubModel(network, find_head(network, "llama"), "llama")
 
 
+def make_umt5():
+    """Return an encoder-decoder of transformers with a tied head."""
+    from transformers import UMT5Config, UMT5ForConditionalGeneration
+
+    from xmtf.models.hub.encoder_decoder import HubEncoderDecoder
+    from xmtf.models.hub.head import find_encoder_decoder_head
+
+    torch.manual_seed(3)
+    shape = {"d_model": 36, "d_kv": 8, "d_ff": 40, "num_layers": 2, "num_decoder_layers": 3, "num_heads": 2}
+    network = UMT5ForConditionalGeneration(UMT5Config(vocab_size=384, decoder_start_token_id=0, **shape)).eval()
+    return HubEncoderDecoder(network, find_encoder_decoder_head(network, "umt5"), "umt5")
+
+
+HUB = {"llama": ("bloom", make_llama), "umt5": ("mt5", make_umt5)}
+"""Models of transformers -> our own of the same family, and what makes them."""
+
+
 def make_loop(ranks, folder, architecture, layout, validation=False, **training):
-    """Return the loop of BLOOM, mT5 or a Llama; keys of the training section, and of the model's as ``model``."""
-    recipe = make_recipe("bloom" if architecture == "llama" else architecture, layout, **training)
-    model = make_llama() if architecture == "llama" else make_model(recipe)
+    """Return the loop of a tiny model; keys of the training section, and of the model's as ``model``."""
+    family, make = HUB.get(architecture, (architecture, None))
+    recipe = make_recipe(family, layout, **training)
+    model = make_model(recipe) if make is None else make()
     adapt_model(model, recipe.model, seed=3)
     rows = Rows(model.family, recipe.training.global_batch_rows)
     inputs = LoopInputs(rows, rows if validation else None)

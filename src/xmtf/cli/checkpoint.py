@@ -15,6 +15,7 @@ from xmtf.cli.printing import print_json, print_records, print_text
 from xmtf.errors import ConfigError, SourceError
 from xmtf.execution import say
 from xmtf.files import alone_in, read_json, read_manifest
+from xmtf.models.family import family_of_config
 from xmtf.recipe import load_recipe
 from xmtf.report import write_model_card
 from xmtf.report.cards import write_foreign_card
@@ -132,7 +133,7 @@ def export(
     options: dict[str, Any] = {"merge": merge, "dtype": dtype, "foreign": foreign, "replace": replace}
     path = export_checkpoint(run, out, step=step, **options)
     if foreign:
-        encoder_decoder = read_json(out / "config.json").get("model_type") == "mt5"
+        encoder_decoder = family_of_config(read_json(out / "config.json")) == "encoder-decoder"
         write_foreign_card(out, checkpoint=push_to_hub or str(out), encoder_decoder=encoder_decoder)
     else:
         weights = None if is_the_model(run, read_manifest(out)) else model_identity(str(out))

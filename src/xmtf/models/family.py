@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from xmtf.errors import ConfigError
 from xmtf.files import read_json
 from xmtf.json_types import JsonObject
 from xmtf.models.files.references import find_config
@@ -24,21 +23,11 @@ def model_family(config: Model, *, offline: bool) -> Family:
 
     Raises:
         SourceError: ``base`` is not found.
-        ConfigError: An encoder-decoder that is no mT5: it can be evaluated, not trained.
     """
     if config.base is None:
         return "encoder-decoder" if config.architecture == "mt5" else "causal"
     path = find_config(config.base, offline=offline)
-    if path.suffix == ".gguf":
-        return "causal"
-    known = read_json(path)
-    family = family_of_config(known)
-    if family == "encoder-decoder" and known.get("model_type") not in OWN_ENCODER_DECODERS:
-        raise ConfigError(
-            f"{path}: {known.get('model_type')!r} is an encoder-decoder that xmtf evaluates but does not train; "
-            f"it trains {', '.join(OWN_ENCODER_DECODERS)}, and every causal model of transformers"
-        )
-    return family
+    return "causal" if path.suffix == ".gguf" else family_of_config(read_json(path))
 
 
 def family_of_config(config: JsonObject) -> Family:

@@ -7,16 +7,18 @@ are not counted as useful.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from xmtf.models.bloom import Bloom
-from xmtf.models.hub.model import HubModel
+from xmtf.models.hub.encoder_decoder import HubEncoderDecoder
+from xmtf.models.hub.network import HubNetwork
 from xmtf.models.interface import Model
 from xmtf.models.mt5 import MT5
 
-__all__ = ["ModelSize", "model_size"]
+__all__ = ["ModelSize", "model_size", "num_layers"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +84,11 @@ class ModelSize:
 
 def model_size(model: Model) -> ModelSize:
     """Count a model's parameters; works on the meta device."""
-    assert isinstance(model, Bloom | MT5 | HubModel)
+    assert isinstance(model, Bloom | MT5 | HubNetwork)
     head, embedding = _table(model, "head"), _table(model, "embedding")
     tables = {id(head), id(embedding)}
     body = {name: parameter for name, parameter in model.named_parameters() if id(parameter) not in tables}
-    matrices = {name: p.numel() for name, p in body.items() if p.dim() == 2 and "relative_bias" not in name}
+    matrices = {name: p.numel() for name, p in body.items() if p.dim() == 2 and "relative_" not in name}
     of_encoder = sum(count for name, count in matrices.items() if _reads_encoder(name))
     layers, encoder_layers, width = _attention_shape(model)
     return ModelSize(
@@ -102,7 +104,7 @@ def model_size(model: Model) -> ModelSize:
     )
 
 
-def _table(model: Bloom | MT5 | HubModel, which: str) -> Tensor:
+def _table(model: Bloom | MT5 | HubNetwork, which: str) -> Tensor:
     if isinstance(model, Bloom):
         table = model.word_embeddings.weight
     elif isinstance(model, MT5):
@@ -115,11 +117,14 @@ def _table(model: Bloom | MT5 | HubModel, which: str) -> Tensor:
 
 def _reads_encoder(name: str) -> bool:
     """Tell whether a parameter is multiplied with encoder positions: the encoder's, and cross keys and values."""
-    cross = ".cross_attention.k." in name or ".cross_attention.v." in name
-    return name.startswith("encoder.") or cross
+    return name.startswith("encoder.") or ".encoder." in name or _CROSS.search(name) is not None
 
 
-def _attention_shape(model: Bloom | MT5 | HubModel) -> tuple[int, int, int]:
+_CROSS = re.compile(r"\.cross_attention\.[kv]\.|\.EncDecAttention\.[kv]\.|\.(encoder_attn|cross_attn)\.[kv]_proj\.")
+"""Keys and values of cross attention: ours, T5's, BART's and T5Gemma's."""
+
+
+def _attention_shape(model: Bloom | MT5 | HubNetwork) -> tuple[int, int, int]:
     """Return layers of the decoder and of the encoder, and heads times head size."""
     if isinstance(model, Bloom):
         return model.config.num_layers, 0, model.config.hidden_size
@@ -128,5 +133,19 @@ def _attention_shape(model: Bloom | MT5 | HubModel) -> tuple[int, int, int]:
         return 2 * shape.num_decoder_layers, shape.num_layers, shape.num_heads * shape.head_size
     config = model.network.config.get_text_config(decoder=True)
     heads = config.num_attention_heads
-    head_size = getattr(config, "head_dim", None) or config.hidden_size // heads
-    return config.num_hidden_layers, 0, heads * head_size
+    head_size = getattr(config, "head_dim", None) or getattr(config, "d_kv", None) or config.hidden_size // heads
+    decoder, encoder = num_layers(model)
+    return decoder + (decoder if encoder else 0), encoder, heads * head_size
+
+
+def num_layers(model: HubNetwork) -> tuple[int, int]:
+    """Return the blocks of the decoder and of the encoder of a model of transformers; a causal one has no encoder."""
+    if not isinstance(model, HubEncoderDecoder):
+        return int(model.network.config.get_text_config(decoder=True).num_hidden_layers), 0
+    stacks = (model.network.get_decoder(), model.network.get_encoder())
+    decoder, encoder = (_longest_list(stack) for stack in stacks)
+    return decoder, encoder
+
+
+def _longest_list(stack: nn.Module) -> int:
+    return max((len(module) for module in stack.modules() if isinstance(module, nn.ModuleList)), default=0)

@@ -40,7 +40,7 @@ from xmtf.training.parallel.layout import Layout, cut_model
 from xmtf.training.parallel.pipeline_parallel import Pipeline
 from xmtf.training.planning import memory
 from xmtf.training.planning.candidate import Candidate
-from xmtf.training.start import Start, check_model, start_model
+from xmtf.training.start import Start, check_model, packed_or_padded, start_model
 from xmtf.training.topology.constraints import num_micro_batches
 from xmtf.training.topology.mesh import build_mesh, resolve_dims
 from xmtf.training.topology.ranks import ALONE, Ranks
@@ -128,6 +128,10 @@ def assemble(job: TrainingJob, name: str) -> Loop:
     log = _open_log(job) if ranks.first else Log(Path(os.devnull))
     tokenizer = load_tokenizer(tokenizer_of(job.tokens))
     start = _start(recipe, job.initial, job.family, tokenizer.vocab_size, ranks)
+    recipe = packed_or_padded(start.model, recipe, first=ranks.first) if start.stored is None else recipe
+    job = replace(job, loaded=replace(job.loaded, recipe=recipe))
+    if start.stored is None:
+        check_model(start.model, recipe)
     size = model_size(start.model)
     outputs = LoopOutputs(job.run.checkpoints, log, name, ranks, job.started)
     loop = training_loop(start, recipe, _inputs(job, tokenizer.reading(recipe.tokens.special_tokens)), outputs)
@@ -167,7 +171,7 @@ def _inputs(job: TrainingJob, tokenizer: Tokenizer) -> LoopInputs:
 
 
 def _start(recipe: Recipe, initial: str, family: Family, num_tokens: int, ranks: Ranks) -> Start:
-    """Return the model to start from, checked as far as it has weights; in pieces where it is to be cut."""
+    """Return the model to start from; in pieces where it is to be cut."""
     shape = resolve_dims(recipe.training.parallel, ranks.size)
     start = start_model(initial, recipe.model, seed=recipe.seed, offline=recipe.offline, in_pieces=shape.splits)
     if shape.splits and start.stored is None and ranks.first:
@@ -181,8 +185,6 @@ def _start(recipe: Recipe, initial: str, family: Family, num_tokens: int, ranks:
         )
     sharding = Candidate.of(recipe, shape)
     memory.check_limit(memory.estimate_memory(start.model, recipe, sharding), recipe.memory_limit)
-    if start.stored is None:
-        check_model(start.model, recipe)
     return start
 
 

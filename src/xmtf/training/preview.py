@@ -59,7 +59,7 @@ def dry_run(loaded: LoadedRecipe, *, tokens: Path | None = None) -> str:
 
 def family_without_network(recipe: Recipe) -> Family:
     """Return the family: as the recipe's ``architecture`` says, else as the base's configuration does."""
-    if recipe.model.architecture is not None:
+    if recipe.model.architecture in ("bloom", "mt5"):
         return "encoder-decoder" if recipe.model.architecture == "mt5" else "causal"
     return model_family(recipe.model, offline=recipe.offline)
 

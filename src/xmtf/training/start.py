@@ -13,7 +13,9 @@ from xmtf.models.bloom import Bloom
 from xmtf.models.device import choose_device
 from xmtf.models.dtype import bf16_gain, has_bf16
 from xmtf.models.finite import require_finite
+from xmtf.models.hub.encoder_decoder import HubEncoderDecoder
 from xmtf.models.hub.model import HubModel
+from xmtf.models.hub.network import HubNetwork
 from xmtf.models.interface import Family
 from xmtf.models.load import load_model, open_model
 from xmtf.models.lora import adapters, add_adapters, merge_adapters
@@ -23,7 +25,7 @@ from xmtf.training.numerics.precision import choose_attention
 if TYPE_CHECKING:
     from xmtf.models.files.stored import StoredTensors
 
-__all__ = ["Start", "adapt_model", "check_machine", "check_model", "start_model"]
+__all__ = ["Start", "adapt_model", "check_machine", "check_model", "packed_or_padded", "start_model"]
 
 
 def check_machine(training: Training) -> None:
@@ -97,16 +99,45 @@ def check_model(model: Any, recipe: Recipe) -> None:
         ConfigError: It computes logits in a way that is not known, or leaks between examples.
     """
     require_finite(model, recipe.model.base or "the model that training starts from")
+    if isinstance(model, HubNetwork):
+        packing = recipe.tokens.packing
+        longest = max(packing.sequence_length, packing.target_length or 0)
+        _check_positions(model, packing.sequence_length if model.family == "causal" else longest)
     if isinstance(model, HubModel):
-        _check_positions(model, recipe.tokens.packing.sequence_length)
         model.check_head()
     if recipe.tokens.packing.policy != "pad":
         check_packing(model)
 
 
-def _check_positions(model: HubModel, length: int) -> None:
+def packed_or_padded(model: Any, recipe: Recipe, *, first: bool = True) -> Recipe:
+    """Return the recipe with one example a row where an encoder-decoder of transformers would mix packed ones.
+
+    Args:
+        model: With its weights.
+        recipe: Its packing counts.
+        first: Whether this process says so.
+    """
+    if not isinstance(model, HubEncoderDecoder) or recipe.tokens.packing.policy == "pad":
+        return recipe
+    try:
+        check_packing(model)
+    except ConfigError as error:
+        reason = str(error).partition(";")[0]
+        if first:
+            say(f"{reason}; it trains with one example a row, as tokens.packing.policy: pad does")
+        return _with_padded_rows(recipe)
+    return recipe
+
+
+def _with_padded_rows(recipe: Recipe) -> Recipe:
+    """Return a recipe with one example a row."""
+    packing = recipe.tokens.packing.model_copy(update={"policy": "pad"})
+    return recipe.model_copy(update={"tokens": recipe.tokens.model_copy(update={"packing": packing})})
+
+
+def _check_positions(model: HubNetwork, length: int) -> None:
     """Refuse rows that are longer than a table of positions; elsewhere only say so."""
-    positions = model.max_positions
+    positions: int | None = getattr(model, "max_positions", None)
     if positions is None or length <= positions:
         return
     text = f"tokens.packing.sequence_length: {length:,} is more than the {positions:,} positions of the model"

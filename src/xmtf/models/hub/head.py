@@ -118,8 +118,9 @@ def find_encoder_decoder_head(network: PreTrainedModel, label: str) -> HubHead:
     output = network.get_decoder()(input_ids=tokens, encoder_hidden_states=encoded, use_cache=False)
     hidden = output.last_hidden_state
     bias = getattr(network, "final_logits_bias", None)
+    soft_cap = getattr(network.config.get_text_config(decoder=True), "final_logit_softcapping", None)
     for scale in (1.0, linear.weight.shape[1] ** -0.5):
-        head = HubHead(linear, scale, shift_V=None if bias is None else bias[0])
+        head = HubHead(linear, scale, soft_cap, None if bias is None else bias[0])
         if torch.allclose(head.logits(hidden).float(), theirs, rtol=1e-2, atol=1e-3 * float(theirs.abs().max())):
             return head
     raise ConfigError(f"model {label!r}: {type(network).__name__} computes logits in a way that xmtf does not know")

@@ -18,6 +18,7 @@ from xmtf.models.finite import require_finite
 from xmtf.models.hub.encoder_decoder import HubEncoderDecoder
 from xmtf.models.hub.gguf import ARCHITECTURES, gguf_config, gguf_tensors
 from xmtf.models.hub.head import find_encoder_decoder_head, find_head
+from xmtf.models.hub.kinds import check_kind
 from xmtf.models.hub.model import HubModel
 from xmtf.models.hub.quiet import quiet
 from xmtf.models.interface import Family
@@ -46,6 +47,7 @@ def load_hub_folder(folder: Path, *, family: Family, device: str, dtype: torch.d
 
     kind: Any = AutoModelForCausalLM if family == "causal" else AutoModelForSeq2SeqLM
     with _loading(folder.name):
+        check_kind(folder, family)
         network, info = kind.from_pretrained(
             folder, dtype=dtype, local_files_only=True, trust_remote_code=False, output_loading_info=True
         )
@@ -91,6 +93,7 @@ def open_hub_folder(folder: Path) -> tuple[HubModel, StoredTensors] | None:
     from transformers import AutoConfig, AutoModelForCausalLM
 
     with _loading(folder.name), _parameters_on_meta():
+        check_kind(folder, "causal")
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         network = AutoModelForCausalLM.from_config(config, dtype=torch.float32, trust_remote_code=False)
     model = HubModel(network.eval(), find_head(network, folder.name), folder.name)

@@ -138,15 +138,6 @@ class HubModel(HubNetwork):
         """
         compare_head(self.network, self.head, self.label)
 
-    @property
-    def has_position_table(self) -> bool:
-        """Whether positions are rows of a table (GPT-2, OPT), beyond which there is nothing."""
-        if self.max_positions is None:
-            return False
-        tokens = self.network.get_input_embeddings()
-        tables = [module for module in self.network.modules() if isinstance(module, nn.Embedding)]
-        return any(table is not tokens and 0 <= len(table.weight) - self.max_positions <= 2 for table in tables)
-
     def _embeds_apart(self) -> bool:
         return self.accumulate_in_place and type(self.network.get_input_embeddings()) is nn.Embedding
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["HubNetwork", "fitting"]
 
+_DROPOUTS = ("attention_dropout", "dropout", "activation_dropout")
+"""Probabilities that modules keep as plain numbers (BART's and T5's among them)."""
+
 
 @contextmanager
 def fitting(model: HubNetwork, length: int) -> Iterator[None]:
@@ -74,8 +77,9 @@ class HubNetwork(nn.Module):
         for module in self.network.modules():
             if isinstance(module, nn.Dropout):
                 module.p = value
-            if isinstance(getattr(module, "attention_dropout", None), float):
-                module.attention_dropout = value
+            for name in _DROPOUTS:
+                if isinstance(getattr(module, name, None), float):
+                    setattr(module, name, value)
 
     @property
     def activation_checkpointing(self) -> bool:
@@ -104,6 +108,16 @@ class HubNetwork(nn.Module):
             f"model {self.label!r}: {type(self.network).__name__} cannot recompute activations; "
             "set training.activation_checkpointing: false"
         )
+
+    @property
+    def has_position_table(self) -> bool:
+        """Whether positions are rows of a table (GPT-2, OPT, BART), beyond which there is nothing."""
+        positions = getattr(self, "max_positions", None)
+        if positions is None:
+            return False
+        tokens = self.network.get_input_embeddings()
+        tables = [module for module in self.network.modules() if isinstance(module, nn.Embedding)]
+        return any(table is not tokens and 0 <= len(table.weight) - positions <= 2 for table in tables)
 
     def logits(self, hidden_PH: Tensor, tokens: slice | None = None) -> Tensor:
         """Return logits ``[..., V]`` of chosen hidden states ``[..., H]``; given ``tokens``, of those only."""

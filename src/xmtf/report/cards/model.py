@@ -10,7 +10,7 @@ from xmtf import __version__
 from xmtf.artefacts.manifest_parts import EvaluationDetails
 from xmtf.errors import ConfigError, SourceError
 from xmtf.execution import say
-from xmtf.files import MANIFEST, read_manifest, write_text
+from xmtf.files import MANIFEST, read_json, read_manifest, write_text
 from xmtf.records import Score
 from xmtf.report.agreement import results_of_model
 from xmtf.report.cards.facts import base_model, data_text, facts_of, licence, training_text
@@ -131,9 +131,10 @@ def model_card(run: Run, *, checkpoint: str = "path/to/model", model: Path | Non
         model: Its folder, by default that of the run; where it holds adapters alone, the snippets need peft.
     """
     description = run.recipe.get("description") or "A multitask-finetuned language model."
-    encoder_decoder = run.recipe["model"]["architecture"] == "mt5"
+    folder = model or RunFolder(run.folder).model
+    encoder_decoder = _is_encoder_decoder(run, folder)
     label = next(reversed(run.scores), None)
-    adapters = ((model or RunFolder(run.folder).model) / _ADAPTERS).exists()
+    adapters = (folder / _ADAPTERS).exists()
     licences = licence(run)
     base = base_model(run)
     terms = f"`{base}`, which it was finetuned from, is under {licences}." if licences else "Not stated by the recipe."
@@ -152,6 +153,15 @@ def model_card(run: Run, *, checkpoint: str = "path/to/model", model: Path | Non
         ("## Citation", f"The method and the data were published in\n\n{_CITATION}"),
         ("", f"Made by [xmtf]({_SOURCE}) {__version__}. The run's recipe and manifests hold every setting."),
     ])  # fmt: skip
+
+
+def _is_encoder_decoder(run: Run, folder: Path) -> bool:
+    """Tell the family of a run's model: by its files, else by the recipe's own shape."""
+    if (folder / "config.json").is_file():
+        return bool(read_json(folder / "config.json").get("is_encoder_decoder"))
+    if (folder / _ADAPTERS).is_file():
+        return bool(read_json(folder / _ADAPTERS).get("task_type") == "SEQ_2_SEQ_LM")
+    return bool(run.recipe["model"]["architecture"] == "mt5")
 
 
 def _results_card(results: Results, model: str, checkpoint: str) -> str:

@@ -18,7 +18,7 @@ from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 
 from xmtf.models.bloom import Bloom
-from xmtf.models.hub.model import HubModel
+from xmtf.models.hub.encoder_decoder import HubEncoderDecoder
 from xmtf.models.mt5 import MT5
 from xmtf.recipe.schema import Training
 from xmtf.training.parallel.materialize import Weights, materialize, read_pieces
@@ -192,8 +192,13 @@ def blocks_of(model: Any) -> list[nn.Module]:
         return [block for _, block in model.blocks()]
     if isinstance(model, MT5):
         return [*model.encoder.blocks, *model.decoder.blocks]
-    assert isinstance(model, HubModel)
-    lists = [list(module) for module in model.network.modules() if isinstance(module, nn.ModuleList)]
+    network = model.network
+    stacks = [network.get_encoder(), network.get_decoder()] if isinstance(model, HubEncoderDecoder) else [network]
+    return [block for stack in stacks for block in _longest_list(stack)]
+
+
+def _longest_list(stack: nn.Module) -> list[nn.Module]:
+    lists = [list(module) for module in stack.modules() if isinstance(module, nn.ModuleList)]
     return max(lists, key=lambda modules: len(modules), default=[])
 
 

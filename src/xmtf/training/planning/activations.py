@@ -27,7 +27,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from xmtf.models.bloom import Bloom
+from xmtf.models.hub.encoder_decoder import HubEncoderDecoder
 from xmtf.models.mt5 import MT5
+from xmtf.models.parameters import num_layers
 from xmtf.recipe import Recipe
 
 __all__ = ["Activations", "NumberFormats", "count_activations"]
@@ -112,6 +114,9 @@ def count_activations(model: object, recipe: Recipe, rows: int, formats: NumberF
     if isinstance(model, MT5):
         targets = packing.target_length or packing.sequence_length
         return _mt5(model, rows, packing.sequence_length, targets, formats)
+    if isinstance(model, HubEncoderDecoder):
+        targets = packing.target_length or packing.sequence_length
+        return _hub_pair(model, rows, packing.sequence_length, targets, formats)
     return _hub(model, rows, packing.sequence_length, formats)
 
 
@@ -183,13 +188,48 @@ def _hub(model: Any, rows: int, length: int, formats: NumberFormats) -> Activati
     """Estimate for a model of transformers, whose blocks we do not know: gated feed-forward, norms in fp32."""
     shape = model.network.config.get_text_config(decoder=True)
     positions, hidden = rows * length, shape.hidden_size
-    inner = getattr(shape, "intermediate_size", None) or 4 * hidden
     attention = formats.attention(length, length, hidden, shape.num_attention_heads)
-    layer = rows * attention + positions * (
-        2 * hidden * (2 * formats.residual + formats.compute + formats.noise) + 4 * inner * formats.compute
-    )
+    layer = rows * attention + positions * _hub_position(shape, formats)
     boundary = positions * hidden * formats.residual
-    layers = shape.num_hidden_layers
-    passing = positions * (2 * inner * formats.compute + 2 * hidden * formats.residual)
+    layers, _ = num_layers(model)
+    passing = positions * (2 * _inner(shape) * formats.compute + 2 * hidden * formats.residual)
     bias = rows * length**2 * formats.compute
     return Activations(layers * layer, layer, layers * boundary, bias, 2 * boundary, passing, bias, passing)
+
+
+def _hub_pair(model: HubEncoderDecoder, rows: int, inputs: int, targets: int, formats: NumberFormats) -> Activations:
+    """Estimate for an encoder-decoder of transformers likewise; relative positions learn, as in T5."""
+    shape: Any = model.network.config.get_text_config(decoder=True)
+    hidden, heads, each = shape.hidden_size, shape.num_attention_heads, _hub_position(shape, formats)
+    width = heads * (getattr(shape, "head_dim", None) or getattr(shape, "d_kv", None) or hidden // heads)
+    learns = hasattr(shape, "relative_attention_num_buckets")
+    encoder = formats.attention(inputs, inputs, width, heads, bias_learns=learns) + inputs * each
+    own = formats.attention(targets, targets, width, heads, bias_learns=learns) + targets * each
+    decoder = own + formats.attention(targets, inputs, width, heads) + targets * 2 * hidden * formats.residual
+    num_decoder, num_encoder = num_layers(model)
+    boundary = hidden * formats.residual
+    bias = rows * (inputs**2 + targets**2 + inputs * targets) * formats.compute
+    longest = max(inputs, targets)
+    gradients = rows * longest * (2 * _inner(shape) * formats.compute + 2 * boundary)
+    passing = max(gradients, rows * 2 * 4 * longest**2 * heads) if learns else gradients
+    return Activations(
+        layers=rows * (num_encoder * encoder + num_decoder * decoder),
+        largest=rows * max(encoder, decoder),
+        boundaries=rows * boundary * (num_encoder * inputs + num_decoder * targets),
+        bias=bias,
+        ends=2 * rows * boundary * (inputs + targets),
+        passing=passing,
+        bias_recomputed=bias,
+        passing_recomputed=passing,
+    )
+
+
+def _hub_position(shape: Any, formats: NumberFormats) -> float:
+    """Return what a block keeps of a position beside attention."""
+    norms = 2 * shape.hidden_size * (2 * formats.residual + formats.compute + formats.noise)
+    return float(norms + 4 * _inner(shape) * formats.compute)
+
+
+def _inner(shape: Any) -> int:
+    names = ("intermediate_size", "d_ff", "decoder_ffn_dim", "ffn_dim")
+    return next((int(getattr(shape, name)) for name in names if getattr(shape, name, None)), 4 * shape.hidden_size)

@@ -28,6 +28,7 @@ import torch
 from xmtf.errors import ConfigError
 from xmtf.models import ModelSize, model_size
 from xmtf.models.interface import Family
+from xmtf.models.parameters import num_layers
 from xmtf.recipe import Recipe
 from xmtf.training.loss.head import CHUNK_BYTES
 from xmtf.training.optim.adafactor import MIN_FACTORED_SIZE
@@ -255,7 +256,7 @@ class _Process:
 def num_blocks(model: Any) -> int:
     """Return the transformer blocks of a model, encoder and decoder together."""
     if hasattr(model, "network"):
-        return int(model.network.config.get_text_config(decoder=True).num_hidden_layers)
+        return sum(num_layers(model))
     return int(model.config.num_layers + getattr(model.config, "num_decoder_layers", 0))
 
 
