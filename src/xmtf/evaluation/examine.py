@@ -16,7 +16,7 @@ def examine_model(ref: str) -> dict[str, object]:
     try:
         packing = f"separate (deviation {check_packing(loaded.model):.1e})"
     except ConfigError as error:
-        packing = f"refused: {error}"
+        packing = f"{'refused' if loaded.family == 'causal' else 'one example a row'}: {error}"
     return {
         "model": loaded.label,
         "family": loaded.family,
