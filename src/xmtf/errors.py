@@ -7,6 +7,7 @@
     │   ├── ConfigError             a recipe, an option or a catalogue entry is wrong
     │   ├── TemplateError           a template does not parse or fails on a row
     │   ├── SourceError             a dataset, split or file is missing or unreadable
+    │   ├── TranslationError        an engine that translates does not answer, or not in its form
     │   ├── MissingExtraError       an optional dependency is not installed
     │   └── UnknownNameError        a name is not known (carries the nearest known ones)
     └── DataError                   an artefact does not match its manifest or its format
@@ -27,6 +28,7 @@ __all__ = [
     "MissingExtraError",
     "SourceError",
     "TemplateError",
+    "TranslationError",
     "UnknownNameError",
     "UserError",
     "XmtfError",
@@ -53,6 +55,10 @@ class TemplateError(UserError):
 
 class SourceError(UserError):
     """A dataset, split or file is missing or unreadable."""
+
+
+class TranslationError(UserError):
+    """An engine that translates, or a server that is asked, does not answer, or not in its form."""
 
 
 class MissingExtraError(UserError):

@@ -11,6 +11,7 @@ import typer
 
 from xmtf.cli.options import Offline
 from xmtf.cli.printing import print_columns, print_json, print_text
+from xmtf.cli.template_translate import translate
 from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.execution import say
 from xmtf.languages import normalize_language
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from xmtf.templates import Collection, Template
     from xmtf.templates.lint import Finding
 
-app = typer.Typer(no_args_is_help=True, help="List, show, render and lint templates.")
+app = typer.Typer(no_args_is_help=True, help="List, show, render, lint and translate templates.")
+app.command("translate")(translate)
 
 RootOption = Annotated[
     Path | None,

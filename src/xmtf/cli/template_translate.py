@@ -1,0 +1,108 @@
+"""``xmtf template translate``: prompts in other languages, by an engine."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from xmtf.cli.printing import print_columns
+from xmtf.cli.template_places import template_file
+from xmtf.errors import ConfigError
+from xmtf.execution import say
+from xmtf.languages import normalize_language
+from xmtf.translation.engines import open_engine
+from xmtf.translation.file import measure, translate_file
+from xmtf.translation.glossary import NO_GLOSSARY, read_glossary
+from xmtf.translation.memory import Memory
+from xmtf.translation.work import Work
+
+if TYPE_CHECKING:
+    from xmtf.translation.file import Done
+
+
+def translate(
+    place: Annotated[str, typer.Argument(metavar="TASK|FILE", help="Task id, key of our collections, or a file.")],
+    to: Annotated[str, typer.Option("--to", help="Languages to translate into, such as fr,ar,sw.")],
+    engine: Annotated[
+        str, typer.Option("--engine", help="apertium, or 'command:PROGRAM ARGUMENTS'; see docs/translation.md.")
+    ],
+    source: Annotated[str, typer.Option("--from", help="Language of the originals.")] = "en",
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Collection folder to write into; default the file itself.")
+    ] = None,
+    glossary: Annotated[
+        Path | None, typer.Option("--glossary", help="YAML: language -> term: translation; see docs/translation.md.")
+    ] = None,
+    memory: Annotated[
+        Path | None,
+        typer.Option("--memory", help="Translation memory; default translation-memory.jsonl beside the file."),
+    ] = None,
+    isolate: Annotated[
+        bool, typer.Option("--isolate", help="In right-to-left languages, put values into Unicode isolates.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Ask nothing; say how much would go out.")] = False,
+    price: Annotated[
+        float | None, typer.Option("--price", min=0, help="Price of a million characters, for --dry-run.")
+    ] = None,
+) -> None:
+    """Translate templates; what an engine cannot keep whole is left for a person.
+
+    Translations stand beside their originals, with a state. A second run asks nothing.
+
+    Example: xmtf template translate xnli --to es,ca --engine apertium --out mine
+    Example: xmtf template translate mine/templates.yaml --to fr --engine apertium --dry-run --price 20
+    """
+    path, target = template_file(place, out)
+    languages = list(dict.fromkeys(normalize_language(code.strip(), "--to") for code in to.split(",") if code.strip()))
+    source = normalize_language(source, "--from")
+    if not languages or source in languages:
+        raise ConfigError(f"--to {to}: name other languages than the originals' ({source})")
+    known = Memory(memory or target.parent / "translation-memory.jsonl")
+    opened = open_engine(engine)
+    works = [
+        Work(opened, source, code, known, read_glossary(glossary, code) if glossary else NO_GLOSSARY, place)
+        for code in languages
+    ]
+    if dry_run:
+        _print_volumes(target if target.exists() else path, source, works, price)
+        return
+    done = translate_file(path, target, source, works, datetime.now(UTC).date().isoformat(), isolates=isolate)
+    _print_done(done, languages)
+
+
+def _print_volumes(path: Path, source: str, works: list[Work], price: float | None) -> None:
+    volumes = [measure(path, source, work) for work in works]
+    rows = [
+        (
+            each.language,
+            *(str(each.actions[action]) for action in ("new", "again", "fuzzy", "kept")),
+            f"{each.texts:,}",
+            f"{each.characters:,}",
+        )
+        for each in volumes
+    ]
+    print_columns([("language", "new", "again", "fuzzy", "kept", "texts", "characters"), *rows])
+    total = sum(each.characters for each in volumes)
+    cost = f", {total * price / 1e6:,.4f} at {price:g} a million" if price is not None else ""
+    say(f"{total:,} characters would go out{cost}; nothing was asked")
+
+
+def _print_done(done: Done, languages: list[str]) -> None:
+    for problem in done.problems:
+        say(f"  {problem}")
+    rows = []
+    for code in languages:
+        states = done.states(code)
+        written = sum(entry.language == code and entry.action != "kept" for entry in done.entries)
+        rows.append(
+            (code, str(written), ", ".join(f"{state or 'no state'}: {n}" for state, n in sorted(states.items())))
+        )
+    print_columns([("language", "written", "now"), *rows])
+    for entry in done.entries:
+        told = entry.template.translated if entry.template is not None else None
+        if entry.action in ("new", "again") and told is not None and told.state == "for_person":
+            say(f"  for a person: {entry.template.name!r}: {told.comment}")  # type: ignore[union-attr]
+    say(f"written: {done.path}")

@@ -1,0 +1,1 @@
+"""Translation of templates: engines, checks of what they return, review by people."""
