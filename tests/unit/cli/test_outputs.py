@@ -50,10 +50,14 @@ READ = {
     ("report build", "overlap"),
     ("report card", "source"),
     ("report tables", "overlap"),
+    ("template translate", "glossary"),
+    ("template translate", "to"),
     ("train", "tokens"),
     ("verify", "folder"),
 }
-ADDED_TO = {("data fetch", "to"), ("data split-files", "tokens")}
+ADDED_TO = {("data fetch", "to"), ("data split-files", "tokens")} | {
+    ("template translate", name) for name in ("out", "memory")
+}
 """Files are added; the tests below the tables are about them."""
 _SUITE = ("--model", "none", "--suite", "cldr-kinds/fr", "--out", "{out}")
 FILES = {
