@@ -46,7 +46,7 @@ def list_templates(
     root: RootOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List templates by key, name, language, translation and its state.
+    """List templates by key, name, language and state.
 
     Example: xmtf template list 'cldr/*' --language fr
     """

@@ -48,7 +48,9 @@ def translate(
         float | None, typer.Option("--price", min=0, help="Price of a million characters, for --dry-run.")
     ] = None,
 ) -> None:
-    """Translate templates; what an engine cannot keep whole is left for a person.
+    """Translate templates by an engine.
+
+    What it cannot keep whole is left for a person.
 
     Translations stand beside their originals, with a state. A second run asks nothing.
 
