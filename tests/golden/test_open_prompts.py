@@ -51,9 +51,9 @@ ROWS = {
 
 
 def rendered(key):
-    """Render the literal row of a collection under each of its templates."""
+    """Render the literal row of a collection under each of its templates that is no translation."""
     result = {}
-    for template in load_templates(key):
+    for template in (each for each in load_templates(key) if each.translated is None):
         answer = template.render(ROWS[key], strip=key not in ("mbpp", "humaneval"))
         choices = list(answer.answer_choices) if answer.answer_choices else None
         result[template.name] = [answer.inputs, *answer.targets, choices]

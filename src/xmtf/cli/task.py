@@ -13,15 +13,16 @@ from xmtf.cli.printing import print_columns, print_json, print_text
 from xmtf.errors import ConfigError, UnknownNameError, nearest
 from xmtf.execution import say
 from xmtf.json_types import JsonObject
-from xmtf.languages import normalize_language
+from xmtf.languages import normalize_language, same_language
 from xmtf.recipe import load_recipe
 from xmtf.tasks import load_catalogue
-from xmtf.tasks.selection import matches
+from xmtf.tasks.selection import is_foreign, matches
 from xmtf.tasks.show import preview_row
 
 if TYPE_CHECKING:
     from xmtf.tasks import OutlinedSplit, Task
     from xmtf.templates.preview import Preview
+    from xmtf.templates.template import Template
 
 app = typer.Typer(no_args_is_help=True, help="List the tasks of the catalogue and look at them.")
 
@@ -77,7 +78,9 @@ def show_task(
     task_id: Annotated[str, typer.Argument(metavar="TASK", help="Task id, such as xnli/fr.")],
     split: Annotated[str | None, typer.Option(help="Split to take the row from; default its first.")] = None,
     row: Annotated[int, typer.Option(min=0, help="Which row to render.")] = 0,
-    template: Annotated[str, typer.Option(help="Pattern of template names.")] = "*",
+    template: Annotated[
+        str | None, typer.Option(help="Pattern of template names; default all but translations for other rows.")
+    ] = None,
     recipe: RecipeOption = None,
     offline: Offline = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
@@ -94,7 +97,7 @@ def show_task(
         for key, value in _facts(task).items():
             if value not in ("", None, [], {}):
                 print_text(f"{key:16} {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}")
-    templates = [each for each in task.templates() if matches(each.name, [template])]
+    templates = _shown_templates(task, template)
     shown = preview_row(task, templates, split=split, row=row, offline=offline)
     if as_json:
         print_json({**_facts(task), "examples": list(map(_example, shown))})
@@ -108,6 +111,16 @@ def show_task(
         print_text(f">>> {' ||| '.join(each.targets)}")
         if each.choices:
             print_text(f"    choices: {' | '.join(each.choices)}")
+    if others := len(task.templates()) - len(templates):
+        say(f"{others} more templates of {task.id}; --template '*' shows all")
+
+
+def _shown_templates(task: Task, pattern: str | None) -> list[Template]:
+    """Return the templates that match, or without a pattern those that the task's rows get."""
+    if pattern is not None:
+        return [each for each in task.templates() if matches(each.name, [pattern])]
+    own = same_language(task.language)
+    return [each for each in task.templates() if not is_foreign(each, own)]
 
 
 def _example(preview: Preview) -> JsonObject:

@@ -24,6 +24,7 @@ from xmtf.templates import Template
 __all__ = [
     "check_patterns",
     "dataset_names",
+    "is_foreign",
     "language_pattern",
     "matches",
     "normalized",
@@ -216,12 +217,17 @@ def _matching_templates(task: Task, selection: TaskSelection, held_out: HeldOut)
         template
         for template in task.templates()
         if matches(template.name, selection.templates, (*selection.exclude_templates, *held_out.templates))
-        and matches(template.language, named if _is_foreign(template, own) else prompt_languages, held_out.languages)
+        and matches(template.language, named if is_foreign(template, own) else prompt_languages, held_out.languages)
     )
 
 
-def _is_foreign(template: Template, own: Sequence[str]) -> bool:
-    """Whether it is a translation into another language than the rows', which only a pattern that names it takes."""
+def is_foreign(template: Template, own: Sequence[str]) -> bool:
+    """Whether it is a translation into another language than the rows', which only a pattern that names it takes.
+
+    Args:
+        template: A prompt.
+        own: Codes of the language of the rows (:func:`xmtf.languages.same_language`).
+    """
     return template.translated is not None and template.language not in own
 
 
