@@ -15,6 +15,7 @@ __all__ = [
     "FEW_CHOICES",
     "IN_LANGUAGE",
     "KIND_METRICS",
+    "MESSAGES",
     "OUTSIDE",
     "PROMPTED_COLUMNS",
     "PROVENANCE_COLUMNS",
@@ -60,6 +61,7 @@ KIND_METRICS: dict[str, tuple[str, ...]] = {
         *(f"rouge_{of}{rule}" for rule in ("", "_original") for of in ("1", "2", "l", "lsum")),
     ),
     "code": ("pass_at_k",),
+    "conversation": (),
 }
 """Kind of task -> the metrics that it can have."""
 
@@ -140,6 +142,9 @@ class PromptedExample:
     provenance: Provenance
     row: int
 
+
+MESSAGES = "messages"
+"""A further column of mixtures that hold conversations: their JSON text, null for prompted examples."""
 
 PROMPTED_COLUMNS = ("inputs", "targets", "choices", *PROVENANCE_COLUMNS, "row")
 """Column names of a mixture on disk, in order."""

@@ -212,6 +212,8 @@ class TokenCounts(_Part):
         special_texts: Sides of examples that look like to hold a special token and were read as text, by token.
         validation: Items that are for validation, the last ones of each language; None in earlier versions.
         composed_texts: Texts whose ids may differ from SentencePiece's.
+        conversations: Items that the chat template wrote.
+        shortened: Those of them that lost their oldest exchanges, to fit a row.
     """
 
     _KEY = "counts"
@@ -224,6 +226,8 @@ class TokenCounts(_Part):
     special_texts: Counts = field(default_factory=dict)
     validation: int | None = None
     composed_texts: int = 0
+    conversations: int = 0
+    shortened: int = 0
 
     @property
     def tokens(self) -> int:

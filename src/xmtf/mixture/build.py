@@ -352,7 +352,8 @@ def _gatherings(
     shares = Shares(spec["failing_rows"])
     pieces = Pieces(read_slice(spec), spec["seed"], spec["offline"])
     for number, (part, data) in enumerate(pieces):
-        compared = _compared(spec, part, data, guard)
+        # conversations are compared as they are written out: all turns, and nothing of their layout
+        compared = None if part.task.kind == "conversation" else _compared(spec, part, data, guard)
         tables, size = list[pa.Table](), 0
         # of a split in pieces, the share of rows that a template fails on is known at its end
         failing_rows = spec["failing_rows"] if part is pieces.slice else 1.0

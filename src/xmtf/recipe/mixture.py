@@ -45,7 +45,8 @@ class OwnTask(Section):
     separator: Annotated[str | None, TASK] = Field(default=None, min_length=1, max_length=1, exclude_if=is_none)
     """What parts the cells of a CSV or TSV file; empty finds it."""
     templates: Annotated[Name | None, TASK] = None
-    """promptsource YAML file with the prompts; relative to the recipe. Only tasks of kind `code` can do without."""
+    """promptsource YAML file with the prompts; relative to the recipe. Tasks of kind `conversation` have none,
+    those of kind `code` can do without."""
     language: Annotated[Name, TASK]
     """Language of the targets; any code, or `code`."""
     cluster: Annotated[Name, TASK] = "own"
@@ -54,8 +55,9 @@ class OwnTask(Section):
     """Name of the split that the file holds."""
     role: Annotated[Literal["train", "evaluation"], TASK] = "train"
     """Whether the file is meant to be trained on or evaluated on."""
-    kind: Annotated[Literal["rank", "generation", "code"], TASK] = "generation"
-    """How the task is evaluated: `rank` needs answer choices in the template, `code` runs programs."""
+    kind: Annotated[Literal["rank", "generation", "code", "conversation"], TASK] = "generation"
+    """How the task is evaluated: `rank` needs answer choices in the template, `code` runs programs. The rows of
+    `conversation` are messages, which are trained on and need no templates."""
     metrics: Annotated[tuple[str, ...], affects(evaluation="read")] = ("exact_match",)
     """Metrics of a generation task; a rank task has accuracy and what goes with it."""
     nulls: Annotated[NullPolicy, TASK] = "drop"
@@ -74,8 +76,15 @@ class OwnTask(Section):
     def _check(self) -> OwnTask:
         if "metrics" in self.model_fields_set:
             check_kind_metrics(self.kind, self.metrics)
-        if self.templates is None and (self.kind != "code" or self.role != "evaluation"):
-            raise ValueError("templates: name a file; only a task of kind code with role evaluation can do without")
+        if self.kind == "conversation" and (self.templates is not None or self.role == "evaluation"):
+            what = "templates" if self.templates is not None else "role"
+            raise ValueError(f"{what}: conversations are trained on as they are; leave it out")
+        without = self.kind == "conversation" or (self.kind == "code" and self.role == "evaluation")
+        if self.templates is None and not without:
+            raise ValueError(
+                "templates: name a file; only a task of kind conversation, or of kind code with role evaluation, "
+                "can do without"
+            )
         return self
 
 

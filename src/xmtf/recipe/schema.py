@@ -12,8 +12,8 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 from xmtf.recipe.effects import Effect, affects, within
 from xmtf.recipe.mixture import CapPolicy, HeldOut, Mixture, OwnTask, PromptedFolder, Rates, TaskSelection
 from xmtf.recipe.quantities import Bytes, Seconds, Steps, Tokens
-from xmtf.recipe.section import Name, Section, is_false, is_none, is_skip
-from xmtf.records import Family
+from xmtf.recipe.section import Name, Section, is_auto, is_false, is_none
+from xmtf.recipe.tokenization import Packing, SpecialTokensPolicy, Tokenization, TokenizerChoice, uses_chat
 
 __all__ = [
     "CapPolicy",
@@ -67,7 +67,6 @@ def _of_micro_batches(recipe: Recipe) -> Effect:
 
 _NAME_BYTES = 200
 UNSEEN = affects()
-TOKENIZED = affects(tokens="result")
 SHAPE = affects(initial="result", training="result")
 LEARNT = affects(training="result")
 LENGTH = affects(training=_length)
@@ -93,65 +92,6 @@ class Execution(Section):
         if value != "auto" and not 1 <= value <= 4096:
             raise ValueError(f"give 1 to 4,096 processes, or auto, not {value}")
         return value
-
-
-class TokenizerChoice(Section):
-    """A tokenizer: one to load, or one to train on the mixture."""
-
-    path: Annotated[str | None, affects(tokens="read", evaluation="read")] = None
-    """Folder, GGUF file or hub id of a tokenizer; empty takes the model's, or trains one."""
-    train_vocab_size: Annotated[int | None, TOKENIZED] = Field(default=None, ge=300)
-    """Train a byte-level BPE of this size on the mixture."""
-    train_examples: Annotated[int, TOKENIZED] = Field(default=100_000, ge=1)
-    """Examples to train it on: a seeded choice, languages weighted by the square root of their size."""
-
-
-class Packing(Section):
-    """How token pairs become rows."""
-
-    policy: Annotated[Literal["next_fit", "best_fit", "pad"], LEARNT] = "best_fit"
-    """`next_fit` is BLOOMZ's order, `best_fit` fills rows better, `pad` puts one example in a row."""
-    sequence_length: Annotated[int, LEARNT] = Field(default=2048, ge=8, le=1 << 24)
-    """Tokens of a row: of a causal row, or of the inputs of an encoder-decoder row."""
-    target_length: Annotated[int | None, LEARNT] = Field(default=None, ge=4)
-    """Tokens of the targets of an encoder-decoder row; default `sequence_length`."""
-    overlong: Annotated[Literal["skip", "truncate_left", "truncate_right", "error"], LEARNT] = "skip"
-    """Examples that do not fit: skipped and counted, their inputs cut on one side, or an error."""
-    overlong_targets: Annotated[Literal["skip", "truncate"], LEARNT] = Field(default="skip", exclude_if=is_skip)
-    """Encoder-decoders: examples whose targets alone are too long are skipped and counted, or their targets lose what
-    is beyond `target_length`, the end-of-text token included, as in T5X."""
-    window: Annotated[int, LEARNT] = Field(default=4096, ge=1)
-    """Examples that `best_fit` looks at together."""
-
-
-SpecialTokensPolicy = Literal["text", "parse"]
-
-
-class Tokenization(Section):
-    """From text to token files and rows."""
-
-    tokenizer: TokenizerChoice = TokenizerChoice()
-    space_before_targets: Annotated[bool | Literal["auto"], affects(tokens="result", evaluation="result")] = "auto"
-    """Put one space before targets; `auto` does so for causal models, as BLOOMZ did."""
-    end_of_inputs: Annotated[bool | Literal["bos"], affects(tokens="result", evaluation="result")] = False
-    """Append the end-of-text token to inputs; `bos` appends the begin-of-text token (a P3 variant of BLOOMZ)."""
-    end_of_targets: Annotated[bool, TOKENIZED] = True
-    """Append the end-of-text token to targets."""
-    begin_of_inputs: Annotated[bool | Literal["auto"], affects(tokens="result", evaluation="result")] = "auto"
-    """What stands before inputs: `auto` what the tokenizer puts before a text (Gemma's and Llama's begin of text;
-    nothing for BLOOM and mT5), `true` the begin-of-text token, `false` nothing."""
-    special_tokens: Annotated[SpecialTokensPolicy, affects(tokens="result", evaluation="result")] = "text"
-    """What looks like a special token in data and suites (`</s>`, `<|endoftext|>`) is the characters that it is, and
-    counted; `parse` takes it for the token, as tokenizers do. Prompts of `xmtf generate` are always parsed."""
-    packing: Packing = Packing()
-    weights: Annotated[Literal["size", "equal"] | dict[str, float], LEARNT] = "size"
-    """Share of each language among rows: by its tokens, equal, or given."""
-    multipliers: Annotated[dict[str, float], LEARNT] = Field(default_factory=dict)
-    """Factors on the weight of a language (the original has `code: 1.3`)."""
-
-    def wants_space(self, family: Family) -> bool:
-        """Tell whether one space stands before the targets of a model of this family."""
-        return family == "causal" if self.space_before_targets == "auto" else self.space_before_targets
 
 
 class Lora(Section):
@@ -398,6 +338,9 @@ class Evaluation(Section):
     """Longer prompts are cut on `truncation_side` and counted; default the model's own length, else 2048."""
     truncation_side: Annotated[Literal["left", "right"], ANSWERED] = "left"
     """The side that overlong prompts lose; the question usually stands at the end."""
+    chat: Annotated[Literal["auto", "on", "off"], ANSWERED] = Field(default="auto", exclude_if=is_auto)
+    """Ask in the model's chat form: prompts as the user's turn, answers as the assistant's. `auto` does so for models
+    that were trained so: those whose training wrote conversations with a chat template."""
     dtype: Annotated[Literal["auto", "fp32", "bf16", "fp16"], ANSWERED] = "auto"
     """What the model is computed in; `auto` is what its weights are stored in (of fp16: bf16). Log-probabilities are
     summed in fp32."""
@@ -451,6 +394,15 @@ class Recipe(Section):
     report: Report = Report()
     memory_limit: Annotated[Bytes | None, UNSEEN] = None
     """Refuse to start what is estimated to need more (`4 GiB`)."""
+
+    @model_validator(mode="after")
+    def _one_answer_under_prefix_lm(self) -> Recipe:
+        if self.training.prefix_lm and self.tokens.chat_turns == "all" and uses_chat(self):
+            raise ValueError(
+                "training.prefix_lm: inputs see each other, so an earlier answer would see what was asked after it; "
+                "set tokens.chat_turns: last"
+            )
+        return self
 
     @field_validator("name")
     @classmethod

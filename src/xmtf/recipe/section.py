@@ -6,7 +6,7 @@ from typing import Annotated, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationInfo, field_validator
 
-__all__ = ["Name", "Section", "is_false", "is_list", "is_none", "is_skip"]
+__all__ = ["Name", "Section", "is_all", "is_auto", "is_false", "is_list", "is_none", "is_nothing", "is_skip"]
 
 Name = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 """Text that is not empty."""
@@ -30,6 +30,21 @@ def is_list(value: object) -> bool:
 def is_false(value: object) -> bool:
     """Tell whether a switch is off; as :func:`is_none`."""
     return value is False
+
+
+def is_auto(value: object) -> bool:
+    """Tell whether a key says `auto`, its default; as :func:`is_none`."""
+    return value == "auto"
+
+
+def is_all(value: object) -> bool:
+    """Tell whether a key says `all`, its default; as :func:`is_none`."""
+    return value == "all"
+
+
+def is_nothing(value: object) -> bool:
+    """Tell whether a mapping is empty; as :func:`is_none`."""
+    return not value
 
 
 class Section(BaseModel):

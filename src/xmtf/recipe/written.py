@@ -53,6 +53,8 @@ def portable(loaded: LoadedRecipe) -> Recipe:
         task |= {key: str(folder / task[key]) for key in ("path", "templates") if task[key] is not None}
     for part in (*data["mixture"]["prompted"], *data["training"]["validation_texts"]):
         part["path"] = str(folder / part["path"])
+    if data["tokens"].get("chat_template") is not None:
+        data["tokens"]["chat_template"] = str(folder / data["tokens"]["chat_template"])
     tokenizer: dict[str, Any] = data["tokens"]["tokenizer"]
     tokenizer["path"] = _found(tokenizer["path"], folder, Path())
     data["model"]["base"] = _found(data["model"]["base"], Path())

@@ -83,7 +83,7 @@ def read_raw(ref: SourceRef, *, offline: bool) -> tuple[pa.Table, str]:
     """
     files = [Path(ref.path)] if ref.path is not None else files_of(ref)
     if files:
-        return read_table_files(files, separator=ref.separator), fingerprint_files(files)
+        return read_table_files(files, separator=ref.separator, as_json=ref.as_json), fingerprint_files(files)
     if ref.dataset.startswith(CLDR):
         return read_cldr(ref.dataset, ref.subset, ref.split), cldr_fingerprint()
     converted = ref.revision == hub.CONVERTED
@@ -93,7 +93,7 @@ def read_raw(ref: SourceRef, *, offline: bool) -> tuple[pa.Table, str]:
         try:
             if converted:
                 files = hub.converted_files(ref, cached=False)
-                return read_table_files(files), fingerprint_files(files)
+                return read_table_files(files, as_json=ref.as_json), fingerprint_files(files)
             prepared = hub.prepared_dataset(ref, cached=False)
         except SourceError as error:
             raise SourceError(f"{error}; {_looked(ref)}: {_ADVICE}") from error

@@ -27,6 +27,7 @@ class SourceRef:
         note: What the user has to do by hand where the data cannot simply be downloaded.
         flat: Whether a mirror may hold all subsets in one file, which the adapter takes apart.
         separator: Between the cells of the user's own CSV or TSV file; None finds it.
+        as_json: Columns of JSON files whose lists and mappings stay JSON.
     """
 
     dataset: str
@@ -39,6 +40,7 @@ class SourceRef:
     note: str = ""
     flat: bool = False
     separator: str | None = None
+    as_json: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse names that lead out of the folders of mirrors and caches.

@@ -58,7 +58,7 @@ class SourceStream:
         first = 0
         empty = self.schema.empty_table()
         for file in self.files:
-            for block in _fitted(file, self.schema, self.ref.separator):
+            for block in _fitted(file, self.schema, self.ref):
                 whole = pa.concat_tables([empty, block], promote_options="permissive")
                 yield first, whole.select(self.schema.names)
                 first += block.num_rows
@@ -75,7 +75,7 @@ def open_stream(ref: SourceRef) -> SourceStream | None:
     files = [] if ref.adapter is not None else files_of(ref)
     if sum(_size(file) for file in files) < STREAMED_BYTES:
         return None
-    found = [_scan(file, ref.separator) for file in files]
+    found = [_scan(file, ref) for file in files]
     try:
         schema = pa.unify_schemas([schema for schema, _ in found], promote_options="permissive")
     except pa.ArrowException as error:
@@ -88,7 +88,7 @@ def _size(file: Path) -> int:
     return file.stat().st_size * (_UNPACKED if kind.packing or kind.rows == ".parquet" else 1)
 
 
-def _scan(file: Path, separator: str | None) -> tuple[pa.Schema, int]:
+def _scan(file: Path, ref: SourceRef) -> tuple[pa.Schema, int]:
     """Return the columns of a file and the number of its rows."""
     kind = require_kind(file)
     if kind.rows == ".parquet" and not kind.packing:
@@ -98,9 +98,9 @@ def _scan(file: Path, separator: str | None) -> tuple[pa.Schema, int]:
         except (pa.ArrowException, OSError) as error:
             raise SourceError(f"{file}: cannot be read: {' '.join(str(error).split())}") from None
     if kind.rows in (".jsonl", ".ndjson", ".json"):
-        return JsonBlocks(file, array=kind.rows == ".json").scan()
+        return JsonBlocks(file, kind.rows == ".json", ref.as_json).scan()
     schema, rows, whole = pa.schema([]), 0, set[str]()
-    for block in read_blocks(file, separator=separator):
+    for block in read_blocks(file, separator=ref.separator):
         names = {name for name in block.column_names if kind.rows in _TEXT_TABLES and all_whole(block.column(name))}
         whole = names if rows == 0 else whole & names
         schema, rows = block.schema, rows + block.num_rows
@@ -108,13 +108,13 @@ def _scan(file: Path, separator: str | None) -> tuple[pa.Schema, int]:
     return pa.schema(types), rows
 
 
-def _fitted(file: Path, schema: pa.Schema, separator: str | None) -> Iterator[pa.Table]:
+def _fitted(file: Path, schema: pa.Schema, ref: SourceRef) -> Iterator[pa.Table]:
     kind = require_kind(file)
     if kind.rows in (".jsonl", ".ndjson", ".json"):
-        blocks = JsonBlocks(file, array=kind.rows == ".json")
+        blocks = JsonBlocks(file, kind.rows == ".json", ref.as_json)
         yield from (blocks.fitted(block, schema) for block in blocks)
     elif kind.rows in _TEXT_TABLES:
-        for block in Delimited(file, quoted=kind.rows == ".csv", separator=separator):
+        for block in Delimited(file, quoted=kind.rows == ".csv", separator=ref.separator):
             types = [schema.field(name) for name in block.column_names]
             yield block.cast(pa.schema(types))
     else:

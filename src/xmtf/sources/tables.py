@@ -37,32 +37,34 @@ _JSON = (".jsonl", ".ndjson", ".json")
 _ARROW = (".parquet", ".arrow", ".feather")
 
 
-def read_table_files(paths: Sequence[Path], *, separator: str | None = None) -> pa.Table:
-    """Read the shards of one split, in order, as one table.
+def read_table_files(paths: Sequence[Path], *, separator: str | None = None, as_json: Sequence[str] = ()) -> pa.Table:
+    """Read the shards of one split, in order, as one table; arguments as of :func:`read_table_file`.
 
     Raises:
         SourceError: A file is unreadable, or the shards have different columns.
     """
-    tables = [read_table_file(path, separator=separator) for path in paths]
+    tables = [read_table_file(path, separator=separator, as_json=as_json) for path in paths]
     try:
         return pa.concat_tables(tables, promote_options="permissive")
     except pa.ArrowInvalid as error:
         raise SourceError(f"{paths[0]} and its other shards do not have the same columns: {error}") from None
 
 
-def read_table_file(path: Path, *, separator: str | None = None) -> pa.Table:
+def read_table_file(path: Path, *, separator: str | None = None, as_json: Sequence[str] = ()) -> pa.Table:
     """Read one table file.
 
     Args:
         path: The file.
         separator: Between the cells of CSV and TSV; None finds it.
+        as_json: Columns of JSON files whose lists and mappings stay JSON, see
+            :class:`xmtf.sources.files.json_tables.JsonBlocks`.
 
     Raises:
         SourceError: The file is missing, of an unknown kind, or broken; names the file and the line.
     """
     kind = _kind(path, separator)
     if kind.rows in _JSON:
-        return _checked(JsonBlocks(path, array=kind.rows == ".json").whole(), path)
+        return _checked(JsonBlocks(path, kind.rows == ".json", as_json).whole(), path)
     if kind.rows == ".parquet":
         with _refusing(path):
             return _checked(parquet_table(path, packed=bool(kind.packing)), path)

@@ -137,10 +137,11 @@ def _by_id(tasks: Iterable[Task]) -> dict[str, Task]:
     return result
 
 
-_OWN_METRICS = {"rank": ("accuracy",), "code": ("pass_at_k",)}
+_OWN_METRICS = {"rank": ("accuracy",), "code": ("pass_at_k",), "conversation": ()}
 
 
 def _own_task(own: OwnTask, dataset: str, folder: Path, recipe: str) -> Task:
+    is_program = own.kind == "code" and not own.templates
     return Task(
         id=own.id,
         cluster=own.cluster,
@@ -152,9 +153,9 @@ def _own_task(own: OwnTask, dataset: str, folder: Path, recipe: str) -> Task:
         metrics=_OWN_METRICS.get(own.kind, own.metrics),
         parallel=(own.id.rpartition("/")[0] or "own tasks") if own.parallel else "",
         catalogue="own",
-        template_key="" if own.templates else "humaneval",
+        template_key="humaneval" if is_program else "",
         template_file=folder / own.templates if own.templates else None,
-        only_templates=() if own.templates else ("prompt as it is",),
+        only_templates=("prompt as it is",) if is_program else (),
         paths={own.split: str(folder / own.path)},
         separator=own.separator,
         nulls=own.nulls,

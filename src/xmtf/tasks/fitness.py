@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from xmtf.conversations.messages import REASONS
 from xmtf.errors import TemplateError
 from xmtf.records import FEW_CHOICES, OUTSIDE
 from xmtf.tasks.blank import blank_texts
@@ -37,6 +38,7 @@ _SAMENESS_ROWS, _FEW, _SAME = 1_000, 10, 0.9
 
 NOT_APPLIED = "template does not apply"
 _REMEDIES = REMEDIES | {
+    **REASONS,
     FEW_CHOICES: "give the template two answer choices or more, or set choices: keep for the task",
     EMPTY_CHOICE: "end answer_choices without ||| and fill its columns, or set choices: keep for the task",
     EQUAL_CHOICES: "make the answer choices differ, or set choices: keep for the task",
@@ -278,7 +280,7 @@ def check_share(drops: Drops, slice_: Slice, template: Template, num_rows: int, 
     faults = {
         reason: count
         for reason, count in drops.dropped.items()
-        if reason.startswith("template fails") or reason in REMEDIES or reason in CHOICES
+        if reason.startswith("template fails") or reason in REMEDIES or reason in CHOICES or reason in REASONS
     }
     if num_rows == 0 or sum(faults.values()) <= failing_rows * num_rows:
         return

@@ -18,8 +18,10 @@ import pyarrow as pa
 from xmtf.errors import SourceError, TemplateError
 from xmtf.files import content_hash
 from xmtf.provenance import PROVENANCE_FIELDS, constant_columns
+from xmtf.records import MESSAGES
 from xmtf.sources import SourceData, fingerprint_source, read_source
-from xmtf.tasks.fitness import First, Fitness, judge_rows
+from xmtf.tasks.conversations import read_conversations
+from xmtf.tasks.fitness import First, Fitness, check_share, judge_rows
 from xmtf.tasks.task import Slice
 from xmtf.templates import Failure, RenderedColumns, Template
 from xmtf.templates.fields import absent_fields
@@ -40,6 +42,9 @@ PROMPTED_SCHEMA = pa.schema(
     ]
 )
 """Types of ``records.PROMPTED_COLUMNS``; only ``choices`` may be null."""
+
+CONVERSATION_SCHEMA = PROMPTED_SCHEMA.append(pa.field(MESSAGES, pa.string()))
+"""That of slices whose rows are conversations."""
 
 SEMANTICS = 3
 """Version of what fixed mode makes of a row; examples of another version are rendered anew."""
@@ -105,6 +110,10 @@ def prompted_parts(
     table, rows = data.table.take(pa.array(chosen)), data.rows[chosen]
     scores = _scores(slice_, table)
     left_out = data.dropped if len(chosen) == data.table.num_rows else {}
+    if slice_.task.kind == "conversation":
+        for template in slice_.templates:
+            yield _conversations(slice_, template, table, rows, left_out, failing_rows)
+        return
     for template in slice_.templates:
         absent = absent_fields(template.prepared("fixed"), table.schema) if mode == "fixed" else []
         if absent and not slice_.task.promptsource:
@@ -236,6 +245,33 @@ def _mixed(numbers: np.ndarray) -> np.ndarray:
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return np.asarray(mixed ^ (mixed >> np.uint64(31)))
+
+
+def _conversations(
+    slice_: Slice, template: Template, table: pa.Table, rows: np.ndarray, left_out: dict[str, int], failing_rows: float
+) -> Prompted:
+    """Return the conversations of a slice whose rows are messages, as :func:`prompted_parts`.
+
+    Inputs and targets are all turns but the last answer, and that answer, as plain text.
+    """
+    found = read_conversations(table, rows, f"{slice_.task.id} [{slice_.split}]")
+    check_share(found, slice_, template, table.num_rows, failing_rows)
+    of_rows = {
+        "inputs": found.inputs,
+        "targets": found.targets,
+        "choices": pa.nulls(len(found.rows), pa.list_(pa.string())),
+        "row": pa.array(found.rows),
+        MESSAGES: found.messages,
+    }
+    schema = CONVERSATION_SCHEMA
+    if (scores := _scores(slice_, table)) is not None:
+        of_rows[SCORE.name] = scores.take(pa.array(found.places))
+        schema = schema.append(SCORE)
+    columns = of_rows | constant_columns(slice_.provenance(template), len(found.rows))
+    dropped = dict(Counter(left_out) + Counter(found.dropped))
+    return Prompted(
+        pa.table([columns[name] for name in schema.names], schema=schema), dropped, (), found.firsts, found.notes
+    )
 
 
 def _schema(slice_: Slice) -> pa.Schema:

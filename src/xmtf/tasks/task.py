@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
+from xmtf.conversations.messages import LAYOUTS, SIDES
 from xmtf.errors import TemplateError, UnknownNameError
 from xmtf.execution import say
 from xmtf.languages import CODE
@@ -21,13 +22,19 @@ from xmtf.tasks.caps import tightest
 from xmtf.tasks.checkouts import checkout_of
 from xmtf.templates import Template, load_templates, open_collection, read_template_file
 
-__all__ = ["Kind", "Role", "Slice", "Task"]
+__all__ = ["CONVERSATION", "Kind", "Role", "Slice", "Task"]
+
+CONVERSATION = "conversation"
+"""What examples that are conversations name as their template."""
+CONVERSATION_COLUMNS = tuple(dict.fromkeys([*(name for layout in LAYOUTS for name in layout), *SIDES]))
+"""Columns that conversations are read from."""
 
 Role = Literal["train", "evaluation", "validation", "shots"]
 """What a split is meant for; prompts are chosen on ``validation``, and shown examples of ``shots``."""
 
-Kind = Literal["rank", "generation", "code"]
-"""How a task is evaluated: ranking answer choices, comparing generated text, running generated code."""
+Kind = Literal["rank", "generation", "code", "conversation"]
+"""How a task is evaluated: ranking answer choices, comparing generated text, running generated code. Conversations are
+trained on alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +130,8 @@ class Task:
 
     def all_templates(self) -> tuple[Template, ...]:
         """Return the task's templates with translations in every state; see :meth:`templates`."""
+        if self.kind == "conversation":
+            return (conversation_template(self.language),)
         if self.templates_root is not None and not self.promptsource:
             return self._templates_of(self.templates_root)
         if self.template_file is not None:
@@ -182,7 +191,15 @@ class Task:
             note=self.note,
             flat=self.flat,
             separator=self.separator,
+            as_json=CONVERSATION_COLUMNS if self.kind == "conversation" else (),
         )
+
+
+@cache
+def conversation_template(language: str) -> Template:
+    """Return what stands for a template where rows are conversations: its source names the columns that are read."""
+    source = "".join(f"{{{{ {name} }}}}" for name in CONVERSATION_COLUMNS)
+    return Template(id="", name=CONVERSATION, jinja=f"{source} ||| {source}", language=language)
 
 
 _PROGRAM_LANGUAGES = (CODE, "java", "jupyter-notebook", "python")

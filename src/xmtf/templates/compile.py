@@ -29,7 +29,7 @@ from xmtf.templates.unfit import (
     UnfitRowError,
 )
 
-__all__ = ["FAULTS", "PIPES", "SEPARATOR", "Program", "compile_source", "environment"]
+__all__ = ["FAULTS", "PIPES", "SEPARATOR", "Program", "compile_source", "environment", "guard_tree", "refuse_foreign"]
 
 PIPES = "|||"
 """What parts inputs, targets and answer choices in the source of a template."""
@@ -126,18 +126,36 @@ def compile_source(source: str, structural: bool) -> Program:
     for constant in tree.find_all(nodes.Const):
         if isinstance(constant.value, str):
             constant.value.encode()  # half of a surrogate pair could not be written to a file
+    refuse_foreign(tree)
+    names = frozenset(meta.find_undeclared_variables(copy.deepcopy(tree)))  # it would fold constants in the tree
+    called = {id(node.node) for node in tree.find_all(nodes.Call)}
+    shadowing = GLOBALS & {name.name for name in tree.find_all(nodes.Name) if id(name) not in called}
+    draws = any(_names_draw(node) for node in tree.find_all(nodes.Expr))
+    guarded = guard_tree(copy.deepcopy(tree), structural=structural)
+    template = jinja.template_class.from_code(jinja, jinja.compile(guarded), jinja.globals)
+    return Program(names, shadowing, _mutates(tree), draws, tree, template.root_render_func)
+
+
+def refuse_foreign(tree: nodes.Template) -> None:
+    """Refuse a template that reads others.
+
+    Raises:
+        jinja2.TemplateSyntaxError: It does.
+    """
     foreign = next((node for kind in _FOREIGN for node in tree.find_all(kind)), None)
     if foreign is not None:
         what = type(foreign).__name__.lower()
         raise jinja2.TemplateSyntaxError(f"{what} is not available: a template stands alone", foreign.lineno)
-    names = frozenset(meta.find_undeclared_variables(copy.deepcopy(tree)))  # it would fold constants in the tree
-    called = {id(node.node) for node in tree.find_all(nodes.Call)}
-    shadowing = GLOBALS & {name.name for name in tree.find_all(nodes.Name) if id(name) not in called}
-    mutates = any(_attribute(node) in MUTATORS for node in tree.find_all(nodes.Expr))
-    draws = any(_names_draw(node) for node in tree.find_all(nodes.Expr))
-    guarded = _Guard(structural, mutates, _count(tree) > _LARGE).visit(copy.deepcopy(tree))
-    template = jinja.template_class.from_code(jinja, jinja.compile(guarded), jinja.globals)
-    return Program(names, shadowing, mutates, draws, tree, template.root_render_func)
+
+
+def guard_tree(tree: nodes.Template, *, structural: bool) -> nodes.Template:
+    """Rewrite a syntax tree, in place, so that what loops or grows pays; see :func:`compile_source`."""
+    guarded: nodes.Template = _Guard(structural, _mutates(tree), _count(tree) > _LARGE).visit(tree)
+    return guarded
+
+
+def _mutates(tree: nodes.Template) -> bool:
+    return any(_attribute(node) in MUTATORS for node in tree.find_all(nodes.Expr))
 
 
 def _attribute(node: nodes.Expr) -> str | None:

@@ -7,10 +7,13 @@ configuration.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from xmtf.files import MANIFEST, read_json
 from xmtf.models import SpecialTokens, build_model, model_family
@@ -20,7 +23,7 @@ from xmtf.models.files.references import find_config
 from xmtf.models.interface import Family
 from xmtf.models.mt5 import MT5, MT5Config
 from xmtf.recipe import LoadedRecipe, Recipe
-from xmtf.tokens import open_loader, peek_row
+from xmtf.tokens import CausalBatch, open_loader, peek_row
 from xmtf.training.loss.batches import examples_of_row
 from xmtf.training.planning.candidate import Candidate
 from xmtf.training.planning.memory import estimate_memory, row_positions
@@ -91,14 +94,33 @@ def _meta_of_base(base: str, offline: bool) -> Model | None:
 
 
 def _first_example(loader: Loader) -> str:
-    inputs, targets = next(examples_of_row(loader.rows(0, 1), 0))
+    batch = loader.rows(0, 1)
+    inputs, targets = next(examples_of_row(batch, 0))
     decode = loader.tokenizer.decode
+    if isinstance(batch, CausalBatch) and batch.turns is not None:
+        here = batch.segment_ids[0] == 1
+        return _first_conversation(loader, batch.tokens[0][here], batch.turns[0][here])
     return (
         "first example\n"
         f"begin    {loader.tokenizer.begin_text} before inputs\n"
         f"inputs   {decode(inputs.tolist())!r}\n"
         f"targets  {decode(targets.tolist())!r}\n"
         f"tokens   {inputs.tolist()} + {targets.tolist()}"
+    )
+
+
+def _first_conversation(loader: Loader, tokens: NDArray[np.int64], turns: NDArray[np.uint8]) -> str:
+    """Show an example of rows that hold conversations: its tokens, which of them are learnt, and what they say."""
+    edges = np.flatnonzero(np.diff(turns.astype(np.int32), prepend=0, append=0))
+    spans = [(int(a), int(b)) for a, b in pairwise(edges) if turns[a]]
+    decode = loader.tokenizer.decode
+    learnt = [decode(tokens[a:b].tolist(), keep_special=True) for a, b in spans]
+    return (
+        "first example\n"
+        f"text     {decode(tokens.tolist(), keep_special=True)!r}\n"
+        f"learnt   {' | '.join(map(repr, learnt))}\n"
+        f"tokens   {tokens.tolist()}\n"
+        f"mask     {(turns > 0).astype(int).tolist()}"
     )
 
 

@@ -69,6 +69,7 @@ BASE = {
 BEST = {"training.export": "best", "training.validation_suites": ["one"]}
 COMPAT = {"training.loss": "target_compat"}
 LINEAR = {"training.schedule.name": "linear"}
+CHAT = {"tokens.chat": "all"}
 PRETRAINED = {"model.base": "tiny", "tokens.tokenizer.train_vocab_size": None, "model.architecture": None}
 """Recipes under which marks are other ones."""
 
@@ -117,6 +118,11 @@ FLIPS = {
     "tokens.end_of_inputs": True,
     "tokens.begin_of_inputs": True,
     "tokens.special_tokens": "parse",
+    "tokens.chat": "all",
+    "tokens.chat_template": "chat.jinja",
+    "tokens.chat_turns": "last",
+    "tokens.chat_arguments": {"enable_thinking": False},
+    "tokens.system_prompts": {"fr": ["Sois bref."]},
     "tokens.packing.policy": "pad",
     "tokens.packing.overlong": "truncate_left",
     "tokens.packing.overlong_targets": "truncate",
@@ -152,6 +158,7 @@ FLIPS = {
     "evaluation.suites.0.tasks.0.splits": ["test", "train"],
     "evaluation.scoring": "characters",
     "evaluation.dtype": "bf16",
+    "evaluation.chat": "on",
     "evaluation.also": ["pmi"],
     "evaluation.truncation_side": "right",
     "evaluation.generation.stops": ["."],
@@ -225,6 +232,7 @@ def place(tmp_path_factory, tiny_model):
     (folder / "templates.yaml").write_text(TEMPLATES.format(text="Say"))
     (folder / "other.yaml").write_text(TEMPLATES.format(text="Write"))
     (folder / "more.yaml").write_text(MORE)
+    (folder / "chat.jinja").write_text("{{ messages }}")
     for name, text in (("prompted", "one"), ("more", "two")):
         (folder / name / "sw").mkdir(parents=True)
         (folder / name / "sw" / "a.jsonl").write_text(f'{{"inputs": "{text}", "targets": "b"}}\n')
@@ -337,11 +345,14 @@ UNDER = [
     (COMPAT, "training."),
     (LINEAR, "training.s"),
     (PRETRAINED, ("model.", "tokens.")),
+    (CHAT, "tokens.packing."),
 ]
 """Recipes, and the first letters of the keys that are flipped in them; all keys in the first."""
 
 
-@pytest.mark.parametrize(("under", "sections"), UNDER, ids=["plain", "best", "target_compat", "linear", "pretrained"])
+@pytest.mark.parametrize(
+    ("under", "sections"), UNDER, ids=["plain", "best", "target_compat", "linear", "pretrained", "chat"]
+)
 def test_every_key_changes_the_fingerprints_that_its_mark_says(place, tmp_path, under, sections):
     first = recipe_of(place, under)
     before = fingerprints(first, place, tmp_path)

@@ -13,6 +13,7 @@ from xmtf.evaluation.generation.decoding import Decoding
 from xmtf.evaluation.metrics.registry import check_metrics
 from xmtf.execution import say
 from xmtf.recipe import LoadedRecipe
+from xmtf.recipe.chat import read_template
 from xmtf.recipe.effects import effects_of, marked
 from xmtf.recipe.schema import Evaluation, Section, Suite, Tokenization
 
@@ -41,6 +42,7 @@ class Setup:
         prefix_lm: Bidirectional attention over prompts.
         tokenizer: Folder, file or hub id of the tokenizer where it does not lie with the model.
         templates: Folder of collections to prompt with instead of our own, or None.
+        chat_template: Source of the chat template, where it is not the tokenizer's own.
     """
 
     settings: Evaluation = field(metadata={"key": "evaluation"})
@@ -55,6 +57,7 @@ class Setup:
     prefix_lm: bool = field(default=False, metadata={"key": "training.prefix_lm"})
     tokenizer: str | None = None
     templates: Path | None = None
+    chat_template: str | None = None
 
     @property
     def decoding(self) -> Decoding:
@@ -77,7 +80,7 @@ class Setup:
                 found[str(key)] = marked(value, "evaluation")
             elif key is not None and effects_of(key).get("evaluation") == "result":
                 found[key] = value
-        return found
+        return found if self.chat_template is None else found | {"chat_template": self.chat_template}
 
 
 def setup_of(loaded: LoadedRecipe) -> Setup:
@@ -97,6 +100,7 @@ def setup_of(loaded: LoadedRecipe) -> Setup:
         threads=recipe.training.threads,
         prefix_lm=recipe.training.prefix_lm,
         tokenizer=_tokenizer_of(loaded),
+        chat_template=read_template(loaded),
     )
 
 

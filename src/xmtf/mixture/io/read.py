@@ -15,7 +15,7 @@ from xmtf.artefacts.checksums import remembered_sha256
 from xmtf.errors import ConfigError, DataError, SourceError, UnknownNameError
 from xmtf.files import MANIFEST, read_manifest
 from xmtf.languages import normalize_language
-from xmtf.records import PROMPTED_COLUMNS, PROVENANCE_COLUMNS
+from xmtf.records import MESSAGES, PROMPTED_COLUMNS, PROVENANCE_COLUMNS
 from xmtf.run_folder import RunFolder
 
 __all__ = [
@@ -102,7 +102,8 @@ def read_mixture(folder: Path, *, language: str | None = None, columns: Sequence
     Args:
         folder: Folder of the mixture.
         language: Only this language; all of them, one after the other, by default.
-        columns: Only these columns, in this order; ``records.PROMPTED_COLUMNS`` by default.
+        columns: Only these columns, in this order; ``records.PROMPTED_COLUMNS`` by default. ``records.MESSAGES`` is
+            null where a part holds no conversations.
 
     Raises:
         DataError: The folder holds no mixture.
@@ -120,7 +121,12 @@ def read_mixture(folder: Path, *, language: str | None = None, columns: Sequence
 
 def _read_part(path: Path, columns: Sequence[str]) -> Any:
     try:
-        return pq.ParquetFile(path).read(columns=list(columns))
+        file = pq.ParquetFile(path)
+        table = file.read(columns=list(columns))
+        if MESSAGES in columns and MESSAGES not in table.column_names:
+            nulls = pa.nulls(table.num_rows, pa.string())
+            table = table.append_column(MESSAGES, nulls).select(list(columns))
+        return table
     except (pa.ArrowException, OSError) as error:
         raise _unreadable(path, error) from None
 

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from xmtf.conversations.messages import Conversation, turn_texts
 from xmtf.errors import ConfigError
 from xmtf.mixture.select.compare_rows import Int64, RowComparison, Shared, compare_texts
 from xmtf.mixture.select.filters import CAPPED, cap_rows, unfit_rows
@@ -23,7 +24,7 @@ from xmtf.mixture.select.guard import Guard
 from xmtf.mixture.select.keys import Keys, UInt64, hash_strings, mix, row_keys
 from xmtf.provenance import group_rows
 from xmtf.recipe.schema import CapPolicy
-from xmtf.records import Provenance
+from xmtf.records import MESSAGES, Provenance
 
 __all__ = ["OVERLAP", "SAME_ROW", "Chosen", "Rules", "choose_rows", "row_hashes"]
 
@@ -102,6 +103,8 @@ def choose_rows(table: pa.Table, rules: Rules, guard: Guard, compared: RowCompar
     origin = _origins(groups, group_of_row, table.column("row"))
     keys = row_keys(inputs, targets, rules.seed, None if rules.deduplicate else origin)
     asked = _find_asked(inputs, places, guard, rules)
+    if MESSAGES in table.column_names:
+        asked |= _find_turns(table.column(MESSAGES), guard) | asked
     kept = rows = np.arange(table.num_rows)
     compare = _comparison(table, guard, rules, compared)
     if rules.overlap == "drop":
@@ -177,6 +180,17 @@ def _find_asked(inputs: UInt64, places: UInt64, guard: Guard, rules: Rules) -> d
         for row in np.flatnonzero(sources >= 0).tolist():
             asked.setdefault(row, Shared(int(sources[row]), reason))
     return asked
+
+
+def _find_turns(messages: pa.ChunkedArray, guard: Guard) -> dict[int, Shared]:
+    """Return, for the number of each conversation one of whose turns is the inputs of a suite, what was found."""
+    if not len(guard.high):
+        return {}
+    turns = [list(turn_texts(Conversation.of_json(text))) for text in messages.to_pylist()]
+    row_of_turn = np.repeat(np.arange(len(turns)), [len(texts) for texts in turns])
+    sources = guard.find(hash_strings(pa.array([text for texts in turns for text in texts], pa.large_string())))
+    hits = np.flatnonzero(sources >= 0)
+    return {int(row_of_turn[hit]): Shared(int(sources[hit]), OVERLAP) for hit in hits[::-1].tolist()}
 
 
 def _comparison(

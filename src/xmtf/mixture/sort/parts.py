@@ -17,7 +17,7 @@ from xmtf.mixture.select.keys import Keys
 from xmtf.mixture.sort.order import within_limits
 from xmtf.mixture.sort.runs import read_range
 from xmtf.provenance import grouped_columns
-from xmtf.records import PROMPTED_COLUMNS, PROVENANCE_COLUMNS, Provenance
+from xmtf.records import MESSAGES, PROMPTED_COLUMNS, PROVENANCE_COLUMNS, Provenance
 
 __all__ = ["PART_FILE", "composition_of", "write_part"]
 
@@ -42,13 +42,16 @@ def write_part(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
     runs = order["runs"]
     slices = [read_range(work / run["path"], spec["start"], spec["stop"]) for run in runs]
     groups, offsets = _all_groups(runs)
-    table = pa.concat_tables(slices).combine_chunks()
+    table = pa.concat_tables(slices, promote_options="default").combine_chunks()
     run_of_row = np.repeat(np.arange(len(runs), dtype=np.int32), [len(part) for part in slices])
     kept = _kept_rows(table, run_of_row, [run["limit"] for run in runs])
     group_of_row = (_numbers(table, "group") + offsets[run_of_row])[kept]
-    texts = table.select(["inputs", "targets", "choices", "row"]).take(pa.array(kept))
-    columns = grouped_columns(groups, group_of_row) | {name: texts.column(name) for name in texts.column_names}
-    _write_parquet(pa.table({name: columns[name] for name in PROMPTED_COLUMNS}), folder / PART_FILE)
+    names = ["inputs", "targets", "choices", "row"]
+    names += [MESSAGES] if MESSAGES in table.column_names else []  # where one of its runs holds conversations
+    texts = table.select(names).take(pa.array(kept))
+    columns = grouped_columns(groups, group_of_row) | {name: texts.column(name) for name in names}
+    written = [*PROMPTED_COLUMNS, *names[4:]]
+    _write_parquet(pa.table({name: columns[name] for name in written}), folder / PART_FILE)
     return {
         "rows": len(kept),
         "sha256": file_sha256(folder / PART_FILE),

@@ -2,7 +2,7 @@
 
 A run is an Arrow file that is mapped into memory, so a part of the mixture reads only the pages that
 hold its range of keys. Columns: the texts, the row, the group (a number into the run's list of
-groups) and the two words of the key.
+groups), the two words of the key, and of conversations their messages.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from xmtf.mixture.select.choose import Chosen
 from xmtf.mixture.select.keys import Keys
-from xmtf.records import Provenance
+from xmtf.records import MESSAGES, Provenance
 
 __all__ = ["Run", "read_keys", "read_range", "write_runs"]
 
@@ -94,11 +94,19 @@ def _write_run(path: Path, chosen: Chosen, rows: npt.NDArray[np.int64]) -> None:
     keys = chosen.keys.take(rows)
     order = keys.order()
     rows, keys = rows[order], keys.take(order)
-    texts = chosen.table.select(["inputs", "targets", "choices", "row"]).take(pa.array(rows))
-    group_of_row = pa.array(chosen.group_of_row[rows], pa.int32())
-    columns = [*texts.columns, group_of_row, pa.array(keys.high), pa.array(keys.low)]
-    table = pa.table(columns, names=_SCHEMA.names).cast(_SCHEMA).combine_chunks()
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, _SCHEMA) as writer:
+    schema = _SCHEMA
+    if MESSAGES in chosen.table.column_names:
+        schema = schema.append(pa.field(MESSAGES, _TEXT))
+    columns = {name: chosen.table.column(name) for name in schema.names if name in chosen.table.column_names}
+    taken = pa.table(columns).take(pa.array(rows))
+    own = {
+        "group": pa.array(chosen.group_of_row[rows], pa.int32()),
+        "high": pa.array(keys.high),
+        "low": pa.array(keys.low),
+    }
+    of_rows = {name: taken.column(name) for name in taken.column_names} | own
+    table = pa.table([of_rows[name] for name in schema.names], names=schema.names).cast(schema).combine_chunks()
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
         writer.write_table(table)
 
 

@@ -10,13 +10,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import orjson
 import pyarrow as pa
 
 from xmtf.errors import SourceError
 from xmtf.sources.exact import Found, check_long_numbers, first_numbers, holds_numbers, leaves, marked_inexact
 from xmtf.sources.files.json_values import json_objects, may_hold_long_numbers
 
-__all__ = ["JsonBlocks"]
+__all__ = ["JSON_TEXT", "JsonBlocks"]
+
+JSON_TEXT = "\x1e"
+"""Begins a text that is JSON, as in sequences of JSON texts (RFC 7464)."""
 
 _BLOCK_ROWS = 16_384
 _BLOCK_BYTES = 32 * 2**20
@@ -38,10 +42,13 @@ class JsonBlocks:
     Attributes:
         path: The file.
         array: Whether it may be one array.
+        as_json: Columns whose lists and mappings stay JSON, each a text that begins with :data:`JSON_TEXT`: of messages
+            and calls of functions each is of its own type.
     """
 
     path: Path
     array: bool
+    as_json: Sequence[str] = ()
     _numbers: dict[str, _Numbers] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[pa.Table]:
@@ -94,6 +101,8 @@ class JsonBlocks:
         columns: dict[str, pa.Array] = {}
         for name in dict.fromkeys(name for row in rows for name in row):
             values = [row.get(name) for row in rows]
+            if name in self.as_json:
+                values = [_as_json(value) for value in values]
             try:
                 columns[name] = pa.array(values)
             except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
@@ -134,6 +143,10 @@ class JsonBlocks:
             except pa.ArrowInvalid as error:
                 raise SourceError(_explain(self.path, each.name, self.array, str(error))) from None
         return pa.table(columns, schema=schema)
+
+
+def _as_json(value: object) -> object:
+    return JSON_TEXT + orjson.dumps(value).decode() if isinstance(value, list | dict) else value
 
 
 def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.Array:

@@ -40,11 +40,13 @@ from xmtf.files import (
 from xmtf.json_types import JsonObject
 from xmtf.mixture.io.read import mixture_files
 from xmtf.mixture.validation import validation_limits
+from xmtf.recipe.chat import read_template
 from xmtf.recipe.effects import FORMATS, marked, stage_fingerprint
 from xmtf.recipe.load import LoadedRecipe
 from xmtf.recipe.schema import Execution, Recipe, Tokenization
 from xmtf.records import Family
 from xmtf.run_folder import tokenizer_of
+from xmtf.tokens.build.conversations import ChatRules, plan_chat, spec_of
 from xmtf.tokens.build.encode import Ends
 from xmtf.tokens.build.sampling import sample_texts
 from xmtf.tokens.store.index import choose_dtype
@@ -120,8 +122,12 @@ def tokenize_mixture(
         # unless it was trained with one; an encoder-decoder's is also what ends its targets
         keep_end = family == "encoder-decoder" or bool(ends.end_of_inputs)
         tokenizer = tokenizer.adding(ends.begin_of_inputs, keep_end=keep_end)
+        parts = [path for paths in mixture_files(mixture).values() for path in paths]
+        chat, tokenizer = plan_chat(loaded, parts, tokenizer, family)
         tokenizer.save(tokenizer_of(out))
-        counts, languages, clusters, files = _encode_all(mixture, out, tokenizer, ends, recipe)
+        counts, languages, clusters, files = _encode_all(mixture, out, tokenizer, ends, recipe, chat)
+        if chat is not None:
+            say(f"  {chat_line(counts)}")
         if counts.special_texts:
             say(f"  {special_line(counts.special_texts)}")
         if counts.composed_texts:
@@ -170,7 +176,9 @@ def _depends_on(
             f"{loaded.path}: tokens.tokenizer.train_vocab_size: {base} has a tokenizer of its own; remove it"
         )
     settings = marked(loaded.recipe, "tokens", loaded.recipe) | {"family": family}
-    return settings, {"mixture": mixture, "tokenizer": _identity(loaded, base)}
+    template = read_template(loaded)
+    named = {} if template is None else {"chat_template": content_hash(template)}
+    return settings, {"mixture": mixture, "tokenizer": _identity(loaded, base), **named}
 
 
 def _tidy(out: Path) -> None:
@@ -223,12 +231,22 @@ def _ends(tokens: Tokenization, tokenizer: Tokenizer, family: Family) -> Ends:
     return Ends(space, begin_of_inputs(tokens, tokenizer), tokens.end_of_inputs, tokens.end_of_targets)
 
 
+def chat_line(counts: TokenCounts) -> str:
+    """Say how many items the chat template wrote, and how many of them lost something."""
+    lost = f", {counts.shortened:,} of them without their oldest exchanges" if counts.shortened else ""
+    known = ("empty inputs", "empty targets")
+    dropped = {reason: count for reason, count in counts.dropped.items() if count and reason not in known}
+    left = "".join(f"; left out: {count:,}: {reason}" for reason, count in sorted(dropped.items()))
+    return f"the chat template wrote {counts.conversations:,} conversations{lost}{left}"
+
+
 def _encode_all(
-    mixture: Path, out: Path, tokenizer: Tokenizer, ends: Ends, recipe: Recipe
+    mixture: Path, out: Path, tokenizer: Tokenizer, ends: Ends, recipe: Recipe, chat: ChatRules | None
 ) -> tuple[TokenCounts, dict[str, TokenCounts], list[str], dict[str, str]]:
     """Encode every shard, merge every language; return counts, those of each language, clusters, hashes of files."""
     shards, dtype = mixture_files(mixture), choose_dtype(tokenizer.vocab_size)
-    plan, execution, prefix = _plan(shards, mixture, out, tokenizer, ends, recipe), recipe.execution, slug(recipe.name)
+    plan = _plan(shards, mixture, out, tokenizer, ends, recipe, chat)
+    execution, prefix = recipe.execution, slug(recipe.name)
     with _one_thread_each(execution, len(plan.tasks)):
         results = run_shown(plan, out / _SHARDS, execution, "tokenising")
     total = _sum_counts(results)
@@ -240,7 +258,7 @@ def _encode_all(
     clusters = sorted({name for result in results for name in result["clusters"]})
     if total.tokens < _INLINE_TOKENS:
         execution = execution.model_copy(update={"engine": "inline"})
-    merging = _merging(by_language, out, clusters, dtype, prefix)
+    merging = _merging(by_language, out, clusters, dtype, prefix, masked=chat is not None)
     files: dict[str, str] = {}
     for task, merged in zip(
         merging.tasks, run_shown(merging, out / _LANGUAGES, execution, "joining languages"), strict=True
@@ -260,6 +278,8 @@ def _merging(
     clusters: list[str],
     dtype: np.dtype[np.generic],
     prefix: str,
+    *,
+    masked: bool,
 ) -> Plan:
     """Return the plan of joining the shards of each language."""
     tasks = []
@@ -273,13 +293,19 @@ def _merging(
             "clusters": clusters,
             "dtype": dtype.str,
             "format": _FORMAT,
-        }
+        } | ({"masked": True} if masked else {})
         tasks.append(ShardTask(language, spec, float(sum(result["out"] for _, result in parts))))
     return Plan("xmtf.tokens.build.merge:merge_language", tuple(tasks))
 
 
 def _plan(
-    shards: dict[str, list[Path]], mixture: Path, out: Path, tokenizer: Tokenizer, ends: Ends, recipe: Recipe
+    shards: dict[str, list[Path]],
+    mixture: Path,
+    out: Path,
+    tokenizer: Tokenizer,
+    ends: Ends,
+    recipe: Recipe,
+    chat: ChatRules | None,
 ) -> Plan:
     parts = {name: found for name, found in read_manifest(mixture).outputs.items() if name.endswith(".parquet")}
     for name in parts:
@@ -304,6 +330,7 @@ def _plan(
                 "validation": limits[language],
                 "format": _FORMAT,
             }
+            spec |= {} if chat is None else {"chat": spec_of(chat)}
             rows = pq.read_metadata(path).num_rows
             tasks.append(ShardTask(f"{language}-{path.stem}", spec, cost=float(rows)))
     return Plan("xmtf.tokens.build.encode:encode_shard", tuple(tasks))
@@ -327,10 +354,11 @@ def _one_thread_each(execution: Execution, tasks: int) -> Iterator[None]:
 
 def _sum_counts(parts: list[JsonObject]) -> TokenCounts:
     keys = ("in", "out", "input_tokens", "target_tokens", "bytes", "validation")
+    chat = {key: sum(part.get(key, 0) for part in parts) for key in ("conversations", "shortened")}
     reasons = {reason for part in parts for reason in part["dropped"]}
     dropped = {reason: sum(part["dropped"].get(reason, 0) for part in parts) for reason in sorted(reasons)}
     taken, out, inputs, targets, size, held_out = (sum(part[key] for part in parts) for key in keys)
     special = sum((Counter(part["special_texts"]) for part in parts), Counter[str]())
     composed = sum(part.get("composed_texts", 0) for part in parts)
     spelt = dict(sorted(special.items()))
-    return TokenCounts(taken, out, inputs, targets, size, dropped, spelt, held_out, composed)
+    return TokenCounts(taken, out, inputs, targets, size, dropped, spelt, held_out, composed, **chat)

@@ -13,7 +13,8 @@ A row with an empty side, or a side that has no tokens, is dropped and counted: 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ from xmtf.artefacts.manifest_parts import Ends
 from xmtf.errors import DataError
 from xmtf.json_types import JsonObject
 from xmtf.mixture.validation import ROW_COLUMNS, held_out_rows
+from xmtf.records import MESSAGES
+from xmtf.tokens.build.conversations import ChatRules, EncodedConversations, encode_conversations, rules_of
 from xmtf.tokens.store.store import StoreWriter
 from xmtf.tokens.tokenizer.loading import load_tokenizer
 from xmtf.tokens.tokenizer.tokenizer import Tokenizer
@@ -53,6 +56,8 @@ class EncodedPairs:
         kept: int64 ``[kept]``, rows of the batch that became items.
         dropped: Rows that did not, by reason.
         special: Sides of rows that look like to hold a special token and were read as text, by id.
+        masks: uint8, of conversations as long as ``targets``: which of them are learnt; None: all.
+        shortened: Conversations that lost their oldest exchanges.
     """
 
     inputs: npt.NDArray[np.int32]
@@ -62,6 +67,8 @@ class EncodedPairs:
     kept: npt.NDArray[np.int64]
     dropped: dict[str, int]
     special: Counter[int]
+    masks: npt.NDArray[np.uint8] | None = None
+    shortened: int = 0
 
 
 def encode_pairs(tokenizer: Tokenizer, inputs: pa.Array, targets: pa.Array, ends: Ends) -> EncodedPairs:
@@ -99,9 +106,10 @@ def encode_shard(spec: JsonObject, folder: Path) -> JsonObject:
     Args:
         spec: ``shard`` (path) and ``shard_hash``, ``tokenizer`` (folder), ``special_tokens``, ``dtype``, ``ends``;
             fingerprints that only key the task; ``validation``: from which number on rows are for validation (see
-            :mod:`xmtf.mixture.validation`).
+            :mod:`xmtf.mixture.validation`); ``chat``, where conversations are written
+            (:mod:`xmtf.tokens.build.conversations`), and ``language``.
         folder: Receives, in a folder for training and one for validation, ``inputs.{bin,idx}``, ``targets.{bin,idx}``
-            and ``clusters.npy``.
+            and ``clusters.npy``, and of conversations ``masks.{bin,idx}``.
 
     Returns:
         Counts, and the names of the task clusters in the order of their numbers in ``clusters.npy``.
@@ -115,55 +123,119 @@ def encode_shard(spec: JsonObject, folder: Path) -> JsonObject:
         )
     tokenizer = _cached_tokenizer(spec["tokenizer"]).reading(spec["special_tokens"])
     ends, dtype = Ends(**spec["ends"]), np.dtype(spec["dtype"])
-    counts = {"in": 0, "out": 0, "input_tokens": 0, "target_tokens": 0, "bytes": 0, "validation": 0}
-    dropped = {"empty inputs": 0, "empty targets": 0}
-    special = Counter[int]()
+    chat = None if spec.get("chat") is None else rules_of(spec["chat"])
+    counts = _Counts(tokenizer)
     names: dict[str, int] = {}
-    with _Group(folder / TRAINING, dtype) as training, _Group(folder / VALIDATION, dtype) as validation:
-        for batch in _batches(Path(spec["shard"])):
+    masked = chat is not None
+    with (
+        _Group(folder / TRAINING, dtype, masked) as training,
+        _Group(folder / VALIDATION, dtype, masked) as validation,
+    ):
+        for batch in _batches(Path(spec["shard"]), masked):
             is_held_out = held_out_rows(batch, spec["validation"])
-            for group, rows in ((training, batch.filter(~is_held_out)), (validation, batch.filter(is_held_out))):
-                if not rows.num_rows:
-                    continue
-                pairs = encode_pairs(tokenizer, rows["inputs"], rows["targets"], ends)
-                group.append(pairs, _numbers(rows["cluster"], names))
-                counts["in"] += rows.num_rows
-                counts["out"] += len(pairs.kept)
-                counts["input_tokens"] += len(pairs.inputs)
-                counts["target_tokens"] += len(pairs.targets)
-                counts["bytes"] += sum(
-                    pc.sum(pc.binary_length(rows[side])).as_py() or 0 for side in ("inputs", "targets")
-                )
-                counts["validation"] += len(pairs.kept) if group is validation else 0
-                special.update(pairs.special)
-                dropped = {reason: count + pairs.dropped[reason] for reason, count in dropped.items()}
-    spelt = {tokenizer.token(token): count for token, count in sorted(special.items())}
-    told = {"special_texts": spelt, "composed_texts": tokenizer.composed_texts}
-    return {**counts, "dropped": dropped, **told, "clusters": list(names)}
+            for group, part in ((training, batch.filter(~is_held_out)), (validation, batch.filter(is_held_out))):
+                for rows, is_chat in _kinds(part, chat):
+                    if chat is not None and is_chat:
+                        pairs = _of_conversations(encode_conversations(tokenizer, chat, rows, spec["language"]))
+                    else:
+                        pairs = encode_pairs(tokenizer, rows["inputs"], rows["targets"], ends)
+                    group.append(pairs, _numbers(rows["cluster"], names))
+                    counts.add(rows, pairs, is_validation=group is validation)
+    return counts.to_json() | {"clusters": list(names)}
+
+
+@dataclass(slots=True)
+class _Counts:
+    """What is counted of a shard."""
+
+    tokenizer: Tokenizer
+    counts: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=lambda: Counter({"empty inputs": 0, "empty targets": 0}))
+    special: Counter[int] = field(default_factory=Counter)
+
+    def add(self, rows: pa.RecordBatch, pairs: EncodedPairs, *, is_validation: bool) -> None:
+        """Count some rows and their items."""
+        found = {
+            "in": rows.num_rows,
+            "out": len(pairs.kept),
+            "input_tokens": len(pairs.inputs),
+            "target_tokens": len(pairs.targets),
+            "bytes": sum(pc.sum(pc.binary_length(rows[side])).as_py() or 0 for side in ("inputs", "targets")),
+            "validation": len(pairs.kept) if is_validation else 0,
+            "conversations": 0 if pairs.masks is None else len(pairs.kept),
+            "shortened": pairs.shortened,
+        }
+        self.counts.update(found)
+        self.special.update(pairs.special)
+        for reason, count in pairs.dropped.items():
+            self.dropped[reason] += count
+
+    def to_json(self) -> JsonObject:
+        """Return what a shard reports."""
+        spelt = {self.tokenizer.token(token): count for token, count in sorted(self.special.items())}
+        names = ("in", "out", "input_tokens", "target_tokens", "bytes", "validation", "conversations", "shortened")
+        told = {"special_texts": spelt, "composed_texts": self.tokenizer.composed_texts}
+        return {**{name: self.counts[name] for name in names}, "dropped": dict(self.dropped), **told}
+
+
+def _kinds(rows: pa.RecordBatch, chat: ChatRules | None) -> Iterator[tuple[pa.RecordBatch, bool]]:
+    """Yield the rows that are prompted examples, and those that are conversations; none of nothing."""
+    is_chat = np.zeros(rows.num_rows, bool) if chat is None else chat.takes(rows)
+    for kind in (False, True):
+        part = rows if (is_chat == kind).all() else rows.filter(pa.array(is_chat == kind))
+        if part.num_rows and (is_chat == kind).any():
+            yield part, kind
+
+
+def _of_conversations(found: EncodedConversations) -> EncodedPairs:
+    (inputs, input_sizes), (targets, target_sizes) = _joined(found.inputs, np.int32), _joined(found.targets, np.int32)
+    return EncodedPairs(
+        inputs,
+        input_sizes,
+        targets,
+        target_sizes,
+        np.array(found.kept, np.int64),
+        dict(found.dropped),
+        found.special,
+        masks=_joined(found.masks, np.uint8)[0],
+        shortened=found.shortened,
+    )
+
+
+def _joined(parts: list[Any], kind: type[np.generic]) -> tuple[Any, npt.NDArray[np.int32]]:
+    sizes = np.array([len(part) for part in parts], np.int32)
+    return np.concatenate([np.empty(0, kind), *parts]), sizes
 
 
 class _Group:
     """Writes the items to train on, or those to validate on, into a folder of their own."""
 
-    def __init__(self, folder: Path, dtype: np.dtype[np.generic]) -> None:
+    def __init__(self, folder: Path, dtype: np.dtype[np.generic], masked: bool) -> None:
         folder.mkdir()
         self._folder, self._clusters = folder, list[npt.NDArray[np.uint16]]()
         self._inputs, self._targets = StoreWriter(folder / "inputs", dtype), StoreWriter(folder / "targets", dtype)
+        self._masks = StoreWriter(folder / "masks", np.dtype(np.uint8)) if masked else None
 
     def __enter__(self) -> _Group:
-        self._inputs.__enter__()
-        self._targets.__enter__()
+        for store in self._stores():
+            store.__enter__()
         return self
+
+    def _stores(self) -> list[StoreWriter]:
+        return [self._inputs, self._targets, *([] if self._masks is None else [self._masks])]
 
     def append(self, pairs: EncodedPairs, clusters: npt.NDArray[np.uint16]) -> None:
         """Write the items of a batch whose rows are of these clusters."""
         self._inputs.append(pairs.inputs, pairs.input_sizes)
         self._targets.append(pairs.targets, pairs.target_sizes)
+        if self._masks is not None:
+            masks = np.ones(len(pairs.targets), np.uint8) if pairs.masks is None else pairs.masks
+            self._masks.append(masks, pairs.target_sizes)
         self._clusters.append(clusters[pairs.kept])
 
     def __exit__(self, *raised: Any) -> None:
-        self._inputs.__exit__(*raised)
-        self._targets.__exit__(*raised)
+        for store in self._stores():
+            store.__exit__(*raised)
         clusters = np.concatenate([*self._clusters, np.empty(0, dtype=np.uint16)])
         np.save(self._folder / CLUSTERS_FILE, clusters, allow_pickle=False)
 
@@ -173,9 +245,10 @@ def _cached_tokenizer(folder: str) -> Tokenizer:
     return load_tokenizer(Path(folder))
 
 
-def _batches(path: Path) -> Any:
+def _batches(path: Path, with_messages: bool) -> Any:
+    columns = ["inputs", "targets", "cluster", *ROW_COLUMNS, *([MESSAGES] if with_messages else [])]
     with pq.ParquetFile(path) as file:
-        yield from file.iter_batches(_BATCH_ROWS, columns=["inputs", "targets", "cluster", *ROW_COLUMNS])
+        yield from file.iter_batches(_BATCH_ROWS, columns=columns)
 
 
 def _filled(column: pa.Array) -> npt.NDArray[np.bool_]:

@@ -23,7 +23,7 @@ def merge_language(spec: JsonObject, folder: Path) -> JsonObject:
     Args:
         spec: ``shards`` (folders of :func:`xmtf.tokens.build.encode.encode_shard`, and ``shards_hash`` of their tasks),
             ``names`` (task clusters of each shard, in the order of its numbers), ``clusters`` (of the mixture),
-            ``prefix`` and ``language`` of the files, ``dtype`` of the tokens.
+            ``prefix`` and ``language`` of the files, ``dtype`` of the tokens, ``masked`` where shards have masks.
         folder: Receives the token files of the language.
 
     Returns:
@@ -34,6 +34,8 @@ def merge_language(spec: JsonObject, folder: Path) -> JsonObject:
     files = store_prefix(folder, spec["prefix"], spec["language"])
     merge_stores([shard / "inputs" for shard in shards], files.inputs, dtype)
     merge_stores([shard / "targets" for shard in shards], files.targets, dtype)
+    if spec.get("masked"):
+        merge_stores([shard / "masks" for shard in shards], files.masks, np.dtype(np.uint8))
     numbers = []
     for shard, names in zip(shards, 2 * spec["names"], strict=True):
         of_name = np.array([spec["clusters"].index(name) for name in names], dtype=np.uint16)

@@ -6,6 +6,13 @@ A causal row of 8 tokens with two segments, inputs ``5 6`` / target ``7 1`` and 
     segment_ids   1 1 1 1 2 2 2 0
     is_input      1 1 0 0 1 0 0 0
 
+A conversation's inputs end with its first answer; what stands between its answers is not learnt either::
+
+    tokens        5 6 7 1 5 8 7 1      5 6 <question> 7 1 <answer> 5 8 <question> 7 1 <answer>
+    segment_ids   1 1 1 1 1 1 1 1
+    is_input      1 1 0 0 1 1 0 0
+    turns         0 0 1 1 0 0 2 2
+
 The same pairs as an encoder-decoder row of 4 and 5 tokens; the decoder starts every segment with 0::
 
     encoder_tokens       5 6 8 0      decoder_inputs       0 7 0 9 0
@@ -37,12 +44,15 @@ class CausalBatch:
         segment_ids: int32 ``[R, S + 1]``, 1-based in each row, 0 is padding.
         is_input: bool ``[R, S + 1]``, False on targets and padding.
         groups: int32 ``[R, K]``, index in ``Loader.group_names`` of segment ``k + 1``, -1 where there is none.
+        turns: uint8 ``[R, S + 1]``, where there are conversations: 0 on what is not learnt, 1 and 2 in turn on the
+            answers of a conversation, each of which is a target of its own; None: each segment has one target.
     """
 
     tokens: Ints
     segment_ids: npt.NDArray[np.int32]
     is_input: npt.NDArray[np.bool_]
     groups: npt.NDArray[np.int32]
+    turns: npt.NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +78,11 @@ class EncoderDecoderBatch:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """The two stores of one language."""
+    """The stores of one language; masks, as long as the targets, where it has conversations."""
 
     inputs: TokenStore
     targets: TokenStore
+    masks: TokenStore | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +129,13 @@ def causal_batch(segments: Segments, pairs: Sequence[Pair], num_rows: int, lengt
     is_input = np.zeros(num_rows * length, dtype=bool)
     is_input[_spread(begins, input_sizes)] = True
     shape = (num_rows, length)
-    return CausalBatch(tokens.reshape(shape), segment_ids.reshape(shape), is_input.reshape(shape), groups)
+    turns = None
+    if any(pair.masks is not None for pair in pairs):
+        flat = np.zeros(num_rows * length, dtype=np.uint8)
+        _place_masks(flat, begins + input_sizes, segments, pairs)
+        is_input = (segment_ids > 0) & (flat == 0)
+        turns = flat.reshape(shape)
+    return CausalBatch(tokens.reshape(shape), segment_ids.reshape(shape), is_input.reshape(shape), groups, turns)
 
 
 def encoder_decoder_batch(
@@ -205,3 +222,12 @@ def _place_targets(out: Ints, begins: Ints, segments: Segments, pairs: Sequence[
         store, item = pairs[number].targets, segments.item[chosen]
         sizes = segments.target[chosen]
         out[_spread(begins[chosen], sizes)] = store.gather(store.starts(item), sizes)
+
+
+def _place_masks(out: npt.NDArray[np.uint8], begins: Ints, segments: Segments, pairs: Sequence[Pair]) -> None:
+    for number in np.unique(segments.pair):
+        chosen = np.flatnonzero(segments.pair == number)
+        masks, item = pairs[number].masks, segments.item[chosen]
+        sizes = segments.target[chosen]
+        places = _spread(begins[chosen], sizes)
+        out[places] = 1 if masks is None else masks.gather(masks.starts(item), sizes)

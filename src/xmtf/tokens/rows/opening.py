@@ -131,11 +131,14 @@ def _open_language(
 ) -> tuple[LanguageRows | None, Fitted]:
     """Open one language; None in place of its rows where nothing of it fits."""
     prefix = store_prefix(folder, details.prefix, language)
-    pair = Pair(open_store(prefix.inputs), open_store(prefix.targets))
+    masks = open_store(prefix.masks) if prefix.has_masks else None
+    pair = Pair(open_store(prefix.inputs), open_store(prefix.targets), masks)
     count = len(pair.targets)
     clusters = _read_clusters(prefix.clusters, len(details.clusters))
     if len(pair.inputs) != count or len(clusters) != count:
         raise DataError(f"{prefix.inputs}: {len(pair.inputs)} inputs, {count} targets, {len(clusters)} clusters")
+    if masks is not None and not np.array_equal(masks.index.sizes, pair.targets.index.sizes):
+        raise DataError(f"{prefix.masks}: its masks are not as long as the targets; delete the folder to build it anew")
     held_out = details.languages[language].validation
     last = split_bounds(count, details.validation_fraction)[0] if held_out is None else count - held_out
     first, end = (0, last) if group == "train" else (last, count)

@@ -25,8 +25,8 @@ def peek_row(loader: Loader, row: int) -> str:
     """Return row ``row`` of the blend as text.
 
     ``loss`` under a token of a causal row is the weight of predicting that token; of an encoder-decoder
-    only the decoder has one. The weight is 1 / tokens of the target, so every target counts once. ``‹`` is a
-    token that is part of the letter on its left.
+    only the decoder has one. The weight is 1 / tokens of the target, so every target counts once, and of a
+    conversation every answer. ``‹`` is a token that is part of the letter on its left.
 
     Args:
         loader: From :func:`xmtf.tokens.open_loader`.
@@ -39,12 +39,20 @@ def peek_row(loader: Loader, row: int) -> str:
     lines = [f"row {row} ({names[0][0]}), {len(names)} example{'s' * (len(names) > 1)}: {held}"]
     if isinstance(batch, CausalBatch):
         ids, scored = batch.segment_ids[0], ~batch.is_input[0] & (batch.segment_ids[0] > 0)
-        lines += _table(loader, batch.tokens[0], ids, _weights(ids, scored))
+        lines += _table(loader, batch.tokens[0], ids, _weights(_numbered(ids, batch.turns), scored))
     else:
         ids = batch.decoder_segment_ids[0]
         lines += ["encoder", *_table(loader, batch.encoder_tokens[0], batch.encoder_segment_ids[0], None)]
         lines += ["decoder targets", *_table(loader, batch.decoder_targets[0], ids, _weights(ids, ids > 0))]
     return "\n".join(lines)
+
+
+def _numbered(ids: npt.NDArray[np.int32], turns: npt.NDArray[np.uint8] | None) -> npt.NDArray[np.int32]:
+    """Return the number of the target that each token is of: of its segment, or of its turn in it."""
+    if turns is None:
+        return ids
+    changes = (np.diff(ids) != 0) | (np.diff(turns[0].astype(np.int32)) != 0)
+    return np.concatenate([np.zeros(1, np.int32), np.cumsum(changes, dtype=np.int32)])
 
 
 def _weights(ids: npt.NDArray[np.int32], scored: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:

@@ -58,6 +58,7 @@ class SpecialTexts:
     def __init__(self, core: tokenizers.Tokenizer, text: str, ends: Iterable[int]) -> None:
         self._text = text
         added = core.get_added_tokens_decoder()
+        self._added = {token.content for token in added.values()}
         numbers = {number for number, token in added.items() if token.special} | set(ends)
         self._names = {
             number: added[number].content if number in added else core.id_to_token(number) for number in numbers
@@ -68,8 +69,19 @@ class SpecialTexts:
         self._unknown = _unknown(json.loads(text)["model"], core)
 
     @cached_property
-    def _core(self) -> tokenizers.Tokenizer:
-        names = [name for name in self._names.values() if name is not None]
+    def hidden_names(self) -> dict[str, str]:
+        """Special token that a text can spell -> what it is called in :attr:`core`."""
+        names = self._spelt
+        return {name: _HIDDEN.format(number=number) for number, name in enumerate(names) if name in self._added}
+
+    @property
+    def _spelt(self) -> list[str]:
+        return [name for name in self._names.values() if name is not None]
+
+    @cached_property
+    def core(self) -> tokenizers.Tokenizer:
+        """The tokenizer with its special tokens under names that no text spells."""
+        names = self._spelt
         core = tokenizers.Tokenizer.from_str(without_special_tokens(self._text, names))
         core.no_truncation()
         core.no_padding()
@@ -87,7 +99,7 @@ class SpecialTexts:
         if not len(places):
             return AsText(ids, sizes, places, tokens)
         again = np.unique(places)
-        new = dict(zip(again.tolist(), _split(encode_plainly(self._core, [texts[n] for n in again])), strict=True))
+        new = dict(zip(again.tolist(), _split(encode_plainly(self.core, [texts[n] for n in again])), strict=True))
         parts = [new.get(number, part) for number, part in enumerate(_split(found))]
         return AsText(np.concatenate(parts), np.array([len(part) for part in parts], np.int32), places, tokens)
 

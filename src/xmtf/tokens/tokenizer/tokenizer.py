@@ -10,6 +10,7 @@ import copy
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -26,7 +27,16 @@ from xmtf.tokens.tokenizer.ends import own_ends, puts_space, with_ends
 from xmtf.tokens.tokenizer.special_texts import AsText, SpecialTexts
 from xmtf.tokens.tokenizer.words import WordEncoder, encode_plainly
 
-__all__ = ["CONFIG_FILE", "KEPT_KEYS", "MORE_TEMPLATES", "TEMPLATE_FILE", "TOKENIZER_FILE", "Tokenizer"]
+__all__ = [
+    "CHAT_KEY",
+    "CONFIG_FILE",
+    "KEPT_KEYS",
+    "MORE_TEMPLATES",
+    "TEMPLATE_FILE",
+    "TOKENIZER_FILE",
+    "Placed",
+    "Tokenizer",
+]
 
 TOKENIZER_FILE = "tokenizer.json"
 CONFIG_FILE = "tokenizer_config.json"
@@ -34,6 +44,8 @@ TEMPLATE_FILE = "chat_template.jinja"
 MORE_TEMPLATES = "additional_chat_templates"
 """Folder of further chat templates, such as one for tools; also what ``about`` calls them, by name."""
 GENERATION_FILE = "generation_config.json"
+CHAT_KEY = "xmtf_chat"
+"""Key of ``tokenizer_config.json`` that says how a model was trained to be asked."""
 KEPT_KEYS = (
     "padding_side",
     "truncation_side",
@@ -43,8 +55,22 @@ KEPT_KEYS = (
     "additional_special_tokens",
     "extra_special_tokens",
     "model_input_names",
+    CHAT_KEY,
 )
 """What an export's ``tokenizer_config.json`` keeps of that of the tokenizer it was trained with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """The ids of a text, and where each stands.
+
+    Attributes:
+        ids: int32 ``[tokens]``.
+        places: int64 ``[tokens, 2]``: first character and end.
+    """
+
+    ids: npt.NDArray[np.int32]
+    places: npt.NDArray[np.int64]
 
 
 class Tokenizer:
@@ -216,6 +242,29 @@ class Tokenizer:
         found = self._special.read(texts, plain)
         self.special_texts.update(map(self.token, found.tokens.tolist()))
         return found
+
+    def encode_placed(self, texts: Sequence[str], *, hidden: bool = False) -> list[Placed]:
+        """Return the ids of texts whose special tokens are meant, and where in its text each stands.
+
+        Args:
+            texts: The texts.
+            hidden: Whether special tokens stand in them under their :attr:`hidden_names`, and what spells them is text.
+        """
+        core = self._special.core if hidden else self._core
+        return [
+            Placed(np.array(found.ids, np.int32), np.array(found.offsets, np.int64).reshape(-1, 2))
+            for found in core.encode_batch(list(texts), add_special_tokens=False)
+        ]
+
+    @property
+    def hidden_names(self) -> Mapping[str, str]:
+        """Special token that a text can spell -> what it is called where that is to be text."""
+        return self._special.hidden_names
+
+    @property
+    def parses(self) -> bool:
+        """Whether it takes what looks like a special token in a text for that token."""
+        return self._parses
 
     @cached_property
     def _special(self) -> SpecialTexts:

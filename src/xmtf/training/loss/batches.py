@@ -18,7 +18,11 @@ __all__ = ["Batch", "CausalRows", "EncoderDecoderRows", "RowLoader", "examples_o
 
 
 class CausalRows(Protocol):
-    """Rows for a causal model: R rows of T + 1 tokens, up to K segments in a row."""
+    """Rows for a causal model: R rows of T + 1 tokens, up to K segments in a row.
+
+    Rows with conversations also have ``turns`` uint8 ``[R, T + 1]``: 0 on what is not learnt; neighbouring
+    answers differ.
+    """
 
     @property
     def tokens(self) -> NDArray[np.int64]:

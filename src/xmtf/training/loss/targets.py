@@ -68,7 +68,13 @@ def causal_targets(batch: CausalRows, weighting: Weighting) -> Targets:
         positions       1     4         predict 8 and 5
         labels          8     5
 
-    Position 2 would predict token 3, an input of the next example, and position 5 padding: no loss.
+    Position 2 would predict token 3, an input of the next example, and position 5 padding: no loss. Each answer of a
+    conversation is a target of its own::
+
+        tokens        6 7 8 9 3 4 5
+        segment_ids   1 1 1 1 1 1 1
+        turns         0 0 1 1 0 2 2
+        weights         ½ ½     ½ ½        two targets
 
     Args:
         batch: Rows with ``tokens``, ``segment_ids``, ``is_input`` ``[R, T + 1]`` and ``groups`` ``[R, K]``.
@@ -81,7 +87,9 @@ def causal_targets(batch: CausalRows, weighting: Weighting) -> Targets:
     num_real = int(np.count_nonzero(batch.segment_ids[:, :-1]))  # the last token is predicted, and is no position
     if weighting == "target_compat":
         return _gather(batch.tokens[:, 1:], segments, mask, batch.groups, num_real, _run_weights(mask))
-    return _gather(batch.tokens[:, 1:], segments, mask, batch.groups, num_real, weighting)
+    turns = getattr(batch, "turns", None)  # other rows than ours, such as plain text's, have none
+    numbers = segments if turns is None else _numbered(segments, turns[:, 1:])
+    return _gather(batch.tokens[:, 1:], segments, mask, batch.groups, num_real, weighting, numbers)
 
 
 def decoder_targets(batch: EncoderDecoderRows, weighting: Weighting) -> Targets:
@@ -129,10 +137,13 @@ def _gather(
     groups: NDArray[np.int32],
     num_real: int,
     weighting: Weighting | NDArray[np.float32],
+    numbers: NDArray[np.int32] | None = None,
 ) -> Targets:
+    """Return the targets of masked positions; those of one number (default: one segment) in a row are one target."""
     rows, columns = np.nonzero(mask)
     segment = segments[rows, columns]
-    key = rows * (groups.shape[1] + 1) + segment
+    numbers = segments if numbers is None else numbers
+    key = rows * (int(numbers.max(initial=0)) + 1) + numbers[rows, columns]
     _, inverse, counts = np.unique(key, return_inverse=True, return_counts=True)
     if isinstance(weighting, np.ndarray):
         weights = weighting
@@ -155,6 +166,14 @@ def _gather(
         num_real=num_real,
         num_positions=mask.size,
     )
+
+
+def _numbered(segments: NDArray[np.int32], turns: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """Return a number for each stretch of one segment and one turn, ``[R, T]``, ascending in each row."""
+    changes = (np.diff(segments, axis=1) != 0) | (np.diff(turns.astype(np.int32), axis=1) != 0)
+    numbers = np.zeros(segments.shape, np.int32)
+    np.cumsum(changes, axis=1, out=numbers[:, 1:])
+    return numbers
 
 
 def _run_weights(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
