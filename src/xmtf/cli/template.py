@@ -11,6 +11,7 @@ import typer
 
 from xmtf.cli.options import Offline
 from xmtf.cli.printing import print_columns, print_json, print_text
+from xmtf.cli.template_exchange import export, import_, status
 from xmtf.cli.template_translate import translate
 from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.execution import say
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from xmtf.templates.lint import Finding
 
 app = typer.Typer(no_args_is_help=True, help="List, show, render, lint and translate templates.")
-app.command("translate")(translate)
+for _name, _verb in (("translate", translate), ("export", export), ("import", import_), ("status", status)):
+    app.command(_name)(_verb)
 
 RootOption = Annotated[
     Path | None,

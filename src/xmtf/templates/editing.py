@@ -76,11 +76,11 @@ class TemplateEditor:
         for key, value in values.items():
             holder = entry if key in _TOP else metadata
             node = _value(holder, key) if isinstance(holder, yaml.MappingNode) else None
-            if node is None:
+            if node is None or holder is None:
                 new[key] = value
             elif not isinstance(node, yaml.ScalarNode) or node.value != value or _is_null(node) != (value is None):
                 column = _key(holder, key).start_mark.column
-                self._replace(node, value, column)
+                self._replace(node, value, column, in_flow=bool(holder.flow_style))
         if new:
             self._insert(entry, metadata, new)
 
@@ -96,11 +96,11 @@ class TemplateEditor:
             text, at = text + self._text[at : edit.start] + edit.text, edit.end
         return text + self._text[at:]
 
-    def _replace(self, node: yaml.Node, value: str | None, column: int) -> None:
+    def _replace(self, node: yaml.Node, value: str | None, column: int, *, in_flow: bool) -> None:
         start, end = node.start_mark.index, node.end_mark.index
         was_block = isinstance(node, yaml.ScalarNode) and node.style in ("|", ">")
         rest = self._text[end:].partition("\n")[0].strip()
-        written = self._scalar(value, column, inline=not was_block and bool(rest))
+        written = self._scalar(value, column, inline=in_flow or (not was_block and bool(rest)))
         is_block = written.endswith(self._newline)
         if was_block and not is_block:
             written += self._newline

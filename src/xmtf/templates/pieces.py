@@ -10,6 +10,7 @@ to a filter, a test or a method are code. Which is which, Jinja's own syntax tre
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,7 +21,7 @@ from jinja2 import nodes
 
 from xmtf.templates.compile import PIPES, environment
 
-__all__ = ["BREAK", "Piece", "read_pieces", "skeleton"]
+__all__ = ["BREAK", "Piece", "differing_code", "read_pieces", "skeleton"]
 
 Kind = Literal["text", "print", "statement", "hidden"]
 """``text``; ``{{ ... }}``; ``{% ... %}`` and comments; text whose printing code decides (macros, block sets, raw)."""
@@ -213,3 +214,40 @@ def _blank(source: str, piece: Piece) -> str:
         text, at = text + source[at:start], end
     inner = (text + source[at : piece.end]).strip()
     return re.sub(r"^(\{\{[-+]?)\s*(.*?)\s*([-+]?\}\})$", r"\1\2\3", inner, flags=re.DOTALL)
+
+
+def differing_code(original: str, translation: str) -> str:
+    """Return what a translation by a person does to the code of its original, or ``""``.
+
+    Prints may move within a source, line ends may change; statements stay in their order.
+
+    >>> differing_code("Is {{ a }} {{ b }}?", "{{ b }}? {{ c }}")
+    'lost {{a}}; new {{c}}'
+
+    Raises:
+        jinja2.TemplateSyntaxError: One of them does not parse.
+    """
+    expected, found = (_all_code(source) for source in (original, translation))
+    lost, new = expected[0] - found[0], found[0] - expected[0]
+    if lost or new:
+        some = [
+            f"{word} {', '.join(sorted(codes.elements()))}" for word, codes in (("lost", lost), ("new", new)) if codes
+        ]
+        return "; ".join(some)
+    return "" if expected[1] == found[1] else "statements stand in another order"
+
+
+def _all_code(source: str) -> tuple[Counter[str], tuple[str, ...]]:
+    """Return all code with its counts, and statements in their order."""
+    codes: Counter[str] = Counter()
+    ordered = []
+    for piece in read_pieces(source):
+        text = source[piece.start : piece.end]
+        if piece.kind == "text":
+            codes[PIPES] += text.count(PIPES)
+        elif piece.kind == "print":
+            codes[_blank(source, piece)] += 1
+        else:
+            codes[text.strip()] += 1
+            ordered.append(text.strip())
+    return +codes, tuple(ordered)

@@ -50,6 +50,8 @@ READ = {
     ("report build", "overlap"),
     ("report card", "source"),
     ("report tables", "overlap"),
+    ("template import", "path"),
+    ("template import", "source"),
     ("template translate", "glossary"),
     ("template translate", "to"),
     ("train", "tokens"),
@@ -65,6 +67,7 @@ FILES = {
     "evaluate rescore": ("none", "--out", "{out}"),
     "generate": ("--model", "none", "--file", "none.jsonl", "--out", "{out}"),
     "report card": ("none", "--out", "{out}"),
+    "template export": ("none", "--format", "csv", "--out", "{out}"),
 }
 FOLDERS = {
     "analyze code": ("none", "--out", "{out}"),
