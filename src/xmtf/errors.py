@@ -7,6 +7,7 @@
     │   ├── ConfigError             a recipe, an option or a catalogue entry is wrong
     │   ├── TemplateError           a template does not parse or fails on a row
     │   ├── SourceError             a dataset, split or file is missing or unreadable
+    │   │   └── MissingSourceError  it is not to be had here; trying again would not help
     │   ├── TranslationError        an engine that translates does not answer, or not in its form
     │   ├── MissingExtraError       an optional dependency is not installed
     │   └── UnknownNameError        a name is not known (carries the nearest known ones)
@@ -26,6 +27,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "MissingExtraError",
+    "MissingSourceError",
     "SourceError",
     "TemplateError",
     "TranslationError",
@@ -59,6 +61,19 @@ class SourceError(UserError):
 
 class TranslationError(UserError):
     """An engine that translates, or a server that is asked, does not answer, or not in its form."""
+
+
+class MissingSourceError(SourceError):
+    """A dataset or split is not to be had from here: not there, not given out, or without a network.
+
+    Args:
+        message: Names the split, where it was looked for and what to do.
+        why: The reason alone, as a table of many of them shows it; default the message.
+    """
+
+    def __init__(self, message: str, why: str = "") -> None:
+        super().__init__(message)
+        self.why = why or message
 
 
 class MissingExtraError(UserError):

@@ -19,11 +19,13 @@ from xmtf.json_types import JsonObject
 from xmtf.records import Family
 
 __all__ = [
+    "DatasetVersion",
     "DropNote",
     "Ends",
     "EvaluationCounts",
     "EvaluationDetails",
     "FirstDropped",
+    "MissingSplit",
     "MixtureCounts",
     "MixtureDetails",
     "ModelDetails",
@@ -122,6 +124,25 @@ class LintFinding:
 
 
 @dataclass(frozen=True, slots=True)
+class MissingSplit:
+    """A split that the recipe names and that was not to be had: ``problem`` says why."""
+
+    task: str
+    dataset: str
+    subset: str
+    split: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetVersion:
+    """Which version of a dataset was read: empty where it is not known, as of files that the user put there."""
+
+    revision: str
+    commit: str
+
+
+@dataclass(frozen=True, slots=True)
 class MixtureDetails(_Part):
     """Details of a mixture.
 
@@ -134,6 +155,9 @@ class MixtureDetails(_Part):
         notes: What looks like a mistake.
         findings: What lint found.
         relatives: Held-out language -> the members of its macrolanguage that the mixture holds.
+        missing: Splits that were not to be had and were skipped.
+        partial: Splits of which the hub converted only the beginning.
+        versions: Dataset -> its versions; more than one where its splits are of several.
     """
 
     validation_fraction: float | None = None
@@ -144,6 +168,9 @@ class MixtureDetails(_Part):
     notes: tuple[DropNote, ...] = ()
     findings: tuple[LintFinding, ...] = ()
     relatives: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    missing: tuple[MissingSplit, ...] = ()
+    partial: tuple[str, ...] = ()
+    versions: dict[str, tuple[DatasetVersion, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +184,8 @@ class MixtureCounts(_Part):
         overlaps: Examples left out because a suite asks about them.
         languages: Language -> examples; so are ``clusters``, ``datasets``, ``tasks`` and ``templates``.
         characters: ``inputs`` and ``targets``.
+        missing: Splits that were not to be had and were skipped.
+        partial: Splits of which the hub converted only the beginning.
     """
 
     _KEY = "counts"
@@ -170,6 +199,8 @@ class MixtureCounts(_Part):
     tasks: Counts = field(default_factory=dict)
     templates: Counts = field(default_factory=dict)
     characters: Counts = field(default_factory=dict)
+    missing: int = 0
+    partial: int = 0
 
 
 @dataclass(frozen=True, slots=True)

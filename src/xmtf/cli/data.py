@@ -23,7 +23,7 @@ from xmtf.mixture.io.export import ExportNames, export_jsonl
 from xmtf.mixture.io.read import FILTERS, find_mixture, parse_filters, select_examples
 from xmtf.mixture.plan.overview import planned_splits
 from xmtf.recipe import load_recipe
-from xmtf.sources.fetch import fetch_sources
+from xmtf.sources.fetch import expand_patterns, fetch_sources
 from xmtf.tasks import recipe_sources
 from xmtf.tokens import open_loader, peek_row
 from xmtf.upload import MIXTURE_FILES, check_target, publish
@@ -262,24 +262,32 @@ def fetch(
 ) -> None:
     """Bring every dataset that a recipe reads into a local mirror.
 
-    For training and evaluation. What is there stays; what cannot be had is listed at the end, and the exit code is
-    then 1.
+    For training and evaluation. What is there stays, unless it is not what was fetched; a file that is not whole is
+    resumed. What cannot be had is listed at the end, and the exit code is then 1.
 
     Example: xmtf data fetch recipes/open.yaml --to mirror
     """
     loaded = _load(recipe, overrides)
-    refs = recipe_sources(loaded)
+    refs = expand_patterns(recipe_sources(loaded), offline=loaded.recipe.offline)
     if dry_run:
         for ref in refs:
             print_json({"source": str(ref)}) if as_json else print_text(str(ref))
         return
-    with track("fetching", len(refs), "splits") as progress:
-        results = fetch_sources(
-            refs, to, offline=loaded.recipe.offline, progress=lambda fetched: progress.advance(1, str(fetched.ref))
-        )
+    came = 0
+    with track("fetching", None, "bytes") as progress:
+
+        def tell(count: int, total: int) -> None:
+            nonlocal came
+            came += count
+            progress.set(came, total)
+
+        results = fetch_sources(refs, to, offline=loaded.recipe.offline, tell=tell)
     for fetched in results:
         record = {"source": str(fetched.ref), "status": fetched.status, "problem": fetched.problem}
-        print_json(record) if as_json else print_text("  ".join(record.values()).rstrip())
+        if as_json:
+            print_json(record | {"rows": fetched.rows})
+        else:
+            print_text("  ".join(record.values()).rstrip())
     if any(fetched.status == "failed" for fetched in results):
         raise typer.Exit(1)
 

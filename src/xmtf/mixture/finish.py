@@ -71,7 +71,11 @@ def finish_mixture(plan: MixturePlan, shards: list[Shard], work: Path, out: Path
             recipe=plan.recipe,
             inputs=plan.inputs,
             outputs=outputs,
-            counts=_with_totals(counts, composition).to_json(),
+            counts=replace(
+                _with_totals(counts, composition),
+                missing=len(plan.gathered.missing),
+                partial=len(plan.gathered.partial),
+            ).to_json(),
             details=MixtureDetails(
                 validation_fraction=recipe.mixture.validation_fraction,
                 rows=_rows(names, results),
@@ -81,6 +85,9 @@ def finish_mixture(plan: MixturePlan, shards: list[Shard], work: Path, out: Path
                 notes=tuple(report.notes),
                 findings=tuple(report.findings),
                 relatives=_relatives(plan, composition),
+                missing=plan.gathered.missing,
+                partial=plan.gathered.partial,
+                versions=plan.gathered.versions,
             ).to_json(),
             wall_time_s=watch.seconds,
         )
@@ -218,6 +225,8 @@ def _card(plan: MixturePlan, composition: list[GroupCount], dropped: dict[str, i
         },
         suites=plan.suites,
         relatives=_relatives(plan, composition),
+        missing=plan.gathered.missing,
+        partial=plan.gathered.partial,
     )
     return dataset_card(facts)
 

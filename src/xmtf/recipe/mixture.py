@@ -255,6 +255,9 @@ class Mixture(Section):
     lint: Annotated[Literal["show", "error"], affects()] = "show"
     """What lint finds on the first 200 rows of each task under each of its templates is shown with its count; with
     `error`, what it calls an error stops the build."""
+    missing: Annotated[Literal["error", "skip"], affects()] = "error"
+    """What to do where splits of `tasks` are not to be had: all are listed before anything is rendered, and then the
+    build stops, or they are skipped, counted in manifest and card, and part of the mixture's identity."""
     failing_rows: Annotated[float, affects(mixture="result", evaluation="result")] = Field(default=0.5, gt=0, le=1)
     """A template that fails on a larger share of its rows stops the build."""
 

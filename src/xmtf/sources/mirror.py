@@ -2,7 +2,8 @@
 
 ``XMTF_DATA_ROOT`` names it. Layout: ``<hub id>/<subset>/<split>.parquet`` (also the other kinds of
 :mod:`xmtf.sources.tables`; shards ``<split>-00000-of-00002.parquet``). A dataset without subsets has no subset folder.
-A file of all subsets is never read for one of them, unless the catalogue says ``flat``.
+A file of all subsets is never read for one of them, unless the catalogue says ``flat``; of a dataset whose catalogue
+entry names a ``table``, that subset serves all that have none of their own and whose columns it has.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ import re
 from pathlib import Path
 
 from xmtf.errors import SourceError
+from xmtf.sources.columns import holds_columns
 from xmtf.sources.reference import SourceRef
+from xmtf.sources.sidecar import SUFFIX as SIDECAR
 from xmtf.sources.tables import SUFFIXES
 
-__all__ = ["DATA_ROOT", "find_in_mirror", "mirror_root", "mirror_splits"]
+__all__ = ["DATA_ROOT", "find_in_mirror", "mirror_root", "mirror_splits", "subsets_in_mirror"]
 
 _NUMBER = re.compile(r"\d{5}-of-\d{5}")
 _SHARD = re.compile(r"-\d{5}-of-\d{5}$")
@@ -41,7 +44,16 @@ def find_in_mirror(ref: SourceRef, root: Path | None = None) -> list[Path]:
     folders = _folders(ref, root or mirror_root())
     if "*" in ref.subset:
         return [path for folder in folders for path in _files_of(folder, ref.split)]
-    return next((files for folder in folders if (files := _files_of(folder, ref.split))), [])
+    for number, folder in enumerate(folders):
+        files = _files_of(folder, ref.split)
+        if files and (number == 0 or holds_columns(ref, files)):
+            return files
+    return []
+
+
+def subsets_in_mirror(ref: SourceRef, root: Path | None = None) -> list[str]:
+    """Return the subsets of a pattern that the mirror has with the split."""
+    return [folder.name for folder in _folders(ref, root or mirror_root()) if _files_of(folder, ref.split)]
 
 
 def _files_of(folder: Path, split: str) -> list[Path]:
@@ -76,7 +88,7 @@ def mirror_splits(ref: SourceRef) -> list[str]:
     for folder in _folders(ref, mirror_root()):
         for path in folder.iterdir() if folder.is_dir() else ():
             for suffix in SUFFIXES:
-                if path.name.endswith(suffix):
+                if path.name.endswith(suffix) and not path.name.endswith(SIDECAR):
                     names.add(_SHARD.sub("", path.name.removesuffix(suffix)))
     return sorted(names)
 
@@ -88,5 +100,6 @@ def _folders(ref: SourceRef, root: Path | None) -> list[Path]:
     if "*" in subset:
         return sorted((root / dataset).glob(subset))
     if subset:
-        return [root / dataset / subset, *([root / dataset] if ref.flat else [])]
+        whole = [root / dataset] if ref.flat else []
+        return [root / dataset / subset, *whole, *([root / dataset / ref.table] if ref.table else [])]
     return [root / dataset, root / dataset / "default"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,17 +11,19 @@ import pyarrow as pa
 
 from xmtf.errors import SourceError
 from xmtf.files import content_hash
-from xmtf.sources import hub
 from xmtf.sources.adapters import adapt, adapter_version
 from xmtf.sources.cldr import cldr_fingerprint, read_cldr
-from xmtf.sources.mirror import DATA_ROOT, find_in_mirror, mirror_root, mirror_splits
+from xmtf.sources.columns import read_wanted, wanted_columns
+from xmtf.sources.hub import CONVERTED
+from xmtf.sources.hub.converted import bring
+from xmtf.sources.hub.prepared import prepare_dataset
+from xmtf.sources.hub.remote import RemoteFile, is_streaming
+from xmtf.sources.locate import CLDR, Located, locate, locate_here
 from xmtf.sources.reference import SourceData, SourceRef
-from xmtf.sources.tables import fingerprint_files, read_table_files
+from xmtf.sources.sidecar import check_content
+from xmtf.sources.tables import fingerprint_files, hash_of, read_table_files
 
-__all__ = ["CLDR", "files_of", "fingerprint_source", "read_raw", "read_source"]
-
-CLDR = "cldr/"
-"""Prefix of the datasets that are made from CLDR and need neither a file nor a network."""
+__all__ = ["CLDR", "bring_all", "files_of", "fingerprint_source", "read_raw", "read_source", "remote_files"]
 
 
 def read_source(ref: SourceRef, *, offline: bool = False) -> SourceData:
@@ -49,15 +52,7 @@ def fingerprint_source(ref: SourceRef, *, offline: bool = False) -> str:
     Raises:
         SourceError: As :func:`read_source`.
     """
-    files = files_of(ref)
-    if files:
-        return _fingerprint(ref, fingerprint_files(files))
-    if ref.dataset.startswith(CLDR):
-        return _fingerprint(ref, cldr_fingerprint())
-    prepared = hub.prepared_dataset(ref, cached=True) if ref.revision != hub.CONVERTED else None
-    if prepared is not None:
-        return _fingerprint(ref, prepared.version())
-    return _fingerprint(ref, read_raw(ref, offline=offline)[1])
+    return _fingerprint(ref, _content_of(_at_hand(ref, offline=offline)))
 
 
 def _fingerprint(ref: SourceRef, content: str) -> str:
@@ -67,12 +62,21 @@ def _fingerprint(ref: SourceRef, content: str) -> str:
 
 def files_of(ref: SourceRef) -> list[Path]:
     """Return the files that hold a split on this machine: the user's, the mirror's, or the hub's cache's."""
-    if ref.path is not None:
-        return [Path(ref.path)] if Path(ref.path).is_file() else []
-    if ref.dataset.startswith(CLDR):
+    if ref.path is not None and not Path(ref.path).is_file():
         return []
-    found = find_in_mirror(ref)
-    return found if found or ref.revision != hub.CONVERTED else hub.converted_files(ref, cached=True)
+    here = locate_here(ref)
+    if here is None:
+        return []
+    return here.prepared.files() if here.prepared is not None else list(here.files)
+
+
+def remote_files(ref: SourceRef, *, offline: bool) -> list[RemoteFile]:
+    """Return the files of a split that are read on the hub, without a copy; empty where there is no such wish.
+
+    Raises:
+        SourceError: As :func:`read_source`.
+    """
+    return [] if not is_streaming() else _remote(locate(ref, offline=offline))
 
 
 def read_raw(ref: SourceRef, *, offline: bool) -> tuple[pa.Table, str]:
@@ -81,51 +85,56 @@ def read_raw(ref: SourceRef, *, offline: bool) -> tuple[pa.Table, str]:
     Raises:
         SourceError: As :func:`read_source`.
     """
-    files = [Path(ref.path)] if ref.path is not None else files_of(ref)
-    if files:
-        return read_table_files(files, separator=ref.separator, as_json=ref.as_json), fingerprint_files(files)
-    if ref.dataset.startswith(CLDR):
-        return read_cldr(ref.dataset, ref.subset, ref.split), cldr_fingerprint()
-    converted = ref.revision == hub.CONVERTED
-    prepared = None if converted else hub.prepared_dataset(ref, cached=True)
-    if prepared is None:
-        _check_network(ref, offline=offline)
-        try:
-            if converted:
-                files = hub.converted_files(ref, cached=False)
-                return read_table_files(files, as_json=ref.as_json), fingerprint_files(files)
-            prepared = hub.prepared_dataset(ref, cached=False)
-        except SourceError as error:
-            raise SourceError(f"{error}; {_looked(ref)}: {_ADVICE}") from error
-    assert prepared is not None
-    return prepared.table(), prepared.version()
+    found = _at_hand(ref, offline=offline)
+    content = _content_of(found)
+    if found.place == "cldr":
+        return read_cldr(ref.dataset, ref.subset, ref.split), content
+    if found.prepared is not None:
+        return found.prepared.table(), content
+    if remote := _remote(found):
+        columns = wanted_columns(ref, remote[0].schema()[0].names)
+        return pa.concat_tables(block for file in remote for block in file.blocks(columns)), content
+    narrowed = read_wanted(ref, found.files)
+    return (read_table_files(found.files, separator=ref.separator, as_json=ref.as_json) if narrowed is None else narrowed), content
 
 
-def _check_network(ref: SourceRef, *, offline: bool) -> None:
-    """Fail where a split can only come over the network, and that is not possible or not allowed."""
-    if ref.note:
-        raise SourceError(f"{ref}: {_looked(ref)}, and it cannot be downloaded: {ref.note}")
-    if offline or hub.network_forbidden():
-        raise SourceError(f"{ref}: {_looked(ref)}, and the network is switched off (offline): {_ADVICE}")
+def bring_all(found: Sequence[Located], tell: Callable[[int], None] = lambda count: None) -> list[SourceError]:
+    """Download what is on the hub alone, side by side; return what could not be had."""
+    splits = [each.split for each in found if each.place == "hub" and each.split is not None]
+    return list(bring(splits, tell).values())
 
 
-_ADVICE = (
-    "fetch it where there is a network (`xmtf data fetch RECIPE --to DIR`), then set "
-    f"{DATA_ROOT} to that folder, or leave the task out"
-)
+def _at_hand(ref: SourceRef, *, offline: bool) -> Located:
+    """Return a split that can be read: on this machine, or where that is wished on the hub."""
+    streaming = is_streaming()
+    found = locate(ref, offline=offline)
+    if found.place != "hub" or found.split is None or (streaming and _remote(found)):
+        return found
+    if ref.revision != CONVERTED:
+        return replace(found, place="cache", prepared=prepare_dataset(ref, found.split))
+    for problem in bring_all([found]):
+        raise problem
+    files = found.split.cached()
+    if files is None:
+        raise SourceError(f"{ref}: its files in the hub's cache were deleted while they were read; try again")
+    return replace(found, place="cache", files=tuple(files))
 
 
-def _looked(ref: SourceRef) -> str:
-    """Say where a split was looked for, and which splits are there instead."""
-    root = mirror_root()
-    dataset, subset, split = ref.where
-    path = f"{dataset}/{subset}/{split}" if subset else f"{dataset}/{split}"
-    others = mirror_splits(ref)
-    has = f" (it has {', '.join(others)})" if others else ""
-    mirror = f"the mirror has no {root}/{path}.parquet{has}" if root else f"no mirror is set ({DATA_ROOT})"
-    whole = find_in_mirror(replace(ref, flat=True)) if subset else []
-    if whole:
-        mirror += (
-            f" ({whole[0]} holds all subsets or none, and is read for one with `flat: true` in its catalogue entry)"
-        )
-    return f"{mirror}, the hub's cache does not have it"
+def _remote(found: Located) -> list[RemoteFile]:
+    if found.place != "hub" or found.split is None or found.ref.revision != CONVERTED or not is_streaming():
+        return []
+    return [RemoteFile(found.split.listing, file) for file in found.split.files]
+
+
+def _content_of(found: Located) -> str:
+    """Return the hash of what a split holds; the hub says it of files that are not on this machine."""
+    if found.place == "cldr":
+        return cldr_fingerprint()
+    if found.prepared is not None:
+        return found.prepared.version()
+    if found.place == "hub" and found.split is not None:
+        return content_hash([file.name for file in found.split.files])
+    if found.place == "mirror":
+        for path in found.files:
+            check_content(path, hash_of(path))
+    return fingerprint_files(found.files)

@@ -26,6 +26,7 @@ class SourceRef:
         adapter: Name of the fix-up applied to the rows (see :mod:`xmtf.sources.adapters`).
         note: What the user has to do by hand where the data cannot simply be downloaded.
         flat: Whether a mirror may hold all subsets in one file, which the adapter takes apart.
+        table: Subset that holds all others side by side, as columns, and serves those that have no files of their own.
         separator: Between the cells of the user's own CSV or TSV file; None finds it.
         as_json: Columns of JSON files whose lists and mappings stay JSON.
     """
@@ -39,6 +40,7 @@ class SourceRef:
     adapter: str | None = None
     note: str = ""
     flat: bool = False
+    table: str = ""
     separator: str | None = None
     as_json: tuple[str, ...] = ()
 

@@ -5,7 +5,7 @@ One pass over a file of text finds the types of its columns, a second one yields
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,11 +16,12 @@ from xmtf.errors import SourceError
 from xmtf.sources.files.delimited import Delimited, all_whole
 from xmtf.sources.files.json_tables import JsonBlocks
 from xmtf.sources.files.kinds import require_kind
-from xmtf.sources.read import files_of, fingerprint_source
+from xmtf.sources.hub.remote import RemoteFile
+from xmtf.sources.read import files_of, fingerprint_source, remote_files
 from xmtf.sources.reference import SourceRef
 from xmtf.sources.tables import read_blocks
 
-__all__ = ["SourceStream", "open_stream"]
+__all__ = ["SourceStream", "open_stream", "stream_files"]
 
 STREAMED_BYTES = 2**28
 """Splits with fewer bytes are read whole."""
@@ -37,14 +38,14 @@ class SourceStream:
 
     Attributes:
         ref: The split.
-        files: Its files, in order.
+        files: Its files, in order; of the hub where no copy is kept.
         schema: Of all rows.
         num_rows: Their number.
         fingerprint: Hash of the content.
     """
 
     ref: SourceRef
-    files: tuple[Path, ...]
+    files: tuple[Path | RemoteFile, ...]
     schema: pa.Schema
     num_rows: int
     fingerprint: str
@@ -66,30 +67,45 @@ class SourceStream:
             raise SourceError(f"{self.ref}: its files changed while they were read")
 
 
-def open_stream(ref: SourceRef) -> SourceStream | None:
+def open_stream(ref: SourceRef, *, offline: bool = False) -> SourceStream | None:
     """Return the stream of a split, or None where it is small, not in files on this machine, or needs an adapter.
 
     Raises:
         SourceError: A file cannot be read, or the files have different columns.
     """
-    files = [] if ref.adapter is not None else files_of(ref)
+    if ref.adapter is not None:
+        return None
+    files: Sequence[Path | RemoteFile] = files_of(ref) or remote_files(ref, offline=offline)
     if sum(_size(file) for file in files) < STREAMED_BYTES:
         return None
+    return stream_files(ref, files, fingerprint_source(ref, offline=offline))
+
+
+def stream_files(ref: SourceRef, files: Sequence[Path | RemoteFile], fingerprint: str = "") -> SourceStream:
+    """Return the stream of a split that stands in files.
+
+    Raises:
+        SourceError: A file cannot be read, or they have different columns.
+    """
     found = [_scan(file, ref) for file in files]
     try:
         schema = pa.unify_schemas([schema for schema, _ in found], promote_options="permissive")
     except pa.ArrowException as error:
         raise SourceError(f"{files[0]} and its other shards do not have the same columns: {error}") from None
-    return SourceStream(ref, tuple(files), schema, sum(rows for _, rows in found), fingerprint_source(ref))
+    return SourceStream(ref, tuple(files), schema, sum(number for _, number in found), fingerprint)
 
 
-def _size(file: Path) -> int:
+def _size(file: Path | RemoteFile) -> int:
+    if isinstance(file, RemoteFile):
+        return file.file.size * _UNPACKED
     kind = require_kind(file)
     return file.stat().st_size * (_UNPACKED if kind.packing or kind.rows == ".parquet" else 1)
 
 
-def _scan(file: Path, ref: SourceRef) -> tuple[pa.Schema, int]:
+def _scan(file: Path | RemoteFile, ref: SourceRef) -> tuple[pa.Schema, int]:
     """Return the columns of a file and the number of its rows."""
+    if isinstance(file, RemoteFile):
+        return file.schema()
     kind = require_kind(file)
     if kind.rows == ".parquet" and not kind.packing:
         try:
@@ -108,7 +124,10 @@ def _scan(file: Path, ref: SourceRef) -> tuple[pa.Schema, int]:
     return pa.schema(types), rows
 
 
-def _fitted(file: Path, schema: pa.Schema, ref: SourceRef) -> Iterator[pa.Table]:
+def _fitted(file: Path | RemoteFile, schema: pa.Schema, ref: SourceRef) -> Iterator[pa.Table]:
+    if isinstance(file, RemoteFile):
+        yield from file.blocks()
+        return
     kind = require_kind(file)
     if kind.rows in (".jsonl", ".ndjson", ".json"):
         blocks = JsonBlocks(file, kind.rows == ".json", ref.as_json)

@@ -31,7 +31,7 @@ from xmtf.sources.files.delimited import Delimited, with_integers
 from xmtf.sources.files.json_tables import JsonBlocks
 from xmtf.sources.files.kinds import SUFFIXES, FileKind, require_kind
 
-__all__ = ["SUFFIXES", "fingerprint_files", "read_blocks", "read_table_file", "read_table_files"]
+__all__ = ["SUFFIXES", "fingerprint_files", "hash_of", "read_blocks", "read_table_file", "read_table_files"]
 
 _JSON = (".jsonl", ".ndjson", ".json")
 _ARROW = (".parquet", ".arrow", ".feather")
@@ -123,7 +123,13 @@ def _checked(table: pa.Table, path: Path) -> pa.Table:
 
 def fingerprint_files(paths: Sequence[Path]) -> str:
     """Return a hash of the bytes of the files, independent of where they lie."""
-    return content_hash([_hash_of(path, stat.st_size, stat.st_mtime_ns) for path in paths for stat in (path.stat(),)])
+    return content_hash([hash_of(path) for path in paths])
+
+
+def hash_of(path: Path) -> str:
+    """Return the SHA-256 of a file; a process reads it once while it stays as it is."""
+    stat = path.stat()
+    return _hash_of(path, stat.st_size, stat.st_mtime_ns)
 
 
 @lru_cache(maxsize=65536)

@@ -14,7 +14,7 @@ from xmtf.languages import normalize_language
 from xmtf.recipe import Section, load_yaml
 from xmtf.recipe.mixture import ChoicePolicy, LabelPolicy, NullPolicy, check_kind_metrics
 from xmtf.recipe.yaml_text import parse_packaged_yaml
-from xmtf.tasks.task import Kind, Task
+from xmtf.tasks.task import Checked, Kind, Task
 
 __all__ = ["Entry", "Pairs", "read_catalogue_file"]
 
@@ -106,6 +106,10 @@ class Entry(Section):
     note: str = ""
     flat: bool = False
     """Whether a mirror may hold all subsets in one file, which the adapter takes apart."""
+    table: str = ""
+    """Subset that holds all others side by side, as columns `sentence_<code>`; it serves those without files."""
+    checked: Checked = "not checked"
+    """What id, subsets and splits were compared with."""
     nulls: NullPolicy = "drop"
     labels: LabelPolicy = "drop"
     choices: ChoicePolicy | None = None
@@ -175,6 +179,8 @@ class Entry(Section):
             "cap_examples": self.cap_examples,
             "note": self.note,
             "flat": self.flat,
+            "table": self.table,
+            "checked": self.checked,
             "nulls": self.nulls,
             "labels": self.labels,
             "choices": self.choices,

@@ -59,7 +59,7 @@ class Pieces:
 
     def _stream(self) -> SourceStream | None:
         bounded = self.slice.cap_examples is None or self.slice.limit_rows is not None
-        return open_stream(self.slice.task.source(self.slice.split)) if bounded else None
+        return open_stream(self.slice.task.source(self.slice.split), offline=self.offline) if bounded else None
 
 
 def _gathered(

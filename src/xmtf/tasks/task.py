@@ -22,7 +22,7 @@ from xmtf.tasks.caps import tightest
 from xmtf.tasks.checkouts import checkout_of
 from xmtf.templates import Template, load_templates, open_collection, read_template_file
 
-__all__ = ["CONVERSATION", "Kind", "Role", "Slice", "Task"]
+__all__ = ["CONVERSATION", "Checked", "Kind", "Role", "Slice", "Task"]
 
 CONVERSATION = "conversation"
 """What examples that are conversations name as their template."""
@@ -35,6 +35,11 @@ Role = Literal["train", "evaluation", "validation", "shots"]
 Kind = Literal["rank", "generation", "code", "conversation"]
 """How a task is evaluated: ranking answer choices, comparing generated text, running generated code. Conversations are
 trained on alone."""
+
+
+Checked = Literal["card", "mirror", "reported", "not checked"]
+"""What id, subsets and splits of an entry were compared with: the dataset's card, the rows of a mirror, a report of
+somebody who read it from the hub, or nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,8 @@ class Task:
         cap_examples: Most examples of each (split, template), where the catalogue states one.
         note: What the user has to do by hand to get the data.
         flat: Whether a mirror may hold all subsets in one file, which the adapter takes apart.
+        table: Subset that holds all others side by side, as columns, and serves those that have no files of their own.
+        checked: What id, subsets and splits were compared with.
         nulls: What becomes of a row whose null a template prints.
         labels: What becomes of a row whose label picks no answer choice.
         choices: What becomes of a row whose answer choices cannot be ranked; None: dropped in rank tasks, else kept.
@@ -108,6 +115,8 @@ class Task:
     cap_examples: int | None = None
     note: str = ""
     flat: bool = False
+    table: str = ""
+    checked: Checked = "not checked"
     nulls: NullPolicy = "drop"
     labels: LabelPolicy = "drop"
     choices: ChoicePolicy | None = None
@@ -190,6 +199,7 @@ class Task:
             adapter=self.adapter,
             note=self.note,
             flat=self.flat,
+            table=self.table,
             separator=self.separator,
             as_json=CONVERSATION_COLUMNS if self.kind == "conversation" else (),
         )

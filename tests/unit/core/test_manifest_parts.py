@@ -39,6 +39,9 @@ WRITTEN = [
             "notes": [{"task": "a/x", "split": "train", "template": "t", "note": "n"}],
             "findings": [FOUND],
             "relatives": {"no": ["nn"]},
+            "missing": [{"task": "a/y", "dataset": "o/a", "subset": "y", "split": "train", "problem": "not there"}],
+            "partial": ["o/a/x [train]"],
+            "versions": {"o/a": [{"revision": "main", "commit": "c"}]},
         },
     ),
     (

@@ -5,8 +5,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from xmtf.errors import SourceError
-from xmtf.sources import SourceRef, fingerprint_source, hub, read_source
+from xmtf.sources import SourceRef, fingerprint_source, read_source
 from xmtf.sources.hub import CONVERTED
+from xmtf.sources.locate import locate
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 
@@ -46,11 +47,13 @@ def test_the_fingerprint_follows_the_content_not_the_name_of_the_version(cache):
     assert fingerprint_source(ref, offline=True) != before
 
 
-def test_the_beginning_of_a_split_is_read_where_the_hub_converted_no_more(cache, capsys):
+def test_the_beginning_of_a_split_is_read_where_the_hub_converted_no_more(cache):
+    ref = SourceRef("owner/set", "fr", revision=CONVERTED)
+    assert not locate(ref, offline=True).partial
     folder = cache / "snapshots" / SHA / "fr"
     (folder / "train").rename(folder / "partial-train")
-    assert read_source(SourceRef("owner/set", "fr", revision=CONVERTED), offline=True).table.num_rows == 2
-    assert "only the beginning" in capsys.readouterr().err
+    assert read_source(ref, offline=True).table.num_rows == 2
+    assert locate(ref, offline=True).partial
 
 
 @pytest.fixture
@@ -67,17 +70,6 @@ def folder(tmp_path, monkeypatch):
     )
     (path / "fr" / "train.jsonl").write_text('{"text": "un", "label": 0}\n{"text": "deux", "label": 1}\n')
     return path
-
-
-def test_other_datasets_go_through_the_datasets_library(folder, monkeypatch):
-    monkeypatch.setattr(hub, "_check_reachable", lambda ref: None)
-    monkeypatch.chdir(folder.parent.parent)  # the library takes a folder of that name for the dataset
-    name = f"{folder.parent.name}/{folder.name}"
-    prepared = hub.prepared_dataset(SourceRef(name, "fr"), cached=False)
-    assert prepared.table().to_pylist() == [{"text": "un", "label": 0}, {"text": "deux", "label": 1}]
-    assert prepared.version() == hub.prepared_dataset(SourceRef(name, "fr"), cached=False).version()
-    with pytest.raises(SourceError, match=r"\[test\]: the hub did not give it: ValueError: Unknown split"):
-        hub.prepared_dataset(SourceRef(name, "fr", "test"), cached=False)
 
 
 def test_what_the_datasets_library_prepared_before_is_read_without_a_network(folder, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
@@ -12,7 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from xmtf import __version__
-from xmtf.artefacts.manifest_parts import SuiteHeldOut
+from xmtf.artefacts.manifest_parts import MissingSplit, SuiteHeldOut
 from xmtf.languages import CODE, get_language
 from xmtf.mixture.describe.composition import GroupCount, totals
 
@@ -53,6 +54,8 @@ class CardFacts:
         held_out: What the mixture must not contain, by kind: ``languages``, ``clusters``, ``templates``, ``datasets``.
         suites: What is really held out of each evaluation suite of the recipe.
         relatives: Held-out language -> the members of its macrolanguage that the mixture holds.
+        missing: Splits that were not to be had and were skipped.
+        partial: Splits of which the hub converted only the beginning.
     """
 
     name: str
@@ -65,6 +68,8 @@ class CardFacts:
     held_out: dict[str, tuple[str, ...]] = field(default_factory=dict)
     suites: Sequence[SuiteHeldOut] = ()
     relatives: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    missing: Sequence[MissingSplit] = ()
+    partial: Sequence[str] = ()
 
 
 def dataset_card(facts: CardFacts) -> str:
@@ -161,7 +166,26 @@ def _left_out(facts: CardFacts) -> str:
     held_out += [f"- of the suite {each.suite}: {', '.join(each.held_out) or 'nothing'}" for each in facts.suites]
     dropped = [(reason, f"{count:,}") for reason, count in sorted(facts.dropped.items(), key=lambda item: -item[1])]
     table = _table(["reason", "examples"], dropped) if dropped else "No example was dropped."
-    return "\n".join([*held_out, "", table] if held_out else [table])
+    paragraphs = ["\n".join(held_out), _missing(facts), table]
+    return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
+
+
+def _missing(facts: CardFacts) -> str:
+    """Say which sources are not in the mixture, or not whole; of many splits of a dataset their number."""
+    lines = []
+    if facts.missing:
+        datasets = Counter(each.dataset for each in facts.missing)
+        named = ", ".join(f"{name} ({count:,})" for name, count in sorted(datasets.items()))
+        lines.append(
+            f"{len(facts.missing):,} splits of the recipe were not to be had and are not in the mixture; "
+            f"`manifest.json` lists each with the reason: {named}."
+        )
+    if facts.partial:
+        lines.append(
+            f"Of {len(facts.partial):,} splits only the beginning was to be had, which is all that the hub converted: "
+            f"{', '.join(facts.partial)}."
+        )
+    return " ".join(lines)
 
 
 def _table(header: list[str], rows: Iterable[tuple[str, ...]]) -> str:

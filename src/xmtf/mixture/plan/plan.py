@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -13,6 +13,7 @@ from xmtf.artefacts.manifest_parts import SuiteHeldOut
 from xmtf.errors import ConfigError
 from xmtf.execution import Plan, ShardTask
 from xmtf.files import content_hash, slug
+from xmtf.mixture.plan.gather import Gathered, gather_sources
 from xmtf.mixture.plan.held_out import Trained, check_axes, place_of, suites_held_out
 from xmtf.mixture.plan.prompted import PromptedFile, prompted_files
 from xmtf.mixture.plan.rates import explicit_rates
@@ -102,6 +103,7 @@ class MixturePlan:
         inputs: Name of each input -> its fingerprint.
         recipe: The parts of the recipe that decide about the mixture.
         suites: What is really held out of each suite; see :mod:`xmtf.mixture.plan.held_out`.
+        gathered: Where the rows come from, and what is not to be had.
     """
 
     loaded: LoadedRecipe
@@ -112,6 +114,7 @@ class MixturePlan:
     inputs: dict[str, str]
     recipe: dict[str, Any]
     suites: tuple[SuiteHeldOut, ...] = ()
+    gathered: Gathered = field(default_factory=Gathered)
 
     @property
     def fingerprint(self) -> str:
@@ -120,16 +123,18 @@ class MixturePlan:
 
 
 def plan_mixture(loaded: LoadedRecipe) -> MixturePlan:
-    """Say what building the mixture of a recipe takes; reads no rows.
+    """Say what building the mixture of a recipe takes; reads no rows, but brings what is on the hub alone.
 
     Raises:
         ConfigError: The recipe takes nothing, or its keys contradict each other.
-        SourceError: A dataset is nowhere; names it and where it was looked for.
+        SourceError: A dataset is nowhere, and ``mixture.missing`` does not skip it; all such are listed before.
         UnknownNameError: The recipe names something that the catalogue does not have.
     """
     recipe = loaded.recipe
     _check_rates(recipe)
     slices, folders, asking = mixture_slices(loaded), prompted_files(loaded), select_asking(loaded)
+    gathered = gather_sources(loaded, slices, [(part.suite, part.slice) for part in asking])
+    slices = gathered.slices
     suites = _by_suite(recipe, asking)
     trained_on = Trained.of(slices, folders, drops_rows=recipe.mixture.held_out.overlap != "flag")
     check_axes(suites, trained_on, str(loaded.path))
@@ -159,6 +164,8 @@ def plan_mixture(loaded: LoadedRecipe) -> MixturePlan:
         )
         for part, task, fingerprint in zip(asking, guard_tasks, asked, strict=True)
     }
+    if gathered.missing:
+        inputs["missing"] = content_hash(sorted(f"{part.task}:{part.split}" for part in gathered.missing))
     portions = [*(_portion(part) for part in slices), *(_prompted_portion(part) for part in folders)]
     numbers = explicit_rates([part.task for part in portions], recipe.mixture.rates)
     return MixturePlan(
@@ -172,6 +179,7 @@ def plan_mixture(loaded: LoadedRecipe) -> MixturePlan:
         inputs,
         marked(recipe, "mixture", recipe),
         tuple(suites_held_out(suites, trained_on)),
+        gathered,
     )
 
 

@@ -1,0 +1,144 @@
+"""The files of a revision, with their sizes and hashes, and the commit that the revision stands for.
+
+A listing is asked for once a process and kept in the hub's cache, so that a machine without a network knows which
+files a split has.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import orjson
+
+from xmtf.files import slug, write_text
+from xmtf.sources.hub.cache import storage_folder
+from xmtf.sources.hub.client import ask, check_reachable, endpoint
+from xmtf.sources.reference import SourceRef
+
+__all__ = ["HubFile", "Listing", "list_revision", "stored_listing"]
+
+_KEPT = "xmtf"
+"""Folder beside blobs and snapshots of a dataset in the hub's cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class HubFile:
+    """A file on the hub.
+
+    Attributes:
+        path: In its repository.
+        size: Bytes.
+        blob: Git's hash of its content, or of what stands for it.
+        sha256: Of its content, where the hub keeps it as a large file, else ``""``.
+    """
+
+    path: str
+    size: int
+    blob: str
+    sha256: str = ""
+
+    @property
+    def name(self) -> str:
+        """What the hub's cache calls its content."""
+        return self.sha256 or self.blob
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """All files of a revision of a dataset.
+
+    Attributes:
+        dataset: Hub id.
+        revision: Branch or other reference.
+        commit: The commit that it stood for.
+        files: Path -> file.
+    """
+
+    dataset: str
+    revision: str
+    commit: str
+    files: dict[str, HubFile]
+
+    def url(self, file: HubFile) -> str:
+        """Return where a file is downloaded from."""
+        from huggingface_hub import hf_hub_url
+
+        return str(hf_hub_url(self.dataset, file.path, repo_type="dataset", revision=self.commit, endpoint=endpoint()))
+
+
+_LOCKS: dict[tuple[str, str, str], threading.Lock] = defaultdict(threading.Lock)
+
+
+def list_revision(ref: SourceRef, revision: str) -> Listing:
+    """Ask the hub for the files of a revision of a dataset.
+
+    Raises:
+        MissingSourceError: There is no such dataset or revision, or no network.
+        SourceError: The hub fails just now.
+    """
+    dataset = ref.where[0]
+    key = (endpoint(), dataset, revision)
+    with _LOCKS[key]:
+        return _listed(*key, str(storage_folder(dataset)))
+
+
+@lru_cache(maxsize=4096)
+def _listed(address: str, dataset: str, revision: str, storage: str) -> Listing:
+    from huggingface_hub import HfApi
+    from huggingface_hub.hf_api import RepoFile
+
+    what = f"{dataset} at {revision}"
+    check_reachable(what)
+    api = HfApi(endpoint=address)
+    commit = ask(what, dataset, lambda: api.dataset_info(dataset, revision=revision).sha)
+    entries = ask(
+        what, dataset, lambda: list(api.list_repo_tree(dataset, recursive=True, revision=commit, repo_type="dataset"))
+    )
+    files = {
+        entry.path: HubFile(entry.path, entry.size, entry.blob_id, entry.lfs.sha256 if entry.lfs else "")
+        for entry in entries
+        if isinstance(entry, RepoFile)
+    }
+    listing = Listing(dataset, revision, str(commit), files)
+    path = _kept_at(Path(storage), revision)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, orjson.dumps(asdict(listing)).decode())
+    return listing
+
+
+def stored_listing(dataset: str, revision: str) -> Listing | None:
+    """Return what :func:`list_revision` found before, or what the hub's cache has of an earlier download."""
+    path = _kept_at(storage_folder(dataset), revision)
+    try:
+        stamp = path.stat().st_mtime_ns
+    except OSError:
+        return _of_cache(dataset, revision)
+    return _read(path, stamp)
+
+
+@lru_cache(maxsize=4096)
+def _read(path: Path, stamp: int) -> Listing:
+    read = orjson.loads(path.read_bytes())
+    files = {name: HubFile(**file) for name, file in read.pop("files").items()}
+    return Listing(**read, files=files)
+
+
+def _kept_at(storage: Path, revision: str) -> Path:
+    return storage / _KEPT / f"{slug(revision)}.json"
+
+
+def _of_cache(dataset: str, revision: str) -> Listing | None:
+    """List what another program downloaded: all that is known is what is there."""
+    storage = storage_folder(dataset)
+    reference = storage / "refs" / revision
+    if not reference.is_file():
+        return None
+    commit = reference.read_text(encoding="utf-8").strip()
+    snapshot = storage / "snapshots" / commit
+    there = {path.relative_to(snapshot).as_posix(): path for path in sorted(snapshot.rglob("*")) if path.is_file()}
+    files = {name: HubFile(name, path.stat().st_size, "") for name, path in there.items()}
+    return Listing(dataset, revision, commit, files)

@@ -1,0 +1,165 @@
+"""Where a split is: the user's file, CLDR, the mirror, the hub's cache, the hub; nothing is read yet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from xmtf.errors import MissingSourceError, SourceError
+from xmtf.sources import hub
+from xmtf.sources.hub import converted, prepared
+from xmtf.sources.hub.converted import HubSplit
+from xmtf.sources.mirror import DATA_ROOT, find_in_mirror, mirror_root, mirror_splits
+from xmtf.sources.reference import SourceRef
+from xmtf.sources.sidecar import read_sidecar
+
+__all__ = ["ADVICE", "CLDR", "Located", "Origin", "locate", "locate_all"]
+
+CLDR = "cldr/"
+"""Prefix of the datasets that are made from CLDR and need neither a file nor a network."""
+
+ADVICE = (
+    "fetch it where there is a network (`xmtf data fetch RECIPE --to DIR`), then set "
+    f"{DATA_ROOT} to that folder, or leave the task out"
+)
+
+_THREADS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Which version of a dataset a split is of.
+
+    Attributes:
+        revision: Branch or reference on the hub; ``""`` where it is not known.
+        commit: The commit that it stood for; ``""`` where it is not known.
+    """
+
+    revision: str = ""
+    commit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """Where a split is.
+
+    Attributes:
+        ref: The split.
+        place: ``file`` (the user's), ``cldr``, ``mirror``, ``cache`` (what the hub gave before) or ``hub``.
+        files: On this machine, in order; empty of CLDR, of what ``datasets`` prepared, and of the hub.
+        split: Its files on the hub, where they are known.
+        origin: Its version.
+        partial: Whether only the beginning of it is there.
+        prepared: As ``datasets`` has it.
+    """
+
+    ref: SourceRef
+    place: Literal["file", "cldr", "mirror", "cache", "hub"]
+    files: tuple[Path, ...] = ()
+    split: HubSplit | None = None
+    origin: Origin = Origin()
+    partial: bool = False
+    prepared: prepared.Prepared | None = None
+
+
+def locate(ref: SourceRef, *, offline: bool = False, mirror: bool = True) -> Located:
+    """Say where a split is; the first place that has it counts.
+
+    Args:
+        ref: The split.
+        offline: Never touch the network.
+        mirror: Look into the mirror in use, too.
+
+    Raises:
+        MissingSourceError: It is nowhere: names where it was looked for and what to do.
+        SourceError: A file is not what it was, or the hub fails just now.
+    """
+    here = locate_here(ref, mirror=mirror)
+    if here is not None:
+        return here
+    if ref.note:
+        raise MissingSourceError(f"{ref}: {looked(ref)}, and it cannot be downloaded: {ref.note}", ref.note)
+    if offline or hub.network_forbidden():
+        message = f"{ref}: {looked(ref)}, and the network is switched off (offline): {ADVICE}"
+        raise MissingSourceError(message, "not on this machine, and the network is switched off (offline)")
+    try:
+        split = converted.wanted_split(ref) if ref.revision == hub.CONVERTED else prepared.declared_split(ref)
+    except MissingSourceError as error:
+        why = str(error).removeprefix(f"{ref}: ")
+        raise MissingSourceError(f"{error}; {looked(ref)}: {ADVICE}", why) from error
+    except SourceError as error:
+        raise SourceError(f"{error}; {looked(ref)}: {ADVICE}") from error
+    return Located(ref, "hub", split=split, origin=_origin(split), partial=split.partial)
+
+
+def locate_here(ref: SourceRef, *, mirror: bool = True) -> Located | None:
+    """Say where on this machine a split is, or None.
+
+    Raises:
+        SourceError: The user's own file is not there, or a mirror lacks shards.
+    """
+    if ref.path is not None:
+        path = Path(ref.path)
+        if not path.is_file():
+            raise SourceError(f"{path}: no such file (looked in {path.parent.resolve()})")
+        return Located(ref, "file", (path,))
+    if ref.dataset.startswith(CLDR):
+        return Located(ref, "cldr")
+    if mirror and (files := find_in_mirror(ref)):
+        beside = [sidecar for path in files if (sidecar := read_sidecar(path)) is not None]
+        origins = {Origin(sidecar.revision, sidecar.commit) for sidecar in beside}
+        origin = origins.pop() if len(origins) == 1 else Origin()
+        return Located(ref, "mirror", tuple(files), None, origin, any(sidecar.partial for sidecar in beside))
+    if ref.revision == hub.CONVERTED:
+        split = converted.cached_split(ref)
+        files = (split.cached() or []) if split is not None else []
+        return Located(ref, "cache", tuple(files), split, _origin(split), split.partial) if split else None
+    found = prepared.cached_dataset(ref)
+    return Located(ref, "cache", origin=Origin(ref.revision or "", found.commit()), prepared=found) if found else None
+
+
+def locate_all(refs: Sequence[SourceRef], *, offline: bool = False, mirror: bool = True) -> list[Located | SourceError]:
+    """Say where each split is, or why it is nowhere; the hub is asked about many datasets side by side."""
+
+    def one(ref: SourceRef) -> Located | SourceError:
+        try:
+            return locate(ref, offline=offline, mirror=mirror)
+        except SourceError as error:
+            return error
+
+    here = [_here_or_error(ref, mirror) for ref in refs]
+    if all(here):
+        return [found for found in here if found is not None]
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="locate") as pool:
+        asked = pool.map(lambda pair: pair[0] or one(pair[1]), zip(here, refs, strict=True))
+        return list(asked)
+
+
+def _here_or_error(ref: SourceRef, mirror: bool) -> Located | SourceError | None:
+    try:
+        return locate_here(ref, mirror=mirror)
+    except SourceError as error:
+        return error
+
+
+def looked(ref: SourceRef) -> str:
+    """Say where a split was looked for, and which splits are there instead."""
+    root = mirror_root()
+    dataset, subset, split = ref.where
+    path = f"{dataset}/{subset}/{split}" if subset else f"{dataset}/{split}"
+    others = mirror_splits(ref)
+    has = f" (it has {', '.join(others)})" if others else ""
+    mirror = f"the mirror has no {root}/{path}.parquet{has}" if root else f"no mirror is set ({DATA_ROOT})"
+    whole = find_in_mirror(replace(ref, flat=True)) if subset and not ref.flat else []
+    if whole:
+        mirror += (
+            f" ({whole[0]} holds all subsets or none, and is read for one with `flat: true` in its catalogue entry)"
+        )
+    return f"{mirror}, the hub's cache does not have it"
+
+
+def _origin(split: HubSplit | None) -> Origin:
+    return Origin() if split is None else Origin(split.listing.revision, split.listing.commit)
