@@ -262,8 +262,8 @@ def fetch(
 ) -> None:
     """Bring every dataset that a recipe reads into a local mirror.
 
-    For training and evaluation. What is there stays, unless it is not what was fetched; a file that is not whole is
-    resumed. What cannot be had is listed at the end, and the exit code is then 1.
+    For training and evaluation. What is there stays, and a file that is not whole is resumed. What cannot be had is
+    listed at the end, and the exit code is then 1.
 
     Example: xmtf data fetch recipes/open.yaml --to mirror
     """
