@@ -6,7 +6,8 @@ files; all others through ``datasets``.
 
 ============== =====================================================================================
 ``client``     the endpoint, tokens, what the libraries raise and what it means
-``listing``    the files of a revision, and the commit it stands for
+``files``      a file, and all those of a revision
+``listing``    asking for them, and the commit that a revision stands for
 ``layout``     which of them are a split
 ``download``   a file: resumed, verified, counted byte by byte
 ``cache``      the hub's cache on this machine

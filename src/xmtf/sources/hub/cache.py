@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from xmtf.sources.hub.listing import HubFile, Listing
+from xmtf.sources.hub.client import library
+from xmtf.sources.hub.files import HubFile, Listing
 
 __all__ = ["blob_at", "in_cache", "name_in_cache", "storage_folder"]
 
 
 def storage_folder(dataset: str) -> Path:
     """Return the folder of a dataset in the hub's cache."""
-    from huggingface_hub import constants
-
-    return Path(constants.HF_HUB_CACHE) / f"datasets--{dataset.replace('/', '--')}"
+    return Path(library("huggingface_hub.constants").HF_HUB_CACHE) / f"datasets--{dataset.replace('/', '--')}"
 
 
 def in_cache(listing: Listing, file: HubFile) -> Path | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import socket
 import time
 from collections.abc import Callable
+from types import ModuleType
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -18,6 +20,7 @@ __all__ = [
     "check_reachable",
     "endpoint",
     "hub_errors",
+    "library",
     "network_forbidden",
     "refusal",
     "wait_s",
@@ -37,9 +40,12 @@ Answer = TypeVar("Answer")
 
 def endpoint() -> str:
     """Return the address of the hub, which ``HF_ENDPOINT`` names."""
-    from huggingface_hub import constants
+    return str(library("huggingface_hub.constants").ENDPOINT)
 
-    return str(constants.ENDPOINT)
+
+def library(name: str = "huggingface_hub") -> ModuleType:
+    """Return a client library of the hub, or a module of it; they take a while, and few commands need them."""
+    return importlib.import_module(name)
 
 
 def network_forbidden() -> bool:
@@ -67,11 +73,9 @@ def check_reachable(what: object) -> None:
 
 def hub_errors() -> tuple[type[Exception], ...]:
     """Return what the two libraries raise where the hub or the network lets them down."""
-    from datasets.exceptions import DatasetsError
-    from huggingface_hub.errors import HfHubHTTPError
-
     # The bases are OSError and the base error of whichever HTTP client the library uses.
-    return (*HfHubHTTPError.__bases__, DatasetsError, ValueError, LookupError, RuntimeError)
+    of_client = library("huggingface_hub.errors").HfHubHTTPError.__bases__
+    return (*of_client, library("datasets.exceptions").DatasetsError, ValueError, LookupError, RuntimeError)
 
 
 def ask(what: object, dataset: str, call: Callable[[], Answer]) -> Answer:
@@ -113,10 +117,9 @@ def status_of(error: BaseException | None) -> int | None:
 
 def refusal(what: object, dataset: str, error: Exception) -> SourceError:
     """Return what to raise: a miss where the hub does not have it or does not give it, else that it failed just now."""
-    from huggingface_hub.errors import GatedRepoError
-
+    errors = library("huggingface_hub.errors")
     status, said = status_of(error), f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-    if isinstance(error, GatedRepoError) or "gated dataset" in said:
+    if isinstance(error, errors.GatedRepoError) or "gated dataset" in said:
         return MissingSourceError(
             f"{what}: {dataset} is given out on request, and the hub does not give it to "
             f"{'this token' if _has_token() else 'a reader without a token'}; ask for it at "
@@ -129,19 +132,10 @@ def refusal(what: object, dataset: str, error: Exception) -> SourceError:
             f"{what}: the hub has no {dataset}, or not this file of it, for {'this' if _has_token() else 'no'} token; "
             f"see {endpoint()}/datasets/{dataset}"
         )
-    if status is None and (isinstance(error, ConnectionError) or _is_of_network(error)):
+    if status is None and isinstance(error, (ConnectionError, errors.HTTPError)):
         return SourceError(f"{what}: the connection to the hub failed ({said}); try again")
     return MissingSourceError(f"{what}: the hub did not give it: {said}")
 
 
-def _is_of_network(error: Exception) -> bool:
-    from huggingface_hub import errors
-
-    http_error: type[Exception] = vars(errors)["HTTPError"]
-    return isinstance(error, http_error)
-
-
 def _has_token() -> bool:
-    from huggingface_hub import get_token
-
-    return get_token() is not None
+    return library().get_token() is not None

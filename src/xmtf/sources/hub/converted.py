@@ -10,8 +10,9 @@ from xmtf.errors import MissingSourceError, SourceError
 from xmtf.sources.hub.cache import blob_at, in_cache, name_in_cache
 from xmtf.sources.hub.client import CONVERTED
 from xmtf.sources.hub.download import Tell, Wanted, download_all
+from xmtf.sources.hub.files import HubFile, Listing
 from xmtf.sources.hub.layout import NoSuchSplitError, configurations, find_split
-from xmtf.sources.hub.listing import HubFile, Listing, list_revision, stored_listing
+from xmtf.sources.hub.listing import list_revision, stored_listing
 from xmtf.sources.reference import SourceRef
 
 __all__ = ["HubSplit", "bring", "cached_split", "subsets_of", "wanted_split"]

@@ -8,12 +8,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from xmtf.alone import in_turn
 from xmtf.errors import MissingSourceError, SourceError
-from xmtf.sources.hub.client import ATTEMPTS, hub_errors, refusal, wait_s
-from xmtf.sources.hub.listing import HubFile, Listing
+from xmtf.sources.hub.client import ATTEMPTS, hub_errors, library, refusal, wait_s
+from xmtf.sources.hub.files import HubFile, Listing
 
 __all__ = ["UNFINISHED", "Wanted", "download_all"]
 
@@ -114,20 +113,14 @@ def _receive_all(wanted: Wanted, unfinished: Path, tell: Tell) -> None:
 
 
 def _receive(wanted: Wanted, unfinished: Path, tell: Tell) -> None:
-    from huggingface_hub import get_session
-    from huggingface_hub.utils import (  # type: ignore[attr-defined]  # public, documented
-        build_hf_headers,
-        hf_raise_for_status,
-    )
-
+    utils = library("huggingface_hub.utils")
     start = _size(unfinished)
-    headers = build_hf_headers() | {"Accept-Encoding": "identity"}
+    headers = utils.build_hf_headers() | {"Accept-Encoding": "identity"}
     if start:
         headers["Range"] = f"bytes={start}-"
     url = wanted.listing.url(wanted.file)
-    session: Any = get_session()
-    with session.stream("GET", url, headers=headers, follow_redirects=True) as response:
-        hf_raise_for_status(response)
+    with library().get_session().stream("GET", url, headers=headers, follow_redirects=True) as response:
+        utils.hf_raise_for_status(response)
         if start and response.status_code != 206:
             tell(-start)
             start = 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,58 +16,14 @@ import orjson
 
 from xmtf.files import slug, write_text
 from xmtf.sources.hub.cache import storage_folder
-from xmtf.sources.hub.client import ask, check_reachable, endpoint
+from xmtf.sources.hub.client import ask, check_reachable, endpoint, library
+from xmtf.sources.hub.files import HubFile, Listing
 from xmtf.sources.reference import SourceRef
 
-__all__ = ["HubFile", "Listing", "list_revision", "stored_listing"]
+__all__ = ["list_revision", "stored_listing"]
 
 _KEPT = "xmtf"
 """Folder beside blobs and snapshots of a dataset in the hub's cache."""
-
-
-@dataclass(frozen=True, slots=True)
-class HubFile:
-    """A file on the hub.
-
-    Attributes:
-        path: In its repository.
-        size: Bytes.
-        blob: Git's hash of its content, or of what stands for it.
-        sha256: Of its content, where the hub keeps it as a large file, else ``""``.
-    """
-
-    path: str
-    size: int
-    blob: str
-    sha256: str = ""
-
-    @property
-    def name(self) -> str:
-        """What the hub's cache calls its content."""
-        return self.sha256 or self.blob
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """All files of a revision of a dataset.
-
-    Attributes:
-        dataset: Hub id.
-        revision: Branch or other reference.
-        commit: The commit that it stood for.
-        files: Path -> file.
-    """
-
-    dataset: str
-    revision: str
-    commit: str
-    files: dict[str, HubFile]
-
-    def url(self, file: HubFile) -> str:
-        """Return where a file is downloaded from."""
-        from huggingface_hub import hf_hub_url
-
-        return str(hf_hub_url(self.dataset, file.path, repo_type="dataset", revision=self.commit, endpoint=endpoint()))
 
 
 _LOCKS: dict[tuple[str, str, str], threading.Lock] = defaultdict(threading.Lock)
@@ -88,20 +44,18 @@ def list_revision(ref: SourceRef, revision: str) -> Listing:
 
 @lru_cache(maxsize=4096)
 def _listed(address: str, dataset: str, revision: str, storage: str) -> Listing:
-    from huggingface_hub import HfApi
-    from huggingface_hub.hf_api import RepoFile
-
     what = f"{dataset} at {revision}"
     check_reachable(what)
-    api = HfApi(endpoint=address)
+    api = library().HfApi(endpoint=address)
     commit = ask(what, dataset, lambda: api.dataset_info(dataset, revision=revision).sha)
     entries = ask(
         what, dataset, lambda: list(api.list_repo_tree(dataset, recursive=True, revision=commit, repo_type="dataset"))
     )
+    hf_file = library("huggingface_hub.hf_api").RepoFile
     files = {
         entry.path: HubFile(entry.path, entry.size, entry.blob_id, entry.lfs.sha256 if entry.lfs else "")
         for entry in entries
-        if isinstance(entry, RepoFile)
+        if isinstance(entry, hf_file)
     }
     listing = Listing(dataset, revision, str(commit), files)
     path = _kept_at(Path(storage), revision)

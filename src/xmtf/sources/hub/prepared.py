@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from xmtf.errors import MissingSourceError
 from xmtf.files import content_hash
-from xmtf.sources.hub.client import ask, check_reachable, hub_errors
+from xmtf.sources.hub.client import ask, check_reachable, hub_errors, library
 from xmtf.sources.hub.converted import HubSplit, bring
 from xmtf.sources.hub.listing import list_revision
 from xmtf.sources.reference import SourceRef
@@ -53,8 +53,7 @@ def cached_dataset(ref: SourceRef) -> Prepared | None:
     """Return a split as ``datasets`` prepared it before, without a network; None where it never did."""
     if not _was_prepared(ref):
         return None
-    import datasets
-
+    datasets = library("datasets")
     dataset, subset, split = ref.where
     try:
         with _cache_only():
@@ -70,8 +69,7 @@ def declared_split(ref: SourceRef) -> HubSplit:
         MissingSourceError: There is no such dataset, configuration or split; says which there are.
         SourceError: The hub fails just now.
     """
-    import datasets
-
+    datasets = library("datasets")
     dataset, subset, split = ref.where
     check_reachable(ref)
     listing = list_revision(ref, ref.revision or _MAIN)
@@ -91,8 +89,7 @@ def prepare_dataset(ref: SourceRef, split: HubSplit) -> Prepared:
     Raises:
         SourceError: A file cannot be had, or ``datasets`` cannot read it.
     """
-    import datasets
-
+    datasets = library("datasets")
     for problem in bring([split]).values():
         raise problem
     dataset, subset, name = ref.where
@@ -104,8 +101,7 @@ def prepare_dataset(ref: SourceRef, split: HubSplit) -> Prepared:
 
 def _was_prepared(ref: SourceRef) -> bool:
     """Whether ``datasets`` has prepared anything of the dataset before (a look at folder names)."""
-    import datasets
-
+    datasets = library("datasets")
     dataset = ref.where[0]
     owner, _, name = dataset.rpartition("/")
     name = datasets.naming.camelcase_to_snakecase(name)
@@ -116,8 +112,7 @@ def _was_prepared(ref: SourceRef) -> bool:
 @contextlib.contextmanager
 def _cache_only() -> Iterator[None]:
     """Make ``datasets`` answer from its cache alone, without a word; its own switch is only read on import."""
-    import datasets
-
+    datasets = library("datasets")
     before, verbosity = datasets.config.HF_HUB_OFFLINE, datasets.logging.get_verbosity()
     datasets.config.HF_HUB_OFFLINE = True
     datasets.logging.set_verbosity_error()

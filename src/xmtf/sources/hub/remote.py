@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xmtf.errors import SourceError
-from xmtf.sources.hub.client import endpoint, hub_errors, refusal
-from xmtf.sources.hub.listing import HubFile, Listing
+from xmtf.sources.hub.client import endpoint, hub_errors, library, refusal
+from xmtf.sources.hub.files import HubFile, Listing
 
 __all__ = ["STREAM", "RemoteFile", "is_streaming"]
 
@@ -66,9 +66,7 @@ class RemoteFile:
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[pq.ParquetFile]:
-        from huggingface_hub import HfFileSystem
-
-        system = HfFileSystem(endpoint=endpoint())
+        system = library().HfFileSystem(endpoint=endpoint())
         path = f"datasets/{self.listing.dataset}@{self.listing.commit}/{self.file.path}"
         try:
             with system.open(path, "rb", block_size=_READ_BYTES) as opened, pq.ParquetFile(opened) as parquet:
