@@ -94,8 +94,10 @@ def read_raw(ref: SourceRef, *, offline: bool) -> tuple[pa.Table, str]:
     if remote := _remote(found):
         columns = wanted_columns(ref, remote[0].schema()[0].names)
         return pa.concat_tables(block for file in remote for block in file.blocks(columns)), content
-    narrowed = read_wanted(ref, found.files)
-    return (read_table_files(found.files, separator=ref.separator, as_json=ref.as_json) if narrowed is None else narrowed), content
+    table = read_wanted(ref, found.files)
+    if table is None:
+        table = read_table_files(found.files, separator=ref.separator, as_json=ref.as_json)
+    return table, content
 
 
 def bring_all(found: Sequence[Located], tell: Callable[[int], None] = lambda count: None) -> list[SourceError]:
