@@ -24,6 +24,8 @@ HELD = {
     "special_texts": {"</s>": 1},
     "validation": 1,
     "composed_texts": 2,
+    "conversations": 0,
+    "shortened": 0,
 }
 FOUND = {"task": "a/x", "split": "train", "template": "t", "check": "c", "severity": "error", "message": "m"}
 FIRST = {"task": "a/x", "split": "train", "template": "t", "row": 3, "detail": ""}
