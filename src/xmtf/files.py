@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import errno
 import hashlib
 import os
 import re
@@ -26,6 +25,7 @@ from xmtf import __version__
 from xmtf.alone import alone_in, refuse_others
 from xmtf.errors import DataError, UserError
 from xmtf.json_types import JsonObject
+from xmtf.refusals import DISK_FULL, is_disk_full
 from xmtf.unfinished import discard_folder, replace_folder, sweep, temporary_file, temporary_folder
 
 __all__ = [
@@ -180,9 +180,7 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 
 def _explain_os_error(error: OSError, path: Path) -> Exception:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return UserError(f"{path}: the disk is full; free some space and run the same command again to go on")
-    return error
+    return UserError(f"{path}: {DISK_FULL}") if is_disk_full(error) else error
 
 
 def write_text(path: Path, text: str) -> None:

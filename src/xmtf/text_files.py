@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import errno
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,6 +15,8 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "UTF-16"),
     (codecs.BOM_UTF16_BE, "UTF-16"),
 )
+MAX_BYTES = 2**28
+"""Bytes of a text that is read whole."""
 _ADVICE = "save it as UTF-8"
 
 
@@ -72,14 +75,21 @@ def _line_ends(block: bytes, after_return: bool) -> int:
     return count - (after_return and block.startswith(b"\n"))
 
 
-def read_text_file(path: Path) -> str:
+def read_text_file(path: Path, most: int = MAX_BYTES) -> str:
     """Return the text of a file, with line feeds as line ends and without a byte order mark.
 
+    Args:
+        path: The file; a device such as ``/dev/zero`` may never end.
+        most: Bytes that are read at most.
+
     Raises:
-        OSError: It cannot be read.
+        OSError: It cannot be read, or is larger.
         NotUtf8Error: It is no UTF-8; the message begins with the path.
     """
-    data = path.read_bytes()
+    with path.open("rb") as stream:
+        data = stream.read(most + 1)
+    if len(data) > most:
+        raise OSError(errno.EFBIG, f"it holds more than {most:,} bytes", str(path))
     problem = foreign_encoding(data[:4])
     try:
         text = "" if problem else without_mark(data).decode("utf-8")

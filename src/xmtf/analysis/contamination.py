@@ -1,14 +1,16 @@
-"""Which evaluation items stand in a mixture, and where: by row, by prompt and by shared words.
+"""Which evaluation items stand in a mixture, and where: by row, by prompt, by their fields and by shared words.
 
 ========  ===========================================================================================
 ``row``   the mixture prompts the same row of the same split of the same dataset
 ``prompt``  a training example has exactly the inputs that the item asks, under any of its templates
+``fields``  a training example holds a field of the item's raw row that says enough alone, or two of its fields
 ``words``  a training example shares a run of ``words`` words with the raw row of the item
 ========  ===========================================================================================
 
 Nothing is removed: what to do about an overlap is for people to decide (``mixture.held_out`` drops it).
 The items are kept in memory, as hashes; the mixture is read as a stream. Rows that are shorter than one
-run cannot share one: ``measurable`` counts those that can.
+run cannot share one, and rows whose fields all are short or frequent cannot be found by them: ``by_words`` and
+``by_fields`` count the items that can, ``measurable`` those that can by either.
 """
 
 from __future__ import annotations
@@ -22,11 +24,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from xmtf.analysis.shared_fields import FieldReader, FieldSearch
 from xmtf.evaluation.suites.setup import Setup, SuiteSlice
 from xmtf.files import MANIFEST, read_manifest
 from xmtf.mixture.io.read import read_mixture
 from xmtf.mixture.select.keys import UInt64, hash_strings
 from xmtf.mixture.select.ngrams import find_hashes, word_runs
+from xmtf.mixture.select.row_texts import texts_of_rows
 from xmtf.results.overlap import Overlap, place_of
 from xmtf.sources import fingerprint_source, read_source
 from xmtf.tasks import prompted_parts
@@ -49,6 +53,7 @@ class EvaluationItems:
         runs: Hashes of all runs, uint64 ``[r]``, sorted; with ``item_of_run`` int64 ``[r]``.
         prompts: First words of the hashes of the rendered inputs, uint64 ``[p]``, sorted; ``prompt_check`` has the
             second words, ``item_of_prompt`` the items.
+        fields: The fields of their raw rows.
     """
 
     words: int
@@ -61,6 +66,7 @@ class EvaluationItems:
     prompts: UInt64
     prompt_check: UInt64
     item_of_prompt: Any
+    fields: FieldSearch
 
     def __len__(self) -> int:
         return len(self.row)
@@ -79,6 +85,7 @@ class ItemReader:
     setup: Setup
     words: int
     sources: list[dict[str, str]] = field(default_factory=list)
+    _fields: FieldReader = field(default_factory=FieldReader)
     _columns: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
     _size: int = 0
 
@@ -102,7 +109,9 @@ class ItemReader:
         keep = self._columns
         keep["source"].append(np.full(len(rows), len(self.sources)))
         keep["row"].append(rows)
-        runs, item = _runs_by_row(data.table.take(pa.array(places)), self.words)
+        table = data.table.take(pa.array(places))
+        self._fields.add(table, rows, part.suite.name, f"{task.dataset} {split}")
+        runs, item = _runs_by_row(table, self.words)
         keep["run"].append(runs)
         keep["item_of_run"].append(item + self._size)
         keep["num_runs"].append(np.bincount(item, minlength=len(rows)))
@@ -124,6 +133,7 @@ class ItemReader:
         return EvaluationItems(
             self.words, self.sources, joined["source"], joined["row"], joined["num_runs"], runs, item_of_run,
             joined["prompt"][order, 0], joined["prompt"][order, 1], joined["item_of_prompt"][order],
+            self._fields.search(),
         )  # fmt: skip
 
 
@@ -162,7 +172,7 @@ class Contamination:
     Attributes:
         items: The items.
         examples: Training examples read.
-        by_row: Items whose row is in the mixture, bool ``[items]``; ``by_prompt`` likewise.
+        by_row: Items whose row is in the mixture, bool ``[items]``; ``by_prompt`` and ``by_fields`` likewise.
         shared: Which of the runs of the items stand in the mixture, bool ``[r]``.
         seen: Item -> the first training examples that it shares something with, by kind.
     """
@@ -171,21 +181,25 @@ class Contamination:
     examples: int = 0
     by_row: Any = None
     by_prompt: Any = None
+    by_fields: Any = None
     shared: Any = None
     seen: dict[int, dict[str, dict[str, Any]]] = field(default_factory=lambda: defaultdict(dict))
 
     def __post_init__(self) -> None:
         size = len(self.items)
-        self.by_row, self.by_prompt = np.zeros(size, bool), np.zeros(size, bool)
+        self.by_row, self.by_prompt, self.by_fields = (np.zeros(size, bool) for _ in range(3))
         self.shared = np.zeros(len(self.items.runs), bool)
 
     def summary(self) -> list[dict[str, Any]]:
         """Return one record a slice: items, and how many of them stand in the mixture, by kind.
 
-        ``any`` counts items of any kind, ``half`` those of whose runs at least half are in the mixture.
+        ``any`` counts items of any kind, ``half`` those of whose runs at least half are in the mixture. ``by_fields``
+        and ``by_words`` count those that can be looked for so, ``measurable`` those of either, and ``clean`` those
+        of these of which nothing was found.
         """
-        share = self._share()
-        by_words = share > 0
+        share, seen = self._share(), self._seen()
+        by_words, with_fields, with_words = share > 0, self.items.fields.measurable, self.items.num_runs > 0
+        either = with_fields | with_words
         records = []
         for number, source in enumerate(self.items.sources):
             mine = self.items.source == number
@@ -195,10 +209,14 @@ class Contamination:
                     "items": int(mine.sum()),
                     "row": int(self.by_row[mine].sum()),
                     "prompt": int(self.by_prompt[mine].sum()),
+                    "fields": int(self.by_fields[mine].sum()),
                     "words": int(by_words[mine].sum()),
                     "half": int((share[mine] >= 0.5).sum()),
-                    "any": int((self.by_row | self.by_prompt | by_words)[mine].sum()),
-                    "measurable": int((self.items.num_runs[mine] > 0).sum()),
+                    "any": int(seen[mine].sum()),
+                    "measurable": int(either[mine].sum()),
+                    "by_fields": int(with_fields[mine].sum()),
+                    "by_words": int(with_words[mine].sum()),
+                    "clean": int((either & ~seen)[mine].sum()),
                 }
             )
         return records
@@ -206,7 +224,7 @@ class Contamination:
     def found(self) -> Iterator[dict[str, Any]]:
         """Yield one record for each item that stands in the mixture, with the first training example of each kind."""
         share = self._share()
-        for item in np.flatnonzero(self.by_row | self.by_prompt | (share > 0)):
+        for item in np.flatnonzero(self._seen()):
             source = self.items.sources[self.items.source[item]]
             yield {name: value for name, value in source.items() if name != "data"} | {
                 "row": int(self.items.row[item]),
@@ -220,7 +238,7 @@ class Contamination:
         Args:
             folder: Folder of the mixture.
         """
-        seen = self.by_row | self.by_prompt | (self._share() > 0)
+        seen = self._seen()
         data: dict[str, str] = {}
         rows: dict[str, dict[int, bool]] = defaultdict(dict)
         for number, source in enumerate(self.items.sources):
@@ -235,6 +253,9 @@ class Contamination:
         }
         mixture = read_manifest(folder).fingerprint if (folder / MANIFEST).exists() else ""
         return Overlap(mixture, self.items.words, data, found)
+
+    def _seen(self) -> Any:
+        return self.by_row | self.by_prompt | self.by_fields | (self._share() > 0)
 
     def _share(self) -> Any:
         count = np.bincount(self.items.item_of_run[self.shared], minlength=len(self.items))
@@ -256,6 +277,7 @@ def find_overlap(folder: Path, items: EvaluationItems) -> Iterator[Contamination
     for table in read_mixture(folder, columns=_COLUMNS):
         _find_rows(table, rows, found)
         _find_prompts(table, found)
+        _find_fields(table, found)
         for side in ("inputs", "targets"):
             _find_runs(table, side, found)
         found.examples += table.num_rows
@@ -287,6 +309,12 @@ def _find_prompts(table: pa.Table, found: Contamination) -> None:
                 found.by_prompt[items.item_of_prompt[at]] = True
                 _note(found, int(items.item_of_prompt[at]), "prompt", table, place)
             at += 1
+
+
+def _find_fields(table: pa.Table, found: Contamination) -> None:
+    for hit in found.items.fields.find(texts_of_rows(table, ("inputs", "targets"))):
+        found.by_fields[hit.item] = True
+        _note(found, hit.item, "fields", table, hit.text, fields=hit.fields, shared=hit.shared)
 
 
 def _find_runs(table: pa.Table, side: str, found: Contamination) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -60,8 +60,9 @@ def contamination(
 ) -> None:
     """Find evaluation items in a mixture.
 
-    The same row, the same prompt, or a run of shared words. Prints the splits of which something was found: items by
-    kind, of `words` also those of which half stands there. --out also gets items.jsonl: every item found, with the
+    The same row, the same prompt, fields of its row, or a run of shared words. Prints the splits of which something was
+    found: items by kind, of `words` also those of which half stands there. Then how many items could be looked for by
+    their texts: nothing is said of the others. --out also gets items.jsonl: every item found, with the
     training examples that hold it, and overlap.parquet, which `xmtf report build --overlap` joins to scores.
 
     Example: xmtf analyze contamination runs/open/mixture --suite xnli,xcopa --out overlap
@@ -94,21 +95,25 @@ def contamination(
             print_text(line)
 
 
-def _measured(records: list[dict[str, Any]], words: int) -> list[str]:
-    """Say how many items could be looked for by their words, and how many of those are clean."""
-    items, measurable = (sum(record[name] for record in records) for name in ("items", "measurable"))
-    clean = [record for record in records if not record["any"]]
-    unknown = sum(record["items"] - record["measurable"] for record in clean)
-    lines = [f"{measurable:,} of {items:,} items have {words} words in a row, so that shared words could be looked for"]
-    if clean:
-        known = sum(record["measurable"] for record in clean)
-        lines.append(f"{len(clean)} splits share nothing with the mixture in their {known:,} items of that length")
-    if unknown:
-        lines.append(
-            f"{unknown:,} shorter items of these splits were looked for by row and by whole prompt only: nothing is "
-            "known of their words"
+def _measured(records: list[dict[str, Any]], words: int) -> Iterator[str]:
+    """Say how many items could be looked for by their texts, and how many of those are clean."""
+    items, measurable, by_fields, by_words, clean = (
+        sum(record[name] for record in records) for name in ("items", "measurable", "by_fields", "by_words", "clean")
+    )
+    yield (
+        f"{measurable:,} of {items:,} items can be looked for by their texts: {by_fields:,} by their fields, "
+        f"{by_words:,} by {words} words in a row; of these nothing was found of {clean:,}"
+    )
+    untouched = [record for record in records if not record["any"] and record["clean"]]
+    if untouched:
+        known, of = (sum(record[name] for record in untouched) for name in ("clean", "items"))
+        whole = "all" if known == of else "those that can be looked for"
+        yield f"{len(untouched)} splits share nothing with the mixture in {known:,} of their {of:,} items, {whole}"
+    if measurable < items:
+        yield (
+            f"{items - measurable:,} items have neither (their fields are short, or stand in many rows): they were "
+            "looked for by row and by whole prompt only, and nothing is known of their texts"
         )
-    return lines
 
 
 @app.command()

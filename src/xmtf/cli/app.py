@@ -6,13 +6,13 @@ Results go to stdout, progress and errors to stderr. Exit codes: 0 done, 1 faile
 
 from __future__ import annotations
 
-import errno
 import importlib
 import inspect
 import os
 import signal
 import sys
 import traceback
+from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
 
@@ -22,6 +22,7 @@ from xmtf import __version__
 from xmtf.cli.printing import print_text
 from xmtf.errors import DataError, MissingExtraError, UnknownNameError, UserError
 from xmtf.extras import extra_of
+from xmtf.refusals import explain_refusal
 from xmtf.text_table import visible
 
 __all__ = ["build_app", "main"]
@@ -49,18 +50,6 @@ _COMMANDS = {
 
 _INTERRUPTED = 130
 _FAULT = "this is a fault in xmtf; please report it with the lines above"
-
-# what the system refuses -> what the user can see and mend
-_REFUSALS = {
-    errno.ENOENT: "is not there, or not any more; was a folder removed or renamed meanwhile?",
-    errno.EACCES: "may not be read or written (permission denied)",
-    errno.EPERM: "may not be read or written (permission denied)",
-    errno.EROFS: "lies on a file system that is read-only; name another folder",
-    errno.EEXIST: "stands there already and is no folder; name another one",
-    errno.ENOTDIR: "leads through a file as if it were a folder",
-    errno.EISDIR: "is a folder where a file is wanted",
-    errno.ENAMETOOLONG: "the name is too long",
-}
 
 
 def build_app(called: str | None) -> typer.Typer:
@@ -141,7 +130,10 @@ def _run(arguments: list[str]) -> int:
     try:
         if called is not None and called not in _COMMANDS:
             raise UnknownNameError("command", called, _COMMANDS)
+        if called is not None:
+            _check_working_folder()
         code = build_app(called)(arguments, prog_name="xmtf", standalone_mode=False)
+        sys.stdout.flush()  # what cannot be written is said here, not at the exit of the interpreter
     except UserError as error:
         return _say(str(error), 2)
     except DataError as error:
@@ -153,17 +145,26 @@ def _run(arguments: list[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except MemoryError:
-        return _say("there is not enough memory; take fewer rows, workers or a smaller batch, or a larger machine", 2)
-    except OSError as error:
-        return _say_refusal(error)
     except Exception as error:  # noqa: BLE001 - the edge of the program: a fault of ours is shown whole
         if hasattr(error, "show"):  # from the parser of the command line
             return _say_misuse(error)
-        return _say_fault()
+        refused = explain_refusal(error)
+        return _say_fault() if refused is None else _say(refused, 2)
     if code == _INTERRUPTED:
         return _say("interrupted; what is finished stays: run the same command again to go on", _INTERRUPTED)
     return code if isinstance(code, int) else 0
+
+
+def _check_working_folder() -> None:
+    """Refuse to begin in a folder that is gone: relative paths lead nowhere, and libraries crash.
+
+    Raises:
+        UserError: It is.
+    """
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise UserError("the folder that this command was called in was removed; change into another (cd)") from None
 
 
 def _say_misuse(error: Any) -> int:
@@ -181,16 +182,6 @@ def _say_missing(error: ModuleNotFoundError) -> int:
     module = (error.name or "").partition(".")[0]
     extra = extra_of(module)
     return _say_fault() if extra is None else _say(str(MissingExtraError(module, extra)), 2)
-
-
-def _say_refusal(error: OSError) -> int:
-    """Say what the system refused, where the user can mend it."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return _say("the disk is full; free some space and run the same command again to go on", 2)
-    where = error.filename2 or error.filename  # of a rename, where it was to lead
-    if error.errno in _REFUSALS and where is not None:
-        return _say(f"{where}: {_REFUSALS[error.errno]}", 2)
-    return _say_fault()
 
 
 def _say_fault() -> int:

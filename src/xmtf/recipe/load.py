@@ -14,7 +14,7 @@ from xmtf.errors import ConfigError, nearest
 from xmtf.json_types import JsonObject
 from xmtf.recipe.packaged import nearest_packaged, recipe_file
 from xmtf.recipe.schema import Recipe
-from xmtf.recipe.yaml_text import parse_yaml, yaml_form
+from xmtf.recipe.yaml_text import MAX_BYTES, parse_yaml, yaml_form
 from xmtf.run_folder import RunFolder
 from xmtf.text_files import NotUtf8Error, read_text_file
 
@@ -79,7 +79,7 @@ def load_yaml(path: Path) -> Any:
         found = ", ".join(sorted(file.name for file in path.glob("*.yaml"))) or "there is none in it"
         raise ConfigError(f"{path}: is a folder; give a YAML file ({found})")
     try:
-        text = read_text_file(path)
+        text = read_text_file(path, MAX_BYTES)
     except FileNotFoundError:
         beside = nearest(path.name, [file.name for file in path.parent.glob("*.yaml")])
         near = str(path.parent / beside[0]) if beside else nearest_packaged(path)

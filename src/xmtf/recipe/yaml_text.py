@@ -13,7 +13,10 @@ import yaml as pyyaml
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-__all__ = ["MAX_DEPTH", "MAX_VALUES", "parse_packaged_yaml", "parse_yaml", "yaml_form"]
+__all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_VALUES", "check_nesting", "parse_packaged_yaml", "parse_yaml", "yaml_form"]
+
+MAX_BYTES = 2**22
+"""Bytes of a recipe or a catalogue."""
 
 MAX_DEPTH = 100
 """Levels of lists and mappings."""
@@ -68,6 +71,37 @@ for _tag, _pattern, _starts in (
 def parse_packaged_yaml(text: str) -> Any:
     """Return what a file of this package says, as :func:`parse_yaml` does; a test compares them."""
     return pyyaml.load(text, _Packaged)  # noqa: S506 - a safe loader
+
+
+_BRACKETS = re.compile(r"[\[\]{}]")
+_COMPACT = re.compile(rf"(?:[-?:][ \t]+){{{MAX_DEPTH}}}")
+_INDENTED = re.compile(rf"^ {{{MAX_DEPTH}}}", re.MULTILINE)
+
+
+def check_nesting(text: str) -> None:
+    """Refuse YAML that is nested too deeply before a parser in C calls itself for every level, and crashes.
+
+    Raises:
+        ValueError: It is; says so in one line.
+        yaml.YAMLError: It is no YAML.
+    """
+    if not _may_be_deep(text):
+        return
+    depth = 0
+    for event in pyyaml.parse(text, getattr(pyyaml, "CSafeLoader", pyyaml.SafeLoader)):
+        depth += isinstance(event, pyyaml.CollectionStartEvent) - isinstance(event, pyyaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
+
+
+def _may_be_deep(text: str) -> bool:
+    """Tell whether a text could be so deep: by brackets, by marks of lists in one line, or by its indentation."""
+    depth = 0
+    for bracket in _BRACKETS.findall(text):
+        depth = max(0, depth + (1 if bracket in "[{" else -1))
+        if depth > MAX_DEPTH:
+            return True
+    return _COMPACT.search(text) is not None or _INDENTED.search(text) is not None
 
 
 def _measure(root: Any) -> None:

@@ -16,6 +16,7 @@ from xmtf.errors import SourceError
 from xmtf.sources.files.delimited import Delimited, all_whole
 from xmtf.sources.files.json_tables import JsonBlocks
 from xmtf.sources.files.kinds import require_kind
+from xmtf.sources.files.plain_types import plain_schema
 from xmtf.sources.hub.remote import RemoteFile
 from xmtf.sources.read import files_of, fingerprint_source, remote_files
 from xmtf.sources.reference import SourceRef
@@ -110,7 +111,7 @@ def _scan(file: Path | RemoteFile, ref: SourceRef) -> tuple[pa.Schema, int]:
     if kind.rows == ".parquet" and not kind.packing:
         try:
             with pq.ParquetFile(file) as parquet:
-                return parquet.schema_arrow.remove_metadata(), parquet.metadata.num_rows
+                return plain_schema(parquet.schema_arrow.remove_metadata(), file), parquet.metadata.num_rows
         except (pa.ArrowException, OSError) as error:
             raise SourceError(f"{file}: cannot be read: {' '.join(str(error).split())}") from None
     if kind.rows in (".jsonl", ".ndjson", ".json"):

@@ -190,7 +190,7 @@ def _row_by_row(
     unfit: dict[str, tuple[list[int], str]] = {}
     characters = 0
     SEMANTICS.notes.clear()
-    for values, row in zip(_values(batch), rows, strict=True):
+    for values, row in zip(_values(name, batch), rows, strict=True):
         if exhausted >= MAX_EXHAUSTED:
             failures.append(Failure(row, LimitError.__name__, f"not tried: {exhausted} rows ran out of their budget"))
             results.append(None)
@@ -202,6 +202,8 @@ def _row_by_row(
         except UnfitRowError as error:
             unfit.setdefault(error.reason, ([], error.detail))[0].append(row)
             results.append(None)
+        except MemoryError:
+            raise  # of the machine: on another one the row would be there
         except FAULTS as error:
             exhausted += isinstance(error, LimitError)
             failures.append(Failure(row, type(error).__name__, " ".join(str(error).split())[:300]))
@@ -218,12 +220,21 @@ def _row_by_row(
     )
 
 
-def _values(batch: pa.Table) -> Iterator[dict[str, object]]:
+def _values(template: str, batch: pa.Table) -> Iterator[dict[str, object]]:
     names = [name for name in batch.column_names if name]
     if not names:
         return ({} for _ in range(batch.num_rows))
-    columns = [batch.column(name).to_pylist(maps_as_pydicts="lossy") for name in names]
+    columns = [_python_values(batch.column(name), f"template {template!r}: the column {name!r}") for name in names]
     return (dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True))
+
+
+def _python_values(column: pa.ChunkedArray, where: str) -> list[object]:
+    try:
+        values: list[object] = column.to_pylist(maps_as_pydicts="strict")
+    except KeyError as error:
+        key = str(error.args[0]).rpartition("was ")[2].rstrip(").")
+        raise TemplateError(f"{where} holds a mapping with the key {key} twice; leave one of them out") from None
+    return values
 
 
 def _concat(batches: list[RenderedColumns]) -> RenderedColumns:

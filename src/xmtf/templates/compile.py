@@ -7,6 +7,7 @@ Guarding rewrites the syntax tree so that what loops or grows pays as it goes; a
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
@@ -54,6 +55,8 @@ FAULTS = (
 
 _MAX_SOURCE = 100_000
 _LARGE = 500
+_SELF, _SELF_COLUMN = "self", "_column_self"
+"""A name that Jinja keeps for itself, and the one under which a template sees a column that bears it (fixed mode)."""
 _FOREIGN = (nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport, nodes.Block)
 
 
@@ -96,6 +99,8 @@ class Program:
             UnfitRowError: A null is printed and ``nulls`` is ``drop``, or a label picks no answer choice.
         """
         jinja = environment()
+        if _SELF in values:
+            values = {**values, _SELF_COLUMN: values[_SELF]}
         context = Context(jinja, {**jinja.globals, **values}, None, {})
         SEMANTICS.nulls = nulls
         texts: list[str] = []
@@ -126,8 +131,12 @@ def compile_source(source: str, structural: bool) -> Program:
     for constant in tree.find_all(nodes.Const):
         if isinstance(constant.value, str):
             constant.value.encode()  # half of a surrogate pair could not be written to a file
+        elif structural and isinstance(constant.value, float) and not math.isfinite(constant.value):
+            raise jinja2.TemplateSyntaxError("a number is too large to be written", constant.lineno)
     refuse_foreign(tree)
     names = frozenset(meta.find_undeclared_variables(copy.deepcopy(tree)))  # it would fold constants in the tree
+    if structural and {name.ctx for name in tree.find_all(nodes.Name) if name.name == _SELF} == {"load"}:
+        names |= {_SELF}
     called = {id(node.node) for node in tree.find_all(nodes.Call)}
     shadowing = GLOBALS & {name.name for name in tree.find_all(nodes.Name) if id(name) not in called}
     draws = any(_names_draw(node) for node in tree.find_all(nodes.Expr))
@@ -205,6 +214,11 @@ class _Guard(NodeTransformer):
     def visit_TemplateData(self, node: nodes.TemplateData) -> nodes.Node:  # noqa: N802
         if self.structural:
             node.data = node.data.replace(PIPES, SEPARATOR)
+        return node
+
+    def visit_Name(self, node: nodes.Name) -> nodes.Node:  # noqa: N802
+        if self.structural and node.name == _SELF:
+            node.name = _SELF_COLUMN
         return node
 
     def visit_Const(self, node: nodes.Const) -> nodes.Node:  # noqa: N802

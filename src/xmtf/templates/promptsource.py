@@ -40,6 +40,7 @@ import yaml
 from xmtf.errors import TemplateError
 from xmtf.execution import say
 from xmtf.languages import normalize_language
+from xmtf.recipe.yaml_text import check_nesting
 from xmtf.records import Translation
 from xmtf.templates.names import language_of_name
 from xmtf.templates.prompt_language import literal_text, prompt_language
@@ -112,6 +113,7 @@ def read_promptsource(path: Path) -> TemplateFile:
     """
     try:
         text = read_text_file(path)
+        check_nesting(text)
         root = yaml.compose(text, Loader=_Loader)
     except FileNotFoundError:
         raise TemplateError(f"{path}: no such file (looked in {path.parent.resolve()})") from None
@@ -119,7 +121,7 @@ def read_promptsource(path: Path) -> TemplateFile:
         raise TemplateError(str(error)) from None
     except OSError as error:
         raise TemplateError(f"{path}: cannot be read ({error})") from None
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise TemplateError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     header = _mapping(root, f"{path}: a file of templates") if root is not None else {}
     entries = header.get("templates")

@@ -14,6 +14,9 @@ from xmtf.errors import TemplateError
 
 __all__ = ["readable_column"]
 
+_NANOSECONDS = {pa.time64("ns"): pa.time64("us"), pa.duration("ns"): pa.duration("us")}
+"""Types whose values Python cannot write whole: read in microseconds, or refused."""
+
 
 def readable_column(column: pa.ChunkedArray, name: str, exact: bool) -> pa.ChunkedArray:
     """Return a column in a type that templates understand.
@@ -24,18 +27,32 @@ def readable_column(column: pa.ChunkedArray, name: str, exact: bool) -> pa.Chunk
         exact: Whether numbers are read as fixed mode does.
 
     Raises:
-        TemplateError: It holds bytes (fixed mode).
+        TemplateError: It holds bytes or intervals, or times with nanoseconds (fixed mode).
     """
     kind = column.type
     if pa.types.is_string(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind):
         return column
-    if exact and _is_bytes(kind):
+    if exact and (what := _no_text(kind)):
         raise TemplateError(
-            f"the column {name!r} holds bytes ({kind}); write it as text, or leave it out of the template"
+            f"the column {name!r} holds {what} ({kind}); write it as text, or leave it out of the template"
         )
     if not _is_odd(kind, exact):
         return column
-    return pa.chunked_array([_read(chunk, exact) for chunk in column.chunks or [pa.array([], kind)]])
+    try:
+        return pa.chunked_array([_read(chunk, exact) for chunk in column.chunks or [pa.array([], kind)]])
+    except pa.ArrowInvalid as error:
+        raise TemplateError(f"the column {name!r} ({kind}) cannot be read: {' '.join(str(error).split())}") from None
+
+
+def _no_text(kind: pa.DataType) -> str | None:
+    """Say what a column holds that has no text, however it is laid out; None where it has one."""
+    if isinstance(kind, pa.BaseExtensionType):
+        return _no_text(kind.storage_type)
+    if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
+        return _no_text(kind.value_type)
+    if pa.types.is_interval(kind):
+        return "intervals"
+    return "bytes" if _is_bytes(kind) else None
 
 
 def _is_bytes(kind: pa.DataType) -> bool:
@@ -49,7 +66,7 @@ def _is_odd(kind: pa.DataType, exact: bool) -> bool:
         return True
     if pa.types.is_string_view(kind) or _is_list_view(kind):
         return True
-    if exact and pa.types.is_floating(kind):
+    if exact and (pa.types.is_floating(kind) or kind in _NANOSECONDS):
         return True
     if pa.types.is_map(kind):
         return False  # read as a mapping when its values become Python's
@@ -65,7 +82,10 @@ def _read(array: pa.Array, exact: bool) -> pa.Array:
     if not _is_odd(kind, exact):
         return array
     if isinstance(kind, pa.BaseExtensionType):
-        return _read(array.storage, exact)
+        truths = kind.extension_name == "arrow.bool8"
+        return _read(array.storage.cast(pa.bool_()) if truths else array.storage, exact)
+    if kind in _NANOSECONDS:
+        return array.cast(_NANOSECONDS[kind])
     if pa.types.is_dictionary(kind):
         return _read(array.dictionary_decode(), exact)
     if pa.types.is_run_end_encoded(kind):

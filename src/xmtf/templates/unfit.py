@@ -201,10 +201,8 @@ def printed(value: object, label: str) -> Any:
             if nulls == "empty":
                 return ""
             raise NullPrintedError(f"{label} is {_say_null(value)}")
-        if isinstance(value, list | tuple | dict):
-            if holds_null(value):
-                raise NullPrintedError(f"{label} holds a null and is printed whole")
-            SEMANTICS.notes.add(f"prints {label} whole, as Python writes a {type(value).__name__}; join or index it")
+        if isinstance(value, list | tuple | dict) and holds_null(value):
+            raise NullPrintedError(f"{label} holds a null and is printed whole")
     return textual(value, label)
 
 
@@ -218,6 +216,8 @@ def textual(value: object, label: str = "a value") -> object:
     if isinstance(value, _PLAIN) or value is None or isinstance(value, Undefined):
         return value
     fixed = SEMANTICS.nulls != "print"
+    if fixed and isinstance(value, list | tuple | dict):
+        SEMANTICS.notes.add(f"prints {label} whole, as Python writes a {type(value).__name__}; join or index it")
     for leaf in _leaves(value):
         if isinstance(leaf, _PLAIN) or leaf is None or isinstance(leaf, Undefined):
             continue

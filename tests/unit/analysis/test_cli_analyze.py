@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from xmtf.cli.analyze import app
+from xmtf.cli.analyze import _measured, app
 from xmtf.errors import ConfigError
 from xmtf.evaluation.suites.setup import setup_of, suite_slices
 from xmtf.files import read_manifest
@@ -32,10 +32,22 @@ def test_contamination_leaves_a_table_and_the_items(notes, tmp_path):
     assert found.data == {"asked [train]": fingerprint_source(source, offline=True)}
 
 
-def test_nothing_is_said_of_the_words_of_items_that_are_too_short(notes):
+def test_nothing_is_said_of_the_texts_of_items_that_cannot_be_looked_for(notes):
     told = " ".join(call("contamination", notes.path, "--words", "40").output.split())
-    assert "0 of 4 items have 40 words in a row" in told
-    assert "share nothing with the mixture in their 4 items" not in told
+    assert "3 of 4 items can be looked for by their texts: 3 by their fields, 0 by 40 words in a row" in told
+    assert "of these nothing was found of 2" in told
+    assert "1 items have neither" in told
+    assert "share nothing" not in told
+
+
+def test_splits_that_share_nothing_say_how_many_of_their_items_were_looked_for(notes):
+    nothing = {"items": 9, "measurable": 0, "by_fields": 0, "by_words": 0, "clean": 0, "any": 0}
+    some = {"items": 9, "measurable": 5, "by_fields": 5, "by_words": 2, "clean": 5, "any": 0}
+    told = list(_measured([nothing], 13))
+    assert not any("share nothing" in line for line in told)
+    assert "nothing is known of their texts" in told[-1]
+    told = list(_measured([nothing, some], 13))
+    assert told[1] == "1 splits share nothing with the mixture in 5 of their 9 items, those that can be looked for"
 
 
 def test_a_folder_needs_the_names_of_evaluation_sets(notes):

@@ -52,6 +52,17 @@ def test_a_wrong_option_is_said_in_one_line(monkeypatch, capsys, arguments, text
         (PermissionError(13, "Permission denied", "out"), 2, "xmtf: out: may not be read or written"),
         (FileExistsError(17, "File exists", "README.md"), 2, "xmtf: README.md: stands there already and is no folder"),
         (IsADirectoryError(21, "Is a directory", ".docs.tmp", None, "docs"), 2, "xmtf: docs: is a folder where a file"),
+        (
+            FileNotFoundError(2, "Failed to open local file 'a/b'"),
+            2,
+            "xmtf: Failed to open local file 'a/b': is not th",
+        ),
+        (OSError("1000 requested and 12 written"), 2, "xmtf: the disk is full"),
+        (RuntimeError("I/O error: No space left on device (os error 28)"), 2, "xmtf: the disk is full"),
+        (OSError(27, "File too large"), 2, "xmtf: a file would grow larger than is allowed"),
+        (OSError(24, "Too many open files", "a"), 2, "xmtf: too many files are open at once"),
+        (MemoryError(), 2, "xmtf: there is not enough memory"),
+        (RuntimeError("can't start new thread"), 2, "xmtf: there is not enough memory"),
         (KeyboardInterrupt(), 130, "xmtf: interrupted; what is finished stays: run the same command again"),
     ],
 )

@@ -1,10 +1,13 @@
 """YAML of a stranger: every attempt ends in one line."""
 
+from pathlib import Path
+
 import pytest
 
-from xmtf.errors import ConfigError
+from xmtf.errors import ConfigError, TemplateError
 from xmtf.recipe import load_recipe, parse_overrides
 from xmtf.recipe.yaml_text import parse_yaml
+from xmtf.templates.promptsource import read_template_file
 
 BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12))
 
@@ -28,6 +31,29 @@ def test_what_is_refused(text, said, tmp_path):
     (tmp_path / "r.yaml").write_text(text)
     with pytest.raises(ConfigError, match=rf"r\.yaml: .*{said}"):
         load_recipe(tmp_path / "r.yaml")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        "{a: " * 50_000,
+        "- " * 50_000 + "a",
+        "".join(f"{' ' * n}a:\n" for n in range(150)),
+        "]" * 99 + "[" * 500,
+    ],
+)
+def test_templates_are_bounded_in_depth_before_a_parser_crashes(text, tmp_path):
+    (tmp_path / "t.yaml").write_text(text)
+    with pytest.raises(TemplateError, match=r"t\.yaml: not valid YAML"):
+        read_template_file(tmp_path / "t.yaml")
+
+
+def test_files_without_an_end_are_not_read_for_ever():
+    with pytest.raises(ConfigError, match=r"/dev/zero: cannot be read .*holds more than"):
+        load_recipe(Path("/dev/zero"))
+    with pytest.raises(TemplateError, match=r"/dev/zero: cannot be read .*holds more than"):
+        read_template_file(Path("/dev/zero"))
 
 
 def test_aliases_and_ordinary_values_are_read():

@@ -3,6 +3,7 @@ import gzip
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyarrow import feather
 
 from xmtf.errors import SourceError, TemplateError
 from xmtf.sources.tables import fingerprint_files, read_table_file, read_table_files
@@ -132,3 +133,23 @@ def test_whole_numbers_beside_decimals_are_refused_where_a_template_reads_them(t
     for name in ("n", "s.x[0]"):
         with pytest.raises(TemplateError, match=r"column '.' holds whole numbers beside .* \(line 1: 1, line 2: "):
             render(f"{{{{{name}}}}} ||| x")
+
+
+def test_views_and_runs_are_read_as_plain_columns(tmp_path):
+    runs = pa.RunEndEncodedArray.from_arrays([2, 3], ["a", "b"])
+    views = pa.array(["x", None, "y"], pa.string_view())
+    nested = pa.array([{"t": ["x"]}, None, {"t": []}], pa.struct({"t": pa.list_(pa.string_view())}))
+    table = pa.table({"runs": runs, "views": views, "nested": nested})
+    feather.write_feather(table, tmp_path / "rows.arrow", compression="uncompressed")
+    pq.write_table(table.drop_columns("runs"), tmp_path / "rows.parquet")
+    read = read_table_file(tmp_path / "rows.arrow").take([2, 0])
+    assert read.to_pylist() == [table.to_pylist()[2], table.to_pylist()[0]]
+    assert read_table_file(tmp_path / "rows.parquet").take([1]).column("views").to_pylist() == [None]
+
+
+def test_runs_inside_other_values_are_refused_by_column(tmp_path):
+    runs = pa.RunEndEncodedArray.from_arrays([1], ["a"])
+    table = pa.table({"x": pa.StructArray.from_arrays([runs], ["a"])})
+    feather.write_feather(table, tmp_path / "rows.arrow", compression="uncompressed")
+    with pytest.raises(SourceError, match=r"column 'x' is of type .*write it without runs"):
+        read_table_file(tmp_path / "rows.arrow")

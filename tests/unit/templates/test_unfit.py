@@ -149,7 +149,6 @@ ROW = {"d": {"values": "V", "items": "I", "keys": "K", "get": "G", "pop": "P", "
         "{{ x.append }}",
         "{{ 'a'.upper }}",
         "{{ d.keys() }}",
-        "{{ self }}",
         "{% for y in x %}{{ loop }}{% endfor %}",
         "{% macro m() %}{% endmacro %}{{ m }}",
         "{{ [x.append] }}",
@@ -236,6 +235,39 @@ def test_columns_of_every_type_are_read(column, texts):
 def test_nested_columns_of_every_type_are_read(column, jinja):
     assert rendered(f"{jinja} ||| b", column) == [("a", "b")]
     assert rendered(f"{jinja} ||| b", pa.chunked_array([column, column]).slice(1)) == [("a", "b")]
+
+
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [
+        (pa.array([b"a"]).dictionary_encode(), "holds bytes"),
+        (pa.array([b"0" * 16], pa.uuid()), "holds bytes"),
+        (pa.array([(1, 2, 3)], pa.month_day_nano_interval()), "holds intervals"),
+        (pa.array([1], pa.time64("ns")), "would lose data"),
+        (pa.array([1], pa.duration("ns")), "would lose data"),
+        (pa.array([[("k", "a"), ("k", "b")]], pa.map_(pa.string(), pa.string())), "a mapping with the key 'k' twice"),
+    ],
+)
+def test_columns_without_a_text_are_named(column, said):
+    with pytest.raises(TemplateError, match=rf"template 't': the column 'x' .*{said}"):
+        rendered("{{x}} ||| b", column)
+
+
+def test_a_column_may_be_called_self():
+    assert rendered("{{self}} {{self | upper}} ||| b", pa.table({"self": ["a"]})) == [("a A", "b")]
+    assert rendered("{% for self in [1, 2] %}{{self}}{% endfor %} ||| b", pa.table({"x": ["a"]})) == [("12", "b")]
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["x", "x | string", "x ~ ''", "x | upper", "'%s' % x", "'%s' | format(x)", "[x] | join", "x | replace('a', 'b')"],
+)
+def test_a_list_that_becomes_text_whole_is_noted(expression):
+    table = pa.table({"x": [["a", "c"]]})
+    found = Template("t", f"{{{{ {expression} }}}} ||| b").render_table(table, dataset="d", subset="", split="s")
+    assert any("whole, as Python writes a list" in note for note in found.notes)
+    joined = Template("t", "{{ x | join }} ||| b").render_table(table, dataset="d", subset="", split="s")
+    assert not joined.notes
 
 
 def test_nested_numbers_that_are_none_are_null():

@@ -107,6 +107,25 @@ class FieldIndex:
                 found[first + text] = hit
         return found
 
+    def find_every(self, texts: Sequence[str]) -> Iterator[tuple[int, FieldHit]]:
+        """Yield (text, what it shares) once for every evaluation row that a text holds a field of, or two."""
+        for first, part in _chunks(texts) if len(self.hashes) else ():
+            letters, done = letters_of(part), set[tuple[int, int]]()
+            field, start = self._places(letters)
+            text = letters.text_of(start)
+            is_alone, is_short = self.columns["alone"][field] > 0, self.columns["short"][field] > 0
+            place, occurrence = self._rows_of(field[is_alone])
+            alone = zip(
+                text[is_alone][place].tolist(), occurrence.tolist(), field[is_alone][place].tolist(), strict=True
+            )
+            pairs = self._pairs(field, start, text, every=True)
+            short = self._short_pairs(letters, field[is_short], start[is_short], text[is_short])
+            for number, at, fields in (*((number, at, [each]) for number, at, each in alone), *pairs, *short):
+                key = (number, int(self.columns["item"][at]))
+                if key not in done:
+                    done.add(key)
+                    yield first + number, self._hit(at, fields)
+
     def _find(self, letters: Letters) -> dict[int, FieldHit]:
         field, start = self._places(letters)
         text = letters.text_of(start)
@@ -171,8 +190,13 @@ class FieldIndex:
         stands[of[letters.hashes(at, size) == self.hashes[field[of]]]] = True
         return stands
 
-    def _pairs(self, field: Int64, start: Int64, text: Int64) -> Iterator[tuple[int, int, list[int]]]:
-        """Yield (text, occurrence, two fields) for texts with two fields of one row near each other."""
+    def _pairs(
+        self, field: Int64, start: Int64, text: Int64, *, every: bool = False
+    ) -> Iterator[tuple[int, int, list[int]]]:
+        """Yield (text, occurrence, two fields) for texts with two fields of one row near each other.
+
+        Of each text the first such row, or all (``every``), then perhaps more than once.
+        """
         columns = self.columns
         place, occurrence = self._rows_of(field)
         row = text[place] * len(columns["first_of_item"]) + columns["item"][occurrence]
@@ -184,7 +208,7 @@ class FieldIndex:
             is_pair = (row[step:] == row[:-step]) & self._is_pair(field, start, here, there)
             for at in np.flatnonzero(is_pair).tolist():
                 number = int(text[here[at]])
-                if number not in done:
+                if every or number not in done:
                     done.add(number)
                     yield number, int(occurrence[at]), [int(field[here[at]]), int(field[there[at]])]
 

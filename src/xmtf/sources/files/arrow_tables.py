@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xmtf.errors import SourceError
+from xmtf.sources.files.plain_types import plain_columns, plain_schema
 from xmtf.sources.files.unpack import open_seekable
 
 __all__ = ["arrow_blocks", "parquet_table"]
@@ -28,13 +29,13 @@ def arrow_blocks(path: Path, kind: str, *, packed: bool) -> Iterator[pa.Table]:
     """
     with open_seekable(path, packed=packed) as place:
         batches = _parquet(place) if kind == ".parquet" else _ipc(place)
-        schema = next(batches).remove_metadata()
+        schema = plain_schema(next(batches).remove_metadata(), path)
         empty = True
         for batch in batches:
             table = pa.Table.from_batches([batch]).replace_schema_metadata(None)
             _check(table, path)
             empty = False
-            yield table
+            yield plain_columns(table, path)
         if empty:
             yield schema.empty_table()
 
@@ -48,7 +49,7 @@ def parquet_table(path: Path, *, packed: bool) -> pa.Table:
     with open_seekable(path, packed=packed) as place, pq.ParquetFile(place) as file:
         table = file.read().replace_schema_metadata(None)
     _check(table, path)
-    return table
+    return plain_columns(table, path)
 
 
 def _parquet(place: Any) -> Iterator[Any]:
