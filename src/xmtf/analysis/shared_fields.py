@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +12,7 @@ import pyarrow as pa
 
 from xmtf.mixture.select.asked_fields import AskedFields, asked_fields
 from xmtf.mixture.select.field_index import FieldIndex
-from xmtf.mixture.select.merge_fields import read_index, write_index
+from xmtf.mixture.select.merge_fields import merge_fields
 from xmtf.mixture.select.row_texts import texts_of_rows
 
 __all__ = ["FieldReader", "FieldSearch", "SharedFields"]
@@ -79,9 +77,7 @@ class FieldReader:
 
     def search(self) -> FieldSearch:
         """Return the fields of all items; those that are not found in their own rows cannot be measured."""
-        with tempfile.TemporaryDirectory(prefix="xmtf-fields-") as folder:
-            write_index(Path(folder), self._fields, self._suites, self._splits)
-            index = read_index(Path(folder))  # stays mapped
+        index = merge_fields(self._fields, self._suites, self._splits)
         search = FieldSearch(index, self._item_of, np.zeros(len(self._item_of), np.bool_))
         first = 0
         for texts in self._texts:

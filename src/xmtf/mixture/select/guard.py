@@ -19,7 +19,7 @@ from xmtf.files import atomic_path, read_json, write_json
 from xmtf.mixture.select.asked_fields import AskedFields
 from xmtf.mixture.select.field_index import FieldIndex
 from xmtf.mixture.select.keys import UInt64
-from xmtf.mixture.select.merge_fields import read_index, write_index
+from xmtf.mixture.select.merge_fields import merge_fields, read_index, write_index
 from xmtf.mixture.select.ngrams import find_hashes, word_runs
 
 __all__ = ["SOURCES", "Asked", "Guard", "read_guard", "write_guard"]
@@ -133,12 +133,12 @@ def write_guard(folder: Path, asked: list[Asked]) -> None:
         np.save(stream, np.vstack([hashes.T, source_of_row])[:, order], allow_pickle=False)
     sources = [{"suite": part.suite, "task": part.task, "split": part.split} for part in asked]
     with_fields = [(number, part, part.fields) for number, part in enumerate(asked) if part.fields is not None]
-    write_index(
-        folder / _FIELDS,
+    merged = merge_fields(
         [fields for _, _, fields in with_fields],
         [part.suite for _, part, _ in with_fields],
         [part.parallel for _, part, _ in with_fields],
     )
+    write_index(folder / _FIELDS, merged)
     write_json(folder / SOURCES, {"sources": sources, "with_fields": [number for number, _, _ in with_fields]})
 
 

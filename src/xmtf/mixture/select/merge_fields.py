@@ -27,7 +27,7 @@ from xmtf.mixture.select.field_index import (
 )
 from xmtf.mixture.select.keys import UInt64, hash_strings, mix
 
-__all__ = ["read_index", "write_index"]
+__all__ = ["merge_fields", "read_index", "write_index"]
 
 Int64 = npt.NDArray[np.int64]
 _Columns = dict[str, npt.NDArray[Any]]
@@ -44,11 +44,10 @@ class _Occurrences(NamedTuple):
     part: Int64
 
 
-def write_index(folder: Path, parts: Sequence[AskedFields], suites: Sequence[str], splits: Sequence[str]) -> None:
-    """Write the index of the fields of all evaluation slices.
+def merge_fields(parts: Sequence[AskedFields], suites: Sequence[str], splits: Sequence[str]) -> FieldIndex:
+    """Return the index of the fields of all evaluation slices.
 
     Args:
-        folder: Where to.
         parts: The fields of each slice.
         suites: Its suite.
         splits: Its dataset and split; rows of one number in different subsets of them count as one.
@@ -76,18 +75,27 @@ def write_index(folder: Path, parts: Sequence[AskedFields], suites: Sequence[str
     }
     columns |= _listed(found._replace(field=number[found.field]), size)
     columns["short"] = _beside_short(columns)
-    folder.mkdir(parents=True, exist_ok=True)
-    arrays = columns | {"hashes": fields["hashes"][order]}
-    for anchor_size, column in zip(ANCHORS, anchors, strict=True):
+    filters = []
+    for column in anchors:
         near = np.zeros(2**FILTER_BITS, bool)
         near[column >> np.uint64(64 - FILTER_BITS)] = True
-        arrays |= {f"anchors_{anchor_size}": column, f"filter_{anchor_size}": near}
+        filters.append(near)
+    texts = pa.concat_arrays([part.texts for part in parts])
+    return FieldIndex(columns, fields["hashes"][order], anchors, tuple(filters), texts, names)
+
+
+def write_index(folder: Path, index: FieldIndex) -> None:
+    """Write an index into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays: dict[str, npt.NDArray[Any]] = {**index.columns, "hashes": index.hashes}
+    for size, anchors, near in zip(ANCHORS, index.anchors, index.filters, strict=True):
+        arrays |= {f"anchors_{size}": anchors, f"filter_{size}": near}
     for name, array in arrays.items():
         np.save(folder / f"{name}.npy", array, allow_pickle=False)
-    texts = pa.table({"text": pa.concat_arrays([part.texts for part in parts])})
+    texts = pa.table({"text": index.texts})
     with pa.OSFile(str(folder / "texts.arrow"), "wb") as sink, pa.ipc.new_file(sink, texts.schema) as writer:
         writer.write_table(texts)
-    write_json(folder / "names.json", names)
+    write_json(folder / "names.json", index.names)
 
 
 def read_index(folder: Path) -> FieldIndex:

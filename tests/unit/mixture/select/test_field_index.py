@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from xmtf.mixture.select.asked_fields import asked_fields
-from xmtf.mixture.select.merge_fields import read_index, write_index
+from xmtf.mixture.select.merge_fields import merge_fields, read_index, write_index
 
 COPA = [
     {"premise": "It rained.", "choice1": "The ground got wet.", "choice2": "He slept.", "question": "effect"},
@@ -24,7 +24,7 @@ def index(tmp_path):
     def make(rows, **others):
         tables = {"suite": rows} | others
         parts = [asked_fields(pa.Table.from_pylist(t), np.arange(len(t))) for t in tables.values()]
-        write_index(tmp_path / "fields", parts, list(tables), ["data test"] * len(tables))
+        write_index(tmp_path / "fields", merge_fields(parts, list(tables), ["data test"] * len(tables)))
         return read_index(tmp_path / "fields")
 
     return make
@@ -117,10 +117,8 @@ def test_no_planted_row_of_a_suite_passes(pattern, tmp_path):
     rng = random.Random(1)
     paths = sorted(Path(os.environ["XMTF_DATA_ROOT"]).glob(f"{pattern}.parquet"))
     tables = [pq.read_table(path) for path in paths]
-    write_index(
-        tmp_path, [asked_fields(table, np.arange(table.num_rows)) for table in tables],
-        ["suite"] * len(tables), ["data"] * len(tables),
-    )  # fmt: skip
+    fields = [asked_fields(table, np.arange(table.num_rows)) for table in tables]
+    write_index(tmp_path, merge_fields(fields, ["suite"] * len(tables), ["data"] * len(tables)))
     index = read_index(tmp_path)
     for path, table in zip(paths, tables, strict=True):
         rows = rng.sample(table.to_pylist(), min(100, table.num_rows))
