@@ -200,6 +200,7 @@ def _facts(task: Task) -> JsonObject:
         "licence": task.licence,
         "home": task.home,
         "unchecked": "ids, columns and licence are from descriptions; not read from the hub" if task.unchecked else "",
+        "checked": "" if task.unchecked or task.catalogue in ("own", "demo") else task.checked,
         "adapter": task.adapter,
         "revision": task.revision,
         "note": task.note,

@@ -241,7 +241,7 @@ def _write(ref: SourceRef, sources: Sequence[Path], target: Path) -> None:
 
 
 def _describe(found: Located, path: Path, rows: int, sha256: str = "") -> None:
-    dataset, subset, split = found.ref.where
+    dataset, subset, split = found.ref.asked
     origin = found.origin
     write_sidecar(
         path,

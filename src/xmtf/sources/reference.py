@@ -26,6 +26,7 @@ class SourceRef:
         adapter: Name of the fix-up applied to the rows (see :mod:`xmtf.sources.adapters`).
         note: What the user has to do by hand where the data cannot simply be downloaded.
         flat: Whether a mirror may hold all subsets in one file, which the adapter takes apart.
+        on_hub: Dataset, subset and split as the hub calls them, where a mirror calls them otherwise.
         table: Subset that holds all others side by side, as columns, and serves those that have no files of their own.
         separator: Between the cells of the user's own CSV or TSV file; None finds it.
         as_json: Columns of JSON files whose lists and mappings stay JSON.
@@ -41,6 +42,7 @@ class SourceRef:
     note: str = ""
     flat: bool = False
     table: str = ""
+    on_hub: tuple[str, str, str] | None = None
     separator: str | None = None
     as_json: tuple[str, ...] = ()
 
@@ -59,6 +61,11 @@ class SourceRef:
     def where(self) -> tuple[str, str, str]:
         """Dataset, subset and split as the mirror and the hub call them."""
         return self.hub_id or self.dataset, self.subset, self.split
+
+    @property
+    def asked(self) -> tuple[str, str, str]:
+        """Dataset, subset and split as the hub is asked for them."""
+        return self.on_hub or self.where
 
     def __str__(self) -> str:
         dataset, subset, split = self.where

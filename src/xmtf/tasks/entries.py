@@ -14,7 +14,7 @@ from xmtf.languages import normalize_language
 from xmtf.recipe import Section, load_yaml
 from xmtf.recipe.mixture import ChoicePolicy, LabelPolicy, NullPolicy, check_kind_metrics
 from xmtf.recipe.yaml_text import parse_packaged_yaml
-from xmtf.tasks.task import Checked, Kind, Task
+from xmtf.tasks.task import Checked, HubPlace, Kind, Task
 
 __all__ = ["Entry", "Pairs", "read_catalogue_file"]
 
@@ -96,6 +96,8 @@ class Entry(Section):
     """Whether id, columns and licence are from descriptions alone: nobody here read the dataset from the hub."""
     adapter: str | None = None
     revision: str | None = None
+    hub: HubPlace | None = None
+    """What the hub calls otherwise than the entry and a mirror: `id`, `subset`, `splits` (ours -> the hub's)."""
     parallel: bool = False
     """Whether rows of equal numbers are translations of each other in all subsets; equal numbers alone say nothing."""
     sets: tuple[str, ...] = ()
@@ -175,6 +177,7 @@ class Entry(Section):
             "paths": {split: str(folder / path) for split, path in self.paths.items()},
             "adapter": self.adapter,
             "revision": self.revision,
+            "hub": self.hub,
             "skip_templates": self.skip_templates,
             "cap_examples": self.cap_examples,
             "note": self.note,

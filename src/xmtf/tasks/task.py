@@ -22,7 +22,7 @@ from xmtf.tasks.caps import tightest
 from xmtf.tasks.checkouts import checkout_of
 from xmtf.templates import Template, load_templates, open_collection, read_template_file
 
-__all__ = ["CONVERSATION", "Checked", "Kind", "Role", "Slice", "Task"]
+__all__ = ["CONVERSATION", "Checked", "HubPlace", "Kind", "Role", "Slice", "Task"]
 
 CONVERSATION = "conversation"
 """What examples that are conversations name as their template."""
@@ -40,6 +40,15 @@ trained on alone."""
 Checked = Literal["card", "mirror", "reported", "not checked"]
 """What id, subsets and splits of an entry were compared with: the dataset's card, the rows of a mirror, a report of
 somebody who read it from the hub, or nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class HubPlace:
+    """What the hub calls otherwise than the task; None is the same."""
+
+    id: str | None = None
+    subset: str | None = None
+    splits: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +83,7 @@ class Task:
         separator: Between the cells of that file, where it is CSV or TSV; None finds it.
         adapter: Name of the fix-up applied to the rows.
         revision: Revision on the hub.
+        hub: What the hub calls otherwise than a mirror, where it does.
         skip_templates: Split -> patterns of templates that are not applied to it.
         cap_examples: Most examples of each (split, template), where the catalogue states one.
         note: What the user has to do by hand to get the data.
@@ -111,6 +121,7 @@ class Task:
     separator: str | None = None
     adapter: str | None = None
     revision: str | None = None
+    hub: HubPlace | None = None
     skip_templates: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     cap_examples: int | None = None
     note: str = ""
@@ -172,6 +183,12 @@ class Task:
         where = f"task {self.id!r}: looked for {', '.join(tried)} with and without {self.subset!r} in {root}"
         raise UnknownNameError("collection of templates", tried[-1], collection.keys(), where)
 
+    def _on_hub(self, split: str) -> tuple[str, str, str] | None:
+        if self.hub is None:
+            return None
+        subset = self.subset if self.hub.subset is None else self.hub.subset
+        return self.hub.id or self.dataset, subset, self.hub.splits.get(split, split)
+
     def provenance(
         self, split: str, template: str, *, prompt_language: str = "en", translation: Translation = "none"
     ) -> Provenance:
@@ -200,6 +217,7 @@ class Task:
             note=self.note,
             flat=self.flat,
             table=self.table,
+            on_hub=self._on_hub(split),
             separator=self.separator,
             as_json=CONVERSATION_COLUMNS if self.kind == "conversation" else (),
         )

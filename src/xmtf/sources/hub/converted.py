@@ -46,7 +46,7 @@ class HubSplit:
 
 def cached_split(ref: SourceRef) -> HubSplit | None:
     """Return a converted split that was downloaded before, without a network; None where it was not."""
-    listing = stored_listing(ref.where[0], CONVERTED)
+    listing = stored_listing(ref.asked[0], CONVERTED)
     if listing is None:
         return None
     try:
@@ -67,7 +67,7 @@ def wanted_split(ref: SourceRef) -> HubSplit:
     try:
         return _split(ref, listing)
     except NoSuchSplitError as miss:
-        raise MissingSourceError(f"{ref}: in revision {CONVERTED} of {ref.where[0]} {miss}") from None
+        raise MissingSourceError(f"{ref}: in revision {CONVERTED} of {ref.asked[0]} {miss}") from None
 
 
 def subsets_of(ref: SourceRef, *, cached: bool) -> list[str]:
@@ -76,7 +76,7 @@ def subsets_of(ref: SourceRef, *, cached: bool) -> list[str]:
     Raises:
         SourceError: As :func:`wanted_split`.
     """
-    listing = stored_listing(ref.where[0], CONVERTED) if cached else list_revision(ref, CONVERTED)
+    listing = stored_listing(ref.asked[0], CONVERTED) if cached else list_revision(ref, CONVERTED)
     return configurations(listing.files, ref.split) if listing is not None else []
 
 
@@ -104,6 +104,6 @@ def bring(splits: Sequence[HubSplit], tell: Tell = lambda count: None) -> dict[s
 
 
 def _split(ref: SourceRef, listing: Listing) -> HubSplit:
-    _, subset, split = ref.where
+    _, subset, split = ref.asked
     found = find_split(listing.files, subset, split, table=ref.table)
     return HubSplit(listing, tuple(listing.files[path] for path in found.paths), found.partial, found.configurations)

@@ -36,7 +36,7 @@ def list_revision(ref: SourceRef, revision: str) -> Listing:
         MissingSourceError: There is no such dataset or revision, or no network.
         SourceError: The hub fails just now.
     """
-    dataset = ref.where[0]
+    dataset = ref.asked[0]
     key = (endpoint(), dataset, revision)
     with _LOCKS[key]:
         return _listed(*key, str(storage_folder(dataset)))

@@ -54,7 +54,7 @@ def cached_dataset(ref: SourceRef) -> Prepared | None:
     if not _was_prepared(ref):
         return None
     datasets = library("datasets")
-    dataset, subset, split = ref.where
+    dataset, subset, split = ref.asked
     try:
         with _cache_only():
             return Prepared(datasets.load_dataset(dataset, subset or None, split=split, revision=ref.revision))
@@ -70,7 +70,7 @@ def declared_split(ref: SourceRef) -> HubSplit:
         SourceError: The hub fails just now.
     """
     datasets = library("datasets")
-    dataset, subset, split = ref.where
+    dataset, subset, split = ref.asked
     check_reachable(ref)
     listing = list_revision(ref, ref.revision or _MAIN)
     builder = ask(ref, dataset, lambda: datasets.load_dataset_builder(dataset, subset or None, revision=listing.commit))
@@ -92,7 +92,7 @@ def prepare_dataset(ref: SourceRef, split: HubSplit) -> Prepared:
     datasets = library("datasets")
     for problem in bring([split]).values():
         raise problem
-    dataset, subset, name = ref.where
+    dataset, subset, name = ref.asked
     commit = split.listing.commit
     return Prepared(
         ask(ref, dataset, lambda: datasets.load_dataset(dataset, subset or None, split=name, revision=commit))
@@ -102,7 +102,7 @@ def prepare_dataset(ref: SourceRef, split: HubSplit) -> Prepared:
 def _was_prepared(ref: SourceRef) -> bool:
     """Whether ``datasets`` has prepared anything of the dataset before (a look at folder names)."""
     datasets = library("datasets")
-    dataset = ref.where[0]
+    dataset = ref.asked[0]
     owner, _, name = dataset.rpartition("/")
     name = datasets.naming.camelcase_to_snakecase(name)
     cache = Path(datasets.config.HF_DATASETS_CACHE)
