@@ -73,8 +73,6 @@ training: {steps: 1}
 TOKEN = "XMTF_KILLS_TOKEN"
 _VOLATILE = ("wall_time_s", "hash")
 _PATIENCE_S = 5.0
-_OF_TORCH = "tmp/torchelastic_"
-"""Folders that torchrun leaves under the temporary directory, also when nobody kills it."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +96,10 @@ _CODE = (
     "evaluate code --model run/model --recipe code.yaml --suite sums --samples 4 --temperatures 0.8 "
     "--max-new-tokens 12 --batch-rows 3 --out results"
 )
+_LOSS = "evaluate loss --model run/model --mixture run/mixture --part all --batch-tokens 128 --out loss.jsonl"
+_GENERATE = (
+    "generate --model run/model --file prompts.jsonl --max-new-tokens 6 --temperature 0.8 --samples 4 --out told.jsonl"
+)
 KINDS = {
     "data build": Kind("data build toy.yaml --out mix"),
     "data build, pool": Kind(f"data build toy.yaml {_POOL} --out mix"),
@@ -107,6 +109,8 @@ KINDS = {
     "evaluate rank": Kind(f"evaluate run {_ASK} evaluation.samples=0 evaluation.suites.1.tasks.0.limit_rows=1", _MODEL),
     "evaluate generation": Kind(f"evaluate run {_ASK} evaluation.suites.0.tasks.0.limit_rows=1", _MODEL),
     "evaluate code": Kind(_CODE, _MODEL),
+    "evaluate loss": Kind(_LOSS, _MODEL),
+    "generate": Kind(_GENERATE, _MODEL),
     "report build": Kind("report build run --out rep", ("run toy.yaml",)),
     "data fetch": Kind("data fetch mirror.yaml --to mirror"),
     "launch local": Kind("launch local toy.yaml --processes 2"),
@@ -195,6 +199,7 @@ def prepare(kind: Kind, trial: Path, base: Path) -> None:
     (trial / "own.yaml").write_text(TEMPLATES)
     for file, rows in (("rows", range(100, 200)), ("asked", range(60))):
         (trial / f"{file}.jsonl").write_text("".join(json.dumps({"x": x}) + "\n" for x in rows))
+    (trial / "prompts.jsonl").write_text("".join(f'"What comes after {x}?"\n' for x in range(60)))
     (trial / "code.yaml").write_text(CODE)
     (trial / "mirror.yaml").write_text(MIRROR)
     (trial / "tmp").mkdir()
@@ -301,7 +306,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     found = {}
     for path in folder.rglob("*"):
         name = path.relative_to(folder).as_posix()
-        if name == "said.txt" or name.startswith(_OF_TORCH) or (name.startswith("cache") and ".tmp" not in name):
+        if name == "said.txt" or (name.startswith("cache") and ".tmp" not in name):
             continue
         content = b"a folder" if path.is_dir() else path.read_bytes()
         if path.name == "manifest.json":

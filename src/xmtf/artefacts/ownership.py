@@ -14,13 +14,14 @@ import orjson
 
 from xmtf.alone import LOCK
 from xmtf.errors import ConfigError
-from xmtf.files import MANIFEST, content_hash, read_manifest, write_json
+from xmtf.files import MANIFEST, content_hash, file_sha256, read_manifest, write_json
 from xmtf.run_folder import HUB_RESULTS, RunFolder
 from xmtf.unfinished import is_temporary
 
 __all__ = [
     "MARKER",
     "RUN",
+    "WRITTEN",
     "check_ours",
     "check_run_folder",
     "claim",
@@ -34,11 +35,14 @@ __all__ = [
     "refuse_loss",
     "refuse_unknown",
     "stage_of",
+    "work_beside",
     "write_marker",
 ]
 
 MARKER = ".xmtf.json"
 """File that a stage writes first into its folder: ``{"stage": "tokens"}``."""
+WRITTEN = "written"
+"""File in the work folder of a file: the SHA-256 of what is about to stand there."""
 RUN = "run"
 """The stage in the marker of a run folder."""
 _MARKED = frozenset({"stage", "training", "recipe", "outputs", "hash"})
@@ -201,15 +205,26 @@ def new_file(path: Path | None, *, replace: bool) -> Path | None:
     """Return a path that a command may write its result to.
 
     Raises:
-        ConfigError: Something stands there, and ``replace`` is not given.
+        ConfigError: Something stands there, and ``replace`` is not given; but for the file of the same command, which
+            was killed when it had just written it.
     """
     if path is None:
         return None
     if path.is_dir():
         raise ConfigError(f"{path}: is a folder; name a file")
-    if (path.exists() or path.is_symlink()) and not replace:
+    if (path.exists() or path.is_symlink()) and not replace and not _just_written(path):
         raise ConfigError(f"{path}: is there already; name another file, or give --replace to overwrite it")
     return path
+
+
+def work_beside(path: Path) -> Path:
+    """Return the hidden folder in which waits what a file is going to be made of."""
+    return path.with_name(f".{path.name}.work")
+
+
+def _just_written(path: Path) -> bool:
+    note = work_beside(path) / WRITTEN
+    return note.is_file() and path.is_file() and note.read_text(encoding="utf-8") == file_sha256(path)
 
 
 def check_run_folder(folder: Path) -> None:

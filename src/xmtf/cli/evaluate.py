@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -32,7 +32,6 @@ from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.evaluation.code.limits import Limits
 from xmtf.evaluation.code.passk import best_lines
 from xmtf.evaluation.code.settings import CodeSettings
-from xmtf.files import write_jsonl
 from xmtf.mixture.io.read import find_mixture
 from xmtf.recipe import load_recipe
 from xmtf.recipe.load import explain_value
@@ -218,7 +217,7 @@ def loss(
 ) -> None:
     """Measure loss and perplexity on a mixture or on text.
 
-    Of a mixture on its targets, language by language.
+    Of a mixture on its targets, language by language. With --out an interrupted command goes on where it stopped.
 
     Example: xmtf evaluate loss --model runs/demo/model --mixture runs/demo/mixture
     """
@@ -234,15 +233,13 @@ def loss(
         device=device,
         offline=offline,
     )
-    new_file(out, replace=replace)
     if (mixture is None) == (not text):
         raise ConfigError("give either --mixture FOLDER or --text FILE")
     if mixture is not None:
-        losses = mixture_loss(setup, find_mixture(mixture), model=model, part=part, limit=limit)  # type: ignore[arg-type]  # checked
+        folder = find_mixture(mixture)
+        losses = mixture_loss(setup, folder, model=model, part=part, limit=limit, out=out, replace=replace)  # type: ignore[arg-type]  # checked
     else:
-        losses = text_loss(setup, text or [], model=model, limit=limit)
-    if out is not None:
-        write_jsonl(out, map(asdict, losses))
+        losses = text_loss(setup, text or [], model=model, limit=limit, out=out, replace=replace)
     print_rows(losses, loss_lines, as_json)
 
 

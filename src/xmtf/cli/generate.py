@@ -81,7 +81,7 @@ def generate(
     _tell_memory(prompter)
     if many:
         assert file is not None
-        _batch(prompter, decoding, samples, file, out)
+        _batch(prompter, decoding, samples, file, out, replace=replace)
     elif text is not None:
         _answer(prompter, decoding, samples, text)
     else:
@@ -145,10 +145,12 @@ def _converse(prompter: Prompter, decoding: Decoding, samples: int) -> None:
             _answer(prompter, decoding, samples, prompt)
 
 
-def _batch(prompter: Prompter, decoding: Decoding, samples: int, file: Path, out: Path | None) -> None:
+def _batch(
+    prompter: Prompter, decoding: Decoding, samples: int, file: Path, out: Path | None, *, replace: bool
+) -> None:
     from xmtf.evaluation.prompting.prompt_file import answer_file
 
-    rows = answer_file(prompter, decoding, file, out, samples=samples)
+    rows = answer_file(prompter, decoding, file, out, samples=samples, replace=replace)
     unclear = [row.prompt for row in rows if mended_ending(row.prompt) is not None]
     if unclear:
         example = mended_ending(unclear[0])

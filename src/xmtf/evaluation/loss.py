@@ -7,10 +7,11 @@ perplexity), and over targets of the mean over their tokens (what training with 
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Literal
@@ -19,14 +20,18 @@ import numpy as np
 import pyarrow as pa
 
 from xmtf.artefacts.manifest_parts import MixtureDetails
+from xmtf.artefacts.ownership import new_file
 from xmtf.errors import ConfigError, DataError, SourceError
 from xmtf.evaluation.asking.ask import ask
+from xmtf.evaluation.asking.journal import plan_name, request_key
+from xmtf.evaluation.asking.missing import answer_missing
 from xmtf.evaluation.asking.subject import load_subject, say_special_texts
-from xmtf.evaluation.engine.answer import Answer
+from xmtf.evaluation.asking.waiting import waiting_answers
+from xmtf.evaluation.engine.answer import Answer, Known
+from xmtf.evaluation.engine.harness_encoding import TokenPair
 from xmtf.evaluation.harness.requests import ModelRequests
 from xmtf.evaluation.suites.setup import Setup
-from xmtf.execution import track
-from xmtf.files import read_manifest, write_jsonl
+from xmtf.files import content_hash, read_manifest
 from xmtf.mixture import mixture_languages, read_mixture
 from xmtf.mixture.validation import ROW_COLUMNS, held_out_rows, validation_limits
 from xmtf.records import Origin, Request
@@ -78,6 +83,7 @@ def mixture_loss(
     part: Part = "validation",
     limit: int | None = None,
     out: Path | None = None,
+    replace: bool = False,
 ) -> list[MixtureLoss]:
     """Measure the loss of a model on a mixture.
 
@@ -87,38 +93,52 @@ def mixture_loss(
         model: Folder, GGUF file or hub id.
         part: Which rows.
         limit: Most rows of each language, the first of the part.
-        out: JSONL file to write to; none by default.
+        out: JSONL file to write to; none by default. With one, the same call resumes what was killed.
+        replace: Whether a file that stands there is overwritten.
 
     Returns:
         One entry a language, then one for all together.
 
     Raises:
         DataError: Not a mixture.
-        ConfigError: The part has no rows.
+        ConfigError: The part has no rows, or ``out`` is there already.
     """
+    new_file(out, replace=replace)
     requests = {language: rows for language, rows in _requests(mixture, part, limit) if rows}
     if not requests:
         raise ConfigError(f"{mixture}: has no {part} rows; take another part, or a larger mixture")
     subject = load_subject(setup, model, model)
-    subject = replace(subject, rules=replace(subject.rules, end_of_choices=True))
-    found: dict[str, list[Answer]] = {}
-    with track("measuring loss", total=sum(map(len, requests.values())), unit="targets") as progress:
-        for language, rows in requests.items():
-            answers: dict[int, Answer] = {}
-            for batch in ask(subject, rows):
-                answers.update(batch)
-                progress.advance(len(batch))
-            found[language] = [answers[place] for place in range(len(rows))]
-    say_special_texts(subject)
-    origins = {language: [request.origin for request in rows] for language, rows in requests.items()}
-    losses = [summarize(language, answers, origins[language]) for language, answers in found.items()]
-    losses.append(summarize("all", list(chain(*found.values())), list(chain(*(origins[name] for name in found)))))
-    if out is not None:
-        write_jsonl(out, map(asdict, losses))
+    subject = dataclasses.replace(subject, rules=dataclasses.replace(subject.rules, end_of_choices=True))
+    with waiting_answers(out, subject.identity(setup), replace=replace) as waiting:
+        asked = {request_key(request): request for request in chain(*requests.values())}
+        answer_missing(
+            waiting.journal,
+            asked,
+            plan_name(list(asked), subject.batch_tokens),
+            lambda chosen, known: ask(subject, chosen, known=known),
+            label="measuring loss",
+            unit="targets",
+        )
+        say_special_texts(subject)
+        found = {
+            language: [waiting.journal.answer(request_key(row)) for row in rows] for language, rows in requests.items()
+        }
+        origins = {language: [request.origin for request in rows] for language, rows in requests.items()}
+        losses = [summarize(language, answers, origins[language]) for language, answers in found.items()]
+        losses.append(summarize("all", list(chain(*found.values())), list(chain(*origins.values()))))
+        waiting.write(map(asdict, losses))
     return losses
 
 
-def text_loss(setup: Setup, files: Sequence[Path], *, model: str, limit: int | None = None) -> list[MixtureLoss]:
+def text_loss(
+    setup: Setup,
+    files: Sequence[Path],
+    *,
+    model: str,
+    limit: int | None = None,
+    out: Path | None = None,
+    replace: bool = False,
+) -> list[MixtureLoss]:
     """Measure the loss of a model on plain text, each token after all that stand before it.
 
     Args:
@@ -127,28 +147,65 @@ def text_loss(setup: Setup, files: Sequence[Path], *, model: str, limit: int | N
             are the texts.
         model: Folder, GGUF file or hub id.
         limit: Most texts of each file, its first.
+        out: As of :func:`mixture_loss`.
+        replace: As of :func:`mixture_loss`.
 
     Returns:
         One entry a file, named by it, then one for all together; ``targets`` are texts.
 
     Raises:
         SourceError: A file cannot be read, or has no text.
+        ConfigError: ``out`` is there already.
     """
+    new_file(out, replace=replace)
     texts = {str(path): _texts(path)[:limit] for path in files}
     subject = load_subject(setup, model, model)
     asker = ModelRequests(subject.model, subject.tokenizer, batch_tokens=subject.batch_tokens)
-    found: dict[str, list[Answer]] = {}
-    with track("measuring loss", total=sum(map(len, texts.values())), unit="texts") as progress:
-        for name, rows in texts.items():
-            scored = asker.rolling(rows)
-            found[name] = [
-                Answer((score,), (tokens,), error=None if math.isfinite(score) else "non-finite score")
-                for score, tokens in scored
-            ]
-            progress.advance(len(rows))
-    say_special_texts(subject)
-    losses = [summarize(name, answers) for name, answers in found.items()]
-    return [*losses, summarize("all", [answer for answers in found.values() for answer in answers])]
+    windows = {name: asker.windows(rows) for name, rows in texts.items()}
+    asked = {_window_key(window): window for rows in windows.values() for window in chain(*rows)}
+    with waiting_answers(out, subject.identity(setup), replace=replace) as waiting:
+        answer_missing(
+            waiting.journal,
+            asked,
+            plan_name(list(asked), subject.batch_tokens),
+            lambda chosen, known: _scored(asker, chosen, known),
+            label="measuring loss",
+            unit="windows",
+        )
+        say_special_texts(subject)
+        found = {
+            name: [_whole([waiting.journal.answer(_window_key(window)) for window in row]) for row in rows]
+            for name, rows in windows.items()
+        }
+        losses = [summarize(name, answers) for name, answers in found.items()]
+        losses.append(summarize("all", list(chain(*found.values()))))
+        waiting.write(map(asdict, losses))
+    return losses
+
+
+def _window_key(window: TokenPair) -> str:
+    return content_hash([window.context, window.continuation])[:24]
+
+
+def _scored(asker: ModelRequests, windows: Sequence[TokenPair], known: Known) -> Iterator[list[tuple[int, Answer]]]:
+    for batch in asker.score_batches(windows, known):
+        yield [
+            (
+                index,
+                Answer((score,), (len(windows[index].continuation),))
+                if math.isfinite(score)
+                else Answer(error="non-finite score"),
+            )
+            for index, score, _ in batch
+        ]
+
+
+def _whole(answers: Sequence[Answer]) -> Answer:
+    """Return the answer of a text from those of its windows."""
+    error = next((answer.error for answer in answers if answer.error is not None), None)
+    if error is not None:
+        return Answer(error=error)
+    return Answer((sum(answer.scores[0] for answer in answers),), (sum(answer.num_tokens[0] for answer in answers),))
 
 
 def _texts(path: Path) -> list[str]:

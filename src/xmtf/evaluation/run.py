@@ -22,7 +22,6 @@ from xmtf.evaluation.asking.ask import ask_missing
 from xmtf.evaluation.asking.journal import Journal, request_key
 from xmtf.evaluation.asking.rounding import largest_difference
 from xmtf.evaluation.asking.subject import Subject, load_subject, say_special_texts
-from xmtf.evaluation.engine.answer import Answer
 from xmtf.evaluation.engine.processes import ALONE, Processes
 from xmtf.evaluation.ranking.choice_scores import way_of_scoring
 from xmtf.evaluation.scoring.samples import choose_samples, sample_of
@@ -285,7 +284,7 @@ def _write_results(all_jobs: Sequence[Job], journal: Journal, subject: Subject, 
     computed = where_computed(subject.model, subject.dtype)
     with suite_items(out) as items, track(f"scoring ({subject.label})", total=len(all_jobs), unit="jobs") as progress:
         for job in all_jobs:
-            answers = [_answered(journal, request) for request in job.requests]
+            answers = [journal.answer(request_key(request)) for request in job.requests]
             table = items_table(job, answers, subject.scoring)
             about = About(
                 job.info,
@@ -306,12 +305,6 @@ def _write_results(all_jobs: Sequence[Job], journal: Journal, subject: Subject, 
     if errors:
         say(f"  {errors} requests have a non-finite score; they are counted, and neither right nor wrong")
     return scores
-
-
-def _answered(journal: Journal, request: Request) -> Answer:
-    answer = journal.get(request_key(request))
-    assert answer is not None, "every request was asked"
-    return answer
 
 
 def _outputs(out: Path) -> dict[str, str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from xmtf.errors import ConfigError, DataError
 from xmtf.execution import say
-from xmtf.launch.stages import LaunchStage, check_layout, launch_stages
+from xmtf.launch.stages import NO_LOGS, LaunchStage, check_layout, launch_stages
 from xmtf.recipe import LoadedRecipe
 from xmtf.run_folder import stop_file
 from xmtf.tether import tether
@@ -38,7 +38,8 @@ def _commands(stage: LaunchStage, processes: int) -> list[list[str]]:
     if stage.place == "array":
         return [[sys.executable, *xmtf, "--index", str(index)] for index in range(stage.jobs)]
     if stage.place == "ranks" and processes > 1:
-        torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+        ranks = ["--standalone", "--nproc-per-node", str(processes)]
+        torchrun = ["-m", "torch.distributed.run", *ranks, *NO_LOGS]
         return [[sys.executable, *torchrun, *xmtf]]
     return [[sys.executable, *xmtf]]
 

@@ -27,7 +27,7 @@ from xmtf.artefacts.ownership import MARKER, write_marker
 from xmtf.artefacts.written_files import WrittenFiles
 from xmtf.errors import ConfigError, DataError
 from xmtf.files import file_sha256, slug, write_text
-from xmtf.launch.stages import LaunchStage, check_layout, launch_stages
+from xmtf.launch.stages import NO_LOGS, LaunchStage, check_layout, launch_stages
 from xmtf.recipe import LoadedRecipe
 from xmtf.run_folder import stop_file
 from xmtf.tasks.checkouts import TEMPLATES_ROOT, absolute_roots
@@ -230,6 +230,7 @@ def _ranks(loaded: LoadedRecipe, stage: LaunchStage, cluster: Cluster) -> list[s
         f"{_quoted(sys.executable)} -m torch.distributed.run",
         f'--nnodes="$SLURM_JOB_NUM_NODES" --nproc-per-node={cluster.ranks_per_node}',
         '--rdzv-backend=c10d --rdzv-id="$SLURM_JOB_ID" --rdzv-endpoint="$head:$port"',
+        _quoted(*NO_LOGS),
         f"-m xmtf.cli {_quoted(*stage.command)}",
     ]
     return [

@@ -11,12 +11,16 @@ the last one, ``xmtf run``, finds every stage of the run finished but the report
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Literal
 
 from xmtf.recipe import LoadedRecipe
 
-__all__ = ["LaunchStage", "check_layout", "launch_stages"]
+__all__ = ["NO_LOGS", "LaunchStage", "check_layout", "launch_stages"]
+
+NO_LOGS = ("--log-dir", os.devnull)
+"""Keeps torchrun from leaving a folder ``torchelastic_*`` in the temporary directory each time."""
 
 Place = Literal["one", "array", "ranks"]
 """``one`` process, an ``array`` of processes that know nothing of one another, or ``ranks`` under torchrun."""

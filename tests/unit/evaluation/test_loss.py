@@ -5,6 +5,7 @@ import torch
 
 from xmtf.errors import ConfigError, SourceError
 from xmtf.evaluation import loss as room
+from xmtf.evaluation.asking.journal import Journal
 from xmtf.evaluation.asking.subject import Subject
 from xmtf.evaluation.engine.answer import Answer
 from xmtf.evaluation.engine.encoding import PromptRules
@@ -101,6 +102,41 @@ def test_loss_of_plain_text(causal, tokenizer, monkeypatch, tmp_path):
     with pytest.raises(SourceError, match="has no text"):
         (tmp_path / "empty.txt").write_text("\n")
         text_loss(setup, [tmp_path / "empty.txt"], model="tiny")
+
+
+@pytest.mark.parametrize("what", ["mixture", "texts"])
+def test_a_stopped_measurement_is_resumed_with_the_same_bytes(mixture, causal, tokenizer, monkeypatch, tmp_path, what):
+    subject = Subject(causal, tokenizer, PromptRules(), "tiny", "f", "bloomz", Decoding(4), 16)
+    monkeypatch.setattr(room, "load_subject", lambda *args: subject)
+    setup, real, batches = Setup(Evaluation(), Catalogue({})), Journal.add, []
+    (tmp_path / "a.txt").write_text("\n\n".join(f"text {'a' * 60} {n}" for n in range(40)))
+
+    def measure(name, stop=None):
+        batches.clear()
+
+        def add(journal, found, plan=""):
+            if len(batches) == stop:
+                raise KeyboardInterrupt
+            batches.append([key for key, _ in found])
+            real(journal, found, plan)
+
+        monkeypatch.setattr(Journal, "add", add)
+        if what == "mixture":
+            return mixture_loss(setup, mixture, model="tiny", part="all", out=tmp_path / name)
+        return text_loss(setup, [tmp_path / "a.txt"], model="tiny", out=tmp_path / name)
+
+    losses = measure("whole.jsonl")
+    whole = list(batches)
+    assert len(whole) > 4
+    for stop in (0, 1, len(whole) - 1):
+        with pytest.raises(KeyboardInterrupt):
+            measure(f"{stop}.jsonl", stop)
+        assert measure(f"{stop}.jsonl") == losses
+        assert batches == whole[stop:], "no batch is asked again, nor cut"
+        assert (tmp_path / f"{stop}.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+    with pytest.raises(ConfigError, match="is there already"):
+        measure("whole.jsonl")
+    assert not list(tmp_path.glob(".*"))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """A run here in many processes: the commands that it consists of, and what it says when one fails."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -18,7 +19,7 @@ def test_building_is_a_pool_and_training_is_under_torchrun():
     commands = {stage.name: of for stage, of in local_commands(load_recipe(SMOKE), ("seed=1",), 3)}
     assert list(commands) == ["tokens", "before", "before_scores", "train", "after", "after_scores", "report"]
     of = [str(SMOKE), "seed=1", "execution.engine=pool", "execution.workers=3"]
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "3"]
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "3", "--log-dir", os.devnull]
     assert commands["tokens"] == [[sys.executable, "-m", "xmtf.cli", "run", *of, "--until", "initial"]]
     assert commands["train"] == [[sys.executable, *torchrun, "-m", "xmtf.cli", "train", *of]]
     measure = [sys.executable, "-m", "xmtf.cli", "evaluate", "run", *of, "--label", "after"]

@@ -48,6 +48,7 @@ run_stage srun --ntasks-per-node=1 --cpus-per-task=16 --kill-on-bad-exit=1 \\
     /venv/bin/python -m torch.distributed.run \\
     --nnodes="$SLURM_JOB_NUM_NODES" --nproc-per-node=8 \\
     --rdzv-backend=c10d --rdzv-id="$SLURM_JOB_ID" --rdzv-endpoint="$head:$port" \\
+    --log-dir /dev/null \\
     -m xmtf.cli train /shared/recipe.yaml training.steps=9 execution.engine=pool execution.workers=16
 """
 RENDER = """\

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from xmtf.evaluation.asking.journal import Journal, plan_name, request_key
+from xmtf.evaluation.asking.missing import answer_missing
 from xmtf.evaluation.asking.subject import Subject
 from xmtf.evaluation.engine.answer import Answer, Known, nothing_known
 from xmtf.evaluation.engine.processes import ALONE, Processes
 from xmtf.evaluation.generation.generate import generation_batches
 from xmtf.evaluation.ranking.rank import rank_batches
-from xmtf.execution import track
 from xmtf.records import Request
 
 __all__ = ["ask", "ask_missing"]
@@ -60,11 +60,7 @@ def ask_missing(
     takes: Callable[[Request], bool] = lambda request: True,
     share: str | None = None,
 ) -> None:
-    """Ask what the journal has no answer to, each different request once, and write the answers down.
-
-    Batches are formed of all requests that no other plan has answered, before one looks at what is answered already;
-    a batch is answered as a whole or asked as a whole. So the answers of an evaluation that was killed and resumed are
-    those of one that was not, to the last bit.
+    """Ask what the journal has no answer to, each different request once (:func:`answer_missing`).
 
     Args:
         subject: The model.
@@ -76,16 +72,15 @@ def ask_missing(
     """
     plan = plan_name([request_key(request) for request in requests], subject.batch_tokens, share)
     mine = {key: request for request in requests if takes(request) and (key := request_key(request))}
-    mine = {key: request for key, request in mine.items() if not journal.is_settled(key, plan)}
     ranked = {key: request for key, request in mine.items() if request.choices}
     generated = {key: request for key, request in mine.items() if not request.choices}
     for what, chosen in (("ranking", ranked), ("generating", generated)):
-        missing = sum(journal.of_plan(key, plan) is None for key in chosen)
-        if not missing:
-            continue
-        keys = list(chosen)
-        known = [journal.of_plan(key, plan) for key in keys].__getitem__
-        with track(f"{what} ({subject.label})", total=missing, unit="requests") as progress:
-            for batch in ask(subject, list(chosen.values()), processes, known):
-                journal.add([(keys[index], answer) for index, answer in batch], plan)
-                progress.advance(len(batch))
+        label = f"{what} ({subject.label})"
+        answer_missing(
+            journal,
+            chosen,
+            plan,
+            lambda asked, known: ask(subject, asked, processes, known),
+            label=label,
+            unit="requests",
+        )

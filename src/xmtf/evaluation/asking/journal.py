@@ -43,16 +43,20 @@ class Journal:
     """Answers on disk, one line each, appended while the model works.
 
     Args:
-        folder: Where the journal is kept.
+        folder: Where the journal is kept; None keeps it in memory alone.
         settings: Everything that decides an answer; another value is another journal.
         share: Names the part of one of several processes that answer at the same time. The journal without a share
             takes over the answers of all parts.
     """
 
-    def __init__(self, folder: Path, settings: object, share: str | None = None) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+    def __init__(self, folder: Path | None, settings: object, share: str | None = None) -> None:
         name = f"answers-{content_hash(settings)[:16]}"
-        self.path = folder / (f"{name}.jsonl" if share is None else f"{name}.{share}.jsonl")
+        self._is_kept = folder is not None
+        self.path = (folder or Path()) / (f"{name}.jsonl" if share is None else f"{name}.{share}.jsonl")
+        self._answers: dict[str, _Noted] = {}
+        if folder is None:
+            return
+        folder.mkdir(parents=True, exist_ok=True)
         _cut(self.path)
         self._answers = _read(self.path)
         for path in sorted(folder.glob(f"{name}*.jsonl")):
@@ -68,6 +72,14 @@ class Journal:
         """Return the answer to a request, or None where it is still to be asked."""
         noted = self._answers.get(key)
         return None if noted is None else noted.answer
+
+    def answer(self, key: str) -> Answer:
+        """Return the answer to a request that was asked.
+
+        Raises:
+            KeyError: It was not.
+        """
+        return self._answers[key].answer
 
     def of_plan(self, key: str, plan: str) -> Answer | None:
         """Return the answer to a request that was made in a batch of this plan, or None."""
@@ -90,6 +102,8 @@ class Journal:
         self._write(noted)
 
     def _write(self, found: dict[str, _Noted]) -> None:
+        if not self._is_kept:
+            return
         lines = b"".join(
             _line({"key": key} | asdict(noted.answer) | {"plan": noted.plan, "left": noted.left})
             for key, noted in found.items()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.evaluation.asking.journal import Journal, plan_name
+from xmtf.evaluation.asking.missing import answer_missing
 from xmtf.evaluation.asking.subject import Subject, load_subject, say_special_texts
 from xmtf.evaluation.code.languages.registry import check_modules, find_toolchains
 from xmtf.evaluation.code.languages.toolchain import Toolchain
@@ -17,7 +18,7 @@ from xmtf.evaluation.code.sample import Draw, complete, draw_key
 from xmtf.evaluation.code.sandbox import Verdict, require_sandbox, run_program, run_programs
 from xmtf.evaluation.code.scores import Judged, scores_of
 from xmtf.evaluation.code.settings import Ask, CodeSettings
-from xmtf.evaluation.engine.answer import Answer
+from xmtf.evaluation.engine.answer import Answer, Known
 from xmtf.evaluation.suites.setup import Setup
 from xmtf.execution import say, track
 from xmtf.files import alone_in
@@ -215,17 +216,13 @@ def _name_reachable_tests(task: str, problems: Sequence[Problem]) -> None:
 def _draw(subject: Subject, journal: Journal, draws: Sequence[Draw], settings: CodeSettings, seed: int) -> None:
     """Draw what the journal does not hold; the same draws always form the same batches, also of a killed evaluation."""
     plan = plan_name([draw_key(draw) for draw in draws], settings.batch_rows)
-    drawn = {key: draw for draw in draws if not journal.is_settled(key := draw_key(draw), plan)}
-    keys, known = list(drawn), [journal.of_plan(key, plan) for key in drawn]
-    missing = known.count(None)
-    if not missing:
-        return
-    with track(f"completing at {draws[0].temperature:g}", total=missing, unit="samples") as progress:
+
+    def ask(asked: Sequence[Draw], known: Known) -> Iterator[list[tuple[int, Answer]]]:
         for batch in complete(
             subject.model,
             subject.tokenizer,
-            list(drawn.values()),
-            known=known.__getitem__,
+            asked,
+            known=known,
             rules=subject.rules,
             seed=seed,
             max_new_tokens=settings.max_new_tokens,
@@ -234,8 +231,10 @@ def _draw(subject: Subject, journal: Journal, draws: Sequence[Draw], settings: C
             prepend_eos=settings.prepend_eos,
             stops=settings.stops,
         ):
-            journal.add([(keys[index], Answer(text=text)) for index, text in batch], plan)
-            progress.advance(len(batch))
+            yield [(index, Answer(text=text)) for index, text in batch]
+
+    label = f"completing at {draws[0].temperature:g}"
+    answer_missing(journal, {draw_key(draw): draw for draw in draws}, plan, ask, label=label, unit="samples")
 
 
 def _completion(task: str, ask: Ask, draw: Draw, text: str, verdict: Verdict) -> Completion:

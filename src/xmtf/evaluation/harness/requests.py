@@ -6,13 +6,14 @@ contexts are read once whatever is asked after them, and equal questions are ans
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from xmtf.errors import ConfigError, DataError, UnknownNameError
+from xmtf.evaluation.engine.answer import Known, nothing_known
 from xmtf.evaluation.engine.batches import Ids
 from xmtf.evaluation.engine.encoding import TextTokenizer
 from xmtf.evaluation.engine.harness_encoding import JointEncoder, TokenPair, prefix_token, rolling_windows
@@ -62,23 +63,29 @@ class ModelRequests:
     def loglikelihood_rolling(self, texts: Sequence[str]) -> list[float]:
         """Return the log-probability of each whole text, in windows where it is longer than the model."""
         # the harness puts its prefix before a text that has got its begin of text already, and scores that as well
-        return [score for score, _ in self._rolling(self._encoder.plain(texts), (prefix_token(self.tokenizer),))]
+        windows = self._windows(self._encoder.plain(texts), (prefix_token(self.tokenizer),))
+        return [score for score, _ in self._rolling(windows)]
 
     def rolling(self, texts: Sequence[str]) -> list[tuple[float, int]]:
         """Return log-probability and number of tokens of each whole text, as the model knows texts.
 
         What its tokenizer puts before a text stands there once and is not scored.
         """
+        return self._rolling(self.windows(texts))
+
+    def windows(self, texts: Sequence[str]) -> list[list[TokenPair]]:
+        """Return the windows of each text that :meth:`rolling` scores: each of its tokens is in one continuation."""
         prefix = self.tokenizer.begin or (prefix_token(self.tokenizer),)
         begun = ((row, len(self.tokenizer.begin)) for row in self._encoder.plain(texts))
-        ids = [row[size:] if row[:size] == prefix[:size] else row for row, size in begun]
-        return self._rolling(ids, prefix)
+        return self._windows((row[size:] if row[:size] == prefix[:size] else row for row, size in begun), prefix)
 
-    def _rolling(self, ids: Sequence[Ids], prefix: Ids) -> list[tuple[float, int]]:
-        longest = self._encoder.max_length
-        windows = [list(rolling_windows(row, prefix, longest)) for row in ids]
+    def _windows(self, ids: Iterable[Ids], prefix: Ids) -> list[list[TokenPair]]:
+        return [list(rolling_windows(row, prefix, self._encoder.max_length)) for row in ids]
+
+    def _rolling(self, windows: Sequence[Sequence[TokenPair]]) -> list[tuple[float, int]]:
         found = iter(self.score([window for row in windows for window in row]))
-        return [(sum(next(found)[0] for _ in row), len(tokens)) for row, tokens in zip(windows, ids, strict=True)]
+        tokens = [sum(len(window.continuation) for window in row) for row in windows]
+        return [(sum(next(found)[0] for _ in row), count) for row, count in zip(windows, tokens, strict=True)]
 
     def score(self, pairs: Sequence[TokenPair]) -> list[tuple[float, bool]]:
         """Return log-probability and greediness of continuations that are ids already.
@@ -86,13 +93,25 @@ class ModelRequests:
         Raises:
             ConfigError: A continuation is longer than the model.
         """
+        answers = [(0.0, True)] * len(pairs)
+        for batch in self.score_batches(pairs):
+            for index, score, greedy in batch:
+                answers[index] = (score, greedy)
+        return answers
+
+    def score_batches(
+        self, pairs: Sequence[TokenPair], known: Known = nothing_known
+    ) -> Iterator[list[tuple[int, float, bool]]]:
+        """Yield, after each batch, (index of a pair, log-probability, greediness); those of nothing are left out.
+
+        Errors as of :meth:`score`; a batch of which all answers are ``known`` is left out.
+        """
         longest = self._encoder.max_length
         for pair in pairs:
             if len(pair.continuation) > longest:
                 raise ConfigError(
                     f"a continuation of {len(pair.continuation)} tokens is longer than the model's {longest} positions"
                 )
-        answers = [(0.0, True)] * len(pairs)
         asked = [index for index, pair in enumerate(pairs) if pair.continuation]
         found = score_batches(
             self.model,
@@ -101,11 +120,10 @@ class ModelRequests:
             asked,
             pad=self.tokenizer.pad,
             batch_tokens=self.batch_tokens,
+            known=known,
         )
         for batch in found:
-            for index, (choice,) in batch:
-                answers[index] = (choice.score, choice.greedy)
-        return answers
+            yield [(index, choice.score, choice.greedy) for index, (choice,) in batch]
 
     def generate_until(self, requests: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
         """Return what the model writes after each context, cut before the first stop.

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from xmtf.artefacts.ownership import claim
 from xmtf.errors import DataError
-from xmtf.evaluation.asking.journal import Journal
-from xmtf.evaluation.engine.answer import Answer
+from xmtf.evaluation.asking.journal import Journal, plan_name
+from xmtf.evaluation.asking.missing import answer_missing
+from xmtf.evaluation.asking.waiting import waiting_answers
+from xmtf.evaluation.engine.answer import Answer, Known
 from xmtf.evaluation.generation.decoding import Decoding
-from xmtf.evaluation.prompting.prompter import Prompter
-from xmtf.execution import track
-from xmtf.files import alone_in, content_hash, discard_folder, write_jsonl
-from xmtf.results.files import JOURNALS
+from xmtf.evaluation.prompting.prompter import Prompter, check_samples
+from xmtf.files import content_hash
 from xmtf.sources.files.json_values import json_values
 from xmtf.sources.files.kinds import kind_of
 from xmtf.sources.tables import read_blocks
@@ -38,7 +36,13 @@ class Answered:
 
 
 def answer_file(
-    prompter: Prompter, decoding: Decoding, file: Path, out: Path | None = None, *, samples: int = 1
+    prompter: Prompter,
+    decoding: Decoding,
+    file: Path,
+    out: Path | None = None,
+    *,
+    samples: int = 1,
+    replace: bool = False,
 ) -> list[Answered]:
     """Answer every prompt of a file, equal prompts once.
 
@@ -49,22 +53,19 @@ def answer_file(
         out: File for the answers, written when all are there; until then they wait in a folder beside it, from
             which the same call goes on.
         samples: Answers to each prompt.
+        replace: Whether a file that stands there is overwritten.
 
     Raises:
         DataError: A line holds no prompt; named by its number.
         SourceError: The file cannot be read, or a line is no JSON or no UTF-8.
+        ConfigError: Samples would all be the same, or ``out`` is there already.
     """
     lines = [_line(value, file, number) for number, value in _values(file)]
-    if out is None:
-        return _answered(prompter, decoding, lines, samples, None)
-    work = out.with_name(f".{out.name}.work")
-    with alone_in(work, what="work"):
-        if not any(work.glob(JOURNALS)):
-            claim(work, "answers", "answers that wait", hidden=True)
-        journal = Journal(work, [prompter.fingerprint, asdict(decoding), samples])
-        found = _answered(prompter, decoding, lines, samples, journal)
-        write_jsonl(out, [row.line for row in found])
-        discard_folder(work)
+    check_samples(decoding, samples)
+    with waiting_answers(out, [prompter.fingerprint, asdict(decoding), "samples"], replace=replace) as waiting:
+        answers = _answers(prompter, decoding, [prompt for prompt, _ in lines], samples, waiting.journal)
+        found = [Answered(prompt, fields | _output(answers[prompt])) for prompt, fields in lines]
+        waiting.write(row.line for row in found)
     return found
 
 
@@ -78,25 +79,24 @@ def _values(file: Path) -> Iterator[tuple[int, Any]]:
         yield from enumerate(rows, start=1)
 
 
-def _answered(
-    prompter: Prompter,
-    decoding: Decoding,
-    lines: Sequence[tuple[str, dict[str, Any]]],
-    samples: int,
-    journal: Journal | None,
-) -> list[Answered]:
-    """Answer what the journal has no answers to, and write them down there."""
-    prompts = list(dict.fromkeys(prompt for prompt, _ in lines))
-    answers = {prompt: _kept(journal, prompt) for prompt in prompts}
-    missing = [prompt for prompt in prompts if len(answers[prompt]) < samples]
-    answers |= {prompt: [] for prompt in missing}
-    with track("answering", len(missing) * samples, "answers") as bar:
-        for index, text in prompter.answers(missing, decoding, samples):
-            answers[missing[index]].append(text)
-            if journal is not None and len(answers[missing[index]]) == samples:
-                journal.add([(_key(missing[index]), Answer(text=json.dumps(answers[missing[index]])))])
-            bar.advance()
-    return [Answered(prompt, fields | _output(answers[prompt])) for prompt, fields in lines]
+def _answers(
+    prompter: Prompter, decoding: Decoding, prompts: Sequence[str], samples: int, journal: Journal
+) -> dict[str, list[str]]:
+    """Return the answers to each prompt; those that the journal has none of are asked, one sample after the other."""
+    found: dict[str, list[str]] = {prompt: [] for prompt in prompts}
+    for sample in range(samples):
+        asked = {_key(prompt, sample): prompt for prompt in found}
+
+        def ask(chosen: Sequence[str], known: Known, sample: int = sample) -> Iterator[list[tuple[int, Answer]]]:
+            for batch in prompter.batches(chosen, decoding, sample, known):
+                yield [(index, Answer(text=text)) for index, text in batch]
+
+        label = "answering" if samples == 1 else f"answering, sample {sample + 1} of {samples}"
+        plan = plan_name(list(asked), prompter.batch_tokens)
+        answer_missing(journal, asked, plan, ask, label=label, unit="answers")
+        for key, prompt in asked.items():
+            found[prompt].append(journal.answer(key).text or "")
+    return found
 
 
 def _line(value: Any, file: Path, number: int) -> tuple[str, dict[str, Any]]:
@@ -107,14 +107,8 @@ def _line(value: Any, file: Path, number: int) -> tuple[str, dict[str, Any]]:
     return prompt, fields
 
 
-def _kept(journal: Journal | None, prompt: str) -> list[str]:
-    """Return the answers that an earlier call left, or none."""
-    found = None if journal is None else journal.get(_key(prompt))
-    return [] if found is None or found.text is None else json.loads(found.text)
-
-
-def _key(prompt: str) -> str:
-    return content_hash(prompt)[:24]
+def _key(prompt: str, sample: int) -> str:
+    return content_hash([prompt, sample])[:24]
 
 
 def _output(texts: list[str]) -> dict[str, object]:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import torch
 
 from xmtf.errors import ConfigError, require
+from xmtf.evaluation.engine.answer import Known, nothing_known
 from xmtf.evaluation.engine.encoding import Encoder, PromptRules, TextTokenizer, prompt_rules
 from xmtf.evaluation.generation.decoding import Decoding
-from xmtf.evaluation.generation.generate import continue_prompts, cut_at_stops
+from xmtf.evaluation.generation.generate import Written, continue_prompts, cut_at_stops
 from xmtf.execution import say
 from xmtf.files import content_hash
 from xmtf.models import find_model, load_model, quantise_int8
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from xmtf.models import Quantised
     from xmtf.models.interface import CausalModel, EncoderDecoderModel
 
-__all__ = ["Prompter", "load_prompter"]
+__all__ = ["Prompter", "check_samples", "load_prompter"]
 
 _UNFINISHED = "\ufffd"
 """What the bytes of a character decode to before the last of them is there."""
@@ -40,6 +41,7 @@ class Prompter:
         rules: How prompts become ids.
         fingerprint: Hash of weights, tokenizer and rules.
         quantised: What 8-bit weights changed, or None.
+        batch_tokens: Positions computed together.
     """
 
     model: CausalModel | EncoderDecoderModel
@@ -47,6 +49,7 @@ class Prompter:
     rules: PromptRules
     fingerprint: str = ""
     quantised: Quantised | None = None
+    batch_tokens: int = 8192
 
     def answers(self, prompts: Sequence[str], decoding: Decoding, samples: int = 1) -> Iterator[tuple[int, str]]:
         """Yield (index of a prompt, one of its answers), batch by batch: one answer to each prompt, then the next.
@@ -54,11 +57,27 @@ class Prompter:
         Raises:
             ConfigError: A prompt is empty, the model gave no finite scores, or samples would all be the same.
         """
-        if samples > 1 and decoding.temperature == 0:
-            raise ConfigError("several samples need a temperature above 0: without one they are all the same")
+        check_samples(decoding, samples)
         for sample in range(samples):
-            seed = decoding.seed if sample == 0 else int(content_hash([decoding.seed, sample])[:12], 16)
-            yield from self._write(prompts, replace(decoding, seed=seed))
+            for batch in self.batches(prompts, decoding, sample):
+                yield from batch
+
+    def batches(
+        self, prompts: Sequence[str], decoding: Decoding, sample: int = 0, known: Known = nothing_known
+    ) -> Iterator[list[tuple[int, str]]]:
+        """Yield, batch by batch, (index of a prompt, one of its answers).
+
+        Args:
+            prompts: What is asked.
+            decoding: How.
+            sample: Which of the answers to each prompt, from 0.
+            known: Answers that are known already; a batch of which all are is left out.
+
+        Raises:
+            ConfigError: A prompt is empty, or the model gave no finite scores.
+        """
+        seed = decoding.seed if sample == 0 else int(content_hash([decoding.seed, sample])[:12], 16)
+        return self._write(prompts, replace(decoding, seed=seed), known=known)
 
     def stream(self, prompt: str, decoding: Decoding, show: Callable[[str], None]) -> str:
         """Return the answer to one prompt; ``show`` is given each new piece of it as soon as it stands."""
@@ -72,13 +91,17 @@ class Prompter:
                 show(certain[len(shown) :])
                 shown = certain
 
-        ((_, answer),) = self._write([prompt], decoding, after_token)
+        (((_, answer),),) = self._write([prompt], decoding, after_token)
         show(answer[len(shown) :])
         return answer
 
     def _write(
-        self, prompts: Sequence[str], decoding: Decoding, watch: Callable[[list[int]], None] = lambda ids: None
-    ) -> Iterator[tuple[int, str]]:
+        self,
+        prompts: Sequence[str],
+        decoding: Decoding,
+        watch: Callable[[list[int]], None] = lambda ids: None,
+        known: Known = nothing_known,
+    ) -> Iterator[list[tuple[int, str]]]:
         encoder = Encoder(self.tokenizer, self.rules)
         encoder.require_room(decoding.max_new_tokens)
         encoded = encoder.prompts(prompts, [decoding.max_new_tokens] * len(prompts))
@@ -96,13 +119,12 @@ class Prompter:
             [prompt.ids for prompt in encoded],
             decoding,
             prefix_lm=self.rules.prefix_lm,
+            batch_tokens=self.batch_tokens,
             watch=watch,
+            known=known,
         )
         for batch in found:
-            for written in batch:
-                if written.text is None:
-                    raise ConfigError(f"the model gave no answer ({written.error}); try another precision")
-                yield written.place, written.text.strip()
+            yield [(written.place, _text(written)) for written in batch]
 
 
 def load_prompter(
@@ -142,6 +164,22 @@ def load_prompter(
     identity = [loaded.fingerprint, tokenizer.fingerprint, asdict(rules), int8, dtype_name(chosen)]
     quantised = quantise_int8(loaded.model) if int8 else None
     return Prompter(loaded.model, tokenizer, rules, content_hash(identity), quantised)
+
+
+def check_samples(decoding: Decoding, samples: int) -> None:
+    """Refuse several answers to each prompt that would all be the same.
+
+    Raises:
+        ConfigError: They would.
+    """
+    if samples > 1 and decoding.temperature == 0:
+        raise ConfigError("several samples need a temperature above 0: without one they are all the same")
+
+
+def _text(written: Written) -> str:
+    if written.text is None:
+        raise ConfigError(f"the model gave no answer ({written.error}); try another precision")
+    return written.text.strip()
 
 
 def _open_end(text: str, stops: tuple[str, ...]) -> int:

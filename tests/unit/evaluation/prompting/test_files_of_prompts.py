@@ -8,11 +8,11 @@ from xmtf.evaluation.prompting.prompt_file import answer_file
 
 
 def outputs(path, content):
-    def answers(prompts, decoding, samples):
-        yield from enumerate(prompt.upper() for prompt in prompts)
+    def batches(prompts, decoding, sample, known):
+        yield list(enumerate(prompt.upper() for prompt in prompts))
 
     path.write_bytes(content)
-    prompter = SimpleNamespace(fingerprint="", answers=answers)
+    prompter = SimpleNamespace(fingerprint="", batch_tokens=64, batches=batches)
     return [row.line["output"] for row in answer_file(prompter, Decoding(4), path)]
 
 

@@ -1,8 +1,11 @@
 import json
+from dataclasses import replace
 
 import pytest
 
 from xmtf.errors import ConfigError, DataError
+from xmtf.evaluation.asking import waiting
+from xmtf.evaluation.asking.journal import Journal
 from xmtf.evaluation.engine.encoding import PromptRules
 from xmtf.evaluation.generation.decoding import Decoding
 from xmtf.evaluation.prompting.prompt_file import answer_file
@@ -68,31 +71,61 @@ def test_a_file_of_prompts_keeps_its_fields(prompter, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["answers.jsonl", "prompts.jsonl"]
 
 
-def test_an_interrupted_file_goes_on_where_it_stopped(prompter, tmp_path, monkeypatch):
-    file, out, decoding = tmp_path / "prompts.jsonl", tmp_path / "answers.jsonl", Decoding(max_new_tokens=4)
+def test_an_interrupted_file_is_resumed_with_the_same_bytes(prompter, tmp_path, monkeypatch):
+    prompter = replace(prompter, batch_tokens=128)
+    file, decoding = tmp_path / "prompts.jsonl", Decoding(max_new_tokens=4, temperature=1.0)
     file.write_text("".join(f'"{"x" * n}."\n' for n in range(1, 41)))
-    real, asked = Prompter.answers, []
+    real = Journal.add
+    batches = []
 
-    def stopping(self, prompts, decoding, samples):
-        for number, found in enumerate(real(self, prompts, decoding, samples)):
-            if number == 20:
+    def answered(name, stop=None):
+        batches.clear()
+
+        def add(journal, found, plan=""):
+            if len(batches) == stop:
                 raise KeyboardInterrupt
-            yield found
+            batches.append([key for key, _ in found])
+            real(journal, found, plan)
 
-    monkeypatch.setattr(Prompter, "answers", stopping)
-    with pytest.raises(KeyboardInterrupt):
+        monkeypatch.setattr(Journal, "add", add)
+        rows = answer_file(prompter, decoding, file, tmp_path / name, samples=2)
+        return [row.line["outputs"] for row in rows]
+
+    texts = answered("whole.jsonl")
+    whole = list(batches)
+    assert len(whole) > 8
+    for stop in (0, 3, len(whole) // 2 + 1, len(whole) - 1):
+        name = f"stopped-{stop}.jsonl"
+        with pytest.raises(KeyboardInterrupt):
+            answered(name, stop)
+        assert not (tmp_path / name).exists()
+        assert answered(name) == texts
+        assert batches == whole[stop:], "no batch is asked again, nor cut"
+        assert (tmp_path / name).read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+    assert texts == answers(prompter, [f"{'x' * n}." for n in range(1, 41)], decoding, 2)
+
+
+def test_a_file_that_a_killed_command_had_just_written_is_its_own(prompter, tmp_path, monkeypatch):
+    file, out, decoding = tmp_path / "prompts.jsonl", tmp_path / "answers.jsonl", Decoding(max_new_tokens=4)
+    file.write_text('"one."\n"two."\n')
+
+    def stop(folder):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(waiting, "discard_folder", stop)
         answer_file(prompter, decoding, file, out)
-    assert not out.exists()
-
-    def recording(self, prompts, decoding, samples):
-        asked.extend(prompts)
-        return real(self, prompts, decoding, samples)
-
-    monkeypatch.setattr(Prompter, "answers", recording)
-    rows = answer_file(prompter, decoding, file, out)
-    assert len(asked) == 20
-    monkeypatch.setattr(Prompter, "answers", real)
-    assert [[row.line["output"]] for row in rows] == answers(prompter, [row.prompt for row in rows], decoding)
+    written = out.read_bytes()
+    with pytest.raises(ConfigError, match="is there already"):
+        answer_file(replace(prompter, fingerprint="other"), decoding, file, out)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(waiting, "discard_folder", stop)
+        answer_file(prompter, decoding, file, out, replace=True)
+    answer_file(prompter, decoding, file, out)
+    assert out.read_bytes() == written
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["answers.jsonl", "prompts.jsonl"]
+    with pytest.raises(ConfigError, match="is there already"):
+        answer_file(prompter, decoding, file, out)
 
 
 @pytest.mark.parametrize("line", ['{"text": "a"}', "7", '{"prompt": " "}'])
