@@ -113,7 +113,7 @@ KINDS = {
     "generate": Kind(_GENERATE, _MODEL),
     "report build": Kind("report build run --out rep", ("run toy.yaml",)),
     "data fetch": Kind("data fetch mirror.yaml --to mirror"),
-    "launch local": Kind("launch local toy.yaml --processes 2"),
+    "launch local": Kind("launch local toy.yaml --processes 2 evaluation.before=false evaluation.samples=0", _TOKENS),
 }
 
 
