@@ -362,6 +362,7 @@ class EvaluationDetails(_Part):
         dtype: Number format that was computed in.
         rounding: Largest difference of scores from those in fp32, where that was measured.
         ranking: How choices were ranked; None where nothing was.
+        answers: Name of the journal -> its lines; nothing in earlier versions.
         commit: Of this program where it ran from a checkout, ``+`` where files differed. It stands here alone: scores
             and items are the same whatever else the checkout holds.
     """
@@ -372,6 +373,7 @@ class EvaluationDetails(_Part):
     dtype: str | None = None
     rounding: float | None = None
     ranking: str | None = None
+    answers: Counts = field(default_factory=dict)
     commit: str | None = None
 
 

@@ -34,6 +34,7 @@ __all__ = [
     "refuse_links",
     "refuse_loss",
     "refuse_unknown",
+    "replaced_outputs",
     "stage_of",
     "work_beside",
     "write_marker",
@@ -45,7 +46,7 @@ WRITTEN = "written"
 """File in the work folder of a file: the SHA-256 of what is about to stand there."""
 RUN = "run"
 """The stage in the marker of a run folder."""
-_MARKED = frozenset({"stage", "training", "recipe", "outputs", "hash"})
+_MARKED = frozenset({"stage", "training", "recipe", "outputs", "replaced", "hash"})
 _CARD = "README.md"
 _SHOWN = 3
 
@@ -76,11 +77,20 @@ def write_marker(folder: Path, stage: str, **more: object) -> None:
 
 def marked_outputs(folder: Path) -> dict[str, str]:
     """Return the files that a marker names, with their SHA-256; none where it names none."""
+    return _marked(folder, "outputs")
+
+
+def replaced_outputs(folder: Path) -> dict[str, str]:
+    """Return the files that are being replaced, as :func:`marked_outputs`: where a command was killed meanwhile."""
+    return _marked(folder, "replaced")
+
+
+def _marked(folder: Path, key: str) -> dict[str, str]:
     try:
         value = orjson.loads((folder / MARKER).read_bytes())
     except (OSError, orjson.JSONDecodeError):
         return {}
-    outputs = value.get("outputs") if isinstance(value, dict) else None
+    outputs = value.get(key) if isinstance(value, dict) else None
     return {str(name): str(written) for name, written in outputs.items()} if isinstance(outputs, dict) else {}
 
 
@@ -112,11 +122,16 @@ def check_ours(out: Path, what: str, stages: Collection[str], *, hidden: bool = 
         return
     if not out.is_dir():
         raise ConfigError(f"{out}: is a file, and {what} is a folder; name another one")
-    found = sorted(path.name for path in out.iterdir() if path.name != LOCK)
+    found = sorted(path.name for path in out.iterdir() if not _precedes_the_marker(path.name))
     found = found if hidden else [name for name in found if not name.startswith(".") or name == MARKER]
     if found and stage_of(out) not in stages:
         raise ConfigError(f"{out}: holds something else than {what} of xmtf ({_listed(found)}); name a new folder")
     refuse_links(out.rglob("*"))
+
+
+def _precedes_the_marker(name: str) -> bool:
+    """Tell whether a file may stand in a folder of ours that has no marker yet: its command was killed then."""
+    return name == LOCK or (is_temporary(name) and name.startswith(f".{MARKER}."))
 
 
 def refuse_links(paths: Iterator[Path]) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xmtf.alone import alone_at
-from xmtf.artefacts.ownership import check_ours, marked_outputs, stage_of, write_marker
+from xmtf.artefacts.ownership import check_ours, marked_outputs, replaced_outputs, stage_of, write_marker
 from xmtf.errors import ConfigError
 from xmtf.files import file_sha256
 from xmtf.unfinished import temporary_folder
@@ -62,16 +62,29 @@ class WrittenFiles:
             before = self._written()
             self._refuse(found.keys() | (before.keys() if whole else set()))
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_marker(self.folder, self.kind, outputs=(before if not whole else {}) | found)
+            outputs = (before if not whole else {}) | found
+            if before:  # whoever is killed before all are in their places leaves some of either
+                write_marker(self.folder, self.kind, outputs=outputs, replaced=before)
+            else:
+                write_marker(self.folder, self.kind, outputs=outputs)
             for name in found:
                 (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
                 (temporary / name).replace(self.folder / name)
             for name in before.keys() - found.keys() if whole else ():
                 (self.folder / name).unlink(missing_ok=True)
+            if before:
+                write_marker(self.folder, self.kind, outputs=outputs)
 
     def _written(self) -> dict[str, str]:
         """Return what earlier calls wrote: the SHA-256 of each file."""
-        return marked_outputs(self.folder) if stage_of(self.folder) == self.kind else {}
+        if stage_of(self.folder) != self.kind:
+            return {}
+        found = marked_outputs(self.folder)
+        for name, written in replaced_outputs(self.folder).items():
+            path = self.folder / name
+            if path.is_file() and file_sha256(path) == written:
+                found[name] = written
+        return found
 
     def _refuse(self, names: set[str] | dict[str, str]) -> None:
         """Refuse to write over files that are not as an earlier call wrote them."""

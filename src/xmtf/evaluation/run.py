@@ -19,7 +19,7 @@ from xmtf.artefacts.manifest_parts import EvaluationCounts, EvaluationDetails
 from xmtf.artefacts.ownership import free_name, refuse_loss
 from xmtf.errors import ConfigError
 from xmtf.evaluation.asking.ask import ask_missing
-from xmtf.evaluation.asking.journal import Journal, request_key
+from xmtf.evaluation.asking.journal import Journal, count_lines, request_key
 from xmtf.evaluation.asking.rounding import largest_difference
 from xmtf.evaluation.asking.subject import Subject, load_subject, say_special_texts
 from xmtf.evaluation.engine.processes import ALONE, Processes
@@ -155,6 +155,7 @@ def _ask_and_write(
             dtype=subject.dtype,
             rounding=rounding,
             ranking=way_of_scoring(subject.model) if any(request.choices for request in requests) else None,
+            answers={journal.path.name: count_lines(journal.path).whole},
             commit=source_commit() or None,
         ).to_json(),
         wall_time_s=watch.seconds,

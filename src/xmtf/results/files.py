@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from xmtf.artefacts.ownership import check_ours, claim, free_name, refuse_loss, stage_of, write_marker
+from xmtf.artefacts.ownership import MARKER, check_ours, claim, free_name, refuse_loss, stage_of, write_marker
 from xmtf.errors import ConfigError, SourceError
 from xmtf.files import file_sha256
 from xmtf.results.completions import COMPLETIONS
@@ -66,7 +66,9 @@ def _of_an_earlier_version(folder: Path) -> bool:
 
 def claim_results(out: Path) -> None:
     """Mark a results folder as ours, before anything else is written into it."""
-    if stage_of(out) is None and not _of_an_earlier_version(out):
+    if _of_an_earlier_version(out) and not (out / MARKER).exists():
+        write_marker(out, _STAGE)
+    elif stage_of(out) is None:
         claim(out, _STAGE, "results")
 
 

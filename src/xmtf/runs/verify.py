@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from xmtf.artefacts.checksums import Damage, damages, marked_damages
 from xmtf.errors import DataError, SourceError
-from xmtf.evaluation.asking.journal import damaged_lines
+from xmtf.artefacts.manifest_parts import EvaluationDetails
+from xmtf.evaluation.asking.journal import count_lines
 from xmtf.artefacts.event_log import read_events
-from xmtf.files import MANIFEST, read_manifest
+from xmtf.files import MANIFEST, read_json, read_manifest
 from xmtf.artefacts.ownership import MARKER, marker_damage, stage_of
 from xmtf.progress import track
 from xmtf.recipe.written import check_written
@@ -22,6 +24,9 @@ from xmtf.results.files import JOURNALS, SCORES
 from xmtf.run_folder import LABELS, RunFolder, tokenizer_of
 
 __all__ = ["Verified", "verify"]
+
+_MARKED = ("tokens", "evaluation")
+"""Stages that leave a marker beside their manifest; the others are renamed to their place when they are whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,19 +98,56 @@ def _checkpoint(folder: Path) -> tuple[int, list[Damage]]:
 
 
 def _journals(folder: Path) -> Iterator[Damage]:
-    for path in sorted(folder.rglob(JOURNALS)):
-        count = damaged_lines(path)
-        if count:
-            yield Damage(path, "evaluation", f"{count} lines are not as they were written; they will be asked again")
+    """Yield what of journals is not as it was written; in those of finished results nothing may be missing."""
+    finished = dict(chain.from_iterable(_answers(path.parent).items() for path in folder.rglob(MANIFEST)))
+    for path in sorted({*folder.rglob(JOURNALS), *finished}):
+        lines = count_lines(path)
+        lacking = finished.get(path, 0) - lines.whole
+        if not path.exists():
+            what = "is missing"
+        elif lines.damaged:
+            what = f"{lines.damaged} lines are not as they were written"
+        elif lacking > 0:
+            what = f"{lacking} lines are missing"
+        elif path in finished and lines.torn:
+            what = "ends in half a line"
+        else:
+            continue
+        yield Damage(path, "evaluation", f"{what}; what it does not answer will be asked again")
+
+
+def _answers(results: Path) -> dict[Path, int]:
+    """Return how many lines the journal of finished results had; nothing where the manifest does not say."""
+    try:
+        manifest = read_manifest(results)
+        told = EvaluationDetails.of(manifest, results).answers if manifest.stage == "evaluation" else {}
+    except DataError:  # damaged: named by itself
+        return {}
+    return {results / name: count for name, count in told.items()}
 
 
 def _markers(folder: Path) -> Iterator[Damage]:
+    """Yield what is wrong with markers; only earlier versions, whose manifests have no hash, wrote folders without."""
+    for path in sorted(folder.rglob(MANIFEST)):
+        if _is_hashed(path) and stage_of(path.parent) in _MARKED and not (path.parent / MARKER).exists():
+            yield Damage(path.parent / MARKER, path.parent.name, "is missing")
+    run = RunFolder(folder)
+    if run.is_run and any(map(_is_hashed, folder.rglob(MANIFEST))):
+        wanted = [folder, run.checkpoints] if any(run.checkpoints.glob("step-*")) else [folder]
+        yield from (Damage(path / MARKER, path.name, "is missing") for path in wanted if not (path / MARKER).exists())
     for path in sorted(folder.rglob(MARKER)):
         what = marker_damage(path)
         if what:
             yield Damage(path, path.parent.name, what)
         elif not (path.parent / MANIFEST).exists():
             yield from marked_damages(path.parent, stage_of(path.parent) or path.parent.name)
+
+
+def _is_hashed(manifest: Path) -> bool:
+    try:
+        return "hash" in read_json(manifest)
+    except (DataError, TypeError):  # damaged: named by itself
+        return False
 
 
 def _unfinished(folder: Path) -> Iterator[Damage]:

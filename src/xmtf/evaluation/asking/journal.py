@@ -28,7 +28,7 @@ from xmtf.files import content_hash
 from xmtf.progress import say
 from xmtf.records import Request
 
-__all__ = ["Journal", "damaged_lines", "plan_name", "request_key"]
+__all__ = ["Journal", "count_lines", "plan_name", "request_key"]
 
 _CHECK = b"check"
 _SHARE = re.compile(r"\.\d+-of-")
@@ -133,10 +133,19 @@ def _beside(one: str, other: str) -> bool:
     return "-of-" in one and "-of-" in other and _SHARE.sub("", one) == _SHARE.sub("", other)
 
 
-def damaged_lines(path: Path) -> int:
-    """Return how many whole lines of a journal are not as they were written."""
-    content = path.read_bytes()
-    return sum(_value(line) is None for line in content[: content.rfind(b"\n") + 1].split(b"\n")[:-1])
+class Lines(NamedTuple):
+    """What a journal holds: whole lines, those of them that are not as they were written, bytes behind the last."""
+
+    whole: int
+    damaged: int
+    torn: int
+
+
+def count_lines(path: Path) -> Lines:
+    """Return what a journal holds; nothing where there is none."""
+    content = path.read_bytes() if path.exists() else b""
+    *lines, torn = content.split(b"\n")
+    return Lines(len(lines), sum(_value(line) is None for line in lines), len(torn))
 
 
 def _line(value: dict[str, object]) -> bytes:

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from xmtf.errors import ConfigError, DataError, SourceError, UnknownNameError
-from xmtf.evaluation.asking.journal import Journal, damaged_lines, request_key
+from xmtf.evaluation.asking.journal import Journal, count_lines, request_key
 from xmtf.evaluation.engine.answer import Answer
 from xmtf.evaluation.interchange import export_t_zero
 from xmtf.evaluation.scoring.compare import compare_results
@@ -183,7 +183,7 @@ def test_a_damaged_answer_of_the_journal_is_never_taken(tmp_path, capsys):
     assert f"{journal.path}: 1 lines are not as they were written; what they answer is asked again" in (
         capsys.readouterr().err
     )
-    assert damaged_lines(journal.path) == 1
+    assert count_lines(journal.path).damaged == 1
 
 
 def test_an_answer_that_does_not_say_why_it_ended_is_asked_again(tmp_path):
