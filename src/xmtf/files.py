@@ -22,11 +22,11 @@ from typing import Any
 import orjson
 
 from xmtf import __version__
-from xmtf.alone import alone_in, refuse_others
 from xmtf.errors import DataError, UserError
+from xmtf.guards.alone import alone_in, refuse_others
+from xmtf.guards.unfinished import discard_folder, replace_folder, sweep, temporary_file, temporary_folder
 from xmtf.json_types import JsonObject
 from xmtf.refusals import DISK_FULL, is_disk_full
-from xmtf.unfinished import discard_folder, replace_folder, sweep, temporary_file, temporary_folder
 
 __all__ = [
     "MANIFEST",

@@ -66,7 +66,7 @@ def test_temporary_files_are_made_in_one_place():
     unpacked to has no name."""
     made = re.compile(r"tempfile|mkdtemp|mkstemp|TemporaryDirectory|os\.getpid\(\)\}|\.tmp\b|socket\.gethostname")
     known = {
-        "unfinished.py",
+        "guards/unfinished.py",
         "evaluation/code/jail/launcher.py",
         "execution/on_ray.py",
         "sources/files/unpack.py",

@@ -95,7 +95,7 @@ def locked(path):
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_second_writer_is_refused(folder, monkeypatch, verb):
-    monkeypatch.setattr("xmtf.alone._PATIENCE_S", 0.0)
+    monkeypatch.setattr("xmtf.guards.alone._PATIENCE_S", 0.0)
     monkeypatch.chdir(folder)
     out = folder / verb.replace(" ", "-") / "out"
     works_in_it = out / ".lock"
@@ -109,7 +109,7 @@ def test_a_second_writer_is_refused(folder, monkeypatch, verb):
 
 
 def test_of_one_share_there_is_one(folder, monkeypatch):
-    monkeypatch.setattr("xmtf.alone._PATIENCE_S", 0.0)
+    monkeypatch.setattr("xmtf.guards.alone._PATIENCE_S", 0.0)
     monkeypatch.chdir(folder)
     out = folder / "shares"
     share = VERBS["evaluate run, a share"].replace("OUT", str(out))
@@ -122,7 +122,7 @@ def test_of_one_share_there_is_one(folder, monkeypatch):
 
 
 def test_split_files_and_answers_to_prompts(folder, monkeypatch):
-    monkeypatch.setattr("xmtf.alone._PATIENCE_S", 0.0)
+    monkeypatch.setattr("xmtf.guards.alone._PATIENCE_S", 0.0)
     monkeypatch.chdir(folder)
     with locked(folder / "run" / f".tokens.{socket.gethostname()}-99999999.tmp"), pytest.raises(UserError):
         xmtf("data split-files run/tokens")

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import orjson
 
-from xmtf.alone import LOCK
 from xmtf.errors import ConfigError
 from xmtf.files import MANIFEST, content_hash, file_sha256, read_manifest, write_json
+from xmtf.guards.alone import LOCK
+from xmtf.guards.unfinished import is_temporary
 from xmtf.run_folder import HUB_RESULTS, RunFolder
-from xmtf.unfinished import is_temporary
 
 __all__ = [
     "MARKER",

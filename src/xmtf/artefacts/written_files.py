@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from xmtf.alone import alone_at
 from xmtf.artefacts.ownership import check_ours, marked_outputs, replaced_outputs, stage_of, write_marker
 from xmtf.errors import ConfigError
 from xmtf.files import file_sha256
-from xmtf.unfinished import temporary_folder
+from xmtf.guards.alone import alone_at
+from xmtf.guards.unfinished import temporary_folder
 
 __all__ = ["WrittenFiles"]
 

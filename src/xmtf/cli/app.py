@@ -107,7 +107,7 @@ def main() -> None:
     """Run the command line; turn every error into one line and an exit code."""
     _stop_on_signals()
     if "XMTF_TETHER" in os.environ:
-        from xmtf.tether import follow_parent
+        from xmtf.guards.tether import follow_parent
 
         follow_parent()
     sys.exit(_run(sys.argv[1:]))

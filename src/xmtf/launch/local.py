@@ -12,10 +12,10 @@ from pathlib import Path
 
 from xmtf.errors import ConfigError, DataError
 from xmtf.execution import say
+from xmtf.guards.tether import tether
 from xmtf.launch.stages import NO_LOGS, LaunchStage, check_layout, launch_stages
 from xmtf.recipe import LoadedRecipe
 from xmtf.run_folder import stop_file
-from xmtf.tether import tether
 
 __all__ = ["local_commands", "run_local"]
 
@@ -97,7 +97,7 @@ def _run(commands: list[list[str]], environment: dict[str, str], stop: Path | No
 def _end_with_parent() -> None:
     """Have the system end this process, which is about to become torchrun, with the thread that waits for it.
 
-    What is ours is tied to the command besides (:mod:`xmtf.tether`); torchrun would start its ranks first.
+    What is ours is tied to the command besides (:mod:`xmtf.guards.tether`); torchrun would start its ranks first.
     """
     _LIBC.prctl(_PDEATHSIG, signal.SIGKILL)
 

@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from xmtf.alone import alone_at
 from xmtf.artefacts.ownership import check_ours, free_name, refuse_foreign, refuse_loss
 from xmtf.errors import ConfigError, DataError
 from xmtf.execution import Plan, check_engine, read_plan, run_shown, run_task, write_plan
@@ -37,6 +36,7 @@ from xmtf.files import (
     sweep,
     write_jsonl,
 )
+from xmtf.guards.alone import alone_at
 from xmtf.mixture.describe.composition import OVERLAPS, QUARANTINE
 from xmtf.mixture.finish import finish_mixture, refresh_card
 from xmtf.mixture.plan.plan import MixturePlan, plan_mixture, read_slice

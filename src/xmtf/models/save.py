@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from xmtf import __version__
-from xmtf.alone import LOCK
 from xmtf.artefacts.checksums import remembered_sha256
 from xmtf.artefacts.manifest_parts import ModelDetails
 from xmtf.artefacts.ownership import check_ours, free_name, refuse_foreign, refuse_loss
 from xmtf.errors import ConfigError, SourceError
 from xmtf.files import Manifest, atomic_path, content_hash, write_json, write_manifest
+from xmtf.guards.alone import LOCK
 from xmtf.json_types import JsonObject
 from xmtf.models.bloom import Bloom, BloomConfig
 from xmtf.models.bloom.names import transformers_name as bloom_name

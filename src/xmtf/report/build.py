@@ -47,7 +47,7 @@ from xmtf.run_folder import PAGE, RunFolder, figures_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-from xmtf.unfinished import sweep_beside
+from xmtf.guards.unfinished import sweep_beside
 
 __all__ = ["MODEL_CARD", "build_report"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from xmtf.unfinished import temporary_folder
+from xmtf.guards.unfinished import temporary_folder
 from xmtf.errors import ConfigError
 from xmtf.execution import say
 from xmtf.artefacts.event_log import append_event, read_events

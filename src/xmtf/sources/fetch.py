@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from xmtf.alone import in_turn
 from xmtf.errors import SourceError
 from xmtf.files import atomic_path, file_sha256
+from xmtf.guards.alone import in_turn
 from xmtf.sources import hub
 from xmtf.sources.hub.converted import subsets_of
 from xmtf.sources.hub.download import Wanted, download_all

@@ -7,9 +7,12 @@ import sys
 import time
 from pathlib import Path
 
-from xmtf.tether import follow_parent
+from xmtf.guards.tether import follow_parent
 
-RANK = "from xmtf.tether import follow_parent; follow_parent(); import time; print('ready', flush=True); time.sleep(60)"
+RANK = (
+    "import time; from xmtf.guards.tether import follow_parent; "
+    "follow_parent(); print('ready', flush=True); time.sleep(60)"
+)
 BETWEEN = f"""
 import subprocess, sys, time
 rank = subprocess.Popen([sys.executable, "-c", {RANK!r}], stdout=subprocess.PIPE, start_new_session=True)
@@ -19,7 +22,7 @@ time.sleep(60)
 """
 COMMAND = f"""
 import os, subprocess, sys, time
-from xmtf.tether import tether
+from xmtf.guards.tether import tether
 with tether() as tied:
     between = subprocess.Popen([sys.executable, "-c", {BETWEEN!r}], env=os.environ | tied, process_group=0)
     time.sleep(60)

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from xmtf import unfinished
-from xmtf.alone import alone_at, alone_in, in_turn, refuse_others
 from xmtf.errors import UserError
 from xmtf.files import atomic_folder, atomic_path, discard_folder, sweep, write_text
-from xmtf.unfinished import is_being_written, sweep_scratch, temporary_folder
+from xmtf.guards import unfinished
+from xmtf.guards.alone import alone_at, alone_in, in_turn, refuse_others
+from xmtf.guards.unfinished import is_being_written, sweep_scratch, temporary_folder
 
 HERE = socket.gethostname()
 DAY = 25 * 3600
@@ -151,7 +151,7 @@ with _own_folder():
     print("ready", flush=True)
     time.sleep(600)
 """
-    process = other(code, Path(unfinished.__file__).parent / "evaluation" / "code")
+    process = other(code, Path(unfinished.__file__).parents[1] / "evaluation" / "code")
     (used,) = tmp_path.iterdir()
     for name in ("xmtf-unsafe-left", "of-others"):
         (tmp_path / name).mkdir()
@@ -164,8 +164,8 @@ with _own_folder():
 
 
 HOLDING = {
-    "works in it": "from xmtf.alone import alone_in as hold",
-    "writes files into it": "from xmtf.alone import alone_at as hold",
+    "works in it": "from xmtf.guards.alone import alone_in as hold",
+    "writes files into it": "from xmtf.guards.alone import alone_at as hold",
     "replaces it": "from functools import partial\nfrom xmtf.files import atomic_folder\n"
     "hold = partial(atomic_folder, alone=True)",
 }
@@ -178,7 +178,7 @@ with hold(Path(sys.argv[1])):
 
 @pytest.mark.parametrize("first", HOLDING)
 def test_one_writer_a_folder(tmp_path, other, first, monkeypatch):
-    monkeypatch.setattr("xmtf.alone._PATIENCE_S", 0.0)
+    monkeypatch.setattr("xmtf.guards.alone._PATIENCE_S", 0.0)
     out = tmp_path / "out"
     process = other(HOLDING[first] + HOLD, out)
 
@@ -210,7 +210,7 @@ def test_one_file_is_made_by_one_process(tmp_path):
     code = """
 import sys, time
 from pathlib import Path
-from xmtf.alone import in_turn
+from xmtf.guards.alone import in_turn
 from xmtf.files import write_text
 path = Path(sys.argv[1])
 for number in range(20):

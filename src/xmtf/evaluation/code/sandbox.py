@@ -24,7 +24,7 @@ from xmtf.errors import ConfigError
 from xmtf.evaluation.code.languages import python
 from xmtf.evaluation.code.languages.toolchain import Program, Toolchain
 from xmtf.evaluation.code.limits import PATIENCE, Limits
-from xmtf.unfinished import sweep_scratch
+from xmtf.guards.unfinished import sweep_scratch
 
 __all__ = ["Verdict", "require_sandbox", "run_program", "run_programs", "sandbox_fault"]
 

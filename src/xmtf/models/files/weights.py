@@ -21,7 +21,7 @@ from torch import Tensor
 
 from xmtf.errors import DataError
 from xmtf.files import atomic_path, content_hash, file_sha256, write_json
-from xmtf.unfinished import temporary_file
+from xmtf.guards.unfinished import temporary_file
 
 __all__ = [
     "file_mode",

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from xmtf.errors import ConfigError
+from xmtf.guards.unfinished import temporary_folder
 from xmtf.models.files.weights import file_mode
 from xmtf.models.hub.head import HubHead
 from xmtf.models.hub.quiet import quiet
-from xmtf.unfinished import temporary_folder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from xmtf.alone import in_turn
 from xmtf.errors import MissingSourceError, SourceError
+from xmtf.guards.alone import in_turn
 from xmtf.sources.hub.client import ATTEMPTS, hub_errors, library, refusal, wait_s
 from xmtf.sources.hub.files import HubFile, Listing
 

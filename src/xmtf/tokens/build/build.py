@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from xmtf.alone import alone_at
 from xmtf.artefacts.checksums import check_outputs, remembered_sha256
 from xmtf.artefacts.manifest_parts import SpecialIds, TokenCounts, TokenDetails
 from xmtf.artefacts.ownership import check_ours, claim, free_name, refuse_loss, stage_of
@@ -37,6 +36,7 @@ from xmtf.files import (
     sweep,
     write_manifest,
 )
+from xmtf.guards.alone import alone_at
 from xmtf.json_types import JsonObject
 from xmtf.mixture.io.read import mixture_files
 from xmtf.mixture.validation import validation_limits

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from xmtf.alone import alone_at
 from xmtf.artefacts.manifest_parts import TokenCounts, TokenDetails
 from xmtf.artefacts.ownership import new_file
 from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.files import MANIFEST, read_manifest
+from xmtf.guards.alone import alone_at
 from xmtf.languages import normalize_language
 from xmtf.tokens.rows.splits import (
     SplitGroup,

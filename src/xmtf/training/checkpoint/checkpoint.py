@@ -26,13 +26,13 @@ from torch import Tensor, nn
 from xmtf.errors import DataError, UserError
 from xmtf.execution import say
 from xmtf.files import discard_folder, sweep
+from xmtf.guards.unfinished import replace_folder, temporary_folder
 from xmtf.training.checkpoint.optimizer_state import load_optimizer_tensors, optimizer_tensors
 from xmtf.training.checkpoint.shards import Shard, ShardReader, Stored, write_shards
 from xmtf.training.checkpoint.state import STATE, State, TrainingProgress, damaged, read_state, require_whole, torn
 from xmtf.training.parallel.layout import Layout
 from xmtf.training.parallel.pieces import Piece, as_piece
 from xmtf.training.topology.ranks import ALONE, Ranks
-from xmtf.unfinished import replace_folder, temporary_folder
 
 __all__ = [
     "checkpoint_folders",

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from xmtf.errors import UserError
-from xmtf.unfinished import announced, is_being_written, is_held, lock, sweep
+from xmtf.guards.unfinished import announced, is_being_written, is_held, lock, sweep
 
 __all__ = ["LOCK", "alone_at", "alone_in", "in_turn", "refuse_others"]
 
