@@ -8,7 +8,8 @@
     │   ├── TemplateError           a template does not parse or fails on a row
     │   ├── SourceError             a dataset, split or file is missing or unreadable
     │   │   └── MissingSourceError  it is not to be had here; trying again would not help
-    │   ├── TranslationError        an engine that translates does not answer, or not in its form
+    │   ├── ServerError             a server that is asked does not answer, or not in its form
+    │   ├── TranslationError        the same of an engine that translates
     │   ├── MissingExtraError       an optional dependency is not installed
     │   └── UnknownNameError        a name is not known (carries the nearest known ones)
     └── DataError                   an artefact does not match its manifest or its format
@@ -28,6 +29,7 @@ __all__ = [
     "DataError",
     "MissingExtraError",
     "MissingSourceError",
+    "ServerError",
     "SourceError",
     "TemplateError",
     "TranslationError",
@@ -59,8 +61,12 @@ class SourceError(UserError):
     """A dataset, split or file is missing or unreadable."""
 
 
+class ServerError(UserError):
+    """A server that is asked does not answer, or not in its form."""
+
+
 class TranslationError(UserError):
-    """An engine that translates, or a server that is asked, does not answer, or not in its form."""
+    """An engine that translates does not answer, or not in its form."""
 
 
 class MissingSourceError(SourceError):

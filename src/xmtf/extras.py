@@ -18,6 +18,11 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "langid": ("py3langid",),
     "dedup": ("datasketch",),
     "t5x": ("msgpack",),
+    "openai": ("openai",),
+    "deepl": ("deepl",),
+    "google": ("google.cloud.translate_v2",),
+    "ctranslate2": ("ctranslate2",),
+    "xliff": ("translate",),
 }
 """Name of an extra -> the modules that it brings."""
 
@@ -31,13 +36,20 @@ def extra_of(module: str) -> str | None:
     >>> extra_of("torch.nn")
     'train'
     """
-    top = module.partition(".")[0]
-    return next((extra for extra, modules in EXTRAS.items() if top in modules), None)
+    names = {module, module.partition(".")[0]}
+    return next((extra for extra, modules in EXTRAS.items() if names & set(modules)), None)
 
 
 def missing_modules(modules: Iterable[str]) -> list[str]:
     """Return those of ``modules`` that are not installed; nothing is imported."""
-    return [module for module in modules if importlib.util.find_spec(module) is None]
+    return [module for module in modules if not _is_there(module)]
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # the package that the module would be in
+        return False
 
 
 def require_extra(modules: Iterable[str] = MODELS) -> None:

@@ -27,7 +27,7 @@ def translate(
     place: Annotated[str, typer.Argument(metavar="TASK|FILE", help="Task id, key of our collections, or a file.")],
     to: Annotated[str, typer.Option("--to", help="Languages to translate into, such as fr,ar,sw.")],
     engine: Annotated[
-        str, typer.Option("--engine", help="apertium, or 'command:PROGRAM ARGUMENTS'; see docs/translation.md.")
+        str, typer.Option("--engine", help="apertium, command:..., openai:MODEL and others; see docs/translation.md.")
     ],
     source: Annotated[str, typer.Option("--from", help="Language of the originals.")] = "en",
     out: Annotated[

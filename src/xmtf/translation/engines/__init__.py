@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from xmtf.errors import ConfigError
 from xmtf.translation.engines.apertium import ApertiumEngine
+from xmtf.translation.engines.chat import ChatEngine
 from xmtf.translation.engines.command import CommandEngine
+from xmtf.translation.engines.local import CTranslate2Engine, TransformersEngine
+from xmtf.translation.engines.paid import DeepLEngine, GoogleEngine
 from xmtf.translation.engines.protocol import Engine
 
 __all__ = ["ENGINES", "Engine", "open_engine"]
 
 ENGINES = {
     "apertium": "the pairs of Apertium that are installed",
+    "transformers:ID-OR-FOLDER": "OPUS-MT, NLLB, M2M-100 or MADLAD, from the hub or a folder",
+    "ctranslate2:FOLDER": "one of these, converted for CTranslate2",
+    "openai:MODEL[@URL]": "a chat model behind OpenAI's interface",
+    "deepl[@URL]": "DeepL (DEEPL_AUTH_KEY)",
+    "google[@URL]": "Google Cloud Translation (GOOGLE_APPLICATION_CREDENTIALS)",
     "command:PROGRAM ARGUMENTS": "any program that turns lines into lines; {source} and {target} are the languages",
 }
 """How engines are named, and what they are."""
@@ -27,9 +37,18 @@ def open_engine(name: str) -> Engine:
         MissingExtraError: A package that it needs is not installed.
     """
     kind, _, argument = name.partition(":")
-    if kind == "command":
-        return CommandEngine(argument)
+    with_argument: dict[str, Callable[[str], Engine]] = {
+        "command": CommandEngine,
+        "transformers": TransformersEngine,
+        "ctranslate2": CTranslate2Engine,
+        "openai": ChatEngine,
+    }
+    if kind in with_argument:
+        return with_argument[kind](argument)
     if name == "apertium":
         return ApertiumEngine()
+    service, _, url = name.partition("@")
+    if service in ("deepl", "google"):
+        return DeepLEngine(url) if service == "deepl" else GoogleEngine(url)
     known = "\n".join(f"  {each}: {about}" for each, about in ENGINES.items())
     raise ConfigError(f"--engine {name}: there is no such engine; it is one of\n{known}")
