@@ -25,6 +25,11 @@ __all__ = ["MIXTURE_FILES", "Upload", "check_target", "plan_upload", "publish", 
 MIXTURE_FILES = ("README.md", "manifest.json", "composition.jsonl", "slices.jsonl", "language=*/part-*.parquet")
 """What of a mixture is published: not the lists of examples that were left out of it."""
 _CARD = "README.md"
+_PARTS = {
+    "dataset": ["language=*/part-*.parquet"],
+    "model": ["model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json"],
+}
+"""Files that come in changing numbers: those of an earlier upload that are not sent now would be read with the new."""
 
 Kind = Literal["model", "dataset"]
 
@@ -109,7 +114,9 @@ def plan_upload(
 
 
 def push(upload: Upload, api: HfApi | None = None) -> str:
-    """Make the repository where there is none, and send the files as one commit; return its address.
+    """Make the repository where there is none, and send what is not there yet; return its address.
+
+    Parts of an earlier upload that the folder does not have are deleted with the same commit.
 
     Raises:
         UserError: The hub refuses, or cannot be reached.
@@ -126,6 +133,7 @@ def push(upload: Upload, api: HfApi | None = None) -> str:
             repo_type=upload.kind,
             folder_path=upload.folder,
             allow_patterns=[name for name, _ in upload.files],
+            delete_patterns=_PARTS[upload.kind],
             commit_message=f"Upload {upload.kind} with xmtf",
         )
     return str(url)
@@ -172,6 +180,10 @@ def _told(upload: Upload) -> Iterator[None]:
         raise UserError(f"{upload.repo}: HF_HUB_OFFLINE is set, so nothing can be sent") from None
     except errors.HfHubHTTPError as error:
         raise UserError(f"{upload.repo}: {_refusal(error)}") from None
+    except RuntimeError as error:  # of one of several files that are sent side by side
+        cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
+        refused = _refusal(cause) if isinstance(cause, errors.HfHubHTTPError) else _first_line(cause)
+        raise UserError(f"{upload.repo}: {_first_line(error)} {refused}") from None
     except (OSError, http_error) as error:
         raise UserError(f"{upload.repo}: the hub cannot be reached ({_first_line(error)})") from None
 

@@ -67,7 +67,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _route(self):
         split = urlsplit(self.path)
         path, self.query = split.path, parse_qs(split.query)
-        self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.body = self._read_body()
         shown = unquote(path)
         self.hub.requests.append((self.command, shown, self.headers.get("Range"), self.headers.get("Authorization")))
         self.fault = self._next_fault(shown)
@@ -81,6 +81,16 @@ class _Handler(BaseHTTPRequestHandler):
             if found and self.command in method:
                 return answer(self, **{name: unquote(text or "") for name, text in found.groupdict().items()})
         return self._error(404, "EntryNotFound", f"no route {self.command} {shown}")
+
+    def _read_body(self):
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        parts = []
+        while size := int(self.rfile.readline(), 16):
+            parts.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(parts)
 
     def _next_fault(self, path):
         for part, faults in self.hub.faults.items():
@@ -281,7 +291,7 @@ class _Handler(BaseHTTPRequestHandler):
         if (kind, name) in self.hub.repositories:
             self._json({"error": "You already created this repo", "url": url}, 409)
             return
-        self.hub.add(Repository(name, kind, private=bool(asked.get("private"))))
+        self.hub.add(Repository(name, kind, private=asked.get("visibility") == "private" or bool(asked.get("private"))))
         self._json({"url": url, "name": name})
 
     def validate_yaml(self):
