@@ -194,7 +194,10 @@ def fingerprint_slice(
         about += [task.kind, *task.metrics]
     if mode == "fixed":
         about += [SEMANTICS, task.nulls, task.labels, task.choices or task.kind]
-    names = [(template.name, template.language, template.translation, template.hash) for template in slice_.templates]
+    names = [
+        (template.name, template.language, template.translation, template.hash, *filter(None, [template.told_by]))
+        for template in slice_.templates
+    ]
     if task.parallel:
         about.append({"parallel": task.parallel})
     choice = None if slice_.limit_rows is None else [_ROWS_CHOSEN, seed]

@@ -11,16 +11,30 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import cache
+from typing import NamedTuple
 
 from xmtf.errors import UnknownNameError
 from xmtf.extras import EXTRAS, missing_modules
 from xmtf.language_id import shared_identifier
 from xmtf.languages import get_language, main_script, normalize_language
+from xmtf.versions import package_versions
 
-__all__ = ["Guess", "literal_text", "prompt_language"]
+__all__ = ["Guess", "identifier_version", "literal_text", "prompt_language"]
 
-Guess = tuple[str, bool]
-"""A code, and whether it is only assumed."""
+
+class Guess(NamedTuple):
+    """The language of a prompt.
+
+    Attributes:
+        code: Its code.
+        is_assumed: Whether nothing tells it.
+        told_by: The identifier that told it, with its version, or ``""``.
+    """
+
+    code: str
+    is_assumed: bool = False
+    told_by: str = ""
+
 
 _JINJA = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}|\|\|\|", re.DOTALL)
 _WORDS = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z]{4})?(?![A-Za-z])")
@@ -57,14 +71,23 @@ def prompt_language(text: str, of_file: str, said: str | None, names: Sequence[s
     script = main_script(text) or main_script(of_file)
     if script in _BY_SCRIPT:
         named = [code for code in (*_codes(names), *([said] if said else ())) if _is_written_in(code, script)]
-        found = _identified(of_file)
-        if not named and found is not None and _is_written_in(found, script):
-            named = [found]
-        return (named or [_BY_SCRIPT[script]])[0], False
+        found = None if named else _identified(of_file)
+        if found is not None and _is_written_in(found, script):
+            return Guess(found, told_by=identifier_version())
+        return Guess((named or [_BY_SCRIPT[script]])[0])
     if said is not None:
-        return said, False
+        return Guess(said)
     found = _identified(of_file) if script == "Latn" else None
-    return (found, False) if found is not None and _is_written_in(found, "Latn") else ("en", True)
+    if found is not None and _is_written_in(found, "Latn"):
+        return Guess(found, told_by=identifier_version())
+    return Guess("en", is_assumed=True)
+
+
+@cache
+def identifier_version() -> str:
+    """Return name and version of the identifier: another one may tell another language."""
+    (module,) = EXTRAS["langid"]
+    return f"{module} {package_versions([module]).get(module, '')}".strip()
 
 
 def _is_written_in(code: str, script: str) -> bool:

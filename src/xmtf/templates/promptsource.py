@@ -43,7 +43,7 @@ from xmtf.languages import normalize_language
 from xmtf.recipe.yaml_text import check_nesting
 from xmtf.records import Translation
 from xmtf.templates.names import language_of_name
-from xmtf.templates.prompt_language import literal_text, prompt_language
+from xmtf.templates.prompt_language import Guess, literal_text, prompt_language
 from xmtf.templates.template import Template
 from xmtf.templates.translated import Translated, read_translated
 from xmtf.text_files import NotUtf8Error, read_text_file
@@ -170,14 +170,14 @@ def _template(
     told = _mapping(fields["metadata"], f"{where}: metadata") if "metadata" in fields else fields
     translated = _translated(told, where)
     if translated is None:
-        language, translation, is_assumed = _language(name, told, header, where, _literal_text(node), frame)
+        guess, translation = _language(name, told, header, where, _literal_text(node), frame)
     else:
-        language, translation, is_assumed = _own_language(told, where), translated.translation, False
+        guess, translation = Guess(_own_language(told, where)), translated.translation
     template = Template(
         name=name,
         jinja=jinja,
         answer_choices=_text(fields.get("answer_choices")),
-        language=language,
+        language=guess.code,
         translation=translation,
         metrics=_texts(told.get("metrics"), f"{where}: metrics"),
         id=_text(fields.get("id")) or key,
@@ -185,8 +185,9 @@ def _template(
         original_task=_flag(told.get("original_task"), f"{where}: original_task"),
         choices_in_prompt=_flag(told.get("choices_in_prompt"), f"{where}: choices_in_prompt"),
         translated=translated,
+        told_by=guess.told_by,
     )
-    return template, is_assumed
+    return template, guess.is_assumed
 
 
 def _translated(told: dict[str, yaml.Node], where: str) -> Translated | None:
@@ -205,8 +206,8 @@ def _own_language(told: dict[str, yaml.Node], where: str) -> str:
 
 def _language(
     name: str, told: dict[str, yaml.Node], header: dict[str, yaml.Node], where: str, text: str, frame: _Frame
-) -> tuple[str, Translation, bool]:
-    """Return language, translation, and whether the language is only assumed.
+) -> tuple[Guess, Translation]:
+    """Return language and translation.
 
     What counts: the entry's own keys, its name's suffix, the file's header, then its text and its metadata: many
     translated prompts still carry the ``languages: [en]`` of their original.
@@ -214,15 +215,17 @@ def _language(
     of_name = language_of_name(name)
     languages = _texts(told.get("languages"), f"{where}: languages")
     given = _text(told.get("language")) or (of_name[0] if of_name else None)
-    given, is_assumed = given or (None if languages else _text(header.get("language"))), False
+    given = given or (None if languages else _text(header.get("language")))
     if given is None:
         said = normalize_language(languages[0], where) if languages else None
-        given, is_assumed = prompt_language(text, frame.text, said, frame.names)
+        guess = prompt_language(text, frame.text, said, frame.names)
+    else:
+        guess = Guess(given)
     translation = _text(told.get("translation")) or (of_name[1] if of_name else None)
     translation = translation or _text(header.get("translation")) or "none"
     if translation not in _TRANSLATIONS:
         raise TemplateError(f"{where}: translation is {translation!r}; it is one of {', '.join(_TRANSLATIONS)}")
-    return normalize_language(given, where), _TRANSLATIONS[translation], is_assumed
+    return guess._replace(code=normalize_language(guess.code, where)), _TRANSLATIONS[translation]
 
 
 def _pairs(node: yaml.Node, where: str) -> list[tuple[yaml.Node, yaml.Node]]:

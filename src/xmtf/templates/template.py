@@ -51,6 +51,7 @@ class Template:
         original_task: Whether it asks what the dataset was made for; None: not said.
         choices_in_prompt: Whether the inputs name the choices; None: not said.
         translated: How a translation with a state came to be, or None for every other template.
+        told_by: The identifier that told the language, with its version, where nothing else does.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Template:
     original_task: bool | None = None
     choices_in_prompt: bool | None = None
     translated: Translated | None = None
+    told_by: str = ""
 
     @property
     def hash(self) -> str:

@@ -296,3 +296,14 @@ def test_a_file_without_rows_is_named(recipe, tmp_path):
     (tmp_path / "fr.jsonl").write_text("")
     with pytest.raises(TemplateError, match=r"^sums-fr \[train\]: has no rows$"):
         build_mixture(recipe(), tmp_path / "mixture")
+
+
+@pytest.mark.parametrize("version", ["HASHING", "NORMALISATION"])
+def test_what_texts_are_compared_by_is_part_of_the_fingerprint(recipe, monkeypatch, version):
+    before = plan_mixture(recipe())
+    monkeypatch.setattr(f"xmtf.mixture.plan.plan.{version}", "another")
+    after = plan_mixture(recipe())
+    assert after.fingerprint != before.fingerprint
+    changed = {name for name in before.inputs if before.inputs[name] != after.inputs[name]}
+    assert changed == {name for name in before.inputs if name.startswith("suites/")}
+    assert [task.fingerprint for task in after.shards.tasks] != [task.fingerprint for task in before.shards.tasks]

@@ -194,6 +194,8 @@ def test_the_fingerprint_follows_rows_templates_and_mode(mirror, slice_of):
     assert fingerprint_slice(part, mode="legacy") != before
     assert fingerprint_slice(part, seed=3) == before
     assert fingerprint_slice(slice_of(tasks=["tiny/fra"], templates=["ask"])) != before
+    told = [replace(template, told_by="identifier 1") for template in part.templates]
+    assert fingerprint_slice(replace(part, templates=tuple(told))) != before
     write_rows(mirror, "text,label\nautre,0\n")
     assert fingerprint_slice(part) != before
 

@@ -1,5 +1,7 @@
 """In which language a prompt is where nothing says so: its script, then the identifier, then English."""
 
+from importlib.metadata import version
+
 import pytest
 
 from xmtf.templates.lint import lint_file
@@ -57,6 +59,13 @@ def test_latin_text_is_identified_over_the_whole_file(languages):
     pytest.importorskip("py3langid")
     assert languages((SPANISH, "null", ""), ("Respuesta:", "null", "")) == ["es", "es"]
     assert languages(("Respuesta:", "null", "")) == ["en"]
+
+
+def test_the_identifier_that_told_a_language_is_kept_with_its_version(languages, tmp_path):
+    langid = pytest.importorskip("py3langid")
+    languages((SPANISH, "null", "found"), (SPANISH, "[es]", "said"), (SPANISH, "null", "named_frht"))
+    told = {template.name: template.told_by for template in read_promptsource(tmp_path / "templates.yaml").templates}
+    assert told == {"found": f"py3langid {version(langid.__name__)}", "said": "", "named_frht": ""}
 
 
 def test_an_assumed_language_is_a_finding(languages, tmp_path):
