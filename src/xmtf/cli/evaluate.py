@@ -16,6 +16,7 @@ from xmtf.cli.evaluate_exchange import add_to
 from xmtf.cli.options import (
     AsJson,
     BeginOfInputs,
+    Chat,
     DecodingOptions,
     Device,
     Dtype,
@@ -75,6 +76,7 @@ class SuiteOptions:
         bool | None, typer.Option("--space/--no-space", help="Space before choices; default by family.")
     ] = None
     begin_of_inputs: BeginOfInputs = "auto"
+    chat: Chat = "auto"
     max_prompt_tokens: Annotated[int | None, typer.Option(min=1, help="Longer prompts are cut.")] = None
     truncation_side: Annotated[str, typer.Option(help="Side that overlong prompts lose: left or right.")] = "left"
     batch_tokens: BatchTokens = None
@@ -91,7 +93,10 @@ class SuiteOptions:
 
     def section(self) -> dict[str, Any]:
         """Return how prompts are cut and batched, as keys of a recipe's ``evaluation``."""
-        return {name: getattr(self, name) for name in ("max_prompt_tokens", "truncation_side", "batch_tokens", "dtype")}
+        return {
+            name: getattr(self, name)
+            for name in ("max_prompt_tokens", "truncation_side", "batch_tokens", "dtype", "chat")
+        }
 
 
 @app.command()
@@ -148,6 +153,7 @@ def code(
     batch_rows: Annotated[int, typer.Option(min=1, help="Completions generated at a time.")] = 32,
     prepend_eos: Annotated[bool, typer.Option("--prepend-eos", help="End of text before prompts.")] = False,
     begin_of_inputs: BeginOfInputs = "auto",
+    chat: Chat = "auto",
     stops: Annotated[str, typer.Option(help="Where completions end: complete or original.")] = "complete",
     timeout_s: Annotated[
         float, typer.Option(min=0.1, max=86400, help="Seconds of processor time that a program may take.")
@@ -187,7 +193,7 @@ def code(
     )
     catalogue, tasks = _code_tasks(suite, recipe)
     tokens = _tokenization(None, begin_of_inputs)
-    setup = Setup(Evaluation(dtype=dtype), catalogue, tokens, device=device, seed=seed, offline=offline)
+    setup = Setup(Evaluation(dtype=dtype, chat=chat), catalogue, tokens, device=device, seed=seed, offline=offline)
     scores = evaluate_code(setup, tasks, settings, model=model, label=_label(model), out=out, replace=replace)
     print_scores(scores, as_json)
     if len(settings.temperatures) > 1 and not as_json:

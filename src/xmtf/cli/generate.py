@@ -11,6 +11,7 @@ import typer
 from xmtf.artefacts.ownership import new_file
 from xmtf.cli.options import (
     BeginOfInputs,
+    Chat,
     DecodingOptions,
     Device,
     Dtype,
@@ -49,6 +50,7 @@ def generate(
         bool, typer.Option("--end-of-inputs", help="End-of-text token after prompts, as mT0's card shows.")
     ] = False,
     begin_of_inputs: BeginOfInputs = "auto",
+    chat: Chat = "auto",
     int8: Annotated[bool, typer.Option("--int8", help="Matrices of the body in 8 bits.")] = False,
     device: Device = "auto",
     dtype: Dtype = "auto",
@@ -77,7 +79,7 @@ def generate(
     new_file(out, replace=replace)
     text = None if many else _given(prompt, file)
     tokens = Tokenization(begin_of_inputs=begin_choice(begin_of_inputs), end_of_inputs=end_of_inputs)
-    prompter = load_prompter(model, device=device, dtype=dtype, int8=int8, tokens=tokens, offline=offline)
+    prompter = load_prompter(model, device=device, dtype=dtype, int8=int8, tokens=tokens, chat=chat, offline=offline)
     _tell_memory(prompter)
     if many:
         assert file is not None
@@ -123,7 +125,8 @@ def _advise(prompt: str) -> None:
 
 
 def _answer(prompter: Prompter, decoding: Decoding, samples: int, prompt: str) -> None:
-    _advise(prompt)
+    if prompter.rules.chat is None:
+        _advise(prompt)
     if samples > 1:
         for _, answer in prompter.answers([prompt], decoding, samples):
             print_text(answer)
@@ -152,7 +155,7 @@ def _batch(
 
     rows = answer_file(prompter, decoding, file, out, samples=samples, replace=replace)
     unclear = [row.prompt for row in rows if mended_ending(row.prompt) is not None]
-    if unclear:
+    if unclear and prompter.rules.chat is None:
         example = mended_ending(unclear[0])
         say(f"{len(unclear)} of {len(rows)} prompts do not clearly end; better, of the first of them: {example!r}")
     if out is None:

@@ -17,6 +17,7 @@ from xmtf.json_types import JsonObject
 __all__ = [
     "AsJson",
     "BeginOfInputs",
+    "Chat",
     "DecodingOptions",
     "Device",
     "Dtype",
@@ -40,6 +41,10 @@ Dtype = Annotated[
 BeginOfInputs = Annotated[
     Literal["auto", "true", "false"],
     typer.Option(help="Begin of text before prompts; auto: what the tokenizer puts there."),
+]
+Chat = Annotated[
+    Literal["auto", "on", "off"],
+    typer.Option(help="Ask in the model's chat form; auto: as it was trained, else where it has a chat template."),
 ]
 Offline = Annotated[bool, typer.Option("--offline", help="Never touch the network.")]
 Replace = Annotated[

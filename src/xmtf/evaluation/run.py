@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from xmtf.evaluation.asking.ask import ask_missing
 from xmtf.evaluation.asking.journal import Journal, count_lines, request_key
 from xmtf.evaluation.asking.rounding import largest_difference
 from xmtf.evaluation.asking.subject import Subject, load_subject, say_special_texts
+from xmtf.evaluation.engine.chat import choose_chat
 from xmtf.evaluation.engine.processes import ALONE, Processes
 from xmtf.evaluation.ranking.choice_scores import way_of_scoring
 from xmtf.evaluation.scoring.samples import choose_samples, sample_of
@@ -42,6 +42,7 @@ from xmtf.files import (
 )
 from xmtf.models.device import choose_device
 from xmtf.models.files.identity import model_identity
+from xmtf.models.files.references import find_small_files, parse_reference
 from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.effects import stage_fingerprint
 from xmtf.records import Request, Score
@@ -51,6 +52,7 @@ from xmtf.results.samples import write_samples
 from xmtf.results.scores import write_scores
 from xmtf.tasks.prompted import fingerprint_slice
 from xmtf.tokens import load_tokenizer
+from xmtf.tokens.tokenizer.loading import chat_about
 from xmtf.versions import source_commit
 
 __all__ = ["answer", "depends_on", "evaluate", "evaluate_setup", "fingerprint_questions"]
@@ -151,7 +153,7 @@ def _ask_and_write(
         details=EvaluationDetails(
             model=model,
             family=subject.model.family,
-            rules=asdict(subject.rules),
+            rules=subject.rules.to_json(),
             dtype=subject.dtype,
             rounding=rounding,
             ranking=way_of_scoring(subject.model) if any(request.choices for request in requests) else None,
@@ -234,7 +236,11 @@ def depends_on(
     inputs = {"model": model_identity(model, offline=setup.offline), **_slice_hashes(setup, slices)}
     if setup.tokenizer is not None:
         inputs["tokenizer"] = _tokenizer_hash(setup.tokenizer, setup.offline)
-    return {"label": label} | setup.decisive(), inputs
+    settings = {"label": label} | setup.decisive()
+    beside = parse_reference(model).path or find_small_files(model, offline=setup.offline)
+    about = chat_about(setup.tokenizer or str(beside), offline=setup.offline)
+    chat, _ = choose_chat(setup.chat, about, label)
+    return settings if chat is None else settings | {"chat": chat.fingerprint}, inputs
 
 
 def fingerprint_questions(setup: Setup, slices: Sequence[SuiteSlice]) -> str:
@@ -283,6 +289,8 @@ def _rendered(setup: Setup, slices: Sequence[SuiteSlice]) -> Iterator[Job]:
 def _write_results(all_jobs: Sequence[Job], journal: Journal, subject: Subject, out: Path) -> list[Score]:
     scores = []
     computed = where_computed(subject.model, subject.dtype)
+    if subject.rules.chat is not None:
+        computed["chat"] = subject.rules.chat.fingerprint
     with suite_items(out) as items, track(f"scoring ({subject.label})", total=len(all_jobs), unit="jobs") as progress:
         for job in all_jobs:
             answers = [journal.answer(request_key(request)) for request in job.requests]

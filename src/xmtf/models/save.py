@@ -15,7 +15,7 @@ from xmtf.artefacts.checksums import remembered_sha256
 from xmtf.artefacts.manifest_parts import ModelDetails
 from xmtf.artefacts.ownership import check_ours, free_name, refuse_foreign, refuse_loss
 from xmtf.errors import ConfigError, SourceError
-from xmtf.files import Manifest, atomic_path, content_hash, write_json, write_manifest
+from xmtf.files import Manifest, atomic_path, content_hash, read_json, write_json, write_manifest
 from xmtf.guards.alone import LOCK
 from xmtf.json_types import JsonObject
 from xmtf.models.bloom import Bloom, BloomConfig
@@ -33,6 +33,7 @@ __all__ = [
     "copy_tokenizer",
     "describe_model",
     "file_hashes",
+    "keep_stops",
     "save_model",
     "save_tensors",
 ]
@@ -52,6 +53,7 @@ TOKENIZER_FILES = (
     "spiece.model",
 )
 """Files that make up a tokenizer in a model folder."""
+_GENERATION = "generation_config.json"
 _MORE_TEMPLATES = "additional_chat_templates/*.jinja"
 """What may stand beside them."""
 
@@ -90,6 +92,8 @@ def save_model(
             _converted(name, parameter.detach(), dtype)
         model.to(dtype)
         model.save(folder)
+        if tokenizer is not None:
+            keep_stops(tokenizer, folder)
         return
     if not isinstance(model, Bloom | MT5):
         raise TypeError(f"save_model: {type(model).__name__} is no model of xmtf")
@@ -135,7 +139,9 @@ def save_tensors(
         "pad_token_id": config.special.pad,
         "decoder_start_token_id": config.decoder_start if isinstance(config, MT5Config) else None,
     }
-    write_json(folder / "generation_config.json", _without_none(generation))
+    write_json(folder / _GENERATION, _without_none(generation))
+    if tokenizer is not None:
+        keep_stops(tokenizer, folder)
     about = {"dtype": str(dtypes[0]).removeprefix("torch."), "xmtf_version": __version__}
     write_json(folder / "config.json", _without_none(config.to_json()) | about)
 
@@ -190,6 +196,27 @@ def _without_none(values: JsonObject) -> JsonObject:
     return {key: value for key, value in values.items() if value is not None}
 
 
+def keep_stops(source: Path, folder: Path) -> None:
+    """Let a model's generation configuration name every id that ends an answer: those of its tokenizer's folder too.
+
+    A chat template ends turns with a token that the base model may not know as an end.
+    """
+    told = source / _GENERATION
+    if not told.is_file() or source.resolve() == folder.resolve():
+        return
+    ends = _ends(read_json(told))
+    path = folder / _GENERATION
+    there: JsonObject = read_json(path) if path.is_file() else {}
+    every = list(dict.fromkeys([*_ends(there), *ends]))
+    if len(every) > 1 and every != _ends(there):
+        write_json(path, there | {"eos_token_id": every})
+
+
+def _ends(generation: JsonObject) -> list[int]:
+    found = generation.get("eos_token_id")
+    return [each for each in (found if isinstance(found, list) else [found]) if isinstance(each, int)]
+
+
 def copy_tokenizer(source: Path, folder: Path) -> None:
     """Copy the tokenizer files of one folder into another, each atomically.
 
@@ -206,3 +233,4 @@ def copy_tokenizer(source: Path, folder: Path) -> None:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(folder / name) as temporary:
             shutil.copyfile(source / name, temporary)
+    keep_stops(source, folder)

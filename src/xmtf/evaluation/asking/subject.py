@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from xmtf.evaluation.engine.chat import choose_chat, format_of
 from xmtf.evaluation.engine.encoding import PromptRules, TextTokenizer, prompt_rules
 from xmtf.evaluation.engine.memory import fitting_positions
 from xmtf.evaluation.engine.processes import processes_of_torchrun
@@ -24,6 +25,9 @@ from xmtf.tokens.tokenizer.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from xmtf.models.interface import CausalModel, EncoderDecoderModel
+
+_STAGES = ("before", "after", "training")
+"""Labels of a run, whose models are all asked alike."""
 
 __all__ = ["Subject", "load_subject", "say_special_texts", "subject_of"]
 
@@ -60,7 +64,7 @@ class Subject:
         """Return everything that decides an answer."""
         return {
             "model": self.fingerprint,
-            "rules": asdict(self.rules),
+            "rules": self.rules.to_json(),
             "decoding": asdict(self.decoding),
             "device": setup.device,
             "dtype": self.dtype,
@@ -128,6 +132,13 @@ def subject_of(
         dtype: What the model is computed in.
     """
     settings = setup.settings
+    chat = None
+    if isinstance(tokenizer, Tokenizer):
+        chat, said = choose_chat(setup.chat, tokenizer.about, "the model" if label in _STAGES else label)
+        if said is not None and label != "training":
+            say(f"  {said}")
+        if chat is not None and (end := format_of(chat, tokenizer).end_of_turn) is not None:
+            tokenizer = tokenizer.described({}, (end,)).reading(setup.tokens.special_tokens)
     rules = prompt_rules(
         model,
         tokenizer,
@@ -136,13 +147,15 @@ def subject_of(
         truncation_side=settings.truncation_side,
         prefix_lm=setup.prefix_lm,
         also=setup.also,
+        chat=chat,
     )
+    named = [weights, tokenizer.fingerprint] if chat is None else [weights, tokenizer.fingerprint, chat.fingerprint]
     return Subject(
         model=model,
         tokenizer=tokenizer,
         rules=rules,
-        label=label,
-        fingerprint=content_hash([weights, tokenizer.fingerprint]),
+        label=label if chat is None or label in _STAGES else f"{label} (chat)",
+        fingerprint=content_hash(named),
         scoring=settings.scoring,
         decoding=setup.decoding,
         batch_tokens=batch_tokens,

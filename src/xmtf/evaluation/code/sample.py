@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["Draw", "complete", "draw_key"]
 
 _TAIL_TOKENS = 16
+_FENCE = "\n```"
+"""Ends a program in a chat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +77,16 @@ def complete(
         batch = [draws[place] for place in chosen]
         problems = list(dict.fromkeys(draw.problem for draw in batch))
         before = (tokenizer.eos,) if prepend_eos and rules.begin_of_inputs[:1] != (tokenizer.eos,) else ()
-        room = max_new_tokens + len(before)
-        encoded = encoder.prompts([problem.prompt for problem in problems], [room] * len(problems))
+        begun = _begun(tokenizer, rules, problems)
+        rooms = [max_new_tokens + len(before) + len(ids) for ids in begun]
+        encoded = encoder.prompts([problem.prompt for problem in problems], rooms)
         sampling = None
         if batch[0].temperature > 0:
             numbers = np.stack([_numbers(seed, draw, max_new_tokens) for draw in batch])
             sampling = Sampling(batch[0].temperature, top_p, numbers)
         found = decode(
             model,
-            [before + prompt.ids for prompt in encoded],
+            [before + prompt.ids + ids for prompt, ids in zip(encoded, begun, strict=True)],
             [problems.index(draw.problem) for draw in batch],
             WritingRules(
                 ends=tuple(tokenizer.ends),
@@ -95,11 +98,24 @@ def complete(
             sampling=sampling,
             stop=partial(_has_stopped, tokenizer, [draw.problem for draw in batch], stops),
         )
-        texts = (tokenizer.decode(list(continuation.ids)) for continuation in found)
+        texts = [tokenizer.decode(list(continuation.ids)) for continuation in found]
+        if rules.chat is not None:
+            texts = [text.partition(_FENCE)[0] for text in texts]
         yield [
             (place, cut_answer(draw.problem, text, stops))
             for place, draw, text in zip(chosen, batch, texts, strict=True)
         ]
+
+
+def _begun(tokenizer: TextTokenizer, rules: PromptRules, problems: Sequence[Problem]) -> list[tuple[int, ...]]:
+    """Return the ids with which the answer to each problem begins: in a chat, a fence and the prompt once more.
+
+    So what follows goes on with the program, as it does where the prompt is asked plainly.
+    """
+    if rules.chat is None:
+        return [()] * len(problems)
+    texts = [f"```{problem.language}\n{problem.prompt}" for problem in problems]
+    return [tuple(ids.tolist()) for ids in tokenizer.encode(texts)]
 
 
 def _numbers(seed: int, draw: Draw, length: int) -> np.ndarray:

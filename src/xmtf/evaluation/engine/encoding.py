@@ -13,12 +13,16 @@ and for an encoder-decoder no space, but the end-of-text token is scored: ``"Yes
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from xmtf.errors import ConfigError
+from xmtf.evaluation.engine.chat import ChatForm, cut_to_fit, format_of
+from xmtf.json_types import JsonObject
 from xmtf.recipe.schema import SpecialTokensPolicy, Tokenization
+from xmtf.tokens.tokenizer.chat import ChatFormat
 from xmtf.tokens.tokenizer.ends import begin_of_inputs
+from xmtf.tokens.tokenizer.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -92,6 +96,7 @@ class PromptRules:
         prefix_lm: Bidirectional attention over the prompt (causal models trained so).
         also: Sums that are computed beside BLOOMZ's: ``pmi`` and ``lm_eval``.
         special_tokens: How the tokenizer reads what looks like its special tokens.
+        chat: The chat form that prompts are written in, or None. Choices then stand without an end of text.
     """
 
     space_before_targets: bool = True
@@ -105,6 +110,12 @@ class PromptRules:
     prefix_lm: bool = False
     also: tuple[str, ...] = ()
     special_tokens: SpecialTokensPolicy = "text"
+    chat: ChatForm | None = None
+
+    def to_json(self) -> JsonObject:
+        """Return plain values; those of rules without a chat form are what they were before there was one."""
+        values = asdict(self)
+        return values if self.chat is not None else {name: each for name, each in values.items() if name != "chat"}
 
 
 def prompt_rules(
@@ -116,6 +127,7 @@ def prompt_rules(
     truncation_side: Literal["left", "right"] = "left",
     prefix_lm: bool = False,
     also: tuple[str, ...] = (),
+    chat: ChatForm | None = None,
 ) -> PromptRules:
     """Return the rules for a model, from the recipe's section on tokens; by default BLOOMZ's and mT0's.
 
@@ -128,11 +140,13 @@ def prompt_rules(
     tokens, causal = tokens or Tokenization(), model.family == "causal"
     positions = model.max_positions
     most = max_prompt_tokens or positions or _DEFAULT_MAX_TOKENS
+    plain = chat is None
+    begin = begin_of_inputs(tokens, tokenizer) if plain or tokens.begin_of_inputs != "auto" else ()
     return PromptRules(
-        space_before_targets=tokens.wants_space(model.family) and not tokenizer.puts_space,
-        begin_of_inputs=begin_of_inputs(tokens, tokenizer),
-        end_of_inputs=tokens.end_of_inputs,
-        end_of_choices=not causal,
+        space_before_targets=plain and tokens.wants_space(model.family) and not tokenizer.puts_space,
+        begin_of_inputs=begin,
+        end_of_inputs=plain and tokens.end_of_inputs,
+        end_of_choices=plain and not causal,
         max_prompt_tokens=most if positions is None else min(most, positions),
         max_total_tokens=positions if causal else None,
         max_answer_tokens=None if causal else positions,
@@ -140,6 +154,7 @@ def prompt_rules(
         prefix_lm=prefix_lm and causal,
         also=also,
         special_tokens=tokens.special_tokens,
+        chat=chat,
     )
 
 
@@ -179,6 +194,10 @@ class Encoder:
             )
         self.tokenizer = tokenizer
         self.rules = rules
+        self._format: ChatFormat | None = None
+        if rules.chat is not None:
+            assert isinstance(tokenizer, Tokenizer), "only our own tokenizers know chat templates"
+            self._format = format_of(rules.chat, tokenizer, rules.begin_of_inputs)
 
     def require_room(self, budget: int) -> None:
         """Refuse answers that leave no room for a prompt.
@@ -203,8 +222,21 @@ class Encoder:
     def prompts(self, texts: Sequence[str], room: Sequence[int]) -> list[Encoded]:
         """Return the ids of each prompt, cut so that ``room`` tokens of answer fit behind it."""
         unique = list(dict.fromkeys(texts))
+        if self._format is not None:
+            places = dict.fromkeys(zip(texts, map(self._most, room), strict=True))
+            known = {place: self._in_chat(self._format, *place) for place in places}
+            return [known[text, self._most(after)] for text, after in zip(texts, room, strict=True)]
         ids = dict(zip(unique, self.tokenizer.encode(unique), strict=True))
         return [self._cut(ids[text].tolist(), after) for text, after in zip(texts, room, strict=True)]
+
+    def _in_chat(self, format_: ChatFormat, text: str, most: int) -> Encoded:
+        ids, truncated, fits = cut_to_fit(format_, text, most, self.rules.truncation_side)
+        return Encoded(ids, truncated=truncated, fits=fits)
+
+    def _most(self, room: int) -> int:
+        """Return how many ids a prompt may have before ``room`` tokens of an answer."""
+        most = self.rules.max_prompt_tokens
+        return most if self.rules.max_total_tokens is None else min(most, self.rules.max_total_tokens - room)
 
     def choices(self, texts: Sequence[Sequence[str]]) -> list[tuple[tuple[int, ...], ...]]:
         """Return the ids of every choice of every request, with its space and end-of-text token."""
@@ -229,10 +261,7 @@ class Encoder:
         if before and tuple(ids[: len(before)]) == before:
             ids = ids[len(before) :]  # the text brings them along
         after = [self._end_of_prompt()] if rules.end_of_inputs else []
-        most = rules.max_prompt_tokens
-        if rules.max_total_tokens is not None:
-            most = min(most, rules.max_total_tokens - room)
-        most -= len(before) + len(after)
+        most = self._most(room) - len(before) - len(after)
         if most < 1:
             return Encoded((), truncated=True, fits=False)
         kept = ids[-most:] if rules.truncation_side == "left" else ids[:most]

@@ -19,6 +19,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from xmtf.errors import ConfigError, MissingExtraError, SourceError
+from xmtf.evaluation.engine.chat import ChatWish, choose_chat
+from xmtf.execution import say
+from xmtf.models.files.references import find_small_files, parse_reference
+from xmtf.tokens.tokenizer.loading import chat_about
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,18 +54,19 @@ def run_harness(arguments: Sequence[str]) -> None:
     """Run the harness's command line, on our engine unless the arguments name another model.
 
     Args:
-        arguments: Such as ``["--tasks", "xcopa_et", "--model_args", "pretrained=runs/demo/model"]``.
+        arguments: Such as ``["--tasks", "xcopa_et", "--model_args", "pretrained=runs/demo/model"]``. ``--chat`` is
+            ours: ``on`` is the harness's ``--apply_chat_template``, ``auto`` (default) does so as other verbs do.
 
     Raises:
         MissingExtraError: The harness is not installed.
-        ConfigError: The harness refused the arguments; says why.
+        ConfigError: ``--chat`` says something else, or the harness refused the arguments; says why.
         SourceError: The data of a task cannot be fetched.
         SystemExit: As the harness ends.
     """
     register()
     from lm_eval.__main__ import cli_evaluate
 
-    rest = list(arguments)
+    rest = _asking_in_chat(list(arguments))
     verb = [rest.pop(0)] if rest and rest[0] in ("run", "ls", "validate") else ["run"]
     named = any(part in ("--model", "-M") or part.startswith("--model=") for part in rest)
     model = [] if named or verb != ["run"] else ["--model", MODEL_NAME]
@@ -75,6 +80,44 @@ def run_harness(arguments: Sequence[str]) -> None:
             if not last[0].f_globals["__name__"].startswith("lm_eval."):
                 raise
             raise ConfigError(f"lm-evaluation-harness: {error} (`xmtf evaluate harness ls tasks`)") from error
+
+
+def _asking_in_chat(arguments: list[str]) -> list[str]:
+    """Take ``--chat`` out of the arguments, and put the harness's own option for it in where the model is asked so."""
+    wanted = _taken(arguments, "--chat") or "auto"
+    if wanted not in ("auto", "on", "off"):
+        raise ConfigError(f"--chat {wanted}: is auto, on or off")
+    ref = _pretrained(arguments)
+    named = any(part in ("--model", "-M") or part.startswith("--model=") for part in arguments)
+    told = any(part.split("=")[0] in ("--apply_chat_template", "--apply-chat-template") for part in arguments)
+    if told or ref is None or (named and wanted == "auto"):
+        return [*arguments, "--apply_chat_template"] if wanted == "on" and not told else arguments
+    beside = parse_reference(ref).path or find_small_files(ref)
+    chat, said = choose_chat(ChatWish(wanted), chat_about(str(beside)), ref)  # type: ignore[arg-type]  # checked
+    if said is not None:
+        say(said)
+    return arguments if chat is None else [*arguments, "--apply_chat_template"]
+
+
+def _taken(arguments: list[str], option: str) -> str | None:
+    """Return the value of an option, and take both out of the arguments."""
+    for place, part in enumerate(arguments):
+        if part.startswith(f"{option}="):
+            return arguments.pop(place).partition("=")[2]
+        if part == option and place + 1 < len(arguments):
+            return arguments.pop(place) and arguments.pop(place)
+    return None
+
+
+def _pretrained(arguments: Sequence[str]) -> str | None:
+    """Return the model that ``--model_args`` names, or None."""
+    for part in arguments:
+        for pair in (
+            part.partition("--model_args=")[2].split(",") if part.startswith("--model_args=") else part.split(",")
+        ):
+            if pair.startswith("pretrained="):
+                return pair.partition("=")[2]
+    return None
 
 
 @contextmanager

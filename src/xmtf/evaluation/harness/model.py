@@ -13,11 +13,13 @@ from typing import Any
 import torch
 from lm_eval.api.model import LM
 
+from xmtf.conversations.template import TemplateRefusesError
 from xmtf.errors import ConfigError
 from xmtf.evaluation.harness.requests import ModelRequests
 from xmtf.models import find_model, load_model
 from xmtf.models.dtype import DTYPES, choose_dtype
 from xmtf.tokens import load_tokenizer
+from xmtf.tokens.tokenizer.chat import chat_format, template_of
 
 __all__ = ["HarnessModel"]
 
@@ -70,6 +72,7 @@ class HarnessModel(LM):  # type: ignore[misc]  # the harness has no types
         chosen = choose_dtype(_DTYPES[dtype], pretrained, self._device, offline=offline)
         loaded = load_model(pretrained, device=str(self._device), dtype=chosen, offline=offline)
         found = load_tokenizer(tokenizer or str(find_model(pretrained, offline=offline)), offline=offline)
+        self._tokenizer = found
         found.require_fit(loaded.model.vocab_size, f"model {pretrained!r}")
         self._fingerprint = loaded.fingerprint
         self._requests = ModelRequests(
@@ -84,6 +87,23 @@ class HarnessModel(LM):  # type: ignore[misc]  # the harness has no types
     def tokenizer_name(self) -> str:
         """Hash of the tokenizer: the harness keeps rendered requests by it."""
         return self._requests.tokenizer.fingerprint
+
+    def apply_chat_template(self, chat_history: Sequence[dict[str, str]], add_generation_prompt: bool = True) -> str:
+        """Return the text of turns in the model's chat form, as the harness asks with ``--apply_chat_template``.
+
+        Raises:
+            ConfigError: The model has no chat template, or it does not take these turns.
+        """
+        format_ = chat_format(self._tokenizer)
+        turns = [dict(turn) for turn in chat_history]
+        try:
+            return format_.template.render(turns, generation_prompt=add_generation_prompt)
+        except TemplateRefusesError as error:
+            raise ConfigError(f"{format_.template.label} refuses the prompt: {error}") from None
+
+    def chat_template(self, chat_template: bool | str = False) -> str | None:
+        """Return the template that ``--apply_chat_template`` means, for the harness's results."""
+        return template_of(self._tokenizer) if chat_template else None
 
     def get_model_info(self) -> dict[str, object]:
         """Return what the harness writes into its results."""

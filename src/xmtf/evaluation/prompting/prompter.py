@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
 
 from xmtf.errors import ConfigError, require
 from xmtf.evaluation.engine.answer import Known, nothing_known
+from xmtf.evaluation.engine.chat import ChatWish, Wanted, choose_chat, format_of
 from xmtf.evaluation.engine.encoding import Encoder, PromptRules, TextTokenizer, prompt_rules
 from xmtf.evaluation.generation.decoding import Decoding
 from xmtf.evaluation.generation.generate import Written, continue_prompts, cut_at_stops
@@ -134,6 +135,7 @@ def load_prompter(
     dtype: str = "auto",
     int8: bool = False,
     tokens: Tokenization | None = None,
+    chat: Wanted = "auto",
     offline: bool = False,
 ) -> Prompter:
     """Load a model to be prompted.
@@ -144,6 +146,7 @@ def load_prompter(
         dtype: What the model is computed in; see :mod:`xmtf.models.dtype`.
         int8: Matrices in 8 bits.
         tokens: What stands at the ends of prompts.
+        chat: Whether prompts are written in the model's chat form.
         offline: Never touch the network.
 
     Raises:
@@ -158,10 +161,16 @@ def load_prompter(
     loaded = load_model(ref, device=place, dtype=chosen, offline=offline)
     tokenizer = load_tokenizer(str(find_model(ref, offline=offline)), offline=offline)
     tokenizer.require_fit(loaded.model.vocab_size, f"model {ref!r}")
-    rules = prompt_rules(
-        loaded.model, tokenizer, (tokens or Tokenization()).model_copy(update={"special_tokens": "parse"})
-    )
-    identity = [loaded.fingerprint, tokenizer.fingerprint, asdict(rules), int8, dtype_name(chosen)]
+    form, said = choose_chat(ChatWish(chat), tokenizer.about, ref)
+    if said is not None:
+        say(said)
+    read = (tokens or Tokenization()).model_copy(update={"special_tokens": "parse" if form is None else "text"})
+    if form is not None:
+        tokenizer = tokenizer.reading("text")
+        end = format_of(form, tokenizer).end_of_turn
+        tokenizer = tokenizer.described({}, () if end is None else (end,)).reading("text")
+    rules = prompt_rules(loaded.model, tokenizer, read, chat=form)
+    identity = [loaded.fingerprint, tokenizer.fingerprint, rules.to_json(), int8, dtype_name(chosen)]
     quantised = quantise_int8(loaded.model) if int8 else None
     return Prompter(loaded.model, tokenizer, rules, content_hash(identity), quantised)
 

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from xmtf.errors import ConfigError
+from xmtf.evaluation.engine.chat import ChatWish
 from xmtf.evaluation.generation.decoding import Decoding
 from xmtf.evaluation.metrics.registry import check_metrics
 from xmtf.execution import say
 from xmtf.recipe import LoadedRecipe
-from xmtf.recipe.chat import read_template
+from xmtf.recipe.chat import read_template, uses_chat
 from xmtf.recipe.effects import effects_of, marked
 from xmtf.recipe.schema import Evaluation, Section, Suite, Tokenization
 
@@ -43,6 +44,7 @@ class Setup:
         tokenizer: Folder, file or hub id of the tokenizer where it does not lie with the model.
         templates: Folder of collections to prompt with instead of our own, or None.
         chat_template: Source of the chat template, where it is not the tokenizer's own.
+        trains_chat: Whether the recipe trains in the chat form; None where there is no recipe.
     """
 
     settings: Evaluation = field(metadata={"key": "evaluation"})
@@ -58,6 +60,12 @@ class Setup:
     tokenizer: str | None = None
     templates: Path | None = None
     chat_template: str | None = None
+    trains_chat: bool | None = None
+
+    @property
+    def chat(self) -> ChatWish:
+        """Whether the chat form of a model is asked for."""
+        return ChatWish(self.settings.chat, self.trains_chat, self.chat_template, self.tokens.chat_arguments)
 
     @property
     def decoding(self) -> Decoding:
@@ -101,6 +109,7 @@ def setup_of(loaded: LoadedRecipe) -> Setup:
         prefix_lm=recipe.training.prefix_lm,
         tokenizer=_tokenizer_of(loaded),
         chat_template=read_template(loaded),
+        trains_chat=uses_chat(recipe),
     )
 
 

@@ -10,17 +10,18 @@ from typing import Any, Literal
 import orjson
 
 from xmtf.artefacts.ownership import check_ours
+from xmtf.conversations.messages import Conversation
 from xmtf.files import atomic_folder
 from xmtf.mixture.io.read import select_examples
 from xmtf.mixture.io.released import released_name
-from xmtf.records import PROMPTED_COLUMNS
+from xmtf.records import MESSAGES, PROMPTED_COLUMNS
 
 __all__ = ["ExportFields", "ExportNames", "export_jsonl", "file_name"]
 
 ExportNames = Literal["hub", "released"]
 """Whether files and datasets are called as the hub calls them today, or as in the released xP3, xP3x and P3."""
 
-ExportFields = Literal["xp3", "xp3x", "all"]
+ExportFields = Literal["xp3", "xp3x", "all", "messages"]
 
 _FIELDS: dict[ExportFields, dict[str, str]] = {
     "xp3": {"inputs": "inputs", "targets": "targets"},
@@ -29,6 +30,7 @@ _FIELDS: dict[ExportFields, dict[str, str]] = {
         "dataset": "dataset", "config": "subset",
     },
     "all": {name: name for name in PROMPTED_COLUMNS},
+    "messages": {},
 }  # fmt: skip
 
 _OPEN_FILES = 256
@@ -49,7 +51,8 @@ def export_jsonl(
         mixture: Folder of the mixture.
         out: New folder for the files.
         fields: ``xp3`` writes inputs and targets; ``xp3x`` adds language, split, template, dataset and config;
-            ``all`` writes every column under our names.
+            ``all`` writes every column under our names; ``messages`` what TRL trains on: ``messages`` and, where there
+            are any, ``tools``; of a prompted example a turn of the user and one of the assistant.
         names: ``released`` calls files, languages, datasets and configurations as the original does
             (:mod:`xmtf.mixture.io.released`); with ``all`` it is about the files alone.
         filters: Column -> pattern (see :func:`xmtf.mixture.io.read.select_examples`).
@@ -72,6 +75,11 @@ def export_jsonl(
     return counts
 
 
+def _conversation(row: dict[str, Any]) -> Conversation:
+    text = row[MESSAGES]
+    return Conversation.asked(row["inputs"], row["targets"]) if text is None else Conversation.of_json(text)
+
+
 def file_name(language: str, dataset: str, subset: str, split: str, template: str) -> str:
     """Return the path of a file of xP3; a missing subset is the word ``None``.
 
@@ -86,7 +94,8 @@ def _chunks(
     mixture: Path, fields: ExportFields, names: ExportNames, filters: dict[str, str]
 ) -> Iterator[tuple[str, bytes, int]]:
     """Yield (file, its next lines, their number)."""
-    for table in select_examples(mixture, filters):
+    columns = (*PROMPTED_COLUMNS, MESSAGES) if fields == "messages" else PROMPTED_COLUMNS
+    for table in select_examples(mixture, filters, columns=columns):
         lines: dict[str, list[bytes]] = {}
         wanted = _FIELDS[fields]
         for row in table.to_pylist():
@@ -99,6 +108,8 @@ def _chunks(
                 called = {}
             source = row if fields == "all" else row | called
             record = {name: source[column] for name, column in wanted.items()}
+            if fields == "messages":
+                record = _conversation(row).fields()
             if fields == "xp3x":
                 record["config"] = record["config"] or None
             lines.setdefault(path, []).append(orjson.dumps(record))

@@ -21,7 +21,7 @@ from xmtf.errors import ConfigError
 from xmtf.tokens.tokenizer.rendered import MARKS, encode_rendered, mark_special_texts, turns_of
 from xmtf.tokens.tokenizer.tokenizer import CHAT_KEY, Tokenizer
 
-__all__ = ["TOO_LONG", "ChatFormat", "ChatItem", "chat_format", "template_of"]
+__all__ = ["TOO_LONG", "ChatFormat", "ChatItem", "chat_format", "template_in", "template_of"]
 
 TOO_LONG = "conversation does not fit a row"
 """Reason of conversations whose last exchange alone is too long."""
@@ -152,7 +152,12 @@ def _texts(conversation: Conversation) -> list[str]:
 
 def template_of(tokenizer: Tokenizer) -> str | None:
     """Return the chat template that comes with a tokenizer, or None."""
-    found = tokenizer.about.get("chat_template")
+    return template_in(tokenizer.about)
+
+
+def template_in(about: Mapping[str, object]) -> str | None:
+    """Return the chat template that a tokenizer's configuration holds, or None."""
+    found = about.get("chat_template")
     if isinstance(found, list):  # older configurations name several
         named = {each.get("name"): each.get("template") for each in found if isinstance(each, dict)}
         found = named.get("default")
