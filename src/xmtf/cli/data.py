@@ -207,9 +207,7 @@ def export(
     source: Built,
     filters: Filters = None,
     to: Annotated[Path, typer.Option(help="New folder for the JSONL files.")] = Path("export"),
-    fields: Annotated[
-        ExportFields, typer.Option(help="Fields of a record; messages: as TRL.")
-    ] = "xp3",
+    fields: Annotated[ExportFields, typer.Option(help="Fields of a record; messages: as TRL.")] = "xp3",
     names: Annotated[
         ExportNames, typer.Option(help="Files and datasets as the hub calls them, or as in the released xP3, xP3x, P3.")
     ] = "hub",

@@ -21,7 +21,7 @@ from xmtf.evaluation.asking.ask import ask_missing
 from xmtf.evaluation.asking.journal import Journal, count_lines, request_key
 from xmtf.evaluation.asking.rounding import largest_difference
 from xmtf.evaluation.asking.subject import Subject, load_subject, say_special_texts
-from xmtf.evaluation.engine.chat import choose_chat
+from xmtf.evaluation.engine.chat import chat_of_model, choose_chat
 from xmtf.evaluation.engine.processes import ALONE, Processes
 from xmtf.evaluation.ranking.choice_scores import way_of_scoring
 from xmtf.evaluation.scoring.samples import choose_samples, sample_of
@@ -42,7 +42,6 @@ from xmtf.files import (
 )
 from xmtf.models.device import choose_device
 from xmtf.models.files.identity import model_identity
-from xmtf.models.files.references import find_small_files, parse_reference
 from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.effects import stage_fingerprint
 from xmtf.records import Request, Score
@@ -52,7 +51,6 @@ from xmtf.results.samples import write_samples
 from xmtf.results.scores import write_scores
 from xmtf.tasks.prompted import fingerprint_slice
 from xmtf.tokens import load_tokenizer
-from xmtf.tokens.tokenizer.loading import chat_about
 from xmtf.versions import source_commit
 
 __all__ = ["answer", "depends_on", "evaluate", "evaluate_setup", "fingerprint_questions"]
@@ -237,9 +235,7 @@ def depends_on(
     if setup.tokenizer is not None:
         inputs["tokenizer"] = _tokenizer_hash(setup.tokenizer, setup.offline)
     settings = {"label": label} | setup.decisive()
-    beside = parse_reference(model).path or find_small_files(model, offline=setup.offline)
-    about = chat_about(setup.tokenizer or str(beside), offline=setup.offline)
-    chat, _ = choose_chat(setup.chat, about, label)
+    chat, _ = choose_chat(setup.chat, chat_of_model(setup.tokenizer or model, offline=setup.offline), label)
     return settings if chat is None else settings | {"chat": chat.fingerprint}, inputs
 
 

@@ -104,7 +104,9 @@ def compare(results: Results, by: Callable[[Score], str] = lambda score: "") -> 
         for score in scores:
             for metric in score.metrics:
                 if metric.name not in BESIDE_ACCURACY:
-                    key = (score.suite, score.axis, by(score), metric.name)
+                    # what is asked in a chat form is another measurement: it has a row of its own
+                    suite = f"{score.suite} (chat)" if score.computed.get("chat") else score.suite
+                    key = (suite, score.axis, by(score), metric.name)
                     groups.setdefault(key, defaultdict(list))[label].append((score, metric))
     labels = list(results.scores)
     return [_comparison(*key, members, results, labels) for key, members in groups.items()]

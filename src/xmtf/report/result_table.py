@@ -28,7 +28,7 @@ __all__ = [
 PromptLanguage = str
 """``EN``: prompts in English; ``HT``: in the language of the data, written or translated by a person; ``MT``:
 translated into it by a machine; else the code of a third language, such as ``fr``, followed by ``MT`` where a machine
-translated."""
+translated. What was asked in a model's chat form has `` chat`` behind it."""
 
 _TASKS = {
     "coreference resolution": "Coref. resolution",
@@ -220,6 +220,7 @@ def _own_results(model: str, score: Score) -> list[Result]:
     subset, split = _published_subset(dataset, asked.subset, asked.split)
     task = _TASKS.get(asked.cluster.lower(), asked.cluster)
     language = _prompt_language(asked.prompt_language, asked.language, asked.translation)
+    language += " chat" if score.computed.get("chat") else ""
     return [
         Result(
             model,

@@ -86,6 +86,7 @@ def asked(monkeypatch, causal, tokenizer):
 
         monkeypatch.setattr(ask, name, watched)
     monkeypatch.setattr(room, "model_identity", lambda *args, **how: state["fingerprint"])
+    monkeypatch.setattr(room, "chat_of_model", lambda *args, **how: {})
     monkeypatch.setattr(
         room,
         "load_subject",

@@ -14,10 +14,12 @@ from typing import Literal
 from xmtf.conversations.messages import Conversation
 from xmtf.errors import ConfigError
 from xmtf.files import content_hash
+from xmtf.models.files.references import find_small_files, parse_reference
 from xmtf.tokens.tokenizer.chat import ChatFormat, chat_format, template_in
+from xmtf.tokens.tokenizer.loading import chat_about
 from xmtf.tokens.tokenizer.tokenizer import CHAT_KEY, Tokenizer
 
-__all__ = ["ChatForm", "ChatWish", "Wanted", "choose_chat", "cut_to_fit", "format_of"]
+__all__ = ["ChatForm", "ChatWish", "Wanted", "chat_of_model", "choose_chat", "cut_to_fit", "format_of"]
 
 Wanted = Literal["auto", "on", "off"]
 
@@ -84,6 +86,18 @@ def choose_chat(wish: ChatWish, about: Mapping[str, object], label: str) -> tupl
     arguments = dict(wish.arguments) or (dict(told) if isinstance(told, dict) else {})
     more = "" if wish.wanted == "on" else " (--chat off asks plainly)"
     return ChatForm(template, arguments), f"{label} is asked in its chat form{why}{more}"
+
+
+def chat_of_model(ref: str, *, offline: bool = False) -> dict[str, object]:
+    """Return what the tokenizer's configuration of a model says of its chat form, without loading either.
+
+    Args:
+        ref: Folder, GGUF file, ``package:NAME`` or hub id.
+        offline: Never touch the network.
+    """
+    reference = parse_reference(ref)
+    path = reference.path or find_small_files(ref, offline=offline)
+    return chat_about(path)
 
 
 def format_of(form: ChatForm, tokenizer: Tokenizer, begin: tuple[int, ...] = ()) -> ChatFormat:

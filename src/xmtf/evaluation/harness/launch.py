@@ -19,10 +19,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from xmtf.errors import ConfigError, MissingExtraError, SourceError
-from xmtf.evaluation.engine.chat import ChatWish, choose_chat
+from xmtf.evaluation.engine.chat import ChatWish, chat_of_model, choose_chat
 from xmtf.execution import say
-from xmtf.models.files.references import find_small_files, parse_reference
-from xmtf.tokens.tokenizer.loading import chat_about
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,8 +90,7 @@ def _asking_in_chat(arguments: list[str]) -> list[str]:
     told = any(part.split("=")[0] in ("--apply_chat_template", "--apply-chat-template") for part in arguments)
     if told or ref is None or (named and wanted == "auto"):
         return [*arguments, "--apply_chat_template"] if wanted == "on" and not told else arguments
-    beside = parse_reference(ref).path or find_small_files(ref)
-    chat, said = choose_chat(ChatWish(wanted), chat_about(str(beside)), ref)  # type: ignore[arg-type]  # checked
+    chat, said = choose_chat(ChatWish(wanted), chat_of_model(ref), ref)  # type: ignore[arg-type]  # checked
     if said is not None:
         say(said)
     return arguments if chat is None else [*arguments, "--apply_chat_template"]

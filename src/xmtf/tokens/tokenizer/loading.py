@@ -195,22 +195,15 @@ def _about(named: dict[str, object], folder: Path) -> dict[str, object]:
     return about
 
 
-def chat_about(ref: str, *, offline: bool = False) -> dict[str, object]:
+def chat_about(path: Path) -> dict[str, object]:
     """Return what a tokenizer's configuration says of its chat form, without reading the tokenizer.
 
     Args:
-        ref: As of :func:`load_tokenizer`.
-        offline: Never touch the network.
+        path: Folder or file of the tokenizer.
     """
-    path = Path(ref).expanduser()
     if path.is_file() and path.suffix == ".gguf":
         template = read_gguf(path).fields.get("tokenizer.chat_template")
         return {} if template is None else {"chat_template": template}
-    if not path.exists():
-        files = hub_tokenizer_files(ref, offline=offline)
-        if not files:
-            return {}
-        path = files[0].parent
     folder = path if path.is_dir() else path.parent
     return _about(_optional(folder / CONFIG_FILE), folder)
 
