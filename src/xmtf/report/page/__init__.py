@@ -169,7 +169,8 @@ def _trend(reading: str) -> str:
 def _links(column: str, comparisons: Sequence[Comparison]) -> list[str]:
     """Return where the items of every comparison are: filters that the page's script reads."""
     return [
-        "#items?" + urlencode({"suite": result.suite.removesuffix(" (chat)")} | ({column: result.group} if column else {}))
+        "#items?"
+        + urlencode({"suite": result.suite.removesuffix(" (chat)")} | ({column: result.group} if column else {}))
         for result in comparisons
     ]
 
