@@ -23,8 +23,7 @@ from xmtf.artefacts.manifest_parts import MixtureDetails
 from xmtf.artefacts.ownership import new_file
 from xmtf.errors import ConfigError, DataError, SourceError
 from xmtf.evaluation.asking.ask import ask
-from xmtf.evaluation.asking.journal import plan_name, request_key
-from xmtf.evaluation.asking.missing import answer_missing
+from xmtf.evaluation.asking.journal import answer_missing, plan_name, request_key
 from xmtf.evaluation.asking.subject import load_subject, say_special_texts
 from xmtf.evaluation.asking.waiting import waiting_answers
 from xmtf.evaluation.engine.answer import Answer, Known

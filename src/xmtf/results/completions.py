@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
-from xmtf.files import write_jsonl
-from xmtf.lines import to_line
-from xmtf.results.record_file import read_records
+from xmtf.results.record_file import RecordFile
 
 __all__ = ["COMPLETIONS", "Completion", "read_completions", "write_completions"]
 
@@ -46,16 +42,5 @@ class Completion:
     tests: str = ""
 
 
-def write_completions(folder: Path, completions: Iterable[Completion]) -> None:
-    """Write the completions of a results folder, atomically."""
-    write_jsonl(folder / COMPLETIONS, map(to_line, completions))
-
-
-def read_completions(folder: Path) -> list[Completion]:
-    """Read the completions of a results folder; none where it has no such file.
-
-    Raises:
-        DataError: A line is no completion; names the line and the field.
-    """
-    path = folder / COMPLETIONS
-    return read_records(Completion, path, "completion") if path.exists() else []
+_FILE = RecordFile(COMPLETIONS, Completion, "completion")
+read_completions, write_completions = _FILE.read, _FILE.write

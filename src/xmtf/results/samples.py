@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
-from xmtf.files import write_jsonl
-from xmtf.lines import to_line
 from xmtf.records import Provenance
-from xmtf.results.record_file import read_records
+from xmtf.results.record_file import RecordFile
 
 __all__ = ["SAMPLES", "Sample", "read_samples", "write_samples"]
 
@@ -37,16 +33,5 @@ class Sample:
     text: str
 
 
-def write_samples(folder: Path, samples: Iterable[Sample]) -> None:
-    """Write the samples of a results folder, atomically."""
-    write_jsonl(folder / SAMPLES, map(to_line, samples))
-
-
-def read_samples(folder: Path) -> list[Sample]:
-    """Read the samples of a results folder; none where it has no such file.
-
-    Raises:
-        DataError: A line is no sample; names the line and the field.
-    """
-    path = folder / SAMPLES
-    return read_records(Sample, path, "sample") if path.exists() else []
+_FILE = RecordFile(SAMPLES, Sample, "sample")
+read_samples, write_samples = _FILE.read, _FILE.write

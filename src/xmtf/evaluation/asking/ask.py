@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from xmtf.evaluation.asking.journal import Journal, plan_name, request_key
-from xmtf.evaluation.asking.missing import answer_missing
+from xmtf.evaluation.asking.journal import Journal, answer_missing, plan_name, request_key
 from xmtf.evaluation.asking.subject import Subject
 from xmtf.evaluation.engine.answer import Answer, Known, nothing_known
 from xmtf.evaluation.engine.processes import ALONE, Processes

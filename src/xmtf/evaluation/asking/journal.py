@@ -15,20 +15,26 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
 import xxhash
 
-from xmtf.evaluation.engine.answer import Answer
+from xmtf.evaluation.engine.answer import Answer, Known
+from xmtf.execution import track
 from xmtf.files import content_hash
 from xmtf.progress import say
 from xmtf.records import Request
 
-__all__ = ["Journal", "count_lines", "plan_name", "request_key"]
+__all__ = ["Journal", "answer_missing", "count_lines", "plan_name", "request_key"]
+
+Item = TypeVar("Item")
+Ask = Callable[[Sequence[Item], Known], Iterable[Sequence[tuple[int, Answer]]]]
+"""Asks items and yields, after each batch, the (index of an item, its answer) that it made; batches of which all
+answers are known are left out."""
 
 _CHECK = b"check"
 _SHARE = re.compile(r"\.\d+-of-")
@@ -131,6 +137,34 @@ def plan_name(keys: Sequence[str], batch_tokens: int, share: str | None = None) 
 def _beside(one: str, other: str) -> bool:
     """Tell whether two plans are different shares, out of as many, of one evaluation."""
     return "-of-" in one and "-of-" in other and _SHARE.sub("", one) == _SHARE.sub("", other)
+
+
+def answer_missing(
+    journal: Journal, items: Mapping[str, Item], plan: str, ask: Ask[Item], *, label: str, unit: str
+) -> None:
+    """Ask what a journal has no answer to, and write the answers down batch by batch.
+
+    Batches are formed of all items that no other plan has answered, before one looks at what is answered already; a
+    batch is answered as a whole or asked as a whole. So the answers of a command that was killed and resumed are those
+    of one that was not, to the last bit.
+
+    Args:
+        journal: The journal.
+        items: What is asked, by its key.
+        plan: Of which the batches are (:func:`plan_name`).
+        ask: Asks items.
+        label: What progress is called.
+        unit: What an item is called there.
+    """
+    mine = {key: item for key, item in items.items() if not journal.is_settled(key, plan)}
+    keys, known = list(mine), [journal.of_plan(key, plan) for key in mine]
+    missing = known.count(None)
+    if not missing:
+        return
+    with track(label, total=missing, unit=unit) as progress:
+        for batch in ask(list(mine.values()), known.__getitem__):
+            journal.add([(keys[index], answer) for index, answer in batch], plan)
+            progress.advance(len(batch))
 
 
 class Lines(NamedTuple):

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from xmtf.errors import ConfigError, UnknownNameError
-from xmtf.evaluation.asking.journal import Journal, plan_name
-from xmtf.evaluation.asking.missing import answer_missing
+from xmtf.evaluation.asking.journal import Journal, answer_missing, plan_name
 from xmtf.evaluation.asking.subject import Subject, load_subject, say_special_texts
 from xmtf.evaluation.code.languages.registry import check_modules, find_toolchains
 from xmtf.evaluation.code.languages.toolchain import Toolchain

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from xmtf.errors import DataError
-from xmtf.evaluation.asking.journal import Journal, plan_name
-from xmtf.evaluation.asking.missing import answer_missing
+from xmtf.evaluation.asking.journal import Journal, answer_missing, plan_name
 from xmtf.evaluation.asking.waiting import waiting_answers
 from xmtf.evaluation.engine.answer import Answer, Known
 from xmtf.evaluation.generation.decoding import Decoding
