@@ -22,6 +22,7 @@ __all__ = [
     "Language",
     "LanguageSet",
     "get_language",
+    "language_family",
     "language_set",
     "main_script",
     "normalize_language",
@@ -194,6 +195,22 @@ def get_language(code: str) -> Language:
 
     language = langcodes.Language.get(code)
     return Language(code, "", language.display_name(), language.maximize().script or "", in_xp3=False, in_mt5=False)
+
+
+@cache
+def _families() -> dict[str, str]:
+    path = Path(__file__).with_name("language_families.csv")
+    with path.open(encoding="utf-8", newline="") as stream:
+        return {row["code"]: row["family"] for row in csv.DictReader(stream)}
+
+
+def language_family(code: str) -> str:
+    """Return the family of a language, large families by branch, or ``""`` where our table lacks it.
+
+    >>> language_family("sw"), language_family("ar-Latn"), language_family("zh-Hant")
+    ('Niger-Congo, Bantu', 'Afro-Asiatic, Semitic', 'Sino-Tibetan, Sinitic')
+    """
+    return _families().get(code.partition("-")[0], "")
 
 
 def language_set(name: LanguageSet) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ __all__ = [
     "Provenance",
     "Request",
     "Score",
+    "ShotsAsked",
     "Translation",
     "in_percent",
 ]
@@ -160,6 +161,7 @@ class Request:
         gold: Index of the right choice, or None for generation.
         references: Right answers for generation metrics.
         origin: The raw row.
+        shots: Shown examples that are to stand before the prompt, as far as they fit the model.
     """
 
     prompt: str
@@ -167,6 +169,7 @@ class Request:
     gold: int | None
     references: tuple[str, ...]
     origin: Origin
+    shots: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,6 +300,31 @@ def in_percent(metric: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class ShotsAsked:
+    """Examples with their answers that stood before the prompts of a job.
+
+    Attributes:
+        number: Of each prompt.
+        task: Task that they are rows of.
+        split: Split that they are rows of.
+        choice: ``fixed``, ``first`` or ``nearest``.
+        language: Language of their answers.
+        seed: Of the choice.
+        lost: Shots that were left out since the prompt did not fit the model, of all prompts together.
+        shortened: Prompts that lost any.
+    """
+
+    number: int
+    task: str
+    split: str
+    choice: str
+    language: str
+    seed: int
+    lost: int = 0
+    shortened: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Score:
     """One result: a model on one (dataset, subset, split, template).
 
@@ -323,6 +351,9 @@ class Score:
         endings: Answers by why they ended: ``end of text``, ``stop text``, ``budget``.
         truncated: Items whose prompt was cut.
         answer_language: Of written answers: whether they are in the language asked for.
+        shots: Examples that stood before the prompts, or None.
+        answer_after: Text that ends the reasoning before an answer, or ``""``: only what comes after it is judged.
+        unanswered: Written answers in which none was found: nothing after the reasoning, no letter, no number.
     """
 
     model: str
@@ -346,4 +377,7 @@ class Score:
     endings: dict[str, int] = field(default_factory=dict)
     truncated: int = 0
     answer_language: AnswerLanguage | None = None
+    shots: ShotsAsked | None = None
+    answer_after: str = ""
+    unanswered: int = 0
     schema: int = SCORE_SCHEMA

@@ -36,7 +36,7 @@ from xmtf.evaluation.code.settings import CodeSettings
 from xmtf.mixture.io.read import find_mixture
 from xmtf.recipe import load_recipe
 from xmtf.recipe.load import explain_value
-from xmtf.recipe.schema import Evaluation, Tokenization
+from xmtf.recipe.schema import Evaluation, Suite, Tokenization
 from xmtf.results.files import SCORES
 from xmtf.results.scores import read_scores
 from xmtf.tasks import Catalogue, find_suites, known_suites
@@ -72,6 +72,11 @@ class SuiteOptions:
         False
     )
     prompt_languages: Annotated[str, typer.Option(help="Languages of the prompts, such as en or same.")] = "*"
+    catalogue: Annotated[list[Path] | None, typer.Option(help="Catalogue file of your own; may be repeated.")] = None
+    shots: Annotated[int, typer.Option(min=0, max=100, help="Examples with answers before each prompt.")] = 0
+    shot_split: Annotated[str | None, typer.Option(help="Split that they are rows of; default the catalogue's.")] = None
+    shot_choice: Annotated[str, typer.Option(help="fixed, first, or nearest (most like each item).")] = "fixed"
+    shot_language: Annotated[str, typer.Option(help="Their language: same, or a code.")] = "same"
     space: Annotated[
         bool | None, typer.Option("--space/--no-space", help="Space before choices; default by family.")
     ] = None
@@ -90,6 +95,17 @@ class SuiteOptions:
         languages = tuple(name.strip() for name in self.prompt_languages.split(","))
         splits = (self.split,) if self.split else ()
         return {"limit_rows": self.limit, "prompt_languages": languages, "splits": splits}
+
+    def shown(self) -> dict[str, Any] | None:
+        """Return the shots of each suite, as the key ``shots`` of a recipe's suite."""
+        if not self.shots:
+            return None
+        return {
+            "number": self.shots,
+            "split": self.shot_split,
+            "choice": self.shot_choice,
+            "language": self.shot_language,
+        }
 
     def section(self) -> dict[str, Any]:
         """Return how prompts are cut and batched, as keys of a recipe's ``evaluation``."""
@@ -118,14 +134,25 @@ def rank(
 @app.command()
 @needs_models
 @with_options
-def generation(options: SuiteOptions, decoding: DecodingOptions, as_json: AsJson = False) -> None:
+def generation(
+    options: SuiteOptions,
+    decoding: DecodingOptions,
+    answer_after: Annotated[
+        str | None, typer.Option(help="Text that ends the reasoning, such as '</think>'; what follows is judged.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Generate answers and compare them with references.
 
     The metrics are BLEU, chrF, ROUGE, exact match, F1 and numbers, as the task has them.
 
     Example: xmtf evaluate generation --model runs/demo/model --suite nusax-mt --limit 100 --out results
     """
-    settings = {"max_new_tokens": decoding.max_new_tokens, "generation": decoding.section()}
+    settings = {
+        "max_new_tokens": decoding.max_new_tokens,
+        "generation": decoding.section(),
+        "answer_after": answer_after,
+    }
     print_scores(_measure("generation", options, settings), as_json)
 
 
@@ -207,6 +234,11 @@ def loss(
     model: Model,
     mixture: Annotated[Path | None, typer.Option(help="Folder of a mixture, such as runs/demo/mixture.")] = None,
     text: Annotated[list[Path] | None, typer.Option(help="Text or .jsonl file; may be repeated.")] = None,
+    parallel: Annotated[
+        list[str] | None,
+        typer.Option(help="LANGUAGE=FILE of parallel text, a sentence a line; bits per byte. Repeated for each."),
+    ] = None,
+    relative_to: Annotated[str | None, typer.Option(help="With --parallel: language to compare with.")] = None,
     part: Annotated[str, typer.Option(help="validation, train or all.")] = "validation",
     limit: Annotated[int | None, typer.Option(min=1, help="Most rows of each language.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the losses to this JSONL file.")] = None,
@@ -223,11 +255,13 @@ def loss(
 ) -> None:
     """Measure loss and perplexity on a mixture or on text.
 
-    Of a mixture on its targets, language by language. With --out an interrupted command goes on where it stopped.
+    Of a mixture on its targets, language by language; of parallel text in bits per byte. With --out an interrupted
+    command goes on where it stopped.
 
     Example: xmtf evaluate loss --model runs/demo/model --mixture runs/demo/mixture
     """
     from xmtf.evaluation.loss import loss_lines, mixture_loss, text_loss
+    from xmtf.evaluation.parallel_bits import bits_lines, parallel_bits, read_parallel
     from xmtf.evaluation.suites.setup import Setup
 
     if part not in ("validation", "train", "all"):
@@ -239,8 +273,15 @@ def loss(
         device=device,
         offline=offline,
     )
-    if (mixture is None) == (not text):
-        raise ConfigError("give either --mixture FOLDER or --text FILE")
+    if (mixture is not None) + bool(text) + bool(parallel) != 1:
+        raise ConfigError("give one of --mixture FOLDER, --text FILE and --parallel LANGUAGE=FILE")
+    if parallel:
+        new_file(out, replace=replace)
+        found = parallel_bits(setup, read_parallel(parallel), model=model, relative_to=relative_to)
+        if out is not None:
+            write_jsonl(out, map(asdict, found))
+        print_rows(found, bits_lines, as_json)
+        return
     if mixture is not None:
         folder = find_mixture(mixture)
         losses = mixture_loss(setup, folder, model=model, part=part, limit=limit, out=out, replace=replace)  # type: ignore[arg-type]  # checked
@@ -309,18 +350,26 @@ def rescore(
     folder: Annotated[Path, typer.Argument(help="Results folder, such as runs/demo/results/after.")],
     scoring: Annotated[str | None, typer.Option(help="bloomz, characters, bytes, tokens, pmi or lm_eval.")] = None,
     metrics: Annotated[str, typer.Option(help="Generation metrics, such as bleu,chrf.")] = "",
+    scorer: Annotated[
+        list[str] | None,
+        typer.Option(help="[NAME=]command:PROGRAM ARGS: a metric of another program; may be repeated."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the scores to this JSONL file.")] = None,
     replace: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Compute metrics anew from kept items, without the model.
 
+    A scorer is given a JSON line for each answer (source, answer, reference, language), and writes one number for each.
+
     Example: xmtf evaluate rescore runs/demo/results/after --scoring characters
     """
     from xmtf.evaluation.scoring.rescore import rescore as compute
+    from xmtf.evaluation.scoring.scorer import find_scorer
 
     new_file(out, replace=replace)
-    print_scores(compute(folder, out, scoring=scoring, metrics=_names(metrics)), as_json)
+    scorers = [find_scorer(text) for text in scorer or ()]
+    print_scores(compute(folder, out, scoring=scoring, metrics=_names(metrics), scorers=scorers), as_json)
 
 
 @app.command()
@@ -355,8 +404,16 @@ def _measure(kind: Literal["rank", "generation"], options: SuiteOptions, setting
     """Measure a model on suites; ``settings`` are more keys of a recipe's ``evaluation``."""
     from xmtf.evaluation import Setup, evaluate_setup, named_suites, processes_of_torchrun
 
-    suites, catalogue = named_suites(options.suite, kind=kind, selection=options.selection())
+    suites, catalogue = named_suites(
+        options.suite, kind=kind, selection=options.selection(), files=options.catalogue or ()
+    )
     try:
+        if (shown := options.shown()) is not None:
+            name = f"{{}}, {options.shots} shot{'s' if options.shots > 1 else ''}"
+            suites = tuple(
+                Suite.model_validate(suite.model_dump() | {"name": name.format(suite.name), "shots": shown})
+                for suite in suites
+            )
         evaluation = Evaluation(suites=suites, samples=0, **options.section(), **settings)
     except ValidationError as error:
         problem = error.errors()[0]

@@ -18,6 +18,7 @@ from xmtf.artefacts.manifest_parts import EvaluationCounts, EvaluationDetails
 from xmtf.artefacts.ownership import free_name, refuse_loss
 from xmtf.errors import ConfigError
 from xmtf.evaluation.asking.ask import ask_missing
+from xmtf.evaluation.asking.fit_shots import fit_shots
 from xmtf.evaluation.asking.journal import Journal, count_lines, request_key
 from xmtf.evaluation.asking.rounding import largest_difference
 from xmtf.evaluation.asking.subject import Subject, load_subject, say_special_texts
@@ -28,6 +29,7 @@ from xmtf.evaluation.scoring.samples import choose_samples, sample_of
 from xmtf.evaluation.scoring.score import items_table, score_items, versions, where_computed
 from xmtf.evaluation.suites.jobs import Job, jobs
 from xmtf.evaluation.suites.setup import Setup, SuiteSlice, setup_of, suite_slices
+from xmtf.evaluation.suites.shots import shots_slice
 from xmtf.execution import say, track
 from xmtf.files import (
     MANIFEST,
@@ -124,6 +126,7 @@ def _ask_and_write(
     fingerprint, recipe, inputs = identity
     all_jobs = list(_rendered(setup, slices))
     subject = load_subject(setup, model, label)
+    all_jobs = fit_shots(all_jobs, subject)
     journal = Journal(out, subject.identity(setup), processes.name)
     processes.wait()
     samples = choose_samples(all_jobs, setup.settings.samples)
@@ -220,6 +223,7 @@ def answer(
         with alone_in(out, what="results", name=f".{share}.lock"):
             all_jobs = list(_rendered(setup, slices))
             subject = load_subject(setup, model, label)
+            all_jobs = fit_shots(all_jobs, subject)
             journal = Journal(out, subject.identity(setup), share)
             before = len(journal)
             requests = _requests(all_jobs, choose_samples(all_jobs, setup.settings.samples))
@@ -251,12 +255,18 @@ def _tokenizer_hash(reference: str, offline: bool) -> str:
 
 def _slice_hashes(setup: Setup, slices: Iterable[SuiteSlice]) -> dict[str, str]:
 
-    return {
-        f"{part.suite.name}: {part.slice.task.id} [{part.slice.split}]": fingerprint_slice(
+    hashes: dict[str, str] = {}
+    for part in slices:
+        name = f"{part.suite.name}: {part.slice.task.id} [{part.slice.split}]"
+        hashes[name] = fingerprint_slice(
             part.slice, mode=setup.mode, seed=setup.seed, offline=setup.offline, judged=True
         )
-        for part in slices
-    }
+        shots = shots_slice(setup, part)
+        if shots is not None:
+            hashes[f"{name}: shots of {shots.task.id} [{shots.split}]"] = fingerprint_slice(
+                shots, mode=setup.mode, seed=setup.seed, offline=setup.offline
+            )
+    return hashes
 
 
 def _rendered(setup: Setup, slices: Sequence[SuiteSlice]) -> Iterator[Job]:

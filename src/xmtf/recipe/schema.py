@@ -284,6 +284,23 @@ class Training(Section):
         return self
 
 
+class Shots(Section):
+    """Examples with their answers before each prompt; never the item itself or a translation of it."""
+
+    number: Annotated[int, ANSWERED] = Field(ge=1, le=100)
+    """Examples before each prompt. Where they do not fit the model, whole ones are left out, and counted."""
+    split: Annotated[Name | None, ANSWERED] = None
+    """Split of the task that they are rows of; default what the catalogue lists for `shots`, `validation`, `train`."""
+    choice: Annotated[Literal["fixed", "first", "nearest"], ANSWERED] = "fixed"
+    """`fixed`: the same for all items, drawn by the seed; `first`: the first rows; `nearest`: most like each item."""
+    language: Annotated[Name, ANSWERED] = "same"
+    """Language that they are in: that of the item, or a code."""
+    seed: Annotated[int | None, ANSWERED] = Field(default=None, ge=0, lt=2**31)
+    """Of the choice; default the recipe's."""
+    pool: Annotated[int, ANSWERED] = Field(default=1000, ge=1, le=20_000)
+    """Rows that `nearest` chooses among: a seeded choice."""
+
+
 class Suite(Section):
     """One evaluation suite: tasks measured together, before and after training."""
 
@@ -294,6 +311,8 @@ class Suite(Section):
     tasks: Annotated[tuple[TaskSelection, ...], within("guard", "evaluation")] = Field(min_length=1)
     kind: Annotated[Literal["rank", "generation"] | None, ASKED] = None
     """Only tasks of this kind; empty takes each task as its own kind."""
+    shots: Shots | None = Field(default=None, exclude_if=is_none)
+    """Examples with their answers before each prompt (few-shot); empty shows none."""
 
     @model_validator(mode="after")
     def _check(self) -> Suite:
@@ -346,6 +365,8 @@ class Evaluation(Section):
     summed in fp32."""
     batch_tokens: Annotated[int | None, affects(evaluation="rounding")] = Field(default=None, ge=64)
     """Prompt and choice positions computed together; default what the device's memory holds."""
+    answer_after: Annotated[Name | None, ANSWERED] = Field(default=None, exclude_if=is_none)
+    """Text that ends a model's reasoning, such as `</think>`: only what it writes after the last one is judged."""
     samples: Annotated[int | None, ANSWERED] = Field(default=None, ge=0)
     """Sample generations shown in the report; by default 10 where a suite writes answers, and none where all rank."""
 

@@ -12,6 +12,7 @@ import numpy as np
 from xmtf.errors import ConfigError
 from xmtf.records import BESIDE_ACCURACY, CALIBRATED, IN_LANGUAGE, Metric, Score
 from xmtf.report.beside import Beside, beside
+from xmtf.report.language_groups import grouping_by_training, language_group
 from xmtf.report.results import Counts, Job, Results, job_of
 from xmtf.report.seen import Parts, parts
 from xmtf.results.estimates import Estimate, changes_without, estimate, estimate_change, estimates_without
@@ -118,6 +119,9 @@ GROUPINGS: dict[str, Callable[[Score], str]] = {
     "task": lambda score: score.provenance.task.split("/")[0],
     "language": lambda score: score.provenance.language,
     "template": lambda score: score.provenance.template,
+    "family": lambda score: language_group("family", score),
+    "script": lambda score: language_group("script", score),
+    "resources": lambda score: language_group("resources", score),
 }
 """What results are grouped by inside each suite -> the group of a result record; nothing for the whole suite."""
 
@@ -127,10 +131,11 @@ def compared(results: Results, by: str = "") -> list[Comparison]:
 
     Args:
         results: What was measured; does not change any more.
-        by: Such as ``language``.
+        by: Such as ``language``; also ``training``, where the mixture that was trained on is at hand.
     """
     if by not in results.compared:
-        results.compared[by] = compare(results, GROUPINGS[by])
+        grouping = grouping_by_training(results.trained) if by == "training" else GROUPINGS[by]
+        results.compared[by] = compare(results, grouping)
     return cast("list[Comparison]", results.compared[by])
 
 

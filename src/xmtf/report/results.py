@@ -37,6 +37,7 @@ class Results:
         counts: Label -> job -> measure -> what its items come to; prompts stay on disk until the page shows them.
         samples: Label -> sample generations.
         overlap: Which rows the mixture that the models were trained on holds, where somebody looked.
+        trained: Languages of the mixtures of the runs that were measured; empty where no mixture is at hand.
         compared: What :func:`xmtf.report.compare.compared` has computed of them.
     """
 
@@ -45,6 +46,7 @@ class Results:
     counts: dict[str, Counts] = field(default_factory=dict)
     samples: dict[str, list[Sample]] = field(default_factory=dict)
     overlap: Overlap | None = None
+    trained: frozenset[str] = frozenset()
     compared: dict[str, Sequence[object]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
 
@@ -85,7 +87,7 @@ def collect_results(sources: Sequence[Path]) -> Results:
     for folder in folders:
         check_results_folder(folder)
     scores = {folder: _held_out(read_scores(folder / SCORES), folder) for folder in folders}
-    results = Results()
+    results = Results(trained=frozenset(code for folder in folders for code in _trained_on(folder)))
     for folder, label in zip(folders, _labels(folders, scores), strict=True):
         results.folders.setdefault(label, []).append(folder)
     for label, members in results.folders.items():
@@ -93,6 +95,14 @@ def collect_results(sources: Sequence[Path]) -> Results:
         results.counts[label] = _counts(members)
         results.samples[label] = [sample for folder in members for sample in read_samples(folder)]
     return results
+
+
+def _trained_on(folder: Path) -> list[str]:
+    """Return the languages of the mixture of the run that a results folder belongs to."""
+    mixture = RunFolder(folder.resolve().parent.parent).mixture
+    if not (mixture / MANIFEST).exists():
+        return []
+    return [path.name.partition("=")[2] for path in mixture.glob("language=*")]
 
 
 def _held_out(scores: list[Score], folder: Path) -> list[Score]:

@@ -16,8 +16,10 @@ from xmtf.files import csv_cell, write_text
 from xmtf.languages import get_language
 from xmtf.records import in_percent
 from xmtf.report.beside import Beside
+from xmtf.report.chosen import chosen_prompts
 from xmtf.report.collect import Run
 from xmtf.report.compare import Comparison, compared, verdict
+from xmtf.report.language_groups import language_group
 from xmtf.report.results import Results
 from xmtf.results.estimates import Estimate
 from xmtf.run_folder import LABELS
@@ -31,6 +33,8 @@ __all__ = [
     "Table",
     "composition_table",
     "composition_tables",
+    "language_groups",
+    "published_numbers",
     "render_table",
     "result_tables",
     "results_table",
@@ -89,12 +93,69 @@ GROUPS: dict[str, str] = {
 
 def result_tables(results: Results) -> list[Table]:
     """Return what was measured, suite by suite and by ever finer groups."""
+    if not results.scores:
+        return []
     whole = "Before and after finetuning" if set(results.scores) <= set(LABELS) else "Results"
-    return [
-        results_table(name, f"By {column}" if column else whole, compared(results, column), column)
-        for name, column in GROUPS.items()
-        if results.scores
+    return (
+        [
+            results_table(name, f"By {column}" if column else whole, compared(results, column), column)
+            for name, column in GROUPS.items()
+        ]
+        + [
+            results_table(f"results-by-{column}", f"By {_HEADINGS[column]}", compared(results, column), column)
+            for column in language_groups(results)
+        ]
+        + [published_numbers(results)]
+    )
+
+
+_HEADINGS = {
+    "family": "language family",
+    "script": "script",
+    "resources": "resources of the language (share of mT5's corpus)",
+    "training": "languages seen in training and not",
+}
+
+
+def language_groups(results: Results) -> list[str]:
+    """Return what the languages of results can be grouped by so that there are several groups."""
+    scores = [score for members in results.scores.values() for score in members]
+    if len({score.provenance.language for score in scores}) < 2:
+        return []
+    found = [
+        name for name in ("family", "script", "resources") if len({language_group(name, score) for score in scores}) > 1
     ]
+    return [*found, *(["training"] if results.trained else [])]
+
+
+def published_numbers(results: Results) -> Table:
+    """Print the number of every task that can be published: of a prompt that was chosen beforehand."""
+    columns = ("model", "suite", "task", "split", "metric", "items", "prompt", "chosen by", "value", "median", "best")
+    rows = []
+    for label, scores in results.scores.items():
+        for chosen in chosen_prompts(scores):
+            asked, metric = chosen.score.provenance, chosen.metric
+            percent = in_percent(metric.name)
+            ends = (math.nan if metric.low is None else metric.low, math.nan if metric.high is None else metric.high)
+            rows.append((
+                label,
+                chosen.score.suite,
+                asked.task,
+                asked.split,
+                metric.name.replace("_", " ") + (" %" if percent else ""),
+                f"{metric.num_items:,}",
+                asked.template,
+                chosen.by,
+                _interval(Estimate(metric.value, *ends), percent),
+                _number(chosen.median, percent),
+                f"{_number(chosen.best, percent)} of {chosen.prompts}",
+            ))  # fmt: skip
+    notes = (
+        "The prompt is the one that is best on the validation split of its task, where that was measured too, else the "
+        "first of its file. The best of the measured rows is no number to publish alone.",
+    )
+    numeric = tuple(column in ("items", "value", "median", "best") for column in columns)
+    return Table("published-numbers", "One prompt a task, chosen beforehand", columns, tuple(rows), numeric, notes)
 
 
 def composition_table(run: Run, by: Literal["language", "cluster"]) -> Table:

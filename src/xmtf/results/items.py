@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 from xmtf.errors import DataError
 from xmtf.files import atomic_path, slug
 from xmtf.lines import from_line, to_line
-from xmtf.records import PROVENANCE_COLUMNS, Provenance
+from xmtf.records import PROVENANCE_COLUMNS, Provenance, ShotsAsked
 
 __all__ = [
     "ITEMS",
@@ -75,6 +75,7 @@ ITEM_SCHEMA = pa.schema(
         ("text_language", pa.string()),
         ("text_script", pa.string()),
         ("in_language", pa.bool_()),
+        ("reasoning", pa.string()),
     ]
 )
 """Columns of an items file.
@@ -84,8 +85,9 @@ is the best under the job's scoring. ``unconditional`` and ``joint`` are the sum
 ``lm_eval`` need, null where they were not computed. ``ending`` says why a text ended: ``end of text``, ``stop text`` or
 ``budget``. ``measures`` are counts whose sums give each measure of the job (:mod:`xmtf.results.measured`), null for
 items with an error. ``text_language`` and ``text_script`` are what a written answer was found to be in, ``in_language``
-whether that is the language asked for; null where it cannot be told. ``correct`` is null for items with an error and
-for metrics that do not judge single items (BLEU).
+whether that is the language asked for; null where it cannot be told. ``reasoning`` is what a model wrote before its
+answer, where the job says what ends it; ``text`` is then the answer alone, empty where nothing came after it.
+``correct`` is null for items with an error and for metrics that do not judge single items (BLEU).
 """
 
 
@@ -106,6 +108,8 @@ class JobInfo:
         source_languages: Other languages that stand in the inputs, such as the source of a translation.
         limited: Whether only some of the rows were asked, by the suite's own limit.
         data: Hash of the rows that were read, or ``""`` where that is not known.
+        shots: Examples that stand before the prompts, or None.
+        answer_after: Text that ends the reasoning before an answer, or ``""``.
     """
 
     suite: str
@@ -120,6 +124,8 @@ class JobInfo:
     source_languages: tuple[str, ...] = ()
     limited: bool = False
     data: str = ""
+    shots: ShotsAsked | None = None
+    answer_after: str = ""
 
 
 @dataclass(frozen=True, slots=True)

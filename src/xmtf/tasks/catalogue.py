@@ -82,7 +82,9 @@ class Catalogue:
         return outline_slices(self.tasks, selections, role=role, held_out=held_out, where=where)
 
 
-def load_catalogue(loaded: LoadedRecipe | None = None, *, sets: Iterable[str] = ()) -> Catalogue:
+def load_catalogue(
+    loaded: LoadedRecipe | None = None, *, sets: Iterable[str] = (), files: Sequence[Path] = ()
+) -> Catalogue:
     """Read the built-in catalogue files, then the recipe's catalogues and own tasks.
 
     The xP3 family and its evaluation suites (:data:`FAMILY_SETS`) are large; they are read where ``sets`` or
@@ -91,13 +93,15 @@ def load_catalogue(loaded: LoadedRecipe | None = None, *, sets: Iterable[str] = 
     Args:
         loaded: A recipe, or None.
         sets: Sets of the family to read.
+        files: More catalogue files.
 
     Raises:
         ConfigError: A file is wrong, or two tasks have the same id.
     """
     wanted = {*sets, *_named_in(loaded)} if loaded is not None else set(sets)
-    files = sorted({FAMILY_SETS[name] for name in wanted if name in FAMILY_SETS})
-    tasks = [*_built_in(), *(task for name in files for task in _family(name))]
+    families = sorted({FAMILY_SETS[name] for name in wanted if name in FAMILY_SETS})
+    tasks = [*_built_in(), *(task for name in families for task in _family(name))]
+    tasks += [task for path in files for task in read_catalogue_file(path)]
     if loaded is not None:
         folder = loaded.path.parent
         for name in loaded.recipe.catalogues:

@@ -9,6 +9,7 @@ from xmtf.sources.reference import SourceRef
 from xmtf.tasks.catalogue import Catalogue, load_catalogue
 from xmtf.tasks.checkouts import lacking_checkouts
 from xmtf.tasks.outline import OutlinedSplit
+from xmtf.tasks.shot_source import shot_source
 from xmtf.tasks.task import Role, Slice
 
 __all__ = ["lacking_suites", "recipe_sources"]
@@ -27,10 +28,17 @@ def recipe_sources(loaded: LoadedRecipe) -> tuple[SourceRef, ...]:
     catalogue = load_catalogue(loaded)
     mixture = recipe.mixture
     parts = [*_parts(catalogue, mixture.tasks, "train", mixture.held_out, f"{loaded.path}: mixture.tasks")]
+    shown: list[SourceRef] = []
     for index, suite in enumerate(recipe.evaluation.suites):
         asked = _parts(catalogue, suite.tasks, "evaluation", None, f"{loaded.path}: evaluation.suites.{index}.tasks")
-        parts += [part for part in asked if suite.kind in (None, part.task.kind)]
-    return sources_to_fetch(part.task.source(part.split) for part in parts)
+        taken = [part for part in asked if suite.kind in (None, part.task.kind)]
+        parts += taken
+        if suite.shots is not None:
+            where = f"{loaded.path}: evaluation.suites.{index}.shots"
+            for part in taken:
+                task, split = shot_source(suite.shots, part.task, part.split, catalogue.tasks, where)
+                shown.append(task.source(split))
+    return sources_to_fetch([*(part.task.source(part.split) for part in parts), *shown])
 
 
 def lacking_suites(loaded: LoadedRecipe) -> dict[str, str]:

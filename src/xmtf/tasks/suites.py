@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -48,7 +48,9 @@ def known_suites() -> dict[str, NamedSuite]:
     }
 
 
-def find_suites(names: Iterable[str], loaded: LoadedRecipe | None = None) -> tuple[tuple[NamedSuite, ...], Catalogue]:
+def find_suites(
+    names: Iterable[str], loaded: LoadedRecipe | None = None, files: Sequence[Path] = ()
+) -> tuple[tuple[NamedSuite, ...], Catalogue]:
     """Return what suite names stand for, and a catalogue that has their tasks.
 
     A name is, in this order: a suite of ``suites.yaml`` in upper or lower case (``L1``), a catalogue or set
@@ -57,6 +59,7 @@ def find_suites(names: Iterable[str], loaded: LoadedRecipe | None = None) -> tup
     Args:
         names: The names.
         loaded: A recipe whose catalogues and own tasks are known as well.
+        files: Catalogue files that are known as well.
 
     Raises:
         UnknownNameError: A name is none of these; names the nearest.
@@ -65,7 +68,7 @@ def find_suites(names: Iterable[str], loaded: LoadedRecipe | None = None) -> tup
     short = known_suites()
     wanted = [part.catalogue for name in names if name.lower() in short for part in short[name.lower()].tasks]
     sets = {name for name in (*names, *wanted, *(name.partition(":")[0] for name in names)) if name in FAMILY_SETS}
-    catalogue = load_catalogue(loaded, sets=sets)
+    catalogue = load_catalogue(loaded, sets=sets, files=files)
     return tuple(_find(name, catalogue) for name in names), catalogue
 
 

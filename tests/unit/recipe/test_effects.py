@@ -63,6 +63,11 @@ BASE = {
                 ],
             },
             {"name": "two", "kind": "generation", "tasks": [{"tasks": ["asked", "also"]}]},
+            {
+                "name": "three",
+                "tasks": [{"catalogue": "demo", "tasks": ["cldr-kinds/fr"], "limit_rows": 9}],
+                "shots": {"number": 1, "split": "train"},
+            },
         ],
     },
 }
@@ -160,6 +165,7 @@ FLIPS = {
     "evaluation.dtype": "bf16",
     "evaluation.chat": "on",
     "evaluation.also": ["pmi"],
+    "evaluation.answer_after": "</think>",
     "evaluation.truncation_side": "right",
     "evaluation.generation.stops": ["."],
     "evaluation.batch_tokens": 128,
@@ -167,6 +173,17 @@ FLIPS = {
     "report.title": "Title",
 }
 TOGETHER = {
+    **{
+        f"evaluation.suites.0.shots.{name}": {f"evaluation.suites.2.shots.{name}": value}
+        for name, value in {
+            "number": 2,
+            "split": "test",
+            "choice": "first",
+            "language": "sw",
+            "seed": 7,
+            "pool": 50,
+        }.items()
+    },
     **{
         f"own_tasks.0.{name}": {f"own_tasks.{number}.{name}": value for number in (0, 1)}
         for name, value in {

@@ -62,7 +62,8 @@ def test_the_hubs_own_format_of_results_stands_beside_the_card(finished):
     write_model_card(finished)
     accuracy, chrf = entries(finished / "model")
     assert (accuracy.dataset_id, accuracy.task_id, accuracy.value) == ("facebook/xnli", "fr", 75.0)
-    assert accuracy.notes.startswith("Accuracy on test, zero-shot, best of 2 prompts, measured with xmtf ")
+    assert accuracy.notes.startswith("Accuracy on test, zero-shot, the first prompt of 2 (median ")
+    assert ", best 75.0), measured with xmtf " in accuracy.notes
     assert (chrf.task_id, chrf.value, chrf.dataset_revision) == ("sw", 40.0, None)
     assert chrf.notes.startswith("chrF on test, zero-shot, measured with xmtf ")
     assert HUB_RESULTS in [name for name, _ in plan_upload(finished / "model", "me/demo", "model").files]
@@ -126,7 +127,7 @@ def test_a_model_that_was_trained_elsewhere_is_not_said_to_be_finetuned(finished
     assert "did not train it" in card.text
 
 
-def test_the_best_prompt_of_any_language_counts_and_the_card_says_so(finished):
+def test_the_prompt_that_validation_chose_counts_and_the_card_has_median_and_best_beside_it(finished):
     path = finished / "results" / "after" / "scores.jsonl"
     scores = list(read_jsonl(path))
     better = scores[0] | {
@@ -138,9 +139,14 @@ def test_the_best_prompt_of_any_language_counts_and_the_card_says_so(finished):
     better["metrics"] = [scores[0]["metrics"][0] | {"value": 0.876543}]
     write_jsonl(path, [*scores, better])
     card = ModelCard(write_model_card(finished).read_text())
+    assert card.data.eval_results[0].metric_value == 75.0  # the first of the file, though another is better
+    assert "| facebook/xnli (fr) | test | Accuracy | first of the file | 75.0 |" in card.text
+    assert "| 87.65 | 3 |" in card.text
+    write_jsonl(path, [*scores, better, better | {"split": "validation"}])
+    card = ModelCard(write_model_card(finished).read_text())
     assert card.data.eval_results[0].metric_value == 87.65
     assert card.data.eval_results[0].dataset_revision == "a" * 40
-    assert "the best of its prompts" in card.text
+    assert "| test | Accuracy | validation | 87.65 |" in card.text
 
 
 def test_data_that_no_hub_has_are_not_in_the_index(finished):

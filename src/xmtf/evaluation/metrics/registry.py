@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from xmtf.errors import UnknownNameError
-from xmtf.evaluation.metrics.answers import SHARES, f1_original, token_f1
+from xmtf.evaluation.metrics.answers import SHARES, f1_original, last_letter, token_f1
 from xmtf.evaluation.metrics.instructions import instruction_counts, prompt_followed
+from xmtf.evaluation.metrics.numbers import last_number
 from xmtf.evaluation.metrics.rouge import ROUGE, rouge_signature
 from xmtf.evaluation.metrics.translation import bleu, chrf, corpus_counts
 from xmtf.intervals import bootstrap_mean, bootstrap_ratio, wilson
@@ -18,6 +19,7 @@ __all__ = [
     "GRADED_METRICS",
     "check_metrics",
     "generation_metrics",
+    "has_answer",
     "item_counts",
     "item_values",
     "metric_signature",
@@ -115,6 +117,19 @@ def _value(name: str, text: str, references: Sequence[str], cut: bool, language:
     if cut and name in _FINAL:
         return 0.0
     return {**_SHARES, **_MEANS}[name](text, references, language)
+
+
+def has_answer(names: Sequence[str], text: str, language: str) -> bool:
+    """Tell whether a text holds what the metrics read: a letter or a number where they want one, else any text.
+
+    >>> has_answer(("letter_match",), "I do not know", "en"), has_answer(("bleu",), "I do not know", "en")
+    (False, True)
+    """
+    if "letter_match" in names:
+        return last_letter(text) is not None
+    if "numeric_match" in names:
+        return last_number(text, language) is not None
+    return bool(text.strip())
 
 
 def metric_signature(name: str) -> str:

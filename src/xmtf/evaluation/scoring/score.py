@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from typing import Any
 
@@ -18,7 +18,7 @@ from xmtf.evaluation.engine.answer import Answer
 from xmtf.evaluation.metrics import generation_metrics, rank_metrics
 from xmtf.evaluation.metrics.accuracy import RankItem, best_choice, normalized_scores, rank_counts, rank_picks
 from xmtf.evaluation.metrics.answer_language import Found, answer_languages
-from xmtf.evaluation.metrics.registry import item_counts, item_values
+from xmtf.evaluation.metrics.registry import has_answer, item_counts, item_values
 from xmtf.evaluation.suites.jobs import Job
 from xmtf.files import content_hash
 from xmtf.records import Request, Score
@@ -43,12 +43,14 @@ def where_computed(model: object, dtype: str) -> dict[str, str]:
 def items_table(job: Job, answers: Sequence[Answer], scoring: str) -> pa.Table:
     """Return the items of a job as columns of ``ITEM_SCHEMA``."""
     shared = {"suite": job.info.suite, **asdict(job.info.provenance)}
+    whole = [answer.text for answer in answers]
+    answers = [_after_reasoning(answer, job.info.answer_after) for answer in answers]
     rows = []
     compared = [_compared(request, answer, scoring) for request, answer in zip(job.requests, answers, strict=True)]
     measures = _measures(job, answers, compared)
     languages = _languages(job, answers)
-    items = zip(job.requests, answers, compared, measures, languages, strict=True)
-    for request, answer, scores, measured, language in items:
+    items = zip(job.requests, answers, compared, measures, languages, whole, strict=True)
+    for request, answer, scores, measured, language, written in items:
         choice = best_choice(scores) if scores else None
         rows.append(
             {
@@ -72,9 +74,24 @@ def items_table(job: Job, answers: Sequence[Answer], scoring: str) -> pa.Table:
                 "text_language": language.language,
                 "text_script": language.script,
                 "in_language": language.in_language,
+                "reasoning": _reasoning(written, job.info.answer_after),
             }
         )
     return pa.Table.from_pylist(rows, schema=ITEM_SCHEMA)
+
+
+def _after_reasoning(answer: Answer, mark: str) -> Answer:
+    """Return an answer without what a model wrote before the last mark; without the mark it is empty."""
+    if not mark or answer.text is None:
+        return answer
+    return replace(answer, text=answer.text.rpartition(mark)[2].strip() if mark in answer.text else "")
+
+
+def _reasoning(written: str | None, mark: str) -> str | None:
+    """Return what stands before the last mark, all of it where there is none; None where nothing is taken apart."""
+    if not mark or written is None:
+        return None
+    return written.rpartition(mark)[0] if mark in written else written
 
 
 def _languages(job: Job, answers: Sequence[Answer]) -> list[Found]:
@@ -138,7 +155,7 @@ def score_items(table: pa.Table, about: About) -> Score:
     items = table.to_pylist()
     errors = Counter(item["error"] for item in items if item["error"] is not None)
     judged = [item for item in items if item["error"] is None]
-    picks, answer_language = None, None
+    picks, answer_language, unanswered = None, None, 0
     if job.kind == "rank":
         ranked = [_rank_item(item) for item in judged]
         metrics, picks = rank_metrics(ranked, about.scoring), rank_picks(ranked, about.scoring)
@@ -146,6 +163,7 @@ def score_items(table: pa.Table, about: About) -> Score:
         texts, references = ([item[name] for item in judged] for name in ("text", "references"))
         cut = [item["ending"] == "budget" for item in judged]
         metrics = generation_metrics(job.metrics, texts, references, job.provenance.language, cut)
+        unanswered = sum(not has_answer(job.metrics, text or "", job.provenance.language) for text in texts)
         answer_language = answer_languages(texts, references, job.provenance.language)[1]
     return Score(
         model=about.model,
@@ -169,6 +187,9 @@ def score_items(table: pa.Table, about: About) -> Score:
         endings=dict(sorted(Counter(item["ending"] for item in judged if item["ending"]).items())),
         truncated=sum(bool(item["truncated"]) for item in items),
         answer_language=answer_language,
+        shots=job.shots,
+        answer_after=job.answer_after,
+        unanswered=unanswered,
     )
 
 

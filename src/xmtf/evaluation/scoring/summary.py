@@ -33,7 +33,8 @@ def score_lines(scores: Sequence[Score]) -> list[str]:
     template, or of the mean of the two in the middle, taken as erring alike. ``macro-F1`` and ``calibrated`` are the
     medians of what stands beside accuracy, ``majority`` is what the most frequent answer would give, ``ties`` counts
     items whose best choices score the same, ``in language`` is the share of the judged answers that are in the language
-    asked for, and ``cut`` is the share of answers and prompts that were cut, flagged from 5 %. Means are over the
+    asked for, ``no answer`` is the share of written answers that hold none, and ``cut`` is the share of answers and
+    prompts that were cut, flagged from 5 %. Means are over the
     medians of the languages of a dataset, each with the same weight, apart for prompts in English, in other languages,
     translated by people (HT) and by machine (MT). Accuracies and matches are in percent, BLEU and chrF in 0-100.
     """
@@ -61,8 +62,8 @@ def score_lines(scores: Sequence[Score]) -> list[str]:
 
 
 _ALWAYS = ("suite", "task", "prompts", "metric", "templates", "items", "chance", "median", "interval", "max", "spread")
-_COLUMNS = (*_ALWAYS[:7], "majority", *_ALWAYS[7:], "macro-F1", "calibrated", "ties", "in language", "cut")
-_TEXT = ("suite", "task", "prompts", "metric", "in language", "cut")
+_COLUMNS = (*_ALWAYS[:7], "majority", *_ALWAYS[7:], "macro-F1", "calibrated", "ties", "in language", "cut", "no answer")
+_TEXT = ("suite", "task", "prompts", "metric", "in language", "cut", "no answer")
 
 
 def _row(group: _Group, members: Sequence[tuple[Score, Metric]], scale: float) -> dict[str, str]:
@@ -83,6 +84,7 @@ def _row(group: _Group, members: Sequence[tuple[Score, Metric]], scale: float) -
         "spread": f"{max(values) - min(values):.1f}",
         "in language": _in_language([score for score, _ in members]),
         "cut": _cut([score for score, _ in members]),
+        "no answer": _unanswered([score for score, _ in members]),
     }
     row["interval"] = row["interval"].strip("-")
     return row | (_beside(members) if group.metric == "accuracy" else {})
@@ -127,6 +129,13 @@ def _cut(scores: Sequence[Score]) -> str:
     )
     told = [(name, cut / asked) for name, (cut, asked) in (("answers", answers), ("prompts", prompts)) if asked and cut]
     return ", ".join(f"{name} {100 * share:.1f} %{'!' if share >= _FLAG else ''}" for name, share in told)
+
+
+def _unanswered(scores: Sequence[Score]) -> str:
+    """Say in what share of the written answers no answer was found."""
+    written = sum(max((metric.num_items for metric in score.metrics), default=0) for score in scores)
+    none = sum(score.unanswered for score in scores)
+    return f"{100 * none / written:.1f} %" if none and written else ""
 
 
 _FLAG = 0.05

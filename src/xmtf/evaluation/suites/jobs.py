@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from xmtf.evaluation.metrics.registry import check_metrics
 from xmtf.evaluation.suites.setup import Setup, SuiteSlice
+from xmtf.evaluation.suites.shots import Shown, shown_before
 from xmtf.json_types import JsonObject
 from xmtf.records import FEW_CHOICES, OUTSIDE, Origin, Request
 from xmtf.results.items import JobInfo
@@ -58,14 +59,25 @@ def jobs(setup: Setup, slices: Iterable[SuiteSlice], report: DropReport | None =
         )
         data = fingerprint_source(part.slice.task.source(part.slice.split), offline=setup.offline)
         for template, prompted in zip(part.slice.templates, rendered, strict=True):
-            job = job_of(part, template, prompted, seed=setup.seed, data=data)
+            shown = shown_before(setup, part, template)
+            job = job_of(part, template, prompted, seed=setup.seed, data=data, shown=shown)
+            if setup.settings.answer_after and job.info.kind == "generation":
+                job = replace(job, info=replace(job.info, answer_after=setup.settings.answer_after))
             if report is not None:
                 report.add(prompted, part.slice.task.id, part.slice.split, template.name)
             yield job
 
 
-def job_of(part: SuiteSlice, template: Template, prompted: Prompted, *, seed: int, data: str = "") -> Job:
-    """Turn one template's prompted examples into a job."""
+def job_of(
+    part: SuiteSlice,
+    template: Template,
+    prompted: Prompted,
+    *,
+    seed: int,
+    data: str = "",
+    shown: Shown | None = None,
+) -> Job:
+    """Turn one template's prompted examples into a job; its requests carry the shots that may stand before them."""
     task = part.slice.task
     dropped = Counter(prompted.dropped)
     requests = []
@@ -76,6 +88,9 @@ def job_of(part: SuiteSlice, template: Template, prompted: Prompted, *, seed: in
             requests.append(request)
     num_read = prompted.table.num_rows + sum(prompted.dropped.values())
     asked = _capped(requests, part.slice, template.name, seed)
+    if shown is not None:
+        shots = shown.before([(request.origin.row, request.prompt) for request in asked])
+        asked = tuple(replace(request, shots=each) for request, each in zip(asked, shots, strict=True))
     info = JobInfo(
         suite=part.suite.name,
         axis=part.suite.axis,
@@ -89,6 +104,7 @@ def job_of(part: SuiteSlice, template: Template, prompted: Prompted, *, seed: in
         source_languages=task.input_languages,
         limited=len(requests) > len(asked) or num_read == part.slice.limit_rows,
         data=data,
+        shots=None if shown is None else shown.asked,
     )
     return Job(info, asked)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -128,6 +128,7 @@ def named_suites(
     kind: Literal["rank", "generation"] | None = None,
     selection: Mapping[str, object] | None = None,
     loaded: LoadedRecipe | None = None,
+    files: Sequence[Path] = (),
 ) -> tuple[tuple[Suite, ...], Catalogue]:
     """Return one suite for each comma-separated name (see :func:`xmtf.tasks.find_suites`), and their catalogue.
 
@@ -136,6 +137,7 @@ def named_suites(
         kind: Only tasks of this kind are taken; None takes each task as its own kind.
         selection: More fields of each :class:`xmtf.recipe.schema.TaskSelection`, such as ``limit_rows``.
         loaded: A recipe whose catalogues and own tasks are known as well.
+        files: Catalogue files of the user's that are known as well.
 
     Raises:
         UnknownNameError: A name stands for nothing; names the nearest.
@@ -149,7 +151,7 @@ def named_suites(
     for name, count in Counter(map(str.lower, asked)).items():
         if count > 1:
             raise ConfigError(f"--suite: {name} is named {count} times; each suite is measured once")
-    found, catalogue = find_suites(asked, loaded)
+    found, catalogue = find_suites(asked, loaded, files)
     for suite in found:
         if kind is not None and suite.kind not in (None, kind):
             raise ConfigError(f"--suite {suite.name}: is measured by `xmtf evaluate {suite.kind} --suite {suite.name}`")

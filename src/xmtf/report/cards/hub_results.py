@@ -4,7 +4,7 @@
 
     - dataset: {id: facebook/xnli, task_id: fr}
       value: 54.34
-      notes: Accuracy on validation, zero-shot, best of 5 prompts, measured with xmtf 0.1
+      notes: Accuracy on validation, zero-shot, the first prompt of 5 (median 53.1, best 55.2), measured with xmtf 0.1
 
 One value a dataset and configuration, that of the card's header: the first metric of a task, and the split ``test``
 where there are several. The hub shows those whose dataset it knows as a benchmark.
@@ -22,7 +22,7 @@ import yaml
 from xmtf import __version__
 from xmtf.files import write_text
 from xmtf.records import Score
-from xmtf.report.cards.index import CardValue, best_values, in_order
+from xmtf.report.cards.index import CardValue, chosen_values, in_order
 from xmtf.run_folder import HUB_RESULTS
 
 __all__ = ["hub_results", "write_hub_results"]
@@ -38,7 +38,7 @@ def hub_results(scores: Iterable[Score]) -> list[dict[str, object]]:
         scores: Result records of one model.
     """
     found: dict[tuple[str, str], CardValue] = {}
-    for value in sorted(best_values(scores), key=_split_rank):
+    for value in sorted(chosen_values(scores), key=_split_rank):
         found.setdefault((value.hub_id, value.subset), value)
     return [_entry(value) for value in in_order(list(found.values()))]
 
@@ -67,9 +67,13 @@ def _split_rank(value: CardValue) -> int:
 
 def _entry(value: CardValue) -> dict[str, object]:
     dataset = {"id": value.hub_id, "task_id": value.subset or "default"}
-    best = f", best of {value.prompts} prompts" if value.prompts > 1 else ""
+    prompt = {"validation": "the prompt that validation chose", "first of the file": "the first prompt"}.get(
+        value.by, ""
+    )
+    beside = f", {prompt} of {value.prompts} (median {value.median}, best {value.best})" if value.prompts > 1 else ""
+    shots = f"{value.shots}-shot" if value.shots else "zero-shot"
     return {
         "dataset": dataset | ({"revision": value.revision} if value.revision else {}),
         "value": value.value,
-        "notes": f"{value.metric} on {value.split}, zero-shot{best}, measured with xmtf {__version__}",
+        "notes": f"{value.metric} on {value.split}, {shots}{beside}, measured with xmtf {__version__}",
     }

@@ -1,25 +1,26 @@
-"""Results as the hub's ``model-index``: one value a dataset, configuration and metric, that of the best prompt.
+"""Results as the hub's ``model-index``: one value a dataset, configuration and metric, of the prompt that was chosen.
 
 The form is that of the BLOOMZ and mT0 cards: the task's name as type, the hub id of the dataset, its
-configuration and split, percent with two decimals. The best prompt of any prompt language counts.
+configuration and split, percent with two decimals. The prompt is the one that is best on the validation split, where
+that was measured too, else the first of the file; median and best stand beside it (:mod:`xmtf.report.chosen`).
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from xmtf.records import Score
+from xmtf.records import Score, in_percent
+from xmtf.report.chosen import Chosen, chosen_prompts
 from xmtf.report.reference import dataset_facts
-from xmtf.report.result_table import Result, own_results
+from xmtf.report.result_table import own_results
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
 
-__all__ = ["CardValue", "best_values", "eval_results", "in_order", "on_the_hub"]
+__all__ = ["CardValue", "chosen_values", "eval_results", "in_order", "on_the_hub"]
 
 _METRICS = {
     "bleu": "BLEU", "chrf": "chrF", "chrf++": "chrF++", "exact_match": "Exact match", "f1": "F1",
@@ -43,7 +44,11 @@ class CardValue:
         revision: Commit of the dataset, or ``""``.
         metric: ``Accuracy``, ``Pass@1``, ...
         value: Percent.
-        prompts: Of how many it is the best.
+        prompts: Of how many the prompt was chosen.
+        by: How it was chosen: ``validation`` or ``first of the file``.
+        median: Median over the prompts.
+        best: The best of them.
+        shots: Examples that stood before the prompts.
     """
 
     task: str
@@ -55,6 +60,10 @@ class CardValue:
     metric: str
     value: float
     prompts: int = 1
+    by: str = ""
+    median: float | None = None
+    best: float | None = None
+    shots: int = 0
 
 
 def on_the_hub(dataset: str) -> bool:
@@ -63,26 +72,24 @@ def on_the_hub(dataset: str) -> bool:
     return dataset in published or ("/" in dataset and not dataset.startswith(_NOT_ON_THE_HUB))
 
 
-def best_values(scores: Iterable[Score]) -> list[CardValue]:
-    """Return the best prompt of every dataset, subset, split and metric.
+def chosen_values(scores: Iterable[Score]) -> list[CardValue]:
+    """Return the value of every dataset, subset, split and metric under the prompt that was chosen for it.
 
-    Data that no hub has are left out, and so are evaluations that asked some of the rows: a header cannot say so.
+    Data that no hub has are left out, and so are evaluations that asked some of the rows: a header cannot say so. Where
+    several suites measure one, the first counts; of programs the best sampling temperature, as is usual.
 
     Args:
         scores: Result records of one model.
     """
-    best: dict[tuple[str, ...], tuple[CardValue, Result]] = {}
-    prompts: Counter[tuple[str, ...]] = Counter()
-    for score in scores:
-        if score.limited or not on_the_hub(score.provenance.dataset):
-            continue
-        for result in own_results({"": [score]}):
-            value = _value(score, result)
-            key = (value.task, value.hub_id, value.subset, value.split, value.metric)
-            prompts[key] += 1
-            if key not in best or result.value > best[key][1].value:
-                best[key] = (value, result)
-    return [replace(value, prompts=prompts[key]) for key, (value, _) in best.items()]
+    whole = [score for score in scores if not score.limited and on_the_hub(score.provenance.dataset)]
+    found: dict[tuple[str, ...], CardValue] = {}
+    for chosen in chosen_prompts(whole, every_metric=True):
+        value = _value(chosen)
+        key = (value.task, value.hub_id, value.subset, value.split, value.metric)
+        at_another_temperature = chosen.score.kind == "code" and key in found and value.value > found[key].value
+        if key not in found or at_another_temperature:
+            found[key] = value
+    return list(found.values())
 
 
 def in_order(values: Sequence[CardValue]) -> list[CardValue]:
@@ -113,10 +120,13 @@ def _order(value: CardValue) -> tuple[str, str, str, str]:
     return (value.task, value.hub_id.rsplit("/", 1)[-1], value.subset, value.split)
 
 
-def _value(score: Score, result: Result) -> CardValue:
+def _value(chosen: Chosen) -> CardValue:
+    score = chosen.score
+    (result,) = own_results({"": [replace(score, metrics=(chosen.metric,))]})
     measure = result.measure
     facts = dataset_facts().get(measure.dataset)
     cluster = score.provenance.cluster
+    scale = 100.0 if in_percent(chosen.metric.name) else 1.0
     return CardValue(
         task=cluster[:1].upper() + cluster[1:],
         hub_id=score.provenance.dataset,
@@ -126,4 +136,9 @@ def _value(score: Score, result: Result) -> CardValue:
         revision=score.revision if score.revision and _COMMIT.fullmatch(score.revision) else "",
         metric=_METRICS.get(measure.metric, measure.metric.capitalize()),
         value=round(result.value, 2),
+        prompts=chosen.prompts,
+        by=chosen.by,
+        median=round(scale * chosen.median, 2),
+        best=round(scale * chosen.best, 2),
+        shots=score.shots.number if score.shots else 0,
     )

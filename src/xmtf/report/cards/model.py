@@ -15,7 +15,7 @@ from xmtf.records import Score
 from xmtf.report.agreement import results_of_model
 from xmtf.report.cards.facts import base_model, data_text, facts_of, licence, training_text
 from xmtf.report.cards.hub_results import write_hub_results
-from xmtf.report.cards.index import best_values, eval_results, on_the_hub
+from xmtf.report.cards.index import chosen_values, eval_results, in_order, on_the_hub
 from xmtf.report.collect import Run, collect_run
 from xmtf.report.compare import compared
 from xmtf.report.results import Results, collect_results
@@ -215,7 +215,7 @@ def _front_matter(
         pipeline_tag="text2text-generation" if encoder_decoder else "text-generation",
         base_model=base,
         tags=["xmtf", *(["multitask-finetuning"] if trained else []), *(["lora"] if adapters else [])],
-        eval_results=eval_results(best_values(results.scores[label])) or None if label is not None else None,
+        eval_results=eval_results(chosen_values(results.scores[label])) or None if label is not None else None,
         widget=_widget(results, label) or None,
     )
     return f"---\n{data.to_yaml()}\n---\n\n"
@@ -281,13 +281,27 @@ def _evaluation(results: Results, label: str | None) -> str:
             f"\n{limited:,} of {len(results.scores[label]):,} results are of some of the rows of their data alone; the "
             "`model-index` in this card's header leaves them out.\n"
         )
-    if not best_values(results.scores[label]):
+    if not chosen_values(results.scores[label]):
         return text
     return (
         f"{text}\nThe `model-index` in this card's header gives another number: for every dataset and configuration "
-        "the best of its prompts, in whatever language, as the cards of BLOOMZ and mT0 do. It is above what a prompt "
-        "chosen beforehand would reach."
+        "that of one prompt, chosen on the validation split where that was measured too, else the first of its file; "
+        "the best of its prompts is another one, and so is the median:\n\n"
+        f"{_chosen(results.scores[label])}"
     )
+
+
+def _chosen(scores: Sequence[Score]) -> str:
+    """Return the numbers of the header with the median and the best prompt beside them."""
+    head = (
+        "| dataset | split | metric | prompt chosen by | value | median | best | prompts |\n| --- " + "| --- " * 7 + "|"
+    )
+    rows = [
+        f"| {value.hub_id}{f' ({value.subset})' if value.subset else ''} | {value.split} | {value.metric} | {value.by} "
+        f"| {value.value} | {value.median} | {value.best} | {value.prompts} |"
+        for value in in_order(chosen_values(scores))
+    ]
+    return "\n".join([head, *rows])
 
 
 def _languages(run: Run) -> list[str] | None:

@@ -10,6 +10,7 @@ from xmtf.report.compare import compared
 from xmtf.report.figures.drawing.style import add_note
 from xmtf.report.figures.own import composition, loss, measures_over_steps, suites
 from xmtf.report.results import Results
+from xmtf.report.tables import language_groups
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,6 +23,8 @@ CAPTIONS = {
     "measures": "What was measured while training, by suite: the mean over tasks of the median over templates. "
     "Dashes are chance, a star is the best checkpoint that was kept.",
     "suites": "Rank accuracy per suite with 95 % intervals; the bar marks chance.",
+    "language-groups": "Rank accuracy by language family, script, resources (share of mT5's corpus) and whether the "
+    "language was trained on, with 95 % intervals; the bar marks chance.",
     "languages": "Rank accuracy by language with 95 % intervals; the bar marks chance.",
 }
 """Name of each figure -> what it shows."""
@@ -60,4 +63,12 @@ def result_figures(results: Results) -> dict[str, Figure]:
         ]
         if len(by_language) > len(ranked):
             figures["languages"] = suites.draw(by_language, "Rank accuracy by language", by_group=True)
+        groups = [
+            replace(result, group=f"{result.suite}: {result.group}" + (" resources" if name == "resources" else ""))
+            for name in language_groups(results)
+            for result in compared(results, name)
+            if result.metric == "accuracy"
+        ]
+        if groups:
+            figures["language-groups"] = suites.draw(groups, "Rank accuracy by groups of languages", by_group=True)
     return figures

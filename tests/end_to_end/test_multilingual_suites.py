@@ -1,0 +1,156 @@
+"""Belebele-, Global-MMLU- and MGSM-shaped files in the hub's layout: fetched, asked with shots, reported."""
+
+import json
+import sys
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from xmtf.cli.app import build_app
+from xmtf.results.items import item_files
+from xmtf.results.scores import read_scores
+
+LANGUAGES = {"en": ("eng_Latn", "town"), "fr": ("fra_Latn", "ville")}
+RECIPE = """
+name: suites
+offline: true
+mixture: {tasks: [{tasks: [cldr-kinds/fr], catalogue: demo}]}
+model: {architecture: bloom, hidden_size: 16, num_layers: 1, num_heads: 2}
+training: {steps: 1}
+evaluation:
+  suites:
+    - {name: reading, tasks: [{tasks: ["belebele/eng_Latn", "belebele/fra_Latn"]}], shots: {number: 1}}
+    - {name: exams, tasks: [{tasks: ["global-mmlu/en", "global-mmlu/fr"]}], shots: {number: 2, choice: nearest}}
+    - {name: exams, shown in English, tasks: [{tasks: ["global-mmlu/fr"]}], shots: {number: 2, language: en}}
+    - {name: sums, tasks: [{tasks: ["mgsm/en", "mgsm/fr"]}], shots: {number: 1}}
+    - {name: written, tasks: [{tasks: ["global-mmlu-written/en"]}]}
+  max_new_tokens: 4
+  answer_after: "</think>"
+""".replace("exams, shown in English,", '"exams, shown in English",')
+
+
+def belebele(word, order):
+    about = [{"link": f"https://example.org/{n // 2}", "question_number": n % 2 + 1} for n in range(6)]
+    rows = [
+        row
+        | {"flores_passage": f"The {word} number {n} lies by a river.", "question": f"Where is {word} {n}?"}
+        | {f"mc_answer{k}": f"{word} {k}" for k in range(1, 5)}
+        | {"correct_answer_num": str(n % 4 + 1), "dialect": "x", "ds": "2023-05-03"}
+        for n, row in enumerate(about)
+    ]
+    return rows[::order]
+
+
+def mmlu(word, split, number):
+    return [
+        {"sample_id": f"geography/{split}/{n}", "subject": "geography", "question": f"Which {word} has {n} bridges?"}
+        | {f"option_{letter}": f"{word} {letter} {n}" for letter in "abcd"}
+        | {"answer": "ABCD"[n % 4]}
+        for n in range(number)
+    ]
+
+
+def write(root, where, split, rows):
+    (root / where).mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(rows), root / where / f"{split}.parquet")
+
+
+def run(verb, *arguments):
+    result = CliRunner().invoke(build_app(verb), [verb, *map(str, arguments)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory, tiny_model):
+    tmp_path = tmp_path_factory.mktemp("suites")
+    hub, mirror, recipe = tmp_path / "hub", tmp_path / "mirror", tmp_path / "recipe.yaml"
+    recipe.write_text(RECIPE)
+    for place, (code, (variant, word)) in enumerate(LANGUAGES.items()):
+        write(hub, f"facebook/belebele/{variant}", "test", belebele(word, 1 - 2 * place))
+        write(hub, f"CohereLabs/Global-MMLU/{code}", "test", mmlu(word, "test", 5))
+        write(hub, f"CohereLabs/Global-MMLU/{code}", "dev", mmlu(word, "dev", 6))
+        heading = {"en": "Question: ", "fr": "Question : "}[code]
+        worked = [
+            {"question": f"{heading}How many {n}?", "answer": f"Answer: it is {n}.", "answer_number": n} for n in (3, 4)
+        ]
+        write(hub, f"juletxara/mgsm/{code}", "train", worked)
+        write(hub, f"juletxara/mgsm/{code}", "test", [row | {"question": f"{word}?", "answer": None} for row in worked])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XMTF_DATA_ROOT", str(hub))
+        run("data", "fetch", recipe, "--to", mirror)
+        patch.setenv("XMTF_DATA_ROOT", str(mirror))
+        model = tiny_model(tmp_path / "model")
+        run("evaluate", "run", recipe, "--model", model, "--out", tmp_path / "results", "--label", "tiny")
+        run("report", "tables", tmp_path / "results", "--format", "md", "--out", tmp_path / "report")
+    items = {
+        (about.job.suite, about.job.provenance.task, about.job.provenance.template): table.to_pylist()
+        for file in item_files(tmp_path / "results")
+        for about, table in file.each_job()
+    }
+    return tmp_path, read_scores(tmp_path / "results" / "scores.jsonl"), items
+
+
+def test_everything_that_the_suites_read_was_fetched(measured):
+    folder, scores, items = measured
+    splits = sorted(str(path.relative_to(folder / "mirror")) for path in (folder / "mirror").rglob("*.parquet"))
+    assert [name for name in splits if name.endswith(("dev.parquet", "train.parquet"))] == [
+        "CohereLabs/Global-MMLU/en/dev.parquet",
+        "CohereLabs/Global-MMLU/fr/dev.parquet",
+        "juletxara/mgsm/en/train.parquet",
+        "juletxara/mgsm/fr/train.parquet",
+    ]
+    assert len(scores) == len(items) == 2 * 5 + 2 * 5 + 5 + 2 * 3 + 2
+
+
+def test_translations_have_one_row_and_shots_are_other_rows(measured):
+    _, _, items = measured
+    english, french = (items["reading", f"belebele/{name}_Latn", "comprehension test"] for name in ("eng", "fra"))
+    by_row = {row["row"]: row["prompt"] for row in french}
+    assert {row["row"] for row in english} == set(by_row)
+    for row in english:
+        shot, asked = row["prompt"].split("\n\n")[1], row["prompt"].split("\n\n")[-1]
+        number = asked.partition("town number ")[2][0]
+        assert f"ville number {number}" in by_row[row["row"]].split("\n\n")[-1]
+        assert f"town number {number}" not in shot
+    shown = items["exams, shown in English", "global-mmlu/fr", "exam paper"][0]["prompt"]
+    assert (shown.count("Which town"), shown.count("Which ville")) == (2, 1)
+
+
+def test_scores_say_what_was_shown_and_how_many_answers_there_are(measured):
+    folder, scores, items = measured
+    told = {score.suite: score.shots for score in scores if score.shots}
+    assert {suite: (shots.number, shots.split, shots.choice, shots.lost) for suite, shots in told.items()} == {
+        "reading": (1, "test", "fixed", 0),
+        "exams": (2, "dev", "nearest", 0),
+        "exams, shown in English": (2, "dev", "fixed", 0),
+        "sums": (1, "train", "fixed", 0),
+    }
+    for score in scores:
+        rows = items[score.suite, score.provenance.task, score.provenance.template]
+        if score.kind == "generation":  # a tiny model ends no reasoning: no answer is found, and that is said
+            assert score.unanswered == len(rows)
+            assert all(row["text"] == "" and row["reasoning"] is not None for row in rows)
+    page = "".join(path.read_text(encoding="utf-8") for path in (folder / "report").rglob("*.md"))
+    assert "exams, shown in English" in page
+    lines = (folder / "results" / "scores.jsonl").read_text(encoding="utf-8").splitlines()
+    assert json.loads(lines[0])["shots"]["number"] == 1
+
+
+def test_a_program_of_the_users_judges_written_answers(measured, monkeypatch):
+    folder, scores, _ = measured
+    monkeypatch.setenv("XMTF_DATA_ROOT", str(folder / "mirror"))
+    program = folder / "judge.py"
+    program.write_text("import json, sys\nfor line in sys.stdin: print(len(json.loads(line)['source']))\n")
+    command = f"length=command:{sys.executable} {program}"
+    run("evaluate", "rescore", folder / "results", "--scorer", command, "--out", folder / "judged.jsonl")
+    judged = [score for score in read_scores(folder / "judged.jsonl") if score.kind == "generation"]
+    assert len(judged) == len([score for score in scores if score.kind == "generation"])
+    for score in judged:
+        metric = score.metrics[-1]
+        assert (metric.name, metric.num_items) == ("scorer:length", score.metrics[0].num_items)
+        if score.provenance.task == "mgsm/fr":
+            assert metric.value == len("ville?")  # the question alone, not the prompt around it
+            assert metric.signature.endswith("|source:question")
