@@ -9,6 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from xmtf.cli.app import build_app
+from xmtf.errors import DataError
+from xmtf.evaluation.interchange.every_eval_ever import check_record
 from xmtf.results.items import item_files
 from xmtf.results.scores import read_scores
 
@@ -154,3 +156,47 @@ def test_a_program_of_the_users_judges_written_answers(measured, monkeypatch):
         if score.provenance.task == "mgsm/fr":
             assert metric.value == len("ville?")  # the question alone, not the prompt around it
             assert metric.signature.endswith("|source:question")
+
+
+def test_results_become_records_of_every_eval_ever(measured):
+    folder, scores, items = measured
+    arguments = ("export", folder / "results", "--layout", "every-eval-ever", "--organization", "Us")
+    run("evaluate", *arguments, "--model-id", "us/tiny", "--out", folder / "records")
+    records = sorted((folder / "records").rglob("*.json"))
+    records = [path for path in records if path.parent.parent.name == "us"]
+    assert [path.relative_to(folder / "records").parts[1] for path in records] == sorted(
+        {path.parts[-4] for path in records}
+    )
+    assert len(records) == len({score.suite for score in scores}) == 5
+    for path in records:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        results = record["evaluation_results"]
+        suite = record["source_metadata"]["source_name"].removeprefix("xmtf, suite ")
+        own = [score for score in scores if score.suite == suite]
+        assert len(results) == sum(len(score.metrics) for score in own)
+        assert [r["source_data"]["samples_number"] for r in results] == [m.num_items for s in own for m in s.metrics]
+        lines = [json.loads(line) for line in path.with_name(f"{path.stem}_samples.jsonl").read_text().splitlines()]
+        assert record["detailed_evaluation_results"]["total_rows"] == len(lines)
+        assert len(lines) == sum(len(rows) for (name, *_), rows in items.items() if name == suite)
+        assert {line["evaluation_id"] for line in lines} == {record["evaluation_id"]}
+        assert {line["evaluation_result_id"] for line in lines} <= {r["evaluation_result_id"] for r in results}
+    before = {path: path.read_bytes() for path in records}
+    run("evaluate", *arguments, "--model-id", "us/tiny", "--out", folder / "records")
+    assert {path: path.read_bytes() for path in records} == before
+
+
+def test_a_record_that_breaks_the_schema_is_refused(measured):
+    folder, _, _ = measured
+    path = next(path for path in (folder / "records").rglob("*.json") if path.parent.parent.name == "us")
+    for change in (
+        lambda record: record.pop("evaluation_id"),
+        lambda record: record["source_metadata"].update(evaluator_relationship="friend"),
+        lambda record: record["evaluation_results"][0]["metric_config"].pop("max_score"),
+        lambda record: record["evaluation_results"][0]["source_data"]["additional_details"].update(rows=3),
+        lambda record: record["detailed_evaluation_results"].update(file_path="samples.jsonl"),
+    ):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        check_record(record)
+        change(record)
+        with pytest.raises(DataError, match="record of Every Eval Ever"):
+            check_record(record)

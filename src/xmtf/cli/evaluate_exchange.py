@@ -10,6 +10,7 @@ import typer
 from xmtf.cli.options import AsJson, Overwrite, Replace
 from xmtf.cli.printing import print_text
 from xmtf.cli.score_lines import print_scores
+from xmtf.errors import UnknownNameError
 
 __all__ = ["add_to"]
 
@@ -55,13 +56,27 @@ def import_(
 
 def export(
     results: Annotated[Path, typer.Argument(help="Results folder, such as runs/demo/results/after.")],
-    out: Annotated[Path, typer.Option(help="Folder for <dataset>/<config>/<template>/results.json and merged.csv.")],
+    out: Annotated[Path, typer.Option(help="Folder for results.json and merged.csv, or for data/.")],
+    layout: Annotated[str, typer.Option(help="t-zero, or every-eval-ever.")] = "t-zero",
+    organization: Annotated[str, typer.Option(help="every-eval-ever: name of who measured.")] = "unknown",
+    relationship: Annotated[
+        str, typer.Option(help="every-eval-ever: first_party, third_party, collaborative or other.")
+    ] = "other",
+    model_id: Annotated[str | None, typer.Option(help="every-eval-ever: DEVELOPER/NAME of the model.")] = None,
     replace: Overwrite = False,
 ) -> None:
-    """Write results in t-zero's layout, as BLOOMZ's were.
+    """Write results in t-zero's layout, as BLOOMZ's were, or as records of Every Eval Ever.
 
     Example: xmtf evaluate export runs/demo/results/after --out t-zero/demo
+    Example: xmtf evaluate export results/xnli --layout every-eval-ever --organization "My lab" --out records
     """
-    from xmtf.evaluation.interchange import export_t_zero
+    from xmtf.evaluation.interchange import Publisher, export_every_eval_ever, export_t_zero
 
+    if layout not in ("t-zero", "every-eval-ever"):
+        raise UnknownNameError("layout", layout, ("t-zero", "every-eval-ever"), "--layout")
+    if layout == "every-eval-ever":
+        publisher = Publisher(organization, relationship, model_id)
+        for path in export_every_eval_ever(results, out, publisher, replace=replace):
+            print_text(str(path))
+        return
     print_text(f"{export_t_zero(results, out, replace=replace)} results.json, merged.json and merged.csv in {out}")
