@@ -15,7 +15,6 @@ import os
 import shlex
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,17 +85,11 @@ class Scorer:
 
     def _run(self, lines: bytes) -> bytes:
         environment = {name: value for name, value in os.environ.items() if name not in _OURS}
-        with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as errors:
-            given.write(lines)
-            given.seek(0)
-            try:
-                done = subprocess.run(
-                    self.command, stdin=given, stdout=subprocess.PIPE, stderr=errors, env=environment, check=False
-                )
-            except OSError as error:
-                raise ConfigError(f"--scorer {self.name}: {self.command[0]!r} cannot be started: {error}") from None
-            errors.seek(0)
-            said = errors.read().decode("utf-8", errors="replace")
+        try:
+            done = subprocess.run(self.command, input=lines, capture_output=True, env=environment, check=False)
+        except OSError as error:
+            raise ConfigError(f"--scorer {self.name}: {self.command[0]!r} cannot be started: {error}") from None
+        said = done.stderr.decode("utf-8", errors="replace")
         if done.returncode:
             last = " ".join(said.split())[-_SAID:] or "it said nothing"
             raise ConfigError(f"--scorer {self.name}: ended with code {done.returncode}: {last}")
