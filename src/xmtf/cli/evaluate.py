@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -33,6 +33,7 @@ from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.evaluation.code.limits import Limits
 from xmtf.evaluation.code.passk import best_lines
 from xmtf.evaluation.code.settings import CodeSettings
+from xmtf.files import write_jsonl
 from xmtf.mixture.io.read import find_mixture
 from xmtf.recipe import load_recipe
 from xmtf.recipe.load import explain_value
