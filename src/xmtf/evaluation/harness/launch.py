@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from xmtf.errors import ConfigError, MissingExtraError, SourceError
 from xmtf.evaluation.engine.chat import ChatWish, chat_of_model, choose_chat
+from xmtf.evaluation.harness.local_data import data_of_mirror
 from xmtf.execution import say
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ def run_harness(arguments: Sequence[str]) -> None:
     model = [] if named or verb != ["run"] else ["--model", MODEL_NAME]
     with _arguments(["lm_eval", *verb, *model, *rest]):
         try:
-            cli_evaluate()
+            with data_of_mirror():
+                cli_evaluate()
         except ConnectionError as error:
             raise SourceError(f"lm-evaluation-harness takes the data of its tasks from the hub: {error}") from error
         except ValueError as error:
