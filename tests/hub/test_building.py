@@ -133,11 +133,20 @@ def test_what_fails_just_now_or_is_held_out_is_never_skipped(hub, recipe, tmp_pa
         plan_mixture(recipe("mixture.missing=skip", "mixture.tasks.0.tasks=[sums/es]"))
 
 
-def test_a_gated_set_is_built_and_its_token_stands_in_no_artefact(hub, recipe, tmp_path, monkeypatch):
+def test_a_gated_set_is_built_and_its_token_stands_in_no_artefact(hub, recipe, tmp_path, monkeypatch, capsys):
     hub.repositories["dataset", "own/sums"].gated = True
     wanted = ("mixture.tasks.0.tasks=[sums/fr]",)
-    with pytest.raises(MissingSourceError, match="does not give it to a reader without a token"):
+    with pytest.raises(SourceError, match=r"2 splits are not to be had"):
         build_mixture(recipe(*wanted), tmp_path / "out")
+    said = capsys.readouterr().err
+    assert (
+        "own/sums/fr [train]       own/sums is given out on request, and the hub does not give it to a reader" in said
+    )
+    assert (
+        plan_mixture(recipe("mixture.missing=skip"))
+        .gathered.missing[0]
+        .problem.endswith("HF_TOKEN to a token of your account")
+    )
     monkeypatch.setenv("HF_TOKEN", READER)
     assert build_mixture(recipe(*wanted), tmp_path / "out").counts["out"] == 40
     written = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]

@@ -105,6 +105,13 @@ def test_the_hub_is_asked_again_when_it_says_and_bytes_that_are_wrong_are_not_ke
     assert fetch(tmp_path / "other")[0].status == "fetched"
 
 
+def test_a_hub_that_says_nothing_is_left_and_asked_again(hub, dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DOWNLOAD_TIMEOUT", 0.3)
+    hub.faults["0000.parquet"] += [("slow", 1.5)]
+    assert fetch(tmp_path)[0].status == "fetched"
+    assert hub.waits == [1.0]
+
+
 def test_a_gated_set_is_read_with_a_token_of_the_environment_that_stands_nowhere(hub, dataset, tmp_path, monkeypatch):
     dataset.gated = True
     (failed,) = fetch(tmp_path / "new")

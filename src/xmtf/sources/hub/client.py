@@ -122,14 +122,14 @@ def refusal(what: object, dataset: str, error: Exception) -> SourceError:
     if isinstance(error, errors.GatedRepoError) or "gated dataset" in said:
         return MissingSourceError(
             f"{what}: {dataset} is given out on request, and the hub does not give it to "
-            f"{'this token' if _has_token() else 'a reader without a token'}; ask for it at "
+            f"{_reader()}; ask for it at "
             f"{endpoint()}/datasets/{dataset}, then set HF_TOKEN to a token of your account"
         )
     if status in _TRANSIENT:
         return SourceError(f"{what}: the hub failed just now (status {status}), though asked several times; try again")
     if status in (401, 403, 404, 410):
         return MissingSourceError(
-            f"{what}: the hub has no {dataset}, or not this file of it, for {'this' if _has_token() else 'no'} token; "
+            f"{what}: the hub has no {dataset} at this revision, or does not show it to {_reader()}; "
             f"see {endpoint()}/datasets/{dataset}"
         )
     if status is None and isinstance(error, (ConnectionError, errors.HTTPError)):
@@ -137,5 +137,5 @@ def refusal(what: object, dataset: str, error: Exception) -> SourceError:
     return MissingSourceError(f"{what}: the hub did not give it: {said}")
 
 
-def _has_token() -> bool:
-    return library().get_token() is not None
+def _reader() -> str:
+    return "a reader without a token" if library().get_token() is None else "this token"

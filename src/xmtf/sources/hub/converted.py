@@ -12,7 +12,7 @@ from xmtf.sources.hub.client import CONVERTED
 from xmtf.sources.hub.download import Tell, Wanted, download_all
 from xmtf.sources.hub.files import HubFile, Listing
 from xmtf.sources.hub.layout import NoSuchSplitError, configurations, find_split
-from xmtf.sources.hub.listing import list_revision, stored_listing
+from xmtf.sources.hub.listing import check_access, list_revision, stored_listing
 from xmtf.sources.reference import SourceRef
 
 __all__ = ["HubSplit", "bring", "cached_split", "subsets_of", "wanted_split"]
@@ -65,9 +65,11 @@ def wanted_split(ref: SourceRef) -> HubSplit:
     """
     listing = list_revision(ref, CONVERTED)
     try:
-        return _split(ref, listing)
+        split = _split(ref, listing)
     except NoSuchSplitError as miss:
         raise MissingSourceError(f"{ref}: in revision {CONVERTED} of {ref.asked[0]} {miss}") from None
+    check_access(ref, listing, split.files[0])
+    return split
 
 
 def subsets_of(ref: SourceRef, *, cached: bool) -> list[str]:

@@ -119,7 +119,10 @@ def _receive(wanted: Wanted, unfinished: Path, tell: Tell) -> None:
     if start:
         headers["Range"] = f"bytes={start}-"
     url = wanted.listing.url(wanted.file)
-    with library().get_session().stream("GET", url, headers=headers, follow_redirects=True) as response:
+    timeout = library("huggingface_hub.constants").HF_HUB_DOWNLOAD_TIMEOUT
+    with (
+        library().get_session().stream("GET", url, headers=headers, follow_redirects=True, timeout=timeout) as response
+    ):
         utils.hf_raise_for_status(response)
         if start and response.status_code != 206:
             tell(-start)

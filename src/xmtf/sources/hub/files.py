@@ -40,12 +40,14 @@ class Listing:
         revision: Branch or other reference.
         commit: The commit that it stood for.
         files: Path -> file.
+        gated: Whether the hub gives the files out on request.
     """
 
     dataset: str
     revision: str
     commit: str
     files: dict[str, HubFile]
+    gated: bool = False
 
     def url(self, file: HubFile) -> str:
         """Return where a file is downloaded from."""

@@ -20,7 +20,7 @@ from xmtf.sources.hub.client import ask, check_reachable, endpoint, library
 from xmtf.sources.hub.files import HubFile, Listing
 from xmtf.sources.reference import SourceRef
 
-__all__ = ["list_revision", "stored_listing"]
+__all__ = ["check_access", "list_revision", "stored_listing"]
 
 _KEPT = "xmtf"
 """Folder beside blobs and snapshots of a dataset in the hub's cache."""
@@ -47,7 +47,8 @@ def _listed(address: str, dataset: str, revision: str, storage: str) -> Listing:
     what = f"{dataset} at {revision}"
     check_reachable(what)
     api = library().HfApi(endpoint=address)
-    commit = ask(what, dataset, lambda: api.dataset_info(dataset, revision=revision).sha)
+    info = ask(what, dataset, lambda: api.dataset_info(dataset, revision=revision))
+    commit = info.sha
     entries = ask(
         what, dataset, lambda: list(api.list_repo_tree(dataset, recursive=True, revision=commit, repo_type="dataset"))
     )
@@ -57,11 +58,23 @@ def _listed(address: str, dataset: str, revision: str, storage: str) -> Listing:
         for entry in entries
         if isinstance(entry, hf_file)
     }
-    listing = Listing(dataset, revision, str(commit), files)
+    listing = Listing(dataset, revision, str(commit), files, bool(info.gated))
     path = _kept_at(Path(storage), revision)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, orjson.dumps(asdict(listing)).decode())
     return listing
+
+
+def check_access(what: object, listing: Listing, file: HubFile) -> None:
+    """Ask for the head of a file of a set that is given out on request: its list of files is shown to everybody.
+
+    Raises:
+        MissingSourceError: The hub does not give it out to this reader; says what to do.
+    """
+    if not listing.gated:
+        return
+    head, url = library().get_hf_file_metadata, listing.url(file)
+    ask(what, listing.dataset, lambda: head(url))
 
 
 def stored_listing(dataset: str, revision: str) -> Listing | None:

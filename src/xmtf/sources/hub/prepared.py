@@ -94,6 +94,7 @@ def prepare_dataset(ref: SourceRef, split: HubSplit) -> Prepared:
         raise problem
     dataset, subset, name = ref.asked
     commit = split.listing.commit
+    datasets.disable_progress_bars()
     return Prepared(
         ask(ref, dataset, lambda: datasets.load_dataset(dataset, subset or None, split=name, revision=commit))
     )
