@@ -11,7 +11,7 @@ import typer
 
 from xmtf.cli.options import Offline, Replace
 from xmtf.cli.printing import print_columns
-from xmtf.cli.template_places import template_file
+from xmtf.cli.template_places import check_out, template_file
 from xmtf.errors import ConfigError, SourceError, UnknownNameError
 from xmtf.execution import say
 from xmtf.files import atomic_path
@@ -54,10 +54,7 @@ def export(
     form = form or format_of(out)
     if form is None:
         raise ConfigError(f"--out {out}: say --format xliff, po or csv")
-    if out.is_dir():
-        raise ConfigError(f"--out {out}: is a folder")
-    if (out.exists() or out.is_symlink()) and not replace:
-        raise ConfigError(f"--out {out}: is there already; --replace overwrites it")
+    check_out(out, "--out", replace)
     path, _ = template_file(place, Path())
     templates = read_promptsource(path).templates
     there = sorted({each.language for each in templates if each.translated is not None})

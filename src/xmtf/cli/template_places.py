@@ -8,7 +8,7 @@ from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.tasks import load_catalogue
 from xmtf.templates import open_collection
 
-__all__ = ["template_file"]
+__all__ = ["check_out", "template_file"]
 
 
 def template_file(place: str, out: Path | None = None) -> tuple[Path, Path]:
@@ -39,3 +39,17 @@ def template_file(place: str, out: Path | None = None) -> tuple[Path, Path]:
     if out is None:
         raise ConfigError(f"{place}: its templates come with the package; name a folder for the copy with --out DIR")
     return path, out / key / path.name
+
+
+def check_out(path: Path | None, option: str, replace: bool) -> None:
+    """Refuse a file of the user's as the place of an output.
+
+    Raises:
+        ConfigError: It is a folder, or is there and may not be replaced.
+    """
+    if path is None:
+        return
+    if path.is_dir():
+        raise ConfigError(f"{option} {path}: is a folder")
+    if (path.exists() or path.is_symlink()) and not replace:
+        raise ConfigError(f"{option} {path}: is there already; --replace overwrites it")

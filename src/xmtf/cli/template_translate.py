@@ -8,15 +8,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from xmtf.cli.options import Offline, Replace
 from xmtf.cli.printing import print_columns
-from xmtf.cli.template_places import template_file
-from xmtf.errors import ConfigError
+from xmtf.cli.template_places import check_out, template_file
+from xmtf.errors import ConfigError, SourceError
 from xmtf.execution import say
+from xmtf.files import write_text
 from xmtf.languages import normalize_language
+from xmtf.sources import read_source
+from xmtf.tasks import load_catalogue
+from xmtf.templates.promptsource import read_promptsource
 from xmtf.translation.engines import open_engine
 from xmtf.translation.file import measure, translate_file
 from xmtf.translation.glossary import NO_GLOSSARY, read_glossary
 from xmtf.translation.memory import Memory
+from xmtf.translation.report import ROWS, report_language, write_report
 from xmtf.translation.work import Work
 
 if TYPE_CHECKING:
@@ -47,6 +53,17 @@ def translate(
     price: Annotated[
         float | None, typer.Option("--price", min=0, help="Price of a million characters, for --dry-run.")
     ] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Markdown file for checks of all translations, with their figures.")
+    ] = None,
+    back: Annotated[
+        bool, typer.Option("--back", help="For the report: translate back by the same engine, and measure chrF++.")
+    ] = False,
+    task: Annotated[
+        str | None, typer.Option("--task", help="For the report: task whose rows are rendered in both languages.")
+    ] = None,
+    offline: Offline = False,
+    replace: Replace = False,
 ) -> None:
     """Translate templates by an engine.
 
@@ -58,6 +75,7 @@ def translate(
     Example: xmtf template translate mine/templates.yaml --to fr --engine apertium --dry-run --price 20
     """
     path, target = template_file(place, out)
+    check_out(report, "--report", replace)
     languages = list(dict.fromkeys(normalize_language(code.strip(), "--to") for code in to.split(",") if code.strip()))
     source = normalize_language(source, "--from")
     if not languages or source in languages:
@@ -73,6 +91,30 @@ def translate(
         return
     done = translate_file(path, target, source, works, datetime.now(UTC).date().isoformat(), isolates=isolate)
     _print_done(done, languages)
+    if report is not None:
+        backs = [Work(opened, each.target, source, known) if back else None for each in works]
+        _write_report(report, target, works, backs, task or place, offline)
+
+
+def _write_report(
+    out: Path, path: Path, works: list[Work], backs: list[Work | None], place: str, offline: bool
+) -> None:
+    templates = read_promptsource(path).templates
+    reports = [
+        report_language(templates, work.target, str(path), back, work.glossary)
+        for work, back in zip(works, backs, strict=True)
+    ]
+    found = load_catalogue(None).tasks.get(place)
+    table, where = None, {}
+    if found is not None:
+        split = next(name for splits in found.splits.values() for name in splits)
+        where = {"dataset": found.dataset, "subset": found.subset, "split": split}
+        try:
+            table = read_source(found.source(split), offline=offline).table.slice(0, ROWS)
+        except SourceError as error:
+            say(f"  no rows side by side: {error}")
+    write_text(out, write_report(reports, str(path), table, where))
+    say(f"report: {out}")
 
 
 def _print_volumes(path: Path, source: str, works: list[Work], price: float | None) -> None:

@@ -24,6 +24,7 @@ from markupsafe import escape
 from xmtf.templates.draws import DRAWS
 from xmtf.templates.guards import METHOD_CHECKS, OPERATORS, as_list, check_size, guard_filter, pay_for
 from xmtf.templates.limits import BUDGET, LimitError, made, weigh
+from xmtf.templates.plurals import choose_plural
 from xmtf.templates.unfit import SEMANTICS, Choices, Null, holds_null, is_null, item_of, printed, textual
 
 __all__ = ["CALLED", "DICT_METHODS", "FILTERS", "GLOBALS", "MUTATORS", "TemplateEnvironment"]
@@ -85,6 +86,7 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         functions: dict[str, Any] = {"range": _range, "zip": _zip, "namespace": _namespace}
         self.globals = functions | {CALLED + name: function for name, function in functions.items()}
         own = {"choice": _choice, "random": _random, "most_frequent": _most_frequent, "escape": _escape, "e": _escape}
+        own["plural"] = choose_plural
         chosen = {name: filters.FILTERS[name] for name in FILTERS} | own
         self.filters = {name: guard_filter(name, function) for name, function in chosen.items()}
         self.filters |= {" step": _step, " made": _made, " weigh": _weighed, " concat": _concat, " value": _member}

@@ -29,12 +29,12 @@ _LEFTOVER = re.compile(r"XQ\s?\d*\s?X|\bx\s+id\b", re.IGNORECASE)
 
 
 def letters(text: str) -> str:
-    """Return the letters of a text, case folded.
+    """Return the letters of a text with the marks on them, case folded.
 
     >>> letters("Yes, No?")
     'yesno'
     """
-    return "".join(character for character in text if character.isalpha()).casefold()
+    return "".join(character for character in text if unicodedata.category(character)[0] in "LM").casefold()
 
 
 def tidy(source: Sequence[Part], answer: Sequence[Part]) -> tuple[Part, ...]:

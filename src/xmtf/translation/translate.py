@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from xmtf.errors import TemplateError
-from xmtf.templates.lint.file import original_name
+from xmtf.templates.lint.translations import original_name
 from xmtf.templates.names import base_name
 from xmtf.templates.pieces import skeleton
 from xmtf.templates.segments import Part, Segmented, segment

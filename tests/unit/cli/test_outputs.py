@@ -58,7 +58,7 @@ READ = {
     ("verify", "folder"),
 }
 ADDED_TO = {("data fetch", "to"), ("data split-files", "tokens")} | {
-    ("template translate", name) for name in ("out", "memory")
+    ("template translate", name) for name in ("out", "memory", "report")
 }
 """Files are added; the tests below the tables are about them."""
 _SUITE = ("--model", "none", "--suite", "cldr-kinds/fr", "--out", "{out}")

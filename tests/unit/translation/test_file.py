@@ -2,6 +2,7 @@
 
 import sys
 
+import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
@@ -12,6 +13,7 @@ from xmtf.translation.engines import open_engine
 from xmtf.translation.file import measure, translate_file
 from xmtf.translation.glossary import Glossary, read_glossary
 from xmtf.translation.memory import Memory
+from xmtf.translation.report import report_language, write_report
 
 DAY = "2026-11-30"
 
@@ -134,3 +136,37 @@ def test_the_verb_says_what_would_go_out_and_what_was_written(simple):
     assert "fr        2        machine: 2" in result.stdout
     assert simple.read_bytes().startswith(before)
     assert (simple.parent / "translation-memory.jsonl").exists()
+
+
+def test_the_report_has_a_figure_for_each_check(simple, tmp_path):
+    swap = "line[:-1].translate(str.maketrans('aeiou', 'eioua'))"
+    command = f'command:{sys.executable} -c "import sys;[print({swap}) for line in sys.stdin]"'
+    glossary = tmp_path / "glossary.yaml"
+    glossary.write_text("fr: {topic: sujet}\n")
+    out = tmp_path / "report.md"
+    words = ["translate", str(simple), "--to", "fr", "--engine", command, "--report", str(out), "--back"]
+    words += ["--glossary", str(glossary)]
+    assert CliRunner().invoke(app, words, catch_exceptions=False).exit_code == 0
+    lines = out.read_text(encoding="utf-8").splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+    figures = dict(zip(rows[0], rows[2], strict=True))
+    assert figures["states"] == "machine: 2"
+    assert figures["placeholders-differ"] == figures["lines-differ"] == "0 of 2"
+    assert figures["choices-differ"] == "0 of 1"
+    assert figures["glossary"] == "2 of 2"
+    assert 0 < float(figures["back-translation chrF++"]) < 100
+    assert "- glossary 'tell_frmt': without sujet" in lines
+    result = CliRunner().invoke(app, words)
+    assert "is there already" in str(result.exception)
+
+
+def test_rows_stand_side_by_side(simple, work_of, function_engine):
+    translate_file(simple, simple, "en", [work_of(function_engine(upper))], DAY)
+    report = report_language(read_template_file(simple), "fr", "x")
+    table = pa.table(
+        {"text": [f"a | b {n}" for n in range(30)], "label": [n % 2 for n in range(30)], "topic": ["t"] * 30}
+    )
+    lines = write_report([report], "x", table, {"dataset": "d", "split": "train"}).splitlines()
+    side = [line for line in lines if line.startswith(("| 0 ", "| 19 ", "| 20 "))]
+    assert len(side) == 2
+    assert "Sentence: a \\| b 0<br>Which topic has the sentence? **sports** | Sénténcé: a \\| b 0<br>" in side[0]

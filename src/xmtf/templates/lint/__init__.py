@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from xmtf.templates.collection import Collection
 from xmtf.templates.columns import RenderedColumns
-from xmtf.templates.lint.file import check_file, check_names, check_translations
+from xmtf.templates.lint.file import check_file, check_names
 from xmtf.templates.lint.finding import CHECKS, Finding, Severity, finding
 from xmtf.templates.lint.rows import check_rendered, check_rows
 from xmtf.templates.lint.source import check_source
+from xmtf.templates.lint.translations import check_translations
 from xmtf.templates.promptsource import read_promptsource
 from xmtf.templates.template import Template
 
@@ -87,6 +88,8 @@ def lint_file(path: Path, key: str = "") -> list[Finding]:
     found += [
         finding("assumed-language", name, "nothing says it and the text is too short", where) for name in file.assumed
     ]
+    if not key:  # a file by itself is a dataset
+        found += check_translations({where: file.templates})
     return _sorted([*found, *lint_templates(file.templates, where)])
 
 

@@ -12,7 +12,7 @@ import jinja2
 from xmtf.errors import ConfigError, TemplateError
 from xmtf.files import atomic_path
 from xmtf.templates.editing import TemplateEditor, read_editor
-from xmtf.templates.lint.file import original_name
+from xmtf.templates.lint.translations import original_name
 from xmtf.templates.pieces import differing_code
 from xmtf.templates.promptsource import read_promptsource
 from xmtf.templates.template import Template

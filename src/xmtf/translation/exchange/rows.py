@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from xmtf.templates.compile import PIPES
-from xmtf.templates.lint.file import original_name
+from xmtf.templates.lint.translations import original_name
 from xmtf.templates.names import base_name
 from xmtf.templates.pieces import read_pieces
 from xmtf.templates.segments import segment
