@@ -8,7 +8,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
-from xmtf.languages import get_language
+from xmtf.languages import get_language, main_script
 from xmtf.templates.segments import Part
 
 __all__ = ["has_no_spaces", "letters", "problem_of", "tidy"]
@@ -20,7 +20,8 @@ _JOINERS = "\u200c\u200d"
 _FORBIDDEN = ("Cc", "Cs", "Co", "Cn", "Zl", "Zp")
 _NO_SPACES = {"Hani", "Hans", "Hant", "Jpan", "Thai", "Laoo", "Khmr", "Mymr", "Tibt"}
 _DENSE = {"Hani", "Hans", "Hant", "Jpan", "Kore", "Hang"}
-_FEW_LETTERS, _FEW_WORDS = 15, 4
+_WRITTEN_IN = {"Jpan": ("Hira", "Kana", "Hani"), "Kore": ("Hang", "Hani"), "Hans": ("Hani",), "Hant": ("Hani",)}
+_FEW_LETTERS, _FEW_WORDS, _SCRIPT_LETTERS = 15, 4, 8
 _LABEL = re.compile(r"(?<![^\W_])[B-HJ-Z](?![^\W_])|(?<=[^\W\d_] )A(?![^\W_])|(?<![^\W_])A(?= (?:or|and) [B-Z]\b)")
 """A capital letter that names an option, and is no article."""
 
@@ -111,10 +112,12 @@ def _said(before: str, after: str, target: str) -> str:
     first, second = letters(before), letters(after)
     if not second:
         return "an empty answer"
+    script, written = get_language(target).script, main_script(after)
+    if len(second) >= _SCRIPT_LETTERS and script and written not in {script, *_WRITTEN_IN.get(script, ())}:
+        return f"written in {written}, and {target} is written in {script}"
     words, given = len(before.split()), len(after.split())
     if first == second and words > 1:
         return "the answer is the source"
-    script = get_language(target).script
     if len(first) >= _FEW_LETTERS:
         ratio = len(second) / len(first)
         if not (0.1 if script in _DENSE else 0.3) <= ratio <= 4:
