@@ -215,7 +215,7 @@ def _turns(row: JsonObject, layout: tuple[str, ...]) -> list[object]:
         return [*_side(row["prompt"], "user"), *_side(row["completion"], "assistant")]
     turns = _listed(row[layout[0]])
     if not turns:
-        raise UnfitConversationError(NO_MESSAGES)
+        raise UnfitConversationError(NO_MESSAGES, "its list is empty")
     return turns
 
 

@@ -33,6 +33,9 @@ _FIELDS: dict[ExportFields, dict[str, str]] = {
     "messages": {},
 }  # fmt: skip
 
+MESSAGES_FILE = "messages.jsonl"
+"""File of an export of conversations."""
+
 _OPEN_FILES = 256
 """Files written at the same time."""
 
@@ -51,8 +54,9 @@ def export_jsonl(
         mixture: Folder of the mixture.
         out: New folder for the files.
         fields: ``xp3`` writes inputs and targets; ``xp3x`` adds language, split, template, dataset and config;
-            ``all`` writes every column under our names; ``messages`` what TRL trains on: ``messages`` and, where there
-            are any, ``tools``; of a prompted example a turn of the user and one of the assistant.
+            ``all`` writes every column under our names. ``messages`` writes one file, ``messages.jsonl``, that TRL
+            trains on: ``messages`` and, where there are any, ``tools``; of a prompted example a turn of the user and
+            one of the assistant.
         names: ``released`` calls files, languages, datasets and configurations as the original does
             (:mod:`xmtf.mixture.io.released`); with ``all`` it is about the files alone.
         filters: Column -> pattern (see :func:`xmtf.mixture.io.read.select_examples`).
@@ -75,6 +79,23 @@ def export_jsonl(
     return counts
 
 
+def _message_chunks(mixture: Path, filters: dict[str, str]) -> Iterator[tuple[str, bytes, int]]:
+    """Yield the lines of conversations, all in one file, as :func:`_chunks`.
+
+    Those with tools or calls of tools come first: readers find the type of each column in the first rows, and files
+    whose columns differ cannot be read together.
+    """
+    for with_tools in (True, False):
+        for table in select_examples(mixture, filters, columns=(*PROMPTED_COLUMNS, MESSAGES)):
+            found = [each for row in table.to_pylist() if _has_tools(each := _conversation(row)) == with_tools]
+            if found:
+                yield MESSAGES_FILE, b"".join(orjson.dumps(each.fields()) + b"\n" for each in found), len(found)
+
+
+def _has_tools(conversation: Conversation) -> bool:
+    return conversation.tools is not None or any("tool_calls" in turn for turn in conversation.messages)
+
+
 def _conversation(row: dict[str, Any]) -> Conversation:
     text = row[MESSAGES]
     return Conversation.asked(row["inputs"], row["targets"]) if text is None else Conversation.of_json(text)
@@ -94,8 +115,10 @@ def _chunks(
     mixture: Path, fields: ExportFields, names: ExportNames, filters: dict[str, str]
 ) -> Iterator[tuple[str, bytes, int]]:
     """Yield (file, its next lines, their number)."""
-    columns = (*PROMPTED_COLUMNS, MESSAGES) if fields == "messages" else PROMPTED_COLUMNS
-    for table in select_examples(mixture, filters, columns=columns):
+    if fields == "messages":
+        yield from _message_chunks(mixture, filters)
+        return
+    for table in select_examples(mixture, filters):
         lines: dict[str, list[bytes]] = {}
         wanted = _FIELDS[fields]
         for row in table.to_pylist():
@@ -108,8 +131,6 @@ def _chunks(
                 called = {}
             source = row if fields == "all" else row | called
             record = {name: source[column] for name, column in wanted.items()}
-            if fields == "messages":
-                record = _conversation(row).fields()
             if fields == "xp3x":
                 record["config"] = record["config"] or None
             lines.setdefault(path, []).append(orjson.dumps(record))
