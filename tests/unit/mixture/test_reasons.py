@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import xmtf
+from xmtf.conversations import messages
 from xmtf.mixture.plan import prompted_rows
 from xmtf.mixture.select import choose, compare_rows, filters
 from xmtf.mixture.sort import merge
@@ -55,7 +56,7 @@ def said_by(*places):
 def test_the_page_lists_every_reason_and_no_other():
     adapters = sorted(str(path.relative_to(SOURCES)) for path in (SOURCES / "sources" / "adapters").glob("*.py"))
     code = {
-        *unfit.REMEDIES, *fitness.CHOICES, fitness.NOT_APPLIED,
+        *unfit.REMEDIES, *messages.REASONS, *fitness.CHOICES, fitness.NOT_APPLIED,
         filters.CAPPED, merge.DUPLICATE, merge.NOT_SAMPLED,
         choose.OVERLAP, choose.SAME_ROW, compare_rows.SAME_FIELDS, compare_rows.shared_words(13),
         prompted_rows.HELD_OUT, prompted_rows.DATASET_HELD_OUT, prompted_rows.LANGUAGE_HELD_OUT,
