@@ -126,12 +126,7 @@ def tokenize_mixture(
         chat, tokenizer = plan_chat(loaded, parts, tokenizer, family)
         tokenizer.save(tokenizer_of(out))
         counts, languages, clusters, files = _encode_all(mixture, out, tokenizer, ends, recipe, chat)
-        if chat is not None:
-            say(f"  {chat_line(counts)}")
-        if counts.special_texts:
-            say(f"  {special_line(counts.special_texts)}")
-        if counts.composed_texts:
-            say(f"  {composed_line(counts.composed_texts)}")
+        _say_counts(counts, with_chat=chat is not None)
         details = TokenDetails(
             languages=languages,
             clusters=clusters,
@@ -229,6 +224,15 @@ def _ends(tokens: Tokenization, tokenizer: Tokenizer, family: Family) -> Ends:
         raise ConfigError(f"tokens.end_of_inputs: {tokenizer.label} has no begin-of-text token")
     space = tokens.wants_space(family) and not tokenizer.puts_space
     return Ends(space, begin_of_inputs(tokens, tokenizer), tokens.end_of_inputs, tokens.end_of_targets)
+
+
+def _say_counts(counts: TokenCounts, *, with_chat: bool) -> None:
+    if with_chat:
+        say(f"  {chat_line(counts)}")
+    if counts.special_texts:
+        say(f"  {special_line(counts.special_texts)}")
+    if counts.composed_texts:
+        say(f"  {composed_line(counts.composed_texts)}")
 
 
 def chat_line(counts: TokenCounts) -> str:
