@@ -52,6 +52,7 @@ _STEPS = 3
 _CHUNK_CHARACTERS = 2**17
 """Characters looked at together; bounds the memory and keeps the numbers in the processor's cache."""
 FILTER_BITS = 22
+"""First bits of an anchor that are looked at before it is searched for, at most."""
 
 
 class FieldHit(NamedTuple):
@@ -81,7 +82,8 @@ class FieldIndex:
             of a source, ``first_of_item``, its first field among ``field_of_item name_of_item``.
         hashes: Of each field.
         anchors: For each size of anchor the anchors of the fields, uint64, sorted.
-        filters: For each size of anchor which first bits some anchor has, bool ``[2 ** 22]``.
+        filters: For each size of anchor which first bits some anchor has, bool ``[2 ** bits]``, ``bits`` at most
+            :data:`FILTER_BITS`.
         texts: The fields as they stand in the rows.
         names: Names of fields.
     """
@@ -232,7 +234,8 @@ class FieldIndex:
         for size, anchors, near in zip(ANCHORS, self.anchors, self.filters, strict=True):
             if len(anchors) and (size >= PAIR_LETTERS or letters.has_ideographs):
                 hashes = letters.all_hashes(size)
-                at = np.flatnonzero(near.take((hashes >> np.uint64(64 - FILTER_BITS)).view(np.int64), mode="clip"))
+                unread = np.uint64(65 - len(near).bit_length())
+                at = np.flatnonzero(near.take((hashes >> unread).view(np.int64), mode="clip"))
                 hashes = hashes.take(at)
                 low = np.searchsorted(anchors, hashes)
                 is_anchor = anchors.take(low, mode="clip") == hashes

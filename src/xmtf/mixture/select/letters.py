@@ -37,7 +37,8 @@ _BETWEEN = "\ufdd0"
 """Stands between texts; a noncharacter, taken out of the texts themselves."""
 _CODES = 0x32400
 """Code points looked at; those above are no letters."""
-_LETTER, _KIND, _SLOW = np.uint8(1), np.uint8(6), np.uint8(8)
+_STRETCH = 256
+_LETTER, _KIND, _SLOW, _UNKNOWN = np.uint8(1), np.uint8(6), np.uint8(8), np.uint8(16)
 """Bits of what is known about a code point."""
 _BASE = 0x9E3779B97F4A7C15
 _INVERSE = pow(_BASE, -1, 2**64)
@@ -117,12 +118,12 @@ def letters_of(texts: Sequence[str]) -> Letters:
     """Return the letters of texts."""
     tables = _tables()
     codes = _codes_of(texts)
-    about = tables.about.take(codes, mode="clip")
+    about = tables.look_at(codes)
     seen = np.bitwise_or.reduce(about, initial=0)
     if seen & _SLOW:
         texts = _with_composed(texts, np.flatnonzero(about & _SLOW))
         codes = _codes_of(texts)
-        about = tables.about.take(codes, mode="clip")
+        about = tables.look_at(codes)
         seen = np.bitwise_or.reduce(about)
     at = np.flatnonzero((about & _LETTER).view(np.bool_))
     starts = np.ones(len(at) + 1, dtype=bool)
@@ -175,40 +176,61 @@ def _composed(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Tables:
-    """What each code point is.
+    """What each code point is; found out for those that texts hold, a stretch of :data:`_STRETCH` at a time.
 
     Attributes:
         hashes: uint64 ``[codes]``, 0 where it is no letter.
         about: uint8 ``[codes]``: :data:`_LETTER`; its kind times two (see :class:`Letters`); :data:`_SLOW` where it may
-            be several letters, or one together with what stands before it.
+            be several letters, or one together with what stands before it; :data:`_UNKNOWN`.
     """
 
     hashes: UInt64
     about: npt.NDArray[np.uint8]
 
+    def look_at(self, codes: npt.NDArray[np.int32]) -> npt.NDArray[np.uint8]:
+        """Return what is known about code points, all of it."""
+        about = self.about.take(codes, mode="clip")
+        if np.bitwise_or.reduce(about, initial=0) & _UNKNOWN:
+            for stretch in np.unique(codes[(about & _UNKNOWN) > 0] // _STRETCH).tolist():
+                self._learn(stretch * _STRETCH, min(_CODES, (stretch + 1) * _STRETCH))
+            about = self.about.take(codes, mode="clip")
+        return about
+
+    def _learn(self, first: int, end: int) -> None:
+        """Find out about the code points from ``first`` to before ``end``."""
+        points, seconds = _points_and_seconds()
+        letters, about = np.zeros(end - first, np.uint64), np.zeros(end - first, np.uint8)
+        if any(low <= first and end - 1 <= high for low, high in _ITSELF):
+            letters[:] = np.arange(first, end)
+        for code in range(first, end) if not letters.any() else ():
+            plain = chr(code) if _is_one_of(code, _ITSELF) else _plain(chr(code), points)
+            if code not in points:
+                letters[code - first] = ord(plain[0]) if plain else 0
+            about[code - first] = _SLOW if len(plain) > 1 or code in seconds else 0
+        for kind, ranges in ((1, _UNSPACED), (_IDEOGRAPH, _DENSE)):
+            for low, high in ranges:
+                part = slice(max(0, low - first), max(0, high + 1 - first))
+                about[part] = (about[part] & ~_KIND) | np.uint8(2 * kind)
+        about[letters > 0] |= _LETTER
+        self.hashes[first:end] = np.where(letters > 0, mix(letters), np.uint64(0))
+        self.about[first:end] = about
+
 
 @cache
 def _tables() -> _Tables:
-    letters, about = np.zeros(_CODES + 1, np.uint64), np.zeros(_CODES + 1, np.uint8)
-    for first, last in _ITSELF:
-        letters[first : last + 1] = np.arange(first, last + 1)
+    about = np.full(_CODES + 1, _UNKNOWN, np.uint8)
+    about[_CODES] = 0  # stands for all that are larger
+    return _Tables(np.zeros(_CODES + 1, np.uint64), about)
+
+
+def _is_one_of(code: int, ranges: tuple[tuple[int, int], ...]) -> bool:
+    return any(first <= code <= last for first, last in ranges)
+
+
+@cache
+def _points_and_seconds() -> tuple[set[int], set[int]]:
     points = {code for first, last in _POINTS for code in range(first, last + 1)}
-    known = {code for first, last in _ITSELF for code in range(first, last + 1)}
-    for code in range(_CODES):
-        if code not in known:
-            plain = _plain(chr(code), points)
-            letters[code] = ord(plain[0]) if plain else 0
-            about[code] = _SLOW if len(plain) > 1 else 0
-    for number in points:
-        letters[number] = 0
-    for number in _seconds(points):
-        about[number] |= _SLOW
-    for kind, ranges in ((1, _UNSPACED), (_IDEOGRAPH, _DENSE)):
-        for first, last in ranges:
-            about[first : last + 1] &= ~_KIND
-            about[first : last + 1] |= np.uint8(2 * kind)
-    about[letters > 0] |= _LETTER
-    return _Tables(np.where(letters > 0, mix(letters), np.uint64(0)), about)
+    return points, _seconds(points)
 
 
 def _plain(char: str, points: set[int]) -> str:

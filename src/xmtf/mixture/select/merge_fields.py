@@ -29,6 +29,9 @@ from xmtf.mixture.select.keys import UInt64, hash_strings, mix
 
 __all__ = ["merge_fields", "read_index", "write_index"]
 
+_FILTER_PLACES = 64
+"""Places of a filter for each anchor."""
+
 Int64 = npt.NDArray[np.int64]
 _Columns = dict[str, npt.NDArray[Any]]
 
@@ -77,8 +80,9 @@ def merge_fields(parts: Sequence[AskedFields], suites: Sequence[str], splits: Se
     columns["short"] = _beside_short(columns)
     filters = []
     for column in anchors:
-        near = np.zeros(2**FILTER_BITS, bool)
-        near[column >> np.uint64(64 - FILTER_BITS)] = True
+        bits = min(FILTER_BITS, max(10, (_FILTER_PLACES * len(column)).bit_length()))  # the smaller, the quicker
+        near = np.zeros(2**bits, bool)
+        near[column >> np.uint64(64 - bits)] = True
         filters.append(near)
     texts = pa.concat_arrays([part.texts for part in parts])
     return FieldIndex(columns, fields["hashes"][order], anchors, tuple(filters), texts, names)

@@ -68,7 +68,7 @@ def lint_rendered(template: Template, rendered: RenderedColumns, columns: Sequen
 
 @lru_cache(maxsize=4096)
 def _of_source(template: Template, columns: tuple[str, ...]) -> tuple[Finding, ...]:
-    return tuple(check_source(template, columns))
+    return tuple(check_source(template, columns, in_legacy=False))
 
 
 def lint_file(path: Path, key: str = "") -> list[Finding]:

@@ -32,12 +32,15 @@ _GENERATORS = ("map", "select", "reject", "selectattr", "rejectattr", "batch", "
 _ARITHMETIC = (nodes.BinExpr, nodes.Compare, nodes.Not, nodes.CondExpr, nodes.Concat)
 
 
-def check_source(template: Template, columns: Collection[str] | None = None) -> list[Finding]:
+def check_source(
+    template: Template, columns: Collection[str] | None = None, *, in_legacy: bool = True
+) -> list[Finding]:
     """Return what is wrong with a template.
 
     Args:
         template: The template.
         columns: Columns of its data, or None where they are not known.
+        in_legacy: Whether it is compiled for legacy mode, too, which takes longer than all the rest.
     """
     try:
         prepared = template.prepared("fixed")
@@ -52,7 +55,8 @@ def check_source(template: Template, columns: Collection[str] | None = None) -> 
         *_check_end(sides),
         *_check_answer(sides),
         *_check_script(template, sides),
-        *_check_behaviour(template, prepared, sides),
+        *_check_behaviour(prepared),
+        *(_check_legacy(template, sides) if in_legacy else ()),
         *_check_printed(sides),
     ]
     return [finding(check, template.name, message) for check, message in found]
@@ -150,11 +154,14 @@ def _check_script(template: Template, sides: Sides) -> Found:
         yield "wrong-script", f"its language is {template.language}, but the text is in Latin letters"
 
 
-def _check_behaviour(template: Template, prepared: Prepared, sides: Sides) -> Found:
+def _check_behaviour(prepared: Prepared) -> Found:
     if prepared.draws:
         yield "random", "draws with choice or random"
     if prepared.mutates:
         yield "changes-rows", "calls a method that changes a list or a dict"
+
+
+def _check_legacy(template: Template, sides: Sides) -> Found:
     mixed = [piece for piece in (*sides.inputs, *sides.targets) if isinstance(piece, _ARITHMETIC)]
     if mixed:
         yield "legacy-differs", f"an expression in line {mixed[0].lineno} has several operands"
