@@ -58,13 +58,13 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
     import numpy as np
     import torch
 
-    from xmtf.models import quantise_int8
+    from xmtf.models import quantise_model
 
     torch.set_num_threads(1)
     model = load(options)
     weights = sum(parameter.nbytes for parameter in model.parameters())
     if "int8" in options.precision:
-        weights = quantise_int8(model, "weights" if options.precision == "int8" else "llm_int8").bytes_after
+        weights = quantise_model(model, "int8", "weights" if options.precision == "int8" else "llm_int8").bytes_after
     rows = token_rows(options, model.vocab_size)
     best, losses, start = [], [], time.process_time()
     with torch.inference_mode():

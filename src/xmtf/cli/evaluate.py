@@ -22,6 +22,7 @@ from xmtf.cli.options import (
     Dtype,
     Offline,
     Overwrite,
+    Quantize,
     Replace,
     begin_choice,
     needs_models,
@@ -88,6 +89,7 @@ class SuiteOptions:
     batch_tokens: BatchTokens = None
     device: Device = "auto"
     dtype: Dtype = "auto"
+    quantize: Quantize = None
     seed: Seed = 42
     offline: Offline = False
 
@@ -112,7 +114,7 @@ class SuiteOptions:
         """Return how prompts are cut and batched, as keys of a recipe's ``evaluation``."""
         return {
             name: getattr(self, name)
-            for name in ("max_prompt_tokens", "truncation_side", "batch_tokens", "dtype", "chat")
+            for name in ("max_prompt_tokens", "truncation_side", "batch_tokens", "dtype", "chat", "quantize")
         }
 
 
@@ -191,6 +193,7 @@ def code(
     unsafe: Annotated[bool, typer.Option("--unsafe", help="Run programs without a sandbox.")] = False,
     device: Device = "auto",
     dtype: Dtype = "auto",
+    quantize: Quantize = None,
     seed: Seed = 42,
     offline: Offline = False,
     as_json: AsJson = False,
@@ -221,8 +224,10 @@ def code(
     )
     catalogue, tasks = _code_tasks(suite, recipe)
     tokens = _tokenization(None, begin_of_inputs)
-    setup = Setup(Evaluation(dtype=dtype, chat=chat), catalogue, tokens, device=device, seed=seed, offline=offline)
-    scores = evaluate_code(setup, tasks, settings, model=model, label=_label(model), out=out, replace=replace)
+    evaluation = Evaluation(dtype=dtype, chat=chat, quantize=quantize)
+    setup = Setup(evaluation, catalogue, tokens, device=device, seed=seed, offline=offline)
+    label = _label(model, quantize)
+    scores = evaluate_code(setup, tasks, settings, model=model, label=label, out=out, replace=replace)
     print_scores(scores, as_json)
     if len(settings.temperatures) > 1 and not as_json:
         for line in best_lines(scores):
@@ -251,6 +256,7 @@ def loss(
     batch_tokens: BatchTokens = None,
     device: Device = "auto",
     dtype: Dtype = "auto",
+    quantize: Quantize = None,
     offline: Offline = False,
     as_json: AsJson = False,
 ) -> None:
@@ -268,7 +274,7 @@ def loss(
     if part not in ("validation", "train", "all"):
         raise UnknownNameError("part", part, ("validation", "train", "all"), "--part")
     setup = Setup(
-        Evaluation(batch_tokens=batch_tokens, dtype=dtype),
+        Evaluation(batch_tokens=batch_tokens, dtype=dtype, quantize=quantize),
         Catalogue({}),
         _tokenization(space, begin_of_inputs),
         device=device,
@@ -433,7 +439,7 @@ def _measure(kind: Literal["rank", "generation"], options: SuiteOptions, setting
     evaluate_setup(
         setup,
         model=options.model,
-        label=_label(options.model),
+        label=_label(options.model, options.quantize),
         out=options.out,
         processes=processes,
         replace=options.replace,
@@ -446,9 +452,10 @@ def _tokenization(space: bool | None, begin_of_inputs: str) -> Tokenization:
     return Tokenization(space_before_targets="auto" if space is None else space, begin_of_inputs=begin)
 
 
-def _label(model: str) -> str:
-    """Return what results call a model: the last part of its name."""
-    return model.rstrip("/").rsplit("/", 1)[-1]
+def _label(model: str, quantize: str | None) -> str:
+    """Return what results call a model: the last part of its name, and what its weights are kept in."""
+    name = model.rstrip("/").rsplit("/", 1)[-1]
+    return name if quantize is None else f"{name}-{quantize}"
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from xmtf.cli.options import (
     Dtype,
     Offline,
     Overwrite,
+    Quantize,
     begin_choice,
     needs_models,
     with_options,
@@ -51,7 +52,7 @@ def generate(
     ] = False,
     begin_of_inputs: BeginOfInputs = "auto",
     chat: Chat = "auto",
-    int8: Annotated[bool, typer.Option("--int8", help="Matrices of the body in 8 bits.")] = False,
+    quantize: Quantize = None,
     device: Device = "auto",
     dtype: Dtype = "auto",
     seed: Annotated[int, typer.Option(min=0, help="Seeds the draws.")] = 42,
@@ -79,7 +80,9 @@ def generate(
     new_file(out, replace=replace)
     text = None if many else _given(prompt, file)
     tokens = Tokenization(begin_of_inputs=begin_choice(begin_of_inputs), end_of_inputs=end_of_inputs)
-    prompter = load_prompter(model, device=device, dtype=dtype, int8=int8, tokens=tokens, chat=chat, offline=offline)
+    prompter = load_prompter(
+        model, device=device, dtype=dtype, quantize=quantize, tokens=tokens, chat=chat, offline=offline
+    )
     _tell_memory(prompter)
     if many:
         assert file is not None
@@ -111,11 +114,9 @@ def _given(prompt: str | None, file: Path | None) -> str | None:
 
 def _tell_memory(prompter: Prompter) -> None:
     if prompter.quantised is not None:
-        change = prompter.quantised
-        say(
-            f"{change.num_matrices} matrices in 8 bits: weights take {change.bytes_after / 1e6:,.0f} MB "
-            f"instead of {change.bytes_before / 1e6:,.0f} MB"
-        )
+        from xmtf.models.quantise import quantised_line
+
+        say(quantised_line(prompter.quantised))
 
 
 def _advise(prompt: str) -> None:

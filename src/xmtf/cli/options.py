@@ -24,6 +24,7 @@ __all__ = [
     "Offline",
     "Overrides",
     "Overwrite",
+    "Quantize",
     "RecipePath",
     "Replace",
     "begin_choice",
@@ -37,6 +38,9 @@ Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Dtype = Annotated[
     Literal["auto", "fp32", "bf16", "fp16"],
     typer.Option(help="What the model is computed in; auto: what its weights are stored in."),
+]
+Quantize = Annotated[
+    Literal["nf4", "int8"] | None, typer.Option(help="Keep the matrices in 4 bits (nf4) or in 8 (int8).")
 ]
 BeginOfInputs = Annotated[
     Literal["auto", "true", "false"],

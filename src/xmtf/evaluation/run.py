@@ -294,7 +294,7 @@ def _rendered(setup: Setup, slices: Sequence[SuiteSlice]) -> Iterator[Job]:
 
 def _write_results(all_jobs: Sequence[Job], journal: Journal, subject: Subject, out: Path) -> list[Score]:
     scores = []
-    computed = where_computed(subject.model, subject.dtype)
+    computed = where_computed(subject.model, subject.dtype, subject.quantize)
     if subject.rules.chat is not None:
         computed["chat"] = subject.rules.chat.fingerprint
     with suite_items(out) as items, track(f"scoring ({subject.label})", total=len(all_jobs), unit="jobs") as progress:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from xmtf.models.load import load_model
     from xmtf.models.packing_check import check_packing
     from xmtf.models.parameters import ModelSize, model_size
-    from xmtf.models.quantise import Quantised, quantise_int8
+    from xmtf.models.quantise import Quantised, quantise_model
     from xmtf.models.save import save_model
 
 _WHERE = {
@@ -44,7 +44,7 @@ _WHERE = {
     "load_model": "load",
     "model_family": "family",
     "model_size": "parameters",
-    "quantise_int8": "quantise",
+    "quantise_model": "quantise",
     "save_model": "save",
 }
 
@@ -64,7 +64,7 @@ __all__ = [
     "load_model",
     "model_family",
     "model_size",
-    "quantise_int8",
+    "quantise_model",
     "save_model",
 ]
 

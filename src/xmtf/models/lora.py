@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,8 @@ from xmtf.models.files.weights import tensors_of, write_tensors
 from xmtf.models.interface import Model
 from xmtf.models.mt5 import MT5
 from xmtf.models.mt5.names import transformers_name as mt5_name
-from xmtf.recipe.schema import Lora
+from xmtf.models.quantise import QuantisedLinear, quantised_layer
+from xmtf.recipe.schema import Lora, QuantizeKind
 
 __all__ = ["LoraLinear", "adapters", "add_adapters", "load_adapters", "merge_adapters", "save_adapters"]
 
@@ -54,7 +55,7 @@ class LoraLinear(nn.Module):
 
     def __init__(
         self,
-        linear: nn.Linear,
+        linear: nn.Linear | QuantisedLinear,
         rank: int,
         alpha: float,
         dropout: float = 0.0,
@@ -65,10 +66,18 @@ class LoraLinear(nn.Module):
         super().__init__()
         self.in_features, self.out_features = linear.in_features, linear.out_features
         self.rank, self.alpha, self.dropout, self.rank_stabilised = rank, alpha, dropout, rank_stabilised
-        self.weight = linear.weight
+        self.weight: Tensor | None
         self.bias: nn.Parameter | None
-        self.register_parameter("bias", linear.bias)
-        like = linear.weight
+        self.quantised: QuantisedLinear | None = None
+        if isinstance(linear, QuantisedLinear):
+            like = torch.empty(0, device=next(linear.buffers()).device)
+            self.register_parameter("weight", None)
+            self.register_parameter("bias", None)
+            self.quantised = linear
+        else:
+            like = linear.weight
+            self.weight = linear.weight
+            self.register_parameter("bias", linear.bias)
         self.lora_A = nn.Parameter(like.new_zeros(rank, linear.in_features, device=device))
         self.lora_B = nn.Parameter(like.new_zeros(linear.out_features, rank, device=device))
         self.train(linear.training)
@@ -81,11 +90,33 @@ class LoraLinear(nn.Module):
     def forward(self, hidden: Tensor) -> Tensor:
         """Return the layer's output with the adapter's added."""
         low = functional.linear(functional.dropout(hidden, self.dropout, self.training), self.lora_A)
-        return functional.linear(hidden, self.weight, self.bias) + functional.linear(low, self.lora_B) * self.scale
+        return self._frozen(hidden) + functional.linear(low, self.lora_B) * self.scale
+
+    def _frozen(self, hidden: Tensor) -> Tensor:
+        if self.quantised is not None:
+            return cast("Tensor", self.quantised(hidden))
+        assert self.weight is not None
+        return functional.linear(hidden, self.weight, self.bias)
+
+    def quantise(self, kind: QuantizeKind) -> None:
+        """Turn its frozen weight into small numbers, in place."""
+        assert self.weight is not None
+        linear = nn.Linear(self.in_features, self.out_features, bias=self.bias is not None, device="meta")
+        linear.weight = self.weight
+        if self.bias is not None:
+            linear.bias = self.bias
+        self.weight = self.bias = None
+        self.quantised = quantised_layer(linear, kind)
 
     @torch.no_grad()
     def merged(self) -> nn.Linear:
-        """Return a plain layer whose weight holds the adapter, added in fp32; this layer's is changed with it."""
+        """Return a plain layer whose weight holds the adapter, added in fp32; this layer's is changed with it.
+
+        Raises:
+            ConfigError: The weight is quantised.
+        """
+        if self.weight is None:
+            raise ConfigError("adapters are not merged into quantised weights; load the base in full precision")
         linear = nn.Linear(self.in_features, self.out_features, bias=self.bias is not None, device="meta")
         self.weight.copy_(self.weight.float() + self.lora_B.float() @ self.lora_A.float() * self.scale)
         linear.weight = self.weight
@@ -293,7 +324,9 @@ def _linears(model: Model) -> dict[str, nn.Linear]:
     return {
         name: part  # type: ignore[misc]  # a layer with an adapter has what is asked of the layer here: its sizes
         for name, part in module.named_modules()
-        if isinstance(part, nn.Linear | LoraLinear) and part.weight is not head
+        if isinstance(part, nn.Linear | LoraLinear | QuantisedLinear)
+        and part.weight is not head
+        and not name.endswith(".quantised")  # it stands in a layer with an adapter
     }
 
 

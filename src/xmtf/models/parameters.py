@@ -17,6 +17,7 @@ from xmtf.models.hub.encoder_decoder import HubEncoderDecoder
 from xmtf.models.hub.network import HubNetwork
 from xmtf.models.interface import Model
 from xmtf.models.mt5 import MT5
+from xmtf.models.quantise import QuantisedLinear
 
 __all__ = ["ModelSize", "model_size", "num_layers"]
 
@@ -35,6 +36,9 @@ class ModelSize:
         attention_encoder: The same of an encoder.
         head_size: Parameters that a scored position is multiplied with.
         frozen: Parameters that do not train.
+        quantised: Those of them that are kept in 4 or 8 bits.
+        quantised_bytes: Bytes that these take.
+        largest_quantised: Of the largest matrix among them.
     """
 
     embedding: int
@@ -46,6 +50,9 @@ class ModelSize:
     attention_encoder: int
     head_size: int
     frozen: int = 0
+    quantised: int = 0
+    quantised_bytes: int = 0
+    largest_quantised: int = 0
 
     @property
     def trained(self) -> int:
@@ -89,18 +96,24 @@ def model_size(model: Model) -> ModelSize:
     tables = {id(head), id(embedding)}
     body = {name: parameter for name, parameter in model.named_parameters() if id(parameter) not in tables}
     matrices = {name: p.numel() for name, p in body.items() if p.dim() == 2 and "relative_" not in name}
+    layers_of = {name: part for name, part in model.named_modules() if isinstance(part, QuantisedLinear)}
+    small = {f"{name}.": part.num_weights for name, part in layers_of.items()}
+    matrices |= small
     of_encoder = sum(count for name, count in matrices.items() if _reads_encoder(name))
     layers, encoder_layers, width = _attention_shape(model)
     return ModelSize(
         embedding=embedding.numel(),
         head=0 if head is embedding else head.numel(),
-        body=sum(parameter.numel() for parameter in body.values()),
+        body=sum(parameter.numel() for parameter in body.values()) + sum(small.values()),
         matmul_decoder=sum(matrices.values()) - of_encoder,
         matmul_encoder=of_encoder,
         attention_decoder=4 * layers * width,
         attention_encoder=4 * encoder_layers * width,
         head_size=head.numel(),
-        frozen=sum(parameter.numel() for parameter in model.parameters() if not parameter.requires_grad),
+        frozen=sum(p.numel() for p in model.parameters() if not p.requires_grad) + sum(small.values()),
+        quantised=sum(small.values()),
+        quantised_bytes=sum(part.num_bytes for part in layers_of.values()),
+        largest_quantised=max(small.values(), default=0),
     )
 
 

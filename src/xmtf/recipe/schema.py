@@ -28,6 +28,7 @@ __all__ = [
     "Packing",
     "Parallel",
     "PromptedFolder",
+    "QuantizeKind",
     "Rates",
     "Recipe",
     "Report",
@@ -65,6 +66,7 @@ def _of_micro_batches(recipe: Recipe) -> Effect:
     return "result" if recipe.training.loss == "target_compat" or draws else "rounding"
 
 
+QuantizeKind = Literal["nf4", "int8"]
 _NAME_BYTES = 200
 UNSEEN = affects()
 SHAPE = affects(initial="result", training="result")
@@ -137,9 +139,14 @@ class Model(Section):
     which in bf16 is wrong by up to 4.0; the default is relative and computed in fp32."""
     lora: Lora | None = Field(default=None, exclude_if=is_none)
     """Train low-rank adapters; everything else is frozen."""
+    quantize: Annotated[QuantizeKind | None, LEARNT] = Field(default=None, exclude_if=is_none)
+    """Keep the frozen matrices beside adapters in 4 bits (`nf4`, QLoRA) or 8 (`int8`); the export is the adapters, and
+    merging adds them to the base in full precision."""
 
     @model_validator(mode="after")
     def _check(self) -> Model:
+        if self.quantize is not None and self.lora is None:
+            raise ValueError("quantize keeps frozen weights in few bits beside adapters; give `lora`, or leave it out")
         if self.base is None:
             missing = [
                 key for key in ("architecture", "hidden_size", "num_layers", "num_heads") if getattr(self, key) is None
@@ -363,6 +370,9 @@ class Evaluation(Section):
     dtype: Annotated[Literal["auto", "fp32", "bf16", "fp16"], ANSWERED] = "auto"
     """What the model is computed in; `auto` is what its weights are stored in (of fp16: bf16). Log-probabilities are
     summed in fp32."""
+    quantize: Annotated[QuantizeKind | None, ANSWERED] = Field(default=None, exclude_if=is_none)
+    """Matrices of the model in 4 bits (`nf4`) or 8 (`int8`); empty leaves them as they are, also of a model that was
+    trained beside quantised ones."""
     batch_tokens: Annotated[int | None, affects(evaluation="rounding")] = Field(default=None, ge=64)
     """Prompt and choice positions computed together; default what the device's memory holds."""
     answer_after: Annotated[Name | None, ANSWERED] = Field(default=None, exclude_if=is_none)

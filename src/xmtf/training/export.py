@@ -211,11 +211,12 @@ def write_checkpoint(
     """
     dtype = dtype or export_dtype(recipe)
     options: Any = {"seed": recipe.seed, "offline": recipe.offline}
-    start = start_model(base, recipe.model, in_pieces=recipe.model.lora is None, **options)
+    adapted = recipe.model.model_copy(update={"quantize": None})  # adapters go onto the base in full precision
+    start = start_model(base, adapted, in_pieces=adapted.lora is None, **options)
     if start.stored is not None and isinstance(start.model, Bloom | MT5):
         save_tensors(read_weights(path, start.model), start.model.config, folder, tokenizer=tokenizer, dtype=dtype)
         return
-    model = start_model(base, recipe.model, **options).model
+    model = start_model(base, adapted, **options).model
     load_weights(path, model)
     write_model(model, folder, tokenizer=tokenizer, base=base, merge=merge or merges(recipe), dtype=dtype)
 

@@ -18,8 +18,9 @@ from xmtf.models.hub.model import HubModel
 from xmtf.models.hub.network import HubNetwork
 from xmtf.models.interface import Family
 from xmtf.models.load import load_model, open_model
-from xmtf.models.lora import adapters, add_adapters, merge_adapters
-from xmtf.recipe.schema import Lora, Model, Recipe, Training
+from xmtf.models.lora import adapters, add_adapters, freeze, merge_adapters
+from xmtf.models.quantise import quantise_model
+from xmtf.recipe.schema import Lora, Model, QuantizeKind, Recipe, Training
 from xmtf.training.numerics.precision import choose_attention
 
 if TYPE_CHECKING:
@@ -28,12 +29,16 @@ if TYPE_CHECKING:
 __all__ = ["Start", "adapt_model", "check_machine", "check_model", "packed_or_padded", "start_model"]
 
 
-def check_machine(training: Training) -> None:
+def check_machine(training: Training, quantize: QuantizeKind | None = None) -> None:
     """Refuse what this machine cannot do, and name what it does slowly, before anything is loaded.
+
+    Args:
+        training: Section of the recipe.
+        quantize: Of its section ``model``.
 
     Raises:
         ConfigError: A GPU, or a kernel for GPUs, is asked for and there is none.
-        MissingExtraError: ``adamw_8bit`` without bitsandbytes.
+        MissingExtraError: ``adamw_8bit`` or quantised weights without bitsandbytes.
     """
     device = choose_device(training.device, "training.device")
     choose_attention(training.attention, device)
@@ -41,7 +46,7 @@ def check_machine(training: Training) -> None:
         say(f"training.precision: this {device.type.upper()} has no bf16 instructions; fp32 is faster here")
     if training.precision == "fp32" and device.type == "cpu" and has_bf16(device) and bf16_gain() >= _WORTH_IT:
         say(f"training.precision: this CPU multiplies {bf16_gain():.1f} times as fast in bf16; try `bf16`")
-    if training.optimizer.name == "adamw_8bit":
+    if training.optimizer.name == "adamw_8bit" or quantize == "nf4":
         require("bitsandbytes", "gpu")
 
 
@@ -162,7 +167,17 @@ def adapt_model(model: Any, config: Model, *, seed: int, device: str | None = No
         if not isinstance(model, Bloom):
             raise ConfigError("model.absolute_alibi: only BLOOM has ALiBi; leave it out")
         model.config = dataclasses.replace(model.config, absolute_alibi=True)
+    if config.quantize is not None:
+        _quantise(model, config.quantize)
     _adapt_layers(model, config.lora, seed, device)
+
+
+def _quantise(model: Any, kind: QuantizeKind) -> None:
+    """Quantise what stays frozen, also beneath adapters that the model came with."""
+    model.requires_grad_(False)
+    for layer in adapters(model).values():
+        layer.quantise(kind)
+    quantise_model(model, kind, "weights")
 
 
 def _adapt_layers(model: Any, config: Lora | None, seed: int, device: str | None) -> None:
@@ -180,6 +195,7 @@ def _adapt_layers(model: Any, config: Lora | None, seed: int, device: str | None
             f"model.lora: the adapters that training starts from have rank {layer.rank} and alpha {layer.alpha:g}; "
             "give the same, or leave `lora` out to merge them and train all weights"
         )
+    freeze(model)
     for layer in found:
         layer.dropout = config.dropout
 

@@ -34,6 +34,7 @@ from xmtf.files import (
 from xmtf.models import SpecialTokens, build_model, model_family
 from xmtf.models.build import random_weights
 from xmtf.models.files.identity import model_identity
+from xmtf.models.quantise import quantised_linears
 from xmtf.models.save import MODELS, file_hashes, save_tensors
 from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.effects import marked, stage_fingerprint
@@ -74,7 +75,7 @@ def train(job: TrainingJob) -> Manifest:
         if ranks.first and stage_of(job.run.checkpoints) == _STAGE:
             checkpoint.sweep_checkpoints(job.run.checkpoints)
         return read_manifest(model)
-    check_machine(recipe.training)
+    check_machine(recipe.training, recipe.model.quantize)
     check_ours(model, "a model", MODELS)
     refuse_foreign(model)
     if ranks.first:
@@ -179,14 +180,18 @@ def _counts(progress: TrainingProgress, loader: RowLoader, meter: Meter | None) 
 def _exported_checkpoint(loop: Loop, *, merge: bool) -> Path | None:
     """Return the checkpoint that becomes the model; None where it is the model as it is now, in one piece.
 
-    Adapters are merged into weights as they were before training, which keeps frozen ones in bf16 under ``bf16``.
+    Adapters are merged into weights as they were before training, which keeps frozen ones in bf16 under ``bf16`` or
+    quantised.
     """
     progress, step = loop.progress, loop.progress.step
     if loop.training.export == "best" and progress.best_step is not None:
         step = progress.best_step
         say(f"the weights after step {step} are the best by {progress.best_by}")
     whole = not loop.step.layout.mesh.dims.splits
-    now = whole and step == progress.step and not (merge and loop.training.precision == "bf16")
+    quantised = any(quantised_linears(loop.step.model))
+    if merge and quantised:
+        say("adapters are merged into the base in full precision; they were trained beside quantised weights")
+    now = whole and step == progress.step and not (merge and (quantised or loop.training.precision == "bf16"))
     return None if now else checkpoint.checkpoint_path(loop.checkpoints, step)
 
 

@@ -5,16 +5,20 @@ import torch
 import transformers
 
 from xmtf.errors import ConfigError
+from xmtf.evaluation.asking.subject import load_subject
 from xmtf.evaluation.engine.encoding import prompt_rules
 from xmtf.evaluation.generation.decoding import Decoding
 from xmtf.evaluation.generation.generate import generate
 from xmtf.evaluation.ranking.rank import score_choices
+from xmtf.evaluation.scoring.score import where_computed
+from xmtf.evaluation.suites.setup import Setup
 from xmtf.files import file_sha256, read_jsonl
 from xmtf.models import load_model
 from xmtf.models.hub.kinds import check_kind
 from xmtf.recipe import load_recipe
-from xmtf.recipe.schema import Tokenization
+from xmtf.recipe.schema import Evaluation, Tokenization
 from xmtf.records import Origin, Request
+from xmtf.tasks import Catalogue
 from xmtf.tokens import load_tokenizer
 from xmtf.training import dry_run, train_in_folder
 
@@ -164,6 +168,36 @@ def test_a_family_is_trained_exported_and_asked_as_transformers_does(kind, token
             expected = their_scores(theirs, pair, prompt, [*ids, tokenizer.eos] if pair else ids)
             assert score == pytest.approx(expected, abs=1e-4)
         assert text.text == tokenizer.decode(their_answer(theirs, pair, prompt)).strip()
+
+
+def test_quantised_weights_are_asked_under_another_name(tokens, tmp_path, capsys, monkeypatch):
+    pytest.importorskip("bitsandbytes", reason="the package bitsandbytes is not installed")
+    harness = pytest.importorskip("xmtf.evaluation.harness.model", reason="lm-evaluation-harness is not installed")
+    monkeypatch.setenv("XMTF_PROGRESS", "on")
+    written(tmp_path, CAUSAL["llama"]())
+    model = tmp_path / "base"
+    load_tokenizer(str(tokens["causal"] / "tokenizer")).save(model)
+    subjects = {}
+    for kind in (None, "nf4", "int8"):
+        setup = Setup(Evaluation(quantize=kind), Catalogue({}), Tokenization(), device="cpu")
+        subjects[kind] = load_subject(setup, str(model), "llama")
+    assert "14 matrices in nf4" in " ".join(capsys.readouterr().err.split())
+    assert len({subject.fingerprint for subject in subjects.values()}) == 3
+    scores = {
+        kind: [answer.scores for answer in score_choices(subject.model, subject.tokenizer, ASKED)]
+        for kind, subject in subjects.items()
+    }
+    for kind in ("nf4", "int8"):
+        assert where_computed(subjects[kind].model, "fp32", subjects[kind].quantize)["quantize"] == kind
+        assert scores[kind] != scores[None]
+        for ours, whole in zip(scores[kind], scores[None], strict=True):
+            assert ours == pytest.approx(whole, abs=2.0)
+    asked = {kind: harness.HarnessModel(str(model), device="cpu", quantize=kind) for kind in (None, "nf4")}
+    info = {kind: each.get_model_info() for kind, each in asked.items()}
+    assert info["nf4"]["model_num_parameters"] == info[None]["model_num_parameters"]
+    assert info["nf4"]["model_sha"] != info[None]["model_sha"]
+    with pytest.raises(ConfigError, match="quantize=int3: known are nf4 and int8"):
+        harness.HarnessModel(str(model), quantize="int3")
 
 
 REFUSED = {

@@ -331,6 +331,50 @@ def test_adapters_train_resume_to_the_same_bytes_and_load_onto_their_base(recipe
     assert not torch.allclose(model.hidden_states(ids), start.hidden_states(ids), atol=1e-4)
 
 
+def test_adapters_beside_quantised_weights_resume_load_and_are_merged_in_full_precision(
+    recipe, tokens, capsys, monkeypatch
+):
+    pytest.importorskip("bitsandbytes", reason="the package bitsandbytes is not installed")
+    monkeypatch.setenv("XMTF_PROGRESS", "on")
+    options = (*ADAPTED, "model.quantize=nf4", "training.steps=2", "training.activation_checkpointing=true")
+    text = dry_run(recipe(*options), tokens=tokens)
+    assert "in adapters" in text
+    straight, merged = recipe(*options, folder="straight"), recipe(*options, "model.lora.merge=true", folder="merged")
+    plain = recipe(*(option for option in options if "quantize" not in option), folder="plain")
+    cut = recipe(*options, "training.wall_clock_limit=0", folder="cut")
+    for loaded in (straight, plain, merged):
+        train_in_folder(loaded, tokens=tokens)
+    assert "merged into the base in full precision" in " ".join(capsys.readouterr().err.split())
+    with pytest.raises(Stopped):
+        train_in_folder(cut, tokens=tokens)
+    train_in_folder(cut, tokens=tokens)
+    assert adapter_hash(cut) == adapter_hash(straight) != adapter_hash(plain)
+    names = set(tensor_shapes(straight.run_folder / "checkpoints" / "step-000002"))
+    assert {name.rpartition(".")[2] for name in names if name.startswith("model.")} == {"lora_A", "lora_B"}
+    apart, whole = (load_model(str(loaded.run_folder / "model")).model for loaded in (straight, merged))
+    ids = torch.tensor([[5, 6, 7, 8]])
+    torch.testing.assert_close(apart.hidden_states(ids), whole.hidden_states(ids), atol=1e-5, rtol=1e-5)
+    further = load_recipe(straight.path, [
+        f"model={{base: '{straight.run_folder / 'model'}', quantize: nf4, lora: {{rank: 4, dropout: 0.1}}}}",
+        f"run_folder={straight.run_folder.parent / 'further'}", "training.steps=1",
+    ])  # fmt: skip
+    train_in_folder(further, tokens=tokens)
+    assert adapter_hash(further) != adapter_hash(straight)
+
+
+def test_quantised_weights_without_adapters_are_refused_and_with_shards_too(recipe, tokens):
+    with pytest.raises(ConfigError, match="quantize keeps frozen weights in few bits beside adapters; give `lora`"):
+        recipe("model.quantize=nf4")
+    with pytest.raises(ConfigError, match=r"quantised weights \(model.quantize\) stay whole on each process"):
+        dry_run(recipe(*ADAPTED, "model.quantize=int8", "training.parallel.dp_shard=2"), tokens=tokens)
+
+
+def test_quantised_weights_without_bitsandbytes_are_one_line_before_any_work(recipe, tokens, monkeypatch):
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    with pytest.raises(UserError, match=r"bitsandbytes.*xmtf\[gpu\]"):
+        train_in_folder(recipe(*ADAPTED, "model.quantize=nf4", folder="none"), tokens=tokens)
+
+
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_adapters_are_merged_on_request_into_weights_in_fp32(recipe, tokens, tmp_path, precision):
     options = (*ADAPTED, f"training.precision={precision}")

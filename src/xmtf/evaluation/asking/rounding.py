@@ -35,17 +35,18 @@ def largest_difference(setup: Setup, subject: Subject, ref: str, requests: Seque
         weights in fp32 beside.
     """
     ranked = list({(request.prompt, request.choices): request for request in requests if request.choices}.values())
-    if subject.dtype == "fp32" or not ranked:
+    if (subject.dtype == "fp32" and subject.quantize is None) or not ranked:
         return None
+    computed = subject.dtype if subject.quantize is None else f"{subject.dtype} with weights in {subject.quantize}"
     if not _has_room(subject):
-        say(f"  scores are in {subject.dtype}; there is no room for the weights in fp32 beside, to compare them with")
+        say(f"  scores are in {computed}; there is no room for the weights in fp32 beside, to compare them with")
         return None
     chosen = [ranked[index * len(ranked) // _REQUESTS] for index in range(_REQUESTS)][: len(ranked)]
     ours = _scores(subject, chosen)
     widened = _scores(_in_fp32(setup, subject, ref), chosen)
     pairs = [pair for pair in zip(ours, widened, strict=True) if all(map(math.isfinite, pair))]
     difference = max((abs(first - second) for first, second in pairs), default=math.nan)
-    say(f"  scores in {subject.dtype} are at most {difference:.3g} from those in fp32 ({len(set(chosen))} requests)")
+    say(f"  scores in {computed} are at most {difference:.3g} from those in fp32 ({len(set(chosen))} requests)")
     return difference
 
 

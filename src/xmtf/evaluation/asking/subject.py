@@ -18,6 +18,8 @@ from xmtf.files import content_hash
 from xmtf.models import find_model, load_model
 from xmtf.models.device import choose_device
 from xmtf.models.dtype import choose_dtype, dtype_name
+from xmtf.models.quantise import check_quantise, quantise_model, quantised_line
+from xmtf.recipe.schema import QuantizeKind
 from xmtf.tokens import load_tokenizer
 from xmtf.tokens.tokenizer.composed import composed_line
 from xmtf.tokens.tokenizer.special_texts import special_line
@@ -47,6 +49,7 @@ class Subject:
         batch_tokens: Positions computed together.
         weights: Hash of configuration and weights alone.
         dtype: What the model is computed in, such as ``bf16``.
+        quantize: What its matrices are kept in, or None.
     """
 
     model: CausalModel | EncoderDecoderModel
@@ -59,6 +62,7 @@ class Subject:
     batch_tokens: int
     weights: str = ""
     dtype: str = "fp32"
+    quantize: QuantizeKind | None = None
 
     def identity(self, setup: Setup) -> dict[str, object]:
         """Return everything that decides an answer."""
@@ -94,7 +98,12 @@ def load_subject(setup: Setup, ref: str, label: str) -> Subject:
     if device == "cuda" and (process := processes_of_torchrun()).size > 1:
         device = f"cuda:{process.local}"
     dtype = choose_dtype(setup.settings.dtype, ref, torch.device(device), offline=setup.offline)
+    quantize = setup.settings.quantize
+    check_quantise(quantize, torch.device(device))
     loaded = load_model(ref, device=device, dtype=dtype, offline=setup.offline)
+    weights = loaded.fingerprint if quantize is None else content_hash([loaded.fingerprint, quantize])
+    if quantize is not None:
+        say(quantised_line(quantise_model(loaded.model, quantize)))
     where = setup.tokenizer or str(find_model(ref, offline=setup.offline))
     tokenizer = load_tokenizer(where, offline=setup.offline).reading(setup.tokens.special_tokens)
     tokenizer.require_fit(loaded.model.vocab_size, f"model {ref!r}")
@@ -104,9 +113,10 @@ def load_subject(setup: Setup, ref: str, label: str) -> Subject:
         loaded.model,
         tokenizer,
         label=label,
-        weights=loaded.fingerprint,
+        weights=weights,
         batch_tokens=positions,
         dtype=dtype_name(dtype),
+        quantize=quantize,
     )
 
 
@@ -119,6 +129,7 @@ def subject_of(
     weights: str = "",
     batch_tokens: int = 8192,
     dtype: str = "fp32",
+    quantize: QuantizeKind | None = None,
 ) -> Subject:
     """Return a model at hand as ``setup`` asks it.
 
@@ -130,6 +141,7 @@ def subject_of(
         weights: Hash of configuration and weights.
         batch_tokens: Positions computed together.
         dtype: What the model is computed in.
+        quantize: What its matrices are kept in.
     """
     settings = setup.settings
     chat = None
@@ -161,4 +173,5 @@ def subject_of(
         batch_tokens=batch_tokens,
         weights=weights,
         dtype=dtype,
+        quantize=quantize,
     )

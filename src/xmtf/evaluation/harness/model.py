@@ -16,8 +16,10 @@ from lm_eval.api.model import LM
 from xmtf.conversations.template import TemplateRefusesError
 from xmtf.errors import ConfigError
 from xmtf.evaluation.harness.requests import ModelRequests
-from xmtf.models import find_model, load_model
+from xmtf.models import find_model, load_model, model_size
 from xmtf.models.dtype import DTYPES, choose_dtype
+from xmtf.models.quantise import check_quantise, quantise_model
+from xmtf.recipe.schema import QuantizeKind
 from xmtf.tokens import load_tokenizer
 from xmtf.tokens.tokenizer.chat import chat_format, template_of
 
@@ -36,6 +38,7 @@ class HarnessModel(LM):  # type: ignore[misc]  # the harness has no types
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:1``. Where there is no GPU, ``cuda`` is the CPU, as for the
             harness's own models: it is what the harness says where nobody did.
         dtype: Of the weights: ``auto`` (what they are stored in), ``float32``, ``bfloat16`` or ``float16``.
+        quantize: What matrices are kept in: ``nf4`` or ``int8``.
         max_length: Most tokens of a row; default the model's own length, else 2,048.
         max_gen_toks: Most tokens of an answer where a task does not say.
         batch_tokens: Positions computed together.
@@ -54,6 +57,7 @@ class HarnessModel(LM):  # type: ignore[misc]  # the harness has no types
         tokenizer: str | None = None,
         device: str | None = "auto",
         dtype: str = "auto",
+        quantize: str | None = None,
         max_length: int | None = None,
         max_gen_toks: int = 256,
         batch_tokens: int = 8192,
@@ -66,15 +70,22 @@ class HarnessModel(LM):  # type: ignore[misc]  # the harness has no types
             raise ConfigError("--model_args: name the model, such as --model_args pretrained=runs/demo/model")
         if dtype not in _DTYPES:
             raise ConfigError(f"--model_args dtype={dtype}: known are {', '.join(_DTYPES)}")
+        kinds: dict[str | None, QuantizeKind | None] = {None: None, "nf4": "nf4", "int8": "int8"}
+        if quantize not in kinds:
+            raise ConfigError(f"--model_args quantize={quantize}: known are nf4 and int8")
         if not torch.cuda.is_available():
             device = "cpu"
         self._device = torch.device("cuda" if device in (None, "auto") else device)
         chosen = choose_dtype(_DTYPES[dtype], pretrained, self._device, offline=offline)
+        check_quantise(kinds[quantize], self._device)
         loaded = load_model(pretrained, device=str(self._device), dtype=chosen, offline=offline)
         found = load_tokenizer(tokenizer or str(find_model(pretrained, offline=offline)), offline=offline)
         self._tokenizer = found
         found.require_fit(loaded.model.vocab_size, f"model {pretrained!r}")
-        self._fingerprint = loaded.fingerprint
+        self._fingerprint = loaded.fingerprint if quantize is None else f"{loaded.fingerprint}-{quantize}"
+        self._num_parameters = model_size(loaded.model).total
+        if (kind := kinds[quantize]) is not None:
+            quantise_model(loaded.model, kind)
         self._requests = ModelRequests(
             loaded.model,
             found,
@@ -109,7 +120,7 @@ class HarnessModel(LM):  # type: ignore[misc]  # the harness has no types
         """Return what the harness writes into its results."""
         parameters = list(self._requests.model.parameters())  # type: ignore[union-attr]  # a torch module
         return {
-            "model_num_parameters": sum(parameter.numel() for parameter in parameters),
+            "model_num_parameters": self._num_parameters,
             "model_dtype": str(parameters[0].dtype),
             "model_revision": "main",
             "model_sha": self._fingerprint,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from xmtf.errors import ConfigError, require
+from xmtf.errors import ConfigError
 from xmtf.evaluation.engine.answer import Known, nothing_known
 from xmtf.evaluation.engine.chat import ChatWish, Wanted, choose_chat, format_of
 from xmtf.evaluation.engine.encoding import Encoder, PromptRules, TextTokenizer, prompt_rules
@@ -16,10 +16,11 @@ from xmtf.evaluation.generation.decoding import Decoding
 from xmtf.evaluation.generation.generate import Written, continue_prompts, cut_at_stops
 from xmtf.execution import say
 from xmtf.files import content_hash
-from xmtf.models import find_model, load_model, quantise_int8
+from xmtf.models import find_model, load_model
 from xmtf.models.device import choose_device
 from xmtf.models.dtype import choose_dtype, dtype_name
-from xmtf.recipe.schema import Tokenization
+from xmtf.models.quantise import check_quantise, quantise_model
+from xmtf.recipe.schema import QuantizeKind, Tokenization
 from xmtf.tokens import load_tokenizer
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Prompter:
         tokenizer: Its tokenizer.
         rules: How prompts become ids.
         fingerprint: Hash of weights, tokenizer and rules.
-        quantised: What 8-bit weights changed, or None.
+        quantised: What quantised weights changed, or None.
         batch_tokens: Positions computed together.
     """
 
@@ -133,7 +134,7 @@ def load_prompter(
     *,
     device: str = "auto",
     dtype: str = "auto",
-    int8: bool = False,
+    quantize: QuantizeKind | None = None,
     tokens: Tokenization | None = None,
     chat: Wanted = "auto",
     offline: bool = False,
@@ -144,19 +145,18 @@ def load_prompter(
         ref: Folder, GGUF file, ``package:NAME`` or hub id.
         device: ``auto`` takes a GPU where there is one.
         dtype: What the model is computed in; see :mod:`xmtf.models.dtype`.
-        int8: Matrices in 8 bits.
+        quantize: What matrices are kept in.
         tokens: What stands at the ends of prompts.
         chat: Whether prompts are written in the model's chat form.
         offline: Never touch the network.
 
     Raises:
         SourceError: The model is nowhere; says what was looked for and where.
-        MissingExtraError: 8 bits on a GPU without the package bitsandbytes.
+        MissingExtraError: Quantised weights without the package bitsandbytes.
         ConfigError: Model and tokenizer do not fit, or there is no such device.
     """
     place = str(choose_device(device))
-    if int8 and place == "cuda":
-        require("bitsandbytes", "gpu")
+    check_quantise(quantize, torch.device(place))
     chosen = choose_dtype(dtype, ref, torch.device(place), offline=offline)
     loaded = load_model(ref, device=place, dtype=chosen, offline=offline)
     tokenizer = load_tokenizer(str(find_model(ref, offline=offline)), offline=offline)
@@ -170,8 +170,8 @@ def load_prompter(
         end = format_of(form, tokenizer).end_of_turn
         tokenizer = tokenizer.described({}, () if end is None else (end,)).reading("text")
     rules = prompt_rules(loaded.model, tokenizer, read, chat=form)
-    identity = [loaded.fingerprint, tokenizer.fingerprint, rules.to_json(), int8, dtype_name(chosen)]
-    quantised = quantise_int8(loaded.model) if int8 else None
+    identity = [loaded.fingerprint, tokenizer.fingerprint, rules.to_json(), quantize, dtype_name(chosen)]
+    quantised = None if quantize is None else quantise_model(loaded.model, quantize)
     return Prompter(loaded.model, tokenizer, rules, content_hash(identity), quantised)
 
 

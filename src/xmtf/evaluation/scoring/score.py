@@ -34,10 +34,11 @@ def versions() -> Mapping[str, str]:
     return package_versions(("torch", "transformers", "tokenizers", "sacrebleu", "rouge_score", "babel", "py3langid"))
 
 
-def where_computed(model: object, dtype: str) -> dict[str, str]:
-    """Return a model's device and dtype."""
+def where_computed(model: object, dtype: str, quantize: str | None = None) -> dict[str, str]:
+    """Return a model's device and dtype, and what its matrices are kept in where that is less."""
     weight = next(iter(model.parameters()), None) if hasattr(model, "parameters") else None
-    return {"dtype": dtype} | ({"device": str(weight.device.type)} if weight is not None else {})
+    where = {"device": str(weight.device.type)} if weight is not None else {}
+    return {"dtype": dtype} | where | ({"quantize": quantize} if quantize else {})
 
 
 def items_table(job: Job, answers: Sequence[Answer], scoring: str) -> pa.Table:

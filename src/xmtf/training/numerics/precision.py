@@ -110,7 +110,9 @@ def _frozen_matrices(model: nn.Module) -> Iterator[torch.Tensor]:
             yield table.weight
     linears = (module for module in model.modules() if isinstance(module, nn.Linear | LoraLinear))
     yield from (
-        linear.weight for linear in linears if not linear.weight.requires_grad and id(linear.weight) not in others
+        linear.weight
+        for linear in linears
+        if linear.weight is not None and not linear.weight.requires_grad and id(linear.weight) not in others
     )
 
 

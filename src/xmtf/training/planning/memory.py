@@ -2,7 +2,8 @@
 
 With P parameters of a process (of which E in embedding and head, M in the blocks' matrices), in bytes::
 
-    weights       4 P, and 2 (M + V H) of bf16 copies under autocast; bf16_pure: 2 P; frozen under bf16: 2 P
+    weights       4 P, and 2 (M + V H) of bf16 copies under autocast; bf16_pure: 2 P; frozen under bf16: 2 P;
+                  quantised: 0.56 M (nf4) or 1 M (int8), and the largest matrix once more, turned back
     gradients     4 P of what trains; bf16_pure: 2 P
     optimizer     8 P (AdamW), 2 P (AdamW, 8 bit), row and column sums (Adafactor); halved by bf16_pure
     activations   see :mod:`xmtf.training.planning.activations`
@@ -167,12 +168,19 @@ class _Process:
         gradients = trains * body / dims.dp_shard * bytes_each
         return MemoryEstimate(
             size=size,
-            weights=held * (trains * bytes_each + (1 - trains) * frozen_bytes) + gathered + casts,
+            weights=held * (trains * bytes_each + (1 - trains) * frozen_bytes) + gathered + casts + self._quantised(),
             gradients=trains * held * bytes_each,
             optimizer=state,
             activations=max(self._activations(gradients, low), self._of_optimizer()),
             logits=logits,
         )
+
+    def _quantised(self) -> float:
+        """Return what quantised matrices take beside frozen ones (less), and the one that is turned back at a time."""
+        size = self.of.size
+        frozen_bytes = 4 if self.of.recipe.training.precision == "fp32" else 2
+        turned_back = size.largest_quantised * self.formats.compute
+        return size.quantised_bytes + turned_back - float(size.quantised * frozen_bytes)
 
     @property
     def _ends(self) -> tuple[bool, bool]:

@@ -10,6 +10,7 @@ from xmtf.models.bloom import Bloom
 from xmtf.models.hub.network import HubNetwork
 from xmtf.models.lora import adapters
 from xmtf.models.mt5 import MT5
+from xmtf.models.quantise import quantised_linears
 from xmtf.recipe.schema import Training
 from xmtf.training.topology.parallel_dims import ParallelDims
 
@@ -48,6 +49,11 @@ def _violations(model: Any, training: Training, shape: ParallelDims) -> Iterator
     frozen = not next(model.parameters()).requires_grad  # the embedding is, beside adapters; they take long to look for
     if shape.tp * shape.pp > 1 and frozen and adapters(model):
         yield "training.parallel: adapters (model.lora) train with dp_shard and dp_replicate; set tp and pp to 1"
+    if shape.splits and frozen and any(quantised_linears(model)):
+        yield (
+            "training.parallel: quantised weights (model.quantize) stay whole on each process; set dp_shard, tp and pp "
+            "to 1, or leave model.quantize out"
+        )
     yield from _rows(training, shape.data)
     if shape.pp > 1:
         yield from _stages(model.config.num_layers, training, shape)
