@@ -30,7 +30,7 @@ from xmtf.upload import MIXTURE_FILES, check_target, publish
 
 __all__ = ["app"]
 
-ExportFields = Literal["xp3", "xp3x", "all", "messages"]
+ExportFields = Literal["xp3", "xp3x", "all", "messages", "preferences", "preference-messages"]
 
 app = typer.Typer(no_args_is_help=True, help="Build, inspect and tokenise mixtures.")
 
@@ -207,7 +207,9 @@ def export(
     source: Built,
     filters: Filters = None,
     to: Annotated[Path, typer.Option(help="New folder for the JSONL files.")] = Path("export"),
-    fields: Annotated[ExportFields, typer.Option(help="Fields of a record; messages: as TRL.")] = "xp3",
+    fields: Annotated[
+        ExportFields, typer.Option(help="Fields of a record; messages and preferences: as TRL reads them.")
+    ] = "xp3",
     names: Annotated[
         ExportNames, typer.Option(help="Files and datasets as the hub calls them, or as in the released xP3, xP3x, P3.")
     ] = "hub",

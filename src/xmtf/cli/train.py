@@ -10,9 +10,10 @@ import typer
 
 from xmtf.artefacts.manifest_parts import TrainCounts
 from xmtf.artefacts.ownership import check_run_folder
-from xmtf.cli.options import Overrides, RecipePath, Replace, needs_models
+from xmtf.cli.options import Overrides, Replace, needs_models
 from xmtf.cli.printing import print_text
-from xmtf.files import MANIFEST
+from xmtf.errors import ConfigError
+from xmtf.files import MANIFEST, read_manifest
 from xmtf.recipe import load_recipe
 from xmtf.runs.measures import suite_measures
 from xmtf.runs.replacing import prepare
@@ -23,8 +24,17 @@ __all__ = ["train"]
 
 @needs_models
 def train(
-    recipe: RecipePath,
+    recipe: Annotated[
+        Path | None, typer.Argument(help="Recipe file, such as recipes/demo.yaml; none with --model and --data.")
+    ] = None,
     overrides: Overrides = None,
+    model: Annotated[
+        str | None, typer.Option(help="Without a recipe: folder, GGUF file, package:NAME or hub id to start from.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Without a recipe: file of rows, messages or inputs and targets.")
+    ] = None,
+    language: Annotated[str | None, typer.Option(help="Of the answers in --data; default what is identified.")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the first example, its row, the layout and the memory, and stop.")
     ] = False,
@@ -34,12 +44,21 @@ def train(
 ) -> None:
     """Finetune the model of a recipe on its token files; goes on from the last checkpoint by itself.
 
+    Without a recipe, --model and --data write one, list what it makes, and train: adapters, unless model.lora=null.
+
     Example: xmtf train recipes/demo.yaml training.steps=200
+    Example: xmtf train --model HuggingFaceTB/SmolLM2-135M-Instruct --data rows.jsonl training.steps=50
     """
+    folder = [] if out is None else [f"run_folder={out}"]
+    if model is not None or data is not None:
+        given = [] if recipe is None else [str(recipe)]
+        _train_on_file(model, data, [*given, *(overrides or []), *folder], language, tokens, dry_run, replace)
+        return
+    if recipe is None or language is not None:
+        raise ConfigError("xmtf train: give a recipe, or --model M and --data FILE (with --language LANG, if you like)")
     from xmtf.training import dry_run as preview
     from xmtf.training import train_in_folder
 
-    folder = [] if out is None else [f"run_folder={out}"]
     loaded = load_recipe(recipe, [*(overrides or []), *folder])
     tokens = tokens or loaded.run.tokens
     if dry_run:
@@ -55,3 +74,38 @@ def train(
         return
     counts = TrainCounts.of(manifest, loaded.run.model)
     print_text(f"{loaded.run.model}: {counts.step:,} steps, {counts.tokens:,} tokens, {counts.seconds:,.0f} s")
+
+
+def _train_on_file(
+    model: str | None,
+    data: Path | None,
+    overrides: list[str],
+    language: str | None,
+    tokens: Path | None,
+    dry_run: bool,
+    replace: bool,
+) -> None:
+    """Write a recipe for a model and a file, and run it up to the trained model."""
+    from xmtf.runs.drafting import draft_recipe
+    from xmtf.runs.pipeline import run_recipe
+
+    if model is None or data is None:
+        raise ConfigError("xmtf train: --model and --data go together, without a recipe")
+    if wrong := next((text for text in overrides if "=" not in text), None):
+        raise ConfigError(f"xmtf train: {wrong}: a recipe and --model with --data are two ways; give one of them")
+    if tokens is not None or int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ConfigError(
+            "xmtf train --model --data makes its token files in one process; for --tokens and torchrun take the recipe "
+            "that it writes"
+        )
+    draft = draft_recipe(model, data, overrides, language=language)
+    for line in draft.lines:
+        print_text(line)
+    if dry_run:
+        for path, text in draft.files.items():
+            print_text(f"\n# {path}\n{text}", end=False)
+        return
+    draft.write()
+    run_recipe(draft.loaded, until="train", replace=replace)
+    counts = TrainCounts.of(read_manifest(draft.loaded.run.model), draft.loaded.run.model)
+    print_text(f"{draft.loaded.run.model}: {counts.step:,} steps, {counts.tokens:,} tokens, {counts.seconds:,.0f} s")

@@ -117,6 +117,7 @@ FLIPS = {
     "mixture.cap_score": None,
     "mixture.mode": "legacy",
     "mixture.lint": "error",
+    "mixture.missing": "skip",
     "tokens.tokenizer.path": "tok",
     "tokens.tokenizer.train_vocab_size": 320,
     "tokens.space_before_targets": False,

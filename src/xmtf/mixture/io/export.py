@@ -12,6 +12,7 @@ import orjson
 from xmtf.artefacts.ownership import check_ours
 from xmtf.conversations.messages import Conversation
 from xmtf.files import atomic_folder
+from xmtf.mixture.io.preferences import is_preference, preference_pairs, say_preferences
 from xmtf.mixture.io.read import select_examples
 from xmtf.mixture.io.released import released_name
 from xmtf.records import MESSAGES, PROMPTED_COLUMNS
@@ -21,7 +22,7 @@ __all__ = ["ExportFields", "ExportNames", "export_jsonl", "file_name"]
 ExportNames = Literal["hub", "released"]
 """Whether files and datasets are called as the hub calls them today, or as in the released xP3, xP3x and P3."""
 
-ExportFields = Literal["xp3", "xp3x", "all", "messages"]
+ExportFields = Literal["xp3", "xp3x", "all", "messages", "preferences", "preference-messages"]
 
 _FIELDS: dict[ExportFields, dict[str, str]] = {
     "xp3": {"inputs": "inputs", "targets": "targets"},
@@ -31,10 +32,14 @@ _FIELDS: dict[ExportFields, dict[str, str]] = {
     },
     "all": {name: name for name in PROMPTED_COLUMNS},
     "messages": {},
+    "preferences": {},
+    "preference-messages": {},
 }  # fmt: skip
 
 MESSAGES_FILE = "messages.jsonl"
 """File of an export of conversations."""
+PREFERENCES_FILE = "preferences.jsonl"
+"""File of an export of pairs."""
 
 _OPEN_FILES = 256
 """Files written at the same time."""
@@ -56,15 +61,19 @@ def export_jsonl(
         fields: ``xp3`` writes inputs and targets; ``xp3x`` adds language, split, template, dataset and config;
             ``all`` writes every column under our names. ``messages`` writes one file, ``messages.jsonl``, that TRL
             trains on: ``messages`` and, where there are any, ``tools``; of a prompted example a turn of the user and
-            one of the assistant.
+            one of the assistant; ``preferences`` and ``preference-messages`` one file of pairs
+            (:mod:`xmtf.mixture.io.preferences`).
         names: ``released`` calls files, languages, datasets and configurations as the original does
             (:mod:`xmtf.mixture.io.released`); with ``all`` it is about the files alone.
         filters: Column -> pattern (see :func:`xmtf.mixture.io.read.select_examples`).
 
     Raises:
-        ConfigError: ``out`` is a file, or a folder that is not empty; a task has no released name.
+        ConfigError: ``out`` is a file, or a folder that is not empty; a task has no released name; pairs are wanted and
+            no example has several answer choices.
     """
     check_ours(out, "an export of a mixture", ())
+    if is_preference(fields):
+        say_preferences(mixture, filters)
     counts: dict[str, int] = {}
     with atomic_folder(out, alone=True) as folder, ExitStack() as stack:
         files: dict[str, Any] = {}
@@ -117,6 +126,11 @@ def _chunks(
     """Yield (file, its next lines, their number)."""
     if fields == "messages":
         yield from _message_chunks(mixture, filters)
+        return
+    if is_preference(fields):
+        for table in select_examples(mixture, filters):
+            pairs = [pair for row in table.to_pylist() for pair in preference_pairs(row, fields)]
+            yield PREFERENCES_FILE, b"".join(orjson.dumps(pair) + b"\n" for pair in pairs), len(pairs)
         return
     for table in select_examples(mixture, filters):
         lines: dict[str, list[bytes]] = {}
