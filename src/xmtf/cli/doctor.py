@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -93,14 +92,16 @@ def _devices() -> dict[str, object]:
 
 def _data() -> dict[str, object]:
     from xmtf.sources.cldr import cldr_release
+    from xmtf.sources.mirror import mirror_roots
 
-    root = os.environ.get("XMTF_DATA_ROOT")
-    if root is None:
-        mirror = "XMTF_DATA_ROOT is not set: datasets come from the hub"
-    elif not Path(root).is_dir():
-        mirror = f"XMTF_DATA_ROOT={root}: no such folder"
-    else:
-        mirror = f"{root}: {sum(1 for _ in Path(root).rglob('*.parquet'))} Parquet splits"
+    roots = mirror_roots()
+    told = [
+        f"{root}: {sum(1 for _ in root.rglob('*.parquet'))} Parquet splits"
+        if root.is_dir()
+        else f"XMTF_DATA_ROOT={root}: no such folder"
+        for root in roots
+    ]
+    mirror = "; ".join(told) or "XMTF_DATA_ROOT is not set: datasets come from the hub"
     offline = os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0")
     return {
         "mirror": mirror,

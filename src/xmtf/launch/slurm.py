@@ -43,7 +43,7 @@ LOGS = "logs"
 """Folder of what the stages print."""
 
 _FOLDERS = ("XMTF_DATA_ROOT", "HF_HOME", "HF_HUB_CACHE")
-"""Environment variables that name a folder; jobs get its absolute path."""
+"""Environment variables that name a folder, or several; jobs get their absolute paths."""
 
 _PASSED_ON = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "PYTHONPATH")
 """Environment variables that jobs get as they are here; tokens and keys are not written to files."""
@@ -243,7 +243,7 @@ def _ranks(loaded: LoadedRecipe, stage: LaunchStage, cluster: Cluster) -> list[s
 
 
 def _stage_file(loaded: LoadedRecipe) -> str:
-    passed = {name: str(Path(os.environ[name]).resolve()) for name in _FOLDERS if os.environ.get(name)}
+    passed = {name: _absolute(os.environ[name]) for name in _FOLDERS if os.environ.get(name)}
     if templates := os.environ.get(TEMPLATES_ROOT):
         passed[TEMPLATES_ROOT] = absolute_roots(templates)
     passed |= {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
@@ -252,6 +252,11 @@ def _stage_file(loaded: LoadedRecipe) -> str:
     lines = ["set -euo pipefail", f"cd -- {_quoted(Path.cwd())}", *exports]
     template = (files("xmtf.launch") / STAGE).read_text(encoding="utf-8")
     return template.replace("# @environment@", "\n".join(lines))
+
+
+def _absolute(folders: str) -> str:
+    """Return folders, parted like the entries of PATH, as absolute paths."""
+    return os.pathsep.join(str(Path(part).resolve()) for part in folders.split(os.pathsep) if part)
 
 
 def _submit_file(stages: list[LaunchStage], out: Path) -> str:

@@ -24,7 +24,7 @@ from xmtf.sources.hub.converted import subsets_of
 from xmtf.sources.hub.download import Wanted, download_all
 from xmtf.sources.hub.prepared import prepare_dataset
 from xmtf.sources.locate import CLDR, Located, locate_all
-from xmtf.sources.mirror import find_in_mirror, mirror_root, subsets_in_mirror
+from xmtf.sources.mirror import find_in_mirror, mirror_roots, subsets_in_mirror
 from xmtf.sources.reference import SourceRef
 from xmtf.sources.sidecar import Sidecar, check_content, read_sidecar, write_sidecar
 from xmtf.sources.stream import stream_files
@@ -116,8 +116,8 @@ def fetch_sources(
     refs = expand_patterns(refs, offline=offline)
     results = {ref: _there(ref, to) for ref in refs}
     open_refs = [ref for ref, there in results.items() if there is None]
-    other = mirror_root()
-    located = locate_all(open_refs, offline=offline, mirror=other is not None and other.resolve() != to.resolve())
+    others = any(root.resolve() != to.resolve() for root in mirror_roots())
+    located = locate_all(open_refs, offline=offline, mirror=others)
     found = dict(zip(open_refs, located, strict=True))
     wanted = {
         ref: _wanted(each, to)

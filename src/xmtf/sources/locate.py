@@ -12,7 +12,7 @@ from xmtf.errors import MissingSourceError, SourceError
 from xmtf.sources import hub
 from xmtf.sources.hub import converted, prepared
 from xmtf.sources.hub.converted import HubSplit
-from xmtf.sources.mirror import DATA_ROOT, find_in_mirror, mirror_root, mirror_splits
+from xmtf.sources.mirror import DATA_ROOT, find_in_mirror, mirror_roots, mirror_splits
 from xmtf.sources.reference import SourceRef
 from xmtf.sources.sidecar import read_sidecar
 
@@ -147,12 +147,13 @@ def _here_or_error(ref: SourceRef, mirror: bool) -> Located | SourceError | None
 
 def looked(ref: SourceRef) -> str:
     """Say where a split was looked for, and which splits are there instead."""
-    root = mirror_root()
+    roots = mirror_roots()
     dataset, subset, split = ref.where
     path = f"{dataset}/{subset}/{split}" if subset else f"{dataset}/{split}"
     others = mirror_splits(ref)
     has = f" (it has {', '.join(others)})" if others else ""
-    mirror = f"the mirror has no {root}/{path}.parquet{has}" if root else f"no mirror is set ({DATA_ROOT})"
+    places = " and no ".join(f"{root}/{path}.parquet" for root in roots)
+    mirror = f"the mirror has no {places}{has}" if roots else f"no mirror is set ({DATA_ROOT})"
     whole = find_in_mirror(replace(ref, flat=True)) if subset and not ref.flat else []
     if whole:
         mirror += (

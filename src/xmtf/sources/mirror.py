@@ -1,9 +1,10 @@
 """The local mirror: a folder that holds datasets under their hub ids, so that no network is needed.
 
-``XMTF_DATA_ROOT`` names it. Layout: ``<hub id>/<subset>/<split>.parquet`` (also the other kinds of
-:mod:`xmtf.sources.tables`; shards ``<split>-00000-of-00002.parquet``). A dataset without subsets has no subset folder.
-A file of all subsets is never read for one of them, unless the catalogue says ``flat``; of a dataset whose catalogue
-entry names a ``table``, that subset serves all that have none of their own and whose columns it has.
+``XMTF_DATA_ROOT`` names it, or several (``own:shared``): of each split the first that has it counts. Layout:
+``<hub id>/<subset>/<split>.parquet`` (also the other kinds of :mod:`xmtf.sources.tables`; shards
+``<split>-00000-of-00002.parquet``). A dataset without subsets has no subset folder. A file of all subsets is never read
+for one of them, unless the catalogue says ``flat``; of a dataset whose catalogue entry names a ``table``, that subset
+serves all that have none of their own and whose columns it has.
 """
 
 from __future__ import annotations
@@ -18,42 +19,51 @@ from xmtf.sources.reference import SourceRef
 from xmtf.sources.sidecar import SUFFIX as SIDECAR
 from xmtf.sources.tables import SUFFIXES
 
-__all__ = ["DATA_ROOT", "find_in_mirror", "mirror_root", "mirror_splits", "subsets_in_mirror"]
+__all__ = ["DATA_ROOT", "find_in_mirror", "mirror_roots", "mirror_splits", "subsets_in_mirror"]
 
 _NUMBER = re.compile(r"\d{5}-of-\d{5}")
 _SHARD = re.compile(r"-\d{5}-of-\d{5}$")
 
 DATA_ROOT = "XMTF_DATA_ROOT"
-"""Environment variable with the mirror's folder."""
+"""Environment variable with the mirror's folder, or with several between the marks that part the entries of PATH."""
 
 
-def mirror_root() -> Path | None:
-    """Return the folder of the mirror, or None where the variable is not set."""
-    value = os.environ.get(DATA_ROOT, "").strip()
-    return Path(value).expanduser() if value else None
+def mirror_roots() -> tuple[Path, ...]:
+    """Return the folders of the mirrors, in the order in which they are looked at; none where there is no variable."""
+    parts = os.environ.get(DATA_ROOT, "").split(os.pathsep)
+    return tuple(Path(part.strip()).expanduser() for part in parts if part.strip())
 
 
 def find_in_mirror(ref: SourceRef, root: Path | None = None) -> list[Path]:
-    """Return the files of a split in the mirror, in order; empty where it is not there.
+    """Return the files of a split in the first mirror that has it, in order; empty where none has.
 
     A subset with a ``*`` stands for all subsets that match it.
 
     Raises:
         SourceError: Only some of the shards of the split are there.
     """
-    folders = _folders(ref, root or mirror_root())
-    if "*" in ref.subset:
-        return [path for folder in folders for path in _files_of(folder, ref.split)]
-    for number, folder in enumerate(folders):
-        files = _files_of(folder, ref.split)
-        if files and (number == 0 or holds_columns(ref, files)):
-            return files
+    for each in _roots(root):
+        folders = _folders(ref, each)
+        if "*" in ref.subset:
+            found = [path for folder in folders for path in _files_of(folder, ref.split)]
+            if found:
+                return found
+            continue
+        for number, folder in enumerate(folders):
+            files = _files_of(folder, ref.split)
+            if files and (number == 0 or holds_columns(ref, files)):
+                return files
     return []
 
 
+def _roots(root: Path | None) -> tuple[Path, ...]:
+    return mirror_roots() if root is None else (root,)
+
+
 def subsets_in_mirror(ref: SourceRef, root: Path | None = None) -> list[str]:
-    """Return the subsets of a pattern that the mirror has with the split."""
-    return [folder.name for folder in _folders(ref, root or mirror_root()) if _files_of(folder, ref.split)]
+    """Return the subsets of a pattern that the first mirror that has any has with the split."""
+    of_each = ([folder.name for folder in _folders(ref, each) if _files_of(folder, ref.split)] for each in _roots(root))
+    return next((names for names in of_each if names), [])
 
 
 def _files_of(folder: Path, split: str) -> list[Path]:
@@ -83,9 +93,9 @@ def _check_whole(shards: list[Path]) -> None:
 
 
 def mirror_splits(ref: SourceRef) -> list[str]:
-    """Return the names of the splits that the mirror has of a subset: what an error message offers."""
+    """Return the names of the splits that the mirrors have of a subset: what an error message offers."""
     names = set()
-    for folder in _folders(ref, mirror_root()):
+    for folder in (folder for root in mirror_roots() for folder in _folders(ref, root)):
         for path in folder.iterdir() if folder.is_dir() else ():
             for suffix in SUFFIXES:
                 if path.name.endswith(suffix) and not path.name.endswith(SIDECAR):
@@ -93,9 +103,7 @@ def mirror_splits(ref: SourceRef) -> list[str]:
     return sorted(names)
 
 
-def _folders(ref: SourceRef, root: Path | None) -> list[Path]:
-    if root is None:
-        return []
+def _folders(ref: SourceRef, root: Path) -> list[Path]:
     dataset, subset, _ = ref.where
     if "*" in subset:
         return sorted((root / dataset).glob(subset))

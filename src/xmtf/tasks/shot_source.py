@@ -32,7 +32,9 @@ def shot_source(shots: Shots, task: Task, split: str, tasks: Mapping[str, Task],
     of = _in_language(shots.language, task, tasks, where)
     chosen = shots.split or next((splits[0] for role in _ROLES if (splits := of.splits.get(role))), None)
     if chosen is None:
-        raise ConfigError(f"{where}: the catalogue lists no split of {of.id} to take them from; name one with `split`")
+        raise ConfigError(
+            f"{where}: the catalogue lists no split of {of.id} to take them from; name one with `split` (--shot-split)"
+        )
     if of.id != task.id and chosen == split and not (task.parallel and task.parallel == of.parallel):
         raise ConfigError(
             f"{where}: {of.id} [{chosen}] may hold translations of the items of {task.id} [{split}], and nothing says "

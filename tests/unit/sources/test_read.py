@@ -1,3 +1,4 @@
+import os
 import socket
 
 import pyarrow as pa
@@ -157,3 +158,18 @@ def test_a_pattern_of_subsets_reads_all_that_match(mirror):
 def test_names_never_lead_out_of_their_folder(names):
     with pytest.raises(SourceError, match="is no name but a path that leads elsewhere"):
         SourceRef(**names)
+
+
+def test_of_several_mirrors_the_first_that_has_a_split_counts(tmp_path, monkeypatch):
+    for place, split, text in (("own", "test", "mine"), ("shared", "test", "theirs"), ("shared", "train", "theirs")):
+        folder = tmp_path / place / "some" / "set" / "fr"
+        folder.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.table({"text": [text]}), folder / f"{split}.parquet")
+    monkeypatch.setenv("XMTF_DATA_ROOT", f"{tmp_path / 'own'}{os.pathsep}{tmp_path / 'shared'}{os.pathsep}")
+    found = {
+        split: read_source(SourceRef("some/set", "fr", split), offline=True).table["text"].to_pylist()
+        for split in ("test", "train")
+    }
+    assert found == {"test": ["mine"], "train": ["theirs"]}
+    with pytest.raises(SourceError, match=r"own/some/set/fr/dev.parquet and no .*shared/some/set/fr/dev.parquet"):
+        read_source(SourceRef("some/set", "fr", "dev"), offline=True)

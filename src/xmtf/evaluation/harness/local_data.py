@@ -13,7 +13,7 @@ from typing import Any
 
 from xmtf.errors import SourceError
 from xmtf.execution import say
-from xmtf.sources.mirror import find_in_mirror, mirror_root, mirror_splits
+from xmtf.sources.mirror import find_in_mirror, mirror_roots, mirror_splits
 from xmtf.sources.reference import SourceRef
 
 __all__ = ["data_of_mirror"]
@@ -67,7 +67,7 @@ def _with_empty_splits(found: Any, path: str) -> Any:
 
 def _files(path: str, name: str | None) -> dict[str, list[str]]:
     """Return split -> files of a dataset in the mirror; empty where it is not there."""
-    if mirror_root() is None or path.startswith(("/", ".")) or "/" not in path:
+    if not mirror_roots() or path.startswith(("/", ".")) or "/" not in path:
         return {}
     ref = SourceRef(_RENAMED.get(path, path), name or "")
     found = {split: find_in_mirror(SourceRef(ref.dataset, ref.subset, split)) for split in mirror_splits(ref)}
