@@ -44,7 +44,9 @@ def translate(
     ] = None,
     memory: Annotated[
         Path | None,
-        typer.Option("--memory", help="Translation memory; default translation-memory.jsonl beside the file."),
+        typer.Option(
+            "--memory", help="Translation memory; default translation-memory.jsonl in --out, or beside the file."
+        ),
     ] = None,
     isolate: Annotated[
         bool, typer.Option("--isolate", help="In right-to-left languages, put values into Unicode isolates.")
@@ -80,7 +82,7 @@ def translate(
     source = normalize_language(source, "--from")
     if not languages or source in languages:
         raise ConfigError(f"--to {to}: name other languages than the originals' ({source})")
-    known = Memory(memory or target.parent / "translation-memory.jsonl")
+    known = Memory(memory or (out or target.parent) / "translation-memory.jsonl")
     opened = open_engine(engine)
     works = [
         Work(opened, source, code, known, read_glossary(glossary, code) if glossary else NO_GLOSSARY, place)

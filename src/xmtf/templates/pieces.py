@@ -31,6 +31,7 @@ BREAK = re.compile(r"\|\|\||\r\n|\r|\n|\\n")
 
 _ENDS = {"variable_begin": "variable_end", "block_begin": "block_end", "comment_begin": "comment_end"}
 _HIDING = ("filter", "call", "macro")
+_JOINED = re.compile(r"(\|\s*join\()\s*(?:\"[^\"\\]*\"|'[^'\\]*')\s*\)")
 _SENTINEL = re.compile(r"constant-(\d+)-")
 
 
@@ -219,7 +220,7 @@ def _blank(source: str, piece: Piece) -> str:
 def differing_code(original: str, translation: str) -> str:
     """Return what a translation by a person does to the code of its original, or ``""``.
 
-    Prints may move within a source, line ends may change; statements stay in their order.
+    Prints may move within a source, line ends and what joins a list may change; statements stay in their order.
 
     >>> differing_code("Is {{ a }} {{ b }}?", "{{ b }}? {{ c }}")
     'lost {{a}}; new {{c}}'
@@ -246,7 +247,7 @@ def _all_code(source: str) -> tuple[Counter[str], tuple[str, ...]]:
         if piece.kind == "text":
             codes[PIPES] += text.count(PIPES)
         elif piece.kind == "print":
-            codes[_blank(source, piece)] += 1
+            codes[_JOINED.sub(r"\1 ... )", _blank(source, piece))] += 1
         else:
             codes[text.strip()] += 1
             ordered.append(text.strip())

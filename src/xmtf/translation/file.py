@@ -109,6 +109,8 @@ def translate_file(
 def _check_originals(path: Path, out: Path) -> None:
     names = {each.name: each for each in read_promptsource(out).templates}
     for template in read_promptsource(path).templates:
+        if template.translated is None and template.name not in names:
+            raise TemplateError(f"{out}: lacks {template.name!r} of {path}; add it there, or name another --out")
         there = names.get(template.name)
         if there is not None and there.translated is None and there.jinja != template.jinja:
             raise TemplateError(

@@ -21,7 +21,7 @@ _FORBIDDEN = ("Cc", "Cs", "Co", "Cn", "Zl", "Zp")
 _NO_SPACES = {"Hani", "Hans", "Hant", "Jpan", "Thai", "Laoo", "Khmr", "Mymr", "Tibt"}
 _DENSE = {"Hani", "Hans", "Hant", "Jpan", "Kore", "Hang"}
 _WRITTEN_IN = {"Jpan": ("Hira", "Kana", "Hani"), "Kore": ("Hang", "Hani"), "Hans": ("Hani",), "Hant": ("Hani",)}
-_FEW_LETTERS, _FEW_WORDS, _SCRIPT_LETTERS = 15, 4, 8
+_FEW_LETTERS, _FEW_WORDS, _SCRIPT_LETTERS = 15, 4, 3
 _LABEL = re.compile(r"(?<![^\W_])[B-HJ-Z](?![^\W_])|(?<=[^\W\d_] )A(?![^\W_])|(?<![^\W_])A(?= (?:or|and) [B-Z]\b)")
 """A capital letter that names an option, and is no article."""
 

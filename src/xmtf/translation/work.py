@@ -97,10 +97,12 @@ class Work:
             by_role[text.role].append(text)
         for role, some in by_role.items():
             tries |= self._ask(self._briefed(role, some), some)
-        same = _same_answers(tries.values())
+        same, is_echo = _same_answers(tries.values()), _is_echo(tries.values())
         for text, tried in tries.items():
             if tried.outcome.parts is not None and any(answer in same for _, answer in tried.answers):
                 tried.outcome = Outcome(None, problem="the engine gives one answer to different texts")
+            elif is_echo and all(answer == said for said, answer in tried.answers):
+                tried.outcome = Outcome(None, problem="the answer is the source")
             if tried.outcome.parts is not None:
                 self.memory.put(self._key(text), tried.outcome.parts)
             found[text] = tried.outcome
@@ -184,6 +186,12 @@ def _has_marks(text: Asked) -> bool:
 
 def _letters(parts: Sequence[Part]) -> str:
     return letters(" ".join(part for part in parts if isinstance(part, str)))
+
+
+def _is_echo(tries: Iterable[_Try]) -> bool:
+    """Whether half of the answers that passed are their sources: one word alone may be the same in two languages."""
+    pairs = {pair for each in tries for pair in each.answers}
+    return 2 * sum(text == answer for text, answer in pairs) >= len(pairs) > 0
 
 
 def _same_answers(tries: Iterable[_Try]) -> set[str]:

@@ -126,3 +126,14 @@ def test_marks_may_move_with_their_identity(templates_file, work_of, function_en
     made = {each.name: each for each in read_template_file(templates_file)}["ask_frmt"]
     line = next(line for line in made.jinja.splitlines() if "&" in line)
     assert re.findall(r"\{\{ (\w+) \}\}", line) == ["claim", "premise"]
+
+
+def test_an_engine_that_gives_the_source_back_translates_nothing(tmp_path, work_of, function_engine):
+    path = tmp_path / "words.yaml"
+    path.write_text(
+        "language: en\ntemplates:\n  - name: ask\n    jinja: 'Review: {{ text }} Label: ||| {{ answer_choices[l] }}'\n"
+        "    answer_choices: good ||| bad\n"
+    )
+    for code in ("es", "ar"):
+        translate_file(path, path, "en", [work_of(function_engine(lambda text: text), code)], "2026-11-30")
+    assert [each.translated.state for each in read_template_file(path)[1:]] == ["for_person"] * 2
