@@ -100,7 +100,8 @@ class _Review:
             self.counts["unfinished"] += 1
             return
         made = _with_texts(there or replace(original, id=""), texts, pairs)
-        problem = _fault(original, made)
+        is_touched = there is None or state is not None or made != there
+        problem = _fault(original, made) if is_touched else ""
         if problem:
             self.problems.append((rows[0].line, f"{name!r}: {problem}"))
         elif there is None or number is None or there.translated is None:
