@@ -242,3 +242,46 @@ def test_recipes_without_conversations_are_as_they_were(run, loaded):
 def test_prefix_lm_and_answers_in_the_middle_do_not_go_together(run):
     with pytest.raises(ConfigError, match=r"set tokens\.chat_turns: last"):
         load_recipe(run / "recipe.yaml", ["training.prefix_lm=true"])
+
+
+def test_the_harness_gets_the_text_of_transformers(run, theirs):
+    pytest.importorskip("lm_eval")
+    from xmtf.evaluation.harness.model import HarnessModel
+
+    turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "What?"}]
+    model = HarnessModel(pretrained=str(run / "run" / "model"), device="cpu")
+    wanted = theirs.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    assert model.apply_chat_template(turns) == wanted
+    assert model.chat_template(True) == WITH_TOOLS
+    assert model.chat_template(False) is None
+
+
+def test_a_model_trained_in_chat_is_asked_in_it_and_plain_results_are_others(run, loaded, tmp_path):
+    from xmtf.evaluation.asking.subject import load_subject
+    from xmtf.evaluation.suites.setup import Setup
+    from xmtf.recipe.schema import Evaluation
+    from xmtf.tasks import load_catalogue
+
+    model, catalogue = str(run / "run" / "model"), load_catalogue(loaded)
+    auto, off = (load_subject(Setup(Evaluation(chat=chat), catalogue), model, "m") for chat in ("auto", "off"))
+    assert (auto.label, off.label) == ("m (chat)", "m")
+    assert auto.fingerprint != off.fingerprint
+    assert auto.rules.chat.template == WITH_TOOLS
+    assert off.rules.chat is None
+    assert "chat" not in off.rules.to_json()
+    assert not auto.rules.space_before_targets
+
+
+def test_conversations_of_a_catalogue_need_the_key(run, tmp_path):
+    entry = {"id": "cat/chat", "cluster": "chat", "dataset": "my/chat", "language": "de", "kind": "conversation"}
+    entry |= {"splits": {"train": ["train"]}, "paths": {"train": str(run / "de.jsonl")}}
+    (tmp_path / "more.yaml").write_text(yaml.safe_dump({"tasks": [entry]}))
+    recipe = yaml.safe_load((run / "recipe.yaml").read_text())
+    recipe |= {"own_tasks": [], "catalogues": ["more.yaml"], "run_folder": str(tmp_path / "run")}
+    recipe["mixture"]["tasks"] = [{"tasks": ["cat/chat"]}]
+    recipe["tokens"] = {"chat_template": str(run / "chat.jinja")}
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    with pytest.raises(ConfigError, match=r"set tokens\.chat to conversations or all"):
+        run_recipe(load_recipe(tmp_path / "recipe.yaml"), until="tokens")
+    run_recipe(load_recipe(tmp_path / "recipe.yaml", ["tokens.chat=conversations"]), until="tokens", replace=True)
+    assert TokenCounts.of(read_manifest(tmp_path / "run" / "tokens"), run).conversations == 6

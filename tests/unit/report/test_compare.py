@@ -54,6 +54,14 @@ def shares(*parts):
     return [float(place % 2 == 0) for place, count in enumerate(parts) for _ in range(count)]
 
 
+def test_results_of_the_chat_form_have_rows_of_their_own():
+    results = Results()
+    add(results, "m", shares(60, 40))
+    add(results, "m (chat)", shares(70, 30), computed={"chat": "hash of the template"})
+    found = {each.suite: [label for label, value in each.values.items() if value] for each in compare(results)}
+    assert found == {"held out": ["m"], "held out (chat)": ["m (chat)"]}
+
+
 def test_above_chance_has_to_beat_the_most_frequent_answer():
     for majority, expected in ((0.64, "no better than the most frequent answer"), (0.5, "above chance")):
         results = Results()

@@ -89,6 +89,7 @@ def _score(judged: Judged, subject: Subject, settings: CodeSettings, toolchains:
         versions={**versions(), **{name: toolchains[name].version for name in judged.languages}},
         revision=task.revision,
         hashes={"weights": subject.weights, "tokenizer": subject.tokenizer.fingerprint},
+        computed={} if subject.rules.chat is None else {"chat": subject.rules.chat.fingerprint},
         limited=settings.limit in Counter(problem.language for problem in passed).values(),
     )
 
