@@ -18,7 +18,16 @@ import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["PromptGroup", "batches", "group_prompts", "members_of", "pad_left", "pad_right"]
+__all__ = [
+    "PromptGroup",
+    "alike_together",
+    "batches",
+    "common_length",
+    "group_prompts",
+    "members_of",
+    "pad_left",
+    "pad_right",
+]
 
 Ids = tuple[int, ...]
 
@@ -83,7 +92,7 @@ def batches(groups: Sequence[PromptGroup], batch_tokens: int, *, answer_tokens: 
     A batch holds as many groups as fit ``batch_tokens`` positions with padding, at least one.
 
     Args:
-        groups: Sorted by length, longest first.
+        groups: In any order; those of about one length together leave little padding.
         batch_tokens: Positions computed together.
         answer_tokens: Positions of each generated answer.
     """
@@ -99,6 +108,29 @@ def batches(groups: Sequence[PromptGroup], batch_tokens: int, *, answer_tokens: 
         extra += more
     if batch:
         yield batch
+
+
+def alike_together(groups: Sequence[PromptGroup], shortest: int) -> list[PromptGroup]:
+    """Return groups with those side by side whose prompts begin with ``shortest`` tokens or more that are the same.
+
+    Sets of such groups come in order of their longest prompts.
+    """
+    sets: list[list[PromptGroup]] = []
+    for group in sorted(groups, key=lambda group: group.prompt):
+        if sets and common_length(sets[-1][-1].prompt, group.prompt) >= shortest:
+            sets[-1].append(group)
+        else:
+            sets.append([group])
+    sets.sort(key=lambda alike: (-max(len(group.prompt) for group in alike), alike[0].prompt))
+    return [group for alike in sets for group in alike]
+
+
+def common_length(first: Ids, second: Ids) -> int:
+    """Return how many tokens two prompts begin with that are the same."""
+    for place, (ours, theirs) in enumerate(zip(first, second, strict=False)):
+        if ours != theirs:
+            return place
+    return min(len(first), len(second))
 
 
 def members_of(batch: Iterable[PromptGroup]) -> list[int]:

@@ -17,8 +17,9 @@ from torch import Tensor
 from xmtf.errors import ConfigError
 from xmtf.evaluation.engine.batches import Ids, pad_left, pad_right
 from xmtf.models.interface import Cache, CausalModel, EncoderDecoderModel
+from xmtf.models.layers.ragged import RaggedCache, ragged_reader, read_texts
 
-__all__ = ["PromptState", "continue_state", "device_of", "in_halves", "read_prompts", "select_state"]
+__all__ = ["PromptState", "continue_state", "device_of", "in_halves", "joined", "read_prompts", "select_state"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -76,8 +77,14 @@ def device_of(model: CausalModel | EncoderDecoderModel) -> str:
 def read_prompts(
     model: CausalModel | EncoderDecoderModel, prompts: Sequence[Ids], *, pad: int, prefix_lm: bool = False
 ) -> PromptState:
-    """Read prompts once: left-padded for a causal model, through the encoder otherwise."""
+    """Read prompts once: through the encoder of an encoder-decoder; by a causal model left-padded.
+
+    One that reads rows without padding reads what prompts begin with alike once.
+    """
     device = device_of(model)
+    if (reader := ragged_reader(model)) is not None:
+        ragged, last_GH = read_texts(reader, prompts, torch.device(device), both_ways=prefix_lm)
+        return PromptState(ragged, last_GH, None)
     cache = model.new_cache()
     if model.family == "causal":
         tokens_GT, segments_GT = pad_left(prompts, pad, device)
@@ -133,3 +140,10 @@ def select_state(state: PromptState, rows_K: Tensor) -> PromptState:
     """Return the state of chosen prompts, int64 ``[K]``; one may be chosen often."""
     encoded = state.encoded and (state.encoded[0][rows_K], state.encoded[1][rows_K])
     return PromptState(state.cache.select(rows_K), state.last_GH[rows_K], encoded)
+
+
+def joined(first: PromptState, second: PromptState) -> PromptState:
+    """Return the state of the prompts of both, those of the second behind; of rows without padding only."""
+    assert isinstance(first.cache, RaggedCache)
+    assert isinstance(second.cache, RaggedCache)
+    return PromptState(first.cache.joined(second.cache), torch.cat([first.last_GH, second.last_GH]), None)

@@ -14,11 +14,18 @@ import torch
 from torch import Tensor
 
 from xmtf.evaluation.engine.batches import Ids
-from xmtf.evaluation.engine.forward import continue_state, read_prompts, select_state
+from xmtf.evaluation.engine.forward import PromptState, continue_state, joined, read_prompts, select_state
 from xmtf.evaluation.generation.decoding import Continuation, Ending, WritingRules
 from xmtf.models.interface import CausalModel, EncoderDecoderModel
+from xmtf.models.layers.ragged import ragged_reader
 
-__all__ = ["Sampling", "decode", "draw_tokens"]
+__all__ = ["Sampling", "decode", "draw_tokens", "most_likely"]
+
+_PIECE = 512
+"""Tokens of the vocabulary whose logits are computed together."""
+
+_FEW_ROWS = 4
+"""Fewer rows are bounded by reading the head, in pieces or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,48 +55,129 @@ def decode(
     *,
     sampling: Sampling | None = None,
     stop: Callable[[int, list[int]], bool] = lambda row, ids: False,
+    most_rows: int | None = None,
 ) -> list[Continuation]:
     """Continue prompts token by token.
 
     Args:
         model: The model.
-        prompts: Token ids, at least one each; each prompt is read once.
+        prompts: Token ids, at least one each; each prompt is read once for all of its answers that begin together.
         prompt_of: For each answer the prompt that it continues; a prompt may have many answers.
         rules: What ends an answer, and how long it may become.
         sampling: How tokens are drawn; None takes the most likely one.
         stop: Called with the index of an answer and its ids after each token; True ends it.
+        most_rows: Answers written at a time, where others can take the place of those that have ended
+            (:func:`xmtf.models.layers.ragged.ragged_reader`); None for all.
     """
-    state = read_prompts(model, prompts, pad=rules.pad, prefix_lm=rules.prefix_lm)
-    if list(prompt_of) != list(range(len(prompts))):
-        state = select_state(state, torch.tensor(prompt_of, dtype=torch.int64, device=state.last_GH.device))
-    answers = [_Answer([]) for _ in prompt_of]
-    rows = list(range(len(answers)))
-    for step in range(rules.max_new_tokens):
-        logits_RV = model.logits(state.last_GH)[:, : rules.num_ids].float()
-        finite = torch.isfinite(logits_RV).all(dim=-1).tolist()
-        if step < rules.min_new_tokens:
-            logits_RV[:, list(rules.ends)] = -torch.inf
-        tokens = _choose(logits_RV, sampling, rows, step)
-        for row, token, usable in zip(rows, tokens, finite, strict=True):
-            answers[row].take(token, rules.ends, usable, partial(stop, row))
+    answers = [_Answer([], rules.max_new_tokens) for _ in prompt_of]
+    waiting = list(range(len(answers)))
+    width = len(waiting) if most_rows is None or ragged_reader(model) is None else most_rows
+    rows, state = waiting[:width], _begin(model, prompts, prompt_of, waiting[:width], rules)
+    waiting = waiting[width:]
+    while True:
+        _write_token(model, state, [(row, answers[row]) for row in rows], rules, sampling, stop)
         live = [place for place, row in enumerate(rows) if answers[row].live]
-        if not live or step + 1 == rules.max_new_tokens:
-            break
-        chosen = None
-        if 2 * len(live) <= len(rows):
-            rows, tokens = [rows[place] for place in live], [tokens[place] for place in live]
-            chosen = torch.tensor(live, dtype=torch.int64, device=logits_RV.device)
-        tokens_R1 = torch.tensor(tokens, dtype=torch.int64, device=logits_RV.device)[:, None]
-        _, state = continue_state(model, state, chosen, tokens_R1, torch.ones_like(tokens_R1))
-    return [Continuation(tuple(answer.ids), answer.ending, answer.error) for answer in answers]
+        fresh = waiting[: width - len(live)] if 4 * len(live) <= 3 * width else []
+        if live:
+            chosen = None
+            if fresh or 4 * len(live) <= 3 * len(rows):
+                rows = [rows[place] for place in live]
+                chosen = torch.tensor(live, dtype=torch.int64, device=state.last_GH.device)
+            tokens = [(answers[row].ids or [rules.pad])[-1] for row in rows]  # of ended ones nothing is wanted
+            tokens_R1 = torch.tensor(tokens, device=state.last_GH.device)[:, None]
+            _, state = continue_state(model, state, chosen, tokens_R1, torch.ones_like(tokens_R1))
+        if fresh:
+            begun = _begin(model, prompts, prompt_of, fresh, rules)
+            rows, state = ([*rows, *fresh], joined(state, begun)) if live else (fresh, begun)
+            waiting = waiting[len(fresh) :]
+        elif not live:
+            return [Continuation(tuple(answer.ids), answer.ending, answer.error) for answer in answers]
 
 
-def _choose(logits_RV: Tensor, sampling: Sampling | None, rows: Sequence[int], step: int) -> list[int]:
-    """Return the next token of every row."""
+def _begin(
+    model: CausalModel | EncoderDecoderModel,
+    prompts: Sequence[Ids],
+    prompt_of: Sequence[int],
+    rows: Sequence[int],
+    rules: WritingRules,
+) -> PromptState:
+    """Read the prompts of some answers; return the state behind each answer's own."""
+    read = list(dict.fromkeys(prompt_of[row] for row in rows))
+    state = read_prompts(model, [prompts[place] for place in read], pad=rules.pad, prefix_lm=rules.prefix_lm)
+    chosen = [read.index(prompt_of[row]) for row in rows]
+    if chosen == list(range(len(read))):
+        return state
+    return select_state(state, torch.tensor(chosen, dtype=torch.int64, device=state.last_GH.device))
+
+
+def _write_token(
+    model: CausalModel | EncoderDecoderModel,
+    state: PromptState,
+    written: Sequence[tuple[int, _Answer]],
+    rules: WritingRules,
+    sampling: Sampling | None,
+    stop: Callable[[int, list[int]], bool],
+) -> None:
+    """Give every answer that has not ended its next token."""
+    logits_RV = _logits(model, state.last_GH, rules.num_ids)
+    finite = _finite_rows(logits_RV)
+    early = [place for place, (_, answer) in enumerate(written) if len(answer.ids) < rules.min_new_tokens]
+    if early:
+        logits_RV[torch.tensor(early)[:, None], torch.tensor(rules.ends, dtype=torch.int64)] = -torch.inf
+    tokens = _choose(logits_RV, sampling, [(row, len(answer.ids)) for row, answer in written])
+    for (row, answer), token, usable in zip(written, tokens, finite, strict=True):
+        answer.take(token, rules.ends, usable, partial(stop, row))
+
+
+def _logits(model: CausalModel | EncoderDecoderModel, hidden_RH: Tensor, num_ids: int) -> Tensor:
+    """Return fp32 logits ``[R, num_ids]``; on a processor piece by piece, which suits products with few rows."""
+    if hidden_RH.device.type != "cpu" or len(hidden_RH) < _FEW_ROWS:
+        return model.logits(hidden_RH)[:, :num_ids].float()
+    logits_RV = torch.empty(len(hidden_RH), num_ids)
+    for start in range(0, num_ids, _PIECE):
+        piece = slice(start, min(start + _PIECE, num_ids))
+        logits_RV[:, piece] = model.logits(hidden_RH, piece)
+    return logits_RV
+
+
+def _finite_rows(logits_RV: Tensor) -> list[bool]:
+    """Return which rows hold finite numbers only: where their sum is, which is quicker to say, they are."""
+    finite_R = torch.isfinite(logits_RV.sum(dim=-1))
+    if not finite_R.all():
+        finite_R = torch.isfinite(logits_RV).all(dim=-1)
+    return [bool(finite) for finite in finite_R.tolist()]
+
+
+def _choose(logits_RV: Tensor, sampling: Sampling | None, places: Sequence[tuple[int, int]]) -> list[int]:
+    """Return the next token of every row.
+
+    Args:
+        logits_RV: May be overwritten.
+        sampling: How tokens are drawn, or None.
+        places: The answer of each row and how many tokens it has.
+    """
     if sampling is None:
-        return [int(token) for token in logits_RV.argmax(dim=-1).tolist()]
-    draws_R = sampling.draws[list(rows), step]
+        return most_likely(logits_RV)
+    most = sampling.draws.shape[1] - 1
+    draws_R = sampling.draws[[row for row, _ in places], [min(step, most) for _, step in places]]
     return draw_tokens(logits_RV / sampling.temperature, sampling.top_p, draws_R, top_k=sampling.top_k)
+
+
+def most_likely(logits_RV: Tensor) -> list[int]:
+    """Return the first of the most likely tokens of each row: first the piece that it is in, then its place there.
+
+    torch finds the greatest number quickly, and where it stands slowly.
+    """
+    num_rows, num_ids = logits_RV.shape
+    whole = num_ids - num_ids % _PIECE
+    pieces_RCP = logits_RV[:, :whole].reshape(num_rows, -1, _PIECE) if whole else logits_RV[:, None]
+    best_R = pieces_RCP.amax(dim=2).argmax(dim=1)
+    found_RP = pieces_RCP[torch.arange(num_rows, device=best_R.device), best_R]
+    tokens_R = best_R * _PIECE + found_RP.argmax(dim=1)
+    if 0 < whole < num_ids:
+        rest_R, place_R = logits_RV[:, whole:].max(dim=1)
+        tokens_R = torch.where(rest_R > found_RP.amax(dim=1), place_R + whole, tokens_R)
+    return [int(token) for token in tokens_R.tolist()]
 
 
 def draw_tokens(logits_RV: Tensor, top_p: float, draws_R: np.ndarray, *, top_k: int = 0) -> list[int]:
@@ -118,13 +206,14 @@ def draw_tokens(logits_RV: Tensor, top_p: float, draws_R: np.ndarray, *, top_k: 
 @dataclass(slots=True)
 class _Answer:
     ids: list[int]
+    budget: int
     ended: bool = False
     stopped: bool = False
     error: str | None = None
 
     @property
     def live(self) -> bool:
-        return not self.ended and self.error is None
+        return not self.ended and self.error is None and len(self.ids) < self.budget
 
     @property
     def ending(self) -> Ending:

@@ -1,8 +1,10 @@
-"""Generation: prompts in left-padded batches, one new token a step, keys and values kept.
+"""Generation: prompts in batches, one new token a step, keys and values kept.
 
 An answer ends at the end-of-text token, at a stop string, or after ``max_new_tokens``; answers that have
-ended are taken out of the batch as soon as half of it has. Equal prompts are generated once. What is
-drawn for a prompt depends on the seed and the prompt alone, never on the batch that it is in.
+ended are taken out of the batch as soon as a quarter of it has, and where a model reads rows without padding
+(:mod:`xmtf.models.layers.ragged`), the next prompts take their place. Equal prompts are generated once, and what
+prompts begin with alike is read once there. What is drawn for a prompt depends on the seed and the prompt alone,
+never on the batch that it is in.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from xmtf.evaluation.engine.answer import Answer, Known, in_order, nothing_known, unanswered
-from xmtf.evaluation.engine.batches import Ids, batches, group_prompts, members_of
+from xmtf.evaluation.engine.batches import Ids, PromptGroup, alike_together, batches, group_prompts, members_of
 from xmtf.evaluation.engine.encoding import Encoder, PromptRules, TextTokenizer, prompt_rules
 from xmtf.evaluation.engine.forward import in_halves
 from xmtf.evaluation.engine.processes import ALONE, Processes
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from xmtf.models.interface import CausalModel, EncoderDecoderModel
 
 __all__ = ["Written", "continue_prompts", "cut_at_stops", "generate", "generation_batches"]
+
+_REFILLS = 4
+"""Where others take the place of answers that have ended, a batch has so many times the positions held at once."""
 
 
 class Written(NamedTuple):
@@ -140,10 +145,8 @@ def continue_prompts(
     ``watch`` is called with the ids of an answer after each token of it, but for beam search.
     """
     groups = group_prompts(prompts, (), [index for index, prompt in enumerate(prompts) if prompt])
-    work = partial(_continue, model, tokenizer, decoding, prefix_lm, watch)
-    held = decoding.max_new_tokens
-    formed = processes.own(batches(groups, max(1, batch_tokens // decoding.beams), answer_tokens=held))
-    for batch in unanswered(formed, members_of, known):
+    work = partial(_continue, model, tokenizer, decoding, prefix_lm, watch, batch_tokens)
+    for batch in unanswered(processes.own(_formed(model, groups, decoding, batch_tokens)), members_of, known):
         found = in_halves(work, [group.prompt for group in batch])
         texts = [
             cut_at_stops(tokenizer.decode(list(row.ids)), decoding.stops) if row.error is None else None
@@ -156,12 +159,27 @@ def continue_prompts(
         ]
 
 
+def _formed(
+    model: CausalModel | EncoderDecoderModel, groups: Sequence[PromptGroup], decoding: Decoding, batch_tokens: int
+) -> Iterator[list[PromptGroup]]:
+    """Yield the prompts of each batch, of which all are held at once, or those that begin it."""
+    from xmtf.models.layers.ragged import MIN_SHARED, ragged_reader  # imports torch
+
+    held = decoding.max_new_tokens
+    if ragged_reader(model) is None:
+        return batches(groups, max(1, batch_tokens // decoding.beams), answer_tokens=held)
+    groups = alike_together(groups, MIN_SHARED)
+    most = batch_tokens * _REFILLS if decoding.beams == 1 else max(1, batch_tokens // decoding.beams)
+    return batches(groups, most, answer_tokens=held)
+
+
 def _continue(
     model: CausalModel | EncoderDecoderModel,
     tokenizer: TextTokenizer,
     decoding: Decoding,
     prefix_lm: bool,
     watch: Callable[[list[int]], None],
+    batch_tokens: int,
     prompts: Sequence[Ids],
 ) -> list[Continuation]:
     rules = WritingRules(
@@ -186,7 +204,9 @@ def _continue(
         watch(ids)
         return has_stopped(ids)
 
-    return decode(model, prompts, range(len(prompts)), rules, sampling=sampling, stop=after_token)
+    most_rows = max(1, batch_tokens // (max(map(len, prompts)) + decoding.max_new_tokens))
+    answers = range(len(prompts))
+    return decode(model, prompts, answers, rules, sampling=sampling, stop=after_token, most_rows=most_rows)
 
 
 def stop_at(tokenizer: TextTokenizer, stops: Sequence[str]) -> Callable[[list[int]], bool]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from xmtf.evaluation.engine.batches import Ids, PromptGroup
+from xmtf.evaluation.engine.batches import PromptGroup, common_length
 
 __all__ = ["Query", "Tree", "TreeGroup", "build_tree", "tree_batches", "tree_groups"]
 
@@ -137,7 +137,7 @@ def tree_groups(groups: Sequence[PromptGroup], *, join: bool) -> list[TreeGroup]
     """
     found: list[TreeGroup] = []
     for group in sorted(groups, key=lambda group: group.prompt):
-        shared = _common(found[-1].groups[-1].prompt, group.prompt) if join and found else 0
+        shared = common_length(found[-1].groups[-1].prompt, group.prompt) if join and found else 0
         more = group.num_positions - shared
         most = max(shared + _MOST_NODES, min(2 * shared, _MOST_JOINED))
         if shared >= _MIN_SHARED and found[-1].num_nodes + more <= most:
@@ -146,13 +146,6 @@ def tree_groups(groups: Sequence[PromptGroup], *, join: bool) -> list[TreeGroup]
         else:
             found.append(TreeGroup([group], group.num_positions))
     return sorted(found, key=lambda tree_group: (-tree_group.num_nodes, tree_group.groups[0].prompt))
-
-
-def _common(first: Ids, second: Ids) -> int:
-    for place, (ours, theirs) in enumerate(zip(first, second, strict=False)):
-        if ours != theirs:
-            return place
-    return min(len(first), len(second))
 
 
 def tree_batches(found: Sequence[TreeGroup], batch_tokens: int) -> Iterator[list[TreeGroup]]:

@@ -22,9 +22,11 @@ from xmtf.models.hub.caches import HubCache, TokenCache
 from xmtf.models.hub.head import HubHead, body, compare_head
 from xmtf.models.hub.network import HubNetwork, fitting
 from xmtf.models.hub.positions import index_distances, segment_positions
-from xmtf.models.hub.self_tests import find_cache_fault, find_tree_fault
+from xmtf.models.hub.ragged import attending_to
+from xmtf.models.hub.self_tests import find_cache_fault, find_ragged_fault, find_tree_fault
 from xmtf.models.interface import Cache
 from xmtf.models.layers.attention import additive_bias, compute_dtype, self_attention_mask
+from xmtf.models.layers.ragged import RaggedCache, RaggedPass, ragged_reader, read_rows
 from xmtf.models.layers.tied import embed
 from xmtf.models.layers.trees import Trees, padded_together
 
@@ -69,6 +71,9 @@ class HubModel(HubNetwork):
         """
         if isinstance(cache, TokenCache):
             return self._read_again(tokens_RT, segment_ids_RT, is_input_RT, cache)
+        if isinstance(cache, RaggedCache):
+            real_RT = None if segment_ids_RT is None else segment_ids_RT != 0
+            return read_rows(self, tokens_RT, real_RT, cache, both_ways=is_input_RT is not None)
         past = 0
         assert cache is None or isinstance(cache, HubCache)
         if cache is not None:
@@ -91,6 +96,12 @@ class HubModel(HubNetwork):
         nodes = [part_RTH[:, :length].flatten(0, 1) for part_RTH, (_, length) in zip(parts, shapes, strict=True)]
         return torch.cat(nodes)[wanted_P]
 
+    def read_pieces(self, tokens_F: Tensor, read: RaggedPass) -> Tensor:
+        """Return hidden states ``[F, H]``; see :class:`xmtf.models.layers.ragged.RaggedReader`."""
+        with attending_to(self.network, read):
+            hidden_1FH = self._run(tokens_F[None], {"position_ids": read.positions()[None]}, None)
+        return hidden_1FH[0]
+
     @cached_property
     def tree_fault(self) -> str | None:
         """Why token trees are not to be read with it, or None; the first question tries it out."""
@@ -100,6 +111,11 @@ class HubModel(HubNetwork):
     def cache_fault(self) -> str | None:
         """Why the network's own cache is not to be used, or None; the first question tries it out."""
         return find_cache_fault(self)
+
+    @cached_property
+    def ragged_fault(self) -> str | None:
+        """Why rows are not to be read without padding, or None; the first question tries it out."""
+        return find_ragged_fault(self)
 
     def _read_again(
         self, tokens_RT: Tensor, segment_ids_RT: Tensor | None, is_input_RT: Tensor | None, cache: TokenCache
@@ -186,8 +202,13 @@ class HubModel(HubNetwork):
             return full
         return sliding
 
-    def new_cache(self) -> HubCache | TokenCache:
-        """Return an empty cache: the network's own, or of tokens where that one is found to be wrong."""
+    def new_cache(self) -> RaggedCache | HubCache | TokenCache:
+        """Return an empty cache of rows without padding; where the network does not bear those, its own, or of tokens.
+
+        Of tokens it is where the network's own is found to be wrong too.
+        """
+        if ragged_reader(self) is not None:
+            return RaggedCache()
         return self.network_cache() if self.cache_fault is None else TokenCache()
 
     def network_cache(self) -> HubCache:

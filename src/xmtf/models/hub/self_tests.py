@@ -6,6 +6,8 @@ and a cache save work, but not every model's code bears them:
 - A tree asks that a mask of four dimensions is obeyed, that positions are those that are told, and that
   nothing else depends on where in a row a token stands. Position biases inside attention (MPT), recurrent
   states (Mamba) and windows that count places in the row do not bear it.
+- Rows without padding ask that attention is that of transformers' interface, once a layer, that positions are
+  those that are told, and that nothing else looks at other positions.
 - A cache asks that rows of it can be chosen, and that several tokens can be read on after padded prompts.
   Recurrent states do not bear it, and some of them say nothing of it.
 """
@@ -21,15 +23,16 @@ from torch import Tensor
 from xmtf.errors import ConfigError
 from xmtf.models.hub.caches import HubCache
 from xmtf.models.interface import CausalModel
+from xmtf.models.layers.ragged import RaggedReader, read_rows, read_texts
 from xmtf.models.layers.trees import ForestReader, Trees
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-__all__ = ["TriedModel", "find_cache_fault", "find_tree_fault"]
+__all__ = ["TriedModel", "find_cache_fault", "find_ragged_fault", "find_tree_fault"]
 
 
-class TriedModel(CausalModel, ForestReader, Protocol):
+class TriedModel(CausalModel, ForestReader, RaggedReader, Protocol):
     """What is tried of a :class:`xmtf.models.hub.model.HubModel`."""
 
     network: PreTrainedModel
@@ -61,6 +64,16 @@ def find_tree_fault(model: TriedModel) -> str | None:
 def find_cache_fault(model: TriedModel) -> str | None:
     """Return why reading on from the network's own cache would be wrong, or None."""
     return _fault(model, "its cache", _cache_and_rows)
+
+
+def find_ragged_fault(model: TriedModel) -> str | None:
+    """Return why rows of different lengths would be read wrongly without padding, or None."""
+    name, config = type(model.network).__name__, model.network.config.get_text_config(decoder=True)
+    if not getattr(model.network, "_supports_attention_backend", False):
+        return f"{name} does not say that its attention can be replaced"
+    if any(kind in str(getattr(config, "rope_parameters", None)) for kind in ("dynamic", "longrope")):
+        return f"{name} has rotary positions that depend on the longest row of a batch"
+    return _fault(model, "rows without padding", _pieces_and_rows)
 
 
 def _fault(model: TriedModel, what: str, tried: Callable[[TriedModel], list[LogitPair]]) -> str | None:
@@ -141,3 +154,34 @@ def _cache_and_rows(model: TriedModel) -> list[LogitPair]:
     prompts = [tokens[:5], tokens[5:8], tokens[5:8]]
     whole = [_whole(model, torch.cat(row))[-3:] for row in zip(prompts, more_KC, strict=True)]
     return list(zip(torch.cat(parts, dim=1), whole, strict=True))
+
+
+def _pieces_and_rows(model: TriedModel) -> list[LogitPair]:
+    """Read three rows of which two share 17 tokens, one token after each, and after the first two some more.
+
+    ::
+
+        row 0   17 tokens, a b | c | d e
+        row 1   17 tokens, f   | g | h
+        row 2   i              | j
+    """
+    tokens = _draw(model, 27)
+    shared, others = tokens[:17], tokens[17:]
+    rows = [torch.cat([shared, others[:5]]), torch.cat([shared, others[5:8]]), others[8:10]]
+    begun = [tuple(row[:end].tolist()) for row, end in zip(rows, (19, 18, 1), strict=True)]
+    cache, last_RH = read_texts(model, begun, tokens.device)
+    found = [[hidden_H[None]] for hidden_H in last_RH]
+    each_R1 = torch.stack([row[len(text)] for row, text in zip(rows, begun, strict=True)])[:, None]
+    for states, hidden_1H in zip(found, read_rows(model, each_R1, None, cache), strict=True):
+        states.append(hidden_1H)
+    swapped = cache.select(torch.tensor([2, 1], device=tokens.device))
+    swapped = swapped.joined(cache.select(torch.tensor([0], device=tokens.device)))
+    more_RT = torch.stack([tokens[:2], torch.stack([rows[1][19], tokens[0]]), rows[0][20:]])
+    real_RT = torch.tensor([[False, False], [True, False], [True, True]], device=tokens.device)
+    hidden_RTH = read_rows(model, more_RT, real_RT, swapped)
+    found[1].append(hidden_RTH[1, :1])
+    found[0].append(hidden_RTH[2])
+    return [
+        (model.logits(torch.cat(states)), _whole(model, row)[len(text) - 1 :])
+        for states, row, text in zip(found, rows, begun, strict=True)
+    ]

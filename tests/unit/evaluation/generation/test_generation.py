@@ -7,6 +7,7 @@ import torch
 from xmtf.errors import ConfigError
 from xmtf.evaluation.engine.answer import in_order
 from xmtf.evaluation.engine.encoding import PromptRules
+from xmtf.evaluation.generation.decode_loop import most_likely
 from xmtf.evaluation.generation.decoding import Decoding
 from xmtf.evaluation.generation.generate import generate, generation_batches
 from xmtf.evaluation.ranking.rank import score_choices
@@ -169,3 +170,10 @@ def test_a_beam_without_finite_logits_is_an_error(causal, tokenizer, ask):
 def test_senseless_options_are_refused(options):
     with pytest.raises(ConfigError, match="generation:"):
         Decoding(**options)
+
+
+@pytest.mark.parametrize("num_ids", [5, 512, 1024, 1300])
+def test_the_most_likely_token_is_the_first_of_the_greatest(num_ids):
+    logits = torch.randint(0, 30, (64, num_ids), generator=torch.Generator().manual_seed(0)).float()
+    logits[0], logits[1, -1], logits[2, 0] = 0.0, 99.0, 99.0
+    assert most_likely(logits) == [row.index(max(row)) for row in logits.tolist()]
