@@ -16,7 +16,7 @@ from xmtf.artefacts.manifest_parts import EvaluationDetails
 from xmtf.evaluation.asking.journal import count_lines
 from xmtf.artefacts.event_log import read_events
 from xmtf.files import MANIFEST, read_json, read_manifest
-from xmtf.artefacts.ownership import MARKER, marker_damage, stage_of
+from xmtf.artefacts.ownership import MARKER, marked_outputs, marker_damage, stage_of
 from xmtf.progress import track
 from xmtf.recipe.written import check_written
 from xmtf.report.agreement import check_agreement, log_lacks
@@ -45,7 +45,7 @@ class Verified:
 
 
 def verify(folder: Path) -> Verified:
-    """Read every file that the manifests and checkpoints in a folder name.
+    """Read every file that the manifests, the checkpoints and, where there is no manifest, the markers in a folder name.
 
     Args:
         folder: A run folder, or the folder of one stage.
@@ -55,10 +55,12 @@ def verify(folder: Path) -> Verified:
     """
     manifests = sorted(path.parent for path in folder.rglob(MANIFEST))
     checkpoints = sorted(folder.rglob("step-*/state.json"))
-    if not manifests and not checkpoints:
+    marked = [path.parent for path in folder.rglob(MARKER) if not (path.parent / MANIFEST).exists()]
+    named = sum(len(marked_outputs(path)) for path in marked)
+    if not manifests and not checkpoints and not named:
         raise SourceError(f"{folder}: holds no {MANIFEST} and no checkpoint; give a run folder, such as runs/demo")
     found: list[Damage] = []
-    files = 0
+    files = named
     with track("verifying", len(manifests) + len(checkpoints), "folders") as bar:
         for stage in manifests:
             count, wrong = _stage(stage)

@@ -8,6 +8,7 @@ import pytest
 from xmtf.artefacts.ownership import MARKER, claim, stage_of
 from xmtf.artefacts.written_files import WrittenFiles
 from xmtf.errors import ConfigError
+from xmtf.runs.verify import verify
 
 
 def test_a_folder_whose_marker_was_being_written_is_ours(tmp_path):
@@ -31,6 +32,14 @@ def write(folder, texts, *, whole=True):
     with WrittenFiles(folder, "tables").writing(whole=whole) as temporary:
         for name, text in texts.items():
             (temporary / name).write_text(text)
+
+
+def test_what_a_marker_alone_names_is_verified(tmp_path):
+    write(tmp_path / "tables", {"a.csv": "1", "b.csv": "1"})
+    assert (verify(tmp_path).files, verify(tmp_path / "tables").damages) == (2, ())
+    (tmp_path / "tables" / "a.csv").write_text("2")
+    (damage,) = verify(tmp_path).damages
+    assert (damage.path.name, damage.what) == ("a.csv", "does not hold the bytes that were written")
 
 
 @pytest.mark.parametrize("moved", [0, 1, 2])
