@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -34,7 +34,6 @@ from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.evaluation.code.limits import Limits
 from xmtf.evaluation.code.passk import best_lines
 from xmtf.evaluation.code.settings import CodeSettings
-from xmtf.files import write_jsonl
 from xmtf.mixture.io.read import find_mixture
 from xmtf.recipe import load_recipe
 from xmtf.recipe.load import explain_value
@@ -283,10 +282,8 @@ def loss(
     if (mixture is not None) + bool(text) + bool(parallel) != 1:
         raise ConfigError("give one of --mixture FOLDER, --text FILE and --parallel LANGUAGE=FILE")
     if parallel:
-        new_file(out, replace=replace)
-        found = parallel_bits(setup, read_parallel(parallel), model=model, relative_to=relative_to)
-        if out is not None:
-            write_jsonl(out, map(asdict, found))
+        sentences = read_parallel(parallel)
+        found = parallel_bits(setup, sentences, model=model, relative_to=relative_to, out=out, replace=replace)
         print_rows(found, bits_lines, as_json)
         return
     if mixture is not None:

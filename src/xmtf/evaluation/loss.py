@@ -26,11 +26,10 @@ from xmtf.evaluation.asking.ask import ask
 from xmtf.evaluation.asking.journal import answer_missing, plan_name, request_key
 from xmtf.evaluation.asking.subject import load_subject, say_special_texts
 from xmtf.evaluation.asking.waiting import waiting_answers
-from xmtf.evaluation.engine.answer import Answer, Known
-from xmtf.evaluation.engine.harness_encoding import TokenPair
-from xmtf.evaluation.harness.requests import ModelRequests
+from xmtf.evaluation.engine.answer import Answer
+from xmtf.evaluation.harness.texts import answer_texts
 from xmtf.evaluation.suites.setup import Setup
-from xmtf.files import content_hash, read_manifest
+from xmtf.files import read_manifest
 from xmtf.mixture import mixture_languages, read_mixture
 from xmtf.mixture.validation import ROW_COLUMNS, held_out_rows, validation_limits
 from xmtf.records import Origin, Request
@@ -159,52 +158,13 @@ def text_loss(
     new_file(out, replace=replace)
     texts = {str(path): _texts(path)[:limit] for path in files}
     subject = load_subject(setup, model, model)
-    asker = ModelRequests(subject.model, subject.tokenizer, batch_tokens=subject.batch_tokens)
-    windows = {name: asker.windows(rows) for name, rows in texts.items()}
-    asked = {_window_key(window): window for rows in windows.values() for window in chain(*rows)}
     with waiting_answers(out, subject.identity(setup), replace=replace) as waiting:
-        answer_missing(
-            waiting.journal,
-            asked,
-            plan_name(list(asked), subject.batch_tokens),
-            lambda chosen, known: _scored(asker, chosen, known),
-            label="measuring loss",
-            unit="windows",
-        )
+        found = answer_texts(subject, waiting.journal, texts, label="measuring loss")
         say_special_texts(subject)
-        found = {
-            name: [_whole([waiting.journal.answer(_window_key(window)) for window in row]) for row in rows]
-            for name, rows in windows.items()
-        }
         losses = [summarize(name, answers) for name, answers in found.items()]
         losses.append(summarize("all", list(chain(*found.values()))))
         waiting.write(map(asdict, losses))
     return losses
-
-
-def _window_key(window: TokenPair) -> str:
-    return content_hash([window.context, window.continuation])[:24]
-
-
-def _scored(asker: ModelRequests, windows: Sequence[TokenPair], known: Known) -> Iterator[list[tuple[int, Answer]]]:
-    for batch in asker.score_batches(windows, known):
-        yield [
-            (
-                index,
-                Answer((score,), (len(windows[index].continuation),))
-                if math.isfinite(score)
-                else Answer(error="non-finite score"),
-            )
-            for index, score, _ in batch
-        ]
-
-
-def _whole(answers: Sequence[Answer]) -> Answer:
-    """Return the answer of a text from those of its windows."""
-    error = next((answer.error for answer in answers if answer.error is not None), None)
-    if error is not None:
-        return Answer(error=error)
-    return Answer((sum(answer.scores[0] for answer in answers),), (sum(answer.num_tokens[0] for answer in answers),))
 
 
 def _texts(path: Path) -> list[str]:

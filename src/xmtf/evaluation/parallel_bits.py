@@ -13,14 +13,17 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from xmtf.artefacts.ownership import new_file
 from xmtf.errors import ConfigError, SourceError
 from xmtf.evaluation.asking.subject import load_subject, say_special_texts
-from xmtf.evaluation.harness.requests import ModelRequests
+from xmtf.evaluation.asking.waiting import waiting_answers
+from xmtf.evaluation.engine.answer import Answer
+from xmtf.evaluation.harness.texts import answer_texts
 from xmtf.evaluation.suites.setup import Setup
-from xmtf.execution import say, track
+from xmtf.execution import say
 from xmtf.intervals import bootstrap_ratio
 from xmtf.languages import normalize_language
 from xmtf.sources.files.kinds import kind_of
@@ -113,7 +116,13 @@ def _sentences(path: Path) -> list[str]:
 
 
 def parallel_bits(
-    setup: Setup, texts: Mapping[str, Sequence[str]], *, model: str, relative_to: str | None = None
+    setup: Setup,
+    texts: Mapping[str, Sequence[str]],
+    *,
+    model: str,
+    relative_to: str | None = None,
+    out: Path | None = None,
+    replace: bool = False,
 ) -> list[LanguageBits]:
     """Measure a model on parallel text, sentence by sentence.
 
@@ -122,29 +131,42 @@ def parallel_bits(
         texts: Language -> its sentences; equal places are translations of each other.
         model: Folder, GGUF file or hub id.
         relative_to: Language that the others are set in relation to; default the first.
+        out: JSONL file to write to; none by default. With one, the same call resumes what was killed.
+        replace: Whether a file that stands there is overwritten.
 
     Raises:
-        ConfigError: ``relative_to`` is not among the languages, or no sentence is left.
+        ConfigError: ``relative_to`` is not among the languages, no sentence is left, or ``out`` is there already.
     """
+    new_file(out, replace=replace)
     reference = next(iter(texts)) if relative_to is None else normalize_language(relative_to, "--relative-to")
     if reference not in texts:
         raise ConfigError(f"--relative-to {relative_to}: is none of the languages given ({', '.join(texts)})")
     number = len(texts[reference])
     filled = [place for place in range(number) if all(sentences[place] for sentences in texts.values())]
     subject = load_subject(setup, model, model)
-    asker = ModelRequests(subject.model, subject.tokenizer, batch_tokens=subject.batch_tokens)
-    found: dict[str, list[tuple[float, int]]] = {}
-    with track("measuring bits", total=len(filled) * len(texts), unit="sentences") as progress:
-        for language, sentences in texts.items():
-            found[language] = list(asker.rolling([sentences[place] for place in filled]))
-            progress.advance(len(filled))
-    say_special_texts(subject)
-    whole = [n for n in range(len(filled)) if all(math.isfinite(scores[n][0]) for scores in found.values())]
+    chosen = {language: [sentences[place] for place in filled] for language, sentences in texts.items()}
+    with waiting_answers(out, subject.identity(setup), replace=replace) as waiting:
+        found = answer_texts(subject, waiting.journal, chosen, label="measuring bits")
+        say_special_texts(subject)
+        measured = _measured(texts, filled, found, reference)
+        waiting.write(map(asdict, measured))
+    return measured
+
+
+def _measured(
+    texts: Mapping[str, Sequence[str]],
+    filled: Sequence[int],
+    found: Mapping[str, Sequence[Answer]],
+    reference: str,
+) -> list[LanguageBits]:
+    """Sum up what was found of the sentences at the ``filled`` places."""
+    number = len(texts[reference])
+    whole = [n for n in range(len(filled)) if all(answers[n].error is None for answers in found.values())]
     if not whole:
         raise ConfigError("--parallel: no sentence is left that has text, and a finite score, in every language")
     if left_out := number - len(whole):
         say(f"  {left_out:,} of {number:,} sentences are blank or cannot be scored in some language and are left out")
-    bits = {language: [-scores[n][0] / math.log(2) for n in whole] for language, scores in found.items()}
+    bits = {language: [-answers[n].scores[0] / math.log(2) for n in whole] for language, answers in found.items()}
     kept = [filled[n] for n in whole]
     return [
         _summed(
@@ -152,7 +174,7 @@ def parallel_bits(
             bits[language],
             bits[reference],
             [len(texts[language][place].encode()) for place in kept],
-            sum(found[language][n][1] for n in whole),
+            sum(found[language][n].num_tokens[0] for n in whole),
             reference,
             left_out,
         )

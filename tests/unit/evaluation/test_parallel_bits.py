@@ -1,5 +1,6 @@
 """Bits per byte, and bits a sentence beside another language's, on parallel text."""
 
+import json
 import math
 import unicodedata
 
@@ -32,12 +33,14 @@ def bits(model, tokenizer, text):
 
 
 def test_bits_are_per_byte_of_composed_text_and_beside_the_same_sentences(
-    files, causal, tokenizer, monkeypatch, capsys
+    files, causal, tokenizer, monkeypatch, capsys, tmp_path
 ):
     subject = Subject(causal, tokenizer, PromptRules(), "tiny", "f", "bloomz", Decoding(4), 512)
     monkeypatch.setattr(room, "load_subject", lambda *args: subject)
     texts = read_parallel(files)
-    english, french = parallel_bits(Setup(Evaluation(), Catalogue({})), texts, model="tiny")
+    out = tmp_path / "bits.jsonl"
+    english, french = parallel_bits(Setup(Evaluation(), Catalogue({})), texts, model="tiny", out=out)
+    assert [json.loads(line)["bits"] for line in out.read_text().splitlines()] == [english.bits, french.bits]
     ours = [bits(causal, tokenizer, text) for text in ("un été", "autre", "trois")]
     theirs = [bits(causal, tokenizer, text) for text in ("one text", "another", "three")]
     assert (french.language, french.sentences, french.bytes, french.left_out) == (
