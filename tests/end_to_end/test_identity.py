@@ -239,6 +239,7 @@ DAMAGED = (
     "recipe.yaml",
     "log.jsonl",
     ".xmtf.json",
+    "*/.xmtf.json",
 )
 
 
@@ -252,9 +253,6 @@ def test_verify_names_the_file_that_is_not_what_was_written(finished, capsys, pa
     path.unlink()
     if changed[how] is not None:
         path.write_bytes(changed[how])
-    elif path.name == ".xmtf.json":
-        assert xmtf(["verify", str(finished)]) == 0  # as in a folder of an earlier version; the next command writes it
-        return
     assert xmtf(["verify", str(finished)]) == 1
     said = capsys.readouterr().out
     assert path.name in said
