@@ -44,6 +44,7 @@ from xmtf.tasks import Catalogue, find_suites, known_suites
 from xmtf.text_table import terminal_width
 
 if TYPE_CHECKING:
+    from xmtf.evaluation.suites.setup import Setup
     from xmtf.recipe.schema import Tokenization
     from xmtf.records import Score
 
@@ -267,7 +268,6 @@ def loss(
     Example: xmtf evaluate loss --model runs/demo/model --mixture runs/demo/mixture
     """
     from xmtf.evaluation.loss import loss_lines, mixture_loss, text_loss
-    from xmtf.evaluation.parallel_bits import bits_lines, parallel_bits, read_parallel
     from xmtf.evaluation.suites.setup import Setup
 
     if part not in ("validation", "train", "all"):
@@ -282,9 +282,7 @@ def loss(
     if (mixture is not None) + bool(text) + bool(parallel) != 1:
         raise ConfigError("give one of --mixture FOLDER, --text FILE and --parallel LANGUAGE=FILE")
     if parallel:
-        sentences = read_parallel(parallel)
-        found = parallel_bits(setup, sentences, model=model, relative_to=relative_to, out=out, replace=replace)
-        print_rows(found, bits_lines, as_json)
+        _bits(setup, parallel, relative_to, model, out, replace=replace, as_json=as_json)
         return
     if mixture is not None:
         folder = find_mixture(mixture)
@@ -292,6 +290,24 @@ def loss(
     else:
         losses = text_loss(setup, text or [], model=model, limit=limit, out=out, replace=replace)
     print_rows(losses, loss_lines, as_json)
+
+
+def _bits(
+    setup: Setup,
+    parallel: list[str],
+    relative_to: str | None,
+    model: str,
+    out: Path | None,
+    *,
+    replace: bool,
+    as_json: bool,
+) -> None:
+    """Measure bits per byte of parallel text."""
+    from xmtf.evaluation.parallel_bits import bits_lines, parallel_bits, read_parallel
+
+    sentences = read_parallel(parallel)
+    found = parallel_bits(setup, sentences, model=model, relative_to=relative_to, out=out, replace=replace)
+    print_rows(found, bits_lines, as_json)
 
 
 @app.command("suites")
