@@ -65,7 +65,7 @@ def export(
     model_id: Annotated[str | None, typer.Option(help="every-eval-ever: DEVELOPER/NAME of the model.")] = None,
     replace: Overwrite = False,
 ) -> None:
-    """Write results in t-zero's layout, as BLOOMZ's were, or as records of Every Eval Ever.
+    """Write results in the layout of t-zero, or of Every Eval Ever.
 
     Example: xmtf evaluate export runs/demo/results/after --out t-zero/demo
     Example: xmtf evaluate export results/xnli --layout every-eval-ever --organization "My lab" --out records
