@@ -269,6 +269,9 @@ BUILDS = {
     ),
     # files
     "json-array": built(json.dumps([{"text": "a", "answer": "1"}]), file="rows.json", kept=1),
+    "json-of-one-object": Case(
+        json.dumps({"text": "a"}, indent=1), file="rows.json", said="holds an array of objects, or an object a line"
+    ),
     "ndjson": built(LINES, file="rows.ndjson", kept=2),
     "gzip-of-two": built(
         gzip.compress(LINES.encode()) + gzip.compress(LINES.encode()),

@@ -110,6 +110,8 @@ def _blocks(path: Path, kind: FileKind, separator: str | None) -> Iterator[pa.Ta
 def _refusing(path: Path) -> Iterator[None]:
     try:
         yield
+    except MemoryError:  # one of Arrow's errors, too
+        raise
     except (pa.ArrowException, OSError, EOFError, csv.Error) as error:
         raise SourceError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
 

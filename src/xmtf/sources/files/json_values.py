@@ -105,7 +105,8 @@ def _explain(text: bytes, error: orjson.JSONDecodeError, path: Path, where: str)
         return f"{path}: {text_problem(path)}"
     if "surrogate" in str(error) and _HALF_PAIR.search(text):
         return f"{where} holds half of a character (\\ud800 to \\udfff alone, no text); leave it out"
-    return f"{where} is not JSON: {error.msg} (character {error.colno})"
+    form = "; a .json file holds an array of objects, or an object a line" if ".json" in path.suffixes else ""
+    return f"{where} is not JSON: {error.msg} (character {error.colno}){form}"
 
 
 def _num_keys(value: object) -> int:
