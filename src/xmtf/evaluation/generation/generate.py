@@ -24,6 +24,7 @@ from xmtf.evaluation.generation.beams import search_beams
 from xmtf.evaluation.generation.decode_loop import Sampling, decode
 from xmtf.evaluation.generation.decoding import Continuation, Decoding, Ending, WritingRules
 from xmtf.files import content_hash
+from xmtf.models.layers.ragged import MIN_SHARED, ragged_reader
 from xmtf.records import Prediction, Request
 
 if TYPE_CHECKING:
@@ -163,8 +164,6 @@ def _formed(
     model: CausalModel | EncoderDecoderModel, groups: Sequence[PromptGroup], decoding: Decoding, batch_tokens: int
 ) -> Iterator[list[PromptGroup]]:
     """Yield the prompts of each batch, of which all are held at once, or those that begin it."""
-    from xmtf.models.layers.ragged import MIN_SHARED, ragged_reader  # imports torch
-
     held = decoding.max_new_tokens
     if ragged_reader(model) is None:
         return batches(groups, max(1, batch_tokens // decoding.beams), answer_tokens=held)
