@@ -261,13 +261,16 @@ def main() -> None:
         for engine in arguments.engines.split(","):
             out = folder / engine
             how = [f"execution.engine={engine}", f"execution.workers={arguments.workers}", "--out", str(out)]
+            if engine == "ray":
+                how.append("execution.address=local")
             watched = run(["data", "build", str(recipe), *how], folder / "mirror")
             manifest = json.loads((out / "manifest.json").read_text())
             hashes.add(json.dumps(manifest["outputs"], sort_keys=True))
             print(folder_line(engine, out, watched), f"{manifest['counts']['out']:,} examples", flush=True)
             if engine != arguments.engines.split(",")[-1]:
                 shutil.rmtree(out)
-        print("the same bytes" if len(hashes) == 1 else "DIFFERENT bytes")
+        if "," in arguments.engines:
+            print("the same bytes" if len(hashes) == 1 else "DIFFERENT bytes", flush=True)
         if not arguments.no_pack:
             tokens = folder / "tokens"
             how = ["--mixture", str(out), "--out", str(tokens), f"execution.workers={arguments.workers}"]
