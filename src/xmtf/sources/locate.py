@@ -78,8 +78,10 @@ def locate(ref: SourceRef, *, offline: bool = False, mirror: bool = True) -> Loc
         SourceError: A file is not what it was, or the hub fails just now.
     """
     here = locate_here(ref, mirror=mirror)
-    if here is not None:
-        return here
+    return _ask_hub(ref, offline=offline) if here is None else here
+
+
+def _ask_hub(ref: SourceRef, *, offline: bool) -> Located:
     if ref.note:
         raise MissingSourceError(f"{ref}: {looked(ref)}, and it cannot be downloaded: {ref.note}", ref.note)
     if offline or hub.network_forbidden():
@@ -126,7 +128,7 @@ def locate_all(refs: Sequence[SourceRef], *, offline: bool = False, mirror: bool
 
     def one(ref: SourceRef) -> Located | SourceError:
         try:
-            return locate(ref, offline=offline, mirror=mirror)
+            return _ask_hub(ref, offline=offline)
         except SourceError as error:
             return error
 

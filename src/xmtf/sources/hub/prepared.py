@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from xmtf.sources.reference import SourceRef
 __all__ = ["Prepared", "cached_dataset", "declared_split", "prepare_dataset"]
 
 _MAIN = "main"
+_ONE_AT_A_TIME = threading.Lock()
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -73,7 +75,10 @@ def declared_split(ref: SourceRef) -> HubSplit:
     dataset, subset, split = ref.asked
     check_reachable(ref)
     listing = list_revision(ref, ref.revision or _MAIN)
-    builder = ask(ref, dataset, lambda: datasets.load_dataset_builder(dataset, subset or None, revision=listing.commit))
+    with _ONE_AT_A_TIME:  # the library keeps settings and listings that all threads share
+        builder = ask(
+            ref, dataset, lambda: datasets.load_dataset_builder(dataset, subset or None, revision=listing.commit)
+        )
     named: dict[str, list[str]] = {str(name): list(files) for name, files in (builder.config.data_files or {}).items()}
     if split not in named:
         has = ", ".join(sorted(named)) or "no files"
