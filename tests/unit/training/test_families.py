@@ -134,8 +134,8 @@ def their_answer(model, pair, prompt):
     return new[: new.index(end)] if end in new else new
 
 
-SLOW = ("smollm3", "cohere2", "m2m_100")
-"""Variants of others."""
+SLOW = ("qwen2", "gemma3 with eyes", "cohere", "smollm3", "cohere2", "apertus", "t5", "m2m_100")
+"""Near relatives of the others: `make test-slow` takes them."""
 
 
 @pytest.mark.parametrize(
