@@ -46,7 +46,7 @@ _COUNTS = re.compile(
 )
 _TURKIC = frozenset({"tr", "az", "crh", "tt", "kk", "ba", "gag"})
 _DOTTED = str.maketrans({"İ": "i", "I": "ı"})
-_LETTER = re.compile(r"(?<!\w)([A-J])(?!\w)")
+_LETTER = re.compile(r"(?<!\w)([B-HJ]|(?<=\w )A)(?!\w)")
 _MARKED_LETTER = re.compile(r"(?<!\w)([A-J])(?=[)\].:。*\"'»”]|\s*$)", re.MULTILINE)
 _PIECE = re.compile(r"[-+]?\w+(?:[-+./:*=^<>]+\w+)*(?:\+{1,2}|\#)?|\S")
 
@@ -211,10 +211,13 @@ def last_letter(text: str) -> str | None:
     """Return the letter of an option that an answer comes to, or None.
 
     That is the last capital from A to J that stands alone and ends a line or has a bracket, full stop, colon, quote or
-    asterisk behind it; where there is none, the last that stands alone.
+    asterisk behind it; where there is none, the last that stands alone and is neither the pronoun I nor an article at
+    the beginning of a sentence.
 
     >>> last_letter("**C**"), last_letter("Option D because it is red"), last_letter("Ｂ）"), last_letter("ABC")
     ('C', 'D', 'B', None)
+    >>> last_letter("I do not know"), last_letter("A cat"), last_letter("It is A because of that"), last_letter("A")
+    (None, None, 'A', 'A')
     """
     plain = unicodedata.normalize("NFKC", text)
     found = _MARKED_LETTER.findall(plain) or _LETTER.findall(plain)
