@@ -3,7 +3,9 @@
 import atexit
 import os
 import shutil
+import signal
 import tempfile
+import threading
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -11,6 +13,11 @@ from hypothesis import HealthCheck, settings
 os.environ["XMTF_CACHE"] = tempfile.mkdtemp(prefix="xmtf-tests-")  # nothing is written into the user's own
 atexit.register(shutil.rmtree, os.environ["XMTF_CACHE"], ignore_errors=True)
 os.environ.pop("COLUMNS", None)  # the workers of pytest-xdist have it; what tests read is a pipe, of no width
+
+# What was ignored where pytest began, as under nohup or behind an `&`, the commands under test would ignore, too.
+if threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # How long an example takes depends on what else the machine does.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
