@@ -272,6 +272,7 @@ def loss(
 
     if part not in ("validation", "train", "all"):
         raise UnknownNameError("part", part, ("validation", "train", "all"), "--part")
+    new_file(out, replace=replace)
     setup = Setup(
         Evaluation(batch_tokens=batch_tokens, dtype=dtype, quantize=quantize),
         Catalogue({}),

@@ -43,6 +43,8 @@ READ = {
     ("data peek", "tokens"),
     ("data stats", "against"),
     ("evaluate code", "modules"),
+    ("evaluate generation", "catalogue"),
+    ("evaluate rank", "catalogue"),
     ("evaluate export", "results"),
     ("evaluate import", "source"),
     ("evaluate rescore", "folder"),
@@ -54,6 +56,7 @@ READ = {
     ("template import", "source"),
     ("template translate", "glossary"),
     ("template translate", "to"),
+    ("train", "data"),
     ("train", "tokens"),
     ("verify", "folder"),
 }

@@ -139,7 +139,7 @@ def test_ordinary_added_tokens_and_all_ids_stay():
 def test_texts_without_special_tokens_are_encoded_once_and_alike(monkeypatch):
     parsing = of(CORES["BPE"])
     reader = parsing.reading("text")
-    monkeypatch.setattr(SpecialTexts, "_core", property(lambda self: pytest.fail("encoded again")))
+    monkeypatch.setattr(SpecialTexts, "core", property(lambda self: pytest.fail("encoded again")))
     for texts in ([*CORPUS, "s > a", "<", ""], [], [""]):
         one, other = parsing.encode_flat(texts), reader.encode_flat(texts)
         assert all(np.array_equal(*pair) and pair[0].dtype == pair[1].dtype for pair in zip(one, other, strict=True))
