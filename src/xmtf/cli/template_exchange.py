@@ -19,8 +19,8 @@ from xmtf.languages import normalize_language
 from xmtf.tasks import load_catalogue
 from xmtf.tasks.show import preview_row
 from xmtf.templates import open_collection
-from xmtf.templates.promptsource import read_promptsource
-from xmtf.templates.translated import STATES
+from xmtf.templates.files.promptsource import read_promptsource
+from xmtf.templates.languages.translated import STATES
 from xmtf.translation.exchange import Format, format_of, read_rows, write_rows
 from xmtf.translation.exchange.review import import_rows
 from xmtf.translation.exchange.rows import rows_of

@@ -17,7 +17,7 @@ from xmtf.files import write_text
 from xmtf.languages import normalize_language
 from xmtf.sources import read_source
 from xmtf.tasks import load_catalogue
-from xmtf.templates.promptsource import read_promptsource
+from xmtf.templates.files.promptsource import read_promptsource
 from xmtf.translation.engines import open_engine
 from xmtf.translation.file import measure, translate_file
 from xmtf.translation.glossary import NO_GLOSSARY, read_glossary

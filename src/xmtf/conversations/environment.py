@@ -1,4 +1,4 @@
-"""The sandbox that chat templates run in: that of prompts (:mod:`xmtf.templates.sandbox`), with what they use more.
+"""The sandbox that chat templates run in: that of prompts, and what they use beside it.
 
 Chat templates come with models, so they are code from strangers too. They see what transformers shows them (the
 filters ``tojson`` and ``items``, ``raise_exception``, ``strftime_now``, ``break`` and ``continue``, the tag
@@ -23,11 +23,11 @@ from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.runtime import Context
 
-from xmtf.templates.compile import guard_tree, refuse_foreign
-from xmtf.templates.guards import guard_filter, pay_for
-from xmtf.templates.limits import BUDGET, LimitError, made, weigh
-from xmtf.templates.sandbox import MUTATORS, TemplateEnvironment
-from xmtf.templates.unfit import SEMANTICS
+from xmtf.templates.rendering.compile import guard_tree, refuse_foreign
+from xmtf.templates.sandbox.environment import MUTATORS, TemplateEnvironment
+from xmtf.templates.sandbox.guards import guard_filter, pay_for
+from xmtf.templates.sandbox.limits import BUDGET, LimitError, made, weigh
+from xmtf.templates.sandbox.unfit import SEMANTICS
 
 __all__ = ["ANSWER", "DEFAULT_DAY", "END_ANSWER", "RefusedError", "compile_chat", "run_chat"]
 
@@ -142,7 +142,7 @@ def compile_chat(source: str) -> Root:
 
 
 def run_chat(root: Root, values: Mapping[str, object], day: datetime.date) -> str:
-    """Render with these variables; raises any of :data:`xmtf.templates.compile.FAULTS`."""
+    """Render with these variables; raises any of :data:`xmtf.templates.rendering.compile.FAULTS`."""
     jinja = _environment()
     BUDGET.start()
     SEMANTICS.nulls = "print"

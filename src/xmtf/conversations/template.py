@@ -13,8 +13,8 @@ from xmtf.conversations.environment import ANSWER, DEFAULT_DAY, RefusedError, Ro
 from xmtf.errors import ConfigError, TemplateError
 from xmtf.files import content_hash
 from xmtf.json_types import JsonObject
-from xmtf.templates.compile import FAULTS
-from xmtf.templates.limits import LimitError
+from xmtf.templates.rendering.compile import FAULTS
+from xmtf.templates.sandbox.limits import LimitError
 
 __all__ = ["DAY", "ChatTemplate", "TemplateRefusesError"]
 

@@ -17,7 +17,7 @@ from xmtf.records import FEW_CHOICES, OUTSIDE
 from xmtf.tasks.blank import blank_texts
 from xmtf.tasks.task import Slice
 from xmtf.templates import RenderedColumns, Template
-from xmtf.templates.unfit import LABELS, NULLS, REMEDIES
+from xmtf.templates.sandbox.unfit import LABELS, NULLS, REMEDIES
 
 __all__ = [
     "EMPTY_CHOICE",

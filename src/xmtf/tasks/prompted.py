@@ -24,8 +24,8 @@ from xmtf.tasks.conversations import read_conversations
 from xmtf.tasks.fitness import First, Fitness, check_share, judge_rows
 from xmtf.tasks.task import Slice
 from xmtf.templates import Failure, RenderedColumns, Template
-from xmtf.templates.fields import absent_fields
 from xmtf.templates.lint import Finding, lint_rendered
+from xmtf.templates.rendering.fields import absent_fields
 
 __all__ = ["PROMPTED_SCHEMA", "SCORE", "Mode", "Prompted", "chosen_rows", "fingerprint_slice", "prompted_parts"]
 

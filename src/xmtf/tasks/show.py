@@ -15,8 +15,8 @@ from xmtf.tasks.fitness import Fitness
 from xmtf.tasks.prompted import render_rows
 from xmtf.tasks.task import Slice, Task
 from xmtf.templates import Mode, Template
-from xmtf.templates.fields import absent_fields
 from xmtf.templates.preview import Preview
+from xmtf.templates.rendering.fields import absent_fields
 
 __all__ = ["preview_row"]
 

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 from xmtf.errors import TemplateError
 from xmtf.files import content_hash
 from xmtf.records import Origin, Translation
-from xmtf.templates.columns import render_table
-from xmtf.templates.compile import FAULTS
-from xmtf.templates.labels import name_labels
-from xmtf.templates.render import Mode, Prepared, Rendered, prepare
-from xmtf.templates.translated import Translated
-from xmtf.templates.unfit import Nulls, UnfitRowError
+from xmtf.templates.languages.translated import Translated
+from xmtf.templates.rendering.columns import render_table
+from xmtf.templates.rendering.compile import FAULTS
+from xmtf.templates.rendering.labels import name_labels
+from xmtf.templates.rendering.render import Mode, Prepared, Rendered, prepare
+from xmtf.templates.sandbox.unfit import Nulls, UnfitRowError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from xmtf.templates.columns import RenderedColumns
+    from xmtf.templates.rendering.columns import RenderedColumns
 
 __all__ = ["Template", "explain", "rename_hyphens"]
 
@@ -93,7 +93,7 @@ class Template:
 
         Args:
             row: Column -> value; ``-`` in a column's name becomes ``_``.
-            mode: ``fixed``, or ``legacy`` for what promptsource did (see :mod:`xmtf.templates.render`).
+            mode: ``fixed``, or ``legacy`` for what promptsource did (see :mod:`xmtf.templates.rendering.render`).
             origin: Named in errors, and seeds random draws; None: row 0 of an unnamed dataset.
             strip: False keeps the white space between inputs and target, as for code.
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from xmtf.errors import TemplateError
 from xmtf.files import atomic_path
-from xmtf.templates.editing import read_editor
-from xmtf.templates.promptsource import read_promptsource
-from xmtf.templates.translated import KEYS
+from xmtf.templates.files.editing import read_editor
+from xmtf.templates.files.promptsource import read_promptsource
+from xmtf.templates.languages.translated import KEYS
 from xmtf.translation.translate import Entry, plan_entries, texts_of, translate_entries
 from xmtf.translation.work import Work
 

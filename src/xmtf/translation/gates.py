@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from xmtf.languages import get_language, main_script
-from xmtf.templates.segments import Part
+from xmtf.templates.languages.segments import Part
 
 __all__ = ["has_no_spaces", "letters", "problem_of", "tidy"]
 

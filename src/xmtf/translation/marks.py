@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from xmtf.templates.segments import Part
+from xmtf.templates.languages.segments import Part
 
 __all__ = ["STYLES", "Style", "StyleName", "chunks"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from xmtf.errors import DataError
 from xmtf.files import read_jsonl, write_jsonl
-from xmtf.templates.segments import Part
+from xmtf.templates.languages.segments import Part
 
 __all__ = ["Memory", "Source"]
 

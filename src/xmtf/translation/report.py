@@ -10,9 +10,9 @@ from statistics import median
 import pyarrow as pa
 
 from xmtf.evaluation.metrics.translation import chrf
+from xmtf.templates.languages.segments import segment
 from xmtf.templates.lint.finding import CHECKS, Finding, finding
 from xmtf.templates.lint.translations import FIGURES, check_translations, compare, original_name
-from xmtf.templates.segments import segment
 from xmtf.templates.template import Template
 from xmtf.translation.glossary import NO_GLOSSARY, Glossary
 from xmtf.translation.work import Asked, Work

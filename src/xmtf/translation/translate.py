@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from xmtf.errors import TemplateError
+from xmtf.templates.languages.names import base_name
+from xmtf.templates.languages.pieces import skeleton
+from xmtf.templates.languages.segments import Part, Segmented, segment
+from xmtf.templates.languages.translated import HAND, State, Translated, source_hash, translated_name
 from xmtf.templates.lint.translations import original_name
-from xmtf.templates.names import base_name
-from xmtf.templates.pieces import skeleton
-from xmtf.templates.segments import Part, Segmented, segment
 from xmtf.templates.template import Template
-from xmtf.templates.translated import HAND, State, Translated, source_hash, translated_name
 from xmtf.translation.isolates import isolated
 from xmtf.translation.work import Asked, Outcome, Work
 

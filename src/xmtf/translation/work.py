@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from xmtf.templates.segments import Part, Role
+from xmtf.templates.languages.segments import Part, Role
 from xmtf.translation.engines.protocol import Brief, Briefed, Engine
 from xmtf.translation.gates import letters, problem_of, tidy
 from xmtf.translation.glossary import NO_GLOSSARY, Glossary

@@ -10,7 +10,7 @@ from xmtf.mixture.plan import prompted_rows
 from xmtf.mixture.select import choose, compare_rows, filters
 from xmtf.mixture.sort import merge
 from xmtf.tasks import fitness
-from xmtf.templates import unfit
+from xmtf.templates.sandbox import unfit
 
 SOURCES = Path(xmtf.__file__).parent
 PAGE = SOURCES.parents[1] / "docs" / "mixtures.md"

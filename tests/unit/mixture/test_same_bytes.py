@@ -12,7 +12,7 @@ from xmtf.errors import TemplateError
 from xmtf.mixture import build_mixture
 from xmtf.recipe import load_recipe
 from xmtf.templates import Template
-from xmtf.templates.fields import absent_fields
+from xmtf.templates.rendering.fields import absent_fields
 
 RECIPE = """
 name: random

@@ -7,7 +7,7 @@ import pytest
 from xmtf.errors import ConfigError, TemplateError
 from xmtf.recipe import load_recipe, parse_overrides
 from xmtf.recipe.yaml_text import parse_yaml
-from xmtf.templates.promptsource import read_template_file
+from xmtf.templates.files.promptsource import read_template_file
 
 BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12))
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from xmtf.errors import TemplateError
 from xmtf.records import Origin
 from xmtf.templates import Template
-from xmtf.templates.columns import BATCH_ROWS
-from xmtf.templates.substitute import SPACE, substitution
+from xmtf.templates.rendering.columns import BATCH_ROWS
+from xmtf.templates.rendering.substitute import SPACE, substitution
 
 SOURCES = [
     ("{{a}} and {{b}} ||| {{c}}", None),
@@ -155,7 +155,7 @@ def test_a_table_is_given_up_after_some_rows_without_end():
 
 
 def test_more_text_than_a_column_holds_is_refused(monkeypatch):
-    monkeypatch.setattr("xmtf.templates.columns.MAX_CHARACTERS", 10_000)
+    monkeypatch.setattr("xmtf.templates.rendering.columns.MAX_CHARACTERS", 10_000)
     template = Template("endless", "{{x}}" * 600 + "||| y")
     with pytest.raises(TemplateError, match=r"template 'endless': renders .* rows to more than .* render fewer rows"):
         template.render_table(pa.table({"x": ["a" * 100] * 9}), dataset="d", subset="", split="s")

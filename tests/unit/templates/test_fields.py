@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from xmtf.templates import Template
-from xmtf.templates.fields import absent_fields
+from xmtf.templates.rendering.fields import absent_fields
 
 SCHEMA = pa.schema(
     {

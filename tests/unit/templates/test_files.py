@@ -6,7 +6,7 @@ import pytest
 
 from xmtf.errors import TemplateError, UnknownNameError
 from xmtf.templates import Template, load_templates, open_collection, read_template_file
-from xmtf.templates.names import base_name, language_of_name
+from xmtf.templates.languages.names import base_name, language_of_name
 
 PROMPTSOURCE = """
 dataset: xnli

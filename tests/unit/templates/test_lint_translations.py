@@ -8,7 +8,7 @@ import pytest
 
 from xmtf.templates import Template, open_collection
 from xmtf.templates.lint.translations import check_translations, compare, original_name
-from xmtf.templates.plurals import choose_plural
+from xmtf.templates.sandbox.plurals import choose_plural
 
 ORIGINAL = Template(
     "ask",

@@ -4,8 +4,8 @@ from importlib.metadata import version
 
 import pytest
 
+from xmtf.templates.files.promptsource import read_promptsource
 from xmtf.templates.lint import lint_file
-from xmtf.templates.promptsource import read_promptsource
 
 ENTRY = """  {number}: !Template {{answer_choices: null, id: "{number}", jinja: "{jinja}",
     name: "{name}", reference: "", metadata: !TemplateMetadata {{languages: {languages}, metrics: null,

@@ -4,8 +4,8 @@ import jinja2
 import pytest
 
 from xmtf.templates import open_collection
-from xmtf.templates.pieces import read_pieces, skeleton
-from xmtf.templates.segments import CUT, HIDDEN, QUOTED, segment
+from xmtf.templates.languages.pieces import read_pieces, skeleton
+from xmtf.templates.languages.segments import CUT, HIDDEN, QUOTED, segment
 
 
 def said(source, **options):

@@ -1,9 +1,9 @@
-"""The shape of a source; the worked example of xmtf.templates.shape comes first."""
+"""The shape of a source; the worked example of xmtf.templates.rendering.shape comes first."""
 
 import pytest
 
-from xmtf.templates.compile import compile_source
-from xmtf.templates.shape import AllChoices, Branch, Choice, Field, pipes_may_meet, read_shape, split_parts
+from xmtf.templates.rendering.compile import compile_source
+from xmtf.templates.rendering.shape import AllChoices, Branch, Choice, Field, pipes_may_meet, read_shape, split_parts
 
 
 def shape(source):

@@ -1,4 +1,4 @@
-"""What a template renders, in both modes; the worked example of xmtf.templates.render comes first."""
+"""What a template renders, in both modes; the worked example of xmtf.templates.rendering.render comes first."""
 
 import pytest
 

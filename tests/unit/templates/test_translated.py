@@ -4,8 +4,8 @@ import pytest
 
 from xmtf.errors import TemplateError
 from xmtf.templates import open_collection, read_template_file
+from xmtf.templates.languages.translated import source_hash
 from xmtf.templates.lint import lint_collection
-from xmtf.templates.translated import source_hash
 
 ORIGINAL = ("{{ text }} Good or bad? ||| {{ answer_choices[label] }}", "bad ||| good")
 FILE = """

@@ -7,8 +7,8 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from xmtf.templates.collection import load_templates
-from xmtf.templates.translated import source_hash
+from xmtf.templates.files.collection import load_templates
+from xmtf.templates.languages.translated import source_hash
 
 HAND = {"ar", "de", "es", "fr", "hi", "id", "pt", "ru", "sw", "tr", "vi", "zh"}
 COLLECTIONS = (

@@ -8,7 +8,7 @@ import pytest
 
 from xmtf.errors import TemplateError
 from xmtf.templates import Rendered, Template
-from xmtf.templates.unfit import REMEDIES
+from xmtf.templates.sandbox.unfit import REMEDIES
 
 CHOICES = "no ||| yes"
 

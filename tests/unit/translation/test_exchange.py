@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from xmtf.cli.template import app
 from xmtf.errors import ConfigError
 from xmtf.templates import open_collection, read_template_file
-from xmtf.templates.promptsource import read_promptsource
+from xmtf.templates.files.promptsource import read_promptsource
 from xmtf.translation.exchange import read_rows, write_rows
 from xmtf.translation.exchange.review import import_rows
 from xmtf.translation.exchange.rows import rows_of

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from xmtf.templates import read_template_file
-from xmtf.templates.pieces import skeleton
+from xmtf.templates.languages.pieces import skeleton
 from xmtf.translation.file import translate_file
 
 MARK = re.compile(r'<x id="(\d)"/>|\{(\d)\}|\[(\d)\]|XQ(\d)X')

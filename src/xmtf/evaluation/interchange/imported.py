@@ -18,7 +18,7 @@ from xmtf.records import Metric, Provenance, Request, Score, in_percent
 from xmtf.results.files import JOURNALS, SCORES, check_results, claim_results, describe_results, refuse_replacing
 from xmtf.results.items import About, JobInfo, suite_items
 from xmtf.results.scores import write_scores
-from xmtf.templates.names import language_of_name
+from xmtf.templates.languages.names import language_of_name
 
 __all__ = ["Imported", "check_importable", "metric_of", "write_imported"]
 

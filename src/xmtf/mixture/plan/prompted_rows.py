@@ -26,7 +26,7 @@ from xmtf.sources.tables import read_blocks
 from xmtf.tasks.blank import blank_texts
 from xmtf.tasks.drop_report import DropReport
 from xmtf.tasks.selection import dataset_names
-from xmtf.templates.names import language_of_name
+from xmtf.templates.languages.names import language_of_name
 
 __all__ = ["prompted_tables"]
 

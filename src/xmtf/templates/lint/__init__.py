@@ -9,14 +9,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xmtf.templates.collection import Collection
-from xmtf.templates.columns import RenderedColumns
+from xmtf.templates.files.collection import Collection
+from xmtf.templates.files.promptsource import read_promptsource
 from xmtf.templates.lint.file import check_file, check_names
 from xmtf.templates.lint.finding import CHECKS, Finding, Severity, finding
 from xmtf.templates.lint.rows import check_rendered, check_rows
 from xmtf.templates.lint.source import check_source
 from xmtf.templates.lint.translations import check_translations
-from xmtf.templates.promptsource import read_promptsource
+from xmtf.templates.rendering.columns import RenderedColumns
 from xmtf.templates.template import Template
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from xmtf.templates.files.promptsource import TemplateFile
+from xmtf.templates.languages.names import language_of_name
 from xmtf.templates.lint.finding import Finding, finding
-from xmtf.templates.names import language_of_name
-from xmtf.templates.promptsource import TemplateFile
 from xmtf.templates.template import Template
 
 __all__ = ["check_file", "check_names"]

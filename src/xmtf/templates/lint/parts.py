@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from jinja2 import nodes
 
-from xmtf.templates.compile import PIPES
-from xmtf.templates.expressions import field_paths
+from xmtf.templates.rendering.compile import PIPES
+from xmtf.templates.rendering.expressions import field_paths
 
 __all__ = ["Sides", "read_sides"]
 

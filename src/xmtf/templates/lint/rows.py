@@ -8,12 +8,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from xmtf.errors import TemplateError
-from xmtf.templates.columns import RenderedColumns
-from xmtf.templates.fields import absent_fields
 from xmtf.templates.lint.finding import Finding, finding
 from xmtf.templates.lint.source import ENDS
-from xmtf.templates.template import Template
-from xmtf.templates.unfit import (
+from xmtf.templates.rendering.columns import RenderedColumns
+from xmtf.templates.rendering.fields import absent_fields
+from xmtf.templates.sandbox.unfit import (
     ADDRESS,
     LABEL_NEGATIVE,
     LABEL_RANGE,
@@ -23,6 +22,7 @@ from xmtf.templates.unfit import (
     NULL_LABEL,
     NULL_TARGET,
 )
+from xmtf.templates.template import Template
 
 __all__ = ["check_rendered", "check_rows"]
 

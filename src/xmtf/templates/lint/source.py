@@ -10,11 +10,11 @@ from jinja2 import nodes
 
 from xmtf.errors import TemplateError
 from xmtf.languages import CODE, get_language
-from xmtf.templates.compile import FAULTS
 from xmtf.templates.lint.finding import Finding, finding
 from xmtf.templates.lint.parts import Sides, read_sides
-from xmtf.templates.render import ANSWER_CHOICES, Prepared
-from xmtf.templates.sandbox import GLOBALS
+from xmtf.templates.rendering.compile import FAULTS
+from xmtf.templates.rendering.render import ANSWER_CHOICES, Prepared
+from xmtf.templates.sandbox.environment import GLOBALS
 from xmtf.templates.template import Template
 
 __all__ = ["ENDS", "check_source"]

@@ -16,14 +16,14 @@ from xmtf.errors import TemplateError
 from xmtf.extras import EXTRAS, missing_modules
 from xmtf.language_id import accepted_languages, shared_identifier
 from xmtf.languages import SENTENCE_MARKS, get_language, main_script
+from xmtf.templates.languages.names import base_name
+from xmtf.templates.languages.pieces import read_pieces
+from xmtf.templates.languages.segments import Unit, segment
+from xmtf.templates.languages.translated import source_hash
 from xmtf.templates.lint.finding import Finding, finding
 from xmtf.templates.lint.parts import Sides, read_sides
-from xmtf.templates.names import base_name
-from xmtf.templates.pieces import read_pieces
-from xmtf.templates.plurals import plural_categories
-from xmtf.templates.segments import Unit, segment
+from xmtf.templates.sandbox.plurals import plural_categories
 from xmtf.templates.template import Template
-from xmtf.templates.translated import source_hash
 
 __all__ = ["FIGURES", "Comparison", "check_translations", "compare", "original_name"]
 

@@ -8,7 +8,7 @@ from xmtf.chat_server import ChatServer
 from xmtf.errors import ConfigError, ServerError, TranslationError
 from xmtf.files import content_hash
 from xmtf.languages import get_language
-from xmtf.templates.segments import Role
+from xmtf.templates.languages.segments import Role
 from xmtf.translation.engines.protocol import Brief
 from xmtf.translation.marks import StyleName
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
-from xmtf.templates.segments import Role
+from xmtf.templates.languages.segments import Role
 from xmtf.translation.marks import StyleName
 
 __all__ = ["Brief", "Briefed", "Engine"]

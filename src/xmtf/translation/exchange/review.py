@@ -11,12 +11,12 @@ import jinja2
 
 from xmtf.errors import ConfigError, TemplateError
 from xmtf.files import atomic_path
-from xmtf.templates.editing import TemplateEditor, read_editor
+from xmtf.templates.files.editing import TemplateEditor, read_editor
+from xmtf.templates.files.promptsource import read_promptsource
+from xmtf.templates.languages.pieces import differing_code
+from xmtf.templates.languages.translated import HAND, State, Translated, source_hash, translated_name
 from xmtf.templates.lint.translations import original_name
-from xmtf.templates.pieces import differing_code
-from xmtf.templates.promptsource import read_promptsource
 from xmtf.templates.template import Template
-from xmtf.templates.translated import HAND, State, Translated, source_hash, translated_name
 from xmtf.translation.exchange.rows import TEMPLATE, ReadRow, pair_up, part_spans
 
 __all__ = ["Imported", "import_rows"]

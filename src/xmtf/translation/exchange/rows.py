@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from xmtf.templates.compile import PIPES
+from xmtf.templates.languages.names import base_name
+from xmtf.templates.languages.pieces import read_pieces
+from xmtf.templates.languages.segments import segment
+from xmtf.templates.languages.translated import State
 from xmtf.templates.lint.translations import original_name
-from xmtf.templates.names import base_name
-from xmtf.templates.pieces import read_pieces
-from xmtf.templates.segments import segment
+from xmtf.templates.rendering.compile import PIPES
 from xmtf.templates.template import Template
-from xmtf.templates.translated import State
 
 __all__ = ["TEMPLATE", "ReadRow", "Row", "pair_up", "part_spans", "rows_of"]
 

@@ -16,8 +16,8 @@ from xml.sax.xmlreader import AttributesImpl, Locator
 
 from xmtf.errors import ConfigError
 from xmtf.languages import normalize_language
-from xmtf.templates.pieces import read_pieces
-from xmtf.templates.translated import State
+from xmtf.templates.languages.pieces import read_pieces
+from xmtf.templates.languages.translated import State
 from xmtf.translation.exchange.rows import ReadRow, Row
 
 __all__ = ["STATES_OF", "read_xliff", "write_xliff"]

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jinja2 import nodes
 
-from xmtf.templates.compile import PIPES, environment
-from xmtf.templates.shape import Field, read_field
+from xmtf.templates.rendering.compile import PIPES, environment
+from xmtf.templates.rendering.shape import Field, read_field
 
 __all__ = [
     "RowByRowError",

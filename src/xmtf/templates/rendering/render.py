@@ -6,7 +6,7 @@ too), pipes are protected in top-level texts only, ``''`` as answer choices mean
 
 ``fixed`` mends that: nothing is cut, pipes in the data stay text wherever they stand, no answer choices means none,
 and a row whose template prints a null or picks an answer choice with a label that names none is unfit
-(:mod:`xmtf.templates.unfit`). Both strip inputs and targets as Python's ``str.strip`` does.
+(:mod:`xmtf.templates.sandbox.unfit`). Both strip inputs and targets as Python's ``str.strip`` does.
 
     source    {{question}} ||| {{answer}}
     row       question "a ||| b?"   answer "yes "
@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
-from xmtf.templates.compile import PIPES, SEPARATOR, Program, compile_source
-from xmtf.templates.draws import DRAWS
-from xmtf.templates.limits import BUDGET
-from xmtf.templates.unfit import NULL_CHOICE, Choices, Nulls, UnfitRowError
+from xmtf.templates.rendering.compile import PIPES, SEPARATOR, Program, compile_source
+from xmtf.templates.sandbox.draws import DRAWS
+from xmtf.templates.sandbox.limits import BUDGET
+from xmtf.templates.sandbox.unfit import NULL_CHOICE, Choices, Nulls, UnfitRowError
 
 __all__ = ["ANSWER_CHOICES", "Mode", "NoTargetError", "Prepared", "Rendered", "ReservedColumnError", "prepare"]
 

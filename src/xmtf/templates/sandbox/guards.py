@@ -12,8 +12,8 @@ import re
 from collections.abc import Callable, Iterator, Sized
 from typing import Any
 
-from xmtf.templates.limits import BUDGET, MAX_VALUE, LimitError, made, weigh
-from xmtf.templates.unfit import SEMANTICS, Null, holds_null, is_null, textual
+from xmtf.templates.sandbox.limits import BUDGET, MAX_VALUE, LimitError, made, weigh
+from xmtf.templates.sandbox.unfit import SEMANTICS, Null, holds_null, is_null, textual
 
 __all__ = ["FILTER_CHECKS", "METHOD_CHECKS", "OPERATORS", "as_list", "check_size", "guard_filter", "pay_for"]
 

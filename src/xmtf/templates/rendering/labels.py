@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from xmtf.errors import nearest
-from xmtf.templates.columns import RenderedColumns
-from xmtf.templates.unfit import LABELS
+from xmtf.templates.rendering.columns import RenderedColumns
+from xmtf.templates.sandbox.unfit import LABELS
 
 __all__ = ["name_labels"]
 

@@ -21,8 +21,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from xmtf.templates.render import ANSWER_CHOICES, Mode, prepare
-from xmtf.templates.shape import (
+from xmtf.templates.rendering.render import ANSWER_CHOICES, Mode, prepare
+from xmtf.templates.rendering.shape import (
     AllChoices,
     Block,
     Branch,
@@ -35,7 +35,17 @@ from xmtf.templates.shape import (
     read_shape,
     split_parts,
 )
-from xmtf.templates.unfit import (
+from xmtf.templates.rendering.values import (
+    RowByRowError,
+    cut_texts,
+    find_values,
+    list_texts,
+    read_index,
+    slice_texts,
+    test_rows,
+    write_texts,
+)
+from xmtf.templates.sandbox.unfit import (
     LABEL_NEGATIVE,
     LABEL_RANGE,
     NULL_CHOICE,
@@ -45,16 +55,6 @@ from xmtf.templates.unfit import (
     Nulls,
     Unfit,
     describe_label,
-)
-from xmtf.templates.values import (
-    RowByRowError,
-    cut_texts,
-    find_values,
-    list_texts,
-    read_index,
-    slice_texts,
-    test_rows,
-    write_texts,
 )
 
 __all__ = ["SPACE", "Substitution", "substitution"]
@@ -70,7 +70,7 @@ _MAX_PIECES = 500
 
 @dataclass(frozen=True, slots=True)
 class Substituted:
-    """What a batch became; the columns are those of :class:`xmtf.templates.columns.RenderedColumns`.
+    """What a batch became; the columns are those of :class:`xmtf.templates.rendering.columns.RenderedColumns`.
 
     Attributes:
         inputs: The inputs.

@@ -19,7 +19,7 @@ from typing import Literal
 import jinja2
 from jinja2 import nodes
 
-from xmtf.templates.compile import PIPES, environment
+from xmtf.templates.rendering.compile import PIPES, environment
 
 __all__ = ["BREAK", "Piece", "differing_code", "read_pieces", "skeleton"]
 

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from xmtf.languages import SENTENCE_MARKS
-from xmtf.templates.compile import PIPES
-from xmtf.templates.pieces import BREAK, Piece, read_pieces
+from xmtf.templates.languages.pieces import BREAK, Piece, read_pieces
+from xmtf.templates.rendering.compile import PIPES
 
 __all__ = ["CUT", "HIDDEN", "QUOTED", "Part", "Role", "Segmented", "Unit", "segment"]
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import yaml
 
 from xmtf.errors import TemplateError
+from xmtf.templates.languages.translated import KEYS
 from xmtf.templates.template import Template
-from xmtf.templates.translated import KEYS
 
 __all__ = ["TemplateEditor", "read_editor"]
 

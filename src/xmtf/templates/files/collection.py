@@ -12,12 +12,12 @@ from functools import cache
 from pathlib import Path
 
 from xmtf.errors import TemplateError, UnknownNameError
-from xmtf.templates.promptsource import read_template_file
+from xmtf.templates.files.promptsource import read_template_file
 from xmtf.templates.template import Template
 
 __all__ = ["BUILTIN", "Collection", "load_templates", "open_collection"]
 
-BUILTIN = Path(__file__).with_name("collections")
+BUILTIN = Path(__file__).parents[1] / "collections"
 """Our own templates."""
 
 _FILE_NAMES = ("templates.yaml", "template.yaml")

@@ -1,7 +1,7 @@
 """Render a whole table: Arrow columns in, Arrow columns out.
 
 Most templates only put fields between pieces of text. Those are joined column by column in Arrow
-(:mod:`xmtf.templates.substitute`), without one Python object a row. All others are rendered row by row,
+(:mod:`xmtf.templates.rendering.substitute`), without one Python object a row. All others are rendered row by row,
 with only the columns they read converted to Python.
 """
 
@@ -15,12 +15,12 @@ import numpy as np
 import pyarrow as pa
 
 from xmtf.errors import TemplateError
-from xmtf.templates.compile import FAULTS
-from xmtf.templates.limits import LimitError
-from xmtf.templates.readable import readable_column
-from xmtf.templates.render import Mode, Prepared, Rendered
-from xmtf.templates.substitute import Substitution, substitution
-from xmtf.templates.unfit import SEMANTICS, Nulls, Unfit, UnfitRowError
+from xmtf.templates.rendering.compile import FAULTS
+from xmtf.templates.rendering.readable import readable_column
+from xmtf.templates.rendering.render import Mode, Prepared, Rendered
+from xmtf.templates.rendering.substitute import Substitution, substitution
+from xmtf.templates.sandbox.limits import LimitError
+from xmtf.templates.sandbox.unfit import SEMANTICS, Nulls, Unfit, UnfitRowError
 
 __all__ = ["Failure", "RenderedColumns", "render_table"]
 

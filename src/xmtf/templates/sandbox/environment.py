@@ -3,7 +3,7 @@
 Templates are code from strangers. What they can name is listed here: plain data, its harmless methods,
 the filters that promptsource templates use, ``range``, ``zip`` and ``namespace``. Everything else
 (attributes of Python objects, ``format`` methods, imports, other templates) is refused, and whatever
-grows or repeats pays (:mod:`xmtf.templates.limits`).
+grows or repeats pays (:mod:`xmtf.templates.sandbox.limits`).
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace, pass_context, pass_environment
 from markupsafe import escape
 
-from xmtf.templates.draws import DRAWS
-from xmtf.templates.guards import METHOD_CHECKS, OPERATORS, as_list, check_size, guard_filter, pay_for
-from xmtf.templates.limits import BUDGET, LimitError, made, weigh
-from xmtf.templates.plurals import choose_plural
-from xmtf.templates.unfit import SEMANTICS, Choices, Null, holds_null, is_null, item_of, printed, textual
+from xmtf.templates.sandbox.draws import DRAWS
+from xmtf.templates.sandbox.guards import METHOD_CHECKS, OPERATORS, as_list, check_size, guard_filter, pay_for
+from xmtf.templates.sandbox.limits import BUDGET, LimitError, made, weigh
+from xmtf.templates.sandbox.plurals import choose_plural
+from xmtf.templates.sandbox.unfit import SEMANTICS, Choices, Null, holds_null, is_null, item_of, printed, textual
 
 __all__ = ["CALLED", "DICT_METHODS", "FILTERS", "GLOBALS", "MUTATORS", "TemplateEnvironment"]
 

@@ -3,7 +3,7 @@
     source   "{% if a == 1 %}Is {{b}}? ||| {{answer_choices[c]}}{% endif %}"
     shape    (Branch(a == 1, ("Is ", Field b, "? ||| ", Choice c), ()),)
 
-Sources of this shape are rendered by column (:mod:`xmtf.templates.substitute`).
+Sources of this shape are rendered by column (:mod:`xmtf.templates.rendering.substitute`).
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import cast
 
 from jinja2 import nodes
 
-from xmtf.templates.compile import PIPES, environment
-from xmtf.templates.render import ANSWER_CHOICES
-from xmtf.templates.sandbox import DICT_METHODS
+from xmtf.templates.rendering.compile import PIPES, environment
+from xmtf.templates.rendering.render import ANSWER_CHOICES
+from xmtf.templates.sandbox.environment import DICT_METHODS
 
 __all__ = [
     "AllChoices",

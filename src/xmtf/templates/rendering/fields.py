@@ -13,8 +13,8 @@ import pyarrow as pa
 from jinja2 import nodes
 
 from xmtf.errors import nearest
-from xmtf.templates.render import ANSWER_CHOICES, Prepared
-from xmtf.templates.sandbox import DICT_METHODS, GLOBALS
+from xmtf.templates.rendering.render import ANSWER_CHOICES, Prepared
+from xmtf.templates.sandbox.environment import DICT_METHODS, GLOBALS
 
 __all__ = ["AbsentField", "absent_fields"]
 

@@ -18,10 +18,10 @@ from jinja2 import meta, nodes
 from jinja2.runtime import Context
 from jinja2.visitor import NodeTransformer
 
-from xmtf.templates.expressions import describe_expression
-from xmtf.templates.limits import BUDGET, LimitError
-from xmtf.templates.sandbox import CALLED, DICT_METHODS, GLOBALS, MUTATORS, TemplateEnvironment
-from xmtf.templates.unfit import (
+from xmtf.templates.rendering.expressions import describe_expression
+from xmtf.templates.sandbox.environment import CALLED, DICT_METHODS, GLOBALS, MUTATORS, TemplateEnvironment
+from xmtf.templates.sandbox.limits import BUDGET, LimitError
+from xmtf.templates.sandbox.unfit import (
     NULL_INPUTS,
     NULL_TARGET,
     SEMANTICS,

@@ -15,7 +15,7 @@ Both forms are read everywhere. promptsource's::
 
 The plain form is a list, without ids, with the fields of :class:`Template`; ``language`` and
 ``translation`` at the top are the default for all; what translated entries say more is in
-:mod:`xmtf.templates.translated`::
+:mod:`xmtf.templates.languages.translated`::
 
     language: en
     templates:
@@ -42,10 +42,10 @@ from xmtf.execution import say
 from xmtf.languages import normalize_language
 from xmtf.recipe.yaml_text import check_nesting
 from xmtf.records import Translation
-from xmtf.templates.names import language_of_name
-from xmtf.templates.prompt_language import Guess, literal_text, prompt_language
+from xmtf.templates.languages.names import language_of_name
+from xmtf.templates.languages.prompt_language import Guess, literal_text, prompt_language
+from xmtf.templates.languages.translated import Translated, read_translated
 from xmtf.templates.template import Template
-from xmtf.templates.translated import Translated, read_translated
 from xmtf.text_files import NotUtf8Error, read_text_file
 
 __all__ = ["TemplateFile", "read_promptsource", "read_template_file"]

@@ -26,7 +26,7 @@ from xmtf.errors import TemplateError
 from xmtf.files import content_hash
 from xmtf.languages import normalize_language
 from xmtf.records import Translation
-from xmtf.templates.names import language_of_name
+from xmtf.templates.languages.names import language_of_name
 
 __all__ = ["HAND", "KEYS", "STATES", "USED", "State", "Translated", "read_translated", "source_hash", "translated_name"]
 

@@ -1,0 +1,1 @@
+"""Template files: read, changed in place, and gathered in collections."""
