@@ -16,8 +16,8 @@ from xmtf.json_types import JsonObject
 from xmtf.languages import normalize_language, same_language
 from xmtf.recipe import load_recipe
 from xmtf.tasks import load_catalogue
+from xmtf.tasks.prompting.show import preview_row
 from xmtf.tasks.selection import is_foreign, matches
-from xmtf.tasks.show import preview_row
 
 if TYPE_CHECKING:
     from xmtf.tasks import OutlinedSplit, Task

@@ -19,7 +19,7 @@ from xmtf.languages import normalize_language
 from xmtf.recipe import load_recipe
 from xmtf.sources import read_source
 from xmtf.tasks import load_catalogue
-from xmtf.tasks.show import preview_row
+from xmtf.tasks.prompting.show import preview_row
 from xmtf.templates import load_templates, open_collection, read_template_file
 from xmtf.templates.lint import lint_collection, lint_file, lint_templates
 from xmtf.templates.preview import side_by_side

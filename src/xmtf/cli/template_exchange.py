@@ -17,7 +17,7 @@ from xmtf.execution import say
 from xmtf.files import atomic_path
 from xmtf.languages import normalize_language
 from xmtf.tasks import load_catalogue
-from xmtf.tasks.show import preview_row
+from xmtf.tasks.prompting.show import preview_row
 from xmtf.templates import open_collection
 from xmtf.templates.files.promptsource import read_promptsource
 from xmtf.templates.languages.translated import STATES

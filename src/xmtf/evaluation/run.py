@@ -51,7 +51,7 @@ from xmtf.results.files import COMPLETIONS, JOURNALS, SAMPLES, SCORES, check_res
 from xmtf.results.items import About, item_paths, suite_items
 from xmtf.results.samples import write_samples
 from xmtf.results.scores import write_scores
-from xmtf.tasks.prompted import fingerprint_slice
+from xmtf.tasks.prompting.prompted import fingerprint_slice
 from xmtf.tokens import load_tokenizer
 from xmtf.versions import source_commit
 

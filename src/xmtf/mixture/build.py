@@ -53,7 +53,7 @@ from xmtf.provenance import group_rows
 from xmtf.recipe import LoadedRecipe
 from xmtf.sources import SourceData, read_source
 from xmtf.tasks import DropReport, Prompted, Slice, prompted_parts
-from xmtf.tasks.pieces import Pieces, Shares
+from xmtf.tasks.prompting.pieces import Pieces, Shares
 
 __all__ = [
     "build_guard",

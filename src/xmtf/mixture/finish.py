@@ -36,7 +36,7 @@ from xmtf.mixture.plan.held_out import relatives_kept
 from xmtf.mixture.plan.plan import MixturePlan
 from xmtf.mixture.sort.merge import Shard, place_parts, plan_parts
 from xmtf.recipe.effects import marked
-from xmtf.tasks.drop_report import DropReport, explain_drop
+from xmtf.tasks.prompting.drop_report import DropReport, explain_drop
 
 __all__ = ["finish_mixture", "refresh_card"]
 

@@ -16,7 +16,7 @@ from xmtf.files import Manifest, write_manifest
 from xmtf.recipe.schema import Evaluation
 from xmtf.records import Origin
 from xmtf.tasks import Catalogue
-from xmtf.tasks.prompted import PROMPTED_SCHEMA
+from xmtf.tasks.prompting.prompted import PROMPTED_SCHEMA
 
 
 def test_means_over_tokens_and_over_targets_differ():

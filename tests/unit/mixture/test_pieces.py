@@ -32,7 +32,7 @@ def in_pieces(monkeypatch):
 
     def switch():
         monkeypatch.setattr("xmtf.sources.stream.STREAMED_BYTES", 1)
-        monkeypatch.setattr("xmtf.tasks.pieces._PIECE_ROWS", 20)
+        monkeypatch.setattr("xmtf.tasks.prompting.pieces._PIECE_ROWS", 20)
         monkeypatch.setattr("xmtf.sources.files.json_tables._BLOCK_ROWS", 9)
         monkeypatch.setattr("xmtf.sources.files.arrow_tables._BLOCK_ROWS", 11)
 

@@ -9,7 +9,7 @@ from xmtf.conversations import messages
 from xmtf.mixture.plan import prompted_rows
 from xmtf.mixture.select import choose, compare_rows, filters
 from xmtf.mixture.sort import merge
-from xmtf.tasks import fitness
+from xmtf.tasks.prompting import fitness
 from xmtf.templates.sandbox import unfit
 
 SOURCES = Path(xmtf.__file__).parent
@@ -61,7 +61,7 @@ def test_the_page_lists_every_reason_and_no_other():
         choose.OVERLAP, choose.SAME_ROW, compare_rows.SAME_FIELDS, compare_rows.shared_words(13),
         prompted_rows.HELD_OUT, prompted_rows.DATASET_HELD_OUT, prompted_rows.LANGUAGE_HELD_OUT,
         prompted_rows.EMPTY_TARGET, prompted_rows._NO_TEXTS,
-        *said_by("tasks/fitness.py", "tasks/prompted.py", "mixture/select/filters.py", *adapters),
+        *said_by("tasks/prompting/fitness.py", "tasks/prompting/prompted.py", "mixture/select/filters.py", *adapters),
     }  # fmt: skip
     assert {_plain(reason) for reason in code} == {_plain(reason) for reason in listed()}
 

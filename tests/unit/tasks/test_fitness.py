@@ -12,7 +12,7 @@ from xmtf.evaluation.suites.jobs import jobs
 from xmtf.evaluation.suites.setup import Setup, SuiteSlice
 from xmtf.recipe.schema import Evaluation, Suite, TaskSelection
 from xmtf.tasks import DropReport, load_catalogue, prompted_parts
-from xmtf.tasks.fitness import remedy
+from xmtf.tasks.prompting.fitness import remedy
 from xmtf.tasks.task import Slice, Task
 
 ROWS = [

@@ -13,7 +13,7 @@ from xmtf.recipe import TaskSelection
 from xmtf.records import PROMPTED_COLUMNS
 from xmtf.tasks import PROMPTED_SCHEMA, fingerprint_slice, load_catalogue, prompted_parts
 from xmtf.tasks.entries import read_catalogue_file
-from xmtf.tasks.prompted import Prompted, sample_rows
+from xmtf.tasks.prompting.prompted import Prompted, sample_rows
 from xmtf.tasks.selection import select_slices
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from xmtf.errors import SourceError
 from xmtf.tasks.entries import read_catalogue_file
-from xmtf.tasks.show import preview_row
+from xmtf.tasks.prompting.show import preview_row
 from xmtf.templates import Template
 
 

@@ -51,7 +51,7 @@ def jobs(setup: Setup, slices: Iterable[SuiteSlice], report: DropReport | None =
         TemplateError: A template fails on too many rows.
     """
     from xmtf.sources import fingerprint_source
-    from xmtf.tasks.prompted import prompted_parts
+    from xmtf.tasks.prompting.prompted import prompted_parts
 
     for part in slices:
         rendered = prompted_parts(

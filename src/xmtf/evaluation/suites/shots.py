@@ -25,7 +25,7 @@ from xmtf.evaluation.suites.setup import Setup, SuiteSlice
 from xmtf.recipe.schema import Shots
 from xmtf.records import ShotsAsked
 from xmtf.tasks import Slice
-from xmtf.tasks.prompted import prompted_parts
+from xmtf.tasks.prompting.prompted import prompted_parts
 from xmtf.tasks.shot_source import shot_source
 from xmtf.templates import Template
 

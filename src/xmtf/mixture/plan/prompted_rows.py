@@ -23,8 +23,8 @@ from xmtf.sources.files.json_values import json_objects
 from xmtf.sources.files.kinds import require_kind
 from xmtf.sources.files.lines import line_blocks
 from xmtf.sources.tables import read_blocks
-from xmtf.tasks.blank import blank_texts
-from xmtf.tasks.drop_report import DropReport
+from xmtf.tasks.prompting.blank import blank_texts
+from xmtf.tasks.prompting.drop_report import DropReport
 from xmtf.tasks.selection import dataset_names
 from xmtf.templates.languages.names import language_of_name
 

@@ -13,7 +13,7 @@ from xmtf.mixture.select.guard import Guard
 from xmtf.mixture.select.row_texts import texts_of_rows
 from xmtf.sources import SourceData
 from xmtf.tasks import Slice
-from xmtf.tasks.prompted import chosen_rows
+from xmtf.tasks.prompting.prompted import chosen_rows
 
 __all__ = ["SAME_FIELDS", "RowComparison", "Shared", "compare_texts", "shared_words"]
 

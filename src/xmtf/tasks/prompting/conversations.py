@@ -21,7 +21,7 @@ from xmtf.conversations.messages import (
 from xmtf.errors import SourceError
 from xmtf.json_types import JsonObject
 from xmtf.sources.files.json_tables import JSON_TEXT
-from xmtf.tasks.fitness import First
+from xmtf.tasks.prompting.fitness import First
 
 __all__ = ["Conversations", "read_conversations"]
 

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from xmtf.conversations.messages import REASONS
 from xmtf.errors import TemplateError
 from xmtf.records import FEW_CHOICES, OUTSIDE
-from xmtf.tasks.blank import blank_texts
+from xmtf.tasks.prompting.blank import blank_texts
 from xmtf.tasks.task import Slice
 from xmtf.templates import RenderedColumns, Template
 from xmtf.templates.sandbox.unfit import LABELS, NULLS, REMEDIES

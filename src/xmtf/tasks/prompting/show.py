@@ -11,8 +11,8 @@ import pyarrow as pa
 from xmtf.errors import SourceError, TemplateError
 from xmtf.records import Origin
 from xmtf.sources import read_source
-from xmtf.tasks.fitness import Fitness
-from xmtf.tasks.prompted import render_rows
+from xmtf.tasks.prompting.fitness import Fitness
+from xmtf.tasks.prompting.prompted import render_rows
 from xmtf.tasks.task import Slice, Task
 from xmtf.templates import Mode, Template
 from xmtf.templates.preview import Preview

@@ -20,8 +20,8 @@ from xmtf.files import content_hash
 from xmtf.provenance import PROVENANCE_FIELDS, constant_columns
 from xmtf.records import MESSAGES
 from xmtf.sources import SourceData, fingerprint_source, read_source
-from xmtf.tasks.conversations import read_conversations
-from xmtf.tasks.fitness import First, Fitness, check_share, judge_rows
+from xmtf.tasks.prompting.conversations import read_conversations
+from xmtf.tasks.prompting.fitness import First, Fitness, check_share, judge_rows
 from xmtf.tasks.task import Slice
 from xmtf.templates import Failure, RenderedColumns, Template
 from xmtf.templates.lint import Finding, lint_rendered

@@ -8,8 +8,8 @@ from typing import Any
 
 from xmtf.artefacts.manifest_parts import DropNote, FirstDropped, LintFinding, MixtureDetails
 from xmtf.json_types import JsonObject
-from xmtf.tasks.fitness import remedy
-from xmtf.tasks.prompted import Prompted
+from xmtf.tasks.prompting.fitness import remedy
+from xmtf.tasks.prompting.prompted import Prompted
 
 __all__ = ["DropReport", "explain_drop"]
 

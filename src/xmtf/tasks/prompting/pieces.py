@@ -15,8 +15,8 @@ import pyarrow as pa
 
 from xmtf.sources import SourceData, read_source
 from xmtf.sources.stream import SourceStream, open_stream
-from xmtf.tasks.fitness import First, check_share
-from xmtf.tasks.prompted import Prompted, sample_key, sample_rows
+from xmtf.tasks.prompting.fitness import First, check_share
+from xmtf.tasks.prompting.prompted import Prompted, sample_key, sample_rows
 from xmtf.tasks.task import Slice
 
 __all__ = ["Pieces", "Shares"]
