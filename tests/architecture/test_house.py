@@ -120,7 +120,7 @@ def test_manifests_are_read_as_records(path):
 
 def test_the_command_line_prints_in_one_place():
     """There control characters of data, templates and answers are shown, not sent to the terminal."""
-    printing = [path.name for path in (ROOT / "cli").glob("*.py") if "typer.echo(" in path.read_text(encoding="utf-8")]
+    printing = [path.name for path in (ROOT / "cli").rglob("*.py") if "typer.echo(" in path.read_text(encoding="utf-8")]
     assert printing == ["printing.py"]
 
 

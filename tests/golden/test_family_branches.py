@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
-from xmtf.cli.data import app
+from xmtf.cli.data.verbs import app
 from xmtf.mixture.io.released import released_name
 from xmtf.mixture.plan.plan import mixture_slices
 from xmtf.recipe import load_recipe

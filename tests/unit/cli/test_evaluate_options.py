@@ -10,7 +10,7 @@ from xmtf.cli.app import build_app
 def test_templates_are_rendered_as_the_originals_on_request(options, mode, monkeypatch, tmp_path):
     asked = []
     monkeypatch.setattr("xmtf.evaluation.evaluate_setup", lambda setup, **_: asked.append(setup))
-    monkeypatch.setattr("xmtf.cli.evaluate._read_scores", lambda out: [])
+    monkeypatch.setattr("xmtf.cli.evaluate.verbs._read_scores", lambda out: [])
     arguments = ["evaluate", "rank", "--model", "m", "--suite", "xnli", "--out", str(tmp_path / "out"), *options]
     result = CliRunner().invoke(build_app("evaluate"), arguments)
     assert result.exit_code == 0, result.exception

@@ -4,7 +4,7 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
-from xmtf.cli.data import app
+from xmtf.cli.data.verbs import app
 from xmtf.errors import ConfigError, SourceError, UnknownNameError
 
 

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from xmtf.cli.template import app
+from xmtf.cli.template.verbs import app
 from xmtf.errors import SourceError, UnknownNameError
 from xmtf.templates import Template
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from xmtf.cli.data import app
+from xmtf.cli.data.verbs import app
 from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.files import read_json, write_json
 from xmtf.recipe.load import LoadedRecipe

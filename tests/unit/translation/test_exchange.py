@@ -8,7 +8,7 @@ import subprocess
 import pytest
 from typer.testing import CliRunner
 
-from xmtf.cli.template import app
+from xmtf.cli.template.verbs import app
 from xmtf.errors import ConfigError
 from xmtf.templates import open_collection, read_template_file
 from xmtf.templates.files.promptsource import read_promptsource

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
-from xmtf.cli.template import app
+from xmtf.cli.template.verbs import app
 from xmtf.errors import ConfigError, DataError, TranslationError
 from xmtf.templates import read_template_file
 from xmtf.translation.engines import open_engine

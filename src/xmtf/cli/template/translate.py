@@ -10,7 +10,7 @@ import typer
 
 from xmtf.cli.options import Offline, Replace
 from xmtf.cli.printing import print_columns
-from xmtf.cli.template_places import check_out, template_file
+from xmtf.cli.template.places import check_out, template_file
 from xmtf.errors import ConfigError, SourceError
 from xmtf.execution import say
 from xmtf.files import write_text

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xmtf.cli.options import Overrides, needs_models
-from xmtf.cli.plan_lines import plan_lines
+from xmtf.cli.plan.lines import plan_lines
 from xmtf.cli.printing import print_json, print_text
 from xmtf.recipe import load_recipe
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from xmtf.artefacts.manifest_parts import MixtureDetails
-from xmtf.cli.data_tables import print_packed
+from xmtf.cli.data.tables import print_packed
 from xmtf.cli.options import Overwrite, Replace
 from xmtf.cli.printing import print_text
 from xmtf.errors import ConfigError

@@ -11,8 +11,8 @@ import typer
 
 from xmtf.cli.options import Offline
 from xmtf.cli.printing import print_columns, print_json, print_text
-from xmtf.cli.template_exchange import export, import_, status
-from xmtf.cli.template_translate import translate
+from xmtf.cli.template.exchange import export, import_, status
+from xmtf.cli.template.translate import translate
 from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.execution import say
 from xmtf.languages import normalize_language

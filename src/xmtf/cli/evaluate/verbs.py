@@ -12,7 +12,8 @@ import typer
 from pydantic import ValidationError
 
 from xmtf.artefacts.ownership import new_file
-from xmtf.cli.evaluate_exchange import add_to
+from xmtf.cli.evaluate.exchange import add_to
+from xmtf.cli.evaluate.score_lines import print_rows, print_scores
 from xmtf.cli.options import (
     AsJson,
     BeginOfInputs,
@@ -29,7 +30,6 @@ from xmtf.cli.options import (
     with_options,
 )
 from xmtf.cli.printing import print_json, print_text
-from xmtf.cli.score_lines import print_rows, print_scores
 from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.evaluation.code.limits import Limits
 from xmtf.evaluation.code.passk import best_lines

@@ -1,0 +1,1 @@
+"""``xmtf data``: its verbs, and how they print."""

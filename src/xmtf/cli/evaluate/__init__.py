@@ -1,0 +1,1 @@
+"""``xmtf evaluate``: its verbs, and how they print."""

@@ -1,0 +1,1 @@
+"""``xmtf plan``: its verbs, and how they print."""

@@ -1,0 +1,1 @@
+"""``xmtf template``: its verbs, and how they print."""
