@@ -9,7 +9,7 @@ from functools import cache
 from cldr_rows.dates import draw_date
 from cldr_rows.draw import ROWS, Row, deal, draw, pick
 from cldr_rows.locales import LanguageData, described, language_data, offered_languages
-from xmtf.languages import get_language
+from xmtf.languages.codes import get_language
 
 __all__ = ["KINDS", "kinds", "odd_one_out", "which_language"]
 

@@ -21,7 +21,7 @@ from babel.lists import format_list
 from babel.numbers import get_territory_currencies
 
 from xmtf.errors import UnknownNameError
-from xmtf.languages import get_language, language_set
+from xmtf.languages.codes import get_language, language_set
 
 __all__ = ["LanguageData", "described", "known_languages", "language_data", "offered_languages", "plain", "tender"]
 

@@ -99,7 +99,7 @@ class Provenance:
     """What all examples of one template on one split of a task share; no room lists these columns anew.
 
     Attributes:
-        language: Code of the language of the targets (see :mod:`xmtf.languages`), or ``code``.
+        language: Code of the language of the targets (see :mod:`xmtf.languages.codes`), or ``code``.
         prompt_language: Code of the language that the template is written in.
         translation: How the template came into that language.
         task: Task id in the catalogue.

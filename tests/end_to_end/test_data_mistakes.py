@@ -331,7 +331,10 @@ ELSEWHERE = {
         "unit/tokens/tokenizer/test_special_texts.py",
         "test_no_special_id_comes_of_a_text_and_its_characters_stay",
     ),
-    "every spelling of a language": ("unit/core/test_languages.py", "test_every_spelling_of_a_language_gives_one_code"),
+    "every spelling of a language": (
+        "unit/core/test_languages.py",
+        "test_every_spelling_of_a_language_gives_one_code",
+    ),
     "aliases are left out": (
         "unit/core/test_languages.py",
         "test_aliases_are_the_same_language_and_members_are_relatives",

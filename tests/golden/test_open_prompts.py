@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from xmtf.languages import CODE
+from xmtf.languages.codes import CODE
 from xmtf.tasks import load_catalogue
 from xmtf.templates import load_templates
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from xmtf.analysis.corpus import CorpusColumns, read_corpus
 from xmtf.errors import DataError
 from xmtf.files import read_json, read_jsonl
-from xmtf.languages import CODE
+from xmtf.languages.codes import CODE
 from xmtf.results.completions import COMPLETIONS
 
 __all__ = ["body", "code_statistics", "read_programs"]

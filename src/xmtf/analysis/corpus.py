@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from xmtf.errors import ConfigError, SourceError, UnknownNameError, UserError
-from xmtf.languages import normalize_language
+from xmtf.languages.codes import normalize_language
 from xmtf.mixture.io.read import mixture_files, read_mixture
 from xmtf.sources.files.kinds import KINDS, PACKINGS, SUFFIXES, kind_of
 from xmtf.sources.files.lines import text_lines
@@ -39,7 +39,7 @@ class Passages:
 
     Attributes:
         texts: The texts.
-        languages: The declared language of each, as a code of :mod:`xmtf.languages`.
+        languages: The declared language of each, as a code of :mod:`xmtf.languages.codes`.
     """
 
     texts: Sequence[str]

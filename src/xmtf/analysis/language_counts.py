@@ -16,8 +16,8 @@ from typing import Any
 
 from xmtf.analysis.corpus import Passages
 from xmtf.analysis.sentences import split_sentences
-from xmtf.language_id import NO_LANGUAGE, Identifier, Sentence
-from xmtf.languages import CODE, get_language
+from xmtf.languages.codes import CODE, get_language
+from xmtf.languages.identifier import NO_LANGUAGE, Identifier, Sentence
 
 __all__ = ["LanguageCounts", "identify_languages"]
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 
-from xmtf.languages import SENTENCE_MARKS
+from xmtf.languages.codes import SENTENCE_MARKS
 
 __all__ = ["split_sentences"]
 

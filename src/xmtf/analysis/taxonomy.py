@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from xmtf.evaluation.suites.setup import SuiteSlice
-from xmtf.languages import CODE, get_language
+from xmtf.languages.codes import CODE, get_language
 from xmtf.mixture.describe.composition import read_composition, totals
 
 __all__ = ["language_counts", "taxonomy"]

@@ -13,7 +13,7 @@ from xmtf.cli.printing import print_columns, print_json, print_text
 from xmtf.errors import ConfigError, UnknownNameError, nearest
 from xmtf.execution import say
 from xmtf.json_types import JsonObject
-from xmtf.languages import normalize_language, same_language
+from xmtf.languages.codes import normalize_language, same_language
 from xmtf.recipe import load_recipe
 from xmtf.tasks import load_catalogue
 from xmtf.tasks.prompting.show import preview_row

@@ -25,7 +25,7 @@ from xmtf.evaluation.harness.texts import answer_texts
 from xmtf.evaluation.suites.setup import Setup
 from xmtf.execution import say
 from xmtf.intervals import bootstrap_ratio
-from xmtf.languages import normalize_language
+from xmtf.languages.codes import normalize_language
 from xmtf.sources.files.kinds import kind_of
 from xmtf.sources.files.lines import read_whole_text
 from xmtf.sources.tables import read_blocks

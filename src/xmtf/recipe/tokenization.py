@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, JsonValue, TypeAdapter, field_validator, model_validator
 
-from xmtf.languages import normalize_language
+from xmtf.languages.codes import normalize_language
 from xmtf.recipe.effects import Effect, affects
 from xmtf.recipe.section import Name, Section, is_all, is_auto, is_none, is_nothing, is_skip
 from xmtf.records import Family

@@ -3,7 +3,7 @@
 =============  =======================================================================================
 group          from
 =============  =======================================================================================
-family         ``language_families.csv``; large families by branch
+family         ``families.csv``; large families by branch
 script         ``languages.csv``, else CLDR
 resources      the language's share of mT5's corpus (sampling rate in percent, as published): ``high`` from
                1, ``middle`` from 0.5, ``low`` below, ``none`` where the corpus does not have it
@@ -17,7 +17,7 @@ from collections.abc import Callable
 from functools import cache
 
 from xmtf.errors import UnknownNameError
-from xmtf.languages import CODE, get_language, language_family, normalize_language, same_language
+from xmtf.languages.codes import CODE, get_language, language_family, normalize_language, same_language
 from xmtf.records import Score
 from xmtf.report.reference import reference_rows
 

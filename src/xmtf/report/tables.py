@@ -13,7 +13,7 @@ from typing import Literal
 import pyarrow as pa
 
 from xmtf.files import csv_cell, write_text
-from xmtf.languages import get_language
+from xmtf.languages.codes import get_language
 from xmtf.records import in_percent
 from xmtf.report.beside import Beside
 from xmtf.report.chosen import chosen_prompts

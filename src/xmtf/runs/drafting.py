@@ -20,7 +20,7 @@ from xmtf.conversations.messages import layout_of
 from xmtf.errors import ConfigError, MissingExtraError, SourceError
 from xmtf.files import MANIFEST, content_hash, write_text
 from xmtf.json_types import JsonObject
-from xmtf.language_id import shared_identifier
+from xmtf.languages.identifier import shared_identifier
 from xmtf.models.files.references import parse_reference, plain_reference
 from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.load import parse_overrides, resolve_recipe

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from xmtf.errors import ConfigError
-from xmtf.languages import normalize_language
+from xmtf.languages.codes import normalize_language
 from xmtf.recipe import LoadedRecipe, TaskSelection
 from xmtf.recipe.schema import HeldOut, OwnTask
 from xmtf.tasks.entries import read_catalogue_file

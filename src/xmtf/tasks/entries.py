@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from xmtf.errors import ConfigError
 from xmtf.json_types import JsonObject
-from xmtf.languages import normalize_language
+from xmtf.languages.codes import normalize_language
 from xmtf.recipe import Section, load_yaml
 from xmtf.recipe.mixture import ChoicePolicy, LabelPolicy, NullPolicy, check_kind_metrics
 from xmtf.recipe.yaml_text import parse_packaged_yaml

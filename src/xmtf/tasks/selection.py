@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.execution import say
-from xmtf.languages import normalize_language, relatives, same_language
+from xmtf.languages.codes import normalize_language, relatives, same_language
 from xmtf.recipe import TaskSelection
 from xmtf.recipe.schema import HeldOut
 from xmtf.tasks.task import Role, Slice, Task
@@ -226,7 +226,7 @@ def is_foreign(template: Template, own: Sequence[str]) -> bool:
 
     Args:
         template: A prompt.
-        own: Codes of the language of the rows (:func:`xmtf.languages.same_language`).
+        own: Codes of the language of the rows (:func:`xmtf.languages.codes.same_language`).
     """
     return template.translated is not None and template.language not in own
 

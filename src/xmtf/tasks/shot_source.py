@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from xmtf.errors import ConfigError
-from xmtf.languages import normalize_language
+from xmtf.languages.codes import normalize_language
 from xmtf.recipe.schema import Shots
 from xmtf.tasks.task import Task
 

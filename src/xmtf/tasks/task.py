@@ -13,7 +13,7 @@ from typing import Literal
 from xmtf.conversations.messages import LAYOUTS, SIDES
 from xmtf.errors import TemplateError, UnknownNameError
 from xmtf.execution import say
-from xmtf.languages import CODE
+from xmtf.languages.codes import CODE
 from xmtf.recipe.mixture import ChoicePolicy, LabelPolicy, NullPolicy
 from xmtf.recipe.schema import CapPolicy
 from xmtf.records import Provenance, Translation

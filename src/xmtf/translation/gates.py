@@ -8,7 +8,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
-from xmtf.languages import get_language, main_script
+from xmtf.languages.codes import get_language, main_script
 from xmtf.templates.languages.segments import Part
 
 __all__ = ["has_no_spaces", "letters", "problem_of", "tidy"]

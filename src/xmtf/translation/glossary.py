@@ -21,7 +21,7 @@ import yaml
 
 from xmtf.errors import ConfigError
 from xmtf.files import content_hash
-from xmtf.languages import normalize_language
+from xmtf.languages.codes import normalize_language
 from xmtf.templates.languages.segments import Part
 from xmtf.text_files import NotUtf8Error, read_text_file
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from xmtf.languages import get_language
+from xmtf.languages.codes import get_language
 from xmtf.templates.languages.segments import Part
 
 __all__ = ["FIRST_STRONG", "POP", "is_right_to_left", "isolated"]

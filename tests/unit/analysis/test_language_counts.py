@@ -2,8 +2,8 @@ import pytest
 
 from xmtf.analysis.corpus import Passages
 from xmtf.analysis.language_counts import LanguageCounts, identify_languages
-from xmtf.language_id import Identifier, Sentence
-from xmtf.languages import main_script
+from xmtf.languages.codes import main_script
+from xmtf.languages.identifier import Identifier, Sentence
 
 pytest.importorskip("py3langid", reason="the package py3langid is not installed")
 

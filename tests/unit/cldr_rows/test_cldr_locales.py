@@ -7,7 +7,7 @@ from babel import Locale, localedata
 
 from cldr_rows.locales import known_languages, language_data, plain
 from xmtf.errors import UnknownNameError
-from xmtf.languages import get_language, language_set
+from xmtf.languages.codes import get_language, language_set
 
 
 @pytest.fixture(scope="module")

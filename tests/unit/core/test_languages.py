@@ -1,7 +1,7 @@
 import pytest
 
 from xmtf.errors import UnknownNameError
-from xmtf.languages import get_language, language_set, normalize_language, relatives, same_language
+from xmtf.languages.codes import get_language, language_set, normalize_language, relatives, same_language
 
 
 @pytest.mark.parametrize(

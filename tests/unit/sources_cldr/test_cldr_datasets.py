@@ -9,7 +9,7 @@ from cldr_rows.draw import SPLITS
 from cldr_rows.kinds import KINDS
 from cldr_rows.locales import language_data, offered_languages
 from xmtf.errors import SourceError, UnknownNameError
-from xmtf.languages import language_set
+from xmtf.languages.codes import language_set
 from xmtf.recipe import load_recipe
 from xmtf.sources import SourceRef, fingerprint_source, read_source
 from xmtf.sources.cldr import cldr_datasets, cldr_fingerprint, cldr_languages, read_cldr

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from xmtf.languages import language_set
+from xmtf.languages.codes import language_set
 from xmtf.recipe import load_recipe
 from xmtf.tasks import load_catalogue, prompted_parts
 

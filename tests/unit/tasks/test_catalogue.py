@@ -1,7 +1,7 @@
 import pytest
 
 from xmtf.errors import ConfigError, UnknownNameError
-from xmtf.languages import normalize_language
+from xmtf.languages.codes import normalize_language
 from xmtf.recipe import load_recipe
 from xmtf.sources import SourceRef
 from xmtf.sources.adapters import ADAPTERS

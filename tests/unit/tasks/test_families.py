@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from xmtf.errors import ConfigError, UnknownNameError
-from xmtf.languages import language_set
+from xmtf.languages.codes import language_set
 from xmtf.recipe import TaskSelection, load_recipe
 from xmtf.recipe.schema import HeldOut
 from xmtf.sources.adapters import ADAPTERS

@@ -15,7 +15,7 @@ from xmtf.cli.template.places import check_out, template_file
 from xmtf.errors import ConfigError, SourceError, UnknownNameError
 from xmtf.execution import say
 from xmtf.files import atomic_path
-from xmtf.languages import normalize_language
+from xmtf.languages.codes import normalize_language
 from xmtf.tasks import load_catalogue
 from xmtf.tasks.prompting.show import preview_row
 from xmtf.templates import open_collection

@@ -14,7 +14,7 @@ from xmtf.cli.template.places import check_out, template_file
 from xmtf.errors import ConfigError, SourceError
 from xmtf.execution import say
 from xmtf.files import write_text
-from xmtf.languages import normalize_language
+from xmtf.languages.codes import normalize_language
 from xmtf.sources import read_source
 from xmtf.tasks import load_catalogue
 from xmtf.templates.files.promptsource import read_promptsource

@@ -15,7 +15,7 @@ from xmtf.cli.template.exchange import export, import_, status
 from xmtf.cli.template.translate import translate
 from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.execution import say
-from xmtf.languages import normalize_language
+from xmtf.languages.codes import normalize_language
 from xmtf.recipe import load_recipe
 from xmtf.sources import read_source
 from xmtf.tasks import load_catalogue

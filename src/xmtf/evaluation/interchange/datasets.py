@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from xmtf.errors import UnknownNameError
-from xmtf.languages import normalize_language
+from xmtf.languages.codes import normalize_language
 from xmtf.tasks import load_catalogue
 
 __all__ = ["Known", "describe_dataset", "known_datasets", "old_name"]

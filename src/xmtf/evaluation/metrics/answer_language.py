@@ -19,8 +19,8 @@ from typing import NamedTuple
 
 from xmtf.errors import MissingExtraError
 from xmtf.intervals import wilson
-from xmtf.language_id import NO_LANGUAGE, accepted_languages, shared_identifier
-from xmtf.languages import CODE, main_script
+from xmtf.languages.codes import CODE, main_script
+from xmtf.languages.identifier import NO_LANGUAGE, accepted_languages, shared_identifier
 from xmtf.records import AnswerLanguage
 
 __all__ = ["Found", "answer_languages", "sum_up"]

@@ -21,8 +21,8 @@ from typing import Any
 
 from xmtf.errors import DataError
 from xmtf.evaluation.metrics.words import words
-from xmtf.language_id import accepted_languages, shared_identifier
-from xmtf.languages import SENTENCE_MARKS, normalize_language
+from xmtf.languages.codes import SENTENCE_MARKS, normalize_language
+from xmtf.languages.identifier import accepted_languages, shared_identifier
 
 __all__ = ["INSTRUCTIONS", "followed", "instruction_counts", "instruction_name", "prompt_followed"]
 

@@ -20,7 +20,7 @@ from typing import Any
 from rouge_score import rouge_scorer
 
 from xmtf.evaluation.metrics.words import words
-from xmtf.languages import SENTENCE_MARKS
+from xmtf.languages.codes import SENTENCE_MARKS
 
 __all__ = ["ROUGE", "original_rouge", "rouge", "rouge_signature"]
 

@@ -16,7 +16,7 @@ import numpy as np
 from sacrebleu.metrics import BLEU, CHRF
 
 from xmtf.evaluation.metrics.words import is_unspaced
-from xmtf.languages import main_script
+from xmtf.languages.codes import main_script
 from xmtf.records import Metric
 
 __all__ = ["bleu", "bleu_tokenizer", "chrf", "corpus_counts"]

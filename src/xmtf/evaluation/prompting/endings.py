@@ -7,7 +7,7 @@ colon (``... Je t'aime. Translation:``) it answers.
 
 from __future__ import annotations
 
-from xmtf.languages import SENTENCE_MARKS, main_script
+from xmtf.languages.codes import SENTENCE_MARKS, main_script
 
 __all__ = ["mended_ending"]
 

@@ -14,7 +14,7 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from xmtf import __version__
 from xmtf.artefacts.manifest_parts import MissingSplit, SuiteHeldOut
-from xmtf.languages import CODE, get_language
+from xmtf.languages.codes import CODE, get_language
 from xmtf.mixture.describe.composition import GroupCount, totals
 
 __all__ = ["CardFacts", "dataset_card"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from xmtf.errors import ConfigError
-from xmtf.languages import normalize_language
+from xmtf.languages.codes import normalize_language
 from xmtf.mixture.describe.composition import read_slices
 from xmtf.text_files import NotUtf8Error, read_text_file
 

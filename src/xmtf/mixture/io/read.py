@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from xmtf.artefacts.checksums import remembered_sha256
 from xmtf.errors import ConfigError, DataError, SourceError, UnknownNameError
 from xmtf.files import MANIFEST, read_manifest
-from xmtf.languages import normalize_language
+from xmtf.languages.codes import normalize_language
 from xmtf.records import MESSAGES, PROMPTED_COLUMNS, PROVENANCE_COLUMNS
 from xmtf.run_folder import RunFolder
 

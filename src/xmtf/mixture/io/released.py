@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from xmtf.errors import ConfigError
-from xmtf.languages import get_language
+from xmtf.languages.codes import get_language
 
 __all__ = ["ReleasedName", "released_name"]
 

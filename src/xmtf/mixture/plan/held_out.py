@@ -17,7 +17,7 @@ from pathlib import Path
 
 from xmtf.artefacts.manifest_parts import SuiteHeldOut
 from xmtf.errors import ConfigError
-from xmtf.languages import relatives
+from xmtf.languages.codes import relatives
 from xmtf.mixture.plan.prompted import PromptedFile
 from xmtf.recipe.schema import HeldOut, Suite
 from xmtf.tasks import Slice

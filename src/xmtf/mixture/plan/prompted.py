@@ -14,7 +14,7 @@ from pathlib import Path
 
 from xmtf.errors import ConfigError, SourceError
 from xmtf.execution import say
-from xmtf.languages import normalize_language
+from xmtf.languages.codes import normalize_language
 from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.schema import HeldOut, PromptedFolder
 from xmtf.sources.files.kinds import kind_of, stem_of

@@ -15,7 +15,7 @@ import pyarrow.json as pj
 from xmtf.artefacts.manifest_parts import FirstDropped
 from xmtf.errors import SourceError, nearest
 from xmtf.json_types import JsonObject
-from xmtf.languages import normalize_language
+from xmtf.languages.codes import normalize_language
 from xmtf.mixture.plan.prompted import PromptedFile
 from xmtf.provenance import constant_columns
 from xmtf.records import PROMPTED_COLUMNS, Provenance

@@ -13,7 +13,7 @@ from xmtf.artefacts.checksums import check_file
 from xmtf.artefacts.manifest_parts import MixtureDetails, ModelDetails, TrainCounts
 from xmtf.execution import say
 from xmtf.files import read_jsonl
-from xmtf.languages import CODE, get_language
+from xmtf.languages.codes import CODE, get_language
 from xmtf.report.collect import Run
 from xmtf.report.reference import published_models
 from xmtf.run_folder import RunFolder

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from xmtf.errors import SourceError
-from xmtf.languages import get_language
+from xmtf.languages.codes import get_language
 from xmtf.sources.reference import SourceRef
 
 __all__ = ["Adapted", "Adapter", "column", "keep", "language_names", "numbers", "with_column"]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from xmtf.languages import normalize_language
+from xmtf.languages.codes import normalize_language
 from xmtf.sources.adapters.base import Adapted, column, keep, language_names
 from xmtf.sources.reference import SourceRef
 

@@ -39,7 +39,7 @@ import yaml
 
 from xmtf.errors import TemplateError
 from xmtf.execution import say
-from xmtf.languages import normalize_language
+from xmtf.languages.codes import normalize_language
 from xmtf.recipe.yaml_text import check_nesting
 from xmtf.records import Translation
 from xmtf.templates.languages.names import language_of_name

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from xmtf.errors import UnknownNameError
-from xmtf.languages import normalize_language
+from xmtf.languages.codes import normalize_language
 from xmtf.records import Translation
 
 __all__ = ["base_name", "language_of_name"]

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from xmtf.errors import UnknownNameError
 from xmtf.extras import EXTRAS, missing_modules
-from xmtf.language_id import shared_identifier
-from xmtf.languages import get_language, main_script, normalize_language
+from xmtf.languages.codes import get_language, main_script, normalize_language
+from xmtf.languages.identifier import shared_identifier
 from xmtf.versions import package_versions
 
 __all__ = ["Guess", "identifier_version", "literal_text", "prompt_language"]

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from xmtf.languages import SENTENCE_MARKS
+from xmtf.languages.codes import SENTENCE_MARKS
 from xmtf.templates.languages.pieces import BREAK, Piece, read_pieces
 from xmtf.templates.rendering.compile import PIPES
 

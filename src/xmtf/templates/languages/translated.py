@@ -24,7 +24,7 @@ from typing import Literal, get_args
 
 from xmtf.errors import TemplateError
 from xmtf.files import content_hash
-from xmtf.languages import normalize_language
+from xmtf.languages.codes import normalize_language
 from xmtf.records import Translation
 from xmtf.templates.languages.names import language_of_name
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator
 from jinja2 import nodes
 
 from xmtf.errors import TemplateError
-from xmtf.languages import CODE, get_language
+from xmtf.languages.codes import CODE, get_language
 from xmtf.templates.lint.finding import Finding, finding
 from xmtf.templates.lint.parts import Sides, read_sides
 from xmtf.templates.rendering.compile import FAULTS

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 
 from xmtf.errors import TemplateError
 from xmtf.extras import EXTRAS, missing_modules
-from xmtf.language_id import accepted_languages, shared_identifier
-from xmtf.languages import SENTENCE_MARKS, get_language, main_script
+from xmtf.languages.codes import SENTENCE_MARKS, get_language, main_script
+from xmtf.languages.identifier import accepted_languages, shared_identifier
 from xmtf.templates.languages.names import base_name
 from xmtf.templates.languages.pieces import read_pieces
 from xmtf.templates.languages.segments import Unit, segment

@@ -28,7 +28,7 @@ from xmtf.conversations.messages import Conversation
 from xmtf.errors import ConfigError
 from xmtf.execution import say
 from xmtf.json_types import JsonObject
-from xmtf.languages import normalize_language
+from xmtf.languages.codes import normalize_language
 from xmtf.recipe.chat import read_template, uses_chat
 from xmtf.recipe.load import LoadedRecipe
 from xmtf.records import MESSAGES, Family

@@ -15,7 +15,7 @@ from xmtf.artefacts.manifest_parts import TokenDetails
 from xmtf.errors import ConfigError, DataError
 from xmtf.execution import say
 from xmtf.files import read_manifest
-from xmtf.languages import normalize_language
+from xmtf.languages.codes import normalize_language
 from xmtf.recipe.load import LoadedRecipe
 from xmtf.recipe.schema import Packing, Tokenization
 from xmtf.records import Family

@@ -11,7 +11,7 @@ from xmtf.artefacts.ownership import new_file
 from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.files import MANIFEST, read_manifest
 from xmtf.guards.alone import alone_at
-from xmtf.languages import normalize_language
+from xmtf.languages.codes import normalize_language
 from xmtf.tokens.rows.splits import (
     SplitGroup,
     SplitItem,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from xmtf.chat_server import ChatServer
 from xmtf.errors import ConfigError, ServerError, TranslationError
 from xmtf.files import content_hash
-from xmtf.languages import get_language
+from xmtf.languages.codes import get_language
 from xmtf.templates.languages.segments import Role
 from xmtf.translation.engines.protocol import Brief
 from xmtf.translation.marks import StyleName

@@ -19,7 +19,7 @@ import langcodes
 
 from xmtf.errors import ConfigError, require
 from xmtf.extras import MODELS, require_extra
-from xmtf.languages import get_language
+from xmtf.languages.codes import get_language
 from xmtf.translation.marks import StyleName
 
 __all__ = ["CTranslate2Engine", "TransformersEngine"]

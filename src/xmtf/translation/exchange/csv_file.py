@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from xmtf.errors import ConfigError
-from xmtf.languages import normalize_language
+from xmtf.languages.codes import normalize_language
 from xmtf.templates.languages.translated import STATES
 from xmtf.text_files import NotUtf8Error, read_text_file
 from xmtf.translation.exchange.rows import ReadRow, Row

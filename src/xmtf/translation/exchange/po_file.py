@@ -17,7 +17,7 @@ from babel.messages.pofile import PoFileError, read_po, write_po
 
 from xmtf import __version__
 from xmtf.errors import ConfigError
-from xmtf.languages import normalize_language
+from xmtf.languages.codes import normalize_language
 from xmtf.templates.languages.translated import State
 from xmtf.translation.exchange.rows import ReadRow, Row
 

@@ -15,7 +15,7 @@ from xml.sax.saxutils import escape, quoteattr
 from xml.sax.xmlreader import AttributesImpl, Locator
 
 from xmtf.errors import ConfigError
-from xmtf.languages import normalize_language
+from xmtf.languages.codes import normalize_language
 from xmtf.templates.languages.pieces import read_pieces
 from xmtf.templates.languages.translated import State
 from xmtf.translation.exchange.rows import ReadRow, Row

@@ -11,7 +11,7 @@ from xmtf.evaluation.metrics.answer_language import answer_languages
 from xmtf.evaluation.scoring.score import items_table, score_items
 from xmtf.evaluation.scoring.summary import score_lines
 from xmtf.evaluation.suites.jobs import Job
-from xmtf.language_id import accepted_languages
+from xmtf.languages.identifier import accepted_languages
 from xmtf.records import AnswerLanguage, Origin, Provenance, Request
 from xmtf.results.items import About, JobInfo
 from xmtf.results.measured import job_counts

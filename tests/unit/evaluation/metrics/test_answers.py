@@ -15,7 +15,7 @@ from xmtf.evaluation.metrics.answers import (
 from xmtf.evaluation.metrics.registry import GENERATION_METRICS, generation_metrics
 from xmtf.evaluation.metrics.rouge import ROUGE
 from xmtf.evaluation.metrics.translation import bleu, bleu_tokenizer, chrf
-from xmtf.languages import SENTENCE_MARKS
+from xmtf.languages.codes import SENTENCE_MARKS
 
 DIFFERENT = [
     ("", "A", "en"),

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from xmtf.errors import ConfigError
-from xmtf.languages import language_set
+from xmtf.languages.codes import language_set
 from xmtf.tokens.rows.splits import (
     SplitGroup,
     SplitItem,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from xmtf.languages import get_language
+from xmtf.languages.codes import get_language
 from xmtf.report.collect import Run
 from xmtf.report.figures.drawing.models import add_legend
 from xmtf.report.figures.drawing.style import PALETTE, new_figure

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from xmtf.languages import normalize_language
+from xmtf.languages.codes import normalize_language
 from xmtf.report.figures.drawing.style import new_grid
 from xmtf.report.figures.published.language_shares import published_shares, short_name
 from xmtf.report.inputs import Inputs, number

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from xmtf.languages import CODE, get_language, normalize_language
+from xmtf.languages.codes import CODE, get_language, normalize_language
 from xmtf.report.figures.drawing.models import add_legend
 from xmtf.report.figures.drawing.style import new_figure
 from xmtf.report.inputs import Inputs, number

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from xmtf.languages import get_language
+from xmtf.languages.codes import get_language
 from xmtf.report.figures.drawing.models import CHANCE_LINE, add_legend, chance_handle, looks, shown_models
 from xmtf.report.figures.drawing.style import new_grid
 from xmtf.report.figures.published.language_shares import published_shares

@@ -102,7 +102,7 @@ def _only_entry() -> dict[str, str]:
 @cache
 def _related() -> dict[str, list[tuple[str, str]]]:
     """Return code -> (code of a related language, ``same`` or ``member``), both ways."""
-    path = Path(__file__).with_name("language_relations.csv")
+    path = Path(__file__).with_name("relations.csv")
     found: dict[str, list[tuple[str, str]]] = {}
     with path.open(encoding="utf-8", newline="") as stream:
         for row in csv.DictReader(stream):
@@ -199,7 +199,7 @@ def get_language(code: str) -> Language:
 
 @cache
 def _families() -> dict[str, str]:
-    path = Path(__file__).with_name("language_families.csv")
+    path = Path(__file__).with_name("families.csv")
     with path.open(encoding="utf-8", newline="") as stream:
         return {row["code"]: row["family"] for row in csv.DictReader(stream)}
 

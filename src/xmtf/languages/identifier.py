@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 
 from xmtf.errors import UnknownNameError, require
-from xmtf.languages import get_language, main_script, normalize_language, same_language
+from xmtf.languages.codes import get_language, main_script, normalize_language, same_language
 
 __all__ = ["NO_LANGUAGE", "Identifier", "Sentence", "accepted_languages", "shared_identifier"]
 
