@@ -140,9 +140,9 @@ def split(run: Path, out: Path) -> None:
     import pyarrow.parquet as pq
 
     from xmtf.files import slug
-    from xmtf.lines import to_line
     from xmtf.results.items import item_files
     from xmtf.run_folder import RunFolder
+    from xmtf.text.lines import to_line
 
     shutil.copytree(run, out, ignore=shutil.ignore_patterns("items"))
     for folder in RunFolder(run).all_results.iterdir():

@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as RichProgress
 from rich.table import Column
 
-from xmtf.text_table import visible
+from xmtf.text.table import visible
 
 __all__ = ["Progress", "say", "track"]
 

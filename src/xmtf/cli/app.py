@@ -23,7 +23,7 @@ from xmtf.cli.printing import print_text
 from xmtf.errors import DataError, MissingExtraError, UnknownNameError, UserError
 from xmtf.extras import extra_of
 from xmtf.refusals import explain_refusal
-from xmtf.text_table import visible
+from xmtf.text.table import visible
 
 __all__ = ["build_app", "main"]
 

@@ -28,7 +28,7 @@ from xmtf.evaluation.generation.decoding import Decoding
 from xmtf.evaluation.prompting.endings import mended_ending
 from xmtf.execution import say
 from xmtf.recipe.schema import Tokenization
-from xmtf.text_files import NotUtf8Error, read_text_file
+from xmtf.text.files import NotUtf8Error, read_text_file
 
 if TYPE_CHECKING:
     from xmtf.evaluation.prompting.prompter import Prompter

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import typer
 
-from xmtf.text_table import aligned, visible
+from xmtf.text.table import aligned, visible
 
 __all__ = ["cell_text", "print_columns", "print_json", "print_records", "print_text"]
 
@@ -30,7 +30,7 @@ def print_text(text: object = "", *, end: bool = True, err: bool = False) -> Non
 
 
 def print_columns(rows: Sequence[Sequence[str]], *, numbers: Collection[int] = ()) -> None:
-    """Print rows, the first of which is the heading, as :func:`xmtf.text_table.aligned` lays them out."""
+    """Print rows, the first of which is the heading, as :func:`xmtf.text.table.aligned` lays them out."""
     for line in aligned(rows, numbers=numbers):
         print_text(line)
 

@@ -38,7 +38,7 @@ from xmtf.results.resampling import JobCounts, Resamples, row_set
 from xmtf.sources.files.kinds import kind_of
 from xmtf.sources.files.lines import read_whole_text
 from xmtf.sources.tables import read_blocks
-from xmtf.text_table import aligned
+from xmtf.text.table import aligned
 
 __all__ = ["MixtureLoss", "Part", "loss_lines", "mixture_loss", "summarize", "text_loss"]
 

@@ -29,7 +29,7 @@ from xmtf.languages.codes import normalize_language
 from xmtf.sources.files.kinds import kind_of
 from xmtf.sources.files.lines import read_whole_text
 from xmtf.sources.tables import read_blocks
-from xmtf.text_table import aligned
+from xmtf.text.table import aligned
 
 __all__ = ["LanguageBits", "bits_lines", "parallel_bits", "read_parallel"]
 

@@ -16,7 +16,7 @@ from xmtf.recipe.packaged import nearest_packaged, recipe_file
 from xmtf.recipe.schema import Recipe
 from xmtf.recipe.yaml_text import MAX_BYTES, parse_yaml, yaml_form
 from xmtf.run_folder import RunFolder
-from xmtf.text_files import NotUtf8Error, read_text_file
+from xmtf.text.files import NotUtf8Error, read_text_file
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails

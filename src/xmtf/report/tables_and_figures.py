@@ -16,7 +16,7 @@ from xmtf.report.inputs import Inputs, texts_at_hand
 from xmtf.report.published import gather, published_tables
 from xmtf.report.reference.demonstration import NOTE, demonstration_run, demonstration_texts
 from xmtf.report.tables import DETAILS, TEXT, Table, composition_tables, result_tables
-from xmtf.text_table import aligned
+from xmtf.text.table import aligned
 
 __all__ = ["demonstrates", "figures_of", "published_figures", "summary_lines", "tables_of"]
 

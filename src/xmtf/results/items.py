@@ -27,8 +27,8 @@ import pyarrow.parquet as pq
 
 from xmtf.errors import DataError
 from xmtf.files import atomic_path, slug
-from xmtf.lines import from_line, to_line
 from xmtf.records import PROVENANCE_COLUMNS, Provenance, ShotsAsked
+from xmtf.text.lines import from_line, to_line
 
 __all__ = [
     "ITEMS",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from xmtf.files import read_jsonl, write_jsonl
-from xmtf.lines import from_line, to_line
+from xmtf.text.lines import from_line, to_line
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

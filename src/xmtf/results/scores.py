@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from xmtf.files import write_jsonl
-from xmtf.lines import to_line
 from xmtf.records import Score
 from xmtf.results.record_file import read_records
+from xmtf.text.lines import to_line
 
 __all__ = ["read_scores", "write_scores"]
 

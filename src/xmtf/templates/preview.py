@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from xmtf.records import Origin
-from xmtf.text_table import visible
+from xmtf.text.table import visible
 
 __all__ = ["Preview", "side_by_side"]
 

@@ -23,7 +23,7 @@ from xmtf.errors import ConfigError
 from xmtf.files import content_hash
 from xmtf.languages.codes import normalize_language
 from xmtf.templates.languages.segments import Part
-from xmtf.text_files import NotUtf8Error, read_text_file
+from xmtf.text.files import NotUtf8Error, read_text_file
 
 __all__ = ["NO_GLOSSARY", "Glossary", "read_glossary"]
 

@@ -1,6 +1,6 @@
 import pytest
 
-from xmtf.text_table import aligned, terminal_width, visible
+from xmtf.text.table import aligned, terminal_width, visible
 
 ROWS = [["suite", "language", "items"], ["held-out rows", "français", "1,200"], ["中文", "zh", ""]]
 

@@ -9,10 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from xmtf.errors import ConfigError, DataError
-from xmtf.lines import to_line
 from xmtf.records import Provenance
 from xmtf.results.files import check_results
 from xmtf.results.items import ITEM_SCHEMA, About, JobInfo, item_files, item_paths, open_items, suite_items, suite_path
+from xmtf.text.lines import to_line
 
 ASKED = Provenance("fr", "en", "none", "xnli/fr", "nli", "facebook/xnli", "fr", "validation", "guess")
 EARLIER = [name for name in ITEM_SCHEMA.names if name not in ("cluster", "dataset", "subset", "joint")]

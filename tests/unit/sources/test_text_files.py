@@ -18,7 +18,7 @@ from xmtf.sources.files import lines, unpack
 from xmtf.sources.files.json_tables import JsonBlocks
 from xmtf.sources.files.kinds import SUFFIXES
 from xmtf.sources.tables import read_blocks, read_table_file
-from xmtf.text_files import NotUtf8Error, not_utf8, read_text_file
+from xmtf.text.files import NotUtf8Error, not_utf8, read_text_file
 
 ROWS = [{"text": "naïve, 'é'", "label": 1}, {"text": "zwei\nZeilen", "label": 0}]
 PACK = {

@@ -12,7 +12,7 @@ from xmtf.artefacts.manifest_parts import MixtureCounts, MixtureDetails, TokenCo
 from xmtf.cli.printing import cell_text, print_json, print_records, print_text
 from xmtf.json_types import JsonObject
 from xmtf.mixture.describe.stats import rate_table
-from xmtf.text_table import visible
+from xmtf.text.table import visible
 
 if TYPE_CHECKING:
     from xmtf.files import Manifest

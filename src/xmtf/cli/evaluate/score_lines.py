@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from xmtf.cli.printing import print_json, print_text
-from xmtf.lines import to_line
+from xmtf.text.lines import to_line
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

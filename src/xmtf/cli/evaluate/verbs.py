@@ -41,7 +41,7 @@ from xmtf.recipe.schema import Evaluation, Suite, Tokenization
 from xmtf.results.files import SCORES
 from xmtf.results.scores import read_scores
 from xmtf.tasks import Catalogue, find_suites, known_suites
-from xmtf.text_table import terminal_width
+from xmtf.text.table import terminal_width
 
 if TYPE_CHECKING:
     from xmtf.evaluation.suites.setup import Setup

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from xmtf.text_table import aligned, terminal_width
+from xmtf.text.table import aligned, terminal_width
 
 if TYPE_CHECKING:
     from xmtf.recipe.schema import Training

@@ -23,7 +23,7 @@ from xmtf.tasks.prompting.show import preview_row
 from xmtf.templates import load_templates, open_collection, read_template_file
 from xmtf.templates.lint import lint_collection, lint_file, lint_templates
 from xmtf.templates.preview import side_by_side
-from xmtf.text_table import terminal_width
+from xmtf.text.table import terminal_width
 
 if TYPE_CHECKING:
     from xmtf.templates import Collection, Template

@@ -23,7 +23,7 @@ from xmtf.files import csv_cell, read_json, write_json, write_text
 from xmtf.json_types import JsonObject
 from xmtf.results.files import SCORES, no_results
 from xmtf.results.scores import read_scores
-from xmtf.text_files import NotUtf8Error, read_text_file
+from xmtf.text.files import NotUtf8Error, read_text_file
 
 __all__ = ["export_t_zero", "read_merged_csv", "read_t_zero"]
 

@@ -24,7 +24,7 @@ from xmtf.results.estimates import Estimate, no_change, percentiles
 from xmtf.results.files import no_results
 from xmtf.results.items import About, JobInfo, item_files
 from xmtf.results.resampling import JobCounts, Resamples, row_set
-from xmtf.text_table import aligned
+from xmtf.text.table import aligned
 
 __all__ = ["Difference", "compare_lines", "compare_results", "paired_difference"]
 

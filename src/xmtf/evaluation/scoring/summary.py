@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean, median
 
 from xmtf.records import BESIDE_ACCURACY, CALIBRATED, Metric, Provenance, Score, in_percent
-from xmtf.text_table import aligned
+from xmtf.text.table import aligned
 
 __all__ = ["score_lines"]
 

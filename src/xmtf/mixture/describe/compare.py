@@ -10,7 +10,7 @@ from typing import Any
 from xmtf.errors import ConfigError
 from xmtf.languages.codes import normalize_language
 from xmtf.mixture.describe.composition import read_slices
-from xmtf.text_files import NotUtf8Error, read_text_file
+from xmtf.text.files import NotUtf8Error, read_text_file
 
 __all__ = ["compare_counts"]
 

@@ -10,8 +10,8 @@ from typing import Any
 from xmtf.artefacts.checksums import check_file
 from xmtf.files import read_jsonl
 from xmtf.json_types import JsonObject
-from xmtf.lines import from_line
 from xmtf.records import Provenance
+from xmtf.text.lines import from_line
 
 __all__ = [
     "COMPOSITION",

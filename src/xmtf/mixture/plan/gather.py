@@ -15,7 +15,7 @@ from xmtf.sources.locate import ADVICE, Located, locate_all
 from xmtf.sources.read import bring_all
 from xmtf.sources.reference import SourceRef
 from xmtf.tasks import Slice
-from xmtf.text_table import aligned
+from xmtf.text.table import aligned
 
 __all__ = ["Gathered", "gather_sources"]
 

@@ -19,7 +19,7 @@ import pyarrow.csv as pcsv
 
 from xmtf.errors import SourceError
 from xmtf.sources.files.unpack import Unpacked, open_unpacked, text_problem
-from xmtf.text_files import foreign_encoding, without_mark
+from xmtf.text.files import foreign_encoding, without_mark
 
 __all__ = ["Delimited", "all_whole", "with_integers"]
 

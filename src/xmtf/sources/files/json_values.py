@@ -12,7 +12,7 @@ import orjson
 from xmtf.errors import SourceError
 from xmtf.sources.files.lines import line_blocks
 from xmtf.sources.files.unpack import open_unpacked, text_problem
-from xmtf.text_files import foreign_encoding, without_mark
+from xmtf.text.files import foreign_encoding, without_mark
 
 __all__ = ["json_objects", "json_values"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from xmtf.errors import SourceError
 from xmtf.sources.files.unpack import BLOCK_BYTES, Unpacked, open_unpacked, text_problem
-from xmtf.text_files import foreign_encoding, without_mark
+from xmtf.text.files import foreign_encoding, without_mark
 
 __all__ = ["line_blocks", "num_lines", "read_whole_text", "text_lines"]
 

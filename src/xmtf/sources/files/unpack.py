@@ -16,7 +16,7 @@ from typing import BinaryIO, cast
 import pyarrow as pa
 
 from xmtf.errors import SourceError
-from xmtf.text_files import foreign_encoding, not_utf8
+from xmtf.text.files import foreign_encoding, not_utf8
 
 __all__ = ["BLOCK_BYTES", "Unpacked", "check_text", "open_seekable", "open_unpacked", "text_problem"]
 

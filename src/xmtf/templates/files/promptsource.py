@@ -46,7 +46,7 @@ from xmtf.templates.languages.names import language_of_name
 from xmtf.templates.languages.prompt_language import Guess, literal_text, prompt_language
 from xmtf.templates.languages.translated import Translated, read_translated
 from xmtf.templates.template import Template
-from xmtf.text_files import NotUtf8Error, read_text_file
+from xmtf.text.files import NotUtf8Error, read_text_file
 
 __all__ = ["TemplateFile", "read_promptsource", "read_template_file"]
 

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import numpy.typing as npt
 
-from xmtf.text_table import num_cells, terminal_width
+from xmtf.text.table import num_cells, terminal_width
 from xmtf.tokens.rows.batches import CausalBatch
 from xmtf.tokens.rows.loader import Loader
 

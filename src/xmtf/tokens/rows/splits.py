@@ -15,7 +15,7 @@ from pathlib import Path
 
 from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.files import write_text
-from xmtf.text_files import NotUtf8Error, read_text_file
+from xmtf.text.files import NotUtf8Error, read_text_file
 
 __all__ = [
     "SplitGroup",

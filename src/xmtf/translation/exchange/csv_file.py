@@ -11,7 +11,7 @@ from pathlib import Path
 from xmtf.errors import ConfigError
 from xmtf.languages.codes import normalize_language
 from xmtf.templates.languages.translated import STATES
-from xmtf.text_files import NotUtf8Error, read_text_file
+from xmtf.text.files import NotUtf8Error, read_text_file
 from xmtf.translation.exchange.rows import ReadRow, Row
 
 __all__ = ["read_csv", "write_csv"]

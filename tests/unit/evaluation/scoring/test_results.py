@@ -13,10 +13,10 @@ from xmtf.evaluation.scoring.score import items_table, score_items
 from xmtf.evaluation.scoring.summary import score_lines
 from xmtf.evaluation.suites.jobs import Job
 from xmtf.files import Manifest, write_manifest
-from xmtf.lines import to_line
 from xmtf.records import PROVENANCE_COLUMNS, Metric, Origin, Provenance, Request
 from xmtf.results.files import check_results
 from xmtf.results.items import About, JobInfo, item_files, suite_items
+from xmtf.text.lines import to_line
 
 
 def request(prompt, choices=(), gold=None, references=(), row=0):

@@ -1,0 +1,1 @@
+"""Text in and out: files of it in any packing, JSON lines, tables for a terminal."""
