@@ -14,8 +14,8 @@ from xmtf.analysis.corpus import CorpusColumns, read_corpus
 from xmtf.analysis.edit_distance import PairColumns, edit_distances
 from xmtf.analysis.language_counts import LanguageCounts, identify_languages
 from xmtf.artefacts.written_files import WrittenFiles
-from xmtf.cli.options import Overwrite
-from xmtf.cli.printing import print_json, print_records, print_text
+from xmtf.cli.terminal.options import Overwrite
+from xmtf.cli.terminal.printing import print_json, print_records, print_text
 from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.execution import track
 from xmtf.files import write_csv, write_jsonl

@@ -19,7 +19,7 @@ from typing import Annotated, Any
 import typer
 
 from xmtf import __version__
-from xmtf.cli.printing import print_text
+from xmtf.cli.terminal.printing import print_text
 from xmtf.errors import DataError, MissingExtraError, UnknownNameError, UserError
 from xmtf.extras import extra_of
 from xmtf.refusals import explain_refusal

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 import typer
 
 from xmtf.artefacts.ownership import check_run_folder, claim_run_folder
-from xmtf.cli.options import Replace, needs_models
-from xmtf.cli.printing import print_json, print_records, print_text
+from xmtf.cli.terminal.options import Replace, needs_models
+from xmtf.cli.terminal.printing import print_json, print_records, print_text
 from xmtf.errors import ConfigError, SourceError
 from xmtf.execution import say
 from xmtf.files import alone_in, read_json, read_manifest

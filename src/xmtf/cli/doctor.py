@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from xmtf.cli.printing import print_json, print_text
+from xmtf.cli.terminal.printing import print_json, print_text
 from xmtf.extras import EXTRAS, missing_modules, require_extra
 from xmtf.json_types import JsonObject
 from xmtf.versions import package_versions

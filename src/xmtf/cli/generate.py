@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xmtf.artefacts.ownership import new_file
-from xmtf.cli.options import (
+from xmtf.cli.terminal.options import (
     BeginOfInputs,
     Chat,
     DecodingOptions,
@@ -22,7 +22,7 @@ from xmtf.cli.options import (
     needs_models,
     with_options,
 )
-from xmtf.cli.printing import print_json, print_text
+from xmtf.cli.terminal.printing import print_json, print_text
 from xmtf.errors import ConfigError
 from xmtf.evaluation.generation.decoding import Decoding
 from xmtf.evaluation.prompting.endings import mended_ending

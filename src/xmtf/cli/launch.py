@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from xmtf.artefacts.ownership import check_run_folder, claim_run_folder
-from xmtf.cli.options import Overrides, RecipePath, Replace, needs_models
-from xmtf.cli.printing import print_text
+from xmtf.cli.terminal.options import Overrides, RecipePath, Replace, needs_models
+from xmtf.cli.terminal.printing import print_text
 from xmtf.execution import say
 from xmtf.files import alone_in
 from xmtf.launch import Cluster, check_scripts, run_local, write_scripts

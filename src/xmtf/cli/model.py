@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from xmtf.cli.printing import print_json, print_records
+from xmtf.cli.terminal.printing import print_json, print_records
 from xmtf.errors import UnknownNameError
 
 __all__ = ["app"]

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from xmtf.cli.options import Overrides, RecipePath
-from xmtf.cli.printing import print_json, print_text
+from xmtf.cli.terminal.options import Overrides, RecipePath
+from xmtf.cli.terminal.printing import print_json, print_text
 from xmtf.json_types import JsonObject
 from xmtf.recipe import Recipe, load_recipe
 

@@ -10,8 +10,8 @@ import typer
 
 from xmtf.artefacts.ownership import new_file
 from xmtf.artefacts.written_files import WrittenFiles
-from xmtf.cli.options import Overwrite
-from xmtf.cli.printing import print_text
+from xmtf.cli.terminal.options import Overwrite
+from xmtf.cli.terminal.printing import print_text
 from xmtf.errors import ConfigError, SourceError, UnknownNameError
 from xmtf.recipe.schema import Report
 from xmtf.run_folder import PAGE, RunFolder

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from xmtf.cli.options import Overrides, RecipePath, Replace
-from xmtf.cli.printing import print_text
+from xmtf.cli.terminal.options import Overrides, RecipePath, Replace
+from xmtf.cli.terminal.printing import print_text
 from xmtf.recipe import load_recipe
 from xmtf.runs.pipeline import run_recipe
 

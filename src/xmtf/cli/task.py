@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xmtf.cli.options import Offline
-from xmtf.cli.printing import print_columns, print_json, print_text
+from xmtf.cli.terminal.options import Offline
+from xmtf.cli.terminal.printing import print_columns, print_json, print_text
 from xmtf.errors import ConfigError, UnknownNameError, nearest
 from xmtf.execution import say
 from xmtf.json_types import JsonObject

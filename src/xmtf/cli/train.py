@@ -10,8 +10,8 @@ import typer
 
 from xmtf.artefacts.manifest_parts import TrainCounts
 from xmtf.artefacts.ownership import check_run_folder
-from xmtf.cli.options import Overrides, Replace, needs_models
-from xmtf.cli.printing import print_text
+from xmtf.cli.terminal.options import Overrides, Replace, needs_models
+from xmtf.cli.terminal.printing import print_text
 from xmtf.errors import ConfigError
 from xmtf.files import MANIFEST, read_manifest
 from xmtf.recipe import load_recipe

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from xmtf.cli.printing import print_json, print_text
+from xmtf.cli.terminal.printing import print_json, print_text
 from xmtf.runs.verify import verify as verify_folder
 
 __all__ = ["verify"]

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from typer.testing import CliRunner
 
-from xmtf.cli.options import with_options
+from xmtf.cli.terminal.options import with_options
 
 
 @dataclass(frozen=True)

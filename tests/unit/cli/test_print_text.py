@@ -1,6 +1,6 @@
 """What the command line prints for people."""
 
-from xmtf.cli.printing import print_text
+from xmtf.cli.terminal.printing import print_text
 
 
 def test_control_characters_are_shown_and_joiners_stay(capsys):

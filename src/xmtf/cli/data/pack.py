@@ -11,8 +11,8 @@ import typer
 
 from xmtf.artefacts.manifest_parts import MixtureDetails
 from xmtf.cli.data.tables import print_packed
-from xmtf.cli.options import Overwrite, Replace
-from xmtf.cli.printing import print_text
+from xmtf.cli.terminal.options import Overwrite, Replace
+from xmtf.cli.terminal.printing import print_text
 from xmtf.errors import ConfigError
 from xmtf.files import read_manifest
 from xmtf.mixture.io.read import find_mixture

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from xmtf.artefacts.manifest_parts import MixtureCounts, MixtureDetails, TokenCounts, TokenDetails
-from xmtf.cli.printing import cell_text, print_json, print_records, print_text
+from xmtf.cli.terminal.printing import cell_text, print_json, print_records, print_text
 from xmtf.json_types import JsonObject
 from xmtf.mixture.describe.stats import rate_table
 from xmtf.text.table import visible

@@ -10,8 +10,8 @@ import typer
 from xmtf.artefacts.manifest_parts import TokenDetails
 from xmtf.cli.data.pack import load_for_tokens, pack, split_files
 from xmtf.cli.data.tables import print_built, print_example, print_plan
-from xmtf.cli.options import RecipePath, Replace
-from xmtf.cli.printing import print_json, print_records, print_text
+from xmtf.cli.terminal.options import RecipePath, Replace
+from xmtf.cli.terminal.printing import print_json, print_records, print_text
 from xmtf.errors import ConfigError, DataError
 from xmtf.execution import track
 from xmtf.files import MANIFEST, read_manifest

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from xmtf.cli.evaluate.score_lines import print_scores
-from xmtf.cli.options import AsJson, Overwrite, Replace
-from xmtf.cli.printing import print_text
+from xmtf.cli.terminal.options import AsJson, Overwrite, Replace
+from xmtf.cli.terminal.printing import print_text
 from xmtf.errors import UnknownNameError
 
 __all__ = ["add_to"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from xmtf.cli.printing import print_json, print_text
+from xmtf.cli.terminal.printing import print_json, print_text
 from xmtf.text.lines import to_line
 
 if TYPE_CHECKING:

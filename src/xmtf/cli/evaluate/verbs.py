@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from xmtf.artefacts.ownership import new_file
 from xmtf.cli.evaluate.exchange import add_to
 from xmtf.cli.evaluate.score_lines import print_rows, print_scores
-from xmtf.cli.options import (
+from xmtf.cli.terminal.options import (
     AsJson,
     BeginOfInputs,
     Chat,
@@ -29,7 +29,7 @@ from xmtf.cli.options import (
     needs_models,
     with_options,
 )
-from xmtf.cli.printing import print_json, print_text
+from xmtf.cli.terminal.printing import print_json, print_text
 from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.evaluation.code.limits import Limits
 from xmtf.evaluation.code.passk import best_lines

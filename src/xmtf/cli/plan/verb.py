@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xmtf.cli.options import Overrides, needs_models
 from xmtf.cli.plan.lines import plan_lines
-from xmtf.cli.printing import print_json, print_text
+from xmtf.cli.terminal.options import Overrides, needs_models
+from xmtf.cli.terminal.printing import print_json, print_text
 from xmtf.recipe import load_recipe
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xmtf.cli.options import Offline, Replace
-from xmtf.cli.printing import print_columns
 from xmtf.cli.template.places import check_out, template_file
+from xmtf.cli.terminal.options import Offline, Replace
+from xmtf.cli.terminal.printing import print_columns
 from xmtf.errors import ConfigError, SourceError
 from xmtf.execution import say
 from xmtf.files import write_text

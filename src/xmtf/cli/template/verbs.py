@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from xmtf.cli.options import Offline
-from xmtf.cli.printing import print_columns, print_json, print_text
 from xmtf.cli.template.exchange import export, import_, status
 from xmtf.cli.template.translate import translate
+from xmtf.cli.terminal.options import Offline
+from xmtf.cli.terminal.printing import print_columns, print_json, print_text
 from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.execution import say
 from xmtf.languages.codes import normalize_language

@@ -1,0 +1,1 @@
+"""What verbs share: their options, and how they print for people and programs."""
