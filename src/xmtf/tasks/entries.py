@@ -92,8 +92,6 @@ class Entry(Section):
     licence: str = ""
     home: str = ""
     """Address where the publisher describes the data."""
-    unchecked: bool = False
-    """Whether id, columns and licence are from descriptions alone: nobody here read the dataset from the hub."""
     adapter: str | None = None
     revision: str | None = None
     hub: HubPlace | None = None
@@ -170,7 +168,6 @@ class Entry(Section):
             "parallel": self._parallel_set,
             "licence": self.licence,
             "home": self.home,
-            "unchecked": self.unchecked,
             "template_file": folder / self.templates if own_file and self.templates else None,
             "promptsource": self.promptsource,
             "num_templates": self.num_templates,

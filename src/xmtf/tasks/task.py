@@ -68,7 +68,6 @@ class Task:
         sets: Other names under which a recipe's ``catalogue:`` finds it, such as ``xp3all``.
         licence: Licence of the data, as its publisher states it.
         home: Address where the publisher describes the data, or ``""``.
-        unchecked: Whether id, columns and licence are from descriptions alone.
         template_key: Collection with its templates.
         template_file: File with its templates, instead of a collection.
         promptsource: Branch of the promptsource fork that holds its templates, or ``""`` for our own;
@@ -89,7 +88,8 @@ class Task:
         note: What the user has to do by hand to get the data.
         flat: Whether a mirror may hold all subsets in one file, which the adapter takes apart.
         table: Subset that holds all others side by side, as columns, and serves those that have no files of their own.
-        checked: What id, subsets and splits were compared with.
+        checked: What id, subsets and splits were compared with: the set's card, the mirror, or what others report who
+            read it; only what was in the mirror was read here.
         nulls: What becomes of a row whose null a template prints.
         labels: What becomes of a row whose label picks no answer choice.
         choices: What becomes of a row whose answer choices cannot be ranked; None: dropped in rank tasks, else kept.
@@ -107,7 +107,6 @@ class Task:
     sets: tuple[str, ...] = ()
     licence: str = ""
     home: str = ""
-    unchecked: bool = False
     template_key: str = ""
     template_file: Path | None = None
     promptsource: str = ""
