@@ -11,7 +11,7 @@ from xmtf.templates.languages.names import base_name
 from xmtf.templates.languages.pieces import skeleton
 from xmtf.templates.languages.segments import Part, Segmented, segment
 from xmtf.templates.languages.translated import HAND, State, Translated, source_hash, translated_name
-from xmtf.templates.lint.translations import original_name
+from xmtf.templates.lint.translations import choices_lost, original_name
 from xmtf.templates.template import Template
 from xmtf.translation.isolates import isolated
 from xmtf.translation.work import Asked, Outcome, Work
@@ -189,4 +189,4 @@ def _whole(original: Template, jinja: str, choices: str | None) -> list[str]:
         folded = {choice.casefold() for choice in prepared.fixed_choices}
         if len(folded) < len({choice.casefold() for choice in expected.fixed_choices}):
             problems.append(f"two answer choices are the same: {', '.join(prepared.fixed_choices)}")
-    return problems
+    return problems + choices_lost(original, made)

@@ -2,12 +2,13 @@
 
 import os
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from xmtf.templates import Template, open_collection
-from xmtf.templates.lint.translations import check_translations, compare, original_name
+from xmtf.templates.lint.translations import check_translations, choices_lost, compare, original_name
 from xmtf.templates.sandbox.plurals import choose_plural
 
 ORIGINAL = Template(
@@ -69,6 +70,16 @@ def test_choices_script_language_and_length():
     told = Template("tell", ORIGINAL.jinja + " ", "true ||| false")
     checks = {each.check for each in check_translations({"x": [ORIGINAL, told, FRENCH, again]})}
     assert "choices-unequal" in checks
+
+
+def test_choices_in_another_sense_than_the_prompt_are_told():
+    original = Template("pick", "Is it about sports or travel? {{ text }} ||| {{ category }}", "sports ||| travel")
+    jinja = "Parle-t-on de sport ou de voyages ? {{ text }} ||| {{ category }}"
+    french = Template("pick_frmt", jinja, "sport ||| voyages", language="fr", translation="machine")
+    assert [each.partition(":")[0] for each in choices_lost(original, french)] == ["target-stays"]
+    jinja = jinja.replace("category", 'answer_choices[["sports", "travel"].index(category)]')
+    assert choices_lost(original, replace(french, jinja=jinja)) == []
+    assert "voyage" in "".join(choices_lost(original, replace(french, jinja=jinja.replace("voyages", "trajets"))))
 
 
 def test_a_printed_count_asks_for_the_forms_of_the_language():

@@ -43,6 +43,7 @@ CHECKS: dict[str, tuple[Severity, str]] = {
     "space-lost": ("warning", "a placeholder of a translation stands at a letter, and has a space in the original"),
     "not-translated": ("warning", "a printed constant or a sentence of a translation is the original's"),
     "choices-unequal": ("warning", "templates of a dataset translate an answer choice differently"),
+    "target-stays": ("warning", "the choices are translated, and the target is a column that is not"),
     "choice-not-named": ("warning", "the original's inputs name an answer choice, the translation's do not"),
     "wrong-language": ("warning", "the text of a translation reads as another language"),
     "length": ("warning", "a translation is much shorter or longer than its original"),

@@ -22,10 +22,11 @@ from xmtf.templates.languages.segments import Unit, segment
 from xmtf.templates.languages.translated import source_hash
 from xmtf.templates.lint.finding import Finding, finding
 from xmtf.templates.lint.parts import Sides, read_sides
+from xmtf.templates.rendering.render import ANSWER_CHOICES
 from xmtf.templates.sandbox.plurals import plural_categories
 from xmtf.templates.template import Template
 
-__all__ = ["FIGURES", "Comparison", "check_translations", "compare", "original_name"]
+__all__ = ["FIGURES", "Comparison", "check_translations", "choices_lost", "compare", "original_name"]
 
 FIGURES = (
     "placeholders-differ",
@@ -36,6 +37,7 @@ FIGURES = (
     "odd-choices",
     "choices-unequal",
     "choice-not-named",
+    "target-stays",
     "wrong-language",
     "wrong-script",
     "length",
@@ -168,6 +170,17 @@ def compare(original: Template, template: Template) -> Comparison:
     return Comparison(frozenset(looked), found, length)
 
 
+def choices_lost(original: Template, template: Template) -> list[str]:
+    """Say which answer choices no longer mean what the prompt says: it does not name them, or the target is none.
+
+    Raises:
+        TemplateError: One of the two does not compile.
+    """
+    sides = read_sides(original.prepared().main.tree), read_sides(template.prepared().main.tree)
+    found = _choices(original, template, sides, set())
+    return [f"{check}: {found[check]}" for check in ("choice-not-named", "target-stays") if check in found]
+
+
 def _placeholders(first: Sides, second: Sides) -> Iterator[tuple[str, str]]:
     expected, found = (side.fields(side.inputs) for side in (first, second))
     if sorted(set(expected)) != sorted(set(found)):
@@ -223,6 +236,10 @@ def _choices(original: Template, template: Template, sides: tuple[Sides, Sides],
         lost = [second[place] for place in named if second[place].casefold() not in prompts[1]]
         if lost:
             found["choice-not-named"] = f"the original's inputs name it, these do not: {', '.join(map(repr, lost))}"
+    if tuple(first) != tuple(second):
+        looked.add("target-stays")
+        if ANSWER_CHOICES not in template.prepared().main.names:
+            found["target-stays"] = "the target is not one of answer_choices, so it stays in the original's language"
     return found
 
 
