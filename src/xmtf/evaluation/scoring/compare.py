@@ -19,6 +19,7 @@ import numpy.typing as npt
 from xmtf.errors import ConfigError, SourceError
 from xmtf.evaluation.metrics.registry import GRADED_METRICS, item_counts, item_values
 from xmtf.evaluation.scoring.paired import Models, PairedTest, paired_test
+from xmtf.execution import say
 from xmtf.records import in_percent
 from xmtf.results.estimates import Estimate, no_change, percentiles
 from xmtf.results.files import no_results
@@ -164,7 +165,21 @@ def _pairs(first: Path, second: Path) -> list[_Pair]:
     ]
     _check_equal(pairs, first, second)
     _check_endings(pairs, first, second)
+    _tell_forms({key: (ours[key].about, theirs[key].about) for key in {pair.key for pair in pairs}}, first, second)
     return pairs
+
+
+def _tell_forms(jobs: Mapping[JobKey, tuple[About, About]], first: Path, second: Path) -> None:
+    """Print where one model was asked in its chat form and the other plainly."""
+    mixed = {key.task: _in_chat(one) for key, (one, other) in jobs.items() if _in_chat(one) != _in_chat(other)}
+    for in_chat in sorted(set(mixed.values())):
+        chat, plain = (first, second) if in_chat else (second, first)
+        tasks = ", ".join(sorted(task for task, form in mixed.items() if form == in_chat)[:3])
+        say(f"  {tasks}: {chat} was asked in its chat form, {plain} plainly: the change is of model and form together")
+
+
+def _in_chat(about: About) -> bool:
+    return "chat" in about.computed
 
 
 def _without_suites(jobs: Mapping[JobKey, _Job]) -> dict[JobKey, _Job]:

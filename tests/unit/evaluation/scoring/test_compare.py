@@ -47,20 +47,20 @@ def job_of(suite, kind, task, language, template, metrics, requests):
     return Job(JobInfo(suite, "none", kind, provenance, "h" * 8, metrics), requests)
 
 
-def write_job(folder, job, table):
+def write_job(folder, job, table, **about):
     """Write a job into a file of its own, so that others may follow."""
     name = "-".join((job.info.provenance.task.replace("/", "-"), job.info.provenance.template))
     with items_writer(folder / "items" / f"{name}.parquet") as items:
-        items.add(table, About(job.info, **ABOUT))
+        items.add(table, About(job.info, **ABOUT, **about))
 
 
-def write(folder, task, right, language="en"):
+def write(folder, task, right, language="en", **about):
     requests = tuple(Request(f"p{row}", ("a", "b"), 0, ("a",), Origin("own", "", "test", row)) for row in right)
     job = job_of(folder.name, "rank", task, language, "t", ("accuracy",), requests)
     answers = [Answer((-1.0, -2.0) if good else (-2.0, -1.0), (1, 1)) for good in right.values()]
     answers[-1] = replace(answers[-1], scores=(), error="non-finite score") if task == "broken" else answers[-1]
     table = items_table(job, answers, "bloomz")
-    write_job(folder, job, table)
+    write_job(folder, job, table, **about)
 
 
 def test_items_are_paired_by_row_and_template(tmp_path):
@@ -78,6 +78,16 @@ def test_items_are_paired_by_row_and_template(tmp_path):
         compare_results(before, tmp_path / "other")
     with pytest.raises(SourceError, match="no items"):
         compare_results(before, tmp_path / "nothing")
+
+
+def test_a_chat_form_beside_a_plain_one_is_told(tmp_path, capsys):
+    plain, chat = tmp_path / "plain", tmp_path / "chat"
+    write(plain, "x", {0: False, 1: True})
+    write(chat, "x", {0: True, 1: True}, computed={"chat": "0f5c"})
+    assert compare_results(plain, chat)[0].gained == 1
+    assert f"x: {chat} was asked in its chat form, {plain} plainly" in capsys.readouterr().err
+    compare_results(chat, chat)
+    assert not capsys.readouterr().err
 
 
 def write_texts(folder, texts, language="de", template="t"):
