@@ -147,6 +147,22 @@ BUILDS = {
     "label-column-that-never-picks": Case(
         rows(), "Is it {{text}}? ||| {{answer_choices[answer]}}", "yes ||| no", said="the values of 'label' do"
     ),
+    "labels-from-one": Case(
+        [{"text": f"t{n}", "label": n % 2 + 1} for n in range(10)],
+        **LABELS,
+        said="template 't': the column 'label' counts from 1: its values are 1, 2, and there are 2 answer choices "
+        "('yes', 'no'), counted from 0, so that 1 picks 'no' and 2 none; write answer_choices[label - 1]",
+    ),
+    "labels-from-one-as-text-in-a-field": Case(
+        [{"text": f"t{n}", "d": {"label": str(n % 3 + 1)}} for n in range(9)],
+        "{% set l = d.label | int %}Is it {{text}}? ||| {{['a', 'b', 'c'][l]}}",
+        said="the column 'd.label' counts from 1: its values are 1, 2, 3",
+    ),
+    "labels-from-one-taken-as-such": built(
+        [{"text": f"t{n}", "label": n % 2 + 1} for n in range(10)],
+        "Is it {{text}}? ||| {{answer_choices[label - 1]}}",
+        "yes ||| no",
+    ),
     "label-into-a-list": built(
         rows({"text": "n", "label": -1}), "Is it {{text}}? ||| {{['yes', 'no'][label]}}", dropped={"negative label": 1}
     ),

@@ -96,6 +96,7 @@ def test_metadata_and_language():
         ("empty-target", "{{premise}}? ||| {{hypothesis}}", {"hypothesis": [""] * 12}),
         ("empty-input", "{{hypothesis}} ||| {{premise}}", {"hypothesis": [" "] * 12}),
         ("constant-target", "{{premise}}? ||| same", {}),
+        ("labels-from-one", "{{premise}}? ||| {{answer_choices[label]}}", {"label": [1, 2] * 6}),
         ("hidden-label", "{{premise}}? ||| {{answer_choices[label]}}", {"label": [-1] * 12}),
         ("choice-out-of-range", "{{premise}}? ||| {{answer_choices[label]}}", {"label": [2] * 12}),
         ("prints-none", "{{premise}}: {{hypothesis}}? ||| {{label}}", {"hypothesis": pa.nulls(12, pa.string())}),

@@ -25,6 +25,7 @@ from xmtf.tasks.prompting.fitness import First, Fitness, check_share, judge_rows
 from xmtf.tasks.task import Slice
 from xmtf.templates import Failure, RenderedColumns, Template
 from xmtf.templates.lint import Finding, lint_rendered
+from xmtf.templates.rendering.counted_labels import say_counted_from_one
 from xmtf.templates.rendering.fields import absent_fields
 
 __all__ = ["PROMPTED_SCHEMA", "SCORE", "Mode", "Prompted", "chosen_rows", "fingerprint_slice", "prompted_parts"]
@@ -164,6 +165,9 @@ def render_rows(
         nulls="empty" if task.nulls == "empty" else "drop",
         strip=not task.is_program,
     )
+    counted = say_counted_from_one(template.prepared("fixed"), rendered, table) if mode == "fixed" else None
+    if counted is not None:
+        raise TemplateError(f"{task.id} [{slice_.split}], template {template.name!r}: {counted}")
     return rendered, judge_rows(slice_, template, rendered, rows, strict=mode == "fixed", failing_rows=failing_rows)
 
 

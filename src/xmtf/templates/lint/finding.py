@@ -67,6 +67,10 @@ CHECKS: dict[str, tuple[Severity, str]] = {
         "error",
         "a negative label picks no answer choice: such rows are dropped (legacy mode trains the last)",
     ),
+    "labels-from-one": (
+        "error",
+        "labels are counted from 1, answer choices from 0: each row would be trained with the next choice",
+    ),
     "wrong-label": (
         "error",
         "a label that is missing or no whole number picks no answer choice: such rows are dropped",

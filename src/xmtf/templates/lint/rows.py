@@ -11,6 +11,7 @@ from xmtf.errors import TemplateError
 from xmtf.templates.lint.finding import Finding, finding
 from xmtf.templates.lint.source import ENDS
 from xmtf.templates.rendering.columns import RenderedColumns
+from xmtf.templates.rendering.counted_labels import say_counted_from_one
 from xmtf.templates.rendering.fields import absent_fields
 from xmtf.templates.sandbox.unfit import (
     ADDRESS,
@@ -56,6 +57,8 @@ def check_rows(template: Template, table: pa.Table, *, dataset: str, split: str)
     except TemplateError as error:
         return [finding("not-text", template.name, f"{error}; rows of {dataset} [{split}]")]
     found = [*_check_rendering(rendered), *_check_unfit(rendered)]
+    counted = say_counted_from_one(template.prepared(), rendered, table)
+    found += [("labels-from-one", f"{counted}; rows")] if counted is not None else []
     absent = absent_fields(template.prepared(), table.schema)
     found += [("undefined-name", f"{each}; rows") for each in absent if "." in each.path]  # columns are checked by name
     return [finding(check, template.name, f"{message} of {dataset} [{split}]") for check, message in found]
