@@ -2,18 +2,23 @@
 
 import json
 import sys
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+from xmtf.artefacts.manifest_parts import EvaluationDetails
 from xmtf.cli.app import build_app
 from xmtf.errors import DataError
 from xmtf.evaluation.interchange.every_eval_ever import check_record
+from xmtf.files import read_manifest
 from xmtf.results.items import item_files
 from xmtf.results.scores import read_scores
+from xmtf.sources.sidecar import read_sidecar, write_sidecar
 
+COMMITS = {"train": "a" * 40, "test": "b" * 40}
 LANGUAGES = {"en": ("eng_Latn", "town"), "fr": ("fra_Latn", "ville")}
 RECIPE = """
 name: suites
@@ -84,6 +89,8 @@ def measured(tmp_path_factory, tiny_model):
         patch.setenv("XMTF_DATA_ROOT", str(hub))
         run("data", "fetch", recipe, "--to", mirror)
         patch.setenv("XMTF_DATA_ROOT", str(mirror))
+        for file in (mirror / "juletxara/mgsm/en").glob("*.parquet"):
+            write_sidecar(file, replace(read_sidecar(file), revision="main", commit=COMMITS[file.stem]))
         model = tiny_model(tmp_path / "model")
         run("evaluate", "run", recipe, "--model", model, "--out", tmp_path / "results", "--label", "tiny")
         run("report", "tables", tmp_path / "results", "--format", "md", "--out", tmp_path / "report")
@@ -105,6 +112,17 @@ def test_everything_that_the_suites_read_was_fetched(measured):
         "juletxara/mgsm/fr/train.parquet",
     ]
     assert len(scores) == len(items) == 2 * 5 + 2 * 5 + 5 + 2 * 3 + 2
+
+
+def test_the_manifest_names_the_commits_of_what_was_asked_and_shown(measured):
+    folder, _, _ = measured
+    details = EvaluationDetails.of(read_manifest(folder / "results"), folder / "results")
+    known = {name: {each.commit for each in found} - {""} for name, found in details.versions.items()}
+    assert known == {
+        "facebook/belebele": set(),
+        "CohereLabs/Global-MMLU": set(),
+        "juletxara/mgsm": set(COMMITS.values()),
+    }
 
 
 def test_translations_have_one_row_and_shots_are_other_rows(measured):

@@ -47,9 +47,10 @@ def test_what_the_hub_calls_otherwise_is_found_there_and_keeps_its_name(hub, tmp
         "GEM/wiki_lingua": ["de_fr/wiki_lingua-train.parquet", "de_fr/wiki_lingua-test.parquet"],
     }.items():
         hub.add(Repository(name).add(dict.fromkeys(files, row), CONVERTED))
-    tasks = load_catalogue(sets=["xp3", "xp3x", "bloomz-l1"]).tasks
+    tasks = load_catalogue(sets=["xp3", "xp3x", "bloomz-l1", "multilingual"]).tasks
     places = {
         "bloomz-l1:Muennighoff/xstory_cloze/ar": ("validation", "ar/eval/0000.parquet"),
+        "xstory-cloze/ar": ("validation", "ar/eval/0000.parquet"),
         "xp3:teven/code_docstring_corpus/top_level": ("top_level", "default/top_level/0000.parquet"),
         "xp3:teven/code_contests": ("validation", "default/valid/0000.parquet"),
         "xp3:piqa": ("train", "plain_text/train/0000.parquet"),

@@ -365,6 +365,7 @@ class EvaluationDetails(_Part):
         answers: Name of the journal -> its lines; nothing in earlier versions.
         commit: Of this program where it ran from a checkout, ``+`` where files differed. It stands here alone: scores
             and items are the same whatever else the checkout holds.
+        versions: Dataset -> its versions on the hub, of items and shots; nothing in earlier versions.
     """
 
     model: str | None = None
@@ -375,6 +376,7 @@ class EvaluationDetails(_Part):
     ranking: str | None = None
     answers: Counts = field(default_factory=dict)
     commit: str | None = None
+    versions: dict[str, tuple[DatasetVersion, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

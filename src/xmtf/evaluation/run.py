@@ -14,7 +14,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from xmtf.artefacts.manifest_parts import EvaluationCounts, EvaluationDetails
+from xmtf.artefacts.manifest_parts import DatasetVersion, EvaluationCounts, EvaluationDetails
 from xmtf.artefacts.ownership import free_name, refuse_loss
 from xmtf.errors import ConfigError
 from xmtf.evaluation.asking.ask import ask_missing
@@ -51,6 +51,7 @@ from xmtf.results.files import COMPLETIONS, JOURNALS, SAMPLES, SCORES, check_res
 from xmtf.results.items import About, item_paths, suite_items
 from xmtf.results.samples import write_samples
 from xmtf.results.scores import write_scores
+from xmtf.tasks.dataset_versions import slice_versions
 from xmtf.tasks.prompting.prompted import fingerprint_slice
 from xmtf.tokens import load_tokenizer
 from xmtf.versions import source_commit
@@ -160,6 +161,7 @@ def _ask_and_write(
             ranking=way_of_scoring(subject.model) if any(request.choices for request in requests) else None,
             answers={journal.path.name: count_lines(journal.path).whole},
             commit=source_commit() or None,
+            versions=_versions(setup, slices),
         ).to_json(),
         wall_time_s=watch.seconds,
     )
@@ -168,6 +170,12 @@ def _ask_and_write(
         path.unlink()  # of other weights or rules, whose results this folder no longer holds
     processes.wait()
     return manifest
+
+
+def _versions(setup: Setup, slices: Sequence[SuiteSlice]) -> dict[str, tuple[DatasetVersion, ...]]:
+    shown = [shots_slice(setup, part) for part in slices]
+    asked = [*(part.slice for part in slices), *(part for part in shown if part is not None)]
+    return slice_versions(asked, offline=setup.offline)
 
 
 def _requests(all_jobs: Sequence[Job], samples: Sequence[tuple[Job, Request]]) -> list[Request]:

@@ -15,6 +15,7 @@ from xmtf.sources.locate import ADVICE, Located, locate_all
 from xmtf.sources.read import bring_all
 from xmtf.sources.reference import SourceRef
 from xmtf.tasks import Slice
+from xmtf.tasks.dataset_versions import dataset_versions
 from xmtf.text.table import aligned
 
 __all__ = ["Gathered", "gather_sources"]
@@ -76,7 +77,7 @@ def gather_sources(loaded: LoadedRecipe, slices: Sequence[Slice], asking: Sequen
     partial = tuple(sorted({str(each.ref) for each in there if each.partial}))
     if partial:
         say(f"  of {len(partial)} splits only the beginning is read, as the hub converted no more: {_some(partial)}")
-    return Gathered(left, skipped, partial, _versions(there))
+    return Gathered(left, skipped, partial, dataset_versions(there))
 
 
 def _source(part: Slice) -> SourceRef:
@@ -149,12 +150,3 @@ def _bring(found: Sequence[Located]) -> None:
     if problems:
         more = f" (and {len(problems) - 1:,} more files)" if len(problems) > 1 else ""
         raise type(problems[0])(f"{problems[0]}{more}")
-
-
-def _versions(found: Sequence[Located]) -> dict[str, tuple[DatasetVersion, ...]]:
-    versions: dict[str, set[tuple[str, str]]] = {}
-    for each in found:
-        if each.place in ("mirror", "cache", "hub"):
-            dataset, _, _ = each.ref.where
-            versions.setdefault(dataset, set()).add((each.origin.revision, each.origin.commit))
-    return {name: tuple(DatasetVersion(*each) for each in sorted(versions[name])) for name in sorted(versions)}
