@@ -49,6 +49,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16, help="rows of a batch of the other ways")
     parser.add_argument("--ways", default=",".join(WAYS))
     parser.add_argument("--repeats", type=int, default=1, help="of which the least CPU seconds count")
+    parser.set_defaults(device="cpu")
     parser.add_argument("--case", choices=CASES, help=argparse.SUPPRESS)
     parser.add_argument("--only", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
@@ -151,7 +152,7 @@ def load_ours(options: argparse.Namespace, ends: list[int] | None) -> tuple[int,
     from xmtf.evaluation.generation.generate import continue_prompts
     from xmtf.models import load_model
 
-    model = load_model(str(options.folder)).model
+    model = load_model(str(options.folder)).model.to(options.device)
 
     class IdsAsText:
         """Stands for a tokenizer: the text of ids is their numbers."""
@@ -187,13 +188,13 @@ def load_transformers(options: argparse.Namespace, ends: list[int] | None) -> tu
     import torch
     import transformers
 
-    model = transformers.AutoModelForCausalLM.from_pretrained(options.folder).eval()
+    model = transformers.AutoModelForCausalLM.from_pretrained(options.folder).eval().to(options.device)
     model.generation_config.eos_token_id = ends
 
     def batch(prompts: list[Ids]) -> list[list[int]]:
         width = max(map(len, prompts))
-        tokens = torch.tensor([[0] * (width - len(prompt)) + list(prompt) for prompt in prompts])
-        mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts])
+        tokens = torch.tensor([[0] * (width - len(prompt)) + list(prompt) for prompt in prompts]).to(model.device)
+        mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]).to(model.device)
         found = model.generate(
             tokens, attention_mask=mask, max_new_tokens=options.tokens, do_sample=False, pad_token_id=0
         )
