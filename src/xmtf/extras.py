@@ -16,6 +16,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "track": ("tensorboard", "wandb", "trackio"),
     "harness": ("lm_eval",),
     "langid": ("py3langid",),
+    "frames": ("pandas",),
     "dedup": ("datasketch",),
     "t5x": ("msgpack",),
     "openai": ("openai",),

@@ -12,7 +12,7 @@ from xmtf.artefacts.ownership import new_file
 from xmtf.artefacts.written_files import WrittenFiles
 from xmtf.cli.terminal.options import Overwrite
 from xmtf.cli.terminal.printing import print_text
-from xmtf.errors import ConfigError, SourceError, UnknownNameError
+from xmtf.errors import SourceError, UnknownNameError
 from xmtf.recipe.schema import Report
 from xmtf.run_folder import PAGE, RunFolder
 
@@ -62,11 +62,10 @@ def build(
     Example: xmtf report build results/bloomz-560m results/mt0-small --reference --out report
     """
     from xmtf.report import build_report
+    from xmtf.report.write import report_folder
 
     sources = results or []
-    if out is None and len(sources) != 1:
-        raise ConfigError("--out: say where the report is written, such as --out report")
-    target = out or RunFolder(sources[0]).report
+    target = report_folder(sources, out)
     build_report(sources, target, Report(title=title, items=items), _inputs(given, reference, overlap))
     print_text(target / PAGE)
 

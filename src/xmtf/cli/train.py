@@ -9,14 +9,12 @@ from typing import Annotated
 import typer
 
 from xmtf.artefacts.manifest_parts import TrainCounts
-from xmtf.artefacts.ownership import check_run_folder
 from xmtf.cli.terminal.options import Overrides, Replace, needs_models
 from xmtf.cli.terminal.printing import print_text
 from xmtf.errors import ConfigError
-from xmtf.files import MANIFEST, read_manifest
+from xmtf.files import read_manifest
 from xmtf.recipe import load_recipe
-from xmtf.runs.measures import suite_measures
-from xmtf.runs.replacing import prepare
+from xmtf.runs.training import train_recipe
 from xmtf.tasks import lacking_suites
 
 __all__ = ["train"]
@@ -57,7 +55,6 @@ def train(
     if recipe is None or language is not None:
         raise ConfigError("xmtf train: give a recipe, or --model M and --data FILE (with --language LANG, if you like)")
     from xmtf.training import dry_run as preview
-    from xmtf.training import train_in_folder
 
     loaded = load_recipe(recipe, [*(overrides or []), *folder])
     tokens = tokens or loaded.run.tokens
@@ -66,11 +63,9 @@ def train(
         for suite, why in lacking_suites(loaded).items():
             print_text(f"evaluation suite {suite!r} is skipped: {why}")
         return
-    if os.environ.get("RANK", "0") == "0" and (tokens / MANIFEST).exists():
-        check_run_folder(loaded.run_folder)
-        prepare(loaded, replace=replace, tokens=tokens)
-    manifest = train_in_folder(loaded, tokens=tokens, measures=suite_measures(loaded, tokens))
-    if os.environ.get("RANK", "0") != "0":  # one process of torchrun speaks for all
+    first = os.environ.get("RANK", "0") == "0"
+    manifest = train_recipe(loaded, tokens, first=first, replace=replace)
+    if not first:  # one process of torchrun speaks for all
         return
     counts = TrainCounts.of(manifest, loaded.run.model)
     print_text(f"{loaded.run.model}: {counts.step:,} steps, {counts.tokens:,} tokens, {counts.seconds:,.0f} s")

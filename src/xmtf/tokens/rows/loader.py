@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +31,7 @@ from xmtf.tokens.tokenizer.tokenizer import Tokenizer
 
 __all__ = ["Batch", "LanguageRows", "Loader", "SplitName"]
 
-Batch = CausalBatch | EncoderDecoderBatch
+Batch: TypeAlias = CausalBatch | EncoderDecoderBatch
 SplitName = Literal["train", "validation"]
 
 _PROBED_ROWS = 2048

@@ -1,0 +1,58 @@
+"""``xmtf report build`` and ``xmtf.report(...)``: one page of runs and results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from xmtf.errors import ConfigError
+from xmtf.recipe.schema import Report
+from xmtf.report.build import build_report
+from xmtf.report.inputs import parse_inputs
+from xmtf.run_folder import PAGE, RunFolder
+
+__all__ = ["report_folder", "write_report"]
+
+
+def write_report(
+    sources: Path | str | Iterable[Path | str] = (),
+    out: Path | str | None = None,
+    *,
+    title: str | None = None,
+    items: int = 1000,
+    reference: bool = False,
+    inputs: Mapping[str, Path | str] | None = None,
+    overlap: Path | str | None = None,
+) -> Path:
+    """Write one page of runs and results - summary, tables, figures and items - and return its file.
+
+    Args:
+        sources: Run folders and results folders.
+        out: Folder of the report; default that of the one run.
+        title: Heading.
+        items: Items of each dataset to show.
+        reference: With the published numbers of BLOOM, BLOOMZ, mT0 and others.
+        inputs: Name -> file of analyses and texts, see :mod:`xmtf.report.inputs`.
+        overlap: Folder of ``xmtf analyze contamination --out``; default the run's.
+
+    Raises:
+        ConfigError: No folder for the report of several sources, or it holds something else.
+        SourceError: A source is neither a run folder nor a results folder.
+    """
+    paths = [Path(sources)] if isinstance(sources, Path | str) else [Path(each) for each in sources]
+    target = report_folder(paths, None if out is None else Path(out))
+    given = [f"{name}={path}" for name, path in (inputs or {}).items()]
+    read = parse_inputs(given, reference=reference, overlap=None if overlap is None else Path(overlap))
+    build_report(paths, target, Report(title=title, items=items), read)
+    return target / PAGE
+
+
+def report_folder(sources: Sequence[Path], out: Path | None) -> Path:
+    """Return the folder of a report: the one that is named, or that of the only run.
+
+    Raises:
+        ConfigError: None is named, and there are several sources, or none.
+    """
+    if out is None and len(sources) != 1:
+        raise ConfigError("--out: say where the report is written, such as --out report")
+    return RunFolder(sources[0]).report if out is None else out
