@@ -88,6 +88,11 @@ def _languages() -> dict[str, Language]:
 
 
 @cache
+def _by_code() -> dict[str, str]:
+    return {code.lower(): code for code in _languages()}
+
+
+@cache
 def _by_xp3x() -> dict[str, str]:
     return {language.xp3x.lower(): language.code for language in _languages().values() if language.xp3x}
 
@@ -123,10 +128,24 @@ def same_language(code: str) -> tuple[str, ...]:
 def relatives(code: str) -> tuple[str, ...]:
     """Return the codes of languages that share a macrolanguage with one, but are not the same.
 
-    >>> relatives("fa")
-    ('fa-AF',)
+    >>> relatives("fa"), "ary" in relatives("arz")
+    (('fa-AF',), True)
     """
-    return tuple(other for other, relation in _related().get(code, ()) if relation == "member")
+    return tuple(sorted(_groups().get(code, frozenset()) - set(same_language(code)) - {code}))
+
+
+@cache
+def _groups() -> dict[str, frozenset[str]]:
+    """Return code -> all codes of its macrolanguage, of our table and of ISO 639-3 (``aln`` of Albanian)."""
+    from langcodes.data_dicts import MACROLANGUAGES
+
+    pairs = [(code, of) for code, others in _related().items() for of, _ in others]
+    pairs += [(normalize_language(code), normalize_language(of)) for code, of in MACROLANGUAGES.items()]
+    groups: dict[str, set[str]] = {}
+    for pair in pairs:
+        joined = set(pair).union(*(groups.get(code, ()) for code in pair))
+        groups.update(dict.fromkeys(joined, joined))
+    return {code: frozenset(joined) for code, joined in groups.items()}
 
 
 @cache
@@ -152,8 +171,8 @@ def normalize_language(tag: str, where: str = "") -> str:
         return _by_xp3x()[lower.replace("-", "_")]
     if lower in _only_entry():
         return _only_entry()[lower]
-    if text in known or lower in known:
-        return text if text in known else lower
+    if lower in _by_code():
+        return _by_code()[lower]
 
     import langcodes
 
@@ -166,6 +185,8 @@ def normalize_language(tag: str, where: str = "") -> str:
         raise _unknown(tag, where)
     base = language.prefer_macrolanguage()
     code = langcodes.Language.make(language=base.language).to_tag()
+    if language.territory and f"{code}-{language.territory}" in known:
+        return f"{code}-{language.territory}"
     script = language.script or (language.maximize().script if language.territory else None)
     listed = known.get(lower.partition("-")[0]) or known.get(code)
     if listed is not None and script in (None, listed.script, listed.xp3x.partition("_")[2]):
@@ -175,10 +196,25 @@ def normalize_language(tag: str, where: str = "") -> str:
 
 
 def _unknown(tag: str, where: str) -> UnknownNameError:
-    """Return the error for a language that is not known: names the codes of the nearest names, or the nearest codes."""
+    """Return the error for a language that is not known: names its code, those of near names, or near codes."""
     by_name = {language.name: language.code for language in _languages().values()}
-    near = nearest(tag.strip(), by_name)
-    return UnknownNameError("language", tag, _languages(), where, near=[f"{by_name[name]} ({name})" for name in near])
+    near = {by_name[name]: name for name in nearest(tag.strip(), by_name)}
+    named = _of_name(tag.strip())
+    if named is not None:
+        near = {named: get_language(named).name} | near
+    return UnknownNameError("language", tag, _languages(), where, near=[f"{code} ({near[code]})" for code in near])
+
+
+def _of_name(name: str) -> str | None:
+    """Return the code of a language by its name, in English or its own: ``Uzbek``, ``farsi``, ``deutsch``."""
+    import langcodes
+
+    for language in (None, "en"):
+        try:
+            return normalize_language(langcodes.find(name, language).to_tag())
+        except LookupError:
+            continue
+    return None
 
 
 def get_language(code: str) -> Language:

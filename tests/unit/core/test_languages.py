@@ -27,7 +27,9 @@ def test_an_unknown_language_names_its_place_and_near_codes():
         normalize_language("zzzz", "catalogue/x.yaml")
 
 
-@pytest.mark.parametrize(("written", "code"), [("swahili", "sw"), ("Yorubba", "yo"), ("Norwgian", "no")])
+@pytest.mark.parametrize(
+    ("written", "code"), [("swahili", "sw"), ("Yorubba", "yo"), ("Norwgian", "no"), ("Uzbek", "uz"), ("farsi", "fa")]
+)
 def test_an_english_name_gives_its_code(written, code):
     with pytest.raises(UnknownNameError, match=rf"did you mean {code} \("):
         normalize_language(written)
@@ -39,6 +41,13 @@ def test_aliases_are_the_same_language_and_members_are_relatives():
         assert same_language(alias) == (alias, code)
     assert (same_language("fa"), relatives("fa")) == (("fa",), ("fa-AF",))
     assert "nn" in relatives("no")
+    assert {"ary", "ar", "apc"} <= set(relatives("arz"))  # members of one macrolanguage
+    assert "aln" in relatives("sq")  # of ISO 639-3, not in our table
+
+
+@pytest.mark.parametrize("written", ["FA_af", "fas-AF", "prs", "PRS_Arab"])
+def test_a_code_with_a_region_is_found_in_any_spelling(written):
+    assert normalize_language(written) == "fa-AF"
 
 
 def test_the_sets_have_their_published_sizes():

@@ -59,6 +59,9 @@ def test_latin_text_is_identified_over_the_whole_file(languages):
     pytest.importorskip("py3langid")
     assert languages((SPANISH, "null", ""), ("Respuesta:", "null", "")) == ["es", "es"]
     assert languages(("Respuesta:", "null", "")) == ["en"]
+    # metadata copied from the original; what has a language of its own tells nothing of the others
+    assert languages((SPANISH, "[en]", ""), ("Respuesta:", "[en]", "")) == ["es", "es"]
+    assert languages(("Answer the question, and say why:", "[en]", ""), (SPANISH, "[en]", "it_esmt")) == ["en", "es"]
 
 
 def test_the_identifier_that_told_a_language_is_kept_with_its_version(languages, tmp_path):

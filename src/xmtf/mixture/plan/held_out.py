@@ -17,7 +17,7 @@ from pathlib import Path
 
 from xmtf.artefacts.manifest_parts import SuiteHeldOut
 from xmtf.errors import ConfigError
-from xmtf.languages.codes import relatives
+from xmtf.languages.codes import relatives, same_language
 from xmtf.mixture.plan.prompted import PromptedFile
 from xmtf.recipe.schema import HeldOut, Suite
 from xmtf.tasks import Slice
@@ -85,7 +85,7 @@ class Trained:
         asked = {
             "clusters": {part.task.cluster: part.task.cluster},
             "datasets": {part.task.dataset: part.task.dataset},
-            "languages": {part.task.language: part.task.language},
+            "languages": dict.fromkeys(same_language(part.task.language), part.task.language),
             "templates": {template.hash: template.name for template in part.templates},
             "rows": {place_of(part): f"{part.task.dataset} [{part.split}]"},
         }[axis]

@@ -131,7 +131,7 @@ def read_promptsource(path: Path) -> TemplateFile:
     elif entries is not None and entries.tag != _NULL:
         nodes = [(str(key.value), node) for key, node in _pairs(entries, f"{path}: templates")]
     dataset, subset = _text(header.get("dataset")) or "", _text(header.get("subset")) or ""
-    whole = " ".join(_literal_text(node) for _, node in nodes)
+    whole = " ".join(_literal_text(node) for _, node in nodes if not _says_language(node))
     read = [
         _template(node, key, header, f"{path}: template {key or number}", _Frame((dataset, subset), whole))
         for number, (key, node) in enumerate(nodes, start=1)
@@ -142,10 +142,20 @@ def read_promptsource(path: Path) -> TemplateFile:
 
 
 class _Frame(NamedTuple):
-    """What surrounds a template: dataset and subset of its file, and the literal text of all."""
+    """What surrounds a template: dataset and subset of its file, and the literal text of all that name no language."""
 
     names: tuple[str, str]
     text: str
+
+
+def _says_language(node: yaml.Node) -> bool:
+    """Tell whether a template names its own language, so that its text tells nothing of the others."""
+    if not isinstance(node, yaml.MappingNode):
+        return False
+    fields = {str(key.value): value for key, value in node.value}
+    metadata = fields.get("metadata")
+    told = {str(key.value) for key, _ in metadata.value} if isinstance(metadata, yaml.MappingNode) else fields.keys()
+    return not told.isdisjoint(("state", "language")) or language_of_name(_text(fields.get("name")) or "") is not None
 
 
 def _literal_text(node: yaml.Node) -> str:

@@ -2,8 +2,8 @@
 
 The script of the literal text comes first: a prompt in Arabic letters is no English one, whatever its metadata copied
 from the original. Which language of a script it is, the name of the subset says (``xquad.ar``), or the identifier over
-all literal text of the file, or the script alone. Latin text is identified over all literal text of the file; what
-cannot be told is English, and lint says so.
+all literal text of the file, or the script alone. Latin text is identified over all literal text of the file, also
+where its metadata say English, which is what promptsource puts there; what cannot be told is English, and lint says so.
 """
 
 from __future__ import annotations
@@ -20,6 +20,30 @@ from xmtf.languages.identifier import shared_identifier
 from xmtf.versions import package_versions
 
 __all__ = ["Guess", "identifier_version", "literal_text", "prompt_language"]
+
+
+_ENGLISH = frozenset(
+    (
+        "the",
+        "of",
+        "is",
+        "to",
+        "and",
+        "that",
+        "this",
+        "for",
+        "it",
+        "you",
+        "what",
+        "which",
+        "or",
+        "not",
+        "be",
+        "with",
+        "are",
+    )
+)
+_ENGLISH_SHARE = 0.15
 
 
 class Guess(NamedTuple):
@@ -75,12 +99,12 @@ def prompt_language(text: str, of_file: str, said: str | None, names: Sequence[s
         if found is not None and _is_written_in(found, script):
             return Guess(found, told_by=identifier_version())
         return Guess((named or [_BY_SCRIPT[script]])[0])
-    if said is not None:
+    if said is not None and (said != "en" or script != "Latn" or _reads_english(of_file)):
         return Guess(said)
     found = _identified(of_file) if script == "Latn" else None
     if found is not None and _is_written_in(found, "Latn"):
         return Guess(found, told_by=identifier_version())
-    return Guess("en", is_assumed=True)
+    return Guess("en", is_assumed=said is None)
 
 
 @cache
@@ -88,6 +112,16 @@ def identifier_version() -> str:
     """Return name and version of the identifier: another one may tell another language."""
     (module,) = EXTRAS["langid"]
     return f"{module} {package_versions([module]).get(module, '')}".strip()
+
+
+def _reads_english(text: str) -> bool:
+    """Tell whether so many words are those that every English text has that nothing needs to be identified.
+
+    >>> _reads_english("Which of these is the answer to the question?"), _reads_english("Baca teks ini dan jawablah")
+    (True, False)
+    """
+    words = re.findall(r"[a-z']+", text.lower())
+    return sum(word in _ENGLISH for word in words) >= _ENGLISH_SHARE * len(words)
 
 
 def _is_written_in(code: str, script: str) -> bool:

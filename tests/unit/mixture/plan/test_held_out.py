@@ -41,6 +41,13 @@ def test_an_axis_that_does_not_hold_is_an_error_that_names_the_tasks(recipe, axi
         assert axis in held_out(recipe, *suite, f"mixture.held_out.{key}={value}")
 
 
+def test_a_language_is_held_out_under_all_its_codes(recipe):
+    codes = ["own_tasks.0.language=uz", "own_tasks.1.language=uzn_Latn", "mixture.tasks=[{tasks: [sums-fr]}]"]
+    suite = ["evaluation.suites.0.axis=languages", "evaluation.suites.0.tasks=[{tasks: [sums-de], splits: [train]}]"]
+    with pytest.raises(ConfigError, match="sums-de is of language 'uzn-Latn', which sums-fr is trained on"):
+        plan_mixture(recipe(*codes, *suite))
+
+
 def test_datasets_are_held_out_by_pattern(recipe, tmp_path):
     manifest = build_mixture(recipe("mixture.held_out.datasets=['*-de']"), tmp_path / "mixture")
     assert set(manifest.counts["languages"]) == {"fr"}
