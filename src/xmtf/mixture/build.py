@@ -51,9 +51,10 @@ from xmtf.mixture.sort.merge import Shard
 from xmtf.mixture.sort.runs import Run, write_runs
 from xmtf.provenance import group_rows
 from xmtf.recipe import LoadedRecipe
-from xmtf.sources import SourceData, read_source
+from xmtf.sources import SourceData
 from xmtf.tasks import DropReport, Prompted, Slice, prompted_parts
 from xmtf.tasks.prompting.pieces import Pieces, Shares
+from xmtf.tasks.prompting.rows import SliceRows, read_rows
 
 __all__ = [
     "build_guard",
@@ -274,14 +275,14 @@ def build_guard_shard(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
     A shard function.
     """
     hashes, rows = [np.empty((0, 2), np.uint64)], [np.empty(0, np.uint64)]
-    data, asked = _source(spec), set[int]()
-    for part in _render(spec, read_slice(spec), data, spec["failing_rows"]):
+    read, asked = read_rows(read_slice(spec), offline=spec["offline"]), set[int]()
+    for part in _render(spec, read_slice(spec), read, spec["failing_rows"]):
         hashes.append(hash_strings(part.table.column("inputs")))
         if spec["rows"]:
             rows.append(row_hashes(spec["place"], *group_rows(part.table), part.table.column("row")))
         if spec["only_asked"]:
             asked.update(part.table.column("row").to_pylist())
-    table, numbers = data.table, data.rows
+    table, numbers = read.data.table, read.data.rows
     if spec["only_asked"]:  # other rows of the split may be trained on
         places = np.flatnonzero(np.isin(numbers, np.fromiter(asked, np.int64, len(asked))))
         table, numbers = table.take(pa.array(places)), numbers[places]
@@ -300,11 +301,6 @@ def _row_runs(table: pa.Table, words: int | None) -> Any:
     return np.unique(word_runs(string_values(table), words).hashes)
 
 
-def _source(spec: dict[str, Any]) -> SourceData:
-    part = read_slice(spec)
-    return read_source(part.task.source(part.split), offline=spec["offline"])
-
-
 def _compared(spec: dict[str, Any], part: Slice, data: SourceData, guard: Guard) -> RowComparison:
     fields, words = spec["rules"]["overlap_fields"], spec["rules"]["overlap_words"]
     return RowComparison(part, data, guard, seed=spec["seed"], fields=fields, words=words)
@@ -321,7 +317,7 @@ def _read_once(folder: Path, written: int) -> Guard:
 
 
 def _render(
-    spec: dict[str, Any], part: Slice, data: SourceData, failing_rows: float, *, lint: bool = False
+    spec: dict[str, Any], part: Slice, data: SliceRows, failing_rows: float, *, lint: bool = False
 ) -> Iterator[Prompted]:
     return prompted_parts(
         part,
@@ -353,7 +349,7 @@ def _gatherings(
     pieces = Pieces(read_slice(spec), spec["seed"], spec["offline"])
     for number, (part, data) in enumerate(pieces):
         # conversations are compared as they are written out: all turns, and nothing of their layout
-        compared = None if part.task.kind == "conversation" else _compared(spec, part, data, guard)
+        compared = None if part.task.kind == "conversation" else _compared(spec, part, data.data, guard)
         tables, size = list[pa.Table](), 0
         # of a split in pieces, the share of rows that a template fails on is known at its end
         failing_rows = spec["failing_rows"] if part is pieces.slice else 1.0
@@ -361,7 +357,7 @@ def _gatherings(
         for template, found in zip(part.templates, rendered, strict=True):
             dropped.update(found.dropped)
             failures += _failures(spec, template.name, found)
-            shares.add(template.name, found, data.table.num_rows)
+            shares.add(template.name, found, data.num_read)
             told = found if number == 0 else replace(found, notes=())
             report.add(told, part.task.id, part.split, template.name)
             tables.append(found.table)

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from xmtf.errors import nearest
 from xmtf.recipe.effects import affects, within
 from xmtf.recipe.section import Name, Section, is_list, is_none
+from xmtf.recipe.where import Where
 from xmtf.records import KIND_METRICS
 
 __all__ = [
@@ -47,8 +48,14 @@ class OwnTask(Section):
     templates: Annotated[Name | None, TASK] = None
     """promptsource YAML file with the prompts; relative to the recipe. Tasks of kind `conversation` have none,
     those of kind `code` can do without."""
-    language: Annotated[Name, TASK]
+    language: Annotated[Name | None, TASK] = None
     """Language of the targets; any code, or `code`."""
+    language_column: Annotated[Name | None, affects(mixture="read")] = Field(default=None, exclude_if=is_none)
+    """Column that says the language of the targets of each row, in any code, instead of `language`; rows without a
+    known language are dropped and counted. Tasks to train on alone."""
+    where: Annotated[Where | None, TASK] = Field(default=None, exclude_if=is_none)
+    """Rows that belong to the task: column -> value, list of values, or comparisons (`{score: {ge: 0.8}, not: {...}}`);
+    the others are counted."""
     cluster: Annotated[Name, TASK] = "own"
     """Task cluster."""
     split: Annotated[Name, TASK] = "train"
@@ -76,6 +83,10 @@ class OwnTask(Section):
     def _check(self) -> OwnTask:
         if "metrics" in self.model_fields_set:
             check_kind_metrics(self.kind, self.metrics)
+        if (self.language is None) == (self.language_column is None):
+            raise ValueError("language: give it, or `language_column` where each row says its own")
+        if self.language_column is not None and self.role == "evaluation":
+            raise ValueError("language_column: a task that is evaluated has one language; select its rows by `where`")
         if self.kind == "conversation" and (self.templates is not None or self.role == "evaluation"):
             what = "templates" if self.templates is not None else "role"
             raise ValueError(f"{what}: conversations are trained on as they are; leave it out")
@@ -139,6 +150,9 @@ class TaskSelection(Section):
     """Which examples the cap keeps; empty takes the mixture's. Mixtures only."""
     cap_score: Annotated[Name | None, MIXED] = Field(default=None, exclude_if=is_none)
     """Column that cap_policy `score` reads; empty takes the mixture's. Mixtures only."""
+    where: Annotated[Where | None, SELECTING] = Field(default=None, exclude_if=is_none)
+    """Rows to take of each task, before `limit_rows` and caps: column -> value, list of values, or comparisons
+    (`{score: {ge: 0.8}, not: {...}}`). Rows left out are counted."""
     limit_rows: Annotated[int | None, SELECTING] = Field(default=None, ge=1)
     """Rows read of each split: a seeded random choice. Evaluation and quick looks."""
     rate: Annotated[float, MIXED] = Field(default=1.0, gt=0)

@@ -14,7 +14,7 @@ from xmtf.recipe.schema import HeldOut, OwnTask
 from xmtf.tasks.entries import read_catalogue_file
 from xmtf.tasks.outline import OutlinedSplit, outline_slices
 from xmtf.tasks.selection import select_slices
-from xmtf.tasks.task import Role, Slice, Task
+from xmtf.tasks.task import MULTIPLE, Role, Slice, Task
 from xmtf.templates import open_collection
 
 __all__ = ["FAMILY_SETS", "Catalogue", "load_catalogue"]
@@ -151,7 +151,9 @@ def _own_task(own: OwnTask, dataset: str, folder: Path, recipe: str) -> Task:
         cluster=own.cluster,
         dataset=dataset,
         subset="",
-        language=normalize_language(own.language, f"{recipe}: own_tasks {own.id!r}"),
+        language=normalize_language(own.language, f"{recipe}: own_tasks {own.id!r}") if own.language else MULTIPLE,
+        language_column=own.language_column or "",
+        where=own.where,
         splits={own.role: (own.split,)},
         kind=own.kind,
         metrics=_OWN_METRICS.get(own.kind, own.metrics),

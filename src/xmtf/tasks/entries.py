@@ -13,8 +13,9 @@ from xmtf.json_types import JsonObject
 from xmtf.languages.codes import normalize_language
 from xmtf.recipe import Section, load_yaml
 from xmtf.recipe.mixture import ChoicePolicy, LabelPolicy, NullPolicy, check_kind_metrics
+from xmtf.recipe.where import Where
 from xmtf.recipe.yaml_text import parse_packaged_yaml
-from xmtf.tasks.task import Checked, HubPlace, Kind, Task
+from xmtf.tasks.task import MULTIPLE, Checked, HubPlace, Kind, Task
 
 __all__ = ["Entry", "Pairs", "read_catalogue_file"]
 
@@ -71,6 +72,10 @@ class Entry(Section):
     """Appended to the ids of the tasks: another view of the same subsets."""
     language: str | None = None
     """Language of the targets where there are no subsets, or of all subsets of a list."""
+    language_column: str | None = None
+    """Column that says the language of the targets of each row, instead of `language`; for splits to train on."""
+    where: Where | None = None
+    """Rows that belong to the entry, as of own tasks."""
     input_languages: dict[str, str] | tuple[str, ...] = ()
     """Other languages in the inputs: of each subset, or of all."""
     splits: dict[Literal["train", "evaluation", "validation", "shots"], tuple[str, ...]]
@@ -121,9 +126,18 @@ class Entry(Section):
             raise ValueError("give one of `subset`, `subsets` and `pairs`")
         if isinstance(self.subsets, dict) and self.language is not None:
             raise ValueError("give the languages in `subsets` or in `language`, not in both")
-        if self.subsets is None and self.pairs is None and self.language is None:
-            raise ValueError("give `language`, or `subsets` with a language each")
+        if self.language_column is not None:
+            self._check_column()
+        elif self.subsets is None and self.pairs is None and self.language is None:
+            raise ValueError("give `language`, or `subsets` with a language each, or `language_column`")
         return self
+
+    def _check_column(self) -> None:
+        if self.language is not None or isinstance(self.subsets, dict) or self.pairs is not None:
+            raise ValueError("language_column: each row says its language; leave out the languages of the entry")
+        if self.parallel or set(self.splits) - {"train"}:
+            what = "parallel" if self.parallel else f"splits: {', '.join(sorted(set(self.splits) - {'train'}))}"
+            raise ValueError(f"{what}: rows that say their language are trained on alone; write an entry for the rest")
 
     def expand(self, catalogue: str, where: str, folder: Path) -> list[Task]:
         """Return the tasks of the entry, in the order of its subsets.
@@ -139,11 +153,12 @@ class Entry(Section):
         if self.pairs is not None:
             return [(subset, target, (source,)) for subset, source, target in self.pairs.expand()]
         if self.subsets is None:
-            pairs: list[tuple[str | None, str]] = [(None, self.language or "")]
+            pairs: list[tuple[str | None, str]] = [(None, self.language or MULTIPLE)]
         elif isinstance(self.subsets, dict):
             pairs = list(self.subsets.items())
         else:
-            pairs = [(subset, self.language or subset) for subset in self.subsets]
+            usual = MULTIPLE if self.language_column else self.language
+            pairs = [(subset, usual or subset) for subset in self.subsets]
         others = self.input_languages
         return [
             (
@@ -184,6 +199,8 @@ class Entry(Section):
             "nulls": self.nulls,
             "labels": self.labels,
             "choices": self.choices,
+            "language_column": self.language_column or "",
+            "where": self.where,
         }
 
     @property
@@ -200,7 +217,7 @@ class Entry(Section):
         return Task(
             id=f"{self.id}{'' if subset is None else f'/{subset}'}{self.suffix}",
             subset=name,
-            language=normalize_language(language, where),
+            language=language if self.language_column else normalize_language(language, where),
             input_languages=tuple(normalize_language(other, where) for other in others),
             template_key="" if common["template_file"] else _filled(self.templates or self.dataset, fill),
             only_templates=tuple(_filled(pattern, fill) for pattern in self.only_templates),

@@ -15,10 +15,10 @@ from typing import TypeVar
 
 from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.execution import say
-from xmtf.languages.codes import normalize_language, relatives, same_language
+from xmtf.languages.codes import language_set, normalize_language, relatives, same_language
 from xmtf.recipe import TaskSelection
 from xmtf.recipe.schema import HeldOut
-from xmtf.tasks.task import Role, Slice, Task
+from xmtf.tasks.task import Role, RowLanguages, Slice, Task
 from xmtf.templates import Template
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "normalized",
     "select_parts",
     "select_slices",
+    "takes_prompt",
 ]
 
 Part = TypeVar("Part")
@@ -75,6 +76,11 @@ def select_slices(
     promptless: dict[str, list[str]] = {}
 
     def slices_of(task: Task, splits: Sequence[str], selection: TaskSelection, index: int) -> Iterator[Slice]:
+        if task.language_column and role != "train" and splits:
+            raise ConfigError(
+                f"{where}.{index}: the rows of task {task.id} say their language, and a task that is evaluated has "
+                f"one; write a task for each, with `language` and `where: {{{task.language_column}: ...}}`"
+            )
         templates = _matching_templates(task, selection, held_out) if splits else ()
         if splits and task.may_lack_templates and not task.templates():
             promptless.setdefault(task.promptsource, []).append(task.id)
@@ -94,6 +100,8 @@ def select_slices(
                     selection=index,
                     cap_policy=selection.cap_policy,
                     cap_score=selection.cap_score,
+                    where=(selection.where,) if selection.where else (),
+                    row_languages=_row_languages(task, selection, held_out),
                 )
                 yield part.capped(selection.cap_examples)
 
@@ -188,14 +196,14 @@ def _matching_tasks(selection: TaskSelection, tasks: Sequence[Task], where: str)
         tasks = [task for task in tasks if selection.catalogue in (task.catalogue, *task.sets)]
     else:
         tasks = [task for task in tasks if not task.promptsource]
-    languages, without = (
-        [language_pattern(pattern) for pattern in patterns]
-        for patterns in (selection.languages, selection.exclude_languages)
-    )
+    languages, without = _languages_of(selection)
+    known = {task.language for task in tasks if not task.language_column}
+    if len(known) < len({task.language for task in tasks}):  # whose rows may be in any language
+        known |= {*language_set("xp3x"), *language_set("mt5"), *(code for code in languages if "*" not in code)}
     for kind, patterns, names in (
         ("task", selection.tasks, [task.id for task in tasks]),
         ("cluster", selection.clusters, {task.cluster for task in tasks}),
-        ("language", languages, {task.language for task in tasks}),
+        ("language", languages, known),
     ):
         check_patterns(kind, patterns, names, f"{where}.{kind}s")
     return [
@@ -203,22 +211,63 @@ def _matching_tasks(selection: TaskSelection, tasks: Sequence[Task], where: str)
         for task in tasks
         if matches(task.id, selection.tasks, selection.exclude_tasks)
         and matches(task.cluster, selection.clusters, selection.exclude_clusters)
-        and matches(task.language, languages, without)
+        and (task.language_column or matches(task.language, languages, without))
     ]
+
+
+def _languages_of(selection: TaskSelection) -> tuple[list[str], list[str]]:
+    """Return the patterns of languages that a selection takes, and those that it leaves out."""
+    both = (selection.languages, selection.exclude_languages)
+    languages, without = ([language_pattern(pattern) for pattern in patterns] for patterns in both)
+    return languages, without
+
+
+def _row_languages(task: Task, selection: TaskSelection, held_out: HeldOut) -> RowLanguages | None:
+    """Return which rows are taken where they say their language."""
+    if not task.language_column:
+        return None
+    languages, without = _languages_of(selection)
+    return RowLanguages(tuple(languages), tuple(without), held_out.languages, selection.prompt_languages)
 
 
 def _matching_templates(task: Task, selection: TaskSelection, held_out: HeldOut) -> tuple[Template, ...]:
-    prompt_languages = [
-        task.language if pattern == "same" else language_pattern(pattern) for pattern in selection.prompt_languages
-    ]
-    named = [pattern for pattern in prompt_languages if pattern != "*"]
-    own = same_language(task.language)
     return tuple(
         template
         for template in task.templates()
         if matches(template.name, selection.templates, (*selection.exclude_templates, *held_out.templates))
-        and matches(template.language, named if is_foreign(template, own) else prompt_languages, held_out.languages)
+        and takes_prompt(
+            template,
+            # rows in the template's language may be there; which rows are, is decided when they are read
+            template.language if task.language_column else task.language,
+            selection.prompt_languages,
+            held_out.languages,
+            is_wordless=bool(task.language_column) and template.is_wordless,
+        )
     )
+
+
+def takes_prompt(
+    template: Template,
+    language: str,
+    patterns: Sequence[str],
+    without: Sequence[str] = (),
+    *,
+    is_wordless: bool = False,
+) -> bool:
+    """Whether a template is taken for rows in a language.
+
+    Args:
+        template: The template.
+        language: Code of the language of the rows.
+        patterns: Of languages of templates, ``same`` for that of the rows.
+        without: Patterns of languages that are left out.
+        is_wordless: Whether the template has no language but that of the rows.
+    """
+    listed = [language if pattern == "same" else language_pattern(pattern) for pattern in patterns]
+    if is_wordless:
+        return True
+    named = [pattern for pattern in listed if pattern != "*"]
+    return matches(template.language, named if is_foreign(template, same_language(language)) else listed, without)
 
 
 def is_foreign(template: Template, own: Sequence[str]) -> bool:
@@ -238,7 +287,7 @@ def _is_held_out(task: Task, held_out: HeldOut) -> bool:
     """
     if "*" in task.subset and held_out.languages:
         return True
-    languages = (task.language, *task.input_languages)
+    languages = (*(() if task.language_column else (task.language,)), *task.input_languages)
     return (
         any(matches(language, held_out.languages) for language in languages)
         or matches(task.cluster, held_out.clusters)
@@ -266,6 +315,8 @@ def normalized(held_out: HeldOut) -> HeldOut:
 
 def _check_held_out(held_out: HeldOut, tasks: Sequence[Task]) -> None:
     present = {language for task in tasks for language in (task.language, *task.input_languages)}
+    if any(task.language_column for task in tasks):  # whose rows may be in any language
+        present |= {*language_set("xp3x"), *language_set("mt5")}
     languages = {code for language in present for code in (*same_language(language), *relatives(language))}
     check_patterns("language", held_out.languages, languages, "held_out.languages")
     check_patterns("cluster", held_out.clusters, {task.cluster for task in tasks}, "held_out.clusters")

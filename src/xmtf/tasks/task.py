@@ -22,7 +22,10 @@ from xmtf.tasks.caps import tightest
 from xmtf.tasks.checkouts import checkout_of
 from xmtf.templates import Template, load_templates, open_collection, read_template_file
 
-__all__ = ["CONVERSATION", "Checked", "HubPlace", "Kind", "Role", "Slice", "Task"]
+__all__ = ["CONVERSATION", "MULTIPLE", "Checked", "HubPlace", "Kind", "Role", "RowLanguages", "Slice", "Task"]
+
+MULTIPLE = "mul"
+"""Language of a task whose rows say theirs: ISO 639's code of several."""
 
 CONVERSATION = "conversation"
 """What examples that are conversations name as their template."""
@@ -93,6 +96,8 @@ class Task:
         nulls: What becomes of a row whose null a template prints.
         labels: What becomes of a row whose label picks no answer choice.
         choices: What becomes of a row whose answer choices cannot be ranked; None: dropped in rank tasks, else kept.
+        language_column: Column that says the language of each row, or ``""``; ``language`` is then :data:`MULTIPLE`.
+        where: Which rows belong to the task, or None for all; see :mod:`xmtf.recipe.where`.
     """
 
     id: str
@@ -130,6 +135,8 @@ class Task:
     nulls: NullPolicy = "drop"
     labels: LabelPolicy = "drop"
     choices: ChoicePolicy | None = None
+    language_column: str = ""
+    where: Mapping[str, object] | None = field(default=None, hash=False)
 
     @property
     def is_program(self) -> bool:
@@ -288,6 +295,28 @@ def _read_templates(path: Path, stamp: tuple[int, int] | None) -> tuple[Template
 
 
 @dataclass(frozen=True, slots=True)
+class RowLanguages:
+    """Which rows are taken of a task whose rows say their language.
+
+    Attributes:
+        languages: Patterns of codes to take.
+        without: Patterns of codes to leave out.
+        held_out: Patterns of codes that are held out.
+        prompts: Patterns of the languages of templates, ``same`` for that of the row.
+    """
+
+    languages: tuple[str, ...] = ("*",)
+    without: tuple[str, ...] = ()
+    held_out: tuple[str, ...] = ()
+    prompts: tuple[str, ...] = ("*",)
+
+    def may_hold(self, code: str) -> bool:
+        """Whether rows in a language may be among those taken."""
+        left_out = (*self.without, *self.held_out)
+        return any(fnmatchcase(code, p) for p in self.languages) and not any(fnmatchcase(code, p) for p in left_out)
+
+
+@dataclass(frozen=True, slots=True)
 class Slice:
     """One split of a task with the templates that a recipe takes of it.
 
@@ -301,6 +330,8 @@ class Slice:
         selection: Index of the selection in the recipe that took it.
         cap_policy: Which examples the cap keeps, or None where the selection says nothing.
         cap_score: Numeric column of the rows that policy ``score`` reads, or None.
+        where: Further conditions on its rows; see :mod:`xmtf.recipe.where`.
+        row_languages: Which languages are taken where the rows say theirs, else None.
     """
 
     task: Task
@@ -312,6 +343,8 @@ class Slice:
     selection: int = 0
     cap_policy: CapPolicy | None = None
     cap_score: str | None = None
+    where: tuple[dict[str, object], ...] = field(default=(), hash=False)
+    row_languages: RowLanguages | None = None
 
     def capped(self, cap_examples: int | None) -> Slice:
         """Return the slice under a further cap, which counts where it is tighter than its own."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from xmtf.errors import TemplateError
 from xmtf.files import content_hash
 from xmtf.records import Origin, Translation
+from xmtf.templates.languages.pieces import has_words
 from xmtf.templates.languages.translated import Translated
 from xmtf.templates.rendering.columns import render_table
 from xmtf.templates.rendering.compile import FAULTS
@@ -71,6 +72,11 @@ class Template:
     def hash(self) -> str:
         """Content hash of what changes the output: source, choices, and the name (random draws depend on it)."""
         return content_hash([self.name, self.jinja, self.answer_choices])
+
+    @property
+    def is_wordless(self) -> bool:
+        """Whether it prints columns of the row alone, so that its language is that of the row."""
+        return not any(map(has_words, filter(None, (self.jinja, self.answer_choices))))
 
     def prepared(self, mode: Mode = "fixed", nulls: Nulls = "drop") -> Prepared:
         """Compile it (once in a process); ``nulls`` as in :meth:`render_table`.

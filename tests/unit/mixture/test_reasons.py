@@ -62,6 +62,8 @@ def test_the_page_lists_every_reason_and_no_other():
         prompted_rows.HELD_OUT, prompted_rows.DATASET_HELD_OUT, prompted_rows.LANGUAGE_HELD_OUT,
         prompted_rows.EMPTY_TARGET, prompted_rows._NO_TEXTS,
         *said_by("tasks/prompting/fitness.py", "tasks/prompting/prompted.py", "mixture/select/filters.py", *adapters),
+        *said_by("tasks/prompting/where.py"), fitness.NO_LANGUAGE, fitness.UNKNOWN_LANGUAGE, fitness.OTHER_LANGUAGE,
+        fitness.HELD_OUT_LANGUAGE, fitness.OTHER_PROMPT,
     }  # fmt: skip
     assert {_plain(reason) for reason in code} == {_plain(reason) for reason in listed()}
 

@@ -88,6 +88,8 @@ FLIPS = {
     "mixture.tasks.0.catalogue": None,
     "mixture.tasks.0.tasks": ["cldr-kinds/fr"],
     "mixture.tasks.0.languages": ["sw"],
+    "mixture.tasks.0.where": {"a": "row 1"},
+    "evaluation.suites.0.tasks.0.where": {"a": {"ne": "row 1"}},
     "mixture.tasks.0.clusters": ["topic*"],
     "mixture.tasks.0.cap_policy": "shortest",
     "mixture.tasks.0.cap_score": None,
@@ -176,6 +178,7 @@ FLIPS = {
     "report.title": "Title",
 }
 TOGETHER = {
+    "own_tasks.0.language_column": {"own_tasks.0.language": None, "own_tasks.0.language_column": "b"},
     **{
         f"evaluation.suites.0.shots.{name}": {f"evaluation.suites.2.shots.{name}": value}
         for name, value in {
@@ -201,6 +204,7 @@ TOGETHER = {
             "choices": "keep",
             "parallel": True,
             "separator": ";",
+            "where": {"a": ["row 1", "row 2"]},
         }.items()
     },
     "own_tasks.0.kind": {"own_tasks.0.kind": "rank", "own_tasks.1.kind": "rank", "own_tasks.1.metrics": ["accuracy"]},

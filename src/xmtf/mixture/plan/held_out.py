@@ -22,6 +22,7 @@ from xmtf.mixture.plan.prompted import PromptedFile
 from xmtf.recipe.schema import HeldOut, Suite
 from xmtf.tasks import Slice
 from xmtf.tasks.selection import normalized
+from xmtf.tasks.task import RowLanguages
 
 __all__ = ["AXES", "Trained", "check_axes", "place_of", "relatives_kept", "suites_held_out"]
 
@@ -51,10 +52,12 @@ class Trained:
     Attributes:
         names: Axis -> what is trained on -> the task.
         drops_rows: Whether the guard drops the rows that suites ask about.
+        mixed: Tasks whose rows say their language, and which of them are taken.
     """
 
     drops_rows: bool
     names: Mapping[str, dict[str, str]] = field(default_factory=lambda: {axis: {} for axis in AXES})
+    mixed: list[tuple[str, RowLanguages]] = field(default_factory=list)
 
     @classmethod
     def of(cls, slices: Iterable[Slice], folders: Iterable[PromptedFile], *, drops_rows: bool) -> Trained:
@@ -63,6 +66,8 @@ class Trained:
         for part in slices:
             task = part.task
             languages = {task.language, *task.input_languages, *(each.language for each in part.templates)}
+            if part.row_languages is not None:
+                trained.mixed.append((task.id, part.row_languages))
             trained._add("clusters", [task.cluster], task.id)
             trained._add("datasets", [task.dataset], task.id)
             trained._add("languages", languages, task.id)
@@ -82,6 +87,10 @@ class Trained:
         """Return (what, training task) where what a slice asks about is trained on, or None where it is held out."""
         if axis == "rows" and self.drops_rows:
             return None
+        if axis == "languages":
+            for task, taken in self.mixed:
+                if taken.may_hold(part.task.language):
+                    return part.task.language, task
         asked = {
             "clusters": {part.task.cluster: part.task.cluster},
             "datasets": {part.task.dataset: part.task.dataset},
@@ -126,5 +135,5 @@ def suites_held_out(suites: Sequence[tuple[Suite, Sequence[Slice]]], trained: Tr
 
 def _holds(axis: str, slices: Sequence[Slice], trained: Trained, suite: Suite) -> bool:
     if axis == "rows" and suite.axis in ("templates", "none"):  # the guard leaves their rows in
-        trained = Trained(False, trained.names)
+        trained = Trained(False, trained.names, trained.mixed)
     return all(trained.with_same(axis, part) is None for part in slices)

@@ -105,26 +105,34 @@ def choose_rows(table: pa.Table, rules: Rules, guard: Guard, compared: RowCompar
     asked = _find_asked(inputs, places, guard, rules)
     if MESSAGES in table.column_names:
         asked |= _find_turns(table.column(MESSAGES), guard) | asked
+    capped = _cap_groups(groups)[group_of_row]
     kept = rows = np.arange(table.num_rows)
     compare = _comparison(table, guard, rules, compared)
     if rules.overlap == "drop":
         rows = np.delete(rows, list(asked))
         sample_keys = mix(keys.low ^ origin)
-        kept = _capped(table, group_of_row, rows, rules, sample_keys)
+        kept = _capped(table, capped, rows, rules, sample_keys)
         while found := compare(kept):
             asked |= found
             rows = np.setdiff1d(rows, list(found), assume_unique=True)
-            kept = _capped(table, group_of_row, rows, rules, sample_keys)
+            kept = _capped(table, capped, rows, rules, sample_keys)
         dropped.update(each.reason for each in asked.values())
     else:
         asked = compare(rows) | asked
-        kept = _capped(table, group_of_row, rows, rules, mix(keys.low ^ origin))
+        kept = _capped(table, capped, rows, rules, mix(keys.low ^ origin))
     overlaps = _overlaps(table, groups, group_of_row, dict(sorted(asked.items())), guard, rules)
     if len(kept) < len(rows):
         dropped[CAPPED] += len(rows) - len(kept)
     if len(kept) < table.num_rows:
         table, keys, group_of_row = table.take(pa.array(kept)), keys.take(kept), group_of_row[kept]
     return Chosen(table, keys, groups, group_of_row, dropped, overlaps)
+
+
+def _cap_groups(groups: list[Provenance]) -> npt.NDArray[np.int32]:
+    """Return the number of what a cap counts together for each group: one template of a split, in all its languages."""
+    known: dict[tuple[str, str, str], int] = {}
+    numbers = [known.setdefault((each.task, each.split, each.template), len(known)) for each in groups]
+    return np.array(numbers, np.int32)
 
 
 def _capped(

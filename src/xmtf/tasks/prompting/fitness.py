@@ -22,6 +22,11 @@ from xmtf.templates.sandbox.unfit import LABELS, NULLS, REMEDIES
 __all__ = [
     "EMPTY_CHOICE",
     "EQUAL_CHOICES",
+    "HELD_OUT_LANGUAGE",
+    "NO_LANGUAGE",
+    "OTHER_LANGUAGE",
+    "OTHER_PROMPT",
+    "UNKNOWN_LANGUAGE",
     "First",
     "Fitness",
     "check_share",
@@ -37,6 +42,14 @@ _SAMENESS_ROWS, _FEW, _SAME = 1_000, 10, 0.9
 """Rows that are compared, how many say something, and the share of equal ones that looks like a mistake."""
 
 NOT_APPLIED = "template does not apply"
+
+NO_LANGUAGE = "no language"
+UNKNOWN_LANGUAGE = "unknown language"
+OTHER_LANGUAGE = "language is not selected"
+HELD_OUT_LANGUAGE = "language is held out"
+OTHER_PROMPT = "prompt in another language"
+ROW_LANGUAGES = (NO_LANGUAGE, UNKNOWN_LANGUAGE)
+"""Reasons that say that a column of languages is none."""
 _REMEDIES = REMEDIES | {
     **REASONS,
     FEW_CHOICES: "give the template two answer choices or more, or set choices: keep for the task",
@@ -45,6 +58,8 @@ _REMEDIES = REMEDIES | {
     OUTSIDE: "let the target be one of answer_choices, as {{ answer_choices[label] }} is",
     "empty inputs": "leave the row out of the data, or ask for it in the template",
     "empty target": "leave the row out of the data, or ask for it in the template",
+    NO_LANGUAGE: "fill the column",
+    UNKNOWN_LANGUAGE: "write a code of ISO 639 or BCP 47 into the column",
     "more than one target": "part inputs and target by one ||| only",
 }
 
@@ -280,7 +295,11 @@ def check_share(drops: Drops, slice_: Slice, template: Template, num_rows: int, 
     faults = {
         reason: count
         for reason, count in drops.dropped.items()
-        if reason.startswith("template fails") or reason in REMEDIES or reason in CHOICES or reason in REASONS
+        if reason.startswith("template fails")
+        or reason in REMEDIES
+        or reason in CHOICES
+        or reason in REASONS
+        or reason in ROW_LANGUAGES
     }
     if num_rows == 0 or sum(faults.values()) <= failing_rows * num_rows:
         return

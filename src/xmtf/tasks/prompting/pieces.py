@@ -13,10 +13,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pyarrow as pa
 
-from xmtf.sources import SourceData, read_source
+from xmtf.sources import SourceData
 from xmtf.sources.stream import SourceStream, open_stream
 from xmtf.tasks.prompting.fitness import First, check_share
 from xmtf.tasks.prompting.prompted import Prompted, sample_key, sample_rows
+from xmtf.tasks.prompting.rows import SliceRows, is_refined, read_rows, refine_rows
 from xmtf.tasks.task import Slice
 
 __all__ = ["Pieces", "Shares"]
@@ -38,7 +39,7 @@ class Pieces:
     seed: int
     offline: bool
 
-    def __iter__(self) -> Iterator[tuple[Slice, SourceData]]:
+    def __iter__(self) -> Iterator[tuple[Slice, SliceRows]]:
         """Yield rows, with the slice as it applies to them.
 
         Raises:
@@ -46,16 +47,34 @@ class Pieces:
         """
         stream = self._stream()
         if stream is None:
-            yield self.slice, read_source(self.slice.task.source(self.slice.split), offline=self.offline)
+            yield self.slice, read_rows(self.slice, offline=self.offline)
             return
         part = replace(self.slice, limit_rows=None)
-        chosen = None
-        if self.slice.limit_rows is not None and self.slice.limit_rows < stream.num_rows:
-            rows = np.arange(stream.num_rows, dtype=np.int64)
-            chosen = sample_rows(rows, self.slice.limit_rows, sample_key(self.slice, self.seed))
+        chosen, left_out = self._choose(stream)
         for tables, numbers in _gathered(stream, chosen, whole=self.slice.cap_examples is not None):
             table = pa.concat_tables(tables) if tables else stream.schema.empty_table()
-            yield part, SourceData(stream.ref, table, stream.fingerprint, numbers)
+            rows = refine_rows(part, SourceData(stream.ref, table, stream.fingerprint, numbers))
+            if left_out is not None:
+                rows, left_out = replace(rows, dropped=left_out.dropped, firsts=left_out.firsts), None
+            yield part, rows
+
+    def _choose(self, stream: SourceStream) -> tuple[np.ndarray | None, SliceRows | None]:
+        """Return the rows to read, None for all, and what the filters left out before they were chosen."""
+        if self.slice.limit_rows is None or self.slice.limit_rows >= stream.num_rows:
+            return None, None
+        rows, left_out = np.arange(stream.num_rows, dtype=np.int64), None
+        if is_refined(self.slice):
+            dropped, firsts, kept = Counter[str](), dict[str, First](), [np.empty(0, np.int64)]
+            for first, block in stream.blocks():
+                numbers = np.arange(first, first + block.num_rows, dtype=np.int64)
+                found = refine_rows(self.slice, SourceData(stream.ref, block, stream.fingerprint, numbers))
+                dropped.update(found.dropped)
+                firsts = found.firsts | firsts
+                kept.append(found.data.rows)
+            rows = np.concatenate(kept)
+            empty = SourceData(stream.ref, stream.schema.empty_table(), stream.fingerprint, rows[:0])
+            left_out = SliceRows(empty, None, dict(dropped), firsts)
+        return rows[sample_rows(rows, self.slice.limit_rows, sample_key(self.slice, self.seed))], left_out
 
     def _stream(self) -> SourceStream | None:
         bounded = self.slice.cap_examples is None or self.slice.limit_rows is not None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -17,11 +17,13 @@ import pyarrow as pa
 
 from xmtf.errors import SourceError, TemplateError
 from xmtf.files import content_hash
-from xmtf.provenance import PROVENANCE_FIELDS, constant_columns
+from xmtf.provenance import PROVENANCE_FIELDS
 from xmtf.records import MESSAGES
-from xmtf.sources import SourceData, fingerprint_source, read_source
+from xmtf.sources import SourceData, fingerprint_source
 from xmtf.tasks.prompting.conversations import read_conversations
 from xmtf.tasks.prompting.fitness import First, Fitness, check_share, judge_rows
+from xmtf.tasks.prompting.row_languages import OfRows
+from xmtf.tasks.prompting.rows import SliceRows, read_rows
 from xmtf.tasks.task import Slice
 from xmtf.templates import Failure, RenderedColumns, Template
 from xmtf.templates.lint import Finding, lint_rendered
@@ -83,7 +85,7 @@ def prompted_parts(
     seed: int = 0,
     offline: bool = False,
     failing_rows: float = 0.5,
-    data: SourceData | None = None,
+    data: SliceRows | None = None,
     lint: bool = False,
 ) -> Iterator[Prompted]:
     """Yield the examples of each template of a slice in turn, rows in the order of the split.
@@ -98,7 +100,7 @@ def prompted_parts(
         seed: Seeds the choice of rows where the slice limits them.
         offline: Never touch the network.
         failing_rows: Largest share of rows on which a template may fail, or that may be unfit.
-        data: The rows of its split, where they are read already.
+        data: The rows of the slice, where they are read already.
         lint: Whether to say what lint finds.
 
     Raises:
@@ -106,16 +108,20 @@ def prompted_parts(
         TemplateError: A template fails on too many rows, or drops too many, or drops what the task calls an error;
             names the task, the template and the first row.
     """
-    data = data or read_source(slice_.task.source(slice_.split), offline=offline)
-    chosen = chosen_rows(slice_, data, seed)
-    table, rows = data.table.take(pa.array(chosen)), data.rows[chosen]
+    read = data or read_rows(slice_, offline=offline)
+    chosen = chosen_rows(slice_, read.data, seed)
+    left_out = read.data.dropped if len(chosen) == read.data.table.num_rows else {}
+    left_out = dict(Counter(left_out) + Counter(read.dropped))
+    taken = read.taken(chosen)
+    table, rows = taken.data.table, taken.data.rows
     scores = _scores(slice_, table)
-    left_out = data.dropped if len(chosen) == data.table.num_rows else {}
-    if slice_.task.kind == "conversation":
-        for template in slice_.templates:
-            yield _conversations(slice_, template, table, rows, left_out, failing_rows)
-        return
     for template in slice_.templates:
+        of_rows = OfRows.of(slice_, template, taken)
+        if read.dropped:
+            check_share(read, slice_, template, read.num_read, failing_rows)
+        if slice_.task.kind == "conversation":
+            yield _conversations(slice_, template, taken, of_rows, left_out, failing_rows)
+            continue
         absent = absent_fields(template.prepared("fixed"), table.schema) if mode == "fixed" else []
         if absent and not slice_.task.promptsource:
             where = f"{slice_.task.id} [{slice_.split}]"
@@ -128,11 +134,12 @@ def prompted_parts(
             continue
         rendered, fitness = render_rows(slice_, template, table, rows, mode=mode, failing_rows=failing_rows)
         where = f"{slice_.task.id} [{slice_.split}]"
+        of_rows.judge(fitness, rows)
         yield Prompted(
-            _columns(slice_, template, rendered, rows, fitness, scores),
+            _columns(slice_, of_rows, rendered, rows, fitness, scores),
             dict(Counter(left_out) + Counter(fitness.dropped)),
             rendered.failures,
-            fitness.firsts,
+            read.firsts | fitness.firsts,
             tuple(fitness.notes),
             tuple(lint_rendered(template, rendered, table.column_names, where)) if lint else (),
         )
@@ -204,6 +211,10 @@ def fingerprint_slice(
     ]
     if task.parallel:
         about.append({"parallel": task.parallel})
+    if task.where or slice_.where:
+        about.append({"where": [task.where, *slice_.where]})
+    if slice_.row_languages is not None:
+        about.append({"languages": [task.language_column, asdict(slice_.row_languages)]})
     choice = None if slice_.limit_rows is None else [_ROWS_CHOSEN, seed]
     return content_hash([about, names, source, mode, choice])
 
@@ -255,13 +266,19 @@ def _mixed(numbers: np.ndarray) -> np.ndarray:
 
 
 def _conversations(
-    slice_: Slice, template: Template, table: pa.Table, rows: np.ndarray, left_out: dict[str, int], failing_rows: float
+    slice_: Slice,
+    template: Template,
+    taken: SliceRows,
+    languages: OfRows,
+    left_out: dict[str, int],
+    failing_rows: float,
 ) -> Prompted:
     """Return the conversations of a slice whose rows are messages, as :func:`prompted_parts`.
 
     Inputs and targets are all turns but the last answer, and that answer, as plain text.
     """
-    found = read_conversations(table, rows, f"{slice_.task.id} [{slice_.split}]")
+    table = taken.data.table
+    found = read_conversations(table, taken.data.rows, f"{slice_.task.id} [{slice_.split}]")
     check_share(found, slice_, template, table.num_rows, failing_rows)
     of_rows = {
         "inputs": found.inputs,
@@ -274,10 +291,14 @@ def _conversations(
     if (scores := _scores(slice_, table)) is not None:
         of_rows[SCORE.name] = scores.take(pa.array(found.places))
         schema = schema.append(SCORE)
-    columns = of_rows | constant_columns(slice_.provenance(template), len(found.rows))
+    columns = of_rows | languages.columns(len(found.rows), found.places)
     dropped = dict(Counter(left_out) + Counter(found.dropped))
     return Prompted(
-        pa.table([columns[name] for name in schema.names], schema=schema), dropped, (), found.firsts, found.notes
+        pa.table([columns[name] for name in schema.names], schema=schema),
+        dropped,
+        (),
+        taken.firsts | found.firsts,
+        found.notes,
     )
 
 
@@ -305,7 +326,7 @@ def _scores(slice_: Slice, table: pa.Table) -> pa.Array | None:
 
 def _columns(
     slice_: Slice,
-    template: Template,
+    languages: OfRows,
     rendered: RenderedColumns,
     rows: np.ndarray,
     fitness: Fitness,
@@ -322,7 +343,7 @@ def _columns(
     if not fitness.mask.all():
         mask = pa.array(fitness.mask)
         of_rows = {name: column.filter(mask) for name, column in of_rows.items()}
-    num_rows = len(of_rows["row"])
-    columns = of_rows | constant_columns(slice_.provenance(template), num_rows)
+    places = None if fitness.mask.all() else np.flatnonzero(fitness.mask)
+    columns = of_rows | languages.columns(len(of_rows["row"]), places)
     schema = _schema(slice_)
     return pa.table([columns[name] for name in schema.names], schema=schema)

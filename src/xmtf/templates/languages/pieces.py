@@ -21,7 +21,7 @@ from jinja2 import nodes
 
 from xmtf.templates.rendering.compile import PIPES, environment
 
-__all__ = ["BREAK", "Piece", "differing_code", "read_pieces", "skeleton"]
+__all__ = ["BREAK", "Piece", "differing_code", "has_words", "read_pieces", "skeleton"]
 
 Kind = Literal["text", "print", "statement", "hidden"]
 """``text``; ``{{ ... }}``; ``{% ... %}`` and comments; text whose printing code decides (macros, block sets, raw)."""
@@ -63,6 +63,21 @@ class _Token:
     @property
     def end(self) -> int:
         return self.start + len(self.value)
+
+
+@lru_cache(maxsize=4096)
+def has_words(source: str) -> bool:
+    """Tell whether a source holds words of its own, beside what it prints of the row.
+
+    >>> has_words("{{ inputs }} ||| {{ targets }}"), has_words("Q: {{ inputs }} ||| {{ targets }}")
+    (False, True)
+
+    Raises:
+        jinja2.TemplateSyntaxError: It does not parse.
+    """
+    texts = [source[piece.start : piece.end] for piece in read_pieces(source) if piece.kind in ("text", "hidden")]
+    texts += [source[start:end] for piece in read_pieces(source) for start, end in piece.constants]
+    return any(character.isalpha() for text in texts for character in text.replace("\\n", ""))
 
 
 @lru_cache(maxsize=4096)
