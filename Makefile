@@ -2,7 +2,8 @@
 # make test   sets everything up and passes the tests
 # make test-slow  the tests that take longest
 # make lint   style, types and room order
-.PHONY: demo test test-slow lint format clean
+# make frontend  the studio's editor, from frontend/ (node and npm)
+.PHONY: demo test test-slow lint format frontend clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -28,6 +29,9 @@ lint: $(READY)
 format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+frontend:
+	sh scripts/check-frontend.sh --write
 
 $(READY): pyproject.toml constraints.txt scripts/setup.sh
 	PYTHON=$(PYTHON) sh scripts/setup.sh $(VENV)

@@ -1,0 +1,40 @@
+// Saving a template, and what happens when the file changed on disk meanwhile.
+import { post, put, remove } from "./api.js";
+import { ask, words } from "./dialogs.js";
+import { showDiff } from "./diff.js";
+import { element, say } from "./dom.js";
+
+const conflictText = "The file changed on disk since it was read here. Nothing was written. The difference, from what is on disk (−) to what saving would write (+):";
+
+async function settle(key, conflict, again) {
+  const chosen = await ask("The file changed on disk", element("div", {}, words(conflictText), showDiff(conflict.diff)), [
+    ["keep", "Keep both: write mine beside it", "primary"],
+    ["mine", "Save mine into the changed file"],
+    ["theirs", "Read theirs, leave mine a draft"],
+    [null, "Cancel", "quiet"],
+  ], "wide-dialog");
+  if (chosen === "keep") {
+    const { file } = await post("keep", { key, text: conflict.mine.text });
+    say(`Yours is kept in ${file ?? "a file beside it"}; the file stays as it is on disk.`, "good");
+    return { kept: true };
+  }
+  if (chosen === "mine") return again(conflict.theirs.version, true);
+  return chosen === "theirs" ? { reread: true } : null;
+}
+
+/** Write; on a conflict ask. Resolves with the server's answer, {kept}, {reread}, or null when it was called off. */
+export async function save(key, version, id, template, force = false) {
+  try {
+    return await put("templates", { key, version, id, template, force });
+  } catch (error) {
+    if (error.code !== "conflict") throw error;
+    return settle(key, error.body, (newer, forced) => save(key, newer, id, template, forced));
+  }
+}
+
+export async function erase(key, version, template) {
+  const sure = await ask(`Delete “${template.name}”?`, words("It is taken out of the file. What else stands there keeps its bytes."), [
+    ["yes", "Delete", "danger"], [null, "Cancel", "primary"],
+  ]);
+  return sure ? remove("templates", { key, version, id: template.id }) : null;
+}
