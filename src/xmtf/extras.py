@@ -24,6 +24,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "google": ("google.cloud.translate_v2",),
     "ctranslate2": ("ctranslate2",),
     "xliff": ("translate",),
+    "studio": ("starlette", "uvicorn"),
 }
 """Name of an extra -> the modules that it brings."""
 

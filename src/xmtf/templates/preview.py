@@ -24,6 +24,7 @@ class Preview:
         targets: The right answers.
         choices: Answer choices, or None.
         problem: Why the row makes no example, or None.
+        remedy: What to do about it, or None.
     """
 
     template: str
@@ -33,6 +34,7 @@ class Preview:
     targets: tuple[str, ...]
     choices: tuple[str, ...] | None
     problem: str | None
+    remedy: str | None = None
 
 
 def side_by_side(preview: Preview, width: int) -> str:

@@ -38,6 +38,8 @@ NEED_MODELS = [
     ["run", str(SMOKE)],
     ["run", str(SMOKE), "--until", "before"],
 ]
+NEED_OTHERS = {"template serve"}
+"""Verbs that need other packages than those of models."""
 ALL_LAZY = {module for modules in EXTRAS.values() for module in modules}
 
 
@@ -60,6 +62,12 @@ def test_what_needs_torch_says_so_before_any_work(without_torch, capfd, argument
 def test_what_needs_no_torch_works_without(without_torch, capfd, arguments):
     assert app._run(arguments) == 0
     assert capfd.readouterr().out
+
+
+def test_the_studio_names_its_extra_before_any_work(monkeypatch, capfd):
+    monkeypatch.setitem(sys.modules, "starlette", None)
+    assert app._run(["template", "serve", "no-such-place"]) == 2
+    assert capfd.readouterr() == ("", LINE.replace("torch", "starlette").replace("train", "studio"))
 
 
 def test_a_package_that_is_missed_midway_is_named_too(monkeypatch, capfd):
@@ -103,7 +111,7 @@ def needs_models(function):
 
 def test_the_verbs_that_ask_for_models_are_those_tried_above():
     tried = {" ".join(word for word in arguments[:2] if word.isalpha()) for arguments in NEED_MODELS}
-    asking = {words for words, function in verbs() if needs_models(function)}
+    asking = {words for words, function in verbs() if needs_models(function)} - NEED_OTHERS
     assert {words.split()[0] for words in asking} | {"run", "doctor"} == {words.split()[0] for words in tried}
     assert {words for words in asking if " " in words} <= tried
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from xmtf.cli.template.exchange import export, import_, status
+from xmtf.cli.template.serve import serve
 from xmtf.cli.template.translate import translate
 from xmtf.cli.terminal.options import Offline
 from xmtf.cli.terminal.printing import print_columns, print_json, print_text
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="List, show, render, lint and translate templates.")
 for _name, _verb in (("translate", translate), ("export", export), ("import", import_), ("status", status)):
     app.command(_name)(_verb)
+app.command("serve")(serve)
 
 RootOption = Annotated[
     Path | None,

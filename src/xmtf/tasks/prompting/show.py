@@ -11,14 +11,14 @@ import pyarrow as pa
 from xmtf.errors import SourceError, TemplateError
 from xmtf.records import Origin
 from xmtf.sources import read_source
-from xmtf.tasks.prompting.fitness import Fitness
+from xmtf.tasks.prompting.fitness import Fitness, remedy
 from xmtf.tasks.prompting.prompted import render_rows
 from xmtf.tasks.task import Slice, Task
 from xmtf.templates import Mode, Template
 from xmtf.templates.preview import Preview
 from xmtf.templates.rendering.fields import absent_fields
 
-__all__ = ["preview_row"]
+__all__ = ["preview_row", "preview_table"]
 
 
 def preview_row(
@@ -47,7 +47,22 @@ def preview_row(
     data = read_source(task.source(split), offline=offline)
     if row >= data.table.num_rows:
         raise SourceError(f"{task.id} [{split}] has {data.table.num_rows} rows; --row {row} is none of them")
-    table, rows = data.table.slice(row, 1), data.rows[row : row + 1]
+    return preview_table(task, templates, split, data.table.slice(row, 1), data.rows[row : row + 1], mode=mode)
+
+
+def preview_table(
+    task: Task, templates: Iterable[Template], split: str, table: pa.Table, rows: np.ndarray, *, mode: Mode = "fixed"
+) -> list[Preview]:
+    """Render a row that was read already; see :func:`preview_row`.
+
+    Args:
+        task: The task.
+        templates: Its own or others.
+        split: The split of the row.
+        table: The row alone.
+        rows: Its number in the split, ``[1]``.
+        mode: Template semantics.
+    """
     task = replace(task, labels="drop", choices=None if task.choices == "error" else task.choices)
     return [_preview(Slice(task, split, (each,)), each, table, rows, mode) for each in templates]
 
@@ -70,6 +85,7 @@ def _preview(slice_: Slice, template: Template, table: pa.Table, rows: np.ndarra
         tuple(targets or ()),
         None if choices is None else tuple(choices),
         "; ".join(said) or None,
+        next(filter(None, map(remedy, fitness.dropped)), None) if said and not absent else None,
     )
 
 

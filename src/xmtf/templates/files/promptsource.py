@@ -65,6 +65,7 @@ class TemplateFile:
         templates: In the order of the file.
         keys: Key of each template in the file (its UUID in promptsource's form, else ``""``).
         assumed: Names of those that nothing tells the language of, so that English is assumed.
+        lines: Line of the file on which each template begins, from 1.
     """
 
     dataset: str
@@ -72,6 +73,7 @@ class TemplateFile:
     templates: tuple[Template, ...]
     keys: tuple[str, ...]
     assumed: tuple[str, ...] = ()
+    lines: tuple[int, ...] = ()
 
 
 def read_template_file(path: Path, *, last_counts: bool = False) -> tuple[Template, ...]:
@@ -138,7 +140,8 @@ def read_promptsource(path: Path) -> TemplateFile:
     ]
     keys = tuple(key for key, _ in nodes)
     assumed = tuple(template.name for template, is_assumed in read if is_assumed)
-    return TemplateFile(dataset, subset, tuple(template for template, _ in read), keys, assumed)
+    lines = tuple(node.start_mark.line + 1 for _, node in nodes)
+    return TemplateFile(dataset, subset, tuple(template for template, _ in read), keys, assumed, lines)
 
 
 class _Frame(NamedTuple):

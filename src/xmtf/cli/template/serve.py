@@ -1,0 +1,76 @@
+"""``xmtf template serve``: the studio in the browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xmtf.cli.terminal.options import Offline
+from xmtf.cli.terminal.printing import print_text
+from xmtf.execution import say
+from xmtf.extras import EXTRAS, require_extra
+from xmtf.recipe import load_recipe
+from xmtf.tasks import load_catalogue
+
+_PORT = 8765
+
+
+def serve(
+    place: Annotated[
+        str, typer.Argument(metavar="TASK|FOLDER|FILE", help="Also a key of our collections; default all of ours.")
+    ] = "",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = _PORT,
+    host: Annotated[str, typer.Option(help="Address to listen at; others than this machine's own are warned of.")] = (
+        "127.0.0.1"
+    ),
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Collection folder that changes go to; default the files themselves.")
+    ] = None,
+    task: Annotated[str | None, typer.Option("--task", help="Task whose rows are shown.")] = None,
+    recipe: Annotated[
+        Path | None, typer.Option("--recipe", help="Also this recipe's catalogues and own tasks.")
+    ] = None,
+    tokenizer: Annotated[
+        list[str] | None, typer.Option("--tokenizer", help="Count tokens of this tokenizer; may be given again.")
+    ] = None,
+    model: Annotated[
+        list[str] | None, typer.Option("--model", help="Model to try prompts with; may be given again.")
+    ] = None,
+    engine: Annotated[
+        list[str] | None, typer.Option("--engine", help="Engine that suggests translations; may be given again.")
+    ] = None,
+    glossary: Annotated[
+        Path | None, typer.Option("--glossary", help="YAML: language -> term: translation; see docs/translation.md.")
+    ] = None,
+    memory: Annotated[
+        Path | None, typer.Option("--memory", help="Translation memory; default one beside each file.")
+    ] = None,
+    reviewer: Annotated[str, typer.Option("--reviewer", help="Who reviews; the page can say another name.")] = "",
+    offline: Offline = False,
+) -> None:
+    """Serve a studio for templates in the browser.
+
+    Look at rows and prompts, write, translate, review, try.
+
+    The page is for the browser of this machine; open the address that is printed. Ctrl-C ends it.
+
+    Example: xmtf template serve xnli --out mine
+    Example: xmtf template serve mine --tokenizer bigscience/bloomz-560m --engine apertium
+    """
+    require_extra(EXTRAS["studio"])
+    from xmtf.studio.start import Options, start
+
+    options = Options(
+        tuple(tokenizer or ()),
+        tuple(model or ()),
+        tuple(engine or ()),
+        glossary,
+        memory,
+        reviewer.strip(),
+        offline,
+    )
+    catalogue = load_catalogue(load_recipe(recipe) if recipe is not None else None)
+    start(place, catalogue.tasks, options, host=host, port=port, out=out, task=task, show=print_text)
+    say("stopped")

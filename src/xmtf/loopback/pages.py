@@ -1,0 +1,54 @@
+"""Files of a package folder, served by their exact names: a path is looked up among them, and never joined."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from xmtf.loopback.checks import refusal
+
+__all__ = ["Pages"]
+
+_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".mjs": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".txt": "text/plain; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".ico": "image/x-icon",
+    ".woff2": "font/woff2",
+    ".webmanifest": "application/manifest+json",
+}
+"""Kinds of files that are served; all others are not."""
+
+
+class Pages:
+    """The files of a folder and its subfolders."""
+
+    def __init__(self, folder: Path) -> None:
+        """List them; what is not there now is not served.
+
+        Args:
+            folder: Of a package.
+        """
+        self._files = {
+            path.relative_to(folder).as_posix(): path
+            for path in sorted(folder.rglob("*"))
+            if path.suffix in _TYPES and path.is_file() and not path.is_symlink()
+        }
+
+    def answer(self, name: str) -> Response:
+        """Return a file by its name, such as ``js/rows.js``."""
+        path = self._files.get(name)
+        if path is None:
+            return refusal(404, "not-found", "there is no such file")
+        return Response(path.read_bytes(), media_type=_TYPES[path.suffix])
+
+    async def endpoint(self, request: Request) -> Response:
+        """Answer ``/static/{name:path}``."""
+        return self.answer(str(request.path_params["name"]))

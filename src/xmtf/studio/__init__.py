@@ -1,0 +1,1 @@
+"""A studio for templates in the browser: look, write, translate, review, try; behind ``xmtf.loopback``."""

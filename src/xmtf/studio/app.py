@@ -1,0 +1,143 @@
+"""The routes of the studio: each a request type, a function, an answer type."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from xmtf.errors import DataError, UnknownNameError, UserError
+from xmtf.loopback.checks import refusal
+from xmtf.loopback.pages import Pages
+from xmtf.studio import browse, look
+from xmtf.studio.interface import (
+    Collection,
+    ErrorBody,
+    Fault,
+    Health,
+    Renderings,
+    RenderRequest,
+    Rows,
+    Templates,
+    WholeRow,
+)
+from xmtf.studio.session import Session
+from xmtf.studio.worker import WorkerError
+
+__all__ = ["OPERATIONS", "Operation", "build_app"]
+
+STATIC = Path(__file__).with_name("static")
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One thing that the interface does.
+
+    Attributes:
+        method: Of the request.
+        path: Below the server's address.
+        request: Type of its body, or of its parameters in the address for GET.
+        answer: Type of what it answers.
+        function: Does it.
+    """
+
+    method: str
+    path: str
+    request: type[BaseModel]
+    answer: type[BaseModel]
+    function: Callable[[Session, BaseModel], BaseModel | Response]
+
+
+def _operation(
+    method: str, path: str, request: type[BaseModel], answer: type[BaseModel], function: Callable[..., object]
+) -> Operation:
+    return Operation(method, path, request, answer, function)  # type: ignore[arg-type]  # request fits the function
+
+
+OPERATIONS: tuple[Operation, ...] = (
+    _operation("GET", "/api/health", browse.Nothing, Health, browse.health),
+    _operation("GET", "/api/collection", browse.Nothing, Collection, browse.collection),
+    _operation("GET", "/api/rows", browse.RowsRequest, Rows, browse.rows),
+    _operation("GET", "/api/row", browse.RowRequest, WholeRow, browse.row),
+    _operation("GET", "/api/templates", browse.KeyRequest, Templates, browse.templates),
+    _operation("POST", "/api/render", RenderRequest, Renderings, look.render),
+)
+
+
+def build_app(session: Session) -> Starlette:
+    """Return the application; it must stand behind :class:`xmtf.loopback.checks.Guarded`."""
+    pages = Pages(STATIC)
+
+    async def index(request: Request) -> Response:
+        return pages.answer("index.html")
+
+    return Starlette(
+        routes=[
+            Route("/", index),
+            Route("/static/{name:path}", pages.endpoint),
+            *(Route(each.path, _endpoint(session, each), methods=[each.method]) for each in OPERATIONS),
+        ],
+        exception_handlers={
+            UserError: _user_error,
+            DataError: _user_error,
+            HTTPException: _http_error,
+            Exception: _fault,
+        },
+    )
+
+
+def _endpoint(session: Session, operation: Operation) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        try:
+            if operation.method == "GET":
+                asked = operation.request.model_validate(_parameters(request))
+            else:
+                if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+                    return refusal(415, "type", "the body of a request is application/json")
+                asked = operation.request.model_validate_json(await request.body())
+        except ValidationError as error:
+            return refusal(422, "request", _first(error))
+        done = await run_in_threadpool(operation.function, session, asked)
+        if isinstance(done, Response):
+            return done
+        return Response(done.model_dump_json(), media_type="application/json")
+
+    return answer
+
+
+def _parameters(request: Request) -> Mapping[str, str]:
+    return {key: value for key, value in request.query_params.items() if value != "" or key == "query"}
+
+
+def _first(error: ValidationError) -> str:
+    problem = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in problem["loc"])
+    return f"{where}: {problem['msg']}" if where else str(problem["msg"])
+
+
+async def _user_error(request: Request, error: Exception) -> Response:
+    status = 404 if isinstance(error, UnknownNameError) else 500 if isinstance(error, DataError) else 400
+    code = type(error).__name__.removesuffix("Error").lower()
+    line = error.line if isinstance(error, WorkerError) else None
+    message = " ".join(str(error).split())
+    body = ErrorBody(error=Fault(code=code, message=message, line=line))
+    return Response(body.model_dump_json(), status, media_type="application/json")
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code = {404: "not-found", 405: "method", 413: "too-large"}.get(error.status_code, "http")
+    return refusal(error.status_code, code, str(error.detail))
+
+
+async def _fault(request: Request, error: Exception) -> Response:
+    """Answer a fault of the server; its traceback stands in the terminal."""
+    return refusal(500, "fault", f"this is a fault in xmtf ({type(error).__name__}); the terminal has the details")

@@ -1,0 +1,61 @@
+"""The studio from its command to its end."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from xmtf.execution import say
+from xmtf.loopback.address import listen
+from xmtf.loopback.serve import serve
+from xmtf.studio.app import build_app
+from xmtf.studio.place import open_place
+from xmtf.studio.rows import RowReader
+from xmtf.studio.session import Options, Session
+from xmtf.tasks import Task
+
+__all__ = ["Options", "start"]
+
+
+def start(
+    name: str,
+    tasks: Mapping[str, Task],
+    options: Options,
+    *,
+    host: str,
+    port: int,
+    out: Path | None,
+    task: str | None,
+    show: Callable[[str], None],
+) -> None:
+    """Serve until a signal ends it.
+
+    Args:
+        name: What is served, as :func:`xmtf.studio.place.open_place` takes it.
+        tasks: The catalogue.
+        options: What a browser may choose from.
+        host: Address to listen at.
+        port: Port; 0 takes a free one.
+        out: Folder that changes go to, or None.
+        task: Task whose rows are shown, or None.
+        show: Given the address once it answers.
+
+    Raises:
+        UserError: There is no such place, or the port is taken.
+    """
+    place = open_place(name, tasks, out=out, task=task)
+    opened, address = listen(host, port)
+    if not address.is_loopback:
+        say(
+            f"warning: {host} can be reached from other machines, unencrypted; whoever reads the address with its "
+            "token can change the templates"
+        )
+
+    def ready() -> None:
+        say(f"{place.name or 'our collections'}: {len(place.files)} files of templates at {place.root}")
+        show(address.url)
+
+    session = Session(place, options, rows=RowReader(offline=options.offline))
+    with contextlib.closing(session):
+        serve(build_app(session), opened, address, ready)
