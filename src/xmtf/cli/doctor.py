@@ -9,8 +9,10 @@ from typing import Annotated
 import typer
 
 from xmtf.cli.terminal.printing import print_json, print_text
+from xmtf.errors import ConfigError
 from xmtf.extras import EXTRAS, missing_modules, require_extra
 from xmtf.json_types import JsonObject
+from xmtf.plugins import GROUPS, plugins
 from xmtf.versions import package_versions
 
 __all__ = ["doctor"]
@@ -48,6 +50,7 @@ def examine() -> dict[str, JsonObject]:
         "machine": _machine(),
         "packages": _packages(),
         "extras": {name: _extra(name, modules) for name, modules in EXTRAS.items()},
+        "plug-ins": _plugins(),
         "devices": _devices(),
         "data": _data(),
     }
@@ -74,6 +77,26 @@ def _extra(name: str, modules: tuple[str, ...]) -> str:
     if not missing:
         return "ready"
     return f"missing {', '.join(missing)}: pip install 'xmtf[{name}]'"
+
+
+def _plugins() -> dict[str, object]:
+    """Return the plug-ins that are installed, and why those that cannot be loaded cannot."""
+    from xmtf.recipe.schema import TRACKERS
+    from xmtf.records import KIND_METRICS
+    from xmtf.sources.adapters import ADAPTERS
+    from xmtf.translation.engines import BUILT_IN
+
+    ours = {"metrics": KIND_METRICS["generation"], "adapters": ADAPTERS, "engines": BUILT_IN, "trackers": TRACKERS}
+    found: dict[str, object] = {}
+    for group in GROUPS:
+        for plugin in plugins(group, frozenset(ours[group])).values():
+            try:
+                plugin.load()
+                state = "ready"
+            except ConfigError as error:
+                state = str(error).partition(": ")[2]
+            found[f"{group[:-1]} {plugin.name}"] = f"{plugin.package} {plugin.version}: {state}"
+    return found or {"none": "packages with entry points xmtf.metrics, xmtf.adapters, xmtf.engines or xmtf.trackers"}
 
 
 def _devices() -> dict[str, object]:

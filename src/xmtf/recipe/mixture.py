@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from xmtf.errors import nearest
+from xmtf.plugins import plugins
 from xmtf.recipe.effects import affects, within
 from xmtf.recipe.section import Name, Section, is_list, is_none
 from xmtf.recipe.where import Where
@@ -105,7 +106,9 @@ def check_kind_metrics(kind: str, metrics: tuple[str, ...]) -> None:
     Raises:
         ValueError: Names it, and those that there are.
     """
-    known = KIND_METRICS[kind]
+    known: tuple[str, ...] = KIND_METRICS[kind]
+    if kind == "generation":
+        known = (*known, *plugins("metrics", frozenset((*known, "accuracy"))))
     for name in metrics:
         if name not in known:
             near = nearest(name, known)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
+from xmtf.plugins import plugins
 from xmtf.recipe.effects import Effect, affects, within
 from xmtf.recipe.mixture import CapPolicy, HeldOut, Mixture, OwnTask, PromptedFolder, Rates, TaskSelection
 from xmtf.recipe.quantities import Bytes, Seconds, Steps, Tokens
@@ -67,6 +68,8 @@ def _of_micro_batches(recipe: Recipe) -> Effect:
 
 
 QuantizeKind = Literal["nf4", "int8"]
+TRACKERS = ("tensorboard", "wandb", "trackio")
+"""The trackers that are built in."""
 _NAME_BYTES = 200
 UNSEEN = affects()
 SHAPE = affects(initial="result", training="result")
@@ -261,8 +264,8 @@ class Training(Section):
     export: Annotated[Literal["last", "best"], LEARNT] = "last"
     """Which weights become the model: the last, or the best by `validation_suites` (without them, by the loss on
     held-out examples). `best` saves a checkpoint whenever a validation finds a new best."""
-    trackers: Annotated[tuple[Literal["tensorboard", "wandb", "trackio"], ...], UNSEEN] = ()
-    """Where the events of `log.jsonl` go as well."""
+    trackers: Annotated[tuple[Name, ...], UNSEEN] = ()
+    """Where the events of `log.jsonl` go as well: `tensorboard`, `wandb`, `trackio`, or the tracker of a plug-in."""
     log_every: Annotated[Steps, UNSEEN] = 10
     wall_clock_limit: Annotated[Seconds | None, UNSEEN] = None
     """Save and stop before this much time has passed since training began, reading the model included (`5.5 h`)."""
@@ -273,6 +276,15 @@ class Training(Section):
         default=None, ge=1, le=4096
     )
     """CPU threads of torch; default its own choice."""
+
+    @field_validator("trackers")
+    @classmethod
+    def _known_trackers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        known = (*TRACKERS, *plugins("trackers", frozenset(TRACKERS)))
+        for name in value:
+            if name not in known:
+                raise ValueError(f"{name!r} is none of {', '.join(map(repr, known))}")
+        return value
 
     @field_validator("precision", mode="before")
     @classmethod

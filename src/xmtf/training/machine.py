@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from xmtf.artefacts.manifest_parts import ModelDetails
+from xmtf.plugins import loaded_versions
 from xmtf.training.topology.parallel_dims import ParallelDims
 from xmtf.versions import package_versions
 
@@ -26,7 +27,9 @@ def training_machine(dims: ParallelDims) -> ModelDetails:
         dims: How many processes stood along each axis.
     """
     return ModelDetails(
-        layout=str(dims), hardware=_hardware(), versions=package_versions(("torch", "transformers", "peft"))
+        layout=str(dims),
+        hardware=_hardware(),
+        versions=package_versions(("torch", "transformers", "peft")) | loaded_versions(),
     )
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from xmtf.errors import UnknownNameError
+from xmtf.errors import DataError, UnknownNameError
 from xmtf.evaluation.metrics.answers import SHARES, f1_original, last_letter, token_f1
 from xmtf.evaluation.metrics.instructions import instruction_counts, prompt_followed
 from xmtf.evaluation.metrics.numbers import last_number
 from xmtf.evaluation.metrics.rouge import ROUGE, rouge_signature
 from xmtf.evaluation.metrics.translation import bleu, chrf, corpus_counts
 from xmtf.intervals import bootstrap_mean, bootstrap_ratio, wilson
+from xmtf.plugins import find_plugin, plugins
 from xmtf.records import Metric
 
 __all__ = [
@@ -20,6 +22,7 @@ __all__ = [
     "check_metrics",
     "generation_metrics",
     "has_answer",
+    "is_graded",
     "item_counts",
     "item_values",
     "metric_signature",
@@ -67,11 +70,17 @@ def check_metrics(names: Sequence[str], where: str) -> tuple[str, ...]:
     """Return the generation metrics among a task's metrics, exact match where it names none.
 
     Raises:
-        UnknownNameError: A name is neither a generation metric nor ``accuracy``; says which task.
+        UnknownNameError: A name is neither a generation metric, a plug-in's among them, nor ``accuracy``; says which
+            task.
+        ConfigError: The plug-in of a metric cannot be loaded.
     """
+    ours = frozenset((*GENERATION_METRICS, "accuracy"))
     for name in names:
-        if name not in GENERATION_METRICS and name != "accuracy":
-            raise UnknownNameError("metric", name, (*GENERATION_METRICS, "accuracy"), where)
+        if name not in ours:
+            theirs = plugins("metrics", ours)
+            if name not in theirs:
+                raise UnknownNameError("metric", name, (*ours, *theirs), where)
+            theirs[name].load()  # what cannot be loaded is refused before any model runs
     return tuple(name for name in names if name != "accuracy") or _DEFAULT
 
 
@@ -116,7 +125,29 @@ def _metric(
 def _value(name: str, text: str, references: Sequence[str], cut: bool, language: str) -> float:
     if cut and name in _FINAL:
         return 0.0
-    return {**_SHARES, **_MEANS}[name](text, references, language)
+    known = {**_SHARES, **_MEANS}
+    return known[name](text, references, language) if name in known else _of_plugin(name, text, references, language)
+
+
+def _of_plugin(name: str, text: str, references: Sequence[str], language: str) -> float:
+    """Return what the metric of a plug-in says of one answer.
+
+    Raises:
+        UnknownNameError: The plug-in is not installed here.
+        DataError: It says no finite number.
+    """
+    plugin = find_plugin("metrics", name)
+    if plugin is None:
+        raise UnknownNameError("metric", name, (*GENERATION_METRICS, *plugins("metrics")))
+    value = plugin.load()(text, list(references), language)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise DataError(f"metric {name!r} of the plug-in {plugin.package}: {value!r} of {text[:60]!r} is no number")
+    return float(value)
+
+
+def is_graded(name: str) -> bool:
+    """Tell of a generation metric whether it grades an item, rather than saying yes or no to it."""
+    return name in GRADED_METRICS or (name not in GENERATION_METRICS and find_plugin("metrics", name) is not None)
 
 
 def has_answer(names: Sequence[str], text: str, language: str) -> bool:
@@ -134,6 +165,8 @@ def has_answer(names: Sequence[str], text: str, language: str) -> bool:
 
 def metric_signature(name: str) -> str:
     """Return what makes a metric of single answers comparable; BLEU's and chrF's depend on the references."""
+    if name not in GENERATION_METRICS and (plugin := find_plugin("metrics", name)) is not None:
+        return plugin.signature
     return rouge_signature(name) if name in ROUGE else _SIGNATURES.get(name, "")
 
 

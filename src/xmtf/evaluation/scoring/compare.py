@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xmtf.errors import ConfigError, SourceError
-from xmtf.evaluation.metrics.registry import GRADED_METRICS, item_counts, item_values
+from xmtf.evaluation.metrics.registry import is_graded, item_counts, item_values
 from xmtf.evaluation.scoring.paired import Models, PairedTest, paired_test
 from xmtf.execution import say
 from xmtf.records import in_percent
@@ -224,7 +224,7 @@ def _is_judged(pair: _Pair) -> bool:
 def _graded(pairs: Sequence[_Pair]) -> list[str]:
     """Return the graded metrics that texts of the pairs are judged by."""
     jobs = {pair.key: pair.about.job for pair in pairs}
-    return list(dict.fromkeys(name for job in jobs.values() for name in job.metrics if name in GRADED_METRICS))
+    return list(dict.fromkeys(name for job in jobs.values() for name in job.metrics if is_graded(name)))
 
 
 def _shares(task: str, pairs: Sequence[_Pair]) -> Difference:

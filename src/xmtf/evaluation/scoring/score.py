@@ -21,6 +21,7 @@ from xmtf.evaluation.metrics.answer_language import Found, answer_languages
 from xmtf.evaluation.metrics.registry import has_answer, item_counts, item_values
 from xmtf.evaluation.suites.jobs import Job
 from xmtf.files import content_hash
+from xmtf.plugins import loaded_versions
 from xmtf.records import Request, Score
 from xmtf.results.items import ITEM_SCHEMA, About, JobInfo
 from xmtf.versions import package_versions
@@ -28,9 +29,13 @@ from xmtf.versions import package_versions
 __all__ = ["items_table", "score_items", "versions", "where_computed"]
 
 
-@cache
 def versions() -> Mapping[str, str]:
-    """Return the versions of what makes scores."""
+    """Return the versions of what makes scores, plug-ins that were used among them."""
+    return {**_packages(), **loaded_versions()}
+
+
+@cache
+def _packages() -> Mapping[str, str]:
     return package_versions(("torch", "transformers", "tokenizers", "sacrebleu", "rouge_score", "babel", "py3langid"))
 
 

@@ -23,6 +23,7 @@ from xmtf.mixture.select.ngrams import HASHING
 from xmtf.recipe import LoadedRecipe, Recipe
 from xmtf.recipe.effects import FORMATS, marked, stage_fingerprint
 from xmtf.recipe.schema import CapPolicy, Suite
+from xmtf.sources.adapters import ADAPTERS, adapter_version
 from xmtf.tasks import Slice, fingerprint_slice, load_catalogue
 
 __all__ = [
@@ -164,6 +165,7 @@ def plan_mixture(loaded: LoadedRecipe) -> MixturePlan:
         )
         for part, task, fingerprint in zip(asking, guard_tasks, asked, strict=True)
     }
+    inputs |= {f"adapter {name}": str(adapter_version(name)) for name in _of_plugins(slices)}
     if gathered.missing:
         inputs["missing"] = content_hash(sorted(f"{part.task}:{part.split}" for part in gathered.missing))
     portions = [*(_portion(part) for part in slices), *(_prompted_portion(part) for part in folders)]
@@ -181,6 +183,11 @@ def plan_mixture(loaded: LoadedRecipe) -> MixturePlan:
         tuple(suites_held_out(suites, trained_on)),
         gathered,
     )
+
+
+def _of_plugins(slices: Sequence[Slice]) -> list[str]:
+    """Return the adapters that are no part of xmtf."""
+    return sorted({part.task.adapter for part in slices if part.task.adapter} - ADAPTERS.keys())
 
 
 def _named_place(part: Slice, readers: Mapping[str, list[str]]) -> object:

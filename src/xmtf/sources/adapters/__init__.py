@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from xmtf.errors import UnknownNameError
+from xmtf.errors import ConfigError, UnknownNameError
+from xmtf.plugins import Plugin, plugins
 from xmtf.sources.adapters import code, instructions, questions, reasoning, sentences, translation, xp3
 from xmtf.sources.adapters.base import Adapted, Adapter
 from xmtf.sources.reference import SourceRef
@@ -55,23 +56,34 @@ def adapt(ref: SourceRef, table: pa.Table) -> Adapted:
 
     Raises:
         UnknownNameError: No such adapter.
+        ConfigError: The plug-in of the adapter cannot be loaded, or gives something else.
         SourceError: The table is not what the adapter expects.
     """
     if ref.adapter is None:
         return Adapted(table)
-    return _lookup(ref.adapter)[0](ref, table)
+    if ref.adapter in ADAPTERS:
+        return ADAPTERS[ref.adapter][0](ref, table)
+    plugin = _plugin(ref.adapter)
+    adapted = plugin.load()(ref, table)
+    if not isinstance(adapted, Adapted):
+        kind = type(adapted).__name__
+        raise ConfigError(f"adapter {plugin.name!r} of the plug-in {plugin.package}: gives a {kind}, not an Adapted")
+    return adapted
 
 
-def adapter_version(name: str | None) -> int:
-    """Return the version of an adapter, 0 for none.
+def adapter_version(name: str | None) -> int | str:
+    """Return the version of an adapter, 0 for none; of a plug-in its package and version.
 
     Raises:
         UnknownNameError: No such adapter.
     """
-    return 0 if name is None else _lookup(name)[1]
+    if name is None:
+        return 0
+    return ADAPTERS[name][1] if name in ADAPTERS else _plugin(name).signature
 
 
-def _lookup(name: str) -> tuple[Adapter, int]:
-    if name not in ADAPTERS:
-        raise UnknownNameError("adapter", name, ADAPTERS)
-    return ADAPTERS[name]
+def _plugin(name: str) -> Plugin:
+    found = plugins("adapters", frozenset(ADAPTERS))
+    if name not in found:
+        raise UnknownNameError("adapter", name, (*ADAPTERS, *found))
+    return found[name]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
@@ -17,8 +17,9 @@ import pyarrow as pa
 
 from xmtf.errors import SourceError, TemplateError
 from xmtf.files import content_hash
+from xmtf.plugins import plugins
 from xmtf.provenance import PROVENANCE_FIELDS
-from xmtf.records import MESSAGES
+from xmtf.records import KIND_METRICS, MESSAGES
 from xmtf.sources import SourceData, fingerprint_source
 from xmtf.tasks.prompting.conversations import read_conversations
 from xmtf.tasks.prompting.fitness import First, Fitness, check_share, judge_rows
@@ -178,6 +179,13 @@ def render_rows(
     return rendered, judge_rows(slice_, template, rendered, rows, strict=mode == "fixed", failing_rows=failing_rows)
 
 
+def _plugin_signatures(metrics: Sequence[str]) -> list[str]:
+    """Return the packages of those metrics that plug-ins bring: another version may judge otherwise."""
+    ours = frozenset((*KIND_METRICS["generation"], "accuracy"))
+    theirs = plugins("metrics", ours)
+    return [theirs[name].signature for name in metrics if name in theirs]
+
+
 def fingerprint_slice(
     slice_: Slice, *, mode: Mode = "fixed", seed: int = 0, offline: bool = False, judged: bool = False
 ) -> str:
@@ -202,7 +210,7 @@ def fingerprint_slice(
     if slice_.cap_score is not None:
         about.append(slice_.cap_score)
     if judged:
-        about += [task.kind, *task.metrics]
+        about += [task.kind, *task.metrics, *_plugin_signatures(task.metrics)]
     if mode == "fixed":
         about += [SEMANTICS, task.nulls, task.labels, task.choices or task.kind]
     names = [

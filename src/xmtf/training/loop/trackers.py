@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from xmtf.errors import UserError, require
+from xmtf.plugins import plugins
 from xmtf.training.loop.events import Tracker
 
 __all__ = ["TrackedRun", "open_trackers"]
@@ -38,15 +39,19 @@ def open_trackers(names: Sequence[str], run: TrackedRun) -> tuple[Tracker, ...]:
 
     Raises:
         MissingExtraError: One of them is not installed.
+        ConfigError: One is a plug-in's, and cannot be loaded.
         UserError: One of them refuses, such as for want of an account.
     """
-    modules = [require(name, "track") for name in names]
     openers: dict[str, Callable[[Any, TrackedRun], Tracker]] = {
         "tensorboard": lambda module, run: _TensorBoard(run.folder / "tensorboard"),
         "wandb": _open_wandb,
         "trackio": _open_trackio,
     }
-    return tuple(openers[name](module, run) for name, module in zip(names, modules, strict=True))
+    theirs = plugins("trackers", frozenset(openers))
+    found: list[Any] = [theirs[name].load() if name in theirs else require(name, "track") for name in names]
+    return tuple(
+        openers[name](each, run) if name in openers else each(run) for name, each in zip(names, found, strict=True)
+    )
 
 
 @dataclass(slots=True)

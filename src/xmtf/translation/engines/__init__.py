@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from xmtf.errors import ConfigError
+from xmtf.plugins import Plugin, plugins
 from xmtf.translation.engines.apertium import ApertiumEngine
 from xmtf.translation.engines.chat import ChatEngine
 from xmtf.translation.engines.command import CommandEngine
@@ -12,7 +14,7 @@ from xmtf.translation.engines.local import CTranslate2Engine, TransformersEngine
 from xmtf.translation.engines.paid import DeepLEngine, GoogleEngine
 from xmtf.translation.engines.protocol import Engine
 
-__all__ = ["ENGINES", "Engine", "open_engine"]
+__all__ = ["BUILT_IN", "ENGINES", "Engine", "open_engine"]
 
 ENGINES = {
     "apertium": "the pairs of Apertium that are installed",
@@ -24,6 +26,9 @@ ENGINES = {
     "command:PROGRAM ARGUMENTS": "any program that turns lines into lines; {source} and {target} are the languages",
 }
 """How engines are named, and what they are."""
+
+BUILT_IN = tuple(re.split(r"[:\[]", name)[0] for name in ENGINES)
+"""The kinds of them."""
 
 
 def open_engine(name: str) -> Engine:
@@ -50,5 +55,24 @@ def open_engine(name: str) -> Engine:
     service, _, url = name.partition("@")
     if service in ("deepl", "google"):
         return DeepLEngine(url) if service == "deepl" else GoogleEngine(url)
-    known = "\n".join(f"  {each}: {about}" for each, about in ENGINES.items())
+    theirs = plugins("engines", frozenset(BUILT_IN))
+    if kind in theirs:
+        return _of_plugin(theirs[kind], argument)
+    about = ENGINES | {each: f"of the plug-in {plugin.package}" for each, plugin in theirs.items()}
+    known = "\n".join(f"  {each}: {said}" for each, said in about.items())
     raise ConfigError(f"--engine {name}: there is no such engine; it is one of\n{known}")
+
+
+def _of_plugin(plugin: Plugin, argument: str) -> Engine:
+    """Return the engine of a plug-in, which translations name with its version.
+
+    Raises:
+        ConfigError: It cannot be loaded, or lacks something of an engine.
+    """
+    engine = plugin.load()(argument)
+    lacking = [name for name in ("name", "version", "styles", "translate") if not getattr(engine, name, None)]
+    if lacking:
+        where = f"engine {plugin.name!r} of the plug-in {plugin.package} {plugin.version}"
+        raise ConfigError(f"{where}: lacks {', '.join(lacking)}; see xmtf.translation.engines.Engine")
+    opened: Engine = engine
+    return opened
