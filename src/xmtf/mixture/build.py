@@ -259,6 +259,7 @@ def build_shard(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
         chosen = choose_rows(pa.concat_tables(tables), rules, guard, compared)
         dropped.update(chosen.dropped)
         overlaps += chosen.overlaps
+        report.firsts = chosen.firsts | report.firsts
         runs += write_runs(folder, f"run-{len(runs):03d}", chosen)
     total = sum(run.rows for run in runs) + dropped.total()
     for name, records in ((OVERLAPS, overlaps), (QUARANTINE, failures)):

@@ -17,11 +17,13 @@ __all__ = [
     "CapPolicy",
     "ChoicePolicy",
     "HeldOut",
+    "Identify",
     "LabelPolicy",
     "Mixture",
     "NullPolicy",
     "OwnTask",
     "PromptedFolder",
+    "Quality",
     "Rates",
     "TaskSelection",
     "check_kind_metrics",
@@ -35,6 +37,35 @@ CapPolicy = Literal["random", "shortest", "longest", "alphabetical", "score"]
 NullPolicy = Literal["drop", "empty", "error"]
 LabelPolicy = Literal["drop", "error"]
 ChoicePolicy = Literal["drop", "keep", "error"]
+
+
+class Quality(Section):
+    """What the texts of an example must be like, inputs and targets together; programs are left alone."""
+
+    min_letters: Annotated[float | None, MIXED] = Field(default=None, gt=0, le=1)
+    """Least share of letters and their marks among the characters that are no white space."""
+    max_repeated: Annotated[float | None, MIXED] = Field(default=None, ge=0, lt=1)
+    """Largest share of runs of five words (40 characters of scripts without spaces) that stood before in the text."""
+    max_run: Annotated[int | None, MIXED] = Field(default=None, ge=1)
+    """Most characters of ASCII in a row without a space; longer ones are addresses, or encoded bytes."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Quality:
+        if not self.rules():
+            raise ValueError("give min_letters, max_repeated or max_run")
+        return self
+
+    def rules(self) -> dict[str, float]:
+        """Return the rules that are given."""
+        return {name: float(value) for name, value in self if value is not None}
+
+
+class Identify(Section):
+    """When an example is left out since its target is in another language; extra `langid`."""
+
+    confidence: Annotated[float, MIXED] = Field(default=0.9, gt=0, le=1)
+    """How sure the identifier has to be, 0 to 1. Targets of under 20 letters, programs, and languages that it does not
+    know are not judged; languages that it confuses pass for one another."""
 
 
 class OwnTask(Section):
@@ -160,6 +191,14 @@ class TaskSelection(Section):
     """Rows read of each split: a seeded random choice. Evaluation and quick looks."""
     rate: Annotated[float, MIXED] = Field(default=1.0, gt=0)
     """Factor on the share of each of its tasks, where rates.policy samples."""
+    quality: Annotated[Quality | Literal["off"] | None, within("mixture"), MIXED] = Field(
+        default=None, exclude_if=is_none
+    )
+    """What texts must be like, instead of the mixture's `quality`. Mixtures only."""
+    identify: Annotated[Identify | Literal["off"] | None, within("mixture"), MIXED] = Field(
+        default=None, exclude_if=is_none
+    )
+    """When targets are in another language, instead of the mixture's `identify`. Mixtures only."""
 
 
 class HeldOut(Section):
@@ -262,6 +301,10 @@ class Mixture(Section):
     """Shorter inputs are dropped and counted."""
     max_characters: Annotated[int | None, MIXED] = Field(default=None, ge=1)
     """Examples with more characters (inputs + targets) are dropped and counted."""
+    quality: Quality | None = Field(default=None, exclude_if=is_none)
+    """What texts must be like; the others are dropped and counted."""
+    identify: Identify | None = Field(default=None, exclude_if=is_none)
+    """Drop and count examples whose target is in another language than it should be."""
     mode: Annotated[Literal["fixed", "legacy"], affects(mixture="result", guard="read", evaluation="result")] = "fixed"
     """Template semantics: `legacy` is the original's to the letter, `fixed` has its known faults mended."""
     validation_fraction: Annotated[float, affects(mixture="result", tokens="result")] = Field(default=0.05, ge=0, lt=1)

@@ -16,6 +16,13 @@ SOURCES = Path(xmtf.__file__).parent
 PAGE = SOURCES.parents[1] / "docs" / "mixtures.md"
 
 
+TEXTS = (
+    "letters under 1 of the text", "repetition over 1 of the text", "over 1 characters of ASCII without a space",
+    "target in another language",
+)  # fmt: skip
+"""Those of texts; ``test_text_filters.py`` sees each."""
+
+
 def listed():
     """Return the reasons in the first column of the page's table."""
     table = PAGE.read_text(encoding="utf-8").split("| reason | what it is |")[1].split("\n\n")[0]
@@ -62,6 +69,7 @@ def test_the_page_lists_every_reason_and_no_other():
         prompted_rows.HELD_OUT, prompted_rows.DATASET_HELD_OUT, prompted_rows.LANGUAGE_HELD_OUT,
         prompted_rows.EMPTY_TARGET, prompted_rows._NO_TEXTS,
         *said_by("tasks/prompting/fitness.py", "tasks/prompting/prompted.py", "mixture/select/filters.py", *adapters),
+        *TEXTS,
         *said_by("tasks/prompting/where.py"), fitness.NO_LANGUAGE, fitness.UNKNOWN_LANGUAGE, fitness.OTHER_LANGUAGE,
         fitness.HELD_OUT_LANGUAGE, fitness.OTHER_PROMPT,
     }  # fmt: skip

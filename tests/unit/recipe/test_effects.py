@@ -178,6 +178,16 @@ FLIPS = {
     "report.title": "Title",
 }
 TOGETHER = {
+    **{
+        f"{place}.{key}": {f"{place}.{key.partition('.')[0]}": {key.partition(".")[2]: value}}
+        for place in ("mixture", "mixture.tasks.0")
+        for key, value in {
+            "quality.min_letters": 0.5,
+            "quality.max_repeated": 0.5,
+            "quality.max_run": 80,
+            "identify.confidence": 0.8,
+        }.items()
+    },
     "own_tasks.0.language_column": {"own_tasks.0.language": None, "own_tasks.0.language_column": "b"},
     **{
         f"evaluation.suites.0.shots.{name}": {f"evaluation.suites.2.shots.{name}": value}
@@ -244,7 +254,13 @@ TOGETHER = {
     "training.tokens": {"training.tokens": 100_000, "training.steps": None},
 }
 """Keys that cannot change alone."""
-REFUSED = ("evaluation.suites.tasks.cap_policy", "evaluation.suites.tasks.cap_score")
+REFUSED = tuple(
+    f"evaluation.suites.tasks.{key}"
+    for key in (
+        *("cap_policy", "cap_score", "identify.confidence"),
+        *("quality.min_letters", "quality.max_repeated", "quality.max_run"),
+    )
+)
 
 
 @pytest.fixture(scope="module")

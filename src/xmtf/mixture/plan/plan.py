@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from xmtf.artefacts.manifest_parts import SuiteHeldOut
 from xmtf.errors import ConfigError
 from xmtf.execution import Plan, ShardTask
+from xmtf.extras import require_extra
 from xmtf.files import content_hash, slug
 from xmtf.mixture.plan.gather import Gathered, gather_sources
 from xmtf.mixture.plan.held_out import Trained, check_axes, place_of, suites_held_out
@@ -22,9 +23,11 @@ from xmtf.mixture.select.letters import NORMALISATION
 from xmtf.mixture.select.ngrams import HASHING
 from xmtf.recipe import LoadedRecipe, Recipe
 from xmtf.recipe.effects import FORMATS, marked, stage_fingerprint
+from xmtf.recipe.mixture import Identify, Mixture, Quality, TaskSelection
 from xmtf.recipe.schema import CapPolicy, Suite
 from xmtf.sources.adapters import ADAPTERS, adapter_version
 from xmtf.tasks import Slice, fingerprint_slice, load_catalogue
+from xmtf.versions import package_versions
 
 __all__ = [
     "BUDGET",
@@ -166,6 +169,7 @@ def plan_mixture(loaded: LoadedRecipe) -> MixturePlan:
         for part, task, fingerprint in zip(asking, guard_tasks, asked, strict=True)
     }
     inputs |= {f"adapter {name}": str(adapter_version(name)) for name in _of_plugins(slices)}
+    inputs |= _identifier(recipe, slices, len(folders))
     if gathered.missing:
         inputs["missing"] = content_hash(sorted(f"{part.task}:{part.split}" for part in gathered.missing))
     portions = [*(_portion(part) for part in slices), *(_prompted_portion(part) for part in folders)]
@@ -277,8 +281,11 @@ def _prompted_portion(part: PromptedFile) -> Portion:
     return Portion(part.task, part.split, (), part.rate, part.language, part.cluster, part.dataset, "", part.licence)
 
 
-def _rules(recipe: Recipe, cap_examples: int | None, cap_policy: CapPolicy | None) -> dict[str, object]:
+def _rules(
+    recipe: Recipe, cap_examples: int | None, cap_policy: CapPolicy | None, selection: TaskSelection | None = None
+) -> dict[str, object]:
     mixture = recipe.mixture
+    quality, identify = _text_rules(mixture, selection)
     rules = Rules(
         seed=recipe.seed,
         cap_examples=cap_examples,
@@ -289,12 +296,38 @@ def _rules(recipe: Recipe, cap_examples: int | None, cap_policy: CapPolicy | Non
         overlap=mixture.held_out.overlap,
         overlap_fields=mixture.held_out.overlap_fields,
         overlap_words=mixture.held_out.overlap_words,
+        quality=quality.rules() if quality is not None else {},
+        identify=identify.model_dump() if identify is not None else None,
     )
     return dataclasses.asdict(rules)
 
 
+def _text_rules(mixture: Mixture, selection: TaskSelection | None) -> tuple[Quality | None, Identify | None]:
+    """Return what the texts of a selection must fulfil: its own rules, or the mixture's."""
+    quality, identify = (selection.quality, selection.identify) if selection is not None else (None, None)
+    return (
+        None if quality == "off" else quality or mixture.quality,
+        None if identify == "off" else identify or mixture.identify,
+    )
+
+
+def _identifier(recipe: Recipe, parts: Sequence[Slice], num_folders: int) -> dict[str, str]:
+    """Return the version of the identifier of languages among the inputs, where the recipe asks it.
+
+    Raises:
+        MissingExtraError: It is not installed.
+    """
+    mixture = recipe.mixture
+    selections = [*(mixture.tasks[part.selection] for part in parts), *(None for _ in range(num_folders))]
+    if all(_text_rules(mixture, selection)[1] is None for selection in selections):
+        return {}
+    require_extra(["py3langid"])
+    return {"identifier": f"py3langid {package_versions(['py3langid'])['py3langid']}"}
+
+
 def _shard_task(part: Slice, fingerprint: str, recipe: Recipe, guard_hash: str) -> ShardTask:
-    rules = _rules(recipe, part.cap_examples, part.cap_policy) | {"place": place_of(part)}
+    selection = recipe.mixture.tasks[part.selection]
+    rules = _rules(recipe, part.cap_examples, part.cap_policy, selection) | {"place": place_of(part)}
     spec = _render_spec(part, fingerprint, recipe) | {"rules": rules, "guard": guard_hash}
     return ShardTask(slug(f"{part.task.id}:{part.split}"), spec, float(len(part.templates)))
 

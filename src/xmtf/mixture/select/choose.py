@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -16,12 +16,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from xmtf.artefacts.manifest_parts import FirstDropped
 from xmtf.conversations.messages import Conversation, turn_texts
 from xmtf.errors import ConfigError
 from xmtf.mixture.select.compare_rows import Int64, RowComparison, Shared, compare_texts
 from xmtf.mixture.select.filters import CAPPED, cap_rows, unfit_rows
 from xmtf.mixture.select.guard import Guard
 from xmtf.mixture.select.keys import Keys, UInt64, hash_strings, mix, row_keys
+from xmtf.mixture.select.text_filters import TextRules, unfit_texts
 from xmtf.provenance import group_rows
 from xmtf.recipe.schema import CapPolicy
 from xmtf.records import MESSAGES, Provenance
@@ -53,6 +55,8 @@ class Rules:
     overlap_words: int | None = None
     guards_rows: bool = True
     place: str | None = None
+    quality: dict[str, float] = field(default_factory=dict)
+    identify: dict[str, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,7 @@ class Chosen:
         group_of_row: int32 ``[n]``.
         dropped: Examples left out, by reason.
         overlaps: One record for each example that an evaluation suite asks, dropped or only flagged.
+        firsts: Reason -> the first example that was left out for its texts.
     """
 
     table: Any
@@ -74,6 +79,7 @@ class Chosen:
     group_of_row: npt.NDArray[np.int32]
     dropped: Counter[str]
     overlaps: list[dict[str, Any]]
+    firsts: dict[str, FirstDropped] = field(default_factory=dict)
 
 
 def choose_rows(table: pa.Table, rules: Rules, guard: Guard, compared: RowComparison | None = None) -> Chosen:
@@ -97,6 +103,7 @@ def choose_rows(table: pa.Table, rules: Rules, guard: Guard, compared: RowCompar
     for reason, mask in masks.items():
         dropped[reason] += int(mask.sum())
     table = _without(table, list(masks.values()))
+    table, firsts = _with_fit_texts(table, rules, dropped)
     groups, group_of_row = group_rows(table)
     inputs, targets = hash_strings(table.column("inputs")), hash_strings(table.column("targets"))
     places = row_hashes(rules.place, groups, group_of_row, table.column("row"))
@@ -125,7 +132,20 @@ def choose_rows(table: pa.Table, rules: Rules, guard: Guard, compared: RowCompar
         dropped[CAPPED] += len(rows) - len(kept)
     if len(kept) < table.num_rows:
         table, keys, group_of_row = table.take(pa.array(kept)), keys.take(kept), group_of_row[kept]
-    return Chosen(table, keys, groups, group_of_row, dropped, overlaps)
+    return Chosen(table, keys, groups, group_of_row, dropped, overlaps, firsts)
+
+
+def _with_fit_texts(table: pa.Table, rules: Rules, dropped: Counter[str]) -> tuple[object, dict[str, FirstDropped]]:
+    """Return the examples whose texts are fit, and the first of the others by reason; count those."""
+    kept, firsts = np.ones(table.num_rows, bool), dict[str, FirstDropped]()
+    for reason, unfit in unfit_texts(table, TextRules(rules.quality, rules.identify)).items():
+        hit = np.flatnonzero(kept & unfit.mask)
+        if len(hit):
+            dropped[reason] += len(hit)
+            (first,) = table.slice(int(hit[0]), 1).select(["task", "split", "template", "row"]).to_pylist()
+            firsts[reason] = FirstDropped(**first, detail=unfit.detail)
+            kept[hit] = False
+    return (table if kept.all() else table.filter(pa.array(kept))), firsts
 
 
 def _cap_groups(groups: list[Provenance]) -> npt.NDArray[np.int32]:
