@@ -30,7 +30,7 @@ TEXTS = {
 @pytest.mark.parametrize(
     ("rules", "expected"),
     [
-        ({"quality": {"min_letters": 0.5}}, {"letters under 50% of the text": {"numbers"}}),
+        ({"quality": {"min_letters": 0.5}}, {"letters under 50% of the text": {"numbers", "address"}}),
         ({"quality": {"max_repeated": 0.3}}, {"repetition over 30% of the text": {"repeated"}}),
         ({"quality": {"max_run": 80}}, {"over 80 characters of ASCII without a space": {"address"}}),
         ({"identify": {"confidence": 0.9}}, {"target in another language": {"german"}}),
