@@ -17,15 +17,23 @@ from starlette.routing import Route
 from xmtf.errors import DataError, UnknownNameError, UserError
 from xmtf.loopback.checks import refusal
 from xmtf.loopback.pages import Pages
-from xmtf.studio import browse, look
+from xmtf.studio import browse, checking, look, saving
 from xmtf.studio.interface import (
     Collection,
+    DeleteRequest,
+    Difference,
     ErrorBody,
     Fault,
+    Findings,
     Health,
+    KeepRequest,
+    Kept,
+    LintRequest,
     Renderings,
     RenderRequest,
     Rows,
+    Saved,
+    SaveRequest,
     Templates,
     WholeRow,
 )
@@ -69,6 +77,12 @@ OPERATIONS: tuple[Operation, ...] = (
     _operation("GET", "/api/row", browse.RowRequest, WholeRow, browse.row),
     _operation("GET", "/api/templates", browse.KeyRequest, Templates, browse.templates),
     _operation("POST", "/api/render", RenderRequest, Renderings, look.render),
+    _operation("POST", "/api/lint", LintRequest, Findings, checking.lint),
+    _operation("GET", "/api/overview", browse.Nothing, Collection, checking.overview),
+    _operation("PUT", "/api/templates", SaveRequest, Saved, saving.save),
+    _operation("DELETE", "/api/templates", DeleteRequest, Saved, saving.delete),
+    _operation("POST", "/api/keep", KeepRequest, Kept, saving.keep),
+    _operation("GET", "/api/diff", browse.KeyRequest, Difference, saving.difference),
 )
 
 
@@ -124,6 +138,8 @@ def _first(error: ValidationError) -> str:
 
 
 async def _user_error(request: Request, error: Exception) -> Response:
+    if isinstance(error, saving.ConflictError):
+        return Response(error.conflict.model_dump_json(), 409, media_type="application/json")
     status = 404 if isinstance(error, UnknownNameError) else 500 if isinstance(error, DataError) else 400
     code = type(error).__name__.removesuffix("Error").lower()
     line = error.line if isinstance(error, WorkerError) else None

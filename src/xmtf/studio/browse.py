@@ -97,10 +97,7 @@ def entry_of(session: Session, served: Served) -> Entry:
         found, version = snapshot.file.templates, snapshot.version
     except TemplateError as error:
         problem = str(error)
-    tasks = [
-        TaskName(id=each.id, subset=each.subset, cluster=each.cluster, language=each.language, kind=each.kind)
-        for each in served.tasks
-    ]
+    tasks = [TaskName(**{name: getattr(each, name) for name in TaskName.model_fields}) for each in served.tasks]
     first = tasks[0] if tasks else None
     counted = session.counted.get((served.key, version))
     return Entry(

@@ -80,6 +80,7 @@ class TaskName(Answered):
     """A task of the catalogue whose rows a file's templates are for."""
 
     id: str
+    dataset: str
     subset: str
     cluster: str
     language: str
@@ -229,6 +230,7 @@ class Draft(Sent):
     metadata: Metadata = Metadata()
     name: str = Field(default="", max_length=500)
     language: str = Field(default="", max_length=50)
+    reference: str = Field(default="", max_length=5000)
 
 
 class RenderRequest(Sent):
@@ -300,3 +302,72 @@ class Findings(Answered):
     """What lint found."""
 
     findings: list[Finding]
+
+
+class SaveRequest(Sent):
+    """A template to save into the version of a file that was seen; without an id it is a new one."""
+
+    key: str
+    version: str
+    id: str | None = None
+    template: Draft
+    force: bool = False
+    """Whether the person has seen a difference; a version that is no longer the file's is refused all the same."""
+
+
+class DeleteRequest(Sent):
+    """A template to take out of a file."""
+
+    key: str
+    version: str
+    id: str
+
+
+class Saved(Answered):
+    """What was saved: the file's version now, and the template's id."""
+
+    version: str
+    id: str | None
+    line: int | None = None
+
+
+class Theirs(Answered):
+    """A file as it is on disk."""
+
+    version: str
+    text: str
+
+
+class Mine(Answered):
+    """A file as saving would have written it."""
+
+    text: str
+
+
+class Conflict(Answered):
+    """A file changed on disk since it was seen; nothing was written."""
+
+    error: Fault
+    theirs: Theirs
+    mine: Mine
+    diff: str
+    """From theirs to mine."""
+
+
+class KeepRequest(Sent):
+    """A file to write beside one that changed on disk."""
+
+    key: str
+    text: str = Field(max_length=8_000_000)
+
+
+class Kept(Answered):
+    """Where it was written."""
+
+    file: str
+
+
+class Difference(Answered):
+    """What changed in a file since the studio first read it, as a unified diff."""
+
+    diff: str

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +14,13 @@ from xmtf.json_types import JsonObject
 from xmtf.tasks import Task
 from xmtf.tasks.prompting.show import preview_table
 from xmtf.templates import Template
+from xmtf.templates.files.promptsource import read_promptsource
+from xmtf.templates.lint import Finding as LintFinding
+from xmtf.templates.lint import lint_file, lint_templates
+from xmtf.templates.lint.file import check_names
+from xmtf.templates.lint.lines import fault_line, line_of
+from xmtf.templates.lint.source import check_source
+from xmtf.templates.lint.translations import check_translations
 from xmtf.templates.preview import Preview
 from xmtf.templates.rendering.compile import FAULTS
 from xmtf.templates.rendering.render import prepare
@@ -84,20 +93,85 @@ def compile_all(templates: Sequence[Template]) -> JsonObject:
 def fault_of(template: Template) -> tuple[str, int | None] | None:
     """Return why a template does not compile, and in which line of its source, or None."""
     try:
-        prepare(template.jinja, None, "fixed")
-    except FAULTS as error:
-        line = getattr(error, "lineno", None)
-        return f"does not compile: {_one_line(error)}", line if isinstance(line, int) else None
-    try:
         prepare(template.jinja, template.answer_choices, "fixed")
     except FAULTS as error:
-        return f"its answer choices do not compile: {_one_line(error)}", None
+        line = fault_line(template)
+        what = "does not compile" if line is not None or not _compiles(template) else "its choices do not compile"
+        return f"{what}: {_one_line(error)}", line
     return None
+
+
+def _compiles(template: Template) -> bool:
+    try:
+        prepare(template.jinja, None, "fixed")
+    except FAULTS:
+        return False
+    return True
+
+
+def lint(
+    templates: Sequence[Template], number: int, where: str, columns: Sequence[str], data: bytes | None
+) -> JsonObject:
+    """Return what lint finds in one template among those of its file.
+
+    Args:
+        templates: Those of the file, with the one that is checked as it is now.
+        number: Which one is checked.
+        where: Key of the file.
+        columns: Columns of its rows, or empty where they are not known.
+        data: A few rows, or None.
+    """
+    template = templates[number]
+    tables = {where: _table(data)} if data is not None else None
+    found = lint_templates([template], where, tables)
+    found += [each for each in check_names(templates) if each.template == template.name]
+    if columns and tables is None:
+        found += [each for each in check_source(template, columns) if each.check == "undefined-name"]
+    if template.translated is not None:
+        found += [each for each in check_translations({where: templates}) if each.template == template.name]
+    return {"findings": _findings(found, [template])}
+
+
+def _findings(found: Iterable[LintFinding], templates: Sequence[Template]) -> list[JsonObject]:
+    by_name = {template.name: template for template in templates}
+    listed = []
+    for each in found:
+        template = by_name.get(each.template)
+        listed.append(
+            {
+                "severity": "note" if each.severity == "info" else each.severity,
+                "code": each.check,
+                "message": each.message,
+                "line": line_of(each, template) if template is not None else None,
+                "template": each.template,
+            }
+        )
+    return listed
+
+
+def count_findings(files: Mapping[str, Path], key: str) -> JsonObject:
+    """Return how many errors, warnings and notes lint finds in a file.
+
+    Args:
+        files: Key -> file, of this one and those of the same dataset, which may hold the originals of translations.
+        key: Key of the file, which its header should repeat; ``""`` for a file by itself.
+    """
+    found = lint_file(files[key], key)
+    if key:
+        of_dataset = check_translations({name: read_promptsource(path).templates for name, path in files.items()})
+        found += [each for each in of_dataset if each.where == key]
+    counts = Counter("note" if each.severity == "info" else each.severity for each in found)
+    return {"counts": {name: counts[name] for name in ("error", "warning", "note")}}
 
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:300] or type(error).__name__
 
 
-JOBS: dict[str, Callable[..., JsonObject]] = {"render": render, "compile": compile_all}
+JOBS: dict[str, Callable[..., JsonObject]] = {
+    "render": render,
+    "compile": compile_all,
+    "lint": lint,
+    "count": count_findings,
+}
 """Name of a job -> what it does."""

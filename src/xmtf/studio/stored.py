@@ -10,17 +10,18 @@ import hashlib
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
+from pathlib import Path
 
 from xmtf.errors import TemplateError
 from xmtf.studio.place import Served
 from xmtf.templates import Template
-from xmtf.templates.files.promptsource import TemplateFile, read_promptsource
+from xmtf.templates.files.promptsource import TemplateFile, parse_promptsource
+from xmtf.text.files import not_utf8, without_mark
 
-__all__ = ["Snapshot", "Stored", "version_of"]
+__all__ = ["Snapshot", "Stored", "parse", "version_of"]
 
 _KEPT = 256
 """Versions of files that are remembered, to show what changed."""
-_TRIES = 5
 
 
 def version_of(data: bytes) -> str:
@@ -46,6 +47,11 @@ class Snapshot:
     file: TemplateFile
     ids: tuple[str, ...]
 
+    @classmethod
+    def of(cls, key: str, data: bytes, file: TemplateFile) -> Snapshot:
+        """Return what is known of bytes that were read."""
+        return cls(key, data, version_of(data), file, _ids(file))
+
     def number(self, name: str) -> int:
         """Return which entry of the file an id names.
 
@@ -66,6 +72,8 @@ class Stored:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
+        self.writing = threading.Lock()
+        """Held by whoever changes a file."""
         self._snapshots: OrderedDict[tuple[str, str], Snapshot] = OrderedDict()
         self._first: dict[str, bytes] = {}
 
@@ -76,16 +84,12 @@ class Stored:
             TemplateError: It cannot be read.
         """
         with self._lock:
-            for _ in range(_TRIES):
-                data = _read(served)
-                known = self._snapshots.get((served.key, version_of(data)))
-                if known is not None:
-                    self._first.setdefault(served.key, data)
-                    return known
-                file = read_promptsource(served.path)
-                if _read(served) == data:
-                    return self._keep(served.key, data, file)
-        raise TemplateError(f"{served.path}: changes faster than it can be read; try again")
+            data = _read(served)
+            known = self._snapshots.get((served.key, version_of(data)))
+            if known is not None:
+                self._first.setdefault(served.key, data)
+                return known
+            return self._keep(served.key, data, parse(data, served.path))
 
     def seen(self, key: str, version: str) -> Snapshot | None:
         """Return a version that was shown before, or None."""
@@ -98,12 +102,24 @@ class Stored:
         return self._first[served.key]
 
     def _keep(self, key: str, data: bytes, file: TemplateFile) -> Snapshot:
-        snapshot = Snapshot(key, data, version_of(data), file, _ids(file))
+        snapshot = Snapshot.of(key, data, file)
         self._snapshots[key, snapshot.version] = snapshot
         if len(self._snapshots) > _KEPT:
             self._snapshots.popitem(last=False)
         self._first.setdefault(key, data)
         return snapshot
+
+
+def parse(data: bytes, path: Path) -> TemplateFile:
+    """Return what is in a file of these bytes.
+
+    Raises:
+        TemplateError: It is not UTF-8, or no file of templates.
+    """
+    problem = not_utf8([data])
+    if problem is not None:
+        raise TemplateError(f"{path}: {problem}")
+    return parse_promptsource(without_mark(data).decode("utf-8"), path)
 
 
 def _read(served: Served) -> bytes:

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO
 
 import orjson
@@ -27,6 +27,7 @@ __all__ = ["Worker", "WorkerError"]
 
 _START_S = 120.0
 _HEADER = 8
+_PROGRAM = ("-m", "xmtf.studio.sandboxed")
 
 
 class WorkerError(TemplateError):
@@ -40,15 +41,17 @@ class WorkerError(TemplateError):
 class Worker:
     """One process, started when it is first asked, and again after it was killed."""
 
-    def __init__(self, *, limit_s: float, memory_mib: int) -> None:
+    def __init__(self, *, limit_s: float, memory_mib: int, program: Sequence[str] = _PROGRAM) -> None:
         """Prepare; nothing is started.
 
         Args:
             limit_s: Seconds that a request may take.
             memory_mib: What it may need beside what the process has once it is ready.
+            program: What Python runs as the process.
         """
         self._limit_s = limit_s
         self._memory_mib = memory_mib
+        self._command = [sys.executable, "-P", *program, str(limit_s), str(memory_mib)]
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -95,9 +98,8 @@ class Worker:
         if self._process is not None and self._process.poll() is None:
             return self._process
         self._kill()
-        command = [sys.executable, "-P", "-m", "xmtf.studio.sandboxed", str(self._limit_s), str(self._memory_mib)]
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, bufsize=0
+            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, bufsize=0
         )
         try:
             _receive(self._process, time.monotonic() + _START_S)

@@ -48,7 +48,7 @@ from xmtf.templates.languages.translated import Translated, read_translated
 from xmtf.templates.template import Template
 from xmtf.text.files import NotUtf8Error, read_text_file
 
-__all__ = ["TemplateFile", "read_promptsource", "read_template_file"]
+__all__ = ["TemplateFile", "parse_promptsource", "read_promptsource", "read_template_file"]
 
 _Loader: object = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NULL = "tag:yaml.org,2002:null"
@@ -115,14 +115,24 @@ def read_promptsource(path: Path) -> TemplateFile:
     """
     try:
         text = read_text_file(path)
-        check_nesting(text)
-        root = yaml.compose(text, Loader=_Loader)
     except FileNotFoundError:
         raise TemplateError(f"{path}: no such file (looked in {path.parent.resolve()})") from None
     except NotUtf8Error as error:
         raise TemplateError(str(error)) from None
     except OSError as error:
         raise TemplateError(f"{path}: cannot be read ({error})") from None
+    return parse_promptsource(text, path)
+
+
+def parse_promptsource(text: str, path: Path) -> TemplateFile:
+    """Return what stands in the text of a file; see :func:`read_template_file`.
+
+    Raises:
+        TemplateError: As in :func:`read_template_file`.
+    """
+    try:
+        check_nesting(text)
+        root = yaml.compose(text, Loader=_Loader)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise TemplateError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     header = _mapping(root, f"{path}: a file of templates") if root is not None else {}
