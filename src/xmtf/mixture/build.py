@@ -42,8 +42,10 @@ from xmtf.mixture.finish import finish_mixture, refresh_card
 from xmtf.mixture.plan.plan import MixturePlan, plan_mixture, read_slice
 from xmtf.mixture.plan.prompted_rows import prompted_tables
 from xmtf.mixture.select.asked_fields import asked_fields, read_fields, write_fields
+from xmtf.mixture.select.cap_pieces import CapInPieces
 from xmtf.mixture.select.choose import Rules, choose_rows, row_hashes
 from xmtf.mixture.select.compare_rows import RowComparison
+from xmtf.mixture.select.filters import CAPPED
 from xmtf.mixture.select.guard import SOURCES, Asked, Guard, read_guard, write_guard
 from xmtf.mixture.select.keys import hash_strings
 from xmtf.mixture.select.ngrams import string_values, word_runs
@@ -255,11 +257,18 @@ def build_shard(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
     dropped = Counter[str]()
     report = DropReport()
     runs, overlaps, failures = list[Run](), list[dict[str, Any]](), list[dict[str, Any]]()
-    for tables, compared in _gatherings(spec, guard, dropped, failures, report):
+    capped = CapInPieces(rules)
+    for tables, compared, part_of in _gatherings(spec, guard, dropped, failures, report):
         chosen = choose_rows(pa.concat_tables(tables), rules, guard, compared)
         dropped.update(chosen.dropped)
         overlaps += chosen.overlaps
         report.firsts = chosen.firsts | report.firsts
+        if part_of is None:
+            runs += write_runs(folder, f"run-{len(runs):03d}", chosen)
+        else:
+            dropped[CAPPED] += capped.add(part_of, chosen)
+    for chosen in capped.finish():
+        dropped.update(chosen.dropped)
         runs += write_runs(folder, f"run-{len(runs):03d}", chosen)
     total = sum(run.rows for run in runs) + dropped.total()
     for name, records in ((OVERLAPS, overlaps), (QUARANTINE, failures)):
@@ -337,14 +346,15 @@ def _gatherings(
     dropped: Counter[str],
     failures: list[dict[str, Any]],
     report: DropReport,
-) -> Iterator[tuple[list[pa.Table], RowComparison | None]]:
+) -> Iterator[tuple[list[pa.Table], RowComparison | None, str | None]]:
     """Yield rendered tables, several small ones together; count what was dropped, keep failures and what to tell.
 
-    With them comes how the rows that they were rendered from compare with those that suites ask about.
+    With them comes how the rows that they were rendered from compare with those that suites ask about, and the template
+    where they are a part of what a cap chooses among.
     """
     if "prompted" in spec:
         for tables in prompted_tables(spec["prompted"], _RUN_BYTES, dropped, report):
-            yield tables, None
+            yield tables, None, None
         return
     shares = Shares(spec["failing_rows"])
     pieces = Pieces(read_slice(spec), spec["seed"], spec["offline"])
@@ -352,6 +362,7 @@ def _gatherings(
         # conversations are compared as they are written out: all turns, and nothing of their layout
         compared = None if part.task.kind == "conversation" else _compared(spec, part, data.data, guard)
         tables, size = list[pa.Table](), 0
+        is_capped = pieces.are_parts and part.cap_examples is not None
         # of a split in pieces, the share of rows that a template fails on is known at its end
         failing_rows = spec["failing_rows"] if part is pieces.slice else 1.0
         rendered = _render(spec, part, data, failing_rows, lint=number == 0)
@@ -361,13 +372,16 @@ def _gatherings(
             shares.add(template.name, found, data.num_read)
             told = found if number == 0 else replace(found, notes=())
             report.add(told, part.task.id, part.split, template.name)
+            if is_capped:
+                yield [found.table], compared, template.name
+                continue
             tables.append(found.table)
             size += found.table.column("inputs").nbytes + found.table.column("targets").nbytes
             if size > _RUN_BYTES:
-                yield tables, compared
+                yield tables, compared, None
                 tables, size = [], 0
         if tables:
-            yield tables, compared
+            yield tables, compared, None
     if number:
         shares.check(pieces.slice)
 

@@ -1,6 +1,7 @@
 """Splits that are too large to be held: their rows block by block, all under one schema.
 
-One pass over a file of text finds the types of its columns, a second one yields its rows; Parquet says its types.
+One pass over a file of text finds the types of its columns, a second one yields its rows; Parquet says its types. An
+adapter makes its rows of each block; where it takes the best of a split, a pass before finds which those are.
 """
 
 from __future__ import annotations
@@ -9,10 +10,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from xmtf.errors import SourceError
+from xmtf.sources.adapters import Entry, choose_best, look_up
+from xmtf.sources.adapters.base import Adapted, numbers
 from xmtf.sources.files.delimited import Delimited, all_whole
 from xmtf.sources.files.json_tables import JsonBlocks
 from xmtf.sources.files.kinds import require_kind
@@ -51,30 +56,85 @@ class SourceStream:
     num_rows: int
     fingerprint: str
 
-    def blocks(self) -> Iterator[tuple[int, pa.Table]]:
-        """Yield (number of its first row, some thousand rows).
+    def blocks(self, column: str | None = None) -> Iterator[tuple[int, pa.Table]]:
+        """Yield (number of its first row, some thousand rows); of Parquet files, one column alone where it is named.
 
         Raises:
             SourceError: A file cannot be read, or is not what it was.
         """
         first = 0
-        empty = self.schema.empty_table()
+        empty = self.schema.empty_table() if column is None else self.schema.empty_table().select([column])
         for file in self.files:
-            for block in _fitted(file, self.schema, self.ref):
-                whole = pa.concat_tables([empty, block], promote_options="permissive")
-                yield first, whole.select(self.schema.names)
+            for block in _fitted(file, self.schema, self.ref, column):
+                part = block if column is None else block.select([column])
+                yield first, pa.concat_tables([empty, part], promote_options="permissive").select(empty.column_names)
                 first += block.num_rows
         if first != self.num_rows:
             raise SourceError(f"{self.ref}: its files changed while they were read")
 
+    def adapted(self) -> Iterator[Adapted]:
+        """Yield some thousand rows at a time as templates see them, numbered as in the split.
+
+        Raises:
+            SourceError: As :meth:`blocks`, or they are not what the adapter expects.
+        """
+        entry = None if self.ref.adapter is None else look_up(self.ref.adapter)
+        if entry is None:
+            for first, block in self.blocks():
+                yield Adapted(block, np.arange(first, first + block.num_rows, dtype=np.int64))
+            return
+        best = self._best(entry)
+        seen = [np.empty(0, np.int64)]
+        for first, block in self._whole_groups(entry.group):
+            places, dropped = np.arange(first, first + block.num_rows, dtype=np.int64), dict[str, int]()
+            if best is not None:
+                mask = best[first : first + block.num_rows]
+                places, block = places[mask], block.filter(pa.array(mask))
+                dropped = {entry.not_best: int(len(mask) - mask.sum())} if not mask.all() else {}
+            made = entry.make(self.ref, block, first)
+            if entry.keyed and made.rows is not None:
+                seen.append(made.rows)
+                yield made
+            else:
+                rows = places if made.rows is None else places[made.rows]
+                yield Adapted(made.table, rows, dropped | made.dropped)
+        keys = np.concatenate(seen)
+        if len(np.unique(keys)) < len(keys):
+            raise SourceError(f"{self.ref}: adapter {self.ref.adapter!r}: two rows have the same key")
+
+    def _best(self, entry: Entry) -> np.ndarray | None:
+        if entry.best is None:
+            return None
+        name, count = entry.best
+        blocks = self.blocks(name) if name in self.schema.names else self.blocks()
+        return choose_best(np.concatenate([numbers(self.ref, block, name) for _, block in blocks]), count)
+
+    def _whole_groups(self, name: str | None) -> Iterator[tuple[int, pa.Table]]:
+        """Yield the blocks, cut where the values of a column change."""
+        if name is None or name not in self.schema.names:
+            yield from self.blocks()
+            return
+        begin, waiting = 0, self.schema.empty_table()
+        for _, block in self.blocks():
+            waiting = pa.concat_tables([waiting, block])
+            last = waiting.slice(max(0, waiting.num_rows - 1)).column(name)
+            codes = np.asarray(pc.equal(waiting.column(name), last[0]).fill_null(False)) if len(last) else np.empty(0)
+            others = np.flatnonzero(~codes.astype(bool))
+            cut = int(others[-1]) + 1 if len(others) else 0
+            if cut:
+                yield begin, waiting.slice(0, cut)
+                begin, waiting = begin + cut, waiting.slice(cut).combine_chunks()
+        if waiting.num_rows or not begin:
+            yield begin, waiting
+
 
 def open_stream(ref: SourceRef, *, offline: bool = False) -> SourceStream | None:
-    """Return the stream of a split, or None where it is small, not in files on this machine, or needs an adapter.
+    """Return the stream of a split, or None where it is small, not in files, or one of a table that holds many.
 
     Raises:
         SourceError: A file cannot be read, or the files have different columns.
     """
-    if ref.adapter is not None:
+    if ref.table or (ref.adapter is not None and look_up(ref.adapter).whole):
         return None
     files: Sequence[Path | RemoteFile] = files_of(ref) or remote_files(ref, offline=offline)
     if sum(_size(file) for file in files) < STREAMED_BYTES:
@@ -125,9 +185,10 @@ def _scan(file: Path | RemoteFile, ref: SourceRef) -> tuple[pa.Schema, int]:
     return pa.schema(types), rows
 
 
-def _fitted(file: Path | RemoteFile, schema: pa.Schema, ref: SourceRef) -> Iterator[pa.Table]:
+def _fitted(file: Path | RemoteFile, schema: pa.Schema, ref: SourceRef, column: str | None) -> Iterator[pa.Table]:
+    columns = None if column is None else [column]
     if isinstance(file, RemoteFile):
-        yield from file.blocks()
+        yield from file.blocks(columns)
         return
     kind = require_kind(file)
     if kind.rows in (".jsonl", ".ndjson", ".json"):
@@ -138,4 +199,4 @@ def _fitted(file: Path | RemoteFile, schema: pa.Schema, ref: SourceRef) -> Itera
             types = [schema.field(name) for name in block.column_names]
             yield block.cast(pa.schema(types))
     else:
-        yield from read_blocks(file)
+        yield from read_blocks(file, columns=columns)

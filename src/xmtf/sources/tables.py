@@ -72,8 +72,12 @@ def read_table_file(path: Path, *, separator: str | None = None, as_json: Sequen
     return with_integers(table) if kind.rows in (".csv", ".tsv") else table
 
 
-def read_blocks(path: Path, *, separator: str | None = None) -> Iterator[pa.Table]:
+def read_blocks(
+    path: Path, *, separator: str | None = None, columns: Sequence[str] | None = None
+) -> Iterator[pa.Table]:
     """Yield the rows of a table file as tables of some thousand rows, so that files may be of any size.
+
+    Of Parquet files only ``columns`` are read where they are given.
 
     Each has the types of its own rows: a column of JSON that has whole numbers in one block may have decimals in the
     next, or be missing, and the cells of CSV are text.
@@ -81,7 +85,7 @@ def read_blocks(path: Path, *, separator: str | None = None) -> Iterator[pa.Tabl
     Raises:
         SourceError: As :func:`read_table_file`.
     """
-    return _blocks(path, _kind(path, separator), separator)
+    return _blocks(path, _kind(path, separator), separator, columns)
 
 
 def _kind(path: Path, separator: str | None) -> FileKind:
@@ -93,12 +97,14 @@ def _kind(path: Path, separator: str | None) -> FileKind:
     return kind
 
 
-def _blocks(path: Path, kind: FileKind, separator: str | None) -> Iterator[pa.Table]:
+def _blocks(
+    path: Path, kind: FileKind, separator: str | None, columns: Sequence[str] | None = None
+) -> Iterator[pa.Table]:
     blocks: Iterator[pa.Table]
     if kind.rows in _JSON:
         blocks = iter(JsonBlocks(path, array=kind.rows == ".json"))
     elif kind.rows in _ARROW:
-        blocks = arrow_blocks(path, kind.rows, packed=bool(kind.packing))
+        blocks = arrow_blocks(path, kind.rows, packed=bool(kind.packing), columns=columns)
     else:
         blocks = iter(Delimited(path, quoted=kind.rows == ".csv", separator=separator))
     with _refusing(path):

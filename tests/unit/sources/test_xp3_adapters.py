@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import orjson
 import pyarrow as pa
 import pytest
 
 from xmtf.errors import SourceError
 from xmtf.sources import SourceRef
-from xmtf.sources.adapters import adapt, xp3
+from xmtf.sources.adapters import ADAPTERS, adapt
 
 
 def run(adapter, subset, rows):
@@ -43,7 +45,8 @@ def test_tatoeba_runs_in_both_directions():
 
 
 def test_wmt22_keeps_the_best_pairs_and_not_random_ones(monkeypatch):
-    monkeypatch.setattr(xp3, "_WMT22_ROWS", 2)
+    for name in ("wmt22", "wmt22-inverted"):
+        monkeypatch.setitem(ADAPTERS, name, replace(ADAPTERS[name], best=("laser_score", 2)))
     pairs = [{"translation": {"eng": f"e{n}", "swh": f"s{n}"}, "laser_score": s} for n, s in enumerate([1.1, 1.3, 1.2])]
     rows, indices, dropped = run("wmt22", "eng-swh", pairs)
     assert [(row["source"], row["target"]) for row in rows] == [("e1", "s1"), ("e2", "s2")]

@@ -7,7 +7,7 @@ also listed, with the suite.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -22,13 +22,13 @@ from xmtf.errors import ConfigError
 from xmtf.mixture.select.compare_rows import Int64, RowComparison, Shared, compare_texts
 from xmtf.mixture.select.filters import CAPPED, cap_rows, unfit_rows
 from xmtf.mixture.select.guard import Guard
-from xmtf.mixture.select.keys import Keys, UInt64, hash_strings, mix, row_keys
+from xmtf.mixture.select.keys import Keys, UInt64, concat_keys, hash_strings, mix, row_keys
 from xmtf.mixture.select.text_filters import TextRules, unfit_texts
 from xmtf.provenance import group_rows
 from xmtf.recipe.schema import CapPolicy
 from xmtf.records import MESSAGES, Provenance
 
-__all__ = ["OVERLAP", "SAME_ROW", "Chosen", "Rules", "choose_rows", "row_hashes"]
+__all__ = ["OVERLAP", "SAME_ROW", "Chosen", "Rules", "cap_together", "choose_rows", "row_hashes"]
 
 OVERLAP = "stands in an evaluation suite"
 """Reason of examples that the held-out guard dropped."""
@@ -153,6 +153,23 @@ def _cap_groups(groups: list[Provenance]) -> npt.NDArray[np.int32]:
     known: dict[tuple[str, str, str], int] = {}
     numbers = [known.setdefault((each.task, each.split, each.template), len(known)) for each in groups]
     return np.array(numbers, np.int32)
+
+
+def cap_together(parts: Sequence[Chosen], rules: Rules) -> Chosen:
+    """Return what the cap keeps of examples that it was applied to some at a time, as if to all at once.
+
+    Args:
+        parts: Examples of some groups, in the order of their rows.
+        rules: The rules.
+    """
+    table = pa.concat_tables(part.table for part in parts)
+    keys = concat_keys([part.keys for part in parts])
+    groups, group_of_row = group_rows(table)
+    origin = _origins(groups, group_of_row, table.column("row"))
+    capped = _cap_groups(groups)[group_of_row]
+    kept = _capped(table, capped, np.arange(table.num_rows), rules, mix(keys.low ^ origin))
+    dropped = Counter({CAPPED: table.num_rows - len(kept)})
+    return Chosen(table.take(pa.array(kept)), keys.take(kept), groups, group_of_row[kept], dropped, [])
 
 
 def _capped(

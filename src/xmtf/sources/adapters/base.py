@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,7 @@ from xmtf.errors import SourceError
 from xmtf.languages.codes import get_language
 from xmtf.sources.reference import SourceRef
 
-__all__ = ["Adapted", "Adapter", "column", "keep", "language_names", "numbers", "with_column"]
+__all__ = ["Adapted", "Adapter", "PlacedAdapter", "column", "keep", "language_names", "numbers", "with_column"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +32,23 @@ class Adapted:
     rows: np.ndarray | None = None
     dropped: dict[str, int] = field(default_factory=dict)
 
+    @staticmethod
+    def join(parts: Sequence[Adapted]) -> Adapted:
+        """Return parts of a split, whose rows are numbered, as one."""
+        if len(parts) == 1:
+            return parts[0]
+        dropped = Counter[str]()
+        for part in parts:
+            dropped.update(part.dropped)
+        rows = [np.empty(0, np.int64), *(part.rows for part in parts if part.rows is not None)]
+        return Adapted(pa.concat_tables(part.table for part in parts), np.concatenate(rows), dict(dropped))
+
 
 Adapter = Callable[[SourceRef, pa.Table], Adapted]
 """A small pure function from the rows of a split to the rows that templates see."""
+
+PlacedAdapter = Callable[[SourceRef, pa.Table, int], Adapted]
+"""One that depends on the numbers of the rows: it is told that of the first."""
 
 
 def keep(table: pa.Table, mask: Sequence[bool] | np.ndarray, reason: str) -> Adapted:

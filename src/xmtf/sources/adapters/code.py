@@ -29,10 +29,16 @@ def _unix(program: str) -> str:
     return "\n".join(line.rstrip() for line in program.splitlines()).strip("\n")
 
 
-def apps(ref: SourceRef, table: pa.Table) -> Adapted:
-    """Add ``solution``: one of the JSON list ``solutions``, drawn by a hash of the row; drop rows without any."""
+def apps(ref: SourceRef, table: pa.Table, first: int = 0) -> Adapted:
+    """Add ``solution``: one of the JSON list ``solutions``, drawn by a hash of the row; drop rows without any.
+
+    Args:
+        ref: What the rows are of.
+        table: The rows.
+        first: Number of the first of them in the split.
+    """
     lists = [_json_list(text) for text in column(ref, table, "solutions")]
-    chosen = [_draw(ref, row, solutions) for row, solutions in enumerate(lists)]
+    chosen = [_draw(ref, row, solutions) for row, solutions in enumerate(lists, first)]
     return keep(with_column(table, "solution", chosen), [bool(text) for text in chosen], "no solution")
 
 

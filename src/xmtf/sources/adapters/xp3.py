@@ -6,7 +6,6 @@ random or sorted in vain is drawn from a hash of the row, or sorted to effect.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from xmtf.errors import SourceError
-from xmtf.sources.adapters.base import Adapted, column, keep, language_names, numbers, with_column
+from xmtf.sources.adapters.base import Adapted, column, keep, language_names, with_column
 from xmtf.sources.adapters.released_names import flores_names, iso_names
 from xmtf.sources.reference import SourceRef
 
@@ -28,8 +27,6 @@ __all__ = [
     "wmt22",
     "wmt22_inverted",
 ]
-
-_WMT22_ROWS = 50_000
 
 
 def flores(ref: SourceRef, table: pa.Table) -> Adapted:
@@ -72,7 +69,7 @@ def _tatoeba(ref: SourceRef, table: pa.Table, *, inverted: bool) -> Adapted:
 
 
 def wmt22(ref: SourceRef, table: pa.Table) -> Adapted:
-    """Take apart ``translation`` and keep the 50,000 pairs with the highest ``laser_score``.
+    """Take apart ``translation`` of the 50,000 pairs with the highest ``laser_score``, which are all that get here.
 
     Adds ``source``, ``target`` and their language names. The original shuffled after sorting, so that
     its 50,000 were random ones.
@@ -89,17 +86,11 @@ def _wmt22(ref: SourceRef, table: pa.Table, *, inverted: bool) -> Adapted:
     codes = list(_halves(ref, "-"))
     if inverted:
         codes.reverse()
-    scores = numbers(ref, table, "laser_score")
-    best = np.argsort(-np.nan_to_num(scores, nan=-np.inf), kind="stable")[:_WMT22_ROWS]
-    mask = np.zeros(len(scores), dtype=bool)
-    mask[best] = True
-    kept = keep(table, mask, f"not among the {_WMT22_ROWS} best by laser_score")
-    table = kept.table
     pairs = [pair or {} for pair in column(ref, table, "translation")]
     names = iso_names(codes)
     for name, code in zip(("source", "target"), codes, strict=True):
         table = with_column(table, name, [pair.get(code) for pair in pairs])
-    return replace(kept, table=_with_names(table, names[0], names[1]))
+    return Adapted(_with_names(table, names[0], names[1]))
 
 
 def multi_eurlex(ref: SourceRef, table: pa.Table) -> Adapted:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,10 @@ _BLOCK_ROWS = 65_536
 _FILE_MAGIC = b"ARROW1"
 
 
-def arrow_blocks(path: Path, kind: str, *, packed: bool) -> Iterator[pa.Table]:
+def arrow_blocks(path: Path, kind: str, *, packed: bool, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
     """Yield the rows of a file of kind ``.parquet``, ``.arrow`` or ``.feather``; of no rows one empty table.
+
+    Of Parquet only ``columns`` are read where they are given.
 
     Raises:
         SourceError: A text in it is no UTF-8; names the column.
@@ -28,7 +30,7 @@ def arrow_blocks(path: Path, kind: str, *, packed: bool) -> Iterator[pa.Table]:
         pyarrow.ArrowException: Likewise.
     """
     with open_seekable(path, packed=packed) as place:
-        batches = _parquet(place) if kind == ".parquet" else _ipc(place)
+        batches = _parquet(place, columns) if kind == ".parquet" else _ipc(place)
         schema = plain_schema(next(batches).remove_metadata(), path)
         empty = True
         for batch in batches:
@@ -52,10 +54,10 @@ def parquet_table(path: Path, *, packed: bool) -> pa.Table:
     return plain_columns(table, path)
 
 
-def _parquet(place: Any) -> Iterator[Any]:
+def _parquet(place: Any, columns: Sequence[str] | None) -> Iterator[Any]:
     with pq.ParquetFile(place) as file:
         yield file.schema_arrow
-        yield from file.iter_batches(_BLOCK_ROWS)
+        yield from file.iter_batches(_BLOCK_ROWS, columns=columns)
 
 
 def _ipc(place: Any) -> Iterator[Any]:

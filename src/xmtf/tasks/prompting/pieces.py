@@ -1,22 +1,23 @@
 """The rows of a slice in pieces, so that memory does not grow with its split.
 
-A split is read whole where that is what it takes: it is small, an adapter makes its rows, or a cap chooses among all
-of its examples. Where a slice limits its rows, only those are kept.
+A split that is small is read whole. Where a slice limits its rows, only those are kept, together where a cap chooses
+among them.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
 
 from xmtf.sources import SourceData
+from xmtf.sources.adapters import Adapted
 from xmtf.sources.stream import SourceStream, open_stream
 from xmtf.tasks.prompting.fitness import First, check_share
-from xmtf.tasks.prompting.prompted import Prompted, sample_key, sample_rows
+from xmtf.tasks.prompting.prompted import Prompted, row_order, sample_key, sample_rows
 from xmtf.tasks.prompting.rows import SliceRows, is_refined, read_rows, refine_rows
 from xmtf.tasks.task import Slice
 
@@ -33,11 +34,13 @@ class Pieces:
         slice: The slice.
         seed: Seeds the choice of rows where the slice limits them.
         offline: Never touch the network.
+        are_parts: Whether what is yielded are parts of the slice's rows; known with the first.
     """
 
     slice: Slice
     seed: int
     offline: bool
+    are_parts: bool = False
 
     def __iter__(self) -> Iterator[tuple[Slice, SliceRows]]:
         """Yield rows, with the slice as it applies to them.
@@ -45,60 +48,100 @@ class Pieces:
         Raises:
             SourceError: The rows cannot be read.
         """
-        stream = self._stream()
+        stream = open_stream(self.slice.task.source(self.slice.split), offline=self.offline)
         if stream is None:
             yield self.slice, read_rows(self.slice, offline=self.offline)
             return
         part = replace(self.slice, limit_rows=None)
-        chosen, left_out = self._choose(stream)
-        for tables, numbers in _gathered(stream, chosen, whole=self.slice.cap_examples is not None):
-            table = pa.concat_tables(tables) if tables else stream.schema.empty_table()
-            rows = refine_rows(part, SourceData(stream.ref, table, stream.fingerprint, numbers))
-            if left_out is not None:
-                rows, left_out = replace(rows, dropped=left_out.dropped, firsts=left_out.firsts), None
+        whole = self.slice.limit_rows is not None and self.slice.cap_examples is not None
+        self.are_parts = not whole
+        left_out = _LeftOut()
+        for adapted in _gathered(self._limited(stream, left_out), whole=whole):
+            rows = refine_rows(part, _data(stream, adapted))
+            if left_out.is_known:
+                rows, left_out = replace(rows, dropped=left_out.dropped, firsts=left_out.firsts), _LeftOut()
             yield part, rows
 
-    def _choose(self, stream: SourceStream) -> tuple[np.ndarray | None, SliceRows | None]:
-        """Return the rows to read, None for all, and what the filters left out before they were chosen."""
-        if self.slice.limit_rows is None or self.slice.limit_rows >= stream.num_rows:
-            return None, None
-        rows, left_out = np.arange(stream.num_rows, dtype=np.int64), None
-        if is_refined(self.slice):
-            dropped, firsts, kept = Counter[str](), dict[str, First](), [np.empty(0, np.int64)]
+    def _limited(self, stream: SourceStream, left_out: _LeftOut) -> Iterator[Adapted]:
+        """Yield the rows that the slice's limit leaves; the choice is that of a split that is read whole.
+
+        Filters come before it; what they leave out is told then.
+        """
+        limit, key = self.slice.limit_rows, sample_key(self.slice, self.seed)
+        if limit is None or limit >= stream.num_rows:
+            yield from stream.adapted()
+        elif stream.ref.adapter is None and not is_refined(self.slice):
+            chosen = sample_rows(np.arange(stream.num_rows, dtype=np.int64), limit, key)
             for first, block in stream.blocks():
-                numbers = np.arange(first, first + block.num_rows, dtype=np.int64)
-                found = refine_rows(self.slice, SourceData(stream.ref, block, stream.fingerprint, numbers))
-                dropped.update(found.dropped)
-                firsts = found.firsts | firsts
-                kept.append(found.data.rows)
-            rows = np.concatenate(kept)
-            empty = SourceData(stream.ref, stream.schema.empty_table(), stream.fingerprint, rows[:0])
-            left_out = SliceRows(empty, None, dict(dropped), firsts)
-        return rows[sample_rows(rows, self.slice.limit_rows, sample_key(self.slice, self.seed))], left_out
-
-    def _stream(self) -> SourceStream | None:
-        bounded = self.slice.cap_examples is None or self.slice.limit_rows is not None
-        return open_stream(self.slice.task.source(self.slice.split), offline=self.offline) if bounded else None
+                rows = chosen[np.searchsorted(chosen, first) : np.searchsorted(chosen, first + block.num_rows)]
+                yield Adapted(block.take(pa.array(rows - first)), rows)
+        else:
+            refined = (left_out.refine(self.slice, _data(stream, adapted)) for adapted in stream.adapted())
+            yield from _smallest(refined, limit, key)
 
 
-def _gathered(
-    stream: SourceStream, chosen: np.ndarray | None, *, whole: bool
-) -> Iterator[tuple[list[pa.Table], np.ndarray]]:
-    """Yield blocks of rows, several together, with the numbers of the rows; ``whole`` all of them at once."""
-    tables, numbers, size = list[pa.Table](), [np.empty(0, np.int64)], 0
-    for first, block in stream.blocks():
-        rows = np.arange(first, first + block.num_rows, dtype=np.int64)
-        if chosen is not None:
-            rows = chosen[np.searchsorted(chosen, first) : np.searchsorted(chosen, first + block.num_rows)]
-            block = block.take(pa.array(rows - first))
-        tables.append(block)
-        numbers.append(rows)
-        size += block.nbytes
-        if not whole and (size > _PIECE_BYTES or sum(map(len, numbers)) >= _PIECE_ROWS):
-            yield tables, np.concatenate(numbers)
-            tables, numbers, size = [], [np.empty(0, np.int64)], 0
-    if tables or whole:
-        yield tables, np.concatenate(numbers)
+@dataclass(slots=True)
+class _LeftOut:
+    """What filters leave out before rows are chosen."""
+
+    dropped: dict[str, int] = field(default_factory=dict)
+    firsts: dict[str, First] = field(default_factory=dict)
+    is_known: bool = False
+
+    def refine(self, slice_: Slice, data: SourceData) -> Adapted:
+        found = refine_rows(slice_, data)
+        self.dropped = dict(Counter(self.dropped) + Counter(found.dropped))
+        self.firsts = found.firsts | self.firsts
+        self.is_known = True
+        return Adapted(found.data.table, found.data.rows, data.dropped)
+
+
+def _data(stream: SourceStream, adapted: Adapted) -> SourceData:
+    rows = np.empty(0, np.int64) if adapted.rows is None else adapted.rows
+    return SourceData(stream.ref, adapted.table, stream.fingerprint, rows, adapted.dropped)
+
+
+def _smallest(blocks: Iterable[Adapted], limit: int, key: str) -> Iterator[Adapted]:
+    """Yield the rows that a limit leaves of those that an adapter and filters keep, whose number the end alone tells.
+
+    Of what was read so far, no more than some times the limit is held.
+    """
+    kept, waiting, held = list[Adapted](), list[Adapted](), 0
+    total, dropped = 0, Counter[str]()
+    for block in blocks:
+        waiting.append(block)
+        held += block.table.num_rows
+        total += block.table.num_rows
+        dropped.update(block.dropped)
+        if held > 2 * limit:
+            kept = [_first(Adapted.join([*kept, *waiting]), limit, key)]
+            waiting, held = [], limit
+    found = Adapted.join([*kept, *waiting])
+    if total <= limit:
+        yield replace(found, dropped=dict(dropped))
+    else:
+        yield replace(_first(found, limit, key), dropped={})
+
+
+def _first(found: Adapted, limit: int, key: str) -> Adapted:
+    if found.rows is None or len(found.rows) <= limit:
+        return found
+    chosen = np.sort(row_order(found.rows, key)[:limit])
+    return Adapted(found.table.take(pa.array(chosen)), found.rows[chosen])
+
+
+def _gathered(blocks: Iterable[Adapted], *, whole: bool) -> Iterator[Adapted]:
+    """Yield blocks of rows, several together; ``whole`` all of them at once."""
+    waiting, size, rows, none = list[Adapted](), 0, 0, True
+    for block in blocks:
+        waiting.append(block)
+        size += block.table.nbytes
+        rows += block.table.num_rows
+        if not whole and (size > _PIECE_BYTES or rows >= _PIECE_ROWS):
+            yield Adapted.join(waiting)
+            waiting, size, rows, none = [], 0, 0, False
+    if waiting or none:
+        yield Adapted.join(waiting)
 
 
 @dataclass(slots=True)

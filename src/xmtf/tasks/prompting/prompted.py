@@ -31,7 +31,16 @@ from xmtf.templates.lint import Finding, lint_rendered
 from xmtf.templates.rendering.counted_labels import say_counted_from_one
 from xmtf.templates.rendering.fields import absent_fields
 
-__all__ = ["PROMPTED_SCHEMA", "SCORE", "Mode", "Prompted", "chosen_rows", "fingerprint_slice", "prompted_parts"]
+__all__ = [
+    "PROMPTED_SCHEMA",
+    "SCORE",
+    "Mode",
+    "Prompted",
+    "chosen_rows",
+    "fingerprint_slice",
+    "prompted_parts",
+    "row_order",
+]
 
 Mode = Literal["fixed", "legacy"]
 """Template semantics: with the original's known faults mended, or to the letter."""
@@ -260,9 +269,13 @@ def sample_rows(rows: np.ndarray, limit: int | None, key: str) -> np.ndarray:
     """
     if limit is None or limit >= len(rows):
         return np.arange(len(rows), dtype=np.int64)
+    return np.sort(row_order(rows, key)[:limit])
+
+
+def row_order(rows: np.ndarray, key: str) -> np.ndarray:
+    """Return the places of rows in the order in which :func:`sample_rows` takes them, int64 ``[rows]``."""
     seed = np.uint64(int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big"))
-    order = np.argsort(_mixed(rows.astype(np.uint64) ^ seed), kind="stable")
-    return np.sort(order[:limit]).astype(np.int64)
+    return np.argsort(_mixed(rows.astype(np.uint64) ^ seed), kind="stable").astype(np.int64)
 
 
 def _mixed(numbers: np.ndarray) -> np.ndarray:
