@@ -17,9 +17,11 @@ from starlette.routing import Route
 from xmtf.errors import DataError, UnknownNameError, UserError
 from xmtf.loopback.checks import refusal
 from xmtf.loopback.pages import Pages
-from xmtf.studio import browse, checking, look, saving
+from xmtf.studio import browse, checking, look, saving, translating
 from xmtf.studio.interface import (
     Collection,
+    Decided,
+    DecisionRequest,
     DeleteRequest,
     Difference,
     ErrorBody,
@@ -34,7 +36,11 @@ from xmtf.studio.interface import (
     Rows,
     Saved,
     SaveRequest,
+    Suggestion,
+    SuggestRequest,
     Templates,
+    Translations,
+    TranslationsRequest,
     WholeRow,
 )
 from xmtf.studio.session import Session
@@ -82,6 +88,9 @@ OPERATIONS: tuple[Operation, ...] = (
     _operation("PUT", "/api/templates", SaveRequest, Saved, saving.save),
     _operation("DELETE", "/api/templates", DeleteRequest, Saved, saving.delete),
     _operation("POST", "/api/keep", KeepRequest, Kept, saving.keep),
+    _operation("GET", "/api/translations", TranslationsRequest, Translations, translating.translations),
+    _operation("POST", "/api/translations/suggest", SuggestRequest, Suggestion, translating.suggest),
+    _operation("PUT", "/api/translations", DecisionRequest, Decided, translating.decide),
     _operation("GET", "/api/diff", browse.KeyRequest, Difference, saving.difference),
 )
 

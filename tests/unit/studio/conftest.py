@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,9 @@ class Studio:
         guarded = Guarded(build_app(self.session), Address("127.0.0.1", 8765, token=TOKEN))
         headers = {"authorization": f"Bearer {TOKEN}"}
         self.client = TestClient(guarded, base_url="http://127.0.0.1:8765", headers=headers)
+
+    def options(self, **more: object) -> Options:
+        return replace(self.session.options, **more)
 
     def get(self, path: str, **query: object) -> dict:
         answer = self.client.get(f"/api/{path}", params={key: str(value) for key, value in query.items()})

@@ -19,7 +19,7 @@ from xmtf.templates.lint.translations import original_name
 from xmtf.templates.template import Template
 from xmtf.translation.exchange.rows import TEMPLATE, ReadRow, pair_up, part_spans
 
-__all__ = ["Imported", "import_rows"]
+__all__ = ["Imported", "Review", "import_rows"]
 
 _SHOWN = 20
 
@@ -50,7 +50,7 @@ def import_rows(path: Path, rows: Sequence[ReadRow], where: Path, reviewer: str,
         ConfigError: A text lost a placeholder, is of another original, or is empty though reviewed; names each line.
         TemplateError: The template file cannot be read.
     """
-    review = _Review(path, where, reviewer, date)
+    review = Review(read_editor(path), read_promptsource(path).templates, where, reviewer, date)
     groups: dict[tuple[str, str], list[ReadRow]] = defaultdict(list)
     for row in rows:
         groups[row.original, row.language].append(row)
@@ -66,18 +66,28 @@ def import_rows(path: Path, rows: Sequence[ReadRow], where: Path, reviewer: str,
     return Imported(review.counts)
 
 
-class _Review:
-    """Takes translation after translation, and collects what is wrong."""
+class Review:
+    """Takes translation after translation into an editor, and collects what is wrong as (line, problem)."""
 
-    def __init__(self, path: Path, where: Path, reviewer: str, date: str) -> None:
+    def __init__(
+        self, editor: TemplateEditor, templates: Sequence[Template], where: Path, reviewer: str, date: str
+    ) -> None:
+        """Prepare.
+
+        Args:
+            editor: Of the template file.
+            templates: What stands in the file.
+            where: Named in messages: what the decisions came in.
+            reviewer: Who reviewed.
+            date: Today, as ``2026-11-30``.
+        """
         self.where = where
         self.reviewer = reviewer
         self.date = date
-        self.editor: TemplateEditor = read_editor(path)
+        self.editor = editor
         self.problems: list[tuple[int, str]] = []
         self.counts: Counter[str] = Counter()
         self.is_changed = False
-        templates = read_promptsource(path).templates
         self._originals = {each.name: each for each in templates if each.translated is None}
         self._there: dict[tuple[str, str], tuple[int, Template]] = {}
         for number, each in enumerate(templates):
