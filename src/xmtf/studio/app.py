@@ -17,7 +17,7 @@ from starlette.routing import Route
 from xmtf.errors import DataError, UnknownNameError, UserError
 from xmtf.loopback.checks import refusal
 from xmtf.loopback.pages import Pages
-from xmtf.studio import browse, checking, look, saving, translating
+from xmtf.studio import browse, checking, look, saving, translating, trying
 from xmtf.studio.interface import (
     Collection,
     Decided,
@@ -41,6 +41,8 @@ from xmtf.studio.interface import (
     Templates,
     Translations,
     TranslationsRequest,
+    TryEvents,
+    TryRequest,
     WholeRow,
 )
 from xmtf.studio.session import Session
@@ -91,6 +93,7 @@ OPERATIONS: tuple[Operation, ...] = (
     _operation("GET", "/api/translations", TranslationsRequest, Translations, translating.translations),
     _operation("POST", "/api/translations/suggest", SuggestRequest, Suggestion, translating.suggest),
     _operation("PUT", "/api/translations", DecisionRequest, Decided, translating.decide),
+    _operation("POST", "/api/try", TryRequest, TryEvents, trying.try_model),
     _operation("GET", "/api/diff", browse.KeyRequest, Difference, saving.difference),
 )
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
 from xmtf.errors import UnknownNameError
+from xmtf.studio.opened import Models, Suggesting
 from xmtf.studio.place import Place
 from xmtf.studio.rows import RowReader
 from xmtf.studio.stored import Stored
 from xmtf.studio.worker import Worker
-from xmtf.templates import Template
 from xmtf.tokens import Tokenizer, load_tokenizer
-from xmtf.translation.engines import Engine
 
 __all__ = ["Options", "Session"]
 
@@ -48,16 +46,6 @@ class Options:
 
 
 @dataclass(slots=True)
-class Suggesting:
-    """Engines that are open, and what they suggested last."""
-
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    engines: dict[str, Engine] = field(default_factory=dict)
-    made: dict[tuple[str, str, str], Template] = field(default_factory=dict)
-    """(key, language, name of the original) -> the template that an engine made."""
-
-
-@dataclass(slots=True)
 class Session:
     """What the parts of the interface work on.
 
@@ -69,6 +57,7 @@ class Session:
         worker: Renders, and checks what is typed.
         checker: Checks whole files, which takes longer.
         suggesting: Engines.
+        models: Models that were tried.
     """
 
     place: Place
@@ -78,6 +67,7 @@ class Session:
     worker: Worker = field(default_factory=lambda: Worker(limit_s=RENDER_S, memory_mib=MEMORY_MIB))
     checker: Worker = field(default_factory=lambda: Worker(limit_s=LINT_S, memory_mib=MEMORY_MIB))
     suggesting: Suggesting = field(default_factory=Suggesting)
+    models: Models = field(default_factory=Models)
     counted: dict[tuple[str, str], Mapping[str, int]] = field(default_factory=dict)
     """Key and version of a file -> what lint found in it."""
 

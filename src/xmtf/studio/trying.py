@@ -1,0 +1,102 @@
+"""A model is asked with a rendered row: the scores of its choices, then its answer, as events."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from starlette.responses import Response
+
+from xmtf.errors import ConfigError, UnknownNameError
+from xmtf.loopback.events import Event, event_stream
+from xmtf.studio.interface import ChoiceScore, ChoiceScores, Rendering, RenderRequest, TextPiece, TryDone, TryRequest
+from xmtf.studio.look import render
+from xmtf.studio.session import Session
+
+if TYPE_CHECKING:
+    from xmtf.studio.models import Scored, Tried
+
+__all__ = ["try_model"]
+
+
+class _StoppedError(Exception):
+    """Nobody listens any more."""
+
+
+def try_model(session: Session, request: TryRequest) -> Response:
+    """Answer with events: ``choices``, ``text`` again and again, ``done``; or ``error``."""
+    if request.model not in session.options.models:
+        raise UnknownNameError("model", request.model, session.options.models, "--model")
+    asked = RenderRequest(
+        key=request.key,
+        task=request.task,
+        split=request.split,
+        rows=[request.row],
+        template=request.template,
+        draft=request.draft,
+    )
+    found = render(session, asked)
+    if found.error is not None:
+        raise ConfigError(found.error.message)
+    if len(found.renderings) != 1:
+        raise ConfigError("name the template to try")
+    return event_stream(_events(session, request, _prompt(found.renderings[0]), found.renderings[0]))
+
+
+def _prompt(rendering: Rendering) -> str:
+    if rendering.inputs is None:
+        raise ConfigError(f"this row makes no prompt: {rendering.dropped or 'the template does not apply to it'}")
+    if rendering.cut:
+        raise ConfigError("this prompt is too long to be tried here")
+    return rendering.inputs
+
+
+def _events(session: Session, request: TryRequest, prompt: str, rendering: Rendering) -> Iterator[Event]:
+    with session.models.lock:
+        began = time.monotonic()
+        model = session.models.get(request.model, offline=session.options.offline)
+        if rendering.choices:
+            scored = model.scores(prompt, rendering.choices)
+            yield Event("choices", _scores(rendering.choices, scored).model_dump())
+        answer = None
+        if request.generate:
+            answer = yield from _written(model, prompt, request.max_new_tokens)
+        tokens = model.count(answer) if answer is not None else None
+        yield Event("done", TryDone(tokens=tokens, seconds=time.monotonic() - began).model_dump())
+
+
+def _scores(choices: list[str], scored: Scored) -> ChoiceScores:
+    counts = scored.num_tokens or (0,) * len(choices)
+    return ChoiceScores(
+        scores=[
+            ChoiceScore(choice=choice, logprob=total, normalised=total / count if count else None)
+            for choice, total, count in zip(choices, scored.sums, counts, strict=True)
+        ],
+        picked=max(range(len(choices)), key=lambda index: scored.sums[index]),
+    )
+
+
+def _written(model: Tried, prompt: str, most: int) -> Generator[Event, None, str]:
+    """Yield the answer's pieces as they are made, in a thread that stops once nobody listens; return the answer."""
+    pieces: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    is_left = threading.Event()
+
+    def show(piece: str) -> None:
+        if is_left.is_set():
+            raise _StoppedError
+        pieces.put(piece)
+
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(model.write, prompt, most, show)
+        answer.add_done_callback(lambda _: pieces.put(None))
+        try:
+            while (piece := pieces.get()) is not None:
+                if piece:
+                    yield Event("text", TextPiece(piece=piece).model_dump())
+            return answer.result()
+        finally:
+            is_left.set()
