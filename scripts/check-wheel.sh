@@ -28,8 +28,27 @@ code=0
 cat refusal
 [ "$code" = 2 ] && grep -q "xmtf\[train\]" refusal && [ ! -e runs ]
 
+echo "the first ten minutes: what there is, a folder to begin with, its prompts, its first packed row"
+"$xmtf" recipe list | grep -q "^demo "
+"$xmtf" recipe copy demo --to mine.yaml
+"$xmtf" recipe show mine.yaml --changed | grep -q "^training.steps"
+"$xmtf" init mine
+cd mine
+"$xmtf" template render words --recipe recipe.yaml | grep -q "Swahili"
+"$xmtf" data build recipe.yaml
+"$xmtf" data peek recipe.yaml -n 1
+code=0
+"$xmtf" init . 2>refusal || code=$?
+[ "$code" = 2 ] && grep -q "is not empty" refusal
+cd ..
+
 echo "with the extra train: the smoke recipe"
 install 'torch==2.13.0' "$wheel[train]"
 "$folder/venv/bin/python" -c 'import torch; assert torch.version.cuda is None, "not a CPU build"'
-"$folder/venv/bin/python" -m xmtf run smoke/bloom-tiny
+(cd mine && "$xmtf" train recipe.yaml --dry-run) | grep -q "^row 0"
+"$xmtf" doctor
+"$folder/venv/bin/python" -m xmtf run smoke/bloom-tiny 2>log || { cat log; exit 1; }
+grep -q "taking the one that comes with xmtf" log
+if grep -E "it/s|[0-9]%\|" log; then echo "a bar of a library is in the log"; exit 1; fi
 [ -s runs/smoke-bloom/report/index.html ]
+"$folder/venv/bin/python" -c 'import xmtf; print(xmtf.load_results("runs/smoke-bloom").score_table().num_rows, "scores")'

@@ -30,6 +30,7 @@ __all__ = ["build_app", "main"]
 # name -> (module:attribute, help)
 _COMMANDS = {
     "run": ("xmtf.cli.run:run", "Carry out a recipe: every stage, from data to report."),
+    "init": ("xmtf.cli.init:init", "Write a recipe, templates and rows into a new folder."),
     "data": ("xmtf.cli.data.verbs:app", "Build, inspect and tokenise mixtures."),
     "train": ("xmtf.cli.train:train", "Finetune a model on packed tokens."),
     "evaluate": ("xmtf.cli.evaluate.verbs:app", "Measure a model zero-shot."),
@@ -40,7 +41,7 @@ _COMMANDS = {
     "task": ("xmtf.cli.task:app", "List and show tasks of the catalogue."),
     "plan": ("xmtf.cli.plan.verb:plan", "Layout, memory and time of a training on N GPUs."),
     "launch": ("xmtf.cli.launch:app", "Carry out a recipe on a cluster, or in many processes here."),
-    "recipe": ("xmtf.cli.recipe:app", "Show, compare and explain recipes."),
+    "recipe": ("xmtf.cli.recipe:app", "List, copy, show and compare recipes."),
     "model": ("xmtf.cli.model:app", "List the released models."),
     "verify": ("xmtf.cli.verify:verify", "Whether a run folder still holds the bytes that were written."),
     "checkpoint": ("xmtf.cli.checkpoint:app", "List, inspect, export and convert checkpoints."),
@@ -106,6 +107,9 @@ def _root(
 def main() -> None:
     """Run the command line; turn every error into one line and an exit code."""
     _stop_on_signals()
+    if not sys.stderr.isatty():  # bars of libraries stay out of logs; tqdm, transformers and the hub read these
+        os.environ.setdefault("TQDM_DISABLE", "1")
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     if "XMTF_TETHER" in os.environ:
         from xmtf.guards.tether import follow_parent
 

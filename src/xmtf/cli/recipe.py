@@ -1,4 +1,4 @@
-"""``xmtf recipe``: what a recipe says once every default and override is in it."""
+"""``xmtf recipe``: the recipes that there are, and what one says once every default and override is in it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,19 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from xmtf.cli.terminal.options import Overrides, RecipePath
-from xmtf.cli.terminal.printing import print_json, print_text
+from xmtf.artefacts.ownership import new_file
+from xmtf.cli.terminal.options import Overrides, Overwrite, RecipePath
+from xmtf.cli.terminal.printing import print_columns, print_json, print_text
+from xmtf.files import write_json
 from xmtf.json_types import JsonObject
-from xmtf.recipe import Recipe, load_recipe
+from xmtf.recipe import load_recipe, load_yaml
+from xmtf.recipe.json_schema import recipe_schema
+from xmtf.recipe.packaged import packaged_recipes, short_name
+from xmtf.recipe.starting import copy_recipe
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, help="Show, compare and explain recipes.")
+app = typer.Typer(no_args_is_help=True, help="List, copy, show and compare recipes.")
 
 
 @app.command()
@@ -48,6 +53,7 @@ def show(
 def diff(
     first: RecipePath,
     second: Annotated[Path, typer.Argument(help="The recipe to compare it with.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line.")] = False,
 ) -> None:
     """Print the keys in which two recipes differ.
 
@@ -55,20 +61,69 @@ def diff(
     """
     left, right = (_flatten(load_recipe(path).recipe.model_dump(mode="json")) for path in (first, second))
     for key in sorted({*left, *right}):
+        if key in left and key in right and left[key] == right[key]:
+            continue
+        if as_json:
+            print_json({"key": key, "first": left.get(key), "second": right.get(key)})
+            continue
         values = [orjson.dumps(side[key]).decode() if key in side else "(absent)" for side in (left, right)]
-        if values[0] != values[1]:
-            print_text(f"{key}: {values[0]} -> {values[1]}")
+        print_text(f"{key}: {values[0]} -> {values[1]}")
+
+
+@app.command("list")
+def list_recipes(as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line.")] = False) -> None:
+    """List the recipes that come with the package.
+
+    Example: xmtf recipe list
+    """
+    rows = [(short_name(name), _about(file)) for name, file in packaged_recipes().items()]
+    if as_json:
+        for (short, about), (name, file) in zip(rows, packaged_recipes().items(), strict=True):
+            print_json({"name": short, "description": about, "path": name.as_posix(), "file": str(file)})
+        return
+    print_columns([("recipe", "about"), *rows])
 
 
 @app.command()
-def schema() -> None:
+def copy(
+    name: Annotated[str, typer.Argument(help="Such as demo, smoke/bloom-tiny or own-data (xmtf recipe list).")],
+    to: Annotated[Path | None, typer.Option(help="File, or folder of an example; default its own name, here.")] = None,
+) -> None:
+    """Copy a recipe of the package, to change it.
+
+    An example comes with its files. Nothing is overwritten.
+
+    Example: xmtf recipe copy demo --to mine.yaml
+    """
+    for path in copy_recipe(name, to):
+        print_text(path)
+
+
+@app.command()
+def schema(
+    out: Annotated[Path | None, typer.Option("--out", help="Write this file instead.")] = None,
+    replace: Overwrite = False,
+) -> None:
     """Print the JSON schema of recipes.
 
-    Every key with its meaning, unit and default.
+    Every key with its meaning, unit and default. Editors read it where the first line of a recipe is
+    `# yaml-language-server: $schema=./recipe.schema.json`.
 
-    Example: xmtf recipe schema > recipe.schema.json
+    Example: xmtf recipe schema --out recipe.schema.json
     """
-    print_json(Recipe.model_json_schema(), indented=True)
+    if out is None:
+        print_json(recipe_schema(), indented=True)
+        return
+    new_file(out, replace=replace)
+    write_json(out, recipe_schema())
+    print_text(out)
+
+
+def _about(file: Path) -> str:
+    """Return a recipe's description, or what its first comment says."""
+    about = str(load_yaml(file).get("description", "")).strip()
+    first = file.read_text(encoding="utf-8").partition("\n")[0]
+    return " ".join((about or first.lstrip("# ")).split())
 
 
 def _flatten(value: object, prefix: str = "") -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -11,9 +12,9 @@ import typer
 from xmtf.artefacts.manifest_parts import TrainCounts
 from xmtf.cli.terminal.options import Overrides, Replace, needs_models
 from xmtf.cli.terminal.printing import print_text
-from xmtf.errors import ConfigError
-from xmtf.files import read_manifest
-from xmtf.recipe import load_recipe
+from xmtf.errors import ConfigError, UserError
+from xmtf.files import MANIFEST, read_manifest
+from xmtf.recipe import LoadedRecipe, load_recipe
 from xmtf.runs.training import train_recipe
 from xmtf.tasks import lacking_suites
 
@@ -54,12 +55,10 @@ def train(
         return
     if recipe is None or language is not None:
         raise ConfigError("xmtf train: give a recipe, or --model M and --data FILE (with --language LANG, if you like)")
-    from xmtf.training import dry_run as preview
-
     loaded = load_recipe(recipe, [*(overrides or []), *folder])
     tokens = tokens or loaded.run.tokens
     if dry_run:
-        print_text(preview(loaded, tokens=tokens))
+        _print_preview(loaded, tokens)
         for suite, why in lacking_suites(loaded).items():
             print_text(f"evaluation suite {suite!r} is skipped: {why}")
         return
@@ -69,6 +68,24 @@ def train(
         return
     counts = TrainCounts.of(manifest, loaded.run.model)
     print_text(f"{loaded.run.model}: {counts.step:,} steps, {counts.tokens:,} tokens, {counts.seconds:,.0f} s")
+
+
+def _print_preview(loaded: LoadedRecipe, tokens: Path) -> None:
+    """Print what training would do; without token files on those of a few rows."""
+    from xmtf.runs.sampling import sampled_tokens
+    from xmtf.training import dry_run
+    from xmtf.training.preview import family_without_network
+
+    if (tokens / MANIFEST).exists():
+        print_text(dry_run(loaded, tokens=tokens))
+        return
+    with ExitStack() as stack:
+        sample, why = None, "their data are not on this machine"
+        try:
+            sample = stack.enter_context(sampled_tokens(loaded, family_without_network(loaded.recipe)))
+        except UserError as error:  # the layout and the memory can be had all the same
+            why = str(error)
+        print_text(dry_run(loaded, tokens=sample, sampled=True, lacking=why))
 
 
 def _train_on_file(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from xmtf.progress import say
 
-__all__ = ["nearest_packaged", "packaged_recipes", "recipe_file"]
+__all__ = ["named_recipes", "nearest_packaged", "packaged_recipes", "recipe_file", "short_name"]
 
 _PACKAGE = Path(__file__).parents[1]
 _WHEEL, _CHECKOUT = _PACKAGE / "packaged", _PACKAGE.parents[1]
@@ -32,11 +32,25 @@ def recipe_file(path: Path) -> Path:
     """
     if path.exists():
         return path
-    found = [file for name, file in packaged_recipes().items() if path in _names(name)]
+    found = list(named_recipes(path).values())
     if len(found) != 1:
         return path
     say(f"{path}: no such file here; taking the one that comes with xmtf: {found[0]}")
     return found[0]
+
+
+def named_recipes(path: Path) -> dict[Path, Path]:
+    """Return name -> file of the packaged recipes that a path names; mostly one, or none."""
+    return {name: file for name, file in packaged_recipes().items() if path in _names(name)}
+
+
+def short_name(name: Path) -> str:
+    """Return what a packaged recipe is called on the command line.
+
+    >>> short_name(Path("recipes/smoke/bloom-tiny.yaml")), short_name(Path("examples/own-data/recipe.yaml"))
+    ('smoke/bloom-tiny', 'own-data')
+    """
+    return name.parent.name if name.stem == "recipe" else name.relative_to("recipes").with_suffix("").as_posix()
 
 
 def nearest_packaged(path: Path) -> str | None:

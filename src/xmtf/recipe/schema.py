@@ -103,6 +103,7 @@ class Lora(Section):
     """Low-rank adapters instead of whole weights (LoRA); the export is a folder that PEFT loads."""
 
     rank: Annotated[int, LEARNT] = Field(default=16, ge=1)
+    """Inner size of the adapters."""
     alpha: Annotated[float, LEARNT] = Field(default=32.0, gt=0)
     """The adapter's output is multiplied with alpha / rank."""
     dropout: Annotated[float, LEARNT] = Field(default=0.0, ge=0, lt=1)
@@ -125,9 +126,11 @@ class Model(Section):
     ] = None
     """Own BLOOM or mT5, or any causal model of transformers; read from `base` where that is given."""
     hidden_size: Annotated[int | None, SHAPE] = Field(default=None, ge=8, le=1 << 20)
+    """Size of the hidden states."""
     num_layers: Annotated[int | None, SHAPE] = Field(default=None, ge=1, le=4096)
     """Layers of a causal model, or of each of encoder and decoder."""
     num_heads: Annotated[int | None, SHAPE] = Field(default=None, ge=1, le=1 << 16)
+    """Attention heads of a layer."""
     head_size: Annotated[int | None, SHAPE] = Field(default=None, ge=4)
     """mT5 only; default hidden_size / num_heads."""
     feedforward_size: Annotated[int | None, SHAPE] = Field(default=None, ge=8, le=1 << 22)
@@ -137,6 +140,7 @@ class Model(Section):
     )
     """Rows of the embedding; default the tokenizer's size, rounded up to a multiple of 128."""
     dropout: Annotated[float, SHAPE] = Field(default=0.0, ge=0, lt=1)
+    """Share of activations that training sets to zero."""
     absolute_alibi: Annotated[bool, SHAPE] = Field(default=False, exclude_if=is_false)
     """BLOOM only, for comparison with the original: position bias `slope * key` in the number format of computation,
     which in bf16 is wrong by up to 4.0; the default is relative and computed in fp32."""
@@ -165,12 +169,17 @@ class Optimizer(Section):
     """The optimizer."""
 
     name: Annotated[Literal["adamw", "adafactor", "adamw_8bit"], LEARNT] = "adamw"
+    """AdamW, Adafactor, or AdamW with its state in 8 bits (extra `gpu`)."""
     learning_rate: Annotated[float, LEARNT] = Field(default=2e-5, gt=0)
+    """Its peak; the schedule leads to it and from it."""
     weight_decay: Annotated[float, LEARNT] = Field(default=1e-4, ge=0)
     """Decoupled; not applied to biases and norms."""
     beta1: Annotated[float, LEARNT] = Field(default=0.9, ge=0, lt=1)
+    """Decay of the mean of gradients (AdamW)."""
     beta2: Annotated[float, LEARNT] = Field(default=0.95, ge=0, lt=1)
+    """Decay of the mean of squared gradients (AdamW)."""
     epsilon: Annotated[float, LEARNT] = Field(default=1e-8, gt=0)
+    """Added to the denominator of an update (AdamW)."""
     decay_rate: Annotated[float, LEARNT] = Field(default=0.8, gt=0)
     """Adafactor's second-moment decay exponent."""
     clip_norm: Annotated[float | None, LEARNT] = Field(default=1.0, gt=0)
@@ -181,7 +190,9 @@ class Schedule(Section):
     """Learning rate over steps."""
 
     name: Annotated[Literal["constant", "linear", "cosine", "inverse_sqrt"], LEARNT] = "constant"
+    """How the learning rate changes after the warm-up."""
     warmup: Annotated[Steps, LEARNT] = 0
+    """Steps over which the learning rate rises from zero (`10 steps`)."""
     final_fraction: Annotated[float, LEARNT] = Field(default=0.0, ge=0, le=1)
     """Learning rate at the end, as a fraction of the peak, for `linear` and `cosine`."""
 
@@ -238,6 +249,7 @@ class Training(Section):
     prefix_lm: Annotated[bool, affects(training="result", evaluation="result")] = False
     """Bidirectional attention over inputs (causal models)."""
     activation_checkpointing: Annotated[bool, affects(training="rounding")] = False
+    """Compute activations again in the backward pass: less memory, about a third more time."""
     attention: Annotated[Literal["auto", "sdpa", "flex"], affects(training="rounding")] = "auto"
     """BLOOM's kernel: `sdpa` attends document by document, `flex` in one kernel a row (GPUs, no dropout);
     `auto` takes `flex` on a GPU that trains alone. Other models choose their own."""
@@ -249,6 +261,7 @@ class Training(Section):
     save_in_background: Annotated[bool, UNSEEN] = False
     """Go on training while a checkpoint is written; takes the memory of a copy of weights and optimizer."""
     keep_checkpoints: Annotated[int, UNSEEN] = Field(default=2, ge=1)
+    """Newest checkpoints that stay; older ones are removed."""
     validate_every: Annotated[Steps | None, CHOOSING] = None
     """Steps between validations; default a tenth of the run, more in runs of very few rows."""
     validation_rows: Annotated[int | None, CHOOSING] = Field(default=None, ge=1, le=10_000_000)
@@ -267,11 +280,13 @@ class Training(Section):
     trackers: Annotated[tuple[Name, ...], UNSEEN] = ()
     """Where the events of `log.jsonl` go as well: `tensorboard`, `wandb`, `trackio`, or the tracker of a plug-in."""
     log_every: Annotated[Steps, UNSEEN] = 10
+    """Steps between lines of the log."""
     wall_clock_limit: Annotated[Seconds | None, UNSEEN] = None
     """Save and stop before this much time has passed since training began, reading the model included (`5.5 h`)."""
     max_skipped_steps: Annotated[int, UNSEEN] = Field(default=10, ge=1)
     """Stop after so many non-finite losses in a row."""
     device: Annotated[Literal["auto", "cpu", "cuda"], affects(training="rounding", evaluation="rounding")] = "auto"
+    """`auto` is the GPU where there is one."""
     threads: Annotated[int | None, affects(training="rounding", evaluation="rounding")] = Field(
         default=None, ge=1, le=4096
     )
@@ -328,6 +343,7 @@ class Suite(Section):
     axis: Annotated[Literal["rows", "templates", "languages", "datasets", "clusters", "none"], ASKED] = "none"
     """What about these tasks the mixture does not contain."""
     tasks: Annotated[tuple[TaskSelection, ...], within("guard", "evaluation")] = Field(min_length=1)
+    """What is asked: tasks of the catalogue, and which of their rows and templates."""
     kind: Annotated[Literal["rank", "generation"] | None, ASKED] = None
     """Only tasks of this kind; empty takes each task as its own kind."""
     shots: Shots | None = Field(default=None, exclude_if=is_none)
@@ -365,6 +381,7 @@ class Evaluation(Section):
     """Zero-shot evaluation."""
 
     suites: tuple[Suite, ...] = ()
+    """What the model is measured on, before and after training."""
     scoring: Annotated[Literal["bloomz", "characters", "bytes", "tokens", "pmi", "lm_eval"], ANSWERED] = "bloomz"
     """Sum of log-probabilities (BLOOMZ); divided by characters, bytes or tokens of the choice; less the sum after
     an empty prompt (`pmi`); or tokenised and cut as lm-evaluation-harness does."""
@@ -373,6 +390,7 @@ class Evaluation(Section):
     before: Annotated[bool, UNSEEN] = True
     """Also evaluate the model as it was before training."""
     max_new_tokens: Annotated[int, ANSWERED] = Field(default=64, ge=1)
+    """Most tokens of a written answer."""
     generation: Generation = Generation()
     max_prompt_tokens: Annotated[int | None, ANSWERED] = Field(default=None, ge=1)
     """Longer prompts are cut on `truncation_side` and counted; default the model's own length, else 2048."""
@@ -406,7 +424,9 @@ class Report(Section):
     """The report."""
 
     title: Annotated[str | None, affects(report="result")] = None
+    """Heading; default the name of the run."""
     figures: Annotated[tuple[Literal["svg", "png", "pdf"], ...], affects(report="result")] = ("svg", "png")
+    """Formats in which figures are written."""
     items: Annotated[int, affects(report="result")] = Field(default=1000, ge=0)
     """Items of each dataset that the page shows, whole rows with all their templates."""
 

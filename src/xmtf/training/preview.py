@@ -37,13 +37,20 @@ if TYPE_CHECKING:
 
 __all__ = ["dry_run", "family_without_network", "meta_model"]
 
+_SAMPLED = (
+    "rows: there are no token files yet; this one is of a few rows of the first tasks, under a tokenizer of them where "
+    "the recipe trains one. `xmtf run ... --until tokens` makes those that are trained on"
+)
 
-def dry_run(loaded: LoadedRecipe, *, tokens: Path | None = None) -> str:
+
+def dry_run(loaded: LoadedRecipe, *, tokens: Path | None = None, sampled: bool = False, lacking: str = "") -> str:
     """Return a description of what training would do, as text.
 
     Args:
         loaded: The recipe.
         tokens: Folder of token files; without it, or where it is unfinished, rows are not shown.
+        sampled: Whether they are of a few rows alone: what is shown is then no row of the training to come.
+        lacking: Why there are no token files of rows, where there are none.
 
     Raises:
         UserError: The recipe, the tokens or the shape do not fit together.
@@ -53,10 +60,12 @@ def dry_run(loaded: LoadedRecipe, *, tokens: Path | None = None) -> str:
     loader = None
     if tokens is not None and (tokens / MANIFEST).exists():
         loader = open_loader(tokens, loaded, family=family)
-        parts = [_first_example(loader), peek_row(loader, 0), *parts]
+        parts = [_first_example(loader), peek_row(loader, 0), *([_SAMPLED] if sampled else []), *parts]
     else:
-        parts.append("rows: no token files yet, so none is shown; `xmtf run ... --until tokens` makes them")
-    parts.append(_model_lines(loaded.recipe, family, None if loader is None else loader.tokenizer.vocab_size))
+        why = f" ({lacking})" if lacking else ""
+        parts.append(f"rows: no token files yet, so none is shown{why}; `xmtf run ... --until tokens` makes them")
+    vocab_size = None if loader is None or sampled else loader.tokenizer.vocab_size
+    parts.append(_model_lines(loaded.recipe, family, vocab_size))
     return "\n\n".join(parts)
 
 

@@ -60,8 +60,13 @@ READ = {
     ("train", "tokens"),
     ("verify", "folder"),
 }
-ADDED_TO = {("data fetch", "to"), ("data split-files", "tokens")} | {
-    ("template translate", name) for name in ("out", "memory", "report")
+ADDED_TO = {
+    ("data fetch", "to"),
+    ("data split-files", "tokens"),
+    *(("template translate", name) for name in ("out", "memory", "report")),
+    ("init", "folder"),
+    ("recipe copy", "to"),
+    ("recipe schema", "out"),  # test_starting.py
 }
 """Files are added; the tests below the tables are about them."""
 _SUITE = ("--model", "none", "--suite", "cldr-kinds/fr", "--out", "{out}")

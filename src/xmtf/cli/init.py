@@ -1,0 +1,25 @@
+"""``xmtf init``: a folder with a recipe, templates and rows to begin with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xmtf.cli.terminal.printing import print_text
+from xmtf.recipe.starting import start_folder
+
+__all__ = ["init"]
+
+
+def init(folder: Annotated[Path, typer.Argument(help="A new folder, or an empty one.")]) -> None:
+    """Write a recipe, templates and rows into a new folder, to change them.
+
+    They run as they are, in a few seconds. A folder that is not empty is refused.
+
+    Example: xmtf init mine
+    """
+    for path in start_folder(folder):
+        print_text(path)
+    print_text(f"run it: cd {folder} && xmtf run recipe.yaml", err=True)
