@@ -22,7 +22,6 @@ from __future__ import annotations
 import argparse
 import json
 import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -30,6 +29,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+
+from apart import run_apart
 
 WAYS = ("ours", "short", "cached", "repeat", "requests", "lm_eval")
 CASES = ("short", "single", "long", "templates", "fewshot", "repeated")
@@ -65,15 +66,13 @@ def main() -> None:
         options.folder = Path(folder)
         save_pretrained(options) if options.model else save_model_and_tokenizer(options)
         for case in options.cases.split(","):
-            results = {
-                way: result for way in options.ways.split(",") if (result := measured(way, case, options.folder))
-            }
+            results = {way: result for way in options.ways.split(",") if (result := measured(way, case, options))}
             show(options, case, results)
 
 
-def measured(way: str, case: str, folder: Path) -> dict | None:
-    command = [sys.executable, __file__, *sys.argv[1:], "--only", way, "--case", case, "--folder", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def measured(way: str, case: str, options: argparse.Namespace) -> dict | None:
+    command = [sys.executable, __file__, *sys.argv[1:], "--only", way, "--case", case]
+    done = run_apart([*command, "--folder", str(options.folder)], forked=options.toy)
     if done.returncode:
         print(f"{way}: failed: {done.stderr.strip().splitlines()[-1]}", file=sys.stderr)
         return None

@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import json
 import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,6 +26,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from apart import run_apart
 
 WAYS = ("ours", "short", "transformers")
 CASES = ("plain", "alike", "ends")
@@ -66,7 +67,7 @@ def main() -> None:
             command = [sys.executable, __file__, *sys.argv[1:], "--folder", folder, "--case", case, "--only"]
             results = {}
             for way in options.ways.split(","):
-                done = subprocess.run([*command, way], capture_output=True, text=True, check=False)
+                done = run_apart([*command, way], forked=options.toy)
                 if done.returncode:
                     sys.exit(f"{way}: failed: {done.stderr.strip().splitlines()[-1]}")
                 results[way] = json.loads(done.stdout.strip().splitlines()[-1])

@@ -12,12 +12,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from apart import run_apart
 
 PRECISIONS = ("fp32", "bf16", "int8", "LLM.int8")
 
@@ -41,14 +42,15 @@ def main() -> None:
     header = ("", "weights MB", "peak RSS MB", "agreement %", "mean NLL", "reading s", "one token ms")
     print("  ".join(f"{name:>12}" for name in header))
     with tempfile.TemporaryDirectory() as folder:
-        compare(str(Path(folder) / "reference.npy"))
+        compare(str(Path(folder) / "reference.npy"), toy=options.toy)
 
 
-def compare(reference: str) -> None:
+def compare(reference: str, *, toy: bool) -> None:
     for precision in PRECISIONS:
         command = [sys.executable, __file__, *sys.argv[1:], "--precision", precision, "--reference", reference]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        result = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+        result = run_apart(command, forked=toy, environment=environment)
+        result.check_returncode()
         row = json.loads(result.stdout.splitlines()[-1])
         cells = [precision, *(f"{row[name]:.3g}" if row[name] < 100 else f"{row[name]:,.0f}" for name in row)]
         print("  ".join(f"{cell:>12}" for cell in cells))

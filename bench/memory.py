@@ -68,7 +68,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.toy:
         options.only = "one micro-batch"
-    if any(os.environ.get(key) != value for key, value in _MALLOC.items()):
+    elif any(os.environ.get(key) != value for key, value in _MALLOC.items()):
         os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | _MALLOC | {"OMP_NUM_THREADS": "1"})
     measure("bloom")  # loads everything that is loaded once
     results = []

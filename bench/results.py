@@ -15,12 +15,14 @@ import argparse
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from apart import run_apart
+
 RECIPE = Path(__file__).parents[1] / "recipes" / "demo.yaml"
+SOURCE = Path(__file__).parents[1] / "src"
 LAYOUTS = ("suites", "jobs")
 TOY = """\
 name: toy
@@ -72,19 +74,23 @@ def main() -> None:
 def run(options: argparse.Namespace) -> None:
     if not (options.out / "suites").exists():
         make(options.recipe, options.out, options.limit)
-    source = options.source or Path(__file__).parents[1] / "src"
     for layout in ("jobs",) if options.source else LAYOUTS:
         for what in ("read", "report"):
-            found = [measure(source, options.out / layout, what, options.out / "report") for _ in range(options.times)]
+            found = [measure(options, options.out / layout, what) for _ in range(options.times)]
             best = min(found, key=lambda one: one["cpu_s"])
-            print(json.dumps({"source": str(source), "layout": layout, "what": what, **best}), flush=True)
+            print(
+                json.dumps({"source": str(options.source or SOURCE), "layout": layout, "what": what, **best}),
+                flush=True,
+            )
 
 
-def measure(source: Path, run: Path, what: str, out: Path) -> dict[str, float]:
+def measure(options: argparse.Namespace, run: Path, what: str) -> dict[str, float]:
+    source, out = options.source or SOURCE, options.out / "report"
     shutil.rmtree(out, ignore_errors=True)
     environment = dict(os.environ) | {"PYTHONPATH": str(source), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", MEASURE, str(run), what, str(out)]
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    result = run_apart(command, forked=options.toy, environment=environment)
+    result.check_returncode()
     return json.loads(result.stdout.splitlines()[-1])
 
 

@@ -148,8 +148,8 @@ def _line(line: str) -> tuple[list[int], list[int]]:
     return _TOKENIZER(row["inputs"])["input_ids"], [*_TOKENIZER(" " + row["targets"])["input_ids"], 2]
 
 
-def original_way(folder: Path, rows: str, workers: int) -> None:
-    pool = multiprocessing.get_context("spawn").Pool(workers, _start, (str(folder / "tokenizer"),))
+def original_way(folder: Path, rows: str, workers: int, start: str) -> None:
+    pool = multiprocessing.get_context(start).Pool(workers, _start, (str(folder / "tokenizer"),))
     with (folder / rows).open(encoding="utf-8") as lines, pool:
         with (folder / "inputs.bin").open("wb") as inputs, (folder / "targets.bin").open("wb") as targets:
             sizes: tuple[list[int], list[int]] = ([], [])
@@ -164,7 +164,7 @@ def original_way(folder: Path, rows: str, workers: int) -> None:
         pool.join()
 
 
-def tokenising(folder: Path, megabytes: float, prompts: int, workers: int) -> None:
+def tokenising(folder: Path, megabytes: float, prompts: int, workers: int, start: str) -> None:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     pairs = examples(megabytes, prompts)
     train_tokenizer([[side for pair in pairs[:20_000] for side in pair]], 8000, "causal").save(folder / "tokenizer")
@@ -180,7 +180,7 @@ def tokenising(folder: Path, megabytes: float, prompts: int, workers: int) -> No
     ways = {
         "tokenizers alone (limit)": lambda: bare_loop(folder, pairs),
         "xmtf: Parquet to token files": lambda: our_way(folder, workers),
-        "the original's way": lambda: original_way(folder, "rows.jsonl", workers),
+        "the original's way": lambda: original_way(folder, "rows.jsonl", workers, start),
     }
     pq.write_table(pa.Table.from_pylist(rows[:1]), folder / "none.parquet")
     (folder / "none.jsonl").write_text("")
@@ -188,7 +188,7 @@ def tokenising(folder: Path, megabytes: float, prompts: int, workers: int) -> No
     starts = {
         "tokenizers alone (limit)": (0.0, 0.0),
         "xmtf: Parquet to token files": timed(lambda: our_way(folder, workers, "none.parquet")),
-        "the original's way": timed(lambda: original_way(folder, "none.jsonl", workers)),
+        "the original's way": timed(lambda: original_way(folder, "none.jsonl", workers, start)),
     }
     seconds = {}
     for name, way in ways.items():
@@ -235,7 +235,8 @@ def main() -> None:
         arguments.megabytes, arguments.items = 0.05, 10_000
     for prompts in (len(PROMPTS),) if arguments.toy else (1, len(PROMPTS)):
         with tempfile.TemporaryDirectory() as folder:
-            tokenising(Path(folder), arguments.megabytes, prompts, arguments.workers)
+            start = "fork" if arguments.toy else "spawn"
+            tokenising(Path(folder), arguments.megabytes, prompts, arguments.workers, start)
     with tempfile.TemporaryDirectory() as folder:
         indexing(Path(folder), arguments.items)
     packing(arguments.items)

@@ -22,7 +22,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -35,6 +34,8 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
+
+from apart import run_apart
 
 TARGET_ROW, MICRO_POSITIONS, PADDED_BATCH = 128, 1024, 4
 TRL_ROW = 512
@@ -357,8 +358,9 @@ def compare(options: argparse.Namespace) -> None:
             command = [python, __file__, "--shape", options.shape, "--precision", options.precision, "--one", variant]
             command += ["--folder", folder, "--repeats", str(options.repeats), "--row", str(row)]
             command += ["--longest", str(min(options.rows))]
-            output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-            results.append(json.loads(output.strip().splitlines()[-1]))
+            done = run_apart(command, forked=options.toy and variant != "trl")
+            done.check_returncode()
+            results.append(json.loads(done.stdout.strip().splitlines()[-1]))
             print_row(results[-1], results[0])
             check_loss(results[-1], results[0])
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import io
+import re
 import statistics
 import sys
 import tokenize
@@ -66,11 +67,12 @@ def count(root: Path) -> House:
         house.modules[name] = text.count("\n")
         house.folders[str(path.parent.relative_to(root))] += 1
         house.comments += _comments(text)
-        imported[name] = {target for node in ast.walk(tree) for target in _targets(node, root.name, names)}
-        for annotation in _annotations(tree):
+        nodes = list(ast.walk(tree))
+        imported[name] = {target for node in nodes for target in _targets(node, root.name, names)}
+        for annotation in _annotations(nodes):
             house.annotations += 1
             house.with_any += any(isinstance(node, ast.Name) and node.id == "Any" for node in ast.walk(annotation))
-        for function in (node for node in ast.walk(tree) if isinstance(node, Function)):
+        for function in (node for node in nodes if isinstance(node, Function)):
             house.functions.append(function.end_lineno - function.lineno + 1 if function.end_lineno else 0)
             inner = sum(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(function))
             if inner:
@@ -98,8 +100,8 @@ def _targets(node: ast.AST, package: str, names: dict[str, Path]) -> Iterator[st
         yield inner if inner in names else module
 
 
-def _annotations(tree: ast.AST) -> Iterator[ast.expr]:
-    for node in ast.walk(tree):
+def _annotations(nodes: list[ast.AST]) -> Iterator[ast.expr]:
+    for node in nodes:
         if isinstance(node, Function):
             arguments = node.args
             for argument in (
@@ -118,6 +120,8 @@ def _annotations(tree: ast.AST) -> Iterator[ast.expr]:
 
 
 def _comments(text: str) -> int:
+    if not re.search(r"^\s*#", text, flags=re.MULTILINE):
+        return 0  # tokenising takes long
     tokens = tokenize.generate_tokens(io.StringIO(text).readline)
     return sum(
         token.type == tokenize.COMMENT

@@ -1,11 +1,15 @@
 """What tests of several rooms share: models small enough to score in milliseconds, and a check of manifests."""
 
 import atexit
+import importlib
+import importlib.util
 import os
 import shutil
 import signal
+import sys
 import tempfile
 import threading
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -13,6 +17,10 @@ from hypothesis import HealthCheck, settings
 os.environ["XMTF_CACHE"] = tempfile.mkdtemp(prefix="xmtf-tests-")  # nothing is written into the user's own
 atexit.register(shutil.rmtree, os.environ["XMTF_CACHE"], ignore_errors=True)
 os.environ.pop("COLUMNS", None)  # the workers of pytest-xdist have it; what tests read is a pipe, of no width
+
+# Commands under test are processes of their own: what one has compiled, the next need not compile again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # What was ignored where pytest began, as under nohup or behind an `&`, the commands under test would ignore, too.
 if threading.current_thread() is threading.main_thread():
@@ -67,6 +75,18 @@ def save_tiny(folder, family="causal", seed=1, scale=None):
 def tiny_model():
     """The function itself."""
     return save_tiny
+
+
+@pytest.fixture(scope="session")
+def run_apart():
+    """The function of bench/apart.py; what forks of this process would import, each for itself, is imported."""
+    place = Path(__file__).parents[1] / "bench" / "apart.py"
+    spec = importlib.util.spec_from_file_location("apart", place)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for name in ("transformers", "xmtf.evaluation.run", "xmtf.training.trainer", "xmtf.runs.pipeline", "xmtf.report"):
+        importlib.import_module(name)
+    return module.run_apart
 
 
 @pytest.fixture(scope="session")

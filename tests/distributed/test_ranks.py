@@ -1,6 +1,7 @@
 """Two processes train as one: torchrun, gloo, the same recipe and the same losses, the model put together again."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -26,11 +27,14 @@ def losses(folder):
     return {event["step"]: event["loss"] for event in read_jsonl(folder / "log.jsonl") if event["event"] == "train"}
 
 
-def test_torchrun_with_two_processes_gives_the_losses_of_one(tmp_path):
+def test_torchrun_with_two_processes_gives_the_losses_of_one(tmp_path, run_apart):
     alone, together = tmp_path / "alone", tmp_path / "together"
-    for folder in (alone, together):
-        call("-m", "xmtf.cli", "run", str(RECIPE), f"run_folder={folder}", *OVERRIDES, "--until", "tokens")
-    call("-m", "xmtf.cli", "train", str(RECIPE), f"run_folder={alone}", *OVERRIDES)
+    begun = ("-m", "xmtf.cli", "run", str(RECIPE), f"run_folder={alone}", *OVERRIDES)
+    for until in ("tokens", "train"):
+        result = run_apart([sys.executable, *begun, "--until", until, "evaluation.before=false"], forked=True)
+        assert result.returncode == 0, result.stderr
+        if until == "tokens":
+            shutil.copytree(alone, together)
     torchrun = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-addr", "127.0.0.1", "--standalone")
     sharded = (*OVERRIDES, "training.parallel.dp_shard=2")
     said = call(*torchrun, "-m", "xmtf.cli", "train", str(RECIPE), f"run_folder={together}", *sharded).stderr

@@ -93,22 +93,22 @@ def test_suites_watched_in_training_come_to_what_the_evaluation_says(finished):
     assert {measure.kind for measure in measures} == {"rank", "generation"}
 
 
-def test_the_best_checkpoint_is_found_after_training_and_exported(finished, tmp_path):
+def test_the_best_checkpoint_is_found_after_training_and_exported(finished, tmp_path, run_apart):
     folder = shutil.copytree(finished[0], tmp_path / "run")  # its log gets what is measured
     choose = [sys.executable, "-m", "xmtf.cli", "checkpoint", "choose", str(folder), "--out", str(tmp_path / "best")]
-    first = subprocess.run([*choose, "--json", "--examples", "10000"], capture_output=True, text=True)
+    first = run_apart([*choose, "--json", "--examples", "10000"], forked=True)
     assert first.returncode == 0, first.stderr
     scored = json.loads(first.stdout)
     assert [each["step"] for each in scored] == [16, 24]
     assert [each["best"] for each in scored].count(True) == 1
     assert scored[-1]["score"] == pytest.approx(_composite(folder / "results" / "after" / "scores.jsonl"))
     events = len(read_jsonl_list(folder))
-    again = subprocess.run([*choose, "--json", "--examples", "10000", "--replace"], capture_output=True, text=True)
+    again = run_apart([*choose, "--json", "--examples", "10000", "--replace"], forked=True)
     assert json.loads(again.stdout) == scored
     assert len(read_jsonl_list(folder)) == events  # nothing is measured twice
     best = next(each["step"] for each in scored if each["best"])
     assert json.loads((tmp_path / "best" / "manifest.json").read_text())["details"]["step"] == best
-    refused = subprocess.run(choose, capture_output=True, text=True)
+    refused = run_apart(choose, forked=True)
     assert (refused.returncode, "--replace" in refused.stderr) == (2, True)
 
 
@@ -132,10 +132,10 @@ def _composite(path):
     )
 
 
-def test_a_second_run_finds_everything_done(finished):
+def test_a_second_run_finds_everything_done(finished, run_apart):
     folder, first = finished
     files, events = written(folder), len(read_jsonl_list(folder))
-    again = run(folder)
+    again = run_apart(command(folder), forked=True)
     assert again.returncode == 0, again.stderr
     assert again.stdout == first.stdout
     assert written(folder) == files
@@ -233,8 +233,8 @@ def test_a_run_killed_again_and_again_comes_to_the_same_bytes(finished, tmp_path
         (["tokens.tokenizer.path=/nowhere/tokenizer"], "/nowhere/tokenizer"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_2(tmp_path, overrides, message):
-    result = run(tmp_path / "bad", *overrides)
+def test_bad_input_is_one_line_and_exit_2(tmp_path, run_apart, overrides, message):
+    result = run_apart(command(tmp_path / "bad", *overrides), forked=True)
     assert result.returncode == 2, result.stderr
     last = result.stderr.strip().splitlines()[-1]
     assert last.startswith("xmtf: ")

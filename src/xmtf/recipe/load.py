@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
@@ -218,8 +218,11 @@ def _leaves(value: object, prefix: str = "") -> Iterator[str]:
         yield prefix
 
 
-def _under(key: str, keys: Iterable[str]) -> bool:
-    return any(key == other or key.startswith(f"{other}.") for other in keys)
+def _under(key: str, keys: Container[str]) -> bool:
+    """Whether the key, or a section that it stands in, is among the keys."""
+    while key and key not in keys:
+        key = key.rpartition(".")[0]
+    return bool(key)
 
 
 def _explain(error: ValidationError) -> str:

@@ -17,8 +17,6 @@ from functools import cache, partial
 from importlib.metadata import version
 from typing import Any
 
-from rouge_score import rouge_scorer
-
 from xmtf.evaluation.metrics.words import words
 from xmtf.languages.codes import SENTENCE_MARKS
 
@@ -59,6 +57,8 @@ def _in_lines(text: str) -> str:
 
 @cache
 def _scorer(kind: str, *, own: bool) -> Any:
+    from rouge_score import rouge_scorer  # it imports NLTK, which takes as long as torch
+
     return rouge_scorer.RougeScorer([kind], use_stemmer=not own, tokenizer=_Words() if own else None)
 
 
