@@ -70,7 +70,7 @@ def health(session: Session, request: Nothing) -> Health:
     return Health(version=__version__)
 
 
-def collection(session: Session, request: Nothing) -> Collection:
+def collection(session: Session, request: Nothing, pending: int = 0) -> Collection:
     """List what is served."""
     place, options = session.place, session.options
     reasons = {served.read_only for served in place.files.values()}
@@ -85,6 +85,7 @@ def collection(session: Session, request: Nothing) -> Collection:
         models=list(options.models),
         engines=list(options.engines),
         reviewer=options.reviewer,
+        pending=pending,
     )
 
 
@@ -97,7 +98,18 @@ def entry_of(session: Session, served: Served) -> Entry:
         found, version = snapshot.file.templates, snapshot.version
     except TemplateError as error:
         problem = str(error)
-    tasks = [TaskName(**{name: getattr(each, name) for name in TaskName.model_fields}) for each in served.tasks]
+    tasks = [
+        TaskName(
+            id=each.id,
+            dataset=each.dataset,
+            subset=each.subset,
+            cluster=each.cluster,
+            language=each.language,
+            kind=each.kind,
+            here=each.id in served.here,
+        )
+        for each in served.tasks
+    ]
     first = tasks[0] if tasks else None
     counted = session.counted.get((served.key, version))
     return Entry(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 from xmtf.errors import UserError
@@ -18,6 +19,8 @@ __all__ = ["lint", "overview"]
 
 _ROWS = 50
 """Rows that a source is tried on as it is typed."""
+_PATIENCE_S = 5.0
+"""Seconds after which an overview answers with what it has."""
 
 
 def lint(session: Session, request: LintRequest) -> Findings:
@@ -48,15 +51,23 @@ def _rows(session: Session, served: Served, request: LintRequest) -> bytes | Non
 
 
 def overview(session: Session, request: Nothing) -> Collection:
-    """List what is served, with what lint finds in each file; remembered until the file changes."""
+    """List what is served, with what lint finds in each file.
+
+    Files are checked one after the other, for a few seconds a request; what is found is remembered until they change.
+    """
+    began, pending = time.monotonic(), 0
     for served in session.place.files.values():
         try:
             version = session.stored.now(served).version
-            if (served.key, version) not in session.counted:
-                session.counted[served.key, version] = _counts(session, served)
+            if (served.key, version) in session.counted:
+                continue
+            if time.monotonic() - began > _PATIENCE_S:
+                pending += 1
+                continue
+            session.counted[served.key, version] = _counts(session, served)
         except UserError:
             continue  # stands in the entry as its problem
-    return collection(session, request)
+    return collection(session, request, pending)
 
 
 def _counts(session: Session, served: Served) -> Mapping[str, int]:

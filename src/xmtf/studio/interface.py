@@ -85,6 +85,8 @@ class TaskName(Answered):
     cluster: str
     language: str
     kind: str
+    here: bool
+    """Whether its rows are on this machine."""
 
 
 class LanguageCount(Answered):
@@ -141,6 +143,8 @@ class Collection(Answered):
     models: list[str]
     engines: list[str]
     reviewer: str
+    pending: int = 0
+    """Of an overview: files that lint has not looked at yet; ask again."""
 
 
 class Column(Answered):

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from xmtf.errors import ConfigError, UnknownNameError
+from xmtf.errors import ConfigError, SourceError, UnknownNameError
 from xmtf.execution import say
+from xmtf.sources.locate import locate_here
 from xmtf.tasks import Task
 from xmtf.templates import Collection, open_collection
 from xmtf.templates.files.collection import BUILTIN
@@ -28,7 +29,8 @@ class Served:
         key: Names it to the browser.
         source: The file that it begins as.
         target: Where changes are saved.
-        tasks: Tasks whose rows its templates are for.
+        tasks: Tasks whose rows its templates are for, those first whose rows are on this machine.
+        here: Ids of these.
         read_only: Why nothing may be saved, or ``""``.
     """
 
@@ -37,6 +39,7 @@ class Served:
     target: Path
     tasks: tuple[Task, ...] = ()
     read_only: str = ""
+    here: frozenset[str] = frozenset()
 
     @property
     def path(self) -> Path:
@@ -101,9 +104,9 @@ def open_place(name: str, tasks: Mapping[str, Task], *, out: Path | None = None,
     if task is not None and task not in tasks:
         raise UnknownNameError("task", task, tasks, "--task")
     if name.endswith((".yaml", ".yml")):
-        return _of_file(Path(name), name, tasks, out, task)
+        return _with_rows(_of_file(Path(name), name, tasks, out, task))
     if name in tasks:
-        return _of_task(tasks[name], out)
+        return _with_rows(_of_task(tasks[name], out))
     ours = open_collection()
     keys = [key for key in ours.keys() if key == name or key.startswith(f"{name}/") or not name]  # noqa: SIM118
     if keys:
@@ -117,9 +120,26 @@ def open_place(name: str, tasks: Mapping[str, Task], *, out: Path | None = None,
         raise ConfigError(f"{name}: holds no templates.yaml that can be read; begin one, or name another folder")
     if task is not None:
         chosen = tasks[task]
-        files = {key: replace(each, tasks=(chosen,)) for key, each in found.files.items()}
-        return replace(found, files=files)
-    return found
+        found = replace(found, files={key: replace(each, tasks=(chosen,)) for key, each in found.files.items()})
+    return _with_rows(found)
+
+
+def _with_rows(place: Place) -> Place:
+    return replace(place, files={key: _sorted(each) for key, each in place.files.items()})
+
+
+def _sorted(served: Served) -> Served:
+    here = frozenset(task.id for task in served.tasks if _is_here(task))
+    return replace(served, tasks=tuple(sorted(served.tasks, key=lambda task: task.id not in here)), here=here)
+
+
+def _is_here(task: Task) -> bool:
+    """Whether the first split of a task is on this machine."""
+    split = next(name for splits in task.splits.values() for name in splits)
+    try:
+        return locate_here(task.source(split)) is not None
+    except SourceError:
+        return False  # said where the rows are asked for
 
 
 def _of_file(file: Path, name: str, tasks: Mapping[str, Task], out: Path | None, task: str | None) -> Place:
