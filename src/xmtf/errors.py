@@ -14,7 +14,8 @@
     │   └── UnknownNameError        a name is not known (carries the nearest known ones)
     └── DataError                   an artefact does not match its manifest or its format
 
-Every message names the file, key, row or dataset and says what to do.
+Every message names the file, key, row or dataset and says what to do. Every class has a ``code`` that never changes,
+which ``--json`` prints, and a ``remedy``, which ``docs/errors.md`` lists.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import difflib
 import importlib
 from collections.abc import Iterable, Sequence
 from types import ModuleType
+from typing import ClassVar
 
 __all__ = [
     "ConfigError",
@@ -44,29 +46,58 @@ __all__ = [
 class XmtfError(Exception):
     """Base of everything xmtf raises on purpose."""
 
+    code: ClassVar[str] = "error"
+    remedy: ClassVar[str] = "See the message."
+
 
 class UserError(XmtfError):
     """The user can mend it: shown as one line without traceback, exit code 2."""
+
+    code = "wrong-input"
+    remedy = "Do what the message says, then run the same command again; what is finished stays."
 
 
 class ConfigError(UserError):
     """A recipe, an option or a catalogue entry is wrong."""
 
+    code = "config"
+    remedy = (
+        "Change the key, option or catalogue entry that the "
+        "message names; `xmtf recipe schema` and `--help` have all of them."
+    )
+
 
 class TemplateError(UserError):
     """A template does not parse, or fails on a row."""
+
+    code = "template"
+    remedy = (
+        "Look at the row that is named with `xmtf template render "
+        "TASK --row N`, and at the file with `xmtf template lint FILE`."
+    )
 
 
 class SourceError(UserError):
     """A dataset, split or file is missing or unreadable."""
 
+    code = "source"
+    remedy = (
+        "Check the path, or the name of dataset, subset and split; `xmtf doctor` says which mirrors are looked into."
+    )
+
 
 class ServerError(UserError):
     """A server that is asked does not answer, or not in its form."""
 
+    code = "server"
+    remedy = "Check that the server runs, its address, and the name of the model that it serves."
+
 
 class TranslationError(UserError):
     """An engine that translates does not answer, or not in its form."""
+
+    code = "translation"
+    remedy = "Check the engine's program, account and languages; texts that were translated before stay."
 
 
 class MissingSourceError(SourceError):
@@ -76,6 +107,9 @@ class MissingSourceError(SourceError):
         message: Names the split, where it was looked for and what to do.
         why: The reason alone, as a table of many of them shows it; default the message.
     """
+
+    code = "missing-source"
+    remedy = "Fetch it with `xmtf data fetch RECIPE`, name a mirror in XMTF_DATA_ROOT, or set `mixture.missing: skip`."
 
     def __init__(self, message: str, why: str = "") -> None:
         super().__init__(message)
@@ -89,6 +123,9 @@ class MissingExtraError(UserError):
         module: The module that could not be imported.
         extra: The extra of xmtf that brings it.
     """
+
+    code = "missing-extra"
+    remedy = "Install the extra that the message names; `xmtf doctor` lists all."
 
     def __init__(self, module: str, extra: str) -> None:
         super().__init__(f"this needs the package `{module}`, which is not installed: pip install 'xmtf[{extra}]'")
@@ -110,6 +147,11 @@ class UnknownNameError(UserError):
         where: Where the name was read, such as ``recipes/demo.yaml: mixture.tasks.0``.
         near: The nearest names, where more is known than how they are spelt.
     """
+
+    code = "unknown-name"
+    remedy = (
+        "Take one of the names that the message proposes; `xmtf task list`, `template list` and `recipe list` have all."
+    )
 
     def __init__(self, kind: str, name: str, known: Iterable[str], where: str = "", near: Sequence[str] = ()) -> None:
         known = sorted(known)
@@ -133,6 +175,11 @@ class UnknownNameError(UserError):
 
 class DataError(XmtfError):
     """An artefact does not match its manifest or its format: names file and shard."""
+
+    code = "data"
+    remedy = (
+        "The file is not as it was written: `xmtf verify RUN` lists what is; delete what is named to have it made anew."
+    )
 
 
 def nearest(name: str, known: Iterable[str]) -> list[str]:

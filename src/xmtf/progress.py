@@ -1,12 +1,14 @@
 """Progress on stderr: a bar on a terminal, one plain line every ten seconds in a log.
 
 Only rank 0 of a distributed run says anything. Nothing is printed while tests or scripts silence it
-with ``XMTF_PROGRESS=off``.
+with ``XMTF_PROGRESS=off``. Lines are records of the standard library's logger ``xmtf``, so a program that takes its
+handler away has them where its own go.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
 import time
@@ -20,7 +22,10 @@ from rich.table import Column
 
 from xmtf.text.table import visible
 
-__all__ = ["Progress", "say", "track"]
+__all__ = ["LEVELS", "LEVEL_VARIABLE", "LOG", "Progress", "say", "set_level", "track", "warn"]
+
+LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+LEVEL_VARIABLE = "XMTF_LOG_LEVEL"
 
 _INTERVAL_S = 10.0
 
@@ -57,12 +62,47 @@ def track(label: str, total: float | None = None, unit: str = "") -> Iterator[Pr
 
 def say(text: str) -> None:
     """Print one line for the person who watches, on stderr."""
-    if not _quiet():
-        print(visible(text), file=sys.stderr, flush=True)  # noqa: T201 - the one place that speaks
+    LOG.info(text)
+
+
+def warn(text: str) -> None:
+    """Print one line of something that is not as it should be; it is shown under ``--quiet`` too."""
+    LOG.warning(text)
+
+
+def set_level(level: str) -> None:
+    """Set how much is printed, in this process and in those that it starts; one of :data:`LEVELS`."""
+    if level != "info" or LEVEL_VARIABLE in os.environ:
+        os.environ[LEVEL_VARIABLE] = level
+    LOG.setLevel(LEVELS[level])
 
 
 def _quiet() -> bool:
+    return _silenced() or not LOG.isEnabledFor(logging.INFO)
+
+
+def _silenced() -> bool:
     return os.environ.get("XMTF_PROGRESS") == "off" or os.environ.get("RANK", "0") != "0"
+
+
+class _Stderr(logging.Handler):
+    """Prints records as plain lines on the stderr of the moment; under ``debug`` with time and level."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if _silenced():
+            return
+        timed = LOG.isEnabledFor(logging.DEBUG)
+        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s" if timed else None))
+        text = "\n".join(visible(line) for line in self.format(record).split("\n"))
+        print(text, file=sys.stderr, flush=True)  # noqa: T201 - the one place that speaks
+
+
+LOG = logging.getLogger("xmtf")
+"""The logger of the package; it has a handler of its own, which programs may take away."""
+if not LOG.handlers:
+    LOG.addHandler(_Stderr())
+    LOG.propagate = False
+    LOG.setLevel(LEVELS.get(os.environ.get(LEVEL_VARIABLE, "info"), logging.INFO))
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import re
 
-__all__ = ["DISK_FULL", "explain_refusal", "is_disk_full"]
+__all__ = ["DISK_FULL", "explain_refusal", "is_disk_full", "refusal_code"]
 
 DISK_FULL = "the disk is full; free some space and run the same command again to go on"
 _TOO_LARGE = "a file would grow larger than is allowed (`ulimit -f`, or the file system's limit)"
@@ -50,6 +50,11 @@ def is_disk_full(error: BaseException) -> bool:
     (True, False)
     """
     return _whole(error) == DISK_FULL
+
+
+def refusal_code(line: str) -> str:
+    """Return the stable code of a line of :func:`explain_refusal`."""
+    return {DISK_FULL: "disk-full", _NO_MEMORY: "no-memory"}.get(line, "system")
 
 
 def explain_refusal(error: BaseException) -> str | None:

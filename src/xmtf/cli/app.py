@@ -13,16 +13,21 @@ import signal
 import sys
 import traceback
 from pathlib import Path
-from types import FrameType
+from types import FrameType, SimpleNamespace
 from typing import Annotated, Any
 
+import orjson
 import typer
+from typer.core import TyperCommand
 
 from xmtf import __version__
+from xmtf.cli.terminal.error_codes import EDGE
+from xmtf.cli.terminal.log_level import LogLevel, Quiet, Verbose, take_log_level
 from xmtf.cli.terminal.printing import print_text
 from xmtf.errors import DataError, MissingExtraError, UnknownNameError, UserError
 from xmtf.extras import extra_of
-from xmtf.refusals import explain_refusal
+from xmtf.progress import LOG, say
+from xmtf.refusals import explain_refusal, refusal_code
 from xmtf.text.table import visible
 
 __all__ = ["build_app", "main"]
@@ -49,7 +54,10 @@ _COMMANDS = {
 }
 
 
+_PREFIX = "XMTF"
 _INTERRUPTED = 130
+_EDGE = SimpleNamespace(as_json=False)
+"""Whether the command that is running prints JSON, its errors too."""
 _FAULT = "this is a fault in xmtf; please report it with the lines above"
 
 
@@ -69,11 +77,24 @@ def build_app(called: str | None) -> typer.Typer:
         command = _import(target) if name == called else _listed_only
         if isinstance(command, typer.Typer):
             for verb in command.registered_commands:
-                verb.help = _help(verb.callback)
+                verb.help, verb.cls = _help(verb.callback), _Verb
             app.add_typer(command, name=name)
         else:
-            app.command(name, help=_help(command) if name == called else summary)(command)
+            app.command(name, cls=_Verb, help=_help(command) if name == called else summary)(command)
     return app
+
+
+class _Verb(TyperCommand):
+    """A verb whose options may stand in the environment: ``XMTF_EVALUATE_RANK_DEVICE`` is ``--device``; it says so."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the verb."""
+        for parameter in self.params:
+            source = ctx.get_parameter_source(parameter.name)
+            variable = parameter.resolve_envvar_value(ctx) if source and source.name == "ENVIRONMENT" else None
+            if variable is not None:
+                say(f"{parameter.opts[0]} {variable}: from the environment")
+        return super().invoke(ctx)
 
 
 def _help(function: object) -> str:
@@ -100,8 +121,11 @@ def _root(
     version: Annotated[
         bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and stop.")
     ] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    log_level: LogLevel = None,
 ) -> None:
-    """Options before the command."""
+    """Options before the command, or anywhere behind it; :func:`take_log_level` has read them by then."""
 
 
 def main() -> None:
@@ -130,18 +154,19 @@ def _stop_on_signals() -> None:
 
 
 def _run(arguments: list[str]) -> int:
-    called = next((argument for argument in arguments if not argument.startswith("-")), None)
+    _EDGE.as_json = "--json" in arguments
     try:
+        arguments = take_log_level(arguments)
+        called = next((argument for argument in arguments if not argument.startswith("-")), None)
         if called is not None and called not in _COMMANDS:
             raise UnknownNameError("command", called, _COMMANDS)
         if called is not None:
             _check_working_folder()
-        code = build_app(called)(arguments, prog_name="xmtf", standalone_mode=False)
+        code = build_app(called)(arguments, prog_name="xmtf", standalone_mode=False, auto_envvar_prefix=_PREFIX)
         sys.stdout.flush()  # what cannot be written is said here, not at the exit of the interpreter
-    except UserError as error:
-        return _say(str(error), 2)
-    except DataError as error:
-        return _say(str(error), 1)
+    except (UserError, DataError) as error:
+        LOG.debug("where the error came from", exc_info=error)
+        return _say(str(error), 2 if isinstance(error, UserError) else 1, error.code, error.remedy)
     except ModuleNotFoundError as error:
         return _say_missing(error)
     except (KeyboardInterrupt, typer.Abort):
@@ -153,7 +178,7 @@ def _run(arguments: list[str]) -> int:
         if hasattr(error, "show"):  # from the parser of the command line
             return _say_misuse(error)
         refused = explain_refusal(error)
-        return _say_fault() if refused is None else _say(refused, 2)
+        return _say_fault() if refused is None else _say(refused, 2, refusal_code(refused))
     if code == _INTERRUPTED:
         return _say("interrupted; what is finished stays: run the same command again to go on", _INTERRUPTED)
     return code if isinstance(code, int) else 0
@@ -178,22 +203,30 @@ def _say_misuse(error: Any) -> int:
         return 2
     message = error.format_message().replace("Value error, ", "").rstrip(".")
     where = f" (see `{error.ctx.command_path} --help`)" if error.ctx else ""
-    return _say(f"{message[:1].lower()}{message[1:]}{where}", 2)
+    return _say(f"{message[:1].lower()}{message[1:]}{where}", 2, "usage")
 
 
 def _say_missing(error: ModuleNotFoundError) -> int:
     """Name the extra that brings a module, where one does."""
     module = (error.name or "").partition(".")[0]
     extra = extra_of(module)
-    return _say_fault() if extra is None else _say(str(MissingExtraError(module, extra)), 2)
+    if extra is None:
+        return _say_fault()
+    missing = MissingExtraError(module, extra)
+    return _say(str(missing), 2, missing.code, missing.remedy)
 
 
 def _say_fault() -> int:
     traceback.print_exc()
-    return _say(_FAULT, 1)
+    return _say(_FAULT, 1, "fault")
 
 
-def _say(text: str, code: int) -> int:
+def _say(text: str, exit_code: int, code: str = "interrupted", remedy: str = "") -> int:
+    """Print an error as a line, or under ``--json`` as an object with its code."""
     line = " ".join(part.strip() for part in text.splitlines())  # packages explain themselves in several
-    print(visible(f"xmtf: {line}"), file=sys.stderr)  # noqa: T201 - errors are for the person at the terminal
-    return code
+    if _EDGE.as_json:
+        about = {"code": code, "message": line, "exit_code": exit_code, "remedy": remedy or EDGE[code][2]}
+        print(orjson.dumps({"error": about}).decode(), file=sys.stderr)  # noqa: T201
+    else:
+        print(visible(f"xmtf: {line}"), file=sys.stderr)  # noqa: T201 - errors are for the person at the terminal
+    return exit_code

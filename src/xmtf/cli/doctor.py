@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import locale
 import os
 import platform
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,20 +16,38 @@ from xmtf.errors import ConfigError
 from xmtf.extras import EXTRAS, missing_modules, require_extra
 from xmtf.json_types import JsonObject
 from xmtf.plugins import GROUPS, plugins
-from xmtf.versions import package_versions
+from xmtf.versions import package_versions, source_commit
 
 __all__ = ["doctor"]
 
 _BASE = ("datasets", "pyarrow", "tokenizers", "jinja2", "babel", "sacrebleu", "matplotlib", "pydantic")
+_TOLD = ("XMTF_", "HF_", "CUDA_", "OMP_", "TORCH_", "NCCL_", "SLURM_JOB", "RANK", "WORLD_SIZE")
+"""Beginnings of the variables that a bug report names."""
+_SWITCHES = frozenset(
+    {
+        "XMTF_PROGRESS",
+        "XMTF_LOG_LEVEL",
+        "HF_HUB_OFFLINE",
+        "OMP_NUM_THREADS",
+        "CUDA_VISIBLE_DEVICES",
+        "RANK",
+        "WORLD_SIZE",
+    }
+)
+"""Those whose values are told."""
 
 
 def doctor(
     model: Annotated[str | None, typer.Option(help="Also test that this model packs without leaking.")] = None,
+    report: Annotated[
+        bool, typer.Option("--report", help="Print what a bug report needs, without secrets, and nothing else.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print versions, devices, extras and whether the local mirror is found.
 
     Example: xmtf doctor --model runs/demo/model
+    Example: xmtf doctor --report
     """
     if model is not None:
         require_extra()
@@ -35,6 +56,8 @@ def doctor(
         from xmtf.evaluation.examine import examine_model
 
         findings["model"] = examine_model(model)
+    if report:
+        findings = shareable(findings)
     if as_json:
         print_json(findings, indented=True)
         return
@@ -42,6 +65,28 @@ def doctor(
         print_text(title)
         for name, value in entries.items():
             print_text(f"  {name:<16} {value}")
+
+
+def shareable(findings: dict[str, JsonObject]) -> dict[str, JsonObject]:
+    """Return findings with what else a bug report needs; no secret, no user name, no host.
+
+    Of variables only names are told, and values of those that hold nothing but a switch; home folders are ``~``.
+    """
+    ours = sorted(name for name in os.environ if name.startswith(_TOLD))
+    told = {name: os.environ[name] if name in _SWITCHES else "set" for name in ours}
+    versions = package_versions([*_BASE, *(module for modules in EXTRAS.values() for module in modules)])
+    about = {
+        "commit": source_commit() or "a release",
+        "platform": platform.platform(),
+        "locale": f"{locale.getlocale()[0]}, {sys.stdout.encoding}",
+        "terminal": "yes" if sys.stderr.isatty() else "no",
+    }
+    whole = findings | {"report": about, "versions": dict(versions), "environment": dict(told)}
+    home = str(Path.home())
+    return {
+        title: {name: str(value).replace(home, "~") if len(home) > 1 else value for name, value in entries.items()}
+        for title, entries in whole.items()
+    }
 
 
 def examine() -> dict[str, JsonObject]:

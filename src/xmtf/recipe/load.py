@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -12,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from xmtf.errors import ConfigError, nearest
 from xmtf.json_types import JsonObject
+from xmtf.progress import say
 from xmtf.recipe.packaged import nearest_packaged, recipe_file
 from xmtf.recipe.schema import Recipe
 from xmtf.recipe.yaml_text import MAX_BYTES, parse_yaml, yaml_form
@@ -33,6 +37,8 @@ __all__ = [
     "resolve_recipe",
 ]
 
+VARIABLE = "XMTF_OVERRIDES"
+"""Environment variable with overrides, such as ``training.steps=200 'name=a b'``."""
 WRITTEN = "# Every key of this run, as xmtf resolved it. It can be run again from anywhere."
 """First line of the recipe that a run keeps in its folder."""
 
@@ -44,7 +50,7 @@ class LoadedRecipe:
     Attributes:
         recipe: The resolved recipe.
         path: File that it was read from; paths inside are relative to its folder.
-        origins: Dotted key -> ``file``, ``override`` or ``default``.
+        origins: Dotted key -> ``file``, ``override``, ``environment`` or ``default``.
         written: Whether the file is one that a run wrote into its folder.
     """
 
@@ -128,19 +134,43 @@ def resolve_recipe(data: JsonObject, path: Path, overrides: Iterable[str] = ()) 
     Raises:
         ConfigError: As :func:`load_recipe`.
     """
+    overrides = list(overrides)
     given = set(_leaves(data))
-    changed = parse_overrides(overrides)
+    around = environment_overrides()
+    changed = around | parse_overrides(overrides)
     for key, value in changed.items():
         _set(data, key, value)
     try:
         recipe = Recipe.model_validate(data)
     except ValidationError as error:
         raise ConfigError(f"{path}: {_explain(error)}") from None
+    named = parse_overrides(overrides)
+    sources = (("override", named), ("environment", around), ("file", given))
     origins = {
-        key: "override" if _under(key, changed) else "file" if _under(key, given) else "default"
+        key: next((name for name, keys in sources if _under(key, keys)), "default")
         for key in _leaves(recipe.model_dump(mode="json"))
     }
     return LoadedRecipe(recipe, path, origins)
+
+
+def environment_overrides() -> dict[str, object]:
+    """Return the overrides of :data:`VARIABLE`, which those of the command line override; they are said once.
+
+    Raises:
+        ConfigError: One is not ``key=value``.
+    """
+    text = os.environ.get(VARIABLE, "")
+    return _say_overrides(text) if text.strip() else {}
+
+
+@cache
+def _say_overrides(text: str) -> dict[str, object]:
+    try:
+        found = parse_overrides(shlex.split(text))
+    except ValueError as error:
+        raise ConfigError(f"{VARIABLE}={text}: {error}") from None
+    say(f"{VARIABLE}: {', '.join(f'{key}={value}' for key, value in found.items())}")
+    return found
 
 
 def parse_overrides(overrides: Iterable[str]) -> dict[str, object]:

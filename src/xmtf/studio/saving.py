@@ -38,6 +38,9 @@ _MOST_KEPT = 1000
 class ConflictError(TemplateError):
     """A file changed on disk since it was seen; carries both versions."""
 
+    code = "studio-conflict"
+    remedy = "Read the file again: somebody changed it since it was opened."
+
     def __init__(self, conflict: Conflict) -> None:
         super().__init__(conflict.error.message)
         self.conflict = conflict

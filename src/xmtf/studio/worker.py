@@ -33,6 +33,9 @@ _PROGRAM = ("-m", "xmtf.studio.sandboxed")
 class WorkerError(TemplateError):
     """A template asked for more than it may, or failed; ``line`` is that of its source."""
 
+    code = "studio-worker"
+    remedy = "Try again; a template that takes too long or too much memory is stopped."
+
     def __init__(self, message: str, line: int | None = None) -> None:
         super().__init__(message)
         self.line = line

@@ -37,6 +37,9 @@ __all__ = ["NoExamplesError", "open_loader", "row_capacity"]
 class NoExamplesError(ConfigError):
     """A group of a token folder has no example, or none that fits a row."""
 
+    code = "no-examples"
+    remedy = "Take longer rows (`tokens.packing.sequence_length`), or more examples: none was left to train on."
+
 
 def open_loader(tokens: Path, loaded: LoadedRecipe, *, group: SplitName = "train", family: Family) -> Loader:
     """Open a token folder for training or validation.

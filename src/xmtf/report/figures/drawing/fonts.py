@@ -39,6 +39,9 @@ class MissingFontError(UserError):
         character: One character that is missing.
     """
 
+    code = "missing-font"
+    remedy = "Install the font that is named, such as Noto's; figures without it are left out."
+
     def __init__(self, script: str, character: str) -> None:
         script = _NAMES.get(script, script)
         package = "fonts-noto-cjk" if script == "CJK" else "fonts-noto-core"

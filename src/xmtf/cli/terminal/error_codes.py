@@ -1,0 +1,82 @@
+"""The codes of errors, as ``--json`` prints them and ``docs/errors.md`` lists them.
+
+The page is made by ``python -m xmtf.cli.terminal.error_codes > docs/errors.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+
+from xmtf.cli.terminal.printing import print_text
+from xmtf.errors import DataError, UserError, XmtfError
+
+__all__ = ["EDGE", "error_page", "error_rows"]
+
+EDGE: dict[str, tuple[int, str, str]] = {
+    "usage": (2, "The command line is wrong: an option, an argument or a verb.", "See `--help` of the verb."),
+    "disk-full": (2, "Nothing more can be written.", "Free some space and run the same command again; it resumes."),
+    "no-memory": (2, "The system gives no more memory.", "Take fewer rows, workers or a smaller batch."),
+    "system": (
+        2,
+        "The system refuses a file: it is gone, may not be read or written, or is too large.",
+        "Do what the message says of the path that it names.",
+    ),
+    "interrupted": (130, "Ctrl-C, SIGTERM or SIGHUP.", "Run the same command again: what is finished stays."),
+    "fault": (
+        1,
+        "A fault in xmtf; its traceback stands above.",
+        "Report it with the traceback and what `xmtf doctor --report` prints.",
+    ),
+}
+"""Code -> exit code, what happened and the remedy, of errors that are no :class:`xmtf.errors.XmtfError`."""
+_DEFINED_ELSEWHERE = (
+    "xmtf.report.figures.drawing.fonts",
+    "xmtf.tokens.rows.opening",
+    "xmtf.studio.saving",
+    "xmtf.studio.worker",
+)
+"""Modules with errors of their own."""
+
+
+def error_rows() -> Iterator[tuple[str, int, str, str]]:
+    """Yield code, exit code, what happened and the remedy of every error."""
+    for module in _DEFINED_ELSEWHERE:
+        import_module(module)
+    kinds: list[type[XmtfError]] = [UserError, *_below(UserError), DataError, *_below(DataError)]
+    for kind in kinds:
+        happened = (kind.__doc__ or "").partition("\n")[0].replace("``", "`")
+        yield kind.code, 2 if issubclass(kind, UserError) else 1, happened, kind.remedy
+    for code, (exit_code, happened, remedy) in EDGE.items():
+        yield code, exit_code, happened, remedy
+
+
+def _below(kind: type[XmtfError]) -> Iterator[type[XmtfError]]:
+    for each in sorted(kind.__subclasses__(), key=lambda found: found.code):
+        yield each
+        yield from _below(each)
+
+
+def error_page() -> str:
+    """Return ``docs/errors.md``."""
+    rows = "\n".join(f"| `{code}` | {number} | {what} | {remedy} |" for code, number, what, remedy in error_rows())
+    return f"""\
+# Errors
+
+An error is one line on stderr that names the file, key, row or dataset and says what to do. With `--json` the line
+is an object on stderr too, and results on stdout stay results:
+
+    {{"error": {{"code": "config", "message": "...", "exit_code": 2, "remedy": "..."}}}}
+
+Codes never change; messages may. `--verbose` shows where in the program the error came from.
+
+| code | exit code | what happened | what to do |
+| --- | --- | --- | --- |
+{rows}
+
+This page is made from the code: `python -m xmtf.cli.terminal.error_codes > docs/errors.md`.
+"""
+
+
+if __name__ == "__main__":
+    print_text(error_page(), end=False)
