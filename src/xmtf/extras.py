@@ -17,7 +17,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "harness": ("lm_eval",),
     "langid": ("py3langid",),
     "frames": ("pandas",),
-    "dedup": ("datasketch",),
+    "dedup": ("rensa",),
     "t5x": ("msgpack",),
     "openai": ("openai",),
     "deepl": ("deepl",),

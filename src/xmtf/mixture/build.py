@@ -39,6 +39,7 @@ from xmtf.files import (
 from xmtf.guards.alone import alone_at
 from xmtf.mixture.describe.composition import OVERLAPS, QUARANTINE
 from xmtf.mixture.finish import finish_mixture, refresh_card
+from xmtf.mixture.near import build_near, left_out_of
 from xmtf.mixture.plan.plan import MixturePlan, plan_mixture, read_slice
 from xmtf.mixture.plan.prompted_rows import prompted_tables
 from xmtf.mixture.select.asked_fields import asked_fields, read_fields, write_fields
@@ -48,6 +49,8 @@ from xmtf.mixture.select.compare_rows import RowComparison
 from xmtf.mixture.select.filters import CAPPED
 from xmtf.mixture.select.guard import SOURCES, Asked, Guard, read_guard, write_guard
 from xmtf.mixture.select.keys import hash_strings
+from xmtf.mixture.select.near_groups import LeftOut, without_left_out
+from xmtf.mixture.select.near_rows import chosen_pieces
 from xmtf.mixture.select.ngrams import string_values, word_runs
 from xmtf.mixture.sort.merge import Shard
 from xmtf.mixture.sort.runs import Run, write_runs
@@ -136,7 +139,7 @@ def _refuse_loss(plan: MixturePlan, out: Path) -> None:
 
 
 def build_guard(plan: MixturePlan, out: Path) -> None:
-    """Write the index of what the recipe's suites ask, which every shard needs."""
+    """Write what every shard needs: the index of what the recipe's suites ask, and which rows are left out."""
     folder = work_folder(out) / "guard"
     results = run_shown(plan.guard, folder, plan.loaded.recipe.execution, "reading evaluation suites")
     asked = [
@@ -153,6 +156,7 @@ def build_guard(plan: MixturePlan, out: Path) -> None:
         for task, result in zip(plan.guard.tasks, results, strict=True)
     ]
     write_guard(folder, asked)
+    build_near(plan, work_folder(out))
 
 
 def write_work_plan(loaded: LoadedRecipe, out: Path, *, replace: bool = False) -> int:
@@ -257,8 +261,8 @@ def build_shard(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
     dropped = Counter[str]()
     report = DropReport()
     runs, overlaps, failures = list[Run](), list[dict[str, Any]](), list[dict[str, Any]]()
-    capped = CapInPieces(rules)
-    for tables, compared, part_of in _gatherings(spec, guard, dropped, failures, report):
+    capped, left_out = CapInPieces(rules), left_out_of(spec, folder)
+    for tables, compared, part_of in _gatherings(spec, left_out, guard, dropped, failures, report):
         chosen = choose_rows(pa.concat_tables(tables), rules, guard, compared)
         dropped.update(chosen.dropped)
         overlaps += chosen.overlaps
@@ -342,6 +346,7 @@ def _render(
 
 def _gatherings(
     spec: dict[str, Any],
+    left_out: LeftOut | None,
     guard: Guard,
     dropped: Counter[str],
     failures: list[dict[str, Any]],
@@ -358,7 +363,8 @@ def _gatherings(
         return
     shares = Shares(spec["failing_rows"])
     pieces = Pieces(read_slice(spec), spec["seed"], spec["offline"])
-    for number, (part, data) in enumerate(pieces):
+    read = iter(pieces) if left_out is None else _pieces_without(left_out, pieces)
+    for number, (part, data) in enumerate(read):
         # conversations are compared as they are written out: all turns, and nothing of their layout
         compared = None if part.task.kind == "conversation" else _compared(spec, part, data.data, guard)
         tables, size = list[pa.Table](), 0
@@ -382,8 +388,13 @@ def _gatherings(
                 tables, size = [], 0
         if tables:
             yield tables, compared, None
-    if number:
+    if number or left_out is not None:
         shares.check(pieces.slice)
+
+
+def _pieces_without(left_out: LeftOut, pieces: Pieces) -> Iterator[tuple[Slice, SliceRows]]:
+    for part, data in chosen_pieces(pieces):
+        yield part, without_left_out(data, left_out)
 
 
 def _failures(spec: dict[str, Any], template: str, part: Prompted) -> list[dict[str, Any]]:

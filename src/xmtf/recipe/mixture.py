@@ -20,6 +20,7 @@ __all__ = [
     "Identify",
     "LabelPolicy",
     "Mixture",
+    "NearDuplicates",
     "NullPolicy",
     "OwnTask",
     "PromptedFolder",
@@ -66,6 +67,16 @@ class Identify(Section):
     confidence: Annotated[float, MIXED] = Field(default=0.9, gt=0, le=1)
     """How sure the identifier has to be, 0 to 1. Targets of under 20 letters, programs, and languages that it does not
     know are not judged; languages that it confuses pass for one another."""
+
+
+class NearDuplicates(Section):
+    """Rows of tasks that are left out since nearly the same row, or its translation, is there."""
+
+    similarity: Annotated[float | None, MIXED] = Field(default=0.8, gt=0.2, le=1)
+    """Rows whose texts share so large a share of their runs of five characters (Jaccard, estimated by MinHash) with an
+    earlier row in their language are left out; empty looks for none. Of columns that templates read. Extra `dedup`."""
+    translations: Annotated[Literal["all", "one"], MIXED] = "all"
+    """`one` keeps each row of a parallel set (equal numbers are translations) in one language, drawn by the seed."""
 
 
 class OwnTask(Section):
@@ -195,6 +206,8 @@ class TaskSelection(Section):
         default=None, exclude_if=is_none
     )
     """What texts must be like, instead of the mixture's `quality`. Mixtures only."""
+    near_duplicates: Annotated[Literal["off"] | None, MIXED] = Field(default=None, exclude_if=is_none)
+    """`off` compares none of its rows with others. Mixtures only."""
     identify: Annotated[Identify | Literal["off"] | None, within("mixture"), MIXED] = Field(
         default=None, exclude_if=is_none
     )
@@ -297,6 +310,8 @@ class Mixture(Section):
     come last."""
     deduplicate: Annotated[bool, MIXED] = True
     """Drop examples whose (inputs, targets) stood before."""
+    near_duplicates: NearDuplicates | None = Field(default=None, exclude_if=is_none)
+    """Leave out rows that are nearly the same as earlier ones, or their translations."""
     min_input_characters: Annotated[int, MIXED] = Field(default=1, ge=0)
     """Shorter inputs are dropped and counted."""
     max_characters: Annotated[int | None, MIXED] = Field(default=None, ge=1)

@@ -353,8 +353,8 @@ class Suite(Section):
     def _check(self) -> Suite:
         if any(part.cap_policy is not None or part.cap_score is not None for part in self.tasks):
             raise ValueError("a suite keeps a seeded choice; cap_policy and cap_score are for mixtures")
-        if any(part.quality is not None or part.identify is not None for part in self.tasks):
-            raise ValueError("quality and identify are for mixtures; a suite takes rows by `where`")
+        if any(part.quality or part.identify or part.near_duplicates for part in self.tasks):
+            raise ValueError("quality, identify and near_duplicates are for mixtures; a suite takes rows by `where`")
         return self
 
 

@@ -18,9 +18,9 @@ PAGE = SOURCES.parents[1] / "docs" / "mixtures.md"
 
 TEXTS = (
     "letters under 1 of the text", "repetition over 1 of the text", "over 1 characters of ASCII without a space",
-    "target in another language",
+    "target in another language", "near duplicate", "translation of a row that is kept",
 )  # fmt: skip
-"""Those of texts; ``test_text_filters.py`` sees each."""
+"""Those of texts and rows; ``test_text_filters.py`` and ``test_near_rows.py`` see each."""
 
 
 def listed():

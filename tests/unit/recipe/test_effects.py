@@ -188,6 +188,9 @@ TOGETHER = {
             "identify.confidence": 0.8,
         }.items()
     },
+    "mixture.near_duplicates.similarity": {"mixture.near_duplicates": {"similarity": 0.7}},
+    "mixture.near_duplicates.translations": {"mixture.near_duplicates": {"translations": "one"}},
+    "mixture.tasks.0.near_duplicates": {"mixture.tasks.0.near_duplicates": "off"},
     "own_tasks.0.language_column": {"own_tasks.0.language": None, "own_tasks.0.language_column": "b"},
     **{
         f"evaluation.suites.0.shots.{name}": {f"evaluation.suites.2.shots.{name}": value}
@@ -257,7 +260,7 @@ TOGETHER = {
 REFUSED = tuple(
     f"evaluation.suites.tasks.{key}"
     for key in (
-        *("cap_policy", "cap_score", "identify.confidence"),
+        *("cap_policy", "cap_score", "identify.confidence", "near_duplicates"),
         *("quality.min_letters", "quality.max_repeated", "quality.max_run"),
     )
 )

@@ -16,6 +16,7 @@ from xmtf.extras import require_extra
 from xmtf.files import content_hash, slug
 from xmtf.mixture.plan.gather import Gathered, gather_sources
 from xmtf.mixture.plan.held_out import Trained, check_axes, place_of, suites_held_out
+from xmtf.mixture.plan.near import NearPlan, plan_near
 from xmtf.mixture.plan.prompted import PromptedFile, prompted_files
 from xmtf.mixture.plan.rates import explicit_rates
 from xmtf.mixture.select.choose import Rules
@@ -108,6 +109,7 @@ class MixturePlan:
         recipe: The parts of the recipe that decide about the mixture.
         suites: What is really held out of each suite; see :mod:`xmtf.mixture.plan.held_out`.
         gathered: Where the rows come from, and what is not to be had.
+        near: Finds near duplicates among the rows, where the recipe asks for it.
     """
 
     loaded: LoadedRecipe
@@ -119,6 +121,7 @@ class MixturePlan:
     recipe: dict[str, Any]
     suites: tuple[SuiteHeldOut, ...] = ()
     gathered: Gathered = field(default_factory=Gathered)
+    near: NearPlan = field(default_factory=NearPlan)
 
     @property
     def fingerprint(self) -> str:
@@ -152,8 +155,12 @@ def plan_mixture(loaded: LoadedRecipe) -> MixturePlan:
         _guard_task(part, fingerprint, recipe, trained) for part, fingerprint in zip(asking, asked, strict=True)
     ]
     guard_hash = content_hash([task.fingerprint for task in guard_tasks])
+    near = plan_near(slices, fingerprints, recipe)
     shard_tasks = [
-        *(_shard_task(part, print_, recipe, guard_hash) for part, print_ in zip(slices, fingerprints, strict=True)),
+        *(
+            _shard_task(part, print_, recipe, guard_hash, near)
+            for part, print_ in zip(slices, fingerprints, strict=True)
+        ),
         *(_prompted_task(part, recipe, guard_hash) for part in folders),
     ]
     inputs = {task.name: task.spec["fingerprint"] for task in shard_tasks}
@@ -170,6 +177,7 @@ def plan_mixture(loaded: LoadedRecipe) -> MixturePlan:
     }
     inputs |= {f"adapter {name}": str(adapter_version(name)) for name in _of_plugins(slices)}
     inputs |= _identifier(recipe, slices, len(folders))
+    inputs |= near.inputs
     if gathered.missing:
         inputs["missing"] = content_hash(sorted(f"{part.task}:{part.split}" for part in gathered.missing))
     portions = [*(_portion(part) for part in slices), *(_prompted_portion(part) for part in folders)]
@@ -186,6 +194,7 @@ def plan_mixture(loaded: LoadedRecipe) -> MixturePlan:
         marked(recipe, "mixture", recipe),
         tuple(suites_held_out(suites, trained_on)),
         gathered,
+        near,
     )
 
 
@@ -325,11 +334,12 @@ def _identifier(recipe: Recipe, parts: Sequence[Slice], num_folders: int) -> dic
     return {"identifier": f"py3langid {package_versions(['py3langid'])['py3langid']}"}
 
 
-def _shard_task(part: Slice, fingerprint: str, recipe: Recipe, guard_hash: str) -> ShardTask:
+def _shard_task(part: Slice, fingerprint: str, recipe: Recipe, guard_hash: str, near: NearPlan) -> ShardTask:
     selection = recipe.mixture.tasks[part.selection]
     rules = _rules(recipe, part.cap_examples, part.cap_policy, selection) | {"place": place_of(part)}
     spec = _render_spec(part, fingerprint, recipe) | {"rules": rules, "guard": guard_hash}
-    return ShardTask(slug(f"{part.task.id}:{part.split}"), spec, float(len(part.templates)))
+    name = slug(f"{part.task.id}:{part.split}")
+    return ShardTask(name, spec | near.spec_of(name), float(len(part.templates)))
 
 
 def _prompted_task(part: PromptedFile, recipe: Recipe, guard_hash: str) -> ShardTask:
