@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from xmtf.errors import nearest
+from xmtf.languages.codes import normalize_language
 from xmtf.plugins import plugins
 from xmtf.recipe.effects import affects, within
-from xmtf.recipe.section import Name, Section, is_list, is_none
+from xmtf.recipe.section import Name, Section, is_list, is_none, is_task
 from xmtf.recipe.where import Where
 from xmtf.records import KIND_METRICS
 
@@ -255,6 +256,31 @@ class Rates(Section):
     tasks: Annotated[dict[str, Annotated[float, Field(gt=0)]] | None, MIXED] = Field(default=None, exclude_if=is_none)
     """Policy `explicit`: pattern of task ids -> number that the share of each such task is proportional to, whatever
     its size. The first pattern that matches counts; tasks that none matches have 1."""
+    by: Annotated[Literal["task", "language"], MIXED] = Field(default="task", exclude_if=is_task)
+    """Whose size the policy looks at: that of each task in each language, or of each language, whose tasks then share
+    by size and `rate`."""
+    languages: Annotated[dict[str, Annotated[int, Field(ge=1)]] | None, MIXED] = Field(default=None, exclude_if=is_none)
+    """Quotas: pattern of language codes -> most examples of each such language, under any policy; its tasks share them
+    by size and `rate`. The first pattern that matches counts."""
+
+    @property
+    def is_sampling(self) -> bool:
+        """Whether examples may be left out."""
+        return self.policy != "all" or self.languages is not None
+
+    @field_validator("languages")
+    @classmethod
+    def _codes(cls, value: dict[str, int] | None) -> dict[str, int] | None:
+        if value is None:
+            return None
+        plain = {name: any(c in name for c in "*?[") for name in value}
+        codes = {
+            name if plain[name] else normalize_language(name, "mixture.rates.languages"): most
+            for name, most in value.items()
+        }
+        if len(codes) < len(value):
+            raise ValueError(f"two of {', '.join(value)} name one language")
+        return codes
 
     @model_validator(mode="after")
     def _check(self) -> Rates:
@@ -266,6 +292,11 @@ class Rates(Section):
             raise ValueError(f"tasks has numbers for policy 'explicit', and the policy is {self.policy!r}")
         if self.temperature != 1.0 and self.policy in ("proportional", "explicit"):
             raise ValueError(f"policy {self.policy!r} has no temperature; take policy 'temperature' or 'capped'")
+        if self.by == "language" and self.policy in ("all", "explicit"):
+            raise ValueError(
+                f"policy {self.policy!r} looks at no language; take proportional, capped or temperature, or give "
+                "quotas in `languages`"
+            )
         return self
 
 

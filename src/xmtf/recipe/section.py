@@ -6,7 +6,7 @@ from typing import Annotated, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationInfo, field_validator
 
-__all__ = ["Name", "Section", "is_all", "is_auto", "is_false", "is_list", "is_none", "is_nothing", "is_skip"]
+__all__ = ["Name", "Section", "is_all", "is_auto", "is_false", "is_list", "is_none", "is_nothing", "is_skip", "is_task"]
 
 Name = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 """Text that is not empty."""
@@ -25,6 +25,11 @@ def is_skip(value: object) -> bool:
 def is_list(value: object) -> bool:
     """Tell whether a key says `list`, its default; as :func:`is_none`."""
     return value == "list"
+
+
+def is_task(value: object) -> bool:
+    """Tell whether a key says `task`, its default; as :func:`is_none`."""
+    return value == "task"
 
 
 def is_false(value: object) -> bool:

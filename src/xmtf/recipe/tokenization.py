@@ -104,7 +104,8 @@ class Tokenization(Section):
     """Language -> system texts, of which each conversation without one gets one, drawn by the seed; `""` is none."""
     packing: Packing = Packing()
     weights: Annotated[Literal["size", "equal"] | dict[str, float], LEARNT] = "size"
-    """Share of each language among rows: by its tokens, equal, or given."""
+    """Share of each language among rows: by its tokens, equal, given for each, or `{temperature: T}`: by its tokens to
+    the power of 1 / T, so that 1 is by size and larger is flatter."""
     multipliers: Annotated[dict[str, float], LEARNT] = Field(default_factory=dict)
     """Factors on the weight of a language (the original has `code: 1.3`)."""
 
@@ -113,6 +114,16 @@ class Tokenization(Section):
     def _plain_values(cls, value: dict[str, object]) -> dict[str, object]:
         days = {name: each.isoformat() for name, each in value.items() if isinstance(each, datetime.date)}
         return dict(TypeAdapter(dict[str, JsonValue]).validate_python(value | days))
+
+    @field_validator("weights")
+    @classmethod
+    def _one_temperature(cls, value: str | dict[str, float]) -> str | dict[str, float]:
+        if isinstance(value, dict) and "temperature" in value:
+            if len(value) > 1:
+                raise ValueError("give a temperature, or a weight for each language")
+            if not 1 <= value["temperature"] < float("inf"):
+                raise ValueError(f"the temperature is {value['temperature']}; give a number from 1")
+        return value
 
     @field_validator("system_prompts")
     @classmethod

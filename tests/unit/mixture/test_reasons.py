@@ -9,6 +9,7 @@ from xmtf.conversations import messages
 from xmtf.mixture.plan import prompted_rows
 from xmtf.mixture.select import choose, compare_rows, filters
 from xmtf.mixture.sort import merge
+from xmtf.sources.adapters import ADAPTERS
 from xmtf.tasks.prompting import fitness
 from xmtf.templates.sandbox import unfit
 
@@ -69,7 +70,7 @@ def test_the_page_lists_every_reason_and_no_other():
         prompted_rows.HELD_OUT, prompted_rows.DATASET_HELD_OUT, prompted_rows.LANGUAGE_HELD_OUT,
         prompted_rows.EMPTY_TARGET, prompted_rows._NO_TEXTS,
         *said_by("tasks/prompting/fitness.py", "tasks/prompting/prompted.py", "mixture/select/filters.py", *adapters),
-        *TEXTS,
+        *TEXTS, ADAPTERS["wmt22"].not_best,
         *said_by("tasks/prompting/where.py"), fitness.NO_LANGUAGE, fitness.UNKNOWN_LANGUAGE, fitness.OTHER_LANGUAGE,
         fitness.HELD_OUT_LANGUAGE, fitness.OTHER_PROMPT,
     }  # fmt: skip

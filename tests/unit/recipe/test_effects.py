@@ -113,6 +113,8 @@ FLIPS = {
     "mixture.held_out.overlap": "flag",
     "mixture.held_out.overlap_words": 13,
     "mixture.rates.tasks": None,
+    "mixture.rates.by": "language",
+    "mixture.rates.languages": {"fr": 5},
     "mixture.rates.size_cap": 50,
     "mixture.rates.temperature": 2.0,
     "mixture.cap_policy": "longest",

@@ -61,7 +61,8 @@ def print_built(manifest: Manifest, folder: Path, *, as_json: bool) -> None:
             ]
         )
         print_text()
-    if manifest.recipe["mixture"]["rates"]["policy"] != "all":
+    rates = manifest.recipe["mixture"]["rates"]
+    if rates["policy"] != "all" or "languages" in rates:
         _print_rates(folder)
     _print_dropped(counts.dropped)
     for line in DropReport.of(details).lines(counts.dropped):

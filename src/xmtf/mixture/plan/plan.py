@@ -263,7 +263,7 @@ def _limited(part: Slice, recipe: Recipe) -> Slice:
 
 
 def _check_rates(recipe: Recipe) -> None:
-    if recipe.mixture.rates.policy != "all":
+    if recipe.mixture.rates.is_sampling:
         return
     rates = {f"tasks.{number}": selection.rate for number, selection in enumerate(recipe.mixture.tasks)}
     rates |= {f"prompted.{number}": folder.rate for number, folder in enumerate(recipe.mixture.prompted)}
@@ -271,7 +271,8 @@ def _check_rates(recipe: Recipe) -> None:
         if rate != 1.0:
             raise ConfigError(
                 f"mixture.{key}.rate: rates need a sampling policy, and mixture.rates.policy is 'all'; set it "
-                "to proportional, capped, temperature or explicit and give mixture.rates.max_examples"
+                "to proportional, capped, temperature or explicit and give mixture.rates.max_examples, or quotas in "
+                "mixture.rates.languages"
             )
 
 

@@ -11,7 +11,47 @@ import numpy.typing as npt
 from xmtf.errors import UnknownNameError
 from xmtf.recipe.schema import Rates
 
-__all__ = ["explicit_rates", "quotas"]
+__all__ = ["explicit_rates", "quotas", "shares"]
+
+
+def shares(units: Sequence[tuple[str, str]], sizes: Sequence[int], rates: Sequence[float], policy: Rates) -> list[int]:
+    """Return how many examples to take of each task in each language; none is ever taken twice.
+
+    Quotas of languages come first; then the policy shares out what they leave, among all units or among languages.
+
+    ::
+
+        units                     fr a  fr b  sw a      sizes 60 30 10
+        languages: {fr: 30}         20    10    10
+        by: language, 20 wanted      7     3    10      equal shares (temperature 1000) of fr and sw
+
+    Args:
+        units: (language, task) of each.
+        sizes: Examples of each, after caps and deduplication.
+        rates: Relative rate of each.
+        policy: Rates of the recipe.
+    """
+    languages = [language for language, _ in units]
+    left = list(sizes)
+    for language in dict.fromkeys(languages):
+        most = next((n for pattern, n in (policy.languages or {}).items() if fnmatchcase(language, pattern)), None)
+        if most is not None:
+            _share_out(left, [at for at, each in enumerate(languages) if each == language], rates, most)
+    if policy.by == "task":
+        return quotas(left, rates, policy)
+    members = {name: [at for at, each in enumerate(languages) if each == name] for name in dict.fromkeys(languages)}
+    wanted = quotas([sum(left[at] for at in places) for places in members.values()], [1.0] * len(members), policy)
+    for places, most in zip(members.values(), wanted, strict=True):
+        _share_out(left, places, rates, most)
+    return left
+
+
+def _share_out(sizes: list[int], places: Sequence[int], rates: Sequence[float], most: int) -> None:
+    """Lower the sizes at some places to a sum of ``most`` at most, by size and rate."""
+    by_size = Rates(policy="proportional", max_examples=most)
+    found = quotas([sizes[at] for at in places], [rates[at] for at in places], by_size)
+    for at, size in zip(places, found, strict=True):
+        sizes[at] = size
 
 
 def quotas(sizes: Sequence[int], rates: Sequence[float], policy: Rates) -> list[int]:

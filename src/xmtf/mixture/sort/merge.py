@@ -22,7 +22,7 @@ from typing import Any
 
 from xmtf.execution import Plan, ShardTask, run_shown
 from xmtf.files import content_hash, link_or_copy, shard_name, write_json
-from xmtf.mixture.plan.rates import quotas
+from xmtf.mixture.plan.rates import shares
 from xmtf.mixture.sort.order import SampleKeys, key_ranges, part_starts, sample_limit
 from xmtf.mixture.sort.parts import PART_FILE
 from xmtf.mixture.sort.runs import Run
@@ -122,7 +122,7 @@ def plan_parts(work: Path, shards: list[Shard], mixture: Mixture, execution: Exe
     # Starting workers takes longer than sorting the keys of a small mixture.
     if rows < INLINE_ROWS:
         execution = execution.model_copy(update={"engine": "inline"})
-    sampled = mixture.rates.policy != "all"
+    sampled = mixture.rates.is_sampling
     languages = _order_languages(work, dict(sorted(by_language.items())), sampled, execution)
     limits = _limits(work, languages, mixture.rates) if sampled else {}
     specs, sizes = {}, {}
@@ -172,7 +172,8 @@ def _limits(work: Path, languages: list[_Language], rates: Rates) -> dict[tuple[
             own = [number for number, run in enumerate(language.runs) if run.shard.task == task]
             sample_keys[language.code, task] = found.of_runs(own)
             task_rates[language.code, task] = language.runs[own[0]].shard.rate
-    wanted = quotas([sum(map(len, keys)) for keys in sample_keys.values()], list(task_rates.values()), rates)
+    sizes = [sum(map(len, keys)) for keys in sample_keys.values()]
+    wanted = shares(list(sample_keys), sizes, list(task_rates.values()), rates)
     return {unit: sample_limit(keys, quota) for (unit, keys), quota in zip(sample_keys.items(), wanted, strict=True)}
 
 

@@ -208,9 +208,15 @@ def _group_numbers(
 
 
 def _weights(tokens: Tokenization, sizes: dict[str, int]) -> dict[str, float]:
-    """Return the weight of each language, from its tokens or as given, times its multiplier."""
+    """Return the weight of each language, from its tokens or as given, times its multiplier.
+
+    With a temperature of 2, 900 and 100 tokens weigh as 30 and 10.
+    """
     given: Any = tokens.weights
-    if isinstance(given, dict):
+    if isinstance(given, dict) and "temperature" in given:
+        total, power = max(1, sum(sizes.values())), 1.0 / given["temperature"]
+        weights = {language: (size / total) ** power for language, size in sizes.items()}
+    elif isinstance(given, dict):
         named = _named(given, "tokens.weights")
         missing = sorted(set(sizes) - set(named))
         if missing:

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xmtf.errors import UnknownNameError
-from xmtf.mixture.plan.rates import explicit_rates, quotas
+from xmtf.mixture.plan.rates import explicit_rates, quotas, shares
 from xmtf.recipe.schema import Rates
 
 
@@ -35,6 +35,26 @@ def test_capped_may_have_a_temperature_as_in_seqio():
     assert quotas([10_000, 100, 100], [1, 1, 1], policy) == [7, 4, 4]  # roots of 400, 100, 100: 20, 10, 10
 
 
+UNITS = [("fr", "a"), ("fr", "b"), ("sw", "a")]
+
+
+def test_rates_by_language_choose_examples_of_languages_first():
+    even = Rates(policy="temperature", temperature=1000.0, max_examples=20, by="language")
+    assert shares(UNITS, [60, 30, 10], [1, 1, 1], even) == [7, 3, 10]
+    assert shares(UNITS, [60, 30, 10], [1, 2, 1], even) == [5, 5, 10]  # the rate of a task counts within its language
+    root = Rates(policy="temperature", temperature=2.0, max_examples=40, by="language")
+    assert shares(UNITS, [60, 30, 10], [1, 1, 1], root) == [20, 10, 10]  # roots 9.5 and 3.2, and all that sw has
+    by_task = root.model_copy(update={"by": "task"})
+    assert shares(UNITS, [60, 30, 10], [1, 1, 1], by_task) == quotas([60, 30, 10], [1, 1, 1], by_task)
+
+
+def test_quotas_of_languages_hold_under_every_policy():
+    assert shares(UNITS, [60, 30, 10], [1, 1, 1], Rates(languages={"fra": 30})) == [20, 10, 10]
+    assert shares(UNITS, [60, 30, 10], [1, 1, 1], Rates(languages={"sw": 5, "*": 9})) == [6, 3, 5]
+    sampled_too = Rates(policy="proportional", max_examples=30, languages={"fr": 30})
+    assert shares(UNITS, [60, 30, 10], [1, 1, 1], sampled_too) == [15, 8, 7]
+
+
 def test_explicit_numbers_go_to_the_first_pattern_that_matches():
     policy = Rates(policy="explicit", max_examples=9, tasks={"xnli/fr": 5, "xnli/*": 2})
     assert explicit_rates(["xnli/de", "xnli/fr", "gsm8k"], policy) == [2, 5, 1]
@@ -51,6 +71,10 @@ def test_explicit_numbers_go_to_the_first_pattern_that_matches():
         ({"policy": "proportional", "max_examples": 5, "tasks": {"a": 1}}, "policy 'explicit'"),
         ({"policy": "explicit", "max_examples": 5, "temperature": 2}, "no temperature"),
         ({"policy": "explicit"}, "needs max_examples"),
+        ({"by": "language"}, "looks at no language"),
+        ({"policy": "explicit", "max_examples": 5, "by": "language"}, "looks at no language"),
+        ({"languages": {"fr": 0}}, "greater than or equal to 1"),
+        ({"languages": {"fr": 3, "fra": 4}}, "name one language"),
         ({"policy": "explicit", "max_examples": 5, "tasks": {"a": 0}}, "greater than 0"),
     ],
 )

@@ -124,6 +124,17 @@ def test_given_weights(recipe: Recipe) -> None:
         "en": 0.75,
         "fr": 0.25,
     }
+    flat = {
+        language: round(share, 6)
+        for language, share in _weights(
+            recipe("tokens.weights={temperature: 2}").recipe.tokens, {"en": 900, "fr": 100, "none": 0}
+        ).items()
+    }
+    assert flat == {"en": 0.75, "fr": 0.25, "none": 0}
+    with pytest.raises(ConfigError, match="give a number from 1"):
+        recipe("tokens.weights={temperature: 0.5}")
+    with pytest.raises(ConfigError, match="give a temperature, or a weight for each language"):
+        recipe("tokens.weights={temperature: 2, fr: 1}")
     assert _weights(recipe("tokens.weights=equal").recipe.tokens, sizes) == {"en": 0.5, "fr": 0.5}
     assert _weights(recipe("tokens.weights={en: 1, fr: 0}").recipe.tokens, sizes) == {"en": 1.0, "fr": 0.0}
     with pytest.raises(ConfigError, match="no weight for fr; give 0"):
