@@ -39,10 +39,9 @@ function listen(event) {
   }
 }
 
-const shown = (key) => key.split(" ").flatMap((part, place) => [
-  place ? " then " : null,
-  element("kbd", { text: part.replace("Mod+", navigator.platform.startsWith("Mac") ? "⌘ " : "Ctrl ").replace("Alt+", "Alt ") }),
-]);
+const modifier = navigator.platform.startsWith("Mac") ? "⌘ " : "Ctrl ";
+const spoken = (part) => part.replace("Mod+", modifier).replace("Arrow", "").replace(/ (.)$/, (_, letter) => ` ${letter.toUpperCase()}`);
+const shown = (key) => key.split(" ").flatMap((part, place) => [place ? " then " : null, element("kbd", { text: spoken(part) })].filter(Boolean));
 
 function table(group) {
   const rows = bound.filter((one) => one.group === group).map((one) =>

@@ -78,11 +78,18 @@ function bindKeys() {
   keys.bind("Escape", "Leave a field or the editor", () => { document.activeElement?.blur(); byId("main").focus({ preventScroll: true }); });
   keys.bind("n", "Next row, template or prompt", call("step", 1), { when: on("browse", "write", "translate", "try") });
   keys.bind("p", "The one before", call("step", -1), { when: on("browse", "write", "translate", "try") });
+  // Keys with a meaning inside the table or the editor alone; named here, so that the help is whole.
+  const inside = (key, label, group) => keys.bind(key, label, () => {}, { group, when: () => false });
+  inside("ArrowDown", "Next row; also Page Down, Home, End", "Browse");
+  inside("Enter", "The whole row", "Browse");
   const writing = { group: "Write", when: on("write") };
   keys.bind("e", "Into the editor", call("edit"), writing);
   keys.bind("Mod+s", "Save", call("save"), writing);
   keys.bind("c", "New template", call("create"), writing);
   keys.bind("d", "Changes against the file", call("changes"), writing);
+  inside("Mod+z", "Undo, in the editor", "Write");
+  inside("Mod+Space", "Offer columns and filters, in the editor", "Write");
+  inside("F8", "To the next finding, in the editor", "Write");
   const reviewing = { group: "Translate", when: on("translate") };
   keys.bind("a", "Accept, and on to the next", call("accept"), reviewing);
   keys.bind("Mod+Enter", "Accept, from inside the editor", call("accept"), reviewing);
@@ -92,18 +99,7 @@ function bindKeys() {
   keys.bind("s", "Suggest by the engine", call("suggest"), reviewing);
   const trying = { group: "Try", when: on("try") };
   keys.bind("Mod+Enter", "Ask the model", call("run"), trying);
-  keys.bind("Enter", "Ask the model", call("run"), { ...trying, when: () => on("try")() && document.activeElement === byId("main") });
   keys.bind("x", "Stop it", call("stop"), trying);
-}
-
-/** In the editor some keys have a meaning of their own; named here, so that the help is whole. */
-function describeOthers() {
-  const none = { when: () => false };
-  keys.bind("Mod+z", "Undo, in the editor", () => {}, { group: "Write", ...none });
-  keys.bind("Mod+ ", "Offer columns and filters, in the editor", () => {}, { group: "Write", ...none });
-  keys.bind("F8", "To the next finding, in the editor", () => {}, { group: "Write", ...none });
-  keys.bind("ArrowDown", "Next row; also PageDown, Home, End", () => {}, { group: "Browse", ...none });
-  keys.bind("Enter", "The whole row", () => {}, { group: "Browse", ...none });
 }
 
 async function start() {
@@ -120,7 +116,6 @@ async function start() {
   drawTasks();
   keys.start();
   bindKeys();
-  describeOthers();
   addEventListener("hashchange", () => follow().catch((error) => say(error.message, "error")));
   await follow();
 }

@@ -6,7 +6,7 @@ export const app = { collection: null, files: new Map(), drafts: new Map() };
 /** An entry for each task that reads a file of templates, or one for the file where none does. */
 function places(file) {
   if (!file.tasks.length) return [file];
-  return file.tasks.map(({ id, subset, cluster, language }) => ({ ...file, task: id, subset, cluster, language }));
+  return file.tasks.map(({ id, subset, cluster, language, dataset }) => ({ ...file, task: id, subset, cluster, language, dataset: dataset ?? file.dataset }));
 }
 
 export async function loadCollection() {

@@ -35,7 +35,7 @@ class Translator {
   build(root) {
     this.languages = element("div", { class: "languages", id: "languages" });
     this.list = element("ul", { class: "entries", id: "entries", "aria-label": "Prompts" });
-    this.progress = element("div", { class: "progress-line", id: "progress", role: "status" });
+    this.progress = element("div", { class: "progress-said", id: "progress", role: "status" });
     this.state = element("div", { class: "chips", id: "entry-state" });
     this.sourceTitle = element("h3");
     this.targetTitle = element("h3");
@@ -49,7 +49,7 @@ class Translator {
     this.targetRendering = element("div", { class: "renderings", id: "translation-rendering" });
     this.notes = element("div", { class: "notes", id: "suggestion", "aria-live": "polite" });
     this.engine = select(app.collection.engines.length ? app.collection.engines.map((name) => [name, name]) : [["", "none: start with --engine"]], kept.get("engine"), (value) => kept.set("engine", value), { id: "engine" });
-    this.reviewer = element("input", { type: "text", id: "reviewer", value: kept.get("reviewer") ?? "", autocomplete: "name", placeholder: "your name", on: { change: () => kept.set("reviewer", this.reviewer.value.trim()) } });
+    this.reviewer = element("input", { type: "text", id: "reviewer", value: kept.get("reviewer") ?? app.collection.reviewer ?? "", autocomplete: "name", placeholder: "your name", on: { change: () => kept.set("reviewer", this.reviewer.value.trim()) } });
     this.buttons = {
       accept: button("Accept", () => this.decide("accept"), { class: "primary", id: "accept", "aria-keyshortcuts": "a" }),
       edit: button("Save edit", () => this.decide("edit"), { id: "save-edit", "aria-keyshortcuts": "Control+S" }),
@@ -58,11 +58,11 @@ class Translator {
     };
     root.replaceChildren(element("div", { class: "translate" },
       element("div", { class: "toolbar" }, this.languages, field("Engine", this.engine), field("Reviewer", this.reviewer)),
-      this.progress,
+      element("div", { class: "progress-line" }, this.progress, this.rows.root),
       element("div", { class: "translate-body" },
         element("nav", { class: "entry-list", "aria-label": "Prompts to translate" }, this.list),
         element("div", { class: "pane-scroll" },
-          element("div", { class: "toolbar actions" }, Object.values(this.buttons), button("Next", () => this.step(1), { id: "next", class: "quiet", "aria-keyshortcuts": "n" }), this.state, this.rows.root),
+          element("div", { class: "toolbar actions" }, Object.values(this.buttons), button("Next", () => this.step(1), { id: "next", class: "quiet", "aria-keyshortcuts": "n" }), this.state),
           this.notes,
           element("div", { class: "sides" },
             element("section", { class: "side-column", "aria-label": "Original" }, this.sourceTitle, this.sourcePlace, this.sourceChoicesField, this.sourceRendering),
@@ -150,7 +150,7 @@ class Translator {
   }
 
   enable() {
-    const some = this.editor.text().trim() !== "", { writable } = app.collection;
+    const some = this.editor.text().trim() !== "", { writable } = this.entry;
     this.buttons.accept.disabled = !some || !writable;
     this.buttons.edit.disabled = !some || !writable || !this.edited();
     this.buttons.reject.disabled = !this.shown.translation || !writable;

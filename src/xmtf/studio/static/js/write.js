@@ -45,7 +45,7 @@ class Writer {
     this.place = element("div", { class: "editor", id: "editor" });
     this.fields = new Fields(() => this.changed());
     this.findings = element("ul", { class: "findings", id: "findings", "aria-label": "Findings of lint" });
-    this.findingsTitle = element("h3", { text: "Findings", role: "status" });
+    this.findingsTitle = element("h3", { class: "findings-title", id: "findings-title", text: "Findings", role: "status" });
     this.preview = element("div", { class: "renderings", id: "preview" });
     this.saveButton = button("Save", () => this.save(), { class: "primary", id: "save", "aria-keyshortcuts": "Control+S" });
     this.discardButton = button("Discard", () => this.discard(), { id: "discard" });
@@ -55,7 +55,7 @@ class Writer {
         element("div", { class: "toolbar" }, this.chosen, button("New", () => this.create(), { id: "new" }), button("Copy", () => this.create(this.current()), { id: "copy" })),
         element("div", { class: "toolbar actions" }, this.saveButton, this.discardButton, button("Changes", () => this.changes(), { id: "changes" }),
           button("Delete", () => this.erase(), { id: "delete", class: "quiet" }), this.marks),
-        element("div", { class: "pane-scroll" }, this.place, this.fields.root, this.findingsTitle, this.findings)),
+        element("div", { class: "pane-scroll" }, this.place, this.findingsTitle, this.findings, this.fields.root)),
       element("section", { class: "pane", "aria-label": "Rendered" },
         element("div", { class: "toolbar" }, this.rows.root, field("Tokenizer", counted)), this.preview)));
     this.editor = createEditor(this.place, {
@@ -63,9 +63,9 @@ class Writer {
       variables: () => variables(this.rows.columns), properties: (path) => properties(this.rows.known?.row, path),
       change: () => this.changed(),
     });
-    if (!app.collection.writable) {
-      this.saveButton.disabled = true;
-      this.saveButton.title = "These templates cannot be written; start the studio on a folder of your own";
+    if (!this.file.writable) {
+      this.saveButton.title = app.collection.read_only_because ?? "This file cannot be written";
+      root.querySelector(".pane").prepend(element("p", { class: "notice", text: `To read and try only: ${this.saveButton.title}.` }));
     }
   }
 
@@ -105,7 +105,7 @@ class Writer {
 
   drawState() {
     const drafted = Boolean(draftOf(this.key, this.id)), saved = this.saved();
-    this.saveButton.disabled = !drafted || !app.collection.writable;
+    this.saveButton.disabled = !drafted || !this.file.writable;
     this.discardButton.disabled = !drafted;
     this.marks.replaceChildren(...[
       drafted ? chip(isNew(this.id) ? "new" : "edited", "edited") : null,
@@ -165,7 +165,7 @@ class Writer {
 
   async save() {
     const draft = draftOf(this.key, this.id);
-    if (!draft || !app.collection.writable) return;
+    if (!draft || !this.file.writable) return;
     if (!draft.name.trim()) { say("Give it a name first.", "error"); this.fields.focus(); return; }
     try {
       const answer = await save(this.key, this.file.version, isNew(this.id) ? null : this.id, draft);
