@@ -97,6 +97,7 @@ function bindKeys() {
   keys.bind("Mod+s", "Save the edit", call("save"), reviewing);
   keys.bind("x", "Reject", call("reject"), reviewing);
   keys.bind("s", "Suggest by the engine", call("suggest"), reviewing);
+  keys.bind("o", "Begin with a copy of the original", call("copy"), reviewing);
   const trying = { group: "Try", when: on("try") };
   keys.bind("Mod+Enter", "Ask the model", call("run"), trying);
   keys.bind("x", "Stop it", call("stop"), trying);

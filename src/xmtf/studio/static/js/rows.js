@@ -6,7 +6,12 @@ const BEYOND = 8; // rows drawn above and below what is seen
 const MOST = 120; // rows drawn at all
 const TALLEST = 8_000_000; // px; browsers draw nothing beyond some 17 million
 
-const narrow = /^(u?int|bool|float|double|half)/;
+/** How wide a column would be, in rem: as its name and most of the texts of the first page need. */
+function wanted({ name }, column, rows) {
+  const lengths = rows.map(({ cells }) => cells[column].text.length).sort((a, b) => a - b);
+  const most = Math.max(lengths[Math.floor(lengths.length * 0.8)] ?? 0, name.length);
+  return Math.min(Math.max(most * 0.55 + 1.4, 3.5), 30);
+}
 
 export class RowTable {
   /**
@@ -45,7 +50,7 @@ export class RowTable {
     this.matched = first.matched;
     this.columns = first.columns;
     this.at = index !== null && first.matched === first.total ? Math.min(index, Math.max(first.total - 1, 0)) : 0;
-    this.drawHead();
+    this.drawHead(first.rows);
     this.draw(true);
     this.reveal();
     this.draw(true);
@@ -68,10 +73,11 @@ export class RowTable {
     return page?.rows[place % PAGE] ?? null;
   }
 
-  drawHead() {
-    const widths = this.columns.map(({ type }) => (narrow.test(type) ? "minmax(5rem, 0.4fr)" : "minmax(11rem, 1fr)"));
-    this.root.style.setProperty("--columns", ["4.5rem", ...widths].join(" "));
-    this.root.style.setProperty("--least", `${4.5 + this.columns.reduce((sum, { type }) => sum + (narrow.test(type) ? 5 : 11), 0)}rem`);
+  drawHead(rows) {
+    const widths = this.columns.map((column, place) => wanted(column, place, rows));
+    const least = widths.map((width) => Math.min(width, 11));
+    this.root.style.setProperty("--columns", ["4.5rem", ...widths.map((width, place) => `minmax(${least[place]}rem, ${width}fr)`)].join(" "));
+    this.root.style.setProperty("--least", `${4.5 + least.reduce((sum, width) => sum + width, 0)}rem`);
     this.root.setAttribute("aria-rowcount", this.matched + 1);
     this.root.setAttribute("aria-colcount", this.columns.length + 1);
     this.head.replaceChildren(

@@ -54,6 +54,7 @@ class Translator {
       accept: button("Accept", () => this.decide("accept"), { class: "primary", id: "accept", "aria-keyshortcuts": "a" }),
       edit: button("Save edit", () => this.decide("edit"), { id: "save-edit", "aria-keyshortcuts": "Control+S" }),
       reject: button("Reject", () => this.decide("reject"), { id: "reject", "aria-keyshortcuts": "x" }),
+      copy: button("Copy original", () => this.copy(), { id: "copy-original", "aria-keyshortcuts": "o" }),
       suggest: button("Suggest", () => this.suggest(), { id: "suggest", "aria-keyshortcuts": "s" }),
     };
     root.replaceChildren(element("div", { class: "translate" },
@@ -70,7 +71,7 @@ class Translator {
     const offers = { filters: FILTERS, functions: FUNCTIONS, variables: () => variables(this.rows.columns), properties: (path) => properties(this.rows.known?.row, path) };
     this.original = createEditor(this.sourcePlace, { label: "Original, to read", direction: direction(this.source) });
     this.original.lock(true);
-    this.editor = createEditor(this.targetPlace, { label: "Translation in Jinja", direction: direction(this.language), change: () => this.changed(), ...offers });
+    this.editor = createEditor(this.targetPlace, { label: "Translation in Jinja", hint: "Write the translation, copy the original, or ask for a suggestion", direction: direction(this.language), change: () => this.changed(), ...offers });
     this.drawLanguages();
   }
 
@@ -154,6 +155,7 @@ class Translator {
     this.buttons.accept.disabled = !some || !writable;
     this.buttons.edit.disabled = !some || !writable || !this.edited();
     this.buttons.reject.disabled = !this.shown.translation || !writable;
+    this.buttons.copy.disabled = some;
     this.buttons.suggest.disabled = !app.collection.engines.length;
   }
 
@@ -189,6 +191,21 @@ class Translator {
     }
   }
 
+  /** Begin a translation with the words of the original. */
+  copy() {
+    if (this.buttons.copy.disabled) return;
+    this.fill(this.shown.original);
+    this.editor.focus();
+  }
+
+  /** Put a text into the editor, as an edit that can be undone. */
+  fill({ jinja, answer_choices: choices }) {
+    this.editor.write(jinja);
+    this.choices.value = choices ?? "";
+    this.choicesField.hidden = !this.shown.original.answer_choices && !this.choices.value;
+    this.changed();
+  }
+
   async suggest() {
     if (!app.collection.engines.length) { say("No engine; start the studio with --engine.", "error"); return; }
     this.notes.replaceChildren(element("p", { class: "soft", text: `${this.engine.value} translates …` }));
@@ -196,11 +213,8 @@ class Translator {
     try {
       const found = await this.askSuggestion({ key: this.key, language: this.language, id: asked.id, engine: this.engine.value });
       if (!found || this.shown !== asked) return;
-      this.editor.write(found.jinja);
-      this.choices.value = found.answer_choices ?? "";
-      this.choicesField.hidden = !asked.original.answer_choices && !this.choices.value;
+      this.fill(found);
       this.drawNotes(found);
-      this.changed();
     } catch (error) {
       this.notes.replaceChildren(fault(error));
     }
@@ -259,7 +273,7 @@ export async function open(root, start) {
   return {
     update: (place) => { if (place.language && place.language !== translator.language) translator.turn(place.language); },
     step: (by) => translator.step(by), accept: () => translator.decide("accept"), reject: () => translator.decide("reject"),
-    save: () => translator.decide("edit"), edit: () => translator.editor.focus(), focus: () => translator.editor.focus(), suggest: () => translator.suggest(),
+    save: () => translator.decide("edit"), edit: () => translator.editor.focus(), copy: () => translator.copy(), focus: () => translator.editor.focus(), suggest: () => translator.suggest(),
     close: () => translator.close(),
   };
 }
