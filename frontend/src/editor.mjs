@@ -62,6 +62,12 @@ const language = jinjaLanguage.configure({ props: [NodeProp.isolate.add({ "Inter
 const TAGS = "if elif else endif for endfor set endset raw endraw macro endmacro filter endfilter with endwith".split(" ");
 const WORDS = "and or not in is defined none true false loop".split(" ");
 
+/** Whether a place is inside {{ }} or {% %}, also where the end is not written yet. */
+function inStatement(state, pos) {
+  const before = state.doc.sliceString(Math.max(pos - 5000, 0), pos);
+  return Math.max(before.lastIndexOf("{{"), before.lastIndexOf("{%")) > Math.max(before.lastIndexOf("}}"), before.lastIndexOf("%}"));
+}
+
 const severities = { error: "error", warning: "warning", note: "info" };
 
 function diagnostics(state, findings) {
@@ -90,6 +96,7 @@ export function createEditor(parent, { text = "", label, direction = "ltr", hint
   const named = (names, type, boost) => names.map((name) => (typeof name === "string" ? { label: name, type, boost } : { ...name, type, boost }));
   /** Offer what the sandbox lets through, not all that Jinja has: its own lists are told by a word that only one has. */
   function complete(context) {
+    if (!inStatement(context.state, context.pos)) return context.explicit ? printedVariables(context.pos) : null;
     const found = jinjaCompletionSource({ properties: (path) => named(properties(path), "property", 50) })(context);
     const has = (word) => found?.options.some((option) => option.label === word);
     if (has("capitalize")) found.options = named(filters, "function", 1);
@@ -97,6 +104,7 @@ export function createEditor(parent, { text = "", label, direction = "ltr", hint
     else if (has("lipsum")) found.options = [...named(variables(), "variable", 50), ...named(functions, "function", 1), ...named(WORDS, "keyword", 1)];
     return found;
   }
+  const printedVariables = (pos) => ({ from: pos, options: named(variables(), "variable", 1).map((one) => ({ ...one, apply: `{{ ${one.label} }}` })) });
   let turned = direction;
   const attributes = (dir, name) => EditorView.contentAttributes.of({ dir, "aria-label": name, spellcheck: "false" });
 

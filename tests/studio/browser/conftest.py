@@ -176,7 +176,7 @@ def expect(chromium):
     """What waits until something holds in the page; the policy of the page forbids to evaluate texts there."""
     from playwright.sync_api import expect
 
-    expect.set_options(timeout=20_000)
+    expect.set_options(timeout=60_000)
     return expect
 
 
@@ -186,7 +186,7 @@ def page(chromium, studio):
     studio.file.write_text(TEMPLATES, encoding="utf-8")
     context = chromium.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light")
     page = context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(60_000)
     faults, asked = [], []
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)

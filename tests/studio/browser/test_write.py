@@ -11,6 +11,7 @@ def _write(page, name="ask"):
 def _replace(page, text):
     page.locator(".cm-content").focus()
     page.keyboard.press("Control+a")
+    page.keyboard.press("Delete")  # typed over styled words, Chromium would style the new ones inline
     page.keyboard.insert_text(text)
 
 
@@ -23,12 +24,13 @@ def test_a_prompt_is_written_with_help_and_saved_beside_untouched_bytes(page, st
     expect(page.locator(".cm-tooltip-autocomplete [aria-selected]")).to_contain_text("text")
     page.wait_for_timeout(100)  # a list that has just appeared does not take Enter
     page.keyboard.press("Enter")
-    page.keyboard.press("End")
-    expect(page.locator("#preview pre").first).to_contain_text("About Room 0 was coldReview: Room 0 was cold")
-    page.keyboard.press("Control+z")
-    page.keyboard.press("Control+z")
-    page.keyboard.press("Control+z")
+    page.keyboard.type(" }}. ")
+    expect(page.locator("#preview pre").first).to_contain_text("About Room 0 was cold. Review: Room 0 was cold")
+    for _ in range(8):
+        page.keyboard.press("Control+z")
     expect(page.locator("#save")).to_be_disabled()
+    page.keyboard.press("Control+Home")
+    page.keyboard.press("End")
     page.keyboard.type(" (read it twice)")
     page.keyboard.press("Escape")
     page.keyboard.press("d")
@@ -38,9 +40,7 @@ def test_a_prompt_is_written_with_help_and_saved_beside_untouched_bytes(page, st
     expect(page.locator("#status")).to_contain_text("Saved")
     after = studio.file.read_text(encoding="utf-8")
     changed = [line for line in after.splitlines() if line not in before.splitlines()]
-    assert changed == ["      Review: {{ text }} (read it twice)"] or changed == [
-        "      (read it twice)Review: {{ text }}"
-    ], changed
+    assert changed == ["      Review: {{ text }} (read it twice)"]
     page.click("#changes")
     expect(page.locator("dialog .diff .added").last).to_contain_text("read it twice")
     page.keyboard.press("Escape")
@@ -52,7 +52,7 @@ def test_findings_stand_at_their_lines(page, studio, expect):
     finding = page.locator("#findings li", has_text="author").first
     finding.wait_for()
     finding.get_by_role("button", name="line 2").click()
-    expect(page.locator(".cm-lintRange").first).to_contain_text("author")
+    expect(page.locator(".cm-line", has=page.locator(".cm-lintRange"))).to_have_text("By {{ author }}: good or bad?")
     expect(page.locator(".cm-activeLine")).to_contain_text("author")
     assert page.locator(".cm-gutter-lint .cm-lint-marker").count() == 1
     _replace(page, "Review: {{ text")
@@ -72,11 +72,12 @@ def test_a_new_template_keeps_its_id(page, studio, expect):
     page.select_option("#field-named", "false")
     page.keyboard.press("Control+s")
     expect(page.locator("#status")).to_contain_text("Saved")
+    expect(page.locator("#save")).to_be_disabled()
     entry = studio.file.read_text(encoding="utf-8").partition("name: in one word")[0].splitlines()[-1]
     expect(page.locator("#template option:checked")).to_have_text("in one word")
     page.fill("#field-name", "in a single word")
     page.keyboard.press("Control+s")
-    expect(page.locator("#status")).to_contain_text("Saved")
+    expect(page.locator("#save")).to_be_disabled()
     text = studio.file.read_text(encoding="utf-8")
     assert entry in text
     assert "in one word" not in text
@@ -110,6 +111,6 @@ def test_a_hostile_template_is_stopped_and_the_studio_goes_on(page, expect):
     _replace(page, "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %} ||| x")
     expect(page.locator("#preview .notice")).to_be_visible(timeout=60_000)
     _replace(page, "{{ 'long ' * 99999999 }} ||| x")
-    expect(page.locator("#preview .notice")).to_contain_text("long", timeout=60_000)
+    expect(page.locator("#preview .notice")).to_contain_text("characters", timeout=60_000)
     _replace(page, "Still here: {{ text }} ||| {{ answer_choices[label] }}")
     expect(page.locator("#preview pre").first).to_have_text("Still here: Room 0 was cold")

@@ -52,7 +52,7 @@ export function direction(language) {
 
 export const stateWords = {
   original: "original", machine: "machine", unreviewed: "unreviewed", reviewed: "reviewed", for_person: "for a person",
-  fuzzy: "original changed", rejected: "rejected", missing: "missing",
+  fuzzy: "original changed", rejected: "rejected", missing: "missing", human: "by a person", none: "no state",
 };
 export const stateWord = (state) => stateWords[state] ?? state ?? "";
 

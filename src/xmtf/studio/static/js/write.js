@@ -156,8 +156,8 @@ class Writer {
   /** Begin a template, empty or as a copy of another. */
   create(like = null) {
     const id = `new-${Date.now().toString(36)}`;
-    const entry = entryOf({ key: this.key, task: this.rows.task });
-    const empty = { name: "", language: entry?.languages[0]?.code ?? "en", jinja: "", answer_choices: null, reference: "", metadata: { original_task: true, choices_in_prompt: null, metrics: [], languages: [] } };
+    const languages = [...entryOf({ key: this.key, task: this.rows.task }).languages].sort((a, b) => b.templates - a.templates);
+    const empty = { name: "", language: languages[0]?.code ?? "en", jinja: "", answer_choices: null, reference: "", metadata: { original_task: true, choices_in_prompt: null, metrics: [], languages: [] } };
     keepDraft(this.key, id, ordered(like ? { ...like, name: `${like.name} (copy)` } : empty), null);
     this.show(id);
     this.fields.focus();
