@@ -46,7 +46,7 @@ def test_rows_are_searched_and_a_row_is_opened_whole(page, expect):
     page.keyboard.press("m")
     page.keyboard.press("Enter")
     dialog = page.locator("dialog")
-    assert dialog.locator("dd").all_inner_texts() == ["Room 123 was fine", "1"]
+    expect(dialog.locator("dd")).to_have_text(["Room 123 was fine", "1"])
     page.keyboard.press("Escape")
     page.fill("#row-search", "no such words")
     page.wait_for_selector("text=No row has these words.")

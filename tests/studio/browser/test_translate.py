@@ -17,13 +17,16 @@ def test_an_entry_is_translated_and_reviewed_by_keyboard_alone(page, studio, exp
     expect(page.locator("#progress")).to_contain_text("1 of 2 reviewed")
     text = studio.file.read_text(encoding="utf-8")
     assert "name: ask_frht" in text
-    assert "reviewer: A. Reader" in text
+    assert "state: reviewed" in text
+    assert 'reviewer: "A. Reader"' in text
     expect(page.locator("#entries [aria-current]")).to_contain_text("recommend")  # the next that is open
     page.keyboard.press("s")
     expect(page.locator("#translation-rendering pre").first).to_contain_text("Un client a écrit", timeout=60_000)
     assert page.input_value("#translation-choices") == "non ||| oui"
     page.keyboard.press("e")
-    page.keyboard.press("Control+End")
+    page.keyboard.press("Control+Home")
+    page.keyboard.type("Or ")
+    expect(page.locator("#translation-rendering pre").first).to_contain_text("Or Un client a écrit")
     page.keyboard.press("Control+s")
     expect(page.locator("#entry-state")).to_contain_text("unreviewed")
     assert "name: recommend_frmt" in studio.file.read_text(encoding="utf-8")

@@ -32,6 +32,7 @@ def test_a_prompt_is_written_with_help_and_saved_beside_untouched_bytes(page, st
     page.keyboard.press("Control+Home")
     page.keyboard.press("End")
     page.keyboard.type(" (read it twice)")
+    expect(page.locator("#preview pre").first).to_contain_text("Room 0 was cold (read it twice)")
     page.keyboard.press("Escape")
     page.keyboard.press("d")
     expect(page.locator("dialog .diff .added")).to_have_count(1)

@@ -1,6 +1,6 @@
 // Browse: the rows of a task, and every prompt over the row one stands on.
 import { ApiError, get, latest, post } from "./api.js";
-import { button, byId, debounce, element, field, kept, plural, say, select } from "./dom.js";
+import { button, byId, debounce, element, field, kept, plural, refill, say, select } from "./dom.js";
 import { go, here } from "./place.js";
 import { card, fault, prose, tokenizerPairs } from "./rendering.js";
 import { RowTable } from "./rows.js";
@@ -41,7 +41,11 @@ export async function open(root, start) {
   const results = element("div", { class: "renderings", id: "renderings", "aria-live": "off" });
   const resultsTitle = element("h2", { text: "Prompts" });
   const count = element("span", { class: "soft", id: "row-count", role: "status" });
-  const splits = element("span", { class: "field-slot" });
+  const splits = select([], null, (value) => {
+    split = value;
+    go({ split, row: 0 }, true);
+    load(0);
+  }, { id: "split" });
   const search = element("input", { type: "search", id: "row-search", value: start.query ?? "", placeholder: "Words in a row", autocomplete: "off" });
   const jump = element("input", { type: "number", id: "row-jump", min: "0", inputmode: "numeric", placeholder: "row" });
   let split = start.split ?? null;
@@ -93,11 +97,7 @@ export async function open(root, start) {
     rowsNotice.replaceChildren(...(first.message ? [element("p", { class: "notice", text: first.message })] : []));
     table.root.hidden = Boolean(first.message) && !first.total;
     count.textContent = first.matched === first.total ? plural(first.total, "row") : `${first.matched.toLocaleString("en")} of ${plural(first.total, "row")}`;
-    splits.replaceChildren(field("Split", select(first.splits.map((name) => [name, name]), split, (value) => {
-      split = value;
-      go({ split, row: 0 }, true);
-      load(0);
-    }, { id: "split" })));
+    refill(splits, first.splits.map((name) => [name, name]), split);
     if (first.total && first.matched) {
       const current = first.matched === first.total ? table.at : first.rows[0].index;
       go({ split, row: current }, true);
@@ -120,7 +120,7 @@ export async function open(root, start) {
         element("div", { class: "pane-head" },
           element("h2", { text: entry.task ?? entry.key }),
           element("p", { class: "soft", text: [entry.dataset, entry.subset, entry.cluster, entry.language && languageName(entry.language)].filter(Boolean).join(" · ") })),
-        element("div", { class: "toolbar" }, splits, field("Search", search, { class: "grow" }), field("Go to row", jump, { class: "short" }), count),
+        element("div", { class: "toolbar" }, field("Split", splits), field("Search", search, { class: "grow" }), field("Go to row", jump, { class: "short" }), count),
         rowsNotice, table.root),
       element("section", { class: "pane", "aria-label": "Prompts of this row" },
         element("div", { class: "toolbar" }, resultsTitle, field("Templates", which, { class: "grow" }), field("Tokenizer", counted)),

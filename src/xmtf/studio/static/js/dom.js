@@ -31,15 +31,24 @@ export function button(text, run, properties = {}) {
 
 /** A select of [value, label] pairs; a pair whose label is a list of pairs is a group. */
 export function select(pairs, value, change, properties = {}) {
-  const option = ([name, label]) => element("option", { value: name, text: label });
-  const made = element(
-    "select",
-    { on: { change: () => change(made.value) }, ...properties },
-    pairs.map((pair) => (Array.isArray(pair[1]) ? element("optgroup", { label: pair[0] }, pair[1].map(option)) : option(pair))),
-  );
-  if (value !== null && value !== undefined) made.value = value;
-  if (made.selectedIndex < 0) made.selectedIndex = 0;
+  const made = element("select", { on: { change: () => change(made.value) }, ...properties });
+  refill(made, pairs, value);
   return made;
+}
+
+const option = ([name, label]) => element("option", { value: name, text: label });
+const filled = new WeakMap();
+
+/** Give a select other pairs; it stays the same element, so whoever chooses by keys is not thrown out of it. */
+export function refill(control, pairs, value) {
+  const wanted = JSON.stringify(pairs);
+  if (filled.get(control) !== wanted) {
+    control.replaceChildren(...pairs.map((pair) =>
+      (Array.isArray(pair[1]) ? element("optgroup", { label: pair[0] }, pair[1].map(option)) : option(pair))));
+    filled.set(control, wanted);
+  }
+  if (value !== null && value !== undefined) control.value = value;
+  if (control.selectedIndex < 0) control.selectedIndex = 0;
 }
 
 export const chip = (text, kind = "", title = null) => element("span", { class: `chip ${kind}`, text, title });

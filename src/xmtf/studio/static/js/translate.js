@@ -2,7 +2,7 @@
 import { createEditor } from "../editor.js";
 import { get, latest, post, put } from "./api.js";
 import { FILTERS, FUNCTIONS, properties, variables } from "./completion.js";
-import { button, chip, debounce, element, field, kept, plural, say, select } from "./dom.js";
+import { button, chip, debounce, element, field, kept, plural, refill, say, select } from "./dom.js";
 import { go } from "./place.js";
 import { card, fault } from "./rendering.js";
 import { RowBar, taskFor } from "./rowbar.js";
@@ -78,10 +78,12 @@ class Translator {
   drawLanguages() {
     const codes = this.entry.languages.filter((one) => one.code !== this.source);
     if (this.language && !codes.some((one) => one.code === this.language)) codes.push({ code: this.language, name: languageName(this.language), templates: 0, states: {} });
-    const choice = select([["", "choose"], ...codes.map((one) => [one.code, `${languageName(one.code)} (${one.code}): ${one.templates}`])], this.language, (value) => value && this.turn(value), { id: "language" });
+    const pairs = [["", "choose"], ...codes.map((one) => [one.code, `${languageName(one.code)} (${one.code}): ${one.templates}`])];
+    if (this.chosen) { refill(this.chosen, pairs, this.language); return; }
+    this.chosen = select(pairs, this.language, (value) => value && this.turn(value), { id: "language" });
     const other = element("input", { type: "text", id: "other-language", class: "code", placeholder: "code", autocomplete: "off", spellcheck: "false" });
     other.addEventListener("change", () => { if (/^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$/.test(other.value.trim())) this.turn(other.value.trim()); else say(`“${other.value}” is no language code`, "error"); });
-    this.languages.replaceChildren(field("Into", choice), field("Another", other, { class: "short" }));
+    this.languages.replaceChildren(field("Into", this.chosen), field("Another", other, { class: "short" }));
   }
 
   turn(language) {

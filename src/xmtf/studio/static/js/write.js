@@ -4,7 +4,7 @@ import { get, latest, post } from "./api.js";
 import { FILTERS, FUNCTIONS, properties, variables } from "./completion.js";
 import { ask } from "./dialogs.js";
 import { compare, showDiff } from "./diff.js";
-import { button, chip, debounce, element, field, kept, plural, say, select } from "./dom.js";
+import { button, chip, debounce, element, field, kept, plural, refill, say, select } from "./dom.js";
 import { asked, draftOf, dropDraft, editable, keepDraft, newDrafts, source } from "./drafts.js";
 import { Fields } from "./fields.js";
 import { go, here } from "./place.js";
@@ -40,7 +40,7 @@ class Writer {
   saved() { return this.file.templates.find((one) => one.id === this.id) ?? null; }
 
   build(root) {
-    this.chosen = element("span", { class: "field-slot grow" });
+    this.listed = select([], null, (id) => this.show(id), { id: "template" });
     this.marks = element("span", { class: "chips", id: "draft-state" });
     this.place = element("div", { class: "editor", id: "editor" });
     this.fields = new Fields(() => this.changed());
@@ -52,7 +52,7 @@ class Writer {
     const counted = select(tokenizerPairs(), kept.get("tokenizer") ?? "", (value) => { kept.set("tokenizer", value); this.render(); }, { id: "tokenizer" });
     root.replaceChildren(element("div", { class: "split-page write" },
       element("section", { class: "pane", "aria-label": "Template" },
-        element("div", { class: "toolbar" }, this.chosen, button("New", () => this.create(), { id: "new" }), button("Copy", () => this.create(this.current()), { id: "copy" })),
+        element("div", { class: "toolbar" }, field("Template", this.listed, { class: "grow" }), button("New", () => this.create(), { id: "new" }), button("Copy", () => this.create(this.current()), { id: "copy" })),
         element("div", { class: "toolbar actions" }, this.saveButton, this.discardButton, button("Changes", () => this.changes(), { id: "changes" }),
           button("Delete", () => this.erase(), { id: "delete", class: "quiet" }), this.marks),
         element("div", { class: "pane-scroll" }, this.place, this.findingsTitle, this.findings, this.fields.root)),
@@ -71,8 +71,7 @@ class Writer {
 
   drawChoice() {
     const mark = (one) => ({ ...one, name: `${draftOf(this.key, one.id) ? "● " : ""}${one.name || "new template"}` });
-    const listed = select(templatePairs(this.all().map(mark)), this.id, (id) => this.show(id), { id: "template" });
-    this.chosen.replaceChildren(field("Template", listed));
+    refill(this.listed, templatePairs(this.all().map(mark)), this.id);
   }
 
   /** Open one template, as drafted where a draft is kept. */

@@ -1,0 +1,47 @@
+"""What the page is made of, without a browser."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import xmtf
+from xmtf.templates.sandbox.environment import FILTERS, GLOBALS, TemplateEnvironment
+
+STATIC = Path(xmtf.__file__).parent / "studio" / "static"
+
+
+def test_nothing_stands_inline_and_nothing_comes_from_elsewhere():
+    index = (STATIC / "index.html").read_text(encoding="utf-8")
+    assert re.findall(r"<script(?![^>]* src=)|<style|\sstyle=|\son\w+=", index) == []
+    named = re.findall(r'(?:src|href)="([^"#]+)"', index)
+    assert named
+    for address in named:
+        assert (STATIC / address.removeprefix("static/")).is_file(), address
+    for path in [STATIC / "studio.css", *sorted((STATIC / "js").glob("*.js"))]:
+        text = path.read_text(encoding="utf-8")
+        assert re.findall(r"https?://|innerHTML|outerHTML|insertAdjacentHTML|\beval\(|@import", text) == [], path.name
+        for other in re.findall(r'from "(\.[^"]+)"', text):
+            assert (path.parent / other).is_file(), f"{path.name}: {other}"
+
+
+def test_the_editor_offers_what_the_sandbox_lets_through():
+    text = (STATIC / "js" / "completion.js").read_text(encoding="utf-8")
+    offered = set(" ".join(re.findall(r'"([^"]+)"', text.partition("FILTERS = (")[2].partition(").split")[0])).split())
+    assert offered >= FILTERS
+    assert offered <= set(TemplateEnvironment().filters)
+    functions = re.findall(r'"(\w+)"', text.partition("FUNCTIONS = [")[2].partition("]")[0])
+    assert set(functions) == GLOBALS
+
+
+def test_every_package_of_the_editor_has_its_licence():
+    licences = (STATIC / "editor-licences.txt").read_text(encoding="utf-8")
+    lock = Path(__file__).parents[2] / "frontend" / "package-lock.json"
+    if not lock.is_file():
+        pytest.fail("frontend/package-lock.json is gone")
+    for name in re.findall(r'"node_modules/(@codemirror/[\w-]+|@lezer/[\w-]+)"', lock.read_text(encoding="utf-8")):
+        if name in ("@codemirror/lang-html", "@codemirror/lang-css", "@codemirror/lang-javascript"):
+            continue  # stays out of the bundle: frontend/src/plain.mjs stands for it
+        if name in ("@lezer/html", "@lezer/css", "@lezer/javascript"):
+            continue
+        assert f"\n{name} " in licences, name
