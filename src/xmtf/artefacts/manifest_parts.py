@@ -363,6 +363,7 @@ class EvaluationDetails(_Part):
         rounding: Largest difference of scores from those in fp32, where that was measured.
         ranking: How choices were ranked; None where nothing was.
         answers: Name of the journal -> its lines; nothing in earlier versions.
+        server: Of a model that is asked elsewhere: where, how, what it took.
         commit: Of this program where it ran from a checkout, ``+`` where files differed. It stands here alone: scores
             and items are the same whatever else the checkout holds.
         versions: Dataset -> its versions on the hub, of items and shots; nothing in earlier versions.
@@ -375,6 +376,7 @@ class EvaluationDetails(_Part):
     rounding: float | None = None
     ranking: str | None = None
     answers: Counts = field(default_factory=dict)
+    server: JsonObject | None = None
     commit: str | None = None
     versions: dict[str, tuple[DatasetVersion, ...]] = field(default_factory=dict)
 

@@ -18,6 +18,7 @@ from xmtf.cli.terminal.options import (
     Offline,
     Overwrite,
     Quantize,
+    ServerOptions,
     begin_choice,
     needs_models,
     with_options,
@@ -31,7 +32,10 @@ from xmtf.recipe.schema import Tokenization
 from xmtf.text.files import NotUtf8Error, read_text_file
 
 if TYPE_CHECKING:
-    from xmtf.evaluation.prompting.prompter import Prompter
+    from xmtf.evaluation.engine.chat import Wanted
+    from xmtf.evaluation.prompting.prompter import Prompts
+    from xmtf.recipe.schema import QuantizeKind
+    from xmtf.recipe.served import ServedModel
 
 __all__ = ["generate"]
 
@@ -41,7 +45,7 @@ __all__ = ["generate"]
 def generate(
     *,
     prompt: Annotated[str | None, typer.Argument(help="The prompt; default from --file, a pipe, or typed in.")] = None,
-    model: Annotated[str, typer.Option(help="Model folder, GGUF file, package:NAME or hub id.")] = "",
+    model: Annotated[str, typer.Option(help="Model folder, GGUF file, package:NAME, hub id, or openai:URL#NAME.")] = "",
     file: Annotated[Path | None, typer.Option(help="Text with one prompt, or .jsonl (.csv, ...) with many.")] = None,
     out: Annotated[Path | None, typer.Option(help="JSON lines with the answers; default stdout.")] = None,
     replace: Overwrite = False,
@@ -56,6 +60,7 @@ def generate(
     device: Device = "auto",
     dtype: Dtype = "auto",
     seed: Annotated[int, typer.Option(min=0, help="Seeds the draws.")] = 42,
+    server: ServerOptions,
     offline: Offline = False,
 ) -> None:
     """Prompt a model: with an argument, a file, a pipe, or prompts that are typed in one after the other.
@@ -66,7 +71,6 @@ def generate(
 
     Example: xmtf generate --model bigscience/bloomz-560m "Translate to English: Je t'aime."
     """
-    from xmtf.evaluation.prompting.prompter import load_prompter
     from xmtf.sources.files.kinds import kind_of
 
     if not model:
@@ -80,10 +84,11 @@ def generate(
     new_file(out, replace=replace)
     text = None if many else _given(prompt, file)
     tokens = Tokenization(begin_of_inputs=begin_choice(begin_of_inputs), end_of_inputs=end_of_inputs)
-    prompter = load_prompter(
-        model, device=device, dtype=dtype, quantize=quantize, tokens=tokens, chat=chat, offline=offline
-    )
-    _tell_memory(prompter)
+    settings = server.section(model)
+    if settings is not None:
+        prompter = _served(model, settings, chat, dtype, quantize, tokens, offline=offline)
+    else:
+        prompter = _loaded(model, device, chat, dtype, quantize, tokens, offline=offline)
     if many:
         assert file is not None
         _batch(prompter, decoding, samples, file, out, replace=replace)
@@ -112,11 +117,43 @@ def _given(prompt: str | None, file: Path | None) -> str | None:
         raise ConfigError(f"the prompt on standard input is not UTF-8 text ({error}); save it as UTF-8") from None
 
 
-def _tell_memory(prompter: Prompter) -> None:
+def _loaded(
+    model: str,
+    device: str,
+    chat: Wanted,
+    dtype: str,
+    quantize: QuantizeKind | None,
+    tokens: Tokenization,
+    *,
+    offline: bool,
+) -> Prompts:
+    from xmtf.evaluation.prompting.prompter import load_prompter
+
+    prompter = load_prompter(
+        model, device=device, dtype=dtype, quantize=quantize, tokens=tokens, chat=chat, offline=offline
+    )
     if prompter.quantised is not None:
         from xmtf.models.quantise import quantised_line
 
         say(quantised_line(prompter.quantised))
+    return prompter
+
+
+def _served(
+    model: str,
+    settings: ServedModel,
+    chat: str,
+    dtype: str,
+    quantize: str | None,
+    tokens: Tokenization,
+    *,
+    offline: bool,
+) -> Prompts:
+    from xmtf.evaluation.served.prompting import open_prompts
+
+    if quantize is not None or tokens != Tokenization():
+        raise ConfigError("--quantize, --end-of-inputs and --begin-of-inputs are of models that are loaded here")
+    return open_prompts(model, settings, chat=chat, dtype=dtype, offline=offline)
 
 
 def _advise(prompt: str) -> None:
@@ -125,8 +162,8 @@ def _advise(prompt: str) -> None:
         say(f"the prompt does not clearly end, so the model may go on with it instead of answering; better: {mended!r}")
 
 
-def _answer(prompter: Prompter, decoding: Decoding, samples: int, prompt: str) -> None:
-    if prompter.rules.chat is None:
+def _answer(prompter: Prompts, decoding: Decoding, samples: int, prompt: str) -> None:
+    if not prompter.in_chat:
         _advise(prompt)
     if samples > 1:
         for _, answer in prompter.answers([prompt], decoding, samples):
@@ -136,7 +173,7 @@ def _answer(prompter: Prompter, decoding: Decoding, samples: int, prompt: str) -
     print_text()
 
 
-def _converse(prompter: Prompter, decoding: Decoding, samples: int) -> None:
+def _converse(prompter: Prompts, decoding: Decoding, samples: int) -> None:
     """Answer prompts as they are typed in; each stands for itself."""
     say("type a prompt and press Enter; Ctrl-D ends")
     while True:
@@ -149,14 +186,12 @@ def _converse(prompter: Prompter, decoding: Decoding, samples: int) -> None:
             _answer(prompter, decoding, samples, prompt)
 
 
-def _batch(
-    prompter: Prompter, decoding: Decoding, samples: int, file: Path, out: Path | None, *, replace: bool
-) -> None:
+def _batch(prompter: Prompts, decoding: Decoding, samples: int, file: Path, out: Path | None, *, replace: bool) -> None:
     from xmtf.evaluation.prompting.prompt_file import answer_file
 
     rows = answer_file(prompter, decoding, file, out, samples=samples, replace=replace)
     unclear = [row.prompt for row in rows if mended_ending(row.prompt) is not None]
-    if unclear and prompter.rules.chat is None:
+    if unclear and not prompter.in_chat:
         example = mended_ending(unclear[0])
         say(f"{len(unclear)} of {len(rows)} prompts do not clearly end; better, of the first of them: {example!r}")
     if out is None:

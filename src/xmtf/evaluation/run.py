@@ -21,12 +21,13 @@ from xmtf.evaluation.asking.ask import ask_missing
 from xmtf.evaluation.asking.fit_shots import fit_shots
 from xmtf.evaluation.asking.journal import Journal, count_lines, request_key
 from xmtf.evaluation.asking.rounding import largest_difference
-from xmtf.evaluation.asking.subject import Subject, load_subject, say_special_texts
+from xmtf.evaluation.asking.subject import AnySubject, Subject, load_any, say_special_texts
 from xmtf.evaluation.engine.chat import chat_of_model, choose_chat
 from xmtf.evaluation.engine.processes import ALONE, Processes
 from xmtf.evaluation.ranking.choice_scores import way_of_scoring
 from xmtf.evaluation.scoring.samples import choose_samples, sample_of
 from xmtf.evaluation.scoring.score import items_table, score_items, versions, where_computed
+from xmtf.evaluation.served.subject import served_identity
 from xmtf.evaluation.suites.jobs import Job, jobs
 from xmtf.evaluation.suites.setup import Setup, SuiteSlice, setup_of, suite_slices
 from xmtf.evaluation.suites.shots import shots_slice
@@ -51,6 +52,7 @@ from xmtf.results.files import COMPLETIONS, JOURNALS, SAMPLES, SCORES, check_res
 from xmtf.results.items import About, item_paths, suite_items
 from xmtf.results.samples import write_samples
 from xmtf.results.scores import write_scores
+from xmtf.servers.reference import is_served
 from xmtf.tasks.dataset_versions import slice_versions
 from xmtf.tasks.prompting.prompted import fingerprint_slice
 from xmtf.tokens import load_tokenizer
@@ -126,7 +128,7 @@ def _ask_and_write(
     """Ask what has no answer yet and write the results; one process, or one group of them, works in the folder."""
     fingerprint, recipe, inputs = identity
     all_jobs = list(_rendered(setup, slices))
-    subject = load_subject(setup, model, label)
+    subject = load_any(setup, model, label)
     all_jobs = fit_shots(all_jobs, subject)
     journal = Journal(out, subject.identity(setup), processes.name)
     processes.wait()
@@ -153,15 +155,13 @@ def _ask_and_write(
         outputs=_outputs(out),
         counts=_counts(all_jobs, scores).to_json(),
         details=EvaluationDetails(
-            model=model,
-            family=subject.model.family,
-            rules=subject.rules.to_json(),
-            dtype=subject.dtype,
+            model=model if isinstance(subject, Subject) else subject.reference.text,
+            rules={} if subject.rules is None else subject.rules.to_json(),
             rounding=rounding,
-            ranking=way_of_scoring(subject.model) if any(request.choices for request in requests) else None,
             answers={journal.path.name: count_lines(journal.path).whole},
             commit=source_commit() or None,
             versions=_versions(setup, slices),
+            **_way_of_asking(subject, journal, ranks=any(request.choices for request in requests)),
         ).to_json(),
         wall_time_s=watch.seconds,
     )
@@ -178,15 +178,27 @@ def _versions(setup: Setup, slices: Sequence[SuiteSlice]) -> dict[str, tuple[Dat
     return slice_versions(asked, offline=setup.offline)
 
 
+def _way_of_asking(subject: AnySubject, journal: Journal, *, ranks: bool) -> dict[str, Any]:
+    """Return what only a model at hand, or only one behind a server, has to say in the manifest; say what it took."""
+    if isinstance(subject, Subject):
+        way = way_of_scoring(subject.model) if ranks else None
+        return {"family": subject.model.family, "dtype": subject.dtype, "ranking": way}
+    server = subject.backend.about(journal.usage())
+    counts = [f"{server[name]:,} {name.replace('_', ' ')}" for name in ("requests", "tokens_read", "tokens_written")]
+    cost = f", cost {server['cost']:g}" if "cost" in server else ""
+    say(f"  {subject.reference.text}, asked by {server['asked']}: {', '.join(counts)}{cost}")
+    return {"family": "causal", "ranking": subject.backend.ranking if ranks else None, "server": server}
+
+
 def _requests(all_jobs: Sequence[Job], samples: Sequence[tuple[Job, Request]]) -> list[Request]:
     """Return everything that is asked, in an order that decides which requests are computed together."""
     return [*(request for job in all_jobs for request in job.requests), *(request for _, request in samples)]
 
 
-def _say_cut(journal: Journal, requests: Sequence[Request], subject: Subject) -> None:
+def _say_cut(journal: Journal, requests: Sequence[Request], subject: AnySubject) -> None:
     answers = [journal.get(key) for key in dict.fromkeys(map(request_key, requests))]
     cut = sum(answer is not None and answer.truncated for answer in answers)
-    if cut:
+    if cut and subject.rules is not None:
         side = subject.rules.truncation_side
         say(f"  {cut:,} of {len(answers):,} prompts do not fit the model and are cut on the {side}")
 
@@ -230,7 +242,7 @@ def answer(
         claim_results(out)
         with alone_in(out, what="results", name=f".{share}.lock"):
             all_jobs = list(_rendered(setup, slices))
-            subject = load_subject(setup, model, label)
+            subject = load_any(setup, model, label)
             all_jobs = fit_shots(all_jobs, subject)
             journal = Journal(out, subject.identity(setup), share)
             before = len(journal)
@@ -243,10 +255,14 @@ def depends_on(
     setup: Setup, slices: Sequence[SuiteSlice], model: str, label: str
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the settings and the hashes of the inputs that decide the results."""
-    inputs = {"model": model_identity(model, offline=setup.offline), **_slice_hashes(setup, slices)}
+    served = is_served(model)
+    identity = served_identity(setup, model) if served else model_identity(model, offline=setup.offline)
+    inputs = {"model": identity, **_slice_hashes(setup, slices)}
     if setup.tokenizer is not None:
         inputs["tokenizer"] = _tokenizer_hash(setup.tokenizer, setup.offline)
     settings = {"label": label} | setup.decisive()
+    if served:
+        return settings, inputs
     chat, _ = choose_chat(setup.chat, chat_of_model(setup.tokenizer or model, offline=setup.offline), label)
     return settings if chat is None else settings | {"chat": chat.fingerprint}, inputs
 
@@ -300,11 +316,9 @@ def _rendered(setup: Setup, slices: Sequence[SuiteSlice]) -> Iterator[Job]:
         say(f"  {line}")
 
 
-def _write_results(all_jobs: Sequence[Job], journal: Journal, subject: Subject, out: Path) -> list[Score]:
+def _write_results(all_jobs: Sequence[Job], journal: Journal, subject: AnySubject, out: Path) -> list[Score]:
     scores = []
-    computed = where_computed(subject.model, subject.dtype, subject.quantize)
-    if subject.rules.chat is not None:
-        computed["chat"] = subject.rules.chat.fingerprint
+    computed = _computed(subject)
     with suite_items(out) as items, track(f"scoring ({subject.label})", total=len(all_jobs), unit="jobs") as progress:
         for job in all_jobs:
             answers = [journal.answer(request_key(request)) for request in job.requests]
@@ -316,7 +330,7 @@ def _write_results(all_jobs: Sequence[Job], journal: Journal, subject: Subject, 
                 subject.scoring,
                 versions(),
                 subject.decoding.label,
-                {"weights": subject.weights, "tokenizer": subject.tokenizer.fingerprint},
+                subject.hashes,
                 computed,
             )
             items.add(table, about)
@@ -328,6 +342,14 @@ def _write_results(all_jobs: Sequence[Job], journal: Journal, subject: Subject, 
     if errors:
         say(f"  {errors} requests have a non-finite score; they are counted, and neither right nor wrong")
     return scores
+
+
+def _computed(subject: AnySubject) -> dict[str, str]:
+    """Return where answers were computed, as each line of scores has it."""
+    if not isinstance(subject, Subject):
+        return subject.computed
+    chat = {} if subject.rules.chat is None else {"chat": subject.rules.chat.fingerprint}
+    return where_computed(subject.model, subject.dtype, subject.quantize) | chat
 
 
 def _outputs(out: Path) -> dict[str, str]:

@@ -14,6 +14,7 @@ from xmtf.recipe.effects import Effect, affects, within
 from xmtf.recipe.mixture import CapPolicy, HeldOut, Mixture, OwnTask, PromptedFolder, Rates, TaskSelection
 from xmtf.recipe.quantities import Bytes, Seconds, Steps, Tokens
 from xmtf.recipe.section import Name, Section, is_auto, is_false, is_none
+from xmtf.recipe.served import ServedModel
 from xmtf.recipe.tokenization import Packing, SpecialTokensPolicy, Tokenization, TokenizerChoice, uses_chat
 
 __all__ = [
@@ -409,6 +410,8 @@ class Evaluation(Section):
     """Prompt and choice positions computed together; default what the device's memory holds."""
     answer_after: Annotated[Name | None, ANSWERED] = Field(default=None, exclude_if=is_none)
     """Text that ends a model's reasoning, such as `</think>`: only what it writes after the last one is judged."""
+    server: ServedModel | None = Field(default=None, exclude_if=is_none)
+    """How a model behind a server is asked, where `--model` names one; empty asks with the defaults."""
     samples: Annotated[int | None, ANSWERED] = Field(default=None, ge=0)
     """Sample generations shown in the report; by default 10 where a suite writes answers, and none where all rank."""
 

@@ -89,7 +89,7 @@ def asked(monkeypatch, causal, tokenizer):
     monkeypatch.setattr(room, "chat_of_model", lambda *args, **how: {})
     monkeypatch.setattr(
         room,
-        "load_subject",
+        "load_any",
         lambda setup, ref, label: Subject(
             causal, tokenizer, PromptRules(), label, state["fingerprint"], setup.settings.scoring, Decoding(5), 64
         ),
@@ -155,7 +155,7 @@ def test_other_weights_never_see_these_answers(recipe, asked, tmp_path, monkeypa
 
 
 def test_mistakes_are_found_before_a_model_is_loaded(recipe, asked, tmp_path, monkeypatch):
-    monkeypatch.setattr(room, "load_subject", lambda *args: pytest.fail("loaded a model"))
+    monkeypatch.setattr(room, "load_any", lambda *args: pytest.fail("loaded a model"))
     with pytest.raises(UserError, match=r"own_tasks.1: metrics: .*no 'exat_match'; did you mean 'exact_match'"):
         room.evaluate(recipe("exat_match"), model="tiny", label="before", out=tmp_path / "r")
     loaded = recipe()

@@ -69,6 +69,7 @@ BASE = {
                 "shots": {"number": 1, "split": "train"},
             },
         ],
+        "server": {"concurrency": 4},
     },
 }
 BEST = {"training.export": "best", "training.validation_suites": ["one"]}
@@ -175,6 +176,8 @@ FLIPS = {
     "evaluation.answer_after": "</think>",
     "evaluation.truncation_side": "right",
     "evaluation.generation.stops": ["."],
+    "evaluation.server.extra_body": {"top_k": 1},
+    "evaluation.server.price": [1.0, 2.0],
     "evaluation.batch_tokens": 128,
     "report.figures": ["svg"],
     "report.title": "Title",
@@ -257,6 +260,7 @@ TOGETHER = {
     "mixture.cap_score": {"mixture.cap_policy": "score", "mixture.cap_score": "score"},
     "model.base": {"model.base": "other", "tokens.tokenizer.train_vocab_size": None},
     "training.tokens": {"training.tokens": 100_000, "training.steps": None},
+    "evaluation.server.max_cost": {"evaluation.server.max_cost": 1.0, "evaluation.server.price": [1.0, 2.0]},
 }
 """Keys that cannot change alone."""
 REFUSED = tuple(

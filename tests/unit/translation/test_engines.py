@@ -9,8 +9,8 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from xmtf.chat_server import ChatServer
 from xmtf.errors import ConfigError, MissingExtraError, ServerError, TranslationError
+from xmtf.servers.chat import ChatServer
 from xmtf.templates import read_template_file
 from xmtf.translation.engines import local, open_engine
 from xmtf.translation.engines.protocol import Brief

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,6 +13,7 @@ from pydantic import ValidationError
 from xmtf.artefacts.ownership import new_file
 from xmtf.cli.evaluate.exchange import add_to
 from xmtf.cli.evaluate.score_lines import print_rows, print_scores
+from xmtf.cli.evaluate.suite_options import BatchTokens, Model, Seed, SuiteOptions
 from xmtf.cli.terminal.options import (
     AsJson,
     BeginOfInputs,
@@ -25,6 +25,7 @@ from xmtf.cli.terminal.options import (
     Overwrite,
     Quantize,
     Replace,
+    ServerOptions,
     begin_choice,
     needs_models,
     with_options,
@@ -40,6 +41,7 @@ from xmtf.recipe.load import explain_value
 from xmtf.recipe.schema import Evaluation, Suite, Tokenization
 from xmtf.results.files import SCORES
 from xmtf.results.scores import read_scores
+from xmtf.servers.reference import is_served, parse_served
 from xmtf.tasks import Catalogue, find_suites, known_suites
 from xmtf.text.table import terminal_width
 
@@ -52,77 +54,13 @@ __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True, help="Measure a model zero-shot.")
 
-Model = Annotated[str, typer.Option(help="Model folder, GGUF file, package:NAME or hub id.")]
-BatchTokens = Annotated[int | None, typer.Option(min=64, help="Positions computed together; default by memory.")]
-Seed = Annotated[int, typer.Option(min=0, help="Seeds the choice of rows.")]
-
-
-@dataclass(frozen=True, slots=True)
-class SuiteOptions:
-    """What is measured, and how prompts become ids: the options that ``rank`` and ``generation`` share."""
-
-    model: Model
-    suite: Annotated[
-        str, typer.Option(help="Suites, tasks or patterns, such as L1 or xnli,xcopa (xmtf evaluate suites).")
-    ]
-    out: Annotated[Path, typer.Option(help="Folder for scores.jsonl, items/ and samples.jsonl.")]
-    replace: Replace = False
-    limit: Annotated[int | None, typer.Option(min=1, help="Rows of each split: a seeded choice.")] = None
-    split: Annotated[str | None, typer.Option(help="Split to measure on; default those of the catalogue.")] = None
-    templates: Annotated[Path | None, typer.Option(help="Folder of promptsource collections to prompt with.")] = None
-    legacy: Annotated[bool, typer.Option("--legacy", help="Templates as promptsource did, its faults included.")] = (
-        False
-    )
-    prompt_languages: Annotated[str, typer.Option(help="Languages of the prompts, such as en or same.")] = "*"
-    catalogue: Annotated[list[Path] | None, typer.Option(help="Catalogue file of your own; may be repeated.")] = None
-    shots: Annotated[int, typer.Option(min=0, max=100, help="Examples with answers before each prompt.")] = 0
-    shot_split: Annotated[str | None, typer.Option(help="Split that they are rows of; default the catalogue's.")] = None
-    shot_choice: Annotated[str, typer.Option(help="fixed, first, or nearest (most like each item).")] = "fixed"
-    shot_language: Annotated[str, typer.Option(help="Their language: same, or a code.")] = "same"
-    space: Annotated[
-        bool | None, typer.Option("--space/--no-space", help="Space before choices; default by family.")
-    ] = None
-    begin_of_inputs: BeginOfInputs = "auto"
-    chat: Chat = "auto"
-    max_prompt_tokens: Annotated[int | None, typer.Option(min=1, help="Longer prompts are cut.")] = None
-    truncation_side: Annotated[str, typer.Option(help="Side that overlong prompts lose: left or right.")] = "left"
-    batch_tokens: BatchTokens = None
-    device: Device = "auto"
-    dtype: Dtype = "auto"
-    quantize: Quantize = None
-    seed: Seed = 42
-    offline: Offline = False
-
-    def selection(self) -> dict[str, Any]:
-        """Return what is taken of every task, as keys of a suite's ``tasks`` in a recipe."""
-        languages = tuple(name.strip() for name in self.prompt_languages.split(","))
-        splits = (self.split,) if self.split else ()
-        return {"limit_rows": self.limit, "prompt_languages": languages, "splits": splits}
-
-    def shown(self) -> dict[str, Any] | None:
-        """Return the shots of each suite, as the key ``shots`` of a recipe's suite."""
-        if not self.shots:
-            return None
-        return {
-            "number": self.shots,
-            "split": self.shot_split,
-            "choice": self.shot_choice,
-            "language": self.shot_language,
-        }
-
-    def section(self) -> dict[str, Any]:
-        """Return how prompts are cut and batched, as keys of a recipe's ``evaluation``."""
-        return {
-            name: getattr(self, name)
-            for name in ("max_prompt_tokens", "truncation_side", "batch_tokens", "dtype", "chat", "quantize")
-        }
-
 
 @app.command()
 @needs_models
 @with_options
 def rank(
     options: SuiteOptions,
+    server: ServerOptions,
     scoring: Annotated[str, typer.Option(help="bloomz, characters, bytes, tokens, pmi or lm_eval.")] = "bloomz",
     also: Annotated[str, typer.Option(help="Keep what rescore needs for pmi,lm_eval.")] = "",
     as_json: AsJson = False,
@@ -131,7 +69,10 @@ def rank(
 
     Example: xmtf evaluate rank --model runs/demo/model --suite xnli,xcopa --limit 200 --out results
     """
-    print_scores(_measure("rank", options, {"scoring": scoring, "also": _names(also)}), as_json)
+    print_scores(
+        _measure("rank", options, {"scoring": scoring, "also": _names(also), "server": server.section(options.model)}),
+        as_json,
+    )
 
 
 @app.command()
@@ -140,6 +81,7 @@ def rank(
 def generation(
     options: SuiteOptions,
     decoding: DecodingOptions,
+    server: ServerOptions,
     answer_after: Annotated[
         str | None, typer.Option(help="Text that ends the reasoning, such as '</think>'; what follows is judged.")
     ] = None,
@@ -155,16 +97,20 @@ def generation(
         "max_new_tokens": decoding.max_new_tokens,
         "generation": decoding.section(),
         "answer_after": answer_after,
+        "server": server.section(options.model),
     }
     print_scores(_measure("generation", options, settings), as_json)
 
 
 @app.command()
 @needs_models
+@with_options
 def code(
+    *,
     model: Model,
     out: Annotated[Path, typer.Option(help="Folder for scores.jsonl, items/ and samples.jsonl.")],
     replace: Replace = False,
+    server: ServerOptions,
     suite: Annotated[
         str | None,
         typer.Option("--suite", help="Tasks of code: humaneval (default), mbpp, code for both, humanevalpack."),
@@ -224,7 +170,7 @@ def code(
     )
     catalogue, tasks = _code_tasks(suite, recipe)
     tokens = _tokenization(None, begin_of_inputs)
-    evaluation = Evaluation(dtype=dtype, chat=chat, quantize=quantize)
+    evaluation = Evaluation(dtype=dtype, chat=chat, quantize=quantize, server=server.section(model))
     setup = Setup(evaluation, catalogue, tokens, device=device, seed=seed, offline=offline)
     label = _label(model, quantize)
     scores = evaluate_code(setup, tasks, settings, model=model, label=label, out=out, replace=replace)
@@ -468,6 +414,8 @@ def _tokenization(space: bool | None, begin_of_inputs: str) -> Tokenization:
 
 def _label(model: str, quantize: str | None) -> str:
     """Return what results call a model: the last part of its name, and what its weights are kept in."""
+    if is_served(model):
+        return parse_served(model).label
     name = model.rstrip("/").rsplit("/", 1)[-1]
     return name if quantize is None else f"{name}-{quantize}"
 

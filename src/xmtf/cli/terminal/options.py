@@ -9,10 +9,16 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Literal, get_type_hints
 
+import orjson
 import typer
+from pydantic import ValidationError
 
+from xmtf.errors import ConfigError
 from xmtf.extras import require_extra
 from xmtf.json_types import JsonObject
+from xmtf.recipe.served import ServedModel
+from xmtf.servers.reference import is_served
+from xmtf.servers.spending import parse_price
 
 __all__ = [
     "AsJson",
@@ -27,6 +33,7 @@ __all__ = [
     "Quantize",
     "RecipePath",
     "Replace",
+    "ServerOptions",
     "begin_choice",
     "needs_models",
     "with_options",
@@ -79,6 +86,64 @@ class DecodingOptions:
         """Return them as the keys of a recipe's ``evaluation.generation``, which lacks ``max_new_tokens``."""
         names = ("min_new_tokens", "temperature", "top_k", "top_p", "beams")
         return {**{name: getattr(self, name) for name in names}, "stops": tuple(self.stop or ())}
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """How a model behind a server is asked; the meaning is that of :class:`xmtf.recipe.served.ServedModel`."""
+
+    tokenizer: Annotated[
+        str | None, typer.Option(help="Of a model behind a server: its tokenizer (folder or hub id), to rank choices.")
+    ] = None
+    concurrency: Annotated[int, typer.Option(min=1, max=1024, help="Of a server: requests at once.")] = 8
+    request_timeout: Annotated[float, typer.Option(min=0.1, help="Of a server: seconds of a request.")] = 120.0
+    retries: Annotated[int, typer.Option(min=0, max=100, help="Of a server: how often a request is sent again.")] = 6
+    extra_body: Annotated[str | None, typer.Option(help="Of a server: JSON of more keys of each request.")] = None
+    max_requests: Annotated[int | None, typer.Option(min=1, help="Of a server: most requests.")] = None
+    max_cost: Annotated[float | None, typer.Option(help="Of a server: most that they cost; needs --price.")] = None
+    price: Annotated[
+        str | None, typer.Option(help="Of a server: what a million tokens read and written cost, such as 0.15,0.6.")
+    ] = None
+
+    def section(self, model: str) -> ServedModel | None:
+        """Return them as a recipe's ``evaluation.server``; None where a model is loaded here.
+
+        Raises:
+            ConfigError: One is wrong, or is given of a model that is loaded here.
+        """
+        given = [field.name for field in fields(self) if getattr(self, field.name) != field.default]
+        if not is_served(model):
+            if given:
+                name = given[0].replace("_", "-")
+                raise ConfigError(f"--{name}: is of a model behind a server (--model openai:URL#NAME); leave it out")
+            return None
+        price = parse_price(self.price)
+        values = {
+            "tokenizer": self.tokenizer,
+            "concurrency": self.concurrency,
+            "timeout_s": self.request_timeout,
+            "retries": self.retries,
+            "extra_body": _json_object(self.extra_body),
+            "max_requests": self.max_requests,
+            "max_cost": self.max_cost,
+            "price": None if price is None else (price.read, price.written),
+        }
+        try:
+            return ServedModel.model_validate(values)
+        except ValidationError as error:
+            problem = error.errors(include_url=False)[0]
+            name = str(problem["loc"][0]).replace("_", "-") if problem["loc"] else "max-cost"
+            raise ConfigError(f"--{name}: {problem['msg'].removeprefix('Value error, ')}") from None
+
+
+def _json_object(text: str | None) -> JsonObject:
+    try:
+        found = {} if text is None else orjson.loads(text)
+    except orjson.JSONDecodeError:
+        found = None
+    if not isinstance(found, dict):
+        raise ConfigError(f"--extra-body: {text!r} is no JSON object, such as '{{\"top_k\": 1}}'")
+    return found
 
 
 def needs_models(verb: Callable[..., None]) -> Callable[..., None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from xmtf.evaluation.asking.subject import Subject
+from xmtf.evaluation.asking.subject import AnySubject
 from xmtf.evaluation.engine.encoding import Encoder
 from xmtf.evaluation.suites.jobs import Job
 from xmtf.execution import say
@@ -15,11 +15,16 @@ from xmtf.tokens.tokenizer.tokenizer import Tokenizer
 __all__ = ["fit_shots"]
 
 
-def fit_shots(jobs: Sequence[Job], subject: Subject) -> list[Job]:
-    """Return the jobs with their shots in their prompts; how many were lost stands in ``info.shots``, and is said."""
+def fit_shots(jobs: Sequence[Job], subject: AnySubject) -> list[Job]:
+    """Return the jobs with their shots in their prompts; how many were lost stands in ``info.shots``, and is said.
+
+    Where a model is asked elsewhere and there is no tokenizer of it here, all are kept: it refuses what does not fit.
+    """
     if not any(request.shots for job in jobs for request in job.requests):
         return list(jobs)
     tokenizer = subject.tokenizer
+    if tokenizer is None or subject.rules is None:
+        return [replace(job, requests=tuple(map(_with_all_shots, job.requests))) for job in jobs]
     if isinstance(tokenizer, Tokenizer):
         tokenizer = tokenizer.reading(subject.rules.special_tokens)  # counts what it reads; these texts are read again
     encoder = Encoder(tokenizer, subject.rules)
@@ -31,7 +36,11 @@ def fit_shots(jobs: Sequence[Job], subject: Subject) -> list[Job]:
     return fitted
 
 
-def _fitted(job: Job, encoder: Encoder, subject: Subject) -> Job:
+def _with_all_shots(request: Request) -> Request:
+    return replace(request, prompt="".join((*request.shots, request.prompt)), shots=())
+
+
+def _fitted(job: Job, encoder: Encoder, subject: AnySubject) -> Job:
     assert job.info.shots is not None
     room = _room(job.requests, encoder, subject)
     shots = [request.shots for request in job.requests]
@@ -52,7 +61,7 @@ def _fitted(job: Job, encoder: Encoder, subject: Subject) -> Job:
     return Job(replace(job.info, shots=told), requests)
 
 
-def _room(requests: Sequence[Request], encoder: Encoder, subject: Subject) -> list[int]:
+def _room(requests: Sequence[Request], encoder: Encoder, subject: AnySubject) -> list[int]:
     """Return the tokens that must fit behind each prompt."""
     choices = encoder.choices([request.choices for request in requests])
     most = subject.decoding.max_new_tokens

@@ -87,6 +87,11 @@ class Journal:
         """
         return self._answers[key].answer
 
+    def usage(self) -> tuple[int, ...]:
+        """Return the sums of what answers of a served model took; nothing where none says."""
+        told = [noted.answer.usage for noted in self._answers.values() if noted.answer.usage]
+        return tuple(map(sum, zip(*told, strict=True)))
+
     def of_plan(self, key: str, plan: str) -> Answer | None:
         """Return the answer to a request that was made in a batch of this plan, or None."""
         noted = self._answers.get(key)
@@ -225,7 +230,7 @@ def _read(path: Path) -> dict[str, _Noted]:
         if value is None:
             damaged += 1
             continue
-        sums = ("scores", "num_tokens", "unconditional", "joint")
+        sums = ("scores", "num_tokens", "unconditional", "joint", "usage")
         key, plan, left = value.pop("key"), value.pop("plan", ""), value.pop("left", 0)
         if value.get("text") is not None and "ending" not in value:
             continue  # of a version that did not write down why an answer ended: asked again

@@ -10,7 +10,7 @@ import torch
 
 from xmtf.errors import require
 from xmtf.evaluation.asking.ask import ask
-from xmtf.evaluation.asking.subject import Subject
+from xmtf.evaluation.asking.subject import AnySubject, Subject
 from xmtf.evaluation.suites.setup import Setup
 from xmtf.execution import say
 from xmtf.models import load_model
@@ -21,7 +21,7 @@ __all__ = ["largest_difference"]
 _REQUESTS = 16
 
 
-def largest_difference(setup: Setup, subject: Subject, ref: str, requests: Sequence[Request]) -> float | None:
+def largest_difference(setup: Setup, subject: AnySubject, ref: str, requests: Sequence[Request]) -> float | None:
     """Return, and print, the largest difference between scores as they are computed and in fp32.
 
     Args:
@@ -31,9 +31,11 @@ def largest_difference(setup: Setup, subject: Subject, ref: str, requests: Seque
         requests: Those of an evaluation; 16 of them are asked, evenly spread.
 
     Returns:
-        The difference of log-probabilities; None in fp32, where nothing is ranked, or where there is no room for the
-        weights in fp32 beside.
+        The difference of log-probabilities; None in fp32, of a model behind a server, where nothing is ranked, or where
+        there is no room for the weights in fp32 beside.
     """
+    if not isinstance(subject, Subject):
+        return None
     ranked = list({(request.prompt, request.choices): request for request in requests if request.choices}.values())
     if (subject.dtype == "fp32" and subject.quantize is None) or not ranked:
         return None

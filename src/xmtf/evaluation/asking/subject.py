@@ -12,6 +12,7 @@ from xmtf.evaluation.engine.encoding import PromptRules, TextTokenizer, prompt_r
 from xmtf.evaluation.engine.memory import fitting_positions
 from xmtf.evaluation.engine.processes import processes_of_torchrun
 from xmtf.evaluation.generation.decoding import Decoding
+from xmtf.evaluation.served.subject import ServedSubject, load_served
 from xmtf.evaluation.suites.setup import Setup
 from xmtf.execution import say
 from xmtf.files import content_hash
@@ -20,6 +21,7 @@ from xmtf.models.device import choose_device
 from xmtf.models.dtype import choose_dtype, dtype_name
 from xmtf.models.quantise import check_quantise, quantise_model, quantised_line
 from xmtf.recipe.schema import QuantizeKind
+from xmtf.servers.reference import is_served
 from xmtf.tokens import load_tokenizer
 from xmtf.tokens.tokenizer.composed import composed_line
 from xmtf.tokens.tokenizer.special_texts import special_line
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 _STAGES = ("before", "after", "training")
 """Labels of a run, whose models are all asked alike."""
 
-__all__ = ["Subject", "load_subject", "say_special_texts", "subject_of"]
+__all__ = ["AnySubject", "Subject", "load_any", "load_subject", "say_special_texts", "subject_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,11 @@ class Subject:
     dtype: str = "fp32"
     quantize: QuantizeKind | None = None
 
+    @property
+    def hashes(self) -> dict[str, str]:
+        """What results name the model by."""
+        return {"weights": self.weights, "tokenizer": self.tokenizer.fingerprint}
+
     def identity(self, setup: Setup) -> dict[str, object]:
         """Return everything that decides an answer."""
         return {
@@ -75,7 +82,20 @@ class Subject:
         }
 
 
-def say_special_texts(subject: Subject) -> None:
+AnySubject = Subject | ServedSubject
+"""A model at hand, or one that is asked elsewhere."""
+
+
+def load_any(setup: Setup, ref: str, label: str) -> AnySubject:
+    """Load a model and its tokenizer, or open what asks one behind a server (``openai:URL#NAME``, ``vllm:ID``).
+
+    Raises:
+        UserError: As of :func:`load_subject` and :func:`xmtf.evaluation.served.subject.load_served`.
+    """
+    return load_served(setup, ref, label) if is_served(ref) else load_subject(setup, ref, label)
+
+
+def say_special_texts(subject: AnySubject) -> None:
     """Say how many texts looked like to hold special tokens, and how many may have other ids than SentencePiece's."""
     if not isinstance(subject.tokenizer, Tokenizer):
         return

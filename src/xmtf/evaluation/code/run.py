@@ -8,7 +8,7 @@ from pathlib import Path
 
 from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.evaluation.asking.journal import Journal, answer_missing, plan_name
-from xmtf.evaluation.asking.subject import Subject, load_subject, say_special_texts
+from xmtf.evaluation.asking.subject import AnySubject, load_any, say_special_texts
 from xmtf.evaluation.code.languages.registry import check_modules, find_toolchains
 from xmtf.evaluation.code.languages.toolchain import Toolchain
 from xmtf.evaluation.code.problem import Problem
@@ -16,8 +16,10 @@ from xmtf.evaluation.code.problems import to_problem
 from xmtf.evaluation.code.sample import Draw, complete, draw_key
 from xmtf.evaluation.code.sandbox import Verdict, require_sandbox, run_program, run_programs
 from xmtf.evaluation.code.scores import Judged, scores_of
+from xmtf.evaluation.code.served import complete_served, plainly
 from xmtf.evaluation.code.settings import Ask, CodeSettings
 from xmtf.evaluation.engine.answer import Answer, Known
+from xmtf.evaluation.served.subject import ServedSubject
 from xmtf.evaluation.suites.setup import Setup
 from xmtf.execution import say, track
 from xmtf.files import alone_in
@@ -26,6 +28,7 @@ from xmtf.results.completions import Completion, write_completions
 from xmtf.results.files import SCORES, check_results, claim_results, describe_results, refuse_replacing
 from xmtf.results.items import ITEMS
 from xmtf.results.scores import write_scores
+from xmtf.servers.reference import is_served
 from xmtf.sources import read_source
 
 __all__ = ["CodeSettings", "evaluate_code", "judge", "read_problems", "ready_toolchains"]
@@ -77,7 +80,9 @@ def _evaluate(
     replace: bool,
 ) -> list[Score]:
     """Draw, judge and write the results; one process works in the folder."""
-    subject = load_subject(setup, model, label)
+    if is_served(model):
+        setup = plainly(setup, settings)
+    subject = load_any(setup, model, label)
     drawing = {
         "top_p": settings.top_p,
         "length": settings.max_new_tokens,
@@ -212,11 +217,17 @@ def _name_reachable_tests(task: str, problems: Sequence[Problem]) -> None:
         )
 
 
-def _draw(subject: Subject, journal: Journal, draws: Sequence[Draw], settings: CodeSettings, seed: int) -> None:
+def _draw(subject: AnySubject, journal: Journal, draws: Sequence[Draw], settings: CodeSettings, seed: int) -> None:
     """Draw what the journal does not hold; the same draws always form the same batches, also of a killed evaluation."""
     plan = plan_name([draw_key(draw) for draw in draws], settings.batch_rows)
 
+    if isinstance(subject, ServedSubject) and (spent := journal.usage()):
+        subject.backend.resume(spent)
+
     def ask(asked: Sequence[Draw], known: Known) -> Iterator[list[tuple[int, Answer]]]:
+        if isinstance(subject, ServedSubject):
+            yield from complete_served(subject, asked, settings, seed, known)
+            return
         for batch in complete(
             subject.model,
             subject.tokenizer,

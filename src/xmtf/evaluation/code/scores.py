@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from xmtf.evaluation.asking.subject import Subject
+from xmtf.evaluation.asking.subject import AnySubject, Subject
 from xmtf.evaluation.code.languages.toolchain import Toolchain
 from xmtf.evaluation.code.passk import pass_metrics
 from xmtf.evaluation.code.sample import Draw
@@ -58,14 +58,14 @@ class Judged:
 
 
 def scores_of(
-    judged: Judged, subject: Subject, settings: CodeSettings, toolchains: Mapping[str, Toolchain]
+    judged: Judged, subject: AnySubject, settings: CodeSettings, toolchains: Mapping[str, Toolchain]
 ) -> list[Score]:
     """Return the score of all problems, and that of each language where there are several."""
     parts = [judged.only(language) for language in judged.languages] if len(judged.languages) > 1 else []
     return [_score(part, subject, settings, toolchains) for part in (judged, *parts)]
 
 
-def _score(judged: Judged, subject: Subject, settings: CodeSettings, toolchains: Mapping[str, Toolchain]) -> Score:
+def _score(judged: Judged, subject: AnySubject, settings: CodeSettings, toolchains: Mapping[str, Toolchain]) -> Score:
     task, temperature = judged.task, judged.temperature
     passed = Counter({draw.problem: 0 for draw in judged.draws})
     for draw, verdict in zip(judged.draws, judged.verdicts, strict=True):
@@ -88,10 +88,16 @@ def _score(judged: Judged, subject: Subject, settings: CodeSettings, toolchains:
         ),
         versions={**versions(), **{name: toolchains[name].version for name in judged.languages}},
         revision=task.revision,
-        hashes={"weights": subject.weights, "tokenizer": subject.tokenizer.fingerprint},
-        computed={} if subject.rules.chat is None else {"chat": subject.rules.chat.fingerprint},
+        hashes=subject.hashes,
+        computed=_computed(subject),
         limited=settings.limit in Counter(problem.language for problem in passed).values(),
     )
+
+
+def _computed(subject: AnySubject) -> dict[str, str]:
+    if not isinstance(subject, Subject):
+        return subject.computed
+    return {} if subject.rules.chat is None else {"chat": subject.rules.chat.fingerprint}
 
 
 def _signature(settings: CodeSettings, draws: Sequence[Draw]) -> str:

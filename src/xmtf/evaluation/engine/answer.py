@@ -25,6 +25,7 @@ class Answer:
         unconditional: Sums of the choices after an empty prompt, or empty where nobody asked for them.
         joint: Sums by the rules of lm-evaluation-harness, or empty.
         ending: Why a text ended: ``end of text``, ``stop text`` or ``budget``; None where that is not known.
+        usage: Of a model behind a server: requests that were answered, tokens read and written since the answer before.
     """
 
     scores: tuple[float, ...] = ()
@@ -35,6 +36,7 @@ class Answer:
     unconditional: tuple[float, ...] = ()
     joint: tuple[float, ...] = ()
     ending: str | None = None
+    usage: tuple[int, ...] = ()
 
 
 def in_order(batches: Iterable[Iterable[tuple[int, Answer]]]) -> list[Answer]:

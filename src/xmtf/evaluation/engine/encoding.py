@@ -20,6 +20,7 @@ from xmtf.errors import ConfigError
 from xmtf.evaluation.engine.chat import ChatForm, cut_to_fit, format_of
 from xmtf.json_types import JsonObject
 from xmtf.recipe.schema import SpecialTokensPolicy, Tokenization
+from xmtf.records import Family
 from xmtf.tokens.tokenizer.chat import ChatFormat
 from xmtf.tokens.tokenizer.ends import begin_of_inputs
 from xmtf.tokens.tokenizer.tokenizer import Tokenizer
@@ -27,9 +28,7 @@ from xmtf.tokens.tokenizer.tokenizer import Tokenizer
 if TYPE_CHECKING:
     import numpy as np
 
-    from xmtf.models.interface import CausalModel, EncoderDecoderModel
-
-__all__ = ["Encoded", "Encoder", "PromptRules", "TextTokenizer", "prompt_rules"]
+__all__ = ["Encoded", "Encoder", "PromptRules", "Shape", "TextTokenizer", "prompt_rules"]
 
 _DEFAULT_MAX_TOKENS = 2048
 
@@ -80,6 +79,18 @@ class TextTokenizer(Protocol):
         """Return the text of ids, without special tokens."""
 
 
+class Shape(Protocol):
+    """What of a model decides how texts become ids; models at hand have it, and those that are asked elsewhere."""
+
+    @property
+    def family(self) -> Family:
+        """``causal`` or ``encoder-decoder``."""
+
+    @property
+    def max_positions(self) -> int | None:
+        """Longest row that it reads, or None."""
+
+
 @dataclass(frozen=True, slots=True)
 class PromptRules:
     """How a request becomes token ids.
@@ -119,7 +130,7 @@ class PromptRules:
 
 
 def prompt_rules(
-    model: CausalModel | EncoderDecoderModel,
+    model: Shape,
     tokenizer: TextTokenizer,
     tokens: Tokenization | None = None,
     *,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from xmtf.errors import ConfigError
+from xmtf.files import content_hash
 
-__all__ = ["Continuation", "Decoding", "Ending", "WritingRules"]
+__all__ = ["Continuation", "Decoding", "Ending", "WritingRules", "check_samples", "of_sample"]
 
 Ending = Literal["end of text", "stop text", "budget"]
 """Why an answer ended: by the model's own token, at a stop text, or because it had no tokens left."""
@@ -103,3 +104,18 @@ class Decoding:
         parts = [f"temperature {self.temperature:g}"]
         parts += [f"top-k {self.top_k}"] * (self.top_k > 0) + [f"top-p {self.top_p:g}"] * (self.top_p < 1)
         return ", ".join(parts)
+
+
+def of_sample(decoding: Decoding, sample: int) -> Decoding:
+    """Return how one of several answers to a prompt is drawn; the first as the only one would be."""
+    return decoding if sample == 0 else replace(decoding, seed=int(content_hash([decoding.seed, sample])[:12], 16))
+
+
+def check_samples(decoding: Decoding, samples: int) -> None:
+    """Refuse several answers to each prompt that would all be the same.
+
+    Raises:
+        ConfigError: They would.
+    """
+    if samples > 1 and decoding.temperature == 0:
+        raise ConfigError("several samples need a temperature above 0: without one they are all the same")

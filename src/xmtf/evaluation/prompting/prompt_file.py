@@ -11,8 +11,8 @@ from xmtf.errors import DataError
 from xmtf.evaluation.asking.journal import Journal, answer_missing, plan_name
 from xmtf.evaluation.asking.waiting import waiting_answers
 from xmtf.evaluation.engine.answer import Answer, Known
-from xmtf.evaluation.generation.decoding import Decoding
-from xmtf.evaluation.prompting.prompter import Prompter, check_samples
+from xmtf.evaluation.generation.decoding import Decoding, check_samples
+from xmtf.evaluation.prompting.prompter import Prompts
 from xmtf.files import content_hash
 from xmtf.sources.files.json_values import json_values
 from xmtf.sources.files.kinds import kind_of
@@ -35,7 +35,7 @@ class Answered:
 
 
 def answer_file(
-    prompter: Prompter,
+    prompter: Prompts,
     decoding: Decoding,
     file: Path,
     out: Path | None = None,
@@ -79,7 +79,7 @@ def _values(file: Path) -> Iterator[tuple[int, Any]]:
 
 
 def _answers(
-    prompter: Prompter, decoding: Decoding, prompts: Sequence[str], samples: int, journal: Journal
+    prompter: Prompts, decoding: Decoding, prompts: Sequence[str], samples: int, journal: Journal
 ) -> dict[str, list[str]]:
     """Return the answers to each prompt; those that the journal has none of are asked, one sample after the other."""
     found: dict[str, list[str]] = {prompt: [] for prompt in prompts}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 
@@ -12,8 +12,9 @@ from xmtf.errors import ConfigError
 from xmtf.evaluation.engine.answer import Known, nothing_known
 from xmtf.evaluation.engine.chat import ChatWish, Wanted, choose_chat, format_of
 from xmtf.evaluation.engine.encoding import Encoder, PromptRules, TextTokenizer, prompt_rules
-from xmtf.evaluation.generation.decoding import Decoding
-from xmtf.evaluation.generation.generate import Written, continue_prompts, cut_at_stops
+from xmtf.evaluation.generation.decoding import Decoding, check_samples, of_sample
+from xmtf.evaluation.generation.generate import Written, continue_prompts
+from xmtf.evaluation.generation.pieces import Pieces
 from xmtf.execution import say
 from xmtf.files import content_hash
 from xmtf.models import find_model, load_model
@@ -27,10 +28,34 @@ if TYPE_CHECKING:
     from xmtf.models import Quantised
     from xmtf.models.interface import CausalModel, EncoderDecoderModel
 
-__all__ = ["Prompter", "check_samples", "load_prompter"]
+__all__ = ["Prompter", "Prompts", "load_prompter"]
 
-_UNFINISHED = "\ufffd"
-"""What the bytes of a character decode to before the last of them is there."""
+
+class Prompts(Protocol):
+    """A model that answers prompts, loaded here (:class:`Prompter`) or behind a server."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of what decides an answer."""
+
+    @property
+    def in_chat(self) -> bool:
+        """Whether prompts are asked in a conversation."""
+
+    @property
+    def batch_tokens(self) -> int:
+        """Positions computed together."""
+
+    def answers(self, prompts: Sequence[str], decoding: Decoding, samples: int = 1) -> Iterator[tuple[int, str]]:
+        """Yield (index of a prompt, one of its answers)."""
+
+    def batches(
+        self, prompts: Sequence[str], decoding: Decoding, sample: int = 0, known: Known = nothing_known
+    ) -> Iterator[list[tuple[int, str]]]:
+        """Yield, batch by batch, (index of a prompt, one of its answers)."""
+
+    def stream(self, prompt: str, decoding: Decoding, show: Callable[[str], None]) -> str:
+        """Return the answer to one prompt, and show it piece by piece."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +77,11 @@ class Prompter:
     fingerprint: str = ""
     quantised: Quantised | None = None
     batch_tokens: int = 8192
+
+    @property
+    def in_chat(self) -> bool:
+        """Whether prompts are written in the model's chat form."""
+        return self.rules.chat is not None
 
     def answers(self, prompts: Sequence[str], decoding: Decoding, samples: int = 1) -> Iterator[tuple[int, str]]:
         """Yield (index of a prompt, one of its answers), batch by batch: one answer to each prompt, then the next.
@@ -78,24 +108,13 @@ class Prompter:
         Raises:
             ConfigError: A prompt is empty, or the model gave no finite scores.
         """
-        seed = decoding.seed if sample == 0 else int(content_hash([decoding.seed, sample])[:12], 16)
-        return self._write(prompts, replace(decoding, seed=seed), known=known)
+        return self._write(prompts, of_sample(decoding, sample), known=known)
 
     def stream(self, prompt: str, decoding: Decoding, show: Callable[[str], None]) -> str:
         """Return the answer to one prompt; ``show`` is given each new piece of it as soon as it stands."""
-        shown = ""
-
-        def after_token(ids: list[int]) -> None:
-            nonlocal shown
-            text = cut_at_stops(self.tokenizer.decode(ids), decoding.stops).lstrip()
-            certain = text[: len(text) - _open_end(text, decoding.stops)]
-            if certain.startswith(shown) and not text.endswith(_UNFINISHED):
-                show(certain[len(shown) :])
-                shown = certain
-
-        (((_, answer),),) = self._write([prompt], decoding, after_token)
-        show(answer[len(shown) :])
-        return answer
+        pieces = Pieces(decoding.stops, show)
+        (((_, answer),),) = self._write([prompt], decoding, lambda ids: pieces.add(self.tokenizer.decode(ids)))
+        return pieces.end(answer)
 
     def _write(
         self,
@@ -175,23 +194,7 @@ def load_prompter(
     return Prompter(loaded.model, tokenizer, rules, content_hash(identity), quantised)
 
 
-def check_samples(decoding: Decoding, samples: int) -> None:
-    """Refuse several answers to each prompt that would all be the same.
-
-    Raises:
-        ConfigError: They would.
-    """
-    if samples > 1 and decoding.temperature == 0:
-        raise ConfigError("several samples need a temperature above 0: without one they are all the same")
-
-
 def _text(written: Written) -> str:
     if written.text is None:
         raise ConfigError(f"the model gave no answer ({written.error}); try another precision")
     return written.text.strip()
-
-
-def _open_end(text: str, stops: tuple[str, ...]) -> int:
-    """Return how many characters at the end of a text are not certain: white space, or what may become a stop text."""
-    begun = max((size for stop in stops for size in range(1, len(stop)) if text.endswith(stop[:size])), default=0)
-    return len(text) - len(text[: len(text) - begun].rstrip())

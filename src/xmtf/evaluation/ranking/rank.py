@@ -15,9 +15,9 @@ Source: evaluation facts 1.1 (t-zero at 3f1086c); scores agree with its way to 1
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from xmtf.evaluation.engine.answer import Answer, Known, in_order, nothing_known, unanswered
 from xmtf.evaluation.engine.batches import Ids
@@ -25,13 +25,13 @@ from xmtf.evaluation.engine.encoding import Encoded, Encoder, PromptRules, TextT
 from xmtf.evaluation.engine.harness_encoding import JointEncoder, TokenPair, prefix_token
 from xmtf.evaluation.engine.processes import ALONE, Processes
 from xmtf.evaluation.metrics.accuracy import best_choice, normalized_scores
-from xmtf.evaluation.ranking.choice_scores import score_batches
+from xmtf.evaluation.ranking.choice_scores import ChoiceScore, score_batches
 from xmtf.records import Prediction, Request
 
 if TYPE_CHECKING:
     from xmtf.models.interface import CausalModel, EncoderDecoderModel
 
-__all__ = ["rank", "rank_batches", "score_choices"]
+__all__ = ["Score", "rank", "rank_batches", "rank_by", "score_choices"]
 
 
 def rank(
@@ -97,12 +97,41 @@ def rank_batches(
     Arguments as :func:`rank`; with several ``processes``, the batches of this one. A batch of which all answers are
     ``known`` is left out.
     """
-    causal = model.family == "causal"
     rules = rules or prompt_rules(model, tokenizer)
+    score = partial(score_batches, model, pad=tokenizer.pad, prefix_lm=rules.prefix_lm, batch_tokens=batch_tokens)
+    causal = model.family == "causal"
+    yield from rank_by(score, tokenizer, requests, rules, causal=causal, processes=processes, known=known)
+
+
+class Score(Protocol):
+    """Scores choices after prompts, batch by batch, as :func:`score_batches` does with a model at hand."""
+
+    def __call__(
+        self,
+        prompts: Sequence[Ids],
+        choices: Sequence[Sequence[Ids]],
+        members: Iterable[int],
+        *,
+        processes: Processes = ALONE,
+        known: Known = nothing_known,
+    ) -> Iterator[list[tuple[int, tuple[ChoiceScore, ...]]]]:
+        """Yield, after each batch, (index of a prompt, the scores of its choices)."""
+
+
+def rank_by(
+    score: Score,
+    tokenizer: TextTokenizer,
+    requests: Sequence[Request],
+    rules: PromptRules,
+    *,
+    causal: bool,
+    processes: Processes = ALONE,
+    known: Known = nothing_known,
+) -> Iterator[list[tuple[int, Answer]]]:
+    """Yield what :func:`rank_batches` does, whoever scores the choices."""
     plan = _Plan(tokenizer, requests, rules, causal=causal)
     for refused in unanswered([list(plan.refusals)], list, known):
         yield [(index, plan.answer(index)) for index in refused]
-    score = partial(score_batches, model, pad=tokenizer.pad, prefix_lm=rules.prefix_lm, batch_tokens=batch_tokens)
 
     def scored(
         contexts: Sequence[Ids], continuations: Sequence[Sequence[Ids]], known: Known = nothing_known

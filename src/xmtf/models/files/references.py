@@ -19,6 +19,7 @@ from pathlib import Path
 
 from xmtf.errors import ConfigError, DataError, SourceError, nearest
 from xmtf.files import read_json
+from xmtf.servers.reference import refuse_served
 
 __all__ = [
     "ADAPTER_CONFIG",
@@ -65,8 +66,9 @@ def parse_reference(ref: str) -> Reference:
 
     Raises:
         SourceError: A path that does not exist, or a folder without a model; says where it looked.
-        ConfigError: Neither a path nor an id; or a package without exactly one GGUF file.
+        ConfigError: Neither a path nor an id; a package without exactly one GGUF file; a model behind a server.
     """
+    refuse_served(ref)
     if ref.startswith(_PACKAGE):
         path = _gguf_of_package(ref.removeprefix(_PACKAGE))
         return Reference(path, None, None, path.stem)

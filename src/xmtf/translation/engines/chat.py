@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from xmtf.chat_server import ChatServer
 from xmtf.errors import ConfigError, ServerError, TranslationError
 from xmtf.files import content_hash
 from xmtf.languages.codes import get_language
+from xmtf.servers.chat import ChatServer
 from xmtf.templates.languages.segments import Role
 from xmtf.translation.engines.protocol import Brief
 from xmtf.translation.marks import StyleName

@@ -30,7 +30,7 @@ def command(tmp_path, monkeypatch, tokenizer):
         model=None, tokenizer=tokenizer, rules=PromptRules(), label="m", fingerprint="f", weights="w",
         identity=lambda _: {"weights": "w"},
     )  # fmt: skip
-    monkeypatch.setattr(run, "load_subject", lambda *_: subject)
+    monkeypatch.setattr(run, "load_any", lambda *_: subject)
     answers = {}
 
     def complete(model, tokenizer, draws, **options):
@@ -108,7 +108,7 @@ def test_repairs_are_asked_beside_completions(command, rows, tmp_path):
     ],
 )
 def test_what_cannot_be_judged_is_refused_before_a_model_is_loaded(command, rows, change, message, monkeypatch):
-    monkeypatch.setattr(run, "load_subject", lambda *_: pytest.fail("a model was loaded"))
+    monkeypatch.setattr(run, "load_any", lambda *_: pytest.fail("a model was loaded"))
     result = command([{**rows("Python")[0], **change}, rows("Python")[1]], {})
     assert result.exit_code != 0
     assert message in str(result.exception)

@@ -1,25 +1,20 @@
-"""A server that speaks OpenAI's interface for conversations: asked here alone, whoever asks.
-
-It may be OpenAI's, vLLM, llama.cpp, Ollama or any other; the package ``openai`` (extra ``openai``) does the talking.
-``OPENAI_API_KEY`` and ``OPENAI_BASE_URL`` are read where nothing else is given.
-"""
+"""Conversations answered by a model behind a server."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
-from xmtf.errors import ConfigError, ServerError, require
+from xmtf.errors import ConfigError, ServerError
+from xmtf.json_types import JsonObject
+from xmtf.servers.client import Asking, ModelServer
+from xmtf.servers.reference import OPENAI, clean_url
 
-__all__ = ["Answer", "ChatServer", "Message"]
+__all__ = ["Answer", "ChatServer", "Message", "choice_of", "text_of"]
 
 Message = Mapping[str, str]
 """``role`` (``system``, ``user``, ``assistant``) and ``content``."""
-
-_NO_KEY = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +59,14 @@ class ChatServer:
 
         Raises:
             MissingExtraError: The package openai is not installed.
-            ConfigError: No key is set for OpenAI's own server.
+            ConfigError: No key is set for OpenAI's own server, or the address holds one.
         """
-        self._openai: Any = require("openai", "openai")
-        key = os.environ.get("OPENAI_API_KEY")
-        if not key and url is None and not os.environ.get("OPENAI_BASE_URL"):
+        base = url or os.environ.get("OPENAI_BASE_URL")
+        if base is None and not os.environ.get("OPENAI_API_KEY"):
             raise ConfigError("OPENAI_API_KEY is not set; set it, or name your own server as MODEL@http://HOST:PORT/v1")
         self.model = model
-        self._parallel = parallel
-        self._client = self._openai.OpenAI(api_key=key or _NO_KEY, base_url=url, timeout=timeout_s, max_retries=retries)
+        asking = Asking(concurrency=parallel, timeout_s=timeout_s, retries=retries)
+        self._server = ModelServer(clean_url(base or OPENAI), model, asking)
 
     def answers(self, conversations: Sequence[Sequence[Message]], **settings: float | int | str) -> list[Answer]:
         """Return an answer to each conversation, in their order.
@@ -84,27 +78,39 @@ class ChatServer:
         Raises:
             ServerError: The server cannot be reached, refuses, or answers without a message.
         """
-        with ThreadPoolExecutor(max_workers=max(1, min(self._parallel, len(conversations)))) as pool:
-            return list(pool.map(lambda messages: self._answer(messages, settings), conversations))
+        found = dict(self._server.each(conversations, lambda messages: self._answer(messages, settings)))
+        return [found[place] for place in range(len(conversations))]
 
     def _answer(self, messages: Sequence[Message], settings: Mapping[str, float | int | str]) -> Answer:
-        try:
-            reply = self._client.chat.completions.create(
-                model=self.model, messages=[dict(message) for message in messages], **settings
-            )
-        except self._openai.OpenAIError as error:
-            said = " ".join(str(error).split())[:300]
-            raise ServerError(f"{self._client.base_url}: {type(error).__name__}: {said}") from None
-        if not getattr(reply, "choices", None):
-            raise ServerError(
-                f"{self._client.base_url}: an answer without a message; is it the address of the interface?"
-            )
-        choice = reply.choices[0]
-        usage = reply.usage
+        body = {"messages": [dict(message) for message in messages], **settings}
+        reply = self._server.ask("/chat/completions", body)
+        choice = choice_of(reply, self._server.url)
+        usage = reply.get("usage")
+        counts = usage if isinstance(usage, dict) else {}
         return Answer(
-            choice.message.content or "",
-            choice.finish_reason or "",
-            usage.prompt_tokens if usage else 0,
-            usage.completion_tokens if usage else 0,
-            reply.model or self.model,
+            text_of(choice),
+            str(choice.get("finish_reason") or ""),
+            int(counts.get("prompt_tokens") or 0),
+            int(counts.get("completion_tokens") or 0),
+            str(reply.get("model") or self.model),
         )
+
+
+def choice_of(reply: JsonObject, url: str) -> JsonObject:
+    """Return the first answer of a reply.
+
+    Raises:
+        ServerError: There is none.
+    """
+    choices = reply.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    if not isinstance(choice, dict):
+        raise ServerError(f"{url}: an answer without a message; is it the address of the interface?")
+    return choice
+
+
+def text_of(choice: JsonObject) -> str:
+    """Return the text of an answer, of a conversation or of a completion; empty where a model only reasoned."""
+    message = choice.get("message") or choice.get("delta")
+    found = message.get("content") if isinstance(message, dict) else choice.get("text")
+    return found if isinstance(found, str) else ""

@@ -1,0 +1,80 @@
+"""What the verbs that measure a model have in common: the model, the suites, and how prompts become ids."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from xmtf.cli.terminal.options import BeginOfInputs, Chat, Device, Dtype, Offline, Quantize, Replace
+
+__all__ = ["BatchTokens", "Model", "Seed", "SuiteOptions"]
+
+Model = Annotated[
+    str, typer.Option(help="Model folder, GGUF file, package:NAME, hub id, or openai:URL#NAME behind a server.")
+]
+BatchTokens = Annotated[int | None, typer.Option(min=64, help="Positions computed together; default by memory.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seeds the choice of rows.")]
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteOptions:
+    """What is measured, and how prompts become ids: the options that ``rank`` and ``generation`` share."""
+
+    model: Model
+    suite: Annotated[
+        str, typer.Option(help="Suites, tasks or patterns, such as L1 or xnli,xcopa (xmtf evaluate suites).")
+    ]
+    out: Annotated[Path, typer.Option(help="Folder for scores.jsonl, items/ and samples.jsonl.")]
+    replace: Replace = False
+    limit: Annotated[int | None, typer.Option(min=1, help="Rows of each split: a seeded choice.")] = None
+    split: Annotated[str | None, typer.Option(help="Split to measure on; default those of the catalogue.")] = None
+    templates: Annotated[Path | None, typer.Option(help="Folder of promptsource collections to prompt with.")] = None
+    legacy: Annotated[bool, typer.Option("--legacy", help="Templates as promptsource did, its faults included.")] = (
+        False
+    )
+    prompt_languages: Annotated[str, typer.Option(help="Languages of the prompts, such as en or same.")] = "*"
+    catalogue: Annotated[list[Path] | None, typer.Option(help="Catalogue file of your own; may be repeated.")] = None
+    shots: Annotated[int, typer.Option(min=0, max=100, help="Examples with answers before each prompt.")] = 0
+    shot_split: Annotated[str | None, typer.Option(help="Split that they are rows of; default the catalogue's.")] = None
+    shot_choice: Annotated[str, typer.Option(help="fixed, first, or nearest (most like each item).")] = "fixed"
+    shot_language: Annotated[str, typer.Option(help="Their language: same, or a code.")] = "same"
+    space: Annotated[
+        bool | None, typer.Option("--space/--no-space", help="Space before choices; default by family.")
+    ] = None
+    begin_of_inputs: BeginOfInputs = "auto"
+    chat: Chat = "auto"
+    max_prompt_tokens: Annotated[int | None, typer.Option(min=1, help="Longer prompts are cut.")] = None
+    truncation_side: Annotated[str, typer.Option(help="Side that overlong prompts lose: left or right.")] = "left"
+    batch_tokens: BatchTokens = None
+    device: Device = "auto"
+    dtype: Dtype = "auto"
+    quantize: Quantize = None
+    seed: Seed = 42
+    offline: Offline = False
+
+    def selection(self) -> dict[str, Any]:
+        """Return what is taken of every task, as keys of a suite's ``tasks`` in a recipe."""
+        languages = tuple(name.strip() for name in self.prompt_languages.split(","))
+        splits = (self.split,) if self.split else ()
+        return {"limit_rows": self.limit, "prompt_languages": languages, "splits": splits}
+
+    def shown(self) -> dict[str, Any] | None:
+        """Return the shots of each suite, as the key ``shots`` of a recipe's suite."""
+        if not self.shots:
+            return None
+        return {
+            "number": self.shots,
+            "split": self.shot_split,
+            "choice": self.shot_choice,
+            "language": self.shot_language,
+        }
+
+    def section(self) -> dict[str, Any]:
+        """Return how prompts are cut and batched, as keys of a recipe's ``evaluation``."""
+        return {
+            name: getattr(self, name)
+            for name in ("max_prompt_tokens", "truncation_side", "batch_tokens", "dtype", "chat", "quantize")
+        }
