@@ -20,6 +20,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "dedup": ("rensa",),
     "t5x": ("msgpack",),
     "openai": ("openai",),
+    "vllm": ("vllm",),
     "deepl": ("deepl",),
     "google": ("google.cloud.translate_v2",),
     "ctranslate2": ("ctranslate2",),

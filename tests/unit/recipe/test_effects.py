@@ -176,6 +176,7 @@ FLIPS = {
     "evaluation.answer_after": "</think>",
     "evaluation.truncation_side": "right",
     "evaluation.generation.stops": ["."],
+    "evaluation.server.tokenizer": "other",
     "evaluation.server.extra_body": {"top_k": 1},
     "evaluation.server.price": [1.0, 2.0],
     "evaluation.batch_tokens": 128,
