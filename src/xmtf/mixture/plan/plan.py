@@ -19,6 +19,7 @@ from xmtf.mixture.plan.held_out import Trained, check_axes, place_of, suites_hel
 from xmtf.mixture.plan.near import NearPlan, plan_near
 from xmtf.mixture.plan.prompted import PromptedFile, prompted_files
 from xmtf.mixture.plan.rates import explicit_rates
+from xmtf.mixture.select.asked_fields import GUARD_FILES
 from xmtf.mixture.select.choose import Rules
 from xmtf.mixture.select.letters import NORMALISATION
 from xmtf.mixture.select.ngrams import HASHING
@@ -361,6 +362,7 @@ def _guard_task(part: Asking, fingerprint: str, recipe: Recipe, trained: Collect
         "suite": part.suite,
         "words": None if part.may_share_rows else held_out.overlap_words,
         "hashing": [HASHING, NORMALISATION],
+        "files": GUARD_FILES,
         "rows": not part.may_share_rows,
         "fields": held_out.overlap_fields and not part.may_share_rows,
         "place": place,

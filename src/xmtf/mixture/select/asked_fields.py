@@ -27,9 +27,22 @@ import pyarrow.compute as pc
 
 from xmtf.mixture.select.keys import UInt64
 from xmtf.mixture.select.letters import Int64, Letters, letters_of
+from xmtf.mixture.select.plain_texts import PLAIN_LETTERS, beside_anchor, plain_words
 from xmtf.mixture.select.row_texts import columns_of_fields, fields_of, texts_of_rows
 
-__all__ = ["ALONE_LETTERS", "ALONE_WORDS", "ANCHORS", "AskedFields", "asked_fields", "read_fields", "write_fields"]
+__all__ = [
+    "ALONE_LETTERS",
+    "ALONE_WORDS",
+    "ANCHORS",
+    "GUARD_FILES",
+    "AskedFields",
+    "asked_fields",
+    "read_fields",
+    "write_fields",
+]
+
+GUARD_FILES = 2
+"""Version of what is written of fields; unfinished work with another one is done anew, finished mixtures stay."""
 
 ANCHORS = (8, 4)
 """Letters of the stretch by which a field is found; 4 only for fields of few ideographs."""
@@ -61,6 +74,8 @@ class AskedFields:
         is_phrase: bool ``[f]``: it is more than one word, or in a script without spaces.
         anchor: Hash of the stretch by which it is found, uint64 ``[f]``; one that few other fields have.
         offset: Where this stretch stands in the field, int64 ``[f]``.
+        plain: Its eight letters as ASCII, uint64 ``[f]``; 0 where they are others, or fewer.
+        beside: Eight more of the field's letters, likewise, ``delta`` after them, int64 ``[f]``.
         texts: The fields as they stand in the rows, large_string ``[f]``.
         field: int64 ``[o]``: which field each occurrence is.
         row: Number of its row in the split, int64 ``[o]``.
@@ -77,6 +92,9 @@ class AskedFields:
     is_phrase: npt.NDArray[np.bool_]
     anchor: UInt64
     offset: Int64
+    plain: UInt64
+    beside: UInt64
+    delta: Int64
     texts: pa.Array
     field: Int64
     row: Int64
@@ -162,6 +180,7 @@ def _measured(texts: pa.Array, columns: Int64, names: list[str]) -> AskedFields:
     start = np.concatenate([np.zeros(min(1, len(end)), np.int64), end[:-1]])
     length = end - start
     anchor, offset = _anchors(letters, start, length)
+    delta = np.where(length >= PLAIN_LETTERS, beside_anchor(length, offset), 0)
     weights, words = letters.weights(), letters.words()
     starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(letters.starts[:-1])])
     columns = columns[columns[:, 0] >= 0]
@@ -176,6 +195,9 @@ def _measured(texts: pa.Array, columns: Int64, names: list[str]) -> AskedFields:
         is_phrase=starts[end] - starts[start] > 1,
         anchor=anchor,
         offset=offset,
+        plain=np.where(length >= PLAIN_LETTERS, plain_words(letters, start + offset), np.uint64(0)),
+        beside=plain_words(letters, start + offset + delta),
+        delta=delta,
         texts=texts,
         field=columns[:, 0],
         row=columns[:, 1],
@@ -215,7 +237,19 @@ def _anchors(letters: Letters, start: Int64, length: Int64) -> tuple[UInt64, Int
     return anchor, offset
 
 
-_OF_FIELDS = ("hashes", "length", "weight", "words", "is_name", "is_phrase", "anchor", "offset")
+_OF_FIELDS = (
+    "hashes",
+    "length",
+    "weight",
+    "words",
+    "is_name",
+    "is_phrase",
+    "anchor",
+    "offset",
+    "plain",
+    "beside",
+    "delta",
+)
 _OF_OCCURRENCES = ("field", "row", "name", "part")
 _FIELDS, _OCCURRENCES, _NAMES = "fields.arrow", "occurrences.arrow", b"names"
 

@@ -91,9 +91,10 @@ class RowComparison:
         """Return by number those of these rows that hold something of a suite's rows."""
         if not self._fields and self._words is None:
             return {}
-        wanted = np.unique(np.searchsorted(self._numbers, numbers))
-        todo = wanted[~self._is_done[wanted]]
-        self._is_done[todo] = True
+        is_wanted = np.zeros(len(self._numbers), bool)
+        is_wanted[np.searchsorted(self._numbers, numbers)] = True
+        todo = np.flatnonzero(is_wanted & ~self._is_done)
+        self._is_done |= is_wanted
         table = self._table
         step = max(1, _CHUNK_BYTES * max(1, table.num_rows) // max(1, table.nbytes))
         for first in range(0, len(todo), step):
@@ -101,7 +102,9 @@ class RowComparison:
             texts = texts_of_rows(table.take(pa.array(self._places[part])))
             for at, shared in compare_texts(texts, self._guard, fields=self._fields, words=self._words).items():
                 self._found[int(self._numbers[part[at]])] = shared
-        return {number: self._found[number] for number in self._numbers[wanted].tolist() if number in self._found}
+        found = np.fromiter(self._found, np.int64, len(self._found))
+        hits = found[is_wanted[np.searchsorted(self._numbers, found)]]
+        return {number: self._found[number] for number in np.sort(hits).tolist()}
 
 
 _CHUNK_BYTES = 64 * 2**20

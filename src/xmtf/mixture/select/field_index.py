@@ -23,6 +23,7 @@ import pyarrow as pa
 from xmtf.mixture.select.asked_fields import ALONE_LETTERS, ANCHORS
 from xmtf.mixture.select.keys import UInt64
 from xmtf.mixture.select.letters import Int64, Letters, letters_of
+from xmtf.mixture.select.plain_texts import PlainFilter, ranges
 
 __all__ = [
     "COMMON_ROWS",
@@ -86,6 +87,7 @@ class FieldIndex:
             :data:`FILTER_BITS`.
         texts: The fields as they stand in the rows.
         names: Names of fields.
+        plain: Tells which texts can hold a field.
     """
 
     columns: dict[str, Int64]
@@ -94,6 +96,7 @@ class FieldIndex:
     filters: tuple[npt.NDArray[np.bool_], ...]
     texts: pa.Array
     names: list[str]
+    plain: PlainFilter
 
     def __len__(self) -> int:
         return len(self.hashes)
@@ -103,15 +106,17 @@ class FieldIndex:
         found: dict[int, FieldHit] = {}
         if len(self.hashes) == 0:
             return found
-        for first, part in _chunks(texts):
+        numbers = self.plain.may_hold(texts)
+        for first, part in _chunks([texts[number] for number in numbers]):
             letters = letters_of(part)
             for text, hit in self._find(letters).items():
-                found[first + text] = hit
+                found[numbers[first + text]] = hit
         return found
 
     def find_every(self, texts: Sequence[str]) -> Iterator[tuple[int, FieldHit]]:
         """Yield (text, what it shares) once for every evaluation row that a text holds a field of, or two."""
-        for first, part in _chunks(texts) if len(self.hashes) else ():
+        numbers = self.plain.may_hold(texts) if len(self.hashes) else []
+        for first, part in _chunks([texts[number] for number in numbers]):
             letters, done = letters_of(part), set[tuple[int, int]]()
             field, start = self._places(letters)
             text = letters.text_of(start)
@@ -126,7 +131,7 @@ class FieldIndex:
                 key = (number, int(self.columns["item"][at]))
                 if key not in done:
                     done.add(key)
-                    yield first + number, self._hit(at, fields)
+                    yield numbers[first + number], self._hit(at, fields)
 
     def _find(self, letters: Letters) -> dict[int, FieldHit]:
         field, start = self._places(letters)
@@ -147,7 +152,7 @@ class FieldIndex:
     def _rows_of(self, field: Int64) -> tuple[Int64, Int64]:
         """Return the occurrences of fields, :data:`_OCCURRENCES` of each at most: (place of the field, occurrence)."""
         first = self.columns["first_of"][field]
-        return _ranges(first, np.minimum(self.columns["first_of"][field + 1] - first, _OCCURRENCES))
+        return ranges(first, np.minimum(self.columns["first_of"][field + 1] - first, _OCCURRENCES))
 
     def _short_pairs(
         self, letters: Letters, field: Int64, start: Int64, text: Int64
@@ -157,7 +162,7 @@ class FieldIndex:
         place, occurrence = self._rows_of(field)
         first = columns["first_of_item"][columns["item"][occurrence]]
         count = columns["first_of_item"][columns["item"][occurrence] + 1] - first
-        at, index = _ranges(first, count)
+        at, index = ranges(first, count)
         place, occurrence, other = place[at], occurrence[at], columns["field_of_item"][index]
         fits = self._are_short_seconds(field[place], other)
         place, occurrence, other = place[fits], occurrence[fits], other[fits]
@@ -184,7 +189,7 @@ class FieldIndex:
         length, words = self.columns["length"][field], np.flatnonzero(letters.starts)
         first = np.searchsorted(words, low)
         count = np.searchsorted(words, high - length, side="right") - first
-        of, index = _ranges(first, np.maximum(count, 0))
+        of, index = ranges(first, np.maximum(count, 0))
         at, size = words[index], length[of]
         same = letters.starts[at + size]
         of, at, size = of[same], at[same], size[same]
@@ -240,7 +245,7 @@ class FieldIndex:
                 low = np.searchsorted(anchors, hashes)
                 is_anchor = anchors.take(low, mode="clip") == hashes
                 at, low, hashes = at[is_anchor], low[is_anchor], hashes[is_anchor]
-                of, field = _ranges(low, np.searchsorted(anchors, hashes, side="right") - low)
+                of, field = ranges(low, np.searchsorted(anchors, hashes, side="right") - low)
                 field += base
                 start = at[of] - self.columns["offset"][field]
                 kept = self._stands(letters, field, start)
@@ -276,17 +281,6 @@ class FieldIndex:
 def is_short_second(weight: Any, length: Any, common: Any, part: Any) -> Any:
     """Tell, of one field or of arrays, whether it is looked for only beside another field of its row."""
     return (weight >= _SHORT_LETTERS) & (weight < PAIR_LETTERS) & (length > 1) & (common == 0) & (part != 1)
-
-
-def _ranges(first: Int64, count: Int64) -> tuple[Int64, Int64]:
-    """Return all numbers of ranges, and which range each is of.
-
-    >>> _ranges(np.array([5, 9]), np.array([2, 1]))
-    (array([0, 0, 1]), array([5, 6, 9]))
-    """
-    ends = np.cumsum(count)
-    of = np.repeat(np.arange(len(count)), count)
-    return of, np.repeat(first - (ends - count), count) + np.arange(len(of))
 
 
 def _firsts(values: Int64) -> Int64:

@@ -31,6 +31,8 @@ UInt64 = npt.NDArray[np.uint64]
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _FIRST = np.uint64(0xBF58476D1CE4E5B9)
 _SECOND = np.uint64(0x94D049BB133111EB)
+_SHORT = 48
+"""Bytes of texts, with their places, that are on average short enough to be the same again and again."""
 _SAMPLE = np.uint64(0xD1B54A32D192ED03)
 
 
@@ -88,6 +90,11 @@ def hash_strings(column: pa.ChunkedArray) -> UInt64:
         column: Arrow (chunked) array of strings without nulls.
     """
     chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    if sum(chunk.nbytes for chunk in chunks) < _SHORT * len(column):  # answers: few different ones
+        encoded = pa.chunked_array(chunks).combine_chunks().dictionary_encode()
+        if 2 * len(encoded.dictionary) < len(column):
+            hashes: UInt64 = hash_strings(encoded.dictionary)[np.asarray(encoded.indices)]
+            return hashes
     return np.concatenate([np.empty((0, 2), np.uint64), *(_hash_chunk(chunk) for chunk in chunks if len(chunk))])
 
 

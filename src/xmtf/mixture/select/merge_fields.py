@@ -26,9 +26,11 @@ from xmtf.mixture.select.field_index import (
     is_short_second,
 )
 from xmtf.mixture.select.keys import UInt64, hash_strings, mix
+from xmtf.mixture.select.plain_texts import PlainFilter
 
 __all__ = ["merge_fields", "read_index", "write_index"]
 
+_PLAIN = ("words", "beside", "delta", "near")
 _FILTER_PLACES = 64
 """Places of a filter for each anchor."""
 
@@ -85,13 +87,16 @@ def merge_fields(parts: Sequence[AskedFields], suites: Sequence[str], splits: Se
         near[column >> np.uint64(64 - bits)] = True
         filters.append(near)
     texts = pa.concat_arrays([part.texts for part in parts])
-    return FieldIndex(columns, fields["hashes"][order], anchors, tuple(filters), texts, names)
+    eight = order[: len(anchors[0])]  # shorter anchors are of ideographs
+    plain = PlainFilter.of(fields["plain"][eight], fields["beside"][eight], fields["delta"][eight])
+    return FieldIndex(columns, fields["hashes"][order], anchors, tuple(filters), texts, names, plain)
 
 
 def write_index(folder: Path, index: FieldIndex) -> None:
     """Write an index into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     arrays: dict[str, npt.NDArray[Any]] = {**index.columns, "hashes": index.hashes}
+    arrays |= {f"plain_{name}": getattr(index.plain, name) for name in _PLAIN}
     for size, anchors, near in zip(ANCHORS, index.anchors, index.filters, strict=True):
         arrays |= {f"anchors_{size}": anchors, f"filter_{size}": near}
     for name, array in arrays.items():
@@ -108,12 +113,15 @@ def read_index(folder: Path) -> FieldIndex:
     arrays = {name: np.asarray(array) for name, array in mapped.items()}  # plain arrays are much quicker to index
     texts = pa.ipc.open_file(pa.memory_map(str(folder / "texts.arrow"))).read_all().column("text")
     return FieldIndex(
-        columns={name: array for name, array in arrays.items() if array.dtype == np.int64},
+        columns={
+            name: array for name, array in arrays.items() if array.dtype == np.int64 and not name.startswith("plain_")
+        },
         hashes=arrays["hashes"],
         anchors=tuple(arrays[f"anchors_{size}"] for size in ANCHORS),
         filters=tuple(arrays[f"filter_{size}"] for size in ANCHORS),
         texts=texts,
         names=read_json(folder / "names.json"),
+        plain=PlainFilter(**{name: arrays[f"plain_{name}"] for name in _PLAIN}),
     )
 
 
@@ -124,7 +132,19 @@ def _different_fields(parts: Sequence[AskedFields], suites: Sequence[str]) -> tu
     _, first, inverse = np.unique(
         np.concatenate([np.empty(0, np.uint64), *keys]), return_index=True, return_inverse=True
     )
-    names = ("hashes", "length", "weight", "words", "is_name", "is_phrase", "anchor", "offset")
+    names = (
+        "hashes",
+        "length",
+        "weight",
+        "words",
+        "is_name",
+        "is_phrase",
+        "anchor",
+        "offset",
+        "plain",
+        "beside",
+        "delta",
+    )
     fields = {name: np.concatenate([getattr(part, name) for part in parts])[first] for name in names}
     fields["text"] = first.astype(np.int64)
     numbers = {suite: number for number, suite in enumerate(dict.fromkeys(suites))}

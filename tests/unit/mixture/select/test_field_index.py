@@ -1,7 +1,9 @@
 import os
 import random
 import re
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -90,6 +92,20 @@ def test_nested_strings_are_fields_and_numbers_are_none(index):
     rows = [{"id": 12345678901234567, "answers": {"text": ["a rather long answer of words"], "start": [7]}}]
     assert found(index(rows), "It is a rather long answer of words.") == (0, ["answers.text"])
     assert found(index(rows), "12345678901234567") is None
+
+
+def test_the_quick_look_at_texts_in_ascii_loses_none(index):
+    rows = [
+        {"premise": "The café was closed.", "choice1": "He went home early.", "choice2": "Nobody came"},
+        {"premise": "It rained", "choice1": "The ground got wet.", "choice2": "12345678 of 9"},
+    ]
+    shared = index(rows)
+    texts = [f"{a}{gap}{b}" for row in rows for a in row.values() for b in row.values() for gap in (" ", "\0", " so ")]
+    texts += [text.replace("é", "e").upper() for text in texts] + [text.replace(" ", "") for text in texts]
+    everything = SimpleNamespace(may_hold=lambda given: list(range(len(given))))
+    assert shared.find(texts) == replace(shared, plain=everything).find(texts)
+    assert len(shared.find(texts)) > len(texts) / 2
+    assert len(shared.plain.may_hold(["nothing of them stands here", "The ground got wet."])) == 1
 
 
 def _planted(row, rng):

@@ -1,0 +1,135 @@
+"""Which texts can hold a field at all: a quick look at those in ASCII, before their letters are compared.
+
+Eight letters in ASCII are one 64-bit number. So the letters of a text are taken out by one table, and every stretch of
+eight is looked up as it stands in memory. Only texts with the anchor of a field and up to eight more of its letters are
+looked at closely.
+
+::
+
+    text      "Did it rain?"     letters  d i d i t r a i n
+    field     "it rained"        anchor   i t r a i n e d        not in it
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from xmtf.mixture.select.keys import UInt64
+from xmtf.mixture.select.letters import Int64, Letters, letters_of
+
+__all__ = ["PLAIN_LETTERS", "PlainFilter", "beside_anchor", "plain_words", "ranges"]
+
+PLAIN_LETTERS = 8
+"""Letters of a number."""
+_KEPT = string.ascii_lowercase + string.digits
+_BETWEEN = "\0"
+_TABLE = bytes.maketrans(string.ascii_uppercase.encode(), string.ascii_lowercase.encode())
+_DELETED = bytes(set(range(256)) - set((_KEPT + string.ascii_uppercase + _BETWEEN).encode()))
+_FACTOR = np.uint64(0x9E3779B97F4A7C15)
+_CHUNK_CHARACTERS = 2**17
+_MOST_BITS, _PLACES = 22, 32
+
+
+def plain_words(letters: Letters, start: Int64) -> UInt64:
+    """Return the eight letters from each place as a number, uint64 ``[len(start)]``; 0 where one is not in ASCII."""
+    known = letters_of([_KEPT]).all_hashes(1)
+    order = np.argsort(known)
+    each = letters.all_hashes(1)
+    at = np.minimum(np.searchsorted(known[order], each), len(known) - 1)
+    codes = np.frombuffer(_KEPT.encode(), np.uint8)[order[at]]
+    plain = np.append(np.where(known[order[at]] == each, codes, 0), np.zeros(PLAIN_LETTERS)).astype(np.uint8)
+    found = plain[np.minimum(start[:, None] + np.arange(PLAIN_LETTERS), len(plain) - 1)]
+    words = np.ascontiguousarray(found).view("<u8").reshape(-1).astype(np.uint64)
+    return np.where((found > 0).all(axis=1), words, np.uint64(0))
+
+
+@dataclass(frozen=True, slots=True)
+class PlainFilter:
+    """The anchors in ASCII of all fields.
+
+    Attributes:
+        words: As numbers, uint64 ``[a]``, sorted.
+        beside: Eight letters of the field that begin ``delta`` letters after the anchor, uint64 ``[a]``.
+        delta: int64 ``[a]``.
+        near: Which first bits of their hashes some anchors have, bool ``[2 ** bits]``.
+    """
+
+    words: UInt64
+    beside: UInt64
+    delta: Int64
+    near: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, words: UInt64, beside: UInt64, delta: Int64) -> PlainFilter:
+        """Return the filter of some fields; those of which a number is 0 are not in ASCII."""
+        plain = (words > 0) & (beside > 0)
+        words, beside, delta = words[plain], beside[plain], delta[plain]
+        order = np.argsort(words, kind="stable")
+        bits = min(_MOST_BITS, max(10, (_PLACES * len(words)).bit_length()))
+        near = np.zeros(2**bits, bool)
+        near[(words * _FACTOR) >> np.uint64(64 - bits)] = True
+        return cls(words[order], beside[order], delta[order], near)
+
+    def may_hold(self, texts: Sequence[str]) -> list[int]:
+        """Return the numbers of the texts that may hold a field: of all that are not in ASCII, too."""
+        found, plain = list[int](), list[int]()
+        size = 0
+        for number, text in enumerate(texts):
+            if not text.isascii():
+                found.append(number)
+                continue
+            plain.append(number)
+            size += len(text)
+            if size >= _CHUNK_CHARACTERS:
+                found += self._look([texts[number] for number in plain], plain)
+                plain, size = [], 0
+        return sorted(found + self._look([texts[number] for number in plain], plain))
+
+    def _look(self, texts: Sequence[str], numbers: list[int]) -> list[int]:
+        joined = _BETWEEN.join(texts)
+        if joined.count(_BETWEEN) >= len(texts) > 0:
+            joined = _BETWEEN.join([text.replace(_BETWEEN, " ") for text in texts])
+        letters = joined.encode().translate(_TABLE, _DELETED)
+        count = len(letters) - PLAIN_LETTERS + 1
+        if count <= 0 or not len(self.words):
+            return []
+        words: UInt64 = np.ndarray((count,), "<u8", letters, strides=(1,))
+        unread = np.uint64(65 - len(self.near).bit_length())
+        hashes = words * _FACTOR
+        hashes >>= unread
+        places = np.flatnonzero(self.near.take(hashes.view(np.int64), mode="clip"))
+        near = words[places]
+        low = np.searchsorted(self.words, near)
+        of, index = ranges(low, np.searchsorted(self.words, near, side="right") - low)
+        other = places[of] + self.delta[index]
+        inside = (other >= 0) & (other < count)
+        places, other, index = places[of[inside]], other[inside], index[inside]
+        places = places[words[other] == self.beside[index]]
+        ends = np.flatnonzero(np.frombuffer(letters, np.uint8) == 0)
+        return [numbers[at] for at in np.unique(np.searchsorted(ends, places)).tolist()]
+
+
+def beside_anchor(length: Int64, offset: Int64) -> Int64:
+    """Return how far from the anchor the other eight letters of a field begin: as far as eight, where there is room.
+
+    >>> beside_anchor(np.array([20, 20, 11, 8]), np.array([0, 12, 1, 0])).tolist()
+    [8, -8, 2, 0]
+    """
+    after, before = np.minimum(8, length - PLAIN_LETTERS - offset), np.minimum(8, offset)
+    return np.where(after >= before, np.maximum(after, 0), -before).astype(np.int64)
+
+
+def ranges(first: Int64, count: Int64) -> tuple[Int64, Int64]:
+    """Return all numbers of ranges, and which range each is of.
+
+    >>> ranges(np.array([5, 9]), np.array([2, 1]))
+    (array([0, 0, 1]), array([5, 6, 9]))
+    """
+    ends = np.cumsum(count)
+    of = np.repeat(np.arange(len(count)), count)
+    return of, np.repeat(first - (ends - count), count) + np.arange(len(of))
