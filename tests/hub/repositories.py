@@ -22,6 +22,7 @@ class Repository:
     kind: str = "dataset"
     gated: bool = False
     private: bool = False
+    card: dict = field(default_factory=dict)
     revisions: dict = field(default_factory=lambda: {"main": {}})
 
     def add(self, files, revision="main"):

@@ -178,6 +178,7 @@ class _Handler(BaseHTTPRequestHandler):
                 "downloads": 0,
                 "likes": 0,
                 "tags": [],
+                "cardData": repository.card,
                 "siblings": [{"rfilename": path} for path in sorted(files)],
             }
         )

@@ -51,6 +51,8 @@ def test_a_mirror_says_of_each_file_where_it_came_from_and_what_it_holds(hub, da
             "bytes": len(data),
             "sha256": sha256(data),
             "partial": False,
+            "licence": "",
+            "gated": False,
         }
     from_hub = fingerprint_source(REF)
     monkeypatch.setenv("XMTF_DATA_ROOT", str(tmp_path / "new"))
@@ -110,6 +112,28 @@ def test_a_hub_that_says_nothing_is_left_and_asked_again(hub, dataset, tmp_path,
     hub.faults["0000.parquet"] += [("slow", 1.5)]
     assert fetch(tmp_path)[0].status == "fetched"
     assert hub.waits == [1.0]
+
+
+def test_licence_and_gating_are_shown_before_anything_comes_and_stay_beside_the_files(
+    hub, dataset, tmp_path, monkeypatch
+):
+    dataset.gated, dataset.card = True, {"license": ["cc-by-nc-4.0", "mit"]}
+    monkeypatch.setenv("HF_TOKEN", READER)
+    shown = []
+
+    def show(terms):
+        assert not list(tmp_path.rglob("*.parquet"))
+        shown.extend(each.line() for each in terms)
+
+    (fetched,) = fetch(tmp_path / "new", show=show)
+    assert shown == [("own/set", "1", "cc-by-nc-4.0, mit (card)", "on request (HF_TOKEN)")]
+    sidecar = read_sidecar(fetched.path)
+    assert (sidecar.licence, sidecar.gated) == ("cc-by-nc-4.0, mit", True)
+    monkeypatch.setenv("XMTF_DATA_ROOT", str(tmp_path / "new"))
+    fetch(tmp_path / "copy", show=lambda terms: shown.extend(each.line() for each in terms), offline=True)
+    assert shown[1] == ("own/set", "1", "cc-by-nc-4.0, mit (sidecar)", "on request (HF_TOKEN)")
+    fetch(tmp_path / "told", show=lambda terms: shown.extend(terms), licences={"own/set": "MIT"})
+    assert (shown[2].licence, shown[2].said_by) == ("MIT", "catalogue")
 
 
 def test_a_gated_set_is_read_with_a_token_of_the_environment_that_stands_nowhere(hub, dataset, tmp_path, monkeypatch):

@@ -215,7 +215,7 @@ def _card(plan: MixturePlan, composition: list[GroupCount], dropped: dict[str, i
         seed=recipe.seed,
         counts=composition,
         dropped=dropped,
-        licences={part.dataset: part.licence for part in plan.portions if part.licence},
+        licences=plan.gathered.licences | {part.dataset: part.licence for part in plan.portions if part.licence},
         validation_fraction=recipe.mixture.validation_fraction,
         held_out={
             "languages": held_out.languages,

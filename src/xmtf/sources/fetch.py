@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -29,6 +29,7 @@ from xmtf.sources.reference import SourceRef
 from xmtf.sources.sidecar import Sidecar, check_content, read_sidecar, write_sidecar
 from xmtf.sources.stream import stream_files
 from xmtf.sources.tables import hash_of, read_blocks
+from xmtf.sources.terms import Terms, terms_of
 
 __all__ = ["Fetched", "Tell", "expand_patterns", "fetch_sources", "sources_to_fetch"]
 
@@ -101,6 +102,8 @@ def fetch_sources(
     offline: bool = False,
     progress: Callable[[Fetched], None] = lambda fetched: None,
     tell: Tell = lambda count, total: None,
+    licences: Mapping[str, str] | None = None,
+    show: Callable[[tuple[Terms, ...]], None] = lambda terms: None,
 ) -> tuple[Fetched, ...]:
     """Bring splits into the mirror at ``to``; what is there stays, what fails is reported, the rest goes on.
 
@@ -112,13 +115,21 @@ def fetch_sources(
         offline: Only copy from the mirror in use and the hub's cache.
         progress: Called once for every split.
         tell: Called as bytes come from the hub.
+        licences: Dataset -> licence, as the catalogue says it.
+        show: Called with the terms of the datasets that are to come, before they do.
     """
     refs = expand_patterns(refs, offline=offline)
     results = {ref: _there(ref, to) for ref in refs}
     open_refs = [ref for ref, there in results.items() if there is None]
     others = any(root.resolve() != to.resolve() for root in mirror_roots())
     located = locate_all(open_refs, offline=offline, mirror=others)
-    found = dict(zip(open_refs, located, strict=True))
+    terms = terms_of((each for each in located if isinstance(each, Located)), licences or {}, offline=offline)
+    show(terms)
+    licence_of = {each.dataset: each.licence for each in terms}
+    found = {
+        ref: replace(each, licence=licence_of[ref.dataset]) if isinstance(each, Located) else each
+        for ref, each in zip(open_refs, located, strict=True)
+    }
     wanted = {
         ref: _wanted(each, to)
         for ref, each in found.items()
@@ -255,5 +266,7 @@ def _describe(found: Located, path: Path, rows: int, sha256: str = "") -> None:
             bytes=path.stat().st_size,
             sha256=sha256 or file_sha256(path),
             partial=found.partial,
+            licence=found.licence,
+            gated=found.gated,
         ),
     )

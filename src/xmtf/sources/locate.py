@@ -54,6 +54,8 @@ class Located:
         origin: Its version.
         partial: Whether only the beginning of it is there.
         prepared: As ``datasets`` has it.
+        licence: Licence of the dataset, where the mirror or who located it says it.
+        gated: Whether the hub gives the dataset out on request alone; None where nobody asked.
     """
 
     ref: SourceRef
@@ -63,6 +65,8 @@ class Located:
     origin: Origin = Origin()
     partial: bool = False
     prepared: prepared.Prepared | None = None
+    licence: str = ""
+    gated: bool | None = None
 
 
 def locate(ref: SourceRef, *, offline: bool = False, mirror: bool = True) -> Located:
@@ -94,7 +98,7 @@ def _ask_hub(ref: SourceRef, *, offline: bool) -> Located:
         raise MissingSourceError(f"{error}; {looked(ref)}: {ADVICE}", why) from error
     except SourceError as error:
         raise SourceError(f"{error}; {looked(ref)}: {ADVICE}") from error
-    return Located(ref, "hub", split=split, origin=_origin(split), partial=split.partial)
+    return Located(ref, "hub", split=split, origin=_origin(split), partial=split.partial, gated=split.listing.gated)
 
 
 def locate_here(ref: SourceRef, *, mirror: bool = True) -> Located | None:
@@ -114,7 +118,9 @@ def locate_here(ref: SourceRef, *, mirror: bool = True) -> Located | None:
         beside = [sidecar for path in files if (sidecar := read_sidecar(path)) is not None]
         origins = {Origin(sidecar.revision, sidecar.commit) for sidecar in beside}
         origin = origins.pop() if len(origins) == 1 else Origin()
-        return Located(ref, "mirror", tuple(files), None, origin, any(sidecar.partial for sidecar in beside))
+        partial = any(sidecar.partial for sidecar in beside)
+        licence, gated = next(((each.licence, each.gated) for each in beside), ("", None))
+        return Located(ref, "mirror", tuple(files), None, origin, partial, licence=licence, gated=gated)
     if ref.revision == hub.CONVERTED:
         split = converted.cached_split(ref)
         files = (split.cached() or []) if split is not None else []

@@ -33,6 +33,8 @@ class Sidecar:
         bytes: Its size.
         sha256: Hash of its content.
         partial: Whether the hub converted only the beginning of the split.
+        licence: Licence of the dataset, where it was known.
+        gated: Whether the hub gives the dataset out on request alone; None where it was not asked.
     """
 
     dataset: str
@@ -44,6 +46,8 @@ class Sidecar:
     bytes: int
     sha256: str
     partial: bool = False
+    licence: str = ""
+    gated: bool | None = None
 
 
 _ADAPTER = TypeAdapter(Sidecar)

@@ -12,7 +12,7 @@ from xmtf.tasks.outline import OutlinedSplit
 from xmtf.tasks.shot_source import shot_source
 from xmtf.tasks.task import Role, Slice
 
-__all__ = ["lacking_suites", "recipe_sources"]
+__all__ = ["lacking_suites", "recipe_licences", "recipe_sources"]
 
 
 def recipe_sources(loaded: LoadedRecipe) -> tuple[SourceRef, ...]:
@@ -39,6 +39,11 @@ def recipe_sources(loaded: LoadedRecipe) -> tuple[SourceRef, ...]:
                 task, split = shot_source(suite.shots, part.task, part.split, catalogue.tasks, where)
                 shown.append(task.source(split))
     return sources_to_fetch([*(part.task.source(part.split) for part in parts), *shown])
+
+
+def recipe_licences(loaded: LoadedRecipe) -> dict[str, str]:
+    """Return dataset -> licence of what a recipe can name, where the catalogue says it."""
+    return {task.dataset: task.licence for task in load_catalogue(loaded).tasks.values() if task.licence}
 
 
 def lacking_suites(loaded: LoadedRecipe) -> dict[str, str]:

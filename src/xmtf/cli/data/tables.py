@@ -12,6 +12,7 @@ from xmtf.artefacts.manifest_parts import MixtureCounts, MixtureDetails, TokenCo
 from xmtf.cli.terminal.printing import cell_text, print_json, print_records, print_text
 from xmtf.json_types import JsonObject
 from xmtf.mixture.describe.stats import rate_table
+from xmtf.sources.terms import NOT_STATED
 from xmtf.text.table import visible
 
 if TYPE_CHECKING:
@@ -32,8 +33,23 @@ def print_plan(records: Sequence[JsonObject]) -> None:
         rows = [{column: name} | _sizes(group) for name, group in groups.items()]
         print_records(sorted(rows, key=lambda row: (-row["splits"], row[column])))
         print_text()
+    print_records(
+        [
+            {"licence": name, "datasets": len(datasets), "such as": ", ".join(sorted(datasets)[:3])}
+            for name, datasets in _by_licence(records).items()
+        ]
+    )
+    print_text()
     sizes = ", ".join(f"{cell_text(name, count)} {name}" for name, count in _sizes(records).items())
     print_text(f"{sizes}, {len({record['language'] for record in records}):,} languages")
+
+
+def _by_licence(records: Sequence[JsonObject]) -> dict[str, set[str]]:
+    """Return licence -> datasets, that of most datasets first."""
+    found: dict[str, set[str]] = {}
+    for record in records:
+        found.setdefault(record["licence"] or NOT_STATED, set()).add(record["dataset"])
+    return dict(sorted(found.items(), key=lambda item: (-len(item[1]), item[0])))
 
 
 def _sizes(records: Sequence[JsonObject]) -> JsonObject:

@@ -13,7 +13,7 @@ from xmtf.cli.data.tables import print_built, print_example, print_plan
 from xmtf.cli.terminal.options import RecipePath, Replace
 from xmtf.cli.terminal.printing import print_json, print_records, print_text
 from xmtf.errors import ConfigError, DataError
-from xmtf.execution import track
+from xmtf.execution import say, track
 from xmtf.files import MANIFEST, read_manifest
 from xmtf.mixture import build_mixture, plan_mixture
 from xmtf.mixture.build import merge_mixture, run_work_tasks, write_work_plan
@@ -24,7 +24,10 @@ from xmtf.mixture.io.read import FILTERS, find_mixture, parse_filters, select_ex
 from xmtf.mixture.plan.overview import planned_splits
 from xmtf.recipe import load_recipe
 from xmtf.sources.fetch import expand_patterns, fetch_sources
+from xmtf.sources.terms import NOT_STATED, Terms
 from xmtf.tasks import recipe_sources
+from xmtf.tasks.recipe_sources import recipe_licences
+from xmtf.text.table import aligned
 from xmtf.tokens import open_loader, peek_row
 from xmtf.upload import MIXTURE_FILES, check_target, publish
 
@@ -271,9 +274,14 @@ def fetch(
     """
     loaded = _load(recipe, overrides)
     refs = expand_patterns(recipe_sources(loaded), offline=loaded.recipe.offline)
+    licences = recipe_licences(loaded)
     if dry_run:
         for ref in refs:
-            print_json({"source": str(ref)}) if as_json else print_text(str(ref))
+            licence = licences.get(ref.dataset, "")
+            if as_json:
+                print_json({"source": str(ref), "licence": licence})
+            else:
+                print_text(f"{ref}  {licence or NOT_STATED}")
         return
     came = 0
     with track("fetching", None, "bytes") as progress:
@@ -283,7 +291,7 @@ def fetch(
             came += count
             progress.set(came, total)
 
-        results = fetch_sources(refs, to, offline=loaded.recipe.offline, tell=tell)
+        results = fetch_sources(refs, to, offline=loaded.recipe.offline, tell=tell, licences=licences, show=_show_terms)
     for fetched in results:
         record = {"source": str(fetched.ref), "status": fetched.status, "problem": fetched.problem}
         if as_json:
@@ -292,6 +300,13 @@ def fetch(
             print_text("  ".join(record.values()).rstrip())
     if any(fetched.status == "failed" for fetched in results):
         raise typer.Exit(1)
+
+
+def _show_terms(terms: tuple[Terms, ...]) -> None:
+    """Say under which terms the datasets come that are fetched now."""
+    if terms:
+        lines = aligned([("dataset", "splits", "licence", "given out"), *(each.line() for each in terms)])
+        say("\n".join(lines))
 
 
 app.command()(pack)

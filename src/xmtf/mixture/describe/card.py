@@ -16,6 +16,7 @@ from xmtf import __version__
 from xmtf.artefacts.manifest_parts import MissingSplit, SuiteHeldOut
 from xmtf.languages.codes import CODE, get_language
 from xmtf.mixture.describe.composition import GroupCount, totals
+from xmtf.mixture.describe.licences import licence_rows, licence_summary
 
 __all__ = ["CardFacts", "dataset_card"]
 
@@ -126,6 +127,7 @@ def _size_category(examples: int) -> str:
 def _body(facts: CardFacts) -> str:
     examples = sum(count.examples for count in facts.counts)
     by_dataset = totals(facts.counts, ["dataset"])
+    examples_of = {name: row[0] for (name,), row in by_dataset.items()}
     sections = [
         f"# {facts.name}",
         facts.description,
@@ -139,7 +141,11 @@ def _body(facts: CardFacts) -> str:
         "## Columns\n\n" + _table(["column", "meaning"], _COLUMNS),
         "## Languages\n\n" + _table(["code", "language", "examples"], _language_rows(facts)),
         "## Task clusters\n\n" + _clusters_table(facts),
-        "## Sources and licences\n\nThe examples keep the licences of the datasets that they are made from.\n\n"
+        "## Sources and licences\n\nThe examples keep the licences of the datasets that they are made from. "
+        + licence_summary(examples_of, facts.licences)
+        + "\n\n"
+        + _table(["licence", "its name states", "datasets", "examples"], licence_rows(examples_of, facts.licences))
+        + "\n\n"
         + _table(
             ["dataset", "licence", "examples"],
             [(name, facts.licences.get(name, "not stated"), f"{row[0]:,}") for (name,), row in by_dataset.items()],

@@ -33,12 +33,14 @@ class Gathered:
         missing: The others.
         partial: Splits of which the hub converted only the beginning.
         versions: Dataset -> its versions.
+        licences: Dataset -> licence, where what stands beside the files of a mirror says it.
     """
 
     slices: tuple[Slice, ...] = ()
     missing: tuple[MissingSplit, ...] = ()
     partial: tuple[str, ...] = ()
     versions: dict[str, tuple[DatasetVersion, ...]] = field(default_factory=dict)
+    licences: dict[str, str] = field(default_factory=dict)
 
 
 def gather_sources(loaded: LoadedRecipe, slices: Sequence[Slice], asking: Sequence[tuple[str, Slice]] = ()) -> Gathered:
@@ -77,7 +79,8 @@ def gather_sources(loaded: LoadedRecipe, slices: Sequence[Slice], asking: Sequen
     partial = tuple(sorted({str(each.ref) for each in there if each.partial}))
     if partial:
         say(f"  of {len(partial)} splits only the beginning is read, as the hub converted no more: {_some(partial)}")
-    return Gathered(left, skipped, partial, dataset_versions(there))
+    licences = {each.ref.dataset: each.licence for each in there if each.licence}
+    return Gathered(left, skipped, partial, dataset_versions(there), licences)
 
 
 def _source(part: Slice) -> SourceRef:

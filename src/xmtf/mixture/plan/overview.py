@@ -56,6 +56,7 @@ def _prompted(loaded: LoadedRecipe) -> list[dict[str, Any]]:
             "dataset": file.dataset,
             "subset": "",
             "split": file.split,
+            "licence": file.licence,
             "num_templates": 1,
         }
         for file in prompted_files(loaded)
@@ -70,4 +71,5 @@ def _record(task: Task, split: str) -> dict[str, object]:
         "dataset": task.dataset,
         "subset": task.subset,
         "split": split,
+        "licence": task.licence,
     }

@@ -20,7 +20,7 @@ from xmtf.sources.hub.client import ask, check_reachable, endpoint, library
 from xmtf.sources.hub.files import HubFile, Listing
 from xmtf.sources.reference import SourceRef
 
-__all__ = ["check_access", "list_revision", "stored_listing"]
+__all__ = ["card_licence", "check_access", "list_revision", "stored_listing"]
 
 _KEPT = "xmtf"
 """Folder beside blobs and snapshots of a dataset in the hub's cache."""
@@ -63,6 +63,24 @@ def _listed(address: str, dataset: str, revision: str, storage: str) -> Listing:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, orjson.dumps(asdict(listing)).decode())
     return listing
+
+
+def card_licence(dataset: str) -> str:
+    """Ask the hub for the licence that the card of a dataset names, or ``""`` where it names none.
+
+    Raises:
+        SourceError: The hub does not say it.
+    """
+    return _card_licence(endpoint(), dataset)
+
+
+@lru_cache(maxsize=4096)
+def _card_licence(address: str, dataset: str) -> str:
+    api = library().HfApi(endpoint=address)
+    info = ask(f"card of {dataset}", dataset, lambda: api.dataset_info(dataset))
+    card = info.card_data or {}
+    named = card.get("license_name") or card.get("license") or []
+    return ", ".join([named] if isinstance(named, str) else map(str, named))
 
 
 def check_access(what: object, listing: Listing, file: HubFile) -> None:

@@ -4,6 +4,7 @@ import yaml
 from xmtf.mixture import build_mixture
 from xmtf.mixture.describe.card import CardFacts, dataset_card
 from xmtf.mixture.describe.composition import GroupCount
+from xmtf.mixture.describe.licences import licence_rows, licence_summary
 from xmtf.records import Provenance
 
 
@@ -44,3 +45,17 @@ def test_readers_of_yaml_1_1_take_text_for_text(name):
     read = yaml.safe_load(header)
     assert (read["pretty_name"], read["language"]) == (name, ["no"])
     assert [config["config_name"] for config in read["configs"]] == ["default", "no"]
+
+
+def test_licences_are_summed_up_with_what_their_names_ask_for():
+    examples = {"a/one": 30, "b/two": 10, "c/three": 5, "d/four": 1}
+    licences = {"a/one": "CC-BY-NC-SA-4.0", "b/two": "MIT", "c/three": "MIT"}
+    assert licence_rows(examples, licences) == [
+        ("CC-BY-NC-SA-4.0", "no commercial use; the same licence for what is made of it", "1", "30"),
+        ("MIT", "", "2", "15"),
+        ("not stated", "", "1", "1"),
+    ]
+    said = licence_summary(examples, licences)
+    assert said.startswith("Together they ask for: no commercial use (a/one); the same licence")
+    assert said.endswith("The licence of d/four is not stated here: look it up before you publish.")
+    assert licence_summary({"b/two": 1}, licences) == "None of their names states a condition beyond attribution."
