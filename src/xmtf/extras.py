@@ -11,6 +11,7 @@ __all__ = ["EXTRAS", "MODELS", "extra_of", "missing_modules", "require_extra"]
 
 EXTRAS: dict[str, tuple[str, ...]] = {
     "train": ("torch", "transformers", "safetensors", "gguf", "psutil", "sentencepiece"),
+    "hub": ("datasets",),
     "ray": ("ray",),
     "gpu": ("bitsandbytes",),
     "track": ("tensorboard", "wandb", "trackio"),

@@ -20,7 +20,7 @@ from xmtf.versions import package_versions, source_commit
 
 __all__ = ["doctor"]
 
-_BASE = ("datasets", "pyarrow", "tokenizers", "jinja2", "babel", "sacrebleu", "matplotlib", "pydantic")
+_BASE = ("pyarrow", "tokenizers", "jinja2", "babel", "sacrebleu", "matplotlib", "pydantic")
 _TOLD = ("XMTF_", "HF_", "CUDA_", "OMP_", "TORCH_", "NCCL_", "SLURM_JOB", "RANK", "WORLD_SIZE")
 """Beginnings of the variables that a bug report names."""
 _SWITCHES = frozenset(

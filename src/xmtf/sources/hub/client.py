@@ -11,7 +11,8 @@ from types import ModuleType
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from xmtf.errors import MissingSourceError, SourceError
+from xmtf.errors import MissingSourceError, SourceError, require
+from xmtf.extras import missing_modules
 
 __all__ = [
     "ATTEMPTS",
@@ -19,6 +20,7 @@ __all__ = [
     "ask",
     "check_reachable",
     "endpoint",
+    "has_datasets",
     "hub_errors",
     "library",
     "network_forbidden",
@@ -29,6 +31,7 @@ __all__ = [
 CONVERTED = "refs/convert/parquet"
 """Revision in which the hub keeps the Parquet files that it converted a dataset to."""
 
+_DATASETS = "datasets"
 ATTEMPTS = 5
 """How often the hub is asked for what it fails to give."""
 
@@ -44,8 +47,17 @@ def endpoint() -> str:
 
 
 def library(name: str = "huggingface_hub") -> ModuleType:
-    """Return a client library of the hub, or a module of it; they take a while, and few commands need them."""
-    return importlib.import_module(name)
+    """Return a client library of the hub, or a module of it; they take a while, and few commands need them.
+
+    Raises:
+        MissingExtraError: It is ``datasets``, which is not installed.
+    """
+    return require(name, "hub") if name.partition(".")[0] == _DATASETS else importlib.import_module(name)
+
+
+def has_datasets() -> bool:
+    """Whether the library ``datasets`` is installed; without it the hub's converted files are read."""
+    return not missing_modules([_DATASETS])
 
 
 def network_forbidden() -> bool:
@@ -75,7 +87,8 @@ def hub_errors() -> tuple[type[Exception], ...]:
     """Return what the two libraries raise where the hub or the network lets them down."""
     # The bases are OSError and the base error of whichever HTTP client the library uses.
     of_client = library("huggingface_hub.errors").HfHubHTTPError.__bases__
-    return (*of_client, library("datasets.exceptions").DatasetsError, ValueError, LookupError, RuntimeError)
+    of_datasets = (library("datasets.exceptions").DatasetsError,) if has_datasets() else ()
+    return (*of_client, *of_datasets, ValueError, LookupError, RuntimeError)
 
 
 def ask(what: object, dataset: str, call: Callable[[], Answer]) -> Answer:

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from xmtf.errors import MissingSourceError
 from xmtf.files import content_hash
-from xmtf.sources.hub.client import ask, check_reachable, hub_errors, library
+from xmtf.sources.hub.client import ask, check_reachable, has_datasets, hub_errors, library
 from xmtf.sources.hub.converted import HubSplit, bring
 from xmtf.sources.hub.listing import list_revision
 from xmtf.sources.reference import SourceRef
@@ -107,6 +107,8 @@ def prepare_dataset(ref: SourceRef, split: HubSplit) -> Prepared:
 
 def _was_prepared(ref: SourceRef) -> bool:
     """Whether ``datasets`` has prepared anything of the dataset before (a look at folder names)."""
+    if not has_datasets():
+        return False
     datasets = library("datasets")
     dataset = ref.asked[0]
     owner, _, name = dataset.rpartition("/")
