@@ -8,12 +8,14 @@ from functools import lru_cache
 from pathlib import Path
 
 from xmtf.errors import UnknownNameError
+from xmtf.extras import MODELS, require_extra
 from xmtf.studio.opened import Models, Suggesting
 from xmtf.studio.place import Place
 from xmtf.studio.rows import RowReader
 from xmtf.studio.stored import Stored
 from xmtf.studio.worker import Worker
 from xmtf.tokens import Tokenizer, load_tokenizer
+from xmtf.translation.glossary import read_glossary
 
 __all__ = ["Options", "Session"]
 
@@ -80,6 +82,19 @@ class Session:
         if name not in self.options.tokenizers:
             raise UnknownNameError("tokenizer", name, self.options.tokenizers, "--tokenizer")
         return _tokenizer(name, self.options.offline)
+
+    def check(self) -> None:
+        """Read what the command line names and is small, so that a mistake in it is said at once.
+
+        Raises:
+            UserError: A tokenizer or the glossary cannot be read, or models are named and what runs them is missing.
+        """
+        for name in self.options.tokenizers:
+            self.tokenizer(name)
+        if self.options.glossary is not None:
+            read_glossary(self.options.glossary, "en")
+        if self.options.models:
+            require_extra(MODELS)
 
     def close(self) -> None:
         """End the processes."""

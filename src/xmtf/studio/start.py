@@ -42,9 +42,11 @@ def start(
         show: Given the address once it answers.
 
     Raises:
-        UserError: There is no such place, or the port is taken.
+        UserError: There is no such place, a tokenizer or the glossary cannot be read, or the port is taken.
     """
     place = open_place(name, tasks, out=out, task=task)
+    session = Session(place, options, rows=RowReader(offline=options.offline))
+    session.check()
     opened, address = listen(host, port)
     if not address.is_loopback:
         say(
@@ -53,9 +55,9 @@ def start(
         )
 
     def ready() -> None:
-        say(f"{place.name or 'our collections'}: {len(place.files)} files of templates at {place.root}")
+        files = f"{len(place.files)} file{'s' if len(place.files) != 1 else ''}"
+        say(f"{place.name or 'our collections'}: {files} of templates at {place.root}")
         show(address.url)
 
-    session = Session(place, options, rows=RowReader(offline=options.offline))
     with contextlib.closing(session):
         serve(build_app(session), opened, address, ready)

@@ -2,8 +2,9 @@
 
 import pytest
 
-from xmtf.errors import ConfigError, UnknownNameError
+from xmtf.errors import ConfigError, UnknownNameError, UserError
 from xmtf.studio.place import open_place
+from xmtf.studio.session import Session
 
 
 def test_files_are_listed_with_their_tasks_languages_and_states(studio) -> None:
@@ -81,7 +82,10 @@ def test_ours_are_read_only_unless_a_folder_is_named(tmp_path) -> None:
     assert copied.files["paws-x"].target == tmp_path / "paws-x" / "templates.yaml"
 
 
-def test_what_is_not_there_is_a_line(tmp_path) -> None:
+def test_what_is_not_there_is_a_line(tmp_path, studio) -> None:
+    for wrong in ({"tokenizers": (str(tmp_path / "no"),)}, {"glossary": tmp_path / "no.yaml"}):
+        with pytest.raises(UserError, match="no"):
+            Session(studio.session.place, studio.options(**wrong)).check()
     with pytest.raises(UnknownNameError, match="did you mean 'paws-x'"):
         open_place("pawsx", {})
     with pytest.raises(ConfigError, match="no such file"):
