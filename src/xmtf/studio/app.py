@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from xmtf.errors import DataError, UnknownNameError, UserError
+from xmtf.errors import DataError, UnknownNameError, UserError, XmtfError
 from xmtf.loopback.checks import refusal
 from xmtf.loopback.pages import Pages
 from xmtf.studio import browse, checking, look, saving, translating, trying
@@ -153,10 +153,10 @@ async def _user_error(request: Request, error: Exception) -> Response:
     if isinstance(error, saving.ConflictError):
         return Response(error.conflict.model_dump_json(), 409, media_type="application/json")
     status = 404 if isinstance(error, UnknownNameError) else 500 if isinstance(error, DataError) else 400
-    code = type(error).__name__.removesuffix("Error").lower()
+    assert isinstance(error, XmtfError)
     line = error.line if isinstance(error, WorkerError) else None
     message = " ".join(str(error).split())
-    body = ErrorBody(error=Fault(code=code, message=message, line=line))
+    body = ErrorBody(error=Fault(code=error.code, message=message, line=line))
     return Response(body.model_dump_json(), status, media_type="application/json")
 
 

@@ -527,7 +527,7 @@ class TryDone(Answered):
 
 
 class TryFault(Answered):
-    """Event ``error``: what went wrong, as the last event."""
+    """Event ``error``: what went wrong, as the last event; event ``note``: what is not done."""
 
     message: str
 
@@ -536,6 +536,8 @@ class TryEvents(Answered):
     """Server-sent events by name, in this order; each event's data has the form that stands here."""
 
     choices: ChoiceScores
+    note: TryFault
+    """Instead of ``choices``: why they are not scored."""
     text: TextPiece
     done: TryDone
     error: TryFault

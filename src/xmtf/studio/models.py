@@ -6,11 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from xmtf.errors import ConfigError
+from xmtf.errors import ConfigError, ServerError
 from xmtf.evaluation.generation.decoding import Decoding
 from xmtf.evaluation.prompting.prompter import Prompter, load_prompter
 from xmtf.evaluation.ranking.rank import score_choices
+from xmtf.evaluation.served.prompting import ServedPrompts, open_prompts
+from xmtf.recipe.served import ServedModel
 from xmtf.records import Origin, Request
+from xmtf.servers.reference import is_served
 
 __all__ = ["Scored", "Tried", "open_model"]
 
@@ -66,14 +69,42 @@ class _Loaded:
         return len(self.prompter.tokenizer.encode([text])[0])
 
 
-def open_model(ref: str, *, offline: bool) -> Tried:
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """A model behind a server; ``unscored`` says why its choices are not scored, where they are not."""
+
+    prompts: ServedPrompts
+    unscored: str
+
+    def scores(self, prompt: str, choices: Sequence[str]) -> Scored:
+        if self.unscored:
+            raise ConfigError(self.unscored)
+        return Scored(self.prompts.scores(prompt, choices))
+
+    def write(self, prompt: str, max_new_tokens: int, show: Callable[[str], None]) -> str:
+        return self.prompts.stream(prompt, Decoding(max_new_tokens), show)
+
+    def count(self, text: str) -> int | None:
+        return None
+
+
+def open_model(ref: str, tokenizers: Sequence[str], *, offline: bool) -> Tried:
     """Open a model.
 
     Args:
-        ref: Folder, GGUF file, ``package:NAME`` or hub id.
-        offline: Never touch the network.
+        ref: Folder, GGUF file, ``package:NAME``, hub id, or ``openai:URL#NAME`` of a model behind a server.
+        tokenizers: The first of them is taken for that of a model behind a server, without which its choices cannot be
+            scored; where it is not, the server's tokens say so.
+        offline: Never touch the network, but for the server.
 
     Raises:
         UserError: It is nowhere, or cannot be asked.
     """
-    return _Loaded(load_prompter(ref, offline=offline))
+    if not is_served(ref):
+        return _Loaded(load_prompter(ref, offline=offline))
+    if not tokenizers:
+        return _Served(open_prompts(ref, offline=offline), "choices are scored with the model's --tokenizer")
+    try:
+        return _Served(open_prompts(ref, ServedModel(tokenizer=tokenizers[0]), offline=offline), "")
+    except (ConfigError, ServerError) as error:
+        return _Served(open_prompts(ref, offline=offline), f"choices are not scored: {error}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,7 @@ class Models:
     lock: threading.Lock = field(default_factory=threading.Lock)
     opened: OrderedDict[str, Tried] = field(default_factory=OrderedDict)
 
-    def get(self, name: str, *, offline: bool) -> Tried:
+    def get(self, name: str, tokenizers: Sequence[str], *, offline: bool) -> Tried:
         """Return a model, loaded when it is first asked for."""
         if name not in self.opened:
             require_extra(MODELS)
@@ -45,6 +46,6 @@ class Models:
 
             while len(self.opened) >= _OPEN:
                 self.opened.popitem(last=False)
-            self.opened[name] = open_model(name, offline=offline)
+            self.opened[name] = open_model(name, tokenizers, offline=offline)
         self.opened.move_to_end(name)
         return self.opened[name]

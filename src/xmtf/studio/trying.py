@@ -11,9 +11,18 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
-from xmtf.errors import ConfigError, UnknownNameError
+from xmtf.errors import ConfigError, ServerError, UnknownNameError
 from xmtf.loopback.events import Event, event_stream
-from xmtf.studio.interface import ChoiceScore, ChoiceScores, Rendering, RenderRequest, TextPiece, TryDone, TryRequest
+from xmtf.studio.interface import (
+    ChoiceScore,
+    ChoiceScores,
+    Rendering,
+    RenderRequest,
+    TextPiece,
+    TryDone,
+    TryFault,
+    TryRequest,
+)
 from xmtf.studio.look import render
 from xmtf.studio.session import Session
 
@@ -28,7 +37,7 @@ class _StoppedError(Exception):
 
 
 def try_model(session: Session, request: TryRequest) -> Response:
-    """Answer with events: ``choices``, ``text`` again and again, ``done``; or ``error``."""
+    """Answer with events: ``choices`` (or ``note``), ``text`` again and again, ``done``; or ``error``."""
     if request.model not in session.options.models:
         raise UnknownNameError("model", request.model, session.options.models, "--model")
     asked = RenderRequest(
@@ -58,15 +67,23 @@ def _prompt(rendering: Rendering) -> str:
 def _events(session: Session, request: TryRequest, prompt: str, rendering: Rendering) -> Iterator[Event]:
     with session.models.lock:
         began = time.monotonic()
-        model = session.models.get(request.model, offline=session.options.offline)
+        options = session.options
+        model = session.models.get(request.model, options.tokenizers, offline=options.offline)
         if rendering.choices:
-            scored = model.scores(prompt, rendering.choices)
-            yield Event("choices", _scores(rendering.choices, scored).model_dump())
+            yield _ranked(model, prompt, rendering.choices)
         answer = None
         if request.generate:
             answer = yield from _written(model, prompt, request.max_new_tokens)
         tokens = model.count(answer) if answer is not None else None
         yield Event("done", TryDone(tokens=tokens, seconds=time.monotonic() - began).model_dump())
+
+
+def _ranked(model: Tried, prompt: str, choices: list[str]) -> Event:
+    """Return the scores of choices, or why there are none; an answer can be written all the same."""
+    try:
+        return Event("choices", _scores(choices, model.scores(prompt, choices)).model_dump())
+    except (ConfigError, ServerError) as error:
+        return Event("note", TryFault(message=str(error)).model_dump())
 
 
 def _scores(choices: list[str], scored: Scored) -> ChoiceScores:

@@ -89,3 +89,22 @@ def test_what_goes_wrong_in_the_model_is_raised_where_it_is_read() -> None:
 
     with pytest.raises(ConfigError, match="no answer"):
         list(_written(Broken(), "", 5))
+
+
+def test_choices_that_cannot_be_scored_are_noted_and_the_answer_follows(studio, monkeypatch, draft) -> None:
+    class Unscored(Endless):
+        def scores(self, prompt, choices):
+            raise ConfigError("choices are scored with the model's --tokenizer")
+
+        def write(self, prompt, most, show):
+            show("an answer")
+            return "an answer"
+
+    monkeypatch.setattr(studio.session, "options", studio.options(models=("openai:x",)))
+    monkeypatch.setitem(studio.session.models.opened, "openai:x", Unscored())
+    written = draft("{{text}}? ||| {{answer_choices[label]}}", "no ||| yes")
+    body = {"key": "toy", "row": 0, "draft": written, "model": "openai:x"}
+    found = events(studio.client.post("/api/try", json=body))
+    assert [name for name, _ in found] == ["note", "text", "done"]
+    assert found[0][1] == {"message": "choices are scored with the model's --tokenizer"}
+    assert found[2][1]["tokens"] is None

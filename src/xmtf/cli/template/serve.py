@@ -36,7 +36,8 @@ def serve(
         list[str] | None, typer.Option("--tokenizer", help="Count tokens of this tokenizer; may be given again.")
     ] = None,
     model: Annotated[
-        list[str] | None, typer.Option("--model", help="Model to try prompts with; may be given again.")
+        list[str] | None,
+        typer.Option("--model", help="Model to try, or openai:URL#NAME; may be given again."),
     ] = None,
     engine: Annotated[
         list[str] | None, typer.Option("--engine", help="Engine that suggests translations; may be given again.")
