@@ -230,9 +230,9 @@ def load_short(options: argparse.Namespace) -> Ask:
 
 
 def load_cached(options: argparse.Namespace) -> Ask:
-    from xmtf.evaluation.ranking import choice_scores
+    from xmtf.evaluation.ranking import rank
 
-    choice_scores.tree_fault = lambda model: "as asked"
+    rank.tree_fault = lambda model: "as asked"
     return load_ours(options)
 
 

@@ -12,7 +12,7 @@ from xmtf.cli.app import build_app  # noqa: E402
 from xmtf.errors import ConfigError  # noqa: E402
 from xmtf.evaluation.generation.decode_loop import decode  # noqa: E402
 from xmtf.evaluation.generation.decoding import WritingRules  # noqa: E402
-from xmtf.evaluation.ranking import choice_scores as scoring  # noqa: E402
+from xmtf.evaluation.ranking import rank as scoring  # noqa: E402
 from xmtf.models.hub.head import find_head  # noqa: E402
 from xmtf.models.hub.model import HubModel  # noqa: E402
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from xmtf.errors import ConfigError, SourceError
-from xmtf.evaluation.ranking.choice_scores import way_of_scoring
+from xmtf.evaluation.ranking.rank import way_of_scoring
 from xmtf.models import check_packing, find_model, load_model
 from xmtf.tokens import load_tokenizer
 

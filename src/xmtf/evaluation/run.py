@@ -24,7 +24,7 @@ from xmtf.evaluation.asking.rounding import largest_difference
 from xmtf.evaluation.asking.subject import AnySubject, Subject, load_any, say_special_texts
 from xmtf.evaluation.engine.chat import chat_of_model, choose_chat
 from xmtf.evaluation.engine.processes import ALONE, Processes
-from xmtf.evaluation.ranking.choice_scores import way_of_scoring
+from xmtf.evaluation.ranking.rank import way_of_scoring
 from xmtf.evaluation.scoring.samples import choose_samples, sample_of
 from xmtf.evaluation.scoring.score import items_table, score_items, versions, where_computed
 from xmtf.evaluation.served.subject import served_identity

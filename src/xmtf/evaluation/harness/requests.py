@@ -19,7 +19,7 @@ from xmtf.evaluation.engine.encoding import TextTokenizer
 from xmtf.evaluation.engine.harness_encoding import JointEncoder, TokenPair, prefix_token, rolling_windows
 from xmtf.evaluation.generation.decoding import Decoding
 from xmtf.evaluation.generation.generate import continue_prompts
-from xmtf.evaluation.ranking.choice_scores import score_batches
+from xmtf.evaluation.ranking.rank import score_batches
 
 if TYPE_CHECKING:
     from xmtf.models.interface import CausalModel, EncoderDecoderModel

@@ -3,11 +3,14 @@
 The score of a choice is the sum over its tokens of ``log_softmax(logits in fp32)[token]``, as BLOOMZ
 was evaluated. The original repeats the prompt for every choice and computes logits of the whole row.
 Here a prompt is computed once, and logits only where a choice token is predicted, once for all choices
-that begin alike (:mod:`xmtf.evaluation.ranking.choice_scores`)::
+that begin alike (:mod:`xmtf.evaluation.ranking.passes`)::
 
     prompt            p0 p1 p2            the logits at p2 predict every first token
     choices           a0 a1 a2  |  b0
     read behind it    a0 a1               predicts a1 and a2; one-token choices need nothing
+
+A model that reads token trees computes a prompt and all its choices in one pass, prompts that begin alike together. Any
+other model, and a very long prompt, is read into a cache, and the choices behind copies of it.
 
 Source: evaluation facts 1.1 (t-zero at 3f1086c); scores agree with its way to 1e-4.
 """
@@ -17,21 +20,31 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from xmtf.evaluation.engine.answer import Answer, Known, in_order, nothing_known, unanswered
-from xmtf.evaluation.engine.batches import Ids
+from xmtf.evaluation.engine.batches import Ids, PromptGroup, batches, group_prompts, members_of
 from xmtf.evaluation.engine.encoding import Encoded, Encoder, PromptRules, TextTokenizer, prompt_rules
+from xmtf.evaluation.engine.forward import in_halves
 from xmtf.evaluation.engine.harness_encoding import JointEncoder, TokenPair, prefix_token
 from xmtf.evaluation.engine.processes import ALONE, Processes
 from xmtf.evaluation.metrics.accuracy import best_choice, normalized_scores
-from xmtf.evaluation.ranking.choice_scores import ChoiceScore, score_batches
+from xmtf.evaluation.ranking.passes import (
+    ChoiceScore,
+    TreeGroup,
+    score_cached,
+    score_trees,
+    tree_batches,
+    tree_groups,
+)
+from xmtf.models.interface import CausalModel, EncoderDecoderModel
+from xmtf.models.layers.trees import ForestReader, PromptForestReader, tree_fault
 from xmtf.records import Prediction, Request
 
-if TYPE_CHECKING:
-    from xmtf.models.interface import CausalModel, EncoderDecoderModel
+__all__ = ["Score", "rank", "rank_batches", "rank_by", "score_batches", "score_choices", "way_of_scoring"]
 
-__all__ = ["Score", "rank", "rank_batches", "rank_by", "score_choices"]
+_LARGEST_TREE = 8192
+"""A mask holds every pair of nodes, 0.3 GB at this size; longer prompts are read into a cache, which needs none."""
 
 
 def rank(
@@ -246,3 +259,70 @@ def _refusal(prompt: Encoded, choices: Sequence[Ids], rules: PromptRules) -> str
     if too_long or not prompt.fits:
         return f"a choice is longer than the model's {longest} positions"
     return None
+
+
+def way_of_scoring(model: CausalModel | EncoderDecoderModel) -> str:
+    """Return, for people, how a model reads prompts and choices, and why it takes no trees where it does not."""
+    if (fault := tree_fault(model)) is None:
+        return "token trees"
+    worse = getattr(model, "cache_fault", None)
+    return f"a cache of each prompt: {fault}" if worse is None else f"whole rows: {worse}"
+
+
+def score_batches(
+    model: CausalModel | EncoderDecoderModel,
+    prompts: Sequence[Ids],
+    choices: Sequence[Sequence[Ids]],
+    members: Iterable[int],
+    *,
+    pad: int,
+    prefix_lm: bool = False,
+    batch_tokens: int = 8192,
+    processes: Processes = ALONE,
+    known: Known = nothing_known,
+) -> Iterator[list[tuple[int, tuple[ChoiceScore, ...]]]]:
+    """Yield, after each batch, the (index of a request, scores of its choices) that it answered.
+
+    Args:
+        model: The model.
+        prompts: Ids of the prompt of every request, at least one.
+        choices: Ids of the choices of every request, at least one each.
+        members: Requests to score, as indexes into both.
+        pad: Id of padding.
+        prefix_lm: Bidirectional attention over prompts (causal models).
+        batch_tokens: Positions computed together.
+        processes: Of whose batches this one's are computed.
+        known: Answers that are known already; a batch of which all are is left out.
+    """
+    groups = group_prompts(prompts, choices, members)
+    if tree_fault(model) is None:
+        assert isinstance(model, ForestReader | PromptForestReader)
+        join = model.family == "causal" and not prefix_lm
+        read = partial(score_trees, model, pad=pad, prefix_lm=prefix_lm)
+        grown = tree_groups([group for group in groups if group.num_positions <= _LARGEST_TREE], join=join)
+        for tree_batch in unanswered(processes.own(tree_batches(grown, batch_tokens)), _members_of_trees, known):
+            found = in_halves(read, tree_batch, TreeGroup.divided)
+            yield _told(_groups_of_trees(tree_batch), found, choices)
+        groups = [group for group in groups if group.num_positions > _LARGEST_TREE]
+    score = partial(score_cached, model, pad=pad, prefix_lm=prefix_lm, batch_tokens=batch_tokens)
+    for batch in unanswered(processes.own(batches(groups, batch_tokens)), members_of, known):
+        yield _told(batch, in_halves(score, batch), choices)
+
+
+def _groups_of_trees(batch: Sequence[TreeGroup]) -> list[PromptGroup]:
+    return [group for tree_group in batch for group in tree_group.groups]
+
+
+def _members_of_trees(batch: Sequence[TreeGroup]) -> list[int]:
+    return members_of(_groups_of_trees(batch))
+
+
+def _told(
+    groups: Sequence[PromptGroup], found: Sequence[list[ChoiceScore]], choices: Sequence[Sequence[Ids]]
+) -> list[tuple[int, tuple[ChoiceScore, ...]]]:
+    """Hand the scores of groups to the requests that are in them."""
+    return [
+        (member, tuple(scores[group.choices[choice]] for choice in choices[member]))
+        for group, scores in zip(groups, found, strict=True)
+        for member in group.members
+    ]

@@ -9,7 +9,7 @@ from typing import Protocol
 from xmtf.evaluation.engine.answer import Answer
 from xmtf.evaluation.engine.batches import Ids
 from xmtf.evaluation.generation.decoding import Decoding
-from xmtf.evaluation.ranking.totals import ChoiceScore
+from xmtf.evaluation.ranking.passes import ChoiceScore
 from xmtf.json_types import JsonObject
 from xmtf.servers.spending import Usage
 

@@ -16,7 +16,7 @@ from xmtf.evaluation.engine.batches import Ids
 from xmtf.evaluation.engine.encoding import Encoder
 from xmtf.evaluation.generation.decoding import Decoding, Ending
 from xmtf.evaluation.generation.generate import cut_at_stops
-from xmtf.evaluation.ranking.totals import ChoiceScore
+from xmtf.evaluation.ranking.passes import ChoiceScore
 from xmtf.evaluation.served.backend import Asked, Choices
 from xmtf.json_types import JsonObject
 from xmtf.servers.spending import Usage

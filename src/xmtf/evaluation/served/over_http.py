@@ -9,7 +9,7 @@ from xmtf.errors import ConfigError, ServerError
 from xmtf.evaluation.engine.answer import Answer
 from xmtf.evaluation.generation.decoding import Decoding, Ending
 from xmtf.evaluation.generation.generate import cut_at_stops
-from xmtf.evaluation.ranking.totals import ChoiceScore
+from xmtf.evaluation.ranking.passes import ChoiceScore
 from xmtf.evaluation.served.backend import Asked, Choices
 from xmtf.evaluation.served.token_scores import TokenScores
 from xmtf.json_types import JsonObject

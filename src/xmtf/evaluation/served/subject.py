@@ -13,8 +13,8 @@ from xmtf.evaluation.engine.chat import ChatForm, choose_chat, format_of
 from xmtf.evaluation.engine.encoding import Encoder, PromptRules, prompt_rules
 from xmtf.evaluation.engine.processes import ALONE, Processes
 from xmtf.evaluation.generation.decoding import Decoding
+from xmtf.evaluation.ranking.passes import ChoiceScore
 from xmtf.evaluation.ranking.rank import rank_by
-from xmtf.evaluation.ranking.totals import ChoiceScore
 from xmtf.evaluation.served.backend import Asked, Backend, Choices
 from xmtf.evaluation.served.in_vllm import VllmBackend, load_vllm, positions_of_vllm
 from xmtf.evaluation.served.over_http import HttpBackend, positions_of, takes_conversations

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from xmtf.errors import ServerError
 from xmtf.evaluation.engine.batches import Ids
 from xmtf.evaluation.engine.encoding import TextTokenizer
-from xmtf.evaluation.ranking.totals import ChoiceScore
+from xmtf.evaluation.ranking.passes import ChoiceScore
 from xmtf.json_types import JsonObject
 from xmtf.servers.chat import choice_of
 from xmtf.servers.client import ModelServer, RefusedError

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from xmtf.errors import ConfigError
 from xmtf.evaluation.engine.batches import PromptGroup, group_prompts
-from xmtf.evaluation.ranking.choice_scores import score_batches
-from xmtf.evaluation.ranking.trees import build_tree, tree_batches, tree_groups
+from xmtf.evaluation.ranking.passes import build_tree, tree_batches, tree_groups
+from xmtf.evaluation.ranking.rank import score_batches
 from xmtf.models.bloom import Bloom, BloomConfig
 from xmtf.models.build import random_weights
 
