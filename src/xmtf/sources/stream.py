@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from xmtf.errors import SourceError
 from xmtf.sources.adapters import Entry, choose_best, look_up
 from xmtf.sources.adapters.base import Adapted, numbers
-from xmtf.sources.files.delimited import Delimited, all_whole
+from xmtf.sources.files.csv_tables import Delimited, all_whole
 from xmtf.sources.files.json_tables import JsonBlocks
 from xmtf.sources.files.kinds import require_kind
 from xmtf.sources.files.plain_types import plain_schema

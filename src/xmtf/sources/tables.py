@@ -27,7 +27,7 @@ import pyarrow as pa
 from xmtf.errors import SourceError
 from xmtf.files import content_hash, file_sha256
 from xmtf.sources.files.arrow_tables import arrow_blocks, parquet_table
-from xmtf.sources.files.delimited import Delimited, with_integers
+from xmtf.sources.files.csv_tables import Delimited, with_integers
 from xmtf.sources.files.json_tables import JsonBlocks
 from xmtf.sources.files.kinds import SUFFIXES, FileKind, require_kind
 

@@ -1,6 +1,6 @@
 import torch
 
-from xmtf.models.mt5.relative import RelativeBias, relative_buckets
+from xmtf.models.mt5.relative_positions import RelativeBias, relative_buckets
 
 DISTANCES = torch.tensor([-200, -16, -2, -1, 0, 1, 2, 16])
 

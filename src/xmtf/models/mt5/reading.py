@@ -17,7 +17,7 @@ from torch.nn import functional
 from xmtf.models.layers.attention import additive_bias, attend, compute_dtype, same_segment
 from xmtf.models.layers.trees import PromptRows, Trees
 from xmtf.models.mt5.block import Attention, DecoderBlock, EncoderBlock
-from xmtf.models.mt5.relative import relative_buckets
+from xmtf.models.mt5.relative_positions import relative_buckets
 from xmtf.models.mt5.stack import Stack
 
 __all__ = ["read_prompt_forest"]

@@ -6,7 +6,7 @@ from torch import nn
 
 from xmtf.models.mt5.block import EncoderBlock, Norm
 from xmtf.models.mt5.config import MT5Config
-from xmtf.models.mt5.relative import RelativeBias
+from xmtf.models.mt5.relative_positions import RelativeBias
 
 __all__ = ["Stack"]
 

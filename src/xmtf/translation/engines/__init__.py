@@ -10,8 +10,8 @@ from xmtf.plugins import Plugin, plugins
 from xmtf.translation.engines.apertium import ApertiumEngine
 from xmtf.translation.engines.chat import ChatEngine
 from xmtf.translation.engines.command import CommandEngine
+from xmtf.translation.engines.deepl_and_google import DeepLEngine, GoogleEngine
 from xmtf.translation.engines.local import CTranslate2Engine, TransformersEngine
-from xmtf.translation.engines.paid import DeepLEngine, GoogleEngine
 from xmtf.translation.engines.protocol import Engine
 
 __all__ = ["BUILT_IN", "ENGINES", "Engine", "open_engine"]
