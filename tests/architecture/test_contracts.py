@@ -10,7 +10,6 @@ from xmtf.records import PROVENANCE_COLUMNS
 from xmtf.run_folder import RunFolder, stop_file, tokenizer_of
 
 ROOT = Path(xmtf.__file__).parent
-SOURCES = sorted(ROOT.rglob("*.py"))
 RUN = RunFolder(Path("run"))
 PATHS = [getattr(RUN, name) for name, member in vars(RunFolder).items() if isinstance(member, property)]
 NAMES = {path.name for path in (*PATHS, stop_file(RUN.checkpoints), tokenizer_of(RUN.tokens)) if isinstance(path, Path)}
@@ -19,13 +18,19 @@ DISTINCT = {"recipe.yaml", "log.jsonl", "tokens/tokenizer", "model/README.md"}
 """Names that mean nothing else, wherever they stand."""
 
 
+@pytest.fixture(scope="module")
+def trees():
+    return {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(ROOT.rglob("*.py"))}
+
+
 def joined(node):
     """Return the texts that a node joins to a path: ``folder / "model"``, ``folder.joinpath("model")``."""
     parts = []
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
         parts = [node.right]
-    elif isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in ("Path", "joinpath"):
-        parts = node.args
+    elif isinstance(node, ast.Call):
+        called = getattr(node.func, "attr", getattr(node.func, "id", ""))
+        parts = node.args if called in ("Path", "joinpath") else []
     return [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
 
 
@@ -49,8 +54,8 @@ def test_a_spelled_path_is_seen(line):
     assert foreign_names(ast.parse(line))
 
 
-def test_paths_of_a_run_have_their_names_in_one_place():
-    found = {path: foreign_names(ast.parse(path.read_text(encoding="utf-8"))) for path in SOURCES}
+def test_paths_of_a_run_have_their_names_in_one_place(trees):
+    found = {path: foreign_names(tree) for path, tree in trees.items()}
     assert [path.name for path, names in found.items() if names] == ["run_folder.py"]
 
 
@@ -67,6 +72,6 @@ def lists_provenance(tree):
     return lines
 
 
-def test_the_columns_of_a_provenance_are_listed_in_one_place():
-    found = {path: lists_provenance(ast.parse(path.read_text(encoding="utf-8"))) for path in SOURCES}
+def test_the_columns_of_a_provenance_are_listed_in_one_place(trees):
+    found = {path: lists_provenance(tree) for path, tree in trees.items()}
     assert [path.name for path, lines in found.items() if lines] == ["records.py"]
