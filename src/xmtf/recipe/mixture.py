@@ -85,13 +85,24 @@ class OwnTask(Section):
 
     id: Annotated[Name, TASK]
     """Name of the task."""
-    path: Annotated[Name, TASK]
-    """Parquet, Arrow, JSONL, JSON, CSV or TSV file, also packed; relative to the recipe."""
+    path: Annotated[Name | Annotated[tuple[Name, ...], Field(min_length=1)] | None, TASK] = None
+    """Parquet, Arrow, JSONL, JSON, CSV or TSV file, also packed, or several with the same columns, whose rows are read
+    in order; relative to the recipe. `{subset}` is filled in."""
+    files: Annotated[dict[Name, Name | Annotated[tuple[Name, ...], Field(min_length=1)]] | None, TASK] = Field(
+        default=None, min_length=1, exclude_if=is_none
+    )
+    """Split -> its file or files, instead of `path`, `split` and `role`: `train` is trained on, `test` evaluated,
+    prompts are chosen on `validation` or `dev`, examples are shown from `shots`, else from those."""
+    subsets: Annotated[dict[Name, Name] | Annotated[tuple[Name, ...], Field(min_length=1)] | None, TASK] = Field(
+        default=None, exclude_if=is_none
+    )
+    """Subset -> language, or a list of languages: the task becomes one for each, `<id>/<subset>`. Its name stands for
+    `{subset}` in paths and templates."""
     separator: Annotated[str | None, TASK] = Field(default=None, min_length=1, max_length=1, exclude_if=is_none)
     """What parts the cells of a CSV or TSV file; empty finds it."""
     templates: Annotated[Name | None, TASK] = None
     """promptsource YAML file with the prompts; relative to the recipe. Tasks of kind `conversation` have none,
-    those of kind `code` can do without."""
+    those of kind `code` can do without. `{subset}` is filled in."""
     language: Annotated[Name | None, TASK] = None
     """Language of the targets; any code, or `code`."""
     language_column: Annotated[Name | None, affects(mixture="read")] = Field(default=None, exclude_if=is_none)
@@ -127,20 +138,73 @@ class OwnTask(Section):
     def _check(self) -> OwnTask:
         if "metrics" in self.model_fields_set:
             check_kind_metrics(self.kind, self.metrics)
-        if (self.language is None) == (self.language_column is None):
-            raise ValueError("language: give it, or `language_column` where each row says its own")
-        if self.language_column is not None and self.role == "evaluation":
-            raise ValueError("language_column: a task that is evaluated has one language; select its rows by `where`")
-        if self.kind == "conversation" and (self.templates is not None or self.role == "evaluation"):
-            what = "templates" if self.templates is not None else "role"
+        self._check_files()
+        self._check_languages()
+        roles = set(self.roles())
+        if self.kind == "conversation" and (self.templates is not None or roles != {"train"}):
+            what = "templates" if self.templates is not None else "role" if self.files is None else "files"
             raise ValueError(f"{what}: conversations are trained on as they are; leave it out")
-        without = self.kind == "conversation" or (self.kind == "code" and self.role == "evaluation")
+        without = self.kind == "conversation" or (self.kind == "code" and roles == {"evaluation"})
         if self.templates is None and not without:
             raise ValueError(
                 "templates: name a file; only a task of kind conversation, or of kind code with role evaluation, "
                 "can do without"
             )
         return self
+
+    def paths(self) -> dict[str, tuple[str, ...]]:
+        """Return split -> its files, as the recipe names them."""
+        given = {self.split: self.path} if self.files is None else self.files
+        return {split: (each,) if isinstance(each, str) else tuple(each or ()) for split, each in given.items()}
+
+    def roles(self) -> dict[str, tuple[str, ...]]:
+        """Return role -> splits."""
+        if self.files is None:
+            return {self.role: (self.split,)}
+        found: dict[str, tuple[str, ...]] = {}
+        for split in self.files:
+            found[_ROLES[split]] = (*found.get(_ROLES[split], ()), split)
+        if "validation" in found:
+            found.setdefault("shots", found["validation"])
+        return found
+
+    def _check_files(self) -> None:
+        if (self.path is None) == (self.files is None):
+            raise ValueError("path: name the file, or `files` with those of each split")
+        if self.files is not None and (self.role != "train" or self.split != "train"):
+            raise ValueError("files: names the splits and what they are for; leave `split` and `role` out")
+        unknown = [split for split in self.files or () if split not in _ROLES]
+        if unknown:
+            near = nearest(unknown[0], _ROLES)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(_ROLES)}"
+            raise ValueError(f"files: {unknown[0]!r} is no split; {hint}")
+        named = [path for paths in self.paths().values() for path in paths]
+        if self.subsets is None and (filled := [path for path in (*named, self.templates or "") if _SUBSET in path]):
+            raise ValueError(f"{filled[0]!r}: {_SUBSET} stands for one of `subsets`, and there are none")
+        same = [path for path in named if self.subsets is not None and _SUBSET not in path]
+        if same:
+            raise ValueError(f"{same[0]!r}: has no {_SUBSET}, so that all subsets would have the same rows")
+
+    def _check_languages(self) -> None:
+        if isinstance(self.subsets, dict) and (self.language or self.language_column):
+            raise ValueError("subsets: give the languages there, or in `language` or `language_column`, not in both")
+        if self.subsets is None and (self.language is None) == (self.language_column is None):
+            raise ValueError("language: give it, or `language_column` where each row says its own")
+        if self.language is not None and self.language_column is not None:
+            raise ValueError("language: give it, or `language_column` where each row says its own")
+        if self.language_column is not None and set(self.roles()) != {"train"}:
+            raise ValueError("language_column: a task that is evaluated has one language; select its rows by `where`")
+
+
+_SUBSET = "{subset}"
+_ROLES = {
+    "train": "train",
+    "test": "evaluation",
+    "validation": "validation",
+    "dev": "validation",
+    "shots": "shots",
+}
+"""Split of an own task with several -> what it is for."""
 
 
 def check_kind_metrics(kind: str, metrics: tuple[str, ...]) -> None:

@@ -50,7 +50,7 @@ def portable(loaded: LoadedRecipe) -> Recipe:
     data["run_folder"] = str(loaded.run_folder.resolve())
     data["catalogues"] = [str(folder / name) for name in data["catalogues"]]
     for task in data["own_tasks"]:
-        task |= {key: str(folder / task[key]) for key in ("path", "templates") if task[key] is not None}
+        task |= {key: _beside(folder, task[key]) for key in ("path", "templates", "files") if task.get(key) is not None}
     for part in (*data["mixture"]["prompted"], *data["training"]["validation_texts"]):
         part["path"] = str(folder / part["path"])
     if data["tokens"].get("chat_template") is not None:
@@ -59,6 +59,15 @@ def portable(loaded: LoadedRecipe) -> Recipe:
     tokenizer["path"] = _found(tokenizer["path"], folder, Path())
     data["model"]["base"] = _found(data["model"]["base"], Path())
     return Recipe.model_validate(data)
+
+
+def _beside(folder: Path, named: str | list[str] | dict[str, Any]) -> str | list[str] | dict[str, Any]:
+    """Return the absolute path of a file, or those of several, by split or not."""
+    if isinstance(named, str):
+        return str(folder / named)
+    if isinstance(named, dict):
+        return {split: _beside(folder, each) for split, each in named.items()}
+    return [str(folder / each) for each in named]
 
 
 def _found(reference: str | None, *folders: Path) -> str | None:

@@ -108,10 +108,11 @@ def locate_here(ref: SourceRef, *, mirror: bool = True) -> Located | None:
         SourceError: The user's own file is not there, or a mirror lacks shards.
     """
     if ref.path is not None:
-        path = Path(ref.path)
-        if not path.is_file():
-            raise SourceError(f"{path}: no such file (looked in {path.parent.resolve()})")
-        return Located(ref, "file", (path,))
+        paths = tuple(map(Path, ref.own_files))
+        for path in paths:
+            if not path.is_file():
+                raise SourceError(f"{path}: no such file (looked in {path.parent.resolve()})")
+        return Located(ref, "file", paths)
     if ref.dataset.startswith(CLDR):
         return Located(ref, "cldr")
     if mirror and (files := find_in_mirror(ref)):

@@ -62,7 +62,7 @@ def _fingerprint(ref: SourceRef, content: str) -> str:
 
 def files_of(ref: SourceRef) -> list[Path]:
     """Return the files that hold a split on this machine: the user's, the mirror's, or the hub's cache's."""
-    if ref.path is not None and not Path(ref.path).is_file():
+    if not all(Path(path).is_file() for path in ref.own_files):
         return []
     here = locate_here(ref)
     if here is None:

@@ -21,6 +21,7 @@ class SourceRef:
         subset: Configuration, or ``""``.
         split: Such as ``train``.
         path: The user's own file; nothing else is looked at where it is given.
+        further_paths: More own files, whose rows follow those of the first.
         hub_id: Hub id where it differs from ``dataset`` (datasets that moved).
         revision: Git revision on the hub, such as ``refs/convert/parquet``.
         adapter: Name of the fix-up applied to the rows (see :mod:`xmtf.sources.adapters`).
@@ -45,6 +46,7 @@ class SourceRef:
     on_hub: tuple[str, str, str] | None = None
     separator: str | None = None
     as_json: tuple[str, ...] = ()
+    further_paths: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse names that lead out of the folders of mirrors and caches.
@@ -56,6 +58,11 @@ class SourceRef:
         for kind, name in names.items():
             if _leads_out(name) or (kind == "split" and "/" in name):
                 raise SourceError(f"{kind} {name!r}: is no name but a path that leads elsewhere; write a plain name")
+
+    @property
+    def own_files(self) -> tuple[str, ...]:
+        """The user's own files, in order; empty where it has a place of its own."""
+        return () if self.path is None else (self.path, *self.further_paths)
 
     @property
     def where(self) -> tuple[str, str, str]:

@@ -8,13 +8,13 @@ from functools import cache
 from pathlib import Path
 
 from xmtf.errors import ConfigError
-from xmtf.languages.codes import normalize_language
 from xmtf.recipe import LoadedRecipe, TaskSelection
-from xmtf.recipe.schema import HeldOut, OwnTask
+from xmtf.recipe.schema import HeldOut
 from xmtf.tasks.entries import read_catalogue_file
 from xmtf.tasks.outline import OutlinedSplit, outline_slices
+from xmtf.tasks.own_tasks import own_tasks
 from xmtf.tasks.selection import select_slices
-from xmtf.tasks.task import MULTIPLE, Role, Slice, Task
+from xmtf.tasks.task import Role, Slice, Task
 from xmtf.templates import open_collection
 
 __all__ = ["FAMILY_SETS", "Catalogue", "load_catalogue"]
@@ -106,10 +106,7 @@ def load_catalogue(
         folder = loaded.path.parent
         for name in loaded.recipe.catalogues:
             tasks += read_catalogue_file(folder / name)
-        datasets: dict[Path, str] = {}  # own tasks on one file are one dataset, named like the first
-        for own in loaded.recipe.own_tasks:
-            dataset = datasets.setdefault((folder / own.path).resolve(), own.id)
-            tasks.append(_own_task(own, dataset, folder, str(loaded.path)))
+        tasks += own_tasks(loaded.recipe.own_tasks, loaded.path)
     return Catalogue(_by_id(tasks))
 
 
@@ -139,32 +136,3 @@ def _by_id(tasks: Iterable[Task]) -> dict[str, Task]:
             )
         result[task.id] = task
     return result
-
-
-_OWN_METRICS = {"rank": ("accuracy",), "code": ("pass_at_k",), "conversation": ()}
-
-
-def _own_task(own: OwnTask, dataset: str, folder: Path, recipe: str) -> Task:
-    is_program = own.kind == "code" and not own.templates
-    return Task(
-        id=own.id,
-        cluster=own.cluster,
-        dataset=dataset,
-        subset="",
-        language=normalize_language(own.language, f"{recipe}: own_tasks {own.id!r}") if own.language else MULTIPLE,
-        language_column=own.language_column or "",
-        where=own.where,
-        splits={own.role: (own.split,)},
-        kind=own.kind,
-        metrics=_OWN_METRICS.get(own.kind, own.metrics),
-        parallel=(own.id.rpartition("/")[0] or "own tasks") if own.parallel else "",
-        catalogue="own",
-        template_key="humaneval" if is_program else "",
-        template_file=folder / own.templates if own.templates else None,
-        only_templates=("prompt as it is",) if is_program else (),
-        paths={own.split: str(folder / own.path)},
-        separator=own.separator,
-        nulls=own.nulls,
-        labels=own.labels,
-        choices=own.choices,
-    )

@@ -82,6 +82,7 @@ class Task:
         parallel: Name of the set of tasks of which equal rows are translations of each other, or ``""``.
         templates_root: Folder of promptsource collections that takes the place of the task's own templates, or None.
         paths: Split -> the user's own file.
+        further_paths: Split -> more files of it, in order, where there are.
         separator: Between the cells of that file, where it is CSV or TSV; None finds it.
         adapter: Name of the fix-up applied to the rows.
         revision: Revision on the hub.
@@ -122,6 +123,7 @@ class Task:
     parallel: str = ""
     templates_root: Path | None = None
     paths: Mapping[str, str] = field(default_factory=dict, hash=False)
+    further_paths: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     separator: str | None = None
     adapter: str | None = None
     revision: str | None = None
@@ -218,6 +220,7 @@ class Task:
             subset=self.subset,
             split=split,
             path=self.paths.get(split),
+            further_paths=tuple(self.further_paths.get(split, ())),
             revision=self.revision,
             adapter=self.adapter,
             note=self.note,

@@ -220,3 +220,16 @@ def test_filters_are_part_of_what_a_mixture_is(recipe):
         )
     ]
     assert len(set(prints)) == len(prints)
+
+
+def test_several_files_of_a_task_are_read_in_order_as_one(recipe, tmp_path, monkeypatch):
+    lines = (tmp_path / "rows.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "one.jsonl").write_text("".join(lines[:25]))
+    (tmp_path / "two.jsonl").write_text("".join(lines[25:]))
+    whole = built(recipe(), tmp_path / "whole")
+    assert built(recipe("own_tasks.0.path=[one.jsonl, two.jsonl]"), tmp_path / "both") == whole
+    monkeypatch.setattr("xmtf.sources.stream.STREAMED_BYTES", 1)
+    monkeypatch.setattr("xmtf.tasks.prompting.pieces._PIECE_ROWS", 7)
+    assert built(recipe("own_tasks.0.path=[one.jsonl, two.jsonl]"), tmp_path / "pieces") == whole
+    with pytest.raises(SourceError, match=r"three.jsonl: no such file"):
+        build_mixture(recipe("own_tasks.0.path=[one.jsonl, three.jsonl]"), tmp_path / "none")

@@ -184,6 +184,18 @@ FLIPS = {
     "report.title": "Title",
 }
 TOGETHER = {
+    "own_tasks.0.files": {
+        "own_tasks.0.path": None,
+        "own_tasks.0.files": {"train": ["other.jsonl", "rows.jsonl"]},
+        "own_tasks.1.path": None,
+        "own_tasks.1.role": "train",
+        "own_tasks.1.files": {"test": "other.jsonl"},
+    },
+    "own_tasks.0.subsets": {
+        f"own_tasks.{number}.{name}": value
+        for number in (0, 1)
+        for name, value in {"path": "{subset}.jsonl", "subsets": {"other": "fr"}, "language": None}.items()
+    },
     **{
         f"{place}.{key}": {f"{place}.{key.partition('.')[0]}": {key.partition(".")[2]: value}}
         for place in ("mixture", "mixture.tasks.0")

@@ -361,7 +361,8 @@ def _code_tasks(suite: str | None, recipe: Path | None) -> tuple[Catalogue, list
     loaded = None if recipe is None else load_recipe(recipe)
     if suite is None:
         own = () if loaded is None else loaded.recipe.own_tasks
-        suite = ",".join(task.id for task in own if task.kind == "code") or "humaneval"
+        named = (f"{task.id}/*" if task.subsets else task.id for task in own if task.kind == "code")
+        suite = ",".join(named) or "humaneval"
     suites, catalogue = find_suites(_names(suite), loaded)
     selections = [part for each in suites for part in each.tasks]
     return catalogue, [part.task.id for part in catalogue.select(selections, role="evaluation", where="--suite")]

@@ -57,9 +57,9 @@ def gather_sources(loaded: LoadedRecipe, slices: Sequence[Slice], asking: Sequen
     """
     recipe = loaded.recipe
     parts = [*(("", part) for part in slices), *asking]
-    refs = {ref.where if ref.path is None else (ref.path,): ref for _, part in parts if (ref := _source(part))}
+    refs = {ref.own_files or ref.where: ref for _, part in parts if (ref := _source(part))}
     places = dict(zip(refs, locate_all(list(refs.values()), offline=recipe.offline), strict=True))
-    found = [places[ref.where if ref.path is None else (ref.path,)] for ref in (_source(part) for _, part in parts)]
+    found = [places[ref.own_files or ref.where] for ref in (_source(part) for _, part in parts)]
     missing = [
         (suite, part, error)
         for (suite, part), error in zip(parts, found, strict=True)

@@ -42,7 +42,8 @@ def relatives_kept(held_out: HeldOut, languages: Iterable[str]) -> dict[str, tup
 def place_of(part: Slice) -> str:
     """Return the name of the split that a slice reads: a file where it is the user's own, whatever its tasks say."""
     ref = part.task.source(part.split)
-    return f"file {Path(ref.path).resolve()}" if ref.path is not None else "\x1f".join(ref.where)
+    files = " and ".join(str(Path(path).resolve()) for path in ref.own_files)
+    return f"file {files}" if files else "\x1f".join(ref.where)
 
 
 @dataclass(frozen=True, slots=True)
