@@ -195,7 +195,8 @@ TOGETHER = {
         f"own_tasks.{number}.{name}": value
         for number in (0, 1)
         for name, value in {"path": "{subset}.jsonl", "subsets": {"other": "fr"}, "language": None}.items()
-    },
+    }
+    | {"evaluation.suites.1.tasks.0.tasks": ["asked/other", "also"]},
     **{
         f"{place}.{key}": {f"{place}.{key.partition('.')[0]}": {key.partition(".")[2]: value}}
         for place in ("mixture", "mixture.tasks.0")
