@@ -22,9 +22,9 @@ SHAPES = {
 TRAINED = {
     "bloom": (
         "DP x2", "FSDP2 x2", "TP x2", "PP x2", "interleaved PP x2", "FSDP2 x TP x4", "FSDP2 x PP x4", "DP x PP x4",
-        "TP x PP x4",
+        "TP x PP x4", "ZeRO-1 x PP x4",
     ),
-    "mt5": ("DP x2", "FSDP2 x2", "TP x2", "FSDP2 x TP x4"),
+    "mt5": ("DP x2", "FSDP2 x2", "TP x2", "FSDP2 x TP x4", "ZeRO-1 x2"),
     "llama": ("DP x2", "FSDP2 x2", "replicas x FSDP2 x4"),
 }  # fmt: skip
 FORMATS = {

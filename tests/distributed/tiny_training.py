@@ -26,6 +26,8 @@ LAYOUTS = {
     "replicas x FSDP2 x4": {"dp_replicate": 2, "dp_shard": 2},
     "FSDP2 x3": {"dp_shard": 3},
     "PP x4": {"pp": 4},
+    "ZeRO-1 x2": {"dp_shard": 2, "zero": 1},
+    "ZeRO-1 x PP x4": {"dp_shard": 2, "pp": 2, "zero": 1},
 }
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -36,16 +37,29 @@ from xmtf.training.loss.texts import TextRows, present_texts, text_rows
 from xmtf.training.numerics.precision import compute_dtype, computing, prepare, set_threads
 from xmtf.training.optim.optimizer import build_optimizer
 from xmtf.training.optim.schedule import check_warmup
-from xmtf.training.parallel.layout import Layout, cut_model
+from xmtf.training.parallel.layout import CutModel, Layout, cut_parts, place_parts
 from xmtf.training.parallel.pipeline_parallel import Pipeline
 from xmtf.training.planning import memory
 from xmtf.training.planning.candidate import Candidate
 from xmtf.training.start import Start, check_model, packed_or_padded, start_model
 from xmtf.training.topology.constraints import num_micro_batches
-from xmtf.training.topology.mesh import build_mesh, resolve_dims
+from xmtf.training.topology.mesh import Mesh, build_mesh, resolve_dims
 from xmtf.training.topology.ranks import ALONE, Ranks
 
-__all__ = ["LoopInputs", "LoopOutputs", "TrainingJob", "assemble", "num_steps", "training_loop"]
+if TYPE_CHECKING:
+    from xmtf.models.files.stored import StoredTensors
+
+__all__ = [
+    "CutStart",
+    "LoopInputs",
+    "LoopOutputs",
+    "TrainingJob",
+    "assemble",
+    "build_loop",
+    "cut_start",
+    "num_steps",
+    "training_loop",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,12 +222,40 @@ def training_loop(start: Start, recipe: Recipe, inputs: LoopInputs, outputs: Loo
         inputs: What the loop reads.
         outputs: Where it writes.
     """
-    training, ranks, loader = recipe.training, outputs.ranks, inputs.train
-    device = choose_device(training.device, "training.device")
-    set_threads(training.threads)
+    return build_loop(cut_start(start, recipe, outputs.ranks), recipe, inputs, outputs)
+
+
+@dataclass(frozen=True, slots=True)
+class CutStart:
+    """A model that is cut and has no memory of its own yet.
+
+    Attributes:
+        cut: What this process will hold.
+        stored: What it is filled from, or None where it has its numbers.
+        mesh: The processes.
+        device: Where it computes.
+    """
+
+    cut: CutModel
+    stored: StoredTensors | None
+    mesh: Mesh
+    device: torch.device
+
+
+def cut_start(start: Start, recipe: Recipe, ranks: Ranks) -> CutStart:
+    """Give a model its number format and cut it over the processes; arguments as for :func:`training_loop`."""
+    device = choose_device(recipe.training.device, "training.device")
+    set_threads(recipe.training.threads)
     prepare(start.model, recipe)
-    mesh = build_mesh(training.parallel, ranks, device)
-    layout = cut_model(start.model, training, mesh, device, start.stored)
+    mesh = build_mesh(recipe.training.parallel, ranks, device)
+    return CutStart(cut_parts(start.model, recipe.training, mesh), start.stored, mesh, device)
+
+
+def build_loop(start: CutStart, recipe: Recipe, inputs: LoopInputs, outputs: LoopOutputs) -> Loop:
+    """Return the loop that trains a model that was cut; arguments as for :func:`training_loop`."""
+    training, ranks, loader = recipe.training, outputs.ranks, inputs.train
+    mesh, device = start.mesh, start.device
+    layout = place_parts(start.cut, training, mesh, device, start.stored)
     steps = num_steps(training, loader)
     if ranks.first:
         check_warmup(training.schedule, steps)
@@ -265,7 +307,7 @@ def _objective(layout: Layout, training: Training, num_groups: int, device: torc
     tensor = layout.mesh.tensor
     first = tensor.slice_of(last.vocab_size).start
     head = Head(last, training.z_loss, compute_dtype=compute_dtype(training.precision), tensor=tensor, first=first)
-    objective = Objective(last, head, num_groups, device, training.prefix_lm)
+    objective = Objective(last, head, num_groups, device, training.prefix_lm, layout.before_backward)
     return Pipeline(objective, layout, training) if layout.mesh.pipe.size > 1 else objective
 
 

@@ -1,18 +1,33 @@
-"""Every layout that a recipe's training could have on GPUs that are not at hand: what ``xmtf plan`` calls."""
+"""Every layout that a recipe's training could have on GPUs that are not at hand, and a rehearsal of one of them.
+
+What ``xmtf plan`` calls.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
-from xmtf.errors import ConfigError
-from xmtf.recipe import LoadedRecipe
+from xmtf.errors import ConfigError, UnknownNameError
+from xmtf.recipe import LoadedRecipe, Recipe
 from xmtf.recipe.quantities import parse_quantity
-from xmtf.training.planning.planner import LayoutPlan, Planner
+from xmtf.recipe.schema import Parallel
+from xmtf.training.planning.candidate import Candidate
+from xmtf.training.planning.memory import Estimator, MemoryEstimate
+from xmtf.training.planning.planner import LayoutPlan, Planned, Planner
 from xmtf.training.preview import meta_model
+from xmtf.training.rehearsal.rehearse import Rehearsal, rehearse, stages_to_rehearse
 from xmtf.training.start import adapt_model
+from xmtf.training.topology.constraints import check_constraints
 from xmtf.training.topology.gpus import GpuPool, find_gpu
+from xmtf.training.topology.mesh import resolve_dims
+from xmtf.training.topology.parallel_dims import AXES
 
-__all__ = ["GpuOptions", "plan_training"]
+__all__ = ["GpuOptions", "RehearsedTraining", "plan_training", "read_layout", "rehearse_training"]
+
+Kernels = Literal["gpu", "cpu"]
+_KEYS = (*AXES, "stages", "rows", "recompute", "zero")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +65,98 @@ class GpuOptions:
         return GpuPool(card, self.count, each, self.per_node, self.efficiency)
 
 
-def plan_training(loaded: LoadedRecipe, gpus: GpuOptions) -> tuple[LayoutPlan, GpuPool]:
+@dataclass(frozen=True, slots=True)
+class RehearsedTraining:
+    """A layout that was rehearsed.
+
+    Attributes:
+        planned: Its memory and time by the formulas, with the kernels of a GPU.
+        stages: What the first process of some pipeline stages came to.
+        formulas: What the formulas say of each of them, in the same order: with a CPU's kernels, as rehearsed, and with
+            a GPU's.
+        seconds: How long the rehearsal took.
+    """
+
+    planned: Planned
+    stages: tuple[Rehearsal, ...]
+    formulas: tuple[tuple[MemoryEstimate, MemoryEstimate], ...]
+    seconds: float
+
+
+def plan_training(loaded: LoadedRecipe, gpus: GpuOptions, kernels: Kernels = "gpu") -> tuple[LayoutPlan, GpuPool]:
     """Return all layouts with their memory and time, and the machine that they are for.
 
     Raises:
         ConfigError: The size of the model is not known before it is loaded.
     """
+    pool = gpus.pool()
+    return Planner(_shape_of(loaded), loaded.recipe, pool, kernels).plan(), pool
+
+
+def rehearse_training(loaded: LoadedRecipe, gpus: GpuOptions, layout: str | None) -> RehearsedTraining:
+    """Rehearse some processes of a layout: the first of the first, the middle and the last pipeline stage.
+
+    Args:
+        loaded: The recipe.
+        gpus: Their number is that of the processes.
+        layout: As for :func:`read_layout`; None for the recommended one.
+
+    Raises:
+        ConfigError: No layout fits, or the one that is asked for cannot be trained.
+    """
+    started, recipe, pool = time.monotonic(), loaded.recipe, gpus.pool()
+    planner = Planner(_shape_of(loaded), recipe, pool)
+    if layout is None:
+        best = planner.plan().recommended
+        if best is None:
+            raise ConfigError("no layout fits, so none is recommended; say which to rehearse with --layout")
+        chosen = best.layout
+    else:
+        chosen = read_layout(layout, recipe, pool.num_gpus)
+        check_constraints(planner.model, chosen.asked_of(recipe.training), chosen.dims)
+    stages, formulas = [], []
+    for stage in stages_to_rehearse(chosen.dims.pp):
+        model = _shape_of(loaded)  # a rehearsal cuts it
+        stages.append(rehearse(model, model.family, recipe, chosen, stage))
+        estimator = Estimator.of(planner.model, recipe, stages[-1].predicted_share, stages[-1].attended)
+        cpu, gpu = (estimator.estimate_ranks(replace(chosen, gpu=kernels), [stage])[0] for kernels in (False, True))
+        formulas.append((cpu, gpu))
+    return RehearsedTraining(planner.planned(chosen), tuple(stages), tuple(formulas), time.monotonic() - started)
+
+
+def read_layout(text: str, recipe: Recipe, num_gpus: int) -> Candidate:
+    """Return a layout as a user writes it: ``pp=18 dp_shard=4 tp=4``; replicas are what the others leave.
+
+    Further keys are ``stages`` (of each pipeline process), ``rows`` (of a micro-batch), ``recompute`` (0 or 1) and
+    ``zero`` (1 or 3); what is not given is as in the recipe, stages 1, zero 3.
+
+    Raises:
+        ConfigError: A key or number that is none, or axes that do not multiply to the number of GPUs.
+    """
+    keys: dict[str, int] = {}
+    for word in text.replace(",", " ").split():
+        name, _, number = word.partition("=")
+        if name not in _KEYS:
+            raise UnknownNameError("key", name, _KEYS, "--layout")
+        if not number.isdigit() or (int(number) == 0 and name != "recompute") or name in keys:
+            raise ConfigError(f"--layout {word}: give each key once with a whole number, such as {name}=1")
+        keys[name] = int(number)
+    if keys.get("zero", 3) not in (1, 3) or keys.get("recompute", 0) > 1:
+        raise ConfigError("--layout: zero is 1 or 3, recompute 0 or 1")
+    parallel = Parallel(**{axis: keys[axis] for axis in AXES if axis in keys})
+    training = recipe.training
+    return Candidate(
+        resolve_dims(parallel, num_gpus),
+        keys.get("rows", training.micro_batch_rows),
+        bool(keys.get("recompute", training.activation_checkpointing)),
+        gpu=True,
+        stages_per_rank=keys.get("stages", 1),
+        zero=keys.get("zero", 3),
+    )
+
+
+def _shape_of(loaded: LoadedRecipe) -> Any:
+    """Return a recipe's model on the meta device, adapted."""
     recipe = loaded.recipe
     model = meta_model(recipe, None)
     if model is None:
@@ -64,5 +165,4 @@ def plan_training(loaded: LoadedRecipe, gpus: GpuOptions) -> tuple[LayoutPlan, G
             "num_heads and vocab_size in the model section"
         )
     adapt_model(model, recipe.model, seed=recipe.seed)
-    pool = gpus.pool()
-    return Planner(model, recipe, pool).plan(), pool
+    return model

@@ -69,6 +69,7 @@ def _columns(layouts: Sequence[Planned]) -> dict[str, list[str]]:
         "replicate": ["repl", *(str(layout.dims.dp_replicate) for layout in candidates)],
         "shard": ["shard", *(str(layout.dims.dp_shard) for layout in candidates)],
         "tp": ["tp", *(str(layout.dims.tp) for layout in candidates)],
+        "zero": ["zero", *(str(layout.zero) if layout.dims.dp_shard > 1 else "" for layout in candidates)],
         "rows": ["rows", *(str(layout.rows) for layout in candidates)],
         "recompute": ["recompute", *("yes" if layout.checkpointing else "no" for layout in candidates)],
         "fits": ["fits", *("yes" if entry.fits else "no" for entry in layouts)],
@@ -84,6 +85,8 @@ def _columns(layouts: Sequence[Planned]) -> dict[str, list[str]]:
         del columns["stages"]
     if all(entry.fits for entry in layouts):
         del columns["fits"]
+    if all(layout.dims.dp_shard == 1 for layout in candidates):
+        del columns["zero"]
     return columns
 
 

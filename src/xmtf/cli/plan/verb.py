@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from xmtf.cli.plan.lines import plan_lines
+from xmtf.cli.plan.rehearsal_lines import rehearsal_lines
 from xmtf.cli.terminal.options import Overrides, needs_models
 from xmtf.cli.terminal.printing import print_json, print_text
+from xmtf.errors import ConfigError
 from xmtf.recipe import load_recipe
 
 if TYPE_CHECKING:
@@ -30,19 +32,39 @@ def plan(
     efficiency: Annotated[
         float, typer.Option(min=0.01, max=1, help="Share of the card's peak that matrix products reach.")
     ] = 0.5,
+    kernels: Annotated[
+        Literal["gpu", "cpu"], typer.Option(help="Whose memory is counted: a CPU's kernels keep more.")
+    ] = "gpu",
+    rehearse: Annotated[
+        bool, typer.Option("--rehearse", help="Run two steps of a layout here, without weights, and count.")
+    ] = False,
+    layout: Annotated[
+        str | None,
+        typer.Option(help="What to rehearse, such as 'pp=18 dp_shard=4 tp=4'; default what is recommended."),
+    ] = None,
     show: Annotated[int, typer.Option(min=1, help="How many layouts to print.")] = 12,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with every layout.")] = False,
 ) -> None:
     """Print every layout of a training on N GPUs, fastest first, and the one that is recommended.
 
-    Needs no weights, no network and no GPU: memory and time are estimated from shapes.
+    Needs no weights, no network and no GPU: memory and time are estimated from shapes. A rehearsal runs the code of
+    training itself, as one process of so many whose tensors are shapes alone; it takes minutes.
 
     Example: xmtf plan recipes/train/bloomz.yaml --gpus 288 --memory 80GB
     """
-    from xmtf.training.plan import GpuOptions, plan_training
+    from xmtf.training.plan import GpuOptions, plan_training, rehearse_training
 
-    loaded = load_recipe(recipe, overrides or [])
-    made, pool = plan_training(loaded, GpuOptions(gpu, gpus, memory, gpus_per_node, efficiency))
+    loaded, options = load_recipe(recipe, overrides or []), GpuOptions(gpu, gpus, memory, gpus_per_node, efficiency)
+    if layout is not None and not rehearse:
+        raise ConfigError("--layout: says what to rehearse; give --rehearse too")
+    if rehearse:
+        rehearsed = rehearse_training(loaded, options, layout)
+        if as_json:
+            print_json(asdict(rehearsed), indented=True)
+        for line in () if as_json else rehearsal_lines(rehearsed):
+            print_text(line)
+        return
+    made, pool = plan_training(loaded, options, kernels)
     if as_json:
         print_json(_json(made), indented=True)
         return

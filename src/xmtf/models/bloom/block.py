@@ -1,6 +1,7 @@
 """One block of BLOOM: attention and feed-forward, each behind a layer norm and around a residual.
 
-Legend: R rows, T positions, F positions of all documents of packed rows, H hidden size, N heads, D head size.
+Legend: R rows, T positions, F positions of all documents of packed rows, H hidden size, N heads, D head size,
+I inner size of the feed-forward.
 
 Differences from transformers' block: one fused attention call with a shared bias instead of eager
 products, and dropout read from the model so that it can change between evaluation and training.
@@ -18,6 +19,7 @@ from xmtf.models.bloom.config import BloomConfig
 from xmtf.models.layers.attention import attend
 from xmtf.models.layers.cache import LayerCache
 from xmtf.models.layers.document_bias import DocumentBias, attend_documents
+from xmtf.models.layers.entering import Entering, unchanged
 from xmtf.models.layers.flex import FlexBias, flex_attend
 
 __all__ = ["Bias", "Block"]
@@ -30,11 +32,12 @@ class _Attention(nn.Module):
     def __init__(self, config: BloomConfig) -> None:
         super().__init__()
         self.shape = (-1, 3, config.head_size)  # as many heads as the matrix has: fewer where it is sliced
+        self.entering: Entering = unchanged
         self.query_key_value = nn.Linear(config.hidden_size, 3 * config.hidden_size)
         self.dense = nn.Linear(config.hidden_size, config.hidden_size)
 
     def forward(self, hidden_RTH: Tensor, bias: Bias, cache: LayerCache | None, dropout: float) -> Tensor:
-        qkv_RT3 = self.query_key_value(hidden_RTH)
+        qkv_RT3 = self.query_key_value(self.entering(hidden_RTH))
         if isinstance(bias, DocumentBias):
             attended_RTH = attend_documents(functools.partial(self._attend, None, dropout), [qkv_RT3], bias)
         else:
@@ -57,11 +60,13 @@ class _Attention(nn.Module):
 class _FeedForward(nn.Module):
     def __init__(self, config: BloomConfig) -> None:
         super().__init__()
+        self.entering: Entering = unchanged
         self.dense_h_to_4h = nn.Linear(config.hidden_size, 4 * config.hidden_size)
         self.dense_4h_to_h = nn.Linear(4 * config.hidden_size, config.hidden_size)
 
     def forward(self, hidden_RTH: Tensor) -> Tensor:
-        output_RTH: Tensor = self.dense_4h_to_h(functional.gelu(self.dense_h_to_4h(hidden_RTH), approximate="tanh"))
+        inner_RTI = self.dense_h_to_4h(self.entering(hidden_RTH))
+        output_RTH: Tensor = self.dense_4h_to_h(functional.gelu(inner_RTI, approximate="tanh"))
         return output_RTH
 
 

@@ -24,6 +24,7 @@ from xmtf.models.hub.positions import index_distances, segment_positions
 from xmtf.models.interface import Cache
 from xmtf.models.layers.attention import additive_bias, compute_dtype, same_segment, self_attention_mask
 from xmtf.models.layers.cache import joined
+from xmtf.models.layers.host_copies import on_host
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -180,7 +181,7 @@ def _decoder_start(network: PreTrainedModel) -> int | None:
 
 
 def _is_packed(segment_ids_RS: Tensor | None) -> bool:
-    return segment_ids_RS is not None and int(segment_ids_RS.max()) > 1
+    return segment_ids_RS is not None and int(on_host(segment_ids_RS).max()) > 1
 
 
 def _mask(like_RS: Tensor, segment_ids_RS: Tensor | None) -> Tensor:

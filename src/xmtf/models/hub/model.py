@@ -26,6 +26,7 @@ from xmtf.models.hub.ragged import attending_to
 from xmtf.models.hub.self_tests import find_cache_fault, find_ragged_fault, find_tree_fault
 from xmtf.models.interface import Cache
 from xmtf.models.layers.attention import additive_bias, compute_dtype, self_attention_mask
+from xmtf.models.layers.host_copies import on_host
 from xmtf.models.layers.ragged import RaggedCache, RaggedPass, ragged_reader, read_rows
 from xmtf.models.layers.tied import embed
 from xmtf.models.layers.trees import Trees, padded_together
@@ -168,7 +169,7 @@ class HubModel(HubNetwork):
         else:
             known = segment_ids_RS
         positions_RT = segment_positions(known)[:, past:]
-        if is_input_RS is None and int(known.max()) <= 1:
+        if is_input_RS is None and int(on_host(known).max()) <= 1:
             # padding alone: the mask that every model of transformers understands
             return {"position_ids": positions_RT, "attention_mask": (known != 0).long()}
         num_keys = past + num_queries

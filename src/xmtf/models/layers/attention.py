@@ -23,6 +23,7 @@ __all__ = [
     "alibi_slopes",
     "attend",
     "compute_dtype",
+    "forget_slopes",
     "same_segment",
     "self_attention_mask",
 ]
@@ -48,6 +49,11 @@ def alibi_slopes(num_heads: int) -> list[float]:
 @functools.lru_cache(maxsize=8)
 def _slopes(num_heads: int, device: torch.device) -> Tensor:
     return torch.tensor(alibi_slopes(num_heads), device=device)
+
+
+def forget_slopes() -> None:
+    """Forget the slopes that are kept for each device."""
+    _slopes.cache_clear()
 
 
 def alibi_bias(num_heads: int, num_queries: int, num_keys: int, device: torch.device, *, absolute: bool) -> Tensor:

@@ -14,20 +14,25 @@ longest, X numbers of a position.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from xmtf.models.layers.host_copies import on_host, to_device
 
 __all__ = ["DocumentPairs", "Documents", "Group", "PairGroup", "by_group", "chosen", "joined"]
 
 _Ints = NDArray[np.int64]
 _SMALLEST = 128
 """Groups of documents may have this many positions squared, however short the longest document is."""
+_KNOWN: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
+"""Segment ids -> their documents, for as long as the ids live: several parts of a model ask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,13 @@ class Documents:
         Args:
             segment_ids_RT: Segment ids, 0 for padding.
         """
-        ids_RT = segment_ids_RT.cpu().numpy()
+        if segment_ids_RT not in _KNOWN:
+            _KNOWN[segment_ids_RT] = cls._of(on_host(segment_ids_RT), segment_ids_RT.device)
+        known: Self | None = _KNOWN[segment_ids_RT]
+        return known
+
+    @classmethod
+    def _of(cls, ids_RT: NDArray[np.int32], device: torch.device) -> Self | None:
         fenced = np.pad(ids_RT, ((0, 0), (1, 1)))
         begins = (ids_RT != 0) & (ids_RT != fenced[:, :-2])
         ends = (ids_RT != 0) & (ids_RT != fenced[:, 2:])
@@ -96,10 +107,16 @@ class Documents:
         lengths, row_starts = (stops - starts)[order], starts[order]
         flat_starts = np.cumsum(lengths) - lengths
         places = np.repeat(row_starts - flat_starts, lengths) + np.arange(lengths.sum())
-        device = segment_ids_RT.device
-        groups = tuple(_group(lengths[part], device) for part in _parts(lengths, lengths))
+        parts = [lengths[part] for part in _parts(lengths, lengths)]
+        padded = [_padding(part) for part in parts]
+        tensors = iter(to_device([places, *(array for pair in padded if pair for array in pair)], device))
+        flat_places = next(tensors)
+        groups = tuple(
+            Group(len(part), int(part.max()), int(part.sum()), *((next(tensors), next(tensors)) if pair else ()))
+            for part, pair in zip(parts, padded, strict=True)
+        )
         shape = (ids_RT.shape[0], ids_RT.shape[1])
-        return cls(shape, _tensor(places, device), groups, keys[order], flat_starts, lengths)
+        return cls(shape, flat_places, groups, keys[order], flat_starts, lengths)
 
     @property
     def longest(self) -> int:
@@ -114,7 +131,10 @@ class Documents:
         """Return rows ``[R, T, X]``; padding gets zeros."""
         rows, length = self.shape
         flat = values_FX.new_zeros(rows * length, values_FX.shape[1])
-        return flat.index_copy(0, self.places, values_FX).view(rows, length, -1)
+        put_RT_X = flat.index_copy(0, self.places, values_FX)
+        # no view: FSDP2 warns of models that return one, as it could lose its hook
+        whole: Tensor = torch.ops.aten._unsafe_view(put_RT_X, (rows, length, values_FX.shape[1]))
+        return whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,21 +177,21 @@ class DocumentPairs:
         partner = np.asarray(partners)
         order = np.lexsort((asking.lengths, partner))
         queries, keys = asking.lengths[order], asked.lengths[partner[order]]
-        device = asking.places.device
-        groups, begin = [], 0
-        real = np.zeros(int(asking.lengths.sum()), np.int64)
+        found: list[tuple[tuple[int, int, int], _Ints | None, _Ints | None, NDArray[np.bool_] | None]] = []
+        real, begin = np.zeros(int(asking.lengths.sum()), np.int64), 0
         for part in _parts(keys, queries):
             chosen, width = order[part], int(queries[part].max())
             query_BT, is_query_BT = _padded(asking.starts[chosen], queries[part], width)
             key_BS, is_key_BS = _padded(asked.starts[partner[chosen]], keys[part], int(keys[part].max()))
             real[query_BT[is_query_BT]] = begin + np.flatnonzero(is_query_BT)
             begin += query_BT.size
-            allowed = None if is_key_BS.all() else _tensor(is_key_BS[:, None, None], device)
-            shape = (len(chosen), width, key_BS.shape[1])
-            queries_P = _choice(query_BT.ravel(), int(asking.lengths.sum()), device)
-            keys_P = _choice(key_BS.ravel(), int(asked.lengths.sum()), device)
-            groups.append(PairGroup(queries_P, keys_P, shape, allowed))
-        return cls(tuple(groups), _choice(real, begin, device))
+            allowed = None if is_key_BS.all() else is_key_BS[:, None, None]
+            queries_P = _choice(query_BT.ravel(), int(asking.lengths.sum()))
+            keys_P = _choice(key_BS.ravel(), int(asked.lengths.sum()))
+            found.append(((len(chosen), width, key_BS.shape[1]), queries_P, keys_P, allowed))
+        sent = _all_to_device([*(array for _, *arrays in found for array in arrays), _choice(real, begin)], asking)
+        groups = tuple(PairGroup(next(sent), next(sent), shape, next(sent)) for shape, *_ in found)
+        return cls(groups, next(sent))
 
 
 def by_group(values_FX: Tensor, groups: Sequence[Group]) -> list[Tensor]:
@@ -231,13 +251,13 @@ def _parts(lengths: _Ints, others: _Ints) -> list[slice]:
     return [part for part in [*parts, slice(start, len(lengths))] if part.stop > part.start]
 
 
-def _group(lengths: _Ints, device: torch.device) -> Group:
-    longest, size = int(lengths.max()), int(lengths.sum())
-    group = Group(len(lengths), longest, size)
-    if size == len(lengths) * longest:
-        return group
+def _padding(lengths: _Ints) -> tuple[_Ints, _Ints] | None:
+    """Return ``places`` and ``kept`` of a group of documents (see :class:`Group`), or None where nothing is padded."""
+    longest = int(lengths.max())
+    if int(lengths.sum()) == len(lengths) * longest:
+        return None
     places_BL, real_BL = _padded(np.cumsum(lengths) - lengths, lengths, longest)
-    return replace(group, places=_tensor(places_BL.ravel(), device), kept=_tensor(np.flatnonzero(real_BL), device))
+    return places_BL.ravel(), np.flatnonzero(real_BL)
 
 
 def _padded(starts: _Ints, lengths: _Ints, width: int) -> tuple[_Ints, NDArray[np.bool_]]:
@@ -246,10 +266,12 @@ def _padded(starts: _Ints, lengths: _Ints, width: int) -> tuple[_Ints, NDArray[n
     return starts[:, None] + np.minimum(offsets, lengths[:, None] - 1), offsets < lengths[:, None]
 
 
-def _choice(places: _Ints, size: int, device: torch.device) -> Tensor | None:
+def _choice(places: _Ints, size: int) -> _Ints | None:
     """Return places among ``size``, or None where they are all of them in order."""
-    return None if np.array_equal(places, np.arange(size)) else _tensor(places, device)
+    return None if np.array_equal(places, np.arange(size)) else places
 
 
-def _tensor(array: NDArray[Any], device: torch.device) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array)).to(device, non_blocking=True)
+def _all_to_device(arrays: Sequence[NDArray[Any] | None], beside: Documents) -> Iterator[Tensor | None]:
+    """Return arrays as tensors beside others, by one copy; None stays None."""
+    sent = iter(to_device([array for array in arrays if array is not None], beside.places.device))
+    return (None if array is None else next(sent) for array in arrays)

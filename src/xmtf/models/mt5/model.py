@@ -18,6 +18,7 @@ from xmtf.models.layers.attention import additive_bias, compute_dtype, same_segm
 from xmtf.models.layers.cache import DecoderCache
 from xmtf.models.layers.document_bias import DocumentBias, causal_bias, two_way_bias
 from xmtf.models.layers.documents import DocumentPairs, Documents
+from xmtf.models.layers.entering import Entering, unchanged
 from xmtf.models.layers.tied import SlicedEmbedding, lookup
 from xmtf.models.layers.trees import PromptRows, Trees
 from xmtf.models.mt5.block import DecoderBlock, EncoderBlock
@@ -48,6 +49,7 @@ class MT5(nn.Module):
         self.dropout = config.dropout
         self.activation_checkpointing = False
         self.accumulate_in_place = False
+        self.entering: Entering = unchanged
         self.shared: nn.Embedding | SlicedEmbedding = nn.Embedding(config.vocab_size, config.hidden_size)
         self.encoder = Stack(config, EncoderBlock, config.num_layers)
         self.decoder = Stack(config, DecoderBlock, config.num_decoder_layers)
@@ -90,6 +92,7 @@ class MT5(nn.Module):
         See :class:`xmtf.models.EncoderDecoderModel`.
         """
         assert cache is None or isinstance(cache, DecoderCache)
+        encoded_RSH = self.entering(encoded_RSH)
         if cache is None and segment_ids_RT is not None and encoder_segment_ids_RS is not None:
             documents, asked = Documents.of(segment_ids_RT), Documents.of(encoder_segment_ids_RS)
             pairs = DocumentPairs.of(documents, asked) if documents and asked else None

@@ -9,7 +9,7 @@ Legend: R rows, T positions, P predicted positions, H hidden size, G groups.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,11 +18,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from xmtf.models.layers.host_copies import remember, to_device
 from xmtf.training.loss.batches import Batch, is_causal
 from xmtf.training.loss.head import Head
 from xmtf.training.loss.targets import Targets
 
-__all__ = ["MicroLoss", "Objective"]
+__all__ = ["MicroLoss", "Objective", "Predicted", "arguments_of", "remembered"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,27 @@ class MicroLoss:
         return self.rows.sum()
 
 
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """Predicted positions of a micro-batch on the device: as :class:`xmtf.training.loss.targets.Targets`.
+
+    Attributes:
+        positions: int64 ``[P]``.
+        labels: int64 ``[P]``.
+        loss_weights: fp32 ``[P]``.
+        rows: int64 ``[P]``.
+        groups: int64 ``[P]``; those without a group have the number of groups.
+        num_rows: Rows of the batch.
+    """
+
+    positions: Tensor
+    labels: Tensor
+    loss_weights: Tensor
+    rows: Tensor
+    groups: Tensor
+    num_rows: int
+
+
 @dataclass(slots=True)
 class Objective:
     """What training minimises.
@@ -54,6 +76,7 @@ class Objective:
         num_groups: Groups of (language, cluster) that sums are kept of.
         device: Where the model is.
         prefix_lm: Bidirectional attention over inputs, causal models only.
+        before_backward: Called before each micro-batch of a step, with whether it is the last.
     """
 
     model: Any
@@ -61,6 +84,7 @@ class Objective:
     num_groups: int
     device: torch.device
     prefix_lm: bool = False
+    before_backward: Callable[[bool], None] = lambda last: None
 
     def __call__(self, batch: Batch, targets: Targets, scale: float, *, backward: bool = True) -> MicroLoss:
         """Compute one micro-batch; with ``backward``, add its gradients to the parameters' ``.grad``.
@@ -71,9 +95,10 @@ class Objective:
             scale: Factor of the weighted sum.
             backward: Whether to compute gradients.
         """
+        rows, chosen = self.on_device(batch, targets)
         with torch.set_grad_enabled(backward):
-            hidden_PH = self.predicting(self.hidden(batch), targets)
-        micro, gradient_PH = self.score(hidden_PH, targets, scale, backward=backward)
+            hidden_PH = self.predicting(self.hidden(rows), chosen)
+        micro, gradient_PH = self.score(hidden_PH, chosen, scale, backward=backward)
         if gradient_PH is not None:  # also where nothing is predicted: processes that share weights wait for each other
             with torch.autocast(self.device.type, enabled=False):  # leave the outer one's cache of casts alive
                 hidden_PH.backward(gradient_PH)  # type: ignore[no-untyped-call]  # torch leaves it untyped
@@ -87,50 +112,82 @@ class Objective:
         self, micro_batches: Iterable[tuple[int, tuple[Batch, Targets, float]]]
     ) -> Iterator[tuple[int, MicroLoss]]:
         """Compute micro-batches one after the other, adding up gradients; return each one's index and sums."""
-        for index, (batch, targets, scale) in micro_batches:
+        items = list(micro_batches)
+        for number, (index, (batch, targets, scale)) in enumerate(items, start=1):
+            self.before_backward(number == len(items))
             yield index, self(batch, targets, scale)
 
-    def predicting(self, hidden_RTH: Tensor, targets: Targets) -> Tensor:
+    def on_device(self, batch: Batch, targets: Targets) -> tuple[dict[str, Tensor], Predicted]:
+        """Return a micro-batch on the device, by one copy: rows as the model's arguments, and what is predicted."""
+        arrays = arguments_of(batch, self.prefix_lm)
+        *sent, positions, labels, weights, rows, groups = to_device(
+            [*arrays.values(), *_of_targets(targets, self.num_groups)], self.device
+        )
+        chosen = Predicted(positions, labels, weights, rows, groups, targets.num_rows)
+        return remembered(arrays, sent), chosen
+
+    def predicting(self, hidden_RTH: Tensor, targets: Predicted) -> Tensor:
         """Return the hidden states that predict something, ``[P, H]``."""
-        return hidden_RTH.flatten(0, 1).index_select(0, self._tensor(targets.positions))
+        return hidden_RTH.flatten(0, 1).index_select(0, targets.positions)
 
     def score(
-        self, hidden_PH: Tensor, targets: Targets, scale: float, *, backward: bool
+        self, hidden_PH: Tensor, targets: Predicted, scale: float, *, backward: bool
     ) -> tuple[MicroLoss, Tensor | None]:
         """Return the sums of one micro-batch and, with ``backward``, the loss's gradient ``[P, H]``.
 
         The head's own gradient is added to its weight here.
         """
-        weights_P = self._tensor(targets.loss_weights)
-        head = self.head.loss(hidden_PH, self._tensor(targets.labels), weights_P * scale, backward=backward)
+        weights_P = targets.loss_weights
+        head = self.head.loss(hidden_PH, targets.labels, weights_P * scale, backward=backward)
         weighted_P = head.nll * weights_P
         rows_R = torch.zeros(targets.num_rows, device=self.device)
-        rows_R.index_add_(0, self._tensor(targets.rows), weighted_P * scale)
-        return MicroLoss(rows_R, self._group_sums(targets, weighted_P, weights_P)), head.gradient
+        rows_R.index_add_(0, targets.rows, weighted_P * scale)
+        sums_G2 = torch.zeros(self.num_groups + 1, 2, device=self.device)
+        sums_G2.index_add_(0, targets.groups, torch.stack([weighted_P, weights_P], dim=1))
+        return MicroLoss(rows_R, sums_G2), head.gradient
 
-    def hidden(self, batch: Batch) -> Tensor:
-        """Return the hidden states of a batch, ``[R, T, H]``."""
-        if is_causal(batch):
-            hidden: Tensor = self.model.hidden_states(
-                self._tensor(batch.tokens[:, :-1]),
-                segment_ids_RT=self._tensor(batch.segment_ids[:, :-1]),
-                is_input_RT=self._tensor(batch.is_input[:, :-1]) if self.prefix_lm else None,
-            )
+    def hidden(self, rows: dict[str, Tensor]) -> Tensor:
+        """Return the hidden states of rows on the device, ``[R, T, H]``."""
+        rows = dict(rows)
+        if "encoder_tokens" not in rows:
+            hidden: Tensor = self.model.hidden_states(rows.pop("tokens_RT"), **rows)
             return hidden
-        encoder_segments = self._tensor(batch.encoder_segment_ids)
-        encoded = self.model.encode(self._tensor(batch.encoder_tokens), segment_ids_RS=encoder_segments)
+        encoder_segments = rows["encoder_segment_ids_RS"]
+        encoded = self.model.encode(rows["encoder_tokens"], segment_ids_RS=encoder_segments)
         decoded: Tensor = self.model.decode(
-            self._tensor(batch.decoder_inputs),
+            rows["decoder_inputs"],
             encoded,
-            segment_ids_RT=self._tensor(batch.decoder_segment_ids),
+            segment_ids_RT=rows["segment_ids_RT"],
             encoder_segment_ids_RS=encoder_segments,
         )
         return decoded
 
-    def _group_sums(self, targets: Targets, weighted_P: Tensor, weights_P: Tensor) -> Tensor:
-        sums_G2 = torch.zeros(self.num_groups + 1, 2, device=self.device)
-        groups_P = self._tensor(np.where(targets.groups < 0, self.num_groups, targets.groups))
-        return sums_G2.index_add_(0, groups_P, torch.stack([weighted_P, weights_P], dim=1))
 
-    def _tensor(self, array: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device, non_blocking=True)
+def remembered(arrays: dict[str, NDArray[Any]], sent: Sequence[Tensor]) -> dict[str, Tensor]:
+    """Return what was sent by name; segment ids, which decide shapes, stay known to the host."""
+    for array, tensor, name in zip(arrays.values(), sent, arrays, strict=True):
+        if "segment_ids" in name:
+            remember(tensor, array)
+    return dict(zip(arrays, sent, strict=True))
+
+
+def arguments_of(batch: Batch, prefix_lm: bool) -> dict[str, NDArray[Any]]:
+    """Return what a model takes of a batch, by the names of its arguments."""
+    if is_causal(batch):
+        found: dict[str, NDArray[Any]] = {
+            "tokens_RT": batch.tokens[:, :-1],
+            "segment_ids_RT": batch.segment_ids[:, :-1],
+        }
+        return found | ({"is_input_RT": batch.is_input[:, :-1]} if prefix_lm else {})
+    return {
+        "encoder_tokens": batch.encoder_tokens,
+        "encoder_segment_ids_RS": batch.encoder_segment_ids,
+        "decoder_inputs": batch.decoder_inputs,
+        "segment_ids_RT": batch.decoder_segment_ids,
+    }
+
+
+def _of_targets(targets: Targets, num_groups: int) -> list[NDArray[Any]]:
+    """Return the arrays of :class:`Predicted`, in order; no group is the last."""
+    groups = np.where(targets.groups < 0, num_groups, targets.groups)
+    return [targets.positions, targets.labels, targets.loss_weights, targets.rows, groups]

@@ -12,9 +12,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode_stack
 
-__all__ = ["ProductsInFp32"]
+__all__ = ["ProductsInFp32", "numbers_are_fake"]
 
 _ATEN = torch.ops.aten
 _PRODUCTS = frozenset({
@@ -27,6 +28,11 @@ _PRODUCTS = frozenset({
 })  # fmt: skip
 _IN_PLACE = {_ATEN.addmm_.default: _ATEN.addmm.default, _ATEN.baddbmm_.default: _ATEN.baddbmm.default}
 """Products added to their first argument, and the same products with a result of their own."""
+
+
+def numbers_are_fake() -> bool:
+    """Tell whether tensors are shapes alone, whose products cost nothing in any number format."""
+    return any(isinstance(mode, FakeTensorMode) for mode in _get_current_dispatch_mode_stack())
 
 
 class ProductsInFp32(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves it untyped

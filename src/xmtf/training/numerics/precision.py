@@ -24,7 +24,7 @@ from xmtf.models.hub.model import HubModel
 from xmtf.models.lora import LoraLinear
 from xmtf.models.mt5 import MT5
 from xmtf.recipe import Recipe
-from xmtf.training.numerics.bf16 import ProductsInFp32
+from xmtf.training.numerics.bf16 import ProductsInFp32, numbers_are_fake
 
 __all__ = [
     "Precision",
@@ -57,7 +57,7 @@ def compute_dtype(precision: Precision) -> torch.dtype:
 @contextmanager
 def computing(precision: Precision, device: torch.device) -> Iterator[None]:
     """Set what a step's micro-batches run in; inside it weights are cast once."""
-    imitated = precision != "fp32" and device.type == "cpu" and not has_bf16(device)
+    imitated = precision != "fp32" and device.type == "cpu" and not has_bf16(device) and not numbers_are_fake()
     with (
         ProductsInFp32() if imitated else nullcontext(),
         torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16"),

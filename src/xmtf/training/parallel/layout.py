@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
+from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor
 
 from xmtf.models.bloom import Bloom
@@ -25,12 +25,13 @@ from xmtf.training.parallel.materialize import Weights, materialize, read_pieces
 from xmtf.training.parallel.pieces import Piece, as_piece
 from xmtf.training.parallel.sharded_tables import ShardedTable, shard_table
 from xmtf.training.parallel.tensor_parallel import slice_model, sliced_dimension
+from xmtf.training.parallel.zero import add_up_gradients, before_backward, keep_gathered
 from xmtf.training.topology.constraints import check_constraints
 from xmtf.training.topology.mesh import Mesh
 from xmtf.training.topology.parallel_dims import stage_blocks
 from xmtf.training.topology.ranks import Ranks
 
-__all__ = ["Layout", "blocks_of", "clear_gradients", "cut_model"]
+__all__ = ["CutModel", "Layout", "blocks_of", "clear_gradients", "cut_model", "cut_parts", "place_parts"]
 
 _SMALL = 2**16
 """Tensors of at most so many numbers are sent together: each alone would cost a message's latency."""
@@ -46,6 +47,7 @@ class Layout:
         pieces: Name -> piece of every parameter that is held here.
         tables: Embeddings and heads with sharded optimizers.
         tied: The embedding that is also the head, where the two stand in different stages, else None.
+        zero: What ``dp_shard`` shards, as in the recipe: 3 or 1.
     """
 
     mesh: Mesh
@@ -53,6 +55,7 @@ class Layout:
     pieces: dict[str, Piece]
     tables: list[ShardedTable] = field(default_factory=list)
     tied: nn.Parameter | None = None
+    zero: int = 3
 
     @property
     def model(self) -> Any:
@@ -69,10 +72,21 @@ class Layout:
         """Pieces by what the optimizer updates, of those that are not whole."""
         return {piece.local: piece for piece in self.pieces.values() if any(piece.splits)}
 
+    def start_step(self) -> None:
+        """Begin a step: forget all gradients; with ``zero`` 1 what is gathered stays until its last backward pass."""
+        self.clear_gradients()
+        self._keep_gathered(self.zero == 1)
+
+    def before_backward(self, last: bool) -> None:
+        """Say before a micro-batch whether it is the last of its step; a pipeline's stages say so themselves."""
+        for part in self.parts:
+            before_backward(part, self.zero, last=last)
+
     def reduce_gradients(self) -> None:
         """Add up gradients over everything that computed a share of them, into what the optimizer updates."""
         if self.mesh.world.size == 1:
             return
+        self._keep_gathered(False)
         # The tied table lies on the first and on the last stage: each has half of its gradient.
         if self.tied is not None:
             self.mesh.ends.add(_gradient(self.tied))
@@ -84,6 +98,10 @@ class Layout:
         _add_all([_gradient(parameter) for parameter in whole], self.mesh.data)
         for table in self.tables:
             table.scatter_gradient(self.mesh.replicate)
+
+    def _keep_gathered(self, keep: bool) -> None:
+        for part in self.parts if self.zero == 1 else ():
+            keep_gathered(part, keep)
 
     def gradients(self) -> list[Tensor]:
         """Return the gradients that the optimizer takes."""
@@ -113,6 +131,21 @@ class Layout:
         clear_gradients(piece.source for piece in self.pieces.values())
 
 
+@dataclass(frozen=True, slots=True)
+class CutModel:
+    """What a process will hold of a model, before it is given memory.
+
+    Attributes:
+        parts: Pipeline stages of this process; the whole model where there is one stage.
+        shapes: Name -> shape of every parameter of the whole model.
+        empty: Names of those that had no memory before the model was cut.
+    """
+
+    parts: list[Any]
+    shapes: dict[str, tuple[int, ...]]
+    empty: frozenset[str]
+
+
 def cut_model(
     model: Any, training: Training, mesh: Mesh, device: torch.device, weights: Weights | None = None
 ) -> Layout:
@@ -128,16 +161,31 @@ def cut_model(
     Raises:
         ConfigError: The model does not fit the layout.
     """
+    return place_parts(cut_parts(model, training, mesh), training, mesh, device, weights)
+
+
+def cut_parts(model: Any, training: Training, mesh: Mesh) -> CutModel:
+    """Keep what this process holds of a model, in place, where it is; arguments as for :func:`cut_model`.
+
+    Cuts come before memory: a process never holds more of the model than its own pieces.
+    """
     check_constraints(model, training, mesh.dims)
     shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
-    empty = {name for name, parameter in model.named_parameters() if parameter.is_meta}
+    empty = frozenset(name for name, parameter in model.named_parameters() if parameter.is_meta)
     parts = _stages(model, training, mesh) if mesh.pipe.size > 1 else [model]
     for part in parts:
         if mesh.tensor.size > 1:
             slice_model(part, mesh.tensor)
         if mesh.fsdp is not None:
             _shard_blocks(part, training, mesh)
-    # Cuts come before memory: a process never holds more of the model than its own pieces.
+    return CutModel(parts, shapes, empty)
+
+
+def place_parts(
+    cut: CutModel, training: Training, mesh: Mesh, device: torch.device, weights: Weights | None = None
+) -> Layout:
+    """Give what was cut its memory and numbers; arguments as for :func:`cut_model`."""
+    parts, shapes, empty = cut.parts, cut.shapes, cut.empty
     for part in parts:
         materialize(part, device)
         _move(part, device)
@@ -165,7 +213,7 @@ def cut_model(
     for piece in pieces.values():
         processes = mesh.world.size // mesh.pipe.size * (2 if piece.source is tied else 1)
         piece.copies = processes // prod(group.size for groups in piece.splits for group in groups)
-    return Layout(mesh, parts, pieces, tables, tied)
+    return Layout(mesh, parts, pieces, tables, tied, training.parallel.zero or 3)
 
 
 def _stages(model: Bloom, training: Training, mesh: Mesh) -> list[Bloom]:
@@ -211,10 +259,7 @@ def _shard_blocks(model: Any, training: Training, mesh: Mesh) -> None:
         fully_shard(block, mesh=mesh.fsdp, mp_policy=policy, ignored_params=vectors)
     others = {parameter for parameter in model.parameters() if not isinstance(parameter, DTensor)}
     fully_shard(model, mesh=mesh.fsdp, mp_policy=policy, ignored_params=others)
-    for module in model.modules():
-        if isinstance(module, FSDPModule):
-            module.set_gradient_divide_factor(1.0)  # losses are scaled by the global batch: gradients are summed
-            module.set_force_sum_reduction_for_comms(True)
+    add_up_gradients(model)
     for method in ("hidden_states", "encode", "decode", "check_head"):
         if hasattr(model, method):
             register_fsdp_forward_method(model, method)

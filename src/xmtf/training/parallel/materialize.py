@@ -7,6 +7,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule
 
 from xmtf.training.parallel.pieces import Piece
 
@@ -35,7 +36,9 @@ def materialize(model: nn.Module, device: torch.device) -> None:
                 made[parameter] = nn.Parameter(memory, requires_grad=parameter.requires_grad)
             if parameter.is_meta:
                 setattr(module, name, made[parameter])
-    model._apply(lambda tensor: tensor)  # type: ignore[no-untyped-call]  # FSDP2 looks for its parameters again
+    for module in model.modules():
+        if isinstance(module, FSDPModule):  # looks for its parameters again; has none but those of modules inside
+            module._apply(lambda tensor: tensor, recurse=False)  # type: ignore[no-untyped-call]  # torch leaves it untyped
 
 
 @torch.no_grad()

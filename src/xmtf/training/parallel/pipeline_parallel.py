@@ -9,22 +9,24 @@ Legend: R rows of a micro-batch, T positions, H hidden size, M micro-batches of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
+from torch.distributed.fsdp import FSDPModule
 from torch.distributed.pipelining import PipelineStage, Schedule1F1B, ScheduleInterleaved1F1B
+from torch.distributed.pipelining._backward import stage_backward
 
 from xmtf.recipe.schema import Training
 from xmtf.training.loss.batches import Batch, CausalRows, is_causal
 from xmtf.training.loss.head import Head
-from xmtf.training.loss.objective import MicroLoss, Objective
+from xmtf.training.loss.objective import MicroLoss, Objective, Predicted
 from xmtf.training.loss.targets import Targets
 from xmtf.training.parallel.layout import Layout
+from xmtf.training.parallel.zero import before_backward
 
 __all__ = ["Pipeline"]
 
@@ -45,8 +47,10 @@ class Pipeline:
     layout: Layout
     training: Training
     _schedule: Any = None
+    _stages: list[_Stage] = field(default_factory=list)
     _shape: tuple[int, ...] = ()
     _items: list[Item] = field(default_factory=list)
+    _sent: dict[int, tuple[dict[str, Tensor], Predicted]] = field(default_factory=dict)
     _done: dict[int, MicroLoss] = field(default_factory=dict)
 
     @property
@@ -70,32 +74,31 @@ class Pipeline:
 
     def accumulate(self, micro_batches: Iterable[Item]) -> Iterator[tuple[int, MicroLoss]]:
         """Run a step's micro-batches forward and backward; return index and sums of each, on the last stage alone."""
-        self._items, self._done = list(micro_batches), {}
+        self._items, self._sent, self._done = list(micro_batches), {}, {}
         batches = [item[1][0] for item in self._items]
         schedule = self._schedule_for(batches)
-        tokens = torch.cat([self._tokens(batch) for batch in batches])
-        others = [self._others(batch) for batch in batches]
-        keywords = {name: torch.cat([part[name] for part in others]) for name in others[0]}
-        numbers = torch.arange(len(batches))
-        inputs = (tokens,) if self.layout.mesh.pipe.first else ()
-        schedule.step(*inputs, target=numbers, return_outputs=False, **keywords)
+        for stage in self._stages:
+            stage.inputs = self._inputs
+        schedule.step(target=torch.zeros(len(batches)), return_outputs=False)
         yield from ((self._items[number][0], micro) for number, micro in sorted(self._done.items()))
 
     def __call__(self, batch: Batch, targets: Targets, scale: float, *, backward: bool = True) -> MicroLoss:
         """Compute one micro-batch forward, stage after stage; every process gets its sums."""
         assert not backward, "gradients come from a whole step's micro-batches"
-        pipe, keywords = self.layout.mesh.pipe, self._others(batch)
+        pipe = self.layout.mesh.pipe
+        keywords, chosen = self.objective.on_device(batch, targets)
+        tokens = keywords.pop("tokens_RT")
         num_stages = pipe.size * len(self.layout.parts)
         sums = torch.zeros(targets.num_rows + 2 * (self.num_groups + 1), device=self.device)
         for stage in range(num_stages):
             if stage % pipe.size != pipe.rank:
                 continue
             part = self.layout.parts[stage // pipe.size]
-            hidden = self._tokens(batch) if part.first else self._receive(batch, (stage - 1) % pipe.size)
+            hidden = tokens if part.first else self._receive(batch, (stage - 1) % pipe.size)
             hidden = part(hidden, **keywords)
             if part.last:
                 micro, _ = self.objective.score(
-                    self.objective.predicting(hidden, targets), targets, scale, backward=False
+                    self.objective.predicting(hidden, chosen), chosen, scale, backward=False
                 )
                 sums = torch.cat([micro.rows, micro.groups.flatten()])
             else:
@@ -103,23 +106,22 @@ class Pipeline:
         sums = pipe.add(sums)
         return MicroLoss(sums[: targets.num_rows], sums[targets.num_rows :].reshape(-1, 2))
 
+    def _inputs(self, number: int) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
+        """Return what a stage takes of a micro-batch beside hidden states: tokens in the first, segments in all.
+
+        Sent to the device by one copy, for all stages held here.
+        """
+        if number not in self._sent:
+            batch, targets, _ = self._items[number][1]
+            self._sent = {number: self.objective.on_device(batch, targets)}
+        rows = dict(self._sent[number][0])
+        tokens = rows.pop("tokens_RT")
+        return (tokens,) if self.layout.mesh.pipe.first else (), rows
+
     def _receive(self, batch: Batch, source: int) -> Tensor:
         hidden = torch.empty(self._hidden_shape(batch), dtype=self._dtype(), device=self.device)
         torch.distributed.recv(hidden, group=self.layout.mesh.pipe.group, group_src=source)
         return hidden
-
-    def _tokens(self, batch: Batch) -> Tensor:
-        return self._tensor(_causal(batch).tokens[:, :-1])
-
-    def _others(self, batch: Batch) -> dict[str, Tensor]:
-        rows = _causal(batch)
-        keywords = {"segment_ids_RT": self._tensor(rows.segment_ids[:, :-1])}
-        if self.objective.prefix_lm:
-            keywords["is_input_RT"] = self._tensor(rows.is_input[:, :-1])
-        return keywords
-
-    def _tensor(self, array: object) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
 
     def _hidden_shape(self, batch: Batch) -> tuple[int, int, int]:
         rows, positions = _causal(batch).tokens[:, :-1].shape
@@ -150,6 +152,9 @@ class Pipeline:
             )
             for index, part in enumerate(parts)
         ]
+        for stage in stages:
+            stage.zero = self.layout.zero
+        self._stages = stages
         # The objective has already divided by the targets of the global batch: torch must not divide again.
         options: dict[str, Any] = {"loss_fn": self._loss, "scale_grads": False}
         if self.training.parallel.schedule == "interleaved":
@@ -159,10 +164,10 @@ class Pipeline:
         self._shape = shape
         return self._schedule
 
-    def _loss(self, hidden_RTH: Tensor, number: Tensor) -> Tensor:
-        """Return the loss of a micro-batch, on the last stage; its gradient is known already."""
-        index = int(number.item())
-        _, (_, targets, scale) = self._items[index]
+    def _loss(self, hidden_RTH: Tensor, _: Tensor) -> Tensor:
+        """Return the loss of the micro-batch that the last stage has just computed; its gradient is known already."""
+        index = self._stages[-1].number
+        scale, targets = self._items[index][1][2], self._sent[index][1]
         hidden_PH = self.objective.predicting(hidden_RTH, targets)
         # The head's gradient is computed together with its loss, chunk by chunk, so that logits never stand whole.
         micro, gradient_PH = self.objective.score(hidden_PH, targets, scale, backward=True)
@@ -177,7 +182,35 @@ class _Stage(PipelineStage):
     Torch's own has some for what it receives of every micro-batch of a step, for as long as it lives: with BLOOM
     176B in 72 stages and 512 micro-batches that is 120 GB. Here the device is ``meta`` while torch makes it; each
     micro-batch is given memory when it is to be received, which is let go after its backward pass.
+
+    Attributes:
+        inputs: Returns what the stage takes of a micro-batch beside hidden states, by the micro-batch's number.
+        number: Of the micro-batch whose forward pass came last.
+        zero: What ``dp_shard`` shards.
     """
+
+    inputs: Callable[[int], tuple[tuple[Tensor, ...], dict[str, Tensor]]]
+    number: int = 0
+    zero: int = 3
+
+    def forward_one_chunk(self, fwd_chunk_id: int, *arguments: Any, **keywords: Any) -> Any:
+        self.number = fwd_chunk_id
+        tokens, others = self.inputs(fwd_chunk_id)
+        save = keywords.get("save_forward_output", True)
+        return super().forward_one_chunk(fwd_chunk_id, tokens, others, save_forward_output=save)
+
+    def backward_maybe_with_nosync(
+        self, backward_type: str, bwd_kwargs: dict[str, Any], last_backward: bool = False
+    ) -> Any:
+        """Go back through a micro-batch. Torch would keep an FSDP2 stage whole until the last one."""
+        if not isinstance(self.submod, FSDPModule):
+            return super().backward_maybe_with_nosync(backward_type, bwd_kwargs, last_backward)
+        assert backward_type == "full", "these schedules go back through a stage as a whole"
+        before_backward(self.submod, self.zero, last=last_backward)
+        return stage_backward(**bwd_kwargs), None
+
+    def perform_reduce_grad(self, grad_scale_factor: int) -> None:
+        """Do nothing: the last backward pass has added up all gradients, and they are scaled."""
 
     def _prepare_forward_infra(self, *arguments: Any, **keywords: Any) -> Any:
         with self._on_meta():

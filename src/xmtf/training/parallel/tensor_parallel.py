@@ -15,6 +15,7 @@ Legend: H hidden size, V vocabulary.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -65,6 +66,9 @@ def slice_model(model: object, tensor: Ranks) -> None:
             _replace(model, path, _ColumnSlice(module, tensor))
         elif name == "relative_bias":
             module.weight = _cut(module.weight, tensor, 1)
+    for module in model.modules():
+        if hasattr(module, "entering"):
+            setattr(module, "entering", partial(copied, tensor=tensor))  # noqa: B010 - not every module has one
     heads = model.config.num_heads // tensor.size
     if isinstance(model, Bloom):
         model.heads = slice(tensor.rank * heads, (tensor.rank + 1) * heads)
@@ -79,17 +83,16 @@ def slice_model(model: object, tensor: Ranks) -> None:
 
 
 class _RowSlice(nn.Module):
-    """Some outputs of a linear layer: computed from whole inputs, whose gradients are added up."""
+    """Some outputs of a linear layer, computed from whole inputs: a model's ``entering`` adds up their gradients."""
 
     def __init__(self, linear: nn.Linear, tensor: Ranks) -> None:
         super().__init__()
         self.weight = _cut(linear.weight, tensor, 0)
         self.bias = None if linear.bias is None else _cut(linear.bias, tensor, 0)
-        self._tensor = tensor
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Return this process's outputs."""
-        return functional.linear(copied(hidden, self._tensor), self.weight, self.bias)
+        return functional.linear(hidden, self.weight, self.bias)
 
 
 class _ColumnSlice(nn.Module):
@@ -108,7 +111,10 @@ class _ColumnSlice(nn.Module):
 
 
 def copied(whole: Tensor, tensor: Ranks) -> Tensor:
-    """Return the tensor as it is; in the backward pass add up its gradient over the processes."""
+    """Return the tensor as it is; in the backward pass add up its gradient over the processes.
+
+    The gradients of all that is computed from it come together first. They travel in the format of computation.
+    """
     result: Tensor = _Copied.apply(whole, tensor)  # type: ignore[no-untyped-call]  # torch leaves it untyped
     return result
 
@@ -122,12 +128,15 @@ def added_up(part: Tensor, tensor: Ranks) -> Tensor:
 class _Copied(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, whole: Tensor, tensor: Ranks) -> Tensor:
-        ctx.tensor = tensor
+        ctx.tensor, device = tensor, whole.device.type
+        ctx.dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else whole.dtype
         return whole.view_as(whole)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
-        return ctx.tensor.add(gradients[0].clone(memory_format=torch.contiguous_format)), None
+        (gradient,) = gradients
+        sent = gradient.to(ctx.dtype, memory_format=torch.contiguous_format, copy=True)
+        return ctx.tensor.add(sent).to(gradient.dtype), None
 
 
 class _AddedUp(torch.autograd.Function):

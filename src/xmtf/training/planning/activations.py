@@ -46,6 +46,7 @@ class NumberFormats:
         gpu: Whether attention runs in one kernel whatever its bias and dropout.
         slices: Tensor-parallel processes.
         documents: Whether rows hold documents of several lengths, rather than one document each.
+        attended: Share of a row's square of scores that its documents' own squares take; 1 is safe for any rows.
     """
 
     compute: int
@@ -54,14 +55,15 @@ class NumberFormats:
     gpu: bool = False
     slices: int = 1
     documents: bool = True
+    attended: float = 1.0
 
     @classmethod
-    def of(cls, recipe: Recipe, *, gpu: bool = False, slices: int = 1) -> NumberFormats:
+    def of(cls, recipe: Recipe, *, gpu: bool = False, slices: int = 1, attended: float = 1.0) -> NumberFormats:
         """Read precision and dropout of a recipe."""
         precision = recipe.training.precision
         compute = 4 if precision == "fp32" else 2
         noise = 0 if recipe.model.dropout == 0 else (1 if gpu else compute)
-        return cls(compute, 2 if precision == "bf16_pure" else 4, noise, gpu, slices)
+        return cls(compute, 2 if precision == "bf16_pure" else 4, noise, gpu, slices, attended=attended)
 
     def attention(self, queries: int, keys: int, width: int, heads: int, *, bias_learns: bool = False) -> float:
         """Return what one attention of one row keeps; ``width`` is heads times head size."""
@@ -70,7 +72,7 @@ class NumberFormats:
         if self.gpu or not (self.noise or bias_learns):
             return copies + 2 * (queries + keys) * width * self.compute + 4 * heads * queries
         matrices = 3 if self.noise else 1
-        scores = 4 * heads * queries * keys * matrices
+        scores = self.attended * 4 * heads * queries * keys * matrices
         return copies + 4 * width * (queries + 2 * keys) + scores + queries * width * self.compute
 
 
@@ -127,7 +129,7 @@ def _bloom(model: Bloom, rows: int, length: int, formats: NumberFormats) -> Acti
     attention = formats.attention(length, length, hidden, shape.num_heads)
     layer = rows * attention + positions * (2 * hidden * (formats.residual + formats.compute + formats.noise) + inner)
     boundary = positions * hidden * formats.residual
-    scores = rows * shape.num_heads // formats.slices * length**2
+    scores = formats.attended * (rows * shape.num_heads // formats.slices) * length**2
     fused = formats.gpu or not formats.noise
     gradients = positions * hidden * (4 * formats.compute // formats.slices + 2 * formats.residual)
     passing = gradients if fused else max(gradients, 2 * 4 * scores)
@@ -162,14 +164,14 @@ def _mt5(model: MT5, rows: int, inputs: int, targets: int, formats: NumberFormat
     decoder = own(targets) + cross + targets * (3 * (norm + hidden * formats.noise) + feed_forward)
     boundaries = (shape.num_layers * inputs + shape.num_decoder_layers * targets) * hidden * formats.residual
     by_head = heads // formats.slices
-    all_biases = inputs * targets + (inputs**2 + targets**2) * by_head
+    all_biases = formats.attended * (inputs * targets + (inputs**2 + targets**2) * by_head)
 
     def passing(length: int, keys: int) -> float:
         gradients = length * (2 * inner * formats.compute + 2 * hidden * formats.residual)
         fused = not learns and (
             formats.gpu or not formats.noise
         )  # a bias that learns has a gradient as large as scores
-        return rows * (gradients if fused else max(gradients, 2 * 4 * length * keys * by_head))
+        return rows * (gradients if fused else max(gradients, formats.attended * 8 * length * keys * by_head))
 
     return Activations(
         layers=rows * (shape.num_layers * encoder + shape.num_decoder_layers * decoder),

@@ -24,6 +24,7 @@ class Candidate:
         checkpointing: Recompute activations.
         gpu: Attention in one kernel.
         stages_per_rank: Pipeline stages of each process: 1, or more that are interleaved.
+        zero: What ``dp_shard`` shards: 3, or 1 for the optimizer alone.
     """
 
     dims: ParallelDims
@@ -31,6 +32,7 @@ class Candidate:
     checkpointing: bool
     gpu: bool = False
     stages_per_rank: int = 1
+    zero: int = 3
 
     @classmethod
     def of(cls, recipe: Recipe, dims: ParallelDims | None = None) -> Candidate:
@@ -40,7 +42,7 @@ class Candidate:
         gpu = training.device == "cuda" or (training.device == "auto" and torch.cuda.is_available())
         interleaved = shape.pp > 1 and training.parallel.schedule == "interleaved"
         stages = training.parallel.stages_per_rank if interleaved else 1
-        return cls(shape, rows, training.activation_checkpointing, gpu, stages)
+        return cls(shape, rows, training.activation_checkpointing, gpu, stages, training.parallel.zero or 3)
 
     def num_micro(self, training: Training) -> int:
         """Return the micro-batches of each data-parallel process in a step."""
@@ -49,6 +51,8 @@ class Candidate:
     def asked_of(self, training: Training) -> Training:
         """Return a training section that asks for this layout."""
         parallel = {axis: getattr(self.dims, axis) for axis in AXES} | {"schedule": "1f1b"}
+        if self.dims.dp_shard > 1:
+            parallel |= {"zero": self.zero}
         if self.stages_per_rank > 1:
             parallel |= {"schedule": "interleaved", "stages_per_rank": self.stages_per_rank}
         return training.model_copy(
@@ -68,7 +72,7 @@ class Candidate:
         }
         keys |= {
             f"training.parallel.{name}": (getattr(asked.parallel, name), getattr(training.parallel, name))
-            for name in (*AXES, "schedule", "stages_per_rank")
+            for name in (*AXES, "schedule", "stages_per_rank", "zero")
         }
         keys = {key: pair for key, pair in keys.items() if pair[0] != pair[1]}
         if training.parallel.dp_replicate is None:  # it is what the others leave
@@ -78,7 +82,8 @@ class Candidate:
     def __str__(self) -> str:
         interleaved = f", {self.stages_per_rank} stages each" if self.stages_per_rank > 1 else ""
         recomputed = ", recomputed" if self.checkpointing else ""
-        return f"{self.dims}{interleaved}, rows {self.rows}{recomputed}"
+        sharded = ", zero 1" if self.zero == 1 else ""
+        return f"{self.dims}{interleaved}{sharded}, rows {self.rows}{recomputed}"
 
 
 def stage_shares(model: Any, layout: Candidate) -> list[list[float]]:

@@ -9,7 +9,8 @@ With P parameters of a process (of which E in embedding and head, M in the block
     activations   see :mod:`xmtf.training.planning.activations`
     logits        4 C V for a chunk of C predicted positions, capped at 256 MiB; 2 C V more in bf16
 
-FSDP2 divides weights, gradients and optimizer of the blocks by ``dp_shard`` and gathers two blocks at a time;
+FSDP2 divides weights, gradients and optimizer of the blocks by ``dp_shard`` and gathers two blocks at a time, with
+``zero: 1`` the optimizer alone: blocks are gathered, and their gradients whole, from a step's beginning to its end;
 embedding and head stay whole on each process and only their optimizer is divided. Tensor parallelism
 divides all matrices, pipeline stages the blocks; the first and the last stage both keep a tied embedding.
 A stage keeps activations of as many micro-batches as there are stages from it on, interleaved ones more
@@ -20,7 +21,7 @@ from __future__ import annotations
 
 import resource
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,6 +119,7 @@ class Estimator:
         adafactor_numbers: Numbers that Adafactor remembers.
         largest_parameter: Numbers in the largest parameter.
         predicted_share: Share of positions that are predicted.
+        attended: Share of a row's square of scores that its documents' own squares take.
     """
 
     model: Any
@@ -126,23 +128,29 @@ class Estimator:
     adafactor_numbers: int
     largest_parameter: int
     predicted_share: float = PREDICTED_SHARE
+    attended: float = 1.0
 
     @classmethod
-    def of(cls, model: Any, recipe: Recipe, predicted_share: float = PREDICTED_SHARE) -> Estimator:
+    def of(
+        cls, model: Any, recipe: Recipe, predicted_share: float = PREDICTED_SHARE, attended: float = 1.0
+    ) -> Estimator:
         """Count a model."""
         largest = max(parameter.numel() for parameter in model.parameters())
-        return cls(model, recipe, model_size(model), _adafactor_numbers(model), largest, predicted_share)
+        return cls(model, recipe, model_size(model), _adafactor_numbers(model), largest, predicted_share, attended)
 
     def estimate(self, layout: Candidate) -> MemoryEstimate:
         """Return what a process needs at most; of a pipeline the one that needs most."""
-        formats = NumberFormats.of(self.recipe, gpu=layout.gpu, slices=layout.dims.tp)
+        sums = [sum(stages) for stages in stage_shares(self.model, layout)]
+        last = len(sums) - 1
+        ranks = {0, min(1, last), sums.index(max(sums)), last}  # the ends, the second, the first with most blocks
+        return max(self.estimate_ranks(layout, ranks), key=lambda estimate: estimate.total)
+
+    def estimate_ranks(self, layout: Candidate, ranks: Iterable[int]) -> list[MemoryEstimate]:
+        """Return what processes along a pipeline need at most."""
+        formats = NumberFormats.of(self.recipe, gpu=layout.gpu, slices=layout.dims.tp, attended=self.attended)
         activations = count_activations(self.model, self.recipe, layout.rows, formats)
         shares = stage_shares(self.model, layout)
-        sums = [sum(stages) for stages in shares]
-        last = len(shares) - 1
-        ranks = {0, min(1, last), sums.index(max(sums)), last}  # the ends, the second, the first with most blocks
-        processes = [_Process(self, layout, formats, activations, rank, shares[rank]) for rank in ranks]
-        return max((process.estimate() for process in processes), key=lambda estimate: estimate.total)
+        return [_Process(self, layout, formats, activations, rank, shares[rank]).estimate() for rank in ranks]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,20 +168,32 @@ class _Process:
         held = tables + body / dims.dp_shard
         bytes_each = 2 if training.precision == "bf16_pure" else 4
         frozen_bytes = 4 if training.precision == "fp32" else 2
-        gathered = 2 * self._largest_block() * self.formats.compute if dims.dp_shard > 1 else 0.0
         trains = size.trained / size.total
         casts = 2.0 * trains * self._cast_numbers() if training.precision == "bf16" else 0.0
         state = trains * (tables + body) / dims.dp_shard * self._optimizer_bytes()
         logits, low = self._logits()
         gradients = trains * body / dims.dp_shard * bytes_each
+        gathered, whole = self._gathered(body)
         return MemoryEstimate(
             size=size,
             weights=held * (trains * bytes_each + (1 - trains) * frozen_bytes) + gathered + casts + self._quantised(),
-            gradients=trains * held * bytes_each,
+            gradients=trains * (held + whole) * bytes_each,
             optimizer=state,
             activations=max(self._activations(gradients, low), self._of_optimizer()),
             logits=logits,
         )
+
+    def _gathered(self, body: float) -> tuple[float, float]:
+        """Return bytes of weights that FSDP2 has gathered, and numbers of gradients that are whole beside shards."""
+        if self.layout.dims.dp_shard == 1:
+            return 0.0, 0.0
+        block, compute, trained = self._largest_block(), self.formats.compute, self.of.size.trained / self.of.size.total
+        if self.layout.zero == 1:
+            # what goes to be added up: the last gradient of a block, and its sum in fp32
+            return body * compute + trained * block * (compute + 4), body
+        # two blocks, the buffer that the next is gathered in; a gradient, and two in fp32 that are being added up
+        several = sum(self.shares) * num_blocks(self.of.model) > 1
+        return block * (3 * compute + trained * (compute + 8) if several else compute + trained * (compute + 4)), 0.0
 
     def _quantised(self) -> float:
         """Return what quantised matrices take beside frozen ones (less), and the one that is turned back at a time."""

@@ -8,9 +8,9 @@ refuse (:mod:`xmtf.training.topology.constraints`) is not listed.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from xmtf.errors import ConfigError
 from xmtf.recipe import Recipe
@@ -87,11 +87,13 @@ class Planner:
         model: Its model's shape, on the meta device.
         recipe: The recipe.
         machine: What there is.
+        kernels: Whose memory is counted: a GPU's, or a CPU's, which keep more.
     """
 
     model: Any
     recipe: Recipe
     machine: GpuPool
+    kernels: Literal["gpu", "cpu"] = "gpu"
 
     def plan(self) -> LayoutPlan:
         """Return every layout that training takes, and the one that is recommended.
@@ -132,9 +134,12 @@ class Planner:
             for stages in _STAGES if dims.pp > 1 else (1,):
                 for rows in sizes:
                     for checkpointing in (False, True):
-                        layout = Candidate(dims, rows, checkpointing, gpu=True, stages_per_rank=stages)
+                        gpu = self.kernels == "gpu"
+                        layout = Candidate(dims, rows, checkpointing, gpu=gpu, stages_per_rank=stages)
                         if rows <= each and violated_constraint(self.model, layout.asked_of(training), dims) is None:
                             yield layout
+                            if dims.dp_shard > 1:
+                                yield replace(layout, zero=1)
 
     def planned(self, layout: Candidate) -> Planned:
         """Return memory and time of a layout."""
@@ -210,10 +215,10 @@ def _order(entry: Planned) -> tuple[object, ...]:
     return not entry.fits, -entry.tokens_per_s if entry.fits else entry.memory.total, _simplicity(entry)
 
 
-def _simplicity(entry: Planned) -> tuple[int, bool, bool, float]:
-    """Order layouts by their axes, then without interleaving, then without recomputation, then by bytes to send."""
+def _simplicity(entry: Planned) -> tuple[int, bool, bool, bool, float]:
+    """Order layouts by axes, then without interleaving, without recomputation, sharded whole, then by bytes to send."""
     layout = entry.layout
-    return _axes(layout.dims), layout.stages_per_rank > 1, layout.checkpointing, entry.time.sent
+    return _axes(layout.dims), layout.stages_per_rank > 1, layout.checkpointing, layout.zero == 1, entry.time.sent
 
 
 def _recommended(planned: list[Planned]) -> Planned | None:

@@ -6,6 +6,7 @@ With M micro-batches through ``pp`` processes of ``v`` pipeline stages each (1, 
                     / (peak x efficiency x tp); starting its kernels; shards that FSDP2 gathers and scatters
                 + tensor-parallel sums                         bytes / link
                 + hidden states to the next stage and back     v x bytes / network
+                shards travel once a step, and beside nothing, with ``zero: 1``; replicas' sums always do
     step        (M + (pp - 1) / v) x slowest process + sums of gradients once a step
 
 The bubble is ``(pp - 1) / (v M + pp - 1)``. Attention is counted over whole rows, because a dense mask is computed
@@ -24,7 +25,6 @@ from xmtf.recipe import Recipe
 from xmtf.training.planning.candidate import Candidate, stage_shares
 from xmtf.training.planning.memory import num_blocks
 from xmtf.training.topology.gpus import GpuPool
-from xmtf.training.topology.parallel_dims import ParallelDims
 
 __all__ = ["EXPECTED_SHARE", "Clock", "StepTime"]
 
@@ -120,25 +120,25 @@ class Clock:
         sums = self._sums(layout) * share
         passed = self._passed(layout)
         exposed = sums / machine.bandwidth(dims.tp) + passed / machine.bandwidth(dims.total)
-        gathered = self._gathered(dims) * share
+        gathered = self._gathered(layout) * share if layout.zero == 3 else 0.0
         meanwhile = gathered / machine.bandwidth(dims.tp * dims.dp_shard)
         return max(compute, meanwhile, started) + exposed, sums + passed + gathered
 
     def _sums(self, layout: Candidate) -> float:
-        """Return bytes that tensor-parallel sums of a micro-batch send, in all blocks.
+        """Return bytes that tensor-parallel sums of a micro-batch send, in all blocks, in the format of computation.
 
-        Two a block of BLOOM or of mT5's encoder, three of its decoder; as many backward; and again where activations
-        are recomputed.
+        Forward two a block of BLOOM or of mT5's encoder, three of its decoder, and again where activations are
+        recomputed; backward as many, and one over what mT5's encoder gave to all blocks of its decoder.
         """
         tp = layout.dims.tp
         if tp == 1:
             return 0.0
         inputs, targets = self._lengths
         config = self.model.config
-        per_layer = 2 * targets if isinstance(self.model, Bloom) else 3 * targets + 2 * inputs
-        numbers = layout.rows * per_layer * config.num_layers * config.hidden_size
-        times = 3 if layout.checkpointing else 2
-        return float(times * numbers * self._compute_bytes * 2 * (tp - 1) / tp)
+        forward = 2 * targets if isinstance(self.model, Bloom) else 3 * targets + 2 * inputs
+        in_blocks = config.num_layers * forward * (2 + layout.checkpointing)
+        positions = layout.rows * (in_blocks + inputs)
+        return float(positions * config.hidden_size * self._compute_bytes * 2 * (tp - 1) / tp)
 
     def _passed(self, layout: Candidate) -> float:
         """Return bytes of hidden states and their gradients that the stages of a process send for a micro-batch."""
@@ -148,26 +148,30 @@ class Clock:
         each = 2 * layout.rows * self._lengths[1] * self.model.hidden_size * residual
         return float(layout.stages_per_rank * each)
 
-    def _gathered(self, dims: ParallelDims) -> float:
-        """Return bytes that FSDP2 sends for a micro-batch: blocks gathered twice, their gradients scattered in fp32."""
+    def _gathered(self, layout: Candidate) -> float:
+        """Return bytes that FSDP2 sends for all blocks, in one micro-batch, or with ``zero: 1`` in a step.
+
+        Blocks are gathered for the forward and for the backward pass, or once; their gradients are scattered in fp32.
+        """
+        dims = layout.dims
         if dims.dp_shard == 1:
             return 0.0
-        body, replicas = self.size.body / dims.tp, dims.dp_replicate
-        gradients = 4 * self._trained_share
-        scattered = body * (2 * self._compute_bytes + gradients) * (dims.dp_shard - 1) / dims.dp_shard
-        return scattered + 2 * (replicas - 1) / replicas * gradients * body / dims.dp_shard
+        gathers = 2 if layout.zero == 3 else 1
+        sent = gathers * self._compute_bytes + 4 * self._trained_share
+        return self.size.body / dims.tp * sent * (dims.dp_shard - 1) / dims.dp_shard
 
     def _once(self, layout: Candidate) -> tuple[float, float]:
         """Return seconds and bytes of what is exchanged once a step, after all micro-batches."""
-        dims, size = layout.dims, self.size
+        dims, size, bandwidth = layout.dims, self.size, self.machine.bandwidth
         tables = self._trained_share * (size.embedding + size.head) / dims.tp
-        blocks = max(sum(stages) for stages in stage_shares(self.model, layout)) / dims.tp
-        body = 0.0 if dims.dp_shard > 1 else self._trained_share * size.body * blocks
-        data = dims.data
-        over_data = 2 * (data - 1) / data * 4 * (tables + body)
+        share = max(sum(stages) for stages in stage_shares(self.model, layout))
+        shard = self._trained_share * size.body * share / dims.tp / dims.dp_shard
+        data, copies = dims.data, dims.dp_replicate
+        over_data = 2 * (data - 1) / data * 4 * tables + 2 * (copies - 1) / copies * 4 * shard
         tied = 4 * tables if dims.pp > 1 else 0.0
-        seconds = over_data / self.machine.bandwidth(dims.tp * data) + tied / self.machine.bandwidth(dims.total)
-        return seconds, over_data + tied
+        gathered = self._gathered(layout) * share if layout.zero == 1 else 0.0
+        seconds = over_data / bandwidth(dims.tp * data) + tied / bandwidth(dims.total)
+        return seconds + gathered / bandwidth(dims.tp * dims.dp_shard), over_data + tied + gathered
 
     @property
     def _trained_share(self) -> float:

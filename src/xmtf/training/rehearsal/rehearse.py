@@ -1,0 +1,171 @@
+"""Two steps of a training as one of its processes takes them, without weights and without the others.
+
+The code is that of training (:func:`xmtf.training.assembly.build_loop`), the group of processes has its true size and
+the model its true shape. Left out: numbers, the other processes, kernels, validation, checkpoints and the export. Of
+the micro-batches of a step as many are taken as reach the peak: two more than stages follow one another.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.distributed.tensor import DTensor
+
+from xmtf.models.interface import Family
+from xmtf.recipe import Recipe
+from xmtf.training.assembly import LoopInputs, LoopOutputs, build_loop, cut_start
+from xmtf.training.loop.events import Log
+from xmtf.training.loop.loop import Loop
+from xmtf.training.parallel.layout import Layout
+from xmtf.training.planning.candidate import Candidate
+from xmtf.training.rehearsal.fake import as_one_of, groups_by_name
+from xmtf.training.rehearsal.rows import RehearsalRows
+from xmtf.training.rehearsal.watch import Watch
+from xmtf.training.start import Start
+
+__all__ = ["Exchange", "Rehearsal", "rehearse", "stages_to_rehearse"]
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """Messages of one kind in a step.
+
+    Attributes:
+        axis: Of the processes that take part.
+        kind: As torch calls it.
+        count: How many.
+        sent: Bytes of their tensors.
+    """
+
+    axis: str
+    kind: str
+    count: int
+    sent: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """What one process came to in its second step.
+
+    Attributes:
+        rank: Of the process.
+        stage: Along the pipeline.
+        num_micro: Micro-batches of the step.
+        peak: Most bytes of live storages.
+        parts: What of them is known by name; the rest are activations and what is gathered.
+        exchanges: Messages, most bytes first.
+        waits: Line of code -> how often it waited for the device.
+        operations: Of torch, dispatched.
+        predicted_share: Share of (decoder) positions that are predicted.
+        attended: Share of a row's square of attention scores that its documents' own squares take.
+    """
+
+    rank: int
+    stage: int
+    num_micro: int
+    peak: int
+    parts: dict[str, int]
+    exchanges: tuple[Exchange, ...]
+    waits: dict[str, int]
+    operations: int
+    predicted_share: float
+    attended: float
+
+
+def stages_to_rehearse(pp: int) -> list[int]:
+    """Return the first, the middle and the last stage of a pipeline, each once.
+
+    >>> stages_to_rehearse(1), stages_to_rehearse(2), stages_to_rehearse(18)
+    ([0], [0, 1], [0, 9, 17])
+    """
+    return sorted({0, pp // 2, pp - 1})
+
+
+def rehearse(model: Any, family: Family, recipe: Recipe, layout: Candidate, stage: int) -> Rehearsal:
+    """Rehearse one process of a pipeline stage.
+
+    Args:
+        model: On the meta device, adapted; it is cut in place.
+        family: Of it.
+        recipe: The training; its rows of a step do not count.
+        layout: How it is spread.
+        stage: Of the first process of which.
+
+    Raises:
+        ConfigError: The layout cannot be trained.
+    """
+    dims = layout.dims
+    # interleaved stages take micro-batches in whole rounds
+    num_micro = dims.pp + 2 if layout.stages_per_rank == 1 else 2 * dims.pp
+    asked = replace_batch(recipe, layout, num_micro)
+    with as_one_of(dims.total, stage * dims.total // dims.pp) as ranks:
+        nowhere = Path(os.devnull)
+        rows = RehearsalRows(asked, family, model.vocab_size)
+        outputs = LoopOutputs(nowhere, Log(nowhere), "rehearsal", ranks)
+        cut = cut_start(Start(model, family), asked, ranks)  # before numbers are gone: FSDP2 asks for some
+        with FakeTensorMode(allow_non_fake_inputs=True), Watch(groups_by_name(cut.mesh)) as watch:
+            loop = build_loop(cut, asked, LoopInputs(rows), outputs)
+            return _watched(loop, rows, watch, ranks.rank, stage, num_micro)
+
+
+def replace_batch(recipe: Recipe, layout: Candidate, num_micro: int) -> Recipe:
+    """Return a recipe for a layout, with a step of so many micro-batches."""
+    training = layout.asked_of(recipe.training).model_copy(
+        update={
+            "global_batch_rows": layout.rows * layout.dims.data * num_micro,
+            "steps": 2,
+            "tokens": None,
+            "device": "cpu",
+            "validation_suites": [],
+        }
+    )
+    return recipe.model_copy(update={"training": training})
+
+
+def _watched(loop: Loop, rows: RehearsalRows, watch: Watch, rank: int, stage: int, num_micro: int) -> Rehearsal:
+    batch = loop.feed.get(0)
+    loop.step(0, batch)  # makes the optimizer's state, and what is made once
+    watch.forget()
+    loop.step(1, batch)
+    loop.feed.close()
+    layout = loop.step.layout
+    state = [value for values in loop.step.optimizer.state.values() for value in values.values()]
+    parts = {
+        "weights": watch.bytes_of(piece.local for piece in layout.pieces.values()),
+        "gradients": watch.bytes_of(_gradients(layout)),
+        "optimizer": watch.bytes_of(state),
+    }
+    rest = watch.peak - sum(parts.values())
+    targets = batch.targets
+    positions = sum(part.num_rows for part in targets) * rows.targets_per_row
+    return Rehearsal(
+        rank=rank,
+        stage=stage,
+        num_micro=num_micro,
+        peak=watch.peak,
+        parts=parts | {"activations and gathered": rest},
+        exchanges=tuple(_exchanges(watch)),
+        waits=dict(watch.waits),
+        operations=watch.operations,
+        predicted_share=sum(len(part.positions) for part in targets) / positions,
+        attended=rows.attended(batch.batches[0]),
+    )
+
+
+def _gradients(layout: Layout) -> Iterator[Tensor]:
+    """Yield what is kept of gradients from micro-batch to micro-batch; tables keep theirs whole beside their rows."""
+    for piece in layout.pieces.values():
+        for parameter in (piece.local, piece.source):
+            if parameter.grad is not None and not isinstance(parameter.grad, DTensor):
+                yield parameter.grad
+
+
+def _exchanges(watch: Watch) -> Iterator[Exchange]:
+    for (axis, kind), count in sorted(watch.sent.items(), key=lambda entry: -watch.sent_bytes[entry[0]]):
+        yield Exchange(axis, kind, count, watch.sent_bytes[axis, kind])
