@@ -109,7 +109,7 @@ class RowReader:
         """
         name = split_of(task, split)
         table = self.slice(task, name, [index])
-        values = table.to_pylist(maps_as_pydicts="strict")[0]
+        values = table.to_pylist()[0]
         return WholeRow(index=index, row={key: _plain(value) for key, value in values.items()})
 
     def slice(self, task: Task, split: str, indexes: list[int]) -> pa.Table:

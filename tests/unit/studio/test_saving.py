@@ -126,3 +126,39 @@ def test_a_file_that_cannot_be_read_is_said_so(studio) -> None:
     entry = next(entry for entry in studio.get("overview")["entries"] if entry["key"] == "plain")
     assert "not valid YAML" in entry["problem"]
     assert "not valid YAML" in studio.ask("GET", "templates?key=plain", 400)["error"]["message"]
+
+
+@pytest.mark.parametrize("key", ["toy", "plain"])
+@pytest.mark.parametrize(
+    "jinja",
+    [
+        "{{ b c }} ||| d",
+        "{% if a %} ||| d",
+        "",
+        "a\u0085b\u2028c\x07 ||| d",
+        "tab\there\r\nline ||| d",
+        "'\"{}[]&*!|>%@`#: - ? ||| d",
+        "x" * 20_000 + " ||| d",
+        "🙂 😀 ||| é",
+    ],
+    ids=range(8),
+)
+def test_what_is_written_half_or_oddly_is_saved_as_it_is_or_refused(studio, draft, key: str, jinja: str) -> None:
+    version = studio.get("templates", key=key)["version"]
+    before = studio.file(key).read_bytes()
+    body = {"key": key, "version": version, "id": None, "template": draft(jinja, name="odd", language="en")}
+    answer = studio.client.put("/api/templates", json=body)
+    if answer.status_code == 200:
+        assert studio.file(key).read_bytes().startswith(before)
+        assert studio.get("templates", key=key)["templates"][2]["jinja"] == jinja
+    else:
+        assert answer.status_code in (400, 422), answer.text
+        assert studio.file(key).read_bytes() == before
+
+
+def test_half_a_character_is_refused(studio) -> None:
+    version = studio.get("templates", key="toy")["version"]
+    body = f'{{"key": "toy", "version": "{version}", "template": {{"name": "odd", "jinja": "\\ud800 ||| a"}}}}'
+    answer = studio.client.put("/api/templates", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 422
+    assert studio.file("toy").read_text(encoding="utf-8") == studio.KEYED
