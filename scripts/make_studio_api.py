@@ -14,7 +14,8 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from xmtf.studio.app import OPERATIONS, Operation
-from xmtf.studio.interface import Conflict, ErrorBody, TryEvents
+from xmtf.studio.interface import Conflict, ErrorBody
+from xmtf.studio.interface_trying import TryEvents
 
 OUT = Path(__file__).parents[1] / "docs" / "studio-api.json"
 _REFS = "#/components/schemas/{model}"

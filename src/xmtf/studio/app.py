@@ -20,8 +20,6 @@ from xmtf.loopback.pages import Pages
 from xmtf.studio import browse, checking, look, saving, translating, trying
 from xmtf.studio.interface import (
     Collection,
-    Decided,
-    DecisionRequest,
     DeleteRequest,
     Difference,
     ErrorBody,
@@ -36,15 +34,18 @@ from xmtf.studio.interface import (
     Rows,
     Saved,
     SaveRequest,
-    Suggestion,
-    SuggestRequest,
     Templates,
-    Translations,
-    TranslationsRequest,
-    TryEvents,
-    TryRequest,
     WholeRow,
 )
+from xmtf.studio.interface_translating import (
+    Decided,
+    DecisionRequest,
+    Suggestion,
+    SuggestRequest,
+    Translations,
+    TranslationsRequest,
+)
+from xmtf.studio.interface_trying import TryEvents, TryRequest
 from xmtf.studio.session import Session
 from xmtf.studio.worker import WorkerError
 

@@ -10,27 +10,42 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 __all__ = [
+    "MAX_PAGE",
+    "MAX_RENDERED",
+    "MAX_SOURCE",
+    "Answered",
     "Cell",
     "Collection",
     "Column",
+    "Conflict",
+    "DeleteRequest",
+    "Difference",
     "Draft",
     "Entry",
     "ErrorBody",
     "Fault",
     "Finding",
+    "FindingCounts",
     "Findings",
     "Health",
+    "KeepRequest",
+    "Kept",
     "LanguageCount",
     "LintRequest",
     "Metadata",
+    "Mine",
     "RenderRequest",
     "Rendering",
     "Renderings",
     "Row",
     "Rows",
+    "SaveRequest",
+    "Saved",
+    "Sent",
     "TaskName",
     "TemplateFields",
     "Templates",
+    "Theirs",
     "TokenCounts",
     "WholeRow",
 ]
@@ -375,169 +390,3 @@ class Difference(Answered):
     """What changed in a file since the studio first read it, as a unified diff."""
 
     diff: str
-
-
-class TranslationsRequest(Sent):
-    """The prompts of a file in one language, beside their translations into another."""
-
-    key: str
-    language: str = Field(max_length=50)
-    source: str = Field(default="en", max_length=50)
-
-
-class Original(Answered):
-    """A prompt that is translated."""
-
-    id: str
-    name: str
-    jinja: str
-    answer_choices: str | None
-    line: int
-
-
-class Translation(Answered):
-    """What stands in the file for it in another language."""
-
-    id: str
-    name: str
-    jinja: str
-    answer_choices: str | None
-    engine: str
-
-
-class TranslationEntry(Answered):
-    """A prompt and its translation; ``state`` is None where there is none."""
-
-    id: str
-    original: Original
-    translation: Translation | None
-    state: str | None
-    reviewer: str
-    problem: str | None
-
-
-class Progress(Answered):
-    """How far a language is: ``done`` counts what a person reviewed."""
-
-    done: int
-    total: int
-    by_state: dict[str, int]
-
-
-class Translations(Answered):
-    """A file in one language."""
-
-    version: str
-    rtl: bool
-    entries: list[TranslationEntry]
-    progress: Progress
-
-
-class SuggestRequest(Sent):
-    """A prompt that an engine shall translate."""
-
-    key: str
-    language: str = Field(max_length=50)
-    id: str
-    engine: str
-
-
-class Term(Answered):
-    """A term of the glossary that the prompt holds, and whether the suggestion holds its translation."""
-
-    term: str
-    translation: str
-    kept: bool
-
-
-class Suggestion(Answered):
-    """What an engine made of a prompt; what it could not keep whole stands in the original's words."""
-
-    jinja: str
-    answer_choices: str | None
-    problems: list[str]
-    terms: list[Term]
-
-
-class DecisionRequest(Sent):
-    """What a person wrote and decided: ``accept`` is reviewed, ``edit`` is unreviewed."""
-
-    key: str
-    version: str
-    language: str = Field(max_length=50)
-    original: str
-    jinja: str = Field(max_length=MAX_SOURCE)
-    answer_choices: str | None = Field(default=None, max_length=MAX_SOURCE)
-    decision: Literal["accept", "edit", "reject"]
-    reviewer: str = Field(default="", max_length=200)
-    force: bool = False
-    """As in :class:`SaveRequest`."""
-
-
-class Decided(Answered):
-    """The file's version now, and the state of the translation."""
-
-    version: str
-    state: str
-    id: str
-
-
-class TryRequest(Sent):
-    """A row and a template (or a draft of one) to ask a model with."""
-
-    key: str
-    task: str | None = None
-    split: str | None = None
-    row: int = Field(ge=0)
-    template: str | None = None
-    draft: Draft | None = None
-    model: str
-    generate: bool = True
-    max_new_tokens: int = Field(default=64, ge=1, le=2048)
-
-
-class ChoiceScore(Answered):
-    """How likely a choice is behind the prompt."""
-
-    choice: str
-    logprob: float
-    """Sum over its tokens."""
-    normalised: float | None
-    """Per token, where the tokens are known."""
-
-
-class ChoiceScores(Answered):
-    """Event ``choices``: all choices, and the index of the one that is picked."""
-
-    scores: list[ChoiceScore]
-    picked: int
-
-
-class TextPiece(Answered):
-    """Event ``text``: the next piece of the answer."""
-
-    piece: str
-
-
-class TryDone(Answered):
-    """Event ``done``: the answer ended."""
-
-    tokens: int | None
-    seconds: float
-
-
-class TryFault(Answered):
-    """Event ``error``: what went wrong, as the last event; event ``note``: what is not done."""
-
-    message: str
-
-
-class TryEvents(Answered):
-    """Server-sent events by name, in this order; each event's data has the form that stands here."""
-
-    choices: ChoiceScores
-    note: TryFault
-    """Instead of ``choices``: why they are not scored."""
-    text: TextPiece
-    done: TryDone
-    error: TryFault
