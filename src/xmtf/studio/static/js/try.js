@@ -98,6 +98,8 @@ class Trial {
     if (name === "choices") {
       status.before(element("h3", { text: "Choices" }), scoreList(data, this.target));
       status.textContent = this.generate.checked ? "It writes …" : "";
+    } else if (name === "note") {
+      status.before(element("p", { class: "notice", text: data.message }));
     } else if (name === "text") {
       if (!written.isConnected) status.before(element("h3", { text: "Answer" }), written);
       written.append(data.piece);
