@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+import re
 import signal
 import sys
 import traceback
@@ -18,7 +19,7 @@ from typing import Annotated, Any
 
 import orjson
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperOption
 
 from xmtf import __version__
 from xmtf.cli.terminal.error_codes import EDGE
@@ -55,6 +56,10 @@ _COMMANDS = {
 
 
 _PREFIX = "XMTF"
+_RAW_TYPE = re.compile(r" <(?:str|path|int|float|list\[\w+\])(?: range)?>")
+"""What typer shows behind the name of an argument."""
+_METAVARS = {"str": "TEXT", "list[str]": "TEXT", "path": "PATH", "list[Path]": "PATH", "int": "N", "float": "X"}
+"""Name of a type -> what help shows for a value of it; closed sets show their values."""
 _INTERRUPTED = 130
 _EDGE = SimpleNamespace(as_json=False)
 """Whether the command that is running prints JSON, its errors too."""
@@ -86,6 +91,19 @@ def build_app(called: str | None) -> typer.Typer:
 
 class _Verb(TyperCommand):
     """A verb whose options may stand in the environment: ``XMTF_EVALUATE_RANK_DEVICE`` is ``--device``; it says so."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help: what stands for a value is a word, no type; variables are in docs/command-line.md."""
+        for parameter in self.params:
+            if isinstance(parameter, TyperOption):
+                kind = str(parameter.display_type(ctx)).strip("<>").removesuffix(" range")
+                parameter.metavar = parameter.metavar or _METAVARS.get(kind)
+                parameter.show_envvar = bool(parameter.envvar)
+        write = formatter.write_dl
+        formatter.write_dl = lambda rows, *rest, **more: write(
+            [(_RAW_TYPE.sub("", term), text) for term, text in rows], *rest, **more
+        )
+        super().format_help(ctx, formatter)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the verb."""

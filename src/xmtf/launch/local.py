@@ -99,7 +99,8 @@ def _end_with_parent() -> None:
 
     What is ours is tied to the command besides (:mod:`xmtf.guards.tether`); torchrun would start its ranks first.
     """
-    _LIBC.prctl(_PDEATHSIG, signal.SIGKILL)
+    if hasattr(_LIBC, "prctl"):  # Linux alone has it
+        _LIBC.prctl(_PDEATHSIG, signal.SIGKILL)
 
 
 def _stop(running: list[subprocess.Popen[bytes]], stop: Path | None) -> None:

@@ -36,7 +36,8 @@ def below(kind):
 def test_every_error_has_a_code_of_its_own_and_a_line_on_the_page():
     rows = {code: remedy for code, _, _, remedy in error_rows()}
     kinds = [kind for kind in below(XmtfError) if kind.__module__.startswith("xmtf.")]
-    assert sorted(kind.code for kind in kinds) == sorted({kind.code for kind in kinds})
+    own = [kind.code for kind in kinds if "code" in vars(kind)]  # a special case may have the code of its kind
+    assert sorted(own) == sorted(set(own))
     assert {kind.code for kind in kinds} <= rows.keys()
     assert all(len(remedy) > 20 for remedy in rows.values())
     assert (DOCS / "errors.md").read_text(encoding="utf-8") == error_page()

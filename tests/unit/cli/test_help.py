@@ -1,6 +1,7 @@
 """Help as a terminal of 80 columns shows it."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -31,6 +32,7 @@ def test_help_fits_80_columns_and_shows_an_example(words):
     assert [line for line in about.splitlines() if len(line) > 80 and line not in examples] == []
     assert all(line.startswith(f"  Example: xmtf {' '.join(words)}") for line in examples)
     assert examples or commands
+    assert not re.search(r"<(str|path|int|float|list)\b", about)  # a value is a word, or the set of its values
     assert "..." not in commands  # every summary is whole
 
 

@@ -39,7 +39,9 @@ class SuiteOptions:
     catalogue: Annotated[list[Path] | None, typer.Option(help="Catalogue file of your own; may be repeated.")] = None
     shots: Annotated[int, typer.Option(min=0, max=100, help="Examples with answers before each prompt.")] = 0
     shot_split: Annotated[str | None, typer.Option(help="Split that they are rows of; default the catalogue's.")] = None
-    shot_choice: Annotated[str, typer.Option(help="fixed, first, or nearest (most like each item).")] = "fixed"
+    shot_choice: Annotated[str, typer.Option(metavar="fixed|first|nearest", help="Nearest: most like each item.")] = (
+        "fixed"
+    )
     shot_language: Annotated[str, typer.Option(help="Their language: same, or a code.")] = "same"
     space: Annotated[
         bool | None, typer.Option("--space/--no-space", help="Space before choices; default by family.")
@@ -47,7 +49,9 @@ class SuiteOptions:
     begin_of_inputs: BeginOfInputs = "auto"
     chat: Chat = "auto"
     max_prompt_tokens: Annotated[int | None, typer.Option(min=1, help="Longer prompts are cut.")] = None
-    truncation_side: Annotated[str, typer.Option(help="Side that overlong prompts lose: left or right.")] = "left"
+    truncation_side: Annotated[str, typer.Option(metavar="left|right", help="Side that overlong prompts lose.")] = (
+        "left"
+    )
     batch_tokens: BatchTokens = None
     device: Device = "auto"
     dtype: Dtype = "auto"

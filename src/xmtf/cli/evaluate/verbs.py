@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
+SCORINGS = "bloomz|characters|bytes|tokens|pmi|lm_eval"
 app = typer.Typer(no_args_is_help=True, help="Measure a model zero-shot.")
 
 
@@ -61,7 +62,7 @@ app = typer.Typer(no_args_is_help=True, help="Measure a model zero-shot.")
 def rank(
     options: SuiteOptions,
     server: ServerOptions,
-    scoring: Annotated[str, typer.Option(help="bloomz, characters, bytes, tokens, pmi or lm_eval.")] = "bloomz",
+    scoring: Annotated[str, typer.Option(metavar=SCORINGS, help="How choices are compared.")] = "bloomz",
     also: Annotated[str, typer.Option(help="Keep what rescore needs for pmi,lm_eval.")] = "",
     as_json: AsJson = False,
 ) -> None:
@@ -130,7 +131,7 @@ def code(
     prepend_eos: Annotated[bool, typer.Option("--prepend-eos", help="End of text before prompts.")] = False,
     begin_of_inputs: BeginOfInputs = "auto",
     chat: Chat = "auto",
-    stops: Annotated[str, typer.Option(help="Where completions end: complete or original.")] = "complete",
+    stops: Annotated[str, typer.Option(metavar="complete|original", help="Where completions end.")] = "complete",
     timeout_s: Annotated[
         float, typer.Option(min=0.1, max=86400, help="Seconds of processor time that a program may take.")
     ] = 10.0,
@@ -191,7 +192,7 @@ def loss(
         typer.Option(help="LANGUAGE=FILE of parallel text, a sentence a line; bits per byte. Repeated for each."),
     ] = None,
     relative_to: Annotated[str | None, typer.Option(help="With --parallel: language to compare with.")] = None,
-    part: Annotated[str, typer.Option(help="validation, train or all.")] = "validation",
+    part: Annotated[str, typer.Option(metavar="validation|train|all", help="Part of the mixture.")] = "validation",
     limit: Annotated[int | None, typer.Option(min=1, help="Most rows of each language.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the losses to this JSONL file.")] = None,
     replace: Overwrite = False,
@@ -315,7 +316,7 @@ def run_suites(
 @app.command()
 def rescore(
     folder: Annotated[Path, typer.Argument(help="Results folder, such as runs/demo/results/after.")],
-    scoring: Annotated[str | None, typer.Option(help="bloomz, characters, bytes, tokens, pmi or lm_eval.")] = None,
+    scoring: Annotated[str | None, typer.Option(metavar=SCORINGS, help="How choices are compared.")] = None,
     metrics: Annotated[str, typer.Option(help="Generation metrics, such as bleu,chrf.")] = "",
     scorer: Annotated[
         list[str] | None,

@@ -41,7 +41,7 @@ __all__ = [
 
 RecipePath = Annotated[Path, typer.Argument(help="Recipe file, such as recipes/demo.yaml.")]
 Overrides = Annotated[list[str] | None, typer.Argument(help="Overrides, such as training.steps=200.")]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where to compute; cuda:1 is the second GPU.")]
 Dtype = Annotated[
     Literal["auto", "fp32", "bf16", "fp16"],
     typer.Option(help="What the model is computed in; auto: what its weights are stored in."),
