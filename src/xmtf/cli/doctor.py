@@ -6,6 +6,7 @@ import locale
 import os
 import platform
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
 
@@ -124,14 +125,25 @@ def _extra(name: str, modules: tuple[str, ...]) -> str:
     return f"missing {', '.join(missing)}: pip install 'xmtf[{name}]'"
 
 
-def _plugins() -> dict[str, object]:
-    """Return the plug-ins that are installed, and why those that cannot be loaded cannot."""
+def _of_models() -> dict[str, Collection[str]]:
+    """Return our own metrics and trackers."""
     from xmtf.recipe.schema import TRACKERS
     from xmtf.records import KIND_METRICS
+
+    return {"metrics": KIND_METRICS["generation"], "trackers": TRACKERS}
+
+
+def _of_data() -> dict[str, Collection[str]]:
+    """Return our own adapters and engines of translation."""
     from xmtf.sources.adapters import ADAPTERS
     from xmtf.translation.engines import BUILT_IN
 
-    ours = {"metrics": KIND_METRICS["generation"], "adapters": ADAPTERS, "engines": BUILT_IN, "trackers": TRACKERS}
+    return {"adapters": ADAPTERS, "engines": BUILT_IN}
+
+
+def _plugins() -> dict[str, object]:
+    """Return the plug-ins that are installed, and why those that cannot be loaded cannot."""
+    ours = _of_models() | _of_data()
     found: dict[str, object] = {}
     for group in GROUPS:
         for plugin in plugins(group, frozenset(ours[group])).values():

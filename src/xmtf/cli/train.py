@@ -73,8 +73,7 @@ def train(
 def _print_preview(loaded: LoadedRecipe, tokens: Path) -> None:
     """Print what training would do; without token files on those of a few rows."""
     from xmtf.runs.sampling import sampled_tokens
-    from xmtf.training import dry_run
-    from xmtf.training.preview import family_without_network
+    from xmtf.training import dry_run, family_without_network
 
     if (tokens / MANIFEST).exists():
         print_text(dry_run(loaded, tokens=tokens))

@@ -34,6 +34,7 @@ __all__ = [
     "is_temporary",
     "lock",
     "replace_folder",
+    "scratch_folder",
     "sweep",
     "sweep_beside",
     "sweep_scratch",
@@ -195,6 +196,23 @@ def sweep_scratch(*prefixes: str) -> None:
         try:
             if os.fstat(file).st_uid == os.getuid() and lock(file):
                 shutil.rmtree(entry.path, ignore_errors=True)
+        finally:
+            os.close(file)
+
+
+@contextlib.contextmanager
+def scratch_folder(prefix: str) -> Iterator[Path]:
+    """Give a folder under the system's temporary directory, which is deleted afterwards, by the next one after a kill.
+
+    Args:
+        prefix: What its name begins with.
+    """
+    sweep_scratch(prefix)
+    with tempfile.TemporaryDirectory(prefix=prefix) as name:
+        file = os.open(name, os.O_RDONLY)
+        try:
+            lock(file)
+            yield Path(name)
         finally:
             os.close(file)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from xmtf.guards.unfinished import scratch_folder
 from xmtf.mixture import build_mixture
 from xmtf.models.files.references import plain_reference
 from xmtf.models.interface import Family
@@ -41,8 +41,8 @@ def sampled_tokens(loaded: LoadedRecipe, family: Family) -> Iterator[Path | None
     if recipe is None:
         yield None
         return
-    with tempfile.TemporaryDirectory(prefix="xmtf-dry-run-") as folder:
-        mixture, tokens = Path(folder) / "a-mixture", Path(folder) / "its-tokens"
+    with scratch_folder("xmtf-dry-run-") as folder:
+        mixture, tokens = folder / "a-mixture", folder / "its-tokens"
         # only data that are here are read; a tokenizer may come from the hub, as it would later
         build_mixture(replace(loaded, recipe=recipe.model_copy(update={"offline": True})), mixture)
         base = plain_reference(recipe.model.base) if recipe.model.base else None

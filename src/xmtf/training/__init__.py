@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from xmtf.training.assembly import TrainingJob
     from xmtf.training.loop.stop import Stopped
     from xmtf.training.loop.validation import Measure, Measured
-    from xmtf.training.preview import dry_run
+    from xmtf.training.preview import dry_run, family_without_network
     from xmtf.training.trainer import train, train_in_folder, write_initial
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Stopped",
     "TrainingJob",
     "dry_run",
+    "family_without_network",
     "train",
     "train_in_folder",
     "write_initial",
@@ -35,6 +36,7 @@ __getattr__ = lazy_exports(
         "Stopped": "loop.stop",
         "TrainingJob": "assembly",
         "dry_run": "preview",
+        "family_without_network": "preview",
         "train": "trainer",
         "train_in_folder": "trainer",
         "write_initial": "trainer",

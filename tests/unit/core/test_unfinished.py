@@ -15,7 +15,7 @@ from xmtf.errors import UserError
 from xmtf.files import atomic_folder, atomic_path, discard_folder, sweep, write_text
 from xmtf.guards import unfinished
 from xmtf.guards.alone import alone_at, alone_in, in_turn, refuse_others
-from xmtf.guards.unfinished import is_being_written, sweep_scratch, temporary_folder
+from xmtf.guards.unfinished import is_being_written, scratch_folder, sweep_scratch, temporary_folder
 
 HERE = socket.gethostname()
 DAY = 25 * 3600
@@ -161,6 +161,23 @@ with _own_folder():
     process.wait()
     sweep_scratch("xmtf-unsafe-")
     assert [path.name for path in tmp_path.iterdir()] == ["of-others"]
+
+
+def test_a_scratch_folder_of_a_killed_process_is_deleted_by_the_next(tmp_path, other, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    process = other(
+        "from xmtf.guards.unfinished import scratch_folder\n"
+        "with scratch_folder('xmtf-look-'):\n    print('ready', flush=True)\n    time.sleep(600)"
+    )
+    (used,) = tmp_path.iterdir()
+    with scratch_folder("xmtf-look-") as mine:
+        assert set(tmp_path.iterdir()) == {used, mine}
+    process.kill()
+    process.wait()
+    with scratch_folder("xmtf-look-") as mine:
+        assert list(tmp_path.iterdir()) == [mine]
+    assert list(tmp_path.iterdir()) == []
 
 
 HOLDING = {
