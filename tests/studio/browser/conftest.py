@@ -180,21 +180,34 @@ def expect(chromium):
     return expect
 
 
-@pytest.fixture
-def page(chromium, studio):
-    """A page that has come in by its token; afterwards nothing may have failed in it or gone out of it."""
-    studio.file.write_text(TEMPLATES, encoding="utf-8")
-    context = chromium.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light")
-    page = context.new_page()
+@pytest.fixture(scope="session")
+def window(chromium):
+    """One window for all tests, as a new one costs a second of processor time; what went wrong in it, what it asked."""
+    page = chromium.new_context(color_scheme="light").new_page()
     page.set_default_timeout(60_000)
     faults, asked = [], []
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+    page.on("response", lambda answer: faults.append(f"{answer.status} {answer.url}") if answer.status >= 400 else None)
     page.on("request", lambda asking: asked.append(asking.url))
+    page.on("dialog", lambda dialog: dialog.accept())  # drafts of the test before are left
+    return SimpleNamespace(page=page, faults=faults, asked=asked)
+
+
+@pytest.fixture
+def page(window, studio):
+    """A page that has come in by its token; afterwards nothing may have failed in it or gone out of it."""
+    studio.file.write_text(TEMPLATES, encoding="utf-8")
+    page = window.page
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.emulate_media(color_scheme="light")
+    if page.url != "about:blank":
+        page.evaluate("localStorage.clear()")
     page.goto(studio.url)
     page.wait_for_selector("#renderings .card")
+    window.faults.clear()
+    window.asked.clear()
     yield page
-    context.close()
-    assert [fault for fault in faults if "409 (Conflict)" not in fault] == []
+    assert [fault for fault in window.faults if "409 (Conflict)" not in fault and not fault.startswith("409 ")] == []
     origin = studio.url.partition("/?")[0]
-    assert all(url.startswith(origin) for url in asked)
+    assert all(url.startswith(origin) for url in window.asked)

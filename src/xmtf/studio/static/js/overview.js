@@ -45,10 +45,18 @@ export async function open(root) {
   const body = element("tbody", { id: "overview-rows" });
   const search = element("input", { type: "search", id: "overview-search", "aria-label": "Filter datasets", placeholder: "Filter", autocomplete: "off" });
   let all = app.collection.files;
+  const known = new Map();
+  /** The row of a file; the one that stands there while nothing about it changed, so that it keeps the focus. */
+  const drawn = (file) => {
+    const said = JSON.stringify(file);
+    if (known.get(file.key)?.said !== said) known.set(file.key, { said, row: row(file) });
+    return known.get(file.key).row;
+  };
   const draw = () => {
     const words = search.value.toLowerCase();
     const shown = all.filter((file) => [file.key, file.dataset, file.cluster].join(" ").toLowerCase().includes(words));
-    body.replaceChildren(...shown.map(row));
+    const wanted = shown.map(drawn);
+    if (wanted.length !== body.rows.length || wanted.some((one, place) => one !== body.rows[place])) body.replaceChildren(...wanted);
   };
   search.addEventListener("input", draw);
   const languages = new Set(all.flatMap((file) => file.languages.map((one) => one.code)));
@@ -62,6 +70,19 @@ export async function open(root) {
       element("thead", {}, element("tr", {}, ["dataset", "templates", "languages", "states of translation", "findings of lint"].map((text, place) =>
         element("th", { scope: "col", class: place === 1 ? "number" : "", text })))), body))));
   draw();
-  get("overview").then((found) => { all = found.entries; draw(); }).catch((error) => say(error.message, "error"));
-  return { update: () => {}, search: () => search.focus(), focus: () => body.querySelector("a")?.focus(), close: () => {} };
+  const pending = element("span", { class: "soft", id: "overview-pending", role: "status" });
+  search.after(pending);
+  let open = true;
+  /** Ask until lint has looked at every file; the server answers each time with what it has. */
+  const look = async () => {
+    for (let left = 1; open && left > 0;) {
+      const found = await get("overview");
+      all = found.entries;
+      left = found.pending ?? 0;
+      pending.textContent = left ? `lint still reads ${plural(left, "file")} …` : "";
+      if (open) draw();
+    }
+  };
+  look().catch((error) => { if (open) say(error.message, "error"); });
+  return { update: () => {}, search: () => search.focus(), focus: () => body.querySelector("a")?.focus(), close: () => { open = false; } };
 }

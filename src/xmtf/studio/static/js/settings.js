@@ -6,7 +6,7 @@ export const app = { collection: null, files: new Map(), drafts: new Map() };
 /** An entry for each task that reads a file of templates, or one for the file where none does. */
 function places(file) {
   if (!file.tasks.length) return [file];
-  return file.tasks.map(({ id, subset, cluster, language, dataset }) => ({ ...file, task: id, subset, cluster, language, dataset: dataset ?? file.dataset }));
+  return file.tasks.map(({ id, subset, cluster, language, dataset, here }) => ({ ...file, task: id, subset, cluster, language, dataset, here }));
 }
 
 export async function loadCollection() {
@@ -23,7 +23,8 @@ export async function templatesOf(key, again = false) {
 
 export const entryOf = ({ key, task }) =>
   app.collection.entries.find((entry) => entry.key === key && (entry.task ?? "") === (task ?? "")) ??
-  app.collection.entries.find((entry) => entry.key === key) ?? app.collection.entries[0] ?? null;
+  app.collection.entries.find((entry) => entry.key === key) ??
+  app.collection.entries.find((entry) => entry.here) ?? app.collection.entries[0] ?? null;
 
 const code = (tag) => tag.replace("_", "-");
 const names = new Intl.DisplayNames(["en"], { type: "language", fallback: "code" });

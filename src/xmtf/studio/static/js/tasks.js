@@ -16,7 +16,7 @@ const title = (entry) => entry.task || (entry.subset && !entry.key.endsWith(entr
 function link(entry, place, current) {
   const target = address({ page: place.page === "overview" ? "browse" : place.page, key: entry.key, task: entry.task, language: place.page === "translate" ? place.language : null });
   return element("li", {},
-    element("a", { href: target, "aria-current": entry === current ? "true" : null, on: { click: close } },
+    element("a", { href: target, class: entry.here === false ? "away" : null, title: entry.here === false ? "its rows are not on this machine" : null, "aria-current": entry === current ? "true" : null, on: { click: close } },
       element("span", { class: "name", text: title(entry) }),
       element("span", { class: "count", text: String(entry.templates), title: plural(entry.templates, "template") })));
 }

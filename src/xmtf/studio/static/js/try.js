@@ -46,7 +46,7 @@ class Trial {
         element("div", { class: "toolbar" }, field("Template", chosen, { class: "grow" }), this.rows.root), this.prompt),
       element("section", { class: "pane", "aria-label": "Answer of the model" },
         element("div", { class: "toolbar" }, field("Model", this.model, { class: "grow" }), element("label", { class: "check" }, this.generate, "write an answer"),
-          field("at most tokens", this.most, { class: "short" }), this.runButton, this.stopButton),
+          field("most tokens", this.most, { class: "short" }), this.runButton, this.stopButton),
         this.results)));
     if (!models.length) this.results.append(element("p", { class: "notice", text: "No model yet: start the studio with --model and a folder, a GGUF file, or openai:NAME@URL of a server." }));
     await this.rows.start().catch((error) => { this.rows.said.textContent = error.message; });

@@ -194,6 +194,7 @@ class Writer {
 
   async erase() {
     if (isNew(this.id)) { this.discard(); return; }
+    this.rest(); // nothing may ask about a template that is gone
     try {
       const gone = await erase(this.key, this.file.version, this.saved());
       if (!gone) return;
@@ -214,11 +215,16 @@ class Writer {
     await ask("Changes", element("div", {}, parts), [[null, "Close", "primary"]], "wide-dialog");
   }
 
-  close() {
+  /** Give up what was asked or is about to be. */
+  rest() {
     this.renderSoon.cancel();
     this.lintSoon.cancel();
     this.askRender.stop();
     this.askLint.stop();
+  }
+
+  close() {
+    this.rest();
     this.editor.close();
   }
 }
