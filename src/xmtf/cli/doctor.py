@@ -17,6 +17,8 @@ from xmtf.errors import ConfigError
 from xmtf.extras import EXTRAS, missing_modules, require_extra
 from xmtf.json_types import JsonObject
 from xmtf.plugins import GROUPS, plugins
+from xmtf.recipe.schema import TRACKERS
+from xmtf.records import KIND_METRICS
 from xmtf.versions import package_versions, source_commit
 
 __all__ = ["doctor"]
@@ -127,9 +129,6 @@ def _extra(name: str, modules: tuple[str, ...]) -> str:
 
 def _of_models() -> dict[str, Collection[str]]:
     """Return our own metrics and trackers."""
-    from xmtf.recipe.schema import TRACKERS
-    from xmtf.records import KIND_METRICS
-
     return {"metrics": KIND_METRICS["generation"], "trackers": TRACKERS}
 
 

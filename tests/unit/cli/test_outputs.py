@@ -54,6 +54,8 @@ READ = {
     ("report tables", "overlap"),
     ("template import", "path"),
     ("template import", "source"),
+    ("template serve", "glossary"),
+    ("template serve", "recipe"),
     ("template translate", "glossary"),
     ("template translate", "to"),
     ("train", "data"),
@@ -64,6 +66,7 @@ ADDED_TO = {
     ("data fetch", "to"),
     ("data split-files", "tokens"),
     *(("template translate", name) for name in ("out", "memory", "report")),
+    *(("template serve", name) for name in ("out", "memory")),  # tests/unit/studio
     ("init", "folder"),
     ("recipe copy", "to"),
     ("recipe schema", "out"),  # test_starting.py
