@@ -228,10 +228,10 @@ class Parallel(Section):
     """Order of forward and backward passes in a pipeline."""
     stages_per_rank: Annotated[int, affects(training="rounding")] = Field(default=2, ge=2)
     """Stages of each process with `interleaved`: more shorten the bubble and lengthen the communication."""
-    zero: Annotated[Literal[1, 3] | None, affects(training="rounding")] = None
+    zero: Annotated[Literal[1, 3], affects(training="rounding")] = 3
     """What `dp_shard` shards. `3`: weights and gradients too, gathered and added up for every micro-batch; `1`: the
-    optimizer alone, so blocks are gathered and gradients added up once a step, for the memory of whole ones. Default by
-    the planner's model of time: `3`, unless its messages would take longer than computing and `1` fits."""
+    optimizer alone, so blocks are gathered and gradients added up once a step, for the memory of whole ones.
+    `xmtf plan` lists both."""
 
 
 class Training(Section):
