@@ -66,12 +66,20 @@ def explain_refusal(error: BaseException) -> str | None:
     whole = _whole(error)
     if whole is not None:
         return whole
+    if _was_full(error):
+        return DISK_FULL
     if not isinstance(error, OSError) or error.errno not in _ADVICE:
         return None
     where = error.filename2 or error.filename  # of a rename, where it was to lead
     if where is None:  # pyarrow and others put the name into the text
         where = " ".join((error.strerror or str(error)).split())
     return f"{where if isinstance(where, str) else _text(where)}: {_ADVICE[error.errno]}"
+
+
+def _was_full(error: BaseException) -> bool:
+    """Tell whether an error came while a library gave up what a full disk had stopped."""
+    before = error.__cause__ or error.__context__
+    return before is not None and (is_disk_full(before) or _was_full(before))
 
 
 def _whole(error: BaseException) -> str | None:

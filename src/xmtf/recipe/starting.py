@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from xmtf.errors import ConfigError, UnknownNameError
-from xmtf.files import write_json, write_text
+from xmtf.files import atomic_path, write_json, write_text
 from xmtf.recipe.json_schema import recipe_schema
 from xmtf.recipe.packaged import named_recipes, packaged_recipes, short_name
 
@@ -43,7 +45,8 @@ def copy_recipe(name: str, to: Path | None = None) -> list[Path]:
     if is_example:
         return _copied(sorted(each for each in file.parent.iterdir() if each.is_file()), target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(file, target)
+    with atomic_path(target) as temporary:
+        shutil.copyfile(file, temporary)
     return [target]
 
 
@@ -67,11 +70,11 @@ def start_folder(folder: Path) -> list[Path]:
     )
     templates = (file.parent / "templates.yaml").read_text(encoding="utf-8")
     texts = {"recipe.yaml": f"{_EDITORS}{about}name: {_name(folder)}\n{recipe}", "templates.yaml": templates}
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in (texts | {".gitignore": "runs/\n"}).items():
-        write_text(folder / name, text)
-    shutil.copyfile(file.parent / "words.jsonl", folder / _DATA)
-    write_json(folder / SCHEMA, recipe_schema())
+    with _empty_again_on_failure(folder):
+        for name, text in (texts | {".gitignore": "runs/\n"}).items():
+            write_text(folder / name, text)
+        shutil.copyfile(file.parent / "words.jsonl", folder / _DATA)
+        write_json(folder / SCHEMA, recipe_schema())
     return [folder / name for name in ("recipe.yaml", "templates.yaml", _DATA, ".gitignore", SCHEMA)]
 
 
@@ -81,8 +84,23 @@ def _name(folder: Path) -> str:
     return name.strip("-") or "own"
 
 
+@contextlib.contextmanager
+def _empty_again_on_failure(folder: Path) -> Iterator[None]:
+    """Fill an empty folder, maybe the one that is worked in, or leave it as it was: the same command begins anew."""
+    is_new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        for file in folder.iterdir():
+            file.unlink()
+        if is_new:
+            folder.rmdir()
+        raise
+
+
 def _copied(files: list[Path], folder: Path) -> list[Path]:
-    folder.mkdir(parents=True)
-    for file in files:
-        shutil.copyfile(file, folder / file.name)
+    with _empty_again_on_failure(folder):
+        for file in files:
+            shutil.copyfile(file, folder / file.name)
     return [folder / file.name for file in files]

@@ -88,7 +88,7 @@ class SourceStream:
         for first, block in self._whole_groups(entry.group):
             places, dropped = np.arange(first, first + block.num_rows, dtype=np.int64), dict[str, int]()
             if best is not None:
-                mask = best[first : first + block.num_rows]
+                mask = np.isin(places, best, assume_unique=True)
                 places, block = places[mask], block.filter(pa.array(mask))
                 dropped = {entry.not_best: int(len(mask) - mask.sum())} if not mask.all() else {}
             made = entry.make(self.ref, block, first)
@@ -103,11 +103,19 @@ class SourceStream:
             raise SourceError(f"{self.ref}: adapter {self.ref.adapter!r}: two rows have the same key")
 
     def _best(self, entry: Entry) -> np.ndarray | None:
+        """Return the numbers of the rows that an adapter takes the best of, ascending; few more are held meanwhile."""
         if entry.best is None:
             return None
         name, count = entry.best
-        blocks = self.blocks(name) if name in self.schema.names else self.blocks()
-        return choose_best(np.concatenate([numbers(self.ref, block, name) for _, block in blocks]), count)
+        rows, scores = np.empty(0, np.int64), np.empty(0)
+        for first, block in self.blocks(name) if name in self.schema.names else self.blocks():
+            rows = np.concatenate([rows, np.arange(first, first + block.num_rows, dtype=np.int64)])
+            scores = np.concatenate([scores, numbers(self.ref, block, name)])
+            if len(rows) > 2 * count:
+                mask = choose_best(scores, count)
+                rows, scores = rows[mask], scores[mask]
+        best: np.ndarray = rows[choose_best(scores, count)]
+        return best
 
     def _whole_groups(self, name: str | None) -> Iterator[tuple[int, pa.Table]]:
         """Yield the blocks, cut where the values of a column change."""

@@ -12,6 +12,12 @@ def run(monkeypatch, capsys, *arguments):
     return stopped.value.code, capsys.readouterr()
 
 
+def after(first, error):
+    """Return an error that came while a library gave up what the first one had stopped."""
+    error.__context__ = first
+    return error
+
+
 def failing(error):
     def command() -> None:
         raise error
@@ -59,6 +65,7 @@ def test_a_wrong_option_is_said_in_one_line(monkeypatch, capsys, arguments, text
         ),
         (OSError("1000 requested and 12 written"), 2, "xmtf: the disk is full"),
         (RuntimeError("I/O error: No space left on device (os error 28)"), 2, "xmtf: the disk is full"),
+        (after(OSError(28, "No space left on device"), AttributeError("no pos")), 2, "xmtf: the disk is full"),
         (OSError(27, "File too large"), 2, "xmtf: a file would grow larger than is allowed"),
         (OSError(24, "Too many open files", "a"), 2, "xmtf: too many files are open at once"),
         (MemoryError(), 2, "xmtf: there is not enough memory"),

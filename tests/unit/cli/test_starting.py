@@ -1,7 +1,9 @@
 """The first minutes: recipes of the package listed and copied, a folder to begin with, a packed row before a build."""
 
+import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -76,6 +78,26 @@ def test_a_folder_to_begin_with_is_a_recipe_that_loads(capsys):
     Path("file").write_text("mine")
     assert xmtf(["init", "file"]) == 2
     assert Path("file").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("command", "place"),
+    [(["init", "mine"], "mine"), (["recipe", "copy", "own-data", "--to", "mine"], "mine"),
+     (["recipe", "copy", "demo", "--to", "demo.yaml"], "demo.yaml")],
+)  # fmt: skip
+def test_what_a_full_disk_stops_begins_anew(command, place, monkeypatch, capsys):
+    copy = shutil.copyfile
+
+    def full(source, target):
+        Path(target).write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    assert xmtf(command) == 2
+    assert "the disk is full" in capsys.readouterr().err
+    assert not Path(place).exists()
+    monkeypatch.setattr(shutil, "copyfile", copy)
+    assert xmtf(command) == 0
 
 
 def test_a_dry_run_shows_a_row_before_anything_is_built(here, capsys):

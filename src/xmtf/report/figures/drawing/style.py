@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,6 +100,8 @@ def save_figure(figure: Figure, folder: Path, name: str, formats: tuple[str, ...
         path = folder / f"{name}.{form}"
         metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(form, {})
         with atomic_path(path) as temporary:
-            figure.savefig(temporary, format=form, dpi=150, metadata=metadata)
+            drawn = BytesIO()  # matplotlib's writers break in ways of their own on a full disk
+            figure.savefig(drawn, format=form, dpi=150, metadata=metadata)
+            temporary.write_bytes(drawn.getbuffer())
         written.append(path)
     return written
