@@ -36,11 +36,13 @@ def harness(context: typer.Context) -> None:
 
 
 def import_(
-    source: Annotated[Path, typer.Argument(help="Results of lm-eval, of BigScience's fork or of t-zero.")],
+    source: Annotated[Path, typer.Argument(help="Results of lm-eval, lighteval, BigScience's fork or t-zero.")],
     out: Annotated[Path, typer.Option(help="Results folder to write.")],
     model: Annotated[str | None, typer.Option(help="What results call the model; default what the files say.")] = None,
     replace: Replace = False,
-    layout: Annotated[str | None, typer.Option(help="lm-eval, bigscience or t-zero; default what is found.")] = None,
+    layout: Annotated[
+        str | None, typer.Option(help="lm-eval, lighteval, bigscience or t-zero; default what is found.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Read results of another harness.

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from xmtf.errors import SourceError, UnknownNameError
-from xmtf.evaluation.interchange import bigscience, lm_eval
+from xmtf.errors import DataError, SourceError, UnknownNameError
+from xmtf.evaluation.interchange import bigscience, lighteval, lm_eval
 from xmtf.evaluation.interchange.imported import Imported, check_importable, write_imported
 from xmtf.evaluation.interchange.t_zero import read_merged_csv, read_t_zero
-from xmtf.files import read_json
 from xmtf.records import Score
 
 __all__ = ["FORMATS", "import_results"]
 
-FORMATS = ("lm-eval", "bigscience", "t-zero")
-"""Layouts that are read: EleutherAI's harness, BigScience's fork of it, t-zero."""
+FORMATS = ("lm-eval", "lighteval", "bigscience", "t-zero")
+"""Layouts that are read: EleutherAI's harness, lighteval, BigScience's fork of the harness, t-zero."""
 
 
 def import_results(
@@ -49,8 +50,8 @@ def import_results(
     jobs = {(job.harness, job.dataset, job.config, job.split, job.template): job for job in found}.values()
     if not jobs:
         raise SourceError(
-            f"{source}: no results of lm-eval (results_*.json), of BigScience's fork (agg.*.json, slim.*.json) "
-            "or of t-zero (results.json, merged.csv)"
+            f"{source}: no results of lm-eval or lighteval (results_*.json), of BigScience's fork (agg.*.json, "
+            "slim.*.json) or of t-zero (results.json, merged.csv)"
         )
     if len(models) > 1 and model is None:
         raise SourceError(f"{source}: results of several models ({', '.join(models)}); import them one by one")
@@ -70,14 +71,30 @@ def _read(source: Path, layout: str, models: dict[str, str]) -> Iterator[Importe
     for path in files:
         if path.suffix != ".json" or path.name in ("results.json", "merged.json") or path.name in aggregates:
             continue  # slim files repeat what agg files say
-        told = read_json(path)
+        told = _json(path)
         if layout == "lm-eval" and lm_eval.is_lm_eval(told):
             name, fingerprint = lm_eval.model_of(told)
             models[name] = fingerprint
             yield from lm_eval.read_lm_eval(path)
+        elif layout == "lighteval" and lighteval.is_lighteval(told):
+            name, fingerprint = lighteval.model_of(told)
+            models[name] = fingerprint
+            yield from lighteval.read_lighteval(path, told)
         elif layout == "bigscience" and bigscience.is_bigscience(told):
             models.setdefault(bigscience.model_of(told), "")
             yield from bigscience.read_bigscience(path)
+
+
+def _json(path: Path) -> Any:
+    """Read a JSON file in which numbers may be NaN, as Python writes them.
+
+    Raises:
+        DataError: It is not JSON.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise DataError(f"{path}: not valid JSON ({error})") from None
 
 
 def _read_t_zero(source: Path) -> Iterator[Imported]:
