@@ -7,6 +7,8 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.hub.conftest import served
+from tests.hub.repositories import CONVERTED, mirrored
 from typer.testing import CliRunner
 
 from xmtf.artefacts.manifest_parts import EvaluationDetails
@@ -18,6 +20,8 @@ from xmtf.results.items import item_files
 from xmtf.results.scores import read_scores
 from xmtf.sources.sidecar import read_sidecar, write_sidecar
 
+PUBLISHED = {"facebook/belebele": False, "CohereLabs/Global-MMLU": False, "juletxara/mgsm": True}
+"""Datasets of the hub, and whether it converted them."""
 COMMITS = {"train": "a" * 40, "test": "b" * 40}
 LANGUAGES = {"en": ("eng_Latn", "town"), "fr": ("fra_Latn", "ville")}
 RECIPE = """
@@ -86,9 +90,14 @@ def measured(tmp_path_factory, tiny_model):
         write(hub, f"juletxara/mgsm/{code}", "train", worked)
         write(hub, f"juletxara/mgsm/{code}", "test", [row | {"question": f"{word}?", "answer": None} for row in worked])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XMTF_DATA_ROOT", str(hub))
-        run("data", "fetch", recipe, "--to", mirror)
+        with served(tmp_path, patch) as server:
+            commits = {}
+            for dataset, converted in PUBLISHED.items():
+                repository = server.add(mirrored(hub, dataset, converted=converted))
+                commits[dataset] = repository.commit(CONVERTED if converted else "main")
+            run("data", "fetch", recipe, "offline=false", "--to", mirror)
         patch.setenv("XMTF_DATA_ROOT", str(mirror))
+        (tmp_path / "commits.json").write_text(json.dumps(commits))
         for file in (mirror / "juletxara/mgsm/en").glob("*.parquet"):
             write_sidecar(file, replace(read_sidecar(file), revision="main", commit=COMMITS[file.stem]))
         model = tiny_model(tmp_path / "model")
@@ -117,11 +126,11 @@ def test_everything_that_the_suites_read_was_fetched(measured):
 def test_the_manifest_names_the_commits_of_what_was_asked_and_shown(measured):
     folder, _, _ = measured
     details = EvaluationDetails.of(read_manifest(folder / "results"), folder / "results")
+    commits = json.loads((folder / "commits.json").read_text())
     known = {name: {each.commit for each in found} - {""} for name, found in details.versions.items()}
     assert known == {
-        "facebook/belebele": set(),
-        "CohereLabs/Global-MMLU": set(),
-        "juletxara/mgsm": set(COMMITS.values()),
+        **{name: {commit} for name, commit in commits.items()},
+        "juletxara/mgsm": {*COMMITS.values(), commits["juletxara/mgsm"]},
     }
 
 

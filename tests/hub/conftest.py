@@ -1,5 +1,6 @@
 """The local hub, in place of the real one for the libraries of this process and of those that it starts."""
 
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
@@ -9,12 +10,19 @@ from tests.hub.server import HubServer
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
     """An empty hub, with caches of its own for its clients; waits between attempts take no time."""
+    with served(tmp_path, monkeypatch) as server:
+        yield server
+
+
+@contextmanager
+def served(folder, monkeypatch):
+    """Yield the hub of :func:`hub`; its clients' caches lie in a folder."""
     import datasets
     import huggingface_hub
     from huggingface_hub import constants
 
     server = HubServer()
-    cache = tmp_path / "hf"
+    cache = folder / "hf"
     for name, value in {"HF_ENDPOINT": server.url, "HF_HOME": str(cache), "HF_HUB_DISABLE_XET": "1"}.items():
         monkeypatch.setenv(name, value)
     for name in ("HF_TOKEN", "XMTF_DATA_ROOT", "XMTF_HUB_STREAM", "HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):
