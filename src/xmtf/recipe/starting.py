@@ -89,14 +89,12 @@ def _empty_again_on_failure(folder: Path) -> Iterator[None]:
     """Fill an empty folder, maybe the one that is worked in, or leave it as it was: the same command begins anew."""
     is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    try:
-        yield
-    except BaseException:
-        for file in folder.iterdir():
-            file.unlink()
+    with contextlib.ExitStack() as undone:
         if is_new:
-            folder.rmdir()
-        raise
+            undone.callback(folder.rmdir)
+        undone.callback(lambda: [file.unlink() for file in folder.iterdir()])
+        yield
+        undone.pop_all()
 
 
 def _copied(files: list[Path], folder: Path) -> list[Path]:

@@ -37,6 +37,23 @@ def test_an_entry_is_translated_and_reviewed_by_keyboard_alone(page, studio, exp
     expect(page.locator("#entry-state")).to_contain_text("A. Reader")
 
 
+def test_a_translation_whose_file_changed_meanwhile_is_never_overwritten_in_silence(page, studio, expect):
+    page.evaluate("location.hash = '#/translate?language=fr'")
+    page.wait_for_selector("#translation-rendering .card")
+    page.fill("#reviewer", "A. Reader")
+    changed = studio.file.read_text(encoding="utf-8").replace("Avis :", "Critique :")
+    studio.file.write_text(changed, encoding="utf-8")
+    page.locator("#entries button").first.click()
+    page.keyboard.press("a")
+    expect(page.locator("dialog .diff")).to_contain_text("Critique :")
+    assert studio.file.read_text(encoding="utf-8") == changed
+    page.get_by_role("button", name="Read theirs, leave mine a draft").click()
+    expect(page.locator("#translation-editor .cm-content")).to_contain_text("Avis :")
+    assert studio.file.read_text(encoding="utf-8") == changed
+    page.locator("#entries button").first.click()
+    expect(page.locator("#translation-editor .cm-content")).to_contain_text("Critique :")
+
+
 def test_a_right_to_left_language_is_written_from_the_right(page, expect):
     page.evaluate("location.hash = '#/translate?language=ar'")
     expect(page.locator("#translation-editor .cm-content")).to_contain_text("مراجعة")

@@ -22,15 +22,22 @@ async function settle(key, conflict, again) {
   return chosen === "theirs" ? { reread: true } : null;
 }
 
-/** Write; on a conflict ask. Resolves with the server's answer, {kept}, {reread}, or null when it was called off. */
-export async function save(key, version, id, template, force = false) {
+/**
+ * Call `send(version)`, which writes; on a conflict ask.
+ *
+ * Resolves with the server's answer, {kept}, {reread}, or null when it was called off.
+ */
+export async function write(key, version, send, force = false) {
   try {
-    return await put("templates", { key, version, id, template, force });
+    return await send(version, force);
   } catch (error) {
     if (error.code !== "conflict") throw error;
-    return settle(key, error.body, (newer, forced) => save(key, newer, id, template, forced));
+    return settle(key, error.body, (newer, forced) => write(key, newer, send, forced));
   }
 }
+
+export const save = (key, version, id, template) =>
+  write(key, version, (now, force) => put("templates", { key, version: now, id, template, force }));
 
 export async function erase(key, version, template) {
   const sure = await ask(`Delete “${template.name}”?`, words("It is taken out of the file. What else stands there keeps its bytes."), [

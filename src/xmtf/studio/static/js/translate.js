@@ -6,6 +6,7 @@ import { button, chip, debounce, element, field, kept, plural, refill, say, sele
 import { go } from "./place.js";
 import { card, fault } from "./rendering.js";
 import { RowBar, taskFor } from "./rowbar.js";
+import { write } from "./saving.js";
 import { app, direction, entryOf, languageName, stateWord } from "./settings.js";
 
 const settled = new Set(["reviewed", "rejected"]);
@@ -236,15 +237,18 @@ class Translator {
     const reviewer = this.reviewer.value.trim();
     if (!reviewer && decision !== "edit") { say("Say who reviews: the field Reviewer.", "error"); this.reviewer.focus(); return; }
     kept.set("reviewer", reviewer);
-    const { id } = this.shown;
+    const { id } = this.shown, draft = this.draft();
     try {
-      const answer = await put("translations", { key: this.key, version: this.found.version, language: this.language, original: id, ...this.draft(), decision, reviewer });
-      say(`${this.shown.original.name}: ${stateWord(answer.state)}`, "good");
+      const asked = { key: this.key, language: this.language, original: id, ...draft, decision, reviewer };
+      const answer = await write(this.key, this.found.version, (version, force) => put("translations", { ...asked, version, force }));
+      if (!answer) return;
       app.files.delete(this.key);
+      if (answer.kept) { await this.load(id); return; }
+      if (answer.reread) { await this.load(id); this.fill(draft); return; }
+      say(`${this.shown.original.name}: ${stateWord(answer.state)}`, "good");
       await this.load(this.after(id, decision));
     } catch (error) {
-      say(error.code === "conflict" ? "The file changed on disk; it is read again, and your text stays here to be compared." : error.message, "error");
-      if (error.code === "conflict") this.found.version = (await get("translations", { key: this.key, language: this.language, source: this.source })).version;
+      say(error.message, "error");
     }
   }
 
