@@ -88,5 +88,5 @@ def test_a_mixture_drops_and_counts_them_and_says_what_the_first_was(recipe, tex
 def test_rules_that_say_nothing_are_refused(recipe):
     with pytest.raises(ConfigError, match="give min_letters, max_repeated or max_run"):
         recipe("mixture.quality={}")
-    with pytest.raises(ConfigError, match="quality and identify are for mixtures"):
+    with pytest.raises(ConfigError, match="quality, identify and near_duplicates are for mixtures"):
         recipe("evaluation.suites.0.tasks.0.identify={}")
