@@ -151,6 +151,7 @@ FLIPS = {
     "training.optimizer.name": "adafactor",
     "training.schedule.name": "cosine",
     "training.parallel.schedule": "interleaved",
+    "training.parallel.zero": 1,
     "training.validation_texts.0.path": "other.jsonl",
     "training.validation_texts.0.column": "b",
     "training.validation_texts.0.optional": True,
