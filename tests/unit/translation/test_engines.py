@@ -122,6 +122,7 @@ def test_the_chat_server_says_how_answers_ended(server):
     assert (answers[0].finish, answers[0].prompt_tokens, answers[0].answer_tokens) == ("stop", 7, 2)
     server.finish = "length"
     assert open_engine(f"openai:m@{server.url}/v1").translate(["cut"], "en", "fr") == [""]
+    assert open_engine(f"openai:{server.url}/v1#m").translate(["cut"], "en", "fr") == [""]
     server.status = 500
     with pytest.raises(ServerError, match="not today"):
         asked.answers(conversations)

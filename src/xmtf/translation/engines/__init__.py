@@ -20,7 +20,7 @@ ENGINES = {
     "apertium": "the pairs of Apertium that are installed",
     "transformers:ID-OR-FOLDER": "OPUS-MT, NLLB, M2M-100 or MADLAD, from the hub or a folder",
     "ctranslate2:FOLDER": "one of these, converted for CTranslate2",
-    "openai:MODEL[@URL]": "a chat model behind OpenAI's interface",
+    "openai:MODEL or openai:URL#MODEL": "a chat model behind OpenAI's interface",
     "deepl[@URL]": "DeepL (DEEPL_AUTH_KEY)",
     "google[@URL]": "Google Cloud Translation (GOOGLE_APPLICATION_CREDENTIALS)",
     "command:PROGRAM ARGUMENTS": "any program that turns lines into lines; {source} and {target} are the languages",

@@ -31,7 +31,7 @@ _NO_BRIEF = Brief("inputs")
 
 
 class ChatEngine:
-    """``openai:MODEL`` or ``openai:MODEL@http://HOST:PORT/v1``."""
+    """``openai:MODEL``, or of another server ``openai:URL#MODEL`` or ``openai:MODEL@URL``."""
 
     styles: tuple[StyleName, ...] = ("xml", "braces")
     version = ""
@@ -40,16 +40,19 @@ class ChatEngine:
         """Prepare to ask a model.
 
         Args:
-            argument: Model, and the address of its server after an ``@``.
+            argument: Model, the address of its server before ``#`` or after ``@``.
             brief: What it is told beside the texts.
             server: The server, where it is open already.
 
         Raises:
             ConfigError: No model is named.
         """
-        model, _, url = argument.partition("@")
+        if argument.startswith(("http://", "https://")):
+            url, _, model = argument.partition("#")
+        else:
+            model, _, url = argument.partition("@")
         if not model:
-            raise ConfigError("--engine openai: names no model; say openai:MODEL or openai:MODEL@http://HOST:PORT/v1")
+            raise ConfigError("--engine openai: names no model; give openai:MODEL or openai:http://HOST:PORT/v1#MODEL")
         self.name = f"openai:{model}"
         self._argument = argument
         self._brief = brief

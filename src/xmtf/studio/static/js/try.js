@@ -48,7 +48,7 @@ class Trial {
         element("div", { class: "toolbar" }, field("Model", this.model, { class: "grow" }), element("label", { class: "check" }, this.generate, "write an answer"),
           field("most tokens", this.most, { class: "short" }), this.runButton, this.stopButton),
         this.results)));
-    if (!models.length) this.results.append(element("p", { class: "notice", text: "No model yet: start the studio with --model and a folder, a GGUF file, or openai:NAME@URL of a server." }));
+    if (!models.length) this.results.append(element("p", { class: "notice", text: "No model yet: start the studio with --model and a folder, a GGUF file, or openai:URL#NAME of a server." }));
     await this.rows.start().catch((error) => { this.rows.said.textContent = error.message; });
     await this.render();
     return this;
