@@ -92,9 +92,14 @@ def _empty_again_on_failure(folder: Path) -> Iterator[None]:
     with contextlib.ExitStack() as undone:
         if is_new:
             undone.callback(folder.rmdir)
-        undone.callback(lambda: [file.unlink() for file in folder.iterdir()])
+        undone.callback(_empty, folder)
         yield
         undone.pop_all()
+
+
+def _empty(folder: Path) -> None:
+    for file in folder.iterdir():
+        file.unlink()
 
 
 def _copied(files: list[Path], folder: Path) -> list[Path]:
