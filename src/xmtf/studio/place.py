@@ -13,7 +13,7 @@ from xmtf.execution import say
 from xmtf.sources.locate import locate_here
 from xmtf.tasks import Task
 from xmtf.templates import Collection, open_collection
-from xmtf.templates.files.collection import BUILTIN
+from xmtf.templates.files.collection import BUILTIN, TEMPLATE_FILES
 from xmtf.templates.files.promptsource import read_promptsource
 
 __all__ = ["Place", "Served", "open_place"]
@@ -112,8 +112,7 @@ def open_place(name: str, tasks: Mapping[str, Task], *, out: Path | None = None,
     if keys:
         found = _of_collection(name or "xmtf", ours, keys, tasks, out)
     elif Path(name).is_dir():
-        folder = open_collection(name)
-        found = _of_collection(name, folder, folder.keys(), tasks, out)
+        found = _of_folder(name, tasks, out, task)
     else:
         raise UnknownNameError("task, key of templates, file or folder", name, {*ours.keys(), *tasks})
     if not found.files:
@@ -158,6 +157,18 @@ def _of_file(file: Path, name: str, tasks: Mapping[str, Task], out: Path | None,
     target = file.resolve() if out is None else out.resolve() / file.name
     served = Served(file.name, file.resolve(), target, chosen, _read_only(target, file))
     return Place(name, "file", file, {served.key: served})
+
+
+def _of_folder(name: str, tasks: Mapping[str, Task], out: Path | None, task: str | None) -> Place:
+    """A collection, or a folder that holds one file itself, as `xmtf init` makes it."""
+    folder = open_collection(name)
+    keys = [key for key in folder.keys() if key != "."]  # noqa: SIM118 - no mapping
+    own = next((path for each in TEMPLATE_FILES if (path := Path(name) / each).is_file()), None)
+    if own is not None and not keys:
+        return _of_file(own, name, tasks, out, task)
+    if own is not None:
+        say(f"  {own}: left out, since there are folders of templates beside it; name the file to serve it")
+    return _of_collection(name, folder, keys, tasks, out)
 
 
 def _is_same_file(one: Path | None, other: Path) -> bool:

@@ -21,6 +21,16 @@ def test_files_are_listed_with_their_tasks_languages_and_states(studio) -> None:
     assert entries["plain"]["task"] is None
 
 
+def test_a_folder_that_holds_its_file_itself_is_that_file(studio, tmp_path, capsys) -> None:
+    (tmp_path / "templates.yaml").write_text(studio.PLAIN, encoding="utf-8")
+    place = open_place(str(tmp_path), {})
+    assert (place.kind, list(place.files)) == ("file", ["templates.yaml"])
+    (tmp_path / "toy").mkdir()
+    (tmp_path / "toy" / "templates.yaml").write_text(studio.KEYED, encoding="utf-8")
+    assert list(open_place(str(tmp_path), {}).files) == ["toy"]
+    assert "templates.yaml: left out" in capsys.readouterr().err
+
+
 def test_rows_come_by_page_and_are_searched(studio) -> None:
     page = studio.get("rows", key="toy", offset=9_990, limit=50)
     assert (page["total"], page["matched"], len(page["rows"])) == (10_000, 10_000, 10)

@@ -72,6 +72,10 @@ def serve(
         reviewer.strip(),
         offline,
     )
+    beside = Path(place) / "recipe.yaml" if place else None
+    if recipe is None and beside is not None and beside.is_file():
+        recipe = beside
+        say(f"rows are those of the own tasks of {recipe}")
     catalogue = load_catalogue(load_recipe(recipe) if recipe is not None else None)
     start(place, catalogue.tasks, options, host=host, port=port, out=out, task=task, show=print_text)
     say("stopped")

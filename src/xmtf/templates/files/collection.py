@@ -15,12 +15,13 @@ from xmtf.errors import TemplateError, UnknownNameError
 from xmtf.templates.files.promptsource import read_template_file
 from xmtf.templates.template import Template
 
-__all__ = ["BUILTIN", "Collection", "load_templates", "open_collection"]
+__all__ = ["BUILTIN", "TEMPLATE_FILES", "Collection", "load_templates", "open_collection"]
 
 BUILTIN = Path(__file__).parents[1] / "collections"
 """Our own templates."""
 
-_FILE_NAMES = ("templates.yaml", "template.yaml")
+TEMPLATE_FILES = ("templates.yaml", "template.yaml")
+"""What a file of templates is called in a collection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +38,12 @@ class Collection:
         """Return the file of a key, or None where there is none."""
         if not key or any(part in ("", ".", "..") for part in key.split("/")):
             return None
-        paths = (self.root / key / name for name in _FILE_NAMES)
+        paths = (self.root / key / name for name in TEMPLATE_FILES)
         return next((path for path in paths if path.is_file()), None)
 
     def keys(self) -> tuple[str, ...]:
         """Return the keys of all files, sorted; folders that begin with a dot are left out."""
-        found = {path.parent.relative_to(self.root) for name in _FILE_NAMES for path in self.root.rglob(name)}
+        found = {path.parent.relative_to(self.root) for name in TEMPLATE_FILES for path in self.root.rglob(name)}
         return tuple(sorted(key.as_posix() for key in found if not any(part.startswith(".") for part in key.parts)))
 
     def load(self, key: str, subset: str = "") -> tuple[Template, ...]:
