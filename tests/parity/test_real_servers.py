@@ -165,6 +165,7 @@ def test_transformers_serve_in_fp32_gives_our_texts(tmp_path, folder):
     options = ("serve", "--dtype", "float32", "--device", "cpu", "--host", "127.0.0.1", "--port")
     program = Path(sys.executable).with_name("transformers")
     with running(tmp_path / "log", program, *options) as url:
-        asked = open_prompts(f"openai:{url}#{folder}", chat="off")
+        asked = open_prompts(f"openai:{url}#{folder}")
+        assert not asked.in_chat, "it has no chat template"
         rows = answer_file(asked, Decoding(12), tmp_path / "in.jsonl", tmp_path / "out.jsonl")
         assert [row.line["output"] for row in rows] == wanted

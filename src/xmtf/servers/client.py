@@ -23,7 +23,7 @@ from xmtf.progress import say
 from xmtf.servers.reference import OPENAI
 from xmtf.servers.spending import Limits, Spending
 
-__all__ = ["Asking", "ModelServer", "RefusedError"]
+__all__ = ["Asking", "FailingError", "ModelServer", "RefusedError"]
 
 Item = TypeVar("Item")
 Found = TypeVar("Found")
@@ -34,12 +34,12 @@ _SAID_FROM_S = 5.0
 _NO_KEY = "none"
 
 
-class RefusedError(ServerError):
-    """The server understood a request and refuses it: asking again would not help.
+class _AnsweredError(ServerError):
+    """What a server said is an error.
 
     Args:
         message: Names the server and what it said.
-        status: The status of its answer.
+        status: The status of its answer, 0 where there was none.
         said: What it said.
     """
 
@@ -48,9 +48,17 @@ class RefusedError(ServerError):
         self.status = status
         self.said = said
 
-    def __reduce__(self) -> tuple[type[RefusedError], tuple[str, int, str]]:
+    def __reduce__(self) -> tuple[type[_AnsweredError], tuple[str, int, str]]:
         """Pickle by the arguments."""
         return type(self), (str(self), self.status, self.said)
+
+
+class RefusedError(_AnsweredError):
+    """The server understood a request and refuses it: asking again would not help."""
+
+
+class FailingError(_AnsweredError):
+    """The server was busy, failed or could not be reached each time that it was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,18 +107,20 @@ class ModelServer:
             api_key=self._key, base_url=url, timeout=self.asking.timeout_s, max_retries=0
         )
 
-    def ask(self, path: str, body: Mapping[str, object]) -> JsonObject:
+    def ask(self, path: str, body: Mapping[str, object], *, retries: int | None = None) -> JsonObject:
         """Send a request and return the answer; the model's name and ``extra_body`` are added.
 
         Args:
             path: Such as ``/completions``.
             body: Of the request.
+            retries: Most times that it is sent again, where that is fewer than for others.
 
         Raises:
             RefusedError: The server refuses it.
-            ServerError: It does not answer, or with something else; or a limit is reached.
+            FailingError: It is busy or fails each time.
+            ServerError: It answers with something else; or a limit is reached.
         """
-        reply = self._sent(lambda: self._client.post(path, cast_to=object, body=self._body(body)))
+        reply = self._sent(lambda: self._client.post(path, cast_to=object, body=self._body(body)), retries)
         if not isinstance(reply, dict):
             raise ServerError(f"{self.url}: the answer is no JSON object; is it the address of the interface?")
         self.spending.add(reply)
@@ -177,9 +187,10 @@ class ModelServer:
         whole = {"model": self.name, **body, **self.asking.extra_body}
         return {name: value for name, value in whole.items() if value is not None}
 
-    def _sent(self, send: Callable[[], object]) -> Any:
+    def _sent(self, send: Callable[[], object], retries: int | None = None) -> Any:
         """Send once, and again while the server is busy or cannot be reached."""
-        for attempt in range(self.asking.retries + 1):
+        retries = self.asking.retries if retries is None else min(retries, self.asking.retries)
+        for attempt in range(retries + 1):
             self.spending.begin()
             try:
                 return send()
@@ -196,10 +207,13 @@ class ModelServer:
                 raise ServerError(f"{self.url}: {self._said(error)}") from None
             except ValueError:
                 raise ServerError(f"{self.url}: the answer is no JSON; is it the address of the interface?") from None
-            if attempt == self.asking.retries or self._pause(max(wait, _backoff(attempt)), failed):
+            if attempt == retries or self._pause(max(wait, _backoff(attempt)), failed):
                 break
         tries = "once" if attempt == 0 else f"{attempt + 1} times"
-        raise ServerError(f"{self.url}: asked {tries}, last: {self._said(failed)}") from None
+        said = self._said(failed)
+        raise FailingError(
+            f"{self.url}: asked {tries}, last: {said}", getattr(failed, "status_code", 0), said
+        ) from None
 
     def _is_busy(self, error: Any) -> bool:
         if getattr(error, "code", None) == "insufficient_quota":

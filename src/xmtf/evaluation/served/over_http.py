@@ -14,13 +14,16 @@ from xmtf.evaluation.served.backend import Asked, Choices
 from xmtf.evaluation.served.token_scores import TokenScores
 from xmtf.json_types import JsonObject
 from xmtf.servers.chat import choice_of, text_of
-from xmtf.servers.client import ModelServer, RefusedError
+from xmtf.servers.client import FailingError, ModelServer, RefusedError
 from xmtf.servers.spending import Usage
 
 __all__ = ["HttpBackend", "positions_of", "takes_conversations"]
 
 _CHAT = "/chat/completions"
 _COMPLETIONS = "/completions"
+_BROKEN = 500
+_PROBES = 3
+"""How often a conversation is tried again before completions are looked at."""
 _MOST_STOPS = 4
 """OpenAI's interface takes no more; the others are looked for in what comes back."""
 _TOO_LONG = re.compile(
@@ -128,17 +131,35 @@ class HttpBackend:
 def takes_conversations(server: ModelServer) -> str | None:
     """Return None where a server answers a conversation, else why it does not.
 
+    ``transformers serve`` breaks down (500) over a conversation with a model that has no chat template: a server that
+    does so each time, and completes a text, answers none.
+
     Raises:
         ServerError: It cannot be reached at all, or a limit is reached.
     """
+    body: JsonObject = {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 1}
     try:
-        reply = server.ask(_CHAT, {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 1})
+        try:
+            reply = server.ask(_CHAT, body, retries=_PROBES)
+        except FailingError as error:
+            if error.status == _BROKEN and _completes(server):
+                return error.said
+            reply = server.ask(_CHAT, body)
         choice_of(reply, server.url)
     except RefusedError as error:
         if error.status in (401, 403):
             raise
         return error.said
     return None
+
+
+def _completes(server: ModelServer) -> bool:
+    """Tell whether a server completes a text."""
+    try:
+        choice_of(server.ask(_COMPLETIONS, {"prompt": "Hello", "max_tokens": 1}, retries=_PROBES), server.url)
+    except (RefusedError, FailingError):
+        return False
+    return True
 
 
 def positions_of(server: ModelServer) -> int | None:

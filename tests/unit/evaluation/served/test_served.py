@@ -179,6 +179,25 @@ def test_texts_are_those_of_the_model_at_hand(server, at_hand, tmp_path):
         open_prompts(server.ref, chat="on")
 
 
+def test_a_server_that_breaks_down_over_conversations_is_asked_by_completions(server, monkeypatch):
+    monkeypatch.setattr("xmtf.servers.client._backoff", lambda attempt: 0.0)
+    server.offers = {"chat"}
+
+    def conversations_break(status):
+        server.faults += [(status, {}, "Internal Server Error")] * 4
+        return open_prompts(server.ref)
+
+    assert not conversations_break(500).in_chat
+    assert [path.removeprefix("/v1/") for path, *_ in server.asked] == [*["chat/completions"] * 4, "completions"]
+    assert conversations_break(503).in_chat, "a busy server is waited for"
+    server.faults += [(500, {}, "Internal Server Error")] * 15
+    with pytest.raises(ServerError, match="asked 7 times, last: Internal Server Error"):
+        open_prompts(server.ref)
+    server.faults += [(500, {}, "Internal Server Error")] * 4
+    with pytest.raises(ConfigError, match=r"--chat on: .* answers no conversation of tiny: Internal Server Error"):
+        open_prompts(server.ref, chat="on")
+
+
 def test_a_recipe_is_measured_like_the_model_at_hand_and_says_how_it_was_asked(server, recipe, folder, tmp_path):
     server.offers = {"prompt_logprobs"}
     loaded = recipe()
