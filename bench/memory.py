@@ -6,8 +6,10 @@
 Two optimizer steps of the training loop's own step on random rows, one thread; spread layouts in two forked gloo
 processes, of which the one that needs most counts. Measured: the most resident memory of the process (VmHWM, reset
 before each case) over what it had before the model was made. The allocator is told to give freed memory back at once
-(MALLOC_MMAP_THRESHOLD_ and MALLOC_TRIM_THRESHOLD_ of glibc), so what is resident is what is in use. The estimate is
-`xmtf.training.planning.memory.estimate_memory` with the share of predicted positions that the rows have.
+(MALLOC_MMAP_THRESHOLD_ and MALLOC_TRIM_THRESHOLD_ of glibc), so what is resident is what is in use, and oneDNN to keep
+no kernel for each of many lengths, 20 to 35 MB of the program. The estimate is
+`xmtf.training.planning.memory.Estimator` with the shares of predicted positions, and of scores inside documents, that
+the rows have.
 """
 
 from __future__ import annotations
@@ -23,7 +25,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-_MALLOC = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536", "MALLOC_ARENA_MAX": "1"}
+_ENVIRONMENT = {
+    "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536", "MALLOC_ARENA_MAX": "1",
+    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "0",
+}  # fmt: skip
 BLOOM = {"architecture": "bloom", "hidden_size": 256, "num_layers": 4, "num_heads": 8, "vocab_size": 2048}
 MT5 = {
     "architecture": "mt5", "hidden_size": 192, "num_layers": 3, "num_heads": 6, "head_size": 32,
@@ -68,8 +73,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.toy:
         options.only = "one micro-batch"
-    elif any(os.environ.get(key) != value for key, value in _MALLOC.items()):
-        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | _MALLOC | {"OMP_NUM_THREADS": "1"})
+    elif any(os.environ.get(key) != value for key, value in _ENVIRONMENT.items()):
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | _ENVIRONMENT | {"OMP_NUM_THREADS": "1"})
     measure("bloom")  # loads everything that is loaded once
     results = []
     for name in (name for name in CASES if options.only in name):
@@ -94,7 +99,7 @@ def measure(name: str) -> dict[str, Any]:
     """Return estimate and measured peak of a case, in bytes."""
     from xmtf.models import SpecialTokens, build_model
     from xmtf.training.planning.candidate import Candidate
-    from xmtf.training.planning.memory import estimate_memory
+    from xmtf.training.planning.memory import Estimator
     from xmtf.training.start import adapt_model
     from xmtf.training.topology.mesh import resolve_dims
 
@@ -107,7 +112,7 @@ def measure(name: str) -> dict[str, Any]:
     shape = resolve_dims(recipe.training.parallel, 2 if "parallel" in training else 1)
     loader = Rows(recipe)
     peak = _alone(recipe, loader) if shape.total == 1 else _forked(recipe, loader, shape.total)
-    estimate = estimate_memory(meta, recipe, Candidate.of(recipe, shape), predicted_share=loader.share)
+    estimate = Estimator.of(meta, recipe, loader.share, loader.attended).estimate(Candidate.of(recipe, shape))
     parts = {part: getattr(estimate, part) for part in ("weights", "gradients", "optimizer", "activations", "logits")}
     return {"case": name, "estimated": estimate.total, "measured": peak, "ratio": estimate.total / peak, "parts": parts}
 
@@ -199,6 +204,15 @@ class Rows:
         scored = len(select_targets(random_rows(self.recipe, 1, seed=0), "target").positions)
         return scored / (packing.target_length or packing.sequence_length)
 
+    @property
+    def attended(self) -> float:
+        """Share of a row's square of scores that its documents' own squares take, on average."""
+        import numpy as np
+
+        rows = random_rows(self.recipe, self.rows_per_step, seed=0)
+        ids = rows.segment_ids[:, :-1] if hasattr(rows, "segment_ids") else rows.encoder_segment_ids
+        return float(np.mean(ids[:, :, None] == ids[:, None, :]))
+
     def batch(self, step: int, *, micro: int, num_micro: int) -> Any:
         """Return the rows of a micro-batch."""
         return random_rows(self.recipe, self.rows_per_step // num_micro, seed=step * num_micro + micro)
@@ -224,15 +238,18 @@ def two_steps(recipe: Any, loader: Rows, ranks: Any) -> None:
 
 
 def random_rows(recipe: Any, rows: int, seed: int) -> Any:
-    """Return packed rows of four examples each; of a causal row every seventh token is a target."""
+    """Return packed rows of 20 examples of several lengths, as of xP3; of causal ones every seventh is a target."""
     import numpy as np
 
     rng, vocab_size, packing = np.random.default_rng(seed), recipe.model.vocab_size, recipe.tokens.packing
 
     def segments(length: int) -> Any:
-        return np.tile(np.repeat(np.arange(1, 5, dtype=np.int32), -(-length // 4))[:length], (rows, 1))
+        begins = np.zeros((rows, length), np.int32)
+        for row in begins:
+            row[[0, *(1 + rng.choice(length - 1, 19, replace=False))]] = 1
+        return begins.cumsum(axis=1, dtype=np.int32)
 
-    groups = np.zeros((rows, 4), np.int32)
+    groups = np.zeros((rows, 20), np.int32)
     if recipe.model.architecture == "bloom":
         length = packing.sequence_length + 1
         return SimpleNamespace(

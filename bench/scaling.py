@@ -3,13 +3,15 @@
     python bench/scaling.py
 
 Published layouts (pipeline x tensor x data parallel, micro-batch rows) are those of the training scripts in
-bigscience-workshop/bigscience, train/tr13-mtf; mT0 was trained on TPUs, so only the planner's own choice stands there.
+bigscience-workshop/bigscience, train/tr13-mtf, with ZeRO-1 (of 176B its bf16 optimizer, which shards alike); mT0 was
+trained on TPUs, so only the planner's own choice stands there.
 Arithmetic alone: the figures do not depend on the machine.
 """
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from xmtf.recipe import load_recipe
@@ -52,26 +54,38 @@ def main() -> None:
         planner = Planner(meta_model(recipe, None), recipe, GpuPool(find_gpu("a100"), gpus, 80e9))
         if name in PUBLISHED:
             layout = Candidate(
-                ParallelDims(pp, 1, data, tp), recipe.training.micro_batch_rows, checkpointing=True, gpu=True
+                ParallelDims(pp, 1, data, tp), recipe.training.micro_batch_rows, checkpointing=True, gpu=True, zero=1
             )
             print(row(name, gpus, "published: ", planner.planned(layout)))
         if name == "bloomz":  # the layout that BLOOM was pretrained in, on as many GPUs
             pretraining = Candidate(
-                ParallelDims(12, 1, 6, 4), recipe.training.micro_batch_rows, checkpointing=True, gpu=True
+                ParallelDims(12, 1, 6, 4), recipe.training.micro_batch_rows, checkpointing=True, gpu=True, zero=1
             )
             print(row(name, gpus, "pretraining's: ", planner.planned(pretraining)))
-        best = planner.plan().recommended
-        print(row(name, gpus, "chosen: ", best) if best else f"| {name} | {gpus} | none fits | | | | | | | |")
+        print_best(name, gpus, "chosen: ", planner)
+        if recipe.training.validation_suites:
+            print_best(name, gpus, "without suites: ", without_suites(name, planner))
     print(
         f"\nBLOOM's pretraining by these formulas: {pretraining_flops() / 1e12:.0f} TFLOP/s a GPU, reported about 150"
     )
+
+
+def without_suites(name: str, planner: Planner) -> Planner:
+    """Return the planner of a recipe that measures no suites as it trains, which a cut model does not take."""
+    recipe = load_recipe(RECIPES / f"{name}.yaml", ["training.validation_suites=[]", "training.export=last"]).recipe
+    return replace(planner, recipe=recipe)
+
+
+def print_best(name: str, gpus: int, which: str, planner: Planner) -> None:
+    best = planner.plan().recommended
+    print(row(name, gpus, which, best) if best else f"| {name} | {gpus} | none fits | | | | | | | |")
 
 
 def pretraining_flops() -> float:
     """Return operations a second and GPU, recomputation counted, of BLOOM's pretraining: 384 A100, 2 rows."""
     recipe = load_recipe(RECIPES / "bloomz.yaml").recipe
     machine = GpuPool(find_gpu("a100"), 384, 80e9)
-    layout = Candidate(ParallelDims(pp=12, dp_replicate=8, tp=4), 2, checkpointing=True, gpu=True)
+    layout = Candidate(ParallelDims(pp=12, dp_shard=8, tp=4), 2, checkpointing=True, gpu=True, zero=1)
     return Planner(meta_model(recipe, None), recipe, machine).planned(layout).time.mfu * machine.gpu.peak * 4 / 3
 
 

@@ -142,6 +142,7 @@ def assemble(job: TrainingJob, name: str) -> Loop:
     log = _open_log(job) if ranks.first else Log(Path(os.devnull))
     tokenizer = load_tokenizer(tokenizer_of(job.tokens))
     start = _start(recipe, job.initial, job.family, tokenizer.vocab_size, ranks)
+    planned_memory = _planned_memory(start.model, recipe, ranks)
     recipe = packed_or_padded(start.model, recipe, first=ranks.first) if start.stored is None else recipe
     job = replace(job, loaded=replace(job.loaded, recipe=recipe))
     if start.stored is None:
@@ -156,6 +157,7 @@ def assemble(job: TrainingJob, name: str) -> Loop:
         with computing(recipe.training.precision if layout.mesh.fsdp is not None else "fp32", device):
             for part in layout.parts:
                 check_model(part, recipe)
+    loop.record.planned_memory = planned_memory
     loop.record.meter = Meter(size, ranks.size * peak_flops(device, recipe.training.precision))
     loop.record.show = lambda batch, row: [
         {"inputs": tokenizer.decode(inputs.tolist()), "targets": tokenizer.decode(targets.tolist())}
@@ -197,9 +199,19 @@ def _start(recipe: Recipe, initial: str, family: Family, num_tokens: int, ranks:
             f"{initial}: its embedding has {start.model.vocab_size} rows and the tokenizer {num_tokens} entries; "
             "choose the tokenizer of this model (tokens.tokenizer.path)"
         )
-    sharding = Candidate.of(recipe, shape)
-    memory.check_limit(memory.estimate_memory(start.model, recipe, sharding), recipe.memory_limit)
     return start
+
+
+def _planned_memory(model: object, recipe: Recipe, ranks: Ranks) -> float:
+    """Return the bytes that the process which writes the log is estimated to need, of the first pipeline stage.
+
+    Raises:
+        ConfigError: Some process is estimated to need more than the recipe's ``memory_limit``.
+    """
+    layout = Candidate.of(recipe, resolve_dims(recipe.training.parallel, ranks.size))
+    estimator = memory.Estimator.of(model, recipe)
+    memory.check_limit(estimator.estimate(layout), recipe.memory_limit)
+    return estimator.estimate_ranks(layout, [0])[0].total
 
 
 def _held_out(job: TrainingJob) -> RowLoader | None:

@@ -39,14 +39,14 @@ class GpuOptions:
         count: How many there are.
         memory: Of each, such as ``80GB``; None for the card's.
         per_node: GPUs of a node.
-        efficiency: Share of the card's peak that matrix products reach.
+        efficiency: Share of the card's peak that matrix products reach; None for what was published of the card.
     """
 
     name: str
     count: int
     memory: str | None
     per_node: int
-    efficiency: float
+    efficiency: float | None = None
 
     def pool(self) -> GpuPool:
         """Return the machine.

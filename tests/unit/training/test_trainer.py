@@ -19,6 +19,7 @@ from xmtf.training import Measured, Stopped, dry_run, train_in_folder, trainer
 from xmtf.training.checkpoint.checkpoint import tensor_shapes
 from xmtf.training.export import export_checkpoint
 from xmtf.training.loss.texts import present_texts
+from xmtf.training.planning.memory import estimate_memory
 
 RECIPE = """
 name: tiny
@@ -66,6 +67,9 @@ def test_exports_a_model_that_loads_and_then_does_nothing_again(recipe, tokens, 
     loaded = recipe()
     manifest = train_in_folder(loaded, tokens=tokens)
     folder = loaded.run_folder / "model"
+    event = next(event for event in read_jsonl(loaded.run_folder / "log.jsonl") if event["event"] == "train")
+    planned = estimate_memory(load_model(str(folder)).model, loaded.recipe).total
+    assert 0 < event["planned_memory_gb"] == round(planned / 1e9, 3) < event["peak_memory_gb"]  # the program on top
     verify_outputs(folder)
     assert read_manifest(folder) == manifest
     assert manifest.counts["step"] == 6

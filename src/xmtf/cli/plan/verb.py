@@ -30,8 +30,13 @@ def plan(
     gpu: Annotated[str, typer.Option(help="Which card: a100, a100-40, h100, h200, v100, l40s, a10.")] = "a100",
     gpus_per_node: Annotated[int, typer.Option(min=1, help="GPUs of a node.")] = 8,
     efficiency: Annotated[
-        float, typer.Option(min=0.01, max=1, help="Share of the card's peak that matrix products reach.")
-    ] = 0.5,
+        float | None,
+        typer.Option(
+            min=0.01,
+            max=1,
+            help="Share of the card's peak that matrix products reach; default 0.4 of h100 and h200, else 0.5.",
+        ),
+    ] = None,
     kernels: Annotated[
         Literal["gpu", "cpu"], typer.Option(help="Whose memory is counted: a CPU's kernels keep more.")
     ] = "gpu",

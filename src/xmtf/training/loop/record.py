@@ -27,12 +27,14 @@ class Record:
     Attributes:
         log: Where events go.
         meter: Counts useful operations for MFU, or None.
+        planned_memory: Bytes that the planner's formulas give this process, or None where nothing was estimated.
         show: Returns the examples of a row of a micro-batch as text.
         window: Steps since the last event of them.
     """
 
     log: Log
     meter: Meter | None = None
+    planned_memory: float | None = None
     show: Callable[[Any, int], list[dict[str, str]]] = lambda batch, row: []
     window: Window = field(default_factory=Window)
 
@@ -65,6 +67,7 @@ class Record:
             fill=round(window.real_tokens / window.positions, 4),
             mfu=None if self.meter is None else round(self.meter.mfu(window.flops, window.seconds), 4),
             peak_memory_gb=round(peak_memory(device) / 1e9, 3),
+            planned_memory_gb=None if self.planned_memory is None else round(self.planned_memory / 1e9, 3),
             seconds=round(progress.seconds, 2),
             loss_by_cluster=losses.by_cluster,
             loss_by_language=losses.by_language,

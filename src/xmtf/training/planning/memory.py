@@ -185,7 +185,7 @@ class _Process:
 
     def _gathered(self, body: float) -> tuple[float, float]:
         """Return bytes of weights that FSDP2 has gathered, and numbers of gradients that are whole beside shards."""
-        if self.layout.dims.dp_shard == 1:
+        if self.layout.dims.dp_shard == 1 or not sum(self.shares):  # a stage may have an embedding or a head alone
             return 0.0, 0.0
         block, compute, trained = self._largest_block(), self.formats.compute, self.of.size.trained / self.of.size.total
         if self.layout.zero == 1:

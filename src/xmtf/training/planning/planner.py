@@ -112,6 +112,9 @@ class Planner:
         planned.sort(key=_order)
         best = _recommended(planned)
         reasons = list(_reasons(planned, best, self.usable))
+        if not any(entry.layout.dims.splits for entry in planned):
+            refused = violated_constraint(self.model, training, ParallelDims(dp_shard=self.machine.num_gpus))
+            reasons += [f"none that cuts the model is listed: {refused}"] if refused else []
         if best is None and training.loss == "target_compat" and training.micro_batch_rows > 1:
             reasons.append(
                 f"other micro-batches than of {training.micro_batch_rows} rows change the loss `target_compat`; "

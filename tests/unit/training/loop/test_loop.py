@@ -133,7 +133,7 @@ def test_loss_falls_and_the_log_tells_all(make):
     assert train[-1]["loss"] < train[0]["loss"]
     assert set(train[0]) == {
         "event", "step", "loss", "learning_rate", "grad_norm", "tokens", "real_tokens", "tokens_per_s", "fill",
-        "mfu", "peak_memory_gb", "seconds", "loss_by_cluster", "loss_by_language", "check",
+        "mfu", "peak_memory_gb", "planned_memory_gb", "seconds", "loss_by_cluster", "loss_by_language", "check",
     }  # fmt: skip
     assert train[0]["tokens"] == 10 * 4 * 12
     assert 0 < train[0]["fill"] < 1

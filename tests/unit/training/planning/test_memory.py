@@ -10,7 +10,7 @@ from xmtf.recipe.schema import Recipe
 from xmtf.training.numerics.precision import prepare
 from xmtf.training.planning.activations import NumberFormats, count_activations
 from xmtf.training.planning.candidate import Candidate
-from xmtf.training.planning.memory import estimate_memory
+from xmtf.training.planning.memory import Estimator, estimate_memory
 from xmtf.training.start import adapt_model
 from xmtf.training.topology.parallel_dims import ParallelDims, stage_blocks
 
@@ -215,6 +215,16 @@ def test_the_embedding_stands_in_both_end_stages():
     size = estimate_memory(model, recipe).size
     spread = estimate_memory(model, recipe, layout(recipe, pp=4))
     assert spread.gradients == 4 * max(size.embedding, size.body / 2)
+
+
+def test_a_stage_without_blocks_gathers_none():
+    recipe = make_recipe("bloom", num_layers=2)
+    estimator = Estimator.of(make_model(recipe), recipe)
+    for zero in (1, 3):
+        spread = replace(layout(recipe, pp=4, dp_shard=2), zero=zero)
+        ends, block = (estimator.estimate_ranks(spread, [stage])[0] for stage in (0, 1))
+        assert ends.weights == ends.gradients == 4 * estimator.size.embedding
+        assert block.weights > block.gradients * (3 - zero) / 2
 
 
 def test_a_stage_in_the_middle_may_need_most():

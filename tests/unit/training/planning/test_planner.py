@@ -93,6 +93,18 @@ LAST = ("training.validation_suites=[]", "training.export=last")
 """Suites in training ask for whole models on every process, which leaves few layouts."""
 
 
+def test_it_is_said_why_no_layout_that_cuts_the_model_is_listed():
+    said, silent = (planner("bloomz-560m", 8, 80e9, *more).plan().reasons for more in ((), LAST))
+    assert said[-1].startswith("none that cuts the model is listed: training.validation_suites: suites are measured on")
+    assert not any("none that cuts" in reason for reason in silent)
+    assert not any("none that cuts" in reason for reason in planner("bloomz-560m", 1).plan().reasons)
+
+
+def test_cards_have_efficiencies_of_their_own():
+    a100, h100 = (GpuPool(find_gpu(name), 8, 80e9) for name in ("a100", "h100"))
+    assert (a100.efficiency, h100.efficiency, replace(h100, given_efficiency=0.33).efficiency) == (0.5, 0.4, 0.33)
+
+
 def test_the_memory_limit_of_the_recipe_counts():
     plan = planner("bloomz-560m", 8, 80e9, "memory_limit=6 GiB", *LAST).plan()
     assert plan.recommended.memory.total <= 6 * 2**30
