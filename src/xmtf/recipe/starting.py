@@ -12,12 +12,14 @@ from xmtf.files import atomic_path, write_json, write_text
 from xmtf.recipe.json_schema import recipe_schema
 from xmtf.recipe.packaged import named_recipes, packaged_recipes, short_name
 
-__all__ = ["copy_recipe", "start_folder"]
+__all__ = ["STARTED_RECIPE", "copy_recipe", "start_folder"]
 
 SCHEMA = "recipe.schema.json"
 _EDITORS = f"# yaml-language-server: $schema=./{SCHEMA}\n"
 """What editors with the YAML language server read: names and meanings of keys as one types."""
 _DATA = "data.jsonl"
+STARTED_RECIPE = "recipe.yaml"
+"""Name of the recipe in a folder as a user starts it."""
 
 
 def copy_recipe(name: str, to: Path | None = None) -> list[Path]:
@@ -69,13 +71,13 @@ def start_folder(folder: Path) -> list[Path]:
         "# `xmtf template render words --recipe recipe.yaml` shows a row under each template.\n"
     )
     templates = (file.parent / "templates.yaml").read_text(encoding="utf-8")
-    texts = {"recipe.yaml": f"{_EDITORS}{about}name: {_name(folder)}\n{recipe}", "templates.yaml": templates}
+    texts = {STARTED_RECIPE: f"{_EDITORS}{about}name: {_name(folder)}\n{recipe}", "templates.yaml": templates}
     with _empty_again_on_failure(folder):
         for name, text in (texts | {".gitignore": "runs/\n"}).items():
             write_text(folder / name, text)
         shutil.copyfile(file.parent / "words.jsonl", folder / _DATA)
         write_json(folder / SCHEMA, recipe_schema())
-    return [folder / name for name in ("recipe.yaml", "templates.yaml", _DATA, ".gitignore", SCHEMA)]
+    return [folder / name for name in (STARTED_RECIPE, "templates.yaml", _DATA, ".gitignore", SCHEMA)]
 
 
 def _name(folder: Path) -> str:

@@ -61,6 +61,7 @@ def serve(
     Example: xmtf template serve mine --tokenizer bigscience/bloomz-560m --engine apertium
     """
     require_extra(EXTRAS["studio"])
+    from xmtf.recipe.starting import STARTED_RECIPE
     from xmtf.studio.start import Options, start
 
     options = Options(
@@ -72,7 +73,7 @@ def serve(
         reviewer.strip(),
         offline,
     )
-    beside = Path(place) / "recipe.yaml" if place else None
+    beside = Path(place) / STARTED_RECIPE if place else None
     if recipe is None and beside is not None and beside.is_file():
         recipe = beside
         say(f"rows are those of the own tasks of {recipe}")
