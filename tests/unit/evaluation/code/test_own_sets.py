@@ -28,7 +28,7 @@ def command(tmp_path, monkeypatch, tokenizer):
     """What runs the command on rows, with a solution for each prompt."""
     subject = SimpleNamespace(
         model=None, tokenizer=tokenizer, rules=PromptRules(), label="m", fingerprint="f", weights="w",
-        identity=lambda _: {"weights": "w"}, hashes={"weights": "w"},
+        identity=lambda _: {"weights": "w"}, hashes={"weights": "w"}, computed={},
     )  # fmt: skip
     monkeypatch.setattr(run, "load_any", lambda *_: subject)
     answers = {}
