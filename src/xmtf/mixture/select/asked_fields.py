@@ -35,6 +35,7 @@ __all__ = [
     "ALONE_WORDS",
     "ANCHORS",
     "GUARD_FILES",
+    "OF_FIELDS",
     "AskedFields",
     "asked_fields",
     "read_fields",
@@ -237,7 +238,7 @@ def _anchors(letters: Letters, start: Int64, length: Int64) -> tuple[UInt64, Int
     return anchor, offset
 
 
-_OF_FIELDS = (
+OF_FIELDS = (
     "hashes",
     "length",
     "weight",
@@ -256,7 +257,7 @@ _FIELDS, _OCCURRENCES, _NAMES = "fields.arrow", "occurrences.arrow", b"names"
 
 def write_fields(folder: Path, fields: AskedFields) -> None:
     """Write the fields into a folder."""
-    about = pa.table({name: pa.array(getattr(fields, name)) for name in _OF_FIELDS} | {"texts": fields.texts})
+    about = pa.table({name: pa.array(getattr(fields, name)) for name in OF_FIELDS} | {"texts": fields.texts})
     occurrences = pa.table({name: pa.array(getattr(fields, name)) for name in _OF_OCCURRENCES})
     for name, table in (
         (_FIELDS, about.replace_schema_metadata({_NAMES: json.dumps(fields.names)})),
@@ -273,7 +274,7 @@ def read_fields(folder: Path) -> AskedFields:
     )
     columns = {
         name: table.column(name).to_numpy()
-        for table, names in ((about, _OF_FIELDS), (occurrences, _OF_OCCURRENCES))
+        for table, names in ((about, OF_FIELDS), (occurrences, _OF_OCCURRENCES))
         for name in names
     }
     texts = about.column("texts")

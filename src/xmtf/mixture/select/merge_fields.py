@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from xmtf.files import read_json, write_json
-from xmtf.mixture.select.asked_fields import ALONE_LETTERS, ALONE_WORDS, ANCHORS, AskedFields, asked_fields
+from xmtf.mixture.select.asked_fields import ALONE_LETTERS, ALONE_WORDS, ANCHORS, OF_FIELDS, AskedFields, asked_fields
 from xmtf.mixture.select.field_index import (
     COMMON_ROWS,
     COMMON_SHARE,
@@ -132,20 +132,7 @@ def _different_fields(parts: Sequence[AskedFields], suites: Sequence[str]) -> tu
     _, first, inverse = np.unique(
         np.concatenate([np.empty(0, np.uint64), *keys]), return_index=True, return_inverse=True
     )
-    names = (
-        "hashes",
-        "length",
-        "weight",
-        "words",
-        "is_name",
-        "is_phrase",
-        "anchor",
-        "offset",
-        "plain",
-        "beside",
-        "delta",
-    )
-    fields = {name: np.concatenate([getattr(part, name) for part in parts])[first] for name in names}
+    fields = {name: np.concatenate([getattr(part, name) for part in parts])[first] for name in OF_FIELDS}
     fields["text"] = first.astype(np.int64)
     numbers = {suite: number for number, suite in enumerate(dict.fromkeys(suites))}
     suite_of = np.repeat([numbers[suite] for suite in suites], [len(part.hashes) for part in parts])
