@@ -1,4 +1,4 @@
-"""What tests of several rooms share: models small enough to score in milliseconds, and a check of manifests."""
+"""What tests of several rooms share: models small enough to score in milliseconds, a check of manifests, a browser."""
 
 import atexit
 import importlib
@@ -100,3 +100,25 @@ def verify_outputs():
         assert {name: file_sha256(folder / name) for name in outputs} == dict(outputs)
 
     return verify
+
+
+def missing(what):
+    if os.environ.get("XMTF_NEEDS_BROWSER"):
+        pytest.fail(f"{what}, and XMTF_NEEDS_BROWSER is set")
+    pytest.skip(what)
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """A real browser; skips without one, or fails where XMTF_NEEDS_BROWSER is set."""
+    found = [path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))]
+    if not found:
+        missing("no Chromium on PATH")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        missing("the package playwright is not installed")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found[0], args=["--no-sandbox"])
+        yield browser
+        browser.close()

@@ -1,8 +1,6 @@
 """A studio in a thread, on a collection of its own, and a page of it in Chromium."""
 
 import json
-import os
-import shutil
 import threading
 from types import SimpleNamespace
 
@@ -63,12 +61,6 @@ templates:
     metadata: !TemplateMetadata {original_task: true, choices_in_prompt: true, languages: [ar], metrics: [Accuracy],
       state: unreviewed, original: ask, engine: hand, date: 2026-11-30}
 """
-
-
-def missing(what):
-    if os.environ.get("XMTF_NEEDS_BROWSER"):
-        pytest.fail(f"{what}, and XMTF_NEEDS_BROWSER is set")
-    pytest.skip(what)
 
 
 def _row(index):
@@ -154,21 +146,6 @@ def studio(folder):
     thread.join(20)
     session.close()
     socket.close()
-
-
-@pytest.fixture(scope="session")
-def chromium():
-    found = [path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))]
-    if not found:
-        missing("no Chromium on PATH")
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        missing("the package playwright is not installed")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found[0], args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")

@@ -4,34 +4,10 @@ Needs Chromium and the package playwright. Where ``XMTF_NEEDS_BROWSER`` is set (
 their absence is a failure.
 """
 
-import os
-import shutil
-
 import pytest
 
 from xmtf.recipe.schema import Report
 from xmtf.report import build_report
-
-
-def missing(what):
-    if os.environ.get("XMTF_NEEDS_BROWSER"):
-        pytest.fail(f"{what}, and XMTF_NEEDS_BROWSER is set")
-    pytest.skip(what)
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    found = [path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))]
-    if not found:
-        missing("no Chromium on PATH")
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        missing("the package playwright is not installed")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found[0], args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(params=["inline", "files"])
