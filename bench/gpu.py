@@ -67,7 +67,7 @@ def ended(part: str, options: argparse.Namespace) -> bool:
     try:
         for line in PARTS[part](options):
             print(f"{part:<11}{line}", flush=True)
-    except Exception:  # noqa: BLE001 - the other parts are still measured
+    except Exception:  # noqa: BLE001 - printed whole; the script ends with an error, after the other parts
         traceback.print_exc()
         return False
     finally:
