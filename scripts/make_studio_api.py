@@ -2,7 +2,7 @@
 
     python scripts/make_studio_api.py
 
-The types stand in src/xmtf/studio/interface.py; a test holds the file to them.
+The types stand in src/xmtf/studio/interface/; a test holds the file to them.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from xmtf.studio.app import OPERATIONS, Operation
-from xmtf.studio.interface import Conflict, ErrorBody
-from xmtf.studio.interface_trying import TryEvents
+from xmtf.studio.interface.browsing import Conflict, ErrorBody
+from xmtf.studio.interface.trying import TryEvents
 
 OUT = Path(__file__).parents[1] / "docs" / "studio-api.json"
 _REFS = "#/components/schemas/{model}"

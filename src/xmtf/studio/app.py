@@ -18,7 +18,7 @@ from xmtf.errors import DataError, UnknownNameError, UserError, XmtfError
 from xmtf.loopback.checks import refusal
 from xmtf.loopback.pages import Pages
 from xmtf.studio import browse, checking, look, saving, translating, trying
-from xmtf.studio.interface import (
+from xmtf.studio.interface.browsing import (
     Collection,
     DeleteRequest,
     Difference,
@@ -37,7 +37,7 @@ from xmtf.studio.interface import (
     Templates,
     WholeRow,
 )
-from xmtf.studio.interface_translating import (
+from xmtf.studio.interface.translating import (
     Decided,
     DecisionRequest,
     Suggestion,
@@ -45,9 +45,9 @@ from xmtf.studio.interface_translating import (
     Translations,
     TranslationsRequest,
 )
-from xmtf.studio.interface_trying import TryEvents, TryRequest
+from xmtf.studio.interface.trying import TryEvents, TryRequest
+from xmtf.studio.process.worker import WorkerError
 from xmtf.studio.session import Session
-from xmtf.studio.worker import WorkerError
 
 __all__ = ["OPERATIONS", "Operation", "build_app"]
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from xmtf import __version__
 from xmtf.errors import SourceError, TemplateError
 from xmtf.languages.codes import get_language
-from xmtf.studio.interface import (
+from xmtf.studio.interface.browsing import (
     MAX_PAGE,
     Collection,
     Entry,

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 
 from xmtf.errors import UserError
 from xmtf.studio.browse import Nothing, collection
-from xmtf.studio.interface import Collection, Finding, Findings, LintRequest
-from xmtf.studio.jobs import to_bytes
+from xmtf.studio.interface.browsing import Collection, Finding, Findings, LintRequest
 from xmtf.studio.look import drafted
 from xmtf.studio.place import Served
+from xmtf.studio.process.jobs import to_bytes
+from xmtf.studio.process.worker import WorkerError
 from xmtf.studio.rows import split_of
 from xmtf.studio.session import Session
-from xmtf.studio.worker import WorkerError
 
 __all__ = ["lint", "overview"]
 

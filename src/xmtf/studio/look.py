@@ -8,12 +8,12 @@ from dataclasses import replace
 from xmtf.errors import SourceError, UnknownNameError
 from xmtf.json_types import JsonObject
 from xmtf.languages.codes import normalize_language
-from xmtf.studio.interface import Draft, Fault, Rendering, Renderings, RenderRequest, TokenCounts
-from xmtf.studio.jobs import to_bytes
+from xmtf.studio.interface.browsing import Draft, Fault, Rendering, Renderings, RenderRequest, TokenCounts
+from xmtf.studio.process.jobs import to_bytes
+from xmtf.studio.process.worker import WorkerError
 from xmtf.studio.rows import split_of
 from xmtf.studio.session import Session
 from xmtf.studio.stored import Snapshot
-from xmtf.studio.worker import WorkerError
 from xmtf.templates import Template
 from xmtf.tokens import Tokenizer
 

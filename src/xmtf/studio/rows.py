@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from xmtf.errors import SourceError, UnknownNameError, UserError
 from xmtf.sources import SourceData, read_source
-from xmtf.studio.interface import MAX_PAGE, Cell, Column, Row, Rows, WholeRow
+from xmtf.studio.interface.browsing import MAX_PAGE, Cell, Column, Row, Rows, WholeRow
 from xmtf.tasks import Task
 
 __all__ = ["RowReader", "splits_of"]

@@ -11,7 +11,7 @@ from xmtf.errors import ConfigError, TemplateError
 from xmtf.files import atomic_path
 from xmtf.languages.codes import normalize_language
 from xmtf.studio.browse import KeyRequest
-from xmtf.studio.interface import (
+from xmtf.studio.interface.browsing import (
     Conflict,
     DeleteRequest,
     Difference,

@@ -11,9 +11,9 @@ from xmtf.errors import UnknownNameError
 from xmtf.extras import MODELS, require_extra
 from xmtf.studio.opened import Models, Suggesting
 from xmtf.studio.place import Place
+from xmtf.studio.process.worker import Worker
 from xmtf.studio.rows import RowReader
 from xmtf.studio.stored import Stored
-from xmtf.studio.worker import Worker
 from xmtf.tokens import Tokenizer, load_tokenizer
 from xmtf.translation.glossary import read_glossary
 

@@ -11,7 +11,7 @@ import jinja2
 from xmtf.errors import TemplateError, UnknownNameError
 from xmtf.languages.codes import normalize_language
 from xmtf.studio.browse import is_rtl
-from xmtf.studio.interface_translating import (
+from xmtf.studio.interface.translating import (
     Decided,
     DecisionRequest,
     Original,

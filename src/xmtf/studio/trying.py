@@ -13,8 +13,8 @@ from starlette.responses import Response
 
 from xmtf.errors import ConfigError, ServerError, UnknownNameError
 from xmtf.loopback.events import Event, event_stream
-from xmtf.studio.interface import Rendering, RenderRequest
-from xmtf.studio.interface_trying import ChoiceScore, ChoiceScores, TextPiece, TryDone, TryFault, TryRequest
+from xmtf.studio.interface.browsing import Rendering, RenderRequest
+from xmtf.studio.interface.trying import ChoiceScore, ChoiceScores, TextPiece, TryDone, TryFault, TryRequest
 from xmtf.studio.look import render
 from xmtf.studio.session import Session
 

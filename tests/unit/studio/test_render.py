@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from xmtf.studio.worker import Worker, WorkerError
+from xmtf.studio.process.worker import Worker, WorkerError
 
 
 def test_a_draft_is_rendered_with_targets_and_choices(studio, draft) -> None:
@@ -73,10 +73,10 @@ def hang():
     while True: pass
 def grow():
     return {"size": len(bytearray(10**9))}
-jobs = types.ModuleType("xmtf.studio.jobs")  # without what rendering needs, it starts at once
+jobs = types.ModuleType("xmtf.studio.process.jobs")  # without what rendering needs, it starts at once
 jobs.JOBS = {"hang": hang, "grow": grow, "work": lambda: {"done": 1}}
-sys.modules["xmtf.studio.jobs"] = jobs
-from xmtf.studio.sandboxed import main
+sys.modules["xmtf.studio.process.jobs"] = jobs
+from xmtf.studio.process.sandboxed import main
 main(float(sys.argv[1]), int(sys.argv[2]))
 """
 

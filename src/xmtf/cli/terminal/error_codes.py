@@ -34,7 +34,7 @@ _DEFINED_ELSEWHERE = (
     "xmtf.report.figures.drawing.fonts",
     "xmtf.tokens.rows.opening",
     "xmtf.studio.saving",
-    "xmtf.studio.worker",
+    "xmtf.studio.process.worker",
 )
 """Modules with errors of their own."""
 

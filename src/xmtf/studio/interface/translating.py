@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from xmtf.studio.interface import MAX_SOURCE, Answered, Sent
+from xmtf.studio.interface.browsing import MAX_SOURCE, Answered, Sent
 
 __all__ = [
     "Decided",

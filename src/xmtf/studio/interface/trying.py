@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from xmtf.studio.interface import Answered, Draft, Sent
+from xmtf.studio.interface.browsing import Answered, Draft, Sent
 
 __all__ = [
     "ChoiceScore",

@@ -1,4 +1,4 @@
-"""The process of :class:`xmtf.studio.worker.Worker`: takes jobs from its input until that ends, under limits."""
+"""The process behind :class:`xmtf.studio.process.worker.Worker`: takes jobs until its input ends, under limits."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import orjson
 
 from xmtf.errors import XmtfError
 from xmtf.json_types import JsonObject
-from xmtf.studio.jobs import JOBS
-from xmtf.studio.worker import frame, read_frame
+from xmtf.studio.process.jobs import JOBS
+from xmtf.studio.process.worker import frame, read_frame
 
 __all__ = ["main"]
 

@@ -27,7 +27,7 @@ __all__ = ["Worker", "WorkerError"]
 
 _START_S = 120.0
 _HEADER = 8
-_PROGRAM = ("-m", "xmtf.studio.sandboxed")
+_PROGRAM = ("-m", "xmtf.studio.process.sandboxed")
 
 
 class WorkerError(TemplateError):
@@ -59,7 +59,7 @@ class Worker:
         self._process: subprocess.Popen[bytes] | None = None
 
     def ask(self, job: str, *arguments: object) -> JsonObject:
-        """Return what a job of :mod:`xmtf.studio.sandboxed` answers.
+        """Return what a job of :mod:`xmtf.studio.process.sandboxed` answers.
 
         Args:
             job: Its name.

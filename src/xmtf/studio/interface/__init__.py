@@ -1,0 +1,1 @@
+"""What page and server send one another, as types."""
