@@ -108,9 +108,13 @@ def missing(what):
     pytest.skip(what)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium():
-    """A real browser; skips without one, or fails where XMTF_NEEDS_BROWSER is set."""
+    """A real browser; skips without one, or fails where XMTF_NEEDS_BROWSER is set.
+
+    It ends with the module that asked for it: while it lives, Playwright's event loop counts as the running one of
+    its thread, and what starts a loop of its own (``anyio.run``) would be refused.
+    """
     found = [path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))]
     if not found:
         missing("no Chromium on PATH")

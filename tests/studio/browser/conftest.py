@@ -148,7 +148,7 @@ def studio(folder):
     socket.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def expect(chromium):
     """What waits until something holds in the page; the policy of the page forbids to evaluate texts there."""
     from playwright.sync_api import expect
@@ -157,9 +157,9 @@ def expect(chromium):
     return expect
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def window(chromium):
-    """One window for all tests, as a new one costs a second of processor time; what went wrong in it, what it asked."""
+    """One window for the tests of a module, as a new one costs a second of processor time; what went wrong in it, what it asked."""
     page = chromium.new_context(color_scheme="light").new_page()
     page.set_default_timeout(60_000)
     faults, asked = [], []
