@@ -12,7 +12,7 @@ from xmtf.cli.terminal.options import Overrides, RecipePath, Replace, needs_mode
 from xmtf.cli.terminal.printing import print_text
 from xmtf.execution import say
 from xmtf.files import alone_in
-from xmtf.launch import Cluster, check_scripts, run_local, write_scripts
+from xmtf.launch import Cluster, check_scripts, write_scripts
 from xmtf.launch import submit as hand_in
 from xmtf.recipe import LoadedRecipe, load_recipe
 from xmtf.runs.replacing import prepare
@@ -99,11 +99,13 @@ def local(
 ) -> None:
     """Carry out a recipe here in many processes.
 
-    Building in a pool, training under torchrun, evaluation in shares. What is finished is not done again; an
-    interrupted run goes on where it stopped.
+    Building in a pool, training under torchrun, evaluation in shares. On GPUs each process has one to itself, and more
+    processes than GPUs are refused. What is finished is not done again; an interrupted run goes on where it stopped.
 
     Example: xmtf launch local recipes/smoke/bloom-tiny.yaml --processes 2
     """
+    from xmtf.launch import run_local
+
     given = tuple(overrides or ())
     loaded = load_recipe(recipe, given)
     check_run_folder(loaded.run_folder)

@@ -1,6 +1,27 @@
-"""A recipe on a cluster or in many processes here: the commands of a run, and who starts them."""
+"""A recipe on a cluster or in many processes here: the commands of a run, and who starts them.
 
-from xmtf.launch.local import run_local
-from xmtf.launch.slurm import Cluster, check_scripts, submit, write_scripts
+Names are imported on first use: job scripts are written where there is no torch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from xmtf.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from xmtf.launch.local import run_local
+    from xmtf.launch.slurm import Cluster, check_scripts, submit, write_scripts
 
 __all__ = ["Cluster", "check_scripts", "run_local", "submit", "write_scripts"]
+
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "Cluster": "slurm",
+        "check_scripts": "slurm",
+        "run_local": "local",
+        "submit": "slurm",
+        "write_scripts": "slurm",
+    },
+)

@@ -13,6 +13,7 @@ from pathlib import Path
 from xmtf.errors import ConfigError, DataError
 from xmtf.execution import say
 from xmtf.guards.tether import tether
+from xmtf.launch.gpus import VISIBLE, gpus_of_processes
 from xmtf.launch.stages import NO_LOGS, LaunchStage, check_layout, launch_stages
 from xmtf.recipe import LoadedRecipe
 from xmtf.run_folder import stop_file
@@ -20,25 +21,34 @@ from xmtf.run_folder import stop_file
 __all__ = ["local_commands", "run_local"]
 
 _LIBC, _PDEATHSIG = ctypes.CDLL(None), 1
+_ONE_EACH = "--virtual-local-rank"
+"""Has torchrun show each process one GPU alone."""
 _DONE_BY_TOKENS = ("plan", "render", "mixture")
 """Stages that ``xmtf run --until tokens`` does itself, in its pool of processes."""
 
 
 def local_commands(
-    loaded: LoadedRecipe, overrides: tuple[str, ...], processes: int
+    loaded: LoadedRecipe, overrides: tuple[str, ...], processes: int, *, on_gpus: bool = False
 ) -> list[tuple[LaunchStage, list[list[str]]]]:
-    """Return each stage and the commands that run side by side in it, in order."""
+    """Return each stage and the commands that run side by side in it, in order.
+
+    Args:
+        loaded: The recipe, with the overrides.
+        overrides: ``key=value``.
+        processes: Processes that build, and that train together.
+        on_gpus: Whether each of them has a GPU to itself.
+    """
     building = ("execution.engine=pool", f"execution.workers={processes}")
     stages = launch_stages(loaded, (*overrides, *building), building=processes, measuring=processes)
-    return [(stage, _commands(stage, processes)) for stage in stages if stage.name not in _DONE_BY_TOKENS]
+    return [(stage, _commands(stage, processes, on_gpus)) for stage in stages if stage.name not in _DONE_BY_TOKENS]
 
 
-def _commands(stage: LaunchStage, processes: int) -> list[list[str]]:
+def _commands(stage: LaunchStage, processes: int, on_gpus: bool) -> list[list[str]]:
     xmtf = ["-m", "xmtf.cli", *stage.command]
     if stage.place == "array":
         return [[sys.executable, *xmtf, "--index", str(index)] for index in range(stage.jobs)]
     if stage.place == "ranks" and processes > 1:
-        ranks = ["--standalone", "--nproc-per-node", str(processes)]
+        ranks = ["--standalone", "--nproc-per-node", str(processes), *([_ONE_EACH] if on_gpus else [])]
         torchrun = ["-m", "torch.distributed.run", *ranks, *NO_LOGS]
         return [[sys.executable, *torchrun, *xmtf]]
     return [[sys.executable, *xmtf]]
@@ -55,21 +65,23 @@ def run_local(loaded: LoadedRecipe, overrides: tuple[str, ...], processes: int) 
         processes: Processes that build, and that train together.
 
     Raises:
-        ConfigError: The processes do not make up the layout of the recipe, or a stage was told something wrong and has
-            said what.
+        ConfigError: The processes do not make up the layout of the recipe, there are fewer GPUs, or a stage was told
+            something wrong and has said what.
         DataError: A stage failed; it has said why.
     """
     check_layout(loaded, processes)
+    gpus = gpus_of_processes(processes, loaded.recipe.training.device)
     threads = os.environ.get("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
     with tether() as tied:
         environment = dict(os.environ) | {"OMP_NUM_THREADS": threads} | tied
-        for stage, commands in local_commands(loaded, overrides, processes):
+        for stage, commands in local_commands(loaded, overrides, processes, on_gpus=bool(gpus)):
             say(f"{stage.name}: {stage.purpose}")
             stop = stop_file(loaded.run.checkpoints) if stage.place == "ranks" else None
-            _check(stage.name, commands[0], _run(commands, environment, stop))
+            own = gpus if stage.model and stage.place == "array" else []
+            _check(stage.name, commands[0], _run(commands, environment, stop, own))
 
 
-def _run(commands: list[list[str]], environment: dict[str, str], stop: Path | None) -> int:
+def _run(commands: list[list[str]], environment: dict[str, str], stop: Path | None, gpus: list[str]) -> int:
     """Run commands side by side; return the first exit code that is not 0, once all have ended.
 
     Ctrl-C reaches this process alone, which asks the others to end: training by the file that makes it save a
@@ -80,7 +92,7 @@ def _run(commands: list[list[str]], environment: dict[str, str], stop: Path | No
     running = [
         subprocess.Popen(
             command,
-            env=environment | ({"XMTF_PROGRESS": "off"} if number else {}),
+            env=environment | ({"XMTF_PROGRESS": "off"} if number else {}) | ({VISIBLE: gpus[number]} if gpus else {}),
             process_group=0,
             preexec_fn=_end_with_parent if sys.platform == "linux" else None,
         )

@@ -100,6 +100,11 @@ class Cluster:
         _check("--mem", self.memory, _MEMORY, "a size, such as 64G")
         for option in self.options:
             _check("--option", option, _OPTION, "an option of sbatch, such as --qos=long")
+        if 0 < self.gpus_per_node < self.ranks_per_node:
+            raise ConfigError(
+                f"--processes-per-node {self.ranks_per_node}: a node has {self.gpus_per_node} GPUs (--gpus-per-node), "
+                "and each process takes one"
+            )
 
     @property
     def ranks_per_node(self) -> int:

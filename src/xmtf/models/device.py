@@ -6,7 +6,7 @@ import torch
 
 from xmtf.errors import ConfigError
 
-__all__ = ["choose_device"]
+__all__ = ["choose_device", "take_gpu"]
 
 
 def choose_device(wanted: str, name: str = "--device") -> torch.device:
@@ -27,3 +27,23 @@ def choose_device(wanted: str, name: str = "--device") -> torch.device:
     if kind == "cuda" and int(number or 0) >= (found := torch.cuda.device_count()):
         raise ConfigError(f"{name} {wanted}: torch finds {found or 'no'} GPUs here; choose auto or cpu")
     return torch.device(wanted)
+
+
+def take_gpu(local_rank: int) -> torch.device:
+    """Have this process of ``torchrun`` compute on the GPU of its number, and return that; no two take the same.
+
+    Args:
+        local_rank: Number of the process on its machine.
+
+    Raises:
+        ConfigError: There are fewer GPUs than processes.
+    """
+    found = torch.cuda.device_count()
+    if local_rank >= found:
+        raise ConfigError(
+            f"process {local_rank} of this machine has no GPU: torch finds {found} here and each process takes one; "
+            f"start at most {found} a machine (--nproc-per-node {found}), or compute on the CPU (training.device=cpu)"
+        )
+    device = torch.device("cuda", local_rank)
+    torch.cuda.set_device(device)
+    return device

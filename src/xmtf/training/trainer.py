@@ -118,7 +118,7 @@ def train_in_folder(loaded: LoadedRecipe, *, tokens: Path, measures: Sequence[Me
     if not (tokens / MANIFEST).exists():
         raise ConfigError(f"{tokens}: no finished token files; make them with `xmtf run {loaded.path} --until tokens`")
     check_run_folder(folder.path)
-    with all_processes() as ranks, alone_in(folder.path) if ranks.first else nullcontext():
+    with all_processes(loaded.recipe.training.device) as ranks, alone_in(folder.path) if ranks.first else nullcontext():
         if ranks.first:
             claim_run_folder(folder.path)
         initial = loaded.recipe.model.base

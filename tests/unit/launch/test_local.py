@@ -39,7 +39,9 @@ def test_a_stage_that_fails_stops_the_run_and_is_named(monkeypatch, code, error)
     monkeypatch.setattr(
         local,
         "local_commands",
-        lambda *_: [(LaunchStage("train", "", ()), [[sys.executable, "-c", "pass"], [sys.executable, "-c", program]])],
+        lambda *_, **_keywords: [
+            (LaunchStage("train", "", ()), [[sys.executable, "-c", "pass"], [sys.executable, "-c", program]])
+        ],
     )
     with pytest.raises(error, match="stage train") as refused:
         run_local(load_recipe(SMOKE), (), 2)
@@ -65,7 +67,9 @@ sys.exit(130)
 def test_ctrl_c_lets_training_save_and_other_stages_end(monkeypatch, tmp_path, place, ended):
     loaded = load_recipe(SMOKE, [f"run_folder={tmp_path}"])
     command = [sys.executable, "-c", STAGE, str(tmp_path / "checkpoints" / "stop"), str(tmp_path / "ended")]
-    monkeypatch.setattr(local, "local_commands", lambda *_: [(LaunchStage("train", "", (), place=place), [command])])
+    monkeypatch.setattr(
+        local, "local_commands", lambda *_, **_keywords: [(LaunchStage("train", "", (), place=place), [command])]
+    )
     with pytest.raises(KeyboardInterrupt):
         run_local(loaded, (), 2)
     assert (tmp_path / "ended").read_text() == ended

@@ -17,7 +17,7 @@ from xmtf.evaluation.suites.setup import Setup
 from xmtf.execution import say
 from xmtf.files import content_hash
 from xmtf.models import find_model, load_model
-from xmtf.models.device import choose_device
+from xmtf.models.device import choose_device, take_gpu
 from xmtf.models.dtype import choose_dtype, dtype_name
 from xmtf.models.quantise import check_quantise, quantise_model, quantised_line
 from xmtf.recipe.schema import QuantizeKind
@@ -116,7 +116,7 @@ def load_subject(setup: Setup, ref: str, label: str) -> Subject:
         torch.set_num_threads(setup.threads)
     device = str(choose_device(setup.device))
     if device == "cuda" and (process := processes_of_torchrun()).size > 1:
-        device = f"cuda:{process.local}"
+        device = str(take_gpu(process.local))
     dtype = choose_dtype(setup.settings.dtype, ref, torch.device(device), offline=setup.offline)
     quantize = setup.settings.quantize
     check_quantise(quantize, torch.device(device))

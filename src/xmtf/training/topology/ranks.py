@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 from torch.distributed import ProcessGroup, ReduceOp
 
+from xmtf.models.device import choose_device, take_gpu
+
 __all__ = ["ALONE", "Ranks", "all_processes"]
 
 Item = TypeVar("Item")
@@ -93,15 +95,23 @@ ALONE = Ranks()
 
 
 @contextmanager
-def all_processes() -> Iterator[Ranks]:
-    """Join the processes that ``torchrun`` started, for the block; alone where there are none."""
+def all_processes(device: str = "auto") -> Iterator[Ranks]:
+    """Join the processes that ``torchrun`` started, for the block; alone where there are none.
+
+    Args:
+        device: ``training.device``; on GPUs each process takes the one of its number.
+
+    Raises:
+        ConfigError: This machine has fewer GPUs than processes.
+    """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         yield ALONE
         return
-    if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+    on_gpus = choose_device(device, "training.device").type == "cuda"
+    if on_gpus:
+        take_gpu(int(os.environ.get("LOCAL_RANK", "0")))
+    torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if on_gpus else "gloo")
     try:
         yield Ranks(torch.distributed.get_rank(), torch.distributed.get_world_size())
     finally:
