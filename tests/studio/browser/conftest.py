@@ -159,7 +159,7 @@ def expect(chromium):
 
 @pytest.fixture(scope="module")
 def window(chromium):
-    """One window for the tests of a module, as a new one costs a second of processor time; what went wrong in it, what it asked."""
+    """One window for the tests of a module, as a new one costs a second of processor time; its errors and requests."""
     page = chromium.new_context(color_scheme="light").new_page()
     page.set_default_timeout(60_000)
     faults, asked = [], []
