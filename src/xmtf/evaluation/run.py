@@ -20,6 +20,7 @@ from xmtf.errors import ConfigError
 from xmtf.evaluation.asking.ask import ask_missing
 from xmtf.evaluation.asking.fit_shots import fit_shots
 from xmtf.evaluation.asking.journal import Journal, count_lines, request_key
+from xmtf.evaluation.asking.questions import note_questions
 from xmtf.evaluation.asking.rounding import largest_difference
 from xmtf.evaluation.asking.subject import AnySubject, Subject, load_any, say_special_texts
 from xmtf.evaluation.engine.chat import chat_of_model, choose_chat
@@ -48,6 +49,7 @@ from xmtf.models.files.identity import model_identity
 from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.effects import stage_fingerprint
 from xmtf.records import Request, Score
+from xmtf.results.asked import ASKED
 from xmtf.results.files import COMPLETIONS, JOURNALS, SAMPLES, SCORES, check_results, claim_results
 from xmtf.results.items import About, item_paths, suite_items
 from xmtf.results.samples import write_samples
@@ -134,6 +136,8 @@ def _ask_and_write(
     processes.wait()
     samples = choose_samples(all_jobs, setup.settings.samples)
     requests = _requests(all_jobs, samples)
+    if processes.rank == 0:
+        note_questions(out, all_jobs, samples)
     ask_missing(subject, journal, requests, processes)
     _say_cut(journal, requests, subject)
     say_special_texts(subject)
@@ -165,6 +169,7 @@ def _ask_and_write(
         ).to_json(),
         wall_time_s=watch.seconds,
     )
+    (out / ASKED).unlink(missing_ok=True)
     write_manifest(out, manifest)
     for path in set(out.glob(JOURNALS)) - {journal.path}:
         path.unlink()  # of other weights or rules, whose results this folder no longer holds
@@ -246,7 +251,9 @@ def answer(
             all_jobs = fit_shots(all_jobs, subject)
             journal = Journal(out, subject.identity(setup), share)
             before = len(journal)
-            requests = _requests(all_jobs, choose_samples(all_jobs, setup.settings.samples))
+            samples = choose_samples(all_jobs, setup.settings.samples)
+            requests = _requests(all_jobs, samples)
+            note_questions(out, all_jobs, samples)
             ask_missing(subject, journal, requests, takes=takes, share=share)
             return len(journal) - before
 

@@ -18,9 +18,11 @@ from xmtf.errors import DataError
 from xmtf.files import atomic_folder, content_hash, read_json, read_jsonl, write_jsonl
 from xmtf.json_types import JsonObject
 
-__all__ = ["DONE", "Plan", "ShardTask", "read_plan", "run_task", "shard_result", "write_plan"]
+__all__ = ["DONE", "PLANNED", "Plan", "ShardTask", "read_plan", "run_task", "shard_result", "write_plan"]
 
 DONE = "done.json"
+PLANNED = ".planned.json"
+"""File beside the folders of shards that says how many there will be, for those who watch."""
 
 ShardFunction = Callable[[JsonObject, Path], JsonObject]
 """``function(spec, folder)`` writes the shard's files into ``folder`` and returns JSON counts."""

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from xmtf.errors import DataError
 from xmtf.execution.on_ray import connect, run_on_ray
-from xmtf.execution.plan import Plan, run_task, shard_result
+from xmtf.execution.plan import PLANNED, Plan, run_task, shard_result
+from xmtf.files import write_json
 from xmtf.json_types import JsonObject
 from xmtf.progress import track
 from xmtf.recipe.schema import Execution
@@ -68,6 +69,7 @@ def run_plan(
     """
     folder.mkdir(parents=True, exist_ok=True)
     total = len(plan.tasks)
+    write_json(folder / PLANNED, {"shards": total})
     to_do = [index for index, task in enumerate(plan.tasks) if shard_result(task, folder) is None]
     to_do.sort(key=lambda index: -plan.tasks[index].cost)
     done = total - len(to_do)

@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 
+import orjson
 import pytest
 from torch.distributed import TCPStore
 
@@ -19,6 +20,7 @@ from xmtf.evaluation.shares import Share, answer_share
 from xmtf.evaluation.suites.setup import named_suites
 from xmtf.recipe import load_recipe
 from xmtf.records import Origin, Request
+from xmtf.results.asked import read_asked
 from xmtf.results.scores import read_scores
 
 TEMPLATES = """\
@@ -125,8 +127,18 @@ def test_finished_work_is_not_done_again_and_killed_work_goes_on(recipe, asked, 
     with pytest.raises(KeyboardInterrupt):
         room.evaluate(recipe(), model="tiny", label="before", out=out)
     assert not (out / "manifest.json").exists()
+    underway = read_asked(out)
+    assert underway.requests == 11
+    journal = next(out.glob("answers-*.jsonl")).read_bytes()
+    answered = {orjson.loads(line)["key"] for line in journal.splitlines()}
+    keys = {question.key: question for question in underway.questions}
+    assert len(keys) == 11
+    assert answered <= keys.keys()
+    assert {question.task for question in keys.values()} == {"parity", "counting"}
+    assert all(question.choices[question.gold] for question in keys.values() if question.choices)
     state["die"] = False
     room.evaluate(recipe(), model="tiny", label="before", out=out)
+    assert not (out / ".asked.jsonl").exists()
     finished = (out / "scores.jsonl").read_bytes()
     total = len(prompts)
     room.evaluate(recipe(), model="tiny", label="before", out=out)

@@ -4,6 +4,7 @@ import pytest
 
 from xmtf.errors import DataError
 from xmtf.execution import Plan, ShardTask, read_plan, run_plan, run_task, write_plan
+from xmtf.files import read_json
 from xmtf.recipe.schema import Execution
 
 FUNCTION = "xmtf.files:write_json"  # any function of xmtf will do where it is never called
@@ -53,7 +54,8 @@ def test_a_failed_task_leaves_no_folder_and_the_others_stay(plan, tmp_path):
     broken = Plan(FUNCTION, (*first, ShardTask(last.name, last.spec | {"fail": True}, cost=0)))
     with pytest.raises(RuntimeError, match="this shard fails"):
         run_plan(broken, tmp_path / "out", INLINE)
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["s0", "s1", "s2"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".planned.json", "s0", "s1", "s2"]
+    assert read_json(tmp_path / "out" / ".planned.json") == {"shards": 4}
 
 
 def test_a_plan_is_a_file(tmp_path):
