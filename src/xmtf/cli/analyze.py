@@ -27,16 +27,17 @@ from xmtf.tasks import load_catalogue
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, help="Overlap, languages, edit distances, code and taxonomy of data.")
+app = typer.Typer(no_args_is_help=True, help="Analyze data: overlap, languages, edit distances, code, taxonomy.")
 
 Built = Annotated[Path, typer.Argument(help="A recipe whose mixture is built, or the folder of a mixture.")]
 Overrides = Annotated[list[str] | None, typer.Argument(help="Overrides of the recipe.")]
-Out = Annotated[Path | None, typer.Option(help="Folder for the tables as CSV.")]
+Out = Annotated[Path | None, typer.Option(help="Folder to write the tables to, as CSV.")]
 Suites = Annotated[
-    str | None, typer.Option("--suite", help="Catalogues, tasks or patterns, such as xnli,xcopa; default the recipe's.")
+    str | None,
+    typer.Option("--suite", help="Catalogues, tasks or patterns, such as xnli,xcopa; default: the recipe's."),
 ]
-Limit = Annotated[int | None, typer.Option(min=1, help="Rows of each split: a seeded choice.")]
-Offline = Annotated[bool, typer.Option("--offline", help="Never touch the network.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Rows per split: a seeded sample.")]
+Offline = Annotated[bool, typer.Option("--offline", help="Never access the network.")]
 _Tables = dict[str, list[dict[str, Any]]]
 
 _MOST_LINES = 60
@@ -50,8 +51,8 @@ def contamination(
     source: Built,
     overrides: Overrides = None,
     suite: Suites = None,
-    words: Annotated[int, typer.Option(min=2, help="Words in a shared run.")] = 13,
-    split: Annotated[str | None, typer.Option(help="Split of the sets named; default those of the catalogue.")] = None,
+    words: Annotated[int, typer.Option(min=2, help="Length of a shared run of words.")] = 13,
+    split: Annotated[str | None, typer.Option(help="Split of the named sets; default: the catalogue's.")] = None,
     limit: Limit = None,
     out: Out = None,
     overwrite: Overwrite = False,
@@ -60,10 +61,11 @@ def contamination(
 ) -> None:
     """Find evaluation items in a mixture.
 
-    The same row, the same prompt, fields of its row, or a run of shared words. Prints the splits of which something was
-    found: items by kind, of `words` also those of which half stands there. Then how many items could be looked for by
-    their texts: nothing is said of the others. --out also gets items.jsonl: every item found, with the
-    training examples that hold it, and overlap.parquet, which `xmtf report build --overlap` joins to scores.
+    Searches for the same row, the same prompt, fields of its row, or a run of shared words. Prints the splits with
+    matches: items by kind of match and, for `words`, also those with at least half of their words there; then how many
+    items could be searched for by their texts (nothing is known about the others). --out also writes items.jsonl (each
+    item found, with the training examples that contain it) and overlap.parquet, which `xmtf report build --overlap`
+    joins to scores.
 
     Example: xmtf analyze contamination runs/open/mixture --suite xnli,xcopa --out overlap
     """
@@ -119,19 +121,21 @@ def _measured(records: list[dict[str, Any]], words: int) -> Iterator[str]:
 @app.command()
 def languages(
     source: Annotated[Path, typer.Argument(help="Folder of a mixture, a file, or a folder of files.")],
-    side: Annotated[str, typer.Option(help="Of a mixture: inputs, targets or both.")] = "targets",
-    text_column: Annotated[str | None, typer.Option(help="Column of the text in files.")] = None,
-    language_column: Annotated[str, typer.Option(help="Column of the declared language in files.")] = "language",
-    language: Annotated[str | None, typer.Option(help="Declared language of everything.")] = None,
-    reliable: Annotated[float, typer.Option(min=0, max=1, help="Confidence of a reliable sentence.")] = 0.9,
+    side: Annotated[
+        str, typer.Option(metavar="inputs|targets|both", help="Side of a mixture's examples to read.")
+    ] = "targets",
+    text_column: Annotated[str | None, typer.Option(help="Text column of files.")] = None,
+    language_column: Annotated[str, typer.Option(help="Column of files with the declared language.")] = "language",
+    language: Annotated[str | None, typer.Option(help="Declared language of all texts.")] = None,
+    reliable: Annotated[float, typer.Option(min=0, max=1, help="Minimum confidence of a reliable sentence.")] = 0.9,
     out: Out = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Compare the languages of sentences with the declared one.
 
-    --out gets matrix.csv (declared x detected), totals.csv and agreement.csv, each with all sentences and with the
-    reliable ones: confident, and in the usual script of the language.
+    --out writes matrix.csv (declared x detected), totals.csv and agreement.csv, each for all sentences and for the
+    reliable ones: identified with confidence, and in the usual script of the language.
 
     Example: xmtf analyze languages runs/demo/mixture --out languages
     """
@@ -157,8 +161,8 @@ def edit_distance(
     dataset: Annotated[str, typer.Option(help="Hub id of the dataset.")] = "facebook/xnli",
     subsets: Annotated[str, typer.Option(help="Subsets, such as th,tr,el.")] = "th,tr,el",
     split: Annotated[str, typer.Option(help="Split to read.")] = "validation",
-    columns: Annotated[str, typer.Option(help="The two columns of text.")] = "premise,hypothesis",
-    label_column: Annotated[str, typer.Option(help="Column of labels.")] = "label",
+    columns: Annotated[str, typer.Option(help="The two text columns.")] = "premise,hypothesis",
+    label_column: Annotated[str, typer.Option(help="Label column.")] = "label",
     labels: Annotated[str, typer.Option(help="Names of integer labels, in order.")] = (
         "entailment,neutral,contradiction"
     ),
@@ -167,9 +171,9 @@ def edit_distance(
     offline: Offline = False,
     as_json: AsJson = False,
 ) -> None:
-    """Measure how far two texts of a row are apart, by label.
+    """Measure the edit distance of two texts of a row, by label.
 
-    The mean Levenshtein distance: Table 7 for XNLI.
+    Prints the mean Levenshtein distance; for XNLI, Table 7 of the BLOOMZ paper.
 
     Example: xmtf analyze edit-distance --subsets th,tr,el --out distances
     """
@@ -200,7 +204,7 @@ def code(
 ) -> None:
     """Measure the length of programs and count their comments.
 
-    The means are Table 4.
+    The means correspond to Table 4 of the BLOOMZ paper.
 
     Example: xmtf analyze code results/code runs/open/mixture
     """
@@ -223,7 +227,7 @@ def taxonomy(
 ) -> None:
     """List clusters, datasets and languages of a mixture.
 
-    And what is left for evaluation.
+    Also lists what is left for evaluation.
 
     Example: xmtf analyze taxonomy recipes/demo.yaml --out taxonomy
     """

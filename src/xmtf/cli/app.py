@@ -24,6 +24,7 @@ from typer.core import TyperCommand, TyperOption
 from xmtf import __version__
 from xmtf.cli.terminal.error_codes import EDGE
 from xmtf.cli.terminal.log_level import LogLevel, Quiet, Verbose, take_log_level
+from xmtf.cli.terminal.metavars import metavar_of
 from xmtf.cli.terminal.printing import print_text
 from xmtf.errors import DataError, MissingExtraError, UnknownNameError, UserError
 from xmtf.extras import extra_of
@@ -35,31 +36,29 @@ __all__ = ["build_app", "main"]
 
 # name -> (module:attribute, help)
 _COMMANDS = {
-    "run": ("xmtf.cli.run:run", "Carry out a recipe: every stage, from data to report."),
+    "run": ("xmtf.cli.run:run", "Run a recipe: every stage, from data to report."),
     "init": ("xmtf.cli.init:init", "Write a recipe, templates and rows into a new folder."),
     "data": ("xmtf.cli.data.verbs:app", "Build, inspect and tokenise mixtures."),
     "train": ("xmtf.cli.train:train", "Finetune a model on packed tokens."),
-    "evaluate": ("xmtf.cli.evaluate.verbs:app", "Measure a model zero-shot."),
-    "generate": ("xmtf.cli.generate:generate", "Prompt a model: once, from a file, or as you type."),
-    "analyze": ("xmtf.cli.analyze:app", "Overlap, languages, edit distances and code of data."),
-    "report": ("xmtf.cli.report:app", "Tables, figures, the page and cards of runs and results."),
+    "evaluate": ("xmtf.cli.evaluate.verbs:app", "Evaluate a model zero-shot."),
+    "generate": ("xmtf.cli.generate:generate", "Prompt a model: once, from a file, or interactively."),
+    "analyze": ("xmtf.cli.analyze:app", "Analyze data: overlap, languages, edit distances, code."),
+    "report": ("xmtf.cli.report:app", "Build tables, figures, pages and cards of results."),
     "template": ("xmtf.cli.template.verbs:app", "List, show, render and lint templates."),
     "task": ("xmtf.cli.task:app", "List and show tasks of the catalogue."),
-    "plan": ("xmtf.cli.plan.verb:plan", "Layout, memory and time of a training on N GPUs."),
-    "launch": ("xmtf.cli.launch:app", "Carry out a recipe on a cluster, or in many processes here."),
+    "plan": ("xmtf.cli.plan.verb:plan", "Estimate layout, memory and time of training on N GPUs."),
+    "launch": ("xmtf.cli.launch:app", "Run a recipe on a cluster, or in multiple local processes."),
     "recipe": ("xmtf.cli.recipe:app", "List, copy, show and compare recipes."),
     "model": ("xmtf.cli.model:app", "List the released models."),
-    "verify": ("xmtf.cli.verify:verify", "Whether a run folder still holds the bytes that were written."),
+    "verify": ("xmtf.cli.verify:verify", "Check the files of a run folder against their checksums."),
     "checkpoint": ("xmtf.cli.checkpoint:app", "List, inspect, export and convert checkpoints."),
-    "doctor": ("xmtf.cli.doctor:doctor", "Say what works on this machine."),
+    "doctor": ("xmtf.cli.doctor:doctor", "Check what works on this machine."),
 }
 
 
 _PREFIX = "XMTF"
 _RAW_TYPE = re.compile(r" <(?:str|path|int|float|list\[\w+\])(?: range)?>")
 """What typer shows behind the name of an argument."""
-_METAVARS = {"str": "TEXT", "list[str]": "TEXT", "path": "PATH", "list[Path]": "PATH", "int": "N", "float": "X"}
-"""Name of a type -> what help shows for a value of it; closed sets show their values."""
 _INTERRUPTED = 130
 _EDGE = SimpleNamespace(as_json=False)
 """Whether the command that is running prints JSON, its errors too."""
@@ -96,8 +95,8 @@ class _Verb(TyperCommand):
         """Write the help: what stands for a value is a word, no type; variables are in docs/command-line.md."""
         for parameter in self.params:
             if isinstance(parameter, TyperOption):
-                kind = str(parameter.display_type(ctx)).strip("<>").removesuffix(" range")
-                parameter.metavar = parameter.metavar or _METAVARS.get(kind)
+                kind = str(parameter.display_type(ctx))
+                parameter.metavar = parameter.metavar or metavar_of(parameter.opts[-1], kind)
                 parameter.show_envvar = bool(parameter.envvar)
         write = formatter.write_dl
         formatter.write_dl = lambda rows, *rest, **more: write(
@@ -137,7 +136,7 @@ def _print_version(asked: bool) -> None:
 
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and stop.")
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit.")
     ] = False,
     quiet: Quiet = False,
     verbose: Verbose = False,

@@ -34,7 +34,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 @app.command("list")
 @needs_models
 def list_all(run: RunFolder, as_json: AsJson = False) -> None:
-    """Print the checkpoints of a run that are whole, oldest first.
+    """Print the complete checkpoints of a run, oldest first.
 
     Example: xmtf checkpoint list runs/demo
     """
@@ -51,26 +51,27 @@ def list_all(run: RunFolder, as_json: AsJson = False) -> None:
 
 
 Like = Annotated[
-    str | None, typer.Option(help="Model folder or hub id with the shape and tokenizer, where the files do not say.")
+    str | None, typer.Option(help="Model folder or hub id that gives the shape and tokenizer if the files do not.")
 ]
-Heads = Annotated[int | None, typer.Option(help="Attention heads, where nothing else says how many.")]
+Heads = Annotated[int | None, typer.Option(help="Number of attention heads, if it is not known otherwise.")]
 
 
 @app.command()
 @needs_models
 def inspect(
-    checkpoint: Annotated[Path, typer.Argument(help="Folder of a checkpoint: of a run, or of another program.")],
+    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint folder of a run or of another framework.")],
     check: Annotated[
-        bool, typer.Option("--check", help="Of a run: read all files and compare them with what was written.")
+        bool, typer.Option("--check", help="For a run's checkpoint: verify the checksums of all files.")
     ] = False,
     like: Like = None,
     heads: Heads = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print what a checkpoint holds.
+    """Print the contents of a checkpoint.
 
-    Of a run: how far it had come and the shape of every tensor. Of another program: whether it is whole, its
-    layout, and how far the copies of replicated parameters drifted apart; the exit code is 1 where it is not whole.
+    For a run's checkpoint: its step and the shape of every tensor. For one of another framework: whether it is
+    complete, its layout, and how far the copies of replicated parameters have drifted apart; the exit code is 1 if it
+    is incomplete.
 
     Example: xmtf checkpoint inspect runs/demo/checkpoints/step-000700
     """
@@ -103,22 +104,25 @@ def inspect(
 def export(
     run: RunFolder,
     out: Annotated[Path, typer.Option("--out", help="Folder to write.")],
-    step: Annotated[int | None, typer.Option(help="Which checkpoint; default the newest.")] = None,
-    merge: Annotated[bool, typer.Option("--merge", help="Of adapters: write whole weights with them added.")] = False,
+    step: Annotated[int | None, typer.Option(help="Step of the checkpoint; default: the newest.")] = None,
+    merge: Annotated[
+        bool, typer.Option("--merge", help="Merge adapters into the base model and write full weights.")
+    ] = False,
     dtype: Annotated[
-        Literal["auto", "fp32", "bf16", "fp16"], typer.Option(help="Of the weights; auto: what the run computed in.")
+        Literal["auto", "fp32", "bf16", "fp16"],
+        typer.Option(help="Data type of the weights; auto: the run's precision."),
     ] = "auto",
     foreign: Annotated[
-        bool, typer.Option("--foreign", help="Take what another training left there; its card has no results.")
+        bool, typer.Option("--foreign", help="Export a checkpoint of another training; its card has no results.")
     ] = False,
     replace: Replace = False,
     push_to_hub: Annotated[str | None, typer.Option(metavar="ID", help="Publish it on the hub under this id.")] = None,
-    private: Annotated[bool, typer.Option("--private", help="Published for its owner alone.")] = False,
+    private: Annotated[bool, typer.Option("--private", help="Make the repository private.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be published.")] = False,
 ) -> None:
     """Write a checkpoint as a model folder of transformers.
 
-    With a model card.
+    Includes a model card.
 
     Example: xmtf checkpoint export runs/demo --out exported
     Example: xmtf checkpoint export runs/demo --out exported --push-to-hub me/demo --dry-run
@@ -148,21 +152,26 @@ def export(
 @needs_models
 def choose(
     run: RunFolder,
-    out: Annotated[Path | None, typer.Option("--out", help="Folder for the best as a model; default none.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder to export the best model to; default: none.")
+    ] = None,
     examples: Annotated[
         int | None,
-        typer.Option(min=1, help="Most examples of each task and template; default training.validation_examples."),
+        typer.Option(
+            min=1, help="Maximum number of examples per task and template; default: training.validation_examples."
+        ),
     ] = None,
     dtype: Annotated[
-        Literal["auto", "fp32", "bf16", "fp16"], typer.Option(help="Of the weights; auto: what the run computed in.")
+        Literal["auto", "fp32", "bf16", "fp16"],
+        typer.Option(help="Data type of the weights; auto: the run's precision."),
     ] = "auto",
     replace: Replace = False,
     as_json: AsJson = False,
 ) -> None:
-    """Measure a run's checkpoints on its suites, and export the best.
+    """Evaluate a run's checkpoints on its suites; export the best.
 
-    As validations do with training.validation_suites: the highest geometric mean of what rank and generation suites
-    come to. What is measured is kept in the run's log, and not measured again.
+    Chooses as validation with training.validation_suites does: by the highest geometric mean of the scores of rank and
+    generation suites. Scores are kept in the run's log and not computed again.
 
     Example: xmtf checkpoint choose runs/bloomz --out best --dtype bf16
     """
@@ -195,26 +204,24 @@ def convert(
     out: Annotated[Path | None, typer.Option("--out", help="Model folder to write, in Hugging Face format.")] = None,
     recipe: Annotated[
         Path | None,
-        typer.Option(help="Recipe to go on training with: writes a checkpoint of its run, moments included."),
+        typer.Option(help="Recipe to resume training with: writes a checkpoint of its run, including moments."),
     ] = None,
     tokens: Annotated[
-        Path | None, typer.Option(help="Token files that it trains on; default those of the run.")
+        Path | None, typer.Option(help="Token files that it trains on; default: those of the run.")
     ] = None,
-    step: Annotated[int, typer.Option(min=0, help="Where in the recipe's data training goes on.")] = 0,
+    step: Annotated[int, typer.Option(min=0, help="Step of the recipe's data at which training resumes.")] = 0,
     adam_steps: Annotated[
-        int | None, typer.Option(min=1, help="Updates that Adam's moments have seen, where the files do not say.")
+        int | None, typer.Option(min=1, help="Number of Adam updates so far, if the files do not give it.")
     ] = None,
     like: Like = None,
     heads: Heads = None,
-    dtype: Annotated[
-        Dtype | None, typer.Option(help="What weights are converted to; default what they are stored in.")
-    ] = None,
+    dtype: Annotated[Dtype | None, typer.Option(help="Data type to convert weights to; default: as stored.")] = None,
     replace: Replace = False,
     as_json: AsJson = False,
 ) -> None:
-    """Read a checkpoint of another program.
+    """Convert a checkpoint of another framework.
 
-    Writes a model folder (--out), or a checkpoint that training goes on from (--recipe).
+    Writes a model folder (--out), or a checkpoint that training resumes from (--recipe).
 
     Example: xmtf checkpoint convert global_step498 --like bigscience/bloom --out bloomz
     Example: xmtf checkpoint convert global_step498_universal --recipe recipes/train/bloomz-560m.yaml

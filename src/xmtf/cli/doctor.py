@@ -41,7 +41,7 @@ _SWITCHES = frozenset(
 
 
 def doctor(
-    model: Annotated[str | None, typer.Option(help="Also test that this model packs without leaking.")] = None,
+    model: Annotated[str | None, typer.Option(help="Also test this model for leaks between packed examples.")] = None,
     report: Annotated[
         bool, typer.Option("--report", help="Print what a bug report needs, without secrets, and nothing else.")
     ] = False,

@@ -44,30 +44,34 @@ __all__ = ["generate"]
 @with_options
 def generate(
     *,
-    prompt: Annotated[str | None, typer.Argument(help="The prompt; default from --file, a pipe, or typed in.")] = None,
+    prompt: Annotated[
+        str | None, typer.Argument(help="The prompt; default: from --file, a pipe, or interactive input.")
+    ] = None,
     model: Annotated[str, typer.Option(help="Model folder, GGUF file, package:NAME, hub id, or openai:URL#NAME.")] = "",
-    file: Annotated[Path | None, typer.Option(help="Text with one prompt, or .jsonl (.csv, ...) with many.")] = None,
-    out: Annotated[Path | None, typer.Option(help="JSON lines with the answers; default stdout.")] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="Text file with one prompt, or .jsonl (.csv, ...) with one per row.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="JSON lines with the answers; default: stdout.")] = None,
     replace: Overwrite = False,
     options: DecodingOptions,
-    samples: Annotated[int, typer.Option(min=1, help="Answers to each prompt.")] = 1,
+    samples: Annotated[int, typer.Option(min=1, help="Answers per prompt.")] = 1,
     end_of_inputs: Annotated[
-        bool, typer.Option("--end-of-inputs", help="End-of-text token after prompts, as mT0's card shows.")
+        bool, typer.Option("--end-of-inputs", help="Add an end-of-text token after prompts, as in mT0's model card.")
     ] = False,
     begin_of_inputs: BeginOfInputs = "auto",
     chat: Chat = "auto",
     quantize: Quantize = None,
     device: Device = "auto",
     dtype: Dtype = "auto",
-    seed: Annotated[int, typer.Option(min=0, help="Seeds the draws.")] = 42,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the sampling.")] = 42,
     server: ServerOptions,
     offline: Offline = False,
 ) -> None:
-    """Prompt a model: with an argument, a file, a pipe, or prompts that are typed in one after the other.
+    """Prompt a model: with an argument, a file, a pipe, or interactively.
 
-    A prompt should clearly end (with a full stop, a question mark or a colon) and say the language of the answer.
-    A .jsonl file (.csv, .parquet, ...) has `prompt` (or `inputs`) in each line; the answers come with the line's other
-    fields, and an interrupted run with --out goes on where it stopped.
+    A prompt should have a clear end (a full stop, a question mark or a colon) and name the language of the answer. A
+    .jsonl file (.csv, .parquet, ...) has `prompt` (or `inputs`) in each row; answers are written along with the row's
+    other fields, and with --out an interrupted run resumes where it stopped.
 
     Example: xmtf generate --model bigscience/bloomz-560m "Translate to English: Je t'aime."
     """

@@ -14,9 +14,9 @@ __all__ = ["init"]
 
 
 def init(folder: Annotated[Path, typer.Argument(help="A new folder, or an empty one.")]) -> None:
-    """Write a recipe, templates and rows into a new folder, to change them.
+    """Write a starter recipe, templates and rows into a new folder.
 
-    They run as they are, in a few seconds. A folder that is not empty is refused.
+    They run unchanged, in a few seconds. The folder must be new or empty.
 
     Example: xmtf init mine
     """

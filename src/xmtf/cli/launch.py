@@ -20,7 +20,7 @@ from xmtf.tasks import lacking_suites
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, help="Carry out a recipe on a cluster, or in many processes here.")
+app = typer.Typer(no_args_is_help=True, help="Run a recipe on a cluster, or in multiple local processes.")
 
 _LOCK = ".launch.lock"
 """Held by ``launch local``; its stages hold that of the run folder, one after the other."""
@@ -30,32 +30,34 @@ _LOCK = ".launch.lock"
 def slurm(
     recipe: RecipePath,
     overrides: Overrides = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the scripts; default slurm/ of the run folder.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the scripts; default: slurm/ of the run folder.")] = None,
     partition: Annotated[str | None, typer.Option(help="Partition of all jobs.")] = None,
-    cpu_partition: Annotated[str | None, typer.Option(help="Partition of jobs without a model.")] = None,
+    cpu_partition: Annotated[str | None, typer.Option(help="Partition of jobs that need no model.")] = None,
     account: Annotated[str | None, typer.Option(help="Account to charge.")] = None,
     time: Annotated[str | None, typer.Option(help="Time limit of a job, such as 20:00:00.")] = None,
-    mem: Annotated[str | None, typer.Option(help="Memory of a node, such as 64G.")] = None,
-    nodes: Annotated[int, typer.Option(min=1, help="Nodes that train together.")] = 1,
-    gpus_per_node: Annotated[int, typer.Option(min=0, help="GPUs of each.")] = 0,
+    mem: Annotated[str | None, typer.Option(help="Memory per node, such as 64G.")] = None,
+    nodes: Annotated[int, typer.Option(min=1, help="Number of nodes for training.")] = 1,
+    gpus_per_node: Annotated[int, typer.Option(min=0, help="GPUs per node.")] = 0,
     processes_per_node: Annotated[
-        int | None, typer.Option(min=1, help="Training processes of a node; default one per GPU, else one.")
+        int | None, typer.Option(min=1, help="Training processes per node; default: one per GPU, or one.")
     ] = None,
-    cpus_per_task: Annotated[int, typer.Option(min=1, help="Cores of a job on each node.")] = 1,
-    jobs: Annotated[int, typer.Option(min=1, help="Jobs that share the building of the mixture.")] = 16,
+    cpus_per_task: Annotated[int, typer.Option(min=1, help="CPU cores per job and node.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Array jobs that build the mixture.")] = 16,
     evaluation_jobs: Annotated[
-        int | None, typer.Option(min=1, help="Jobs that share an evaluation; default as many as train together.")
+        int | None, typer.Option(min=1, help="Array jobs per evaluation; default: the number of training processes.")
     ] = None,
-    grace: Annotated[int, typer.Option(min=1, help="Seconds before the time limit to save and stop at.")] = 120,
-    option: Annotated[list[str] | None, typer.Option(help="Further option of sbatch, such as --qos=long.")] = None,
+    grace: Annotated[int, typer.Option(min=1, help="Seconds before the time limit at which to save and stop.")] = 120,
+    option: Annotated[
+        list[str] | None, typer.Option(help="Additional sbatch option, such as --qos=long; may be repeated.")
+    ] = None,
     replace: Replace = False,
-    submit: Annotated[bool, typer.Option("--submit", help="Also hand the jobs to Slurm.")] = False,
+    submit: Annotated[bool, typer.Option("--submit", help="Also submit the jobs.")] = False,
 ) -> None:
-    """Write the stages of a recipe as jobs of Slurm.
+    """Write the stages of a recipe as Slurm jobs.
 
-    One script for each stage, and submit.sh, which hands them in. Building and its array, training under torchrun,
-    evaluation and report begin when what they need has succeeded. A job that is stopped at its time limit, or killed,
-    is queued again and goes on where it stopped.
+    Writes one script per stage, and submit.sh, which submits them. Each job starts when the jobs that it depends on
+    have succeeded; training runs under torchrun. A job that is killed, or stopped at its time limit, is requeued and
+    resumes where it stopped.
 
     Example: xmtf launch slurm recipes/train/bloomz-7b1.yaml --nodes 8 --gpus-per-node 8 --time 20:00:00 --submit
     """
@@ -94,13 +96,14 @@ def slurm(
 def local(
     recipe: RecipePath,
     overrides: Overrides = None,
-    processes: Annotated[int, typer.Option(min=1, help="Processes that build, train together and evaluate.")] = 2,
+    processes: Annotated[int, typer.Option(min=1, help="Number of processes.")] = 2,
     replace: Replace = False,
 ) -> None:
-    """Carry out a recipe here in many processes.
+    """Run a recipe in multiple local processes.
 
-    Building in a pool, training under torchrun, evaluation in shares. On GPUs each process has one to itself, and more
-    processes than GPUs are refused. What is finished is not done again; an interrupted run goes on where it stopped.
+    Builds in a process pool, trains under torchrun, and splits evaluations among processes. On GPUs, each process has
+    one to itself; more processes than GPUs are an error. Finished stages are skipped; an interrupted run resumes where
+    it stopped.
 
     Example: xmtf launch local recipes/smoke/bloom-tiny.yaml --processes 2
     """

@@ -22,13 +22,15 @@ def models() -> None:
 
 @app.command("list")
 def list_models(
-    family: Annotated[str | None, typer.Option(help="Only this family, such as BLOOMZ or mT0.")] = None,
+    family: Annotated[
+        str | None, typer.Option(metavar="FAMILY", help="Only this family, such as BLOOMZ or mT0.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the models whose results were published, and their bases.
 
-    Size, base, mixture and licence. Any of the ids works as `--model` of `xmtf generate` and `xmtf evaluate`, and as
-    `model.base` of a recipe.
+    Prints size, base, mixture and licence. Any of the ids works as `--model` of `xmtf generate` and `xmtf evaluate`,
+    and as `model.base` of a recipe.
 
     Example: xmtf model list --family mT0
     """

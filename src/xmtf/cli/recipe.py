@@ -28,11 +28,11 @@ def show(
     recipe: RecipePath,
     overrides: Overrides = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
-    changed: Annotated[bool, typer.Option("--changed", help="Leave out keys that have their default.")] = False,
+    changed: Annotated[bool, typer.Option("--changed", help="Omit keys with default values.")] = False,
 ) -> None:
-    """Print every key of a recipe and where its value is from.
+    """Print every key of a recipe and the origin of its value.
 
-    Defaults and overrides are in it.
+    Includes defaults and overrides.
 
     Example: xmtf recipe show recipes/demo.yaml training.steps=200 --changed
     """
@@ -53,7 +53,7 @@ def show(
 def diff(
     first: RecipePath,
     second: Annotated[Path, typer.Argument(help="The recipe to compare it with.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
 ) -> None:
     """Print the keys in which two recipes differ.
 
@@ -71,7 +71,9 @@ def diff(
 
 
 @app.command("list")
-def list_recipes(as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line.")] = False) -> None:
+def list_recipes(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
+) -> None:
     """List the recipes that come with the package.
 
     Example: xmtf recipe list
@@ -87,11 +89,14 @@ def list_recipes(as_json: Annotated[bool, typer.Option("--json", help="Print a J
 @app.command()
 def copy(
     name: Annotated[str, typer.Argument(help="Such as demo, smoke/bloom-tiny or own-data (xmtf recipe list).")],
-    to: Annotated[Path | None, typer.Option(help="File, or folder of an example; default its own name, here.")] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option(help="Target file, or folder for an example; default: its name, in the current folder."),
+    ] = None,
 ) -> None:
-    """Copy a recipe of the package, to change it.
+    """Copy a packaged recipe, for editing.
 
-    An example comes with its files. Nothing is overwritten.
+    An example is copied with its files. Nothing is overwritten.
 
     Example: xmtf recipe copy demo --to mine.yaml
     """
@@ -101,12 +106,12 @@ def copy(
 
 @app.command()
 def schema(
-    out: Annotated[Path | None, typer.Option("--out", help="Write this file instead.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Write to this file instead.")] = None,
     replace: Overwrite = False,
 ) -> None:
     """Print the JSON schema of recipes.
 
-    Every key with its meaning, unit and default. Editors read it where the first line of a recipe is
+    Describes every key with its meaning, unit and default. Editors use it if the first line of a recipe is
     `# yaml-language-server: $schema=./recipe.schema.json`.
 
     Example: xmtf recipe schema --out recipe.schema.json

@@ -22,18 +22,21 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, help="Tables, figures, the page and the card of runs and results.")
+app = typer.Typer(no_args_is_help=True, help="Build tables, figures, pages and cards of runs and results.")
 
-Out = Annotated[Path | None, typer.Option("--out", help="Where to write; default the run's own report folder.")]
+Out = Annotated[Path | None, typer.Option("--out", help="Output folder; default: the run's report folder.")]
 ResultPaths = Annotated[list[Path] | None, typer.Argument(help="Run folders, or folders of results.")]
-Reference = Annotated[bool, typer.Option("--reference", help="With the published numbers of BLOOM, BLOOMZ, mT0, ...")]
+Reference = Annotated[
+    bool, typer.Option("--reference", help="Include the published numbers of BLOOM, BLOOMZ, mT0, ...")
+]
 GivenInputs = Annotated[
-    list[str] | None, typer.Option("--input", help="NAME=FILE, such as samples=results/samples.jsonl; may be repeated.")
+    list[str] | None,
+    typer.Option("--input", help="Additional data, such as samples=results/samples.jsonl; may be repeated."),
 ]
 Overlap = Annotated[
     Path | None,
     typer.Option(
-        help="Folder of `xmtf analyze contamination --out`: values of clean and of seen items; default the run's."
+        help="Folder of `xmtf analyze contamination --out`: adds scores on clean and on seen items; default: the run's."
     ),
 ]
 
@@ -53,10 +56,10 @@ def build(
     given: GivenInputs = None,
     overlap: Overlap = None,
     out: Out = None,
-    title: Annotated[str | None, typer.Option(help="Heading.")] = None,
-    items: Annotated[int, typer.Option(min=0, help="Items of each dataset to show.")] = 1000,
+    title: Annotated[str | None, typer.Option(help="Title of the page.")] = None,
+    items: Annotated[int, typer.Option(min=0, help="Items to show per dataset.")] = 1000,
 ) -> None:
-    """Write one page: summary, tables, figures and items.
+    """Write a report page: summary, tables, figures and items.
 
     Example: xmtf report build runs/demo
     Example: xmtf report build results/bloomz-560m results/mt0-small --reference --out report
@@ -77,17 +80,17 @@ def tables(
     given: GivenInputs = None,
     overlap: Overlap = None,
     form: Annotated[
-        TableFormat | None, typer.Option("--format", help="Form; default md on the terminal, all three with --out.")
+        TableFormat | None, typer.Option("--format", help="Format; default: md on the terminal, all three with --out.")
     ] = None,
-    name: Annotated[str | None, typer.Option(help="Which table; `all` for every one.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Write files into this folder.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the table; `all` for all tables.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder to write files to.")] = None,
     replace: Overwrite = False,
 ) -> None:
     """Print or write tables of results.
 
-    A run's own, and with --reference the published ones beside them.
+    With --reference, the published results are shown alongside.
 
-    Without --name: the first table is printed, or with --out every one is written.
+    Without --name, the first table is printed, or with --out all tables are written.
 
     Example: xmtf report tables runs/demo --format tex
     Example: xmtf report tables results/mine --reference --out tables
@@ -118,15 +121,18 @@ def figures(
     results: ResultPaths = None,
     reference: Reference = False,
     given: GivenInputs = None,
-    only: Annotated[str | None, typer.Option(help="Numbers or names, such as 4,6,task-bars.")] = None,
-    form: Annotated[str, typer.Option("--format", help="Of svg, png and pdf.")] = "svg,png,pdf",
-    out: Annotated[Path | None, typer.Option("--out", help="Folder; default figures/ of the run, or here.")] = None,
+    only: Annotated[str | None, typer.Option(help="Figures by number or name, such as 4,6,task-bars.")] = None,
+    form: Annotated[
+        str, typer.Option("--format", metavar="svg,png,pdf", help="File formats, separated by commas.")
+    ] = "svg,png,pdf",
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Output folder; default: figures/ of the run or of the current folder.")
+    ] = None,
     replace: Overwrite = False,
 ) -> None:
     """Draw figures of results; print the files written.
 
-    A run's own, and with --reference the published ones. Figures whose data are not at hand are left out; stderr says
-    so.
+    With --reference, the published figures too. Figures without data are skipped, with a message on stderr.
 
     Example: xmtf report figures runs/demo --out figures
     Example: xmtf report figures results/mine --reference --only 4,5,9 --out figures
@@ -166,14 +172,16 @@ def _say_left_out(drawn: Drawn, *, every: bool) -> None:
 @app.command()
 def card(
     source: Annotated[Path, typer.Argument(help="Run folder or results folder.")],
-    checkpoint: Annotated[str, typer.Option(help="What readers load: a hub id or a folder.")] = "path/to/model",
-    model: Annotated[str | None, typer.Option(help="Which model of the results, where there are several.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Write this file, such as README.md.")] = None,
+    checkpoint: Annotated[
+        str, typer.Option(help="Model that the card's code loads: hub id or folder.")
+    ] = "path/to/model",
+    model: Annotated[str | None, typer.Option(help="Model of the results, if there are several.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="File to write, such as README.md.")] = None,
     replace: Overwrite = False,
 ) -> None:
     """Print or write a model card with the hub's model-index.
 
-    Beside --out stands `.eval_results/xmtf.yaml`: the same results in the hub's own format.
+    Next to --out, `.eval_results/xmtf.yaml` is written: the same results in the hub's format.
 
     Example: xmtf report card runs/demo --checkpoint me/demo --out README.md
     """

@@ -9,7 +9,7 @@ import typer
 from xmtf.cli.terminal.options import Overrides, RecipePath, Replace
 from xmtf.cli.terminal.printing import print_text
 from xmtf.recipe import load_recipe
-from xmtf.runs.pipeline import run_recipe
+from xmtf.runs.pipeline import STAGES, run_recipe
 
 __all__ = ["run"]
 
@@ -18,11 +18,13 @@ def run(
     recipe: RecipePath,
     overrides: Overrides = None,
     replace: Replace = False,
-    until: Annotated[str | None, typer.Option(help="Stop after this stage, such as tokens.")] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="|".join(STAGES), help="Stop after this stage, such as tokens.")
+    ] = None,
 ) -> None:
-    """Carry out a recipe: mixture, tokens, training, evaluation before and after, report.
+    """Run a recipe: mixture, tokens, training, evaluation before and after, report.
 
-    What is finished is not done again; an interrupted run goes on where it stopped.
+    Finished stages are skipped; an interrupted run resumes where it stopped.
 
     Example: xmtf run recipes/demo.yaml training.steps=200
     """

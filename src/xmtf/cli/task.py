@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from xmtf.templates.preview import Preview
     from xmtf.templates.template import Template
 
-app = typer.Typer(no_args_is_help=True, help="List the tasks of the catalogue and look at them.")
+app = typer.Typer(no_args_is_help=True, help="List and show the tasks of the catalogue.")
 
-RecipeOption = Annotated[Path | None, typer.Option("--recipe", help="Also this recipe's catalogues and own tasks.")]
+RecipeOption = Annotated[Path | None, typer.Option("--recipe", help="Include this recipe's catalogues and own tasks.")]
 
 
 @app.command("list")
@@ -38,9 +38,11 @@ def list_tasks(
     ] = "*",
     cluster: Annotated[str, typer.Option(help="Pattern of the task cluster.")] = "*",
     language: Annotated[str, typer.Option(help="Language of the targets: any code, or a pattern.")] = "*",
-    role: Annotated[str, typer.Option(help="Only tasks with splits for this role: train or evaluation.")] = "*",
+    role: Annotated[
+        str, typer.Option(metavar="train|evaluation|validation|shots", help="Only tasks with splits for this role.")
+    ] = "*",
     recipe: RecipeOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
 ) -> None:
     """List tasks; every filter is a shell pattern.
 
@@ -76,14 +78,14 @@ def list_tasks(
 @app.command("show")
 def show_task(
     task_id: Annotated[str, typer.Argument(metavar="TASK", help="Task id, such as xnli/fr.")],
-    split: Annotated[str | None, typer.Option(help="Split to take the row from; default its first.")] = None,
-    row: Annotated[int, typer.Option(min=0, help="Which row to render.")] = 0,
+    split: Annotated[str | None, typer.Option(help="Split to take the row from; default: its first.")] = None,
+    row: Annotated[int, typer.Option(min=0, help="Row to render, from 0.")] = 0,
     template: Annotated[
-        str | None, typer.Option(help="Pattern of template names; default all but translations for other rows.")
+        str | None, typer.Option(help="Pattern of template names; default: all but translations for other rows.")
     ] = None,
     recipe: RecipeOption = None,
     offline: Offline = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Show a task: its source, and a row under each template.
 
@@ -140,13 +142,12 @@ def _example(preview: Preview) -> JsonObject:
 def outline(
     recipe: Annotated[Path, typer.Argument(help="Recipe file, such as recipes/data/xp3.yaml.")],
     overrides: Annotated[list[str] | None, typer.Argument(help="Overrides, such as mixture.cap_examples=100.")] = None,
-    by: Annotated[str, typer.Option(help="cluster, language or dataset.")] = "cluster",
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per split of a task.")] = False,
+    by: Annotated[str, typer.Option(metavar="cluster|language|dataset", help="What to group by.")] = "cluster",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per split of a task.")] = False,
 ) -> None:
-    """Say what a recipe's mixture takes, from the catalogue alone.
+    """Outline a recipe's mixture from the catalogue alone.
 
-    No data and no template is read. Templates are those that the original counts for its tasks; `-` where nobody
-    counted.
+    Reads no data and no templates. Template counts are those published for the original's tasks, or `-`.
 
     Example: xmtf task outline recipes/data/xp3x.yaml --by language
     """

@@ -24,7 +24,7 @@ __all__ = ["train"]
 @needs_models
 def train(
     recipe: Annotated[
-        Path | None, typer.Argument(help="Recipe file, such as recipes/demo.yaml; none with --model and --data.")
+        Path | None, typer.Argument(help="Recipe file, such as recipes/demo.yaml; omit with --model and --data.")
     ] = None,
     overrides: Overrides = None,
     model: Annotated[
@@ -33,17 +33,18 @@ def train(
     data: Annotated[
         Path | None, typer.Option(help="Without a recipe: file of rows, messages or inputs and targets.")
     ] = None,
-    language: Annotated[str | None, typer.Option(help="Of the answers in --data; default what is identified.")] = None,
+    language: Annotated[str | None, typer.Option(help="Language of the answers in --data; default: detected.")] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the first example, its row, the layout and the memory, and stop.")
+        bool, typer.Option("--dry-run", help="Print the first example, its row, the layout and the memory, and exit.")
     ] = False,
     replace: Replace = False,
-    tokens: Annotated[Path | None, typer.Option(help="Token files; default those of the run folder.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Run folder; default the recipe's, or runs/<name>.")] = None,
+    tokens: Annotated[Path | None, typer.Option(help="Token files; default: those of the run folder.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; default: the recipe's, or runs/<name>.")] = None,
 ) -> None:
-    """Finetune the model of a recipe on its token files; goes on from the last checkpoint by itself.
+    """Finetune a recipe's model on its token files; resumes from the last checkpoint.
 
-    Without a recipe, --model and --data write one, list what it makes, and train: adapters, unless model.lora=null.
+    Without a recipe, --model and --data write one, list what it will produce, and train adapters (all weights with
+    model.lora=null).
 
     Example: xmtf train recipes/demo.yaml training.steps=200
     Example: xmtf train --model HuggingFaceTB/SmolLM2-135M-Instruct --data rows.jsonl training.steps=50

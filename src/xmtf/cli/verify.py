@@ -17,9 +17,9 @@ def verify(
     folder: Annotated[Path, typer.Argument(help="Folder of a run, or of one of its stages, such as runs/demo.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Read every file of a run and compare it with what its stages wrote.
+    """Check every file of a run against the checksums that its stages recorded.
 
-    Names each file that is missing or changed, and the stage that wrote it; then the exit code is 1.
+    Lists each missing or changed file and the stage that wrote it; the exit code is then 1.
 
     Example: xmtf verify runs/demo
     """

@@ -35,26 +35,28 @@ def pack(
         list[str] | None, typer.Argument(help="Overrides, such as tokens.tokenizer.train_vocab_size=32000; name=xp3.")
     ] = None,
     tokenizer: Annotated[
-        str | None, typer.Option(help="Folder, tokenizer.json, GGUF file or hub id; default the recipe's.")
+        str | None, typer.Option(help="Folder, tokenizer.json, GGUF file or hub id; default: the recipe's.")
     ] = None,
-    family: Annotated[Family | None, typer.Option(help="Kind of model; of a folder: causal.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the token files; default runs/<name>/tokens.")] = None,
-    mixture: Annotated[Path | None, typer.Option(help="Mixture of a recipe; default runs/<name>/mixture.")] = None,
+    family: Annotated[Family | None, typer.Option(help="Model family; for a mixture folder causal.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the token files; default: runs/<name>/tokens.")] = None,
+    mixture: Annotated[Path | None, typer.Option(help="Mixture of a recipe; default: runs/<name>/mixture.")] = None,
     space_before_targets: Annotated[
-        Choice, typer.Option(help="One space before targets; default for causal models only.")
+        Choice, typer.Option(help="Add a space before targets; default: for causal models only.")
     ] = None,
     begin_of_inputs: Annotated[
-        Choice, typer.Option(help="Begin-of-text token before inputs; default as the tokenizer has it.")
+        Choice, typer.Option(help="Add a begin-of-text token before inputs; default: as the tokenizer does.")
     ] = None,
-    end_of_inputs: Annotated[Choice, typer.Option(help="End-of-text token after inputs.")] = None,
-    end_of_targets: Annotated[Choice, typer.Option(help="End-of-text token after targets; on by default.")] = None,
+    end_of_inputs: Annotated[Choice, typer.Option(help="Add an end-of-text token after inputs.")] = None,
+    end_of_targets: Annotated[
+        Choice, typer.Option(help="Add an end-of-text token after targets; on by default.")
+    ] = None,
     replace: Replace = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Turn a mixture into token files that Megatron reads.
+    """Tokenise a mixture into token files that Megatron reads.
 
-    Killed half-way it goes on where it stopped; finished it does nothing. Without a tokenizer it trains one.
-    Packing is no part of the files: it happens when they are read.
+    An interrupted command resumes where it stopped; finished token files are kept. Without a tokenizer, one is trained.
+    Packing is not part of the files: it happens when they are read.
 
     Example: xmtf data pack runs/demo/mixture --tokenizer bigscience/bloom --out tokens
     """
@@ -83,17 +85,15 @@ def pack(
 
 def split_files(
     tokens: Annotated[Path, typer.Argument(help="Folder of token files.")],
-    weights: Annotated[
-        Weights, typer.Option(help="Share of each language; xp3 is what BLOOMZ was trained with.")
-    ] = "tokens",
+    weights: Annotated[Weights, typer.Option(help="How languages are weighted; xp3: as for BLOOMZ.")] = "tokens",
     multiplier: Annotated[
-        list[str] | None, typer.Option(help="Factor on a language, such as code=1.3; may be repeated.")
+        list[str] | None, typer.Option(help="Factor for a language, such as code=1.3; may be repeated.")
     ] = None,
     replace: Overwrite = False,
 ) -> None:
-    """Write Megatron's weighted split files beside token files.
+    """Write Megatron's weighted split files next to token files.
 
-    They are train.txt and validation.txt.
+    Writes train.txt and validation.txt.
 
     Example: xmtf data split-files runs/demo/tokens --weights bytes --multiplier code=1.3
     """

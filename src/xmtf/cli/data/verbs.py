@@ -38,7 +38,7 @@ ExportFields = Literal["xp3", "xp3x", "all", "messages", "preferences", "prefere
 app = typer.Typer(no_args_is_help=True, help="Build, inspect and tokenise mixtures.")
 
 Overrides = Annotated[list[str] | None, typer.Argument(help="Overrides, such as mixture.cap_examples=1000.")]
-Out = Annotated[Path | None, typer.Option(help="Folder of the mixture; default runs/<name>/mixture.")]
+Out = Annotated[Path | None, typer.Option(help="Folder of the mixture; default: runs/<name>/mixture.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Built = Annotated[Path, typer.Argument(help="A recipe whose mixture is built, or the folder of a mixture.")]
 Filters = Annotated[
@@ -56,14 +56,14 @@ def plan(
     overrides: Overrides = None,
     as_json: AsJson = False,
     write: Annotated[
-        bool, typer.Option("--write", help="Also write the plan, for `run-task` on many machines.")
+        bool, typer.Option("--write", help="Also write the plan, for `run-task` on multiple machines.")
     ] = False,
     out: Out = None,
     replace: Replace = False,
 ) -> None:
-    """List what a mixture takes, by cluster and language.
+    """List what a mixture would contain, by cluster and language.
 
-    Counts tasks, splits and templates, and reads no data. With --write the sources are looked up, the held-out index
+    Counts tasks, splits and templates without reading data. With --write the sources are looked up, the held-out index
     is built, and the number of shard tasks is printed; then run every index with `xmtf data run-task` and finish with
     `xmtf data merge`.
 
@@ -93,7 +93,7 @@ def build(
 ) -> None:
     """Build the mixture of a recipe and print what it holds.
 
-    Killed half-way it goes on where it stopped; finished it does nothing.
+    An interrupted build resumes where it stopped; a finished mixture is kept.
 
     Example: xmtf data build recipes/demo.yaml mixture.cap_examples=1000
     """
@@ -108,13 +108,13 @@ def run_task(
     overrides: Overrides = None,
     index: Annotated[int, typer.Option(help="Which shard task, from 0.", envvar="SLURM_ARRAY_TASK_ID")] = 0,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Share the tasks among so many jobs; --index is then the job, from 0.")
+        int | None, typer.Option(min=1, help="Split the tasks among N jobs; --index is then the job, from 0.")
     ] = None,
     out: Out = None,
 ) -> None:
-    """Do shard tasks of a written plan, as one job of an array.
+    """Run shard tasks of a written plan, as one job of an array.
 
-    One task, or with --jobs every so many-th one.
+    One task, or with --jobs N every N-th task.
 
     Example: xmtf data run-task recipes/data/xp3.yaml --index 17 --jobs 100
     """
@@ -131,7 +131,7 @@ def merge(
     replace: Replace = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make the mixture of shards that `run-task` finished.
+    """Build the mixture from the shards that `run-task` finished.
 
     Example: xmtf data merge recipes/data/xp3.yaml
     """
@@ -153,7 +153,7 @@ def stats(
     """Count the examples of a mixture by any of its columns.
 
     --against takes a table with a header: any of language, cluster, task, dataset, subset, split, and a column
-    `examples`. It says how many the mixture has of each, and what it dropped.
+    `examples`. Prints how many examples of each the mixture has, and how many were dropped.
 
     Example: xmtf data stats recipes/open.yaml cluster=translation --by dataset,language
     """
@@ -176,15 +176,15 @@ def peek(
         int | None,
         typer.Option(min=0, max=_LAST_ROW, help="Print this packed row, from 0 in the order of training."),
     ] = None,
-    tokens: Annotated[Path | None, typer.Option(help="Folder of token files; default runs/<name>/tokens.")] = None,
+    tokens: Annotated[Path | None, typer.Option(help="Folder of token files; default: runs/<name>/tokens.")] = None,
     out: Out = None,
     as_json: AsJson = False,
 ) -> None:
     """Print examples of a mixture, or a packed row of tokens.
 
-    The first examples that match the filters; or, with --row, a row: every token stands above its id, its example in
-    the row, and the weight of its loss; ‹ is a token that is part of the letter on its left. Without --tokens they
-    are those of the recipe's run; a folder of token files may also stand in place of the recipe.
+    Prints the first examples that match the filters or, with --row, one packed row: each token above its id, the number
+    of its example in the row, and its loss weight; ‹ marks a token that belongs to the character on its left. Token
+    files default to those of the recipe's run; a folder of token files can also be given instead of the recipe.
 
     Example: xmtf data peek recipes/open.yaml dataset=paws-x language=es -n 5
     Example: xmtf data peek recipes/demo.yaml --row 0
@@ -211,19 +211,21 @@ def export(
     filters: Filters = None,
     to: Annotated[Path, typer.Option(help="New folder for the JSONL files.")] = Path("export"),
     fields: Annotated[
-        ExportFields, typer.Option(help="Fields of a record; messages and preferences: as TRL reads them.")
+        ExportFields, typer.Option(help="Fields of each record; messages and preferences as TRL expects.")
     ] = "xp3",
     names: Annotated[
-        ExportNames, typer.Option(help="Files and datasets as the hub calls them, or as in the released xP3, xP3x, P3.")
+        ExportNames, typer.Option(help="File and dataset names as on the hub, or as in the released xP3, xP3x, P3.")
     ] = "hub",
-    push_to_hub: Annotated[str | None, typer.Option(metavar="ID", help="Publish the mixture under this id.")] = None,
-    private: Annotated[bool, typer.Option("--private", help="Published for its owner alone.")] = False,
+    push_to_hub: Annotated[
+        str | None, typer.Option(metavar="ID", help="Publish the mixture on the hub under this id.")
+    ] = None,
+    private: Annotated[bool, typer.Option("--private", help="Make the repository private.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be published.")] = False,
     out: Out = None,
 ) -> None:
     """Write a mixture as JSONL in xP3's layout, or publish it.
 
-    Published are its Parquet files, which datasets loads, and its card.
+    Publishing uploads its Parquet files, which `datasets` loads, and its card.
 
     Example: xmtf data export recipes/demo.yaml language=fr --to demo-fr --fields xp3x
     Example: xmtf data export recipes/demo.yaml --push-to-hub me/demo-mixture --dry-run
@@ -259,16 +261,16 @@ def card(source: Built, overrides: Overrides = None, out: Out = None) -> None:
 def fetch(
     recipe: RecipePath,
     overrides: Overrides = None,
-    to: Annotated[Path, typer.Option(help="Folder of the mirror; point XMTF_DATA_ROOT there afterwards.")] = Path(
+    to: Annotated[Path, typer.Option(help="Folder of the mirror; set XMTF_DATA_ROOT to it afterwards.")] = Path(
         "mirror"
     ),
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be fetched.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Bring every dataset that a recipe reads into a local mirror.
+    """Download every dataset that a recipe reads to a local mirror.
 
-    For training and evaluation. What is there stays, and a file that is not whole is resumed. What cannot be had is
-    listed at the end, and the exit code is then 1.
+    Includes evaluation data. Existing files are kept, and partial downloads resume. Unavailable datasets are listed at
+    the end, and the exit code is then 1.
 
     Example: xmtf data fetch recipes/open.yaml --to mirror
     """

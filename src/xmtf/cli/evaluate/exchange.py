@@ -26,7 +26,7 @@ def add_to(app: typer.Typer) -> None:
 def harness(context: typer.Context) -> None:
     """Run lm-evaluation-harness on our engine.
 
-    Every argument goes to its own command line; `--help` prints what it takes.
+    All arguments are passed to its command line; `--help` lists them.
 
     Example: xmtf evaluate harness --tasks xcopa_et --model_args pretrained=runs/demo/model --output_path out
     """
@@ -38,16 +38,19 @@ def harness(context: typer.Context) -> None:
 def import_(
     source: Annotated[Path, typer.Argument(help="Results of lm-eval, lighteval, BigScience's fork or t-zero.")],
     out: Annotated[Path, typer.Option(help="Results folder to write.")],
-    model: Annotated[str | None, typer.Option(help="What results call the model; default what the files say.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Label of the model in the results; default: as in the files.")
+    ] = None,
     replace: Replace = False,
     layout: Annotated[
-        str | None, typer.Option(help="lm-eval, lighteval, bigscience or t-zero; default what is found.")
+        str | None,
+        typer.Option(metavar="lm-eval|lighteval|bigscience|t-zero", help="Layout of the results; default: detected."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Read results of another harness.
 
-    Reports, rescoring and comparisons then take them beside ours.
+    Reports, rescoring and comparisons can then use them alongside ours.
 
     Example: xmtf evaluate import results/lm-eval --out results/theirs
     """
@@ -59,10 +62,16 @@ def import_(
 def export(
     results: Annotated[Path, typer.Argument(help="Results folder, such as runs/demo/results/after.")],
     out: Annotated[Path, typer.Option(help="Folder for results.json and merged.csv, or for data/.")],
-    layout: Annotated[str, typer.Option(help="t-zero, or every-eval-ever.")] = "t-zero",
-    organization: Annotated[str, typer.Option(help="every-eval-ever: name of who measured.")] = "unknown",
+    layout: Annotated[str, typer.Option(metavar="t-zero|every-eval-ever", help="Layout to write.")] = "t-zero",
+    organization: Annotated[
+        str, typer.Option(help="every-eval-ever: name of the evaluating organization.")
+    ] = "unknown",
     relationship: Annotated[
-        str, typer.Option(help="every-eval-ever: first_party, third_party, collaborative or other.")
+        str,
+        typer.Option(
+            metavar="first_party|third_party|collaborative|other",
+            help="every-eval-ever: its relationship to the model's developer.",
+        ),
     ] = "other",
     model_id: Annotated[str | None, typer.Option(help="every-eval-ever: DEVELOPER/NAME of the model.")] = None,
     replace: Overwrite = False,

@@ -15,8 +15,8 @@ __all__ = ["BatchTokens", "Model", "Seed", "SuiteOptions"]
 Model = Annotated[
     str, typer.Option(help="Model folder, GGUF file, package:NAME, hub id, or openai:URL#NAME behind a server.")
 ]
-BatchTokens = Annotated[int | None, typer.Option(min=64, help="Positions computed together; default by memory.")]
-Seed = Annotated[int, typer.Option(min=0, help="Seeds the choice of rows.")]
+BatchTokens = Annotated[int | None, typer.Option(min=64, help="Tokens per batch; default: by available memory.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of the choice of rows.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,29 +29,32 @@ class SuiteOptions:
     ]
     out: Annotated[Path, typer.Option(help="Folder for scores.jsonl, items/ and samples.jsonl.")]
     replace: Replace = False
-    limit: Annotated[int | None, typer.Option(min=1, help="Rows of each split: a seeded choice.")] = None
-    split: Annotated[str | None, typer.Option(help="Split to measure on; default those of the catalogue.")] = None
+    limit: Annotated[int | None, typer.Option(min=1, help="Rows per split: a seeded sample.")] = None
+    split: Annotated[str | None, typer.Option(help="Split to evaluate on; default: the catalogue's.")] = None
     templates: Annotated[Path | None, typer.Option(help="Folder of promptsource collections to prompt with.")] = None
-    legacy: Annotated[bool, typer.Option("--legacy", help="Templates as promptsource did, its faults included.")] = (
-        False
-    )
+    legacy: Annotated[
+        bool, typer.Option("--legacy", help="Render templates as promptsource did, including its bugs.")
+    ] = False
     prompt_languages: Annotated[str, typer.Option(help="Languages of the prompts, such as en or same.")] = "*"
-    catalogue: Annotated[list[Path] | None, typer.Option(help="Catalogue file of your own; may be repeated.")] = None
-    shots: Annotated[int, typer.Option(min=0, max=100, help="Examples with answers before each prompt.")] = 0
-    shot_split: Annotated[str | None, typer.Option(help="Split that they are rows of; default the catalogue's.")] = None
-    shot_choice: Annotated[str, typer.Option(metavar="fixed|first|nearest", help="Nearest: most like each item.")] = (
-        "fixed"
-    )
-    shot_language: Annotated[str, typer.Option(help="Their language: same, or a code.")] = "same"
+    catalogue: Annotated[list[Path] | None, typer.Option(help="Additional catalogue file; may be repeated.")] = None
+    shots: Annotated[int, typer.Option(min=0, max=100, help="Few-shot examples before each prompt.")] = 0
+    shot_split: Annotated[
+        str | None, typer.Option(help="Split that the shots come from; default: the catalogue's.")
+    ] = None
+    shot_choice: Annotated[
+        str,
+        typer.Option(metavar="fixed|first|nearest", help="How shots are chosen; nearest: most similar to the item."),
+    ] = "fixed"
+    shot_language: Annotated[str, typer.Option(help="Language of the shots: same, or a code.")] = "same"
     space: Annotated[
-        bool | None, typer.Option("--space/--no-space", help="Space before choices; default by family.")
+        bool | None, typer.Option("--space/--no-space", help="Put a space before choices; default: by model family.")
     ] = None
     begin_of_inputs: BeginOfInputs = "auto"
     chat: Chat = "auto"
-    max_prompt_tokens: Annotated[int | None, typer.Option(min=1, help="Longer prompts are cut.")] = None
-    truncation_side: Annotated[str, typer.Option(metavar="left|right", help="Side that overlong prompts lose.")] = (
-        "left"
-    )
+    max_prompt_tokens: Annotated[int | None, typer.Option(min=1, help="Truncate longer prompts.")] = None
+    truncation_side: Annotated[
+        str, typer.Option(metavar="left|right", help="Side on which long prompts are truncated.")
+    ] = "left"
     batch_tokens: BatchTokens = None
     device: Device = "auto"
     dtype: Dtype = "auto"

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 SCORINGS = "bloomz|characters|bytes|tokens|pmi|lm_eval"
-app = typer.Typer(no_args_is_help=True, help="Measure a model zero-shot.")
+app = typer.Typer(no_args_is_help=True, help="Evaluate a model zero-shot.")
 
 
 @app.command()
@@ -62,11 +62,13 @@ app = typer.Typer(no_args_is_help=True, help="Measure a model zero-shot.")
 def rank(
     options: SuiteOptions,
     server: ServerOptions,
-    scoring: Annotated[str, typer.Option(metavar=SCORINGS, help="How choices are compared.")] = "bloomz",
-    also: Annotated[str, typer.Option(help="Keep what rescore needs for pmi,lm_eval.")] = "",
+    scoring: Annotated[str, typer.Option(metavar=SCORINGS, help="How choices are scored.")] = "bloomz",
+    also: Annotated[
+        str, typer.Option(metavar="pmi,lm_eval", help="Also store what `rescore` needs for these scorings.")
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Rank answer choices by log-probability, as BLOOMZ was.
+    """Rank answer choices by log-probability, as for BLOOMZ.
 
     Example: xmtf evaluate rank --model runs/demo/model --suite xnli,xcopa --limit 200 --out results
     """
@@ -84,13 +86,13 @@ def generation(
     decoding: DecodingOptions,
     server: ServerOptions,
     answer_after: Annotated[
-        str | None, typer.Option(help="Text that ends the reasoning, such as '</think>'; what follows is judged.")
+        str | None, typer.Option(help="Text that ends the reasoning, such as '</think>'; only what follows is scored.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Generate answers and compare them with references.
 
-    The metrics are BLEU, chrF, ROUGE, exact match, F1 and numbers, as the task has them.
+    Metrics are those of each task: BLEU, chrF, ROUGE, exact match, F1, numeric match and others.
 
     Example: xmtf evaluate generation --model runs/demo/model --suite nusax-mt --limit 100 --out results
     """
@@ -114,29 +116,41 @@ def code(
     server: ServerOptions,
     suite: Annotated[
         str | None,
-        typer.Option("--suite", help="Tasks of code: humaneval (default), mbpp, code for both, humanevalpack."),
+        typer.Option("--suite", help="Code tasks: humaneval (default), mbpp, code for both, humanevalpack."),
     ] = None,
     recipe: Annotated[
-        Path | None, typer.Option(help="Recipe whose own tasks of kind code are known too; all of them by default.")
+        Path | None, typer.Option(help="Recipe with own code tasks; all of them are run by default.")
     ] = None,
-    ask: Annotated[str, typer.Option(help="complete, repair (of buggy solutions), or both.")] = "complete",
-    samples: Annotated[int, typer.Option(min=1, help="Completions of each problem and temperature.")] = 1,
-    temperatures: Annotated[str, typer.Option(help="Such as 0.2,0.6,0.8; 0 is greedy, one sample.")] = "0",
-    k: Annotated[str, typer.Option(help="Values of k of pass@k.")] = "1,10,100",
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Problems of each task and language, from the first.")
-    ] = None,
-    max_new_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of a completion.")] = 256,
-    batch_rows: Annotated[int, typer.Option(min=1, help="Completions generated at a time.")] = 32,
-    prepend_eos: Annotated[bool, typer.Option("--prepend-eos", help="End of text before prompts.")] = False,
+    ask: Annotated[
+        str,
+        typer.Option(
+            metavar="complete|repair|complete,repair", help="Complete programs, repair buggy solutions, or both."
+        ),
+    ] = "complete",
+    samples: Annotated[int, typer.Option(min=1, help="Completions per problem and temperature.")] = 1,
+    temperatures: Annotated[
+        str, typer.Option(help="Sampling temperatures, such as 0.2,0.6,0.8; 0 is greedy (one sample).")
+    ] = "0",
+    k: Annotated[str, typer.Option(help="Values of k for pass@k.")] = "1,10,100",
+    limit: Annotated[int | None, typer.Option(min=1, help="First N problems per task and language.")] = None,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Maximum number of tokens per completion.")] = 256,
+    batch_rows: Annotated[int, typer.Option(min=1, help="Completions generated per batch.")] = 32,
+    prepend_eos: Annotated[
+        bool, typer.Option("--prepend-eos", help="Put an end-of-text token before prompts.")
+    ] = False,
     begin_of_inputs: BeginOfInputs = "auto",
     chat: Chat = "auto",
-    stops: Annotated[str, typer.Option(metavar="complete|original", help="Where completions end.")] = "complete",
+    stops: Annotated[
+        str,
+        typer.Option(
+            metavar="complete|original", help="Where completions end: after the program, or at the first stop text."
+        ),
+    ] = "complete",
     timeout_s: Annotated[
-        float, typer.Option(min=0.1, max=86400, help="Seconds of processor time that a program may take.")
+        float, typer.Option(min=0.1, max=86400, help="CPU time limit per program, in seconds.")
     ] = 10.0,
-    modules: Annotated[Path | None, typer.Option(help="Folder of modules that programs in Go and Rust use.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Programs run side by side.")] = 1,
+    modules: Annotated[Path | None, typer.Option(help="Folder of the Go and Rust modules that programs use.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Programs run in parallel.")] = 1,
     unsafe: Annotated[bool, typer.Option("--unsafe", help="Run programs without a sandbox.")] = False,
     device: Device = "auto",
     dtype: Dtype = "auto",
@@ -145,7 +159,7 @@ def code(
     offline: Offline = False,
     as_json: AsJson = False,
 ) -> None:
-    """Complete or repair programs, run them in a sandbox: pass@k.
+    """Complete or repair programs and run them in a sandbox: pass@k.
 
     Programs in Python, JavaScript, Java, Go, C++ and Rust, in the layouts of HumanEval, HumanEvalPack and MBPP.
 
@@ -189,15 +203,17 @@ def loss(
     text: Annotated[list[Path] | None, typer.Option(help="Text or .jsonl file; may be repeated.")] = None,
     parallel: Annotated[
         list[str] | None,
-        typer.Option(help="LANGUAGE=FILE of parallel text, a sentence a line; bits per byte. Repeated for each."),
+        typer.Option(help="LANGUAGE=FILE of parallel text, one sentence per line; repeat for each language."),
     ] = None,
     relative_to: Annotated[str | None, typer.Option(help="With --parallel: language to compare with.")] = None,
-    part: Annotated[str, typer.Option(metavar="validation|train|all", help="Part of the mixture.")] = "validation",
-    limit: Annotated[int | None, typer.Option(min=1, help="Most rows of each language.")] = None,
+    part: Annotated[
+        str, typer.Option(metavar="validation|train|all", help="Part of the mixture to evaluate.")
+    ] = "validation",
+    limit: Annotated[int | None, typer.Option(min=1, help="Maximum number of rows per language.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the losses to this JSONL file.")] = None,
     replace: Overwrite = False,
     space: Annotated[
-        bool | None, typer.Option("--space/--no-space", help="Space before targets; default by family.")
+        bool | None, typer.Option("--space/--no-space", help="Put a space before targets; default: by model family.")
     ] = None,
     begin_of_inputs: BeginOfInputs = "auto",
     batch_tokens: BatchTokens = None,
@@ -209,8 +225,8 @@ def loss(
 ) -> None:
     """Measure loss and perplexity on a mixture or on text.
 
-    Of a mixture on its targets, language by language; of parallel text in bits per byte. With --out an interrupted
-    command goes on where it stopped.
+    On a mixture: loss on its targets, by language; on parallel text: bits per byte. With --out, an interrupted command
+    resumes where it stopped.
 
     Example: xmtf evaluate loss --model runs/demo/model --mixture runs/demo/mixture
     """
@@ -260,9 +276,9 @@ def _bits(
 
 @app.command("suites")
 def suites(as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False) -> None:
-    """List the suites that have a short name.
+    """List the suites with short names.
 
-    Catalogues, their sets and tasks are suites as well (`xmtf task list`).
+    Catalogues, their sets and tasks can also be given as suites (`xmtf task list`).
 
     Example: xmtf evaluate suites
     """
@@ -278,22 +294,22 @@ def suites(as_json: Annotated[bool, typer.Option("--json", help="Print JSON line
 @app.command("run")
 @needs_models
 def run_suites(
-    recipe: Annotated[Path, typer.Argument(help="Recipe whose evaluation suites are measured.")],
+    recipe: Annotated[Path, typer.Argument(help="Recipe with the evaluation suites.")],
     overrides: Annotated[list[str] | None, typer.Argument(help="Overrides, such as evaluation.samples=0.")] = None,
-    model: Annotated[str | None, typer.Option(help="Model to measure; default the run's own, trained one.")] = None,
-    label: Annotated[str, typer.Option(help="What results call the model.")] = "after",
-    out: Annotated[Path | None, typer.Option(help="Results folder; default results/LABEL of the run.")] = None,
+    model: Annotated[str | None, typer.Option(help="Model to evaluate; default: the run's trained model.")] = None,
+    label: Annotated[str, typer.Option(help="Label of the model in the results.")] = "after",
+    out: Annotated[Path | None, typer.Option(help="Results folder; default: results/LABEL of the run.")] = None,
     replace: Replace = False,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Answer only the share of one of so many jobs; --index is the job.")
+        int | None, typer.Option(min=1, help="Answer only one of N shares of the requests; --index is the share.")
     ] = None,
     index: Annotated[int, typer.Option(help="With --jobs: which job, from 0.", envvar="SLURM_ARRAY_TASK_ID")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Measure a model on all suites of a recipe.
+    """Evaluate a model on all suites of a recipe.
 
-    Under torchrun its processes share the rows. With --jobs the answers to one share of the rows are only written
-    down; when all jobs are done, the command without --jobs finds them and writes the results.
+    Under torchrun, the processes split the rows. With --jobs, a job only stores the answers to its share of the rows;
+    when all jobs are done, the command without --jobs collects them and writes the results.
 
     Example: xmtf evaluate run recipes/demo.yaml --model runs/demo/model
     """
@@ -316,19 +332,19 @@ def run_suites(
 @app.command()
 def rescore(
     folder: Annotated[Path, typer.Argument(help="Results folder, such as runs/demo/results/after.")],
-    scoring: Annotated[str | None, typer.Option(metavar=SCORINGS, help="How choices are compared.")] = None,
+    scoring: Annotated[str | None, typer.Option(metavar=SCORINGS, help="How choices are scored.")] = None,
     metrics: Annotated[str, typer.Option(help="Generation metrics, such as bleu,chrf.")] = "",
     scorer: Annotated[
         list[str] | None,
-        typer.Option(help="[NAME=]command:PROGRAM ARGS: a metric of another program; may be repeated."),
+        typer.Option(help="External metric, as [NAME=]command:PROGRAM ARGS; may be repeated."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the scores to this JSONL file.")] = None,
     replace: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compute metrics anew from kept items, without the model.
+    """Recompute metrics from stored items, without the model.
 
-    A scorer is given a JSON line for each answer (source, answer, reference, language), and writes one number for each.
+    A scorer reads one JSON line per answer (source, answer, reference, language) and writes one number per line.
 
     Example: xmtf evaluate rescore runs/demo/results/after --scoring characters
     """

@@ -25,35 +25,38 @@ __all__ = ["plan"]
 def plan(
     recipe: Annotated[Path, typer.Argument(help="Recipe file, such as recipes/train/bloomz.yaml.")],
     overrides: Overrides = None,
-    gpus: Annotated[int, typer.Option(min=1, help="How many GPUs there are.")] = 8,
-    memory: Annotated[str | None, typer.Option(help="Memory of each, such as 80GB; default the card's.")] = None,
-    gpu: Annotated[str, typer.Option(help="Which card: a100, a100-40, h100, h200, v100, l40s, a10.")] = "a100",
-    gpus_per_node: Annotated[int, typer.Option(min=1, help="GPUs of a node.")] = 8,
+    gpus: Annotated[int, typer.Option(min=1, help="Number of GPUs.")] = 8,
+    memory: Annotated[str | None, typer.Option(help="Memory per GPU, such as 80GB; default: by GPU model.")] = None,
+    gpu: Annotated[str, typer.Option(metavar="a100|a100-40|h100|h200|v100|l40s|a10", help="GPU model.")] = "a100",
+    gpus_per_node: Annotated[int, typer.Option(min=1, help="GPUs per node.")] = 8,
     efficiency: Annotated[
         float | None,
         typer.Option(
             min=0.01,
             max=1,
-            help="Share of the card's peak that matrix products reach; default 0.4 of h100 and h200, else 0.5.",
+            help="Fraction of the GPU's peak that matrix products reach; default: 0.4 for h100 and h200, else 0.5.",
         ),
     ] = None,
     kernels: Annotated[
-        Literal["gpu", "cpu"], typer.Option(help="Whose memory is counted: a CPU's kernels keep more.")
+        Literal["gpu", "cpu"], typer.Option(help="Kernels whose memory is estimated; CPU kernels keep more.")
     ] = "gpu",
     rehearse: Annotated[
-        bool, typer.Option("--rehearse", help="Run two steps of a layout here, without weights, and count.")
+        bool,
+        typer.Option(
+            "--rehearse", help="Run two steps of a layout locally, without weights, and count memory and operations."
+        ),
     ] = False,
     layout: Annotated[
         str | None,
-        typer.Option(help="What to rehearse, such as 'pp=18 dp_shard=4 tp=4'; default what is recommended."),
+        typer.Option(help="Layout to rehearse, such as 'pp=18 dp_shard=4 tp=4'; default: the recommended one."),
     ] = None,
-    show: Annotated[int, typer.Option(min=1, help="How many layouts to print.")] = 12,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with every layout.")] = False,
+    show: Annotated[int, typer.Option(min=1, help="Number of layouts to print.")] = 12,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with all layouts.")] = False,
 ) -> None:
-    """Print every layout of a training on N GPUs, fastest first, and the one that is recommended.
+    """Print possible layouts for training on N GPUs, fastest first, and the recommended one.
 
-    Needs no weights, no network and no GPU: memory and time are estimated from shapes. A rehearsal runs the code of
-    training itself, as one process of so many whose tensors are shapes alone; it takes minutes.
+    Needs no weights, no network and no GPU: memory and time are estimated from shapes. A rehearsal runs the training
+    code itself, process by process, on tensors that have shapes but no data; it takes minutes.
 
     Example: xmtf plan recipes/train/bloomz.yaml --gpus 288 --memory 80GB
     """

@@ -35,9 +35,11 @@ PlaceArgument = Annotated[str, typer.Argument(metavar="TASK|FILE", help="Task id
 def export(
     place: PlaceArgument,
     out: Annotated[Path, typer.Option("--out", help="File to write: .csv, .po or .xliff.")],
-    form: Annotated[Format | None, typer.Option("--format", help="Default: what the name of the file ends in.")] = None,
+    form: Annotated[
+        Format | None, typer.Option("--format", help="File format; default: by the file's extension.")
+    ] = None,
     languages: Annotated[
-        str, typer.Option("--language", help="Languages, also new ones; default those of the translations.")
+        str, typer.Option("--language", help="Languages, including new ones; default: those of the translations.")
     ] = "",
     source: Annotated[str, typer.Option("--from", help="Language of the originals.")] = "en",
     task: Annotated[str | None, typer.Option("--task", help="Task whose first row is rendered as context.")] = None,
@@ -46,7 +48,7 @@ def export(
 ) -> None:
     """Export translations for people to review.
 
-    A language that has no translations yet is exported empty, to be translated by hand.
+    A language without translations is exported empty, for translation by hand.
 
     Example: xmtf template export mine/xnli/templates.yaml --language fr --out fr.po
     Example: xmtf template export mine/xnli/templates.yaml --format csv --out review.csv
@@ -98,15 +100,17 @@ def _contexts(place: str, task: str | None, templates: tuple[Template, ...], off
 
 
 def import_(
-    source: Annotated[Path, typer.Argument(metavar="EXPORTED", help="What an export wrote and people changed.")],
+    source: Annotated[Path, typer.Argument(metavar="EXPORTED", help="Exported file, as edited by people.")],
     path: Annotated[Path, typer.Argument(metavar="FILE", help="The template file.")],
-    form: Annotated[Format | None, typer.Option("--format", help="Default: what the name ends in.")] = None,
-    reviewer: Annotated[str, typer.Option("--reviewer", help="Who reviewed; stands in the metadata.")] = "",
+    form: Annotated[
+        Format | None, typer.Option("--format", help="File format; default: by the file's extension.")
+    ] = None,
+    reviewer: Annotated[str, typer.Option("--reviewer", help="Name of the reviewer, stored in the metadata.")] = "",
 ) -> None:
-    """Import what people wrote and decided.
+    """Import reviewed translations.
 
-    A broken placeholder is refused by line, and then nothing is imported. Reviewed is a translation of which the file
-    says so for every text; what was not touched keeps its bytes.
+    Broken placeholders are reported by line, and then nothing is imported. A translation becomes reviewed if the file
+    marks all of its texts so; unchanged entries keep their bytes.
 
     Example: xmtf template import fr.po mine/xnli/templates.yaml --reviewer 'A. Reader'
     """
@@ -123,7 +127,7 @@ def import_(
 
 
 def status(
-    places: Annotated[list[str] | None, typer.Argument(help="Tasks, keys or files; default all of ours.")] = None,
+    places: Annotated[list[str] | None, typer.Argument(help="Tasks, keys or files; default: all of ours.")] = None,
 ) -> None:
     """Count translations by dataset, language and state.
 

@@ -19,43 +19,43 @@ _PORT = 8765
 
 def serve(
     place: Annotated[
-        str, typer.Argument(metavar="TASK|FOLDER|FILE", help="Also a key of our collections; default all of ours.")
+        str, typer.Argument(metavar="TASK|FOLDER|FILE", help="Also a key of our collections; default: all of ours.")
     ] = "",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = _PORT,
-    host: Annotated[str, typer.Option(help="Address to listen at; others than this machine's own are warned of.")] = (
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any free port.")] = _PORT,
+    host: Annotated[str, typer.Option(help="Address to listen on; a warning is printed unless it is local.")] = (
         "127.0.0.1"
     ),
     out: Annotated[
-        Path | None, typer.Option("--out", help="Collection folder that changes go to; default the files themselves.")
+        Path | None, typer.Option("--out", help="Collection folder to save changes to; default: the files themselves.")
     ] = None,
     task: Annotated[str | None, typer.Option("--task", help="Task whose rows are shown.")] = None,
     recipe: Annotated[
-        Path | None, typer.Option("--recipe", help="Also this recipe's catalogues and own tasks.")
+        Path | None, typer.Option("--recipe", help="Include this recipe's catalogues and own tasks.")
     ] = None,
     tokenizer: Annotated[
-        list[str] | None, typer.Option("--tokenizer", help="Count tokens of this tokenizer; may be given again.")
+        list[str] | None, typer.Option("--tokenizer", help="Count tokens with this tokenizer; may be repeated.")
     ] = None,
     model: Annotated[
         list[str] | None,
-        typer.Option("--model", help="Model to try, or openai:URL#NAME; may be given again."),
+        typer.Option("--model", help="Model to try, or openai:URL#NAME; may be repeated."),
     ] = None,
     engine: Annotated[
-        list[str] | None, typer.Option("--engine", help="Engine that suggests translations; may be given again.")
+        list[str] | None, typer.Option("--engine", help="Engine that suggests translations; may be repeated.")
     ] = None,
     glossary: Annotated[
         Path | None, typer.Option("--glossary", help="YAML: language -> term: translation; see docs/translation.md.")
     ] = None,
     memory: Annotated[
-        Path | None, typer.Option("--memory", help="Translation memory; default one beside each file.")
+        Path | None, typer.Option("--memory", help="Translation memory; default: one next to each file.")
     ] = None,
-    reviewer: Annotated[str, typer.Option("--reviewer", help="Who reviews; the page can say another name.")] = "",
+    reviewer: Annotated[str, typer.Option("--reviewer", help="Name of the reviewer; can be changed on the page.")] = "",
     offline: Offline = False,
 ) -> None:
     """Serve a studio for templates in the browser.
 
-    Look at rows and prompts, write, translate, review, try.
+    Browse rows and prompts; write, translate, review and try templates.
 
-    The page is for the browser of this machine; open the address that is printed. Ctrl-C ends it.
+    Open the printed address in a browser on this machine. Ctrl-C stops the server.
 
     Example: xmtf template serve xnli --out mine
     Example: xmtf template serve mine --tokenizer bigscience/bloomz-560m --engine apertium

@@ -33,11 +33,14 @@ def translate(
     place: Annotated[str, typer.Argument(metavar="TASK|FILE", help="Task id, key of our collections, or a file.")],
     to: Annotated[str, typer.Option("--to", help="Languages to translate into, such as fr,ar,sw.")],
     engine: Annotated[
-        str, typer.Option("--engine", help="apertium, command:..., openai:MODEL and others; see docs/translation.md.")
+        str,
+        typer.Option(
+            "--engine", help="Engine: apertium, command:..., openai:MODEL and others; see docs/translation.md."
+        ),
     ],
     source: Annotated[str, typer.Option("--from", help="Language of the originals.")] = "en",
     out: Annotated[
-        Path | None, typer.Option("--out", help="Collection folder to write into; default the file itself.")
+        Path | None, typer.Option("--out", help="Collection folder to write into; default: the file itself.")
     ] = None,
     glossary: Annotated[
         Path | None, typer.Option("--glossary", help="YAML: language -> term: translation; see docs/translation.md.")
@@ -45,21 +48,23 @@ def translate(
     memory: Annotated[
         Path | None,
         typer.Option(
-            "--memory", help="Translation memory; default translation-memory.jsonl in --out, or beside the file."
+            "--memory", help="Translation memory; default: translation-memory.jsonl in --out, or next to the file."
         ),
     ] = None,
     isolate: Annotated[
-        bool, typer.Option("--isolate", help="In right-to-left languages, put values into Unicode isolates.")
+        bool, typer.Option("--isolate", help="In right-to-left languages, wrap values in Unicode isolates.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Ask nothing; say how much would go out.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Send nothing; print how much would be sent.")] = False,
     price: Annotated[
-        float | None, typer.Option("--price", min=0, help="Price of a million characters, for --dry-run.")
+        float | None,
+        typer.Option("--price", min=0, metavar="AMOUNT", help="Price per million characters, for --dry-run."),
     ] = None,
     report: Annotated[
-        Path | None, typer.Option("--report", help="Markdown file for checks of all translations, with their figures.")
+        Path | None,
+        typer.Option("--report", help="Write checks of all translations, with figures, to this Markdown file."),
     ] = None,
     back: Annotated[
-        bool, typer.Option("--back", help="For the report: translate back by the same engine, and measure chrF++.")
+        bool, typer.Option("--back", help="For the report: translate back with the same engine and measure chrF++.")
     ] = False,
     task: Annotated[
         str | None, typer.Option("--task", help="For the report: task whose rows are rendered in both languages.")
@@ -67,11 +72,11 @@ def translate(
     offline: Offline = False,
     replace: Replace = False,
 ) -> None:
-    """Translate templates by an engine.
+    """Translate templates with an engine.
 
-    What it cannot keep whole is left for a person.
+    Translations that fail a check are left to a person.
 
-    Translations stand beside their originals, with a state. A second run asks nothing.
+    Translations are stored next to their originals, with a state. A second run sends nothing.
 
     Example: xmtf template translate xnli --to es,ca --engine apertium --out mine
     Example: xmtf template translate mine/templates.yaml --to fr --engine apertium --dry-run --price 20

@@ -37,10 +37,12 @@ app.command("serve")(serve)
 
 RootOption = Annotated[
     Path | None,
-    typer.Option("--root", help="Folder of templates: a promptsource checkout, or `promptsource` where installed."),
+    typer.Option(
+        "--root", help="Folder of templates: a promptsource checkout, or `promptsource` for the installed package."
+    ),
 ]
 TemplateOption = Annotated[str, typer.Option("--template", help="Pattern of template names.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
 
 
 @app.command("list")
@@ -98,12 +100,12 @@ def show(
 @app.command("render")
 def render(
     task: Annotated[str, typer.Argument(metavar="TASK", help="Task id, such as paws-x/en.")],
-    row: Annotated[int, typer.Option(min=0, help="Which row of the split.")] = 0,
-    split: Annotated[str | None, typer.Option(help="Split to take the row from; default the task's first.")] = None,
+    row: Annotated[int, typer.Option(min=0, help="Row of the split, from 0.")] = 0,
+    split: Annotated[str | None, typer.Option(help="Split to take the row from; default: the task's first.")] = None,
     template: TemplateOption = "*",
-    legacy: Annotated[bool, typer.Option("--legacy", help="As promptsource did, its faults included.")] = False,
+    legacy: Annotated[bool, typer.Option("--legacy", help="Render as promptsource did, including its bugs.")] = False,
     recipe: Annotated[
-        Path | None, typer.Option("--recipe", help="Also this recipe's catalogues and own tasks.")
+        Path | None, typer.Option("--recipe", help="Include this recipe's catalogues and own tasks.")
     ] = None,
     root: RootOption = None,
     offline: Offline = False,
@@ -111,7 +113,7 @@ def render(
 ) -> None:
     """Render one row under each template.
 
-    The prompt on the left, the target and its choices on the right.
+    Prints the prompt on the left, the target and its choices on the right.
 
     Example: xmtf template render paws-x/en --row 0
     """
@@ -130,21 +132,21 @@ def render(
 @app.command("lint")
 def lint(
     places: Annotated[
-        list[str] | None, typer.Argument(help="Task ids (checked on rows), keys, or files; default all of ours.")
+        list[str] | None, typer.Argument(help="Task ids (checked on rows), keys, or files; default: all of ours.")
     ] = None,
-    rows: Annotated[int, typer.Option(min=0, help="Rows of each split of a task to render; 0 for none.")] = 500,
+    rows: Annotated[int, typer.Option(min=0, help="Rows to render per split of a task; 0: none.")] = 500,
     recipe: Annotated[
-        Path | None, typer.Option("--recipe", help="Also this recipe's tasks; without places, its own tasks.")
+        Path | None, typer.Option("--recipe", help="Include this recipe's tasks; without places, check its own tasks.")
     ] = None,
     root: RootOption = None,
     offline: Offline = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 for warnings too.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Leave out what is only worth knowing.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Also exit with 1 for warnings.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Omit informational findings.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Find what is wrong with templates.
+    """Check templates for errors.
 
-    The exit code is 1 where something is an error.
+    The exit code is 1 if there are errors.
 
     Example: xmtf template lint xnli/fr paws-x mine/templates.yaml
     Example: xmtf template lint --recipe examples/own-data/recipe.yaml

@@ -13,11 +13,13 @@ from xmtf.progress import LEVEL_VARIABLE, LEVELS, set_level
 __all__ = ["LogLevel", "Quiet", "Verbose", "take_log_level"]
 
 Level = Literal["debug", "info", "warning", "error"]
-Quiet = Annotated[bool, typer.Option("--quiet", envvar=[], help="Print warnings and errors alone on stderr; no bars.")]
-Verbose = Annotated[
-    bool, typer.Option("--verbose", envvar=[], help="Print more, with times, and where errors came from.")
+Quiet = Annotated[
+    bool, typer.Option("--quiet", envvar=[], help="Print only warnings and errors on stderr, no progress bars.")
 ]
-LogLevel = Annotated[Level | None, typer.Option("--log-level", help="How much: info is the default.")]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", envvar=[], help="Print more, with timestamps and the origin of errors.")
+]
+LogLevel = Annotated[Level | None, typer.Option("--log-level", help="Level of messages on stderr; default: info.")]
 
 _NAMES = {"--quiet": "warning", "--verbose": "debug"}
 _GIVEN = os.environ.get(LEVEL_VARIABLE, "info")

@@ -41,27 +41,27 @@ __all__ = [
 
 RecipePath = Annotated[Path, typer.Argument(help="Recipe file, such as recipes/demo.yaml.")]
 Overrides = Annotated[list[str] | None, typer.Argument(help="Overrides, such as training.steps=200.")]
-Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Where to compute; cuda:1 is the second GPU.")]
+Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Device to run on; cuda:1 is the second GPU.")]
 Dtype = Annotated[
     Literal["auto", "fp32", "bf16", "fp16"],
-    typer.Option(help="What the model is computed in; auto: what its weights are stored in."),
+    typer.Option(help="Precision to compute in; auto: that of the stored weights."),
 ]
 Quantize = Annotated[
-    Literal["nf4", "int8"] | None, typer.Option(help="Keep the matrices in 4 bits (nf4) or in 8 (int8).")
+    Literal["nf4", "int8"] | None, typer.Option(help="Quantise weight matrices to 4 bits (nf4) or 8 bits (int8).")
 ]
 BeginOfInputs = Annotated[
     Literal["auto", "true", "false"],
-    typer.Option(help="Begin of text before prompts; auto: what the tokenizer puts there."),
+    typer.Option(help="Begin-of-text token before prompts; auto: as the tokenizer does."),
 ]
 Chat = Annotated[
     Literal["auto", "on", "off"],
-    typer.Option(help="Ask in the model's chat form; auto: as it was trained, else where it has a chat template."),
+    typer.Option(help="Prompt in the model's chat format; auto: as it was trained, else if it has a chat template."),
 ]
-Offline = Annotated[bool, typer.Option("--offline", help="Never touch the network.")]
+Offline = Annotated[bool, typer.Option("--offline", help="Never access the network.")]
 Replace = Annotated[
-    bool, typer.Option("--replace", help="Replace finished work that stands there: models, results, checkpoints.")
+    bool, typer.Option("--replace", help="Replace existing finished work: models, results, checkpoints.")
 ]
-Overwrite = Annotated[bool, typer.Option("--replace", help="Overwrite what stands there, also what was changed since.")]
+Overwrite = Annotated[bool, typer.Option("--replace", help="Overwrite existing files, even if edited since.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print scores as JSON lines.")]
 
 
@@ -74,13 +74,17 @@ def begin_choice(text: str) -> bool | Literal["auto"]:
 class DecodingOptions:
     """How answers are generated; the meaning is that of :class:`xmtf.evaluation.generation.decoding.Decoding`."""
 
-    max_new_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of an answer.")] = 64
-    min_new_tokens: Annotated[int, typer.Option(min=0, help="Fewest tokens of an answer.")] = 0
-    temperature: Annotated[float, typer.Option(min=0, help="0 is greedy; above, tokens are drawn.")] = 0.0
-    top_k: Annotated[int, typer.Option(min=0, help="Draw from so many most likely tokens; 0 from all.")] = 0
-    top_p: Annotated[float, typer.Option(min=0.01, max=1, help="Share of the probability drawn from.")] = 1.0
-    beams: Annotated[int, typer.Option(min=1, help="Beams of a beam search.")] = 1
-    stop: Annotated[list[str] | None, typer.Option(help="Text before which an answer ends; may be repeated.")] = None
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Maximum number of tokens per answer.")] = 64
+    min_new_tokens: Annotated[int, typer.Option(min=0, help="Minimum number of tokens per answer.")] = 0
+    temperature: Annotated[float, typer.Option(min=0, help="Sampling temperature; 0 is greedy.")] = 0.0
+    top_k: Annotated[int, typer.Option(min=0, help="Sample from the N most likely tokens; 0: from all.")] = 0
+    top_p: Annotated[
+        float, typer.Option(min=0.01, max=1, help="Nucleus sampling: probability mass to sample from.")
+    ] = 1.0
+    beams: Annotated[int, typer.Option(min=1, help="Number of beams for beam search.")] = 1
+    stop: Annotated[
+        list[str] | None, typer.Option(help="Stop sequence, which answers do not include; may be repeated.")
+    ] = None
 
     def section(self) -> JsonObject:
         """Return them as the keys of a recipe's ``evaluation.generation``, which lacks ``max_new_tokens``."""
@@ -93,16 +97,20 @@ class ServerOptions:
     """How a model behind a server is asked; the meaning is that of :class:`xmtf.recipe.served.ServedModel`."""
 
     tokenizer: Annotated[
-        str | None, typer.Option(help="Of a model behind a server: its tokenizer (folder or hub id), to rank choices.")
+        str | None, typer.Option(help="Served models: tokenizer (folder or hub id) for ranking choices.")
     ] = None
-    concurrency: Annotated[int, typer.Option(min=1, max=1024, help="Of a server: requests at once.")] = 8
-    request_timeout: Annotated[float, typer.Option(min=0.1, help="Of a server: seconds of a request.")] = 120.0
-    retries: Annotated[int, typer.Option(min=0, max=100, help="Of a server: how often a request is sent again.")] = 6
-    extra_body: Annotated[str | None, typer.Option(help="Of a server: JSON of more keys of each request.")] = None
-    max_requests: Annotated[int | None, typer.Option(min=1, help="Of a server: most requests.")] = None
-    max_cost: Annotated[float | None, typer.Option(help="Of a server: most that they cost; needs --price.")] = None
+    concurrency: Annotated[int, typer.Option(min=1, max=1024, help="Served models: concurrent requests.")] = 8
+    request_timeout: Annotated[float, typer.Option(min=0.1, help="Served models: timeout of a request in seconds.")] = (
+        120.0
+    )
+    retries: Annotated[int, typer.Option(min=0, max=100, help="Served models: retries of a failed request.")] = 6
+    extra_body: Annotated[
+        str | None, typer.Option(help="Served models: JSON object of extra keys for each request.")
+    ] = None
+    max_requests: Annotated[int | None, typer.Option(min=1, help="Served models: maximum number of requests.")] = None
+    max_cost: Annotated[float | None, typer.Option(help="Served models: maximum cost; needs --price.")] = None
     price: Annotated[
-        str | None, typer.Option(help="Of a server: what a million tokens read and written cost, such as 0.15,0.6.")
+        str | None, typer.Option(help="Served models: price per million input and output tokens, such as 0.15,0.6.")
     ] = None
 
     def section(self, model: str) -> ServedModel | None:
