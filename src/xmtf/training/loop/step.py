@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from xmtf.models.torch_private import foreach_mul_
 from xmtf.recipe.schema import Training
 from xmtf.training.loss.batches import Batch, RowLoader
 from xmtf.training.loss.objective import Objective
@@ -174,7 +175,7 @@ class Step:
     def _update(self, norm: Tensor, grad_norm: float, rate: float) -> None:
         limit = self.training.optimizer.clip_norm
         if limit is not None and grad_norm > limit:
-            torch._foreach_mul_(self.layout.gradients(), limit / (grad_norm + 1e-6))
+            foreach_mul_(self.layout.gradients(), limit / (grad_norm + 1e-6))
         set_learning_rate(self.optimizer, rate)
         self.optimizer.step()
         self.layout.after_update()

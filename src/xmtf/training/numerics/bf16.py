@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode_stack
+
+from xmtf.models.torch_private import FakeTensorMode, TorchDispatchMode, dispatch_modes
 
 __all__ = ["ProductsInFp32", "numbers_are_fake"]
 
@@ -32,7 +32,7 @@ _IN_PLACE = {_ATEN.addmm_.default: _ATEN.addmm.default, _ATEN.baddbmm_.default: 
 
 def numbers_are_fake() -> bool:
     """Tell whether tensors are shapes alone, whose products cost nothing in any number format."""
-    return any(isinstance(mode, FakeTensorMode) for mode in _get_current_dispatch_mode_stack())
+    return any(isinstance(mode, FakeTensorMode) for mode in dispatch_modes())
 
 
 class ProductsInFp32(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves it untyped

@@ -20,6 +20,7 @@ from torch.distributed.tensor import DTensor
 from xmtf.models.bloom import Bloom
 from xmtf.models.hub.encoder_decoder import HubEncoderDecoder
 from xmtf.models.mt5 import MT5
+from xmtf.models.torch_private import foreach_norm
 from xmtf.recipe.schema import Training
 from xmtf.training.parallel.materialize import Weights, materialize, read_pieces
 from xmtf.training.parallel.pieces import Piece, as_piece
@@ -109,7 +110,7 @@ class Layout:
 
     def gradient_norm(self) -> Tensor:
         """Return the norm of the whole gradient, over all processes; in fp32 whatever the gradients are in."""
-        norms: tuple[Tensor, ...] = torch._foreach_norm(self.gradients(), 2.0, torch.float32)
+        norms: tuple[Tensor, ...] = foreach_norm(self.gradients(), 2.0, torch.float32)
         if not self.mesh.dims.splits:
             norm: Tensor = torch.linalg.vector_norm(torch.stack(norms))
             return norm

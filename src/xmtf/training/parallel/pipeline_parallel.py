@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.pipelining import PipelineStage, Schedule1F1B, ScheduleInterleaved1F1B
-from torch.distributed.pipelining._backward import stage_backward
 
+from xmtf.models.torch_private import stage_backward
 from xmtf.recipe.schema import Training
 from xmtf.training.loss.batches import Batch, CausalRows, is_causal
 from xmtf.training.loss.head import Head

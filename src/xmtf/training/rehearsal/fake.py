@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch.testing._internal.distributed.fake_pg import FakeStore
 
 from xmtf.errors import ConfigError
 from xmtf.models.layers.attention import forget_slopes
+from xmtf.models.torch_private import FakeStore
 from xmtf.training.topology.mesh import Mesh
 from xmtf.training.topology.ranks import Ranks
 

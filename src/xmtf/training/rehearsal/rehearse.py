@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.distributed.tensor import DTensor
 
 from xmtf.models.interface import Family
+from xmtf.models.torch_private import FakeTensorMode
 from xmtf.recipe import Recipe
 from xmtf.training.assembly import LoopInputs, LoopOutputs, build_loop, cut_start
 from xmtf.training.loop.events import Log

@@ -16,8 +16,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+
+from xmtf.models.torch_private import TorchDispatchMode, tree_leaves
 
 __all__ = ["Watch"]
 
