@@ -243,7 +243,8 @@ class TokenCounts(_Part):
         special_texts: Sides of examples that look like to hold a special token and were read as text, by token.
         validation: Items that are for validation, the last ones of each language; None in earlier versions.
         composed_texts: Texts whose ids may differ from SentencePiece's.
-        conversations: Items that the chat template wrote.
+        conversations: Items that the chat template wrote, before caps in tokens; so are ``shortened`` and
+            ``special_texts``.
         shortened: Those of them that lost their oldest exchanges, to fit a row.
     """
 

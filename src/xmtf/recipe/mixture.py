@@ -7,10 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from xmtf.errors import nearest
-from xmtf.languages.codes import normalize_language
 from xmtf.plugins import plugins
 from xmtf.recipe.effects import affects, within
-from xmtf.recipe.section import Name, Section, is_list, is_none, is_task
+from xmtf.recipe.section import Name, Section, is_list, is_none, is_task, normalized_patterns
 from xmtf.recipe.where import Where
 from xmtf.records import KIND_METRICS
 
@@ -337,14 +336,7 @@ class Rates(Section):
     def _codes(cls, value: dict[str, int] | None) -> dict[str, int] | None:
         if value is None:
             return None
-        plain = {name: any(c in name for c in "*?[") for name in value}
-        codes = {
-            name if plain[name] else normalize_language(name, "mixture.rates.languages"): most
-            for name, most in value.items()
-        }
-        if len(codes) < len(value):
-            raise ValueError(f"two of {', '.join(value)} name one language")
-        return codes
+        return normalized_patterns(value, "mixture.rates.languages")
 
     @model_validator(mode="after")
     def _check(self) -> Rates:

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated, get_args, get_origin
+from collections.abc import Mapping
+from typing import Annotated, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationInfo, field_validator
 
-__all__ = ["Name", "Section", "is_all", "is_auto", "is_false", "is_list", "is_none", "is_nothing", "is_skip", "is_task"]
+from xmtf.languages.codes import normalize_language
+
+__all__ = [
+    "Name",
+    "Section",
+    "is_all",
+    "is_auto",
+    "is_false",
+    "is_list",
+    "is_none",
+    "is_nothing",
+    "is_skip",
+    "is_task",
+    "normalized_patterns",
+]
+
+Value = TypeVar("Value")
 
 Name = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 """Text that is not empty."""
@@ -50,6 +67,26 @@ def is_all(value: object) -> bool:
 def is_nothing(value: object) -> bool:
     """Tell whether a mapping is empty; as :func:`is_none`."""
     return not value
+
+
+def normalized_patterns(given: Mapping[str, Value], where: str) -> dict[str, Value]:
+    """Return a mapping from patterns of languages with plain codes, in any spelling, turned into ours.
+
+    Args:
+        given: Pattern -> what is given for it.
+        where: Names the key in errors.
+
+    Raises:
+        ValueError: Two codes name one language.
+        UnknownNameError: A code is unknown.
+    """
+    codes = {
+        name if any(c in name for c in "*?[") else normalize_language(name, where): value
+        for name, value in given.items()
+    }
+    if len(codes) < len(given):
+        raise ValueError(f"two of {', '.join(given)} name one language")
+    return codes
 
 
 class Section(BaseModel):

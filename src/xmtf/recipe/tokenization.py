@@ -9,13 +9,22 @@ from pydantic import Field, JsonValue, TypeAdapter, field_validator, model_valid
 
 from xmtf.languages.codes import normalize_language
 from xmtf.recipe.effects import Effect, affects
-from xmtf.recipe.section import Name, Section, is_all, is_auto, is_none, is_nothing, is_skip
+from xmtf.recipe.quantities import Tokens
+from xmtf.recipe.section import Name, Section, is_all, is_auto, is_none, is_nothing, is_skip, normalized_patterns
 from xmtf.records import Family
 
 if TYPE_CHECKING:
     from xmtf.recipe.schema import Recipe
 
-__all__ = ["ChatPolicy", "Packing", "SpecialTokensPolicy", "Tokenization", "TokenizerChoice", "uses_chat"]
+__all__ = [
+    "ChatPolicy",
+    "Packing",
+    "SpecialTokensPolicy",
+    "TokenCaps",
+    "Tokenization",
+    "TokenizerChoice",
+    "uses_chat",
+]
 
 
 def uses_chat(recipe: Recipe) -> bool:
@@ -48,6 +57,33 @@ class TokenizerChoice(Section):
     """Train a byte-level BPE of this size on the mixture."""
     train_examples: Annotated[int, TOKENIZED] = Field(default=100_000, ge=1)
     """Examples to train it on: a seeded choice, languages weighted by the square root of their size."""
+
+
+class TokenCaps(Section):
+    """The most tokens to train on, by the recipe's tokenizer: inputs, targets and what stands at their ends.
+
+    The first pattern that matches counts. Examples are kept in the mixture's order, which is a seeded choice.
+    """
+
+    tasks: Annotated[dict[str, Annotated[Tokens, Field(ge=1)]], TOKENIZED] = Field(
+        default_factory=dict, exclude_if=is_nothing
+    )
+    """Pattern of task ids -> most tokens of each such task in each language."""
+    languages: Annotated[dict[str, Annotated[Tokens, Field(ge=1)]], TOKENIZED] = Field(
+        default_factory=dict, exclude_if=is_nothing
+    )
+    """Pattern of language codes -> most tokens of each such language, of what the caps of tasks leave."""
+
+    @field_validator("languages")
+    @classmethod
+    def _codes(cls, value: dict[str, int]) -> dict[str, int]:
+        return normalized_patterns(value, "tokens.cap_tokens.languages")
+
+    @model_validator(mode="after")
+    def _check(self) -> TokenCaps:
+        if not self.tasks and not self.languages:
+            raise ValueError("give `tasks` or `languages`")
+        return self
 
 
 class Packing(Section):
@@ -102,6 +138,8 @@ class Tokenization(Section):
         default_factory=dict, exclude_if=is_nothing
     )
     """Language -> system texts, of which each conversation without one gets one, drawn by the seed; `""` is none."""
+    cap_tokens: TokenCaps | None = Field(default=None, exclude_if=is_none)
+    """The most tokens to train on of a task, and of a language."""
     packing: Packing = Packing()
     weights: Annotated[Literal["size", "equal"] | dict[str, float], LEARNT] = "size"
     """Share of each language among rows: by its tokens, equal, given for each, or `{temperature: T}`: by its tokens to

@@ -208,6 +208,8 @@ TOGETHER = {
             "identify.confidence": 0.8,
         }.items()
     },
+    "tokens.cap_tokens.tasks": {"tokens.cap_tokens": {"tasks": {"*": 900}}},
+    "tokens.cap_tokens.languages": {"tokens.cap_tokens": {"languages": {"fr": 900}}},
     "mixture.near_duplicates.similarity": {"mixture.near_duplicates": {"similarity": 0.7}},
     "mixture.near_duplicates.translations": {"mixture.near_duplicates": {"translations": "one"}},
     "mixture.tasks.0.near_duplicates": {"mixture.tasks.0.near_duplicates": "off"},

@@ -29,7 +29,9 @@ SENTENCES = {
 }
 
 
-def prompted_row(language: str, inputs: str, targets: str, cluster: str, row: int) -> dict[str, object]:
+def prompted_row(
+    language: str, inputs: str, targets: str, cluster: str, row: int, task: str = "capitals"
+) -> dict[str, object]:
     known = {
         "inputs": inputs,
         "targets": targets,
@@ -37,7 +39,7 @@ def prompted_row(language: str, inputs: str, targets: str, cluster: str, row: in
         "language": language,
         "prompt_language": language,
         "translation": "none",
-        "task": "capitals",
+        "task": task,
         "cluster": cluster,
         "dataset": "own",
         "subset": "",
@@ -48,11 +50,13 @@ def prompted_row(language: str, inputs: str, targets: str, cluster: str, row: in
     return {column: known[column] for column in PROMPTED_COLUMNS}
 
 
-def write_mixture(folder: Path, rows: dict[str, list[tuple[str, str, str]]], shard_rows: int = 100) -> Path:
-    """Write (inputs, targets, cluster) of each language as a finished mixture."""
+def write_mixture(folder: Path, rows: dict[str, list[tuple[str, ...]]], shard_rows: int = 100) -> Path:
+    """Write (inputs, targets, cluster) of each language as a finished mixture, or with the number and the task too."""
     outputs = {}
     for language, texts in rows.items():
-        table = pa.Table.from_pylist([prompted_row(language, *text, row) for row, text in enumerate(texts)])
+        table = pa.Table.from_pylist(
+            [prompted_row(language, *text[:3], row, *text[3:]) for row, text in enumerate(texts)]
+        )
         (folder / f"language={language}").mkdir(parents=True)
         for first in range(0, len(texts), shard_rows):
             path = folder / f"language={language}" / f"part-{first // shard_rows:05d}.parquet"
@@ -62,7 +66,7 @@ def write_mixture(folder: Path, rows: dict[str, list[tuple[str, str, str]]], sha
     return folder
 
 
-def capitals() -> dict[str, list[tuple[str, str, str]]]:
+def capitals() -> dict[str, list[tuple[str, ...]]]:
     counts = {"en": 250, "fr": 120, "hi": 40}
     return {
         language: [

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from xmtf.artefacts.checksums import check_outputs, remembered_sha256
-from xmtf.artefacts.manifest_parts import SpecialIds, TokenCounts, TokenDetails
+from xmtf.artefacts.manifest_parts import MixtureCounts, SpecialIds, TokenCounts, TokenDetails
 from xmtf.artefacts.ownership import check_ours, claim, free_name, refuse_loss, stage_of
 from xmtf.errors import ConfigError, DataError
 from xmtf.execution import Plan, ShardTask, check_engine, num_workers, run_shown, say
@@ -44,8 +44,10 @@ from xmtf.recipe.chat import read_template
 from xmtf.recipe.effects import FORMATS, marked, stage_fingerprint
 from xmtf.recipe.load import LoadedRecipe
 from xmtf.recipe.schema import Execution, Recipe, Tokenization
+from xmtf.recipe.tokenization import TokenCaps
 from xmtf.records import Family
 from xmtf.run_folder import tokenizer_of
+from xmtf.tokens.build.caps import check_caps
 from xmtf.tokens.build.conversations import ChatRules, plan_chat, spec_of
 from xmtf.tokens.build.encode import Ends
 from xmtf.tokens.build.sampling import sample_texts
@@ -109,6 +111,7 @@ def tokenize_mixture(
     check_ours(out, "token files", (_STAGE,))
     if (out / MANIFEST).exists() and not replace:
         refuse_loss(out, ["the finished token files there"], f"another --out, such as {free_name(out)},")
+    _check_caps(recipe, mixture)
     check_engine(recipe.execution)
     check_outputs(mixture, lambda name: name.endswith(".parquet"))
     with contextlib.ExitStack() as held:
@@ -147,6 +150,13 @@ def tokenize_mixture(
         write_manifest(out, manifest)
         _tidy(out)
     return manifest
+
+
+def _check_caps(recipe: Recipe, mixture: Path) -> None:
+    """Refuse patterns of caps that match nothing of the mixture, as far as its manifest has counts."""
+    counts = MixtureCounts.of(read_manifest(mixture), mixture)
+    if recipe.tokens.cap_tokens is not None and counts.tasks:
+        check_caps(recipe.tokens.cap_tokens, counts.languages, counts.tasks)
 
 
 def tokens_fingerprint(loaded: LoadedRecipe, mixture: str, *, family: Family, base: str | None = None) -> str:
@@ -256,14 +266,18 @@ def _encode_all(
     total = _sum_counts(results)
     if total.out == 0:
         raise ConfigError(f"{mixture}: no example has tokens on both sides; dropped {total.dropped}")
+    caps = recipe.tokens.cap_tokens
+    if caps is not None:
+        check_caps(caps, shards, {name for result in results for name in result["tasks"]})
     by_language: dict[str, list[tuple[ShardTask, JsonObject]]] = {language: [] for language in shards}
     for task, result in zip(plan.tasks, results, strict=True):
         by_language[task.spec["language"]].append((task, result))
     clusters = sorted({name for result in results for name in result["clusters"]})
     if total.tokens < _INLINE_TOKENS:
         execution = execution.model_copy(update={"engine": "inline"})
-    merging = _merging(by_language, out, clusters, dtype, prefix, masked=chat is not None)
+    merging = _merging(by_language, out, clusters, dtype, prefix, masked=chat is not None, caps=caps)
     files: dict[str, str] = {}
+    left_out: dict[str, JsonObject] = {}
     for task, merged in zip(
         merging.tasks, run_shown(merging, out / _LANGUAGES, execution, "joining languages"), strict=True
     ):
@@ -272,8 +286,11 @@ def _encode_all(
                 temporary.unlink()
                 link_or_copy(out / _LANGUAGES / task.name / name, temporary)
         files |= merged["files"]
-    languages = {name: _sum_counts([result for _, result in parts]) for name, parts in by_language.items()}
-    return total, languages, clusters, files
+        left_out[task.name] = merged.get("left_out", {})
+    languages = {
+        name: _sum_counts([result for _, result in parts], [left_out[name]]) for name, parts in by_language.items()
+    }
+    return _sum_counts(results, left_out.values()), languages, clusters, files
 
 
 def _merging(
@@ -284,6 +301,7 @@ def _merging(
     prefix: str,
     *,
     masked: bool,
+    caps: TokenCaps | None,
 ) -> Plan:
     """Return the plan of joining the shards of each language."""
     tasks = []
@@ -298,6 +316,8 @@ def _merging(
             "dtype": dtype.str,
             "format": _FORMAT,
         } | ({"masked": True} if masked else {})
+        if caps is not None:
+            spec |= {"caps": caps.model_dump(), "tasks": [result["tasks"] for _, result in parts]}
         tasks.append(ShardTask(language, spec, float(sum(result["out"] for _, result in parts))))
     return Plan("xmtf.tokens.build.merge:merge_language", tuple(tasks))
 
@@ -335,6 +355,7 @@ def _plan(
                 "format": _FORMAT,
             }
             spec |= {} if chat is None else {"chat": spec_of(chat)}
+            spec |= {} if recipe.tokens.cap_tokens is None else {"origins": True}
             rows = pq.read_metadata(path).num_rows
             tasks.append(ShardTask(f"{language}-{path.stem}", spec, cost=float(rows)))
     return Plan("xmtf.tokens.build.encode:encode_shard", tuple(tasks))
@@ -356,12 +377,18 @@ def _one_thread_each(execution: Execution, tasks: int) -> Iterator[None]:
             os.environ[name] = before
 
 
-def _sum_counts(parts: list[JsonObject]) -> TokenCounts:
+def _sum_counts(parts: list[JsonObject], left_out: Iterable[JsonObject] = ()) -> TokenCounts:
+    """Add up what shards report, less what caps leave out."""
     keys = ("in", "out", "input_tokens", "target_tokens", "bytes", "validation")
     chat = {key: sum(part.get(key, 0) for part in parts) for key in ("conversations", "shortened")}
     reasons = {reason for part in parts for reason in part["dropped"]}
     dropped = {reason: sum(part["dropped"].get(reason, 0) for part in parts) for reason in sorted(reasons)}
     taken, out, inputs, targets, size, held_out = (sum(part[key] for part in parts) for key in keys)
+    for capped in filter(None, left_out):
+        inputs, targets = inputs - capped["input_tokens"], targets - capped["target_tokens"]
+        size, out = size - capped["bytes"], out - sum(capped["dropped"].values())
+        for reason, count in capped["dropped"].items():
+            dropped[reason] = dropped.get(reason, 0) + count
     special = sum((Counter(part["special_texts"]) for part in parts), Counter[str]())
     composed = sum(part.get("composed_texts", 0) for part in parts)
     spelt = dict(sorted(special.items()))

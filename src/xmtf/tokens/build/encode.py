@@ -31,6 +31,7 @@ from xmtf.errors import DataError
 from xmtf.json_types import JsonObject
 from xmtf.mixture.validation import ROW_COLUMNS, held_out_rows
 from xmtf.records import MESSAGES
+from xmtf.tokens.build.caps import Origins
 from xmtf.tokens.build.conversations import ChatRules, EncodedConversations, encode_conversations, rules_of
 from xmtf.tokens.store.store import StoreWriter
 from xmtf.tokens.tokenizer.loading import load_tokenizer
@@ -107,12 +108,13 @@ def encode_shard(spec: JsonObject, folder: Path) -> JsonObject:
         spec: ``shard`` (path) and ``shard_hash``, ``tokenizer`` (folder), ``special_tokens``, ``dtype``, ``ends``;
             fingerprints that only key the task; ``validation``: from which number on rows are for validation (see
             :mod:`xmtf.mixture.validation`); ``chat``, where conversations are written
-            (:mod:`xmtf.tokens.build.conversations`), and ``language``.
+            (:mod:`xmtf.tokens.build.conversations`), and ``language``; ``origins``, where caps need the tasks of items.
         folder: Receives, in a folder for training and one for validation, ``inputs.{bin,idx}``, ``targets.{bin,idx}``
             and ``clusters.npy``, and of conversations ``masks.{bin,idx}``.
 
     Returns:
-        Counts, and the names of the task clusters in the order of their numbers in ``clusters.npy``.
+        Counts, and the names of the task clusters in the order of their numbers in ``clusters.npy``; those of ``tasks``
+        where they were wanted.
 
     Raises:
         DataError: The shard is not what the mixture's manifest says.
@@ -126,12 +128,12 @@ def encode_shard(spec: JsonObject, folder: Path) -> JsonObject:
     chat = None if spec.get("chat") is None else rules_of(spec["chat"])
     counts = _Counts(tokenizer)
     names: dict[str, int] = {}
-    masked = chat is not None
+    masked, origins = chat is not None, Origins() if spec.get("origins") else None
     with (
         _Group(folder / TRAINING, dtype, masked) as training,
         _Group(folder / VALIDATION, dtype, masked) as validation,
     ):
-        for batch in _batches(Path(spec["shard"]), masked):
+        for batch in _batches(Path(spec["shard"]), masked, origins is not None):
             is_held_out = held_out_rows(batch, spec["validation"])
             for group, part in ((training, batch.filter(~is_held_out)), (validation, batch.filter(is_held_out))):
                 for rows, is_chat in _kinds(part, chat):
@@ -140,8 +142,12 @@ def encode_shard(spec: JsonObject, folder: Path) -> JsonObject:
                     else:
                         pairs = encode_pairs(tokenizer, rows["inputs"], rows["targets"], ends)
                     group.append(pairs, _numbers(rows["cluster"], names))
+                    if origins is not None and group is training:
+                        origins.append(rows, pairs.kept)
                     counts.add(rows, pairs, is_validation=group is validation)
-    return counts.to_json() | {"clusters": list(names)}
+    if origins is not None:
+        origins.save(folder / TRAINING)
+    return counts.to_json() | {"clusters": list(names)} | ({} if origins is None else {"tasks": list(origins.names)})
 
 
 @dataclass(slots=True)
@@ -245,8 +251,9 @@ def _cached_tokenizer(folder: str) -> Tokenizer:
     return load_tokenizer(Path(folder))
 
 
-def _batches(path: Path, with_messages: bool) -> Any:
-    columns = ["inputs", "targets", "cluster", *ROW_COLUMNS, *([MESSAGES] if with_messages else [])]
+def _batches(path: Path, with_messages: bool, with_tasks: bool) -> Any:
+    columns = ["inputs", "targets", "cluster", *ROW_COLUMNS]
+    columns += [*([MESSAGES] if with_messages else []), *(["task"] if with_tasks else [])]
     with pq.ParquetFile(path) as file:
         yield from file.iter_batches(_BATCH_ROWS, columns=columns)
 

@@ -7,7 +7,7 @@ files. A mixture's language is a pair of stores, one of inputs and one of target
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,10 +137,15 @@ class StoreWriter:
         self._stream.write(np.ascontiguousarray(tokens, dtype=self.dtype).data)
         self._record(np.asarray(sizes, dtype=np.int32), np.arange(1, len(sizes) + 1))
 
-    def append_store(self, store: TokenStore) -> None:
-        """Append all items of another store of the same dtype, and its documents."""
+    def append_store(self, store: TokenStore, kept: npt.NDArray[np.bool_] | None = None) -> None:
+        """Append all items of another store of the same dtype, and its documents; or some of its items, by a mask."""
         if store.index.dtype != self.dtype:
             raise DataError(f"{store.prefix}: has dtype {store.index.dtype}, {self.prefix} has {self.dtype}")
+        if kept is not None and not kept.all():
+            sizes = np.array(store.index.sizes)
+            self._stream.write(np.ascontiguousarray(store.tokens[np.repeat(kept, sizes)]).data)
+            self._record(sizes[kept], np.arange(1, int(kept.sum()) + 1))
+            return
         with with_suffix(store.prefix, ".bin").open("rb") as source:
             shutil.copyfileobj(source, self._stream, 1 << 20)
         self._record(np.array(store.index.sizes), np.array(store.index.documents[1:]))
@@ -160,8 +165,17 @@ class StoreWriter:
             write_index(with_suffix(self.prefix, ".idx"), sizes, self.dtype, documents)
 
 
-def merge_stores(prefixes: Iterable[Path], out: Path, dtype: np.dtype[Any]) -> None:
-    """Concatenate stores of one dtype into one."""
+def merge_stores(
+    prefixes: Sequence[Path], out: Path, dtype: np.dtype[Any], kept: Sequence[npt.NDArray[np.bool_] | None] = ()
+) -> None:
+    """Concatenate stores of one dtype into one.
+
+    Args:
+        prefixes: Of the stores.
+        out: Of the one to write.
+        dtype: Of the tokens.
+        kept: Which items of each store to take, None for all; empty takes all of all.
+    """
     with StoreWriter(out, dtype) as writer:
-        for prefix in prefixes:
-            writer.append_store(open_store(prefix))
+        for prefix, mask in zip(prefixes, kept or [None] * len(prefixes), strict=True):
+            writer.append_store(open_store(prefix), mask)

@@ -173,12 +173,6 @@ def test_killed_half_way_finished_shards_stay(
     assert whole.outputs == resumed.outputs
 
 
-def test_a_pool_writes_the_same_bytes(mixture: Path, recipe: Recipe, tmp_path: Path) -> None:
-    inline = tokenize_mixture(recipe(), mixture, tmp_path / "inline", family="causal")
-    pool = recipe("execution.engine=pool", "execution.workers=2")
-    assert tokenize_mixture(pool, mixture, tmp_path / "pool", family="causal").outputs == inline.outputs
-
-
 def test_a_tokenizer_of_ones_own(mixture: Path, recipe: Recipe, tmp_path: Path) -> None:
     trained = tokenize_mixture(recipe(), mixture, tmp_path / "tokens", family="causal")
     folder = tmp_path / "tokens" / "tokenizer"
