@@ -20,7 +20,12 @@ from xmtf.results.items import item_files
 from xmtf.results.scores import read_scores
 from xmtf.sources.sidecar import read_sidecar, write_sidecar
 
-PUBLISHED = {"facebook/belebele": False, "CohereLabs/Global-MMLU": False, "juletxara/mgsm": True}
+PUBLISHED = {
+    "facebook/belebele": False,
+    "CohereLabs/Global-MMLU": False,
+    "juletxara/mgsm": True,
+    "openlanguagedata/flores_plus": True,
+}
 """Datasets of the hub, and whether it converted them."""
 COMMITS = {"train": "a" * 40, "test": "b" * 40}
 LANGUAGES = {"en": ("eng_Latn", "town"), "fr": ("fra_Latn", "ville")}
@@ -37,6 +42,7 @@ evaluation:
     - {name: exams, shown in English, tasks: [{tasks: ["global-mmlu/fr"]}], shots: {number: 2, language: en}}
     - {name: sums, tasks: [{tasks: ["mgsm/en", "mgsm/fr"]}], shots: {number: 1}}
     - {name: written, tasks: [{tasks: ["global-mmlu-written/en"]}]}
+    - {name: both ways, tasks: [{tasks: ["flores-plus/eng_Latn-fra_Latn", "flores-plus/fra_Latn-eng_Latn"]}]}
   max_new_tokens: 4
   answer_after: "</think>"
 """.replace("exams, shown in English,", '"exams, shown in English",')
@@ -83,6 +89,9 @@ def measured(tmp_path_factory, tiny_model):
         write(hub, f"facebook/belebele/{variant}", "test", belebele(word, 1 - 2 * place))
         write(hub, f"CohereLabs/Global-MMLU/{code}", "test", mmlu(word, "test", 5))
         write(hub, f"CohereLabs/Global-MMLU/{code}", "dev", mmlu(word, "dev", 6))
+        for split in ("dev", "devtest"):
+            rows = [{"id": n, "text": f"The {word} {n}.", "domain": "wikinews"} for n in range(3 + place)]
+            write(hub, f"openlanguagedata/flores_plus/{variant}", split, rows[:: 1 - 2 * place])
         heading = {"en": "Question: ", "fr": "Question : "}[code]
         worked = [
             {"question": f"{heading}How many {n}?", "answer": f"Answer: it is {n}.", "answer_number": n} for n in (3, 4)
@@ -120,7 +129,18 @@ def test_everything_that_the_suites_read_was_fetched(measured):
         "juletxara/mgsm/en/train.parquet",
         "juletxara/mgsm/fr/train.parquet",
     ]
-    assert len(scores) == len(items) == 2 * 5 + 2 * 5 + 5 + 2 * 3 + 2
+    translated = [score for score in scores if score.suite == "both ways"]
+    assert len(scores) - len(translated) == 2 * 5 + 2 * 5 + 5 + 2 * 3 + 2
+    assert len(scores) == len(items)
+    assert {score.provenance.task for score in translated} == {
+        "flores-plus/eng_Latn-fra_Latn",
+        "flores-plus/fra_Latn-eng_Latn",
+    }
+    for score in translated:  # the French sentence without an English one is left out of both
+        rows = items["both ways", score.provenance.task, score.provenance.template]
+        into = "ville" if score.provenance.task.endswith("fra_Latn") else "town"
+        assert sorted((row["row"], *row["references"]) for row in rows) == [(n, f"The {into} {n}.") for n in range(3)]
+        assert [metric.name for metric in score.metrics][:1] == ["chrf"]
 
 
 def test_the_manifest_names_the_commits_of_what_was_asked_and_shown(measured):
@@ -194,7 +214,7 @@ def test_results_become_records_of_every_eval_ever(measured):
     assert [path.relative_to(folder / "records").parts[1] for path in records] == sorted(
         {path.parts[-4] for path in records}
     )
-    assert len(records) == len({score.suite for score in scores}) == 5
+    assert len(records) == len({score.suite for score in scores}) == 6
     for path in records:
         record = json.loads(path.read_text(encoding="utf-8"))
         results = record["evaluation_results"]
@@ -204,7 +224,8 @@ def test_results_become_records_of_every_eval_ever(measured):
         assert [r["source_data"]["samples_number"] for r in results] == [m.num_items for s in own for m in s.metrics]
         lines = [json.loads(line) for line in path.with_name(f"{path.stem}_samples.jsonl").read_text().splitlines()]
         assert record["detailed_evaluation_results"]["total_rows"] == len(lines)
-        assert len(lines) == sum(len(rows) for (name, *_), rows in items.items() if name == suite)
+        judged = {name: rows for name, rows in items.items() if name[0] == suite != "both ways"}  # chrF is graded
+        assert len(lines) == sum(map(len, judged.values()))
         assert {line["evaluation_id"] for line in lines} == {record["evaluation_id"]}
         assert {line["evaluation_result_id"] for line in lines} <= {r["evaluation_result_id"] for r in results}
     before = {path: path.read_bytes() for path in records}

@@ -13,7 +13,7 @@ from xmtf.models.files.references import plain_reference
 from xmtf.models.interface import Family
 from xmtf.recipe import LoadedRecipe, Recipe, TaskSelection
 from xmtf.recipe.schema import Evaluation, Execution, Rates
-from xmtf.sources.locate import locate_here
+from xmtf.sources.locate import is_here
 from xmtf.tasks import load_catalogue
 from xmtf.tokens import tokenize_mixture
 
@@ -80,6 +80,6 @@ def _here(loaded: LoadedRecipe, selection: TaskSelection, most: int) -> tuple[st
     for part in slices:
         if len(found) == most:
             break
-        if locate_here(part.task.source(part.split)) is not None:
+        if is_here(part.task.source(part.split)):
             found[part.task.id] = None
     return tuple(found)

@@ -57,8 +57,9 @@ class Fetched:
 
 
 def sources_to_fetch(refs: Iterable[SourceRef]) -> tuple[SourceRef, ...]:
-    """Return the refs that a mirror can hold, each place once: no own files, nothing made from CLDR."""
-    places = {ref.where: ref for ref in refs if ref.path is None and not ref.dataset.startswith(CLDR)}
+    """Return the refs that a mirror can hold, each place once: no own files, nothing made from CLDR, no joins."""
+    parts = (part for ref in refs for part in ref.parts)
+    places = {ref.where: ref for ref in parts if ref.path is None and not ref.dataset.startswith(CLDR)}
     return tuple(places.values())
 
 

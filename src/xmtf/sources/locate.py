@@ -16,7 +16,7 @@ from xmtf.sources.mirror import DATA_ROOT, find_in_mirror, mirror_roots, mirror_
 from xmtf.sources.reference import SourceRef
 from xmtf.sources.sidecar import read_sidecar
 
-__all__ = ["ADVICE", "CLDR", "Located", "Origin", "locate", "locate_all"]
+__all__ = ["ADVICE", "CLDR", "Located", "Origin", "is_here", "locate", "locate_all", "locate_here"]
 
 CLDR = "cldr/"
 """Prefix of the datasets that are made from CLDR and need neither a file nor a network."""
@@ -128,6 +128,15 @@ def locate_here(ref: SourceRef, *, mirror: bool = True) -> Located | None:
         return Located(ref, "cache", tuple(files), split, _origin(split), split.partial) if split else None
     found = prepared.cached_dataset(ref)
     return Located(ref, "cache", origin=Origin(ref.revision or "", found.commit()), prepared=found) if found else None
+
+
+def is_here(ref: SourceRef) -> bool:
+    """Tell whether a split is on this machine; of one that joins subsets, whether all of them are.
+
+    Raises:
+        SourceError: As :func:`locate_here`.
+    """
+    return all(locate_here(part) is not None for part in ref.parts)
 
 
 def locate_all(refs: Sequence[SourceRef], *, offline: bool = False, mirror: bool = True) -> list[Located | SourceError]:

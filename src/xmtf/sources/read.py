@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,8 +19,9 @@ from xmtf.sources.hub import CONVERTED
 from xmtf.sources.hub.converted import bring
 from xmtf.sources.hub.prepared import prepare_dataset
 from xmtf.sources.hub.remote import RemoteFile, is_streaming
+from xmtf.sources.join import join_tables
 from xmtf.sources.locate import CLDR, Located, locate, locate_here
-from xmtf.sources.reference import SourceData, SourceRef
+from xmtf.sources.reference import Join, SourceData, SourceRef
 from xmtf.sources.sidecar import check_content
 from xmtf.sources.tables import fingerprint_files, hash_of, read_table_files
 
@@ -39,11 +41,29 @@ def read_source(ref: SourceRef, *, offline: bool = False) -> SourceData:
     Raises:
         SourceError: It is nowhere, or unreadable: names where it was looked for and what to do.
     """
+    if ref.join is not None:
+        return _read_joined(ref, ref.join, offline)
     table, content = read_raw(ref, offline=offline)
     adapted = adapt(ref, table)
     fingerprint = _fingerprint(ref, content)
     rows = adapted.rows if adapted.rows is not None else np.arange(adapted.table.num_rows, dtype=np.int64)
     return SourceData(ref, adapted.table, fingerprint, rows, adapted.dropped)
+
+
+def _read_joined(ref: SourceRef, join: Join, offline: bool) -> SourceData:
+    """Read the subsets that a split joins, and apply its adapter to what they are together."""
+    read = {name: read_raw(part, offline=offline) for name, part in zip(join.subsets, ref.parts, strict=True)}
+    joined = join_tables(ref, join, {name: table for name, (table, _) in read.items()})
+    adapted = adapt(ref, joined.table)
+    rows = joined.rows if joined.rows is not None else np.arange(joined.table.num_rows, dtype=np.int64)
+    rows = rows if adapted.rows is None else rows[adapted.rows]
+    dropped = Counter(joined.dropped) + Counter(adapted.dropped)
+    fingerprint = _fingerprint(ref, _joined_content(join, [content for _, content in read.values()]))
+    return SourceData(ref, adapted.table, fingerprint, rows, dict(dropped))
+
+
+def _joined_content(join: Join, contents: Sequence[str]) -> str:
+    return content_hash([join.on, list(join.subsets), list(contents)])
 
 
 def fingerprint_source(ref: SourceRef, *, offline: bool = False) -> str:
@@ -52,7 +72,8 @@ def fingerprint_source(ref: SourceRef, *, offline: bool = False) -> str:
     Raises:
         SourceError: As :func:`read_source`.
     """
-    return _fingerprint(ref, _content_of(_at_hand(ref, offline=offline)))
+    contents = [_content_of(_at_hand(part, offline=offline)) for part in ref.parts]
+    return _fingerprint(ref, contents[0] if ref.join is None else _joined_content(ref.join, contents))
 
 
 def _fingerprint(ref: SourceRef, content: str) -> str:

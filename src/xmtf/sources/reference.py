@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
 
 from xmtf.errors import SourceError
 
-__all__ = ["SourceData", "SourceRef"]
+__all__ = ["Join", "SourceData", "SourceRef"]
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Subsets of a dataset whose rows with the same value in a column become one row.
+
+    Attributes:
+        on: The column, which all of them have.
+        subsets: What precedes the names of the other columns -> subset: ``source`` -> ``eng_Latn``.
+    """
+
+    on: str
+    subsets: Mapping[str, str] = field(hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +45,7 @@ class SourceRef:
         table: Subset that holds all others side by side, as columns, and serves those that have no files of their own.
         separator: Between the cells of the user's own CSV or TSV file; None finds it.
         as_json: Columns of JSON files whose lists and mappings stay JSON.
+        join: Subsets whose rows are joined, where ``subset`` is no subset of the dataset but the name of several.
     """
 
     dataset: str
@@ -47,6 +62,7 @@ class SourceRef:
     separator: str | None = None
     as_json: tuple[str, ...] = ()
     further_paths: tuple[str, ...] = ()
+    join: Join | None = None
 
     def __post_init__(self) -> None:
         """Refuse names that lead out of the folders of mirrors and caches.
@@ -63,6 +79,17 @@ class SourceRef:
     def own_files(self) -> tuple[str, ...]:
         """The user's own files, in order; empty where it has a place of its own."""
         return () if self.path is None else (self.path, *self.further_paths)
+
+    @property
+    def parts(self) -> tuple[SourceRef, ...]:
+        """The splits that have files: itself, or those of the subsets that it joins, in order."""
+        if self.join is None:
+            return (self,)
+        alone = replace(self, adapter=None, join=None)
+        return tuple(
+            replace(alone, subset=subset, on_hub=self.on_hub and (self.on_hub[0], subset, self.on_hub[2]))
+            for subset in self.join.subsets.values()
+        )
 
     @property
     def where(self) -> tuple[str, str, str]:

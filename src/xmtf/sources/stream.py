@@ -137,12 +137,12 @@ class SourceStream:
 
 
 def open_stream(ref: SourceRef, *, offline: bool = False) -> SourceStream | None:
-    """Return the stream of a split, or None where it is small, not in files, or one of a table that holds many.
+    """Return the stream of a split, or None where it is small, not in files, joined, or one of a table of many.
 
     Raises:
         SourceError: A file cannot be read, or the files have different columns.
     """
-    if ref.table or (ref.adapter is not None and look_up(ref.adapter).whole):
+    if ref.table or ref.join or (ref.adapter is not None and look_up(ref.adapter).whole):
         return None
     files: Sequence[Path | RemoteFile] = files_of(ref) or remote_files(ref, offline=offline)
     if sum(_size(file) for file in files) < STREAMED_BYTES:

@@ -9,9 +9,10 @@ from xmtf.errors import SourceError
 from xmtf.sources.hub.listing import card_licence
 from xmtf.sources.locate import Located
 
-__all__ = ["NOT_STATED", "Terms", "terms_of"]
+__all__ = ["NOT_STATED", "ON_REQUEST", "Terms", "terms_of"]
 
 NOT_STATED = "not stated"
+ON_REQUEST = "on request (HF_TOKEN)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Terms:
     def line(self) -> tuple[str, str, str, str]:
         """Return it as cells: dataset, splits, licence, who gets it."""
         said = f" ({self.said_by})" if self.said_by not in ("", "catalogue") else ""
-        given = "" if self.gated is None else "on request (HF_TOKEN)" if self.gated else "to everybody"
+        given = "" if self.gated is None else ON_REQUEST if self.gated else "to everybody"
         return self.dataset, f"{self.splits:,}", f"{self.licence or NOT_STATED}{said}", given
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 from xmtf.errors import ConfigError, SourceError, UnknownNameError
 from xmtf.execution import say
-from xmtf.sources.locate import locate_here
+from xmtf.sources.locate import is_here
 from xmtf.tasks import Task
 from xmtf.templates import Collection, open_collection
 from xmtf.templates.files.collection import BUILTIN, TEMPLATE_FILES
@@ -136,7 +136,7 @@ def _is_here(task: Task) -> bool:
     """Whether the first split of a task is on this machine."""
     split = next(name for splits in task.splits.values() for name in splits)
     try:
-        return locate_here(task.source(split)) is not None
+        return is_here(task.source(split))
     except SourceError:
         return False  # said where the rows are asked for
 

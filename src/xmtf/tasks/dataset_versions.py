@@ -23,6 +23,7 @@ def dataset_versions(found: Iterable[Located]) -> dict[str, tuple[DatasetVersion
 
 def slice_versions(slices: Iterable[Slice], *, offline: bool) -> dict[str, tuple[DatasetVersion, ...]]:
     """Return the versions of the datasets of slices whose rows were read before."""
-    refs = {str(ref): ref for part in slices if (ref := part.task.source(part.split)).path is None}
+    parts = (ref for part in slices for ref in part.task.source(part.split).parts)
+    refs = {str(ref): ref for ref in parts if ref.path is None}
     found = locate_all(list(refs.values()), offline=offline)
     return dataset_versions(each for each in found if isinstance(each, Located))

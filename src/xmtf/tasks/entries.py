@@ -15,6 +15,7 @@ from xmtf.recipe import Section, load_yaml
 from xmtf.recipe.mixture import ChoicePolicy, LabelPolicy, NullPolicy, check_kind_metrics
 from xmtf.recipe.where import Where
 from xmtf.recipe.yaml_text import parse_packaged_yaml
+from xmtf.sources.reference import Join
 from xmtf.tasks.task import MULTIPLE, Checked, HubPlace, Kind, Task
 
 __all__ = ["Entry", "Pairs", "read_catalogue_file"]
@@ -50,6 +51,29 @@ class Pairs(Section):
             and not {source, target} & set(self.without)
             and (not self.involving or {source, target} & set(self.involving))
         ]
+
+
+class Joined(Section):
+    """Subsets of the dataset whose rows are joined to those of the task."""
+
+    on: str
+    """Column of all of them; rows with the same value are one row."""
+    subsets: dict[str, str] = Field(default={"source": "{first}", "target": "{second}"}, min_length=2)
+    """What precedes the names of the other columns -> subset, in which `{subset}`, `{first}` and `{second}` are filled
+    in."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Joined:
+        whole = {"{subset}": "", "{first}": "", "{second}": ""}
+        for subset in self.subsets.values():
+            left = _filled(subset, whole)
+            if "{" in left or "}" in left:
+                raise ValueError(f"subset {subset!r}: only {', '.join(whole)} are filled in")
+        return self
+
+    def of(self, fill: dict[str, str]) -> Join:
+        """Return the join of one task."""
+        return Join(self.on, {name: _filled(subset, fill) for name, subset in self.subsets.items()})
 
 
 class Entry(Section):
@@ -95,6 +119,8 @@ class Entry(Section):
     kind: Kind = "generation"
     metrics: tuple[str, ...] = ()
     licence: str = ""
+    gated: bool = False
+    """Whether the hub gives the dataset out on request alone, with a token."""
     home: str = ""
     """Address where the publisher describes the data."""
     adapter: str | None = None
@@ -113,6 +139,9 @@ class Entry(Section):
     """Whether a mirror may hold all subsets in one file, which the adapter takes apart."""
     table: str = ""
     """Subset that holds all others side by side, as columns `sentence_<code>`; it serves those without files."""
+    join: Joined | None = None
+    """Where a task reads several subsets of the dataset: how their rows are joined. Without `subsets` in it, a pair's
+    languages are joined as `source_...` and `target_...`."""
     checked: Checked = "not checked"
     """What id, subsets and splits were compared with."""
     nulls: NullPolicy = "drop"
@@ -126,11 +155,32 @@ class Entry(Section):
             raise ValueError("give one of `subset`, `subsets` and `pairs`")
         if isinstance(self.subsets, dict) and self.language is not None:
             raise ValueError("give the languages in `subsets` or in `language`, not in both")
+        self._check_join()
         if self.language_column is not None:
             self._check_column()
         elif self.subsets is None and self.pairs is None and self.language is None:
             raise ValueError("give `language`, or `subsets` with a language each, or `language_column`")
         return self
+
+    def _check_join(self) -> None:
+        if self.join is None:
+            return
+        for key, given in (("paths", self.paths), ("flat", self.flat), ("table", self.table)):
+            if given:
+                raise ValueError(f"{key}: subsets that are joined are files of their own; leave it out")
+        if self.hub is not None and self.hub.subset is not None:
+            raise ValueError("hub.subset: subsets that are joined are named in `join`; leave it out")
+        halves = any(mark in subset for subset in self.join.subsets.values() for mark in ("{first}", "{second}"))
+        named = [
+            self.subset,
+            *(self.subsets or ()),
+            *(name for name, *_ in (self.pairs.expand() if self.pairs else ())),
+        ]
+        whole = next((name for name in named if name and "-" not in name), None)
+        if halves and (whole is not None or not any(named)):
+            raise ValueError(
+                f"join: {whole or 'the entry'!r} has no parts before and after a `-`; give `subsets` of the join"
+            )
 
     def _check_column(self) -> None:
         if self.language is not None or isinstance(self.subsets, dict) or self.pairs is not None:
@@ -182,6 +232,7 @@ class Entry(Section):
             "sets": self.sets,
             "parallel": self._parallel_set,
             "licence": self.licence,
+            "gated": self.gated,
             "home": self.home,
             "template_file": folder / self.templates if own_file and self.templates else None,
             "promptsource": self.promptsource,
@@ -222,6 +273,7 @@ class Entry(Section):
             template_key="" if common["template_file"] else _filled(self.templates or self.dataset, fill),
             only_templates=tuple(_filled(pattern, fill) for pattern in self.only_templates),
             may_lack_templates=any(fnmatchcase(name, pattern) for pattern in self.without_templates),
+            join=None if self.join is None else self.join.of(fill),
             **common,
         )
 

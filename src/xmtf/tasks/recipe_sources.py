@@ -12,7 +12,7 @@ from xmtf.tasks.outline import OutlinedSplit
 from xmtf.tasks.shot_source import shot_source
 from xmtf.tasks.task import Role, Slice
 
-__all__ = ["lacking_suites", "recipe_licences", "recipe_sources"]
+__all__ = ["gated_datasets", "lacking_suites", "recipe_licences", "recipe_sources"]
 
 
 def recipe_sources(loaded: LoadedRecipe) -> tuple[SourceRef, ...]:
@@ -44,6 +44,11 @@ def recipe_sources(loaded: LoadedRecipe) -> tuple[SourceRef, ...]:
 def recipe_licences(loaded: LoadedRecipe) -> dict[str, str]:
     """Return dataset -> licence of what a recipe can name, where the catalogue says it."""
     return {task.dataset: task.licence for task in load_catalogue(loaded).tasks.values() if task.licence}
+
+
+def gated_datasets(loaded: LoadedRecipe | None = None) -> frozenset[str]:
+    """Return the datasets that the hub gives out on request alone, where the catalogue says so."""
+    return frozenset(task.dataset for task in load_catalogue(loaded).tasks.values() if task.gated)
 
 
 def lacking_suites(loaded: LoadedRecipe) -> dict[str, str]:

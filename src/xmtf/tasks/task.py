@@ -18,6 +18,7 @@ from xmtf.recipe.mixture import ChoicePolicy, LabelPolicy, NullPolicy
 from xmtf.recipe.schema import CapPolicy
 from xmtf.records import Provenance, Translation
 from xmtf.sources import SourceRef
+from xmtf.sources.reference import Join
 from xmtf.tasks.caps import tightest
 from xmtf.tasks.checkouts import checkout_of
 from xmtf.templates import Template, load_templates, open_collection, read_template_file
@@ -70,6 +71,7 @@ class Task:
         catalogue: Catalogue file that lists it.
         sets: Other names under which a recipe's ``catalogue:`` finds it, such as ``xp3all``.
         licence: Licence of the data, as its publisher states it.
+        gated: Whether the hub gives the dataset out on request alone.
         home: Address where the publisher describes the data, or ``""``.
         template_key: Collection with its templates.
         template_file: File with its templates, instead of a collection.
@@ -99,6 +101,7 @@ class Task:
         choices: What becomes of a row whose answer choices cannot be ranked; None: dropped in rank tasks, else kept.
         language_column: Column that says the language of each row, or ``""``; ``language`` is then :data:`MULTIPLE`.
         where: Which rows belong to the task, or None for all; see :mod:`xmtf.recipe.where`.
+        join: Subsets of the dataset whose rows are joined, where ``subset`` names several.
     """
 
     id: str
@@ -112,6 +115,7 @@ class Task:
     catalogue: str = ""
     sets: tuple[str, ...] = ()
     licence: str = ""
+    gated: bool = False
     home: str = ""
     template_key: str = ""
     template_file: Path | None = None
@@ -139,6 +143,7 @@ class Task:
     choices: ChoicePolicy | None = None
     language_column: str = ""
     where: Mapping[str, object] | None = field(default=None, hash=False)
+    join: Join | None = None
 
     @property
     def is_program(self) -> bool:
@@ -229,6 +234,7 @@ class Task:
             on_hub=self._on_hub(split),
             separator=self.separator,
             as_json=CONVERSATION_COLUMNS if self.kind == "conversation" else (),
+            join=self.join,
         )
 
 

@@ -12,7 +12,7 @@ from xmtf.artefacts.manifest_parts import MixtureCounts, MixtureDetails, TokenCo
 from xmtf.cli.terminal.printing import cell_text, print_json, print_records, print_text
 from xmtf.json_types import JsonObject
 from xmtf.mixture.describe.stats import rate_table
-from xmtf.sources.terms import NOT_STATED
+from xmtf.sources.terms import NOT_STATED, ON_REQUEST
 from xmtf.text.table import visible
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ def print_plan(records: Sequence[JsonObject]) -> None:
         ]
     )
     print_text()
+    if gated := sorted({record["dataset"] for record in records if record["gated"]}):
+        print_text(f"given out {ON_REQUEST}: {', '.join(gated)}\n")
     sizes = ", ".join(f"{cell_text(name, count)} {name}" for name, count in _sizes(records).items())
     print_text(f"{sizes}, {len({record['language'] for record in records}):,} languages")
 

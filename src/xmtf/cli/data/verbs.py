@@ -24,9 +24,9 @@ from xmtf.mixture.io.read import FILTERS, find_mixture, parse_filters, select_ex
 from xmtf.mixture.plan.overview import planned_splits
 from xmtf.recipe import load_recipe
 from xmtf.sources.fetch import expand_patterns, fetch_sources
-from xmtf.sources.terms import NOT_STATED, Terms
+from xmtf.sources.terms import NOT_STATED, ON_REQUEST, Terms
 from xmtf.tasks import recipe_sources
-from xmtf.tasks.recipe_sources import recipe_licences
+from xmtf.tasks.recipe_sources import gated_datasets, recipe_licences
 from xmtf.text.table import aligned
 from xmtf.tokens import open_loader, peek_row
 from xmtf.upload import MIXTURE_FILES, check_target, publish
@@ -278,12 +278,13 @@ def fetch(
     refs = expand_patterns(recipe_sources(loaded), offline=loaded.recipe.offline)
     licences = recipe_licences(loaded)
     if dry_run:
+        gated = gated_datasets(loaded)
         for ref in refs:
-            licence = licences.get(ref.dataset, "")
+            licence, on_request = licences.get(ref.dataset, ""), ref.dataset in gated
             if as_json:
-                print_json({"source": str(ref), "licence": licence})
+                print_json({"source": str(ref), "licence": licence, "gated": on_request})
             else:
-                print_text(f"{ref}  {licence or NOT_STATED}")
+                print_text(f"{ref}  {licence or NOT_STATED}{f'  {ON_REQUEST}' if on_request else ''}")
         return
     came = 0
     with track("fetching", None, "bytes") as progress:

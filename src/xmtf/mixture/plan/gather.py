@@ -57,13 +57,13 @@ def gather_sources(loaded: LoadedRecipe, slices: Sequence[Slice], asking: Sequen
     """
     recipe = loaded.recipe
     parts = [*(("", part) for part in slices), *asking]
-    refs = {ref.own_files or ref.where: ref for _, part in parts if (ref := _source(part))}
+    refs = {ref.own_files or ref.where: ref for _, part in parts for ref in _source(part).parts}
     places = dict(zip(refs, locate_all(list(refs.values()), offline=recipe.offline), strict=True))
-    found = [places[ref.own_files or ref.where] for ref in (_source(part) for _, part in parts)]
+    found = [[places[ref.own_files or ref.where] for ref in _source(part).parts] for _, part in parts]
     missing = [
-        (suite, part, error)
-        for (suite, part), error in zip(parts, found, strict=True)
-        if isinstance(error, SourceError)
+        (suite, part, next(each for each in those if isinstance(each, SourceError)))
+        for (suite, part), those in zip(parts, found, strict=True)
+        if any(isinstance(each, SourceError) for each in those)
     ]
     if missing:
         _refuse(loaded, missing)

@@ -10,6 +10,7 @@ from xmtf.mixture.plan.prompted import prompted_files
 from xmtf.recipe import LoadedRecipe
 from xmtf.tasks import Task, lacking_suites, load_catalogue
 from xmtf.tasks.checkouts import lacking_checkouts
+from xmtf.tasks.recipe_sources import gated_datasets
 
 __all__ = ["planned_splits"]
 
@@ -24,6 +25,11 @@ def planned_splits(loaded: LoadedRecipe) -> list[dict[str, Any]]:
         ConfigError: The recipe takes nothing.
         UnknownNameError: The recipe names something that the catalogue does not have.
     """
+    gated = gated_datasets(loaded)
+    return [record | {"gated": record["dataset"] in gated} for record in _planned(loaded)]
+
+
+def _planned(loaded: LoadedRecipe) -> list[dict[str, Any]]:
     mixture = loaded.recipe.mixture
     for suite, why in lacking_suites(loaded).items():
         say(f"evaluation suite {suite!r} is skipped: {why}")

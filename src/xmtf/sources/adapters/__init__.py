@@ -68,6 +68,7 @@ ADAPTERS: dict[str, Entry] = {
     "gsm8k": Entry(reasoning.gsm8k, 1),
     "hidden-labels": Entry(xp3.hidden_labels, 1),
     "ifeval": Entry(instructions.ifeval, 1),
+    "joined-text": Entry(translation.joined_text, 1),
     "mbpp": Entry(code.mbpp, 1),
     "mgsm": Entry(reasoning.mgsm, 1),
     "multi-eurlex": Entry(xp3.multi_eurlex, 1),

@@ -13,11 +13,21 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from xmtf.errors import SourceError
 from xmtf.languages.codes import normalize_language
 from xmtf.sources.adapters.base import Adapted, column, keep, language_names
 from xmtf.sources.reference import SourceRef
 
-__all__ = ["ntrex", "ntrex_headline", "ntrex_headline_source", "ntrex_reversed", "nusax_mt", "wmt", "wmt_reversed"]
+__all__ = [
+    "joined_text",
+    "ntrex",
+    "ntrex_headline",
+    "ntrex_headline_source",
+    "ntrex_reversed",
+    "nusax_mt",
+    "wmt",
+    "wmt_reversed",
+]
 
 _WITHOUT_SPACES = ("zh", "zh-Hant", "ja")
 """Languages that put no space between sentences."""
@@ -36,6 +46,23 @@ def ntrex_reversed(ref: SourceRef, table: pa.Table) -> Adapted:
 def nusax_mt(ref: SourceRef, table: pa.Table) -> Adapted:
     """Reviews and posts between languages of Indonesia and English; every direction is a subset."""
     return _pairs(ref, table, ("text_1", "text_1_lang"), ("text_2", "text_2_lang"))
+
+
+def joined_text(ref: SourceRef, table: pa.Table) -> Adapted:
+    """Sentences of two subsets, one a language, that a `join` made one row: ``source_text`` and ``target_text``."""
+    if ref.join is None or {*ref.join.subsets} != {"source", "target"}:
+        raise SourceError(f"{ref}: adapter {ref.adapter!r} reads two subsets, joined as `source` and `target`")
+    sources, targets = (column(ref, table, f"{side}_text") for side in ("source", "target"))
+    names = [_name(ref.join.subsets[side]) for side in ("source", "target")]
+    mask = [bool((a or "").strip() and (b or "").strip()) for a, b in zip(sources, targets, strict=True)]
+    pairs = parallel(sources, targets, *([name] * table.num_rows for name in names))
+    return keep(pairs, mask, "empty segment")
+
+
+def _name(subset: str) -> str:
+    """Return the name of the language of a subset; behind language and script a variant may stand (`_nort3139`)."""
+    (name,) = language_names(["_".join(subset.split("_")[:2])])
+    return name
 
 
 def wmt(ref: SourceRef, table: pa.Table) -> Adapted:
