@@ -11,8 +11,11 @@ import tempfile
 import threading
 from pathlib import Path
 
+import orjson
 import pytest
 from hypothesis import HealthCheck, settings
+
+from xmtf.cli.terminal.printing import LISTENERS
 
 os.environ["XMTF_CACHE"] = tempfile.mkdtemp(prefix="xmtf-tests-")  # nothing is written into the user's own
 atexit.register(shutil.rmtree, os.environ["XMTF_CACHE"], ignore_errors=True)
@@ -30,6 +33,20 @@ if threading.current_thread() is threading.main_thread():
 # How long an example takes depends on what else the machine does.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
+
+
+def documented(value):
+    """Fail a command that prints other fields than docs/json.md lists."""
+    from xmtf.cli.app import _EDGE
+    from xmtf.cli.terminal.json_fields import problems
+
+    program, _, verb = _EDGE.verb.partition(" ")
+    if program == "xmtf":  # else a noun was called by itself
+        wrong = problems(verb, orjson.loads(orjson.dumps(value)))
+        assert not wrong, (verb, wrong)
+
+
+LISTENERS.append(documented)
 
 
 def save_tiny(folder, family="causal", seed=1, scale=None):

@@ -20,7 +20,7 @@ from xmtf.run_folder import HUB_RESULTS
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-__all__ = ["MIXTURE_FILES", "Upload", "check_target", "plan_upload", "publish", "push"]
+__all__ = ["MIXTURE_FILES", "Upload", "check_target", "plan_upload", "push"]
 
 MIXTURE_FILES = ("README.md", "manifest.json", "composition.jsonl", "slices.jsonl", "language=*/part-*.parquet")
 """What of a mixture is published: not the lists of examples that were left out of it."""
@@ -137,19 +137,6 @@ def push(upload: Upload, api: HfApi | None = None) -> str:
             commit_message=f"Upload {upload.kind} with xmtf",
         )
     return str(url)
-
-
-def publish(
-    folder: Path, repo: str, kind: Kind, *, private: bool, dry_run: bool, patterns: Sequence[str] = ("*",)
-) -> list[str]:
-    """Send a folder, or with ``dry_run`` only list what would be sent; return what to tell.
-
-    Raises:
-        UserError: As :func:`push`.
-        DataError: As :func:`plan_upload`.
-    """
-    upload = plan_upload(folder, repo, kind, private=private, patterns=patterns)
-    return upload.lines() if dry_run else [push(upload)]
 
 
 def _check_card(path: Path, kind: Kind) -> None:

@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from xmtf.cli.app import _run as xmtf
+from xmtf.cli.terminal.json_fields import problems
 from xmtf.files import file_sha256, read_jsonl
 from xmtf.runs.pipeline import STAGES
 
@@ -142,6 +144,33 @@ def test_a_second_run_finds_everything_done(finished, run_apart):
     logged = read_jsonl_list(folder)[events:]
     assert [event["event"] for event in logged] == ["stage"] * len(logged)  # not one step, not one validation
     assert [event["stage"] for event in logged] == list(STAGES)
+
+
+def test_scripts_read_what_a_run_came_to(finished, tmp_path, run_apart, capsys):
+    folder, first = finished
+    told = run_apart(command(folder, "--json"), forked=True)
+    assert told.returncode == 0, told.stderr
+    outcome = json.loads(told.stdout)
+    assert outcome["finished"] == list(STAGES)
+    assert outcome["report"] == f"{folder}/report/index.html"
+    accuracy = next(each for each in outcome["results"] if each["suite"] == "held-out rows")
+    assert f"{100 * accuracy['values']['after']['value']:.1f} [" in first.stdout
+    assert problems("run", outcome) == []
+    for line in (
+        f"checkpoint list {folder}",
+        f"checkpoint inspect {folder}/checkpoints/step-000024",
+        f"report card {folder}",
+        f"report tables {folder}",
+        f"evaluate compare {folder}/results/before {folder}/results/after",
+        f"evaluate export {folder}/results/after --out {tmp_path}/exported",
+        f"train {folder}/recipe.yaml run_folder={folder}",
+        f"train {folder}/recipe.yaml run_folder={folder} --dry-run",
+        f"generate --model {folder}/model Hello. --max-new-tokens 2",
+        f"checkpoint export {folder} --out {tmp_path}/model",
+        f"report build {folder}/results/after --out {tmp_path}/report",
+    ):
+        assert xmtf([*line.split(), "--json"]) == 0, line  # tests/conftest.py compares the fields with the page
+        assert capsys.readouterr().out.startswith(("{", "[")), line
 
 
 def written(folder):

@@ -6,7 +6,7 @@ from tests.hub.repositories import blob_id, sha256
 from tests.hub.server import READER, WRITER
 
 from xmtf.errors import ConfigError, UserError
-from xmtf.upload import MIXTURE_FILES, publish
+from xmtf.upload import MIXTURE_FILES, plan_upload, push
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # of the client's own HTTP library
 
@@ -30,11 +30,11 @@ def folder(tmp_path, hub, monkeypatch):
 
 def send(folder, kind="dataset", **how):
     patterns = MIXTURE_FILES if kind == "dataset" else ("*",)
-    return publish(folder, "me/demo", kind, private=how.pop("private", False), dry_run=False, patterns=patterns)
+    return push(plan_upload(folder, "me/demo", kind, private=how.pop("private", False), patterns=patterns))
 
 
 def test_a_mixture_is_published_read_back_and_then_only_what_changed_is_sent(hub, folder, tmp_path):
-    assert send(folder) == [f"{hub.url}/datasets/me/demo"]
+    assert send(folder) == f"{hub.url}/datasets/me/demo"
     repository = hub.repositories["dataset", "me/demo"]
     names = ["README.md", "language=fr/part-00000.parquet", "language=fr/part-00001.parquet"]
     assert {name: data for name, data in repository.revisions["main"].items() if name != ".gitattributes"} == {

@@ -60,8 +60,8 @@ _PREFIX = "XMTF"
 _RAW_TYPE = re.compile(r" <(?:str|path|int|float|list\[\w+\])(?: range)?>")
 """What typer shows behind the name of an argument."""
 _INTERRUPTED = 130
-_EDGE = SimpleNamespace(as_json=False)
-"""Whether the command that is running prints JSON, its errors too."""
+_EDGE = SimpleNamespace(as_json=False, verb="")
+"""The verb that is running, and whether it prints JSON, its errors too."""
 _FAULT = "this is a fault in xmtf; please report it with the lines above"
 
 
@@ -106,6 +106,7 @@ class _Verb(TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the verb."""
+        _EDGE.verb = ctx.command_path
         for parameter in self.params:
             source = ctx.get_parameter_source(parameter.name)
             variable = parameter.resolve_envvar_value(ctx) if source and source.name == "ENVIRONMENT" else None

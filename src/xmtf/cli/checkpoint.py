@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 import typer
 
 from xmtf.artefacts.ownership import check_run_folder, claim_run_folder
-from xmtf.cli.terminal.options import Replace, needs_models
+from xmtf.cli.publishing import print_published, published_json
+from xmtf.cli.terminal.options import PrintJson, Replace, needs_models
 from xmtf.cli.terminal.printing import print_json, print_records, print_text
 from xmtf.errors import ConfigError, SourceError
 from xmtf.execution import say
@@ -20,7 +21,7 @@ from xmtf.recipe import load_recipe
 from xmtf.report import write_model_card
 from xmtf.report.cards import write_foreign_card
 from xmtf.runs.measures import suite_measures
-from xmtf.upload import check_target, publish
+from xmtf.upload import check_target, plan_upload
 
 __all__ = ["app"]
 
@@ -119,6 +120,7 @@ def export(
     push_to_hub: Annotated[str | None, typer.Option(metavar="ID", help="Publish it on the hub under this id.")] = None,
     private: Annotated[bool, typer.Option("--private", help="Make the repository private.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be published.")] = False,
+    as_json: PrintJson = False,
 ) -> None:
     """Write a checkpoint as a model folder of transformers.
 
@@ -142,10 +144,14 @@ def export(
     else:
         weights = None if is_the_model(run, read_manifest(out)) else model_identity(str(out))
         write_model_card(run, out, checkpoint=push_to_hub or str(out), weights=weights)
+    upload = None if push_to_hub is None else plan_upload(out, push_to_hub, "model", private=private)
+    if as_json:
+        published = None if upload is None else published_json(upload, dry_run=dry_run)
+        print_json({"model": str(out), "checkpoint": str(path), "published": published})
+        return
     print_text(f"{out}  from {path}")
-    if push_to_hub is not None:
-        for line in publish(out, push_to_hub, "model", private=private, dry_run=dry_run):
-            print_text(line)
+    if upload is not None:
+        print_published(upload, dry_run=dry_run, as_json=False)
 
 
 @app.command()

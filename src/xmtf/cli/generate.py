@@ -17,6 +17,7 @@ from xmtf.cli.terminal.options import (
     Dtype,
     Offline,
     Overwrite,
+    PrintJson,
     Quantize,
     ServerOptions,
     begin_choice,
@@ -66,6 +67,7 @@ def generate(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the sampling.")] = 42,
     server: ServerOptions,
     offline: Offline = False,
+    as_json: PrintJson = False,
 ) -> None:
     """Prompt a model: with an argument, a file, a pipe, or interactively.
 
@@ -95,11 +97,11 @@ def generate(
         prompter = _loaded(model, device, chat, dtype, quantize, tokens, offline=offline)
     if many:
         assert file is not None
-        _batch(prompter, decoding, samples, file, out, replace=replace)
+        _batch(prompter, decoding, samples, file, out, replace=replace, as_json=as_json)
     elif text is not None:
-        _answer(prompter, decoding, samples, text)
+        _answer(prompter, decoding, samples, text, as_json)
     else:
-        _converse(prompter, decoding, samples)
+        _converse(prompter, decoding, samples, as_json)
 
 
 def _given(prompt: str | None, file: Path | None) -> str | None:
@@ -166,9 +168,15 @@ def _advise(prompt: str) -> None:
         say(f"the prompt does not clearly end, so the model may go on with it instead of answering; better: {mended!r}")
 
 
-def _answer(prompter: Prompts, decoding: Decoding, samples: int, prompt: str) -> None:
+def _answer(prompter: Prompts, decoding: Decoding, samples: int, prompt: str, as_json: bool) -> None:
     if not prompter.in_chat:
         _advise(prompt)
+    if as_json:
+        from xmtf.evaluation.prompting.prompt_file import answer_fields
+
+        answers = [answer for _, answer in prompter.answers([prompt], decoding, samples)]
+        print_json({"prompt": prompt, **answer_fields(answers)})
+        return
     if samples > 1:
         for _, answer in prompter.answers([prompt], decoding, samples):
             print_text(answer)
@@ -177,7 +185,7 @@ def _answer(prompter: Prompts, decoding: Decoding, samples: int, prompt: str) ->
     print_text()
 
 
-def _converse(prompter: Prompts, decoding: Decoding, samples: int) -> None:
+def _converse(prompter: Prompts, decoding: Decoding, samples: int, as_json: bool) -> None:
     """Answer prompts as they are typed in; each stands for itself."""
     say("type a prompt and press Enter; Ctrl-D ends")
     while True:
@@ -187,10 +195,19 @@ def _converse(prompter: Prompts, decoding: Decoding, samples: int) -> None:
             print_text()
             return
         if prompt:
-            _answer(prompter, decoding, samples, prompt)
+            _answer(prompter, decoding, samples, prompt, as_json)
 
 
-def _batch(prompter: Prompts, decoding: Decoding, samples: int, file: Path, out: Path | None, *, replace: bool) -> None:
+def _batch(
+    prompter: Prompts,
+    decoding: Decoding,
+    samples: int,
+    file: Path,
+    out: Path | None,
+    *,
+    replace: bool,
+    as_json: bool,
+) -> None:
     from xmtf.evaluation.prompting.prompt_file import answer_file
 
     rows = answer_file(prompter, decoding, file, out, samples=samples, replace=replace)
@@ -201,3 +218,5 @@ def _batch(prompter: Prompts, decoding: Decoding, samples: int, file: Path, out:
     if out is None:
         for row in rows:
             print_json(row.line)
+    elif as_json:
+        print_json({"file": str(out), "prompts": len(rows)})

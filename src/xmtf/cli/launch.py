@@ -8,13 +8,15 @@ from typing import Annotated
 import typer
 
 from xmtf.artefacts.ownership import check_run_folder, claim_run_folder
-from xmtf.cli.terminal.options import Overrides, RecipePath, Replace, needs_models
-from xmtf.cli.terminal.printing import print_text
+from xmtf.cli.run import outcome_json
+from xmtf.cli.terminal.options import Overrides, PrintJson, RecipePath, Replace, needs_models
+from xmtf.cli.terminal.printing import print_json, print_text
 from xmtf.execution import say
 from xmtf.files import alone_in
 from xmtf.launch import Cluster, check_scripts, write_scripts
 from xmtf.launch import submit as hand_in
 from xmtf.recipe import LoadedRecipe, load_recipe
+from xmtf.runs.pipeline import outcome_of
 from xmtf.runs.replacing import prepare
 from xmtf.tasks import lacking_suites
 
@@ -52,6 +54,7 @@ def slurm(
     ] = None,
     replace: Replace = False,
     submit: Annotated[bool, typer.Option("--submit", help="Also submit the jobs.")] = False,
+    as_json: PrintJson = False,
 ) -> None:
     """Write the stages of a recipe as Slurm jobs.
 
@@ -81,13 +84,17 @@ def slurm(
     folder = out or loaded.run.slurm
     check_scripts(folder, replace=replace)
     _prepare(loaded, replace)
-    for path in write_scripts(loaded, given, cluster, folder, replace=replace):
-        print_text(str(path))
+    files = [str(path) for path in write_scripts(loaded, given, cluster, folder, replace=replace)]
+    for path in () if as_json else files:
+        print_text(path)
     for suite, why in lacking_suites(loaded).items():
         say(f"evaluation suite {suite!r}: its jobs will be refused as things are: {why}")
-    if submit:
-        print_text(hand_in(folder))
-    else:
+    handed_in = hand_in(folder) if submit else ""
+    if as_json:
+        print_json({"files": files, "submitted": handed_in.splitlines()})
+    elif submit:
+        print_text(handed_in)
+    if not submit:
         say(f"read them, then hand them to Slurm: bash {folder / 'submit.sh'}")
 
 
@@ -98,6 +105,7 @@ def local(
     overrides: Overrides = None,
     processes: Annotated[int, typer.Option(min=1, help="Number of processes.")] = 2,
     replace: Replace = False,
+    as_json: PrintJson = False,
 ) -> None:
     """Run a recipe in multiple local processes.
 
@@ -115,6 +123,8 @@ def local(
     with alone_in(loaded.run_folder, name=_LOCK):
         _prepare(loaded, replace)
         run_local(loaded, given, processes)
+    if as_json:
+        print_json(outcome_json(outcome_of(loaded)))
 
 
 def _prepare(loaded: LoadedRecipe, replace: bool) -> None:

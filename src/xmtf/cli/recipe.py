@@ -9,8 +9,8 @@ import orjson
 import typer
 
 from xmtf.artefacts.ownership import new_file
-from xmtf.cli.terminal.options import Overrides, Overwrite, RecipePath
-from xmtf.cli.terminal.printing import print_columns, print_json, print_text
+from xmtf.cli.terminal.options import Overrides, Overwrite, PrintJson, RecipePath
+from xmtf.cli.terminal.printing import print_columns, print_files, print_json, print_text
 from xmtf.files import write_json
 from xmtf.json_types import JsonObject
 from xmtf.recipe import load_recipe, load_yaml
@@ -93,6 +93,7 @@ def copy(
         Path | None,
         typer.Option(help="Target file, or folder for an example; default: its name, in the current folder."),
     ] = None,
+    as_json: PrintJson = False,
 ) -> None:
     """Copy a packaged recipe, for editing.
 
@@ -100,14 +101,14 @@ def copy(
 
     Example: xmtf recipe copy demo --to mine.yaml
     """
-    for path in copy_recipe(name, to):
-        print_text(path)
+    print_files(copy_recipe(name, to), as_json=as_json)
 
 
 @app.command()
 def schema(
     out: Annotated[Path | None, typer.Option("--out", help="Write to this file instead.")] = None,
     replace: Overwrite = False,
+    as_json: PrintJson = False,
 ) -> None:
     """Print the JSON schema of recipes.
 
@@ -121,7 +122,7 @@ def schema(
         return
     new_file(out, replace=replace)
     write_json(out, recipe_schema())
-    print_text(out)
+    print_files([out], as_json=as_json)
 
 
 def _about(file: Path) -> str:

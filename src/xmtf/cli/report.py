@@ -10,8 +10,8 @@ import typer
 
 from xmtf.artefacts.ownership import new_file
 from xmtf.artefacts.written_files import WrittenFiles
-from xmtf.cli.terminal.options import Overwrite
-from xmtf.cli.terminal.printing import print_text
+from xmtf.cli.terminal.options import Overwrite, PrintJson
+from xmtf.cli.terminal.printing import print_files, print_json, print_text
 from xmtf.errors import SourceError, UnknownNameError
 from xmtf.recipe.schema import Report
 from xmtf.run_folder import PAGE, RunFolder
@@ -19,6 +19,7 @@ from xmtf.run_folder import PAGE, RunFolder
 if TYPE_CHECKING:
     from xmtf.report.figures.catalogue import Drawn
     from xmtf.report.inputs import Inputs
+    from xmtf.report.tables import Table
 
 __all__ = ["app"]
 
@@ -58,6 +59,7 @@ def build(
     out: Out = None,
     title: Annotated[str | None, typer.Option(help="Title of the page.")] = None,
     items: Annotated[int, typer.Option(min=0, help="Items to show per dataset.")] = 1000,
+    as_json: PrintJson = False,
 ) -> None:
     """Write a report page: summary, tables, figures and items.
 
@@ -70,7 +72,7 @@ def build(
     sources = results or []
     target = report_folder(sources, out)
     build_report(sources, target, Report(title=title, items=items), _inputs(given, reference, overlap))
-    print_text(target / PAGE)
+    print_files([target / PAGE], as_json=as_json)
 
 
 @app.command()
@@ -85,6 +87,7 @@ def tables(
     name: Annotated[str | None, typer.Option(help="Name of the table; `all` for all tables.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder to write files to.")] = None,
     replace: Overwrite = False,
+    as_json: PrintJson = False,
 ) -> None:
     """Print or write tables of results.
 
@@ -108,12 +111,14 @@ def tables(
     chosen = list(known.values()) if name == "all" else [known[name]]
     if files is None:
         for table in chosen:
+            if as_json:
+                print_json(_as_json(table))
+                continue
             print_text(render_table(table, (form or TableFormat.md).value))
         return
     with files.writing() as folder:
         written = write_tables(chosen, folder, (form.value,) if form else ("csv", "md", "tex"))
-    for path in written:
-        print_text(files.folder / path.name)
+    print_files([files.folder / path.name for path in written], as_json=as_json)
 
 
 @app.command()
@@ -129,6 +134,7 @@ def figures(
         Path | None, typer.Option("--out", help="Output folder; default: figures/ of the run or of the current folder.")
     ] = None,
     replace: Overwrite = False,
+    as_json: PrintJson = False,
 ) -> None:
     """Draw figures of results; print the files written.
 
@@ -153,9 +159,8 @@ def figures(
             _say_left_out(drawn, every=bool(chosen or reference))
             raise SourceError("nothing to draw: give a run or results folder, or --reference for the published numbers")
     _say_left_out(drawn, every=bool(chosen or reference))
-    for figure in drawn.figures:
-        for path in figure.paths:
-            print_text(files.folder / path.name)
+    written = [files.folder / path.name for figure in drawn.figures for path in figure.paths]
+    print_files(written, as_json=as_json)
 
 
 def _say_left_out(drawn: Drawn, *, every: bool) -> None:
@@ -178,6 +183,7 @@ def card(
     model: Annotated[str | None, typer.Option(help="Model of the results, if there are several.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="File to write, such as README.md.")] = None,
     replace: Overwrite = False,
+    as_json: PrintJson = False,
 ) -> None:
     """Print or write a model card with the hub's model-index.
 
@@ -189,12 +195,23 @@ def card(
     from xmtf.run_folder import HUB_RESULTS
 
     if out is None:
-        print_text(card_of(source, checkpoint=checkpoint, model=model), end=False)
+        text = card_of(source, checkpoint=checkpoint, model=model)
+        print_json({"card": text}) if as_json else print_text(text, end=False)
         return
     new_file(out, replace=replace)
     new_file(out.parent / HUB_RESULTS, replace=replace)
     write_card_of(source, out, checkpoint=checkpoint, model=model)
-    print_text(out)
+    print_files([out], as_json=as_json)
+
+
+def _as_json(table: Table) -> dict[str, object]:
+    return {
+        "name": table.name,
+        "title": table.title,
+        "columns": table.columns,
+        "rows": table.rows,
+        "notes": table.notes,
+    }
 
 
 def _inputs(given: list[str] | None, reference: bool, overlap: Overlap = None) -> Inputs:

@@ -6,12 +6,14 @@ from typing import Annotated
 
 import typer
 
-from xmtf.cli.terminal.options import Overrides, RecipePath, Replace
-from xmtf.cli.terminal.printing import print_text
+from xmtf.cli.terminal.options import Overrides, PrintJson, RecipePath, Replace
+from xmtf.cli.terminal.printing import print_json, print_text
+from xmtf.json_types import JsonObject
 from xmtf.recipe import load_recipe
-from xmtf.runs.pipeline import STAGES, run_recipe
+from xmtf.run_folder import PAGE, RunFolder
+from xmtf.runs.pipeline import STAGES, RunOutcome, run_recipe
 
-__all__ = ["run"]
+__all__ = ["outcome_json", "run"]
 
 
 def run(
@@ -21,6 +23,7 @@ def run(
     until: Annotated[
         str | None, typer.Option(metavar="|".join(STAGES), help="Stop after this stage, such as tokens.")
     ] = None,
+    as_json: PrintJson = False,
 ) -> None:
     """Run a recipe: mixture, tokens, training, evaluation before and after, report.
 
@@ -29,5 +32,22 @@ def run(
     Example: xmtf run recipes/demo.yaml training.steps=200
     """
     outcome = run_recipe(load_recipe(recipe, overrides or []), until=until, replace=replace)
+    if as_json:
+        print_json(outcome_json(outcome))
+        return
     for line in outcome.summary:
         print_text(line)
+
+
+def outcome_json(outcome: RunOutcome) -> JsonObject:
+    """Return what a run came to as JSON: its places, and what was measured."""
+    from xmtf.report.records import result_records
+
+    run = RunFolder(outcome.folder)
+    return {
+        "run_folder": str(outcome.folder),
+        "finished": outcome.finished,
+        "model": str(run.model) if "train" in outcome.finished else None,
+        "report": str(run.report / PAGE) if "report" in outcome.finished else None,
+        "results": result_records([outcome.folder]) if "report" in outcome.finished else [],
+    }

@@ -34,7 +34,7 @@ from xmtf.recipe.written import write_recipe
 from xmtf.runs.replacing import prepare
 from xmtf.run_folder import PAGE, RunFolder, tokenizer_of
 
-__all__ = ["STAGES", "RunOutcome", "run_recipe", "stages"]
+__all__ = ["STAGES", "RunOutcome", "outcome_of", "run_recipe", "stages"]
 
 StageName = Literal["mixture", "tokens", "initial", "before", "train", "after", "report"]
 STAGES: tuple[StageName, ...] = ("mixture", "tokens", "initial", "before", "train", "after", "report")
@@ -58,10 +58,12 @@ class RunOutcome:
     Attributes:
         folder: The run folder.
         summary: Lines for the person who started it.
+        finished: Names of the stages that are finished, in order.
     """
 
     folder: Path
     summary: tuple[str, ...]
+    finished: tuple[str, ...]
 
 
 def run_recipe(loaded: LoadedRecipe, *, until: str | None = None, replace: bool = False) -> RunOutcome:
@@ -88,11 +90,18 @@ def run_recipe(loaded: LoadedRecipe, *, until: str | None = None, replace: bool 
         claim_run_folder(folder)
         prepare(loaded, replace=replace)
         write_recipe(loaded)
+        finished: list[str] = []
         for stage in stages(loaded):
             _do(stage, loaded.run.log)
+            finished.append(stage.name)
             if stage.name == until:
-                return RunOutcome(folder, (f"{folder}: finished up to {until}",))
-        return RunOutcome(folder, _summary(loaded.run))
+                return RunOutcome(folder, (f"{folder}: finished up to {until}",), tuple(finished))
+        return outcome_of(loaded)
+
+
+def outcome_of(loaded: LoadedRecipe) -> RunOutcome:
+    """Return what a run came to of which every stage is finished."""
+    return RunOutcome(loaded.run_folder, _summary(loaded.run), tuple(stage.name for stage in stages(loaded)))
 
 
 def stages(loaded: LoadedRecipe) -> Iterator[Stage]:

@@ -8,7 +8,7 @@ import pytest
 from huggingface_hub import HfApi
 
 from xmtf.errors import ConfigError, DataError, UserError
-from xmtf.upload import MIXTURE_FILES, check_target, plan_upload, publish, push
+from xmtf.upload import MIXTURE_FILES, check_target, plan_upload, push
 
 CARD = "---\nlanguage: [fr]\n---\n\n# Model\n"
 
@@ -49,7 +49,7 @@ class FakeUrl(str):
 
 def test_a_dry_run_lists_names_and_sizes_and_sends_nothing(model, monkeypatch):
     monkeypatch.setattr("huggingface_hub.HfApi", lambda: pytest.fail("the hub was asked"))
-    lines = publish(model, "me/demo", "model", private=True, dry_run=True)
+    lines = plan_upload(model, "me/demo", "model", private=True).lines()
     assert lines[:2] == [f"{len(CARD):>14,}  README.md", f"{1000:>14,}  model.safetensors"]
     assert lines[2].split(maxsplit=1)[1] == "bytes in 2 files would go to the private model me/demo; the card is valid"
 

@@ -11,8 +11,8 @@ import typer
 
 from xmtf.artefacts.manifest_parts import MixtureDetails
 from xmtf.cli.data.tables import print_packed
-from xmtf.cli.terminal.options import Overwrite, Replace
-from xmtf.cli.terminal.printing import print_text
+from xmtf.cli.terminal.options import Overwrite, PrintJson, Replace
+from xmtf.cli.terminal.printing import print_json, print_text
 from xmtf.errors import ConfigError
 from xmtf.files import read_manifest
 from xmtf.mixture.io.read import find_mixture
@@ -90,6 +90,7 @@ def split_files(
         list[str] | None, typer.Option(help="Factor for a language, such as code=1.3; may be repeated.")
     ] = None,
     replace: Overwrite = False,
+    as_json: PrintJson = False,
 ) -> None:
     """Write Megatron's weighted split files next to token files.
 
@@ -98,7 +99,11 @@ def split_files(
     Example: xmtf data split-files runs/demo/tokens --weights bytes --multiplier code=1.3
     """
     for path in write_split_files(tokens, weights=weights, multipliers=_factors(multiplier or []), replace=replace):
-        print_text(f"{path}: {path.read_text(encoding='utf-8').count(', ') + 1} languages")
+        languages = path.read_text(encoding="utf-8").count(", ") + 1
+        if as_json:
+            print_json({"path": str(path), "languages": languages})
+        else:
+            print_text(f"{path}: {languages} languages")
 
 
 def load_for_tokens(source: Path, overrides: Iterable[str], family: str | None = None) -> Any:

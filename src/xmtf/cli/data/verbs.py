@@ -10,7 +10,8 @@ import typer
 from xmtf.artefacts.manifest_parts import TokenDetails
 from xmtf.cli.data.pack import load_for_tokens, pack, split_files
 from xmtf.cli.data.tables import print_built, print_example, print_plan
-from xmtf.cli.terminal.options import RecipePath, Replace
+from xmtf.cli.publishing import print_published
+from xmtf.cli.terminal.options import PrintJson, RecipePath, Replace
 from xmtf.cli.terminal.printing import print_json, print_records, print_text
 from xmtf.errors import ConfigError, DataError
 from xmtf.execution import say, track
@@ -29,7 +30,7 @@ from xmtf.tasks import recipe_sources
 from xmtf.tasks.recipe_sources import gated_datasets, recipe_licences
 from xmtf.text.table import aligned
 from xmtf.tokens import open_loader, peek_row
-from xmtf.upload import MIXTURE_FILES, check_target, publish
+from xmtf.upload import MIXTURE_FILES, check_target, plan_upload
 
 __all__ = ["app"]
 
@@ -72,6 +73,9 @@ def plan(
     loaded = _load(recipe, overrides)
     if write:
         tasks = write_work_plan(loaded, _out(loaded, out), replace=replace)
+        if as_json:
+            print_json({"folder": str(_out(loaded, out)), "tasks": tasks})
+            return
         print_text(
             f"{tasks} shard tasks: run `xmtf data run-task {recipe} --index 0` to --index {tasks - 1}, then merge"
             if tasks
@@ -111,6 +115,7 @@ def run_task(
         int | None, typer.Option(min=1, help="Split the tasks among N jobs; --index is then the job, from 0.")
     ] = None,
     out: Out = None,
+    as_json: PrintJson = False,
 ) -> None:
     """Run shard tasks of a written plan, as one job of an array.
 
@@ -120,7 +125,11 @@ def run_task(
     """
     loaded = _load(recipe, overrides)
     for number, result in run_work_tasks(_out(loaded, out), index, jobs):
-        print_text(f"task {number}: {sum(run['rows'] for run in result['runs']):,} of {result['in']:,} examples")
+        examples = sum(run["rows"] for run in result["runs"])
+        if as_json:
+            print_json({"task": number, "rendered": result["in"], "examples": examples})
+        else:
+            print_text(f"task {number}: {examples:,} of {result['in']:,} examples")
 
 
 @app.command()
@@ -190,7 +199,8 @@ def peek(
     Example: xmtf data peek recipes/demo.yaml --row 0
     """
     if row is not None or tokens is not None:
-        print_text(_packed_row(source, filters or [], tokens, row or 0))
+        shown = _packed_row(source, filters or [], tokens, row or 0)
+        print_json({"row": row or 0, "text": shown}) if as_json else print_text(shown)
         return
 
     folder, wanted = _mixture(source, filters, out)
@@ -222,6 +232,7 @@ def export(
     private: Annotated[bool, typer.Option("--private", help="Make the repository private.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be published.")] = False,
     out: Out = None,
+    as_json: PrintJson = False,
 ) -> None:
     """Write a mixture as JSONL in xP3's layout, or publish it.
 
@@ -235,17 +246,21 @@ def export(
         if wanted:
             raise ConfigError("--push-to-hub publishes a whole mixture; leave the filters out")
         check_target(push_to_hub, dry_run=dry_run)
-        for line in publish(folder, push_to_hub, "dataset", private=private, dry_run=dry_run, patterns=MIXTURE_FILES):
-            print_text(line)
+        upload = plan_upload(folder, push_to_hub, "dataset", private=private, patterns=MIXTURE_FILES)
+        print_published(upload, dry_run=dry_run, as_json=as_json)
         return
     if private or dry_run:
         raise ConfigError("--private and --dry-run are for --push-to-hub ID")
     counts = export_jsonl(folder, to, fields=fields, names=names, filters=wanted)
-    print_text(f"{to}: {sum(counts.values()):,} lines in {len(counts):,} files")
+    lines = sum(counts.values())
+    if as_json:
+        print_json({"folder": str(to), "lines": lines, "files": len(counts)})
+    else:
+        print_text(f"{to}: {lines:,} lines in {len(counts):,} files")
 
 
 @app.command()
-def card(source: Built, overrides: Overrides = None, out: Out = None) -> None:
+def card(source: Built, overrides: Overrides = None, out: Out = None, as_json: PrintJson = False) -> None:
     """Print the dataset card of a mixture.
 
     Example: xmtf data card recipes/demo.yaml
@@ -254,7 +269,8 @@ def card(source: Built, overrides: Overrides = None, out: Out = None) -> None:
     path = folder / "README.md"
     if not path.exists():
         raise DataError(f"{path}: missing; build the mixture with `xmtf data build`")
-    print_text(path.read_text(encoding="utf-8"), end=False)
+    text = path.read_text(encoding="utf-8")
+    print_json({"card": text}) if as_json else print_text(text, end=False)
 
 
 @app.command()

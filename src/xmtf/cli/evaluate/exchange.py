@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from xmtf.cli.evaluate.score_lines import print_scores
-from xmtf.cli.terminal.options import AsJson, Overwrite, Replace
-from xmtf.cli.terminal.printing import print_text
+from xmtf.cli.terminal.options import AsJson, Overwrite, PrintJson, Replace
+from xmtf.cli.terminal.printing import print_files, print_json, print_text
 from xmtf.errors import UnknownNameError
 
 __all__ = ["add_to"]
@@ -75,6 +75,7 @@ def export(
     ] = "other",
     model_id: Annotated[str | None, typer.Option(help="every-eval-ever: DEVELOPER/NAME of the model.")] = None,
     replace: Overwrite = False,
+    as_json: PrintJson = False,
 ) -> None:
     """Write results in the layout of t-zero, or of Every Eval Ever.
 
@@ -87,7 +88,10 @@ def export(
         raise UnknownNameError("layout", layout, ("t-zero", "every-eval-ever"), "--layout")
     if layout == "every-eval-ever":
         publisher = Publisher(organization, relationship, model_id)
-        for path in export_every_eval_ever(results, out, publisher, replace=replace):
-            print_text(str(path))
+        print_files(export_every_eval_ever(results, out, publisher, replace=replace), as_json=as_json)
         return
-    print_text(f"{export_t_zero(results, out, replace=replace)} results.json, merged.json and merged.csv in {out}")
+    written = export_t_zero(results, out, replace=replace)
+    if as_json:
+        print_json({"folder": str(out), "results": written})
+    else:
+        print_text(f"{written} results.json, merged.json and merged.csv in {out}")

@@ -321,7 +321,10 @@ def run_suites(
     model = model or str(loaded.run.model)
     if jobs is not None:
         asked = answer_share(loaded, Share(index, jobs), model=model, label=label, out=folder)
-        print_text(f"job {index} of {jobs}: {asked:,} requests answered")
+        if as_json:
+            print_json({"job": index, "jobs": jobs, "requests": asked})
+        else:
+            print_text(f"job {index} of {jobs}: {asked:,} requests answered")
         return
     processes = processes_of_torchrun()
     evaluate(loaded, model=model, label=label, out=folder, processes=processes, replace=replace)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xmtf.cli.template.places import check_out, template_file
-from xmtf.cli.terminal.options import Offline, Replace
-from xmtf.cli.terminal.printing import print_columns
+from xmtf.cli.terminal.options import Offline, PrintJson, Replace
+from xmtf.cli.terminal.printing import print_columns, print_json
 from xmtf.errors import ConfigError, SourceError, UnknownNameError
 from xmtf.execution import say
 from xmtf.files import atomic_path
@@ -45,6 +45,7 @@ def export(
     task: Annotated[str | None, typer.Option("--task", help="Task whose first row is rendered as context.")] = None,
     offline: Offline = False,
     replace: Replace = False,
+    as_json: PrintJson = False,
 ) -> None:
     """Export translations for people to review.
 
@@ -71,15 +72,20 @@ def export(
     out.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(out) as temporary:
         temporary.write_bytes(write_rows(rows, form, normalize_language(source), path.parent.name))
-    print_columns([("language", "texts", "translated"), *_per_language(codes, rows)])
+    counts = _per_language(codes, rows)
+    if as_json:
+        named = [dict(zip(("language", "texts", "translated"), each, strict=True)) for each in counts]
+        print_json({"file": str(out), "languages": named})
+        return
+    print_columns([("language", "texts", "translated"), *((code, str(all_), str(done)) for code, all_, done in counts)])
     say(f"written: {out}")
 
 
-def _per_language(codes: list[str], rows: list[Row]) -> list[tuple[str, str, str]]:
+def _per_language(codes: list[str], rows: list[Row]) -> list[tuple[str, int, int]]:
     found = []
     for code in codes:
         some = [row for row in rows if row.language == code]
-        found.append((code, str(len(some)), str(sum(bool(row.target) for row in some))))
+        found.append((code, len(some), sum(bool(row.target) for row in some)))
     return found
 
 
@@ -106,6 +112,7 @@ def import_(
         Format | None, typer.Option("--format", help="File format; default: by the file's extension.")
     ] = None,
     reviewer: Annotated[str, typer.Option("--reviewer", help="Name of the reviewer, stored in the metadata.")] = "",
+    as_json: PrintJson = False,
 ) -> None:
     """Import reviewed translations.
 
@@ -122,12 +129,16 @@ def import_(
             raise ConfigError(f"{each}: no such file")
     rows = read_rows(source, form)
     done = import_rows(path, rows, source, reviewer.strip(), datetime.now(UTC).date().isoformat())
+    if as_json:
+        print_json({"file": str(path), "counts": dict(sorted(done.counts.items()))})
+        return
     counts = ", ".join(f"{what}: {number}" for what, number in sorted(done.counts.items()))
     say(f"{path}: {counts or 'nothing to import'}")
 
 
 def status(
     places: Annotated[list[str] | None, typer.Argument(help="Tasks, keys or files; default: all of ours.")] = None,
+    as_json: PrintJson = False,
 ) -> None:
     """Count translations by dataset, language and state.
 
@@ -144,6 +155,11 @@ def status(
         for each in read_promptsource(path).templates:
             if each.translated is not None:
                 counts.setdefault((name, each.language), Counter())[each.translated.state] += 1
+    if as_json:
+        for (dataset, language), found in sorted(counts.items()):
+            states: dict[str, int] = {state: found[state] for state in STATES}
+            print_json({"dataset": dataset, "language": language, **states})
+        return
     if not counts:
         say("no translation with a state")
         return

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xmtf.cli.template.places import check_out, template_file
-from xmtf.cli.terminal.options import Offline, Replace
-from xmtf.cli.terminal.printing import print_columns
+from xmtf.cli.terminal.options import Offline, PrintJson, Replace
+from xmtf.cli.terminal.printing import print_columns, print_json
 from xmtf.errors import ConfigError, SourceError
 from xmtf.execution import say
 from xmtf.files import write_text
@@ -71,6 +71,7 @@ def translate(
     ] = None,
     offline: Offline = False,
     replace: Replace = False,
+    as_json: PrintJson = False,
 ) -> None:
     """Translate templates with an engine.
 
@@ -94,10 +95,10 @@ def translate(
         for code in languages
     ]
     if dry_run:
-        _print_volumes(target if target.exists() else path, source, works, price)
+        _print_volumes(target if target.exists() else path, source, works, price, as_json)
         return
     done = translate_file(path, target, source, works, datetime.now(UTC).date().isoformat(), isolates=isolate)
-    _print_done(done, languages)
+    _print_done(done, languages, as_json)
     if report is not None:
         backs = [Work(opened, each.target, source, known) if back else None for each in works]
         _write_report(report, target, works, backs, task or place, offline)
@@ -124,8 +125,13 @@ def _write_report(
     say(f"report: {out}")
 
 
-def _print_volumes(path: Path, source: str, works: list[Work], price: float | None) -> None:
+def _print_volumes(path: Path, source: str, works: list[Work], price: float | None, as_json: bool) -> None:
     volumes = [measure(path, source, work) for work in works]
+    if as_json:
+        for each in volumes:
+            actions = {action: each.actions[action] for action in ("new", "again", "fuzzy", "kept")}
+            print_json({"language": each.language, **actions, "texts": each.texts, "characters": each.characters})
+        return
     rows = [
         (
             each.language,
@@ -141,17 +147,20 @@ def _print_volumes(path: Path, source: str, works: list[Work], price: float | No
     say(f"{total:,} characters would go out{cost}; nothing was asked")
 
 
-def _print_done(done: Done, languages: list[str]) -> None:
+def _print_done(done: Done, languages: list[str], as_json: bool) -> None:
     for problem in done.problems:
         say(f"  {problem}")
     rows = []
     for code in languages:
         states = done.states(code)
         written = sum(entry.language == code and entry.action != "kept" for entry in done.entries)
+        if as_json:
+            print_json({"file": str(done.path), "language": code, "written": written, "states": dict(states)})
         rows.append(
             (code, str(written), ", ".join(f"{state or 'no state'}: {n}" for state, n in sorted(states.items())))
         )
-    print_columns([("language", "written", "now"), *rows])
+    if not as_json:
+        print_columns([("language", "written", "now"), *rows])
     for entry in done.entries:
         told = entry.template.translated if entry.template is not None else None
         if entry.action in ("new", "again") and told is not None and told.state == "for_person":

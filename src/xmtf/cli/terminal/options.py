@@ -30,6 +30,7 @@ __all__ = [
     "Offline",
     "Overrides",
     "Overwrite",
+    "PrintJson",
     "Quantize",
     "RecipePath",
     "Replace",
@@ -63,6 +64,7 @@ Replace = Annotated[
 ]
 Overwrite = Annotated[bool, typer.Option("--replace", help="Overwrite existing files, even if edited since.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print scores as JSON lines.")]
+PrintJson = Annotated[bool, typer.Option("--json", help="Print JSON; docs/json.md lists its fields.")]
 
 
 def begin_choice(text: str) -> bool | Literal["auto"]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -10,11 +11,17 @@ import typer
 
 from xmtf.text.table import aligned, visible
 
-__all__ = ["cell_text", "print_columns", "print_json", "print_records", "print_text"]
+__all__ = ["LISTENERS", "cell_text", "print_columns", "print_files", "print_json", "print_records", "print_text"]
+
+
+LISTENERS: list[Callable[[object], None]] = []
+"""Called with each value that is printed as JSON; the tests compare its fields with ``docs/json.md``."""
 
 
 def print_json(value: object, *, indented: bool = False) -> None:
     """Print a value as JSON: one line, or indented where a whole answer is one value."""
+    for listener in LISTENERS:
+        listener(value)
     typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2 if indented else None).decode())
 
 
@@ -27,6 +34,15 @@ def print_text(text: object = "", *, end: bool = True, err: bool = False) -> Non
         err: On stderr.
     """
     typer.echo(visible(str(text)), nl=end, err=err)
+
+
+def print_files(paths: Iterable[Path], *, as_json: bool) -> None:
+    """Print the files that a verb has written: a line each, or one object with ``files``."""
+    if as_json:
+        print_json({"files": [str(path) for path in paths]})
+        return
+    for path in paths:
+        print_text(path)
 
 
 def print_columns(rows: Sequence[Sequence[str]], *, numbers: Collection[int] = ()) -> None:

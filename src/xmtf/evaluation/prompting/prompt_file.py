@@ -18,7 +18,7 @@ from xmtf.sources.files.json_values import json_values
 from xmtf.sources.files.kinds import kind_of
 from xmtf.sources.tables import read_blocks
 
-__all__ = ["Answered", "answer_file"]
+__all__ = ["Answered", "answer_fields", "answer_file"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def answer_file(
     check_samples(decoding, samples)
     with waiting_answers(out, [prompter.fingerprint, asdict(decoding), "samples"], replace=replace) as waiting:
         answers = _answers(prompter, decoding, [prompt for prompt, _ in lines], samples, waiting.journal)
-        found = [Answered(prompt, fields | _output(answers[prompt])) for prompt, fields in lines]
+        found = [Answered(prompt, fields | answer_fields(answers[prompt])) for prompt, fields in lines]
         waiting.write(row.line for row in found)
     return found
 
@@ -110,5 +110,6 @@ def _key(prompt: str, sample: int) -> str:
     return content_hash([prompt, sample])[:24]
 
 
-def _output(texts: list[str]) -> dict[str, object]:
+def answer_fields(texts: list[str]) -> dict[str, object]:
+    """Return ``output``, or ``outputs`` of several samples."""
     return {"output": texts[0]} if len(texts) == 1 else {"outputs": texts}
