@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds the wheel, installs it as a user does, and runs the smoke recipe from an empty folder. Nothing of
+# Builds the wheel, installs it as a user does, and runs the commands of README in an empty folder. Nothing of
 # constraints.txt is read: the newest version of every dependency counts, but for torch, whose newest may be CUDA's.
 # $1: the virtual environment of the tests, whose smoke mixture must have the same rows.
 set -eu
@@ -42,13 +42,15 @@ code=0
 [ "$code" = 2 ] && grep -q "is not empty" refusal
 cd ..
 
-echo "with the extra train: the smoke recipe"
-install 'torch==2.13.0' "$wheel[train]"
-"$folder/venv/bin/python" -c 'import torch; assert torch.version.cuda is None, "not a CPU build"'
-(cd mine && "$xmtf" train recipe.yaml --dry-run) | grep -q "^row 0"
-"$xmtf" doctor
-"$folder/venv/bin/python" -m xmtf run smoke/bloom-tiny 2>log || { cat log; exit 1; }
+echo "with the extra train: what README shows, in its order, in a folder where nothing lies"
+install 'torch==2.13.0'
+mkdir "$folder/reader"
+(cd "$folder/reader" && PATH="$folder/venv/bin:$PATH" python "$project/scripts/readme_commands.py" "$project/README.md") >log 2>&1 ||
+    { cat log; exit 1; }
+cat log
 grep -q "taking the one that comes with xmtf" log
+grep -q "^row 0" log
 if grep -E "it/s|[0-9]%\|" log; then echo "a bar of a library is in the log"; exit 1; fi
-[ -s runs/smoke-bloom/report/index.html ]
-"$folder/venv/bin/python" -c 'import xmtf; print(xmtf.load_results("runs/smoke-bloom").score_table().num_rows, "scores")'
+for run in smoke-bloom mine; do [ -s "$folder/reader/runs/$run/report/index.html" ]; done
+"$folder/venv/bin/python" -c 'import torch; assert torch.version.cuda is None, "not a CPU build"'
+"$folder/venv/bin/python" -m xmtf doctor >/dev/null

@@ -25,7 +25,6 @@ from xmtf.run_folder import RunFolder
 __all__ = ["card_of", "model_card", "write_card_of", "write_foreign_card", "write_model_card"]
 
 _ADAPTERS = "adapter_config.json"
-_SOURCE = "https://github.com/bigscience-workshop/xmtf"
 _LIMITATIONS = """\
 - Make clear where the prompt ends: "Translate to English: Je t'aime." is answered, while without the full stop the
   model may go on with the French sentence. A question mark or a final "Answer:" does as well.
@@ -78,7 +77,7 @@ def write_foreign_card(model: Path, *, checkpoint: str, encoder_decoder: bool) -
         (f"# {model.name}", "A checkpoint of a training whose recipe is not kept; nothing was measured on it."),
         ("## Use", _use(checkpoint, encoder_decoder)),
         ("## Limitations", _LIMITATIONS),
-        ("", f"Made by [xmtf]({_SOURCE}) {__version__}."),
+        ("", f"Made by xmtf {__version__}."),
     ]))  # fmt: skip
     return path
 
@@ -151,7 +150,7 @@ def model_card(run: Run, *, checkpoint: str = "path/to/model", model: Path | Non
         ("## Evaluation", _evaluation(run.results, label)),
         ("## Licence", f"{terms} The sources of the data have licences of their own."),
         ("## Citation", f"The method and the data were published in\n\n{_CITATION}"),
-        ("", f"Made by [xmtf]({_SOURCE}) {__version__}. The run's recipe and manifests hold every setting."),
+        ("", f"Made by xmtf {__version__}. The run's recipe and manifests hold every setting."),
     ])  # fmt: skip
 
 
@@ -187,7 +186,7 @@ def _results_card(results: Results, model: str, checkpoint: str) -> str:
         ("## Limitations", _LIMITATIONS_OF_OTHERS),
         ("## Evaluation", _evaluation(one, model)),
         ("## Licence", terms),
-        ("", f"Made by [xmtf]({_SOURCE}) {__version__}."),
+        ("", f"Made by xmtf {__version__}."),
     ])  # fmt: skip
 
 
