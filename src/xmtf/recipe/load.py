@@ -17,6 +17,7 @@ from xmtf.errors import ConfigError, nearest
 from xmtf.json_types import JsonObject
 from xmtf.progress import say
 from xmtf.recipe.packaged import nearest_packaged, recipe_file
+from xmtf.recipe.renamed import with_new_key, with_new_keys
 from xmtf.recipe.schema import Recipe
 from xmtf.recipe.yaml_text import MAX_BYTES, parse_yaml, yaml_form
 from xmtf.run_folder import RunFolder
@@ -134,17 +135,16 @@ def resolve_recipe(data: JsonObject, path: Path, overrides: Iterable[str] = ()) 
     Raises:
         ConfigError: As :func:`load_recipe`.
     """
-    overrides = list(overrides)
+    data = with_new_keys(data, path)
     given = set(_leaves(data))
-    around = environment_overrides()
-    changed = around | parse_overrides(overrides)
-    for key, value in changed.items():
+    around = _newly_named(environment_overrides())
+    named = _newly_named(parse_overrides(overrides))
+    for key, value in (around | named).items():
         _set(data, key, value)
     try:
         recipe = Recipe.model_validate(data)
     except ValidationError as error:
         raise ConfigError(f"{path}: {_explain(error)}") from None
-    named = parse_overrides(overrides)
     sources = (("override", named), ("environment", around), ("file", given))
     origins = {
         key: next((name for name, keys in sources if _under(key, keys)), "default")
@@ -209,6 +209,10 @@ def dumped(recipe: Recipe) -> JsonObject:
         if "metrics" not in own.model_fields_set:  # those of generation are the default, and refused of other kinds
             del task["metrics"]
     return data
+
+
+def _newly_named(overrides: Mapping[str, object]) -> dict[str, object]:
+    return {with_new_key(key): value for key, value in overrides.items()}
 
 
 def _set(data: JsonObject, key: str, value: object) -> None:
