@@ -214,6 +214,26 @@ def _as_json(table: Table) -> dict[str, object]:
     }
 
 
+@app.command()
+def account(
+    runs: Annotated[list[Path], typer.Argument(help="Run folder; then runs of the same recipe under other seeds.")],
+    out: Annotated[Path, typer.Option("--out", help="Markdown file; figures go into a folder of its name.")],
+    note: Annotated[
+        list[str] | None, typer.Option(metavar="LINE", help="What no file holds, such as the machine; may be repeated.")
+    ] = None,
+    replace: Overwrite = False,
+    as_json: PrintJson = False,
+) -> None:
+    """Write a page of Markdown: what rose on each axis and what did not, with intervals and corrected p values.
+
+    Example: xmtf report account runs/proof runs/proof-2 --out proof.md --note "Two cores of a laptop"
+    """
+    from xmtf.report.account import write_account
+
+    new_file(out, replace=replace)
+    print_files(write_account(runs, out, note or []), as_json=as_json)
+
+
 def _inputs(given: list[str] | None, reference: bool, overlap: Overlap = None) -> Inputs:
     from xmtf.report.inputs import parse_inputs
 

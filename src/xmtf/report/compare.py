@@ -19,7 +19,7 @@ from xmtf.results.estimates import Estimate, changes_without, estimate, estimate
 from xmtf.results.overlap import Overlap
 from xmtf.results.resampling import JobCounts
 
-__all__ = ["GROUPINGS", "Comparison", "Trend", "compare", "compared", "verdict"]
+__all__ = ["GROUPINGS", "Comparison", "Trend", "compare", "compared", "paired_counts", "verdict"]
 
 Trend = Literal["up", "down", "flat"]
 Members = Sequence[tuple[Score, Metric]]
@@ -100,6 +100,27 @@ def compare(results: Results, by: Callable[[Score], str] = lambda score: "") -> 
         ConfigError: A metric was computed in different ways.
     """
     _check_signatures(results)
+    labels = list(results.scores)
+    return [_comparison(*key, members, results, labels) for key, members in _groups(results, by).items()]
+
+
+def paired_counts(results: Results, comparison: Comparison) -> tuple[list[JobCounts], list[JobCounts]]:
+    """Return the counts of a whole suite's metric of the first and the last model, on the rows that both were asked.
+
+    Args:
+        results: What was measured.
+        comparison: Of a whole suite in them.
+    """
+    key = (comparison.suite, comparison.axis, "", comparison.metric)
+    labels = list(results.scores)
+    ends = [labels[0], labels[-1]]
+    return _sides(_pairs(comparison.metric, _groups(results, GROUPINGS[""])[key], results.counts, ends))
+
+
+def _groups(
+    results: Results, by: Callable[[Score], str]
+) -> dict[tuple[str, str, str, str], dict[str, list[tuple[Score, Metric]]]]:
+    """Return (suite, axis, group, metric) -> label -> its results."""
     groups: dict[tuple[str, str, str, str], dict[str, list[tuple[Score, Metric]]]] = {}
     for label, scores in results.scores.items():
         for score in scores:
@@ -109,8 +130,7 @@ def compare(results: Results, by: Callable[[Score], str] = lambda score: "") -> 
                     suite = f"{score.suite} (chat)" if score.computed.get("chat") else score.suite
                     key = (suite, score.axis, by(score), metric.name)
                     groups.setdefault(key, defaultdict(list))[label].append((score, metric))
-    labels = list(results.scores)
-    return [_comparison(*key, members, results, labels) for key, members in groups.items()]
+    return groups
 
 
 GROUPINGS: dict[str, Callable[[Score], str]] = {
@@ -291,9 +311,7 @@ def _change(
     metric: str, members: Mapping[str, Members], counts: Mapping[str, Counts], labels: Sequence[str]
 ) -> tuple[Estimate | None, str]:
     """Return the paired change from the first label to the last, and why it is none to build on."""
-    prompts = [{job_of(score): score.hashes.get("prompts") for score, _ in members[label]} for label in labels]
-    before, after = (_jobs(metric, members[label], counts.get(label, {})) for label in labels)
-    pairs = dict(_common(before, after, prompts[0], prompts[1]))
+    pairs = _pairs(metric, members, counts, labels)
     if not pairs:
         return None, ""
     change = _estimate_change(metric, pairs)
@@ -303,6 +321,15 @@ def _change(
 
 
 Pairs = Mapping[Job, tuple[JobCounts, JobCounts]]
+
+
+def _pairs(
+    metric: str, members: Mapping[str, Members], counts: Mapping[str, Counts], labels: Sequence[str]
+) -> dict[Job, tuple[JobCounts, JobCounts]]:
+    """Return the counts of two models on the jobs and rows that both were asked."""
+    prompts = [{job_of(score): score.hashes.get("prompts") for score, _ in members[label]} for label in labels]
+    before, after = (_jobs(metric, members[label], counts.get(label, {})) for label in labels)
+    return dict(_common(before, after, prompts[0], prompts[1]))
 
 
 def _common(

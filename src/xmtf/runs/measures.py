@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from xmtf.evaluation.engine.answer import Answer
     from xmtf.evaluation.suites.jobs import Job
     from xmtf.evaluation.suites.setup import Setup, SuiteSlice
-    from xmtf.training import Measure, Measured
+    from xmtf.training import Measured
 
 __all__ = ["SuiteMeasure", "suite_measures"]
 
 
-def suite_measures(loaded: LoadedRecipe, tokens: Path) -> tuple[Measure, ...]:
+def suite_measures(loaded: LoadedRecipe, tokens: Path) -> tuple[SuiteMeasure, ...]:
     """Return a measure for each suite and kind that ``training.validation_suites`` names; none where it is empty.
 
     Args:
@@ -94,14 +94,16 @@ class SuiteMeasure:
 
         return fingerprint_questions(self.setup, self.slices)
 
+    @property
+    def num_requests(self) -> int:
+        """How many requests each measurement asks; prompts are rendered at the first call."""
+        return sum(len(job.requests) for job in self._asked())
+
     def __call__(self, model: object) -> Measured:
         """Measure a model in evaluation mode; prompts are rendered at the first call."""
-        from xmtf.evaluation.suites.jobs import jobs
         from xmtf.training import Measured
 
-        self._jobs = self._jobs or [job for job in jobs(self.setup, self.slices) if job.requests]
-        if not self._jobs:
-            raise ConfigError(f"training.validation_suites: suite {self.name!r} leaves nothing to ask")
+        self._asked()
         answers = iter(self._answers(model))
         by_task: dict[str, list[float]] = {}
         for job in self._jobs:
@@ -109,6 +111,14 @@ class SuiteMeasure:
             by_task.setdefault(job.info.provenance.task, []).append(value)
         medians = {task: median(values) for task, values in by_task.items()}
         return Measured(mean(medians.values()), medians)
+
+    def _asked(self) -> list[Job]:
+        from xmtf.evaluation.suites.jobs import jobs
+
+        self._jobs = self._jobs or [job for job in jobs(self.setup, self.slices) if job.requests]
+        if not self._jobs:
+            raise ConfigError(f"training.validation_suites: suite {self.name!r} leaves nothing to ask")
+        return self._jobs
 
     def _answers(self, model: Any) -> list[Answer]:
         from xmtf.evaluation.asking.ask import ask

@@ -120,11 +120,17 @@ def stages(loaded: LoadedRecipe) -> Iterator[Stage]:
 
 
 def _do(stage: Stage, log: Path) -> None:
-    watch = Stopwatch()
+    watch, cpu = Stopwatch(), _cpu_seconds()
     say(f"{stage.name}")
     stage.work()
     say(f"{stage.name}: done in {watch.seconds:.1f} s")
-    append_event(log, {"event": "stage", "stage": stage.name, "seconds": watch.seconds})
+    spent = {"seconds": watch.seconds, "cpu_seconds": round(_cpu_seconds() - cpu, 3)}
+    append_event(log, {"event": "stage", "stage": stage.name, **spent})
+
+
+def _cpu_seconds() -> float:
+    """Return the processor time of this process and of those that it started and that have ended."""
+    return sum(os.times()[:4])
 
 
 @dataclass(frozen=True, slots=True)

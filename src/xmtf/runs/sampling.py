@@ -12,6 +12,7 @@ from xmtf.mixture import build_mixture
 from xmtf.models.files.references import plain_reference
 from xmtf.models.interface import Family
 from xmtf.recipe import LoadedRecipe, Recipe, TaskSelection
+from xmtf.recipe.mixture import HeldOut
 from xmtf.recipe.schema import Evaluation, Execution, Rates
 from xmtf.sources.locate import is_here
 from xmtf.tasks import load_catalogue
@@ -59,14 +60,28 @@ def _small(loaded: LoadedRecipe) -> Recipe | None:
         names = _here(loaded, selection, left)
         if names:
             rows = min(_ROWS, selection.limit_rows or _ROWS)
-            selections.append(selection.model_copy(update={"tasks": names, "limit_rows": rows}))
+            hidden = (*selection.exclude_templates, *recipe.mixture.held_out.templates)
+            update = {"tasks": names, "limit_rows": rows, "exclude_templates": hidden}
+            selections.append(selection.model_copy(update=update))
         left -= len(names)
     if not selections:
         return None
-    few = {"tasks": tuple(selections), "prompted": (), "rates": Rates(), "validation_fraction": 0.0, "missing": "skip"}
+    few = {
+        "tasks": tuple(selections),
+        "prompted": (),
+        "rates": Rates(),
+        "validation_fraction": 0.0,
+        "missing": "skip",
+        "held_out": _without_templates(recipe),
+    }
     mixture = recipe.mixture.model_copy(update=few)
     changed = {"mixture": mixture, "evaluation": Evaluation(), "execution": Execution(engine="inline")}
     return recipe.model_copy(update=changed)
+
+
+def _without_templates(recipe: Recipe) -> HeldOut:
+    """Return what is held out but for templates: one that only the tasks left out have would be refused as unknown."""
+    return recipe.mixture.held_out.model_copy(update={"templates": ()})
 
 
 def _here(loaded: LoadedRecipe, selection: TaskSelection, most: int) -> tuple[str, ...]:
@@ -74,7 +89,7 @@ def _here(loaded: LoadedRecipe, selection: TaskSelection, most: int) -> tuple[st
     recipe = loaded.recipe
     where = f"{loaded.path}: mixture.tasks"
     slices = load_catalogue(loaded).select(
-        [selection], role="train", held_out=recipe.mixture.held_out, where=where
+        [selection], role="train", held_out=_without_templates(recipe), where=where
     )
     found: dict[str, None] = {}
     for part in slices:

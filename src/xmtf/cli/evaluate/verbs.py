@@ -54,6 +54,13 @@ __all__ = ["app"]
 
 SCORINGS = "bloomz|characters|bytes|tokens|pmi|lm_eval"
 app = typer.Typer(no_args_is_help=True, help="Evaluate a model zero-shot.")
+CodeTasks = Annotated[
+    str | None, typer.Option("--suite", help="Code tasks: humaneval (default), mbpp, code for both, humanevalpack.")
+]
+Ask = Annotated[
+    str,
+    typer.Option(metavar="complete|repair|complete,repair", help="Complete programs, repair buggy solutions, or both."),
+]
 
 
 @app.command()
@@ -114,19 +121,11 @@ def code(
     out: Annotated[Path, typer.Option(help="Folder for scores.jsonl, items/ and samples.jsonl.")],
     replace: Replace = False,
     server: ServerOptions,
-    suite: Annotated[
-        str | None,
-        typer.Option("--suite", help="Code tasks: humaneval (default), mbpp, code for both, humanevalpack."),
-    ] = None,
+    suite: CodeTasks = None,
     recipe: Annotated[
         Path | None, typer.Option(help="Recipe with own code tasks; all of them are run by default.")
     ] = None,
-    ask: Annotated[
-        str,
-        typer.Option(
-            metavar="complete|repair|complete,repair", help="Complete programs, repair buggy solutions, or both."
-        ),
-    ] = "complete",
+    ask: Ask = "complete",
     samples: Annotated[int, typer.Option(min=1, help="Completions per problem and temperature.")] = 1,
     temperatures: Annotated[
         str, typer.Option(help="Sampling temperatures, such as 0.2,0.6,0.8; 0 is greedy (one sample).")

@@ -18,12 +18,12 @@ import numpy.typing as npt
 
 from xmtf.errors import ConfigError, SourceError
 from xmtf.evaluation.metrics.registry import is_graded, item_counts, item_values
-from xmtf.evaluation.scoring.paired import Models, PairedTest, paired_test
 from xmtf.execution import say
 from xmtf.records import in_percent
 from xmtf.results.estimates import Estimate, no_change, percentiles
 from xmtf.results.files import no_results
 from xmtf.results.items import About, JobInfo, item_files
+from xmtf.results.paired import Models, PairedTest, paired_test
 from xmtf.results.resampling import JobCounts, Resamples, row_set
 from xmtf.text.table import aligned
 
