@@ -188,10 +188,7 @@ def _way_of_asking(subject: AnySubject, journal: Journal, *, ranks: bool) -> dic
     if isinstance(subject, Subject):
         way = way_of_scoring(subject.model) if ranks else None
         return {"family": subject.model.family, "dtype": subject.dtype, "ranking": way}
-    server = subject.backend.about(journal.usage())
-    counts = [f"{server[name]:,} {name.replace('_', ' ')}" for name in ("requests", "tokens_read", "tokens_written")]
-    cost = f", cost {server['cost']:g}" if "cost" in server else ""
-    say(f"  {subject.reference.text}, asked by {server['asked']}: {', '.join(counts)}{cost}")
+    server = subject.tell_spent(journal.usage())
     return {"family": "causal", "ranking": subject.backend.ranking if ranks else None, "server": server}
 
 

@@ -72,10 +72,16 @@ def claim_results(out: Path) -> None:
         claim(out, _STAGE, "results")
 
 
-def describe_results(out: Path) -> None:
-    """Say in the marker of results that have no manifest, of code or of another harness, what their files are."""
+def describe_results(out: Path, **more: object) -> None:
+    """Say in the marker of results that have no manifest, of code or of another harness, what their files are.
+
+    Args:
+        out: Folder of the results.
+        more: What else the marker is to say.
+    """
     paths = [path for path in (out / SCORES, out / COMPLETIONS, *item_paths(out)) if path.is_file()]
-    write_marker(out, _STAGE, outputs={path.relative_to(out).as_posix(): file_sha256(path) for path in paths})
+    outputs = {path.relative_to(out).as_posix(): file_sha256(path) for path in paths}
+    write_marker(out, _STAGE, outputs=outputs, **more)
 
 
 def no_results(folder: Path, missing: str) -> SourceError:

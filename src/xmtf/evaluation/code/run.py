@@ -108,7 +108,8 @@ def _evaluate(
     say_special_texts(subject)
     write_completions(out, lines)
     write_scores(out / SCORES, scores)
-    describe_results(out)
+    served = {"server": subject.tell_spent(journal.usage())} if isinstance(subject, ServedSubject) else {}
+    describe_results(out, **served)
     return scores
 
 

@@ -22,6 +22,7 @@ from xmtf.evaluation.served.token_scores import find_token_scores
 from xmtf.evaluation.suites.setup import Setup, suite_slices
 from xmtf.execution import say
 from xmtf.files import content_hash
+from xmtf.json_types import JsonObject
 from xmtf.recipe.served import ServedModel
 from xmtf.records import Family, Request
 from xmtf.servers.client import Asking, ModelServer
@@ -122,6 +123,18 @@ class ServedSubject:
         if asked:
             for place, answer in self.backend.write(asked):
                 yield place, self._paid(answer)
+
+    def tell_spent(self, usage: tuple[int, ...]) -> JsonObject:
+        """Say what asking took, and return what results are to say of it.
+
+        Args:
+            usage: Requests, tokens read and tokens written that the journal's answers took.
+        """
+        about = self.backend.about(usage)
+        counts = [f"{about[name]:,} {name.replace('_', ' ')}" for name in ("requests", "tokens_read", "tokens_written")]
+        cost = f", cost {about['cost']:g}" if "cost" in about else ""
+        say(f"  {self.reference.text}, asked by {about['asked']}: {', '.join(counts)}{cost}")
+        return about
 
     def _ranked(self, requests: Sequence[Request], known: Known) -> Iterator[list[tuple[int, Answer]]]:
         if self.tokenizer is None or self.rules is None:

@@ -15,6 +15,7 @@ from xmtf.cli.app import build_app
 from xmtf.errors import ConfigError, MissingExtraError, ServerError
 from xmtf.evaluation import run as room
 from xmtf.evaluation.asking.journal import Journal
+from xmtf.evaluation.code.sandbox import sandbox_fault
 from xmtf.evaluation.engine.encoding import Encoder, prompt_rules
 from xmtf.evaluation.generation.decoding import Decoding
 from xmtf.evaluation.generation.generate import generate
@@ -56,6 +57,13 @@ evaluation:
   max_new_tokens: 5
   server: {concurrency: 1, price: [1, 2]}
   suites: [{name: parity, tasks: [{tasks: [parity]}]}, {name: words, tasks: [{tasks: [words]}]}]
+"""
+PROGRAMS = """\
+name: own
+mixture: {tasks: [{catalogue: demo}]}
+model: {architecture: bloom, hidden_size: 8, num_layers: 1, num_heads: 1}
+training: {steps: 1, global_batch_rows: 1}
+own_tasks: [{id: mine, path: mine.jsonl, kind: code, role: evaluation, language: code}]
 """
 WAYS = {"prompt_logprobs": "prompt_logprobs", "echo": "echo", "bias": "token by token"}
 
@@ -248,6 +256,75 @@ def test_answered_items_are_not_asked_again_after_a_kill_or_a_limit(server, reci
     room.evaluate(recipe(), model=server.ref, label="m", out=tmp_path / "whole")
     whole, killed = ((tmp_path / name / "scores.jsonl").read_bytes() for name in ("whole", "out"))
     assert killed == whole
+
+
+@pytest.mark.skipif(bool(sandbox_fault()), reason=f"no sandbox here: {sandbox_fault()}")
+def test_programs_are_asked_of_a_server_and_never_twice_after_a_kill_or_a_limit(server, tmp_path, monkeypatch):
+    for name, sign in {"add": "+", "sub": "-", "mul": "*"}.items():
+        row = {"task_id": f"HumanEval/{name}", "prompt": f"def {name}(x, y):\n", "entry_point": name}
+        row |= {"canonical_solution": f"    return x {sign} y\n"}
+        row |= {"test": f"def check(candidate):\n    assert candidate(5, 3) == 5 {sign} 3\n"}
+        with (tmp_path / "mine.jsonl").open("a") as file:
+            file.write(json.dumps(row) + "\n")
+    (tmp_path / "recipe.yaml").write_text(PROGRAMS)
+    solutions = {"add": "    return x + y\n\ndef more():", "sub": "    return x - y", "mul": "    return 0"}
+
+    def complete(body, chat):
+        name = body["prompt"].partition("(")[0].removeprefix("def ")
+        choice = {"index": 0, "text": solutions[name], "finish_reason": "stop"}
+        usage = {"prompt_tokens": 7, "completion_tokens": 5}
+        return {"model": "tiny", "choices": [choice], "usage": usage}, 200
+
+    server.answer = complete
+
+    def measure(out, *more):
+        options = ["--recipe", tmp_path / "recipe.yaml", "--samples", 2, "--temperatures", "0,0.8", "--concurrency", 1]
+        arguments = ["evaluate", "code", "--model", server.ref, "--out", tmp_path / out, "--price", "1e6,2e6"]
+        return CliRunner().invoke(build_app("evaluate"), list(map(str, [*arguments, *options, *more])))
+
+    whole = measure("whole")
+    assert whole.exit_code == 0, whole.output
+    assert len(server.asked) == 3 * (1 + 2)
+    assert {path for path, _, _ in server.asked} == {"/v1/completions"}
+    child = os.fork()
+    if child == 0:
+        try:
+            add = Journal.add
+            monkeypatch.setattr(Journal, "add", lambda *found: (add(*found), os.kill(os.getpid(), signal.SIGKILL)))
+            measure("out")
+        finally:
+            os._exit(1)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    before = len(server.asked)
+    limited = measure("out", "--max-requests", 4)
+    assert (limited.exit_code, "--max-requests 4 is reached" in str(limited.exception)) == (1, True), limited.output
+    resumed = measure("out")
+    assert resumed.exit_code == 0, resumed.output
+    assert len(server.asked) - before == 3 * (1 + 2) - 1  # one answer was kept when it was killed
+    for name in ("scores.jsonl", "completions.jsonl"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    scores = read_scores(tmp_path / "out" / "scores.jsonl")
+    assert [score.metrics[0].value for score in scores] == [pytest.approx(2 / 3)] * 2
+    told = json.loads((tmp_path / "out" / ".xmtf.json").read_text())["server"]
+    assert (told["requests"], told["tokens_read"], told["tokens_written"]) == (9, 63, 45)
+    assert told["cost"] == 63 * 1 + 45 * 2
+    assert scores[0].computed == {"server": server.ref, "asked": "completions"}
+
+
+def test_shots_go_to_a_server_without_a_tokenizer(server, recipe, tmp_path):
+    suite = "{name: words, tasks: [{tasks: [words]}], shots: {number: 2, split: test}}"
+    loaded = load_recipe(recipe().path, [f"evaluation.suites=[{suite}]", "evaluation.chat=off"])
+    server.positions = 60
+    room.evaluate(loaded, model=server.ref, label="m", out=tmp_path / "out")
+    prompts = [body["prompt"] for _, body, _ in server.asked if "Is " in str(body.get("prompt"))]
+    assert len(prompts) == 6
+    assert all(prompt.count("even?") == 3 for prompt in prompts)
+    (score,) = read_scores(tmp_path / "out" / "scores.jsonl")
+    assert (score.shots.number, score.shots.lost) == (2, 0)
+    for item in items_of(tmp_path / "out"):
+        assert item["prompt"] in prompts
+        shown = item["prompt"].split("Is ")[1:]
+        assert len({each.partition(" ")[0] for each in shown}) == 3  # no item is shown itself
 
 
 def test_the_command_line_says_what_goes_with_a_server_and_keeps_keys_out(server, folder, tmp_path, monkeypatch):
