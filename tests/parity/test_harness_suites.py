@@ -1,5 +1,6 @@
 """The harness's own task files of multilingual suites, on local rows: our engine beside its ``hf`` model, item by item.
 
+The table of docs/evaluation.md is what it says with ``pytest -s``.
 The task files are read from the installed package when the test runs; the data come from a mirror.
 """
 
@@ -12,6 +13,7 @@ import pytest
 
 from xmtf.evaluation.harness import register
 from xmtf.evaluation.harness.local_data import data_of_mirror
+from xmtf.execution import say
 
 pytest.importorskip("lm_eval", reason="needs the extra `harness`")
 pytestmark = pytest.mark.filterwarnings("ignore")  # the harness's own
@@ -107,21 +109,25 @@ def agree(mirror, monkeypatch, folder, tasks):
     assert theirs.keys() == ours.keys() == set(tasks)
     compared = 0
     for task, rows in theirs.items():
+        differences, texts = [0.0], 0
         assert len(rows) >= ROWS
         for one, other in zip(rows, ours[task], strict=True):
             assert one["arguments"] == other["arguments"]
             if isinstance(one["resps"][0][0], str):
                 assert other["resps"] == one["resps"]  # greedy texts, to the letter
+                texts += 1
                 continue
             mine, their = ([float(resp[0][0]) for resp in sample["resps"]] for sample in (other, one))
             # Sums beyond a thousand nats end at 1.2e-4 in the harness's fp32.
             assert mine == pytest.approx(their, abs=1e-4, rel=3e-7)
             compared += len(mine)
+            differences += [abs(a - b) for a, b in zip(mine, their, strict=True)]
         numbers = [
             {name: value for name, value in results[task].items() if isinstance(value, float) and "stderr" not in name}
             for results in (their_results, our_results)
         ]
         assert numbers[0] == numbers[1]  # the harness's own metric, from equal answers
+        say(f"{task}: {len(differences) - 1} sums, at most {max(differences):.2g} nats; {texts} texts; {numbers[1]}")
     return compared
 
 

@@ -49,6 +49,8 @@ def portable(loaded: LoadedRecipe) -> Recipe:
     data = dumped(loaded.recipe)
     data["run_folder"] = str(loaded.run_folder.resolve())
     data["catalogues"] = [str(folder / name) for name in data["catalogues"]]
+    if data.get("pins"):
+        data["pins"] = str(folder / data["pins"])
     for task in data["own_tasks"]:
         task |= {key: _beside(folder, task[key]) for key in ("path", "templates", "files") if task.get(key) is not None}
     for part in (*data["mixture"]["prompted"], *data["training"]["validation_texts"]):

@@ -26,7 +26,7 @@ from xmtf.sources.hub.prepared import prepare_dataset
 from xmtf.sources.locate import CLDR, Located, locate_all
 from xmtf.sources.mirror import find_in_mirror, mirror_roots, subsets_in_mirror
 from xmtf.sources.reference import SourceRef
-from xmtf.sources.sidecar import Sidecar, check_content, read_sidecar, write_sidecar
+from xmtf.sources.sidecar import Sidecar, check_content, check_pin, read_sidecar, write_sidecar
 from xmtf.sources.stream import stream_files
 from xmtf.sources.tables import hash_of, read_blocks
 from xmtf.sources.terms import Terms, terms_of
@@ -162,6 +162,7 @@ def _there(ref: SourceRef, to: Path) -> Fetched | None:
     if not files:
         return None
     try:
+        check_pin(ref, files)
         sidecars = [read_sidecar(path) for path in files]
         for path in files:
             check_content(path, hash_of(path))

@@ -14,7 +14,7 @@ from xmtf.sources.hub import converted, prepared
 from xmtf.sources.hub.converted import HubSplit
 from xmtf.sources.mirror import DATA_ROOT, find_in_mirror, mirror_roots, mirror_splits
 from xmtf.sources.reference import SourceRef
-from xmtf.sources.sidecar import read_sidecar
+from xmtf.sources.sidecar import check_pin, read_sidecar
 
 __all__ = ["ADVICE", "CLDR", "Located", "Origin", "is_here", "locate", "locate_all", "locate_here"]
 
@@ -98,7 +98,9 @@ def _ask_hub(ref: SourceRef, *, offline: bool) -> Located:
         raise MissingSourceError(f"{error}; {looked(ref)}: {ADVICE}", why) from error
     except SourceError as error:
         raise SourceError(f"{error}; {looked(ref)}: {ADVICE}") from error
-    return Located(ref, "hub", split=split, origin=_origin(split), partial=split.partial, gated=split.listing.gated)
+    return Located(
+        ref, "hub", split=split, origin=_origin(ref, split), partial=split.partial, gated=split.listing.gated
+    )
 
 
 def locate_here(ref: SourceRef, *, mirror: bool = True) -> Located | None:
@@ -116,6 +118,7 @@ def locate_here(ref: SourceRef, *, mirror: bool = True) -> Located | None:
     if ref.dataset.startswith(CLDR):
         return Located(ref, "cldr")
     if mirror and (files := find_in_mirror(ref)):
+        check_pin(ref, files)
         beside = [sidecar for path in files if (sidecar := read_sidecar(path)) is not None]
         origins = {Origin(sidecar.revision, sidecar.commit) for sidecar in beside}
         origin = origins.pop() if len(origins) == 1 else Origin()
@@ -125,7 +128,7 @@ def locate_here(ref: SourceRef, *, mirror: bool = True) -> Located | None:
     if ref.revision == hub.CONVERTED:
         split = converted.cached_split(ref)
         files = (split.cached() or []) if split is not None else []
-        return Located(ref, "cache", tuple(files), split, _origin(split), split.partial) if split else None
+        return Located(ref, "cache", tuple(files), split, _origin(ref, split), split.partial) if split else None
     found = prepared.cached_dataset(ref)
     return Located(ref, "cache", origin=Origin(ref.revision or "", found.commit()), prepared=found) if found else None
 
@@ -180,5 +183,9 @@ def looked(ref: SourceRef) -> str:
     return f"{mirror}, the hub's cache does not have it"
 
 
-def _origin(split: HubSplit | None) -> Origin:
-    return Origin() if split is None else Origin(split.listing.revision, split.listing.commit)
+def _origin(ref: SourceRef, split: HubSplit | None) -> Origin:
+    if split is None:
+        return Origin()
+    # of what is pinned, the hub was asked for the commit
+    revision = ref.revision or "main" if ref.commit else split.listing.revision
+    return Origin(revision, split.listing.commit)

@@ -38,6 +38,7 @@ class SourceRef:
         further_paths: More own files, whose rows follow those of the first.
         hub_id: Hub id where it differs from ``dataset`` (datasets that moved).
         revision: Git revision on the hub, such as ``refs/convert/parquet``.
+        commit: The commit of that revision that is read, and no other; ``""`` where none is pinned.
         adapter: Name of the fix-up applied to the rows (see :mod:`xmtf.sources.adapters`).
         note: What the user has to do by hand where the data cannot simply be downloaded.
         flat: Whether a mirror may hold all subsets in one file, which the adapter takes apart.
@@ -63,6 +64,7 @@ class SourceRef:
     as_json: tuple[str, ...] = ()
     further_paths: tuple[str, ...] = ()
     join: Join | None = None
+    commit: str = ""
 
     def __post_init__(self) -> None:
         """Refuse names that lead out of the folders of mirrors and caches.

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from xmtf.errors import SourceError
 from xmtf.files import write_text
+from xmtf.sources.reference import SourceRef
 
-__all__ = ["SUFFIX", "Sidecar", "check_content", "read_sidecar", "write_sidecar"]
+__all__ = ["SUFFIX", "Sidecar", "check_content", "check_pin", "read_sidecar", "write_sidecar"]
 
 SUFFIX = ".source.json"
 
@@ -93,3 +95,19 @@ def check_content(path: Path, sha256: str) -> None:
             f"{sidecar.sha256[:12]}...): damaged, or changed by hand; delete both and fetch it again, or delete the "
             f"{SUFFIX} alone to keep it as your own"
         )
+
+
+def check_pin(ref: SourceRef, files: Iterable[Path]) -> None:
+    """Refuse files of a mirror that are not of the commit that is pinned.
+
+    Raises:
+        SourceError: One is of another commit, or nothing says of which it is.
+    """
+    for path in files if ref.commit else ():
+        sidecar = read_sidecar(path)
+        if sidecar is None or sidecar.commit != ref.commit:
+            of = f"is of commit {sidecar.commit[:12]}" if sidecar and sidecar.commit else "does not say its commit"
+            raise SourceError(
+                f"{path}: {of}, and {ref.where[0]} is pinned to {ref.commit[:12]}; fetch it into another folder, or "
+                "pin what is there with `xmtf data pin`"
+            )

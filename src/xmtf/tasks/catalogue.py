@@ -13,6 +13,7 @@ from xmtf.recipe.schema import HeldOut
 from xmtf.tasks.entries import read_catalogue_file
 from xmtf.tasks.outline import OutlinedSplit, outline_slices
 from xmtf.tasks.own_tasks import own_tasks
+from xmtf.tasks.pins import pinned
 from xmtf.tasks.selection import select_slices
 from xmtf.tasks.task import Role, Slice, Task
 from xmtf.templates import open_collection
@@ -107,6 +108,7 @@ def load_catalogue(
         for name in loaded.recipe.catalogues:
             tasks += read_catalogue_file(folder / name)
         tasks += own_tasks(loaded.recipe.own_tasks, loaded.path)
+        tasks = pinned(tasks, loaded)
     return Catalogue(_by_id(tasks))
 
 

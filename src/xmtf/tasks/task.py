@@ -88,6 +88,7 @@ class Task:
         separator: Between the cells of that file, where it is CSV or TSV; None finds it.
         adapter: Name of the fix-up applied to the rows.
         revision: Revision on the hub.
+        commit: The commit of it that is pinned, or ``""``.
         hub: What the hub calls otherwise than a mirror, where it does.
         skip_templates: Split -> patterns of templates that are not applied to it.
         cap_examples: Most examples of each (split, template), where the catalogue states one.
@@ -131,6 +132,7 @@ class Task:
     separator: str | None = None
     adapter: str | None = None
     revision: str | None = None
+    commit: str = ""
     hub: HubPlace | None = None
     skip_templates: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     cap_examples: int | None = None
@@ -227,6 +229,7 @@ class Task:
             path=self.paths.get(split),
             further_paths=tuple(self.further_paths.get(split, ())),
             revision=self.revision,
+            commit=self.commit,
             adapter=self.adapter,
             note=self.note,
             flat=self.flat,

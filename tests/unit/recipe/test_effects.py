@@ -83,6 +83,7 @@ FLIPS = {
     "name": "flop",
     "run_folder": "elsewhere",
     "catalogues": ["more.yaml"],
+    "pins": "pins.yaml",
     "execution.engine": "inline",
     "execution.workers": 3,
     "execution.address": "local",

@@ -9,6 +9,7 @@ import typer
 
 from xmtf.artefacts.manifest_parts import TokenDetails
 from xmtf.cli.data.pack import load_for_tokens, pack, split_files
+from xmtf.cli.data.pin import pin
 from xmtf.cli.data.tables import print_built, print_example, print_plan
 from xmtf.cli.publishing import print_published
 from xmtf.cli.terminal.options import PrintJson, RecipePath, Replace
@@ -328,6 +329,7 @@ def _show_terms(terms: tuple[Terms, ...]) -> None:
         say("\n".join(lines))
 
 
+app.command()(pin)
 app.command()(pack)
 app.command("split-files")(split_files)
 

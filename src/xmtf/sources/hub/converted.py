@@ -46,7 +46,7 @@ class HubSplit:
 
 def cached_split(ref: SourceRef) -> HubSplit | None:
     """Return a converted split that was downloaded before, without a network; None where it was not."""
-    listing = stored_listing(ref.asked[0], CONVERTED)
+    listing = _stored(ref)
     if listing is None:
         return None
     try:
@@ -54,6 +54,14 @@ def cached_split(ref: SourceRef) -> HubSplit | None:
     except NoSuchSplitError:
         return None
     return split if split.cached() is not None else None
+
+
+def _stored(ref: SourceRef) -> Listing | None:
+    """Return the listing that the cache has; where a commit is pinned, that of the commit."""
+    found = stored_listing(ref.asked[0], CONVERTED)
+    if not ref.commit or (found is not None and found.commit == ref.commit):
+        return found
+    return stored_listing(ref.asked[0], ref.commit)
 
 
 def wanted_split(ref: SourceRef) -> HubSplit:
@@ -78,7 +86,7 @@ def subsets_of(ref: SourceRef, *, cached: bool) -> list[str]:
     Raises:
         SourceError: As :func:`wanted_split`.
     """
-    listing = stored_listing(ref.asked[0], CONVERTED) if cached else list_revision(ref, CONVERTED)
+    listing = _stored(ref) if cached else list_revision(ref, CONVERTED)
     return configurations(listing.files, ref.split) if listing is not None else []
 
 

@@ -30,14 +30,14 @@ _LOCKS: dict[tuple[str, str, str], threading.Lock] = defaultdict(threading.Lock)
 
 
 def list_revision(ref: SourceRef, revision: str) -> Listing:
-    """Ask the hub for the files of a revision of a dataset.
+    """Ask the hub for the files of a revision of a dataset, or of the commit that is pinned.
 
     Raises:
         MissingSourceError: There is no such dataset or revision, or no network.
         SourceError: The hub fails just now.
     """
     dataset = ref.asked[0]
-    key = (endpoint(), dataset, revision)
+    key = (endpoint(), dataset, ref.commit or revision)
     with _LOCKS[key]:
         return _listed(*key, str(storage_folder(dataset)))
 

@@ -59,9 +59,11 @@ def cached_dataset(ref: SourceRef) -> Prepared | None:
     dataset, subset, split = ref.asked
     try:
         with _cache_only():
-            return Prepared(datasets.load_dataset(dataset, subset or None, split=split, revision=ref.revision))
+            revision = ref.commit or ref.revision
+            found = Prepared(datasets.load_dataset(dataset, subset or None, split=split, revision=revision))
     except hub_errors():
         return None
+    return found if ref.commit in ("", found.commit()) else None
 
 
 def declared_split(ref: SourceRef) -> HubSplit:
