@@ -455,9 +455,7 @@ class Recipe(Section):
     """Turn any network access into an error that names what is missing."""
     catalogues: Annotated[tuple[str, ...], affects(mixture="read", guard="read", evaluation="read")] = ()
     """More catalogue files, relative to the recipe."""
-    pins: Annotated[Name | None, affects(mixture="read", guard="read", evaluation="read")] = Field(
-        default=None, exclude_if=is_none
-    )
+    pins: Annotated[Name | None, UNSEEN] = Field(default=None, exclude_if=is_none)
     """YAML file of the commits of datasets that are read, and no others, relative to the recipe: dataset -> revision ->
     commit, as `xmtf data pin` writes it."""
     own_tasks: tuple[OwnTask, ...] = ()

@@ -299,6 +299,7 @@ def place(tmp_path_factory, tiny_model):
     (folder / "templates.yaml").write_text(TEMPLATES.format(text="Say"))
     (folder / "other.yaml").write_text(TEMPLATES.format(text="Write"))
     (folder / "more.yaml").write_text(MORE)
+    (folder / "pins.yaml").write_text("{}\n")
     (folder / "chat.jinja").write_text("{{ messages }}")
     for name, text in (("prompted", "one"), ("more", "two")):
         (folder / name / "sw").mkdir(parents=True)
