@@ -41,6 +41,7 @@ READ = {
     ("data pack", "mixture"),
     ("data pack", "source"),
     ("data peek", "tokens"),
+    ("data pin", "recipe"),
     ("data stats", "against"),
     ("evaluate code", "modules"),
     ("evaluate generation", "catalogue"),
@@ -74,6 +75,7 @@ ADDED_TO = {
 """Files are added; the tests below the tables are about them."""
 _SUITE = ("--model", "none", "--suite", "cldr-kinds/fr", "--out", "{out}")
 FILES = {
+    "data pin": ("{recipe}", "--out", "{out}"),
     "evaluate loss": ("--model", "none", "--mixture", "none", "--out", "{out}"),
     "evaluate rescore": ("none", "--out", "{out}"),
     "generate": ("--model", "none", "--file", "none.jsonl", "--out", "{out}"),
