@@ -17,7 +17,7 @@ from xmtf.artefacts.ownership import marked_outputs
 from xmtf.errors import DataError, UserError
 from xmtf.files import MANIFEST, Manifest, atomic_path, content_hash, file_sha256, read_manifest
 
-__all__ = ["Damage", "check_file", "check_outputs", "damages", "marked_damages", "remembered_sha256"]
+__all__ = ["Damage", "check_file", "check_outputs", "damages", "marked_damages", "remembered_sha256", "user_cache"]
 
 CACHE = "XMTF_CACHE"
 """Environment variable with the folder of the user's cache; default ``xmtf`` in ``XDG_CACHE_HOME`` or ``~/.cache``."""
@@ -46,7 +46,7 @@ def remembered_sha256(path: Path) -> str:
     """Return the SHA-256 of a file; it is read once, until its size, its inode or one of its times changes."""
     stat = path.stat()
     key = content_hash([stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns])
-    entry = _cache() / "sha256" / key[:2] / key
+    entry = user_cache() / "sha256" / key[:2] / key
     with contextlib.suppress(OSError, UnicodeDecodeError):  # a memory that cannot be read is none
         known = entry.read_text(encoding="ascii")
         if len(known) == 64 and all(letter in "0123456789abcdef" for letter in known):
@@ -123,7 +123,8 @@ def _damage(path: Path, written: str, sha256: Callable[[Path], str]) -> str:
     return "" if found == written else "does not hold the bytes that were written"
 
 
-def _cache() -> Path:
+def user_cache() -> Path:
+    """Return the folder of the user's cache."""
     own = os.environ.get(CACHE)
     if own:
         return Path(own)

@@ -22,6 +22,7 @@ import typer
 from typer.core import TyperCommand, TyperOption
 
 from xmtf import __version__
+from xmtf.cli.completion import SHELL
 from xmtf.cli.terminal.error_codes import EDGE
 from xmtf.cli.terminal.log_level import LogLevel, Quiet, Verbose, take_log_level
 from xmtf.cli.terminal.metavars import metavar_of
@@ -32,10 +33,10 @@ from xmtf.progress import LOG, say
 from xmtf.refusals import explain_refusal, refusal_code
 from xmtf.text.table import visible
 
-__all__ = ["build_app", "main"]
+__all__ = ["COMMANDS", "build_app", "main"]
 
 # name -> (module:attribute, help)
-_COMMANDS = {
+COMMANDS = {
     "run": ("xmtf.cli.run:run", "Run a recipe: every stage, from data to report."),
     "init": ("xmtf.cli.init:init", "Write a recipe, templates and rows into a new folder."),
     "data": ("xmtf.cli.data.verbs:app", "Build, inspect and tokenise mixtures."),
@@ -52,6 +53,7 @@ _COMMANDS = {
     "model": ("xmtf.cli.model:app", "List the released models."),
     "verify": ("xmtf.cli.verify:verify", "Check the files of a run folder against their checksums."),
     "checkpoint": ("xmtf.cli.checkpoint:app", "List, inspect, export and convert checkpoints."),
+    "completion": ("xmtf.cli.completion.verb:completion", "Print the script for completion in a shell."),
     "doctor": ("xmtf.cli.doctor:doctor", "Check what works on this machine."),
 }
 
@@ -77,7 +79,7 @@ def build_app(called: str | None) -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback()(_root)
-    for name, (target, summary) in _COMMANDS.items():
+    for name, (target, summary) in COMMANDS.items():
         command = _import(target) if name == called else _listed_only
         if isinstance(command, typer.Typer):
             for verb in command.registered_commands:
@@ -148,6 +150,10 @@ def _root(
 
 def main() -> None:
     """Run the command line; turn every error into one line and an exit code."""
+    if SHELL in os.environ:
+        from xmtf.cli.completion.answer import answer
+
+        sys.exit(answer())
     _stop_on_signals()
     if not sys.stderr.isatty():  # bars of libraries stay out of logs; tqdm, transformers and the hub read these
         os.environ.setdefault("TQDM_DISABLE", "1")
@@ -176,8 +182,8 @@ def _run(arguments: list[str]) -> int:
     try:
         arguments = take_log_level(arguments)
         called = next((argument for argument in arguments if not argument.startswith("-")), None)
-        if called is not None and called not in _COMMANDS:
-            raise UnknownNameError("command", called, _COMMANDS)
+        if called is not None and called not in COMMANDS:
+            raise UnknownNameError("command", called, COMMANDS)
         if called is not None:
             _check_working_folder()
         code = build_app(called)(arguments, prog_name="xmtf", standalone_mode=False, auto_envvar_prefix=_PREFIX)

@@ -96,7 +96,7 @@ def test_every_extra_of_the_package_is_known():
 
 def verbs():
     """Yield (words, function) of every verb of the command line."""
-    for name, (target, _) in app._COMMANDS.items():
+    for name, (target, _) in app.COMMANDS.items():
         command = app._import(target)
         if isinstance(command, typer.Typer):
             for verb in command.registered_commands:

@@ -10,7 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from xmtf.cli.app import _COMMANDS, build_app
+from xmtf.cli.app import COMMANDS, build_app
 from xmtf.evaluation.code.settings import Ask
 from xmtf.evaluation.interchange.every_eval_ever import RELATIONSHIPS
 from xmtf.evaluation.interchange.read import FORMATS
@@ -34,7 +34,7 @@ CLOSED_SETS = {
 
 
 def verbs():
-    for noun in _COMMANDS:
+    for noun in COMMANDS:
         command = typer.main.get_command(build_app(noun)).commands[noun]
         yield from ([noun, verb] for verb in getattr(command, "commands", {}) if verb != "harness")
         yield [noun]

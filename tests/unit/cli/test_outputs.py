@@ -13,7 +13,7 @@ import pytest
 import typer
 
 from xmtf.artefacts.written_files import WrittenFiles
-from xmtf.cli.app import _COMMANDS, _import
+from xmtf.cli.app import COMMANDS, _import
 from xmtf.cli.app import _run as xmtf
 from xmtf.files import MANIFEST
 
@@ -118,7 +118,7 @@ _SAYS_NOTHING_OF_IT = {"data run-task"}
 
 
 def verbs() -> Iterator[tuple[str, typing.Any]]:
-    for noun, (target, _) in _COMMANDS.items():
+    for noun, (target, _) in COMMANDS.items():
         found = _import(target)
         if not isinstance(found, typer.Typer):
             yield noun, found

@@ -23,7 +23,7 @@ Form = Literal["object", "lines", "list"]
 _OPTION = re.compile(r"--[a-z-]+(?: [A-Z][A-Z.a-z]+| every-eval-ever)?")
 _FORMS: dict[Form, str] = {
     "object": "One object.",
-    "lines": "An object a line.",
+    "lines": "One object per line.",
     "list": "A list of objects.",
 }
 
@@ -118,10 +118,11 @@ def json_page() -> str:
 _INTRODUCTION = """\
 # JSON output
 
-Every verb that a script reads takes `--json`. Results go to stdout: one object, an object a line, or a list of objects.
-Progress and messages stay on stderr, and so do errors, as an object with a stable code ([errors.md](errors.md)). Paths
-are printed as they were given or as the recipe has them. Fields may be added; none is renamed or removed within a major
-version. A field with `?` is not in every answer; `*` stands for names that depend on the data.
+Every verb that a script reads takes `--json`. Results go to stdout: one object, one object per line, or a list of
+objects. Progress and messages stay on stderr, and so do errors, as an object with a stable code
+([errors.md](errors.md)). Paths are printed as they were given or as the recipe has them. Fields may be added; none
+is renamed or removed within a major version. A field with `?` is not in every answer; `*` stands for names that
+depend on the data.
 
     xmtf run demo --json | jq -r '.results[] | [.suite, .metric, .values.after.value] | @tsv'
 
