@@ -2,8 +2,9 @@
 # make test   sets everything up and passes the tests
 # make test-slow  the tests that take longest
 # make lint   style, types and room order
+# make docs   the documentation site, in docs/_build/html
 # make frontend  the studio's editor, from frontend/ (node and npm)
-.PHONY: demo test test-slow lint format frontend clean
+.PHONY: demo test test-slow lint format docs frontend clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -29,6 +30,9 @@ lint: $(READY)
 format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: $(READY)
+	sh scripts/check-docs.sh $(VENV)
 
 frontend:
 	sh scripts/check-frontend.sh --write

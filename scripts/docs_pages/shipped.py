@@ -1,0 +1,45 @@
+"""Pages of what comes with the package as files: recipes, the example; and of the texts at the top of the repository."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from docs_pages.markdown import listing
+
+__all__ = ["project_pages", "shipped_anchor", "shipped_page"]
+
+ROOT = Path(__file__).parents[2]
+_LANGUAGES = {".yaml": "yaml", ".jsonl": "json"}
+_PROJECT = {"changelog": "CHANGELOG.md", "contributing": "CONTRIBUTING.md", "security": "SECURITY.md"}
+
+
+def shipped_anchor(path: str) -> str:
+    """Return the anchor of a file or folder, such as ``examples/own-data``, on the page of shipped files."""
+    return "shipped-" + re.sub(r"[^a-z0-9]+", "-", path.lower()).strip("-")
+
+
+def shipped_page() -> str:
+    """Return the page: every recipe, and the files of every example."""
+    parts = [
+        "# Recipes and examples that ship\n\n`xmtf recipe list` lists them, `xmtf recipe copy NAME` copies one. Each value "
+        "is explained in [every key of a recipe](recipe/index.md).\n"
+    ]
+    for folder in ("recipes", "recipes/smoke", "recipes/data", "recipes/train", "examples/own-data"):
+        parts.append(f"({shipped_anchor(folder)})=\n## {folder}\n")
+        for path in sorted((ROOT / folder).iterdir()):
+            if path.suffix in _LANGUAGES:
+                name = path.relative_to(ROOT).as_posix()
+                text = path.read_text(encoding="utf-8")
+                parts.append(f"({shipped_anchor(name)})=\n### {name}\n\n{listing(text, _LANGUAGES[path.suffix])}")
+    return "\n".join(parts)
+
+
+def project_pages() -> dict[str, str]:
+    """Return name -> text of each page about the project, its links as seen from ``docs/project``."""
+    pages = {}
+    for name, file in _PROJECT.items():
+        if (ROOT / file).is_file():
+            text = (ROOT / file).read_text(encoding="utf-8")
+            pages[name] = text.replace("](docs/", "](../").replace("](recipes/", "](../../recipes/")
+    return pages

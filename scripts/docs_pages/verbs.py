@@ -1,0 +1,91 @@
+"""The reference of the command line: every verb with its arguments, options, defaults and example."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+from typer.core import TyperOption
+
+from docs_pages.markdown import code, directive, listing, prose, table
+from xmtf.cli import app as command_line
+
+__all__ = ["verb_pages"]
+
+_RAW_TYPE = re.compile(r" <(?:str|path|int|float|list\[\w+\])(?: range)?>")
+_EXAMPLE = re.compile(r"^Example: ", re.MULTILINE)
+
+
+def verb_pages() -> dict[str, str]:
+    """Return name -> text of a page for each noun, and ``index``."""
+    pages: dict[str, str] = {}
+    rows = []
+    for noun, (_, summary) in command_line._COMMANDS.items():
+        command = typer.main.get_command(command_line.build_app(noun)).commands[noun]
+        verbs = list(_verbs(command, f"xmtf {noun}"))
+        pages[noun] = f"# xmtf {noun}\n\n{prose(summary)}\n\n" + "\n".join(_verb(*verb, noun) for verb in verbs)
+        rows += [(f"[`{name}`]({noun}.md#{_anchor(name)})", prose(_first_sentence(each))) for name, each in verbs]
+    pages["index"] = _index(rows, list(pages))
+    return pages
+
+
+def _index(rows: list[tuple[str, str]], nouns: list[str]) -> str:
+    return (
+        f"# Every verb\n\nMade from the code. An option `--name` of `xmtf noun verb` may also be given by the variable "
+        f"`XMTF_NOUN_VERB_NAME`; [how much is printed](../../command-line.md) is set by options that every verb takes.\n\n"
+        f"{table(('verb', 'what it does'), rows)}\n"
+        + directive("toctree", "", "\n".join(nouns), hidden="true").replace(":hidden: true", ":hidden:")
+    )
+
+
+def _verbs(command: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if hasattr(command, "commands"):
+        for name, child in command.commands.items():
+            yield from _verbs(child, f"{path} {name}")
+    else:
+        yield path, command
+
+
+def _anchor(name: str) -> str:
+    return f"verb-{name.replace(' ', '-')}"
+
+
+def _first_sentence(command: Any) -> str:
+    return inspect.cleandoc(command.help or "").partition("\n\n")[0].replace("\n", " ")
+
+
+def _verb(path: str, command: Any, noun: str) -> str:
+    """Return the section of a verb; that of a noun without verbs has the page's heading above it."""
+    text, _, example = _EXAMPLE.sub("\0", inspect.cleandoc(command.help or "").replace("\b\n", "")).partition("\0")
+    about = "\n\n".join(prose(" ".join(part.split())) for part in text.strip().split("\n\n"))
+    with command.make_context(path, [], resilient_parsing=True) as context:
+        usage = " ".join([path, *command.collect_usage_pieces(context)])
+        entries = [entry for parameter in command.params if (entry := _entry(parameter, context))]
+    examples = example.replace("\0", "")
+    heading = f"## {path}" if path != f"xmtf {noun}" else "## Usage"
+    return "\n".join(
+        [
+            f"({_anchor(path)})=\n{heading}\n",
+            about + "\n",
+            listing(usage + (f"\n\n{examples}" if examples else ""), "bash"),
+            directive("program", path),
+            *entries,
+        ]
+    )
+
+
+def _entry(parameter: Any, context: Any) -> str:
+    """Return an option, or an argument by its name in the usage line, with what help says of it."""
+    if isinstance(parameter, TyperOption):
+        kind = str(parameter.display_type(context)).strip("<>").removesuffix(" range")
+        parameter.metavar = parameter.metavar or command_line._METAVARS.get(kind)
+        parameter.show_envvar = False
+    record = parameter.get_help_record(context)
+    if record is None:
+        return ""
+    names, about = record
+    names = _RAW_TYPE.sub("", names).replace(" / ", ", ")
+    return directive("option", names, prose(" ".join(about.split())) or "\\-")
