@@ -51,8 +51,13 @@ def variables_in_code() -> set[str]:
     """Return the variables that strings of the package name."""
     found: set[str] = set()
     for path in Path(xmtf.__file__).parent.rglob("*.py"):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        texts = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str))
+        source = path.read_text(encoding="utf-8")
+        if "XMTF_" not in source:
+            continue
+        tree = ast.parse(source)
+        texts = (
+            node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        )
         found.update(name for text in texts for name in _NAME.findall(text))
     return found - _EXAMPLES
 
@@ -65,12 +70,14 @@ def environment_page() -> str:
     """
     differ = variables_in_code() ^ set(VARIABLES)
     if differ:
-        raise LookupError(f"describe in scripts/docs_pages/environment.py, or remove there: {', '.join(sorted(differ))}")
+        raise LookupError(
+            f"describe in scripts/docs_pages/environment.py, or remove there: {', '.join(sorted(differ))}"
+        )
     entries = [directive("envvar", name, about) for name, about in sorted(VARIABLES.items())]
     return (
-        "# Environment variables\n\nEvery option of a verb can be given by a variable: `--device` of `xmtf evaluate rank` "
-        "by `XMTF_EVALUATE_RANK_DEVICE`; a flag by `1`. What comes from the environment is printed on stderr. A build "
-        "fails if the code reads a variable that is not listed here.\n\n"
+        "# Environment variables\n\nEvery option of a verb can be given by a variable: `--device` of `xmtf evaluate "
+        "rank` by `XMTF_EVALUATE_RANK_DEVICE`; a flag by `1`. What comes from the environment is printed on stderr. A "
+        "build fails if the code reads a variable that is not listed here.\n\n"
         + "\n".join(entries)
         + "\n## Of others\n\nxmtf also respects these:\n\n"
         + table(("variable", ""), _OTHERS)
@@ -86,7 +93,7 @@ def exit_code_page() -> str:
     rows = [(str(number), *_EXITS[number], ", ".join(codes.get(number, []))) for number in sorted(_EXITS)]
     rows = [(number, prose(name), prose(about), names) for number, name, about, names in rows]
     return (
-        "# Exit codes\n\nEvery verb ends with one of these. With `--json` an error is an object on stderr with its code; "
-        "[errors](../errors.md) lists what happened and what to do.\n\n"
+        "# Exit codes\n\nEvery verb ends with one of these. With `--json` an error is an object on stderr with its "
+        "code; [errors](../errors.md) lists what happened and what to do.\n\n"
         + table(("exit code", "", "meaning", "codes of errors"), rows)
     )

@@ -42,7 +42,7 @@ def _write_pages(docs: Path) -> None:
     pages = {f"reference/commands/{name}": text for name, text in verb_pages().items()}
     pages |= {f"reference/recipe/{name}": text for name, text in recipe_pages().items()}
     pages |= {f"project/{name}": text for name, text in project_pages().items()}
-    pages |= {f"notebooks/{name}": text for name, text in notebook_pages(docs / "notebooks").items()}
+    pages |= {f"notebooks/{name}": text for name, text in notebook_pages(docs).items()}
     pages |= {
         "reference/formats": format_page(),
         "reference/environment": environment_page(),

@@ -91,13 +91,14 @@ Made from the code: columns and keys are those that it reads and writes.
 | `recipe.yaml` | the recipe, resolved: [every key](recipe/index.md) |
 | `mixture/language=<code>/part-*.parquet` | prompted examples: [columns](#mixture-parquet) |
 | `mixture/README.md` | the dataset card; `datasets` reads its header |
-| `mixture/overlap.jsonl`, `quarantine.jsonl`, `slices.jsonl` | examples that suites ask about; rows on which a template fails; counts of each slice |
-| `tokens/<name>_<language>_{inputs,targets}_document.{bin,idx}` | [token files](../tokens.md#what-pack-writes) in Megatron's indexed format |
+| `mixture/overlap.jsonl`, `quarantine.jsonl` | examples that suites ask about; rows on which a template fails |
+| `mixture/slices.jsonl` | counts of each split of a task |
+| `tokens/<name>_<language>_*_document.{bin,idx}` | [token files](../tokens.md#what-pack-writes), Megatron's format |
 | `checkpoints/step-<n>/` | weights and optimizer by tensor, progress, a hash of each file: what training resumes from |
 | `model/` | Hugging Face format: safetensors, configuration, tokenizer, generation configuration, card |
 | `results/<label>/scores.jsonl` | [a line per model, task, split and template](#scores-jsonl) |
 | `results/<label>/items/<suite>.parquet` | [a row per evaluated item](#items-parquet) |
-| `results/<label>/samples.jsonl`, `completions.jsonl` | generations to read; of code, every completion with its verdict |
+| `results/<label>/samples.jsonl`, `completions.jsonl` | generations to read; every program with its verdict |
 | `results/<label>/answers-*.jsonl` | the journal: every answer as it was written, with a hash per line |
 | `report/index.html` | the report, self-contained |
 | `log.jsonl` | [events](#log-jsonl) of training |
@@ -122,7 +123,9 @@ def format_page() -> str:
 
 
 def _columns(schema: pa.Schema) -> str:
-    return table(("column", "type", ""), [(code(each.name), code(str(each.type)), _COLUMNS[each.name]) for each in schema])
+    return table(
+        ("column", "type", ""), [(code(each.name), code(str(each.type)), _COLUMNS[each.name]) for each in schema]
+    )
 
 
 def _part(name: str) -> str:
@@ -169,7 +172,6 @@ def log_events() -> dict[str, set[str]]:
 
 def _log_section() -> str:
     rows = [(code(event), ", ".join(map(code, sorted(keys)))) for event, keys in sorted(log_events().items())]
-    return (
-        "## log.jsonl\n\nOne event per line, with its step, its time and a hash of the line.\n\n"
-        + table(("event", "keys"), rows)
+    return "## log.jsonl\n\nOne event per line, with its step, its time and a hash of the line.\n\n" + table(
+        ("event", "keys"), rows
     )

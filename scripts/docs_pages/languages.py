@@ -20,9 +20,9 @@ _RULES = (
 
 
 def language_of(text: str) -> str:
-    """Return the name of a lexer for a block of code, judged by its first line that is no comment.
+    r"""Return the name of a lexer for a block of code, judged by its first line that is no comment.
 
-    >>> language_of("xmtf run demo    # a run"), language_of("mixture:\\n  cap_examples: 3"), language_of("id   585")
+    >>> language_of("xmtf run demo    # a run"), language_of("mixture:\n  cap_examples: 3"), language_of("id   585")
     ('bash', 'yaml', 'none')
     """
     lines = [line for line in text.splitlines() if line.strip() and not re.match(r"#\s", line)]

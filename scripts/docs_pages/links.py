@@ -35,7 +35,7 @@ class _Page(HTMLParser):
 
 
 def faults(site: Path) -> list[str]:
-    """Return what is wrong: links and anchors that lead nowhere, what is loaded from elsewhere, figures without a text."""
+    """Return what is wrong: links that lead nowhere, what is loaded from elsewhere, figures without a text."""
     pages = {path.resolve(): _read(path) for path in sorted(site.rglob("*.html"))}
     found = [] if pages else [f"{site} has no pages"]
     for path, page in pages.items():
@@ -46,7 +46,9 @@ def faults(site: Path) -> list[str]:
                 found.append(f"{name}: loads {source} from elsewhere")
             elif not urlsplit(source).scheme and not (path.parent / unquote(urlsplit(source).path)).exists():
                 found.append(f"{name}: {source} is not there")
-        found += [f"{name}: figure {source} has no alternative text" for source, text in page.figures if not text.strip()]
+        found += [
+            f"{name}: figure {source} has no alternative text" for source, text in page.figures if not text.strip()
+        ]
     return found
 
 

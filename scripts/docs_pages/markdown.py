@@ -11,10 +11,10 @@ _SPECIAL = re.compile(r"([\\*_<>\[\]{}#|~$^])")
 
 
 def prose(text: str) -> str:
-    """Return text of the program as MyST: signs stay signs, what stands in backticks is code.
+    r"""Return text of the program as MyST: signs stay signs, what stands in backticks is code.
 
     >>> prose("rows of `a_b` * 2")
-    'rows of `a_b` \\\\* 2'
+    'rows of `a_b` \\* 2'
     """
     parts = re.split(r"(`[^`]+`)", text.replace("``", "`"))
     return "".join(part if part.startswith("`") else _SPECIAL.sub(r"\\\1", part) for part in parts)
@@ -40,4 +40,6 @@ def listing(text: str, language: str) -> str:
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a table, whose cells are MyST without line ends."""
     lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(' '.join(cell.replace('|', chr(92) + '|').split()) for cell in line)} |\n" for line in lines)
+    return "".join(
+        f"| {' | '.join(' '.join(cell.replace('|', chr(92) + '|').split()) for cell in line)} |\n" for line in lines
+    )

@@ -23,7 +23,9 @@ _RETURNED = {
 def python_page() -> str:
     """Return the page."""
     functions = [name for name in xmtf.__all__ if name != "__version__" and not isinstance(getattr(xmtf, name), type)]
-    parts = ["# The Python interface\n\nMade from the code; [From Python](../python.md) has examples.\n\n## Functions\n"]
+    parts = [
+        "# The Python interface\n\nMade from the code; [From Python](../python.md) has examples.\n\n## Functions\n"
+    ]
     parts += [_auto("function", _target(name), f"xmtf.{name}") for name in sorted(functions)]
     return "\n".join(parts)
 

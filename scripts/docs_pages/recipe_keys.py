@@ -74,13 +74,14 @@ def _index(texts: dict[str, str], pages: dict[str, list[str]]) -> str:
     rows = [(f"[{_TITLES.get(name, name)}]({name or 'top'}.md)", str(len(entries))) for name, entries in pages.items()]
     effects = [(code(effect), f"the stage {said}") for effect, said in _CONSEQUENCES.items()]
     return (
-        "# Every key of a recipe\n\nMade from the schema (`xmtf recipe schema` prints it as JSON schema). A key in a list "
-        "of sections is written with `[]`; on the command line a number takes its place: "
+        "# Every key of a recipe\n\nMade from the schema (`xmtf recipe schema` prints it as JSON schema). A key in a "
+        "list of sections is written with `[]`; on the command line a number takes its place: "
         "`mixture.tasks.0.cap_examples=100`.\n\n"
         f"{table(('section', 'keys'), rows)}\n"
-        "Under every key is what a change of it costs, stage by stage ([runs](../../runs.md#what-a-changed-key-costs)). "
-        "Stages that are not named do not see the key. `guard` is the part of the mixture that knows what the suites ask, "
-        "`export` makes the model folder.\n\n"
+        "Under every key is what a change of it costs, stage by stage "
+        "([runs](../../runs.md#what-a-changed-key-costs)). Stages that are not named do not see the key; a stage that "
+        "starts over changes what later stages read, so these start over, too. `guard` is the part of the mixture that "
+        "knows what the suites ask, `export` makes the model folder.\n\n"
         f"{table(('effect', 'consequence of a change'), effects)}\n"
         + directive("toctree", "", "\n".join(texts)).replace("\n\n", "\n:hidden:\n\n", 1)
     )
@@ -153,7 +154,7 @@ def _alternatives(hint: Any) -> list[Any]:
     """Return the parts of a union without its null, through annotations."""
     if hasattr(hint, "__metadata__"):
         return _alternatives(hint.__origin__)
-    if get_origin(hint) is not None and NoneType in get_args(hint) or str(get_origin(hint)) in _UNIONS:
+    if (get_origin(hint) is not None and NoneType in get_args(hint)) or str(get_origin(hint)) in _UNIONS:
         return [inner for part in get_args(hint) if part is not NoneType for inner in _alternatives(part)]
     return [hint]
 

@@ -1,4 +1,4 @@
-"""Pages of what comes with the package as files: recipes, the example; and of the texts at the top of the repository."""
+"""Pages of files: recipes and the example, which the package has, and texts at the top of the repository."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def shipped_anchor(path: str) -> str:
 def shipped_page() -> str:
     """Return the page: every recipe, and the files of every example."""
     parts = [
-        "# Recipes and examples that ship\n\n`xmtf recipe list` lists them, `xmtf recipe copy NAME` copies one. Each value "
-        "is explained in [every key of a recipe](recipe/index.md).\n"
+        "# Recipes and examples that ship\n\n`xmtf recipe list` lists them, `xmtf recipe copy NAME` copies one. Each "
+        "value is explained in [every key of a recipe](recipe/index.md).\n"
     ]
     for folder in ("recipes", "recipes/smoke", "recipes/data", "recipes/train", "examples/own-data"):
         parts.append(f"({shipped_anchor(folder)})=\n## {folder}\n")

@@ -1,4 +1,4 @@
-"""What stands in for pretrained models and engines where the commands of a page are run: the wiring, not the quality."""
+"""What replaces pretrained models and engines where the commands of a page are run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-_ENGINE = '''
+_ENGINE = """
 import re, sys
 def letter(c):
     if sys.argv[1] == "ar":
@@ -20,7 +20,7 @@ def letter(c):
 for line in sys.stdin:
     parts = re.split(r'(<x id="\\d"/>)', line.rstrip("\\n"))
     print("".join(p if n % 2 else re.sub("[A-Za-z]", lambda m: letter(m[0]), p) for n, p in enumerate(parts)))
-'''
+"""
 
 
 def save_toy_chat_model(folder: Path) -> Path:
@@ -30,12 +30,17 @@ def save_toy_chat_model(folder: Path) -> Path:
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
     special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-    core = Tokenizer(models.BPE({token: n for n, token in enumerate([*special, *sorted(pre_tokenizers.ByteLevel.alphabet())])}, []))
+    core = Tokenizer(
+        models.BPE({token: n for n, token in enumerate([*special, *sorted(pre_tokenizers.ByteLevel.alphabet())])}, [])
+    )
     core.add_special_tokens([AddedToken(token, special=True) for token in special])
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     core.decoder = decoders.ByteLevel()
     tokenizer = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=core, eos_token="<|im_end|>", pad_token="<|endoftext|>", chat_template=_TEMPLATE
+        tokenizer_object=core,
+        eos_token=special[2],
+        pad_token=special[0],
+        chat_template=_TEMPLATE,
     )
     tokenizer.save_pretrained(folder)
     torch.manual_seed(0)

@@ -1,8 +1,8 @@
 """Runs the commands of tutorials: ``python -m docs_pages.tutorials docs/tutorials [NAME...]``.
 
-Blocks ``bash`` of a page are carried out in order, in an empty folder, in this process; blocks of code with a caption are
-files, blocks ``python`` programs. ``console`` and ``text`` are for the reader: they need a network or a cluster, or show
-what is printed. Pretrained models and engines are replaced by toys.
+Blocks ``bash`` of a page are carried out in order, in an empty folder, in this process; blocks of code with a caption
+are files, blocks ``python`` programs. ``console`` and ``text`` are for the reader: they need a network or a cluster, or
+show what is printed. Pretrained models and engines are replaced by toys.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _SMALL = "execution.engine=inline training.threads=1 training.steps=12 report.fi
 _CODE = re.compile(r"# exit code (\d+)")
 
 
-class Failed(Exception):
+class CommandFailedError(Exception):
     """A command of a page ended with another code than 0."""
 
 
@@ -71,7 +71,7 @@ def run_page(page: Path, toys: dict[str, str]) -> int:
     """Carry out a page in the current folder and return how many commands it has.
 
     Raises:
-        Failed: A command did not succeed.
+        CommandFailedError: A command did not succeed.
     """
     done = 0
     for block in blocks(page.read_text(encoding="utf-8")):
@@ -105,7 +105,7 @@ def _command(line: str) -> None:
         with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
             code = _run(words[1:])
         if code != expected:
-            raise Failed(f"{line}\nended with {code}:\n{printed.getvalue()[-3000:]}")
+            raise CommandFailedError(f"{line}\nended with {code}:\n{printed.getvalue()[-3000:]}")
         if "SHOW" in os.environ:
             print(f"$ {line}\n{printed.getvalue()}")
     else:
@@ -115,7 +115,9 @@ def _command(line: str) -> None:
 def _call(command: list[str], line: str) -> None:
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     if found.returncode:
-        raise Failed(f"{line}\nended with {found.returncode}:\n{found.stdout[-1000:]}{found.stderr[-2000:]}")
+        raise CommandFailedError(
+            f"{line}\nended with {found.returncode}:\n{found.stdout[-1000:]}{found.stderr[-2000:]}"
+        )
 
 
 def main(folder: Path, names: list[str]) -> int:
@@ -136,7 +138,7 @@ def main(folder: Path, names: list[str]) -> int:
             start = time.process_time()
             try:
                 print(f"{page.stem}: {run_page(page, toys)} commands, {time.process_time() - start:.0f} CPU s")
-            except Failed as failure:
+            except CommandFailedError as failure:
                 failures += 1
                 print(f"{page.stem}: FAILED\n{failure}")
         os.chdir("/")

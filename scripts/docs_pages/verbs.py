@@ -8,14 +8,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import typer
-from typer.core import TyperOption
 
-from docs_pages.markdown import code, directive, listing, prose, table
+from docs_pages.markdown import directive, listing, prose, table
 from xmtf.cli import app as command_line
 
 __all__ = ["verb_pages"]
 
-_RAW_TYPE = re.compile(r" <(?:str|path|int|float|list\[\w+\])(?: range)?>")
 _EXAMPLE = re.compile(r"^Example: ", re.MULTILINE)
 
 
@@ -34,8 +32,9 @@ def verb_pages() -> dict[str, str]:
 
 def _index(rows: list[tuple[str, str]], nouns: list[str]) -> str:
     return (
-        f"# Every verb\n\nMade from the code. An option `--name` of `xmtf noun verb` may also be given by the variable "
-        f"`XMTF_NOUN_VERB_NAME`; [how much is printed](../../command-line.md) is set by options that every verb takes.\n\n"
+        f"# Every verb\n\nMade from the code. An option `--name` of `xmtf noun verb` may also be given by the "
+        f"variable `XMTF_NOUN_VERB_NAME`; [how much is printed](../../command-line.md) is set by options that "
+        f"every verb takes.\n\n"
         f"{table(('verb', 'what it does'), rows)}\n"
         + directive("toctree", "", "\n".join(nouns), hidden="true").replace(":hidden: true", ":hidden:")
     )
@@ -63,7 +62,7 @@ def _verb(path: str, command: Any, noun: str) -> str:
     about = "\n\n".join(prose(" ".join(part.split())) for part in text.strip().split("\n\n"))
     with command.make_context(path, [], resilient_parsing=True) as context:
         usage = " ".join([path, *command.collect_usage_pieces(context)])
-        entries = [entry for parameter in command.params if (entry := _entry(parameter, context))]
+        entries = list(_entries(command, context))
     examples = example.replace("\0", "")
     heading = f"## {path}" if path != f"xmtf {noun}" else "## Usage"
     return "\n".join(
@@ -77,15 +76,11 @@ def _verb(path: str, command: Any, noun: str) -> str:
     )
 
 
-def _entry(parameter: Any, context: Any) -> str:
-    """Return an option, or an argument by its name in the usage line, with what help says of it."""
-    if isinstance(parameter, TyperOption):
-        kind = str(parameter.display_type(context)).strip("<>").removesuffix(" range")
-        parameter.metavar = parameter.metavar or command_line._METAVARS.get(kind)
-        parameter.show_envvar = False
-    record = parameter.get_help_record(context)
-    if record is None:
-        return ""
-    names, about = record
-    names = _RAW_TYPE.sub("", names).replace(" / ", ", ")
-    return directive("option", names, prose(" ".join(about.split())) or "\\-")
+def _entries(command: Any, context: Any) -> Iterator[str]:
+    """Yield arguments and options as help lists them."""
+    rows: list[tuple[str, str]] = []
+    formatter = context.make_formatter()
+    formatter.write_dl = lambda found, *rest, **more: rows.extend(found)
+    command.format_help(context, formatter)
+    for names, about in (row for row in rows if "--help" not in row[0]):
+        yield directive("option", names.replace(" / ", ", "), prose(" ".join(about.split())) or "\\-")

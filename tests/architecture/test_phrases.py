@@ -11,6 +11,8 @@ PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
     *(page for page in sorted((ROOT / "docs").glob("*.md")) if page.name not in GENERATED),
+    *sorted((ROOT / "docs" / "tutorials").glob("*.md")),
+    *sorted((ROOT / "docs" / "explanations").glob("*.md")),
 ]
 PHRASES = {
     r"(?:go|goes|going|gone|went) on": "resume, continue",

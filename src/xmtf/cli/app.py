@@ -158,6 +158,7 @@ def main() -> None:
     if not sys.stderr.isatty():  # bars of libraries stay out of logs; tqdm, transformers and the hub read these
         os.environ.setdefault("TQDM_DISABLE", "1")
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ["MPLBACKEND"] = "agg"  # figures are files; a notebook names a backend that may not be installed here
     if "XMTF_TETHER" in os.environ:
         from xmtf.guards.tether import follow_parent
 

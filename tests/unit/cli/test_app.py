@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from xmtf import __version__
@@ -23,6 +25,12 @@ def failing(error):
         raise error
 
     return command
+
+
+def test_a_backend_that_a_notebook_names_is_not_asked_for(monkeypatch, capsys):
+    monkeypatch.setenv("MPLBACKEND", "module://not_installed.backend_inline")
+    assert run(monkeypatch, capsys, "--version")[0] == 0
+    assert os.environ["MPLBACKEND"] == "agg"
 
 
 def test_the_version(monkeypatch, capsys):
