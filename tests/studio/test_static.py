@@ -8,21 +8,26 @@ import pytest
 import xmtf
 from xmtf.templates.sandbox.environment import FILTERS, GLOBALS, TemplateEnvironment
 
-STATIC = Path(xmtf.__file__).parent / "studio" / "static"
+ROOMS = Path(xmtf.__file__).parent
+LOOK = ROOMS / "loopback" / "look"
+STATIC = ROOMS / "studio" / "static"
 
 
-def test_nothing_stands_inline_and_nothing_comes_from_elsewhere():
-    index = (STATIC / "index.html").read_text(encoding="utf-8")
+@pytest.mark.parametrize("static", [STATIC, ROOMS / "watch" / "static"], ids=["studio", "watch"])
+def test_nothing_stands_inline_and_nothing_comes_from_elsewhere(static):
+    index = (static / "index.html").read_text(encoding="utf-8")
     assert re.findall(r"<script(?![^>]* src=)|<style|\sstyle=|\son\w+=", index) == []
+    served = {path.relative_to(folder).as_posix() for folder in (static, LOOK) for path in folder.rglob("*.*")}
     named = re.findall(r'(?:src|href)="([^"#]+)"', index)
     assert named
-    for address in named:
-        assert (STATIC / address.removeprefix("static/")).is_file(), address
-    for path in [STATIC / "studio.css", *sorted((STATIC / "js").glob("*.js"))]:
+    assert {address.removeprefix("static/") for address in named} <= served
+    for path in [*static.glob("*.css"), *LOOK.glob("*.css"), *static.glob("js/*.js"), *LOOK.glob("js/*.js")]:
         text = path.read_text(encoding="utf-8")
+        text = text.replace("http://www.w3.org/2000/svg", "")  # a name, not an address
         assert re.findall(r"https?://|innerHTML|outerHTML|insertAdjacentHTML|\beval\(|@import", text) == [], path.name
-        for other in re.findall(r'from "(\.[^"]+)"', text):
-            assert (path.parent / other).is_file(), f"{path.name}: {other}"
+        for other in re.findall(r'from "\./([^"]+)"', text):
+            assert f"js/{other}" in served, f"{path.name}: {other}"
+    assert {path.name for path in static.rglob("*.*")} & {path.name for path in LOOK.rglob("*.*")} == set()
 
 
 def test_the_editor_offers_what_the_sandbox_lets_through():

@@ -137,7 +137,7 @@ def _ask_and_write(
     samples = choose_samples(all_jobs, setup.settings.samples)
     requests = _requests(all_jobs, samples)
     if processes.rank == 0:
-        note_questions(out, all_jobs, samples)
+        note_questions(out, all_jobs, samples, subject.scoring)
     ask_missing(subject, journal, requests, processes)
     _say_cut(journal, requests, subject)
     say_special_texts(subject)
@@ -250,7 +250,7 @@ def answer(
             before = len(journal)
             samples = choose_samples(all_jobs, setup.settings.samples)
             requests = _requests(all_jobs, samples)
-            note_questions(out, all_jobs, samples)
+            note_questions(out, all_jobs, samples, subject.scoring)
             ask_missing(subject, journal, requests, takes=takes, share=share)
             return len(journal) - before
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 
 import orjson
@@ -31,18 +31,27 @@ class Event:
         return b"event: " + self.name.encode() + b"\ndata: " + orjson.dumps(self.data) + b"\n\n"
 
 
-def event_stream(events: Iterable[Event]) -> StreamingResponse:
+def event_stream(events: Iterable[Event] | AsyncIterable[Event]) -> StreamingResponse:
     """Answer with events as they come; what goes wrong on the way is the last of them, ``error``.
 
     Args:
-        events: Made in a thread of their own, one after the other.
+        events: Made one after the other, in a thread of their own; in the server's loop where they can be waited for.
     """
-    return StreamingResponse(_encoded(events), media_type="text/event-stream", headers={"x-accel-buffering": "no"})
+    encoded = _encoded(events) if isinstance(events, Iterable) else _encoded_later(events)
+    return StreamingResponse(encoded, media_type="text/event-stream", headers={"x-accel-buffering": "no"})
 
 
 def _encoded(events: Iterable[Event]) -> Iterator[bytes]:
     try:
         for event in events:
+            yield event.encode()
+    except XmtfError as error:
+        yield Event("error", {"message": str(error)}).encode()
+
+
+async def _encoded_later(events: AsyncIterable[Event]) -> AsyncIterator[bytes]:
+    try:
+        async for event in events:
             yield event.encode()
     except XmtfError as error:
         yield Event("error", {"message": str(error)}).encode()

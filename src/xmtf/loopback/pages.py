@@ -1,4 +1,4 @@
-"""Files of a package folder, served by their exact names: a path is looked up among them, and never joined."""
+"""Files of package folders, served by their exact names: a path is looked up among them, and never joined."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from starlette.responses import Response
 
 from xmtf.loopback.checks import refusal
 
-__all__ = ["Pages"]
+__all__ = ["LOOK", "Pages"]
+
+LOOK = Path(__file__).with_name("look")
+"""What all pages of ours have: colours, letters and controls; how elements are made; light and dark."""
 
 _TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -28,16 +31,17 @@ _TYPES = {
 
 
 class Pages:
-    """The files of a folder and its subfolders."""
+    """The files of folders and their subfolders, as if they lay in one."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, *folders: Path) -> None:
         """List them; what is not there now is not served.
 
         Args:
-            folder: Of a package.
+            folders: Of a package.
         """
         self._files = {
             path.relative_to(folder).as_posix(): path
+            for folder in folders
             for path in sorted(folder.rglob("*"))
             if path.suffix in _TYPES and path.is_file() and not path.is_symlink()
         }

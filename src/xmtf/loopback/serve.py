@@ -22,14 +22,18 @@ _STOP_S = 1
 class _Server(uvicorn.Server):
     """A server that says when it is ready, and for which a signal is the ordinary end."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], stopping: Callable[[], None]) -> None:
         super().__init__(config)
-        self._ready = ready
+        self._ready, self._stopping = ready, stopping
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._stopping()
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:  # uvicorn's own raises the signal once more at the end
@@ -41,7 +45,13 @@ class _Server(uvicorn.Server):
                 signal.signal(each, handler)
 
 
-def serve(app: ASGIApp, opened: socket.socket, address: Address, ready: Callable[[], None]) -> None:
+def serve(
+    app: ASGIApp,
+    opened: socket.socket,
+    address: Address,
+    ready: Callable[[], None],
+    stopping: Callable[[], None] = lambda: None,
+) -> None:
     """Answer requests until SIGINT or SIGTERM.
 
     Args:
@@ -49,6 +59,7 @@ def serve(app: ASGIApp, opened: socket.socket, address: Address, ready: Callable
         opened: As :func:`xmtf.loopback.address.listen` gives it; closed at the end.
         address: Its address.
         ready: Called once requests are answered.
+        stopping: Called in the server's loop before open answers are waited for; ends those that have no end.
     """
     config = uvicorn.Config(
         Guarded(app, address),
@@ -62,4 +73,4 @@ def serve(app: ASGIApp, opened: socket.socket, address: Address, ready: Callable
         proxy_headers=False,
     )
     with contextlib.closing(opened):
-        _Server(config, ready).run(sockets=[opened])
+        _Server(config, ready, stopping).run(sockets=[opened])

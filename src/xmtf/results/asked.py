@@ -2,7 +2,7 @@
 
 The first line says how many requests there are, each further line is one of them, as far as people can read so many::
 
-    {"requests":3360}
+    {"requests":3360,"scoring":"bloomz"}
     {"key":"9d90eb39caaaf755364cb158","task":"xnli/fr","language":"fr","prompt":"...","choices":["yes","no"],"gold":0,...}
 
 Answers to them come in the journals beside it (``answers-*.jsonl``), under the same keys.
@@ -55,16 +55,19 @@ class Asked:
 
     Attributes:
         requests: How many different requests.
+        scoring: How scores of choices are compared.
         questions: Some of them.
     """
 
     requests: int
+    scoring: str
     questions: tuple[Question, ...]
 
 
-def write_asked(out: Path, requests: int, questions: Iterable[Question]) -> None:
+def write_asked(out: Path, requests: int, scoring: str, questions: Iterable[Question]) -> None:
     """Write what is asked beside the journal of answers."""
-    write_jsonl(out / ASKED, [{"requests": requests}, *(asdict(_clipped(question)) for question in questions)])
+    header = {"requests": requests, "scoring": scoring}
+    write_jsonl(out / ASKED, [header, *(asdict(_clipped(question)) for question in questions)])
 
 
 def read_asked(out: Path) -> Asked | None:
@@ -74,7 +77,7 @@ def read_asked(out: Path) -> Asked | None:
         questions = (
             Question(**line | {name: tuple(line[name]) for name in ("choices", "references")}) for line in lines
         )
-        return Asked(int(header["requests"]), tuple(questions))
+        return Asked(int(header["requests"]), str(header["scoring"]), tuple(questions))
     except (OSError, ValueError, TypeError, KeyError):
         return None
 

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from xmtf.errors import DataError, UnknownNameError, UserError, XmtfError
 from xmtf.loopback.checks import refusal
-from xmtf.loopback.pages import Pages
+from xmtf.loopback.pages import LOOK, Pages
 from xmtf.studio import browse, checking, look, saving, translating, trying
 from xmtf.studio.interface.browsing import (
     Collection,
@@ -101,7 +101,7 @@ OPERATIONS: tuple[Operation, ...] = (
 
 def build_app(session: Session) -> Starlette:
     """Return the application; it must stand behind :class:`xmtf.loopback.checks.Guarded`."""
-    pages = Pages(STATIC)
+    pages = Pages(STATIC, LOOK)
 
     async def index(request: Request) -> Response:
         return pages.answer("index.html")

@@ -128,7 +128,7 @@ def test_finished_work_is_not_done_again_and_killed_work_goes_on(recipe, asked, 
         room.evaluate(recipe(), model="tiny", label="before", out=out)
     assert not (out / "manifest.json").exists()
     underway = read_asked(out)
-    assert underway.requests == 11
+    assert (underway.requests, underway.scoring) == (11, "bloomz")
     journal = next(out.glob("answers-*.jsonl")).read_bytes()
     answered = {orjson.loads(line)["key"] for line in journal.splitlines()}
     keys = {question.key: question for question in underway.questions}

@@ -13,13 +13,14 @@ from xmtf.results.asked import MOST_QUESTIONS, Question, write_asked
 __all__ = ["note_questions"]
 
 
-def note_questions(out: Path, jobs: Sequence[Job], samples: Sequence[tuple[Job, Request]]) -> None:
+def note_questions(out: Path, jobs: Sequence[Job], samples: Sequence[tuple[Job, Request]], scoring: str) -> None:
     """Write ``.asked.jsonl``: half of the questions are of each kind, spread evenly over all jobs.
 
     Args:
         out: Results folder.
         jobs: All jobs.
         samples: Prompts that are answered for people to read.
+        scoring: How scores of choices are compared.
     """
     asked = {request_key(request): (job, request) for job, request in samples}
     for job in jobs:
@@ -29,7 +30,7 @@ def note_questions(out: Path, jobs: Sequence[Job], samples: Sequence[tuple[Job, 
     written = [key for key, (_, request) in asked.items() if not request.choices]
     most = MOST_QUESTIONS // 2 if ranked and written else MOST_QUESTIONS
     chosen = [*_spread(written, most), *_spread(ranked, most)]
-    write_asked(out, len(asked), [_question(key, *asked[key]) for key in chosen])
+    write_asked(out, len(asked), scoring, [_question(key, *asked[key]) for key in chosen])
 
 
 def _spread(keys: list[str], most: int) -> list[str]:
