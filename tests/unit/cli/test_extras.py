@@ -38,7 +38,7 @@ NEED_MODELS = [
     ["run", str(SMOKE)],
     ["run", str(SMOKE), "--until", "before"],
 ]
-NEED_OTHERS = {"template serve"}
+NEED_OTHERS = {"template serve", "watch"}
 """Verbs that need other packages than those of models."""
 ALL_LAZY = {module for modules in EXTRAS.values() for module in modules}
 
@@ -64,9 +64,10 @@ def test_what_needs_no_torch_works_without(without_torch, capfd, arguments):
     assert capfd.readouterr().out
 
 
-def test_the_studio_names_its_extra_before_any_work(monkeypatch, capfd):
+@pytest.mark.parametrize("verb", [["template", "serve"], ["watch"]], ids=" ".join)
+def test_what_serves_a_page_names_its_extra_before_any_work(monkeypatch, capfd, verb):
     monkeypatch.setitem(sys.modules, "starlette", None)
-    assert app._run(["template", "serve", "no-such-place"]) == 2
+    assert app._run([*verb, "no-such-place"]) == 2
     assert capfd.readouterr() == ("", LINE.replace("torch", "starlette").replace("train", "studio"))
 
 

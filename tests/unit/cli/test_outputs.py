@@ -62,6 +62,7 @@ READ = {
     ("train", "data"),
     ("train", "tokens"),
     ("verify", "folder"),
+    ("watch", "runs"),
 }
 ADDED_TO = {
     ("data fetch", "to"),
