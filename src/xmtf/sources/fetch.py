@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -104,6 +104,7 @@ def fetch_sources(
     progress: Callable[[Fetched], None] = lambda fetched: None,
     tell: Tell = lambda count, total: None,
     licences: Mapping[str, str] | None = None,
+    gated: Collection[str] = (),
     show: Callable[[tuple[Terms, ...]], None] = lambda terms: None,
 ) -> tuple[Fetched, ...]:
     """Bring splits into the mirror at ``to``; what is there stays, what fails is reported, the rest goes on.
@@ -117,6 +118,7 @@ def fetch_sources(
         progress: Called once for every split.
         tell: Called as bytes come from the hub.
         licences: Dataset -> licence, as the catalogue says it.
+        gated: Datasets that are given out on request, as the catalogue says it.
         show: Called with the terms of the datasets that are to come, before they do.
     """
     refs = expand_patterns(refs, offline=offline)
@@ -124,7 +126,8 @@ def fetch_sources(
     open_refs = [ref for ref, there in results.items() if there is None]
     others = any(root.resolve() != to.resolve() for root in mirror_roots())
     located = locate_all(open_refs, offline=offline, mirror=others)
-    terms = terms_of((each for each in located if isinstance(each, Located)), licences or {}, offline=offline)
+    there = (each for each in located if isinstance(each, Located))
+    terms = terms_of(there, licences or {}, offline=offline, gated=gated)
     show(terms)
     licence_of = {each.dataset: each.licence for each in terms}
     found = {

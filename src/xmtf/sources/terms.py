@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from xmtf.errors import SourceError
 from xmtf.sources.hub.listing import card_licence
@@ -40,7 +40,9 @@ class Terms:
         return self.dataset, f"{self.splits:,}", f"{self.licence or NOT_STATED}{said}", given
 
 
-def terms_of(found: Iterable[Located], licences: Mapping[str, str], *, offline: bool) -> tuple[Terms, ...]:
+def terms_of(
+    found: Iterable[Located], licences: Mapping[str, str], *, offline: bool, gated: Collection[str] = ()
+) -> tuple[Terms, ...]:
     """Return the terms of the datasets of some splits, in their order.
 
     What the catalogue says counts first, then what stands beside the files of a mirror, then the card on the hub, which
@@ -50,11 +52,14 @@ def terms_of(found: Iterable[Located], licences: Mapping[str, str], *, offline: 
         found: The splits.
         licences: Dataset -> licence, as the catalogue says it.
         offline: Do not ask the hub.
+        gated: Datasets that the hub gives out on request alone, as the catalogue says it; what the hub says counts
+            first.
     """
     of_dataset: dict[str, list[Located]] = {}
     for each in found:
         of_dataset.setdefault(each.ref.dataset, []).append(each)
-    return tuple(_terms(dataset, parts, licences.get(dataset, ""), offline) for dataset, parts in of_dataset.items())
+    terms = (_terms(dataset, parts, licences.get(dataset, ""), offline) for dataset, parts in of_dataset.items())
+    return tuple(replace(each, gated=True) if each.gated is None and each.dataset in gated else each for each in terms)
 
 
 def _terms(dataset: str, parts: list[Located], licence: str, offline: bool) -> Terms:

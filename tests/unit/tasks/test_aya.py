@@ -74,6 +74,10 @@ def test_licence_and_gating_are_shown_before_a_fetch(recipe):
     ]
     lines = [json.loads(line) for line in run("fetch", recipe, "--dry-run", "--json").splitlines()]
     assert [line["gated"] for line in lines] == [False, True, True]
+    before = run("fetch", recipe, "--to", recipe.with_name("copy"))
+    assert next(line.split() for line in before.splitlines() if line.startswith("openlanguagedata/flores_plus ")) == [
+        *("openlanguagedata/flores_plus", "2", "CC-BY-SA-4.0", "on", "request", "(HF_TOKEN)")
+    ]
     plan = run("plan", recipe)
     assert "given out on request (HF_TOKEN): openlanguagedata/flores_plus" in plan
     assert "CC-BY-SA-4.0" in plan

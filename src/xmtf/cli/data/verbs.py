@@ -293,9 +293,8 @@ def fetch(
     """
     loaded = _load(recipe, overrides)
     refs = expand_patterns(recipe_sources(loaded), offline=loaded.recipe.offline)
-    licences = recipe_licences(loaded)
+    licences, gated = recipe_licences(loaded), gated_datasets(loaded)
     if dry_run:
-        gated = gated_datasets(loaded)
         for ref in refs:
             licence, on_request = licences.get(ref.dataset, ""), ref.dataset in gated
             if as_json:
@@ -311,7 +310,8 @@ def fetch(
             came += count
             progress.set(came, total)
 
-        results = fetch_sources(refs, to, offline=loaded.recipe.offline, tell=tell, licences=licences, show=_show_terms)
+        offline = loaded.recipe.offline
+        results = fetch_sources(refs, to, offline=offline, tell=tell, licences=licences, gated=gated, show=_show_terms)
     for fetched in results:
         record = {"source": str(fetched.ref), "status": fetched.status, "problem": fetched.problem}
         if as_json:
