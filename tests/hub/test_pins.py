@@ -1,5 +1,7 @@
 """Recipes held to commits: written down where they are read from, and read again when the hub has moved on."""
 
+import json
+
 import pytest
 from tests.hub.repositories import CONVERTED, Repository, parquet
 from typer.testing import CliRunner
@@ -90,7 +92,8 @@ def test_a_pinned_recipe_reads_its_commit_when_the_hub_has_another(published, tm
     assert run("fetch", recipe, "--to", tmp_path / "mirror").exit_code == 1
     with pytest.raises(ConfigError, match="is there already"):
         run("pin", recipe)
-    run("pin", recipe, "--replace")  # what the mirror has
+    told = json.loads(run("pin", recipe, "--replace", "--json").output)  # what the mirror has
+    assert told == {"file": str(pins), "pins": {"own/set": {revision: first}}, "not_pinned": {}}
     assert first in pins.read_text()
     file.with_name(f"{file.name}.source.json").unlink()
     with pytest.raises(SourceError, match="does not say its commit"):

@@ -15,6 +15,7 @@ from xmtf.execution import say
 from xmtf.json_types import JsonObject
 from xmtf.languages.codes import normalize_language, same_language
 from xmtf.recipe import load_recipe
+from xmtf.sources.terms import ON_REQUEST
 from xmtf.tasks import load_catalogue
 from xmtf.tasks.prompting.show import preview_row
 from xmtf.tasks.selection import is_foreign, matches
@@ -203,6 +204,9 @@ def _facts(task: Task) -> JsonObject:
         "checked": "" if task.catalogue in ("own", "demo") else task.checked,
         "adapter": task.adapter,
         "revision": task.revision,
+        "commit": task.commit,
+        "join": {} if task.join is None else {"on": task.join.on, "subsets": dict(task.join.subsets)},
+        "gated": ON_REQUEST if task.gated else "",
         "note": task.note,
     }
 

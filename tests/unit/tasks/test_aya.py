@@ -78,6 +78,10 @@ def test_licence_and_gating_are_shown_before_a_fetch(recipe):
     assert next(line.split() for line in before.splitlines() if line.startswith("openlanguagedata/flores_plus ")) == [
         *("openlanguagedata/flores_plus", "2", "CC-BY-SA-4.0", "on", "request", "(HF_TOKEN)")
     ]
+    listed = ["task", "list", "--json", "flores-plus/eng_Latn-fra_Latn"]
+    shown = CliRunner().invoke(build_app("task"), listed, catch_exceptions=False).stdout
+    assert json.loads(shown)["gated"] == "on request (HF_TOKEN)"
+    assert json.loads(shown)["join"] == {"on": "id", "subsets": {"source": "eng_Latn", "target": "fra_Latn"}}
     plan = run("plan", recipe)
     assert "given out on request (HF_TOKEN): openlanguagedata/flores_plus" in plan
     assert "CC-BY-SA-4.0" in plan
