@@ -7,7 +7,7 @@ import pytest
 import typer.main
 
 from readme_commands import commands, main
-from xmtf.cli.app import _COMMANDS, build_app
+from xmtf.cli.app import COMMANDS, build_app
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -15,7 +15,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def verbs():
     """Return every verb of the program as its words, and nouns that have none."""
-    for noun in _COMMANDS:
+    for noun in COMMANDS:
         command = typer.main.get_command(build_app(noun)).commands[noun]
         yield from ((noun, verb) for verb in getattr(command, "commands", {}))
         yield (noun,)
