@@ -28,6 +28,7 @@ python_maximum_signature_line_length = 88
 
 html_theme = "furo"
 html_title = f"xmtf {release}"
+templates_path = ["_templates"]
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False

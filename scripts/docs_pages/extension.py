@@ -17,6 +17,7 @@ from docs_pages.languages import language_of
 from docs_pages.notebooks import notebook_pages
 from docs_pages.python_names import python_page
 from docs_pages.recipe_keys import recipe_pages
+from docs_pages.sections import write_sections
 from docs_pages.shipped import project_pages, shipped_anchor, shipped_page
 from docs_pages.verbs import verb_pages
 
@@ -34,6 +35,7 @@ def setup(app: Sphinx) -> dict[str, object]:
     app.connect("doctree-read", _name_languages)
     app.connect("doctree-read", _check_figures)
     app.connect("doctree-read", _check_addresses)
+    app.connect("build-finished", _write_sections)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -60,6 +62,12 @@ def _write_pages(docs: Path) -> None:
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
+
+
+def _write_sections(app: Sphinx, failure: Exception | None) -> None:
+    """Write what the search looks through."""
+    if failure is None and app.builder.format == "html":
+        write_sections(Path(app.outdir))
 
 
 def _link_shipped_files(app: Sphinx, docname: str, content: list[str]) -> None:

@@ -21,7 +21,7 @@ def verb_pages() -> dict[str, str]:
     """Return name -> text of a page for each noun, and ``index``."""
     pages: dict[str, str] = {}
     rows = []
-    for noun, (_, summary) in command_line._COMMANDS.items():
+    for noun, (_, summary) in command_line.COMMANDS.items():
         command = typer.main.get_command(command_line.build_app(noun)).commands[noun]
         verbs = list(_verbs(command, f"xmtf {noun}"))
         pages[noun] = f"# xmtf {noun}\n\n{prose(summary)}\n\n" + "\n".join(_verb(*verb, noun) for verb in verbs)
