@@ -47,6 +47,7 @@ function search(index, query) {
   const asked = wordsOf(query).filter((word) => !COMMON.has(word));
   const terms = [...new Set((asked.length ? asked : wordsOf(query)).map(stem))];
   const phrase = query.trim().toLowerCase();
+  const subject = asked.join(" ");
   const scored = [];
   for (const section of index.sections) {
     let score = 0;
@@ -63,7 +64,7 @@ function search(index, query) {
     if (!hits) continue;
     score *= (hits / terms.length) ** 2;
     if (terms.length > 1 && section.text.toLowerCase().includes(phrase)) score *= 1.5;
-    if (section.title.toLowerCase() === phrase) score *= 4;
+    if ([phrase, subject].includes(section.title.toLowerCase())) score *= 4;
     scored.push([score * section.weight, section]);
   }
   return scored.sort((one, other) => other[0] - one[0]).map(([, section]) => section);

@@ -12,7 +12,7 @@ from xmtf.cli.terminal.error_codes import error_rows
 
 __all__ = ["environment_page", "exit_code_page", "variables_in_code"]
 
-_NAME = re.compile(r"XMTF_[A-Z]+(?:_[A-Z]+)*")
+_NAME = re.compile(r"(?<!\w)XMTF_[A-Z]+(?:_[A-Z]+)*")
 _EXAMPLES = {"XMTF_EVALUATE_RANK_DEVICE"}
 """Of an option of a verb."""
 VARIABLES = {

@@ -18,13 +18,13 @@ from docs_pages.notebooks import notebook_pages
 from docs_pages.python_names import python_page
 from docs_pages.recipe_keys import recipe_pages
 from docs_pages.sections import write_sections
-from docs_pages.shipped import project_pages, shipped_anchor, shipped_page
+from docs_pages.shipped import PROJECT, project_pages, shipped_anchor, shipped_page
 from docs_pages.verbs import verb_pages
 
 __all__ = ["setup"]
 
 LOG = logging.getLogger(__name__)
-_OUTSIDE = re.compile(r"\[([^\]]+)\]\(((?:\.\./)+(?:examples|recipes|src)/[^)\s]*)\)")
+_OUTSIDE = re.compile(r"\[([^\]]+)\]\(((?:\.\./)+[^)\s]+)\)")
 _HOST = re.compile(r"^(?:[a-z0-9-]+\.)+[a-z]{2,}(?::\d+)?$|^(?:localhost|127\.0\.0\.1)(?::\d+)?$")
 
 
@@ -71,15 +71,20 @@ def _write_sections(app: Sphinx, failure: Exception | None) -> None:
 
 
 def _link_shipped_files(app: Sphinx, docname: str, content: list[str]) -> None:
-    """Lead links to recipes and examples, which lie outside the pages, to the page that shows them."""
+    """Lead links to files outside to the pages that show recipes, examples and the changelog; others become text."""
     folder = posixpath.dirname(docname)
-    page = posixpath.relpath("reference/shipped.md", folder or ".")
 
     def instead(match: re.Match[str]) -> str:
-        target = posixpath.normpath(posixpath.join("docs", folder, match[2]))
-        if target.startswith("src/"):
+        target = posixpath.normpath(posixpath.join("docs", folder, match[2].partition("#")[0]))
+        if target.startswith("docs/"):
+            return match[0]
+        if target in PROJECT.values():
+            page = f"project/{Path(target).stem.lower()}.md"
+        elif target.startswith(("examples/", "recipes/")):
+            page = f"reference/shipped.md#{shipped_anchor(target)}"
+        else:
             return f"{match[1]} (`{target}`)"
-        return f"[{match[1]}]({page}#{shipped_anchor(target)})"
+        return f"[{match[1]}]({posixpath.relpath(page, folder or '.')})"
 
     content[0] = _OUTSIDE.sub(instead, content[0])
 

@@ -1,4 +1,4 @@
-"""The texts that the search of the site looks through: one for each section, key, option and variable of the built pages."""
+"""The texts that the search of the site looks through: of each section, key, option and variable of built pages."""
 
 from __future__ import annotations
 
@@ -79,9 +79,16 @@ def sections_of(name: str, html: str) -> list[dict[str, object]]:
     for title, anchor, text in article.sections:
         plain = " ".join(text.split())
         if plain:
+            name_only = "xmtf." in title and "(" in title  # of a function, without its arguments
             link = f"{name}.html" + (f"#{anchor}" if anchor else "")
             found.append(
-                {"title": " ".join(title.split()), "page": page, "link": link, "text": plain, "weight": weight}
+                {
+                    "title": " ".join((title.partition("(")[0] if name_only else title).split()),
+                    "page": page,
+                    "link": link,
+                    "text": plain,
+                    "weight": weight,
+                }
             )
     return found
 

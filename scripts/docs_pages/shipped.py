@@ -7,11 +7,11 @@ from pathlib import Path
 
 from docs_pages.markdown import listing
 
-__all__ = ["project_pages", "shipped_anchor", "shipped_page"]
+__all__ = ["PROJECT", "project_pages", "shipped_anchor", "shipped_page"]
 
 ROOT = Path(__file__).parents[2]
 _LANGUAGES = {".yaml": "yaml", ".jsonl": "json"}
-_PROJECT = {"changelog": "CHANGELOG.md", "contributing": "CONTRIBUTING.md", "security": "SECURITY.md"}
+PROJECT = {"changelog": "CHANGELOG.md", "contributing": "CONTRIBUTING.md", "security": "SECURITY.md"}
 
 
 def shipped_anchor(path: str) -> str:
@@ -38,7 +38,7 @@ def shipped_page() -> str:
 def project_pages() -> dict[str, str]:
     """Return name -> text of each page about the project, its links as seen from ``docs/project``."""
     pages = {}
-    for name, file in _PROJECT.items():
+    for name, file in PROJECT.items():
         if (ROOT / file).is_file():
             text = (ROOT / file).read_text(encoding="utf-8")
             pages[name] = text.replace("](docs/", "](../").replace("](recipes/", "](../../recipes/")

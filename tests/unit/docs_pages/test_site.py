@@ -1,11 +1,12 @@
 """The checks of the built site, and the examples of its explanations."""
 
 import doctest
+import json
 from pathlib import Path
 
 import pytest
 
-from docs_pages import links, tutorials
+from docs_pages import links, sections, tutorials
 
 DOCS = Path(__file__).parents[3] / "docs"
 
@@ -58,3 +59,23 @@ def test_every_tutorial_has_commands_that_are_run():
     kinds = {page.stem: [block.kind for block in tutorials.blocks(page.read_text(encoding="utf-8"))] for page in pages}
     assert len(kinds) == 8
     assert [name for name, found in kinds.items() if "bash" not in found] == []
+
+
+def test_the_search_has_every_section_key_and_option(tmp_path):
+    page = (
+        "<nav><a>menu</a></nav><article><section id='top'><h1>Mixtures<a class='headerlink'>#</a></h1><p>A text.</p>"
+        "<section id='files'><h2>Files</h2><table><tr><td>.csv</td><td>rows</td></tr></table>"
+        "<script>x</script></section>"
+        "<dl><dt id='confval-a.b'>a.b</dt><dd>What it is.</dd></dl></section></article><footer>end</footer>"
+    )
+    (tmp_path / "_static").mkdir()
+    (tmp_path / "mixtures.html").write_text(page)
+    (tmp_path / "search.html").write_text(page)
+    assert sections.write_sections(tmp_path) == 3
+    text = (tmp_path / "_static" / "sections.js").read_text()
+    found = json.loads(text.removeprefix("window.SITE_SECTIONS=").rstrip(";\n"))
+    assert [(part["title"], part["page"], part["link"], part["text"]) for part in found] == [
+        ("Mixtures", "Mixtures", "mixtures.html#top", "A text."),
+        ("Files", "Mixtures", "mixtures.html#files", ".csv rows"),
+        ("a.b", "Mixtures", "mixtures.html#confval-a.b", "What it is."),
+    ]
