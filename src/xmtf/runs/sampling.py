@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +13,9 @@ from xmtf.mixture import build_mixture
 from xmtf.models.files.references import plain_reference
 from xmtf.models.interface import Family
 from xmtf.recipe import LoadedRecipe, Recipe, TaskSelection
-from xmtf.recipe.mixture import HeldOut
 from xmtf.recipe.schema import Evaluation, Execution, Rates
 from xmtf.sources.locate import is_here
-from xmtf.tasks import load_catalogue
+from xmtf.tasks import Slice, load_catalogue
 from xmtf.tokens import tokenize_mixture
 
 __all__ = ["sampled_tokens"]
@@ -57,13 +57,18 @@ def _small(loaded: LoadedRecipe) -> Recipe | None:
     selections: list[TaskSelection] = []
     left = _TASKS
     for selection in recipe.mixture.tasks:
-        names = _here(loaded, selection, left)
-        if names:
-            rows = min(_ROWS, selection.limit_rows or _ROWS)
-            hidden = (*selection.exclude_templates, *recipe.mixture.held_out.templates)
-            update = {"tasks": names, "limit_rows": rows, "exclude_templates": hidden}
+        here = _here(loaded, selection, left)
+        if here:
+            # exact names: a pattern that only the tasks left out have would be refused as unknown
+            prompts = dict.fromkeys(template.name for part in here.values() for template in part.templates)
+            update = {
+                "tasks": tuple(map(glob.escape, here)),
+                "templates": tuple(map(glob.escape, prompts)),
+                "exclude_templates": (),
+                "limit_rows": min(_ROWS, selection.limit_rows or _ROWS),
+            }
             selections.append(selection.model_copy(update=update))
-        left -= len(names)
+        left -= len(here)
     if not selections:
         return None
     few = {
@@ -72,29 +77,24 @@ def _small(loaded: LoadedRecipe) -> Recipe | None:
         "rates": Rates(),
         "validation_fraction": 0.0,
         "missing": "skip",
-        "held_out": _without_templates(recipe),
+        "held_out": recipe.mixture.held_out.model_copy(update={"templates": ()}),
     }
     mixture = recipe.mixture.model_copy(update=few)
     changed = {"mixture": mixture, "evaluation": Evaluation(), "execution": Execution(engine="inline")}
     return recipe.model_copy(update=changed)
 
 
-def _without_templates(recipe: Recipe) -> HeldOut:
-    """Return what is held out but for templates: one that only the tasks left out have would be refused as unknown."""
-    return recipe.mixture.held_out.model_copy(update={"templates": ()})
-
-
-def _here(loaded: LoadedRecipe, selection: TaskSelection, most: int) -> tuple[str, ...]:
-    """Return the first tasks of a selection whose rows are on this machine."""
+def _here(loaded: LoadedRecipe, selection: TaskSelection, most: int) -> dict[str, Slice]:
+    """Return the first tasks of a selection whose rows are on this machine, with a split of each."""
     recipe = loaded.recipe
     where = f"{loaded.path}: mixture.tasks"
-    slices = load_catalogue(loaded).select(
-        [selection], role="train", held_out=_without_templates(recipe), where=where
-    )
-    found: dict[str, None] = {}
+    catalogue, held_out = load_catalogue(loaded), recipe.mixture.held_out
+    mine = {part.task.id for part in catalogue.select([selection], role="train", where=where)}
+    slices = catalogue.select(recipe.mixture.tasks, role="train", held_out=held_out, where=where)
+    found: dict[str, Slice] = {}
     for part in slices:
-        if len(found) == most:
+        if len(found) == most and part.task.id not in found:
             break
-        if is_here(part.task.source(part.split)):
-            found[part.task.id] = None
-    return tuple(found)
+        if part.task.id in mine and is_here(part.task.source(part.split)):
+            found.setdefault(part.task.id, part)
+    return found

@@ -78,6 +78,8 @@ def select_slices(
     """
     held_out = normalized(held_out or HeldOut())
     _check_held_out_templates(held_out, list(tasks.values()), selections, where)
+    for index, selection in enumerate(selections):
+        _check_templates(selection, list(tasks.values()), f"{where}.{index}")
 
     def nothing_left(label: str, candidates: Sequence[Task], selection: TaskSelection) -> ConfigError:
         return ConfigError(_nothing_left(label, candidates, selection, role, held_out))
@@ -210,12 +212,13 @@ def _matching_tasks(selection: TaskSelection, tasks: Sequence[Task], where: str)
     known = {task.language for task in tasks if not task.language_column}
     if len(known) < len({task.language for task in tasks}):  # whose rows may be in any language
         known |= {*language_set("xp3x"), *language_set("mt5"), *(code for code in languages if "*" not in code)}
-    for kind, patterns, names in (
-        ("task", selection.tasks, [task.id for task in tasks]),
-        ("cluster", selection.clusters, {task.cluster for task in tasks}),
-        ("language", languages, known),
+    for kind, patterns, excluded, names in (
+        ("task", selection.tasks, selection.exclude_tasks, [task.id for task in tasks]),
+        ("cluster", selection.clusters, selection.exclude_clusters, {task.cluster for task in tasks}),
+        ("language", languages, without, known),
     ):
         check_patterns(kind, patterns, names, f"{where}.{kind}s")
+        check_patterns(kind, excluded, names, f"{where}.exclude_{kind}s")
     kinds = {task.cluster for task in tasks}
     clusters = {name for name in kinds if matches(name, selection.clusters, selection.exclude_clusters)}
     spoken = {name for name in {task.language for task in tasks} if matches(name, languages, without)}
@@ -350,6 +353,17 @@ def _check_held_out_templates(
         ]
         names = {template.name for task in chosen for template in task.templates()}
         check_patterns("template", held_out.templates, names, "held_out.templates")
+
+
+def _check_templates(selection: TaskSelection, tasks: Sequence[Task], where: str) -> None:
+    """Refuse a pattern that no template of the selection's tasks has; where the files of some are missing, none is."""
+    if selection.templates == ("*",) and not selection.exclude_templates:
+        return
+    templates = [task.templates() for task in _matching_tasks(selection, tasks, where)]
+    if all(templates):
+        names = {template.name for each in templates for template in each}
+        check_patterns("template", selection.templates, names, f"{where}.templates")
+        check_patterns("template", selection.exclude_templates, names, f"{where}.exclude_templates")
 
 
 def check_patterns(kind: str, patterns: Iterable[str], names: Iterable[str], where: str) -> None:

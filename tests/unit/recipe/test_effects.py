@@ -101,7 +101,7 @@ FLIPS = {
     "mixture.tasks.0.without_prompts": "error",
     "evaluation.suites.0.tasks.0.without_prompts": "error",
     "mixture.tasks.0.exclude_tasks": ["cldr-kinds/fr"],
-    "mixture.tasks.0.exclude_clusters": ["math"],
+    "mixture.tasks.0.exclude_clusters": ["temporal classification"],
     "mixture.tasks.0.exclude_languages": ["fr"],
     "mixture.tasks.0.exclude_templates": ["question"],
     "mixture.prompted.0.path": "more",

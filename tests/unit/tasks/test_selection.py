@@ -97,6 +97,11 @@ def test_held_out_clusters_and_templates(select):
         ({}, {"languages": ["de"]}, r"held_out\.languages: unknown language 'de'"),
         ({}, {"clusters": ["coreference"]}, r"held_out\.clusters: unknown cluster"),
         ({}, {"templates": ["asks"]}, r"held_out\.templates: unknown template 'asks'"),
+        ({"exclude_tasks": ["tinny/*"]}, {}, r"tasks\.0\.exclude_tasks: unknown task 'tinny/\*'"),
+        ({"exclude_clusters": ["grammer"]}, {}, r"tasks\.0\.exclude_clusters: unknown cluster 'grammer'"),
+        ({"exclude_languages": ["sw"]}, {}, r"tasks\.0\.exclude_languages: unknown language 'sw'"),
+        ({"templates": ["ask", "demand"]}, {}, r"tasks\.0\.templates: unknown template 'demand'"),
+        ({"exclude_templates": ["asks"]}, {}, r"tasks\.0\.exclude_templates: unknown template 'asks'"),
     ],
 )
 def test_a_pattern_that_matches_nothing_is_an_error(select, selection, held_out, message):
@@ -109,7 +114,7 @@ def test_a_pattern_that_matches_nothing_is_an_error(select, selection, held_out,
     [
         ({"tasks": ["tiny/en"], "languages": ["fr"]}, {}, "no task matches all of its filters"),
         ({"tasks": ["judge"]}, {}, "none of its tasks .judge, .... has a split for train"),
-        ({"tasks": ["tiny/en"], "templates": ["none"]}, {}, "no template of its tasks .* their templates: ask"),
+        ({"tasks": ["tiny/en"], "exclude_templates": ["*"]}, {}, "no template of its tasks .* their templates: ask"),
         ({"languages": ["ja"]}, {"languages": ["ja"]}, "everything it takes .tiny/jp, .... is held out"),
     ],
 )
