@@ -84,8 +84,8 @@ class Answers:
     pace: Pace = field(default_factory=Pace)
     _asked: Unchanged = field(default_factory=Unchanged)
 
-    def refresh(self, most: int) -> None:
-        """Read on, about ``most`` bytes of each journal.
+    def refresh(self, most: int) -> bool:
+        """Read on, about ``most`` bytes of each journal; return whether there are more answers.
 
         Raises:
             OSError: A journal cannot be read.
@@ -104,13 +104,14 @@ class Answers:
             new = self._files.setdefault(path, GrowingFile(path)).read(most)
             if new.anew:
                 self._begin(name)
-                return
+                return True
             self.behind += new.behind
             for line in new.lines:
                 self._take(line)
-        self.done = len(self._keys)
+        before, self.done = self.done, len(self._keys)
         if not self.behind:
             self.pace.see(self.done)
+        return self.done != before
 
     def _begin(self, name: str) -> None:
         fresh = Answers(self.folder)

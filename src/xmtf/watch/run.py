@@ -17,7 +17,7 @@ from xmtf.watch.events import number
 from xmtf.watch.growing import GrowingFile
 from xmtf.watch.kept_files import KeptFiles
 from xmtf.watch.pace import Pace
-from xmtf.watch.series import Series
+from xmtf.watch.series import Curve, Series
 from xmtf.watch.stages import (
     BUILDS,
     Stage,
@@ -58,6 +58,7 @@ class WatchedRun:
     _files: KeptFiles = field(default_factory=KeptFiles)
     _pace: Pace = field(default_factory=Pace)
     _paced: str = ""
+    _curves: tuple[dict[str, Curve], ...] | None = None
     _last: RunView | None = None
     _notes: list[str] = field(default_factory=list)
 
@@ -91,9 +92,11 @@ class WatchedRun:
     def _read(self, most: int, alone: str | None) -> None:
         folders = [self.path] if alone == "evaluation" else list(result_folders(RunFolder(self.path)))
         self._answers = {folder: self._answers.get(folder) or Answers(folder) for folder in folders}
-        for read in (self._log.refresh, *(each.refresh for each in self._answers.values())):
+        parts: list[TrainingLog | Answers] = [self._log, *self._answers.values()]
+        for each in parts:
             try:
-                read(most)
+                if each.refresh(most) and each is self._log:
+                    self._curves = None
             except OSError as error:
                 self._notes.append(f"{error.filename}: cannot be read ({error.strerror or error})")
         self.behind = self._log.behind + sum(each.behind for each in self._answers.values())
@@ -174,7 +177,10 @@ class WatchedRun:
     def _view(self, stages: list[Stage], held: bool) -> RunView:
         now = next((stage for stage in stages if stage.state in ("running", "begun")), None)
         state = _state(stages, held=held, stopped=self._log.stopped is not None)
-        log, curves = self._log, curves_of(self._log.curves)
+        log = self._log
+        if self._curves is None:
+            self._curves = (curves_of(log.curves), curves_of(log.validation), curves_of(log.measures))
+        curves, validations, measures = self._curves
         validation = next(iter(log.validation.values()), Series())
         if log.damaged:
             self._notes.append(f"{log.file.path}: {log.damaged} lines are not as they were written; they are left out")
@@ -207,8 +213,8 @@ class WatchedRun:
             skipped=len(log.skipped),
             checkpoint=log.checkpoints.last_step if len(log.checkpoints) else None,
             curves=curves,
-            validations=curves_of(log.validation),
-            measures=curves_of(log.measures),
+            validations=validations,
+            measures=measures,
             by_language={name: shown(value) for name, value in log.by_language.items()},
             by_cluster={name: shown(value) for name, value in log.by_cluster.items()},
             lines=tuple(log.lines),
