@@ -79,14 +79,18 @@ def main() -> int:
 
 
 def release(version: str, date: str, venv: Path) -> None:
-    """Prepare the checkout, commit and tag it.
+    """Prepare the checkout, commit and tag it; where that fails, the checkout is as it was.
 
     Raises:
         ReleaseError: The checkout has changes that are not committed, or what :func:`prepare` finds.
     """
     if _git("status", "--porcelain"):
         raise ReleaseError("the checkout has changes; commit them first")
-    prepare(ROOT, version, date, venv)
+    try:
+        prepare(ROOT, version, date, venv)
+    except ReleaseError:
+        _git("reset", "--quiet", "--hard")  # it had no changes
+        raise
     _git("add", "--all")
     _git("commit", "--message", f"xmtf {version}")
     _git("tag", "--annotate", f"v{version}", "--message", f"xmtf {version}")
