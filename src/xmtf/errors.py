@@ -12,7 +12,8 @@
     │   ├── TranslationError        the same of an engine that translates
     │   ├── MissingExtraError       an optional dependency is not installed
     │   └── UnknownNameError        a name is not known (carries the nearest known ones)
-    └── DataError                   an artefact does not match its manifest or its format
+    ├── DataError                   an artefact does not match its manifest or its format
+    └── LostProcessError            another process of the training ended, hangs, or did not come in time
 
 Every message names the file, key, row or dataset and says what to do. Every class has a ``code`` that never changes,
 which ``--json`` prints, and a ``remedy``, which ``docs/errors.md`` lists.
@@ -29,6 +30,7 @@ from typing import ClassVar
 __all__ = [
     "ConfigError",
     "DataError",
+    "LostProcessError",
     "MissingExtraError",
     "MissingSourceError",
     "ServerError",
@@ -179,6 +181,16 @@ class DataError(XmtfError):
     code = "data"
     remedy = (
         "The file is not as it was written: `xmtf verify RUN` lists what is; delete what is named to have it made anew."
+    )
+
+
+class LostProcessError(XmtfError):
+    """Another process of the training ended, hangs, or did not come in time."""
+
+    code = "lost-process"
+    remedy = (
+        "Look at what the process that is named printed last; the same command resumes from the newest checkpoint. "
+        "`training.timeouts` says how long processes wait for each other."
     )
 
 

@@ -97,6 +97,11 @@ class RunFolder:
         return self.path / "tracking"
 
     @property
+    def flight(self) -> Path:
+        """What torch's flight recorders held when processes lost each other; where all went well there is none."""
+        return self.path / ".flight"
+
+    @property
     def slurm(self) -> Path:
         """Job scripts."""
         return self.path / "slurm"

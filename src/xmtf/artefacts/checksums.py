@@ -17,7 +17,16 @@ from xmtf.artefacts.ownership import marked_outputs
 from xmtf.errors import DataError, UserError
 from xmtf.files import MANIFEST, Manifest, atomic_path, content_hash, file_sha256, read_manifest
 
-__all__ = ["Damage", "check_file", "check_outputs", "damages", "marked_damages", "remembered_sha256", "user_cache"]
+__all__ = [
+    "Damage",
+    "check_file",
+    "check_outputs",
+    "damages",
+    "marked_damages",
+    "remember_sha256",
+    "remembered_sha256",
+    "user_cache",
+]
 
 CACHE = "XMTF_CACHE"
 """Environment variable with the folder of the user's cache; default ``xmtf`` in ``XDG_CACHE_HOME`` or ``~/.cache``."""
@@ -44,18 +53,26 @@ class Damage:
 
 def remembered_sha256(path: Path) -> str:
     """Return the SHA-256 of a file; it is read once, until its size, its inode or one of its times changes."""
-    stat = path.stat()
-    key = content_hash([stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns])
-    entry = user_cache() / "sha256" / key[:2] / key
+    entry = _entry(path)
     with contextlib.suppress(OSError, UnicodeDecodeError):  # a memory that cannot be read is none
         known = entry.read_text(encoding="ascii")
         if len(known) == 64 and all(letter in "0123456789abcdef" for letter in known):
             return known
     found = file_sha256(path)
-    # nor does a home that is read-only keep anyone from working
-    with contextlib.suppress(OSError, UserError), atomic_path(entry, durable=False) as temporary:
-        temporary.write_text(found, encoding="ascii")
+    remember_sha256(path, found)
     return found
+
+
+def remember_sha256(path: Path, found: str) -> None:
+    """Keep the SHA-256 of a file that was hashed as it was written; a home that is read-only keeps nothing."""
+    with contextlib.suppress(OSError, UserError), atomic_path(_entry(path), durable=False) as temporary:
+        temporary.write_text(found, encoding="ascii")
+
+
+def _entry(path: Path) -> Path:
+    stat = path.stat()
+    key = content_hash([stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns])
+    return user_cache() / "sha256" / key[:2] / key
 
 
 def check_outputs(folder: Path, takes: Callable[[str], bool] = lambda name: True) -> Manifest:

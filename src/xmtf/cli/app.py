@@ -27,7 +27,7 @@ from xmtf.cli.terminal.error_codes import EDGE
 from xmtf.cli.terminal.log_level import LogLevel, Quiet, Verbose, take_log_level
 from xmtf.cli.terminal.metavars import metavar_of
 from xmtf.cli.terminal.printing import print_text
-from xmtf.errors import DataError, MissingExtraError, UnknownNameError, UserError
+from xmtf.errors import DataError, LostProcessError, MissingExtraError, UnknownNameError, UserError
 from xmtf.extras import extra_of
 from xmtf.progress import LOG, say
 from xmtf.refusals import explain_refusal, refusal_code
@@ -190,7 +190,7 @@ def _run(arguments: list[str]) -> int:
             _check_working_folder()
         code = build_app(called)(arguments, prog_name="xmtf", standalone_mode=False, auto_envvar_prefix=_PREFIX)
         sys.stdout.flush()  # what cannot be written is said here, not at the exit of the interpreter
-    except (UserError, DataError) as error:
+    except (UserError, DataError, LostProcessError) as error:
         LOG.debug("where the error came from", exc_info=error)
         return _say(str(error), 2 if isinstance(error, UserError) else 1, error.code, error.remedy)
     except ModuleNotFoundError as error:

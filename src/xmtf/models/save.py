@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +30,15 @@ __all__ = [
     "MODELS",
     "TOKENIZER_FILES",
     "check_model_replaced",
+    "converted",
     "copy_tokenizer",
     "describe_model",
     "file_hashes",
     "keep_stops",
+    "save_about",
     "save_model",
     "save_tensors",
+    "stored_name",
 ]
 
 MODELS = ("initial", "train", "export", "convert")
@@ -89,7 +92,7 @@ def save_model(
         return
     if isinstance(model, HubNetwork):
         for name, parameter in model.named_parameters():
-            _converted(name, parameter.detach(), dtype)
+            converted(name, parameter.detach(), dtype)
         model.to(dtype)
         model.save(folder)
         if tokenizer is not None:
@@ -124,15 +127,32 @@ def save_tensors(
     folder.mkdir(parents=True, exist_ok=True)
     if tokenizer is not None:
         copy_tokenizer(tokenizer, folder)
-    rename = bloom_name if isinstance(config, BloomConfig) else mt5_name
+    rename = stored_name(config)
     dtypes: list[torch.dtype] = []
 
     def renamed() -> Iterator[tuple[str, Tensor]]:
         for name, tensor in tensors:
             dtypes.append(dtype or tensor.dtype)
-            yield rename(name), _converted(rename(name), tensor, dtype)
+            yield rename(name), converted(rename(name), tensor, dtype)
 
     write_weights(folder, renamed())
+    save_about(config, folder, tokenizer=tokenizer, dtype=dtypes[0])
+
+
+def stored_name(config: BloomConfig | MT5Config) -> Callable[[str], str]:
+    """Return what gives our name of a tensor the name that transformers has for it."""
+    return bloom_name if isinstance(config, BloomConfig) else mt5_name
+
+
+def save_about(config: BloomConfig | MT5Config, folder: Path, *, tokenizer: Path | None, dtype: torch.dtype) -> None:
+    """Write what stands beside the weights of a BLOOM or mT5, ``config.json`` last; the tokenizer is there already.
+
+    Args:
+        config: Its shape.
+        folder: Has the weights.
+        tokenizer: Folder of the tokenizer, which may know more ends of an answer.
+        dtype: What the weights are in.
+    """
     generation = {
         "bos_token_id": config.special.bos,
         "eos_token_id": config.special.eos,
@@ -142,12 +162,16 @@ def save_tensors(
     write_json(folder / _GENERATION, _without_none(generation))
     if tokenizer is not None:
         keep_stops(tokenizer, folder)
-    about = {"dtype": str(dtypes[0]).removeprefix("torch."), "xmtf_version": __version__}
+    about = {"dtype": str(dtype).removeprefix("torch."), "xmtf_version": __version__}
     write_json(folder / "config.json", _without_none(config.to_json()) | about)
 
 
-def _converted(name: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
-    """Return a tensor in another number format, which has to hold its numbers."""
+def converted(name: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
+    """Return a tensor in another number format, which has to hold its numbers.
+
+    Raises:
+        ConfigError: It does not.
+    """
     if dtype is None or dtype == tensor.dtype or not tensor.is_floating_point():
         return tensor
     largest = tensor.abs().max().item() if tensor.numel() else 0.0

@@ -1,7 +1,8 @@
 """Names of torch that it calls private: all that xmtf uses, and what they are needed for, in one place.
 
-They are taken on first use, so a release of torch without one of them ends what needs it alone, in one line that says
-which it is. Operators (``torch.ops``) are not among them: their names are in what torch saves and keeps loading.
+They are taken when the module is imported that needs one, so a release of torch without it is named in one line, and
+rehearsals, pipelines and the like fail by themselves. Operators (``torch.ops``) are not among them: their names stand
+in what torch saves and goes on loading.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 from xmtf.plugins import plugins
 from xmtf.recipe.effects import Effect, affects, within
 from xmtf.recipe.mixture import CapPolicy, HeldOut, Mixture, OwnTask, PromptedFolder, Rates, TaskSelection
+from xmtf.recipe.processes import Parallel, Timeouts
 from xmtf.recipe.quantities import Bytes, Seconds, Steps, Tokens
 from xmtf.recipe.section import Name, Section, is_auto, is_false, is_none
 from xmtf.recipe.served import ServedModel
@@ -39,6 +40,7 @@ __all__ = [
     "SpecialTokensPolicy",
     "Suite",
     "TaskSelection",
+    "Timeouts",
     "Tokenization",
     "TokenizerChoice",
     "Training",
@@ -213,27 +215,6 @@ class ValidationText(Section):
     """Leave the group out, and say so, where there is no such file."""
 
 
-class Parallel(Section):
-    """How `torchrun`'s processes share the work: the degrees multiply to their number."""
-
-    dp_replicate: Annotated[int | None, affects(training="rounding")] = Field(default=None, ge=1)
-    """Processes that hold the same and compute different rows; default as many as the other degrees leave."""
-    dp_shard: Annotated[int, affects(training="rounding")] = Field(default=1, ge=1)
-    """Processes that compute different rows and keep shards of weights, gradients and optimizer (FSDP2)."""
-    tp: Annotated[int, affects(training="rounding")] = Field(default=1, ge=1)
-    """Processes that hold slices of every matrix (BLOOM, mT5); divides the attention heads."""
-    pp: Annotated[int, affects(training="rounding")] = Field(default=1, ge=1)
-    """Processes that hold consecutive blocks, as pipeline stages (BLOOM)."""
-    schedule: Annotated[Literal["1f1b", "interleaved"], affects(training="rounding")] = "1f1b"
-    """Order of forward and backward passes in a pipeline."""
-    stages_per_rank: Annotated[int, affects(training="rounding")] = Field(default=2, ge=2)
-    """Stages of each process with `interleaved`: more shorten the bubble and lengthen the communication."""
-    zero: Annotated[Literal[1, 3], affects(training="rounding")] = 3
-    """What `dp_shard` shards. `3`: weights and gradients too, gathered and added up for every micro-batch; `1`: the
-    optimizer alone, so blocks are gathered and gradients added up once a step, for the memory of whole ones.
-    `xmtf plan` lists both."""
-
-
 class Training(Section):
     """Finetuning."""
 
@@ -261,6 +242,7 @@ class Training(Section):
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
     parallel: Parallel = Parallel()
+    timeouts: Timeouts = Timeouts()
     save_every: Annotated[Steps | None, UNSEEN] = None
     """Steps between checkpoints; the last step always saves one."""
     save_in_background: Annotated[bool, UNSEEN] = False

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from torch.optim import Optimizer
 
 from xmtf.errors import ConfigError
 from xmtf.execution import say
@@ -21,7 +22,7 @@ from xmtf.recipe.schema import Recipe, Training
 from xmtf.run_folder import RunFolder, stop_file, tokenizer_of
 from xmtf.tokens import NoExamplesError, load_tokenizer, open_loader
 from xmtf.tokens.tokenizer.tokenizer import Tokenizer
-from xmtf.training.checkpoint.saver import Saver, background_ranks
+from xmtf.training.checkpoint.saver import Saver, saving_ranks
 from xmtf.training.loop.events import Log
 from xmtf.training.loop.loop import Loop
 from xmtf.training.loop.mfu import Meter, peak_flops
@@ -273,15 +274,26 @@ def build_loop(start: CutStart, recipe: Recipe, inputs: LoopInputs, outputs: Loo
         check_warmup(training.schedule, steps)
     num_micro = num_micro_batches(training, mesh.data.size)
     optimizer = build_optimizer(layout, training.optimizer, sharding=layout.sharding)
-    background = background_ranks(ranks) if training.save_in_background else None
     objective = _objective(layout, training, len(loader.group_names), device)
     return Loop(
         step=Step(layout, objective, optimizer, training, steps, recipe.seed),
         feed=Feed(loader, num_micro, training.loss),
         watch=_watch(inputs, Pace.of(training, steps, loader.rows_per_step), num_micro, training),
-        saver=Saver(outputs.checkpoints, layout, optimizer, outputs.name, training.keep_checkpoints, background),
+        saver=_saver(layout, optimizer, training, outputs),
         stopper=Stopper(stop_file(outputs.checkpoints), training.wall_clock_limit, outputs.started),
         record=Record(outputs.log),
+    )
+
+
+def _saver(layout: Layout, optimizer: Optimizer, training: Training, outputs: LoopOutputs) -> Saver:
+    return Saver(
+        outputs.checkpoints,
+        layout,
+        optimizer,
+        outputs.name,
+        training.keep_checkpoints,
+        saving_ranks(outputs.ranks),
+        training.save_in_background,
     )
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from xmtf.artefacts.ownership import (
     refuse_foreign,
     refuse_links,
     stage_of,
+    work_beside,
     write_marker,
 )
 from xmtf.errors import ConfigError
@@ -27,6 +28,7 @@ from xmtf.files import (
     Stopwatch,
     alone_in,
     atomic_folder,
+    discard_folder,
     is_finished,
     read_manifest,
     write_manifest,
@@ -52,8 +54,9 @@ from xmtf.training.loop.validation import Measure
 from xmtf.training.loss.batches import RowLoader
 from xmtf.training.machine import training_machine
 from xmtf.training.naming import identify_training
+from xmtf.training.shared_export import SharedExport, shared_export
 from xmtf.training.start import check_machine
-from xmtf.training.topology.ranks import all_processes
+from xmtf.training.topology.ranks import Ranks, all_processes
 
 __all__ = ["claim_checkpoints", "train", "train_in_folder", "write_initial"]
 
@@ -74,6 +77,7 @@ def train(job: TrainingJob) -> Manifest:
     if is_finished(model, identity.fingerprint):
         if ranks.first and stage_of(job.run.checkpoints) == _STAGE:
             checkpoint.sweep_checkpoints(job.run.checkpoints)
+            discard_folder(work_beside(model))
         return read_manifest(model)
     check_machine(recipe.training, recipe.model.quantize)
     check_ours(model, "a model", MODELS)
@@ -81,9 +85,11 @@ def train(job: TrainingJob) -> Manifest:
     if ranks.first:
         claim_checkpoints(job.run.checkpoints, identity.name)
     watch = Stopwatch()
+    ranks.at("reading the model")
     loop = assemble(job, identity.name)
     if ranks.first:
         keep_tokenizer(job.tokens, job.run.checkpoints)
+    ranks.wait(recipe.training.timeouts.start, "the model to be read")
     progress = loop.run()
     details = replace(training_machine(loop.step.layout.mesh.dims), training=identity.name)
     manifest = Manifest(
@@ -118,19 +124,25 @@ def train_in_folder(loaded: LoadedRecipe, *, tokens: Path, measures: Sequence[Me
     if not (tokens / MANIFEST).exists():
         raise ConfigError(f"{tokens}: no finished token files; make them with `xmtf run {loaded.path} --until tokens`")
     check_run_folder(folder.path)
-    with all_processes(loaded.recipe.training.device) as ranks, alone_in(folder.path) if ranks.first else nullcontext():
+    with _processes(loaded) as ranks, alone_in(folder.path) if ranks.first else nullcontext():
         if ranks.first:
             claim_run_folder(folder.path)
         initial = loaded.recipe.model.base
         if initial is None:
             initial = str(folder.initial)
             if ranks.first:
+                ranks.at("writing the random weights")
                 write_initial(loaded.recipe, tokenizer_of(tokens), folder.initial)
-            ranks.wait()
+            ranks.wait(loaded.recipe.training.timeouts.start, "the random weights")
         if ranks.first:
             write_recipe(loaded)
         family = model_family(loaded.recipe.model, offline=loaded.recipe.offline)
         return train(TrainingJob(loaded, tokens, initial, family, folder, ranks, measures, started))
+
+
+def _processes(loaded: LoadedRecipe) -> AbstractContextManager[Ranks]:
+    training = loaded.recipe.training
+    return all_processes(training.device, training.timeouts, loaded.run.flight)
 
 
 def write_initial(recipe: Recipe, tokenizer: Path, out: Path) -> Manifest:
@@ -196,24 +208,38 @@ def _exported_checkpoint(loop: Loop, *, merge: bool) -> Path | None:
 
 
 def _export_trained(loop: Loop, job: TrainingJob, manifest: Manifest) -> Manifest:
-    """Write the weights that become the model, and its manifest; the first process does, all wait for it."""
-    recipe, tokenizer = job.recipe, tokenizer_of(job.tokens)
+    """Write the weights that become the model, and its manifest: all processes where they can, else the first one."""
+    recipe, ranks, waits = job.recipe, job.ranks, job.recipe.training.timeouts
     merge = merges(recipe)
+    ranks.at("reading the checkpoint for the export")
     source = _exported_checkpoint(loop, merge=merge)
+    together, hashes = None, {}
     if source is not None:
-        require_whole(source, job.ranks)
-    if job.ranks.first:
-
-        def write(folder: Path) -> None:
-            if source is None:
-                kept = export_dtype(recipe)
-                write_model(loop.step.model, folder, tokenizer=tokenizer, base=job.initial, merge=merge, dtype=kept)
-            else:
-                write_checkpoint(source, folder, recipe, tokenizer=tokenizer, base=job.initial, merge=merge)
-
-        manifest = _export(write, job.run.model, manifest)
-    job.ranks.wait()
+        require_whole(source, loop.saver.ranks)
+        together = shared_export(source, job.run.model, recipe, base=job.initial, dtype=export_dtype(recipe))
+    if together is not None:
+        hashes = together.write_files(ranks, start_s=waits.start, export_s=waits.export)
+    ranks.at("exporting")
+    if ranks.first:
+        manifest = _export(_writer(loop, job, source, together, hashes), job.run.model, manifest)
+        if together is not None:
+            together.discard(job.run.model, hashes)
+    ranks.wait(waits.export, "the export")
     return manifest
+
+
+def _writer(
+    loop: Loop, job: TrainingJob, source: Path | None, together: SharedExport | None, hashes: Mapping[str, str]
+) -> Callable[[Path], None]:
+    """Return what fills the model folder in the first process."""
+    recipe, tokenizer = job.recipe, tokenizer_of(job.tokens)
+    merge, kept = merges(recipe), export_dtype(recipe)
+    if together is not None:
+        return lambda folder: together.finish(folder, hashes, tokenizer=tokenizer)
+    if source is None:
+        model = loop.step.model
+        return lambda folder: write_model(model, folder, tokenizer=tokenizer, base=job.initial, merge=merge, dtype=kept)
+    return lambda folder: write_checkpoint(source, folder, recipe, tokenizer=tokenizer, base=job.initial, merge=merge)
 
 
 def _export(write: Callable[[Path], None], folder: Path, manifest: Manifest) -> Manifest:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from importlib import import_module
 
 from xmtf.cli.terminal.printing import print_text
-from xmtf.errors import DataError, UserError, XmtfError
+from xmtf.errors import DataError, LostProcessError, UserError, XmtfError
 
 __all__ = ["EDGE", "error_page", "error_rows"]
 
@@ -43,7 +43,7 @@ def error_rows() -> Iterator[tuple[str, int, str, str]]:
     """Yield code, exit code, what happened and the remedy of every error."""
     for module in _DEFINED_ELSEWHERE:
         import_module(module)
-    kinds: list[type[XmtfError]] = [UserError, *_below(UserError), DataError, *_below(DataError)]
+    kinds: list[type[XmtfError]] = [UserError, *_below(UserError), DataError, *_below(DataError), LostProcessError]
     for kind in kinds:
         happened = (kind.__doc__ or "").partition("\n")[0].replace("``", "`")
         yield kind.code, 2 if issubclass(kind, UserError) else 1, happened, kind.remedy

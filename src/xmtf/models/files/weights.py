@@ -24,10 +24,13 @@ from xmtf.files import atomic_path, content_hash, file_sha256, write_json
 from xmtf.guards.unfinished import temporary_file
 
 __all__ = [
+    "SHARD_BYTES",
     "file_mode",
+    "plan_weight_files",
     "read_pickled_tensors",
     "weight_files",
     "weights_fingerprint",
+    "write_index",
     "write_weights",
 ]
 
@@ -49,7 +52,8 @@ _TORN = (
     MemoryError,
 )
 """What readers of torch and zip raise where bytes of a file are not what they were."""
-_SHARD_BYTES = 5 * 10**9
+SHARD_BYTES = 5 * 10**9
+"""Larger models are written as several files."""
 _NAME = "model"
 
 
@@ -151,7 +155,7 @@ def tensors_of(path: Path, device: str) -> Iterator[tuple[str, Tensor]]:
 
 
 def write_weights(
-    folder: Path, tensors: Mapping[str, Tensor] | Iterable[tuple[str, Tensor]], *, shard_bytes: int = _SHARD_BYTES
+    folder: Path, tensors: Mapping[str, Tensor] | Iterable[tuple[str, Tensor]], *, shard_bytes: int = SHARD_BYTES
 ) -> list[str]:
     """Write tensors as safetensors, each file atomically; return the names of the files.
 
@@ -169,20 +173,46 @@ def write_weights(
         part = folder / f".{_NAME}-{len(parts)}.part"
         write_tensors(part, shard)
         parts.append((part, list(shard), sum(tensor.nbytes for tensor in shard.values())))
-    total = len(parts)
-    names = [_NAME + (f"-{i + 1:05d}-of-{total:05d}" if total > 1 else "") + ".safetensors" for i in range(total)]
+    names = _file_names(len(parts))
     for name, (part, _, _) in zip(names, parts, strict=True):
         part.replace(folder / name)
-    index = f"{_NAME}.safetensors.index.json"
-    if total > 1:
-        where = {key: name for name, (_, keys, _) in zip(names, parts, strict=True) for key in keys}
-        size = sum(num_bytes for _, _, num_bytes in parts)
-        write_json(folder / index, {"metadata": {"total_size": size}, "weight_map": where})
-        names.append(index)
+    if len(parts) > 1:
+        keys = {name: keys for name, (_, keys, _) in zip(names, parts, strict=True)}
+        names.append(write_index(folder, keys, sum(num_bytes for _, _, num_bytes in parts)))
     for old in folder.glob(f"{_NAME}*.safetensors*"):
         if old.name not in names:
             old.unlink()
     return names
+
+
+def _file_names(total: int) -> list[str]:
+    return [_NAME + (f"-{i + 1:05d}-of-{total:05d}" if total > 1 else "") + ".safetensors" for i in range(total)]
+
+
+def plan_weight_files(sizes: Mapping[str, int], shard_bytes: int = SHARD_BYTES) -> dict[str, list[str]]:
+    """Return the files that :func:`write_weights` would write, and which tensors would stand in each.
+
+    Args:
+        sizes: Bytes of each tensor, in order.
+        shard_bytes: As for :func:`write_weights`.
+    """
+    files: list[list[str]] = []
+    used = 0
+    for name, num_bytes in sizes.items():
+        if not files or used + num_bytes > shard_bytes:
+            files.append([])
+            used = 0
+        files[-1].append(name)
+        used += num_bytes
+    return dict(zip(_file_names(len(files)), files, strict=True))
+
+
+def write_index(folder: Path, files: Mapping[str, Iterable[str]], total_bytes: int) -> str:
+    """Write which tensors stand in which of several files; return the name of the index."""
+    index = f"{_NAME}.safetensors.index.json"
+    where = {key: name for name, keys in files.items() for key in keys}
+    write_json(folder / index, {"metadata": {"total_size": total_bytes}, "weight_map": where})
+    return index
 
 
 def _shards(pairs: Iterable[tuple[str, Tensor]], shard_bytes: int) -> Iterator[dict[str, Tensor]]:

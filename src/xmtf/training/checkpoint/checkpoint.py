@@ -14,20 +14,19 @@ and the step, so the step is all that has to be remembered of them.
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from math import prod
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from xmtf.errors import DataError, UserError
+from xmtf.errors import DataError
 from xmtf.execution import say
 from xmtf.files import discard_folder, sweep
 from xmtf.guards.unfinished import replace_folder, temporary_folder
 from xmtf.training.checkpoint.optimizer_state import load_optimizer_tensors, optimizer_tensors
+from xmtf.training.checkpoint.room import check_room
 from xmtf.training.checkpoint.shards import Shard, ShardReader, Stored, write_shards
 from xmtf.training.checkpoint.state import STATE, State, TrainingProgress, damaged, read_state, require_whole, torn
 from xmtf.training.parallel.layout import Layout
@@ -49,6 +48,7 @@ __all__ = [
     "shards_of",
     "sweep_checkpoints",
     "tensor_shapes",
+    "weight_reader",
     "write",
 ]
 
@@ -88,8 +88,7 @@ def write(
 ) -> Path:
     """Write a checkpoint of pieces that :func:`shards_of` returned; see :func:`save`."""
     path = checkpoint_path(folder, progress.step)
-    if ranks.first:
-        _check_room(folder, sum(shard.local.dtype.itemsize * prod(shard.shape) for shard in shards.values()))
+    check_room(folder, _own_bytes(shards, ranks), ranks)
     with temporary_folder(path) if ranks.first else nullcontext(path) as own:
         temporary = ranks.collect(own)[0]
         written = ranks.collect(write_shards(temporary, shards, ranks))
@@ -106,6 +105,13 @@ def write(
             replace_folder(temporary, path)
     ranks.wait()
     return path
+
+
+def _own_bytes(shards: dict[str, Shard], ranks: Ranks) -> int:
+    """Return the bytes of this process in a checkpoint; of pieces that several hold, one of them has the bytes."""
+    held = {name: (tuple(shard.offset), shard.local.nbytes) for name, shard in shards.items()}
+    earlier = {(name, offset) for of_one in ranks.collect(held)[: ranks.rank] for name, (offset, _) in of_one.items()}
+    return sum(num_bytes for name, (offset, num_bytes) in held.items() if (name, offset) not in earlier)
 
 
 def shards_of(model: nn.Module | Layout, optimizer: torch.optim.Optimizer, *, copy: bool = False) -> dict[str, Shard]:
@@ -181,11 +187,17 @@ def read_weights(path: Path, model: nn.Module) -> Iterator[tuple[str, Tensor]]:
     Raises:
         DataError: The checkpoint is torn, or is of a model of another shape.
     """
+    read = weight_reader(path, model)
+    for name, _ in model.named_parameters():
+        yield name, read(name)
+
+
+def weight_reader(path: Path, model: nn.Module) -> Callable[[str], Tensor]:
+    """Return what reads a weight, whole, by its name; arguments and errors as of :func:`read_weights`."""
     read_progress(path)
     reader = ShardReader(path)
     _weight_shards(path, model, reader.stored)
-    for name, _ in model.named_parameters():
-        yield name, reader.whole(f"model.{name}")
+    return lambda name: reader.whole(f"model.{name}")
 
 
 def read_progress(path: Path) -> TrainingProgress:
@@ -353,13 +365,3 @@ def _empty_state(piece: Piece, key: str, stored: Stored) -> Tensor:
 def _after_loading(model: nn.Module | Layout) -> None:
     if isinstance(model, Layout):
         model.after_update()
-
-
-def _check_room(folder: Path, num_bytes: int) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(folder).free
-    if free < num_bytes * 1.01 + 2**20:
-        raise UserError(
-            f"{folder}: a checkpoint takes {num_bytes / 1e9:.2f} GB and the disk has {free / 1e9:.2f} GB left; free "
-            "some space and run the same command again to go on"
-        )

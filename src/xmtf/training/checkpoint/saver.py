@@ -14,9 +14,9 @@ from xmtf.training.checkpoint import checkpoint
 from xmtf.training.checkpoint.shards import Shard
 from xmtf.training.checkpoint.state import TrainingProgress
 from xmtf.training.parallel.layout import Layout
-from xmtf.training.topology.ranks import Ranks
+from xmtf.training.topology.ranks import ALONE, Ranks
 
-__all__ = ["Saver", "background_ranks"]
+__all__ = ["Saver", "saving_ranks"]
 
 
 @dataclass(slots=True)
@@ -29,8 +29,8 @@ class Saver:
         optimizer: Of what it holds.
         fingerprint: Names the training.
         keep: How many stay, beside the best.
-        background: Processes to agree with from another thread, where training goes on while a checkpoint is
-            written; else None.
+        ranks: The processes, with a group of their own: those that write are waited for longer than in a step.
+        background: Whether training goes on while a checkpoint is written.
         done: Called on the first process when a checkpoint stands under its name.
         aside_s: Seconds that the slowest checkpoint took which was written in the background.
     """
@@ -40,7 +40,8 @@ class Saver:
     optimizer: torch.optim.Optimizer
     fingerprint: str
     keep: int
-    background: Ranks | None = None
+    ranks: Ranks = ALONE
+    background: bool = False
     done: Callable[[TrainingProgress, Path], None] = lambda progress, path: None
     aside_s: float = 0.0
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "save"), repr=False)
@@ -57,7 +58,7 @@ class Saver:
 
     def resume(self, num_steps: int) -> TrainingProgress | None:
         """Take over the newest checkpoint with at most ``num_steps`` steps; return how far it had come, or None."""
-        found = checkpoint.find_checkpoint(self.folder, self.fingerprint, num_steps, self.layout.mesh.world)
+        found = checkpoint.find_checkpoint(self.folder, self.fingerprint, num_steps, self.ranks)
         return None if found is None else checkpoint.load(found, self.layout, self.optimizer)
 
     def last_before(self, step: int) -> Path | None:
@@ -82,11 +83,11 @@ class Saver:
         """
         # One checkpoint in flight: a second copy of the optimizer on the CPU could exhaust its memory.
         self.wait()
-        shards = checkpoint.shards_of(self.layout, self.optimizer, copy=self.background is not None)
-        if self.background is None:
-            self._write(shards, progress, self.layout.mesh.world)
+        shards = checkpoint.shards_of(self.layout, self.optimizer, copy=self.background)
+        if self.background:
+            self._pending = self._pool.submit(self._write, shards, progress)
         else:
-            self._pending = self._pool.submit(self._write, shards, progress, self.background)
+            self._write(shards, progress)
         return self.path(progress)
 
     def wait(self) -> None:
@@ -99,20 +100,21 @@ class Saver:
         """Finish what is being written and end the thread."""
         self._pool.shutdown(wait=True)
 
-    def _write(self, shards: dict[str, Shard], progress: TrainingProgress, ranks: Ranks) -> None:
+    def _write(self, shards: dict[str, Shard], progress: TrainingProgress) -> None:
         start = time.monotonic()
-        path = checkpoint.write(self.folder, shards, progress, self.fingerprint, ranks)
-        if ranks.first:
+        path = checkpoint.write(self.folder, shards, progress, self.fingerprint, self.ranks)
+        if self.ranks.first:
             self.done(progress, path)
             checkpoint.prune(self.folder, self.fingerprint, self.keep, also=progress.best_step)
-        if self.background is not None:
+        if self.background:
             self.aside_s = max(self.aside_s, time.monotonic() - start)
 
 
-def background_ranks(world: Ranks) -> Ranks:
-    """Return all processes with a group of their own, so that another thread can talk while training does."""
+def saving_ranks(world: Ranks) -> Ranks:
+    """Return all processes with a group of their own, in which the slowest disk is waited for."""
     if world.size == 1:
         return world
-    # Collectives of one group must be issued in one order by all ranks; two threads could not keep it, so the writer
-    # gets a group of its own. gloo, because what it sends lies on the CPU.
-    return Ranks(world.rank, world.size, torch.distributed.new_group(backend="gloo"))
+    # Collectives of one group must be issued in one order by all ranks; a thread that writes while training goes on
+    # could not keep it. gloo, because what is sent lies on the CPU.
+    timeout = None if world.peers is None else world.peers.checkpoint_timeout
+    return Ranks(world.rank, world.size, torch.distributed.new_group(backend="gloo", timeout=timeout))

@@ -14,20 +14,13 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import torch
 import xxhash
 from torch import Tensor
 
-from xmtf.json_types import JsonObject
+from xmtf.models.files.streamed import header, in_order, tensor_bytes
 
 __all__ = ["write_shard_file"]
-
-_DTYPES = {
-    torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.int64: "I64",
-    torch.int32: "I32", torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8", torch.bool: "BOOL",
-}  # fmt: skip
 
 
 def write_shard_file(path: Path, pieces: Mapping[str, tuple[Tensor, Sequence[int]]]) -> str:
@@ -38,7 +31,7 @@ def write_shard_file(path: Path, pieces: Mapping[str, tuple[Tensor, Sequence[int
         pieces: Name -> numbers, on any device, and where they lie in the whole tensor. The places stand in the
             header as torch.distributed.checkpoint reads them.
     """
-    order = sorted(pieces, key=lambda name: (-pieces[name][0].dtype.itemsize, name))
+    order = in_order({name: piece for name, (piece, _) in pieces.items()})
     digest = xxhash.xxh3_128()
     with path.open("wb") as stream:
         for block in _blocks(order, pieces):
@@ -49,23 +42,10 @@ def write_shard_file(path: Path, pieces: Mapping[str, tuple[Tensor, Sequence[int
     return digest.hexdigest()
 
 
-def _blocks(order: Sequence[str], pieces: Mapping[str, tuple[Tensor, Sequence[int]]]) -> Iterator[Any]:
+def _blocks(order: Sequence[str], pieces: Mapping[str, tuple[Tensor, Sequence[int]]]) -> Iterator[bytes | memoryview]:
     """Yield the header, then the bytes of each tensor, which share memory with it where it lies on the CPU."""
-    yield _header(order, pieces)
-    for name in order:
-        yield pieces[name][0].detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
-
-
-def _header(order: Sequence[str], pieces: Mapping[str, tuple[Tensor, Sequence[int]]]) -> bytes:
     places = {name: {"saved_offsets": list(pieces[name][1])} for name in order}
     about = {"DCP_SHARDING_INFO": json.dumps(places), "DCP_VERSION": "1.0", "format": "pt"}
-    header: JsonObject = {"__metadata__": about}
-    start = 0
+    yield header({name: piece for name, (piece, _) in pieces.items()}, about)
     for name in order:
-        tensor = pieces[name][0]
-        end = start + tensor.numel() * tensor.dtype.itemsize
-        header[name] = {"dtype": _DTYPES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [start, end]}
-        start = end
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text
+        yield tensor_bytes(pieces[name][0])

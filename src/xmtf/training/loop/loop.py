@@ -112,6 +112,7 @@ class Loop:
 
     def _one_step(self) -> StepOutcome:
         step = self.progress.step
+        self.step.ranks.at(f"step {step + 1}")
         batch = self.feed.get(step, then=step + 1 if step + 1 < self.num_steps else None)
         outcome = self.step(step, batch)
         if not outcome.updated:
@@ -138,6 +139,7 @@ class Loop:
         if last or _due(step, self.watch.pace.every):
             save = self._validate(saves=save)
         if save:
+            self.step.ranks.at(f"saving after step {step}")
             self.saver.save(self.progress)
 
     def _validate(self, *, saves: bool = False) -> bool:
@@ -147,6 +149,7 @@ class Loop:
             saves: Whether it is saved in any case. Only what is saved can be the best.
         """
         step, watch = self.progress.step, self.watch
+        self.step.ranks.at(f"validation after step {step}")
         score = watch(self.step.model, self.step.objective, self.log, step)
         if score is not None and not math.isfinite(score):
             if step == self.num_steps and self._in_a_row:

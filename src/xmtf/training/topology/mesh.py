@@ -25,6 +25,7 @@ import torch
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
 from xmtf.errors import ConfigError
+from xmtf.models.torch_private import set_group_timeout
 from xmtf.recipe.schema import Parallel
 from xmtf.training.topology.parallel_dims import AXES, ParallelDims
 from xmtf.training.topology.ranks import ALONE, Ranks
@@ -98,7 +99,7 @@ def build_mesh(parallel: Parallel, world: Ranks, device: torch.device) -> Mesh:
     fsdp = None
     if shape.dp_shard > 1:
         fsdp = whole["dp_replicate", "dp_shard"] if shape.dp_replicate > 1 else whole["dp_shard"]
-    return Mesh(
+    mesh = Mesh(
         shape,
         world,
         data=_data(whole, shape, along),
@@ -109,6 +110,11 @@ def build_mesh(parallel: Parallel, world: Ranks, device: torch.device) -> Mesh:
         ends=_ends(whole, shape, along["pp"]),
         fsdp=fsdp,
     )
+    if world.peers is not None:  # torch gives groups of a mesh its own defaults, 10 minutes with NCCL
+        for ranks in (mesh.data, *along.values(), mesh.ends):
+            if ranks.group is not None:
+                set_group_timeout(world.peers.step_timeout, ranks.group)
+    return mesh
 
 
 def _along(mesh: DeviceMesh, axis: str) -> Ranks:

@@ -9,19 +9,29 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
-from torch.distributed import ProcessGroup, ReduceOp
+from torch.distributed import (  # type: ignore[attr-defined]  # torch documents PrefixStore and does not list it
+    PrefixStore,
+    ProcessGroup,
+    ReduceOp,
+)
+from torch.distributed.rendezvous import rendezvous
 
 from xmtf.models.device import choose_device, take_gpu
+from xmtf.recipe.processes import Timeouts
+from xmtf.training.topology.peers import Peers, Store
 
 __all__ = ["ALONE", "Ranks", "all_processes"]
 
 Item = TypeVar("Item")
+_TIMEOUTS = Timeouts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +42,13 @@ class Ranks:
         rank: This process among them, from 0.
         size: How many there are.
         group: Torch's group; None is that of all processes.
+        peers: How they wait for each other, and find out who is missing; None where they do not.
     """
 
     rank: int = 0
     size: int = 1
     group: ProcessGroup | None = None
+    peers: Peers | None = None
 
     @property
     def first(self) -> bool:
@@ -84,10 +96,22 @@ class Ranks:
         torch.distributed.all_gather_object(values, value, group=self.group)
         return values
 
-    def wait(self) -> None:
-        """Return when all processes have come here."""
-        if self.size > 1:
+    def wait(self, seconds: float | None = None, what: str = "") -> None:
+        """Return when all processes have come here.
+
+        Args:
+            seconds: How long to wait for them; default as long as for any exchange.
+            what: What is waited for, for the error.
+        """
+        if self.peers is not None:
+            self.peers.wait(seconds or self.peers.timeouts.step, what)
+        elif self.size > 1:
             torch.distributed.barrier(self.group)
+
+    def at(self, what: str) -> None:
+        """Say what this process begins to do, for those that wait for it."""
+        if self.peers is not None:
+            self.peers.at(what)
 
 
 ALONE = Ranks()
@@ -95,24 +119,46 @@ ALONE = Ranks()
 
 
 @contextmanager
-def all_processes(device: str = "auto") -> Iterator[Ranks]:
+def all_processes(device: str = "auto", timeouts: Timeouts = _TIMEOUTS, flight: Path | None = None) -> Iterator[Ranks]:
     """Join the processes that ``torchrun`` started, for the block; alone where there are none.
 
     Args:
         device: ``training.device``; on GPUs each process takes the one of its number.
+        timeouts: How long they wait for each other.
+        flight: Folder for torch's flight recorders, where they lose each other.
 
     Raises:
         ConfigError: This machine has fewer GPUs than processes.
+        LostProcessError: Another process ended, hangs or came too late; in one process, the others end without a word.
     """
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size == 1:
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield ALONE
         return
     on_gpus = choose_device(device, "training.device").type == "cuda"
     if on_gpus:
         take_gpu(int(os.environ.get("LOCAL_RANK", "0")))
-    torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if on_gpus else "gloo")
-    try:
-        yield Ranks(torch.distributed.get_rank(), torch.distributed.get_world_size())
-    finally:
-        torch.distributed.destroy_process_group()
+    if flight is not None:
+        flight.mkdir(parents=True, exist_ok=True)
+        _record_exchanges(flight)
+    store, rank, size = next(rendezvous("env://", timeout=timedelta(seconds=timeouts.start)))
+    attempt = PrefixStore(f"xmtf/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+    with Peers(rank, size, cast(Store, PrefixStore("peers", attempt)), timeouts, flight) as peers:
+        torch.distributed.init_process_group(
+            "cpu:gloo,cuda:nccl" if on_gpus else "gloo",
+            store=PrefixStore("groups", attempt),
+            rank=rank,
+            world_size=size,
+            timeout=timedelta(seconds=timeouts.step),
+        )
+        yield Ranks(rank, size, peers=peers)
+    torch.distributed.destroy_process_group()
+    if flight is not None and rank == 0:
+        with suppress(OSError):  # of a run that went well there is nothing in it
+            flight.rmdir()
+
+
+def _record_exchanges(flight: Path) -> None:
+    """Have torch keep the last exchanges of this process, and write them down where one of NCCL's takes too long."""
+    os.environ.setdefault("TORCH_FR_BUFFER_SIZE", "2000")
+    os.environ.setdefault("TORCH_NCCL_DUMP_ON_TIMEOUT", "1")
+    os.environ.setdefault("TORCH_FR_DUMP_TEMP_FILE", str(flight / "rank_"))

@@ -1,0 +1,171 @@
+"""The export of a model by all processes that trained it: each writes files of its own, a tensor at a time.
+
+::
+
+    .model.work/                           beside model/, kept where the processes are killed
+      .xmtf.json                           {"stage": "export", "training": hash of what is exported}
+      model-00001-of-00003.safetensors     written atomically, by one process each
+      model-00001-of-00003.sha256          its hash, from just after that; such a file is not written again
+    model/                                 all of it, the index last, once every file is there
+
+The files are those that one process would write, byte for byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from xmtf.artefacts.checksums import remember_sha256
+from xmtf.artefacts.ownership import MARKER, work_beside, write_marker
+from xmtf.errors import DataError
+from xmtf.files import content_hash, discard_folder, file_sha256, link_or_copy, read_json, write_text
+from xmtf.models.bloom import Bloom
+from xmtf.models.files import weights
+from xmtf.models.files.streamed import ToWrite, write_streamed
+from xmtf.models.mt5 import MT5
+from xmtf.models.save import converted, copy_tokenizer, save_about, stored_name
+from xmtf.recipe import Recipe
+from xmtf.training.checkpoint.checkpoint import weight_reader
+from xmtf.training.checkpoint.room import check_room
+from xmtf.training.checkpoint.state import read_state
+from xmtf.training.start import start_model
+from xmtf.training.topology.ranks import Ranks
+
+__all__ = ["SharedExport", "shared_export"]
+
+_HASH = ".sha256"
+
+
+@dataclass(frozen=True, slots=True)
+class SharedExport:
+    """The weights of a checkpoint on their way to a model folder.
+
+    Attributes:
+        source: The checkpoint.
+        model: Its shape, on the meta device.
+        work: Folder in which the files wait, on a file system that all processes share.
+        dtype: What weights are written in.
+        files: File -> our names of the tensors in it.
+    """
+
+    source: Path
+    model: Bloom | MT5
+    work: Path
+    dtype: torch.dtype
+    files: Mapping[str, list[str]]
+
+    def write_files(self, ranks: Ranks, *, start_s: float, export_s: float) -> dict[str, str]:
+        """Write the weights, every process its files; return the SHA-256 of each file, when all are there.
+
+        Args:
+            ranks: The processes; all of them call this.
+            start_s: How long the folder is waited for.
+            export_s: How long the slowest process is waited for.
+
+        Raises:
+            UserError: The disk has no room, as some process sees it.
+            DataError: The processes do not share a file system.
+        """
+        if ranks.first:
+            self._claim()
+        ranks.wait(start_s, "the folder of the export")
+        if not (self.work / MARKER).exists():
+            raise DataError(f"{self.work}: is not there in every process; an export needs a file system that all share")
+        own = self._own(ranks)
+        known = {name: found for name in own if (found := self._written(name)) is not None}
+        missing = [name for name in own if name not in known]
+        check_room(self.work, sum(self._size(name) for name in missing), ranks, "the model")
+        for number, name in enumerate(missing, start=1):
+            ranks.at(f"export, file {number} of {len(missing)}")
+            known[name] = self._write(name)
+        ranks.wait(export_s, "the export")
+        hashes = {name: found for of_one in ranks.collect(known) for name, found in of_one.items()}
+        absent = sorted(name for name in self.files if not (self.work / name).is_file())
+        if absent:
+            raise DataError(f"{self.work}: {absent[0]} (and {len(absent) - 1} more) was written and is not there")
+        return hashes
+
+    def finish(self, folder: Path, hashes: Mapping[str, str], *, tokenizer: Path) -> None:
+        """Put the files into a model folder, with everything that stands beside them, the index last."""
+        copy_tokenizer(tokenizer, folder)
+        for name, found in hashes.items():
+            link_or_copy(self.work / name, folder / name)
+            remember_sha256(folder / name, found)
+        save_about(self.model.config, folder, tokenizer=tokenizer, dtype=self.dtype)
+        if len(self.files) > 1:
+            rename = stored_name(self.model.config)
+            stored = {name: [rename(key) for key in keys] for name, keys in self.files.items()}
+            weights.write_index(folder, stored, sum(map(self._size, self.files)))
+
+    def discard(self, folder: Path, hashes: Mapping[str, str]) -> None:
+        """Delete the folder in which the files waited, once the model folder has them, too."""
+        discard_folder(self.work)
+        for name, found in hashes.items():  # a file that loses a name counts as changed
+            remember_sha256(folder / name, found)
+
+    def _claim(self) -> None:
+        """Mark the folder as that of this export; what another one left in it goes."""
+        wanted = content_hash([read_state(self.source).fingerprint, self.source.name, str(self.dtype), self.files])
+        marker = self.work / MARKER
+        if self.work.is_dir() and not (marker.is_file() and read_json(marker).get("training") == wanted):
+            discard_folder(self.work)
+        self.work.mkdir(parents=True, exist_ok=True)
+        write_marker(self.work, "export", training=wanted)
+
+    def _own(self, ranks: Ranks) -> list[str]:
+        """Return the files of this process; of few files the processes are far apart, on other machines."""
+        names = list(self.files)
+        return [name for index, name in enumerate(names) if index * ranks.size // len(names) == ranks.rank]
+
+    def _size(self, name: str) -> int:
+        return sum(tensor.num_bytes for tensor in self._tensors(name).values())
+
+    def _tensors(self, name: str) -> dict[str, ToWrite]:
+        rename, parameters = stored_name(self.model.config), dict(self.model.named_parameters())
+        return {rename(key): ToWrite(self.dtype, tuple(parameters[key].shape)) for key in self.files[name]}
+
+    def _written(self, name: str) -> str | None:
+        """Return the hash of a file that an earlier attempt wrote, and that holds what it wrote."""
+        path, note = self.work / name, (self.work / name).with_suffix(_HASH)
+        if not (path.is_file() and note.is_file()):
+            return None
+        found = note.read_text(encoding="ascii").strip()
+        return found if file_sha256(path) == found else None
+
+    def _write(self, name: str) -> str:
+        rename = stored_name(self.model.config)
+        ours, read = {rename(key): key for key in self.files[name]}, weight_reader(self.source, self.model)
+
+        def tensor(stored: str) -> Tensor:
+            return converted(stored, read(ours[stored]), self.dtype)
+
+        found = write_streamed(self.work / name, self._tensors(name), tensor)
+        write_text((self.work / name).with_suffix(_HASH), found)
+        return found
+
+
+def shared_export(source: Path, out: Path, recipe: Recipe, *, base: str, dtype: torch.dtype) -> SharedExport | None:
+    """Return how processes export a checkpoint together; None for models that one of them puts together in memory.
+
+    Those are models with adapters, and those of transformers.
+
+    Args:
+        source: The checkpoint, written under any layout.
+        out: The model folder.
+        recipe: What was trained.
+        base: What training started from.
+        dtype: Number format of the weights.
+    """
+    if recipe.model.lora is not None:
+        return None
+    start = start_model(base, recipe.model, seed=recipe.seed, offline=recipe.offline, in_pieces=True)
+    if start.stored is None or not isinstance(start.model, Bloom | MT5):
+        return None
+    sizes = {name: parameter.numel() * dtype.itemsize for name, parameter in start.model.named_parameters()}
+    files = weights.plan_weight_files(sizes, weights.SHARD_BYTES)
+    return SharedExport(source, start.model, work_beside(out), dtype, files)
