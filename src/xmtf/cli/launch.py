@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -48,7 +50,22 @@ def slurm(
     evaluation_jobs: Annotated[
         int | None, typer.Option(min=1, help="Array jobs per evaluation; default: the number of training processes.")
     ] = None,
-    grace: Annotated[int, typer.Option(min=1, help="Seconds before the time limit at which to save and stop.")] = 120,
+    grace: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Seconds before the time limit at which to save and stop; default: by checkpoint size."
+        ),
+    ] = None,
+    max_restarts: Annotated[
+        int, typer.Option(min=0, help="Restarts of training within its job after a process has died.")
+    ] = 0,
+    setup: Annotated[
+        list[str] | None,
+        typer.Option(help="Shell line that every job starts with, such as 'module load cuda'; may be repeated."),
+    ] = None,
+    within: Annotated[
+        str | None, typer.Option(help="Command that wraps the others, such as 'apptainer exec --nv image.sif'.")
+    ] = None,
     option: Annotated[
         list[str] | None, typer.Option(help="Additional sbatch option, such as --qos=long; may be repeated.")
     ] = None,
@@ -64,6 +81,8 @@ def slurm(
 
     Example: xmtf launch slurm recipes/train/bloomz-7b1.yaml --nodes 8 --gpus-per-node 8 --time 20:00:00 --submit
     """
+    given = tuple(overrides or ())
+    loaded = load_recipe(recipe, given)
     cluster = Cluster(
         partition=partition,
         cpu_partition=cpu_partition,
@@ -76,11 +95,12 @@ def slurm(
         cpus_per_task=cpus_per_task,
         jobs=jobs,
         evaluation_jobs=evaluation_jobs,
-        grace_s=grace,
+        grace_s=grace or _grace(loaded, nodes),
         options=tuple(option or ()),
+        max_restarts=max_restarts,
+        setup=tuple(setup or ()),
+        within=tuple(shlex.split(within or "")),
     )
-    given = tuple(overrides or ())
-    loaded = load_recipe(recipe, given)
     folder = out or loaded.run.slurm
     check_scripts(folder, replace=replace)
     _prepare(loaded, replace)
@@ -104,6 +124,7 @@ def local(
     recipe: RecipePath,
     overrides: Overrides = None,
     processes: Annotated[int, typer.Option(min=1, help="Number of processes.")] = 2,
+    max_restarts: Annotated[int, typer.Option(min=0, help="Restarts of training after a process has died.")] = 0,
     replace: Replace = False,
     as_json: PrintJson = False,
 ) -> None:
@@ -122,9 +143,54 @@ def local(
     check_run_folder(loaded.run_folder)
     with alone_in(loaded.run_folder, name=_LOCK):
         _prepare(loaded, replace)
-        run_local(loaded, given, processes)
+        run_local(loaded, given, processes, max_restarts=max_restarts)
     if as_json:
         print_json(outcome_json(outcome_of(loaded)))
+
+
+@app.command()
+@needs_models
+def node(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    nodes: Annotated[int, typer.Option(min=1, help="Machines that train together; each runs this command.")] = 1,
+    processes: Annotated[int, typer.Option(min=1, help="Training processes of this machine, one per GPU.")] = 1,
+    endpoint: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Rendezvous: one of the machines, and a free port of it.")
+    ] = None,
+    run: Annotated[str, typer.Option(help="Name of the rendezvous, the same on all machines.")] = "xmtf",
+    max_restarts: Annotated[int, typer.Option(min=0, help="Restarts of training after a process has died.")] = 0,
+) -> None:
+    """Start this machine's part of a training on several machines.
+
+    For schedulers that start one command on every machine, such as Kubernetes and SkyPilot. The token files are made
+    before, with `xmtf run RECIPE --until tokens`. SIGTERM saves a checkpoint; the same command resumes.
+
+    Example: xmtf launch node recipes/train/bloomz-7b1.yaml --nodes 8 --processes 8 --endpoint node-0:29500
+    """
+    from xmtf.launch import Meeting, run_node
+
+    given = tuple(overrides or ())
+    run_node(load_recipe(recipe, given), given, processes, Meeting(nodes, endpoint, run, max_restarts))
+
+
+_GRACE_S = 120
+_STEP_S = 60
+_NODE_BYTES_S = 1e9
+"""What a machine is taken to write to a shared file system in a second."""
+
+
+def _grace(loaded: LoadedRecipe, nodes: int) -> int:
+    """Return the seconds that a step and twice the saving of a checkpoint take; where its size is not known, 120."""
+    size = None
+    if importlib.util.find_spec("torch") is not None:
+        from xmtf.training.plan import checkpoint_bytes
+
+        size = checkpoint_bytes(loaded)
+    if size is None:
+        say(f"the size of a checkpoint is not known here: jobs get {_GRACE_S} s to save before their end (--grace)")
+        return _GRACE_S
+    return max(_GRACE_S, round(_STEP_S + 2 * size / (nodes * _NODE_BYTES_S)))
 
 
 def _prepare(loaded: LoadedRecipe, replace: bool) -> None:

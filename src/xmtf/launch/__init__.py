@@ -10,17 +10,20 @@ from typing import TYPE_CHECKING
 from xmtf.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from xmtf.launch.local import run_local
+    from xmtf.launch.local import run_local, run_node
+    from xmtf.launch.meeting import Meeting
     from xmtf.launch.slurm import Cluster, check_scripts, submit, write_scripts
 
-__all__ = ["Cluster", "check_scripts", "run_local", "submit", "write_scripts"]
+__all__ = ["Cluster", "Meeting", "check_scripts", "run_local", "run_node", "submit", "write_scripts"]
 
 __getattr__ = lazy_exports(
     __name__,
     {
         "Cluster": "slurm",
+        "Meeting": "meeting",
         "check_scripts": "slurm",
         "run_local": "local",
+        "run_node": "local",
         "submit": "slurm",
         "write_scripts": "slurm",
     },

@@ -14,11 +14,12 @@ from xmtf.errors import ConfigError, DataError
 from xmtf.execution import say
 from xmtf.guards.tether import tether
 from xmtf.launch.gpus import VISIBLE, gpus_of_processes
+from xmtf.launch.meeting import ALONE, Meeting
 from xmtf.launch.stages import NO_LOGS, LaunchStage, check_layout, launch_stages
 from xmtf.recipe import LoadedRecipe
 from xmtf.run_folder import stop_file
 
-__all__ = ["local_commands", "run_local"]
+__all__ = ["local_commands", "run_local", "run_node"]
 
 _LIBC, _PDEATHSIG = ctypes.CDLL(None), 1
 _ONE_EACH = "--virtual-local-rank"
@@ -28,7 +29,12 @@ _DONE_BY_TOKENS = ("plan", "render", "mixture")
 
 
 def local_commands(
-    loaded: LoadedRecipe, overrides: tuple[str, ...], processes: int, *, on_gpus: bool = False
+    loaded: LoadedRecipe,
+    overrides: tuple[str, ...],
+    processes: int,
+    *,
+    on_gpus: bool = False,
+    meeting: Meeting = ALONE,
 ) -> list[tuple[LaunchStage, list[list[str]]]]:
     """Return each stage and the commands that run side by side in it, in order.
 
@@ -37,24 +43,27 @@ def local_commands(
         overrides: ``key=value``.
         processes: Processes that build, and that train together.
         on_gpus: Whether each of them has a GPU to itself.
+        meeting: How those that train start.
     """
     building = ("execution.engine=pool", f"execution.workers={processes}")
     stages = launch_stages(loaded, (*overrides, *building), building=processes, measuring=processes)
-    return [(stage, _commands(stage, processes, on_gpus)) for stage in stages if stage.name not in _DONE_BY_TOKENS]
+    return [
+        (stage, _commands(stage, processes, on_gpus, meeting)) for stage in stages if stage.name not in _DONE_BY_TOKENS
+    ]
 
 
-def _commands(stage: LaunchStage, processes: int, on_gpus: bool) -> list[list[str]]:
+def _commands(stage: LaunchStage, processes: int, on_gpus: bool, meeting: Meeting) -> list[list[str]]:
     xmtf = ["-m", "xmtf.cli", *stage.command]
     if stage.place == "array":
         return [[sys.executable, *xmtf, "--index", str(index)] for index in range(stage.jobs)]
-    if stage.place == "ranks" and processes > 1:
-        ranks = ["--standalone", "--nproc-per-node", str(processes), *([_ONE_EACH] if on_gpus else [])]
+    if stage.place == "ranks" and (processes > 1 or meeting != ALONE):
+        ranks = [*meeting.options(processes), *([_ONE_EACH] if on_gpus else [])]
         torchrun = ["-m", "torch.distributed.run", *ranks, *NO_LOGS]
         return [[sys.executable, *torchrun, *xmtf]]
     return [[sys.executable, *xmtf]]
 
 
-def run_local(loaded: LoadedRecipe, overrides: tuple[str, ...], processes: int) -> None:
+def run_local(loaded: LoadedRecipe, overrides: tuple[str, ...], processes: int, *, max_restarts: int = 0) -> None:
     """Carry out a recipe with ``processes`` processes; given again, it goes on where it stopped.
 
     They end with this process, however it ends.
@@ -63,6 +72,7 @@ def run_local(loaded: LoadedRecipe, overrides: tuple[str, ...], processes: int) 
         loaded: The recipe, with the overrides.
         overrides: ``key=value``.
         processes: Processes that build, and that train together.
+        max_restarts: How often those that train are started again when one has died.
 
     Raises:
         ConfigError: The processes do not make up the layout of the recipe, there are fewer GPUs, or a stage was told
@@ -71,14 +81,41 @@ def run_local(loaded: LoadedRecipe, overrides: tuple[str, ...], processes: int) 
     """
     check_layout(loaded, processes)
     gpus = gpus_of_processes(processes, loaded.recipe.training.device)
-    threads = os.environ.get("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
+    meeting = Meeting(max_restarts=max_restarts)
     with tether() as tied:
-        environment = dict(os.environ) | {"OMP_NUM_THREADS": threads} | tied
-        for stage, commands in local_commands(loaded, overrides, processes, on_gpus=bool(gpus)):
+        environment = _environment(processes) | tied
+        for stage, commands in local_commands(loaded, overrides, processes, on_gpus=bool(gpus), meeting=meeting):
             say(f"{stage.name}: {stage.purpose}")
             stop = stop_file(loaded.run.checkpoints) if stage.place == "ranks" else None
             own = gpus if stage.model and stage.place == "array" else []
             _check(stage.name, commands[0], _run(commands, environment, stop, own))
+
+
+def run_node(loaded: LoadedRecipe, overrides: tuple[str, ...], processes: int, meeting: Meeting) -> None:
+    """Start this machine's processes of a training on several machines; its token files are there already.
+
+    Args:
+        loaded: The recipe, with the overrides.
+        overrides: ``key=value``.
+        processes: Processes of this machine.
+        meeting: The machines.
+
+    Raises:
+        ConfigError: As of :func:`run_local`.
+        DataError: Training failed; it has said why.
+    """
+    check_layout(loaded, processes * meeting.nodes)
+    on_gpus = bool(gpus_of_processes(processes, loaded.recipe.training.device))
+    [stage] = [each for each in launch_stages(loaded, overrides, building=1, measuring=1) if each.name == "train"]
+    with tether() as tied:
+        commands = _commands(stage, processes, on_gpus, meeting)
+        code = _run(commands, _environment(processes) | tied, stop_file(loaded.run.checkpoints), [])
+        _check(stage.name, commands[0], code)
+
+
+def _environment(processes: int) -> dict[str, str]:
+    threads = os.environ.get("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
+    return dict(os.environ) | {"OMP_NUM_THREADS": threads}
 
 
 def _run(commands: list[list[str]], environment: dict[str, str], stop: Path | None, gpus: list[str]) -> int:

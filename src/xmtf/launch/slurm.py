@@ -75,6 +75,9 @@ class Cluster:
         evaluation_jobs: Jobs that share an evaluation; default as many as train together.
         grace_s: Seconds before the time limit at which a job is told to save and stop.
         options: Further options of ``sbatch`` for all jobs, such as ``--qos=long``.
+        max_restarts: How often the processes of a training are started again when one has died, within its job.
+        setup: Lines of shell that every job begins with, such as ``module load cuda``.
+        within: Words of a command that runs the others, such as ``apptainer exec --nv image.sif``.
     """
 
     partition: str | None = None
@@ -90,6 +93,9 @@ class Cluster:
     evaluation_jobs: int | None = None
     grace_s: int = 120
     options: tuple[str, ...] = ()
+    max_restarts: int = 0
+    setup: tuple[str, ...] = ()
+    within: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what Slurm would misread."""
@@ -139,14 +145,15 @@ def write_scripts(
     building = ("execution.engine=pool", f"execution.workers={cluster.cpus_per_task}")
     measuring = cluster.evaluation_jobs or cluster.nodes * cluster.ranks_per_node
     stages = launch_stages(loaded, (*overrides, *building), building=cluster.jobs, measuring=measuring)
-    texts = {STAGE: _stage_file(loaded)}
+    python = _quoted(*cluster.within, sys.executable)
+    texts = {STAGE: _stage_file(loaded, cluster.setup)}
     for number, stage in enumerate(stages, start=1):
         title = f"{slug(loaded.recipe.name)}, stage {number} of {len(stages)}: {stage.purpose}"
         lines = [*_header(loaded, stage, cluster, title), "", f"source {_quoted(out / STAGE)}"]
         lines += (
             _ranks(loaded, stage, cluster)
             if stage.place == "ranks"
-            else [f"run_stage {_quoted(sys.executable, '-m', 'xmtf.cli', *stage.command)}"]
+            else [f"run_stage {python} {_quoted('-m', 'xmtf.cli', *stage.command)}"]
         )
         texts[f"{stage.name}.sbatch"] = "\n".join([*lines, ""])
     texts[SUBMIT] = _submit_file(stages, out)
@@ -232,10 +239,10 @@ def _ranks(loaded: LoadedRecipe, stage: LaunchStage, cluster: Cluster) -> list[s
     threads = max(1, cluster.cpus_per_task // cluster.ranks_per_node)
     torchrun = [
         f"srun --ntasks-per-node=1 --cpus-per-task={cluster.cpus_per_task} --kill-on-bad-exit=1",
-        f"{_quoted(sys.executable)} -m torch.distributed.run",
+        f"{_quoted(*cluster.within, sys.executable)} -m torch.distributed.run",
         f'--nnodes="$SLURM_JOB_NUM_NODES" --nproc-per-node={cluster.ranks_per_node}',
         '--rdzv-backend=c10d --rdzv-id="$SLURM_JOB_ID" --rdzv-endpoint="$head:$port"',
-        _quoted(*NO_LOGS),
+        _quoted(*NO_LOGS, *(("--max-restarts", str(cluster.max_restarts)) if cluster.max_restarts else ())),
         f"-m xmtf.cli {_quoted(*stage.command)}",
     ]
     return [
@@ -247,14 +254,15 @@ def _ranks(loaded: LoadedRecipe, stage: LaunchStage, cluster: Cluster) -> list[s
     ]
 
 
-def _stage_file(loaded: LoadedRecipe) -> str:
+def _stage_file(loaded: LoadedRecipe, setup: tuple[str, ...]) -> str:
     passed = {name: _absolute(os.environ[name]) for name in _FOLDERS if os.environ.get(name)}
     if templates := os.environ.get(TEMPLATES_ROOT):
         passed[TEMPLATES_ROOT] = absolute_roots(templates)
     passed |= {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     passed |= _OFFLINE if loaded.recipe.offline else {}
     exports = [f"export {name}={_quoted(value)}" for name, value in passed.items()]
-    lines = ["set -euo pipefail", f"cd -- {_quoted(Path.cwd())}", *exports]
+    own = ["set +u    # what sites provide is seldom written for it", *setup, "set -u"] if setup else []
+    lines = ["set -euo pipefail", f"cd -- {_quoted(Path.cwd())}", *exports, *own]
     template = (files("xmtf.launch") / STAGE).read_text(encoding="utf-8")
     return template.replace("# @environment@", "\n".join(lines))
 

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from xmtf.errors import ConfigError, UnknownNameError
+from xmtf.errors import ConfigError, UnknownNameError, UserError
 from xmtf.recipe import LoadedRecipe, Recipe
 from xmtf.recipe.quantities import parse_quantity
 from xmtf.recipe.schema import Parallel
@@ -24,7 +24,7 @@ from xmtf.training.topology.gpus import GpuPool, find_gpu
 from xmtf.training.topology.mesh import resolve_dims
 from xmtf.training.topology.parallel_dims import AXES
 
-__all__ = ["GpuOptions", "RehearsedTraining", "plan_training", "read_layout", "rehearse_training"]
+__all__ = ["GpuOptions", "RehearsedTraining", "checkpoint_bytes", "plan_training", "read_layout", "rehearse_training"]
 
 Kernels = Literal["gpu", "cpu"]
 _KEYS = (*AXES, "stages", "rows", "recompute", "zero")
@@ -153,6 +153,19 @@ def read_layout(text: str, recipe: Recipe, num_gpus: int) -> Candidate:
         stages_per_rank=keys.get("stages", 1),
         zero=keys.get("zero", 3),
     )
+
+
+def checkpoint_bytes(loaded: LoadedRecipe) -> float | None:
+    """Return the bytes of a checkpoint; None where the size of the model is not known here, without a network."""
+    recipe = loaded.recipe.model_copy(update={"offline": True})
+    try:
+        model = meta_model(recipe, None)
+    except UserError:  # its configuration is not here
+        return None
+    if model is None:
+        return None
+    adapt_model(model, recipe.model, seed=recipe.seed)
+    return Planner(model, recipe, GpuPool(find_gpu("a100"), 1, 80e9, 1)).file_sizes()[0]
 
 
 def _shape_of(loaded: LoadedRecipe) -> Any:

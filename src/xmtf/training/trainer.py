@@ -50,6 +50,7 @@ from xmtf.training.checkpoint.state import TrainingProgress, require_whole
 from xmtf.training.export import export_dtype, keep_tokenizer, merges, write_checkpoint, write_model
 from xmtf.training.loop.loop import Loop
 from xmtf.training.loop.mfu import Meter
+from xmtf.training.loop.stop import refuse_restart
 from xmtf.training.loop.validation import Measure
 from xmtf.training.loss.batches import RowLoader
 from xmtf.training.machine import training_machine
@@ -124,6 +125,7 @@ def train_in_folder(loaded: LoadedRecipe, *, tokens: Path, measures: Sequence[Me
     if not (tokens / MANIFEST).exists():
         raise ConfigError(f"{tokens}: no finished token files; make them with `xmtf run {loaded.path} --until tokens`")
     check_run_folder(folder.path)
+    refuse_restart(folder.checkpoints)
     with _processes(loaded) as ranks, alone_in(folder.path) if ranks.first else nullcontext():
         if ranks.first:
             claim_run_folder(folder.path)

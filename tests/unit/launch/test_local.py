@@ -9,6 +9,7 @@ import pytest
 from xmtf.errors import ConfigError, DataError
 from xmtf.launch import local, run_local
 from xmtf.launch.local import local_commands
+from xmtf.launch.meeting import Meeting
 from xmtf.launch.stages import LaunchStage
 from xmtf.recipe import load_recipe
 
@@ -73,3 +74,37 @@ def test_ctrl_c_lets_training_save_and_other_stages_end(monkeypatch, tmp_path, p
     with pytest.raises(KeyboardInterrupt):
         run_local(loaded, (), 2)
     assert (tmp_path / "ended").read_text() == ended
+
+
+def test_machines_meet_where_they_are_told_and_start_again(monkeypatch):
+    commands = {}
+
+    def run(given, environment, stop, gpus):
+        commands.update(command=given, stop=stop, gpus=gpus)
+        return 0
+
+    monkeypatch.setattr(local, "_run", run)
+    monkeypatch.setattr(local, "gpus_of_processes", lambda *_: ["0", "1"])
+    local.run_node(load_recipe(SMOKE), ("seed=1",), 2, Meeting(3, "node-0.train:29500", "demo", 4))
+    meeting = ["--nnodes", "3", "--rdzv-backend", "c10d", "--rdzv-endpoint", "node-0.train:29500", "--rdzv-id", "demo"]
+    ranks = [*meeting, "--nproc-per-node", "2", "--max-restarts", "4", "--virtual-local-rank", "--log-dir", os.devnull]
+    train = ["-m", "xmtf.cli", "train", str(SMOKE), "seed=1"]
+    assert commands["command"] == [[sys.executable, "-m", "torch.distributed.run", *ranks, *train]]
+    assert commands["stop"].name == "stop"
+    of = dict(local_commands(load_recipe(SMOKE), (), 2, meeting=Meeting(max_restarts=1)))
+    [train] = [command for stage, command in of.items() if stage.name == "train"]
+    assert "--standalone --nproc-per-node 2 --max-restarts 1" in " ".join(train[0])
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"nodes": 2}, "--endpoint is missing"),
+        ({"endpoint": "node-0"}, "is not host:port"),
+        ({"endpoint": "a b:1"}, "is not host:port"),
+        ({"nodes": 2, "endpoint": "[::1]:29500", "run": "a b"}, "is no name"),
+    ],
+)
+def test_a_meeting_that_would_not_take_place_is_refused(given, message):
+    with pytest.raises(ConfigError, match=message):
+        Meeting(**given)

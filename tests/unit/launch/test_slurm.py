@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from xmtf.cli.launch import _grace
 from xmtf.errors import ConfigError, DataError
 from xmtf.launch import Cluster, submit, write_scripts
 from xmtf.recipe import load_recipe
@@ -314,3 +315,42 @@ def test_the_scripts_are_data_of_the_package():
     import xmtf.launch
 
     assert (Path(xmtf.launch.__file__).parent / "stage.sh").is_file()
+
+
+def test_sites_add_lines_containers_and_restarts(write, tmp_path):
+    cluster = replace(
+        CLUSTER,
+        setup=("module load cuda/12.8", 'export NCCL_SOCKET_IFNAME="ib0"'),
+        within=("apptainer", "exec", "--nv", "a b.sif"),
+        max_restarts=2,
+    )
+    out = write(cluster=cluster)
+    stage = (out / "stage.sh").read_text()
+    assert 'module load cuda/12.8\nexport NCCL_SOCKET_IFNAME="ib0"\nset -u\n' in stage
+    assert "run_stage apptainer exec --nv 'a b.sif' /venv/bin/python -m xmtf.cli data run-task" in (
+        (out / "render.sbatch").read_text()
+    )
+    train = (out / "train.sbatch").read_text()
+    assert "    apptainer exec --nv 'a b.sif' /venv/bin/python -m torch.distributed.run" in train
+    assert "--log-dir /dev/null --max-restarts 2" in train
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools" / "module").write_text('#!/bin/sh\necho "loaded $2" >"$XMTF_TOLD"\n')
+    (tmp_path / "tools" / "module").chmod(0o755)
+    environment = {"PATH": f"{tmp_path}/tools:{os.environ['PATH']}", "SLURM_JOB_ID": "1", "SLURM_JOB_NAME": "a"}
+    environment |= {"XMTF_TOLD": str(tmp_path / "told")}
+    told = subprocess.run(
+        ["bash", "-c", f"source {out}/stage.sh; echo $NCCL_SOCKET_IFNAME"],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert (told.stdout, (tmp_path / "told").read_text()) == ("ib0\n", "loaded cuda/12.8\n")
+
+
+@pytest.mark.parametrize(("layers", "nodes", "grace"), [(1, 1, 120), (40, 1, 2427), (40, 8, 356)])
+def test_the_time_to_save_is_that_of_a_checkpoint(write, tmp_path, layers, nodes, grace):
+    """40 blocks of 14,336 are 98.6e9 numbers of 12 bytes: 1,184 GB; a node writes a gigabyte in a second."""
+    shape = f"{{architecture: bloom, hidden_size: 14336, num_layers: {layers}, num_heads: 112, vocab_size: 1000}}"
+    write(model=shape)
+    loaded = load_recipe(tmp_path / "recipe.yaml")
+    assert _grace(loaded, nodes) == pytest.approx(grace, rel=0.01)

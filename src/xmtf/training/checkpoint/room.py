@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import socket
+import platform
 from pathlib import Path
 
 from xmtf.errors import UserError
@@ -25,7 +25,7 @@ def check_room(folder: Path, own_bytes: int, ranks: Ranks = ALONE, what: str = "
         UserError: There is too little room; names the machine where the least is free.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    found = ranks.collect((shutil.disk_usage(folder).free, socket.gethostname(), own_bytes))
+    found = ranks.collect((shutil.disk_usage(folder).free, platform.node(), own_bytes))
     needed = sum(num_bytes for _, _, num_bytes in found)
     free, host, _ = min(found)
     if free < needed * 1.01 + 2**20:

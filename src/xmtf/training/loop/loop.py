@@ -16,7 +16,7 @@ from xmtf.training.checkpoint.state import TrainingProgress
 from xmtf.training.loop.events import Log
 from xmtf.training.loop.record import Record
 from xmtf.training.loop.step import Feed, GlobalBatch, Step, StepOutcome
-from xmtf.training.loop.stop import Stopped, Stopper, stop_on_signals
+from xmtf.training.loop.stop import Stopped, Stopper, mark_stop, stop_on_signals
 from xmtf.training.loop.validation import Watch
 from xmtf.training.planning.memory import peak_memory
 
@@ -169,6 +169,7 @@ class Loop:
 
     def _stop(self, reason: str) -> None:
         path = self.saver.ensure(self.progress)
+        mark_stop(self.checkpoints)
         self.log.write("stop", self.progress.step, reason=reason, path=str(path))
         text = f"{reason}: stopped after step {self.progress.step} of {self.num_steps} and saved {path}"
         say(f"{text}; run the same command again to go on from there")

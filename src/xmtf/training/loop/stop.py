@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
@@ -13,7 +14,7 @@ from types import FrameType
 
 from xmtf.execution import say
 
-__all__ = ["Stopped", "Stopper", "stop_on_signals"]
+__all__ = ["Stopped", "Stopper", "mark_stop", "refuse_restart", "stop_on_signals"]
 
 
 class Stopped(KeyboardInterrupt):
@@ -54,6 +55,30 @@ class Stopper:
             if spent + 2 * (self.slowest_s + aside_s) >= self.limit_s:
                 self.reason = f"training.wall_clock_limit of {self.limit_s:.0f} s is near"
         return self.reason
+
+
+_MARK = ".stopped"
+"""File in the folder of checkpoints: the launch of torchrun whose training was asked to stop."""
+
+
+def mark_stop(checkpoints: Path) -> None:
+    """Write down that training was asked to stop; torchrun takes that for a failure, after which it starts again."""
+    launch = os.environ.get("TORCHELASTIC_RUN_ID")
+    if launch is not None and os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0") != "0":
+        (checkpoints / _MARK).write_text(launch, encoding="utf-8")
+
+
+def refuse_restart(checkpoints: Path) -> None:
+    """End processes that torchrun started again although training was asked to stop.
+
+    Raises:
+        Stopped: It was.
+    """
+    mark = checkpoints / _MARK
+    if os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
+        mark.unlink(missing_ok=True)
+    elif mark.is_file() and mark.read_text(encoding="utf-8") == os.environ.get("TORCHELASTIC_RUN_ID"):
+        raise Stopped("training was asked to stop, and is not started again")
 
 
 @contextmanager

@@ -121,7 +121,7 @@ class Planner:
                 "training.loss=target, which does not depend on them, may do with fewer"
             )
         positions = self._steps * self._step_positions
-        return LayoutPlan(tuple(planned), best, self._steps, positions, *self._sizes(), tuple(reasons))
+        return LayoutPlan(tuple(planned), best, self._steps, positions, *self.file_sizes(), tuple(reasons))
 
     def layouts(self) -> Iterator[Candidate]:
         """Return every layout that training takes, whether it fits or not.
@@ -180,7 +180,7 @@ class Planner:
         training = self.recipe.training
         return training.steps if training.steps is not None else -(-(training.tokens or 0) // self._step_positions)
 
-    def _sizes(self) -> tuple[float, float]:
+    def file_sizes(self) -> tuple[float, float]:
         """Return bytes of a checkpoint and of the export: of what trains alone where that is adapters."""
         training, lora = self.recipe.training, self.recipe.model.lora
         size, bytes_each = self._estimator.size, 2 if training.precision == "bf16_pure" else 4

@@ -17,7 +17,7 @@ import contextlib
 import json
 import os
 import signal
-import socket
+import platform
 import sys
 import threading
 import time
@@ -130,7 +130,7 @@ class Peers:
         self._own = store.clone()  # a client of a store serves one thread at a time
         self._every_s = min(_EVERY_S, timeouts.silence / 5)
         self._lock = threading.Lock()
-        self._sign = _Beat(host=socket.gethostname(), process=os.getpid())
+        self._sign = _Beat(host=platform.node(), process=os.getpid())
         self._since = time.monotonic()
         self._meetings = 0
         self._ended = threading.Event()

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from xmtf.training.loop.stop import Stopper, stop_on_signals
+from xmtf.training.loop.stop import Stopped, Stopper, mark_stop, refuse_restart, stop_on_signals
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -47,3 +47,19 @@ def test_other_threads_leave_signals_alone(tmp_path):
     thread = threading.Thread(target=inside)
     thread.start()
     thread.join()
+
+
+def test_training_that_was_asked_to_stop_is_not_started_again_by_torchrun(tmp_path, monkeypatch):
+    for name, value in {"RUN_ID": "one", "MAX_RESTARTS": "3", "RESTART_COUNT": "0"}.items():
+        monkeypatch.setenv(f"TORCHELASTIC_{name}", value)
+    refuse_restart(tmp_path)
+    mark_stop(tmp_path)
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    with pytest.raises(Stopped, match="is not started again"):
+        refuse_restart(tmp_path)
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "another")  # an old mark says nothing of another launch
+    refuse_restart(tmp_path)
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "one")
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "0")  # the same command, given again
+    refuse_restart(tmp_path)
+    assert not (tmp_path / ".stopped").exists()
