@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import platform
+import shutil
 from pathlib import Path
 
 from xmtf.errors import UserError

@@ -16,8 +16,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import platform
+import signal
 import sys
 import threading
 import time
