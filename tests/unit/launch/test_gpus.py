@@ -67,7 +67,7 @@ def test_processes_of_an_evaluation_see_one_gpu_each_and_training_divides_them(m
     local.run_local(local_recipe(tmp_path), (), 3)
     assert [(tmp_path / str(number)).read_text() for number in range(3)] == ["4", "5", "6"]
     assert (tmp_path / "build").read_text() == "4,5,6,7"
-    assert asked == {"on_gpus": True}
+    assert asked["on_gpus"]
 
 
 def local_recipe(folder):
