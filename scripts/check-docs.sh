@@ -15,7 +15,7 @@ if ! "$python" -c 'import furo, myst_parser, nbclient, ipykernel, sphinx_design'
     fi
 fi
 export PYTHONPATH="scripts${PYTHONPATH:+:$PYTHONPATH}" OMP_NUM_THREADS=1
-rm -rf docs/_build/html docs/_build/notebooks
+rm -rf docs/_build
 "$python" -m docs_pages.notebooks docs/notebooks docs/_build/notebooks
 "$python" -m docs_pages.tutorials docs/tutorials
 "$python" -m sphinx -W --keep-going --quiet -b html -d docs/_build/doctrees docs docs/_build/html

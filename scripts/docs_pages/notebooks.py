@@ -86,7 +86,7 @@ def _parts(cell: dict[str, Any]) -> list[str]:
 def _shown(output: dict[str, Any]) -> str:
     """Return what a cell printed or returned: a table or a figure where there is one, else its text."""
     if output["output_type"] == "stream":
-        return listing(_text(output["text"]), "text") if output["name"] == "stdout" else ""
+        return _printed(output["text"]) if output["name"] == "stdout" else ""
     data, about = output["data"], output.get("metadata", {})
     if "image/png" in data:
         alt = about.get("image/png", {}).get("alt") or about.get("alt") or "Figure that the cell above draws"
@@ -95,7 +95,11 @@ def _shown(output: dict[str, Any]) -> str:
     if "text/html" in data:
         plain = re.sub(r"<style.*?</style>", "", _text(data["text/html"]), flags=re.DOTALL)
         return f'```{{raw}} html\n<div class="output table-wrapper">{plain}</div>\n```'
-    return listing(_text(data["text/plain"]), "text")
+    return _printed(data["text/plain"])
+
+
+def _printed(text: str | list[str]) -> str:
+    return f"```{{code-block}} text\n:class: output\n\n{_text(text).rstrip()}\n```\n"
 
 
 def _text(value: str | list[str]) -> str:

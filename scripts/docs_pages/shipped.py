@@ -11,6 +11,7 @@ __all__ = ["PROJECT", "project_pages", "shipped_anchor", "shipped_page"]
 
 ROOT = Path(__file__).parents[2]
 _LANGUAGES = {".yaml": "yaml", ".jsonl": "json"}
+_LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
 PROJECT = {"changelog": "CHANGELOG.md", "contributing": "CONTRIBUTING.md", "security": "SECURITY.md"}
 
 
@@ -41,5 +42,15 @@ def project_pages() -> dict[str, str]:
     for name, file in PROJECT.items():
         if (ROOT / file).is_file():
             text = (ROOT / file).read_text(encoding="utf-8")
-            pages[name] = text.replace("](docs/", "](../").replace("](recipes/", "](../../recipes/")
+            pages[name] = _LINK.sub(_seen_from_docs, text)
     return pages
+
+
+def _seen_from_docs(match: re.Match[str]) -> str:
+    """Return a link of a text at the top as seen from ``docs/project``."""
+    target = match[2]
+    if target.startswith(("http://", "https://", "mailto:", "#")):
+        return match[0]
+    if target.startswith("docs/"):
+        return f"[{match[1]}](../{target.removeprefix('docs/')})"
+    return f"[{match[1]}](../../{target})"
