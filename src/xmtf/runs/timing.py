@@ -98,7 +98,7 @@ def estimate_run(loaded: LoadedRecipe) -> list[StageTime]:
             say("the data of the mixture are not on this machine: training is not measured")
         initial = loaded.recipe.model.base
         if initial is None and tokens is not None:
-            initial = str(folder / "initial")
+            initial = str(RunFolder(folder).initial)
             write_initial(loaded.recipe, tokenizer_of(tokens), Path(initial))
         asked, per_request = _evaluation(loaded, initial) if initial is not None else (0, None)
         training = []
