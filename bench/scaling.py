@@ -45,7 +45,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--toy", action="store_true", help="The smallest model of each family alone.")
     toy = parser.parse_args().toy
-    print("| recipe | A100-80 | layout | GiB | bubble | GB sent a step | s a step | tokens/s | MFU | hours |")
+    print("| recipe | A100-80 | layout | GiB | bubble | GB sent per step | s per step | tokens/s | MFU | hours |")
     print("|---|---|---|---|---|---|---|---|---|---|")
     for name in ("bloomz-560m", "mt0-small") if toy else (*PUBLISHED, *CHOSEN_GPUS):
         recipe = load_recipe(RECIPES / f"{name}.yaml").recipe

@@ -48,7 +48,7 @@ mkdir "$folder/reader"
 (cd "$folder/reader" && PATH="$folder/venv/bin:$PATH" python "$project/scripts/readme_commands.py" "$project/README.md") >log 2>&1 ||
     { cat log; exit 1; }
 cat log
-grep -q "taking the one that comes with xmtf" log
+grep -q "using the one packaged with xmtf" log
 grep -q "^row 0" log
 if grep -E "it/s|[0-9]%\|" log; then echo "a bar of a library is in the log"; exit 1; fi
 for run in smoke-bloom mine; do [ -s "$folder/reader/runs/$run/report/index.html" ]; done

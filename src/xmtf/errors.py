@@ -3,13 +3,13 @@
 ::
 
     XmtfError                       anything xmtf raises on purpose
-    ├── UserError                   the user can mend it: one line, no traceback, exit 2
+    ├── UserError                   the user can fix it: one line, no traceback, exit 2
     │   ├── ConfigError             a recipe, an option or a catalogue entry is wrong
     │   ├── TemplateError           a template does not parse or fails on a row
     │   ├── SourceError             a dataset, split or file is missing or unreadable
-    │   │   └── MissingSourceError  it is not to be had here; trying again would not help
-    │   ├── ServerError             a server that is asked does not answer, or not in its form
-    │   ├── TranslationError        the same of an engine that translates
+    │   │   └── MissingSourceError  it is unavailable; retrying would not help
+    │   ├── ServerError             a server does not answer, or answers in an unknown form
+    │   ├── TranslationError        the same for a translation engine
     │   ├── MissingExtraError       an optional dependency is not installed
     │   └── UnknownNameError        a name is not known (carries the nearest known ones)
     ├── DataError                   an artefact does not match its manifest or its format
@@ -53,10 +53,10 @@ class XmtfError(Exception):
 
 
 class UserError(XmtfError):
-    """The user can mend it: shown as one line without traceback, exit code 2."""
+    """The user can fix it: shown as one line without traceback, exit code 2."""
 
     code = "wrong-input"
-    remedy = "Do what the message says, then run the same command again; what is finished stays."
+    remedy = "Follow the message, then run the same command again; finished work is kept."
 
 
 class ConfigError(UserError):
@@ -65,7 +65,7 @@ class ConfigError(UserError):
     code = "config"
     remedy = (
         "Change the key, option or catalogue entry that the "
-        "message names; `xmtf recipe schema` and `--help` have all of them."
+        "message names; `xmtf recipe schema` and `--help` list all of them."
     )
 
 
@@ -74,7 +74,7 @@ class TemplateError(UserError):
 
     code = "template"
     remedy = (
-        "Look at the row that is named with `xmtf template render "
+        "Inspect the named row with `xmtf template render "
         "TASK --row N`, and at the file with `xmtf template lint FILE`."
     )
 
@@ -84,29 +84,29 @@ class SourceError(UserError):
 
     code = "source"
     remedy = (
-        "Check the path, or the name of dataset, subset and split; `xmtf doctor` says which mirrors are looked into."
+        "Check the path, or the name of dataset, subset and split; `xmtf doctor` prints which mirrors are searched."
     )
 
 
 class ServerError(UserError):
-    """A server that is asked does not answer, or not in its form."""
+    """A server does not answer, or answers in an unknown form."""
 
     code = "server"
-    remedy = "Check that the server runs, its address, and the name of the model that it serves."
+    remedy = "Check that the server is running, its address, and the name of the model that it serves."
 
 
 class TranslationError(UserError):
-    """An engine that translates does not answer, or not in its form."""
+    """A translation engine does not answer, or answers in an unknown form."""
 
     code = "translation"
-    remedy = "Check the engine's program, account and languages; texts that were translated before stay."
+    remedy = "Check the engine's program, account and languages; finished translations are kept."
 
 
 class MissingSourceError(SourceError):
-    """A dataset or split is not to be had from here: not there, not given out, or without a network.
+    """A dataset or split is unavailable from here: not there, not given out, or without a network.
 
     Args:
-        message: Names the split, where it was looked for and what to do.
+        message: Names the split, where it was searched for and what to do.
         why: The reason alone, as a table of many of them shows it; default the message.
     """
 
@@ -127,7 +127,7 @@ class MissingExtraError(UserError):
     """
 
     code = "missing-extra"
-    remedy = "Install the extra that the message names; `xmtf doctor` lists all."
+    remedy = "Install the extra that the message names; `xmtf doctor` lists all extras."
 
     def __init__(self, module: str, extra: str) -> None:
         super().__init__(f"this needs the package `{module}`, which is not installed: pip install 'xmtf[{extra}]'")
@@ -140,7 +140,7 @@ class MissingExtraError(UserError):
 
 
 class UnknownNameError(UserError):
-    """A name is not known; the message carries the nearest known names.
+    """A name is unknown; the message lists the nearest known names.
 
     Args:
         kind: What the name stands for ("task", "language", ...).
@@ -151,9 +151,7 @@ class UnknownNameError(UserError):
     """
 
     code = "unknown-name"
-    remedy = (
-        "Take one of the names that the message proposes; `xmtf task list`, `template list` and `recipe list` have all."
-    )
+    remedy = "Use one of the suggested names; `xmtf task list`, `template list` and `recipe list` print all."
 
     def __init__(self, kind: str, name: str, known: Iterable[str], where: str = "", near: Sequence[str] = ()) -> None:
         known = sorted(known)
@@ -176,12 +174,10 @@ class UnknownNameError(UserError):
 
 
 class DataError(XmtfError):
-    """An artefact does not match its manifest or its format: names file and shard."""
+    """An artefact does not match its manifest or its format; the message names file and shard."""
 
     code = "data"
-    remedy = (
-        "The file is not as it was written: `xmtf verify RUN` lists what is; delete what is named to have it made anew."
-    )
+    remedy = "A file was changed or damaged: `xmtf verify RUN` lists which; delete what it names to have it rebuilt."
 
 
 class LostProcessError(XmtfError):

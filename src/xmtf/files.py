@@ -1,8 +1,8 @@
 """Files as every room writes them: atomically, hashed, and described by a manifest.
 
-A stage reads one artefact folder and writes another. It writes beside the final name and renames
-when whole, so a killed run never leaves a half-written file that counts as done. The manifest of a
-folder is written last: a folder without a manifest is unfinished.
+A stage reads one artefact folder and writes another. It writes next to the final name and renames when whole, so a
+killed run never leaves a half-written file that counts as done. The manifest of a folder is written last: a folder
+without a manifest is unfinished.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ class Manifest:
         recipe: The resolved recipe section that the stage acted on.
         inputs: Name of each input -> its fingerprint.
         outputs: Relative path of each file written -> its SHA-256.
-        counts: Numbers that a reader wants: ``in``, ``out``, ``dropped`` by reason, token totals.
-        details: Whatever else the stage wants to tell.
+        counts: Numbers that a reader needs: ``in``, ``out``, ``dropped`` by reason, token totals.
+        details: Whatever else the stage needs to tell.
         wall_time_s: Seconds that the stage took, over all its attempts where it knows them.
         code_version: Version of xmtf that wrote the folder.
         schema: Version of this record.
@@ -124,7 +124,7 @@ def shard_name(index: int) -> str:
 
 @contextlib.contextmanager
 def atomic_path(path: Path, *, durable: bool = True) -> Iterator[Path]:
-    """Give a temporary path beside ``path``, an empty file; rename it to ``path`` when the block succeeds.
+    """Give a temporary path next to ``path``, an empty file; rename it to ``path`` when the block succeeds.
 
     On any error nothing stays behind.
 
@@ -148,7 +148,7 @@ def atomic_path(path: Path, *, durable: bool = True) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def atomic_folder(path: Path, *, alone: bool = False) -> Iterator[Path]:
-    """Give a temporary folder beside ``path`` that takes its place when the block succeeds.
+    """Give a temporary folder next to ``path`` that takes its place when the block succeeds.
 
     An older folder at ``path`` is replaced. On any error nothing stays behind.
 
@@ -246,7 +246,7 @@ def csv_cell(value: object) -> object:
 
 
 def append_jsonl(path: Path, row: object) -> None:
-    """Append one JSON value as a line: the form of logs that grow while a run goes on."""
+    """Append one JSON value as a line: the form of logs that grow while a run continues."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as stream:
         stream.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY))
@@ -295,10 +295,10 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     value = read_json(path)
     if not isinstance(value, dict) or value.get("schema") != MANIFEST_SCHEMA:
-        raise DataError(f"{path}: not a manifest of schema {MANIFEST_SCHEMA}; delete {folder} to build it anew")
+        raise DataError(f"{path}: not a manifest of schema {MANIFEST_SCHEMA}; delete {folder} to rebuild it")
     written = value.pop("hash", None)  # manifests of earlier versions have none
     if written not in (None, content_hash(value)):
-        raise DataError(f"{path}: does not hold what was written; delete {folder} to build it anew")
+        raise DataError(f"{path}: was changed after it was written; delete {folder} to rebuild it")
     known = {key: value[key] for key in Manifest.__dataclass_fields__ if key in value}
     texts = ("stage", "fingerprint")
     records = ("recipe", "inputs", "outputs", "counts", "details")
@@ -307,12 +307,12 @@ def read_manifest(folder: Path) -> Manifest:
         and all(isinstance(known.get(key, {}), dict) for key in records)
         and isinstance(known.get("wall_time_s", 0.0), int | float)
     ):
-        raise DataError(f"{path}: is no manifest of a stage; delete {folder} to build it anew")
+        raise DataError(f"{path}: is not the manifest of a stage; delete {folder} to rebuild it")
     return Manifest(**known)
 
 
 def is_finished(folder: Path, fingerprint: str) -> bool:
-    """Tell whether ``folder`` holds the finished work of ``fingerprint``."""
+    """Return whether ``folder`` holds the finished work of ``fingerprint``."""
     if not (folder / MANIFEST).exists():
         return False
     return read_manifest(folder).fingerprint == fingerprint

@@ -18,7 +18,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal, get_args
 
 from xmtf.errors import ConfigError
-from xmtf.progress import say
+from xmtf.progress import warn
 
 __all__ = ["GROUPS", "Group", "Plugin", "find_plugin", "loaded_versions", "plugins"]
 
@@ -68,7 +68,7 @@ class Plugin:
             said = " ".join(str(error).split())[:300]
             raise ConfigError(f"{where}: cannot be loaded ({type(error).__name__}: {said})") from None
         if not callable(found):
-            raise ConfigError(f"{where}: {self._entry.value} is no function, but {type(found).__name__}")
+            raise ConfigError(f"{where}: {self._entry.value} is not a function but {type(found).__name__}")
         return found
 
 
@@ -84,10 +84,13 @@ def plugins(group: Group, built_in: Collection[str] = ()) -> dict[str, Plugin]:
     found: dict[str, Plugin] = {}
     for plugin in sorted(_declared(group), key=lambda each: (each.name, each.package)):
         if plugin.name in built_in:
-            say(f"plug-in {plugin.package} {plugin.version}: {group} {plugin.name!r} is built in, and stays what it is")
+            warn(
+                f"plug-in {plugin.package} {plugin.version}: {group} {plugin.name!r} is skipped: the built-in one is "
+                f"used"
+            )
         elif plugin.name in found:
             first = found[plugin.name].package
-            say(f"plug-in {plugin.package} {plugin.version}: {group} {plugin.name!r} is {first}'s; it is left out")
+            warn(f"plug-in {plugin.package} {plugin.version}: {group} {plugin.name!r} is skipped: {first}'s is used")
         else:
             found[plugin.name] = plugin
     return found

@@ -98,7 +98,7 @@ class _Stderr(logging.Handler):
 
 
 LOG = logging.getLogger("xmtf")
-"""The logger of the package; it has a handler of its own, which programs may take away."""
+"""The logger of the package; it has its own handler, which programs may take away."""
 if not LOG.handlers:
     LOG.addHandler(_Stderr())
     LOG.propagate = False

@@ -1,7 +1,7 @@
 """Provenances as Arrow columns, and back: the one place where the two meet.
 
-All examples of one (task, split, template) share nine of the thirteen columns of a mixture. Between
-rendering and writing they are kept as a list of provenances and one number a row.
+All examples of one (task, split, template) share nine of the thirteen columns of a mixture. Between rendering and
+writing they are kept as a list of provenances and one number per row.
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Provenance:
-    """What all examples of one template on one split of a task share; no room lists these columns anew.
+    """What all examples of one template on one split of a task share; no room lists these columns again.
 
     Attributes:
         language: Code of the language of the targets (see :mod:`xmtf.languages.codes`), or ``code``.
@@ -161,7 +161,7 @@ class Request:
         gold: Index of the right choice, or None for generation.
         references: Right answers for generation metrics.
         origin: The raw row.
-        shots: Shown examples that are to stand before the prompt, as far as they fit the model.
+        shots: Shown examples that are to be before the prompt, as far as they fit the model.
     """
 
     prompt: str
@@ -244,7 +244,7 @@ class Picks:
 
 @dataclass(frozen=True, slots=True)
 class AnswerLanguage:
-    """In which language the written answers of a job are.
+    """In which language the generated answers of a job are.
 
     Attributes:
         share: Share of the judged answers that are in the language asked for, or None where that was not measured.
@@ -264,10 +264,10 @@ class AnswerLanguage:
 
 
 IN_LANGUAGE = "in_language"
-"""Measure of written answers: whether they are in the language asked for."""
+"""Measure of generated answers: whether they are in the language asked for."""
 CALIBRATED = "calibrated_accuracy"
 BESIDE_ACCURACY = ("macro_f1", CALIBRATED)
-"""Metrics that stand beside the accuracy of the same items, and are no results of their own."""
+"""Metrics that accompany the accuracy of the same items, and are not separate results."""
 
 _SHARES = frozenset(
     {
@@ -291,7 +291,7 @@ _SHARES = frozenset(
 
 
 def in_percent(metric: str) -> bool:
-    """Tell whether a metric's values lie in 0-1 and are shown as percent; BLEU and chrF are in 0-100 already.
+    """Return whether a metric's values lie in 0-1 and are shown as percent; BLEU and chrF are in 0-100 already.
 
     >>> in_percent("accuracy"), in_percent("pass@10"), in_percent("rouge_l"), in_percent("chrf")
     (True, True, True, False)
@@ -335,7 +335,7 @@ class Score:
         axis: What is held out: ``rows``, ``templates``, ``languages``, ``clusters`` or ``none``.
         kind: ``rank`` or ``generation``.
         scoring: How choices are scored, such as ``bloomz``.
-        provenance: What was asked; fields of their own in ``scores.jsonl``.
+        provenance: What was asked; their own fields in ``scores.jsonl``.
         metrics: Measured values.
         dropped: Rows that could not be asked or scored, counted by reason.
         template_hash: Content hash of the template.
@@ -344,16 +344,16 @@ class Score:
         hashes: Of ``weights``, ``tokenizer``, ``prompts`` (every prompt and choice that was asked) and ``data`` (the
             rows that were read), where known.
         parallel: Name of the set of tasks of which equal rows are translations of each other, or ``""``.
-        source_languages: Other languages that stand in the inputs, such as the source of a translation.
+        source_languages: Other languages that are in the inputs, such as the source of a translation.
         limited: Whether only some of the rows were asked.
         computed: ``device`` and ``dtype``, as far as they are known.
         picks: Of a rank task: how often each choice was right and was picked.
         endings: Answers by why they ended: ``end of text``, ``stop text``, ``budget``.
         truncated: Items whose prompt was cut.
-        answer_language: Of written answers: whether they are in the language asked for.
+        answer_language: Of generated answers: whether they are in the language asked for.
         shots: Examples that stood before the prompts, or None.
         answer_after: Text that ends the reasoning before an answer, or ``""``: only what comes after it is judged.
-        unanswered: Written answers in which none was found: nothing after the reasoning, no letter, no number.
+        unanswered: Generated answers in which none was found: nothing after the reasoning, no letter, no number.
     """
 
     model: str

@@ -1,6 +1,6 @@
 """What the system refuses a program, as one line that says what to do: no room, no memory, a folder that is gone.
 
-Libraries hide the same refusal behind errors of their own, some without its number: what they write is read, too.
+Libraries hide the same refusal behind their own errors, some without its number: what they write is read, too.
 """
 
 from __future__ import annotations
@@ -10,27 +10,27 @@ import re
 
 __all__ = ["DISK_FULL", "explain_refusal", "is_disk_full", "refusal_code"]
 
-DISK_FULL = "the disk is full; free some space and run the same command again to go on"
+DISK_FULL = "the disk is full; free some space and run the same command again to resume"
 _TOO_LARGE = "a file would grow larger than is allowed (`ulimit -f`, or the file system's limit)"
-_NO_MEMORY = "there is not enough memory; take fewer rows, workers or a smaller batch, or a larger machine"
-_TOO_MANY_FILES = "too many files are open at once; raise `ulimit -n`, or take fewer workers"
+_NO_MEMORY = "there is not enough memory; use fewer rows or workers, a smaller batch, or a larger machine"
+_TOO_MANY_FILES = "too many files are open at once; raise `ulimit -n`, or use fewer workers"
 
 _ADVICE = {
-    errno.ENOENT: "is not there, or not any more; was a folder removed or renamed meanwhile?",
+    errno.ENOENT: "does not exist, or no longer; was a folder removed or renamed meanwhile?",
     errno.EACCES: "may not be read or written (permission denied)",
     errno.EPERM: "may not be read or written (permission denied)",
-    errno.EROFS: "lies on a file system that is read-only; name another folder",
-    errno.EEXIST: "stands there already and is no folder; name another one",
-    errno.ENOTDIR: "leads through a file as if it were a folder",
-    errno.EISDIR: "is a folder where a file is wanted",
-    errno.ENOTEMPTY: "is a folder in which something was put meanwhile",
+    errno.EROFS: "is on a read-only file system; give another folder",
+    errno.EEXIST: "already exists and is not a folder; give another one",
+    errno.ENOTDIR: "has a file where a folder is expected",
+    errno.EISDIR: "is a folder where a file is expected",
+    errno.ENOTEMPTY: "is a folder to which something was added meanwhile",
     errno.ENAMETOOLONG: "the name is too long",
     errno.ELOOP: "is a link that leads back to itself",
     errno.EIO: "cannot be read or written: the device reports an error",
-    errno.ESTALE: "is not there any more: the network file system lost it; run the same command again to go on",
+    errno.ESTALE: "no longer exists: the network file system lost it; run the same command again to resume",
     errno.EBUSY: "is in use by the system",
 }
-"""What the system refuses -> what the user can see and mend."""
+"""What the system refuses -> what the user can see and fix."""
 
 _SHORT_WRITE = r"\d+ requested and -?\d+ written"  # numpy, without a number
 _WHOLE = (
@@ -44,7 +44,7 @@ _WHOLE = (
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Tell whether an error says that nothing more can be written.
+    """Return whether an error says that nothing more can be written.
 
     >>> is_disk_full(OSError("1000 requested and 12 written")), is_disk_full(OSError("oops"))
     (True, False)
@@ -61,7 +61,7 @@ def explain_refusal(error: BaseException) -> str | None:
     """Return the line for what the system refused, or None where the error is of another kind.
 
     >>> explain_refusal(NotADirectoryError(20, "Not a directory", "runs/demo"))
-    'runs/demo: leads through a file as if it were a folder'
+    'runs/demo: has a file where a folder is expected'
     """
     whole = _whole(error)
     if whole is not None:
@@ -77,7 +77,7 @@ def explain_refusal(error: BaseException) -> str | None:
 
 
 def _was_full(error: BaseException) -> bool:
-    """Tell whether an error came while a library gave up what a full disk had stopped."""
+    """Return whether an error came while a library gave up what a full disk had stopped."""
     before = error.__cause__ or error.__context__
     return before is not None and (is_disk_full(before) or _was_full(before))
 

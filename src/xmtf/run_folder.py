@@ -20,7 +20,7 @@ __all__ = ["HUB_RESULTS", "LABELS", "PAGE", "RunFolder", "figures_of", "stop_fil
 LABELS = ("before", "after")
 """Evaluations of a run, in order: the model as it was, and as it became."""
 HUB_RESULTS = ".eval_results/xmtf.yaml"
-"""Results in the hub's own format, beside the card of a model."""
+"""Results in the hub's own format, next to the card of a model."""
 PAGE = "index.html"
 """The page of a report."""
 
@@ -112,15 +112,15 @@ class RunFolder:
 
 
 def tokenizer_of(folder: Path) -> Path:
-    """Return the tokenizer that lies beside token files or checkpoints."""
+    """Return the tokenizer that is next to token files or checkpoints."""
     return folder / "tokenizer"
 
 
 def figures_of(folder: Path) -> Path:
-    """Return the figures that lie in the folder of a run or of a report, or in the one at hand."""
+    """Return the figures that lie in the folder of a run or of a report, or in the given one."""
     return folder / "figures"
 
 
 def stop_file(checkpoints: Path) -> Path:
-    """Return the file that stops training, after the step at hand and with a checkpoint, when it appears."""
+    """Return the file that stops training, after the step available and with a checkpoint, when it appears."""
     return checkpoints / "stop"

@@ -57,7 +57,10 @@ class Upload:
         sizes = [f"{size:>14,}  {name}" for name, size in self.files]
         total = sum(size for _, size in self.files)
         where = f"{'private ' if self.private else ''}{self.kind} {self.repo}"
-        return [*sizes, f"{total:>14,}  bytes in {len(self.files)} files would go to the {where}; the card is valid"]
+        return [
+            *sizes,
+            f"{total:>14,}  bytes in {len(self.files)} files would be uploaded to the {where}; the card is valid",
+        ]
 
 
 def check_target(repo: str, *, dry_run: bool) -> None:
@@ -75,7 +78,7 @@ def check_target(repo: str, *, dry_run: bool) -> None:
         validate_repo_id(repo)
     except HFValidationError as error:
         reason = str(error).splitlines()[0]
-        raise ConfigError(f"--push-to-hub {repo!r}: no id of a repository, such as me/demo ({reason})") from None
+        raise ConfigError(f"--push-to-hub {repo!r}: not a repository id, such as me/demo ({reason})") from None
     if dry_run:
         return
     if constants.HF_HUB_OFFLINE:
@@ -108,7 +111,7 @@ def plan_upload(
         and any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
     )
     if len(files) < 2:
-        raise DataError(f"{folder}: nothing to send; make it first")
+        raise DataError(f"{folder}: nothing to upload; build it first")
     _check_card(folder / _CARD, kind)
     return Upload(folder, repo, kind, private, files)
 
@@ -127,7 +130,7 @@ def push(upload: Upload, api: HfApi | None = None) -> str:
     with _told(upload):
         url = api.create_repo(upload.repo, repo_type=upload.kind, private=upload.private or None, exist_ok=True)
         if upload.private and not api.repo_info(url.repo_id, repo_type=upload.kind).private:
-            raise ConfigError(f"{upload.repo}: stands there already and is public; nothing was sent. Name another id")
+            raise ConfigError(f"{upload.repo}: already exists and is public; nothing was uploaded. Give another id")
         api.upload_folder(
             repo_id=url.repo_id,
             repo_type=upload.kind,
@@ -147,7 +150,7 @@ def _check_card(path: Path, kind: Kind) -> None:
         raise DataError(f"{path}: missing; every {kind} that is published has a card")
     text = path.read_text(encoding="utf-8")
     if not text.startswith("---\n"):
-        raise DataError(f"{path}: the card has no header that the hub reads")
+        raise DataError(f"{path}: the card has no header that the hub can read")
     try:
         (DatasetCard if kind == "dataset" else ModelCard)(text)
     except (ValueError, TypeError, KeyError, YAMLError) as error:
@@ -178,9 +181,9 @@ def _told(upload: Upload) -> Iterator[None]:
 def _refusal(error: Exception) -> str:
     status = getattr(getattr(error, "response", None), "status_code", None)
     if status == 401:
-        return "the hub does not take this token; run `hf auth login` or set HF_TOKEN"
+        return "the hub rejects this token; run `hf auth login` or set HF_TOKEN"
     if status == 403:
-        return "this token may not write there; take one with write access, or another id"
+        return "this token has no write access to it; use one with write access, or another id"
     return f"the hub refused ({_first_line(error)})"
 
 

@@ -76,14 +76,14 @@ def test_a_killed_worker_loses_nothing(processes, tmp_path, layout):
 @pytest.mark.parametrize(
     ("architecture", "training", "shape", "said"),
     [
-        ("bloom", {}, ParallelDims(tp=4), "2 attention heads do not divide over 4"),
-        ("mt5", {}, ParallelDims(pp=2), "only BLOOM can be cut into pipeline stages, and this is MT5"),
-        ("bloom", {}, ParallelDims(pp=6), "6 pipeline stages for 3 blocks, an embedding and a head; choose at most 5"),
+        ("bloom", {}, ParallelDims(tp=4), "2 attention heads are not divisible among 4"),
+        ("mt5", {}, ParallelDims(pp=2), "only BLOOM can be split into pipeline stages, and this is MT5"),
+        ("bloom", {}, ParallelDims(pp=6), "6 pipeline stages for 3 blocks, an embedding and a head; set at most 5"),
         ("bloom", {"micro_batch_rows": 12}, ParallelDims(pp=2), "1 micro-batches do not fill 2 stages"),
         ("bloom", {"micro_batch_rows": 5}, ParallelDims(dp_shard=2), "6 rows of each of 2 processes do not divide"),
-        ("bloom", {"global_batch_rows": 9}, ParallelDims(dp_replicate=2), "9 rows do not divide over 2 processes"),
-        ("bloom", {"optimizer": {"name": "adamw_8bit"}}, ParallelDims(dp_shard=2), "adamw_8bit.*cannot be cut"),
-        ("bloom", {"validation_suites": ["a"]}, ParallelDims(tp=2), "suites are measured on whole models"),
+        ("bloom", {"global_batch_rows": 9}, ParallelDims(dp_replicate=2), "9 rows are not divisible among 2 processes"),
+        ("bloom", {"optimizer": {"name": "adamw_8bit"}}, ParallelDims(dp_shard=2), "adamw_8bit.*cannot be sharded"),
+        ("bloom", {"validation_suites": ["a"]}, ParallelDims(tp=2), "suites need unsharded models"),
     ],
 )
 def test_layouts_that_do_not_fit_are_refused_in_one_line(architecture, training, shape, said):
@@ -99,5 +99,5 @@ def test_layouts_that_do_not_fit_are_refused_in_one_line(architecture, training,
 def test_degrees_have_to_multiply_to_the_number_of_processes():
     parallel = make_recipe("bloom", "FSDP2 x TP x4").training.parallel
     assert resolve_dims(parallel, 8) == ParallelDims(dp_replicate=2, dp_shard=2, tp=2)
-    with pytest.raises(ConfigError, match="takes 4 processes, and there are 2"):
+    with pytest.raises(ConfigError, match="needs 4 processes, but there are 2"):
         resolve_dims(parallel, 2)

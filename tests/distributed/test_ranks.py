@@ -38,7 +38,7 @@ def test_torchrun_with_two_processes_gives_the_losses_of_one(tmp_path, run_apart
     torchrun = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-addr", "127.0.0.1", "--standalone")
     sharded = (*OVERRIDES, "training.parallel.dp_shard=2")
     said = call(*torchrun, "-m", "xmtf.cli", "train", str(RECIPE), f"run_folder={together}", *sharded).stderr
-    assert "loads it whole" not in said
+    assert "loads it completely" not in said
     assert losses(together) == pytest.approx(losses(alone), abs=2e-5)
     assert len(losses(together)) == 6
     assert (together / "model" / "manifest.json").exists()

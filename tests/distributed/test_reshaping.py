@@ -170,7 +170,9 @@ def test_a_changed_byte_is_found_by_one_of_the_processes_and_the_checkpoint_befo
     results = processes(2, find, tmp_path)
     assert [found for found, _ in results] == [path, path]
     assert sorted(name for _, read in results for name in read) == sorted([*shards, *shards])
-    with pytest.raises(DataError, match=rf"step-000003: not a whole checkpoint: {shards[1]} does not hold the bytes"):
+    with pytest.raises(
+        DataError, match=rf"step-000003: not a complete checkpoint: {shards[1]} does not match its recorded checksum"
+    ):
         state.require_whole(newer)
 
 

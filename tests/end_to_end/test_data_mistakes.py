@@ -199,7 +199,7 @@ BUILDS = {
     ),
     "generator": Case(rows(), "{{ [text] | map('upper') }} ||| {{answer}}", said="NotTextError: 'text' is a generator"),
     "function": Case(rows(), "{{text}} {{ range }} ||| {{answer}}", said="'range' is a function"),
-    "method": Case(rows(), "{{ text.upper }} ||| {{answer}}", said="no text; call the method with ()"),
+    "method": Case(rows(), "{{ text.upper }} ||| {{answer}}", said="not text; call the method with ()"),
     "address-in-legacy": Case(
         rows(),
         "{{text}} {{ [text] | map('upper') }} ||| {{answer}}",
@@ -211,10 +211,10 @@ BUILDS = {
     ),
     "number-too-large": Case(rows(), "{{text}} {{ 1e400 }} ||| {{answer}}", said="a number is too large"),
     "list-printed-whole": built(
-        rows(l=["ja", "nein"]), "{{text}} {{l}} ||| {{answer}}", said="prints 'l' whole, as Python writes a list"
+        rows(l=["ja", "nein"]), "{{text}} {{l}} ||| {{answer}}", said="prints 'l' whole, as a Python list"
     ),
     "mapping-joined-whole": built(
-        rows(l=[{"a": 1}]), "{{text}} {{l | join}} ||| {{answer}}", said="whole, as Python writes a dict"
+        rows(l=[{"a": 1}]), "{{text}} {{l | join}} ||| {{answer}}", said="whole, as a Python dict"
     ),
     "names-twice": Case(rows(), {"a": ASK, "a ": ASK}, said="2 templates with the name 'a'"),
     "nested-typo": Case(
@@ -242,13 +242,13 @@ BUILDS = {
     "latin-1-csv": Case("text,answer\ncaf\xe9,1\n".encode("latin-1"), file="rows.csv", said="line 2 is not UTF-8 text"),
     "byte-order-mark": built(b"\xef\xbb\xbf" + LINES.encode(), kept=2),
     "half-of-a-character": Case(
-        [*LINES.splitlines(), '{"text": "\\ud800", "answer": "3"}'], said="line 3 holds half of a character"
+        [*LINES.splitlines(), '{"text": "\\ud800", "answer": "3"}'], said="line 3 contains half a character"
     ),
     "target-without-a-glyph": built(
         rows({"text": "z", "answer": "\u200b"}, {"text": "y", "answer": " \u2060"}), dropped={"empty target": 2}
     ),
     "special-tokens-are-text": built(rows(answer="It says </s> twice *."), text="It says </s> twice 3."),
-    "key-twice": Case(['{"text": "a", "text": "b", "answer": "1"}'], said="line 1: the key 'text' stands twice"),
+    "key-twice": Case(['{"text": "a", "text": "b", "answer": "1"}'], said="line 1: the key 'text' occurs twice"),
     # spreadsheets
     "semicolons": built("text;answer\na;1\nb;2\n", **CSV, text="Say a:"),
     "semicolons-and-mark": built(b"\xef\xbb\xbftext;answer\r\na;1\r\nb;2\r\n", **CSV, text="Say a:"),
@@ -286,7 +286,9 @@ BUILDS = {
     # files
     "json-array": built(json.dumps([{"text": "a", "answer": "1"}]), file="rows.json", kept=1),
     "json-of-one-object": Case(
-        json.dumps({"text": "a"}, indent=1), file="rows.json", said="holds an array of objects, or an object a line"
+        json.dumps({"text": "a"}, indent=1),
+        file="rows.json",
+        said="contains an array of objects, or one object per line",
     ),
     "ndjson": built(LINES, file="rows.ndjson", kept=2),
     "gzip-of-two": built(
@@ -295,12 +297,12 @@ BUILDS = {
         kept=2,
         dropped={"duplicate": 2},
     ),
-    "cut-gzip": Case(gzip.compress(LINES.encode())[:-9], file="rows.jsonl.gz", said="copy or pack it again"),
+    "cut-gzip": Case(gzip.compress(LINES.encode())[:-9], file="rows.jsonl.gz", said="copy or compress it again"),
     "unknown-kind": Case(LINES, file="rows.txt", said="not a kind of file that can be read"),
     "no-rows": Case("", said="has no rows"),
     # names that lead elsewhere
-    "split-outside": Case(rows(), own={"split": "../../x"}, said="is no name but a path that leads elsewhere"),
-    "id-outside": Case(rows(), own={"id": "../../x"}, said="is no name but a path that leads elsewhere"),
+    "split-outside": Case(rows(), own={"split": "../../x"}, said="is not a name but a path that leads elsewhere"),
+    "id-outside": Case(rows(), own={"id": "../../x"}, said="is not a name but a path that leads elsewhere"),
     "device": Case(None, own={"path": "/dev/zero"}, said="/dev/zero: no such file"),
 }
 

@@ -179,7 +179,7 @@ def test_a_folder_that_the_user_put_into_a_run_folder_stays(once, tmp_path, part
     shutil.copytree(once, folder, ignore=shutil.ignore_patterns(part, "report", "model"))
     (folder / part).mkdir()  # training is done again where the model is gone
     (folder / part / "mine.txt").write_text("mine")
-    with pytest.raises(ConfigError, match=f"{part}: holds something else than .* \\(mine.txt\\)"):
+    with pytest.raises(ConfigError, match=f"{part}: contains something other than .* \\(mine.txt\\)"):
         run_recipe(loaded(folder), replace=True)
     assert (folder / part / "mine.txt").read_text() == "mine"
 
@@ -193,7 +193,9 @@ def test_a_file_that_the_user_put_into_a_finished_folder_is_never_deleted_with_i
     before = snapshot(finished)
     changed = {"model": "training.optimizer.learning_rate=1e-3", "initial": "seed=7", "report": "report.title=other"}
     keys = ["seed=7" if part == "initial" else changed.get(part, "mixture.validation_fraction=0.3")]
-    with pytest.raises(ConfigError, match=f"{part}: holds something else than what xmtf wrote \\(mine.txt\\); move it"):
+    with pytest.raises(
+        ConfigError, match=f"{part}: contains something other than what xmtf wrote \\(mine.txt\\); move it"
+    ):
         run_recipe(loaded(finished, *keys), replace=True)
     assert mine.read_text() == "mine"
     if part in ("model", "checkpoints/step-000004", "results/after"):
@@ -266,5 +268,5 @@ def test_verify_finds_nothing_in_a_run_that_is_as_it_was_written(finished, capsy
 
 @pytest.mark.parametrize("name", ["..", "a/b", "../../escape", ".hidden", "a\nb", "x" * 300])
 def test_the_name_of_a_run_is_one_file_name(name):
-    with pytest.raises(ConfigError, match="is not one file name"):
+    with pytest.raises(ConfigError, match="is not a file name"):
         load_recipe(OWN, [f"name={name!r}" if "\n" not in name else 'name="a\\nb"'])

@@ -257,7 +257,7 @@ def test_a_run_killed_again_and_again_comes_to_the_same_bytes(finished, tmp_path
     [
         (["training.stpes=3"], "unknown key 'training.stpes'; did you mean 'steps'?"),
         (["mixture.tasks.0.tasks=[cldr-knids/*]"], "cldr-knids"),
-        (["mixture.max_characters=2"], "no example is left of"),
+        (["mixture.max_characters=2"], "none of"),
         (["model.base=/nowhere/model"], "/nowhere/model"),
         (["tokens.tokenizer.path=/nowhere/tokenizer"], "/nowhere/tokenizer"),
     ],
@@ -286,4 +286,4 @@ def test_ctrl_c_says_how_to_go_on(tmp_path):
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert "run the same command again to go on" in errors.decode()
+    assert "run the same command again to resume" in errors.decode()

@@ -72,7 +72,7 @@ def recipe(hub, tmp_path):
 
 
 def test_all_misses_are_listed_in_one_table_before_anything_is_rendered(recipe, tmp_path, capsys):
-    with pytest.raises(SourceError, match=r"3 splits are not to be had .listed above.: own/sums/de .*mixture\.m"):
+    with pytest.raises(SourceError, match=r"3 splits are unavailable .listed above.: own/sums/de .*mixture\.m"):
         build_mixture(recipe(), tmp_path / "out")
     said = capsys.readouterr().err
     for source in ("own/sums/de [validation]", "own/sums/es [train]", "own/sums/es [validation]"):
@@ -99,10 +99,10 @@ def test_what_is_skipped_and_what_is_partial_counts_in_manifest_and_card(hub, re
         each.name: each.commit(CONVERTED) for each in repositories
     }
     card = (tmp_path / "out/README.md").read_text()
-    assert "3 splits of the recipe were not to be had and are not in the mixture" in card
+    assert "3 splits of the recipe were unavailable and are not in the mixture" in card
     assert "own/sums (3)" in card
     assert (
-        "Of 1 splits only the beginning was to be had, which is all that the hub converted: own/large [train]" in card
+        "For 1 splits only the beginning was available, which is all that the hub converted: own/large [train]" in card
     )
 
     # Skipped splits are part of what the mixture is: once they are there it is another one.
@@ -136,12 +136,10 @@ def test_what_fails_just_now_or_is_held_out_is_never_skipped(hub, recipe, tmp_pa
 def test_a_gated_set_is_built_and_its_token_stands_in_no_artefact(hub, recipe, tmp_path, monkeypatch, capsys):
     hub.repositories["dataset", "own/sums"].gated = True
     wanted = ("mixture.tasks.0.tasks=[sums/fr]",)
-    with pytest.raises(SourceError, match=r"2 splits are not to be had"):
+    with pytest.raises(SourceError, match=r"2 splits are unavailable"):
         build_mixture(recipe(*wanted), tmp_path / "out")
     said = capsys.readouterr().err
-    assert (
-        "own/sums/fr [train]       own/sums is given out on request, and the hub does not give it to a reader" in said
-    )
+    assert "own/sums/fr [train]       own/sums is gated, and the hub denies it to users" in said
     assert (
         plan_mixture(recipe("mixture.missing=skip"))
         .gathered.missing[0]

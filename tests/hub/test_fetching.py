@@ -82,7 +82,7 @@ def test_a_later_call_resumes_what_an_earlier_one_left(hub, dataset, tmp_path):
     told = []
     (failed,) = fetch(tmp_path, tell=lambda count, total: told.append(count))
     assert failed.status == "failed"
-    assert "failed just now (status 503)" in failed.problem
+    assert "failed (status 503)" in failed.problem
     (unfinished,) = tmp_path.rglob("*.unfinished")
     assert unfinished.stat().st_size > 0
     hub.faults.clear()
@@ -101,7 +101,7 @@ def test_the_hub_is_asked_again_when_it_says_and_bytes_that_are_wrong_are_not_ke
     hub.faults["0001.parquet"] += ["wrong"] * 4
     (failed,) = fetch(tmp_path / "other")
     assert failed.status == "failed"
-    assert "the bytes that came have the hash" in failed.problem
+    assert "the downloaded bytes have the hash" in failed.problem
     assert not list((tmp_path / "other").rglob("*0001*"))
     hub.faults.clear()
     assert fetch(tmp_path / "other")[0].status == "fetched"
@@ -126,12 +126,12 @@ def test_licence_and_gating_are_shown_before_anything_comes_and_stay_beside_the_
         shown.extend(each.line() for each in terms)
 
     (fetched,) = fetch(tmp_path / "new", show=show)
-    assert shown == [("own/set", "1", "cc-by-nc-4.0, mit (card)", "on request (HF_TOKEN)")]
+    assert shown == [("own/set", "1", "cc-by-nc-4.0, mit (card)", "gated (HF_TOKEN)")]
     sidecar = read_sidecar(fetched.path)
     assert (sidecar.licence, sidecar.gated) == ("cc-by-nc-4.0, mit", True)
     monkeypatch.setenv("XMTF_DATA_ROOT", str(tmp_path / "new"))
     fetch(tmp_path / "copy", show=lambda terms: shown.extend(each.line() for each in terms), offline=True)
-    assert shown[1] == ("own/set", "1", "cc-by-nc-4.0, mit (sidecar)", "on request (HF_TOKEN)")
+    assert shown[1] == ("own/set", "1", "cc-by-nc-4.0, mit (sidecar)", "gated (HF_TOKEN)")
     fetch(tmp_path / "told", show=lambda terms: shown.extend(terms), licences={"own/set": "MIT"})
     assert (shown[2].licence, shown[2].said_by) == ("MIT", "catalogue")
 
@@ -139,10 +139,10 @@ def test_licence_and_gating_are_shown_before_anything_comes_and_stay_beside_the_
 def test_a_gated_set_is_read_with_a_token_of_the_environment_that_stands_nowhere(hub, dataset, tmp_path, monkeypatch):
     dataset.gated = True
     (failed,) = fetch(tmp_path / "new")
-    assert "does not give it to a reader without a token; ask for it at" in failed.problem
+    assert "denies it to users without a token; request access at" in failed.problem
     assert f"{hub.url}/datasets/own/set, then set HF_TOKEN" in failed.problem
     monkeypatch.setenv("HF_TOKEN", STRANGER)
-    assert "does not give it to this token" in fetch(tmp_path / "new")[0].problem
+    assert "denies it to this token" in fetch(tmp_path / "new")[0].problem
     monkeypatch.setenv("HF_TOKEN", READER)
     assert fetch(tmp_path / "new")[0].status == "fetched"
     assert read_source(REF).table.num_rows == 400
@@ -157,7 +157,7 @@ def test_any_file_of_the_name_is_not_enough(hub, dataset, tmp_path, monkeypatch)
     path = tmp_path / "own/set/fr/train-00001-of-00002.parquet"
     whole = path.read_bytes()
     path.write_bytes(parquet(ROWS[:9]))
-    with pytest.raises(SourceError, match=r"00001-of-00002\.parquet: is not the file that was fetched"):
+    with pytest.raises(SourceError, match=r"00001-of-00002\.parquet: does not e file that was fetched"):
         read_source(REF)
     (failed,) = fetch(tmp_path)
     assert (failed.status, failed.rows) == ("failed", 0)

@@ -73,7 +73,7 @@ def test_misses_on_the_hub_are_told_from_failures(hub):
         with pytest.raises(MissingSourceError, match=said):
             locate(ref)
     hub.faults["/api/datasets/own/busy"] += [503] * 9
-    with pytest.raises(SourceError, match=r"failed just now \(status 503\), though asked several times") as caught:
+    with pytest.raises(SourceError, match=r"failed \(status 503\) after several tries") as caught:
         locate(SourceRef("own/busy", revision=CONVERTED))
     assert not isinstance(caught.value, MissingSourceError)
     assert hub.waits == [1, 2, 4, 8]

@@ -90,7 +90,7 @@ def test_a_pinned_recipe_reads_its_commit_when_the_hub_has_another(published, tm
     with pytest.raises(SourceError, match=f"is of commit {first[:12]}, and own/set is pinned to {second[:12]}"):
         rows_of(recipe, offline=True)
     assert run("fetch", recipe, "--to", tmp_path / "mirror").exit_code == 1
-    with pytest.raises(ConfigError, match="is there already"):
+    with pytest.raises(ConfigError, match="already exists"):
         run("pin", recipe)
     told = json.loads(run("pin", recipe, "--replace", "--json").output)  # what the mirror has
     assert told == {"file": str(pins), "pins": {"own/set": {revision: first}}, "not_pinned": {}}

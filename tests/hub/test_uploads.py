@@ -88,7 +88,7 @@ def test_private_stays_private_and_refusals_are_one_line(hub, folder, monkeypatc
     assert hub.repositories["dataset", "me/demo"].private
     send(folder, private=True)
     hub.repositories["dataset", "me/demo"].private = False
-    with pytest.raises(ConfigError, match="is public; nothing was sent"):
+    with pytest.raises(ConfigError, match="is public; nothing was uploaded"):
         send(folder, private=True)
     hub.faults["/commit/"] += [500] * 9
     (folder / "README.md").write_text(CARD + "More.\n")
@@ -102,5 +102,5 @@ def test_private_stays_private_and_refusals_are_one_line(hub, folder, monkeypatc
         send(folder)
     hub.faults.clear()
     monkeypatch.setenv("HF_TOKEN", READER)
-    with pytest.raises(UserError, match="may not write there"):
+    with pytest.raises(UserError, match="has no write access"):
         send(folder)

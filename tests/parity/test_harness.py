@@ -71,7 +71,7 @@ def test_what_the_harness_refuses_is_said_in_one_line_and_our_faults_are_not_hid
 def test_a_model_has_to_be_named():
     from xmtf.evaluation.harness.model import HarnessModel
 
-    with pytest.raises(ConfigError, match="name the model, such as --model_args pretrained=runs/demo/model"):
+    with pytest.raises(ConfigError, match="give the model, such as --model_args pretrained=runs/demo/model"):
         HarnessModel()
 
 

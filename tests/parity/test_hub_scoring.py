@@ -158,7 +158,7 @@ def test_models_with_a_state_are_read_in_whole_rows(kind):
         with torch.inference_mode():
             best = model.network(input_ids=torch.tensor([row]), use_cache=False).logits[0].argmax(-1).tolist()
         assert list(answer.ids) == best[len(prompt) - 1 : len(row) - 1]
-    with pytest.raises(ConfigError, match=r"takes no mask for a prefix LM; set training\.prefix_lm: false"):
+    with pytest.raises(ConfigError, match=r"does not support a prefix-LM mask; set training\.prefix_lm: false"):
         list(scoring.score_batches(model, PROMPTS, CHOICES, range(len(PROMPTS)), pad=0, prefix_lm=True))
 
 

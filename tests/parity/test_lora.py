@@ -223,7 +223,7 @@ def test_an_adapter_of_another_model_is_refused(tmp_path):
     ours = load_model(str(bases["bloom"])).model
     add_adapters(ours, Lora(rank=2), seed=0)
     save_model(ours, tmp_path / "adapter", tokenizer=None, base=str(bases["llama"]))
-    with pytest.raises(DataError, match="which is no linear layer of this model"):
+    with pytest.raises(DataError, match="which is not a linear layer of this model"):
         load_model(str(tmp_path / "adapter"))
     with pytest.raises(UnknownNameError, match=r"model.lora.targets: unknown layer 'querry_key_value'; did you mean"):
         add_adapters(load_model(str(bases["bloom"])).model, Lora(targets=("querry_key_value",)), seed=0)

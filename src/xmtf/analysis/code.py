@@ -28,7 +28,7 @@ _QUOTES = '"""'
 
 
 def body(program: str) -> str:
-    """Return what stands after the second triple quote, stripped; the whole program where there are fewer than two."""
+    """Return what is after the second triple quote, stripped; the whole program where there are fewer than two."""
     return program.split(_QUOTES, 2)[-1].strip() if program.count(_QUOTES) >= 2 else program.strip()
 
 
@@ -82,9 +82,9 @@ def _completions(path: Path) -> Iterator[str]:
 def _generations(path: Path) -> Iterator[str]:
     value = read_json(path)
     if not isinstance(value, list) or not all(isinstance(samples, list) for samples in value):
-        raise DataError(f"{path}: not a list with a list of programs for each problem")
+        raise DataError(f"{path}: not a list with one list of programs per problem")
     for number, samples in enumerate(value):
         for program in samples:
             if not isinstance(program, str):
-                raise DataError(f"{path}: problem {number} has a sample that is no text")
+                raise DataError(f"{path}: problem {number} has a sample that is not text")
             yield body(program)

@@ -1,4 +1,4 @@
-"""Which evaluation items stand in a mixture, and where: by row, by prompt, by their fields and by shared words.
+"""Which evaluation items are in a mixture, and where: by row, by prompt, by their fields and by shared words.
 
 ========  ===========================================================================================
 ``row``   the mixture prompts the same row of the same split of the same dataset
@@ -138,7 +138,7 @@ class ItemReader:
 
 
 def _runs_by_row(table: pa.Table, words: int) -> tuple[UInt64, Any]:
-    """Return the different runs of words of each row and the row that each stands in, from 0."""
+    """Return the different runs of words of each row and the row that each is in, from 0."""
     texts = [(row, text) for row, value in enumerate(table.to_pylist()) for text in _strings(value)]
     found = word_runs(pa.array([text for _, text in texts], pa.string()), words)
     row_of_run = np.array([row for row, _ in texts], np.int64)[found.text_of_run]
@@ -173,7 +173,7 @@ class Contamination:
         items: The items.
         examples: Training examples read.
         by_row: Items whose row is in the mixture, bool ``[items]``; ``by_prompt`` and ``by_fields`` likewise.
-        shared: Which of the runs of the items stand in the mixture, bool ``[r]``.
+        shared: Which of the runs of the items are in the mixture, bool ``[r]``.
         seen: Item -> the first training examples that it shares something with, by kind.
     """
 
@@ -191,10 +191,10 @@ class Contamination:
         self.shared = np.zeros(len(self.items.runs), bool)
 
     def summary(self) -> list[dict[str, Any]]:
-        """Return one record a slice: items, and how many of them stand in the mixture, by kind.
+        """Return one record a slice: items, and how many of them are in the mixture, by kind.
 
         ``any`` counts items of any kind, ``half`` those of whose runs at least half are in the mixture. ``by_fields``
-        and ``by_words`` count those that can be looked for so, ``measurable`` those of either, and ``clean`` those
+        and ``by_words`` count those that can be searched for so, ``measurable`` those of either, and ``clean`` those
         of these of which nothing was found.
         """
         share, seen = self._share(), self._seen()
@@ -222,7 +222,7 @@ class Contamination:
         return records
 
     def found(self) -> Iterator[dict[str, Any]]:
-        """Yield one record for each item that stands in the mixture, with the first training example of each kind."""
+        """Yield one record for each item that is in the mixture, with the first training example of each kind."""
         share = self._share()
         for item in np.flatnonzero(self._seen()):
             source = self.items.sources[self.items.source[item]]

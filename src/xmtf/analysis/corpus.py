@@ -2,7 +2,7 @@
 
 ======================================  ==============================================================
 a mixture (``xmtf data build``)         its inputs and targets; the language is that of the targets
-a file of rows (JSON lines, CSV, ...)   one text a row: a column of text and a column of languages
+a file of rows (JSON lines, CSV, ...)   one text per row: a column of text and a column of languages
 ``*.txt``, also packed                  every line is a text, in one language
 a folder of such files                  all of them; files below ``<code>/`` are in that language
 ======================================  ==============================================================
@@ -125,7 +125,7 @@ def _tables(file: Path) -> Iterator[dict[str, list[Any]]]:
         while texts := list(islice(lines, _ROWS)):
             yield {"text": texts}
     else:
-        raise SourceError(f"{file}: not a kind of file that can be read; known: {', '.join(_NAMED)}, also packed")
+        raise SourceError(f"{file}: not a kind of file that can be read; known: {', '.join(_NAMED)}, also compressed")
 
 
 def _passages(table: dict[str, list[object]], columns: CorpusColumns, declared: str | None, file: Path) -> Passages:

@@ -46,7 +46,7 @@ def edit_distances(table: Any, columns: PairColumns, where: str) -> list[dict[st
 
     Raises:
         UnknownNameError: No such column.
-        ConfigError: A label has no name, or a column holds no text.
+        ConfigError: A label has no name, or a column has no text.
     """
     for name in (columns.first, columns.second, columns.label):
         if name not in table.column_names:
@@ -72,7 +72,7 @@ def _distances(first: Sequence[Any], second: Sequence[Any], where: str) -> Any:
 
     for row, pair in enumerate(zip(first, second, strict=True)):
         if not all(isinstance(text, str) for text in pair):
-            raise ConfigError(f"{where}: row {row} holds no text to compare but {pair[0]!r} and {pair[1]!r}")
+            raise ConfigError(f"{where}: row {row} has no texts to compare, only {pair[0]!r} and {pair[1]!r}")
     return np.array([Levenshtein.distance(a, b) for a, b in zip(first, second, strict=True)], np.int64)
 
 
@@ -80,5 +80,5 @@ def _name(label: object, names: tuple[str, ...], where: str) -> str:
     if not names or not isinstance(label, int):
         return str(label)
     if not 0 <= label < len(names):
-        raise ConfigError(f"{where}: label {label} has no name among --labels {','.join(names)}")
+        raise ConfigError(f"{where}: label {label} is not named in --labels {','.join(names)}")
     return names[label]

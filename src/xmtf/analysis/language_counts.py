@@ -1,4 +1,4 @@
-"""Which languages a corpus really holds, beside those that it declares.
+"""Which languages a corpus really holds, alongside those that it declares.
 
 Sentences are identified one by one. Short sentences and related languages are told apart badly, so
 every count is given twice: of all sentences, and of the reliable ones, whose language got a confidence of

@@ -44,7 +44,7 @@ def evaluate(
         limit: Rows of each split, a seeded choice; with ``suites``.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``; with ``suites``.
         offline: Never touch the network; with ``suites``.
-        replace: Replace results of another model or other suites that stand in ``out``.
+        replace: Replace results of another model or other suites that are in ``out``.
         **settings: Keys of a recipe's section ``evaluation``, such as ``scoring="characters"``; with ``suites``.
 
     Raises:
@@ -54,10 +54,10 @@ def evaluate(
     label = label or str(model).rstrip("/").rsplit("/", 1)[-1]
     folder = RunFolder(Path()).results(label) if out is None else Path(out)
     if (suites is None) == (recipe is None):
-        raise ConfigError("evaluate: give either suites, such as 'xnli,xcopa', or a recipe whose suites are measured")
+        raise ConfigError("evaluate: give either suites, such as 'xnli,xcopa', or a recipe whose suites are evaluated")
     if recipe is not None:
         if settings or limit is not None or device != "auto" or offline:
-            raise ConfigError("evaluate: with a recipe its keys decide; change them with load_recipe(path, overrides)")
+            raise ConfigError("evaluate: a recipe's own keys apply; change them with load_recipe(path, overrides)")
         setup = setup_of(opened(recipe, ()))
     else:
         setup = _setup(suites or "", limit, settings, device=device, offline=offline)

@@ -21,7 +21,7 @@ def build_mixture(
         recipe: The recipe, its file or its name.
         overrides: Keys that have another value.
         out: Folder of the mixture; default that of the recipe's run, ``runs/<name>/mixture``.
-        replace: Whether a finished mixture of another recipe that stands there is replaced.
+        replace: Whether a finished mixture of another recipe that is there is replaced.
 
     Raises:
         UserError: The recipe or its data are wrong, or a finished mixture would be replaced.

@@ -45,7 +45,7 @@ def opened(recipe: RecipeLike, overrides: Overrides) -> LoadedRecipe:
     if not isinstance(recipe, LoadedRecipe):
         return load_recipe(recipe, overrides)
     if _texts(overrides):
-        raise ConfigError(f"{recipe.path}: the recipe is loaded already; give the overrides to load_recipe")
+        raise ConfigError(f"{recipe.path}: the recipe is already loaded; pass the overrides to load_recipe")
     return recipe
 
 
@@ -62,7 +62,7 @@ def _text(key: str, value: object) -> str:
     try:
         return orjson.dumps(value, default=_plain).decode()
     except orjson.JSONEncodeError as error:
-        raise ConfigError(f"override {key!r}: {value!r} is no value of a recipe ({error})") from None
+        raise ConfigError(f"override {key!r}: {value!r} is not a valid value of a recipe ({error})") from None
 
 
 def _plain(value: object) -> object:

@@ -19,7 +19,7 @@ def run(recipe: RecipeLike, overrides: Overrides = (), *, until: str | None = No
         recipe: The recipe, its file or its name.
         overrides: Keys that have another value.
         until: Last stage to do, such as ``tokens``; all of them by default.
-        replace: Replace a finished model, results, or checkpoints of another training that stand in the run folder.
+        replace: Replace a finished model, results, or checkpoints of another training that are in the run folder.
 
     Returns:
         The names of what lies in the run folder: ``.model``, ``.report``, ``.results("after")``.
@@ -41,7 +41,7 @@ def train(
         recipe: The recipe, its file or its name.
         overrides: Keys that have another value.
         tokens: Token files to train on instead of the run's own.
-        replace: Replace a finished model or checkpoints of another training that stand in the run folder.
+        replace: Replace a finished model or checkpoints of another training that are in the run folder.
 
     Raises:
         UserError: The recipe, the model or the machine do not fit together; says what to change.

@@ -16,7 +16,7 @@ from xmtf.templates.preview import Preview
 
 __all__ = ["render"]
 
-_GIVEN = Origin("a row that was given", "", "", 0)
+_GIVEN = Origin("a given row", "", "", 0)
 
 
 def render(
@@ -74,7 +74,7 @@ def render(
     if isinstance(row, Mapping):
         return [_preview(each, row, mode) for each in chosen]
     if task is None:
-        raise ConfigError("render: a template alone has no rows; give the row itself, such as {'premise': 'It rains.'}")
+        raise ConfigError("render: a template by itself has no rows; pass a row, such as {'premise': 'It rains.'}")
     return preview_row(task, chosen, split=split, row=row, mode=mode, offline=offline)
 
 

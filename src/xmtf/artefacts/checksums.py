@@ -1,4 +1,4 @@
-"""Bytes that a stage reads are those that were written: SHA-256 against the manifest beside them.
+"""Bytes that a stage reads are those that were written: SHA-256 against the manifest next to them.
 
 Hashing terabytes again for every command would take hours, so the hash of a file is remembered in the user's cache
 under its device, inode, size and times of change. Whoever writes to the file changes a time. What changes bytes
@@ -87,7 +87,7 @@ def check_outputs(folder: Path, takes: Callable[[str], bool] = lambda name: True
     """
     manifest = read_manifest(folder)
     for damage in damages(folder, manifest, takes, remembered_sha256):
-        raise DataError(f"{damage}; delete {folder} to make it anew")
+        raise DataError(f"{damage}; delete {folder} to recreate it")
     return manifest
 
 
@@ -137,7 +137,7 @@ def _damage(path: Path, written: str, sha256: Callable[[Path], str]) -> str:
         return "is missing"
     except OSError as error:
         return f"cannot be read ({error.strerror or error})"
-    return "" if found == written else "does not hold the bytes that were written"
+    return "" if found == written else "does not match its recorded checksum"
 
 
 def user_cache() -> Path:

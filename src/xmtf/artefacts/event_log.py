@@ -1,4 +1,4 @@
-"""``log.jsonl`` of a run: one event a line, each with a checksum of what it says."""
+"""``log.jsonl`` of a run: one event per line, each with a checksum of what it says."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def append_event(path: Path, event: JsonObject) -> None:
 
 
 def read_event(line: bytes) -> JsonObject | None:
-    """Return the event of a line without its checksum, or None where it is not as it was written.
+    """Return the event of a line without its checksum, or None where it was changed or cut short.
 
     Lines of earlier versions have no checksum.
     """
@@ -44,12 +44,12 @@ def read_events(path: Path) -> Iterator[JsonObject]:
     """Yield the events of a log.
 
     Raises:
-        DataError: A line is not as it was written; named by its number.
+        DataError: A line was changed or cut short; named by its number.
     """
     for number, line in enumerate(path.read_bytes().splitlines(), start=1):
         event = read_event(line)
         if event is None:
-            raise DataError(f"{path}: line {number} is not as it was written; delete that line")
+            raise DataError(f"{path}: line {number} was changed or cut short; delete that line")
         yield event
 
 

@@ -64,10 +64,10 @@ class _Part:
             problem = error.errors(include_url=False)[0]
             place = ".".join([cls._KEY, *map(str, problem["loc"])])
             fault = "is missing" if problem["type"] == "missing" else problem["msg"].lower()
-            raise DataError(f"{folder / MANIFEST}: {place}: {fault}; delete {folder} to build it anew") from None
+            raise DataError(f"{folder / MANIFEST}: {place}: {fault}; delete {folder} to rebuild it") from None
 
     def to_json(self) -> JsonObject:
-        """Return what stands in the manifest."""
+        """Return what is in the manifest."""
         written = _adapter(type(self)).dump_json(self, by_alias=True, exclude_defaults=not self._DEFAULTS_ARE_WRITTEN)
         return cast("JsonObject", orjson.loads(written))
 
@@ -125,7 +125,7 @@ class LintFinding:
 
 @dataclass(frozen=True, slots=True)
 class MissingSplit:
-    """A split that the recipe names and that was not to be had: ``problem`` says why."""
+    """A split that the recipe names and that was unavailable: ``problem`` says why."""
 
     task: str
     dataset: str
@@ -155,7 +155,7 @@ class MixtureDetails(_Part):
         notes: What looks like a mistake.
         findings: What lint found.
         relatives: Held-out language -> the members of its macrolanguage that the mixture holds.
-        missing: Splits that were not to be had and were skipped.
+        missing: Splits that were unavailable and were skipped.
         partial: Splits of which the hub converted only the beginning.
         versions: Dataset -> its versions; more than one where its splits are of several.
     """
@@ -184,7 +184,7 @@ class MixtureCounts(_Part):
         overlaps: Examples left out because a suite asks about them.
         languages: Language -> examples; so are ``clusters``, ``datasets``, ``tasks`` and ``templates``.
         characters: ``inputs`` and ``targets``.
-        missing: Splits that were not to be had and were skipped.
+        missing: Splits that were unavailable and were skipped.
         partial: Splits of which the hub converted only the beginning.
     """
 
@@ -205,13 +205,13 @@ class MixtureCounts(_Part):
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """What stands at the ends of inputs and targets.
+    """What is at the ends of inputs and targets.
 
     Attributes:
         space_before_targets: One space is put before every target, also one that begins with a space.
-        begin_of_inputs: Ids that stand before inputs, where a text does not bring them along.
-        end_of_inputs: The end-of-text token stands after inputs; ``bos``: the begin-of-text token does.
-        end_of_targets: The end-of-text token stands after targets.
+        begin_of_inputs: Ids that are before inputs, where a text does not bring them along.
+        end_of_inputs: The end-of-text token is after inputs; ``bos``: the begin-of-text token does.
+        end_of_targets: The end-of-text token is after targets.
     """
 
     space_before_targets: bool
@@ -278,8 +278,8 @@ class TokenDetails(_Part):
         family: Of the models that they are for.
         prefix: What the names of the files begin with.
         validation_fraction: Share of each language that is not trained on.
-        ends: What stands at the ends of inputs and targets.
-        begin_of_inputs: The text of what stands before inputs.
+        ends: What is at the ends of inputs and targets.
+        begin_of_inputs: The text of what is before inputs.
         tokenizer: Fingerprint of the tokenizer.
         vocab_size: Its tokens.
         special: Its special tokens.
@@ -365,8 +365,8 @@ class EvaluationDetails(_Part):
         ranking: How choices were ranked; None where nothing was.
         answers: Name of the journal -> its lines; nothing in earlier versions.
         server: Of a model that is asked elsewhere: where, how, what it took.
-        commit: Of this program where it ran from a checkout, ``+`` where files differed. It stands here alone: scores
-            and items are the same whatever else the checkout holds.
+        commit: Of this program where it ran from a checkout, ``+`` where files differed. It is here alone: scores and
+            items are the same whatever else the checkout holds.
         versions: Dataset -> its versions on the hub, of items and shots; nothing in earlier versions.
     """
 

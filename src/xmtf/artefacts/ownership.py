@@ -43,7 +43,7 @@ __all__ = [
 MARKER = ".xmtf.json"
 """File that a stage writes first into its folder: ``{"stage": "tokens"}``."""
 WRITTEN = "written"
-"""File in the work folder of a file: the SHA-256 of what is about to stand there."""
+"""File in the work folder of a file: the SHA-256 of what is about to be there."""
 RUN = "run"
 """The stage in the marker of a run folder."""
 _MARKED = frozenset({"stage", "training", "recipe", "outputs", "replaced", "hash"})
@@ -69,7 +69,7 @@ def write_marker(folder: Path, stage: str, **more: object) -> None:
     Args:
         folder: The folder.
         stage: The stage.
-        more: What the marker is to say beside, such as the SHA-256 of files.
+        more: What the marker is to say alongside, such as the SHA-256 of files.
     """
     value = {"stage": stage, **more}
     write_json(folder / MARKER, value | {"hash": content_hash(value)})
@@ -102,7 +102,7 @@ def marker_damage(path: Path) -> str:
         return "cannot be read"
     known = isinstance(value, dict) and value.keys() <= _MARKED and isinstance(value.get("stage"), str)
     written = value.pop("hash", None) if known else ""
-    return "" if known and written in (None, content_hash(value)) else "does not hold what was written"
+    return "" if known and written in (None, content_hash(value)) else "was changed after it was written"
 
 
 def check_ours(out: Path, what: str, stages: Collection[str], *, hidden: bool = True) -> None:
@@ -111,26 +111,26 @@ def check_ours(out: Path, what: str, stages: Collection[str], *, hidden: bool = 
     Args:
         out: Where something is to be written: nothing, an empty folder, or a folder of one of ``stages``.
         what: What is to be written, such as ``a mixture``.
-        stages: What may stand there.
+        stages: What may be there.
         hidden: Whether hidden files of others count; they do where the folder is replaced as a whole.
 
     Raises:
-        ConfigError: A file, or a folder that is not empty and not ours; names what stands in it. Or one that leads by
-            a link to a folder that is not ours.
+        ConfigError: A file, or a folder that is not empty and not ours; names what is in it. Or one that leads by a
+            link to a folder that is not ours.
     """
     if not out.exists():
         return
     if not out.is_dir():
-        raise ConfigError(f"{out}: is a file, and {what} is a folder; name another one")
+        raise ConfigError(f"{out}: is a file, and {what} is a folder; give another path")
     found = sorted(path.name for path in out.iterdir() if not _precedes_the_marker(path.name))
     found = found if hidden else [name for name in found if not name.startswith(".") or name == MARKER]
     if found and stage_of(out) not in stages:
-        raise ConfigError(f"{out}: holds something else than {what} of xmtf ({_listed(found)}); name a new folder")
+        raise ConfigError(f"{out}: contains something other than {what} of xmtf ({_listed(found)}); give a new folder")
     refuse_links(out.rglob("*"))
 
 
 def _precedes_the_marker(name: str) -> bool:
-    """Tell whether a file may stand in a folder of ours that has no marker yet: its command was killed then."""
+    """Return whether a file may be in a folder of ours that has no marker yet: its command was killed then."""
     return name == LOCK or (is_temporary(name) and name.startswith(f".{MARKER}."))
 
 
@@ -142,7 +142,9 @@ def refuse_links(paths: Iterator[Path]) -> None:
     """
     for path in paths:
         if path.is_symlink() and path.is_dir() and stage_of(path) is None and any(path.iterdir()):
-            raise ConfigError(f"{path}: is a link to {path.resolve()}, a folder that is not of xmtf; remove the link")
+            raise ConfigError(
+                f"{path}: is a link to {path.resolve()}, a folder that xmtf did not create; remove the link"
+            )
 
 
 def _listed(found: Sequence[str]) -> str:
@@ -186,7 +188,7 @@ def refuse_unknown(folder: Path, known: Collection[str], also: Callable[[str], b
     )
     if found:
         raise ConfigError(
-            f"{folder}: holds something else than what xmtf wrote ({_listed(found)}); move it, or name a new folder"
+            f"{folder}: contains something other than what xmtf wrote ({_listed(found)}); move it, or give a new folder"
         )
 
 
@@ -203,13 +205,13 @@ def refuse_loss(where: Path, lost: Sequence[str], instead: str) -> None:
     """
     if lost:
         raise ConfigError(
-            f"{where}: {' and '.join(lost)} would be lost; give {instead} to keep what is there, or --replace to "
-            "replace it"
+            f"{where}: {' and '.join(lost)} would be lost; give {instead} to keep existing work, or --replace to "
+            f"replace it"
         )
 
 
 def free_name(path: Path) -> Path:
-    """Return a path beside ``path`` that is not taken: ``runs/demo-2``."""
+    """Return a path next to ``path`` that is not taken: ``runs/demo-2``."""
     number = 2
     while path.with_name(f"{path.name}-{number}").exists():
         number += 1
@@ -220,15 +222,15 @@ def new_file(path: Path | None, *, replace: bool) -> Path | None:
     """Return a path that a command may write its result to.
 
     Raises:
-        ConfigError: Something stands there, and ``replace`` is not given; but for the file of the same command, which
-            was killed when it had just written it.
+        ConfigError: Something is there, and ``replace`` is not given; but for the file of the same command, which was
+            killed when it had just written it.
     """
     if path is None:
         return None
     if path.is_dir():
-        raise ConfigError(f"{path}: is a folder; name a file")
+        raise ConfigError(f"{path}: is a folder; give a file")
     if (path.exists() or path.is_symlink()) and not replace and not _just_written(path):
-        raise ConfigError(f"{path}: is there already; name another file, or give --replace to overwrite it")
+        raise ConfigError(f"{path}: already exists; give another file, or --replace to overwrite it")
     return path
 
 
@@ -253,7 +255,7 @@ def check_run_folder(folder: Path) -> None:
     refuse_links(path for path in parts if path != run.all_results)
     log = run.log
     if log.is_symlink():
-        raise ConfigError(f"{log}: is a link to {log.resolve()}; remove it, or name another run folder")
+        raise ConfigError(f"{log}: is a link to {log.resolve()}; remove it, or give another run folder")
     if not any(stage_of(path) for path in parts):  # of an earlier version, or of a verb that makes one part of a run
         check_ours(folder, "a run", (RUN,), hidden=False)
 

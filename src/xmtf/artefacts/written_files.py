@@ -52,7 +52,7 @@ class WrittenFiles:
             whole: Whether what an earlier call wrote, and this one did not, is deleted.
 
         Raises:
-            ConfigError: As :meth:`check`; or a file stands in the place of a new one. Nothing is written then.
+            ConfigError: As :meth:`check`; or a file is in the place of a new one. Nothing is written then.
         """
         self.check()
         with alone_at(self.folder), temporary_folder(self.folder) as temporary:
@@ -94,5 +94,5 @@ class WrittenFiles:
         for name in sorted(names):
             path = self.folder / name
             if path.exists() and (path.is_dir() or file_sha256(path) != written.get(name)):
-                since = "was changed since xmtf wrote it" if name in written else "is not of xmtf"
-                raise ConfigError(f"{path}: {since}; name another folder, or give --replace to overwrite it")
+                since = "was edited after xmtf wrote it" if name in written else "was not written by xmtf"
+                raise ConfigError(f"{path}: {since}; give another folder, or --replace to overwrite it")

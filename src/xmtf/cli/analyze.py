@@ -98,23 +98,23 @@ def contamination(
 
 
 def _measured(records: list[dict[str, Any]], words: int) -> Iterator[str]:
-    """Say how many items could be looked for by their texts, and how many of those are clean."""
+    """Describe how many items could be searched for by their texts, and how many of those are clean."""
     items, measurable, by_fields, by_words, clean = (
         sum(record[name] for record in records) for name in ("items", "measurable", "by_fields", "by_words", "clean")
     )
     yield (
-        f"{measurable:,} of {items:,} items can be looked for by their texts: {by_fields:,} by their fields, "
-        f"{by_words:,} by {words} words in a row; of these nothing was found of {clean:,}"
+        f"{measurable:,} of {items:,} items can be searched for by their texts: {by_fields:,} by their fields, "
+        f"{by_words:,} by {words} consecutive words; of these, nothing was found for {clean:,}"
     )
     untouched = [record for record in records if not record["any"] and record["clean"]]
     if untouched:
         known, of = (sum(record[name] for record in untouched) for name in ("clean", "items"))
-        whole = "all" if known == of else "those that can be looked for"
+        whole = "all" if known == of else "those that can be searched for"
         yield f"{len(untouched)} splits share nothing with the mixture in {known:,} of their {of:,} items, {whole}"
     if measurable < items:
         yield (
-            f"{items - measurable:,} items have neither (their fields are short, or stand in many rows): they were "
-            "looked for by row and by whole prompt only, and nothing is known of their texts"
+            f"{items - measurable:,} items have neither (their fields are short, or occur in many rows): they were "
+            f"searched for by row and by whole prompt only, and nothing is known about their texts"
         )
 
 
@@ -212,7 +212,7 @@ def code(
     records = [code_statistics(str(source), read_programs(source)) for source in sources]
     empty = [record["source"] for record in records if not record["programs"]]
     if empty:
-        raise ConfigError(f"{empty[0]}: holds no program")
+        raise ConfigError(f"{empty[0]}: contains no program")
     _show({"code": records}, files, as_json)
 
 
@@ -298,7 +298,7 @@ def _show(
     printed: _Tables | None = None,
     more: Callable[[Path], None] | None = None,
 ) -> None:
-    """Write every table, and what else there is, and print the tables that a person wants to see."""
+    """Write every table, and what else there is, and print the tables that a person needs to see."""
     if files is not None:
         with files.writing() as folder:
             for name, records in tables.items():
@@ -311,6 +311,6 @@ def _show(
     for name, records in (tables if printed is None else printed).items():
         print_records(records[:_MOST_LINES])
         if len(records) > _MOST_LINES:
-            print_text(f"... {len(records) - _MOST_LINES} more lines; --out DIR writes them all as {name}.csv")
+            print_text(f"... {len(records) - _MOST_LINES} more lines; --out DIR writes all of them to {name}.csv")
         if records:
             print_text()

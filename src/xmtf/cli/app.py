@@ -65,7 +65,7 @@ _RAW_TYPE = re.compile(r" <(?:str|path|int|float|list\[\w+\])(?: range)?>")
 _INTERRUPTED = 130
 _EDGE = SimpleNamespace(as_json=False, verb="")
 """The verb that is running, and whether it prints JSON, its errors too."""
-_FAULT = "this is a fault in xmtf; please report it with the lines above"
+_FAULT = "this is a bug in xmtf; please report it with the lines above"
 
 
 def build_app(called: str | None) -> typer.Typer:
@@ -92,7 +92,7 @@ def build_app(called: str | None) -> typer.Typer:
 
 
 class _Verb(TyperCommand):
-    """A verb whose options may stand in the environment: ``XMTF_EVALUATE_RANK_DEVICE`` is ``--device``; it says so."""
+    """A verb whose options may be in the environment: ``XMTF_EVALUATE_RANK_DEVICE`` is ``--device``; it says so."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help: what stands for a value is a word, no type; variables are in docs/command-line.md."""
@@ -119,7 +119,7 @@ class _Verb(TyperCommand):
 
 
 def _help(function: object) -> str:
-    """Return a docstring as help, each of its examples on a line of its own (that is what the backspace asks for)."""
+    """Return a docstring as help, each of its examples on its own line (that is what the backspace asks for)."""
     return (inspect.getdoc(function) or "").replace("\n\nExample: ", "\n\n\b\nExample: ")
 
 
@@ -171,7 +171,7 @@ def _stop_on_signals() -> None:
     """Let SIGTERM and SIGHUP do what Ctrl-C does; one that is ignored, as under nohup, stays ignored."""
 
     def stop(number: int, frame: FrameType | None) -> None:
-        _say(f"{signal.Signals(number).name} was received: stopping as Ctrl-C does", _INTERRUPTED)
+        _say(f"{signal.Signals(number).name} received: stopping as for Ctrl-C", _INTERRUPTED)
         raise KeyboardInterrupt
 
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -191,7 +191,7 @@ def _run(arguments: list[str]) -> int:
         code = build_app(called)(arguments, prog_name="xmtf", standalone_mode=False, auto_envvar_prefix=_PREFIX)
         sys.stdout.flush()  # what cannot be written is said here, not at the exit of the interpreter
     except (UserError, DataError, LostProcessError) as error:
-        LOG.debug("where the error came from", exc_info=error)
+        LOG.debug("the origin of the error", exc_info=error)
         return _say(str(error), 2 if isinstance(error, UserError) else 1, error.code, error.remedy)
     except ModuleNotFoundError as error:
         return _say_missing(error)
@@ -206,7 +206,7 @@ def _run(arguments: list[str]) -> int:
         refused = explain_refusal(error)
         return _say_fault() if refused is None else _say(refused, 2, refusal_code(refused))
     if code == _INTERRUPTED:
-        return _say("interrupted; what is finished stays: run the same command again to go on", _INTERRUPTED)
+        return _say("interrupted; finished work is kept: run the same command again to resume", _INTERRUPTED)
     return code if isinstance(code, int) else 0
 
 
@@ -219,11 +219,11 @@ def _check_working_folder() -> None:
     try:
         Path.cwd()
     except FileNotFoundError:
-        raise UserError("the folder that this command was called in was removed; change into another (cd)") from None
+        raise UserError("the current folder was removed; change to another folder (cd)") from None
 
 
 def _say_misuse(error: Any) -> int:
-    """Say what is wrong with options and arguments; a noun without a verb prints its help."""
+    """Describe what is wrong with options and arguments; a noun without a verb prints its help."""
     if type(error).__name__ == "NoArgsIsHelpError":
         error.show()
         return 2

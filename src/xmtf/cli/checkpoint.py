@@ -14,7 +14,7 @@ from xmtf.cli.publishing import print_published, published_json
 from xmtf.cli.terminal.options import PrintJson, Replace, needs_models
 from xmtf.cli.terminal.printing import print_json, print_records, print_text
 from xmtf.errors import ConfigError, SourceError
-from xmtf.execution import say
+from xmtf.execution import warn
 from xmtf.files import alone_in, read_json, read_manifest
 from xmtf.models.family import family_of_config
 from xmtf.recipe import load_recipe
@@ -135,7 +135,7 @@ def export(
     if push_to_hub is not None:
         check_target(push_to_hub, dry_run=dry_run)
     elif private or dry_run:
-        raise ConfigError("--private and --dry-run are for --push-to-hub ID")
+        raise ConfigError("--private and --dry-run need --push-to-hub ID")
     options: dict[str, Any] = {"merge": merge, "dtype": dtype, "foreign": foreign, "replace": replace}
     path = export_checkpoint(run, out, step=step, **options)
     if foreign:
@@ -234,9 +234,11 @@ def convert(
     Example: xmtf checkpoint convert mt5_base/checkpoint_1000000 --recipe recipes/train/mt0-base.yaml
     """
     if (out is None) == (recipe is None):
-        raise ConfigError("xmtf checkpoint convert: give either --out (a model folder) or --recipe (to go on training)")
+        raise ConfigError(
+            "xmtf checkpoint convert: give either --out (a model folder) or --recipe (to resume training)"
+        )
     if overrides and recipe is None:
-        raise ConfigError(f"xmtf checkpoint convert: {overrides[0]}: overrides are for --recipe")
+        raise ConfigError(f"xmtf checkpoint convert: {overrides[0]}: overrides need --recipe")
     if recipe is not None:
         from xmtf.training.import_state import import_state
 
@@ -276,7 +278,7 @@ def _tokenizer_of(source: str) -> Callable[[Path], None]:
         try:
             load_tokenizer(str(find_model(source))).save(folder)
         except (ConfigError, SourceError) as error:
-            say(f"no tokenizer is written: {error}; --like MODEL copies that of another model")
+            warn(f"no tokenizer is written: {error}; --like MODEL copies the tokenizer of another model")
 
     return write
 

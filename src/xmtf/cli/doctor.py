@@ -124,7 +124,7 @@ def _extra(name: str, modules: tuple[str, ...]) -> str:
     missing = missing_modules(modules)
     if not missing:
         return "ready"
-    return f"missing {', '.join(missing)}: pip install 'xmtf[{name}]'"
+    return f"lacks {', '.join(missing)}: pip install 'xmtf[{name}]'"
 
 
 def _of_models() -> dict[str, Collection[str]]:
@@ -184,6 +184,6 @@ def _data() -> dict[str, object]:
     offline = os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0")
     return {
         "mirror": mirror,
-        "embedded": f"CLDR {cldr_release().cldr} (recipes/demo.yaml needs nothing else)",
-        "hub": "offline (HF_HUB_OFFLINE)" if offline else "used where the mirror has no copy",
+        "embedded": f"CLDR {cldr_release().cldr} (all that recipes/demo.yaml needs)",
+        "hub": "offline (HF_HUB_OFFLINE)" if offline else "used if the mirror has no copy",
     }

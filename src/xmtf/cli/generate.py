@@ -28,7 +28,7 @@ from xmtf.cli.terminal.printing import print_json, print_text
 from xmtf.errors import ConfigError
 from xmtf.evaluation.generation.decoding import Decoding
 from xmtf.evaluation.prompting.endings import mended_ending
-from xmtf.execution import say
+from xmtf.execution import say, warn
 from xmtf.recipe.schema import Tokenization
 from xmtf.text.files import NotUtf8Error, read_text_file
 
@@ -80,13 +80,13 @@ def generate(
     from xmtf.sources.files.kinds import kind_of
 
     if not model:
-        raise ConfigError("--model: name a model, such as --model bigscience/bloomz-560m (`xmtf model list`)")
+        raise ConfigError("--model: give a model, such as --model bigscience/bloomz-560m (`xmtf model list`)")
     if prompt is not None and file is not None:
         raise ConfigError("give a prompt or --file, not both")
     decoding = Decoding(options.max_new_tokens, **options.section(), seed=seed)
     many = file is not None and kind_of(file) is not None
     if out is not None and not many:
-        raise ConfigError("--out: goes with --file PROMPTS.jsonl")
+        raise ConfigError("--out: needs --file PROMPTS.jsonl")
     new_file(out, replace=replace)
     text = None if many else _given(prompt, file)
     tokens = Tokenization(begin_of_inputs=begin_choice(begin_of_inputs), end_of_inputs=end_of_inputs)
@@ -158,14 +158,16 @@ def _served(
     from xmtf.evaluation.served.prompting import open_prompts
 
     if quantize is not None or tokens != Tokenization():
-        raise ConfigError("--quantize, --end-of-inputs and --begin-of-inputs are of models that are loaded here")
+        raise ConfigError(
+            "--quantize, --end-of-inputs and --begin-of-inputs apply only to models that are loaded locally"
+        )
     return open_prompts(model, settings, chat=chat, dtype=dtype, offline=offline)
 
 
 def _advise(prompt: str) -> None:
     mended = mended_ending(prompt)
     if mended is not None:
-        say(f"the prompt does not clearly end, so the model may go on with it instead of answering; better: {mended!r}")
+        warn(f"the prompt has no clear end, so the model may continue it instead of answering; better: {mended!r}")
 
 
 def _answer(prompter: Prompts, decoding: Decoding, samples: int, prompt: str, as_json: bool) -> None:
@@ -214,7 +216,7 @@ def _batch(
     unclear = [row.prompt for row in rows if mended_ending(row.prompt) is not None]
     if unclear and not prompter.in_chat:
         example = mended_ending(unclear[0])
-        say(f"{len(unclear)} of {len(rows)} prompts do not clearly end; better, of the first of them: {example!r}")
+        warn(f"{len(unclear)} of {len(rows)} prompts have no clear end; better, for the first of them: {example!r}")
     if out is None:
         for row in rows:
             print_json(row.line)

@@ -1,4 +1,4 @@
-"""``xmtf launch``: a whole recipe on a cluster, or in many processes here."""
+"""``xmtf launch``: a whole recipe on a cluster, or in multiple local processes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from xmtf.artefacts.ownership import check_run_folder, claim_run_folder
 from xmtf.cli.run import outcome_json
 from xmtf.cli.terminal.options import Overrides, PrintJson, RecipePath, Replace, needs_models
 from xmtf.cli.terminal.printing import print_json, print_text
-from xmtf.execution import say
+from xmtf.execution import say, warn
 from xmtf.files import alone_in
 from xmtf.launch import Cluster, check_scripts, write_scripts
 from xmtf.launch import submit as hand_in
@@ -108,14 +108,14 @@ def slurm(
     for path in () if as_json else files:
         print_text(path)
     for suite, why in lacking_suites(loaded).items():
-        say(f"evaluation suite {suite!r}: its jobs will be refused as things are: {why}")
+        warn(f"evaluation suite {suite!r}: its jobs will fail as it is: {why}")
     handed_in = hand_in(folder) if submit else ""
     if as_json:
         print_json({"files": files, "submitted": handed_in.splitlines()})
     elif submit:
         print_text(handed_in)
     if not submit:
-        say(f"read them, then hand them to Slurm: bash {folder / 'submit.sh'}")
+        say(f"check them, then submit them with: bash {folder / 'submit.sh'}")
 
 
 @app.command()

@@ -39,7 +39,7 @@ def list_models(
     known = [*published_models().values(), *pretrained_bases().values()]
     families = {model.family for model in known}
     if family is not None and family not in families:
-        raise UnknownNameError("family of models", family, families, "--family")
+        raise UnknownNameError("model family", family, families, "--family")
     records = [asdict(model) for model in known if family in (None, model.family)]
     if as_json:
         print_json(records)

@@ -157,7 +157,7 @@ def figures(
         drawn = figures_of(paths, _inputs(given, reference), folder, chosen, formats)
         if not drawn.figures:
             _say_left_out(drawn, every=bool(chosen or reference))
-            raise SourceError("nothing to draw: give a run or results folder, or --reference for the published numbers")
+            raise SourceError("nothing to draw; give a run or results folder, or --reference for the published numbers")
     _say_left_out(drawn, every=bool(chosen or reference))
     written = [files.folder / path.name for figure in drawn.figures for path in figure.paths]
     print_files(written, as_json=as_json)
@@ -171,7 +171,7 @@ def _say_left_out(drawn: Drawn, *, every: bool) -> None:
             print_text(line, err=True)
     elif drawn.left_out:
         count = len(drawn.left_out)
-        print_text(f"{count} figures of the published work need other data; --only NAME says which", err=True)
+        print_text(f"{count} figures of the publication need other data; --only NAME prints which", err=True)
 
 
 @app.command()
@@ -224,7 +224,7 @@ def account(
     replace: Overwrite = False,
     as_json: PrintJson = False,
 ) -> None:
-    """Write a page of Markdown: what rose on each axis and what did not, with intervals and corrected p values.
+    """Write Markdown: what improved on each axis, and what did not.
 
     Example: xmtf report account runs/proof runs/proof-2 --out proof.md --note "Two cores of a laptop"
     """

@@ -63,7 +63,7 @@ def list_tasks(
     ]
     if not found:
         near = nearest((tasks or [""])[0], {*known, *(task.partition("/")[0] + "/*" for task in known)})
-        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "without options it lists all of them"
+        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "without options, all are listed"
         raise ConfigError(f"no task matches; {hint}")
     if as_json:
         for task in found:

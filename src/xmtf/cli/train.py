@@ -56,7 +56,7 @@ def train(
         _train_on_file(model, data, [*given, *(overrides or []), *folder], language, tokens, dry_run, replace, as_json)
         return
     if recipe is None or language is not None:
-        raise ConfigError("xmtf train: give a recipe, or --model M and --data FILE (with --language LANG, if you like)")
+        raise ConfigError("xmtf train: give a recipe, or --model M and --data FILE (optionally with --language LANG)")
     loaded = load_recipe(recipe, [*(overrides or []), *folder])
     tokens = tokens or loaded.run.tokens
     if dry_run:
@@ -91,7 +91,7 @@ def _preview(loaded: LoadedRecipe, tokens: Path) -> str:
     if (tokens / MANIFEST).exists():
         return dry_run(loaded, tokens=tokens)
     with ExitStack() as stack:
-        sample, why = None, "their data are not on this machine"
+        sample, why = None, "their data is not on this machine"
         try:
             sample = stack.enter_context(sampled_tokens(loaded, family_without_network(loaded.recipe)))
         except UserError as error:  # the layout and the memory can be had all the same
@@ -116,10 +116,10 @@ def _train_on_file(
     if model is None or data is None:
         raise ConfigError("xmtf train: --model and --data go together, without a recipe")
     if wrong := next((text for text in overrides if "=" not in text), None):
-        raise ConfigError(f"xmtf train: {wrong}: a recipe and --model with --data are two ways; give one of them")
+        raise ConfigError(f"xmtf train: {wrong}: give either a recipe, or --model with --data")
     if tokens is not None or int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ConfigError(
-            "xmtf train --model --data makes its token files in one process; for --tokens and torchrun take the recipe "
+            "xmtf train --model --data makes its token files in one process; for --tokens and torchrun use the recipe "
             "that it writes"
         )
     draft = draft_recipe(model, data, overrides, language=language)

@@ -31,6 +31,6 @@ def verify(
         for damage in found.damages:
             print_text(str(damage))
         if not found.damages:
-            print_text(f"{folder}: {found.files:,} files of {found.stages} stages are as they were written")
+            print_text(f"{folder}: {found.files:,} files of {found.stages} stages match their checksums")
     if found.damages:
         raise typer.Exit(1)

@@ -34,7 +34,7 @@ _MARKS = re.compile(f"[{ANSWER}{END_ANSWER}]")
 
 
 class PrefixError(Exception):
-    """What stands before an answer is not the beginning of the whole text.
+    """What is before an answer is not the beginning of the whole text.
 
     Args:
         turn: Number of the answer's turn, from 1.
@@ -70,7 +70,7 @@ def answered(
         special: Special tokens as they are spelt: what may end a turn.
 
     Raises:
-        PrefixError: The template rewrites what stands before an answer.
+        PrefixError: The template rewrites what is before an answer.
         TemplateRefusesError: It does not take the conversation, or marks no answer in it.
         TemplateError: As :meth:`ChatTemplate.render`.
     """
@@ -78,7 +78,7 @@ def answered(
     if template.marks_answers:
         found = _unmarked(raw, template.label)
         if not found.spans:
-            raise TemplateRefusesError("it marks nothing that the assistant says")
+            raise TemplateRefusesError("it marks no text of the assistant")
         return found if turns == "all" else Answered(found.text, found.spans[-1:])
     spans = _by_prefixes(template, conversation, raw, turns)
     return Answered(raw, tuple(_ended(raw, span, special) for span in spans))
@@ -88,7 +88,7 @@ def _unmarked(raw: str, label: str) -> Answered:
     """Take the marks out of a text.
 
     Raises:
-        TemplateError: They do not stand in pairs.
+        TemplateError: They are not in pairs.
     """
     parts, spans, begin, length = list[str](), list[Span](), None, 0
     before = 0
@@ -97,14 +97,14 @@ def _unmarked(raw: str, label: str) -> Answered:
         length += len(parts[-1])
         before = mark.end()
         if (mark.group() == ANSWER) is not (begin is None):
-            raise TemplateError(f"{label}: a generation block stands in another, or loses one of its ends")
+            raise TemplateError(f"{label}: generation blocks are nested, or one lacks its beginning or end")
         if begin is None:
             begin = length
         else:
             spans += [(begin, length)] if length > begin else []
             begin = None
     if begin is not None:
-        raise TemplateError(f"{label}: a generation block loses its end")
+        raise TemplateError(f"{label}: a generation block lacks its end")
     return Answered("".join([*parts, raw[before:]]), tuple(spans))
 
 

@@ -1,4 +1,4 @@
-"""The sandbox that chat templates run in: that of prompts, and what they use beside it.
+"""The sandbox that chat templates run in: that of prompts, and what they use next to it.
 
 Chat templates come with models, so they are code from strangers too. They see what transformers shows them (the
 filters ``tojson`` and ``items``, ``raise_exception``, ``strftime_now``, ``break`` and ``continue``, the tag
@@ -53,7 +53,7 @@ _TODAY = _Today()
 
 
 class GenerationTag(Extension):
-    """``{% generation %} ... {% endgeneration %}``: what stands between is said by the assistant."""
+    """``{% generation %} ... {% endgeneration %}``: what is between is said by the assistant."""
 
     tags = {"generation"}  # noqa: RUF012 - as Jinja declares it
 
@@ -88,7 +88,7 @@ class ChatEnvironment(TemplateEnvironment):
             pay_for(args)
             return made(__obj(*args, **{name: value for name, value in kwargs.items() if not name.startswith("_")}))
         if getattr(__obj, "__name__", "") in MUTATORS and isinstance(getattr(__obj, "__self__", None), list | dict):
-            raise SecurityError(f"{__obj.__name__} may not be called: messages stay as they are")
+            raise SecurityError(f"{__obj.__name__} may not be called: messages cannot be changed")
         return super().call(__context, __obj, *args, **kwargs)
 
 

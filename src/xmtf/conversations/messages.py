@@ -44,7 +44,7 @@ LAYOUTS: tuple[tuple[str, ...], ...] = (
 )
 """Columns of each layout; the first that a table has counts."""
 SIDES = ("system", "tools")
-"""Columns that stand beside those of a layout."""
+"""Columns that stand alongside those of a layout."""
 
 NO_MESSAGES = "no messages"
 NOT_MESSAGES = "messages are no list of role and content"
@@ -55,15 +55,15 @@ NO_ANSWER = "no turn of the assistant"
 NO_QUESTION = "no turn of the user before the assistant's"
 BAD_TOOLS = "tools are no list of functions"
 
-_FILL = "leave the row out of the data, or mend its messages"
+_FILL = "remove the row from the data, or fix its messages"
 REASONS: Mapping[str, str] = {
     NO_MESSAGES: _FILL,
     NOT_MESSAGES: "write a list of objects with role and content (or from and value)",
     UNKNOWN_ROLE: "roles are system, user, assistant and tool; also human, gpt and observation",
     EMPTY_TURN: _FILL,
-    NOT_TEXT: "images and the like cannot be trained on; leave the row out of the data",
-    NO_ANSWER: "there is nothing to learn from it; leave the row out of the data",
-    NO_QUESTION: "leave the row out of the data, or write what was asked",
+    NOT_TEXT: "images and other media are not supported; remove the row from the data",
+    NO_ANSWER: "there is nothing to learn from it; remove the row from the data",
+    NO_QUESTION: "remove the row from the data, or add what was asked",
     BAD_TOOLS: "write tools as a list of JSON schemas of functions, or as its JSON text",
 }
 """Reason of an unfit row -> what to do about it."""
@@ -229,7 +229,7 @@ def _listed(value: object) -> list[object]:
         try:
             value = json.loads(value)
         except ValueError:
-            raise UnfitConversationError(NOT_MESSAGES, "a text that is no JSON") from None
+            raise UnfitConversationError(NOT_MESSAGES, "a text that is not JSON") from None
     if value is None:
         return []
     if not isinstance(value, list):

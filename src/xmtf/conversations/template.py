@@ -30,7 +30,7 @@ class TemplateRefusesError(Exception):
 
 @dataclass(frozen=True)
 class ChatTemplate:
-    """A template, and what it sees beside the conversation.
+    """A template, and what it sees alongside the conversation.
 
     Attributes:
         source: Its Jinja source.
@@ -51,7 +51,7 @@ class ChatTemplate:
     def __post_init__(self) -> None:
         """Compile it, and read the day."""
         if taken := {"messages", "tools", "documents", "add_generation_prompt"} & set(self.arguments):
-            raise ConfigError(f"tokens.chat_arguments: {min(taken)} is what conversations give; leave it out")
+            raise ConfigError(f"tokens.chat_arguments: {min(taken)} is set by conversations; remove it")
         assert self._root is not None
         assert self._day is not None
 
@@ -70,7 +70,7 @@ class ChatTemplate:
         try:
             return datetime.date.fromisoformat(str(told))
         except ValueError:
-            raise ConfigError(f"tokens.chat_arguments.today: {told!r} is no day, such as {DEFAULT_DAY}") from None
+            raise ConfigError(f"tokens.chat_arguments.today: {told!r} is not a date, such as {DEFAULT_DAY}") from None
 
     @cached_property
     def fingerprint(self) -> str:
@@ -101,7 +101,7 @@ class ChatTemplate:
         Args:
             messages: Turns.
             tools: Schemas of functions.
-            generation_prompt: Whether what stands before the next answer follows.
+            generation_prompt: Whether what is before the next answer follows.
 
         Raises:
             TemplateRefusesError: The template does not take these messages.

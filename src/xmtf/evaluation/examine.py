@@ -16,7 +16,7 @@ def examine_model(ref: str) -> dict[str, object]:
     try:
         packing = f"separate (deviation {check_packing(loaded.model):.1e})"
     except ConfigError as error:
-        packing = f"{'refused' if loaded.family == 'causal' else 'one example a row'}: {error}"
+        packing = f"{'refused' if loaded.family == 'causal' else 'one example per row'}: {error}"
     return {
         "model": loaded.label,
         "family": loaded.family,
@@ -26,7 +26,7 @@ def examine_model(ref: str) -> dict[str, object]:
 
 
 def _examine_tokenizer(ref: str) -> dict[str, object]:
-    """Return what stands before prompts and what ends answers."""
+    """Return what is before prompts and what ends answers."""
     try:
         tokenizer = load_tokenizer(str(find_model(ref)))
     except (ConfigError, SourceError) as error:

@@ -92,19 +92,19 @@ def mixture_loss(
         part: Which rows.
         limit: Most rows of each language, the first of the part.
         out: JSONL file to write to; none by default. With one, the same call resumes what was killed.
-        replace: Whether a file that stands there is overwritten.
+        replace: Whether a file that is there is overwritten.
 
     Returns:
-        One entry a language, then one for all together.
+        One entry per language, then one for all together.
 
     Raises:
         DataError: Not a mixture.
-        ConfigError: The part has no rows, or ``out`` is there already.
+        ConfigError: The part has no rows, or ``out`` already exists.
     """
     new_file(out, replace=replace)
     requests = {language: rows for language, rows in _requests(mixture, part, limit) if rows}
     if not requests:
-        raise ConfigError(f"{mixture}: has no {part} rows; take another part, or a larger mixture")
+        raise ConfigError(f"{mixture}: has no {part} rows; use another part, or a larger mixture")
     subject = load_subject(setup, model, model)
     subject = dataclasses.replace(subject, rules=dataclasses.replace(subject.rules, end_of_choices=True))
     with waiting_answers(out, subject.identity(setup), replace=replace) as waiting:
@@ -137,7 +137,7 @@ def text_loss(
     out: Path | None = None,
     replace: bool = False,
 ) -> list[MixtureLoss]:
-    """Measure the loss of a model on plain text, each token after all that stand before it.
+    """Measure the loss of a model on plain text, each token after all that are before it.
 
     Args:
         setup: Device and batches.
@@ -149,11 +149,11 @@ def text_loss(
         replace: As of :func:`mixture_loss`.
 
     Returns:
-        One entry a file, named by it, then one for all together; ``targets`` are texts.
+        One entry per file, named by it, then one for all together; ``targets`` are texts.
 
     Raises:
         SourceError: A file cannot be read, or has no text.
-        ConfigError: ``out`` is there already.
+        ConfigError: ``out`` already exists.
     """
     new_file(out, replace=replace)
     texts = {str(path): _texts(path)[:limit] for path in files}
@@ -184,7 +184,7 @@ def _column(block: pa.Table, path: Path) -> list[str]:
         raise SourceError(f"{path}: has no field `text`; it has {', '.join(block.column_names)}")
     texts = block.column("text")
     if texts.null_count:
-        raise SourceError(f"{path}: a line has no field `text`, or null there; leave it out")
+        raise SourceError(f"{path}: a line has no field `text`, or it is null; remove the line")
     if not (pa.types.is_string(texts.type) or pa.types.is_large_string(texts.type)):
         raise SourceError(f"{path}: its field `text` holds values of type {texts.type}; write them as text, in quotes")
     found: list[str] = texts.to_pylist()
@@ -194,7 +194,7 @@ def _column(block: pa.Table, path: Path) -> list[str]:
 def _requests(mixture: Path, part: Part, limit: int | None) -> Iterator[tuple[str, list[Request]]]:
     fraction = MixtureDetails.of(read_manifest(mixture), mixture).validation_fraction
     if fraction is None:
-        raise DataError(f"{mixture}: does not say which part of it is for validation; build it anew")
+        raise DataError(f"{mixture}: does not record which part of it is for validation; rebuild it")
     limits = validation_limits(mixture, fraction) if part != "all" else {}
     for language in mixture_languages(mixture):
         rows: list[Request] = []
@@ -226,7 +226,7 @@ def summarize(language: str, answers: Sequence[Answer], origins: Sequence[Origin
     Args:
         language: Code, or a name.
         answers: One a target.
-        origins: Row of each target: targets of one row are resampled together. By default each is a row of its own.
+        origins: Row of each target: targets of one row are resampled together. By default each is its own row.
     """
     scored = [(-answer.scores[0], answer.num_tokens[0]) for answer in answers if answer.error is None]
     if not scored:

@@ -23,7 +23,7 @@ from xmtf.evaluation.asking.waiting import waiting_answers
 from xmtf.evaluation.engine.answer import Answer
 from xmtf.evaluation.harness.texts import answer_texts
 from xmtf.evaluation.suites.setup import Setup
-from xmtf.execution import say
+from xmtf.execution import warn
 from xmtf.intervals import bootstrap_ratio
 from xmtf.languages.codes import normalize_language
 from xmtf.sources.files.kinds import kind_of
@@ -72,7 +72,7 @@ class LanguageBits:
 def read_parallel(named: Sequence[str]) -> dict[str, list[str]]:
     """Return language -> sentences, of options ``LANGUAGE=FILE``.
 
-    A text file has a sentence a line; of other files the column ``text`` is read.
+    A text file has one sentence per line; of other files the column ``text`` is read.
 
     Raises:
         ConfigError: An option is written otherwise, a language is named twice, or files have unlike numbers of lines.
@@ -95,7 +95,7 @@ def read_parallel(named: Sequence[str]) -> dict[str, list[str]]:
         if len(sentences) != len(texts[first]):
             raise ConfigError(
                 f"--parallel: {paths[first]} has {len(texts[first]):,} sentences and {paths[language]} has "
-                f"{len(sentences):,}; equal lines must be translations of each other"
+                f"{len(sentences):,}; corresponding lines must be translations of each other"
             )
     return texts
 
@@ -132,15 +132,15 @@ def parallel_bits(
         model: Folder, GGUF file or hub id.
         relative_to: Language that the others are set in relation to; default the first.
         out: JSONL file to write to; none by default. With one, the same call resumes what was killed.
-        replace: Whether a file that stands there is overwritten.
+        replace: Whether a file that is there is overwritten.
 
     Raises:
-        ConfigError: ``relative_to`` is not among the languages, no sentence is left, or ``out`` is there already.
+        ConfigError: ``relative_to`` is not among the languages, no sentence is left, or ``out`` already exists.
     """
     new_file(out, replace=replace)
     reference = next(iter(texts)) if relative_to is None else normalize_language(relative_to, "--relative-to")
     if reference not in texts:
-        raise ConfigError(f"--relative-to {relative_to}: is none of the languages given ({', '.join(texts)})")
+        raise ConfigError(f"--relative-to {relative_to}: is not one of the given languages ({', '.join(texts)})")
     number = len(texts[reference])
     filled = [place for place in range(number) if all(sentences[place] for sentences in texts.values())]
     subject = load_subject(setup, model, model)
@@ -163,9 +163,9 @@ def _measured(
     number = len(texts[reference])
     whole = [n for n in range(len(filled)) if all(answers[n].error is None for answers in found.values())]
     if not whole:
-        raise ConfigError("--parallel: no sentence is left that has text, and a finite score, in every language")
+        raise ConfigError("--parallel: no sentence has text and a finite score in every language")
     if left_out := number - len(whole):
-        say(f"  {left_out:,} of {number:,} sentences are blank or cannot be scored in some language and are left out")
+        warn(f"  {left_out:,} of {number:,} sentences are blank or cannot be scored in some language and are skipped")
     bits = {language: [-answers[n].scores[0] / math.log(2) for n in whole] for language, answers in found.items()}
     kept = [filled[n] for n in whole]
     return [

@@ -32,7 +32,7 @@ from xmtf.evaluation.served.subject import served_identity
 from xmtf.evaluation.suites.jobs import Job, jobs
 from xmtf.evaluation.suites.setup import Setup, SuiteSlice, setup_of, suite_slices
 from xmtf.evaluation.suites.shots import shots_slice
-from xmtf.execution import say, track
+from xmtf.execution import say, track, warn
 from xmtf.files import (
     MANIFEST,
     Manifest,
@@ -80,7 +80,7 @@ def evaluate(
         label: What results call the model, such as ``before``.
         out: Folder for ``scores.jsonl``, ``items/``, ``samples.jsonl`` and ``manifest.json``.
         processes: Several may evaluate together: each calls this, the first writes results.
-        replace: Whether results of another model or of other suites that stand there are replaced.
+        replace: Whether results of another model or of other suites that are there are replaced.
 
     Raises:
         UserError: A suite, a dataset or the model is wrong; found before any model runs.
@@ -184,7 +184,7 @@ def _versions(setup: Setup, slices: Sequence[SuiteSlice]) -> dict[str, tuple[Dat
 
 
 def _way_of_asking(subject: AnySubject, journal: Journal, *, ranks: bool) -> dict[str, Any]:
-    """Return what only a model at hand, or only one behind a server, has to say in the manifest; say what it took."""
+    """Return what only a model available, or only one behind a server, has to say in the manifest; say what it took."""
     if isinstance(subject, Subject):
         way = way_of_scoring(subject.model) if ranks else None
         return {"family": subject.model.family, "dtype": subject.dtype, "ranking": way}
@@ -202,11 +202,11 @@ def _say_cut(journal: Journal, requests: Sequence[Request], subject: AnySubject)
     cut = sum(answer is not None and answer.truncated for answer in answers)
     if cut and subject.rules is not None:
         side = subject.rules.truncation_side
-        say(f"  {cut:,} of {len(answers):,} prompts do not fit the model and are cut on the {side}")
+        warn(f"  {cut:,} of {len(answers):,} prompts do not fit the model and are truncated on the {side}")
 
 
 def _give_up(out: Path, *, replace: bool) -> None:
-    """Say which results are about to be replaced, and mark them as unfinished; answers of the same model stay."""
+    """Describe which results are about to be replaced, and mark them as unfinished; answers of the same model stay."""
     before = read_manifest(out)
     settings = before.recipe.get("evaluation", before.recipe)  # flat in results of earlier versions
     suites = ", ".join(suite["name"] for suite in settings.get("suites", ())) or before.stage
@@ -298,7 +298,7 @@ def _slice_hashes(setup: Setup, slices: Iterable[SuiteSlice]) -> dict[str, str]:
 
 
 def _rendered(setup: Setup, slices: Sequence[SuiteSlice]) -> Iterator[Job]:
-    """Render all slices, and say why rows are dropped; a suite that leaves nothing to ask is an error that says why."""
+    """Render all slices, and report why rows are dropped; a suite that leaves nothing to evaluate is an error."""
     from xmtf.tasks import DropReport
 
     asked: dict[str, int] = {part.suite.name: 0 for part in slices}
@@ -315,9 +315,9 @@ def _rendered(setup: Setup, slices: Sequence[SuiteSlice]) -> Iterator[Job]:
     for name, count in asked.items():
         if not count:
             why = "; ".join(sorted(reasons[name])) or "its splits have no rows"
-            raise ConfigError(f"evaluation suite {name!r}: there is nothing to ask: {why}")
+            raise ConfigError(f"evaluation suite {name!r}: there is nothing to evaluate: {why}")
     for line in report.lines(dropped):
-        say(f"  {line}")
+        warn(f"  {line}")
 
 
 def _write_results(all_jobs: Sequence[Job], journal: Journal, subject: AnySubject, out: Path) -> list[Score]:
@@ -344,7 +344,7 @@ def _write_results(all_jobs: Sequence[Job], journal: Journal, subject: AnySubjec
     write_scores(out / SCORES, scores)
     errors = sum(score.dropped.get("non-finite score", 0) for score in scores)
     if errors:
-        say(f"  {errors} requests have a non-finite score; they are counted, and neither right nor wrong")
+        warn(f"  {errors} requests have a non-finite score; they are counted as neither right nor wrong")
     return scores
 
 

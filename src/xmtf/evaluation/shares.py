@@ -38,7 +38,7 @@ class Share:
     def __post_init__(self) -> None:
         """Refuse a job that there is not."""
         if not 0 <= self.index < self.of:
-            raise ConfigError(f"there is no job {self.index} of {self.of}; --index goes from 0 to {self.of - 1}")
+            raise ConfigError(f"there is no job {self.index} of {self.of}; --index ranges from 0 to {self.of - 1}")
 
     @property
     def name(self) -> str:
@@ -46,7 +46,7 @@ class Share:
         return f"{self.index}-of-{self.of}"
 
     def takes(self, request: Request) -> bool:
-        """Tell whether this job asks the request."""
+        """Return whether this job asks the request."""
         origin = request.origin
         drawn = content_hash([origin.dataset, origin.subset, origin.split, origin.row])
         return int(drawn[:16], 16) % self.of == self.index

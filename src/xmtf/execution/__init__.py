@@ -2,7 +2,7 @@
 
 from xmtf.execution.plan import Plan, ShardTask, read_plan, run_task, write_plan
 from xmtf.execution.run import check_engine, num_workers, run_plan, run_shown
-from xmtf.progress import say, track
+from xmtf.progress import say, track, warn
 
 __all__ = [
     "Plan",
@@ -15,5 +15,6 @@ __all__ = [
     "run_task",
     "say",
     "track",
+    "warn",
     "write_plan",
 ]

@@ -1,8 +1,8 @@
 """The engine ``ray``: the tasks of a plan as Ray Core tasks, on this machine or on a cluster.
 
-Ray only says where a task runs. What is to do, what is done and what came of it stand in the folders of
-the shards, as with every engine; so all machines need the same folder, on a file system that they share.
-Ray does the task of a worker that died again, on any machine that is left.
+Ray only says where a task runs. What is to do, what is done and what resulted from it are in the folders of the shards,
+as with every engine; so all machines need the same folder, on a file system that they share. Ray does the task of a
+worker that died again, on any machine that is left.
 
 Ray is imported when it is asked for. Its dashboard, its usage statistics and the prints of its workers
 are off.
@@ -76,7 +76,7 @@ def _check_answers(address: str) -> None:
     if address in ("auto", "local"):
         return
     if not host or not port.isdigit():
-        raise ConfigError(f"execution.address: {address!r} is none of auto, local, host:port and ray://host:port")
+        raise ConfigError(f"execution.address: {address!r} is not one of auto, local, host:port or ray://host:port")
     try:
         socket.create_connection((host, int(port)), timeout=_LISTEN_S).close()
     except OSError as error:
@@ -86,8 +86,8 @@ def _check_answers(address: str) -> None:
 def _unreachable(address: str) -> str:
     if address == "auto":
         return (
-            "execution.address: no Ray cluster runs on this machine; begin one with `ray start --head`, give its "
-            "address, or set execution.address=local to start Ray for this command alone"
+            "execution.address: no Ray cluster runs on this machine; start one with `ray start --head`, give its "
+            "address, or set execution.address=local to start Ray for this command only"
         )
     return f"execution.address: no Ray cluster answers at {address}"
 
@@ -135,7 +135,9 @@ def remote_task(plan: Plan, common: tuple[str, dict[str, str], str]) -> None:
     """
     folder, environment, version = common
     if version != __version__:
-        raise ConfigError(f"{socket.gethostname()}: has xmtf {__version__}, the plan was made by xmtf {version}")
+        raise ConfigError(
+            f"{socket.gethostname()}: runs xmtf {__version__}, but the plan was written by xmtf {version}"
+        )
     os.environ.update(environment)
     run_task(plan, 0, Path(folder))
 
@@ -149,15 +151,16 @@ def _collect(plan: Plan, folder: Path, index: int, reference: Any, ray: Any) -> 
         raise error.cause from None
     except (ray.exceptions.WorkerCrashedError, ray.exceptions.NodeDiedError) as error:
         raise DataError(
-            f"{folder / task.name}: the workers of Ray that did this shard died {RETRIES + 1} times "
-            f"({type(error).__name__}); most often memory ran out. The same command goes on with what is left"
+            f"{folder / task.name}: the Ray workers of this shard died {RETRIES + 1} times "
+            f"({type(error).__name__}); most often because memory ran out. The same command resumes with the "
+            f"remaining shards"
         ) from error
     end = time.monotonic() + _APPEAR_S
     while shard_result(task, folder) is None:
         if time.monotonic() > end:
             raise DataError(
-                f"{folder / task.name}: a worker of Ray finished this shard, but it is not seen here; all machines "
-                "need this folder, under this name, on a file system that they share"
+                f"{folder / task.name}: a Ray worker finished this shard, but it is not visible here; all machines "
+                f"need this folder under the same path on a shared file system"
             )
         list(folder.iterdir())  # makes a network file system look again
         time.sleep(0.2)

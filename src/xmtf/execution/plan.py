@@ -1,8 +1,8 @@
 """A plan is data: a list of idempotent shard tasks, and a pure function that does one of them.
 
-The same plan runs inline, in a process pool, on Ray or as a Slurm array, and gives the same bytes.
-A shard task writes its files into a folder of its own; the folder appears, whole, when the task is
-done, and holds ``done.json``. What is finished is never done again.
+The same plan runs inline, in a process pool, on Ray or as a Slurm array, and gives the same bytes. A shard task writes
+its files into its own folder; the folder appears, whole, when the task is done, and holds ``done.json``. What is
+finished is never done again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["DONE", "PLANNED", "Plan", "ShardTask", "read_plan", "run_task", "sha
 
 DONE = "done.json"
 PLANNED = ".planned.json"
-"""File beside the folders of shards that says how many there will be, for those who watch."""
+"""File next to the folders of shards that says how many there will be, for those who watch."""
 
 ShardFunction = Callable[[JsonObject, Path], JsonObject]
 """``function(spec, folder)`` writes the shard's files into ``folder`` and returns JSON counts."""
@@ -44,7 +44,7 @@ class ShardTask:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of what the task would do; a finished shard with another fingerprint is done anew."""
+        """Hash of what the task would do; a finished shard with another fingerprint is redone."""
         return content_hash(self.spec)
 
 
@@ -72,12 +72,12 @@ class Plan:
         try:
             function: ShardFunction = getattr(importlib.import_module(module), name)
         except (ImportError, AttributeError):
-            raise DataError(f"plan: there is no function {self.function!r} in this version of xmtf") from None
+            raise DataError(f"plan: this version of xmtf has no function {self.function!r}") from None
         return function
 
 
 def write_plan(path: Path, plan: Plan) -> None:
-    """Write a plan as JSONL: a header line with the function, then one task a line."""
+    """Write a plan as JSONL: a header line with the function, then one task per line."""
     write_jsonl(path, [{"function": plan.function}, *(asdict(task) for task in plan.tasks)])
 
 

@@ -26,7 +26,7 @@ OnProgress = Callable[[int, int], None]
 """Called with (shards done, shards in all)."""
 
 _POOLS = 3
-"""Pools begun anew after a worker died, before the build stops."""
+"""Pools restarted after a worker died, before the build stops."""
 
 
 def num_workers(execution: Execution) -> int:
@@ -101,7 +101,7 @@ def run_shown(plan: Plan, folder: Path, execution: Execution, label: str) -> lis
 
 
 def _run_pools(plan: Plan, folder: Path, to_do: list[int], workers: int, advance: Callable[[int], None]) -> None:
-    """Do tasks in a pool; when a worker dies (for want of memory, most often), go on in a new pool."""
+    """Do tasks in a pool; when a worker dies (for lack of memory, most often), continue in a new pool."""
     for _ in range(_POOLS):
         try:
             return _run_pool(plan, folder, to_do, workers, advance)
@@ -109,8 +109,8 @@ def _run_pools(plan: Plan, folder: Path, to_do: list[int], workers: int, advance
             to_do = [index for index in to_do if shard_result(plan.tasks[index], folder) is None]
     names = ", ".join(plan.tasks[index].name for index in to_do[:workers])
     raise DataError(
-        f"{folder}: worker processes died {_POOLS} times, most often for want of memory; next to do are {names}. "
-        "Set execution.workers lower and run the same command again: it goes on"
+        f"{folder}: worker processes died {_POOLS} times, most often because memory ran out; the next tasks are "
+        f"{names}. Lower execution.workers and run the same command again: it resumes"
     )
 
 

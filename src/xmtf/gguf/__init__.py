@@ -1,1 +1,1 @@
-"""GGUF files: what stands in their header, read without loading weights."""
+"""GGUF files: what is in their header, read without loading weights."""

@@ -1,8 +1,8 @@
 """The header of a GGUF file: its fields and its table of tensors, read in one pass.
 
-The package gguf makes a numpy view of every string of the vocabulary, which takes seconds; here strings of
-arrays are passed over. The format is that of ggml's ``gguf.md``, version 2 and 3, little-endian: header,
-key-value pairs, tensor table, then the tensors' data at aligned offsets.
+The package gguf makes a numpy view of every string of the vocabulary, which takes seconds; here strings of arrays are
+skipped. The format is that of ggml's ``gguf.md``, version 2 and 3, little-endian: header, key-value pairs, tensor
+table, then the tensors' data at aligned offsets.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class _Header:
         if item != _ARRAY:
             return self.numbers(_SCALARS[item], length)
         if depth == _DEEPEST_ARRAY:
-            raise ValueError("arrays of arrays of arrays without end")
+            raise ValueError("arrays are nested too deeply")
         return [self.value(item, depth + 1) for _ in range(length)]
 
     def numbers(self, code: str, length: int) -> list[Any]:
@@ -107,12 +107,12 @@ def read_gguf(path: Path) -> GgufFile:
         header.at = 4
         version = header.take("I")
         if version not in (2, 3):
-            raise DataError(f"{path}: GGUF version {version} is not known (2 and 3 are)")
+            raise DataError(f"{path}: unknown GGUF version {version} (known: 2 and 3)")
         return _read_tables(path, header)
     except KeyError as error:
-        raise DataError(f"{path}: not a whole GGUF file (there is no type {error} of fields)") from None
+        raise DataError(f"{path}: incomplete or damaged GGUF file (unknown field type {error})") from None
     except (struct.error, ValueError, OSError) as error:
-        raise DataError(f"{path}: not a whole GGUF file ({error})") from None
+        raise DataError(f"{path}: incomplete or damaged GGUF file ({error})") from None
 
 
 def _read_tables(path: Path, header: _Header) -> GgufFile:
@@ -132,6 +132,6 @@ def _read_tables(path: Path, header: _Header) -> GgufFile:
     if not isinstance(alignment, int) or alignment < 1:
         raise ValueError(f"general.alignment is {alignment!r}")
     if len({name for name, *_ in table}) < len(table):
-        raise ValueError("two tensors have one name")
+        raise ValueError("two tensors have the same name")
     start = -(-header.at // alignment) * alignment
     return GgufFile(path, fields, {name: (shape, kind, start + offset) for name, shape, kind, offset in table})

@@ -1,4 +1,4 @@
-"""One writer a folder: who works in a folder holds its lock, and a second command is refused in one line."""
+"""One writer per folder: who works in a folder holds its lock, and a second command is refused in one line."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def alone_in(folder: Path, *, what: str = "run", with_helpers: bool = False, nam
     Args:
         folder: The folder; the lock is a file in it.
         what: What is made there: a ``run``, or what has an ``--out``.
-        with_helpers: Others that hold the lock in this way may work beside this process.
+        with_helpers: Others that hold the lock in this way may work next to this process.
         name: The file, where several commands may work in one folder that do different things.
 
     Raises:
@@ -81,7 +81,7 @@ def in_turn(path: Path) -> Iterator[None]:
 
 
 def _refusal(folder: Path, does: str, what: str) -> UserError:
-    instead = "give this run another name (name=...)" if what == "run" else "name another folder (--out)"
+    instead = "give this run another name (name=...)" if what == "run" else "give another folder (--out)"
     return UserError(f"{folder}: another xmtf process {does}; wait for it, or {instead}")
 
 

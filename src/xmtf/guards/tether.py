@@ -1,7 +1,7 @@
-"""Processes that end with the command that started them, however it ends, also where another program stands between.
+"""Processes that end with the command that started them, however it ends, also where another program is between.
 
 The command listens; whoever is tied to it holds a connection open, which the system closes when the command is gone.
-``torchrun`` starts its ranks without the open files of its parent, and in sessions of their own: it passes on only the
+``torchrun`` starts its ranks without the open files of its parent, and in their own sessions: it passes on only the
 environment, so that is where the port stands. A signal at a parent's death would follow the thread that forked.
 """
 

@@ -72,7 +72,7 @@ def lock(file: int, *, shared: bool = False, wait: bool = False) -> bool | None:
 
 @contextlib.contextmanager
 def temporary_file(path: Path) -> Iterator[Path]:
-    """Give an empty file beside ``path``, locked; whoever has not renamed it in the block has lost it."""
+    """Give an empty file next to ``path``, locked; whoever has not renamed it in the block has lost it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     sweep_beside(path)
     temporary = _beside(path, "tmp")
@@ -90,7 +90,7 @@ def temporary_file(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def temporary_folder(path: Path) -> Iterator[Path]:
-    """Give an empty folder beside ``path``, locked; whoever has not renamed it in the block has lost it."""
+    """Give an empty folder next to ``path``, locked; whoever has not renamed it in the block has lost it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     sweep_beside(path)
     temporary = _beside(path, "tmp")
@@ -159,7 +159,7 @@ def discard_folder(path: Path) -> None:
 
 
 def _beside(path: Path, kind: str) -> Path:
-    """Return a name beside ``path`` of this process alone, on any of the machines that share the folder."""
+    """Return a name next to ``path`` of this process alone, on any of the machines that share the folder."""
     return path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}.{kind}")
 
 
@@ -168,7 +168,7 @@ def _of_earlier_versions(path: Path) -> Path:
 
 
 def sweep(folder: Path) -> None:
-    """Delete what killed processes left in a folder, at any depth, and beside it under its name.
+    """Delete what killed processes left in a folder, at any depth, and next to it under its name.
 
     Args:
         folder: A folder of ours; nothing else may have names like these in it.
@@ -224,7 +224,7 @@ def sweep_beside(path: Path) -> None:
 
 
 def is_being_written(path: Path) -> bool:
-    """Tell whether another process is writing a file or folder of this name, or has :func:`announced` that it does."""
+    """Return whether another process is writing a file or folder of this name, or has :func:`announced` it."""
     writer = re.compile(rf"\.{re.escape(path.name)}\.(alone\.)?({re.escape(socket.gethostname())}|[^.]+)-\d+\.tmp")
     others = (rest for rest in _rests(path) if writer.fullmatch(rest.name) and rest.absolute() not in _IN_USE)
     return any(is_held(rest) for rest in others)
@@ -232,7 +232,7 @@ def is_being_written(path: Path) -> bool:
 
 @contextlib.contextmanager
 def announced(path: Path) -> Iterator[None]:
-    """Show others that this process writes what stands at ``path``, file by file."""
+    """Show others that this process writes what is at ``path``, file by file."""
     with temporary_file(path.with_name(f"{path.name}.alone")):
         yield
 
@@ -247,12 +247,12 @@ def _rests(path: Path) -> list[Path]:
 
 
 def is_temporary(name: str) -> bool:
-    """Tell whether a file name is one of what is being written, or was when its process was killed."""
+    """Return whether a file name is one of what is being written, or was when its process was killed."""
     return _NAME.fullmatch(name) is not None
 
 
 def is_held(path: Path) -> bool:
-    """Tell whether another process has locked a file or folder."""
+    """Return whether another process has locked a file or folder."""
     file = _opened(path)
     if file is None:
         return False

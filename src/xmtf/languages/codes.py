@@ -1,8 +1,8 @@
 """Languages: one short code for each, whatever the dataset calls it.
 
-The code is the shortest ISO 639 code, with a script only where the language is usually written in
-another one: ``fr``, ``yo``, ``nso``, ``zh`` (simplified), ``zh-Hant``. Programming languages together
-are ``code``. ``languages.csv`` beside this file lists the languages of xP3, xP3x and mT5.
+The code is the shortest ISO 639 code, with a script only where the language is usually written in another one: ``fr``,
+``yo``, ``nso``, ``zh`` (simplified), ``zh-Hant``. Programming languages together are ``code``. ``languages.csv`` next
+to this file lists the languages of xP3, xP3x and mT5.
 """
 
 from __future__ import annotations

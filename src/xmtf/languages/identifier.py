@@ -11,7 +11,7 @@ from xmtf.languages.codes import get_language, main_script, normalize_language, 
 __all__ = ["NO_LANGUAGE", "Identifier", "Sentence", "accepted_languages", "shared_identifier"]
 
 NO_LANGUAGE = "zxx"
-"""Code of what is no language: numbers, markup."""
+"""Code of what is not a language: numbers, markup."""
 
 _SAME_SCRIPT = {"Jpan": {"Hira", "Kana", "Hani"}, "Kore": {"Hang", "Hani"}, "Hans": {"Hani"}, "Hant": {"Hani"}}
 _TOLD_APART_BADLY = (("no", "nn", "da"), ("hr", "bs", "sr", "sr-Latn"), ("id", "ms"))

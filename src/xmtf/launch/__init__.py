@@ -1,4 +1,4 @@
-"""A recipe on a cluster or in many processes here: the commands of a run, and who starts them.
+"""A recipe on a cluster or in multiple local processes: the commands of a run, and who starts them.
 
 Names are imported on first use: job scripts are written where there is no torch.
 """

@@ -1,4 +1,4 @@
-"""A whole run here in many processes: building in a pool, training and evaluation under torchrun."""
+"""A whole run here in multiple processes: building in a pool, training and evaluation under torchrun."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _commands(stage: LaunchStage, processes: int, on_gpus: bool, meeting: Meetin
 
 
 def run_local(loaded: LoadedRecipe, overrides: tuple[str, ...], processes: int, *, max_restarts: int = 0) -> None:
-    """Carry out a recipe with ``processes`` processes; given again, it goes on where it stopped.
+    """Carry out a recipe with ``processes`` processes; run again, it resumes where it stopped.
 
     They end with this process, however it ends.
 
@@ -153,7 +153,7 @@ def _end_with_parent() -> None:
 
 
 def _stop(running: list[subprocess.Popen[bytes]], stop: Path | None) -> None:
-    say("stopping, and keeping what is done; a second Ctrl-C stops at once")
+    say("stopping; finished work is kept. A second Ctrl-C stops immediately")
     if stop is not None:
         stop.parent.mkdir(parents=True, exist_ok=True)
         stop.touch()
@@ -175,9 +175,9 @@ def _check(name: str, command: list[str], code: int) -> None:
     if code in (-2, 130):
         raise KeyboardInterrupt
     if code == 2:
-        raise ConfigError(f"stage {name} was refused, as said above; mend it and run the same command again")
+        raise ConfigError(f"stage {name} failed with the error above; fix it and run the same command again")
     if code != 0:
         raise DataError(
-            f"stage {name} ended with exit code {code}, as said above; the same command goes on where it stopped. "
-            f"The stage alone is: {shlex.join(command)}"
+            f"stage {name} ended with exit code {code} (see above); the same command resumes where it stopped. To run "
+            f"the stage alone: {shlex.join(command)}"
         )

@@ -8,7 +8,7 @@
       submit.sh      hands them to Slurm, each after those that it needs
       logs/
 
-Nothing of the recipe reaches a shell unquoted, and nothing of it stands in a line that Slurm reads.
+Nothing of the recipe reaches a shell unquoted, and nothing of it is in a line that Slurm reads.
 """
 
 from __future__ import annotations
@@ -191,7 +191,9 @@ def submit(out: Path) -> str:
         DataError: Slurm refused a job; says how.
     """
     if shutil.which("sbatch") is None:
-        raise ConfigError(f"sbatch is not on this machine; on one that has it, run `bash {out / SUBMIT}`")
+        raise ConfigError(
+            f"sbatch is not installed on this machine; on a machine that has it, run `bash {out / SUBMIT}`"
+        )
     result = subprocess.run(["bash", str(out / SUBMIT)], capture_output=True, text=True, check=False)
     if result.returncode != 0:
         raise DataError(f"{out / SUBMIT}: {result.stderr.strip() or result.stdout.strip()}")
@@ -216,7 +218,7 @@ def _header(loaded: LoadedRecipe, stage: LaunchStage, cluster: Cluster, title: s
         "gpus-per-node": _gpus(stage, cluster),
         "signal": f"B:TERM@{cluster.grace_s}",
     }
-    lines = ["#!/usr/bin/env bash", f"# {title}", "# Made by `xmtf launch slurm`; docs/cluster.md explains it."]
+    lines = ["#!/usr/bin/env bash", f"# {title}", "# Written by `xmtf launch slurm`; see docs/cluster.md."]
     lines += [f"#SBATCH --{name}={value}" for name, value in options.items() if value is not None]
     return [*lines, "#SBATCH --requeue", *(f"#SBATCH {option}" for option in cluster.options)]
 
@@ -249,7 +251,7 @@ def _ranks(loaded: LoadedRecipe, stage: LaunchStage, cluster: Cluster) -> list[s
         f"export OMP_NUM_THREADS={threads}",
         'head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)',
         "port=$((20000 + SLURM_JOB_ID % 20000))    # jobs that share a node do not meet",
-        f"stop_file={_quoted(stop)}    # makes training save a checkpoint and end",
+        f"stop_file={_quoted(stop)}    # makes training save a checkpoint and stop",
         "run_stage " + " \\\n    ".join(torchrun),
     ]
 
@@ -275,8 +277,8 @@ def _absolute(folders: str) -> str:
 def _submit_file(stages: list[LaunchStage], out: Path) -> str:
     lines = [
         "#!/usr/bin/env bash",
-        "# Hands the stages to Slurm, each to begin when those that it needs have succeeded.",
-        "# Prints what Slurm calls them. Given again after a failure, what is finished is not done again.",
+        "# Submits the stages to Slurm; each starts when the stages that it depends on have succeeded.",
+        "# Prints their job ids. When run again after a failure, finished stages are skipped.",
         "set -euo pipefail",
         f"cd -- {_quoted(out)}",
         f"rm -f {LOGS}/*.failed",
@@ -304,5 +306,5 @@ def _quoted(*values: str | Path) -> str:
     words = list(map(str, values))
     for word in words:
         if not {"\n", "\r", "\0"}.isdisjoint(word):
-            raise ConfigError(f"{word!r}: has a line break, which cannot stand in a job script")
+            raise ConfigError(f"{word!r}: contains a line break, which job scripts do not allow")
     return shlex.join(words)

@@ -5,8 +5,8 @@
     plan ─▶ render* ─▶ mixture ─▶ tokens ─┬─▶ before* ─▶ before_scores ──────────┬─▶ report
                                           └─▶ train ─▶ after* ─▶ after_scores ───┘       * an array of jobs
 
-They are the commands that a person would type. Each goes on where it stopped when it is given again, and
-the last one, ``xmtf run``, finds every stage of the run finished but the report.
+They are the commands that a person would type. Each resumes where it stopped when it is given again, and the last one,
+``xmtf run``, finds every stage of the run finished but the report.
 """
 
 from __future__ import annotations
@@ -103,9 +103,9 @@ def _measuring(command: tuple[str, ...], needs: str, jobs: int) -> list[LaunchSt
     """Return the stages of an evaluation: one, or an array that answers and one that writes the results."""
     label = command[command.index("--label") + 1]
     if jobs == 1:
-        return [LaunchStage(label, f"measures the model {label} training", command, (needs,), model=True)]
+        return [LaunchStage(label, f"evaluates the model {label} training", command, (needs,), model=True)]
     share = (*command, "--jobs", str(jobs))
     return [
-        LaunchStage(label, f"asks the model {label} training", share, (needs,), "array", jobs, model=True),
+        LaunchStage(label, f"queries the model {label} training", share, (needs,), "array", jobs, model=True),
         LaunchStage(f"{label}_scores", "writes the results of the evaluation", command, (label,), model=True),
     ]

@@ -25,7 +25,7 @@ class Address:
     Attributes:
         host: What it is bound to.
         port: The port.
-        token: Secret that stands in the address that is printed.
+        token: Secret that is in the address that is printed.
         session: Secret that the cookie holds.
     """
 
@@ -115,7 +115,7 @@ def listen(host: str, port: int) -> tuple[socket.socket, Address]:
 
 def _refusal(host: str, port: int, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"--port {port}: something listens at {host}:{port} already; name another port, or 0 for a free one"
+        return f"--port {port}: {host}:{port} is already in use; give another port, or 0 for a free one"
     if error.errno in (errno.EACCES, errno.EPERM):
-        return f"--port {port}: this user may not listen there; name a port above 1023, or 0 for a free one"
-    return f"--host {host}: cannot listen there ({error.strerror or error})"
+        return f"--port {port}: permission denied; give a port above 1023, or 0 for a free one"
+    return f"--host {host}: cannot listen on it ({error.strerror or error})"

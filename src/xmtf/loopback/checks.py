@@ -22,7 +22,7 @@ __all__ = ["HEADERS", "MAX_BODY", "Guarded", "refusal"]
 
 MAX_BODY = 8 * 2**20
 """Bytes of a request."""
-_TOO_LARGE = f"a request holds at most {MAX_BODY:,} bytes"
+_TOO_LARGE = f"a request may have at most {MAX_BODY:,} bytes"
 
 HEADERS = {
     "content-security-policy": (
@@ -86,11 +86,11 @@ class Guarded:
         """Return what answers a request that may not pass, or None."""
         headers = Headers(scope=scope)
         if scope["method"] not in _METHODS:
-            return refusal(405, "method", f"{scope['method']} is not understood here")
+            return refusal(405, "method", f"{scope['method']} is not supported")
         hosts = headers.getlist("host")
         reached_at = scope["server"][0] if scope.get("server") else None
         if len(hosts) != 1 or hosts[0].lower() not in self._address.names(reached_at):
-            return refusal(403, "host", "this server answers under the address that it printed alone")
+            return refusal(403, "host", "this server answers only under the address that it printed")
         if (problem := self._foreign(scope, headers, hosts[0])) is not None:
             return problem
         if (length := headers.get("content-length")) is not None and not _fits(length):
@@ -105,12 +105,16 @@ class Guarded:
         """Refuse what another website made the browser send."""
         origins = headers.getlist("origin")
         if origins and (len(origins) != 1 or origins[0].lower() != f"http://{host.lower()}"):
-            return refusal(403, "origin", "another website asked for this; it is answered to this server's page alone")
+            return refusal(
+                403, "origin", "this request comes from another website; only this server's page is answered"
+            )
         is_page = scope["path"] == "/" and scope["method"] in _SAFE
         if not is_page and headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-            return refusal(403, "origin", "another website asked for this; it is answered to this server's page alone")
+            return refusal(
+                403, "origin", "this request comes from another website; only this server's page is answered"
+            )
         if scope["method"] not in _SAFE and not origins and not self._knows_bearer(headers):
-            return refusal(403, "origin", "a request that changes something says its Origin, or bears the token")
+            return refusal(403, "origin", "a request that changes something must have an Origin or the token")
         return None
 
     def _welcome(self, token: str) -> Response:

@@ -1,4 +1,4 @@
-"""Server-sent events: an answer that comes piece by piece, from work that runs beside the server's loop."""
+"""Server-sent events: an answer that comes piece by piece, from work that runs alongside the server's loop."""
 
 from __future__ import annotations
 

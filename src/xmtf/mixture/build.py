@@ -5,8 +5,8 @@
     recipe ─▶ plan ─┬▶ guard shards ─▶ guard index ─┐
                     └▶ shards ◀─────────────────────┘ ─▶ ranges ─▶ cuts ─▶ parts ─▶ mixture
 
-Each arrow's work is a plan of idempotent tasks (:mod:`xmtf.execution`), so a killed build goes on where
-it stopped and any number of workers gives the same bytes.
+Each arrow's work is a plan of idempotent tasks (:mod:`xmtf.execution`), so a killed build resumes where it stopped and
+any number of workers gives the same bytes.
 """
 
 from __future__ import annotations
@@ -80,16 +80,16 @@ _RUN_BYTES = 64 * 2**20
 
 
 def work_folder(out: Path) -> Path:
-    """Return the folder beside a mixture that holds its unfinished work."""
+    """Return the folder next to a mixture that holds its unfinished work."""
     return out.with_name(f".{out.name}.work")
 
 
 def build_mixture(loaded: LoadedRecipe, out: Path, *, replace: bool = False) -> Manifest:
-    """Build the mixture of a recipe in ``out``, unless it stands there already.
+    """Build the mixture of a recipe in ``out``, unless it already exists.
 
     Args:
         loaded: The recipe.
-        out: Folder of the mixture. Unfinished work waits beside it, in ``.<name>.work``.
+        out: Folder of the mixture. Unfinished work waits next to it, in ``.<name>.work``.
         replace: Whether it may take the place of the finished mixture of another recipe.
 
     Raises:
@@ -122,7 +122,7 @@ def _working(out: Path, *, with_helpers: bool = False) -> Iterator[None]:
 
 
 def _stands(plan: MixturePlan, out: Path) -> bool:
-    """Tell whether the mixture is finished; refuse a folder that holds something else. What was left there is swept."""
+    """Return whether the mixture is finished; refuse a folder with other content. Leftovers there are swept."""
     check_ours(out, "a mixture", ("mixture",))
     for folder in (out, work_folder(out)):
         sweep(folder)
@@ -195,11 +195,11 @@ def run_work_tasks(out: Path, index: int, jobs: int | None = None) -> Iterator[t
     """
     path = work_folder(out) / PLAN
     if not path.exists():
-        raise DataError(f"{path}: no plan here; write one with `xmtf data plan RECIPE --write`")
+        raise DataError(f"{path}: there is no plan; write one with `xmtf data plan RECIPE --write`")
     plan = read_plan(path)
     if jobs is not None:
         if not 0 <= index < jobs:
-            raise ConfigError(f"there is no job {index} of {jobs}; --index goes from 0 to {jobs - 1}")
+            raise ConfigError(f"there is no job {index} of {jobs}; --index ranges from 0 to {jobs - 1}")
         numbers = range(index, len(plan.tasks), jobs)
     elif 0 <= index < len(plan.tasks):
         numbers = range(index, index + 1)
@@ -211,7 +211,7 @@ def run_work_tasks(out: Path, index: int, jobs: int | None = None) -> Iterator[t
 
 
 def merge_mixture(plan: MixturePlan, out: Path, watch: Stopwatch | None = None, *, replace: bool = False) -> Manifest:
-    """Make the mixture of finished shards, unless it stands there; ``watch`` counts the time that the manifest tells.
+    """Make the mixture of finished shards, unless it is there; ``watch`` counts the time that the manifest tells.
 
     Raises:
         ConfigError: No example is left.

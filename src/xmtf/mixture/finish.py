@@ -122,7 +122,7 @@ def _refuse_errors(plan: MixturePlan, report: DropReport) -> None:
         return
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     raise ConfigError(
-        f"{plan.loaded.path}: {errors[0]}{more}; mend the template, leave it out, or set mixture.lint to show"
+        f"{plan.loaded.path}: {errors[0]}{more}; fix the template, exclude it, or set mixture.lint to show"
     )
 
 
@@ -151,17 +151,18 @@ def _dropped_of(shard: Shard) -> Counter[str]:
 
 def _nothing_left(counts: MixtureCounts, report: DropReport) -> str:
     if counts.rendered == 0:
-        return "no example is left in the mixture: the tasks it takes have no rows"
+        return "the mixture has no examples: its tasks have no rows"
     reasons = sorted(counts.dropped.items(), key=lambda item: -item[1])
     listed = ", ".join(f"{count:,} {reason}" for reason, count in reasons)
     if reasons[0][0] in report.firsts:
         return (
-            f"no example is left of {counts.rendered:,} in the mixture; dropped: {listed}; "
+            f"none of {counts.rendered:,} examples is left in the mixture; dropped: {listed}; "
             f"{explain_drop(reasons[0][0], report.firsts[reasons[0][0]])}"
         )
+
     return (
-        f"no example is left of {counts.rendered:,} in the mixture; dropped: {listed}; loosen "
-        "mixture.min_input_characters, mixture.max_characters or mixture.held_out, or take other tasks"
+        f"none of {counts.rendered:,} examples is left in the mixture; dropped: {listed}; "
+        "relax mixture.min_input_characters, mixture.max_characters or mixture.held_out"
     )
 
 
@@ -195,7 +196,7 @@ def _describe(
     work: Path,
     folder: Path,
 ) -> dict[str, str]:
-    """Write the files beside the parts; return their hashes."""
+    """Write the files next to the parts; return their hashes."""
     write_jsonl(folder / COMPOSITION, (count.to_json() for count in composition))
     write_jsonl(folder / SLICES, _slice_lines(plan, shards))
     for name in (OVERLAPS, QUARANTINE):

@@ -2,7 +2,7 @@
 
 A row is (dataset, split, number); its subset is left out, so that translations of a row, which share its number, are
 kept together too. Every row has a number that looks drawn and depends on the row alone; those with the largest are
-kept, until their examples are as many as the fraction of the language wants.
+kept, until their examples are as many as the fraction of the language needs.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def validation_limits(mixture: Path, fraction: float) -> dict[str, int | None]:
 
 
 def held_out_rows(columns: pa.Table | pa.RecordBatch, limit: int | None) -> npt.NDArray[np.bool_]:
-    """Tell which examples are for validation, bool ``[n]``.
+    """Return which examples are for validation, bool ``[n]``.
 
     Args:
         columns: Examples with :data:`ROW_COLUMNS`.

@@ -31,8 +31,8 @@ def padded_vocab_size(tokenizer_size: int, given: int | None = None) -> int:
         return -(-tokenizer_size // _VOCAB_MULTIPLE) * _VOCAB_MULTIPLE
     if given < tokenizer_size:
         raise ConfigError(
-            f"model.vocab_size: {given} rows are too few for the tokenizer's {tokenizer_size} tokens; "
-            "raise it, or leave it out"
+            f"model.vocab_size: {given} rows are too few for the tokenizer's {tokenizer_size} tokens; raise it, or "
+            f"omit it"
         )
     return given
 
@@ -88,9 +88,9 @@ def _shape(config: Model, vocab_size: int, special: SpecialTokens) -> Bloom | MT
         raise ConfigError("model: random weights need a shape (hidden_size, num_layers, num_heads) and no `base`")
     if config.architecture == "bloom":
         if config.feedforward_size not in (None, 4 * hidden_size):
-            raise ConfigError(f"model.feedforward_size: BLOOM's is 4 x hidden_size, {4 * hidden_size}; leave it out")
+            raise ConfigError(f"model.feedforward_size: BLOOM's is 4 x hidden_size, {4 * hidden_size}; omit it")
         if config.head_size not in (None, hidden_size // num_heads):
-            raise ConfigError("model.head_size: BLOOM's is hidden_size / num_heads; leave it out")
+            raise ConfigError("model.head_size: BLOOM's is hidden_size / num_heads; omit it")
         return Bloom(
             BloomConfig(vocab_size, hidden_size, num_layers, num_heads, special=special, dropout=config.dropout)
         )

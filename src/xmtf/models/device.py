@@ -23,9 +23,9 @@ def choose_device(wanted: str, name: str = "--device") -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     kind, _, number = wanted.partition(":")
     if kind not in ("cpu", "cuda") or (number and not number.isdecimal()):
-        raise ConfigError(f"{name} {wanted}: choose auto, cpu or cuda (cuda:1 is the second GPU)")
+        raise ConfigError(f"{name} {wanted}: must be auto, cpu or cuda (cuda:1 is the second GPU)")
     if kind == "cuda" and int(number or 0) >= (found := torch.cuda.device_count()):
-        raise ConfigError(f"{name} {wanted}: torch finds {found or 'no'} GPUs here; choose auto or cpu")
+        raise ConfigError(f"{name} {wanted}: torch finds {found or 'no'} GPUs; use auto or cpu")
     return torch.device(wanted)
 
 

@@ -49,9 +49,9 @@ def choose_dtype(wanted: str, ref: str, device: torch.device, *, offline: bool =
     if wanted != "auto":
         chosen = DTYPES[wanted]
         if chosen is torch.float16 and _is_t5(ref, offline):
-            raise ConfigError(f"--dtype fp16: {ref} is of the T5 family, which overflows in fp16; choose bf16 or fp32")
+            raise ConfigError(f"--dtype fp16: {ref} is of the T5 family, which overflows in fp16; use bf16 or fp32")
         if chosen is torch.bfloat16 and not has_bf16(device):
-            say(f"  this {device.type.upper()} has no bf16 instructions: fp32 is faster here")
+            say(f"  this {device.type.upper()} has no bf16 instructions: fp32 is faster")
         return chosen
     stored = stored_dtype(ref, offline=offline)
     if stored in (torch.bfloat16, torch.float16):
@@ -92,7 +92,7 @@ def _dtypes_of(path: Path) -> list[tuple[torch.dtype, int]]:
             slices = [file.get_slice(name) for name in file.keys()]  # noqa: SIM118 - not a mapping
             known = [(_SAFETENSORS.get(part.get_dtype()), torch.Size(part.get_shape()).numel()) for part in slices]
     except SafetensorError as error:
-        raise DataError(f"{path}: not a whole safetensors file ({error})") from None
+        raise DataError(f"{path}: incomplete or damaged safetensors file ({error})") from None
     return [(dtype, count) for dtype, count in known if dtype is not None]
 
 
@@ -106,7 +106,7 @@ def _is_t5(ref: str, offline: bool) -> bool:
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Tell whether a device multiplies in bf16 itself; others imitate it, slower than fp32."""
+    """Return whether a device multiplies in bf16 itself; others imitate it, slower than fp32."""
     if device.type == "cpu":
         built: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         return built and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

@@ -1,4 +1,4 @@
-"""Weights that are no numbers are named before anything is computed with them."""
+"""Weights that are not numbers are named before anything is computed with them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["require_finite"]
 
 @torch.no_grad()
 def require_finite(model: nn.Module, label: str) -> None:
-    """Refuse a model with weights that are not finite; parameters on the meta device are passed over.
+    """Refuse a model with weights that are not finite; parameters on the meta device are skipped.
 
     Args:
         model: With its weights.
@@ -25,8 +25,8 @@ def require_finite(model: nn.Module, label: str) -> None:
     if damaged:
         dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
         raise DataError(
-            f"{label}: {len(damaged)} of its tensors hold NaN or infinity in {dtype}, the first is {damaged[0]!r}: "
-            "the files are damaged, or training had diverged; take another checkpoint"
+            f"{label}: {len(damaged)} of its tensors contain NaN or infinity in {dtype}, the first is {damaged[0]!r}: "
+            f"the files are damaged, or training diverged; use another checkpoint"
         )
 
 

@@ -131,7 +131,7 @@ def _load_adapted(
 def _read_config(folder: Path) -> dict[str, object]:
     config = read_json(folder / "config.json")
     if not isinstance(config, dict) or "model_type" not in config:
-        raise DataError(f"{folder / 'config.json'}: has no `model_type`: not a model of transformers")
+        raise DataError(f"{folder / 'config.json'}: has no `model_type`: not a transformers model")
     return config
 
 

@@ -208,11 +208,11 @@ def load_adapters(model: Model, folder: Path) -> None:
     for key, tensor in tensors_of(_weights_file(folder), "cpu"):
         match = _KEY.match(key)
         if match is None:
-            raise ConfigError(f"{folder}: holds {key!r}, and only plain LoRA (lora_A, lora_B) is read")
+            raise ConfigError(f"{folder}: contains {key!r}; only plain LoRA (lora_A, lora_B) is supported")
         halves.setdefault(match["module"], {})[match["side"]] = tensor
     for module, pair in halves.items():
         if module not in ours or set(pair) != {"A", "B"}:
-            raise DataError(f"{folder}: an adapter for {module!r}, which is no linear layer of this model")
+            raise DataError(f"{folder}: an adapter for {module!r}, which is not a linear layer of this model")
         _replace(model, ours[module], _layer(folder, config, module, linears[ours[module]], pair))
     freeze(_module(model))
 
@@ -231,7 +231,7 @@ def _layer(
     for side, tensor in pair.items():
         parameter: nn.Parameter = getattr(layer, f"lora_{side}")
         if parameter.shape != tensor.shape:
-            shapes = f"{list(tensor.shape)}, the model wants {list(parameter.shape)}"
+            shapes = f"{list(tensor.shape)}, the model expects {list(parameter.shape)}"
             raise DataError(f"{folder}: lora_{side} of {module!r} has shape {shapes}")
         parameter.data.copy_(tensor)
     return layer
@@ -250,10 +250,10 @@ def _read_config(folder: Path) -> dict[str, object]:
     config = read_json(path)
     if not isinstance(config, dict) or config.get("peft_type") != "LORA" or "lora_alpha" not in config:
         kind = config.get("peft_type") if isinstance(config, dict) else None
-        raise ConfigError(f"{path}: an adapter of kind {kind!r}; only LORA is read")
+        raise ConfigError(f"{path}: an adapter of type {kind!r}; only LORA is supported")
     other = [key for key, none in _WITHOUT.items() if config.get(key, none) not in (none, None, [], {})]
     if other:
-        raise ConfigError(f"{path}: `{other[0]}` is set, which is not known here; merge the adapter with PEFT first")
+        raise ConfigError(f"{path}: `{other[0]}` is set, which is not supported; merge the adapter with PEFT first")
     return config
 
 

@@ -62,7 +62,7 @@ def check_packing(model: Model) -> float:
     return max(moved, apart)
 
 
-_CHOICE = "set tokens.packing.policy: pad (one example a row), or choose another model"
+_CHOICE = "set tokens.packing.policy: pad (one example per row), or use another model"
 
 
 def _name(model: torch.nn.Module) -> str:

@@ -129,7 +129,7 @@ def _table(model: Bloom | MT5 | HubNetwork, which: str) -> Tensor:
 
 
 def _reads_encoder(name: str) -> bool:
-    """Tell whether a parameter is multiplied with encoder positions: the encoder's, and cross keys and values."""
+    """Return whether a parameter is multiplied with encoder positions: the encoder's, and cross keys and values."""
     return name.startswith("encoder.") or ".encoder." in name or _CROSS.search(name) is not None
 
 

@@ -11,7 +11,7 @@ product: the method on a CPU, where it costs no time, and under adapters, whose 
 the method of evaluation on a GPU.
 
 ``nf4`` (Dettmers et al. 2023, through bitsandbytes) has 16 numbers, dense where weights are, and a scale for every 64
-weights: 4.5 bits a weight. Matrices are turned back one at a time for their products, and once more for gradients.
+weights: 4.5 bits a weight. Matrices are dequantised one at a time for their products, and once more for gradients.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Quantised:
 class QuantisedLinear(nn.Module):
     """A linear layer whose weights ``[O, I]`` are small numbers; inputs and outputs are as before, and so is its bias.
 
-    Its numbers are no part of checkpoints: they are made anew from the model that training starts from.
+    Its numbers are not part of checkpoints: they are recreated from the model that training starts from.
     """
 
     def __init__(self, linear: nn.Linear) -> None:
@@ -110,7 +110,7 @@ class Int8Linear(QuantisedLinear):
 
 
 class _Int8Product(torch.autograd.Function):
-    """Keeps the int8 weights for the backward pass, and not the matrix that they were turned back into."""
+    """Keeps the int8 weights for the backward pass, and not the matrix that they were dequantised into."""
 
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, weight_OI: Tensor, scale_O: Tensor) -> Tensor:
@@ -127,7 +127,7 @@ class _Int8Product(torch.autograd.Function):
 class Nf4Linear(QuantisedLinear):
     """A linear layer with two weights a byte ``[O * I / 2, 1]`` and a scale for every 64 of them.
 
-    Scales are kept as the bits of fp32, which a change of the model's number format passes over.
+    Scales are kept as the bits of fp32, which a change of the model's number format skips.
     """
 
     weight = None

@@ -58,7 +58,7 @@ TOKENIZER_FILES = (
 """Files that make up a tokenizer in a model folder."""
 _GENERATION = "generation_config.json"
 _MORE_TEMPLATES = "additional_chat_templates/*.jinja"
-"""What may stand beside them."""
+"""What may accompany them."""
 
 
 def save_model(
@@ -66,16 +66,16 @@ def save_model(
 ) -> None:
     """Write weights, configuration and tokenizer in Hugging Face format.
 
-    Every file is written atomically, ``config.json`` last: a folder without it is unfinished. Weights keep
-    their dtype, vocabulary padding included; above 5 GB they are sharded. Of a model with adapters the adapters
-    alone are written, as PEFT does; merge them before to write whole weights.
+    Every file is written atomically, ``config.json`` last: a folder without it is unfinished. Weights keep their dtype,
+    vocabulary padding included; above 5 GB they are sharded. Of a model with adapters the adapters alone are written,
+    as PEFT does; merge them before to write full weights.
 
     Args:
         model: Our BLOOM or mT5, or a model of ``models/hub``.
         folder: Made where it does not exist; other files in it stay.
         tokenizer: Folder whose tokenizer files are copied, or None.
         base: Reference of the model that adapters were added to; needed with adapters alone.
-        dtype: What whole weights are converted to; a model of transformers is converted in place.
+        dtype: What full weights are converted to; a model of transformers is converted in place.
 
     Raises:
         SourceError: The tokenizer folder holds no tokenizer.
@@ -99,7 +99,7 @@ def save_model(
             keep_stops(tokenizer, folder)
         return
     if not isinstance(model, Bloom | MT5):
-        raise TypeError(f"save_model: {type(model).__name__} is no model of xmtf")
+        raise TypeError(f"save_model: {type(model).__name__} is not a model of xmtf")
     save_tensors(model.named_parameters(), model.config, folder, tokenizer=tokenizer, dtype=dtype)
 
 
@@ -177,7 +177,7 @@ def converted(name: str, tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
     largest = tensor.abs().max().item() if tensor.numel() else 0.0
     if largest > (most := torch.finfo(dtype).max):
         kind = str(dtype).removeprefix("torch.")
-        raise ConfigError(f"{name}: holds {largest:,.0f}, and {kind} ends at {most:,.0f}; choose bf16 or fp32")
+        raise ConfigError(f"{name}: contains {largest:,.0f}, above the maximum {most:,.0f} of {kind}; use bf16 or fp32")
     return tensor.to(dtype)
 
 
@@ -250,7 +250,7 @@ def copy_tokenizer(source: Path, folder: Path) -> None:
     names = [name for name in TOKENIZER_FILES if (source / name).exists()]
     more = [str(path.relative_to(source)) for path in sorted(source.glob(_MORE_TEMPLATES))]
     if not names:
-        raise SourceError(f"{source}: holds no tokenizer (looked for {', '.join(TOKENIZER_FILES)})")
+        raise SourceError(f"{source}: has no tokenizer (searched for {', '.join(TOKENIZER_FILES)})")
     if source.resolve() == folder.resolve():
         return
     for name in (*names, *more):

@@ -44,7 +44,7 @@ StageName = Literal["mixture", "guard", "tokens", "initial", "training", "export
 Effect = Literal["result", "read", "continues", "rounding", "none"]
 """What becomes of a stage's finished work when a key changes:
 
-``result``      the stage begins anew
+``result``      the stage starts over
 ``read``        the key names what the stage reads: it counts by content, among the inputs, and not by its text
 ``continues``   the stage resumes its own work: more steps, or a card written again
 ``rounding``    nothing is done again; results would differ by the rounding of sums, or the draws of dropout
@@ -82,7 +82,7 @@ class Affects:
 
 @dataclass(frozen=True, slots=True)
 class Mask:
-    """On a key that holds sections: which stages see what stands in them."""
+    """On a key that holds sections: which stages see what is in them."""
 
     stages: frozenset[str]
 

@@ -15,7 +15,7 @@ SCHEMA_ID = f"urn:xmtf:recipe:{__version__}"
 
 
 def recipe_schema() -> JsonObject:
-    """Return the schema; a key that is a section of its own has the section's description where it has none."""
+    """Return the schema; a key that is its own section has the section's description where it has none."""
     schema: JsonObject = Recipe.model_json_schema()
     sections = schema["$defs"]
     for section in (schema, *sections.values()):

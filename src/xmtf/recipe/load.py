@@ -40,7 +40,7 @@ __all__ = [
 
 VARIABLE = "XMTF_OVERRIDES"
 """Environment variable with overrides, such as ``training.steps=200 'name=a b'``."""
-WRITTEN = "# Every key of this run, as xmtf resolved it. It can be run again from anywhere."
+WRITTEN = "# Every key of this run, as resolved by xmtf. It can be run again from anywhere."
 """First line of the recipe that a run keeps in its folder."""
 
 
@@ -83,7 +83,7 @@ def load_yaml(path: Path) -> Any:
         ConfigError: The file is missing or is not YAML; names the file and the line.
     """
     if path.is_dir():
-        found = ", ".join(sorted(file.name for file in path.glob("*.yaml"))) or "there is none in it"
+        found = ", ".join(sorted(file.name for file in path.glob("*.yaml"))) or "the folder has none"
         raise ConfigError(f"{path}: is a folder; give a YAML file ({found})")
     try:
         text = read_text_file(path, MAX_BYTES)
@@ -128,7 +128,7 @@ def resolve_recipe(data: JsonObject, path: Path, overrides: Iterable[str] = ()) 
     """Check the content of a recipe.
 
     Args:
-        data: What stands in the file; overrides are set in it.
+        data: What is in the file; overrides are set in it.
         path: Where it was read; paths inside are relative to its folder.
         overrides: ``training.steps=200``, applied in order.
 
@@ -237,7 +237,7 @@ def _set(data: JsonObject, key: str, value: object) -> None:
 
 def _item(node: list[Any], index: str, key: str) -> Any:
     if not index.isdigit() or int(index) >= len(node):
-        raise ConfigError(f"override {key!r}: {index!r} is no index of a list of {len(node)}")
+        raise ConfigError(f"override {key!r}: {index!r} is not an index of a list of {len(node)}")
     return node[int(index)]
 
 
@@ -253,7 +253,7 @@ def _leaves(value: object, prefix: str = "") -> Iterator[str]:
 
 
 def _under(key: str, keys: Container[str]) -> bool:
-    """Whether the key, or a section that it stands in, is among the keys."""
+    """Whether the key, or a section that it is in, is among the keys."""
     while key and key not in keys:
         key = key.rpartition(".")[0]
     return bool(key)
@@ -278,7 +278,7 @@ def _explain(error: ValidationError) -> str:
 def explain_value(problem: ErrorDetails) -> str:
     """Return what is wrong with a value, in words."""
     if problem["type"] == "literal_error":
-        return f"{problem['input']!r} is none of {problem['ctx']['expected'].replace(' or ', ', ')}"
+        return f"{problem['input']!r} is not one of {problem['ctx']['expected'].replace(' or ', ', ')}"
     return problem["msg"].removeprefix("Value error, ")
 
 

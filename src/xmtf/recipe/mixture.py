@@ -74,7 +74,8 @@ class NearDuplicates(Section):
 
     similarity: Annotated[float | None, MIXED] = Field(default=0.8, gt=0.2, le=1)
     """Rows whose texts share so large a share of their runs of five characters (Jaccard, estimated by MinHash) with an
-    earlier row in their language are left out; empty looks for none. Of columns that templates read. Extra `dedup`."""
+    earlier row in their language are left out; empty searches for none. Of columns that templates read. Extra
+    `dedup`."""
     translations: Annotated[Literal["all", "one"], MIXED] = "all"
     """`one` keeps each row of a parallel set (equal numbers are translations) in one language, drawn by the seed."""
 
@@ -142,12 +143,12 @@ class OwnTask(Section):
         roles = set(self.roles())
         if self.kind == "conversation" and (self.templates is not None or roles != {"train"}):
             what = "templates" if self.templates is not None else "role" if self.files is None else "files"
-            raise ValueError(f"{what}: conversations are trained on as they are; leave it out")
+            raise ValueError(f"{what}: conversations are used as they are; omit it")
         without = self.kind == "conversation" or (self.kind == "code" and roles == {"evaluation"})
         if self.templates is None and not without:
             raise ValueError(
-                "templates: name a file; only a task of kind conversation, or of kind code with role evaluation, "
-                "can do without"
+                "templates: give a file; only tasks of kind conversation, or of kind code with role evaluation, need "
+                "none"
             )
         return self
 
@@ -169,30 +170,30 @@ class OwnTask(Section):
 
     def _check_files(self) -> None:
         if (self.path is None) == (self.files is None):
-            raise ValueError("path: name the file, or `files` with those of each split")
+            raise ValueError("path: give the file, or `files` with the files of each split")
         if self.files is not None and (self.role != "train" or self.split != "train"):
-            raise ValueError("files: names the splits and what they are for; leave `split` and `role` out")
+            raise ValueError("files: names the splits and their roles; omit `split` and `role`")
         unknown = [split for split in self.files or () if split not in _ROLES]
         if unknown:
             near = nearest(unknown[0], _ROLES)
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(_ROLES)}"
-            raise ValueError(f"files: {unknown[0]!r} is no split; {hint}")
+            raise ValueError(f"files: {unknown[0]!r} is not a split; {hint}")
         named = [path for paths in self.paths().values() for path in paths]
         if self.subsets is None and (filled := [path for path in (*named, self.templates or "") if _SUBSET in path]):
-            raise ValueError(f"{filled[0]!r}: {_SUBSET} stands for one of `subsets`, and there are none")
+            raise ValueError(f"{filled[0]!r}: {_SUBSET} is replaced by each of `subsets`, but there are none")
         same = [path for path in named if self.subsets is not None and _SUBSET not in path]
         if same:
-            raise ValueError(f"{same[0]!r}: has no {_SUBSET}, so that all subsets would have the same rows")
+            raise ValueError(f"{same[0]!r}: has no {_SUBSET}, so all subsets would have the same rows")
 
     def _check_languages(self) -> None:
         if isinstance(self.subsets, dict) and (self.language or self.language_column):
-            raise ValueError("subsets: give the languages there, or in `language` or `language_column`, not in both")
+            raise ValueError("subsets: give the languages either there, or in `language` or `language_column`")
         if self.subsets is None and (self.language is None) == (self.language_column is None):
-            raise ValueError("language: give it, or `language_column` where each row says its own")
+            raise ValueError("language: give it, or `language_column` if each row has its own")
         if self.language is not None and self.language_column is not None:
-            raise ValueError("language: give it, or `language_column` where each row says its own")
+            raise ValueError("language: give it, or `language_column` if each row has its own")
         if self.language_column is not None and set(self.roles()) != {"train"}:
-            raise ValueError("language_column: a task that is evaluated has one language; select its rows by `where`")
+            raise ValueError("language_column: an evaluated task has a single language; select its rows with `where`")
 
 
 _SUBSET = "{subset}"
@@ -252,7 +253,7 @@ class TaskSelection(Section):
     without_prompts: Annotated[Literal["list", "error"], affects()] = Field(default="list", exclude_if=is_list)
     """Tasks without a template in `prompt_languages` are left out and listed, or are an error."""
     splits: Annotated[tuple[str, ...], SELECTING] = ()
-    """Split names; empty takes the splits that the catalogue lists for the role at hand."""
+    """Split names; empty takes the splits that the catalogue lists for the role available."""
     cap_examples: Annotated[int | None, affects(mixture="result", evaluation="result")] = Field(default=None, ge=1)
     """Most examples kept of each (dataset, subset, split, template)."""
     cap_policy: Annotated[CapPolicy | None, MIXED] = Field(default=None, exclude_if=is_none)
@@ -293,7 +294,7 @@ class HeldOut(Section):
     templates: Annotated[tuple[str, ...], MIXED] = ()
     """Patterns of template names."""
     overlap: Annotated[Literal["drop", "flag", "error"], MIXED] = "drop"
-    """What to do with a training example whose inputs also stand in an evaluation suite of this recipe."""
+    """What to do with a training example whose inputs also are in an evaluation suite of this recipe."""
     overlap_fields: Annotated[bool, MIXED] = True
     """Treat as overlap also a training row that holds a field of a row that a suite asks about, or two short ones of
     one row. Suites whose axis is `templates` or `none` are left out: they ask about rows that may be trained on."""
@@ -343,15 +344,15 @@ class Rates(Section):
         if self.policy != "all" and self.max_examples is None:
             raise ValueError(f"policy {self.policy!r} needs max_examples")
         if (self.policy == "capped") != (self.size_cap is not None):
-            raise ValueError("policy 'capped' and size_cap belong together: give both or neither")
+            raise ValueError("policy 'capped' and size_cap require each other: give both or neither")
         if self.tasks is not None and self.policy != "explicit":
-            raise ValueError(f"tasks has numbers for policy 'explicit', and the policy is {self.policy!r}")
+            raise ValueError(f"tasks has numbers for policy 'explicit', but the policy is {self.policy!r}")
         if self.temperature != 1.0 and self.policy in ("proportional", "explicit"):
-            raise ValueError(f"policy {self.policy!r} has no temperature; take policy 'temperature' or 'capped'")
+            raise ValueError(f"policy {self.policy!r} has no temperature; use policy 'temperature' or 'capped'")
         if self.by == "language" and self.policy in ("all", "explicit"):
             raise ValueError(
-                f"policy {self.policy!r} looks at no language; take proportional, capped or temperature, or give "
-                "quotas in `languages`"
+                f"policy {self.policy!r} ignores languages; use proportional, capped or temperature, or give quotas "
+                f"in `languages`"
             )
         return self
 
@@ -408,7 +409,7 @@ class Mixture(Section):
     identify: Identify | None = Field(default=None, exclude_if=is_none)
     """Drop and count examples whose target is in another language than it should be."""
     mode: Annotated[Literal["fixed", "legacy"], affects(mixture="result", guard="read", evaluation="result")] = "fixed"
-    """Template semantics: `legacy` is the original's to the letter, `fixed` has its known faults mended."""
+    """Template semantics: `legacy` is the original's to the letter, `fixed` has its known faults fixed."""
     validation_fraction: Annotated[float, affects(mixture="result", tokens="result")] = Field(default=0.05, ge=0, lt=1)
     """Share of each language's examples kept for validation, not trained on: those of some rows, under all prompts.
     A row is its dataset, split and number, so that translations of equal number are kept together."""
@@ -418,7 +419,7 @@ class Mixture(Section):
     """What lint finds on the first 200 rows of each task under each of its templates is shown with its count; with
     `error`, what it calls an error stops the build."""
     missing: Annotated[Literal["error", "skip"], affects()] = "error"
-    """What to do where splits of `tasks` are not to be had: all are listed before anything is rendered, and then the
+    """What to do where splits of `tasks` are unavailable: all are listed before anything is rendered, and then the
     build stops, or they are skipped, counted in manifest and card, and part of the mixture's identity."""
     failing_rows: Annotated[float, affects(mixture="result", evaluation="result")] = Field(default=0.5, gt=0, le=1)
     """A template that fails on a larger share of its rows stops the build."""
@@ -429,7 +430,7 @@ class Mixture(Section):
             raise ValueError("give `tasks` (selections from the catalogue) or `prompted` (folders of examples)")
         scored = [part for part in self.tasks if (part.cap_policy or self.cap_policy) == "score"]
         if any(part.cap_score is None and self.cap_score is None for part in scored):
-            raise ValueError("cap_policy 'score' needs cap_score, the column that it reads")
+            raise ValueError("cap_policy 'score' needs cap_score, the column to read")
         idle = [part for part in self.tasks if part.cap_score is not None and part not in scored]
         if idle or (self.cap_score is not None and not scored):
             raise ValueError("cap_score has no effect without cap_policy 'score'")

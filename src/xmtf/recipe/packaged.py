@@ -1,7 +1,7 @@
 """The recipes and examples that come with the package, found by name from any folder.
 
-They stand in ``recipes/`` and ``examples/`` at the root of the project, where people read them; a wheel
-carries copies in ``packaged/``.
+They are in ``recipes/`` and ``examples/`` at the root of the project, where people read them; a wheel carries copies in
+``packaged/``.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ def recipe_file(path: Path) -> Path:
     """Return the file that a path names: itself, or the packaged recipe of that name, which is then said.
 
     A packaged recipe is named by the end of its path, with or without ``.yaml``: ``recipes/demo.yaml``,
-    ``smoke/bloom-tiny``, ``demo``; an example by its folder, ``own-data``. A name that several have is no name.
+    ``smoke/bloom-tiny``, ``demo``; an example by its folder, ``own-data``. A name that several have is not a name.
     """
     if path.exists():
         return path
     found = list(named_recipes(path).values())
     if len(found) != 1:
         return path
-    say(f"{path}: no such file here; taking the one that comes with xmtf: {found[0]}")
+    say(f"{path}: no such file; using the one packaged with xmtf: {found[0]}")
     return found[0]
 
 

@@ -40,7 +40,7 @@ def parse_quantity(text: str, kind: str) -> float:
     number, unit = match.groups()
     scale = _UNITS[kind].get(unit.lower()) if unit else 1.0
     if scale is None:
-        raise ValueError(f"{text!r} is not a number of {kind}: the units here are {', '.join(_UNITS[kind])}")
+        raise ValueError(f"{text!r} is not a number of {kind}: valid units are {', '.join(_UNITS[kind])}")
     return float(number.replace("_", "")) * scale
 
 

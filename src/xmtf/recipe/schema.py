@@ -103,7 +103,7 @@ class Execution(Section):
 
 
 class Lora(Section):
-    """Low-rank adapters instead of whole weights (LoRA); the export is a folder that PEFT loads."""
+    """Low-rank adapters instead of full weights (LoRA); the export is a folder that PEFT loads."""
 
     rank: Annotated[int, LEARNT] = Field(default=16, ge=1)
     """Inner size of the adapters."""
@@ -116,7 +116,7 @@ class Lora(Section):
     rank_stabilised: Annotated[bool, LEARNT] = False
     """Multiply with alpha / sqrt(rank) instead."""
     merge: Annotated[bool, affects(export="result")] = False
-    """Export whole weights with the adapters added, instead of the adapters alone."""
+    """Export full weights with the adapters added, instead of the adapters alone."""
 
 
 class Model(Section):
@@ -150,13 +150,13 @@ class Model(Section):
     lora: Lora | None = Field(default=None, exclude_if=is_none)
     """Train low-rank adapters; everything else is frozen."""
     quantize: Annotated[QuantizeKind | None, LEARNT] = Field(default=None, exclude_if=is_none)
-    """Keep the frozen matrices beside adapters in 4 bits (`nf4`, QLoRA) or 8 (`int8`); the export is the adapters, and
-    merging adds them to the base in full precision."""
+    """Keep the frozen matrices alongside adapters in 4 bits (`nf4`, QLoRA) or 8 (`int8`); the export is the adapters,
+    and merging adds them to the base in full precision."""
 
     @model_validator(mode="after")
     def _check(self) -> Model:
         if self.quantize is not None and self.lora is None:
-            raise ValueError("quantize keeps frozen weights in few bits beside adapters; give `lora`, or leave it out")
+            raise ValueError("quantize stores frozen weights in few bits while adapters train; give `lora`, or omit it")
         if self.base is None:
             missing = [
                 key for key in ("architecture", "hidden_size", "num_layers", "num_heads") if getattr(self, key) is None
@@ -237,8 +237,8 @@ class Training(Section):
     activation_checkpointing: Annotated[bool, affects(training="rounding")] = False
     """Compute activations again in the backward pass: less memory, about a third more time."""
     attention: Annotated[Literal["auto", "sdpa", "flex"], affects(training="rounding")] = "auto"
-    """BLOOM's kernel: `sdpa` attends document by document, `flex` in one kernel a row (GPUs, no dropout);
-    `auto` takes `flex` on a GPU that trains alone. Other models choose their own."""
+    """BLOOM's kernel: `sdpa` attends document by document, `flex` in one kernel per row (GPUs, no dropout); `auto`
+    takes `flex` on a GPU that trains alone. Other models choose their own."""
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
     parallel: Parallel = Parallel()
@@ -246,7 +246,7 @@ class Training(Section):
     save_every: Annotated[Steps | None, UNSEEN] = None
     """Steps between checkpoints; the last step always saves one."""
     save_in_background: Annotated[bool, UNSEEN] = False
-    """Go on training while a checkpoint is written; takes the memory of a copy of weights and optimizer."""
+    """Continue training while a checkpoint is written; takes the memory of a copy of weights and optimizer."""
     keep_checkpoints: Annotated[int, UNSEEN] = Field(default=2, ge=1)
     """Newest checkpoints that stay; older ones are removed."""
     validate_every: Annotated[Steps | None, CHOOSING] = None
@@ -255,7 +255,7 @@ class Training(Section):
     """Packed rows of each validation; default 64, or fewer: all validations together read at most a tenth of the rows
     that are trained on."""
     validation_texts: tuple[ValidationText, ...] = ()
-    """Plain texts to watch the loss of beside the held-out examples."""
+    """Plain texts to watch the loss of alongside the held-out examples."""
     validation_suites: Annotated[tuple[Name, ...], CHOOSING] = ()
     """Suites of `evaluation.suites` (names or patterns) to measure at every validation. Where there are any, the best
     checkpoint is that with the highest geometric mean of what rank and generation suites come to."""
@@ -285,7 +285,7 @@ class Training(Section):
         known = (*TRACKERS, *plugins("trackers", frozenset(TRACKERS)))
         for name in value:
             if name not in known:
-                raise ValueError(f"{name!r} is none of {', '.join(map(repr, known))}")
+                raise ValueError(f"{name!r} is not one of {', '.join(map(repr, known))}")
         return value
 
     @field_validator("precision", mode="before")
@@ -293,8 +293,8 @@ class Training(Section):
     def _no_fp16(cls, value: object) -> object:
         if value in ("fp16", "float16"):
             raise ValueError(
-                "fp16 is not offered: feed-forward outputs of the T5 family exceed its largest number (66,246 against "
-                "65,504 was seen) and become NaN, and other models would need a loss scale; take `bf16`"
+                "fp16 is not supported: feed-forward outputs of the T5 family exceed its range (66,246 was observed, "
+                "the maximum is 65,504) and become NaN, and other models would need loss scaling; use `bf16`"
             )
         return value
 
@@ -339,9 +339,11 @@ class Suite(Section):
     @model_validator(mode="after")
     def _check(self) -> Suite:
         if any(part.cap_policy is not None or part.cap_score is not None for part in self.tasks):
-            raise ValueError("a suite keeps a seeded choice; cap_policy and cap_score are for mixtures")
+            raise ValueError("suites use a seeded sample; cap_policy and cap_score are for mixtures only")
         if any(part.quality or part.identify or part.near_duplicates for part in self.tasks):
-            raise ValueError("quality, identify and near_duplicates are for mixtures; a suite takes rows by `where`")
+            raise ValueError(
+                "quality, identify and near_duplicates are for mixtures only; suites select rows with `where`"
+            )
         return self
 
 
@@ -377,12 +379,12 @@ class Evaluation(Section):
     before: Annotated[bool, UNSEEN] = True
     """Also evaluate the model as it was before training."""
     max_new_tokens: Annotated[int, ANSWERED] = Field(default=64, ge=1)
-    """Most tokens of a written answer."""
+    """Most tokens of a generated answer."""
     generation: Generation = Generation()
     max_prompt_tokens: Annotated[int | None, ANSWERED] = Field(default=None, ge=1)
     """Longer prompts are cut on `truncation_side` and counted; default the model's own length, else 2048."""
     truncation_side: Annotated[Literal["left", "right"], ANSWERED] = "left"
-    """The side that overlong prompts lose; the question usually stands at the end."""
+    """The side that overlong prompts lose; the question usually is at the end."""
     chat: Annotated[Literal["auto", "on", "off"], ANSWERED] = Field(default="auto", exclude_if=is_auto)
     """Ask in the model's chat form: prompts as the user's turn, answers as the assistant's. `auto` does so for models
     that were trained so: those whose training wrote conversations with a chat template."""
@@ -391,7 +393,7 @@ class Evaluation(Section):
     summed in fp32."""
     quantize: Annotated[QuantizeKind | None, ANSWERED] = Field(default=None, exclude_if=is_none)
     """Matrices of the model in 4 bits (`nf4`) or 8 (`int8`); empty leaves them as they are, also of a model that was
-    trained beside quantised ones."""
+    trained alongside quantised ones."""
     batch_tokens: Annotated[int | None, affects(evaluation="rounding")] = Field(default=None, ge=64)
     """Prompt and choice positions computed together; default what the device's memory holds."""
     answer_after: Annotated[Name | None, ANSWERED] = Field(default=None, exclude_if=is_none)
@@ -405,7 +407,9 @@ class Evaluation(Section):
     def _check_names(self) -> Evaluation:
         names = [suite.name for suite in self.suites]
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"two suites are named {twice[0]!r}, and results go by that name; give each its own")
+            raise ValueError(
+                f"two suites are named {twice[0]!r}, and results are stored by name; give each a unique name"
+            )
         return self
 
 
@@ -426,7 +430,7 @@ class Recipe(Section):
     name: Annotated[Name, affects(mixture="continues", tokens="result", report="read")]
     """Name of the run; its folder is `runs/<name>`."""
     description: Annotated[str, affects(mixture="continues", report="read")] = ""
-    """One paragraph for people; stands in the report and the model card."""
+    """One paragraph for people; is in the report and the model card."""
     seed: Annotated[
         int, affects(mixture="result", guard="read", initial="result", training="result", evaluation="result")
     ] = Field(default=42, ge=0, lt=2**31)
@@ -456,8 +460,8 @@ class Recipe(Section):
     def _one_answer_under_prefix_lm(self) -> Recipe:
         if self.training.prefix_lm and self.tokens.chat_turns == "all" and uses_chat(self):
             raise ValueError(
-                "training.prefix_lm: inputs see each other, so an earlier answer would see what was asked after it; "
-                "set tokens.chat_turns: last"
+                "training.prefix_lm: inputs see each other, so an earlier answer would see later questions; set "
+                "tokens.chat_turns: last"
             )
         return self
 
@@ -467,8 +471,8 @@ class Recipe(Section):
         odd = next((letter for letter in value if letter in "/\\" or not letter.isprintable()), None)
         if odd is not None or value.startswith(".") or len(value.encode()) > _NAME_BYTES:
             raise ValueError(
-                f"{value!r} is not one file name: no slashes, control characters or full stop at its beginning, and at "
-                f"most {_NAME_BYTES} bytes; to keep a run elsewhere set run_folder"
+                f"{value!r} is not a file name: no slashes, control characters or leading full stop, and at most "
+                f"{_NAME_BYTES} bytes; to store a run elsewhere set run_folder"
             )
         return value
 

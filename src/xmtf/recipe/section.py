@@ -30,42 +30,42 @@ Name = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 
 
 def is_none(value: object) -> bool:
-    """Tell whether a key is not given; left out of the dump, it leaves the fingerprints of older recipes alone."""
+    """Return whether a key is not given; left out of the dump, it leaves the fingerprints of older recipes alone."""
     return value is None
 
 
 def is_skip(value: object) -> bool:
-    """Tell whether a key says `skip`, its default; as :func:`is_none`."""
+    """Return whether a key says `skip`, its default; as :func:`is_none`."""
     return value == "skip"
 
 
 def is_list(value: object) -> bool:
-    """Tell whether a key says `list`, its default; as :func:`is_none`."""
+    """Return whether a key says `list`, its default; as :func:`is_none`."""
     return value == "list"
 
 
 def is_task(value: object) -> bool:
-    """Tell whether a key says `task`, its default; as :func:`is_none`."""
+    """Return whether a key says `task`, its default; as :func:`is_none`."""
     return value == "task"
 
 
 def is_false(value: object) -> bool:
-    """Tell whether a switch is off; as :func:`is_none`."""
+    """Return whether a switch is off; as :func:`is_none`."""
     return value is False
 
 
 def is_auto(value: object) -> bool:
-    """Tell whether a key says `auto`, its default; as :func:`is_none`."""
+    """Return whether a key says `auto`, its default; as :func:`is_none`."""
     return value == "auto"
 
 
 def is_all(value: object) -> bool:
-    """Tell whether a key says `all`, its default; as :func:`is_none`."""
+    """Return whether a key says `all`, its default; as :func:`is_none`."""
     return value == "all"
 
 
 def is_nothing(value: object) -> bool:
-    """Tell whether a mapping is empty; as :func:`is_none`."""
+    """Return whether a mapping is empty; as :func:`is_none`."""
     return not value
 
 
@@ -77,7 +77,7 @@ def normalized_patterns(given: Mapping[str, Value], where: str) -> dict[str, Val
         where: Names the key in errors.
 
     Raises:
-        ValueError: Two codes name one language.
+        ValueError: Two codes name the same language.
         UnknownNameError: A code is unknown.
     """
     codes = {
@@ -85,7 +85,7 @@ def normalized_patterns(given: Mapping[str, Value], where: str) -> dict[str, Val
         for name, value in given.items()
     }
     if len(codes) < len(given):
-        raise ValueError(f"two of {', '.join(given)} name one language")
+        raise ValueError(f"two of {', '.join(given)} name the same language")
     return codes
 
 
@@ -102,10 +102,10 @@ class Section(BaseModel):
         mapped = any(get_origin(part) is dict for part in (annotation, *get_args(annotation)))
         given = value.values() if isinstance(value, dict) and mapped else (value,)
         if any(isinstance(each, bool) for each in given) and not _holds_bool(annotation):
-            raise ValueError("true and false are no values of this key")
+            raise ValueError("true and false are not valid values of this key")
         return value
 
 
 def _holds_bool(annotation: object) -> bool:
-    """Tell whether a type is, or has among its parts, ``bool`` or anything at all."""
+    """Return whether a type is, or has among its parts, ``bool`` or anything at all."""
     return annotation is bool or annotation is object or any(map(_holds_bool, get_args(annotation)))

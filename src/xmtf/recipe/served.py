@@ -40,7 +40,7 @@ class ServedModel(Section):
     @classmethod
     def _no_negative_price(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
         if value is not None and not all(0 <= part < float("inf") for part in value):
-            raise ValueError("what a million tokens cost is not negative")
+            raise ValueError("the price of a million tokens must not be negative")
         return value
 
     @field_validator("extra_body")
@@ -49,11 +49,11 @@ class ServedModel(Section):
         """Refuse what is decided elsewhere, and keys, which would be written into results."""
         for name in value:
             if name in ("model", "messages", "prompt", "stream") or "key" in name.lower():
-                raise ValueError(f"{name} is not set here; keys belong into the environment (OPENAI_API_KEY)")
+                raise ValueError(f"{name} cannot be set here; keys belong in the environment (OPENAI_API_KEY)")
         return value
 
     @model_validator(mode="after")
     def _price_of_cost(self) -> ServedModel:
         if self.max_cost is not None and self.price is None:
-            raise ValueError("max_cost needs price: what a million tokens cost, read and written")
+            raise ValueError("max_cost needs price: the price of a million input and output tokens")
         return self

@@ -1,4 +1,4 @@
-"""A recipe to begin with: one of the package's copied, or a folder with a recipe, templates and rows of one's own."""
+"""A recipe to begin with: one of the package's copied, or a folder with a recipe, templates and rows of your own."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def copy_recipe(name: str, to: Path | None = None) -> list[Path]:
     is_example = path.parts[0] == "examples"
     target = to or Path(path.parent.name if is_example else path.name)
     if target.exists() or target.is_symlink():
-        raise ConfigError(f"{target}: is there already; name another place with --to")
+        raise ConfigError(f"{target}: already exists; give another path with --to")
     if is_example:
         return _copied(sorted(each for each in file.parent.iterdir() if each.is_file()), target)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -63,11 +63,11 @@ def start_folder(folder: Path) -> list[Path]:
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         what = "is not empty" if folder.is_dir() else "is a file"
-        raise ConfigError(f"{folder}: {what}; name a new folder")
+        raise ConfigError(f"{folder}: {what}; give a new folder")
     ((_, file),) = named_recipes(Path("own-data")).items()
     recipe = file.read_text(encoding="utf-8").partition("name: own-data\n")[2].replace("words.jsonl", _DATA)
     about = (
-        "# One file of rows and one of templates are a task; `xmtf run recipe.yaml` trains on it, in runs/ here.\n"
+        "# One file of rows and one of templates make a task; `xmtf run recipe.yaml` trains on it, in runs/ here.\n"
         "# `xmtf template render words --recipe recipe.yaml` shows a row under each template.\n"
     )
     templates = (file.parent / "templates.yaml").read_text(encoding="utf-8")
@@ -88,7 +88,7 @@ def _name(folder: Path) -> str:
 
 @contextlib.contextmanager
 def _empty_again_on_failure(folder: Path) -> Iterator[None]:
-    """Fill an empty folder, maybe the one that is worked in, or leave it as it was: the same command begins anew."""
+    """Fill an empty folder, maybe the one that is worked in, or leave it as it was: the same command begins again."""
     is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as undone:

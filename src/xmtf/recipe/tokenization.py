@@ -28,7 +28,7 @@ __all__ = [
 
 
 def uses_chat(recipe: Recipe) -> bool:
-    """Tell whether the chat template writes something of what a recipe trains on."""
+    """Return whether the chat template writes something of what a recipe trains on."""
     chat = recipe.tokens.chat
     named = any(task.kind == "conversation" for task in recipe.own_tasks)
     return chat in ("conversations", "all") or (chat == "auto" and named)
@@ -116,8 +116,8 @@ class Tokenization(Section):
     end_of_targets: Annotated[bool, TOKENIZED] = True
     """Append the end-of-text token to targets."""
     begin_of_inputs: Annotated[bool | Literal["auto"], ASKED] = "auto"
-    """What stands before inputs: `auto` what the tokenizer puts before a text (Gemma's and Llama's begin of text;
-    nothing for BLOOM and mT5), `true` the begin-of-text token, `false` nothing."""
+    """What is before inputs: `auto` what the tokenizer puts before a text (Gemma's and Llama's begin of text; nothing
+    for BLOOM and mT5), `true` the begin-of-text token, `false` nothing."""
     special_tokens: Annotated[SpecialTokensPolicy, ASKED] = "text"
     """What looks like a special token in data and suites (`</s>`, `<|endoftext|>`) is the characters that it is, and
     counted; `parse` takes it for the token, as tokenizers do. Prompts of `xmtf generate` are always parsed."""
@@ -169,7 +169,7 @@ class Tokenization(Section):
         for language, texts in value.items():
             normalize_language(language, "tokens.system_prompts")
             if not texts:
-                raise ValueError(f"{language} has no text; leave the language out")
+                raise ValueError(f"{language} has no text; omit the language")
         return value
 
     @model_validator(mode="after")
@@ -184,5 +184,5 @@ class Tokenization(Section):
         return self
 
     def wants_space(self, family: Family) -> bool:
-        """Tell whether one space stands before the targets of a model of this family."""
+        """Return whether one space is before the targets of a model of this family."""
         return family == "causal" if self.space_before_targets == "auto" else self.space_before_targets

@@ -41,7 +41,7 @@ def _checked(value: Mapping[str, object]) -> dict[str, object]:
         ValueError: It is none; says what is wrong and what there is.
     """
     if not value:
-        raise ValueError("where: has no condition; name a column, or leave the key out")
+        raise ValueError("where: has no condition; name a column, or omit the key")
     return {name: _entry(name, wanted) for name, wanted in value.items()}
 
 
@@ -56,7 +56,7 @@ def _entry(name: str, wanted: object) -> object:
         return [_checked(each) for each in wanted]
     if isinstance(wanted, Mapping):
         if not wanted:
-            raise ValueError(f"where.{name}: has no comparison; take {', '.join(COMPARISONS)}")
+            raise ValueError(f"where.{name}: has no comparison; use {', '.join(COMPARISONS)}")
         return {each: _comparison(f"where.{name}", each, given) for each, given in wanted.items()}
     return _among(f"where.{name}", wanted) if isinstance(wanted, list | tuple) else _scalar(f"where.{name}", wanted)
 
@@ -65,8 +65,8 @@ def _comparison(where: str, name: str, given: object) -> object:
     if name not in COMPARISONS:
         near = [_ALSO_CALLED[name]] if name in _ALSO_CALLED else nearest(str(name), COMPARISONS)
         raise ValueError(
-            f"{where}: there is no comparison {name!r}; "
-            + (f"did you mean {near[0]!r}?" if near else f"take {', '.join(COMPARISONS)}")
+            f"{where}: unknown comparison {name!r}; "
+            + (f"did you mean {near[0]!r}?" if near else f"use {', '.join(COMPARISONS)}")
         )
     where = f"{where}.{name}"
     if name == "in":
@@ -91,7 +91,7 @@ def _comparison(where: str, name: str, given: object) -> object:
 
 def _among(where: str, values: list[object] | tuple[object, ...]) -> list[Scalar]:
     if not values:
-        raise ValueError(f"{where}: the list is empty, and no row would be taken")
+        raise ValueError(f"{where}: the list is empty, so no row would be selected")
     return [_scalar(where, value) for value in values]
 
 

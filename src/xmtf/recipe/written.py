@@ -24,7 +24,7 @@ def write_recipe(loaded: LoadedRecipe) -> None:
     path = loaded.run.recipe
     if path.exists() and not loaded.written and path.samefile(loaded.path):
         raise ConfigError(
-            f"{path}: is the recipe that was read, and a run keeps its own there; name another run_folder"
+            f"{path}: is the recipe being read, and the run writes its own copy there; set another run_folder"
         )
     write_text(path, f"{WRITTEN}\n{dump_recipe(portable(loaded))}")
     write_marker(loaded.run_folder, RUN, recipe=file_sha256(path))
@@ -40,11 +40,11 @@ def check_written(run: RunFolder) -> None:
     value = read_json(marker) if marker.is_file() and not marker_damage(marker) else {}
     written = value.get("recipe")
     if written is not None and (not run.is_run or file_sha256(run.recipe) != written):
-        raise DataError(f"{run.recipe}: is not as it was written ({marker.name}); run the recipe again (xmtf run)")
+        raise DataError(f"{run.recipe}: was changed or cut short ({marker.name}); run the recipe again (xmtf run)")
 
 
 def portable(loaded: LoadedRecipe) -> Recipe:
-    """Return the recipe with absolute paths: what lay beside its file, or in the current folder, is found anywhere."""
+    """Return the recipe with absolute paths: what was next to its file, or in the current folder, is found anywhere."""
     folder = loaded.path.parent.resolve()
     data = dumped(loaded.recipe)
     data["run_folder"] = str(loaded.run_folder.resolve())

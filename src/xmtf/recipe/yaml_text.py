@@ -47,7 +47,7 @@ def parse_yaml(text: str) -> Any:
     except RecursionError:
         raise ValueError(f"nested more than {MAX_DEPTH} levels deep") from None
     except (ValueError, OverflowError) as error:
-        raise ValueError(f"holds a value that cannot be read: {' '.join(str(error).split())[:200]}") from None
+        raise ValueError(f"contains a value that cannot be read: {' '.join(str(error).split())[:200]}") from None
     _measure(value)
     return value
 
@@ -95,7 +95,7 @@ def check_nesting(text: str) -> None:
 
 
 def _may_be_deep(text: str) -> bool:
-    """Tell whether a text could be so deep: by brackets, by marks of lists in one line, or by its indentation."""
+    """Return whether a text could be so deep: by brackets, by marks of lists in one line, or by its indentation."""
     depth = 0
     for bracket in _BRACKETS.findall(text):
         depth = max(0, depth + (1 if bracket in "[{" else -1))
@@ -121,9 +121,9 @@ def _measure(root: Any) -> None:
             open_.discard(id(value))
             sizes[id(value)] = 1 + sum(sizes.get(id(child), 1) for child in _children(value))
             if sizes[id(value)] > MAX_VALUES:
-                raise ValueError(f"stands for more than {MAX_VALUES:,} values: it repeats aliases of aliases")
+                raise ValueError(f"expands to more than {MAX_VALUES:,} values: it nests aliases of aliases")
         elif id(value) in open_:
-            raise ValueError("a value holds itself: an alias stands inside what it names")
+            raise ValueError("a value contains itself: an alias is used inside its own anchor")
         elif id(value) not in sizes:
             open_.add(id(value))
             if len(open_) > MAX_DEPTH:

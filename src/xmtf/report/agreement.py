@@ -21,7 +21,7 @@ from xmtf.run_folder import LABELS, RunFolder
 
 __all__ = ["check_agreement", "check_results_folder", "log_lacks", "results_of_model"]
 
-_AGAIN = "run the recipe again (xmtf run), which does what is missing"
+_AGAIN = "run the recipe again (xmtf run), which completes what is missing"
 
 
 def check_agreement(run: RunFolder) -> None:
@@ -42,9 +42,9 @@ def check_agreement(run: RunFolder) -> None:
     _check_recipe(run, model)
     tokens = _manifest(run.tokens)
     if tokens is not None and tokens.fingerprint != model.inputs.get("tokens"):
-        raise DataError(f"{run.path}: model/ was trained on other token files than those in tokens/; {_AGAIN}")
+        raise DataError(f"{run.path}: model/ was trained on token files other than those in tokens/; {_AGAIN}")
     if not results_of_model(run, details.identity):
-        raise DataError(f"{run.path}: results/after is of other weights than model/; {_AGAIN}")
+        raise DataError(f"{run.path}: results/after was computed with weights other than those in model/; {_AGAIN}")
 
 
 def log_lacks(run: RunFolder) -> str:
@@ -59,12 +59,12 @@ def log_lacks(run: RunFolder) -> str:
     step = TrainCounts.of(model, run.model).step
     events = read_events(run.log) if run.log.is_file() else ()
     reached = max((int(event.get("step", 0)) for event in events), default=0)
-    lost = f"holds nothing of step {step:,}, with which training ended: it was cut or deleted"
+    lost = f"has no entry for step {step:,}, the last of training: it was cut or deleted"
     return lost if reached < step else ""
 
 
 def results_of_model(run: RunFolder, identity: str | None) -> bool:
-    """Tell whether the results after training, if there are any, are those of a model."""
+    """Return whether the results after training, if there are any, are those of a model."""
     after = _manifest(run.results("after"))
     return after is None or identity is None or after.inputs.get("model") in (None, identity)
 
@@ -79,12 +79,12 @@ def check_results_folder(folder: Path) -> None:
         check_outputs(folder)
     else:
         for damage in marked_damages(folder, "evaluation", remembered_sha256):
-            raise DataError(f"{damage}; measure the model again")
+            raise DataError(f"{damage}; evaluate the model again")
     scores = folder / SCORES
     if not scores.is_file() or not scores.read_bytes().strip():
-        raise DataError(f"{scores}: {'is empty' if scores.is_file() else 'is missing'}; measure the model again")
+        raise DataError(f"{scores}: {'is empty' if scores.is_file() else 'is missing'}; evaluate the model again")
     if not scores.read_bytes().endswith(b"\n"):
-        raise DataError(f"{scores}: is cut short in its last line; measure the model again")
+        raise DataError(f"{scores}: is cut short in its last line; evaluate the model again")
 
 
 def _check_recipe(run: RunFolder, model: Manifest) -> None:
@@ -95,7 +95,7 @@ def _check_recipe(run: RunFolder, model: Manifest) -> None:
     section = marked(recipe, "training", recipe, effects=("result", "continues"))
     export = marked(recipe, "export", recipe)
     if stage_fingerprint("export", {"training": section, "export": export}, model.inputs) != model.fingerprint:
-        raise DataError(f"{run.path}: model/ was trained by another recipe than recipe.yaml; {_AGAIN}")
+        raise DataError(f"{run.path}: model/ was trained with a recipe other than recipe.yaml; {_AGAIN}")
 
 
 def _manifest(folder: Path) -> Manifest | None:

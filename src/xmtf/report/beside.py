@@ -1,4 +1,4 @@
-"""What stands beside a value: what accuracy hides, in which language answers are, how much was cut."""
+"""What is next to a value: what accuracy hides, in which language answers are, how much was cut."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LONGEST = 20
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What stands beside one model's value.
+    """What is next to one model's value.
 
     Attributes:
         macro_f1: Mean over jobs of macro-F1, weighted by items, 0-1, or None where choices differ by row.
@@ -50,7 +50,7 @@ class Beside:
 
 
 def beside(members: Sequence[tuple[Score, Metric]], counts: Mapping[str, Mapping[int, JobCounts]]) -> Beside:
-    """Return what stands beside the value of some results of one model.
+    """Return what is next to the value of some results of one model.
 
     Args:
         members: Result records, and the metric of each.

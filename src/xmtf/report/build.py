@@ -12,7 +12,7 @@ from xmtf.artefacts.event_log import read_events
 from xmtf.artefacts.manifest_parts import ReportDetails
 from xmtf.artefacts.ownership import check_ours, refuse_foreign
 from xmtf.errors import SourceError
-from xmtf.execution import say
+from xmtf.execution import say, warn
 from xmtf.files import (
     MANIFEST,
     Manifest,
@@ -52,10 +52,10 @@ from xmtf.guards.unfinished import sweep_beside
 __all__ = ["MODEL_CARD", "build_report"]
 
 MODEL_CARD = "model-card.md"
-"""The card as the report keeps it; a run copies it beside the model."""
-_PUBLISHED = "The published numbers of BLOOM, BLOOMZ, mT0 and the models beside them, without results of one's own."
+"""The card as the report keeps it; a run copies it alongside the model."""
+_PUBLISHED = "The published numbers of BLOOM, BLOOMZ, mT0 and the models compared with them, without your own results."
 _INLINE_BYTES = 2_000_000
-"""Smaller item sets stand in the page itself, so that it can be sent around as one file."""
+"""Smaller item sets are in the page itself, so that it can be sent around as one file."""
 
 
 def build_report(sources: Sequence[Path], out: Path, config: Report, inputs: Inputs | None = None) -> Manifest:
@@ -65,13 +65,13 @@ def build_report(sources: Sequence[Path], out: Path, config: Report, inputs: Inp
 
     Args:
         sources: Run folders and results folders.
-        out: Folder of the report; one that stands there is replaced.
+        out: Folder of the report; one that is there is replaced.
         config: Title, forms of figures, number of items.
-        inputs: Whether published numbers stand beside, and analyses for the published tables and figures.
+        inputs: Whether published numbers are next to, and analyses for the published tables and figures.
 
     Raises:
         SourceError: A source is neither a run folder nor a results folder.
-        ConfigError: ``out`` holds something else than a report, or something else beside one.
+        ConfigError: ``out`` holds something else than a report, or something else alongside one.
     """
     watch = Stopwatch()
     check_ours(out, "a report", ("report",))
@@ -88,7 +88,7 @@ def build_report(sources: Sequence[Path], out: Path, config: Report, inputs: Inp
         wrong = next(damages(out, finished), None)
         if wrong is None:
             return finished
-        say(f"{wrong}: the report is written anew")
+        say(f"{wrong}: the report is rewritten")
     refuse_foreign(out, _drawn_by_itself)
     material = collect(sources, inputs.overlap)
     with atomic_folder(out, alone=True) as folder:
@@ -101,7 +101,7 @@ def build_report(sources: Sequence[Path], out: Path, config: Report, inputs: Inp
         )  # fmt: skip
         write_manifest(folder, manifest)
     for line in missing_fonts:
-        say(line)
+        warn(line)
     return manifest
 
 
@@ -186,7 +186,7 @@ def _content(
 
 
 def _demonstration(folder: Path, formats: Sequence[str], drawn: Drawn) -> Demonstration:
-    """Write the figures of our demonstration's run; its texts stand on the page as text."""
+    """Write the figures of our demonstration's run; its texts are on the page as text."""
     own = _save(run_figures(demonstration_run(), NOTE), figures_of(folder), formats)
     plots = [*_published_plots(drawn, noted=True, samples=False), *own]
     return Demonstration(NOTE, plots, demonstration_texts()["samples"])
@@ -202,7 +202,7 @@ def _published_plots(drawn: Drawn, *, noted: bool, samples: bool = True) -> list
 
 
 def _run_part(run: Run, folder: Path, formats: Sequence[str], prefix: str) -> RunPart:
-    """Write the tables and figures of a run's training; those of several runs go into folders of their own."""
+    """Write the tables and figures of a run's training; those of several runs go into their own folders."""
     tables = composition_tables(run)
     write_tables(tables, folder / "tables" / prefix)
     return RunPart(run, tables, _save(run_figures(run), figures_of(folder) / prefix, formats))

@@ -1,7 +1,7 @@
 """The number of a task that can be published: of a prompt that was chosen before the test rows were looked at.
 
 Where a model was also measured on the validation split of the task, that is the prompt which is best there; else it is
-the first of the file. The best prompt of the test rows stands beside it, and the median, but not in its place::
+the first of the file. The best prompt of the test rows is next to it, and the median, but not in its place::
 
     prompt           validation   test
     true or false    0.61         0.57   <- chosen: 0.57, median 0.58, best 0.60
@@ -98,7 +98,7 @@ def _best_on_validation(scores: Sequence[Score], members: Sequence[Score]) -> st
 
 
 def _asked_alike(one: Score, other: Score) -> bool:
-    """Tell whether as many examples stood before the prompts."""
+    """Return whether as many examples stood before the prompts."""
     return (one.shots and one.shots.number) == (other.shots and other.shots.number)
 
 

@@ -12,7 +12,7 @@ import pyarrow.dataset as ds
 from xmtf.artefacts.checksums import check_outputs
 from xmtf.artefacts.event_log import read_events
 from xmtf.errors import SourceError
-from xmtf.execution import say
+from xmtf.execution import warn
 from xmtf.files import MANIFEST, Manifest, read_manifest
 from xmtf.json_types import JsonObject
 from xmtf.recipe import load_yaml
@@ -100,12 +100,10 @@ def collect_run(folder: Path) -> Run:
     """
     run = RunFolder(folder)
     if not run.is_run:
-        raise SourceError(
-            f"{folder}: not a run folder (it has no {run.recipe.name}); give the folder of a run, runs/<name>"
-        )
+        raise SourceError(f"{folder}: not a run folder (it has no {run.recipe.name}); give a run folder, runs/<name>")
     check_agreement(run)
     if lacks := log_lacks(run):
-        say(f"{run.log}: {lacks}; what is shown of the training is not whole")
+        warn(f"{run.log}: {lacks}; the training log shown is incomplete")
     return Run(
         folder=folder,
         recipe=load_yaml(run.recipe),

@@ -40,8 +40,8 @@ class Comparison:
         values: Label -> value with interval, or None where it was not measured.
         change: Paired difference between the last and the first label with interval, where there are two.
         majority: Value of always giving each job's most frequent right choice, averaged over items, or None.
-        beside: Label -> what stands beside its value.
-        parts: Label -> its value apart for clean and seen items; nothing where nobody looked for them.
+        alongside: Label -> what is next to its value.
+        parts: Label -> its value apart for clean and seen items; nothing where nobody searched for them.
         doubt: Why a change that its interval allows is none to build on, or ``""``.
         lone_template: The one template without which the last value is not above chance, or ``""``.
     """
@@ -84,7 +84,7 @@ class Comparison:
         return "up" if self.change.value > 0 else "down"
 
     def is_above_chance(self, label: str) -> bool:
-        """Tell whether a model's whole interval lies above chance and above the most frequent answer."""
+        """Return whether a model's whole interval lies above chance and above the most frequent answer."""
         value = self.values[label]
         return value is not None and self.chance is not None and value.low > max(self.chance, self.majority or 0.0)
 
@@ -151,7 +151,7 @@ def compared(results: Results, by: str = "") -> list[Comparison]:
 
     Args:
         results: What was measured; does not change any more.
-        by: Such as ``language``; also ``training``, where the mixture that was trained on is at hand.
+        by: Such as ``language``; also ``training``, where the mixture that was trained on is available.
     """
     if by not in results.compared:
         grouping = grouping_by_training(results.trained) if by == "training" else GROUPINGS[by]
@@ -169,13 +169,13 @@ def _check_signatures(results: Results) -> None:
                 if signature != metric.signature:
                     raise ConfigError(
                         f"{metric.name} of {score.provenance.task} was computed in different ways: {signature or '-'} "
-                        f"({other}), {metric.signature or '-'} ({label}); compute one anew with `xmtf evaluate rescore "
+                        f"({other}), {metric.signature or '-'} ({label}); recompute one with `xmtf evaluate rescore "
                         "RESULTS --out RESULTS/scores.jsonl`"
                     )
 
 
 def verdict(comparison: Comparison) -> str:
-    """Say in a few words what a comparison shows.
+    """Describe in a few words what a comparison shows.
 
     ``above chance`` needs the whole interval above the chance line and above what the most frequent answer gives, with
     every single template left out where there are several; a change counts when its interval excludes zero, and the
@@ -246,7 +246,7 @@ def _comparison(
 
 
 def _beside(members: Members, counts: Counts) -> Beside:
-    """Return what stands beside the value of one model."""
+    """Return what is next to the value of one model."""
     jobs = [counts.get(job_of(score), {}) for score, _ in members]
     return beside(
         members,
@@ -257,7 +257,7 @@ def _beside(members: Members, counts: Counts) -> Beside:
 def _parts(
     metric: str, members: Mapping[str, Members], counts: Mapping[str, Counts], overlap: Overlap | None
 ) -> dict[str, Parts]:
-    """Return each model's value apart for clean and seen items, where every one of them was looked for."""
+    """Return each model's value apart for clean and seen items, where every one of them was searched for."""
     if overlap is None:
         return {}
     jobs = {label: _jobs(metric, member, counts.get(label, {})) for label, member in members.items()}
@@ -365,7 +365,7 @@ def _sides(pairs: Pairs) -> tuple[list[JobCounts], list[JobCounts]]:
 
 
 def _doubt(metric: str, change: Estimate, pairs: Pairs, counts: Sequence[Counts]) -> str:
-    """Say why a change is none to build on: one template alone makes it, or only the picks have shifted."""
+    """Report why a change is none to build on: one template alone makes it, or only the picks have shifted."""
     templates = [template for _, _, _, template in pairs]
     if len(set(templates)) > 1:
         for name, rest in changes_without(metric, *_sides(pairs), templates):
@@ -384,7 +384,7 @@ def _doubt(metric: str, change: Estimate, pairs: Pairs, counts: Sequence[Counts]
 
 
 def _is_like(other: Estimate, change: Estimate) -> bool:
-    """Tell whether other items change the same way, noise excluded."""
+    """Return whether other items change the same way, noise excluded."""
     return other.excludes_zero and (other.value > 0) == (change.value > 0)
 
 

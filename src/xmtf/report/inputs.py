@@ -1,4 +1,4 @@
-"""What figures and tables read beside results: analyses and texts, published or a user's own.
+"""What figures and tables read alongside results: analyses and texts, published or a user's own.
 
 Each input is a file in the form in which ``xmtf analyze``, ``xmtf evaluate`` or ``xmtf generate`` writes it:
 
@@ -58,8 +58,8 @@ class Inputs:
     Attributes:
         reference: Whether published rows are used.
         files: Name of an input -> a user's file.
-        at_hand: Texts of the results at hand: rows of ``samples`` and ``generations`` where no file is given.
-        note: What figures must say of the texts at hand; empty where they are the user's own.
+        at_hand: Texts of the results available: rows of ``samples`` and ``generations`` where no file is given.
+        note: What figures must say about the texts; empty where they are the user's own.
         overlap: Folder or file of ``xmtf analyze contamination --out``, or None.
     """
 
@@ -84,7 +84,7 @@ class Inputs:
 
         Raises:
             SourceError: The file is missing or lacks a column.
-            DataError: A line of JSONL lacks a field, or the field holds no text.
+            DataError: A line of JSONL lacks a field, or the field has no text.
         """
         path = self.files.get(name)
         if path is None:
@@ -119,7 +119,7 @@ def number(row: Mapping[str, str], column: str, where: str) -> float:
     try:
         return float(row[column])
     except ValueError:
-        raise DataError(f"{where}: {column} is {row[column]!r}, no number") from None
+        raise DataError(f"{where}: {column} is {row[column]!r}, not a number") from None
 
 
 def texts_at_hand(results: Results) -> dict[str, list[JsonObject]]:
@@ -152,7 +152,7 @@ def parse_inputs(given: Sequence[str], *, reference: bool, overlap: Path | None 
     for pair in given:
         name, equals, path = pair.partition("=")
         if not equals or not path:
-            raise ConfigError(f"--input {pair!r}: write NAME=FILE, such as samples=results/samples.jsonl")
+            raise ConfigError(f"--input {pair!r}: expected NAME=FILE, such as samples=results/samples.jsonl")
         if name not in COLUMNS:
             raise UnknownNameError("input", name, COLUMNS, "--input")
         files[name] = Path(path)

@@ -34,7 +34,7 @@ _SHOWN = (
     "prompt", "choices", "gold", "references", "truncated",
     "scores", "num_tokens", "choice", "text", "correct", "error",
 )  # fmt: skip
-"""Columns of items that the page shows, beside the row."""
+"""Columns of items that the page shows, alongside the row."""
 _OF_JOB = ("task", "cluster", "split", "template", "language", "prompt_language", "translation")
 """Of the provenance, what the page shows of a job."""
 _MOST_CHARACTERS = 8_000
@@ -61,7 +61,7 @@ class ItemSet:
 
     @property
     def file_name(self) -> str:
-        """Name of the file that the items are kept in, where they do not stand in the page itself."""
+        """Name of the file that the items are kept in, where they are not in the page itself."""
         return f"{slug(self.dataset)}.js"
 
 
@@ -253,4 +253,4 @@ def _shortened(text: str) -> str:
     if len(text) <= _MOST_CHARACTERS:
         return text
     half = _MOST_CHARACTERS // 2
-    return f"{text[:half]}\n[... {len(text) - 2 * half:,} characters are not shown ...]\n{text[-half:]}"
+    return f"{text[:half]}\n[... {len(text) - 2 * half:,} characters not shown ...]\n{text[-half:]}"

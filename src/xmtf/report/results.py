@@ -37,7 +37,7 @@ class Results:
         counts: Label -> job -> measure -> what its items come to; prompts stay on disk until the page shows them.
         samples: Label -> sample generations.
         overlap: Which rows the mixture that the models were trained on holds, where somebody looked.
-        trained: Languages of the mixtures of the runs that were measured; empty where no mixture is at hand.
+        trained: Languages of the mixtures of the runs that were measured; empty where no mixture is available.
         compared: What :func:`xmtf.report.compare.compared` has computed of them.
     """
 
@@ -136,7 +136,7 @@ def _model(folder: Path, scores: Sequence[Score]) -> str:
 
 
 def _one_measurement(members: Sequence[Sequence[Score]]) -> bool:
-    """Tell whether folders are parts of one evaluation: the same weights, and no job twice."""
+    """Return whether folders are parts of one evaluation: the same weights, and no job twice."""
     weights = {score.model_fingerprint for scores in members for score in scores}
     jobs = [job_of(score) for scores in members for score in scores]
     return len(weights) == 1 and len(jobs) == len(set(jobs))

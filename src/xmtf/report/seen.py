@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from xmtf.errors import ConfigError
-from xmtf.execution import say
+from xmtf.execution import warn
 from xmtf.files import MANIFEST, read_manifest
 from xmtf.records import Score
 from xmtf.report.results import Job, Results
@@ -66,7 +66,7 @@ def _check_mixtures(overlap: Overlap, sources: Sequence[Path], path: Path) -> No
             continue
         if read_manifest(mixture).fingerprint != overlap.mixture:
             again = f"`xmtf analyze contamination {mixture} --out {path}`"
-            raise ConfigError(f"{path}: was found in another mixture than {mixture}; run {again} again")
+            raise ConfigError(f"{path}: was computed for a mixture other than {mixture}; run {again} again")
 
 
 def _check_data(overlap: Overlap, scores: Sequence[Score], path: Path) -> None:
@@ -75,13 +75,13 @@ def _check_data(overlap: Overlap, scores: Sequence[Score], path: Path) -> None:
         ours, theirs = score.hashes.get("data"), overlap.data.get(place)
         if ours is not None and theirs is not None and ours != theirs:
             raise ConfigError(
-                f"{path}: was looked for in other data of {place} than the results of {score.model} are of; run `xmtf "
+                f"{path}: was computed on data of {place} other than those of the results of {score.model}; run `xmtf "
                 "analyze contamination` again on the data that were evaluated"
             )
 
 
 def _say_covered(overlap: Overlap, results: Results, path: Path) -> None:
-    """Say where nobody looked; where that is everywhere, what was given is something else."""
+    """Describe where nobody looked; where that is everywhere, what was given is something else."""
     jobs = {(job, label): found for label, counts in results.counts.items() for job, found in counts.items()}
     unknown = {
         place_of(task, split)
@@ -90,16 +90,17 @@ def _say_covered(overlap: Overlap, results: Results, path: Path) -> None:
     }
     places = {place_of(task, split) for (_, task, split, _), _ in jobs}
     if places and unknown == places:
-        raise ConfigError(f"{path}: none of the rows of these results were looked for there; name their suites")
+        raise ConfigError(f"{path}: covers none of the rows of these results; give their suites")
     if unknown:
         names = ", ".join(sorted(unknown)[:3]) + (", ..." if len(unknown) > 3 else "")
-        say(
-            f"{path}: rows of {len(unknown)} of {len(places)} splits were not looked for, so they have a dash ({names})"
+        warn(
+            f"{path}: rows of {len(unknown)} of {len(places)} splits were not searched for, so they are shown as a "
+            f"dash ({names})"
         )
 
 
 def parts(metric: str, jobs: Mapping[Job, JobCounts], overlap: Overlap | None) -> Parts | None:
-    """Return the value of some jobs apart for clean and seen items; None where one of their rows was not looked for.
+    """Return the value of some jobs apart for clean and seen items; None where one of their rows was not searched for.
 
     Args:
         metric: Which.

@@ -1,4 +1,4 @@
-"""What a reader wants first: one line a suite, as numbers, as a strip to look at, and in words."""
+"""What a reader needs first: one line a suite, as numbers, as a strip to look at, and in words."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def strips(comparisons: Sequence[Comparison]) -> list[Strip]:
 
 
 def headline(comparisons: Sequence[Comparison]) -> list[str]:
-    """Say in a sentence or two what all suites together show.
+    """Describe in a sentence or two what all suites together show.
 
     Only suites with an interval from single items count; a change counts when its interval excludes zero.
     """

@@ -49,8 +49,8 @@ TEXT = frozenset({"suite", "held out", "metric", "cut", "reading"})
 """Columns of result tables that hold words; all others but the group hold numbers."""
 _PARTS = ("clean", "seen", "clean items", "seen items")
 DETAILS = ("macro-F1", "calibrated", "recall", "picks", "ties", "in language", *_PARTS)
-"""Columns of what stands beside the values: one figure a model, in the order of their columns, with ``/`` between.
-Those that nothing is known of are left out."""
+"""Columns of what is next to the values: one figure per model, in the order of their columns, with ``/`` between. Those
+that nothing is known of are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Table:
         name: File name without ending.
         title: Caption.
         columns: Headings.
-        rows: Cells as text, one tuple a row.
+        rows: Cells as text, one tuple per row.
         numeric: Which columns hold numbers, for alignment.
         notes: Sentences under the table: how values were computed, what is missing.
         bold: (row, column) of cells that stand out, such as the best of a group.
@@ -151,11 +151,11 @@ def published_numbers(results: Results) -> Table:
                 f"{_number(chosen.best, percent)} of {chosen.prompts}",
             ))  # fmt: skip
     notes = (
-        "The prompt is the one that is best on the validation split of its task, where that was measured too, else the "
-        "first of its file. The best of the measured rows is no number to publish alone.",
+        "The prompt is the best one on the validation split of its task if that was evaluated too, otherwise the "
+        "first of its file. The best prompt on the measured rows should not be published alone.",
     )
     numeric = tuple(column in ("items", "value", "median", "best") for column in columns)
-    return Table("published-numbers", "One prompt a task, chosen beforehand", columns, tuple(rows), numeric, notes)
+    return Table("published-numbers", "One prompt per task, chosen in advance", columns, tuple(rows), numeric, notes)
 
 
 def composition_table(run: Run, by: Literal["language", "cluster"]) -> Table:
@@ -260,14 +260,14 @@ def _shares(shares: Sequence[tuple[str, float | None]]) -> str:
 
 
 def _in_language(one: Beside) -> str:
-    """Say how many of the judged answers are in the language asked for, or that nobody can tell."""
+    """Describe how many of the judged answers are in the language asked for, or that nobody can tell."""
     if one.in_language is None:
         return "not measurable" if one.gap.startswith("not measurable") else "-"
     return f"{_interval(one.in_language, True)} of {one.judged:,}"
 
 
 def cut_text(result: Comparison) -> str:
-    """Say how much of the answers and of the prompts was cut, of the model where it is most; ``!`` from 5 %."""
+    """Describe how much of the answers and of the prompts was cut, of the model where it is most; ``!`` from 5 %."""
     told = []
     for what in ("answers", "prompts"):
         cut = [(getattr(one, f"{what}_cut"), getattr(one, what)) for one in result.beside.values()]

@@ -26,7 +26,7 @@ def tables_of(paths: Sequence[Path], inputs: Inputs) -> list[Table]:
 
     Args:
         paths: Run folders, or folders of results; may be empty for the published numbers alone.
-        inputs: Analyses, and whether published numbers stand beside.
+        inputs: Analyses, and whether published numbers are next to.
 
     Raises:
         SourceError: A path holds no results, or there is nothing to show.
@@ -52,7 +52,7 @@ def figures_of(
 
     Args:
         paths: Run folders, or folders of results; may be empty for the published numbers alone.
-        inputs: Analyses and texts, and whether published numbers stand beside.
+        inputs: Analyses and texts, and whether published numbers are next to.
         folder: Where files are written.
         only: Numbers or names of figures; every one by default.
         formats: Of ``svg``, ``png`` and ``pdf``.
@@ -80,14 +80,14 @@ def figures_of(
 
 
 def demonstrates(material: Material, inputs: Inputs) -> bool:
-    """Tell whether the published numbers stand alone, so that our demonstration fills in what was not published."""
+    """Return whether the published numbers stand alone, so that our demonstration fills in what was not published."""
     return inputs.reference and not material.runs and not material.results.folders
 
 
 def published_figures(
     material: Material, inputs: Inputs, folder: Path, only: Sequence[str], formats: Sequence[str]
 ) -> Drawn:
-    """Write the figures of the published work with the results at hand in them; arguments as of ``figures_of``."""
+    """Write the figures of the published work with the results available in them; arguments as of ``figures_of``."""
     if demonstrates(material, inputs):
         inputs = replace(inputs, at_hand=demonstration_texts(), note=NOTE)
     else:

@@ -54,5 +54,5 @@ def report_folder(sources: Sequence[Path], out: Path | None) -> Path:
         ConfigError: None is named, and there are several sources, or none.
     """
     if out is None and len(sources) != 1:
-        raise ConfigError("--out: say where the report is written, such as --out report")
+        raise ConfigError("--out: give the folder for the report, such as --out report")
     return RunFolder(sources[0]).report if out is None else out

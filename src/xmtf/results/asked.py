@@ -5,7 +5,7 @@ The first line says how many requests there are, each further line is one of the
     {"requests":3360,"scoring":"bloomz"}
     {"key":"9d90eb39caaaf755364cb158","task":"xnli/fr","language":"fr","prompt":"...","choices":["yes","no"],"gold":0,...}
 
-Answers to them come in the journals beside it (``answers-*.jsonl``), under the same keys.
+Answers to them come in the journals next to it (``answers-*.jsonl``), under the same keys.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Asked:
 
 
 def write_asked(out: Path, requests: int, scoring: str, questions: Iterable[Question]) -> None:
-    """Write what is asked beside the journal of answers."""
+    """Write what is asked next to the journal of answers."""
     header = {"requests": requests, "scoring": scoring}
     write_jsonl(out / ASKED, [header, *(asdict(_clipped(question)) for question in questions)])
 

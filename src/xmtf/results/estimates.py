@@ -160,7 +160,7 @@ def changes_without(
 
 
 def no_change(measure: str, jobs: Sequence[JobCounts]) -> Estimate:
-    """Return the change where nobody changed an answer: one of a row in so many may still hide.
+    """Return the change where nobody changed an answer: one change in so many rows may still hide.
 
     Args:
         measure: Which.

@@ -35,18 +35,18 @@ def check_results(out: Path, never: str) -> None:
     """Refuse to write results into a folder that holds something else.
 
     Args:
-        out: Where results are to be written; nothing, an empty folder, or results of the same sort.
+        out: Where results are to be written; nothing, an empty folder, or results of the same kind.
         never: Pattern of files that only results of another sort have.
 
     Raises:
         ConfigError: It may not be written to.
     """
     if not _of_an_earlier_version(out):
-        check_ours(out, "results of the same sort", (_STAGE,))
+        check_ours(out, "results of the same kind", (_STAGE,))
     items = item_paths(out) if out.is_dir() else []
     foreign = next(out.glob(never), None) is not None or (out / ITEMS).is_symlink() or not all(map(is_items, items))
     if foreign:
-        raise ConfigError(f"{out}: holds something else than results of the same sort; name a new folder")
+        raise ConfigError(f"{out}: contains something other than results of the same kind; give a new folder")
 
 
 def refuse_replacing(out: Path, *, replace: bool) -> None:
@@ -60,7 +60,7 @@ def refuse_replacing(out: Path, *, replace: bool) -> None:
 
 
 def _of_an_earlier_version(folder: Path) -> bool:
-    """Tell whether a folder holds a journal of answers: a killed evaluation, or results of code, had no manifest."""
+    """Return whether a folder holds a journal of answers: a killed evaluation, or results of code, had no manifest."""
     return next(folder.glob(JOURNALS), None) is not None
 
 
@@ -93,4 +93,4 @@ def no_results(folder: Path, missing: str) -> SourceError:
     """
     found = sorted(str(path.parent) for path in RunFolder(folder).all_results.glob(f"*/{SCORES}"))
     wanted = f"the results of that run, {' or '.join(found)}" if found else "a results folder of `xmtf evaluate`"
-    return SourceError(f"{folder}: no {missing} there; give {wanted}")
+    return SourceError(f"{folder}: has no {missing}; give {wanted}")

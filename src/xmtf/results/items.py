@@ -1,7 +1,7 @@
 """Items on disk: a Parquet file for each suite, in which each job is a row group.
 
-Everything that a score is computed from lies there, so metrics can be computed anew without the model.
-The footer describes the jobs in the order of their row groups:
+Everything that a score is computed from lies there, so metrics can be recomputed without the model. The footer
+describes the jobs in the order of their row groups:
 
 ::
 
@@ -80,14 +80,14 @@ ITEM_SCHEMA = pa.schema(
 )
 """Columns of an items file.
 
-``scores`` are sums of log-probabilities, ``num_tokens`` the tokens that each was summed over; ``choice``
-is the best under the job's scoring. ``unconditional`` and ``joint`` are the sums that the scorings ``pmi`` and
-``lm_eval`` need, null where they were not computed. ``ending`` says why a text ended: ``end of text``, ``stop text`` or
-``budget``. ``measures`` are counts whose sums give each measure of the job (:mod:`xmtf.results.measured`), null for
-items with an error. ``text_language`` and ``text_script`` are what a written answer was found to be in, ``in_language``
-whether that is the language asked for; null where it cannot be told. ``reasoning`` is what a model wrote before its
-answer, where the job says what ends it; ``text`` is then the answer alone, empty where nothing came after it.
-``correct`` is null for items with an error and for metrics that do not judge single items (BLEU).
+``scores`` are sums of log-probabilities, ``num_tokens`` the tokens that each was summed over; ``choice`` is the best
+under the job's scoring. ``unconditional`` and ``joint`` are the sums that the scorings ``pmi`` and ``lm_eval`` need,
+null where they were not computed. ``ending`` says why a text ended: ``end of text``, ``stop text`` or ``budget``.
+``measures`` are counts whose sums give each measure of the job (:mod:`xmtf.results.measured`), null for items with an
+error. ``text_language`` and ``text_script`` are what a generated answer was found to be in, ``in_language`` whether
+that is the language asked for; null where it cannot be told. ``reasoning`` is what a model wrote before its answer,
+where the job says what ends it; ``text`` is then the answer alone, empty where nothing came after it. ``correct`` is
+null for items with an error and for metrics that do not judge single items (BLEU).
 """
 
 
@@ -105,10 +105,10 @@ class JobInfo:
         dropped: Rows that cannot be asked, counted by reason.
         revision: Revision of the dataset that the catalogue pins, or None.
         parallel: Name of the set of tasks of which equal rows are translations of each other, or ``""``.
-        source_languages: Other languages that stand in the inputs, such as the source of a translation.
+        source_languages: Other languages that are in the inputs, such as the source of a translation.
         limited: Whether only some of the rows were asked, by the suite's own limit.
         data: Hash of the rows that were read, or ``""`` where that is not known.
-        shots: Examples that stand before the prompts, or None.
+        shots: Examples that are before the prompts, or None.
         answer_after: Text that ends the reasoning before an answer, or ``""``.
     """
 
@@ -323,7 +323,7 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError, AttributeError, IndexError):
-        raise DataError(f"{path}: not an items file of an evaluation, or a broken one") from None
+        raise DataError(f"{path}: not an items file of an evaluation, or damaged") from None
 
 
 def _described(about: About) -> dict[str, object]:
@@ -332,13 +332,13 @@ def _described(about: About) -> dict[str, object]:
 
 def _read_about(told: object, where: str) -> About:
     if not isinstance(told, dict):
-        raise DataError(f"{where}: no description of a job")
+        raise DataError(f"{where}: not the description of a job")
     job = from_line(JobInfo, told.get("job"), where, "job of an evaluation")
     return About(job, **{name: value for name, value in told.items() if name != "job"})
 
 
 def is_items(path: Path) -> bool:
-    """Tell whether a file is an items file."""
+    """Return whether a file is an items file."""
     try:
         told = pq.read_metadata(path).metadata or {}
     except (OSError, pa.ArrowException):

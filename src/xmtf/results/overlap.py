@@ -45,8 +45,8 @@ class Overlap:
     Attributes:
         mixture: Fingerprint of the mixture, or ``""`` where it has no manifest.
         words: Words in a shared run.
-        data: Place (:func:`place_of`) -> hash of the data that were looked for.
-        found: Place -> rows that were looked for, sorted, and which of them are in the mixture.
+        data: Place (:func:`place_of`) -> hash of the data that were searched for.
+        found: Place -> rows that were searched for, sorted, and which of them are in the mixture.
     """
 
     mixture: str
@@ -55,7 +55,7 @@ class Overlap:
     found: Mapping[str, tuple[Rows, Flags]]
 
     def seen(self, task: str, split: str, rows: Rows) -> Flags | None:
-        """Tell of rows whether they are in the mixture; None where one of them was not looked for."""
+        """Tell of rows whether they are in the mixture; None where one of them was not searched for."""
         known, flags = self.found.get(place_of(task, split), (np.empty(0, np.int64), np.empty(0, np.bool_)))
         places = np.searchsorted(known, rows)
         if not len(known) or (places == len(known)).any() or (known[places] != rows).any():
@@ -94,7 +94,7 @@ def read_overlap(path: Path) -> Overlap:
     """
     file = path / OVERLAP if path.is_dir() else path
     if not file.is_file():
-        raise SourceError(f"{path}: no {OVERLAP} there; `xmtf analyze contamination MIXTURE --out {path}` writes it")
+        raise SourceError(f"{path}: has no {OVERLAP}; `xmtf analyze contamination MIXTURE --out {path}` writes it")
     try:
         table = pq.read_table(file)
         told = orjson.loads((table.schema.metadata or {})[_METADATA])
@@ -105,7 +105,7 @@ def read_overlap(path: Path) -> Overlap:
         found = {name: _sorted(rows[places], seen[places]) for name, places in groups.items()}
         return Overlap(str(told["mixture"]), int(told["words"]), dict(told["data"]), found)
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError):
-        raise DataError(f"{file}: not the overlap that `xmtf analyze contamination` writes, or broken") from None
+        raise DataError(f"{file}: not an overlap file written by `xmtf analyze contamination`, or damaged") from None
 
 
 def _sorted(rows: Rows, seen: Flags) -> tuple[Rows, Flags]:

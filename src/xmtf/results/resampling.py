@@ -71,7 +71,7 @@ class Resamples:
         return sum(map(len, self._rows.values()))
 
     def are_of(self, jobs: Sequence[JobCounts]) -> bool:
-        """Tell whether these are the resamples of some jobs, which ask all of the rows."""
+        """Return whether these are the resamples of some jobs, which ask all of the rows."""
         other = Resamples(jobs)._rows
         return other.keys() == self._rows.keys() and all(
             np.array_equal(self._rows[name], other[name]) for name in other

@@ -18,7 +18,7 @@ class Sample:
 
     Attributes:
         suite: The suite that asks.
-        provenance: Of the prompt; fields of their own in the file.
+        provenance: Of the prompt; their own fields in the file.
         row: Index of the raw row in its split.
         prompt: What was asked.
         references: Right answers.

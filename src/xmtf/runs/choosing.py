@@ -67,7 +67,7 @@ def score_checkpoints(run_folder: Path, *, examples: int | None = None) -> list[
     checkpoints = own_checkpoints(run_folder)
     loaded = load_recipe(run.recipe, [] if examples is None else [f"training.validation_examples={examples}"])
     if not loaded.recipe.evaluation.suites:
-        raise ConfigError(f"{run.recipe}: has no evaluation.suites, so nothing speaks for one checkpoint or another")
+        raise ConfigError(f"{run.recipe}: has no evaluation.suites, so checkpoints cannot be compared")
     if not loaded.recipe.training.validation_suites:
         training = loaded.recipe.training.model_copy(update={"validation_suites": ("*",)})
         loaded = replace(loaded, recipe=loaded.recipe.model_copy(update={"training": training}))

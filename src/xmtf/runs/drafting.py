@@ -66,8 +66,7 @@ class Draft:
         for path, text in self.files.items():
             if path.exists() and path.read_text(encoding="utf-8") != text:
                 raise ConfigError(
-                    f"{path}: is there and says something else; run it (xmtf run {self.loaded.path}), or give this run "
-                    "another name (name=...)"
+                    f"{path}: exists and differs; run it (xmtf run {self.loaded.path}), or give this run another name (name=...)"
                 )
         for path, text in self.files.items():
             if not path.exists():
@@ -115,7 +114,7 @@ def draft_recipe(
         known = ["messages", *(" and ".join(pair) for pair in PAIRS)]
         raise ConfigError(
             f"{data}: no columns to train on: it has {', '.join(table.column_names)}; it takes {', or '.join(known)}. "
-            "Other columns take a template: see examples/own-data"
+            "Other columns need a template: see examples/own-data"
         )
     task["language"], why = (language, "as given") if language else _language(table, columns)
     chatty = chat and "templates" in task
@@ -124,10 +123,10 @@ def draft_recipe(
     loaded = resolve_recipe(recipe, path, overrides)
     text = StringIO()
     yaml_form().dump(recipe, text)
-    files[path] = f"# Written by `xmtf train --model {model} --data {data}`; every key may be changed.\n{text.getvalue()}"
-    asked = "conversations" if "kind" in task else "pairs, as conversations in the model's chat form" if chatty else "pairs"
+    files[path] = f"# Written by `xmtf train --model {model} --data {data}`; every key can be changed.\n{text.getvalue()}"
+    asked = "conversations" if "kind" in task else "pairs, as conversations in the model's chat format" if chatty else "pairs"
     lines = (
-        f"recipe     {path} ({'is there' if path.exists() else 'new'}); `xmtf run {path}` resumes it",
+        f"recipe     {path} ({'exists' if path.exists() else 'new'}); `xmtf run {path}` resumes it",
         f"data       {data}: {table.num_rows:,} rows, {asked} ({' and '.join(columns)}), language {task['language']} ({why})",
         *_stages(loaded),
     )
@@ -158,10 +157,10 @@ def _stages(loaded: LoadedRecipe) -> Iterable[str]:
     """Yield what of the run stands and what is to be made."""
     recipe, run = loaded.recipe, loaded.run
     for stage, folder in (("mixture", run.mixture), ("tokens", run.tokens), ("model", run.model)):
-        yield f"{stage:<10} {folder} ({'is there' if (folder / MANIFEST).is_file() else 'to be made'})"
+        yield f"{stage:<10} {folder} ({'exists' if (folder / MANIFEST).is_file() else 'to be made'})"
     trained = "all weights" if recipe.model.lora is None else f"adapters of rank {recipe.model.lora.rank}"
     if recipe.model.quantize is not None:
-        trained = f"{trained} beside weights in {recipe.model.quantize}"
+        trained = f"{trained} on weights in {recipe.model.quantize}"
     length = recipe.tokens.packing.sequence_length
     training = recipe.training
     much = f"{training.steps:,} steps" if training.steps is not None else f"{training.tokens:,} tokens"
@@ -207,12 +206,12 @@ def _language(table: pa.Table, columns: Iterable[str]) -> tuple[str, str]:
     try:
         identify = shared_identifier()
     except MissingExtraError:
-        return "en", "assumed; --language says another"
+        return "en", "assumed; --language sets another"
     rows = table.select(list(columns)).slice(0, _GUESSED).to_pylist()
     found = identify(" ".join(_text(value) for row in rows for value in row.values()))
     if found.confidence < _SURE or not found.in_its_script:
-        return "en", "assumed: its text does not tell; --language says another"
-    return found.language, "by its text; --language says another"
+        return "en", "assumed: not detectable from the text; --language sets another"
+    return found.language, "detected; --language sets another"
 
 
 def _text(value: Any) -> str:

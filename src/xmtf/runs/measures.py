@@ -1,7 +1,7 @@
 """Evaluation suites as measures that training takes: the one place where the two rooms meet.
 
-Training knows nothing of evaluation, and evaluation nothing of training. Here the suites that a recipe
-wants watched are turned into callables that ask the model at hand.
+Training knows nothing of evaluation, and evaluation nothing of training. Here the suites that a recipe needs watched
+are turned into callables that ask the model available.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ class SuiteMeasure:
 
         self._jobs = self._jobs or [job for job in jobs(self.setup, self.slices) if job.requests]
         if not self._jobs:
-            raise ConfigError(f"training.validation_suites: suite {self.name!r} leaves nothing to ask")
+            raise ConfigError(f"training.validation_suites: suite {self.name!r} leaves nothing to evaluate")
         return self._jobs
 
     def _answers(self, model: Any) -> list[Answer]:

@@ -4,9 +4,9 @@
 
     mixture ─▶ tokens ─▶ initial ─▶ before ─▶ train ─▶ after ─▶ report
 
-Every stage reads artefact folders and writes one whose manifest carries a fingerprint of all that it
-depends on. A stage whose folder is finished with the same fingerprint does nothing, so an interrupted
-run goes on where it stopped and a second run ends at once.
+Every stage reads artefact folders and writes one whose manifest carries a fingerprint of all that it depends on. A
+stage whose folder is finished with the same fingerprint does nothing, so an interrupted run resumes where it stopped
+and a second run ends at once.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from xmtf.results.files import SCORES
 from xmtf.results.scores import read_scores
 from xmtf.errors import UnknownNameError
 from xmtf.artefacts.event_log import append_event
-from xmtf.execution import say
+from xmtf.execution import say, warn
 from xmtf.extras import require_extra
 from xmtf.files import Manifest, Stopwatch, alone_in, write_text
 from xmtf.artefacts.manifest_parts import MixtureCounts, MixtureDetails
@@ -72,7 +72,7 @@ def run_recipe(loaded: LoadedRecipe, *, until: str | None = None, replace: bool 
     Args:
         loaded: The recipe.
         until: Last stage to do; all of them by default.
-        replace: Replace a finished model, results, or checkpoints of another training that stand in the run folder.
+        replace: Replace a finished model, results, or checkpoints of another training that are in the run folder.
 
     Raises:
         UserError: The recipe or its data are wrong, or another process works in the run folder.
@@ -206,15 +206,16 @@ class _Run:
 
 
 def _tell_drops(manifest: Manifest, folder: Path) -> None:
-    """Say how many examples the mixture has, and why the others were dropped."""
+    """Describe how many examples the mixture has, and why the others were dropped."""
     from xmtf.tasks import DropReport
 
     counts = MixtureCounts.of(manifest, folder)
     dropped = {reason: count for reason, count in counts.dropped.items() if count}
     listed = ", ".join(f"{count:,} {reason}" for reason, count in sorted(dropped.items(), key=lambda item: -item[1]))
-    say(f"  {counts.out:,} of {counts.rendered:,} examples{f'; dropped: {listed}' if listed else ''}")
+    tell = warn if dropped else say
+    tell(f"  {counts.out:,} of {counts.rendered:,} examples{f'; dropped: {listed}' if listed else ''}")
     for line in DropReport.of(MixtureDetails.of(manifest, folder)).lines(dropped):
-        say(f"  {line}")
+        warn(f"  {line}")
 
 
 def _summary(run: RunFolder) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """What carrying out a recipe would replace of what is finished in its run folder; asked before anything is written.
 
 A model, its results and the checkpoints of an unfinished training are replaced with ``--replace`` alone. More steps of
-the same training lose nothing, nor does a report that is written anew.
+the same training lose nothing, nor does a report that is rewritten.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Loss:
             refuse_foreign(self.path, lambda name: fnmatch(name, JOURNALS))
 
     def discard(self) -> None:
-        """Take it away, so that nothing of it stands beside what replaces it."""
+        """Take it away, so that nothing of it stands besides what replaces it."""
         if self.whole:
             discard_folder(self.path)
         else:
@@ -137,7 +137,7 @@ class _Training:
         return cls(identity.name, identity.fingerprint, section.steps, section.tokens, start)
 
     def keeps(self, model: Manifest, folder: Path) -> bool:
-        """Tell whether a finished model stays, or training resumes from it."""
+        """Return whether a finished model stays, or training resumes from it."""
         if model.fingerprint == self.fingerprint:
             return True
         if not self.name or ModelDetails.of(model, folder).training != self.name:

@@ -26,7 +26,7 @@ from xmtf.run_folder import LABELS, RunFolder, tokenizer_of
 __all__ = ["Verified", "verify"]
 
 _MARKED = ("tokens", "evaluation")
-"""Stages that leave a marker beside their manifest; the others are renamed to their place when they are whole."""
+"""Stages that leave a marker alongside their manifest; the others are renamed to their place when they are whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Verified:
     Attributes:
         stages: Folders with a manifest.
         files: Files that a manifest or a checkpoint names.
-        damages: What is not as it was written.
+        damages: What was changed or cut short.
     """
 
     stages: int
@@ -58,7 +58,7 @@ def verify(folder: Path) -> Verified:
     marked = [path.parent for path in folder.rglob(MARKER) if not (path.parent / MANIFEST).exists()]
     named = sum(len(marked_outputs(path)) for path in marked)
     if not manifests and not checkpoints and not named:
-        raise SourceError(f"{folder}: holds no {MANIFEST} and no checkpoint; give a run folder, such as runs/demo")
+        raise SourceError(f"{folder}: has no {MANIFEST} and no checkpoint; give a run folder, such as runs/demo")
     found: list[Damage] = []
     files = named
     with track("verifying", len(manifests) + len(checkpoints), "folders") as bar:
@@ -100,7 +100,7 @@ def _checkpoint(folder: Path) -> tuple[int, list[Damage]]:
 
 
 def _journals(folder: Path) -> Iterator[Damage]:
-    """Yield what of journals is not as it was written; in those of finished results nothing may be missing."""
+    """Yield what of journals was changed or cut short; in those of finished results nothing may be missing."""
     finished = dict(chain.from_iterable(_answers(path.parent).items() for path in folder.rglob(MANIFEST)))
     for path in sorted({*folder.rglob(JOURNALS), *finished}):
         lines = count_lines(path)
@@ -108,14 +108,14 @@ def _journals(folder: Path) -> Iterator[Damage]:
         if not path.exists():
             what = "is missing"
         elif lines.damaged:
-            what = f"{lines.damaged} lines are not as they were written"
+            what = f"{lines.damaged} lines were changed or cut short"
         elif lacking > 0:
             what = f"{lacking} lines are missing"
         elif path in finished and lines.torn:
-            what = "ends in half a line"
+            what = "ends in an incomplete line"
         else:
             continue
-        yield Damage(path, "evaluation", f"{what}; what it does not answer will be asked again")
+        yield Damage(path, "evaluation", f"{what}; what it does not answer will be queried again")
 
 
 def _answers(results: Path) -> dict[Path, int]:
@@ -164,7 +164,7 @@ def _unfinished(folder: Path) -> Iterator[Damage]:
             yield Damage(path / MANIFEST, path.name, "is missing: the stage is not finished, or its folder was damaged")
     for path in sorted(run.checkpoints.glob("step-*")):
         if path.is_dir() and not (path / "state.json").exists():
-            yield Damage(path / "state.json", "train", "is missing: the checkpoint is none")
+            yield Damage(path / "state.json", "train", "is missing: not a checkpoint")
 
 
 def _log(folder: Path) -> Iterator[Damage]:

@@ -63,7 +63,7 @@ class ChatServer:
         """
         base = url or os.environ.get("OPENAI_BASE_URL")
         if base is None and not os.environ.get("OPENAI_API_KEY"):
-            raise ConfigError("OPENAI_API_KEY is not set; set it, or name your own server as MODEL@http://HOST:PORT/v1")
+            raise ConfigError("OPENAI_API_KEY is not set; set it, or give your own server as MODEL@http://HOST:PORT/v1")
         self.model = model
         asking = Asking(concurrency=parallel, timeout_s=timeout_s, retries=retries)
         self._server = ModelServer(clean_url(base or OPENAI), model, asking)
@@ -105,7 +105,7 @@ def choice_of(reply: JsonObject, url: str) -> JsonObject:
     choices = reply.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices else None
     if not isinstance(choice, dict):
-        raise ServerError(f"{url}: an answer without a message; is it the address of the interface?")
+        raise ServerError(f"{url}: an answer without a message; is this the address of the API?")
     return choice
 
 

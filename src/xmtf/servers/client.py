@@ -97,7 +97,7 @@ class ModelServer:
         self._openai: Any = require("openai", "openai")
         self._key = os.environ.get("OPENAI_API_KEY") or _NO_KEY
         if self._key == _NO_KEY and url.startswith(OPENAI):
-            raise ConfigError("OPENAI_API_KEY is not set; set it, or name a server of your own (openai:URL#NAME)")
+            raise ConfigError("OPENAI_API_KEY is not set; set it, or give your own server (openai:URL#NAME)")
         self.url = url
         self.name = name
         self.asking = asking or Asking()
@@ -122,7 +122,7 @@ class ModelServer:
         """
         reply = self._sent(lambda: self._client.post(path, cast_to=object, body=self._body(body)), retries)
         if not isinstance(reply, dict):
-            raise ServerError(f"{self.url}: the answer is no JSON object; is it the address of the interface?")
+            raise ServerError(f"{self.url}: the answer is not a JSON object; is this the address of the API?")
         self.spending.add(reply)
         return reply
 
@@ -145,7 +145,7 @@ class ModelServer:
                     last = piece if piece.get("usage") else last
                     yield piece
         except self._openai.OpenAIError as error:
-            raise ServerError(f"{self.url}: the answer broke off: {self._said(error)}") from None
+            raise ServerError(f"{self.url}: the answer was cut off: {self._said(error)}") from None
         self.spending.add(last)
 
     def get(self, path: str) -> JsonObject | None:
@@ -206,13 +206,13 @@ class ModelServer:
             except self._openai.OpenAIError as error:
                 raise ServerError(f"{self.url}: {self._said(error)}") from None
             except ValueError:
-                raise ServerError(f"{self.url}: the answer is no JSON; is it the address of the interface?") from None
+                raise ServerError(f"{self.url}: the answer is not JSON; is this the address of the API?") from None
             if attempt == retries or self._pause(max(wait, _backoff(attempt)), failed):
                 break
         tries = "once" if attempt == 0 else f"{attempt + 1} times"
         said = self._said(failed)
         raise FailingError(
-            f"{self.url}: asked {tries}, last: {said}", getattr(failed, "status_code", 0), said
+            f"{self.url}: tried {tries}, last: {said}", getattr(failed, "status_code", 0), said
         ) from None
 
     def _is_busy(self, error: Any) -> bool:
@@ -224,7 +224,7 @@ class ModelServer:
         """Wait before a request is sent again; return whether nothing is to be sent any more."""
         wait_s = min(wait_s, _LONGEST_WAIT_S)
         if wait_s >= _SAID_FROM_S:
-            say(f"  {self.url}: {self._said(error)}; asked again in {wait_s:.0f} s")
+            say(f"  {self.url}: {self._said(error)}; retrying in {wait_s:.0f} s")
         return self._stopping.wait(wait_s)
 
     def _said(self, error: Exception) -> str:

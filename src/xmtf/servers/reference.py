@@ -6,7 +6,7 @@
 ``vllm:ID``                                     a folder or hub id, loaded by the package vllm in this process
 =============================================  ====================================================================
 
-Keys stand in the environment (``OPENAI_API_KEY``) and never in a reference: references are written into results.
+Keys are in the environment (``OPENAI_API_KEY``) and never in a reference: references are written into results.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class ServedReference:
 
 
 def is_served(reference: str) -> bool:
-    """Tell whether a reference names a model that is asked and not loaded."""
+    """Return whether a reference names a model that is asked and not loaded."""
     return reference.startswith(_PREFIXES)
 
 
@@ -66,11 +66,11 @@ def parse_served(reference: str) -> ServedReference:
     engine, _, rest = reference.partition(":")
     if engine == "vllm":
         if not rest:
-            raise ConfigError("--model vllm: names no model; say vllm:FOLDER or vllm:HUB-ID")
+            raise ConfigError("--model vllm: has no model; give vllm:FOLDER or vllm:HUB-ID")
         return ServedReference("vllm", "", rest)
     url, _, name = rest.rpartition("#") if "#" in rest else ("", "", rest)
     if not name or "://" in name:
-        raise ConfigError(f"--model openai:{clean_url(name) if name else ''}: names no model; say openai:URL#NAME")
+        raise ConfigError(f"--model openai:{clean_url(name) if name else ''}: has no model; give openai:URL#NAME")
     return ServedReference("openai", clean_url(url or os.environ.get("OPENAI_BASE_URL") or OPENAI), name)
 
 
@@ -78,7 +78,7 @@ def clean_url(url: str) -> str:
     """Return an address without a slash at its end; one without a path has ``/v1``.
 
     Raises:
-        ConfigError: It is no address of a server, or carries a user, a key or a query.
+        ConfigError: It is not an address of a server, or carries a user, a key or a query.
     """
     try:
         parts = urlsplit(url)
@@ -87,11 +87,11 @@ def clean_url(url: str) -> str:
         host, parts = None, urlsplit("")
     if parts.scheme not in ("http", "https") or not host:
         shown = "the address" if "@" in url else repr(url)
-        raise ConfigError(f"{shown} is no address of a server; say such as http://localhost:8000/v1")
+        raise ConfigError(f"{shown} is not the address of a server, such as http://localhost:8000/v1")
     if parts.username is not None or parts.password is not None or parts.query:
         raise ConfigError(
-            f"the address of {host} carries a user, a key or a query, which would be written into results; "
-            "set OPENAI_API_KEY in the environment and leave it out"
+            f"the address of {host} contains a user, a key or a query, which would be written to results; remove it, "
+            f"and set OPENAI_API_KEY in the environment"
         )
     return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/") or "/v1", "", ""))
 
@@ -105,6 +105,6 @@ def refuse_served(reference: str) -> None:
     if is_served(reference):
         shown = parse_served(reference).text
         raise ConfigError(
-            f"model {shown!r} is asked and not loaded, and here its weights are needed; it can be measured by "
-            "`xmtf evaluate rank|generation|code|run` and prompted by `xmtf generate`"
+            f"model {shown!r} is served, not loaded, and its weights are needed here; it can be evaluated with "
+            "`xmtf evaluate rank|generation|code|run` and prompted with `xmtf generate`"
         )

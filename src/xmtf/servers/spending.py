@@ -66,7 +66,7 @@ class Limits:
 
     def __post_init__(self) -> None:
         if self.cost is not None and self.price is None:
-            raise ConfigError("--max-cost: what a token costs is not known; give --price READ,WRITTEN too")
+            raise ConfigError("--max-cost: needs the price of tokens; give --price INPUT,OUTPUT too")
 
 
 def parse_price(text: str | None) -> Price | None:
@@ -85,7 +85,7 @@ def parse_price(text: str | None) -> Price | None:
     except ValueError:
         read = written = -1.0
     if not (0 <= read < float("inf") and 0 <= written < float("inf")):
-        raise ConfigError(f"--price {text!r}: give what a million tokens read and written cost, such as 0.15,0.60")
+        raise ConfigError(f"--price {text!r}: give the price of a million input and output tokens, such as 0.15,0.60")
     return Price(read, written)
 
 
@@ -121,7 +121,7 @@ class Spending:
             if limits.requests is not None and self.sent >= limits.requests:
                 raise ServerError(f"--max-requests {limits.requests} is reached; {_KEPT}")
             if limits.cost is not None and (cost := self.cost) is not None and cost >= limits.cost:
-                raise ServerError(f"--max-cost {limits.cost:g} is reached ({cost:.4g} is spent); {_KEPT}")
+                raise ServerError(f"--max-cost {limits.cost:g} is reached ({cost:.4g} spent); {_KEPT}")
             self.sent += 1
 
     def add(self, reply: JsonObject) -> None:
@@ -145,4 +145,4 @@ class Spending:
         return None if self.limits.price is None else self.limits.price.of(self.total)
 
 
-_KEPT = "the answers so far are kept: raise the limit and run the command again, and only the others are asked"
+_KEPT = "the answers so far are kept: raise the limit and run the command again to query only the others"

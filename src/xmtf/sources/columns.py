@@ -29,7 +29,7 @@ def wanted_columns(ref: SourceRef, names: Sequence[str]) -> list[str] | None:
 
 
 def holds_columns(ref: SourceRef, files: Sequence[Path]) -> bool:
-    """Tell whether a table has what a subset needs; other than Parquet it is taken to."""
+    """Return whether a table has what a subset needs; other than Parquet it is taken to."""
     if not ref.table or any(path.suffix != ".parquet" for path in files):
         return True
     return all(_own(ref) <= set(_names(path, path.stat().st_mtime_ns)) for path in files)

@@ -1,4 +1,4 @@
-"""Whole numbers of JSON lines stay exact: beside decimals, 1 would become 1.0, and a long one loses its last digits."""
+"""Whole numbers of JSON lines stay exact: among decimals, 1 would become 1.0, and a long one loses digits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from xmtf.errors import SourceError
 __all__ = ["INEXACT", "Found", "check_long_numbers", "first_numbers", "holds_decimals", "marked_inexact"]
 
 INEXACT = b"xmtf.inexact"
-"""Metadata of a column whose whole numbers became decimals: what was found, for who wants to print them."""
+"""Metadata of a column whose whole numbers became decimals: what was found, for who needs to print them."""
 
 _LONG = 2.0**63
 
@@ -25,7 +25,7 @@ def check_long_numbers(row: dict[str, object], line: bytes, number: int, path: o
 
     Args:
         row: The values.
-        line: The text that they were read from; empty where it is not at hand.
+        line: The text that they were read from; empty where it is not available.
         number: Number of the line or item.
         path: The file.
 
@@ -38,8 +38,8 @@ def check_long_numbers(row: dict[str, object], line: bytes, number: int, path: o
             long = next((each for each in leaves(exact) if isinstance(each, int) and abs(each) >= _LONG), None)
             if long is not None:
                 raise SourceError(
-                    f"{path}: line {number}: column {name!r} holds {long}, a whole number of more than 64 bits; write "
-                    "it as text, in quotes"
+                    f"{path}: line {number}: column {name!r} holds {long}, an integer of more than 64 bits; write it "
+                    f"as text, in quotes"
                 )
 
 
@@ -64,7 +64,7 @@ def _first(values: Sequence[object], lines: Sequence[int], kind: type) -> Found 
 
 
 def holds_numbers(kind: pa.DataType) -> bool:
-    """Tell whether numbers stand in values of a type."""
+    """Return whether numbers are in values of a type."""
     return (
         pa.types.is_floating(kind)
         or pa.types.is_integer(kind)
@@ -73,14 +73,14 @@ def holds_numbers(kind: pa.DataType) -> bool:
 
 
 def holds_decimals(kind: pa.DataType) -> bool:
-    """Tell whether decimals stand in values of a type."""
+    """Return whether decimals are in values of a type."""
     return pa.types.is_floating(kind) or any(
         holds_decimals(kind.field(number).type) for number in range(kind.num_fields)
     )
 
 
 def leaves(value: object) -> Iterator[object]:
-    """Yield the values in a value that are no lists or mappings."""
+    """Yield the values in a value that are not lists or mappings."""
     if isinstance(value, dict):
         for each in value.values():
             yield from leaves(each)

@@ -1,6 +1,6 @@
 """Bring sources into a mirror, so that a machine without a network can use them.
 
-What is fetched are the raw rows, before any adapter, under the hub's id; beside each file stands where it came from
+What is fetched are the raw rows, before any adapter, under the hub's id; next to each file is where it came from
 (:mod:`xmtf.sources.sidecar`). Files of the hub arrive as they are there; what ``datasets`` prepares, and own files of
 other kinds, become Parquet.
 """
@@ -64,7 +64,7 @@ def sources_to_fetch(refs: Iterable[SourceRef]) -> tuple[SourceRef, ...]:
 
 
 def expand_patterns(refs: Iterable[SourceRef], *, offline: bool = False) -> tuple[SourceRef, ...]:
-    """Return the refs with every pattern of subsets as the subsets that the hub has, offline those that are at hand.
+    """Return the refs with every pattern of subsets as the subsets that the hub has, offline those that are available.
 
     A pattern that matches nothing, or whose subsets cannot be asked for, stays as it is.
     """
@@ -86,7 +86,7 @@ def expand_patterns(refs: Iterable[SourceRef], *, offline: bool = False) -> tupl
 def _subsets_on_hub(ref: SourceRef, *, offline: bool) -> list[str]:
     """Return the subsets with the split of a pattern, or none where the hub cannot be asked.
 
-    Why it cannot is said where the pattern itself is then looked for.
+    Why it cannot is said where the pattern itself is then searched for.
     """
     if ref.revision != hub.CONVERTED:
         return []
@@ -107,7 +107,7 @@ def fetch_sources(
     gated: Collection[str] = (),
     show: Callable[[tuple[Terms, ...]], None] = lambda terms: None,
 ) -> tuple[Fetched, ...]:
-    """Bring splits into the mirror at ``to``; what is there stays, what fails is reported, the rest goes on.
+    """Bring splits into the mirror at ``to``; what is there stays, what fails is reported, the rest continues.
 
     Files come side by side; a second call resumes those that are not whole.
 

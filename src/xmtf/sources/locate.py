@@ -22,8 +22,8 @@ CLDR = "cldr/"
 """Prefix of the datasets that are made from CLDR and need neither a file nor a network."""
 
 ADVICE = (
-    "fetch it where there is a network (`xmtf data fetch RECIPE --to DIR`), then set "
-    f"{DATA_ROOT} to that folder, or leave the task out"
+    "fetch it on a machine with network access (`xmtf data fetch RECIPE --to DIR`), "
+    f"then set {DATA_ROOT} to that folder, or exclude the task"
 )
 
 _THREADS = 8
@@ -31,7 +31,7 @@ _THREADS = 8
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Which version of a dataset a split is of.
+    """Which version of a dataset a split is from.
 
     Attributes:
         revision: Branch or reference on the hub; ``""`` where it is not known.
@@ -70,7 +70,7 @@ class Located:
 
 
 def locate(ref: SourceRef, *, offline: bool = False, mirror: bool = True) -> Located:
-    """Say where a split is; the first place that has it counts.
+    """Describe where a split is; the first place that has it counts.
 
     Args:
         ref: The split.
@@ -78,7 +78,7 @@ def locate(ref: SourceRef, *, offline: bool = False, mirror: bool = True) -> Loc
         mirror: Look into the mirror in use, too.
 
     Raises:
-        MissingSourceError: It is nowhere: names where it was looked for and what to do.
+        MissingSourceError: It is nowhere: names where it was searched for and what to do.
         SourceError: A file is not what it was, or the hub fails just now.
     """
     here = locate_here(ref, mirror=mirror)
@@ -89,8 +89,8 @@ def _ask_hub(ref: SourceRef, *, offline: bool) -> Located:
     if ref.note:
         raise MissingSourceError(f"{ref}: {looked(ref)}, and it cannot be downloaded: {ref.note}", ref.note)
     if offline or hub.network_forbidden():
-        message = f"{ref}: {looked(ref)}, and the network is switched off (offline): {ADVICE}"
-        raise MissingSourceError(message, "not on this machine, and the network is switched off (offline)")
+        message = f"{ref}: {looked(ref)}, and network access is disabled (offline): {ADVICE}"
+        raise MissingSourceError(message, "not on this machine, and network access is disabled (offline)")
     try:
         split = converted.wanted_split(ref) if ref.revision == hub.CONVERTED else prepared.declared_split(ref)
     except MissingSourceError as error:
@@ -104,7 +104,7 @@ def _ask_hub(ref: SourceRef, *, offline: bool) -> Located:
 
 
 def locate_here(ref: SourceRef, *, mirror: bool = True) -> Located | None:
-    """Say where on this machine a split is, or None.
+    """Describe where on this machine a split is, or None.
 
     Raises:
         SourceError: The user's own file is not there, or a mirror lacks shards.
@@ -143,7 +143,7 @@ def is_here(ref: SourceRef) -> bool:
 
 
 def locate_all(refs: Sequence[SourceRef], *, offline: bool = False, mirror: bool = True) -> list[Located | SourceError]:
-    """Say where each split is, or why it is nowhere; the hub is asked about many datasets side by side."""
+    """Describe where each split is, or why it is nowhere; the hub is asked about many datasets side by side."""
 
     def one(ref: SourceRef) -> Located | SourceError:
         try:
@@ -167,7 +167,7 @@ def _here_or_error(ref: SourceRef, mirror: bool) -> Located | SourceError | None
 
 
 def looked(ref: SourceRef) -> str:
-    """Say where a split was looked for, and which splits are there instead."""
+    """Describe where a split was searched for, and which splits are there instead."""
     roots = mirror_roots()
     dataset, subset, split = ref.where
     path = f"{dataset}/{subset}/{split}" if subset else f"{dataset}/{split}"
@@ -178,7 +178,7 @@ def looked(ref: SourceRef) -> str:
     whole = find_in_mirror(replace(ref, flat=True)) if subset and not ref.flat else []
     if whole:
         mirror += (
-            f" ({whole[0]} holds all subsets or none, and is read for one with `flat: true` in its catalogue entry)"
+            f" ({whole[0]} contains all subsets or none, and is read as one with `flat: true` in its catalogue entry)"
         )
     return f"{mirror}, the hub's cache does not have it"
 

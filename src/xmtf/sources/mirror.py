@@ -87,8 +87,8 @@ def _check_whole(shards: list[Path]) -> None:
     expected = [f"{shard:05d}-of-{number:05d}" for shard in range(number)]
     if [_NUMBER.findall(path.name)[-1] for path in shards] != expected:
         raise SourceError(
-            f"{shards[0].parent}: has {len(shards)} shards of this split ({shards[0].name}, ...), and they are not "
-            f"{expected[0]} to {expected[-1]}; copy what is missing, or remove what is left of another version"
+            f"{shards[0].parent}: has {len(shards)} shards of this split ({shards[0].name}, ...), which are not "
+            f"{expected[0]} to {expected[-1]}; copy the missing ones, or remove those of another version"
         )
 
 

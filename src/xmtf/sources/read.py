@@ -39,7 +39,7 @@ def read_source(ref: SourceRef, *, offline: bool = False) -> SourceData:
         offline: Never touch the network.
 
     Raises:
-        SourceError: It is nowhere, or unreadable: names where it was looked for and what to do.
+        SourceError: It is nowhere, or unreadable: names where it was searched for and what to do.
     """
     if ref.join is not None:
         return _read_joined(ref, ref.join, offline)
@@ -67,7 +67,7 @@ def _joined_content(join: Join, contents: Sequence[str]) -> str:
 
 
 def fingerprint_source(ref: SourceRef, *, offline: bool = False) -> str:
-    """Return what :func:`read_source` would give as fingerprint, without parsing rows where files are at hand.
+    """Return what :func:`read_source` would give as fingerprint, without parsing rows where files are available.
 
     Raises:
         SourceError: As :func:`read_source`.

@@ -43,7 +43,7 @@ class SourceRef:
         note: What the user has to do by hand where the data cannot simply be downloaded.
         flat: Whether a mirror may hold all subsets in one file, which the adapter takes apart.
         on_hub: Dataset, subset and split as the hub calls them, where a mirror calls them otherwise.
-        table: Subset that holds all others side by side, as columns, and serves those that have no files of their own.
+        table: Subset that holds all others side by side, as columns, and serves those that have no files themselves.
         separator: Between the cells of the user's own CSV or TSV file; None finds it.
         as_json: Columns of JSON files whose lists and mappings stay JSON.
         join: Subsets whose rows are joined, where ``subset`` is no subset of the dataset but the name of several.
@@ -75,11 +75,11 @@ class SourceRef:
         names = {"dataset": self.dataset, "subset": self.subset, "split": self.split, "hub_id": self.hub_id or ""}
         for kind, name in names.items():
             if _leads_out(name) or (kind == "split" and "/" in name):
-                raise SourceError(f"{kind} {name!r}: is no name but a path that leads elsewhere; write a plain name")
+                raise SourceError(f"{kind} {name!r}: is not a name but a path that leads elsewhere; write a plain name")
 
     @property
     def own_files(self) -> tuple[str, ...]:
-        """The user's own files, in order; empty where it has a place of its own."""
+        """The user's own files, in order; empty where it has its own place."""
         return () if self.path is None else (self.path, *self.further_paths)
 
     @property
@@ -128,7 +128,7 @@ class SourceData:
 
 
 def _leads_out(name: str) -> bool:
-    """Tell whether a name would leave the folder that it is joined to.
+    """Return whether a name would leave the folder that it is joined to.
 
     >>> [_leads_out(name) for name in ("facebook/xnli", "../outside", "/etc", "a/../b", "en")]
     [False, True, True, True, False]

@@ -1,6 +1,6 @@
-"""What stands beside a file of a mirror: where it came from, and what it held when it came.
+"""What is next to a file of a mirror: where it came from, and what it held when it came.
 
-``train.parquet.source.json`` beside ``train.parquet``. A file without one is the user's own.
+``train.parquet.source.json`` next to ``train.parquet``. A file without one is the user's own.
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ _ADAPTER = TypeAdapter(Sidecar)
 
 
 def read_sidecar(path: Path) -> Sidecar | None:
-    """Return what stands beside a file, or None.
+    """Return what is next to a file, or None.
 
     Raises:
-        SourceError: It is no record of a file.
+        SourceError: It is not a record of a file.
     """
     beside = path.with_name(path.name + SUFFIX)
     try:
@@ -77,7 +77,7 @@ def read_sidecar(path: Path) -> Sidecar | None:
 
 
 def write_sidecar(path: Path, sidecar: Sidecar) -> None:
-    """Write what is known of a file beside it."""
+    """Write what is known of a file next to it."""
     text = orjson.dumps(asdict(sidecar), option=orjson.OPT_INDENT_2).decode()
     write_text(path.with_name(path.name + SUFFIX), f"{text}\n")
 
@@ -92,8 +92,8 @@ def check_content(path: Path, sha256: str) -> None:
     if sidecar is not None and sidecar.sha256 != sha256:
         raise SourceError(
             f"{path}: is not the file that was fetched (SHA-256 {sha256[:12]}..., and {path.name}{SUFFIX} says "
-            f"{sidecar.sha256[:12]}...): damaged, or changed by hand; delete both and fetch it again, or delete the "
-            f"{SUFFIX} alone to keep it as your own"
+            f"{sidecar.sha256[:12]}...): damaged, or changed by hand; delete both and fetch it again, or delete only "
+            f"the {SUFFIX} to keep it as your own"
         )
 
 

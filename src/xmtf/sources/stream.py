@@ -151,7 +151,7 @@ def open_stream(ref: SourceRef, *, offline: bool = False) -> SourceStream | None
 
 
 def stream_files(ref: SourceRef, files: Sequence[Path | RemoteFile], fingerprint: str = "") -> SourceStream:
-    """Return the stream of a split that stands in files.
+    """Return the stream of a split that is in files.
 
     Raises:
         SourceError: A file cannot be read, or they have different columns.

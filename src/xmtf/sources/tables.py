@@ -3,8 +3,8 @@
 ========================== ==================================================================================
 ``.parquet``               as it is
 ``.arrow`` ``.feather``    files and streams of Arrow
-``.jsonl`` ``.ndjson``     an object a line
-``.json``                  an object a line, or an array of objects
+``.jsonl`` ``.ndjson``     an object per line
+``.json``                  an object per line, or an array of objects
 ``.csv`` ``.tsv``          the first line names the columns; the separator is found, or given
 ========================== ==================================================================================
 
@@ -93,7 +93,7 @@ def _kind(path: Path, separator: str | None) -> FileKind:
         raise SourceError(f"{path}: no such file (looked in {path.parent.resolve()})")
     kind = require_kind(path)
     if separator is not None and kind.rows not in (".csv", ".tsv"):
-        raise SourceError(f"{path}: has no separator; remove it, or name a CSV or TSV file")
+        raise SourceError(f"{path}: has no separator; remove it, or give a CSV or TSV file")
     return kind
 
 

@@ -12,7 +12,7 @@ from xmtf.sources.locate import Located
 __all__ = ["NOT_STATED", "ON_REQUEST", "Terms", "terms_of"]
 
 NOT_STATED = "not stated"
-ON_REQUEST = "on request (HF_TOKEN)"
+ON_REQUEST = "gated (HF_TOKEN)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Terms:
     def line(self) -> tuple[str, str, str, str]:
         """Return it as cells: dataset, splits, licence, who gets it."""
         said = f" ({self.said_by})" if self.said_by not in ("", "catalogue") else ""
-        given = "" if self.gated is None else ON_REQUEST if self.gated else "to everybody"
+        given = "" if self.gated is None else ON_REQUEST if self.gated else "public"
         return self.dataset, f"{self.splits:,}", f"{self.licence or NOT_STATED}{said}", given
 
 
@@ -45,8 +45,8 @@ def terms_of(
 ) -> tuple[Terms, ...]:
     """Return the terms of the datasets of some splits, in their order.
 
-    What the catalogue says counts first, then what stands beside the files of a mirror, then the card on the hub, which
-    is only asked where nothing else says it.
+    What the catalogue says counts first, then what is next to the files of a mirror, then the card on the hub, which is
+    only asked where nothing else says it.
 
     Args:
         found: The splits.

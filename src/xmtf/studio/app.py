@@ -100,7 +100,7 @@ OPERATIONS: tuple[Operation, ...] = (
 
 
 def build_app(session: Session) -> Starlette:
-    """Return the application; it must stand behind :class:`xmtf.loopback.checks.Guarded`."""
+    """Return the application; it must be behind :class:`xmtf.loopback.checks.Guarded`."""
     pages = Pages(STATIC, LOOK)
 
     async def index(request: Request) -> Response:
@@ -128,7 +128,7 @@ def _endpoint(session: Session, operation: Operation) -> Callable[[Request], Awa
                 asked = operation.request.model_validate(_parameters(request))
             else:
                 if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-                    return refusal(415, "type", "the body of a request is application/json")
+                    return refusal(415, "type", "request bodies must be application/json")
                 asked = operation.request.model_validate_json(await request.body())
         except ValidationError as error:
             return refusal(422, "request", _first(error))
@@ -168,5 +168,5 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 
 async def _fault(request: Request, error: Exception) -> Response:
-    """Answer a fault of the server; its traceback stands in the terminal."""
-    return refusal(500, "fault", f"this is a fault in xmtf ({type(error).__name__}); the terminal has the details")
+    """Answer a fault of the server; its traceback is in the terminal."""
+    return refusal(500, "fault", f"this is a bug in xmtf ({type(error).__name__}); see the terminal for details")

@@ -66,7 +66,7 @@ class RowRequest(Sent):
 
 
 def health(session: Session, request: Nothing) -> Health:
-    """Say that the server answers."""
+    """Report that the server answers."""
     return Health(version=__version__)
 
 

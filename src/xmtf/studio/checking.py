@@ -24,7 +24,7 @@ _PATIENCE_S = 5.0
 
 
 def lint(session: Session, request: LintRequest) -> Findings:
-    """Check a source; where the rows are at hand, also what it makes of the first of them."""
+    """Check a source; where the rows are available, also what it makes of the first of them."""
     served = session.place.served(request.key)
     snapshot = session.stored.now(served)
     templates = list(snapshot.file.templates)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from xmtf.errors import ConfigError, SourceError, UnknownNameError
-from xmtf.execution import say
+from xmtf.execution import warn
 from xmtf.sources.locate import is_here
 from xmtf.tasks import Task
 from xmtf.templates import Collection, open_collection
@@ -18,7 +18,7 @@ from xmtf.templates.files.promptsource import read_promptsource
 
 __all__ = ["Place", "Served", "open_place"]
 
-_OURS = "its templates come with the package; name a folder for a copy with --out DIR"
+_OURS = "its templates come with the package; give a folder for a copy with --out DIR"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ def open_place(name: str, tasks: Mapping[str, Task], *, out: Path | None = None,
     else:
         raise UnknownNameError("task, key of templates, file or folder", name, {*ours.keys(), *tasks})
     if not found.files:
-        raise ConfigError(f"{name}: holds no templates.yaml that can be read; begin one, or name another folder")
+        raise ConfigError(f"{name}: holds no templates.yaml that can be read; create one, or give another folder")
     if task is not None:
         chosen = tasks[task]
         found = replace(found, files={key: replace(each, tasks=(chosen,)) for key, each in found.files.items()})
@@ -167,7 +167,7 @@ def _of_folder(name: str, tasks: Mapping[str, Task], out: Path | None, task: str
     if own is not None and not keys:
         return _of_file(own, name, tasks, out, task)
     if own is not None:
-        say(f"  {own}: left out, since there are folders of templates beside it; name the file to serve it")
+        warn(f"  {own}: skipped, since there are folders of templates next to it; give the file to serve it")
     return _of_collection(name, folder, keys, tasks, out)
 
 
@@ -177,7 +177,7 @@ def _is_same_file(one: Path | None, other: Path) -> bool:
 
 def _of_task(task: Task, out: Path | None) -> Place:
     if task.promptsource:
-        raise ConfigError(f"{task.id}: its templates are promptsource's; name the file in its checkout")
+        raise ConfigError(f"{task.id}: its templates are promptsource's; give the file in its checkout")
     if task.template_file is not None:
         file = task.template_file.resolve()
         target = file if out is None else out.resolve() / file.name
@@ -201,7 +201,7 @@ def _of_collection(
         if path is not None and path.resolve().is_relative_to(root):
             inside.append(key)
         elif path is not None:
-            say(f"  {key}: left out, since it is a link that leads out of {root}")
+            warn(f"  {key}: skipped, since it is a link that leads out of {root}")
     by_key = _tasks_by_key(collection, inside, tasks)
     files = {key: _served(collection, key, tuple(by_key.get(key, ())), out) for key in inside}
     return Place(name, "folder", root, files)
@@ -220,15 +220,15 @@ def _read_only(target: Path, source: Path) -> str:
     if target.is_relative_to(BUILTIN.resolve()):
         return _OURS
     if target.is_file() and not os.access(target, os.W_OK):
-        return f"{target} may not be written by this user; name a folder for a copy with --out DIR"
+        return f"{target} is not writable by this user; give a folder for a copy with --out DIR"
     folder = next(parent for parent in target.parents if parent.is_dir())
     if not os.access(folder, os.W_OK):
-        return f"{folder} may not be written by this user; name a folder for a copy with --out DIR"
+        return f"{folder} is not writable by this user; give a folder for a copy with --out DIR"
     return ""
 
 
 def _tasks_by_key(collection: Collection, keys: Iterable[str], tasks: Mapping[str, Task]) -> dict[str, list[Task]]:
-    """Return key -> the tasks whose templates are looked for there, in the order of the catalogue."""
+    """Return key -> the tasks whose templates are searched for there, in the order of the catalogue."""
     known = set(keys)
     is_ours = collection.root == BUILTIN
     found: dict[str, list[Task]] = {}

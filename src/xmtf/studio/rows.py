@@ -79,7 +79,7 @@ class RowReader:
         Where there are no rows, the message says what to do.
         """
         if task is None:
-            message = "no task of the catalogue has these templates; name one with --task, or --recipe for your own"
+            message = "no task of the catalogue has these templates; give one with --task, or --recipe for your own"
             return _nothing([], None, message)
         name = split_of(task, split)
         try:
@@ -121,7 +121,7 @@ class RowReader:
         table = self.data(task, split).table
         wrong = next((index for index in indexes if not 0 <= index < table.num_rows), None)
         if wrong is not None:
-            raise SourceError(f"{task.id} [{split}] has {table.num_rows} rows; {wrong} is none of them")
+            raise SourceError(f"{task.id} [{split}] has {table.num_rows} rows; {wrong} is not one of them")
         return table.take(pa.array(indexes, pa.int64()))
 
     def _search(self, task: Task, split: str, table: pa.Table, query: str) -> npt.NDArray[np.int64]:

@@ -39,7 +39,7 @@ class ConflictError(TemplateError):
     """A file changed on disk since it was seen; carries both versions."""
 
     code = "studio-conflict"
-    remedy = "Read the file again: somebody changed it since it was opened."
+    remedy = "Reload the file: it was changed since it was opened."
 
     def __init__(self, conflict: Conflict) -> None:
         super().__init__(conflict.error.message)
@@ -149,7 +149,7 @@ def _check_name(snapshot: Snapshot, number: int, after: Template) -> None:
     for place, other in enumerate(snapshot.file.templates):
         if place != number and other.name == after.name:
             raise TemplateError(
-                f"{snapshot.key}: another template is called {after.name!r} already; give it another name"
+                f"{snapshot.key}: another template is already called {after.name!r}; give it another name"
             )
 
 
@@ -163,7 +163,7 @@ def _values(snapshot: Snapshot, number: int, before: Template, after: Template) 
         values["metrics"] = list(after.metrics)
     if after.language != before.language:
         if before.translated is not None:
-            raise TemplateError(f"{before.name!r} is a translation into {before.language}; translate it anew instead")
+            raise TemplateError(f"{before.name!r} is a translation into {before.language}; translate it again instead")
         values["language" if not snapshot.file.keys[number] else "languages"] = (
             after.language if not snapshot.file.keys[number] else [after.language]
         )
@@ -182,11 +182,11 @@ def _verify(
     for place, template in enumerate(expected):
         if place >= len(found) or not _reads_same(found[place], template):
             raise TemplateError(
-                f"{served.path}: the template {template.name!r} cannot be saved here without changing what is read of "
-                "it; write the file by hand"
+                f"{served.path}: the template {template.name!r} cannot be saved without changing how it is read; edit "
+                f"the file by hand"
             )
     if len(found) != len(expected):
-        raise TemplateError(f"{served.path}: cannot be changed here without losing templates; write it by hand")
+        raise TemplateError(f"{served.path}: cannot be changed without losing templates; edit it by hand")
 
 
 def _reads_same(found: Template, expected: Template) -> bool:
@@ -215,7 +215,7 @@ def _editor(served: Served, snapshot: Snapshot) -> TemplateEditor:
 
 
 def keep(session: Session, request: KeepRequest) -> Kept:
-    """Write a file beside one that changed on disk, under a name that is not there yet."""
+    """Write a file next to one that changed on disk, under a name that is not there yet."""
     served = session.place.served(request.key)
     if served.read_only:
         raise ConfigError(f"{served.key}: {served.read_only}")
@@ -225,7 +225,7 @@ def keep(session: Session, request: KeepRequest) -> Kept:
         path = served.target.with_name(f"{served.target.stem}.mine-{number}{served.target.suffix}")
         if _write_new(path, data):
             return Kept(file=str(path))
-    raise ConfigError(f"{served.target.parent}: holds {_MOST_KEPT - 1} files that were kept; sort them first")
+    raise ConfigError(f"{served.target.parent}: contains {_MOST_KEPT - 1} kept files; clean them up first")
 
 
 def _write_new(path: Path, data: bytes) -> bool:

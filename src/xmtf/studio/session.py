@@ -33,7 +33,7 @@ class Options:
         models: Models that can be tried.
         engines: Engines that suggest translations.
         glossary: Terms for them, or None.
-        memory: Translation memory, or None for one beside each file.
+        memory: Translation memory, or None for one next to each file.
         reviewer: Who reviews, where the page does not say.
         offline: Never touch the network.
     """

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from xmtf.execution import say
+from xmtf.execution import say, warn
 from xmtf.loopback.address import listen
 from xmtf.loopback.serve import serve
 from xmtf.studio.app import build_app
@@ -49,9 +49,9 @@ def start(
     session.check()
     opened, address = listen(host, port)
     if not address.is_loopback:
-        say(
-            f"warning: {host} can be reached from other machines, unencrypted; whoever reads the address with its "
-            "token can change the templates"
+        warn(
+            f"warning: {host} can be reached from other machines, unencrypted; anyone who has the address with its "
+            f"token can change the templates"
         )
 
     def ready() -> None:

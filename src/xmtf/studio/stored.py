@@ -59,7 +59,7 @@ class Snapshot:
             TemplateError: None.
         """
         if name not in self.ids:
-            raise TemplateError(f"{self.key}: has no template {name!r} any more; load the file again")
+            raise TemplateError(f"{self.key}: no longer has a template {name!r}; reload the file")
         return self.ids.index(name)
 
     def template(self, name: str) -> Template:
@@ -130,7 +130,7 @@ def _read(served: Served) -> bytes:
 
 
 def _ids(file: TemplateFile) -> tuple[str, ...]:
-    """Return one id a template: its key, its own id, or its name; a number behind what stands twice."""
+    """Return one id a template: its key, its own id, or its name; a number behind what occurs twice."""
     found: list[str] = []
     for key, template in zip(file.keys, file.templates, strict=True):
         name = key or template.id or f"name:{template.name}"

@@ -49,7 +49,7 @@ _STATES: dict[str, State] = {"accept": "reviewed", "edit": "unreviewed", "reject
 
 
 def translations(session: Session, request: TranslationsRequest) -> Translations:
-    """List the prompts of a file beside their translations."""
+    """List the prompts of a file next to their translations."""
     snapshot = session.stored.now(session.place.served(request.key))
     language = normalize_language(request.language, "language")
     source = normalize_language(request.source, "source")
@@ -109,7 +109,7 @@ def _entry(snapshot: Snapshot, number: int, place: int | None) -> TranslationEnt
     )
 
 
-_STATELESS = "its metadata say no state, so that it cannot be reviewed here; edit it as a template"
+_STATELESS = "its metadata have no state, so it cannot be reviewed here; edit it as a template"
 
 
 def suggest(session: Session, request: SuggestRequest) -> Suggestion:
@@ -159,7 +159,7 @@ def decide(session: Session, request: DecisionRequest) -> Decided:
     served = session.place.served(request.key)
     language = normalize_language(request.language, "language")
     if request.decision != "edit" and not request.reviewer.strip():
-        raise TemplateError("say who reviews: the file keeps the name beside the state")
+        raise TemplateError("give the reviewer's name: the file stores it with the state")
     original = session.stored.now(served).template(request.original)
     sent = replace(original, jinja=request.jinja, answer_choices=request.answer_choices)
     session.worker.ask("compile", [original, sent])
@@ -187,7 +187,7 @@ def _decided(session: Session, served: Served, snapshot: Snapshot, request: Deci
     _check_code(original, sent)
     pairs = pair_up(original, sent)
     if request.decision != "reject" and (silent := [part for part, (_, text) in pairs.items() if not has_words(text)]):
-        raise TemplateError(f"{', '.join(silent)} of {original.name!r}: has no words; write the translation of it")
+        raise TemplateError(f"{', '.join(silent)} of {original.name!r}: is empty; write its translation")
     state = _STATES[request.decision]
     rows = [
         ReadRow(original.name, language, part, source, target, state, "", 1) for part, (source, target) in pairs.items()
@@ -212,20 +212,20 @@ def _editor(served: Served, snapshot: Snapshot) -> TemplateEditor:
 def _check_code(original: Template, sent: Template) -> None:
     """Refuse another code than the original's, also in parts without words, which no review looks at."""
     if (original.answer_choices is None) != (sent.answer_choices is None):
-        raise TemplateError("the original has answer choices and the translation has none, or the other way round")
+        raise TemplateError("the original has answer choices and the translation has none, or vice versa")
     for first, second in ((original.jinja, sent.jinja), (original.answer_choices or "", sent.answer_choices or "")):
         try:
             problem = differing_code(first, second)
         except jinja2.TemplateSyntaxError as error:
             problem = str(error)
         if problem:
-            raise TemplateError(f"the code is not the original's: {problem}")
+            raise TemplateError(f"the code differs from the original's: {problem}")
 
 
 def _verify(served: Served, data: bytes, original: Template, language: str, pairs: dict[str, tuple[str, str]]) -> None:
     found = Snapshot.of(served.key, data, parse(data, served.path))
     place = _there(found, language).get(original.name)
     if place is None:
-        raise TemplateError(f"{original.name!r}: a part of the translation is empty; write all of them")
+        raise TemplateError(f"{original.name!r}: a part of the translation is empty; fill in all parts")
     if pair_up(original, found.file.templates[place]) != pairs:
-        raise TemplateError(f"{original.name!r}: the parts of the translation are not the original's one by one")
+        raise TemplateError(f"{original.name!r}: the parts of the translation do not match those of the original")

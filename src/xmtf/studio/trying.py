@@ -44,15 +44,15 @@ def try_model(session: Session, request: TryRequest) -> Response:
     if found.error is not None:
         raise ConfigError(found.error.message)
     if len(found.renderings) != 1:
-        raise ConfigError("name the template to try")
+        raise ConfigError("give the template to try")
     return event_stream(_events(session, request, _prompt(found.renderings[0]), found.renderings[0]))
 
 
 def _prompt(rendering: Rendering) -> str:
     if rendering.inputs is None:
-        raise ConfigError(f"this row makes no prompt: {rendering.dropped or 'the template does not apply to it'}")
+        raise ConfigError(f"this row gives no prompt: {rendering.dropped or 'the template does not apply to it'}")
     if rendering.cut:
-        raise ConfigError("this prompt is too long to be tried here")
+        raise ConfigError("this prompt is too long to try here")
     return rendering.inputs
 
 

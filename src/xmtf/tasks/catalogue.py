@@ -133,8 +133,8 @@ def _by_id(tasks: Iterable[Task]) -> dict[str, Task]:
     for task in tasks:
         if task.id in result:
             raise ConfigError(
-                f"task {task.id!r} stands twice: in catalogue {result[task.id].catalogue!r} and in {task.catalogue!r}; "
-                "rename one"
+                f"task {task.id!r} is defined twice: in catalogue {result[task.id].catalogue!r} and in "
+                f"{task.catalogue!r}; rename one"
             )
         result[task.id] = task
     return result

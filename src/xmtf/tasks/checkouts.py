@@ -138,15 +138,15 @@ def _find(branch: str) -> Checkout | str:
             return places
         if places.branch:
             return (
-                f"{TEMPLATES_ROOT} names a checkout of another branch, {places}: name one folder a branch, "
+                f"{TEMPLATES_ROOT} names a checkout of another branch, {places}: give one folder per branch, "
                 f"{TEMPLATES_ROOT}={places.branch}={places.root},{branch}=/its/folder"
             )
         return (
-            f"{TEMPLATES_ROOT} names {places.root}, which does not show its branch: if it is of {branch}, write "
+            f"{TEMPLATES_ROOT} names {places.root}, whose branch is not recorded: if it is {branch}, write "
             f"{TEMPLATES_ROOT}={branch}={places.root}"
         )
     if branch not in places:
-        return f"{TEMPLATES_ROOT} names folders for {', '.join(places)} only: add {branch}=/its/folder"
+        return f"{TEMPLATES_ROOT} names folders only for {', '.join(places)}: add {branch}=/its/folder"
     return places[branch]
 
 
@@ -168,7 +168,7 @@ def _named(text: str) -> tuple[str, str]:
     found = _NAMED.fullmatch(text)
     if found is None or found[1] not in BRANCHES:
         raise ConfigError(
-            f"{TEMPLATES_ROOT}: {text.strip()!r} is no BRANCH=FOLDER with a branch of {', '.join(BRANCHES)}"
+            f"{TEMPLATES_ROOT}: {text.strip()!r} is not BRANCH=FOLDER with a branch of {', '.join(BRANCHES)}"
         )
     return found[1], found[2].strip()
 

@@ -107,7 +107,7 @@ class Entry(Section):
     subset: str = ""
     """Subset of the dataset, where the entry is one task."""
     templates: str | None = None
-    """Collection of templates, or a file beside the catalogue (`mine.yaml`); default the dataset."""
+    """Collection of templates, or a file next to the catalogue (`mine.yaml`); default the dataset."""
     promptsource: str = ""
     """Branch of the promptsource fork that holds the templates, where they are not our own."""
     only_templates: tuple[str, ...] = ()
@@ -154,7 +154,7 @@ class Entry(Section):
         if sum((self.subsets is not None, self.pairs is not None, bool(self.subset))) > 1:
             raise ValueError("give one of `subset`, `subsets` and `pairs`")
         if isinstance(self.subsets, dict) and self.language is not None:
-            raise ValueError("give the languages in `subsets` or in `language`, not in both")
+            raise ValueError("give the languages either in `subsets` or in `language`")
         self._check_join()
         if self.language_column is not None:
             self._check_column()
@@ -184,10 +184,12 @@ class Entry(Section):
 
     def _check_column(self) -> None:
         if self.language is not None or isinstance(self.subsets, dict) or self.pairs is not None:
-            raise ValueError("language_column: each row says its language; leave out the languages of the entry")
+            raise ValueError("language_column: each row has its language; omit the languages of the entry")
         if self.parallel or set(self.splits) - {"train"}:
             what = "parallel" if self.parallel else f"splits: {', '.join(sorted(set(self.splits) - {'train'}))}"
-            raise ValueError(f"{what}: rows that say their language are trained on alone; write an entry for the rest")
+            raise ValueError(
+                f"{what}: rows with their own language are for training only; write a separate entry for the rest"
+            )
 
     def expand(self, catalogue: str, where: str, folder: Path) -> list[Task]:
         """Return the tasks of the entry, in the order of its subsets.
@@ -297,7 +299,7 @@ def read_catalogue_file(path: Path, *, packaged: bool = False) -> tuple[Task, ..
     """
     data = parse_packaged_yaml(path.read_text(encoding="utf-8")) if packaged else load_yaml(path)
     if not isinstance(data, dict) or set(data) != {"tasks"} or not isinstance(data["tasks"], list):
-        raise ConfigError(f"{path}: a catalogue has the one key `tasks`, a list of entries")
+        raise ConfigError(f"{path}: a catalogue has a single key `tasks`, a list of entries")
     tasks: list[Task] = []
     for index, raw in enumerate(data["tasks"]):
         where = f"{path}: tasks.{index}"

@@ -15,7 +15,7 @@ _METRICS = {"rank": ("accuracy",), "code": ("pass_at_k",), "conversation": ()}
 
 
 def own_tasks(given: Iterable[OwnTask], recipe: Path) -> Iterator[Task]:
-    """Yield the tasks that a recipe has of its own: one for each entry, or for each of its subsets.
+    """Yield the tasks that its own recipe has: one for each entry, or for each of its subsets.
 
     Tasks on the same files are one dataset, named like the first.
 

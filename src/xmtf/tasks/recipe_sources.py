@@ -18,7 +18,7 @@ __all__ = ["gated_datasets", "lacking_suites", "recipe_licences", "recipe_source
 def recipe_sources(loaded: LoadedRecipe) -> tuple[SourceRef, ...]:
     """Return every split that the mixture and the evaluation suites of a recipe read, each once.
 
-    The templates of the xP3 family need not be at hand; where they are not, filters on templates are not applied.
+    The templates of the xP3 family need not be available; where they are not, filters on templates are not applied.
 
     Raises:
         ConfigError: A selection takes nothing.

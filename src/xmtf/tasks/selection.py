@@ -15,7 +15,7 @@ from itertools import chain
 from typing import TypeVar
 
 from xmtf.errors import ConfigError, UnknownNameError
-from xmtf.execution import say
+from xmtf.execution import warn
 from xmtf.languages.codes import language_set, normalize_language, relatives, same_language
 from xmtf.recipe import TaskSelection
 from xmtf.recipe.schema import HeldOut
@@ -90,8 +90,8 @@ def select_slices(
     def slices_of(task: Task, splits: Sequence[str], selection: TaskSelection, index: int) -> Iterator[Slice]:
         if task.language_column and role != "train" and splits:
             raise ConfigError(
-                f"{where}.{index}: the rows of task {task.id} say their language, and a task that is evaluated has "
-                f"one; write a task for each, with `language` and `where: {{{task.language_column}: ...}}`"
+                f"{where}.{index}: the rows of task {task.id} have their own languages, but an evaluated task has a "
+                f"single one; write one task per language, with `language` and `where: {{{task.language_column}: ...}}`"
             )
         templates = _matching_templates(task, selection, held_out) if splits else ()
         if splits and task.may_lack_templates and not task.templates():
@@ -124,7 +124,7 @@ def select_slices(
         if left_out:
             _list_lacking(f"{where}.{index}", left_out, selections[index])
     for branch, names in promptless.items():
-        _say_once(f"  {where}: {len(names)} tasks have no prompts on branch {branch} and yield nothing: {_some(names)}")
+        _warn_once(f"  {where}: {len(names)} tasks have no prompts on branch {branch} and are skipped: {_some(names)}")
     return parts
 
 
@@ -133,12 +133,12 @@ def _any_language(selection: TaskSelection) -> TaskSelection:
 
 
 def _list_lacking(where: str, names: Sequence[str], selection: TaskSelection) -> None:
-    """Say which tasks are left out since no template is in the prompt languages asked for, or refuse that."""
+    """Describe which tasks are left out since no template is in the prompt languages asked for, or refuse that."""
     asked = ", ".join(selection.prompt_languages)
     text = f"{where}: {len(names)} tasks have no template in prompt_languages [{asked}]"
     if selection.without_prompts == "error":
         raise ConfigError(f"{text}: {', '.join(names)}; add a language, or set without_prompts: list")
-    _say_once(f"  {text} and are left out: {_some(names)}")
+    _warn_once(f"  {text} and are skipped: {_some(names)}")
 
 
 def _some(names: Sequence[str]) -> str:
@@ -147,8 +147,8 @@ def _some(names: Sequence[str]) -> str:
 
 
 @cache
-def _say_once(text: str) -> None:
-    say(text)
+def _warn_once(text: str) -> None:
+    warn(text)
 
 
 def select_parts(
@@ -381,15 +381,15 @@ def check_patterns(kind: str, patterns: Iterable[str], names: Iterable[str], whe
 def _nothing_left(
     where: str, candidates: Sequence[Task], selection: TaskSelection, role: Role, held_out: HeldOut
 ) -> str:
-    """Say which filter left nothing of a selection."""
+    """Describe which filter left nothing of a selection."""
     if not candidates:
         return f"{where}: no task matches all of its filters (tasks, clusters, languages, exclude_*) together"
     left = [task for task in candidates if not _is_held_out(task, held_out)]
     some = ", ".join(task.id for task in candidates[:3])
     if not left:
-        return f"{where}: everything it takes ({some}, ...) is held out; change the selection or mixture.held_out"
+        return f"{where}: everything it selects ({some}, ...) is held out; change the selection or mixture.held_out"
     if not selection.splits and not any(task.splits.get(role) for task in left):
-        return f"{where}: none of its tasks ({some}, ...) has a split for {role}; name one with `splits`"
+        return f"{where}: none of its tasks ({some}, ...) has a split for {role}; give one with `splits`"
     names = sorted({template.name for task in left for template in task.templates()})
     if not names:
         return f"{where}: none of its tasks ({some}, ...) has a prompt"

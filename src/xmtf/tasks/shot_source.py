@@ -22,7 +22,7 @@ def shot_source(shots: Shots, task: Task, split: str, tasks: Mapping[str, Task],
         shots: What the suite asks for.
         task: The task that is asked.
         split: Its split.
-        tasks: All tasks, among which one in another language is looked for.
+        tasks: All tasks, among which one in another language is searched for.
         where: Names the suite in errors.
 
     Raises:
@@ -33,12 +33,12 @@ def shot_source(shots: Shots, task: Task, split: str, tasks: Mapping[str, Task],
     chosen = shots.split or next((splits[0] for role in _ROLES if (splits := of.splits.get(role))), None)
     if chosen is None:
         raise ConfigError(
-            f"{where}: the catalogue lists no split of {of.id} to take them from; name one with `split` (--shot-split)"
+            f"{where}: the catalogue lists no split of {of.id} to take them from; give one with `split` (--shot-split)"
         )
     if of.id != task.id and chosen == split and not (task.parallel and task.parallel == of.parallel):
         raise ConfigError(
-            f"{where}: {of.id} [{chosen}] may hold translations of the items of {task.id} [{split}], and nothing says "
-            "which rows they are (`parallel` of the catalogue); name another split"
+            f"{where}: {of.id} [{chosen}] may hold translations of the items of {task.id} [{split}], and which rows "
+            f"they are is not recorded (`parallel` in the catalogue); give another split"
         )
     return of, chosen
 
@@ -52,7 +52,7 @@ def _in_language(wanted: str, task: Task, tasks: Mapping[str, Task], where: str)
     found = [other for other in tasks.values() if other.language == language and _root(other) == root]
     if len(found) != 1:
         have = ", ".join(other.id for other in found) or "none"
-        raise ConfigError(f"{where}.language: one task of {root} in {language} is needed, and there are: {have}")
+        raise ConfigError(f"{where}.language: one task of {root} in {language} is needed, but there are: {have}")
     return replace(found[0], templates_root=task.templates_root)
 
 

@@ -25,7 +25,7 @@ class NamedSuite:
         name: As it was written.
         tasks: What it takes.
         kind: The only kind of task that it takes, or None.
-        about: One sentence for people; empty where it is no name of ``suites.yaml``.
+        about: One sentence for people; empty where it is not a name of ``suites.yaml``.
     """
 
     name: str

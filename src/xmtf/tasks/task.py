@@ -12,7 +12,7 @@ from typing import Literal
 
 from xmtf.conversations.messages import LAYOUTS, SIDES
 from xmtf.errors import TemplateError, UnknownNameError
-from xmtf.execution import say
+from xmtf.execution import warn
 from xmtf.languages.codes import CODE
 from xmtf.recipe.mixture import ChoicePolicy, LabelPolicy, NullPolicy
 from xmtf.recipe.schema import CapPolicy
@@ -80,7 +80,7 @@ class Task:
         only_templates: Patterns of the templates that belong to the task; empty for all of the file.
         num_templates: Templates that the original has for it, where our facts say so.
         may_lack_templates: Whether its branch of promptsource may have no templates for it, so that it yields nothing.
-        input_languages: Other languages that stand in the inputs, such as the source of a translation.
+        input_languages: Other languages that are in the inputs, such as the source of a translation.
         parallel: Name of the set of tasks of which equal rows are translations of each other, or ``""``.
         templates_root: Folder of promptsource collections that takes the place of the task's own templates, or None.
         paths: Split -> the user's own file.
@@ -94,7 +94,7 @@ class Task:
         cap_examples: Most examples of each (split, template), where the catalogue states one.
         note: What the user has to do by hand to get the data.
         flat: Whether a mirror may hold all subsets in one file, which the adapter takes apart.
-        table: Subset that holds all others side by side, as columns, and serves those that have no files of their own.
+        table: Subset that holds all others side by side, as columns, and serves those that have no files themselves.
         checked: What id, subsets and splits were compared with: the set's card, the mirror, or what others report who
             read it; only what was in the mirror was read here.
         nulls: What becomes of a row whose null a template prints.
@@ -195,8 +195,8 @@ class Task:
         for name in tried:
             if any(collection.path(key) is not None for key in (f"{name}/{self.subset}", name)):
                 return _last_of_each_name(load_templates(name, self.subset, root=root), self.id)
-        where = f"task {self.id!r}: looked for {', '.join(tried)} with and without {self.subset!r} in {root}"
-        raise UnknownNameError("collection of templates", tried[-1], collection.keys(), where)
+        where = f"task {self.id!r}: searched for {', '.join(tried)} with and without {self.subset!r} in {root}"
+        raise UnknownNameError("template collection", tried[-1], collection.keys(), where)
 
     def _on_hub(self, split: str) -> tuple[str, str, str] | None:
         if self.hub is None:
@@ -259,7 +259,7 @@ def _used(templates: tuple[Template, ...], where: str) -> tuple[Template, ...]:
     if len(used) < len(templates):
         states = Counter(each.translated.state for each in templates if each.translated and not each.translated.is_used)
         counts = ", ".join(f"{state}: {count}" for state, count in sorted(states.items()))
-        say(f"  {where}: {len(templates) - len(used)} translations wait for a person and are not used ({counts})")
+        warn(f"  {where}: {len(templates) - len(used)} translations await review and are not used ({counts})")
     return used
 
 
@@ -284,8 +284,8 @@ def _last_of_each_name(templates: tuple[Template, ...], task: str) -> tuple[Temp
     if len(last) == len(templates):
         return templates
     twice = [name for name, count in Counter(each.name for each in templates).items() if count > 1]
-    say(
-        f"  {task}: {len(templates) - len(last)} prompts share a name with a later one, which counts: "
+    warn(
+        f"  {task}: {len(templates) - len(last)} prompts are skipped, as a later one has the same name: "
         f"{', '.join(twice)}"
     )
     return tuple(each for each in templates if last[each.name] is each)

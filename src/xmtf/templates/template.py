@@ -145,7 +145,7 @@ class Template:
             strip: As in :meth:`render`.
 
         Raises:
-            TemplateError: The template does not compile, or reads a column that holds no text (bytes).
+            TemplateError: The template does not compile, or reads a column that has no text (bytes).
         """
         numbers = range(table.num_rows) if rows is None else rows
         rendered = render_table(self, table, (dataset, subset, split), numbers, mode=mode, nulls=nulls, strip=strip)

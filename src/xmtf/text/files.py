@@ -89,7 +89,7 @@ def read_text_file(path: Path, most: int = MAX_BYTES) -> str:
     with path.open("rb") as stream:
         data = stream.read(most + 1)
     if len(data) > most:
-        raise OSError(errno.EFBIG, f"it holds more than {most:,} bytes", str(path))
+        raise OSError(errno.EFBIG, f"it has more than {most:,} bytes", str(path))
     problem = foreign_encoding(data[:4])
     try:
         text = "" if problem else without_mark(data).decode("utf-8")

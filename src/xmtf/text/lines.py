@@ -1,4 +1,4 @@
-"""Typed records as flat JSON objects: the fields of a provenance stand beside the others, as columns do."""
+"""Typed records as flat JSON objects: the fields of a provenance are next to the others, as columns do."""
 
 from __future__ import annotations
 
@@ -49,14 +49,16 @@ def from_line(kind: type[Record], line: object, where: str, what: str) -> Record
         DataError: A field is missing, unknown or of another type; names it.
     """
     if not isinstance(line, dict):
-        raise DataError(f"{where}: no {what}")
+        raise DataError(f"{where}: not a {what}")
     known = {field.name for field in fields(kind)}
     nested: dict[str, object] = {name: value for name, value in line.items() if name in known}
     rest = {name: value for name, value in line.items() if name not in known}
     if "provenance" in known:
         nested["provenance"] = {name: rest.pop(name) for name in PROVENANCE_COLUMNS if name in rest}
     if rest:
-        raise DataError(f"{where}: a {what} has no field {next(iter(rest))!r}; a newer xmtf may have written it")
+        raise DataError(
+            f"{where}: a {what} has no field {next(iter(rest))!r}; it may have been written by a newer xmtf"
+        )
     try:
         record: Record = _adapter(kind).validate_json(orjson.dumps(nested), strict=True)
         return record

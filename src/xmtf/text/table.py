@@ -52,7 +52,7 @@ def aligned(rows: Sequence[Sequence[str]], *, numbers: Collection[int] = (), wid
     """Return rows as lines of columns two spaces apart.
 
     Args:
-        rows: The heading and what stands under it, each with the same number of cells.
+        rows: The heading and what is under it, each with the same number of cells.
         numbers: Columns that are flush right.
         width: Cells of a line; default the terminal's. 0 never folds.
 

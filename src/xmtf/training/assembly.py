@@ -13,7 +13,7 @@ import torch
 from torch.optim import Optimizer
 
 from xmtf.errors import ConfigError
-from xmtf.execution import say
+from xmtf.execution import say, warn
 from xmtf.models import model_size
 from xmtf.models.device import choose_device
 from xmtf.models.interface import Family
@@ -192,13 +192,13 @@ def _start(recipe: Recipe, initial: str, family: Family, num_tokens: int, ranks:
     shape = resolve_dims(recipe.training.parallel, ranks.size)
     start = start_model(initial, recipe.model, seed=recipe.seed, offline=recipe.offline, in_pieces=shape.splits)
     if shape.splits and start.stored is None and ranks.first:
-        say(f"{initial}: every process loads it whole before it is cut; its files cannot be read in pieces")
+        say(f"{initial}: every process loads it completely before it is sharded; its files cannot be read in parts")
     if start.family != family:
-        raise ConfigError(f"{initial}: is of the {start.family} family, and the tokens were made for {family}")
+        raise ConfigError(f"{initial}: is of the {start.family} family, but the tokens were built for {family}")
     if num_tokens > start.model.vocab_size:
         raise ConfigError(
-            f"{initial}: its embedding has {start.model.vocab_size} rows and the tokenizer {num_tokens} entries; "
-            "choose the tokenizer of this model (tokens.tokenizer.path)"
+            f"{initial}: its embedding has {start.model.vocab_size} rows and the tokenizer {num_tokens} entries; use "
+            f"the tokenizer of this model (tokens.tokenizer.path)"
         )
     return start
 
@@ -222,7 +222,7 @@ def _held_out(job: TrainingJob) -> RowLoader | None:
     try:
         return open_loader(job.tokens, job.loaded, group="validation", family=job.family)
     except NoExamplesError as error:
-        say(f"training without validation: {error}")
+        warn(f"training without validation: {error}")
         return None
 
 
@@ -300,7 +300,7 @@ def _saver(layout: Layout, optimizer: Optimizer, training: Training, outputs: Lo
 def _watch(inputs: LoopInputs, pace: Pace, num_micro: int, training: Training) -> Watch:
     validations = [] if inputs.validation is None else [_on_mixture(inputs.validation, pace, num_micro, training)]
     if validations and validations[0].num_rows < (asked := training.validation_rows or 0):
-        say(f"training.validation_rows: {validations[0].num_rows} of {asked} rows are read: no row is read twice")
+        warn(f"training.validation_rows: {validations[0].num_rows} of {asked} rows are used: no row is used twice")
     for name, text in inputs.texts.items():
         validations.append(Validation(name, text, num_micro, len(text.windows), "token", training.precision))
     return Watch(pace, tuple(validations), tuple(inputs.measures), training.precision)

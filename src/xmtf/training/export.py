@@ -48,7 +48,7 @@ __all__ = [
 
 
 def keep_tokenizer(tokens: Path, checkpoints: Path) -> None:
-    """Copy the tokenizer of token files beside the checkpoints: exports need it, wherever the token files are then."""
+    """Copy the tokenizer of token files next to the checkpoints: exports need it, wherever the token files are then."""
     with atomic_folder(tokenizer_of(checkpoints)) as folder:
         shutil.copytree(tokenizer_of(tokens), folder, dirs_exist_ok=True)
         describe_model(folder, "tokenizer", ModelDetails())
@@ -75,10 +75,10 @@ def run_checkpoints(run_folder: Path) -> dict[Path, TrainingProgress]:
     run = RunFolder(run_folder)
     folder = run.checkpoints
     if not folder.is_dir() and not run.is_run:
-        raise SourceError(f"{run_folder}: no folder of a run (no {run.recipe.name} there); give one such as runs/demo")
+        raise SourceError(f"{run_folder}: not a run folder (it has no {run.recipe.name}); give one such as runs/demo")
     found = {path: read_progress(path) for path in list_checkpoints(folder)}
     if not found:
-        raise SourceError(f"{folder}: no whole checkpoint; train the recipe first (xmtf train RECIPE)")
+        raise SourceError(f"{folder}: no complete checkpoint; train the recipe first (xmtf train RECIPE)")
     return found
 
 
@@ -98,7 +98,7 @@ def own_checkpoints(run_folder: Path, *, needed: int | None = None) -> dict[Path
     others = found.keys() - own.keys()
     if not own or (needed is not None and checkpoint_path(RunFolder(run_folder).checkpoints, needed) in others):
         raise ConfigError(
-            f"{run_folder}: its checkpoints are of another training than its recipe.yaml; run the recipe again, or "
+            f"{run_folder}: its checkpoints do not match its recipe.yaml; run the recipe again, or "
             "export one with --foreign, whose card then has no results"
         )
     return own
@@ -120,7 +120,7 @@ def export_checkpoint(
         run_folder: Folder of the run, with ``recipe.yaml`` and ``checkpoints/``.
         out: Folder to write.
         step: Which checkpoint of the run's own training; default the newest.
-        merge: Write whole weights with the adapters added, whatever ``model.lora.merge`` says.
+        merge: Write full weights with the adapters added, whatever ``model.lora.merge`` says.
         dtype: ``fp32``, ``bf16`` or ``fp16``; ``auto`` is what the run computed in. Adapters alone stay in fp32.
         foreign: Take the checkpoint of another training that was left in the folder.
         replace: Whether it may take the place of a model that xmtf wrote.
@@ -130,7 +130,7 @@ def export_checkpoint(
 
     Raises:
         SourceError: Not a run folder, or no checkpoint.
-        DataError: The checkpoint is not as it was written; names the file.
+        DataError: The checkpoint was changed or cut short; names the file.
         UnknownNameError: No checkpoint of that step.
         ConfigError: ``out`` holds something else than a model; ``merge`` of a run without adapters.
     """
@@ -146,7 +146,7 @@ def export_checkpoint(
     require_whole(path)
     recipe = load_recipe(run.recipe).recipe
     if merge and recipe.model.lora is None:
-        raise ConfigError(f"{run_folder}: trained no adapters (model.lora), so there is nothing to merge")
+        raise ConfigError(f"{run_folder}: has no trained adapters (model.lora), so there is nothing to merge")
     base = recipe.model.base or str(run.initial)
     kept = tokenizer_of(run.checkpoints)
     tokenizer = kept if kept.is_dir() else tokenizer_of(run.tokens)  # of runs of earlier versions
@@ -167,11 +167,11 @@ def _refuse_damaged(folder: Path, newest: Path) -> None:
     for path in folders[folders.index(newest) + 1 :]:
         lacks = torn(path)
         if lacks is not None:
-            raise DataError(f"{path}: {lacks}; choose an older checkpoint with --step N, or train again")
+            raise DataError(f"{path}: {lacks}; use an older checkpoint with --step N, or train again")
 
 
 def is_the_model(run_folder: Path, export: Manifest) -> bool:
-    """Tell whether an exported checkpoint is that which became the run's model, whatever its number format."""
+    """Return whether an exported checkpoint is that which became the run's model, whatever its number format."""
     run = RunFolder(run_folder)
     if not (run.model / MANIFEST).is_file() or load_recipe(run.recipe).recipe.training.export != "last":
         return False
@@ -207,7 +207,7 @@ def write_checkpoint(
         base: What training started from.
         tokenizer: Folder of its tokenizer.
         merge: Merge adapters, whatever the recipe says.
-        dtype: Number format of whole weights; default that which the run computed in.
+        dtype: Number format of full weights; default that which the run computed in.
     """
     dtype = dtype or export_dtype(recipe)
     options: Any = {"seed": recipe.seed, "offline": recipe.offline}
@@ -224,7 +224,7 @@ def write_checkpoint(
 def write_model(
     model: Any, folder: Path, *, tokenizer: Path, base: str, merge: bool, dtype: torch.dtype | None = None
 ) -> None:
-    """Write a trained model: whole weights, or its adapters alone.
+    """Write a trained model: full weights, or its adapters alone.
 
     Args:
         model: The model; with ``merge`` its adapters become part of its weights.
@@ -232,7 +232,7 @@ def write_model(
         tokenizer: Folder of its tokenizer.
         base: What training started from.
         merge: Whether adapters are merged.
-        dtype: Number format of whole weights; default what they are.
+        dtype: Number format of full weights; default what they are.
     """
     model.eval()
     with torch.no_grad():
@@ -247,5 +247,5 @@ def export_dtype(recipe: Recipe) -> torch.dtype:
 
 
 def merges(recipe: Recipe) -> bool:
-    """Tell whether a recipe wants its adapters merged into the export."""
+    """Return whether a recipe needs its adapters merged into the export."""
     return recipe.model.lora is not None and recipe.model.lora.merge

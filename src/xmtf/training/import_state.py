@@ -1,4 +1,4 @@
-"""Training that began elsewhere, gone on with here: weights and moments of universal and T5X checkpoints.
+"""Training that began elsewhere, continued here: weights and moments of universal and T5X checkpoints.
 
 What is written is an ordinary checkpoint of a recipe's run, under parameter names and in whole
 tensors, so it loads under any layout that training knows.
@@ -48,17 +48,17 @@ def import_state(
     measures: Sequence[Measure] = (),
     replace: bool = False,
 ) -> tuple[Path, Integrity]:
-    """Write weights and optimizer state of another program as a checkpoint of a run; ``xmtf train`` goes on from it.
+    """Write weights and optimizer state of another program as a checkpoint of a run; ``xmtf train`` resumes from it.
 
     Args:
         source: Folder of a universal checkpoint of a BLOOM, or of a T5X checkpoint of an mT5.
         loaded: The recipe; its model has the same shape, and its optimizer is ``adamw``, of T5X ``adafactor``.
         tokens: Folder of token files that it will train on.
-        step: Where training goes on in the recipe's data: 0 begins it, as BLOOMZ began with BLOOM's weights.
+        step: Where training continues in the recipe's data: 0 begins it, as BLOOMZ began with BLOOM's weights.
         adam_steps: Updates that Adam's moments have seen, for their bias correction; default the checkpoint's own
             count, where its ``mp_rank`` file can be read. T5X always says how many there were.
         measures: What the suites of ``training.validation_suites`` are measured with.
-        replace: Whether a checkpoint of that step is replaced, or those of another training stay beside it.
+        replace: Whether a checkpoint of that step is replaced, or those of another training stay next to it.
 
     Returns:
         The checkpoint, and what was found in the source.
@@ -72,7 +72,7 @@ def import_state(
     wanted = "adafactor" if kind == "t5x" else "adamw"
     if recipe.training.optimizer.name != wanted:
         raise ConfigError(
-            f"{loaded.path}: training.optimizer.name is {recipe.training.optimizer.name!r}; {source} holds the moments "
+            f"{loaded.path}: training.optimizer.name is {recipe.training.optimizer.name!r}; {source} has the moments "
             f"of `{wanted}`"
         )
     updates = 0.0 if kind == "t5x" else _adam_updates(source, adam_steps)
@@ -112,9 +112,7 @@ class _Found:
 def _adam_updates(source: Path, given: int | None) -> float:
     updates = given if given is not None else read_arguments(source).get("iteration")
     if updates is None:
-        raise ConfigError(
-            f"{source}: its files do not say how many updates Adam's moments have seen; give --adam-steps N"
-        )
+        raise ConfigError(f"{source}: the number of Adam updates is not in its files; give --adam-steps N")
     return float(updates)
 
 

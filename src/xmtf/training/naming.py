@@ -52,7 +52,7 @@ def identify_training(
 
     Raises:
         SourceError: The model, or a text to validate on, is nowhere.
-        DataError: The model is not as it was written.
+        DataError: The model was changed or cut short.
     """
     recipe = loaded.recipe
     inputs = {

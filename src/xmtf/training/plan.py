@@ -1,4 +1,4 @@
-"""Every layout that a recipe's training could have on GPUs that are not at hand, and a rehearsal of one of them.
+"""Every layout that a recipe's training could have on GPUs that are not available, and a rehearsal of one of them.
 
 What ``xmtf plan`` calls.
 """
@@ -61,7 +61,7 @@ class GpuOptions:
         except ValueError as error:
             raise ConfigError(f"--memory: {error}") from None
         if each < 1e9:
-            raise ConfigError(f"--memory {self.memory}: less than a gigabyte; say the unit, such as 80GB")
+            raise ConfigError(f"--memory {self.memory}: less than a gigabyte; give the unit, such as 80GB")
         return GpuPool(card, self.count, each, self.per_node, self.efficiency)
 
 
@@ -109,7 +109,7 @@ def rehearse_training(loaded: LoadedRecipe, gpus: GpuOptions, layout: str | None
     if layout is None:
         best = planner.plan().recommended
         if best is None:
-            raise ConfigError("no layout fits, so none is recommended; say which to rehearse with --layout")
+            raise ConfigError("no layout fits, so none is recommended; give the layout to rehearse with --layout")
         chosen = best.layout
     else:
         chosen = read_layout(layout, recipe, pool.num_gpus)
@@ -174,7 +174,7 @@ def _shape_of(loaded: LoadedRecipe) -> Any:
     model = meta_model(recipe, None)
     if model is None:
         raise ConfigError(
-            f"{loaded.path}: its model's size is not known before it is loaded; give hidden_size, num_layers, "
+            f"{loaded.path}: its model's size is unknown until it is loaded; give hidden_size, num_layers, "
             "num_heads and vocab_size in the model section"
         )
     adapt_model(model, recipe.model, seed=recipe.seed)

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 __all__ = ["dry_run", "family_without_network", "meta_model"]
 
 _SAMPLED = (
-    "rows: there are no token files yet; this one is of a few rows of the first tasks, under a tokenizer of them where "
-    "the recipe trains one. `xmtf run ... --until tokens` makes those that are trained on"
+    "rows: there are no token files yet; this row has a few examples of the first tasks, with a tokenizer trained on "
+    "them if the recipe trains one. `xmtf run ... --until tokens` builds the actual ones"
 )
 
 
@@ -63,7 +63,7 @@ def dry_run(loaded: LoadedRecipe, *, tokens: Path | None = None, sampled: bool =
         parts = [_first_example(loader), peek_row(loader, 0), *([_SAMPLED] if sampled else []), *parts]
     else:
         why = f" ({lacking})" if lacking else ""
-        parts.append(f"rows: no token files yet, so none is shown{why}; `xmtf run ... --until tokens` makes them")
+        parts.append(f"rows: no token files yet, so none is shown{why}; `xmtf run ... --until tokens` builds them")
     vocab_size = None if loader is None or sampled else loader.tokenizer.vocab_size
     parts.append(_model_lines(loaded.recipe, family, vocab_size))
     return "\n\n".join(parts)
@@ -151,7 +151,7 @@ def _layout(recipe: Recipe, family: Family) -> str:
             f"{num_micro:,} micro-batches of {training.global_batch_rows // num_micro:,}",
             f"processes  {'one' if dims.total == 1 else f'{dims.total}: {dims}'}",
             f"row        {row}, packing {packing.policy}",
-            f"tokens     {steps * positions:,} positions in all, {positions:,} a step",
+            f"tokens     {steps * positions:,} positions in total, {positions:,} per step",
             f"loss       {training.loss}, z-loss {training.z_loss:g}{', prefix LM' if training.prefix_lm else ''}",
             f"optimizer  {optimizer.name}, learning rate {optimizer.learning_rate:g} {training.schedule.name}, "
             f"warm-up {training.schedule.warmup:,} steps, weight decay {decay:g}, {clip}",
@@ -171,7 +171,7 @@ def _model_lines(recipe: Recipe, family: Family, vocab_size: int | None) -> str:
     start = recipe.model.base or "random weights"
     model = meta_model(recipe, vocab_size)
     if model is None:
-        return f"model\nstart      {start}, {family}; its size is known when it is loaded"
+        return f"model\nstart      {start}, {family}; its size is known once it is loaded"
     adapt_model(model, recipe.model, seed=recipe.seed)
     dims = _degrees(recipe)
     check_constraints(model, recipe.training, dims)

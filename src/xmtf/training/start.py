@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from xmtf.errors import ConfigError, require
-from xmtf.execution import say
+from xmtf.execution import say, warn
 from xmtf.models import check_packing
 from xmtf.models.bloom import Bloom
 from xmtf.models.device import choose_device
@@ -43,7 +43,7 @@ def check_machine(training: Training, quantize: QuantizeKind | None = None) -> N
     device = choose_device(training.device, "training.device")
     choose_attention(training.attention, device)
     if training.precision != "fp32" and not has_bf16(device):
-        say(f"training.precision: this {device.type.upper()} has no bf16 instructions; fp32 is faster here")
+        say(f"training.precision: this {device.type.upper()} has no bf16 instructions; fp32 is faster")
     if training.precision == "fp32" and device.type == "cpu" and has_bf16(device) and bf16_gain() >= _WORTH_IT:
         say(f"training.precision: this CPU multiplies {bf16_gain():.1f} times as fast in bf16; try `bf16`")
     if training.optimizer.name == "adamw_8bit" or quantize == "nf4":
@@ -115,7 +115,7 @@ def check_model(model: Any, recipe: Recipe) -> None:
 
 
 def packed_or_padded(model: Any, recipe: Recipe, *, first: bool = True) -> Recipe:
-    """Return the recipe with one example a row where an encoder-decoder of transformers would mix packed ones.
+    """Return the recipe with one example per row where an encoder-decoder of transformers would mix packed ones.
 
     Args:
         model: With its weights.
@@ -129,13 +129,13 @@ def packed_or_padded(model: Any, recipe: Recipe, *, first: bool = True) -> Recip
     except ConfigError as error:
         reason = str(error).partition(";")[0]
         if first:
-            say(f"{reason}; it trains with one example a row, as tokens.packing.policy: pad does")
+            warn(f"{reason}; it trains with one example per row, as with tokens.packing.policy: pad")
         return _with_padded_rows(recipe)
     return recipe
 
 
 def _with_padded_rows(recipe: Recipe) -> Recipe:
-    """Return a recipe with one example a row."""
+    """Return a recipe with one example per row."""
     packing = recipe.tokens.packing.model_copy(update={"policy": "pad"})
     return recipe.model_copy(update={"tokens": recipe.tokens.model_copy(update={"packing": packing})})
 
@@ -148,11 +148,11 @@ def _check_positions(model: HubNetwork, length: int) -> None:
     text = f"tokens.packing.sequence_length: {length:,} is more than the {positions:,} positions of the model"
     if model.has_position_table:
         raise ConfigError(f"{text}; lower it")
-    say(text)
+    warn(text)
 
 
 def adapt_model(model: Any, config: Model, *, seed: int, device: str | None = None) -> None:
-    """Set what the recipe wants of a model beyond its weights, in place.
+    """Set what the recipe requires of a model beyond its weights, in place.
 
     Args:
         model: Any model of ours.
@@ -165,7 +165,7 @@ def adapt_model(model: Any, config: Model, *, seed: int, device: str | None = No
     """
     if config.absolute_alibi:
         if not isinstance(model, Bloom):
-            raise ConfigError("model.absolute_alibi: only BLOOM has ALiBi; leave it out")
+            raise ConfigError("model.absolute_alibi: only BLOOM has ALiBi; omit it")
         model.config = dataclasses.replace(model.config, absolute_alibi=True)
     if config.quantize is not None:
         _quantise(model, config.quantize)
@@ -181,7 +181,7 @@ def _quantise(model: Any, kind: QuantizeKind) -> None:
 
 
 def _adapt_layers(model: Any, config: Lora | None, seed: int, device: str | None) -> None:
-    """Add adapters, or go on with those that the model came with; without a wish for any, merge them."""
+    """Add adapters, or continue with those that the model came with; without a wish for any, merge them."""
     found = list(adapters(model).values())
     if config is None and found:
         merge_adapters(model)
@@ -193,7 +193,7 @@ def _adapt_layers(model: Any, config: Lora | None, seed: int, device: str | None
         layer = found[0]
         raise ConfigError(
             f"model.lora: the adapters that training starts from have rank {layer.rank} and alpha {layer.alpha:g}; "
-            "give the same, or leave `lora` out to merge them and train all weights"
+            f"give the same, or omit `lora` to merge them and train all weights"
         )
     freeze(model)
     for layer in found:

@@ -73,7 +73,7 @@ def train(job: TrainingJob) -> Manifest:
     """
     recipe, ranks, model = job.recipe, job.ranks, job.run.model
     if recipe.training.validation_suites and not job.measures:
-        raise ConfigError("training.validation_suites: nothing to measure them with was given")
+        raise ConfigError("training.validation_suites: no measures were given for them")
     identity = identify_training(job.loaded, tokens=job.tokens, initial=job.initial, measures=job.measures)
     if is_finished(model, identity.fingerprint):
         if ranks.first and stage_of(job.run.checkpoints) == _STAGE:
@@ -123,7 +123,9 @@ def train_in_folder(loaded: LoadedRecipe, *, tokens: Path, measures: Sequence[Me
     """
     folder, started = loaded.run, time.monotonic()
     if not (tokens / MANIFEST).exists():
-        raise ConfigError(f"{tokens}: no finished token files; make them with `xmtf run {loaded.path} --until tokens`")
+        raise ConfigError(
+            f"{tokens}: there are no finished token files; build them with `xmtf run {loaded.path} --until tokens`"
+        )
     check_run_folder(folder.path)
     refuse_restart(folder.checkpoints)
     with _processes(loaded) as ranks, alone_in(folder.path) if ranks.first else nullcontext():
@@ -204,7 +206,7 @@ def _exported_checkpoint(loop: Loop, *, merge: bool) -> Path | None:
     whole = not loop.step.layout.mesh.dims.splits
     quantised = any(quantised_linears(loop.step.model))
     if merge and quantised:
-        say("adapters are merged into the base in full precision; they were trained beside quantised weights")
+        say("adapters are merged into the base in full precision; they were trained with quantised weights")
     now = whole and step == progress.step and not (merge and (quantised or loop.training.precision == "bf16"))
     return None if now else checkpoint.checkpoint_path(loop.checkpoints, step)
 

@@ -1,4 +1,4 @@
-"""Translations written into the file of their originals, byte for byte beside what stands there."""
+"""Translations written into the file of their originals, byte for byte besides what is there."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def measure(path: Path, source: str, work: Work) -> Volume:
 def translate_file(
     path: Path, out: Path, source: str, works: Sequence[Work], date: str, *, isolates: bool = False
 ) -> Done:
-    """Translate the templates of a file and write them beside their originals.
+    """Translate the templates of a file and write them next to their originals.
 
     Args:
         path: The file with the originals.
@@ -110,12 +110,10 @@ def _check_originals(path: Path, out: Path) -> None:
     names = {each.name: each for each in read_promptsource(out).templates}
     for template in read_promptsource(path).templates:
         if template.translated is None and template.name not in names:
-            raise TemplateError(f"{out}: lacks {template.name!r} of {path}; add it there, or name another --out")
+            raise TemplateError(f"{out}: lacks {template.name!r} of {path}; add it there, or give another --out")
         there = names.get(template.name)
         if there is not None and there.translated is None and there.jinja != template.jinja:
-            raise TemplateError(
-                f"{out}: {template.name!r} is another template there than in {path}; name another --out"
-            )
+            raise TemplateError(f"{out}: {template.name!r} differs from the template in {path}; give another --out")
 
 
 def _write(base: Path, out: Path, entries: Iterable[Entry]) -> None:

@@ -1,4 +1,4 @@
-"""What an answer must fulfil before it may stand in a template; what fails here is never written as done."""
+"""What an answer must fulfil before it may be in a template; what fails here is never written as done."""
 
 from __future__ import annotations
 
@@ -96,16 +96,16 @@ def _characters(before: str, after: str) -> str:
         return f"words that the engine does not know: {', '.join(dict.fromkeys(unknown))}"
     if counts[0] != counts[1]:
         signs = "".join(sorted((counts[0] - counts[1]) | (counts[1] - counts[0])))
-        return f"other signs than in the source: {signs}"
+        return f"signs differ from the source: {signs}"
     numbers = [
         Counter(unicodedata.digit(character) for character in text if character.isdigit()) for text in (before, after)
     ]
     if numbers[0] != numbers[1]:
-        return "other numbers than in the source"
+        return "numbers differ from the source"
     if Counter(_LABEL.findall(before)) - Counter(_LETTER.findall(after)):
         return "a letter that names an option is lost"
     found = _LEFTOVER.search(after)
-    return f"what is left of a placeholder: {found[0]}" if found and not _LEFTOVER.search(before) else ""
+    return f"remains of a placeholder: {found[0]}" if found and not _LEFTOVER.search(before) else ""
 
 
 def _said(before: str, after: str, target: str) -> str:
@@ -114,7 +114,7 @@ def _said(before: str, after: str, target: str) -> str:
         return "an empty answer"
     script, written = get_language(target).script, main_script(after)
     if len(second) >= _SCRIPT_LETTERS and script and written not in {script, *_WRITTEN_IN.get(script, ())}:
-        return f"written in {written}, and {target} is written in {script}"
+        return f"written in {written}, but {target} is written in {script}"
     words, given = len(before.split()), len(after.split())
     if first == second and words > 1:
         return "the answer is the source"

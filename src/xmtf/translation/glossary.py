@@ -66,7 +66,7 @@ class Glossary:
         return ((found[:1].upper() + found[1:] if upper else found) + rest,)
 
     def within(self, text: str) -> dict[str, str]:
-        """Return the terms that stand in a text, case aside."""
+        """Return the terms that are in a text, case aside."""
         folded = text.casefold()
         return {term: translation for term, translation in self.terms.items() if term.casefold() in folded}
 

@@ -28,8 +28,8 @@ class Style:
     """One way to write marks.
 
     Attributes:
-        before: What stands before the number.
-        after: What stands after it.
+        before: What is before the number.
+        after: What is after it.
         pattern: Finds a mark in an answer; its one group is the number.
         is_escaped: Whether text is escaped as in HTML.
     """

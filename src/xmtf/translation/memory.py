@@ -55,7 +55,9 @@ class Memory:
                 answer = tuple(record.pop("answer"))
                 source = Source(**{**record, "parts": tuple(record["parts"])})
             except (TypeError, KeyError, AttributeError) as error:
-                raise DataError(f"{path}: line {number} is none of a translation memory ({error}); delete it") from None
+                raise DataError(
+                    f"{path}: line {number} is not an entry of a translation memory ({error}); delete it"
+                ) from None
             self._known[source] = answer
 
     def get(self, source: Source) -> tuple[Part, ...] | None:
@@ -68,7 +70,7 @@ class Memory:
         self._changed = True
 
     def save(self) -> None:
-        """Write the file anew, where anything was added, with what others added meanwhile."""
+        """Rewrite the file, where anything was added, with what others added meanwhile."""
         if self._path is None or not self._changed:
             return
         self._known = Memory(self._path)._known | self._known

@@ -103,7 +103,7 @@ def _lost_terms(original: Template, translation: Template, glossary: Glossary) -
 
 
 def _back(pairs: Sequence[tuple[Template, Template]], work: Work) -> float | None:
-    """Return chrF++ of the originals' texts and the translations' translated back, of texts that stand in one place."""
+    """Return chrF++ of the originals' texts and the translations' translated back, of texts that are in one place."""
     texts, references = [], []
     for original, translation in pairs:
         first, second = segment(original.jinja).units, segment(translation.jinja).units
@@ -133,7 +133,7 @@ def write_report(
     lines = [
         f"# Translations of {title}",
         "",
-        "Not as it should be, of those that a check can say something about.",
+        "Failures, of the translations that each check applies to.",
         "",
     ]
     columns = [check for check in (*FIGURES, "glossary") if any(each.looked_at[check] for each in reports)]
@@ -149,7 +149,7 @@ def write_report(
         back = [] if not has_back else ["" if each.chrf is None else f"{each.chrf:.1f}"]
         lines.append(_row([each.language, states, *figures, length, *back]))
     lines += ["", *(f"- {check}: {CHECKS[check][1]}" for check in columns)]
-    lines += ["", "What cannot be seen: placeholders that were permuted and stand in the original's order again.", ""]
+    lines += ["", "Not detectable: placeholders that were permuted and are in the original's order again.", ""]
     for each in reports:
         if each.findings:
             lines += [

@@ -19,7 +19,7 @@ from xmtf.translation.work import Asked, Outcome, Work
 __all__ = ["Action", "Entry", "plan_entries", "translate_entries"]
 
 Action = Literal["new", "again", "fuzzy", "kept"]
-"""Not there; written anew, since original or engine changed; marked, since a person wrote it; left alone."""
+"""Not there; rewritten, since original or engine changed; marked, since a person wrote it; left alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Entry:
         language: Language to translate into.
         action: What is done.
         number: Place of the translation in the file, or None where there is none.
-        template: The translation: what stands there, or what comes of it.
+        template: The translation: what is there, or what results from it.
     """
 
     original: Template
@@ -103,7 +103,7 @@ def translate_entries(
         entries: Of one language.
         work: Translates into that language.
         date: Today, as ``2026-11-30``.
-        isolates: Whether values in right-to-left text stand in isolates.
+        isolates: Whether values in right-to-left text are in isolates.
         ids: Name of a translation -> id that it keeps.
 
     Raises:
@@ -184,7 +184,7 @@ def _whole(original: Template, jinja: str, choices: str | None) -> list[str]:
         *([(original.answer_choices, choices)] if original.answer_choices and choices else []),
     ]
     if any(skeleton(first) != skeleton(second) for first, second in pairs):
-        problems.append("the code is not the original's")
+        problems.append("the code differs from the original's")
     if prepared.fixed_choices is not None and expected.fixed_choices is not None:
         folded = {choice.casefold() for choice in prepared.fixed_choices}
         if len(folded) < len({choice.casefold() for choice in expected.fixed_choices}):

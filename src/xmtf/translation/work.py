@@ -76,7 +76,7 @@ class Work:
 
     @property
     def prompt(self) -> str:
-        """Hash of what the engine is told beside the texts, and of the glossary."""
+        """Hash of what the engine is told alongside the texts, and of the glossary."""
         told = self.engine.prompt if isinstance(self.engine, Briefed) else ""
         return "+".join(part for part in (told, self.glossary.hash) if part)
 
@@ -100,7 +100,7 @@ class Work:
         same, is_echo = _same_answers(tries.values()), _is_echo(tries.values())
         for text, tried in tries.items():
             if tried.outcome.parts is not None and any(answer in same for _, answer in tried.answers):
-                tried.outcome = Outcome(None, problem="the engine gives one answer to different texts")
+                tried.outcome = Outcome(None, problem="the engine gives the same answer for different texts")
             elif is_echo and all(answer == said for said, answer in tried.answers):
                 tried.outcome = Outcome(None, problem="the answer is the source")
             if tried.outcome.parts is not None:
@@ -143,7 +143,7 @@ class Work:
                 if not failed[text]:
                     done[text] = _Try(Outcome(parts, name), ((_letters(text.parts), _letters(parts)),))
         done |= self._split(engine, [text for text in texts if text not in done and _has_marks(text)])
-        missing = {text: failed.get(text, "no style of placeholders fits") for text in texts if text not in done}
+        missing = {text: failed.get(text, "no placeholder style fits") for text in texts if text not in done}
         return done | {text: _Try(Outcome(None, problem=problem)) for text, problem in missing.items()}
 
     def _split(self, engine: Engine, texts: Sequence[Asked]) -> dict[Asked, _Try]:
@@ -174,7 +174,7 @@ class Work:
         answers = engine.translate(texts, self.source, self.target)
         if len(answers) == len(texts):
             return dict(zip(texts, answers, strict=True))
-        problem = f"{engine.name}: {len(answers)} answers to {len(texts)} texts; none of them is taken"
+        problem = f"{engine.name}: {len(answers)} answers to {len(texts)} texts; all are discarded"
         if problem not in self.problems:
             self.problems.append(problem)
         return {}

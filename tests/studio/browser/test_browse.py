@@ -49,7 +49,7 @@ def test_rows_are_searched_and_a_row_is_opened_whole(page, expect):
     expect(dialog.locator("dd")).to_have_text(["Room 123 was fine", "1"])
     page.keyboard.press("Escape")
     page.fill("#row-search", "no such words")
-    page.wait_for_selector("text=No row has these words.")
+    page.wait_for_selector("text=No row contains these words.")
     page.fill("#row-search", "")
     expect(page.locator("#row-count")).to_have_text("10,000 rows")
     page.select_option("#template", label="all in French")

@@ -47,7 +47,7 @@ def test_a_translation_whose_file_changed_meanwhile_is_never_overwritten_in_sile
     page.keyboard.press("a")
     expect(page.locator("dialog .diff")).to_contain_text("Critique :")
     assert studio.file.read_text(encoding="utf-8") == changed
-    page.get_by_role("button", name="Read theirs, leave mine a draft").click()
+    page.get_by_role("button", name="Load theirs, keep mine as a draft").click()
     expect(page.locator("#translation-editor .cm-content")).to_contain_text("Avis :")
     assert studio.file.read_text(encoding="utf-8") == changed
     page.locator("#entries button").first.click()

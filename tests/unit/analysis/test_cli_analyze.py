@@ -34,8 +34,8 @@ def test_contamination_leaves_a_table_and_the_items(notes, tmp_path):
 
 def test_nothing_is_said_of_the_texts_of_items_that_cannot_be_looked_for(notes):
     told = " ".join(call("contamination", notes.path, "--words", "40").output.split())
-    assert "3 of 4 items can be looked for by their texts: 3 by their fields, 0 by 40 words in a row" in told
-    assert "of these nothing was found of 2" in told
+    assert "3 of 4 items can be searched for by their texts: 3 by their fields, 0 by 40 consecutive words" in told
+    assert "of these, nothing was found for 2" in told
     assert "1 items have neither" in told
     assert "share nothing" not in told
 
@@ -45,9 +45,9 @@ def test_splits_that_share_nothing_say_how_many_of_their_items_were_looked_for(n
     some = {"items": 9, "measurable": 5, "by_fields": 5, "by_words": 2, "clean": 5, "any": 0}
     told = list(_measured([nothing], 13))
     assert not any("share nothing" in line for line in told)
-    assert "nothing is known of their texts" in told[-1]
+    assert "nothing is known about their texts" in told[-1]
     told = list(_measured([nothing, some], 13))
-    assert told[1] == "1 splits share nothing with the mixture in 5 of their 9 items, those that can be looked for"
+    assert told[1] == "1 splits share nothing with the mixture in 5 of their 9 items, those that can be searched for"
 
 
 def test_a_folder_needs_the_names_of_evaluation_sets(notes):

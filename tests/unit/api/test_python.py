@@ -59,8 +59,8 @@ def test_the_examples_of_the_functions_hold(module):
     [
         (lambda: xmtf.load_recipe("demo", "training.steps=2"), ConfigError, "mapping"),
         (lambda: xmtf.load_recipe("demo", {"training.step": 2}), ConfigError, "did you mean .steps."),
-        (lambda: xmtf.load_recipe("demo", {"name": object()}), ConfigError, "no value of a recipe"),
-        (lambda: xmtf.run(xmtf.load_recipe("demo"), {"seed": 1}), ConfigError, "loaded already"),
+        (lambda: xmtf.load_recipe("demo", {"name": object()}), ConfigError, "not a valid value of a recipe"),
+        (lambda: xmtf.run(xmtf.load_recipe("demo"), {"seed": 1}), ConfigError, "already loaded"),
         (lambda: xmtf.evaluate("package:x"), ConfigError, "either suites"),
         (lambda: xmtf.evaluate("package:x", "xnli", recipe="demo"), ConfigError, "either suites"),
         (lambda: xmtf.evaluate("package:x", recipe="demo", scoring="bytes"), ConfigError, "load_recipe"),

@@ -64,12 +64,12 @@ def test_a_wrong_option_is_said_in_one_line(monkeypatch, capsys, arguments, text
         (DataError("part-0: torn"), 1, "xmtf: part-0: torn\n"),
         (OSError(28, "No space left on device"), 2, "xmtf: the disk is full; free some space and run"),
         (PermissionError(13, "Permission denied", "out"), 2, "xmtf: out: may not be read or written"),
-        (FileExistsError(17, "File exists", "README.md"), 2, "xmtf: README.md: stands there already and is no folder"),
+        (FileExistsError(17, "File exists", "README.md"), 2, "xmtf: README.md: already exists and is not a folder"),
         (IsADirectoryError(21, "Is a directory", ".docs.tmp", None, "docs"), 2, "xmtf: docs: is a folder where a file"),
         (
             FileNotFoundError(2, "Failed to open local file 'a/b'"),
             2,
-            "xmtf: Failed to open local file 'a/b': is not th",
+            "xmtf: Failed to open local file 'a/b': does not ",
         ),
         (OSError("1000 requested and 12 written"), 2, "xmtf: the disk is full"),
         (RuntimeError("I/O error: No space left on device (os error 28)"), 2, "xmtf: the disk is full"),
@@ -78,7 +78,7 @@ def test_a_wrong_option_is_said_in_one_line(monkeypatch, capsys, arguments, text
         (OSError(24, "Too many open files", "a"), 2, "xmtf: too many files are open at once"),
         (MemoryError(), 2, "xmtf: there is not enough memory"),
         (RuntimeError("can't start new thread"), 2, "xmtf: there is not enough memory"),
-        (KeyboardInterrupt(), 130, "xmtf: interrupted; what is finished stays: run the same command again"),
+        (KeyboardInterrupt(), 130, "xmtf: interrupted; finished work is kept: run the same command again"),
     ],
 )
 def test_errors_become_one_line_and_a_code(monkeypatch, capsys, error, code, text):
@@ -95,7 +95,7 @@ def test_a_fault_of_ours_shows_its_traceback(monkeypatch, capsys, error):
     code, output = run(monkeypatch, capsys, "doctor")
     assert code == 1
     assert f"{type(error).__name__}: oops" in output.err
-    assert "this is a fault in xmtf" in output.err
+    assert "this is a bug in xmtf" in output.err
 
 
 def test_recipe_show_says_where_values_come_from(monkeypatch, capsys, tmp_path):

@@ -102,7 +102,7 @@ def test_a_changed_byte_is_named_where_it_is_looked_for(tmp_path):
     shard.write_bytes(content)
     assert invoke("inspect", str(path)).exit_code == 0
     said = str(invoke("inspect", str(path), "--check").exception)
-    assert f"{path}: not a whole checkpoint: {shard.name} does not hold the bytes" in said
+    assert f"{path}: not a complete checkpoint: {shard.name} does not match its recorded checksum" in said
 
 
 def test_a_folder_that_holds_something_else_is_not_replaced(megatron, tmp_path):
@@ -111,7 +111,7 @@ def test_a_folder_that_holds_something_else_is_not_replaced(megatron, tmp_path):
     notes.write_text("months of work")
     for arguments in (["convert", str(megatron), "--heads", "2"], ["export", str(tmp_path)]):
         result = invoke(*arguments, "--out", str(notes.parent))
-        assert "notes: holds something else than a model" in str(result.exception)
+        assert "notes: contains something other than a model" in str(result.exception)
     assert notes.read_text() == "months of work"
     out = tmp_path / "out"
     convert = ("convert", str(megatron), "--heads", "2", "--out", str(out))
@@ -120,12 +120,12 @@ def test_a_folder_that_holds_something_else_is_not_replaced(megatron, tmp_path):
     assert invoke(*convert, "--replace").exit_code == 0
     (out / "runs").mkdir()
     result = invoke(*convert, "--replace")
-    assert "out: holds something else than what xmtf wrote (runs)" in str(result.exception)
+    assert "out: contains something other than what xmtf wrote (runs)" in str(result.exception)
     assert (out / "runs").is_dir()
 
 
 def test_what_is_no_run_and_no_checkpoint_is_said(tmp_path):
-    assert "nowhere: no folder of a run" in str(invoke("list", str(tmp_path / "nowhere")).exception)
+    assert "nowhere: not a run folder" in str(invoke("list", str(tmp_path / "nowhere")).exception)
     (tmp_path / "README.md").write_text("read me")
     assert "README.md: no such folder" in str(invoke("inspect", str(tmp_path / "README.md")).exception)
 

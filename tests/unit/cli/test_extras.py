@@ -85,7 +85,7 @@ def test_a_package_that_is_missed_midway_is_named_too(monkeypatch, capfd):
 def test_a_module_that_no_extra_brings_is_a_fault(monkeypatch, capfd):
     monkeypatch.setattr(app, "build_app", lambda called: lambda *_, **__: importlib.import_module("xmtf.nowhere"))
     assert app._run(["doctor"]) == 1
-    assert "this is a fault in xmtf" in capfd.readouterr().err
+    assert "this is a bug in xmtf" in capfd.readouterr().err
 
 
 def test_every_extra_of_the_package_is_known():

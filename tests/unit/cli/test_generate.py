@@ -44,7 +44,7 @@ def test_a_file_of_prompts_comes_back_with_answers(folder, tmp_path):
     (tmp_path / "in.jsonl").write_text('{"prompt": "words.", "id": 1}\n{"prompt": "open"}\n')
     arguments = ("--model", folder, "--file", tmp_path / "in.jsonl", "--max-new-tokens", 4)
     result = call("generate", *arguments, "--out", tmp_path / "out.jsonl")
-    assert "1 of 2 prompts do not clearly end" in result.stderr
+    assert "1 of 2 prompts have no clear end" in result.stderr
     lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [sorted(line) for line in lines] == [["id", "output", "prompt"], ["output", "prompt"]]
 

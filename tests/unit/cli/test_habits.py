@@ -64,7 +64,7 @@ def test_an_error_is_an_object_under_json(capsys, arguments, code, exit_code):
 
 def test_levels_say_how_much_is_printed_wherever_they_stand(capsys, monkeypatch):
     assert xmtf(["recipe", "show", "demo", "--changed"]) == 0
-    assert "taking the one that comes with xmtf" in capsys.readouterr().err
+    assert "using the one packaged with xmtf" in capsys.readouterr().err
     for arguments in (["--quiet", "recipe", "show", "demo"], ["recipe", "show", "demo", "--quiet"]):
         assert xmtf(arguments) == 0
         assert capsys.readouterr().err == ""
@@ -72,10 +72,10 @@ def test_levels_say_how_much_is_printed_wherever_they_stand(capsys, monkeypatch)
     assert capsys.readouterr().err == ""
     assert xmtf(["recipe", "show", "demmo", "--verbose"]) == 2
     told = capsys.readouterr().err
-    assert "DEBUG where the error came from" in told
+    assert "DEBUG the origin of the error" in told
     assert "load_yaml" in told
     assert xmtf(["recipe", "show", "demo", "--log-level", "loud"]) == 2
-    assert "--log-level loud: is none of debug, info, warning, error" in capsys.readouterr().err
+    assert "--log-level loud: is not one of debug, info, warning, error" in capsys.readouterr().err
 
 
 def test_lines_are_records_of_the_standard_library(capsys):

@@ -195,15 +195,15 @@ def test_a_file_of_the_users_is_overwritten_with_replace_alone(made, users, caps
     (users.parent / "to-nothing").symlink_to(users / "nothing")
     before = snapshot(users.parent)
     for out, what in (
-        (users / "notes.txt", "is there already"),
-        (users.parent / "to-file", "is there already"),
-        (users.parent / "to-nothing", "is there already"),
+        (users / "notes.txt", "already exists"),
+        (users.parent / "to-file", "already exists"),
+        (users.parent / "to-nothing", "already exists"),
         (users, "is a folder"),
     ):
         assert call(verb, FILES[verb], out, made) == 2
         assert f"{out}: {what}" in capsys.readouterr().err
     assert call(verb, (*FILES[verb], "--replace"), users / "notes.txt", made) in (1, 2)  # there is no such model
-    assert "is there already" not in capsys.readouterr().err
+    assert "already exists" not in capsys.readouterr().err
     assert snapshot(users.parent) == before
 
 
@@ -216,7 +216,7 @@ def test_split_files_that_somebody_edited_are_overwritten_with_replace_alone(mad
     written = (tokens / "train.txt").read_text()
     (tokens / "train.txt").write_text("mine")
     assert xmtf(split) == 2
-    assert f"{tokens / 'train.txt'}: is there already" in capsys.readouterr().err
+    assert f"{tokens / 'train.txt'}: already exists" in capsys.readouterr().err
     assert (tokens / "train.txt").read_text() == "mine"
     assert xmtf([*split, "--replace"]) == 0
     assert (tokens / "train.txt").read_text() == written
@@ -242,7 +242,7 @@ def test_tables_are_written_anew_but_not_over_what_somebody_changed_or_put_there
     (out / "models.tex").write_text("edited")
     (out / "notes.txt").write_text("mine")
     assert xmtf(tables) == 2
-    assert f"{out / 'models.tex'}: was changed since xmtf wrote it" in capsys.readouterr().err
+    assert f"{out / 'models.tex'}: was edited after xmtf wrote it" in capsys.readouterr().err
     assert (out / "models.tex").read_text() == "edited"
     assert xmtf([*tables, "--replace"]) == 0
     assert (out / "models.tex").read_text() == text
@@ -255,7 +255,7 @@ def test_files_of_a_verb_take_no_place_of_a_file_that_somebody_put_there(tmp_pat
         (folder / "a.csv").write_text("1")
     (tmp_path / "out" / "b.csv").write_text("mine")
     files.check()
-    with pytest.raises(Exception, match=r"b\.csv: is not of xmtf"), files.writing() as folder:
+    with pytest.raises(Exception, match=r"b\.csv: was not written by xmtf"), files.writing() as folder:
         (folder / "a.csv").write_text("2")
         (folder / "b.csv").write_text("2")
     assert [(tmp_path / "out" / name).read_text() for name in ("a.csv", "b.csv")] == ["1", "mine"]
@@ -264,7 +264,7 @@ def test_files_of_a_verb_take_no_place_of_a_file_that_somebody_put_there(tmp_pat
         (folder / "c" / "d" / "e.csv").write_text("3")
     left = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*") if path.is_file()}
     assert left == {".xmtf.json", "b.csv", "c/d/e.csv"}
-    with pytest.raises(Exception, match="holds something else than figures"):
+    with pytest.raises(Exception, match="contains something other than figures"):
         WrittenFiles(tmp_path / "out", "figures").check()
     assert list(tmp_path.iterdir()) == [tmp_path / "out"]
 

@@ -42,7 +42,7 @@ def test_a_schema_is_written_once(capsys):
     assert xmtf(["recipe", "schema", "--out", "s.json"]) == 0
     assert json.loads(Path("s.json").read_text()) == recipe_schema()
     assert xmtf(["recipe", "schema", "--out", "s.json"]) == 2
-    assert "s.json: is there already" in capsys.readouterr().err
+    assert "s.json: already exists" in capsys.readouterr().err
 
 
 def test_recipes_of_the_package_are_listed_and_copied(capsys):

@@ -16,13 +16,13 @@ TEMPLATE = {"chat_template": CHATML}
     ("wish", "about", "asked", "said"),
     [
         (ChatWish(), {}, False, None),
-        (ChatWish(), TEMPLATE, True, "m is asked in its chat form (--chat off asks plainly)"),
+        (ChatWish(), TEMPLATE, True, "m is prompted in its chat format (--chat off prompts without it)"),
         (ChatWish(), TEMPLATE | {CHAT_KEY: {"chat": False}}, False, "without its chat template, as it was trained"),
-        (ChatWish(), TEMPLATE | {CHAT_KEY: {"chat": True}}, True, "in its chat form, as it was trained"),
+        (ChatWish(), TEMPLATE | {CHAT_KEY: {"chat": True}}, True, "in its chat format, as it was trained"),
         (ChatWish(trained=False), TEMPLATE, False, "without its chat template, as it was trained"),
         (ChatWish(trained=True), {}, False, None),
-        (ChatWish(trained=True, template=CHATML), {}, True, "in its chat form"),
-        (ChatWish("on", trained=False), TEMPLATE, True, "in its chat form"),
+        (ChatWish(trained=True, template=CHATML), {}, True, "in its chat format"),
+        (ChatWish("on", trained=False), TEMPLATE, True, "in its chat format"),
         (ChatWish("off"), TEMPLATE | {CHAT_KEY: {"chat": True}}, False, None),
     ],
 )

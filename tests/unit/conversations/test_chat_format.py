@@ -153,9 +153,9 @@ def test_arguments_reach_the_template_and_today_is_a_day_of_the_recipe(tokenizer
     told = encoded(tokenizer, CHATS[0], source, arguments={"loud": True, "today": "2026-01-31"})
     assert tokenizer.decode(told.ids).startswith("2026-01-31!")
     assert tokenizer.decode(encoded(tokenizer, CHATS[0], source).ids).startswith("2024-07-26")
-    with pytest.raises(ConfigError, match=r"chat_arguments\.today: 'soon' is no day"):
+    with pytest.raises(ConfigError, match=r"chat_arguments\.today: 'soon' is not a date"):
         chat_format(tokenizer, source=source, arguments={"today": "soon"})
-    with pytest.raises(ConfigError, match="messages is what conversations give"):
+    with pytest.raises(ConfigError, match="messages is set by conversations"):
         chat_format(tokenizer, source=source, arguments={"messages": []})
 
 

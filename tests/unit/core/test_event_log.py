@@ -1,4 +1,4 @@
-"""The log of a run: a line that is not as it was written is named or dropped, never read."""
+"""The log of a run: a line that was changed or cut short is named or dropped, never read."""
 
 import json
 
@@ -44,10 +44,10 @@ def test_no_flipped_bit_of_a_line_goes_unnoticed(log):
 def test_a_damaged_line_is_named_by_its_number_and_dropped_where_training_resumes(log, capsys):
     lines = log.read_bytes().split(b"\n")
     log.write_bytes(b"\n".join([lines[0], lines[1].replace(b"5.9525", b"4.9525"), *lines[2:]]))
-    with pytest.raises(DataError, match=r"log\.jsonl: line 2 is not as it was written"):
+    with pytest.raises(DataError, match=r"log\.jsonl: line 2 was changed or cut short"):
         list(read_events(log))
     Log(log).rewind(2)
-    assert "line 2 was cut short or is not as it was written" in capsys.readouterr().err
+    assert "line 2 was cut short or was changed or cut short" in capsys.readouterr().err
     assert [event.get("step") for event in read_events(log)] == [None, 2]
 
 

@@ -111,12 +111,12 @@ def test_what_something_else_wrote_is_never_replaced(tmp_path):
     check_ours(tmp_path, "a report", ("report",))
     write_manifest(tmp_path, Manifest("report", "f"))
     check_ours(tmp_path, "a report", ("report",))
-    with pytest.raises(ConfigError, match=r"holds something else than a mixture of xmtf \(manifest.json\)"):
+    with pytest.raises(ConfigError, match=r"contains something other than a mixture of xmtf \(manifest.json\)"):
         check_ours(tmp_path, "a mixture", ("mixture",))
     with pytest.raises(ConfigError, match=r"manifest\.json: is a file, and a report is a folder"):
         check_ours(tmp_path / "manifest.json", "a report", ("report",))
     write_json(tmp_path / "manifest.json", ["of a program that we do not know"])
-    with pytest.raises(ConfigError, match="name a new folder"):
+    with pytest.raises(ConfigError, match="give a new folder"):
         check_ours(tmp_path, "a report", ("report",))
 
 

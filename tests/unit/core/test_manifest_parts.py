@@ -113,7 +113,7 @@ def test_manifests_of_earlier_versions_lack_keys_and_have_others():
 
 
 def test_a_value_of_another_type_is_named():
-    with pytest.raises(DataError, match=r"model/manifest.json: counts.step: .*integer.*; delete model to build"):
+    with pytest.raises(DataError, match=r"model/manifest.json: counts.step: .*integer.*; delete model to rebuild"):
         TrainCounts.of(Manifest("train", "f", counts={"step": "two"}), Path("model"))
     with pytest.raises(DataError, match=r"tokens/manifest.json: details.languages.fr.in: is missing"):
         rest = {name: value for name, value in HELD.items() if name != "in"}

@@ -23,7 +23,7 @@ def test_hidden_files_of_others_are_not(tmp_path):
     for name in (".own.host-12.tmp", f".{MARKER}.mine"):
         path = tmp_path / name
         path.write_text("mine")
-        with pytest.raises(ConfigError, match="holds something else"):
+        with pytest.raises(ConfigError, match="contains something other"):
             claim(tmp_path, "tokens", "token files", hidden=True)
         path.unlink()
 
@@ -39,7 +39,7 @@ def test_what_a_marker_alone_names_is_verified(tmp_path):
     assert (verify(tmp_path).files, verify(tmp_path / "tables").damages) == (2, ())
     (tmp_path / "tables" / "a.csv").write_text("2")
     (damage,) = verify(tmp_path).damages
-    assert (damage.path.name, damage.what) == ("a.csv", "does not hold the bytes that were written")
+    assert (damage.path.name, damage.what) == ("a.csv", "does not match its recorded checksum")
 
 
 @pytest.mark.parametrize("moved", [0, 1, 2])
@@ -64,6 +64,6 @@ def test_files_that_were_being_replaced_are_replaced_again(tmp_path, monkeypatch
     kept = {} if whole else {"old.csv": "1"} | ({"c.csv": "2"} if moved > 2 else {})
     assert {path.name: path.read_text() for path in folder.glob("*.csv")} == {"a.csv": "3", "b.csv": "3"} | kept
     (folder / "a.csv").write_text("mine")
-    with pytest.raises(ConfigError, match="was changed since"):
+    with pytest.raises(ConfigError, match="was edited after"):
         write(folder, {"a.csv": "4"})
     assert [path.name for path in tmp_path.iterdir()] == ["tables"]

@@ -51,7 +51,10 @@ def test_a_dry_run_lists_names_and_sizes_and_sends_nothing(model, monkeypatch):
     monkeypatch.setattr("huggingface_hub.HfApi", lambda: pytest.fail("the hub was asked"))
     lines = plan_upload(model, "me/demo", "model", private=True).lines()
     assert lines[:2] == [f"{len(CARD):>14,}  README.md", f"{1000:>14,}  model.safetensors"]
-    assert lines[2].split(maxsplit=1)[1] == "bytes in 2 files would go to the private model me/demo; the card is valid"
+    assert (
+        lines[2].split(maxsplit=1)[1]
+        == "bytes in 2 files would be uploaded to the private model me/demo; the card is valid"
+    )
 
 
 def test_the_repository_is_made_and_the_listed_files_are_sent(model):
@@ -66,7 +69,7 @@ def test_the_repository_is_made_and_the_listed_files_are_sent(model):
 
 def test_what_was_to_be_private_never_goes_to_a_public_repository(model):
     hub = FakeHub(stands=True)
-    with pytest.raises(ConfigError, match="is public; nothing was sent"):
+    with pytest.raises(ConfigError, match="is public; nothing was uploaded"):
         push(plan_upload(model, "me/demo", "model", private=True), hub)
     assert [name for name, *_ in hub.calls] == ["create"]
 
@@ -102,7 +105,7 @@ def test_a_card_that_the_hub_cannot_read_is_one_line(model, card, message):
 
 @pytest.mark.parametrize("repo", ["a/b/c", "me/../x", "me/de mo", ""])
 def test_a_bad_id_is_one_line(repo):
-    with pytest.raises(ConfigError, match="no id of a repository"):
+    with pytest.raises(ConfigError, match="not a repository id"):
         check_target(repo, dry_run=True)
 
 
@@ -142,7 +145,7 @@ def refusing():
 
 
 @pytest.mark.parametrize(
-    ("status", "message"), [(401, "does not take this token"), (403, "may not write there"), (400, "the hub refused")]
+    ("status", "message"), [(401, "rejects this token"), (403, "has no write access"), (400, "the hub refused")]
 )
 def test_the_real_clients_refusals_are_one_line(model, refusing, status, message):
     refusing.status = status

@@ -192,9 +192,9 @@ def test_suites_by_name():
     assert demo.tasks[0].catalogue == "demo"
     assert copa.tasks[0].tasks == ("copa",)
     assert copa.tasks[0].limit_rows == 3
-    with pytest.raises(ConfigError, match="name at least one suite"):
+    with pytest.raises(ConfigError, match="give at least one suite"):
         named_suites(" ,", kind="rank")
-    with pytest.raises(ConfigError, match="is measured by `xmtf evaluate code --suite code`"):
+    with pytest.raises(ConfigError, match="is evaluated by `xmtf evaluate code --suite code`"):
         named_suites("code", kind="rank")
 
 
@@ -255,7 +255,7 @@ def test_all_prompts_of_a_row_fall_to_one_job():
 
 @pytest.mark.parametrize(("index", "of"), [(3, 3), (-1, 2)])
 def test_a_job_that_there_is_not_is_refused(index, of):
-    with pytest.raises(ConfigError, match="--index goes from 0"):
+    with pytest.raises(ConfigError, match="--index ranges from 0"):
         Share(index, of)
 
 

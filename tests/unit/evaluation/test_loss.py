@@ -134,7 +134,7 @@ def test_a_stopped_measurement_is_resumed_with_the_same_bytes(mixture, causal, t
         assert measure(f"{stop}.jsonl") == losses
         assert batches == whole[stop:], "no batch is asked again, nor cut"
         assert (tmp_path / f"{stop}.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
-    with pytest.raises(ConfigError, match="is there already"):
+    with pytest.raises(ConfigError, match="already exists"):
         measure("whole.jsonl")
     assert not list(tmp_path.glob(".*"))
 
@@ -145,11 +145,11 @@ def test_a_stopped_measurement_is_resumed_with_the_same_bytes(mixture, causal, t
         ("a.txt", b"one\n\ncaf\xe9\n", "line 3 is not UTF-8 text .*save it as UTF-8"),
         ("a.txt", "one".encode("utf-16"), "is UTF-16 text; save it as UTF-8"),
         ("a.jsonl", b'{"text": "caf\xe9"}\n', "line 1 is not UTF-8 text"),
-        ("a.jsonl", b'{"text": "\\ud800"}\n', "line 1 holds half of a character"),
+        ("a.jsonl", b'{"text": "\\ud800"}\n', "line 1 contains half a character"),
         ("a.jsonl", b'{"txt": "a"}\n', "has no field `text`; it has txt"),
         ("a.csv", b"text,n\n,1\n", "has no text"),
         ("a.jsonl", b'{"text": 5}\n', "its field `text` holds values of type int64"),
-        ("a.jsonl", b'{"text": "a"}\n{"text": null}\n', "a line has no field `text`, or null there"),
+        ("a.jsonl", b'{"text": "a"}\n{"text": null}\n', "a line has no field `text`, or it is null"),
     ],
 )
 def test_texts_that_cannot_be_read_are_one_line(tmp_path, name, content, message):

@@ -56,7 +56,7 @@ def test_bits_are_per_byte_of_composed_text_and_beside_the_same_sentences(
     assert (english.relative, english.reference) == (1.0, "en")
     assert "1 of 4 sentences are blank" in capsys.readouterr().err
     assert bits_lines([english, french])[0].endswith("bits, of those in en")
-    with pytest.raises(ConfigError, match="none of the languages given"):
+    with pytest.raises(ConfigError, match="not one of the given languages"):
         parallel_bits(Setup(Evaluation(), Catalogue({})), texts, model="tiny", relative_to="de")
 
 

@@ -33,4 +33,4 @@ def test_the_difference_is_that_of_both_ways(tiny_model, tmp_path, ask, capsys, 
         both.append([score for answer in answers for score in answer.scores])
     largest = max(abs(first - second) for first, second in zip(*both, strict=True))
     assert 0 < found <= 2 * largest  # other batches round otherwise
-    assert f"scores in bf16 are at most {found:.3g} from those in fp32 (16 requests)" in capsys.readouterr().err
+    assert f"scores in bf16 differ by at most {found:.3g} from those in fp32 (16 requests)" in capsys.readouterr().err

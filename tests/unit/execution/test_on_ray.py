@@ -53,7 +53,7 @@ def test_the_address_of_the_environment_is_what_auto_means(ray, monkeypatch):
 
 @pytest.mark.parametrize("address", ["head", "head:port", ":6379"])
 def test_an_address_has_a_host_and_a_port(ray, address):
-    with pytest.raises(ConfigError, match="none of auto, local"):
+    with pytest.raises(ConfigError, match="not one of auto, local"):
         check_engine(Execution(engine="ray", address=address))
 
 

@@ -46,7 +46,7 @@ def test_a_stage_that_fails_stops_the_run_and_is_named(monkeypatch, code, error)
     )
     with pytest.raises(error, match="stage train") as refused:
         run_local(load_recipe(SMOKE), (), 2)
-    assert f"The stage alone is: {sys.executable} -c pass" in str(refused.value) or error is ConfigError
+    assert f"To run the stage alone: {sys.executable} -c pass" in str(refused.value) or error is ConfigError
 
 
 STAGE = """

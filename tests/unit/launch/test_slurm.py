@@ -25,7 +25,7 @@ RECIPE = {
 TRAIN = """\
 #!/usr/bin/env bash
 # small, stage 7 of 10: finetunes the model
-# Made by `xmtf launch slurm`; docs/cluster.md explains it.
+# Written by `xmtf launch slurm`; see docs/cluster.md.
 #SBATCH --job-name=small-train
 #SBATCH --output=logs/%x-%j.log
 #SBATCH --open-mode=append
@@ -44,7 +44,7 @@ source /shared/out/stage.sh
 export OMP_NUM_THREADS=2
 head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 port=$((20000 + SLURM_JOB_ID % 20000))    # jobs that share a node do not meet
-stop_file=/shared/runs/small/checkpoints/stop    # makes training save a checkpoint and end
+stop_file=/shared/runs/small/checkpoints/stop    # makes training save a checkpoint and stop
 run_stage srun --ntasks-per-node=1 --cpus-per-task=16 --kill-on-bad-exit=1 \\
     /venv/bin/python -m torch.distributed.run \\
     --nnodes="$SLURM_JOB_NUM_NODES" --nproc-per-node=8 \\
@@ -55,7 +55,7 @@ run_stage srun --ntasks-per-node=1 --cpus-per-task=16 --kill-on-bad-exit=1 \\
 RENDER = """\
 #!/usr/bin/env bash
 # small, stage 2 of 10: renders the shards of the mixture
-# Made by `xmtf launch slurm`; docs/cluster.md explains it.
+# Written by `xmtf launch slurm`; see docs/cluster.md.
 #SBATCH --job-name=small-render
 #SBATCH --output=logs/%x-%A_%a.log
 #SBATCH --open-mode=append
@@ -77,7 +77,7 @@ execution.engine=pool execution.workers=16 --jobs 4
 AFTER = """\
 #!/usr/bin/env bash
 # small, stage 8 of 10: asks the model after training
-# Made by `xmtf launch slurm`; docs/cluster.md explains it.
+# Written by `xmtf launch slurm`; see docs/cluster.md.
 #SBATCH --job-name=small-after
 #SBATCH --output=logs/%x-%A_%a.log
 #SBATCH --open-mode=append
@@ -127,7 +127,7 @@ def test_the_scripts_are_these(write, tmp_path):
 
 
 def test_a_layout_that_the_processes_do_not_make_up_is_refused(write):
-    with pytest.raises(ConfigError, match=r"training\.parallel.* takes 3 processes, and there are 16"):
+    with pytest.raises(ConfigError, match=r"training\.parallel.* needs 3 processes, but there are 16"):
         write("training.parallel.tp=3", "training.parallel.dp_replicate=1")
     assert (write("training.parallel.tp=4") / "train.sbatch").is_file()
 
@@ -176,7 +176,7 @@ def test_files_of_stages_that_are_no_more_go(write):
 def test_files_of_others_are_not_written_among(write, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "notes.txt").touch()
-    with pytest.raises(ConfigError, match="holds something else than jobs of Slurm"):
+    with pytest.raises(ConfigError, match="contains something other than jobs of Slurm"):
         write()
 
 
@@ -216,7 +216,7 @@ def test_text_of_the_recipe_stays_in_its_quotes(write, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("key", "message"), [("name", "is not one file name"), ("run_folder", "cannot stand in a job script")]
+    ("key", "message"), [("name", "is not a file name"), ("run_folder", "which job scripts do not allow")]
 )
 def test_a_line_break_is_refused(write, key, message):
     value = json.dumps("runs/a\n#SBATCH --wrap=pwned")
@@ -250,7 +250,7 @@ def test_time_limits_are_written_as_slurm_does(time):
 def test_without_slurm_the_file_to_run_elsewhere_is_named(write, monkeypatch):
     out = write()
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(ConfigError, match=r"sbatch is not on this machine.*submit\.sh"):
+    with pytest.raises(ConfigError, match=r"sbatch is not installed on this machine.*submit\.sh"):
         submit(out)
 
 

@@ -89,7 +89,7 @@ def test_stats_export_and_card(run, tmp_path):
         run("stats", "row=3")
     (tmp_path / "counts.csv").write_text("language,examples\nfr,120\n")
     assert "dropped: 2 duplicate" in run("stats", "--against", str(tmp_path / "counts.csv"))
-    with pytest.raises(ConfigError, match="leave out the filters"):
+    with pytest.raises(ConfigError, match="remove the filters"):
         run("stats", "language=fr", "--against", str(tmp_path / "counts.csv"))
     assert "59 lines in 1 files" in run("export", "language=fr", "template=ask", "--to", str(tmp_path / "out"))
     assert run("card").startswith("---\npretty_name: sums\n")
@@ -108,7 +108,7 @@ def test_pack_writes_token_files(run, tmp_path):
 
 
 def test_a_folder_without_a_mixture_is_said_and_a_run_has_one(run, tmp_path):
-    with pytest.raises(SourceError, match="no finished mixture here; build one with"):
+    with pytest.raises(SourceError, match="there is no finished mixture; build one with"):
         run("stats")
     run("build", "--out", str(tmp_path / "r" / "mixture"))
     shown = [CliRunner().invoke(app, ["stats", str(tmp_path / "r" / name)]).stdout for name in ("", "mixture")]
@@ -119,6 +119,6 @@ def test_a_mixture_replaces_nothing_else(run, tmp_path):
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "mine.txt").write_text("months of work")
     for verb in ("build", "merge"):
-        with pytest.raises(ConfigError, match="notes: holds something else than a mixture"):
+        with pytest.raises(ConfigError, match="notes: contains something other than a mixture"):
             run(verb, "--out", str(tmp_path / "notes"))
     assert (tmp_path / "notes" / "mine.txt").exists()

@@ -90,7 +90,7 @@ def test_other_files_and_torn_ones_are_refused(path, tmp_path):
         load_model(str(tmp_path / "text.gguf"))
     data = path.read_bytes()
     (tmp_path / "torn.gguf").write_bytes(data[:300])
-    with pytest.raises(DataError, match="not a whole GGUF file"):
+    with pytest.raises(DataError, match="incomplete or damaged GGUF file"):
         load_model(str(tmp_path / "torn.gguf"))
     (tmp_path / "short.gguf").write_bytes(data[:-100])
     with pytest.raises(DataError, match="cut short"):

@@ -16,8 +16,8 @@ training: {steps: 2}
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("training.steps=true", "training.steps: .*true and false are no values of this key"),
-        ("training.optimizer.learning_rate=false", "learning_rate: .*true and false are no values"),
+        ("training.steps=true", "training.steps: .*true and false are not valid values of this key"),
+        ("training.optimizer.learning_rate=false", "learning_rate: .*true and false are not valid values"),
         ("seed=true", "seed: .*true and false"),
         ("tokens.weights={en: true}", "tokens.weights: .*true and false"),
         ("training.steps=0", "training.steps: .*greater than or equal to 1"),

@@ -34,7 +34,7 @@ def resolve_whole(tmp_path, **own):
         ({"kind": "rank", "metrics": ["macro_f2"]}, "has no 'macro_f2'; did you mean 'macro_f1'?"),
         ({"metrics": ["accuracy"]}, "a task of kind 'generation' has no 'accuracy'"),
         ({"metrics": ["chrff"]}, "has no 'chrff'; did you mean 'chrf'?"),
-        ({"nulls": "keep"}, "'keep' is none of 'drop', 'empty', 'error'"),
+        ({"nulls": "keep"}, "'keep' is not one of 'drop', 'empty', 'error'"),
     ],
 )
 def test_what_a_task_cannot_have_is_refused_when_the_recipe_is_read(tmp_path, own, said):
@@ -97,16 +97,16 @@ def test_subsets_are_tasks_of_their_own_with_their_name_in_paths_and_templates(t
 @pytest.mark.parametrize(
     ("own", "said"),
     [
-        ({"path": None}, "path: name the file, or `files`"),
-        ({"files": {"train": "a"}}, "path: name the file, or `files`"),
-        ({"path": None, "files": {"trian": "a"}}, "'trian' is no split; did you mean 'train'"),
-        (SPLITS | {"split": "x"}, "leave `split` and `role` out"),
-        ({"path": "{subset}.csv"}, "stands for one of `subsets`, and there are none"),
+        ({"path": None}, "path: give the file, or `files`"),
+        ({"files": {"train": "a"}}, "path: give the file, or `files`"),
+        ({"path": None, "files": {"trian": "a"}}, "'trian' is not a split; did you mean 'train'"),
+        (SPLITS | {"split": "x"}, "omit `split` and `role`"),
+        ({"path": "{subset}.csv"}, "is replaced by each of `subsets`, but there are none"),
         ({"subsets": ["fr"], "language": None}, "would have the same rows"),
-        ({"subsets": {"a": "fr"}, "path": "{subset}"}, "give the languages there"),
-        ({"language": None, "language_column": "c"} | SPLITS, "a task that is evaluated has one language"),
-        ({"kind": "conversation", "templates": None} | SPLITS, "files: conversations are trained on"),
-        ({"language_column": "c"}, "or `language_column` where each row says its own"),
+        ({"subsets": {"a": "fr"}, "path": "{subset}"}, "give the languages either there"),
+        ({"language": None, "language_column": "c"} | SPLITS, "an evaluated task has a single language"),
+        ({"kind": "conversation", "templates": None} | SPLITS, "files: conversations are used as they are"),
+        ({"language_column": "c"}, "or `language_column` if each row has its own"),
     ],
 )
 def test_files_and_subsets_that_contradict_each_other_are_refused(tmp_path, own, said):

@@ -31,9 +31,7 @@ def _elsewhere(monkeypatch, tmp_path):
 )
 def test_a_name_finds_the_packaged_recipe(capsys, name, file):
     assert load_recipe(Path(name)).path == ROOT / file
-    assert capsys.readouterr().err == (
-        f"{name}: no such file here; taking the one that comes with xmtf: {ROOT / file}\n"
-    )
+    assert capsys.readouterr().err == (f"{name}: no such file; using the one packaged with xmtf: {ROOT / file}\n")
 
 
 def test_every_packaged_recipe_is_found_by_its_path():

@@ -33,5 +33,5 @@ def test_another_kind_of_unit_is_refused(field, text):
 
 
 def test_the_error_lists_the_units():
-    with pytest.raises(ValueError, match="the units here are step, steps"):
+    with pytest.raises(ValueError, match="valid units are step, steps"):
         parse_quantity("5 tokens", "steps")

@@ -16,8 +16,8 @@ BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9
     ("text", "said"),
     [
         (BOMB, "more than 1,000,000 values"),
-        ("a: &a [*a]", "holds itself"),
-        ("a: &a {b: {c: *a}}", "holds itself"),
+        ("a: &a [*a]", "contains itself"),
+        ("a: &a {b: {c: *a}}", "contains itself"),
         ("[" * 5000 + "]" * 5000, "nested more than 100 levels deep"),
         ("a: " + "[" * 150 + "]" * 150, "nested more than 100 levels deep"),
         ("a: " + "9" * 5000, "a value that cannot be read"),
@@ -50,9 +50,9 @@ def test_templates_are_bounded_in_depth_before_a_parser_crashes(text, tmp_path):
 
 
 def test_files_without_an_end_are_not_read_for_ever():
-    with pytest.raises(ConfigError, match=r"/dev/zero: cannot be read .*holds more than"):
+    with pytest.raises(ConfigError, match=r"/dev/zero: cannot be read .*has more than"):
         load_recipe(Path("/dev/zero"))
-    with pytest.raises(TemplateError, match=r"/dev/zero: cannot be read .*holds more than"):
+    with pytest.raises(TemplateError, match=r"/dev/zero: cannot be read .*has more than"):
         read_template_file(Path("/dev/zero"))
 
 
@@ -66,5 +66,5 @@ def test_aliases_and_ordinary_values_are_read():
 
 
 def test_overrides_are_bounded_too():
-    with pytest.raises(ConfigError, match="holds itself"):
+    with pytest.raises(ConfigError, match="contains itself"):
         parse_overrides(["mixture=&a [*a]"])

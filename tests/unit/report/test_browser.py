@@ -78,7 +78,7 @@ def _links_and_search(page):
     assert _shown(page) == 1
     page.fill("#filter-search", "no such words")
     page.wait_for_timeout(400)
-    assert page.locator("#item-status").inner_text() == "No item fits these filters."
+    assert page.locator("#item-status").inner_text() == "No item matches these filters."
     page.click("#filter-reset")
 
 

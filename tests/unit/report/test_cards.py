@@ -117,7 +117,7 @@ def test_a_limited_evaluation_and_a_branch_never_enter_the_header(finished):
     change_scores(finished, limited=True)
     card = ModelCard(write_model_card(finished).read_text())
     assert card.data.eval_results is None
-    assert "3 of 3 results are of some of the rows" in card.text
+    assert "3 of 3 results cover only some of the rows" in card.text
 
 
 def test_a_model_that_was_trained_elsewhere_is_not_said_to_be_finetuned(finished):
@@ -238,7 +238,7 @@ def test_results_without_a_run_have_a_card_too(finished):
     assert card.data.model_name == "after"
     assert len(card.data.eval_results) == 2
     assert "## Training" not in card.text
-    with pytest.raises(ConfigError, match="holds results of before, after; choose one with --model"):
+    with pytest.raises(ConfigError, match="contains results of before, after; choose one with --model"):
         card_of(finished / "results")
 
 

@@ -254,7 +254,7 @@ def test_eight_prompts_of_many_are_drawn_evenly(published):
     texts = {"samples": [{"prompt": f"Prompt {n}", "text": "so", "model": "m"} for n in range(10)]}
     shown = list(chips(samples.draw(published, Inputs(at_hand=texts))))
     assert [text for text in shown if text.startswith("Prompt")] == [f"Prompt {n}" for n in (0, 1, 2, 3, 5, 6, 7, 8)]
-    assert shown[-1] == "2 more prompts are not shown"
+    assert shown[-1] == "2 more prompts not shown"
 
 
 def test_a_missing_font_leaves_one_figure_out(tmp_path, published, monkeypatch):
@@ -263,7 +263,7 @@ def test_a_missing_font_leaves_one_figure_out(tmp_path, published, monkeypatch):
     drawn = draw_figures(published, inputs, tmp_path, ["3", "13"], ["png"])
     assert [figure.name for figure in drawn.figures] == ["variants"]
     assert drawn.missing_fonts == [
-        "Figure 13-16 (samples) is left out: no installed font has CJK (it lacks U+6C34): install Noto Sans CJK, "
+        "Figure 13-16 (samples) is skipped: no installed font has CJK (it lacks U+6C34): install Noto Sans CJK, "
         "on Debian `apt-get install fonts-noto-cjk`"
     ]
 
@@ -291,7 +291,7 @@ def test_own_texts_need_no_note_and_take_the_place_of_the_demonstration(tmp_path
     (drawn,) = figures_of([run_folder], Inputs(reference=True), tmp_path / "f", ["13"], ["svg"]).figures
     assert drawn.note == ""
     left_out = figures_of([run_folder], Inputs(reference=True), tmp_path / "g", ["12"], ["svg"]).left_out
-    assert left_out[0].startswith("Figure 12 (code-samples) is left out; it needs results of `xmtf evaluate code`")
+    assert left_out[0].startswith("Figure 12 (code-samples) is skipped; it needs results of `xmtf evaluate code`")
 
 
 def test_what_cannot_be_drawn_says_what_it_needs(tmp_path):
@@ -299,7 +299,7 @@ def test_what_cannot_be_drawn_says_what_it_needs(tmp_path):
     assert drawn.figures == []
     assert len(drawn.left_out) == len(FIGURES)
     assert any(
-        line.startswith("Figure 7 (validation) is left out; it needs --input validation=") for line in drawn.left_out
+        line.startswith("Figure 7 (validation) is skipped; it needs --input validation=") for line in drawn.left_out
     )
 
 
@@ -323,7 +323,7 @@ def test_the_verb_draws_and_names_what_is_unknown(tmp_path):
     assert isinstance(result.exception, UnknownNameError)
     result = CliRunner().invoke(app, ["report", "figures", "--only", "7", "--out", str(tmp_path)])
     assert isinstance(result.exception, SourceError)
-    assert "Figure 7 (validation) is left out" in result.stderr
+    assert "Figure 7 (validation) is skipped" in result.stderr
 
 
 def test_programs_of_results_are_set_side_by_side(tmp_path):
@@ -379,7 +379,7 @@ def test_what_a_file_says_wrongly_is_named(tmp_path, published):
     with pytest.raises(UnknownNameError, match="taxonomy, dataset news: unknown role 'trained'; did you mean 'train'"):
         taxonomy.draw(published, Inputs(files={"taxonomy": path}))
     path.write_text("model,step,tokens,accuracy,bleu\nmine,ten,5,40,2\n")
-    with pytest.raises(DataError, match="step is 'ten', no number"):
+    with pytest.raises(DataError, match="step is 'ten', not a number"):
         validation_curves.draw(published, Inputs(files={"validation": path}))
 
 

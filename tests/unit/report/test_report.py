@@ -168,17 +168,17 @@ def test_a_run_brings_its_own_overlap(run_folder):
 
 
 def test_overlap_of_other_data_or_another_mixture_is_refused(run_folder, tmp_path):
-    with pytest.raises(ConfigError, match=r"was found in another mixture than .*mixture; run `xmtf analyze contam"):
+    with pytest.raises(ConfigError, match=r"was computed for a mixture other than .*mixture; run `xmtf analyze contam"):
         tables_of([run_folder], Inputs(overlap=write_found(tmp_path / "a", mixture="other")))
     for label in ("before", "after"):
         path = run_folder / "results" / label / "scores.jsonl"
         write_jsonl(path, [score | {"hashes": {"data": "ours"}} for score in read_jsonl(path)])
     other = write_found(tmp_path / "b", data={"weekday/fr [test]": "theirs"})
     with pytest.raises(
-        ConfigError, match=r"was looked for in other data of weekday/fr \[test\] than the results of be"
+        ConfigError, match=r"was computed on data of weekday/fr \[test\] other than those of the results of be"
     ):
         tables_of([run_folder], Inputs(overlap=other))
-    with pytest.raises(ConfigError, match="none of the rows of these results were looked for there"):
+    with pytest.raises(ConfigError, match="covers none of the rows of these results"):
         tables_of([run_folder], Inputs(overlap=write_found(tmp_path / "c", seen=(True,))))
     with pytest.raises(SourceError, match=r"no overlap\.parquet there"):
         tables_of([run_folder], Inputs(overlap=tmp_path / "nothing"))

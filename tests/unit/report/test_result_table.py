@@ -46,9 +46,9 @@ def test_a_part_of_a_set_is_said_to_be_one_and_is_never_the_best():
         table.name: table
         for table in published_tables(gather({"mine": [*scores, program]}, reference=True), Inputs(reference=True))
     }
-    assert tables["all-results"].notes[1:] == ("mine was asked a part of 3 sets only: of xnli fr 40 of 2,490.",)
+    assert tables["all-results"].notes[1:] == ("mine was evaluated on part of 3 sets only: 40 of 2,490 for xnli fr.",)
     code = tables["humaneval"]
-    assert code.notes[1:] == ("mine was asked a part of 1 set only: of openai_humaneval 2 of 164.",)
+    assert code.notes[1:] == ("mine was evaluated on part of 1 set only: 2 of 164 for openai_humaneval.",)
     best = {code.rows[row][0] for row, column in code.bold if column == 1}
     assert line(code, "mine")["Pass@1"] == "100.00"
     assert len(best) == 1
@@ -105,7 +105,7 @@ def test_inputs_that_cannot_be_read_are_named(tmp_path):
         parse_inputs(["sampels=x"], reference=False)
     bad = tmp_path / "bad.csv"
     bad.write_text("source,programs,mean_characters,mean_comments\nmine,4,many,1\n")
-    with pytest.raises(DataError, match="mean_characters is 'many', no number"):
+    with pytest.raises(DataError, match="mean_characters is 'many', not a number"):
         published_tables(gather({}, reference=False), parse_inputs([f"code={bad}"], reference=False))
     bad.write_text("source\nmine\n")
     with pytest.raises(SourceError, match="no column programs, mean_characters, mean_comments"):

@@ -126,7 +126,7 @@ def test_large_item_sets_lie_beside_the_page(two, tmp_path, monkeypatch):
 
 
 def test_a_folder_with_other_files_is_not_replaced(two):
-    with pytest.raises(ConfigError, match="holds something else than a report"):
+    with pytest.raises(ConfigError, match="contains something other than a report"):
         build_report(two, two[0], Report())
     assert (two[0] / "scores.jsonl").exists()
 
@@ -154,9 +154,9 @@ def test_an_axis_that_the_mixture_does_not_bear_out_is_not_shown(run_folder):
     [
         (False, lambda content: b"", "is empty"),
         (False, lambda content: content[:-20], "is cut short in its last line"),
-        (True, lambda content: b"", "does not hold the bytes that were written"),
-        (True, lambda content: content.splitlines(keepends=True)[0], "does not hold the bytes that were written"),
-        (True, lambda content: content.replace(b"0.0", b"0.9", 1), "does not hold the bytes that were written"),
+        (True, lambda content: b"", "does not match its recorded checksum"),
+        (True, lambda content: content.splitlines(keepends=True)[0], "does not match its recorded checksum"),
+        (True, lambda content: content.replace(b"0.0", b"0.9", 1), "does not match its recorded checksum"),
     ],
 )
 def test_a_model_never_vanishes_from_a_report(two, described, damage, said):

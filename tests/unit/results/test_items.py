@@ -108,7 +108,7 @@ def test_files_of_others_are_neither_read_nor_deleted(tmp_path):
     (tmp_path / "items").mkdir()
     mine = tmp_path / "items" / "mine.parquet"
     pq.write_table(pa.table({"row": [1]}), mine)
-    with pytest.raises(ConfigError, match="holds something else than results"):
+    with pytest.raises(ConfigError, match="contains something other than results"):
         check_results(tmp_path, never="completions.jsonl")
     with pytest.raises(DataError, match=r"mine\.parquet: not an items file"):
         item_files(tmp_path)
@@ -120,7 +120,7 @@ def test_files_of_others_are_neither_read_nor_deleted(tmp_path):
     ("told", "match"),
     [
         ([], "not an items file"),
-        ([{"rows": 3}], "job 1: no job of an evaluation"),
+        ([{"rows": 3}], "job 1: not a job of an evaluation"),
         ([{"rows": 2, **to_line(JOBS[0][0]), "job": to_line(JOBS[0][0].job)}], "not an items file"),
         ([{"rows": 3, **to_line(JOBS[0][0]), "job": to_line(JOBS[0][0].job) | {"split": 1}}], "job 1: split is 1"),
     ],

@@ -35,11 +35,11 @@ def test_nothing_found_is_written_too(tmp_path):
 
 
 def test_another_file_is_refused(tmp_path):
-    with pytest.raises(SourceError, match=r"no overlap\.parquet there; `xmtf analyze contamination"):
+    with pytest.raises(SourceError, match=r"has no overlap\.parquet; `xmtf analyze contamination"):
         read_overlap(tmp_path)
     (tmp_path / OVERLAP).write_text("task,row")
-    with pytest.raises(DataError, match="not the overlap that"):
+    with pytest.raises(DataError, match="not an overlap file written by"):
         read_overlap(tmp_path)
     pq.write_table(pa.table({"task": ["x"]}), tmp_path / OVERLAP)
-    with pytest.raises(DataError, match="not the overlap that"):
+    with pytest.raises(DataError, match="not an overlap file written by"):
         read_overlap(tmp_path)

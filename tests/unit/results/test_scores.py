@@ -47,7 +47,7 @@ def test_lines_of_the_first_version_are_read(path):
         ({"metrics": [{"name": "accuracy"}]}, "it lacks metrics.0.value, metrics.0.low"),
         ({"metrics": [{"name": "accuracy", "value": "0.5", "low": None, "high": None, "chance": None, "num_items": 1}]},
          "metrics.0.value is '0.5': input should be a valid number"),
-        ({"colour": "red"}, "has no field 'colour'; a newer xmtf may have written it"),
+        ({"colour": "red"}, "has no field 'colour'; it may have been written by a newer xmtf"),
     ],
 )  # fmt: skip
 def test_damage_names_line_and_field(path, change, told):
@@ -63,5 +63,5 @@ def test_missing_fields_are_all_named(path):
     with pytest.raises(DataError, match=r"line 1: a score of an evaluation has no field|it lacks model, "):
         read_scores(path)
     write_jsonl(path, ["text"])
-    with pytest.raises(DataError, match="line 1: no score of an evaluation"):
+    with pytest.raises(DataError, match="line 1: not a score of an evaluation"):
         read_scores(path)

@@ -77,13 +77,13 @@ def test_what_would_not_help_is_not_sent_again_and_no_key_is_printed(server, wai
         asked.ask("/completions", {})
     assert "sk-secret" not in str(refused.value)
     server.faults += [(500, {}, "broken sk-secret")] * 3
-    with pytest.raises(ServerError, match=r"asked 3 times, last: .*broken \*\*\*"):
+    with pytest.raises(ServerError, match=r"tried 3 times, last: .*broken \*\*\*"):
         asked.ask("/completions", {})
     server.faults += [(200, {}, "<html>")]
-    with pytest.raises(ServerError, match="is it the address of the interface"):
+    with pytest.raises(ServerError, match="is this the address of the API"):
         asked.ask("/completions", {})
     assert len(waits) == 2
-    with pytest.raises(ServerError, match=r"asked once.*Connection"):
+    with pytest.raises(ServerError, match=r"tried once.*Connection"):
         ModelServer("http://127.0.0.1:9/v1", "m", Asking(retries=0)).ask("/completions", {})
 
 
@@ -95,10 +95,10 @@ def test_limits_hold_for_all_threads_and_what_was_asked_comes(server, waits):
     assert len(found) == 6
     assert all(index == answer for index, answer in found)
     priced = ModelServer(server.url, "m", Asking(1, limits=Limits(cost=0.0001, price=Price(5, 10))))
-    with pytest.raises(ServerError, match=r"--max-cost 0.0001 is reached \(0.0001 is spent\)"):
+    with pytest.raises(ServerError, match=r"--max-cost 0.0001 is reached \(0.0001 spent\)"):
         list(priced.each([1, 2, 3], lambda n: priced.ask("/completions", {})))
     assert priced.spending.total.requests == 1
-    with pytest.raises(ConfigError, match="--price READ,WRITTEN"):
+    with pytest.raises(ConfigError, match="--price INPUT,OUTPUT"):
         Limits(cost=1)
     for wrong in ("1", "a,b", "1,-2", "1,2,3", "nan,1"):
         with pytest.raises(ConfigError, match="--price"):
@@ -113,18 +113,18 @@ def test_references_name_a_model_an_address_and_no_key(monkeypatch):
     assert parse_served("vllm:org/M").label == "M"
     assert not is_served("org/model")
     wrong = {
-        "openai:http://user:sk-1@h/v1#M": "carries a user, a key or a query",
-        "openai:http://h/v1?key=sk-1#M": "carries a user, a key or a query",
-        "openai:ftp://h#M": "no address of a server",
-        "openai:http://h:99999/v1#M": "no address of a server",
-        "openai:http://h/v1": "names no model",
-        "openai:": "names no model",
-        "openai:http://h/v1#": "names no model",
-        "vllm:": "names no model",
+        "openai:http://user:sk-1@h/v1#M": "contains a user, a key or a query",
+        "openai:http://h/v1?key=sk-1#M": "contains a user, a key or a query",
+        "openai:ftp://h#M": "not the address of a server",
+        "openai:http://h:99999/v1#M": "not the address of a server",
+        "openai:http://h/v1": "has no model",
+        "openai:": "has no model",
+        "openai:http://h/v1#": "has no model",
+        "vllm:": "has no model",
     }
     for text, said in wrong.items():
         with pytest.raises(ConfigError, match=said) as error:
             parse_served(text)
         assert "sk-1" not in str(error.value)
-    with pytest.raises(ConfigError, match="asked and not loaded"):
+    with pytest.raises(ConfigError, match="served, not loaded"):
         refuse_served("openai:http://h/v1#M")

@@ -61,7 +61,7 @@ def test_what_cannot_be_asked_is_counted_by_reason():
     }
     with pytest.raises(SourceError, match="finds no options"):
         run("options", {"question": "?", "answer": "A"})
-    with pytest.raises(SourceError, match="no list of options"):
+    with pytest.raises(SourceError, match="not a list of options"):
         run("options", {"question": "?", "choices": "a or b", "answer": "A"})
 
 

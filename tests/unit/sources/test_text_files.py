@@ -108,26 +108,28 @@ BAD = "café".encode("latin-1")
         ("a.jsonl", '{"t": 1}'.encode("utf-16-le"), "is UTF-16 text; save it as UTF-8"),
         ("a.json", '[{"t": 1}]'.encode("utf-16-be"), "is UTF-16 text; save it as UTF-8"),
         ("a.jsonl", '{"t": 1}'.encode("utf-32"), "is UTF-32 text; save it as UTF-8"),
-        ("a.jsonl", b'{"t": "a"}\n{"t": "b\\ud800"}\n', "line 2 holds half of a character"),
-        ("a.json", b'[{"t": "\\udc00b"}]', "holds half of a character"),
-        ("a.jsonl", b'{"t": 1, "u": {"k": 1, "k": 2}}\n', "line 1: the key 'k' stands twice"),
-        ("a.jsonl", b'{"t": 1, "t" : 2}\n', "line 1: the key 't' stands twice"),
+        ("a.jsonl", b'{"t": "a"}\n{"t": "b\\ud800"}\n', "line 2 contains half a character"),
+        ("a.json", b'[{"t": "\\udc00b"}]', "contains half a character"),
+        ("a.jsonl", b'{"t": 1, "u": {"k": 1, "k": 2}}\n', "line 1: the key 'k' occurs twice"),
+        ("a.jsonl", b'{"t": 1, "t" : 2}\n', "line 1: the key 't' occurs twice"),
         ("a.jsonl", b'{"t": NaN}\n', "line 1 is not JSON"),
         ("a.jsonl", b'{"t": 1,}\n', "line 1 is not JSON"),
-        ("a.jsonl", b'[{"t": 1}]', "line 1 is not a JSON object.*a file that is one array is named .json"),
+        ("a.jsonl", b'[{"t": 1}]', "line 1 is not a JSON object.*a file with a single array must be named .json"),
         ("a.json", b'[{"t": 1}, 2]', "line 2 is not a JSON object"),
         ("a.jsonl", b'{"t": 1}\n\n{"t": "x"}\n', r"column 't' mixes types: line 1 has a number \(1\), line 3 has text"),
         ("a.jsonl", b'{"t": {"u": [1]}}\n{"t": {"u": ["x"]}}\n', r"column 't.u\[\]' mixes types: line 1 .*line 2"),
         ("a.jsonl", b'{"t": true}\n{"t": 1}\n', r"line 1 has true or false \(True\), line 2 has a number"),
         ("a.jsonl", b'{"t": 0.5}\n{"t": 9007199254740993}\n', "too large a number beside decimals: line 2: 9007199254"),
         ("a.json", b'[{"t": 12345678901234567890123}]', "too large a number: line 1: 12345678901234567890123"),
-        ("a.csv", b"a,b\n1,2\n3\n", r"Row #3: Expected 2 columns, got 1.*parted by ','"),
+        ("a.csv", b"a,b\n1,2\n3\n", r"Row #3: Expected 2 columns, got 1.*separated by ','"),
         ("a.csv", b"\na,b\n", "its first line, which names the columns, is empty"),
-        ("a.jsonl.gz", gzip.compress(b'{"t": 1}\n' * 99, mtime=0)[:-9], "cannot be read: .*copy or pack it again"),
-        ("a.jsonl.bz2", bz2.compress(b'{"t": 1}\n' * 99)[:-9], "cannot be read: .*copy or pack it again"),
-        ("a.jsonl.xz", lzma.compress(b'{"t": 1}\n' * 99)[:-9], "cannot be read: .*copy or pack it again"),
-        ("a.jsonl.zst", PACK[".zst"](b'{"t": 1}\n' * 99)[:-3], "cannot be read: .*copy or pack it again"),
-        ("a.csv.gz", gzip.compress(b"t,u\n" + b"1,2\n" * 99, mtime=0)[:-9], "cannot be read: .*copy or pack it again"),
+        ("a.jsonl.gz", gzip.compress(b'{"t": 1}\n' * 99, mtime=0)[:-9], "cannot be read: .*copy or compress it again"),
+        ("a.jsonl.bz2", bz2.compress(b'{"t": 1}\n' * 99)[:-9], "cannot be read: .*copy or compress it again"),
+        ("a.jsonl.xz", lzma.compress(b'{"t": 1}\n' * 99)[:-9], "cannot be read: .*copy or compress it again"),
+        ("a.jsonl.zst", PACK[".zst"](b'{"t": 1}\n' * 99)[:-3], "cannot be read: .*copy or compress it again"),
+        (
+            "a.csv.gz",
+            gzip.compress(b"t,u\n" + b"1,2\n" * 99, mtime=0)[:-9], "cannot be read: .*copy or compress it again"),
         ("a.parquet.gz", gzip.compress(b"no", mtime=0), "cannot be read"),
         ("a.arrow", b"no", "cannot be read"),
         ("a.feather", b"FEA1", "cannot be read"),
@@ -146,7 +148,7 @@ def test_texts_of_parquet_that_are_no_utf8_are_refused_by_column(tmp_path):
     wrong = pa.Array.from_buffers(pa.string(), 1, pa.array([BAD]).buffers())
     pq.write_table(pa.table({"t": ["a"], "u": wrong}), tmp_path / "a.parquet")
     for read in (read_table_file, lambda path: list(read_blocks(path))):
-        with pytest.raises(SourceError, match="column 'u' holds bytes that are no UTF-8"):
+        with pytest.raises(SourceError, match="column 'u' contains bytes that are not UTF-8"):
             read(tmp_path / "a.parquet")
 
 

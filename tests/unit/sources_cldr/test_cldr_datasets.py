@@ -180,5 +180,5 @@ def test_unknown_names(dataset, subset, split, message):
 
 
 def test_a_language_with_too_little_data():
-    with pytest.raises(SourceError, match="cldr/dates: CLDR has too little of its own about 'rw'"):
+    with pytest.raises(SourceError, match="cldr/dates: CLDR has too little data of its own for 'rw'"):
         read_cldr("cldr/dates", "rw", "train")

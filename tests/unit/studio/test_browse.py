@@ -28,7 +28,7 @@ def test_a_folder_that_holds_its_file_itself_is_that_file(studio, tmp_path, caps
     (tmp_path / "toy").mkdir()
     (tmp_path / "toy" / "templates.yaml").write_text(studio.KEYED, encoding="utf-8")
     assert list(open_place(str(tmp_path), {}).files) == ["toy"]
-    assert "templates.yaml: left out" in capsys.readouterr().err
+    assert "templates.yaml: skipped" in capsys.readouterr().err
 
 
 def test_rows_come_by_page_and_are_searched(studio) -> None:
@@ -81,7 +81,7 @@ def test_links_that_lead_out_are_not_served(tmp_path, capfd) -> None:
     (inside / "good" / "templates.yaml").write_text("templates:\n  - {name: a, jinja: 'a ||| b'}\n", encoding="utf-8")
     (inside / "bad" / "templates.yaml").symlink_to(tmp_path / "outside.yaml")
     assert set(open_place(str(inside), {}).files) == {"good"}
-    assert "bad: left out" in capfd.readouterr().err
+    assert "bad: skipped" in capfd.readouterr().err
 
 
 def test_ours_are_read_only_unless_a_folder_is_named(tmp_path) -> None:

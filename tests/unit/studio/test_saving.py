@@ -72,7 +72,7 @@ def test_a_new_template_gets_an_id_that_stays(studio, draft) -> None:
     again = studio.get("templates", key="toy")["templates"][2]
     assert (again["id"], again["name"], again["jinja"]) == (saved["id"], "neu", new["jinja"])
     twice = studio.ask("PUT", "templates", 400, key="toy", version=saved["version"], id=None, template=new)
-    assert "another template is called 'neu'" in twice["error"]["message"]
+    assert "another template is already called 'neu'" in twice["error"]["message"]
     gone = studio.ask("DELETE", "templates", key="toy", version=saved["version"], id=saved["id"])
     assert studio.file("toy").read_text(encoding="utf-8") == studio.KEYED
     last = studio.ask("DELETE", "templates", key="toy", version=gone["version"], id=ONE)

@@ -54,7 +54,7 @@ def test_an_edit_is_unreviewed_and_a_rejection_names_who(studio) -> None:
     body = decision(studio, original=first, jinja=french, answer_choices="Non ||| Oui", decision="edit", reviewer="")
     assert studio.ask("PUT", "translations", **body)["state"] == "unreviewed"
     body = decision(studio, original=first, jinja=french, answer_choices="Non ||| Oui", decision="reject", reviewer="")
-    assert "say who reviews" in studio.ask("PUT", "translations", 400, **body)["error"]["message"]
+    assert "give the reviewer's name" in studio.ask("PUT", "translations", 400, **body)["error"]["message"]
     assert studio.ask("PUT", "translations", **body | {"reviewer": "B"})["state"] == "rejected"
     better = body | {"version": studio.get("templates", key="toy")["version"], "reviewer": "C", "decision": "accept"}
     better |= {"jinja": french.replace("bon", "bien")}
@@ -67,10 +67,10 @@ def test_an_edit_is_unreviewed_and_a_rejection_names_who(studio) -> None:
     ("jinja", "said"),
     [
         ("{{texte}} Dis-le encore. ||| {{text}}", "lost {{text}}; new {{texte}}"),
-        ("{{text}} Dis-le encore. ||| {{text | upper}}", "the code is not the original's"),
-        ("{{text}} Dis-le encore.", "the code is not the original's"),
+        ("{{text}} Dis-le encore. ||| {{text | upper}}", "the code differs from the original's"),
+        ("{{text}} Dis-le encore.", "the code differs from the original's"),
         ("{{text}} {{ Dis-le ||| {{text}}", "does not compile"),
-        ("{{text}} ||| {{text}}", "inputs of 'again': has no words"),
+        ("{{text}} ||| {{text}}", "inputs of 'again': is empty"),
     ],
 )
 def test_broken_placeholders_are_refused(studio, jinja: str, said: str) -> None:

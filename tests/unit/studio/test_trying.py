@@ -85,7 +85,7 @@ def test_a_model_stops_when_nobody_listens() -> None:
 def test_what_goes_wrong_in_the_model_is_raised_where_it_is_read() -> None:
     class Broken(Endless):
         def write(self, prompt, most, show):
-            raise ConfigError("the model gave no answer")
+            raise ConfigError("the model returned no answer")
 
     with pytest.raises(ConfigError, match="no answer"):
         list(_written(Broken(), "", 5))

@@ -69,8 +69,8 @@ def test_each_row_is_in_its_language_and_pairs_join_theirs(recipe, tmp_path):
 def test_licence_and_gating_are_shown_before_a_fetch(recipe):
     assert run("fetch", recipe, "--dry-run").splitlines() == [
         "CohereLabs/aya_dataset [train]  Apache-2.0",
-        "openlanguagedata/flores_plus/eng_Latn [dev]  CC-BY-SA-4.0  on request (HF_TOKEN)",
-        "openlanguagedata/flores_plus/fra_Latn [dev]  CC-BY-SA-4.0  on request (HF_TOKEN)",
+        "openlanguagedata/flores_plus/eng_Latn [dev]  CC-BY-SA-4.0  gated (HF_TOKEN)",
+        "openlanguagedata/flores_plus/fra_Latn [dev]  CC-BY-SA-4.0  gated (HF_TOKEN)",
     ]
     lines = [json.loads(line) for line in run("fetch", recipe, "--dry-run", "--json").splitlines()]
     assert [line["gated"] for line in lines] == [False, True, True]
@@ -83,6 +83,6 @@ def test_licence_and_gating_are_shown_before_a_fetch(recipe):
     assert json.loads(shown)["gated"] == "on request (HF_TOKEN)"
     assert json.loads(shown)["join"] == {"on": "id", "subsets": {"source": "eng_Latn", "target": "fra_Latn"}}
     plan = run("plan", recipe)
-    assert "given out on request (HF_TOKEN): openlanguagedata/flores_plus" in plan
+    assert "gated (HF_TOKEN): openlanguagedata/flores_plus" in plan
     assert "CC-BY-SA-4.0" in plan
     assert "Apache-2.0" in plan

@@ -38,7 +38,7 @@ def test_an_entry_becomes_one_task_per_subset_with_our_language_codes(catalogue_
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("language: en", "give the languages in `subsets` or in `language`"),
+        ("language: en", "give the languages either in `subsets` or in `language`"),
         ("clusters: x", "tasks.0.clusters"),
         ("kind: guess", "tasks.0.kind"),
     ],
@@ -70,7 +70,7 @@ def test_a_recipe_brings_its_catalogues_and_own_tasks(catalogue_file):
 def test_two_tasks_of_one_name_are_refused(catalogue_file):
     path = catalogue_file.with_name("recipe.yaml")
     path.write_text(RECIPE.replace("id: mine", "id: tiny/jp"))
-    with pytest.raises(ConfigError, match="'tiny/jp' stands twice"):
+    with pytest.raises(ConfigError, match="'tiny/jp' is defined twice"):
         load_catalogue(load_recipe(path))
 
 

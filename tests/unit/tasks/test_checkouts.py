@@ -70,7 +70,7 @@ def test_one_folder_serves_its_own_branch_only(monkeypatch, tmp_path):
 def test_a_folder_that_shows_no_branch_has_to_be_named(monkeypatch, tmp_path):
     root = make(tmp_path, keys=["imdb"])
     monkeypatch.setenv("XMTF_TEMPLATES_ROOT", str(root))
-    with pytest.raises(ConfigError, match=f"does not show its branch: if it is of tr13, write .*=tr13={root}"):
+    with pytest.raises(ConfigError, match=f"whose branch is not recorded: if it is tr13, write .*=tr13={root}"):
         checkout_of("tr13", "xp3:imdb")
     monkeypatch.setenv("XMTF_TEMPLATES_ROOT", f"tr13={root}")
     assert checkout_of("tr13", "xp3:imdb") == root
@@ -82,7 +82,7 @@ def test_branches_are_listed_or_are_folders_of_one_folder(monkeypatch, tmp_path)
     for value in (str(tmp_path), f"tr13={tmp_path / 'tr13'}, xp3mt={tmp_path / 'xp3mt'}"):
         monkeypatch.setenv("XMTF_TEMPLATES_ROOT", value)
         assert [checkout_of(branch, "x").name for branch in ("tr13", "xp3mt")] == ["tr13", "xp3mt"]
-        assert "tr13, xp3mt only: add main=" in lacking_checkouts(["main"])["main"]
+        assert "only for tr13, xp3mt: add main=" in lacking_checkouts(["main"])["main"]
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_branches_are_listed_or_are_folders_of_one_folder(monkeypatch, tmp_path)
         ("tr13={root}/xp3mt", r"tr13 is given .*xp3mt \(branch xp3mt\)"),
         ("tr13={root}/nowhere", "tr13: .*nowhere: no such folder"),
         ("{root}/nowhere", "nowhere: no such folder"),
-        ("tr31={root}/xp3mt", "'tr31=.*' is no BRANCH=FOLDER with a branch of main, tr13, xp3mt, xp3x"),
+        ("tr31={root}/xp3mt", "'tr31=.*' is not BRANCH=FOLDER with a branch of main, tr13, xp3mt, xp3x"),
         ("", "set XMTF_TEMPLATES_ROOT to a checkout"),
     ],
 )

@@ -134,7 +134,7 @@ def test_evaluations_drop_what_mixtures_drop_and_say_so(slice_of):
     lines = list(report.lines(job.info.dropped))
     assert len(lines) == 4
     assert (
-        "dropped 1: null target, first mine [train] row 1, template 't' ('answer' is null); leave the row" in lines[0]
+        "dropped 1: null target, first mine [train] row 1, template 't' ('answer' is null); remove the row" in lines[0]
     )
     assert all(remedy(reason) for reason in reasons)
 
@@ -148,7 +148,7 @@ def test_what_is_told_of_shards_is_merged_in_order():
     report.merge(two.to_json())
     lines = list(report.lines(Counter({"null target": 7})))
     assert lines[0].startswith("dropped 7: null target, first a/x [s] row 3, template 't' (d); ")
-    assert lines[1:] == ["look at a/x [s], template 't' (and 1 more templates and splits): n"]
+    assert lines[1:] == ["check a/x [s], template 't' (and 1 more templates and splits): n"]
 
 
 def test_a_label_column_that_never_picks_a_choice_is_named_with_the_one_that_does(slice_of):

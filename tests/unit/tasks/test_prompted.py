@@ -233,4 +233,4 @@ def test_of_promptsource_templates_of_one_name_the_last_counts(mirror, catalogue
     (folder / "templates.yaml").write_text(json.dumps({"templates": entries}))
     task = replace(task, promptsource="tr13", template_key="tiny", template_file=None, templates_root=folder.parent)
     assert [template.jinja for template in task.templates()] == ["2 ||| x", "3 ||| x"]
-    assert "tiny/fra: 1 prompts share a name with a later one, which counts: a" in capsys.readouterr().err
+    assert "tiny/fra: 1 prompts are skipped, as a later one has the same name: a" in capsys.readouterr().err

@@ -115,7 +115,7 @@ def test_a_pattern_that_matches_nothing_is_an_error(select, selection, held_out,
         ({"tasks": ["tiny/en"], "languages": ["fr"]}, {}, "no task matches all of its filters"),
         ({"tasks": ["judge"]}, {}, "none of its tasks .judge, .... has a split for train"),
         ({"tasks": ["tiny/en"], "exclude_templates": ["*"]}, {}, "no template of its tasks .* their templates: ask"),
-        ({"languages": ["ja"]}, {"languages": ["ja"]}, "everything it takes .tiny/jp, .... is held out"),
+        ({"languages": ["ja"]}, {"languages": ["ja"]}, "everything it selects .tiny/jp, .... is held out"),
     ],
 )
 def test_a_selection_that_takes_nothing_says_why(select, selection, held_out, message):
@@ -127,7 +127,7 @@ def test_tasks_without_a_prompt_in_the_languages_asked_for_are_listed_or_an_erro
     asked = {"tasks": ["tiny/*"], "prompt_languages": ["same"]}
     assert {part[0] for part in select(asked)} == {"tiny/en", "tiny/fra"}
     said = capsys.readouterr().err
-    assert said == "  tasks.0: 1 tasks have no template in prompt_languages [same] and are left out: tiny/jp\n"
+    assert said == "  tasks.0: 1 tasks have no template in prompt_languages [same] and are skipped: tiny/jp\n"
     select(asked)
     assert capsys.readouterr().err == ""
     with pytest.raises(ConfigError, match=r"tasks\.0: 1 tasks have no template in .*same.*: tiny/jp; add a language"):
@@ -170,4 +170,4 @@ def test_translations_are_for_rows_of_their_language_unless_asked_for(catalogue_
         "tiny/jp": [*ALL, "ask_frmt", "ask_jpmt"],
     }
     assert taken("?*")["tiny/en"] == [*ALL, "ask_frmt", "ask_jpmt"]
-    assert "1 translations wait for a person and are not used (rejected: 1)" in capsys.readouterr().err
+    assert "1 translations await review and are not used (rejected: 1)" in capsys.readouterr().err

@@ -26,7 +26,7 @@ def test_rows_are_counted_as_the_adapter_leaves_them(task, mirror):
     task = replace(task, adapter="hidden-labels")
     (shown,) = preview_row(task, [Template("t", "{{ text }} ||| x")], row=1)
     assert (shown.inputs, shown.origin.row) == ("c", 2)
-    with pytest.raises(SourceError, match=r"tiny/fra \[train\] has 2 rows; --row 2 is none of them"):
+    with pytest.raises(SourceError, match=r"tiny/fra \[train\] has 2 rows; --row 2 is out of range"):
         preview_row(task, [], row=2)
 
 
@@ -36,7 +36,7 @@ def test_rows_are_counted_as_the_adapter_leaves_them(task, mirror):
         ("{{ text }} ||| {{ answer_choices[label - 2] }}", "no ||| yes", "negative label: the label is -1, of 2"),
         ("{{ text }} ||| bon", "no ||| yes", "target is not among the answer choices: the target is 'bon', the"),
         ("{{ txet }} ||| bon", None, "reads the column 'txet', which the rows do not have; did you mean 'text'?"),
-        ("{{ [text] | map('upper') }} ||| bon", None, "NotTextError: 'text' is a generator, and no text"),
+        ("{{ [text] | map('upper') }} ||| bon", None, "NotTextError: 'text' is a generator, not text"),
         (" ", None, "template does not apply"),
     ],
 )

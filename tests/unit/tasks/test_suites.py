@@ -83,9 +83,9 @@ def test_prompts_come_from_a_folder(tmp_path):
     # The same filters hold as for our own prompts.
     english = suite.tasks[0].model_copy(update={"prompt_languages": ("en",)})
     assert [each.name for each in theirs.select([english], role="evaluation")[0].templates] == ["can we infer"]
-    with pytest.raises(UnknownNameError, match=r"task 'copa': looked for copa, aps/super_glue, super_glue .* in "):
+    with pytest.raises(UnknownNameError, match=r"task 'copa': searched for copa, aps/super_glue, super_glue .* in "):
         theirs.tasks["copa"].templates()
-    with pytest.raises(TemplateError, match="no such folder of templates"):
+    with pytest.raises(TemplateError, match="no such template folder"):
         load_catalogue().prompted_from(tmp_path / "nowhere")
 
 

@@ -128,7 +128,7 @@ def test_collection_keys_and_fallback(tmp_path, write_templates):
 def test_checkout_of_promptsource(tmp_path, write_templates):
     write_templates(tmp_path / "promptsource" / "templates" / "xnli" / "templates.yaml", [Template("t", "a ||| b")])
     assert list(open_collection(tmp_path).keys()) == ["xnli"]
-    with pytest.raises(TemplateError, match="no such folder"):
+    with pytest.raises(TemplateError, match="no such template folder"):
         open_collection(tmp_path / "missing")
 
 
@@ -163,5 +163,5 @@ def test_of_a_repeated_key_the_last_counts_as_in_promptsource_and_own_files_are_
     node = "  one: !Template {{id: one, name: {}, jinja: '{{{{x}}}} ||| {{{{y}}}}'}}\n"
     path = write(tmp_path, "templates:\n" + node.format("first") + node.format("second"))
     assert [each.name for each in read_template_file(path, last_counts=True)] == ["second"]
-    with pytest.raises(TemplateError, match="2 templates stand under the key 'one'"):
+    with pytest.raises(TemplateError, match="2 templates have the key 'one'"):
         read_template_file(path)

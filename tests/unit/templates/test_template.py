@@ -104,7 +104,7 @@ def test_errors_name_dataset_subset_template_and_row():
         ("{{ a ||| b", "TemplateSyntaxError"),
         ("{{ a | nosuch }} ||| b", "No filter named 'nosuch'"),
         ("{% include 'x' %} ||| b", "include is not available"),
-        ("no target", "||| must part inputs and target"),
+        ("no target", "||| must separate inputs and target"),
     ],
 )
 def test_wrong_sources(jinja, what):

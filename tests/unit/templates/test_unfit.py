@@ -127,7 +127,7 @@ def test_details_and_notes_name_values():
         pa.table({"x": [["yes", "ja"]]}), dataset="d", subset="", split="s"
     )
     assert listed.inputs.to_pylist() == ["['yes', 'ja']"]
-    assert listed.notes == ("prints 'x' whole, as Python writes a list; join or index it",)
+    assert listed.notes == ("prints 'x' whole, as a Python list; join or index it",)
     assert all(REMEDIES.values())
 
 
@@ -164,7 +164,7 @@ ROW = {"d": {"values": "V", "items": "I", "keys": "K", "get": "G", "pop": "P", "
     ],
 )
 def test_what_is_no_text_is_a_fault(printed):
-    with pytest.raises(TemplateError, match="no text"):
+    with pytest.raises(TemplateError, match="not text"):
         Template("t", printed + " ||| b").render(ROW | {"b": b"bytes"})
 
 
@@ -265,7 +265,7 @@ def test_a_column_may_be_called_self():
 def test_a_list_that_becomes_text_whole_is_noted(expression):
     table = pa.table({"x": [["a", "c"]]})
     found = Template("t", f"{{{{ {expression} }}}} ||| b").render_table(table, dataset="d", subset="", split="s")
-    assert any("whole, as Python writes a list" in note for note in found.notes)
+    assert any("whole, as a Python list" in note for note in found.notes)
     joined = Template("t", "{{ x | join }} ||| b").render_table(table, dataset="d", subset="", split="s")
     assert not joined.notes
 

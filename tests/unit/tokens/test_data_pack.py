@@ -40,7 +40,7 @@ def test_counts_are_a_table_by_language(mixture: Path, tokens: Path, tmp_path: P
     heading, *rows, _, last = run(
         "pack", mixture, "--tokenizer", tokens / "tokenizer", "--out", tmp_path / "out"
     ).splitlines()
-    assert heading.split("  ") == ["language", "examples", "input tokens", "target tokens", "bytes a token"]
+    assert heading.split("  ") == ["language", "examples", "input tokens", "target tokens", "bytes per token"]
     assert [row.split()[:2] for row in rows] == [["en", "250"], ["fr", "120"], ["hi", "40"]]
     assert last.startswith(f"{tmp_path / 'out'}: 410 of 410 examples, ")
 
@@ -66,7 +66,7 @@ def test_a_recipe_and_its_folders(
     monkeypatch.chdir(tmp_path)
     path = recipe().path
     shutil.copytree(mixture, "runs/small/mixture")
-    with pytest.raises(ConfigError, match="no finished token files; make them with `xmtf data pack"):
+    with pytest.raises(ConfigError, match="there are no finished token files; build them with `xmtf data pack"):
         run("peek", path, "--row", 0)
     printed = json.loads(run("pack", path, "tokens.tokenizer.train_vocab_size=350", "--json"))
     assert printed["folder"] == "runs/small/tokens"
@@ -118,9 +118,9 @@ def test_split_files_are_what_megatron_reads(tokens: Path, tmp_path: Path) -> No
 def test_mistakes_in_split_files(mixture: Path, tokens: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is a mixture folder"):
         run("split-files", mixture)
-    with pytest.raises(ConfigError, match="no finished token files here"):
+    with pytest.raises(ConfigError, match="there are no finished token files"):
         run("split-files", tmp_path)
-    with pytest.raises(ConfigError, match="is LANGUAGE=FACTOR"):
+    with pytest.raises(ConfigError, match="expected LANGUAGE=FACTOR"):
         run("split-files", tokens, "--multiplier", "code")
     with pytest.raises(UnknownNameError, match="unknown language"):
         run("split-files", tokens, "--multiplier", "code=1.3")

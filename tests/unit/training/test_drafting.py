@@ -70,11 +70,11 @@ def test_a_file_and_a_model_become_a_recipe_that_trains_and_is_resumed_as_any_ot
     weights = here / "runs" / "base-rows" / "model" / "adapter_model.safetensors"
     before = file_sha256(weights), weights.stat().st_mtime_ns
     again = invoke(*asked)
-    assert "base-rows.yaml (is there)" in again
-    assert "runs/base-rows/model (is there)" in again
+    assert "base-rows.yaml (exists)" in again
+    assert "runs/base-rows/model (exists)" in again
     run_recipe(load_recipe(here / "base-rows.yaml"))
     assert (file_sha256(weights), weights.stat().st_mtime_ns) == before
-    with pytest.raises(ConfigError, match=r"base-rows\.yaml: is there and says something else; run it"):
+    with pytest.raises(ConfigError, match=r"base-rows\.yaml: exists and differs; run it"):
         invoke("--model", "base", "--data", "rows.jsonl", *SMALL, "training.steps=2")
 
 
@@ -87,7 +87,7 @@ def test_conversations_other_columns_and_mixed_up_arguments(here):
         draft_recipe("base", here / "odd.jsonl", SMALL)
     for arguments, message in (
         (("--model", "base"), "--model and --data go together"),
-        (("tokens.yaml", "--model", "base", "--data", "rows.jsonl"), "are two ways; give one of them"),
+        (("tokens.yaml", "--model", "base", "--data", "rows.jsonl"), "give either a recipe, or"),
         ((), "give a recipe, or --model M and --data FILE"),
     ):
         with pytest.raises(ConfigError, match=message):

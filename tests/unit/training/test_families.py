@@ -149,7 +149,7 @@ def test_a_family_is_trained_exported_and_asked_as_transformers_does(kind, token
     assert family in dry_run(loaded, tokens=tokens[family])
     train_in_folder(loaded, tokens=tokens[family])
     said = " ".join(capsys.readouterr().err.split())
-    assert ("it trains with one example a row" in said) == (kind in PADDED)
+    assert ("it trains with one example per row" in said) == (kind in PADDED)
     (step,) = (event for event in read_jsonl(loaded.run.log) if event["event"] == "train" and event["step"] == 2)
     assert (step["fill"] > 0.5) == (kind not in PADDED)
     model = loaded.run.model
@@ -196,15 +196,15 @@ def test_quantised_weights_are_asked_under_another_name(tokens, tmp_path, capsys
     info = {kind: each.get_model_info() for kind, each in asked.items()}
     assert info["nf4"]["model_num_parameters"] == info[None]["model_num_parameters"]
     assert info["nf4"]["model_sha"] != info[None]["model_sha"]
-    with pytest.raises(ConfigError, match="quantize=int3: known are nf4 and int8"):
+    with pytest.raises(ConfigError, match="quantize=int3: known: nf4, int8"):
         harness.HarnessModel(str(model), quantize="int3")
 
 
 REFUSED = {
     "qwen2_vl": ("causal", lambda: transformers.Qwen2VLConfig(text_config=DECODER), "reads images or sound"),
-    "whisper": ("encoder-decoder", lambda: transformers.WhisperConfig(), "writes no text"),
+    "whisper": ("encoder-decoder", lambda: transformers.WhisperConfig(), "generates no text"),
     "t5gemma2": ("encoder-decoder", lambda: transformers.T5Gemma2Config(), "reads images or sound"),
-    "bert": ("causal", lambda: transformers.BertConfig(), "an encoder that fills in masks"),
+    "bert": ("causal", lambda: transformers.BertConfig(), "a masked-language-model encoder"),
 }
 
 

@@ -107,17 +107,17 @@ def test_the_command_takes_overrides_of_the_recipe(straight, universal, tmp_path
     refused = CliRunner().invoke(
         build_app("checkpoint"), ["checkpoint", "convert", str(universal), "training.steps=9", "--out", "x"]
     )
-    assert "training.steps=9: overrides are for --recipe" in str(refused.exception)
+    assert "training.steps=9: overrides need --recipe" in str(refused.exception)
 
 
 def test_another_optimizer_an_unknown_count_and_another_shape_are_refused(straight, universal, tmp_path):
     _, tokens = straight
     other = load_recipe(tmp_path / "recipe.yaml", ["training.optimizer.name=adafactor"])
-    with pytest.raises(ConfigError, match="holds the moments of `adamw`"):
+    with pytest.raises(ConfigError, match="has the moments of `adamw`"):
         import_state(universal, other, tokens=tokens)
     (universal / "mp_rank_00_model_states.pt").unlink()
     with pytest.raises(ConfigError, match="--adam-steps N"):
         import_state(universal, load_recipe(tmp_path / "recipe.yaml"), tokens=tokens)
     deeper = load_recipe(tmp_path / "recipe.yaml", ["model.num_layers=3", f"run_folder={tmp_path / 'deeper'}"])
-    with pytest.raises(DataError, match="has 2 layers, the model that it should be like has 3"):
+    with pytest.raises(DataError, match="has 2 layers, but the model given by --like has 3"):
         import_state(universal, deeper, tokens=tokens, adam_steps=3)

@@ -101,7 +101,7 @@ def test_training_goes_on_from_it(source, loaded, tmp_path):
 def test_what_does_not_fit_is_named(source, loaded, tmp_path):
     tokens = {"tokens": tmp_path / "tokens"}
     other = load_recipe(tmp_path / "recipe.yaml", ["training.optimizer.name=adamw"])
-    with pytest.raises(ConfigError, match="holds the moments of `adafactor`"):
+    with pytest.raises(ConfigError, match="has the moments of `adafactor`"):
         import_state(source, other, **tokens)
     larger = load_recipe(tmp_path / "recipe.yaml", ["model.vocab_size=512", f"run_folder={tmp_path / 'larger'}"])
     with pytest.raises(DataError, match="its embedding has 384 rows, the model of the recipe 512"):

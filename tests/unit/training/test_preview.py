@@ -50,7 +50,7 @@ def test_a_layout_is_shown_and_one_that_does_not_fit_refused():
     text = dry_run(load_recipe(RECIPES / "bloomz.yaml", as_published))
     assert "processes  288: pp 72 x dp_replicate 4" in text
     assert "estimated for one process of 288" in text
-    with pytest.raises(ConfigError, match="112 attention heads do not divide over 5 processes"):
+    with pytest.raises(ConfigError, match="112 attention heads are not divisible among 5 processes"):
         dry_run(load_recipe(RECIPES / "bloomz.yaml", ["training.parallel.tp=5"]))
 
 

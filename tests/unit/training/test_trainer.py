@@ -119,7 +119,9 @@ def test_a_changed_byte_in_the_newest_checkpoint_costs_its_steps_and_no_more(rec
     content = bytearray(shard.read_bytes())
     content[len(content) // 2] ^= 1
     shard.write_bytes(content)
-    with pytest.raises(DataError, match=r"step-000004: not a whole checkpoint: model-00001.* does not hold the bytes"):
+    with pytest.raises(
+        DataError, match=r"step-000004: not a complete checkpoint: model-00001.* does not match its recorded checksum"
+    ):
         export_checkpoint(short.run_folder, tmp_path / "exported")
     assert not (tmp_path / "exported").exists()
     longer = recipe()
@@ -153,11 +155,11 @@ def test_recomputing_activations_may_begin_half_way(recipe, tokens):
 def test_another_recipe_starts_anew_and_says_so(recipe, tokens, capsys, monkeypatch, override):
     monkeypatch.setenv("XMTF_PROGRESS", "on")
     train_in_folder(recipe(), tokens=tokens)
-    assert "beginning at step 0" not in capsys.readouterr().err
+    assert "starting at step 0" not in capsys.readouterr().err
     other = recipe(override)
     train_in_folder(other, tokens=tokens)
     assert trained_steps(other) == [6]
-    assert "beginning at step 0" in capsys.readouterr().err
+    assert "starting at step 0" in capsys.readouterr().err
 
 
 def test_two_processes_do_not_train_in_one_folder(recipe, tokens):
@@ -246,12 +248,14 @@ def test_dry_run_shows_the_first_example_and_its_row(recipe, tokens):
 
 
 def test_rows_that_do_not_divide_are_refused(recipe, tokens):
-    with pytest.raises(ConfigError, match=r"training\.global_batch_rows: 4 rows do not divide into micro-batches of 3"):
+    with pytest.raises(
+        ConfigError, match=r"training\.global_batch_rows: 4 rows are not divisible into micro-batches of 3"
+    ):
         train_in_folder(recipe("training.micro_batch_rows=3"), tokens=tokens)
 
 
 def test_missing_token_files_are_named(recipe, tmp_path):
-    with pytest.raises(ConfigError, match=r"no finished token files; make them with .*--until tokens"):
+    with pytest.raises(ConfigError, match=r"there are no finished token files; build them with .*--until tokens"):
         train_in_folder(recipe(), tokens=tmp_path / "nothing")
 
 
@@ -284,7 +288,7 @@ def test_the_best_weights_are_exported_where_the_recipe_says_so(recipe, tokens):
     early = recipe("training.steps=2", folder="early")
     train_in_folder(early, tokens=tokens)
     assert weights_hash(best) == weights_hash(early) != weights_hash(last)
-    with pytest.raises(ConfigError, match="nothing to measure them with"):
+    with pytest.raises(ConfigError, match="no measures were given for them"):
         train_in_folder(recipe(*watched, folder="none"), tokens=tokens)
 
 
@@ -301,7 +305,7 @@ def test_a_text_that_is_not_there_is_left_out_by_name_where_it_is_optional(recip
     monkeypatch.setenv("XMTF_PROGRESS", "on")
     loaded = recipe("training.validation_texts=[{path: none.jsonl, optional: true}]", "training.steps=2")
     assert present_texts(loaded) == []
-    assert "'pretraining text' is left out: there is no file" in " ".join(capsys.readouterr().err.split())
+    assert "'pretraining text' is skipped: there is no file" in " ".join(capsys.readouterr().err.split())
     with pytest.raises(SourceError, match=r"training\.validation_texts: there is no file .*none\.jsonl"):
         present_texts(recipe("training.validation_texts=[{path: none.jsonl}]", folder="other"))
 
@@ -367,9 +371,11 @@ def test_adapters_beside_quantised_weights_resume_load_and_are_merged_in_full_pr
 
 
 def test_quantised_weights_without_adapters_are_refused_and_with_shards_too(recipe, tokens):
-    with pytest.raises(ConfigError, match="quantize keeps frozen weights in few bits beside adapters; give `lora`"):
+    with pytest.raises(
+        ConfigError, match="quantize stores frozen weights in few bits while adapters train; give `lora`"
+    ):
         recipe("model.quantize=nf4")
-    with pytest.raises(ConfigError, match=r"quantised weights \(model.quantize\) stay whole on each process"):
+    with pytest.raises(ConfigError, match=r"quantised weights \(model.quantize\) cannot be sharded"):
         dry_run(recipe(*ADAPTED, "model.quantize=int8", "training.parallel.dp_shard=2"), tokens=tokens)
 
 
@@ -410,7 +416,7 @@ def test_training_goes_on_from_adapters_or_merges_them(recipe, tokens):
     whole = recipe(f"{base}}}", folder="whole")
     train_in_folder(whole, tokens=tokens)
     assert (whole.run_folder / "model" / "model.safetensors").exists()
-    with pytest.raises(ConfigError, match="trained no adapters"):
+    with pytest.raises(ConfigError, match="has no trained adapters"):
         export_checkpoint(whole.run_folder, whole.run_folder / "exported", merge=True)
     with pytest.raises(ConfigError, match="have rank 4 and alpha 32; give the same"):
         train_in_folder(recipe(f"{base}, lora: {{rank: 8}}}}", folder="other"), tokens=tokens)

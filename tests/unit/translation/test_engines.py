@@ -128,7 +128,7 @@ def test_the_chat_server_says_how_answers_ended(server):
         asked.answers(conversations)
     with pytest.raises(ConfigError, match="OPENAI_API_KEY is not set"):
         ChatServer("m")
-    with pytest.raises(ConfigError, match="names no model"):
+    with pytest.raises(ConfigError, match="has no model"):
         open_engine("openai:")
 
 
@@ -140,7 +140,7 @@ def test_what_an_engine_lacks_is_said_in_one_line(server, monkeypatch, tmp_path)
     monkeypatch.setitem(__import__("sys").modules, "deepl", None)
     with pytest.raises(MissingExtraError, match=r"xmtf\[deepl\]"):
         open_engine("deepl")
-    with pytest.raises(ConfigError, match=r"no model\.bin there"):
+    with pytest.raises(ConfigError, match=r"it has no model\.bin"):
         open_engine(f"ctranslate2:{tmp_path}")
 
 

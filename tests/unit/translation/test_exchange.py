@@ -130,7 +130,7 @@ def test_a_person_reviews_one_translation_and_nothing_else_changes(translated, f
     before = translated.read_text(encoding="utf-8")
     exported = out(translated, form)
     edit(exported, form, lambda text: text.replace("surély", "sûrement"), "reviewed")
-    with pytest.raises(ConfigError, match="say who with --reviewer"):
+    with pytest.raises(ConfigError, match="give the name with --reviewer"):
         back(exported, translated, form)
     assert back(exported, translated, form, "Ana") == {"reviewed": 1, "untouched": 1}
     found = {each.name: each for each in read_template_file(translated)}
@@ -240,7 +240,7 @@ def test_the_verbs_export_import_and_count(translated, tmp_path):
 
     csv_file = tmp_path / "review.csv"
     assert xmtf("export", translated, "--out", csv_file)[0] == 0
-    assert "is there already" in xmtf("export", translated, "--out", csv_file)[1]
+    assert "already exists" in xmtf("export", translated, "--out", csv_file)[1]
     assert "untouched: 2" in xmtf("import", csv_file, translated)[1]
     assert "holds one language" in xmtf("export", translated, "--language", "fr,sw", "--out", tmp_path / "a.po")[1]
     code, said = xmtf("status", translated)

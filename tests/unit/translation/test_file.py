@@ -108,7 +108,7 @@ def test_right_to_left_values_are_isolated_where_asked(simple, work_of, function
 def test_a_broken_memory_is_named(tmp_path):
     path = tmp_path / "memory.jsonl"
     path.write_text('{"engine": "x"}\n')
-    with pytest.raises(DataError, match="line 1 is none of a translation memory"):
+    with pytest.raises(DataError, match="line 1 is not an entry of a translation memory"):
         Memory(path)
 
 
@@ -129,7 +129,7 @@ def test_the_verb_says_what_would_go_out_and_what_was_written(simple):
     command = f"command:{sys.executable} -c 'import sys;[print(line[:-1][::-1]) for line in sys.stdin]'"
     words = ["translate", str(simple), "--to", "fr", "--engine", command]
     result = CliRunner().invoke(app, [*words, "--dry-run", "--price", "20"], catch_exceptions=False)
-    assert "at 20 a million; nothing was asked" in result.stderr
+    assert "at 20 per million; nothing was sent" in result.stderr
     assert "fr        2    0      0      0     5" in result.stdout
     before = simple.read_bytes()
     result = CliRunner().invoke(app, words, catch_exceptions=False)
@@ -157,7 +157,7 @@ def test_the_report_has_a_figure_for_each_check(simple, tmp_path):
     assert 0 < float(figures["back-translation chrF++"]) < 100
     assert "- glossary 'tell_frmt': without sujet" in lines
     result = CliRunner().invoke(app, words)
-    assert "is there already" in str(result.exception)
+    assert "already exists" in str(result.exception)
 
 
 def test_rows_stand_side_by_side(simple, work_of, function_engine):

@@ -103,7 +103,7 @@ def test_marks_that_one_style_loses_come_back_in_another_or_by_splitting(templat
 
     jinja = {}
     text = templates_file.read_text(encoding="utf-8")
-    for kept in ('<x id="', "{", "[", "XQ", "no style"):
+    for kept in ('<x id="', "{", "[", "XQ", "no placeholder style"):
         path = templates_file.with_name(f"{len(jinja)}.yaml")
         path.write_text(text, encoding="utf-8")
         engine = function_engine(keeps(kept))

@@ -72,7 +72,7 @@ def pack(
         chosen.append(f"tokens.tokenizer.path={json.dumps(str(path.resolve()) if path.exists() else tokenizer)}")
     if source.is_dir():
         if out is None or mixture is not None:
-            raise ConfigError(f"{source}: of a mixture folder give --out FOLDER for its token files, and no --mixture")
+            raise ConfigError(f"{source}: for a mixture folder give --out FOLDER for its token files, and no --mixture")
         mixture = find_mixture(source)
         loaded, base, family = load_for_tokens(mixture, [*(overrides or []), *chosen], family), None, family or "causal"
     else:
@@ -148,7 +148,7 @@ def _factors(texts: list[str]) -> dict[str, float]:
         try:
             factors[language] = float(factor)
         except ValueError:
-            raise ConfigError(f"--multiplier {text!r}: is LANGUAGE=FACTOR, such as code=1.3") from None
+            raise ConfigError(f"--multiplier {text!r}: expected LANGUAGE=FACTOR, such as code=1.3") from None
         if not 0 < factors[language] < float("inf"):
             raise ConfigError(f"--multiplier {text!r}: the factor must be above 0")
     return factors

@@ -41,7 +41,7 @@ def print_plan(records: Sequence[JsonObject]) -> None:
     )
     print_text()
     if gated := sorted({record["dataset"] for record in records if record["gated"]}):
-        print_text(f"given out {ON_REQUEST}: {', '.join(gated)}\n")
+        print_text(f"{ON_REQUEST}: {', '.join(gated)}\n")
     sizes = ", ".join(f"{cell_text(name, count)} {name}" for name, count in _sizes(records).items())
     print_text(f"{sizes}, {len({record['language'] for record in records}):,} languages")
 
@@ -101,7 +101,7 @@ def print_packed(manifest: Manifest, folder: Path, *, as_json: bool) -> None:
                 "examples": held.out,
                 "input tokens": held.input_tokens,
                 "target tokens": held.target_tokens,
-                "bytes a token": held.bytes / max(1, held.tokens),
+                "bytes per token": held.bytes / max(1, held.tokens),
             }
             for language, held in details.languages.items()
         ]
@@ -109,7 +109,7 @@ def print_packed(manifest: Manifest, folder: Path, *, as_json: bool) -> None:
     print_text()
     _print_dropped(counts.dropped)
     print_text(
-        f"{folder}: {counts.out:,} of {counts.examples:,} examples, {counts.tokens:,} tokens of a vocabulary of "
+        f"{folder}: {counts.out:,} of {counts.examples:,} examples, {counts.tokens:,} tokens with a vocabulary of "
         f"{details.vocab_size:,}, in {manifest.wall_time_s:.1f} s"
     )
 

@@ -80,7 +80,7 @@ def plan(
         print_text(
             f"{tasks} shard tasks: run `xmtf data run-task {recipe} --index 0` to --index {tasks - 1}, then merge"
             if tasks
-            else f"{_out(loaded, out)}: the mixture is finished; there is nothing to do"
+            else f"{_out(loaded, out)}: the mixture is already finished"
         )
         return
 
@@ -170,7 +170,9 @@ def stats(
     folder, wanted = _mixture(source, filters, out)
     if against is not None:
         if wanted:
-            raise ConfigError("--against compares whole mixtures; leave out the filters, or the lines of the table")
+            raise ConfigError(
+                "--against compares whole mixtures; remove the filters, or filter the lines of the table instead"
+            )
         records = compare_counts(folder, against)
     else:
         records = mixture_stats(folder, by.split(","), lengths=lengths, filters=wanted)
@@ -245,13 +247,13 @@ def export(
     folder, wanted = _mixture(source, filters, out)
     if push_to_hub is not None:
         if wanted:
-            raise ConfigError("--push-to-hub publishes a whole mixture; leave the filters out")
+            raise ConfigError("--push-to-hub publishes whole mixtures; remove the filters")
         check_target(push_to_hub, dry_run=dry_run)
         upload = plan_upload(folder, push_to_hub, "dataset", private=private, patterns=MIXTURE_FILES)
         print_published(upload, dry_run=dry_run, as_json=as_json)
         return
     if private or dry_run:
-        raise ConfigError("--private and --dry-run are for --push-to-hub ID")
+        raise ConfigError("--private and --dry-run need --push-to-hub ID")
     counts = export_jsonl(folder, to, fields=fields, names=names, filters=wanted)
     lines = sum(counts.values())
     if as_json:
@@ -269,7 +271,7 @@ def card(source: Built, overrides: Overrides = None, out: Out = None, as_json: P
     folder, _ = _mixture(source, overrides, out)
     path = folder / "README.md"
     if not path.exists():
-        raise DataError(f"{path}: missing; build the mixture with `xmtf data build`")
+        raise DataError(f"{path}: missing; build the mixture first with `xmtf data build`")
     text = path.read_text(encoding="utf-8")
     print_json({"card": text}) if as_json else print_text(text, end=False)
 
@@ -323,9 +325,9 @@ def fetch(
 
 
 def _show_terms(terms: tuple[Terms, ...]) -> None:
-    """Say under which terms the datasets come that are fetched now."""
+    """Describe under which terms the datasets come that are fetched now."""
     if terms:
-        lines = aligned([("dataset", "splits", "licence", "given out"), *(each.line() for each in terms)])
+        lines = aligned([("dataset", "splits", "licence", "access"), *(each.line() for each in terms)])
         say("\n".join(lines))
 
 
@@ -338,7 +340,7 @@ def _packed_row(source: Path, overrides: list[str], tokens: Path | None, row: in
     folder = tokens or (source if source.is_dir() else _load(source, overrides).run.tokens)
     manifest = read_manifest(folder) if (folder / MANIFEST).is_file() else None
     if manifest is None or manifest.stage != "tokens":
-        raise ConfigError(f"{folder}: no finished token files; make them with `xmtf data pack {source}`")
+        raise ConfigError(f"{folder}: there are no finished token files; build them with `xmtf data pack {source}`")
     family = TokenDetails.of(manifest, folder).family
     loaded = load_for_tokens(source if source.is_file() else folder, overrides, family)
     return peek_row(open_loader(folder, loaded, family=family), row)

@@ -33,11 +33,11 @@ def plan_lines(made: LayoutPlan, machine: GpuPool, training: Training, show: int
 def _head(made: LayoutPlan, machine: GpuPool) -> list[str]:
     gpu = machine.gpu
     return [
-        f"{machine.num_gpus} x {gpu.name}, {machine.memory / 1e9:.0f} GB each, {machine.per_node} a node; "
+        f"{machine.num_gpus} x {gpu.name}, {machine.memory / 1e9:.0f} GB each, {machine.per_node} per node; "
         f"{made.steps:,} steps, {_in_unit(made.tokens, _COUNTS, 2)} tokens with padding",
         f"checkpoint {_in_unit(made.checkpoint, _BYTES)}, finished model {_in_unit(made.export, _BYTES)}",
-        f"estimates, not measurements: products at {machine.efficiency:.0%} of {gpu.peak / 1e12:.0f} TFLOP/s "
-        f"(--efficiency), {gpu.link / 1e9:g} GB/s inside a node, {gpu.network / 1e9:g} between nodes",
+        f"estimates, not measurements: matrix products at {machine.efficiency:.0%} of {gpu.peak / 1e12:.0f} TFLOP/s "
+        f"(--efficiency), {gpu.link / 1e9:g} GB/s within a node, {gpu.network / 1e9:g} between nodes",
     ]
 
 
@@ -52,7 +52,7 @@ def _table(made: LayoutPlan, show: int) -> list[str]:
     hidden = len(made.layouts) - len(shown)
     more = [f"and {hidden} more (--show N)"] if hidden > 0 else []
     if len(left_out) < len(_LEFT_OUT):
-        more.append("a wider terminal has more columns")
+        more.append("a wider terminal shows more columns")
     return [*_lines(columns, width=width), *(["; ".join(more)] if more else [])]
 
 
@@ -100,7 +100,7 @@ def _advice(made: LayoutPlan, training: Training) -> list[str]:
         return _wrapped(made.reasons)
     keys = best.layout.overrides(training)
     why = [f"recommended: {best.layout}", *(f"  {reason}" for reason in made.reasons), f"  memory {best.memory}"]
-    return [*_wrapped(why), f"  as overrides: {' '.join(keys)}" if keys else "  as the recipe has it"]
+    return [*_wrapped(why), f"  as overrides: {' '.join(keys)}" if keys else "  as in the recipe"]
 
 
 def _wrapped(lines: Iterable[str]) -> list[str]:

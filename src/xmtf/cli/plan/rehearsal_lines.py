@@ -1,4 +1,4 @@
-"""How ``xmtf plan --rehearse`` prints what it counted, beside the formulas."""
+"""How ``xmtf plan --rehearse`` prints what it counted, alongside the formulas."""
 
 from __future__ import annotations
 
@@ -14,10 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["rehearsal_lines"]
 
-_LEFT_OUT = (
-    "left out: numbers, the other processes, waiting and overlap, kernels of a GPU and what they keep, NCCL's buffers, "
-    "fragmentation, validation, checkpoints, the export"
-)
+_LEFT_OUT = "not covered: numbers, other processes, overlap, GPU kernels, NCCL, fragmentation, validation, checkpoints"
 
 
 def rehearsal_lines(rehearsed: RehearsedTraining) -> list[str]:
@@ -30,7 +27,7 @@ def rehearsal_lines(rehearsed: RehearsedTraining) -> list[str]:
         f"in {rehearsed.seconds:.0f} s",
         *(line for one, formulas in stages for line in _of(one, *formulas)),
         "",
-        f"by the planner's rates: {time.seconds:.2f} s a step of {planned.num_micro} micro-batches, bubble "
+        f"by the planner's rates: {time.seconds:.2f} s per step of {planned.num_micro} micro-batches, bubble "
         f"{time.bubble:.1%}, MFU {time.mfu:.1%}, {planned.hours:.1f} hours",
         _LEFT_OUT,
     ]

@@ -64,7 +64,7 @@ def plan(
 
     loaded, options = load_recipe(recipe, overrides or []), GpuOptions(gpu, gpus, memory, gpus_per_node, efficiency)
     if layout is not None and not rehearse:
-        raise ConfigError("--layout: says what to rehearse; give --rehearse too")
+        raise ConfigError("--layout: applies to rehearsals; give --rehearse too")
     if rehearse:
         rehearsed = rehearse_training(loaded, options, layout)
         if as_json:

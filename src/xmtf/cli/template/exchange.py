@@ -13,7 +13,7 @@ from xmtf.cli.template.places import check_out, template_file
 from xmtf.cli.terminal.options import Offline, PrintJson, Replace
 from xmtf.cli.terminal.printing import print_columns, print_json
 from xmtf.errors import ConfigError, SourceError, UnknownNameError
-from xmtf.execution import say
+from xmtf.execution import say, warn
 from xmtf.files import atomic_path
 from xmtf.languages.codes import normalize_language
 from xmtf.tasks import load_catalogue
@@ -56,16 +56,16 @@ def export(
     """
     form = form or format_of(out)
     if form is None:
-        raise ConfigError(f"--out {out}: say --format xliff, po or csv")
+        raise ConfigError(f"--out {out}: give --format xliff, po or csv")
     check_out(out, "--out", replace)
     path, _ = template_file(place, Path())
     templates = read_promptsource(path).templates
     there = sorted({each.language for each in templates if each.translated is not None})
     codes = [normalize_language(code.strip(), "--language") for code in languages.split(",") if code.strip()] or there
     if not codes:
-        raise ConfigError(f"{path}: has no translations with a state; name a language with --language to begin one")
+        raise ConfigError(f"{path}: has no translations with a state; give a language with --language to start one")
     if form != "csv" and len(codes) > 1:
-        raise ConfigError(f"--format {form} holds one language; name one of {', '.join(codes)} with --language")
+        raise ConfigError(f"--format {form} holds one language; give one of {', '.join(codes)} with --language")
     rows = rows_of(templates, normalize_language(source), codes, _contexts(place, task, templates, offline))
     if not rows:
         raise ConfigError(f"{path}: has no template in {source!r}")
@@ -100,7 +100,7 @@ def _contexts(place: str, task: str | None, templates: tuple[Template, ...], off
     try:
         shown = preview_row(tasks[name], templates, offline=offline)
     except SourceError as error:
-        say(f"  no rendered rows as context: {error}")
+        warn(f"  no rendered rows added as context: {error}")
         return {}
     return {each.template: f"{each.inputs} => {', '.join(each.targets)}" for each in shown if each.inputs is not None}
 
@@ -123,7 +123,7 @@ def import_(
     """
     form = form or format_of(source)
     if form is None:
-        raise ConfigError(f"{source}: say --format xliff, po or csv")
+        raise ConfigError(f"{source}: give --format xliff, po or csv")
     for each in (source, path):
         if not each.is_file():
             raise ConfigError(f"{each}: no such file")

@@ -30,14 +30,14 @@ def template_file(place: str, out: Path | None = None) -> tuple[Path, Path]:
     collection = open_collection()
     task = load_catalogue(None).tasks.get(place)
     if task is not None and task.promptsource:
-        raise ConfigError(f"{place}: its templates are promptsource's; name the file in its checkout")
+        raise ConfigError(f"{place}: its templates are promptsource's; give the file in its checkout")
     keys = [f"{task.template_key}/{task.subset}", task.template_key] if task is not None else [place]
     key = next((key for key in keys if collection.path(key) is not None), None)
     path = collection.path(key) if key is not None else None
     if path is None or key is None:
         raise UnknownNameError("task or key of templates", place, collection.keys())
     if out is None:
-        raise ConfigError(f"{place}: its templates come with the package; name a folder for the copy with --out DIR")
+        raise ConfigError(f"{place}: its templates come with the package; give a folder for the copy with --out DIR")
     return path, out / key / path.name
 
 
@@ -52,4 +52,4 @@ def check_out(path: Path | None, option: str, replace: bool) -> None:
     if path.is_dir():
         raise ConfigError(f"{option} {path}: is a folder")
     if (path.exists() or path.is_symlink()) and not replace:
-        raise ConfigError(f"{option} {path}: is there already; --replace overwrites it")
+        raise ConfigError(f"{option} {path}: already exists; --replace overwrites it")

@@ -76,7 +76,7 @@ def serve(
     beside = Path(place) / STARTED_RECIPE if place else None
     if recipe is None and beside is not None and beside.is_file():
         recipe = beside
-        say(f"rows are those of the own tasks of {recipe}")
+        say(f"showing rows of the own tasks of {recipe}")
     catalogue = load_catalogue(load_recipe(recipe) if recipe is not None else None)
     start(place, catalogue.tasks, options, host=host, port=port, out=out, task=task, show=print_text)
     say("stopped")

@@ -12,7 +12,7 @@ from xmtf.cli.template.places import check_out, template_file
 from xmtf.cli.terminal.options import Offline, PrintJson, Replace
 from xmtf.cli.terminal.printing import print_columns, print_json
 from xmtf.errors import ConfigError, SourceError
-from xmtf.execution import say
+from xmtf.execution import say, warn
 from xmtf.files import write_text
 from xmtf.languages.codes import normalize_language
 from xmtf.sources import read_source
@@ -87,7 +87,7 @@ def translate(
     languages = list(dict.fromkeys(normalize_language(code.strip(), "--to") for code in to.split(",") if code.strip()))
     source = normalize_language(source, "--from")
     if not languages or source in languages:
-        raise ConfigError(f"--to {to}: name other languages than the originals' ({source})")
+        raise ConfigError(f"--to {to}: give languages other than the originals' ({source})")
     known = Memory(memory or (out or target.parent) / "translation-memory.jsonl")
     opened = open_engine(engine)
     works = [
@@ -120,7 +120,7 @@ def _write_report(
         try:
             table = read_source(found.source(split), offline=offline).table.slice(0, ROWS)
         except SourceError as error:
-            say(f"  no rows side by side: {error}")
+            warn(f"  no rows rendered side by side: {error}")
     write_text(out, write_report(reports, str(path), table, where))
     say(f"report: {out}")
 
@@ -143,13 +143,13 @@ def _print_volumes(path: Path, source: str, works: list[Work], price: float | No
     ]
     print_columns([("language", "new", "again", "fuzzy", "kept", "texts", "characters"), *rows])
     total = sum(each.characters for each in volumes)
-    cost = f", {total * price / 1e6:,.4f} at {price:g} a million" if price is not None else ""
-    say(f"{total:,} characters would go out{cost}; nothing was asked")
+    cost = f", {total * price / 1e6:,.4f} at {price:g} per million" if price is not None else ""
+    say(f"{total:,} characters would be sent{cost}; nothing was sent")
 
 
 def _print_done(done: Done, languages: list[str], as_json: bool) -> None:
     for problem in done.problems:
-        say(f"  {problem}")
+        warn(f"  {problem}")
     rows = []
     for code in languages:
         states = done.states(code)
@@ -164,5 +164,5 @@ def _print_done(done: Done, languages: list[str], as_json: bool) -> None:
     for entry in done.entries:
         told = entry.template.translated if entry.template is not None else None
         if entry.action in ("new", "again") and told is not None and told.state == "for_person":
-            say(f"  for a person: {entry.template.name!r}: {told.comment}")  # type: ignore[union-attr]
+            warn(f"  left to a person: {entry.template.name!r}: {told.comment}")  # type: ignore[union-attr]
     say(f"written: {done.path}")

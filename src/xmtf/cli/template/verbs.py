@@ -65,7 +65,7 @@ def list_templates(
         if code in ("*", template.language)
     ]
     if not found:
-        raise ConfigError("no template matches; without options it lists all of them")
+        raise ConfigError("no template matches; without options, all are listed")
     if as_json:
         for key, template in found:
             print_json({"key": key, **asdict(template), "hash": template.hash})
@@ -170,7 +170,7 @@ def _findings(places: list[str], rows: int, root: Path | None, offline: bool, re
     if not places and recipe is not None:
         places = [task.id for task in _catalogue(recipe).tasks.values() if task.catalogue == "own"]
         if not places:
-            raise ConfigError(f"{recipe}: has no own_tasks; name tasks or files to check")
+            raise ConfigError(f"{recipe}: has no own_tasks; give tasks or files to check")
     if not places:
         return lint_collection(collection, collection.keys())
     found: list[Finding] = []

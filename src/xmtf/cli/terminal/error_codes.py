@@ -14,19 +14,19 @@ from xmtf.errors import DataError, LostProcessError, UserError, XmtfError
 __all__ = ["EDGE", "error_page", "error_rows"]
 
 EDGE: dict[str, tuple[int, str, str]] = {
-    "usage": (2, "The command line is wrong: an option, an argument or a verb.", "See `--help` of the verb."),
-    "disk-full": (2, "Nothing more can be written.", "Free some space and run the same command again; it resumes."),
-    "no-memory": (2, "The system gives no more memory.", "Take fewer rows, workers or a smaller batch."),
+    "usage": (2, "Invalid command line: an option, an argument or a verb.", "See `--help` of the verb."),
+    "disk-full": (2, "The disk or quota is full.", "Free some space and run the same command again; it resumes."),
+    "no-memory": (2, "Out of memory.", "Use fewer rows or workers, or a smaller batch."),
     "system": (
         2,
-        "The system refuses a file: it is gone, may not be read or written, or is too large.",
-        "Do what the message says of the path that it names.",
+        "A file cannot be used: it no longer exists, may not be read or written, or is too large.",
+        "Follow the message about the path that it names.",
     ),
-    "interrupted": (130, "Ctrl-C, SIGTERM or SIGHUP.", "Run the same command again: what is finished stays."),
+    "interrupted": (130, "Ctrl-C, SIGTERM or SIGHUP.", "Run the same command again: finished work is kept."),
     "fault": (
         1,
-        "A fault in xmtf; its traceback stands above.",
-        "Report it with the traceback and what `xmtf doctor --report` prints.",
+        "A bug in xmtf; the traceback is printed above.",
+        "Report it with the traceback and the output of `xmtf doctor --report`.",
     ),
 }
 """Code -> exit code, what happened and the remedy, of errors that are no :class:`xmtf.errors.XmtfError`."""
@@ -36,7 +36,7 @@ _DEFINED_ELSEWHERE = (
     "xmtf.studio.saving",
     "xmtf.studio.process.worker",
 )
-"""Modules with errors of their own."""
+"""Modules with their own errors."""
 
 
 def error_rows() -> Iterator[tuple[str, int, str, str]]:
@@ -64,18 +64,18 @@ def error_page() -> str:
     return f"""\
 # Errors
 
-An error is one line on stderr that names the file, key, row or dataset and says what to do. With `--json` the line
+An error is one line on stderr that names the file, key, row or dataset and what to do. With `--json` the line
 is an object on stderr too, and results on stdout stay results:
 
     {{"error": {{"code": "config", "message": "...", "exit_code": 2, "remedy": "..."}}}}
 
-Codes never change; messages may. `--verbose` shows where in the program the error came from.
+Codes never change; messages may. `--verbose` also prints the traceback.
 
 | code | exit code | what happened | what to do |
 | --- | --- | --- | --- |
 {rows}
 
-This page is made from the code: `python -m xmtf.cli.terminal.error_codes > docs/errors.md`.
+This page is generated from the code: `python -m xmtf.cli.terminal.error_codes > docs/errors.md`.
 """
 
 

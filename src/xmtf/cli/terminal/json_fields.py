@@ -126,8 +126,8 @@ depend on the data.
 
     xmtf run demo --json | jq -r '.results[] | [.suite, .metric, .values.after.value] | @tsv'
 
-This page is made from the code: `python -m xmtf.cli.terminal.json_fields > docs/json.md`. The tests compare it with
-what the verbs print.
+This page is generated from the code: `python -m xmtf.cli.terminal.json_fields > docs/json.md`. The tests compare it
+with what the verbs print.
 """
 
 

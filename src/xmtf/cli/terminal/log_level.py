@@ -52,6 +52,6 @@ def take_log_level(arguments: list[str]) -> list[str]:
         else:
             rest.append(argument)
     if level not in LEVELS:
-        raise ConfigError(f"--log-level {level}: is none of {', '.join(LEVELS)}")
+        raise ConfigError(f"--log-level {level}: is not one of {', '.join(LEVELS)}")
     set_level(level)
     return rest

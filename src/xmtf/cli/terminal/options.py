@@ -125,7 +125,7 @@ class ServerOptions:
         if not is_served(model):
             if given:
                 name = given[0].replace("_", "-")
-                raise ConfigError(f"--{name}: is of a model behind a server (--model openai:URL#NAME); leave it out")
+                raise ConfigError(f"--{name}: applies only to served models (--model openai:URL#NAME); remove it")
             return None
         price = parse_price(self.price)
         values = {
@@ -152,7 +152,7 @@ def _json_object(text: str | None) -> JsonObject:
     except orjson.JSONDecodeError:
         found = None
     if not isinstance(found, dict):
-        raise ConfigError(f"--extra-body: {text!r} is no JSON object, such as '{{\"top_k\": 1}}'")
+        raise ConfigError(f"--extra-body: {text!r} is not a JSON object, such as '{{\"top_k\": 1}}'")
     return found
 
 

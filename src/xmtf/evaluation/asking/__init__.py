@@ -1,1 +1,1 @@
-"""A loaded model is asked what a suite wants to know, and its answers are kept."""
+"""A loaded model is asked what a suite needs to know, and its answers are kept."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 from xmtf.evaluation.asking.subject import AnySubject
 from xmtf.evaluation.engine.encoding import Encoder
 from xmtf.evaluation.suites.jobs import Job
-from xmtf.execution import say
+from xmtf.execution import warn
 from xmtf.records import Request
 from xmtf.tokens.tokenizer.tokenizer import Tokenizer
 
@@ -16,7 +16,7 @@ __all__ = ["fit_shots"]
 
 
 def fit_shots(jobs: Sequence[Job], subject: AnySubject) -> list[Job]:
-    """Return the jobs with their shots in their prompts; how many were lost stands in ``info.shots``, and is said.
+    """Return the jobs with their shots in their prompts; how many were lost is in ``info.shots``, and is said.
 
     Where a model is asked elsewhere and there is no tokenizer of it here, all are kept: it refuses what does not fit.
     """
@@ -32,7 +32,7 @@ def fit_shots(jobs: Sequence[Job], subject: AnySubject) -> list[Job]:
     told = [job.info.shots for job in fitted if job.info.shots is not None]
     if lost := sum(each.lost for each in told):
         items = sum(each.shortened for each in told)
-        say(f"  {lost:,} shots do not fit the model and are left out, of {items:,} prompts")
+        warn(f"  {lost:,} shots do not fit the model and are dropped, in {items:,} prompts")
     return fitted
 
 

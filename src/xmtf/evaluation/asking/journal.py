@@ -3,7 +3,7 @@
 It makes evaluation resumable batch by batch: a killed run repeats the batch it was in. It is named by a
 hash of everything that decides an answer (weights, tokenizer, rules), so no model ever sees the answers of another.
 
-The last digits of a score depend on what was computed beside it. So each answer says of which plan it is: the requests
+The last digits of a score depend on what was computed next to it. So each answer says of which plan it is: the requests
 of one evaluation and the size of batches, which decide what is computed together. The same plan takes an answer up as
 part of its batch; another plan (more rows, other shares) takes it as it is, and forms batches of the rest::
 
@@ -26,7 +26,7 @@ import xxhash
 from xmtf.evaluation.engine.answer import Answer, Known
 from xmtf.execution import track
 from xmtf.files import content_hash
-from xmtf.progress import say
+from xmtf.progress import warn
 from xmtf.records import Request
 
 __all__ = ["Journal", "answer_missing", "count_lines", "plan_name", "request_key"]
@@ -98,7 +98,7 @@ class Journal:
         return noted.answer if noted is not None and noted.plan == plan else None
 
     def is_settled(self, key: str, plan: str) -> bool:
-        """Tell whether another plan has answered a request; other shares of the same plan do not count.
+        """Return whether another plan has answered a request; other shares of the same plan do not count.
 
         What they have answered by now depends on how fast they are, and batches must not.
         """
@@ -140,7 +140,7 @@ def plan_name(keys: Sequence[str], batch_tokens: int, share: str | None = None) 
 
 
 def _beside(one: str, other: str) -> bool:
-    """Tell whether two plans are different shares, out of as many, of one evaluation."""
+    """Return whether two plans are different shares, out of as many, of one evaluation."""
     return "-of-" in one and "-of-" in other and _SHARE.sub("", one) == _SHARE.sub("", other)
 
 
@@ -173,7 +173,7 @@ def answer_missing(
 
 
 class Lines(NamedTuple):
-    """What a journal holds: whole lines, those of them that are not as they were written, bytes behind the last."""
+    """What a journal holds: whole lines, those of them that were changed or cut short, bytes behind the last."""
 
     whole: int
     damaged: int
@@ -188,7 +188,7 @@ def count_lines(path: Path) -> Lines:
 
 
 def _line(value: dict[str, object]) -> bytes:
-    """Return a value as a line that ends with a hash of what stands before."""
+    """Return a value as a line that ends with a hash of what is before."""
     text = orjson.dumps(value)
     return text[:-1] + b',"%s":"%s"}\n' % (_CHECK, xxhash.xxh3_64_hexdigest(text).encode())
 
@@ -239,5 +239,5 @@ def _read(path: Path) -> dict[str, _Noted]:
         except TypeError:
             damaged += 1
     if damaged:
-        say(f"{path}: {damaged} lines are not as they were written; what they answer is asked again")
+        warn(f"{path}: {damaged} lines were changed or cut short; what they answered will be queried again")
     return answers

@@ -32,7 +32,7 @@ def largest_difference(setup: Setup, subject: AnySubject, ref: str, requests: Se
 
     Returns:
         The difference of log-probabilities; None in fp32, of a model behind a server, where nothing is ranked, or where
-        there is no room for the weights in fp32 beside.
+        there is no room for the weights in fp32 alongside.
     """
     if not isinstance(subject, Subject):
         return None
@@ -41,14 +41,14 @@ def largest_difference(setup: Setup, subject: AnySubject, ref: str, requests: Se
         return None
     computed = subject.dtype if subject.quantize is None else f"{subject.dtype} with weights in {subject.quantize}"
     if not _has_room(subject):
-        say(f"  scores are in {computed}; there is no room for the weights in fp32 beside, to compare them with")
+        say(f"  scores are in {computed}; there is no memory for the weights in fp32 to compare them with")
         return None
     chosen = [ranked[index * len(ranked) // _REQUESTS] for index in range(_REQUESTS)][: len(ranked)]
     ours = _scores(subject, chosen)
     widened = _scores(_in_fp32(setup, subject, ref), chosen)
     pairs = [pair for pair in zip(ours, widened, strict=True) if all(map(math.isfinite, pair))]
     difference = max((abs(first - second) for first, second in pairs), default=math.nan)
-    say(f"  scores in {computed} are at most {difference:.3g} from those in fp32 ({len(set(chosen))} requests)")
+    say(f"  scores in {computed} differ by at most {difference:.3g} from those in fp32 ({len(set(chosen))} requests)")
     return difference
 
 

@@ -14,7 +14,7 @@ from xmtf.evaluation.engine.processes import processes_of_torchrun
 from xmtf.evaluation.generation.decoding import Decoding
 from xmtf.evaluation.served.subject import ServedSubject, load_served
 from xmtf.evaluation.suites.setup import Setup
-from xmtf.execution import say
+from xmtf.execution import say, warn
 from xmtf.files import content_hash
 from xmtf.models import find_model, load_model
 from xmtf.models.device import choose_device, take_gpu
@@ -83,7 +83,7 @@ class Subject:
 
 
 AnySubject = Subject | ServedSubject
-"""A model at hand, or one that is asked elsewhere."""
+"""A model available, or one that is asked elsewhere."""
 
 
 def load_any(setup: Setup, ref: str, label: str) -> AnySubject:
@@ -96,13 +96,13 @@ def load_any(setup: Setup, ref: str, label: str) -> AnySubject:
 
 
 def say_special_texts(subject: AnySubject) -> None:
-    """Say how many texts looked like to hold special tokens, and how many may have other ids than SentencePiece's."""
+    """Report how many texts seem to contain special tokens, and how many may have other ids than SentencePiece's."""
     if not isinstance(subject.tokenizer, Tokenizer):
         return
     if subject.tokenizer.special_texts:
         say(f"  {special_line(subject.tokenizer.special_texts)}")
     if subject.tokenizer.composed_texts:
-        say(f"  {composed_line(subject.tokenizer.composed_texts)}")
+        warn(f"  {composed_line(subject.tokenizer.composed_texts)}")
 
 
 def load_subject(setup: Setup, ref: str, label: str) -> Subject:
@@ -151,7 +151,7 @@ def subject_of(
     dtype: str = "fp32",
     quantize: QuantizeKind | None = None,
 ) -> Subject:
-    """Return a model at hand as ``setup`` asks it.
+    """Return a model available as ``setup`` asks it.
 
     Args:
         setup: How texts become ids and answers are made.

@@ -1,4 +1,4 @@
-"""Answers that wait for the one file that a command writes: they lie in a hidden folder beside it until it is there.
+"""Answers that wait for the one file that a command writes: they lie in a hidden folder next to it until it is there.
 
 ::
 
@@ -54,10 +54,10 @@ def waiting_answers(out: Path | None, settings: object, *, replace: bool = False
     Args:
         out: The file; None keeps the answers in memory.
         settings: Everything that decides an answer.
-        replace: Whether a file that stands there is overwritten.
+        replace: Whether a file that is there is overwritten.
 
     Raises:
-        UserError: Another process makes the same file, or something stands there.
+        UserError: Another process makes the same file, or something is there.
     """
     if out is None:
         yield Waiting(Journal(None, settings), None)

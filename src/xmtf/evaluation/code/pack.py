@@ -46,8 +46,8 @@ def row_language(row: Mapping[str, Any], dataset: str) -> str:
     language = language_named(name)
     if language is None:
         raise ConfigError(
-            f"{dataset}, row {row.get('task_id')!r}: programs in {name or 'no named language'} are not judged here "
-            f"(only {', '.join(LANGUAGES)}); name the language in a column 'language' or in front of the id, as in Go/3"
+            f"{dataset}, row {row.get('task_id')!r}: programs in {name or 'no named language'} are not supported "
+            f"(only {', '.join(LANGUAGES)} are); name the language in a column 'language' or before the id, as in Go/3"
         )
     return language
 

@@ -19,7 +19,7 @@ def pass_at_k(samples: int, correct: int, k: int) -> float:
     Source: Chen et al. 2021, 1 - C(n - c, k) / C(n, k), as a product of small factors.
     """
     if not 1 <= k <= samples:
-        raise ValueError("k lies between 1 and the number of samples")
+        raise ValueError("k must be between 1 and the number of samples")
     if samples - correct < k:
         return 1.0
     missed = 1.0
@@ -51,7 +51,7 @@ def pass_metrics(correct: Sequence[int], samples: int, ks: Sequence[int]) -> tup
 def best_lines(scores: Sequence[Score]) -> list[str]:
     """Return one line for each task, kind of question and k: the best value and where it was reached first.
 
-    Low temperatures suit pass@1 and high ones pass@100, so each k has a temperature of its own.
+    Low temperatures suit pass@1 and high ones pass@100, so each k has its own temperature.
     """
     best: dict[tuple[str, str, str], tuple[Metric, str]] = {}
     for score in scores:

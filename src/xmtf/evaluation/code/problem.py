@@ -22,7 +22,7 @@ class Problem:
         stops: Texts that end a completion.
         wanted: Names that a complete answer defines.
         solution: The dataset's own right completion.
-        names: Functions that the tests call from a process of their own; ``()`` where they run with the program.
+        names: Functions that the tests call from a separate process; ``()`` where they run with the program.
         setup: Definitions that the tests need in that process.
         language: Of the program.
         preamble: Text in front of the program that its answer may rely on; not shown to the model.

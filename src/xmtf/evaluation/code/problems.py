@@ -41,8 +41,8 @@ def to_problem(row: Mapping[str, object], dataset: str, *, repair: bool = False)
                 raise ConfigError(f"{dataset}, row {row.get('task_id')!r}: no text in {', '.join(lacking)}")
             return read(row, dataset, repair)
     raise ConfigError(
-        f"{dataset}: code evaluation reads the columns of HumanEval, HumanEvalPack or MBPP; "
-        f"this one has {', '.join(row)}"
+        f"{dataset}: code evaluation reads the columns of HumanEval, HumanEvalPack or MBPP; this dataset has "
+        f"{', '.join(row)}"
     )
 
 

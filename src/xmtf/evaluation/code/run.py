@@ -21,7 +21,7 @@ from xmtf.evaluation.code.settings import Ask, CodeSettings
 from xmtf.evaluation.engine.answer import Answer, Known
 from xmtf.evaluation.served.subject import ServedSubject
 from xmtf.evaluation.suites.setup import Setup
-from xmtf.execution import say, track
+from xmtf.execution import track, warn
 from xmtf.files import alone_in
 from xmtf.records import Score
 from xmtf.results.completions import Completion, write_completions
@@ -53,7 +53,7 @@ def evaluate_code(
         model: Folder, GGUF file or hub id.
         label: What results call the model.
         out: Results folder; completions already drawn with the same weights are kept.
-        replace: Whether results of other weights that stand there are replaced.
+        replace: Whether results of other weights that are there are replaced.
 
     Raises:
         ConfigError: No sandbox or no toolchain here, or a task is not about code; before any model runs.
@@ -123,11 +123,11 @@ def read_problems(setup: Setup, task_id: str, *, repair: bool = False) -> list[P
 
     Raises:
         UnknownNameError: No such task.
-        ConfigError: Not a task of code with a split for evaluation.
+        ConfigError: Not a code task with a split for evaluation.
     """
     if task_id not in setup.catalogue.tasks:
         known = [task.id for task in setup.catalogue.tasks.values() if task.kind == "code"]
-        raise UnknownNameError("task of code", task_id, known)
+        raise UnknownNameError("code task", task_id, known)
     task = setup.catalogue.tasks[task_id]
     splits = task.splits.get("evaluation", ()) if task.kind == "code" else ()
     if not splits:
@@ -136,7 +136,7 @@ def read_problems(setup: Setup, task_id: str, *, repair: bool = False) -> list[P
     problems = [to_problem(row, task.id, repair=repair) for table in tables for row in table.to_pylist()]
     twice = [name for name, times in Counter((each.language, each.name) for each in problems).items() if times > 1]
     if twice:
-        raise ConfigError(f"{task.id}: several problems are called {twice[0][1]!r}; give each an id of its own")
+        raise ConfigError(f"{task.id}: several problems are called {twice[0][1]!r}; give each a unique id")
     return problems
 
 
@@ -168,7 +168,7 @@ def ready_toolchains(problems: Sequence[Problem], settings: CodeSettings) -> dic
             verdict = run_program(toolchain, program, unsafe=settings.unsafe)
             if verdict.passed != passes:
                 found = f"{verdict.outcome}: {verdict.detail}" if passes else "a wrong program passes"
-                raise ConfigError(f"{language} programs cannot be judged here with {toolchain.version} ({found})")
+                raise ConfigError(f"{language} programs cannot be evaluated here with {toolchain.version} ({found})")
     return toolchains
 
 
@@ -186,7 +186,7 @@ def judge(
         completions: Texts.
         settings: How programs run.
         label: What progress is called.
-        toolchains: By language; None looks for them.
+        toolchains: By language; None searches for them.
 
     Raises:
         ConfigError: The sandbox broke down, or there is no toolchain.
@@ -204,7 +204,7 @@ def judge(
         )
     for verdict in verdicts:
         if verdict.outcome == "broken":
-            raise ConfigError(f"the sandbox broke down ({verdict.detail}); the completions are kept: run it again")
+            raise ConfigError(f"the sandbox failed ({verdict.detail}); the completions are kept: run the command again")
     judged = dict(zip(unique, verdicts, strict=True))
     return [judged[program] for program in programs]
 
@@ -212,8 +212,8 @@ def judge(
 def _name_reachable_tests(task: str, problems: Sequence[Problem]) -> None:
     together = [problem.name for problem in problems if not problem.names]
     if together:
-        say(
-            f"  {task}: {len(together)} of {len(problems)} problems run in one process with their tests, where a "
+        warn(
+            f"  {task}: {len(together)} of {len(problems)} problems run in the same process as their tests, where a "
             f"program could forge its verdict: {', '.join(together[:10])}{', ...' if len(together) > 10 else ''}"
         )
 

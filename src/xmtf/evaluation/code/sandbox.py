@@ -4,7 +4,7 @@ The sandbox needs Linux with user namespaces (the default of most distributions,
 tried with a probe before any generation; where it does not hold, code evaluation is refused unless the
 user asks for ``unsafe``, which has limits and a deadline but shares files and network with the user.
 
-:mod:`xmtf.evaluation.code.jail` is what runs; it is started anew for each program.
+:mod:`xmtf.evaluation.code.jail` is what runs; it is restarted for each program.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Verdict:
         outcome: ``passed`` when its tests ran to their last line; ``broken`` when it could not be started.
         detail: The exception, the signal or the fault.
         clock: Whether it was the clock alone that ended it, so that a busy machine may be to blame.
-        apart: Whether the tests ran in a process of their own, where the program cannot reach them.
+        apart: Whether the tests ran in a separate process, where the program cannot reach them.
     """
 
     outcome: Outcome
@@ -116,7 +116,7 @@ def run_program(
     except subprocess.TimeoutExpired:
         return Verdict("broken", "the launcher does not end")
     except json.JSONDecodeError:
-        return Verdict("broken", done.stderr.strip()[-300:] or "the launcher ended without a word")
+        return Verdict("broken", done.stderr.strip()[-300:] or "the launcher ended without a message")
     return Verdict(answer["outcome"], answer["detail"], answer["clock"], apart=bool(build.tester))
 
 
@@ -163,7 +163,7 @@ def sandbox_fault() -> str:
 
 
 def require_sandbox(*, unsafe: bool) -> None:
-    """Refuse to go on where programs cannot be run safely, unless the user says so.
+    """Refuse to resume where programs cannot be run safely, unless the user says so.
 
     Raises:
         ConfigError: Says what is missing and what to do.
@@ -173,6 +173,6 @@ def require_sandbox(*, unsafe: bool) -> None:
     if fault:
         raise ConfigError(
             f"programs cannot be run safely here ({fault}); allow user namespaces "
-            "(sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone), run on another machine, or say "
-            "--unsafe to run them with limits only, on your files and network"
+            "(sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone), run on another machine, or give "
+            "--unsafe to run them with limits only and with access to your files and network"
         )

@@ -27,11 +27,11 @@ def plainly(setup: Setup, settings: CodeSettings) -> Setup:
         ConfigError: Conversations, or an end-of-text token before prompts.
     """
     if setup.settings.chat == "on":
-        raise ConfigError("--chat on: a program is completed, and servers answer in conversations; leave it out")
+        raise ConfigError("--chat on: programs are completed, not answered in conversations; remove it")
     if settings.prepend_eos:
-        raise ConfigError("--prepend-eos: prompts go to a server as texts; leave it out")
+        raise ConfigError("--prepend-eos: prompts are sent to servers as text; remove it")
     if setup.settings.chat == "auto":
-        say("  programs are asked by completions")
+        say("  programs are requested as completions")
     return replace(setup, settings=setup.settings.model_copy(update={"chat": "off"}))
 
 

@@ -89,10 +89,10 @@ def _original_end(problem: Problem, completion: str) -> int | None:
 
 
 def _python_end(problem: Problem, completion: str) -> tuple[int, bool]:
-    """Return where the answer ends, and whether a stop text stands there.
+    """Return where the answer ends, and whether a stop text is there.
 
-    That is the first stop text behind a complete answer. Where there is none, what stands behind the last complete
-    answer is no Python (a half function, a sentence) and is left out; an answer that is never complete is left whole.
+    That is the first stop text behind a complete answer. Where there is none, what is behind the last complete answer
+    is no Python (a half function, a sentence) and is left out; an answer that is never complete is left whole.
     """
     last = len(completion)
     found = False

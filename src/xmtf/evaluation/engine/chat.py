@@ -1,8 +1,7 @@
 """Whether a model is asked in its chat form, and how that is written.
 
-A prompt is the user's turn, and the answer the assistant's; a choice that is ranked stands there without the end of
-its turn. ``auto`` is what the model's export records of its training; of other models, whether they have a chat
-template.
+A prompt is the user's turn, and the answer the assistant's; a choice that is ranked is there without the end of its
+turn. ``auto`` is what the model's export records of its training; of other models, whether they have a chat template.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ class ChatWish:
 
     Attributes:
         wanted: ``auto``, ``on`` or ``off``.
-        trained: Whether the recipe at hand trains the model in its chat form; None where there is no recipe.
+        trained: Whether the recipe available trains the model in its chat form; None where there is no recipe.
         template: Source of the template, where it is not the tokenizer's own.
         arguments: Variables of the template, where they are not those of the training.
     """
@@ -75,17 +74,17 @@ def choose_chat(wish: ChatWish, about: Mapping[str, object], label: str) -> tupl
     record: Mapping[str, object] = found if isinstance(found, dict) else {}
     if template is None:
         if wish.wanted == "on":
-            raise ConfigError(f"chat: on: {label} has no chat template; ask it plainly (--chat off)")
+            raise ConfigError(f"chat: on: {label} has no chat template; prompt it without (--chat off)")
         return None, None
     recorded = wish.trained if wish.trained is not None else record.get("chat")
     asked = wish.wanted == "on" or (wish.wanted == "auto" and (recorded is None or bool(recorded)))
     why = "" if wish.wanted != "auto" or recorded is None else ", as it was trained"
     if not asked:
-        return None, f"{label} is asked without its chat template{why}" if wish.wanted == "auto" else None
+        return None, f"{label} is prompted without its chat template{why}" if wish.wanted == "auto" else None
     told = record.get("arguments")
     arguments = dict(wish.arguments) or (dict(told) if isinstance(told, dict) else {})
-    more = "" if wish.wanted == "on" else " (--chat off asks plainly)"
-    return ChatForm(template, arguments), f"{label} is asked in its chat form{why}{more}"
+    more = "" if wish.wanted == "on" else " (--chat off prompts without it)"
+    return ChatForm(template, arguments), f"{label} is prompted in its chat format{why}{more}"
 
 
 def chat_of_model(ref: str, *, offline: bool = False) -> dict[str, object]:

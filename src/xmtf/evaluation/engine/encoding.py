@@ -1,8 +1,7 @@
 """Prompts and choices as token ids, by the same rules as in training.
 
-Prompt and choice are tokenised apart and joined as ids, never as one text, so what is scored does
-not depend on how a tokeniser merges across the boundary. With a space before targets (causal models,
-as BLOOMZ) ::
+Prompt and choice are tokenised separately and joined as ids, never as one text, so what is scored does not depend on
+how a tokeniser merges across the boundary. With a space before targets (causal models, as BLOOMZ) ::
 
     prompt  "Is it so?"   ->  [417, 33, 9, 12]
     choice  " Yes"        ->  [870]                 the space belongs to the choice
@@ -58,15 +57,15 @@ class TextTokenizer(Protocol):
 
     @property
     def begin(self) -> tuple[int, ...]:
-        """Ids that it would put before a text of its own accord."""
+        """Ids that it would put before its own text accord."""
 
     @property
     def puts_space(self) -> bool:
-        """Whether it puts a space before a text even where one stands there already."""
+        """Whether it puts a space before a text even where one already exists."""
 
     @property
     def special_ends(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Ids that it would put before and after a text of its own accord (BERT's, T5's and Llama's do)."""
+        """Ids that it would put before and after its own text accord (BERT's, T5's and Llama's do)."""
 
     @property
     def fingerprint(self) -> str:
@@ -80,7 +79,7 @@ class TextTokenizer(Protocol):
 
 
 class Shape(Protocol):
-    """What of a model decides how texts become ids; models at hand have it, and those that are asked elsewhere."""
+    """What in a model decides how texts become ids, for models that are loaded and for those that are served."""
 
     @property
     def family(self) -> Family:
@@ -105,7 +104,7 @@ class PromptRules:
         max_answer_tokens: Most tokens of an answer alone, or None.
         truncation_side: The side that overlong prompts lose.
         prefix_lm: Bidirectional attention over the prompt (causal models trained so).
-        also: Sums that are computed beside BLOOMZ's: ``pmi`` and ``lm_eval``.
+        also: Sums that are computed alongside BLOOMZ's: ``pmi`` and ``lm_eval``.
         special_tokens: How the tokenizer reads what looks like its special tokens.
         chat: The chat form that prompts are written in, or None. Choices then stand without an end of text.
     """
@@ -142,8 +141,8 @@ def prompt_rules(
 ) -> PromptRules:
     """Return the rules for a model, from the recipe's section on tokens; by default BLOOMZ's and mT0's.
 
-    What stands before a prompt is what its tokenizer puts there, unless the section says otherwise. The end-of-text
-    token is scored for encoder-decoder models only.
+    What is before a prompt is what its tokenizer puts there, unless the section changes this. The end-of-text token is
+    scored for encoder-decoder models only.
 
     Raises:
         ConfigError: A begin-of-text token is wanted that the tokenizer does not have.
@@ -176,7 +175,7 @@ class Encoded:
     Attributes:
         ids: What the model reads; empty where the text has no tokens, or where nothing of it fits.
         truncated: Whether part of the text is left out.
-        fits: Whether at least one token of a text fits beside the answer.
+        fits: Whether at least one token of a text fits besides the answer.
     """
 
     ids: tuple[int, ...]
@@ -200,14 +199,14 @@ class Encoder:
             raise ConfigError("tokens.end_of_inputs: the tokenizer has no begin-of-text token; set it to false")
         if rules.max_prompt_tokens <= (around := len(rules.begin_of_inputs) + bool(rules.end_of_inputs)):
             raise ConfigError(
-                f"evaluation.max_prompt_tokens: {rules.max_prompt_tokens} leaves no room for a text beside {around} "
-                "tokens at its ends; raise it"
+                f"evaluation.max_prompt_tokens: {rules.max_prompt_tokens} leaves no room for a text besides {around} "
+                f"tokens at its ends; raise it"
             )
         self.tokenizer = tokenizer
         self.rules = rules
         self._format: ChatFormat | None = None
         if rules.chat is not None:
-            assert isinstance(tokenizer, Tokenizer), "only our own tokenizers know chat templates"
+            assert isinstance(tokenizer, Tokenizer), "only xmtf's tokenizers support chat templates"
             self._format = format_of(rules.chat, tokenizer, rules.begin_of_inputs)
 
     def require_room(self, budget: int) -> None:

@@ -2,7 +2,7 @@
 
 Kept apart from :mod:`xmtf.evaluation.ranking.rank` so that nothing imports torch before a model runs.
 
-Shapes: G prompts, T their positions, K rows that go on, C their new positions, H hidden size.
+Shapes: G prompts, T their positions, K rows that continue, C their new positions, H hidden size.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def in_halves(
         smaller = parts(batch[0]) if len(batch) == 1 else batch
         if len(smaller) == 1:
             raise ConfigError(
-                "one request alone needs more memory than the device has: lower evaluation.max_prompt_tokens"
+                "a single request needs more memory than the device has: lower evaluation.max_prompt_tokens"
             ) from None
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
@@ -120,7 +120,7 @@ def continue_state(
     Args:
         model: The model.
         state: Of G prompts. With chosen rows it stays usable; without, its cache grows.
-        rows_K: Which prompts, int64, one may be chosen often; None goes on with all of them in place.
+        rows_K: Which prompts, int64, one may be chosen often; None continues with all of them in place.
         tokens_KC: Tokens that follow, right-padded.
         segments_KC: 1 for tokens, 0 for padding.
     """

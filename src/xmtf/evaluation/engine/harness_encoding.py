@@ -121,7 +121,7 @@ def _move_spaces(context: str, continuation: str) -> tuple[str, str]:
 def rolling_windows(ids: Ids, prefix: Ids, max_length: int) -> Iterator[TokenPair]:
     """Yield windows that score each token of a text once, with as much before it as fits.
 
-    ``prefix`` stands before the text and is not scored: one token, of some models several.
+    ``prefix`` is before the text and is not scored: one token, of some models several.
 
     Five tokens and a length of 3::
 

@@ -2,8 +2,8 @@
 
 Follows transformers' ``generate(num_beams=K)`` with its defaults, so that texts can be compared token for
 token: of the ``2 K`` best candidates those that end and are among the first ``K`` are finished, with their
-log-probability divided by ``length ** length_penalty``; the best ``K`` others go on. A prompt is done when
-``K`` are finished and the best running one, at its present length, is no better than the worst of them.
+log-probability divided by ``length ** length_penalty``; the best ``K`` others continue. A prompt is done when ``K`` are
+finished and the best running one, at its present length, is no better than the worst of them.
 
 Legend: G prompts, R running beams of all prompts, H hidden size, V vocabulary, K beams.
 """

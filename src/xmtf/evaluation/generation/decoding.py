@@ -21,7 +21,7 @@ class Continuation:
     Attributes:
         ids: New tokens, without the end-of-text token.
         ending: Why it ended; ``budget`` also where an error ended it.
-        error: Why it could not go on, or None.
+        error: Why it could not continue, or None.
     """
 
     ids: tuple[int, ...]
@@ -81,14 +81,14 @@ class Decoding:
 
     def __post_init__(self) -> None:
         wrong = {
-            "max_new_tokens is at least 1": self.max_new_tokens < 1,
+            "max_new_tokens must be at least 1": self.max_new_tokens < 1,
             "min_new_tokens must not be above max_new_tokens": not 0 <= self.min_new_tokens <= self.max_new_tokens,
-            "temperature is not negative": not self.temperature >= 0,
-            "top_k is not negative": self.top_k < 0,
-            "top_p lies above 0 and is at most 1": not 0 < self.top_p <= 1,
-            "beams is at least 1": self.beams < 1,
-            "beam search draws nothing: set temperature to 0 or beams to 1": self.beams > 1 and self.temperature > 0,
-            "a stop is not empty": not all(self.stops),
+            "temperature must not be negative": not self.temperature >= 0,
+            "top_k must not be negative": self.top_k < 0,
+            "top_p must be above 0 and at most 1": not 0 < self.top_p <= 1,
+            "beams must be at least 1": self.beams < 1,
+            "beam search does not sample: set temperature to 0 or beams to 1": self.beams > 1 and self.temperature > 0,
+            "stop sequences must not be empty": not all(self.stops),
         }
         for rule, broken in wrong.items():
             if broken:
@@ -96,7 +96,7 @@ class Decoding:
 
     @property
     def label(self) -> str:
-        """Say in a few words how answers are made, such as ``greedy`` or ``4 beams``."""
+        """Describe in a few words how answers are made, such as ``greedy`` or ``4 beams``."""
         if self.beams > 1:
             return f"{self.beams} beams"
         if not self.temperature:
@@ -118,4 +118,4 @@ def check_samples(decoding: Decoding, samples: int) -> None:
         ConfigError: They would.
     """
     if samples > 1 and decoding.temperature == 0:
-        raise ConfigError("several samples need a temperature above 0: without one they are all the same")
+        raise ConfigError("several samples need a temperature above 0; otherwise they are all the same")

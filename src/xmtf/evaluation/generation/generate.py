@@ -41,7 +41,7 @@ class Written(NamedTuple):
 
     Attributes:
         place: Which of the prompts.
-        text: What stands before the first stop text, or None where there is an error.
+        text: What is before the first stop text, or None where there is an error.
         error: Why there is no text, or None.
         ending: Why it ended, or None where there is an error.
     """
@@ -220,6 +220,6 @@ def stop_at(tokenizer: TextTokenizer, stops: Sequence[str]) -> Callable[[list[in
 
 
 def cut_at_stops(text: str, stops: Sequence[str]) -> str:
-    """Return the text before the first stop that stands in it."""
+    """Return the text before the first stop that is in it."""
     places = [place for stop in stops if (place := text.find(stop)) >= 0]
     return text[: min(places)] if places else text

@@ -1,6 +1,6 @@
 """lm-evaluation-harness's own command line with our engine among its models.
 
-The harness finds models in a table of its own and looks for no plug-ins, so someone has to put ours into
+The harness finds models in its own table and searches for no plug-ins, so someone has to put ours into
 it: :func:`register`. From Python that is all there is to do::
 
     from xmtf.evaluation.harness import register
@@ -74,7 +74,7 @@ def run_harness(arguments: Sequence[str]) -> None:
             with data_of_mirror():
                 cli_evaluate()
         except ConnectionError as error:
-            raise SourceError(f"lm-evaluation-harness takes the data of its tasks from the hub: {error}") from error
+            raise SourceError(f"lm-evaluation-harness downloads the data of its tasks from the hub: {error}") from error
         except ValueError as error:
             *_, last = traceback.walk_tb(error.__traceback__)
             if not last[0].f_globals["__name__"].startswith("lm_eval."):
@@ -86,7 +86,7 @@ def _asking_in_chat(arguments: list[str]) -> list[str]:
     """Take ``--chat`` out of the arguments, and put the harness's own option for it in where the model is asked so."""
     wanted = _taken(arguments, "--chat") or "auto"
     if wanted not in ("auto", "on", "off"):
-        raise ConfigError(f"--chat {wanted}: is auto, on or off")
+        raise ConfigError(f"--chat {wanted}: must be auto, on or off")
     ref = _pretrained(arguments)
     named = any(part in ("--model", "-M") or part.startswith("--model=") for part in arguments)
     told = any(part.split("=")[0] in ("--apply_chat_template", "--apply-chat-template") for part in arguments)

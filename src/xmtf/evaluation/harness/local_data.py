@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from xmtf.errors import SourceError
-from xmtf.execution import say
+from xmtf.execution import say, warn
 from xmtf.sources.mirror import find_in_mirror, mirror_roots, mirror_splits
 from xmtf.sources.reference import SourceRef
 
@@ -41,9 +41,9 @@ def data_of_mirror() -> Iterator[None]:
         kinds = {_BUILDERS.get(paths[0][paths[0].rindex(".") :], "") for paths in files.values()}
         if len(kinds) != 1 or "" in kinds:
             raise SourceError(
-                f"{path}/{name or ''}: the harness reads Parquet, JSON lines and CSV of one kind a dataset"
+                f"{path}/{name or ''}: the harness reads Parquet, JSON lines or CSV, one kind per dataset"
             )
-        say(f"  {path}{f'/{name}' if name else ''}: {', '.join(files)} of the mirror")
+        say(f"  {path}{f'/{name}' if name else ''}: {', '.join(files)} from the mirror")
         return _with_empty_splits(ours(kinds.pop(), data_files=files), path)
 
     datasets.load_dataset = load
@@ -59,7 +59,7 @@ def _with_empty_splits(found: Any, path: str) -> Any:
 
     class Splits(datasets.DatasetDict):  # type: ignore[misc]  # the library has no types
         def __missing__(self, split: str) -> Any:
-            say(f"  {path}: the mirror has no split {split}; the harness is given an empty one")
+            warn(f"  {path}: the mirror has no split {split}; the harness gets an empty one")
             return next(iter(self.values())).select([])
 
     return Splits(found)

@@ -67,12 +67,12 @@ class HarnessModel(LM):  # type: ignore[misc]  # the harness has no types
     ) -> None:
         super().__init__()
         if not pretrained:
-            raise ConfigError("--model_args: name the model, such as --model_args pretrained=runs/demo/model")
+            raise ConfigError("--model_args: give the model, such as --model_args pretrained=runs/demo/model")
         if dtype not in _DTYPES:
-            raise ConfigError(f"--model_args dtype={dtype}: known are {', '.join(_DTYPES)}")
+            raise ConfigError(f"--model_args dtype={dtype}: known: {', '.join(_DTYPES)}")
         kinds: dict[str | None, QuantizeKind | None] = {None: None, "nf4": "nf4", "int8": "int8"}
         if quantize not in kinds:
-            raise ConfigError(f"--model_args quantize={quantize}: known are nf4 and int8")
+            raise ConfigError(f"--model_args quantize={quantize}: known: nf4, int8")
         if not torch.cuda.is_available():
             device = "cpu"
         self._device = torch.device("cuda" if device in (None, "auto") else device)
@@ -110,7 +110,7 @@ class HarnessModel(LM):  # type: ignore[misc]  # the harness has no types
         try:
             return format_.template.render(turns, generation_prompt=add_generation_prompt)
         except TemplateRefusesError as error:
-            raise ConfigError(f"{format_.template.label} refuses the prompt: {error}") from None
+            raise ConfigError(f"{format_.template.label} rejects the prompt: {error}") from None
 
     def chat_template(self, chat_template: bool | str = False) -> str | None:
         """Return the template that ``--apply_chat_template`` means, for the harness's results."""

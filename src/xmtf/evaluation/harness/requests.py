@@ -69,7 +69,7 @@ class ModelRequests:
     def rolling(self, texts: Sequence[str]) -> list[tuple[float, int]]:
         """Return log-probability and number of tokens of each whole text, as the model knows texts.
 
-        What its tokenizer puts before a text stands there once and is not scored.
+        What its tokenizer puts before a text is there once and is not scored.
         """
         return self._rolling(self.windows(texts))
 

@@ -54,7 +54,7 @@ def model_of(told: Mapping[str, Any]) -> str:
 
 
 def read_bigscience(path: Path) -> Iterator[Imported]:
-    """Read an ``agg`` or ``slim`` file and the ``examples`` of the same name beside it.
+    """Read an ``agg`` or ``slim`` file and the ``examples`` of the same name next to it.
 
     Raises:
         DataError: An entry lacks what every entry has.
@@ -117,5 +117,5 @@ def _item(row: Mapping[str, Any], entry: Mapping[str, Any]) -> tuple[Request, An
         request = Request(str(row["ctx"]), (), None, tuple(map(str, targets)), origin)
         said = choices[row["pred"]] if choices and isinstance(row["pred"], int) else row["pred"]
     except (KeyError, IndexError, TypeError, ValueError):
-        raise DataError(f"an example of prompt {entry.get('prompt_name')!r} is laid out in another way") from None
+        raise DataError(f"an example of prompt {entry.get('prompt_name')!r} has an unknown layout") from None
     return request, Answer(text=str(said).strip())

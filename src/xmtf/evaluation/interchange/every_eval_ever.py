@@ -5,9 +5,9 @@
     data/<suite>/<developer>/<model>/<uuid>.json            what was measured, number by number
     data/<suite>/<developer>/<model>/<uuid>_samples.jsonl   a line for each item that is right or wrong
 
-Every metric of every prompt is a result of its own, with its interval and the number of items behind it. Ids are made
-from the content, so the same results give the same files. What is written is checked against the rules of the
-schema that :func:`check_record` and :func:`check_sample` state.
+Every metric of every prompt is its own result, with its interval and the number of items behind it. Ids are made from
+the content, so the same results give the same files. What is written is checked against the rules of the schema that
+:func:`check_record` and :func:`check_sample` state.
 
 Source: github.com/evaleval/every_eval_ever at 9bce413, ``every_eval_ever/schemas``.
 """
@@ -28,7 +28,7 @@ from xmtf import __version__
 from xmtf.artefacts.manifest_parts import EvaluationDetails
 from xmtf.artefacts.written_files import WrittenFiles
 from xmtf.errors import ConfigError, DataError
-from xmtf.execution import say
+from xmtf.execution import warn
 from xmtf.files import MANIFEST, content_hash, file_sha256, read_manifest, slug, write_json
 from xmtf.json_types import JsonObject
 from xmtf.records import Metric, Score, in_percent
@@ -79,7 +79,7 @@ def export_every_eval_ever(results: Path, out: Path, publisher: Publisher, *, re
         DataError: A record does not follow the schema.
     """
     if publisher.relationship not in RELATIONSHIPS:
-        raise ConfigError(f"--relationship {publisher.relationship}: is none of {', '.join(RELATIONSHIPS)}")
+        raise ConfigError(f"--relationship {publisher.relationship}: is not one of {', '.join(RELATIONSHIPS)}")
     if not (results / SCORES).exists():
         raise no_results(results, SCORES)
     files = WrittenFiles(out, "records of Every Eval Ever", replace)
@@ -115,7 +115,7 @@ def export_every_eval_ever(results: Path, out: Path, publisher: Publisher, *, re
             write_json(folder / place / f"{identifier}.json", record)
             written.append(out / place / f"{identifier}.json")
     if unjudged:
-        say(f"  {unjudged:,} items are neither right nor wrong (graded text, errors): the samples leave them out")
+        warn(f"  {unjudged:,} items are neither right nor wrong (graded text, errors) and are left out of the samples")
     return written
 
 
@@ -131,7 +131,7 @@ def _model_id(results: Path, scores: Sequence[Score], given: str | None) -> str:
     """Return ``developer/name``; a model of this machine has the developer ``local``."""
     if given is not None:
         if not _ON_THE_HUB.fullmatch(given):
-            raise ConfigError(f"--model-id {given!r}: write DEVELOPER/NAME, such as bigscience/bloomz-560m")
+            raise ConfigError(f"--model-id {given!r}: give DEVELOPER/NAME, such as bigscience/bloomz-560m")
         return given
     manifest = results / MANIFEST
     told = EvaluationDetails.of(read_manifest(results), results).model if manifest.exists() else None
@@ -262,7 +262,7 @@ def _asked(score: Score) -> dict[str, str]:
 
 
 def _texts(values: Any) -> dict[str, str]:
-    """Return what is known as texts, as the schema wants further details."""
+    """Return what is known as texts, as the schema needs further details."""
     return {name: str(value) for name, value in values.items() if value not in (None, "")}
 
 
@@ -378,10 +378,10 @@ def _require(holder: JsonObject, rules: _Rules, where: str) -> None:
 
 def _one_of(holder: JsonObject, name: str, words: Sequence[str]) -> None:
     if holder.get(name) not in words:
-        raise DataError(f"record of Every Eval Ever: {name} is {holder.get(name)!r}, none of {', '.join(words)}")
+        raise DataError(f"record of Every Eval Ever: {name} is {holder.get(name)!r}, not one of {', '.join(words)}")
 
 
 def _only_texts(holder: JsonObject) -> None:
     for name, value in holder.items():
         if not isinstance(value, str):
-            raise DataError(f"record of Every Eval Ever: {name} is {value!r}, no text")
+            raise DataError(f"record of Every Eval Ever: {name} is {value!r}, not text")

@@ -30,7 +30,7 @@ class Imported:
     """One job of another harness.
 
     Attributes:
-        harness: Which one; stands as the suite.
+        harness: Which one; is as the suite.
         dataset: As the harness calls it, such as ``xnli``.
         config: Configuration, or ``""``.
         split: Split, or ``""`` where it is not told.
@@ -124,7 +124,7 @@ def write_imported(
         out: Results folder.
         model: What results call the model.
         fingerprint: Hash of its weights, where the harness tells one.
-        overwrite: Whether results that stand there are replaced.
+        overwrite: Whether results that are there are replaced.
     """
     check_importable(out, overwrite=overwrite)
     with alone_in(out, what="results"):
@@ -148,7 +148,7 @@ def _write(jobs: Iterable[Imported], out: Path, model: str, fingerprint: str) ->
 
 
 def _judged(job: JobInfo, imported: Imported) -> JobInfo:
-    """Return the job as its items can be judged anew: choices without scores are compared as texts."""
+    """Return the job as its items can be judged again: choices without scores are compared as texts."""
     if job.kind == "rank" and any(answer.scores for _, answer in imported.items):
         return job
     if job.kind == "rank":

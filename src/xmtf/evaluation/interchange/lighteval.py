@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from xmtf.errors import DataError
 from xmtf.evaluation.engine.answer import Answer
 from xmtf.evaluation.interchange.imported import Imported, metric_of
-from xmtf.execution import say
+from xmtf.execution import warn
 from xmtf.json_types import JsonObject
 from xmtf.records import Metric, Origin, Request
 
@@ -27,7 +27,7 @@ _COLUMNS = ("doc", "model_response")
 """Of items of versions from 0.10 on."""
 
 _LEVELS = 4
-"""Folders above a results file among which ``details`` is looked for: an organisation and a model stand between."""
+"""Folders above a results file among which ``details`` is searched for: an organisation and a model are between."""
 
 _ACCURACIES = ("acc", "acc_norm")
 
@@ -46,11 +46,11 @@ def model_of(told: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def read_lighteval(path: Path, told: Mapping[str, Any]) -> Iterator[Imported]:
-    """Read a results file and the items that lie beside it under the same date.
+    """Read a results file and the items that are next to it under the same date.
 
     Args:
         path: The file.
-        told: What stands in it.
+        told: What is in it.
 
     Raises:
         DataError: The file, or the items of a task, are laid out in another way.
@@ -60,7 +60,7 @@ def read_lighteval(path: Path, told: Mapping[str, Any]) -> Iterator[Imported]:
         if key == "all" or ":_average" in key:
             continue
         if not isinstance(values, dict):
-            raise DataError(f"{path}: results of {key!r} are no object")
+            raise DataError(f"{path}: results of {key!r} are not an object")
         task, shots = _parts(key)
         config = _config(told, key)
         items = _items(path, key, config)
@@ -137,7 +137,7 @@ def _items(path: Path, key: str, config: JsonObject) -> tuple[tuple[Request, Ans
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{details}: cannot be read ({' '.join(str(error).split())[:200]})") from None
     if not set(_COLUMNS) <= set(table.column_names):
-        say(f"{details}: items of an earlier version of lighteval are left out; its metrics are taken")
+        warn(f"{details}: items of an earlier version of lighteval are skipped; only its metrics are read")
         return ()
     return tuple(_item(row, place, config, details) for place, row in enumerate(table.select(_COLUMNS).to_pylist()))
 
@@ -157,7 +157,7 @@ def _item(row: JsonObject, place: int, config: JsonObject, path: Path) -> tuple[
     """Read one item.
 
     Raises:
-        DataError: It is laid out in another way.
+        DataError: It has an unknown layout.
     """
     try:
         doc, response = row["doc"], row["model_response"]
@@ -177,4 +177,4 @@ def _item(row: JsonObject, place: int, config: JsonObject, path: Path) -> tuple[
         text = response["text"]
         return Request(doc["query"], (), None, references, origin), Answer(text=str(text[0]))
     except (KeyError, IndexError, TypeError, ValueError, AttributeError):
-        raise DataError(f"{path}: row {place} is laid out in another way than items of lighteval are") from None
+        raise DataError(f"{path}: row {place} is not in the layout of lighteval's items") from None

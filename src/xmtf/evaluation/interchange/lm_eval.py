@@ -37,7 +37,7 @@ def model_of(told: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def read_lm_eval(path: Path) -> Iterator[Imported]:
-    """Read a results file and the samples that lie beside it under the same date.
+    """Read a results file and the samples that are next to it under the same date.
 
     Groups of tasks are left out; their tasks are there.
 
@@ -101,7 +101,7 @@ def _item(row: Mapping[str, Any], config: Mapping[str, Any], chosen: str) -> tup
     """Read one sample.
 
     Raises:
-        DataError: It is laid out in another way.
+        DataError: It has an unknown layout.
     """
     try:
         asked = [
@@ -123,7 +123,7 @@ def _item(row: Mapping[str, Any], config: Mapping[str, Any], chosen: str) -> tup
         return Request(asked[0][0], choices, gold, (choices[gold],), origin), Answer(scores=scores)
     except (KeyError, IndexError, TypeError, ValueError):
         where = f"task {config.get('task')!r}, doc_id {row.get('doc_id')}, filter {chosen}"
-        raise DataError(f"a sample of lm-eval ({where}) is laid out in another way") from None
+        raise DataError(f"a sample of lm-eval ({where}) has an unknown layout") from None
 
 
 def _number(pair: tuple[str, Any]) -> int:

@@ -29,7 +29,7 @@ def import_results(
         out: Results folder to write: ``scores.jsonl``, and ``items/`` where the harness kept items.
         model: What results call the model; default what the files say, else the folder's name.
         layout: One of ``FORMATS``; default whichever is found.
-        overwrite: Whether results that stand there are replaced.
+        overwrite: Whether results that are there are replaced.
 
     Returns:
         The scores.
@@ -54,7 +54,9 @@ def import_results(
             "slim.*.json) or of t-zero (results.json, merged.csv)"
         )
     if len(models) > 1 and model is None:
-        raise SourceError(f"{source}: results of several models ({', '.join(models)}); import them one by one")
+        raise SourceError(
+            f"{source}: contains results of several models ({', '.join(models)}); import them one at a time"
+        )
     name, fingerprint = next(iter(models.items()), (source.resolve().name, ""))
     return write_imported(
         jobs, out, model=model or name, fingerprint=fingerprint if len(models) == 1 else "", overwrite=overwrite

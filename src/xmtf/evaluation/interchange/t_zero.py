@@ -69,7 +69,7 @@ def read_merged_csv(path: Path) -> Iterator[Imported]:
         try:
             value = float(row["value"]) * (100.0 if name in _PERCENT else 1.0)
         except ValueError:
-            raise DataError(f"{path}: {row['dataset']}, {row['prompt']}: {row['value']!r} is no number") from None
+            raise DataError(f"{path}: {row['dataset']}, {row['prompt']}: {row['value']!r} is not a number") from None
         dataset, config = _split_name(row["dataset"])
         kind = "generation" if name in _PERCENT else "rank"
         yield Imported("t-zero", dataset, config, "", row["prompt"], (metric_of(name, value),), kind=kind)
@@ -127,7 +127,7 @@ def export_t_zero(results: Path, out: Path, *, replace: bool = False) -> int:
         if metric.name in ("accuracy", "bleu")
     ]
     if not rows:
-        raise SourceError(f"{results}: no accuracy and no BLEU in its {SCORES}; t-zero's files hold nothing else")
+        raise SourceError(f"{results}: has no accuracy and no BLEU in its {SCORES}, the only metrics of t-zero's files")
     merged: dict[str, JsonObject] = defaultdict(dict)
     places: dict[Path, _Row] = {}
     contents: dict[Path, JsonObject] = {}
@@ -136,8 +136,8 @@ def export_t_zero(results: Path, out: Path, *, replace: bool = False) -> int:
         path = Path(*(part.replace("/", "_").replace(" ", "_") for part in parts), "results.json")
         if path in places:
             raise SourceError(
-                f"{results}: {row.key}, {row.template!r} is there twice (suites or splits that overlap); "
-                "t-zero keeps one: export suites one by one"
+                f"{results}: {row.key}, {row.template!r} occurs twice (overlapping suites or splits), and t-zero "
+                f"keeps one; export suites one at a time"
             )
         places[path] = row
         content = {

@@ -14,7 +14,7 @@ scoring         score of a choice
 ``lm_eval``     sum, tokenised and cut as lm-evaluation-harness does
 ==============  ====================================================================
 
-The last two need sums of their own, which are kept beside the first: ``unconditional`` and ``joint``.
+The last two need their own sums, which are kept next to the first: ``unconditional`` and ``joint``.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def normalized_scores(
     elif scoring == "tokens":
         lengths = num_tokens
         if len(lengths) != len(scores):
-            raise ConfigError("the items do not tell how many tokens their choices have (results of another harness)")
+            raise ConfigError("the items do not record how many tokens their choices have (results of another harness)")
     else:
         raise ValueError(f"unknown scoring {scoring!r}")
     return tuple(score / max(1, length) for score, length in zip(scores, lengths, strict=True))
@@ -110,7 +110,7 @@ def normalized_scores(
 def best_choice(scores: Sequence[float]) -> int:
     """Return the index of the highest score, the first on ties; every score must be finite."""
     if not scores or not all(math.isfinite(score) for score in scores):
-        raise ValueError("a choice needs at least one score, and finite ones")
+        raise ValueError("a choice needs at least one score, and finite scores")
     return max(range(len(scores)), key=lambda index: (scores[index], -index))
 
 

@@ -1,4 +1,4 @@
-"""Whether answers are in the language that was asked for, beside how good they are.
+"""Whether answers are in the language that was asked for, alongside how good they are.
 
 A model that writes fluent English where Swahili was asked for has a low chrF, and so has one that writes bad Swahili.
 The identifier is tried on the references first: where it does not find their language, its word on the answers is worth
@@ -99,7 +99,7 @@ def _nothing(scripts: Sequence[str | None], gap: str) -> tuple[list[Found], Answ
 def _tried_on(references: Sequence[Sequence[str]], language: str, accepted: frozenset[str]) -> tuple[float | None, str]:
     """Return the share of references whose language is found, and why answers cannot be judged, or ``""``."""
     if language == CODE:
-        return None, "not measurable: programs are in no language"
+        return None, "not measurable: programs have no natural language"
     if not accepted & shared_identifier().languages:
         return None, f"not measurable: the identifier does not know {language}"
     firsts = [each[0] for each in references if each and _letters(each[0]) >= _LETTERS]

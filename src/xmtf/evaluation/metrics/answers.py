@@ -52,7 +52,7 @@ _PIECE = re.compile(r"[-+]?\w+(?:[-+./:*=^<>]+\w+)*(?:\+{1,2}|\#)?|\S")
 
 
 def normalize_answer(text: str, language: str = "en") -> str:
-    """Fold width and case, drop punctuation and (in English) articles beside other words, collapse white space.
+    """Fold width and case, drop punctuation and (in English) articles alongside other words, collapse white space.
 
     >>> normalize_answer("  The Cat, sat. "), normalize_answer("«Ja!»", "de"), normalize_answer("−1.000,50", "de")
     ('cat sat', 'ja', '-1000.50')
@@ -176,7 +176,7 @@ def exact_match_original(text: str, references: Sequence[str], language: str = "
 
 
 def f1_original(text: str, references: Sequence[str], language: str = "en") -> float:
-    """Return the F1 of SQuAD 1.1's rule: words are what stands between white space."""
+    """Return the F1 of SQuAD 1.1's rule: words are what is between white space."""
 
     def one(reference: str) -> float:
         ours, theirs = _squad_normal(text).split(), _squad_normal(reference).split()

@@ -95,14 +95,14 @@ def _variants(answer: str) -> list[str]:
 
 
 def _compared(number: float, given: Given, relation: str, threshold: str) -> bool:
-    """Tell whether a number is less than, or at least, what an instruction asks for."""
+    """Return whether a number is less than, or at least, what an instruction asks for."""
     if given.get(relation) == "less than":
         return number < float(given[threshold])
     return number >= float(given[threshold])
 
 
 def _times(keyword: str, text: str) -> int:
-    """Return how often a word or phrase stands in a text, in upper or lower case."""
+    """Return how often a word or phrase is in a text, in upper or lower case."""
     return len(re.findall(re.escape(_plain(keyword)), _plain(text)))
 
 

@@ -25,12 +25,12 @@ __all__ = ["Convention", "Scale", "convention", "is_glued"]
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """A word that multiplies the number beside it.
+    """A word that multiplies the number next to it.
 
     Attributes:
         word: As it is written.
         value: By how much.
-        before: Whether it stands before the number, as in Swahili ``elfu 70``.
+        before: Whether it is before the number, as in Swahili ``elfu 70``.
     """
 
     word: str

@@ -216,12 +216,12 @@ def _resolved(piece: str, start: int, rules: Convention, plain: str) -> Iterator
 
 
 def _starts_with_mark(plain: str, start: int, rules: Convention) -> bool:
-    """Tell a number such as ``.5``, whose decimal mark stands before its first digit."""
+    """Tell a number such as ``.5``, whose decimal mark is before its first digit."""
     return plain[start - 1] == rules.decimal and (start == 1 or plain[start - 2] in " (=$\n-+")
 
 
 def _decimal_place(digits: list[str], marks: list[str], rules: Convention) -> int | None:
-    """Return how many pieces of digits stand before the decimal mark, or None where this is no one number."""
+    """Return how many pieces of digits are before the decimal mark, or None where this is no one number."""
     if not marks:
         return 1
     *grouping, last = marks
@@ -236,7 +236,7 @@ def _decimal_place(digits: list[str], marks: list[str], rules: Convention) -> in
 
 
 def _groups(digits: list[str]) -> bool:
-    """Tell whether digits are grouped: by three, or as in India by two and the last three."""
+    """Return whether digits are grouped: by three, or as in India by two and the last three."""
     first, *middle, last = digits
     if len(digits) == 1:
         return True
@@ -270,12 +270,12 @@ def _with_neighbours(plain: str, numeral: _Numeral, rules: Convention) -> tuple[
 
 
 def _word_end(plain: str, end: int, scale: Scale) -> int:
-    """Return where a word that stands behind a number at ``end`` ends."""
+    """Return where a word that is behind a number at ``end`` ends."""
     return end + len(plain[end:]) - len(plain[end:].lstrip(" ")) + len(scale.word)
 
 
 def _scale(plain: str, end: int, rules: Convention) -> Scale | None:
-    """Return the word for a power of ten that stands behind a number."""
+    """Return the word for a power of ten that is behind a number."""
     tail = plain[end : end + 40]
     close = tail.lstrip(" ")
     if len(tail) - len(close) > 1:
@@ -300,7 +300,7 @@ def _ends_with_word(text: str, word: str) -> bool:
 
 
 def _adds_up(plain: str, before: tuple[Fraction, int, int], numeral: _Numeral, value: Fraction, scale: int) -> bool:
-    """Tell whether a number continues one with a word: ``2億5000万``, ``2 lakh 50 thousand``, ``1万5000``."""
+    """Return whether a number continues one with a word: ``2億5000万``, ``2 lakh 50 thousand``, ``1万5000``."""
     _, factor, end = before
     between = plain[end : numeral.start]
     if between.strip(" ") or len(between) > 1 or not 0 <= value < factor:

@@ -141,7 +141,7 @@ def _of_plugin(name: str, text: str, references: Sequence[str], language: str) -
         raise UnknownNameError("metric", name, (*GENERATION_METRICS, *plugins("metrics")))
     value = plugin.load()(text, list(references), language)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise DataError(f"metric {name!r} of the plug-in {plugin.package}: {value!r} of {text[:60]!r} is no number")
+        raise DataError(f"metric {name!r} of the plug-in {plugin.package}: {value!r} of {text[:60]!r} is not a number")
     return float(value)
 
 
@@ -151,7 +151,7 @@ def is_graded(name: str) -> bool:
 
 
 def has_answer(names: Sequence[str], text: str, language: str) -> bool:
-    """Tell whether a text holds what the metrics read: a letter or a number where they want one, else any text.
+    """Return whether a text holds what the metrics read: a letter or a number where they want one, else any text.
 
     >>> has_answer(("letter_match",), "Nobody knows", "en"), has_answer(("bleu",), "Nobody knows", "en")
     (False, True)

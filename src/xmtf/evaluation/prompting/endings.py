@@ -1,8 +1,8 @@
 """Whether a prompt clearly ends.
 
-A model that continues text cannot know that a prompt is over when its last sentence is open: after
-``Translate to English: Je t'aime`` it may well go on in French. With a full stop, a question mark or a
-colon (``... Je t'aime. Translation:``) it answers.
+A model that continues text cannot know that a prompt is over when its last sentence is open: after ``Translate to
+English: Je t'aime`` it may well continue in French. With a full stop, a question mark or a colon (``... Je t'aime.
+Translation:``) it answers.
 """
 
 from __future__ import annotations

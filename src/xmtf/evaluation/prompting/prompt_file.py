@@ -49,15 +49,15 @@ def answer_file(
         prompter: The model.
         decoding: How answers are made.
         file: Rows with ``prompt`` or ``inputs`` (JSON lines, CSV, Parquet, ...); of JSON lines also plain strings.
-        out: File for the answers, written when all are there; until then they wait in a folder beside it, from
-            which the same call goes on.
+        out: File for the answers, written when all are there; until then they wait in a folder next to it, from which
+            the same call continues.
         samples: Answers to each prompt.
-        replace: Whether a file that stands there is overwritten.
+        replace: Whether a file that is there is overwritten.
 
     Raises:
         DataError: A line holds no prompt; named by its number.
-        SourceError: The file cannot be read, or a line is no JSON or no UTF-8.
-        ConfigError: Samples would all be the same, or ``out`` is there already.
+        SourceError: The file cannot be read, or a line is not JSON or no UTF-8.
+        ConfigError: Samples would all be the same, or ``out`` already exists.
     """
     lines = [_line(value, file, number) for number, value in _values(file)]
     check_samples(decoding, samples)

@@ -15,7 +15,7 @@ from xmtf.evaluation.engine.encoding import Encoder, PromptRules, TextTokenizer,
 from xmtf.evaluation.generation.decoding import Decoding, check_samples, of_sample
 from xmtf.evaluation.generation.generate import Written, continue_prompts
 from xmtf.evaluation.generation.pieces import Pieces
-from xmtf.execution import say
+from xmtf.execution import say, warn
 from xmtf.files import content_hash
 from xmtf.models import find_model, load_model
 from xmtf.models.device import choose_device
@@ -128,12 +128,12 @@ class Prompter:
         encoded = encoder.prompts(prompts, [decoding.max_new_tokens] * len(prompts))
         if cut := [prompt for prompt in encoded if prompt.truncated]:
             fewest, budget = min(len(prompt.ids) for prompt in cut), decoding.max_new_tokens
-            say(
-                f"{len(cut)} of {len(prompts)} prompts do not fit beside {budget} tokens of an answer: "
-                f"their beginning is cut off, {fewest} tokens or more are left"
+            warn(
+                f"{len(cut)} of {len(prompts)} prompts do not fit with {budget} answer tokens: they are truncated at "
+                f"the beginning, to at least {fewest} tokens"
             )
         if any(not prompt.ids for prompt in encoded):
-            raise ConfigError("a prompt is empty; give the model something to answer")
+            raise ConfigError("a prompt is empty; give a prompt with text")
         found = continue_prompts(
             self.model,
             self.tokenizer,
@@ -165,12 +165,12 @@ def load_prompter(
         device: ``auto`` takes a GPU where there is one.
         dtype: What the model is computed in; see :mod:`xmtf.models.dtype`.
         quantize: What matrices are kept in.
-        tokens: What stands at the ends of prompts.
+        tokens: What is at the ends of prompts.
         chat: Whether prompts are written in the model's chat form.
         offline: Never touch the network.
 
     Raises:
-        SourceError: The model is nowhere; says what was looked for and where.
+        SourceError: The model is nowhere; says what was searched for and where.
         MissingExtraError: Quantised weights without the package bitsandbytes.
         ConfigError: Model and tokenizer do not fit, or there is no such device.
     """
@@ -196,5 +196,5 @@ def load_prompter(
 
 def _text(written: Written) -> str:
     if written.text is None:
-        raise ConfigError(f"the model gave no answer ({written.error}); try another precision")
+        raise ConfigError(f"the model returned no answer ({written.error}); try another precision")
     return written.text.strip()

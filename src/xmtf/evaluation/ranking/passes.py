@@ -42,12 +42,12 @@ _MIN_SHARED = 4
 """Shorter common beginnings are computed again; joining prompts over them makes trees without gain."""
 
 _MOST_NODES = 512
-"""Attention looks at every pair of nodes of a tree, so a tree_group holds no more than this beside what its prompts
+"""Attention looks at every pair of nodes of a tree, so a tree_group holds no more than this besides what its prompts
 share, or than they share, if that is more; a single prompt may be longer."""
 
 _MOST_JOINED = 3072
-"""Larger groups of trees hold no more than ``_MOST_NODES`` beside what they share: our BLOOM has a bias for
-every head and pair of nodes, 0.6 GB at 16 heads in fp32."""
+"""Larger groups of trees hold no more than ``_MOST_NODES`` besides what they share: our BLOOM has a bias for every head
+and pair of nodes, 0.6 GB at 16 heads in fp32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ class TreeGroup:
     num_nodes: int
 
     def divided(self) -> list[TreeGroup]:
-        """Return its groups as groups of trees of their own."""
+        """Return its groups as groups of their own trees."""
         return [TreeGroup([group], group.num_positions) for group in self.groups]
 
 

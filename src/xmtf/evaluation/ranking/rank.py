@@ -117,7 +117,7 @@ def rank_batches(
 
 
 class Score(Protocol):
-    """Scores choices after prompts, batch by batch, as :func:`score_batches` does with a model at hand."""
+    """Scores choices after prompts, batch by batch, as :func:`score_batches` does with a model available."""
 
     def __call__(
         self,
@@ -180,7 +180,7 @@ class _Plan:
         askable: The others.
         scores: Sums of the choices of a request, by its index.
         alone: Sum of a choice after an empty prompt.
-        joint: Sum of a (context, continuation) by the harness's rules, of the batch at hand.
+        joint: Sum of a (context, continuation) by the harness's rules, of the batch available.
     """
 
     def __init__(
@@ -206,7 +206,7 @@ class _Plan:
         self._pairs: dict[int, list[TokenPair]] = {}
 
     def alone_of(self, known: Known) -> dict[Ids, float]:
-        """Return the sums of choices after an empty prompt that stand in answers that are known."""
+        """Return the sums of choices after an empty prompt that are in answers that are known."""
         return {
             choice: score
             for index in self.askable

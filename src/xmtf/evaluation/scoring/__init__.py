@@ -1,1 +1,1 @@
-"""Results on disk: written, summed up, computed anew and compared."""
+"""Results on disk: written, summed up, recomputed and compared."""

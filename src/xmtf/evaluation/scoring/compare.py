@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from xmtf.errors import ConfigError, SourceError
 from xmtf.evaluation.metrics.registry import is_graded, item_counts, item_values
-from xmtf.execution import say
+from xmtf.execution import warn
 from xmtf.records import in_percent
 from xmtf.results.estimates import Estimate, no_change, percentiles
 from xmtf.results.files import no_results
@@ -127,7 +127,7 @@ def compare_results(first: Path, second: Path) -> list[Difference]:
             found.append(_shares("all" if len(suites) == 1 else f"all of {suite}", everything))
         differences += [_in_suite(one, suite, axis) for one in found]
     if not differences:
-        raise SourceError(f"{first} and {second} have no judged item in common; evaluate the same tasks and rows")
+        raise SourceError(f"{first} and {second} have no scored item in common; evaluate the same tasks and rows")
     return differences
 
 
@@ -175,7 +175,9 @@ def _tell_forms(jobs: Mapping[JobKey, tuple[About, About]], first: Path, second:
     for in_chat in sorted(set(mixed.values())):
         chat, plain = (first, second) if in_chat else (second, first)
         tasks = ", ".join(sorted(task for task, form in mixed.items() if form == in_chat)[:3])
-        say(f"  {tasks}: {chat} was asked in its chat form, {plain} plainly: the change is of model and form together")
+        warn(
+            f"  {tasks}: {chat} was prompted in its chat format, {plain} without: the change combines model and format"
+        )
 
 
 def _in_chat(about: About) -> bool:
@@ -200,7 +202,8 @@ def _check_equal(pairs: Sequence[_Pair], first: Path, second: Path) -> None:
             where = ", ".join(f"{task}: {count:,}" for task, count in other.most_common(3))
             more = f" and {len(other) - 3} more tasks" if len(other) > 3 else ""
             raise ConfigError(
-                f"{first} and {second}: {other.total():,} of {len(pairs):,} items of equal names have other {name} "
+                f"{first} and {second}: {other.total():,} of {len(pairs):,} items with the same name have different "
+                f"{name} "
                 f"({where}{more}); evaluate both with the same templates and data"
             )
 
@@ -212,8 +215,8 @@ def _check_endings(pairs: Sequence[_Pair], first: Path, second: Path) -> None:
     if numbers and tells[0] != tells[1]:
         silent = second if tells[0] else first
         raise ConfigError(
-            f"{silent}: does not say which answers the budget cut, so numeric_match means something else there; "
-            "evaluate it again"
+            f"{silent}: does not record which answers were truncated, so its numeric_match is not comparable; "
+            f"evaluate it again"
         )
 
 
@@ -336,7 +339,7 @@ def _read(folder: Path) -> dict[JobKey, _Job]:
 
 
 def _judged(job: JobInfo, item: dict[str, Any]) -> dict[str, Any]:
-    """Judge a written answer anew, so that both folders' metrics mean the same, whatever version wrote them."""
+    """Judge a generated answer again, so that both folders' metrics mean the same, whatever version wrote them."""
     if job.kind == "rank" or item["text"] is None:
         return item
     cut = item["ending"] == "budget"

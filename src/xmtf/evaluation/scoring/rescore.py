@@ -1,4 +1,4 @@
-"""Metrics computed anew from the items of a finished evaluation: no model needed."""
+"""Metrics recomputed from the items of a finished evaluation: no model needed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def rescore(
         out: File to write the scores to, as JSONL; none by default.
         scoring: One of ``metrics.accuracy.SCORINGS`` instead of what was asked for.
         metrics: Generation metrics instead of those of the tasks.
-        scorers: Programs whose numbers stand beside them.
+        scorers: Programs whose numbers are next to them.
 
     Raises:
         SourceError: No items there.
@@ -68,9 +68,9 @@ def rescore(
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from None
     if metrics and not any(score.kind == "generation" for score in scores):
-        raise ConfigError(f"--metrics {','.join(metrics)}: nothing in {folder} was generated; leave it out")
+        raise ConfigError(f"--metrics {','.join(metrics)}: nothing in {folder} was generated; remove it")
     if scorers and not any(score.kind == "generation" for score in scores):
-        raise ConfigError(f"--scorer {scorers[0].name}: nothing in {folder} was generated; leave it out")
+        raise ConfigError(f"--scorer {scorers[0].name}: nothing in {folder} was generated; remove it")
     for scorer in scorers:
         _add(scorer, scores, judged)
     if out is not None:
@@ -79,7 +79,7 @@ def rescore(
 
 
 def _add(scorer: Scorer, scores: list[Score], judged: Sequence[tuple[int, pa.Table]]) -> None:
-    """Add the metric of a program to the scores of written answers; it is started once for all of them."""
+    """Add the metric of a program to the scores of generated answers; it is started once for all of them."""
     asked: list[Asked] = []
     parts: list[tuple[int, int, str]] = []
     for place, table in judged:

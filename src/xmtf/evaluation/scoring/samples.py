@@ -57,7 +57,7 @@ def _in_turn(queues: Sequence[Sequence[tuple[Job, Request]]]) -> list[tuple[Job,
 
 def sample_of(job: Job, request: Request, answer: Answer | None) -> Sample:
     """Return what a model wrote, as ``samples.jsonl`` holds it."""
-    assert answer is not None, "every sample was asked"
+    assert answer is not None, "every sample was queried"
     text = answer.text or "" if answer.error is None else f"({answer.error})"
     info = job.info
     return Sample(info.suite, info.provenance, request.origin.row, request.prompt, request.references, text)

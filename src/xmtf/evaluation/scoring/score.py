@@ -1,7 +1,6 @@
 """From answers to items, and from items to scores.
 
-Everything that a score is computed from lies in the items, so metrics can be computed anew without
-the model.
+Everything that a score is computed from lies in the items, so metrics can be recomputed without the model.
 """
 
 from __future__ import annotations
@@ -94,14 +93,14 @@ def _after_reasoning(answer: Answer, mark: str) -> Answer:
 
 
 def _reasoning(written: str | None, mark: str) -> str | None:
-    """Return what stands before the last mark, all of it where there is none; None where nothing is taken apart."""
+    """Return what is before the last mark, all of it where there is none; None where nothing is taken apart."""
     if not mark or written is None:
         return None
     return written.rpartition(mark)[0] if mark in written else written
 
 
 def _languages(job: Job, answers: Sequence[Answer]) -> list[Found]:
-    """Return what language each written answer is in."""
+    """Return what language each generated answer is in."""
     if job.info.kind == "rank":
         return [Found(None, None, None)] * len(answers)
     texts = [answer.text if answer.error is None else None for answer in answers]

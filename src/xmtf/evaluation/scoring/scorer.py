@@ -1,11 +1,11 @@
-"""Metrics of other programs: learnt ones live in environments of their own (COMET cannot stand beside transformers 5).
+"""Metrics of other programs: learnt ones have separate environments (COMET cannot be installed with transformers 5).
 
 The program is started once, without a shell, and is given one JSON line for each answer::
 
     {"source": "Il pleut.", "answer": "It rains.", "reference": "It is raining.", "language": "en"}
 
-For each it writes one number on a line of its own. Any other number of lines, a line that is no finite number, and an
-exit code other than 0 are errors: a score is never guessed.
+For each it writes one number on its own line. Any other number of lines, a line that is no finite number, and an exit
+code other than 0 are errors: a score is never guessed.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Scorer:
         if len(found) != len(asked):
             raise DataError(
                 f"--scorer {self.name}: was given {len(asked)} lines and wrote {len(found)}; it must write one number "
-                "for each, and everything else to its standard error"
+                f"per line, and anything else to stderr"
             )
         return [self._number(text, place) for place, text in enumerate(found, start=1)]
 
@@ -91,7 +91,7 @@ class Scorer:
             raise ConfigError(f"--scorer {self.name}: {self.command[0]!r} cannot be started: {error}") from None
         said = done.stderr.decode("utf-8", errors="replace")
         if done.returncode:
-            last = " ".join(said.split())[-_SAID:] or "it said nothing"
+            last = " ".join(said.split())[-_SAID:] or "it printed nothing"
             raise ConfigError(f"--scorer {self.name}: ended with code {done.returncode}: {last}")
         sys.stderr.write(said)
         return done.stdout

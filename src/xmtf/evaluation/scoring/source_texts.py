@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from xmtf.errors import SourceError
-from xmtf.execution import say
+from xmtf.execution import warn
 from xmtf.records import Provenance
 from xmtf.sources import read_source
 from xmtf.tasks import load_catalogue
@@ -23,7 +23,7 @@ def source_texts(asked: Provenance, rows: Sequence[int], prompts: Sequence[str])
     Args:
         asked: Task and split.
         rows: Numbers of the rows.
-        prompts: What stands in for sources where the rows are not at hand; that is said.
+        prompts: What stands in for sources where the rows are not available; that is said.
     """
     name, texts = _column(asked.task, asked.split)
     if name and all(row in texts for row in rows):
@@ -35,16 +35,16 @@ def source_texts(asked: Provenance, rows: Sequence[int], prompts: Sequence[str])
 def _column(task_id: str, split: str) -> tuple[str, Mapping[int, str]]:
     task = load_catalogue().tasks.get(task_id)
     if task is None:
-        say(f"  {task_id}: not in the catalogue, so scorers are given the whole prompt as its source")
+        warn(f"  {task_id}: not in the catalogue, so scorers get the whole prompt as its source")
         return "", {}
     try:
         data = read_source(task.source(split))
     except SourceError as error:
-        say(f"  {task_id}: scorers are given the whole prompt as its source ({error})")
+        warn(f"  {task_id}: scorers get the whole prompt as its source ({error})")
         return "", {}
     name = next((each for each in _COLUMNS if each in data.table.column_names), "")
     if not name:
-        say(f"  {task_id}: its rows have no source text, so scorers are given the whole prompt")
+        warn(f"  {task_id}: its rows have no source text, so scorers get the whole prompt")
         return "", {}
     texts = data.table.column(name).to_pylist()
     return name, {row: str(text) for row, text in zip(data.rows.tolist(), texts, strict=True) if text is not None}

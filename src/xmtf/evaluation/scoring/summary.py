@@ -31,12 +31,12 @@ def score_lines(scores: Sequence[Score]) -> list[str]:
 
     ``median``, ``max`` and ``spread`` (max - min) are over templates, ``interval`` is that of the median: of the median
     template, or of the mean of the two in the middle, taken as erring alike. ``macro-F1`` and ``calibrated`` are the
-    medians of what stands beside accuracy, ``majority`` is what the most frequent answer would give, ``ties`` counts
-    items whose best choices score the same, ``in language`` is the share of the judged answers that are in the language
-    asked for, ``no answer`` is the share of written answers that hold none, and ``cut`` is the share of answers and
-    prompts that were cut, flagged from 5 %. Means are over the
-    medians of the languages of a dataset, each with the same weight, apart for prompts in English, in other languages,
-    translated by people (HT) and by machine (MT). Accuracies and matches are in percent, BLEU and chrF in 0-100.
+    medians of what is next to accuracy, ``majority`` is what the most frequent answer would give, ``ties`` counts items
+    whose best choices score the same, ``in language`` is the share of the judged answers that are in the language asked
+    for, ``no answer`` is the share of generated answers that hold none, and ``cut`` is the share of answers and prompts
+    that were cut, flagged from 5 %. Means are over the medians of the languages of a dataset, each with the same
+    weight, apart for prompts in English, in other languages, translated by people (HT) and by machine (MT). Accuracies
+    and matches are in percent, BLEU and chrF in 0-100.
     """
     groups: dict[_Group, list[tuple[Score, Metric]]] = {}
     for score in scores:
@@ -111,7 +111,7 @@ def _beside(members: Sequence[tuple[Score, Metric]]) -> dict[str, str]:
 
 
 def _in_language(scores: Sequence[Score]) -> str:
-    """Say how many of the judged answers of all templates are in the language asked for, or why nobody can tell."""
+    """Report how many of the judged answers of all templates are in the language asked for, or why that is unknown."""
     told = [score.answer_language for score in scores if score.answer_language is not None]
     judged = sum(one.judged for one in told)
     if not judged:
@@ -121,7 +121,7 @@ def _in_language(scores: Sequence[Score]) -> str:
 
 
 def _cut(scores: Sequence[Score]) -> str:
-    """Say how much of the answers and of the prompts was cut; ``!`` from 5 %."""
+    """Describe how much of the answers and of the prompts was cut; ``!`` from 5 %."""
     answers = (sum(score.endings.get("budget", 0) for score in scores), sum(sum(s.endings.values()) for s in scores))
     prompts = (
         sum(score.truncated for score in scores),
@@ -132,7 +132,7 @@ def _cut(scores: Sequence[Score]) -> str:
 
 
 def _unanswered(scores: Sequence[Score]) -> str:
-    """Say in what share of the written answers no answer was found."""
+    """Describe in what share of the generated answers no answer was found."""
     written = sum(max((metric.num_items for metric in score.metrics), default=0) for score in scores)
     none = sum(score.unanswered for score in scores)
     return f"{100 * none / written:.1f} %" if none and written else ""

@@ -53,7 +53,7 @@ class VllmBackend:
 
     Args:
         model: A loaded ``vllm.LLM``.
-        encoder: Turns prompts into ids, by the rules that hold for models at hand.
+        encoder: Turns prompts into ids, by the rules that hold for loaded models.
     """
 
     ranking = "prompt_logprobs of vllm"
@@ -110,13 +110,13 @@ class VllmBackend:
         prompts = [{"prompt_token_ids": list(each)} for each in ids]
         found = list(self._model.generate(prompts, list(params), use_tqdm=False))
         if len(found) != len(ids):
-            raise ServerError(f"vllm: {len(found)} answers came back for {len(ids)} requests")
+            raise ServerError(f"vllm: {len(found)} answers were returned for {len(ids)} requests")
         self._spent += Usage(len(ids), sum(map(len, ids)), sum(len(each.outputs[0].token_ids) for each in found))
         return found
 
     def _sampling(self, decoding: Decoding) -> object:
         if decoding.beams > 1:
-            raise ConfigError("beams: a model in vllm writes one continuation; leave --beams out")
+            raise ConfigError("beams: vllm models have no beam search; remove --beams")
         drawn = {"top_p": decoding.top_p, "top_k": decoding.top_k or -1, "seed": decoding.seed}
         return self._params(
             max_tokens=decoding.max_new_tokens,

@@ -25,7 +25,7 @@ _BROKEN = 500
 _PROBES = 3
 """How often a conversation is tried again before completions are looked at."""
 _MOST_STOPS = 4
-"""OpenAI's interface takes no more; the others are looked for in what comes back."""
+"""OpenAI's interface takes no more; the others are searched for in what comes back."""
 _TOO_LONG = re.compile(
     r"context.{0,40}(length|size|window)|too (long|large|many tokens)|maximum.{0,40}(length|tokens)", re.I
 )
@@ -58,7 +58,7 @@ class HttpBackend:
     def score(self, asked: Sequence[Choices]) -> Iterator[tuple[int, tuple[ChoiceScore, ...]]]:
         """Yield (index of a prompt, the scores of its choices), as they come."""
         scores = self._scores
-        assert scores is not None, "a backend without scores was asked to rank"
+        assert scores is not None, "ranking was requested of a backend without scores"
         return self._server.each(asked, lambda each: scores.score(each.context, each.choices))
 
     def stream(self, asked: Asked, show: Callable[[str], None]) -> Answer:
@@ -106,14 +106,14 @@ class HttpBackend:
         except RefusedError as error:
             if error.status in (400, 413, 422) and (why := _of_the_prompt(error.said)):
                 return Answer(error=why)
-            raise ServerError(f"{error} (asked: {asked.prompt[:60]!r})") from None
+            raise ServerError(f"{error} (prompt: {asked.prompt[:60]!r})") from None
         choice = choice_of(reply, self._server.url)
         return _answer(text_of(choice), choice, asked.decoding)
 
     def _body(self, asked: Asked) -> JsonObject:
         decoding = asked.decoding
         if decoding.beams > 1:
-            raise ConfigError("beams: a model behind a server writes one continuation; leave --beams out")
+            raise ConfigError("beams: served models have no beam search; remove --beams")
         body: JsonObject = {"max_tokens": decoding.max_new_tokens, "temperature": decoding.temperature}
         if decoding.temperature > 0:
             body["seed"] = decoding.seed % 2**31
@@ -154,7 +154,7 @@ def takes_conversations(server: ModelServer) -> str | None:
 
 
 def _completes(server: ModelServer) -> bool:
-    """Tell whether a server completes a text."""
+    """Return whether a server completes a text."""
     try:
         choice_of(server.ask(_COMPLETIONS, {"prompt": "Hello", "max_tokens": 1}, retries=_PROBES), server.url)
     except (RefusedError, FailingError):

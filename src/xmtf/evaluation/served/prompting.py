@@ -114,8 +114,8 @@ def open_prompts(
         server: How it is asked; with a tokenizer its choices can be scored too.
         chat: ``auto`` asks in conversations where the server answers them; ``on``, ``off``.
         dtype: What vllm computes in.
-        tokens: What stands at the ends of prompts, where they become ids here.
-        offline: Never look for a tokenizer on the network.
+        tokens: What is at the ends of prompts, where they become ids here.
+        offline: Never search for a tokenizer on the network.
 
     Raises:
         ConfigError: The reference or a setting is wrong.
@@ -131,5 +131,5 @@ def open_prompts(
 
 def _text(answer: Answer, prompt: str = "") -> str:
     if answer.text is None:
-        raise ServerError(f"the model gave no answer ({answer.error}){f': {prompt[:60]!r}' if prompt else ''}")
+        raise ServerError(f"the model returned no answer ({answer.error}){f': {prompt[:60]!r}' if prompt else ''}")
     return answer.text.strip()

@@ -107,7 +107,7 @@ class ServedSubject:
             ServerError: The server does not answer, or a limit is reached.
         """
         if processes.size > 1:
-            raise ConfigError("a model behind a server is asked by one process, many requests at once (--concurrency)")
+            raise ConfigError("a served model is queried by one process with concurrent requests (--concurrency)")
         ranked = [index for index, request in enumerate(requests) if request.choices]
         written = [index for index, request in enumerate(requests) if not request.choices and known(index) is None]
         if ranked:
@@ -138,7 +138,9 @@ class ServedSubject:
 
     def _ranked(self, requests: Sequence[Request], known: Known) -> Iterator[list[tuple[int, Answer]]]:
         if self.tokenizer is None or self.rules is None:
-            raise ConfigError(f"{self.reference.text}: choices are ranked as ids; name its tokenizer: {_TOKENIZER}")
+            raise ConfigError(
+                f"{self.reference.text}: choices are ranked as token ids; give its tokenizer: {_TOKENIZER}"
+            )
         return rank_by(self._score, self.tokenizer, requests, self.rules, causal=True, known=known)
 
     def _score(
@@ -194,12 +196,12 @@ def load_served(setup: Setup, ref: str, label: str, *, ranks: bool | None = None
         ranks: Whether it is to rank choices; by default whether a suite of the setup has choices.
 
     Raises:
-        ConfigError: It is to rank and has no tokenizer, or a setting is for models at hand.
+        ConfigError: It is to rank and has no tokenizer, or a setting is for loaded models.
         ServerError: The server cannot be reached, or cannot do what is asked.
     """
     reference, settings = parse_served(ref), setup.settings.server or ServedModel()
     if setup.settings.quantize is not None or setup.prefix_lm:
-        raise ConfigError(f"{reference.text}: --quantize and prefix_lm are for models that are loaded here")
+        raise ConfigError(f"{reference.text}: --quantize and prefix_lm apply only to models that are loaded locally")
     if ranks is None:
         ranks = bool(setup.settings.suites) and any(part.kind == "rank" for part in suite_slices(setup))
     tokenizer = _tokenizer(setup, reference, settings, needed=ranks or reference.engine == "vllm")
@@ -265,18 +267,18 @@ def _wants_conversations(setup: Setup, server: ModelServer, label: str) -> bool:
         return False
     why_not = takes_conversations(server)
     if why_not is None:
-        say(f"  {label} is asked in conversations{'' if wanted == 'on' else ' (--chat off asks plainly)'}")
+        say(f"  {label} is queried in conversations{'' if wanted == 'on' else ' (--chat off prompts without it)'}")
         return True
     if wanted == "on":
-        raise ConfigError(f"--chat on: {server.url} answers no conversation of {server.name}: {why_not}")
-    say(f"  {label} is asked by completions: the server answers no conversation ({why_not[:120]})")
+        raise ConfigError(f"--chat on: {server.url} does not accept conversations for {server.name}: {why_not}")
+    say(f"  {label} is queried by completions: the server does not accept conversations ({why_not[:120]})")
     return False
 
 
 def _rules(
     setup: Setup, tokenizer: Tokenizer, positions: int | None, form: ChatForm | None
 ) -> tuple[PromptRules, Tokenizer]:
-    """Return how texts become ids, as they do for a model at hand."""
+    """Return how texts become ids, as they do for a model available."""
     tokenizer = tokenizer.reading(setup.tokens.special_tokens)
     if form is not None and (end := format_of(form, tokenizer).end_of_turn) is not None:
         tokenizer = tokenizer.described({}, (end,)).reading(setup.tokens.special_tokens)
@@ -303,6 +305,6 @@ def _tokenizer(setup: Setup, reference: ServedReference, settings: ServedModel, 
         if named is not None:
             raise
         raise ConfigError(
-            f"{reference.text}: choices are ranked as ids, and {reference.name!r} names no tokenizer ({error}); name "
-            f"it: {_TOKENIZER}"
+            f"{reference.text}: choices are ranked as token ids, and no tokenizer is found for {reference.name!r} "
+            f"({error}); give it: {_TOKENIZER}"
         ) from None

@@ -1,9 +1,9 @@
 """Log-probabilities of given tokens, from a server: three ways, each checked token for token.
 
-``prompt_logprobs``   vLLM's: one request a choice; what comes back is keyed by token ids
-``echo``              of completions: one request a choice; what comes back are the texts of the tokens
+``prompt_logprobs``   vLLM's: one request per choice; what comes back is keyed by token ids
+``echo``              of completions: one request per choice; what comes back are the texts of the tokens
 ``token by token``    where ``logit_bias`` makes a server take a given token and ``logprobs`` are those from before the
-                      bias (llama.cpp's server): one request a token
+                      bias (llama.cpp's server): one request per token
 
 Which of them a server has is tried out with one text before anything is ranked: a server that has none answers all
 requests, and scores made of what it sends would be chance. The third is believed only where a token that the bias
@@ -79,8 +79,8 @@ class TokenScores:
         except (_OtherTokensError, _NotOfferedError) as error:
             prompt, text = (self._tokenizer.decode(list(ids)) for ids in (context[-24:], choice))
             raise ServerError(
-                f"{self._server.url}: the choice {text!r} after the prompt that ends in {prompt!r}: {error}; nothing "
-                "is ranked by such numbers. Is --tokenizer that of the model?"
+                f"{self._server.url}: the choice {text!r} after the prompt that ends in {prompt!r}: {error}; choices "
+                f"cannot be ranked by such numbers. Is --tokenizer the model's?"
             ) from None
         return ChoiceScore(math.fsum(score for score, _ in told), all(best for _, best in told))
 
@@ -88,9 +88,9 @@ class TokenScores:
         """Return the log-probability of each token of a choice."""
         told = self._token(context, choice)
         if len(told) != len(choice):
-            raise _OtherTokensError(f"{len(told)} log-probabilities came back for {len(choice)} tokens")
+            raise _OtherTokensError(f"{len(told)} log-probabilities were returned for {len(choice)} tokens")
         if wrong := [score for score, _ in told if not score <= 1e-4]:
-            raise _OtherTokensError(f"{wrong[0]} is no log-probability")
+            raise _OtherTokensError(f"{wrong[0]} is not a log-probability")
         return told
 
     def check(self) -> None:
@@ -113,9 +113,9 @@ class TokenScores:
         ids = [*context, *choice]
         told = self._complete({"prompt": ids, "prompt_logprobs": 1})["prompt_logprobs"]
         if not isinstance(told, list):
-            raise _NotOfferedError("no prompt_logprobs came back")
+            raise _NotOfferedError("no prompt_logprobs were returned")
         if len(told) != len(ids):
-            raise _OtherTokensError(f"log-probabilities of {len(told)} tokens came back for {len(ids)}")
+            raise _OtherTokensError(f"log-probabilities of {len(told)} tokens were returned for {len(ids)}")
         every = [self._of_id(place, token) for place, token in zip(told[1:], ids[1:], strict=True)]
         return every[len(context) - 1 :]
 
@@ -123,7 +123,7 @@ class TokenScores:
         """Return what one place of ``prompt_logprobs`` says of a token."""
         found = told.get(str(token)) if isinstance(told, dict) else None
         if not isinstance(told, dict) or not isinstance(found, dict):
-            raise _OtherTokensError(f"no log-probability of {self._name(token)!r} ({token}) came back")
+            raise _OtherTokensError(f"no log-probability of {self._name(token)!r} ({token}) was returned")
         self._require_name(token, found.get("decoded_token"))
         score = _number(found.get("logprob"))
         return score, score >= max(_number(each.get("logprob")) for each in told.values())
@@ -132,10 +132,10 @@ class TokenScores:
         ids = [*context, *choice]
         told = self._complete({"prompt": ids, "echo": True, "logprobs": 1}).get("logprobs")
         if not isinstance(told, dict) or not isinstance(told.get("tokens"), list):
-            raise _NotOfferedError("no log-probabilities of the prompt came back")
+            raise _NotOfferedError("no log-probabilities of the prompt were returned")
         texts, scores, tops = (told.get(name) or [] for name in ("tokens", "token_logprobs", "top_logprobs"))
         if len(texts) not in (len(ids), len(ids) + 1) or len(scores) != len(texts):
-            raise _OtherTokensError(f"log-probabilities of {len(scores)} tokens came back for {len(ids)}")
+            raise _OtherTokensError(f"log-probabilities of {len(scores)} tokens were returned for {len(ids)}")
         for token, text in zip(ids, texts, strict=False):
             self._require_name(token, text)
         found = []
@@ -153,7 +153,7 @@ class TokenScores:
                 found.append(self._among_likely(before, token))
                 continue
             if told.get("id", token) != token:
-                raise _OtherTokensError(f"the token {told['id']} came back for {self._name(token)!r} ({token})")
+                raise _OtherTokensError(f"the token {told['id']} was returned for {self._name(token)!r} ({token})")
             self._require_name(token, told.get("token"))
             score = _number(told.get("logprob"))
             best = max((_number(top.get("logprob")) for top in told.get("top_logprobs") or ()), default=score)
@@ -166,7 +166,7 @@ class TokenScores:
         tops = [top for top in plain.get("top_logprobs") or () if isinstance(top.get("id"), int)]
         second = next((top for top in tops if top["id"] != plain.get("id")), None)
         if second is None:
-            raise _NotOfferedError("no ids of likely tokens came back")
+            raise _NotOfferedError("no ids of likely tokens were returned")
         ((score, _),) = self._token_by_token(context, (second["id"],))
         if abs(score - _number(second.get("logprob"))) > _TOLERANCE:
             raise _NotOfferedError("log-probabilities are those after logit_bias")
@@ -182,7 +182,7 @@ class TokenScores:
             scores = {top.get("id"): _number(top.get("logprob")) for top in told.get("top_logprobs") or ()}
             if token in scores:
                 return scores[token], scores[token] >= max(scores.values())
-        raise _OtherTokensError(f"no log-probability of {self._name(token)!r} ({token}) came back")
+        raise _OtherTokensError(f"no log-probability of {self._name(token)!r} ({token}) was returned")
 
     def _next(self, ids: Sequence[int], bias: dict[str, int] | None, *, number: int = 2) -> JsonObject | None:
         """Return what a server says of the token behind some ids; None where it keeps it back."""
@@ -198,10 +198,10 @@ class TokenScores:
             return
         name = self._name(token)
         if not isinstance(text, str) or (text.startswith("token_id:") and text != f"token_id:{token}"):
-            raise _OtherTokensError(f"{text!r} came back for {name!r} ({token})")
+            raise _OtherTokensError(f"{text!r} was returned for {name!r} ({token})")
         unsure = not name or _PARTLY in name or _PARTLY in text or text.startswith((_BYTES, "token_id:"))
         if not unsure and not _same(text, name):
-            raise _OtherTokensError(f"the token {text!r} came back for {name!r}")
+            raise _OtherTokensError(f"the token {text!r} was returned for {name!r}")
 
     def _name(self, token: int) -> str:
         return self._tokenizer.decode([token])
@@ -225,19 +225,21 @@ def find_token_scores(server: ModelServer, tokenizer: TextTokenizer) -> TokenSco
         else:
             return scores
     raise ServerError(
-        f"{server.url}: gives no log-probabilities of given tokens ({'; '.join(told)}), so choices cannot be ranked; "
-        "ask vLLM or llama.cpp's server, load the model here, or have it answer in words (xmtf evaluate generation)"
+        f"{server.url}: provides no log-probabilities of given tokens ({'; '.join(told)}), so choices cannot be "
+        f"ranked; "
+        "use vLLM or llama.cpp's server, load the model locally, or evaluate generated answers (xmtf evaluate "
+        "generation)"
     )
 
 
 def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _OtherTokensError(f"{value!r} is no log-probability")
+        raise _OtherTokensError(f"{value!r} is not a log-probability")
     return float(value)
 
 
 def _same(text: str, name: str) -> bool:
-    """Tell whether two spellings of a token are one; decoding a token by itself may take the space before it.
+    """Return whether two spellings of a token are one; decoding a token by itself may take the space before it.
 
     >>> _same("Ġyes", " yes"), _same("▁yes", "yes"), _same("yes", "no"), _same("yes", " yes")
     (True, True, False, False)

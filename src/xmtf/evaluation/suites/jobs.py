@@ -77,7 +77,7 @@ def job_of(
     data: str = "",
     shown: Shown | None = None,
 ) -> Job:
-    """Turn one template's prompted examples into a job; its requests carry the shots that may stand before them."""
+    """Turn one template's prompted examples into a job; its requests carry the shots that may be before them."""
     task = part.slice.task
     dropped = Counter(prompted.dropped)
     requests = []

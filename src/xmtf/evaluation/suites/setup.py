@@ -12,7 +12,7 @@ from xmtf.errors import ConfigError
 from xmtf.evaluation.engine.chat import ChatWish
 from xmtf.evaluation.generation.decoding import Decoding
 from xmtf.evaluation.metrics.registry import check_metrics
-from xmtf.execution import say
+from xmtf.execution import warn
 from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.chat import read_template, uses_chat
 from xmtf.recipe.effects import effects_of, marked
@@ -75,7 +75,7 @@ class Setup:
 
     @property
     def also(self) -> tuple[str, ...]:
-        """Sums that are computed beside BLOOMZ's; see :class:`xmtf.evaluation.engine.encoding.PromptRules`."""
+        """Sums that are computed alongside BLOOMZ's; see :class:`xmtf.evaluation.engine.encoding.PromptRules`."""
         asked = {self.settings.scoring, *self.settings.also}
         return tuple(name for name in ("pmi", "lm_eval") if name in asked)
 
@@ -147,14 +147,16 @@ def named_suites(
 
     asked = [part.strip() for part in names.split(",") if part.strip()]
     if not asked:
-        raise ConfigError("--suite: name at least one suite, such as --suite xnli,xcopa")
+        raise ConfigError("--suite: give at least one suite, such as --suite xnli,xcopa")
     for name, count in Counter(map(str.lower, asked)).items():
         if count > 1:
-            raise ConfigError(f"--suite: {name} is named {count} times; each suite is measured once")
+            raise ConfigError(f"--suite: {name} is given {count} times; each suite is evaluated once")
     found, catalogue = find_suites(asked, loaded, files)
     for suite in found:
         if kind is not None and suite.kind not in (None, kind):
-            raise ConfigError(f"--suite {suite.name}: is measured by `xmtf evaluate {suite.kind} --suite {suite.name}`")
+            raise ConfigError(
+                f"--suite {suite.name}: is evaluated by `xmtf evaluate {suite.kind} --suite {suite.name}`"
+            )
     options = dict(selection or {})
     suites = tuple(
         Suite(name=suite.name, tasks=tuple(part.model_copy(update=options) for part in suite.tasks), kind=kind)
@@ -181,7 +183,7 @@ def suite_slices(setup: Setup) -> list[SuiteSlice]:
 
     Raises:
         UnknownNameError: A pattern matches nothing, or a task names an unknown metric.
-        TemplateError: There is no such folder of templates.
+        TemplateError: There is no such template folder.
         ConfigError: A suite has nothing of its kind.
     """
     found: list[SuiteSlice] = []
@@ -192,18 +194,18 @@ def suite_slices(setup: Setup) -> list[SuiteSlice]:
         for part in taken:
             if part.task.kind == "code":
                 raise ConfigError(
-                    f"evaluation suite {suite.name!r}: {part.task.id} is measured by running programs; "
-                    "set the suite's kind to rank or generation to leave it out, and use `xmtf evaluate code`"
+                    f"evaluation suite {suite.name!r}: {part.task.id} is evaluated by running programs; set the "
+                    f"suite's kind to rank or generation to exclude it, and use `xmtf evaluate code`"
                 )
             if part.task.kind == "generation":
                 check_metrics(part.task.metrics, f"task {part.task.id}")
             if lacking := part.task.lacking_templates():
                 names = ", ".join(map(repr, lacking))
-                say(f"  {part.task.id}: the folder of prompts lacks {names}: medians are over the others")
+                warn(f"  {part.task.id}: the folder of prompts lacks {names}: medians exclude them")
         if not taken:
             kinds = sorted({part.task.kind for part in slices})
             raise ConfigError(
-                f"evaluation suite {suite.name!r}: none of its tasks is of kind {suite.kind} ({', '.join(kinds)} only)"
+                f"evaluation suite {suite.name!r}: none of its tasks is of kind {suite.kind} (only {', '.join(kinds)})"
             )
         found += [SuiteSlice(suite, part) for part in taken]
     return found

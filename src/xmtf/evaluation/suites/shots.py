@@ -1,4 +1,4 @@
-"""Shown examples ("shots"): rows with their answers that stand before each prompt of a suite.
+"""Shown examples ("shots"): rows with their answers that are before each prompt of a suite.
 
 ::
 
@@ -47,7 +47,7 @@ class _Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What may stand before the prompts of one job.
+    """What may be before the prompts of one job.
 
     Attributes:
         asked: As results describe it.
@@ -65,7 +65,7 @@ class Shown:
         """Yield the shots of each item in turn, given its row and its prompt.
 
         Raises:
-            ConfigError: There are not enough rows beside the item.
+            ConfigError: There are not enough rows alongside the item.
         """
         orders = self._nearest([prompt for _, prompt in items]) if self.nearest else None
         everything = range(len(self.candidates))
@@ -81,8 +81,8 @@ class Shown:
                     break
             if len(taken) < self.asked.number:
                 raise ConfigError(
-                    f"shots: {self.asked.number} are asked for, and {self.asked.task} [{self.asked.split}] has only "
-                    f"{len(taken)} rows that can be shown before row {row}; lower the number or name another split"
+                    f"shots: {self.asked.number} are requested, and {self.asked.task} [{self.asked.split}] has only "
+                    f"{len(taken)} rows that can be shown before row {row}; lower the number or give another split"
                 )
             yield tuple(reversed(taken)) if self.nearest else tuple(taken)
 
@@ -99,7 +99,7 @@ class Shown:
 
 
 def shown_before(setup: Setup, part: SuiteSlice, template: Template) -> Shown | None:
-    """Return what may stand before the prompts of one template of a slice, or None where a suite shows nothing.
+    """Return what may be before the prompts of one template of a slice, or None where a suite shows nothing.
 
     Raises:
         ConfigError: There is no such split or language, or the split has too few rows.

@@ -26,7 +26,7 @@ _COLUMNS = (
     ("choices", "answer choices that the prompt ranks over, or null"),
     ("language", "language of the targets"),
     ("prompt_language", "language that the template is written in"),
-    ("translation", "how the template came into that language: none, human, machine"),
+    ("translation", "how the template was translated into that language: none, human, machine"),
     ("task", "task id"),
     ("cluster", "task cluster"),
     ("dataset, subset, split, row", "the raw row"),
@@ -36,7 +36,8 @@ _COLUMNS = (
 
 _PROVENANCE = """\
 Built by xmtf {version} with seed {seed}. `slices.jsonl` lists every source split with its templates and how many
-examples came in and stayed, `composition.jsonl` counts examples by language, prompt language, task and template, and
+examples were rendered and kept, `composition.jsonl` counts examples by language, prompt language, task and template,
+and
 `manifest.json` holds the resolved recipe, the fingerprint of every source and the SHA-256 of every file."""
 
 
@@ -55,7 +56,7 @@ class CardFacts:
         held_out: What the mixture must not contain, by kind: ``languages``, ``clusters``, ``templates``, ``datasets``.
         suites: What is really held out of each evaluation suite of the recipe.
         relatives: Held-out language -> the members of its macrolanguage that the mixture holds.
-        missing: Splits that were not to be had and were skipped.
+        missing: Splits that were unavailable and were skipped.
         partial: Splits of which the hub converted only the beginning.
     """
 
@@ -134,7 +135,7 @@ def _body(facts: CardFacts) -> str:
         f"{examples:,} prompted examples, built with xmtf from a recipe; the same recipe and seed ({facts.seed}) give "
         "the same bytes. The examples of each language are shuffled"
         + (
-            f"; about {facts.validation_fraction:.0%} of each, the examples of some rows, are for validation."
+            f"; about {facts.validation_fraction:.0%} of each (all examples of the chosen rows) are for validation."
             if facts.validation_fraction
             else "."
         ),
@@ -150,7 +151,7 @@ def _body(facts: CardFacts) -> str:
             ["dataset", "licence", "examples"],
             [(name, facts.licences.get(name, "not stated"), f"{row[0]:,}") for (name,), row in by_dataset.items()],
         ),
-        "## Left out\n\n" + _left_out(facts),
+        "## Excluded\n\n" + _left_out(facts),
         "## Provenance\n\n" + _PROVENANCE.format(version=__version__, seed=facts.seed),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
@@ -168,8 +169,8 @@ def _clusters_table(facts: CardFacts) -> str:
 
 def _left_out(facts: CardFacts) -> str:
     held_out = [f"- held out {kind}: {', '.join(names)}" for kind, names in facts.held_out.items() if names]
-    held_out += [f"- relatives of {code} that stay: {', '.join(kept)}" for code, kept in facts.relatives.items()]
-    held_out += [f"- of the suite {each.suite}: {', '.join(each.held_out) or 'nothing'}" for each in facts.suites]
+    held_out += [f"- relatives of {code} that are kept: {', '.join(kept)}" for code, kept in facts.relatives.items()]
+    held_out += [f"- for the suite {each.suite}: {', '.join(each.held_out) or 'nothing'}" for each in facts.suites]
     dropped = [(reason, f"{count:,}") for reason, count in sorted(facts.dropped.items(), key=lambda item: -item[1])]
     table = _table(["reason", "examples"], dropped) if dropped else "No example was dropped."
     paragraphs = ["\n".join(held_out), _missing(facts), table]
@@ -177,18 +178,18 @@ def _left_out(facts: CardFacts) -> str:
 
 
 def _missing(facts: CardFacts) -> str:
-    """Say which sources are not in the mixture, or not whole; of many splits of a dataset their number."""
+    """Describe which sources are not in the mixture, or not whole; of many splits of a dataset their number."""
     lines = []
     if facts.missing:
         datasets = Counter(each.dataset for each in facts.missing)
         named = ", ".join(f"{name} ({count:,})" for name, count in sorted(datasets.items()))
         lines.append(
-            f"{len(facts.missing):,} splits of the recipe were not to be had and are not in the mixture; "
+            f"{len(facts.missing):,} splits of the recipe were unavailable and are not in the mixture; "
             f"`manifest.json` lists each with the reason: {named}."
         )
     if facts.partial:
         lines.append(
-            f"Of {len(facts.partial):,} splits only the beginning was to be had, which is all that the hub converted: "
+            f"For {len(facts.partial):,} splits only the beginning was available, which is all that the hub converted: "
             f"{', '.join(facts.partial)}."
         )
     return " ".join(lines)

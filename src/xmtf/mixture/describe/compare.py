@@ -1,4 +1,4 @@
-"""A mixture beside published counts: what is missing, and which reason took it."""
+"""A mixture alongside published counts: what is missing, and which reason took it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def compare_counts(folder: Path, published: Path) -> list[dict[str, Any]]:
 
 def _why(published: int, ours: tuple[int, Counter[str]] | None) -> str:
     if ours is None:
-        return "the recipe takes nothing of it"
+        return "the recipe selects nothing of it"
     examples, dropped = ours
     if examples == published:
         return ""
@@ -77,5 +77,5 @@ def _read_counts(path: Path) -> tuple[list[str], dict[tuple[str, ...], int]]:
         try:
             counts[key] = counts.get(key, 0) + int(row[_COUNT].replace(",", "").replace("_", ""))
         except (ValueError, AttributeError):
-            raise ConfigError(f"{where}: {row[_COUNT]!r} is no number of examples") from None
+            raise ConfigError(f"{where}: {row[_COUNT]!r} is not a number of examples") from None
     return keys, counts

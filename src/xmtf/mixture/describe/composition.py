@@ -40,7 +40,7 @@ class GroupCount:
     """Examples of one (language, task, split, template).
 
     Attributes:
-        provenance: The columns that the examples share; fields of their own on disk.
+        provenance: The columns that the examples share; their own fields on disk.
         examples: How many there are.
         input_characters: Characters of their inputs.
         target_characters: Characters of their targets.
@@ -83,7 +83,7 @@ def read_composition(folder: Path) -> list[GroupCount]:
 
 
 def read_slices(folder: Path) -> Iterator[JsonObject]:
-    """Yield what a mixture says of each split of its tasks, one record a line.
+    """Yield what a mixture says of each split of its tasks, one record per line.
 
     Raises:
         DataError: The folder has no such file, or it is not what was written.

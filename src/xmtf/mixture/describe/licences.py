@@ -12,7 +12,7 @@ UNKNOWN = "not stated"
 _CONDITIONS = (
     ("no commercial use", {"nc", "noncommercial", "research"}),
     ("no changed versions", {"nd", "noderivs", "noderivatives"}),
-    ("the same licence for what is made of it", {"sa", "sharealike", "gpl", "agpl", "lgpl", "odbl", "gfdl"}),
+    ("the same licence for derived works", {"sa", "sharealike", "gpl", "agpl", "lgpl", "odbl", "gfdl"}),
 )
 
 
@@ -20,7 +20,7 @@ def conditions(licence: str) -> tuple[str, ...]:
     """Return the conditions that the name of a licence states; a hint, and no advice.
 
     >>> conditions("CC-BY-NC-SA-4.0"), conditions("Apache-2.0")
-    (('no commercial use', 'the same licence for what is made of it'), ())
+    (('no commercial use', 'the same licence for derived works'), ())
     """
     words = set(re.split(r"[^a-z]+", licence.lower().replace("non-commercial", "noncommercial")))
     return tuple(name for name, marks in _CONDITIONS if words & marks)
@@ -44,7 +44,7 @@ def licence_rows(examples: Mapping[str, int], licences: Mapping[str, str]) -> li
 
 
 def licence_summary(examples: Mapping[str, int], licences: Mapping[str, str]) -> str:
-    """Say in a sentence what all licences together ask, and of which datasets nobody knows.
+    """Describe in a sentence what all licences together ask, and of which datasets nobody knows.
 
     >>> licence_summary({"a": 3, "b": 2}, {"a": "CC-BY-NC-4.0"})
     'Together they ask for: no commercial use (a). The licence of b is not stated here: look it up before you publish.'
@@ -56,7 +56,7 @@ def licence_summary(examples: Mapping[str, int], licences: Mapping[str, str]) ->
     asked = "; ".join(f"{name} ({', '.join(datasets)})" for name, datasets in found.items())
     unknown = [dataset for dataset in examples if not licences.get(dataset)]
     sentences = [
-        f"Together they ask for: {asked}." if asked else "None of their names states a condition beyond attribution.",
-        f"The licence of {', '.join(unknown)} is not stated here: look it up before you publish." if unknown else "",
+        f"Together they require: {asked}." if asked else "None of their names states a condition beyond attribution.",
+        f"The licence of {', '.join(unknown)} is not stated: look it up before you publish." if unknown else "",
     ]
     return " ".join(filter(None, sentences))

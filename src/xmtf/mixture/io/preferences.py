@@ -6,7 +6,7 @@ choices gives k - 1 pairs::
     inputs    Is 7 prime? Yes or no?      choices   Yes | No      targets   Yes
     pair      prompt  Is 7 prime? Yes or no?     chosen  " Yes"     rejected  " No"
 
-As texts, one space stands before an answer where the prompt does not end in white space: what a causal model learnt to
+As texts, one space is before an answer where the prompt does not end in white space: what a causal model learnt to
 write. As messages the prompt is a turn of the user and the answers are turns of the assistant, for models with a chat
 template.
 """
@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from xmtf.errors import ConfigError
-from xmtf.execution import say
+from xmtf.execution import warn
 from xmtf.json_types import JsonObject
 from xmtf.mixture.io.read import select_examples
 
@@ -32,7 +32,7 @@ PreferenceFields = Literal["preferences", "preference-messages"]
 
 
 def is_preference(fields: str) -> TypeGuard[PreferenceFields]:
-    """Tell whether an export is of pairs."""
+    """Return whether an export is of pairs."""
     return fields in ("preferences", "preference-messages")
 
 
@@ -55,7 +55,7 @@ def _said(answer: str) -> list[JsonObject]:
 
 
 def say_preferences(mixture: Path, filters: dict[str, str]) -> None:
-    """Say how many examples have answer choices to make pairs of.
+    """Describe how many examples have answer choices to make pairs of.
 
     Raises:
         ConfigError: None has.
@@ -67,9 +67,12 @@ def say_preferences(mixture: Path, filters: dict[str, str]) -> None:
     if total and not ranked:
         raise ConfigError(
             f"{mixture}: none of {total:,} examples has its target among several answer choices, so there are no "
-            "pairs; take tasks of kind rank, or other filters"
+            f"pairs; select tasks of kind rank, or other filters"
         )
-    say(f"{ranked:,} of {total:,} examples have answer choices, of which the target is one and others are left")
+    warn(
+        f"{ranked:,} of {total:,} examples have answer choices that include the target and at least one other; the "
+        f"rest is skipped"
+    )
 
 
 def _with_pairs(choices: pa.Array, targets: pa.Array) -> int:

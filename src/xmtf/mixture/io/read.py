@@ -42,7 +42,7 @@ def find_mixture(folder: Path) -> Path:
     for found in (folder, RunFolder(folder).mixture):
         if (found / MANIFEST).is_file() and any(found.glob("language=*")):
             return found
-    raise SourceError(f"{folder}: no finished mixture here; build one with `xmtf data build RECIPE`")
+    raise SourceError(f"{folder}: there is no finished mixture; build one with `xmtf data build RECIPE`")
 
 
 def mixture_files(folder: Path) -> dict[str, list[Path]]:
@@ -53,12 +53,14 @@ def mixture_files(folder: Path) -> dict[str, list[Path]]:
     """
     for name in _written(folder):
         if not (folder / name).is_file():
-            raise DataError(f"{folder / name}: is missing; delete {folder} to build it anew")
+            raise DataError(f"{folder / name}: is missing; delete {folder} to rebuild it")
     files: dict[str, list[Path]] = {}
     for path in sorted(folder.glob("language=*/part-*.parquet")):
         files.setdefault(path.parent.name.removeprefix("language="), []).append(path)
     if not files:
-        raise DataError(f"{folder}: no mixture here (no language=*/part-*.parquet); build one with `xmtf data build`")
+        raise DataError(
+            f"{folder}: there is no mixture (no language=*/part-*.parquet); build one with `xmtf data build`"
+        )
     return files
 
 
@@ -86,14 +88,14 @@ def _num_rows(path: Path) -> int:
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:
-    return DataError(f"{path}: cannot be read ({' '.join(str(error).split())}); delete the mixture to build it anew")
+    return DataError(f"{path}: cannot be read ({' '.join(str(error).split())}); delete the mixture to rebuild it")
 
 
 def _check_part(path: Path, written: Mapping[str, str]) -> None:
     """Refuse a part that is not what was written; only what is read is looked at."""
     expected = written.get(f"{path.parent.name}/{path.name}")
     if expected is not None and remembered_sha256(path) != expected:
-        raise DataError(f"{path}: does not hold the bytes that were written; delete the mixture to build it anew")
+        raise DataError(f"{path}: does not match its recorded checksum; delete the mixture to rebuild it")
 
 
 def read_mixture(folder: Path, *, language: str | None = None, columns: Sequence[str] | None = None) -> Iterator[Any]:

@@ -54,16 +54,16 @@ def released_name(row: Mapping[str, str]) -> ReleasedName:
     name, found, rest = row["task"].partition(":")
     if not found or name not in _SETS:
         raise ConfigError(
-            f"task {row['task']}: no released set has it, so it has no released name ({', '.join(_SETS)} have); "
-            "leave it out with a filter such as task='xp3*', or leave --names out"
+            f"task {row['task']}: it is in none of the released sets ({', '.join(_SETS)}), so it has no released "
+            f"name; exclude it with a filter such as task='xp3*', or omit --names"
         )
     is_inverted = rest.endswith(_INVERTED)
     config = row["subset"]
     dataset = rest.removesuffix(_INVERTED)
     if "*" in config:
         raise ConfigError(
-            f"task {row['task']}: stands for several configurations of {row['dataset']}, whose released files have a "
-            "name each; leave it out with a filter, or leave --names out"
+            f"task {row['task']}: combines several configurations of {row['dataset']}, whose released files have "
+            f"separate names; exclude it with a filter, or omit --names"
         )
     dataset = dataset.removesuffix(f"/{config}")
     template, split = row["template"], row["split"]

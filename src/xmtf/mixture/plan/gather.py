@@ -1,4 +1,4 @@
-"""Where the rows of a mixture come from: all splits are looked for before anything is rendered."""
+"""Where the rows of a mixture come from: all splits are searched for before anything is rendered."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from xmtf.artefacts.manifest_parts import DatasetVersion, MissingSplit
 from xmtf.errors import ConfigError, MissingSourceError, SourceError
-from xmtf.execution import say, track
+from xmtf.execution import track, warn
 from xmtf.recipe import LoadedRecipe
 from xmtf.sources.hub.remote import is_streaming
 from xmtf.sources.locate import ADVICE, Located, locate_all
@@ -29,11 +29,11 @@ class Gathered:
     """What was found.
 
     Attributes:
-        slices: Those whose rows are to be had.
+        slices: Those whose rows are available.
         missing: The others.
         partial: Splits of which the hub converted only the beginning.
         versions: Dataset -> its versions.
-        licences: Dataset -> licence, where what stands beside the files of a mirror says it.
+        licences: Dataset -> licence, where what is next to the files of a mirror says it.
     """
 
     slices: tuple[Slice, ...] = ()
@@ -47,7 +47,7 @@ def gather_sources(loaded: LoadedRecipe, slices: Sequence[Slice], asking: Sequen
     """Look for all splits of a mixture and of the suites that it holds out, and bring what is on the hub alone.
 
     Args:
-        loaded: The recipe; ``mixture.missing`` says what becomes of splits that are not to be had.
+        loaded: The recipe; ``mixture.missing`` says what becomes of splits that are unavailable.
         slices: What the mixture takes.
         asking: Suite and slice of what is held out. None of these can be skipped: their rows could be trained on.
 
@@ -75,10 +75,10 @@ def gather_sources(loaded: LoadedRecipe, slices: Sequence[Slice], asking: Sequen
     lost = {(each.task, each.split) for each in skipped}
     left = tuple(part for part in slices if (part.task.id, part.split) not in lost)
     if slices and not left and not recipe.mixture.prompted:
-        raise ConfigError(f"{loaded.path}: mixture.missing: skip leaves nothing: none of its splits is to be had here")
+        raise ConfigError(f"{loaded.path}: mixture.missing: skip leaves nothing: none of its splits is available")
     partial = tuple(sorted({str(each.ref) for each in there if each.partial}))
     if partial:
-        say(f"  of {len(partial)} splits only the beginning is read, as the hub converted no more: {_some(partial)}")
+        warn(f"  for {len(partial)} splits only the beginning is read, as the hub converted no more: {_some(partial)}")
     licences = {each.ref.dataset: each.licence for each in there if each.licence}
     return Gathered(left, skipped, partial, dataset_versions(there), licences)
 
@@ -98,25 +98,25 @@ def _refuse(loaded: LoadedRecipe, missing: Sequence[tuple[str, Slice, SourceErro
         for suite, part, error in missing
     ]
     lines = "\n".join(aligned([("task", "split", "why"), *rows]))
-    say(f"  {len(rows):,} splits are not to be had:\n{lines}")
+    warn(f"  {len(rows):,} splits are unavailable:\n{lines}")
     must = [
         (suite, part, error)
         for suite, part, error in missing
         if loaded.recipe.mixture.missing == "error" or suite or not isinstance(error, MissingSourceError)
     ]
     if not must:
-        say(f"  they are skipped (mixture.missing: skip); to have them, {ADVICE}")
+        warn(f"  they are skipped (mixture.missing: skip); to include them, {ADVICE}")
         return
     if len(must) == 1:
         raise must[0][2]
     named = _some([str(_source(part)) for _, part, _ in must])
     if any(not isinstance(error, MissingSourceError) for *_, error in must):
-        how = "some failed just now, and would be lost: try again"
+        how = "some failed temporarily and would be lost: try again"
     elif any(suite for suite, *_ in must):
-        how = f"what suites ask cannot be skipped, as its rows could be trained on: {ADVICE}"
+        how = f"splits of suites cannot be skipped, as their rows could be trained on: {ADVICE}"
     else:
-        how = f"{ADVICE}; or skip them all with mixture.missing=skip"
-    raise SourceError(f"{loaded.path}: {len(must):,} splits are not to be had (listed above): {named}; {how}")
+        how = f"{ADVICE}; or skip all of them with mixture.missing=skip"
+    raise SourceError(f"{loaded.path}: {len(must):,} splits are unavailable (listed above): {named}; {how}")
 
 
 def _reason(part: Slice, error: SourceError) -> str:

@@ -116,10 +116,10 @@ def check_axes(suites: Sequence[tuple[Suite, Sequence[Slice]]], trained: Trained
             if same is not None:
                 what, task = same
                 raise ConfigError(
-                    f"{where}: suite {suite.name!r} says that its {suite.axis} are held out, and its task "
-                    f"{part.task.id} is of {_SINGULAR[suite.axis]} {what!r}, which {task} is trained on; hold it out "
-                    f"(mixture.held_out.{suite.axis}), leave one of the tasks out, or give the suite the axis that "
-                    "is held out"
+                    f"{where}: suite {suite.name!r} declares its {suite.axis} held out, but its task {part.task.id} "
+                    f"is of {_SINGULAR[suite.axis]} {what!r}, which {task} trains on; hold it out "
+                    f"(mixture.held_out.{suite.axis}), exclude one of the tasks, or give the suite the axis that is "
+                    f"held out"
                 )
 
 

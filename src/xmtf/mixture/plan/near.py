@@ -29,7 +29,7 @@ class NearPlan:
     Attributes:
         plan: Writes the signatures of each slice.
         hash: Of all that decides.
-        inputs: What the fingerprint of the mixture has to name beside the keys of the recipe.
+        inputs: What the fingerprint of the mixture has to name next to the keys of the recipe.
     """
 
     plan: Plan = field(default_factory=lambda: Plan("xmtf.mixture.near:build_near_shard", ()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from xmtf.execution import say
+from xmtf.execution import say, warn
 from xmtf.mixture.plan.plan import mixture_slices
 from xmtf.mixture.plan.prompted import prompted_files
 from xmtf.recipe import LoadedRecipe
@@ -32,7 +32,7 @@ def planned_splits(loaded: LoadedRecipe) -> list[dict[str, Any]]:
 def _planned(loaded: LoadedRecipe) -> list[dict[str, Any]]:
     mixture = loaded.recipe.mixture
     for suite, why in lacking_suites(loaded).items():
-        say(f"evaluation suite {suite!r} is skipped: {why}")
+        warn(f"evaluation suite {suite!r} is skipped: {why}")
     outlined = load_catalogue(loaded).outline(
         mixture.tasks, role="train", held_out=mixture.held_out, where=f"{loaded.path}: mixture.tasks"
     )

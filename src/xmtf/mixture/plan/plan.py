@@ -44,7 +44,7 @@ __all__ = [
 ]
 
 LAYOUT = FORMATS["mixture"]
-"""Version of what the build makes of a plan; a mixture of another version is built anew."""
+"""Version of what the build makes of a plan; a mixture of another version is rebuilt."""
 
 BUDGET = 5
 """Rows read of a split for each example that a random cap keeps: templates do not apply to every row."""
@@ -109,7 +109,7 @@ class MixturePlan:
         inputs: Name of each input -> its fingerprint.
         recipe: The parts of the recipe that decide about the mixture.
         suites: What is really held out of each suite; see :mod:`xmtf.mixture.plan.held_out`.
-        gathered: Where the rows come from, and what is not to be had.
+        gathered: Where the rows come from, and what is unavailable.
         near: Finds near duplicates among the rows, where the recipe asks for it.
     """
 
@@ -131,7 +131,7 @@ class MixturePlan:
 
 
 def plan_mixture(loaded: LoadedRecipe) -> MixturePlan:
-    """Say what building the mixture of a recipe takes; reads no rows, but brings what is on the hub alone.
+    """Describe what building the mixture of a recipe takes; reads no rows, but brings what is on the hub alone.
 
     Raises:
         ConfigError: The recipe takes nothing, or its keys contradict each other.
@@ -200,7 +200,7 @@ def plan_mixture(loaded: LoadedRecipe) -> MixturePlan:
 
 
 def _of_plugins(slices: Sequence[Slice]) -> list[str]:
-    """Return the adapters that are no part of xmtf."""
+    """Return the adapters that are not part of xmtf."""
     return sorted({part.task.adapter for part in slices if part.task.adapter} - ADAPTERS.keys())
 
 
@@ -224,7 +224,7 @@ def mixture_slices(loaded: LoadedRecipe) -> tuple[Slice, ...]:
         mixture.tasks, role="train", held_out=mixture.held_out, where=f"{loaded.path}: mixture.tasks"
     )
     if not slices:
-        raise ConfigError(f"{loaded.path}: mixture.tasks takes no task; see `xmtf task list`")
+        raise ConfigError(f"{loaded.path}: mixture.tasks selects no task; see `xmtf task list`")
     return tuple(_limited(part, loaded.recipe) for part in slices)
 
 

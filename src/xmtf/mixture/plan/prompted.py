@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from xmtf.errors import ConfigError, SourceError
-from xmtf.execution import say
+from xmtf.execution import warn
 from xmtf.languages.codes import normalize_language
 from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.schema import HeldOut, PromptedFolder
@@ -32,7 +32,7 @@ class PromptedFile:
 
     Attributes:
         path: The file.
-        language: Code of its language: the folder that it stands in.
+        language: Code of its language: the folder that it is in.
         task: Task id: folder and file name.
         dataset: Name of the folder, for records that do not name their dataset.
         split: Split of records that do not name theirs.
@@ -91,28 +91,28 @@ def prompted_files(loaded: LoadedRecipe) -> tuple[PromptedFile, ...]:
         mode = loaded.recipe.mixture.mode
         taken = [file for path in paths if (file := _take(path, folder, held_out, where, mode)) is not None]
         if not taken:
-            raise ConfigError(f"{where}: every file of {root} is left out, by its own filters or by mixture.held_out")
+            raise ConfigError(f"{where}: every file of {root} is excluded, by its own filters or by mixture.held_out")
         _check_names(taken, where)
         found += taken
     return tuple(found)
 
 
 def _name_others(root: Path, others: Sequence[Path], where: str) -> None:
-    """Say which files are passed by: of another kind, in deeper folders, or beside the folders of languages."""
+    """Describe which files are passed by: of another kind, in deeper folders, or alongside the folders of languages."""
     names = [path.relative_to(root) for path in others]
     named = [name for name in names if not any(part.startswith(".") for part in name.parts)]
     unread = [str(name) for name in named if len(name.parts) > 1 or (kind_of(name) and name.suffix != ".json")]
     if unread:
         more = f" and {len(unread) - _MOST_NAMED} more" if len(unread) > _MOST_NAMED else ""
-        _say_once(
-            f"  {where}: {root}: not read, since only files of rows in folders named after a language are: "
+        _warn_once(
+            f"  {where}: {root}: skipped, since only files of rows in folders named after a language are read: "
             f"{', '.join(unread[:_MOST_NAMED])}{more}"
         )
 
 
 @cache
-def _say_once(text: str) -> None:
-    say(text)
+def _warn_once(text: str) -> None:
+    warn(text)
 
 
 def _check_names(taken: Sequence[PromptedFile], where: str) -> None:
@@ -122,8 +122,8 @@ def _check_names(taken: Sequence[PromptedFile], where: str) -> None:
         other = first.setdefault(file.task, file)
         if other is not file:
             raise ConfigError(
-                f"{where}: {other.path} and {Path(file.path).name} are of one name; remove or rename one of them, or "
-                "leave it out with `files`"
+                f"{where}: {other.path} and {Path(file.path).name} have the same name; remove or rename one of them, "
+                f"or exclude it with `files`"
             )
 
 

@@ -163,7 +163,7 @@ def _text(block: pa.Table, name: str, path: Path) -> pa.ChunkedArray:
 
 
 def _lacking(path: Path, names: Sequence[str]) -> str:
-    """Say that no record has a field, with the nearest name that they have."""
+    """Report that no record has a field, with the nearest name that they have."""
     if require_kind(path).rows in (".jsonl", ".ndjson"):
         known = list(next(json_objects(path))[1])
     else:

@@ -1,6 +1,6 @@
-"""The fields of evaluation rows, as they are looked for in training rows.
+"""The fields of evaluation rows, as they are searched for in training rows.
 
-A field is a string of a raw row. A sentence with a blank is also looked for with each short field of its row filled
+A field is a string of a raw row. A sentence with a blank is also searched for with each short field of its row filled
 in, and its two halves count as fields of the row.
 
 ::
@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 GUARD_FILES = 2
-"""Version of what is written of fields; unfinished work with another one is done anew, finished mixtures stay."""
+"""Version of what is written of fields; unfinished work with another one is redone, finished mixtures stay."""
 
 ANCHORS = (8, 4)
 """Letters of the stretch by which a field is found; 4 only for fields of few ideographs."""
@@ -74,14 +74,14 @@ class AskedFields:
         is_name: bool ``[f]``: it stands only under names whose fields are short, such as options.
         is_phrase: bool ``[f]``: it is more than one word, or in a script without spaces.
         anchor: Hash of the stretch by which it is found, uint64 ``[f]``; one that few other fields have.
-        offset: Where this stretch stands in the field, int64 ``[f]``.
+        offset: Where this stretch is in the field, int64 ``[f]``.
         plain: Its eight letters as ASCII, uint64 ``[f]``; 0 where they are others, or fewer.
-        beside: Eight more of the field's letters, likewise, ``delta`` after them, int64 ``[f]``.
-        texts: The fields as they stand in the rows, large_string ``[f]``.
+        alongside: Eight more of the field's letters, likewise, ``delta`` after them, int64 ``[f]``.
+        texts: The fields as they are in the rows, large_string ``[f]``.
         field: int64 ``[o]``: which field each occurrence is.
         row: Number of its row in the split, int64 ``[o]``.
         name: int64 ``[o]``: index into ``names``.
-        part: int64 ``[o]``: 1 where it stands in another field of the row, 2 for half of a sentence with a blank.
+        part: int64 ``[o]``: 1 where it is in another field of the row, 2 for half of a sentence with a blank.
         names: Names of fields.
     """
 
@@ -152,7 +152,7 @@ class _Found:
 
 
 def _are_parts(texts: pa.Array, places: Int64, whole: pa.Array) -> Int64:
-    """Return 1 for short fields that also stand in another field of their row, whose texts are in lower case."""
+    """Return 1 for short fields that also are in another field of their row, whose texts are in lower case."""
     short = np.flatnonzero(np.asarray(pc.utf8_length(texts)) <= _FILLER_LETTERS)
     fields = pc.utf8_lower(texts.take(pa.array(short))).to_pylist()
     rows = whole.take(pa.array(places[short])).to_pylist()
@@ -162,7 +162,7 @@ def _are_parts(texts: pa.Array, places: Int64, whole: pa.Array) -> Int64:
 
 
 def _filled(fields: list[tuple[str, str]]) -> Iterator[tuple[str, str, int]]:
-    """Yield (name, text, part) of what a sentence with a blank is looked for as."""
+    """Yield (name, text, part) of what a sentence with a blank is searched for as."""
     for name, text in fields:
         blanks = list(_BLANK.finditer(text))
         if len(blanks) != 1:
@@ -209,7 +209,7 @@ def _measured(texts: pa.Array, columns: Int64, names: list[str]) -> AskedFields:
 
 
 def _are_names(columns: Int64, weight: Int64, words: Int64) -> npt.NDArray[np.bool_]:
-    """Tell which fields stand only under names whose fields are short, such as options, bool ``[f]``."""
+    """Return which fields stand only under names whose fields are short, such as options, bool ``[f]``."""
     are_names = np.ones(len(weight), bool)
     for name in np.unique(columns[:, 2]).tolist():
         fields = columns[columns[:, 2] == name, 0]

@@ -95,7 +95,7 @@ def choose_rows(table: pa.Table, rules: Rules, guard: Guard, compared: RowCompar
         compared: Their rows, as they are compared with a suite's rows; None compares the rendered texts.
 
     Raises:
-        ConfigError: An example stands in an evaluation suite, and the recipe calls that an error.
+        ConfigError: An example is in an evaluation suite, and the recipe calls that an error.
     """
     dropped: Counter[str] = Counter()
     table = _with_wide_texts(table)
@@ -293,7 +293,7 @@ def _overlaps(
 def _explain(records: list[dict[str, Any]]) -> str:
     first, asked = records[0], records[0]["evaluation"]
     return (
-        f"mixture: {len(records)} examples of {first['task']} [{first['split']}] stand in an evaluation suite, the "
+        f"mixture: {len(records)} examples of {first['task']} [{first['split']}] occur in an evaluation suite, the "
         f"first in row {first['row']} (template {first['template']!r}, suite {asked['suite']!r}, task "
-        f"{asked['task']}); leave the task out, or set mixture.held_out.overlap to drop or flag"
+        f"{asked['task']}); exclude the task, or set mixture.held_out.overlap to drop or flag"
     )

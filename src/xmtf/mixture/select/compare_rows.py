@@ -52,8 +52,8 @@ def compare_texts(texts: Sequence[str], guard: Guard, *, fields: bool, words: in
     Args:
         texts: Texts of training rows.
         guard: What suites ask.
-        fields: Whether to look for fields.
-        words: Whether to look for so many words in a row.
+        fields: Whether to search for fields.
+        words: Whether to search for so many words in a row.
     """
     found: dict[int, Shared] = {}
     if fields:
@@ -67,7 +67,7 @@ def compare_texts(texts: Sequence[str], guard: Guard, *, fields: bool, words: in
 
 
 class RowComparison:
-    """The rows of a slice beside those that suites ask about: each is compared once, when it is first asked for.
+    """The rows of a slice alongside those that suites ask about: each is compared once, when it is first asked for.
 
     Only the columns that the slice's templates read are looked at: nothing else is trained on.
     """

@@ -1,8 +1,7 @@
-"""All fields that suites ask about, found in training rows wherever they stand in them.
+"""All fields that suites ask about, found in training rows wherever they are in them.
 
-A field counts alone if it has four words or 15 letters and stands in at most
-:data:`RARE_ROWS` rows of its suite (rows of one number in parallel subsets are one). Any other field counts only beside
-another field of the same row::
+A field counts alone if it has four words or 15 letters and is in at most :data:`RARE_ROWS` rows of its suite (rows of
+one number in parallel subsets are one). Any other field counts only alongside another field of the same row::
 
     suite row   premise "It rained."      choice1 "The ground got wet."
     training    "The ground got wet."     counts: four words
@@ -41,15 +40,15 @@ RARE_ROWS = 3
 PAIR_LETTERS, _SHORT_LETTERS, _BOTH_LETTERS = 8, 4, 12
 """Letters that a field of a pair needs, the other one, and both together; an ideograph counts as two."""
 COMMON_ROWS, COMMON_SHARE = 50, 100
-"""A field that stands in more rows, or in more than one row of so many, says nothing, even beside another."""
+"""A field that is in more rows, or in more than one row of so many, says nothing, even alongside another."""
 _OCCURRENCES = 64
-"""Rows with a field that are looked at for another one beside it."""
+"""Rows with a field that are looked at for another one next to it."""
 _NEAR = 400
-"""Letters that may stand between the two fields of a pair."""
+"""Letters that may be between the two fields of a pair."""
 _PARTS_LETTERS = 30
 """Letters that two fields need together where both are parts of other fields, such as the options in a sentence."""
 _STEPS = 3
-"""Fields after a field that are looked at as the other one of a pair: they may stand in each other."""
+"""Fields after a field that are looked at as the other one of a pair: they may be in each other."""
 _CHUNK_CHARACTERS = 2**17
 """Characters looked at together; bounds the memory and keeps the numbers in the processor's cache."""
 FILTER_BITS = 22
@@ -85,7 +84,7 @@ class FieldIndex:
         anchors: For each size of anchor the anchors of the fields, uint64, sorted.
         filters: For each size of anchor which first bits some anchor has, bool ``[2 ** bits]``, ``bits`` at most
             :data:`FILTER_BITS`.
-        texts: The fields as they stand in the rows.
+        texts: The fields as they are in the rows.
         names: Names of fields.
         plain: Tells which texts can hold a field.
     """
@@ -157,7 +156,7 @@ class FieldIndex:
     def _short_pairs(
         self, letters: Letters, field: Int64, start: Int64, text: Int64
     ) -> Iterator[tuple[int, int, list[int]]]:
-        """Yield (text, occurrence, two fields) for fields near one that is too short to be looked for everywhere."""
+        """Yield (text, occurrence, two fields) for fields near one that is too short to be searched for everywhere."""
         columns = self.columns
         place, occurrence = self._rows_of(field)
         first = columns["first_of_item"][columns["item"][occurrence]]
@@ -185,7 +184,7 @@ class FieldIndex:
         return fits
 
     def _stands_in(self, letters: Letters, field: Int64, low: Int64, high: Int64) -> npt.NDArray[np.bool_]:
-        """Tell which fields stand as whole words somewhere from the letter ``low`` to before ``high``."""
+        """Return which fields are as whole words somewhere from the letter ``low`` to before ``high``."""
         length, words = self.columns["length"][field], np.flatnonzero(letters.starts)
         first = np.searchsorted(words, low)
         count = np.searchsorted(words, high - length, side="right") - first
@@ -220,7 +219,7 @@ class FieldIndex:
                     yield number, int(occurrence[at]), [int(field[here[at]]), int(field[there[at]])]
 
     def _is_pair(self, field: Int64, start: Int64, here: Int64, there: Int64) -> npt.NDArray[np.bool_]:
-        """Tell which two places hold a pair: different fields, one after the other and near, that say enough."""
+        """Return which two places hold a pair: different fields, one after the other and near, that say enough."""
         columns = self.columns
         first, second = field[here], field[there]
         gap = start[there] - start[here] - columns["length"][first]
@@ -233,7 +232,7 @@ class FieldIndex:
         return is_pair
 
     def _places(self, letters: Letters) -> tuple[Int64, Int64]:
-        """Return (field, first letter) of all fields that stand in the letters."""
+        """Return (field, first letter) of all fields that are in the letters."""
         fields, starts = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
         base = 0
         for size, anchors, near in zip(ANCHORS, self.anchors, self.filters, strict=True):
@@ -255,7 +254,7 @@ class FieldIndex:
         return np.concatenate(fields), np.concatenate(starts)
 
     def _stands(self, letters: Letters, field: Int64, start: Int64) -> npt.NDArray[np.bool_]:
-        """Tell which of the fields stand at these places: as whole words, where they are short."""
+        """Return which of the fields are at these places: as whole words, where they are short."""
         length = self.columns["length"][field]
         stands = (start >= 0) & (start + length <= len(letters))
         at, size = start[stands], length[stands]
@@ -279,12 +278,12 @@ class FieldIndex:
 
 
 def is_short_second(weight: Any, length: Any, common: Any, part: Any) -> Any:
-    """Tell, of one field or of arrays, whether it is looked for only beside another field of its row."""
+    """Tell, of one field or of arrays, whether it is searched for only alongside another field of its row."""
     return (weight >= _SHORT_LETTERS) & (weight < PAIR_LETTERS) & (length > 1) & (common == 0) & (part != 1)
 
 
 def _firsts(values: Int64) -> Int64:
-    """Return where each different value stands first."""
+    """Return where each different value is first."""
     return np.unique(values, return_index=True)[1].astype(np.int64)
 
 

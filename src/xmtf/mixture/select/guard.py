@@ -1,9 +1,9 @@
-"""The held-out guard: training examples whose inputs, or whose rows, also stand in an evaluation suite.
+"""The held-out guard: training examples whose inputs, or whose rows, also are in an evaluation suite.
 
-The guard's index is the sorted list of the 128-bit hashes of all inputs that the recipe's suites ask, of the
-places of the rows that they ask about, so that no other prompt on the same row is trained on, of the fields of these
-rows (:mod:`xmtf.mixture.select.field_index`), and where the recipe wants it, of the runs of words in them: a template's
-own words, which training and evaluation may share, are not among them.
+The guard's index is the sorted list of the 128-bit hashes of all inputs that the recipe's suites ask, of the places of
+the rows that they ask about, so that no other prompt on the same row is trained on, of the fields of these rows
+(:mod:`xmtf.mixture.select.field_index`), and where the recipe needs it, of the runs of words in them: a template's own
+words, which training and evaluation may share, are not among them.
 """
 
 from __future__ import annotations

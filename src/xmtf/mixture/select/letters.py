@@ -1,8 +1,8 @@
 """Texts as their letters alone, so that case, spacing and punctuation do not hide that two texts are the same.
 
-Kept are letters, vowel signs and digits, each in one form: without accents and points, case folded, compatibility
-forms as plain ones, digits as ASCII, the letters that Arabic, Persian and Urdu write differently as one. What stands
-between words is only remembered as the place where a word starts, so scripts with and without spaces are read alike.
+Kept are letters, vowel signs and digits, each in one form: without accents and points, case folded, compatibility forms
+as plain ones, digits as ASCII, the letters that Arabic, Persian and Urdu write differently as one. What is between
+words is only remembered as the place where a word starts, so scripts with and without spaces are read alike.
 
 ::
 
@@ -90,7 +90,7 @@ class Letters:
         return bool(self.kinds.max(initial=0) == _IDEOGRAPH)
 
     def text_of(self, places: Int64) -> Int64:
-        """Return the text that each of these letters stands in."""
+        """Return the text that each of these letters is in."""
         return np.searchsorted(self.ends, places, side="right").astype(np.int64)
 
     def weights(self) -> Int64:
@@ -179,9 +179,9 @@ class _Tables:
     """What each code point is; found out for those that texts hold, a stretch of :data:`_STRETCH` at a time.
 
     Attributes:
-        hashes: uint64 ``[codes]``, 0 where it is no letter.
+        hashes: uint64 ``[codes]``, 0 where it is not a letter.
         about: uint8 ``[codes]``: :data:`_LETTER`; its kind times two (see :class:`Letters`); :data:`_SLOW` where it may
-            be several letters, or one together with what stands before it; :data:`_UNKNOWN`.
+            be several letters, or one together with what is before it; :data:`_UNKNOWN`.
     """
 
     hashes: UInt64
@@ -255,7 +255,7 @@ def _one_form(char: str) -> str:
 
 
 def _seconds(points: set[int]) -> set[int]:
-    """Return the letters and signs that may make one character with what stands before them."""
+    """Return the letters and signs that may make one character with what is before them."""
     found = {code for first, last in _JAMO for code in range(first, last + 1)}
     for code in range(0x0900, 0x3400):
         parts = unicodedata.decomposition(chr(code)).split()

@@ -178,7 +178,7 @@ def _most_rows(suite: Int64, found: _Occurrences) -> Int64:
 
 
 def _by_anchor(fields: _Columns) -> tuple[Int64, tuple[UInt64, ...]]:
-    """Return the order of the fields, and the anchors of each size: those that are looked for come first."""
+    """Return the order of the fields, and the anchors of each size: those that are searched for come first."""
     is_found = (fields["weight"] >= PAIR_LETTERS) & (fields["common"] == 0)
     orders, anchors, upper = [], [], np.inf
     for size in ANCHORS:
@@ -211,7 +211,7 @@ def _listed(found: _Occurrences, size: int) -> dict[str, Int64]:
 
 
 def _beside_short(columns: dict[str, Int64]) -> Int64:
-    """Return 1 for fields that stand in a row with one that is only looked for beside them, int64 ``[f]``."""
+    """Return 1 for fields that are in a row with one that is only searched for next to them, int64 ``[f]``."""
     is_short = is_short_second(*(columns[name] for name in ("weight", "length", "common", "part")))
     num_items = len(columns["first_of_item"]) - 1
     item = np.repeat(np.arange(num_items), np.diff(columns["first_of_item"]))

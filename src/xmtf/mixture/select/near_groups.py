@@ -81,11 +81,11 @@ class LeftOut:
     translated: Int64
 
     def told(self, row: int) -> str:
-        """Say what a row is near to."""
+        """Describe what a row is near to."""
         at = int(np.searchsorted(self.near, row))
         if at == len(self.near) or self.near[at] != row:
             return ""
-        return f"it is near row {self.kept[at]} of {self.kept_in[at]}"
+        return f"it nearly duplicates row {self.kept[at]} of {self.kept_in[at]}"
 
 
 def bands(similarity: float) -> tuple[int, int]:
@@ -109,7 +109,7 @@ def group_rows_near(
     Args:
         slices: In the order of the plan: of a group the first row stays.
         folder: Where to.
-        similarity: Least share of common runs of near duplicates; None looks for none.
+        similarity: Least share of common runs of near duplicates; None searches for none.
         one_language: Keep each row of a parallel set in one language alone.
         seed: Seeds which.
     """

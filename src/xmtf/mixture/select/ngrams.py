@@ -26,7 +26,7 @@ from xmtf.mixture.select.keys import UInt64, hash_strings, mix
 __all__ = ["HASHING", "UNSPACED_LENGTH", "WordRuns", "find_hashes", "string_values", "word_runs"]
 
 HASHING = 5
-"""Version of the hashes of runs, and of the files of a guard; unfinished work with other ones is done anew."""
+"""Version of the hashes of runs, and of the files of a guard; unfinished work with other ones is redone."""
 
 UNSPACED_LENGTH = 40
 """Words of a run with characters of a script without spaces, at least: fewer recur by chance."""
@@ -45,7 +45,7 @@ class WordRuns:
 
     Attributes:
         hashes: uint64 ``[r]``.
-        text_of_run: int64 ``[r]``: the text that each run stands in, ascending.
+        text_of_run: int64 ``[r]``: the text that each run is in, ascending.
         start: int64 ``[r]``: number of its first word among ``words``.
         words: Words of all texts, one after the other.
         length: int64 ``[r]``: words of each run.
@@ -118,7 +118,7 @@ def _joined(first: UInt64, first_length: int, second: UInt64, second_length: int
 
 
 def find_hashes(hashes: UInt64, among: UInt64) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return which hashes stand in a sorted list, and where: (positions in ``hashes``, positions in ``among``).
+    """Return which hashes are in a sorted list, and where: (positions in ``hashes``, positions in ``among``).
 
     ::
 

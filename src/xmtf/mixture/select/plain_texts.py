@@ -1,7 +1,7 @@
 """Which texts can hold a field at all: a quick look at those in ASCII, before their letters are compared.
 
 Eight letters in ASCII are one 64-bit number. So the letters of a text are taken out by one table, and every stretch of
-eight is looked up as it stands in memory. Only texts with the anchor of a field and up to eight more of its letters are
+eight is looked up as it is in memory. Only texts with the anchor of a field and up to eight more of its letters are
 looked at closely.
 
 ::
@@ -54,7 +54,7 @@ class PlainFilter:
 
     Attributes:
         words: As numbers, uint64 ``[a]``, sorted.
-        beside: Eight letters of the field that begin ``delta`` letters after the anchor, uint64 ``[a]``.
+        alongside: Eight letters of the field that begin ``delta`` letters after the anchor, uint64 ``[a]``.
         delta: int64 ``[a]``.
         near: Which first bits of their hashes some anchors have, bool ``[2 ** bits]``.
     """

@@ -1,4 +1,4 @@
-"""The texts of raw rows: one text a row with all its strings, or every string with the field that it stands in."""
+"""The texts of raw rows: one text per row with all its strings, or every string with the field that it is in."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """From rendered shards to the mixture: order, write, describe.
 
-The work folder beside the mixture holds everything until the mixture is whole::
+The work folder next to the mixture holds everything until the mixture is whole::
 
     .mixture.work/
       guard/    index of the evaluation inputs

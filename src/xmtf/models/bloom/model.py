@@ -115,7 +115,7 @@ class Bloom(nn.Module):
         return [(int(name), block) for name, block in self.h.named_children() if isinstance(block, Block)]
 
     def part(self, first_block: int, end_block: int, *, first: bool, last: bool) -> Bloom:
-        """Return some consecutive blocks as a model of its own that shares parameters, under the same names.
+        """Return some consecutive blocks as its own model that shares parameters, under the same names.
 
         The first part embeds tokens; the others begin with the hidden states of the part before. The last part
         ends with the norm and keeps the embedding too, as its head.
@@ -141,7 +141,7 @@ class Bloom(nn.Module):
         return functional.dropout(self.word_embeddings_layernorm(embedded_RTH), dropout, training=dropout > 0)
 
     def _takes_flex(self, cache: DecoderCache | None, dropout: float) -> bool:
-        """Tell whether FlexAttention is wanted and can: it knows neither dropout nor our cache nor slices of heads."""
+        """Return whether FlexAttention is requested and usable: it has no dropout, cache or slices of heads."""
         plain = cache is None and dropout == 0 and not self.config.absolute_alibi and self.heads == slice(None)
         return self.attention == "flex" and plain and flex_takes(self.config.head_size)
 

@@ -33,7 +33,7 @@ _Reading = tuple[BloomConfig | MT5Config, Iterable[tuple[str, Tensor]], Integrit
 
 
 def detect_format(source: str) -> Format:
-    """Tell which format a folder has; what is no known foreign checkpoint is a model reference.
+    """Return which format a folder has; what is no known foreign checkpoint is a model reference.
 
     Raises:
         SourceError: A folder that holds nothing known.
@@ -51,7 +51,7 @@ def detect_format(source: str) -> Format:
     if (folder / "config.json").exists() or any(folder.glob("*.gguf")):
         return "model"
     raise SourceError(
-        f"{folder}: holds no checkpoint of a known format (looked for layer_NN-model_TT-model_states.pt, zero/, "
+        f"{folder}: contains no checkpoint of a known format (searched for layer_NN-model_TT-model_states.pt, zero/, "
         "checkpoint_<step>/checkpoint and config.json)"
     )
 
@@ -117,8 +117,8 @@ def inspect_foreign(
     kind = detect_format(source)
     if kind == "model":
         if not Path(source).is_dir() and not source.endswith(".gguf"):
-            raise SourceError(f"{source}: no such folder; give that of a checkpoint")
-        raise SourceError(f"{source}: is a model; `xmtf doctor --model {source}` looks at it")
+            raise SourceError(f"{source}: no such folder; give the folder of a checkpoint")
+        raise SourceError(f"{source}: is a model, not a checkpoint; `xmtf doctor --model {source}` inspects it")
     known = read_like(like, num_heads=num_heads, offline=offline)
     with _reading(source):
         _, tensors, report = _read(kind, Path(source), known)
@@ -134,9 +134,7 @@ def _reading(source: str) -> Iterator[None]:
         yield
     except _SENSELESS as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise DataError(
-            f"{source}: damaged, or not what its format says ({reason}); copy the checkpoint again"
-        ) from error
+        raise DataError(f"{source}: damaged or malformed ({reason}); copy the checkpoint again") from error
 
 
 def _read(kind: Format, source: Path, like: Like) -> _Reading:

@@ -17,7 +17,7 @@ _MOST_SHOWN = 8
 
 @dataclass(slots=True)
 class Integrity:
-    """What a checkpoint holds beside what its shape asks for.
+    """What a checkpoint holds besides what its shape asks for.
 
     Attributes:
         source: Folder that was read.
@@ -73,8 +73,8 @@ class Integrity:
             f"{label} {_some(names)}"
             for label, names in (
                 ("lacks", self.missing),
-                ("holds tensors that its shape has no place for:", self.unexpected),
-                ("holds infinities or NaN in", self.not_finite),
+                ("contains unexpected tensors:", self.unexpected),
+                ("contains infinities or NaN in", self.not_finite),
             )
             if names
         ]
@@ -101,7 +101,7 @@ class Integrity:
         lines.append(f"drift       {len(worst)} replicated parameters differ between their copies")
         lines += [f"  {value:10.3e}  {name}" for name, value in worst[:_MOST_SHOWN]]
         if len(worst) > _MOST_SHOWN:
-            lines.append(f"  and {len(worst) - _MOST_SHOWN} more, each by less")
+            lines.append(f"  and {len(worst) - _MOST_SHOWN} more, each with a smaller drift")
         return "\n".join(lines)
 
 

@@ -98,15 +98,15 @@ class LayerFiles:
             part["word_embeddings.weight"] for part in map(_read, self.files[1]) if "word_embeddings.weight" in part
         ]
         if len(slices) < self.num_slices:
-            raise DataError(f"{self.folder}: layer_01 holds no word_embeddings.weight; this is no BLOOM checkpoint")
+            raise DataError(f"{self.folder}: layer_01 has no word_embeddings.weight; this is not a BLOOM checkpoint")
         last = max(self.files)
         if set(_read(self.files[last][0])) != {"weight", "bias"}:
             raise DataError(
-                f"{self.folder}: layer_{last:02d}, the last there is, is not the last norm (weight, bias alone); "
+                f"{self.folder}: layer_{last:02d}, the last file, is not the final layer norm (only weight and bias); "
                 "copy the checkpoint again"
             )
         if any(not isinstance(part, Tensor) or part.dim() != 2 for part in slices):
-            raise DataError(f"{self.folder}: word_embeddings.weight of layer_01 is no matrix")
+            raise DataError(f"{self.folder}: word_embeddings.weight of layer_01 is not a matrix")
         return sum(len(part) for part in slices), slices[0].shape[1]
 
     def tensors(self, config: BloomConfig, report: Integrity) -> Iterator[tuple[str, Tensor]]:
@@ -151,7 +151,7 @@ def find_layer_files(folder: Path) -> LayerFiles:
         if match is not None:
             files[int(match[1])][int(match[2])] = path
     if not files:
-        raise SourceError(f"{folder}: holds no layer_NN-model_TT-model_states.pt files of Megatron-DeepSpeed")
+        raise SourceError(f"{folder}: contains no layer_NN-model_TT-model_states.pt files of Megatron-DeepSpeed")
     ranks = range(max(rank for by_rank in files.values() for rank in by_rank) + 1)
     missing = [_name(number, rank) for number in sorted(files) for rank in ranks if rank not in files[number]]
     last = max(files)
@@ -166,7 +166,7 @@ def find_layer_files(folder: Path) -> LayerFiles:
 def _read(path: Path) -> dict[str, Tensor]:
     tensors = read_pickled_tensors(path, checked=True)
     if not isinstance(tensors, dict) or not all(isinstance(name, str) for name in tensors):
-        raise DataError(f"{path}: holds no tensors by name")
+        raise DataError(f"{path}: contains no named tensors")
     return tensors
 
 
@@ -223,7 +223,7 @@ def merge_slices(name: str, slices: list[Tensor], where: Path) -> tuple[Tensor, 
     if len(slices) == 1:
         return slices[0], 0.0
     if len(kinds := {str(part.dtype).removeprefix("torch.") for part in slices}) > 1:
-        raise DataError(f"{where}: the slices of {name} hold different numbers: {', '.join(sorted(kinds))}")
+        raise DataError(f"{where}: the slices of {name} have different dtypes: {', '.join(sorted(kinds))}")
     if _REPLICATED.search(name):
         if any(part.shape != slices[0].shape for part in slices):
             raise DataError(f"{where}: the copies of {name} have different shapes")

@@ -86,7 +86,7 @@ def bloom_config(
         num_heads = like.num_heads or arguments.get("num_attention_heads")
         if num_heads is None:
             raise ConfigError(
-                f"{source}: its files do not say how many attention heads it has; give --like MODEL (a folder or hub "
+                f"{source}: the number of attention heads is not in its files; give --like MODEL (a folder or hub "
                 "id with the config.json) or --heads N"
             )
         return BloomConfig(vocab_rows, hidden_size, num_layers, int(num_heads))
@@ -96,7 +96,7 @@ def bloom_config(
         ("units of hidden size", hidden_size, config.hidden_size),
     ):
         if found != wanted:
-            raise DataError(f"{source}: has {found} {label}, the model that it should be like has {wanted}")
+            raise DataError(f"{source}: has {found} {label}, but the model given by --like has {wanted}")
     if vocab_rows < (like.vocab_size or 1):
         raise DataError(f"{source}: has {vocab_rows} rows of embedding, too few for {like.vocab_size} tokens")
     return replace(config, vocab_size=vocab_rows, num_heads=like.num_heads or config.num_heads)
@@ -117,6 +117,6 @@ def check_shape(name: str, tensor: Tensor, wanted: torch.Size, path: Path) -> No
     """
     if tensor.dtype not in (torch.float32, torch.bfloat16, torch.float16):
         kind = str(tensor.dtype).removeprefix("torch.")
-        raise DataError(f"{path}: {name} holds {kind}; weights are float32, bfloat16 or float16")
+        raise DataError(f"{path}: {name} has dtype {kind}; weights must be float32, bfloat16 or float16")
     if tensor.shape != wanted:
         raise DataError(f"{path}: {name} has shape {list(tensor.shape)}, the model has {list(wanted)}")

@@ -67,7 +67,7 @@ class T5X:
 
     Attributes:
         folder: Of the step.
-        leaves: Path of each weight in the tree, with dots -> an array that stands in it, or None for one of zarr.
+        leaves: Path of each weight in the tree, with dots -> an array that is in it, or None for one of zarr.
         step: Updates done.
         states: The same as ``leaves`` of what Adafactor remembers.
         layout: Nothing: arrays are whole.
@@ -120,7 +120,7 @@ class T5X:
             self._array(self.states, f"{where}.{part}", f"{path}.{part}") for part in ("m", "v", "v_row", "v_col")
         )
         if momentum.numel() > 1:
-            raise DataError(f"{self.folder}: {where}.m: trained with momentum, which xmtf's Adafactor does not have")
+            raise DataError(f"{self.folder}: {where}.m: trained with momentum, which xmtf's Adafactor does not support")
         if tuple(whole.shape) == theirs:
             return {"square": whole.T.contiguous() if turned else whole}
         lengths = (*first.shape, *second.shape)
@@ -141,7 +141,8 @@ class T5X:
         """
         if any(path.startswith("encoder.layers.") or ".encoder.layers." in path for path in self.leaves):
             raise DataError(
-                f"{self.folder}: its layers are stacked (scan_layers); checkpoints of single layers are read"
+                f"{self.folder}: its layers are stacked (scan_layers); only checkpoints with separate layers are "
+                f"supported"
             )
         vocab_size, hidden_size = self.read("token_embedder.embedding").shape
         num_heads, num_buckets = self.read("encoder.relpos_bias.rel_embedding").shape
@@ -159,7 +160,7 @@ class T5X:
         for key in () if values is None else ("d_model", "num_layers", "num_heads", "d_kv", "d_ff"):
             if values is not None and values.get(key, found[key]) != found[key]:
                 raise DataError(
-                    f"{self.folder}: {key} is {found[key]}, the model that it should be like has {values[key]}"
+                    f"{self.folder}: {key} is {found[key]}, but the model given by --like has {values[key]}"
                 )
         tied = "decoder.logits_dense.kernel" not in self.leaves
         return MT5Config.from_json((values or {}) | found, tied=tied)
@@ -214,12 +215,12 @@ def find_t5x(folder: Path) -> T5X:
     if not (folder / "checkpoint").is_file():
         steps = sorted(folder.glob("checkpoint_*/checkpoint"), key=lambda path: _step_of(path.parent))
         if not steps:
-            raise SourceError(f"{folder}: holds no checkpoint of T5X (checkpoint_<step>/checkpoint)")
+            raise SourceError(f"{folder}: contains no T5X checkpoint (checkpoint_<step>/checkpoint)")
         folder = steps[-1].parent
     tree = _read_tree(folder / "checkpoint")
     target = tree.get("target")
     if not isinstance(target, dict):
-        raise DataError(f"{folder / 'checkpoint'}: holds no `target`; this is no training state of T5X")
+        raise DataError(f"{folder / 'checkpoint'}: has no `target`; this is not a T5X training state")
     state = tree.get("state", {})
     states = dict(_leaves(state.get("param_states", {}), ""))
     return T5X(folder, dict(_leaves(target, "")), int(state.get("step", _step_of(folder))), states)
@@ -234,14 +235,14 @@ def _read_tree(path: Path) -> JsonObject:
     msgpack = require("msgpack", "t5x")
     data = path.read_bytes()
     if data.startswith(b"model_checkpoint_path"):
-        raise DataError(f"{path}: a checkpoint of TensorFlow; T5X's own format is read")
+        raise DataError(f"{path}: a TensorFlow checkpoint; only T5X's own format is supported")
     try:
         content = msgpack.unpackb(data, raw=False, ext_hook=_array)
     except (ValueError, TypeError, RuntimeError, LookupError, MemoryError, msgpack.exceptions.UnpackException) as error:
-        raise DataError(f"{path}: not msgpack, or torn ({error or type(error).__name__})") from None
+        raise DataError(f"{path}: not msgpack, or cut short ({error or type(error).__name__})") from None
     tree = content.get("optimizer") if isinstance(content, dict) else None
     if not isinstance(tree, dict):
-        raise DataError(f"{path}: holds no `optimizer`; this is no training state of T5X")
+        raise DataError(f"{path}: has no `optimizer`; this is not a T5X training state")
     return tree
 
 
@@ -249,7 +250,7 @@ def _array(code: int, data: bytes) -> Tensor:
     import msgpack
 
     if code != _NDARRAY:
-        raise ValueError(f"an extension of kind {code}")
+        raise ValueError(f"an extension of type {code}")
     shape, dtype, numbers = msgpack.unpackb(data, raw=False)
     if dtype == "bfloat16":
         return torch.from_numpy(np.frombuffer(numbers, np.int16).copy()).view(torch.bfloat16).reshape(tuple(shape))

@@ -65,7 +65,7 @@ class Universal:
             DataError: There is no embedding.
         """
         if _EMBEDDING not in self.folders:
-            raise DataError(f"{self.folder}: holds no {_EMBEDDING}; this is no BLOOM checkpoint")
+            raise DataError(f"{self.folder}: has no {_EMBEDDING}; this is not a BLOOM checkpoint")
         rows, hidden_size = self.read(_EMBEDDING, "fp32").shape
         return rows, hidden_size
 
@@ -87,7 +87,7 @@ class Universal:
         values = stored if isinstance(stored, dict) else {"param": stored}
         tensor, padding = values.get("param"), values.get(_PADDING)
         if not isinstance(tensor, Tensor):
-            raise DataError(f"{path}: holds no tensor `param`")
+            raise DataError(f"{path}: has no tensor `param`")
         if rows is None or len(tensor) >= rows:
             return tensor
         if not isinstance(padding, Tensor):
@@ -119,7 +119,7 @@ def find_universal(folder: Path) -> Universal:
     folder = step_folder(folder)
     stored = sorted(path for path in (folder / "zero").glob("*") if (path / "fp32.pt").exists())
     if not stored:
-        raise SourceError(f"{folder}: holds no zero/<parameter>/fp32.pt files of a universal checkpoint")
+        raise SourceError(f"{folder}: contains no zero/<parameter>/fp32.pt files of a universal checkpoint")
     matches = {path: _NUMBERED.match(path.name) for path in stored}
     numbers = [int(match[1]) for match in matches.values() if match is not None]
     num_layers = max(numbers, default=0) - FIRST_BLOCK - 1

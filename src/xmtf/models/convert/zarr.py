@@ -34,8 +34,8 @@ def read_zarr(folder: Path) -> Tensor:
     dtype = _DTYPES.get(about.get("dtype"))
     if about.get("zarr_format") != 2 or dtype is None or about.get("order") != "C" or about.get("filters"):
         raise DataError(
-            f"{folder}: a zarr array of format {about.get('zarr_format')}, dtype {about.get('dtype')!r}; what is read "
-            f"is format 2 in C order, without filters, of {', '.join(_DTYPES)}"
+            f"{folder}: a zarr array of format {about.get('zarr_format')}, dtype {about.get('dtype')!r}; supported is "
+            f"format 2 in C order, without filters, with dtypes {', '.join(_DTYPES)}"
         )
     shape, chunks = tuple(about["shape"]), tuple(about["chunks"])
     separator = about.get("dimension_separator", ".")
@@ -60,15 +60,17 @@ def _read_chunk(path: Path, compressor: JsonObject | None, count: int, dtype: to
     if compressor is not None:
         bits = _WINDOW_BITS.get(compressor.get("id", ""))
         if bits is None:
-            raise DataError(f"{path}: compressed with {compressor.get('id')!r}; gzip, zlib and nothing are read")
+            raise DataError(
+                f"{path}: compressed with {compressor.get('id')!r}; supported are gzip, zlib and no compression"
+            )
         unpacking = zlib.decompressobj(bits)
         try:
             data = unpacking.decompress(data, size + 1)
         except zlib.error as error:
-            raise DataError(f"{path}: torn ({error})") from None
+            raise DataError(f"{path}: damaged ({error})") from None
         if not unpacking.eof:  # where the checksum stands
-            raise DataError(f"{path}: torn (it ends before its checksum): copy the checkpoint again")
+            raise DataError(f"{path}: cut short (it ends before its checksum): copy the checkpoint again")
     if len(data) != size:
-        raise DataError(f"{path}: holds {len(data)} bytes of {size}: copy the checkpoint again")
+        raise DataError(f"{path}: has {len(data)} of {size} bytes: copy the checkpoint again")
     # a copy, because torch wants memory that may be written to
     return torch.from_numpy(np.frombuffer(data, np.uint8).copy()).view(dtype)

@@ -27,7 +27,7 @@ def model_identity(reference: str, *, offline: bool = False) -> str:
 
     Raises:
         SourceError: There is no such model.
-        DataError: A folder of ours does not hold the bytes that were written.
+        DataError: A folder of ours does not match its recorded checksum.
     """
     path = parse_reference(reference).path
     if path is None:
@@ -50,5 +50,5 @@ def _with_base(identity: object, folder: Path, offline: bool) -> str:
 
 
 def _decides(path: Path) -> bool:
-    """Tell whether a file may change an answer; manifests and cards say nothing that does."""
+    """Return whether a file may change an answer; manifests and cards say nothing that does."""
     return path.is_file() and path.name != MANIFEST and path.suffix != ".md" and not path.name.startswith(".")

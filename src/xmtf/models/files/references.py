@@ -77,11 +77,13 @@ def parse_reference(ref: str) -> Reference:
         return Reference(_model_in(path), None, None, path.resolve().name)
     if path.is_file():
         if path.suffix != ".gguf":
-            raise SourceError(f"model {ref!r}: a file must be GGUF; of other models give the folder with config.json")
+            raise SourceError(
+                f"model {ref!r}: model files must be GGUF; for other models give the folder with config.json"
+            )
         return Reference(path, None, None, path.stem)
     match = _HUB_ID.match(ref)
     if match is None or ref.startswith(".") or path.suffix in (".gguf", ".safetensors"):
-        raise SourceError(f"model {ref!r}: no such file or folder (looked at {path.absolute()})")
+        raise SourceError(f"model {ref!r}: no such file or folder ({path.absolute()})")
     return Reference(None, match["id"], match["revision"], ref)
 
 
@@ -91,13 +93,13 @@ def _model_in(folder: Path) -> Path:
     files = sorted(folder.glob("*.gguf"))
     if len(files) == 1:
         return files[0]
-    raise SourceError(f"model {str(folder)!r}: the folder holds no config.json (and {len(files)} GGUF files)")
+    raise SourceError(f"model {str(folder)!r}: the folder has no config.json (and {len(files)} GGUF files)")
 
 
 def _gguf_of_package(name: str) -> Path:
     spec = importlib.util.find_spec(name) if re.fullmatch(r"\w+", name) else None
     if spec is None:
-        raise SourceError(f"model 'package:{name}': no package {name!r} is installed here")
+        raise SourceError(f"model 'package:{name}': package {name!r} is not installed")
     folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
     files = sorted(path for folder in folders for path in folder.rglob("*.gguf"))
     if len(files) != 1:
@@ -116,7 +118,7 @@ def find_model(ref: str, *, offline: bool = False) -> Path:
         offline: Look in the hub's cache only.
 
     Raises:
-        SourceError: Not found, or not reachable; says what was looked for and where.
+        SourceError: Not found, or not reachable; says what was searched for and where.
     """
     reference = parse_reference(ref)
     if reference.path is not None:
@@ -149,7 +151,7 @@ def find_config(ref: str, *, offline: bool = False) -> Path:
     if base is not None:
         return find_config(base, offline=offline)
     if not path.exists():
-        raise SourceError(f"model {ref!r}: there is no config.json in this repository of the hub")
+        raise SourceError(f"model {ref!r}: this hub repository has no config.json")
     return path
 
 
@@ -161,7 +163,7 @@ def find_small_files(ref: str, *, offline: bool = False) -> Path:
     """
     reference = parse_reference(ref)
     if reference.is_gguf:
-        raise SourceError(f"model {ref!r}: a GGUF file holds no config.json; name a model folder or a hub id")
+        raise SourceError(f"model {ref!r}: GGUF files have no config.json; give a model folder or a hub id")
     folder = reference.path or _snapshot(reference, _SMALL_FILES, offline)
     return _model_in(folder)
 
@@ -178,7 +180,7 @@ def adapter_base(folder: Path) -> str | None:
     config = read_json(path)
     base = config.get("base_model_name_or_path") if isinstance(config, dict) else None
     if not isinstance(base, str) or not base:
-        raise DataError(f"{path}: does not name the model that the adapter is for (base_model_name_or_path)")
+        raise DataError(f"{path}: does not name the adapter's base model (base_model_name_or_path)")
     revision = config.get("revision")
     return f"{base}@{revision}" if revision and not Path(base).exists() else base
 
@@ -196,24 +198,24 @@ def _snapshot(reference: Reference, patterns: Sequence[str], offline: bool) -> P
 
 
 def _explain_missing(reference: Reference, patterns: Sequence[str], error: Exception, offline: bool) -> str:
-    """Say which model is missing, where it was looked for, and how to get it."""
+    """Describe which model is missing, where it was searched for, and how to get it."""
     from huggingface_hub.constants import HF_HUB_CACHE
     from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
     model = f"model {reference.label!r}"
     folder = Path(reference.label).absolute()
     if isinstance(error, RevisionNotFoundError):
-        return f"{model}: the hub has it, but not at the revision {reference.revision!r}"
+        return f"{model}: the hub has it, but not revision {reference.revision!r}"
     if isinstance(error, RepositoryNotFoundError):
-        return f"{model}: neither a folder here ({folder}) nor on the hub, or a private one (`hf auth login`)"
+        return f"{model}: neither a local folder ({folder}) nor on the hub, or private (`hf auth login`)"
     near = nearest(folder.name, [other.name for other in folder.parent.glob("*/")])
     if near:
-        return f"{model}: there is no folder {folder}; did you mean {near[0]!r}, which is there?"
+        return f"{model}: there is no folder {folder}; did you mean {near[0]!r}, which exists?"
     reason = "offline" if offline else f"the hub cannot be reached: {_first_line(error)}"
     return (
         f"{model}: there is no folder {folder}, the hub's cache ({HF_HUB_CACHE}) lacks its files "
-        f"({', '.join(patterns)}), and it cannot be downloaded ({reason}); where there is a network run "
-        f"`hf download {reference.hub_id}` and bring the cache here (HF_HOME), or name a folder that holds the model"
+        f"({', '.join(patterns)}), and it cannot be downloaded ({reason}); run `hf download {reference.hub_id}` on a "
+        f"machine with network access and copy the cache here (HF_HOME), or give a folder with the model"
     )
 
 

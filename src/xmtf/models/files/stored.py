@@ -69,7 +69,9 @@ class StoredTensors:
             if name not in wanted:
                 raise DataError(f"{path.name} in {self.folder}: unknown tensor {theirs!r}")
             if self.kinds[name] not in FLOATS:
-                raise DataError(f"{path.name} in {self.folder}: {theirs!r} holds {self.kinds[name]}, no weights")
+                raise DataError(
+                    f"{path.name} in {self.folder}: {theirs!r} has dtype {self.kinds[name]}, not one of weights"
+                )
             if self.shapes[name] != tuple(wanted[name]):
                 shapes = f"{list(self.shapes[name])}, config.json says {list(wanted[name])}"
                 raise DataError(f"{path.name} in {self.folder}: {theirs!r} has shape {shapes}")
@@ -97,7 +99,7 @@ class StoredTensors:
         return tensor
 
     def equal(self, first: str, second: str) -> bool:
-        """Tell whether two matrices hold the same numbers; some rows are looked at a time."""
+        """Return whether two matrices hold the same numbers; some rows are looked at a time."""
         if self.shapes[first] != self.shapes[second]:
             return False
         rows, *rest = self.shapes[first]
@@ -117,7 +119,7 @@ class _SafeTensors:
         try:
             self._file: Any = safe_open(path, framework="pt")
         except SafetensorError as error:
-            raise DataError(f"{path}: not a whole safetensors file ({error})") from None
+            raise DataError(f"{path}: incomplete or damaged safetensors file ({error})") from None
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         return {name: tuple(self._file.get_slice(name).get_shape()) for name in self._file.keys()}  # noqa: SIM118

@@ -65,7 +65,7 @@ def weight_files(folder: Path) -> list[Path]:
     """
     files = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
     if not files:
-        raise DataError(f"{folder}: there are no weights (*.safetensors) beside config.json")
+        raise DataError(f"{folder}: there are no weights (*.safetensors) next to config.json")
     return files
 
 
@@ -92,7 +92,7 @@ def read_pickled_tensors(path: Path, device: str = "cpu", *, plain: Iterable[typ
     Args:
         path: The file.
         device: Where tensors go.
-        plain: More types that may stand in it; only such as hold attributes and do nothing.
+        plain: More types that may be in it; only such as hold attributes and do nothing.
         checked: Read the whole file and compare it with the checksums that files of torch 1.6 or later have.
 
     Raises:
@@ -106,7 +106,7 @@ def read_pickled_tensors(path: Path, device: str = "cpu", *, plain: Iterable[typ
             return torch.load(path, map_location=device, weights_only=True, mmap=mapped or None)
     except _TORN as error:
         raise DataError(
-            f"{path}: not a file of tensors alone, or torn; nothing else is read from it ({_reason(error)})"
+            f"{path}: not a file of plain tensors, or cut short; nothing else is read from it ({_reason(error)})"
         ) from None
 
 
@@ -122,9 +122,9 @@ def _check_sums(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             torn = archive.testzip()
     except _TORN as error:
-        raise DataError(f"{path}: torn ({error}); copy it again") from None
+        raise DataError(f"{path}: damaged ({error}); copy it again") from None
     if torn is not None:
-        raise DataError(f"{path}: torn (the checksum of {torn} is another one); copy it again")
+        raise DataError(f"{path}: damaged (the checksum of {torn} does not match); copy it again")
 
 
 def _reason(error: Exception) -> str:
@@ -151,7 +151,7 @@ def tensors_of(path: Path, device: str) -> Iterator[tuple[str, Tensor]]:
             for name in file.keys():  # noqa: SIM118 - not a mapping
                 yield name, file.get_tensor(name)
     except SafetensorError as error:
-        raise DataError(f"{path}: not a whole safetensors file ({error})") from None
+        raise DataError(f"{path}: incomplete or damaged safetensors file ({error})") from None
 
 
 def write_weights(

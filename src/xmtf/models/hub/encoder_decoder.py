@@ -2,7 +2,7 @@
 
 Legend: R rows, S encoder positions, T decoder positions, H hidden size.
 
-Packed rows get masks of four dimensions, and positions that begin anew in every segment where a stack takes positions.
+Packed rows get masks of four dimensions, and positions that begin again in every segment where a stack takes positions.
 Where positions are rows of a table that the stack counts itself (BART, mBART), packed examples come out wrong:
 :func:`xmtf.models.check_packing` finds out which.
 """
@@ -150,7 +150,7 @@ class HubEncoderDecoder(HubNetwork):
             stack: Encoder or decoder.
             ids_RT: Segment ids.
             allowed_RTT: Where attention is allowed.
-            sees: Tells of how far keys stand behind their queries, and of a window, which are inside of it.
+            sees: Tells of how far keys are behind their queries, and of a window, which are inside of it.
         """
         mask: object = additive_bias(allowed_RTT, None, self._dtype())
         kinds = set(getattr(stack.config, "layer_types", None) or ())

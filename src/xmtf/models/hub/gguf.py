@@ -76,7 +76,7 @@ def gguf_config(file: GgufFile) -> dict[str, object]:
     config["vocab_size"] = file.tensors["token_embd.weight"][0][0] if "token_embd.weight" in file.tensors else 0
     scaling = file.fields.get(prefix + "rope.scaling.type", "none")
     if scaling != "none" or "rope_freqs.weight" in file.tensors:
-        raise ConfigError(f"{file.path}: scaled rotary positions cannot be read from GGUF; use the original folder")
+        raise ConfigError(f"{file.path}: scaled rotary positions are not supported in GGUF; use the original folder")
     return {key: value for key, value in config.items() if value is not None}
 
 

@@ -95,8 +95,8 @@ def compare_head(network: PreTrainedModel, head: HubHead, label: str) -> None:
     ours = head.logits(hidden).float()
     if not torch.allclose(ours, theirs, rtol=1e-2, atol=1e-3 * float(theirs.abs().max())):
         raise ConfigError(
-            f"model {label!r}: {type(network).__name__} computes logits in a way that xmtf does not know, "
-            "so training would use another loss than the model; use another model"
+            f"model {label!r}: {type(network).__name__} computes logits in a way that xmtf does not support, so "
+            f"training would use a different loss than the model; use another model"
         )
 
 
@@ -123,4 +123,4 @@ def find_encoder_decoder_head(network: PreTrainedModel, label: str) -> HubHead:
         head = HubHead(linear, scale, soft_cap, None if bias is None else bias[0])
         if torch.allclose(head.logits(hidden).float(), theirs, rtol=1e-2, atol=1e-3 * float(theirs.abs().max())):
             return head
-    raise ConfigError(f"model {label!r}: {type(network).__name__} computes logits in a way that xmtf does not know")
+    raise ConfigError(f"model {label!r}: {type(network).__name__} computes logits in a way that xmtf does not support")

@@ -18,7 +18,7 @@ _SENSES = ("vision_config", "audio_config", "speech_encoder_config", "encoder_co
 
 
 def check_kind(folder: Path, family: Family) -> None:
-    """Refuse, by name and before any weight is read, what is no language model.
+    """Refuse, by name and before any weight is read, what is not a language model.
 
     Args:
         folder: Holds ``config.json``.
@@ -41,17 +41,17 @@ def check_kind(folder: Path, family: Family) -> None:
     if type(config) not in known or (family == "encoder-decoder" and _has_senses(config)):
         if _has_senses(config):
             raise ConfigError(
-                f"{name}, which reads images or sound: xmtf takes models of text; choose the text model that it is "
-                "made of, or the family's own (Qwen3 for Qwen3-VL, Llama for LLaVA, T5Gemma for T5Gemma 2)"
+                f"{name}, which reads images or sound: xmtf supports text models only; use its text model, or the "
+                f"family's own (Qwen3 for Qwen3-VL, Llama for LLaVA, T5Gemma for T5Gemma 2)"
             )
         raise ConfigError(
-            f"{name}, which writes no text: choose a causal model (Qwen, Gemma, Llama, ...) or an encoder-decoder "
+            f"{name}, which generates no text: use a causal model (Qwen, Gemma, Llama, ...) or an encoder-decoder "
             "(mT5, umT5, T5Gemma, mBART, ...)"
         )
     if family == "causal" and reads_masks:
         raise ConfigError(
-            f"{name}, an encoder that fills in masks (config.json has no `is_decoder`): choose a causal model or an "
-            "encoder-decoder"
+            f"{name}, a masked-language-model encoder (config.json has no `is_decoder`): use a causal model or an "
+            f"encoder-decoder"
         )
 
 

@@ -39,7 +39,7 @@ def load_hub_folder(folder: Path, *, family: Family, device: str, dtype: torch.d
         dtype: What they are converted to.
 
     Raises:
-        ConfigError: Transformers does not know the model, or it is no language model.
+        ConfigError: Transformers does not know the model, or it is not a language model.
         SourceError: The files cannot be read.
         DataError: The files lack weights of the model.
     """
@@ -74,7 +74,7 @@ def _require_floats(network: Any, folder: Path) -> None:
     names = [name for name, _ in network.named_parameters()]
     for stored, kind in StoredTensors(folder, lambda name: name).kinds.items():
         if kind not in FLOATS and any(name == stored or name.endswith(f".{stored}") for name in names):
-            raise DataError(f"{folder}: {stored!r} holds {kind}, no weights")
+            raise DataError(f"{folder}: {stored!r} has dtype {kind}, not one of weights")
 
 
 def open_hub_folder(folder: Path) -> tuple[HubModel, StoredTensors] | None:
@@ -87,7 +87,7 @@ def open_hub_folder(folder: Path) -> tuple[HubModel, StoredTensors] | None:
         merges, splits or renames tensors as it loads, and has to do so.
 
     Raises:
-        ConfigError: Transformers does not know the model, or it is no language model.
+        ConfigError: Transformers does not know the model, or it is not a language model.
         DataError: A weight file is torn.
     """
     from transformers import AutoConfig, AutoModelForCausalLM
@@ -168,8 +168,8 @@ def _other_tensors(path: Path, config: object, dtype: torch.dtype) -> dict[str, 
 class _Names:
     """A network as the names of its tensors, one level deep.
 
-    Transformers looks for tensor names in every module of a network in turn and builds a table of all
-    names each time: half a minute for 30 layers. The network itself and its body are enough.
+    Transformers searches for tensor names in every module of a network in turn and builds a table of all names each
+    time: half a minute for 30 layers. The network itself and its body are enough.
     """
 
     def __init__(self, network: PreTrainedModel, children: dict[str, Any] | None = None) -> None:
@@ -196,9 +196,9 @@ def _loading(label: str) -> Iterator[None]:
     except XmtfError:
         raise
     except (SafetensorError, pickle.UnpicklingError, EOFError, RuntimeError, TypeError, IndexError) as error:
-        raise DataError(f"model {label!r}: its files are damaged or of another model: {_line(error)}") from error
+        raise DataError(f"model {label!r}: its files are damaged or belong to another model: {_line(error)}") from error
     except MemoryError as error:
-        raise DataError(f"model {label!r}: needs more memory than there is: {_line(error)}") from error
+        raise DataError(f"model {label!r}: needs more memory than available: {_line(error)}") from error
     except (ValueError, KeyError, AttributeError, ImportError) as error:
         raise ConfigError(
             f"model {label!r}: transformers cannot load it as a language model: {_line(error)}"

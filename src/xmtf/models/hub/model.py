@@ -3,9 +3,9 @@
 Legend: R rows, T new positions, S all positions (those in the cache first), H hidden size, P chosen
 positions, V vocabulary.
 
-Packed rows get positions that begin anew in every segment and a four-dimensional block mask, token trees
-their depths and a tree mask. Whether a model's code obeys them is not for us to believe:
-:func:`xmtf.models.check_packing` and :mod:`xmtf.models.hub.self_tests` find out.
+Packed rows get positions that begin again in every segment and a four-dimensional block mask, token trees their depths
+and a tree mask. Whether a model's code obeys them is not for us to believe: :func:`xmtf.models.check_packing` and
+:mod:`xmtf.models.hub.self_tests` find out.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ class HubModel(HubNetwork):
             remembered  0 0 a b   new  c 0   is read as  a b c 0 0 0
         """
         if is_input_RT is not None:
-            raise ConfigError(f"model {self.label!r} takes no mask for a prefix LM; set training.prefix_lm: false")
+            raise ConfigError(f"model {self.label!r} does not support a prefix-LM mask; set training.prefix_lm: false")
         tokens_RS, segment_ids_RS = cache.extend(tokens_RT, segment_ids_RT)
         order_RS = (segment_ids_RS == 0).long().argsort(dim=1, stable=True)
         width = int((segment_ids_RS != 0).sum(dim=1).max())
@@ -182,8 +182,8 @@ class HubModel(HubNetwork):
 
         Args:
             allowed_RTS: Where attention is allowed.
-            distances_RTS: Gives how many positions the key stands behind the query (less than zero: before it);
-                asked where some layers see a window only.
+            distances_RTS: Gives how many positions the key is behind the query (less than zero: before it); asked where
+                some layers see a window only.
         """
         unknown = set(self.layer_types) - _KNOWN_LAYERS
         if unknown:

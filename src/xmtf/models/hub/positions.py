@@ -27,7 +27,7 @@ def segment_positions(segment_ids_RS: Tensor) -> Tensor:
 
 
 def index_distances(num_queries: int, num_keys: int, device: torch.device) -> Tensor:
-    """Return how many positions each key stands behind its query, int64 ``[1, T, S]``; queries are the last positions.
+    """Return how many positions each key is behind its query, int64 ``[1, T, S]``; queries are the last positions.
 
     Two queries and three keys::
 

@@ -1,4 +1,4 @@
-"""Silence for the time that transformers loads or saves: our own progress lines tell what goes on."""
+"""Silence for the time that transformers loads or saves: our own progress lines describe what continues."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def attending_to(network: PreTrainedModel, read: RaggedPass) -> Iterator[None]:
         _PASS.reset(token)
         config._attn_implementation = before
     if read.layers_read != config.num_hidden_layers:
-        raise ConfigError(f"{type(network).__name__} has layers without attention, or with one of their own")
+        raise ConfigError(f"{type(network).__name__} has layers without attention, or with a custom one")
     read.finish()
 
 
@@ -70,7 +70,7 @@ def _attend(
     unknown = [name for name, value in others.items() if value is not None and name not in _HARMLESS]
     if unknown or attention_mask is not None or dropout:
         asked = ", ".join(unknown) or "a mask or dropout"
-        raise ConfigError(f"{type(module).__name__} asks for attention with {asked}")
+        raise ConfigError(f"{type(module).__name__} requests attention with {asked}")
     layer: Any = module.layer_idx
     found_FND = _PASS.get().attend(
         layer, query_1NFD[0], key_1KFD[0], value_1KFD[0], scale=scaling, window=sliding_window

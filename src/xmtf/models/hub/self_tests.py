@@ -4,8 +4,8 @@ What is right is a whole row: the tokens from the first to the last, alone, with
 and a cache save work, but not every model's code bears them:
 
 - A tree asks that a mask of four dimensions is obeyed, that positions are those that are told, and that
-  nothing else depends on where in a row a token stands. Position biases inside attention (MPT), recurrent
-  states (Mamba) and windows that count places in the row do not bear it.
+  nothing else depends on the token's place in its row. Position biases inside attention (MPT), recurrent states
+  (Mamba) and windows that count places in the row do not bear it.
 - Rows without padding ask that attention is that of transformers' interface, once a layer, that positions are
   those that are told, and that nothing else looks at other positions.
 - A cache asks that rows of it can be chosen, and that several tokens can be read on after padded prompts.
@@ -57,7 +57,7 @@ LogitPair = tuple[Tensor, Tensor]
 def find_tree_fault(model: TriedModel) -> str | None:
     """Return why token trees would be read wrongly, or None."""
     if not getattr(model.network, "_supports_attention_backend", False):
-        return f"{type(model.network).__name__} does not say that its attention takes any mask"
+        return f"{type(model.network).__name__} does not declare that its attention accepts any mask"
     return _fault(model, "a token tree", _tree_and_paths)
 
 
@@ -70,7 +70,7 @@ def find_ragged_fault(model: TriedModel) -> str | None:
     """Return why rows of different lengths would be read wrongly without padding, or None."""
     name, config = type(model.network).__name__, model.network.config.get_text_config(decoder=True)
     if not getattr(model.network, "_supports_attention_backend", False):
-        return f"{name} does not say that its attention can be replaced"
+        return f"{name} does not declare that its attention can be replaced"
     if any(kind in str(getattr(config, "rope_parameters", None)) for kind in ("dynamic", "longrope")):
         return f"{name} has rotary positions that depend on the longest row of a batch"
     return _fault(model, "rows without padding", _pieces_and_rows)

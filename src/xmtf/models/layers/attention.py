@@ -78,7 +78,7 @@ def alibi_bias(num_heads: int, num_queries: int, num_keys: int, device: torch.de
 
 
 def same_segment(query_ids_RT: Tensor, key_ids_RS: Tensor) -> Tensor:
-    """Return where query and key stand in the same segment and are not padding, bool ``[R, T, S]``.
+    """Return where query and key are in the same segment and are not padding, bool ``[R, T, S]``.
 
     ::
 

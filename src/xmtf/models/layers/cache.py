@@ -60,8 +60,8 @@ class DecoderCache:
     """The cache of a whole decoder.
 
     Attributes:
-        layers: Self-attention's keys and values, one entry a layer.
-        cross: Cross attention's keys and values, one pair a layer; empty until first computed.
+        layers: Self-attention's keys and values, one entry per layer.
+        cross: Cross attention's keys and values, one pair per layer; empty until first computed.
         segment_ids: ``[R, S]`` segment ids of the positions remembered, or None for one segment without padding.
         is_input: ``[R, S]``, which of them are inputs of a prefix LM, or None.
         encoder_segment_ids: Segment ids of the encoder's positions, or None.

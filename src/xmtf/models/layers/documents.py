@@ -68,7 +68,7 @@ class Documents:
 
     Attributes:
         shape: R and T.
-        places: int64 ``[F]``, where each position stands in the flattened rows.
+        places: int64 ``[F]``, where each position is in the flattened rows.
         groups: In order; their sizes add up to F.
         keys: Row and segment id of each document, in order.
         starts: First place of each document among the F.
@@ -160,8 +160,8 @@ class DocumentPairs:
 
     Attributes:
         groups: Pairs of about one length.
-        order: int64 ``[F]``, where the asking documents' positions stand in the padded answers of all groups together;
-            None where they stand as they are asked.
+        order: int64 ``[F]``, where the asking documents' positions are in the padded answers of all groups together;
+            None where they are as they are asked.
     """
 
     groups: tuple[PairGroup, ...]
@@ -272,6 +272,6 @@ def _choice(places: _Ints, size: int) -> _Ints | None:
 
 
 def _all_to_device(arrays: Sequence[NDArray[Any] | None], beside: Documents) -> Iterator[Tensor | None]:
-    """Return arrays as tensors beside others, by one copy; None stays None."""
+    """Return arrays as tensors besides others, by one copy; None stays None."""
     sent = iter(to_device([array for array in arrays if array is not None], beside.places.device))
     return (None if array is None else next(sent) for array in arrays)

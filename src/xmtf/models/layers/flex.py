@@ -41,7 +41,7 @@ class FlexBias:
 
 
 def flex_takes(head_size: int) -> bool:
-    """Tell whether the kernel has heads of this size: powers of two from 16 to 256."""
+    """Return whether the kernel has heads of this size: powers of two from 16 to 256."""
     return 16 <= head_size <= 256 and head_size & (head_size - 1) == 0
 
 

@@ -1,8 +1,8 @@
 """Copies from the host to where a model computes: few, in one piece, and never back.
 
-A copy of its own costs a GPU some ten microseconds, and memory that is not pinned makes the program wait for it. What
-a micro-batch needs is known together, so it travels together. Reading back what the host has sent would wait for all
-that the GPU still has to do: the host remembers it instead.
+Its own copy costs a GPU some ten microseconds, and memory that is not pinned makes the program wait for it. What a
+micro-batch needs is known together, so it travels together. Reading back what the host has sent would wait for all that
+the GPU still has to do: the host remembers it instead.
 """
 
 from __future__ import annotations

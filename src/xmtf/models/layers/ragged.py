@@ -78,7 +78,7 @@ class RaggedCache:
     Attributes:
         lengths: Positions remembered of each row.
         layers: Keys and values of each layer, ``[R, K, room, D]``.
-        room: Positions that buffers have room for, where they are made anew.
+        room: Positions that buffers have room for, where they are recreated.
     """
 
     lengths: list[int] = field(default_factory=list)
@@ -142,7 +142,7 @@ class RaggedPass:
 
     Args:
         cache: What is remembered; keys and values of the pass are added to it.
-        pieces: In the order of their positions; one that goes on after another stands behind it.
+        pieces: In the order of their positions; one that continues after another is behind it.
         device: Of the model.
     """
 
@@ -316,7 +316,7 @@ def read_texts(
 
 
 def shared_parts(texts: Sequence[Ids]) -> Iterator[_Part]:
-    """Yield the pieces of texts, each before those that go on after it."""
+    """Yield the pieces of texts, each before those that continue after it."""
     order = sorted(range(len(texts)), key=lambda row: texts[row])
     pending = [(order, 0, 0)]  # rows in order of their texts, which agree up to a place; read up to another
     while pending:

@@ -1,10 +1,9 @@
 """The embedding's gradient, added straight into ``.grad``.
 
-With a vocabulary of 250,000 the embedding is most of a small model. Autograd makes the gradient of a
-lookup as a dense matrix of zeros with a few rows filled, and adds all of it to ``.grad``: for a
-hidden size of 256 two passes over 257 MB in each micro-batch. Here the few rows are added where they
-belong. Together with a head that adds its product in place, no second matrix of that size exists.
-Gradients are the same to rounding.
+With a vocabulary of 250,000 the embedding is most of a small model. Autograd makes the gradient of a lookup as a dense
+matrix of zeros with a few rows filled, and adds all of it to ``.grad``: for a hidden size of 256 two skips 257 MB in
+each micro-batch. Here the few rows are added where they belong. Together with a head that adds its product in place, no
+second matrix of that size exists. Gradients are the same to rounding.
 
 It needs the weight on this device (whole, or the slice of a vocabulary that this process holds) and a
 loop that calls ``backward``; hooks on the weight's gradient do not run.

@@ -10,8 +10,8 @@ whether one node may attend to another is two comparisons. A prompt ``p q`` with
     end       5 5 5 4 5                    3  1 1 1 1 .
                                            4  1 1 1 . 1
 
-Depths are positions: ``b`` and ``c`` both stand at 3. A single sequence is the tree whose ends are all
-its length. Padding is a node that ends at once, and sees itself alone.
+Depths are positions: ``b`` and ``c`` both are at 3. A single sequence is the tree whose ends are all its length.
+Padding is a node that ends at once, and sees itself alone.
 
 Legend: R trees, T nodes of the largest, S positions of prompts, P chosen nodes, H hidden size.
 """
@@ -62,7 +62,7 @@ class Trees:
 
 
 def padded_together(blocks: Sequence[Trees]) -> Trees:
-    """Return all trees of blocks as one block, as wide as the largest; token 0 stands where one ends before."""
+    """Return all trees of blocks as one block, as wide as the largest; token 0 is where one ends before."""
     width = max(block.tokens.shape[1] for block in blocks)
     places_T = torch.arange(width, device=blocks[0].tokens.device)
     tokens, depths, ends, inputs = [], [], [], []
@@ -73,7 +73,7 @@ def padded_together(blocks: Sequence[Trees]) -> Trees:
         ends.append(torch.cat([block.ends, (places_T[length:] + 1).expand(rows, -1)], dim=1))
         if block.inputs is not None:
             inputs.append(block.inputs)
-    assert len(inputs) in (0, len(blocks)), "a prefix LM reads all trees so, or none"
+    assert len(inputs) in (0, len(blocks)), "a prefix LM reads either all trees so, or none"
     return Trees(torch.cat(tokens), torch.cat(depths), torch.cat(ends), torch.cat(inputs) if inputs else None)
 
 
@@ -128,7 +128,7 @@ class PromptForestReader(Protocol):
 def tree_fault(model: Model) -> str | None:
     """Return why a model is not to be asked for trees, or None: then it is a reader of one of the two kinds."""
     if not isinstance(model, ForestReader | PromptForestReader):
-        return "its code takes no trees"
+        return "its code does not support token trees"
     if hasattr(model.head_weight(), "device_mesh"):
-        return "its weights are sharded: they are gathered layer by layer, which only its own passes do"
+        return "its weights are sharded and gathered layer by layer, which only its own passes do"
     return model.tree_fault

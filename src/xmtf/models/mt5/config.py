@@ -64,7 +64,7 @@ class MT5Config:
         """
         feedforward = config.get("feed_forward_proj", "gated-gelu")
         if feedforward != "gated-gelu":
-            raise ConfigError(f"model: feed_forward_proj {feedforward!r} is not supported; mT5 has 'gated-gelu'")
+            raise ConfigError(f"model: feed_forward_proj {feedforward!r} is not supported; mT5 uses 'gated-gelu'")
         eos = config.get("eos_token_id", 1)
         pad: int = config.get("pad_token_id", 0)
         return cls(

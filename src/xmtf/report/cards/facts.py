@@ -11,7 +11,7 @@ from yaml import YAMLError
 
 from xmtf.artefacts.checksums import check_file
 from xmtf.artefacts.manifest_parts import MixtureDetails, ModelDetails, TrainCounts
-from xmtf.execution import say
+from xmtf.execution import warn
 from xmtf.files import read_jsonl
 from xmtf.languages.codes import CODE, get_language
 from xmtf.report.collect import Run
@@ -67,7 +67,7 @@ def _told_by(card: Path) -> CardFacts:
     try:
         data = ModelCard(card.read_text(encoding="utf-8"), ignore_metadata_errors=True).data
     except (ValueError, TypeError, KeyError, YAMLError) as error:
-        say(f"{card}: its header cannot be read, so the new card has no licence and no datasets ({error})")
+        warn(f"{card}: its header cannot be read, so the new card lists no licence and no datasets ({error})")
         return CardFacts()
     assert isinstance(data, ModelCardData)
     licence, base = (one if isinstance(one, str) else None for one in (data.license, data.base_model))
@@ -106,7 +106,7 @@ def training_text(run: Run) -> str:
 def data_text(run: Run) -> str:
     """Return what the mixture is made of: counts by task cluster, languages, sources and their licences."""
     if not run.composition.num_rows:
-        return "The run folder holds no mixture."
+        return "The run folder has no mixture."
     clusters: dict[str, int] = {}
     for row in run.composition.to_pylist():
         clusters[row["cluster"]] = clusters.get(row["cluster"], 0) + row["rows"]
@@ -114,8 +114,8 @@ def data_text(run: Run) -> str:
     datasets = sorted(set(run.composition["dataset"].to_pylist()))
     names = ", ".join(f"{code}" if code == CODE else f"{get_language(code).name} ({code})" for code in languages)
     lines = [
-        f"{sum(clusters.values()):,} prompted examples of {len(datasets)} datasets "
-        f"in {len(languages)} languages: {names}.",
+        f"{sum(clusters.values()):,} prompted examples from {len(datasets)} datasets in {len(languages)} languages: "
+        f"{names}.",
         "",
         "| task cluster | examples |",
         "| --- | ---: |",

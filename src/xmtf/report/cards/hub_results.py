@@ -1,4 +1,4 @@
-"""Results in the hub's own format: a YAML file in the folder ``.eval_results`` beside the card.
+"""Results in the hub's own format: a YAML file in the folder ``.eval_results`` next to the card.
 
 ::
 
@@ -44,7 +44,7 @@ def hub_results(scores: Iterable[Score]) -> list[dict[str, object]]:
 
 
 def write_hub_results(folder: Path, scores: Sequence[Score]) -> None:
-    """Write the results of one model beside its card, or delete what an earlier card had where there are none.
+    """Write the results of one model alongside its card, or delete what an earlier card had where there are none.
 
     Args:
         folder: Where the card lies.

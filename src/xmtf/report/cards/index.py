@@ -1,8 +1,8 @@
 """Results as the hub's ``model-index``: one value a dataset, configuration and metric, of the prompt that was chosen.
 
-The form is that of the BLOOMZ and mT0 cards: the task's name as type, the hub id of the dataset, its
-configuration and split, percent with two decimals. The prompt is the one that is best on the validation split, where
-that was measured too, else the first of the file; median and best stand beside it (:mod:`xmtf.report.chosen`).
+The form is that of the BLOOMZ and mT0 cards: the task's name as type, the hub id of the dataset, its configuration and
+split, percent with two decimals. The prompt is the one that is best on the validation split, where that was measured
+too, else the first of the file; median and best are next to it (:mod:`xmtf.report.chosen`).
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class CardValue:
 
 
 def on_the_hub(dataset: str) -> bool:
-    """Tell whether a dataset is one of the hub: ``owner/name``, or an older id of a published evaluation set."""
+    """Return whether a dataset is one of the hub: ``owner/name``, or an older id of a published evaluation set."""
     published = {facts.hub_id for facts in dataset_facts().values()}
     return dataset in published or ("/" in dataset and not dataset.startswith(_NOT_ON_THE_HUB))
 

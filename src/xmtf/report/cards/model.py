@@ -9,7 +9,7 @@ from pathlib import Path
 from xmtf import __version__
 from xmtf.artefacts.manifest_parts import EvaluationDetails
 from xmtf.errors import ConfigError, SourceError
-from xmtf.execution import say
+from xmtf.execution import warn
 from xmtf.files import MANIFEST, read_json, read_manifest, write_text
 from xmtf.records import Score
 from xmtf.report.agreement import results_of_model
@@ -33,7 +33,7 @@ _LIMITATIONS = """\
   the texts that it was trained on."""
 _LIMITATIONS_OF_OTHERS = """\
 - It may state what is wrong, and repeats biases of the texts that it was trained on.
-- How it was trained is not told here: xmtf measured it and did not train it."""
+- How it was trained is not documented here: xmtf evaluated it and did not train it."""
 _CITATION = """\
 ```bibtex
 @article{muennighoff2022crosslingual,
@@ -62,7 +62,7 @@ def write_model_card(
     path = (model or RunFolder(run_folder).model) / "README.md"
     run = collect_run(run_folder)
     if weights is not None and not results_of_model(RunFolder(run_folder), weights):
-        say(f"{path}: has no results: those of the run are of other weights")
+        warn(f"{path}: gets no results: those of the run are of other weights")
         run = replace(run, results=Results())
     write_text(path, model_card(run, checkpoint=checkpoint, model=model))
     write_hub_results(path.parent, last_scores(run.results))
@@ -74,7 +74,7 @@ def write_foreign_card(model: Path, *, checkpoint: str, encoder_decoder: bool) -
     path = model / "README.md"
     front = _front_matter(model.name, Results(), None, encoder_decoder, adapters=(model / _ADAPTERS).exists())
     write_text(path, front + _text([
-        (f"# {model.name}", "A checkpoint of a training whose recipe is not kept; nothing was measured on it."),
+        (f"# {model.name}", "A checkpoint of a training whose recipe is not available; it was not evaluated."),
         ("## Use", _use(checkpoint, encoder_decoder)),
         ("## Limitations", _LIMITATIONS),
         ("", f"Made by xmtf {__version__}."),
@@ -98,7 +98,7 @@ def card_of(source: Path, *, checkpoint: str = "path/to/model", model: str | Non
 
 
 def write_card_of(source: Path, out: Path, *, checkpoint: str = "path/to/model", model: str | None = None) -> None:
-    """Write the card of :func:`card_of`, and beside it the results in the hub's own format."""
+    """Write the card of :func:`card_of`, and next to it the results in the hub's own format."""
     text, scores = _card_and_scores(source, checkpoint, model)
     write_text(out, text)
     write_hub_results(out.parent, scores)
@@ -112,7 +112,7 @@ def _card_and_scores(source: Path, checkpoint: str, model: str | None) -> tuple[
     if model is None and len(results.scores) == 1:
         model = next(iter(results.scores))
     if model not in results.scores:
-        raise ConfigError(f"{source}: holds results of {', '.join(results.scores)}; choose one with --model")
+        raise ConfigError(f"{source}: contains results of {', '.join(results.scores)}; choose one with --model")
     return _results_card(results, model, checkpoint), results.scores[model]
 
 
@@ -164,7 +164,7 @@ def _is_encoder_decoder(run: Run, folder: Path) -> bool:
 
 
 def _results_card(results: Results, model: str, checkpoint: str) -> str:
-    """Return a card that tells what was measured, of a model that was trained elsewhere."""
+    """Return a card that describes what was measured, of a model that was trained elsewhere."""
     written = [folder for folder in results.folders[model] if (folder / MANIFEST).exists()]
     details = EvaluationDetails.of(read_manifest(written[0]), written[0]) if written else EvaluationDetails()
     encoder_decoder = details.family == "encoder-decoder"
@@ -174,14 +174,14 @@ def _results_card(results: Results, model: str, checkpoint: str) -> str:
         {model: results.samples[model]},
     )  # fmt: skip
     if not one.scores[model]:
-        raise SourceError(f"{results.folders[model][0]}: no result in it")
+        raise SourceError(f"{results.folders[model][0]}: contains no results")
     front = _front_matter(
         model, one, model, encoder_decoder, trained=False, languages=known.languages, datasets=known.datasets,
         licences=known.licence, base=known.base,
     )  # fmt: skip
-    terms = f"The card of `{details.model}` says {known.licence}." if known.licence else ""
+    terms = f"The card of `{details.model}` states {known.licence}." if known.licence else ""
     return front + _text([
-        (f"# {model}", "A language model, measured zero-shot with xmtf."),
+        (f"# {model}", "A language model, evaluated zero-shot with xmtf."),
         ("## Use", _use(checkpoint, encoder_decoder)),
         ("## Limitations", _LIMITATIONS_OF_OTHERS),
         ("## Evaluation", _evaluation(one, model)),
@@ -271,27 +271,28 @@ def _evaluation(results: Results, label: str | None) -> str:
         return ""
     table = render_table(results_table("results", "", compared(results)), "md")
     text = (
-        "Zero-shot, all prompts of a suite together; brackets are 95 % intervals with rows of the data as units.\n\n"
+        "Zero-shot, averaged over all prompts of a suite; brackets are 95 % intervals, clustered by rows of the "
+        "data.\n\n"
         f"{table}"
     )
     limited = sum(score.limited for score in results.scores[label])
     if limited:
         text += (
-            f"\n{limited:,} of {len(results.scores[label]):,} results are of some of the rows of their data alone; the "
-            "`model-index` in this card's header leaves them out.\n"
+            f"\n{limited:,} of {len(results.scores[label]):,} results cover only some of the rows of their data; "
+            "the `model-index` in this card's header omits them.\n"
         )
     if not chosen_values(results.scores[label]):
         return text
     return (
-        f"{text}\nThe `model-index` in this card's header gives another number: for every dataset and configuration "
-        "that of one prompt, chosen on the validation split where that was measured too, else the first of its file; "
-        "the best of its prompts is another one, and so is the median:\n\n"
+        f"{text}\nThe `model-index` in this card's header gives different numbers: for every dataset and "
+        f"configuration the score of one prompt, chosen on the validation split if that was evaluated too, otherwise "
+        f"the first of its file; the best prompt and the median may differ:\n\n"
         f"{_chosen(results.scores[label])}"
     )
 
 
 def _chosen(scores: Sequence[Score]) -> str:
-    """Return the numbers of the header with the median and the best prompt beside them."""
+    """Return the numbers of the header with the median and the best prompt next to them."""
     head = (
         "| dataset | split | metric | prompt chosen by | value | median | best | prompts |\n| --- " + "| --- " * 7 + "|"
     )

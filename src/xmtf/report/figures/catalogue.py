@@ -1,7 +1,7 @@
 """Which figures there are, what each shows, and what it needs.
 
-Every figure is a module with ``draw(results, inputs)``, which returns a matplotlib figure, or None where
-its data are not at hand. ``draw_figures`` draws what can be drawn and says of the others what they need.
+Every figure is a module with ``draw(results, inputs)``, which returns a matplotlib figure, or None where its data are
+not available. ``draw_figures`` draws what can be drawn and says of the others what they need.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Drawn:
 
 
 _RESULTS = "results of `xmtf evaluate rank` on its sets, or --reference"
-_DOTS = "Dots are prompts, bars their median, grey lines 95 % intervals of the median prompt, dashes chance."
+_DOTS = "Dots are prompts, bars their median, grey lines 95 % intervals of the median prompt, dashed lines chance."
 
 FIGURES = (
     FigureKind(
@@ -97,7 +97,7 @@ FIGURES = (
         "taxonomy",
         "Tasks",
         "Task clusters and their datasets: trained on, held out, and in bold those that P3 lacks.",
-        "--input taxonomy=FILE.csv (xmtf analyze taxonomy writes it), or --reference",
+        "--input taxonomy=FILE.csv (written by xmtf analyze taxonomy), or --reference",
         taxonomy.draw,
     ),
     FigureKind(
@@ -105,15 +105,15 @@ FIGURES = (
         "language-shares",
         "Languages of the corpora",
         "Share of each language in xP3 (size of its files), ROOTS (bytes) and mT5's corpus (sampling rate), "
-        "ordered by xP3; a mark is missing where a corpus lacks the language.",
-        "--input languages=FILE.csv (xmtf analyze taxonomy writes it), or --reference",
+        "ordered by xP3; marks are missing for languages that a corpus lacks.",
+        "--input languages=FILE.csv (written by xmtf analyze taxonomy), or --reference",
         language_shares.draw,
     ),
     FigureKind(
         "3",
         "variants",
         "P3, xP3 and xP3mt",
-        "One example in three mixtures; without a file of one's own, sentences of ours in our template for PAWS.",
+        "One example in three mixtures; without a file of your own, example sentences in our template for PAWS.",
         "--input variants=FILE.jsonl, or --reference",
         variants.draw,
     ),
@@ -123,14 +123,14 @@ FIGURES = (
         "Held-out tasks",
         "Mean over seen languages of the accuracy of the median English prompt. Sentence completion: XCOPA and "
         "XStoryCloze, 13 lists of five prompts; inference: XNLI, 9 languages; coreference: XWinograd, 4. "
-        "Black lines are 95 % intervals from the number of rows, dashes chance.",
+        "Black lines are 95 % intervals from the number of rows, dashed lines chance.",
         _RESULTS,
         task_bars.draw,
     ),
     FigureKind(
         "5",
         "unseen-languages",
-        "Languages that were not trained on",
+        "Languages not trained on",
         "Accuracy on sets in languages that neither BLOOM nor xP3 contain on purpose, English prompts. " + _DOTS,
         _RESULTS,
         unseen_languages.draw,
@@ -139,7 +139,8 @@ FIGURES = (
         "6",
         "scaling",
         "Accuracy over size",
-        "Median English prompt on seen languages: thin lines are languages, thick ones their mean, dashes chance.",
+        "Median English prompt on seen languages: thin lines are languages, thick lines their mean, dashed lines "
+        "chance.",
         "--reference, or results of BLOOM, BLOOMZ or mT0 in two sizes",
         scaling.draw,
     ),
@@ -148,7 +149,7 @@ FIGURES = (
         "validation",
         "Validation during finetuning",
         "Mean of medians over prompts: accuracy on 37 validation sets, BLEU on translation and summarization. "
-        "Stars are released checkpoints; BLOOMZ was chosen where BLEU peaks.",
+        "Stars are released checkpoints; the BLOOMZ checkpoint was chosen at the BLEU peak.",
         "--input validation=FILE.csv, or --reference",
         validation_curves.draw,
     ),
@@ -180,10 +181,10 @@ FIGURES = (
         "11",
         "contamination",
         "Languages in a corpus",
-        "Share of sentences that were identified as a language, against the declared share. Published: a "
-        "sample of ROOTS by cld3, every sentence counted; short sentences are often taken for another language. "
-        "Bold: languages of the evaluation that BLOOM was not meant to know.",
-        "--input identified=FILE.csv (xmtf analyze languages writes it as totals.csv), or --reference",
+        "Share of sentences identified as a language, versus the declared share. Published: a "
+        "sample of ROOTS by cld3, every sentence counted; short sentences are often misidentified. Bold: evaluation "
+        "languages that BLOOM was not intended to know.",
+        "--input identified=FILE.csv (totals.csv of xmtf analyze languages), or --reference",
         contamination.draw,
     ),
     FigureKind(
@@ -198,8 +199,8 @@ FIGURES = (
     FigureKind(
         "13-16",
         "samples",
-        "What models write",
-        "Prompts, and what each model wrote.",
+        "Model outputs",
+        "Prompts and the output of each model.",
         "results with samples.jsonl, --input samples=FILE.jsonl, or --reference alone for our demonstration",
         samples.draw,
         "samples",
@@ -238,10 +239,10 @@ def draw_figures(
         try:
             figure = kind.draw(results, inputs)
         except MissingFontError as error:
-            drawn.missing_fonts.append(f"Figure {kind.number} ({kind.name}) is left out: {error}")
+            drawn.missing_fonts.append(f"Figure {kind.number} ({kind.name}) is skipped: {error}")
             continue
         if figure is None:
-            drawn.left_out.append(f"Figure {kind.number} ({kind.name}) is left out; it needs {kind.needs}")
+            drawn.left_out.append(f"Figure {kind.number} ({kind.name}) is skipped; it needs {kind.needs}")
             continue
         paths = tuple(save_figure(figure, folder, kind.name, tuple(formats)))
         note = inputs.note_on(kind.texts)

@@ -1,7 +1,7 @@
 """The page of a report: one HTML file that works without a network, opened from a folder or served.
 
-Beside it may lie ``items/*.js``: single items of large results, which the page loads when they are asked
-for. A content security policy lets nothing else run or load, whatever text the data hold.
+Next to it may lie ``items/*.js``: single items of large results, which the page loads when they are asked for. A
+content security policy lets nothing else run or load, whatever text the data hold.
 """
 
 from __future__ import annotations
@@ -177,13 +177,13 @@ def _links(column: str, comparisons: Sequence[Comparison]) -> list[str]:
 
 def _item_note(content: Content) -> str:
     total, shown = (sum(getattr(entry, name) for entry in content.items) for name in ("total", "shown"))
-    words = "Every item that was asked, with each model's answer."
+    words = "Every evaluated item, with each model's answer."
     if shown < total:
         words = (
-            f"{shown:,} of {total:,} items, drawn by the rows of each dataset; the results folders hold them all, and "
-            "xmtf report build --items N shows more."
+            f"{shown:,} of {total:,} items, sampled by rows of each dataset; the results folders contain all "
+            "of them, and xmtf report build --items N shows more."
         )
-    return words if content.inline_items else f"{words} They are read from the folder items beside this page."
+    return words if content.inline_items else f"{words} They are read from the folder items next to this page."
 
 
 def _item_scripts(content: Content) -> list[str]:

@@ -37,7 +37,7 @@ class Plot:
 
     @classmethod
     def read(cls, path: Path, caption: str) -> Plot:
-        """Read an SVG file; its ids are made unique, since several figures stand on one page."""
+        """Read an SVG file; its ids are made unique, since several figures are on one page."""
         text = path.read_text(encoding="utf-8")
         text = text[text.index("<svg") :]
         prefix = f"{path.stem}-"
@@ -110,7 +110,7 @@ class Content:
         plots: Of the results.
         runs: One part a run.
         items: Single items.
-        inline_items: Whether they stand in the page or in files beside it.
+        inline_items: Whether they are in the page or in files next to it.
         published: Tables in the form of the published work.
         published_plots: Its figures, with these results in them.
         demonstration: What stands in for texts and logs that were not published, if anything does.

@@ -121,7 +121,7 @@ function load(entry) {
       script.onload = resolve;
       script.onerror = () => {
         xmtf.waiting.delete(entry.dataset);
-        reject(new Error(`items/${entry.file} is missing: keep the folder items beside this page`));
+        reject(new Error(`items/${entry.file} is missing: keep the folder items next to this page`));
       };
       document.head.append(script);
     }));
@@ -177,7 +177,7 @@ function showPage() {
   byId("item-list").replaceChildren(...shown.map(showItem));
   byId("item-status").textContent = browser.found.length
     ? `${first + 1}\u2013${first + shown.length} of ${browser.found.length.toLocaleString("en")} item${browser.found.length === 1 ? "" : "s"}`
-    : "No item fits these filters.";
+    : "No item matches these filters.";
   byId("item-pager").hidden = pages < 2;
   byId("item-page").textContent = `page ${browser.page + 1} of ${pages}`;
   byId("item-back").disabled = browser.page === 0;
@@ -193,7 +193,7 @@ function showItem({ item, job, labels }) {
   });
   const head = element("div", { className: "chips" }, ...verdicts, chip(job.suite), chip(`${job.task} [${job.split}] ${item.row}`),
     chip(job.template), chip(`prompt: ${promptName(job)}`), chip(`answer: ${job.language}`),
-    item.truncated ? chip("prompt cut to the model's length") : null);
+    item.truncated ? chip("prompt truncated to the model's length") : null);
   const body = item.choices ? showChoices(item, labels) : showTexts(item, labels);
   return element("li", { className: "card" }, head, foreign("pre", item.prompt), ...body, ...notes(item, labels));
 }

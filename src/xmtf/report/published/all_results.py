@@ -15,7 +15,7 @@ _METRICS = {"accuracy": "acc."}
 
 
 def all_results(results: ResultTable) -> Table:
-    """Return one line a measure and statistic, one column a model."""
+    """Return one line per measure and statistic, one column per model."""
     rows = [
         (*_names(measure), label, *(_cell(results.cell(model, measure), value) for model in results.models))
         for measure in results.measures
@@ -28,7 +28,7 @@ def all_results(results: ResultTable) -> Table:
         tuple(rows),
         (False,) * len(_HEADING) + (True,) * len(results.models),
         (
-            "Median and Max are over prompts of one language: EN English, HT written or translated by a person, "
+            "Median and Max are over the prompts of one language: EN English, HT written or translated by a person, "
             "MT machine-translated. Pass@k is that of the best sampling temperature. Accuracy and Pass@k in percent.",
             *_parts(results, results.measures),
         ),
@@ -36,7 +36,7 @@ def all_results(results: ResultTable) -> Table:
 
 
 def _parts(results: ResultTable, measures: Sequence[Measure]) -> list[str]:
-    """Say of each model that was asked a part of some sets only how many those are, and how much of the first."""
+    """Describe of each model that was asked a part of some sets only how many those are, and how much of the first."""
     notes = []
     for model in results.models:
         found = [(measure, part) for measure in measures if (part := _part(results.cell(model, measure), measure))]
@@ -44,7 +44,7 @@ def _parts(results: ResultTable, measures: Sequence[Measure]) -> list[str]:
             (measure, (asked, every)), count = found[0], len({measure[:4] for measure, _ in found})
             name = f"{measure.dataset} {measure.subset}".strip()
             sets = "1 set" if count == 1 else f"{count} sets"
-            notes.append(f"{model} was asked a part of {sets} only: of {name} {asked:,} of {every:,}.")
+            notes.append(f"{model} was evaluated on part of {sets} only: {asked:,} of {every:,} for {name}.")
     return notes
 
 
@@ -57,7 +57,7 @@ def _part(cell: Cell | None, measure: Measure) -> tuple[int, int] | None:
 
 
 def code_results(results: ResultTable) -> Table:
-    """Return pass@k of HumanEval (Table 2), one line a model."""
+    """Return pass@k of HumanEval (Table 2), one line per model."""
     measures = [measure for measure in results.measures if measure.dataset == "openai_humaneval"]
     columns = list(dict.fromkeys(measure.metric for measure in measures if measure.metric.startswith("pass@")))
     by_metric = {measure.metric: measure for measure in measures}
@@ -79,7 +79,7 @@ def code_results(results: ResultTable) -> Table:
         tuple(rows),
         (False,) + (True,) * len(columns),
         (
-            "In percent; for each k the best of the sampling temperatures. Bold: the best of a column.",
+            "In percent; for each k the best sampling temperature. Bold: the best per column.",
             *_parts(results, measures),
         ),
         frozenset((line, column) for column, line in best.items()),

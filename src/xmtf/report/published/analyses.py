@@ -39,14 +39,14 @@ def code_statistics_table(inputs: Inputs) -> Table:
         rows,
         (False, True, True, True),
         (
-            "Means. Of a completion what follows the prompt's docstring counts, without white space around it; "
-            "comments are number signs.",
+            "Means. Only the part of a completion after the prompt's docstring counts, without surrounding white "
+            "space; comments are counted by number signs.",
         ),
     )
 
 
 def edit_distance_table(inputs: Inputs) -> Table:
-    """Return mean edit distances between two texts of a row, one line a language, one column a label (Table 7)."""
+    """Return mean edit distances between two texts of a row, one line per language, one column per label (Table 7)."""
     found: dict[tuple[str, ...], dict[str, str]] = {}
     examples: dict[tuple[str, ...], set[str]] = {}
     for source, rows in ((_PUBLISHED, inputs.published("edit-distance")), (_OWN, inputs.own("edit-distance"))):
@@ -65,7 +65,7 @@ def edit_distance_table(inputs: Inputs) -> Table:
         ("dataset", "language", "numbers", "examples", *labels),
         body,
         (False, False, False, True) + (True,) * len(labels),
-        ("Mean Levenshtein distance in characters. Examples are per label.",),
+        ("Mean Levenshtein distance in characters. Numbers of examples are per label.",),
     )
 
 
@@ -82,7 +82,7 @@ def validation_table(inputs: Inputs) -> Table:
     )
     notes = ["Accuracy: mean over validation sets of the median prompt. BLEU: mean over generation sets likewise."]
     if inputs.reference:
-        notes.append("Published values are read off the drawing of Figure 7, to about 0.02.")
+        notes.append("Published values are read from the plot in Figure 7, to within about 0.02.")
     return Table(
         "validation",
         "Validation during finetuning",
@@ -117,7 +117,7 @@ def temperature_table() -> Table:
         "humaneval-temperatures",
         "HumanEval by sampling temperature",
         "code_temperatures",
-        ("200 samples a problem, top-p 0.95. Where a model was measured twice, `evaluation` tells the runs apart.",),
+        ("200 samples per problem, top-p 0.95. If a model was evaluated twice, `evaluation` distinguishes the runs.",),
         {"model", "evaluation", "temperature"},
     )
 

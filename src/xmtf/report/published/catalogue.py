@@ -1,4 +1,4 @@
-"""Which tables there are, and which can be made from what is at hand."""
+"""Which tables there are, and which can be made from what is available."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["gather", "published_tables"]
 
 
 def gather(scores: Mapping[str, Sequence[Score]], *, reference: bool) -> ResultTable:
-    """Put a user's results beside the published ones.
+    """Put a user's results alongside the published ones.
 
     Args:
         scores: Name of a model -> its scores; may be empty.

@@ -52,14 +52,13 @@ def prompts_table(results: ResultTable, *, seen: bool, reference: bool) -> Table
     table = _table(results, models, value, seen=seen)
     where = "seen" if seen else "unseen"
     notes = [
-        f"Mean accuracy of all prompts over all {where} languages, in percent. Bold: the better of a pair of models."
+        f"Mean accuracy of all prompts over all {where} languages, in percent. Bold: the better model of each pair."
     ]
     if filled:
         known = sum(cell != "-" for row in table.rows for cell in row[2:])
         notes.append(
-            f"{len(filled)} of the {known} values are as published: "
-            "the values by prompt of MT and HT prompts and of the models trained on xP3mt are not public. "
-            "The others are computed from values by prompt."
+            f"{len(filled)} of the {known} values are as published: scores per prompt for MT and HT prompts and for "
+            f"the models trained on xP3mt are not public. The others are computed from scores per prompt."
         )
     name = "prompt-languages" if seen else "prompt-languages-unseen"
     title = f"Prompts in English, machine- and human-translated, {where} languages"
@@ -128,6 +127,6 @@ def _table(
 
 
 def _pairs(models: Sequence[str]) -> list[tuple[int, int]]:
-    """Return the columns of each model trained on English prompts beside its twin on translated ones."""
+    """Return the columns of each model trained on English prompts alongside its twin on translated ones."""
     index = {model: column for column, model in enumerate(models)}
     return [(column, index[f"{model}-MT"]) for model, column in index.items() if f"{model}-MT" in index]

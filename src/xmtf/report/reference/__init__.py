@@ -1,9 +1,9 @@
-"""The published numbers of BLOOM, BLOOMZ, mT0 and the models beside them, as data of the package.
+"""The published numbers of BLOOM, BLOOMZ, mT0 and the models next to them, as data of the package.
 
-Every figure and table of the work can be drawn from these files, and a user's own results stand beside them.
-They are facts read from public sources: the tables of "Crosslingual Generalization through Multitask
-Finetuning" (Muennighoff et al., ACL 2023), the notebooks and drawings of github.com/bigscience-workshop/xmtf,
-the result files of github.com/bigscience-workshop/bigscience and the card of BLOOM.
+Every figure and table of the work can be drawn from these files, and a user's own results are next to them. They are
+facts read from public sources: the tables of "Crosslingual Generalization through Multitask Finetuning" (Muennighoff et
+al., ACL 2023), the notebooks and drawings of github.com/bigscience-workshop/xmtf, the result files of
+github.com/bigscience-workshop/bigscience and the card of BLOOM.
 
 ==================== ======================================================================================
 file                 what
@@ -29,8 +29,8 @@ variants.jsonl       one example of ours as P3, xP3 and xP3mt would hold it (Fig
 Licences are those on the models' pages of the hub: looked up for 13 models of all families, the others are sisters
 of these. ``demonstration`` holds what a small model of our own did, for figures whose data were not published.
 
-Accuracies, pass@k and shares are in percent. A user's files in the same columns are read by the same
-functions (``path``), so that analyses can stand beside what was published.
+Accuracies, pass@k and shares are in percent. A user's files in the same columns are read by the same functions
+(``path``), so that analyses can stand besides what was published.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def read_columns(path: Path, columns: tuple[str, ...]) -> list[Row]:
         raise SourceError(f"{path}: not a CSV file in UTF-8 ({error})") from None
     for line, row in enumerate(rows, start=2):
         if None in row or None in row.values():
-            raise SourceError(f"{path}: line {line} has not as many cells as the heading")
+            raise SourceError(f"{path}: line {line} has a different number of cells than the header")
     return rows
 
 

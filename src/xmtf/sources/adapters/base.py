@@ -81,7 +81,7 @@ def numbers(ref: SourceRef, table: pa.Table, name: str) -> np.ndarray:
     try:
         column = table.column(name).cast(pa.float64())
     except pa.ArrowInvalid as error:
-        raise SourceError(f"{ref}: adapter {ref.adapter!r}: column {name!r} holds no numbers ({error})") from None
+        raise SourceError(f"{ref}: adapter {ref.adapter!r}: column {name!r} has no numbers ({error})") from None
     return np.asarray(pc.fill_null(column, np.nan), dtype=np.float64)
 
 

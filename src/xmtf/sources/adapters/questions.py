@@ -1,8 +1,8 @@
 """Questions with options to choose from: one shape for the many in which datasets publish them.
 
 Whatever the columns are called, templates see ``question``, ``options`` (a list of texts), ``answer`` (the place of the
-right one, from 0) and ``passage`` (empty where there is none). So the national sets of exam questions need no
-templates of their own:
+right one, from 0) and ``passage`` (empty where there is none). So the national sets of exam questions need no separate
+templates:
 
 ::
 
@@ -114,7 +114,7 @@ def _one_of(ref: SourceRef, table: pa.Table, names: Sequence[str], what: str) ->
         if name in table.column_names:
             return name
     raise SourceError(
-        f"{ref}: adapter {ref.adapter!r} looks for {what} in {', '.join(names)}; there are "
+        f"{ref}: adapter {ref.adapter!r} searches for {what} in {', '.join(names)}; there are "
         f"{', '.join(table.column_names)}"
     )
 
@@ -123,7 +123,7 @@ def _option_lists(ref: SourceRef, table: pa.Table) -> list[list[str]]:
     """Return the options of each row, without empty ones at the end.
 
     Raises:
-        SourceError: No columns with options, or texts that are no lists.
+        SourceError: No columns with options, or texts that are not lists.
     """
     for name in _LISTS:
         if name in table.column_names:
@@ -145,7 +145,7 @@ def _as_list(ref: SourceRef, name: str, value: Any) -> list[object]:
         try:
             value = ast.literal_eval(value)
         except (ValueError, SyntaxError):
-            raise SourceError(f"{ref}: column {name!r} holds {value[:60]!r}, which is no list of options") from None
+            raise SourceError(f"{ref}: column {name!r} holds {value[:60]!r}, which is not a list of options") from None
     return list(value) if isinstance(value, list | tuple) else []
 
 

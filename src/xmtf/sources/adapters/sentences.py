@@ -46,7 +46,7 @@ def afriqa(ref: SourceRef, table: pa.Table) -> Adapted:
 
 
 def afriqa_passage(ref: SourceRef, table: pa.Table) -> Adapted:
-    """As :func:`afriqa`, with only those questions whose answer stands in the passage (``yes`` does not)."""
+    """As :func:`afriqa`, with only those questions whose answer is in the passage (``yes`` does not)."""
     table, mask, quoted = _afriqa(ref, table)
     return keep(table, [a and b for a, b in zip(mask, quoted, strict=True)], "the answer is not in the passage")
 

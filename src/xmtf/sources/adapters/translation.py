@@ -1,6 +1,6 @@
 """Fix-ups of parallel text: every dataset ends with the same four columns.
 
-``source``, ``target``, ``source_language_name``, ``target_language_name``: one collection of templates
+``source``, ``target``, ``source_language_name``, ``target_language_name``: one template collection
 serves them all. A ``-reversed`` adapter swaps the sides.
 """
 

@@ -5,9 +5,9 @@ of countries, languages, currencies, months and units, and how dates, lists and 
 Each dataset here is a task with checkable answers on that data: ``cldr/<name>``, one subset per language,
 splits ``train`` and ``test``.
 
-``rows.zip`` beside this file holds the rows, one member of JSON columns a dataset, with the licence of the
-data and what they were made from. ``scripts/make_cldr.py`` makes it; no library is asked for them here, so
-that an install of any day has the same rows.
+``rows.zip`` next to this file holds the rows, one member of JSON columns a dataset, with the licence of the data and
+what they were made from. ``scripts/make_cldr.py`` makes it; no library is asked for them here, so that an install of
+any day has the same rows.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def read_cldr(dataset: str, subset: str, split: str) -> pa.Table:
     if split not in SPLITS:
         raise UnknownNameError("split", split, SPLITS, dataset)
     if (subset, split) not in tables:
-        raise SourceError(f"{dataset}: CLDR has too little of its own about {subset!r}; take another language")
+        raise SourceError(f"{dataset}: CLDR has too little data of its own for {subset!r}; use another language")
     return tables[subset, split]
 
 

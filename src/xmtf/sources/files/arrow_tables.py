@@ -80,5 +80,5 @@ def _check(table: pa.Table, path: Path) -> None:
         try:
             column.validate(full=True)
         except pa.ArrowInvalid as error:
-            said = "holds bytes that are no UTF-8" if "UTF8" in str(error) else f"is damaged ({error})"
-            raise SourceError(f"{path}: column {name!r} {said}; write the file anew") from None
+            said = "contains bytes that are not UTF-8" if "UTF8" in str(error) else f"is damaged ({error})"
+            raise SourceError(f"{path}: column {name!r} {said}; rewrite the file") from None

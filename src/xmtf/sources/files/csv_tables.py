@@ -54,7 +54,7 @@ class Delimited:
 
     Attributes:
         path: The file.
-        quoted: Whether cells may stand in quotes (CSV) or never do (TSV).
+        quoted: Whether cells may be in quotes (CSV) or never do (TSV).
         separator: Between cells; None finds it.
     """
 
@@ -129,7 +129,7 @@ class Delimited:
             return f"{self.path}: {problem}"
         said = " ".join(message.split())
         if "Expected" in said:
-            said += f"; cells are parted by {layout.separator!r}"
+            said += f"; cells are separated by {layout.separator!r}"
         return f"{self.path}: cannot be read: {said}"
 
 
@@ -140,7 +140,7 @@ def _cells(text: str, separator: str, quoted: bool) -> list[str]:
 
 
 def _even(header: str, rest: str, separator: str) -> bool:
-    """Tell whether a separator cuts the header and the first rows into equally many cells, two or more."""
+    """Return whether a separator cuts the header and the first rows into equally many cells, two or more."""
     rows = [row for row in csv.reader(io.StringIO(f"{header}\n{rest}"), delimiter=separator) if row]
     rows = rows[:-1] if len(rows) > 2 else rows  # the last one may be cut
     return len(rows[0]) > 1 and all(len(row) == len(rows[0]) for row in rows[:20])
@@ -170,7 +170,7 @@ def with_integers(table: pa.Table) -> pa.Table:
 
 
 def all_whole(column: pa.ChunkedArray) -> bool:
-    """Tell whether all cells of a column of text are plain whole numbers."""
+    """Return whether all cells of a column of text are plain whole numbers."""
     return pa.types.is_string(column.type) and all(
         pc.all(pc.match_substring_regex(part, _INTEGER)).as_py()
         for part in (column.slice(0, 1), column)  # most columns end with their first cell

@@ -1,7 +1,7 @@
 """Objects of JSON as Arrow tables: a block of rows at a time, then one type for each column of all blocks.
 
-Text stays text (no dates). Whole numbers beside decimals become decimals and are marked
-(:mod:`xmtf.sources.exact`); any other two types in one column are refused with a line of each.
+Text stays text (no dates). Whole numbers alongside decimals become decimals and are marked (:mod:`xmtf.sources.exact`);
+any other two types in one column are refused with a line of each.
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ def _merged(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
 
 
 def _explain(path: Path, name: str, array: bool, reason: str) -> str:
-    """Say of a column that cannot have one type where two of them stand, or where too large a number does."""
+    """Describe of a column that cannot have one type where two of them stand, or where too large a number does."""
     seen: dict[str, dict[str, tuple[int, object]]] = {}
     for number, row, _ in json_objects(path, array=array):
         for where, value in _places(name, row.get(name)):
@@ -199,7 +199,7 @@ def _explain(path: Path, name: str, array: bool, reason: str) -> str:
 
 
 def _beside_decimals(path: Path, name: str, array: bool) -> str | None:
-    """Name a whole number that stands beside decimals and has more digits than those have."""
+    """Name a whole number that is next to decimals and has more digits than those have."""
     for number, row, _ in json_objects(path, array=array):
         for value in leaves(row.get(name)):
             if type(value) is int and abs(value) > 2**53:

@@ -1,4 +1,4 @@
-"""JSON lines, and arrays of JSON, as values with the line or item that each stands in."""
+"""JSON lines, and arrays of JSON, as values with the line or item that each is in."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def json_values(path: Path, *, array: bool = False) -> Iterator[Numbered]:
     """Yield every value of JSON lines, blank lines left out; with ``array`` also the items of a file that is an array.
 
     Raises:
-        SourceError: The file cannot be read, is no UTF-8, or holds what is no JSON, half of a character or one key
+        SourceError: The file cannot be read, is no UTF-8, or holds what is not JSON, half of a character or one key
             twice in an object; names the line.
     """
     if array and _first_byte(path) == b"[":
@@ -44,18 +44,18 @@ def json_objects(path: Path, *, array: bool = False) -> Iterator[tuple[int, dict
     """Yield every object of JSON lines, or of an array, with its number.
 
     Raises:
-        SourceError: As :func:`json_values`, or a value is no object.
+        SourceError: As :func:`json_values`, or a value is not an object.
     """
     for number, value, line in json_values(path, array=array):
         if not isinstance(value, dict):
             is_array = isinstance(value, list) and number == 1
-            more = "; a file that is one array is named .json" if is_array and not array else ""
+            more = "; a file with a single array must be named .json" if is_array and not array else ""
             raise SourceError(f"{path}: line {number} is not a JSON object with the columns as keys{more}")
         yield number, value, line
 
 
 def may_hold_long_numbers(line: bytes) -> bool:
-    """Tell whether a line holds so many digits in a row that a whole number may have more than 64 bits."""
+    """Return whether a line holds so many digits in a row that a whole number may have more than 64 bits."""
     return not line or _LONG_NUMBER.search(line) is not None
 
 
@@ -94,7 +94,7 @@ def _value(text: bytes, path: Path, number: int | None) -> object:
         twice = _twice(text)
         if twice is not None:
             where = f"{path}: line {number}" if number is not None else str(path)
-            raise SourceError(f"{where}: the key {twice!r} stands twice in one object; leave one of them out")
+            raise SourceError(f"{where}: the key {twice!r} occurs twice in one object; remove one of them")
     return value
 
 
@@ -104,8 +104,8 @@ def _explain(text: bytes, error: orjson.JSONDecodeError, path: Path, where: str)
     except UnicodeDecodeError:
         return f"{path}: {text_problem(path)}"
     if "surrogate" in str(error) and _HALF_PAIR.search(text):
-        return f"{where} holds half of a character (\\ud800 to \\udfff alone, no text); leave it out"
-    form = "; a .json file holds an array of objects, or an object a line" if ".json" in path.suffixes else ""
+        return f"{where} contains half a character (an unpaired \\ud800 to \\udfff, not text); remove it"
+    form = "; a .json file contains an array of objects, or one object per line" if ".json" in path.suffixes else ""
     return f"{where} is not JSON: {error.msg} (character {error.colno}){form}"
 
 
@@ -118,7 +118,7 @@ def _num_keys(value: object) -> int:
 
 
 def _twice(text: bytes) -> str | None:
-    """Return a key that stands twice in one object, or None."""
+    """Return a key that occurs twice in one object, or None."""
     found: list[str] = []
 
     def keys(pairs: list[tuple[str, object]]) -> None:

@@ -29,7 +29,9 @@ def line_blocks(path: Path) -> Iterator[tuple[int, bytes]]:
                 waiting.append(block)
                 held += len(block)
                 if held > MOST_BYTES:
-                    raise SourceError(f"{path}: line {number} has more than a gigabyte; cut it into rows, one a line")
+                    raise SourceError(
+                        f"{path}: line {number} has more than a gigabyte; split it into rows, one per line"
+                    )
                 continue
             whole = b"".join([*waiting, block[:cut]])
             yield number, whole

@@ -45,7 +45,7 @@ def plain_schema(schema: pa.Schema, where: object) -> pa.Schema:
     for field, kind in zip(schema, kinds, strict=True):
         if kind is not None and any(map(pa.types.is_run_end_encoded, _nested(field.type))):
             raise SourceError(
-                f"{where}: column {field.name!r} is of type {field.type}; write it without runs of values"
+                f"{where}: column {field.name!r} is of type {field.type}; write it without run-length encoding"
             )
         fields.append(field if kind is None else field.with_type(kind))
     return pa.schema(fields, metadata=schema.metadata)

@@ -59,11 +59,12 @@ class Unpacked(io.RawIOBase):
         try:
             data = self._stream.read(size)
         except _DAMAGE as error:
-            raise SourceError(f"{self._path}: cannot be read: {error}; copy or pack it again") from None
+            raise SourceError(f"{self._path}: cannot be read: {error}; copy or compress it again") from None
         self._total += len(data)
         if self._most is not None and self._total > self._most:
             raise SourceError(
-                f"{self._path}: unpacks to more than {_MOST_RATIO} times its size; unpack it yourself if it is data"
+                f"{self._path}: unpacks to more than {_MOST_RATIO} times its size; if this is intended, unpack it "
+                f"yourself"
             )
         return data
 

@@ -119,7 +119,7 @@ def wait_s(error: Exception, failed: int) -> float:
 
 
 def status_of(error: BaseException | None) -> int | None:
-    """Return the status that the hub answered, also where another error came of it."""
+    """Return the status that the hub answered, also where another error resulted from it."""
     while error is not None:
         status = getattr(getattr(error, "response", None), "status_code", None)
         if isinstance(status, int):
@@ -134,21 +134,20 @@ def refusal(what: object, dataset: str, error: Exception) -> SourceError:
     status, said = status_of(error), f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
     if isinstance(error, errors.GatedRepoError) or "gated dataset" in said:
         return MissingSourceError(
-            f"{what}: {dataset} is given out on request, and the hub does not give it to "
-            f"{_reader()}; ask for it at "
+            f"{what}: {dataset} is gated, and the hub denies it to {_reader()}; request access at "
             f"{endpoint()}/datasets/{dataset}, then set HF_TOKEN to a token of your account"
         )
     if status in _TRANSIENT:
-        return SourceError(f"{what}: the hub failed just now (status {status}), though asked several times; try again")
+        return SourceError(f"{what}: the hub failed (status {status}) after several tries; try again later")
     if status in (401, 403, 404, 410):
         return MissingSourceError(
-            f"{what}: the hub has no {dataset} at this revision, or does not show it to {_reader()}; "
-            f"see {endpoint()}/datasets/{dataset}"
+            f"{what}: the hub has no {dataset} at this revision, or hides it from {_reader()}; see "
+            f"{endpoint()}/datasets/{dataset}"
         )
     if status is None and isinstance(error, (ConnectionError, errors.HTTPError)):
         return SourceError(f"{what}: the connection to the hub failed ({said}); try again")
-    return MissingSourceError(f"{what}: the hub did not give it: {said}")
+    return MissingSourceError(f"{what}: the hub refused it: {said}")
 
 
 def _reader() -> str:
-    return "a reader without a token" if library().get_token() is None else "this token"
+    return "users without a token" if library().get_token() is None else "this token"

@@ -26,7 +26,7 @@ class HubSplit:
         listing: Of the revision.
         files: Of the split, in order.
         partial: Whether they are only its beginning.
-        subsets: Configurations that they stand in.
+        subsets: Configurations that they are in.
     """
 
     listing: Listing

@@ -17,7 +17,7 @@ from xmtf.sources.hub.files import HubFile, Listing
 __all__ = ["UNFINISHED", "Wanted", "download_all"]
 
 UNFINISHED = ".unfinished"
-"""What stands behind the name of a file that is not whole; a later attempt resumes it."""
+"""What is behind the name of a file that is not whole; a later attempt resumes it."""
 
 _THREADS = 8
 _WRONG_ATTEMPTS = 2
@@ -68,8 +68,8 @@ def download(wanted: Wanted, tell: Tell) -> None:
         if wanted.target.is_file():  # of an earlier call, or another process has brought it meanwhile
             if _hash_of(wanted.target, wanted.file) != wanted.file.name:
                 raise SourceError(
-                    f"{wanted.target}: stands there, and is not {wanted.file.path} of {wanted.listing.dataset} on the "
-                    "hub; delete it to fetch it"
+                    f"{wanted.target}: exists and differs from {wanted.file.path} of {wanted.listing.dataset} on the "
+                    f"hub; delete it to fetch it"
                 )
             tell(wanted.file.size)
             return
@@ -84,8 +84,8 @@ def download(wanted: Wanted, tell: Tell) -> None:
             tell(-_size(unfinished))
             unfinished.unlink()
     raise SourceError(
-        f"{wanted.listing.dataset}: {wanted.file.path}: the bytes that came have the hash {found}, and the hub says "
-        f"{wanted.file.name}; nothing of them is kept; try again, or from another network"
+        f"{wanted.listing.dataset}: {wanted.file.path}: the downloaded bytes have the hash {found}, but the hub gives "
+        f"{wanted.file.name}; they are discarded; try again, or from another network"
     )
 
 

@@ -1,4 +1,4 @@
-"""Which files of a converted revision are a split: told by their list, never by the nearest name.
+"""Which files of a converted revision are a split: recognised by their list, never by the nearest name.
 
 =========================================== ===========================================================
 ``fr/train/0000.parquet``                   configuration, split
@@ -112,7 +112,7 @@ def _configuration(places: list[_Place], subset: str) -> str:
         return usual[0] if usual else there.pop()
     if there:
         raise NoSuchSplitError(
-            "are several configurations, and none is named: " + _listed(name or "(files at the top)" for name in there)
+            "are several configurations, and none is given: " + _listed(name or "(files at the top)" for name in there)
         )
     raise NoSuchSplitError("there are no Parquet files")
 
@@ -125,7 +125,7 @@ def _files_of(places: list[_Place], configuration: str, split: str) -> SplitFile
     if not families:
         return None
     if len(families) > 1:
-        raise NoSuchSplitError(f"two ways lead to split {split!r}: {_listed(families)}")
+        raise NoSuchSplitError(f"several sets of files match split {split!r}: {_listed(families)}")
     paths = tuple(place.path for place in chosen)
     _check_shards(paths, families[0])
     return SplitFiles(paths, not whole, (configuration,))
@@ -153,7 +153,7 @@ def _check_shards(paths: tuple[str, ...], family: str) -> None:
     else:
         numbers, expected = list(range(len(stems))), 1
     if numbers != list(range(expected)):
-        raise NoSuchSplitError(f"of the files {family} there are {len(paths)}, and some are missing: {_listed(stems)}")
+        raise NoSuchSplitError(f"only {len(paths)} files {family} are there, and some are missing: {_listed(stems)}")
 
 
 def _what_is_there(places: list[_Place], subset: str, split: str) -> str:

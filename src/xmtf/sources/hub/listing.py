@@ -23,7 +23,7 @@ from xmtf.sources.reference import SourceRef
 __all__ = ["card_licence", "check_access", "list_revision", "stored_listing"]
 
 _KEPT = "xmtf"
-"""Folder beside blobs and snapshots of a dataset in the hub's cache."""
+"""Folder next to blobs and snapshots of a dataset in the hub's cache."""
 
 
 _LOCKS: dict[tuple[str, str, str], threading.Lock] = defaultdict(threading.Lock)

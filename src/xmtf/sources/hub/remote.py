@@ -31,7 +31,7 @@ def is_streaming() -> bool:
     """
     value = os.environ.get(STREAM, "").strip()
     if value not in ("", "0", "1"):
-        raise SourceError(f"{STREAM}={value}: write 1 to read datasets of the hub without keeping a copy, or 0")
+        raise SourceError(f"{STREAM}={value}: set 1 to read hub datasets without keeping a copy, or 0")
     return value == "1"
 
 

@@ -205,7 +205,7 @@ class WholeRow(Answered):
 
 
 class Metadata(Sent):
-    """What promptsource keeps of a template beside its source."""
+    """What promptsource keeps of a template alongside its source."""
 
     original_task: bool | None = None
     choices_in_prompt: bool | None = None
@@ -374,7 +374,7 @@ class Conflict(Answered):
 
 
 class KeepRequest(Sent):
-    """A file to write beside one that changed on disk."""
+    """A file to write next to one that changed on disk."""
 
     key: str
     text: str = Field(max_length=8_000_000)

@@ -24,7 +24,7 @@ __all__ = [
 
 
 class TranslationsRequest(Sent):
-    """The prompts of a file in one language, beside their translations into another."""
+    """The prompts of a file in one language, alongside their translations into another."""
 
     key: str
     language: str = Field(max_length=50)
@@ -42,7 +42,7 @@ class Original(Answered):
 
 
 class Translation(Answered):
-    """What stands in the file for it in another language."""
+    """What is in the file for it in another language."""
 
     id: str
     name: str
@@ -97,7 +97,7 @@ class Term(Answered):
 
 
 class Suggestion(Answered):
-    """What an engine made of a prompt; what it could not keep whole stands in the original's words."""
+    """What an engine made of a prompt; what it could not keep whole is in the original's words."""
 
     jinja: str
     answer_choices: str | None

@@ -68,7 +68,7 @@ class TryFault(Answered):
 
 
 class TryEvents(Answered):
-    """Server-sent events by name, in this order; each event's data has the form that stands here."""
+    """Server-sent events by name, in this order; each event's data has the form that is here."""
 
     choices: ChoiceScores
     note: TryFault

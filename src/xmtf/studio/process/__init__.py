@@ -1,1 +1,1 @@
-"""Templates rendered and checked for the server in a process of their own, under limits."""
+"""Templates rendered and checked for the server in a separate process, under limits."""

@@ -96,7 +96,9 @@ def fault_of(template: Template) -> tuple[str, int | None] | None:
         prepare(template.jinja, template.answer_choices, "fixed")
     except FAULTS as error:
         line = fault_line(template)
-        what = "does not compile" if line is not None or not _compiles(template) else "its choices do not compile"
+        what = (
+            "does not compile" if line is not None or not _compiles(template) else "its answer choices do not compile"
+        )
         return f"{what}: {_one_line(error)}", line
     return None
 

@@ -44,7 +44,7 @@ def _answer(job: Callable[..., JsonObject], arguments: tuple[object, ...]) -> Js
     except XmtfError as error:
         return {"error": str(error)}
     except MemoryError:
-        return {"error": "needs more memory than it may have"}
+        return {"error": "needs more memory than allowed"}
     except RecursionError:
         return {"error": "is nested too deeply"}
 

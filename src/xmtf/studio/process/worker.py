@@ -1,8 +1,8 @@
 """A process that renders and checks templates for the server, under limits of time and memory.
 
-Templates are strangers' programs. The sandbox counts what they do; this process stands behind it: what takes too long
-or too much is killed with it, the answer is one line, and the next request gets a new process. What comes back is JSON,
-so that nothing that a template could make of the process becomes code in the server.
+Templates are strangers' programs. The sandbox counts what they do; this process is behind it: what takes too long or
+too much is killed with it, the answer is one line, and the next request gets a new process. What comes back is JSON, so
+that nothing that a template could make of the process becomes code in the server.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Worker:
 
         Args:
             limit_s: Seconds that a request may take.
-            memory_mib: What it may need beside what the process has once it is ready.
+            memory_mib: What it may need besides what the process has once it is ready.
             program: What Python runs as the process.
         """
         self._limit_s = limit_s
@@ -76,12 +76,12 @@ class Worker:
                 answer = _receive(process, time.monotonic() + self._limit_s)
             except TimeoutError:
                 self._kill()
-                message = f"took longer than {self._limit_s:g} s and was stopped; is there a loop without end?"
+                message = f"took longer than {self._limit_s:g} s and was stopped; is there an endless loop?"
                 raise WorkerError(message) from None
             except (EOFError, OSError):
                 self._kill()
                 raise WorkerError(
-                    f"needed more than {self._memory_mib:,} MiB of memory or too much time, and was stopped"
+                    f"needed more than {self._memory_mib:,} MiB of memory or too much time and was stopped"
                 ) from None
         if "error" in answer:
             raise WorkerError(str(answer["error"]), answer.get("line"))

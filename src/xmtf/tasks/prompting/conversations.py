@@ -68,7 +68,7 @@ def read_conversations(table: pa.Table, rows: npt.NDArray[np.int64], where: str)
     if layout is None:
         known = " or ".join(" and ".join(names) for names in LAYOUTS)
         has = ", ".join(table.column_names) or "no columns"
-        raise SourceError(f"{where}: its rows are no conversations: they have {has}; write {known}")
+        raise SourceError(f"{where}: its rows are not conversations: they have {has}; write {known}")
     read = table.select([name for name in (*layout, *SIDES) if name in table.column_names])
     dropped, firsts, unanswered = Counter[str](), dict[str, First](), 0
     kept, texts, messages = list[int](), list[tuple[str, str]](), list[str]()
@@ -85,7 +85,7 @@ def read_conversations(table: pa.Table, rows: npt.NDArray[np.int64], where: str)
             texts.append(conversation.plain())
             messages.append(conversation.to_json())
     places = np.array(kept, np.int64)
-    note = f"turns at the end that nobody answers are left out (of {unanswered:,} conversations)"
+    note = f"unanswered turns at the end are dropped (in {unanswered:,} conversations)"
     return Conversations(
         pa.array([inputs for inputs, _ in texts], pa.string()),
         pa.array([targets for _, targets in texts], pa.string()),

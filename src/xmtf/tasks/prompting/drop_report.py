@@ -71,8 +71,8 @@ class DropReport:
                 yield f"dropped {count:,}: {explain_drop(reason, self.firsts[reason])}"
         for code, others in self.relatives.items():
             yield (
-                f"held out {code}: its relatives {', '.join(others)} are in the mixture; "
-                "mixture.held_out.relatives: true leaves them out"
+                f"held out {code}: its relatives {', '.join(others)} are in the mixture; mixture.held_out.relatives: "
+                f"true excludes them"
             )
         yield from _note_lines(self.notes)
         yield from _lint_lines(self.findings)
@@ -83,7 +83,7 @@ class DropReport:
 
 
 def explain_drop(reason: str, first: FirstDropped) -> str:
-    """Say in one line which row was the first to be dropped for a reason, and what to do."""
+    """Describe in one line which row was the first to be dropped for a reason, and what to do."""
     detail = f" ({first.detail})" if first.detail else ""
     advice = f"; {remedy(reason)}" if remedy(reason) else ""
     return f"{reason}, first {first.task} [{first.split}] row {first.row}, template {first.template!r}{detail}{advice}"
@@ -96,7 +96,7 @@ def _note_lines(notes: Iterable[DropNote]) -> Iterator[str]:
     for (_, text), same in list(grouped.items())[:_MOST_NOTES]:
         first = same[0]
         more = f" (and {len(same) - 1} more templates and splits)" if len(same) > 1 else ""
-        yield f"look at {first.task} [{first.split}], template {first.template!r}{more}: {text}"
+        yield f"check {first.task} [{first.split}], template {first.template!r}{more}: {text}"
     if len(grouped) > _MOST_NOTES:
         yield f"... and {len(grouped) - _MOST_NOTES} more; the manifest of the mixture lists them under `notes`"
 
@@ -110,7 +110,7 @@ def _lint_lines(findings: Iterable[LintFinding]) -> Iterator[str]:
     yield from lines[:_MOST_NOTES]
     if len(lines) > _MOST_NOTES:
         yield f"... and {len(lines) - _MOST_NOTES} more; the manifest of the mixture lists them under `findings`"
-    yield f"lint: {numbers[0]} errors, {numbers[1]} warnings; `xmtf template lint TASK` says more"
+    yield f"lint: {numbers[0]} errors, {numbers[1]} warnings; `xmtf template lint TASK` prints details"
 
 
 def _finding_lines(findings: Iterable[LintFinding]) -> list[str]:

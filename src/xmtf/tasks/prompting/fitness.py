@@ -52,15 +52,15 @@ ROW_LANGUAGES = (NO_LANGUAGE, UNKNOWN_LANGUAGE)
 """Reasons that say that a column of languages is none."""
 _REMEDIES = REMEDIES | {
     **REASONS,
-    FEW_CHOICES: "give the template two answer choices or more, or set choices: keep for the task",
+    FEW_CHOICES: "give the template two or more answer choices, or set choices: keep for the task",
     EMPTY_CHOICE: "end answer_choices without ||| and fill its columns, or set choices: keep for the task",
     EQUAL_CHOICES: "make the answer choices differ, or set choices: keep for the task",
-    OUTSIDE: "let the target be one of answer_choices, as {{ answer_choices[label] }} is",
-    "empty inputs": "leave the row out of the data, or ask for it in the template",
-    "empty target": "leave the row out of the data, or ask for it in the template",
+    OUTSIDE: "use one of answer_choices as target, as {{ answer_choices[label] }} does",
+    "empty inputs": "remove the row from the data, or test for it in the template",
+    "empty target": "remove the row from the data, or test for it in the template",
     NO_LANGUAGE: "fill the column",
-    UNKNOWN_LANGUAGE: "write a code of ISO 639 or BCP 47 into the column",
-    "more than one target": "part inputs and target by one ||| only",
+    UNKNOWN_LANGUAGE: "use ISO 639 or BCP 47 codes in the column",
+    "more than one target": "separate inputs and target with a single |||",
 }
 
 Mask = npt.NDArray[np.bool_]
@@ -130,7 +130,7 @@ def judge_rows(
     strict: bool,
     failing_rows: float,
 ) -> Fitness:
-    """Say which rows of a rendered table make examples.
+    """Describe which rows of a rendered table make examples.
 
     Args:
         slice_: What was rendered; its task says what nulls, labels and answer choices may be.

@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 Mode = Literal["fixed", "legacy"]
-"""Template semantics: with the original's known faults mended, or to the letter."""
+"""Template semantics: with the original's known faults fixed, or to the letter."""
 
 PROMPTED_SCHEMA = pa.schema(
     [
@@ -60,7 +60,7 @@ CONVERSATION_SCHEMA = PROMPTED_SCHEMA.append(pa.field(MESSAGES, pa.string()))
 """That of slices whose rows are conversations."""
 
 SEMANTICS = 3
-"""Version of what fixed mode makes of a row; examples of another version are rendered anew."""
+"""Version of what fixed mode makes of a row; examples of another version are rendered again."""
 
 SCORE = pa.field("score", pa.float64())
 """A further, last column of slices that are capped by a score of their rows; no mixture keeps it."""
@@ -338,10 +338,10 @@ def _scores(slice_: Slice, table: pa.Table) -> pa.Array | None:
         return None
     where = f"{slice_.task.id} [{slice_.split}]: cap_score {name!r}"
     if name not in table.column_names:
-        raise SourceError(f"{where} is no column of its rows; there are {', '.join(sorted(table.column_names))}")
+        raise SourceError(f"{where} is not a column of its rows; there are {', '.join(sorted(table.column_names))}")
     column = table.column(name).combine_chunks()
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
-        raise SourceError(f"{where} is of type {column.type}; name a column with numbers")
+        raise SourceError(f"{where} is of type {column.type}; give a column of numbers")
     return column.cast(SCORE.type)
 
 

@@ -65,7 +65,7 @@ def read_rows(slice_: Slice, *, offline: bool = False) -> SliceRows:
 
 
 def is_refined(slice_: Slice) -> bool:
-    """Tell whether filters may leave rows of a slice out."""
+    """Return whether filters may leave rows of a slice out."""
     return bool(slice_.task.language_column or slice_.task.where or slice_.where)
 
 
@@ -111,8 +111,8 @@ class _Languages:
 
     Attributes:
         codes: Code of each row, null where it has none or an unknown one.
-        values: What stands there, dictionary-encoded.
-        unknown: Value -> why it is no language.
+        values: What is there, dictionary-encoded.
+        unknown: Value -> why it is not a language.
     """
 
     codes: pa.DictionaryArray
@@ -125,13 +125,13 @@ def _read_languages(name: str, table: pa.Table, place: str) -> _Languages:
     if pa.types.is_null(column.type):
         column = column.cast(pa.string())
     if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
-        raise SourceError(f"{place}: language_column {name!r} is of type {column.type}; name a column with texts")
+        raise SourceError(f"{place}: language_column {name!r} is of type {column.type}; give a column of texts")
     values = column.dictionary_encode()
     listed = values.dictionary.to_pylist()
     if len(listed) > _MOST_VALUES:
         raise SourceError(
             f"{place}: language_column {name!r} holds {len(listed):,} different values, such as "
-            f"{_quoted(listed[0])}; name the column with the language of each row"
+            f"{_quoted(listed[0])}; give the column with the language of each row"
         )
     codes, unknown = list[str | None](), dict[str, str]()
     for value in listed:

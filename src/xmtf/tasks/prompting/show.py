@@ -46,7 +46,7 @@ def preview_row(
     split = split or next(name for splits in task.splits.values() for name in splits)
     data = read_source(task.source(split), offline=offline)
     if row >= data.table.num_rows:
-        raise SourceError(f"{task.id} [{split}] has {data.table.num_rows} rows; --row {row} is none of them")
+        raise SourceError(f"{task.id} [{split}] has {data.table.num_rows} rows; --row {row} is out of range")
     return preview_table(task, templates, split, data.table.slice(row, 1), data.rows[row : row + 1], mode=mode)
 
 

@@ -94,7 +94,7 @@ def find_column(table: pa.Table, name: str, place: str, key: str = "where") -> p
         if not inner or outer not in names or not pa.types.is_struct(table.schema.field(outer).type):
             near = nearest(name, names)
             hint = f"did you mean {near[0]!r}? " if near else ""
-            raise SourceError(f"{place}: {key}: there is no column {name!r}; {hint}there are {', '.join(names)}")
+            raise SourceError(f"{place}: {key}: unknown column {name!r}; {hint}there are {', '.join(names)}")
         try:
             found = pc.struct_field(table.column(outer).combine_chunks(), inner.split("."))
         except (pa.ArrowException, KeyError):
@@ -126,7 +126,7 @@ def _compared(column: pa.Array, name: str, given: object, where: str) -> Mask:
         return _text_compared(column, name, given, where)
     _require_kind(column, cast("Scalar", given), f"{where}.{name}")
     if name in ORDERED and pa.types.is_boolean(column.type):
-        raise SourceError(f"{where}.{name}: the column holds true and false, which have no order")
+        raise SourceError(f"{where}.{name}: the column has true and false, which have no order")
     if isinstance(given, float) and not _is_float(column.type):
         column = column.cast(pa.float64())
     try:
@@ -143,7 +143,9 @@ def _text_compared(column: pa.Array, name: str, given: object, where: str) -> Ma
     try:
         return _mask(_TEXTS[name](column, given))
     except pa.ArrowInvalid as error:
-        raise SourceError(f"{where}.{name}: {given!r} is no pattern of RE2: {' '.join(str(error).split())}") from None
+        raise SourceError(
+            f"{where}.{name}: {given!r} is not a valid RE2 pattern: {' '.join(str(error).split())}"
+        ) from None
 
 
 def _list_contains(column: pa.Array, given: Scalar, where: str) -> Mask:

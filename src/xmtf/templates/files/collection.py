@@ -59,8 +59,8 @@ class Collection:
             if path is not None:
                 found = path.stat()
                 return _read(path, (found.st_mtime_ns, found.st_size))
-        where = f"looked for {' and '.join(f'{name}/templates.yaml' for name in tried)} in {self.root}"
-        raise UnknownNameError("collection of templates", tried[0], self.keys(), where)
+        where = f"searched for {' and '.join(f'{name}/templates.yaml' for name in tried)} in {self.root}"
+        raise UnknownNameError("template collection", tried[0], self.keys(), where)
 
 
 @cache
@@ -84,11 +84,11 @@ def open_collection(place: str | Path | None = None) -> Collection:
     if str(place) == "promptsource" and not Path("promptsource").is_dir():
         found = importlib.util.find_spec("promptsource")
         if found is None or not found.submodule_search_locations:
-            raise TemplateError("the package promptsource is not installed; name the folder of its templates instead")
+            raise TemplateError("the package promptsource is not installed; give the folder of its templates instead")
         return Collection(Path(found.submodule_search_locations[0]) / "templates")
     root = Path(place)
     if not root.is_dir():
-        raise TemplateError(f"{root}: no such folder of templates")
+        raise TemplateError(f"{root}: no such template folder")
     inside = (root / "promptsource" / "templates", root / "templates")
     return Collection(next((folder for folder in inside if folder.is_dir()), root))
 

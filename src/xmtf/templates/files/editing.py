@@ -44,7 +44,7 @@ class TemplateEditor:
             where: Names it in errors.
 
         Raises:
-            TemplateError: It is no file of templates in block style.
+            TemplateError: It is not file of templates in block style.
         """
         self._text = text
         self._where = where
@@ -54,7 +54,7 @@ class TemplateEditor:
         root = yaml.compose(text, Loader=yaml.SafeLoader)  # the C loader's places are not those of characters
         node = _value(root, "templates") if isinstance(root, yaml.MappingNode) else None
         if not isinstance(node, yaml.CollectionNode) or node.flow_style or not node.value:
-            raise TemplateError(f"{where}: has no list of templates in block style, one below the other; write it so")
+            raise TemplateError(f"{where}: has no list of templates in block style (one per line); write it so")
         self._is_keyed = isinstance(node, yaml.MappingNode)
         pairs = node.value if self._is_keyed else [(None, entry) for entry in node.value]
         self._entries: list[yaml.MappingNode] = [entry for _, entry in pairs]
@@ -91,7 +91,7 @@ class TemplateEditor:
             TemplateError: It is the only one: a file of no templates is none.
         """
         if len(self._entries) == 1:
-            raise TemplateError(f"{self._where}: is left without templates; delete the file instead")
+            raise TemplateError(f"{self._where}: would have no templates; delete the file instead")
         start = self._text.rfind("\n", 0, self._starts[number].start_mark.index) + 1
         self._edits.append(_Edit(start, self._line_end(self._entries[number]), ""))
 
@@ -293,7 +293,7 @@ def _is_null(node: yaml.Node) -> bool:
 
 
 def read_editor(path: Path) -> TemplateEditor:
-    """Return an editor of a file as it stands on disk, byte order mark and line ends included.
+    """Return an editor of a file as it is on disk, byte order mark and line ends included.
 
     Raises:
         TemplateError: As in :class:`TemplateEditor`.

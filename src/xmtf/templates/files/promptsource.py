@@ -38,7 +38,7 @@ from typing import NamedTuple
 import yaml
 
 from xmtf.errors import TemplateError
-from xmtf.execution import say
+from xmtf.execution import warn
 from xmtf.languages.codes import normalize_language
 from xmtf.recipe.yaml_text import check_nesting
 from xmtf.records import Translation
@@ -84,8 +84,8 @@ def read_template_file(path: Path, *, last_counts: bool = False) -> tuple[Templa
         last_counts: Whether of templates under one key the last counts, as where promptsource reads the file.
 
     Raises:
-        TemplateError: The file is missing, is no YAML, an entry has no name or no source, or a key stands twice
-            and ``last_counts`` is not set; names the file.
+        TemplateError: The file is missing, is no YAML, an entry has no name or no source, or a key occurs twice and
+            ``last_counts`` is not set; names the file.
     """
     file = read_promptsource(path)
     last = {key: number for number, key in enumerate(file.keys) if key}
@@ -97,14 +97,17 @@ def read_template_file(path: Path, *, last_counts: bool = False) -> tuple[Templa
     if len(kept) < len(file.templates):
         twice = [key for key, count in Counter(filter(None, file.keys)).items() if count > 1]
         if not last_counts:
-            raise TemplateError(f"{path}: {file.keys.count(twice[0])} templates stand under the key {twice[0]!r}")
-        _say_once(f"{path}: the last template under each key counts, as in promptsource; twice: {', '.join(twice)}")
+            raise TemplateError(f"{path}: {file.keys.count(twice[0])} templates have the key {twice[0]!r}")
+        _warn_once(
+            f"{path}: keys occur more than once, and the last template of each is used, as in promptsource: "
+            f"{', '.join(twice)}"
+        )
     return kept
 
 
 @cache
-def _say_once(text: str) -> None:
-    say(text)
+def _warn_once(text: str) -> None:
+    warn(text)
 
 
 def read_promptsource(path: Path) -> TemplateFile:
@@ -125,7 +128,7 @@ def read_promptsource(path: Path) -> TemplateFile:
 
 
 def parse_promptsource(text: str, path: Path) -> TemplateFile:
-    """Return what stands in the text of a file; see :func:`read_template_file`.
+    """Return what is in the text of a file; see :func:`read_template_file`.
 
     Raises:
         TemplateError: As in :func:`read_template_file`.
@@ -162,7 +165,7 @@ class _Frame(NamedTuple):
 
 
 def _says_language(node: yaml.Node) -> bool:
-    """Tell whether a template names its own language, so that its text tells nothing of the others."""
+    """Return whether a template names its own language, so that its text tells nothing of the others."""
     if not isinstance(node, yaml.MappingNode):
         return False
     fields = {str(key.value): value for key, value in node.value}

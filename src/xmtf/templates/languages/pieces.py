@@ -44,7 +44,7 @@ class Piece:
         start: First character.
         end: One past the last character.
         keyword: Of a statement: ``if``, ``endfor``; ``""`` of a comment and of everything else.
-        constants: Of a print: start and end of what stands between the quotes of each printed constant.
+        constants: Of a print: start and end of what is between the quotes of each printed constant.
     """
 
     kind: Kind
@@ -67,7 +67,7 @@ class _Token:
 
 @lru_cache(maxsize=4096)
 def has_words(source: str) -> bool:
-    """Tell whether a source holds words of its own, beside what it prints of the row.
+    """Return whether a source holds words of its own, besides what it prints of the row.
 
     >>> has_words("{{ inputs }} ||| {{ targets }}"), has_words("Q: {{ inputs }} ||| {{ targets }}")
     (False, True)
@@ -116,7 +116,7 @@ def read_pieces(source: str) -> tuple[Piece, ...]:
 
 
 def _tokens(source: str) -> Iterator[_Token]:
-    """Yield Jinja's tokens with their places; it drops white space beside ``-`` and writes line ends anew."""
+    """Yield Jinja's tokens with their places; it drops white space alongside ``-`` and rewrites line ends."""
     at = 0
     for _, kind, value in environment().lexer.tokeniter(source, None):
         if not value:
@@ -191,8 +191,8 @@ def _printed_constants(node: nodes.Node) -> Iterator[nodes.Const]:
 def skeleton(source: str, keep_lines: bool = True) -> tuple[tuple[str, ...], ...]:
     """Return what a translation must have in common with its original.
 
-    Statements, separators and line ends stand in their order; the prints between two of them are sorted, since
-    another language may name them in another order. Text and printed constants are left out.
+    Statements, separators and line ends are in their order; the prints between two of them are sorted, since another
+    language may name them in another order. Text and printed constants are left out.
 
     >>> skeleton("{{ a }} und {{ b }} ||| x") == skeleton("{{b}} and {{a}} ||| y")
     True
@@ -250,7 +250,7 @@ def differing_code(original: str, translation: str) -> str:
             f"{word} {', '.join(sorted(codes.elements()))}" for word, codes in (("lost", lost), ("new", new)) if codes
         ]
         return "; ".join(some)
-    return "" if expected[1] == found[1] else "statements stand in another order"
+    return "" if expected[1] == found[1] else "statements are in a different order"
 
 
 def _all_code(source: str) -> tuple[Counter[str], tuple[str, ...]]:

@@ -115,7 +115,7 @@ def identifier_version() -> str:
 
 
 def _reads_english(text: str) -> bool:
-    """Tell whether so many words are those that every English text has that nothing needs to be identified.
+    """Return whether so many words are those that every English text has that nothing needs to be identified.
 
     >>> _reads_english("Which of these is the answer to the question?"), _reads_english("Baca teks ini dan jawablah")
     (True, False)

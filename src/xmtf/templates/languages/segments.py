@@ -63,7 +63,7 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Segmented:
-    """A source and its units, in the order of the source; constants stand before the unit that surrounds them."""
+    """A source and its units, in the order of the source; constants are before the unit that surrounds them."""
 
     source: str
     units: tuple[Unit, ...]

@@ -8,7 +8,7 @@ name::
     original: trust the claim    # name of the entry that it is a translation of
     engine: hand                 # what wrote it
     version: ''                  # of the engine
-    prompt: ''                   # hash of what an engine was told beside the text
+    prompt: ''                   # hash of what an engine was given besides the text
     date: 2026-11-30
     source_hash: 0f5c3d1b9a7e2c46
     reviewer: ''                 # who reviewed or rejected it
@@ -34,7 +34,7 @@ State = Literal["machine", "for_person", "fuzzy", "unreviewed", "reviewed", "rej
 """How far a translation is.
 
 ``machine``: written by an engine, and every check of its marks passed. ``for_person``: an engine failed on a part of
-it, which still stands in the language of the original. ``fuzzy``: its original changed after it was made.
+it, which still is in the language of the original. ``fuzzy``: its original changed after it was made.
 ``unreviewed``: written by hand, and no native reader has seen it. ``reviewed``: a person accepted it. ``rejected``: a
 person refused it.
 """
@@ -47,7 +47,7 @@ HAND = "hand"
 """Engine of what a person wrote."""
 
 KEYS = ("original", "engine", "version", "prompt", "date", "source_hash", "reviewer", "comment")
-"""Texts of the metadata beside ``state``, in the order in which they are written."""
+"""Texts of the metadata next to ``state``, in the order in which they are written."""
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _HASH = re.compile(r"[0-9a-f]{16}")
@@ -64,7 +64,7 @@ class Translated:
         original: Name of the template that it is a translation of.
         engine: What wrote it: ``hand``, or the name of an engine.
         version: Version of the engine.
-        prompt: Hash of what the engine was told beside the text (role, glossary, example), or ``""``.
+        prompt: Hash of what the engine was told alongside the text (role, glossary, example), or ``""``.
         date: Day on which its text was last written, ``2026-11-30``.
         source_hash: :func:`source_hash` of the original when it was translated, or ``""``.
         reviewer: Who reviewed or rejected it.
@@ -129,20 +129,18 @@ def read_translated(texts: Mapping[str, str | None], languages: tuple[str, ...],
     if state not in STATES:
         raise TemplateError(f"{where}: state is {state!r}; it is one of {', '.join(STATES)}")
     if len(languages) != 1:
-        raise TemplateError(f"{where}: a translation has one language; say `languages: [fr]`")
+        raise TemplateError(f"{where}: a translation has a single language; set `languages: [fr]`")
     normalize_language(languages[0], where)
     found = Translated(state, **{key: texts.get(key) or "" for key in KEYS})
     if not found.engine:
-        raise TemplateError(f"{where}: a translation names what wrote it; say `engine: hand` or the engine's name")
+        raise TemplateError(f"{where}: a translation names its engine; set `engine: hand` or the engine's name")
     if state == "reviewed" and not found.reviewer:
-        raise TemplateError(f"{where}: state is reviewed, but nobody is named; say who, as `reviewer`")
+        raise TemplateError(f"{where}: state is reviewed, but there is no reviewer; set `reviewer`")
     for key, value, form in (("date", found.date, _DATE), ("source_hash", found.source_hash, _HASH)):
         if value and not form.fullmatch(value):
-            meant = "a day such as 2026-11-30" if key == "date" else "16 hex digits"
-            raise TemplateError(f"{where}: {key} is {value!r}; it is {meant}")
+            meant = "a date such as 2026-11-30" if key == "date" else "16 hex digits"
+            raise TemplateError(f"{where}: {key} is {value!r}; expected {meant}")
     if texts.get("translation") not in (None, found.translation):
         said = texts["translation"]
-        raise TemplateError(
-            f"{where}: translation is {said!r}, but state {state} means {found.translation!r}; leave it out"
-        )
+        raise TemplateError(f"{where}: translation is {said!r}, but state {state} means {found.translation!r}; omit it")
     return found

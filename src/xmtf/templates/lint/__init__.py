@@ -36,7 +36,7 @@ def lint_templates(
     """Check the templates of one dataset.
 
     Args:
-        templates: As they stand in one file.
+        templates: As they are in one file.
         where: Named in findings: key, task id or dataset.
         tables: Split -> rows; given, names are checked against the columns, and the rows are rendered.
     """
@@ -86,7 +86,8 @@ def lint_file(path: Path, key: str = "") -> list[Finding]:
     where = key or str(path)
     found = [replace(each, where=where) for each in frame]
     found += [
-        finding("assumed-language", name, "nothing says it and the text is too short", where) for name in file.assumed
+        finding("assumed-language", name, "it is not declared and the text is too short", where)
+        for name in file.assumed
     ]
     if not key:  # a file by itself is a dataset
         found += check_translations({where: file.templates})

@@ -33,7 +33,7 @@ def check_names(templates: Sequence[Template]) -> Iterator[Finding]:
         of_name = language_of_name(template.name)
         if template.translated and of_name not in (None, (template.language, template.translation)):
             said = f"{template.language}, {template.translated.state}"
-            yield finding("name-suffix", template.name, f"the metadata say {said}")
+            yield finding("name-suffix", template.name, f"the metadata have {said}")
         if template.name in names:
             yield finding("duplicate-name", template.name, "another template of the file has this name")
         names.add(template.name)

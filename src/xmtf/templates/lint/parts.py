@@ -22,7 +22,7 @@ class Sides:
     Attributes:
         inputs: Text and expressions of the inputs, of all branches.
         targets: The same of the targets.
-        ends: What stands last in the inputs (space aside, which is stripped), once for every ``|||`` met first.
+        ends: What is last in the inputs (space aside, which is stripped), once for every ``|||`` met first.
         separators: Most ``|||`` on one way through the source.
     """
 
@@ -59,7 +59,7 @@ def read_sides(tree: nodes.Template) -> Sides:
 
 
 def _walk(statements: Sequence[nodes.Node], sides: Sides, passed: int, before: list[Piece]) -> int:
-    """Sort the pieces of some statements; return how many separators stand before what follows them."""
+    """Sort the pieces of some statements; return how many separators are before what follows them."""
     for statement in statements:
         if isinstance(statement, nodes.Output):
             for node in statement.nodes:

@@ -74,13 +74,13 @@ def _check_names(prepared: Prepared, sides: Sides, columns: Collection[str] | No
     if columns is not None:
         known = {column.replace("-", "_") for column in columns}
         for name in sorted(prepared.names - known):
-            yield "undefined-name", f"{name!r} is no column; the columns are {', '.join(sorted(known))}"
+            yield "undefined-name", f"{name!r} is not a column; the columns are {', '.join(sorted(known))}"
     names = prepared.names | set(columns or ())
     text = sides.text
     bare = {word for word in _WORD.findall(text) if word in names}
     bare |= {word for word in _SINGLE_BRACES.findall(text) if word in names}
     for word in sorted(bare):
-        yield "unbraced-name", f"the text says {word!r} without {{{{ }}}}"
+        yield "unbraced-name", f"the text contains {word!r} without {{{{ }}}}"
 
 
 def _check_choices(template: Template, prepared: Prepared, sides: Sides) -> Found:
@@ -172,9 +172,9 @@ def _check_legacy(template: Template, sides: Sides) -> Found:
 def _check_printed(sides: Sides) -> Found:
     for piece in (*sides.inputs, *sides.targets):
         if isinstance(piece, nodes.Filter) and piece.name in _GENERATORS:
-            yield "not-text", f"line {piece.lineno} prints what {piece.name!r} makes, a generator; add | list | join"
+            yield "not-text", f"line {piece.lineno} prints what {piece.name!r} returns, a generator; add | list | join"
         if isinstance(piece, nodes.Call) and isinstance(piece.node, nodes.Name) and piece.node.name in GLOBALS:
-            yield "not-text", f"line {piece.lineno} prints what {piece.node.name}() makes, which is no text"
+            yield "not-text", f"line {piece.lineno} prints what {piece.node.name}() returns, which is not text"
 
 
 def _compiles(compile_it: Callable[[], object]) -> bool:

@@ -1,7 +1,7 @@
 """Checks between a prompt and its translations: each returns a figure, and a message where it is not as it should be.
 
 An identifier of languages is asked where one is installed (extra ``langid``). One fault cannot be seen: placeholders
-that were permuted and stand in the order of the original again.
+that were permuted and are in the order of the original again.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ _CLOSING = "\"')]}»”’」』 "
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A translation beside its original.
+    """A translation next to its original.
 
     Attributes:
         looked_at: Checks that could say something about it.
@@ -83,8 +83,8 @@ def original_name(template: Template) -> str:
 def check_translations(files: Mapping[str, Sequence[Template]]) -> Iterator[Finding]:
     """Yield translations that do not agree with their originals.
 
-    The original, which a translation names in its metadata or by its name without the suffix, is looked for in the same
-    file, then in other files of the same dataset.
+    The original, which a translation names in its metadata or by its name without the suffix, is searched for in the
+    same file, then in other files of the same dataset.
 
     Args:
         files: Key of each file of one dataset -> its templates.
@@ -111,7 +111,7 @@ def check_translations(files: Mapping[str, Sequence[Template]]) -> Iterator[Find
 def _findings(original: Template, template: Template, key: str) -> Iterator[Finding]:
     told = template.translated
     if told is not None and told.source_hash not in ("", source_hash(original.jinja, original.answer_choices)):
-        yield finding("original-changed", template.name, f"{original.name!r} is no longer what was translated", key)
+        yield finding("original-changed", template.name, f"{original.name!r} has changed since it was translated", key)
     if told is not None and not told.is_used:
         return
     for check, message in compare(original, template).messages.items():
@@ -160,7 +160,7 @@ def compare(original: Template, template: Template) -> Comparison:
         looked.add("space-lost")
         glued = [_glued(some) for some in units]
         if glued[1] > glued[0]:
-            found["space-lost"] = f"{glued[1] - glued[0]} placeholders stand at a letter without a space"
+            found["space-lost"] = f"{glued[1] - glued[0]} placeholders touch a letter without a space"
     length = _length(sides)
     if length is not None:
         looked.add("length")
@@ -171,7 +171,7 @@ def compare(original: Template, template: Template) -> Comparison:
 
 
 def choices_lost(original: Template, template: Template) -> list[str]:
-    """Say which answer choices no longer mean what the prompt says: it does not name them, or the target is none.
+    """Describe which answer choices no longer mean what the prompt says: it does not name them, or the target is none.
 
     Raises:
         TemplateError: One of the two does not compile.
@@ -203,7 +203,7 @@ def _lines(original: Template, template: Template) -> dict[str, str]:
 
 
 def _not_translated(first: Sequence[Unit], second: Sequence[Unit], looked: set[str]) -> dict[str, str]:
-    """Say which printed constants, and which whole texts of several words, are the original's."""
+    """Describe which printed constants, and which whole texts of several words, are the original's."""
     texts = [
         {_said(unit) for unit in some if unit.role == "constant" or len(unit.text.split()) > 2}
         for some in (first, second)
@@ -272,7 +272,7 @@ def _language(template: Template, sides: Sides, looked: set[str]) -> dict[str, s
 
 
 def _end(sides: tuple[Sides, Sides], language: str, looked: set[str]) -> dict[str, str]:
-    """Say where the original's inputs end with punctuation, and the translation's with none of its language."""
+    """Describe where the original's inputs end with punctuation, and the translation's with none of its language."""
     pairs = zip(sides[0].ends, sides[1].ends, strict=False)
     marks = SENTENCE_MARKS + ":" + _ENDS.get(get_language(language).script, "")
     for first, second in pairs:

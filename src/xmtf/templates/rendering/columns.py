@@ -35,7 +35,7 @@ MAX_CHARACTERS = 2**31
 _TOO_MUCH = "one column of texts can hold (2 GB); render fewer rows at a time"
 
 _INEXACT = b"xmtf.inexact"
-"""Mark of :mod:`xmtf.sources.exact`, which stands beside this room."""
+"""Mark of :mod:`xmtf.sources.exact`, which is next to this room."""
 
 TEXTS = pa.list_(pa.string())
 
@@ -162,8 +162,8 @@ def _check_exact(schema: pa.Schema, wanted: frozenset[str]) -> None:
         found = (field.metadata or {}).get(_INEXACT)
         if found is not None and field.name.replace("-", "_") in wanted:
             raise TemplateError(
-                f"the column {field.name!r} holds whole numbers beside decimals ({found.decode()}), which would "
-                "print 1 as 1.0; write all of them with a decimal point, or as texts"
+                f"the column {field.name!r} holds whole numbers beside decimals ({found.decode()}), which would print "
+                f"1 as 1.0; write all of them with a decimal point, or as text"
             )
 
 
@@ -192,7 +192,7 @@ def _row_by_row(
     SEMANTICS.notes.clear()
     for values, row in zip(_values(name, batch), rows, strict=True):
         if exhausted >= MAX_EXHAUSTED:
-            failures.append(Failure(row, LimitError.__name__, f"not tried: {exhausted} rows ran out of their budget"))
+            failures.append(Failure(row, LimitError.__name__, f"not tried: {exhausted} rows exceeded their budget"))
             results.append(None)
             continue
         try:
@@ -233,7 +233,7 @@ def _python_values(column: pa.ChunkedArray, where: str) -> list[object]:
         values: list[object] = column.to_pylist(maps_as_pydicts="strict")
     except KeyError as error:
         key = str(error.args[0]).rpartition("was ")[2].rstrip(").")
-        raise TemplateError(f"{where} holds a mapping with the key {key} twice; leave one of them out") from None
+        raise TemplateError(f"{where} contains a mapping with the key {key} twice; remove one of them") from None
     return values
 
 

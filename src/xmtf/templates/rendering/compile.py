@@ -132,7 +132,7 @@ def compile_source(source: str, structural: bool) -> Program:
         if isinstance(constant.value, str):
             constant.value.encode()  # half of a surrogate pair could not be written to a file
         elif structural and isinstance(constant.value, float) and not math.isfinite(constant.value):
-            raise jinja2.TemplateSyntaxError("a number is too large to be written", constant.lineno)
+            raise jinja2.TemplateSyntaxError("a number is too large to print", constant.lineno)
     refuse_foreign(tree)
     names = frozenset(meta.find_undeclared_variables(copy.deepcopy(tree)))  # it would fold constants in the tree
     if structural and {name.ctx for name in tree.find_all(nodes.Name) if name.name == _SELF} == {"load"}:
@@ -154,7 +154,9 @@ def refuse_foreign(tree: nodes.Template) -> None:
     foreign = next((node for kind in _FOREIGN for node in tree.find_all(kind)), None)
     if foreign is not None:
         what = type(foreign).__name__.lower()
-        raise jinja2.TemplateSyntaxError(f"{what} is not available: a template stands alone", foreign.lineno)
+        raise jinja2.TemplateSyntaxError(
+            f"{what} is not available: templates cannot use other templates", foreign.lineno
+        )
 
 
 def guard_tree(tree: nodes.Template, *, structural: bool) -> nodes.Template:

@@ -28,7 +28,7 @@ _SHOWN = 6
 
 
 def say_counted_from_one(prepared: Prepared, rendered: RenderedColumns, table: pa.Table) -> str | None:
-    """Say of a column of labels that it counts from 1: it goes up to the number of choices, and 0 is not there.
+    """Describe of a column of labels that it counts from 1: it goes up to the number of choices, and 0 is not there.
 
     A template that asks for a label before it picks (``{% if label < 2 %}``) leaves no row without a choice, and may
     count as it likes.
@@ -58,8 +58,9 @@ def _explain(path: str, seen: list[int], number: int, choices: tuple[str, ...] |
     named = f" ({', '.join(map(repr, choices[:_SHOWN]))})" if choices and len(choices) == number else ""
     first = f", so that 1 picks {choices[1]!r}" if named and choices and number > 1 else ""
     return (
-        f"the column {path!r} counts from 1: its values are {values}, and there are {number} answer choices{named}, "
-        f"counted from 0{first} and {number} none; write answer_choices[{path} - 1], or let the column count from 0"
+        f"the column {path!r} counts from 1: its values are {values}, but there are {number} answer choices{named}, "
+        f"counted from 0{first} and {number} picks none; write answer_choices[{path} - 1], or let the column count "
+        "from 0"
     )
 
 

@@ -34,7 +34,7 @@ def readable_column(column: pa.ChunkedArray, name: str, exact: bool) -> pa.Chunk
         return column
     if exact and (what := _no_text(kind)):
         raise TemplateError(
-            f"the column {name!r} holds {what} ({kind}); write it as text, or leave it out of the template"
+            f"the column {name!r} holds {what} ({kind}); write it as text, or remove it from the template"
         )
     if not _is_odd(kind, exact):
         return column
@@ -45,7 +45,7 @@ def readable_column(column: pa.ChunkedArray, name: str, exact: bool) -> pa.Chunk
 
 
 def _no_text(kind: pa.DataType) -> str | None:
-    """Say what a column holds that has no text, however it is laid out; None where it has one."""
+    """Describe what a column holds that has no text, however it is laid out; None where it has one."""
     if isinstance(kind, pa.BaseExtensionType):
         return _no_text(kind.storage_type)
     if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
@@ -61,7 +61,7 @@ def _is_bytes(kind: pa.DataType) -> bool:
 
 
 def _is_odd(kind: pa.DataType, exact: bool) -> bool:
-    """Tell whether values of a type are read in another type."""
+    """Return whether values of a type are read in another type."""
     if isinstance(kind, pa.BaseExtensionType) or pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
         return True
     if pa.types.is_string_view(kind) or _is_list_view(kind):

@@ -4,8 +4,8 @@
 `` | string | truncate(2048) }}`` before parsing (so it binds to the last operand only and cuts targets
 too), pipes are protected in top-level texts only, ``''`` as answer choices means one empty choice.
 
-``fixed`` mends that: nothing is cut, pipes in the data stay text wherever they stand, no answer choices means none,
-and a row whose template prints a null or picks an answer choice with a label that names none is unfit
+``fixed`` fixes that: nothing is cut, pipes in the data stay text wherever they stand, no answer choices means none, and
+a row whose template prints a null or picks an answer choice with a label that names none is unfit
 (:mod:`xmtf.templates.sandbox.unfit`). Both strip inputs and targets as Python's ``str.strip`` does.
 
     source    {{question}} ||| {{answer}}
@@ -141,7 +141,7 @@ def _assemble(parts: list[str], choices: tuple[str, ...] | None, mode: Mode, str
     if parts == [""] or (mode == "fixed" and len(parts) == 1 and not parts[0].strip()):
         return None
     if len(parts) == 1:
-        raise NoTargetError("it renders no target: ||| must part inputs and target")
+        raise NoTargetError("it renders no target: ||| must separate inputs and target")
     inputs, *targets = parts
     if strip:
         return Rendered(inputs, tuple(targets), choices)

@@ -304,7 +304,7 @@ def split_parts(pieces: Sequence[Piece]) -> tuple[tuple[Piece, ...], ...]:
 
 
 def pipes_may_meet(pieces: Sequence[Piece]) -> bool:
-    """Tell whether pipes of a field could join others beside it to make three, which part in legacy mode."""
+    """Return whether pipes of a field could join others next to it to make three, which part in legacy mode."""
     for left, right in itertools.pairwise(pieces):
         ends = not isinstance(left, str) or left.split(PIPES)[-1].endswith("|")
         starts = not isinstance(right, str) or right.split(PIPES)[0].startswith("|")

@@ -248,7 +248,7 @@ class _Maker:
         return Substituted(inputs, targets, choices, tuple(unfit))
 
     def join(self, pieces: Sequence[Piece], reason: str, cut: bool) -> pa.StringArray:
-        """Return the pieces joined, one text a row; ``reason`` is that of a null among them."""
+        """Return the pieces joined, one text per row; ``reason`` is that of a null among them."""
         if all(isinstance(piece, str) for piece in pieces):
             return _repeated("".join(map(str, pieces)), self.batch.num_rows)
         columns = [piece if isinstance(piece, str) else self._column(piece, reason, cut) for piece in pieces]

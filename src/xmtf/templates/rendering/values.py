@@ -117,7 +117,7 @@ def list_texts(found: Values) -> pa.ListArray:
 def read_index(found: Values, as_int: bool, offset: int, *, prints_nulls: bool) -> pa.Int64Array:
     """Return ``label``, ``label | int`` or ``label | int - 1`` of every row; null where it is null.
 
-    A text that is no number is 0 in legacy mode (``prints_nulls``), as Jinja has it, and null else.
+    A text that is not a number is 0 in legacy mode (``prints_nulls``), as Jinja has it, and null else.
 
     Raises:
         RowByRowError: Not all are whole numbers, or texts for the filter ``int``.

@@ -177,7 +177,7 @@ def _is_ours(function: object) -> bool:
 def _range(*args: int) -> range:
     numbers = range(*args)
     if len(numbers) > MAX_RANGE:
-        raise LimitError(f"a range of {len(numbers):,} numbers; a template may ask for {MAX_RANGE:,}")
+        raise LimitError(f"a range of {len(numbers):,} numbers; the limit is {MAX_RANGE:,}")
     return numbers
 
 

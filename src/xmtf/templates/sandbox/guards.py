@@ -31,7 +31,7 @@ def check_size(characters: int) -> None:
         LimitError: It would be larger.
     """
     if characters > MAX_VALUE:
-        raise LimitError(f"a text of {characters:,} characters; a template may make {MAX_VALUE:,}")
+        raise LimitError(f"a text of {characters:,} characters; the limit is {MAX_VALUE:,}")
 
 
 def pay_for(arguments: tuple[Any, ...]) -> int:
@@ -74,7 +74,7 @@ def guard_filter(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _lacks_text(arguments: tuple[object, ...], listed: bool) -> bool:
-    """Tell whether a text filter is given a null (fixed mode only).
+    """Return whether a text filter is given a null (fixed mode only).
 
     Raises:
         NotTextError: It is given a function, a generator or an object.
@@ -106,7 +106,7 @@ def _each(items: Any, cost: int) -> Iterator[Any]:
 
 def _width(width: object) -> int:
     if isinstance(width, int) and abs(width) > MAX_WIDTH:
-        raise LimitError(f"a width of {width:,}; a template may ask for {MAX_WIDTH:,}")
+        raise LimitError(f"a width of {width:,}; the limit is {MAX_WIDTH:,}")
     return abs(width) if isinstance(width, int) else 0
 
 
@@ -136,7 +136,7 @@ def _wrapped(
 
 def _rounded(value: object, precision: object = 0, *_: object, **__: object) -> None:
     if isinstance(precision, int) and abs(precision) > 300:
-        raise LimitError(f"rounding to {precision:,} places; a template may ask for 300")
+        raise LimitError(f"rounding to {precision:,} places; the limit is 300")
 
 
 def _replaced(s: object, old: object, new: object, *_: object, **__: object) -> None:
@@ -254,7 +254,7 @@ def _modulo(left: Any, right: Any) -> Any:
 
 def _check_bits(bits: int) -> None:
     if bits > MAX_BITS:
-        raise LimitError(f"a number of {bits:,} bits; a template may make {MAX_BITS:,}")
+        raise LimitError(f"a number of {bits:,} bits; the limit is {MAX_BITS:,}")
 
 
 OPERATORS: dict[str, Callable[[Any, Any], Any]] = {

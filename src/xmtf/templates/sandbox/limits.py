@@ -1,9 +1,9 @@
 """What rendering one row may cost, so that a stranger's template cannot hang or fill the machine.
 
-Every place where Jinja can make a new value or go round once more is guarded (:mod:`sandbox`,
-:mod:`compile`) and pays here: steps for loops and calls, characters for values made. The amounts are
-counted, not timed, so the same template on the same row always ends the same way; a limit on CPU time
-stands behind them as a last resort. An ordinary template uses a few hundred steps of a million.
+Every place where Jinja can make a new value or go round once more is guarded (:mod:`sandbox`, :mod:`compile`) and pays
+here: steps for loops and calls, characters for values made. The amounts are counted, not timed, so the same template on
+the same row always ends the same way; a limit on CPU time is behind them as a last resort. An ordinary template uses a
+few hundred steps of a million.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Budget(threading.local):
     def _check(self) -> None:
         self.until_check = _CHECK_EVERY
         if self.steps < 0:
-            raise LimitError(f"more than {MAX_STEPS:,} steps for one row; is there a loop without end?")
+            raise LimitError(f"more than {MAX_STEPS:,} steps for one row; is there an endless loop?")
         now = time.thread_time()
         if self.deadline is None:
             self.deadline = now + MAX_SECONDS
@@ -89,7 +89,7 @@ class Budget(threading.local):
         """
         self.characters -= characters
         if self.characters < 0:
-            raise LimitError(f"more than {MAX_CHARACTERS:,} characters made for one row")
+            raise LimitError(f"more than {MAX_CHARACTERS:,} characters produced for one row")
         self.spend(characters >> 8)
 
 
@@ -125,7 +125,7 @@ def weigh(value: object) -> int:
         elif isinstance(item, range):
             total += len(item) * _ELEMENT
         elif isinstance(item, Namespace):
-            raise LimitError("a namespace cannot be kept in a list, a dict or another namespace")
+            raise LimitError("a namespace cannot be stored in a list, a dict or another namespace")
         elif not isinstance(item, _SMALL):
             total += 64
         if total > MAX_VALUE:

@@ -1,4 +1,4 @@
-"""The forms that a word beside a count has in a language, by CLDR.
+"""The forms that a word alongside a count has in a language, by CLDR.
 
 Templates choose one with the filter ``plural``::
 
@@ -36,7 +36,7 @@ def plural_categories(language: str) -> tuple[str, ...]:
 
 
 def choose_plural(number: object, language: str, **forms: str) -> str:
-    """Return the form of a word that stands beside a number.
+    """Return the form of a word that is next to a number.
 
     >>> [choose_plural(n, "ru", one="слово", few="слова", other="слов") for n in (1, 2, 5, 21)]
     ['слово', 'слова', 'слов', 'слово']
@@ -48,7 +48,7 @@ def choose_plural(number: object, language: str, **forms: str) -> str:
 
     Raises:
         ValueError: There is no form ``other``, a category is none of the language, or CLDR does not know the language.
-        TypeError: It is no number.
+        TypeError: It is not a number.
     """
     rule = _rule(language)
     if rule is None:
@@ -56,8 +56,8 @@ def choose_plural(number: object, language: str, **forms: str) -> str:
     known = plural_categories(language)
     wrong = sorted(set(forms) - set(known))
     if wrong or "other" not in forms:
-        said = f"{', '.join(wrong)}: no form of {language}" if wrong else "has no form `other`"
+        said = f"{', '.join(wrong)}: not a form of {language}" if wrong else "has no form `other`"
         raise ValueError(f"plural: {said}; the forms are {', '.join(known)}")
     if isinstance(number, bool) or not isinstance(number, int | float):
-        raise TypeError(f"plural: {type(number).__name__} is no number")
+        raise TypeError(f"plural: {type(number).__name__} is not a number")
     return str(forms.get(rule(number), forms["other"]))

@@ -1,8 +1,8 @@
-"""What is no text, and what becomes of the row then.
+"""What is not text, and what becomes of the row then.
 
 A value that is not there never becomes text in fixed mode: a row whose template prints a null, or picks an answer
-choice with a label that names none, is *unfit*, under one of the reasons here. What is no text at all (a function,
-a generator, an object) is a fault of the template. Legacy mode prints what promptsource printed, except addresses of
+choice with a label that names none, is *unfit*, under one of the reasons here. What is not text at all (a function, a
+generator, an object) is a fault of the template. Legacy mode prints what promptsource printed, except addresses of
 objects, which would differ from build to build.
 """
 
@@ -64,14 +64,14 @@ ADDRESS = "address of an object in the text"
 NULLS = (NULL_INPUTS, NULL_TARGET, NULL_CHOICE)
 LABELS = (NULL_LABEL, LABEL_NEGATIVE, LABEL_RANGE, LABEL_TYPE)
 
-_FILL = "fill the column, write {{ x or '' }}, ask {% if x %}, or set nulls: empty for the task"
-_MEND = "mend the column, or ask for the label in the template ({% if label == 0 %})"
+_FILL = "fill the column, write {{ x or '' }}, test {% if x %}, or set nulls: empty for the task"
+_MEND = "fix the column, or test for the label in the template ({% if label == 0 %})"
 REMEDIES: dict[str, str] = {
     NULL_INPUTS: _FILL,
-    NULL_TARGET: "leave the row out of the data, or ask {% if x %} in the template",
+    NULL_TARGET: "remove the row from the data, or test {% if x %} in the template",
     NULL_CHOICE: _FILL,
     NULL_LABEL: _MEND,
-    LABEL_NEGATIVE: "-1 marks hidden labels: take another split, leave the rows out, or ask {% if label >= 0 %}",
+    LABEL_NEGATIVE: "-1 marks hidden labels: use another split, remove the rows, or test {% if label >= 0 %}",
     LABEL_RANGE: "labels count from 0: write answer_choices[label - 1] for labels from 1, or add the missing choice",
     LABEL_TYPE: "write the label as a whole number from 0, or answer_choices[label | int]",
     ADDRESS: "call the method with (), or write | list | join after map, select, reject, batch and the like",
@@ -83,7 +83,7 @@ _PLAIN = (str, int, float, datetime.date, datetime.time, datetime.timedelta, Dec
 
 
 class NotTextError(TypeError):
-    """A template prints something that is no text: a function, a generator, an object."""
+    """A template prints something that is not text: a function, a generator, an object."""
 
 
 class UnfitRowError(Exception):
@@ -170,14 +170,14 @@ class Choices(list[str]):
 
 
 def is_null(value: object) -> bool:
-    """Tell whether a value is null: None, undefined, or a number that is none."""
+    """Return whether a value is null: None, undefined, or a number that is none."""
     if isinstance(value, float | Decimal):
         return not math.isfinite(value)
     return value is None or isinstance(value, Undefined)
 
 
 def holds_null(value: object) -> bool:
-    """Tell whether a value is null, or a list or mapping that holds a null at any depth."""
+    """Return whether a value is null, or a list or mapping that holds a null at any depth."""
     if isinstance(value, list | tuple | dict):
         return any(map(is_null, _leaves(value)))
     return is_null(value)
@@ -192,7 +192,7 @@ def printed(value: object, label: str) -> Any:
 
     Raises:
         NullPrintedError: It is null, and nulls are not printed.
-        NotTextError: It is no text.
+        NotTextError: It is not text.
         UnfitRowError: It would write the address of an object (legacy mode).
     """
     nulls = SEMANTICS.nulls
@@ -202,7 +202,7 @@ def printed(value: object, label: str) -> Any:
                 return ""
             raise NullPrintedError(f"{label} is {_say_null(value)}")
         if isinstance(value, list | tuple | dict) and holds_null(value):
-            raise NullPrintedError(f"{label} holds a null and is printed whole")
+            raise NullPrintedError(f"{label} contains a null and is printed whole")
     return textual(value, label)
 
 
@@ -210,19 +210,19 @@ def textual(value: object, label: str = "a value") -> object:
     """Return a value that is about to become text.
 
     Raises:
-        NotTextError: It is no text.
+        NotTextError: It is not text.
         UnfitRowError: It would write the address of an object (legacy mode).
     """
     if isinstance(value, _PLAIN) or value is None or isinstance(value, Undefined):
         return value
     fixed = SEMANTICS.nulls != "print"
     if fixed and isinstance(value, list | tuple | dict):
-        SEMANTICS.notes.add(f"prints {label} whole, as Python writes a {type(value).__name__}; join or index it")
+        SEMANTICS.notes.add(f"prints {label} whole, as a Python {type(value).__name__}; join or index it")
     for leaf in _leaves(value):
         if isinstance(leaf, _PLAIN) or leaf is None or isinstance(leaf, Undefined):
             continue
         if fixed:
-            raise NotTextError(f"{label} is {_say_kind(leaf)}, and no text; {REMEDIES[ADDRESS]}")
+            raise NotTextError(f"{label} is {_say_kind(leaf)}, not text; {REMEDIES[ADDRESS]}")
         if _ADDRESS.search(str(leaf)):
             raise UnfitRowError(ADDRESS, f"{label} is {_say_kind(leaf)}")
     return value
@@ -277,5 +277,5 @@ def item_of(choices: list[Any], index: object) -> Any:
 
 
 def describe_label(index: int, number: int) -> str:
-    """Say which label stands beside how many answer choices."""
+    """Describe which label is next to how many answer choices."""
     return f"the label is {index}, of {number} answer choices"

@@ -19,7 +19,7 @@ from xmtf.artefacts.checksums import check_outputs, remembered_sha256
 from xmtf.artefacts.manifest_parts import MixtureCounts, SpecialIds, TokenCounts, TokenDetails
 from xmtf.artefacts.ownership import check_ours, claim, free_name, refuse_loss, stage_of
 from xmtf.errors import ConfigError, DataError
-from xmtf.execution import Plan, ShardTask, check_engine, num_workers, run_shown, say
+from xmtf.execution import Plan, ShardTask, check_engine, num_workers, run_shown, say, warn
 from xmtf.files import (
     MANIFEST,
     Manifest,
@@ -98,7 +98,7 @@ def tokenize_mixture(
     watch, recipe = Stopwatch(), loaded.recipe
     prefix = slug(recipe.name)
     if not (mixture / MANIFEST).is_file():
-        raise ConfigError(f"{mixture}: no finished mixture; build it first")
+        raise ConfigError(f"{mixture}: the mixture is not finished; build it first")
     settings, inputs = _depends_on(loaded, read_manifest(mixture).fingerprint, family, base)
     fingerprint = stage_fingerprint("tokens", settings, inputs)
     if out.is_dir() and stage_of(out) == _STAGE:
@@ -178,7 +178,7 @@ def _depends_on(
     choice = loaded.recipe.tokens.tokenizer
     if choice.path is None and base is not None and choice.train_vocab_size is not None:
         raise ConfigError(
-            f"{loaded.path}: tokens.tokenizer.train_vocab_size: {base} has a tokenizer of its own; remove it"
+            f"{loaded.path}: tokens.tokenizer.train_vocab_size: {base} already has a tokenizer; remove it"
         )
     settings = marked(loaded.recipe, "tokens", loaded.recipe) | {"family": family}
     template = read_template(loaded)
@@ -214,7 +214,7 @@ def tokenizer_for(loaded: LoadedRecipe, mixture: Path, *, family: Family, base: 
     if recipe.model.vocab_size is not None:
         tokenizer.require_fit(recipe.model.vocab_size, f"model.vocab_size of {loaded.path}")
     if family == "encoder-decoder" and tokenizer.pad == tokenizer.eos:
-        raise ConfigError(f"{tokenizer.label}: names no padding token; an encoder-decoder starts decoding with it")
+        raise ConfigError(f"{tokenizer.label}: has no padding token, with which an encoder-decoder starts decoding")
     return tokenizer
 
 
@@ -238,20 +238,21 @@ def _ends(tokens: Tokenization, tokenizer: Tokenizer, family: Family) -> Ends:
 
 def _say_counts(counts: TokenCounts, *, with_chat: bool) -> None:
     if with_chat:
-        say(f"  {chat_line(counts)}")
+        tell = warn if counts.shortened or any(counts.dropped.values()) else say
+        tell(f"  {chat_line(counts)}")
     if counts.special_texts:
         say(f"  {special_line(counts.special_texts)}")
     if counts.composed_texts:
-        say(f"  {composed_line(counts.composed_texts)}")
+        warn(f"  {composed_line(counts.composed_texts)}")
 
 
 def chat_line(counts: TokenCounts) -> str:
-    """Say how many items the chat template wrote, and how many of them lost something."""
-    lost = f", {counts.shortened:,} of them without their oldest exchanges" if counts.shortened else ""
+    """Describe how many items the chat template wrote, and how many of them lost something."""
+    lost = f", {counts.shortened:,} of them truncated at the oldest exchanges" if counts.shortened else ""
     known = ("empty inputs", "empty targets")
     dropped = {reason: count for reason, count in counts.dropped.items() if count and reason not in known}
-    left = "".join(f"; left out: {count:,}: {reason}" for reason, count in sorted(dropped.items()))
-    return f"the chat template wrote {counts.conversations:,} conversations{lost}{left}"
+    left = "".join(f"; dropped: {count:,}: {reason}" for reason, count in sorted(dropped.items()))
+    return f"the chat template rendered {counts.conversations:,} conversations{lost}{left}"
 
 
 def _encode_all(
@@ -334,13 +335,13 @@ def _plan(
     parts = {name: found for name, found in read_manifest(mixture).outputs.items() if name.endswith(".parquet")}
     for name in parts:
         if not (mixture / name).is_file():
-            raise DataError(f"{mixture}: {name} is missing; delete the folder to build it anew")
+            raise DataError(f"{mixture}: {name} is missing; delete the folder to rebuild it")
     tasks, limits = [], validation_limits(mixture, recipe.mixture.validation_fraction)
     for language, paths in shards.items():
         for path in paths:
             name = str(path.relative_to(mixture))
             if name not in parts:
-                raise DataError(f"{mixture}: {name} is not in its manifest; delete the folder to build it anew")
+                raise DataError(f"{mixture}: {name} is not in its manifest; delete the folder to rebuild it")
             spec = {
                 "language": language,
                 "shard": str(path.resolve()),

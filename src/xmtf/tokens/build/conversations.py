@@ -1,7 +1,7 @@
 """Conversations of a mixture as items of tokens, and prompted examples that become conversations.
 
-An item is the whole conversation: its inputs are the tokens up to the first answer, its targets the others, and beside
-the targets stands a mask of the same length, 0 where nothing is learnt, 1 and 2 in turn on the answers::
+An item is the whole conversation: its inputs are the tokens up to the first answer, its targets the others, and
+alongside the targets stands a mask of the same length, 0 where nothing is learnt, 1 and 2 in turn on the answers::
 
     inputs    <|im_start|>user⏎Hi<|im_end|>⏎<|im_start|>assistant⏎
     targets   Hello <|im_end|> ⏎ <|im_start|> user ⏎ Bye <|im_end|> ⏎ <|im_start|> assistant ⏎ See you <|im_end|> ⏎
@@ -26,7 +26,7 @@ import xxhash
 from xmtf.conversations.answers import PrefixError, Turns
 from xmtf.conversations.messages import Conversation
 from xmtf.errors import ConfigError
-from xmtf.execution import say
+from xmtf.execution import warn
 from xmtf.json_types import JsonObject
 from xmtf.languages.codes import normalize_language
 from xmtf.recipe.chat import read_template, uses_chat
@@ -76,7 +76,7 @@ class ChatRules:
     template: str
 
     def takes(self, rows: pa.RecordBatch) -> npt.NDArray[np.bool_]:
-        """Tell which rows become conversations, bool ``[n]``."""
+        """Return which rows become conversations, bool ``[n]``."""
         if self.everything:
             return np.ones(rows.num_rows, bool)
         if MESSAGES not in rows.schema.names:
@@ -127,12 +127,12 @@ def plan_chat(
     source = read_template(loaded) or template_of(tokenizer)
     if there and tokens.chat == "auto" and not uses_chat(loaded.recipe):
         raise ConfigError(
-            f"{loaded.path}: the mixture holds conversations of a catalogue; set tokens.chat to conversations or all "
-            "(the chat template writes them), or to off (they are read as plain text)"
+            f"{loaded.path}: the mixture contains conversations of a catalogue; set tokens.chat to conversations or "
+            f"all (rendered by the chat template), or to off (read as plain text)"
         )
     wanted = uses_chat(loaded.recipe) and (there or tokens.chat == "all")
     if wanted and source is None and family == "encoder-decoder" and tokens.chat != "all":
-        say("  conversations are read as plain text: the tokenizer has no chat template (tokens.chat_template)")
+        warn("  conversations are read as plain text: the tokenizer has no chat template (tokens.chat_template)")
         wanted = False
     if not wanted:
         known = {} if template_of(tokenizer) is None else {CHAT_KEY: {"chat": False}}
@@ -143,8 +143,9 @@ def plan_chat(
     format_ = chat_format(reading, source=source, arguments=tokens.chat_arguments, turns=turns, begin=begin)
     end = format_.end_of_turn
     if end is None:
-        say(
-            f"  {format_.template.label}: ends no turn with a special token; what is trained may not know where to stop"
+        warn(
+            f"  {format_.template.label}: does not end turns with a special token; the trained model may not know "
+            f"where to stop"
         )
     about = {"chat_template": source, CHAT_KEY: {"chat": True, "arguments": tokens.chat_arguments}}
     rules = ChatRules(
@@ -166,12 +167,12 @@ def plan_chat(
 
 
 def rules_of(spec: JsonObject) -> ChatRules:
-    """Return the rules that stand in the spec of a shard task."""
+    """Return the rules that are in the spec of a shard task."""
     return ChatRules(**{**spec, "capacity": tuple(spec["capacity"]), "begin": tuple(spec["begin"])})
 
 
 def spec_of(rules: ChatRules) -> JsonObject:
-    """Return rules as they stand in the spec of a shard task."""
+    """Return rules as they are in the spec of a shard task."""
     return asdict(rules)
 
 
@@ -201,7 +202,7 @@ def encode_conversations(
             if fitted == TOO_LONG and rules.overlong == "error":
                 raise ConfigError(
                     f"{_named(rows, place)}: {fitted} of {' + '.join(map(str, rules.capacity))} tokens; raise "
-                    "tokens.packing.sequence_length or choose another tokens.packing.overlong"
+                    "tokens.packing.sequence_length or set another tokens.packing.overlong"
                 )
             found.dropped[fitted] += 1
             continue
@@ -238,14 +239,14 @@ def _encoded(format_: ChatFormat, conversations: Sequence[Conversation], rows: p
             format_.encode([conversation])
         except PrefixError as error:
             advice = (
-                "set tokens.chat_turns: last to learn the last turn alone, or give a template that keeps them "
+                "set tokens.chat_turns: last to train on the last turn only, or give a template that keeps them "
                 "(tokens.chat_template)"
                 if format_.turns == "all"
                 else "give a template that keeps it (tokens.chat_template)"
             )
             raise ConfigError(
-                f"{format_.template.label}: rewrites what stands before turn {error.turn} of {_named(rows, place)} "
-                f"once more turns follow (it drops reasoning, or merges turns), so that answer would be learnt after a "
+                f"{format_.template.label}: rewrites the text before turn {error.turn} of {_named(rows, place)} when "
+                f"more turns follow (it drops reasoning, or merges turns), so that answer would be trained after a "
                 f"text that the model never sees; {advice}"
             ) from None
     raise AssertionError("one of them has no prefix")

@@ -1,7 +1,7 @@
 """From prompted text to items of tokens: the shard task of tokenising a mixture.
 
-Inputs and targets are tokenised apart, so no merge crosses the border between them and the border is
-known exactly. One item of each for every row that is kept::
+Inputs and targets are tokenised separately, so no merge crosses the border between them and the border is known
+exactly. One item of each for every row that is kept::
 
     row       inputs "Translate: chat"   targets "cat"
     inputs    [bos] Translate : Ġchat [eos]          bos as the tokenizer puts it, eos only where the recipe asks
@@ -121,7 +121,7 @@ def encode_shard(spec: JsonObject, folder: Path) -> JsonObject:
     """
     if remembered_sha256(Path(spec["shard"])) != spec["shard_hash"]:
         raise DataError(
-            f"{spec['shard']}: does not match the manifest of its mixture; delete the mixture to build it anew"
+            f"{spec['shard']}: does not match the manifest of its mixture; delete the mixture to rebuild it"
         )
     tokenizer = _cached_tokenizer(spec["tokenizer"]).reading(spec["special_tokens"])
     ends, dtype = Ends(**spec["ends"]), np.dtype(spec["dtype"])

@@ -6,7 +6,7 @@ A causal row of 8 tokens with two segments, inputs ``5 6`` / target ``7 1`` and 
     segment_ids   1 1 1 1 2 2 2 0
     is_input      1 1 0 0 1 0 0 0
 
-A conversation's inputs end with its first answer; what stands between its answers is not learnt either::
+A conversation's inputs end with its first answer; what is between its answers is not learnt either::
 
     tokens        5 6 7 1 5 8 7 1      5 6 <question> 7 1 <answer> 5 8 <question> 7 1 <answer>
     segment_ids   1 1 1 1 1 1 1 1
@@ -45,7 +45,7 @@ class CausalBatch:
         is_input: bool ``[R, S + 1]``, False on targets and padding.
         groups: int32 ``[R, K]``, index in ``Loader.group_names`` of segment ``k + 1``, -1 where there is none.
         turns: uint8 ``[R, S + 1]``, where there are conversations: 0 on what is not learnt, 1 and 2 in turn on the
-            answers of a conversation, each of which is a target of its own; None: each segment has one target.
+            answers of a conversation, each of which is its own target; None: each segment has one target.
     """
 
     tokens: Ints
@@ -90,7 +90,7 @@ class Segments:
     """All segments of some rows, row by row; int64 ``[segments]`` each.
 
     Attributes:
-        row: Row that the segment stands in, ascending.
+        row: Row that the segment is in, ascending.
         pair: Which pair of stores it comes from.
         item: Its item there.
         head: Tokens taken from the beginning of its inputs.
@@ -112,7 +112,7 @@ def causal_batch(segments: Segments, pairs: Sequence[Pair], num_rows: int, lengt
     """Lay segments out as causal rows.
 
     Args:
-        segments: What stands in the rows.
+        segments: What is in the rows.
         pairs: The stores that ``segments.pair`` counts.
         num_rows: Rows of the batch.
         length: Tokens of a row, the extra one included.
@@ -144,7 +144,7 @@ def encoder_decoder_batch(
     """Lay segments out as encoder-decoder rows.
 
     Args:
-        segments: What stands in the rows.
+        segments: What is in the rows.
         pairs: The stores that ``segments.pair`` counts.
         num_rows: Rows of the batch.
         lengths: Tokens of the encoder's and of the decoder's rows.

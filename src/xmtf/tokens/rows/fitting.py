@@ -91,7 +91,7 @@ def fit_items(
         raise ConfigError(
             f"{where}: {int(too_large.sum())} examples do not fit a row of {' + '.join(map(str, capacity))} tokens, "
             f"the first is item {first} with {inputs[first]} + {targets[first]}; "
-            "raise tokens.packing.sequence_length or choose another tokens.packing.overlong"
+            "raise tokens.packing.sequence_length or set another tokens.packing.overlong"
         )
     if overlong not in ("truncate_left", "truncate_right") or not too_large.any():
         return Fitted(sizes, head, tail, targets, int(too_large.sum()), 0, cut_targets)

@@ -121,7 +121,7 @@ class Loader:
         """
         rows = self.rows_per_step
         if num_micro > rows:
-            raise ConfigError(f"training.global_batch_rows: {rows} rows cannot be shared by {num_micro} micro-batches")
+            raise ConfigError(f"training.global_batch_rows: {rows} rows cannot be split into {num_micro} micro-batches")
         start = step * rows
         return self.rows(start + micro * rows // num_micro, start + (micro + 1) * rows // num_micro)
 
@@ -140,8 +140,8 @@ class Loader:
         if largest >= self.tokenizer.vocab_size:
             codes = sorted({self.languages[number].language for number in np.unique(segments.pair)})
             raise DataError(
-                f"token files of {', '.join(codes)}: token {largest} is beyond the {self.tokenizer.vocab_size} of the "
-                "tokenizer beside them; delete the folder to build it anew"
+                f"token files of {', '.join(codes)}: token {largest} is outside the vocabulary of "
+                f"{self.tokenizer.vocab_size} of their tokenizer; delete the folder to rebuild it"
             )
         return batch
 

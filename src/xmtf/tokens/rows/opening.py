@@ -13,7 +13,7 @@ import numpy.typing as npt
 from xmtf.artefacts.checksums import check_outputs
 from xmtf.artefacts.manifest_parts import TokenDetails
 from xmtf.errors import ConfigError, DataError
-from xmtf.execution import say
+from xmtf.execution import warn
 from xmtf.files import read_manifest
 from xmtf.languages.codes import normalize_language
 from xmtf.recipe.load import LoadedRecipe
@@ -38,7 +38,7 @@ class NoExamplesError(ConfigError):
     """A group of a token folder has no example, or none that fits a row."""
 
     code = "no-examples"
-    remedy = "Take longer rows (`tokens.packing.sequence_length`), or more examples: none was left to train on."
+    remedy = "Use longer rows (`tokens.packing.sequence_length`), or more examples: none was left to train on."
 
 
 def open_loader(tokens: Path, loaded: LoadedRecipe, *, group: SplitName = "train", family: Family) -> Loader:
@@ -57,16 +57,16 @@ def open_loader(tokens: Path, loaded: LoadedRecipe, *, group: SplitName = "train
     """
     manifest = read_manifest(tokens)
     if manifest.stage != "tokens":
-        raise ConfigError(f"{tokens}: is a {manifest.stage} folder, and not one of token files")
+        raise ConfigError(f"{tokens}: is a {manifest.stage} folder, not one of token files")
     details = TokenDetails.of(manifest, tokens)
     if details.family != family:
-        raise ConfigError(f"{tokens}: holds tokens for a {details.family} model, not {family}")
+        raise ConfigError(f"{tokens}: contains tokens for a {details.family} model, not {family}")
     tokenizer = _tokenizer(tokens, details)
     recipe = loaded.recipe
     if recipe.tokens.packing.overlong_targets == "truncate" and family == "causal":
         raise ConfigError(
-            f"{loaded.path}: tokens.packing.overlong_targets: truncate is for encoder-decoder models, whose targets "
-            "have a length of their own; leave it out"
+            f"{loaded.path}: tokens.packing.overlong_targets: truncate is for encoder-decoder models only, whose "
+            f"targets have a separate length; omit it"
         )
     capacity = row_capacity(recipe.tokens.packing, family)
     group_names: list[tuple[str, str]] = []
@@ -80,17 +80,17 @@ def open_loader(tokens: Path, loaded: LoadedRecipe, *, group: SplitName = "train
         if opened[0] is not None:
             languages.append(opened[0])
         elif opened[1].skipped:
-            say(f"  {language}: left out of {group}: none of its {opened[1].skipped} examples fits a row")
+            warn(f"  {language}: skipped in {group}: none of its {opened[1].skipped} examples fits a row")
     if skipped or truncated:
-        say(f"  {group}: {skipped:,} examples do not fit a row and are skipped, {truncated:,} have their inputs cut")
+        warn(f"  {group}: {skipped:,} examples do not fit a row and are skipped, {truncated:,} have truncated inputs")
     if cut_targets:
-        say(f"  {group}: {cut_targets:,} examples have their targets cut")
+        warn(f"  {group}: {cut_targets:,} examples have truncated targets")
     weights = _weights(recipe.tokens, {rows.language: rows.tokens for rows in languages})
     kept = tuple(rows for rows in languages if weights.get(rows.language))
     if not kept:
         if not skipped:
             raise NoExamplesError(
-                f"{tokens}: has no {group} examples; change mixture.validation_fraction, or take more examples"
+                f"{tokens}: has no {group} examples; change mixture.validation_fraction, or use more examples"
             )
         raise NoExamplesError(
             f"{tokens}: no example of the {group} group fits a row of {' + '.join(map(str, capacity))} tokens "
@@ -141,7 +141,7 @@ def _open_language(
     if len(pair.inputs) != count or len(clusters) != count:
         raise DataError(f"{prefix.inputs}: {len(pair.inputs)} inputs, {count} targets, {len(clusters)} clusters")
     if masks is not None and not np.array_equal(masks.index.sizes, pair.targets.index.sizes):
-        raise DataError(f"{prefix.masks}: its masks are not as long as the targets; delete the folder to build it anew")
+        raise DataError(f"{prefix.masks}: its masks and targets differ in length; delete the folder to rebuild it")
     held_out = details.languages[language].validation
     last = split_bounds(count, details.validation_fraction)[0] if held_out is None else count - held_out
     first, end = (0, last) if group == "train" else (last, count)
@@ -179,10 +179,10 @@ def _open_language(
 def _tokenizer(tokens: Path, details: TokenDetails) -> Tokenizer:
     folder = tokenizer_of(tokens).resolve()  # never taken for an id of the hub
     if not folder.is_dir():
-        raise DataError(f"{folder}: missing; delete {tokens} to build it anew")
+        raise DataError(f"{folder}: missing; delete {tokens} to rebuild it")
     tokenizer = load_tokenizer(folder)
     if tokenizer.fingerprint != details.tokenizer:
-        raise DataError(f"{folder}: is not the tokenizer that the token files beside were made with")
+        raise DataError(f"{folder}: is not the tokenizer with which the token files were built")
     return tokenizer
 
 
@@ -190,9 +190,9 @@ def _read_clusters(path: Path, number: int) -> npt.NDArray[np.uint16]:
     try:
         clusters: npt.NDArray[np.uint16] = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: cannot be read ({error}); delete the folder to build it anew") from None
+        raise DataError(f"{path}: cannot be read ({error}); delete the folder to rebuild it") from None
     if clusters.dtype != np.uint16 or clusters.ndim != 1 or clusters.max(initial=0) >= max(number, 1):
-        raise DataError(f"{path}: does not hold the task clusters of its language; delete the folder to build it anew")
+        raise DataError(f"{path}: does not contain the task clusters of its language; delete the folder to rebuild it")
     return clusters
 
 
@@ -220,7 +220,7 @@ def _weights(tokens: Tokenization, sizes: dict[str, int]) -> dict[str, float]:
         named = _named(given, "tokens.weights")
         missing = sorted(set(sizes) - set(named))
         if missing:
-            raise ConfigError(f"tokens.weights: no weight for {', '.join(missing)}; give 0 to leave a language out")
+            raise ConfigError(f"tokens.weights: no weight for {', '.join(missing)}; give 0 to exclude a language")
         weights = {language: named[language] for language in sizes}
     else:
         weights = {language: float(size) if given == "size" else 1.0 for language, size in sizes.items()}
@@ -237,13 +237,15 @@ def _named(given: Mapping[str, float], where: str) -> dict[str, float]:
     """Return the numbers by code.
 
     Raises:
-        ConfigError: Two keys name one language.
+        ConfigError: Two keys name the same language.
     """
     named: dict[str, float] = {}
     spelt: dict[str, str] = {}
     for name, value in given.items():
         code = normalize_language(name, where)
         if code in spelt:
-            raise ConfigError(f"{where}: {spelt[code]!r} and {name!r} are one language ({code}); give it one number")
+            raise ConfigError(
+                f"{where}: {spelt[code]!r} and {name!r} are the same language ({code}); give it one number"
+            )
         named[code], spelt[code] = float(value), name
     return named

@@ -8,8 +8,8 @@ encoder, targets in the decoder), and every side must fit its capacity. One side
     best_fit    [1 2] [0 3]             longest first, each into the fullest row that takes it
     pad         [0] [1] [2] [3]
 
-An epoch is one permutation of the items; the unfinished row of an epoch goes on in the next, so over
-E epochs every item stands in exactly E rows, but for those of the one row still open.
+An epoch is one permutation of the items; the unfinished row of an epoch continues in the next, so over E epochs every
+item is in exactly E rows, but for those of the one row still open.
 """
 
 from __future__ import annotations
@@ -269,14 +269,14 @@ def one_pass(chunks: Iterator[Rows], sizes: Sizes, capacity: tuple[int, ...], *,
 
     ::
 
-        endless, next_fit    [0] [1 2] [3 0] [2 1] ...        what was open goes on in the next epoch
+        endless, next_fit    [0] [1 2] [3 0] [2 1] ...        what was open continues in the next epoch
         one pass             [0] [1 2] [3]
 
     Args:
         chunks: The stream, see :func:`pack`.
         sizes: As of :func:`pack`.
         capacity: As of :func:`pack`.
-        alone: Whether every item has a row of its own.
+        alone: Whether every item has its own row.
     """
     left = fits(sizes, capacity)
     while left.any():
@@ -323,7 +323,7 @@ class RowStream:
         return self._planned[at][row - (self._ends[at - 1] if at else 0)]
 
     def has(self, row: int) -> bool:
-        """Tell whether the stream goes as far as a row."""
+        """Return whether the stream goes as far as a row."""
         self.plan(row + 1)
         return row < self.num_planned
 

@@ -88,7 +88,7 @@ def _table(
         lines.append("")
         columns = columns[taken:]
     more = f"{used - _MOST_CELLS} more tokens, " if used > _MOST_CELLS else ""
-    return [*lines, f"{more}{used} tokens and {len(tokens) - used} empty places"]
+    return [*lines, f"{more}{used} tokens and {len(tokens) - used} empty positions"]
 
 
 def _spell(loader: Loader, tokens: npt.NDArray[np.int64], ids: npt.NDArray[np.int32]) -> list[str]:

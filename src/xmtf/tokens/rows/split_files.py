@@ -36,24 +36,24 @@ def write_split_files(
     """Write ``train.txt`` and, where there is a tail to validate on, ``validation.txt`` into a token folder.
 
     Args:
-        tokens: Folder that :func:`xmtf.tokens.tokenize_mixture` wrote; its absolute path stands in the files.
+        tokens: Folder that :func:`xmtf.tokens.tokenize_mixture` wrote; its absolute path is in the files.
         weights: Share of each language: of the tokens, of the bytes of text (as the original), all equal, or the
             weights that BLOOMZ was trained with, which count code 1.3 times already.
         multipliers: Factors on the weight of a language, such as ``{"code": 1.3}``.
-        replace: Whether files of other weights that stand there are overwritten.
+        replace: Whether files of other weights that are there are overwritten.
 
     Returns:
         The files.
 
     Raises:
-        ConfigError: Not a token folder, its path cannot stand in the format, or a file of other weights stands there.
+        ConfigError: Not a token folder, its path cannot be in the format, or a file of other weights is there.
         UnknownNameError: A language without tokens or without a published weight.
     """
     if not (tokens / MANIFEST).is_file():
-        raise ConfigError(f"{tokens}: no finished token files here; make them with `xmtf data pack`")
+        raise ConfigError(f"{tokens}: there are no finished token files; build them with `xmtf data pack`")
     manifest = read_manifest(tokens)
     if manifest.stage != "tokens":
-        raise ConfigError(f"{tokens}: is a {manifest.stage} folder; split files are of a folder of token files")
+        raise ConfigError(f"{tokens}: is a {manifest.stage} folder; split files belong in a folder of token files")
     details = TokenDetails.of(manifest, tokens)
     counts = {code: found for code, found in details.languages.items() if found.out}
     factors = {normalize_language(code, "multiplier"): factor for code, factor in (multipliers or {}).items()}

@@ -89,7 +89,7 @@ def read_split_file(path: Path) -> tuple[SplitGroup, ...]:
 def _parse_group(text: str, path: Path) -> SplitGroup:
     name, colon, rest = text.partition(":")
     if not colon or not name.strip():
-        raise ConfigError(f"{path}: group {text[:40]!r} has no `NAME:` at its beginning")
+        raise ConfigError(f"{path}: group {text[:40]!r} does not begin with `NAME:`")
     return SplitGroup(
         name.strip(), tuple(_parse_item(item, f"{path}: group {name.strip()!r}") for item in rest.split(","))
     )
@@ -104,7 +104,7 @@ def _parse_item(text: str, where: str) -> SplitItem:
     try:
         item = SplitItem(float(weight), float(start), float(end), prefix)
     except ValueError:
-        raise ConfigError(f"{where}: {text.strip()!r} has a weight or a range that is no number") from None
+        raise ConfigError(f"{where}: {text.strip()!r} has a weight or a range that is not a number") from None
     if not 0 <= item.start < item.end <= 1 or not 0 < item.weight < float("inf"):
         raise ConfigError(f"{where}: {text.strip()!r} needs a weight above 0 and 0 <= START < END <= 1")
     return item
@@ -123,13 +123,13 @@ def split_file_text(path: Path, groups: Iterable[SplitGroup]) -> str:
     """Return what a weighted split file at ``path`` holds, for Megatron to read.
 
     Raises:
-        ConfigError: A name or path cannot stand in the format (it holds a space, a comma, a quote or a colon).
+        ConfigError: A name or path cannot be in the format (it holds a space, a comma, a quote or a colon).
     """
     parts = []
     for group in groups:
         for text in (group.name, *(item.prefix for item in group.items)):
             if any(c in text for c in ' ,"\n') or ":" in group.name:
-                raise ConfigError(f"{path}: {text!r} cannot stand in a split file: no spaces, commas or quotes")
+                raise ConfigError(f"{path}: {text!r} is not allowed in a split file: no spaces, commas or quotes")
         items = ", ".join(f"{item.weight!r} {item.start!r}:{item.end!r} {item.prefix}" for item in group.items)
         parts.append(f'"{group.name}: {items}"')
     return " ".join(parts) + "\n"

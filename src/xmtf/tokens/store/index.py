@@ -1,4 +1,4 @@
-"""The index file of Megatron's token format: where each item lies in the ``.bin`` file beside it.
+"""The index file of Megatron's token format: where each item lies in the ``.bin`` file next to it.
 
 Little endian, N items, M entries of the document index::
 
@@ -116,17 +116,17 @@ def read_index(path: Path) -> Index:
     magic, version, code, count, num_documents = _HEADER.unpack(header)
     if magic != _MAGIC:
         old = magic.startswith(_OLD_MAGIC)
-        hint = "the older `cached` format of Megatron; make it anew with its `mmap` format" if old else "not an index"
+        hint = "Megatron's older `cached` format; convert it to its `mmap` format" if old else "not an index"
         raise DataError(f"{path}: byte 0: {hint}")
     if version != 1:
-        raise DataError(f"{path}: byte 9: version {version}, known is 1")
+        raise DataError(f"{path}: byte 9: version {version}, only 1 is supported")
     if code not in DTYPES:
         raise DataError(f"{path}: byte 17: unknown dtype code {code}")
     expected = _HEADER.size + 12 * count + 8 * num_documents
     if length not in (expected, expected + count):
         raise DataError(
-            f"{path}: byte 18: {count} items and {num_documents} document entries need {expected} bytes, "
-            f"the file has {length}"
+            f"{path}: byte 18: {count} items and {num_documents} document entries need {expected} bytes, but the file "
+            f"has {length}"
         )
     at = _HEADER.size
     index = Index(
@@ -175,7 +175,7 @@ def _check_pointers(path: Path, index: Index) -> None:
             item = first + int(wrong[0])
             raise DataError(
                 f"{path}: byte {_HEADER.size + 4 * count + 8 * item}: item {item} begins at byte "
-                f"{int(index.pointers[item])} of the .bin file, its sizes and {index.dtype} say {begins[wrong[0]]}"
+                f"{int(index.pointers[item])} of the .bin file, but its sizes and {index.dtype} give {begins[wrong[0]]}"
             )
         start = int(ends[-1])
 

@@ -85,14 +85,15 @@ def open_store(prefix: Path) -> TokenStore:
     index_path, path = with_suffix(prefix, ".idx"), with_suffix(prefix, ".bin")
     index = read_index(index_path)
     if index.dtype.kind == "f":
-        raise DataError(f"{index_path}: byte 17: holds floating point numbers ({index.dtype}), not tokens")
+        raise DataError(f"{index_path}: byte 17: contains floating point numbers ({index.dtype}), not tokens")
     try:
         length = path.stat().st_size
     except FileNotFoundError:
-        raise DataError(f"{path}: missing (its index is there)") from None
+        raise DataError(f"{path}: missing (its index exists)") from None
     if length != index.num_bytes:
         raise DataError(
-            f"{path}: byte {min(length, index.num_bytes)}: has {length} bytes, {index_path.name} says {index.num_bytes}"
+            f"{path}: byte {min(length, index.num_bytes)}: has {length} bytes, but {index_path.name} gives "
+            f"{index.num_bytes}"
         )
     tokens = np.memmap(path, dtype=index.dtype, mode="r") if length else np.empty(0, dtype=index.dtype)
     return TokenStore(prefix, index, tokens)
@@ -120,7 +121,7 @@ class StoreWriter:
         return self
 
     def append(self, tokens: npt.NDArray[Any], sizes: npt.NDArray[Any]) -> None:
-        """Append items, each a document of its own.
+        """Append items, each its own document.
 
         Args:
             tokens: Tokens of all the items, concatenated.

@@ -88,7 +88,7 @@ class ChatFormat:
         """Return the tokens of conversations, or why one has none.
 
         Raises:
-            PrefixError: The template rewrites what stands before an answer.
+            PrefixError: The template rewrites what is before an answer.
             TemplateError: As :func:`answered`.
         """
         found: list[ChatItem | str] = [ODD_CHARACTERS] * len(conversations)
@@ -132,7 +132,7 @@ class ChatFormat:
             text = self.template.render(marked.messages, marked.tools, generation_prompt=True)
         except TemplateRefusesError as error:
             raise ConfigError(
-                f"{self.template.label} refuses the prompt: {error}; ask without it (chat: off)"
+                f"{self.template.label} rejects the prompt: {error}; prompt without it (chat: off)"
             ) from None
         for mark in MARKS[:2]:
             text = text.replace(mark, "")

@@ -1,7 +1,7 @@
 r"""Texts whose ids may differ from SentencePiece's: letters with several decomposed marks.
 
 A tokenizer made of a ``spiece.model`` (:mod:`xmtf.tokens.tokenizer.spiece`) composes letters and marks by NFC, which
-reaches over a mark that stands between; SentencePiece composes what stands side by side::
+reaches over a mark that is between; SentencePiece composes what stands side by side::
 
     text            ا  fatha  hamza above
     NFC             أ  fatha
@@ -20,7 +20,7 @@ __all__ = ["composed_line", "composes", "count_composed"]
 
 
 def composes(tokenizer: str) -> bool:
-    """Tell whether a ``tokenizer.json`` composes by NFC before the table of a ``spiece.model``."""
+    """Return whether a ``tokenizer.json`` composes by NFC before the table of a ``spiece.model``."""
     if "Precompiled" not in tokenizer:
         return False
     normalizer = json.loads(tokenizer).get("normalizer") or {}
@@ -29,7 +29,7 @@ def composes(tokenizer: str) -> bool:
 
 
 def count_composed(texts: Iterable[str]) -> int:
-    r"""Return in how many texts NFC composes a letter with a mark that does not stand beside it.
+    r"""Return in how many texts NFC composes a letter with a mark that is not next to it.
 
     >>> count_composed(["\u0627\u064e\u0654", "\u0627\u0654\u064e", "e\u0301", "é", "the cat"])
     1
@@ -38,10 +38,10 @@ def count_composed(texts: Iterable[str]) -> int:
 
 
 def composed_line(count: int) -> str:
-    """Say how many texts there were."""
+    """Describe how many texts there were."""
     return (
-        f"{count:,} texts have letters with several decomposed marks, which SentencePiece may keep apart: their ids "
-        "may differ from its; bring the data to NFC"
+        f"{count:,} texts have letters with several decomposed marks, for which the ids may differ from "
+        "SentencePiece's; normalise the data to NFC"
     )
 
 

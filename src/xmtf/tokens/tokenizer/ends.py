@@ -1,8 +1,8 @@
-"""What a tokenizer puts around a text of its own accord: read from its ``tokenizer.json``, and written into it.
+"""What a tokenizer puts around its own text accord: read from its ``tokenizer.json``, and written into it.
 
-Most tokenizers put nothing there (BLOOM, GPT-2, Qwen), T5's and mT5's an end of text behind it, Gemma's and
-Llama's a begin of text before it, XGLM's and OPT's an end of text before it. A model knows a prompt as its
-tokenizer gave it in pretraining, so that is what stands before inputs unless a recipe wants otherwise::
+Most tokenizers put nothing there (BLOOM, GPT-2, Qwen), T5's and mT5's an end of text behind it, Gemma's and Llama's a
+begin of text before it, XGLM's and OPT's an end of text before it. A model knows a prompt as its tokenizer gave it in
+pretraining, so that is what is before inputs unless a recipe needs otherwise::
 
     Gemma   "Hello world"   ->  2 | 9259 1902        begin of inputs: (2,)
     BLOOM   "Hello world"   ->  59414 8876           begin of inputs: ()
@@ -32,7 +32,7 @@ _OFFSETS_ALONE = "ByteLevel"
 class _Ended(Protocol):
     @property
     def begin(self) -> Ids:
-        """Ids that it puts before a text of its own accord."""
+        """Ids that it puts before its own text accord."""
 
     @property
     def bos(self) -> int | None:
@@ -40,7 +40,7 @@ class _Ended(Protocol):
 
 
 def begin_of_inputs(tokens: Tokenization, tokenizer: _Ended) -> Ids:
-    """Return the ids that stand before inputs, in training and whenever the model is asked.
+    """Return the ids that are before inputs, in training and whenever the model is asked.
 
     Args:
         tokens: ``begin_of_inputs``: ``auto`` takes what the tokenizer puts before a text.
@@ -72,7 +72,7 @@ def own_ends(core: tokenizers.Tokenizer) -> tuple[Ids, Ids]:
 
 
 def puts_space(encode: Callable[[str], str]) -> bool:
-    """Tell whether a tokenizer puts a space before a text even where one stands there already.
+    """Return whether a tokenizer puts a space before a text even where one already exists.
 
     Args:
         encode: The tokens of a text as the vocabulary spells them, joined.
@@ -95,7 +95,7 @@ def with_ends(text: str, before: list[tuple[str, int]], after: list[tuple[str, i
 
     Args:
         text: The file's content.
-        before: Token and id of each that stands before a text.
+        before: Token and id of each that is before a text.
         after: Those behind it.
         label: What errors call the tokenizer.
 
@@ -112,7 +112,7 @@ def with_ends(text: str, before: list[tuple[str, int]], after: list[tuple[str, i
     changed = json.dumps(content, ensure_ascii=False)
     found = own_ends(tokenizers.Tokenizer.from_str(changed))
     if found != (tuple(number for _, number in before), tuple(number for _, number in after)):
-        raise ConfigError(f"{label}: its tokenizer.json cannot be made to add {before} and {after} to a text alone")
+        raise ConfigError(f"{label}: its tokenizer.json cannot be changed to add {before} and {after} to single texts")
     return changed
 
 

@@ -97,7 +97,7 @@ def _from_json(path: Path, folder: Path, label: str) -> Tokenizer:
 
 
 def _from_spiece(path: Path, label: str) -> Tokenizer:
-    """Convert a ``spiece.model``; how many extra ids stand behind it the configuration says, or the kind of model."""
+    """Convert a ``spiece.model``; how many extra ids are behind it the configuration says, or the kind of model."""
     folder = path.parent
     known = _optional(folder / CONFIG_FILE)
     num_extra = known.get("extra_ids")
@@ -117,7 +117,7 @@ def _of_text(
     otherwise: Mapping[str, int | None] | None = None,
     about: dict[str, object] | None = None,
 ) -> Tokenizer:
-    """Return the tokenizer that a ``tokenizer.json`` and the files beside it make.
+    """Return the tokenizer that a ``tokenizer.json`` and the files next to it make.
 
     Args:
         text: Content of the ``tokenizer.json``.
@@ -134,7 +134,7 @@ def _of_text(
     ids = {kind: (otherwise or {}).get(kind) if number is None else number for kind, number in ids.items()}
     eos, bos = ids["eos"], ids["bos"]
     if eos is None:
-        raise ConfigError(f"{label}: names no end-of-text token; set eos_token in {folder / CONFIG_FILE}")
+        raise ConfigError(f"{label}: has no end-of-text token; set eos_token in {folder / CONFIG_FILE}")
     return Tokenizer(
         text,
         pad=eos if ids["pad"] is None else ids["pad"],
@@ -170,7 +170,7 @@ def _special_ids(tokenizer: Tokenizer, named: dict[str, object], numbered: dict[
 
 
 def _listed(numbers: object) -> tuple[int, ...]:
-    """Return one id or a list of them as a tuple; whatever else stands there is none."""
+    """Return one id or a list of them as a tuple; whatever else is there is none."""
     found = numbers if isinstance(numbers, list) else [numbers]
     return tuple(number for number in found if isinstance(number, int) and not isinstance(number, bool))
 
@@ -181,7 +181,7 @@ def _without_pad(pad: int | None) -> dict[str, None]:
 
 
 def _about(named: dict[str, object], folder: Path) -> dict[str, object]:
-    """Return what exports keep of a tokenizer's configuration; a template in a file of its own comes first."""
+    """Return what exports keep of a tokenizer's configuration; a template in its own file comes first."""
     about = {key: named[key] for key in KEPT_KEYS if key in named}
     kind = named.get("tokenizer_class")
     if "padding_side" not in about and isinstance(kind, str):
@@ -218,7 +218,7 @@ def _optional(path: Path) -> dict[str, object]:
 
 
 def _from_gguf(path: Path, label: str) -> Tokenizer:
-    """Read the tokenizer in a GGUF file: what stands before a text is as the file says, not as transformers thinks."""
+    """Read the tokenizer in a GGUF file: what is before a text is as the file says, not as transformers thinks."""
     file = read_gguf(path)
     require("gguf", "train")
     from xmtf.gguf.reader import quick_gguf  # the package gguf is optional
@@ -246,13 +246,13 @@ def _through_transformers(folder: Path, label: str, **options: str) -> Tokenizer
         loaded = transformers.AutoTokenizer.from_pretrained(str(folder), local_files_only=True, **options)
     except Exception as error:  # noqa: BLE001 - the package tokenizers raises plain Exception
         raise ConfigError(
-            f"tokenizer {label!r}: no {TOKENIZER_FILE} there, and transformers cannot read it either ({error})"
+            f"tokenizer {label!r}: it has no {TOKENIZER_FILE}, and transformers cannot read it either ({error})"
         ) from None
     core = getattr(loaded, "backend_tokenizer", None)
     if core is None:
         raise ConfigError(f"tokenizer {label!r}: has no fast form; convert it to a {TOKENIZER_FILE}")
     if loaded.eos_token_id is None:
-        raise ConfigError(f"tokenizer {label!r}: names no end-of-text token")
+        raise ConfigError(f"tokenizer {label!r}: has no end-of-text token")
     pad = loaded.pad_token_id if loaded.pad_token_id is not None else loaded.eos_token_id
     return Tokenizer(
         core.to_str(),
@@ -277,6 +277,6 @@ def _download(ref: str, offline: bool) -> Path:
     except (HFValidationError, OSError) as error:
         reason = "offline, and not in the hub's cache" if offline else str(error).splitlines()[0]
         raise SourceError(
-            f"tokenizer {ref!r}: no such folder or file here, and not found on the hub ({reason})"
+            f"tokenizer {ref!r}: no such local folder or file, and not found on the hub ({reason})"
         ) from None
     return Path(folder)

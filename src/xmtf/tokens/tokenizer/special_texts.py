@@ -134,7 +134,7 @@ def _unknown(model: JsonObject, core: tokenizers.Tokenizer) -> int | None:
 
 
 def special_line(counts: Mapping[str, int]) -> str:
-    """Say how often texts looked like to hold special tokens.
+    """Describe how often texts seemed to contain special tokens.
 
     >>> special_line({"</s>": 2, "<pad>": 1})
     'read as text, not as special tokens (tokens.special_tokens): </s> in 2 texts, <pad> in 1'
@@ -169,6 +169,6 @@ def without_special_tokens(text: str, names: Sequence[str]) -> str:
 
 
 def _makes(merge: str | Sequence[str], names: JsonObject) -> bool:
-    """Tell whether a merge makes one of these tokens, or is made of one."""
+    """Return whether a merge makes one of these tokens, or is made of one."""
     left, right = merge.split(" ") if isinstance(merge, str) else merge
     return left in names or right in names or left + right in names

@@ -81,7 +81,7 @@ def read_spiece(path: Path, *, num_extra: int) -> Spiece:
     """
     model, processor = _load(path)
     if model.trainer_spec.model_type != _UNIGRAM or model.normalizer_spec.ListFields() == []:
-        raise ConfigError(f"{path}: is no unigram model; convert it to a tokenizer.json")
+        raise ConfigError(f"{path}: is not a unigram model; convert it to a tokenizer.json")
     core = _fast(model, num_extra)
     _compare(path, core, processor, check_texts(model))
     known = {"pad": processor.pad_id(), "eos": processor.eos_id(), "bos": processor.bos_id()}
@@ -103,9 +103,11 @@ def _load(path: Path) -> tuple[Any, SentencePieceProcessor]:
             processor = sentencepiece.SentencePieceProcessor(model_proto=content)
         except (DecodeError, RuntimeError, ValueError) as error:
             reason = str(error).strip().splitlines()
-            raise DataError(f"{path}: not a whole file of SentencePiece ({reason[0] if reason else 'empty'})") from None
+            raise DataError(
+                f"{path}: incomplete or damaged SentencePiece file ({reason[0] if reason else 'empty'})"
+            ) from None
     if not model.pieces:
-        raise DataError(f"{path}: not a whole file of SentencePiece (it has no pieces)")
+        raise DataError(f"{path}: incomplete or damaged SentencePiece file (it has no pieces)")
     return model, processor
 
 
@@ -176,6 +178,6 @@ def _compare(path: Path, core: tokenizers.Tokenizer, processor: SentencePiecePro
     differing = [text for text, ids, found in zip(texts, theirs, ours, strict=True) if ids != found.ids]
     if differing:
         raise ConfigError(
-            f"{path}: no fast tokenizer gives the same ids: {len(differing)} of {len(texts)} texts differ, such as "
+            f"{path}: a fast tokenizer gives different ids: {len(differing)} of {len(texts)} texts differ, such as "
             f"{differing[0][:60]!r}; convert it to a tokenizer.json with the library it comes from"
         )

@@ -1,7 +1,7 @@
 """A tokenizer as the rooms use it: texts to ids and back, and which ids are special.
 
-Light: stands on the ``tokenizers`` package alone, so neither token files nor scoring need transformers.
-No special token is ever added here; what stands at the ends of inputs and targets is the recipe's choice.
+Light: is on the ``tokenizers`` package alone, so neither token files nor scoring need transformers.
+No special token is ever added here; what is at the ends of inputs and targets is the recipe's choice.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Tokenizer:
             self._core = tokenizers.Tokenizer.from_str(text)
         except Exception as error:  # noqa: BLE001 - the package raises plain Exception
             raise ConfigError(
-                f"{label}: not a tokenizer.json that this version of `tokenizers` reads ({error})"
+                f"{label}: not a tokenizer.json that this version of `tokenizers` can read ({error})"
             ) from None
         self._core.no_truncation()
         self._core.no_padding()
@@ -140,13 +140,13 @@ class Tokenizer:
 
     @cached_property
     def special_ends(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Ids that it puts before and after a text of its own accord."""
+        """Ids that it puts before and after its own text accord."""
         before, after = own_ends(self._core)
         return before or self._flagged, after
 
     @property
     def begin(self) -> tuple[int, ...]:
-        """Ids that it puts before a text of its own accord; see :mod:`xmtf.tokens.tokenizer.ends`."""
+        """Ids that it puts before its own text accord; see :mod:`xmtf.tokens.tokenizer.ends`."""
         return self.special_ends[0]
 
     @property
@@ -156,7 +156,7 @@ class Tokenizer:
 
     @cached_property
     def puts_space(self) -> bool:
-        """Whether it puts a space before a text even where one stands there already."""
+        """Whether it puts a space before a text even where one already exists."""
         return puts_space(lambda text: "".join(self.token(number) for number in self.encode([text])[0]))
 
     def adding(self, before: tuple[int, ...], *, keep_end: bool) -> Tokenizer:
@@ -164,7 +164,7 @@ class Tokenizer:
 
         Args:
             before: Ids.
-            keep_end: What it puts behind a text stays; else nothing stands there.
+            keep_end: What it puts behind a text stays; else nothing is there.
 
         Raises:
             ConfigError: Its ``tokenizer.json`` cannot be made to do so.
@@ -233,7 +233,7 @@ class Tokenizer:
             if wrong is None:
                 raise
             raise DataError(
-                f"{ascii(wrong)[:80]}: holds half of a character (a lone surrogate); leave it out"
+                f"{ascii(wrong)[:80]}: contains half a character (an unpaired surrogate); remove it"
             ) from None
         if self._composes:
             self.composed_texts += count_composed(texts)
@@ -248,7 +248,7 @@ class Tokenizer:
 
         Args:
             texts: The texts.
-            hidden: Whether special tokens stand in them under their :attr:`hidden_names`, and what spells them is text.
+            hidden: Whether special tokens are in them under their :attr:`hidden_names`, and what spells them is text.
         """
         core = self._special.core if hidden else self._core
         return [
@@ -300,8 +300,8 @@ class Tokenizer:
         """
         if self.vocab_size > vocab_size:
             raise ConfigError(
-                f"{self.label}: has {self.vocab_size:,} tokens, but {model} has room for {vocab_size:,}; "
-                "take the tokenizer that the model was trained with, or a larger model.vocab_size"
+                f"{self.label}: has {self.vocab_size:,} tokens, but {model} has room for {vocab_size:,}; use the "
+                f"tokenizer that the model was trained with, or a larger model.vocab_size"
             )
 
     def save(self, folder: Path) -> None:
@@ -333,7 +333,7 @@ class Tokenizer:
 
 
 def _is_whole(text: str) -> bool:
-    """Tell whether a text has no half of a character."""
+    """Return whether a text has no half of a character."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:

@@ -34,13 +34,13 @@ def train_tokenizer(batches: Iterable[Sequence[str]], vocab_size: int, family: F
         family: Whose special tokens it gets.
 
     Raises:
-        ConfigError: ``vocab_size`` leaves no room beside bytes and special tokens.
+        ConfigError: ``vocab_size`` leaves no room besides bytes and special tokens.
     """
     special = SPECIAL[family]
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     if vocab_size <= len(special) + len(alphabet):
         raise ConfigError(
-            f"tokens.tokenizer.train_vocab_size: {vocab_size} leaves no room beside 256 bytes; take 300 or more"
+            f"tokens.tokenizer.train_vocab_size: {vocab_size} leaves no room besides 256 bytes; use 300 or more"
         )
     core = tokenizers.Tokenizer(models.BPE())
     split = pre_tokenizers.Split(tokenizers.Regex(BLOOM_WORDS), behavior="isolated")

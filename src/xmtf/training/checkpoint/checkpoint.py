@@ -1,4 +1,4 @@
-"""Checkpoints that training goes on from: written beside and renamed, checked before they are read.
+"""Checkpoints that training resumes from: written next to and renamed, checked before they are read.
 
 ::
 
@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from xmtf.errors import DataError
-from xmtf.execution import say
+from xmtf.execution import warn
 from xmtf.files import discard_folder, sweep
 from xmtf.guards.unfinished import replace_folder, temporary_folder
 from xmtf.training.checkpoint.optimizer_state import load_optimizer_tensors, optimizer_tensors
@@ -98,8 +98,8 @@ def write(
             missing = sorted(hashes.keys() - files.keys())
             if missing:
                 raise DataError(
-                    f"{temporary}: {missing[0]} (and {len(missing) - 1} more), which another process has written, is "
-                    "not there; checkpoints need a file system that all of them share"
+                    f"{temporary}: {missing[0]} (and {len(missing) - 1} more), which another process wrote, is "
+                    f"missing; checkpoints need a file system shared by all processes"
                 )
             State(fingerprint, progress, files, hashes).write(temporary)
             replace_folder(temporary, path)
@@ -120,7 +120,7 @@ def shards_of(model: nn.Module | Layout, optimizer: torch.optim.Optimizer, *, co
     Args:
         model: What it holds.
         optimizer: Of what it holds.
-        copy: Copy to the CPU, so that training can go on while the pieces are written.
+        copy: Copy to the CPU, so that training can continue while the pieces are written.
     """
     pieces = _pieces(model)
     shards = {f"model.{name}": Shard.whole(buffer) for name, buffer in _buffers(model).items()}
@@ -208,7 +208,7 @@ def read_progress(path: Path) -> TrainingProgress:
     """
     lacks = torn(path)
     if lacks is not None:
-        raise DataError(f"{path}: not a whole checkpoint: {lacks}; use another one")
+        raise DataError(f"{path}: not a complete checkpoint: {lacks}; use another one")
     return read_state(path).progress
 
 
@@ -248,7 +248,7 @@ def find_checkpoint(folder: Path, fingerprint: str, num_steps: int, ranks: Ranks
         if reason is None:
             return path
         if ranks.first:
-            say(f"{path}: passed over: {reason}")
+            warn(f"{path}: skipped: {reason}")
     return None
 
 
@@ -339,7 +339,7 @@ def _weight_shards(path: Path, model: nn.Module | Layout, stored: dict[str, Stor
     whole = not (isinstance(model, Layout) and model.mesh.pipe.size > 1)
     others = {name for name in stored if name.startswith("model.")} - shards.keys() if whole else set()
     if others or any(name not in stored or stored[name].shape != shard.shape for name, shard in shards.items()):
-        raise DataError(f"{path}: holds the weights of another model; delete it to train anew")
+        raise DataError(f"{path}: contains the weights of another model; delete it to train from scratch")
     return shards
 
 

@@ -1,4 +1,4 @@
-"""The checkpoints of one training: found, read, written while training waits or while it goes on, and pruned."""
+"""The checkpoints of one training: found, read, written while training waits or while it continues, and pruned."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class Saver:
         layout: What this process holds of the model.
         optimizer: Of what it holds.
         fingerprint: Names the training.
-        keep: How many stay, beside the best.
+        keep: How many stay, alongside the best.
         ranks: The processes, with a group of their own: those that write are waited for longer than in a step.
-        background: Whether training goes on while a checkpoint is written.
-        done: Called on the first process when a checkpoint stands under its name.
+        background: Whether training continues while a checkpoint is written.
+        done: Called on the first process when a checkpoint is under its name.
         aside_s: Seconds that the slowest checkpoint took which was written in the background.
     """
 

@@ -28,8 +28,8 @@ def write_shard_file(path: Path, pieces: Mapping[str, tuple[Tensor, Sequence[int
 
     Args:
         path: The file.
-        pieces: Name -> numbers, on any device, and where they lie in the whole tensor. The places stand in the
-            header as torch.distributed.checkpoint reads them.
+        pieces: Name -> numbers, on any device, and where they lie in the whole tensor. The places are in the header as
+            torch.distributed.checkpoint reads them.
     """
     order = in_order({name: piece for name, (piece, _) in pieces.items()})
     digest = xxhash.xxh3_128()

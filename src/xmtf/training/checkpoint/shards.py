@@ -164,7 +164,7 @@ class _Writer(StorageWriter):
         """The folder is there."""
 
     def finish(self, metadata: Metadata, results: list[list[WriteResult]]) -> None:
-        """Where pieces lie stands in the files themselves."""
+        """Where pieces lie is in the files themselves."""
 
     @classmethod
     def validate_checkpoint_id(cls, checkpoint_id: object) -> bool:
@@ -215,9 +215,7 @@ class ShardReader:
         for name, entry in self._reader.read_metadata().state_dict_metadata.items():
             assert isinstance(entry, TensorStorageMetadata)
             if sum(prod(chunk.sizes) for chunk in entry.chunks) != prod(entry.size):
-                raise DataError(
-                    f"{folder}: part of {name} is in none of its files; a file of another process is missing"
-                )
+                raise DataError(f"{folder}: part of {name} is in none of its files; another process's file is missing")
             self.stored[name] = Stored(tuple(entry.size), entry.properties.dtype)
 
     def fill(self, shards: Mapping[str, Shard]) -> None:

@@ -24,7 +24,7 @@ __all__ = ["STATE", "State", "TrainingProgress", "damaged", "read_state", "requi
 STATE = "state.json"
 _SCHEMA = 1
 _BLOCK_BYTES = 2**22
-_CHANGED = "does not hold the bytes that were written"
+_CHANGED = "does not match its recorded checksum"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +78,13 @@ def read_state(path: Path) -> State:
     """Return the state of a checkpoint.
 
     Raises:
-        DataError: It is not as it was written, or was written by another version.
+        DataError: It was changed or cut short, or was written by another version.
     """
     value = _stored(path)
     if value is None:
         raise DataError(f"{path / STATE}: {_CHANGED}; use another checkpoint")
     if value.pop("schema", None) != _SCHEMA:
-        raise DataError(f"{path / STATE}: written by another version of xmtf; delete {path} to train anew")
+        raise DataError(f"{path / STATE}: written by another version of xmtf; delete {path} to train from scratch")
     return State(**value | {"progress": TrainingProgress(**value["progress"])})
 
 
@@ -119,7 +119,7 @@ def torn(path: Path) -> str | None:
 
 
 def damaged(path: Path, ranks: Ranks = ALONE) -> str | None:
-    """Return what of a checkpoint is not as it was written, or None; reads every shard.
+    """Return what of a checkpoint was changed or cut short, or None; reads every shard.
 
     Args:
         path: A checkpoint that is not torn.
@@ -146,7 +146,7 @@ def require_whole(path: Path, ranks: Ranks = ALONE) -> None:
     """
     lacks = torn(path) or damaged(path, ranks)
     if lacks is not None:
-        raise DataError(f"{path}: not a whole checkpoint: {lacks}; use another one")
+        raise DataError(f"{path}: not a complete checkpoint: {lacks}; use another one")
 
 
 def _hash(path: Path) -> str | None:

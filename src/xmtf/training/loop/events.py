@@ -1,4 +1,4 @@
-"""``log.jsonl``: one event a line, and the sums that its training events are made of."""
+"""``log.jsonl``: one event per line, and the sums that its training events are made of."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Protocol
 from torch import Tensor
 
 from xmtf.artefacts.event_log import append_event, read_event
-from xmtf.execution import say
+from xmtf.execution import warn
 from xmtf.files import atomic_path
 
 __all__ = ["TRAINING_EVENTS", "GroupLosses", "Log", "Tracker", "Window", "scalars"]
@@ -58,7 +58,7 @@ class Log:
     def rewind(self, step: int) -> None:
         """Drop training events after ``step`` (0: all of them), so that a resumed run does not tell them twice.
 
-        A line that is not as it was written, or that a crash or a full disk cut short, is dropped and named.
+        A line that was changed or cut short, or that a crash or a full disk cut short, is dropped and named.
         """
         if not self.path.exists():
             return
@@ -67,7 +67,7 @@ class Log:
         for number, line in enumerate(lines, start=1):
             event = read_event(line)
             if event is None:
-                say(f"{self.path}: line {number} was cut short or is not as it was written; it is dropped")
+                warn(f"{self.path}: line {number} was cut short or was changed or cut short; it is dropped")
             elif event["event"] not in TRAINING_EVENTS or (step and event["step"] <= step):
                 kept.append(line.rstrip(b"\n") + b"\n")
         if kept != lines:
@@ -76,7 +76,7 @@ class Log:
 
 
 def scalars(event: str, values: Mapping[str, object]) -> Iterator[tuple[str, float]]:
-    """Yield the finite numbers of an event under names with slashes; a ``group`` stands in the name.
+    """Yield the finite numbers of an event under names with slashes; a ``group`` is in the name.
 
     >>> dict(scalars("validation", {"group": "mixture", "loss": 2.5, "loss_by_language": {"fr": 2.0}}))
     {'validation/mixture/loss': 2.5, 'validation/mixture/loss_by_language/fr': 2.0}

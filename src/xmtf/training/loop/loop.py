@@ -1,4 +1,4 @@
-"""The loop: steps, the log, validation, checkpoints, and the ways to stop and go on."""
+"""The loop: steps, the log, validation, checkpoints, and the ways to stop and resume."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Loop:
         return self.saver.folder
 
     def run(self) -> TrainingProgress:
-        """Train to the last step, going on from the newest checkpoint of this training.
+        """Train to the last step, resuming from the newest checkpoint of this training.
 
         Raises:
             Stopped: A signal, the kill-switch file or the wall-clock limit asked to stop; a checkpoint is saved.
@@ -90,7 +90,7 @@ class Loop:
                     bar.set(self.progress.step, note=self._note(outcome.loss, speed))
                     reason = self.stopper.check(time.monotonic() - start, self.saver.aside_s)
                     if self.step.ranks.agree(reason is not None) and self.progress.step < self.num_steps:
-                        self._stop(reason or "another rank was asked to stop")
+                        self._stop(reason or "another rank received a stop request")
             self.saver.wait()
         finally:
             self.saver.close()
@@ -106,9 +106,9 @@ class Loop:
         self.progress = found or self.progress
         self.log.rewind(self.progress.step)
         if found is not None:
-            say(f"going on from {self.saver.path(found)}, step {self.progress.step} of {self.num_steps}")
+            say(f"resuming from {self.saver.path(found)}, step {self.progress.step} of {self.num_steps}")
         elif self.saver.has_others:
-            say(f"{self.checkpoints}: no checkpoint of this training; beginning at step 0")
+            say(f"{self.checkpoints}: no checkpoint of this training; starting at step 0")
 
     def _one_step(self) -> StepOutcome:
         step = self.progress.step
@@ -172,7 +172,7 @@ class Loop:
         mark_stop(self.checkpoints)
         self.log.write("stop", self.progress.step, reason=reason, path=str(path))
         text = f"{reason}: stopped after step {self.progress.step} of {self.num_steps} and saved {path}"
-        say(f"{text}; run the same command again to go on from there")
+        say(f"{text}; run the same command again to resume from there")
         raise Stopped(text)
 
     def _skipped(self, batch: GlobalBatch, outcome: StepOutcome) -> None:

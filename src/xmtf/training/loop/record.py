@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from xmtf.execution import say
+from xmtf.execution import warn
 from xmtf.training.checkpoint.state import TrainingProgress
 from xmtf.training.loop.events import GroupLosses, Log, Window
 from xmtf.training.loop.mfu import Meter
@@ -95,11 +95,11 @@ class Record:
             num_rows=len(bad),
             rows=[{"row": first + row, "examples": self._examples(batch, row)} for row in sorted(shown[:_SHOWN_ROWS])],
         )
-        say(f"step {step}: loss {outcome.loss}, gradient norm {outcome.grad_norm}: skipped, nothing was updated")
+        warn(f"step {step}: loss {outcome.loss}, gradient norm {outcome.grad_norm}: skipped without an update")
 
     def _examples(self, batch: GlobalBatch, row: int) -> list[dict[str, str]]:
         for part, targets in zip(batch.batches, batch.targets, strict=True):
             if row < targets.num_rows:
                 return self.show(part, row)
             row -= targets.num_rows
-        raise AssertionError("a row of no micro-batch")
+        raise AssertionError("a row in no micro-batch")

@@ -18,7 +18,7 @@ __all__ = ["Stopped", "Stopper", "mark_stop", "refuse_restart", "stop_on_signals
 
 
 class Stopped(KeyboardInterrupt):
-    """Training was stopped as asked and a checkpoint was saved; the same command goes on from there."""
+    """Training was stopped as asked and a checkpoint was saved; the same command resumes from there."""
 
 
 @dataclass(slots=True)
@@ -43,17 +43,17 @@ class Stopper:
 
         Args:
             step_s: Seconds that the last step took, saving included: the limit leaves room for two such steps.
-            aside_s: Seconds that saving takes while training goes on: there is room for two of those as well, the one
+            aside_s: Seconds that saving takes while training continues: there is room for two of those as well, the one
                 under way and the last.
         """
         self.slowest_s = max(self.slowest_s, step_s)
         if self.reason is None and self.file.exists():
             self.file.unlink(missing_ok=True)
-            self.reason = f"{self.file} asked for it"
+            self.reason = f"{self.file} requested it"
         if self.reason is None and self.limit_s is not None:
             spent = time.monotonic() - self.start
             if spent + 2 * (self.slowest_s + aside_s) >= self.limit_s:
-                self.reason = f"training.wall_clock_limit of {self.limit_s:.0f} s is near"
+                self.reason = f"training.wall_clock_limit of {self.limit_s:.0f} s is almost reached"
         return self.reason
 
 
@@ -83,7 +83,7 @@ def refuse_restart(checkpoints: Path) -> None:
 
 @contextmanager
 def stop_on_signals(stopper: Stopper) -> Iterator[None]:
-    """Let SIGTERM, SIGHUP and Ctrl-C stop training after the step at hand; a second Ctrl-C stops at once.
+    """Let SIGTERM, SIGHUP and Ctrl-C stop training after the step available; a second Ctrl-C stops at once.
 
     Outside the main thread signals stay as they are.
     """
@@ -95,7 +95,7 @@ def stop_on_signals(stopper: Stopper) -> Iterator[None]:
         if stopper.reason is not None:
             raise KeyboardInterrupt
         stopper.reason = f"{signal.Signals(number).name} was received"
-        say("stopping after this step and saving; a second Ctrl-C stops at once")
+        say("stopping after this step and saving; a second Ctrl-C stops immediately")
 
     wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     heard = [number for number in wanted if signal.getsignal(number) != signal.SIG_IGN]  # nohup stays as it is

@@ -56,7 +56,7 @@ def open_trackers(names: Sequence[str], run: TrackedRun) -> tuple[Tracker, ...]:
 
 @dataclass(slots=True)
 class _TensorBoard:
-    """Event files; those of a run that went on hide what an earlier attempt wrote after the step it began with."""
+    """Event files; those of a run that was resumed hide what an earlier attempt wrote after the step it began with."""
 
     folder: Path
     _writer: Any = field(default=None, repr=False)

@@ -73,7 +73,7 @@ Batch: TypeAlias = CausalRows | EncoderDecoderRows
 
 
 def is_causal(batch: Batch) -> TypeIs[CausalRows]:
-    """Tell whether a batch is for a causal model."""
+    """Return whether a batch is for a causal model."""
     return hasattr(batch, "is_input")
 
 

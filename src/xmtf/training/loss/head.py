@@ -138,7 +138,7 @@ class Head:
         return self._cast
 
     def _is_plain(self) -> bool:
-        """Tell whether logits are just ``hidden @ weight.T`` of a weight of the model (no scale, cap or bias)."""
+        """Return whether logits are just ``hidden @ weight.T`` of a weight of the model (no scale, cap or bias)."""
         if self._plain is None:
             self._plain = _is_plain_product(self.model)
         return self._plain

@@ -69,7 +69,7 @@ def causal_targets(batch: CausalRows, weighting: Weighting) -> Targets:
         labels          8     5
 
     Position 2 would predict token 3, an input of the next example, and position 5 padding: no loss. Each answer of a
-    conversation is a target of its own::
+    conversation is its own target::
 
         tokens        6 7 8 9 3 4 5
         segment_ids   1 1 1 1 1 1 1
@@ -104,12 +104,12 @@ def decoder_targets(batch: EncoderDecoderRows, weighting: Weighting) -> Targets:
         weights (target)      ⅓ ⅓ ⅓ ½ ½
 
     Raises:
-        ConfigError: Weighting ``target_compat``, which describes rows where inputs stand between targets.
+        ConfigError: Weighting ``target_compat``, which describes rows where inputs are between targets.
     """
     if weighting == "target_compat":
         raise ConfigError(
-            "training.loss: `target_compat` is how BLOOMZ weighted causal rows; for an encoder-decoder choose "
-            "`target`, which is mT0's average per sequence"
+            "training.loss: `target_compat` is BLOOMZ's weighting of causal rows; for an encoder-decoder use "
+            "`target`, mT0's average per sequence"
         )
     segments = batch.decoder_segment_ids
     num_real = int(np.count_nonzero(segments)) + int(np.count_nonzero(batch.encoder_segment_ids))
@@ -177,7 +177,7 @@ def _numbered(segments: NDArray[np.int32], turns: NDArray[np.uint8]) -> NDArray[
 
 
 def _run_weights(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return 1 / length of the run of ones that each masked entry of the flattened mask stands in."""
+    """Return 1 / length of the run of ones that each masked entry of the flattened mask is in."""
     flat = np.concatenate(([False], mask.ravel(), [False]))
     edges = np.flatnonzero(flat[1:] != flat[:-1])
     lengths = edges[1::2] - edges[::2]

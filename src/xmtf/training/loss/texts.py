@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xmtf.errors import SourceError
-from xmtf.execution import say
+from xmtf.execution import warn
 from xmtf.models.interface import Family
 from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.schema import Packing, ValidationText
@@ -93,7 +93,7 @@ def text_rows(
         rows_per_step: Rows of a step, for the size of micro-batches.
 
     Raises:
-        SourceError: The file cannot be read, lacks the column, or holds no text.
+        SourceError: The file cannot be read, lacks the column, or has no text.
     """
     path = folder / text.path
     table = read_table_file(path)
@@ -106,9 +106,9 @@ def text_rows(
         if value and len(stream) < text.rows * window:
             stream += [*tokenizer.begin, *tokenizer.encode([str(value)])[0].tolist(), tokenizer.eos]
     if len(stream) < 2:
-        raise SourceError(f"{path}: column {text.column!r} holds no text")
+        raise SourceError(f"{path}: column {text.column!r} has no text")
     if num_inputs and len(stream) <= num_inputs:
-        raise SourceError(f"{path}: holds {len(stream)} tokens, and one row of inputs alone takes {num_inputs}")
+        raise SourceError(f"{path}: holds {len(stream)} tokens, but one row of inputs needs {num_inputs}")
     num_rows = min(text.rows, max(1, len(stream) // window))
     flat = np.full(num_rows * window, -1, np.int64)
     used = stream[: num_rows * window]
@@ -127,10 +127,10 @@ def present_texts(loaded: LoadedRecipe) -> list[tuple[ValidationText, Path]]:
         if not path.is_file():
             if not text.optional:
                 raise SourceError(f"{loaded.path}: training.validation_texts: there is no file {path}")
-            _say_once(f"training.validation_texts: {text.name!r} is left out: there is no file {path}")
+            _warn_once(f"training.validation_texts: {text.name!r} is skipped: there is no file {path}")
     return [(text, path) for text, path in found if path.is_file()]
 
 
 @cache
-def _say_once(text: str) -> None:
-    say(text)
+def _warn_once(text: str) -> None:
+    warn(text)

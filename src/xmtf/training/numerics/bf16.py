@@ -57,7 +57,7 @@ class ProductsInFp32(TorchDispatchMode):  # type: ignore[no-untyped-call]  # tor
 
 
 def _is_bf16(values: Iterable[Any]) -> bool:
-    """Tell whether the first tensor is a bf16 tensor on the CPU; a product's tensors are of one kind."""
+    """Return whether the first tensor is a bf16 tensor on the CPU; a product's tensors are of one kind."""
     first = next(value for value in values if isinstance(value, Tensor))
     return first.dtype == torch.bfloat16 and first.device.type == "cpu"
 

@@ -1,9 +1,8 @@
 """In which number format a model is computed.
 
-``fp32``; ``bf16``: matrix products in bf16 by autocast, master weights, gradients and optimizer in
-fp32, frozen matrices (beside adapters) in bf16; ``bf16_pure``: everything in bf16. fp16 is not offered:
-T5-family feed-forward outputs exceed its largest number (66,246 against 65,504 was seen), which gives
-NaN, and bf16 costs the same.
+``fp32``; ``bf16``: matrix products in bf16 by autocast, master weights, gradients and optimizer in fp32, frozen
+matrices (alongside adapters) in bf16; ``bf16_pure``: everything in bf16. fp16 is not offered: T5-family feed-forward
+outputs exceed its largest number (66,246 against 65,504 was seen), which gives NaN, and bf16 costs the same.
 """
 
 from __future__ import annotations
@@ -72,13 +71,13 @@ def choose_attention(wanted: Literal["auto", "sdpa", "flex"], device: torch.devi
         ConfigError: ``flex`` on a CPU, where torch has no backward pass for it.
     """
     if wanted == "flex" and device.type != "cuda":
-        raise ConfigError("training.attention: `flex` has no backward pass on a CPU; choose `auto` or `sdpa`")
+        raise ConfigError("training.attention: `flex` has no backward pass on CPUs; use `auto` or `sdpa`")
     alone = not torch.distributed.is_initialized()
     return "flex" if wanted == "flex" or (wanted == "auto" and device.type == "cuda" and alone) else "sdpa"
 
 
 def prepare(model: Any, recipe: Recipe) -> None:
-    """Give a model its number format and set the switches that training wants, in place; it stays where it is.
+    """Give a model its number format and set the switches that training needs, in place; it stays where it is.
 
     Gradients of embeddings and heads are added in place to ``.grad`` (:mod:`xmtf.models.layers.tied`).
     """

@@ -57,7 +57,7 @@ def build_optimizer(
     """
     groups = decay_groups(model, config.weight_decay)
     if not groups:
-        raise ConfigError("model: no parameter of it trains")
+        raise ConfigError("model: it has no trainable parameters")
     betas = (config.beta1, config.beta2)
     if config.name == "adafactor":
         return Adafactor(groups, config.learning_rate, config.decay_rate, sharding=sharding)

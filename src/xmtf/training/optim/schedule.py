@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 
-from xmtf.execution import say
+from xmtf.execution import warn
 from xmtf.recipe.schema import Schedule
 
 __all__ = ["check_warmup", "learning_rate"]
 
 
 def check_warmup(schedule: Schedule, num_steps: int) -> None:
-    """Say that a run ends before its learning rate has reached its peak."""
+    """Report that a run ends before its learning rate has reached its peak."""
     if schedule.warmup > num_steps:
-        say(
+        warn(
             f"training.schedule.warmup: {schedule.warmup:,} steps are more than the {num_steps:,} of this run, whose "
             f"learning rate ends at {num_steps / schedule.warmup:.0%} of its peak; shorten it"
         )

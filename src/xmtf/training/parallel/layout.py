@@ -47,7 +47,7 @@ class Layout:
         parts: Pipeline stages of this process, in order; the whole model where there is one stage.
         pieces: Name -> piece of every parameter that is held here.
         tables: Embeddings and heads with sharded optimizers.
-        tied: The embedding that is also the head, where the two stand in different stages, else None.
+        tied: The embedding that is also the head, where the two are in different stages, else None.
         zero: What ``dp_shard`` shards, as in the recipe: 3 or 1.
     """
 
@@ -320,5 +320,5 @@ def _add_all(tensors: list[Tensor], ranks: Ranks) -> None:
 
 
 def _is_large(parameter: Tensor) -> bool:
-    """Tell whether a matrix has so many rows that it is an embedding or a head, whose gradient buffer is kept."""
+    """Return whether a matrix has so many rows that it is an embedding or a head, whose gradient buffer is kept."""
     return bool(parameter.ndim == 2 and parameter.shape[0] >= 8 * parameter.shape[1])

@@ -1,8 +1,7 @@
 """Micro-batches through pipeline stages: torch's 1F1B and interleaved schedules around our objective.
 
-Every process knows the whole global batch, so only hidden states and their gradients travel: each
-stage takes the segment ids of the micro-batch at hand from its own copy, and the last stage its
-targets, by the micro-batch's number.
+Every process knows the whole global batch, so only hidden states and their gradients travel: each stage takes the
+segment ids of the micro-batch available from its own copy, and the last stage its targets, by the micro-batch's number.
 
 Legend: R rows of a micro-batch, T positions, H hidden size, M micro-batches of this process.
 """
@@ -84,7 +83,7 @@ class Pipeline:
 
     def __call__(self, batch: Batch, targets: Targets, scale: float, *, backward: bool = True) -> MicroLoss:
         """Compute one micro-batch forward, stage after stage; every process gets its sums."""
-        assert not backward, "gradients come from a whole step's micro-batches"
+        assert not backward, "gradients come from all micro-batches of a step"
         pipe = self.layout.mesh.pipe
         keywords, chosen = self.objective.on_device(batch, targets)
         tokens = keywords.pop("tokens_RT")
@@ -107,7 +106,7 @@ class Pipeline:
         return MicroLoss(sums[: targets.num_rows], sums[targets.num_rows :].reshape(-1, 2))
 
     def _inputs(self, number: int) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
-        """Return what a stage takes of a micro-batch beside hidden states: tokens in the first, segments in all.
+        """Return what a stage takes of a micro-batch besides hidden states: tokens in the first, segments in all.
 
         Sent to the device by one copy, for all stages held here.
         """
@@ -132,7 +131,7 @@ class Pipeline:
         return torch.bfloat16 if self.training.precision == "bf16_pure" else torch.float32
 
     def _schedule_for(self, batches: list[Batch]) -> Any:
-        """Return the schedule for micro-batches of this shape and number, made anew where it changes."""
+        """Return the schedule for micro-batches of this shape and number, recreated where it changes."""
         shape = (*self._hidden_shape(batches[0]), len(batches))
         # torch's schedules allocate for one shape; a batch of another shape needs its own.
         if self._schedule is not None and self._shape == shape:
@@ -184,7 +183,7 @@ class _Stage(PipelineStage):
     micro-batch is given memory when it is to be received, which is let go after its backward pass.
 
     Attributes:
-        inputs: Returns what the stage takes of a micro-batch beside hidden states, by the micro-batch's number.
+        inputs: Returns what the stage takes of a micro-batch besides hidden states, by the micro-batch's number.
         number: Of the micro-batch whose forward pass came last.
         zero: What ``dp_shard`` shards.
     """
@@ -205,7 +204,7 @@ class _Stage(PipelineStage):
         """Go back through a micro-batch. Torch would keep an FSDP2 stage whole until the last one."""
         if not isinstance(self.submod, FSDPModule):
             return super().backward_maybe_with_nosync(backward_type, bwd_kwargs, last_backward)
-        assert backward_type == "full", "these schedules go back through a stage as a whole"
+        assert backward_type == "full", "these schedules run backward through a stage as a whole"
         before_backward(self.submod, self.zero, last=last_backward)
         return stage_backward(**bwd_kwargs), None
 
@@ -264,5 +263,5 @@ class _Known(torch.autograd.Function):
 
 
 def _causal(batch: Batch) -> CausalRows:
-    assert is_causal(batch), "only causal models are cut into stages"
+    assert is_causal(batch), "only causal models can be split into stages"
     return batch

@@ -34,7 +34,7 @@ def keep_gathered(model: nn.Module, keep: bool) -> None:
 
 
 def before_backward(model: nn.Module, zero: int, *, last: bool) -> None:
-    """Say what the next backward pass does with gathered blocks and with gradients.
+    """Describe what the next backward pass does with gathered blocks and with gradients.
 
     Args:
         model: What FSDP2 was given as a whole; other modules are left alone.

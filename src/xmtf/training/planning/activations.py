@@ -84,7 +84,7 @@ class Activations:
         layers: All layers together.
         largest: The layer that keeps most.
         boundaries: The inputs of all layers: what stays of them with activation checkpointing.
-        bias: Positions and masks, one matrix a head and row, shared by all layers.
+        bias: Positions and masks, one matrix per head and row, shared by all layers.
         ends: Around the layers: embedded tokens, the last norm.
         passing: Gradients of activations that exist at one time in the backward pass.
         bias_recomputed: ``bias`` with activation checkpointing, which keeps it for each layer's second pass.
@@ -227,7 +227,7 @@ def _hub_pair(model: HubEncoderDecoder, rows: int, inputs: int, targets: int, fo
 
 
 def _hub_position(shape: Any, formats: NumberFormats) -> float:
-    """Return what a block keeps of a position beside attention."""
+    """Return what a block keeps of a position besides attention."""
     norms = 2 * shape.hidden_size * (2 * formats.residual + formats.compute + formats.noise)
     return float(norms + 4 * _inner(shape) * formats.compute)
 

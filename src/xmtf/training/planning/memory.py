@@ -3,7 +3,7 @@
 With P parameters of a process (of which E in embedding and head, M in the blocks' matrices), in bytes::
 
     weights       4 P, and 2 (M + V H) of bf16 copies under autocast; bf16_pure: 2 P; frozen under bf16: 2 P;
-                  quantised: 0.56 M (nf4) or 1 M (int8), and the largest matrix once more, turned back
+                  quantised: 0.56 M (nf4) or 1 M (int8), and the largest matrix once more, dequantised
     gradients     4 P of what trains; bf16_pure: 2 P
     optimizer     8 P (AdamW), 2 P (AdamW, 8 bit), row and column sums (Adafactor); halved by bf16_pure
     activations   see :mod:`xmtf.training.planning.activations`
@@ -184,7 +184,7 @@ class _Process:
         )
 
     def _gathered(self, body: float) -> tuple[float, float]:
-        """Return bytes of weights that FSDP2 has gathered, and numbers of gradients that are whole beside shards."""
+        """Return bytes of weights that FSDP2 has gathered, and numbers of gradients that are whole besides shards."""
         if self.layout.dims.dp_shard == 1 or not sum(self.shares):  # a stage may have an embedding or a head alone
             return 0.0, 0.0
         block, compute, trained = self._largest_block(), self.formats.compute, self.of.size.trained / self.of.size.total
@@ -196,7 +196,7 @@ class _Process:
         return block * (3 * compute + trained * (compute + 8) if several else compute + trained * (compute + 4)), 0.0
 
     def _quantised(self) -> float:
-        """Return what quantised matrices take beside frozen ones (less), and the one that is turned back at a time."""
+        """Return what quantised matrices take besides frozen ones (less), and the one that is dequantised at a time."""
         size = self.of.size
         frozen_bytes = 4 if self.of.recipe.training.precision == "fp32" else 2
         turned_back = size.largest_quantised * self.formats.compute
@@ -246,7 +246,7 @@ class _Process:
         return 4.0 * numbers, (2.0 * numbers if self.formats.compute == 2 else 0.0)
 
     def _activations(self, gradients: float, low: float) -> float:
-        """Return the peak of activations beside all gradients.
+        """Return the peak of activations besides all gradients.
 
         Where there is one micro-batch, gradients appear as activations go: both are never there together.
         """

@@ -106,7 +106,7 @@ class Planner:
         if not planned:
             replicas = ParallelDims(dp_replicate=self.machine.num_gpus)
             raise ConfigError(
-                f"no layout over {self.machine.num_gpus} GPUs can be trained; replicas alone: "
+                f"no layout over {self.machine.num_gpus} GPUs can be trained; with replicas only: "
                 f"{violated_constraint(self.model, training, replicas)}"
             )
         planned.sort(key=_order)
@@ -114,11 +114,11 @@ class Planner:
         reasons = list(_reasons(planned, best, self.usable))
         if not any(entry.layout.dims.splits for entry in planned):
             refused = violated_constraint(self.model, training, ParallelDims(dp_shard=self.machine.num_gpus))
-            reasons += [f"none that cuts the model is listed: {refused}"] if refused else []
+            reasons += [f"no layout that splits the model is listed: {refused}"] if refused else []
         if best is None and training.loss == "target_compat" and training.micro_batch_rows > 1:
             reasons.append(
-                f"other micro-batches than of {training.micro_batch_rows} rows change the loss `target_compat`; "
-                "training.loss=target, which does not depend on them, may do with fewer"
+                f"micro-batches of a size other than {training.micro_batch_rows} rows change the loss "
+                f"`target_compat`; training.loss=target, which does not depend on them, may need fewer"
             )
         positions = self._steps * self._step_positions
         return LayoutPlan(tuple(planned), best, self._steps, positions, *self.file_sizes(), tuple(reasons))
@@ -232,22 +232,25 @@ def _recommended(planned: list[Planned]) -> Planned | None:
 
 
 def _reasons(planned: list[Planned], best: Planned | None, usable: float) -> Iterator[str]:
-    """Say why a layout is recommended, or how far the smallest is from fitting. Fitting ones come first."""
+    """Report why a layout is recommended, or how far the smallest is from fitting. Fitting ones come first."""
     if best is None:
         least = min(planned, key=lambda entry: entry.memory.total)
         needed = size_text(least.memory.total)
-        yield f"none of {len(planned)} layouts fits in {size_text(usable)}; the least is {needed} with {least.layout}"
+        yield (
+            f"none of {len(planned)} layouts fits in {size_text(usable)}; the smallest needs {needed} with "
+            f"{least.layout}"
+        )
         return
     fitting = [entry for entry in planned if entry.fits]
     fastest = fitting[0]
     which = "the fastest" if best is fastest else f"the simplest within 3 % of the fastest ({fastest.layout})"
-    yield f"{which} of {len(fitting)} that fit in {size_text(usable)}; {len(planned) - len(fitting)} more do not"
+    yield f"{which} of {len(fitting)} that fit in {size_text(usable)}; {len(planned) - len(fitting)} others do not"
     known = (best.layout.dims, fastest.layout.dims)
     other = next((entry for entry in fitting if entry.layout.dims not in known), None)
     if other is not None:
         speed = other.tokens_per_s / fastest.tokens_per_s
-        yield f"next other dims: {other.layout}, {speed:.0%} of the fastest's speed"
+        yield f"next best with other dims: {other.layout}, {speed:.0%} of the fastest's speed"
     simpler = [entry for entry in planned if not entry.fits and _axes(entry.layout.dims) < _axes(best.layout.dims)]
     if simpler:
         least = min(simpler, key=lambda entry: entry.memory.total)
-        yield f"with fewer axes the least is {size_text(least.memory.total)}: {least.layout}"
+        yield f"with fewer axes, the smallest needs {size_text(least.memory.total)}: {least.layout}"

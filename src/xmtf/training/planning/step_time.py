@@ -6,7 +6,7 @@ With M micro-batches through ``pp`` processes of ``v`` pipeline stages each (1, 
                     / (peak x efficiency x tp); starting its kernels; shards that FSDP2 gathers and scatters
                 + tensor-parallel sums                         bytes / link
                 + hidden states to the next stage and back     v x bytes / network
-                shards travel once a step, and beside nothing, with ``zero: 1``; replicas' sums always do
+                shards travel once a step, and alongside nothing, with ``zero: 1``; replicas' sums always do
     step        (M + (pp - 1) / v) x slowest process + sums of gradients once a step
 
 The bubble is ``(pp - 1) / (v M + pp - 1)``. Attention is counted over whole rows, because a dense mask is computed

@@ -25,7 +25,7 @@ def as_one_of(size: int, rank: int) -> Iterator[Ranks]:
         ConfigError: This process is one of several already.
     """
     if torch.distributed.is_initialized():
-        raise ConfigError("a rehearsal runs in one process alone; start it without torchrun")
+        raise ConfigError("a rehearsal runs in a single process; start it without torchrun")
     torch.distributed.init_process_group("fake", rank=rank, world_size=size, store=FakeStore())
     forget_slopes()  # what is kept between batches would be tensors of the other kind
     try:

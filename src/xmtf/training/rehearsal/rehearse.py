@@ -159,7 +159,7 @@ def _watched(loop: Loop, rows: RehearsalRows, watch: Watch, rank: int, stage: in
 
 
 def _gradients(layout: Layout) -> Iterator[Tensor]:
-    """Yield what is kept of gradients from micro-batch to micro-batch; tables keep theirs whole beside their rows."""
+    """Yield what is kept of gradients from micro-batch to micro-batch; tables keep theirs whole, besides their rows."""
     for piece in layout.pieces.values():
         for parameter in (piece.local, piece.source):
             if parameter.grad is not None and not isinstance(parameter.grad, DTensor):

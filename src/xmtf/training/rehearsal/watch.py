@@ -82,7 +82,7 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves
         return result
 
     def forget(self) -> None:
-        """Begin to count anew; what is live stays."""
+        """Begin to count from zero; what is live stays."""
         self.peak, self.operations = self.live, 0
         for counter in (self.sent, self.sent_bytes, self.waits):
             counter.clear()

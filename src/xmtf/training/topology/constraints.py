@@ -41,7 +41,7 @@ def violated_constraint(model: object, training: Training, shape: ParallelDims) 
 def _violations(model: Any, training: Training, shape: ParallelDims) -> Iterator[str]:
     if shape.pp > 1 and not isinstance(model, Bloom):
         yield (
-            f"training.parallel.pp: only BLOOM can be cut into pipeline stages, and this is {type(model).__name__}; "
+            f"training.parallel.pp: only BLOOM can be split into pipeline stages, and this is {type(model).__name__}; "
             "set pp to 1 and raise dp_shard"
         )
     if shape.tp > 1:
@@ -51,21 +51,21 @@ def _violations(model: Any, training: Training, shape: ParallelDims) -> Iterator
         yield "training.parallel: adapters (model.lora) train with dp_shard and dp_replicate; set tp and pp to 1"
     if shape.splits and frozen and any(quantised_linears(model)):
         yield (
-            "training.parallel: quantised weights (model.quantize) stay whole on each process; set dp_shard, tp and pp "
-            "to 1, or leave model.quantize out"
+            "training.parallel: quantised weights (model.quantize) cannot be sharded; set dp_shard, tp and pp to 1, "
+            "or omit model.quantize"
         )
     yield from _rows(training, shape.data)
     if shape.pp > 1:
         yield from _stages(model.config.num_layers, training, shape)
     if shape.splits and training.optimizer.name == "adamw_8bit":
         yield (
-            "training.optimizer.name: `adamw_8bit` keeps its state in blocks that cannot be cut; with dp_shard, tp or "
-            "pp choose `adamw` or `adafactor`"
+            "training.optimizer.name: `adamw_8bit` stores its state in blocks that cannot be sharded; with dp_shard, "
+            "tp or pp use `adamw` or `adafactor`"
         )
     if shape.splits and training.validation_suites:
         yield (
-            "training.validation_suites: suites are measured on whole models; with dp_shard, tp or pp leave it out and "
-            "evaluate checkpoints (xmtf checkpoint export, xmtf evaluate)"
+            "training.validation_suites: suites need unsharded models; with dp_shard, tp or pp omit it and evaluate "
+            "checkpoints (xmtf checkpoint export, xmtf evaluate)"
         )
     if training.activation_checkpointing and isinstance(model, HubNetwork) and model.cannot_recompute:
         yield model.cannot_recompute
@@ -75,13 +75,13 @@ def _slices(model: Any, tp: int) -> Iterator[str]:
     if not isinstance(model, Bloom | MT5):
         yield (
             "training.parallel.tp: only BLOOM and mT5 can be sliced; models of transformers train with dp_shard and "
-            "dp_replicate alone"
+            "dp_replicate only"
         )
     if model.config.num_heads % tp:
-        yield f"training.parallel.tp: {model.config.num_heads} attention heads do not divide over {tp} processes"
+        yield f"training.parallel.tp: {model.config.num_heads} attention heads are not divisible among {tp} processes"
     if isinstance(model, MT5) and model.config.feedforward_size % tp:
         yield (
-            f"training.parallel.tp: a feed-forward size of {model.config.feedforward_size} does not divide over "
+            f"training.parallel.tp: a feed-forward size of {model.config.feedforward_size} is not divisible among "
             f"{tp} processes"
         )
 
@@ -91,13 +91,13 @@ def _stages(num_layers: int, training: Training, shape: ParallelDims) -> Iterato
     stages = shape.pp * (training.parallel.stages_per_rank if interleaved else 1)
     if stages > num_layers + 2:
         yield (
-            f"training.parallel.pp: {stages} pipeline stages for {num_layers} blocks, an embedding and a head; choose "
-            f"at most {num_layers + 2}"
+            f"training.parallel.pp: {stages} pipeline stages for {num_layers} blocks, an embedding and a head; set at "
+            f"most {num_layers + 2}"
         )
     micro = num_micro_batches(training, shape.data) // shape.data
     if micro < shape.pp or (interleaved and micro % (micro // shape.pp)):
         yield (
-            f"training.parallel.pp: {micro} micro-batches do not fill {shape.pp} stages; choose global_batch_rows and "
+            f"training.parallel.pp: {micro} micro-batches do not fill {shape.pp} stages; set global_batch_rows and "
             f"micro_batch_rows such that each data-parallel process has a multiple of {shape.pp}"
         )
 
@@ -105,7 +105,7 @@ def _stages(num_layers: int, training: Training, shape: ParallelDims) -> Iterato
 def _rows(training: Training, num_data: int) -> Iterator[str]:
     rows = training.global_batch_rows
     if rows % num_data:
-        yield f"training.global_batch_rows: {rows} rows do not divide over {num_data} processes"
+        yield f"training.global_batch_rows: {rows} rows are not divisible among {num_data} processes"
     each = rows // num_data
     micro = min(training.micro_batch_rows, each)
     if training.loss == "target_compat" and micro < min(training.micro_batch_rows, rows):
@@ -116,8 +116,8 @@ def _rows(training: Training, num_data: int) -> Iterator[str]:
     if each % micro:
         whose = f" of each of {num_data} processes" if num_data > 1 else ""
         yield (
-            f"training.global_batch_rows: {each} rows{whose} do not divide into micro-batches of {micro}; "
-            "change one of them"
+            f"training.global_batch_rows: {each} rows{whose} are not divisible into micro-batches of {micro}; change "
+            f"one of them"
         )
 
 

@@ -77,8 +77,8 @@ def resolve_dims(parallel: Parallel, num_processes: int) -> ParallelDims:
     if result.total != num_processes:
         axes = " x ".join(f"{axis} {getattr(result, axis)}" for axis in AXES)
         raise ConfigError(
-            f"training.parallel: {axes} takes {result.total} processes, and there are {num_processes}; start as many "
-            "with `torchrun --nproc-per-node`, or change the axes"
+            f"training.parallel: {axes} needs {result.total} processes, but there are {num_processes}; start as many "
+            f"with `torchrun --nproc-per-node`, or change the axes"
         )
     return result
 

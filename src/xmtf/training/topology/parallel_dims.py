@@ -42,7 +42,7 @@ class ParallelDims:
 def stage_blocks(num_blocks: int, num_stages: int) -> list[range]:
     """Return the blocks of each pipeline stage; the embedding and the head count as a block each.
 
-    Stages that take one more stand in the middle, so BLOOM's 70 blocks in 72 stages are one a stage:
+    Stages that take one more are in the middle, so BLOOM's 70 blocks in 72 stages are one a stage:
 
     >>> stage_blocks(6, 4)
     [range(0, 1), range(1, 3), range(3, 5), range(5, 6)]

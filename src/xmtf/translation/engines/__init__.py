@@ -23,7 +23,7 @@ ENGINES = {
     "openai:MODEL or openai:URL#MODEL": "a chat model behind OpenAI's interface",
     "deepl[@URL]": "DeepL (DEEPL_AUTH_KEY)",
     "google[@URL]": "Google Cloud Translation (GOOGLE_APPLICATION_CREDENTIALS)",
-    "command:PROGRAM ARGUMENTS": "any program that turns lines into lines; {source} and {target} are the languages",
+    "command:PROGRAM ARGUMENTS": "any program that translates line by line; {source} and {target} are the languages",
 }
 """How engines are named, and what they are."""
 

@@ -17,7 +17,7 @@ __all__ = ["ApertiumEngine"]
 
 
 class ApertiumEngine:
-    """The pairs that are installed. Its HTML format keeps tags, and each text is a paragraph of its own.
+    """The pairs that are installed. Its HTML format keeps tags, and each text is its own paragraph.
 
     A word that it does not know comes back in the source's language with a star (``*entailment``), which no gate lets
     through.
@@ -33,7 +33,9 @@ class ApertiumEngine:
             ConfigError: It is not installed.
         """
         if shutil.which("apertium") is None:
-            raise ConfigError("apertium is not installed; apt-get install apertium-eng-spa brings it with a pair")
+            raise ConfigError(
+                "apertium is not installed; apt-get install apertium-eng-spa installs it with a language pair"
+            )
         self._pairs = _pairs()
         self.version = _version()
 

@@ -41,7 +41,7 @@ class ChatEngine:
 
         Args:
             argument: Model, the address of its server before ``#`` or after ``@``.
-            brief: What it is told beside the texts.
+            brief: What it is told alongside the texts.
             server: The server, where it is open already.
 
         Raises:
@@ -52,7 +52,7 @@ class ChatEngine:
         else:
             model, _, url = argument.partition("@")
         if not model:
-            raise ConfigError("--engine openai: names no model; give openai:MODEL or openai:http://HOST:PORT/v1#MODEL")
+            raise ConfigError("--engine openai: has no model; give openai:MODEL or openai:http://HOST:PORT/v1#MODEL")
         self.name = f"openai:{model}"
         self._argument = argument
         self._brief = brief

@@ -16,7 +16,7 @@ _TIMEOUT_S = 3600
 
 
 class CommandEngine:
-    """``command:mt --from {source} --to {target}``: no shell, one process a batch, one line a text."""
+    """``command:mt --from {source} --to {target}``: no shell, one process per batch, one line per text."""
 
     styles: tuple[StyleName, ...] = ("xml", "braces", "square", "word")
 
@@ -31,7 +31,7 @@ class CommandEngine:
         except ValueError as error:
             raise ConfigError(f"--engine command:{command}: {error}") from None
         if not self._words:
-            raise ConfigError("--engine command: names no program; say `--engine 'command:PROGRAM ARGUMENTS'`")
+            raise ConfigError("--engine command: has no program; give `--engine 'command:PROGRAM ARGUMENTS'`")
         if shutil.which(self._words[0]) is None:
             raise ConfigError(f"--engine command: there is no program {self._words[0]!r}")
         self.name = f"command:{command}"
@@ -61,7 +61,7 @@ def run_lines(words: Sequence[str], texts: Sequence[str], name: str) -> list[str
     except subprocess.TimeoutExpired:
         raise TranslationError(f"{name}: no answer within {_TIMEOUT_S // 60} minutes") from None
     except UnicodeDecodeError as error:
-        raise TranslationError(f"{name}: prints what is no UTF-8 ({error})") from None
+        raise TranslationError(f"{name}: prints text that is not UTF-8 ({error})") from None
     except OSError as error:
         raise TranslationError(f"{name}: cannot be run ({error})") from None
     if done.returncode:

@@ -63,7 +63,7 @@ class _Languages:
             return _Told(self._token(target, _marian) + " ") if several else _Told()
         if "<2en>" in self._vocabulary:
             return _Told(self._token(target, lambda code: [f"<2{code}>", f"<2{code.partition('-')[0]}>"]) + " ")
-        raise ConfigError(f"{self._name}: is no model of OPUS-MT, NLLB, M2M-100 or MADLAD ({self._kind})")
+        raise ConfigError(f"{self._name}: is not an OPUS-MT, NLLB, M2M-100 or MADLAD model ({self._kind})")
 
     def _token(self, code: str, spell: Any) -> str:
         known = [token for token in spell(code) if token in self._vocabulary]
@@ -103,7 +103,7 @@ class TransformersEngine:
             ConfigError: There is no such model, or it is no translation model.
         """
         if not reference:
-            raise ConfigError("--engine transformers: names no model; say transformers:ID-OR-FOLDER")
+            raise ConfigError("--engine transformers: has no model; give transformers:ID-OR-FOLDER")
         require_extra(MODELS)
         transformers: Any = require("transformers", "train")
         self._torch: Any = require("torch", "train")
@@ -149,7 +149,7 @@ class CTranslate2Engine:
         """
         if not Path(folder, "model.bin").is_file():
             raise ConfigError(
-                f"--engine ctranslate2:{folder}: no model.bin there; ct2-transformers-converter writes one"
+                f"--engine ctranslate2:{folder}: it has no model.bin; ct2-transformers-converter writes one"
             )
         module: Any = require("ctranslate2", "ctranslate2")
         transformers: Any = require("transformers", "train")

@@ -43,7 +43,7 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Brief:
-    """What an engine may be told beside the texts.
+    """What an engine may be told alongside the texts.
 
     Attributes:
         role: What the texts are in a template.

@@ -1,4 +1,4 @@
-"""Translations as CSV for a spreadsheet: one row a text, all languages in one file."""
+"""Translations as CSV for a spreadsheet: one row per text, all languages in one file."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def write_po_file(rows: Sequence[Row], language: str, source: str) -> bytes:
         language_team=language,
         charset="utf-8",
         fuzzy=False,
-        header_comment=f"# Translations of templates, {source} to {language}. Take the fuzzy flag off what is right.",
+        header_comment=f"# Translations of templates, {source} to {language}. Remove the fuzzy flag from correct ones.",
         msgid_bugs_address="nobody",
     )
     for row in rows:
@@ -89,7 +89,7 @@ def read_po_file(path: Path) -> list[ReadRow]:
     except PoFileError as error:
         raise ConfigError(f"{path}: line {error.lineno}: {error}") from None
     except (UnicodeDecodeError, ValueError) as error:
-        raise ConfigError(f"{path}: no PO file in UTF-8 ({error})") from None
+        raise ConfigError(f"{path}: not a PO file in UTF-8 ({error})") from None
     found = []
     for message in catalog:
         if not message.id:
@@ -97,7 +97,7 @@ def read_po_file(path: Path) -> list[ReadRow]:
         original, apart, part = (message.context or "").rpartition(_APART)
         if not apart or not isinstance(message.id, str) or not isinstance(message.string, str):
             raise ConfigError(
-                f"{path}: line {message.lineno}: msgctxt names no template and part; keep those of the export"
+                f"{path}: line {message.lineno}: msgctxt names no template and part; keep the values of the export"
             )
         state: State | None = "reviewed" if message.string and not message.fuzzy else None
         comment = "\n".join(message.user_comments)
@@ -109,4 +109,4 @@ def _language(path: Path) -> str:
     for line in path.read_text(encoding="utf-8").splitlines():
         if line.startswith('"Language: '):
             return line.removeprefix('"Language: ').removesuffix('"').removesuffix("\\n").strip()
-    raise ConfigError(f"{path}: its header names no Language")
+    raise ConfigError(f"{path}: its header has no Language")

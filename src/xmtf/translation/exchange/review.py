@@ -76,7 +76,7 @@ class Review:
 
         Args:
             editor: Of the template file.
-            templates: What stands in the file.
+            templates: What is in the file.
             where: Named in messages: what the decisions came in.
             reviewer: Who reviewed.
             date: Today, as ``2026-11-30``.
@@ -159,7 +159,9 @@ class Review:
         if found == now:
             return None
         if found is not None and not self.reviewer:
-            raise ConfigError(f"{self.where}: line {rows[0].line}: somebody {found} it; say who with --reviewer NAME")
+            raise ConfigError(
+                f"{self.where}: line {rows[0].line}: somebody {found} it; give the name with --reviewer NAME"
+            )
         return found
 
     def _add(self, original: Template, made: Template, language: str, state: State, rows: Sequence[ReadRow]) -> None:

@@ -157,7 +157,7 @@ class _Reader(xml.sax.handler.ContentHandler):
         original, apart, part = unit["id"].rpartition(_APART)
         if not apart:
             raise ConfigError(
-                f"{self.path}: line {self._line}: the id names no template and part; keep those of the export"
+                f"{self.path}: line {self._line}: the id names no template and part; keep the ids of the export"
             )
         state = "reviewed" if unit["approved"] == "yes" else _RAISED.get(unit.get("state", ""))
         self.rows.append(

@@ -135,5 +135,5 @@ def test_what_is_no_plain_value_is_not_sent(value):
     if value is Exception:
         assert calls.decode(calls.encode(value)) is Exception
     else:
-        with pytest.raises(calls.NotPlainError, match="is no plain value"):
+        with pytest.raises(calls.NotPlainError, match="is not a plain value"):
             calls.encode(value)

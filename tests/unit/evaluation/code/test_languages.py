@@ -130,7 +130,7 @@ def test_the_original_rule_of_the_pack_counts_every_brace(rows):
 
 @pytest.mark.parametrize("named", [{"task_id": "Ruby/3"}, {"task_id": "own/3"}, {"language": "lua"}, {"task_id": None}])
 def test_other_languages_are_refused_not_scored(named, rows):
-    with pytest.raises(ConfigError, match=r"own, row .*not judged here \(only python, .*column 'language'"):
+    with pytest.raises(ConfigError, match=r"own, row .*not supported \(only python, .*column 'language'"):
         to_problem({**rows("Python")[0], **named}, "own")
 
 
@@ -140,7 +140,7 @@ def test_a_column_names_the_language(rows):
 
 @pytest.mark.parametrize(("name", "test"), [("Go", "func Other() {}"), ("Rust", "fn test() {}"), ("Java", " ")])
 def test_tests_without_a_test_are_refused(name, test, rows):
-    with pytest.raises(ConfigError, match=r"own, row '.*/0'.*(there is none|there are no tests)"):
+    with pytest.raises(ConfigError, match=r"own, row '.*/0'.*(there are none|there are no tests)"):
         to_problem({**rows(name)[0], "test": test}, "own")
 
 
@@ -160,7 +160,7 @@ def test_what_is_not_installed_is_named_before_anything_runs(monkeypatch):
 def test_a_toolchain_that_does_not_work_is_refused(monkeypatch, rows):
     problem = to_problem(rows("Python")[0], "own")
     monkeypatch.setattr(run, "run_program", lambda chain, program, **_: run.Verdict("failed", "no such file"))
-    with pytest.raises(ConfigError, match=r"python programs cannot be judged here .*failed: no such file"):
+    with pytest.raises(ConfigError, match=r"python programs cannot be evaluated here .*failed: no such file"):
         ready_toolchains([problem], CodeSettings())
     monkeypatch.setattr(run, "run_program", lambda chain, program, **_: run.Verdict("passed"))
     with pytest.raises(ConfigError, match="a wrong program passes"):
@@ -177,11 +177,13 @@ def test_modules_that_are_missing_are_named(tmp_path, rows, modules, monkeypatch
     assert rust.missing_crates([rust_text], tmp_path) == ["rand"]
     (tmp_path / "rust" / "target" / "release" / "deps" / "librand-12ab.rlib").write_text("")
     assert rust.missing_crates([rust_text], tmp_path) == []
-    with pytest.raises(ConfigError, match=r"rust problems use crates that are not here \(rand\); give --modules DIR"):
+    with pytest.raises(
+        ConfigError, match=r"rust problems use crates that are not installed \(rand\); give --modules DIR"
+    ):
         check_modules({"rust": [rust_text]}, None)
     monkeypatch.setattr(cpp, "find_command", lambda *_: "c++")
     monkeypatch.setattr(cpp, "_has_header", lambda compiler, name: name == "vector")
-    with pytest.raises(ConfigError, match=r"cpp problems use headers that are not here \(boost/any.hpp\)"):
+    with pytest.raises(ConfigError, match=r"cpp problems use headers that are not installed \(boost/any.hpp\)"):
         check_modules({"cpp": ["#include<vector>\n# include <boost/any.hpp>"]}, None)
 
 

@@ -102,7 +102,7 @@ def test_repairs_are_asked_beside_completions(command, rows, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"task_id": "Haskell/0"}, "programs in Haskell are not judged here"),
+        ({"task_id": "Haskell/0"}, "programs in Haskell are not supported"),
         ({"task_id": "Python/1"}, "several problems are called 'Python/1'"),
         ({"test": None}, "no text in test"),
     ],

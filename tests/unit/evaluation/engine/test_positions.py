@@ -74,7 +74,7 @@ def test_prompts_beside_the_budget_are_cut_with_a_word(positioned, tokenizer, as
     prompter = Prompter(positioned, tokenizer, prompt_rules(positioned, tokenizer))
     list(prompter.answers(texts, decoding))
     left = POSITIONS - 20 if positioned.family == "causal" else POSITIONS
-    message = f"1 of 3 prompts do not fit beside 20 tokens of an answer: their beginning is cut off, {left} tokens"
+    message = f"1 of 3 prompts do not fit with 20 answer tokens: they are truncated at the beginning, {left} tokens"
     assert message in capsys.readouterr().err
 
 
@@ -94,7 +94,7 @@ def test_longer_prompts_than_the_model_reads_are_not_asked_for(positioned, token
 
 def test_ends_need_room(causal, tokenizer):
     rules = prompt_rules(causal, tokenizer, Tokenization(begin_of_inputs=True, end_of_inputs=True), max_prompt_tokens=2)
-    with pytest.raises(ConfigError, match="max_prompt_tokens: 2 leaves no room for a text beside 2 tokens"):
+    with pytest.raises(ConfigError, match="max_prompt_tokens: 2 leaves no room for a text besides 2 tokens"):
         Encoder(tokenizer, rules)
     assert Encoder(tokenizer, PromptRules(max_prompt_tokens=1)).prompts(["ab"], [0])[0].truncated
 

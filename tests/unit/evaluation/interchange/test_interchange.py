@@ -109,7 +109,7 @@ def test_jobs_that_t_zero_cannot_tell_apart_are_refused(tmp_path):
     job = ("xnli", "fr", "can we infer", "accuracy", 0.5)
     scores = scores_of(tmp_path, job, job)
     write_scores(tmp_path / "scores.jsonl", scores)
-    with pytest.raises(SourceError, match="xnli_fr, 'can we infer' is there twice"):
+    with pytest.raises(SourceError, match="xnli_fr, 'can we infer' occurs twice"):
         export_t_zero(tmp_path, tmp_path / "t")
 
 

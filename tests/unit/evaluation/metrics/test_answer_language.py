@@ -60,7 +60,7 @@ def test_nothing_to_judge_is_null_and_never_zero():
         ("wo", [ENGLISH] * 3, "not measurable: the identifier does not know wo"),
         ("sw", [*SWAHILI, ENGLISH], "not measurable: the identifier finds 75 % of the references to be in sw"),
         ("sw", ["ndiyo", "hapana", "labda"], "not measurable: no reference has 20 letters"),
-        ("code", ["return the_largest_of(numbers)"] * 3, "not measurable: programs are in no language"),
+        ("code", ["return the_largest_of(numbers)"] * 3, "not measurable: programs have no natural language"),
     ],
 )
 def test_where_the_identifier_fails_on_references_nothing_is_measured(language, references, gap):

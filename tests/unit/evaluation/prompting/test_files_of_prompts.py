@@ -36,7 +36,7 @@ def test_prompts_stand_in_files_of_every_kind(tmp_path, name, content):
     ("name", "content", "error", "message"),
     [
         ("a.jsonl", b'"a"\n"caf\xe9"\n', SourceError, "line 2 is not UTF-8 text .*save it as UTF-8"),
-        ("a.jsonl", b'"a"\n"\\ud800"\n', SourceError, "line 2 holds half of a character"),
+        ("a.jsonl", b'"a"\n"\\ud800"\n', SourceError, "line 2 contains half a character"),
         ("a.jsonl", b'"a"\n\n5\n', DataError, "line 3 has no text under `prompt` or `inputs`"),
     ],
 )

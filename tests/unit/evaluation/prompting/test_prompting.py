@@ -116,7 +116,7 @@ def test_a_file_that_a_killed_command_had_just_written_is_its_own(prompter, tmp_
         patch.setattr(waiting, "discard_folder", stop)
         answer_file(prompter, decoding, file, out)
     written = out.read_bytes()
-    with pytest.raises(ConfigError, match="is there already"):
+    with pytest.raises(ConfigError, match="already exists"):
         answer_file(replace(prompter, fingerprint="other"), decoding, file, out)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(waiting, "discard_folder", stop)
@@ -124,7 +124,7 @@ def test_a_file_that_a_killed_command_had_just_written_is_its_own(prompter, tmp_
     answer_file(prompter, decoding, file, out)
     assert out.read_bytes() == written
     assert sorted(path.name for path in tmp_path.iterdir()) == ["answers.jsonl", "prompts.jsonl"]
-    with pytest.raises(ConfigError, match="is there already"):
+    with pytest.raises(ConfigError, match="already exists"):
         answer_file(prompter, decoding, file, out)
 
 

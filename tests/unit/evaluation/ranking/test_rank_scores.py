@@ -167,7 +167,7 @@ def test_a_batch_too_large_for_memory_is_halved(causal, tokenizer, ask, monkeypa
     assert [item.choice for item in found] == [item.choice for item in expected]
     assert found[0].scores == pytest.approx(expected[0].scores, abs=1e-5)
     assert [item.error for item in generate(causal, tokenizer, requests, max_new_tokens=2)] == [None] * 8
-    with pytest.raises(ConfigError, match="one request alone needs more memory"):
+    with pytest.raises(ConfigError, match="a single request needs more memory"):
         rank(causal, tokenizer, [ask("p", "ab", "bc", "cd", "de", "ef")])
 
 

@@ -129,5 +129,5 @@ def test_a_tree_too_large_for_memory_is_divided(monkeypatch):
         assert scores == pytest.approx(expected[index], abs=1e-5)
     assert len(sizes) > 3
     most = 6
-    with pytest.raises(ConfigError, match="one request alone needs more memory"):
+    with pytest.raises(ConfigError, match="a single request needs more memory"):
         scored()

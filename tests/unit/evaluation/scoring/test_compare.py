@@ -74,7 +74,7 @@ def test_items_are_paired_by_row_and_template(tmp_path):
     assert by_task["x"].lost == 1
     assert len(compare_lines(list(by_task.values()))) == 4
     write(tmp_path / "other", "y", {0: True})
-    with pytest.raises(SourceError, match="no judged item in common"):
+    with pytest.raises(SourceError, match="no scored item in common"):
         compare_results(before, tmp_path / "other")
     with pytest.raises(SourceError, match="no items"):
         compare_results(before, tmp_path / "nothing")
@@ -85,7 +85,7 @@ def test_a_chat_form_beside_a_plain_one_is_told(tmp_path, capsys):
     write(plain, "x", {0: False, 1: True})
     write(chat, "x", {0: True, 1: True}, computed={"chat": "0f5c"})
     assert compare_results(plain, chat)[0].gained == 1
-    assert f"x: {chat} was asked in its chat form, {plain} plainly" in capsys.readouterr().err
+    assert f"x: {chat} was prompted in its chat format, {plain} without" in capsys.readouterr().err
     compare_results(chat, chat)
     assert not capsys.readouterr().err
 

@@ -70,9 +70,9 @@ def test_items_hold_all_that_scores_need(tmp_path):
     ("known", "refused"),
     [
         ("answers-0123456789abcdef.jsonl", None),
-        ("scores.jsonl", r"results of the same sort of xmtf \(scores.jsonl\); name a new folder"),
-        ("notes.txt", r"results of the same sort of xmtf \(notes.txt\); name a new folder"),
-        ("completions.jsonl", "holds something else"),
+        ("scores.jsonl", r"results of the same kind of xmtf \(scores.jsonl\); give a new folder"),
+        ("notes.txt", r"results of the same kind of xmtf \(notes.txt\); give a new folder"),
+        ("completions.jsonl", "contains something other"),
     ],
 )
 def test_results_are_written_beside_results_alone(tmp_path, known, refused):
@@ -89,7 +89,7 @@ def test_results_are_written_beside_results_alone(tmp_path, known, refused):
 def test_the_folder_of_another_stage_is_refused(tmp_path):
     write_manifest(tmp_path, Manifest("mixture", "f"))
     (tmp_path / "items").mkdir()
-    with pytest.raises(ConfigError, match="holds something else"):
+    with pytest.raises(ConfigError, match="contains something other"):
         check_results(tmp_path, never="completions.jsonl")
 
 
@@ -180,7 +180,7 @@ def test_a_damaged_answer_of_the_journal_is_never_taken(tmp_path, capsys):
     capsys.readouterr()
     again = Journal(tmp_path, {"model": "a"})
     assert [again.get(key) for key in ("k1", "k2", "k3")] == [None, ANSWERS[2], None]
-    assert f"{journal.path}: 1 lines are not as they were written; what they answer is asked again" in (
+    assert f"{journal.path}: 1 lines were changed or cut short; what they answered will be queried again" in (
         capsys.readouterr().err
     )
     assert count_lines(journal.path).damaged == 1

@@ -129,7 +129,7 @@ def test_numbers_of_other_tokens_and_servers_without_any_are_refused(server, at_
     asked = ModelServer(server.url, "tiny")
     for offers in (set(), {"biased"}, {"chat"}):
         server.offers = offers
-        with pytest.raises(ServerError, match=r"gives no log-probabilities of given tokens .*cannot be ranked"):
+        with pytest.raises(ServerError, match=r"provides no log-probabilities of given tokens .*cannot be ranked"):
             find_token_scores(asked, tokenizer)
 
     def changed(way, change):
@@ -183,7 +183,7 @@ def test_texts_are_those_of_the_model_at_hand(server, at_hand, tmp_path):
     open_prompts(server.ref).stream("Hello", Decoding(2), pieces.append)
     assert server.asked[-1][1]["messages"] == [{"role": "user", "content": "Hello"}]
     server.offers = set()
-    with pytest.raises(ConfigError, match=r"--chat on: .* answers no conversation of tiny: no chat template"):
+    with pytest.raises(ConfigError, match=r"--chat on: .* does not accept conversations for tiny: no chat template"):
         open_prompts(server.ref, chat="on")
 
 
@@ -199,10 +199,12 @@ def test_a_server_that_breaks_down_over_conversations_is_asked_by_completions(se
     assert [path.removeprefix("/v1/") for path, *_ in server.asked] == [*["chat/completions"] * 4, "completions"]
     assert conversations_break(503).in_chat, "a busy server is waited for"
     server.faults += [(500, {}, "Internal Server Error")] * 15
-    with pytest.raises(ServerError, match="asked 7 times, last: Internal Server Error"):
+    with pytest.raises(ServerError, match="tried 7 times, last: Internal Server Error"):
         open_prompts(server.ref)
     server.faults += [(500, {}, "Internal Server Error")] * 4
-    with pytest.raises(ConfigError, match=r"--chat on: .* answers no conversation of tiny: Internal Server Error"):
+    with pytest.raises(
+        ConfigError, match=r"--chat on: .* does not accept conversations for tiny: Internal Server Error"
+    ):
         open_prompts(server.ref, chat="on")
 
 
@@ -339,12 +341,12 @@ def test_the_command_line_says_what_goes_with_a_server_and_keeps_keys_out(server
     assert code == 0, said
     assert server.asked[-1][2]["authorization"] == "Bearer sk-secret"
     wrong = {
-        ("--model", folder, "--concurrency", 2): "--concurrency: is of a model behind a server",
-        ("--model", server.ref, "--extra-body", "[1]"): "--extra-body: '[1]' is no JSON object",
-        ("--model", server.ref, "--extra-body", '{"api_key": "sk-1"}'): "keys belong into the environment",
+        ("--model", folder, "--concurrency", 2): "--concurrency: applies only to served models",
+        ("--model", server.ref, "--extra-body", "[1]"): "--extra-body: '[1]' is not a JSON object",
+        ("--model", server.ref, "--extra-body", '{"api_key": "sk-1"}'): "keys belong in the environment",
         ("--model", server.ref, "--max-cost", 1): "max_cost needs price",
-        ("--model", server.ref, "--quantize", "int8"): "are of models that are loaded here",
-        ("--model", server.ref, "--beams", 2): "writes one continuation",
+        ("--model", server.ref, "--quantize", "int8"): "apply only to models that are loaded locally",
+        ("--model", server.ref, "--beams", 2): "have no beam search",
     }
     for options, expected in wrong.items():
         assert expected in run("generate", *options, "x")[1]
@@ -354,7 +356,7 @@ def test_the_command_line_says_what_goes_with_a_server_and_keeps_keys_out(server
     assert server.asked[-1][1]["top_k"] == 1
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"sk-secret" in path.read_bytes()]
     (tmp_path / "text.txt").write_text("Is 1 even?")
-    assert "asked and not loaded" in run("evaluate", "loss", "--model", server.ref, "--text", tmp_path / "text.txt")[1]
+    assert "served, not loaded" in run("evaluate", "loss", "--model", server.ref, "--text", tmp_path / "text.txt")[1]
 
 
 class FakeLLM:

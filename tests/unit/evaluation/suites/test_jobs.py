@@ -74,5 +74,5 @@ def test_a_cap_keeps_a_seeded_choice_in_the_order_of_rows():
 
 @pytest.mark.parametrize("names", ["demo,demo", "xnli, XNLI", "l1,xnli,L1"])
 def test_a_suite_named_twice_is_refused(names):
-    with pytest.raises(ConfigError, match=r"--suite: (demo|xnli|l1) is named 2 times; each suite is measured once"):
+    with pytest.raises(ConfigError, match=r"--suite: (demo|xnli|l1) is given 2 times; each suite is evaluated once"):
         named_suites(names)

@@ -127,7 +127,7 @@ def test_a_long_prompt_loses_whole_shots_and_they_are_counted(catalogue, tokeniz
     assert fitted.requests[0].prompt == "".join(job.requests[0].shots[1:]) + job.requests[0].prompt
     assert fitted.requests[0].shots == ()
     assert (fitted.info.shots.lost, fitted.info.shots.shortened) == (12, 12)
-    assert "12 shots do not fit the model and are left out, of 12 prompts" in capsys.readouterr().err
+    assert "12 shots do not fit the model and are dropped, in 12 prompts" in capsys.readouterr().err
     assert fit_shots([fitted], subject) == [fitted]
     none = fit_shots([job], SimpleNamespace(**vars(subject) | {"rules": replace(rules, max_prompt_tokens=5)}))
     assert none[0].requests[0].prompt == job.requests[0].prompt

@@ -51,11 +51,11 @@ def test_licences_are_summed_up_with_what_their_names_ask_for():
     examples = {"a/one": 30, "b/two": 10, "c/three": 5, "d/four": 1}
     licences = {"a/one": "CC-BY-NC-SA-4.0", "b/two": "MIT", "c/three": "MIT"}
     assert licence_rows(examples, licences) == [
-        ("CC-BY-NC-SA-4.0", "no commercial use; the same licence for what is made of it", "1", "30"),
+        ("CC-BY-NC-SA-4.0", "no commercial use; the same licence for derived works", "1", "30"),
         ("MIT", "", "2", "15"),
         ("not stated", "", "1", "1"),
     ]
     said = licence_summary(examples, licences)
     assert said.startswith("Together they ask for: no commercial use (a/one); the same licence")
-    assert said.endswith("The licence of d/four is not stated here: look it up before you publish.")
+    assert said.endswith("The licence of d/four is not stated: look it up before you publish.")
     assert licence_summary({"b/two": 1}, licences) == "None of their names states a condition beyond attribution."

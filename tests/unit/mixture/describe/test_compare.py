@@ -19,11 +19,11 @@ def test_differences_are_explained_by_reason(recipe, tmp_path):
         },
         {
             "language": "fi", "split": "train", "published": 5, "ours": 0, "difference": -5,
-            "why": "the recipe takes nothing of it",
+            "why": "the recipe selects nothing of it",
         },
         {
             "language": "fr", "split": "test", "published": 0, "ours": 0, "difference": 0,
-            "why": "the recipe takes nothing of it",
+            "why": "the recipe selects nothing of it",
         },
     ]  # fmt: skip
 
@@ -40,7 +40,7 @@ def test_more_than_published(recipe, tmp_path):
     ("text", "message"),
     [
         ("country,examples\nx,1\n", r"header needs `examples` and at least one of language"),
-        ("language,examples\nfr,many\n", r"line 2: 'many' is no number"),
+        ("language,examples\nfr,many\n", r"line 2: 'many' is not a number"),
     ],
 )
 def test_a_wrong_table_is_explained(tmp_path, text, message):

@@ -25,7 +25,7 @@ def test_languages_one_after_the_other_and_only_the_columns_asked_for(mixture):
 def test_unknown_languages_and_folders_are_named(mixture, tmp_path):
     with pytest.raises(UnknownNameError, match="language of this mixture 'fi'"):
         next(read_mixture(mixture, language="fi"))
-    with pytest.raises(DataError, match="no mixture here"):
+    with pytest.raises(DataError, match="there is no mixture"):
         mixture_languages(tmp_path)
 
 
@@ -46,7 +46,7 @@ def test_export_is_in_the_layout_of_xp3(mixture, tmp_path):
     lines = (tmp_path / "out" / "fr" / "xp3_sums-fr_None_train_ask.jsonl").read_bytes().splitlines()
     assert len(lines) == 59
     assert set(orjson.loads(lines[0])) == {"inputs", "targets"}
-    with pytest.raises(UserError, match="holds something else than an export of a mixture"):
+    with pytest.raises(UserError, match="contains something other than an export of a mixture"):
         export_jsonl(mixture, tmp_path / "out", filters={})
 
 
@@ -107,9 +107,9 @@ def test_released_names(task, subset, language, path):
 
 
 def test_what_was_not_released_has_no_released_name(mixture, tmp_path):
-    with pytest.raises(ConfigError, match=r"task sums-de: no released set has it, .*leave --names out"):
+    with pytest.raises(ConfigError, match=r"task sums-de: it is in none of the released sets .*omit --names"):
         export_jsonl(mixture, tmp_path / "out", names="released", filters={})
     assert not (tmp_path / "out").exists()
     row = {"language": "br", "subset": "*-bre", "dataset": "Helsinki-NLP/tatoeba_mt", "split": "test", "template": "a"}
-    with pytest.raises(ConfigError, match="stands for several configurations"):
+    with pytest.raises(ConfigError, match="combines several configurations"):
         released_name({"task": "xp3x:Helsinki-NLP/tatoeba_mt/*-bre", **row})

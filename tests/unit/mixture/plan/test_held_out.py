@@ -35,7 +35,7 @@ def test_what_is_really_held_out_of_a_suite(recipe):
 )
 def test_an_axis_that_does_not_hold_is_an_error_that_names_the_tasks(recipe, axis, key, value, what):
     suite = [f"evaluation.suites.0.axis={axis}", "evaluation.suites.0.tasks=[{tasks: [sums-de], splits: [train]}]"]
-    with pytest.raises(ConfigError, match=f"'held out rows'.*sums-de is of {what}, which sums-.. is trained on.*{key}"):
+    with pytest.raises(ConfigError, match=f"'held out rows'.*sums-de is of {what}, which sums-.. trains on.*{key}"):
         plan_mixture(recipe(*suite))
     if axis in ("datasets", "languages"):
         assert axis in held_out(recipe, *suite, f"mixture.held_out.{key}={value}")
@@ -44,7 +44,7 @@ def test_an_axis_that_does_not_hold_is_an_error_that_names_the_tasks(recipe, axi
 def test_a_language_is_held_out_under_all_its_codes(recipe):
     codes = ["own_tasks.0.language=uz", "own_tasks.1.language=uzn_Latn", "mixture.tasks=[{tasks: [sums-fr]}]"]
     suite = ["evaluation.suites.0.axis=languages", "evaluation.suites.0.tasks=[{tasks: [sums-de], splits: [train]}]"]
-    with pytest.raises(ConfigError, match="sums-de is of language 'uzn-Latn', which sums-fr is trained on"):
+    with pytest.raises(ConfigError, match="sums-de is of language 'uzn-Latn', which sums-fr trains on"):
         plan_mixture(recipe(*codes, *suite))
 
 
@@ -54,7 +54,7 @@ def test_datasets_are_held_out_by_pattern(recipe, tmp_path):
     assert manifest.details["suites"][0]["held_out"] == ["clusters", "datasets", "languages", "rows"]
     card = (tmp_path / "mixture" / "README.md").read_text()
     assert "- held out datasets: *-de" in card
-    assert "- of the suite held out rows: clusters, datasets, languages, rows" in card
+    assert "- for the suite held out rows: clusters, datasets, languages, rows" in card
     with pytest.raises(UnknownNameError, match=r"dataset 'sums-it'"):
         plan_mixture(recipe("mixture.held_out.datasets=[sums-it]"))
 

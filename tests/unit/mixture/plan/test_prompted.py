@@ -155,9 +155,9 @@ def test_relatives_of_held_out_languages_that_stay_are_named(recipe, folder, tmp
     manifest = build_mixture(recipe(*settings), tmp_path / "m")
     assert set(manifest.counts["languages"]) == {"fr", "de", "nn"}
     lines = list(DropReport.of(MixtureDetails.of(manifest, tmp_path / "m")).lines({}))
-    said = "held out no: its relatives nn are in the mixture; mixture.held_out.relatives: true leaves them out"
+    said = "held out no: its relatives nn are in the mixture; mixture.held_out.relatives: true excludes them"
     assert said in lines
-    assert "- relatives of no that stay: nn" in (tmp_path / "m" / "README.md").read_text(encoding="utf-8")
+    assert "- relatives of no that are kept: nn" in (tmp_path / "m" / "README.md").read_text(encoding="utf-8")
     without = build_mixture(recipe(*settings, "mixture.held_out.relatives=true"), tmp_path / "without")
     assert set(without.counts["languages"]) == {"fr", "de"}
     assert without.details["relatives"] == {}

@@ -54,12 +54,12 @@ def test_every_kind_of_file_is_read(tmp_path, name, content):
     [
         ("a.jsonl", lines(GOOD) + b'{"inputs": "caf\xe9", "targets": "b"}\n', "line 2 is not UTF-8 text.*save it as"),
         ("a.jsonl", "x".join(["", lines(GOOD).decode()]).encode("utf-16"), "is UTF-16 text; save it as UTF-8"),
-        ("a.jsonl", lines(GOOD) + b'{"inputs": "\\ud800", "targets": "b"}\n', "line 2 holds half of a character"),
-        ("a.jsonl", lines(GOOD) + b'{"inputs": "a", "inputs": "b"}\n', "line 2: the key 'inputs' stands twice"),
+        ("a.jsonl", lines(GOOD) + b'{"inputs": "\\ud800", "targets": "b"}\n', "line 2 contains half a character"),
+        ("a.jsonl", lines(GOOD) + b'{"inputs": "a", "inputs": "b"}\n', "line 2: the key 'inputs' occurs twice"),
         ("a.jsonl", lines(GOOD, {"inputs": "a", "targets": 5}), "line 2: `targets` is 5, not text"),
         ("a.jsonl", lines(GOOD, {"inputs": ["a"], "targets": "b"}), "line 2: `inputs` is .'a'., not text"),
         ("a.jsonl", lines(GOOD) + b"[1]\n", "line 2 is not a JSON object"),
-        ("a.jsonl.gz", gzip.compress(lines(GOOD) * 99, mtime=0)[:-9], "cannot be read: .*copy or pack it again"),
+        ("a.jsonl.gz", gzip.compress(lines(GOOD) * 99, mtime=0)[:-9], "cannot be read: .*copy or compress it again"),
         ("a.csv", b"inputs,targets\na,1\n", None),
         ("a.jsonl", lines({"input": "a", "target": "b"}), "has `inputs` and `targets`; did you mean 'input', "),
         ("a.csv", b"inputs,target\na,b\n", "no record has `targets`; did you mean 'target'"),
@@ -101,7 +101,7 @@ def folder(tmp_path):
 
 def test_files_that_are_not_read_are_named_and_other_kinds_are_read(recipe, folder, tmp_path, monkeypatch):
     said: list[str] = []
-    monkeypatch.setattr("xmtf.mixture.plan.prompted.say", said.append)
+    monkeypatch.setattr("xmtf.mixture.plan.prompted.warn", said.append)
     (folder / "fr" / "deeper").mkdir()
     (folder / "fr" / "deeper" / "b.jsonl").write_bytes(lines(GOOD))
     for name in ("fr/notes.txt", "c.jsonl", "README.md", ".hidden.jsonl", "fr/._a.jsonl"):
@@ -112,12 +112,12 @@ def test_files_that_are_not_read_are_named_and_other_kinds_are_read(recipe, fold
     manifest = build_mixture(loaded, tmp_path / "mixture")
     assert manifest.counts["languages"] == {"fr": 3}
     assert len(said) == 1
-    assert "xP3: not read, since " in said[0]
-    assert said[0].endswith(" are: c.jsonl, fr/deeper/b.jsonl, fr/notes.txt")
+    assert "xP3: skipped, since " in said[0]
+    assert said[0].endswith(" are read: c.jsonl, fr/deeper/b.jsonl, fr/notes.txt")
 
 
 def test_two_files_of_one_name_are_refused(recipe, folder):
     pq.write_table(pa.table({"inputs": ["e"], "targets": ["f"]}), folder / "fr" / "a.parquet")
-    with pytest.raises(ConfigError, match=r"a.jsonl and a.parquet are of one name; .*`files`"):
+    with pytest.raises(ConfigError, match=r"a.jsonl and a.parquet have the same name; .*`files`"):
         plan_mixture(recipe("mixture.tasks=[]", "mixture.prompted=[{path: xP3}]"))
     plan_mixture(recipe("mixture.tasks=[]", 'mixture.prompted=[{path: xP3, files: ["*.jsonl"]}]'))

@@ -66,15 +66,15 @@ def test_explicit_numbers_go_to_the_first_pattern_that_matches():
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"policy": "capped", "max_examples": 5}, "size_cap belong together"),
-        ({"policy": "proportional", "max_examples": 5, "size_cap": 3}, "size_cap belong together"),
+        ({"policy": "capped", "max_examples": 5}, "size_cap require each other"),
+        ({"policy": "proportional", "max_examples": 5, "size_cap": 3}, "size_cap require each other"),
         ({"policy": "proportional", "max_examples": 5, "tasks": {"a": 1}}, "policy 'explicit'"),
         ({"policy": "explicit", "max_examples": 5, "temperature": 2}, "no temperature"),
         ({"policy": "explicit"}, "needs max_examples"),
-        ({"by": "language"}, "looks at no language"),
-        ({"policy": "explicit", "max_examples": 5, "by": "language"}, "looks at no language"),
+        ({"by": "language"}, "ignores languages"),
+        ({"policy": "explicit", "max_examples": 5, "by": "language"}, "ignores languages"),
         ({"languages": {"fr": 0}}, "greater than or equal to 1"),
-        ({"languages": {"fr": 3, "fra": 4}}, "name one language"),
+        ({"languages": {"fr": 3, "fra": 4}}, "name the same language"),
         ({"policy": "explicit", "max_examples": 5, "tasks": {"a": 0}}, "greater than 0"),
     ],
 )

@@ -112,7 +112,7 @@ def test_the_first_row_of_a_group_stays_with_all_its_prompts_in_every_language(r
     gone = {(task, n) for task in ("set/fr", "set/sw", "other") for n in range(4 if task == "other" else 12)} - kept
     assert gone == {("set/fr", 7), ("set/sw", 7), ("other", 1), ("other", 2)}  # a Swahili text in French is none
     assert manifest.counts["dropped"] == {"near duplicate": 8}
-    assert manifest.details["firsts"]["near duplicate"]["detail"] == "it is near row 2 of set/fr [train]"
+    assert manifest.details["firsts"]["near duplicate"]["detail"] == "it nearly duplicates row 2 of set/fr [train]"
     off = recipe("mixture.near_duplicates={similarity: 0.75}", "mixture.tasks.1.near_duplicates=off")
     assert {task for task, _ in built(off, tmp_path / "off")[1]} >= {"other"}
     assert built(off, tmp_path / "off")[0].counts["dropped"] == {"near duplicate": 4}

@@ -78,7 +78,7 @@ def test_a_parent_folder_with_latest_is_understood(theirs, write_megatron, tmp_p
         ("layer_04-model_01-model_states.pt", r"layer_04-model_01-model_states\.pt is missing"),
         ("layer_04-model_0*-model_states.pt", r"layer_04-model_00-model_states\.pt is missing"),
         ("layer_01-model_0*-model_states.pt", r"layer_01-model_00-model_states\.pt is missing"),
-        ("layer_07-model_0*-model_states.pt", r"layer_05, the last there is, is not the last norm"),
+        ("layer_07-model_0*-model_states.pt", r"layer_05, the last file, is not the final layer norm"),
     ],
 )
 def test_missing_files_are_named(theirs, write_megatron, tmp_path, lost, named):
@@ -132,7 +132,7 @@ def test_heads_come_from_arguments_a_like_model_or_the_caller(theirs, write_mega
     assert inspect_foreign(source, like=str(like)).whole
     values = json.loads((like / "config.json").read_text())
     (like / "config.json").write_text(json.dumps(values | {"n_layer": 5}))
-    with pytest.raises(DataError, match="has 3 layers, the model that it should be like has 5"):
+    with pytest.raises(DataError, match="has 3 layers, but the model given by --like has 5"):
         inspect_foreign(source, like=str(like))
 
 

@@ -76,7 +76,7 @@ def test_step_and_shape_are_read_from_the_tree(source):
     assert (found.step, found.folder.name) == (1_000_000, "checkpoint_1000000")
     shape = found.config(None)
     assert (shape.num_heads, shape.head_size, shape.feedforward_size) == (2, 4, 20)
-    with pytest.raises(DataError, match="d_ff is 20, the model that it should be like has 1024"):
+    with pytest.raises(DataError, match="d_ff is 20, but the model given by --like has 1024"):
         found.config({"d_ff": 1024})
 
 
@@ -98,10 +98,10 @@ def test_a_torn_tree_and_other_formats_are_named(source, tmp_path):
     path = source / "checkpoint_1000000" / "checkpoint"
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
-    with pytest.raises(DataError, match="not msgpack, or torn"):
+    with pytest.raises(DataError, match="not msgpack, or cut short"):
         find_t5x(source)
     path.write_bytes(b'model_checkpoint_path: "model.ckpt-1000000"')
-    with pytest.raises(DataError, match="a checkpoint of TensorFlow"):
+    with pytest.raises(DataError, match="a TensorFlow checkpoint"):
         find_t5x(source)
-    with pytest.raises(SourceError, match="holds no checkpoint of T5X"):
+    with pytest.raises(SourceError, match="contains no T5X checkpoint"):
         find_t5x(tmp_path)

@@ -48,5 +48,5 @@ def test_missing_parameters_and_files_are_named(theirs, write_universal, tmp_pat
     (tmp_path / "empty").mkdir()
     report = inspect_foreign(str(source))
     assert (report.missing, report.unexpected) == (["h.1.mlp.dense_4h_to_h.bias"], ["extra"])
-    with pytest.raises(SourceError, match="holds no zero/"):
+    with pytest.raises(SourceError, match="contains no zero/"):
         find_universal(tmp_path / "empty")

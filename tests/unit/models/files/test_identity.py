@@ -56,5 +56,7 @@ def test_a_folder_of_ours_with_a_changed_byte_is_refused(folder):
     write_manifest(folder, Manifest("initial", "f", outputs=outputs))
     model_identity(str(folder))
     (folder / "model.safetensors").write_bytes(b"flipped")
-    with pytest.raises(DataError, match=r"model.safetensors: does not hold the bytes .* \(stage initial\); delete"):
+    with pytest.raises(
+        DataError, match=r"model.safetensors: does not match its recorded checksum .* \(stage initial\); delete"
+    ):
         model_identity(str(folder))

@@ -28,7 +28,7 @@ def _rows(mixture: Path, language: str) -> list[dict[str, str]]:
 
 def test_a_folder_of_another_stage_is_not_written_into(mixture: Path, recipe: Recipe) -> None:
     before = sorted(mixture.rglob("*"))
-    with pytest.raises(ConfigError, match="holds something else than token files"):
+    with pytest.raises(ConfigError, match="contains something other than token files"):
         tokenize_mixture(recipe(), mixture, mixture, family="causal")
     assert sorted(mixture.rglob("*")) == before
 
@@ -36,7 +36,7 @@ def test_a_folder_of_another_stage_is_not_written_into(mixture: Path, recipe: Re
 def test_a_folder_of_other_files_is_not_written_into(mixture: Path, recipe: Recipe, tmp_path: Path) -> None:
     (tmp_path / "project" / "languages").mkdir(parents=True)
     (tmp_path / "project" / "thesis.tex").write_text("mine")
-    with pytest.raises(ConfigError, match="holds something else than token files"):
+    with pytest.raises(ConfigError, match="contains something other than token files"):
         tokenize_mixture(recipe(), mixture, tmp_path / "project", family="causal")
 
 
@@ -67,7 +67,7 @@ def test_a_mixture_that_lacks_a_part_or_has_a_changed_one_is_refused(
     changed = bytearray(whole)
     changed[len(whole) // 2] ^= 1
     part.write_bytes(changed)
-    with pytest.raises(DataError, match="does not hold the bytes that were written"):
+    with pytest.raises(DataError, match="does not match its recorded checksum"):
         tokenize_mixture(recipe(), mixture, tmp_path / "tokens", family="causal")
     part.unlink()
     with pytest.raises(DataError, match=r"language=hi/.*parquet: is missing"):
@@ -192,7 +192,7 @@ def test_a_tokenizer_of_ones_own(mixture: Path, recipe: Recipe, tmp_path: Path) 
     ("overrides", "base", "says"),
     [
         (["model.vocab_size=320"], None, r"has 400 tokens, but model\.vocab_size of .* has room for 320"),
-        ([], "some/model", "some/model has a tokenizer of its own; remove it"),
+        ([], "some/model", "some/model already has a tokenizer; remove it"),
     ],
 )
 def test_what_does_not_fit(
@@ -207,7 +207,7 @@ def test_a_mixture_that_is_not_there_or_empty(recipe: Recipe, tmp_path: Path) ->
         tokenize_mixture(recipe(), tmp_path / "nowhere", tmp_path / "tokens", family="causal")
     (tmp_path / "empty").mkdir()
     write_manifest(tmp_path / "empty", Manifest("mixture", "x"))
-    with pytest.raises(DataError, match="no mixture here"):
+    with pytest.raises(DataError, match="there is no mixture"):
         tokenize_mixture(recipe(), tmp_path / "empty", tmp_path / "tokens", family="causal")
 
 

@@ -112,7 +112,7 @@ def test_the_same_bytes_in_a_pool_and_after_a_kill(
         ("tokens.cap_tokens.languages={sw: 5}", UnknownNameError, "cap_tokens.languages: unknown language 'sw'"),
         ("tokens.cap_tokens.tasks={'*/facts': 2}", ConfigError, "2 tokens leave nothing of task capitals/facts in en"),
         ("tokens.cap_tokens.languages={fr: 2}", ConfigError, "2 tokens leave nothing of fr, whose first example has"),
-        ("tokens.cap_tokens.languages={en: 5, eng: 6}", ConfigError, "two of en, eng name one language"),
+        ("tokens.cap_tokens.languages={en: 5, eng: 6}", ConfigError, "two of en, eng name the same language"),
         ("tokens.cap_tokens={}", ConfigError, "give `tasks` or `languages`"),
         ("tokens.cap_tokens.tasks={'*': 0}", ConfigError, "greater than or equal to 1"),
         ("tokens.cap_tokens.tasks={'*': 5 steps}", ConfigError, "not a number of tokens"),

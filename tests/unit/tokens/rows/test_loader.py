@@ -168,7 +168,7 @@ def test_targets_of_encoder_decoders_are_trimmed_and_counted(
     )
     cut = sum(rows.fitted.cut_targets for rows in trimming.languages)
     assert (skipping.skipped, trimming.skipped) == (cut, 0)
-    assert f"train: {cut:,} examples have their targets cut" in capsys.readouterr().err
+    assert f"train: {cut:,} examples have truncated targets" in capsys.readouterr().err
     assert cut
     batch = trimming.batch(0)
     assert isinstance(batch, EncoderDecoderBatch)
@@ -189,7 +189,7 @@ def test_overlong_examples_are_counted_and_a_language_without_rows_is_left_out(
     assert longest not in loader.weights
     assert loader.weights
     assert loader.skipped == sum(expected.values())
-    said = f"{longest}: left out of train: none of its {expected[longest]} examples fits a row"
+    said = f"{longest}: skipped in train: none of its {expected[longest]} examples fits a row"
     assert said in capsys.readouterr().err
     with pytest.raises(ConfigError, match="no example of the train group fits a row of 9 tokens"):
         open_loader(tokens, recipe("tokens.packing.sequence_length=8"), family="causal")
@@ -211,7 +211,7 @@ def test_fill(tokens: Path, recipe: Recipe) -> None:
 
 def test_more_micro_batches_than_rows(tokens: Path, recipe: Recipe) -> None:
     loader = open_loader(tokens, recipe(), family="causal")
-    with pytest.raises(ConfigError, match="8 rows cannot be shared by 12 micro-batches"):
+    with pytest.raises(ConfigError, match="8 rows cannot be split into 12 micro-batches"):
         loader.batch(0, micro=0, num_micro=12)
 
 
@@ -223,7 +223,7 @@ def written_anew(tokens: Path, data: Path) -> None:
 
 
 def test_the_wrong_family_and_damaged_files(tokens: Path, recipe: Recipe, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="holds tokens for a causal model, not encoder-decoder"):
+    with pytest.raises(ConfigError, match="contains tokens for a causal model, not encoder-decoder"):
         open_loader(tokens, recipe(), family="encoder-decoder")
     tokens = Path(shutil.copytree(tokens, tmp_path / "damaged"))
     path = store_prefix(tokens, "small", "hi").inputs
@@ -231,7 +231,7 @@ def test_the_wrong_family_and_damaged_files(tokens: Path, recipe: Recipe, tmp_pa
     content = np.fromfile(data, dtype="<u2")
     content[:] = 60_000
     content.tofile(data)
-    with pytest.raises(DataError, match=r"small_hi_inputs_document\.bin: does not hold the bytes that were written"):
+    with pytest.raises(DataError, match=r"small_hi_inputs_document\.bin: does not match its recorded checksum"):
         open_loader(tokens, recipe(), family="causal")
     written_anew(tokens, data)
     with pytest.raises(DataError, match=r"hi: token 60000 is beyond the 400"):
@@ -258,7 +258,7 @@ def test_damaged_clusters_and_another_tokenizer_are_named(tokens: Path, recipe: 
     clusters.write_bytes(whole)
     config = copy / "tokenizer" / "tokenizer_config.json"
     config.write_text(config.read_text().replace("</s>", "<unk>"))
-    with pytest.raises(DataError, match="is not the tokenizer that the token files beside were made with"):
+    with pytest.raises(DataError, match="is not the tokenizer with which the token files were built"):
         open_loader(copy, recipe(), family="causal")
     shutil.rmtree(copy / "tokenizer")
     with pytest.raises(DataError, match="copy/tokenizer: missing"):
@@ -268,5 +268,7 @@ def test_damaged_clusters_and_another_tokenizer_are_named(tokens: Path, recipe: 
 @pytest.mark.parametrize("key", ["weights", "multipliers"])
 def test_a_language_under_two_codes_is_one_line(tokens: Path, recipe: Recipe, key: str) -> None:
     loaded = recipe(f"tokens.{key}={{en: 1, fr: 1, hi: 1, eng: 2}}")
-    with pytest.raises(ConfigError, match=rf"tokens.{key}: 'en' and 'eng' are one language \(en\); give it one number"):
+    with pytest.raises(
+        ConfigError, match=rf"tokens.{key}: 'en' and 'eng' are the same language \(en\); give it one number"
+    ):
         open_loader(tokens, loaded, family="causal")

@@ -47,9 +47,9 @@ def test_round_trip(tmp_path: Path) -> None:
     [
         ("train: 1 0:1 a\n", "is one line that begins with"),
         ('"train: 1 0:1 a"', "is one line"),
-        ('"train 1 0 a"\n', "has no `NAME:`"),
+        ('"train 1 0 a"\n', "does not begin with `NAME:`"),
         ('"train: 1 0:1"\n', "is not `WEIGHT START:END PATH`"),
-        ('"train: x 0:1 a"\n', "no number"),
+        ('"train: x 0:1 a"\n', "not a number"),
         ('"train: 1 0.5:0.5 a"\n', "0 <= START < END <= 1"),
         ('"train: 0 0:1 a"\n', "a weight above 0"),
     ],
@@ -61,7 +61,7 @@ def test_mistakes_are_named(tmp_path: Path, text: str, says: str) -> None:
 
 
 def test_what_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="'a b' cannot stand"):
+    with pytest.raises(ConfigError, match="'a b' is not allowed"):
         write_split_file(tmp_path / "x", [SplitGroup("train", (SplitItem(1, 0, 1, "a b"),))])
 
 

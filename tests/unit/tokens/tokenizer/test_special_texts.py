@@ -168,5 +168,5 @@ def test_rows_of_both_sides_are_counted():
 @pytest.mark.parametrize("name", CORES)
 @pytest.mark.parametrize("how", ["text", "parse"])
 def test_half_of_a_character_is_refused(name, how):
-    with pytest.raises(DataError, match=r"'a \\ud800': holds half of a character"):
+    with pytest.raises(DataError, match=r"'a \\ud800': contains half a character"):
         of(CORES[name]).reading(how).encode(["b", "a \ud800"])

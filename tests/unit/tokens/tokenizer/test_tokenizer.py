@@ -84,7 +84,7 @@ def test_a_tokenizer_json_file_takes_its_neighbours_along(tmp_path: Path, causal
 def test_special_ids_by_number_and_the_missing_ones(tmp_path: Path, causal: Tokenizer) -> None:
     causal.save(tmp_path)
     (tmp_path / "tokenizer_config.json").unlink()
-    with pytest.raises(ConfigError, match="names no end-of-text token"):
+    with pytest.raises(ConfigError, match="has no end-of-text token"):
         load_tokenizer(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps({"eos_token_id": [2, 7]}))
     loaded = load_tokenizer(tmp_path)

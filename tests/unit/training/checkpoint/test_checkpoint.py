@@ -81,7 +81,7 @@ def test_a_changed_byte_is_noticed_and_its_file_named(tmp_path, tiny_model, plac
     content[place] ^= 16
     weights.write_bytes(content)
     assert checkpoint.find_checkpoint(tmp_path, "f", 100) == good
-    said = f"{bad}: passed over: {weights.name} does not hold the bytes that were written"
+    said = f"{bad}: skipped: {weights.name} does not match its recorded checksum"
     assert said in capsys.readouterr().err
 
 
@@ -98,7 +98,7 @@ def test_any_changed_bit_of_the_state_is_noticed(tmp_path, tiny_model):
             (bad / STATE).write_bytes(changed)
             assert checkpoint.list_checkpoints(tmp_path) == [good], changed.decode(errors="replace")
     assert checkpoint.find_checkpoint(tmp_path, "f", 100) == good
-    with pytest.raises(DataError, match=f"not a whole checkpoint: {STATE} does not hold the bytes that were written"):
+    with pytest.raises(DataError, match=f"not a complete checkpoint: {STATE} does not match its recorded checksum"):
         checkpoint.read_progress(bad)
 
 

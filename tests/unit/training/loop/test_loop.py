@@ -113,7 +113,7 @@ def test_kill_switch_saves_and_the_same_call_goes_on(make):
     first = make(steps=4)
     first.checkpoints.mkdir(parents=True)
     stop_file(first.checkpoints).touch()
-    with pytest.raises(Stopped, match="asked for it"):
+    with pytest.raises(Stopped, match="requested it"):
         first.run()
     assert make(steps=4).run().step == 4
 

@@ -173,7 +173,7 @@ def test_an_encoder_decoder_reads_the_beginning_and_predicts_the_rest(tmp_path, 
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [('{"body": "x"}\n', "has no column 'text'; it has body"), ('{"text": ""}\n', "holds no text")],
+    [('{"body": "x"}\n', "has no column 'text'; it has body"), ('{"text": ""}\n', "has no text")],
 )
 def test_a_file_without_text_is_refused(tmp_path, tokenizer, content, message):
     (tmp_path / "text.jsonl").write_text(content)
@@ -234,7 +234,7 @@ class Short(Counting):
 )
 def test_a_validation_reads_no_row_twice(tmp_path, tiny_model, tiny_loader, recipe, there, asked, read, monkeypatch):
     said = []
-    monkeypatch.setattr("xmtf.training.assembly.say", said.append)
+    monkeypatch.setattr("xmtf.training.assembly.warn", said.append)
     held_out = Short(tiny_loader(), there)
     keys = {} if asked is None else {"validation_rows": asked}
     loop = training_loop(
@@ -246,7 +246,7 @@ def test_a_validation_reads_no_row_twice(tmp_path, tiny_model, tiny_loader, reci
     loop.run()
     times = len(events(loop, "validation"))
     assert held_out.rows == read * times
-    short = f"training.validation_rows: {read} of {asked} rows are read: no row is read twice"
+    short = f"training.validation_rows: {read} of {asked} rows are used: no row is used twice"
     assert said == ([short] if read < (asked or 0) else [])
 
 

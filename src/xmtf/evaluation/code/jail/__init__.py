@@ -1,4 +1,4 @@
-"""Runs untrusted programs in namespaces of their own. Started as a program of its own; imports nothing of xmtf.
+"""Runs untrusted programs in their own namespaces. Started as its own program; imports nothing of xmtf.
 
 Who runs where, each trusted less than the one before::
 

@@ -54,7 +54,7 @@ def encode(value: Any) -> Any:
             return {name: items} if name else items
     if hasattr(type(value), "__next__") or isinstance(value, _VIEWS):
         return {"n": [encode(each) for each in value]}
-    raise NotPlainError(f"a {type(value).__name__} is no plain value")
+    raise NotPlainError(f"a {type(value).__name__} is not a plain value")
 
 
 def _whole(value: int) -> Any:
@@ -113,7 +113,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
 def _builtin_type(name: str) -> type:
     found = getattr(builtins, name, None)
     if not isinstance(found, type):
-        raise NotPlainError(f"{name} is no type of Python's own")
+        raise NotPlainError(f"{name} is not a built-in type of Python")
     return found
 
 

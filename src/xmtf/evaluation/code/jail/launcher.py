@@ -136,7 +136,7 @@ def _watch(request: dict[str, Any], child: int, reports: int) -> Verdict:
             continue
         piece = os.read(reports, 65536)
         if not piece:
-            return {"outcome": "broken", "detail": "the keeper ended without a word"}
+            return {"outcome": "broken", "detail": "the keeper ended without a message"}
         *lines, text = (text + piece).split(b"\n")
         for line in lines:
             told = json.loads(line)

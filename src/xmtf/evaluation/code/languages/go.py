@@ -22,7 +22,7 @@ _HELPFUL = (
     "bytes", "crypto/md5", "errors", "fmt", "math", "math/rand", "regexp", "sort", "strconv", "strings", "testing",
     "time", "unicode",
 )  # fmt: skip
-"""Packages of Go that a completion may use without an import: the problem's own imports stand before it."""
+"""Packages of Go that a completion may use without an import: the problem's own imports are before it."""
 _IMPORT = re.compile(r'^import\s*(?:\((?P<many>[^)]*)\)|(?P<one>(?:[\w.]+\s+)?"[^"\n]+"))[ \t]*\n?', re.MULTILINE)
 _ONE = re.compile(r'(?:(?P<name>[\w.]+)\s+)?"(?P<path>[^"\n]+)"')
 _NO_CODE = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|`[^`]*`', re.DOTALL)
@@ -106,7 +106,7 @@ def find(modules: Path | None) -> Toolchain:
 def with_imports(program: Program) -> str:
     """Return one file of a package: its imports are those of the parts that are used, and Go's own that lack an import.
 
-    Go refuses imports that are not used and those that stand behind a declaration.
+    Go refuses imports that are not used and those that are behind a declaration.
     """
     body = "\n".join((program.source, program.tests))
     imports = dict(_imports("\n".join((program.setup, body))))
@@ -137,7 +137,7 @@ def check_tests(tests: str, where: str) -> None:
         ConfigError: There is no test function.
     """
     if not re.search(r"^func\s+Test\w*\s*\(", tests, re.MULTILINE):
-        raise ConfigError(f"{where}: tests of Go are functions Test...(t *testing.T); there is none")
+        raise ConfigError(f"{where}: tests in Go are functions Test...(t *testing.T); there are none")
 
 
 def _imports(text: str) -> Iterable[tuple[str, tuple[str, str]]]:

@@ -1,4 +1,4 @@
-"""JavaScript: node runs the program, and its tests in a process of their own."""
+"""JavaScript: node runs the program, and its tests in a separate process."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def check_modules(texts: Mapping[str, Iterable[str]], modules: Path | None) -> N
     for language, given in texts.items():
         missing, what, remedy = _missing(language, list(given), modules)
         if missing:
-            raise ConfigError(f"{language} problems use {what} that are not here ({', '.join(missing)}); {remedy}")
+            raise ConfigError(f"{language} problems use {what} that are not installed ({', '.join(missing)}); {remedy}")
 
 
 def _missing(language: str, texts: list[str], modules: Path | None) -> tuple[list[str], str, str]:
@@ -80,7 +80,7 @@ def _missing(language: str, texts: list[str], modules: Path | None) -> tuple[lis
         return (
             rust.missing_crates(texts, modules),
             "crates",
-            "give --modules DIR, with a cargo project, built, in DIR/rust",
+            "give --modules DIR, with a built cargo project in DIR/rust",
         )
     if language == "cpp":
         return cpp.missing_headers(texts), "headers", "install their packages, such as libboost-dev or libssl-dev"

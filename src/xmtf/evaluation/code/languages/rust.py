@@ -86,7 +86,7 @@ def check_tests(tests: str, where: str) -> None:
         ConfigError: There is no test function.
     """
     if "#[test]" not in tests:
-        raise ConfigError(f"{where}: tests of Rust are functions with #[test]; there is none")
+        raise ConfigError(f"{where}: tests in Rust are functions with #[test]; there are none")
 
 
 def _crates(modules: Path | None) -> dict[str, Path]:

@@ -25,7 +25,7 @@ class Program:
         language: Name of its language in results, such as ``python``.
         source: The problem's beginning and the completion behind it.
         tests: Text of the tests.
-        names: Functions of the program that the tests call, where the tests run in a process of their own.
+        names: Functions of the program that the tests call, where the tests run in a separate process.
         setup: What the tests need besides: definitions that the problem gives.
     """
 
@@ -64,10 +64,10 @@ class Toolchain:
         version: As it names itself, such as ``v20.20.2``.
         build: Makes a program ready; takes the token that it prints when its tests have passed.
         right: A small program that passes.
-        fault: A text of it, and what stands there in a program that does not pass.
+        fault: A text of it, and what is there in a program that does not pass.
         shown: Files and folders that it needs in the sandbox, besides the system's own.
         environment: Variables.
-        slowness: Processor time of its runs beside that of others, for the start of a virtual machine.
+        slowness: Processor time of its runs alongside that of others, for the start of a virtual machine.
         memory: Bytes that it occupies besides the program's own.
         threads: Threads that it starts by itself.
         address_space: Whether the address space of a run can be limited.
@@ -128,7 +128,7 @@ def find_command(language: str, *names: str) -> str:
     for name in names:
         if path := shutil.which(name):
             return os.path.realpath(path)
-    raise ConfigError(f"{language} programs need {names[0]}, which is not installed here; install it or leave them out")
+    raise ConfigError(f"{language} programs need {names[0]}, which is not installed; install it or exclude them")
 
 
 def version_of(language: str, *command: str) -> str:

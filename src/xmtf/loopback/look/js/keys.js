@@ -57,10 +57,10 @@ export function help() {
   const dialog = element(
     "dialog", { class: "help", "aria-labelledby": "help-title" },
     element("h2", { id: "help-title", text: "Keys" }),
-    element("p", { class: "soft", text: "Everything is reached with Tab and Enter too. Escape leaves a field or the editor; then single keys count." }),
+    element("p", { class: "soft", text: "Everything can also be reached with Tab and Enter. Escape leaves a field or the editor; then single keys count." }),
     element("div", { class: "help-groups" }, groups.map(table)),
     element("div", { class: "dialog-foot" },
-      element("label", { class: "check" }, box, "Single keys do something"),
+      element("label", { class: "check" }, box, "Enable single-key shortcuts"),
       button("Close", () => dialog.close(), { class: "primary", autofocus: true })),
   );
   dialog.addEventListener("close", () => dialog.remove());

@@ -40,7 +40,7 @@ class MissingFontError(UserError):
     """
 
     code = "missing-font"
-    remedy = "Install the font that is named, such as Noto's; figures without it are left out."
+    remedy = "Install the named font, such as one of Noto's; figures without it are skipped."
 
     def __init__(self, script: str, character: str) -> None:
         script = _NAMES.get(script, script)
@@ -65,7 +65,7 @@ def printable(text: str) -> str:
 
 
 def is_right_to_left(text: str) -> bool:
-    """Tell whether the first letter with a direction reads from right to left."""
+    """Return whether the first letter with a direction reads from right to left."""
     for character in text:
         direction = unicodedata.bidirectional(character)
         if direction in ("L", "R", "AL"):

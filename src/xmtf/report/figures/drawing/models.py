@@ -1,7 +1,7 @@
 """The look of each model: one colour and one marker wherever it is drawn.
 
-Models that stand in one figure differ in colour for colour-blind readers too (a test simulates the three
-forms), and in marker for a print without colours.
+Models that are in one figure differ in colour for colour-blind readers too (a test simulates the three forms), and in
+marker for a print without colours.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One look for all figures: colours that colour-blind readers can tell apart, thin axes, no clutter."""
+"""One search for all figures: colours that colour-blind readers can tell apart, thin axes, no clutter."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ class Block:
     def draw(self, axes: Axes, left: float, top: float, **options: Any) -> None:
         """Draw the lines below ``top``, at the left or, for text that reads from right to left, at the right.
 
-        Programs stand at the left, whatever their comments are written in.
+        Programs are at the left, whatever their comments are written in.
         """
         for number, line in enumerate(self.lines):
             baseline = top + self.line_height * (number + 0.78)
@@ -159,7 +159,7 @@ def _wrap(paragraph: str, width: float, families: tuple[str, ...], size: float) 
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """Yield words with the space after them; East Asian characters and parts with a hyphen are words of their own."""
+    """Yield words with the space after them; East Asian characters and parts with a hyphen are their own words."""
     word = ""
     for character in text:
         if word and _may_break(word, character) and not _hangs(character):
@@ -181,7 +181,7 @@ def _is_ideograph(character: str) -> bool:
 
 
 def _hangs(character: str) -> bool:
-    """Tell whether a character may not begin a line."""
+    """Return whether a character may not begin a line."""
     return unicodedata.category(character) in ("Pe", "Pf", "Po", "Mn", "Mc", "Me") and character not in "\"'#@&%*/\\"
 
 

@@ -1,4 +1,4 @@
-"""The figures of a user's own runs and results, beside those of the published work."""
+"""The figures of a user's own runs and results, alongside those of the published work."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["CAPTIONS", "result_figures", "run_figures"]
 
 CAPTIONS = {
-    "composition": "Examples per language of the targets, by task cluster.",
+    "composition": "Examples per target language, by task cluster.",
     "loss": "Loss on target tokens, each target counted once.",
-    "measures": "What was measured while training, by suite: the mean over tasks of the median over templates. "
-    "Dashes are chance, a star is the best checkpoint that was kept.",
+    "measures": "Scores during training, by suite: the mean over tasks of the median over templates. Dashed lines are "
+    "chance, a star marks the best checkpoint kept.",
     "suites": "Rank accuracy per suite with 95 % intervals; the bar marks chance.",
     "language-groups": "Rank accuracy by language family, script, resources (share of mT5's corpus) and whether the "
     "language was trained on, with 95 % intervals; the bar marks chance.",

@@ -42,7 +42,7 @@ def draw(run: Run) -> Figure:
             label=f"validation, {group}",
         )
     axes.set_xlabel("step")
-    axes.set_ylabel("loss per target (nats a token)")
+    axes.set_ylabel("loss per target (nats per token)")
     axes.set_title("Loss on targets")
     axes.legend()
     return figure

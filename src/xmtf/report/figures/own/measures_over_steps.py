@@ -1,4 +1,4 @@
-"""What was measured while training: accuracies and generation scores over steps, as Figure 7 for a run of one's own."""
+"""What was measured while training: accuracies and generation scores over steps, as Figure 7 for a run of your own."""
 
 from __future__ import annotations
 

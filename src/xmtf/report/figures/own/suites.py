@@ -1,4 +1,4 @@
-"""Models side by side per suite: points with 95 % intervals beside the chance line."""
+"""Models side by side per suite: points with 95 % intervals alongside the chance line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Accuracy over how much of a language a model was pretrained on (Figure 8)."""
+"""Accuracy over how much of a language each model was pretrained on (Figure 8)."""
 
 from __future__ import annotations
 

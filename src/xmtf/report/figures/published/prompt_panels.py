@@ -1,4 +1,4 @@
-"""One small panel a dataset and language, one column a model, one dot a prompt: Figures 5, 9 and 10.
+"""One small panel per dataset and language, one column per model, one dot per prompt: Figures 5, 9 and 10.
 
 The spread over prompts is as large as many differences between models, so every prompt is shown. The grey
 line is the 95 % interval (Wilson) of the median prompt from the number of rows.

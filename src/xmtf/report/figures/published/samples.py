@@ -53,9 +53,7 @@ def draw(results: ResultTable, inputs: Inputs) -> Figure | None:
         _draw_part(axes, top, prompt, answers)
         top += _part_height(prompt, answers)
     if left_out:
-        axes.text(
-            0.2, top + 0.08, f"{left_out:,} more prompts are not shown", fontsize=7.5, color="#777777", va="center"
-        )
+        axes.text(0.2, top + 0.08, f"{left_out:,} more prompts not shown", fontsize=7.5, color="#777777", va="center")
     return figure
 
 

@@ -1,4 +1,4 @@
-"""How well models do on held-out tasks (Figure 4): one bar a model, one panel a task."""
+"""How well models do on held-out tasks (Figure 4): one bar per model, one panel per task."""
 
 from __future__ import annotations
 

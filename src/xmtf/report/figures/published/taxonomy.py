@@ -1,4 +1,4 @@
-"""Task clusters and their datasets (Figure 1): trained on, held out, and new beside P3."""
+"""Task clusters and their datasets (Figure 1): trained on, held out, and new alongside P3."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class _Chip:
 
 
 def draw(results: ResultTable, inputs: Inputs) -> Figure | None:
-    """Draw a box a cluster with a chip a dataset; bold ones are new beside P3 where the input says so.
+    """Draw a box a cluster with a chip a dataset; bold ones are new alongside P3 where the input says so.
 
     Returns:
         The figure, or None without a taxonomy.

@@ -19,7 +19,7 @@ __all__ = ["draw"]
 _WIDTH = 2.7
 _MARGIN = 0.13
 _FOOT = 0.36
-"""Inches of a box above and below its text; the label stands in the lower part."""
+"""Inches of a box above and below its text; the label is in the lower part."""
 _INPUTS, _TARGETS = "#EAF3FA", "#FDF1D8"
 
 

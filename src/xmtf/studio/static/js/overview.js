@@ -79,7 +79,7 @@ export async function open(root) {
       const found = await get("overview");
       all = found.entries;
       left = found.pending ?? 0;
-      pending.textContent = left ? `lint still reads ${plural(left, "file")} …` : "";
+      pending.textContent = left ? `lint is still checking ${plural(left, "file")} …` : "";
       if (open) draw();
     }
   };

@@ -41,7 +41,7 @@ export function body(rendering) {
   for (const target of rendering.targets ?? []) {
     parts.push(element("div", { class: "side target" }, element("span", { class: "label", text: "target" }), prose(target)));
   }
-  if (rendering.cut) parts.push(element("p", { class: "soft", text: "A text here is longer than a page should hold; only its beginning is shown." }));
+  if (rendering.cut) parts.push(element("p", { class: "soft", text: "A text is too long for the page; only its beginning is shown." }));
   const given = choices(rendering);
   if (given) parts.push(element("div", { class: "side" }, element("span", { class: "label", text: "choices" }), given));
   return parts;

@@ -4,18 +4,18 @@ import { ask, words } from "./dialogs.js";
 import { showDiff } from "./diff.js";
 import { element, say } from "./dom.js";
 
-const conflictText = "The file changed on disk since it was read here. Nothing was written. The difference, from what is on disk (−) to what saving would write (+):";
+const conflictText = "The file changed on disk since it was opened. Nothing was written. The difference between the file on disk (−) and your version (+):";
 
 async function settle(key, conflict, again) {
   const chosen = await ask("The file changed on disk", element("div", {}, words(conflictText), showDiff(conflict.diff)), [
-    ["keep", "Keep both: write mine beside it", "primary"],
+    ["keep", "Keep both: save mine next to it", "primary"],
     ["mine", "Save mine into the changed file"],
-    ["theirs", "Read theirs, leave mine a draft"],
+    ["theirs", "Load theirs, keep mine as a draft"],
     [null, "Cancel", "quiet"],
   ], "wide-dialog");
   if (chosen === "keep") {
     const { file } = await post("keep", { key, text: conflict.mine.text });
-    say(`Yours is kept in ${file ?? "a file beside it"}; the file stays as it is on disk.`, "good");
+    say(`Your version is kept in ${file ?? "a file next to it"}; the file on disk is unchanged.`, "good");
     return { kept: true };
   }
   if (chosen === "mine") return again(conflict.theirs.version, true);
@@ -40,7 +40,7 @@ export const save = (key, version, id, template) =>
   write(key, version, (now, force) => put("templates", { key, version: now, id, template, force }));
 
 export async function erase(key, version, template) {
-  const sure = await ask(`Delete “${template.name}”?`, words("It is taken out of the file. What else stands there keeps its bytes."), [
+  const sure = await ask(`Delete “${template.name}”?`, words("It is removed from the file. Everything else in the file keeps its bytes."), [
     ["yes", "Delete", "danger"], [null, "Cancel", "primary"],
   ]);
   return sure ? remove("templates", { key, version, id: template.id }) : null;

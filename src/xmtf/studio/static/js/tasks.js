@@ -60,7 +60,7 @@ export function drawTasks() {
     const parts = groups(search.value, by);
     const many = app.collection.entries.length > OPEN_ALL && !search.value;
     list.replaceChildren(...parts.map(([name, entries]) => group(name, entries, !many || entries.includes(current), (entry) => link(entry, place, current))));
-    if (!parts.length) list.append(element("p", { class: "soft", text: "No task fits." }));
+    if (!parts.length) list.append(element("p", { class: "soft", text: "No task matches." }));
   };
   search.addEventListener("input", fill);
   const grouped = select([["cluster", "by cluster"], ["language", "by language"], ["dataset", "by dataset"]], by, (value) => {

@@ -83,7 +83,7 @@ class Translator {
     if (this.chosen) { refill(this.chosen, pairs, this.language); return; }
     this.chosen = select(pairs, this.language, (value) => value && this.turn(value), { id: "language" });
     const other = element("input", { type: "text", id: "other-language", class: "code", placeholder: "code", autocomplete: "off", spellcheck: "false" });
-    other.addEventListener("change", () => { if (/^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$/.test(other.value.trim())) this.turn(other.value.trim()); else say(`“${other.value}” is no language code`, "error"); });
+    other.addEventListener("change", () => { if (/^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$/.test(other.value.trim())) this.turn(other.value.trim()); else say(`“${other.value}” is not a language code`, "error"); });
     this.languages.replaceChildren(field("Into", this.chosen), field("Another", other, { class: "short" }));
   }
 
@@ -228,14 +228,14 @@ class Translator {
     if (problems.length) parts.push(element("div", { class: "notice" }, element("strong", { text: "For a person: " }), element("ul", {}, problems.map((text) => element("li", { text })))));
     if (terms.length) parts.push(element("div", { class: "terms" }, element("strong", { text: plural(terms.length, "term") + " of the glossary" }), element("ul", {}, terms.map((one) =>
       element("li", {}, element("span", { text: one.term, dir: "auto" }), " → ", element("span", { text: one.translation, dir: "auto" }), " ", chip(one.kept ? "held" : "not held", one.kept ? "good" : "finding-warning"))))));
-    this.notes.replaceChildren(...(parts.length ? parts : [element("p", { class: "soft", text: "A suggestion, to be read before it is accepted." })]));
+    this.notes.replaceChildren(...(parts.length ? parts : [element("p", { class: "soft", text: "A suggestion: read it before accepting." })]));
   }
 
   async decide(decision) {
     const name = decision === "edit" ? "edit" : decision;
     if (this.buttons[name].disabled) return;
     const reviewer = this.reviewer.value.trim();
-    if (!reviewer && decision !== "edit") { say("Say who reviews: the field Reviewer.", "error"); this.reviewer.focus(); return; }
+    if (!reviewer && decision !== "edit") { say("Enter the reviewer's name in the field Reviewer.", "error"); this.reviewer.focus(); return; }
     kept.set("reviewer", reviewer);
     const { id } = this.shown, draft = this.draft();
     try {

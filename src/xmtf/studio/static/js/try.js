@@ -85,7 +85,7 @@ class Trial {
         ended ||= name === "done" || name === "error";
         this.event(name, data, written, status);
       }
-      if (!ended) this.results.append(fault({ message: "The answer ended before it was done." }));
+      if (!ended) this.results.append(fault({ message: "The answer was cut off." }));
     } catch (error) {
       if (error.name === "AbortError") status.textContent = "Stopped.";
       else { status.textContent = ""; this.results.append(fault(error)); }

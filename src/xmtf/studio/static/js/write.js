@@ -13,7 +13,7 @@ import { RowBar } from "./rowbar.js";
 import { erase, save } from "./saving.js";
 import { app, direction, entryOf, stateWord, templatePairs, templatesOf } from "./settings.js";
 
-const HINT = "Write the prompt; {{ names a column }}, and after ||| comes the target";
+const HINT = "Write the prompt; {{ names a column }}, and the target follows |||";
 const isNew = (id) => id.startsWith("new-");
 
 class Writer {
@@ -65,7 +65,7 @@ class Writer {
     });
     if (!this.file.writable) {
       this.saveButton.title = app.collection.read_only_because ?? "This file cannot be written";
-      root.querySelector(".pane").prepend(element("p", { class: "notice", text: `To read and try only: ${this.saveButton.title}.` }));
+      root.querySelector(".pane").prepend(element("p", { class: "notice", text: `Read and try only: ${this.saveButton.title}.` }));
     }
   }
 
@@ -209,9 +209,9 @@ class Writer {
   /** The draft against the file, and the file against what it was when the studio opened it. */
   async changes() {
     const saved = this.saved(), parts = [];
-    if (draftOf(this.key, this.id)) parts.push(element("h3", { text: "This draft, not saved" }), showDiff(compare(written(saved && editable(saved)), written(this.current()))));
+    if (draftOf(this.key, this.id)) parts.push(element("h3", { text: "Unsaved draft" }), showDiff(compare(written(saved && editable(saved)), written(this.current()))));
     const { diff } = await get("diff", { key: this.key });
-    parts.push(element("h3", { text: "The file since the studio opened it" }), diff ? showDiff(diff) : element("p", { class: "soft", text: "Nothing changed." }));
+    parts.push(element("h3", { text: "Changes to the file since the studio opened it" }), diff ? showDiff(diff) : element("p", { class: "soft", text: "Nothing changed." }));
     await ask("Changes", element("div", {}, parts), [[null, "Close", "primary"]], "wide-dialog");
   }
 
