@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Container, Iterable, Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cache
 from io import StringIO
@@ -33,6 +34,7 @@ __all__ = [
     "dumped",
     "explain_value",
     "load_recipe",
+    "load_task_recipe",
     "load_yaml",
     "parse_overrides",
     "resolve_recipe",
@@ -117,6 +119,28 @@ def load_recipe(path: Path, overrides: Iterable[str] = ()) -> LoadedRecipe:
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: a recipe is a mapping of keys (name, mixture, model, training, ...)")
     return replace(resolve_recipe(data, path, overrides), written=_is_written(path))
+
+
+_NOT_OF_TASKS: JsonObject = {
+    "name": "tasks",
+    "mixture": {"tasks": [{"tasks": ["*"]}]},
+    "model": {"base": "none"},
+    "training": {"steps": 1},
+}
+"""Sections that a recipe needs, and that say nothing of its own tasks and catalogues."""
+
+
+def load_task_recipe(path: Path) -> LoadedRecipe:
+    """Read a recipe for its tasks alone: catalogues, own tasks, pins. Sections about a run may be missing.
+
+    Raises:
+        ConfigError: As :func:`load_recipe`.
+    """
+    path = recipe_file(path)
+    data = load_yaml(path)
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}: a recipe is a mapping of keys (own_tasks, catalogues, ...)")
+    return resolve_recipe(deepcopy(_NOT_OF_TASKS) | data, path)
 
 
 def _is_written(path: Path) -> bool:

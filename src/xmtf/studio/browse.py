@@ -72,6 +72,7 @@ def health(session: Session, request: Nothing) -> Health:
 
 def collection(session: Session, request: Nothing, pending: int = 0) -> Collection:
     """List what is served."""
+    session.look_again()
     place, options = session.place, session.options
     reasons = {served.read_only for served in place.files.values()}
     return Collection(

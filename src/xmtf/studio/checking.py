@@ -56,6 +56,7 @@ def overview(session: Session, request: Nothing) -> Collection:
     Files are checked one after the other, for a few seconds a request; what is found is remembered until they change.
     """
     began, pending = time.monotonic(), 0
+    session.look_again()
     for served in session.place.files.values():
         try:
             version = session.stored.now(served).version

@@ -41,11 +41,12 @@ class Tried(Protocol):
             ConfigError: It cannot be scored.
         """
 
-    def write(self, prompt: str, max_new_tokens: int, show: Callable[[str], None]) -> str:
-        """Return the most likely answer; ``show`` is given each new piece of it."""
+    def write(self, prompt: str, max_new_tokens: int, show: Callable[[str], None]) -> int | None:
+        """Write the most likely answer; ``show`` is given each piece of it.
 
-    def count(self, text: str) -> int | None:
-        """Return the tokens of a text, or None where nobody knows."""
+        Returns:
+            Tokens that were written, or None where nobody knows.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +63,10 @@ class _Loaded:
             raise ConfigError(f"the choices cannot be scored: {found.error}")
         return Scored(found.scores, found.num_tokens)
 
-    def write(self, prompt: str, max_new_tokens: int, show: Callable[[str], None]) -> str:
-        return self.prompter.stream(prompt, Decoding(max_new_tokens), show)
-
-    def count(self, text: str) -> int | None:
-        return len(self.prompter.tokenizer.encode([text])[0])
+    def write(self, prompt: str, max_new_tokens: int, show: Callable[[str], None]) -> int | None:
+        counted = [0]
+        self.prompter.stream(prompt, Decoding(max_new_tokens), show, counted.append)
+        return counted[-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +81,8 @@ class _Served:
             raise ConfigError(self.unscored)
         return Scored(self.prompts.scores(prompt, choices))
 
-    def write(self, prompt: str, max_new_tokens: int, show: Callable[[str], None]) -> str:
-        return self.prompts.stream(prompt, Decoding(max_new_tokens), show)
-
-    def count(self, text: str) -> int | None:
+    def write(self, prompt: str, max_new_tokens: int, show: Callable[[str], None]) -> int | None:
+        self.prompts.stream(prompt, Decoding(max_new_tokens), show)
         return None
 
 

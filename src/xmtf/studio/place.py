@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -88,7 +88,14 @@ class Place:
         return found
 
 
-def open_place(name: str, tasks: Mapping[str, Task], *, out: Path | None = None, task: str | None = None) -> Place:
+def open_place(
+    name: str,
+    tasks: Mapping[str, Task],
+    *,
+    out: Path | None = None,
+    task: str | None = None,
+    tell: Callable[[str], None] = warn,
+) -> Place:
     """Return what is served under a name.
 
     Args:
@@ -96,6 +103,7 @@ def open_place(name: str, tasks: Mapping[str, Task], *, out: Path | None = None,
         tasks: The catalogue.
         out: Folder that changes go to, as a collection; None changes the files themselves.
         task: Task whose rows the templates of a file are for.
+        tell: Told what is left out, a line each.
 
     Raises:
         ConfigError: There is no such file or folder, or it holds no templates.
@@ -110,9 +118,9 @@ def open_place(name: str, tasks: Mapping[str, Task], *, out: Path | None = None,
     ours = open_collection()
     keys = [key for key in ours.keys() if key == name or key.startswith(f"{name}/") or not name]  # noqa: SIM118
     if keys:
-        found = _of_collection(name or "xmtf", ours, keys, tasks, out)
+        found = _of_collection(name or "xmtf", ours, keys, tasks, out, tell)
     elif Path(name).is_dir():
-        found = _of_folder(name, tasks, out, task)
+        found = _of_folder(name, tasks, out, task, tell)
     else:
         raise UnknownNameError("task, key of templates, file or folder", name, {*ours.keys(), *tasks})
     if not found.files:
@@ -159,7 +167,9 @@ def _of_file(file: Path, name: str, tasks: Mapping[str, Task], out: Path | None,
     return Place(name, "file", file, {served.key: served})
 
 
-def _of_folder(name: str, tasks: Mapping[str, Task], out: Path | None, task: str | None) -> Place:
+def _of_folder(
+    name: str, tasks: Mapping[str, Task], out: Path | None, task: str | None, tell: Callable[[str], None]
+) -> Place:
     """A collection, or a folder that holds one file itself, as `xmtf init` makes it."""
     folder = open_collection(name)
     keys = [key for key in folder.keys() if key != "."]  # noqa: SIM118 - no mapping
@@ -167,8 +177,8 @@ def _of_folder(name: str, tasks: Mapping[str, Task], out: Path | None, task: str
     if own is not None and not keys:
         return _of_file(own, name, tasks, out, task)
     if own is not None:
-        warn(f"  {own}: skipped, since there are folders of templates next to it; give the file to serve it")
-    return _of_collection(name, folder, keys, tasks, out)
+        tell(f"  {own}: skipped, since there are folders of templates next to it; give the file to serve it")
+    return _of_collection(name, folder, keys, tasks, out, tell)
 
 
 def _is_same_file(one: Path | None, other: Path) -> bool:
@@ -192,7 +202,12 @@ def _of_task(task: Task, out: Path | None) -> Place:
 
 
 def _of_collection(
-    name: str, collection: Collection, keys: Iterable[str], tasks: Mapping[str, Task], out: Path | None
+    name: str,
+    collection: Collection,
+    keys: Iterable[str],
+    tasks: Mapping[str, Task],
+    out: Path | None,
+    tell: Callable[[str], None],
 ) -> Place:
     root = collection.root.resolve()
     inside = []
@@ -201,7 +216,7 @@ def _of_collection(
         if path is not None and path.resolve().is_relative_to(root):
             inside.append(key)
         elif path is not None:
-            warn(f"  {key}: skipped, since it is a link that leads out of {root}")
+            tell(f"  {key}: skipped, since it is a link that leads out of {root}")
     by_key = _tasks_by_key(collection, inside, tasks)
     files = {key: _served(collection, key, tuple(by_key.get(key, ())), out) for key in inside}
     return Place(name, "folder", root, files)

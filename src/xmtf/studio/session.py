@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from xmtf.errors import UnknownNameError
+from xmtf.errors import UnknownNameError, UserError
 from xmtf.extras import MODELS, require_extra
 from xmtf.studio.opened import Models, Suggesting
 from xmtf.studio.place import Place
@@ -72,6 +73,18 @@ class Session:
     models: Models = field(default_factory=Models)
     counted: dict[tuple[str, str], Mapping[str, int]] = field(default_factory=dict)
     """Key and version of a file -> what lint found in it."""
+    reopen: Callable[[], Place] | None = None
+    """Looks again which files there are; None where they stay the same."""
+
+    def look_again(self) -> None:
+        """Serve files that were added since, and no longer those that are gone; where none is left, the old ones.
+
+        Those that are gone then say so where they are asked for.
+        """
+        if self.reopen is None:
+            return
+        with contextlib.suppress(UserError):
+            self.place = self.reopen()
 
     def tokenizer(self, name: str) -> Tokenizer:
         """Return one of the tokenizers by its name, read once.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from xmtf.execution import say, warn
@@ -14,6 +15,7 @@ from xmtf.studio.place import open_place
 from xmtf.studio.rows import RowReader
 from xmtf.studio.session import Options, Session
 from xmtf.tasks import Task
+from xmtf.templates.files.collection import BUILTIN
 
 __all__ = ["Options", "start"]
 
@@ -44,8 +46,10 @@ def start(
     Raises:
         UserError: There is no such place, a tokenizer or the glossary cannot be read, or the port is taken.
     """
-    place = open_place(name, tasks, out=out, task=task)
-    session = Session(place, options, rows=RowReader(offline=options.offline))
+    look = partial(open_place, name, tasks, out=out, task=task, tell=_once())
+    place = look()
+    own = place.kind == "folder" and place.root != BUILTIN.resolve()  # ours do not change
+    session = Session(place, options, rows=RowReader(offline=options.offline), reopen=look if own else None)
     session.check()
     opened, address = listen(host, port)
     if not address.is_loopback:
@@ -61,3 +65,15 @@ def start(
 
     with contextlib.closing(session):
         serve(build_app(session), opened, address, ready)
+
+
+def _once() -> Callable[[str], None]:
+    """Return what says each line once."""
+    said: set[str] = set()
+
+    def tell(line: str) -> None:
+        if line not in said:
+            said.add(line)
+            warn(line)
+
+    return tell

@@ -63,10 +63,9 @@ def _events(session: Session, request: TryRequest, prompt: str, rendering: Rende
         model = session.models.get(request.model, options.tokenizers, offline=options.offline)
         if rendering.choices:
             yield _ranked(model, prompt, rendering.choices)
-        answer = None
+        tokens = None
         if request.generate:
-            answer = yield from _written(model, prompt, request.max_new_tokens)
-        tokens = model.count(answer) if answer is not None else None
+            tokens = yield from _written(model, prompt, request.max_new_tokens)
         yield Event("done", TryDone(tokens=tokens, seconds=time.monotonic() - began).model_dump())
 
 
@@ -89,8 +88,8 @@ def _scores(choices: list[str], scored: Scored) -> ChoiceScores:
     )
 
 
-def _written(model: Tried, prompt: str, most: int) -> Generator[Event, None, str]:
-    """Yield the answer's pieces as they are made, in a thread that stops once nobody listens; return the answer."""
+def _written(model: Tried, prompt: str, most: int) -> Generator[Event, None, int | None]:
+    """Yield the answer's pieces as they are made, in a thread that stops once nobody listens; return its tokens."""
     pieces: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     is_left = threading.Event()
 

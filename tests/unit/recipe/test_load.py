@@ -1,7 +1,7 @@
 import pytest
 
 from xmtf.errors import ConfigError
-from xmtf.recipe import dump_recipe, load_recipe, load_yaml
+from xmtf.recipe import dump_recipe, load_recipe, load_task_recipe, load_yaml
 
 MINIMAL = """
 name: tiny
@@ -101,3 +101,25 @@ def test_suites_of_one_name_are_refused(tmp_path):
     )
     with pytest.raises(ConfigError, match="two suites are named 'same'"):
         load_recipe(path)
+
+
+def test_a_recipe_of_tasks_alone_needs_no_run(tmp_path, monkeypatch):
+    path = tmp_path / "tasks.yaml"
+    path.write_text(
+        "own_tasks:\n  - {id: reviews, path: rows.jsonl, templates: t.yaml,"
+        " language: en, cluster: sentiment, kind: rank}\n"
+    )
+    with pytest.raises(ConfigError, match="'name' is missing"):
+        load_recipe(path)
+    for _ in range(2):  # nothing of one stays in what the next begins with
+        monkeypatch.setenv("XMTF_OVERRIDES", "training.steps=7 model.base=x")
+        assert load_task_recipe(path).recipe.training.steps == 7
+        monkeypatch.delenv("XMTF_OVERRIDES")
+        loaded = load_task_recipe(path)
+        assert (loaded.recipe.training.steps, loaded.recipe.own_tasks[0].id) == (1, "reviews")
+    path.write_text("own_task: []\n")
+    with pytest.raises(ConfigError, match="own_tasks"):
+        load_task_recipe(path)
+    path.write_text("training: {steps: -1}\n")
+    with pytest.raises(ConfigError, match=r"training\.steps"):
+        load_task_recipe(path)

@@ -1,5 +1,8 @@
 """What there is to see, and that no more than a page of it is sent."""
 
+import shutil
+from functools import partial
+
 import pytest
 
 from xmtf.errors import ConfigError, UnknownNameError, UserError
@@ -29,6 +32,28 @@ def test_a_folder_that_holds_its_file_itself_is_that_file(studio, tmp_path, caps
     (tmp_path / "toy" / "templates.yaml").write_text(studio.KEYED, encoding="utf-8")
     assert list(open_place(str(tmp_path), {}).files) == ["toy"]
     assert "templates.yaml: skipped" in capsys.readouterr().err
+
+
+def test_files_that_are_added_and_taken_away_meanwhile(studio, monkeypatch) -> None:
+    mine = studio.folder / "mine"
+    look = partial(open_place, str(mine), {task.id: task for task in studio.session.place.files["toy"].tasks})
+    monkeypatch.setattr(studio.session, "place", studio.session.place)
+    monkeypatch.setattr(studio.session, "reopen", look)
+    (mine / "later").mkdir()
+    (mine / "later" / "templates.yaml").write_text(studio.PLAIN, encoding="utf-8")
+    assert studio.ask("GET", "templates?key=later", 404)["error"]["code"] == "unknown-name"  # none has looked yet
+    assert [entry["key"] for entry in studio.get("collection")["entries"]] == ["later", "plain", "toy"]
+    assert len(studio.get("templates", key="later")["templates"]) == 2
+    shutil.rmtree(mine / "later")
+    found = studio.get("overview")["entries"]
+    assert [(entry["key"], entry["task"]) for entry in found] == [("plain", None), ("toy", "toy")]
+    mine.rename(studio.folder / "elsewhere")
+    try:
+        found = studio.get("collection")["entries"]
+        assert len(found) == 2
+        assert all("templates.yaml" in entry["problem"] for entry in found)
+    finally:
+        (studio.folder / "elsewhere").rename(mine)
 
 
 def test_rows_come_by_page_and_are_searched(studio) -> None:

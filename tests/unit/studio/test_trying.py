@@ -3,13 +3,14 @@
 import gc
 import json
 import threading
+from dataclasses import replace
 
 import pytest
 
 from xmtf.errors import ConfigError
 from xmtf.evaluation.generation.decoding import Decoding
 from xmtf.evaluation.prompting.prompter import load_prompter
-from xmtf.studio.models import Scored
+from xmtf.studio.models import Scored, _Loaded
 from xmtf.studio.trying import _written
 
 
@@ -37,9 +38,29 @@ def test_choices_are_scored_and_the_answer_is_streamed(studio, monkeypatch, mode
     assert scores[found[0][1]["picked"]] == best
     text = "".join(data["piece"] for name, data in found if name == "text")
     assert text == load_prompter(model, offline=True).stream("row 3 Straße?", Decoding(12), lambda piece: None)
-    assert 0 < found[-1][1]["tokens"] <= 12
+    assert found[-1][1]["tokens"] == 12
     only = events(studio.client.post("/api/try", json=body | {"generate": False}))
     assert [name for name, _ in only] == ["choices", "done"]
+
+
+def test_tokens_are_those_that_were_written_not_those_of_their_text(model):
+    class Broken:
+        """A tokenizer whose every token is a byte that is no letter, as in the middle of a rare character."""
+
+        def __init__(self, tokenizer):
+            self.tokenizer = tokenizer
+
+        def __getattr__(self, name):
+            return getattr(self.tokenizer, name)
+
+        def decode(self, ids):
+            return "\ufffd" * len(ids)
+
+    prompter = load_prompter(model, offline=True)
+    shown = []
+    tried = _Loaded(replace(prompter, tokenizer=Broken(prompter.tokenizer)))
+    assert tried.write("row 3", 5, shown.append) == 5
+    assert len(prompter.tokenizer.encode(["".join(shown)])[0]) > 5
 
 
 def test_what_cannot_be_asked_is_a_line(studio, monkeypatch, draft) -> None:
@@ -69,9 +90,6 @@ class Endless:
         finally:
             self.ended.set()
 
-    def count(self, text):
-        return None
-
 
 def test_a_model_stops_when_nobody_listens() -> None:
     model = Endless()
@@ -98,7 +116,6 @@ def test_choices_that_cannot_be_scored_are_noted_and_the_answer_follows(studio, 
 
         def write(self, prompt, most, show):
             show("an answer")
-            return "an answer"
 
     monkeypatch.setattr(studio.session, "options", studio.options(models=("openai:x",)))
     monkeypatch.setitem(studio.session.models.opened, "openai:x", Unscored())

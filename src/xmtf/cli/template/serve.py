@@ -11,7 +11,7 @@ from xmtf.cli.terminal.options import Offline
 from xmtf.cli.terminal.printing import print_text
 from xmtf.execution import say
 from xmtf.extras import EXTRAS, require_extra
-from xmtf.recipe import load_recipe
+from xmtf.recipe import load_task_recipe
 from xmtf.tasks import load_catalogue
 
 _PORT = 8765
@@ -77,6 +77,6 @@ def serve(
     if recipe is None and beside is not None and beside.is_file():
         recipe = beside
         say(f"showing rows of the own tasks of {recipe}")
-    catalogue = load_catalogue(load_recipe(recipe) if recipe is not None else None)
+    catalogue = load_catalogue(load_task_recipe(recipe) if recipe is not None else None)
     start(place, catalogue.tasks, options, host=host, port=port, out=out, task=task, show=print_text)
     say("stopped")

@@ -17,7 +17,7 @@ from xmtf.cli.terminal.printing import print_columns, print_json, print_text
 from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.execution import say
 from xmtf.languages.codes import normalize_language
-from xmtf.recipe import load_recipe
+from xmtf.recipe import load_task_recipe
 from xmtf.sources import read_source
 from xmtf.tasks import load_catalogue
 from xmtf.tasks.prompting.show import preview_row
@@ -215,7 +215,7 @@ def _matching(templates: tuple[Template, ...], pattern: str, place: str) -> list
 
 
 def _catalogue(recipe: Path | None) -> Any:
-    return load_catalogue(load_recipe(recipe) if recipe else None)
+    return load_catalogue(load_task_recipe(recipe) if recipe else None)
 
 
 def _task(task: str, recipe: Path | None) -> Any:

@@ -110,10 +110,29 @@ class Prompter:
         """
         return self._write(prompts, of_sample(decoding, sample), known=known)
 
-    def stream(self, prompt: str, decoding: Decoding, show: Callable[[str], None]) -> str:
-        """Return the answer to one prompt; ``show`` is given each new piece of it as soon as it stands."""
+    def stream(
+        self,
+        prompt: str,
+        decoding: Decoding,
+        show: Callable[[str], None],
+        count: Callable[[int], None] = lambda tokens: None,
+    ) -> str:
+        """Return the answer to one prompt.
+
+        Args:
+            prompt: The prompt.
+            decoding: How it is answered.
+            show: Given each new piece of the answer as soon as it stands.
+            count: Given the tokens that were written, after each of them. Those of the answer's text may be others:
+                bytes that are no letter are decoded to a sign that has tokens of its own.
+        """
         pieces = Pieces(decoding.stops, show)
-        (((_, answer),),) = self._write([prompt], decoding, lambda ids: pieces.add(self.tokenizer.decode(ids)))
+
+        def watch(ids: list[int]) -> None:
+            count(len(ids))
+            pieces.add(self.tokenizer.decode(ids))
+
+        (((_, answer),),) = self._write([prompt], decoding, watch)
         return pieces.end(answer)
 
     def _write(
