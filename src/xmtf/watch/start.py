@@ -7,7 +7,7 @@ from pathlib import Path
 
 from xmtf.loopback.address import listen
 from xmtf.loopback.serve import serve
-from xmtf.progress import say
+from xmtf.progress import say, warn
 from xmtf.watch.app import build_app
 from xmtf.watch.watcher import Watcher, watch_folders
 
@@ -29,9 +29,9 @@ def start(folders: Sequence[Path], *, host: str, port: int, show: Callable[[str]
     runs = watch_folders(folders)
     opened, address = listen(host, port)
     if not address.is_loopback:
-        say(
-            f"warning: {host} can be reached from other machines, unencrypted; whoever reads the address with its "
-            "token can read what these folders hold of their runs"
+        warn(
+            f"warning: {host} can be reached from other machines, unencrypted; anyone who has the address with its "
+            "token can read what these folders hold"
         )
     for run in runs:
         if not run.path.is_dir():
