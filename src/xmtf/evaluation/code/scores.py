@@ -87,7 +87,7 @@ def _score(judged: Judged, subject: AnySubject, settings: CodeSettings, toolchai
             for metric in pass_metrics(list(passed.values()), samples, settings.ks)
         ),
         versions={**versions(), **{name: toolchains[name].version for name in judged.languages}},
-        revision=task.revision,
+        revision=task.commit or task.revision,
         hashes=subject.hashes,
         computed=_computed(subject),
         limited=settings.limit in Counter(problem.language for problem in passed).values(),

@@ -99,7 +99,7 @@ def job_of(
         template_hash=template.hash,
         metrics=("accuracy",) if task.kind == "rank" else check_metrics(task.metrics, f"task {task.id}"),
         dropped=dict(dropped),
-        revision=task.revision,
+        revision=task.commit or task.revision,
         parallel=task.parallel,
         source_languages=task.input_languages,
         limited=len(requests) > len(asked) or num_read == part.slice.limit_rows,

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pyarrow as pa
@@ -53,6 +54,15 @@ def test_gold_is_the_place_of_the_target_and_the_rest_is_counted():
     assert (job.info.suite, job.info.axis, job.info.kind, job.info.revision) == ("held-out rows", "rows", "rank", "r1")
     assert job.info.provenance == Provenance("fr", "de", "human", "own/fr", "qa", "own", "fr", "test", "ask: a/b?")
     assert str(job.requests[0].origin) == "own/fr [test] row 3"
+
+
+def test_a_pinned_commit_is_the_revision_of_a_job():
+    asked = part()
+    task = replace(asked.slice.task, commit="c" * 40)
+    job = job_of(
+        replace(asked, slice=replace(asked.slice, task=task)), TEMPLATE, prompted(("p", "a", ["a", "b"], 0)), seed=1
+    )
+    assert job.info.revision == "c" * 40
 
 
 def test_generation_jobs_keep_their_reference_and_metrics():
