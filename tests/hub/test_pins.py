@@ -114,6 +114,15 @@ def test_a_pinned_recipe_reads_its_commit_when_the_hub_has_another(published, tm
 def test_pins_that_pin_nothing_are_refused(tmp_path, text, error, message):
     (tmp_path / "mine.yaml").write_text(ENTRY.replace("REVISION", "main"))
     (tmp_path / "recipe.yaml").write_text(f"{RECIPE}pins: p.yaml\n")
-    (tmp_path / "p.yaml").write_text(text.replace("main: x", f"main: {'a' * 40}"))
+    pins = tmp_path / "p.yaml"
+    pins.write_text(text.replace("main: x", f"main: {'a' * 40}"))
     with pytest.raises(error, match=message):
         load_catalogue(load_recipe(tmp_path / "recipe.yaml"))
+
+
+def test_suites_by_name_are_held_to_pins_of_what_they_have(tmp_path):
+    (tmp_path / "mine.yaml").write_text(ENTRY.replace("REVISION", "main"))
+    pins = tmp_path / "p.yaml"
+    pins.write_text(f"own/set: {{main: {'a' * 40}}}\nelsewhere/set: {{main: {'b' * 40}}}\n")
+    tasks = load_catalogue(files=[tmp_path / "mine.yaml"]).pinned_by(pins).tasks
+    assert {name: task.commit for name, task in tasks.items() if task.commit} == {"mine": "a" * 40}

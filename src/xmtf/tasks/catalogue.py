@@ -71,6 +71,15 @@ class Catalogue:
         root = open_collection(folder).root
         return Catalogue({name: replace(task, templates_root=root) for name, task in self.tasks.items()})
 
+    def pinned_by(self, path: Path) -> Catalogue:
+        """Return the tasks with the commits that a file pins; datasets that are not here are left aside.
+
+        Raises:
+            ConfigError: The file is wrong.
+            UnknownNameError: It pins a revision that no task of a dataset has.
+        """
+        return Catalogue({task.id: task for task in pinned(self.tasks.values(), path, whole=False)})
+
     def outline(
         self,
         selections: Sequence[TaskSelection],
@@ -108,7 +117,8 @@ def load_catalogue(
         for name in loaded.recipe.catalogues:
             tasks += read_catalogue_file(folder / name)
         tasks += own_tasks(loaded.recipe.own_tasks, loaded.path)
-        tasks = pinned(tasks, loaded)
+        if loaded.recipe.pins is not None:
+            tasks = pinned(tasks, folder / loaded.recipe.pins)
     return Catalogue(_by_id(tasks))
 
 

@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from xmtf.errors import ConfigError, UnknownNameError
-from xmtf.recipe import LoadedRecipe, load_yaml
+from xmtf.recipe import load_yaml
 from xmtf.sources.fetch import expand_patterns
 from xmtf.sources.locate import Located, locate_all
 from xmtf.sources.reference import SourceRef
@@ -48,22 +48,25 @@ def read_pins(path: Path) -> Pins:
     return data
 
 
-def pinned(tasks: Iterable[Task], loaded: LoadedRecipe) -> list[Task]:
+def pinned(tasks: Iterable[Task], path: Path, *, whole: bool = True) -> list[Task]:
     """Return the tasks, those of pinned datasets with their commits.
+
+    Args:
+        tasks: The tasks.
+        path: File of the pins.
+        whole: Whether the tasks are all that the pins are meant for.
 
     Raises:
         ConfigError: The file of pins is not laid out so.
-        UnknownNameError: It pins a dataset, or a revision, that no task has.
+        UnknownNameError: It pins a revision that no task has, or of ``whole`` a dataset.
     """
-    name, tasks = loaded.recipe.pins, list(tasks)
-    if name is None:
-        return tasks
-    path = loaded.path.parent / name
-    pins, known = read_pins(path), dict[str, set[str]]()
+    pins, known, tasks = read_pins(path), dict[str, set[str]](), list(tasks)
     for task in tasks:
         known.setdefault(task.dataset, set()).add(_revision(task.revision))
     for dataset, revisions in pins.items():
         if dataset not in known:
+            if not whole:
+                continue
             raise UnknownNameError("dataset", dataset, known, str(path))
         for revision in revisions.keys() - known[dataset]:
             raise UnknownNameError("revision", revision, known[dataset], f"{path}: {dataset}")

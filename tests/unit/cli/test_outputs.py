@@ -26,7 +26,7 @@ READ = {
     *((verb, "recipe") for verb in ("recipe show", "checkpoint convert")),
     *((f"data {verb}", name) for verb in ("stats", "peek", "card", "export") for name in ("source", "out")),
     *((f"template {verb}", "root") for verb in ("list", "show", "render", "lint")),
-    *((f"evaluate {verb}", "templates") for verb in ("rank", "generation")),
+    *((f"evaluate {verb}", name) for verb in ("rank", "generation") for name in ("templates", "pins")),
     *((f"evaluate {verb}", name) for verb in ("loss",) for name in ("mixture", "text")),
     *((f"report {verb}", "results") for verb in ("build", "tables", "figures")),
     *((f"analyze {verb}", "source") for verb in ("contamination", "languages", "taxonomy")),

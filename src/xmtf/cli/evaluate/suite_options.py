@@ -37,6 +37,7 @@ class SuiteOptions:
     ] = False
     prompt_languages: Annotated[str, typer.Option(help="Languages of the prompts, such as en or same.")] = "*"
     catalogue: Annotated[list[Path] | None, typer.Option(help="Additional catalogue file; may be repeated.")] = None
+    pins: Annotated[Path | None, typer.Option(help="File of pinned commits of datasets (xmtf data pin).")] = None
     shots: Annotated[int, typer.Option(min=0, max=100, help="Few-shot examples before each prompt.")] = 0
     shot_split: Annotated[
         str | None, typer.Option(help="Split that the shots come from; default: the catalogue's.")

@@ -394,6 +394,8 @@ def _measure(kind: Literal["rank", "generation"], options: SuiteOptions, setting
     suites, catalogue = named_suites(
         options.suite, kind=kind, selection=options.selection(), files=options.catalogue or ()
     )
+    if options.pins is not None:
+        catalogue = catalogue.pinned_by(options.pins)
     try:
         if (shown := options.shown()) is not None:
             name = f"{{}}, {options.shots} shot{'s' if options.shots > 1 else ''}"
