@@ -50,6 +50,7 @@ READ = {
     ("evaluate import", "source"),
     ("evaluate rescore", "folder"),
     ("generate", "file"),
+    ("report account", "runs"),
     ("report build", "overlap"),
     ("report card", "source"),
     ("report tables", "overlap"),
@@ -80,6 +81,7 @@ FILES = {
     "evaluate loss": ("--model", "none", "--mixture", "none", "--out", "{out}"),
     "evaluate rescore": ("none", "--out", "{out}"),
     "generate": ("--model", "none", "--file", "none.jsonl", "--out", "{out}"),
+    "report account": ("none", "--out", "{out}"),
     "report card": ("none", "--out", "{out}"),
     "template export": ("none", "--format", "csv", "--out", "{out}"),
 }
