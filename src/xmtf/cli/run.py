@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from xmtf.cli.terminal.options import Overrides, PrintJson, RecipePath, Replace
 from xmtf.cli.terminal.printing import print_json, print_text
+from xmtf.errors import ConfigError
 from xmtf.json_types import JsonObject
 from xmtf.recipe import LoadedRecipe, load_recipe
 from xmtf.run_folder import PAGE, RunFolder
@@ -26,6 +28,14 @@ def run(
     estimate: Annotated[
         bool, typer.Option("--estimate", help="Print how long the run takes here, by a measured sample, and stop.")
     ] = False,
+    sweep: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE,...",
+            help="Run the recipe once per value, such as training.optimizer.learning_rate=1e-5,2e-5; repeated: all "
+            "combinations.",
+        ),
+    ] = None,
     as_json: PrintJson = False,
 ) -> None:
     """Run a recipe: mixture, tokens, training, evaluation before and after, report.
@@ -33,7 +43,11 @@ def run(
     Finished stages are skipped; an interrupted run resumes where it stopped.
 
     Example: xmtf run recipes/demo.yaml training.steps=200
+    Example: xmtf run demo --sweep training.optimizer.learning_rate=1e-3,3e-3 --sweep seed=1,2
     """
+    if sweep:
+        _sweep(recipe, overrides or [], sweep, until, replace=replace, estimate=estimate, as_json=as_json)
+        return
     loaded = load_recipe(recipe, overrides or [])
     if estimate:
         _print_estimate(loaded, as_json=as_json)
@@ -58,6 +72,50 @@ def outcome_json(outcome: RunOutcome) -> JsonObject:
         "report": str(run.report / PAGE) if "report" in outcome.finished else None,
         "results": result_records([outcome.folder]) if "report" in outcome.finished else [],
     }
+
+
+def _sweep(
+    recipe: Path,
+    overrides: list[str],
+    sweeps: list[str],
+    until: str | None,
+    *,
+    replace: bool,
+    estimate: bool,
+    as_json: bool,
+) -> None:
+    """Run a recipe with other values of some keys, and print what was measured in all runs."""
+    if estimate:
+        raise ConfigError("--estimate: is for one run; leave out --sweep")
+    from xmtf.report.records import result_records
+    from xmtf.report.tables_and_figures import summary_lines
+    from xmtf.runs.sweep import plan_sweep, run_sweep
+
+    swept = run_sweep(plan_sweep(recipe, overrides, sweeps), until=until, replace=replace)
+    folder, points = swept.sweep.folder, swept.sweep.points
+    if as_json:
+        reported = [folder / label for label, each in swept.outcomes.items() if "report" in each.finished]
+        runs = [
+            {
+                "label": point.label,
+                "values": point.values,
+                "run_folder": str(folder / point.label),
+                "finished": swept.outcomes[point.label].finished if point.label in swept.outcomes else (),
+                "failure": swept.failures.get(point.label),
+            }
+            for point in points
+        ]
+        page = None if swept.page is None else str(swept.page)
+        print_json({"folder": str(folder), "report": page, "runs": runs, "results": result_records(reported)})
+    else:
+        for line in () if swept.page is None else summary_lines(swept.page.parent):
+            print_text(line)
+        for point in points:
+            print_text(f"{folder / point.label}: {swept.failures.get(point.label, 'finished')}")
+        if swept.page is not None:
+            print_text(f"report: {swept.page}")
+    if swept.failures:
+        raise typer.Exit(1)
 
 
 def _print_estimate(loaded: LoadedRecipe, *, as_json: bool) -> None:

@@ -162,7 +162,6 @@ def _content(
 ) -> Content:
     """Write tables and figures; return what the page shows but the items."""
     results = material.results
-    several = len(material.runs) > 1
     run = material.runs[0] if len(material.runs) == 1 else None
     default = run.name if run is not None else ", ".join(results.scores) or "Published results"
     groups = {name: (column, compared(results, column)) for name, column in GROUPS.items()}
@@ -178,11 +177,18 @@ def _content(
         tables=tables,
         groups=groups,
         plots=_save(result_figures(results), figures_of(folder), formats),
-        runs=[_run_part(part, folder, formats, part.name if several else "") for part in material.runs],
+        runs=[_run_part(part, folder, formats, _own_name(part, material.runs)) for part in material.runs],
         published=published,
         published_plots=_published_plots(drawn, noted=False, samples=not any(results.samples.values())),
         demonstration=_demonstration(folder, formats, drawn) if alone else None,
     )
+
+
+def _own_name(run: Run, runs: Sequence[Run]) -> str:
+    """Return what tells a run from the others: nothing of a lone one, its name, else its folder's."""
+    if len(runs) == 1:
+        return ""
+    return run.name if [each.name for each in runs].count(run.name) == 1 else run.folder.name
 
 
 def _demonstration(folder: Path, formats: Sequence[str], drawn: Drawn) -> Demonstration:

@@ -86,6 +86,7 @@ def collect_results(sources: Sequence[Path]) -> Results:
     folders = list(dict.fromkeys(folder for source in sources for folder in results_folders(source)))
     for folder in folders:
         check_results_folder(folder)
+    folders = _distinct(folders)
     scores = {folder: _held_out(read_scores(folder / SCORES), folder) for folder in folders}
     results = Results(trained=frozenset(code for folder in folders for code in _trained_on(folder)))
     for folder, label in zip(folders, _labels(folders, scores), strict=True):
@@ -95,6 +96,15 @@ def collect_results(sources: Sequence[Path]) -> Results:
         results.counts[label] = _counts(members)
         results.samples[label] = [sample for folder in members for sample in read_samples(folder)]
     return results
+
+
+def _distinct(folders: Iterable[Path]) -> list[Path]:
+    """Leave out results whose scores are those of a folder before it: runs of a sweep share them by hard links."""
+    found: dict[tuple[int, int], Path] = {}
+    for folder in folders:
+        file = (folder / SCORES).stat()
+        found.setdefault((file.st_dev, file.st_ino), folder)
+    return list(found.values())
 
 
 def _trained_on(folder: Path) -> list[str]:

@@ -66,13 +66,20 @@ class RunOutcome:
     finished: tuple[str, ...]
 
 
-def run_recipe(loaded: LoadedRecipe, *, until: str | None = None, replace: bool = False) -> RunOutcome:
+def run_recipe(
+    loaded: LoadedRecipe,
+    *,
+    until: str | None = None,
+    replace: bool = False,
+    share: Callable[[StageName], None] = lambda stage: None,
+) -> RunOutcome:
     """Carry out a recipe: every stage that is not finished, in order.
 
     Args:
         loaded: The recipe.
         until: Last stage to do; all of them by default.
         replace: Replace a finished model, results, or checkpoints of another training that are in the run folder.
+        share: Called before each stage; may put its finished folder there.
 
     Raises:
         UserError: The recipe or its data are wrong, or another process works in the run folder.
@@ -92,6 +99,7 @@ def run_recipe(loaded: LoadedRecipe, *, until: str | None = None, replace: bool 
         write_recipe(loaded)
         finished: list[str] = []
         for stage in stages(loaded):
+            share(stage.name)
             _do(stage, loaded.run.log)
             finished.append(stage.name)
             if stage.name == until:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from matplotlib.lines import Line2D
 
 from xmtf.report.compare import Comparison
+from xmtf.report.figures.drawing.models import add_legend
 from xmtf.report.figures.drawing.style import AFTER, BEFORE, CHANCE, PALETTE, new_figure
 from xmtf.results.estimates import Estimate
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["draw"]
 
 _MARKERS = "oDs^vP*X"
+_LONG = 28
+"""Letters of a label from which on legends stand below."""
 
 
 def draw(comparisons: Sequence[Comparison], title: str, *, by_group: bool = False) -> Figure:
@@ -46,7 +49,7 @@ def draw(comparisons: Sequence[Comparison], title: str, *, by_group: bool = Fals
     axes.set_xlim(0, 100)
     axes.set_xlabel("accuracy %")
     axes.set_title(title)
-    _legend(axes, {label: colors[label] for label in labels})
+    _legend(figure, axes, {label: colors[label] for label in labels})
     return figure
 
 
@@ -66,10 +69,15 @@ def _point(axes: Axes, estimate: Estimate | None, height: float, color: str, mar
     axes.plot([value], [height], marker, color=color, markersize=5, zorder=3)
 
 
-def _legend(axes: Axes, colors: dict[str, str]) -> None:
+def _legend(figure: Figure, axes: Axes, colors: dict[str, str]) -> None:
+    """Write the legend at the right, or below where its names would take the room of the axes."""
     handles = [
         Line2D([], [], color=color, marker=_MARKERS[place % len(_MARKERS)], markersize=5, label=label)
         for place, (label, color) in enumerate(colors.items())
     ]
     handles.append(Line2D([], [], color=CHANCE, linewidth=2, label="chance"))
+    if max(map(len, colors)) > _LONG:
+        figure.set_figheight(figure.get_figheight() + 0.2 * len(handles))
+        add_legend(figure, handles)
+        return
     axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.0, 1.0))
