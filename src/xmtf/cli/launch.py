@@ -30,6 +30,20 @@ _LOCK = ".launch.lock"
 """Held by ``launch local``; its stages hold that of the run folder, one after the other."""
 
 
+MaxRestarts = Annotated[int, typer.Option(min=0, help="Restarts of training after a process has died.")]
+Grace = Annotated[
+    int | None,
+    typer.Option(min=1, help="Seconds before the time limit at which to save and stop; default: by checkpoint size."),
+]
+Setup = Annotated[
+    list[str] | None,
+    typer.Option(help="Shell line that every job starts with, such as 'module load cuda'; may be repeated."),
+]
+Within = Annotated[
+    str | None, typer.Option(help="Command that wraps the others, such as 'apptainer exec --nv image.sif'.")
+]
+
+
 @app.command()
 def slurm(
     recipe: RecipePath,
@@ -50,22 +64,10 @@ def slurm(
     evaluation_jobs: Annotated[
         int | None, typer.Option(min=1, help="Array jobs per evaluation; default: the number of training processes.")
     ] = None,
-    grace: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Seconds before the time limit at which to save and stop; default: by checkpoint size."
-        ),
-    ] = None,
-    max_restarts: Annotated[
-        int, typer.Option(min=0, help="Restarts of training within its job after a process has died.")
-    ] = 0,
-    setup: Annotated[
-        list[str] | None,
-        typer.Option(help="Shell line that every job starts with, such as 'module load cuda'; may be repeated."),
-    ] = None,
-    within: Annotated[
-        str | None, typer.Option(help="Command that wraps the others, such as 'apptainer exec --nv image.sif'.")
-    ] = None,
+    grace: Grace = None,
+    max_restarts: MaxRestarts = 0,
+    setup: Setup = None,
+    within: Within = None,
     option: Annotated[
         list[str] | None, typer.Option(help="Additional sbatch option, such as --qos=long; may be repeated.")
     ] = None,
@@ -124,7 +126,7 @@ def local(
     recipe: RecipePath,
     overrides: Overrides = None,
     processes: Annotated[int, typer.Option(min=1, help="Number of processes.")] = 2,
-    max_restarts: Annotated[int, typer.Option(min=0, help="Restarts of training after a process has died.")] = 0,
+    max_restarts: MaxRestarts = 0,
     replace: Replace = False,
     as_json: PrintJson = False,
 ) -> None:
@@ -159,7 +161,7 @@ def node(
         str | None, typer.Option(metavar="HOST:PORT", help="Rendezvous: one of the machines, and a free port of it.")
     ] = None,
     run: Annotated[str, typer.Option(help="Name of the rendezvous, the same on all machines.")] = "xmtf",
-    max_restarts: Annotated[int, typer.Option(min=0, help="Restarts of training after a process has died.")] = 0,
+    max_restarts: MaxRestarts = 0,
 ) -> None:
     """Start this machine's part of a training on several machines.
 

@@ -35,6 +35,7 @@ __all__ = [
     "lock",
     "replace_folder",
     "scratch_folder",
+    "shared_scratch",
     "sweep",
     "sweep_beside",
     "sweep_scratch",
@@ -215,6 +216,31 @@ def scratch_folder(prefix: str) -> Iterator[Path]:
             yield Path(name)
         finally:
             os.close(file)
+
+
+@contextlib.contextmanager
+def shared_scratch(name: str) -> Iterator[Path | None]:
+    """Give a folder in the system's temporary directory that processes of this machine share; the last one deletes it.
+
+    Args:
+        name: The same in all of them, and in no others; what its name begins with is for :func:`sweep_scratch`.
+
+    Yields:
+        The folder; None where somebody else has one of the name, or it cannot be locked.
+    """
+    path = Path(tempfile.gettempdir(), f"{name}-{os.getuid()}")
+    with contextlib.suppress(FileExistsError):
+        path.mkdir(mode=0o700)
+    file = _opened(path)
+    if file is None or os.fstat(file).st_uid != os.getuid() or lock(file, shared=True, wait=True) is None:
+        yield None
+        return
+    try:
+        yield path
+    finally:
+        if lock(file):
+            shutil.rmtree(path, ignore_errors=True)
+        os.close(file)
 
 
 def sweep_beside(path: Path) -> None:

@@ -21,6 +21,7 @@ from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.schema import Recipe, Training
 from xmtf.run_folder import RunFolder, stop_file, tokenizer_of
 from xmtf.tokens import NoExamplesError, load_tokenizer, open_loader
+from xmtf.tokens.rows.shelf import UNSHARED, Shelf
 from xmtf.tokens.tokenizer.tokenizer import Tokenizer
 from xmtf.training.checkpoint.saver import Saver, saving_ranks
 from xmtf.training.loop.events import Log
@@ -76,6 +77,7 @@ class TrainingJob:
         ranks: The processes that train together; the first one writes.
         measures: What the suites of ``training.validation_suites`` are measured with.
         started: When the wall clock of ``wall_clock_limit`` began, of ``time.monotonic``; reading the model counts.
+        shelf: Where the processes of this machine share what the loader plans.
     """
 
     loaded: LoadedRecipe
@@ -86,6 +88,7 @@ class TrainingJob:
     ranks: Ranks = ALONE
     measures: Sequence[Measure] = ()
     started: float = field(default_factory=time.monotonic)
+    shelf: Shelf = UNSHARED
 
     @property
     def recipe(self) -> Recipe:
@@ -177,7 +180,7 @@ def _open_log(job: TrainingJob) -> Log:
 def _inputs(job: TrainingJob, tokenizer: Tokenizer) -> LoopInputs:
     packing, training, beside = job.recipe.tokens.packing, job.recipe.training, job.loaded.path.parent
     return LoopInputs(
-        open_loader(job.tokens, job.loaded, group="train", family=job.family),
+        open_loader(job.tokens, job.loaded, group="train", family=job.family, shelf=job.shelf),
         _held_out(job),
         {
             text.name: text_rows(text, beside, tokenizer, packing, job.family, training.global_batch_rows)
@@ -220,7 +223,7 @@ def _held_out(job: TrainingJob) -> RowLoader | None:
     if job.recipe.mixture.validation_fraction == 0:
         return None
     try:
-        return open_loader(job.tokens, job.loaded, group="validation", family=job.family)
+        return open_loader(job.tokens, job.loaded, group="validation", family=job.family, shelf=job.shelf)
     except NoExamplesError as error:
         warn(f"training without validation: {error}")
         return None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -28,11 +29,13 @@ from xmtf.files import (
     Stopwatch,
     alone_in,
     atomic_folder,
+    content_hash,
     discard_folder,
     is_finished,
     read_manifest,
     write_manifest,
 )
+from xmtf.guards.unfinished import shared_scratch, sweep_scratch
 from xmtf.models import SpecialTokens, build_model, model_family
 from xmtf.models.build import random_weights
 from xmtf.models.files.identity import model_identity
@@ -44,6 +47,7 @@ from xmtf.recipe.schema import Recipe
 from xmtf.recipe.written import write_recipe
 from xmtf.run_folder import RunFolder, tokenizer_of
 from xmtf.tokens import load_tokenizer
+from xmtf.tokens.rows.shelf import UNSHARED, Shelf
 from xmtf.training.assembly import TrainingJob, assemble
 from xmtf.training.checkpoint import checkpoint
 from xmtf.training.checkpoint.state import TrainingProgress, require_whole
@@ -141,12 +145,29 @@ def train_in_folder(loaded: LoadedRecipe, *, tokens: Path, measures: Sequence[Me
         if ranks.first:
             write_recipe(loaded)
         family = model_family(loaded.recipe.model, offline=loaded.recipe.offline)
-        return train(TrainingJob(loaded, tokens, initial, family, folder, ranks, measures, started))
+        with _shelf() as shelf:
+            return train(TrainingJob(loaded, tokens, initial, family, folder, ranks, measures, started, shelf))
 
 
 def _processes(loaded: LoadedRecipe) -> AbstractContextManager[Ranks]:
     training = loaded.recipe.training
     return all_processes(training.device, training.timeouts, loaded.run.flight)
+
+
+@contextmanager
+def _shelf() -> Iterator[Shelf]:
+    """Give the shelf that the processes of torchrun on this machine share."""
+    launch, here = os.environ.get("TORCHELASTIC_RUN_ID"), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if launch is None or here == 1:
+        yield UNSHARED
+        return
+    sweep_scratch(_ROWS)
+    attempt = [launch, os.environ.get("TORCHELASTIC_RESTART_COUNT"), os.environ.get("MASTER_PORT")]
+    with shared_scratch(f"{_ROWS}{content_hash(attempt)[:16]}") as folder:
+        yield Shelf(folder, first=int(os.environ["RANK"]) % here == 0)
+
+
+_ROWS = "xmtf-rows-"
 
 
 def write_initial(recipe: Recipe, tokenizer: Path, out: Path) -> Manifest:

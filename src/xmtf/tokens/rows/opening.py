@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from xmtf.artefacts.checksums import check_outputs
 from xmtf.artefacts.manifest_parts import TokenDetails
 from xmtf.errors import ConfigError, DataError
 from xmtf.execution import warn
-from xmtf.files import read_manifest
+from xmtf.files import content_hash, read_manifest
 from xmtf.languages.codes import normalize_language
 from xmtf.recipe.load import LoadedRecipe
 from xmtf.recipe.schema import Packing, Tokenization
@@ -24,7 +25,8 @@ from xmtf.tokens.rows.batches import Pair
 from xmtf.tokens.rows.blending import Blend, Once
 from xmtf.tokens.rows.fitting import Fitted, fit_items
 from xmtf.tokens.rows.loader import LanguageRows, Loader, SplitName
-from xmtf.tokens.rows.packing import RowStream, fits, one_pass, pack
+from xmtf.tokens.rows.packing import Rows, RowStream, fits, one_pass, pack
+from xmtf.tokens.rows.shelf import UNSHARED, Shelf
 from xmtf.tokens.rows.splits import split_bounds
 from xmtf.tokens.store.prefixes import store_prefix
 from xmtf.tokens.store.store import open_store
@@ -41,7 +43,14 @@ class NoExamplesError(ConfigError):
     remedy = "Use longer rows (`tokens.packing.sequence_length`), or more examples: none was left to train on."
 
 
-def open_loader(tokens: Path, loaded: LoadedRecipe, *, group: SplitName = "train", family: Family) -> Loader:
+def open_loader(
+    tokens: Path,
+    loaded: LoadedRecipe,
+    *,
+    group: SplitName = "train",
+    family: Family,
+    shelf: Shelf = UNSHARED,
+) -> Loader:
     """Open a token folder for training or validation.
 
     Args:
@@ -49,6 +58,7 @@ def open_loader(tokens: Path, loaded: LoadedRecipe, *, group: SplitName = "train
         loaded: The recipe: packing, weights, seed and rows of a step.
         group: The head of each language's items, over and over, or its tail, each item once.
         family: Which kind of rows.
+        shelf: Where the processes of this machine share what is the same in all of them.
 
     Raises:
         ConfigError: The folder is of the other family.
@@ -72,8 +82,14 @@ def open_loader(tokens: Path, loaded: LoadedRecipe, *, group: SplitName = "train
     group_names: list[tuple[str, str]] = []
     languages = []
     skipped = truncated = cut_targets = 0
+    what = content_hash([manifest.fingerprint, recipe.tokens.model_dump(mode="json"), recipe.seed, capacity, group])[
+        :16
+    ]
     for language in sorted(details.languages):
-        opened = _open_language(tokens, details, language, group, recipe.tokens, capacity, recipe.seed, group_names)
+        shared = _Shared(shelf, f"{what}-{language}")
+        opened = _open_language(
+            tokens, details, language, group, recipe.tokens, capacity, recipe.seed, group_names, shared
+        )
         skipped += opened[1].skipped
         truncated += opened[1].truncated
         cut_targets += opened[1].cut_targets
@@ -131,6 +147,7 @@ def _open_language(
     capacity: tuple[int, ...],
     seed: int,
     group_names: list[tuple[str, str]],
+    shared: _Shared,
 ) -> tuple[LanguageRows | None, Fitted]:
     """Open one language; None in place of its rows where nothing of it fits."""
     prefix = store_prefix(folder, details.prefix, language)
@@ -145,15 +162,17 @@ def _open_language(
     held_out = details.languages[language].validation
     last = split_bounds(count, details.validation_fraction)[0] if held_out is None else count - held_out
     first, end = (0, last) if group == "train" else (last, count)
-    fitted = fit_items(
-        np.array(pair.inputs.index.sizes[first:end]),
-        np.array(pair.targets.index.sizes[first:end]),
-        capacity,
-        tokens.packing.overlong,
-        overlong_targets=tokens.packing.overlong_targets,
-        keep_first=len(details.ends.begin_of_inputs),
-        keep_last=bool(details.ends.end_of_inputs),
-        where=f"{folder}: {language} ({group})",
+    fitted = shared.fitted(
+        lambda: fit_items(
+            np.array(pair.inputs.index.sizes[first:end]),
+            np.array(pair.targets.index.sizes[first:end]),
+            capacity,
+            tokens.packing.overlong,
+            overlong_targets=tokens.packing.overlong_targets,
+            keep_first=len(details.ends.begin_of_inputs),
+            keep_last=bool(details.ends.end_of_inputs),
+            where=f"{folder}: {language} ({group})",
+        )
     )
     fitting = fits(fitted.sizes, capacity)
     if not fitting.any():
@@ -169,11 +188,46 @@ def _open_language(
         pair,
         first,
         fitted,
-        _group_numbers(clusters[first:end], details.clusters, language, group_names),
-        RowStream(chunks),
+        shared.groups(
+            _group_numbers(clusters[first:end], details.clusters, language, group_names), clusters[first:end]
+        ),
+        RowStream(shared.rows(chunks)),
         int(fitted.sizes[:, fitting].sum()),
     )
     return rows, fitted
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What of one language and group the processes of a machine share.
+
+    Attributes:
+        shelf: Where.
+        name: Of the language, the group, and all that decides about them.
+    """
+
+    shelf: Shelf
+    name: str
+
+    def fitted(self, fit: Callable[[], Fitted]) -> Fitted:
+        """Return what is left of each item."""
+
+        def make() -> list[npt.NDArray[Any]]:
+            found = fit()
+            counts = np.array([found.skipped, found.truncated, found.cut_targets], dtype=np.int64)
+            return [found.sizes, found.head, found.tail, found.target, counts]
+
+        sizes, head, tail, target, counts = self.shelf.arrays(f"{self.name}-fitted", make)
+        return Fitted(sizes, head, tail, target, *map(int, counts))
+
+    def groups(self, numbers: npt.NDArray[np.int32], clusters: npt.NDArray[np.uint16]) -> npt.NDArray[np.int32]:
+        """Return the group of each item."""
+        groups: npt.NDArray[np.int32] = self.shelf.arrays(f"{self.name}-groups", lambda: [numbers[clusters]])[0]
+        return groups
+
+    def rows(self, chunks: Iterator[Rows]) -> Iterator[Rows]:
+        """Yield the rows."""
+        return self.shelf.rows(f"{self.name}-rows", chunks)
 
 
 def _tokenizer(tokens: Path, details: TokenDetails) -> Tokenizer:
@@ -188,7 +242,7 @@ def _tokenizer(tokens: Path, details: TokenDetails) -> Tokenizer:
 
 def _read_clusters(path: Path, number: int) -> npt.NDArray[np.uint16]:
     try:
-        clusters: npt.NDArray[np.uint16] = np.load(path, allow_pickle=False)
+        clusters: npt.NDArray[np.uint16] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{path}: cannot be read ({error}); delete the folder to rebuild it") from None
     if clusters.dtype != np.uint16 or clusters.ndim != 1 or clusters.max(initial=0) >= max(number, 1):
@@ -199,12 +253,12 @@ def _read_clusters(path: Path, number: int) -> npt.NDArray[np.uint16]:
 def _group_numbers(
     clusters: npt.NDArray[np.uint16], names: list[str], language: str, group_names: list[tuple[str, str]]
 ) -> npt.NDArray[np.int32]:
-    """Return the group of each item; new (language, cluster) pairs are appended to ``group_names``."""
+    """Return the group of each cluster; new (language, cluster) pairs are appended to ``group_names``."""
     number = np.full(len(names), -1, dtype=np.int32)
     for cluster in np.unique(clusters):
         number[cluster] = len(group_names)
         group_names.append((language, names[cluster]))
-    return number[clusters]
+    return number
 
 
 def _weights(tokens: Tokenization, sizes: dict[str, int]) -> dict[str, float]:
