@@ -172,7 +172,7 @@ def atomic_folder(path: Path, *, alone: bool = False) -> Iterator[Path]:
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """Give a file a second name, or copy it where the file system has no links; ``target`` must not exist."""
+    """Give one file per second name, or copy it where the file system has no links; ``target`` must not exist."""
     try:
         os.link(source, target)
     except OSError:

@@ -1,7 +1,7 @@
 """Whose a folder is: what xmtf wrote may be replaced, anything else is left alone and named.
 
 A folder is ours by the marker that a stage writes first, or by the manifest that it writes last (so do folders of
-earlier versions count). What is finished is replaced on purpose alone: with ``--replace``. What a verb writes into a
+earlier versions count). Finished work is replaced on purpose alone: with ``--replace``. What a verb writes into a
 folder file by file (tables, figures, analyses) is in :mod:`xmtf.artefacts.written_files`.
 """
 
@@ -193,7 +193,7 @@ def refuse_unknown(folder: Path, known: Collection[str], also: Callable[[str], b
 
 
 def refuse_loss(where: Path, lost: Sequence[str], instead: str) -> None:
-    """Refuse to replace what is finished.
+    """Refuse to replace finished work.
 
     Args:
         where: The folder.

@@ -38,7 +38,7 @@ class WrittenFiles:
         """Refuse a folder that cannot be written to.
 
         Raises:
-            ConfigError: A file; a folder that is not empty and not of this kind; one with a file that was changed
+            ConfigError: A file; a folder that is not empty and not of this kind; one with per file that was changed
                 since an earlier call wrote it.
         """
         check_ours(self.folder, f"{self.kind}", (self.kind,), hidden=False)

@@ -129,7 +129,7 @@ def _import(target: str) -> Any:
 
 
 def _listed_only() -> None:
-    """Stand in the list of commands; the real one is imported when it is called."""
+    """Represent a command in the list; the real one is imported when it is called."""
 
 
 def _print_version(asked: bool) -> None:

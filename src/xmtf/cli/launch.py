@@ -196,7 +196,7 @@ def _grace(loaded: LoadedRecipe, nodes: int) -> int:
 
 
 def _prepare(loaded: LoadedRecipe, replace: bool) -> None:
-    """Claim the run folder, and refuse to lose what is finished in it, before any job begins."""
+    """Claim the run folder, and refuse to lose finished work in it, before any job begins."""
     check_run_folder(loaded.run_folder)
     with alone_in(loaded.run_folder):
         claim_run_folder(loaded.run_folder)

@@ -25,7 +25,7 @@ __all__ = ["Share", "answer_share"]
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Every so many-th row, by a hash: all prompts of a row fall to the same job, which reads their text once.
+    """Every N-th row, by a hash: all prompts of a row fall to the same job, which reads their text once.
 
     Attributes:
         index: Which of the jobs, from 0.

@@ -1,8 +1,8 @@
 """A plan is data: a list of idempotent shard tasks, and a pure function that does one of them.
 
 The same plan runs inline, in a process pool, on Ray or as a Slurm array, and gives the same bytes. A shard task writes
-its files into its own folder; the folder appears, whole, when the task is done, and holds ``done.json``. What is
-finished is never done again.
+its files into its own folder; the folder appears, whole, when the task is done, and holds ``done.json``. Finished work
+is never done again.
 """
 
 from __future__ import annotations

@@ -289,7 +289,7 @@ def is_held(path: Path) -> bool:
 
 
 def _swept(path: Path) -> bool:
-    """Delete a file or folder with a name of ours, unless it may be in use; tell whether it is gone."""
+    """Delete a file or folder with a name of ours, unless it may be in use; return whether it is gone."""
     match = _NAME.fullmatch(path.name)
     assert match is not None
     here = f".{socket.gethostname()}-{match['process']}." in path.name

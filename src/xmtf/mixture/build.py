@@ -94,7 +94,7 @@ def build_mixture(loaded: LoadedRecipe, out: Path, *, replace: bool = False) -> 
 
     Raises:
         ConfigError: No example is left (says what dropped them), an evaluation suite overlaps and may not, or ``out``
-            holds something else than a mixture.
+            holds something other than a mixture.
         SourceError: A dataset is nowhere.
         TemplateError: A template fails on too many rows; names it and the first row.
         UserError: Another process builds there.

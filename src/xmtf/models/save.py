@@ -145,7 +145,7 @@ def stored_name(config: BloomConfig | MT5Config) -> Callable[[str], str]:
 
 
 def save_about(config: BloomConfig | MT5Config, folder: Path, *, tokenizer: Path | None, dtype: torch.dtype) -> None:
-    """Write what stands beside the weights of a BLOOM or mT5, ``config.json`` last; the tokenizer is there already.
+    """Write what is next to the weights of a BLOOM or mT5, ``config.json`` last; the tokenizer already exists.
 
     Args:
         config: Its shape.

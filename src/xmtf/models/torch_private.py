@@ -1,8 +1,8 @@
 """Names of torch that it calls private: all that xmtf uses, and what they are needed for, in one place.
 
 They are taken when the module is imported that needs one, so a release of torch without it is named in one line, and
-rehearsals, pipelines and the like fail by themselves. Operators (``torch.ops``) are not among them: their names stand
-in what torch saves and goes on loading.
+rehearsals, pipelines and the like fail by themselves. Operators (``torch.ops``) are not among them: their names are in
+what torch saves and continues loading.
 """
 
 from __future__ import annotations

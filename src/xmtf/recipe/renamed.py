@@ -55,7 +55,7 @@ def with_new_keys(data: JsonObject, source: Path) -> JsonObject:
     """Return the content of a recipe with the new names of its keys; a warning is printed for each old one.
 
     Raises:
-        ConfigError: An old name is no longer taken, or stands beside the new one.
+        ConfigError: An old name is no longer taken, or is next to the new one.
     """
     for old, new in RENAMED.items():
         *parents, last = old.split(".")

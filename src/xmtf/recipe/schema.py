@@ -386,7 +386,7 @@ class Evaluation(Section):
     truncation_side: Annotated[Literal["left", "right"], ANSWERED] = "left"
     """The side that overlong prompts lose; the question usually is at the end."""
     chat: Annotated[Literal["auto", "on", "off"], ANSWERED] = Field(default="auto", exclude_if=is_auto)
-    """Ask in the model's chat form: prompts as the user's turn, answers as the assistant's. `auto` does so for models
+    """Ask in the model's chat format: prompts as the user's turn, answers as the assistant's. `auto` does so for models
     that were trained so: those whose training wrote conversations with a chat template."""
     dtype: Annotated[Literal["auto", "fp32", "bf16", "fp16"], ANSWERED] = "auto"
     """What the model is computed in; `auto` is what its weights are stored in (of fp16: bf16). Log-probabilities are

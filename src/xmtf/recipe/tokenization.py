@@ -60,7 +60,7 @@ class TokenizerChoice(Section):
 
 
 class TokenCaps(Section):
-    """The most tokens to train on, by the recipe's tokenizer: inputs, targets and what stands at their ends.
+    """The most tokens to train on, by the recipe's tokenizer: inputs, targets and what is at their ends.
 
     The first pattern that matches counts. Examples are kept in the mixture's order, which is a seeded choice.
     """

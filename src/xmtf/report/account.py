@@ -253,7 +253,7 @@ def _while_training(run: Run, figures: dict[str, str]) -> list[str]:
 
 
 def _seeds(runs: Sequence[Run], found: Sequence[Finding]) -> list[str]:
-    """Return the changes of all runs beside each other."""
+    """Return the changes of all runs next to each other."""
     if len(runs) == 1:
         return []
     others = [{(one.comparison.suite, one.comparison.metric): one for one in findings(run)} for run in runs[1:]]

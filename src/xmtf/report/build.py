@@ -71,7 +71,7 @@ def build_report(sources: Sequence[Path], out: Path, config: Report, inputs: Inp
 
     Raises:
         SourceError: A source is neither a run folder nor a results folder.
-        ConfigError: ``out`` holds something else than a report, or something else alongside one.
+        ConfigError: ``out`` holds something other than a report, or something else alongside one.
     """
     watch = Stopwatch()
     check_ours(out, "a report", ("report",))

@@ -28,7 +28,7 @@ __all__ = [
 PromptLanguage = str
 """``EN``: prompts in English; ``HT``: in the language of the data, written or translated by a person; ``MT``:
 translated into it by a machine; else the code of a third language, such as ``fr``, followed by ``MT`` where a machine
-translated. What was asked in a model's chat form has `` chat`` behind it."""
+translated. What was asked in a model's chat format has `` chat`` behind it."""
 
 _TASKS = {
     "coreference resolution": "Coref. resolution",

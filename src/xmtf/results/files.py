@@ -73,7 +73,7 @@ def claim_results(out: Path) -> None:
 
 
 def describe_results(out: Path, **more: object) -> None:
-    """Say in the marker of results that have no manifest, of code or of another harness, what their files are.
+    """Describe in the marker of results that have no manifest, of code or of another harness, what their files are.
 
     Args:
         out: Folder of the results.

@@ -4,7 +4,7 @@ One row an item, in ``overlap.parquet``::
 
     task      split       row   seen
     xnli/fr   validation  0     true      the mixture holds the row, its prompt or a run of its words
-    xnli/fr   validation  1     false     looked for, and not found
+    xnli/fr   validation  1     false     searched, not found
 
 Its metadata name the mixture, the words in a run and the hash of the data of each split, so that what was found in
 other data is refused.

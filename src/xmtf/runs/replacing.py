@@ -1,4 +1,4 @@
-"""What carrying out a recipe would replace of what is finished in its run folder; asked before anything is written.
+"""What carrying out a recipe would replace of finished work in its run folder; asked before anything is written.
 
 A model, its results and the checkpoints of an unfinished training are replaced with ``--replace`` alone. More steps of
 the same training lose nothing, nor does a report that is rewritten.
@@ -60,7 +60,7 @@ class Loss:
 
 
 def prepare(loaded: LoadedRecipe, *, replace: bool, tokens: Path | None = None) -> None:
-    """Refuse to lose what is finished in the run folder, or take it away where that is meant.
+    """Refuse to lose finished work in the run folder, or take it away where that is meant.
 
     Args:
         loaded: The recipe.

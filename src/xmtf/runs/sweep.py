@@ -182,8 +182,8 @@ def _text(value: object) -> str:
 def run_sweep(sweep: Sweep, *, until: str | None = None, replace: bool = False) -> Swept:
     """Carry out the runs of a sweep, one after the other, and write their report.
 
-    What is finished is not done again, so the same call resumes a sweep. A run whose data or training fail does not
-    keep the others from running.
+    Finished work is not done again, so the same call resumes a sweep. A run whose data or training fail does not keep
+    the others from running.
 
     Args:
         sweep: From :func:`plan_sweep`.

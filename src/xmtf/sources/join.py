@@ -1,4 +1,4 @@
-"""Rows of several subsets as one: a sentence and its translation, where every language is a subset of its own.
+"""Rows of several subsets as one: a sentence and its translation, where every language is its own subset.
 
 ::
 
@@ -42,7 +42,7 @@ def join_tables(ref: SourceRef, join: Join, tables: Mapping[str, pa.Table]) -> A
         tables: What precedes the names of columns -> the subset's rows.
 
     Raises:
-        SourceError: A subset has no such column, its keys are no numbers or texts, or two rows have the same.
+        SourceError: A subset has no such column, its keys are not numbers or texts, or two rows have the same.
     """
     keys = {name: _keys(ref, join, name, table) for name, table in tables.items()}
     first, *others = keys
@@ -81,7 +81,7 @@ def _keys(ref: SourceRef, join: Join, name: str, table: pa.Table) -> pa.Array:
     counts = pc.value_counts(keys.drop_null())
     twice = counts.filter(pc.greater(counts.field("counts"), 1))
     if len(twice):
-        raise SourceError(f"{where}: {len(twice):,} keys stand in several rows of {join.on!r}: {twice[0]['values']}")
+        raise SourceError(f"{where}: {len(twice):,} keys occur in several rows of {join.on!r}: {twice[0]['values']}")
     return keys
 
 

@@ -31,7 +31,7 @@ _THREADS = 8
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Which version of a dataset a split is from.
+    """Which version of one dataset per split is from.
 
     Attributes:
         revision: Branch or reference on the hub; ``""`` where it is not known.
@@ -134,7 +134,7 @@ def locate_here(ref: SourceRef, *, mirror: bool = True) -> Located | None:
 
 
 def is_here(ref: SourceRef) -> bool:
-    """Tell whether a split is on this machine; of one that joins subsets, whether all of them are.
+    """Return whether a split is on this machine; of one that joins subsets, whether all of them are.
 
     Raises:
         SourceError: As :func:`locate_here`.

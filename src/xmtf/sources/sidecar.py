@@ -86,7 +86,7 @@ def check_content(path: Path, sha256: str) -> None:
     """Refuse a file of a mirror that is not what was fetched.
 
     Raises:
-        SourceError: It holds something else than its sidecar says.
+        SourceError: It holds something other than its sidecar says.
     """
     sidecar = read_sidecar(path)
     if sidecar is not None and sidecar.sha256 != sha256:

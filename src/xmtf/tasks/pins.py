@@ -1,4 +1,4 @@
-"""Commits that datasets are pinned to: a file beside a recipe, dataset -> revision -> commit.
+"""Commits that datasets are pinned to: a file next to a recipe, dataset -> revision -> commit.
 
 ::
 
@@ -77,7 +77,7 @@ def pinned(tasks: Iterable[Task], path: Path, *, whole: bool = True) -> list[Tas
 
 
 def find_pins(refs: Iterable[SourceRef], *, offline: bool) -> tuple[dict[str, dict[str, str]], dict[str, str]]:
-    """Say of which commits splits are, where they are read from now.
+    """Describe of which commits splits are, where they are read from now.
 
     Args:
         refs: The splits.
@@ -102,7 +102,7 @@ def find_pins(refs: Iterable[SourceRef], *, offline: bool) -> tuple[dict[str, di
             if before != found.origin.commit:
                 raise ConfigError(
                     f"{ref}: is of commit {found.origin.commit[:12]}, and other splits of {ref.dataset} are of "
-                    f"{before[:12]}; fetch the dataset anew into one folder"
+                    f"{before[:12]}; fetch the dataset again into one folder"
                 )
     return pins, not_pinned
 

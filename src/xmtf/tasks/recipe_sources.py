@@ -52,7 +52,7 @@ def gated_datasets(loaded: LoadedRecipe | None = None) -> frozenset[str]:
 
 
 def lacking_suites(loaded: LoadedRecipe) -> dict[str, str]:
-    """Return which evaluation suites of a recipe cannot be asked here for want of prompts: name -> why.
+    """Return which evaluation suites of a recipe cannot be asked here for lack of prompts: name -> why.
 
     Raises:
         UnknownNameError: A pattern matches nothing.

@@ -37,7 +37,7 @@ def visible(text: str) -> str:
 
 
 def num_cells(text: str) -> int:
-    """Return how many cells of a terminal a text takes.
+    """Return how many cells of one terminal per text takes.
 
     >>> num_cells("né"), num_cells("中文"), num_cells("हिंदू")
     (2, 4, 3)

@@ -132,7 +132,7 @@ def export_checkpoint(
         SourceError: Not a run folder, or no checkpoint.
         DataError: The checkpoint was changed or cut short; names the file.
         UnknownNameError: No checkpoint of that step.
-        ConfigError: ``out`` holds something else than a model; ``merge`` of a run without adapters.
+        ConfigError: ``out`` holds something other than a model; ``merge`` of a run without adapters.
     """
     check_model_replaced(out, replace=replace)
     run = RunFolder(run_folder)

@@ -2,7 +2,7 @@
 
 ::
 
-    .model.work/                           beside model/, kept where the processes are killed
+    .model.work/                           next to model/, kept where the processes are killed
       .xmtf.json                           {"stage": "export", "training": hash of what is exported}
       model-00001-of-00003.safetensors     written atomically, by one process each
       model-00001-of-00003.sha256          its hash, from just after that; such a file is not written again
@@ -91,7 +91,7 @@ class SharedExport:
         return hashes
 
     def finish(self, folder: Path, hashes: Mapping[str, str], *, tokenizer: Path) -> None:
-        """Put the files into a model folder, with everything that stands beside them, the index last."""
+        """Put the files into a model folder, with everything that is next to them, the index last."""
         copy_tokenizer(tokenizer, folder)
         for name, found in hashes.items():
             link_or_copy(self.work / name, folder / name)

@@ -129,7 +129,7 @@ def _said(before: str, after: str, target: str) -> str:
 
 def _spaces(source: Sequence[Part], answer: Sequence[Part]) -> str:
     expected, found = _glued(source), _glued(answer)
-    return "" if found <= expected else f"{found - expected} spaces beside placeholders lost"
+    return "" if found <= expected else f"{found - expected} spaces next to placeholders lost"
 
 
 def _glued(parts: Sequence[Part]) -> int:

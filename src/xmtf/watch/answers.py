@@ -184,7 +184,7 @@ def _clipped(text: object) -> str:
 
 
 def _samples(folder: Path) -> list[ShownAnswer]:
-    """Return what ``samples.jsonl`` holds; lines that are no samples are passed over."""
+    """Return what ``samples.jsonl`` holds; lines that are no samples are skipped."""
     try:
         lines = (folder / SAMPLES).read_bytes().splitlines()[:_SHOWN]
     except OSError:

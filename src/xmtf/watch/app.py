@@ -23,7 +23,7 @@ STATIC = Path(__file__).with_name("static")
 
 
 def build_app(watcher: Watcher) -> Starlette:
-    """Return the application; it must stand behind :class:`xmtf.loopback.checks.Guarded`."""
+    """Return the application; it must be behind :class:`xmtf.loopback.checks.Guarded`."""
     pages = Pages(STATIC, LOOK)
 
     async def index(request: Request) -> Response:

@@ -39,7 +39,7 @@ def number(event: Mapping[str, object], key: str) -> float | None:
 
 
 def is_step(value: object) -> TypeGuard[int]:
-    """Tell whether a value can be a number of steps."""
+    """Return whether a value can be a number of steps."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _LARGEST_STEP
 
 

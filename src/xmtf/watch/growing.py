@@ -20,10 +20,10 @@ class NewLines:
     """What has come since the last look.
 
     Attributes:
-        anew: The file is another one than before, or was cut: all that was read of it counts no longer.
+        again: The file is another one than before, or was cut: all that was read of it counts no longer.
         lines: Whole lines, without their ends.
         behind: Bytes that were not read yet.
-        is_torn: Something stands behind the last whole line.
+        is_torn: Something is behind the last whole line.
     """
 
     anew: bool = False
@@ -36,7 +36,7 @@ class NewLines:
 class GrowingFile:
     """A file of lines, read from where the last look ended.
 
-    Training that resumes writes its log anew without what was rolled back. Such a file has another inode, is shorter,
+    Training that resumes writes its log again without what was rolled back. Such a file has another inode, is shorter,
     or has other bytes before the place reached; then it is read from its beginning.
 
     Attributes:

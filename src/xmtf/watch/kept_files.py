@@ -19,7 +19,7 @@ __all__ = ["KeptFiles"]
 
 @dataclass(slots=True)
 class KeptFiles:
-    """Objects of JSON and YAML files by their path; one that cannot be read, or is no object, is empty."""
+    """Objects of JSON and YAML files by their path; one that cannot be read, or is not an object, is empty."""
 
     _known: dict[Path, tuple[Unchanged, JsonObject]] = field(default_factory=dict)
 

@@ -25,7 +25,7 @@ class Pace:
     _seen: deque[tuple[float, int]] = field(default_factory=deque)
 
     def see(self, done: int) -> None:
-        """Note how much is done now; where that is less than before, it began anew."""
+        """Note how much is done now; where that is less than before, it began again."""
         now = self.clock()
         if self._seen and done < self._seen[-1][1]:
             self._seen.clear()

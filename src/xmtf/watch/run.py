@@ -171,7 +171,7 @@ class WatchedRun:
         if answers is None:
             return Stage(name)
         if answers.damaged:
-            self._notes.append(f"{folder}: {answers.damaged} lines of answers are not as they were written")
+            self._notes.append(f"{folder}: {answers.damaged} lines of answers were changed or cut short")
         return Stage(name, "begun", answers.done, answers.total, "requests", note="" if answers.done else "preparing")
 
     def _view(self, stages: list[Stage], held: bool) -> RunView:
@@ -183,7 +183,7 @@ class WatchedRun:
         curves, validations, measures = self._curves
         validation = next(iter(log.validation.values()), Series())
         if log.damaged:
-            self._notes.append(f"{log.file.path}: {log.damaged} lines are not as they were written; they are left out")
+            self._notes.append(f"{log.file.path}: {log.damaged} lines were changed or cut short; they are skipped")
         if log.is_torn and not held:
             self._notes.append(f"{log.file.path}: the last line is cut short; it is left out")
         left, speed, unit = self._speed(now)

@@ -51,7 +51,7 @@ class Series:
         return self.steps[-1] if self.steps else -1
 
     def add(self, step: int, value: float) -> None:
-        """Add a value; what stands at this step or later was measured before and gives way."""
+        """Add a value; what is at this step or later was measured before and gives way."""
         self.keep_before(step)
         self.steps.append(step)
         self.values.append(value)

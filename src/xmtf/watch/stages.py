@@ -84,7 +84,7 @@ def recipe_stages(recipe: JsonObject) -> tuple[str, ...]:
 
 
 def build_stage(name: str, folder: Path, files: KeptFiles) -> Stage:
-    """Return a stage that is a mixture or token files, by its folder and the work beside or inside it."""
+    """Return a stage that is a mixture or token files, by its folder and the work next to or inside it."""
     work = work_beside(folder) if name == "mixture" else folder
     manifest = files.json(folder / MANIFEST)
     begun = [(note, *_count(work / part, files)) for part, note in _WORK[name].items() if (work / part).is_dir()]

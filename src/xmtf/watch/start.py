@@ -24,7 +24,7 @@ def start(folders: Sequence[Path], *, host: str, port: int, show: Callable[[str]
         show: Given the address once it answers.
 
     Raises:
-        UserError: Something is no folder, or the port is taken.
+        UserError: Something is not a folder, or the port is taken.
     """
     runs = watch_folders(folders)
     opened, address = listen(host, port)

@@ -29,7 +29,7 @@ _CURVES = {
 _MAY_BE_NULL = ("loss", "grad_norm")
 """Keys of which null is a number that is not finite; of others it is one that nobody measured."""
 _MEASURED = ("train", "validation", "measure", "skipped")
-"""Events that say how far training is; checkpoints may be written, and said, later than the steps after them."""
+"""Events that say how far training is; checkpoints may be written, and reported, later than the steps after them."""
 _TRAINING = (*_MEASURED, "checkpoint", "selection", "stop")
 
 
@@ -50,9 +50,8 @@ class Line:
 class TrainingLog:
     """What the events of a log come to.
 
-    A run that was killed has written events after its last checkpoint. Where they still stand in the log when the
-    same steps come again, those that came before count no longer: a step is measured again, or lies before one that
-    was.
+    A run that was killed has written events after its last checkpoint. Where they still are in the log when the same
+    steps come again, those that came before count no longer: a step is measured again, or lies before one that was.
 
     Attributes:
         file: The log.
@@ -68,7 +67,7 @@ class TrainingLog:
         stages: Stage -> its seconds, of those that are done.
         step: Last step that anything was measured at; -1 before training.
         events: The last events.
-        damaged: Lines that are not as they were written.
+        damaged: Lines that were changed or cut short.
         behind: Bytes that were not read yet.
         is_torn: The last line is not whole.
     """
@@ -197,7 +196,7 @@ def _numbers(value: object) -> dict[str, float]:
 
 
 def _event(line: bytes) -> JsonObject | None:
-    """Read a line; numbers that are not finite may stand there as Python's own JSON writes them."""
+    """Read a line; numbers that are not finite may be there as Python's own JSON writes them."""
     event = read_event(line)
     if event is None and (b"NaN" in line or b"Infinity" in line):
         try:

@@ -16,7 +16,7 @@ class Unchanged:
     _seen: tuple[int, ...] | None = None
 
     def has_changed(self, path: Path) -> bool:
-        """Tell whether a file is another one than at the last call; one that came or went is."""
+        """Return whether a file is another one than at the last call; one that came or went is."""
         now: tuple[int, ...] = ()
         with contextlib.suppress(OSError):
             about = path.stat()

@@ -89,7 +89,7 @@ def watch_folders(folders: Sequence[Path]) -> list[WatchedRun]:
     """Return the runs of some folders, each once, under short names that differ.
 
     Raises:
-        ConfigError: Something is no folder, or is one of many runs.
+        ConfigError: Something is not a folder, or is one of many runs.
     """
     kept: dict[Path, Path] = {}
     for folder in folders:

@@ -79,7 +79,7 @@ def test_a_row_has_one_number_whatever_it_is_joined_with(write):
             [{"key": 1}],
             "subset 'swh_Latn' has no column 'id' to join by; there are key",
         ),
-        ([{"id": 1}, {"id": 1}], "1 keys stand in several rows of 'id': 1"),
+        ([{"id": 1}, {"id": 1}], "1 keys occur in several rows of 'id': 1"),
         ([{"id": "1"}], "not of one type in all subsets .eng_Latn: int64, swh_Latn: large_string"),
         ([{"id": 0.5}], "of type double; name one of numbers or texts"),
     ],

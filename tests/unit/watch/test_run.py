@@ -196,7 +196,7 @@ def test_a_folder_that_is_damaged_is_shown_as_far_as_it_goes(run, folder):
     assert view.loss == "NaN"
     assert view.curves["loss"].y == [None]
     assert [note.partition(": ")[2] for note in view.notes] == [
-        "1 lines are not as they were written; they are left out",
+        "1 lines were changed or cut short; they are skipped",
         "the last line is cut short; it is left out",
     ]
     assert orjson.loads(orjson.dumps(view))["state"] == "interrupted"

@@ -26,7 +26,7 @@ def answer() -> int:
 
 
 def _behind_break(candidate: str, word: str) -> str:
-    """Return the part of a candidate that bash replaces: for it, a word begins anew behind ``=`` and ``:``."""
+    """Return the part of a candidate that bash replaces: for it, a word begins again behind ``=`` and ``:``."""
     breaks = [letter for letter in "=:" if letter in os.environ.get(BREAKS, "=:")]
     ends = [match.end() for match in re.finditer("[" + "".join(breaks) + "]", word)] if breaks else []
     return candidate[ends[-1] :] if ends else candidate

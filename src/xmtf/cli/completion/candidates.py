@@ -1,4 +1,4 @@
-"""The words that may stand at the cursor."""
+"""The words that may be at the cursor."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ANYWHERE: dict[str, JsonObject] = {
     "--verbose": {"values": [], "kind": "flag", "many": False},
     "--log-level": {"values": ["debug", "info", "warning", "error"], "kind": "text", "many": False},
 }
-"""Options that stand before a verb or anywhere behind it."""
+"""Options that are before a verb or anywhere behind it."""
 _TEXT: JsonObject = {"values": [], "kind": "text", "many": True}
 
 
@@ -36,7 +36,7 @@ def split_line(line: str) -> list[str]:
 
 
 def candidates(index: JsonObject, words: Sequence[str]) -> tuple[list[str], bool]:
-    """Return what may stand in the place of the last word, and whether names of files may.
+    """Return what may be in the place of the last word, and whether names of files may.
 
     Args:
         index: From :mod:`xmtf.cli.completion.index`.

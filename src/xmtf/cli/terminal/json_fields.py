@@ -95,7 +95,7 @@ def _differences(answer: Answer, records: list[Any]) -> list[str]:
 
 
 def _nested(records: list[Any], named: Mapping[str, bool]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield objects with what stands before the names of their fields: the records, and those in their lists."""
+    """Yield objects with what is before the names of their fields: the records, and those in their lists."""
     lists = {name.partition("[].")[0] for name in named if "[]." in name}
     for record in records:
         yield "", record

@@ -110,7 +110,7 @@ def complete(
 def _begun(tokenizer: TextTokenizer, rules: PromptRules, problems: Sequence[Problem]) -> list[tuple[int, ...]]:
     """Return the ids with which the answer to each problem begins: in a chat, a fence and the prompt once more.
 
-    So what follows continues with the program, as it does where the prompt is asked plainly.
+    So what follows continues with the program, as it does where the prompt is asked without it.
     """
     if rules.chat is None:
         return [()] * len(problems)

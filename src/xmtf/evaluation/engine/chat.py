@@ -1,4 +1,4 @@
-"""Whether a model is asked in its chat form, and how that is written.
+"""Whether a model is asked in its chat format, and how that is written.
 
 A prompt is the user's turn, and the answer the assistant's; a choice that is ranked is there without the end of its
 turn. ``auto`` is what the model's export records of its training; of other models, whether they have a chat template.
@@ -25,7 +25,7 @@ Wanted = Literal["auto", "on", "off"]
 
 @dataclass(frozen=True, slots=True)
 class ChatForm:
-    """The chat form of a model, as plain values.
+    """The chat format of a model, as plain values.
 
     Attributes:
         template: Source of its chat template.
@@ -47,7 +47,7 @@ class ChatWish:
 
     Attributes:
         wanted: ``auto``, ``on`` or ``off``.
-        trained: Whether the recipe available trains the model in its chat form; None where there is no recipe.
+        trained: Whether the recipe available trains the model in its chat format; None where there is no recipe.
         template: Source of the template, where it is not the tokenizer's own.
         arguments: Variables of the template, where they are not those of the training.
     """
@@ -59,7 +59,7 @@ class ChatWish:
 
 
 def choose_chat(wish: ChatWish, about: Mapping[str, object], label: str) -> tuple[ChatForm | None, str | None]:
-    """Return the chat form that a model is asked in, or None, and what to say of it.
+    """Return the chat format that a model is asked in, or None, and what to say of it.
 
     Args:
         wish: What is asked for.
@@ -67,7 +67,7 @@ def choose_chat(wish: ChatWish, about: Mapping[str, object], label: str) -> tupl
         label: What messages call the model.
 
     Raises:
-        ConfigError: The chat form is asked for, and there is no template.
+        ConfigError: The chat format is asked for, and there is no template.
     """
     template = wish.template or template_in(about)
     found = about.get(CHAT_KEY)
@@ -88,7 +88,7 @@ def choose_chat(wish: ChatWish, about: Mapping[str, object], label: str) -> tupl
 
 
 def chat_of_model(ref: str, *, offline: bool = False) -> dict[str, object]:
-    """Return what the tokenizer's configuration of a model says of its chat form, without loading either.
+    """Return what the tokenizer's configuration of a model says of its chat format, without loading either.
 
     Args:
         ref: Folder, GGUF file, ``package:NAME`` or hub id.
@@ -100,7 +100,7 @@ def chat_of_model(ref: str, *, offline: bool = False) -> dict[str, object]:
 
 
 def format_of(form: ChatForm, tokenizer: Tokenizer, begin: tuple[int, ...] = ()) -> ChatFormat:
-    """Return how a tokenizer writes a chat form."""
+    """Return how a tokenizer writes a chat format."""
     return chat_format(tokenizer, source=form.template, arguments=form.arguments, begin=begin)
 
 

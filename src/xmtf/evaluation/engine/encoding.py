@@ -106,7 +106,7 @@ class PromptRules:
         prefix_lm: Bidirectional attention over the prompt (causal models trained so).
         also: Sums that are computed alongside BLOOMZ's: ``pmi`` and ``lm_eval``.
         special_tokens: How the tokenizer reads what looks like its special tokens.
-        chat: The chat form that prompts are written in, or None. Choices then stand without an end of text.
+        chat: The chat format that prompts are written in, or None. Choices then stand without an end of text.
     """
 
     space_before_targets: bool = True
@@ -123,7 +123,7 @@ class PromptRules:
     chat: ChatForm | None = None
 
     def to_json(self) -> JsonObject:
-        """Return plain values; those of rules without a chat form are what they were before there was one."""
+        """Return plain values; those of rules without a chat format are what they were before there was one."""
         values = asdict(self)
         return values if self.chat is not None else {name: each for name, each in values.items() if name != "chat"}
 

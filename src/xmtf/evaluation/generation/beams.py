@@ -131,7 +131,7 @@ def _settle(
     last: bool,
     stop: Callable[[list[int]], bool],
 ) -> None:
-    """Sort candidates into finished and running beams, and tell whether the search is done."""
+    """Sort candidates into finished and running beams, and return whether the search is done."""
     if search.done:
         return
     going: list[_Beam] = []

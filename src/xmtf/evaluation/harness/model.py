@@ -100,7 +100,7 @@ class HarnessModel(LM):  # type: ignore[misc]  # the harness has no types
         return self._requests.tokenizer.fingerprint
 
     def apply_chat_template(self, chat_history: Sequence[dict[str, str]], add_generation_prompt: bool = True) -> str:
-        """Return the text of turns in the model's chat form, as the harness asks with ``--apply_chat_template``.
+        """Return the text of turns in the model's chat format, as the harness asks with ``--apply_chat_template``.
 
         Raises:
             ConfigError: The model has no chat template, or it does not take these turns.

@@ -112,7 +112,7 @@ def export_t_zero(results: Path, out: Path, *, replace: bool = False) -> int:
         Number of ``results.json`` files.
 
     Raises:
-        ConfigError: ``out`` holds something else than such an export.
+        ConfigError: ``out`` holds something other than such an export.
         SourceError: There is nothing that t-zero could hold, or two jobs would have the same file.
     """
     files = WrittenFiles(out, "results of t-zero", replace)

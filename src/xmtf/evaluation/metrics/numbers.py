@@ -300,7 +300,7 @@ def _ends_with_word(text: str, word: str) -> bool:
 
 
 def _adds_up(plain: str, before: tuple[Fraction, int, int], numeral: _Numeral, value: Fraction, scale: int) -> bool:
-    """Return whether a number continues one with a word: ``2億5000万``, ``2 lakh 50 thousand``, ``1万5000``."""
+    """Return whether a number continues one with per word: ``2億5000万``, ``2 lakh 50 thousand``, ``1万5000``."""
     _, factor, end = before
     between = plain[end : numeral.start]
     if between.strip(" ") or len(between) > 1 or not 0 <= value < factor:

@@ -80,7 +80,7 @@ class Prompter:
 
     @property
     def in_chat(self) -> bool:
-        """Whether prompts are written in the model's chat form."""
+        """Whether prompts are written in the model's chat format."""
         return self.rules.chat is not None
 
     def answers(self, prompts: Sequence[str], decoding: Decoding, samples: int = 1) -> Iterator[tuple[int, str]]:
@@ -124,7 +124,7 @@ class Prompter:
             decoding: How it is answered.
             show: Given each new piece of the answer as soon as it stands.
             count: Given the tokens that were written, after each of them. Those of the answer's text may be others:
-                bytes that are no letter are decoded to a sign that has tokens of its own.
+                bytes that are not letter are decoded to a sign that has tokens of its own.
         """
         pieces = Pieces(decoding.stops, show)
 
@@ -185,7 +185,7 @@ def load_prompter(
         dtype: What the model is computed in; see :mod:`xmtf.models.dtype`.
         quantize: What matrices are kept in.
         tokens: What is at the ends of prompts.
-        chat: Whether prompts are written in the model's chat form.
+        chat: Whether prompts are written in the model's chat format.
         offline: Never touch the network.
 
     Raises:

@@ -144,7 +144,7 @@ class TreeGroup:
     num_nodes: int
 
     def divided(self) -> list[TreeGroup]:
-        """Return its groups as groups of their own trees."""
+        """Return its groups as separate groups of trees."""
         return [TreeGroup([group], group.num_positions) for group in self.groups]
 
 

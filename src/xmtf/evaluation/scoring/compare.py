@@ -170,7 +170,7 @@ def _pairs(first: Path, second: Path) -> list[_Pair]:
 
 
 def _tell_forms(jobs: Mapping[JobKey, tuple[About, About]], first: Path, second: Path) -> None:
-    """Print where one model was asked in its chat form and the other plainly."""
+    """Print where one model was asked in its chat format and the other plainly."""
     mixed = {key.task: _in_chat(one) for key, (one, other) in jobs.items() if _in_chat(one) != _in_chat(other)}
     for in_chat in sorted(set(mixed.values())):
         chat, plain = (first, second) if in_chat else (second, first)

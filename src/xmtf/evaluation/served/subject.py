@@ -125,7 +125,7 @@ class ServedSubject:
                 yield place, self._paid(answer)
 
     def tell_spent(self, usage: tuple[int, ...]) -> JsonObject:
-        """Say what asking took, and return what results are to say of it.
+        """Describe what asking took, and return what results are to say of it.
 
         Args:
             usage: Requests, tokens read and tokens written that the journal's answers took.

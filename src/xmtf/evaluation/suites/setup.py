@@ -44,7 +44,7 @@ class Setup:
         tokenizer: Folder, file or hub id of the tokenizer where it does not lie with the model.
         templates: Folder of collections to prompt with instead of our own, or None.
         chat_template: Source of the chat template, where it is not the tokenizer's own.
-        trains_chat: Whether the recipe trains in the chat form; None where there is no recipe.
+        trains_chat: Whether the recipe trains in the chat format; None where there is no recipe.
     """
 
     settings: Evaluation = field(metadata={"key": "evaluation"})
@@ -64,7 +64,7 @@ class Setup:
 
     @property
     def chat(self) -> ChatWish:
-        """Whether the chat form of a model is asked for."""
+        """Whether the chat format of a model is asked for."""
         return ChatWish(self.settings.chat, self.trains_chat, self.chat_template, self.tokens.chat_arguments)
 
     @property

@@ -86,7 +86,7 @@ def dataset_card(facts: CardFacts) -> str:
 
 
 _MISREAD = re.compile(r"(y|n|yes|no|on|off|true|false|null|~|=|<<|[-+.\d][-+.,:_\da-fox]*)?", re.IGNORECASE)
-"""Texts that readers of YAML 1.1, such as datasets, take for something else than text: Norwegian is `no`."""
+"""Texts that readers of YAML 1.1, such as datasets, take for something other than text: Norwegian is `no`."""
 
 
 def _quoted(value: Any) -> Any:

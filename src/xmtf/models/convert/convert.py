@@ -85,7 +85,7 @@ def convert_model(
     Raises:
         SourceError: Not found, or no known format.
         DataError: Torn, incomplete, or not of the shape; names what.
-        ConfigError: Nothing says how many heads it has, or ``out`` holds something else than a model.
+        ConfigError: Nothing says how many heads it has, or ``out`` holds something other than a model.
     """
     check_model_replaced(out, replace=replace)
     known = read_like(like, num_heads=num_heads, offline=offline)

@@ -3,7 +3,7 @@
 ::
 
     checkpoint_1000000/
-      checkpoint                                                  the tree; small arrays stand in it
+      checkpoint                                                  the tree; small arrays are in it
       target.encoder.layers_0.attention.query.kernel/{.zarray,0.0}
       target.decoder.logits_dense.kernel/...
       state.param_states.encoder.layers_0.attention.query.kernel.v_row/...      Adafactor's

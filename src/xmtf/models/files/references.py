@@ -210,10 +210,10 @@ def _explain_missing(reference: Reference, patterns: Sequence[str], error: Excep
         return f"{model}: neither a local folder ({folder}) nor on the hub, or private (`hf auth login`)"
     near = nearest(folder.name, [other.name for other in folder.parent.glob("*/")])
     if near:
-        return f"{model}: there is no folder {folder}; did you mean {near[0]!r}, which exists?"
+        return f"{model}: no such folder {folder}; did you mean {near[0]!r}, which exists?"
     reason = "offline" if offline else f"the hub cannot be reached: {_first_line(error)}"
     return (
-        f"{model}: there is no folder {folder}, the hub's cache ({HF_HUB_CACHE}) lacks its files "
+        f"{model}: no such folder {folder}, the hub's cache ({HF_HUB_CACHE}) lacks its files "
         f"({', '.join(patterns)}), and it cannot be downloaded ({reason}); run `hf download {reference.hub_id}` on a "
         f"machine with network access and copy the cache here (HF_HOME), or give a folder with the model"
     )

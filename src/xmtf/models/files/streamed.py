@@ -57,7 +57,7 @@ class ToWrite:
 
 
 def in_order(tensors: Mapping[str, _Shaped]) -> list[str]:
-    """Return names in the order in which their tensors stand in a file."""
+    """Return names in the order in which their tensors are in a file."""
     return sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))
 
 

@@ -140,7 +140,7 @@ def tensors_of(path: Path, device: str) -> Iterator[tuple[str, Tensor]]:
     """Yield name and tensor of a weight file.
 
     Raises:
-        DataError: Not a whole file of tensors alone.
+        DataError: Not a complete file of tensors alone.
     """
     if path.suffix == ".bin":
         yield from read_pickled_tensors(path, device).items()
@@ -190,7 +190,7 @@ def _file_names(total: int) -> list[str]:
 
 
 def plan_weight_files(sizes: Mapping[str, int], shard_bytes: int = SHARD_BYTES) -> dict[str, list[str]]:
-    """Return the files that :func:`write_weights` would write, and which tensors would stand in each.
+    """Return the files that :func:`write_weights` would write, and which tensors would be in each.
 
     Args:
         sizes: Bytes of each tensor, in order.
@@ -208,7 +208,7 @@ def plan_weight_files(sizes: Mapping[str, int], shard_bytes: int = SHARD_BYTES) 
 
 
 def write_index(folder: Path, files: Mapping[str, Iterable[str]], total_bytes: int) -> str:
-    """Write which tensors stand in which of several files; return the name of the index."""
+    """Write which tensors are in which of several files; return the name of the index."""
     index = f"{_NAME}.safetensors.index.json"
     where = {key: name for name, keys in files.items() for key in keys}
     write_json(folder / index, {"metadata": {"total_size": total_bytes}, "weight_map": where})

@@ -27,9 +27,9 @@ __all__ = ["card_of", "model_card", "write_card_of", "write_foreign_card", "writ
 _ADAPTERS = "adapter_config.json"
 _LIMITATIONS = """\
 - Make clear where the prompt ends: "Translate to English: Je t'aime." is answered, while without the full stop the
-  model may go on with the French sentence. A question mark or a final "Answer:" does as well.
-- Say in which language the answer should be, and give the context that the answer needs.
-- The model was finetuned on short answers and tends to give them. It may state what is wrong, and repeats biases of
+model may continue the French sentence. A question mark or a final "Answer:" does as well. - Say in which language the
+answer should be, and give the context that the answer needs. - The model was finetuned on short answers and tends to
+give them. It may state what is wrong, and repeats biases of
   the texts that it was trained on."""
 _LIMITATIONS_OF_OTHERS = """\
 - It may state what is wrong, and repeats biases of the texts that it was trained on.

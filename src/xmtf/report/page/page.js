@@ -4,7 +4,7 @@
 
 const xmtf = { index: [], sets: new Map(), waiting: new Map() };
 
-// Item sets call this, from inside the page or from files beside it.
+// Item sets call this, from inside the page or from files next to it.
 function xmtfItems(name, payload) {
   if (name === "index") { xmtf.index = payload; return; }
   xmtf.sets.set(name, payload);

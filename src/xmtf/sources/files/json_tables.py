@@ -203,7 +203,7 @@ def _beside_decimals(path: Path, name: str, array: bool) -> str | None:
     for number, row, _ in json_objects(path, array=array):
         for value in leaves(row.get(name)):
             if type(value) is int and abs(value) > 2**53:
-                return f"holds too large a number beside decimals: line {number}: {value}; {_AS_TEXT}"
+                return f"has too large a number among decimals: line {number}: {value}; {_AS_TEXT}"
     return None
 
 

@@ -84,7 +84,7 @@ def _items(path: Path) -> Iterator[Numbered]:
 
 
 def _value(text: bytes, path: Path, number: int | None) -> object:
-    """Return the value of a line, or of a whole file where there is no number."""
+    """Return the value of a line, or of a whole file where it has none."""
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:

@@ -27,7 +27,7 @@ def is_streaming() -> bool:
     """Whether converted datasets are read where they are.
 
     Raises:
-        SourceError: The variable holds something else than 0 or 1.
+        SourceError: The variable holds something other than 0 or 1.
     """
     value = os.environ.get(STREAM, "").strip()
     if value not in ("", "0", "1"):

@@ -162,7 +162,7 @@ def _check_exact(schema: pa.Schema, wanted: frozenset[str]) -> None:
         found = (field.metadata or {}).get(_INEXACT)
         if found is not None and field.name.replace("-", "_") in wanted:
             raise TemplateError(
-                f"the column {field.name!r} holds whole numbers beside decimals ({found.decode()}), which would print "
+                f"the column {field.name!r} has whole numbers among decimals ({found.decode()}), which would print "
                 f"1 as 1.0; write all of them with a decimal point, or as text"
             )
 

@@ -1,8 +1,8 @@
 """Caps in tokens: the most that token files hold for training of a task, and of a language.
 
-The examples of a language stand in a seeded random order. Of each task the first ones are kept, as many as fit under
-its cap, and of what is left the first ones that fit under the cap of the language. The tokens of an example are those
-of both sides, with what stands at their ends::
+The examples of a language are in a seeded random order. Of each task the first ones are kept, as many as fit under its
+cap, and of what is left the first ones that fit under the cap of the language. The tokens of an example are those of
+both sides, with what is at their ends::
 
     task      a  b  a  a  b      caps: task a 10, language 11
     tokens    4  3  5  2  6

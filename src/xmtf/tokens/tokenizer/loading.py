@@ -196,7 +196,7 @@ def _about(named: dict[str, object], folder: Path) -> dict[str, object]:
 
 
 def chat_about(path: Path) -> dict[str, object]:
-    """Return what a tokenizer's configuration says of its chat form, without reading the tokenizer.
+    """Return what a tokenizer's configuration says of its chat format, without reading the tokenizer.
 
     Args:
         path: Folder or file of the tokenizer.

@@ -76,7 +76,7 @@ def read_spiece(path: Path, *, num_extra: int) -> Spiece:
 
     Raises:
         MissingExtraError: sentencepiece or protobuf is not installed.
-        DataError: Not a whole file of SentencePiece.
+        DataError: Not a complete file of SentencePiece.
         ConfigError: Another kind of model, or one that no fast tokenizer repeats exactly.
     """
     model, processor = _load(path)

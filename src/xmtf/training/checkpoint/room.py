@@ -31,6 +31,6 @@ def check_room(folder: Path, own_bytes: int, ranks: Ranks = ALONE, what: str = "
     if free < needed * 1.01 + 2**20:
         where = f" on {host}" if ranks.size > 1 else ""
         raise UserError(
-            f"{folder}: {what} takes {needed / 1e9:.2f} GB and the disk has {free / 1e9:.2f} GB left{where}; free some "
-            "space and run the same command again to go on"
+            f"{folder}: {what} takes {needed / 1e9:.2f} GB and the disk has {free / 1e9:.2f} GB left{where}; "
+            "free some space and run the same command again to resume"
         )

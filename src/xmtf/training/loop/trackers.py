@@ -40,7 +40,7 @@ def open_trackers(names: Sequence[str], run: TrackedRun) -> tuple[Tracker, ...]:
     Raises:
         MissingExtraError: One of them is not installed.
         ConfigError: One is a plug-in's, and cannot be loaded.
-        UserError: One of them refuses, such as for want of an account.
+        UserError: One of them refuses, such as for lack of an account.
     """
     openers: dict[str, Callable[[Any, TrackedRun], Tracker]] = {
         "tensorboard": lambda module, run: _TensorBoard(run.folder / "tensorboard"),

@@ -31,7 +31,7 @@ _IN_PLACE = {_ATEN.addmm_.default: _ATEN.addmm.default, _ATEN.baddbmm_.default: 
 
 
 def numbers_are_fake() -> bool:
-    """Tell whether tensors are shapes alone, whose products cost nothing in any number format."""
+    """Return whether tensors are shapes alone, whose products cost nothing in any number format."""
     return any(isinstance(mode, FakeTensorMode) for mode in dispatch_modes())
 
 

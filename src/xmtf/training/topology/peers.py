@@ -1,7 +1,7 @@
 """The other processes of a training: signs of life, waiting for them, and which one is missing when they do not come.
 
-Every process writes what it is doing into the store where all have met, every two seconds, from a thread of its own.
-The first process reads what all wrote, the others what the first one wrote::
+Every process writes what it is doing into the store where all have met, every two seconds, from its own thread. The
+first process reads what all wrote, the others what the first one wrote::
 
     beat/0    {"beat": 51, "doing": 12, "what": "step 12", "host": "node-1", "process": 4711, "left": false}
     beat/1    {"beat": 51, "doing": 11, "what": "step 11", "host": "node-2", "process": 4712, "left": false}
@@ -63,7 +63,7 @@ class Store(Protocol):
         """Add to a number and return it."""
 
     def check(self, keys: list[str], /) -> bool:
-        """Tell whether all keys are there."""
+        """Return whether all keys are there."""
 
     def multi_get(self, keys: list[str], /) -> list[bytes]:
         """Return values."""
@@ -106,7 +106,7 @@ class _Seen:
 
 
 def is_failed_exchange(error: BaseException) -> bool:
-    """Tell whether an error is what torch raises where another process is gone or late; gloo has no class for it."""
+    """Return whether an error is what torch raises where another process is gone or late; gloo has no class for it."""
     if isinstance(error, DistError):
         return True
     wrapped = type(error).__name__ == "CheckpointException"  # of torch.distributed.checkpoint, which is not loaded here
@@ -163,7 +163,7 @@ class Peers:
         self._thread.join()
 
     def at(self, what: str) -> None:
-        """Say what this process begins to do, such as ``step 12``."""
+        """Describe what this process begins to do, such as ``step 12``."""
         with self._lock:
             self._sign = replace(self._sign, doing=self._sign.doing + 1, what=what)
             self._since = time.monotonic()
@@ -205,7 +205,7 @@ class Peers:
         return f"process {rank}" + (f" ({sign.host}, id {sign.process})" if sign.host else "")
 
     def _end(self, line: str) -> None:
-        """Say what is wrong, in the first process that finds out.
+        """Describe what is wrong, in the first process that finds out.
 
         Raises:
             LostProcessError: Here.
@@ -218,7 +218,7 @@ class Peers:
         raise LostProcessError(f"{line}; the same command resumes from the newest checkpoint{self._where_dumped()}")
 
     def _blame(self, line: str) -> bool:
-        """Write down what went wrong unless another process has; tell whether it is for this one to say."""
+        """Write down what went wrong unless another process has; return whether it is for this one to say."""
         return self._is_first(self._store, line)
 
     def _is_first(self, store: Store, line: str) -> bool:
@@ -280,7 +280,7 @@ class Peers:
         store.set(f"beat/{self.rank}", json.dumps(asdict(self._sign)))
 
     def _watch(self) -> None:
-        """Give signs of life and look for those of the others, until this process leaves."""
+        """Give signs of life and search for those of the others, until this process leaves."""
         others = [rank for rank in range(self.size) if rank != self.rank] if self.rank == 0 else [0]
         seen = {rank: _Seen(_Beat(), time.monotonic()) for rank in others}
         late_at = -1

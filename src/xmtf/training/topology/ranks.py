@@ -109,7 +109,7 @@ class Ranks:
             torch.distributed.barrier(self.group)
 
     def at(self, what: str) -> None:
-        """Say what this process begins to do, for those that wait for it."""
+        """Describe what this process begins to do, for those that wait for it."""
         if self.peers is not None:
             self.peers.at(what)
 

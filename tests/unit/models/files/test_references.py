@@ -45,7 +45,7 @@ def test_a_folder_without_a_model_and_a_file_that_is_none(tmp_path):
 
 
 def test_packages(tmp_path, monkeypatch):
-    with pytest.raises(SourceError, match="no package 'nonesuch_pkg' is installed"):
+    with pytest.raises(SourceError, match="package 'nonesuch_pkg' is not installed"):
         parse_reference("package:nonesuch_pkg")
     folder = tmp_path / "own_weights"
     folder.mkdir()
@@ -59,7 +59,7 @@ def test_packages(tmp_path, monkeypatch):
 
 def test_offline_names_what_is_missing(monkeypatch, tmp_path):
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(SourceError, match=r"model 'nobody/nothing-7b': there is no folder .* cache .*offline"):
+    with pytest.raises(SourceError, match=r"model 'nobody/nothing-7b': no such folder .* cache .*offline"):
         find_model("nobody/nothing-7b", offline=True)
 
 

@@ -1,4 +1,4 @@
-// What the editor offers: the row's columns, what stands in them, and the sandbox's own words.
+// What the editor offers: the row's columns, their content, and the sandbox's own words.
 
 /** Filters that templates may use: Jinja's that the sandbox lets through, and ours. */
 export const FILTERS = (

@@ -46,7 +46,7 @@ export async function open(root) {
   const search = element("input", { type: "search", id: "overview-search", "aria-label": "Filter datasets", placeholder: "Filter", autocomplete: "off" });
   let all = app.collection.files;
   const known = new Map();
-  /** The row of a file; the one that stands there while nothing about it changed, so that it keeps the focus. */
+  /** The row of a file; the existing one while nothing about it changed, so that it keeps the focus. */
   const drawn = (file) => {
     const said = JSON.stringify(file);
     if (known.get(file.key)?.said !== said) known.set(file.key, { said, row: row(file) });

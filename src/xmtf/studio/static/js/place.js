@@ -1,4 +1,4 @@
-// Where one is: a page, a file of templates, a task, a row. It stands in the address, so it can be kept and sent on.
+// Where one is: a page, a file of templates, a task, a row. It is in the address, so it can be kept and shared.
 
 export function here() {
   const [page, query = ""] = location.hash.replace(/^#\/?/, "").split("?");

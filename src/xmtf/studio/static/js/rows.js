@@ -1,4 +1,4 @@
-// The rows of a split: 10,000 or more stand in the page as the few that are seen, fetched by page.
+// The rows of a split: 10,000 or more are in the page as the few that are visible, fetched by page.
 import { debounce, element } from "./dom.js";
 
 const PAGE = 50; // rows fetched at once

@@ -1,4 +1,4 @@
-// The list of tasks beside every page, by cluster, language or dataset.
+// The list of tasks next to every page, by cluster, language or dataset.
 import { button, byId, element, kept, plural, select } from "./dom.js";
 import { address, here } from "./place.js";
 import { app, entryOf, languageName } from "./settings.js";

@@ -147,7 +147,7 @@ class Translator {
     this.render();
   }
 
-  /** Whether what stands in the editor differs from the file. */
+  /** Whether the editor's content differs from the file. */
   edited() {
     const { translation } = this.shown;
     return this.editor.text() !== (translation?.jinja ?? "") || this.choices.value !== (translation?.answer_choices ?? "");
