@@ -20,3 +20,4 @@ rm -rf docs/_build
 "$python" -m docs_pages.tutorials docs/tutorials
 "$python" -m sphinx -W --keep-going --quiet -b html -d docs/_build/doctrees docs docs/_build/html
 "$python" -m docs_pages.links docs/_build/html
+"$python" -m docs_pages.try_search docs/_build/html
