@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds the documentation site into docs/_build/html and checks it; $1: a virtual environment with xmtf (.venv).
-# Warnings are errors, examples of the pages and notebooks are run, links and figures of the built pages are checked.
+# Warnings are errors; tutorials and notebooks are run; links, figures and the search of the built pages are checked.
 set -eu
 cd "$(dirname "$0")/.."
 venv=${1:-.venv}
@@ -16,8 +16,12 @@ if ! "$python" -c 'import furo, myst_parser, nbclient, ipykernel, sphinx_design'
 fi
 export PYTHONPATH="scripts${PYTHONPATH:+:$PYTHONPATH}" OMP_NUM_THREADS=1
 rm -rf docs/_build
-"$python" -m docs_pages.notebooks docs/notebooks docs/_build/notebooks
-"$python" -m docs_pages.tutorials docs/tutorials
-"$python" -m sphinx -W --keep-going --quiet -b html -d docs/_build/doctrees docs docs/_build/html
+"$python" -m docs_pages.notebooks docs/notebooks docs/_build/notebooks &
+notebooks=$!
+failed=0
+"$python" -m docs_pages.tutorials docs/tutorials || failed=1
+wait "$notebooks" || failed=1
+[ "$failed" = 0 ]
+"$python" -m sphinx -W --keep-going --quiet -j 2 -b html -d docs/_build/doctrees docs docs/_build/html
 "$python" -m docs_pages.links docs/_build/html
 "$python" -m docs_pages.try_search docs/_build/html

@@ -122,7 +122,13 @@ def _call(command: list[str], line: str) -> None:
 
 def main(folder: Path, names: list[str]) -> int:
     """Carry out the pages of a folder, each in an empty folder of its own."""
-    os.environ |= {"XMTF_OVERRIDES": _SMALL, "XMTF_PROGRESS": "off", "HF_HUB_OFFLINE": "1"}
+    os.environ |= {
+        "TQDM_DISABLE": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "XMTF_OVERRIDES": _SMALL,
+        "XMTF_PROGRESS": "off",
+        "HF_HUB_OFFLINE": "1",
+    }
     failures = 0
     with tempfile.TemporaryDirectory() as made:
         toys = {

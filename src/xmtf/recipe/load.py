@@ -104,12 +104,13 @@ def load_yaml(path: Path) -> Any:
         raise ConfigError(f"{path}: {error}") from None
 
 
-def load_recipe(path: Path, overrides: Iterable[str] = ()) -> LoadedRecipe:
+def load_recipe(path: Path, overrides: Iterable[str] = (), *, kept: bool = False) -> LoadedRecipe:
     """Read and check a recipe.
 
     Args:
         path: YAML file, or the name of a recipe that comes with the package, such as ``demo``.
         overrides: ``training.steps=200``, applied in order.
+        kept: It is read as the record of a run that was carried out: what stands in the environment now had no part.
 
     Raises:
         ConfigError: Names the file, the key, what was expected, and for an unknown key the nearest known one.
@@ -118,7 +119,7 @@ def load_recipe(path: Path, overrides: Iterable[str] = ()) -> LoadedRecipe:
     data = load_yaml(path)
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: a recipe is a mapping of keys (name, mixture, model, training, ...)")
-    return replace(resolve_recipe(data, path, overrides), written=_is_written(path))
+    return replace(resolve_recipe(data, path, overrides, kept=kept), written=_is_written(path))
 
 
 _NOT_OF_TASKS: JsonObject = {
@@ -148,20 +149,21 @@ def _is_written(path: Path) -> bool:
         return stream.readline().strip() == WRITTEN
 
 
-def resolve_recipe(data: JsonObject, path: Path, overrides: Iterable[str] = ()) -> LoadedRecipe:
+def resolve_recipe(data: JsonObject, path: Path, overrides: Iterable[str] = (), *, kept: bool = False) -> LoadedRecipe:
     """Check the content of a recipe.
 
     Args:
         data: What is in the file; overrides are set in it.
         path: Where it was read; paths inside are relative to its folder.
         overrides: ``training.steps=200``, applied in order.
+        kept: As :func:`load_recipe`.
 
     Raises:
         ConfigError: As :func:`load_recipe`.
     """
     data = with_new_keys(data, path)
     given = set(_leaves(data))
-    around = _newly_named(environment_overrides())
+    around = {} if kept else _newly_named(environment_overrides())
     named = _newly_named(parse_overrides(overrides))
     for key, value in (around | named).items():
         _set(data, key, value)

@@ -89,7 +89,7 @@ def check_results_folder(folder: Path) -> None:
 
 def _check_recipe(run: RunFolder, model: Manifest) -> None:
     try:
-        recipe = load_recipe(run.recipe).recipe
+        recipe = load_recipe(run.recipe, kept=True).recipe
     except ConfigError:
         return  # of another version, whose keys cannot be compared
     section = marked(recipe, "training", recipe, effects=("result", "continues"))

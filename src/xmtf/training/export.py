@@ -144,7 +144,7 @@ def export_checkpoint(
         steps = [str(progress.step) for progress in checkpoints.values()]
         raise UnknownNameError("step", str(step), steps, str(run.checkpoints))
     require_whole(path)
-    recipe = load_recipe(run.recipe).recipe
+    recipe = load_recipe(run.recipe, kept=True).recipe
     if merge and recipe.model.lora is None:
         raise ConfigError(f"{run_folder}: has no trained adapters (model.lora), so there is nothing to merge")
     base = recipe.model.base or str(run.initial)
@@ -173,7 +173,7 @@ def _refuse_damaged(folder: Path, newest: Path) -> None:
 def is_the_model(run_folder: Path, export: Manifest) -> bool:
     """Return whether an exported checkpoint is that which became the run's model, whatever its number format."""
     run = RunFolder(run_folder)
-    if not (run.model / MANIFEST).is_file() or load_recipe(run.recipe).recipe.training.export != "last":
+    if not (run.model / MANIFEST).is_file() or load_recipe(run.recipe, kept=True).recipe.training.export != "last":
         return False
     model = read_manifest(run.model)
     exported = ModelDetails.of(export, run_folder)

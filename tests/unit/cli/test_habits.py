@@ -109,6 +109,8 @@ def test_options_and_keys_may_stand_in_the_environment(capsys, monkeypatch):
         "override",
     )
     assert (loaded.recipe.training.steps, loaded.recipe.seed, loaded.recipe.description) == (7, 4, "a b")
+    as_it_ran = load_recipe(Path("demo"), kept=True)  # a run's own recipe, read back when it is reported and exported
+    assert (as_it_ran.recipe.training.steps, as_it_ran.origins["training.steps"]) == (1600, "file")
     monkeypatch.setenv("XMTF_OVERRIDES", "training.steps")
     assert xmtf(["recipe", "show", "demo"]) == 2
     assert "an override is key=value" in capsys.readouterr().err
