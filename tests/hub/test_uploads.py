@@ -67,7 +67,7 @@ def test_a_model_and_later_its_card_alone(hub, folder, tmp_path):
     (model / "README.md").write_text(CARD)
     (model / "config.json").write_text("{}")
     (model / "model.safetensors").write_bytes(b"x" * 5000)
-    assert send(model, "model") == [f"{hub.url}/me/demo"]
+    assert send(model, "model") == f"{hub.url}/me/demo"
     (model / "README.md").write_text(CARD + "Results.\n")
     send(model, "model")
     files = hub.repositories["model", "me/demo"].revisions["main"]
