@@ -47,7 +47,7 @@ def licence_summary(examples: Mapping[str, int], licences: Mapping[str, str]) ->
     """Describe in a sentence what all licences together ask, and of which datasets nobody knows.
 
     >>> licence_summary({"a": 3, "b": 2}, {"a": "CC-BY-NC-4.0"})
-    'Together they ask for: no commercial use (a). The licence of b is not stated here: look it up before you publish.'
+    'Together they require: no commercial use (a). The licence of b is not stated: look it up before you publish.'
     """
     found: dict[str, list[str]] = {}
     for dataset in examples:
