@@ -106,7 +106,7 @@ def build_report(sources: Sequence[Path], out: Path, config: Report, inputs: Inp
 
 
 def _drawn_by_itself(name: str) -> bool:
-    """Tell of a file in a report whether `xmtf report figures` of an earlier version drew it there."""
+    """Return whether `xmtf report figures` of an earlier version drew a file in a report."""
     path = Path(name)
     return path.parent == figures_of(path.parent.parent) and path.stem in {
         *CAPTIONS,

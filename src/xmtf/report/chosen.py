@@ -45,7 +45,7 @@ class Chosen:
 
 
 def is_validation(split: str) -> bool:
-    """Tell the name of a split that prompts are chosen on.
+    """Return whether a split is one that prompts are chosen on.
 
     >>> is_validation("validation"), is_validation("dev_r1"), is_validation("devtest"), is_validation("test")
     (True, True, False, False)

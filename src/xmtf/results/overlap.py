@@ -55,7 +55,7 @@ class Overlap:
     found: Mapping[str, tuple[Rows, Flags]]
 
     def seen(self, task: str, split: str, rows: Rows) -> Flags | None:
-        """Tell of rows whether they are in the mixture; None where one of them was not searched for."""
+        """Return for rows whether they are in the mixture; None where one of them was not searched for."""
         known, flags = self.found.get(place_of(task, split), (np.empty(0, np.int64), np.empty(0, np.bool_)))
         places = np.searchsorted(known, rows)
         if not len(known) or (places == len(known)).any() or (known[places] != rows).any():

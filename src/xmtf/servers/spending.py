@@ -31,7 +31,7 @@ class Usage:
 
     @property
     def line(self) -> str:
-        """Say it to people."""
+        """Return it as a line for people."""
         return f"{self.requests:,} requests, {self.read:,} tokens read, {self.written:,} written"
 
 

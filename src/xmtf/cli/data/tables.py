@@ -35,7 +35,7 @@ def print_plan(records: Sequence[JsonObject]) -> None:
         print_text()
     print_records(
         [
-            {"licence": name, "datasets": len(datasets), "such as": ", ".join(sorted(datasets)[:3])}
+            {"licence": name, "datasets": len(datasets), "for example": ", ".join(sorted(datasets)[:3])}
             for name, datasets in _by_licence(records).items()
         ]
     )

@@ -72,7 +72,7 @@ _HAN_LANGUAGES = frozenset({"zh", "ja", "yue", "lzh", "wuu", "nan", "hak", "gan"
 
 
 def is_glued(character: str) -> bool:
-    """Tell a character after which the next word needs no space: of an unspaced script, or a Han or Korean numeral."""
+    """Return whether the word after a character needs no space: of an unspaced script, or a Han or Korean numeral."""
     return character in _HAN or is_unspaced(character)
 
 

@@ -216,7 +216,7 @@ def _resolved(piece: str, start: int, rules: Convention, plain: str) -> Iterator
 
 
 def _starts_with_mark(plain: str, start: int, rules: Convention) -> bool:
-    """Tell a number such as ``.5``, whose decimal mark is before its first digit."""
+    """Return whether this is a number such as ``.5``, whose decimal mark is before its first digit."""
     return plain[start - 1] == rules.decimal and (start == 1 or plain[start - 2] in " (=$\n-+")
 
 
@@ -247,7 +247,7 @@ def _groups(digits: list[str]) -> bool:
 
 
 def _is_unit(plain: str, numeral: _Numeral) -> bool:
-    """Tell the 2 of ``km2``."""
+    """Return whether a numeral is the 2 of ``km2``."""
     digits = plain[numeral.start : numeral.end]
     return digits in ("2", "3") and _UNIT.search(plain, max(0, numeral.start - 4), numeral.start) is not None
 
@@ -309,6 +309,6 @@ def _adds_up(plain: str, before: tuple[Fraction, int, int], numeral: _Numeral, v
 
 
 def _is_mixed(plain: str, numeral: _Numeral, value: Fraction) -> bool:
-    """Tell the fraction of ``2 1/2``."""
+    """Return whether a numeral is the fraction of ``2 1/2``."""
     before = plain[: numeral.start]
     return value.denominator > 1 and 0 < value < 1 and not numeral.rest and re.search(r"\d $", before) is not None

@@ -146,7 +146,7 @@ def _of_plugin(name: str, text: str, references: Sequence[str], language: str) -
 
 
 def is_graded(name: str) -> bool:
-    """Tell of a generation metric whether it grades an item, rather than saying yes or no to it."""
+    """Return whether a generation metric grades an item, rather than saying yes or no to it."""
     return name in GRADED_METRICS or (name not in GENERATION_METRICS and find_plugin("metrics", name) is not None)
 
 

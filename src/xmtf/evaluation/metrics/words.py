@@ -65,14 +65,14 @@ def _kind(character: str) -> str:
 
 @lru_cache(maxsize=65536)
 def is_unspaced(character: str) -> bool:
-    """Tell a character of a script that puts no spaces between words."""
+    """Return whether a character is of a script that puts no spaces between words."""
     code = ord(character)
     return any(low <= code <= high for low, high in _UNSPACED)
 
 
 @lru_cache(maxsize=65536)
 def is_punctuation(character: str) -> bool:
-    """Tell punctuation of any script, and ASCII symbols such as ``$``, ``+`` and ``~`` (as SQuAD does)."""
+    """Return whether a character is punctuation, or an ASCII symbol such as ``$``, ``+`` and ``~`` (as in SQuAD)."""
     return unicodedata.category(character)[0] == "P" or (
         ord(character) < 128 and unicodedata.category(character)[0] == "S"
     )

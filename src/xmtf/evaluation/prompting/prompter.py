@@ -124,7 +124,7 @@ class Prompter:
             decoding: How it is answered.
             show: Given each new piece of the answer as soon as it stands.
             count: Given the tokens that were written, after each of them. Those of the answer's text may be others:
-                bytes that are not letter are decoded to a sign that has tokens of its own.
+                bytes that are not a letter are decoded to a sign that has tokens of its own.
         """
         pieces = Pieces(decoding.stops, show)
 

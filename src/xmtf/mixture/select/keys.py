@@ -65,7 +65,7 @@ class Keys:
         return order
 
     def is_first(self, order: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        """Tell of each row, taken in ``order`` (of :meth:`order`), whether its key did not be before."""
+        """Return for each row, taken in ``order`` (of :meth:`order`), whether its key did not occur before."""
         high, low = self.high[order], self.low[order]
         first = np.ones(len(order), dtype=bool)
         first[1:] = (high[1:] != high[:-1]) | (low[1:] != low[:-1])

@@ -153,7 +153,7 @@ def _num_below(keys: UInt64, limit: int) -> int:
 
 
 def within_limits(keys: Keys, run_of_row: npt.NDArray[np.int32], limits: list[int | None]) -> npt.NDArray[np.bool_]:
-    """Tell of each example whether its sample key is below the limit of its run (None: no limit)."""
+    """Return for each example whether its sample key is below the limit of its run (None: no limit)."""
     is_free = np.array([limit is None for limit in limits])
     if is_free.all():
         return np.ones(len(keys), dtype=bool)

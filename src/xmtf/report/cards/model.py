@@ -155,7 +155,7 @@ def model_card(run: Run, *, checkpoint: str = "path/to/model", model: Path | Non
 
 
 def _is_encoder_decoder(run: Run, folder: Path) -> bool:
-    """Tell the family of a run's model: by its files, else by the recipe's own shape."""
+    """Return the family of a run's model: by its files, else by the recipe's own shape."""
     if (folder / "config.json").is_file():
         return bool(read_json(folder / "config.json").get("is_encoder_decoder"))
     if (folder / _ADAPTERS).is_file():

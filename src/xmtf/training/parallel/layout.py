@@ -79,7 +79,7 @@ class Layout:
         self._keep_gathered(self.zero == 1)
 
     def before_backward(self, last: bool) -> None:
-        """Say before a micro-batch whether it is the last of its step; a pipeline's stages say so themselves."""
+        """Set before a micro-batch whether it is the last of its step; a pipeline's stages say so themselves."""
         for part in self.parts:
             before_backward(part, self.zero, last=last)
 

@@ -316,7 +316,7 @@ class Peers:
             self._mention(f"{name} gives no sign of life, the last {silence:,.0f} s ago at {sign.what!r}")
 
     def _mention(self, line: str) -> None:
-        """Say something of the other processes; of the first one, only the second does."""
+        """Report on the other processes; on the first one, only the second does."""
         if self.rank == 0:
             say(line)
         elif self.rank == 1:

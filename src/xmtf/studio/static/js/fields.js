@@ -1,7 +1,7 @@
 // Name, language, answer choices and metadata of a template, as fields of a form.
 import { element, field } from "./dom.js";
 
-const said = [["", "not said"], ["true", "yes"], ["false", "no"]];
+const said = [["", "not set"], ["true", "yes"], ["false", "no"]];
 const METRICS = ["Accuracy", "Squad", "ROUGE", "BLEU", "COQA F1", "Edit Distance", "Other"];
 const listed = (text) => text.split(",").map((part) => part.trim()).filter(Boolean);
 

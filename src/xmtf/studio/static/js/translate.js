@@ -227,7 +227,7 @@ class Translator {
     const parts = [];
     if (problems.length) parts.push(element("div", { class: "notice" }, element("strong", { text: "For a person: " }), element("ul", {}, problems.map((text) => element("li", { text })))));
     if (terms.length) parts.push(element("div", { class: "terms" }, element("strong", { text: plural(terms.length, "term") + " of the glossary" }), element("ul", {}, terms.map((one) =>
-      element("li", {}, element("span", { text: one.term, dir: "auto" }), " → ", element("span", { text: one.translation, dir: "auto" }), " ", chip(one.kept ? "held" : "not held", one.kept ? "good" : "finding-warning"))))));
+      element("li", {}, element("span", { text: one.term, dir: "auto" }), " → ", element("span", { text: one.translation, dir: "auto" }), " ", chip(one.kept ? "used" : "not used", one.kept ? "good" : "finding-warning"))))));
     this.notes.replaceChildren(...(parts.length ? parts : [element("p", { class: "soft", text: "A suggestion: read it before accepting." })]));
   }
 
