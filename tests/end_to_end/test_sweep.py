@@ -56,7 +56,7 @@ def test_values_and_folders():
     assert planned.points[3].loaded.recipe.training.optimizer.learning_rate == 2e-5
     named = plan_sweep(SMOKE, [], ["training.schedule.name=linear,cosine", "training.optimizer.name=adamw,adafactor"])
     assert named.points[0].label == "training.schedule.name-linear_training.optimizer.name-adamw"
-    with pytest.raises(ConfigError, match="same name of its folder"):
+    with pytest.raises(ConfigError, match="same folder name"):
         plan_sweep(SMOKE, [], ["description=a b,a-b"])
 
 

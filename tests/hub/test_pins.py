@@ -98,7 +98,7 @@ def test_a_pinned_recipe_reads_its_commit_when_the_hub_has_another(published, tm
     file.with_name(f"{file.name}.source.json").unlink()
     with pytest.raises(SourceError, match="does not say its commit"):
         rows_of(recipe, offline=True)
-    with pytest.raises(ConfigError, match=r"no dataset can be pinned: own/set \[train\]: nothing says of which commit"):
+    with pytest.raises(ConfigError, match=r"no dataset can be pinned: own/set \[train\]: its commit is not recorded"):
         run("pin", recipe, "--replace")
 
 
@@ -106,7 +106,7 @@ def test_a_pinned_recipe_reads_its_commit_when_the_hub_has_another(published, tm
     ("text", "error", "message"),
     [
         ("own/sett: {main: x}", UnknownNameError, "own/sett"),
-        ("own/set: {main: abc}", ConfigError, "own/set: main: 'abc' is no commit of 40 hexadecimal digits"),
+        ("own/set: {main: abc}", ConfigError, "own/set: main: 'abc' is not a commit of 40 hexadecimal digits"),
         (f"own/set: {{other: {'a' * 40}}}", UnknownNameError, "other"),
         ("[own/set]", ConfigError, "pins are a mapping from datasets"),
     ],

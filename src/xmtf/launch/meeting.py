@@ -36,7 +36,7 @@ class Meeting:
         if self.endpoint is not None and not _ENDPOINT.fullmatch(self.endpoint):
             raise ConfigError(f"--endpoint {self.endpoint}: is not host:port")
         if not _ID.fullmatch(self.run):
-            raise ConfigError(f"--run {self.run!r}: is no name of letters, digits, dots and dashes")
+            raise ConfigError(f"--run {self.run!r}: is not a name of letters, digits, dots and dashes")
 
     def options(self, processes: int) -> list[str]:
         """Return the options of torchrun for so many processes of a machine."""

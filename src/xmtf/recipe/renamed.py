@@ -63,7 +63,7 @@ def with_new_keys(data: JsonObject, source: Path) -> JsonObject:
             if last in section:
                 _report(f"{source}: ", old, new)
                 if new.name in section:
-                    raise ConfigError(f"{source}: {old!r} and {new.name!r} are one key; write {new.name!r} alone")
+                    raise ConfigError(f"{source}: {old!r} and {new.name!r} are the same key; write only {new.name!r}")
                 section[new.name] = section.pop(last)
     return data
 

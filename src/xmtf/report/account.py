@@ -249,7 +249,7 @@ def _while_training(run: Run, figures: dict[str, str]) -> list[str]:
     table = Table("curve", "", ("step", *groups), tuple(rows), (True,) * (len(groups) + 1))
     text = "Some rows of these suites, the same at every step: mean over tasks of the median over templates, percent."
     shown = [_figure(figures, name) for name in ("measures", "loss")]
-    return ["## While it learnt", text, *shown, render_table(table, "md")]
+    return ["## During training", text, *shown, render_table(table, "md")]
 
 
 def _seeds(runs: Sequence[Run], found: Sequence[Finding]) -> list[str]:

@@ -136,7 +136,7 @@ def plan_sweep(recipe: Path, overrides: Sequence[str], sweeps: Sequence[str]) ->
         values = parse_overrides(given)
         label = "_".join(f"{short[key]}-{_text(value)}" for key, value in values.items())
         if label in points:
-            raise ConfigError(f"--sweep: {', '.join(given)}: another run has the same values, or the same name of its folder")
+            raise ConfigError(f"--sweep: {', '.join(given)}: another run has the same values, or the same folder name")
         loaded = load_recipe(recipe, [*overrides, *given, f"run_folder={orjson.dumps(str(folder / label)).decode()}"])
         points[label] = Point(label, values, loaded)
     return Sweep(folder, tuple(points.values()))
@@ -148,7 +148,7 @@ def _axes(sweeps: Iterable[str], fixed: dict[str, object]) -> dict[str, list[str
         key, equals, values = text.partition("=")
         key = key.strip()
         if not equals or not key:
-            raise ConfigError(f"--sweep {text}: is key=value,value, such as training.optimizer.learning_rate=1e-5,2e-5")
+            raise ConfigError(f"--sweep {text}: expected key=value,value, such as training.optimizer.learning_rate=1e-5,2e-5")
         if key in _OWN:
             raise ConfigError(f"--sweep {text}: every run has its own folder; sweep over another key than {key}")
         if key in axes or key in fixed:

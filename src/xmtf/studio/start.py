@@ -38,7 +38,7 @@ def start(
         tasks: The catalogue.
         options: What a browser may choose from.
         host: Address to listen at.
-        port: Port; 0 takes a free one.
+        port: Port; 0: any free port.
         out: Folder that changes go to, or None.
         task: Task whose rows are shown, or None.
         show: Given the address once it answers.

@@ -44,7 +44,7 @@ def read_pins(path: Path) -> Pins:
     for dataset, revisions in data.items():
         for revision, commit in revisions.items():
             if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
-                raise ConfigError(f"{path}: {dataset}: {revision}: {commit!r} is no commit of 40 hexadecimal digits")
+                raise ConfigError(f"{path}: {dataset}: {revision}: {commit!r} is not a commit of 40 hexadecimal digits")
     return data
 
 
@@ -95,7 +95,7 @@ def find_pins(refs: Iterable[SourceRef], *, offline: bool) -> tuple[dict[str, di
         if not isinstance(found, Located):
             not_pinned[str(ref)] = str(found)
         elif not found.origin.commit:
-            not_pinned[str(ref)] = f"nothing says of which commit it is ({', '.join(map(str, found.files[:1]))})"
+            not_pinned[str(ref)] = f"its commit is not recorded ({', '.join(map(str, found.files[:1]))})"
         else:
             known = pins.setdefault(ref.dataset, {})
             before = known.setdefault(_revision(ref.revision), found.origin.commit)

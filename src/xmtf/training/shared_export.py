@@ -75,7 +75,7 @@ class SharedExport:
             self._claim()
         ranks.wait(start_s, "the folder of the export")
         if not (self.work / MARKER).exists():
-            raise DataError(f"{self.work}: is not there in every process; an export needs a file system that all share")
+            raise DataError(f"{self.work}: is not visible to every process; an export needs a shared file system")
         own = self._own(ranks)
         known = {name: found for name in own if (found := self._written(name)) is not None}
         missing = [name for name in own if name not in known]
@@ -87,7 +87,7 @@ class SharedExport:
         hashes = {name: found for of_one in ranks.collect(known) for name, found in of_one.items()}
         absent = sorted(name for name in self.files if not (self.work / name).is_file())
         if absent:
-            raise DataError(f"{self.work}: {absent[0]} (and {len(absent) - 1} more) was written and is not there")
+            raise DataError(f"{self.work}: {absent[0]} (and {len(absent) - 1} more) was written but is missing")
         return hashes
 
     def finish(self, folder: Path, hashes: Mapping[str, str], *, tokenizer: Path) -> None:

@@ -69,7 +69,7 @@ def describe(event: JsonObject) -> str:
     if kind == "stage":
         return f"stage {_text(event, 'stage')}: done in {_shown(event, 'seconds')} s"
     if kind == ROLLED_BACK:
-        return f"{at}training resumed before this step; what was measured from here on counts no longer"
+        return f"{at}training resumed before this step; measurements from here on are superseded"
     return _clipped(orjson.dumps(event).decode())
 
 

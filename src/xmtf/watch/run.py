@@ -185,7 +185,7 @@ class WatchedRun:
         if log.damaged:
             self._notes.append(f"{log.file.path}: {log.damaged} lines were changed or cut short; they are skipped")
         if log.is_torn and not held:
-            self._notes.append(f"{log.file.path}: the last line is cut short; it is left out")
+            self._notes.append(f"{log.file.path}: the last line is cut short; it is skipped")
         left, speed, unit = self._speed(now)
         _, steps, of = self._progress()
         return RunView(

@@ -20,7 +20,7 @@ def start(folders: Sequence[Path], *, host: str, port: int, show: Callable[[str]
     Args:
         folders: Of runs.
         host: Address to listen at.
-        port: Port; 0 takes a free one.
+        port: Port; 0: any free port.
         show: Given the address once it answers.
 
     Raises:
@@ -31,10 +31,10 @@ def start(folders: Sequence[Path], *, host: str, port: int, show: Callable[[str]
     if not address.is_loopback:
         warn(
             f"warning: {host} can be reached from other machines, unencrypted; anyone who has the address with its "
-            "token can read what these folders hold"
+            "token can read the contents of these folders"
         )
     for run in runs:
         if not run.path.is_dir():
-            say(f"{run.path}: not there yet; the page shows it as soon as it is")
+            say(f"{run.path}: does not exist yet; the page shows it as soon as it does")
     watcher = Watcher(runs)
     serve(build_app(watcher), opened, address, lambda: show(address.url), stopping=watcher.stop.set)

@@ -109,7 +109,7 @@ def _check(folder: Path) -> None:
         return
     runs = sorted(str(path.parent) for path in folder.glob("*/recipe.yaml") if RunFolder(path.parent).is_run)
     if runs and not (folder / ".xmtf.json").exists():
-        raise ConfigError(f"{folder}: is a folder of runs; name those to watch: {' '.join(runs[:6])}")
+        raise ConfigError(f"{folder}: is a folder of runs; give those to watch: {' '.join(runs[:6])}")
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

@@ -102,7 +102,7 @@ def test_machines_meet_where_they_are_told_and_start_again(monkeypatch):
         ({"nodes": 2}, "--endpoint is missing"),
         ({"endpoint": "node-0"}, "is not host:port"),
         ({"endpoint": "a b:1"}, "is not host:port"),
-        ({"nodes": 2, "endpoint": "[::1]:29500", "run": "a b"}, "is no name"),
+        ({"nodes": 2, "endpoint": "[::1]:29500", "run": "a b"}, "is not a name"),
     ],
 )
 def test_a_meeting_that_would_not_take_place_is_refused(given, message):

@@ -58,7 +58,7 @@ def test_then_it_is_one_line_that_says_the_new_name(recipe, monkeypatch, version
 
 def test_both_names_are_refused(recipe):
     recipe.write_text(RECIPE.replace("updates: 7", "updates: 7, steps: 9"))
-    with pytest.raises(ConfigError, match=r"'training\.updates' and 'steps' are one key"):
+    with pytest.raises(ConfigError, match=r"'training\.updates' and 'steps' are the same key"):
         load_recipe(recipe)
 
 

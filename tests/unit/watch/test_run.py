@@ -197,7 +197,7 @@ def test_a_folder_that_is_damaged_is_shown_as_far_as_it_goes(run, folder):
     assert view.curves["loss"].y == [None]
     assert [note.partition(": ")[2] for note in view.notes] == [
         "1 lines were changed or cut short; they are skipped",
-        "the last line is cut short; it is left out",
+        "the last line is cut short; it is skipped",
     ]
     assert orjson.loads(orjson.dumps(view))["state"] == "interrupted"
 
@@ -215,7 +215,7 @@ def test_which_folders_are_watched(tmp_path, monkeypatch):
         (2, "b", "runs/b"),
         (3, "later", "later"),
     ]
-    with pytest.raises(ConfigError, match=r"runs: is a folder of runs; name those to watch: runs/a runs/b"):
+    with pytest.raises(ConfigError, match=r"runs: is a folder of runs; give those to watch: runs/a runs/b"):
         watch_folders([Path("runs")])
     with pytest.raises(ConfigError, match=r"recipe.yaml: is a file; give the folder of a run"):
         watch_folders([Path("runs/a/recipe.yaml")])
