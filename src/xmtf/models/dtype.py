@@ -110,6 +110,8 @@ def has_bf16(device: torch.device) -> bool:
     if device.type == "cpu":
         built: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         return built and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    if device.type == "mps":  # compared with the CPU in fp32 alone
+        return False
     return device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)
 
 

@@ -272,8 +272,10 @@ class Training(Section):
     """Save and stop before this much time has passed since training began, reading the model included (`5.5 h`)."""
     max_skipped_steps: Annotated[int, UNSEEN] = Field(default=10, ge=1)
     """Stop after so many non-finite losses in a row."""
-    device: Annotated[Literal["auto", "cpu", "cuda"], affects(training="rounding", evaluation="rounding")] = "auto"
-    """`auto` is the GPU where there is one."""
+    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], affects(training="rounding", evaluation="rounding")] = (
+        "auto"
+    )
+    """`auto` is the CUDA GPU where there is one; `mps`, the GPU of a Mac, is used on request alone, in fp32."""
     threads: Annotated[int | None, affects(training="rounding", evaluation="rounding")] = Field(
         default=None, ge=1, le=4096
     )

@@ -42,6 +42,10 @@ def check_machine(training: Training, quantize: QuantizeKind | None = None) -> N
     """
     device = choose_device(training.device, "training.device")
     choose_attention(training.attention, device)
+    if device.type == "mps" and training.precision != "fp32":
+        raise ConfigError(
+            f"training.precision: {training.precision} is not supported on mps; set training.precision=fp32"
+        )
     if training.precision != "fp32" and not has_bf16(device):
         say(f"training.precision: this {device.type.upper()} has no bf16 instructions; fp32 is faster")
     if training.precision == "fp32" and device.type == "cpu" and has_bf16(device) and bf16_gain() >= _WORTH_IT:

@@ -42,7 +42,7 @@ __all__ = [
 
 RecipePath = Annotated[Path, typer.Argument(help="Recipe file, such as recipes/demo.yaml.")]
 Overrides = Annotated[list[str] | None, typer.Argument(help="Overrides, such as training.steps=200.")]
-Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="Device to run on; cuda:1 is the second GPU.")]
+Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Device to run on; cuda:1 is the second GPU.")]
 Dtype = Annotated[
     Literal["auto", "fp32", "bf16", "fp16"],
     typer.Option(help="Precision to compute in; auto: that of the stored weights."),

@@ -24,6 +24,7 @@ from torch.distributed import (  # type: ignore[attr-defined]  # torch documents
 )
 from torch.distributed.rendezvous import rendezvous
 
+from xmtf.errors import ConfigError
 from xmtf.models.device import choose_device, take_gpu
 from xmtf.recipe.processes import Timeouts
 from xmtf.training.topology.peers import Peers, Store
@@ -134,7 +135,10 @@ def all_processes(device: str = "auto", timeouts: Timeouts = _TIMEOUTS, flight: 
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield ALONE
         return
-    on_gpus = choose_device(device, "training.device").type == "cuda"
+    kind = choose_device(device, "training.device").type
+    if kind == "mps":
+        raise ConfigError("training.device mps: one process computes there; start training without torchrun")
+    on_gpus = kind == "cuda"
     if on_gpus:
         take_gpu(int(os.environ.get("LOCAL_RANK", "0")))
     if flight is not None:
