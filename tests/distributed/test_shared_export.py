@@ -44,7 +44,7 @@ def export(ranks, folder, architecture):
     return export_of(folder, architecture).write_files(ranks, **KEYS)
 
 
-@pytest.fixture(params=[("mt5", "TP x2", 2), ("bloom", "FSDP2 x2", 3)])
+@pytest.fixture(params=[pytest.param(("mt5", "TP x2", 2), marks=pytest.mark.slow), ("bloom", "FSDP2 x2", 3)])
 def trained(request, processes, tmp_path, monkeypatch):
     """Return the architecture, how many processes export, and the files that one process writes of the checkpoint."""
     architecture, layout, writers = request.param

@@ -26,6 +26,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from xmtf.models.interface import Model
+from xmtf.models.layers.cut import cut_fault
 
 __all__ = [
     "MIN_SHARED",
@@ -273,8 +274,8 @@ class RaggedReader(Protocol):
 def ragged_reader(model: Model) -> RaggedReader | None:
     """Return a model that is to be asked for rows without padding as one that reads them, or None."""
     weight = model.head_weight()
-    if hasattr(weight, "device_mesh") or weight.device.type != "cpu" or not isinstance(model, RaggedReader):
-        return None  # sharded weights are gathered by the model's own passes; on GPUs pieces have not been measured
+    if weight.device.type != "cpu" or not isinstance(model, RaggedReader) or cut_fault(model) is not None:
+        return None  # on GPUs pieces have not been measured
     return model if model.ragged_fault is None else None
 
 

@@ -27,6 +27,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from xmtf.models.interface import Model
+from xmtf.models.layers.cut import cut_fault
 
 __all__ = ["ForestReader", "PromptForestReader", "PromptRows", "Trees", "padded_together", "tree_fault"]
 
@@ -129,6 +130,4 @@ def tree_fault(model: Model) -> str | None:
     """Return why a model is not to be asked for trees, or None: then it is a reader of one of the two kinds."""
     if not isinstance(model, ForestReader | PromptForestReader):
         return "its code does not support token trees"
-    if hasattr(model.head_weight(), "device_mesh"):
-        return "its weights are sharded and gathered layer by layer, which only its own passes do"
-    return model.tree_fault
+    return cut_fault(model) or model.tree_fault

@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol
 
 import torch
 
+from xmtf.models.layers.cut import read_whole
 from xmtf.recipe.schema import Training
 from xmtf.training.loop.events import GroupLosses, Log
 from xmtf.training.loss.batches import RowLoader
@@ -199,7 +200,7 @@ class Watch:
     def _measure(self, measure: Measure, model: Any, objective: Objective | Pipeline, log: Log, step: int) -> float:
         was_training = model.training
         model.eval()
-        with torch.no_grad(), computing(self.precision, objective.device):
+        with torch.no_grad(), computing(self.precision, objective.device), read_whole(model):
             found = measure(model)
         model.train(was_training)
         by_task = {task: round(value, 5) for task, value in found.by_task.items()}

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from xmtf.models.bloom import Bloom
+from xmtf.models.layers.cut import know_whole_logits
 from xmtf.models.layers.tied import SlicedEmbedding
 from xmtf.models.mt5 import MT5
 from xmtf.training.topology.ranks import Ranks
@@ -80,6 +81,9 @@ def slice_model(model: object, tensor: Ranks) -> None:
             model.lm_head.weight = model.shared.weight
         else:
             model.lm_head.weight = _cut(model.lm_head.weight, tensor, 0)
+    if not isinstance(model, Bloom) or model.last:
+        rows = tensor.slice_of(model.vocab_size)
+        know_whole_logits(model, model.logits, rows, model.vocab_size, tensor.add)
 
 
 class _RowSlice(nn.Module):

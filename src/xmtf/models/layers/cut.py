@@ -1,0 +1,74 @@
+"""Models whose weights are spread over processes, as those see them that only read them.
+
+A sliced model gives the logits of its own rows of the head, as training wants them. While it is :func:`read_whole`, it
+gives those of the whole vocabulary, put together from all processes. What reads blocks otherwise than through the
+model's own passes (trees, rows without padding) does not know of slices, nor are FSDP2's shards gathered for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from xmtf.models.interface import Model
+
+__all__ = ["cut_fault", "know_whole_logits", "read_whole"]
+
+_WHOLE = "whole_logits"
+Own = Callable[[Tensor, slice], Tensor]
+"""Logits of chosen hidden states, of a range of this process's own rows of the head."""
+
+
+def cut_fault(model: Model) -> str | None:
+    """Return why only a model's own passes read it, or None where it is whole."""
+    if getattr(model, "sliced", False):
+        return "its weights are sliced, which only its own passes know"
+    parameters = model.parameters() if isinstance(model, nn.Module) else ()
+    if any(hasattr(parameter, "device_mesh") for parameter in parameters):
+        return "its weights are sharded and gathered layer by layer, which only its own passes do"
+    return None
+
+
+def know_whole_logits(model: nn.Module, own: Own, rows: slice, num_rows: int, add: Callable[[Tensor], Tensor]) -> None:
+    """Tell a sliced model how the logits of the whole vocabulary are computed, in every process alike.
+
+    ::
+
+        process 0    l0 l1  0  0   ─┐
+        process 1     0  0 l2 l3   ─┴ added up: l0 l1 l2 l3
+
+    Args:
+        model: The sliced model.
+        own: Computes logits of its own rows.
+        rows: Which of the whole are its own.
+        num_rows: Of the whole.
+        add: Adds up a tensor over the processes, in place.
+    """
+
+    def logits(hidden_PH: Tensor, tokens: slice | None = None) -> Tensor:
+        start, stop, _ = (tokens or slice(None)).indices(num_rows)
+        first, last = max(start, rows.start), min(stop, rows.stop)
+        part = own(hidden_PH, slice(max(0, first - rows.start), max(0, last - rows.start)))
+        whole = torch.zeros(*part.shape[:-1], stop - start, dtype=part.dtype, device=part.device)
+        if last > first:
+            whole[..., first - start : last - start] = part
+        return add(whole)
+
+    setattr(model, "sliced", True)  # noqa: B010 - a model of either family
+    setattr(model, _WHOLE, logits)
+
+
+@contextmanager
+def read_whole(model: object) -> Iterator[None]:
+    """Let a sliced model's ``logits`` be those of the whole vocabulary, for the block; all processes read the same."""
+    whole = getattr(model, _WHOLE, None)
+    if whole is not None:
+        setattr(model, "logits", whole)  # noqa: B010 - covers the method of its class
+    try:
+        yield
+    finally:
+        if whole is not None:
+            delattr(model, "logits")
