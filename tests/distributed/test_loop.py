@@ -80,7 +80,7 @@ def test_a_killed_worker_loses_nothing(processes, tmp_path, layout):
         ("mt5", {}, ParallelDims(pp=2), "only BLOOM can be split into pipeline stages, and this is MT5"),
         ("bloom", {}, ParallelDims(pp=6), "6 pipeline stages for 3 blocks, an embedding and a head; set at most 5"),
         ("bloom", {"micro_batch_rows": 12}, ParallelDims(pp=2), "1 micro-batches do not fill 2 stages"),
-        ("bloom", {"micro_batch_rows": 5}, ParallelDims(dp_shard=2), "6 rows of each of 2 processes do not divide"),
+        ("bloom", {"micro_batch_rows": 5}, ParallelDims(dp_shard=2), "6 rows of each of 2 processes are not divisible"),
         ("bloom", {"global_batch_rows": 9}, ParallelDims(dp_replicate=2), "9 rows are not divisible among 2 processes"),
         ("bloom", {"optimizer": {"name": "adamw_8bit"}}, ParallelDims(dp_shard=2), "adamw_8bit.*cannot be sharded"),
         ("bloom", {"validation_suites": ["a"]}, ParallelDims(pp=2), "suites are not measured over pipeline stages"),
