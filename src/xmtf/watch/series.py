@@ -52,17 +52,18 @@ class Series:
 
     def add(self, step: int, value: float) -> None:
         """Add a value; what is at this step or later was measured before and gives way."""
-        self.keep_before(step)
+        if self.last_step >= step:
+            self.keep_before(step)
         self.steps.append(step)
         self.values.append(value)
 
     def keep_before(self, step: int) -> None:
         """Drop values at ``step`` and later."""
-        self._cut(bisect_left(self.steps, step) if self.last_step >= step else len(self))
+        self._cut(bisect_left(self.steps, step))
 
     def keep_up_to(self, step: int) -> None:
         """Drop values later than ``step``."""
-        self._cut(bisect_right(self.steps, step) if self.last_step > step else len(self))
+        self._cut(bisect_right(self.steps, step))
 
     def _cut(self, length: int) -> None:
         del self.steps[length:]

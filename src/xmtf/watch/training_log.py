@@ -175,7 +175,9 @@ class TrainingLog:
         if kind == "train":
             self.latest = event
             for name, key in _CURVES.items():
-                value = None if event.get(key, "") is None and key not in _MAY_BE_NULL else number(event, key)
+                value = event.get(key, "")
+                if type(value) is not float:  # as nearly all are
+                    value = number(event, key) if value is not None or key in _MAY_BE_NULL else None
                 if value is not None:
                     self.curves[name].add(step, value)
             self.seconds.add(step, number(event, "seconds") or 0.0)
