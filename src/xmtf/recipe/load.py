@@ -110,7 +110,7 @@ def load_recipe(path: Path, overrides: Iterable[str] = (), *, kept: bool = False
     Args:
         path: YAML file, or the name of a recipe that comes with the package, such as ``demo``.
         overrides: ``training.steps=200``, applied in order.
-        kept: It is read as the record of a run that was carried out: what stands in the environment now had no part.
+        kept: It is read as the record of a run that was carried out: the environment of today had no part in it.
 
     Raises:
         ConfigError: Names the file, the key, what was expected, and for an unknown key the nearest known one.
