@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from xmtf.cli.app import build_app
 from xmtf.files import read_manifest
+from xmtf.sources.terms import ON_REQUEST
 
 RECIPE = """
 name: aya
@@ -69,20 +70,20 @@ def test_each_row_is_in_its_language_and_pairs_join_theirs(recipe, tmp_path):
 def test_licence_and_gating_are_shown_before_a_fetch(recipe):
     assert run("fetch", recipe, "--dry-run").splitlines() == [
         "CohereLabs/aya_dataset [train]  Apache-2.0",
-        "openlanguagedata/flores_plus/eng_Latn [dev]  CC-BY-SA-4.0  gated (HF_TOKEN)",
-        "openlanguagedata/flores_plus/fra_Latn [dev]  CC-BY-SA-4.0  gated (HF_TOKEN)",
+        f"openlanguagedata/flores_plus/eng_Latn [dev]  CC-BY-SA-4.0  {ON_REQUEST}",
+        f"openlanguagedata/flores_plus/fra_Latn [dev]  CC-BY-SA-4.0  {ON_REQUEST}",
     ]
     lines = [json.loads(line) for line in run("fetch", recipe, "--dry-run", "--json").splitlines()]
     assert [line["gated"] for line in lines] == [False, True, True]
     before = run("fetch", recipe, "--to", recipe.with_name("copy"))
     assert next(line.split() for line in before.splitlines() if line.startswith("openlanguagedata/flores_plus ")) == [
-        *("openlanguagedata/flores_plus", "2", "CC-BY-SA-4.0", "on", "request", "(HF_TOKEN)")
+        *("openlanguagedata/flores_plus", "2", "CC-BY-SA-4.0", *ON_REQUEST.split())
     ]
     listed = ["task", "list", "--json", "flores-plus/eng_Latn-fra_Latn"]
     shown = CliRunner().invoke(build_app("task"), listed, catch_exceptions=False).stdout
-    assert json.loads(shown)["gated"] == "on request (HF_TOKEN)"
+    assert json.loads(shown)["gated"] == ON_REQUEST
     assert json.loads(shown)["join"] == {"on": "id", "subsets": {"source": "eng_Latn", "target": "fra_Latn"}}
     plan = run("plan", recipe)
-    assert "gated (HF_TOKEN): openlanguagedata/flores_plus" in plan
+    assert f"{ON_REQUEST}: openlanguagedata/flores_plus" in plan
     assert "CC-BY-SA-4.0" in plan
     assert "Apache-2.0" in plan
