@@ -157,7 +157,7 @@ def test_any_file_of_the_name_is_not_enough(hub, dataset, tmp_path, monkeypatch)
     path = tmp_path / "own/set/fr/train-00001-of-00002.parquet"
     whole = path.read_bytes()
     path.write_bytes(parquet(ROWS[:9]))
-    with pytest.raises(SourceError, match=r"00001-of-00002\.parquet: does not e file that was fetched"):
+    with pytest.raises(SourceError, match=r"00001-of-00002\.parquet: is not the file that was fetched"):
         read_source(REF)
     (failed,) = fetch(tmp_path)
     assert (failed.status, failed.rows) == ("failed", 0)
@@ -185,7 +185,7 @@ def test_a_split_is_read_on_the_hub_without_a_copy(hub, dataset, tmp_path, monke
     assert fingerprint_source(REF) == remote
     assert list((tmp_path / "hf/hub").rglob("*.parquet"))
     monkeypatch.setenv("XMTF_HUB_STREAM", "yes")
-    with pytest.raises(SourceError, match="XMTF_HUB_STREAM=yes: write 1"):
+    with pytest.raises(SourceError, match="XMTF_HUB_STREAM=yes: set 1"):
         read_source(SourceRef("own/set", "de", revision=CONVERTED))
 
 
