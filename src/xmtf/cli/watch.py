@@ -19,7 +19,7 @@ _PORT = 8766
 def watch(
     runs: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN...", help="Folders of runs, results or mixtures, which may not exist yet."),
+        typer.Argument(metavar="RUN", help="Folders of runs, results or mixtures, which may not exist yet."),
     ],
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any free port.")] = _PORT,
     host: Annotated[str, typer.Option(help="Address to listen on; a warning is printed unless it is local.")] = (
