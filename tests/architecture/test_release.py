@@ -1,5 +1,6 @@
 """What makes a release: versions, fragments of the changelog, the wheel; and the Dockerfile without docker."""
 
+import doctest
 import os
 import re
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import dockerfile_runs
+import readme_commands
 import release
 from release import ReleaseError
 
@@ -27,6 +29,13 @@ def tree(tmp_path):
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).write_text(text)
     return tmp_path
+
+
+@pytest.mark.parametrize("module", [release, readme_commands, dockerfile_runs], ids=lambda module: module.__name__)
+def test_examples_of_the_scripts(module):
+    failed, tried = doctest.testmod(module)
+    assert failed == 0
+    assert tried
 
 
 def test_the_files_of_this_tree_name_one_version():
