@@ -12,7 +12,7 @@ import os
 
 from xmtf.lazy import lazy_exports
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Mixture",

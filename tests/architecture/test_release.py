@@ -107,6 +107,18 @@ def test_fragments_of_the_changelog_are_lines_of_a_known_kind():
     assert (len(kinds), wrong, long) == (6, [], [])
 
 
+def test_the_changelog_has_a_line_per_change_by_version_and_kind():
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    kinds = re.findall(r'^name = "(\w+)"$', (ROOT / "towncrier.toml").read_text(), flags=re.MULTILINE)
+    versions = re.findall(r"^## (\S+) \(\d{4}-\d\d-\d\d\)$", text, flags=re.MULTILINE)
+    assert versions[0] == release.version_of(ROOT)
+    assert versions == sorted(versions, key=lambda each: tuple(map(int, each.split("."))), reverse=True)
+    assert len(re.findall(r"^## ", text, flags=re.MULTILINE)) == len(versions)
+    assert set(re.findall(r"^### (.+)$", text, flags=re.MULTILINE)) <= set(kinds)
+    body = text[text.index("\n## ") :].splitlines()
+    assert [line for line in body if line and not line.startswith(("## ", "### ", "- "))] == []
+
+
 def test_what_people_join_with_names_no_address_of_another_project():
     files = [
         ROOT / "CITATION.cff",
