@@ -126,12 +126,12 @@ def test_licence_and_gating_are_shown_before_anything_comes_and_stay_beside_the_
         shown.extend(each.line() for each in terms)
 
     (fetched,) = fetch(tmp_path / "new", show=show)
-    assert shown == [("own/set", "1", "cc-by-nc-4.0, mit (card)", "gated (HF_TOKEN)")]
+    assert shown == [("own/set", "1", "cc-by-nc-4.0, mit (card)", "on request (HF_TOKEN)")]
     sidecar = read_sidecar(fetched.path)
     assert (sidecar.licence, sidecar.gated) == ("cc-by-nc-4.0, mit", True)
     monkeypatch.setenv("XMTF_DATA_ROOT", str(tmp_path / "new"))
     fetch(tmp_path / "copy", show=lambda terms: shown.extend(each.line() for each in terms), offline=True)
-    assert shown[1] == ("own/set", "1", "cc-by-nc-4.0, mit (sidecar)", "gated (HF_TOKEN)")
+    assert shown[1] == ("own/set", "1", "cc-by-nc-4.0, mit (sidecar)", "on request (HF_TOKEN)")
     fetch(tmp_path / "told", show=lambda terms: shown.extend(terms), licences={"own/set": "MIT"})
     assert (shown[2].licence, shown[2].said_by) == ("MIT", "catalogue")
 

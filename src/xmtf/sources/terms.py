@@ -12,7 +12,7 @@ from xmtf.sources.locate import Located
 __all__ = ["NOT_STATED", "ON_REQUEST", "Terms", "terms_of"]
 
 NOT_STATED = "not stated"
-ON_REQUEST = "gated (HF_TOKEN)"
+ON_REQUEST = "on request (HF_TOKEN)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ def folder(tmp_path_factory):
 def test_a_prompt_is_answered_from_an_argument_and_from_a_pipe(folder):
     first = call("generate", "words.", "--model", folder, "--max-new-tokens", 8)
     assert first.exit_code == 0
-    assert "clearly end" not in first.stderr
+    assert "clear end" not in first.stderr
     assert call("generate", "--model", folder, "--max-new-tokens", 8, input="words.\n").stdout == first.stdout
 
 

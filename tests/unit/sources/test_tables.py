@@ -131,7 +131,7 @@ def test_whole_numbers_beside_decimals_are_refused_where_a_template_reads_them(t
     assert render("{{t}} {{m}} ||| x") == ["a 1", "b 2"]
     assert render("{{n}} ||| x", "legacy") == ["1.0", "2.5"]
     for name in ("n", "s.x[0]"):
-        with pytest.raises(TemplateError, match=r"column '.' holds whole numbers beside .* \(line 1: 1, line 2: "):
+        with pytest.raises(TemplateError, match=r"column '.' has whole numbers among .* \(line 1: 1, line 2: "):
             render(f"{{{{{name}}}}} ||| x")
 
 

@@ -119,7 +119,7 @@ BAD = "café".encode("latin-1")
         ("a.jsonl", b'{"t": 1}\n\n{"t": "x"}\n', r"column 't' mixes types: line 1 has a number \(1\), line 3 has text"),
         ("a.jsonl", b'{"t": {"u": [1]}}\n{"t": {"u": ["x"]}}\n', r"column 't.u\[\]' mixes types: line 1 .*line 2"),
         ("a.jsonl", b'{"t": true}\n{"t": 1}\n', r"line 1 has true or false \(True\), line 2 has a number"),
-        ("a.jsonl", b'{"t": 0.5}\n{"t": 9007199254740993}\n', "too large a number beside decimals: line 2: 9007199254"),
+        ("a.jsonl", b'{"t": 0.5}\n{"t": 9007199254740993}\n', "too large a number among decimals: line 2: 9007199254"),
         ("a.json", b'[{"t": 12345678901234567890123}]', "too large a number: line 1: 12345678901234567890123"),
         ("a.csv", b"a,b\n1,2\n3\n", r"Row #3: Expected 2 columns, got 1.*separated by ','"),
         ("a.csv", b"\na,b\n", "its first line, which names the columns, is empty"),

@@ -41,7 +41,7 @@ def print_plan(records: Sequence[JsonObject]) -> None:
     )
     print_text()
     if gated := sorted({record["dataset"] for record in records if record["gated"]}):
-        print_text(f"{ON_REQUEST}: {', '.join(gated)}\n")
+        print_text(f"access {ON_REQUEST}: {', '.join(gated)}\n")
     sizes = ", ".join(f"{cell_text(name, count)} {name}" for name, count in _sizes(records).items())
     print_text(f"{sizes}, {len({record['language'] for record in records}):,} languages")
 

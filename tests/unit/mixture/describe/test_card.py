@@ -56,6 +56,6 @@ def test_licences_are_summed_up_with_what_their_names_ask_for():
         ("not stated", "", "1", "1"),
     ]
     said = licence_summary(examples, licences)
-    assert said.startswith("Together they ask for: no commercial use (a/one); the same licence")
+    assert said.startswith("Together they require: no commercial use (a/one); the same licence")
     assert said.endswith("The licence of d/four is not stated: look it up before you publish.")
     assert licence_summary({"b/two": 1}, licences) == "None of their names states a condition beyond attribution."
