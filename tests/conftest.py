@@ -49,6 +49,13 @@ def documented(value):
 LISTENERS.append(documented)
 
 
+@pytest.fixture(autouse=True)
+def no_verb_of_an_earlier_test():
+    """A noun that a test calls by itself is not the verb that an earlier test ran."""
+    if (app := sys.modules.get("xmtf.cli.app")) is not None:
+        app._EDGE.verb = ""
+
+
 def save_tiny(folder, family="causal", seed=1, scale=None):
     """Write a model and a byte-level tokenizer to a folder in Hugging Face format; return the folder as text.
 

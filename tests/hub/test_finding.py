@@ -38,14 +38,14 @@ def test_every_layout_is_found_by_its_files(files, subset, found):
 @pytest.mark.parametrize(
     ("files", "subset", "said"),
     [
-        (["a/train/0000.parquet", "b/train/0000.parquet"], "", "several configurations, and none is named: a, b"),
+        (["a/train/0000.parquet", "b/train/0000.parquet"], "", "several configurations, and none is given: a, b"),
         (["default/train/0000.parquet", "train.parquet"], "", r"\(files at the top\), default"),
         (
             ["a/train/0000.parquet", "a/x-train.parquet"],
             "a",
-            r"two ways lead .* a/train/\*\.parquet, a/x-train",
+            r"several sets .* a/train/\*\.parquet, a/x-train",
         ),
-        (["a/x-train.parquet", "a/y-train.parquet"], "a", r"two ways lead .* a/x-train\*.parquet, a/y-train\*.parquet"),
+        (["a/x-train.parquet", "a/y-train.parquet"], "a", r"several sets .* a/x-train\*.parquet, a/y-train\*.parquet"),
         (["a/train/0000.parquet", "a/train/0002.parquet"], "a", "some are missing: 0000, 0002"),
         (["a/s-train-00000-of-00002.parquet"], "a", "some are missing"),
         (["a/test/0000.parquet"], "a", "no split 'train', but test"),

@@ -180,7 +180,7 @@ def test_mistakes_are_found_before_a_model_is_loaded(recipe, asked, tmp_path, mo
     )
     loaded.path.write_text(text.format(metric="f1"))
     with pytest.raises(
-        ConfigError, match=r"suite 'parity': there is nothing to ask: fewer than two answer choices \(6\)"
+        ConfigError, match=r"suite 'parity': there is nothing to evaluate: fewer than two answer choices \(6\)"
     ):
         room.evaluate(load_recipe(loaded.path), model="tiny", label="before", out=tmp_path / "r")
     assert not (tmp_path / "r" / "manifest.json").exists()

@@ -46,7 +46,7 @@ def test_the_gpus_of_a_process_are_divided_among_those_that_it_starts(machine, f
 
 def test_more_processes_than_gpus_are_refused_unless_they_compute_on_the_cpu(machine):
     machine(2, "5,6")
-    with pytest.raises(ConfigError, match=r"--processes 3: torch finds 2 GPUs \(CUDA_VISIBLE_DEVICES=5,6\)"):
+    with pytest.raises(ConfigError, match=r"--processes 3: torch finds 2 GPUs here \(CUDA_VISIBLE_DEVICES=5,6\)"):
         gpus_of_processes(3, "auto")
     assert gpus_of_processes(3, "cpu") == []
     with pytest.raises(ConfigError, match="--processes-per-node 8: a node has 4 GPUs"):

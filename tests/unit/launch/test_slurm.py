@@ -76,7 +76,7 @@ execution.engine=pool execution.workers=16 --jobs 4
 """
 AFTER = """\
 #!/usr/bin/env bash
-# small, stage 8 of 10: asks the model after training
+# small, stage 8 of 10: queries the model after training
 # Written by `xmtf launch slurm`; see docs/cluster.md.
 #SBATCH --job-name=small-after
 #SBATCH --output=logs/%x-%A_%a.log

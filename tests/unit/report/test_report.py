@@ -180,7 +180,7 @@ def test_overlap_of_other_data_or_another_mixture_is_refused(run_folder, tmp_pat
         tables_of([run_folder], Inputs(overlap=other))
     with pytest.raises(ConfigError, match="covers none of the rows of these results"):
         tables_of([run_folder], Inputs(overlap=write_found(tmp_path / "c", seen=(True,))))
-    with pytest.raises(SourceError, match=r"no overlap\.parquet there"):
+    with pytest.raises(SourceError, match=r"has no overlap\.parquet"):
         tables_of([run_folder], Inputs(overlap=tmp_path / "nothing"))
 
 

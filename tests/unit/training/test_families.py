@@ -212,5 +212,5 @@ REFUSED = {
 def test_what_is_no_language_model_is_refused_by_name_before_weights_are_read(kind, tmp_path):
     family, config, reason = REFUSED[kind]
     config().save_pretrained(tmp_path)
-    with pytest.raises(ConfigError, match=rf"is a {kind}, .*{reason}.*choose"):
+    with pytest.raises(ConfigError, match=rf"is a {kind}, .*{reason}.*use"):
         check_kind(tmp_path, family)

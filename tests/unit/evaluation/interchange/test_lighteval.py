@@ -68,7 +68,7 @@ def test_results_without_items_and_broken_ones(tmp_path, capsys):
     assert len(import_results(tmp_path, tmp_path / "two")) == 1
     assert "earlier version of lighteval are skipped" in capsys.readouterr().err
     details(tmp_path, "xcopa_est|0", [row(0, [7], [-1.0, -2.0], [])])
-    with pytest.raises(DataError, match="row 0 has an unknown layout"):
+    with pytest.raises(DataError, match="row 0 is not in the layout"):
         import_results(tmp_path, tmp_path / "three")
     with pytest.raises(SourceError, match="no results of lm-eval or lighteval"):
         import_results(tmp_path, tmp_path / "four", layout="t-zero")

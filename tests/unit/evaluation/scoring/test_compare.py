@@ -149,9 +149,9 @@ def test_templates_of_a_row_are_no_further_evidence():
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
-        ({"prompt": "p1, please"}, r"1 of 3 items of equal names have other prompt \(x: 1\)"),
-        ({"choices": ("a", "c")}, r"1 of 3 items of equal names have other choices \(x: 1\)"),
-        ({"references": ("a", "A")}, r"1 of 3 items of equal names have other references \(x: 1\)"),
+        ({"prompt": "p1, please"}, r"1 of 3 items with the same name have different prompt \(x: 1\)"),
+        ({"choices": ("a", "c")}, r"1 of 3 items with the same name have different choices \(x: 1\)"),
+        ({"references": ("a", "A")}, r"1 of 3 items with the same name have different references \(x: 1\)"),
     ],
 )
 def test_items_of_equal_names_that_are_not_the_same_are_refused(tmp_path, changed, says):

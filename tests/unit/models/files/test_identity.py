@@ -57,6 +57,6 @@ def test_a_folder_of_ours_with_a_changed_byte_is_refused(folder):
     model_identity(str(folder))
     (folder / "model.safetensors").write_bytes(b"flipped")
     with pytest.raises(
-        DataError, match=r"model.safetensors: does not match its recorded checksum .* \(stage initial\); delete"
+        DataError, match=r"model.safetensors: does not match its recorded checksum \(stage initial\); delete"
     ):
         model_identity(str(folder))

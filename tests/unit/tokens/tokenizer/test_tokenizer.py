@@ -112,7 +112,7 @@ def test_what_is_not_there_or_does_not_fit(tmp_path: Path, causal: Tokenizer) ->
         load_tokenizer(tmp_path)
     shutil.rmtree(tmp_path)
     tmp_path.mkdir()
-    with pytest.raises(ConfigError, match=r"no tokenizer\.json there"):
+    with pytest.raises(ConfigError, match=r"it has no tokenizer\.json"):
         load_tokenizer(tmp_path)
     with pytest.raises(ConfigError, match=r"334 tokens, but the model has room for 300"):
         causal.require_fit(300, "the model")
