@@ -90,8 +90,12 @@ def _link_shipped_files(app: Sphinx, docname: str, content: list[str]) -> None:
 
 
 def _name_languages(app: Sphinx, doctree: nodes.document) -> None:
-    """Highlight blocks that name no language by what they look like."""
+    """Highlight blocks that name no language by what they look like; an example ends without its empty line."""
     for block in doctree.findall(nodes.literal_block):
+        if block.get("language") == "pycon":
+            text = block.astext().rstrip()
+            block.rawsource = text
+            block[:] = [nodes.Text(text)]
         if block.get("language", "none") in ("none", "default"):
             block["language"] = language_of(block.astext())
             block["force"] = True
