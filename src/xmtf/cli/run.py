@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,9 @@ from xmtf.json_types import JsonObject
 from xmtf.recipe import LoadedRecipe, load_recipe
 from xmtf.run_folder import PAGE, RunFolder
 from xmtf.runs.pipeline import STAGES, RunOutcome, run_recipe
+
+if TYPE_CHECKING:
+    from xmtf.runs.sweep import Swept
 
 __all__ = ["outcome_json", "run"]
 
@@ -87,11 +90,18 @@ def _sweep(
     """Run a recipe with other values of some keys, and print what was measured in all runs."""
     if estimate:
         raise ConfigError("--estimate: is for one run; leave out --sweep")
-    from xmtf.report.records import result_records
-    from xmtf.report.tables_and_figures import summary_lines
     from xmtf.runs.sweep import plan_sweep, run_sweep
 
     swept = run_sweep(plan_sweep(recipe, overrides, sweeps), until=until, replace=replace)
+    _print_swept(swept, as_json=as_json)
+    if swept.failures:
+        raise typer.Exit(1)
+
+
+def _print_swept(swept: Swept, *, as_json: bool) -> None:
+    from xmtf.report.records import result_records
+    from xmtf.report.tables_and_figures import summary_lines
+
     folder, points = swept.sweep.folder, swept.sweep.points
     if as_json:
         reported = [folder / label for label, each in swept.outcomes.items() if "report" in each.finished]
@@ -114,8 +124,6 @@ def _sweep(
             print_text(f"{folder / point.label}: {swept.failures.get(point.label, 'finished')}")
         if swept.page is not None:
             print_text(f"report: {swept.page}")
-    if swept.failures:
-        raise typer.Exit(1)
 
 
 def _print_estimate(loaded: LoadedRecipe, *, as_json: bool) -> None:

@@ -97,10 +97,7 @@ def open_loader(
             languages.append(opened[0])
         elif opened[1].skipped:
             warn(f"  {language}: skipped in {group}: none of its {opened[1].skipped} examples fits a row")
-    if skipped or truncated:
-        warn(f"  {group}: {skipped:,} examples do not fit a row and are skipped, {truncated:,} have truncated inputs")
-    if cut_targets:
-        warn(f"  {group}: {cut_targets:,} examples have truncated targets")
+    _warn_of_cuts(group, skipped, truncated, cut_targets)
     weights = _weights(recipe.tokens, {rows.language: rows.tokens for rows in languages})
     kept = tuple(rows for rows in languages if weights.get(rows.language))
     if not kept:
@@ -125,6 +122,13 @@ def open_loader(
         truncated=truncated,
         _blend=_order([weights[rows.language] for rows in kept], [rows.stream for rows in kept], group),
     )
+
+
+def _warn_of_cuts(group: SplitName, skipped: int, truncated: int, cut_targets: int) -> None:
+    if skipped or truncated:
+        warn(f"  {group}: {skipped:,} examples do not fit a row and are skipped, {truncated:,} have truncated inputs")
+    if cut_targets:
+        warn(f"  {group}: {cut_targets:,} examples have truncated targets")
 
 
 def _order(weights: list[float], streams: list[RowStream], group: SplitName) -> Blend | Once:
