@@ -23,7 +23,7 @@ READ = {
     *((verb, "recipe") for verb in ("run", "data plan", "data build", "data run-task", "data merge", "data fetch")),
     *((verb, "recipe") for verb in ("train", "evaluate code", "evaluate run", "template render", "template lint")),
     *((verb, "recipe") for verb in ("task list", "task show", "task outline", "plan", "launch slurm", "launch local")),
-    *((verb, "recipe") for verb in ("recipe show", "checkpoint convert")),
+    *((verb, "recipe") for verb in ("recipe show", "checkpoint convert", "launch node")),
     *((f"data {verb}", name) for verb in ("stats", "peek", "card", "export") for name in ("source", "out")),
     *((f"template {verb}", "root") for verb in ("list", "show", "render", "lint")),
     *((f"evaluate {verb}", name) for verb in ("rank", "generation") for name in ("templates", "pins")),
