@@ -178,21 +178,19 @@ def node(
 
 _GRACE_S = 120
 _STEP_S = 60
-_NODE_BYTES_S = 1e9
-"""What a machine is taken to write to a shared file system in a second."""
 
 
 def _grace(loaded: LoadedRecipe, nodes: int) -> int:
     """Return the seconds that a step and twice the saving of a checkpoint take; where its size is not known, 120."""
-    size = None
     if importlib.util.find_spec("torch") is not None:
+        from xmtf.training.beside import NODE_BYTES_S
         from xmtf.training.plan import checkpoint_bytes
 
         size = checkpoint_bytes(loaded)
-    if size is None:
-        say(f"the size of a checkpoint is not known here: jobs get {_GRACE_S} s to save before their end (--grace)")
-        return _GRACE_S
-    return max(_GRACE_S, round(_STEP_S + 2 * size / (nodes * _NODE_BYTES_S)))
+        if size is not None:
+            return max(_GRACE_S, round(_STEP_S + 2 * size / (nodes * NODE_BYTES_S)))
+    say(f"the size of a checkpoint is not known here: jobs get {_GRACE_S} s to save before their end (--grace)")
+    return _GRACE_S
 
 
 def _prepare(loaded: LoadedRecipe, replace: bool) -> None:
