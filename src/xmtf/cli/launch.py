@@ -183,7 +183,7 @@ _STEP_S = 60
 def _grace(loaded: LoadedRecipe, nodes: int) -> int:
     """Return the seconds that a step and twice the saving of a checkpoint take; where its size is not known, 120."""
     if importlib.util.find_spec("torch") is not None:
-        from xmtf.training.beside import NODE_BYTES_S
+        from xmtf.training.overhead import NODE_BYTES_S
         from xmtf.training.plan import checkpoint_bytes
 
         size = checkpoint_bytes(loaded)

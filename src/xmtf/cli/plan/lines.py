@@ -10,11 +10,11 @@ from xmtf.text.table import aligned, terminal_width
 
 if TYPE_CHECKING:
     from xmtf.recipe.schema import Training
-    from xmtf.training.beside import Beside
+    from xmtf.training.overhead import Overhead
     from xmtf.training.planning.planner import LayoutPlan, Planned
     from xmtf.training.topology.gpus import GpuPool
 
-__all__ = ["beside_lines", "plan_lines"]
+__all__ = ["overhead_lines", "plan_lines"]
 
 _BYTES = (("GB", 1e9), ("MB", 1e6))
 _MEMORY = (("GiB", 2.0**30), ("MiB", 2.0**20))
@@ -31,17 +31,17 @@ def plan_lines(made: LayoutPlan, machine: GpuPool, training: Training, show: int
     return [*_wrapped(_head(made, machine)), "", *_table(made, show), "", *_advice(made, training)]
 
 
-def beside_lines(beside: Beside | None) -> list[str]:
-    """Return what training takes beside its steps as lines; none where no layout is recommended."""
-    if beside is None:
+def overhead_lines(overhead: Overhead | None) -> list[str]:
+    """Return what training takes in addition to its steps as lines; none where no layout is recommended."""
+    if overhead is None:
         return []
     hours = {
-        f"{beside.validations} validations without suites": beside.validation_hours,
-        f"{beside.checkpoints} checkpoints": beside.checkpoint_hours,
-        "export": beside.export_hours,
+        f"{overhead.validations} validations without suites": overhead.validation_hours,
+        f"{overhead.checkpoints} checkpoints": overhead.checkpoint_hours,
+        "export": overhead.export_hours,
     }
     parts = ", ".join(f"{name} {_in_unit(value, _HOURS)}" for name, value in hours.items())
-    return _wrapped([f"  beside its steps, with 1 GB/s of disk per node: {parts}"])
+    return _wrapped([f"  in addition to its steps, with 1 GB/s of disk per node: {parts}"])
 
 
 def _head(made: LayoutPlan, machine: GpuPool) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from xmtf.cli.plan.lines import beside_lines, plan_lines
+from xmtf.cli.plan.lines import overhead_lines, plan_lines
 from xmtf.cli.plan.rehearsal_lines import rehearsal_lines
 from xmtf.cli.terminal.options import Overrides, needs_models
 from xmtf.cli.terminal.printing import print_json, print_text
@@ -60,7 +60,7 @@ def plan(
 
     Example: xmtf plan recipes/train/bloomz.yaml --gpus 288 --memory 80GB
     """
-    from xmtf.training.beside import time_beside
+    from xmtf.training.overhead import overhead_of
     from xmtf.training.plan import GpuOptions, plan_training, rehearse_training
 
     loaded, options = load_recipe(recipe, overrides or []), GpuOptions(gpu, gpus, memory, gpus_per_node, efficiency)
@@ -75,12 +75,12 @@ def plan(
         return
     made, pool = plan_training(loaded, options, kernels)
     if as_json:
-        beside = time_beside(made, loaded.recipe, pool)
-        print_json(_json(made) | {"beside": None if beside is None else asdict(beside)}, indented=True)
+        overhead = overhead_of(made, loaded.recipe, pool)
+        print_json(_json(made) | {"overhead": None if overhead is None else asdict(overhead)}, indented=True)
         return
     for line in plan_lines(made, pool, loaded.recipe.training, show):
         print_text(line)
-    for line in beside_lines(time_beside(made, loaded.recipe, pool)):
+    for line in overhead_lines(overhead_of(made, loaded.recipe, pool)):
         print_text(line)
 
 

@@ -82,11 +82,9 @@ def open_loader(
     group_names: list[tuple[str, str]] = []
     languages = []
     skipped = truncated = cut_targets = 0
-    what = content_hash([manifest.fingerprint, recipe.tokens.model_dump(mode="json"), recipe.seed, capacity, group])[
-        :16
-    ]
+    what = content_hash([manifest.fingerprint, recipe.tokens.model_dump(mode="json"), recipe.seed, capacity, group])
     for language in sorted(details.languages):
-        shared = _Shared(shelf, f"{what}-{language}")
+        shared = _Shared(shelf, f"{what[:16]}-{language}")
         opened = _open_language(
             tokens, details, language, group, recipe.tokens, capacity, recipe.seed, group_names, shared
         )
@@ -101,14 +99,7 @@ def open_loader(
     weights = _weights(recipe.tokens, {rows.language: rows.tokens for rows in languages})
     kept = tuple(rows for rows in languages if weights.get(rows.language))
     if not kept:
-        if not skipped:
-            raise NoExamplesError(
-                f"{tokens}: has no {group} examples; change mixture.validation_fraction, or use more examples"
-            )
-        raise NoExamplesError(
-            f"{tokens}: no example of the {group} group fits a row of {' + '.join(map(str, capacity))} tokens "
-            f"({skipped} too long); raise tokens.packing.sequence_length or the mixture's size"
-        )
+        raise _no_rows(tokens, group, capacity, skipped)
     check_outputs(tokens)
     return Loader(
         family=family,
@@ -129,6 +120,17 @@ def _warn_of_cuts(group: SplitName, skipped: int, truncated: int, cut_targets: i
         warn(f"  {group}: {skipped:,} examples do not fit a row and are skipped, {truncated:,} have truncated inputs")
     if cut_targets:
         warn(f"  {group}: {cut_targets:,} examples have truncated targets")
+
+
+def _no_rows(tokens: Path, group: SplitName, capacity: tuple[int, ...], skipped: int) -> NoExamplesError:
+    if not skipped:
+        return NoExamplesError(
+            f"{tokens}: has no {group} examples; change mixture.validation_fraction, or use more examples"
+        )
+    return NoExamplesError(
+        f"{tokens}: no example of the {group} group fits a row of {' + '.join(map(str, capacity))} tokens "
+        f"({skipped} too long); raise tokens.packing.sequence_length or the mixture's size"
+    )
 
 
 def _order(weights: list[float], streams: list[RowStream], group: SplitName) -> Blend | Once:

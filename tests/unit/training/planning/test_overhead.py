@@ -1,12 +1,12 @@
-"""What a training takes beside its steps."""
+"""What a training takes in addition to its steps."""
 
 from types import SimpleNamespace
 
 import pytest
 
-from xmtf.cli.plan.lines import beside_lines
+from xmtf.cli.plan.lines import overhead_lines
 from xmtf.recipe.schema import Recipe
-from xmtf.training.beside import time_beside
+from xmtf.training.overhead import overhead_of
 from xmtf.training.planning.candidate import Candidate
 from xmtf.training.topology.gpus import GpuPool, find_gpu
 from xmtf.training.topology.parallel_dims import ParallelDims
@@ -26,19 +26,19 @@ def recipe(**training):
 
 def test_validations_checkpoints_and_the_export_are_counted():
     pool = GpuPool(find_gpu("a100"), 80, 80e9, 8)  # ten nodes
-    found = time_beside(made(ParallelDims(dp_shard=80)), recipe(save_every=250), pool)
+    found = overhead_of(made(ParallelDims(dp_shard=80)), recipe(save_every=250), pool)
     assert found.validations == 11  # one before the first step
     assert found.validation_hours == pytest.approx(11 * 12 / 3 * 50 / 100 / 3600)
     assert (found.checkpoints, found.checkpoint_hours) == (4, pytest.approx(4 * 360 / 3600))
     assert found.export_hours == pytest.approx(2 * 90 / 3600)
-    [line] = beside_lines(found)
+    [line] = overhead_lines(found)
     assert line.endswith("11 validations without suites 22.0 seconds, 4 checkpoints 24.0 minutes, export 3.0 minutes")
 
 
 def test_a_pipeline_validates_one_micro_batch_after_the_other():
     pool = GpuPool(find_gpu("a100"), 8, 80e9, 8)
-    found = time_beside(made(ParallelDims(pp=8), recompute=True, bubble=0.5), recipe(save_in_background=True), pool)
+    found = overhead_of(made(ParallelDims(pp=8), recompute=True, bubble=0.5), recipe(save_in_background=True), pool)
     assert found.validation_hours == pytest.approx(11 * 12 * 0.5 / 4 * 8 * 50 / 100 / 3600)
     assert (found.checkpoints, found.checkpoint_hours) == (1, 0.0)
-    assert time_beside(SimpleNamespace(recommended=None), recipe(), pool) is None
-    assert beside_lines(None) == []
+    assert overhead_of(SimpleNamespace(recommended=None), recipe(), pool) is None
+    assert overhead_lines(None) == []

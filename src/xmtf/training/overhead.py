@@ -1,4 +1,4 @@
-"""What a training takes beside its steps: validation on held-out rows, checkpoints and the export, as planned."""
+"""What a training takes in addition to its steps: validation on held-out rows, checkpoints and the export, as planned."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from xmtf.training.loop.validation import Pace
 from xmtf.training.planning.planner import LayoutPlan
 from xmtf.training.topology.gpus import GpuPool
 
-__all__ = ["NODE_BYTES_S", "Beside", "time_beside"]
+__all__ = ["NODE_BYTES_S", "Overhead", "overhead_of"]
 
 NODE_BYTES_S = 1e9
 """What a machine is taken to write to, or read from, a shared file system in a second."""
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
-    """Hours beside the steps, by the recommended layout.
+class Overhead:
+    """Hours in addition to the steps, by the recommended layout.
 
     Attributes:
         validations: How often held-out rows are measured on.
@@ -34,8 +34,8 @@ class Beside:
     export_hours: float
 
 
-def time_beside(made: LayoutPlan, recipe: Recipe, machine: GpuPool) -> Beside | None:
-    """Return what the recommended layout takes beside its steps; None where none is recommended.
+def overhead_of(made: LayoutPlan, recipe: Recipe, machine: GpuPool) -> Overhead | None:
+    """Return what the recommended layout takes in addition to its steps; None where none is recommended.
 
     A forward pass is a third of a step's products, a fourth where activations are recomputed. Micro-batches of a
     validation pass through the stages of a pipeline one after the other.
@@ -52,7 +52,7 @@ def time_beside(made: LayoutPlan, recipe: Recipe, machine: GpuPool) -> Beside | 
     saved = 1 + (made.steps - 1) // training.save_every if training.save_every else 1
     rate = NODE_BYTES_S * -(-machine.num_gpus // machine.per_node)
     waits = 0.0 if training.save_in_background else saved * made.checkpoint / rate
-    return Beside(
+    return Overhead(
         times,
         times * forward * pace.rows / training.global_batch_rows / 3600,
         saved,
