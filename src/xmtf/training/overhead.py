@@ -1,4 +1,4 @@
-"""What a training takes in addition to its steps: validation on held-out rows, checkpoints and the export, as planned."""
+"""What a training takes in addition to its steps, as planned: validation on held-out rows, checkpoints, the export."""
 
 from __future__ import annotations
 
