@@ -26,7 +26,7 @@ TINY = (*SMALL, "training.steps=4", "training.save_every=2", "evaluation.suites.
         (["training.micro_batch_rows=4,4"], "another run has the same values"),
         (["seed=1,2", "seed=3"], "seed is given twice"),
         (["training.steps=1,2"], "training.steps is given twice"),  # also an override
-        (["seed"], "--sweep seed: is key=value,value"),
+        (["seed"], "--sweep seed: expected key=value,value"),
         (["seed=1,,2"], "an empty value"),
         (["name=a,b"], "every run has its own folder"),
         (["run_folder=a,b"], "every run has its own folder"),
