@@ -27,6 +27,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "ctranslate2": ("ctranslate2",),
     "xliff": ("translate",),
     "studio": ("starlette", "uvicorn"),
+    "remote": ("s3fs", "gcsfs"),
 }
 """Name of an extra -> the modules that it brings."""
 

@@ -53,6 +53,7 @@ COMMANDS = {
     "model": ("xmtf.cli.model:app", "List the released models."),
     "verify": ("xmtf.cli.verify:verify", "Check the files of a run folder against their checksums."),
     "checkpoint": ("xmtf.cli.checkpoint:app", "List, inspect, export and convert checkpoints."),
+    "copy": ("xmtf.cli.copy:copy", "Copy finished folders to and from remote storage."),
     "completion": ("xmtf.cli.completion.verb:completion", "Print the script for completion in a shell."),
     "watch": ("xmtf.cli.watch:watch", "Watch runs in the browser as they progress."),
     "doctor": ("xmtf.cli.doctor:doctor", "Check what works on this machine."),

@@ -1,0 +1,135 @@
+"""Finished folders in remote storage: copied up with their manifest last, and down only where it fits every file.
+
+``s3://``, ``gs://``, ``hf://`` and every other address that fsspec opens. Credentials come from the environment or the
+files of each provider; an address that carries some is refused, so that none gets into a log or a shell's history.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import urlsplit
+
+import fsspec
+
+from xmtf.artefacts.checksums import check_outputs
+from xmtf.errors import ConfigError, DataError, SourceError, UserError
+from xmtf.files import MANIFEST, atomic_folder
+
+__all__ = ["copy_down", "copy_up", "is_remote"]
+
+
+def is_remote(place: str) -> bool:
+    """Tell an address such as ``s3://bucket/folder`` from a path."""
+    return "://" in place
+
+
+def copy_up(folder: Path, address: str, *, replace: bool = False) -> list[tuple[str, int]]:
+    """Copy a finished folder to an address; return name and bytes of each file.
+
+    Its manifest goes last and, where one is there, is removed first: what is cut short has none, and is no result.
+
+    Raises:
+        DataError: The folder is not finished, or not as it was written.
+        ConfigError: A finished folder already exists, or the address is wrong.
+        UserError: The storage refuses, or a package for it is missing.
+    """
+    if not (folder / MANIFEST).is_file():
+        raise DataError(f"{folder}: no finished folder (it has no {MANIFEST}); only finished ones are copied")
+    manifest = check_outputs(folder)
+    names = [*sorted(name for name in _names_here(folder, set(manifest.outputs)) if name != MANIFEST), MANIFEST]
+    with _told(address):
+        storage, root = _open(address)
+        last = f"{root}/{MANIFEST}"
+        if storage.exists(last):
+            if not replace:
+                raise ConfigError(f"{address}: a finished folder already exists; --replace overwrites it")
+            storage.rm_file(last)
+        for name in names:
+            place = f"{root}/{name}"
+            storage.makedirs(place.rpartition("/")[0], exist_ok=True)
+            storage.put_file(str(folder / name), place)
+        return [(name, (folder / name).stat().st_size) for name in names]
+
+
+def _names_here(folder: Path, outputs: set[str]) -> Iterator[str]:
+    """Yield the outputs of a folder and its visible files: no locks, no journals of work."""
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and (name in outputs or not any(part.startswith(".") for part in Path(name).parts)):
+            yield name
+
+
+def copy_down(address: str, folder: Path) -> list[tuple[str, int]]:
+    """Copy a finished folder from an address; every file is compared with its manifest before the folder appears.
+
+    Raises:
+        SourceError: There is no finished folder: an upload that was cut short has no manifest.
+        DataError: A file is missing or changed, or a name leads out of the folder.
+        ConfigError: Something is at ``folder``, or the address is wrong.
+        UserError: The storage refuses, or a package for it is missing.
+    """
+    if folder.exists() or folder.is_symlink():
+        raise ConfigError(f"{folder}: already exists; name a new folder")
+    with _told(address):
+        storage, root = _open(address)
+        if not storage.exists(f"{root}/{MANIFEST}"):
+            raise SourceError(
+                f"{address}: no finished folder (no {MANIFEST}): none was copied there, or an upload was cut short"
+            )
+        found = {_inside(str(place), root, address): str(place) for place in storage.find(root)}
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_folder(folder) as temporary:
+            for name, place in sorted(found.items()):
+                target = temporary / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                storage.get_file(place, str(target))
+            try:
+                check_outputs(temporary)
+            except DataError as error:
+                why = str(error).partition(";")[0].replace(f"{temporary}/", "")
+                raise DataError(f"{address}: {why}; copy it up again") from None
+        return [(name, (folder / name).stat().st_size) for name in sorted(found)]
+
+
+def _inside(place: str, root: str, address: str) -> str:
+    """Return the name of a file below the root; one that leads out of it is refused."""
+    name = place.removeprefix(root).lstrip("/") if place.startswith(root) else ""
+    parts = PurePosixPath(name).parts
+    if not parts or ".." in parts or "\\" in name or "\0" in name or name.startswith("/"):
+        raise DataError(f"{address}: {place!r} is no name of a file below it; nothing was copied")
+    return name
+
+
+def _open(address: str) -> tuple[Any, str]:
+    parts = urlsplit(address)
+    if parts.username or parts.password or parts.query:
+        raise ConfigError("an address with credentials is refused; put them into the environment")
+    if ".." in parts.path.split("/"):
+        raise ConfigError(f"{address}: `..` leads out of the folder that is named")
+    try:
+        storage, root = fsspec.core.url_to_fs(address.rstrip("/"))
+    except ImportError as error:
+        raise UserError(f"{address}: {error}") from None
+    except ValueError as error:
+        raise ConfigError(f"{address}: {error}") from None
+    return storage, str(root).rstrip("/")
+
+
+@contextmanager
+def _told(address: str) -> Iterator[None]:
+    """Turn what storages raise into one line."""
+    try:
+        yield
+    except _refusals() as error:
+        said = (str(error).splitlines() or [""])[0] or type(error).__name__
+        raise UserError(f"{address}: the storage refuses ({said})") from None
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    """Return what storages raise: also the errors of the client for S3 that are no OSError."""
+    module = sys.modules.get("botocore.exceptions")
+    return (OSError,) if module is None else (OSError, vars(module)["BotoCoreError"])
