@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from xmtf.report.build import MODEL_CARD, build_report
     from xmtf.report.cards import write_model_card
     from xmtf.report.collect import Run, collect_run
+    from xmtf.report.records import result_records
     from xmtf.report.tables_and_figures import summary_lines
     from xmtf.report.write import write_report
 
@@ -25,6 +26,7 @@ __all__ = [
     "Run",
     "build_report",
     "collect_run",
+    "result_records",
     "summary_lines",
     "write_model_card",
     "write_report",
@@ -37,6 +39,7 @@ __getattr__ = lazy_exports(
         "Run": "collect",
         "build_report": "build",
         "collect_run": "collect",
+        "result_records": "records",
         "summary_lines": "tables_and_figures",
         "write_model_card": "cards",
         "write_report": "write",
