@@ -34,6 +34,7 @@ NEED_MODELS = [
     ["checkpoint", "convert", "no", "--out", "out"],
     ["checkpoint", "choose", "no", "--out", "out"],
     ["launch", "local", "no.yaml"],
+    ["launch", "node", "no.yaml"],
     ["doctor", "--model", "no"],
     ["run", str(SMOKE)],
     ["run", str(SMOKE), "--until", "before"],
