@@ -150,8 +150,8 @@ BUILDS = {
     "labels-from-one": Case(
         [{"text": f"t{n}", "label": n % 2 + 1} for n in range(10)],
         **LABELS,
-        said="template 't': the column 'label' counts from 1: its values are 1, 2, and there are 2 answer choices "
-        "('yes', 'no'), counted from 0, so that 1 picks 'no' and 2 none; write answer_choices[label - 1]",
+        said="template 't': the column 'label' counts from 1: its values are 1, 2, but there are 2 answer choices "
+        "('yes', 'no'), counted from 0, so that 1 picks 'no' and 2 picks none; write answer_choices[label - 1]",
     ),
     "labels-from-one-as-text-in-a-field": Case(
         [{"text": f"t{n}", "d": {"label": str(n % 3 + 1)}} for n in range(9)],
