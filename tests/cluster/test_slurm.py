@@ -65,7 +65,8 @@ def test_a_killed_job_is_queued_again_and_the_run_is_finished(slurm, slow_recipe
     kill_a_job(slow_recipe, tmp_path / "runs" / "small" / ".mixture.work" / "shards")
     wait_for_all()
     logs = {path.name: path.read_text() for path in (tmp_path / "jobs" / "logs").glob("*.log")}
-    assert listed == ["plan", "render", "mixture", "tokens", "train", "report"]
+    built = ["plan", "render", "order", "parts", "mixture", "tokenizer", "encode", "tokens"]
+    assert listed == [*built, "train", "report"]
     assert any("exit code 137" in text for name, text in logs.items() if name.startswith("small-render"))
     assert not list((tmp_path / "jobs" / "logs").glob("*.failed")), logs
     build_mixture(load_recipe(slow_recipe, ["execution.engine=inline"]), tmp_path / "inline")

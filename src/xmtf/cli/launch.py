@@ -60,7 +60,7 @@ def slurm(
         int | None, typer.Option(min=1, help="Training processes per node; default: one per GPU, or one.")
     ] = None,
     cpus_per_task: Annotated[int, typer.Option(min=1, help="CPU cores per job and node.")] = 1,
-    jobs: Annotated[int, typer.Option(min=1, help="Array jobs that build the mixture.")] = 16,
+    jobs: Annotated[int, typer.Option(min=1, help="Array jobs that build the mixture and its tokens.")] = 16,
     evaluation_jobs: Annotated[
         int | None, typer.Option(min=1, help="Array jobs per evaluation; default: the number of training processes.")
     ] = None,

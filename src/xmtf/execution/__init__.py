@@ -1,6 +1,6 @@
 """How shard work is run: the same plan inline, in a process pool, on Ray or as array tasks."""
 
-from xmtf.execution.plan import Plan, ShardTask, read_plan, run_task, write_plan
+from xmtf.execution.plan import Plan, ShardTask, read_plan, run_task, share_of, write_plan
 from xmtf.execution.run import check_engine, num_workers, run_plan, run_shown
 from xmtf.progress import say, track, warn
 
@@ -14,6 +14,7 @@ __all__ = [
     "run_shown",
     "run_task",
     "say",
+    "share_of",
     "track",
     "warn",
     "write_plan",

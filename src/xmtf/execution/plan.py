@@ -14,11 +14,11 @@ from pathlib import Path
 
 import orjson
 
-from xmtf.errors import DataError
+from xmtf.errors import ConfigError, DataError
 from xmtf.files import atomic_folder, content_hash, read_json, read_jsonl, write_jsonl
 from xmtf.json_types import JsonObject
 
-__all__ = ["DONE", "PLANNED", "Plan", "ShardTask", "read_plan", "run_task", "shard_result", "write_plan"]
+__all__ = ["DONE", "PLANNED", "Plan", "ShardTask", "read_plan", "run_task", "shard_result", "share_of", "write_plan"]
 
 DONE = "done.json"
 PLANNED = ".planned.json"
@@ -93,6 +93,27 @@ def read_plan(path: Path) -> Plan:
         return Plan(header["function"], tuple(ShardTask(**task) for task in tasks))
     except (KeyError, TypeError):
         raise DataError(f"{path}: not a plan file") from None
+
+
+def share_of(path: Path, plan: Plan, index: int, jobs: int | None) -> range:
+    """Return the numbers of the tasks of a plan that one job of an array does.
+
+    Args:
+        path: File of the plan, for messages.
+        plan: The plan.
+        index: The task; with ``jobs`` the job, from 0.
+        jobs: Share the tasks among so many jobs: job 1 of 3 does tasks 1, 4, 7, ...
+
+    Raises:
+        ConfigError: The plan has no such task, or there is no such job.
+    """
+    if jobs is not None:
+        if not 0 <= index < jobs:
+            raise ConfigError(f"there is no job {index} of {jobs}; --index ranges from 0 to {jobs - 1}")
+        return range(index, len(plan.tasks), jobs)
+    if not 0 <= index < len(plan.tasks):
+        raise ConfigError(f"{path}: there is no task {index}; the plan has tasks 0 to {len(plan.tasks) - 1}")
+    return range(index, index + 1)
 
 
 def run_task(plan: Plan, index: int, folder: Path) -> dict[str, object]:

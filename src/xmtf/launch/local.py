@@ -15,7 +15,8 @@ from xmtf.execution import say
 from xmtf.guards.tether import tether
 from xmtf.launch.gpus import VISIBLE, gpus_of_processes
 from xmtf.launch.meeting import ALONE, Meeting
-from xmtf.launch.stages import NO_LOGS, LaunchStage, check_layout, launch_stages
+from xmtf.launch.stage import LaunchStage
+from xmtf.launch.stages import NO_LOGS, check_layout, launch_stages
 from xmtf.recipe import LoadedRecipe
 from xmtf.run_folder import stop_file
 
@@ -24,7 +25,7 @@ __all__ = ["local_commands", "run_local", "run_node"]
 _LIBC, _PDEATHSIG = ctypes.CDLL(None), 1
 _ONE_EACH = "--virtual-local-rank"
 """Has torchrun show each process one GPU alone."""
-_DONE_BY_TOKENS = ("plan", "render", "mixture")
+_DONE_BY_TOKENS = ("plan", "render", "order", "parts", "mixture", "tokenizer", "encode")
 """Stages that ``xmtf run --until tokens`` does itself, in its pool of processes."""
 
 

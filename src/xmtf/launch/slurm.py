@@ -3,7 +3,7 @@
 ::
 
     runs/demo/slurm/
-      plan.sbatch render.sbatch mixture.sbatch tokens.sbatch before.sbatch train.sbatch after.sbatch ... report.sbatch
+      plan.sbatch render.sbatch ... mixture.sbatch ... tokens.sbatch before.sbatch train.sbatch ... report.sbatch
       stage.sh       sourced by each: folder, environment, what happens when a stage is stopped or killed
       submit.sh      hands them to Slurm, each after those that it needs
       logs/
@@ -27,7 +27,8 @@ from xmtf.artefacts.ownership import MARKER, write_marker
 from xmtf.artefacts.written_files import WrittenFiles
 from xmtf.errors import ConfigError, DataError
 from xmtf.files import file_sha256, slug, write_text
-from xmtf.launch.stages import NO_LOGS, LaunchStage, check_layout, launch_stages
+from xmtf.launch.stage import LaunchStage
+from xmtf.launch.stages import NO_LOGS, check_layout, launch_stages
 from xmtf.recipe import LoadedRecipe
 from xmtf.run_folder import stop_file
 from xmtf.tasks.checkouts import TEMPLATES_ROOT, absolute_roots
@@ -71,7 +72,7 @@ class Cluster:
         processes_per_node: Training processes of each node; default one per GPU, else one.
         cpus_per_task: Cores of a job on each node. A job that renders has one, one that evaluates those of a training
             process.
-        jobs: Jobs that share the rendering of the mixture.
+        jobs: Jobs that share the rendering of the mixture, then its parts, then its tokens.
         evaluation_jobs: Jobs that share an evaluation; default as many as train together.
         grace_s: Seconds before the time limit at which a job is told to save and stop.
         options: Further options of ``sbatch`` for all jobs, such as ``--qos=long``.
@@ -293,7 +294,7 @@ def _submit_file(stages: list[LaunchStage], out: Path) -> str:
         after = ":".join(f"${{{name}}}" for name in stage.after)
         option = f' --dependency="afterok:{after}"' if after else ""
         lines.append(f"{stage.name}=$(submit {stage.name}{option})")
-    lines += ["", "printf '%-8s %s\\n' " + " ".join(f'{stage.name} "${stage.name}"' for stage in stages)]
+    lines += ["", "printf '%-9s %s\\n' " + " ".join(f'{stage.name} "${stage.name}"' for stage in stages)]
     return "\n".join([*lines, ""])
 
 

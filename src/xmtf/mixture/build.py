@@ -17,14 +17,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 
 from xmtf.artefacts.ownership import check_ours, free_name, refuse_foreign, refuse_loss
-from xmtf.errors import ConfigError, DataError
-from xmtf.execution import Plan, check_engine, read_plan, run_shown, run_task, write_plan
+from xmtf.errors import DataError
+from xmtf.execution import Plan, check_engine, read_plan, run_shown, run_task, share_of, write_plan
 from xmtf.execution.plan import shard_result
 from xmtf.files import (
     MANIFEST,
@@ -38,7 +38,7 @@ from xmtf.files import (
 )
 from xmtf.guards.alone import alone_at
 from xmtf.mixture.describe.composition import OVERLAPS, QUARANTINE
-from xmtf.mixture.finish import finish_mixture, refresh_card
+from xmtf.mixture.finish import finish_mixture, order_parts, refresh_card
 from xmtf.mixture.near import build_near, left_out_of
 from xmtf.mixture.plan.plan import MixturePlan, plan_mixture, read_slice
 from xmtf.mixture.plan.prompted_rows import prompted_tables
@@ -62,6 +62,7 @@ from xmtf.tasks.prompting.pieces import Pieces, Shares
 from xmtf.tasks.prompting.rows import SliceRows, read_rows
 
 __all__ = [
+    "MixtureStep",
     "build_guard",
     "build_guard_shard",
     "build_mixture",
@@ -69,11 +70,19 @@ __all__ = [
     "merge_mixture",
     "run_work_tasks",
     "work_folder",
+    "write_parts_plan",
     "write_work_plan",
 ]
 
 PLAN = "plan.jsonl"
 """File of the work folder with the shard tasks, for a build on many machines."""
+
+MixtureStep = Literal["render", "parts"]
+"""What array jobs share: rendering the shards, and writing the parts once their order is decided."""
+
+_PARTS_PLAN = "parts.jsonl"
+_STEPS: dict[MixtureStep, tuple[str, str]] = {"render": (PLAN, "shards"), "parts": (_PARTS_PLAN, "parts")}
+"""Of each step: the file of its plan and the folder of its shards, in the work folder."""
 
 _RUN_BYTES = 64 * 2**20
 """Rendered bytes gathered before a run is written: what bounds the memory of a shard."""
@@ -181,33 +190,54 @@ def write_work_plan(loaded: LoadedRecipe, out: Path, *, replace: bool = False) -
         return len(plan.shards.tasks)
 
 
-def run_work_tasks(out: Path, index: int, jobs: int | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
+def write_parts_plan(loaded: LoadedRecipe, out: Path, *, replace: bool = False) -> int:
+    """Order the examples of the finished shards, and plan who writes which part; return the number of parts.
+
+    Of a mixture that is finished already the plan has none.
+
+    Raises:
+        ConfigError: As :func:`build_mixture`.
+        DataError: A shard is not finished; names it and how to finish it.
+    """
+    plan = plan_mixture(loaded)
+    if not replace:
+        _refuse_loss(plan, out)
+    _stands(plan, out)
+    check_engine(loaded.recipe.execution)
+    work = work_folder(out)
+    with _working(out):
+        parts = Plan(plan.shards.function)
+        if not _stands(plan, out):
+            parts, *_ = order_parts(plan, _finished_shards(plan, work), work)
+        write_plan(work / _PARTS_PLAN, parts)
+        return len(parts.tasks)
+
+
+def run_work_tasks(
+    out: Path, index: int, jobs: int | None = None, step: MixtureStep = "render"
+) -> Iterator[tuple[int, dict[str, Any]]]:
     """Do shard tasks of a written plan, unless they are done; yield the number of each and what it reports.
 
     Args:
         out: Folder of the mixture.
         index: The task; with ``jobs`` the job, from 0.
         jobs: Share the tasks among so many jobs: job 1 of 3 does tasks 1, 4, 7, ...
+        step: Which plan.
 
     Raises:
         DataError: No plan is written for ``out``.
         ConfigError: The plan has no such task, or there is no such job.
     """
-    path = work_folder(out) / PLAN
+    file, shards = _STEPS[step]
+    path = work_folder(out) / file
     if not path.exists():
-        raise DataError(f"{path}: there is no plan; write one with `xmtf data plan RECIPE --write`")
+        which = "" if step == "render" else f" --step {step}"
+        raise DataError(f"{path}: there is no plan; write one with `xmtf data plan RECIPE --write{which}`")
     plan = read_plan(path)
-    if jobs is not None:
-        if not 0 <= index < jobs:
-            raise ConfigError(f"there is no job {index} of {jobs}; --index ranges from 0 to {jobs - 1}")
-        numbers = range(index, len(plan.tasks), jobs)
-    elif 0 <= index < len(plan.tasks):
-        numbers = range(index, index + 1)
-    else:
-        raise ConfigError(f"{path}: there is no task {index}; the plan has tasks 0 to {len(plan.tasks) - 1}")
+    numbers = share_of(path, plan, index, jobs)
     with _working(out, with_helpers=True):
         for number in numbers:
-            yield number, run_task(plan, number, work_folder(out) / "shards")
+            yield number, run_task(plan, number, work_folder(out) / shards)
 
 
 def merge_mixture(plan: MixturePlan, out: Path, watch: Stopwatch | None = None, *, replace: bool = False) -> Manifest:
@@ -231,6 +261,13 @@ def _merge(plan: MixturePlan, out: Path, watch: Stopwatch) -> Manifest:
     if _stands(plan, out):
         discard_folder(work)  # of a build that was killed at its very end
         return refresh_card(plan, out)
+    manifest = finish_mixture(plan, _finished_shards(plan, work), work, out, watch)
+    _read_once.cache_clear()  # it maps files that are deleted now
+    discard_folder(work)
+    return manifest
+
+
+def _finished_shards(plan: MixturePlan, work: Path) -> list[Shard]:
     shards = []
     for index, (task, part) in enumerate(zip(plan.shards.tasks, plan.portions, strict=True)):
         result = shard_result(task, work / "shards")
@@ -239,10 +276,7 @@ def _merge(plan: MixturePlan, out: Path, watch: Stopwatch) -> Manifest:
                 f"{work / 'shards' / task.name}: not finished; run `xmtf data run-task` with --index {index}"
             )
         shards.append(Shard(task.name, task.fingerprint, part.task, part.rate, result, Counter()))
-    manifest = finish_mixture(plan, shards, work, out, watch)
-    _read_once.cache_clear()  # it maps files that are deleted now
-    discard_folder(work)
-    return manifest
+    return shards
 
 
 def build_shard(spec: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from xmtf.artefacts.manifest_parts import MixtureCounts, MixtureDetails
 from xmtf.errors import ConfigError
-from xmtf.execution import run_shown
+from xmtf.execution import Plan, run_shown
 from xmtf.files import (
     Manifest,
     Stopwatch,
@@ -38,17 +38,17 @@ from xmtf.mixture.sort.merge import Shard, place_parts, plan_parts
 from xmtf.recipe.effects import marked
 from xmtf.tasks.prompting.drop_report import DropReport, explain_drop
 
-__all__ = ["finish_mixture", "refresh_card"]
+__all__ = ["finish_mixture", "order_parts", "refresh_card"]
 
 
 _CARD = "README.md"
 
 
-def finish_mixture(plan: MixturePlan, shards: list[Shard], work: Path, out: Path, watch: Stopwatch) -> Manifest:
-    """Merge finished shards into ``out`` and describe it.
+def order_parts(plan: MixturePlan, shards: list[Shard], work: Path) -> tuple[Plan, MixtureCounts, DropReport]:
+    """Decide which examples of finished shards stay, and in which part; the plan returned writes the parts.
 
     Raises:
-        ConfigError: No example is left; says what dropped them. Or lint finds errors, which ``mixture.lint`` refuses.
+        ConfigError: As :func:`finish_mixture`.
     """
     recipe = plan.loaded.recipe
     report = DropReport()
@@ -59,6 +59,17 @@ def finish_mixture(plan: MixturePlan, shards: list[Shard], work: Path, out: Path
     counts = _counts(shards)
     if not parts.tasks:
         raise ConfigError(f"{plan.loaded.path}: {_nothing_left(counts, report)}")
+    return parts, counts, report
+
+
+def finish_mixture(plan: MixturePlan, shards: list[Shard], work: Path, out: Path, watch: Stopwatch) -> Manifest:
+    """Merge finished shards into ``out`` and describe it.
+
+    Raises:
+        ConfigError: No example is left; says what dropped them. Or lint finds errors, which ``mixture.lint`` refuses.
+    """
+    recipe = plan.loaded.recipe
+    parts, counts, report = order_parts(plan, shards, work)
     results = run_shown(parts, work / "parts", recipe.execution, "writing")
     composition = merge_composition(result["composition"] for result in results)
     with atomic_folder(out, alone=True) as folder:

@@ -1,6 +1,6 @@
 """Text becomes packed rows: tokenizer, token files that Megatron reads, packing, blending, the loader."""
 
-from xmtf.tokens.build.build import tokenize_mixture, tokenizer_for
+from xmtf.tokens.build.build import run_token_tasks, tokenize_mixture, tokenizer_for, write_tokens_plan
 from xmtf.tokens.rows.batches import CausalBatch, EncoderDecoderBatch
 from xmtf.tokens.rows.loader import Loader
 from xmtf.tokens.rows.opening import NoExamplesError, open_loader
@@ -25,8 +25,10 @@ __all__ = [
     "peek_row",
     "published_weights",
     "read_split_file",
+    "run_token_tasks",
     "tokenize_mixture",
     "tokenizer_for",
     "train_tokenizer",
     "write_split_file",
+    "write_tokens_plan",
 ]

@@ -10,7 +10,7 @@ import torch
 from xmtf.errors import ConfigError
 from xmtf.launch import Cluster, local
 from xmtf.launch.gpus import gpus_of_processes
-from xmtf.launch.stages import LaunchStage
+from xmtf.launch.stage import LaunchStage
 from xmtf.models.device import take_gpu
 from xmtf.recipe import load_recipe
 

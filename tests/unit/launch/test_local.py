@@ -10,7 +10,7 @@ from xmtf.errors import ConfigError, DataError
 from xmtf.launch import local, run_local
 from xmtf.launch.local import local_commands
 from xmtf.launch.meeting import Meeting
-from xmtf.launch.stages import LaunchStage
+from xmtf.launch.stage import LaunchStage
 from xmtf.recipe import load_recipe
 
 SMOKE = Path(__file__).parents[3] / "recipes" / "smoke" / "bloom-tiny.yaml"

@@ -24,7 +24,7 @@ RECIPE = {
 }
 TRAIN = """\
 #!/usr/bin/env bash
-# small, stage 7 of 10: finetunes the model
+# small, stage 11 of 14: finetunes the model
 # Written by `xmtf launch slurm`; see docs/cluster.md.
 #SBATCH --job-name=small-train
 #SBATCH --output=logs/%x-%j.log
@@ -54,7 +54,7 @@ run_stage srun --ntasks-per-node=1 --cpus-per-task=16 --kill-on-bad-exit=1 \\
 """
 RENDER = """\
 #!/usr/bin/env bash
-# small, stage 2 of 10: renders the shards of the mixture
+# small, stage 2 of 14: renders the shards of the mixture
 # Written by `xmtf launch slurm`; see docs/cluster.md.
 #SBATCH --job-name=small-render
 #SBATCH --output=logs/%x-%A_%a.log
@@ -76,7 +76,7 @@ execution.engine=pool execution.workers=16 --jobs 4
 """
 AFTER = """\
 #!/usr/bin/env bash
-# small, stage 8 of 10: queries the model after training
+# small, stage 12 of 14: queries the model after training
 # Written by `xmtf launch slurm`; see docs/cluster.md.
 #SBATCH --job-name=small-after
 #SBATCH --output=logs/%x-%A_%a.log
@@ -145,23 +145,27 @@ def submitted(out, environment=None):
 
 
 def test_every_stage_begins_after_those_that_it_needs(write):
-    calls = submitted(write(cluster=Cluster(evaluation_jobs=2)))
+    calls = submitted(write(cluster=Cluster(jobs=2, evaluation_jobs=2)))
     assert {name: "".join(options).removeprefix("--dependency=") for name, options in calls.items()} == {
         "plan": "",
         "render": "afterok:1",
-        "mixture": "afterok:2",
-        "tokens": "afterok:3",
-        "before": "afterok:4",
-        "before_scores": "afterok:5",
-        "train": "afterok:4",
-        "after": "afterok:7",
-        "after_scores": "afterok:8",
-        "report": "afterok:6:9",
+        "order": "afterok:2",
+        "parts": "afterok:3",
+        "mixture": "afterok:4",
+        "tokenizer": "afterok:5",
+        "encode": "afterok:6",
+        "tokens": "afterok:7",
+        "before": "afterok:8",
+        "before_scores": "afterok:9",
+        "train": "afterok:8",
+        "after": "afterok:11",
+        "after_scores": "afterok:12",
+        "report": "afterok:10:13",
     }
 
 
 def test_one_job_evaluates_by_itself(write):
-    calls = submitted(write(cluster=Cluster()))
+    calls = submitted(write(cluster=Cluster(jobs=1)))
     assert list(calls) == ["plan", "render", "mixture", "tokens", "before", "train", "after", "report"]
     assert calls["report"] == ["--dependency=afterok:5:7"]
 
@@ -182,8 +186,9 @@ def test_files_of_others_are_not_written_among(write, tmp_path):
 
 def test_a_recipe_without_suites_has_no_evaluation(write):
     calls = submitted(write(evaluation="{}"))
-    assert list(calls) == ["plan", "render", "mixture", "tokens", "train", "report"]
-    assert calls["report"] == ["--dependency=afterok:5"]
+    built = ["plan", "render", "order", "parts", "mixture", "tokenizer", "encode", "tokens"]
+    assert list(calls) == [*built, "train", "report"]
+    assert calls["report"] == ["--dependency=afterok:9"]
 
 
 HOSTILE = 'a\'; touch pwned; $(touch pwned) `touch pwned` "b" #SBATCH --wrap=pwned'

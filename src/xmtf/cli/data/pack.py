@@ -23,7 +23,7 @@ from xmtf.records import Family
 from xmtf.tokens import tokenize_mixture
 from xmtf.tokens.rows.split_files import write_split_files
 
-__all__ = ["load_for_tokens", "pack", "split_files"]
+__all__ = ["load_for_tokens", "of_recipe", "pack", "split_files"]
 
 Weights = Literal["tokens", "bytes", "equal", "xp3"]
 Choice = bool | None
@@ -76,7 +76,7 @@ def pack(
         mixture = find_mixture(source)
         loaded, base, family = load_for_tokens(mixture, [*(overrides or []), *chosen], family), None, family or "causal"
     else:
-        loaded, base, family = _of_recipe(source, [*(overrides or []), *chosen], family)
+        loaded, base, family = of_recipe(source, [*(overrides or []), *chosen], family)
         mixture = mixture or loaded.run.mixture
         out = out or loaded.run.tokens
     manifest = tokenize_mixture(loaded, mixture, out, family=family, base=base, replace=replace)
@@ -134,7 +134,8 @@ def load_for_tokens(source: Path, overrides: Iterable[str], family: str | None =
     return resolve_recipe(data, source, overrides)
 
 
-def _of_recipe(path: Path, overrides: list[str], family: Family | None) -> tuple[Any, str | None, Family]:
+def of_recipe(path: Path, overrides: list[str], family: Family | None) -> tuple[Any, str | None, Family]:
+    """Return a recipe, the model whose tokenizer it takes, and the family that its token files are for."""
     loaded = load_for_tokens(path, overrides)
     model = loaded.recipe.model
     base = plain_reference(model.base) if model.base else None

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from xmtf.artefacts.manifest_parts import TokenDetails
+from xmtf.cli.data.arrays import Step, StepOut, plan_step, planned_line, run_step, step_folder
 from xmtf.cli.data.pack import load_for_tokens, pack, split_files
 from xmtf.cli.data.pin import pin
 from xmtf.cli.data.tables import print_built, print_example, print_plan
@@ -18,7 +19,7 @@ from xmtf.errors import ConfigError, DataError
 from xmtf.execution import say, track
 from xmtf.files import MANIFEST, read_manifest
 from xmtf.mixture import build_mixture, plan_mixture
-from xmtf.mixture.build import merge_mixture, run_work_tasks, write_work_plan
+from xmtf.mixture.build import merge_mixture
 from xmtf.mixture.describe.compare import compare_counts
 from xmtf.mixture.describe.stats import mixture_stats
 from xmtf.mixture.io.export import ExportNames, export_jsonl
@@ -60,31 +61,29 @@ def plan(
     write: Annotated[
         bool, typer.Option("--write", help="Also write the plan, for `run-task` on multiple machines.")
     ] = False,
-    out: Out = None,
+    step: Step = "render",
+    out: StepOut = None,
     replace: Replace = False,
 ) -> None:
     """List what a mixture would contain, by cluster and language.
 
     Counts tasks, splits and templates without reading data. With --write the sources are looked up, the held-out index
     is built, and the number of shard tasks is printed; then run every index with `xmtf data run-task` and finish with
-    `xmtf data merge`.
+    `xmtf data merge`. With --step parts the rendered examples are put in order, so that jobs may write the parts before
+    the merge; with --step tokens the tokenizer is written, so that jobs may encode the mixture before `xmtf data pack`.
 
     Example: xmtf data plan recipes/data/xp3x.yaml
     """
-    loaded = _load(recipe, overrides)
     if write:
-        tasks = write_work_plan(loaded, _out(loaded, out), replace=replace)
+        folder, tasks = plan_step(recipe, overrides, step, out, replace=replace)
         if as_json:
-            print_json({"folder": str(_out(loaded, out)), "tasks": tasks})
-            return
-        print_text(
-            f"{tasks} shard tasks: run `xmtf data run-task {recipe} --index 0` to --index {tasks - 1}, then merge"
-            if tasks
-            else f"{_out(loaded, out)}: the mixture is already finished"
-        )
+            print_json({"folder": str(folder), "tasks": tasks})
+        else:
+            print_text(planned_line(recipe, step, folder, tasks))
         return
-
-    records = planned_splits(loaded)
+    if step != "render":
+        raise ConfigError(f"--step {step}: give --write, too; without it the mixture is described as a whole")
+    records = planned_splits(_load(recipe, overrides))
     print_json(records) if as_json else print_plan(records)
 
 
@@ -115,22 +114,23 @@ def run_task(
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Split the tasks among N jobs; --index is then the job, from 0.")
     ] = None,
-    out: Out = None,
+    step: Step = "render",
+    out: StepOut = None,
     as_json: PrintJson = False,
 ) -> None:
     """Run shard tasks of a written plan, as one job of an array.
 
-    One task, or with --jobs N every N-th task.
+    One task, or with --jobs N every N-th task. With --step parts or tokens, those of the plan that `data plan --write`
+    wrote for this step.
 
     Example: xmtf data run-task recipes/data/xp3.yaml --index 17 --jobs 100
     """
     loaded = _load(recipe, overrides)
-    for number, result in run_work_tasks(_out(loaded, out), index, jobs):
-        examples = sum(run["rows"] for run in result["runs"])
+    for done in run_step(step_folder(loaded, step, out), step, index, jobs):
         if as_json:
-            print_json({"task": number, "rendered": result["in"], "examples": examples})
+            print_json(done)
         else:
-            print_text(f"task {number}: {examples:,} of {result['in']:,} examples")
+            print_text(f"task {done['task']}: {done['examples']:,} of {done['rendered']:,} examples")
 
 
 @app.command()

@@ -9,7 +9,7 @@ import contextlib
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,19 @@ from xmtf.artefacts.checksums import check_outputs, remembered_sha256
 from xmtf.artefacts.manifest_parts import MixtureCounts, SpecialIds, TokenCounts, TokenDetails
 from xmtf.artefacts.ownership import check_ours, claim, free_name, refuse_loss, stage_of
 from xmtf.errors import ConfigError, DataError
-from xmtf.execution import Plan, ShardTask, check_engine, num_workers, run_shown, say, warn
+from xmtf.execution import (
+    Plan,
+    ShardTask,
+    check_engine,
+    num_workers,
+    read_plan,
+    run_shown,
+    run_task,
+    say,
+    share_of,
+    warn,
+    write_plan,
+)
 from xmtf.files import (
     MANIFEST,
     Manifest,
@@ -59,15 +71,27 @@ from xmtf.tokens.tokenizer.special_texts import special_line
 from xmtf.tokens.tokenizer.tokenizer import Tokenizer
 from xmtf.tokens.tokenizer.training import train_tokenizer
 
-__all__ = ["tokenize_mixture", "tokenizer_for", "tokens_fingerprint"]
+__all__ = ["run_token_tasks", "tokenize_mixture", "tokenizer_for", "tokens_fingerprint", "write_tokens_plan"]
 
 _FORMAT = FORMATS["tokens"]
+_ENCODE = "xmtf.tokens.build.encode:encode_shard"
 _SHARDS = "shards"
 _LANGUAGES = "languages"
 _STAGE = "tokens"
+_PLAN = "plan.jsonl"
+"""File in the folder of the shards with their tasks, for a build on many machines."""
 _INLINE_TOKENS = 2**26
 """Languages with fewer tokens together are joined here: that takes a second, and workers take longer to start."""
 _DEFAULT_VOCAB_SIZE = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class _Encoding:
+    """What every shard is encoded with."""
+
+    tokenizer: Tokenizer
+    ends: Ends
+    chat: ChatRules | None
 
 
 def tokenize_mixture(
@@ -101,34 +125,14 @@ def tokenize_mixture(
         raise ConfigError(f"{mixture}: the mixture is not finished; build it first")
     settings, inputs = _depends_on(loaded, read_manifest(mixture).fingerprint, family, base)
     fingerprint = stage_fingerprint("tokens", settings, inputs)
-    if out.is_dir() and stage_of(out) == _STAGE:
-        sweep(out)
-    if is_finished(out, fingerprint):
+    if _stands(out, fingerprint):
         if any((out / name).exists() for name in (_SHARDS, _LANGUAGES)):  # of a run that was killed at its very end
             with alone_in(out / _SHARDS, what="work"):
                 _tidy(out)
         return read_manifest(out)
-    check_ours(out, "token files", (_STAGE,))
-    if (out / MANIFEST).exists() and not replace:
-        refuse_loss(out, ["the finished token files there"], f"another --out, such as {free_name(out)},")
-    _check_caps(recipe, mixture)
-    check_engine(recipe.execution)
-    check_outputs(mixture, lambda name: name.endswith(".parquet"))
-    with contextlib.ExitStack() as held:
-        held.enter_context(alone_at(out))
-        claim(out, _STAGE, "token files")
-        held.enter_context(alone_in(out / _SHARDS, what="work"))
-        tokenizer = tokenizer_for(loaded, mixture, family=family, base=base)
-        (out / MANIFEST).unlink(missing_ok=True)
-        ends = _ends(recipe.tokens, tokenizer, family)
-        # whoever loads an export with transformers gets what training read: of a causal model no end behind a prompt,
-        # unless it was trained with one; an encoder-decoder's is also what ends its targets
-        keep_end = family == "encoder-decoder" or bool(ends.end_of_inputs)
-        tokenizer = tokenizer.adding(ends.begin_of_inputs, keep_end=keep_end)
-        parts = [path for paths in mixture_files(mixture).values() for path in paths]
-        chat, tokenizer = plan_chat(loaded, parts, tokenizer, family)
-        tokenizer.save(tokenizer_of(out))
-        counts, languages, clusters, files = _encode_all(mixture, out, tokenizer, ends, recipe, chat)
+    with _preparing(loaded, mixture, out, family, base, replace=replace) as encoding:
+        tokenizer, ends, chat = encoding.tokenizer, encoding.ends, encoding.chat
+        counts, languages, clusters, files = _encode_all(mixture, out, encoding, recipe)
         _say_counts(counts, with_chat=chat is not None)
         details = TokenDetails(
             languages=languages,
@@ -150,6 +154,85 @@ def tokenize_mixture(
         write_manifest(out, manifest)
         _tidy(out)
     return manifest
+
+
+def write_tokens_plan(
+    loaded: LoadedRecipe, mixture: Path, out: Path, *, family: Family, base: str | None = None, replace: bool = False
+) -> int:
+    """Prepare the tokenisation on many machines: write the tokenizer and the plan; return the number of shard tasks.
+
+    Of token files that are finished already the plan has none. Arguments and errors are those of
+    :func:`tokenize_mixture`, which finds the finished shards and completes the folder.
+    """
+    if not (mixture / MANIFEST).is_file():
+        raise ConfigError(f"{mixture}: the mixture is not finished; build it first")
+    fingerprint = tokens_fingerprint(loaded, read_manifest(mixture).fingerprint, family=family, base=base)
+    if _stands(out, fingerprint):
+        with alone_in(out / _SHARDS, what="work"):
+            write_plan(out / _SHARDS / _PLAN, Plan(_ENCODE))
+        return 0
+    with _preparing(loaded, mixture, out, family, base, replace=replace) as encoding:
+        plan = _plan(mixture_files(mixture), mixture, out, encoding, loaded.recipe)
+        write_plan(out / _SHARDS / _PLAN, plan)
+    return len(plan.tasks)
+
+
+def run_token_tasks(out: Path, index: int, jobs: int | None = None) -> Iterator[tuple[int, JsonObject]]:
+    """Encode shards of a written plan, unless they are done; yield the number of each and what it reports.
+
+    Args:
+        out: Folder of the token files.
+        index: The task; with ``jobs`` the job, from 0.
+        jobs: Share the tasks among so many jobs.
+
+    Raises:
+        DataError: No plan is written for ``out``.
+        ConfigError: The plan has no such task, or there is no such job.
+    """
+    path = out / _SHARDS / _PLAN
+    if not path.exists():
+        raise DataError(f"{path}: there is no plan; write one with `xmtf data plan RECIPE --write --step tokens`")
+    plan = read_plan(path)
+    numbers = share_of(path, plan, index, jobs)
+    with alone_in(out / _SHARDS, what="work", with_helpers=True):
+        for number in numbers:
+            yield number, run_task(plan, number, out / _SHARDS)
+
+
+def _stands(out: Path, fingerprint: str) -> bool:
+    """Return whether the token files are finished; leftovers of killed processes are swept."""
+    if out.is_dir() and stage_of(out) == _STAGE:
+        sweep(out)
+    return is_finished(out, fingerprint)
+
+
+@contextlib.contextmanager
+def _preparing(
+    loaded: LoadedRecipe, mixture: Path, out: Path, family: Family, base: str | None, *, replace: bool
+) -> Iterator[_Encoding]:
+    """Hold ``out``, with the tokenizer in it that its shards are encoded with."""
+    recipe = loaded.recipe
+    check_ours(out, "token files", (_STAGE,))
+    if (out / MANIFEST).exists() and not replace:
+        refuse_loss(out, ["the finished token files there"], f"another --out, such as {free_name(out)},")
+    _check_caps(recipe, mixture)
+    check_engine(recipe.execution)
+    check_outputs(mixture, lambda name: name.endswith(".parquet"))
+    with contextlib.ExitStack() as held:
+        held.enter_context(alone_at(out))
+        claim(out, _STAGE, "token files")
+        held.enter_context(alone_in(out / _SHARDS, what="work"))
+        tokenizer = tokenizer_for(loaded, mixture, family=family, base=base)
+        (out / MANIFEST).unlink(missing_ok=True)
+        ends = _ends(recipe.tokens, tokenizer, family)
+        # whoever loads an export with transformers gets what training read: of a causal model no end behind a prompt,
+        # unless it was trained with one; an encoder-decoder's is also what ends its targets
+        keep_end = family == "encoder-decoder" or bool(ends.end_of_inputs)
+        tokenizer = tokenizer.adding(ends.begin_of_inputs, keep_end=keep_end)
+        parts = [path for paths in mixture_files(mixture).values() for path in paths]
+        chat, tokenizer = plan_chat(loaded, parts, tokenizer, family)
+        tokenizer.save(tokenizer_of(out))
+        yield _Encoding(tokenizer, ends, chat)
 
 
 def _check_caps(recipe: Recipe, mixture: Path) -> None:
@@ -256,11 +339,11 @@ def chat_line(counts: TokenCounts) -> str:
 
 
 def _encode_all(
-    mixture: Path, out: Path, tokenizer: Tokenizer, ends: Ends, recipe: Recipe, chat: ChatRules | None
+    mixture: Path, out: Path, encoding: _Encoding, recipe: Recipe
 ) -> tuple[TokenCounts, dict[str, TokenCounts], list[str], dict[str, str]]:
     """Encode every shard, merge every language; return counts, those of each language, clusters, hashes of files."""
-    shards, dtype = mixture_files(mixture), choose_dtype(tokenizer.vocab_size)
-    plan = _plan(shards, mixture, out, tokenizer, ends, recipe, chat)
+    shards, dtype = mixture_files(mixture), choose_dtype(encoding.tokenizer.vocab_size)
+    plan = _plan(shards, mixture, out, encoding, recipe)
     execution, prefix = recipe.execution, slug(recipe.name)
     with _one_thread_each(execution, len(plan.tasks)):
         results = run_shown(plan, out / _SHARDS, execution, "tokenising")
@@ -276,7 +359,7 @@ def _encode_all(
     clusters = sorted({name for result in results for name in result["clusters"]})
     if total.tokens < _INLINE_TOKENS:
         execution = execution.model_copy(update={"engine": "inline"})
-    merging = _merging(by_language, out, clusters, dtype, prefix, masked=chat is not None, caps=caps)
+    merging = _merging(by_language, out, clusters, dtype, prefix, masked=encoding.chat is not None, caps=caps)
     files: dict[str, str] = {}
     left_out: dict[str, JsonObject] = {}
     for task, merged in zip(
@@ -323,15 +406,8 @@ def _merging(
     return Plan("xmtf.tokens.build.merge:merge_language", tuple(tasks))
 
 
-def _plan(
-    shards: dict[str, list[Path]],
-    mixture: Path,
-    out: Path,
-    tokenizer: Tokenizer,
-    ends: Ends,
-    recipe: Recipe,
-    chat: ChatRules | None,
-) -> Plan:
+def _plan(shards: dict[str, list[Path]], mixture: Path, out: Path, encoding: _Encoding, recipe: Recipe) -> Plan:
+    tokenizer, chat = encoding.tokenizer, encoding.chat
     parts = {name: found for name, found in read_manifest(mixture).outputs.items() if name.endswith(".parquet")}
     for name in parts:
         if not (mixture / name).is_file():
@@ -348,7 +424,7 @@ def _plan(
                 "shard_hash": parts[name],
                 "tokenizer": str(tokenizer_of(out).resolve()),
                 "tokenizer_hash": tokenizer.fingerprint,
-                "ends": asdict(ends),
+                "ends": asdict(encoding.ends),
                 "begin_of_inputs": tokenizer.begin_text,
                 "special_tokens": recipe.tokens.special_tokens,
                 "dtype": choose_dtype(tokenizer.vocab_size).str,
@@ -359,7 +435,7 @@ def _plan(
             spec |= {} if recipe.tokens.cap_tokens is None else {"origins": True}
             rows = pq.read_metadata(path).num_rows
             tasks.append(ShardTask(f"{language}-{path.stem}", spec, cost=float(rows)))
-    return Plan("xmtf.tokens.build.encode:encode_shard", tuple(tasks))
+    return Plan(_ENCODE, tuple(tasks))
 
 
 @contextlib.contextmanager
