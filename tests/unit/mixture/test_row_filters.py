@@ -104,7 +104,7 @@ def test_a_column_of_something_else_stops_the_build(recipe, tmp_path):
         build_mixture(recipe("own_tasks.0.language_column=targets"), tmp_path / "mix")
     with pytest.raises(SourceError, match="language_column 'score' is of type double; give a column of texts"):
         build_mixture(recipe("own_tasks.0.language_column=score"), tmp_path / "mix")
-    with pytest.raises(SourceError, match="no column 'codes'; did you mean 'code'"):
+    with pytest.raises(SourceError, match="unknown column 'codes'; did you mean 'code'"):
         build_mixture(recipe("own_tasks.0.language_column=codes"), tmp_path / "mix")
 
 

@@ -17,7 +17,7 @@ def test_tokens_segments_and_loss_stand_in_columns(tokens: Path, recipe: Callabl
     assert spelled.endswith("</s>")
     weights = [float(cell) for line in lines if line.startswith("loss") for cell in line.split()[1:]]
     assert abs(sum(weights) - 1) < 0.05
-    assert lines[-1].endswith("empty places")
+    assert lines[-1].endswith("empty positions")
 
 
 def test_letters_of_several_tokens_are_read_whole(

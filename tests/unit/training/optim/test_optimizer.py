@@ -32,7 +32,7 @@ def test_biases_and_norms_do_not_decay_and_embeddings_do():
 
 def test_frozen_parameters_are_left_out():
     model = Parts().requires_grad_(False)
-    with pytest.raises(ConfigError, match="no parameter"):
+    with pytest.raises(ConfigError, match="no trainable parameters"):
         build_optimizer(model, Optimizer())
     model.dense.weight.requires_grad_(True)
     assert [group["params"] for group in build_optimizer(model, Optimizer()).param_groups] == [[model.dense.weight]]
