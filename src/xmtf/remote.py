@@ -6,25 +6,48 @@ files of each provider; an address that carries some is refused, so that none ge
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
-
-import fsspec
 
 from xmtf.artefacts.checksums import check_outputs
 from xmtf.errors import ConfigError, DataError, SourceError, UserError
 from xmtf.files import MANIFEST, atomic_folder
 
-__all__ = ["copy_down", "copy_up", "is_remote"]
+__all__ = ["check_address", "copy_down", "copy_up", "fetch_finished", "inside", "is_remote", "open_storage", "told"]
+
+_ERRORS = (
+    ("botocore.exceptions", "BotoCoreError"),
+    ("botocore.exceptions", "ClientError"),
+    ("gcsfs.retry", "HttpError"),
+    ("google.auth.exceptions", "GoogleAuthError"),
+    ("aiohttp", "ClientError"),
+    ("httpx", "HTTPError"),
+)
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 def is_remote(place: str) -> bool:
     """Tell an address such as ``s3://bucket/folder`` from a path."""
-    return "://" in place
+    return _ADDRESS.match(place) is not None
+
+
+def check_address(address: str) -> None:
+    """Refuse an address that carries credentials, or that leads out of the folder that it names.
+
+    Raises:
+        ConfigError: It does; the message never repeats the credentials.
+    """
+    parts = urlsplit(address)
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ConfigError("an address with credentials is refused; put them into the environment")
+    if ".." in parts.path.split("/"):
+        raise ConfigError(f"{address}: `..` leads out of the folder that is named")
 
 
 def copy_up(folder: Path, address: str, *, replace: bool = False) -> list[tuple[str, int]]:
@@ -41,8 +64,8 @@ def copy_up(folder: Path, address: str, *, replace: bool = False) -> list[tuple[
         raise DataError(f"{folder}: no finished folder (it has no {MANIFEST}); only finished ones are copied")
     manifest = check_outputs(folder)
     names = [*sorted(name for name in _names_here(folder, set(manifest.outputs)) if name != MANIFEST), MANIFEST]
-    with _told(address):
-        storage, root = _open(address)
+    with told(address):
+        storage, root = open_storage(address)
         last = f"{root}/{MANIFEST}"
         if storage.exists(last):
             if not replace:
@@ -74,13 +97,22 @@ def copy_down(address: str, folder: Path) -> list[tuple[str, int]]:
     """
     if folder.exists() or folder.is_symlink():
         raise ConfigError(f"{folder}: already exists; name a new folder")
-    with _told(address):
-        storage, root = _open(address)
+    return fetch_finished(address, folder)
+
+
+def fetch_finished(address: str, folder: Path) -> list[tuple[str, int]]:
+    """Copy a finished folder from an address as :func:`copy_down`; one that is at ``folder`` is replaced as a whole.
+
+    Raises:
+        SourceError, DataError, ConfigError, UserError: As :func:`copy_down`.
+    """
+    with told(address):
+        storage, root = open_storage(address)
         if not storage.exists(f"{root}/{MANIFEST}"):
             raise SourceError(
                 f"{address}: no finished folder (no {MANIFEST}): none was copied there, or an upload was cut short"
             )
-        found = {_inside(str(place), root, address): str(place) for place in storage.find(root)}
+        found = {inside(str(place), root, address): str(place) for place in storage.find(root)}
         folder.parent.mkdir(parents=True, exist_ok=True)
         with atomic_folder(folder) as temporary:
             for name, place in sorted(found.items()):
@@ -95,7 +127,7 @@ def copy_down(address: str, folder: Path) -> list[tuple[str, int]]:
         return [(name, (folder / name).stat().st_size) for name in sorted(found)]
 
 
-def _inside(place: str, root: str, address: str) -> str:
+def inside(place: str, root: str, address: str) -> str:
     """Return the name of a file below the root; one that leads out of it is refused."""
     name = place.removeprefix(root).lstrip("/") if place.startswith(root) else ""
     parts = PurePosixPath(name).parts
@@ -104,23 +136,26 @@ def _inside(place: str, root: str, address: str) -> str:
     return name
 
 
-def _open(address: str) -> tuple[Any, str]:
-    parts = urlsplit(address)
-    if parts.username or parts.password or parts.query:
-        raise ConfigError("an address with credentials is refused; put them into the environment")
-    if ".." in parts.path.split("/"):
-        raise ConfigError(f"{address}: `..` leads out of the folder that is named")
+def open_storage(address: str) -> tuple[Any, str]:
+    """Return the file system of fsspec behind an address, and the path in it.
+
+    Raises:
+        ConfigError: The address is wrong.
+        UserError: The package of its storage is missing.
+    """
+    check_address(address)
+    core = import_module("fsspec.core")  # a third of a second, which only addresses need
     try:
-        storage, root = fsspec.core.url_to_fs(address.rstrip("/"))
+        storage, root = core.url_to_fs(address.rstrip("/"))
     except ImportError as error:
-        raise UserError(f"{address}: {error}") from None
+        raise UserError(f"{address}: {str(error).rstrip('.')}: pip install 'xmtf[remote]'") from None
     except ValueError as error:
         raise ConfigError(f"{address}: {error}") from None
     return storage, str(root).rstrip("/")
 
 
 @contextmanager
-def _told(address: str) -> Iterator[None]:
+def told(address: str) -> Iterator[None]:
     """Turn what storages raise into one line."""
     try:
         yield
@@ -130,6 +165,6 @@ def _told(address: str) -> Iterator[None]:
 
 
 def _refusals() -> tuple[type[Exception], ...]:
-    """Return what storages raise: also the errors of the client for S3 that are no OSError."""
-    module = sys.modules.get("botocore.exceptions")
-    return (OSError,) if module is None else (OSError, vars(module)["BotoCoreError"])
+    """Return what storages raise: also the errors of the clients of S3, GCS and the hub that are no OSError."""
+    loaded = ((sys.modules.get(module), name) for module, name in _ERRORS)
+    return (OSError, *(vars(module)[name] for module, name in loaded if module is not None and name in vars(module)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from xmtf.report.results import results_folders
+from xmtf.report.results import local_sources, results_folders
 from xmtf.results.frames import Results, read_results
 
 __all__ = ["load_results"]
@@ -16,11 +16,11 @@ def load_results(path: Path | str | Iterable[Path | str]) -> Results:
 
     Args:
         path: A results folder, the folder of a run (its evaluations before and after), a folder of results folders,
-            or several of these.
+            an address of such (``s3://bucket/demo/results``), or several of these.
 
     Raises:
         SourceError: There are no results.
         DataError: A file is broken; names it.
     """
     paths = [path] if isinstance(path, Path | str) else path
-    return read_results([folder for each in paths for folder in results_folders(Path(each))])
+    return read_results([folder for each in local_sources(paths) for folder in results_folders(each)])

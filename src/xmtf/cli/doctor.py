@@ -174,18 +174,27 @@ def _devices() -> dict[str, object]:
     return devices
 
 
+def _mirror(root: str) -> str:
+    from xmtf.remote import check_address, is_remote
+
+    if is_remote(root):
+        try:
+            check_address(root)
+        except ConfigError as error:
+            return f"XMTF_DATA_ROOT: {error}"
+        return f"{root}: an address, read when a dataset is looked up"
+    if not Path(root).is_dir():
+        return f"XMTF_DATA_ROOT={root}: no such folder"
+    return f"{root}: {sum(1 for _ in Path(root).rglob('*.parquet'))} Parquet splits"
+
+
 def _data() -> dict[str, object]:
     from xmtf.sources.cldr import cldr_release
     from xmtf.sources.mirror import mirror_roots
 
-    roots = mirror_roots()
-    told = [
-        f"{root}: {sum(1 for _ in root.rglob('*.parquet'))} Parquet splits"
-        if root.is_dir()
-        else f"XMTF_DATA_ROOT={root}: no such folder"
-        for root in roots
-    ]
-    mirror = "; ".join(told) or "XMTF_DATA_ROOT is not set: datasets come from the hub"
+    mirror = (
+        "; ".join(_mirror(root) for root in mirror_roots()) or "XMTF_DATA_ROOT is not set: datasets come from the hub"
+    )
     offline = os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0")
     return {
         "mirror": mirror,

@@ -26,7 +26,9 @@ __all__ = ["app"]
 app = typer.Typer(no_args_is_help=True, help="Build tables, figures, pages and cards of runs and results.")
 
 Out = Annotated[Path | None, typer.Option("--out", help="Output folder; default: the run's report folder.")]
-ResultPaths = Annotated[list[Path] | None, typer.Argument(help="Run folders, or folders of results.")]
+ResultPaths = Annotated[
+    list[str] | None, typer.Argument(help="Run folders, folders of results, or addresses (s3://bucket/demo/results).")
+]
 Reference = Annotated[
     bool, typer.Option("--reference", help="Include the published numbers of BLOOM, BLOOMZ, mT0, ...")
 ]
@@ -67,11 +69,13 @@ def build(
     Example: xmtf report build results/bloomz-560m results/mt0-small --reference --out report
     """
     from xmtf.report import build_report
+    from xmtf.report.results import local_sources
     from xmtf.report.write import report_folder
 
-    sources = results or []
-    target = report_folder(sources, out)
-    build_report(sources, target, Report(title=title, items=items), _inputs(given, reference, overlap))
+    target = report_folder(results or [], out)
+    build_report(
+        local_sources(results or []), target, Report(title=title, items=items), _inputs(given, reference, overlap)
+    )
     print_files([target / PAGE], as_json=as_json)
 
 
@@ -98,13 +102,14 @@ def tables(
     Example: xmtf report tables runs/demo --format tex
     Example: xmtf report tables results/mine --reference --out tables
     """
+    from xmtf.report.results import local_sources
     from xmtf.report.tables import render_table, write_tables
     from xmtf.report.tables_and_figures import tables_of
 
     files = None if out is None else WrittenFiles(out, "tables", replace)
     if files is not None:
         files.check()
-    known = {table.name: table for table in tables_of(results or [], _inputs(given, reference, overlap))}
+    known = {table.name: table for table in tables_of(local_sources(results or []), _inputs(given, reference, overlap))}
     name = name or ("all" if files is not None else next(iter(known)))
     if name != "all" and name not in known:
         raise UnknownNameError("table", name, ["all", *known], "--name")
@@ -143,15 +148,19 @@ def figures(
     Example: xmtf report figures runs/demo --out figures
     Example: xmtf report figures results/mine --reference --only 4,5,9 --out figures
     """
+    from xmtf.remote import is_remote
+    from xmtf.report.results import local_sources
     from xmtf.report.tables_and_figures import figures_of
 
     formats = [name.strip() for name in form.split(",")]
     for name in formats:
         if name not in ("svg", "png", "pdf"):
             raise UnknownNameError("format", name, ["svg", "png", "pdf"], "--format")
-    paths = results or []
-    files = WrittenFiles(out or (RunFolder(paths[0] if len(paths) == 1 else Path()).figures), "figures", replace)
+    named = results or []
+    alone = Path(named[0]) if len(named) == 1 and not is_remote(named[0]) else Path()
+    files = WrittenFiles(out or RunFolder(alone).figures, "figures", replace)
     files.check()
+    paths = local_sources(named)
     chosen = [name.strip() for name in only.split(",")] if only else []
     with files.writing() as folder:
         drawn = figures_of(paths, _inputs(given, reference), folder, chosen, formats)

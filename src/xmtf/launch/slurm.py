@@ -30,7 +30,9 @@ from xmtf.files import file_sha256, slug, write_text
 from xmtf.launch.stage import LaunchStage
 from xmtf.launch.stages import NO_LOGS, check_layout, launch_stages
 from xmtf.recipe import LoadedRecipe
+from xmtf.remote import check_address, is_remote
 from xmtf.run_folder import stop_file
+from xmtf.sources.mirror import split_roots
 from xmtf.tasks.checkouts import TEMPLATES_ROOT, absolute_roots
 
 __all__ = ["Cluster", "check_scripts", "submit", "write_scripts"]
@@ -271,8 +273,16 @@ def _stage_file(loaded: LoadedRecipe, setup: tuple[str, ...]) -> str:
 
 
 def _absolute(folders: str) -> str:
-    """Return folders, parted like the entries of PATH, as absolute paths."""
-    return os.pathsep.join(str(Path(part).resolve()) for part in folders.split(os.pathsep) if part)
+    """Return folders, parted like the entries of PATH, as absolute paths; addresses stay as they are.
+
+    Raises:
+        ConfigError: An address carries credentials: the job scripts would, too.
+    """
+    roots = split_roots(folders)
+    for root in roots:
+        if is_remote(root):
+            check_address(root)
+    return os.pathsep.join(root if is_remote(root) else str(Path(root).resolve()) for root in roots)
 
 
 def _submit_file(stages: list[LaunchStage], out: Path) -> str:

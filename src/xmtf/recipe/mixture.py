@@ -6,12 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from xmtf.errors import nearest
+from xmtf.errors import ConfigError, nearest
 from xmtf.plugins import plugins
 from xmtf.recipe.effects import affects, within
 from xmtf.recipe.section import Name, Section, is_list, is_none, is_task, normalized_patterns
 from xmtf.recipe.where import Where
 from xmtf.records import KIND_METRICS
+from xmtf.remote import check_address, is_remote
 
 __all__ = [
     "CapPolicy",
@@ -362,7 +363,8 @@ class PromptedFolder(Section):
 
     path: Annotated[Name, affects(mixture="read")]
     """Folder of `<language>/*.jsonl` files (or others of rows, also packed) with `inputs` and `targets`; relative to
-    the recipe. The further fields of xP3x (language, split, template, dataset, config) are kept where they are there;
+    the recipe, or an address such as s3://bucket/xp3, whose files are copied to the cache as they are taken. The
+    further fields of xP3x (language, split, template, dataset, config) are kept where they are there;
     merged files (`merged*`) are left out."""
     languages: Annotated[tuple[str, ...], MIXED] = ("*",)
     """Patterns of language codes to take."""
@@ -377,6 +379,16 @@ class PromptedFolder(Section):
     """Licence of the data, for the dataset card."""
     rate: Annotated[float, MIXED] = Field(default=1.0, gt=0)
     """Sampling rate of each of its files, relative to the tasks."""
+
+    @field_validator("path")
+    @classmethod
+    def _no_secrets(cls, path: str) -> str:
+        if is_remote(path):
+            try:
+                check_address(path)
+            except ConfigError as error:
+                raise ValueError(str(error)) from None
+        return path
 
 
 class Mixture(Section):

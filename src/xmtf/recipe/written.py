@@ -10,6 +10,7 @@ from xmtf.errors import ConfigError, DataError
 from xmtf.files import file_sha256, read_json, write_text
 from xmtf.recipe.load import WRITTEN, LoadedRecipe, dump_recipe, dumped
 from xmtf.recipe.schema import Recipe
+from xmtf.remote import is_remote
 from xmtf.run_folder import RunFolder
 
 __all__ = ["check_written", "portable", "write_recipe"]
@@ -54,7 +55,7 @@ def portable(loaded: LoadedRecipe) -> Recipe:
     for task in data["own_tasks"]:
         task |= {key: _beside(folder, task[key]) for key in ("path", "templates", "files") if task.get(key) is not None}
     for part in (*data["mixture"]["prompted"], *data["training"]["validation_texts"]):
-        part["path"] = str(folder / part["path"])
+        part["path"] = part["path"] if is_remote(part["path"]) else str(folder / part["path"])
     if data["tokens"].get("chat_template") is not None:
         data["tokens"]["chat_template"] = str(folder / data["tokens"]["chat_template"])
     tokenizer: dict[str, Any] = data["tokens"]["tokenizer"]

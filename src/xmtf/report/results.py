@@ -8,8 +8,11 @@ from pathlib import Path
 
 from xmtf.artefacts.manifest_parts import MixtureDetails
 from xmtf.errors import SourceError
+from xmtf.execution import warn
 from xmtf.files import MANIFEST, read_manifest
 from xmtf.records import Score
+from xmtf.remote import is_remote
+from xmtf.remote_copies import finished_copy, remote_names
 from xmtf.report.agreement import check_results_folder
 from xmtf.results.files import SCORES
 from xmtf.results.items import item_files
@@ -20,7 +23,7 @@ from xmtf.results.samples import Sample, read_samples
 from xmtf.results.scores import read_scores
 from xmtf.run_folder import LABELS, RunFolder
 
-__all__ = ["Counts", "Job", "Results", "collect_results", "job_of", "results_folders"]
+__all__ = ["Counts", "Job", "Results", "collect_results", "job_of", "local_sources", "results_folders"]
 
 Job = tuple[str, str, str, str]
 """Suite, task, split and template."""
@@ -67,6 +70,37 @@ def results_folders(source: Path) -> list[Path]:
     if not found:
         raise SourceError(f"{source}: no results here; give the folder of a run, or a folder that holds {SCORES}")
     return found
+
+
+def local_sources(sources: Iterable[Path | str]) -> list[Path]:
+    """Return folders of runs and results as they are, and for each address the copies of the results that it has.
+
+    An evaluation without a manifest, such as one whose upload was cut short, is skipped with a warning.
+
+    Raises:
+        SourceError: An address has no finished results.
+        DataError: Results at an address are not what was copied there.
+        UserError: A storage refuses, or a package for it is missing.
+    """
+    return [
+        folder
+        for source in sources
+        for folder in (_results_at(source) if isinstance(source, str) and is_remote(source) else [Path(source)])
+    ]
+
+
+def _results_at(address: str) -> list[Path]:
+    names = set(remote_names(address))
+    own = [name.removesuffix(SCORES).rstrip("/") for name in names if name.split("/")[-1] == SCORES]
+    inner = RunFolder(Path()).all_results.name
+    near = [name for name in own if name.count("/") == 0 or (name.count("/") == 1 and name.startswith(f"{inner}/"))]
+    finished = [name for name in near if f"{name}/{MANIFEST}".lstrip("/") in names]
+    for name in sorted({*near} - {*finished}):
+        warn(f"  {address}/{name}: skipped: no {MANIFEST}, so its upload was cut short; copy it up again")
+    if not finished:
+        raise SourceError(f"{address}: no finished results here (folders with {SCORES} and {MANIFEST})")
+    chosen = [""] if "" in finished else sorted(finished, key=lambda name: _run_order(Path(name)))
+    return [finished_copy(f"{address.rstrip('/')}/{name}".rstrip("/")) for name in chosen]
 
 
 def _run_order(folder: Path) -> tuple[int, str]:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from xmtf.errors import ConfigError
 from xmtf.recipe.schema import Report
+from xmtf.remote import is_remote
 from xmtf.report.build import build_report
 from xmtf.report.inputs import parse_inputs
+from xmtf.report.results import local_sources
 from xmtf.run_folder import PAGE, RunFolder
 
 __all__ = ["report_folder", "write_report"]
@@ -27,7 +29,7 @@ def write_report(
     """Write one page of runs and results - summary, tables, figures and items - and return its file.
 
     Args:
-        sources: Run folders and results folders.
+        sources: Run folders, results folders, and addresses of results.
         out: Folder of the report; default that of the one run.
         title: Heading.
         items: Items of each dataset to show.
@@ -39,20 +41,21 @@ def write_report(
         ConfigError: No folder for the report of several sources, or it holds something else.
         SourceError: A source is neither a run folder nor a results folder.
     """
-    paths = [Path(sources)] if isinstance(sources, Path | str) else [Path(each) for each in sources]
-    target = report_folder(paths, None if out is None else Path(out))
+    named = [sources] if isinstance(sources, Path | str) else list(sources)
+    target = report_folder(named, None if out is None else Path(out))
+    paths = local_sources(named)
     given = [f"{name}={path}" for name, path in (inputs or {}).items()]
     read = parse_inputs(given, reference=reference, overlap=None if overlap is None else Path(overlap))
     build_report(paths, target, Report(title=title, items=items), read)
     return target / PAGE
 
 
-def report_folder(sources: Sequence[Path], out: Path | None) -> Path:
+def report_folder(sources: Sequence[Path | str], out: Path | None) -> Path:
     """Return the folder of a report: the one that is named, or that of the only run.
 
     Raises:
-        ConfigError: None is named, and there are several sources, or none.
+        ConfigError: None is named, and there are several sources, or none, or an address.
     """
-    if out is None and len(sources) != 1:
+    if out is None and (len(sources) != 1 or is_remote(str(sources[0]))):
         raise ConfigError("--out: give the folder for the report, such as --out report")
-    return RunFolder(sources[0]).report if out is None else out
+    return RunFolder(Path(sources[0])).report if out is None else out

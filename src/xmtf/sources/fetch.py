@@ -124,7 +124,7 @@ def fetch_sources(
     refs = expand_patterns(refs, offline=offline)
     results = {ref: _there(ref, to) for ref in refs}
     open_refs = [ref for ref, there in results.items() if there is None]
-    others = any(root.resolve() != to.resolve() for root in mirror_roots())
+    others = any(Path(root).resolve() != to.resolve() for root in mirror_roots())
     located = locate_all(open_refs, offline=offline, mirror=others)
     there = (each for each in located if isinstance(each, Located))
     terms = terms_of(there, licences or {}, offline=offline, gated=gated)

@@ -6,7 +6,6 @@ import shutil
 import fsspec
 import pytest
 
-from xmtf import remote
 from xmtf.cli.app import _run as xmtf
 from xmtf.errors import ConfigError, DataError, SourceError, UserError
 from xmtf.files import MANIFEST, Manifest, file_sha256, write_manifest
@@ -23,30 +22,6 @@ def made(tmp_path):
     names = ["language=fr/part-00000.parquet", "README.md"]
     write_manifest(folder, Manifest("mixture", "f", outputs={name: file_sha256(folder / name) for name in names}))
     return folder
-
-
-@pytest.fixture(params=["memory", "file", "s3"])
-def address(request, tmp_path, monkeypatch):
-    if request.param == "memory":
-        fsspec.filesystem("memory").store.clear()
-        yield "memory://bucket/demo"
-    elif request.param == "file":
-        yield f"file://{tmp_path}/storage/demo"
-    else:
-        s3fs = pytest.importorskip("s3fs", reason="s3fs is not installed: pip install s3fs 'moto[server]'")
-        server = pytest.importorskip("moto.server", reason="moto is not installed: pip install s3fs 'moto[server]'")
-        running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-        running.start()
-        host, port = running.get_host_and_port()
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key-of-a-user")
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret-of-a-user")
-        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        s3fs.S3FileSystem.clear_instance_cache()
-        bucket = f"bucket-{port}"
-        s3fs.S3FileSystem(skip_instance_cache=True).mkdir(bucket)
-        yield f"s3://{bucket}/demo"
-        running.stop()
 
 
 def content(folder):
@@ -98,7 +73,7 @@ def test_what_changed_on_the_way_is_refused_and_leaves_nothing(made, address, tm
     storage.invalidate_cache()
     with pytest.raises(DataError, match=r"README\.md"):
         copy_down(address, tmp_path / "back")
-    assert [path.name for path in tmp_path.iterdir() if path.name not in ("mixture", "storage")] == []
+    assert [path.name for path in tmp_path.iterdir() if path.name not in ("mixture", "storage", "cache")] == []
 
 
 def test_names_that_lead_out_are_refused(made, tmp_path, monkeypatch):
@@ -153,6 +128,6 @@ def test_without_the_package_of_a_storage_the_line_names_it(made, monkeypatch):
     def lacking(address):
         raise ImportError("Install s3fs to access S3")
 
-    monkeypatch.setattr(remote.fsspec.core, "url_to_fs", lacking)
-    with pytest.raises(UserError, match="s3://bucket/demo: Install s3fs"):
+    monkeypatch.setattr(fsspec.core, "url_to_fs", lacking)
+    with pytest.raises(UserError, match=r"s3://bucket/demo: Install s3fs to access S3: pip install 'xmtf\[remote\]'"):
         copy_up(made, "s3://bucket/demo")

@@ -4,11 +4,16 @@ import dataclasses
 import json
 import shutil
 
+import fsspec
 import pytest
 
+from xmtf.api.results import load_results
+from xmtf.cli.app import _run as xmtf
 from xmtf.errors import ConfigError, DataError, SourceError
-from xmtf.files import read_jsonl, read_manifest, write_jsonl, write_manifest
+from xmtf.files import MANIFEST, file_sha256, read_jsonl, read_manifest, write_jsonl, write_manifest
 from xmtf.recipe.schema import Report
+from xmtf.remote import copy_up
+from xmtf.remote_copies import forget
 from xmtf.report import build_report
 from xmtf.report.collect import collect
 from xmtf.report.compare import compare
@@ -179,3 +184,38 @@ def test_results_of_a_run_that_have_lost_their_manifest_are_named(run_folder):
     (run_folder / "results" / "after" / "manifest.json").unlink(missing_ok=True)
     with pytest.raises(DataError, match=r"results/after/manifest\.json: is missing"):
         collect([run_folder])
+
+
+def test_results_at_an_address_are_those_of_the_folder(run_folder, tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("XMTF_CACHE", str(tmp_path / "cache"))
+    storage = fsspec.filesystem("memory")
+    storage.store.clear()
+    address = "memory://bucket/demo"
+    for label in ("before", "after"):
+        folder = run_folder / "results" / label
+        files = [path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST]
+        outputs = {path.relative_to(folder).as_posix(): file_sha256(path) for path in files}
+        write_manifest(folder, dataclasses.replace(read_manifest(folder), outputs=outputs))
+        copy_up(folder, f"{address}/results/{label}")
+    here = load_results(run_folder).scores.drop(columns="folder")
+    for place in (address, f"{address}/results"):
+        forget()
+        assert load_results(place).scores.drop(columns="folder").equals(here)
+    assert xmtf(["report", "tables", address, "--format", "csv"]) == 0
+    there = capfd.readouterr().out
+    assert xmtf(["report", "tables", str(run_folder), "--format", "csv"]) == 0
+    assert there == capfd.readouterr().out != ""
+    assert xmtf(["report", "build", address]) == 2
+    assert "--out" in capfd.readouterr().err
+    pair = [f"{address}/results/{label}" for label in ("before", "after")]
+    assert xmtf(["evaluate", "compare", *pair]) == 0
+    # an upload that was cut short is no result
+    storage.rm_file(f"/bucket/demo/results/after/{MANIFEST}")
+    forget()
+    assert len(load_results(address).folders) == 1
+    assert "results/after: skipped: no manifest.json" in capfd.readouterr().err
+    assert xmtf(["evaluate", "compare", *pair]) != 0
+    storage.rm_file(f"/bucket/demo/results/before/{MANIFEST}")
+    forget()
+    with pytest.raises(SourceError, match="memory://bucket/demo: no finished results here"):
+        load_results(address)

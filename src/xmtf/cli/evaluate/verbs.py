@@ -360,8 +360,8 @@ def rescore(
 
 @app.command()
 def compare(
-    first: Annotated[Path, typer.Argument(help="Results folder, such as runs/demo/results/before.")],
-    second: Annotated[Path, typer.Argument(help="Results folder of the same items.")],
+    first: Annotated[str, typer.Argument(help="Results folder or address, such as runs/demo/results/before.")],
+    second: Annotated[str, typer.Argument(help="Results folder or address of the same items.")],
     as_json: AsJson = False,
 ) -> None:
     """Compare two models item by item.
@@ -371,8 +371,11 @@ def compare(
     Example: xmtf evaluate compare runs/demo/results/before runs/demo/results/after
     """
     from xmtf.evaluation.scoring.compare import compare_lines, compare_results
+    from xmtf.remote import is_remote
+    from xmtf.remote_copies import finished_copy
 
-    print_rows(compare_results(first, second), compare_lines, as_json)
+    paired = [finished_copy(named) if is_remote(named) else Path(named) for named in (first, second)]
+    print_rows(compare_results(paired[0], paired[1]), compare_lines, as_json)
 
 
 def _code_tasks(suite: str | None, recipe: Path | None) -> tuple[Catalogue, list[str]]:

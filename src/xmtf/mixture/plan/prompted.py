@@ -17,6 +17,8 @@ from xmtf.execution import warn
 from xmtf.languages.codes import normalize_language
 from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.schema import HeldOut, PromptedFolder
+from xmtf.remote import is_remote
+from xmtf.remote_copies import copy_folder, remote_copy, remote_names
 from xmtf.sources.files.kinds import kind_of, stem_of
 from xmtf.sources.tables import fingerprint_files
 from xmtf.tasks.selection import check_patterns, dataset_names, language_pattern, normalized
@@ -79,11 +81,12 @@ def prompted_files(loaded: LoadedRecipe) -> tuple[PromptedFile, ...]:
     held_out = normalized(loaded.recipe.mixture.held_out)
     for number, folder in enumerate(loaded.recipe.mixture.prompted):
         where = f"{loaded.path}: mixture.prompted.{number}"
-        root = loaded.path.parent / folder.path
-        files = sorted(path for path in root.rglob("[!.]*") if path.is_file())
+        root, files = _files(loaded.path.parent, folder.path)
         paths = [path for path in files if path.parent.parent == root and kind_of(path) is not None]
         if not paths:
-            raise SourceError(f"{where}: {root} has no <language>/*.jsonl files")
+            raise SourceError(
+                f"{where}: {folder.path if is_remote(folder.path) else root} has no <language>/*.jsonl files"
+            )
         _name_others(root, [path for path in files if path not in set(paths)], where)
         folder = folder.model_copy(update={"languages": tuple(language_pattern(p) for p in folder.languages)})
         check_patterns("language", folder.languages, {_language(path, where) for path in paths}, f"{where}.languages")
@@ -95,6 +98,15 @@ def prompted_files(loaded: LoadedRecipe) -> tuple[PromptedFile, ...]:
         _check_names(taken, where)
         found += taken
     return tuple(found)
+
+
+def _files(beside: Path, folder: str) -> tuple[Path, list[Path]]:
+    """Return a prompted folder and its files; of one at an address the copies, most of which are not made yet."""
+    if is_remote(folder):
+        root = copy_folder(folder)
+        return root, [root / name for name in sorted(remote_names(folder)) if not Path(name).name.startswith(".")]
+    root = beside / folder
+    return root, sorted(path for path in root.rglob("[!.]*") if path.is_file())
 
 
 def _name_others(root: Path, others: Sequence[Path], where: str) -> None:
@@ -143,6 +155,9 @@ def _take(path: Path, folder: PromptedFolder, held_out: HeldOut, where: str, mod
         return None
     if _matches(folder.cluster, held_out.clusters) or _matches(stem, held_out.templates):
         return None
+    if is_remote(folder.path):
+        wanted = f"{path.parent.name}/{path.name}"
+        remote_copy(folder.path, "", lambda other: other == wanted)
     name = Path(folder.path).name
     content = fingerprint_files([path])
     return PromptedFile(
