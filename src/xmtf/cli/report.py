@@ -14,6 +14,7 @@ from xmtf.cli.terminal.options import Overwrite, PrintJson
 from xmtf.cli.terminal.printing import print_files, print_json, print_text
 from xmtf.errors import SourceError, UnknownNameError
 from xmtf.recipe.schema import Report
+from xmtf.remote import is_remote
 from xmtf.run_folder import PAGE, RunFolder
 
 if TYPE_CHECKING:
@@ -69,13 +70,10 @@ def build(
     Example: xmtf report build results/bloomz-560m results/mt0-small --reference --out report
     """
     from xmtf.report import build_report
-    from xmtf.report.results import local_sources
     from xmtf.report.write import report_folder
 
     target = report_folder(results or [], out)
-    build_report(
-        local_sources(results or []), target, Report(title=title, items=items), _inputs(given, reference, overlap)
-    )
+    build_report(_local(results or []), target, Report(title=title, items=items), _inputs(given, reference, overlap))
     print_files([target / PAGE], as_json=as_json)
 
 
@@ -102,14 +100,13 @@ def tables(
     Example: xmtf report tables runs/demo --format tex
     Example: xmtf report tables results/mine --reference --out tables
     """
-    from xmtf.report.results import local_sources
     from xmtf.report.tables import render_table, write_tables
     from xmtf.report.tables_and_figures import tables_of
 
     files = None if out is None else WrittenFiles(out, "tables", replace)
     if files is not None:
         files.check()
-    known = {table.name: table for table in tables_of(local_sources(results or []), _inputs(given, reference, overlap))}
+    known = {table.name: table for table in tables_of(_local(results or []), _inputs(given, reference, overlap))}
     name = name or ("all" if files is not None else next(iter(known)))
     if name != "all" and name not in known:
         raise UnknownNameError("table", name, ["all", *known], "--name")
@@ -148,8 +145,6 @@ def figures(
     Example: xmtf report figures runs/demo --out figures
     Example: xmtf report figures results/mine --reference --only 4,5,9 --out figures
     """
-    from xmtf.remote import is_remote
-    from xmtf.report.results import local_sources
     from xmtf.report.tables_and_figures import figures_of
 
     formats = [name.strip() for name in form.split(",")]
@@ -160,7 +155,7 @@ def figures(
     alone = Path(named[0]) if len(named) == 1 and not is_remote(named[0]) else Path()
     files = WrittenFiles(out or RunFolder(alone).figures, "figures", replace)
     files.check()
-    paths = local_sources(named)
+    paths = _local(named)
     chosen = [name.strip() for name in only.split(",")] if only else []
     with files.writing() as folder:
         drawn = figures_of(paths, _inputs(given, reference), folder, chosen, formats)
@@ -170,6 +165,13 @@ def figures(
     _say_left_out(drawn, every=bool(chosen or reference))
     written = [files.folder / path.name for figure in drawn.figures for path in figure.paths]
     print_files(written, as_json=as_json)
+
+
+def _local(named: list[str]) -> list[Path]:
+    """Return folders as they are, and for each address the copies of its results."""
+    from xmtf.report.results import local_sources
+
+    return local_sources(named)
 
 
 def _say_left_out(drawn: Drawn, *, every: bool) -> None:

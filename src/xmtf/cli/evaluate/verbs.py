@@ -371,11 +371,16 @@ def compare(
     Example: xmtf evaluate compare runs/demo/results/before runs/demo/results/after
     """
     from xmtf.evaluation.scoring.compare import compare_lines, compare_results
+
+    print_rows(compare_results(_local(first), _local(second)), compare_lines, as_json)
+
+
+def _local(named: str) -> Path:
+    """Return a results folder as it is, and for an address its copy."""
     from xmtf.remote import is_remote
     from xmtf.remote_copies import finished_copy
 
-    paired = [finished_copy(named) if is_remote(named) else Path(named) for named in (first, second)]
-    print_rows(compare_results(paired[0], paired[1]), compare_lines, as_json)
+    return finished_copy(named) if is_remote(named) else Path(named)
 
 
 def _code_tasks(suite: str | None, recipe: Path | None) -> tuple[Catalogue, list[str]]:
