@@ -16,11 +16,11 @@ _NAME = re.compile(r"(?<!\w)XMTF_[A-Z]+(?:_[A-Z]+)*")
 _EXAMPLES = {"XMTF_EVALUATE_RANK_DEVICE"}
 """Of an option of a verb."""
 VARIABLES = {
-    "XMTF_DATA_ROOT": "Local mirrors of datasets: a folder, or several separated by colons; a split is read from the "
-    "first that has it ([fetching](../mixtures.md#data-that-has-to-be-fetched)).",
+    "XMTF_DATA_ROOT": "Mirrors of datasets: a folder or an address, or several separated by colons; a split is read "
+    "from the first that has it ([fetching](../mixtures.md#data-that-has-to-be-fetched)).",
     "XMTF_TEMPLATES_ROOT": "Checkouts of promptsource: a folder, or `branch=folder,branch=folder` "
     "([prompts of the xP3 family](../xp3.md#where-the-prompts-come-from)).",
-    "XMTF_CACHE": "Folder in which hashes of large files are cached; by default `~/.cache/xmtf`.",
+    "XMTF_CACHE": "Folder of cached hashes of large files and copies from addresses; by default `~/.cache/xmtf`.",
     "XMTF_HUB_STREAM": "`1` reads converted datasets on the hub without keeping a copy.",
     "XMTF_OVERRIDES": "Overrides for every recipe that is read, such as `training.steps=200 'description=a b'`.",
     "XMTF_LOG_LEVEL": "`debug`, `info`, `warning` or `error`, as `--log-level`.",

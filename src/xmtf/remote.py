@@ -45,7 +45,8 @@ def check_address(address: str) -> None:
     """
     parts = urlsplit(address)
     if parts.username or parts.password or parts.query or parts.fragment:
-        raise ConfigError("an address with credentials is refused; put them into the environment")
+        named = f"{parts.scheme}://{parts.hostname or ''}"
+        raise ConfigError(f"{named}: an address with credentials is refused; put them into the environment")
     if ".." in parts.path.split("/"):
         raise ConfigError(f"{address}: `..` leads out of the folder that is named")
 
