@@ -19,7 +19,9 @@ from xmtf.files import MANIFEST, read_json
 from xmtf.models import SpecialTokens, build_model, model_family
 from xmtf.models.bloom import Bloom, BloomConfig
 from xmtf.models.build import padded_vocab_size
+from xmtf.models.family import family_of_config
 from xmtf.models.files.references import find_config
+from xmtf.models.hub.load import hub_shape
 from xmtf.models.interface import Family
 from xmtf.models.mt5 import MT5, MT5Config
 from xmtf.recipe import LoadedRecipe, Recipe
@@ -77,7 +79,10 @@ def family_without_network(recipe: Recipe) -> Family:
 
 
 def meta_model(recipe: Recipe, vocab_size: int | None) -> Model | None:
-    """Return the model's shape on the meta device, or None where it takes the weights to know it (GGUF)."""
+    """Return the model's shape on the meta device, or None where it takes the weights to know it.
+
+    These are GGUF files, quantised weights, and encoder-decoders of transformers.
+    """
     config = recipe.model
     if config.hidden_size is not None and config.num_layers is not None and config.num_heads is not None:
         rows = config.vocab_size or vocab_size or recipe.tokens.tokenizer.train_vocab_size
@@ -99,7 +104,9 @@ def _meta_of_base(base: str, offline: bool) -> Model | None:
             return Bloom(BloomConfig.from_json(values))
         if values.get("model_type") == "mt5":
             return MT5(MT5Config.from_json(values, tied=bool(values.get("tie_word_embeddings"))))
-    return None
+    if family_of_config(values) == "encoder-decoder" or "quantization_config" in values:
+        return None
+    return hub_shape(path.parent)
 
 
 def _first_example(loader: Loader) -> str:

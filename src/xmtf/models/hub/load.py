@@ -26,7 +26,7 @@ from xmtf.models.interface import Family
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-__all__ = ["load_gguf", "load_hub_folder", "open_hub_folder"]
+__all__ = ["hub_shape", "load_gguf", "load_hub_folder", "open_hub_folder"]
 
 
 def load_hub_folder(folder: Path, *, family: Family, device: str, dtype: torch.dtype) -> HubModel | HubEncoderDecoder:
@@ -90,16 +90,25 @@ def open_hub_folder(folder: Path) -> tuple[HubModel, StoredTensors] | None:
         ConfigError: Transformers does not know the model, or it is not a language model.
         DataError: A weight file is torn.
     """
+    model = hub_shape(folder)
+    stored = StoredTensors(folder, lambda theirs: f"network.{theirs}")
+    shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+    return (model, stored) if stored.shapes == shapes else None
+
+
+def hub_shape(folder: Path) -> HubModel:
+    """Return a causal model with its parameters on the meta device; the folder needs no weights, only ``config.json``.
+
+    Raises:
+        ConfigError: Transformers does not know the model, or it is not a language model.
+    """
     from transformers import AutoConfig, AutoModelForCausalLM
 
     with _loading(folder.name), _parameters_on_meta():
         check_kind(folder, "causal")
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         network = AutoModelForCausalLM.from_config(config, dtype=torch.float32, trust_remote_code=False)
-    model = HubModel(network.eval(), find_head(network, folder.name), folder.name)
-    stored = StoredTensors(folder, lambda theirs: f"network.{theirs}")
-    shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
-    return (model, stored) if stored.shapes == shapes else None
+    return HubModel(network.eval(), find_head(network, folder.name), folder.name)
 
 
 @contextlib.contextmanager

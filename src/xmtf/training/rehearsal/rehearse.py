@@ -8,12 +8,13 @@ the micro-batches of a step as many are taken as reach the peak: two more than s
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from xmtf.models.interface import Family
@@ -110,8 +111,17 @@ def rehearse(model: Any, family: Family, recipe: Recipe, layout: Candidate, stag
         outputs = LoopOutputs(nowhere, Log(nowhere), "rehearsal", ranks)
         cut = cut_start(Start(model, family), asked, ranks)  # before numbers are gone: FSDP2 asks for some
         with FakeTensorMode(allow_non_fake_inputs=True), Watch(groups_by_name(cut.mesh)) as watch:
+            _fill_buffers(cut.cut.parts)
             loop = build_loop(cut, asked, LoopInputs(rows), outputs)
             return _watched(loop, rows, watch, ranks.rank, stage, num_micro)
+
+
+def _fill_buffers(parts: Iterable[nn.Module]) -> None:
+    """Put buffers, which no cut replaces, among the tensors that are shapes alone: models of transformers have some."""
+    for part in parts:
+        for module in part.modules():
+            for name, buffer in module.named_buffers(recurse=False):
+                setattr(module, name, torch.empty(buffer.shape, dtype=buffer.dtype, device="cpu"))
 
 
 def replace_batch(recipe: Recipe, layout: Candidate, num_micro: int) -> Recipe:
