@@ -17,9 +17,20 @@ from urllib.parse import urlsplit
 
 from xmtf.artefacts.checksums import check_outputs
 from xmtf.errors import ConfigError, DataError, SourceError, UserError
-from xmtf.files import MANIFEST, atomic_folder
+from xmtf.files import MANIFEST, atomic_folder, read_manifest
 
-__all__ = ["check_address", "copy_down", "copy_up", "fetch_finished", "inside", "is_remote", "open_storage", "told"]
+__all__ = [
+    "check_address",
+    "copy_beside",
+    "copy_down",
+    "copy_up",
+    "fetch_finished",
+    "inside",
+    "is_copied",
+    "is_remote",
+    "open_storage",
+    "told",
+]
 
 _ERRORS = (
     ("botocore.exceptions", "BotoCoreError"),
@@ -77,6 +88,33 @@ def copy_up(folder: Path, address: str, *, replace: bool = False) -> list[tuple[
             storage.makedirs(place.rpartition("/")[0], exist_ok=True)
             storage.put_file(str(folder / name), place)
         return [(name, (folder / name).stat().st_size) for name in names]
+
+
+def copy_beside(folder: Path, address: str) -> None:
+    """Copy the files of a finished folder that its manifest does not name, such as a card that was written later.
+
+    Raises:
+        ConfigError, UserError: As :func:`copy_up`.
+    """
+    outputs = set(read_manifest(folder).outputs)
+    with told(address):
+        storage, root = open_storage(address)
+        for name in _names_here(folder, outputs):
+            if name not in outputs and name != MANIFEST:
+                storage.put_file(str(folder / name), f"{root}/{name}")
+
+
+def is_copied(folder: Path, address: str) -> bool:
+    """Return whether the finished folder at an address is that of a local one: their manifests are the same bytes.
+
+    Raises:
+        ConfigError, UserError: As :func:`copy_up`.
+    """
+    with told(address):
+        storage, root = open_storage(address)
+        storage.invalidate_cache()
+        last = f"{root}/{MANIFEST}"
+        return bool(storage.exists(last) and storage.cat_file(last) == (folder / MANIFEST).read_bytes())
 
 
 def _names_here(folder: Path, outputs: set[str]) -> Iterator[str]:

@@ -15,7 +15,7 @@ from uuid import uuid4
 from xmtf.artefacts.checksums import check_outputs, user_cache
 from xmtf.errors import DataError
 from xmtf.files import MANIFEST, atomic_path, content_hash, write_text
-from xmtf.remote import fetch_finished, inside, open_storage, told
+from xmtf.remote import fetch_finished, inside, is_copied, open_storage, told
 
 __all__ = ["copy_folder", "finished_copy", "forget", "remote_copy", "remote_names"]
 
@@ -76,14 +76,8 @@ def finished_copy(address: str) -> Path:
         SourceError, DataError, ConfigError, UserError: As :func:`xmtf.remote.copy_down`.
     """
     folder = _place("finished", address)
-    if (folder / MANIFEST).is_file():
-        with told(address):
-            storage, root = open_storage(address)
-            storage.invalidate_cache()
-            last = f"{root}/{MANIFEST}"
-            same = storage.exists(last) and storage.cat_file(last) == (folder / MANIFEST).read_bytes()
-        if same and _is_whole(folder):
-            return folder
+    if (folder / MANIFEST).is_file() and is_copied(folder, address) and _is_whole(folder):
+        return folder
     fetch_finished(address, folder)
     return folder
 

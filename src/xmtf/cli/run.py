@@ -13,6 +13,7 @@ from xmtf.errors import ConfigError
 from xmtf.json_types import JsonObject
 from xmtf.recipe import LoadedRecipe, load_recipe
 from xmtf.run_folder import PAGE, RunFolder
+from xmtf.runs.copying import copies_to
 from xmtf.runs.pipeline import STAGES, RunOutcome, run_recipe
 
 if TYPE_CHECKING:
@@ -39,6 +40,10 @@ def run(
             "combinations.",
         ),
     ] = None,
+    copy_to: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Copy each finished stage there, such as s3://bucket/runs/demo."),
+    ] = None,
     as_json: PrintJson = False,
 ) -> None:
     """Run a recipe: mixture, tokens, training, evaluation before and after, report.
@@ -48,6 +53,8 @@ def run(
     Example: xmtf run recipes/demo.yaml training.steps=200
     Example: xmtf run demo --sweep training.optimizer.learning_rate=1e-3,3e-3 --sweep seed=1,2
     """
+    if copy_to is not None and (sweep or estimate):
+        raise ConfigError("xmtf run: --copy-to copies the stages of one run; leave out --sweep and --estimate")
     if sweep:
         _sweep(recipe, overrides or [], sweep, until, replace=replace, estimate=estimate, as_json=as_json)
         return
@@ -55,7 +62,8 @@ def run(
     if estimate:
         _print_estimate(loaded, as_json=as_json)
         return
-    outcome = run_recipe(loaded, until=until, replace=replace)
+    keep = (lambda stage: None) if copy_to is None else copies_to(loaded.run, copy_to)
+    outcome = run_recipe(loaded, until=until, replace=replace, keep=keep)
     if as_json:
         print_json(outcome_json(outcome))
         return

@@ -72,6 +72,7 @@ def run_recipe(
     until: str | None = None,
     replace: bool = False,
     share: Callable[[StageName], None] = lambda stage: None,
+    keep: Callable[[StageName], None] = lambda stage: None,
 ) -> RunOutcome:
     """Carry out a recipe: every stage that is not finished, in order.
 
@@ -80,6 +81,7 @@ def run_recipe(
         until: Last stage to do; all of them by default.
         replace: Replace a finished model, results, or checkpoints of another training that are in the run folder.
         share: Called before each stage; may put its finished folder there.
+        keep: Called after each stage; may copy its finished folder elsewhere.
 
     Raises:
         UserError: The recipe or its data are wrong, or another process works in the run folder.
@@ -101,6 +103,7 @@ def run_recipe(
         for stage in stages(loaded):
             share(stage.name)
             _do(stage, loaded.run.log)
+            keep(stage.name)
             finished.append(stage.name)
             if stage.name == until:
                 return RunOutcome(folder, (f"{folder}: finished up to {until}",), tuple(finished))
