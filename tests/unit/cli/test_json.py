@@ -8,6 +8,7 @@ import dataclasses
 import importlib
 import inspect
 import json
+import re
 import shlex
 import shutil
 from pathlib import Path
@@ -112,7 +113,7 @@ def test_fields_of_records_are_those_of_their_dataclass():
         expected = {field.name for field in dataclasses.fields(getattr(importlib.import_module(module), name))}
         if "provenance" in expected:
             expected = expected - {"provenance"} | set(PROVENANCE_COLUMNS)
-        documented = [{field.partition("[")[0].rstrip("?") for field in answer.fields} for answer in answers()[verb]]
+        documented = [{re.split(r"[\[.?]", field)[0] for field in answer.fields} for answer in answers()[verb]]
         assert any(fields - BESIDE == expected - BESIDE for fields in documented), verb
 
 
