@@ -78,7 +78,7 @@ BY_RECORDS = {
     "plan": "xmtf.training.planning.planner:LayoutPlan",
 }
 """Verb -> dataclass whose fields one of its answers has."""
-BESIDE = {"path", "best", "hash", "whole"}
+BESIDE = {"path", "best", "hash", "whole", "overhead"}
 """Fields that verbs add to those of a dataclass."""
 
 
