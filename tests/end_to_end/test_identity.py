@@ -156,7 +156,7 @@ def test_the_checkpoint_of_another_training_is_exported_as_such_alone(finished, 
     assert xmtf(export) == 2
     assert "its checkpoints do not match its recipe.yaml" in capsys.readouterr().err
     assert xmtf([*export, "--foreign"]) == 0
-    assert "nothing was measured" in (tmp_path / "exported" / "README.md").read_text()
+    assert "it was not evaluated" in (tmp_path / "exported" / "README.md").read_text()
 
 
 def test_a_run_never_writes_into_a_folder_of_the_users(tmp_path, monkeypatch, capsys):
