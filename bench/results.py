@@ -38,7 +38,7 @@ from pathlib import Path
 import matplotlib.pyplot
 from xmtf.recipe.schema import Report
 from xmtf.report import build_report
-from xmtf.report.results import collect_results
+from xmtf.report.comparison.results import collect_results
 from xmtf.report.items import item_sets
 run, what, out = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
 start = time.process_time()

@@ -18,9 +18,9 @@ from xmtf.evaluation.scoring.compare import compare_results
 from xmtf.evaluation.scoring.score import items_table, score_items
 from xmtf.evaluation.suites.jobs import Job
 from xmtf.records import Origin, Provenance, Request
-from xmtf.report.compare import compare
+from xmtf.report.comparison.compare import compare
+from xmtf.report.comparison.results import collect_results
 from xmtf.report.inputs import Inputs
-from xmtf.report.results import collect_results
 from xmtf.report.tables import write_tables
 from xmtf.report.tables_and_figures import tables_of
 from xmtf.results.files import SCORES

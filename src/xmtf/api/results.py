@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from xmtf.report.results import local_sources, results_folders
+from xmtf.report.comparison.results import local_sources, results_folders
 from xmtf.results.frames import Results, read_results
 
 __all__ = ["load_results"]

@@ -37,10 +37,10 @@ __all__ = ["COMMANDS", "build_app", "main"]
 
 # name -> (module:attribute, help)
 COMMANDS = {
-    "run": ("xmtf.cli.run:run", "Run a recipe: every stage, from data to report."),
+    "run": ("xmtf.cli.runs.run:run", "Run a recipe: every stage, from data to report."),
     "init": ("xmtf.cli.init:init", "Write a recipe, templates and rows into a new folder."),
     "data": ("xmtf.cli.data.verbs:app", "Build, inspect and tokenise mixtures."),
-    "train": ("xmtf.cli.train:train", "Finetune a model on packed tokens."),
+    "train": ("xmtf.cli.runs.train:train", "Finetune a model on packed tokens."),
     "evaluate": ("xmtf.cli.evaluate.verbs:app", "Evaluate a model zero-shot."),
     "generate": ("xmtf.cli.generate:generate", "Prompt a model: once, from a file, or interactively."),
     "analyze": ("xmtf.cli.analyze:app", "Analyze data: overlap, languages, edit distances, code."),
@@ -48,14 +48,14 @@ COMMANDS = {
     "template": ("xmtf.cli.template.verbs:app", "List, show, render and lint templates."),
     "task": ("xmtf.cli.task:app", "List and show tasks of the catalogue."),
     "plan": ("xmtf.cli.plan.verb:plan", "Estimate layout, memory and time of training on N GPUs."),
-    "launch": ("xmtf.cli.launch:app", "Run a recipe on a cluster, or in multiple local processes."),
+    "launch": ("xmtf.cli.runs.launch:app", "Run a recipe on a cluster, or in multiple local processes."),
     "recipe": ("xmtf.cli.recipe:app", "List, copy, show and compare recipes."),
     "model": ("xmtf.cli.model:app", "List the released models."),
-    "verify": ("xmtf.cli.verify:verify", "Check the files of a run folder against their checksums."),
+    "verify": ("xmtf.cli.runs.verify:verify", "Check the files of a run folder against their checksums."),
     "checkpoint": ("xmtf.cli.checkpoint:app", "List, inspect, export and convert checkpoints."),
-    "copy": ("xmtf.cli.copy:copy", "Copy finished folders to and from remote storage."),
+    "copy": ("xmtf.cli.runs.copy:copy", "Copy finished folders to and from remote storage."),
     "completion": ("xmtf.cli.completion.verb:completion", "Print the script for completion in a shell."),
-    "watch": ("xmtf.cli.watch:watch", "Watch runs in the browser as they progress."),
+    "watch": ("xmtf.cli.runs.watch:watch", "Watch runs in the browser as they progress."),
     "doctor": ("xmtf.cli.doctor:doctor", "Check what works on this machine."),
 }
 

@@ -175,7 +175,7 @@ def _devices() -> dict[str, object]:
 
 
 def _mirror(root: str) -> str:
-    from xmtf.remote import check_address, is_remote
+    from xmtf.remote.storage import check_address, is_remote
 
     if is_remote(root):
         try:

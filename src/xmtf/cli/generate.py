@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from xmtf.evaluation.engine.chat import Wanted
     from xmtf.evaluation.prompting.prompter import Prompts
     from xmtf.recipe.schema import QuantizeKind
-    from xmtf.recipe.served import ServedModel
+    from xmtf.recipe.sections.served import ServedModel
 
 __all__ = ["generate"]
 

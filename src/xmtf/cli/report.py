@@ -14,7 +14,7 @@ from xmtf.cli.terminal.options import Overwrite, PrintJson
 from xmtf.cli.terminal.printing import print_files, print_json, print_text
 from xmtf.errors import SourceError, UnknownNameError
 from xmtf.recipe.schema import Report
-from xmtf.remote import is_remote
+from xmtf.remote.storage import is_remote
 from xmtf.run_folder import PAGE, RunFolder
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def figures(
 
 def _local(named: list[str]) -> list[Path]:
     """Return folders as they are, and for each address the copies of its results."""
-    from xmtf.report.results import local_sources
+    from xmtf.report.comparison.results import local_sources
 
     return local_sources(named)
 

@@ -30,7 +30,7 @@ from xmtf.files import file_sha256, slug, write_text
 from xmtf.launch.stage import LaunchStage
 from xmtf.launch.stages import NO_LOGS, check_layout, launch_stages
 from xmtf.recipe import LoadedRecipe
-from xmtf.remote import check_address, is_remote
+from xmtf.remote.storage import check_address, is_remote
 from xmtf.run_folder import stop_file
 from xmtf.sources.mirror import split_roots
 from xmtf.tasks.checkouts import TEMPLATES_ROOT, absolute_roots

@@ -11,12 +11,12 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 
 from xmtf.plugins import plugins
 from xmtf.recipe.effects import Effect, affects, within
-from xmtf.recipe.mixture import CapPolicy, HeldOut, Mixture, OwnTask, PromptedFolder, Rates, TaskSelection
-from xmtf.recipe.processes import Parallel, Timeouts
 from xmtf.recipe.quantities import Bytes, Seconds, Steps, Tokens
-from xmtf.recipe.section import Name, Section, is_auto, is_false, is_none
-from xmtf.recipe.served import ServedModel
-from xmtf.recipe.tokenization import Packing, SpecialTokensPolicy, Tokenization, TokenizerChoice, uses_chat
+from xmtf.recipe.sections.mixture import CapPolicy, HeldOut, Mixture, OwnTask, PromptedFolder, Rates, TaskSelection
+from xmtf.recipe.sections.processes import Parallel, Timeouts
+from xmtf.recipe.sections.section import Name, Section, is_auto, is_false, is_none
+from xmtf.recipe.sections.served import ServedModel
+from xmtf.recipe.sections.tokenization import Packing, SpecialTokensPolicy, Tokenization, TokenizerChoice, uses_chat
 
 __all__ = [
     "CapPolicy",

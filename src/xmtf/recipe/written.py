@@ -10,7 +10,7 @@ from xmtf.errors import ConfigError, DataError
 from xmtf.files import file_sha256, read_json, write_text
 from xmtf.recipe.load import WRITTEN, LoadedRecipe, dump_recipe, dumped
 from xmtf.recipe.schema import Recipe
-from xmtf.remote import is_remote
+from xmtf.remote.storage import is_remote
 from xmtf.run_folder import RunFolder
 
 __all__ = ["check_written", "portable", "write_recipe"]

@@ -16,7 +16,7 @@ from xmtf.files import write_text
 from xmtf.records import in_percent
 from xmtf.report.cards.facts import data_text, training_text
 from xmtf.report.collect import Run, collect_run
-from xmtf.report.compare import Comparison, compared, paired_counts, verdict
+from xmtf.report.comparison.compare import Comparison, compared, paired_counts, verdict
 from xmtf.report.figures.drawing.style import save_figure
 from xmtf.report.figures.own import CAPTIONS, result_figures, run_figures
 from xmtf.report.tables import Table, render_table

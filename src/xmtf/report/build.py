@@ -29,7 +29,8 @@ from xmtf.recipe.effects import marked, stage_fingerprint
 from xmtf.recipe.schema import Report
 from xmtf.report.cards import model_card
 from xmtf.report.collect import Material, Run, collect
-from xmtf.report.compare import compared
+from xmtf.report.comparison.compare import compared
+from xmtf.report.comparison.results import results_folders
 from xmtf.report.figures.catalogue import FIGURES, Drawn
 from xmtf.report.figures.drawing.style import save_figure
 from xmtf.report.figures.own import CAPTIONS, result_figures, run_figures
@@ -38,7 +39,6 @@ from xmtf.report.items import item_sets, script_text
 from xmtf.report.page import Content, Demonstration, Plot, RunPart, render_page
 from xmtf.report.published import gather, published_tables
 from xmtf.report.reference.demonstration import NOTE, demonstration_run, demonstration_texts
-from xmtf.report.results import results_folders
 from xmtf.report.tables import GROUPS, composition_tables, result_tables, write_tables
 from xmtf.report.tables_and_figures import demonstrates, published_figures
 from xmtf.results.files import COMPLETIONS, SAMPLES, SCORES

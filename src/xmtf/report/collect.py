@@ -18,8 +18,8 @@ from xmtf.json_types import JsonObject
 from xmtf.recipe import load_yaml
 from xmtf.records import Score
 from xmtf.report.agreement import check_agreement, log_lacks
-from xmtf.report.results import Results, collect_results
-from xmtf.report.seen import join_overlap
+from xmtf.report.comparison.results import Results, collect_results
+from xmtf.report.comparison.seen import join_overlap
 from xmtf.run_folder import RunFolder
 
 __all__ = ["COMPOSITION", "Material", "Run", "collect", "collect_run"]

@@ -30,8 +30,8 @@ from typing import Any
 from xmtf.errors import ConfigError, DataError, SourceError, UnknownNameError
 from xmtf.files import read_jsonl
 from xmtf.json_types import JsonObject
+from xmtf.report.comparison.results import Results
 from xmtf.report.reference import read_columns, reference_rows, reference_variants
-from xmtf.report.results import Results
 from xmtf.results.completions import read_completions
 
 __all__ = ["COLUMNS", "Inputs", "number", "parse_inputs", "texts_at_hand"]

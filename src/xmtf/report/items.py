@@ -20,7 +20,7 @@ import xxhash
 
 from xmtf.files import slug
 from xmtf.records import Provenance, Score
-from xmtf.report.results import Results
+from xmtf.report.comparison.results import Results
 from xmtf.results.completions import Completion, read_completions
 from xmtf.results.items import ItemsFile, JobInfo, item_files
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from xmtf.json_types import JsonObject
 from xmtf.report.collect import collect
-from xmtf.report.compare import Comparison, compared, verdict
+from xmtf.report.comparison.compare import Comparison, compared, verdict
 from xmtf.results.estimates import Estimate
 
 __all__ = ["result_records"]

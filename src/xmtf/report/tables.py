@@ -15,12 +15,12 @@ import pyarrow as pa
 from xmtf.files import csv_cell, write_text
 from xmtf.languages.codes import get_language
 from xmtf.records import in_percent
-from xmtf.report.beside import Beside
 from xmtf.report.chosen import chosen_prompts
 from xmtf.report.collect import Run
-from xmtf.report.compare import Comparison, compared, verdict
-from xmtf.report.language_groups import language_group
-from xmtf.report.results import Results
+from xmtf.report.comparison.beside import Beside
+from xmtf.report.comparison.compare import Comparison, compared, verdict
+from xmtf.report.comparison.language_groups import language_group
+from xmtf.report.comparison.results import Results
 from xmtf.results.estimates import Estimate
 from xmtf.run_folder import LABELS
 

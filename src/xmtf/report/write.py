@@ -7,10 +7,10 @@ from pathlib import Path
 
 from xmtf.errors import ConfigError
 from xmtf.recipe.schema import Report
-from xmtf.remote import is_remote
+from xmtf.remote.storage import is_remote
 from xmtf.report.build import build_report
+from xmtf.report.comparison.results import local_sources
 from xmtf.report.inputs import parse_inputs
-from xmtf.report.results import local_sources
 from xmtf.run_folder import PAGE, RunFolder
 
 __all__ = ["report_folder", "write_report"]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from xmtf.execution import say
-from xmtf.remote import copy_beside, copy_up, is_copied, open_storage
+from xmtf.remote.storage import copy_beside, copy_up, is_copied, open_storage
 from xmtf.run_folder import LABELS, RunFolder
 from xmtf.runs.pipeline import StageName
 

@@ -19,8 +19,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from xmtf.errors import SourceError
-from xmtf.remote import is_remote
-from xmtf.remote_copies import remote_copy, remote_names
+from xmtf.remote.copies import remote_copy, remote_names
+from xmtf.remote.storage import is_remote
 from xmtf.sources.columns import holds_columns
 from xmtf.sources.reference import SourceRef
 from xmtf.sources.sidecar import SUFFIX as SIDECAR

@@ -11,7 +11,7 @@ from xmtf.evaluation.generation.decoding import Decoding
 from xmtf.evaluation.prompting.prompter import Prompter, load_prompter
 from xmtf.evaluation.ranking.rank import score_choices
 from xmtf.evaluation.served.prompting import ServedPrompts, open_prompts
-from xmtf.recipe.served import ServedModel
+from xmtf.recipe.sections.served import ServedModel
 from xmtf.records import Origin, Request
 from xmtf.servers.reference import is_served
 

@@ -12,7 +12,7 @@ from xmtf.errors import ConfigError
 from xmtf.json_types import JsonObject
 from xmtf.languages.codes import normalize_language
 from xmtf.recipe import Section, load_yaml
-from xmtf.recipe.mixture import ChoicePolicy, LabelPolicy, NullPolicy, check_kind_metrics
+from xmtf.recipe.sections.mixture import ChoicePolicy, LabelPolicy, NullPolicy, check_kind_metrics
 from xmtf.recipe.where import Where
 from xmtf.recipe.yaml_text import parse_packaged_yaml
 from xmtf.sources.reference import Join

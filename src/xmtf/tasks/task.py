@@ -14,8 +14,8 @@ from xmtf.conversations.messages import LAYOUTS, SIDES
 from xmtf.errors import TemplateError, UnknownNameError
 from xmtf.execution import warn
 from xmtf.languages.codes import CODE
-from xmtf.recipe.mixture import ChoicePolicy, LabelPolicy, NullPolicy
 from xmtf.recipe.schema import CapPolicy
+from xmtf.recipe.sections.mixture import ChoicePolicy, LabelPolicy, NullPolicy
 from xmtf.records import Provenance, Translation
 from xmtf.sources import SourceRef
 from xmtf.sources.reference import Join

@@ -3,7 +3,7 @@
 import fsspec
 import pytest
 
-from xmtf.remote_copies import forget
+from xmtf.remote.copies import forget
 
 
 @pytest.fixture(params=["memory", "file", "s3"])

@@ -7,7 +7,7 @@ from xmtf.errors import DataError, SourceError, UserError
 from xmtf.files import MANIFEST
 from xmtf.recipe import load_recipe
 from xmtf.recipe.starting import start_folder
-from xmtf.remote import copy_down, open_storage
+from xmtf.remote.storage import copy_down, open_storage
 from xmtf.runs.copying import copies_to
 from xmtf.runs.pipeline import run_recipe
 

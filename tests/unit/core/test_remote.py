@@ -9,7 +9,7 @@ import pytest
 from xmtf.cli.app import _run as xmtf
 from xmtf.errors import ConfigError, DataError, SourceError, UserError
 from xmtf.files import MANIFEST, Manifest, file_sha256, write_manifest
-from xmtf.remote import copy_down, copy_up
+from xmtf.remote.storage import copy_down, copy_up
 
 
 @pytest.fixture

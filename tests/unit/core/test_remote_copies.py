@@ -13,7 +13,7 @@ from xmtf.launch.slurm import _absolute
 from xmtf.mixture.plan.prompted import prompted_files
 from xmtf.recipe import load_recipe
 from xmtf.recipe.written import portable
-from xmtf.remote_copies import copy_folder, forget, remote_copy
+from xmtf.remote.copies import copy_folder, forget, remote_copy
 from xmtf.sources.locate import locate_here, looked
 from xmtf.sources.mirror import find_in_mirror, mirror_splits, split_roots, subsets_in_mirror
 from xmtf.sources.read import fingerprint_source, read_source

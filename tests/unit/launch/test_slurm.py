@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from xmtf.cli.launch import _grace
+from xmtf.cli.runs.launch import _grace
 from xmtf.errors import ConfigError, DataError
 from xmtf.launch import Cluster, submit, write_scripts
 from xmtf.recipe import load_recipe

@@ -6,8 +6,8 @@ import pytest
 
 from xmtf.records import Metric, Provenance, Score, ShotsAsked
 from xmtf.report.chosen import chosen_prompts
-from xmtf.report.language_groups import grouping_by_training, language_group
-from xmtf.report.results import Results
+from xmtf.report.comparison.language_groups import grouping_by_training, language_group
+from xmtf.report.comparison.results import Results
 from xmtf.report.tables import language_groups, published_numbers
 
 

@@ -10,9 +10,9 @@ from xmtf.evaluation.metrics.accuracy import rank_counts
 from xmtf.evaluation.scoring.compare import paired_difference
 from xmtf.intervals import wilson
 from xmtf.records import AnswerLanguage, Metric, Picks, Provenance, Score
-from xmtf.report.compare import compare, verdict
-from xmtf.report.results import Results, job_of
-from xmtf.report.summary import headline
+from xmtf.report.comparison.compare import compare, verdict
+from xmtf.report.comparison.results import Results, job_of
+from xmtf.report.comparison.summary import headline
 from xmtf.report.tables import cut_text, result_tables
 from xmtf.results.estimates import estimate
 from xmtf.results.overlap import Overlap

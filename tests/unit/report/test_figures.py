@@ -9,6 +9,7 @@ from xmtf.errors import DataError, SourceError, UnknownNameError
 from xmtf.files import append_jsonl, write_jsonl
 from xmtf.records import Metric, Provenance, Score
 from xmtf.report import collect_run
+from xmtf.report.comparison.results import Results
 from xmtf.report.figures.catalogue import FIGURES, draw_figures
 from xmtf.report.figures.drawing import fonts
 from xmtf.report.figures.drawing.models import looks
@@ -30,7 +31,6 @@ from xmtf.report.figures.published.language_shares import published_shares
 from xmtf.report.inputs import Inputs, texts_at_hand
 from xmtf.report.published import gather
 from xmtf.report.reference.demonstration import NOTE, demonstration_run, demonstration_texts
-from xmtf.report.results import Results
 from xmtf.report.tables_and_figures import figures_of
 
 ACCURACY = Metric("accuracy", 0.5, None, None, None, 100)

@@ -9,7 +9,7 @@ from xmtf.errors import ConfigError, SourceError
 from xmtf.files import read_jsonl, write_jsonl
 from xmtf.recipe.schema import Report
 from xmtf.report import build_report, collect_run, summary_lines
-from xmtf.report.compare import compare, verdict
+from xmtf.report.comparison.compare import compare, verdict
 from xmtf.report.figures import catalogue
 from xmtf.report.figures.drawing import fonts
 from xmtf.report.inputs import Inputs

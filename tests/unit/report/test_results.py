@@ -12,14 +12,14 @@ from xmtf.cli.app import _run as xmtf
 from xmtf.errors import ConfigError, DataError, SourceError
 from xmtf.files import MANIFEST, file_sha256, read_jsonl, read_manifest, write_jsonl, write_manifest
 from xmtf.recipe.schema import Report
-from xmtf.remote import copy_up
-from xmtf.remote_copies import forget
+from xmtf.remote.copies import forget
+from xmtf.remote.storage import copy_up
 from xmtf.report import build_report
 from xmtf.report.collect import collect
-from xmtf.report.compare import compare
+from xmtf.report.comparison.compare import compare
+from xmtf.report.comparison.results import collect_results, results_folders
+from xmtf.report.comparison.summary import strips
 from xmtf.report.items import item_sets, script_text
-from xmtf.report.results import collect_results, results_folders
-from xmtf.report.summary import strips
 from xmtf.results.files import describe_results
 
 

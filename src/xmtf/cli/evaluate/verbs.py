@@ -377,8 +377,8 @@ def compare(
 
 def _local(named: str) -> Path:
     """Return a results folder as it is, and for an address its copy."""
-    from xmtf.remote import is_remote
-    from xmtf.remote_copies import finished_copy
+    from xmtf.remote.copies import finished_copy
+    from xmtf.remote.storage import is_remote
 
     return finished_copy(named) if is_remote(named) else Path(named)
 

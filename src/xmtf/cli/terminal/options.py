@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from xmtf.errors import ConfigError
 from xmtf.extras import require_extra
 from xmtf.json_types import JsonObject
-from xmtf.recipe.served import ServedModel
+from xmtf.recipe.sections.served import ServedModel
 from xmtf.servers.reference import is_served
 from xmtf.servers.spending import parse_price
 
@@ -96,7 +96,7 @@ class DecodingOptions:
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """How a model behind a server is asked; the meaning is that of :class:`xmtf.recipe.served.ServedModel`."""
+    """How a model behind a server is asked; the meaning is that of :class:`xmtf.recipe.sections.served.ServedModel`."""
 
     tokenizer: Annotated[
         str | None, typer.Option(help="Served models: tokenizer (folder or hub id) for ranking choices.")

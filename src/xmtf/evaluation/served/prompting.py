@@ -21,7 +21,7 @@ from xmtf.evaluation.served.subject import ServedSubject, load_served
 from xmtf.evaluation.suites.setup import Setup
 from xmtf.files import content_hash
 from xmtf.recipe.schema import Evaluation, Tokenization
-from xmtf.recipe.served import ServedModel
+from xmtf.recipe.sections.served import ServedModel
 from xmtf.records import Origin, Request
 from xmtf.tasks import Catalogue
 

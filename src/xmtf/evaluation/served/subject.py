@@ -23,7 +23,7 @@ from xmtf.evaluation.suites.setup import Setup, suite_slices
 from xmtf.execution import say
 from xmtf.files import content_hash
 from xmtf.json_types import JsonObject
-from xmtf.recipe.served import ServedModel
+from xmtf.recipe.sections.served import ServedModel
 from xmtf.records import Family, Request
 from xmtf.servers.client import Asking, ModelServer
 from xmtf.servers.reference import ServedReference, parse_served

@@ -14,9 +14,9 @@ from xmtf.evaluation.generation.decoding import Decoding
 from xmtf.evaluation.metrics.registry import check_metrics
 from xmtf.execution import warn
 from xmtf.recipe import LoadedRecipe
-from xmtf.recipe.chat import read_template, uses_chat
 from xmtf.recipe.effects import effects_of, marked
 from xmtf.recipe.schema import Evaluation, Section, Suite, Tokenization
+from xmtf.recipe.sections.chat import read_template, uses_chat
 
 if TYPE_CHECKING:
     from xmtf.tasks import Catalogue, Slice

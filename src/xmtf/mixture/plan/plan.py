@@ -25,8 +25,8 @@ from xmtf.mixture.select.letters import NORMALISATION
 from xmtf.mixture.select.ngrams import HASHING
 from xmtf.recipe import LoadedRecipe, Recipe
 from xmtf.recipe.effects import FORMATS, marked, stage_fingerprint
-from xmtf.recipe.mixture import Identify, Mixture, Quality, TaskSelection
 from xmtf.recipe.schema import CapPolicy, Suite
+from xmtf.recipe.sections.mixture import Identify, Mixture, Quality, TaskSelection
 from xmtf.sources.adapters import ADAPTERS, adapter_version
 from xmtf.tasks import Slice, fingerprint_slice, load_catalogue
 from xmtf.versions import package_versions

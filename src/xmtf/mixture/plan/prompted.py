@@ -17,8 +17,8 @@ from xmtf.execution import warn
 from xmtf.languages.codes import normalize_language
 from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.schema import HeldOut, PromptedFolder
-from xmtf.remote import is_remote
-from xmtf.remote_copies import copy_folder, remote_copy, remote_names
+from xmtf.remote.copies import copy_folder, remote_copy, remote_names
+from xmtf.remote.storage import is_remote
 from xmtf.sources.files.kinds import kind_of, stem_of
 from xmtf.sources.tables import fingerprint_files
 from xmtf.tasks.selection import check_patterns, dataset_names, language_pattern, normalized

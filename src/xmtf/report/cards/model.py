@@ -17,8 +17,8 @@ from xmtf.report.cards.facts import base_model, data_text, facts_of, licence, tr
 from xmtf.report.cards.hub_results import write_hub_results
 from xmtf.report.cards.index import chosen_values, eval_results, in_order, on_the_hub
 from xmtf.report.collect import Run, collect_run
-from xmtf.report.compare import compared
-from xmtf.report.results import Results, collect_results
+from xmtf.report.comparison.compare import compared
+from xmtf.report.comparison.results import Results, collect_results
 from xmtf.report.tables import render_table, results_table
 from xmtf.run_folder import RunFolder
 

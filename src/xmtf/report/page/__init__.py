@@ -20,12 +20,12 @@ from xmtf import __version__
 from xmtf.artefacts.manifest_parts import TrainCounts
 from xmtf.json_types import JsonObject
 from xmtf.report.collect import Run
-from xmtf.report.compare import Comparison
+from xmtf.report.comparison.compare import Comparison
+from xmtf.report.comparison.results import Results
+from xmtf.report.comparison.summary import headline, strips
 from xmtf.report.items import script_text
 from xmtf.report.page.content import Content, Demonstration, Plot, RunPart
 from xmtf.report.reference import evaluation_sets, published_models, reference_rows
-from xmtf.report.results import Results
-from xmtf.report.summary import headline, strips
 from xmtf.report.tables import Table
 from xmtf.run_folder import LABELS, RunFolder
 

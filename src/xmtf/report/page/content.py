@@ -10,9 +10,9 @@ from typing import Any
 
 from xmtf.artefacts.manifest_parts import MixtureCounts
 from xmtf.report.collect import Run
-from xmtf.report.compare import Comparison
+from xmtf.report.comparison.compare import Comparison
+from xmtf.report.comparison.results import Results
 from xmtf.report.items import ItemSet
-from xmtf.report.results import Results
 from xmtf.report.tables import Table
 from xmtf.run_folder import LABELS, RunFolder
 

@@ -52,11 +52,11 @@ from xmtf.guards.alone import alone_at
 from xmtf.json_types import JsonObject
 from xmtf.mixture.io.read import mixture_files
 from xmtf.mixture.validation import validation_limits
-from xmtf.recipe.chat import read_template
 from xmtf.recipe.effects import FORMATS, marked, stage_fingerprint
 from xmtf.recipe.load import LoadedRecipe
 from xmtf.recipe.schema import Execution, Recipe, Tokenization
-from xmtf.recipe.tokenization import TokenCaps
+from xmtf.recipe.sections.chat import read_template
+from xmtf.recipe.sections.tokenization import TokenCaps
 from xmtf.records import Family
 from xmtf.run_folder import tokenizer_of
 from xmtf.tokens.build.caps import check_caps

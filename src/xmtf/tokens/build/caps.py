@@ -27,7 +27,7 @@ import pyarrow.compute as pc
 
 from xmtf.errors import ConfigError, UnknownNameError
 from xmtf.json_types import JsonObject
-from xmtf.recipe.tokenization import TokenCaps
+from xmtf.recipe.sections.tokenization import TokenCaps
 from xmtf.tokens.store.index import read_index
 from xmtf.tokens.store.store import with_suffix
 

@@ -29,8 +29,8 @@ from xmtf.errors import ConfigError
 from xmtf.execution import warn
 from xmtf.json_types import JsonObject
 from xmtf.languages.codes import normalize_language
-from xmtf.recipe.chat import read_template, uses_chat
 from xmtf.recipe.load import LoadedRecipe
+from xmtf.recipe.sections.chat import read_template, uses_chat
 from xmtf.records import MESSAGES, Family
 from xmtf.tokens.rows.opening import row_capacity
 from xmtf.tokens.tokenizer.chat import TOO_LONG, ChatFormat, ChatItem, chat_format, template_of

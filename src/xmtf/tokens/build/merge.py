@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from xmtf.files import file_sha256
 from xmtf.json_types import JsonObject
-from xmtf.recipe.tokenization import TokenCaps
+from xmtf.recipe.sections.tokenization import TokenCaps
 from xmtf.tokens.build.caps import kept_items
 from xmtf.tokens.build.encode import CLUSTERS_FILE, TRAINING, VALIDATION
 from xmtf.tokens.store.prefixes import store_prefix

@@ -32,7 +32,7 @@ from torch.distributed import DistError
 from xmtf.errors import LostProcessError
 from xmtf.execution import say
 from xmtf.models import torch_private
-from xmtf.recipe.processes import Timeouts
+from xmtf.recipe.sections.processes import Timeouts
 
 __all__ = ["Peers", "Store", "is_failed_exchange"]
 

@@ -26,7 +26,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from xmtf.errors import ConfigError
 from xmtf.models.device import choose_device, take_gpu
-from xmtf.recipe.processes import Timeouts
+from xmtf.recipe.sections.processes import Timeouts
 from xmtf.training.topology.peers import Peers, Store
 
 __all__ = ["ALONE", "Ranks", "all_processes"]

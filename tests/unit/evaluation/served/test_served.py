@@ -29,7 +29,7 @@ from xmtf.evaluation.served.token_scores import TokenScores, find_token_scores
 from xmtf.files import read_manifest
 from xmtf.models import load_model
 from xmtf.recipe import load_recipe
-from xmtf.recipe.served import ServedModel
+from xmtf.recipe.sections.served import ServedModel
 from xmtf.records import Origin, Request
 from xmtf.results.items import item_paths
 from xmtf.results.scores import read_scores

@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from xmtf.report.collect import Run
-from xmtf.report.compare import compared
+from xmtf.report.comparison.compare import compared
+from xmtf.report.comparison.results import Results
 from xmtf.report.figures.drawing.style import add_note
 from xmtf.report.figures.own import composition, loss, measures_over_steps, suites
-from xmtf.report.results import Results
 from xmtf.report.tables import language_groups
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from matplotlib.lines import Line2D
 
 from xmtf.report.collect import Run
-from xmtf.report.compare import compared
+from xmtf.report.comparison.compare import compared
 from xmtf.report.figures.drawing.models import CHANCE_LINE, add_legend, chance_handle
 from xmtf.report.figures.drawing.style import PALETTE, new_grid
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib.lines import Line2D
 
-from xmtf.report.compare import Comparison
+from xmtf.report.comparison.compare import Comparison
 from xmtf.report.figures.drawing.models import add_legend
 from xmtf.report.figures.drawing.style import AFTER, BEFORE, CHANCE, PALETTE, new_figure
 from xmtf.results.estimates import Estimate

@@ -28,7 +28,7 @@ def copy(
     Example: xmtf copy runs/demo/mixture s3://bucket/demo/mixture
     Example: xmtf copy s3://bucket/demo/mixture runs/demo/mixture
     """
-    from xmtf.remote import copy_down, copy_up, is_remote
+    from xmtf.remote.storage import copy_down, copy_up, is_remote
 
     if is_remote(source) == is_remote(target):
         raise ConfigError("xmtf copy: one of the two is a folder here, the other an address such as s3://bucket/demo")

@@ -10,7 +10,16 @@ from pydantic import Field, JsonValue, TypeAdapter, field_validator, model_valid
 from xmtf.languages.codes import normalize_language
 from xmtf.recipe.effects import Effect, affects
 from xmtf.recipe.quantities import Tokens
-from xmtf.recipe.section import Name, Section, is_all, is_auto, is_none, is_nothing, is_skip, normalized_patterns
+from xmtf.recipe.sections.section import (
+    Name,
+    Section,
+    is_all,
+    is_auto,
+    is_none,
+    is_nothing,
+    is_skip,
+    normalized_patterns,
+)
 from xmtf.records import Family
 
 if TYPE_CHECKING:

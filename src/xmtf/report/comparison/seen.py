@@ -10,7 +10,7 @@ from xmtf.errors import ConfigError
 from xmtf.execution import warn
 from xmtf.files import MANIFEST, read_manifest
 from xmtf.records import Score
-from xmtf.report.results import Job, Results
+from xmtf.report.comparison.results import Job, Results
 from xmtf.results.estimates import Estimate, estimate
 from xmtf.results.overlap import Overlap, place_of, read_overlap
 from xmtf.results.resampling import JobCounts

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from xmtf.records import in_percent
-from xmtf.report.compare import Comparison, verdict
+from xmtf.report.comparison.compare import Comparison, verdict
 from xmtf.results.estimates import Estimate
 
 __all__ = ["Mark", "Strip", "headline", "strips"]

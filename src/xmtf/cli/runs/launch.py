@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from xmtf.artefacts.ownership import check_run_folder, claim_run_folder
-from xmtf.cli.run import outcome_json
+from xmtf.cli.runs.run import outcome_json
 from xmtf.cli.terminal.options import Overrides, PrintJson, RecipePath, Replace, needs_models
 from xmtf.cli.terminal.printing import print_json, print_text
 from xmtf.execution import say, warn

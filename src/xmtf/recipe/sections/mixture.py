@@ -9,10 +9,10 @@ from pydantic import Field, field_validator, model_validator
 from xmtf.errors import ConfigError, nearest
 from xmtf.plugins import plugins
 from xmtf.recipe.effects import affects, within
-from xmtf.recipe.section import Name, Section, is_list, is_none, is_task, normalized_patterns
+from xmtf.recipe.sections.section import Name, Section, is_list, is_none, is_task, normalized_patterns
 from xmtf.recipe.where import Where
 from xmtf.records import KIND_METRICS
-from xmtf.remote import check_address, is_remote
+from xmtf.remote.storage import check_address, is_remote
 
 __all__ = [
     "CapPolicy",

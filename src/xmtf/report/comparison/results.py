@@ -11,8 +11,8 @@ from xmtf.errors import SourceError
 from xmtf.execution import warn
 from xmtf.files import MANIFEST, read_manifest
 from xmtf.records import Score
-from xmtf.remote import is_remote
-from xmtf.remote_copies import finished_copy, remote_names
+from xmtf.remote.copies import finished_copy, remote_names
+from xmtf.remote.storage import is_remote
 from xmtf.report.agreement import check_results_folder
 from xmtf.results.files import SCORES
 from xmtf.results.items import item_files
@@ -41,7 +41,7 @@ class Results:
         samples: Label -> sample generations.
         overlap: Which rows the mixture that the models were trained on holds, where somebody looked.
         trained: Languages of the mixtures of the runs that were measured; empty where no mixture is available.
-        compared: What :func:`xmtf.report.compare.compared` has computed of them.
+        compared: What :func:`xmtf.report.comparison.compare.compared` has computed of them.
     """
 
     folders: dict[str, list[Path]] = field(default_factory=dict)

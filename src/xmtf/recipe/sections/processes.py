@@ -8,7 +8,7 @@ from pydantic import Field
 
 from xmtf.recipe.effects import affects
 from xmtf.recipe.quantities import Seconds
-from xmtf.recipe.section import Section
+from xmtf.recipe.sections.section import Section
 
 __all__ = ["Parallel", "Timeouts"]
 

@@ -11,10 +11,10 @@ import numpy as np
 
 from xmtf.errors import ConfigError
 from xmtf.records import BESIDE_ACCURACY, CALIBRATED, IN_LANGUAGE, Metric, Score
-from xmtf.report.beside import Beside, beside
-from xmtf.report.language_groups import grouping_by_training, language_group
-from xmtf.report.results import Counts, Job, Results, job_of
-from xmtf.report.seen import Parts, parts
+from xmtf.report.comparison.beside import Beside, beside
+from xmtf.report.comparison.language_groups import grouping_by_training, language_group
+from xmtf.report.comparison.results import Counts, Job, Results, job_of
+from xmtf.report.comparison.seen import Parts, parts
 from xmtf.results.estimates import Estimate, changes_without, estimate, estimate_change, estimates_without
 from xmtf.results.overlap import Overlap
 from xmtf.results.resampling import JobCounts

@@ -15,7 +15,7 @@ from uuid import uuid4
 from xmtf.artefacts.checksums import check_outputs, user_cache
 from xmtf.errors import DataError
 from xmtf.files import MANIFEST, atomic_path, content_hash, write_text
-from xmtf.remote import fetch_finished, inside, is_copied, open_storage, told
+from xmtf.remote.storage import fetch_finished, inside, is_copied, open_storage, told
 
 __all__ = ["copy_folder", "finished_copy", "forget", "remote_copy", "remote_names"]
 
@@ -73,7 +73,7 @@ def finished_copy(address: str) -> Path:
     """Return the copy of a finished folder at an address, compared with its manifest.
 
     Raises:
-        SourceError, DataError, ConfigError, UserError: As :func:`xmtf.remote.copy_down`.
+        SourceError, DataError, ConfigError, UserError: As :func:`xmtf.remote.storage.copy_down`.
     """
     folder = _place("finished", address)
     if (folder / MANIFEST).is_file() and is_copied(folder, address) and _is_whole(folder):

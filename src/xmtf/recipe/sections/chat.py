@@ -6,7 +6,7 @@ from pathlib import Path
 
 from xmtf.errors import ConfigError
 from xmtf.recipe.load import LoadedRecipe
-from xmtf.recipe.tokenization import uses_chat
+from xmtf.recipe.sections.tokenization import uses_chat
 from xmtf.text.files import read_text_file
 
 __all__ = ["read_template", "uses_chat"]

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator, model_validator
 
 from xmtf.recipe.effects import affects
-from xmtf.recipe.section import Name, Section, is_none, is_nothing
+from xmtf.recipe.sections.section import Name, Section, is_none, is_nothing
 
 __all__ = ["ServedModel"]
 

@@ -1,0 +1,1 @@
+"""The sections of a recipe that have modules of their own; ``schema.py`` puts them together."""
