@@ -162,10 +162,10 @@ def _devices() -> dict[str, object]:
 
     devices: dict[str, object] = {"torch": torch.__version__, "cpu threads": torch.get_num_threads()}
     if torch.backends.mps.is_available():
-        from xmtf.models.parity import MOST, deviation
+        from xmtf.models.parity import parity
 
-        far = deviation(torch.device("mps"))
-        devices["mps"] = f"{'used with device=mps' if far <= MOST else 'not used'} (deviation from the CPU {far:.1e})"
+        found = parity(torch.device("mps"))
+        devices["mps"] = f"{'used with device=mps' if found.holds else 'not used'} ({found})"
     if not torch.cuda.is_available():
         return devices | {"cuda": "none"}
     for index in range(torch.cuda.device_count()):

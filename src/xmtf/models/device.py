@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from xmtf.errors import ConfigError
-from xmtf.models.parity import MOST, deviation
+from xmtf.models.parity import parity
 
 __all__ = ["choose_device", "take_gpu"]
 
@@ -37,10 +37,10 @@ def _mps(name: str) -> torch.device:
     if not torch.backends.mps.is_available():
         raise ConfigError(f"{name} mps: torch finds no GPU of a Mac here; use auto or cpu")
     device = torch.device("mps")
-    if (far := deviation(device)) > MOST:
+    if not (found := parity(device)).holds:
         raise ConfigError(
-            f"{name} mps: this GPU does not compute what the CPU computes (deviation {far:.1e}, at most {MOST:g}); "
-            "use cpu, or another version of torch"
+            f"{name} mps: this GPU does not compute what the CPU computes ({found}); use cpu, or another version of "
+            "torch"
         )
     return device
 

@@ -3,30 +3,53 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["MOST", "deviation"]
+__all__ = ["MOST", "Parity", "parity"]
 
 MOST = 1e-3
 """Largest deviation, relative to the largest value, up to which a device counts as right; sums differ by about 1e-6."""
 _ROWS, _LENGTH, _HEADS, _SIZE, _VOCAB = 2, 24, 4, 32, 97
 
 
+class Parity(NamedTuple):
+    """How a device compares with the CPU.
+
+    Attributes:
+        deviation: Largest distance of losses, logits and gradients, relative to the largest value; infinite where the
+            device gave none.
+        fault: What torch said where the device could not compute the block, or ``""``.
+    """
+
+    deviation: float
+    fault: str = ""
+
+    @property
+    def holds(self) -> bool:
+        """Whether the device counts as right."""
+        return self.deviation <= MOST
+
+    def __str__(self) -> str:
+        return self.fault or f"deviation from the CPU {self.deviation:.1e}, at most {MOST:g}"
+
+
 @cache
-def deviation(device: torch.device) -> float:
-    """Return how far losses, logits and gradients on a device are from those on the CPU, relative to their size.
+def parity(device: torch.device) -> Parity:
+    """Compare a device with the CPU.
 
     The block has what models here are made of: an embedding that is also the head, layer norm, attention with a mask
-    and a bias by distance, GELU, cross entropy. A device that cannot do one of them is infinitely far.
+    and a bias by distance, GELU, cross entropy. A device that cannot do one of them is infinitely far, and says why.
     """
     try:
         found = _computed(device)
-    except (RuntimeError, NotImplementedError):
-        return float("inf")
-    return max(_distance(here, there) for here, there in zip(found, _computed(torch.device("cpu")), strict=True))
+    except RuntimeError as error:  # an operation that it lacks, or no memory for so small a block
+        return Parity(float("inf"), (str(error).splitlines() or [type(error).__name__])[0])
+    expected = _computed(torch.device("cpu"))
+    return Parity(max(_distance(here, there) for here, there in zip(found, expected, strict=True)))
 
 
 def _distance(here: Tensor, there: Tensor) -> float:

@@ -40,10 +40,10 @@ def mac(monkeypatch):
             "_computed",
             lambda device: [factor(part) if device.type == "mps" else part for part in of_cpu(torch.device("cpu"))],
         )
-        parity.deviation.cache_clear()
+        parity.parity.cache_clear()
 
     yield told
-    parity.deviation.cache_clear()
+    parity.parity.cache_clear()
 
 
 def test_the_gpu_of_a_mac_is_taken_on_request_where_it_computes_what_the_cpu_does(mac, monkeypatch):
@@ -63,9 +63,9 @@ def test_the_gpu_of_a_mac_that_computes_something_else_is_refused(mac, factor):
         choose_device("mps", "training.device")
 
 
-def test_a_device_without_an_operation_is_infinitely_far(monkeypatch):
-    assert parity.deviation(torch.device("cpu")) == 0.0
-    parity.deviation.cache_clear()
+def test_a_device_without_an_operation_is_infinitely_far_and_says_why(monkeypatch):
+    assert parity.parity(torch.device("cpu")).deviation == 0.0
+    parity.parity.cache_clear()
     of_cpu = parity._computed
 
     def lacking(device):
@@ -74,8 +74,9 @@ def test_a_device_without_an_operation_is_infinitely_far(monkeypatch):
         return of_cpu(device)
 
     monkeypatch.setattr(parity, "_computed", lacking)
-    assert parity.deviation(torch.device("meta")) == float("inf")
-    parity.deviation.cache_clear()
+    found = parity.parity(torch.device("meta"))
+    assert (found.holds, str(found)) == (False, "no such operation")
+    parity.parity.cache_clear()
 
 
 def test_training_on_the_gpu_of_a_mac_is_in_fp32_and_in_one_process(mac, monkeypatch):
