@@ -27,6 +27,7 @@ __all__ = [
     "fetch_finished",
     "inside",
     "is_copied",
+    "is_finished_at",
     "is_remote",
     "open_storage",
     "told",
@@ -104,17 +105,31 @@ def copy_beside(folder: Path, address: str) -> None:
                 storage.put_file(str(folder / name), f"{root}/{name}")
 
 
+def is_finished_at(address: str) -> bool:
+    """Return whether a finished folder is at an address.
+
+    Raises:
+        ConfigError, UserError: As :func:`copy_up`.
+    """
+    return _manifest_at(address) is not None
+
+
 def is_copied(folder: Path, address: str) -> bool:
     """Return whether the finished folder at an address is that of a local one: their manifests are the same bytes.
 
     Raises:
         ConfigError, UserError: As :func:`copy_up`.
     """
+    here = folder / MANIFEST
+    return here.is_file() and _manifest_at(address) == here.read_bytes()
+
+
+def _manifest_at(address: str) -> bytes | None:
     with told(address):
         storage, root = open_storage(address)
         storage.invalidate_cache()
         last = f"{root}/{MANIFEST}"
-        return bool(storage.exists(last) and storage.cat_file(last) == (folder / MANIFEST).read_bytes())
+        return bytes(storage.cat_file(last)) if storage.exists(last) else None
 
 
 def _names_here(folder: Path, outputs: set[str]) -> Iterator[str]:

@@ -114,6 +114,7 @@ def account(runs: Sequence[Run], notes: Sequence[str], figures: dict[str, str]) 
         render_table(_results(run, found), "md"),
         "## What did not rise",
         _not_risen(found),
+        _not_compared(run, found),
         *_by_language(run, found),
         *_while_training(run, figures),
         *_seeds(runs, found),
@@ -185,6 +186,17 @@ def _not_risen(found: Sequence[Finding]) -> str:
         f"{_of(one, one.comparison.first)} to {_of(one, one.comparison.last)}, {_points(one, one.change.value)} "
         f"[{_points(one, one.change.low)}, {_points(one, one.change.high)}], corrected p {_p(one.corrected)}; a true "
         f"change of {_points(one, one.detectable, sign=False)} would be seen in four of five runs."
+        for one in rest
+    )
+
+
+def _not_compared(run: Run, found: Sequence[Finding]) -> str:
+    """Return the measurements that have no paired change, so that none is left out in silence."""
+    known = {(one.comparison.suite, one.comparison.metric) for one in found}
+    rest = [one for one in compared(run.results) if (one.suite, one.metric) not in known]
+    return "\n".join(
+        f"- **{one.suite}** ({one.metric}): not compared, as its single items are not in the results of both models, "
+        "or were asked with other prompts."
         for one in rest
     )
 

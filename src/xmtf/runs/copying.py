@@ -5,26 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from xmtf.errors import ConfigError
 from xmtf.execution import say
-from xmtf.remote.storage import copy_beside, copy_up, is_copied, open_storage
+from xmtf.remote.storage import copy_beside, copy_up, is_copied, is_finished_at
 from xmtf.run_folder import LABELS, RunFolder
-from xmtf.runs.pipeline import StageName
+from xmtf.runs.pipeline import STAGES, StageName
 
 __all__ = ["copies_to"]
 
 
-def copies_to(run: RunFolder, address: str) -> Callable[[StageName], None]:
+def copies_to(run: RunFolder, address: str, *, replace: bool = False) -> Callable[[StageName], None]:
     """Return what copies the folder of a finished stage to an address, unless the same is there.
 
     Args:
         run: The run.
         address: Such as ``s3://bucket/runs/demo``; each folder keeps its place below it.
+        replace: Whether finished folders there that are not those of this run are replaced.
 
     Raises:
-        ConfigError: The address is wrong.
-        UserError: The package of its storage is missing.
+        ConfigError: The address is wrong, or has finished folders of something else.
+        UserError: The package of its storage is missing, or it refuses.
     """
-    open_storage(address)  # what is wrong with it shows before any work
 
     def place_of(folder: Path) -> str:
         return f"{address.rstrip('/')}/{folder.relative_to(run.path).as_posix()}"
@@ -37,6 +38,13 @@ def copies_to(run: RunFolder, address: str) -> Callable[[StageName], None]:
         if stage == "report":
             copy_beside(run.model, place_of(run.model))  # the report writes the model's card
 
+    for stage in STAGES:  # what is wrong with an address shows before any work
+        folder = stage_folder(run, stage)
+        if not replace and is_finished_at(place_of(folder)) and not is_copied(folder, place_of(folder)):
+            raise ConfigError(
+                f"{place_of(folder)}: a finished folder that is not the one in {run.path}; copy to another address, or give "
+                "--replace to overwrite it"
+            )
     return copy
 
 

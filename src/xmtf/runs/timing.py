@@ -17,7 +17,7 @@ from xmtf.evaluation.asking.journal import request_key
 from xmtf.evaluation.asking.subject import load_any
 from xmtf.evaluation.suites.jobs import jobs
 from xmtf.evaluation.suites.setup import Setup, SuiteSlice, setup_of, suite_slices
-from xmtf.execution import say
+from xmtf.execution import warn
 from xmtf.guards.unfinished import scratch_folder
 from xmtf.json_types import JsonObject
 from xmtf.models import model_family
@@ -95,19 +95,24 @@ def estimate_run(loaded: LoadedRecipe) -> list[StageTime]:
     family = model_family(loaded.recipe.model, offline=loaded.recipe.offline)
     with sampled_tokens(loaded, family) as tokens, scratch_folder("xmtf-estimate-") as folder:
         if tokens is None:
-            say("the data of the mixture are not on this machine: training is not measured")
+            warn("the data of the mixture are not on this machine: training is not measured")
         initial = loaded.recipe.model.base
         if initial is None and tokens is not None:
             initial = str(RunFolder(folder).initial)
             write_initial(loaded.recipe, tokenizer_of(tokens), Path(initial))
-        asked, per_request = _evaluation(loaded, initial) if initial is not None else (0, None)
-        training = []
+        asked, per_request = _evaluation(loaded, initial) if initial is not None else (None, None)
+        training = [StageTime("train", "not measured", None)] if tokens is None else []
         if tokens is not None and initial is not None:
             job = TrainingJob(_one_micro_batch(loaded), tokens, initial, family, RunFolder(folder / "run"))
             training = _training(loaded, job, per_request)
-    before = [_asking("before", asked, per_request)] if loaded.recipe.evaluation.before else []
-    after = [_asking("after", asked, per_request)]
-    return [*(before if asked else ()), *training, *(after if asked else ())]
+    evaluation = loaded.recipe.evaluation
+    asking = [stage for stage in ("before", "after") if evaluation.suites and (stage == "after" or evaluation.before)]
+    first, last = asking[:-1], asking[-1:]
+    return [
+        *(_asking(stage, asked, per_request) for stage in first),
+        *training,
+        *(_asking(stage, asked, per_request) for stage in last),
+    ]
 
 
 def lines(stages: Sequence[StageTime]) -> list[str]:
@@ -195,8 +200,10 @@ def _per_step(loop: Loop) -> Spent:
     return Spent.now().since(start, _STEPS - 1)
 
 
-def _asking(stage: str, requests: int, per_request: Spent | None) -> StageTime:
-    return StageTime(stage, f"{requests:,} requests", None if per_request is None else per_request.times(requests))
+def _asking(stage: str, requests: int | None, per_request: Spent | None) -> StageTime:
+    if requests is None or per_request is None:
+        return StageTime(stage, "requests of the suites", None)
+    return StageTime(stage, f"{requests:,} requests", per_request.times(requests))
 
 
 def _duration(seconds: float) -> str:

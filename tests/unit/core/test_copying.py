@@ -3,7 +3,7 @@
 import pytest
 
 from xmtf.cli.app import _run as xmtf
-from xmtf.errors import DataError, SourceError, UserError
+from xmtf.errors import ConfigError, DataError, SourceError, UserError
 from xmtf.files import MANIFEST
 from xmtf.recipe import load_recipe
 from xmtf.recipe.starting import start_folder
@@ -66,3 +66,14 @@ def test_a_folder_that_was_changed_is_not_copied(loaded, tmp_path):
     (next(loaded.run.mixture.glob("language=*/*.parquet"))).write_bytes(b"x")
     with pytest.raises(DataError):
         keep("mixture")
+
+
+def test_finished_folders_of_another_run_are_never_overwritten_in_silence(loaded, address, tmp_path):
+    run_recipe(loaded, until="mixture", keep=copies_to(loaded.run, address))
+    copies_to(loaded.run, address)  # its own folders are no hindrance
+    other = load_recipe(loaded.path, [f"run_folder={tmp_path / 'other'}", "seed=7"])
+    with pytest.raises(ConfigError, match=r"mixture: a finished folder that is not the one in .*other"):
+        copies_to(other.run, address)
+    run_recipe(other, until="mixture", keep=copies_to(other.run, address, replace=True))
+    copy_down(f"{address}/mixture", tmp_path / "back")
+    assert (tmp_path / "back" / MANIFEST).read_bytes() == (other.run.mixture / MANIFEST).read_bytes()

@@ -53,3 +53,10 @@ def test_the_command_prints_one_line_a_stage(recipe, capsys):
 def test_what_is_not_known_is_not_summed_as_nothing():
     known = StageTime("before", "2 requests", Spent(7200, 3600))
     assert lines([known, StageTime("train", "", None)])[-1].endswith("  2.0 h and more  1.0 h and more")
+
+
+def test_without_its_data_a_run_is_not_estimated_as_nothing(recipe, monkeypatch, capsys):
+    monkeypatch.setattr("xmtf.runs.sampling.is_here", lambda source: False)
+    stages = estimate_run(load_recipe(recipe))
+    assert [(stage.stage, stage.spent) for stage in stages] == [("before", None), ("train", None), ("after", None)]
+    assert "not on this machine" in capsys.readouterr().err

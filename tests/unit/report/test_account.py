@@ -33,6 +33,7 @@ def test_every_number_of_the_page_is_the_runs(run_folder, tmp_path):
     assert "- Machine: a loom" in text
     assert "| 25.0 [0.0, 75.0] | 75.0 [25.0, 100.0] | +50.0 [+0.0, +100.0] |" in text
     assert "0 of 1 measurements rose" in text
+    assert "- **text** (chrf): not compared, as its single items are not in the results" in text
     assert "**rows** (held out: rows): no measurable change. 25.0 % to 75.0 %, +50.0" in text
 
 

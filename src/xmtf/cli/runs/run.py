@@ -62,7 +62,7 @@ def run(
     if estimate:
         _print_estimate(loaded, as_json=as_json)
         return
-    keep = (lambda stage: None) if copy_to is None else copies_to(loaded.run, copy_to)
+    keep = (lambda stage: None) if copy_to is None else copies_to(loaded.run, copy_to, replace=replace)
     outcome = run_recipe(loaded, until=until, replace=replace, keep=keep)
     if as_json:
         print_json(outcome_json(outcome))
