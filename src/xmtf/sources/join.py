@@ -59,9 +59,12 @@ def join_tables(ref: SourceRef, join: Join, tables: Mapping[str, pa.Table]) -> A
         places = pc.index_in(joined, value_set=keys[name])
         part = table.drop_columns([join.on]).take(places)
         columns |= {f"{name}_{column}": part.column(column) for column in part.column_names}
+    numbers = _numbers(joined)
+    if len(np.unique(numbers)) < len(numbers):  # one chance in thousands for a million texts
+        raise SourceError(f"{ref}: two keys of column {join.on!r} have the same row number; join on another column")
     dropped = {NO_KEY: without_key, UNMATCHED: int((~kept).sum()) - without_key}
     counted = {reason: count for reason, count in dropped.items() if count}
-    return Adapted(pa.table(columns), _numbers(joined), counted)
+    return Adapted(pa.table(columns), numbers, counted)
 
 
 def _keys(ref: SourceRef, join: Join, name: str, table: pa.Table) -> pa.Array:

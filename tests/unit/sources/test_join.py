@@ -154,3 +154,12 @@ def test_any_subsets_of_a_set_can_be_joined(tmp_path):
 def test_a_join_that_cannot_be_meant_is_refused(tmp_path, join, languages, message):
     with pytest.raises(ConfigError, match=message):
         entry(tmp_path, join, languages)
+
+
+def test_rows_that_would_have_one_number_are_refused(write, monkeypatch):
+    write("eng_Latn", [{"id": "a", "text": "a cat"}, {"id": "b", "text": "hello"}])
+    write("swh_Latn", [{"id": "b", "text": "habari"}, {"id": "a", "text": "paka"}])
+    assert len(set(read_source(pair()).rows.tolist())) == 2
+    monkeypatch.setattr("xmtf.sources.join._number", lambda key: 7)
+    with pytest.raises(SourceError, match="two keys of column 'id' have the same row number"):
+        read_source(pair())
