@@ -107,6 +107,20 @@ def test_a_file_that_changed_meanwhile_is_never_overwritten_in_silence(page, stu
     assert "reference: mine" in studio.file.read_text(encoding="utf-8")
 
 
+def test_what_is_typed_while_a_save_is_on_its_way_stays(page, studio, expect):
+    _write(page)
+    page.evaluate("""() => {
+      const [field, save] = ["#field-reference", "#save"].map((one) => document.querySelector(one));
+      const type = (text) => { field.value = text; field.dispatchEvent(new Event("input", { bubbles: true })); };
+      type("first"); save.click(); type("second"); save.click(); type("third");
+    }""")
+    expect(page.locator("#status")).to_contain_text("Saved")
+    expect(page.locator("#save")).to_be_disabled()
+    expect(page.locator("#field-reference")).to_have_value("third")
+    assert page.locator("dialog").count() == 0  # no save met the file as another left it
+    assert "reference: third" in studio.file.read_text(encoding="utf-8")
+
+
 def test_a_hostile_template_is_stopped_and_the_studio_goes_on(page, expect):
     _write(page)
     _replace(page, "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %} ||| x")

@@ -28,6 +28,13 @@ export function keepDraft(key, id, draft, saved) {
 
 export const dropDraft = (key, id) => app.drafts.delete(name(key, id));
 
+/** What was written since `sent` was saved stays a draft, under the id that the template has now. */
+export function settleDraft(key, id, sent, now) {
+  const draft = draftOf(key, id);
+  dropDraft(key, id);
+  if (draft && JSON.stringify(draft) !== JSON.stringify(sent)) app.drafts.set(name(key, now), draft);
+}
+
 export const newDrafts = (key) =>
   [...app.drafts].filter(([place]) => place.startsWith(`${key}\nnew-`)).map(([place, draft]) => ({ id: place.slice(key.length + 1), ...draft }));
 

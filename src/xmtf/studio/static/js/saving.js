@@ -2,7 +2,7 @@
 import { post, put, remove } from "./api.js";
 import { ask, words } from "./dialogs.js";
 import { showDiff } from "./diff.js";
-import { element, say } from "./dom.js";
+import { element } from "./dom.js";
 
 const conflictText = "The file changed on disk since it was opened. Nothing was written. The difference between the file on disk (−) and your version (+):";
 
@@ -15,8 +15,7 @@ async function settle(key, conflict, again) {
   ], "wide-dialog");
   if (chosen === "keep") {
     const { file } = await post("keep", { key, text: conflict.mine.text });
-    say(`Your version is kept in ${file ?? "a file next to it"}; the file on disk is unchanged.`, "good");
-    return { kept: true };
+    return { kept: `Your version is kept in ${file ?? "a file next to it"}; the file on disk is unchanged.` };
   }
   if (chosen === "mine") return again(conflict.theirs.version, true);
   return chosen === "theirs" ? { reread: true } : null;
@@ -25,7 +24,7 @@ async function settle(key, conflict, again) {
 /**
  * Call `send(version)`, which writes; on a conflict ask.
  *
- * Resolves with the server's answer, {kept}, {reread}, or null when it was called off.
+ * Resolves with the server's answer, {kept: what to say of it}, {reread}, or null when it was called off.
  */
 export async function write(key, version, send, force = false) {
   try {

@@ -99,7 +99,8 @@ class Translator {
     for (const one of Object.values(this.buttons)) one.disabled = true;
   }
 
-  async load(id) {
+  /** Read all entries and show one; where it is another than `sent` by now, what is in the editor stays. */
+  async load(id, sent = null) {
     try {
       this.found = await get("translations", { key: this.key, language: this.language, source: this.source });
     } catch (error) {
@@ -110,8 +111,10 @@ class Translator {
     this.drawList();
     const { entries } = this.found;
     const first = entries.find((one) => one.id === id) ?? entries.find((one) => !settled.has(one.state)) ?? entries[0];
+    const typed = sent && JSON.stringify(this.draft()) !== JSON.stringify(sent) ? this.draft() : null;
     if (first) this.show(first);
-    else this.saidNothing(`No prompt here is written in ${languageName(this.source)}.`);
+    if (typed && first?.id === id) this.fill(typed);
+    if (!first) this.saidNothing(`No prompt here is written in ${languageName(this.source)}.`);
   }
 
   drawProgress() {
@@ -231,25 +234,32 @@ class Translator {
     this.notes.replaceChildren(...(parts.length ? parts : [element("p", { class: "soft", text: "A suggestion: read it before accepting." })]));
   }
 
+  /** Decide on what is shown; a second click before the answer would decide on an entry that nobody has seen. */
   async decide(decision) {
-    const name = decision === "edit" ? "edit" : decision;
-    if (this.buttons[name].disabled) return;
+    if (this.deciding || this.buttons[decision].disabled) return;
     const reviewer = this.reviewer.value.trim();
     if (!reviewer && decision !== "edit") { say("Enter the reviewer's name in the field Reviewer.", "error"); this.reviewer.focus(); return; }
     kept.set("reviewer", reviewer);
-    const { id } = this.shown, draft = this.draft();
+    this.deciding = true;
     try {
-      const asked = { key: this.key, language: this.language, original: id, ...draft, decision, reviewer };
-      const answer = await write(this.key, this.found.version, (version, force) => put("translations", { ...asked, version, force }));
-      if (!answer) return;
-      app.files.delete(this.key);
-      if (answer.kept) { await this.load(id); return; }
-      if (answer.reread) { await this.load(id); this.fill(draft); return; }
-      say(`${this.shown.original.name}: ${stateWord(answer.state)}`, "good");
-      await this.load(this.after(id, decision));
+      await this.write(decision, reviewer);
     } catch (error) {
       say(error.message, "error");
+    } finally {
+      this.deciding = false;
     }
+  }
+
+  async write(decision, reviewer) {
+    const { id } = this.shown, { name } = this.shown.original, draft = this.draft();
+    const asked = { key: this.key, language: this.language, original: id, ...draft, decision, reviewer };
+    const answer = await write(this.key, this.found.version, (version, force) => put("translations", { ...asked, version, force }));
+    if (!answer) return;
+    app.files.delete(this.key);
+    if (answer.reread) await this.load(id, {});
+    else if (answer.kept) await this.load(id);
+    else await this.load(this.after(id, decision), decision === "edit" ? draft : null);
+    if (!answer.reread) say(answer.kept ?? `${name}: ${stateWord(answer.state)}`, "good");
   }
 
   /** The entry that comes after a decision: an edit stays, otherwise the next that is open. */

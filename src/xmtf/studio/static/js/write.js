@@ -5,7 +5,7 @@ import { FILTERS, FUNCTIONS, properties, variables } from "./completion.js";
 import { ask } from "./dialogs.js";
 import { compare, showDiff } from "./diff.js";
 import { button, chip, debounce, element, field, kept, plural, refill, say, select } from "./dom.js";
-import { asked, draftOf, dropDraft, editable, keepDraft, newDrafts, source } from "./drafts.js";
+import { asked, draftOf, dropDraft, editable, keepDraft, newDrafts, settleDraft, source } from "./drafts.js";
 import { Fields } from "./fields.js";
 import { go, here } from "./place.js";
 import { card, fault, tokenizerPairs } from "./rendering.js";
@@ -19,6 +19,7 @@ const isNew = (id) => id.startsWith("new-");
 class Writer {
   constructor(start) {
     this.key = start.key;
+    this.saving = Promise.resolve();
     this.rows = new RowBar({ ...start, task: start.task ?? entryOf(start).task }, () => { go({ row: this.rows.row }, true); this.render(); });
     this.askRender = latest((body, signal) => post("render", body, signal));
     this.askLint = latest((body, signal) => post("lint", body, signal));
@@ -162,22 +163,30 @@ class Writer {
     this.fields.focus();
   }
 
-  async save() {
-    const draft = draftOf(this.key, this.id);
+  /** Save when the save before is through: one that overtook it would find the file changed by it. */
+  save() {
+    this.saving = this.saving.then(() => this.saveNow());
+    return this.saving;
+  }
+
+  async saveNow() {
+    const { id } = this, draft = draftOf(this.key, id);
     if (!draft || !this.file.writable) return;
     if (!draft.name.trim()) { say("Give it a name first.", "error"); this.fields.focus(); return; }
     try {
-      const answer = await save(this.key, this.file.version, isNew(this.id) ? null : this.id, draft);
+      const answer = await save(this.key, this.file.version, isNew(id) ? null : id, draft);
       if (!answer) return;
-      if (!answer.reread && !answer.kept) { dropDraft(this.key, this.id); say(`Saved into ${this.file.file}`, "good"); }
-      await this.reread(answer.id ?? this.id);
+      this.file = await templatesOf(this.key, true);
+      if (!answer.reread && !answer.kept) settleDraft(this.key, id, draft, answer.id);
+      this.showOne(this.id === id ? answer.id ?? id : this.id);
+      if (!answer.reread) say(answer.kept ?? `Saved into ${this.file.file}`, "good"); // not before the file is read again
     } catch (error) {
       say(error.message, "error");
     }
   }
 
-  async reread(id) {
-    this.file = await templatesOf(this.key, true);
+  /** Show a template, or the first where it is gone. */
+  showOne(id) {
     const there = this.all();
     this.show((there.find((one) => one.id === id) ?? there[0]).id);
   }
@@ -187,8 +196,7 @@ class Writer {
     const sure = await ask("Discard this draft?", showDiff(compare(this.saved()?.jinja ?? "", this.editor.text())), [["yes", "Discard", "danger"], [null, "Keep it", "primary"]]);
     if (!sure) return;
     dropDraft(this.key, this.id);
-    const there = this.all();
-    if (there.length) this.show((there.find((one) => one.id === this.id) ?? there[0]).id);
+    if (this.all().length) this.showOne(this.id);
     else this.create();
   }
 
@@ -199,8 +207,9 @@ class Writer {
       const gone = await erase(this.key, this.file.version, this.saved());
       if (!gone) return;
       dropDraft(this.key, this.id);
+      this.file = await templatesOf(this.key, true);
+      this.showOne(null);
       say("Deleted", "good");
-      await this.reread(null);
     } catch (error) {
       say(error.message, "error");
     }
