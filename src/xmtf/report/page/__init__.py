@@ -127,8 +127,8 @@ def _run_facts(run: Run) -> list[tuple[str, str]]:
         counts = TrainCounts.of(run.model, RunFolder(run.folder).model)
         facts += [(_short(counts.num_parameters), "parameters")] if counts.num_parameters else []
         facts += [(f"{counts.step:,}", "training steps")] if counts.step else []
-    seconds = sum({event["stage"]: event["seconds"] for event in run.log if event["event"] == "stage"}.values())
-    return [*facts, (f"{seconds / 60:.1f} min", "last run, all stages")] if seconds else facts
+    seconds = sum(event["seconds"] for event in run.log if event["event"] == "stage")
+    return [*facts, (f"{seconds / 60:.1f} min", "all stages, resumed ones included")] if seconds else facts
 
 
 def _short(number: int) -> str:
