@@ -52,15 +52,21 @@ def group_rows(table: pa.Table) -> tuple[list[Provenance], npt.NDArray[np.int32]
     """
     codes = np.zeros(table.num_rows, np.int64)
     for name in PROVENANCE_COLUMNS:
+        if _is_constant(table.column(name)):
+            continue
         column = _encoded(table.column(name))
-        if len(column.dictionary) > 1:
-            codes = codes * len(column.dictionary) + np.asarray(column.indices)
+        codes = codes * len(column.dictionary) + np.asarray(column.indices)
     _, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
     by_appearance = np.argsort(first)
     number = np.empty(len(first), np.int32)
     number[by_appearance] = np.arange(len(first), dtype=np.int32)
     rows = table.select(PROVENANCE_COLUMNS).take(pa.array(first[by_appearance])).to_pylist()
     return [Provenance(**row) for row in rows], number[inverse.reshape(-1)]
+
+
+def _is_constant(column: pa.ChunkedArray) -> bool:
+    """Return whether all values are equal, as most columns of one task are: much quicker than encoding them."""
+    return len(column) == 0 or bool(pc.all(pc.equal(column, column[0])).as_py())
 
 
 def _encoded(column: pa.ChunkedArray) -> Any:

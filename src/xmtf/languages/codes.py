@@ -53,18 +53,26 @@ _SPELLINGS = {
     "zho-hant": "zh-Hant",
     "iw": "he",
     # What our catalogues write besides: known without langcodes, which takes a tenth of a second to load.
+    "an": "an",
     "bbc": "bbc",
     "ben-latn": "bn-Latn",
     "hin-latn": "hi-Latn",
+    "ktu": "ktu",
     "mad": "mad",
+    "mni-mtei": "mni-Mtei",
+    "myv": "myv",
     "nij": "nij",
     "npi-latn": "ne-Latn",
+    "nqo": "nqo",
     "nqo-nkoo": "nqo",
     "orm": "om",
     "sin-latn": "si-Latn",
     "swa": "sw",
+    "tyv": "tyv",
     "urd-latn": "ur-Latn",
     "vai": "vai",
+    "vmw": "vmw",
+    "zgh": "zgh",
 }
 
 

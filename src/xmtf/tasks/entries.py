@@ -43,13 +43,13 @@ class Pairs(Section):
     def expand(self) -> list[tuple[str, str, str]]:
         """Return (subset, language of the source, language of the target) of every pair."""
         languages = self.codes if isinstance(self.codes, dict) else {code: code for code in self.codes}
+        allowed = [code for code in languages if code not in set(self.without)]
+        chosen = [code for code in allowed if code in set(self.involving)] if self.involving else allowed
         return [
             (_filled(self.subset, {"{source}": source, "{target}": target}), languages[source], languages[target])
-            for source in languages
-            for target in languages
+            for source in allowed
+            for target in (allowed if source in set(chosen) else chosen)
             if source != target
-            and not {source, target} & set(self.without)
-            and (not self.involving or {source, target} & set(self.involving))
         ]
 
 

@@ -1,3 +1,6 @@
+import sys
+from pathlib import Path
+
 import pytest
 
 from xmtf.errors import ConfigError, UnknownNameError
@@ -5,7 +8,7 @@ from xmtf.languages.codes import normalize_language
 from xmtf.recipe import load_recipe
 from xmtf.sources import SourceRef
 from xmtf.sources.adapters import ADAPTERS
-from xmtf.tasks import load_catalogue
+from xmtf.tasks import catalogue, load_catalogue
 from xmtf.tasks.entries import Pairs, read_catalogue_file
 
 RECIPE = """
@@ -33,6 +36,14 @@ def test_an_entry_becomes_one_task_per_subset_with_our_language_codes(catalogue_
     assert tasks["judge"].metrics == ("accuracy",)
     assert tasks["pair/en-fr"].input_languages == ("en",)
     assert [template.name for template in tasks["judge"].templates()] == ["ask", "demander", "only long texts"]
+
+
+def test_the_codes_of_our_catalogues_are_known_without_langcodes(monkeypatch):
+    folder = Path(catalogue.__file__).with_name("catalogue")
+    normalize_language.cache_clear()
+    monkeypatch.setitem(sys.modules, "langcodes", None)  # takes a tenth of a second to load
+    for path in sorted(folder.glob("*.yaml")):
+        assert read_catalogue_file(path, packaged=True)
 
 
 @pytest.mark.parametrize(

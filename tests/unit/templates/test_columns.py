@@ -41,7 +41,7 @@ SOURCES = [
     ("{{b[:2]}}: {{'x' if c == 1 else a}}{{'y' if d}} ||| {{answer_choices[n | int - 1]}}", "no|||{{b}}"),
     ("{{\"a 'constant'\"}} {{b}} ||| {{answer_choices[c + 1]}}{{answer_choices[c | int]}}", "no ||| yes"),
 ]
-TEXT = st.text(st.sampled_from("ab|\n \u00a0\u200b\x1f{}é"), max_size=8)
+TEXT = st.text(st.sampled_from("ab|\n \u00a0\u200b\u3000\x1f{}é"), max_size=8)
 ROWS = st.lists(
     st.fixed_dictionaries(
         {
@@ -136,7 +136,9 @@ def test_failures_name_rows_of_the_split():
     assert rendered.inputs.to_pylist() == ["1", None, "0"]
 
 
-def test_large_and_empty_tables():
+@pytest.mark.parametrize("whole", [2**26, 0])
+def test_large_and_empty_tables(monkeypatch, whole):
+    monkeypatch.setattr("xmtf.templates.rendering.columns._WHOLE_BYTES", whole)
     rows = 2 * BATCH_ROWS + 3
     table = pa.table({"x": range(rows)})
     for jinja in ("{{x}} ||| y", "{{x | string}} ||| y"):
@@ -144,6 +146,15 @@ def test_large_and_empty_tables():
         assert rendered.inputs.to_pylist() == [str(x) for x in range(rows)]
         empty = Template("t", jinja).render_table(table.slice(0, 0), dataset="d", subset="", split="s")
         assert (len(empty.inputs), len(empty.targets), len(empty.choices)) == (0, 0, 0)
+
+
+def test_white_space_outside_fields_is_stripped_in_large_tables_as_in_small_ones():
+    values = ["a", " a", "a\u3000", "\u2028", "", "\u00a0a", "\u0e01", "\u3042"] * 3
+    rendered = Template("t", " \n{{x}} {{x}} \n||| \u3000 {{x}}").render_table(
+        pa.table({"x": values}), dataset="d", subset="", split="s"
+    )
+    assert rendered.inputs.to_pylist() == [f" \n{value} {value} \n".strip() for value in values]
+    assert rendered.targets.to_pylist() == [[value.strip()] for value in values]
 
 
 def test_a_table_is_given_up_after_some_rows_without_end():

@@ -42,7 +42,7 @@ __all__ = [
     "write_fields",
 ]
 
-GUARD_FILES = 2
+GUARD_FILES = 3
 """Version of what is written of fields; unfinished work with another one is redone, finished mixtures stay."""
 
 ANCHORS = (8, 4)
@@ -111,11 +111,11 @@ def asked_fields(table: pa.Table, rows: Int64) -> AskedFields:
         table: Raw rows.
         rows: Number of each in its split, int64 ``[table.num_rows]``.
     """
-    found, whole = _Found(), pc.utf8_lower(pa.array(texts_of_rows(table), pa.large_string()))
+    found, whole = _Found(), [text.casefold() for text in texts_of_rows(table)]
     for name, column in zip(table.column_names, table.columns, strict=True):
         for field, places, texts in columns_of_fields(column, name):
             found.add(field, rows[places], texts, _are_parts(texts, places, whole))
-    may_have_blank = np.flatnonzero(pc.match_substring_regex(whole, _BLANK_SIGNS))
+    may_have_blank = np.flatnonzero(pc.match_substring_regex(pa.array(whole, pa.large_string()), _BLANK_SIGNS))
     filled = [
         (name, int(rows[place]), text, part)
         for place in may_have_blank.tolist()
@@ -151,13 +151,14 @@ class _Found:
         self.parts.append(parts)
 
 
-def _are_parts(texts: pa.Array, places: Int64, whole: pa.Array) -> Int64:
-    """Return 1 for short fields that also are in another field of their row, whose texts are in lower case."""
+def _are_parts(texts: pa.Array, places: Int64, whole: list[str]) -> Int64:
+    """Return 1 for short fields that also are in another field of their row, whose texts are case-folded."""
     short = np.flatnonzero(np.asarray(pc.utf8_length(texts)) <= _FILLER_LETTERS)
-    fields = pc.utf8_lower(texts.take(pa.array(short))).to_pylist()
-    rows = whole.take(pa.array(places[short])).to_pylist()
+    fields = texts.take(pa.array(short)).to_pylist()
     parts = np.zeros(len(texts), np.int64)
-    parts[short] = [row.count(field) > 1 for field, row in zip(fields, rows, strict=True)]
+    parts[short] = [
+        whole[row].count(field.casefold()) > 1 for field, row in zip(fields, places[short].tolist(), strict=True)
+    ]
     return parts
 
 

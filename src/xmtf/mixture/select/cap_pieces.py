@@ -24,7 +24,7 @@ class CapInPieces:
     def add(self, template: str, chosen: Chosen) -> int:
         """Take over what the rules left of one template's examples of a piece; return how many the cap drops by it."""
         held = self._held.setdefault(template, [])
-        held.append(chosen)
+        held.append(chosen.gathered())
         if sum(len(part.keys) for part in held) <= 2 * (self.rules.cap_examples or 0):
             return 0
         together = cap_together(held, self.rules)

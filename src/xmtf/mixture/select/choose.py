@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -64,22 +64,34 @@ class Chosen:
     """Examples that the mixture may take.
 
     Attributes:
-        table: Their texts and columns.
+        rendered: A table with their texts and columns, and those of others, too.
         keys: Their keys.
         groups: Their groups.
         group_of_row: int32 ``[n]``.
         dropped: Examples left out, by reason.
         overlaps: One record for each example that an evaluation suite asks, dropped or only flagged.
         firsts: Reason -> the first example that was left out for its texts.
+        places: Their rows in ``rendered``, ``[n]``; None where they are all of it. Texts are gathered once, when the
+            examples are put in order.
     """
 
-    table: Any
+    rendered: Any
     keys: Keys
     groups: list[Provenance]
     group_of_row: npt.NDArray[np.int32]
     dropped: Counter[str]
     overlaps: list[dict[str, Any]]
     firsts: dict[str, FirstDropped] = field(default_factory=dict)
+    places: Int64 | None = None
+
+    @property
+    def table(self) -> Any:
+        """Their texts and columns, and no others."""
+        return self.rendered if self.places is None else self.rendered.take(pa.array(self.places))
+
+    def gathered(self) -> Chosen:
+        """Return the same examples, with nothing of others in memory."""
+        return replace(self, rendered=self.table, places=None)
 
 
 def choose_rows(table: pa.Table, rules: Rules, guard: Guard, compared: RowComparison | None = None) -> Chosen:
@@ -130,9 +142,9 @@ def choose_rows(table: pa.Table, rules: Rules, guard: Guard, compared: RowCompar
     overlaps = _overlaps(table, groups, group_of_row, dict(sorted(asked.items())), guard, rules)
     if len(kept) < len(rows):
         dropped[CAPPED] += len(rows) - len(kept)
-    if len(kept) < table.num_rows:
-        table, keys, group_of_row = table.take(pa.array(kept)), keys.take(kept), group_of_row[kept]
-    return Chosen(table, keys, groups, group_of_row, dropped, overlaps, firsts)
+    if len(kept) == table.num_rows:
+        return Chosen(table, keys, groups, group_of_row, dropped, overlaps, firsts)
+    return Chosen(table, keys.take(kept), groups, group_of_row[kept], dropped, overlaps, firsts, kept)
 
 
 def _with_fit_texts(table: pa.Table, rules: Rules, dropped: Counter[str]) -> tuple[object, dict[str, FirstDropped]]:
@@ -169,7 +181,7 @@ def cap_together(parts: Sequence[Chosen], rules: Rules) -> Chosen:
     capped = _cap_groups(groups)[group_of_row]
     kept = _capped(table, capped, np.arange(table.num_rows), rules, mix(keys.low ^ origin))
     dropped = Counter({CAPPED: table.num_rows - len(kept)})
-    return Chosen(table.take(pa.array(kept)), keys.take(kept), groups, group_of_row[kept], dropped, [])
+    return Chosen(table, keys.take(kept), groups, group_of_row[kept], dropped, [], places=kept).gathered()
 
 
 def _capped(

@@ -48,7 +48,9 @@ def write_part(spec: dict[str, Any], folder: Path) -> dict[str, Any]:
     group_of_row = (_numbers(table, "group") + offsets[run_of_row])[kept]
     names = ["inputs", "targets", "choices", "row"]
     names += [MESSAGES] if MESSAGES in table.column_names else []  # where one of its runs holds conversations
-    texts = table.select(names).take(pa.array(kept))
+    texts = table.select(names)
+    if not np.array_equal(kept, np.arange(table.num_rows)):  # one run without duplicates is in order as it is
+        texts = texts.take(pa.array(kept))
     columns = grouped_columns(groups, group_of_row) | {name: texts.column(name) for name in names}
     written = [*PROMPTED_COLUMNS, *names[4:]]
     _write_parquet(pa.table({name: columns[name] for name in written}), folder / PART_FILE)

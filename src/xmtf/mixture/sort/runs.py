@@ -95,10 +95,11 @@ def _write_run(path: Path, chosen: Chosen, rows: npt.NDArray[np.int64]) -> None:
     order = keys.order()
     rows, keys = rows[order], keys.take(order)
     schema = _SCHEMA
-    if MESSAGES in chosen.table.column_names:
+    if MESSAGES in chosen.rendered.column_names:
         schema = schema.append(pa.field(MESSAGES, _TEXT))
-    columns = {name: chosen.table.column(name) for name in schema.names if name in chosen.table.column_names}
-    taken = pa.table(columns).take(pa.array(rows))
+    columns = [name for name in schema.names if name in chosen.rendered.column_names]
+    places = rows if chosen.places is None else chosen.places[rows]
+    taken = chosen.rendered.select(columns).take(pa.array(places))
     own = {
         "group": pa.array(chosen.group_of_row[rows], pa.int32()),
         "high": pa.array(keys.high),

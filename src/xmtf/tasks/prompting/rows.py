@@ -44,7 +44,9 @@ class SliceRows:
     firsts: dict[str, First] = field(default_factory=dict)
 
     def taken(self, places: npt.NDArray[np.int64]) -> SliceRows:
-        """Return some of the rows, by their places; what was left out stays as it is."""
+        """Return some of the rows, by their ascending places; what was left out stays as it is."""
+        if len(places) == self.data.table.num_rows:
+            return self
         at = pa.array(places)
         data = replace(self.data, table=self.data.table.take(at), rows=self.data.rows[places])
         return replace(self, data=data, languages=None if self.languages is None else self.languages.take(at))

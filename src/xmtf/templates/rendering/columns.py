@@ -26,6 +26,8 @@ __all__ = ["Failure", "RenderedColumns", "render_table"]
 
 BATCH_ROWS = 8_192
 """Rows rendered at a time: bounds the memory of Python objects and keeps columns in the processor's cache."""
+_WHOLE_BYTES = 2**26
+"""Larger tables are never rendered at once."""
 MAX_EXHAUSTED = 3
 """Rows that may run out of their budget before the rest of the table is not tried any more."""
 
@@ -115,6 +117,10 @@ def render_table(
     prepared = template.prepared(mode, nulls)
     table = _read_columns(template.name, table, prepared)
     plan = substitution(template.jinja, template.answer_choices, mode, strip, nulls)
+    if plan is not None and plan.is_straight and table.nbytes <= _WHOLE_BYTES:
+        whole = _substitute(plan, table, rows)
+        if whole is not None:
+            return whole
     batches = []
     exhausted = 0
     for start in range(0, max(1, table.num_rows), BATCH_ROWS):

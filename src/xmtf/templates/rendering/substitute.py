@@ -124,6 +124,11 @@ class Substitution:
             _joined_unfit(parts, groups),
         )
 
+    @property
+    def is_straight(self) -> bool:
+        """Whether all rows take the same way: nothing is taken apart and put back in order."""
+        return self.choices is None and not any(isinstance(item, Branch) for item in self.main)
+
     def _groups(self, batch: pa.Table) -> list[_Group]:
         start = _Group(np.arange(batch.num_rows), (), None)
         if self.fixed_choices is not None:
@@ -147,6 +152,8 @@ class Substitution:
             if any(not isinstance(piece, str) or blank(piece) for piece in inputs):
                 raise RowByRowError
             return Substituted(pa.nulls(rows, pa.string()), pa.nulls(rows, _TEXTS), pa.nulls(rows, _TEXTS))
+        if self.strip:
+            inputs, *targets = map(_stripped, (inputs, *targets))
         maker = _Maker(batch, self.nulls, group.choices)
         sides = [maker.join(inputs, NULL_INPUTS, cut=legacy)]
         sides += [maker.join(pieces, NULL_TARGET, cut=legacy) for pieces in targets]
@@ -382,9 +389,40 @@ def _joined_unfit(parts: list[Substituted], groups: list[_Group]) -> tuple[Unfit
     )
 
 
+def _stripped(pieces: Sequence[Piece]) -> tuple[Piece, ...]:
+    """Return pieces without the white space outside all fields, so that only texts of fields are left to strip."""
+    kept = list(pieces)
+    while kept and isinstance(kept[0], str) and not kept[0].strip(SPACE):
+        del kept[0]
+    while kept and isinstance(kept[-1], str) and not kept[-1].strip(SPACE):
+        del kept[-1]
+    if kept and isinstance(first := kept[0], str):
+        kept[0] = first.lstrip(SPACE)
+    if kept and isinstance(last := kept[-1], str):
+        kept[-1] = last.rstrip(SPACE)
+    return tuple(kept)
+
+
 def trim(column: pa.StringArray) -> pa.StringArray:
     """Return texts stripped as ``str.strip`` does."""
-    return pc.utf8_trim(column, characters=SPACE)
+    return pc.utf8_trim(column, characters=SPACE) if _may_have_outer_space(column) else column
+
+
+_FIRST_BYTES, _LAST_BYTES = np.zeros(256, bool), np.zeros(256, bool)
+for _space in SPACE:
+    _FIRST_BYTES[_space.encode()[0]] = _LAST_BYTES[_space.encode()[-1]] = True
+
+
+def _may_have_outer_space(column: pa.StringArray) -> bool:
+    """Return whether the first or the last byte of a text may be one of white space."""
+    _, offsets, data = column.buffers()
+    if data is None:
+        return False
+    places = np.frombuffer(offsets, np.int32)[column.offset : column.offset + len(column) + 1]
+    full = places[1:] > places[:-1]
+    text = np.frombuffer(data, np.uint8)
+    firsts, lasts = text[places[:-1][full]], text[places[1:][full] - 1]
+    return bool(_FIRST_BYTES[firsts].any() or _LAST_BYTES[lasts].any())
 
 
 def _trim_outside(sides: list[pa.StringArray], legacy: bool) -> list[pa.StringArray]:

@@ -41,6 +41,14 @@ def guard(tmp_path):
     return read_guard(tmp_path)
 
 
+def test_texts_of_chosen_examples_are_gathered_once(guard):
+    chosen = choose_rows(prompted([("x", "t", "a"), ("asked", "t", "b"), ("y", "t", "b")]), RULES, guard)
+    assert chosen.places.tolist() == [0, 2]
+    assert chosen.rendered.num_rows == 3  # nothing was copied yet
+    assert chosen.gathered().rendered.equals(chosen.table)
+    assert chosen.table.column("inputs").to_pylist() == ["x", "y"]
+
+
 def inputs_of(chosen):
     return chosen.table.column("inputs").to_pylist()
 
