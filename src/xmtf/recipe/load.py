@@ -298,13 +298,20 @@ def _explain(error: ValidationError) -> str:
         return f"unknown key {key!r}; {hint}{more}"
     if problem["type"] == "missing":
         return f"{key!r} is missing{more}"
-    return f"{key or 'recipe'}: {explain_value(problem)}{more}"
+    keys = f"; known here: {', '.join(sorted(_fields_at(location)))}" if problem["type"] == "model_type" else ""
+    return f"{key or 'recipe'}: {explain_value(problem)}{keys}{more}"
+
+
+_SHAPES = {"model_type": "a mapping of keys", "dict_type": "a mapping", "list_type": "a list", "tuple_type": "a list"}
+"""What pydantic calls a wrong kind of YAML value -> what was expected."""
 
 
 def explain_value(problem: ErrorDetails) -> str:
     """Return what is wrong with a value, in words."""
     if problem["type"] == "literal_error":
         return f"{problem['input']!r} is not one of {problem['ctx']['expected'].replace(' or ', ', ')}"
+    if problem["type"] in _SHAPES:
+        return f"expected {_SHAPES[problem['type']]}, found {problem['input']!r}"
     return problem["msg"].removeprefix("Value error, ")
 
 

@@ -69,10 +69,13 @@ def copy_up(folder: Path, address: str, *, replace: bool = False) -> list[tuple[
     Its manifest goes last and, where one is there, is removed first: what is cut short has none, and is no result.
 
     Raises:
+        SourceError: There is no such folder.
         DataError: The folder is not finished, or not as it was written.
         ConfigError: A finished folder already exists, or the address is wrong.
         UserError: The storage refuses, or a package for it is missing.
     """
+    if not folder.is_dir():
+        raise SourceError(f"{folder}: {'is a file; give a finished folder' if folder.exists() else 'no such folder'}")
     if not (folder / MANIFEST).is_file():
         raise DataError(f"{folder}: no finished folder (it has no {MANIFEST}); only finished ones are copied")
     manifest = check_outputs(folder)

@@ -29,6 +29,7 @@ from xmtf.files import MANIFEST, alone_in, atomic_folder, content_hash, link_or_
 from xmtf.guards.alone import LOCK
 from xmtf.recipe import LoadedRecipe, Recipe, load_recipe, parse_overrides
 from xmtf.recipe.effects import StageName, marked
+from xmtf.recipe.packaged import recipe_file
 from xmtf.report.build import build_report
 from xmtf.run_folder import PAGE, RunFolder
 from xmtf.runs.pipeline import RunOutcome, run_recipe
@@ -128,6 +129,7 @@ def plan_sweep(recipe: Path, overrides: Sequence[str], sweeps: Sequence[str]) ->
         ConfigError: A key or value is wrong, or is given twice; names it. Nothing has started then.
     """
     axes = _axes(sweeps, parse_overrides(overrides))
+    recipe = recipe_file(recipe)  # once, as it prints which one it is
     folder = load_recipe(recipe, overrides).run_folder / "sweep"
     short = _short_names(axes)
     points: dict[str, Point] = {}

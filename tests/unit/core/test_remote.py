@@ -115,6 +115,7 @@ def test_the_verb_copies_up_and_down(made, tmp_path, capsys):
         (["copy", str(made), str(tmp_path / "other")], "one of the two"),
         (["copy", "memory://bucket/demo", str(tmp_path / "new"), "--replace"], "--replace is for an address"),
         (["copy", str(tmp_path), "memory://bucket/other"], "no finished folder"),
+        (["copy", str(tmp_path / "none"), "memory://bucket/other"], "no such folder"),
         (["copy", "memory://bucket/none", str(tmp_path / "new")], "no finished folder"),
     ):
         assert xmtf(wrong) in (1, 2)
