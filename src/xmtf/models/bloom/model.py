@@ -24,6 +24,7 @@ from xmtf.models.layers.cache import DecoderCache
 from xmtf.models.layers.document_bias import DocumentBias, alibi_document_bias
 from xmtf.models.layers.documents import Documents
 from xmtf.models.layers.flex import alibi_flex_bias, flex_takes
+from xmtf.models.layers.latest import Latest
 from xmtf.models.layers.tied import SlicedEmbedding, lookup
 from xmtf.models.layers.trees import Trees
 
@@ -39,6 +40,7 @@ class Bloom(nn.Module):
         first: Whether this is the whole model or its first part (see :meth:`part`).
         last: Whether this is the whole model or its last part.
         heads: Which attention heads the blocks hold here, where their matrices are sliced over processes.
+        latest_bias: The bias of the micro-batch that pipeline stages recompute; all stages of a process share it.
     """
 
     family: Literal["causal"] = "causal"
@@ -56,6 +58,7 @@ class Bloom(nn.Module):
         self.attention: Literal["sdpa", "flex"] = "sdpa"
         self.first, self.last = True, True
         self.heads = slice(None)
+        self.latest_bias: Latest[Bias] = Latest()
         self.word_embeddings: nn.Embedding | SlicedEmbedding = nn.Embedding(config.vocab_size, config.hidden_size)
         self.word_embeddings_layernorm = nn.LayerNorm(config.hidden_size, eps=config.epsilon)
         self.h: nn.ModuleList | nn.ModuleDict = nn.ModuleList(Block(config) for _ in range(config.num_layers))
@@ -75,7 +78,7 @@ class Bloom(nn.Module):
         documents = None
         make_bias: Callable[[], Bias]
         if segment_ids_RT is not None and self._takes_flex(cache, dropout):
-            make_bias = partial(alibi_flex_bias, self.config.num_heads, segment_ids_RT, is_input_RT)
+            make_bias = partial(alibi_flex_bias, self.config.num_heads, segment_ids_RT, is_input_RT, self.heads)
         elif cache is None and segment_ids_RT is not None and (documents := Documents.of(segment_ids_RT)):
             tokens_RT = documents.take(tokens_RT)
             make_bias = partial(self._document_bias, documents, is_input_RT)
@@ -92,14 +95,19 @@ class Bloom(nn.Module):
         again = self.activation_checkpointing and self.training
         if again and not (self.first and self.last):
             # a pipeline stage holds many micro-batches at once: each keeping its bias would outweigh the stage
+            make_bias = self.latest_bias.remembering(make_bias)
             for _, block in self.blocks():
-                hidden = checkpoint(_with_bias, block, hidden, make_bias, dropout, use_reentrant=False)
+                hidden = checkpoint(
+                    _with_bias, block, hidden, make_bias, dropout, use_reentrant=False, preserve_rng_state=dropout > 0
+                )
             return hidden
         bias = make_bias()
         for index, block in self.blocks():
             layer = None if cache is None else cache.layers[index]
             if again:
-                hidden = checkpoint(block, hidden, bias, layer, dropout, use_reentrant=False)
+                hidden = checkpoint(
+                    block, hidden, bias, layer, dropout, use_reentrant=False, preserve_rng_state=dropout > 0
+                )
             else:
                 hidden = block(hidden, bias, layer, dropout)
         return hidden
@@ -141,8 +149,8 @@ class Bloom(nn.Module):
         return functional.dropout(self.word_embeddings_layernorm(embedded_RTH), dropout, training=dropout > 0)
 
     def _takes_flex(self, cache: DecoderCache | None, dropout: float) -> bool:
-        """Return whether FlexAttention is requested and usable: it has no dropout, cache or slices of heads."""
-        plain = cache is None and dropout == 0 and not self.config.absolute_alibi and self.heads == slice(None)
+        """Return whether FlexAttention is requested and usable: it has no dropout and no cache."""
+        plain = cache is None and dropout == 0 and not self.config.absolute_alibi
         return self.attention == "flex" and plain and flex_takes(self.config.head_size)
 
     def _document_bias(self, documents: Documents, is_input_RT: Tensor | None) -> DocumentBias:
@@ -166,9 +174,14 @@ class Bloom(nn.Module):
         device, num_keys = tokens_RT.device, past + num_queries
         allowed_RTS = self_attention_mask(num_queries, segment_ids_RT, is_input_RT, num_keys, device)
         alibi_NTS = alibi_bias(
-            self.config.num_heads, num_queries, num_keys, device, absolute=self.config.absolute_alibi
+            self.config.num_heads,
+            num_queries,
+            num_keys,
+            device,
+            absolute=self.config.absolute_alibi,
+            heads=self.heads,
         )
-        bias = additive_bias(allowed_RTS, alibi_NTS[self.heads], compute_dtype(next(self.parameters())))
+        bias = additive_bias(allowed_RTS, alibi_NTS, compute_dtype(next(self.parameters())))
         assert bias is not None
         return bias
 

@@ -26,7 +26,9 @@ __all__ = [
     "forget_slopes",
     "same_segment",
     "self_attention_mask",
+    "slopes_on",
 ]
+_ALL = slice(None)
 
 
 def alibi_slopes(num_heads: int) -> list[float]:
@@ -47,17 +49,28 @@ def alibi_slopes(num_heads: int) -> list[float]:
 
 
 @functools.lru_cache(maxsize=8)
-def _slopes(num_heads: int, device: torch.device) -> Tensor:
+def slopes_on(num_heads: int, device: torch.device) -> Tensor:
+    """Return the slopes of all heads, fp32 ``[N]``, sent to a device once."""
     return torch.tensor(alibi_slopes(num_heads), device=device)
 
 
 def forget_slopes() -> None:
     """Forget the slopes that are kept for each device."""
-    _slopes.cache_clear()
+    slopes_on.cache_clear()
 
 
-def alibi_bias(num_heads: int, num_queries: int, num_keys: int, device: torch.device, *, absolute: bool) -> Tensor:
+def alibi_bias(
+    num_heads: int, num_queries: int, num_keys: int, device: torch.device, *, absolute: bool, heads: slice = _ALL
+) -> Tensor:
     """Return the fp32 position bias ``slope * (key - query)``, ``[N, T, S]``; queries are the last positions.
+
+    Args:
+        num_heads: Of the whole model, which decides the slopes.
+        num_queries: T.
+        num_keys: S.
+        device: Where the bias is wanted.
+        absolute: ``slope * key`` instead.
+        heads: Those that are held here: N of the result.
 
     Computed relatively and in fp32: ``slope * key`` (as BLOOM was trained, ``absolute``) is the same to the
     softmax, but cast to bf16 it is wrong by up to 4.0 at position 2,047, and neighbours become equal.
@@ -70,7 +83,7 @@ def alibi_bias(num_heads: int, num_queries: int, num_keys: int, device: torch.de
         query 2    -1   -.5    0
     """
     keys_S = torch.arange(num_keys, device=device, dtype=torch.float32)
-    slopes_N11 = _slopes(num_heads, device)[:, None, None]
+    slopes_N11 = slopes_on(num_heads, device)[heads, None, None]
     if absolute:
         return (slopes_N11 * keys_S).expand(-1, num_queries, -1)
     queries_T1 = torch.arange(num_keys - num_queries, num_keys, device=device, dtype=torch.float32)[:, None]

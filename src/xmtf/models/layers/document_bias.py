@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from xmtf.models.layers.attention import additive_bias, alibi_bias, alibi_slopes
+from xmtf.models.layers.attention import additive_bias, alibi_bias, slopes_on
 from xmtf.models.layers.documents import DocumentPairs, Documents, Group, by_group, chosen, joined
 
 __all__ = [
@@ -66,15 +66,14 @@ def alibi_document_bias(
     size = -(-longest // _ALIGNED) * _ALIGNED
     later = torch.ones(size, size, dtype=torch.bool, device=device).triu(1)
     if is_input_RT is None and not absolute:
-        whole = (
-            alibi_bias(num_heads, size, size, device, absolute=False)[heads].to(dtype).masked_fill_(later, -math.inf)
-        )
+        own = alibi_bias(num_heads, size, size, device, absolute=False, heads=heads)
+        whole = own.to(dtype).masked_fill_(later, -math.inf)
         return DocumentBias(
             documents.groups, tuple(whole[None, :, : group.length, : group.length] for group in documents.groups)
         )
     columns = _grouped(documents.places % documents.shape[1], documents.groups)
     inputs = columns if is_input_RT is None else _grouped(documents.take(is_input_RT), documents.groups)
-    slopes_N11 = torch.tensor(alibi_slopes(num_heads), device=device)[heads, None, None]
+    slopes_N11 = slopes_on(num_heads, device)[heads, None, None]
     added = []
     for group, columns_BL, is_input_BL in zip(documents.groups, columns, inputs, strict=True):
         allowed = ~later[None, : group.length, : group.length]

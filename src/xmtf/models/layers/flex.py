@@ -18,9 +18,10 @@ import torch
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
 
-from xmtf.models.layers.attention import alibi_slopes
+from xmtf.models.layers.attention import slopes_on
 
 __all__ = ["FlexBias", "alibi_flex_bias", "flex_attend", "flex_takes"]
+_ALL = slice(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +46,18 @@ def flex_takes(head_size: int) -> bool:
     return 16 <= head_size <= 256 and head_size & (head_size - 1) == 0
 
 
-def alibi_flex_bias(num_heads: int, segment_ids_RT: Tensor, is_input_RT: Tensor | None) -> FlexBias:
+def alibi_flex_bias(
+    num_heads: int, segment_ids_RT: Tensor, is_input_RT: Tensor | None, heads: slice = _ALL
+) -> FlexBias:
     """Return the mask and slopes of packed rows: what :func:`xmtf.models.layers.attention.self_attention_mask` allows.
 
     Padding attends to padding before it, so that no query is without a key.
 
     Args:
-        num_heads: N.
+        num_heads: Of the whole model, which decides the slopes.
         segment_ids_RT: Segment ids; 0 is padding.
         is_input_RT: Given, the inputs of a segment see each other in both directions (prefix LM).
+        heads: Those that are held here, N of them.
     """
 
     def allowed(row: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
@@ -64,7 +68,7 @@ def alibi_flex_bias(num_heads: int, segment_ids_RT: Tensor, is_input_RT: Tensor 
 
     rows, length = segment_ids_RT.shape
     mask = create_block_mask(allowed, rows, None, length, length, device=segment_ids_RT.device)
-    return FlexBias(mask, torch.tensor(alibi_slopes(num_heads), device=segment_ids_RT.device))
+    return FlexBias(mask, slopes_on(num_heads, segment_ids_RT.device)[heads])
 
 
 def flex_attend(query_RNTD: Tensor, key_RNTD: Tensor, value_RNTD: Tensor, bias: FlexBias, *, scale: float) -> Tensor:

@@ -65,15 +65,16 @@ def computing(precision: Precision, device: torch.device) -> Iterator[None]:
 
 
 def choose_attention(wanted: Literal["auto", "sdpa", "flex"], device: torch.device) -> Literal["sdpa", "flex"]:
-    """Return BLOOM's kernel; ``auto`` takes FlexAttention on a GPU that trains alone, the reference elsewhere.
+    """Return BLOOM's kernel; ``auto`` takes FlexAttention on GPUs, in every layout, the reference elsewhere.
+
+    Where there is dropout, which FlexAttention has not, the model takes the reference itself.
 
     Raises:
         ConfigError: ``flex`` on a CPU, where torch has no backward pass for it.
     """
     if wanted == "flex" and device.type != "cuda":
         raise ConfigError("training.attention: `flex` has no backward pass on CPUs; use `auto` or `sdpa`")
-    alone = not torch.distributed.is_initialized()
-    return "flex" if wanted == "flex" or (wanted == "auto" and device.type == "cuda" and alone) else "sdpa"
+    return "flex" if wanted == "flex" or (wanted == "auto" and device.type == "cuda") else "sdpa"
 
 
 def prepare(model: Any, recipe: Recipe) -> None:

@@ -17,17 +17,18 @@ SEGMENTS = torch.tensor([[1] * 9 + [2] * 14 + [3] * 4 + [0] * 5, [1] * 32])
 IS_INPUT = torch.tensor([[True] * 5 + [False] * 4 + [True] * 8 + [False] * 15, [True] * 20 + [False] * 12])
 
 
-@pytest.mark.parametrize("num_heads", [4, 6])
+@pytest.mark.parametrize(("num_heads", "heads"), [(4, slice(None)), (6, slice(None)), (6, slice(2, 4))])
 @pytest.mark.parametrize("prefix", [False, True])
-def test_output_is_that_of_the_reference(num_heads, prefix):
+def test_output_is_that_of_the_reference(num_heads, heads, prefix):
     torch.manual_seed(0)
     query, key, value = torch.randn(3, 2, num_heads, 32, 16)
     is_input = IS_INPUT if prefix else None
     allowed = self_attention_mask(32, SEGMENTS, is_input, 32, query.device)
     bias = additive_bias(allowed, alibi_bias(num_heads, 32, 32, query.device, absolute=False), torch.float32)
     expected = attend(query, key, value, bias, scale=0.25)
-    got = flex_attend(query, key, value, alibi_flex_bias(num_heads, SEGMENTS, is_input), scale=0.25)
-    real = SEGMENTS > 0
+    held = alibi_flex_bias(num_heads, SEGMENTS, is_input, heads)  # of a tensor-parallel process
+    got = flex_attend(query[:, heads], key[:, heads], value[:, heads], held, scale=0.25)
+    real, expected = SEGMENTS > 0, expected.unflatten(2, (num_heads, 16))[:, :, heads].flatten(2)
     torch.testing.assert_close(got[real], expected[real], rtol=1e-5, atol=2e-6)
     assert torch.isfinite(got).all()
 
@@ -52,9 +53,11 @@ def test_a_whole_model_computes_the_same_and_takes_the_reference_where_flex_cann
     assert model._takes_flex(model.new_cache(), dropout=0.0) is False
 
 
-def test_it_is_chosen_on_gpus_alone():
+def test_it_is_chosen_on_gpus_alone(monkeypatch):
     assert choose_attention("auto", torch.device("cpu")) == "sdpa"
     assert choose_attention("auto", torch.device("cuda")) == "flex"
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    assert choose_attention("auto", torch.device("cuda")) == "flex", "under torchrun too"
     assert choose_attention("sdpa", torch.device("cuda")) == "sdpa"
     with pytest.raises(ConfigError, match="no backward pass on CPUs"):
         choose_attention("flex", torch.device("cpu"))

@@ -109,3 +109,14 @@ def test_adafactor_moves_small_weights_by_a_floor():
     weight.grad = torch.ones(4)
     Adafactor([weight], lr=0.1).step()
     torch.testing.assert_close(weight.detach(), torch.full((4,), -1e-4))
+
+
+@pytest.mark.parametrize(("name", "where"), [("adafactor", "cpu"), ("adamw", "meta")])
+def test_steps_that_the_host_reads_stay_there_after_a_resume(name, where):
+    model, there = nn.Linear(3, 2), nn.Linear(3, 2, device="meta")  # in the place of a GPU
+    optimizer = build_optimizer(model, Optimizer(name=name))
+    model(torch.ones(1, 3)).sum().backward()
+    optimizer.step()
+    resumed = build_optimizer(there, Optimizer(name=name))
+    load_optimizer_tensors(there, resumed, optimizer_tensors(model, optimizer))
+    assert {state["step"].device.type for state in resumed.state.values()} == {where}
