@@ -10,8 +10,11 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from xmtf.models.layers.host_copies import on_host, remember
 
 __all__ = ["MIN_FACTORED_SIZE", "Adafactor", "Sharding"]
 
@@ -80,8 +83,9 @@ class Adafactor(torch.optim.Optimizer):
         state, sharding = self.state[parameter], self._spread.get(parameter)
         if not state:
             state.update(_new_state(parameter, sharding))
-        state["step"] += 1
-        decay = 1.0 - float(state["step"]) ** -group["decay_rate"]
+        updates = int(on_host(state["step"])) + 1
+        state["step"] = _count(updates)
+        decay = 1.0 - float(updates) ** -group["decay_rate"]
         update = _normalised(parameter.grad.float(), state, decay, sharding)
         update.div_(_rms(update, sharding).clamp_(min=1.0))
         scale = _rms(parameter.float(), sharding).clamp_(min=1e-3).mul_(group["lr"])
@@ -91,7 +95,7 @@ class Adafactor(torch.optim.Optimizer):
 
 
 def _new_state(parameter: Tensor, sharding: Sharding | None) -> dict[str, Tensor]:
-    state = {"step": torch.zeros(())}
+    state = {"step": _count(0)}
     zeros = parameter.new_zeros
     whole = parameter.shape if sharding is None else sharding.shape
     if parameter.ndim == 2 and min(whole) >= MIN_FACTORED_SIZE:
@@ -100,6 +104,11 @@ def _new_state(parameter: Tensor, sharding: Sharding | None) -> dict[str, Tensor
     else:
         state["square"] = zeros(parameter.shape, dtype=torch.float32)
     return state
+
+
+def _count(updates: int) -> Tensor:
+    """Return how many updates there were, fp32 as torch's optimizers keep it; the host remembers it."""
+    return remember(torch.tensor(float(updates)), np.array(updates))
 
 
 def _normalised(gradient: Tensor, state: dict[str, Tensor], decay: float, sharding: Sharding | None) -> Tensor:

@@ -139,8 +139,8 @@ def replace_batch(recipe: Recipe, layout: Candidate, num_micro: int) -> Recipe:
 
 
 def _watched(loop: Loop, rows: RehearsalRows, watch: Watch, rank: int, stage: int, num_micro: int) -> Rehearsal:
-    batch = loop.feed.get(0)
-    loop.step(0, batch)  # makes the optimizer's state, and what is made once
+    loop.step(0, loop.feed.get(0))  # makes the optimizer's state, and what is made once
+    batch = loop.feed.get(1)
     watch.forget()
     loop.step(1, batch)
     loop.feed.close()

@@ -18,10 +18,15 @@ __all__ = ["RehearsalRows"]
 
 _MEANS = (80.0, 13.0)
 """Tokens of an example's inputs and targets on average, log-normal; as measured on xP3's mixtures."""
+_BRIEF = np.full(1, 4)
+"""Tokens of a short example's inputs, and of its targets."""
 
 
 class RehearsalRows:
-    """A :class:`xmtf.training.loss.batches.RowLoader` whose every micro-batch is the same.
+    """A :class:`xmtf.training.loss.batches.RowLoader` whose every micro-batch of a step is the same.
+
+    Rows of step 0 have one short example and padding: it is only there for what is made once. Attention of twenty
+    examples of a row, length by length, is most of what a rehearsal has to go through.
 
     Args:
         recipe: Lengths of rows and rows of a step count.
@@ -45,7 +50,7 @@ class RehearsalRows:
     def batch(self, step: int, *, micro: int, num_micro: int) -> Any:
         """Return the rows of a micro-batch."""
         rng = np.random.default_rng(7)
-        rows = [self._row(rng) for _ in range(self.rows_per_step // num_micro)]
+        rows = [self._row(rng, brief=step == 0) for _ in range(self.rows_per_step // num_micro)]
         return SimpleNamespace(**{name: np.stack([row[name] for row in rows]) for name in rows[0]})
 
     def attended(self, batch: Any) -> float:
@@ -54,9 +59,9 @@ class RehearsalRows:
         squares = sum(int(np.square(np.bincount(row[row > 0])).sum()) for row in ids)
         return float(squares / (len(ids) * ids.shape[1] ** 2))
 
-    def _row(self, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
+    def _row(self, rng: np.random.Generator, *, brief: bool) -> dict[str, NDArray[Any]]:
         longest = self.tokens_per_row
-        inputs, targets = (_lengths(rng, mean, longest) for mean in _MEANS)
+        inputs, targets = (_BRIEF if brief else _lengths(rng, mean, longest) for mean in _MEANS)
         if self._family == "causal":
             return self._causal(rng, inputs, targets)
         encoder, decoder = _filled(inputs, longest), _filled(targets, self.targets_per_row)
@@ -94,9 +99,10 @@ def _lengths(rng: np.random.Generator, mean: float, longest: int) -> NDArray[np.
 
 
 def _filled(lengths: NDArray[np.int64], total: int) -> NDArray[np.int32]:
-    """Return segment ids of a row that is filled to its end, the last example cut.
+    """Return segment ids of a row that is filled to its end, the last example cut; zeros where examples end.
 
-    >>> _filled(np.array([2, 1, 9]), 5).tolist()
-    [1, 1, 2, 3, 3]
+    >>> _filled(np.array([2, 1, 9]), 5).tolist(), _filled(np.array([3]), 5).tolist()
+    ([1, 1, 2, 3, 3], [1, 1, 1, 0, 0])
     """
-    return np.repeat(np.arange(1, len(lengths) + 1, dtype=np.int32), lengths)[:total]
+    ids = np.repeat(np.arange(1, len(lengths) + 1, dtype=np.int32), lengths)[:total]
+    return np.pad(ids, (0, total - len(ids)))

@@ -23,6 +23,7 @@ from xmtf.recipe.schema import Recipe
 from xmtf.training.loss.head import Head, tile_room, tiles
 from xmtf.training.loss.objective import Objective
 from xmtf.training.loss.targets import select_targets
+from xmtf.training.optim.adafactor import Adafactor
 from xmtf.training.rehearsal.rows import RehearsalRows
 
 META = torch.device("meta")
@@ -165,3 +166,14 @@ def test_a_large_tile_is_fewer_kernels():
             objective(*micro_batch)
         counts.append(mode.operations["mm"])
     assert counts[0] - counts[1] == 3 * 2, "three products a tile, three tiles or one"
+
+
+def test_adafactor_updates_without_reading_a_number():
+    objective, micro_batch = one_micro_batch(make("encoder-decoder"))
+    objective(*micro_batch)
+    optimizer = Adafactor(objective.model.parameters(), 1e-3)
+    optimizer.step()
+    with counted() as mode:
+        optimizer.step()
+    assert mode.operations["_local_scalar_dense"] == 0
+    assert {float(state["step"]) for state in optimizer.state.values()} == {2.0}
