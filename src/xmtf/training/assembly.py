@@ -281,7 +281,7 @@ def build_loop(start: CutStart, recipe: Recipe, inputs: LoopInputs, outputs: Loo
     return Loop(
         step=Step(layout, objective, optimizer, training, steps, recipe.seed),
         feed=Feed(loader, num_micro, training.loss),
-        watch=_watch(inputs, Pace.of(training, steps, loader.rows_per_step), num_micro, training),
+        watch=_watch(inputs, Pace.of(training, steps, loader.rows_per_step), num_micro, training, mesh.data),
         saver=_saver(layout, optimizer, training, outputs),
         stopper=Stopper(stop_file(outputs.checkpoints), training.wall_clock_limit, outputs.started),
         record=Record(outputs.log),
@@ -300,16 +300,17 @@ def _saver(layout: Layout, optimizer: Optimizer, training: Training, outputs: Lo
     )
 
 
-def _watch(inputs: LoopInputs, pace: Pace, num_micro: int, training: Training) -> Watch:
-    validations = [] if inputs.validation is None else [_on_mixture(inputs.validation, pace, num_micro, training)]
+def _watch(inputs: LoopInputs, pace: Pace, num_micro: int, training: Training, data: Ranks) -> Watch:
+    held_out = inputs.validation
+    validations = [] if held_out is None else [_on_mixture(held_out, pace, num_micro, training, data)]
     if validations and validations[0].num_rows < (asked := training.validation_rows or 0):
         warn(f"training.validation_rows: {validations[0].num_rows} of {asked} rows are used: no row is used twice")
     for name, text in inputs.texts.items():
-        validations.append(Validation(name, text, num_micro, len(text.windows), "token", training.precision))
+        validations.append(Validation(name, text, num_micro, len(text.windows), "token", training.precision, data))
     return Watch(pace, tuple(validations), tuple(inputs.measures), training.precision)
 
 
-def _on_mixture(loader: RowLoader, pace: Pace, num_micro: int, training: Training) -> Validation:
+def _on_mixture(loader: RowLoader, pace: Pace, num_micro: int, training: Training, data: Ranks) -> Validation:
     """Return what measures on held-out rows: each once, and no more than its share where the recipe says no number."""
     rows, size = pace.rows, loader.rows_per_step // num_micro
     there = loader.available(-(-rows // size) * size)
@@ -320,7 +321,7 @@ def _on_mixture(loader: RowLoader, pace: Pace, num_micro: int, training: Trainin
         size = _nearly_all(size, there)
         rows = min(-(-rows // size), there // size) * size
     num_micro = loader.rows_per_step // size
-    return Validation("mixture", loader, num_micro, rows, training.loss, training.precision)
+    return Validation("mixture", loader, num_micro, rows, training.loss, training.precision, data)
 
 
 def _nearly_all(most: int, rows: int) -> int:

@@ -37,8 +37,8 @@ class Overhead:
 def overhead_of(made: LayoutPlan, recipe: Recipe, machine: GpuPool) -> Overhead | None:
     """Return what the recommended layout takes in addition to its steps; None where none is recommended.
 
-    A forward pass is a third of a step's products, a fourth where activations are recomputed. Micro-batches of a
-    validation pass through the stages of a pipeline one after the other.
+    A forward pass is a third of a step's products, a fourth where activations are recomputed. Data-parallel processes
+    share the micro-batches of a validation, which follow one another through the stages of a pipeline.
     """
     best, training = made.recommended, recipe.training
     if best is None:
@@ -48,13 +48,14 @@ def overhead_of(made: LayoutPlan, recipe: Recipe, machine: GpuPool) -> Overhead 
     if recipe.mixture.validation_fraction == 0:
         times = 0
     layout, busy = best.layout, best.time.seconds * (1 - best.time.bubble)
-    forward = busy / (4 if layout.checkpointing else 3) * layout.dims.pp
+    forward = busy / layout.num_micro(training) / (4 if layout.checkpointing else 3)
+    places = -(-pace.rows // (layout.rows * layout.dims.data)) + (layout.dims.pp - 1) / layout.stages_per_rank
     saved = 1 + (made.steps - 1) // training.save_every if training.save_every else 1
     rate = NODE_BYTES_S * -(-machine.num_gpus // machine.per_node)
     waits = 0.0 if training.save_in_background else saved * made.checkpoint / rate
     return Overhead(
         times,
-        times * forward * pace.rows / training.global_batch_rows / 3600,
+        times * forward * places / 3600,
         saved,
         waits / 3600,
         2 * made.export / rate / 3600,

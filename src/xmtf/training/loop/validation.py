@@ -19,11 +19,12 @@ import torch
 from xmtf.models.layers.cut import read_whole
 from xmtf.recipe.schema import Training
 from xmtf.training.loop.events import GroupLosses, Log
-from xmtf.training.loss.batches import RowLoader
+from xmtf.training.loss.batches import Batch, RowLoader
 from xmtf.training.loss.objective import Objective
-from xmtf.training.loss.targets import Weighting, select_targets
+from xmtf.training.loss.targets import Targets, Weighting, select_targets
 from xmtf.training.numerics.precision import Precision, computing
 from xmtf.training.parallel.pipeline_parallel import Pipeline
+from xmtf.training.topology.ranks import ALONE, Ranks
 
 __all__ = ["Measure", "Measured", "Pace", "Validation", "Watch", "composite"]
 
@@ -118,6 +119,7 @@ class Validation:
         num_rows: Rows to measure on.
         weighting: How targets are weighted; ``target_compat`` is measured as ``target``.
         precision: What to compute in.
+        data: Processes that compute different rows: each takes its share of the micro-batches.
     """
 
     name: str
@@ -126,6 +128,7 @@ class Validation:
     num_rows: int
     weighting: Weighting
     precision: Precision
+    data: Ranks = ALONE
 
     def __call__(self, model: Any, objective: Objective | Pipeline) -> GroupLosses:
         """Return mean losses, over everything and by group; the model's mode is put back afterwards."""
@@ -133,16 +136,24 @@ class Validation:
         objective.head.forget_casts()
         was_training = model.training
         model.eval()
-        sums_G2 = torch.zeros(len(self.loader.group_names) + 1, 2, device=objective.device)
-        per_micro = self.loader.rows_per_step // self.num_micro
-        weighting: Weighting = "token" if self.weighting == "token" else "target"
+        own = list(range(self.num_micro_batches))[self.data.rank :: self.data.size]
+        # FSDP2 gathers in all of them together: who has one less measures one again, which is not counted
+        most = -(-self.num_micro_batches // self.data.size)
         with torch.no_grad(), computing(self.precision, objective.device):
-            for index in range(-(-self.num_rows // per_micro)):
-                step, micro = divmod(index, self.num_micro)
-                batch = self.loader.batch(step, micro=micro, num_micro=self.num_micro)
-                sums_G2 += objective(batch, select_targets(batch, weighting), 1.0, backward=False).groups
+            sums_MG2 = objective.measure([self._micro_batch(index) for index in [*own, 0][:most]])
         model.train(was_training)
-        return GroupLosses.of(sums_G2, self.loader.group_names)
+        return GroupLosses.of(self.data.add(sums_MG2[: len(own)].sum(dim=0)), self.loader.group_names)
+
+    @property
+    def num_micro_batches(self) -> int:
+        """How many micro-batches are measured, in all processes together."""
+        return -(-self.num_rows // (self.loader.rows_per_step // self.num_micro))
+
+    def _micro_batch(self, index: int) -> tuple[Batch, Targets]:
+        weighting: Weighting = "token" if self.weighting == "token" else "target"
+        step, micro = divmod(index, self.num_micro)
+        batch = self.loader.batch(step, micro=micro, num_micro=self.num_micro)
+        return batch, select_targets(batch, weighting)
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,6 +117,11 @@ class Objective:
             self.before_backward(number == len(items))
             yield index, self(batch, targets, scale)
 
+    def measure(self, micro_batches: Sequence[tuple[Batch, Targets]]) -> Tensor:
+        """Return the sums by group of each micro-batch, ``[M, G + 1, 2]``, without gradients."""
+        groups = [self(batch, targets, 1.0, backward=False).groups for batch, targets in micro_batches]
+        return torch.stack(groups) if groups else torch.zeros(0, self.num_groups + 1, 2, device=self.device)
+
     def on_device(self, batch: Batch, targets: Targets) -> tuple[dict[str, Tensor], Predicted]:
         """Return a micro-batch on the device, by one copy: rows as the model's arguments, and what is predicted."""
         arrays = arguments_of(batch, self.prefix_lm)

@@ -8,13 +8,15 @@ Legend: R rows of a micro-batch, T positions, H hidden size, M micro-batches of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributed import P2POp, batch_isend_irecv
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.pipelining import PipelineStage, Schedule1F1B, ScheduleInterleaved1F1B
 
@@ -27,7 +29,7 @@ from xmtf.training.loss.targets import Targets
 from xmtf.training.parallel.layout import Layout
 from xmtf.training.parallel.zero import before_backward
 
-__all__ = ["Pipeline"]
+__all__ = ["Pipeline", "forward_order"]
 
 Item = tuple[int, tuple[Batch, Targets, float]]
 
@@ -81,29 +83,58 @@ class Pipeline:
         schedule.step(target=torch.zeros(len(batches)), return_outputs=False)
         yield from ((self._items[number][0], micro) for number, micro in sorted(self._done.items()))
 
-    def __call__(self, batch: Batch, targets: Targets, scale: float, *, backward: bool = True) -> MicroLoss:
-        """Compute one micro-batch forward, stage after stage; every process gets its sums."""
-        assert not backward, "gradients come from all micro-batches of a step"
-        pipe = self.layout.mesh.pipe
+    def measure(self, micro_batches: Sequence[tuple[Batch, Targets]]) -> Tensor:
+        """Return the sums by group of each micro-batch ``[M, G + 1, 2]``; see :meth:`Objective.measure`.
+
+        Forward alone, without waiting for one micro-batch to leave the last stage before the next enters the first::
+
+            stage 0     0 1 2 3 . .          two stages of each process        0 1 0 1 . 2 3 2 3 .
+            stage 1     . 0 1 2 3 .                                            . 0 1 0 1 . 2 3 2 3
+            stage 2     . . 0 1 2 3
+
+        Between two places of the tables every process sends what it has computed, and receives what it computes next.
+        """
+        pipe, parts = self.layout.mesh.pipe, self.layout.parts
+        sums = torch.zeros(len(micro_batches), self.num_groups + 1, 2, device=self.device)
+        # all processes join in: NCCL's first message of a group may not be one between two of them
+        pipe.add(torch.zeros(1, device=self.device))
+        order = forward_order(len(micro_batches), pipe.size, len(parts))
+        own = [None] * pipe.rank + order + [None] * (pipe.size - pipe.rank)
+        received: Tensor | None = None
+        for now, then in pairwise(own):
+            hidden = None
+            if now is not None:
+                hidden = self._pass(parts[now[0]], *micro_batches[now[1]], received, sums[now[1]])
+            shape = None
+            if then is not None and not parts[then[0]].first:
+                shape = self._hidden_shape(micro_batches[then[1]][0])
+            received = self._exchange(hidden, shape)
+        return pipe.add(sums)
+
+    def _pass(self, part: Any, batch: Batch, targets: Targets, received: Tensor | None, sums: Tensor) -> Tensor | None:
+        """Take a micro-batch through a stage; the last writes its sums and returns nothing to send."""
         keywords, chosen = self.objective.on_device(batch, targets)
         tokens = keywords.pop("tokens_RT")
-        num_stages = pipe.size * len(self.layout.parts)
-        sums = torch.zeros(targets.num_rows + 2 * (self.num_groups + 1), device=self.device)
-        for stage in range(num_stages):
-            if stage % pipe.size != pipe.rank:
-                continue
-            part = self.layout.parts[stage // pipe.size]
-            hidden = tokens if part.first else self._receive(batch, (stage - 1) % pipe.size)
-            hidden = part(hidden, **keywords)
-            if part.last:
-                micro, _ = self.objective.score(
-                    self.objective.predicting(hidden, chosen), chosen, scale, backward=False
-                )
-                sums = torch.cat([micro.rows, micro.groups.flatten()])
-            else:
-                torch.distributed.send(hidden.contiguous(), group=pipe.group, group_dst=(stage + 1) % pipe.size)
-        sums = pipe.add(sums)
-        return MicroLoss(sums[: targets.num_rows], sums[targets.num_rows :].reshape(-1, 2))
+        hidden: Tensor = part(tokens if part.first else received, **keywords)
+        if not part.last:
+            return hidden.contiguous()
+        micro, _ = self.objective.score(self.objective.predicting(hidden, chosen), chosen, 1.0, backward=False)
+        sums.copy_(micro.groups)
+        return None
+
+    def _exchange(self, hidden: Tensor | None, shape: tuple[int, ...] | None) -> Tensor | None:
+        """Send hidden states to the next process of the pipeline, and receive some of a shape from the one before."""
+        pipe = self.layout.mesh.pipe
+        after, before = (pipe.rank + 1) % pipe.size, (pipe.rank - 1) % pipe.size
+        messages, received = [], None
+        if hidden is not None:
+            messages.append(P2POp(torch.distributed.isend, hidden, group=pipe.group, group_peer=after))
+        if shape is not None:
+            received = torch.empty(shape, dtype=self._dtype(), device=self.device)
+            messages.append(P2POp(torch.distributed.irecv, received, group=pipe.group, group_peer=before))
+        for request in batch_isend_irecv(messages) if messages else ():
+            request.wait()
+        return received
 
     def _inputs(self, number: int) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
         """Return what a stage takes of a micro-batch besides hidden states: tokens in the first, segments in all.
@@ -116,11 +147,6 @@ class Pipeline:
         rows = dict(self._sent[number][0])
         tokens = rows.pop("tokens_RT")
         return (tokens,) if self.layout.mesh.pipe.first else (), rows
-
-    def _receive(self, batch: Batch, source: int) -> Tensor:
-        hidden = torch.empty(self._hidden_shape(batch), dtype=self._dtype(), device=self.device)
-        torch.distributed.recv(hidden, group=self.layout.mesh.pipe.group, group_src=source)
-        return hidden
 
     def _hidden_shape(self, batch: Batch) -> tuple[int, int, int]:
         rows, positions = _causal(batch).tokens[:, :-1].shape
@@ -173,6 +199,27 @@ class Pipeline:
         self._done[index] = micro
         loss: Tensor = _Known.apply(hidden_PH, gradient_PH, micro.loss)  # type: ignore[no-untyped-call]  # as torch's
         return loss
+
+
+def forward_order(num_micro: int, num_processes: int, stages_each: int) -> list[tuple[int, int] | None]:
+    """Return what a process of a pipeline computes, place by place: its stage, and of which micro-batch; or nothing.
+
+    The process after it does the same one place later. With several stages a process takes as many micro-batches as
+    there are processes through one of them, then through the next: the first has then come back from the last process.
+
+    >>> forward_order(3, 2, 1)
+    [(0, 0), (0, 1), (0, 2)]
+    >>> forward_order(3, 2, 2)
+    [(0, 0), (0, 1), (1, 0), (1, 1), (0, 2), None, (1, 2), None]
+    """
+    if stages_each == 1:
+        return [(0, micro) for micro in range(num_micro)]
+    return [
+        (stage, micro) if micro < num_micro else None
+        for begin in range(0, num_micro, num_processes)
+        for stage in range(stages_each)
+        for micro in range(begin, begin + num_processes)
+    ]
 
 
 class _Stage(PipelineStage):
