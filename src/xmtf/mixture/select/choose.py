@@ -271,7 +271,7 @@ def _comparison(
         todo = examples[~is_done[examples]]
         is_done[todo] = True
         part = table.select(["inputs", "targets"]).take(pa.array(todo))
-        texts = pc.binary_join_element_wise(*part.columns, pa.scalar("\n", pa.large_string())).to_pylist()
+        texts = pc.binary_join_element_wise(*part.columns, pa.scalar("\n", pa.large_string())).combine_chunks()
         found = compare_texts(texts, guard, fields=rules.overlap_fields, words=rules.overlap_words)
         return {int(todo[at]): shared for at, shared in found.items()}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from xmtf.mixture.select.guard import Guard
-from xmtf.mixture.select.row_texts import texts_of_rows
+from xmtf.mixture.select.row_texts import joined_texts
 from xmtf.sources import SourceData
 from xmtf.tasks import Slice
 from xmtf.tasks.prompting.prompted import chosen_rows
@@ -46,11 +45,11 @@ class Shared(NamedTuple):
     words: str | None = None
 
 
-def compare_texts(texts: Sequence[str], guard: Guard, *, fields: bool, words: int | None) -> dict[int, Shared]:
+def compare_texts(texts: pa.Array, guard: Guard, *, fields: bool, words: int | None) -> dict[int, Shared]:
     """Return for each text that holds something of a suite's rows what it shares.
 
     Args:
-        texts: Texts of training rows.
+        texts: Texts of training rows, strings without nulls.
         guard: What suites ask.
         fields: Whether to search for fields.
         words: Whether to search for so many words in a row.
@@ -61,7 +60,7 @@ def compare_texts(texts: Sequence[str], guard: Guard, *, fields: bool, words: in
             source = guard.source_of_fields[hit.source]
             found[text] = Shared(source, SAME_FIELDS, hit.row, hit.fields, " | ".join(hit.texts))
     if words is not None:
-        for text, (source, shared) in guard.find_runs(pa.array(texts, pa.string()), words).items():
+        for text, (source, shared) in guard.find_runs(texts, words).items():
             found.setdefault(text, Shared(source, shared_words(words), words=shared))
     return found
 
@@ -98,8 +97,8 @@ class RowComparison:
         table = self._table
         step = max(1, _CHUNK_BYTES * max(1, table.num_rows) // max(1, table.nbytes))
         for first in range(0, len(todo), step):
-            part = todo[first : first + step]
-            texts = texts_of_rows(table.take(pa.array(self._places[part])))
+            part = _with_gaps(todo[first : first + step])
+            texts = joined_texts(_rows(table, self._places[part]))
             for at, shared in compare_texts(texts, self._guard, fields=self._fields, words=self._words).items():
                 self._found[int(self._numbers[part[at]])] = shared
         found = np.fromiter(self._found, np.int64, len(self._found))
@@ -107,5 +106,18 @@ class RowComparison:
         return {number: self._found[number] for number in np.sort(hits).tolist()}
 
 
-_CHUNK_BYTES = 64 * 2**20
+def _with_gaps(rows: Int64) -> Int64:
+    """Return ascending rows with those in between, where these are few: then nothing has to be copied."""
+    span = np.arange(rows[0], rows[-1] + 1)
+    return span if len(span) <= 1.1 * len(rows) else rows
+
+
+def _rows(table: pa.Table, places: Int64) -> pa.Table:
+    """Return rows by their places; those that follow one another are not copied."""
+    if len(places) and np.array_equal(places, np.arange(places[0], places[0] + len(places))):
+        return table.slice(int(places[0]), len(places))
+    return table.take(pa.array(places))
+
+
+_CHUNK_BYTES = 4 * 2**20
 """Bytes of rows whose texts are joined at once."""

@@ -100,13 +100,11 @@ class FieldIndex:
     def __len__(self) -> int:
         return len(self.hashes)
 
-    def find(self, texts: Sequence[str]) -> dict[int, FieldHit]:
+    def find(self, texts: Sequence[str] | pa.Array) -> dict[int, FieldHit]:
         """Return for each text that holds a field, or two, of one evaluation row what it shares."""
         found: dict[int, FieldHit] = {}
-        if len(self.hashes) == 0:
-            return found
-        numbers = self.plain.may_hold(texts)
-        for first, part in _chunks([texts[number] for number in numbers]):
+        numbers, chosen = self._candidates(texts)
+        for first, part in _chunks(chosen):
             letters = letters_of(part)
             for text, hit in self._find(letters).items():
                 found[numbers[first + text]] = hit
@@ -114,8 +112,8 @@ class FieldIndex:
 
     def find_every(self, texts: Sequence[str]) -> Iterator[tuple[int, FieldHit]]:
         """Yield (text, what it shares) once for every evaluation row that a text holds a field of, or two."""
-        numbers = self.plain.may_hold(texts) if len(self.hashes) else []
-        for first, part in _chunks([texts[number] for number in numbers]):
+        numbers, chosen = self._candidates(texts)
+        for first, part in _chunks(chosen):
             letters, done = letters_of(part), set[tuple[int, int]]()
             field, start = self._places(letters)
             text = letters.text_of(start)
@@ -131,6 +129,14 @@ class FieldIndex:
                 if key not in done:
                     done.add(key)
                     yield numbers[first + number], self._hit(at, fields)
+
+    def _candidates(self, texts: Sequence[str] | pa.Array) -> tuple[list[int], list[str]]:
+        """Return the numbers of the texts that may hold a field, and these texts."""
+        if len(self.hashes) == 0:
+            return [], []
+        column = texts if isinstance(texts, pa.Array) else pa.array(texts, pa.large_string())
+        numbers = pa.array(self.plain.may_hold(column))
+        return numbers.to_pylist(), column.take(numbers).to_pylist()
 
     def _find(self, letters: Letters) -> dict[int, FieldHit]:
         field, start = self._places(letters)

@@ -13,11 +13,12 @@ looked at closely.
 from __future__ import annotations
 
 import string
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from xmtf.mixture.select.keys import UInt64
 from xmtf.mixture.select.letters import Int64, Letters, letters_of
@@ -31,7 +32,7 @@ _BETWEEN = "\0"
 _TABLE = bytes.maketrans(string.ascii_uppercase.encode(), string.ascii_lowercase.encode())
 _DELETED = bytes(set(range(256)) - set((_KEPT + string.ascii_uppercase + _BETWEEN).encode()))
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
-_CHUNK_CHARACTERS = 2**17
+_CHUNK_BYTES = 2**17
 _MOST_BITS, _PLACES = 22, 32
 
 
@@ -75,29 +76,35 @@ class PlainFilter:
         near[(words * _FACTOR) >> np.uint64(64 - bits)] = True
         return cls(words[order], beside[order], delta[order], near)
 
-    def may_hold(self, texts: Sequence[str]) -> list[int]:
-        """Return the numbers of the texts that may hold a field: of all that are not in ASCII, too."""
-        found, plain = list[int](), list[int]()
-        size = 0
-        for number, text in enumerate(texts):
-            if not text.isascii():
-                found.append(number)
-                continue
-            plain.append(number)
-            size += len(text)
-            if size >= _CHUNK_CHARACTERS:
-                found += self._look([texts[number] for number in plain], plain)
-                plain, size = [], 0
-        return sorted(found + self._look([texts[number] for number in plain], plain))
+    def may_hold(self, texts: pa.Array) -> Int64:
+        """Return the numbers of the texts that may hold a field: of all that are not in ASCII, too.
 
-    def _look(self, texts: Sequence[str], numbers: list[int]) -> list[int]:
-        joined = _BETWEEN.join(texts)
-        if joined.count(_BETWEEN) >= len(texts) > 0:
-            joined = _BETWEEN.join([text.replace(_BETWEEN, " ") for text in texts])
-        letters = joined.encode().translate(_TABLE, _DELETED)
+        Args:
+            texts: Strings without nulls.
+        """
+        sizes = np.cumsum(np.asarray(pc.binary_length(texts)), dtype=np.int64)
+        found, first = [np.empty(0, np.int64)], 0
+        while first < len(texts):
+            before = int(sizes[first - 1]) if first else 0
+            end = max(first + 1, int(np.searchsorted(sizes, before + _CHUNK_BYTES, side="right")))
+            found.append(first + self._may_hold(texts.slice(first, end - first)))
+            first = end
+        return np.concatenate(found)
+
+    def _may_hold(self, texts: pa.Array) -> Int64:
+        plain = np.asarray(pc.string_is_ascii(texts), dtype=bool)
+        if not plain.all():
+            texts = texts.filter(pa.array(plain))
+        may_hold = ~plain
+        may_hold[np.flatnonzero(plain)[self._look(texts)]] = True
+        return np.flatnonzero(may_hold)
+
+    def _look(self, texts: pa.Array) -> Int64:
+        """Return the numbers of those that may hold a field, of texts in ASCII."""
+        letters = _ended(texts).translate(_TABLE, _DELETED)
         count = len(letters) - PLAIN_LETTERS + 1
         if count <= 0 or not len(self.words):
-            return []
+            return np.empty(0, np.int64)
         words: UInt64 = np.ndarray((count,), "<u8", letters, strides=(1,))
         unread = np.uint64(65 - len(self.near).bit_length())
         hashes = words * _FACTOR
@@ -111,7 +118,17 @@ class PlainFilter:
         places, other, index = places[of[inside]], other[inside], index[inside]
         places = places[words[other] == self.beside[index]]
         ends = np.flatnonzero(np.frombuffer(letters, np.uint8) == 0)
-        return [numbers[at] for at in np.unique(np.searchsorted(ends, places)).tolist()]
+        return np.unique(np.searchsorted(ends, places)).astype(np.int64)
+
+
+def _ended(texts: pa.Array) -> bytes:
+    """Return the texts one after the other, :data:`_BETWEEN` after each and nowhere else."""
+    if pc.any(pc.match_substring(texts, _BETWEEN)).as_py():
+        texts = pc.replace_substring(texts, _BETWEEN, " ")
+    end, between = (pa.scalar(text, texts.type) for text in ("", _BETWEEN))
+    joined = pc.binary_join_element_wise(texts, end, between)
+    data, size = joined.buffers()[2], pc.sum(pc.binary_length(joined)).as_py()
+    return b"" if data is None else bytes(memoryview(data)[:size])
 
 
 def beside_anchor(length: Int64, offset: Int64) -> Int64:

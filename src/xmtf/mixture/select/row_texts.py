@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["columns_of_fields", "fields_of", "texts_of_rows"]
+__all__ = ["columns_of_fields", "fields_of", "joined_texts", "texts_of_rows"]
 
 Int64 = npt.NDArray[np.int64]
 
@@ -17,7 +17,13 @@ _SEPARATOR = "\n"
 
 
 def texts_of_rows(table: pa.Table, columns: Iterable[str] | None = None) -> list[str]:
-    """Return all strings of each row as one text, also those inside lists and structs.
+    """Return all strings of each row as one text, as :func:`joined_texts`."""
+    texts: list[str] = joined_texts(table, columns).to_pylist()
+    return texts
+
+
+def joined_texts(table: pa.Table, columns: Iterable[str] | None = None) -> pa.Array:
+    """Return all strings of each row as one text, also those inside lists and structs, string ``[rows]``.
 
     Args:
         table: Raw rows.
@@ -26,9 +32,8 @@ def texts_of_rows(table: pa.Table, columns: Iterable[str] | None = None) -> list
     names = [name for name in table.column_names if columns is None or name in set(columns)]
     parts = [part for name in names if (part := _joined(_whole(table.column(name)))) is not None]
     if not parts:
-        return [""] * table.num_rows
-    texts = parts[0] if len(parts) == 1 else _side_by_side(parts)
-    return [text or "" for text in texts.to_pylist()]
+        return pa.repeat("", table.num_rows)
+    return pc.fill_null(parts[0] if len(parts) == 1 else _side_by_side(parts), "")
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:

@@ -64,6 +64,8 @@ SPACE = "".join(chr(code) for code in range(0x3001) if chr(code).isspace())
 
 _TEXTS = pa.list_(pa.string())
 _MAX_WAYS = 32
+_FEW = 500
+"""Fewer texts are stripped quicker than looked at."""
 _MAX_PIECES = 500
 """Templates with more are rendered row by row, where every row has its budget."""
 
@@ -405,7 +407,9 @@ def _stripped(pieces: Sequence[Piece]) -> tuple[Piece, ...]:
 
 def trim(column: pa.StringArray) -> pa.StringArray:
     """Return texts stripped as ``str.strip`` does."""
-    return pc.utf8_trim(column, characters=SPACE) if _may_have_outer_space(column) else column
+    if len(column) < _FEW or _may_have_outer_space(column):
+        return pc.utf8_trim(column, characters=SPACE)
+    return column
 
 
 _FIRST_BYTES, _LAST_BYTES = np.zeros(256, bool), np.zeros(256, bool)
