@@ -80,14 +80,22 @@ class _Header:
             return self.take(_SCALARS[kind])
         item, length = self.take("I"), self.take("Q")
         if item == _STRING:
-            for _ in range(length):
-                self.skip(self.take("Q"))
+            self.skip_texts(length)
             return length
         if item != _ARRAY:
             return self.numbers(_SCALARS[item], length)
         if depth == _DEEPEST_ARRAY:
             raise ValueError("arrays are nested too deeply")
         return [self.value(item, depth + 1) for _ in range(length)]
+
+    def skip_texts(self, length: int) -> None:
+        unpack, at, end = struct.Struct("<Q").unpack_from, self.at, len(self.view)
+        for _ in range(length):
+            (size,) = unpack(self.view, at)
+            at += 8 + size
+            if at > end:
+                raise ValueError(f"a text of {size} bytes is beyond its end")
+        self.at = at
 
     def numbers(self, code: str, length: int) -> list[Any]:
         start = self.skip(length * struct.calcsize("<" + code))

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,8 @@ gguf = pytest.importorskip("gguf")
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from xmtf.gguf.reader import quick_gguf  # noqa: E402 - needs gguf
+from xmtf.gguf.reader import quick_gguf, quick_merges  # noqa: E402 - needs gguf
+from xmtf.tokens.tokenizer.loading import load_tokenizer  # noqa: E402
 
 SHAPE = {
     "vocab_size": 40, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "head_dim": 16,
@@ -91,3 +94,74 @@ def test_a_torn_file_is_named(path, tmp_path):
     short.write_bytes(path[0].read_bytes()[:900])
     with pytest.raises(DataError, match="short"):
         load_model(str(short))
+
+
+def test_without_the_vocabulary_other_fields_are_the_same(path, caplog):
+    slow = gguf.GGUFReader(path[0])
+    with quick_gguf(vocabulary=False):
+        quick = gguf.GGUFReader(path[0])
+    assert list(quick.fields) == list(slow.fields)
+    assert len(quick.fields["tokenizer.ggml.tokens"].data) == 0
+    assert quick.fields["test.flags"].contents() == [True, False, True]
+    names = [name for name in slow.fields if quick.fields[name].contents() != slow.fields[name].contents()]
+    assert names == ["tokenizer.ggml.tokens"]
+    load_tokenizer(path[0])
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("step", [-1.0, 0.0])  # 0: equal scores
+def test_merges_are_those_that_transformers_finds(step):
+    tokens = ["".join(letters) for size in range(1, 5) for letters in itertools.product("ab", repeat=size)]
+    vocab = {token: place for place, token in enumerate(tokens)}
+    scores = {token: step * vocab[token] for token in tokens}
+    slow = transformers.tokenization_utils_base.generate_merges
+    found = quick_merges(slow, vocab, scores)
+    assert found == slow(vocab, scores)
+    assert len(found) > 40
+
+
+@pytest.fixture(scope="module")
+def gpt2(tmp_path_factory):
+    """A GPT-2 whose number of positions and inner size are not those that transformers takes for granted."""
+    path = tmp_path_factory.mktemp("gguf") / "gpt2.gguf"
+    torch.manual_seed(0)
+    model = transformers.GPT2LMHeadModel(
+        transformers.GPT2Config(vocab_size=40, n_embd=32, n_layer=1, n_head=2, n_inner=48, n_positions=64)
+    )
+    writer = gguf.GGUFWriter(path, "gpt2")
+    writer.add_context_length(64)
+    writer.add_block_count(1)
+    writer.add_embedding_length(32)
+    writer.add_feed_forward_length(48)
+    writer.add_head_count(2)
+    writer.add_layer_norm_eps(1e-5)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list(
+        ["<|endoftext|>", *"abcdefghijklm", *(f"{letter}b" for letter in "abcdefghijklmnopqrstuvwxyz")]
+    )
+    writer.add_token_types([3, *[1] * 39])
+    writer.add_token_merges([f"{letter} b" for letter in "abcdefghijklm"])
+    writer.add_eos_token_id(0)
+    writer.add_bos_token_id(0)
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.GPT2, 1)
+    for name, tensor in model.transformer.state_dict().items():
+        stem, suffix = name.rsplit(".", 1)
+        values = tensor.numpy()
+        writer.add_tensor(
+            f"{names.get_name(stem)}.{suffix}", np.ascontiguousarray(values.T if ".c_" in name else values)
+        )
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path, model.eval()
+
+
+def test_a_gpt2_of_other_sizes_answers_as_the_original(gpt2):
+    file, original = gpt2
+    model = load_model(str(file)).model
+    tokens = torch.arange(3, 35)[None]
+    with torch.no_grad():
+        expected = original(input_ids=tokens).logits
+        torch.testing.assert_close(model.logits(model.hidden_states(tokens)), expected, rtol=1e-4, atol=1e-4)
+    assert [int(number) for number in load_tokenizer(file).encode(["abcb"])[0]] == [14, 16]

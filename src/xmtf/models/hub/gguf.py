@@ -16,7 +16,7 @@ from xmtf.errors import ConfigError, DataError
 from xmtf.gguf.header import GgufFile
 from xmtf.json_types import JsonObject
 
-__all__ = ["ARCHITECTURES", "gguf_config", "gguf_tensors"]
+__all__ = ["ARCHITECTURES", "correct_sizes", "gguf_config", "gguf_tensors"]
 
 ARCHITECTURES = ("llama", "qwen2", "qwen3")
 """Values of ``general.architecture`` that are read here; of others transformers reads what it knows."""
@@ -54,6 +54,8 @@ _NAMES = {
     "ffn_up": "mlp.up_proj",
     "ffn_down": "mlp.down_proj",
 }
+_UNREAD = {"gpt2": {"context_length": "n_positions", "feed_forward_length": "n_inner"}}
+"""Sizes that transformers leaves at their defaults in the configuration of a GGUF file, by architecture."""
 
 
 def gguf_config(file: GgufFile) -> dict[str, object]:
@@ -78,6 +80,15 @@ def gguf_config(file: GgufFile) -> dict[str, object]:
     if scaling != "none" or "rope_freqs.weight" in file.tensors:
         raise ConfigError(f"{file.path}: scaled rotary positions are not supported in GGUF; use the original folder")
     return {key: value for key, value in config.items() if value is not None}
+
+
+def correct_sizes(config: Any, file: GgufFile) -> None:
+    """Set the sizes that transformers leaves at its defaults, where a GGUF file gives them."""
+    for key, name in _UNREAD.get(file.architecture, {}).items():
+        if (size := file.number(f"{file.architecture}.{key}")) is not None:
+            setattr(config, name, size)
+    if "token_embd.weight" in file.tensors:
+        config.vocab_size = file.tensors["token_embd.weight"][0][0]
 
 
 def gguf_tensors(file: GgufFile, config: JsonObject, dtype: torch.dtype) -> Iterator[tuple[str, Tensor]]:

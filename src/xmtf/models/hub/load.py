@@ -16,7 +16,7 @@ from xmtf.gguf.header import read_gguf
 from xmtf.models.files.stored import FLOATS, StoredTensors
 from xmtf.models.finite import require_finite
 from xmtf.models.hub.encoder_decoder import HubEncoderDecoder
-from xmtf.models.hub.gguf import ARCHITECTURES, gguf_config, gguf_tensors
+from xmtf.models.hub.gguf import ARCHITECTURES, correct_sizes, gguf_config, gguf_tensors
 from xmtf.models.hub.head import find_encoder_decoder_head, find_head
 from xmtf.models.hub.kinds import check_kind
 from xmtf.models.hub.model import HubModel
@@ -145,7 +145,7 @@ def load_gguf(path: Path, *, device: str, dtype: torch.dtype) -> HubModel:
 
     from xmtf.gguf.reader import quick_gguf  # the package gguf is optional
 
-    with _loading(path.name), quick_gguf():
+    with _loading(path.name), quick_gguf(vocabulary=False):
         file = read_gguf(path)
         if file.architecture in ARCHITECTURES:
             known = gguf_config(file)
@@ -153,6 +153,7 @@ def load_gguf(path: Path, *, device: str, dtype: torch.dtype) -> HubModel:
             config = AutoConfig.for_model(**known)
         else:
             config = AutoConfig.from_pretrained(path.parent, gguf_file=path.name, local_files_only=True)
+            correct_sizes(config, file)
             tensors = _other_tensors(path, config, dtype)
         network, info = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)].from_pretrained(
             None, config=config, state_dict=tensors, dtype=dtype, output_loading_info=True

@@ -221,15 +221,15 @@ def _from_gguf(path: Path, label: str) -> Tokenizer:
     """Read the tokenizer in a GGUF file: what is before a text is as the file says, not as transformers thinks."""
     file = read_gguf(path)
     require("gguf", "train")
-    from xmtf.gguf.reader import quick_gguf  # the package gguf is optional
+    from xmtf.gguf.reader import quick_gguf, reads_tokenizers  # the package gguf is optional
 
-    with quick_gguf():
-        tokenizer = _through_transformers(path.parent, label, gguf_file=path.name)
-    begin = (tokenizer.bos,) if _gguf_begins(file) and tokenizer.bos is not None else ()
     about = {"chat_template": template} if (template := file.fields.get("tokenizer.chat_template")) else {}
     ends = [file.number(f"tokenizer.ggml.{kind}_token_id") for kind in ("eot", "eom")]
-    known = tokenizer.adding(begin, keep_end=True)
-    return known.described(about, [end for end in ends if end is not None])
+    known = (about, tuple(end for end in ends if end is not None))
+    with quick_gguf(vocabulary=not reads_tokenizers()):
+        tokenizer = _through_transformers(path.parent, label, known, gguf_file=path.name)
+    begin = (tokenizer.bos,) if _gguf_begins(file) and tokenizer.bos is not None else ()
+    return tokenizer.adding(begin, keep_end=True)
 
 
 def _gguf_begins(file: GgufFile) -> bool:
@@ -240,7 +240,17 @@ def _gguf_begins(file: GgufFile) -> bool:
     return _GGUF_BEGINS.get(kind, str(file.fields.get("tokenizer.ggml.pre", "")).startswith(("llama3", "llama-")))
 
 
-def _through_transformers(folder: Path, label: str, **options: str) -> Tokenizer:
+def _through_transformers(
+    folder: Path, label: str, known: tuple[dict[str, object], tuple[int, ...]] = ({}, ()), **options: str
+) -> Tokenizer:
+    """Read a tokenizer with transformers.
+
+    Args:
+        folder: Of its files.
+        label: What messages call it.
+        known: What is known of its configuration besides those files, and further ids that end a text.
+        options: Of transformers.
+    """
     transformers = require("transformers", "train")
     try:
         loaded = transformers.AutoTokenizer.from_pretrained(str(folder), local_files_only=True, **options)
@@ -260,8 +270,8 @@ def _through_transformers(folder: Path, label: str, **options: str) -> Tokenizer
         eos=loaded.eos_token_id,
         bos=loaded.bos_token_id,
         label=f"tokenizer {label!r}",
-        ends=_listed(_optional(folder / "generation_config.json").get("eos_token_id")),
-        about=_about(_optional(folder / CONFIG_FILE), folder) | _without_pad(loaded.pad_token_id),
+        ends=(*_listed(_optional(folder / "generation_config.json").get("eos_token_id")), *known[1]),
+        about=_about(_optional(folder / CONFIG_FILE), folder) | _without_pad(loaded.pad_token_id) | known[0],
     )
 
 
