@@ -1,10 +1,12 @@
 """lm-evaluation-harness's tasks on our engine and on its own, end to end, and the results read back."""
 
+import errno
 import json
+import logging
 
 import pytest
 
-from xmtf.errors import ConfigError, SourceError
+from xmtf.errors import ConfigError, SourceError, UserError
 from xmtf.evaluation.harness import register, run_harness
 from xmtf.evaluation.interchange import import_results
 from xmtf.evaluation.scoring.compare import compare_results
@@ -66,6 +68,26 @@ def test_what_the_harness_refuses_is_said_in_one_line_and_our_faults_are_not_hid
     monkeypatch.setattr("lm_eval.__main__.cli_evaluate", refusing["cli_evaluate"])
     with pytest.raises(error, match="Tasks not found: nly"):
         run_harness(["--tasks", "nly"])
+
+
+@pytest.mark.parametrize("text", ["", '{"results": '])
+def test_results_that_the_harness_could_not_write_are_an_error_and_none_is_half_written(monkeypatch, tmp_path, text):
+    def cli_evaluate():
+        for name in ("results_now.json", "samples_local_nli_now.jsonl"):
+            try:
+                (tmp_path / "model").mkdir(exist_ok=True)
+                (tmp_path / "model" / name).write_text(text)
+                raise OSError(errno.ENOSPC, "No space left on device")
+            except OSError:  # as the harness's tracker does
+                logging.getLogger("lm_eval.loggers.evaluation_tracker").warning("Could not save results aggregated")
+
+    monkeypatch.setattr("lm_eval.__main__.cli_evaluate", cli_evaluate)
+    with pytest.raises(OSError, match="No space left"):
+        run_harness(["--tasks", "local_nli", f"--output_path={tmp_path}"])
+    assert list((tmp_path / "model").iterdir()) == []
+    monkeypatch.setattr("lm_eval.__main__.cli_evaluate", lambda: None)
+    with pytest.raises(UserError, match="could not write its results"):
+        run_harness(["--tasks", "local_nli", "-o", str(tmp_path)])
 
 
 def test_a_model_has_to_be_named():

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from xmtf.errors import ConfigError, MissingExtraError, SourceError
 from xmtf.evaluation.engine.chat import ChatWish, chat_of_model, choose_chat
 from xmtf.evaluation.harness.local_data import data_of_mirror
+from xmtf.evaluation.harness.written import refusing_half_written
 from xmtf.execution import say
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def run_harness(arguments: Sequence[str]) -> None:
         MissingExtraError: The harness is not installed.
         ConfigError: ``--chat`` says something else, or the harness refused the arguments; says why.
         SourceError: The data of a task cannot be fetched.
+        OSError: Its results cannot be written.
         SystemExit: As the harness ends.
     """
     register()
@@ -71,7 +73,7 @@ def run_harness(arguments: Sequence[str]) -> None:
     model = [] if named or verb != ["run"] else ["--model", MODEL_NAME]
     with _arguments(["lm_eval", *verb, *model, *rest]):
         try:
-            with data_of_mirror():
+            with data_of_mirror(), refusing_half_written(_option(rest, "--output_path", "-o")):
                 cli_evaluate()
         except ConnectionError as error:
             raise SourceError(f"lm-evaluation-harness downloads the data of its tasks from the hub: {error}") from error
@@ -96,6 +98,15 @@ def _asking_in_chat(arguments: list[str]) -> list[str]:
     if said is not None:
         say(said)
     return arguments if chat is None else [*arguments, "--apply_chat_template"]
+
+
+def _option(arguments: Sequence[str], *names: str) -> str | None:
+    """Return the value of an option, or None."""
+    for part, following in zip(arguments, [*arguments[1:], None], strict=True):
+        name, given, value = part.partition("=")
+        if name in names:
+            return value if given else following
+    return None
 
 
 def _taken(arguments: list[str], option: str) -> str | None:
