@@ -26,7 +26,7 @@ class Latest(Generic[Made]):
         self._made: Made | None = None
 
     def remembering(self, make: Callable[[], Made]) -> Callable[[], Made]:
-        """Return a function that makes its thing anew only where another's was asked for in between."""
+        """Return a function that makes its thing again only where another's was asked for in between."""
 
         def made() -> Made:
             if self._maker is not make or self._made is None:
