@@ -4,7 +4,7 @@
     OMP_NUM_THREADS=1 nice python bench/everything.py --only generate starts --out part.md
 
 Every benchmark is a process with one thread and the arguments of the page. The file has date, processor and load, and
-for each benchmark the command, what it printed, and its CPU seconds; it is written anew after each, so a run that is
+for each benchmark the command, what it printed, and its CPU seconds; it is written after each of them, so a run that is
 stopped leaves what it has. What needs another environment is left out and named: promptsource and TRL are measured
 where ``--promptsource-python`` and ``--trl-python`` name an interpreter that has them.
 """

@@ -71,12 +71,16 @@ def open_model(path: Path) -> dict[str, Any]:
     """Open tokenizer and model as evaluation does; return CPU seconds, ids of a text and a few logits."""
     import torch
     import transformers
-    from transformers import AutoModelForCausalLM  # noqa: F401 - imports are not timed
 
     from xmtf.models import load_model
     from xmtf.tokens.tokenizer.loading import load_tokenizer
 
     torch.set_num_threads(1)
+    for name in KINDS:  # imports are not timed
+        config = transformers.AutoConfig.for_model(name)
+        assert transformers.MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
+    for name in ("Llama", "Gemma", "GPT2"):
+        assert getattr(transformers, f"{name}Tokenizer")
     transformers.logging.set_verbosity_error()
     begun = time.process_time()
     tokenizer = load_tokenizer(path)
