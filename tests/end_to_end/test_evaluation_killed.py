@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from xmtf.evaluation import run as room
-from xmtf.evaluation.asking import ask
+from xmtf.evaluation.asking import subject
 from xmtf.evaluation.asking.journal import Journal
 from xmtf.recipe import load_recipe
 from xmtf.results.scores import read_scores
@@ -72,7 +72,7 @@ def kill_after(answers, recipe, model, out):
 def counted(monkeypatch):
     """Count the requests that are computed, and the passes that compute them."""
     counts = {"requests": 0, "passes": 0}
-    real = ask.rank_batches
+    real = subject.rank_batches
 
     def watched(model, tokenizer, requests, **options):
         for batch in real(model, tokenizer, requests, **options):
@@ -80,7 +80,7 @@ def counted(monkeypatch):
             counts["passes"] += bool(batch)
             yield batch
 
-    monkeypatch.setattr(ask, "rank_batches", watched)
+    monkeypatch.setattr(subject, "rank_batches", watched)
     return counts
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from xmtf import versions
 from xmtf.evaluation import run as room
-from xmtf.evaluation.asking import ask
+from xmtf.evaluation.asking import subject
 from xmtf.evaluation.asking.journal import Journal
 from xmtf.evaluation.shares import Share, answer_share
 from xmtf.recipe import load_recipe
@@ -53,14 +53,14 @@ def passes(monkeypatch):
     """Return the batches that were computed, each as the prompts in it."""
     found = []
     for name in ("rank_batches", "generation_batches"):
-        real = getattr(ask, name)
+        real = getattr(subject, name)
 
         def watched(model, tokenizer, requests, real=real, **options):
             for batch in real(model, tokenizer, requests, **options):
                 found.append([requests[index].prompt for index, _ in batch])
                 yield batch
 
-        monkeypatch.setattr(ask, name, watched)
+        monkeypatch.setattr(subject, name, watched)
     return found
 
 

@@ -22,7 +22,6 @@ import pyarrow as pa
 from xmtf.artefacts.manifest_parts import MixtureDetails
 from xmtf.artefacts.ownership import new_file
 from xmtf.errors import ConfigError, DataError, SourceError
-from xmtf.evaluation.asking.ask import ask
 from xmtf.evaluation.asking.journal import answer_missing, plan_name, request_key
 from xmtf.evaluation.asking.subject import load_subject, say_special_texts
 from xmtf.evaluation.asking.waiting import waiting_answers
@@ -113,7 +112,7 @@ def mixture_loss(
             waiting.journal,
             asked,
             plan_name(list(asked), subject.batch_tokens),
-            lambda chosen, known: ask(subject, chosen, known=known),
+            lambda chosen, known: subject.ask(chosen, known=known),
             label="measuring loss",
             unit="targets",
         )

@@ -17,9 +17,8 @@ from typing import Any
 from xmtf.artefacts.manifest_parts import DatasetVersion, EvaluationCounts, EvaluationDetails
 from xmtf.artefacts.ownership import free_name, refuse_loss
 from xmtf.errors import ConfigError
-from xmtf.evaluation.asking.ask import ask_missing
 from xmtf.evaluation.asking.fit_shots import fit_shots
-from xmtf.evaluation.asking.journal import Journal, count_lines, request_key
+from xmtf.evaluation.asking.journal import Journal, answer_missing, count_lines, plan_name, request_key
 from xmtf.evaluation.asking.questions import note_questions
 from xmtf.evaluation.asking.rounding import largest_difference
 from xmtf.evaluation.asking.subject import AnySubject, Subject, load_any, say_special_texts
@@ -28,7 +27,7 @@ from xmtf.evaluation.engine.processes import ALONE, Processes
 from xmtf.evaluation.ranking.rank import way_of_scoring
 from xmtf.evaluation.scoring.samples import choose_samples, sample_of
 from xmtf.evaluation.scoring.score import items_table, score_items, versions, where_computed
-from xmtf.evaluation.served.subject import served_identity
+from xmtf.evaluation.served.subject import ServedSubject, served_identity
 from xmtf.evaluation.suites.jobs import Job, jobs
 from xmtf.evaluation.suites.setup import Setup, SuiteSlice, setup_of, suite_slices
 from xmtf.evaluation.suites.shots import shots_slice
@@ -138,7 +137,7 @@ def _ask_and_write(
     requests = _requests(all_jobs, samples)
     if processes.rank == 0:
         note_questions(out, all_jobs, samples, subject.scoring)
-    ask_missing(subject, journal, requests, processes)
+    _ask_missing(subject, journal, requests, processes)
     _say_cut(journal, requests, subject)
     say_special_texts(subject)
     rounding = largest_difference(setup, subject, model, requests) if processes.size == 1 else None
@@ -148,7 +147,7 @@ def _ask_and_write(
         return read_manifest(out)
     if processes.size > 1:
         journal = Journal(out, subject.identity(setup))  # takes over the answers of all
-        ask_missing(subject, journal, requests)  # nothing, unless unlike devices formed unlike batches
+        _ask_missing(subject, journal, requests)  # nothing, unless unlike devices formed unlike batches
     scores = _write_results(all_jobs, journal, subject, out)
     write_samples(out, [sample_of(job, row, journal.get(request_key(row))) for job, row in samples])
     manifest = Manifest(
@@ -195,6 +194,43 @@ def _way_of_asking(subject: AnySubject, journal: Journal, *, ranks: bool) -> dic
 def _requests(all_jobs: Sequence[Job], samples: Sequence[tuple[Job, Request]]) -> list[Request]:
     """Return everything that is asked, in an order that decides which requests are computed together."""
     return [*(request for job in all_jobs for request in job.requests), *(request for _, request in samples)]
+
+
+def _ask_missing(
+    subject: AnySubject,
+    journal: Journal,
+    requests: Sequence[Request],
+    processes: Processes = ALONE,
+    *,
+    takes: Callable[[Request], bool] = lambda request: True,
+    share: str | None = None,
+) -> None:
+    """Ask what the journal has no answer to, each different request once (:func:`answer_missing`).
+
+    Args:
+        subject: The model.
+        journal: Of its answers.
+        requests: All of the evaluation.
+        processes: Those that share the batches.
+        takes: Tells of a request whether it is of the share that is asked.
+        share: Names that share.
+    """
+    if isinstance(subject, ServedSubject) and (spent := journal.usage()):
+        subject.backend.resume(spent)
+    plan = plan_name([request_key(request) for request in requests], subject.batch_tokens, share)
+    mine = {key: request for request in requests if takes(request) and (key := request_key(request))}
+    ranked = {key: request for key, request in mine.items() if request.choices}
+    generated = {key: request for key, request in mine.items() if not request.choices}
+    for what, chosen in (("ranking", ranked), ("generating", generated)):
+        label = f"{what} ({subject.label})"
+        answer_missing(
+            journal,
+            chosen,
+            plan,
+            lambda asked, known: subject.ask(asked, processes, known),
+            label=label,
+            unit="requests",
+        )
 
 
 def _say_cut(journal: Journal, requests: Sequence[Request], subject: AnySubject) -> None:
@@ -251,7 +287,7 @@ def answer(
             samples = choose_samples(all_jobs, setup.settings.samples)
             requests = _requests(all_jobs, samples)
             note_questions(out, all_jobs, samples, subject.scoring)
-            ask_missing(subject, journal, requests, takes=takes, share=share)
+            _ask_missing(subject, journal, requests, takes=takes, share=share)
             return len(journal) - before
 
 

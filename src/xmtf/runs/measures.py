@@ -121,7 +121,6 @@ class SuiteMeasure:
         return self._jobs
 
     def _answers(self, model: Any) -> list[Answer]:
-        from xmtf.evaluation.asking.ask import ask
         from xmtf.evaluation.asking.fit_shots import fit_shots
         from xmtf.evaluation.asking.subject import subject_of
         from xmtf.evaluation.engine.answer import in_order
@@ -131,7 +130,7 @@ class SuiteMeasure:
         positions = self.setup.settings.batch_tokens or 8192
         subject = subject_of(self.setup, model, tokenizer, label="training", batch_tokens=positions)
         self._jobs = fit_shots(self._jobs, subject)
-        return in_order(ask(subject, [request for job in self._jobs for request in job.requests]))
+        return in_order(subject.ask([request for job in self._jobs for request in job.requests]))
 
     def _value(self, job: Job, answers: Sequence[Answer]) -> float:
         from xmtf.evaluation.scoring.score import items_table, score_items, versions

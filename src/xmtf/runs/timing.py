@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from xmtf.evaluation.asking.ask import ask
 from xmtf.evaluation.asking.fit_shots import fit_shots
 from xmtf.evaluation.asking.journal import request_key
 from xmtf.evaluation.asking.subject import load_any
@@ -146,7 +145,7 @@ def _timed(setup: Setup, slices: Iterable[SuiteSlice], model: str) -> tuple[int,
     requests = {request_key(one): one for job in fit_shots(all_jobs, subject) for one in job.requests}
     sample = _spread(sorted(requests.values(), key=lambda one: (bool(one.choices), len(one.prompt))))
     start = Spent.now()
-    for _ in ask(subject, sample):
+    for _ in subject.ask(sample):
         pass
     return len(requests), Spent.now().since(start, len(sample))
 

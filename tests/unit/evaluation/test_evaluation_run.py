@@ -10,7 +10,7 @@ from torch.distributed import TCPStore
 
 from xmtf.errors import ConfigError, UserError
 from xmtf.evaluation import run as room
-from xmtf.evaluation.asking import ask
+from xmtf.evaluation.asking import subject
 from xmtf.evaluation.asking.subject import Subject
 from xmtf.evaluation.engine.encoding import PromptRules
 from xmtf.evaluation.engine.processes import processes_of_torchrun
@@ -77,7 +77,7 @@ def asked(monkeypatch, causal, tokenizer):
     prompts = []
     state = {"fingerprint": "one"}
     for name in ("rank_batches", "generation_batches"):
-        real = getattr(ask, name)
+        real = getattr(subject, name)
 
         def watched(model, tokenizer, requests, real=real, **options):
             for batch in real(model, tokenizer, requests, **options):
@@ -86,7 +86,7 @@ def asked(monkeypatch, causal, tokenizer):
                 if state.get("die") and batch:
                     raise KeyboardInterrupt
 
-        monkeypatch.setattr(ask, name, watched)
+        monkeypatch.setattr(subject, name, watched)
     monkeypatch.setattr(room, "model_identity", lambda *args, **how: state["fingerprint"])
     monkeypatch.setattr(room, "chat_of_model", lambda *args, **how: {})
     monkeypatch.setattr(

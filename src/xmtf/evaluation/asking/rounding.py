@@ -9,7 +9,6 @@ from dataclasses import replace
 import torch
 
 from xmtf.errors import require
-from xmtf.evaluation.asking.ask import ask
 from xmtf.evaluation.asking.subject import AnySubject, Subject
 from xmtf.evaluation.suites.setup import Setup
 from xmtf.execution import say
@@ -59,7 +58,7 @@ def _in_fp32(setup: Setup, subject: Subject, ref: str) -> Subject:
 
 
 def _scores(subject: Subject, requests: Sequence[Request]) -> list[float]:
-    answers = {index: answer for batch in ask(subject, requests) for index, answer in batch}
+    answers = {index: answer for batch in subject.ask(requests) for index, answer in batch}
     num_choices = [len(request.choices) for request in requests]
     found = [answers[index].scores or (math.nan,) * count for index, count in enumerate(num_choices)]
     return [score for scores in found for score in scores]

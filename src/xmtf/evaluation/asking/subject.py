@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import torch
 
+from xmtf.evaluation.engine.answer import Answer, Known, nothing_known
 from xmtf.evaluation.engine.chat import choose_chat, format_of
 from xmtf.evaluation.engine.encoding import PromptRules, TextTokenizer, prompt_rules
 from xmtf.evaluation.engine.memory import fitting_positions
-from xmtf.evaluation.engine.processes import processes_of_torchrun
+from xmtf.evaluation.engine.processes import ALONE, Processes, processes_of_torchrun
 from xmtf.evaluation.generation.decoding import Decoding
+from xmtf.evaluation.generation.generate import generation_batches
+from xmtf.evaluation.ranking.rank import rank_batches
 from xmtf.evaluation.served.subject import ServedSubject, load_served
 from xmtf.evaluation.suites.setup import Setup
 from xmtf.execution import say, warn
@@ -21,6 +25,7 @@ from xmtf.models.device import choose_device, take_gpu
 from xmtf.models.dtype import choose_dtype, dtype_name
 from xmtf.models.quantise import check_quantise, quantise_model, quantised_line
 from xmtf.recipe.schema import QuantizeKind
+from xmtf.records import Request
 from xmtf.servers.reference import is_served
 from xmtf.tokens import load_tokenizer
 from xmtf.tokens.tokenizer.composed import composed_line
@@ -80,6 +85,39 @@ class Subject:
             "device": setup.device,
             "dtype": self.dtype,
         }
+
+    def ask(
+        self, requests: Sequence[Request], processes: Processes = ALONE, known: Known = nothing_known
+    ) -> Iterator[list[tuple[int, Answer]]]:
+        """Yield, after each batch, the (index of a request, its answer) that it made; choices are ranked first.
+
+        With several ``processes``, the batches of this one. A batch of which all answers are ``known`` is left out.
+        """
+        ranked = [index for index, request in enumerate(requests) if request.choices]
+        generated = [index for index, request in enumerate(requests) if not request.choices]
+        if ranked:
+            for batch in rank_batches(
+                self.model,
+                self.tokenizer,
+                [requests[index] for index in ranked],
+                rules=self.rules,
+                batch_tokens=self.batch_tokens,
+                processes=processes,
+                known=lambda place: known(ranked[place]),
+            ):
+                yield [(ranked[place], answer) for place, answer in batch]
+        if generated:
+            for batch in generation_batches(
+                self.model,
+                self.tokenizer,
+                [requests[index] for index in generated],
+                decoding=self.decoding,
+                rules=self.rules,
+                batch_tokens=self.batch_tokens,
+                processes=processes,
+                known=lambda place: known(generated[place]),
+            ):
+                yield [(generated[place], answer) for place, answer in batch]
 
 
 AnySubject = Subject | ServedSubject
