@@ -136,9 +136,7 @@ def gpt2(tmp_path_factory):
     writer.add_head_count(2)
     writer.add_layer_norm_eps(1e-5)
     writer.add_tokenizer_model("gpt2")
-    writer.add_token_list(
-        ["<|endoftext|>", *"abcdefghijklm", *(f"{letter}b" for letter in "abcdefghijklmnopqrstuvwxyz")]
-    )
+    writer.add_token_list(["<end>", *"abcdefghijklm", *(f"{letter}b" for letter in "abcdefghijklmnopqrstuvwxyz")])
     writer.add_token_types([3, *[1] * 39])
     writer.add_token_merges([f"{letter} b" for letter in "abcdefghijklm"])
     writer.add_eos_token_id(0)
@@ -164,4 +162,9 @@ def test_a_gpt2_of_other_sizes_answers_as_the_original(gpt2):
     with torch.no_grad():
         expected = original(input_ids=tokens).logits
         torch.testing.assert_close(model.logits(model.hidden_states(tokens)), expected, rtol=1e-4, atol=1e-4)
-    assert [int(number) for number in load_tokenizer(file).encode(["abcb"])[0]] == [14, 16]
+
+
+def test_a_tokenizer_has_the_tokens_of_the_file_and_no_others(gpt2):
+    tokenizer = load_tokenizer(gpt2[0])  # transformers adds <|endoftext|>
+    assert (tokenizer.vocab_size, tokenizer.eos) == (40, 0)
+    assert [int(number) for number in tokenizer.encode(["abcb<end>"])[0]] == [14, 16, 0]

@@ -6,6 +6,7 @@ through it once and become the same thing.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -226,8 +227,9 @@ def _from_gguf(path: Path, label: str) -> Tokenizer:
     about = {"chat_template": template} if (template := file.fields.get("tokenizer.chat_template")) else {}
     ends = [file.number(f"tokenizer.ggml.{kind}_token_id") for kind in ("eot", "eom")]
     known = (about, tuple(end for end in ends if end is not None))
+    size = file.number("tokenizer.ggml.tokens")
     with quick_gguf(vocabulary=not reads_tokenizers()):
-        tokenizer = _through_transformers(path.parent, label, known, gguf_file=path.name)
+        tokenizer = _through_transformers(path.parent, label, known, size, gguf_file=path.name)
     begin = (tokenizer.bos,) if _gguf_begins(file) and tokenizer.bos is not None else ()
     return tokenizer.adding(begin, keep_end=True)
 
@@ -241,7 +243,11 @@ def _gguf_begins(file: GgufFile) -> bool:
 
 
 def _through_transformers(
-    folder: Path, label: str, known: tuple[dict[str, object], tuple[int, ...]] = ({}, ()), **options: str
+    folder: Path,
+    label: str,
+    known: tuple[dict[str, object], tuple[int, ...]] = ({}, ()),
+    size: int | None = None,
+    **options: str,
 ) -> Tokenizer:
     """Read a tokenizer with transformers.
 
@@ -249,6 +255,7 @@ def _through_transformers(
         folder: Of its files.
         label: What messages call it.
         known: What is known of its configuration besides those files, and further ids that end a text.
+        size: Tokens that it has, where that is known.
         options: Of transformers.
     """
     transformers = require("transformers", "train")
@@ -264,8 +271,11 @@ def _through_transformers(
     if loaded.eos_token_id is None:
         raise ConfigError(f"tokenizer {label!r}: has no end-of-text token")
     pad = loaded.pad_token_id if loaded.pad_token_id is not None else loaded.eos_token_id
+    text = core.to_str()
+    if size is not None and core.get_vocab_size() > size:
+        text = _within(text, size, {pad, loaded.eos_token_id, loaded.bos_token_id})
     return Tokenizer(
-        core.to_str(),
+        text,
         pad=pad,
         eos=loaded.eos_token_id,
         bos=loaded.bos_token_id,
@@ -273,6 +283,13 @@ def _through_transformers(
         ends=(*_listed(_optional(folder / "generation_config.json").get("eos_token_id")), *known[1]),
         about=_about(_optional(folder / CONFIG_FILE), folder) | _without_pad(loaded.pad_token_id) | known[0],
     )
+
+
+def _within(text: str, size: int, needed: set[int | None]) -> str:
+    """Leave out tokens added behind a vocabulary: transformers adds ``<|endoftext|>`` where a GGUF file has none."""
+    content = json.loads(text)
+    content["added_tokens"] = [one for one in content["added_tokens"] if one["id"] < size or one["id"] in needed]
+    return json.dumps(content, ensure_ascii=False)
 
 
 def _download(ref: str, offline: bool) -> Path:
