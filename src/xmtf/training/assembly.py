@@ -43,6 +43,7 @@ from xmtf.training.parallel.layout import CutModel, Layout, cut_parts, place_par
 from xmtf.training.parallel.pipeline_parallel import Pipeline
 from xmtf.training.planning import memory
 from xmtf.training.planning.candidate import Candidate
+from xmtf.training.planning.zero_choice import pool_here, with_zero
 from xmtf.training.start import Start, check_model, packed_or_padded, start_model
 from xmtf.training.topology.constraints import num_micro_batches
 from xmtf.training.topology.mesh import Mesh, build_mesh, resolve_dims
@@ -146,6 +147,7 @@ def assemble(job: TrainingJob, name: str) -> Loop:
     log = _open_log(job) if ranks.first else Log(Path(os.devnull))
     tokenizer = load_tokenizer(tokenizer_of(job.tokens))
     start = _start(recipe, job.initial, job.family, tokenizer.vocab_size, ranks)
+    recipe = _with_zero(start.model, recipe, ranks)
     planned_memory = _planned_memory(start.model, recipe, ranks)
     recipe = packed_or_padded(start.model, recipe, first=ranks.first) if start.stored is None else recipe
     job = replace(job, loaded=replace(job.loaded, recipe=recipe))
@@ -206,6 +208,20 @@ def _start(recipe: Recipe, initial: str, family: Family, num_tokens: int, ranks:
     return start
 
 
+def _with_zero(model: object, recipe: Recipe, ranks: Ranks) -> Recipe:
+    """Return a recipe that names ``training.parallel.zero``: the first process chooses for all."""
+    if recipe.training.parallel.zero is not None:
+        return recipe
+    dims = resolve_dims(recipe.training.parallel, ranks.size)
+    device = choose_device(recipe.training.device, "training.device")
+    chosen = with_zero(model, recipe, dims, pool_here(ranks.size, device))
+    zero = ranks.collect(chosen.training.parallel.zero)[0]
+    if ranks.first and zero == 1:
+        say("training.parallel.zero: 1, which fits and is faster than 3 by the planner's model of time")
+    parallel = recipe.training.parallel.model_copy(update={"zero": zero})
+    return recipe.model_copy(update={"training": recipe.training.model_copy(update={"parallel": parallel})})
+
+
 def _planned_memory(model: object, recipe: Recipe, ranks: Ranks) -> float:
     """Return the bytes that the process which writes the log is estimated to need, of the first pipeline stage.
 
@@ -214,7 +230,7 @@ def _planned_memory(model: object, recipe: Recipe, ranks: Ranks) -> float:
     """
     layout = Candidate.of(recipe, resolve_dims(recipe.training.parallel, ranks.size))
     estimator = memory.Estimator.of(model, recipe)
-    memory.check_limit(estimator.estimate(layout), recipe.memory_limit)
+    memory.check_limit(estimator.estimate(layout), recipe.memory_limit, layout)
     return estimator.estimate_ranks(layout, [0])[0].total
 
 

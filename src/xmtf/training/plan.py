@@ -16,6 +16,7 @@ from xmtf.recipe.schema import Parallel
 from xmtf.training.planning.candidate import Candidate
 from xmtf.training.planning.memory import Estimator, MemoryEstimate
 from xmtf.training.planning.planner import LayoutPlan, Planned, Planner
+from xmtf.training.planning.zero_choice import choose_zero
 from xmtf.training.preview import meta_model
 from xmtf.training.rehearsal.rehearse import Rehearsal, rehearse, stages_to_rehearse
 from xmtf.training.start import adapt_model
@@ -112,7 +113,7 @@ def rehearse_training(loaded: LoadedRecipe, gpus: GpuOptions, layout: str | None
             raise ConfigError("no layout fits, so none is recommended; give the layout to rehearse with --layout")
         chosen = best.layout
     else:
-        chosen = read_layout(layout, recipe, pool.num_gpus)
+        chosen = read_layout(layout, recipe, pool.num_gpus, planner)
         check_constraints(planner.model, chosen.asked_of(recipe.training), chosen.dims)
     stages, formulas = [], []
     for stage in stages_to_rehearse(chosen.dims.pp):
@@ -124,11 +125,12 @@ def rehearse_training(loaded: LoadedRecipe, gpus: GpuOptions, layout: str | None
     return RehearsedTraining(planner.planned(chosen), tuple(stages), tuple(formulas), time.monotonic() - started)
 
 
-def read_layout(text: str, recipe: Recipe, num_gpus: int) -> Candidate:
+def read_layout(text: str, recipe: Recipe, num_gpus: int, planner: Planner | None = None) -> Candidate:
     """Return a layout as a user writes it: ``pp=18 dp_shard=4 tp=4``; replicas are what the others leave.
 
     Further keys are ``stages`` (of each pipeline process), ``rows`` (of a micro-batch), ``recompute`` (0 or 1) and
-    ``zero`` (1 or 3); what is not given is as in the recipe, stages 1, zero 3.
+    ``zero`` (1 or 3); what is not given is as in the recipe, stages 1. Where neither has ``zero``, it is the faster one
+    that fits, or 3 without a planner.
 
     Raises:
         ConfigError: A key or number that is none, or axes that do not multiply to the number of GPUs.
@@ -145,14 +147,17 @@ def read_layout(text: str, recipe: Recipe, num_gpus: int) -> Candidate:
         raise ConfigError("--layout: zero is 1 or 3, recompute 0 or 1")
     parallel = Parallel(**{axis: keys[axis] for axis in AXES if axis in keys})
     training = recipe.training
-    return Candidate(
+    layout = Candidate(
         resolve_dims(parallel, num_gpus),
         keys.get("rows", training.micro_batch_rows),
         bool(keys.get("recompute", training.activation_checkpointing)),
         gpu=True,
         stages_per_rank=keys.get("stages", 1),
-        zero=keys.get("zero", 3),
+        zero=keys.get("zero", training.parallel.zero or 3),
     )
+    if planner is None or "zero" in keys or training.parallel.zero is not None:
+        return layout
+    return replace(layout, zero=choose_zero(planner, layout))
 
 
 def checkpoint_bytes(loaded: LoadedRecipe) -> float | None:

@@ -19,6 +19,7 @@ from xmtf.files import MANIFEST, read_json
 from xmtf.models import SpecialTokens, build_model, model_family
 from xmtf.models.bloom import Bloom, BloomConfig
 from xmtf.models.build import padded_vocab_size
+from xmtf.models.device import choose_device
 from xmtf.models.family import family_of_config
 from xmtf.models.files.references import find_config
 from xmtf.models.hub.load import hub_shape
@@ -29,6 +30,7 @@ from xmtf.tokens import CausalBatch, open_loader, peek_row
 from xmtf.training.loss.batches import examples_of_row
 from xmtf.training.planning.candidate import Candidate
 from xmtf.training.planning.memory import estimate_memory, row_positions
+from xmtf.training.planning.zero_choice import pool_here, with_zero
 from xmtf.training.start import adapt_model
 from xmtf.training.topology.constraints import check_constraints, num_micro_batches
 from xmtf.training.topology.parallel_dims import ParallelDims
@@ -182,6 +184,8 @@ def _model_lines(recipe: Recipe, family: Family, vocab_size: int | None) -> str:
     adapt_model(model, recipe.model, seed=recipe.seed)
     dims = _degrees(recipe)
     check_constraints(model, recipe.training, dims)
+    device = choose_device(recipe.training.device, "training.device")
+    recipe = with_zero(model, recipe, dims, pool_here(dims.total, device))
     estimate = estimate_memory(model, recipe, Candidate.of(recipe, dims))
     size = estimate.size
     adapters = f"; {size.trained:,} train, in adapters" if size.frozen else ""

@@ -31,10 +31,10 @@ class Parallel(Section):
     """Order of forward and backward passes in a pipeline."""
     stages_per_rank: Annotated[int, affects(training="rounding")] = Field(default=2, ge=2)
     """Stages of each process with `interleaved`: more shorten the bubble and lengthen the communication."""
-    zero: Annotated[Literal[1, 3], affects(training="rounding")] = 3
+    zero: Annotated[Literal[1, 3] | None, affects(training="rounding")] = None
     """What `dp_shard` shards. `3`: weights and gradients too, gathered and added up for every micro-batch; `1`: the
     optimizer alone, so blocks are gathered and gradients added up once a step, for the memory of whole ones.
-    `xmtf plan` lists both."""
+    Default the faster one that fits, by the model of time of `xmtf plan`, which lists both; `3` on CPUs."""
 
 
 class Timeouts(Section):

@@ -214,7 +214,7 @@ def place_parts(
     for piece in pieces.values():
         processes = mesh.world.size // mesh.pipe.size * (2 if piece.source is tied else 1)
         piece.copies = processes // prod(group.size for groups in piece.splits for group in groups)
-    return Layout(mesh, parts, pieces, tables, tied, training.parallel.zero)
+    return Layout(mesh, parts, pieces, tables, tied, training.parallel.zero or 3)
 
 
 def _stages(model: Bloom, training: Training, mesh: Mesh) -> list[Bloom]:

@@ -42,7 +42,7 @@ class Candidate:
         gpu = training.device == "cuda" or (training.device == "auto" and torch.cuda.is_available())
         interleaved = shape.pp > 1 and training.parallel.schedule == "interleaved"
         stages = training.parallel.stages_per_rank if interleaved else 1
-        return cls(shape, rows, training.activation_checkpointing, gpu, stages, training.parallel.zero)
+        return cls(shape, rows, training.activation_checkpointing, gpu, stages, training.parallel.zero or 3)
 
     def num_micro(self, training: Training) -> int:
         """Return the micro-batches of each data-parallel process in a step."""

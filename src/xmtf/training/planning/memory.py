@@ -301,15 +301,16 @@ def _adafactor_numbers(model: Any) -> int:
     )
 
 
-def check_limit(estimate: MemoryEstimate, limit: int | None) -> None:
-    """Refuse what is estimated to need more than the recipe's ``memory_limit``.
+def check_limit(estimate: MemoryEstimate, limit: int | None, layout: Candidate) -> None:
+    """Refuse what is estimated to need more than the recipe's ``memory_limit`` in a layout.
 
     Raises:
         ConfigError: Says how much, and what to lower.
     """
     if limit is not None and estimate.total > limit:
+        shard = "set training.parallel.zero=3, " if layout.zero == 1 and layout.dims.dp_shard > 1 else ""
         raise ConfigError(
-            f"memory_limit: training is estimated to need {estimate}, more than {size_text(limit)}; lower "
+            f"memory_limit: training is estimated to need {estimate}, more than {size_text(limit)}; {shard}lower "
             "training.micro_batch_rows, set training.activation_checkpointing, or raise memory_limit"
         )
 
