@@ -192,8 +192,9 @@ class _Process:
             # what goes to be added up: the last gradient of a block, and its sum in fp32
             return body * compute + trained * block * (compute + 4), body
         # two blocks, the buffer that the next is gathered in; a gradient, and two in fp32 that are being added up
-        several = sum(self.shares) * num_blocks(self.of.model) > 1
-        return block * (3 * compute + trained * (compute + 8) if several else compute + trained * (compute + 4)), 0.0
+        blocks = round(sum(self.shares) * num_blocks(self.of.model))
+        gradients = trained * (compute + (8 if blocks > 2 else 4))  # of two blocks the second comes when one has gone
+        return block * (compute * (3 if blocks > 1 else 1) + gradients), 0.0
 
     def _quantised(self) -> float:
         """Return what quantised matrices take besides frozen ones (less), and the one that is dequantised at a time."""
@@ -241,7 +242,7 @@ class _Process:
         if not self._ends[1]:
             return 0.0, 0.0
         rows = int(self.of.model.vocab_size) // self.layout.dims.tp
-        positions = self.layout.rows * _decoder_positions(self.of.recipe)
+        positions = self.layout.rows * _decoder_positions(self.of.recipe, self.of.model)
         numbers = min(CHUNK_BYTES / 4, self.of.predicted_share * positions * rows)
         return 4.0 * numbers, (2.0 * numbers if self.formats.compute == 2 else 0.0)
 
@@ -256,7 +257,10 @@ class _Process:
         held = in_flight(self.rank, self.layout.dims.pp, num_micro, len(self.shares))
         kept = max(sum(number * size for number, size in zip(numbers, each, strict=True)) for numbers in held)
         if self.layout.dims.pp > 1:
-            kept += 2 * self._hidden()  # received: the next micro-batch, and a gradient
+            has_first, has_last = self._ends
+            # the next micro-batch that was received, and what is sent back: gradients of this one and of the one before
+            kept += 0.0 if has_first else 3 * self._hidden()
+            kept += 0.0 if has_last else self._hidden()  # a gradient that was received
         has_blocks = sum(self.shares) > 0
         if has_blocks and checkpointing:
             kept += counted.bias_recomputed
@@ -273,11 +277,12 @@ class _Process:
             each += counted.ends if first or last else 0.0
             each += counted.bias if share and not checkpointing else 0.0  # recomputed: made anew for each block
             each += 0.0 if last else self._hidden()  # what went to the next stage stays until its gradient comes
+            each += 0.0 if first else self._hidden()  # what was received gets a gradient itself
             yield each
 
     def _hidden(self) -> float:
         """Return bytes of one micro-batch's hidden states."""
-        positions = self.layout.rows * _decoder_positions(self.of.recipe)
+        positions = self.layout.rows * _decoder_positions(self.of.recipe, self.of.model)
         return float(positions * self.of.model.hidden_size * self.formats.residual)
 
 
@@ -288,9 +293,10 @@ def num_blocks(model: Any) -> int:
     return int(model.config.num_layers + getattr(model.config, "num_decoder_layers", 0))
 
 
-def _decoder_positions(recipe: Recipe) -> int:
+def _decoder_positions(recipe: Recipe, model: Any) -> int:
     packing = recipe.tokens.packing
-    return packing.target_length or packing.sequence_length
+    paired = model.family == "encoder-decoder"  # a causal model has no length of targets, whatever the recipe says
+    return (packing.target_length if paired else None) or packing.sequence_length
 
 
 def _adafactor_numbers(model: Any) -> int:

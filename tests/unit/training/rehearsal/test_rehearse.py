@@ -9,6 +9,7 @@ from xmtf.recipe.schema import Recipe
 from xmtf.training.planning.candidate import Candidate
 from xmtf.training.planning.memory import Estimator
 from xmtf.training.preview import meta_model
+from xmtf.training.rehearsal import rehearse as rehearsal
 from xmtf.training.rehearsal.rehearse import rehearse
 from xmtf.training.topology.parallel_dims import ParallelDims
 
@@ -113,3 +114,14 @@ def test_every_message_of_a_step_is_counted_by_its_axis():
     # blocks, and the table after the update; FSDP2's guess of what comes next is wrong once at most
     assert blocks + 1 <= once["dp_shard", "allgather_base"] <= blocks + 2
     assert abs(every["dp_shard", "allgather_base"] - (2 * num_micro * blocks + 1)) <= num_micro
+
+
+def test_more_micro_batches_take_no_more_memory(monkeypatch):
+    """The schedule keeps the losses of a step: they must not keep what each micro-batch received."""
+    layout, peaks = Candidate(LAYOUTS["stages"], 2, checkpointing=False), []
+    for more in (0, 3):
+        given = rehearsal.replace_batch
+        with monkeypatch.context() as patch:
+            patch.setattr(rehearsal, "replace_batch", lambda *of, add=more, do=given: do(*of[:2], of[2] + add))
+            peaks.append(both("bloom", layout, stage=1)[0].peak)
+    assert abs(peaks[1] - peaks[0]) < 4096, "hidden states of a micro-batch are 262,144 bytes"
