@@ -281,6 +281,8 @@ class Entry(Section):
 
 
 def _filled(text: str, fill: dict[str, str]) -> str:
+    if "{" not in text:
+        return text
     for mark, value in fill.items():
         text = text.replace(mark, value)
     return text
