@@ -66,7 +66,9 @@ def group_rows(table: pa.Table) -> tuple[list[Provenance], npt.NDArray[np.int32]
 
 def _is_constant(column: pa.ChunkedArray) -> bool:
     """Return whether all values are equal, as most columns of one task are: much quicker than encoding them."""
-    return len(column) == 0 or bool(pc.all(pc.equal(column, column[0])).as_py())
+    if len(column) == 0:
+        return True
+    return bool(pc.all(pc.equal(column, column[0]), skip_nulls=False).as_py())  # a null is equal to nothing
 
 
 def _encoded(column: pa.ChunkedArray) -> Any:
