@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from fnmatch import translate
 from functools import cache, lru_cache
 from itertools import chain
@@ -125,7 +126,17 @@ def select_slices(
             _list_lacking(f"{where}.{index}", left_out, selections[index])
     for branch, names in promptless.items():
         _warn_once(f"  {where}: {len(names)} tasks have no prompts on branch {branch} and are skipped: {_some(names)}")
-    return parts
+    return _in_turn(parts, selections)
+
+
+def _in_turn(parts: tuple[Slice, ...], selections: Sequence[TaskSelection]) -> tuple[Slice, ...]:
+    """Return the slices; those of a parallel set whose selection spreads its rows each have a turn of their own."""
+    sets: dict[tuple[int, str, str], list[Slice]] = {}
+    for part in parts:
+        if selections[part.selection].parallel_rows == "spread" and part.task.parallel and part.limit_rows is not None:
+            sets.setdefault((part.selection, part.task.parallel, part.split), []).append(part)
+    turns = {id(part): (place, len(members)) for members in sets.values() for place, part in enumerate(members)}
+    return tuple(replace(part, turn=turns[id(part)]) if id(part) in turns else part for part in parts)
 
 
 def _any_language(selection: TaskSelection) -> TaskSelection:

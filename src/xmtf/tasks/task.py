@@ -344,6 +344,8 @@ class Slice:
         cap_score: Numeric column of the rows that policy ``score`` reads, or None.
         where: Further conditions on its rows; see :mod:`xmtf.recipe.where`.
         row_languages: Which languages are taken where the rows say theirs, else None.
+        turn: (place, number) among the languages of a parallel set that share out its rows, or (0, 1); with
+            ``limit_rows``.
     """
 
     task: Task
@@ -357,6 +359,7 @@ class Slice:
     cap_score: str | None = None
     where: tuple[dict[str, object], ...] = field(default=(), hash=False)
     row_languages: RowLanguages | None = None
+    turn: tuple[int, int] = (0, 1)
 
     def capped(self, cap_examples: int | None) -> Slice:
         """Return the slice under a further cap, which counts where it is tighter than its own."""

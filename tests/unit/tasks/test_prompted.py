@@ -13,7 +13,7 @@ from xmtf.recipe import TaskSelection
 from xmtf.records import PROMPTED_COLUMNS
 from xmtf.tasks import PROMPTED_SCHEMA, fingerprint_slice, load_catalogue, prompted_parts
 from xmtf.tasks.entries import read_catalogue_file
-from xmtf.tasks.prompting.prompted import Prompted, sample_rows
+from xmtf.tasks.prompting.prompted import Prompted, RowDraw, sample_rows
 from xmtf.tasks.selection import select_slices
 
 
@@ -149,7 +149,7 @@ def test_the_limit_chooses_rows_by_seed(mirror, slice_of):
 
 @given(num_rows=st.integers(0, 200), limit=st.integers(1, 200) | st.none(), key=st.text(max_size=5))
 def test_chosen_rows_are_distinct_ascending_and_as_many_as_asked_for(num_rows, limit, key):
-    rows = sample_rows(np.arange(num_rows), limit, key).tolist()
+    rows = sample_rows(np.arange(num_rows), limit, RowDraw(key)).tolist()
     assert rows == sorted(set(rows))
     assert len(rows) == min(num_rows, num_rows if limit is None else limit)
     assert set(rows) <= set(range(num_rows))
@@ -158,16 +158,16 @@ def test_chosen_rows_are_distinct_ascending_and_as_many_as_asked_for(num_rows, l
 @given(limit=st.integers(1, 50), more=st.integers(0, 50), kept=st.sets(st.integers(0, 99), min_size=40), key=st.text())
 def test_a_larger_choice_holds_the_smaller_whatever_other_rows_there_are(limit, more, kept, key):
     rows = np.array(sorted(kept))
-    few, many = (rows[sample_rows(rows, size, key)].tolist() for size in (limit, limit + more))
+    few, many = (rows[sample_rows(rows, size, RowDraw(key))].tolist() for size in (limit, limit + more))
     assert set(few) <= set(many)
-    of_all = sample_rows(np.arange(100), limit, key).tolist()
+    of_all = sample_rows(np.arange(100), limit, RowDraw(key)).tolist()
     assert set(of_all) & kept <= set(few)
 
 
 def test_every_row_is_as_likely_as_another():
     counts = np.zeros(50)
     for key in range(2000):
-        counts[sample_rows(np.arange(50), 10, str(key))] += 1
+        counts[sample_rows(np.arange(50), 10, RowDraw(str(key)))] += 1
     assert counts.min() > 320
     assert counts.max() < 480
 
@@ -186,6 +186,13 @@ def test_languages_of_a_parallel_set_are_asked_the_same_rows(tmp_path, monkeypat
     more = load_catalogue().select([TaskSelection(tasks=("xnli/fr",), limit_rows=20)], role="evaluation")[0]
     nested = next(prompted_parts(more, seed=3, offline=True)).table["row"].to_pylist()
     assert set(chosen[0]) < set(nested)  # more rows ask the first ones again
+    spread = TaskSelection(tasks=("xnli/fr", "xnli/sw"), limit_rows=30, parallel_rows="spread")
+    halves = [
+        next(prompted_parts(part, seed=3, offline=True)).table["row"].to_pylist()
+        for part in load_catalogue().select([spread], role="evaluation")
+    ]
+    assert {len(half) for half in halves} == {30}
+    assert len(set(halves[0]) | set(halves[1])) >= 50  # of 60, up to the unevenness of where the turns begin
 
 
 def test_the_fingerprint_follows_rows_templates_and_mode(mirror, slice_of):

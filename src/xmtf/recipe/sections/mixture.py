@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from xmtf.errors import ConfigError, nearest
 from xmtf.plugins import plugins
 from xmtf.recipe.effects import affects, within
-from xmtf.recipe.sections.section import Name, Section, is_list, is_none, is_task, normalized_patterns
+from xmtf.recipe.sections.section import Name, Section, is_list, is_none, is_same, is_task, normalized_patterns
 from xmtf.recipe.where import Where
 from xmtf.records import KIND_METRICS
 from xmtf.remote.storage import check_address, is_remote
@@ -266,6 +266,9 @@ class TaskSelection(Section):
     (`{score: {ge: 0.8}, not: {...}}`). Rows left out are counted."""
     limit_rows: Annotated[int | None, SELECTING] = Field(default=None, ge=1)
     """Rows read of each split: a seeded random choice. Evaluation and quick looks."""
+    parallel_rows: Annotated[Literal["same", "spread"], SELECTING] = Field(default="same", exclude_if=is_same)
+    """Which rows `limit_rows` takes of a parallel dataset: the `same` in every language, which compares languages best,
+    or `spread`, different ones as far as the split has them, which measures all languages together best."""
     rate: Annotated[float, MIXED] = Field(default=1.0, gt=0)
     """Factor on the share of each of its tasks, where rates.policy samples."""
     quality: Annotated[Quality | Literal["off"] | None, within("mixture"), MIXED] = Field(

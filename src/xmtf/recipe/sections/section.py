@@ -44,6 +44,11 @@ def is_list(value: object) -> bool:
     return value == "list"
 
 
+def is_same(value: object) -> bool:
+    """Return whether a key says `same`, its default; as :func:`is_none`."""
+    return value == "same"
+
+
 def is_task(value: object) -> bool:
     """Return whether a key says `task`, its default; as :func:`is_none`."""
     return value == "task"

@@ -17,7 +17,7 @@ from xmtf.sources import SourceData
 from xmtf.sources.adapters import Adapted
 from xmtf.sources.stream import SourceStream, open_stream
 from xmtf.tasks.prompting.fitness import First, check_share
-from xmtf.tasks.prompting.prompted import Prompted, row_order, sample_key, sample_rows
+from xmtf.tasks.prompting.prompted import Prompted, RowDraw, row_draw, row_order, sample_rows
 from xmtf.tasks.prompting.rows import SliceRows, is_refined, read_rows, refine_rows
 from xmtf.tasks.task import Slice
 
@@ -67,17 +67,17 @@ class Pieces:
 
         Filters come before it; what they leave out is told then.
         """
-        limit, key = self.slice.limit_rows, sample_key(self.slice, self.seed)
+        limit, draw = self.slice.limit_rows, row_draw(self.slice, self.seed)
         if limit is None or limit >= stream.num_rows:
             yield from stream.adapted()
         elif stream.ref.adapter is None and not is_refined(self.slice):
-            chosen = sample_rows(np.arange(stream.num_rows, dtype=np.int64), limit, key)
+            chosen = sample_rows(np.arange(stream.num_rows, dtype=np.int64), limit, draw)
             for first, block in stream.blocks():
                 rows = chosen[np.searchsorted(chosen, first) : np.searchsorted(chosen, first + block.num_rows)]
                 yield Adapted(block.take(pa.array(rows - first)), rows)
         else:
             refined = (left_out.refine(self.slice, _data(stream, adapted)) for adapted in stream.adapted())
-            yield from _smallest(refined, limit, key)
+            yield from _smallest(refined, limit, draw)
 
 
 @dataclass(slots=True)
@@ -101,7 +101,7 @@ def _data(stream: SourceStream, adapted: Adapted) -> SourceData:
     return SourceData(stream.ref, adapted.table, stream.fingerprint, rows, adapted.dropped)
 
 
-def _smallest(blocks: Iterable[Adapted], limit: int, key: str) -> Iterator[Adapted]:
+def _smallest(blocks: Iterable[Adapted], limit: int, draw: RowDraw) -> Iterator[Adapted]:
     """Yield the rows that a limit leaves of those that an adapter and filters keep, whose number the end alone tells.
 
     Of what was read so far, no more than some times the limit is held.
@@ -114,19 +114,19 @@ def _smallest(blocks: Iterable[Adapted], limit: int, key: str) -> Iterator[Adapt
         total += block.table.num_rows
         dropped.update(block.dropped)
         if held > 2 * limit:
-            kept = [_first(Adapted.join([*kept, *waiting]), limit, key)]
+            kept = [_first(Adapted.join([*kept, *waiting]), limit, draw)]
             waiting, held = [], limit
     found = Adapted.join([*kept, *waiting])
     if total <= limit:
         yield replace(found, dropped=dict(dropped))
     else:
-        yield replace(_first(found, limit, key), dropped={})
+        yield replace(_first(found, limit, draw), dropped={})
 
 
-def _first(found: Adapted, limit: int, key: str) -> Adapted:
+def _first(found: Adapted, limit: int, draw: RowDraw) -> Adapted:
     if found.rows is None or len(found.rows) <= limit:
         return found
-    chosen = np.sort(row_order(found.rows, key)[:limit])
+    chosen = np.sort(row_order(found.rows, draw)[:limit])
     return Adapted(found.table.take(pa.array(chosen)), found.rows[chosen])
 
 

@@ -10,7 +10,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -232,6 +232,8 @@ def fingerprint_slice(
         about.append({"where": [task.where, *slice_.where]})
     if slice_.row_languages is not None:
         about.append({"languages": [task.language_column, asdict(slice_.row_languages)]})
+    if slice_.limit_rows is not None and slice_.turn != (0, 1):
+        about.append({"turn": slice_.turn})
     choice = None if slice_.limit_rows is None else [_ROWS_CHOSEN, seed]
     return content_hash([about, names, source, mode, choice])
 
@@ -242,40 +244,56 @@ _ROWS_CHOSEN = "nested"
 
 def chosen_rows(slice_: Slice, data: SourceData, seed: int) -> np.ndarray:
     """Return which rows of a split a slice reads, as places in its table, ascending."""
-    return sample_rows(data.rows, slice_.limit_rows, sample_key(slice_, seed))
+    return sample_rows(data.rows, slice_.limit_rows, row_draw(slice_, seed))
 
 
-def sample_key(slice_: Slice, seed: int) -> str:
-    """Return what seeds the choice of the rows that a slice reads."""
-    return f"{seed} {slice_.task.parallel or slice_.task.id} {slice_.split}"
+class RowDraw(NamedTuple):
+    """What the choice of the rows that a slice reads depends on.
+
+    Attributes:
+        key: Seeds the choice.
+        turn: (place, number) of those that share a key and are to take different rows.
+    """
+
+    key: str
+    turn: tuple[int, int] = (0, 1)
 
 
-def sample_rows(rows: np.ndarray, limit: int | None, key: str) -> np.ndarray:
-    """Return the places of the rows that are read, ascending: all of them, or a choice that ``key`` seeds.
+def row_draw(slice_: Slice, seed: int) -> RowDraw:
+    """Return how the rows that a slice reads are chosen."""
+    return RowDraw(f"{seed} {slice_.task.parallel or slice_.task.id} {slice_.split}", slice_.turn)
+
+
+def sample_rows(rows: np.ndarray, limit: int | None, draw: RowDraw) -> np.ndarray:
+    """Return the places of the rows that are read, ascending: all of them, or a choice that ``draw`` seeds.
 
     Each row has a number that depends on the key and on its place in the split alone, and the smallest are taken. So a
-    larger choice holds the smaller one, and languages of a parallel set, which share a key, are asked the same rows.
+    larger choice holds the smaller one, and languages of a parallel set, which share a key, are asked the same rows;
+    or, where they take turns, each begins to count at a place of its own on the circle of these numbers, so that
+    together they take as many different rows as they can.
 
-    >>> sample_rows(np.arange(3), None, "").tolist()
+    >>> sample_rows(np.arange(3), None, RowDraw("")).tolist()
     [0, 1, 2]
-    >>> few, more = (set(sample_rows(np.arange(1000), limit, "42 xnli").tolist()) for limit in (10, 20))
+    >>> few, more = (set(sample_rows(np.arange(1000), limit, RowDraw("42 xnli")).tolist()) for limit in (10, 20))
     >>> len(few), len(more), few < more
     (10, 20, True)
 
     Args:
         rows: Number of each row in its split, ``[rows]``.
         limit: Most rows that are read, or None for all.
-        key: Seeds the choice.
+        draw: Seeds the choice.
     """
     if limit is None or limit >= len(rows):
         return np.arange(len(rows), dtype=np.int64)
-    return np.sort(row_order(rows, key)[:limit])
+    return np.sort(row_order(rows, draw)[:limit])
 
 
-def row_order(rows: np.ndarray, key: str) -> np.ndarray:
+def row_order(rows: np.ndarray, draw: RowDraw) -> np.ndarray:
     """Return the places of rows in the order in which :func:`sample_rows` takes them, int64 ``[rows]``."""
-    seed = np.uint64(int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big"))
-    return np.argsort(_mixed(rows.astype(np.uint64) ^ seed), kind="stable").astype(np.int64)
+    seed = np.uint64(int.from_bytes(hashlib.sha256(draw.key.encode()).digest()[:8], "big"))
+    place, number = draw.turn
+    begin = np.uint64((place << 64) // number)
+    return np.argsort(_mixed(rows.astype(np.uint64) ^ seed) - begin, kind="stable").astype(np.int64)
 
 
 def _mixed(numbers: np.ndarray) -> np.ndarray:
