@@ -31,6 +31,7 @@ __all__ = [
 
 # Arrow's allocator returns freed memory after 10 ms; builds want it back at once, and the kernel clears it every time.
 os.environ.setdefault("MIMALLOC_PURGE_DELAY", "1000")
+os.environ.setdefault("MIMALLOC_ALLOW_THP", "0")  # huge pages are cleared whole, also for what needs a part of one
 
 __getattr__ = lazy_exports(
     __name__,

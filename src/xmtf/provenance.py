@@ -72,6 +72,8 @@ def _is_constant(column: pa.ChunkedArray) -> bool:
 
 
 def _encoded(column: pa.ChunkedArray) -> Any:
+    if column.null_count and pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
     if not pa.types.is_dictionary(column.type):
-        column = pc.dictionary_encode(column)
+        column = pc.dictionary_encode(column, null_encoding="encode")  # a null is a value of its own
     return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)

@@ -110,6 +110,8 @@ class _Verb(TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the verb."""
+        if "pyarrow" in sys.modules:  # what a noun does not load at once it may load later, with pandas
+            _import("xmtf.pandas_later:leave_pandas_out")()
         _EDGE.verb = ctx.command_path
         for parameter in self.params:
             source = ctx.get_parameter_source(parameter.name)

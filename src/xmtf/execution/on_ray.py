@@ -20,6 +20,7 @@ from typing import Any
 from xmtf import __version__
 from xmtf.errors import ConfigError, DataError, require
 from xmtf.execution.plan import Plan, run_task, shard_result
+from xmtf.pandas_later import leave_pandas_out
 from xmtf.recipe.schema import Execution
 
 __all__ = ["connect", "remote_task", "run_on_ray"]
@@ -139,6 +140,7 @@ def remote_task(plan: Plan, common: tuple[str, dict[str, str], str]) -> None:
             f"{socket.gethostname()}: runs xmtf {__version__}, but the plan was written by xmtf {version}"
         )
     os.environ.update(environment)
+    leave_pandas_out()
     run_task(plan, 0, Path(folder))
 
 

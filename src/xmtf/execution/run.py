@@ -17,6 +17,7 @@ from xmtf.execution.on_ray import connect, run_on_ray
 from xmtf.execution.plan import PLANNED, Plan, run_task, shard_result
 from xmtf.files import write_json
 from xmtf.json_types import JsonObject
+from xmtf.pandas_later import leave_pandas_out
 from xmtf.progress import track
 from xmtf.recipe.schema import Execution
 
@@ -116,7 +117,7 @@ def _run_pools(plan: Plan, folder: Path, to_do: list[int], workers: int, advance
 
 def _run_pool(plan: Plan, folder: Path, to_do: list[int], workers: int, advance: Callable[[int], None]) -> None:
     context = multiprocessing.get_context("spawn")  # fork would copy the locks of Arrow's threads
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_let_interrupt) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker) as pool:
         alone = (Plan(plan.function, (plan.tasks[index],)) for index in to_do)  # the whole plan may be megabytes
         with _interrupts_held():
             running: set[Future[JsonObject]] = {pool.submit(run_task, part, 0, folder) for part in alone}
@@ -143,6 +144,12 @@ def _interrupts_held() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+
+
+def _begin_worker() -> None:
+    """Prepare a worker, which is a process of xmtf's own."""
+    _let_interrupt()
+    leave_pandas_out()
 
 
 def _let_interrupt() -> None:

@@ -245,12 +245,21 @@ def test_nested_columns_of_every_type_are_read(column, jinja):
         (pa.array([(1, 2, 3)], pa.month_day_nano_interval()), "holds intervals"),
         (pa.array([1], pa.time64("ns")), "would lose data"),
         (pa.array([1], pa.duration("ns")), "would lose data"),
+        (pa.array([1], pa.timestamp("ns")), "would lose data"),
+        (pa.array([{"t": 1}], pa.struct({"t": pa.timestamp("ns", "UTC")})), "would lose data"),
         (pa.array([[("k", "a"), ("k", "b")]], pa.map_(pa.string(), pa.string())), "a mapping with the key 'k' twice"),
     ],
 )
 def test_columns_without_a_text_are_named(column, said):
     with pytest.raises(TemplateError, match=rf"template 't': the column 'x' .*{said}"):
         rendered("{{x}} ||| b", column)
+
+
+@pytest.mark.parametrize("mode", ["fixed", "legacy"])
+def test_moments_in_nanoseconds_read_alike_with_and_without_pandas(mode):
+    column = pa.array([1_500_000_000_000_001_000, None], pa.timestamp("ns"))
+    assert rendered("{{x}} ||| b", column, mode=mode)[0] == ("2017-07-14 02:40:00.000001", "b")
+    assert rendered("{{x.week}} ||| b", column.slice(0, 1), mode=mode) != [("28", "b")], "pandas alone has weeks"
 
 
 def test_a_column_may_be_called_self():

@@ -38,6 +38,8 @@ _MOST_BITS, _PLACES = 22, 32
 
 def plain_words(letters: Letters, start: Int64) -> UInt64:
     """Return the eight letters from each place as a number, uint64 ``[len(start)]``; 0 where one is not in ASCII."""
+    if not len(start):
+        return np.empty(0, np.uint64)
     known = letters_of([_KEPT]).all_hashes(1)
     order = np.argsort(known)
     each = letters.all_hashes(1)

@@ -27,7 +27,7 @@ def readable_column(column: pa.ChunkedArray, name: str, exact: bool) -> pa.Chunk
         exact: Whether numbers are read as fixed mode does.
 
     Raises:
-        TemplateError: It holds bytes or intervals, or times with nanoseconds (fixed mode).
+        TemplateError: It holds moments with nanoseconds; in fixed mode bytes, intervals, or times with nanoseconds.
     """
     kind = column.type
     if pa.types.is_string(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind):
@@ -66,11 +66,16 @@ def _is_odd(kind: pa.DataType, exact: bool) -> bool:
         return True
     if pa.types.is_string_view(kind) or _is_list_view(kind):
         return True
-    if exact and (pa.types.is_floating(kind) or kind in _NANOSECONDS):
+    if _is_moment_in_nanoseconds(kind) or (exact and (pa.types.is_floating(kind) or kind in _NANOSECONDS)):
         return True
     if pa.types.is_map(kind):
         return False  # read as a mapping when its values become Python's
     return any(_is_odd(kind.field(number).type, exact) for number in range(kind.num_fields))
+
+
+def _is_moment_in_nanoseconds(kind: pa.DataType) -> bool:
+    """Return whether Python could only write values whole as pandas does, where that is installed."""
+    return bool(pa.types.is_timestamp(kind) and kind.unit == "ns")
 
 
 def _is_list_view(kind: pa.DataType) -> bool:
@@ -84,6 +89,8 @@ def _read(array: pa.Array, exact: bool) -> pa.Array:
     if isinstance(kind, pa.BaseExtensionType):
         truths = kind.extension_name == "arrow.bool8"
         return _read(array.storage.cast(pa.bool_()) if truths else array.storage, exact)
+    if _is_moment_in_nanoseconds(kind):
+        return array.cast(pa.timestamp("us", kind.tz))
     if kind in _NANOSECONDS:
         return array.cast(_NANOSECONDS[kind])
     if pa.types.is_dictionary(kind):
