@@ -6,8 +6,8 @@
 Two optimizer steps of the training loop's own step on random rows, one thread; spread layouts in two forked gloo
 processes, of which the one that needs most counts. Measured: the most resident memory of the process (VmHWM, reset
 before each case) over what it had before the model was made. The allocator is told to give freed memory back at once
-(MALLOC_MMAP_THRESHOLD_ and MALLOC_TRIM_THRESHOLD_ of glibc), so what is resident is what is in use. A case measured
-after many others comes out up to 35 MB higher than alone (--only). The estimate is
+(MALLOC_MMAP_THRESHOLD_ and MALLOC_TRIM_THRESHOLD_ of glibc), so what is resident is what is in use. Each case has a
+process of its own: after many others one comes out up to 35 MB higher. The estimate is
 `xmtf.training.planning.memory.Estimator` with the shares of predicted positions, and of scores inside documents, that
 the rows have.
 """
@@ -19,6 +19,7 @@ import ctypes
 import gc
 import json
 import os
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -65,6 +66,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], int, int, tuple[int, int]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="Only cases whose name holds this.")
+    parser.add_argument("--case", help="One case by its name, in this process.")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--toy", action="store_true", help="The smallest sizes: whether it runs, not how fast.")
     options = parser.parse_args()
@@ -72,10 +74,14 @@ def main() -> None:
         options.only = "one micro-batch"
     elif any(os.environ.get(key) != value for key, value in _ENVIRONMENT.items()):
         os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | _ENVIRONMENT | {"OMP_NUM_THREADS": "1"})
-    measure("bloom")  # loads everything that is loaded once
+    if options.case:
+        measure("bloom")  # loads everything that is loaded once
+        print(json.dumps(measure(options.case)))
+        return
     results = []
     for name in (name for name in CASES if options.only in name):
-        results.append(measure(name))
+        command = [sys.executable, __file__, "--case", name]
+        results.append(json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout))
         if not options.json:
             print(_line(results[-1]), flush=True)
     if options.json:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from xmtf.models.bloom.block import Block
 from xmtf.models.bloom.config import BloomConfig
-from xmtf.models.layers.attention import alibi_slopes, attend, compute_dtype
+from xmtf.models.layers.attention import attend, compute_dtype, slopes_on
 from xmtf.models.layers.tied import SlicedEmbedding
 from xmtf.models.layers.trees import Trees
 
@@ -65,7 +65,7 @@ def read_forest(model: BloomParts, blocks: Sequence[Trees], wanted_P: Tensor) ->
 def _bias(model: BloomParts, trees: Trees) -> Tensor:
     """Return what is added to attention scores, ``[R, N, T, T]``: ALiBi over depths, on ancestors only."""
     config, dtype = model.config, compute_dtype(model.word_embeddings.weight)
-    slopes_N11 = torch.tensor(alibi_slopes(config.num_heads), device=trees.tokens.device)[:, None, None]
+    slopes_N11 = slopes_on(config.num_heads, trees.tokens.device)[:, None, None]
     distances_RTT = trees.depths[:, None, :] if config.absolute_alibi else trees.distances()
     alibi_RNTT = (slopes_N11 * distances_RTT[:, None]).to(dtype)
     return torch.where(trees.allowed()[:, None], alibi_RNTT, -torch.inf)

@@ -19,13 +19,13 @@ from torch import Tensor, nn
 
 from xmtf.training.topology.ranks import ALONE, Ranks
 
-__all__ = ["CHUNK_BYTES", "Head", "HeadLoss"]
+__all__ = ["CHUNK_BYTES", "TILE_SHARE", "Head", "HeadLoss", "tiles"]
 
 CHUNK_BYTES = 256 * 2**20
 """Most bytes of fp32 logits that exist at one time."""
 _CPU_TILE_ROWS = 8_192
 """Rows of the head that are computed at one time on a CPU: they stay in its cache (a sixth faster)."""
-_TILE_SHARE = 128
+TILE_SHARE = 128
 """On a GPU a tile's products take at most this part of its memory: 640 MB of 80 GB."""
 
 
@@ -197,7 +197,7 @@ class Head:
 def tile_room(device: torch.device) -> int:
     """Return the most bytes that the products of a tile of the vocabulary may take on a GPU; 0 for a CPU."""
     if device.type == "cuda":
-        return int(torch.cuda.get_device_properties(device).total_memory // _TILE_SHARE)
+        return int(torch.cuda.get_device_properties(device).total_memory // TILE_SHARE)
     return 0 if device.type == "cpu" else CHUNK_BYTES
 
 

@@ -23,7 +23,7 @@ Legend: H hidden size, F feed-forward size, N heads, S encoder positions, T (dec
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from xmtf.models.bloom import Bloom
@@ -190,8 +190,8 @@ def _hub(model: Any, rows: int, length: int, formats: NumberFormats) -> Activati
     """Estimate for a model of transformers, whose blocks we do not know: gated feed-forward, norms in fp32."""
     shape = model.network.config.get_text_config(decoder=True)
     positions, hidden = rows * length, shape.hidden_size
-    attention = formats.attention(length, length, hidden, shape.num_attention_heads)
-    layer = rows * attention + positions * _hub_position(shape, formats)
+    attention = _masked(formats).attention(length, length, hidden, shape.num_attention_heads)
+    layer = rows * attention + positions * _hub_position(model, formats)
     boundary = positions * hidden * formats.residual
     layers, _ = num_layers(model)
     passing = positions * (2 * _inner(shape) * formats.compute + 2 * hidden * formats.residual)
@@ -202,7 +202,8 @@ def _hub(model: Any, rows: int, length: int, formats: NumberFormats) -> Activati
 def _hub_pair(model: HubEncoderDecoder, rows: int, inputs: int, targets: int, formats: NumberFormats) -> Activations:
     """Estimate for an encoder-decoder of transformers likewise; relative positions learn, as in T5."""
     shape: Any = model.network.config.get_text_config(decoder=True)
-    hidden, heads, each = shape.hidden_size, shape.num_attention_heads, _hub_position(shape, formats)
+    hidden, heads, each = shape.hidden_size, shape.num_attention_heads, _hub_position(model, formats)
+    formats = _masked(formats)
     width = heads * (getattr(shape, "head_dim", None) or getattr(shape, "d_kv", None) or hidden // heads)
     learns = hasattr(shape, "relative_attention_num_buckets")
     encoder = formats.attention(inputs, inputs, width, heads, bias_learns=learns) + inputs * each
@@ -226,10 +227,22 @@ def _hub_pair(model: HubEncoderDecoder, rows: int, inputs: int, targets: int, fo
     )
 
 
-def _hub_position(shape: Any, formats: NumberFormats) -> float:
-    """Return what a block keeps of a position besides attention."""
-    norms = 2 * shape.hidden_size * (2 * formats.residual + formats.compute + formats.noise)
-    return float(norms + 4 * _inner(shape) * formats.compute)
+def _masked(formats: NumberFormats) -> NumberFormats:
+    """Return formats of attention over whole rows: these models take a mask, and documents are not taken apart."""
+    return replace(formats, documents=False)
+
+
+def _hub_position(model: Any, formats: NumberFormats) -> float:
+    """Return what a block keeps of a position besides attention.
+
+    A norm keeps its input, what it scales where the scale trains, and its output, under autocast once for each of the
+    five projections that cast it.
+    """
+    shape = model.network.config.get_text_config(decoder=True)
+    norms_train = any(parameter.requires_grad for parameter in model.parameters() if parameter.ndim == 1)
+    kept = 2 * (1 + norms_train) * formats.residual + 2 * formats.noise
+    kept += (5 if formats.compute < formats.residual else 2) * formats.compute
+    return float(shape.hidden_size * kept + 4 * _inner(shape) * formats.compute)
 
 
 def _inner(shape: Any) -> int:

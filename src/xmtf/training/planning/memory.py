@@ -7,11 +7,14 @@ With P parameters of a process (of which E in embedding and head, M in the block
     gradients     4 P of what trains; bf16_pure: 2 P
     optimizer     8 P (AdamW), 2 P (AdamW, 8 bit), row and column sums (Adafactor); halved by bf16_pure
     activations   see :mod:`xmtf.training.planning.activations`
-    logits        4 C V for a chunk of C predicted positions, capped at 256 MiB; 2 C V more in bf16
+    logits        4 C V for a chunk of C predicted positions, capped at 256 MiB
 
-FSDP2 divides weights, gradients and optimizer of the blocks by ``dp_shard`` and gathers two blocks at a time, with
-``zero: 1`` the optimizer alone: blocks are gathered, and their gradients whole, from a step's beginning to its end;
-embedding and head stay whole on each process and only their optimizer is divided. Tensor parallelism
+FSDP2 divides weights, gradients and optimizer of the blocks by ``dp_shard`` and gathers a block while the one before
+computes, with ``zero: 1`` the optimizer alone: blocks are gathered, and their gradients whole, from a step's beginning
+to its end; embedding and head stay whole on each process and only their optimizer is divided. Activations are most
+where the backward pass begins, in its second block, whose gradients come while those of the first are being added up,
+or before it in the head, which computes a tile of the vocabulary at a time; the largest of these counts. Tensor
+parallelism
 divides all matrices, pipeline stages the blocks; the first and the last stage both keep a tied embedding.
 A stage keeps activations of as many micro-batches as there are stages from it on, interleaved ones more
 (:func:`xmtf.training.topology.parallel_dims.in_flight`).
@@ -32,7 +35,7 @@ from xmtf.models import ModelSize, model_size
 from xmtf.models.interface import Family
 from xmtf.models.parameters import num_layers
 from xmtf.recipe import Recipe
-from xmtf.training.loss.head import CHUNK_BYTES
+from xmtf.training.loss.head import CHUNK_BYTES, TILE_SHARE, tiles
 from xmtf.training.optim.adafactor import MIN_FACTORED_SIZE
 from xmtf.training.planning.activations import Activations, NumberFormats, count_activations
 from xmtf.training.planning.candidate import Candidate, stage_shares
@@ -64,8 +67,9 @@ class MemoryEstimate:
         weights: Parameters, and their copies in the number format of computation.
         gradients: One number a parameter that trains.
         optimizer: What it remembers.
-        activations: Kept from the forward pass, and their gradients while they pass; or what the optimizer
-            needs for a moment, where that is more.
+        activations: Kept from the forward pass, and what passes at the peak: their gradients, gathered blocks and
+            those that are being added up, or products of the head; or what the optimizer needs for a moment, where
+            that is more.
         logits: The largest chunk of logits.
     """
 
@@ -120,6 +124,7 @@ class Estimator:
         largest_parameter: Numbers in the largest parameter.
         predicted_share: Share of positions that are predicted.
         attended: Share of a row's square of scores that its documents' own squares take.
+        gpu_memory: Bytes of a GPU, which decide how much of the vocabulary is computed at one time.
     """
 
     model: Any
@@ -129,6 +134,7 @@ class Estimator:
     largest_parameter: int
     predicted_share: float = PREDICTED_SHARE
     attended: float = 1.0
+    gpu_memory: float = 80e9
 
     @classmethod
     def of(
@@ -165,36 +171,42 @@ class _Process:
     def estimate(self) -> MemoryEstimate:
         dims, training, size = self.layout.dims, self.of.recipe.training, self.of.size
         tables, body = self._tables(), size.body * sum(self.shares) / dims.tp
-        held = tables + body / dims.dp_shard
+        held, num_micro = tables + body / dims.dp_shard, self.layout.num_micro(self.of.recipe.training)
+        gathers = dims.dp_shard > 1 and sum(self.shares) > 0  # a stage may have an embedding or a head alone
+        whole = gathers and self.layout.zero == 1
         bytes_each = 2 if training.precision == "bf16_pure" else 4
         frozen_bytes = 4 if training.precision == "fp32" else 2
         trains = size.trained / size.total
         casts = 2.0 * trains * self._cast_numbers() if training.precision == "bf16" else 0.0
         state = trains * (tables + body) / dims.dp_shard * self._optimizer_bytes()
-        logits, low = self._logits()
-        gradients = trains * body / dims.dp_shard * bytes_each
-        gathered, whole = self._gathered(body)
+        gathered = body * self.formats.compute if whole else 0.0
+        # one micro-batch's gradients are added up block by block as they come
+        gradients = trains * (body if whole and num_micro > 1 else body / dims.dp_shard) * bytes_each
         return MemoryEstimate(
             size=size,
             weights=held * (trains * bytes_each + (1 - trains) * frozen_bytes) + gathered + casts + self._quantised(),
-            gradients=trains * (held + whole) * bytes_each,
+            gradients=trains * tables * bytes_each + gradients,
             optimizer=state,
-            activations=max(self._activations(gradients, low), self._of_optimizer()),
-            logits=logits,
+            activations=max(self._activations(gradients), self._of_optimizer()),
+            logits=4.0 * self._chunk_positions() * self._head_rows(),
         )
 
-    def _gathered(self, body: float) -> tuple[float, float]:
-        """Return bytes of weights that FSDP2 has gathered, and numbers of gradients that are whole besides shards."""
-        if self.layout.dims.dp_shard == 1 or not sum(self.shares):  # a stage may have an embedding or a head alone
-            return 0.0, 0.0
+    def _exchanged(self, a_block: float) -> float:
+        """Return what FSDP2 holds for a moment in a backward pass, above all that is kept when that begins.
+
+        Args:
+            a_block: Bytes that are kept of a block's forward pass, which go with its backward pass.
+        """
+        if self.layout.dims.dp_shard == 1 or not sum(self.shares):
+            return 0.0
         block, compute, trained = self._largest_block(), self.formats.compute, self.of.size.trained / self.of.size.total
-        if self.layout.zero == 1:
-            # what goes to be added up: the last gradient of a block, and its sum in fp32
-            return body * compute + trained * block * (compute + 4), body
-        # two blocks, the buffer that the next is gathered in; a gradient, and two in fp32 that are being added up
         blocks = round(sum(self.shares) * num_blocks(self.of.model))
-        gradients = trained * (compute + (8 if blocks > 2 else 4))  # of two blocks the second comes when one has gone
-        return block * (compute * (3 if blocks > 1 else 1) + gradients), 0.0
+        # the gradient of the block before is being added up, in fp32, while a block has not yet kept less than at first
+        adding = trained * block * (4 if self.layout.zero == 1 else 4 + 4 / self.layout.dims.dp_shard)
+        if self.layout.zero == 1:
+            return max(0.0, adding - a_block)
+        own, ahead = block * compute, block * compute * (blocks > 1)  # this block, and the buffer for the next one
+        return max(own + ahead, own + ahead * (blocks > 2) + adding - a_block)
 
     def _quantised(self) -> float:
         """Return what quantised matrices take besides frozen ones (less), and the one that is dequantised at a time."""
@@ -237,16 +249,33 @@ class _Process:
             return 0.0
         return 4.0 * self.of.largest_parameter / self.layout.dims.tp / self.layout.dims.dp_shard
 
-    def _logits(self) -> tuple[float, float]:
-        """Return bytes of fp32 logits, and of their copies in bf16."""
-        if not self._ends[1]:
-            return 0.0, 0.0
-        rows = int(self.of.model.vocab_size) // self.layout.dims.tp
-        positions = self.layout.rows * _decoder_positions(self.of.recipe, self.of.model)
-        numbers = min(CHUNK_BYTES / 4, self.of.predicted_share * positions * rows)
-        return 4.0 * numbers, (2.0 * numbers if self.formats.compute == 2 else 0.0)
+    def _head_rows(self) -> int:
+        """Return the tokens of the vocabulary whose logits are computed here."""
+        return int(self.of.model.vocab_size) // self.layout.dims.tp if self._ends[1] else 0
 
-    def _activations(self, gradients: float, low: float) -> float:
+    def _predicted(self) -> float:
+        return self.of.predicted_share * self.layout.rows * _decoder_positions(self.of.recipe, self.of.model)
+
+    def _chunk_positions(self) -> float:
+        """Return the predicted positions whose logits exist at one time."""
+        return min(CHUNK_BYTES / 4 / max(1, self._head_rows()), self._predicted())
+
+    def _of_head(self) -> float:
+        """Return what the head needs as it computes, besides logits: gradients of hidden states, products of a tile."""
+        if not self._ends[1]:
+            return 0.0
+        model, compute = self.of.model, self.formats.compute
+        positions, width = self._chunk_positions(), int(model.hidden_size)
+        hidden = 2 * self._predicted() * width * self.formats.residual + 4 * positions * width
+        if compute == 4:
+            return float(hidden)  # one product, added where it belongs
+        room = int(self.of.gpu_memory // TILE_SHARE) if self.layout.gpu else 0
+        tile = tiles((self._head_rows(), width), round(positions), torch.bfloat16, room)[0]
+        tokens = min(tile.stop, self._head_rows())
+        trains = self.of.recipe.model.lora is None and self.of.recipe.training.precision == "bf16"
+        return float(hidden + 2 * tokens * (positions + width * trains))
+
+    def _activations(self, gradients: float) -> float:
         """Return the peak of activations besides all gradients.
 
         Where there is one micro-batch, gradients appear as activations go: both are never there together.
@@ -265,7 +294,9 @@ class _Process:
         if has_blocks and checkpointing:
             kept += counted.bias_recomputed
         last = counted.largest + counted.passing_recomputed if checkpointing else counted.passing
-        peak = kept + max(last if has_blocks else 0.0, low)
+        a_block = (counted.boundaries if checkpointing else counted.layers) / num_blocks(self.of.model)
+        backward = last + self._exchanged(a_block) if has_blocks else 0.0
+        peak = kept + max(backward, self._of_head())
         return peak if num_micro > 1 else max(peak - gradients, counted.passing)
 
     def _kept_of_one(self) -> Iterator[float]:

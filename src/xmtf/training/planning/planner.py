@@ -165,7 +165,7 @@ class Planner:
 
     @cached_property
     def _estimator(self) -> Estimator:
-        return Estimator.of(self.model, self.recipe)
+        return replace(Estimator.of(self.model, self.recipe), gpu_memory=self.machine.memory)
 
     @cached_property
     def _clock(self) -> Clock:

@@ -64,9 +64,9 @@ class RehearsalRows:
         inputs, targets = (_BRIEF if brief else _lengths(rng, mean, longest) for mean in _MEANS)
         if self._family == "causal":
             return self._causal(rng, inputs, targets)
-        encoder, decoder = _filled(inputs, longest), _filled(targets, self.targets_per_row)
-        most = min(encoder.max(), decoder.max())  # an example has both sides
-        encoder, decoder = np.where(encoder > most, 0, encoder), np.where(decoder > most, 0, decoder)
+        encoder = _filled(inputs, longest)
+        total = self.targets_per_row
+        decoder = _filled(targets if brief else _scaled(targets[: encoder.max()], total), total)
         tokens = rng.integers(5, self._vocab_size, self.targets_per_row)
         return {
             "encoder_tokens": rng.integers(5, self._vocab_size, longest),
@@ -106,3 +106,14 @@ def _filled(lengths: NDArray[np.int64], total: int) -> NDArray[np.int32]:
     """
     ids = np.repeat(np.arange(1, len(lengths) + 1, dtype=np.int32), lengths)[:total]
     return np.pad(ids, (0, total - len(ids)))
+
+
+def _scaled(lengths: NDArray[np.int64], total: int) -> NDArray[np.int64]:
+    """Return lengths in about the same proportions that fill a row, so that memory is that of rows without padding.
+
+    >>> _scaled(np.array([1, 2, 1]), 8).tolist()
+    [2, 4, 2]
+    """
+    ends = np.round(np.cumsum(lengths) * (total / lengths.sum())).astype(np.int64)
+    scaled: NDArray[np.int64] = np.diff(ends, prepend=0)
+    return scaled

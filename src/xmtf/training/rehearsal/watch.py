@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from xmtf.models.torch_private import TorchDispatchMode, tree_leaves
 
@@ -68,6 +69,8 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Count one operation."""
+        if any(issubclass(kind, DTensor) for kind in types):
+            return NotImplemented  # what it does with its local tensor comes here next; itself it has no memory
         if func.namespace == "prim":  # asks a tensor for its device or shape
             return func(*args, **(kwargs or {}))
         self.operations += 1

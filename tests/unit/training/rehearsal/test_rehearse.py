@@ -11,6 +11,7 @@ from xmtf.training.planning.memory import Estimator
 from xmtf.training.preview import meta_model
 from xmtf.training.rehearsal import rehearse as rehearsal
 from xmtf.training.rehearsal.rehearse import rehearse
+from xmtf.training.start import adapt_model
 from xmtf.training.topology.parallel_dims import ParallelDims
 
 BLOOM = {"architecture": "bloom", "hidden_size": 256, "num_layers": 4, "num_heads": 4, "vocab_size": 512}
@@ -23,7 +24,9 @@ LLAMA = {
     "num_hidden_layers": 4, "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 512, "pad_token_id": 3,
     "tie_word_embeddings": False,
 }  # fmt: skip
-MODELS = {"bloom": BLOOM, "mt5": MT5}
+# products of a tile of the vocabulary are most of what passes
+HEAD = BLOOM | {"num_layers": 2, "vocab_size": 8192}
+MODELS = {"bloom": BLOOM, "mt5": MT5, "head": HEAD}
 LAYOUTS = {
     "replicas": ParallelDims(dp_replicate=2),
     "shards": ParallelDims(dp_shard=2),
@@ -38,7 +41,7 @@ LAYOUTS = {
 }
 
 
-def make_recipe(architecture, **training):
+def make_recipe(architecture, lora=None, **training):
     packing = {"sequence_length": 128, "target_length": 64}
     values = {"steps": 2, "global_batch_rows": 32, "device": "cpu", "threads": 1, "precision": "bf16"}
     return Recipe.model_validate(
@@ -46,7 +49,8 @@ def make_recipe(architecture, **training):
             "name": "rehearsal",
             "mixture": {"tasks": [{}]},
             "tokens": {"packing": packing},
-            "model": MODELS[architecture] | {"dropout": 0.0} if architecture in MODELS else {"base": architecture},
+            "model": {"lora": lora}
+            | (MODELS[architecture] | {"dropout": 0.0} if architecture in MODELS else {"base": architecture}),
             "training": values | training,
         }
     )
@@ -62,13 +66,17 @@ def llama(tmp_path_factory):
 
 def make_model(recipe):
     if recipe.model.base is not None:
-        return meta_model(recipe, None)
-    return build_model(recipe.model, vocab_size=512, special=SpecialTokens(3, 2, 1), seed=0, device="meta")
+        model = meta_model(recipe, None)
+    else:
+        vocab_size, special = recipe.model.vocab_size, SpecialTokens(3, 2, 1)
+        model = build_model(recipe.model, vocab_size=vocab_size, special=special, seed=0, device="meta")
+    adapt_model(model, recipe.model, seed=0)
+    return model
 
 
-def both(architecture, layout, stage=0, **training):
+def both(architecture, layout, stage=0, **more):
     """Return a rehearsal and what the formulas say of it."""
-    recipe = make_recipe(architecture, **training)
+    recipe = make_recipe(architecture, **more)
     model = make_model(recipe)
     found = rehearse(model, model.family, recipe, layout, stage)
     estimator = Estimator.of(make_model(recipe), recipe, found.predicted_share, found.attended)
@@ -96,6 +104,24 @@ def test_formulas_are_within_a_tenth_of_a_rehearsal(architecture, dims, zero, ll
     assert abs(formula.total / found.peak - 1) < 0.1, (formula, found)
     # the losses and the norm come back in one copy: what skips a step and what the log says
     assert [(line.partition(":")[0], count) for line, count in found.waits.items()] == [("training/loop/step.py", 1)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("shards", "zero"), [(1, 3), (2, 3), (2, 1)])
+@pytest.mark.parametrize("architecture", ["bloom", "mt5", "llama"])
+def test_adapters_are_within_a_tenth_of_a_rehearsal(architecture, shards, zero, llama):
+    architecture = llama if architecture == "llama" else architecture
+    layout = Candidate(ParallelDims(dp_shard=shards), 2, checkpointing=False, zero=zero)
+    found, formula = both(architecture, layout, lora={"rank": 8}, precision="fp32")
+    print(f"measured {found.peak / 2**20:.1f} MiB, formulas {formula.total / 2**20:.1f} MiB")
+    assert abs(formula.total / found.peak - 1) < 0.1, (formula, found)
+
+
+def test_the_products_of_a_tile_of_the_vocabulary_count():
+    found, formula = both("head", Candidate(ParallelDims(), 1, checkpointing=False))
+    product = 2 * HEAD["vocab_size"] * HEAD["hidden_size"]
+    assert product > 0.05 * found.peak
+    assert abs(formula.total / found.peak - 1) < 0.03, (formula, found)
 
 
 def test_every_message_of_a_step_is_counted_by_its_axis():
