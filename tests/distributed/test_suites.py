@@ -33,10 +33,10 @@ RANKED = [request("abc", "def", "gh", "zyxw"), request("the longer prompt", "a",
 ASKED = [request("abc", row=2), request("another", row=3)]
 
 
-def measure(model):
+def measure(model, reader):
     with torch.no_grad(), read_whole(model):
-        scores = [answer.scores for answer in rank(model, Letters(), RANKED, batch_tokens=64)]
-        texts = [answer.text for answer in generate(model, Letters(), ASKED, batch_tokens=64, max_new_tokens=6)]
+        scores = [answer.scores for answer in rank(reader, Letters(), RANKED, batch_tokens=64)]
+        texts = [answer.text for answer in generate(reader, Letters(), ASKED, batch_tokens=64, max_new_tokens=6)]
     return scores, texts
 
 
@@ -44,7 +44,7 @@ def measured(ranks, folder, architecture, layout):
     loop = make_loop(ranks, folder, architecture, layout)
     loop.step(0, loop.feed.get(0))
     loop.step.model.eval()
-    found = measure(loop.step.model)
+    found = measure(loop.step.model, loop.step.objective.reader)
     loop.step.model.train()
     loss = loop.step(1, loop.feed.get(1)).loss  # and training goes on as before
     loop.feed.close()
@@ -56,6 +56,11 @@ def measured(ranks, folder, architecture, layout):
     [
         ("bloom", "FSDP2 x2"),
         ("bloom", "TP x2"),
+        ("bloom", "PP x2"),
+        pytest.param("bloom", "interleaved PP x2", marks=pytest.mark.slow),
+        pytest.param("bloom", "PP x4", marks=pytest.mark.slow),
+        pytest.param("bloom", "TP x PP x4", marks=pytest.mark.slow),
+        pytest.param("bloom", "ZeRO-1 x PP x4", marks=pytest.mark.slow),
         pytest.param("mt5", "TP x2", marks=pytest.mark.slow),
         pytest.param("llama", "FSDP2 x2", marks=pytest.mark.slow),
     ],

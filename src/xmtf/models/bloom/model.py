@@ -169,7 +169,8 @@ class Bloom(nn.Module):
         num_queries, past = tokens_RT.shape[1], 0
         if cache is not None:
             past = cache.length
-            cache.extend(tokens_RT, segment_ids_RT, is_input_RT)
+            # a part that is not the first is given hidden states
+            cache.extend(tokens_RT if self.first else tokens_RT[..., 0], segment_ids_RT, is_input_RT)
             segment_ids_RT, is_input_RT = cache.segment_ids, cache.is_input
         device, num_keys = tokens_RT.device, past + num_queries
         allowed_RTS = self_attention_mask(num_queries, segment_ids_RT, is_input_RT, num_keys, device)

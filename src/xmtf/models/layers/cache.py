@@ -80,8 +80,8 @@ class DecoderCache:
 
     @property
     def length(self) -> int:
-        """Positions remembered."""
-        return self.layers[0].length
+        """Positions remembered; a part of a model fills the layers of its own blocks."""
+        return max(layer.length for layer in self.layers)
 
     def extend(self, tokens_RT: Tensor, segment_ids_RT: Tensor | None, is_input_RT: Tensor | None) -> None:
         """Remember whom the new positions belong to; call it before the layers append to the cache.

@@ -64,7 +64,7 @@ def know_whole_logits(model: nn.Module, own: Own, rows: slice, num_rows: int, ad
 @contextmanager
 def read_whole(model: object) -> Iterator[None]:
     """Let a sliced model's ``logits`` be those of the whole vocabulary, for the block; all processes read the same."""
-    whole = getattr(model, _WHOLE, None)
+    whole = getattr(model, _WHOLE, None) if "logits" not in vars(model) else None  # else it is read whole already
     if whole is not None:
         setattr(model, "logits", whole)  # noqa: B010 - covers the method of its class
     try:

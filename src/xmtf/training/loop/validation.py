@@ -212,7 +212,7 @@ class Watch:
         was_training = model.training
         model.eval()
         with torch.no_grad(), computing(self.precision, objective.device), read_whole(model):
-            found = measure(model)
+            found = measure(objective.reader)
         model.train(was_training)
         by_task = {task: round(value, 5) for task, value in found.by_task.items()}
         log.write("measure", step, group=measure.name, kind=measure.kind, value=round(found.value, 6), by_task=by_task)

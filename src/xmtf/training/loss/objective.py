@@ -122,6 +122,11 @@ class Objective:
         groups = [self(batch, targets, 1.0, backward=False).groups for batch, targets in micro_batches]
         return torch.stack(groups) if groups else torch.zeros(0, self.num_groups + 1, 2, device=self.device)
 
+    @property
+    def reader(self) -> Any:
+        """What suites ask: a model of :mod:`xmtf.models.interface`."""
+        return self.model
+
     def on_device(self, batch: Batch, targets: Targets) -> tuple[dict[str, Tensor], Predicted]:
         """Return a micro-batch on the device, by one copy: rows as the model's arguments, and what is predicted."""
         arrays = arguments_of(batch, self.prefix_lm)

@@ -20,6 +20,7 @@ from torch.distributed import P2POp, batch_isend_irecv
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.pipelining import PipelineStage, Schedule1F1B, ScheduleInterleaved1F1B
 
+from xmtf.models.bloom.staged import StagedBloom
 from xmtf.models.torch_private import stage_backward
 from xmtf.recipe.schema import Training
 from xmtf.training.loss.batches import Batch, CausalRows, is_causal
@@ -68,6 +69,12 @@ class Pipeline:
     def num_groups(self) -> int:
         """Groups of (language, cluster) that sums are kept of."""
         return self.objective.num_groups
+
+    @property
+    def reader(self) -> StagedBloom:
+        """What suites ask: the stages of all processes as one model."""
+        pipe = self.layout.mesh.pipe
+        return StagedBloom(self.layout.parts, pipe.rank, pipe.size, pipe.give)
 
     def with_groups(self, num_groups: int) -> Pipeline:
         """Return the same pipeline, keeping sums of other groups."""

@@ -62,11 +62,6 @@ def _violations(model: Any, training: Training, shape: ParallelDims) -> Iterator
             "training.optimizer.name: `adamw_8bit` stores its state in blocks that cannot be sharded; with dp_shard, "
             "tp or pp use `adamw` or `adafactor`"
         )
-    if shape.pp > 1 and training.validation_suites:
-        yield (
-            "training.validation_suites: suites are not measured over pipeline stages; with pp omit it and evaluate "
-            "checkpoints (xmtf checkpoint export, xmtf evaluate)"
-        )
     if training.activation_checkpointing and isinstance(model, HubNetwork) and model.cannot_recompute:
         yield model.cannot_recompute
 

@@ -85,6 +85,12 @@ class Ranks:
             torch.distributed.all_reduce(tensor, ReduceOp.MAX, group=self.group)
         return tensor
 
+    def give(self, tensor: Tensor, rank: int) -> Tensor:
+        """Give a tensor of one of the processes to all of them, in place, and return it."""
+        if self.size > 1:
+            torch.distributed.broadcast(tensor, group=self.group, group_src=rank)
+        return tensor
+
     def agree(self, flag: bool) -> bool:
         """Return whether the flag is set on any process."""
         return flag if self.size == 1 else bool(self.add(torch.tensor([float(flag)])).item())
