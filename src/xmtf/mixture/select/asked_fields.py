@@ -42,7 +42,7 @@ __all__ = [
     "write_fields",
 ]
 
-GUARD_FILES = 3
+GUARD_FILES = 4
 """Version of what is written of fields; unfinished work with another one is redone, finished mixtures stay."""
 
 ANCHORS = (8, 4)
@@ -118,8 +118,8 @@ def asked_fields(table: pa.Table, rows: Int64) -> AskedFields:
     may_have_blank = np.flatnonzero(pc.match_substring_regex(pa.array(whole, pa.large_string()), _BLANK_SIGNS))
     filled = [
         (name, int(rows[place]), text, part)
-        for place in may_have_blank.tolist()
-        for name, text, part in _filled(list(fields_of(table.slice(place, 1).to_pylist()[0])))
+        for place, row in zip(may_have_blank.tolist(), table.take(pa.array(may_have_blank)).to_pylist(), strict=True)
+        for name, text, part in _filled(list(fields_of(row)))
     ]
     if filled:
         names, numbers, texts, parts = zip(*filled, strict=True)
@@ -177,7 +177,8 @@ def _filled(fields: list[tuple[str, str]]) -> Iterator[tuple[str, str, int]]:
 
 
 def _measured(texts: pa.Array, columns: Int64, names: list[str]) -> AskedFields:
-    letters = letters_of(texts.to_pylist())
+    letters = letters_of(texts.to_pylist(), with_plain=True)
+    plain = letters.plain if letters.plain is not None else np.empty(0, np.uint8)
     end = letters.ends if len(texts) else np.empty(0, np.int64)
     start = np.concatenate([np.zeros(min(1, len(end)), np.int64), end[:-1]])
     length = end - start
@@ -197,8 +198,8 @@ def _measured(texts: pa.Array, columns: Int64, names: list[str]) -> AskedFields:
         is_phrase=starts[end] - starts[start] > 1,
         anchor=anchor,
         offset=offset,
-        plain=np.where(length >= PLAIN_LETTERS, plain_words(letters, start + offset), np.uint64(0)),
-        beside=plain_words(letters, start + offset + delta),
+        plain=np.where(length >= PLAIN_LETTERS, plain_words(plain, start + offset), np.uint64(0)),
+        beside=plain_words(plain, start + offset + delta),
         delta=delta,
         texts=texts,
         field=columns[:, 0],

@@ -22,7 +22,7 @@ import pyarrow as pa
 from xmtf.mixture.select.asked_fields import ALONE_LETTERS, ANCHORS
 from xmtf.mixture.select.keys import UInt64
 from xmtf.mixture.select.letters import Int64, Letters, letters_of
-from xmtf.mixture.select.plain_texts import PlainFilter, ranges
+from xmtf.mixture.select.plain_texts import PlainFilter, pass_filter, ranges
 
 __all__ = [
     "COMMON_ROWS",
@@ -52,7 +52,7 @@ _STEPS = 3
 _CHUNK_CHARACTERS = 2**17
 """Characters looked at together; bounds the memory and keeps the numbers in the processor's cache."""
 FILTER_BITS = 22
-"""First bits of an anchor that are looked at before it is searched for, at most."""
+"""Bits of an anchor that are looked at before it is searched for, at most."""
 
 
 class FieldHit(NamedTuple):
@@ -82,8 +82,7 @@ class FieldIndex:
             of a source, ``first_of_item``, its first field among ``field_of_item name_of_item``.
         hashes: Of each field.
         anchors: For each size of anchor the anchors of the fields, uint64, sorted.
-        filters: For each size of anchor which first bits some anchor has, bool ``[2 ** bits]``, ``bits`` at most
-            :data:`FILTER_BITS`.
+        filters: For each size of anchor their filter, of :data:`FILTER_BITS` bits at most.
         texts: The fields as they are in the rows.
         names: Names of fields.
         plain: Tells which texts can hold a field.
@@ -210,6 +209,8 @@ class FieldIndex:
         Of each text the first such row, or all (``every``), then perhaps more than once.
         """
         columns = self.columns
+        several = np.bincount(text)[text] > 1  # a text with one field has no pair
+        field, start, text = field[several], start[several], text[several]
         place, occurrence = self._rows_of(field)
         row = text[place] * len(columns["first_of_item"]) + columns["item"][occurrence]
         order = np.lexsort((start[place], row))
@@ -244,8 +245,7 @@ class FieldIndex:
         for size, anchors, near in zip(ANCHORS, self.anchors, self.filters, strict=True):
             if len(anchors) and (size >= PAIR_LETTERS or letters.has_ideographs):
                 hashes = letters.all_hashes(size)
-                unread = np.uint64(65 - len(near).bit_length())
-                at = np.flatnonzero(near.take((hashes >> unread).view(np.int64), mode="clip"))
+                at = pass_filter(near, hashes)
                 hashes = hashes.take(at)
                 low = np.searchsorted(anchors, hashes)
                 is_anchor = anchors.take(low, mode="clip") == hashes

@@ -30,7 +30,7 @@ __all__ = ["NORMALISATION", "Letters", "letters_of"]
 
 Int64 = npt.NDArray[np.int64]
 
-NORMALISATION = f"1 unicode {unicodedata.unidata_version}"
+NORMALISATION = f"2 unicode {unicodedata.unidata_version}"
 """Version of what a letter is; part of every fingerprint that depends on it."""
 
 _BETWEEN = "\ufdd0"
@@ -38,7 +38,9 @@ _BETWEEN = "\ufdd0"
 _CODES = 0x32400
 """Code points looked at; those above are no letters."""
 _STRETCH = 256
+_END_OF_ASCII = 128
 _LETTER, _KIND, _SLOW, _UNKNOWN = np.uint8(1), np.uint8(6), np.uint8(8), np.uint8(16)
+_FIRST, _SECOND = np.uint8(32), np.uint8(64)
 """Bits of what is known about a code point."""
 _BASE = 0x9E3779B97F4A7C15
 _INVERSE = pow(_BASE, -1, 2**64)
@@ -74,12 +76,14 @@ class Letters:
         starts: bool ``[n + 1]``: a word may start here; true after the last letter.
         kinds: int8 ``[n]``: 1 in scripts without spaces, 2 for their ideographs, else 0.
         sums: uint64 ``[n + 1]``: sums of hashes; see :meth:`hashes`.
+        plain: uint8 ``[n]``: the letter in ASCII, 0 where it is another one; only where it was asked for.
     """
 
     ends: Int64
     starts: npt.NDArray[np.bool_]
     kinds: npt.NDArray[np.int8]
     sums: UInt64
+    plain: npt.NDArray[np.uint8] | None = None
 
     def __len__(self) -> int:
         return len(self.kinds)
@@ -114,17 +118,18 @@ class Letters:
         return hashes
 
 
-def letters_of(texts: Sequence[str]) -> Letters:
-    """Return the letters of texts."""
+def letters_of(texts: Sequence[str], *, with_plain: bool = False) -> Letters:
+    """Return the letters of texts; ``with_plain`` also which of them are in ASCII."""
     tables = _tables()
     codes = _codes_of(texts)
     about = tables.look_at(codes)
     seen = np.bitwise_or.reduce(about, initial=0)
-    if seen & _SLOW:
-        texts = _with_composed(texts, np.flatnonzero(about & _SLOW))
-        codes = _codes_of(texts)
-        about = tables.look_at(codes)
-        seen = np.bitwise_or.reduce(about)
+    if seen & (_SLOW | _SECOND):
+        composed = _with_composed(texts, about)
+        if composed != texts:
+            texts, codes = composed, _codes_of(composed)
+            about = tables.look_at(codes)
+            seen = np.bitwise_or.reduce(about)
     at = np.flatnonzero((about & _LETTER).view(np.bool_))
     starts = np.ones(len(at) + 1, dtype=bool)
     np.greater(at[1:] - at[:-1], 1, out=starts[1:-1])
@@ -135,11 +140,12 @@ def letters_of(texts: Sequence[str]) -> Letters:
     else:
         kinds = np.zeros(len(at), np.int8)
     sums = np.zeros(len(at) + 1, np.uint64)
-    hashes = tables.hashes.take(codes.take(at), mode="clip")
+    chosen = codes.take(at)
+    hashes = tables.hashes.take(chosen, mode="clip")
     hashes *= _powers(len(at), _INVERSE)[: len(at)]
     np.cumsum(hashes, out=sums[1:])
     ends = np.append(np.searchsorted(at, _ends(texts)[:-1]), len(at)).astype(np.int64)
-    return Letters(ends, starts, kinds, sums)
+    return Letters(ends, starts, kinds, sums, tables.plain.take(chosen, mode="clip") if with_plain else None)
 
 
 def _ends(texts: Sequence[str]) -> Int64:
@@ -148,10 +154,12 @@ def _ends(texts: Sequence[str]) -> Int64:
     return np.cumsum(lengths + 1) - 1
 
 
-def _with_composed(texts: Sequence[str], slow: Int64) -> list[str]:
-    """Return the texts, each that holds one of the characters ``slow`` in the form in which letters are single."""
+def _with_composed(texts: Sequence[str], about: npt.NDArray[np.uint8]) -> list[str]:
+    """Return the texts, those that it may change in the form in which letters are single."""
+    second = np.flatnonzero(about & _SECOND)
+    pairs = second[(about[np.maximum(second - 1, 0)] & _FIRST) > 0]
     composed = list(texts)
-    for number in np.unique(np.searchsorted(_ends(texts), slow)).tolist():
+    for number in np.unique(np.searchsorted(_ends(texts), np.append(np.flatnonzero(about & _SLOW), pairs))).tolist():
         composed[number] = _composed(texts[number])
     return composed
 
@@ -171,7 +179,9 @@ def _codes_of(texts: Sequence[str]) -> npt.NDArray[np.int32]:
 
 
 def _composed(text: str) -> str:
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    text = unicodedata.normalize("NFKC", text)
+    folded = text.casefold()
+    return text if folded == text else unicodedata.normalize("NFKC", folded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,11 +191,14 @@ class _Tables:
     Attributes:
         hashes: uint64 ``[codes]``, 0 where it is not a letter.
         about: uint8 ``[codes]``: :data:`_LETTER`; its kind times two (see :class:`Letters`); :data:`_SLOW` where it may
-            be several letters, or one together with what is before it; :data:`_UNKNOWN`.
+            be several letters, or one together with what is before it; :data:`_FIRST` and :data:`_SECOND` where it is
+            one with the next, or the previous, of the other kind; :data:`_UNKNOWN`.
+        plain: uint8 ``[codes]``: its letter where that is in ASCII, else 0.
     """
 
     hashes: UInt64
     about: npt.NDArray[np.uint8]
+    plain: npt.NDArray[np.uint8]
 
     def look_at(self, codes: npt.NDArray[np.int32]) -> npt.NDArray[np.uint8]:
         """Return what is known about code points, all of it."""
@@ -198,7 +211,7 @@ class _Tables:
 
     def _learn(self, first: int, end: int) -> None:
         """Find out about the code points from ``first`` to before ``end``."""
-        points, seconds = _points_and_seconds()
+        points, firsts, seconds, slow = _points_and_parts()
         letters, about = np.zeros(end - first, np.uint64), np.zeros(end - first, np.uint8)
         if any(low <= first and end - 1 <= high for low, high in _ITSELF):
             letters[:] = np.arange(first, end)
@@ -206,7 +219,8 @@ class _Tables:
             plain = chr(code) if _is_one_of(code, _ITSELF) else _plain(chr(code), points)
             if code not in points:
                 letters[code - first] = ord(plain[0]) if plain else 0
-            about[code - first] = _SLOW if len(plain) > 1 or code in seconds else 0
+            about[code - first] = _SLOW if len(plain) > 1 or code in slow else 0
+            about[code - first] |= (_FIRST if code in firsts else 0) | (_SECOND if code in seconds else 0)
         for kind, ranges in ((1, _UNSPACED), (_IDEOGRAPH, _DENSE)):
             for low, high in ranges:
                 part = slice(max(0, low - first), max(0, high + 1 - first))
@@ -214,13 +228,14 @@ class _Tables:
         about[letters > 0] |= _LETTER
         self.hashes[first:end] = np.where(letters > 0, mix(letters), np.uint64(0))
         self.about[first:end] = about
+        self.plain[first:end] = np.where(letters < _END_OF_ASCII, letters, 0)
 
 
 @cache
 def _tables() -> _Tables:
     about = np.full(_CODES + 1, _UNKNOWN, np.uint8)
     about[_CODES] = 0  # stands for all that are larger
-    return _Tables(np.zeros(_CODES + 1, np.uint64), about)
+    return _Tables(np.zeros(_CODES + 1, np.uint64), about, np.zeros(_CODES + 1, np.uint8))
 
 
 def _is_one_of(code: int, ranges: tuple[tuple[int, int], ...]) -> bool:
@@ -228,9 +243,15 @@ def _is_one_of(code: int, ranges: tuple[tuple[int, int], ...]) -> bool:
 
 
 @cache
-def _points_and_seconds() -> tuple[set[int], set[int]]:
+def _points_and_parts() -> tuple[set[int], set[int], set[int], set[int]]:
+    """Return the points, then of characters that are one with others: the first, the second, and those always slow."""
     points = {code for first, last in _POINTS for code in range(first, last + 1)}
-    return points, _seconds(points)
+    pairs = {pair for pair in _pairs() if pair[1] not in points}
+    # only directly behind its first part does a character without a combining class become one with it
+    slow = {second for _, second in pairs if unicodedata.combining(chr(second))}
+    slow |= {code for first, last in _JAMO for code in range(first, last + 1)} - points
+    seconds = {second for _, second in pairs} - slow
+    return points, {first for first, second in pairs if second in seconds}, seconds, slow
 
 
 def _plain(char: str, points: set[int]) -> str:
@@ -254,14 +275,14 @@ def _one_form(char: str) -> str:
     return _ALIKE.get(char, char) if kind[0] in "LMN" else ""
 
 
-def _seconds(points: set[int]) -> set[int]:
-    """Return the letters and signs that may make one character with what is before them."""
-    found = {code for first, last in _JAMO for code in range(first, last + 1)}
+def _pairs() -> set[tuple[int, int]]:
+    """Return the letters and signs that may make one character, as pairs."""
+    found = set[tuple[int, int]]()
     for code in range(0x0900, 0x3400):
         parts = unicodedata.decomposition(chr(code)).split()
         if len(parts) == 2 and not parts[0].startswith("<"):
-            found.add(int(parts[1], 16))
-    return found - points
+            found.add((int(parts[0], 16), int(parts[1], 16)))
+    return found
 
 
 _kept_powers: dict[int, UInt64] = {}

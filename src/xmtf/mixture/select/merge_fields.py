@@ -26,7 +26,7 @@ from xmtf.mixture.select.field_index import (
     is_short_second,
 )
 from xmtf.mixture.select.keys import UInt64, hash_strings, mix
-from xmtf.mixture.select.plain_texts import PlainFilter
+from xmtf.mixture.select.plain_texts import PlainFilter, near_filter
 
 __all__ = ["merge_fields", "read_index", "write_index"]
 
@@ -83,9 +83,7 @@ def merge_fields(parts: Sequence[AskedFields], suites: Sequence[str], splits: Se
     filters = []
     for column in anchors:
         bits = min(FILTER_BITS, max(10, (_FILTER_PLACES * len(column)).bit_length()))  # the smaller, the quicker
-        near = np.zeros(2**bits, bool)
-        near[column >> np.uint64(64 - bits)] = True
-        filters.append(near)
+        filters.append(near_filter(column, bits))
     texts = pa.concat_arrays([part.texts for part in parts])
     eight = order[: len(anchors[0])]  # shorter anchors are of ideographs
     plain = PlainFilter.of(fields["plain"][eight], fields["beside"][eight], fields["delta"][eight])

@@ -21,9 +21,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from xmtf.mixture.select.keys import UInt64
-from xmtf.mixture.select.letters import Int64, Letters, letters_of
+from xmtf.mixture.select.letters import Int64
 
-__all__ = ["PLAIN_LETTERS", "PlainFilter", "beside_anchor", "plain_words", "ranges"]
+__all__ = ["PLAIN_LETTERS", "PlainFilter", "beside_anchor", "near_filter", "pass_filter", "plain_words", "ranges"]
 
 PLAIN_LETTERS = 8
 """Letters of a number."""
@@ -36,19 +36,19 @@ _CHUNK_BYTES = 2**17
 _MOST_BITS, _PLACES = 22, 32
 
 
-def plain_words(letters: Letters, start: Int64) -> UInt64:
-    """Return the eight letters from each place as a number, uint64 ``[len(start)]``; 0 where one is not in ASCII."""
+def plain_words(plain: npt.NDArray[np.uint8], start: Int64) -> UInt64:
+    """Return the eight letters from each place as a number, uint64 ``[len(start)]``; 0 where one is not in ASCII.
+
+    Args:
+        plain: Letters, 0 for those that are not in ASCII (see :class:`xmtf.mixture.select.letters.Letters`).
+        start: Places; behind the last letter there is none.
+    """
     if not len(start):
         return np.empty(0, np.uint64)
-    known = letters_of([_KEPT]).all_hashes(1)
-    order = np.argsort(known)
-    each = letters.all_hashes(1)
-    at = np.minimum(np.searchsorted(known[order], each), len(known) - 1)
-    codes = np.frombuffer(_KEPT.encode(), np.uint8)[order[at]]
-    plain = np.append(np.where(known[order[at]] == each, codes, 0), np.zeros(PLAIN_LETTERS)).astype(np.uint8)
-    found = plain[np.minimum(start[:, None] + np.arange(PLAIN_LETTERS), len(plain) - 1)]
-    words = np.ascontiguousarray(found).view("<u8").reshape(-1).astype(np.uint64)
-    return np.where((found > 0).all(axis=1), words, np.uint64(0))
+    letters = np.append(plain, np.zeros(PLAIN_LETTERS, np.uint8))
+    every: UInt64 = np.ndarray((len(plain) + 1,), "<u8", letters, strides=(1,))
+    words = every[np.minimum(start, len(plain))].astype(np.uint64)
+    return np.where((words.view(np.uint8).reshape(-1, PLAIN_LETTERS) > 0).all(axis=1), words, np.uint64(0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class PlainFilter:
         words: As numbers, uint64 ``[a]``, sorted.
         alongside: Eight letters of the field that begin ``delta`` letters after the anchor, uint64 ``[a]``.
         delta: int64 ``[a]``.
-        near: Which first bits of their hashes some anchors have, bool ``[2 ** bits]``.
+        near: Their filter (:func:`near_filter`).
     """
 
     words: UInt64
@@ -74,9 +74,7 @@ class PlainFilter:
         words, beside, delta = words[plain], beside[plain], delta[plain]
         order = np.argsort(words, kind="stable")
         bits = min(_MOST_BITS, max(10, (_PLACES * len(words)).bit_length()))
-        near = np.zeros(2**bits, bool)
-        near[(words * _FACTOR) >> np.uint64(64 - bits)] = True
-        return cls(words[order], beside[order], delta[order], near)
+        return cls(words[order], beside[order], delta[order], near_filter(words * _FACTOR, bits))
 
     def may_hold(self, texts: pa.Array) -> Int64:
         """Return the numbers of the texts that may hold a field: of all that are not in ASCII, too.
@@ -108,12 +106,11 @@ class PlainFilter:
         if count <= 0 or not len(self.words):
             return np.empty(0, np.int64)
         words: UInt64 = np.ndarray((count,), "<u8", letters, strides=(1,))
-        unread = np.uint64(65 - len(self.near).bit_length())
-        hashes = words * _FACTOR
-        hashes >>= unread
-        places = np.flatnonzero(self.near.take(hashes.view(np.int64), mode="clip"))
+        places = pass_filter(self.near, words * _FACTOR)
         near = words[places]
         low = np.searchsorted(self.words, near)
+        same = self.words.take(low, mode="clip") == near
+        places, near, low = places[same], near[same], low[same]
         of, index = ranges(low, np.searchsorted(self.words, near, side="right") - low)
         other = places[of] + self.delta[index]
         inside = (other >= 0) & (other < count)
@@ -121,6 +118,25 @@ class PlainFilter:
         places = places[words[other] == self.beside[index]]
         ends = np.flatnonzero(np.frombuffer(letters, np.uint8) == 0)
         return np.unique(np.searchsorted(ends, places)).astype(np.int64)
+
+
+def near_filter(hashes: UInt64, bits: int) -> npt.NDArray[np.bool_]:
+    """Return which numbers of so many bits are the first, or the next, bits of some hash, bool ``[2 ** bits]``."""
+    near = np.zeros(2**bits, bool)
+    near[hashes >> np.uint64(64 - bits)] = True
+    near[(hashes << np.uint64(bits)) >> np.uint64(64 - bits)] = True
+    return near
+
+
+def pass_filter(near: npt.NDArray[np.bool_], hashes: UInt64) -> Int64:
+    """Return the places of the hashes that may be among those of a filter: of others about one in a thousand."""
+    bits = len(near).bit_length() - 1
+    unread = np.uint64(64 - bits)
+    places = np.flatnonzero(near.take((hashes >> unread).view(np.int64), mode="clip"))
+    second = hashes.take(places)
+    second <<= np.uint64(bits)
+    second >>= unread
+    return places[near.take(second.view(np.int64), mode="clip")]
 
 
 def _ended(texts: pa.Array) -> bytes:

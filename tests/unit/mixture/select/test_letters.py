@@ -41,6 +41,20 @@ def test_spellings_of_one_text_have_the_same_letters(one, other):
     assert first[0] > 0
 
 
+def test_letters_in_two_characters_are_the_letter_that_they_make():
+    pairs = [chr(code) for code in range(0x900, 0x3400) if len(unicodedata.normalize("NFD", chr(code))) == 2]
+    single = [letter for letter in pairs if unicodedata.normalize("NFC", letter) == letter]
+    assert len(single) > 40
+    for letter in single:
+        one, two = hashes(f"a{letter}b", unicodedata.normalize("NFD", f"a{letter}b"))
+        assert one == two, letter
+
+
+def test_words_start_alike_whatever_other_letters_a_text_has():
+    alone, beside = letters_of(["নিউয়়র"]), letters_of(["নিউয়়র" + "কা"])
+    assert alone.starts[:5].tolist() == beside.starts[:5].tolist()
+
+
 def test_other_letters_are_another_text():
     he, she, reverse = hashes("他说", "她说", "说他")
     assert len({he, she, reverse}) == 3
