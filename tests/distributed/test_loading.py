@@ -35,7 +35,8 @@ class Counted(TorchDispatchMode):
         result = function(*arguments, **(keywords or {}))
         made = not any(returned.alias_info for returned in function._schema.returns)
         for tensor in tree_leaves(result):
-            if made and isinstance(tensor, torch.Tensor) and tensor.device.type == "cpu":
+            here = isinstance(tensor, torch.Tensor) and tensor.untyped_storage().device.type == "cpu"
+            if made and here:  # DTensors find out shapes with tensors of no memory
                 self._count(tensor.untyped_storage())
         return result
 

@@ -19,7 +19,6 @@ from xmtf.models.bloom.config import BloomConfig
 from xmtf.models.layers.attention import attend
 from xmtf.models.layers.cache import LayerCache
 from xmtf.models.layers.document_bias import DocumentBias, attend_documents
-from xmtf.models.layers.entering import Entering, unchanged
 from xmtf.models.layers.flex import FlexBias, flex_attend
 
 __all__ = ["Bias", "Block"]
@@ -32,12 +31,11 @@ class _Attention(nn.Module):
     def __init__(self, config: BloomConfig) -> None:
         super().__init__()
         self.shape = (-1, 3, config.head_size)  # as many heads as the matrix has: fewer where it is sliced
-        self.entering: Entering = unchanged
         self.query_key_value = nn.Linear(config.hidden_size, 3 * config.hidden_size)
         self.dense = nn.Linear(config.hidden_size, config.hidden_size)
 
     def forward(self, hidden_RTH: Tensor, bias: Bias, cache: LayerCache | None, dropout: float) -> Tensor:
-        qkv_RT3 = self.query_key_value(self.entering(hidden_RTH))
+        qkv_RT3 = self.query_key_value(hidden_RTH)
         if isinstance(bias, DocumentBias):
             attended_RTH = attend_documents(functools.partial(self._attend, None, dropout), [qkv_RT3], bias)
         else:
@@ -60,12 +58,11 @@ class _Attention(nn.Module):
 class _FeedForward(nn.Module):
     def __init__(self, config: BloomConfig) -> None:
         super().__init__()
-        self.entering: Entering = unchanged
         self.dense_h_to_4h = nn.Linear(config.hidden_size, 4 * config.hidden_size)
         self.dense_4h_to_h = nn.Linear(4 * config.hidden_size, config.hidden_size)
 
     def forward(self, hidden_RTH: Tensor) -> Tensor:
-        inner_RTI = self.dense_h_to_4h(self.entering(hidden_RTH))
+        inner_RTI = self.dense_h_to_4h(hidden_RTH)
         output_RTH: Tensor = self.dense_4h_to_h(functional.gelu(inner_RTI, approximate="tanh"))
         return output_RTH
 

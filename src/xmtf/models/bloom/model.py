@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -46,6 +46,12 @@ class Bloom(nn.Module):
     family: Literal["causal"] = "causal"
     max_positions: int | None = None
     tree_fault: str | None = None
+    tp_plan: ClassVar[dict[str, str]] = {
+        "h.*.self_attention.query_key_value": "colwise",
+        "h.*.self_attention.dense": "rowwise",
+        "h.*.mlp.dense_h_to_4h": "colwise",
+        "h.*.mlp.dense_4h_to_h": "rowwise",
+    }
 
     def __init__(self, config: BloomConfig) -> None:
         super().__init__()

@@ -1,8 +1,7 @@
-"""Where hidden states enter matrices that tensor parallelism slices.
+"""Where states that several blocks read enter matrices that tensor parallelism slices.
 
-A block calls its ``entering`` on what several of its matrices read. It gives the tensor back unchanged; where a matrix
-is sliced over processes :mod:`xmtf.training.parallel.tensor_parallel` puts there what adds up the gradient, once for
-all matrices that read it.
+The blocks of a decoder all read the encoder's states. ``entering`` gives them back unchanged; where matrices are sliced
+over processes :mod:`xmtf.training.parallel.tensor_parallel` puts there what adds up their gradient, once for all blocks.
 """
 
 from __future__ import annotations

@@ -17,7 +17,6 @@ from xmtf.models.layers.attention import attend
 from xmtf.models.layers.cache import LayerCache
 from xmtf.models.layers.document_bias import DocumentBias, attend_documents, attend_pairs
 from xmtf.models.layers.documents import DocumentPairs
-from xmtf.models.layers.entering import Entering, unchanged
 from xmtf.models.mt5.config import MT5Config
 
 __all__ = ["Attention", "DecoderBlock", "EncoderBlock", "Norm"]
@@ -87,13 +86,11 @@ class Attention(nn.Module):
 class _FeedForward(nn.Module):
     def __init__(self, config: MT5Config) -> None:
         super().__init__()
-        self.entering: Entering = unchanged
         self.wi_0 = nn.Linear(config.hidden_size, config.feedforward_size, bias=False)
         self.wi_1 = nn.Linear(config.hidden_size, config.feedforward_size, bias=False)
         self.wo = nn.Linear(config.feedforward_size, config.hidden_size, bias=False)
 
     def forward(self, hidden: Tensor, dropout: float) -> Tensor:
-        hidden = self.entering(hidden)
         inner = functional.gelu(self.wi_0(hidden), approximate="tanh") * self.wi_1(hidden)
         output: Tensor = self.wo(functional.dropout(inner, dropout, training=dropout > 0))
         return output
@@ -104,7 +101,6 @@ class EncoderBlock(nn.Module):
 
     def __init__(self, config: MT5Config) -> None:
         super().__init__()
-        self.entering: Entering = unchanged
         self.self_attention_norm = Norm(config.hidden_size, eps=config.epsilon)
         self.self_attention = Attention(config)
         self.feed_forward_norm = Norm(config.hidden_size, eps=config.epsilon)
@@ -112,7 +108,7 @@ class EncoderBlock(nn.Module):
 
     def forward(self, hidden_RSH: Tensor, bias: Tensor | DocumentBias, dropout: float) -> Tensor:
         """Return the hidden states after this block, ``[R, S, H]``; of documents, ``[F, H]``."""
-        normed_RSH = self.entering(self.self_attention_norm(hidden_RSH))
+        normed_RSH = self.self_attention_norm(hidden_RSH)
         if isinstance(bias, DocumentBias):
             attended_RSH = self.self_attention.of_documents(normed_RSH, normed_RSH, bias, dropout)
         else:
@@ -127,7 +123,6 @@ class DecoderBlock(nn.Module):
 
     def __init__(self, config: MT5Config) -> None:
         super().__init__()
-        self.entering: Entering = unchanged
         self.self_attention_norm = Norm(config.hidden_size, eps=config.epsilon)
         self.self_attention = Attention(config)
         self.cross_attention_norm = Norm(config.hidden_size, eps=config.epsilon)
@@ -156,7 +151,7 @@ class DecoderBlock(nn.Module):
             cache: Keys and values of earlier positions; these are added to it.
             cross: Keys and values of the encoder, where they are known already.
         """
-        normed_RTH = self.entering(self.self_attention_norm(hidden_RTH))
+        normed_RTH = self.self_attention_norm(hidden_RTH)
         if isinstance(bias, DocumentBias):
             attended_RTH = self.self_attention.of_documents(normed_RTH, normed_RTH, bias, dropout)
         else:
@@ -164,7 +159,7 @@ class DecoderBlock(nn.Module):
             keys_values = keys_values if cache is None else cache.append(*keys_values)
             attended_RTH = self.self_attention(normed_RTH, keys_values, bias, dropout)
         hidden_RTH = hidden_RTH + functional.dropout(attended_RTH, dropout, training=dropout > 0)
-        normed_RTH = self.entering(self.cross_attention_norm(hidden_RTH))
+        normed_RTH = self.cross_attention_norm(hidden_RTH)
         if isinstance(cross_bias, DocumentPairs):
             attended_RTH = self.cross_attention.of_documents(normed_RTH, encoded_RSH, cross_bias, dropout)
         else:

@@ -6,7 +6,7 @@ Legend: R rows, S encoder positions, T decoder positions, H hidden size, P chose
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +39,17 @@ class MT5(nn.Module):
     family: Literal["encoder-decoder"] = "encoder-decoder"
     max_positions: int | None = None
     tree_fault: str | None = None
+    tp_plan: ClassVar[dict[str, str]] = {
+        f"{stack}.blocks.*.{layer}": style
+        for stack, attentions in (("encoder", ("self",)), ("decoder", ("self", "cross")))
+        for layer, style in (
+            *((f"{name}_attention.{matrix}", "colwise") for name in attentions for matrix in "qkv"),
+            *((f"{name}_attention.o", "rowwise") for name in attentions),
+            ("feed_forward.wi_0", "colwise"),
+            ("feed_forward.wi_1", "colwise"),
+            ("feed_forward.wo", "rowwise"),
+        )
+    }
 
     def __init__(self, config: MT5Config) -> None:
         super().__init__()
@@ -92,7 +103,6 @@ class MT5(nn.Module):
         See :class:`xmtf.models.EncoderDecoderModel`.
         """
         assert cache is None or isinstance(cache, DecoderCache)
-        encoded_RSH = self.entering(encoded_RSH)
         if cache is None and segment_ids_RT is not None and encoder_segment_ids_RS is not None:
             documents, asked = Documents.of(segment_ids_RT), Documents.of(encoder_segment_ids_RS)
             pairs = DocumentPairs.of(documents, asked) if documents and asked else None
@@ -114,6 +124,7 @@ class MT5(nn.Module):
         cache: DecoderCache | None,
     ) -> Tensor:
         dropout = self._dropout()
+        encoded_RSH = self.entering(encoded_RSH)
         if cache is not None and not cache.cross:
             cache.cross = [_cross_keys_values(block, encoded_RSH) for block in self.decoder.blocks]
         hidden_RTH = self._embed(tokens_RT, dropout)

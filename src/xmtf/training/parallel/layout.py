@@ -23,9 +23,9 @@ from xmtf.models.mt5 import MT5
 from xmtf.models.torch_private import foreach_norm
 from xmtf.recipe.schema import Training
 from xmtf.training.parallel.materialize import Weights, materialize, read_pieces
-from xmtf.training.parallel.pieces import Piece, as_piece
+from xmtf.training.parallel.pieces import Piece, as_piece, is_sharded
 from xmtf.training.parallel.sharded_tables import ShardedTable, shard_table
-from xmtf.training.parallel.tensor_parallel import slice_model, sliced_dimension
+from xmtf.training.parallel.tensor_parallel import slice_model
 from xmtf.training.parallel.zero import add_up_gradients, before_backward, keep_gathered
 from xmtf.training.topology.constraints import check_constraints
 from xmtf.training.topology.mesh import Mesh
@@ -95,7 +95,7 @@ class Layout:
         trained = [piece for piece in self.pieces.values() if piece.source.requires_grad]
         for piece in trained:
             piece.take_gradient()
-        whole = [piece.source for piece in trained if piece.local is piece.source and piece.source not in tables]
+        whole = [piece.local for piece in trained if not is_sharded(piece.source) and piece.source not in tables]
         _add_all([_gradient(parameter) for parameter in whole], self.mesh.data)
         for table in self.tables:
             table.scatter_gradient(self.mesh.replicate)
@@ -176,7 +176,7 @@ def cut_parts(model: Any, training: Training, mesh: Mesh) -> CutModel:
     parts = _stages(model, training, mesh) if mesh.pipe.size > 1 else [model]
     for part in parts:
         if mesh.tensor.size > 1:
-            slice_model(part, mesh.tensor)
+            slice_model(part, mesh)
         if mesh.fsdp is not None:
             _shard_blocks(part, training, mesh)
     return CutModel(parts, shapes, empty)
@@ -195,7 +195,6 @@ def place_parts(
             name,
             parameter,
             shapes[name],
-            sliced=sliced_dimension(name) if mesh.tensor.size > 1 else None,
             tensor=mesh.tensor,
             shard=mesh.shard,
         )
@@ -258,7 +257,7 @@ def _shard_blocks(model: Any, training: Training, mesh: Mesh) -> None:
     for block in blocks_of(model):
         vectors = {parameter for parameter in block.parameters() if parameter.ndim < 2}
         fully_shard(block, mesh=mesh.fsdp, mp_policy=policy, ignored_params=vectors)
-    others = {parameter for parameter in model.parameters() if not isinstance(parameter, DTensor)}
+    others = {parameter for parameter in model.parameters() if not is_sharded(parameter)}
     fully_shard(model, mesh=mesh.fsdp, mp_policy=policy, ignored_params=others)
     add_up_gradients(model)
     for method in ("hidden_states", "encode", "decode", "check_head"):

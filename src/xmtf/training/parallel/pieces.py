@@ -16,11 +16,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
+from torch.distributed.tensor import DTensor, Placement, Shard
 
 from xmtf.training.topology.ranks import ALONE, Ranks
 
-__all__ = ["Piece", "as_piece"]
+__all__ = ["Piece", "as_piece", "is_sharded"]
 
 
 @dataclass(eq=False, slots=True)
@@ -46,7 +46,7 @@ class Piece:
     copies: int = 1
 
     def take_gradient(self) -> None:
-        """Give ``local`` the gradient that FSDP2 reduced for it; zeros where there is none."""
+        """Give ``local`` the gradient of a DTensor, which torch has reduced over its axes; zeros where there is none."""
         gradient = self.source.grad
         if isinstance(self.source, DTensor):
             self.local.grad = gradient.to_local() if isinstance(gradient, DTensor) else torch.zeros_like(self.local)
@@ -65,7 +65,6 @@ def as_piece(
     parameter: nn.Parameter,
     shape: tuple[int, ...],
     *,
-    sliced: int | None = None,
     tensor: Ranks = ALONE,
     shard: Ranks = ALONE,
 ) -> Piece:
@@ -73,22 +72,43 @@ def as_piece(
 
     Args:
         name: Its name.
-        parameter: Of the model; a DTensor where FSDP2 shards it.
+        parameter: Of the model; a DTensor where torch slices or shards it.
         shape: Of the whole.
-        sliced: Dimension that it is sliced along over ``tensor``, or None.
         tensor: Processes that slice.
-        shard: Processes that shard; counts for a DTensor alone.
+        shard: Processes that shard; counts for what FSDP2 shards alone.
     """
     offset = [0] * len(shape)
     splits: list[tuple[Ranks, ...]] = [()] * len(shape)
     slice_shape = list(shape)
-    if sliced is not None and tensor.size > 1:
+    sliced = _sliced_dimension(parameter, shape)
+    if sliced is not None:
         part = tensor.slice_of(shape[sliced])
         offset[sliced], slice_shape[sliced] = part.start, part.stop - part.start
         splits[sliced] = (tensor,)
     local = parameter
     if isinstance(parameter, DTensor):
+        local = nn.Parameter(parameter.to_local().detach(), requires_grad=parameter.requires_grad)
+    if is_sharded(parameter):
         offset[0] += shard.slice_of(slice_shape[0]).start
         splits[0] = (shard, *splits[0])
-        local = nn.Parameter(parameter.to_local().detach(), requires_grad=parameter.requires_grad)
     return Piece(name, shape, tuple(offset), local, parameter, tuple(splits))
+
+
+def is_sharded(parameter: Tensor) -> bool:
+    """Return whether FSDP2 shards a parameter, which then also adds up its gradient over all data-parallel processes."""
+    return "dp_shard" in _placements(parameter)
+
+
+def _sliced_dimension(parameter: Tensor, shape: tuple[int, ...]) -> int | None:
+    """Return the dimension that a parameter is sliced along over ``tp``: torch's styles, or a table's own slice."""
+    if isinstance(parameter, DTensor):
+        placement = _placements(parameter).get("tp")
+        return placement.dim if isinstance(placement, Shard) else None
+    return next((index for index, length in enumerate(parameter.shape) if length != shape[index]), None)
+
+
+def _placements(parameter: Tensor) -> dict[str, Placement]:
+    """Return how a DTensor lies along each axis of its mesh."""
+    if not isinstance(parameter, DTensor):
+        return {}
+    return dict(zip(parameter.device_mesh.mesh_dim_names or (), parameter.placements, strict=True))

@@ -1,13 +1,14 @@
-"""Slices of matrices over the processes of the ``tp`` axis (Shoeybi et al. 2019).
+"""Slices of matrices over the processes of the ``tp`` axis (Shoeybi et al. 2019), by torch's styles.
 
-Attention heads and the inner units of a feed-forward are shared out: the first matrix of each pair
-loses output rows, the second input columns, and what the second gives is added up over the processes.
-Hidden states are whole on every process, so sequences may have any length. The embedding and the head
-are sliced by vocabulary; :class:`xmtf.training.loss.head.Head` never gathers logits.
+Attention heads and the inner units of a feed-forward are shared out: the first matrix of each pair loses output rows
+(``colwise``), the second input columns (``rowwise``), and what the second gives is added up over the processes. Which
+matrices these are is the model's ``tp_plan``. Their parameters are DTensors, between them run plain tensors. Hidden states
+are whole on every process, so sequences may have any length. The embedding and the head are sliced by vocabulary;
+:class:`xmtf.training.loss.head.Head` never gathers logits.
 
 ::
 
-    hidden -> copied -> [query key value of my heads] -> attention -> [my columns of dense] -> added up + bias
+    hidden -> entering -> [query key value of my heads] -> attention -> [my columns of dense] -> added up, with the bias
                               rows of the matrix                       columns of the matrix
 
 Legend: H hidden size, V vocabulary.
@@ -15,67 +16,65 @@ Legend: H hidden size, V vocabulary.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.tensor import DTensor, Replicate
+from torch.distributed.tensor.parallel import ColwiseParallel, ParallelStyle, RowwiseParallel, parallelize_module
 
 from xmtf.models.bloom import Bloom
 from xmtf.models.layers.cut import know_whole_logits
 from xmtf.models.layers.tied import SlicedEmbedding
 from xmtf.models.mt5 import MT5
+from xmtf.training.topology.mesh import Mesh
 from xmtf.training.topology.ranks import Ranks
 
-__all__ = ["added_up", "copied", "slice_model", "sliced_dimension"]
+__all__ = ["STYLES", "added_up", "planned", "slice_model"]
 
-_ROWS = ("query_key_value", "dense_h_to_4h", "q", "k", "v", "wi_0", "wi_1")
-_COLUMNS = ("dense", "dense_4h_to_h", "o", "wo")
-_TABLES = ("word_embeddings", "shared", "lm_head")
+STYLES: dict[str, type[ParallelStyle]] = {"colwise": ColwiseParallel, "rowwise": RowwiseParallel}
+"""Name in a plan -> torch's style."""
 
 
-def sliced_dimension(name: str) -> int | None:
-    """Return the dimension that a parameter of BLOOM or mT5 is sliced along, or None.
+def planned(root: nn.Module, plan: dict[str, str]) -> Iterator[tuple[nn.Module, str]]:
+    """Yield the modules that a plan names, with their style; ``*`` stands for a number.
 
-    >>> sliced_dimension("h.0.mlp.dense_h_to_4h.bias"), sliced_dimension("h.0.mlp.dense_4h_to_h.weight")
-    (0, 1)
-    >>> sliced_dimension("h.0.mlp.dense_4h_to_h.bias") is None
-    True
+    Args:
+        root: What the names begin in.
+        plan: Pattern -> style.
     """
-    *_, module, kind = name.split(".")
-    if module in _ROWS or module in _TABLES:
-        return 0
-    if kind == "weight" and module in (*_COLUMNS, "relative_bias"):
-        return 1
-    return None
+    for path, module in root.named_modules():
+        style = plan.get(re.sub(r"\.\d+(?=\.|$)", ".*", path))
+        if style is not None:
+            yield module, style
 
 
-def slice_model(model: object, tensor: Ranks) -> None:
+def slice_model(model: object, mesh: Mesh) -> None:
     """Keep this process's slices of a model's parameters, in place; the rest of the weights is let go.
 
     Args:
         model: BLOOM (or a part of one) or mT5, whole.
-        tensor: Processes of the ``tp`` axis.
+        mesh: With a ``tp`` axis.
     """
     assert isinstance(model, Bloom | MT5)
-    for path, module in list(model.named_modules()):
-        name = path.rpartition(".")[2]
-        if name in _ROWS and isinstance(module, nn.Linear):
-            _replace(model, path, _RowSlice(module, tensor))
-        elif name in _COLUMNS and isinstance(module, nn.Linear):
-            _replace(model, path, _ColumnSlice(module, tensor))
-        elif name == "relative_bias":
-            module.weight = _cut(module.weight, tensor, 1)
-    for module in model.modules():
-        if hasattr(module, "entering"):
-            setattr(module, "entering", partial(copied, tensor=tensor))  # noqa: B010 - not every module has one
+    assert mesh.slices is not None
+    tensor, entering = mesh.tensor, _Entering(mesh.slices)
+    for module, style in planned(model, model.tp_plan):
+        module.register_forward_pre_hook(entering.read if style == "colwise" else entering.leave)
+        parallelize_module(module, mesh.slices, STYLES[style](), src_data_rank=None)  # every process has the weights
     heads = model.config.num_heads // tensor.size
     if isinstance(model, Bloom):
         model.heads = slice(tensor.rank * heads, (tensor.rank + 1) * heads)
         if hasattr(model, "word_embeddings"):
             model.word_embeddings = _sliced_table(model.word_embeddings.weight, tensor)
     else:
+        model.entering = partial(_entered, mesh=mesh.slices)
+        for stack in (model.encoder, model.decoder):
+            stack.relative_bias.weight = _cut(stack.relative_bias.weight, tensor, 1)
         model.shared = _sliced_table(model.shared.weight, tensor)
         if model.config.tied:
             model.lm_head.weight = model.shared.weight
@@ -86,61 +85,46 @@ def slice_model(model: object, tensor: Ranks) -> None:
         know_whole_logits(model, model.logits, rows, model.vocab_size, tensor.add)
 
 
-class _RowSlice(nn.Module):
-    """Some outputs of a linear layer, computed from whole inputs: a model's ``entering`` adds up their gradients."""
+class _Entering:
+    """Makes a DTensor of what ``colwise`` matrices read, one for all that read the same: its gradient is added up once.
 
-    def __init__(self, linear: nn.Linear, tensor: Ranks) -> None:
-        super().__init__()
-        self.weight = _cut(linear.weight, tensor, 0)
-        self.bias = None if linear.bias is None else _cut(linear.bias, tensor, 0)
+    Torch's style alone would make one for each of query, key and value, and add up three gradients.
 
-    def forward(self, hidden: Tensor) -> Tensor:
-        """Return this process's outputs."""
-        return functional.linear(hidden, self.weight, self.bias)
-
-
-class _ColumnSlice(nn.Module):
-    """A linear layer of which each process has some inputs: their products are added up, then the bias once."""
-
-    def __init__(self, linear: nn.Linear, tensor: Ranks) -> None:
-        super().__init__()
-        self.weight = _cut(linear.weight, tensor, 1)
-        self.bias = linear.bias
-        self._tensor = tensor
-
-    def forward(self, inner: Tensor) -> Tensor:
-        """Return the whole outputs."""
-        output = added_up(functional.linear(inner, self.weight), self._tensor)
-        return output if self.bias is None else output + self.bias.to(output.dtype)
-
-
-def copied(whole: Tensor, tensor: Ranks) -> Tensor:
-    """Return the tensor as it is; in the backward pass add up its gradient over the processes.
-
-    The gradients of all that is computed from it come together first. They travel in the format of computation.
+    Args:
+        mesh: The ``tp`` axis.
     """
-    result: Tensor = _Copied.apply(whole, tensor)  # type: ignore[no-untyped-call]  # torch leaves it untyped
-    return result
+
+    def __init__(self, mesh: DeviceMesh) -> None:
+        self._mesh = mesh
+        self._read: tuple[Tensor, Tensor] | None = None
+
+    def read(self, _: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Before a ``colwise`` matrix: return its inputs as one DTensor and the rest."""
+        hidden, *others = inputs
+        if not isinstance(hidden, DTensor):
+            if self._read is None or self._read[0] is not hidden:
+                self._read = hidden, _entered(hidden, self._mesh)
+            hidden = self._read[1]
+        return (hidden, *others)
+
+    def leave(self, *_: object) -> None:
+        """Before the ``rowwise`` matrix behind them: forget what they read."""
+        self._read = None
+
+
+def _entered(hidden: Tensor, mesh: DeviceMesh) -> Tensor:
+    """Return hidden states as a DTensor that is whole everywhere, in the format of computation: so do gradients travel."""
+    device = hidden.device.type
+    if torch.is_autocast_enabled(device):
+        hidden = hidden.to(torch.get_autocast_dtype(device))
+    entered: Tensor = DTensor.from_local(hidden, mesh, [Replicate()], run_check=False)
+    return entered
 
 
 def added_up(part: Tensor, tensor: Ranks) -> Tensor:
     """Return the sum of a tensor over the processes; in the backward pass the gradient goes through as it is."""
     result: Tensor = _AddedUp.apply(part, tensor)  # type: ignore[no-untyped-call]  # torch leaves it untyped
     return result
-
-
-class _Copied(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, whole: Tensor, tensor: Ranks) -> Tensor:
-        ctx.tensor, device = tensor, whole.device.type
-        ctx.dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else whole.dtype
-        return whole.view_as(whole)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Any:
-        (gradient,) = gradients
-        sent = gradient.to(ctx.dtype, memory_format=torch.contiguous_format, copy=True)
-        return ctx.tensor.add(sent).to(gradient.dtype), None
 
 
 class _AddedUp(torch.autograd.Function):
@@ -162,8 +146,3 @@ def _cut(weight: Tensor, tensor: Ranks, dimension: int) -> nn.Parameter:
 def _sliced_table(weight_VH: Tensor, tensor: Ranks) -> SlicedEmbedding:
     first = tensor.slice_of(len(weight_VH)).start
     return SlicedEmbedding(_cut(weight_VH, tensor, 0), first, lambda part: added_up(part, tensor))
-
-
-def _replace(model: nn.Module, path: str, module: nn.Module) -> None:
-    parent, _, name = path.rpartition(".")
-    setattr(model.get_submodule(parent), name, module)

@@ -24,6 +24,9 @@ __all__ = ["Watch"]
 
 _ROOT = str(Path(__file__).parents[2])
 _ATEN = torch.ops.aten
+_MESSAGES = frozenset({"c10d", "_c10d_functional"})
+"""Namespaces of operations that send: those of groups, and those of DTensors, of which one waits alone."""
+_WAIT = torch.ops._c10d_functional.wait_tensor.default
 _READS = frozenset({_ATEN._local_scalar_dense.default, _ATEN.equal.default, _ATEN.allclose.default})
 
 
@@ -76,7 +79,7 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves
         self.operations += 1
         if func in _READS:
             return self._read(args[0])
-        if func.namespace == "c10d":
+        if func.namespace in _MESSAGES and func is not _WAIT:
             self._send(func, args)
         result = func(*args, **(kwargs or {}))
         for tensor in tree_leaves((args, result)):
@@ -112,8 +115,12 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves
     def _send(self, func: Any, args: Any) -> None:
         leaves = tree_leaves(args)
         group = next((leaf for leaf in leaves if isinstance(leaf, torch.ScriptObject)), None)
-        name = "" if group is None else torch.distributed.ProcessGroup.unbox(group).group_name
-        key = (self.axes.get(name, "other"), func.overloadpacket.__name__.strip("_"))
+        if group is None:  # of a DTensor
+            name = [leaf for leaf in leaves if isinstance(leaf, str)][-1]
+        else:
+            name = torch.distributed.ProcessGroup.unbox(group).group_name
+        kind = func.overloadpacket.__name__.strip("_").replace("all_", "all")
+        key = (self.axes.get(name, "other"), kind)
         self.sent[key] += 1
         self.sent_bytes[key] += sum(leaf.nbytes for leaf in leaves if isinstance(leaf, Tensor))
 

@@ -47,6 +47,7 @@ class Mesh:
         pipe: Those along ``pp``.
         ends: The first and the last pipeline stage, in either of them; elsewhere this process alone.
         fsdp: What FSDP2 takes: one axis, or two where there are replicas; None without ``dp_shard``.
+        slices: What torch's styles of tensor parallelism take: the ``tp`` axis; None without it.
     """
 
     dims: ParallelDims
@@ -58,6 +59,7 @@ class Mesh:
     pipe: Ranks = ALONE
     ends: Ranks = ALONE
     fsdp: DeviceMesh | None = None
+    slices: DeviceMesh | None = None
 
     @property
     def row_rank(self) -> int:
@@ -109,6 +111,7 @@ def build_mesh(parallel: Parallel, world: Ranks, device: torch.device) -> Mesh:
         pipe=along["pp"],
         ends=_ends(whole, shape, along["pp"]),
         fsdp=fsdp,
+        slices=whole["tp"] if shape.tp > 1 else None,
     )
     if world.peers is not None:  # torch gives groups of a mesh its own defaults, 10 minutes with NCCL
         for ranks in (mesh.data, *along.values(), mesh.ends):
