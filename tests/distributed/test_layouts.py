@@ -50,5 +50,9 @@ def test_adapters(processes, tmp_path, architecture, layout, precision):
     check(processes, tmp_path, architecture, layout, precision=precision, global_batch_rows=4, model=model)
 
 
+def test_slices_of_a_model_whose_heads_have_norms(processes, tmp_path):
+    check(processes, tmp_path, "qwen3", "FSDP2 x TP x4", global_batch_rows=4)
+
+
 def test_an_encoder_decoder_of_transformers(processes, tmp_path):
     check(processes, tmp_path, "umt5", "FSDP2 x2", global_batch_rows=4)

@@ -4,10 +4,13 @@ import os
 import signal
 
 import pytest
+import torch
 from tiny_training import make_loop, make_recipe, size
 
 from xmtf.errors import ConfigError
 from xmtf.files import read_jsonl
+from xmtf.models.hub.head import find_head
+from xmtf.models.hub.model import HubModel
 from xmtf.training.checkpoint import checkpoint
 from xmtf.training.topology.constraints import check_constraints
 from xmtf.training.topology.mesh import resolve_dims
@@ -99,6 +102,30 @@ def test_layouts_that_do_not_fit_are_refused_in_one_line(architecture, training,
     model = build_model(recipe.model, vocab_size=300, special=SpecialTokens(pad=0, eos=1), seed=0, device="meta")
     with pytest.raises(ConfigError, match=said) as caught:
         check_constraints(model, recipe.training, shape)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "said"),
+    [
+        ("llama", {"num_key_value_heads": 3}, r"3 heads \(num_key_value_heads\) are not divisible among 2 processes"),
+        ("llama", {"intermediate_size": 51}, r"gate_proj has 51 of colwise, not divisible among 2 processes"),
+        ("gpt2", {}, r"tp: GPT2LMHeadModel has no plan of its own for slices \(base_model_tp_plan\); set tp to 1"),
+        ("mixtral", {}, r"MixtralForCausalLM asks for .* that torch lacks \(moe_tp_experts, packed_colwise\)"),
+        ("gemma", {}, "GemmaForCausalLM has more to its embedding or its head than a table"),
+        ("granite", {"logits_scaling": 2.0}, "GraniteForCausalLM has more to its embedding or its head than a table"),
+    ],
+)
+def test_models_of_transformers_that_cannot_be_sliced_are_refused_in_one_line(kind, given, said):
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    shape = {"hidden_size": 48, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 6}
+    config = AutoConfig.for_model(kind, vocab_size=64, pad_token_id=0, **shape | {"num_key_value_heads": 2} | given)
+    with torch.device("meta"):
+        network = AutoModelForCausalLM.from_config(config)
+    model = HubModel(network, find_head(network, kind), kind)
+    with pytest.raises(ConfigError, match=said) as caught:
+        check_constraints(model, make_recipe("bloom", "single").training, ParallelDims(tp=2))
     assert "\n" not in str(caught.value)
 
 

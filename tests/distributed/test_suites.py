@@ -63,6 +63,7 @@ def measured(ranks, folder, architecture, layout):
         pytest.param("bloom", "ZeRO-1 x PP x4", marks=pytest.mark.slow),
         pytest.param("mt5", "TP x2", marks=pytest.mark.slow),
         pytest.param("llama", "FSDP2 x2", marks=pytest.mark.slow),
+        pytest.param("llama", "TP x2", marks=pytest.mark.slow),
     ],
 )
 def test_suites_are_measured_on_a_cut_model(processes, tmp_path, architecture, layout):

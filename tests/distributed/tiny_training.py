@@ -136,7 +136,21 @@ def make_umt5():
     return HubEncoderDecoder(network, find_encoder_decoder_head(network, "umt5"), "umt5")
 
 
-HUB = {"llama": ("bloom", make_llama), "umt5": ("mt5", make_umt5)}
+def make_qwen3():
+    """Return a model of transformers whose heads have norms, with fewer heads of keys and a head of its own."""
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    from xmtf.models.hub.head import find_head
+    from xmtf.models.hub.model import HubModel
+
+    torch.manual_seed(3)
+    shape = {"hidden_size": 36, "intermediate_size": 40, "num_hidden_layers": 2, "num_attention_heads": 4}
+    shape |= {"num_key_value_heads": 2, "head_dim": 8, "tie_word_embeddings": False}
+    network = Qwen3ForCausalLM(Qwen3Config(vocab_size=384, **shape)).eval()
+    return HubModel(network, find_head(network, "qwen3"), "qwen3")
+
+
+HUB = {"llama": ("bloom", make_llama), "qwen3": ("bloom", make_qwen3), "umt5": ("mt5", make_umt5)}
 """Models of transformers -> our own of the same family, and what makes them."""
 
 

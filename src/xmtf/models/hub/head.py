@@ -36,6 +36,11 @@ class HubHead:
     soft_cap: float | None = None
     shift_V: Tensor | None = None  # noqa: N815 - shape suffix
 
+    @property
+    def is_product(self) -> bool:
+        """Whether logits are the product and no more."""
+        return self.scale == 1.0 and self.soft_cap is None and self.shift_V is None and self.linear.bias is None
+
     def logits(self, hidden_PH: Tensor, tokens: slice | None = None) -> Tensor:
         """Return logits ``[..., V]``; given ``tokens``, of those only."""
         if tokens is None:
@@ -83,15 +88,22 @@ def find_head(network: PreTrainedModel, label: str) -> HubHead:
 
 
 @torch.no_grad()
-def compare_head(network: PreTrainedModel, head: HubHead, label: str) -> None:
+def compare_head(network: PreTrainedModel, head: HubHead, label: str, inputs: dict[str, Tensor] | None = None) -> None:
     """Compare a head with the model's own logits.
+
+    Args:
+        network: ``...ForCausalLM`` of transformers.
+        head: Its head, or a slice of it.
+        label: For messages.
+        inputs: What it is asked with; default a few tokens.
 
     Raises:
         ConfigError: The model computes them in another way.
     """
-    tokens = torch.arange(1, min(6, len(head.linear.weight)), device=head.linear.weight.device)[None]
-    theirs = network(input_ids=tokens, use_cache=False).logits.float()
-    hidden = body(network)(input_ids=tokens, use_cache=False).last_hidden_state
+    if inputs is None:
+        inputs = {"input_ids": torch.arange(1, min(6, len(head.linear.weight)), device=head.linear.weight.device)[None]}
+    theirs = network(**inputs, use_cache=False).logits.float()
+    hidden = body(network)(**inputs, use_cache=False).last_hidden_state
     ours = head.logits(hidden).float()
     if not torch.allclose(ours, theirs, rtol=1e-2, atol=1e-3 * float(theirs.abs().max())):
         raise ConfigError(

@@ -28,7 +28,7 @@ from xmtf.models.interface import Cache
 from xmtf.models.layers.attention import additive_bias, compute_dtype, self_attention_mask
 from xmtf.models.layers.host_copies import on_host
 from xmtf.models.layers.ragged import RaggedCache, RaggedPass, ragged_reader, read_rows
-from xmtf.models.layers.tied import embed
+from xmtf.models.layers.tied import SlicedEmbedding, lookup
 from xmtf.models.layers.trees import Trees, padded_together
 
 if TYPE_CHECKING:
@@ -138,8 +138,7 @@ class HubModel(HubNetwork):
 
     def _run(self, tokens_RT: Tensor, arguments: dict[str, Any], past: Any) -> Tensor:
         if self._embeds_apart():
-            weight_VH = self.network.get_input_embeddings().weight
-            arguments["inputs_embeds"] = embed(tokens_RT, weight_VH, in_place=True)
+            arguments["inputs_embeds"] = self._embed(tokens_RT)
         else:
             arguments["input_ids"] = tokens_RT
         with fitting(self, tokens_RT.shape[1]):
@@ -153,10 +152,31 @@ class HubModel(HubNetwork):
         Raises:
             ConfigError: The network computes logits in a way that is not known here.
         """
-        compare_head(self.network, self.head, self.label)
+        inputs = None
+        if isinstance(self.network.get_input_embeddings(), SlicedEmbedding):
+            tokens = torch.arange(1, min(6, self.vocab_size), device=self.head.linear.weight.device)
+            inputs = {"inputs_embeds": self._embed(tokens[None])}
+        compare_head(self.network, self.head, self.label, inputs)
+
+    @property
+    def tp_plan(self) -> dict[str, str]:
+        """Transformers' own plan of slices, see :mod:`xmtf.models.layers.slicing`; empty where there is none."""
+        plan = getattr(self.network.config.get_text_config(decoder=True), "base_model_tp_plan", None) or {}
+        inside = body(self.network)
+        name = next(name for name, module in self.named_modules() if module is inside)
+        return {f"{name}.{pattern}": style for pattern, style in plan.items()}
+
+    @property
+    def plain_table(self) -> bool:
+        """Whether the embedding is a lookup and no more."""
+        return type(self.network.get_input_embeddings()) is nn.Embedding
+
+    def _embed(self, tokens: Tensor) -> Tensor:
+        return lookup(tokens, self.network.get_input_embeddings(), in_place=self.accumulate_in_place)
 
     def _embeds_apart(self) -> bool:
-        return self.accumulate_in_place and type(self.network.get_input_embeddings()) is nn.Embedding
+        sliced = isinstance(self.network.get_input_embeddings(), SlicedEmbedding)
+        return sliced or (self.accumulate_in_place and self.plain_table)
 
     def _positions_and_mask(
         self, num_queries: int, past: int, segment_ids_RS: Tensor | None, is_input_RS: Tensor | None

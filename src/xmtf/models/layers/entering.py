@@ -1,7 +1,8 @@
 """Where states that several blocks read enter matrices that tensor parallelism slices.
 
-The blocks of a decoder all read the encoder's states. ``entering`` gives them back unchanged; where matrices are sliced
-over processes :mod:`xmtf.training.parallel.tensor_parallel` puts there what adds up their gradient, once for all blocks.
+The blocks of a decoder all read the encoder's states. ``entering`` gives them back unchanged; where matrices are
+sliced over processes :mod:`xmtf.training.parallel.tensor_parallel` puts there what adds up their gradient, once for all
+blocks.
 """
 
 from __future__ import annotations

@@ -93,8 +93,8 @@ class Layout:
             self.mesh.ends.add(_gradient(self.tied))
         tables = {table.weight for table in self.tables}
         trained = [piece for piece in self.pieces.values() if piece.source.requires_grad]
-        for piece in trained:
-            piece.take_gradient()
+        shares = [piece.local for piece in trained if piece.take_gradient()]
+        _add_all([_gradient(parameter) for parameter in shares], self.mesh.tensor)
         whole = [piece.local for piece in trained if not is_sharded(piece.source) and piece.source not in tables]
         _add_all([_gradient(parameter) for parameter in whole], self.mesh.data)
         for table in self.tables:

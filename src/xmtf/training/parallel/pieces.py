@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor, Placement, Shard
+from torch.distributed.tensor import DTensor, Partial, Placement, Shard
 
 from xmtf.training.topology.ranks import ALONE, Ranks
 
@@ -45,11 +45,16 @@ class Piece:
     splits: tuple[tuple[Ranks, ...], ...]
     copies: int = 1
 
-    def take_gradient(self) -> None:
-        """Give ``local`` the gradient of a DTensor, which torch has reduced over its axes; zeros where there is none."""
+    def take_gradient(self) -> bool:
+        """Give ``local`` the gradient of a DTensor; zeros where there is none.
+
+        Returns:
+            Whether it is a share, still to be added up over ``tp``: that of a norm that sees this process's heads.
+        """
         gradient = self.source.grad
         if isinstance(self.source, DTensor):
             self.local.grad = gradient.to_local() if isinstance(gradient, DTensor) else torch.zeros_like(self.local)
+        return isinstance(gradient, DTensor) and any(isinstance(each, Partial) for each in gradient.placements)
 
     def add(self, tensor: Tensor, dimension: int | None = None) -> Tensor:
         """Add up a tensor, in place, over the processes that a dimension (default: any) is cut over."""
@@ -95,7 +100,7 @@ def as_piece(
 
 
 def is_sharded(parameter: Tensor) -> bool:
-    """Return whether FSDP2 shards a parameter, which then also adds up its gradient over all data-parallel processes."""
+    """Return whether FSDP2 shards a parameter: then it also adds up its gradient over data-parallel processes."""
     return "dp_shard" in _placements(parameter)
 
 

@@ -2,9 +2,9 @@
 
 Attention heads and the inner units of a feed-forward are shared out: the first matrix of each pair loses output rows
 (``colwise``), the second input columns (``rowwise``), and what the second gives is added up over the processes. Which
-matrices these are is the model's ``tp_plan``. Their parameters are DTensors, between them run plain tensors. Hidden states
-are whole on every process, so sequences may have any length. The embedding and the head are sliced by vocabulary;
-:class:`xmtf.training.loss.head.Head` never gathers logits.
+matrices these are is the model's ``tp_plan``. Their parameters are DTensors, between them run plain tensors. Hidden
+states are whole on every process, so sequences may have any length. The embedding and the head are sliced by
+vocabulary; :class:`xmtf.training.loss.head.Head` never gathers logits.
 
 ::
 
@@ -16,8 +16,7 @@ Legend: H hidden size, V vocabulary.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -25,49 +24,54 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor, Replicate
-from torch.distributed.tensor.parallel import ColwiseParallel, ParallelStyle, RowwiseParallel, parallelize_module
+from torch.distributed.tensor.parallel import (
+    ColwiseParallel,
+    ParallelStyle,
+    RowwiseParallel,
+    SequenceParallel,
+    parallelize_module,
+)
 
 from xmtf.models.bloom import Bloom
+from xmtf.models.hub.model import HubModel
 from xmtf.models.layers.cut import know_whole_logits
+from xmtf.models.layers.slicing import SLICED_ALONG, planned
 from xmtf.models.layers.tied import SlicedEmbedding
 from xmtf.models.mt5 import MT5
 from xmtf.training.topology.mesh import Mesh
 from xmtf.training.topology.ranks import Ranks
 
-__all__ = ["STYLES", "added_up", "planned", "slice_model"]
+__all__ = ["added_up", "slice_model"]
 
-STYLES: dict[str, type[ParallelStyle]] = {"colwise": ColwiseParallel, "rowwise": RowwiseParallel}
+_STYLES: dict[str, Callable[[], ParallelStyle]] = {
+    "colwise": ColwiseParallel,
+    "colwise_gather_output": partial(ColwiseParallel, output_layouts=Replicate()),
+    "rowwise": RowwiseParallel,
+    "rowwise_split_input": partial(RowwiseParallel, input_layouts=Replicate()),
+    # a norm of each head: this process has some heads, so its weight's gradient is a share
+    "replicated_with_grad_allreduce": partial(SequenceParallel, sequence_dim=2, use_local_output=True),
+}
 """Name in a plan -> torch's style."""
-
-
-def planned(root: nn.Module, plan: dict[str, str]) -> Iterator[tuple[nn.Module, str]]:
-    """Yield the modules that a plan names, with their style; ``*`` stands for a number.
-
-    Args:
-        root: What the names begin in.
-        plan: Pattern -> style.
-    """
-    for path, module in root.named_modules():
-        style = plan.get(re.sub(r"\.\d+(?=\.|$)", ".*", path))
-        if style is not None:
-            yield module, style
 
 
 def slice_model(model: object, mesh: Mesh) -> None:
     """Keep this process's slices of a model's parameters, in place; the rest of the weights is let go.
 
     Args:
-        model: BLOOM (or a part of one) or mT5, whole.
+        model: BLOOM (or a part of one), mT5 or a causal model of transformers, whole.
         mesh: With a ``tp`` axis.
     """
-    assert isinstance(model, Bloom | MT5)
+    assert isinstance(model, Bloom | MT5 | HubModel)
     assert mesh.slices is not None
     tensor, entering = mesh.tensor, _Entering(mesh.slices)
-    for module, style in planned(model, model.tp_plan):
-        module.register_forward_pre_hook(entering.read if style == "colwise" else entering.leave)
-        parallelize_module(module, mesh.slices, STYLES[style](), src_data_rank=None)  # every process has the weights
-    heads = model.config.num_heads // tensor.size
-    if isinstance(model, Bloom):
+    for _, module, style in planned(model, model.tp_plan):
+        if SLICED_ALONG[style] is not None:
+            module.register_forward_pre_hook(entering.read if SLICED_ALONG[style] == 0 else entering.leave)
+        parallelize_module(module, mesh.slices, _STYLES[style](), src_data_rank=None)  # every process has the weights
+    if isinstance(model, HubModel):
+        _slice_hub_tables(model, tensor)
+    elif isinstance(model, Bloom):
+        heads = model.config.num_heads // tensor.size
         model.heads = slice(tensor.rank * heads, (tensor.rank + 1) * heads)
         if hasattr(model, "word_embeddings"):
             model.word_embeddings = _sliced_table(model.word_embeddings.weight, tensor)
@@ -83,6 +87,13 @@ def slice_model(model: object, mesh: Mesh) -> None:
     if not isinstance(model, Bloom) or model.last:
         rows = tensor.slice_of(model.vocab_size)
         know_whole_logits(model, model.logits, rows, model.vocab_size, tensor.add)
+
+
+def _slice_hub_tables(model: HubModel, tensor: Ranks) -> None:
+    table, linear = _sliced_table(model.network.get_input_embeddings().weight, tensor), model.head.linear
+    tied = linear.weight is model.network.get_input_embeddings().weight
+    model.network.set_input_embeddings(table)
+    linear.weight = table.weight if tied else _cut(linear.weight, tensor, 0)
 
 
 class _Entering:
@@ -113,7 +124,7 @@ class _Entering:
 
 
 def _entered(hidden: Tensor, mesh: DeviceMesh) -> Tensor:
-    """Return hidden states as a DTensor that is whole everywhere, in the format of computation: so do gradients travel."""
+    """Return hidden states as a DTensor that is whole everywhere; gradients travel in the format of computation."""
     device = hidden.device.type
     if torch.is_autocast_enabled(device):
         hidden = hidden.to(torch.get_autocast_dtype(device))

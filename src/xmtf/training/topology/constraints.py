@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from torch import nn
+
 from xmtf.errors import ConfigError
 from xmtf.models.bloom import Bloom
+from xmtf.models.hub.model import HubModel
 from xmtf.models.hub.network import HubNetwork
+from xmtf.models.layers.slicing import SLICED_ALONG, planned
 from xmtf.models.lora import adapters
 from xmtf.models.mt5 import MT5
 from xmtf.models.quantise import quantised_linears
@@ -67,11 +71,9 @@ def _violations(model: Any, training: Training, shape: ParallelDims) -> Iterator
 
 
 def _slices(model: Any, tp: int) -> Iterator[str]:
-    if not isinstance(model, Bloom | MT5):
-        yield (
-            "training.parallel.tp: only BLOOM and mT5 can be sliced; models of transformers train with dp_shard and "
-            "dp_replicate only"
-        )
+    if isinstance(model, HubNetwork):
+        yield from _hub_slices(model, tp)
+        return
     if model.config.num_heads % tp:
         yield f"training.parallel.tp: {model.config.num_heads} attention heads are not divisible among {tp} processes"
     if isinstance(model, MT5) and model.config.feedforward_size % tp:
@@ -79,6 +81,36 @@ def _slices(model: Any, tp: int) -> Iterator[str]:
             f"training.parallel.tp: a feed-forward size of {model.config.feedforward_size} is not divisible among "
             f"{tp} processes"
         )
+
+
+def _hub_slices(model: HubNetwork, tp: int) -> Iterator[str]:
+    name = f"training.parallel.tp: {type(model.network).__name__}"
+    plan = model.tp_plan if isinstance(model, HubModel) else {}
+    if not plan:
+        yield f"{name} has no plan of its own for slices (base_model_tp_plan); set tp to 1 and raise dp_shard"
+        return
+    unknown = sorted(set(plan.values()) - SLICED_ALONG.keys())
+    if unknown:
+        styles = ", ".join(unknown)
+        yield f"{name} asks for slices of a style that torch lacks ({styles}); set tp to 1 and raise dp_shard"
+        return
+    assert isinstance(model, HubModel)
+    if not (model.plain_table and model.head.is_product):
+        yield f"{name} has more to its embedding or its head than a table, which is all that is sliced; set tp to 1"
+    config = model.network.config.get_text_config(decoder=True)
+    for kind in ("num_attention_heads", "num_key_value_heads"):
+        heads = getattr(config, kind, None) or tp
+        if heads % tp:
+            yield f"training.parallel.tp: {heads} heads ({kind}) are not divisible among {tp} processes"
+    for path, module, style in planned(model, plan):
+        dimension = SLICED_ALONG[style]
+        if dimension is None:
+            continue
+        if not isinstance(module, nn.Linear):
+            yield f"{name}: {path} is a {type(module).__name__}, and only plain matrices are sliced; set tp to 1"
+        elif module.weight.shape[dimension] % tp:
+            length = module.weight.shape[dimension]
+            yield f"training.parallel.tp: {path} has {length} of {style}, not divisible among {tp} processes"
 
 
 def _stages(num_layers: int, training: Training, shape: ParallelDims) -> Iterator[str]:
