@@ -65,6 +65,11 @@ class NumberFormats:
         noise = 0 if recipe.model.dropout == 0 else (1 if gpu else compute)
         return cls(compute, 2 if precision == "bf16_pure" else 4, noise, gpu, slices, attended=attended)
 
+    @property
+    def recasts(self) -> bool:
+        """Whether each projection casts what it reads; sliced ones that read the same cast it once."""
+        return self.compute < self.residual and self.slices == 1
+
     def attention(self, queries: int, keys: int, width: int, heads: int, *, bias_learns: bool = False) -> float:
         """Return what one attention of one row keeps; ``width`` is heads times head size."""
         width, heads = width // self.slices, heads // self.slices
@@ -157,7 +162,7 @@ def _mt5(model: MT5, rows: int, inputs: int, targets: int, formats: NumberFormat
         return formats.attention(length, length, width, heads, bias_learns=learns)
 
     # under autocast every projection keeps a cast of its input of its own: 3 + 2 of a block's two, 2 of the encoder's
-    recast = hidden * formats.compute if formats.compute < formats.residual else 0
+    recast = hidden * formats.compute if formats.recasts else 0
     feed_forward += 3 * recast
     encoder = own(inputs) + inputs * (2 * (norm + hidden * formats.noise) + feed_forward)
     cross = formats.attention(targets, inputs, width, heads) + 2 * recast * inputs
@@ -194,7 +199,7 @@ def _hub(model: Any, rows: int, length: int, formats: NumberFormats) -> Activati
     layer = rows * attention + positions * _hub_position(model, formats)
     boundary = positions * hidden * formats.residual
     layers, _ = num_layers(model)
-    passing = positions * (2 * _inner(shape) * formats.compute + 2 * hidden * formats.residual)
+    passing = positions * (2 * _inner(shape) // formats.slices * formats.compute + 2 * hidden * formats.residual)
     bias = rows * length**2 * formats.compute
     return Activations(layers * layer, layer, layers * boundary, bias, 2 * boundary, passing, bias, passing)
 
@@ -241,8 +246,8 @@ def _hub_position(model: Any, formats: NumberFormats) -> float:
     shape = model.network.config.get_text_config(decoder=True)
     norms_train = any(parameter.requires_grad for parameter in model.parameters() if parameter.ndim == 1)
     kept = 2 * (1 + norms_train) * formats.residual + 2 * formats.noise
-    kept += (5 if formats.compute < formats.residual else 2) * formats.compute
-    return float(shape.hidden_size * kept + 4 * _inner(shape) * formats.compute)
+    kept += (5 if formats.recasts else 2) * formats.compute
+    return float(shape.hidden_size * kept + 4 * _inner(shape) // formats.slices * formats.compute)
 
 
 def _inner(shape: Any) -> int:

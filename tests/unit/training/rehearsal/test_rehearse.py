@@ -89,7 +89,7 @@ def cases():
     quick = {*stages, ("llama", "shards", 3)}
     for architecture in ("bloom", "mt5", "llama"):
         for name, dims in LAYOUTS.items():
-            if (dims.pp > 1 and architecture != "bloom") or (dims.tp > 1 and architecture == "llama"):
+            if dims.pp > 1 and architecture != "bloom":
                 continue
             for zero in (3, 1) if dims.dp_shard > 1 else (3,):
                 slow = () if (architecture, name, zero) in quick else (pytest.mark.slow,)
