@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     def dump_flight_recorder() -> bytes:  # torch leaves it out of its stubs
         """Return what the flight recorder holds, pickled."""
 
+    def forget_meshes() -> None:  # torch leaves it untyped
+        """Forget what operations of DTensors gave, and on which mesh."""
+
 
 __all__ = [
     "FakeStore",
@@ -35,6 +38,7 @@ __all__ = [
     "dump_flight_recorder",
     "foreach_mul_",
     "foreach_norm",
+    "forget_meshes",
     "set_group_timeout",
     "stage_backward",
     "tree_leaves",
@@ -50,6 +54,7 @@ _WHERE = {
     "dump_flight_recorder": ("torch._C._distributed_c10d", "_dump_fr_trace", "training in several processes"),
     "foreach_mul_": ("torch", "_foreach_mul_", "gradient clipping"),
     "foreach_norm": ("torch", "_foreach_norm", "gradient norms"),
+    "forget_meshes": ("torch.distributed.tensor.debug", "_clear_sharding_prop_cache", "training.parallel"),
     "set_group_timeout": ("torch.distributed.distributed_c10d", "_set_pg_timeout", "training.timeouts"),
     "stage_backward": ("torch.distributed.pipelining._backward", "stage_backward", "pipelines (training.parallel.pp)"),
     "tree_leaves": ("torch.utils._pytree", "tree_leaves", "rehearsals"),

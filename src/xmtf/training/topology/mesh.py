@@ -25,7 +25,7 @@ import torch
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
 from xmtf.errors import ConfigError
-from xmtf.models.torch_private import set_group_timeout
+from xmtf.models.torch_private import forget_meshes, set_group_timeout
 from xmtf.recipe.schema import Parallel
 from xmtf.training.topology.parallel_dims import AXES, ParallelDims
 from xmtf.training.topology.ranks import ALONE, Ranks
@@ -96,6 +96,7 @@ def build_mesh(parallel: Parallel, world: Ranks, device: torch.device) -> Mesh:
         return Mesh(shape)
     if not shape.splits:
         return Mesh(shape, world, data=world, replicate=world)
+    forget_meshes()  # torch keeps what operations give together with their mesh, and takes an equal one for the same
     whole = init_device_mesh(device.type, tuple(getattr(shape, axis) for axis in AXES), mesh_dim_names=AXES)
     along = {axis: _along(whole, axis) for axis in AXES}
     fsdp = None

@@ -137,6 +137,8 @@ def test_every_message_of_a_step_is_counted_by_its_axis():
     assert every["dp_shard", "reduce_scatter_base"] == num_micro * blocks + 1
     _, once = messages(1)
     assert once["dp_shard", "reduce_scatter_base"] == blocks + 1
+    assert once["tp", "allreduce"] == every["tp", "allreduce"]  # of the second rehearsal of a process, too
+    assert all(axis != "other" for axis, _ in (*every, *once))
     # blocks, and the table after the update; FSDP2's guess of what comes next is wrong once at most
     assert blocks + 1 <= once["dp_shard", "allgather_base"] <= blocks + 2
     assert abs(every["dp_shard", "allgather_base"] - (2 * num_micro * blocks + 1)) <= num_micro
