@@ -109,7 +109,7 @@ def fill_the_disk(ranks, folder):
 
 def test_free_space_counts_where_the_least_is_left(processes, tmp_path):
     def refused(ranks):
-        with pytest.raises(UserError, match=r"a checkpoint takes 0\.00 GB and the disk has 0\.00 GB left on "):
+        with pytest.raises(UserError, match=r"a checkpoint takes 1\.0 MB and the disk has 0\.0 MB left on "):
             fill_the_disk(ranks, tmp_path)
         return True
 

@@ -1,5 +1,6 @@
 """A training that began elsewhere goes on here with the next losses of the one that was never moved."""
 
+import errno
 import re
 
 import pytest
@@ -91,6 +92,23 @@ def test_the_next_losses_are_those_of_the_training_that_was_never_moved(straight
     train_in_folder(moved, tokens=tokens)
     expected = losses(loaded)
     assert losses(moved) == {step: expected[step] for step in (4, 5, 6)}
+
+
+def test_a_full_disk_leaves_no_half_checkpoint(straight, universal, tmp_path, monkeypatch):
+    def fills_up(folder, *rest):
+        (folder / "half").write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device", str(folder / "half"))
+
+    moved = load_recipe(tmp_path / "recipe.yaml", [f"run_folder={tmp_path / 'moved'}"])
+    monkeypatch.setattr(checkpoint, "write_shards", fills_up)
+    with pytest.raises(OSError, match="No space left"):  # the edge of the command line says it in one line
+        import_state(universal, moved, tokens=straight[1], step=3)
+    left = {path.name for path in (tmp_path / "moved" / "checkpoints").iterdir() if path.is_dir()}
+    assert left == {"tokenizer"}
+    monkeypatch.undo()
+    path, report = import_state(universal, moved, tokens=straight[1], step=3)
+    assert report.whole
+    assert list_checkpoints(path.parent) == [path]
 
 
 def test_the_command_takes_overrides_of_the_recipe(straight, universal, tmp_path):

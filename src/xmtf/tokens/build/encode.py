@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -221,14 +222,12 @@ class _Group:
         self._folder, self._clusters = folder, list[npt.NDArray[np.uint16]]()
         self._inputs, self._targets = StoreWriter(folder / "inputs", dtype), StoreWriter(folder / "targets", dtype)
         self._masks = StoreWriter(folder / "masks", np.dtype(np.uint8)) if masked else None
+        self._stack = ExitStack()
 
     def __enter__(self) -> _Group:
-        for store in self._stores():
-            store.__enter__()
+        for store in (self._inputs, self._targets, *([] if self._masks is None else [self._masks])):
+            self._stack.enter_context(store)
         return self
-
-    def _stores(self) -> list[StoreWriter]:
-        return [self._inputs, self._targets, *([] if self._masks is None else [self._masks])]
 
     def append(self, pairs: EncodedPairs, clusters: npt.NDArray[np.uint16]) -> None:
         """Write the items of a batch whose rows are of these clusters."""
@@ -240,10 +239,10 @@ class _Group:
         self._clusters.append(clusters[pairs.kept])
 
     def __exit__(self, *raised: Any) -> None:
-        for store in self._stores():
-            store.__exit__(*raised)
-        clusters = np.concatenate([*self._clusters, np.empty(0, dtype=np.uint16)])
-        np.save(self._folder / CLUSTERS_FILE, clusters, allow_pickle=False)
+        self._stack.__exit__(*raised)  # ends all of them, whatever the end of one raises
+        if raised[0] is None:
+            clusters = np.concatenate([*self._clusters, np.empty(0, dtype=np.uint16)])
+            np.save(self._folder / CLUSTERS_FILE, clusters, allow_pickle=False)
 
 
 @lru_cache(maxsize=2)

@@ -11,6 +11,9 @@ from xmtf.training.topology.ranks import ALONE, Ranks
 
 __all__ = ["check_room"]
 
+_SPARE_BYTES = 2**20
+"""For what is written beside: states, manifests, folders."""
+
 
 def check_room(folder: Path, own_bytes: int, ranks: Ranks = ALONE, what: str = "a checkpoint") -> None:
     """Refuse to begin to write what the disk cannot hold.
@@ -26,11 +29,15 @@ def check_room(folder: Path, own_bytes: int, ranks: Ranks = ALONE, what: str = "
     """
     folder.mkdir(parents=True, exist_ok=True)
     found = ranks.collect((shutil.disk_usage(folder).free, platform.node(), own_bytes))
-    needed = sum(num_bytes for _, _, num_bytes in found)
+    needed = sum(num_bytes for _, _, num_bytes in found) * 1.01 + _SPARE_BYTES
     free, host, _ = min(found)
-    if free < needed * 1.01 + 2**20:
+    if free < needed:
         where = f" on {host}" if ranks.size > 1 else ""
         raise UserError(
-            f"{folder}: {what} takes {needed / 1e9:.2f} GB and the disk has {free / 1e9:.2f} GB left{where}; "
+            f"{folder}: {what} takes {_size(needed)} and the disk has {_size(free)} left{where}; "
             "free some space and run the same command again to resume"
         )
+
+
+def _size(num_bytes: float) -> str:
+    return f"{num_bytes / 1e9:.2f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.1f} MB"

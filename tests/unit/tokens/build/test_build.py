@@ -1,5 +1,6 @@
 """From a mixture on disk to token files: what stands in them, what is dropped, what is not done twice."""
 
+import errno
 import shutil
 import socket
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from xmtf.files import Manifest, alone_in, write_manifest
 from xmtf.mixture.validation import held_out_rows, validation_limits
 from xmtf.recipe.load import LoadedRecipe
 from xmtf.tokens import load_tokenizer, open_store, tokenize_mixture
+from xmtf.tokens.build.build import run_token_tasks, write_tokens_plan
 from xmtf.tokens.build.sampling import sample_texts, sqrt_quotas
 from xmtf.tokens.store.prefixes import store_prefix
 
@@ -171,6 +173,27 @@ def test_killed_half_way_finished_shards_stay(
     monkeypatch.undo()
     whole = tokenize_mixture(recipe(), mixture, tmp_path / "whole", family="causal")
     assert whole.outputs == resumed.outputs
+
+
+def test_a_full_disk_ends_a_job_in_one_line_and_leaves_whole_shards_alone(
+    mixture: Path, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, save, saved = tmp_path / "tokens", np.save, list[Path]()
+
+    def fills_up(path: Path, *array: object, **how: object) -> None:
+        saved.append(path)
+        if len(saved) == 3:
+            path.write_bytes(b"half")
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        save(path, *array, **how)
+
+    tasks = write_tokens_plan(recipe(), mixture, out, family="causal")
+    monkeypatch.setattr(np, "save", fills_up)
+    with pytest.raises(UserError, match=r"the disk is full; free some space and run the same command again to resume$"):
+        list(run_token_tasks(out, 0, 1))
+    assert [path.name for path in (out / "shards").iterdir() if path.is_dir()] == [saved[0].parts[-3].split(".")[1]]
+    monkeypatch.undo()
+    assert len(list(run_token_tasks(out, 0, 1))) == tasks
 
 
 def test_a_tokenizer_of_ones_own(mixture: Path, recipe: Recipe, tmp_path: Path) -> None:

@@ -157,7 +157,7 @@ def test_a_full_disk_is_noticed_before_writing(tmp_path, tiny_model, monkeypatch
     optimizer = trained(model)
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(UserError, match=r"the disk has 0\.00 GB left"):
+    with pytest.raises(UserError, match=r"takes 1\.\d MB and the disk has 0\.0 MB left"):
         checkpoint.save(tmp_path, model, optimizer, replace(TrainingProgress(), step=1), "f")
     assert list(tmp_path.iterdir()) == []
 
