@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from xmtf.api.recipes import Overrides, RecipeLike, opened
+from xmtf.errors import ConfigError
 from xmtf.run_folder import RunFolder
 from xmtf.runs.pipeline import run_recipe
 from xmtf.runs.training import train_recipe
@@ -36,6 +38,8 @@ def train(
     """Finetune the model of a recipe and return the folder of the finished one.
 
     The mixture and the token files are made first where they are not there. Training resumes from its last checkpoint.
+    Under torchrun, or with its variables (``RANK``, ``WORLD_SIZE`` ...) set, all processes call it, with ``tokens``
+    that are finished.
 
     Args:
         recipe: The recipe, its file or its name.
@@ -47,7 +51,10 @@ def train(
         UserError: The recipe, the model or the machine do not fit together; says what to change.
     """
     loaded = opened(recipe, overrides)
+    if tokens is None and os.environ.get("WORLD_SIZE", "1") != "1":
+        raise ConfigError("train: build the token files first, and give them as tokens=: several processes train")
     if tokens is None:
         run_recipe(loaded, until="tokens", replace=replace)
-    train_recipe(loaded, None if tokens is None else Path(tokens), replace=replace)
+    first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun has started
+    train_recipe(loaded, None if tokens is None else Path(tokens), first=first, replace=replace)
     return loaded.run.model

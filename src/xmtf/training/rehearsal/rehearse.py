@@ -33,6 +33,10 @@ from xmtf.training.start import Start
 __all__ = ["Exchange", "Rehearsal", "rehearse", "stages_to_rehearse"]
 
 
+_STEPS = 10**6
+"""Of the run that is rehearsed, two of them: more than any warmup."""
+
+
 @dataclass(frozen=True, slots=True)
 class Exchange:
     """Messages of one kind in a step.
@@ -129,7 +133,7 @@ def replace_batch(recipe: Recipe, layout: Candidate, num_micro: int) -> Recipe:
     training = layout.asked_of(recipe.training).model_copy(
         update={
             "global_batch_rows": layout.rows * layout.dims.data * num_micro,
-            "steps": 2,
+            "steps": _STEPS,
             "tokens": None,
             "device": "cpu",
             "validation_suites": [],
