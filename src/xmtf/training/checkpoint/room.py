@@ -12,7 +12,7 @@ from xmtf.training.topology.ranks import ALONE, Ranks
 __all__ = ["check_room"]
 
 _SPARE_BYTES = 2**20
-"""For what is written beside: states, manifests, folders."""
+"""For what is written with it: states, manifests, folders."""
 
 
 def check_room(folder: Path, own_bytes: int, ranks: Ranks = ALONE, what: str = "a checkpoint") -> None:
