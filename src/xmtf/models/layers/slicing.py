@@ -17,12 +17,16 @@ __all__ = ["SLICED_ALONG", "planned"]
 
 SLICED_ALONG = {
     "colwise": 0,
+    "colwise_entered": 0,
     "colwise_gather_output": 0,
     "rowwise": 1,
     "rowwise_split_input": 1,
     "replicated_with_grad_allreduce": None,
 }
-"""Styles that training has -> the dimension of the weight that is sliced, or None where it is whole."""
+"""Styles that training has -> the dimension of the weight that is sliced, or None where it is whole.
+
+``colwise_entered`` is ours: it reads what the model's ``entering`` gave.
+"""
 
 
 def planned(model: nn.Module, plan: Mapping[str, str]) -> Iterator[tuple[str, nn.Module, str]]:

@@ -43,7 +43,9 @@ class MT5(nn.Module):
         f"{stack}.blocks.*.{layer}": style
         for stack, attentions in (("encoder", ("self",)), ("decoder", ("self", "cross")))
         for layer, style in (
-            *((f"{name}_attention.{matrix}", "colwise") for name in attentions for matrix in "qkv"),
+            *((f"{name}_attention.q", "colwise") for name in attentions),
+            *((f"{name}_attention.{matrix}", "colwise_entered") for name in attentions[1:] for matrix in "kv"),
+            *((f"self_attention.{matrix}", "colwise") for matrix in "kv"),
             *((f"{name}_attention.o", "rowwise") for name in attentions),
             ("feed_forward.wi_0", "colwise"),
             ("feed_forward.wi_1", "colwise"),

@@ -1,10 +1,12 @@
-"""Slices of matrices over the processes of the ``tp`` axis (Shoeybi et al. 2019), by torch's styles.
+"""Slices of matrices over the processes of the ``tp`` axis (Shoeybi et al. 2019), as styles of torch's.
 
 Attention heads and the inner units of a feed-forward are shared out: the first matrix of each pair loses output rows
 (``colwise``), the second input columns (``rowwise``), and what the second gives is added up over the processes. Which
-matrices these are is the model's ``tp_plan``. Their parameters are DTensors, between them run plain tensors. Hidden
-states are whole on every process, so sequences may have any length. The embedding and the head are sliced by
-vocabulary; :class:`xmtf.training.loss.head.Head` never gathers logits.
+matrices these are is the model's ``tp_plan``. Their parameters are DTensors; the products are of plain tensors, because
+torch infers, and keeps, what each operation of a DTensor gives for every shape, and packed documents have
+another shape in each micro-batch: 4 ms an operation, and memory without end. Hidden states are whole on every process,
+so sequences may have any length. The embedding and the head are sliced by vocabulary;
+:class:`xmtf.training.loss.head.Head` never gathers logits.
 
 ::
 
@@ -23,7 +25,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
-from torch.distributed.tensor import DTensor, Replicate
+from torch.distributed.tensor import DTensor, Placement, Replicate, Shard, distribute_tensor
 from torch.distributed.tensor.parallel import (
     ColwiseParallel,
     ParallelStyle,
@@ -31,27 +33,26 @@ from torch.distributed.tensor.parallel import (
     SequenceParallel,
     parallelize_module,
 )
+from torch.nn import functional
 
 from xmtf.models.bloom import Bloom
 from xmtf.models.hub.model import HubModel
 from xmtf.models.layers.cut import know_whole_logits
-from xmtf.models.layers.slicing import SLICED_ALONG, planned
+from xmtf.models.layers.slicing import planned
 from xmtf.models.layers.tied import SlicedEmbedding
 from xmtf.models.mt5 import MT5
 from xmtf.training.topology.mesh import Mesh
-from xmtf.training.topology.ranks import Ranks
+from xmtf.training.topology.ranks import ALONE, Ranks
 
 __all__ = ["added_up", "slice_model"]
 
-_STYLES: dict[str, Callable[[], ParallelStyle]] = {
-    "colwise": ColwiseParallel,
+_TORCHS: dict[str, Callable[[], ParallelStyle]] = {
     "colwise_gather_output": partial(ColwiseParallel, output_layouts=Replicate()),
-    "rowwise": RowwiseParallel,
     "rowwise_split_input": partial(RowwiseParallel, input_layouts=Replicate()),
     # a norm of each head: this process has some heads, so its weight's gradient is a share
     "replicated_with_grad_allreduce": partial(SequenceParallel, sequence_dim=2, use_local_output=True),
 }
-"""Name in a plan -> torch's style."""
+"""Name in a plan of transformers, whose rows have one shape -> torch's style."""
 
 
 def slice_model(model: object, mesh: Mesh) -> None:
@@ -63,11 +64,15 @@ def slice_model(model: object, mesh: Mesh) -> None:
     """
     assert isinstance(model, Bloom | MT5 | HubModel)
     assert mesh.slices is not None
-    tensor, entering = mesh.tensor, _Entering(mesh.slices)
-    for _, module, style in planned(model, model.tp_plan):
-        if SLICED_ALONG[style] is not None:
-            module.register_forward_pre_hook(entering.read if SLICED_ALONG[style] == 0 else entering.leave)
-        parallelize_module(module, mesh.slices, _STYLES[style](), src_data_rank=None)  # every process has the weights
+    tensor, entering = mesh.tensor, _Entering(mesh.tensor)
+    ours = {
+        "colwise": _Sliced(0, entering.read),
+        "colwise_entered": _Sliced(0),
+        "rowwise": _Sliced(1, entering.leave, tensor),
+    }
+    for _, module, name in planned(model, model.tp_plan):
+        style = ours[name] if name in ours else _TORCHS[name]()
+        parallelize_module(module, mesh.slices, style, src_data_rank=None)  # every process has the weights
     if isinstance(model, HubModel):
         _slice_hub_tables(model, tensor)
     elif isinstance(model, Bloom):
@@ -76,7 +81,7 @@ def slice_model(model: object, mesh: Mesh) -> None:
         if hasattr(model, "word_embeddings"):
             model.word_embeddings = _sliced_table(model.word_embeddings.weight, tensor)
     else:
-        model.entering = partial(_entered, mesh=mesh.slices)
+        model.entering = partial(_entered, tensor=tensor)
         for stack in (model.encoder, model.decoder):
             stack.relative_bias.weight = _cut(stack.relative_bias.weight, tensor, 1)
         model.shared = _sliced_table(model.shared.weight, tensor)
@@ -96,46 +101,89 @@ def _slice_hub_tables(model: HubModel, tensor: Ranks) -> None:
     linear.weight = table.weight if tied else _cut(linear.weight, tensor, 0)
 
 
-class _Entering:
-    """Makes a DTensor of what ``colwise`` matrices read, one for all that read the same: its gradient is added up once.
-
-    Torch's style alone would make one for each of query, key and value, and add up three gradients.
+class _Sliced(ParallelStyle):
+    """A linear layer that is sliced along a dimension of its weight; a model's other tensors stay as they are.
 
     Args:
-        mesh: The ``tp`` axis.
+        dimension: Of the weight: 0 gives some outputs from whole inputs, 1 whole outputs from some inputs.
+        before: Called with the inputs; returns what is multiplied.
+        adding: Processes whose outputs are added up.
     """
 
-    def __init__(self, mesh: DeviceMesh) -> None:
-        self._mesh = mesh
+    def __init__(
+        self, dimension: int, before: Callable[[Tensor], Tensor] = lambda inputs: inputs, adding: Ranks = ALONE
+    ) -> None:
+        self._dimension, self._before, self._adding = dimension, before, adding
+
+    def _apply(self, module: nn.Module, device_mesh: DeviceMesh) -> nn.Module:
+        placements: dict[str, Placement] = {"weight": Shard(self._dimension)}
+        placements["bias"] = Replicate() if self._dimension else Shard(0)
+        for name, whole in list(module.named_parameters(recurse=False)):
+            sliced = distribute_tensor(whole, device_mesh, [placements[name]], src_data_rank=self.src_data_rank)
+            module.register_parameter(name, nn.Parameter(sliced, requires_grad=whole.requires_grad))
+        setattr(module, "forward", partial(self._forward, module))  # noqa: B010 - covers the method of its class
+        return module
+
+    def _forward(self, module: nn.Module, inputs: Tensor) -> Tensor:
+        weight, bias = (_local(getattr(module, name)) for name in ("weight", "bias"))
+        if self._dimension == 0:
+            return functional.linear(self._before(inputs), weight, bias)
+        output = added_up(functional.linear(self._before(inputs), weight), self._adding)
+        return output if bias is None else output + bias.to(output.dtype)
+
+
+def _local(parameter: Tensor | None) -> Any:
+    """Return the slice held here, whose gradient becomes that of the DTensor."""
+    return parameter.to_local() if isinstance(parameter, DTensor) else parameter
+
+
+class _Entering:
+    """What ``colwise`` matrices read, entered once for all that read the same: its gradient is added up once.
+
+    Args:
+        tensor: Processes of the ``tp`` axis.
+    """
+
+    def __init__(self, tensor: Ranks) -> None:
+        self._tensor = tensor
         self._read: tuple[Tensor, Tensor] | None = None
 
-    def read(self, _: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Before a ``colwise`` matrix: return its inputs as one DTensor and the rest."""
-        hidden, *others = inputs
-        if not isinstance(hidden, DTensor):
-            if self._read is None or self._read[0] is not hidden:
-                self._read = hidden, _entered(hidden, self._mesh)
-            hidden = self._read[1]
-        return (hidden, *others)
+    def read(self, hidden: Tensor) -> Tensor:
+        """Before a ``colwise`` matrix: return what it reads."""
+        if self._read is None or self._read[0] is not hidden:
+            self._read = hidden, _entered(hidden, self._tensor)
+        return self._read[1]
 
-    def leave(self, *_: object) -> None:
+    def leave(self, inner: Tensor) -> Tensor:
         """Before the ``rowwise`` matrix behind them: forget what they read."""
         self._read = None
+        return inner
 
 
-def _entered(hidden: Tensor, mesh: DeviceMesh) -> Tensor:
-    """Return hidden states as a DTensor that is whole everywhere; gradients travel in the format of computation."""
+def _entered(hidden: Tensor, tensor: Ranks) -> Tensor:
+    """Return hidden states in the format of computation; in the backward pass their gradient is added up in it."""
     device = hidden.device.type
     if torch.is_autocast_enabled(device):
         hidden = hidden.to(torch.get_autocast_dtype(device))
-    entered: Tensor = DTensor.from_local(hidden, mesh, [Replicate()], run_check=False)
-    return entered
+    result: Tensor = _Copied.apply(hidden, tensor)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    return result
 
 
 def added_up(part: Tensor, tensor: Ranks) -> Tensor:
     """Return the sum of a tensor over the processes; in the backward pass the gradient goes through as it is."""
     result: Tensor = _AddedUp.apply(part, tensor)  # type: ignore[no-untyped-call]  # torch leaves it untyped
     return result
+
+
+class _Copied(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, whole: Tensor, tensor: Ranks) -> Tensor:
+        ctx.tensor = tensor
+        return whole.view_as(whole)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        return ctx.tensor.add(gradients[0].clone(memory_format=torch.contiguous_format)), None
 
 
 class _AddedUp(torch.autograd.Function):
