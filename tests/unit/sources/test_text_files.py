@@ -178,6 +178,32 @@ def test_the_separator_is_found(tmp_path, content, rows):
     assert read_table_file(path).num_columns > 0
 
 
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ('q,a\nx,"y\nz,1\nw,2\n', 2),
+        ('q,a\nx,"y\nz,1\nw,2', 2),
+        ('q,a\r\n"o\r\nk",1\r\nx,"y\r\nz,1\r\n\r\n', 4),
+        ('q,a\rx,"y\rz,1\r', 2),
+        ('q,a\nx,"y ""so""\nz,""1""\n', 2),
+        ('q\n"x\ny\n', 2),
+        ('q,a\nx,"y\nz"\n', None),
+        ('q,a\nx,"y\nz ""so"""', None),
+        ('q,a\nx,"y\n"\n\n', None),
+        ('q,a\nx,"y\nz" \n', None),
+    ],
+)
+def test_a_cell_that_takes_in_the_rest_of_a_file_is_refused(tmp_path, content, line, suffix):
+    path = tmp_path / f"rows.csv{suffix}"
+    path.write_bytes(PACK[suffix](content.encode()))
+    if line is None:
+        assert read_table_file(path).num_rows == 1
+    else:
+        with pytest.raises(SourceError, match=rf"line {line}: a quotation mark opens a cell that nothing closes"):
+            read_table_file(path)
+
+
 def test_the_separator_is_given(tmp_path):
     (tmp_path / "a.csv").write_bytes(b"a,b:c\n1:2\n")
     assert read_table_file(tmp_path / "a.csv", separator=":").to_pylist() == [{"a,b": 1, "c": 2}]

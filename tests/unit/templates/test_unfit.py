@@ -247,6 +247,13 @@ def test_nested_columns_of_every_type_are_read(column, jinja):
         (pa.array([1], pa.duration("ns")), "would lose data"),
         (pa.array([1], pa.timestamp("ns")), "would lose data"),
         (pa.array([{"t": 1}], pa.struct({"t": pa.timestamp("ns", "UTC")})), "would lose data"),
+        (pa.array([[("k", 1)]], pa.map_(pa.string(), pa.timestamp("ns"))), "would lose data"),
+        (pa.array([1, 2**62], pa.timestamp("us")), "a moment that Python cannot hold"),
+        (pa.array([1, None], pa.timestamp("ns", "Mars/Base")), "a moment that Python cannot hold .*Mars/Base"),
+        (pa.array([2**30], pa.date32()), "a moment that Python cannot hold"),
+        (pa.array([[[2**62]]], pa.list_(pa.list_(pa.duration("s")))), "a moment that Python cannot hold"),
+        (pa.array([{"d": 2**60}], pa.struct({"d": pa.date64()})), "a moment that Python cannot hold"),
+        (pa.array([2**62], pa.timestamp("us")).dictionary_encode(), "a moment that Python cannot hold"),
         (pa.array([[("k", "a"), ("k", "b")]], pa.map_(pa.string(), pa.string())), "a mapping with the key 'k' twice"),
     ],
 )
@@ -260,6 +267,8 @@ def test_moments_in_nanoseconds_read_alike_with_and_without_pandas(mode):
     column = pa.array([1_500_000_000_000_001_000, None], pa.timestamp("ns"))
     assert rendered("{{x}} ||| b", column, mode=mode)[0] == ("2017-07-14 02:40:00.000001", "b")
     assert rendered("{{x.week}} ||| b", column.slice(0, 1), mode=mode) != [("28", "b")], "pandas alone has weeks"
+    mapping = pa.array([[("k", 1_500_000_000_000_001_000)], None], pa.map_(pa.string(), pa.timestamp("ns")))
+    assert rendered("{{x.k}} ||| b", mapping, mode=mode)[0] == ("2017-07-14 02:40:00.000001", "b")
 
 
 def test_a_column_may_be_called_self():

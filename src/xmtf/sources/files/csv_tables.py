@@ -66,20 +66,24 @@ class Delimited:
         """Yield tables whose columns are text.
 
         Raises:
-            SourceError: The file cannot be read, is no UTF-8, or has rows of another length than its header.
+            SourceError: The file cannot be read, is no UTF-8, has rows of another length than its header, or a cell in
+                quotes that does not end.
         """
         layout = self._layout()
-        done, size = 0, _BLOCK_BYTES
+        done, size, last = 0, _BLOCK_BYTES, ""
         while True:
             try:
                 for table in self._tables(layout, size, done):
                     done += table.num_rows
+                    last = table.column(table.num_columns - 1)[-1].as_py() if table.num_rows else last
                     yield table
             except pa.ArrowInvalid as error:
                 if _STRADDLES in str(error) and size < _MOST_BYTES:
                     size *= 8  # a row is larger than that; those before it are passed over
                     continue
                 raise SourceError(self._explain(str(error), layout)) from None
+            if self.quoted and ("\n" in last or "\r" in last):
+                self._check_closed(last)
             return
 
     def _tables(self, layout: _Layout, block_bytes: int, done: int) -> Iterator[pa.Table]:
@@ -93,6 +97,25 @@ class Delimited:
                     yield pa.Table.from_batches([fresh]).rename_columns(names)
             if row == 0:
                 yield pa.table({name: pa.array([], pa.string()) for name in names}) if done == 0 else pa.table({})
+
+    def _check_closed(self, cell: str) -> None:
+        """Refuse a file whose last cell, of several lines, has no end: it has taken in all rows behind its mark."""
+        texts = (cell, cell.rstrip(" \t"))  # blanks behind the last mark are read as part of the cell
+        written = tuple(f'"{each}"'.encode() for each in (text.replace('"', '""') for text in texts))
+        end = b"\n" if "\n" in cell else b"\r"
+        lines, tail = 1, b""
+        with open_unpacked(self.path) as stream:
+            while block := stream.read(_BLOCK_BYTES):
+                lines += block.count(end)
+                tail = (tail + block)[-len(written[0]) - _START_BYTES :]
+        text = tail.rstrip(b" \t\r\n")
+        lines -= tail[len(text) :].count(end)
+        if not text.endswith(written):
+            line = lines - cell.rstrip().count(end.decode())
+            raise SourceError(
+                f"{self.path}: line {line}: a quotation mark opens a cell that nothing closes, so that it holds the "
+                "lines behind it; close it, or double a mark that is part of the text"
+            )
 
     def _layout(self) -> _Layout:
         with open_unpacked(self.path) as stream:

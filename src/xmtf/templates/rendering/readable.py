@@ -36,6 +36,9 @@ def readable_column(column: pa.ChunkedArray, name: str, exact: bool) -> pa.Chunk
         raise TemplateError(
             f"the column {name!r} holds {what} ({kind}); write it as text, or remove it from the template"
         )
+    if _holds_moments(kind):
+        for chunk in column.chunks:
+            _check_moments(chunk, name)
     if not _is_odd(kind, exact):
         return column
     try:
@@ -69,13 +72,73 @@ def _is_odd(kind: pa.DataType, exact: bool) -> bool:
     if _is_moment_in_nanoseconds(kind) or (exact and (pa.types.is_floating(kind) or kind in _NANOSECONDS)):
         return True
     if pa.types.is_map(kind):
-        return False  # read as a mapping when its values become Python's
+        return _is_moment_in_nanoseconds(kind.item_type)  # read as a mapping when its values become Python's
     return any(_is_odd(kind.field(number).type, exact) for number in range(kind.num_fields))
 
 
 def _is_moment_in_nanoseconds(kind: pa.DataType) -> bool:
     """Return whether Python could only write values whole as pandas does, where that is installed."""
     return bool(pa.types.is_timestamp(kind) and kind.unit == "ns")
+
+
+def _in_microseconds(kind: pa.DataType) -> pa.DataType | None:
+    """Return the type in microseconds of one in nanoseconds, also of what a mapping holds; None of any other."""
+    if pa.types.is_map(kind):
+        return pa.map_(kind.key_type, pa.timestamp("us", kind.item_type.tz))
+    return pa.timestamp("us", kind.tz) if _is_moment_in_nanoseconds(kind) else _NANOSECONDS.get(kind)
+
+
+def _holds_moments(kind: pa.DataType) -> bool:
+    """Return whether a type has dates, moments or durations, however deep."""
+    if isinstance(kind, pa.BaseExtensionType):
+        return _holds_moments(kind.storage_type)
+    if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
+        return _holds_moments(kind.value_type)
+    is_moment = pa.types.is_date(kind) or pa.types.is_timestamp(kind) or pa.types.is_duration(kind)
+    return bool(is_moment) or any(_holds_moments(kind.field(number).type) for number in range(kind.num_fields))
+
+
+def _check_moments(array: pa.Array, name: str) -> None:
+    """Refuse dates and moments that Python cannot hold: of other years than 1 to 9999, or in unknown time zones."""
+    kind = array.type
+    if isinstance(kind, pa.BaseExtensionType):
+        _check_moments(array.storage, name)
+    elif pa.types.is_dictionary(kind):
+        _check_moments(array.dictionary, name)
+    elif pa.types.is_run_end_encoded(kind):
+        _check_moments(array.values, name)
+    elif kind.num_fields:
+        for child in _children(array):
+            _check_moments(child, name)
+    elif _holds_moments(kind):
+        number = pa.int32() if pa.types.is_date32(kind) else pa.int64()
+        ends = pc.min_max(array.cast(number)).as_py().values()
+        for end in (each for each in ends if each is not None):
+            try:
+                _as_python(end, number, kind)
+            except (OverflowError, ValueError, LookupError) as error:
+                raise TemplateError(
+                    f"the column {name!r} ({kind}) cannot be read: {end} is a moment that Python cannot hold "
+                    f"({' '.join(str(error).split())}); write it as text, or remove it from the template"
+                ) from None
+
+
+def _children(array: pa.Array) -> list[pa.Array]:
+    """Return the arrays that a nested one is made of."""
+    if pa.types.is_map(array.type):
+        return [array.keys, array.items]
+    if pa.types.is_struct(array.type) or pa.types.is_union(array.type):
+        return [array.field(number) for number in range(array.type.num_fields)]
+    return [array.flatten()]
+
+
+def _as_python(value: int, number: pa.DataType, kind: pa.DataType) -> object:
+    """Return a moment or duration of a type; nanoseconds are cut off."""
+    if not pa.types.is_date(kind) and kind.unit == "ns":
+        value //= 1000
+        kind = pa.timestamp("us", kind.tz) if pa.types.is_timestamp(kind) else pa.duration("us")
+    moment: object = pa.scalar(value, number).cast(kind).as_py()
+    return moment
 
 
 def _is_list_view(kind: pa.DataType) -> bool:
@@ -89,10 +152,8 @@ def _read(array: pa.Array, exact: bool) -> pa.Array:
     if isinstance(kind, pa.BaseExtensionType):
         truths = kind.extension_name == "arrow.bool8"
         return _read(array.storage.cast(pa.bool_()) if truths else array.storage, exact)
-    if _is_moment_in_nanoseconds(kind):
-        return array.cast(pa.timestamp("us", kind.tz))
-    if kind in _NANOSECONDS:
-        return array.cast(_NANOSECONDS[kind])
+    if (shorter := _in_microseconds(kind)) is not None:
+        return array.cast(shorter)
     if pa.types.is_dictionary(kind):
         return _read(array.dictionary_decode(), exact)
     if pa.types.is_run_end_encoded(kind):
