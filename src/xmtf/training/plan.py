@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any, Literal
 
 from xmtf.errors import ConfigError, UnknownNameError, UserError
@@ -146,6 +147,9 @@ def read_layout(text: str, recipe: Recipe, num_gpus: int, planner: Planner | Non
     if keys.get("zero", 3) not in (1, 3) or keys.get("recompute", 0) > 1:
         raise ConfigError("--layout: zero is 1 or 3, recompute 0 or 1")
     parallel = Parallel(**{axis: keys[axis] for axis in AXES if axis in keys})
+    made = prod(keys.get(axis, 1) for axis in AXES)
+    if num_gpus % made or ("dp_replicate" in keys and made != num_gpus):
+        raise ConfigError(f"--layout {text!r}: its axes make {made} processes, which do not fit --gpus {num_gpus}")
     training = recipe.training
     layout = Candidate(
         resolve_dims(parallel, num_gpus),

@@ -60,6 +60,12 @@ def test_a_layout_to_rehearse_takes_it_and_what_is_written_stays(made):
     assert read_layout(text, recipe, 288, made).zero == 3
 
 
+@pytest.mark.parametrize(("text", "made_of"), [("pp=3 dp_shard=2", 6), ("pp=2 dp_replicate=2", 4), ("pp=9", 9)])
+def test_axes_that_do_not_make_the_number_of_gpus_are_refused(made, text, made_of):
+    with pytest.raises(ConfigError, match=f"--layout '{text}': its axes make {made_of} processes.*--gpus 8"):
+        read_layout(text, made.recipe, 8, made)
+
+
 def test_training_names_it_from_its_gpus_and_shards_everything_where_they_are_not_known(monkeypatch):
     recipe = load_recipe(
         RECIPES / "bloomz-7b1.yaml", ("training.parallel.dp_shard=8", "training.activation_checkpointing=true")
