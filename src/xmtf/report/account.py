@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from xmtf.errors import SourceError
 from xmtf.files import write_text
+from xmtf.json_types import JsonObject
 from xmtf.records import in_percent
 from xmtf.report.cards.facts import data_text, training_text
 from xmtf.report.collect import Run, collect_run
@@ -31,6 +32,8 @@ LEVEL = 0.05
 POWER = 0.8
 _NORMAL = 1.96 + 0.8416
 """Quantiles of the normal distribution for a two-sided test at 5 % and a power of 80 %."""
+_NO_RESULT = ("seed", "name", "description", "run_folder", "report", "execution")
+"""Sections and keys of a recipe that change no result, or, with the seed, are meant to differ."""
 _FIGURES = ("suites", "measures", "loss")
 
 
@@ -276,7 +279,25 @@ def _seeds(runs: Sequence[Run], found: Sequence[Finding]) -> list[str]:
         rows.append((*key, *("-" if seed is None else _seed_cell(seed) for seed in each)))
     columns = ("suite", "metric", *(f"seed {run.recipe['seed']}" for run in runs))
     table = Table("seeds", "", columns, tuple(rows), (False, False, *(True for _ in runs)))
-    return ["## Other seeds", "The change of each run, and its corrected p value.", render_table(table, "md")]
+    lines = [line for run in runs[1:] if (line := _other_keys(runs[0], run))]
+    about = " ".join(["The change of each run, and its corrected p value.", *lines])
+    return ["## Other seeds", about, render_table(table, "md")]
+
+
+def _other_keys(run: Run, other: Run) -> str:
+    """Return a sentence that names the keys in which another run's recipe differs, besides the seed; or ``""``."""
+    mine, theirs = (dict(_flat(each.recipe)) for each in (run, other))
+    keys = sorted(key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key))
+    told = [key for key in keys if key.partition(".")[0] not in _NO_RESULT]
+    return f"{other.folder} has another recipe than {run.folder}: {', '.join(told)}." if told else ""
+
+
+def _flat(section: JsonObject, path: str = "") -> Iterator[tuple[str, object]]:
+    for key, value in section.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{path}{key}.")
+        else:
+            yield f"{path}{key}", value
 
 
 def _seed_cell(one: Finding) -> str:

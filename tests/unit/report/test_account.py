@@ -48,6 +48,19 @@ def test_prompts_of_a_row_are_one_unit(run_folder):
 def test_seeds_stand_beside_each_other(run_folder, tmp_path):
     text = write_account([run_folder, run_folder], tmp_path / "two.md")[0].read_text(encoding="utf-8")
     assert "| suite | metric | seed 42 | seed 42 |" in text
+    assert "another recipe" not in text
+
+
+def test_a_run_of_another_recipe_is_no_mere_seed(run_folder, tmp_path):
+    other = shutil.copytree(run_folder, tmp_path / "other")
+    recipe = other / "recipe.yaml"
+    written = recipe.read_text(encoding="utf-8")
+    recipe.write_text(
+        written.replace("seed: 42", "seed: 7").replace("learning_rate: ", "learning_rate: 1"), encoding="utf-8"
+    )
+    assert written.count("learning_rate: ") == 1
+    text = write_account([run_folder, other], tmp_path / "two.md")[0].read_text(encoding="utf-8")
+    assert f"{other} has another recipe than {run_folder}: training.optimizer.learning_rate." in text
 
 
 def test_a_run_that_is_not_finished_is_refused(run_folder, tmp_path):
