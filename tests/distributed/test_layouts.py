@@ -41,7 +41,9 @@ def test_a_vocabulary_that_does_not_divide(processes, tmp_path):
         ("bloom", "FSDP2 x2", "fp32"),
         ("bloom", "FSDP2 x2", "bf16"),
         ("bloom", "DP x2", "bf16"),
-        ("mt5", "FSDP2 x2", "bf16"),
+        ("bloom", "TP x2", "fp32"),
+        ("mt5", "FSDP2 x TP x4", "fp32"),
+        ("qwen3", "TP x2", "fp32"),
         ("llama", "FSDP2 x2", "bf16"),
     ],
 )

@@ -25,7 +25,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
-from torch.distributed.tensor import DTensor, Placement, Replicate, Shard, distribute_tensor
+from torch.distributed.tensor import DTensor, Partial, Placement, Replicate, Shard, distribute_tensor
 from torch.distributed.tensor.parallel import (
     ColwiseParallel,
     ParallelStyle,
@@ -40,6 +40,7 @@ from xmtf.models.hub.model import HubModel
 from xmtf.models.layers.cut import know_whole_logits
 from xmtf.models.layers.slicing import planned
 from xmtf.models.layers.tied import SlicedEmbedding
+from xmtf.models.lora import LoraLinear
 from xmtf.models.mt5 import MT5
 from xmtf.training.topology.mesh import Mesh
 from xmtf.training.topology.ranks import ALONE, Ranks
@@ -72,7 +73,10 @@ def slice_model(model: object, mesh: Mesh) -> None:
     }
     for _, module, name in planned(model, model.tp_plan):
         style = ours[name] if name in ours else _TORCHS[name]()
+        trains = {key: parameter.requires_grad for key, parameter in module.named_parameters()}
         parallelize_module(module, mesh.slices, style, src_data_rank=None)  # every process has the weights
+        for key, parameter in module.named_parameters():  # torch's style for norms would train frozen ones
+            parameter.requires_grad_(trains[key])
     if isinstance(model, HubModel):
         _slice_hub_tables(model, tensor)
     elif isinstance(model, Bloom):
@@ -102,7 +106,10 @@ def _slice_hub_tables(model: HubModel, tensor: Ranks) -> None:
 
 
 class _Sliced(ParallelStyle):
-    """A linear layer that is sliced along a dimension of its weight; a model's other tensors stay as they are.
+    """A linear layer that is sliced along a dimension of its weight, with its adapter.
+
+    Of an adapter ``B A`` the matrix that reads or writes the sliced side is sliced with it. The other is whole, and
+    each process has a share of its gradient.
 
     Args:
         dimension: Of the weight: 0 gives some outputs from whole inputs, 1 whole outputs from some inputs.
@@ -117,7 +124,8 @@ class _Sliced(ParallelStyle):
 
     def _apply(self, module: nn.Module, device_mesh: DeviceMesh) -> nn.Module:
         placements: dict[str, Placement] = {"weight": Shard(self._dimension)}
-        placements["bias"] = Replicate() if self._dimension else Shard(0)
+        placements["bias"] = placements["lora_B"] = Replicate() if self._dimension else Shard(0)
+        placements["lora_A"] = Shard(1) if self._dimension else Replicate()
         for name, whole in list(module.named_parameters(recurse=False)):
             sliced = distribute_tensor(whole, device_mesh, [placements[name]], src_data_rank=self.src_data_rank)
             module.register_parameter(name, nn.Parameter(sliced, requires_grad=whole.requires_grad))
@@ -126,15 +134,23 @@ class _Sliced(ParallelStyle):
 
     def _forward(self, module: nn.Module, inputs: Tensor) -> Tensor:
         weight, bias = (_local(getattr(module, name)) for name in ("weight", "bias"))
+        inputs = self._before(inputs)
+        output = functional.linear(inputs, weight, None if self._dimension else bias)
+        if isinstance(module, LoraLinear):
+            low = functional.linear(functional.dropout(inputs, module.dropout, module.training), _local(module.lora_A))
+            output = output + functional.linear(low, _local(module.lora_B)) * module.scale
         if self._dimension == 0:
-            return functional.linear(self._before(inputs), weight, bias)
-        output = added_up(functional.linear(self._before(inputs), weight), self._adding)
+            return output
+        output = added_up(output, self._adding)
         return output if bias is None else output + bias.to(output.dtype)
 
 
 def _local(parameter: Tensor | None) -> Any:
-    """Return the slice held here, whose gradient becomes that of the DTensor."""
-    return parameter.to_local() if isinstance(parameter, DTensor) else parameter
+    """Return what is held here; its gradient becomes that of the DTensor, of a whole matrix a share of it."""
+    if not isinstance(parameter, DTensor):
+        return parameter
+    share = parameter.ndim > 1 and isinstance(parameter.placements[0], Replicate)
+    return parameter.to_local(grad_placements=[Partial()] if share else None)
 
 
 class _Entering:

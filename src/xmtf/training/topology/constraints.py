@@ -12,7 +12,7 @@ from xmtf.models.bloom import Bloom
 from xmtf.models.hub.model import HubModel
 from xmtf.models.hub.network import HubNetwork
 from xmtf.models.layers.slicing import SLICED_ALONG, planned
-from xmtf.models.lora import adapters
+from xmtf.models.lora import LoraLinear, adapters
 from xmtf.models.mt5 import MT5
 from xmtf.models.quantise import quantised_linears
 from xmtf.recipe.schema import Training
@@ -51,8 +51,8 @@ def _violations(model: Any, training: Training, shape: ParallelDims) -> Iterator
     if shape.tp > 1:
         yield from _slices(model, shape.tp)
     frozen = not next(model.parameters()).requires_grad  # the embedding is, beside adapters; they take long to look for
-    if shape.tp * shape.pp > 1 and frozen and adapters(model):
-        yield "training.parallel: adapters (model.lora) train with dp_shard and dp_replicate; set tp and pp to 1"
+    if shape.pp > 1 and frozen and adapters(model):
+        yield "training.parallel: adapters (model.lora) train with dp_shard, dp_replicate and tp; set pp to 1"
     if shape.splits and frozen and any(quantised_linears(model)):
         yield (
             "training.parallel: quantised weights (model.quantize) cannot be sharded; set dp_shard, tp and pp to 1, "
@@ -106,9 +106,9 @@ def _hub_slices(model: HubNetwork, tp: int) -> Iterator[str]:
         dimension = SLICED_ALONG[style]
         if dimension is None:
             continue
-        if not isinstance(module, nn.Linear):
+        if not isinstance(module, nn.Linear | LoraLinear):
             yield f"{name}: {path} is a {type(module).__name__}, and only plain matrices are sliced; set tp to 1"
-        elif module.weight.shape[dimension] % tp:
+        elif module.weight is not None and module.weight.shape[dimension] % tp:
             length = module.weight.shape[dimension]
             yield f"training.parallel.tp: {path} has {length} of {style}, not divisible among {tp} processes"
 
