@@ -186,11 +186,11 @@ def test_languages_of_a_parallel_set_are_asked_the_same_rows(tmp_path, monkeypat
     more = load_catalogue().select([TaskSelection(tasks=("xnli/fr",), limit_rows=20)], role="evaluation")[0]
     nested = next(prompted_parts(more, seed=3, offline=True)).table["row"].to_pylist()
     assert set(chosen[0]) < set(nested)  # more rows ask the first ones again
-    spread = TaskSelection(tasks=("xnli/fr", "xnli/sw"), limit_rows=30, parallel_rows="spread")
-    halves = [
-        next(prompted_parts(part, seed=3, offline=True)).table["row"].to_pylist()
-        for part in load_catalogue().select([spread], role="evaluation")
-    ]
+    same = TaskSelection(tasks=("xnli/fr", "xnli/sw"), limit_rows=30)
+    spread = same.model_copy(update={"parallel_rows": "spread"})
+    as_one, in_turn = (load_catalogue().select([each], role="evaluation") for each in (same, spread))
+    assert [fingerprint_slice(part) for part in as_one][1:] != [fingerprint_slice(part) for part in in_turn][1:]
+    halves = [next(prompted_parts(part, seed=3, offline=True)).table["row"].to_pylist() for part in in_turn]
     assert {len(half) for half in halves} == {30}
     assert len(set(halves[0]) | set(halves[1])) >= 50  # of 60, up to the unevenness of where the turns begin
 

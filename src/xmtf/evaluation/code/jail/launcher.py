@@ -91,6 +91,8 @@ def _own_folder() -> Iterator[str]:
 
 
 def _serve(request: dict[str, Any]) -> Verdict:
+    if request["isolate"]:  # what the keeper's parent leaves becomes ours, so that we see it end
+        prctl(_SUBREAPER, 1, "subreaper")
     reports, reporting = os.pipe()
     ready, is_ready = os.pipe()
     mapped, is_mapped = os.pipe()
@@ -163,6 +165,8 @@ def _kill(child: int, *, isolated: bool) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
+    if isolated:
+        _reap()  # process 1 of the namespaces dies with the child, and has ended when all within them have
 
 
 def _map_ids(child: int) -> None:
