@@ -186,6 +186,8 @@ def test_languages_of_a_parallel_set_are_asked_the_same_rows(tmp_path, monkeypat
     more = load_catalogue().select([TaskSelection(tasks=("xnli/fr",), limit_rows=20)], role="evaluation")[0]
     nested = next(prompted_parts(more, seed=3, offline=True)).table["row"].to_pylist()
     assert set(chosen[0]) < set(nested)  # more rows ask the first ones again
+    with pytest.raises(ValueError, match="'spread' needs limit_rows"):
+        TaskSelection(parallel_rows="spread")
     same = TaskSelection(tasks=("xnli/fr", "xnli/sw"), limit_rows=30)
     spread = same.model_copy(update={"parallel_rows": "spread"})
     as_one, in_turn = (load_catalogue().select([each], role="evaluation") for each in (same, spread))

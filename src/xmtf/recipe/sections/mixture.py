@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -281,6 +281,12 @@ class TaskSelection(Section):
         default=None, exclude_if=is_none
     )
     """When targets are in another language, instead of the mixture's `identify`. Mixtures only."""
+
+    @model_validator(mode="after")
+    def _check_rows(self) -> Self:
+        if self.parallel_rows == "spread" and self.limit_rows is None:
+            raise ValueError("parallel_rows 'spread' needs limit_rows: without it every row is read")
+        return self
 
 
 class HeldOut(Section):
