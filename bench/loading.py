@@ -80,7 +80,7 @@ def write(folder: Path, shape: str) -> None:
 
 def measure(layout: str, model: Path, shape: str, folder: Path) -> tuple[int, int, float]:
     """Return share, memory and seconds of the process that holds most."""
-    from xmtf.training.topology.mesh import resolve_dims
+    from xmtf.parallel.topology.mesh import resolve_dims
 
     parallel = recipe_of(shape, layout).training.parallel
     size = parallel.dp_shard * parallel.tp * parallel.pp
@@ -100,10 +100,10 @@ def measure(layout: str, model: Path, shape: str, folder: Path) -> tuple[int, in
 def load(rank: int, size: int, layout: str, model: Path, shape: str, meeting: Path) -> tuple[int, int, float]:
     import torch
 
+    from xmtf.parallel.topology.mesh import build_mesh
+    from xmtf.parallel.topology.ranks import ALONE, Ranks
     from xmtf.training.parallel.layout import cut_model
     from xmtf.training.start import start_model
-    from xmtf.training.topology.mesh import build_mesh
-    from xmtf.training.topology.ranks import ALONE, Ranks
 
     ranks = ALONE
     if size > 1:

@@ -101,10 +101,10 @@ def _line(result: dict[str, Any]) -> str:
 def measure(name: str) -> dict[str, Any]:
     """Return estimate and measured peak of a case, in bytes."""
     from xmtf.models import SpecialTokens, build_model
+    from xmtf.parallel.topology.mesh import resolve_dims
     from xmtf.training.planning.candidate import Candidate
     from xmtf.training.planning.memory import Estimator
     from xmtf.training.start import adapt_model
-    from xmtf.training.topology.mesh import resolve_dims
 
     model, training, rows, micro, lengths = CASES[name]
     recipe = make_recipe(model, training, rows, micro, lengths)
@@ -121,7 +121,7 @@ def measure(name: str) -> dict[str, Any]:
 
 
 def _alone(recipe: Any, loader: Rows) -> int:
-    from xmtf.training.topology.ranks import ALONE
+    from xmtf.parallel.topology.ranks import ALONE
 
     return _peak(recipe, loader, ALONE)
 
@@ -132,7 +132,7 @@ def _forked(recipe: Any, loader: Rows, size: int) -> int:
     import torch.distributed.fsdp
     import torch.distributed.pipelining
 
-    from xmtf.training.topology.ranks import Ranks
+    from xmtf.parallel.topology.ranks import Ranks
 
     with tempfile.TemporaryDirectory() as folder:
         children = []

@@ -14,12 +14,12 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+from xmtf.parallel.topology.gpus import GpuPool, find_gpu
+from xmtf.parallel.topology.parallel_dims import ParallelDims
 from xmtf.recipe import load_recipe
 from xmtf.training.planning.candidate import Candidate
 from xmtf.training.planning.planner import Planned, Planner
 from xmtf.training.preview import meta_model
-from xmtf.training.topology.gpus import GpuPool, find_gpu
-from xmtf.training.topology.parallel_dims import ParallelDims
 
 RECIPES = Path(__file__).parents[1] / "recipes" / "train"
 PUBLISHED = {

@@ -15,7 +15,7 @@ import torch.distributed.checkpoint
 import torch.distributed.fsdp
 import torch.distributed.pipelining
 
-from xmtf.training.topology.ranks import ALONE, Ranks
+from xmtf.parallel.topology.ranks import ALONE, Ranks
 
 sys.path.insert(0, str(Path(__file__).parent))  # tiny_training.py is for all tests here
 

@@ -3,7 +3,7 @@
 import pytest
 from tiny_training import LAYOUTS, losses, size
 
-from xmtf.training.topology.ranks import ALONE
+from xmtf.parallel.topology.ranks import ALONE
 
 
 def check(processes, folder, architecture, layout, rel=1e-5, **training):

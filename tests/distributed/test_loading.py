@@ -12,11 +12,11 @@ from torch.utils._pytree import tree_leaves
 
 from xmtf.models import SpecialTokens, build_model, load_model, save_model
 from xmtf.models.load import open_model
+from xmtf.parallel.topology.mesh import build_mesh
 from xmtf.recipe.schema import Model
 from xmtf.training.numerics.precision import computing
 from xmtf.training.parallel.layout import cut_model
 from xmtf.training.start import check_model, start_model
-from xmtf.training.topology.mesh import build_mesh
 
 PADDED = 384  # rows of embedding and head
 

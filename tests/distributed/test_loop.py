@@ -11,11 +11,11 @@ from xmtf.errors import ConfigError
 from xmtf.files import read_jsonl
 from xmtf.models.hub.head import find_head
 from xmtf.models.hub.model import HubModel
+from xmtf.parallel.topology.constraints import check_constraints
+from xmtf.parallel.topology.mesh import resolve_dims
+from xmtf.parallel.topology.parallel_dims import ParallelDims
+from xmtf.parallel.topology.ranks import ALONE
 from xmtf.training.checkpoint import checkpoint
-from xmtf.training.topology.constraints import check_constraints
-from xmtf.training.topology.mesh import resolve_dims
-from xmtf.training.topology.parallel_dims import ParallelDims
-from xmtf.training.topology.ranks import ALONE
 
 
 def run_whole(ranks, folder, layout, validation_rows=6, **training):

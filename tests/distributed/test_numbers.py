@@ -11,8 +11,8 @@ import pytest
 import torch
 from tiny_training import LAYOUTS, make_loop, size
 
+from xmtf.parallel.topology.ranks import ALONE
 from xmtf.training.parallel.layout import blocks_of
-from xmtf.training.topology.ranks import ALONE
 
 SHAPES = {
     "bloom": {"hidden_size": 24, "num_layers": 2},

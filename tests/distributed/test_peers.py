@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from xmtf.errors import LostProcessError, UserError
+from xmtf.parallel.topology.ranks import all_processes
 from xmtf.recipe.sections.processes import Timeouts
-from xmtf.training.topology.ranks import all_processes
 
 QUICK = {"start": 60, "step": 60, "silence": 1}
 

@@ -10,10 +10,10 @@ import torch
 from tiny_training import make_loop, size
 
 from xmtf.errors import DataError
+from xmtf.parallel.topology.ranks import ALONE
 from xmtf.training.checkpoint import checkpoint, state
 from xmtf.training.checkpoint.shards import ShardReader
 from xmtf.training.checkpoint.state import TrainingProgress, torn
-from xmtf.training.topology.ranks import ALONE
 
 MATRIX = ("single", "FSDP2 x2", "TP x2", "PP x2", "FSDP2 x TP x4")
 PAGE = Path(__file__).parents[2] / "docs" / "scaling.md"

@@ -12,10 +12,10 @@ import xmtf.models.save
 from xmtf.errors import UserError
 from xmtf.models.files.weights import plan_weight_files, write_weights
 from xmtf.models.save import save_tensors
+from xmtf.parallel.topology.ranks import ALONE
 from xmtf.training import shared_export
 from xmtf.training.checkpoint import checkpoint, room
 from xmtf.training.shared_export import SharedExport
-from xmtf.training.topology.ranks import ALONE
 
 MOST = 40_000
 KEYS = {"start_s": 60, "export_s": 60}

@@ -8,8 +8,8 @@ from tiny_training import make_loop, size
 from xmtf.evaluation.generation.generate import generate
 from xmtf.evaluation.ranking.rank import rank
 from xmtf.models.layers.cut import read_whole
+from xmtf.parallel.topology.ranks import ALONE
 from xmtf.records import Origin, Request
-from xmtf.training.topology.ranks import ALONE
 
 
 class Letters:

@@ -58,6 +58,6 @@ def check_layout(loaded: LoadedRecipe, processes: int) -> None:
     """
     parallel = loaded.recipe.training.parallel
     if parallel != type(parallel)():  # any number of processes fits the default, and telling so needs no torch
-        from xmtf.training.topology.mesh import resolve_dims
+        from xmtf.parallel.topology.mesh import resolve_dims
 
         resolve_dims(parallel, processes)

@@ -17,6 +17,9 @@ from xmtf.execution import say, warn
 from xmtf.models import model_size
 from xmtf.models.device import choose_device
 from xmtf.models.interface import Family
+from xmtf.parallel.topology.constraints import num_micro_batches
+from xmtf.parallel.topology.mesh import Mesh, build_mesh, resolve_dims
+from xmtf.parallel.topology.ranks import ALONE, Ranks
 from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.schema import Recipe, Training
 from xmtf.run_folder import RunFolder, stop_file, tokenizer_of
@@ -45,9 +48,6 @@ from xmtf.training.planning import memory
 from xmtf.training.planning.candidate import Candidate
 from xmtf.training.planning.zero_choice import pool_here, with_zero
 from xmtf.training.start import Start, check_model, packed_or_padded, start_model
-from xmtf.training.topology.constraints import num_micro_batches
-from xmtf.training.topology.mesh import Mesh, build_mesh, resolve_dims
-from xmtf.training.topology.ranks import ALONE, Ranks
 
 if TYPE_CHECKING:
     from xmtf.models.files.stored import StoredTensors

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 
 from xmtf.artefacts.manifest_parts import ModelDetails
+from xmtf.parallel.topology.parallel_dims import ParallelDims
 from xmtf.plugins import loaded_versions
-from xmtf.training.topology.parallel_dims import ParallelDims
 from xmtf.versions import package_versions
 
 __all__ = ["training_machine"]

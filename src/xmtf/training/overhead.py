@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from xmtf.parallel.topology.gpus import GpuPool
 from xmtf.recipe import Recipe
 from xmtf.training.loop.validation import Pace
 from xmtf.training.planning.planner import LayoutPlan
-from xmtf.training.topology.gpus import GpuPool
 
 __all__ = ["NODE_BYTES_S", "Overhead", "overhead_of"]
 

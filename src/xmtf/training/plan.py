@@ -11,6 +11,10 @@ from math import prod
 from typing import Any, Literal
 
 from xmtf.errors import ConfigError, UnknownNameError, UserError
+from xmtf.parallel.topology.constraints import check_constraints
+from xmtf.parallel.topology.gpus import GpuPool, find_gpu
+from xmtf.parallel.topology.mesh import resolve_dims
+from xmtf.parallel.topology.parallel_dims import AXES
 from xmtf.recipe import LoadedRecipe, Recipe
 from xmtf.recipe.quantities import parse_quantity
 from xmtf.recipe.schema import Parallel
@@ -21,10 +25,6 @@ from xmtf.training.planning.zero_choice import choose_zero
 from xmtf.training.preview import meta_model
 from xmtf.training.rehearsal.rehearse import Rehearsal, rehearse, stages_to_rehearse
 from xmtf.training.start import adapt_model
-from xmtf.training.topology.constraints import check_constraints
-from xmtf.training.topology.gpus import GpuPool, find_gpu
-from xmtf.training.topology.mesh import resolve_dims
-from xmtf.training.topology.parallel_dims import AXES
 
 __all__ = ["GpuOptions", "RehearsedTraining", "checkpoint_bytes", "plan_training", "read_layout", "rehearse_training"]
 

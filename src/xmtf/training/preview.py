@@ -25,6 +25,8 @@ from xmtf.models.files.references import find_config
 from xmtf.models.hub.load import hub_shape
 from xmtf.models.interface import Family
 from xmtf.models.mt5 import MT5, MT5Config
+from xmtf.parallel.topology.constraints import check_constraints, num_micro_batches
+from xmtf.parallel.topology.parallel_dims import ParallelDims
 from xmtf.recipe import LoadedRecipe, Recipe
 from xmtf.tokens import CausalBatch, open_loader, peek_row
 from xmtf.training.loss.batches import examples_of_row
@@ -32,8 +34,6 @@ from xmtf.training.planning.candidate import Candidate
 from xmtf.training.planning.memory import estimate_memory, row_positions
 from xmtf.training.planning.zero_choice import pool_here, with_zero
 from xmtf.training.start import adapt_model
-from xmtf.training.topology.constraints import check_constraints, num_micro_batches
-from xmtf.training.topology.parallel_dims import ParallelDims
 
 if TYPE_CHECKING:
     from xmtf.models import Model

@@ -29,12 +29,12 @@ from xmtf.models.files import weights
 from xmtf.models.files.streamed import ToWrite, write_streamed
 from xmtf.models.mt5 import MT5
 from xmtf.models.save import converted, copy_tokenizer, save_about, stored_name
+from xmtf.parallel.topology.ranks import Ranks
 from xmtf.recipe import Recipe
 from xmtf.training.checkpoint.checkpoint import weight_reader
 from xmtf.training.checkpoint.room import check_room
 from xmtf.training.checkpoint.state import read_state
 from xmtf.training.start import start_model
-from xmtf.training.topology.ranks import Ranks
 
 __all__ = ["SharedExport", "shared_export"]
 

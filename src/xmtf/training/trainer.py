@@ -41,6 +41,7 @@ from xmtf.models.build import random_weights
 from xmtf.models.files.identity import model_identity
 from xmtf.models.quantise import quantised_linears
 from xmtf.models.save import MODELS, file_hashes, save_tensors
+from xmtf.parallel.topology.ranks import Ranks, all_processes
 from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.effects import marked, stage_fingerprint
 from xmtf.recipe.schema import Recipe
@@ -61,7 +62,6 @@ from xmtf.training.machine import training_machine
 from xmtf.training.naming import identify_training
 from xmtf.training.shared_export import SharedExport, shared_export
 from xmtf.training.start import check_machine
-from xmtf.training.topology.ranks import Ranks, all_processes
 
 __all__ = ["claim_checkpoints", "train", "train_in_folder", "write_initial"]
 

@@ -14,9 +14,9 @@ from xmtf.cli.app import COMMANDS, build_app
 from xmtf.evaluation.code.settings import Ask
 from xmtf.evaluation.interchange.every_eval_ever import RELATIONSHIPS
 from xmtf.evaluation.interchange.read import FORMATS
+from xmtf.parallel.topology.gpus import GPUS
 from xmtf.runs.pipeline import STAGES
 from xmtf.tasks.task import Role
-from xmtf.training.topology.gpus import GPUS
 
 OF_TEXT = {"  --stop TEXT", "  --answer-after TEXT", "  --title TEXT"}
 CLOSED_SETS = {

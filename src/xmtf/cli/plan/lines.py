@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from xmtf.text.table import aligned, terminal_width
 
 if TYPE_CHECKING:
+    from xmtf.parallel.topology.gpus import GpuPool
     from xmtf.recipe.schema import Training
     from xmtf.training.overhead import Overhead
     from xmtf.training.planning.planner import LayoutPlan, Planned
-    from xmtf.training.topology.gpus import GpuPool
 
 __all__ = ["overhead_lines", "plan_lines"]
 

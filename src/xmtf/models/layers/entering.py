@@ -1,7 +1,7 @@
 """Where states that several blocks read enter matrices that tensor parallelism slices.
 
 The blocks of a decoder all read the encoder's states. ``entering`` gives them back unchanged; where matrices are
-sliced over processes :mod:`xmtf.training.parallel.tensor_parallel` puts there what adds up their gradient, once for all
+sliced over processes :mod:`xmtf.parallel.tensor_parallel` puts there what adds up their gradient, once for all
 blocks.
 """
 

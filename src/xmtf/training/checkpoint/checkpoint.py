@@ -25,13 +25,13 @@ from xmtf.errors import DataError
 from xmtf.execution import warn
 from xmtf.files import discard_folder, sweep
 from xmtf.guards.unfinished import replace_folder, temporary_folder
+from xmtf.parallel.pieces import Piece, as_piece
+from xmtf.parallel.topology.ranks import ALONE, Ranks
 from xmtf.training.checkpoint.optimizer_state import load_optimizer_tensors, optimizer_tensors
 from xmtf.training.checkpoint.room import check_room
 from xmtf.training.checkpoint.shards import Shard, ShardReader, Stored, write_shards
 from xmtf.training.checkpoint.state import STATE, State, TrainingProgress, damaged, read_state, require_whole, torn
 from xmtf.training.parallel.layout import Layout
-from xmtf.training.parallel.pieces import Piece, as_piece
-from xmtf.training.topology.ranks import ALONE, Ranks
 
 __all__ = [
     "checkpoint_folders",

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from xmtf.errors import UserError
-from xmtf.training.topology.ranks import ALONE, Ranks
+from xmtf.parallel.topology.ranks import ALONE, Ranks
 
 __all__ = ["check_room"]
 

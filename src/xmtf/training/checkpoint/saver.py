@@ -10,11 +10,11 @@ from pathlib import Path
 
 import torch
 
+from xmtf.parallel.topology.ranks import ALONE, Ranks
 from xmtf.training.checkpoint import checkpoint
 from xmtf.training.checkpoint.shards import Shard
 from xmtf.training.checkpoint.state import TrainingProgress
 from xmtf.training.parallel.layout import Layout
-from xmtf.training.topology.ranks import ALONE, Ranks
 
 __all__ = ["Saver", "saving_ranks"]
 

@@ -40,8 +40,8 @@ from torch.distributed.checkpoint.storage import StorageWriter, WriteResult
 from torch.futures import Future
 
 from xmtf.errors import DataError
+from xmtf.parallel.topology.ranks import Ranks
 from xmtf.training.checkpoint.shard_file import write_shard_file
-from xmtf.training.topology.ranks import Ranks
 
 __all__ = ["Shard", "ShardReader", "Stored", "write_shards"]
 

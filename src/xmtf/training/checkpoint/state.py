@@ -17,7 +17,7 @@ import xxhash
 from xmtf.errors import DataError
 from xmtf.files import content_hash, write_json
 from xmtf.json_types import JsonObject
-from xmtf.training.topology.ranks import ALONE, Ranks
+from xmtf.parallel.topology.ranks import ALONE, Ranks
 
 __all__ = ["STATE", "State", "TrainingProgress", "damaged", "read_state", "require_whole", "torn"]
 

@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 
 from xmtf.models import ModelSize
+from xmtf.parallel.topology.gpus import PEAKS
 from xmtf.training.loop.step import GlobalBatch
 from xmtf.training.loss.batches import Batch, is_causal
 from xmtf.training.numerics.precision import Precision, compute_dtype, computing
-from xmtf.training.topology.gpus import PEAKS
 
 __all__ = ["Meter", "attended_pairs", "peak_flops"]
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from xmtf.models.torch_private import foreach_mul_
+from xmtf.parallel.topology.ranks import Ranks
 from xmtf.recipe.schema import Training
 from xmtf.training.loss.batches import Batch, RowLoader
 from xmtf.training.loss.objective import Objective
@@ -22,7 +23,6 @@ from xmtf.training.optim.optimizer import set_learning_rate
 from xmtf.training.optim.schedule import learning_rate
 from xmtf.training.parallel.layout import Layout
 from xmtf.training.parallel.pipeline_parallel import Pipeline
-from xmtf.training.topology.ranks import Ranks
 
 __all__ = ["Feed", "GlobalBatch", "Step", "StepOutcome"]
 

@@ -17,6 +17,7 @@ from typing import Any, Literal, Protocol
 import torch
 
 from xmtf.models.layers.cut import read_whole
+from xmtf.parallel.topology.ranks import ALONE, Ranks
 from xmtf.recipe.schema import Training
 from xmtf.training.loop.events import GroupLosses, Log
 from xmtf.training.loss.batches import Batch, RowLoader
@@ -24,7 +25,6 @@ from xmtf.training.loss.objective import Objective
 from xmtf.training.loss.targets import Targets, Weighting, select_targets
 from xmtf.training.numerics.precision import Precision, computing
 from xmtf.training.parallel.pipeline_parallel import Pipeline
-from xmtf.training.topology.ranks import ALONE, Ranks
 
 __all__ = ["Measure", "Measured", "Pace", "Validation", "Watch", "composite"]
 

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from xmtf.training.topology.ranks import ALONE, Ranks
+from xmtf.parallel.topology.ranks import ALONE, Ranks
 
 __all__ = ["CHUNK_BYTES", "TILE_SHARE", "Head", "HeadLoss", "tiles"]
 

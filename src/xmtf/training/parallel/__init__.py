@@ -1,1 +1,1 @@
-"""A model cut over the processes of a mesh: pieces, sharded tables, tensor and pipeline parallelism."""
+"""A training cut over the processes of a mesh: layout, gradients, sharded optimizers, pipelines."""

@@ -21,16 +21,16 @@ from xmtf.models.bloom import Bloom
 from xmtf.models.hub.encoder_decoder import HubEncoderDecoder
 from xmtf.models.mt5 import MT5
 from xmtf.models.torch_private import foreach_norm
+from xmtf.parallel.materialize import Weights, materialize, read_pieces
+from xmtf.parallel.pieces import Piece, as_piece, is_sharded
+from xmtf.parallel.tensor_parallel import slice_model
+from xmtf.parallel.topology.constraints import check_constraints
+from xmtf.parallel.topology.mesh import Mesh
+from xmtf.parallel.topology.parallel_dims import stage_blocks
+from xmtf.parallel.topology.ranks import Ranks
 from xmtf.recipe.schema import Training
-from xmtf.training.parallel.materialize import Weights, materialize, read_pieces
-from xmtf.training.parallel.pieces import Piece, as_piece, is_sharded
 from xmtf.training.parallel.sharded_tables import ShardedTable, shard_table
-from xmtf.training.parallel.tensor_parallel import slice_model
 from xmtf.training.parallel.zero import add_up_gradients, before_backward, keep_gathered
-from xmtf.training.topology.constraints import check_constraints
-from xmtf.training.topology.mesh import Mesh
-from xmtf.training.topology.parallel_dims import stage_blocks
-from xmtf.training.topology.ranks import Ranks
 
 __all__ = ["CutModel", "Layout", "blocks_of", "clear_gradients", "cut_model", "cut_parts", "place_parts"]
 

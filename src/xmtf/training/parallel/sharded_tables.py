@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from xmtf.training.parallel.pieces import Piece
-from xmtf.training.topology.ranks import Ranks
+from xmtf.parallel.pieces import Piece
+from xmtf.parallel.topology.ranks import Ranks
 
 __all__ = ["ShardedTable", "shard_table"]
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
+from xmtf.parallel.topology.parallel_dims import AXES, ParallelDims, stage_blocks
 from xmtf.recipe import Recipe
 from xmtf.recipe.schema import Training
-from xmtf.training.topology.parallel_dims import AXES, ParallelDims, stage_blocks
 
 __all__ = ["Candidate", "stage_shares"]
 

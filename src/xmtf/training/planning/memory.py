@@ -17,7 +17,7 @@ or before it in the head, which computes a tile of the vocabulary at a time; the
 parallelism
 divides all matrices, pipeline stages the blocks; the first and the last stage both keep a tied embedding.
 A stage keeps activations of as many micro-batches as there are stages from it on, interleaved ones more
-(:func:`xmtf.training.topology.parallel_dims.in_flight`).
+(:func:`xmtf.parallel.topology.parallel_dims.in_flight`).
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from xmtf.errors import ConfigError
 from xmtf.models import ModelSize, model_size
 from xmtf.models.interface import Family
 from xmtf.models.parameters import num_layers
+from xmtf.parallel.topology.parallel_dims import in_flight
 from xmtf.recipe import Recipe
 from xmtf.training.loss.head import CHUNK_BYTES, TILE_SHARE, tiles
 from xmtf.training.optim.adafactor import MIN_FACTORED_SIZE
 from xmtf.training.planning.activations import Activations, NumberFormats, count_activations
 from xmtf.training.planning.candidate import Candidate, stage_shares
-from xmtf.training.topology.parallel_dims import in_flight
 
 __all__ = [
     "Estimator",

@@ -2,7 +2,7 @@
 
 Nothing is loaded: memory (:mod:`xmtf.training.planning.memory`) and time
 (:mod:`xmtf.training.planning.step_time`) are arithmetic on shapes. What training would
-refuse (:mod:`xmtf.training.topology.constraints`) is not listed.
+refuse (:mod:`xmtf.parallel.topology.constraints`) is not listed.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from functools import cached_property
 from typing import Any, Literal
 
 from xmtf.errors import ConfigError
+from xmtf.parallel.topology.constraints import violated_constraint
+from xmtf.parallel.topology.gpus import GpuPool
+from xmtf.parallel.topology.parallel_dims import ParallelDims
 from xmtf.recipe import Recipe
 from xmtf.training.planning.candidate import Candidate
 from xmtf.training.planning.memory import Estimator, MemoryEstimate, size_text
 from xmtf.training.planning.step_time import Clock, StepTime
-from xmtf.training.topology.constraints import violated_constraint
-from xmtf.training.topology.gpus import GpuPool
-from xmtf.training.topology.parallel_dims import ParallelDims
 
 __all__ = ["LayoutPlan", "Planned", "Planner"]
 

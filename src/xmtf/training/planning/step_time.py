@@ -21,10 +21,10 @@ from typing import Any
 from xmtf.models import ModelSize
 from xmtf.models.bloom import Bloom
 from xmtf.models.mt5 import MT5
+from xmtf.parallel.topology.gpus import GpuPool
 from xmtf.recipe import Recipe
 from xmtf.training.planning.candidate import Candidate, stage_shares
 from xmtf.training.planning.memory import num_blocks
-from xmtf.training.topology.gpus import GpuPool
 
 __all__ = ["EXPECTED_SHARE", "Clock", "StepTime"]
 

@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 import torch
 
+from xmtf.parallel.topology.gpus import GPUS, Gpu, GpuPool
+from xmtf.parallel.topology.parallel_dims import ParallelDims
 from xmtf.recipe import Recipe
 from xmtf.training.planning.candidate import Candidate
 from xmtf.training.planning.planner import Planner
-from xmtf.training.topology.gpus import GPUS, Gpu, GpuPool
-from xmtf.training.topology.parallel_dims import ParallelDims
 
 __all__ = ["choose_zero", "pool_here", "with_zero"]
 

@@ -11,8 +11,8 @@ import torch
 from xmtf.errors import ConfigError
 from xmtf.models.layers.attention import forget_slopes
 from xmtf.models.torch_private import FakeStore
-from xmtf.training.topology.mesh import Mesh
-from xmtf.training.topology.ranks import Ranks
+from xmtf.parallel.topology.mesh import Mesh
+from xmtf.parallel.topology.ranks import Ranks
 
 __all__ = ["as_one_of", "groups_by_name"]
 

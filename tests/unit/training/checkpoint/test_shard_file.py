@@ -4,9 +4,9 @@ import xxhash
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from xmtf.parallel.topology.ranks import ALONE
 from xmtf.training.checkpoint.shard_file import write_shard_file
 from xmtf.training.checkpoint.shards import Shard, ShardReader, write_shards
-from xmtf.training.topology.ranks import ALONE
 
 TENSORS = {
     "flags": torch.tensor([True, False, True]),

@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from xmtf.models import SpecialTokens, build_model
+from xmtf.parallel.topology.parallel_dims import ParallelDims, stage_blocks
 from xmtf.recipe.schema import Recipe
 from xmtf.training.numerics.precision import prepare
 from xmtf.training.planning.activations import NumberFormats, count_activations
 from xmtf.training.planning.candidate import Candidate
 from xmtf.training.planning.memory import Estimator, estimate_memory
 from xmtf.training.start import adapt_model
-from xmtf.training.topology.parallel_dims import ParallelDims, stage_blocks
 
 ROWS, INPUTS, TARGETS = 2, 80, 96
 

@@ -5,11 +5,11 @@ from types import SimpleNamespace
 import pytest
 
 from xmtf.cli.plan.lines import overhead_lines
+from xmtf.parallel.topology.gpus import GpuPool, find_gpu
+from xmtf.parallel.topology.parallel_dims import ParallelDims
 from xmtf.recipe.schema import Recipe
 from xmtf.training.overhead import overhead_of
 from xmtf.training.planning.candidate import Candidate
-from xmtf.training.topology.gpus import GpuPool, find_gpu
-from xmtf.training.topology.parallel_dims import ParallelDims
 
 
 def made(dims, *, recompute=False, bubble=0.0):

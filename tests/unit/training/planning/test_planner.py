@@ -8,15 +8,15 @@ from typer.testing import CliRunner
 
 from xmtf.cli.app import build_app
 from xmtf.errors import ConfigError, UnknownNameError
+from xmtf.parallel.topology.constraints import check_constraints
+from xmtf.parallel.topology.gpus import GpuPool, find_gpu
+from xmtf.parallel.topology.mesh import resolve_dims
+from xmtf.parallel.topology.parallel_dims import ParallelDims
 from xmtf.recipe import load_recipe
 from xmtf.training.planning.candidate import Candidate
 from xmtf.training.planning.planner import Planner
 from xmtf.training.preview import meta_model
 from xmtf.training.start import adapt_model
-from xmtf.training.topology.constraints import check_constraints
-from xmtf.training.topology.gpus import GpuPool, find_gpu
-from xmtf.training.topology.mesh import resolve_dims
-from xmtf.training.topology.parallel_dims import ParallelDims
 
 RECIPES = Path(__file__).parents[4] / "recipes" / "train"
 

@@ -8,6 +8,9 @@ import pytest
 import torch
 
 from xmtf.errors import ConfigError
+from xmtf.parallel.topology.gpus import GpuPool, find_gpu
+from xmtf.parallel.topology.parallel_dims import ParallelDims
+from xmtf.parallel.topology.ranks import ALONE
 from xmtf.recipe import load_recipe
 from xmtf.training.assembly import _with_zero
 from xmtf.training.plan import read_layout
@@ -16,9 +19,6 @@ from xmtf.training.planning.memory import check_limit
 from xmtf.training.planning.planner import Planner
 from xmtf.training.planning.zero_choice import choose_zero, pool_here, with_zero
 from xmtf.training.preview import meta_model
-from xmtf.training.topology.gpus import GpuPool, find_gpu
-from xmtf.training.topology.parallel_dims import ParallelDims
-from xmtf.training.topology.ranks import ALONE
 
 RECIPES = Path(__file__).parents[4] / "recipes" / "train"
 

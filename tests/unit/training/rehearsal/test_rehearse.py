@@ -5,6 +5,7 @@ import json
 import pytest
 
 from xmtf.models import SpecialTokens, build_model
+from xmtf.parallel.topology.parallel_dims import ParallelDims
 from xmtf.recipe.schema import Recipe
 from xmtf.training.planning.candidate import Candidate
 from xmtf.training.planning.memory import Estimator
@@ -12,7 +13,6 @@ from xmtf.training.preview import meta_model
 from xmtf.training.rehearsal import rehearse as rehearsal
 from xmtf.training.rehearsal.rehearse import rehearse
 from xmtf.training.start import adapt_model
-from xmtf.training.topology.parallel_dims import ParallelDims
 
 BLOOM = {"architecture": "bloom", "hidden_size": 256, "num_layers": 4, "num_heads": 4, "vocab_size": 512}
 MT5 = {

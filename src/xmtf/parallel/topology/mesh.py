@@ -26,9 +26,9 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
 from xmtf.errors import ConfigError
 from xmtf.models.torch_private import forget_meshes, set_group_timeout
+from xmtf.parallel.topology.parallel_dims import AXES, ParallelDims
+from xmtf.parallel.topology.ranks import ALONE, Ranks
 from xmtf.recipe.schema import Parallel
-from xmtf.training.topology.parallel_dims import AXES, ParallelDims
-from xmtf.training.topology.ranks import ALONE, Ranks
 
 __all__ = ["Mesh", "build_mesh", "resolve_dims"]
 

@@ -26,8 +26,8 @@ from torch.distributed.rendezvous import rendezvous
 
 from xmtf.errors import ConfigError
 from xmtf.models.device import choose_device, take_gpu
+from xmtf.parallel.topology.peers import Peers, Store
 from xmtf.recipe.sections.processes import Timeouts
-from xmtf.training.topology.peers import Peers, Store
 
 __all__ = ["ALONE", "Ranks", "all_processes"]
 

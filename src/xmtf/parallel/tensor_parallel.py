@@ -42,8 +42,8 @@ from xmtf.models.layers.slicing import planned
 from xmtf.models.layers.tied import SlicedEmbedding
 from xmtf.models.lora import LoraLinear
 from xmtf.models.mt5 import MT5
-from xmtf.training.topology.mesh import Mesh
-from xmtf.training.topology.ranks import ALONE, Ranks
+from xmtf.parallel.topology.mesh import Mesh
+from xmtf.parallel.topology.ranks import ALONE, Ranks
 
 __all__ = ["added_up", "slice_model"]
 

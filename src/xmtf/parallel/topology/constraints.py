@@ -15,8 +15,8 @@ from xmtf.models.layers.slicing import SLICED_ALONG, planned
 from xmtf.models.lora import LoraLinear, adapters
 from xmtf.models.mt5 import MT5
 from xmtf.models.quantise import quantised_linears
+from xmtf.parallel.topology.parallel_dims import ParallelDims
 from xmtf.recipe.schema import Training
-from xmtf.training.topology.parallel_dims import ParallelDims
 
 __all__ = ["check_constraints", "num_micro_batches", "violated_constraint"]
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, Partial, Placement, Shard
 
-from xmtf.training.topology.ranks import ALONE, Ranks
+from xmtf.parallel.topology.ranks import ALONE, Ranks
 
 __all__ = ["Piece", "as_piece", "is_sharded"]
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
 
-from xmtf.training.parallel.pieces import Piece
+from xmtf.parallel.pieces import Piece
 
 __all__ = ["Weights", "materialize", "read_pieces"]
 

@@ -1,0 +1,1 @@
+"""A model over several processes: which processes there are, and which piece of the model each of them holds."""
