@@ -363,6 +363,7 @@ class EvaluationDetails(_Part):
         dtype: Number format that was computed in.
         rounding: Largest difference of scores from those in fp32, where that was measured.
         ranking: How choices were ranked; None where nothing was.
+        layout: How the model was cut over processes, such as ``tp 8``; None where each had the whole of it.
         answers: Name of the journal -> its lines; nothing in earlier versions.
         server: Of a model that is asked elsewhere: where, how, what it took.
         commit: Of this program where it ran from a checkout, ``+`` where files differed. It is here alone: scores and
@@ -376,6 +377,7 @@ class EvaluationDetails(_Part):
     dtype: str | None = None
     rounding: float | None = None
     ranking: str | None = None
+    layout: str | None = None
     answers: Counts = field(default_factory=dict)
     server: JsonObject | None = None
     commit: str | None = None

@@ -18,7 +18,14 @@ from xmtf.artefacts.manifest_parts import DatasetVersion, EvaluationCounts, Eval
 from xmtf.artefacts.ownership import free_name, refuse_loss
 from xmtf.errors import ConfigError
 from xmtf.evaluation.asking.fit_shots import fit_shots
-from xmtf.evaluation.asking.journal import Journal, answer_missing, count_lines, plan_name, request_key
+from xmtf.evaluation.asking.journal import (
+    Journal,
+    answer_missing,
+    count_lines,
+    open_journal,
+    plan_name,
+    request_key,
+)
 from xmtf.evaluation.asking.questions import note_questions
 from xmtf.evaluation.asking.rounding import largest_difference
 from xmtf.evaluation.asking.subject import AnySubject, Subject, load_any, say_special_texts
@@ -78,7 +85,7 @@ def evaluate(
         model: Folder, GGUF file or hub id.
         label: What results call the model, such as ``before``.
         out: Folder for ``scores.jsonl``, ``items/``, ``samples.jsonl`` and ``manifest.json``.
-        processes: Several may evaluate together: each calls this, the first writes results.
+        processes: Several may evaluate together: each calls this, the first writes results. They are joined here.
         replace: Whether results of another model or of other suites that are there are replaced.
 
     Raises:
@@ -92,28 +99,38 @@ def evaluate_setup(
     setup: Setup, *, model: str, label: str, out: Path, processes: Processes = ALONE, replace: bool = False
 ) -> Manifest:
     """Measure a model; as :func:`evaluate`, from a setup that need not come from a recipe."""
-    with processes:
-        return _evaluate(setup, model, label, out, processes, replace=replace)
+    with processes.joined(setup.parallel, setup.device, setup.timeouts) as together:
+        return _evaluate(setup, model, label, out, together, replace=replace)
 
 
 def _evaluate(setup: Setup, model: str, label: str, out: Path, processes: Processes, *, replace: bool) -> Manifest:
     watch = Stopwatch()
     check_results(out, never=COMPLETIONS)
     slices = suite_slices(setup)
-    recipe, inputs = depends_on(setup, slices, model, label)
+    recipe, inputs = processes.from_first(lambda: depends_on(setup, slices, model, label))
     fingerprint = stage_fingerprint("evaluation", recipe, inputs)
-    finished = is_finished(out, fingerprint)
-    processes.wait()
+    finished = processes.from_first(lambda: is_finished(out, fingerprint))
     if finished:
         sweep(out)
         return read_manifest(out)
-    choose_device(setup.device)  # refuses one that is not there, before prompts are rendered
+    _check_before_rendering(setup, model, processes)
     with alone_in(out, what="results") if processes.rank == 0 else nullcontext():
         if processes.rank == 0 and (out / MANIFEST).exists():
             _give_up(out, replace=replace)
         if processes.rank == 0:
             claim_results(out)
         return _ask_and_write(setup, slices, out, model, label, processes, (fingerprint, recipe, inputs), watch)
+
+
+def _check_before_rendering(setup: Setup, model: str, processes: Processes) -> None:
+    """Refuse a device that is not there, and a layout that the model cannot be read under."""
+    choose_device(setup.device)
+    setup.parallel.copies(processes.size)
+    if is_served(model):
+        if setup.parallel.processes > 1:
+            raise ConfigError(f"evaluation.parallel: {model} is asked behind a server; leave evaluation.parallel out")
+    elif processes.reader is not None:
+        processes.reader.check(model, offline=setup.offline)
 
 
 def _ask_and_write(
@@ -129,10 +146,9 @@ def _ask_and_write(
     """Ask what has no answer yet and write the results; one process, or one group of them, works in the folder."""
     fingerprint, recipe, inputs = identity
     all_jobs = list(_rendered(setup, slices))
-    subject = load_any(setup, model, label)
+    subject = load_any(setup, model, label, processes)
     all_jobs = fit_shots(all_jobs, subject)
-    journal = Journal(out, subject.identity(setup), processes.name)
-    processes.wait()
+    journal = open_journal(out, subject.identity(setup), processes)
     samples = choose_samples(all_jobs, setup.settings.samples)
     requests = _requests(all_jobs, samples)
     if processes.rank == 0:
@@ -141,12 +157,14 @@ def _ask_and_write(
     _say_cut(journal, requests, subject)
     say_special_texts(subject)
     rounding = largest_difference(setup, subject, model, requests) if processes.size == 1 else None
-    processes.wait()
+    way = _way_of_asking(subject, journal, ranks=any(request.choices for request in requests))
+    processes.wait("the answers of all")
     if processes.rank:
-        processes.wait()
+        processes.wait("the results")
         return read_manifest(out)
     if processes.size > 1:
         journal = Journal(out, subject.identity(setup))  # takes over the answers of all
+    if processes.size > 1 and processes.mesh is None:
         _ask_missing(subject, journal, requests)  # nothing, unless unlike devices formed unlike batches
     scores = _write_results(all_jobs, journal, subject, out)
     write_samples(out, [sample_of(job, row, journal.get(request_key(row))) for job, row in samples])
@@ -164,7 +182,8 @@ def _ask_and_write(
             answers={journal.path.name: count_lines(journal.path).whole},
             commit=source_commit() or None,
             versions=_versions(setup, slices),
-            **_way_of_asking(subject, journal, ranks=any(request.choices for request in requests)),
+            layout=processes.layout,
+            **way,
         ).to_json(),
         wall_time_s=watch.seconds,
     )
@@ -272,6 +291,11 @@ def answer(
     """
     check_results(out, never=COMPLETIONS)
     setup = setup_of(loaded)
+    if setup.parallel.processes > 1:
+        raise ConfigError(
+            "--jobs: jobs know nothing of one another, and each would hold the whole model; with evaluation.parallel "
+            "start the command under torchrun, without --jobs"
+        )
     slices = suite_slices(setup)
     recipe, inputs = depends_on(setup, slices, model, label)
     if is_finished(out, stage_fingerprint("evaluation", recipe, inputs)):

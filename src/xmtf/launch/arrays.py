@@ -10,7 +10,7 @@ completes the folder. One job of each needs no array but that of rendering.
 
 from __future__ import annotations
 
-from xmtf.launch.stage import LaunchStage
+from xmtf.launch.stage import LaunchStage, Place
 
 __all__ = ["building_stages", "measuring_stages"]
 
@@ -47,11 +47,19 @@ def building_stages(of: tuple[str, ...], prepared: str, jobs: int) -> list[Launc
     return [*stages, LaunchStage("tokens", packing, ("run", *of, "--until", prepared), (stages[-1].name,))]
 
 
-def measuring_stages(command: tuple[str, ...], needs: str, jobs: int) -> list[LaunchStage]:
-    """Return the stages of an evaluation: one, or an array that answers and one that writes the results."""
+def measuring_stages(command: tuple[str, ...], needs: str, jobs: int, *, cut: bool = False) -> list[LaunchStage]:
+    """Return the stages of an evaluation: one, or an array that answers and one that writes the results.
+
+    Args:
+        command: That evaluates.
+        needs: Stage that it begins after.
+        jobs: Of the array.
+        cut: Whether the processes hold the model together: then they are one stage under torchrun.
+    """
     label = command[command.index("--label") + 1]
-    if jobs == 1:
-        return [LaunchStage(label, f"evaluates the model {label} training", command, (needs,), model=True)]
+    if cut or jobs == 1:
+        place: Place = "ranks" if cut else "one"
+        return [LaunchStage(label, f"evaluates the model {label} training", command, (needs,), place, model=True)]
     share = (*command, "--jobs", str(jobs))
     return [
         LaunchStage(label, f"queries the model {label} training", share, (needs,), "array", jobs, model=True),

@@ -42,7 +42,7 @@ def local_commands(
     Args:
         loaded: The recipe, with the overrides.
         overrides: ``key=value``.
-        processes: Processes that build, and that train together.
+        processes: Processes that build, and that train together, or evaluate where the model is cut.
         on_gpus: Whether each of them has a GPU to itself.
         meeting: How those that train start.
     """
@@ -87,7 +87,7 @@ def run_local(loaded: LoadedRecipe, overrides: tuple[str, ...], processes: int, 
         environment = _environment(processes) | tied
         for stage, commands in local_commands(loaded, overrides, processes, on_gpus=bool(gpus), meeting=meeting):
             say(f"{stage.name}: {stage.purpose}")
-            stop = stop_file(loaded.run.checkpoints) if stage.place == "ranks" else None
+            stop = stop_file(loaded.run.checkpoints) if stage.saves else None
             own = gpus if stage.model and stage.place == "array" else []
             _check(stage.name, commands[0], _run(commands, environment, stop, own))
 

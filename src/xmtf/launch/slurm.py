@@ -75,7 +75,8 @@ class Cluster:
         cpus_per_task: Cores of a job on each node. A job that renders has one, one that evaluates those of a training
             process.
         jobs: Jobs that share the rendering of the mixture, then its parts, then its tokens.
-        evaluation_jobs: Jobs that share an evaluation; default as many as train together.
+        evaluation_jobs: Jobs that share an evaluation; default as many as train together. With ``evaluation.parallel``
+            those that train together evaluate in one job.
         grace_s: Seconds before the time limit at which a job is told to save and stop.
         options: Further options of ``sbatch`` for all jobs, such as ``--qos=long``.
         max_restarts: How often the processes of a training are started again when one has died, within its job.
@@ -144,6 +145,11 @@ def write_scripts(
     """
     scripts = check_scripts(out, replace=replace)
     check_layout(loaded, cluster.nodes * cluster.ranks_per_node)
+    parallel = loaded.recipe.evaluation.parallel
+    if cluster.evaluation_jobs is not None and parallel is not None and parallel.processes > 1:
+        raise ConfigError(
+            "--evaluation-jobs: with evaluation.parallel an evaluation is one job of all processes; omit the option"
+        )
     out = out.resolve()
     building = ("execution.engine=pool", f"execution.workers={cluster.cpus_per_task}")
     measuring = cluster.evaluation_jobs or cluster.nodes * cluster.ranks_per_node
@@ -240,7 +246,7 @@ def _gpus(stage: LaunchStage, cluster: Cluster) -> int | None:
 
 def _ranks(loaded: LoadedRecipe, stage: LaunchStage, cluster: Cluster) -> list[str]:
     """Return the lines that start torchrun on every node; its processes meet at the first node of the job."""
-    stop = stop_file(loaded.run.checkpoints.resolve())
+    stop = _quoted(stop_file(loaded.run.checkpoints.resolve()))
     threads = max(1, cluster.cpus_per_task // cluster.ranks_per_node)
     torchrun = [
         f"srun --ntasks-per-node=1 --cpus-per-task={cluster.cpus_per_task} --kill-on-bad-exit=1",
@@ -254,7 +260,7 @@ def _ranks(loaded: LoadedRecipe, stage: LaunchStage, cluster: Cluster) -> list[s
         f"export OMP_NUM_THREADS={threads}",
         'head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)',
         "port=$((20000 + SLURM_JOB_ID % 20000))    # jobs that share a node do not meet",
-        f"stop_file={_quoted(stop)}    # makes training save a checkpoint and stop",
+        *([f"stop_file={stop}    # makes training save a checkpoint and stop"] if stage.saves else []),
         "run_stage " + " \\\n    ".join(torchrun),
     ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["LaunchStage"]
+__all__ = ["LaunchStage", "Place"]
 
 Place = Literal["one", "array", "ranks"]
 """``one`` process, an ``array`` of processes that know nothing of one another, or ``ranks`` under torchrun."""
@@ -23,6 +23,7 @@ class LaunchStage:
         place: Where it runs.
         jobs: Processes of an array; each does the command with its number as ``--index``.
         model: Whether it computes with the model, on a GPU where there is one.
+        saves: Whether a stop file makes it save and end; other stages are ended by a signal, and lose little.
     """
 
     name: str
@@ -32,3 +33,4 @@ class LaunchStage:
     place: Place = "one"
     jobs: int = 1
     model: bool = False
+    saves: bool = False

@@ -35,27 +35,37 @@ def launch_stages(
         measuring: Jobs that share an evaluation.
     """
     recipe = loaded.recipe
+    parallel = recipe.evaluation.parallel
+    cut = parallel is not None and parallel.processes > 1
     of = (str(loaded.path.resolve()), *overrides)
     prepared = "tokens" if recipe.model.base else "initial"
     stages = building_stages(of, prepared, building)
     ends = []
     if recipe.evaluation.suites and recipe.evaluation.before:
         start = recipe.model.base or str(loaded.run.initial)
-        stages += measuring_stages(("evaluate", "run", *of, "--label", "before", "--model", start), "tokens", measuring)
+        stages += measuring_stages(
+            ("evaluate", "run", *of, "--label", "before", "--model", start), "tokens", measuring, cut=cut
+        )
         ends.append(stages[-1].name)
-    stages.append(LaunchStage("train", "finetunes the model", ("train", *of), ("tokens",), "ranks", model=True))
+    stages.append(
+        LaunchStage("train", "finetunes the model", ("train", *of), ("tokens",), "ranks", model=True, saves=True)
+    )
     if recipe.evaluation.suites:
-        stages += measuring_stages(("evaluate", "run", *of, "--label", "after"), "train", measuring)
+        stages += measuring_stages(("evaluate", "run", *of, "--label", "after"), "train", measuring, cut=cut)
     ends.append(stages[-1].name)
     return [*stages, LaunchStage("report", "writes the report and the model card", ("run", *of), tuple(ends))]
 
 
 def check_layout(loaded: LoadedRecipe, processes: int) -> None:
-    """See that so many processes can train together as the recipe says, before any stage begins.
+    """See that so many processes can train and evaluate together as the recipe says, before any stage begins.
 
     Raises:
-        ConfigError: The degrees of ``training.parallel`` do not multiply to them.
+        ConfigError: The degrees of ``training.parallel`` do not multiply to them, or they hold no whole copies of the
+            model as ``evaluation.parallel`` cuts it.
     """
+    evaluation = loaded.recipe.evaluation
+    if evaluation.suites and evaluation.parallel is not None:
+        evaluation.parallel.copies(processes)
     parallel = loaded.recipe.training.parallel
     if parallel != type(parallel)():  # any number of processes fits the default, and telling so needs no torch
         from xmtf.parallel.topology.mesh import resolve_dims

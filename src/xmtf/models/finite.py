@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
 from xmtf.errors import DataError
 
-__all__ = ["require_finite"]
+__all__ = ["require_finite", "require_finite_tensors"]
 
 
 @torch.no_grad()
@@ -21,9 +23,15 @@ def require_finite(model: nn.Module, label: str) -> None:
     Raises:
         DataError: Names the first of the weights.
     """
-    damaged = [name for name, parameter in model.named_parameters() if not _is_finite(parameter)]
+    require_finite_tensors(dict(model.named_parameters()), label)
+
+
+@torch.no_grad()
+def require_finite_tensors(weights: Mapping[str, Tensor], label: str) -> None:
+    """Refuse weights that are not finite; arguments and errors as of :func:`require_finite`."""
+    damaged = [name for name, weight in weights.items() if not _is_finite(weight)]
     if damaged:
-        dtype = str(next(model.parameters()).dtype).removeprefix("torch.")
+        dtype = str(weights[damaged[0]].dtype).removeprefix("torch.")
         raise DataError(
             f"{label}: {len(damaged)} of its tensors contain NaN or infinity in {dtype}, the first is {damaged[0]!r}: "
             f"the files are damaged, or training diverged; use another checkpoint"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -39,11 +40,13 @@ class OpenedModel:
         model: A ``torch.nn.Module`` on the meta device, in evaluation mode.
         stored: Its weights, by the names of its parameters.
         family: Which of the two protocols it follows.
+        take_hash: As of :class:`LoadedModel`.
     """
 
     model: Model
     stored: StoredTensors
     family: Family
+    take_hash: Callable[[], str] = field(repr=False)
 
 
 def load_model(
@@ -107,10 +110,11 @@ def open_model(ref: str, *, offline: bool = False) -> OpenedModel | None:
         return None
     config = _read_config(path)
     family = family_of_config(config)
+    take_hash = partial(weights_fingerprint, config, weight_files(path))
     if config["model_type"] in _OWN:
-        return OpenedModel(*_own_model(config, path), family)
+        return OpenedModel(*_own_model(config, path), family, take_hash)
     opened = open_hub_folder(path) if family == "causal" else None
-    return None if opened is None else OpenedModel(*opened, family)
+    return None if opened is None else OpenedModel(*opened, family, take_hash)
 
 
 def _load_adapted(

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
+from torch.distributed.tensor import DTensor
 
-from xmtf.parallel.pieces import Piece
+from xmtf.parallel.pieces import Piece, as_piece
+from xmtf.parallel.topology.mesh import Mesh
 
-__all__ = ["Weights", "materialize", "read_pieces"]
+__all__ = ["Weights", "place_pieces", "read_pieces"]
 
 
 class Weights(Protocol):
@@ -21,7 +23,48 @@ class Weights(Protocol):
         """Return a part of the tensor of a name, in any number format."""
 
 
-def materialize(model: nn.Module, device: torch.device) -> None:
+def place_pieces(
+    parts: Iterable[nn.Module],
+    shapes: Mapping[str, tuple[int, ...]],
+    empty: Collection[str],
+    mesh: Mesh,
+    device: torch.device,
+    weights: Weights | None,
+) -> dict[str, Piece]:
+    """Give what was cut its memory on a device, and its numbers; return the pieces by name.
+
+    Args:
+        parts: What this process holds: the model, or stages of it.
+        shapes: Name -> shape of every parameter of the whole model.
+        empty: Names of those that had no memory before the model was cut.
+        mesh: The processes.
+        device: Where this process computes.
+        weights: What they are filled from.
+    """
+    parts = list(parts)
+    for part in parts:
+        _materialize(part, device)
+        _move(part, device)
+    pieces = {
+        name: as_piece(name, parameter, shapes[name], tensor=mesh.tensor, shard=mesh.shard)
+        for part in parts
+        for name, parameter in part.named_parameters()
+    }
+    if weights is not None:
+        read_pieces((piece for name, piece in pieces.items() if name in empty), weights)
+    return pieces
+
+
+def _move(model: nn.Module, device: torch.device) -> None:
+    """Move everything that torch has not moved as it cut it."""
+    for parameter in model.parameters():
+        if not isinstance(parameter, DTensor):
+            parameter.data = parameter.data.to(device)
+    for buffer in model.buffers():
+        buffer.data = buffer.data.to(device)
+
+
+def _materialize(model: nn.Module, device: torch.device) -> None:
     """Give parameters on the meta device memory, in place; their numbers are not set, ties stay.
 
     Args:

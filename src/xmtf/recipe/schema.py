@@ -13,7 +13,7 @@ from xmtf.plugins import plugins
 from xmtf.recipe.effects import Effect, affects, within
 from xmtf.recipe.quantities import Bytes, Seconds, Steps, Tokens
 from xmtf.recipe.sections.mixture import CapPolicy, HeldOut, Mixture, OwnTask, PromptedFolder, Rates, TaskSelection
-from xmtf.recipe.sections.processes import Parallel, Timeouts
+from xmtf.recipe.sections.processes import EvaluationParallel, Parallel, Timeouts, check_cut
 from xmtf.recipe.sections.section import Name, Section, is_auto, is_false, is_none
 from xmtf.recipe.sections.served import ServedModel
 from xmtf.recipe.sections.tokenization import Packing, SpecialTokensPolicy, Tokenization, TokenizerChoice, uses_chat
@@ -398,6 +398,8 @@ class Evaluation(Section):
     trained alongside quantised ones."""
     batch_tokens: Annotated[int | None, affects(evaluation="rounding")] = Field(default=None, ge=64)
     """Prompt and choice positions computed together; default what the device's memory holds."""
+    parallel: EvaluationParallel | None = Field(default=None, exclude_if=is_none)
+    """The model over several processes; empty keeps it whole in each of them. Needs `xmtf launch`, or `torchrun`."""
     answer_after: Annotated[Name | None, ANSWERED] = Field(default=None, exclude_if=is_none)
     """Text that ends a model's reasoning, such as `</think>`: only what it writes after the last one is judged."""
     server: ServedModel | None = Field(default=None, exclude_if=is_none)
@@ -406,7 +408,9 @@ class Evaluation(Section):
     """Sample generations shown in the report; by default 10 where a suite writes answers, and none where all rank."""
 
     @model_validator(mode="after")
-    def _check_names(self) -> Evaluation:
+    def _check(self) -> Evaluation:
+        if self.quantize is not None and self.parallel is not None and self.parallel.processes > 1:
+            raise ValueError("quantised weights (quantize) cannot be cut; omit it, or set parallel.tp and pp to 1")
         names = [suite.name for suite in self.suites]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(
@@ -459,7 +463,9 @@ class Recipe(Section):
     """Refuse to start what is estimated to need more (`4 GiB`)."""
 
     @model_validator(mode="after")
-    def _one_answer_under_prefix_lm(self) -> Recipe:
+    def _fit_together(self) -> Recipe:
+        shape = None if self.model.base else (self.model.num_layers or 0, self.model.num_heads or 0)
+        check_cut(self.evaluation.parallel, self.model.architecture, shape)
         if self.training.prefix_lm and self.tokens.chat_turns == "all" and uses_chat(self):
             raise ValueError(
                 "training.prefix_lm: inputs see each other, so an earlier answer would see later questions; set "

@@ -23,7 +23,7 @@ from xmtf.errors import UnknownNameError
 from xmtf.artefacts.event_log import append_event
 from xmtf.execution import say, warn
 from xmtf.extras import require_extra
-from xmtf.files import Manifest, Stopwatch, alone_in, write_text
+from xmtf.files import MANIFEST, Manifest, Stopwatch, alone_in, write_text
 from xmtf.artefacts.manifest_parts import MixtureCounts, MixtureDetails
 from xmtf.runs.measures import suite_measures
 from xmtf.models import model_family
@@ -91,6 +91,7 @@ def run_recipe(
         raise UnknownNameError("stage", until, STAGES)
     if until not in _WITHOUT_MODELS:
         require_extra()
+        _refuse_one_process(loaded, until)
     folder = loaded.run_folder
     if loaded.recipe.offline:
         os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
@@ -108,6 +109,21 @@ def run_recipe(
             if stage.name == until:
                 return RunOutcome(folder, (f"{folder}: finished up to {until}",), tuple(finished))
         return outcome_of(loaded)
+
+
+def _refuse_one_process(loaded: LoadedRecipe, until: str | None) -> None:
+    """Refuse an evaluation that one process cannot do, before a run begins that ends in it.
+
+    Raises:
+        ConfigError: ``evaluation.parallel`` cuts the model, and results are still to be made.
+    """
+    evaluation = loaded.recipe.evaluation
+    if not evaluation.suites or evaluation.parallel is None:
+        return
+    left = ["before"] if evaluation.before and until != "initial" else []
+    left += ["after"] if until in (None, "after", "report") else []
+    if not all((loaded.run.results(label) / MANIFEST).exists() for label in left):
+        evaluation.parallel.copies(1)
 
 
 def outcome_of(loaded: LoadedRecipe) -> RunOutcome:

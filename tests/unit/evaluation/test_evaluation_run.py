@@ -92,7 +92,7 @@ def asked(monkeypatch, causal, tokenizer):
     monkeypatch.setattr(
         room,
         "load_any",
-        lambda setup, ref, label: Subject(
+        lambda setup, ref, label, processes=None: Subject(
             causal, tokenizer, PromptRules(), label, state["fingerprint"], setup.settings.scoring, Decoding(5), 64
         ),
     )

@@ -28,6 +28,18 @@ def test_building_is_a_pool_and_training_is_under_torchrun():
     assert commands["after_scores"] == [measure]
 
 
+def test_a_model_that_is_cut_is_evaluated_under_torchrun():
+    loaded = load_recipe(SMOKE, ["evaluation.parallel.tp=2"])
+    commands = {stage.name: of for stage, of in local_commands(loaded, ("evaluation.parallel.tp=2",), 4)}
+    assert list(commands) == ["tokens", "before", "train", "after", "report"]
+    for name in ("before", "after"):
+        [command] = commands[name]
+        assert command[1:6] == ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "4"]
+        assert "--jobs" not in command
+    with pytest.raises(ConfigError, match="tp 2 x pp 1 needs 2 processes for each copy of the model, and 3 are not"):
+        run_local(loaded, ("evaluation.parallel.tp=2",), 3)
+
+
 def test_one_process_needs_no_torchrun():
     commands = {stage.name: of for stage, of in local_commands(load_recipe(SMOKE), (), 1)}
     assert list(commands) == ["tokens", "before", "train", "after", "report"]
@@ -64,12 +76,14 @@ sys.exit(130)
 """
 
 
-@pytest.mark.parametrize(("place", "ended"), [("ranks", "saved"), ("one", "interrupted")])
-def test_ctrl_c_lets_training_save_and_other_stages_end(monkeypatch, tmp_path, place, ended):
+@pytest.mark.parametrize(("saves", "ended"), [(True, "saved"), (False, "interrupted")])
+def test_ctrl_c_lets_training_save_and_other_stages_end(monkeypatch, tmp_path, saves, ended):
     loaded = load_recipe(SMOKE, [f"run_folder={tmp_path}"])
     command = [sys.executable, "-c", STAGE, str(tmp_path / "checkpoints" / "stop"), str(tmp_path / "ended")]
     monkeypatch.setattr(
-        local, "local_commands", lambda *_, **_keywords: [(LaunchStage("train", "", (), place=place), [command])]
+        local,
+        "local_commands",
+        lambda *_, **_keywords: [(LaunchStage("train", "", (), place="ranks", saves=saves), [command])],
     )
     with pytest.raises(KeyboardInterrupt):
         run_local(loaded, (), 2)

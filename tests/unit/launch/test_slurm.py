@@ -132,6 +132,19 @@ def test_a_layout_that_the_processes_do_not_make_up_is_refused(write):
     assert (write("training.parallel.tp=4") / "train.sbatch").is_file()
 
 
+def test_a_model_that_is_cut_is_evaluated_by_all_processes_in_one_job(write):
+    cut = "evaluation.parallel.pp=2"
+    text = (write(cut) / "after.sbatch").read_text()
+    assert "#SBATCH --nodes=2\n" in text
+    assert "--nproc-per-node=8" in text
+    assert "stop_file" not in text  # a signal ends it: answers are written down batch by batch
+    assert "--array" not in text
+    with pytest.raises(ConfigError, match=r"--evaluation-jobs: with evaluation\.parallel an evaluation is one job"):
+        write(cut, cluster=replace(CLUSTER, evaluation_jobs=4))
+    with pytest.raises(ConfigError, match="needs 3 processes for each copy of the model, and 16 are not a multiple"):
+        write("evaluation.parallel.pp=3")
+
+
 def submitted(out, environment=None):
     """Run submit.sh with an sbatch that numbers its jobs; return its calls, by script."""
     tools = out / "tools"

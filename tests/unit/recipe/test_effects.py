@@ -70,6 +70,7 @@ BASE = {
             },
         ],
         "server": {"concurrency": 4},
+        "parallel": {"tp": 1},
     },
 }
 BEST = {"training.export": "best", "training.validation_suites": ["one"]}

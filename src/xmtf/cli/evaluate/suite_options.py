@@ -60,6 +60,8 @@ class SuiteOptions:
     device: Device = "auto"
     dtype: Dtype = "auto"
     quantize: Quantize = None
+    tp: Annotated[int, typer.Option(min=1, help="Processes of torchrun that hold slices of every matrix.")] = 1
+    pp: Annotated[int, typer.Option(min=1, help="Processes of torchrun that hold consecutive blocks (BLOOM).")] = 1
     seed: Seed = 42
     offline: Offline = False
 
@@ -81,8 +83,9 @@ class SuiteOptions:
         }
 
     def section(self) -> dict[str, Any]:
-        """Return how prompts are cut and batched, as keys of a recipe's ``evaluation``."""
-        return {
+        """Return how prompts are cut and batched, and the model over processes, as keys of ``evaluation``."""
+        keys = {
             name: getattr(self, name)
             for name in ("max_prompt_tokens", "truncation_side", "batch_tokens", "dtype", "chat", "quantize")
         }
+        return keys if self.tp * self.pp == 1 else keys | {"parallel": {"tp": self.tp, "pp": self.pp}}

@@ -307,8 +307,9 @@ def run_suites(
 ) -> None:
     """Evaluate a model on all suites of a recipe.
 
-    Under torchrun, the processes split the rows. With --jobs, a job only stores the answers to its share of the rows;
-    when all jobs are done, the command without --jobs collects them and writes the results.
+    Under torchrun, the processes split the rows, and with evaluation.parallel also the model. With --jobs, a job only
+    stores the answers to its share of the rows; when all jobs are done, the command without --jobs collects them and
+    writes the results.
 
     Example: xmtf evaluate run recipes/demo.yaml --model runs/demo/model
     """
@@ -414,7 +415,8 @@ def _measure(kind: Literal["rank", "generation"], options: SuiteOptions, setting
         evaluation = Evaluation(suites=suites, samples=0, **options.section(), **settings)
     except ValidationError as error:
         problem = error.errors()[0]
-        raise ConfigError(f"--{str(problem['loc'][0]).replace('_', '-')}: {explain_value(problem)}") from None
+        of = f"--{str(problem['loc'][0]).replace('_', '-')}: " if problem["loc"] else ""  # or of several together
+        raise ConfigError(f"{of}{explain_value(problem)}") from None
     setup = Setup(
         evaluation,
         catalogue,

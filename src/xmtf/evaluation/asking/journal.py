@@ -24,12 +24,13 @@ import orjson
 import xxhash
 
 from xmtf.evaluation.engine.answer import Answer, Known
+from xmtf.evaluation.engine.processes import Processes
 from xmtf.execution import track
 from xmtf.files import content_hash
 from xmtf.progress import warn
 from xmtf.records import Request
 
-__all__ = ["Journal", "answer_missing", "count_lines", "plan_name", "request_key"]
+__all__ = ["Journal", "answer_missing", "count_lines", "open_journal", "plan_name", "request_key"]
 
 Item = TypeVar("Item")
 Ask = Callable[[Sequence[Item], Known], Iterable[Sequence[tuple[int, Answer]]]]
@@ -53,17 +54,20 @@ class Journal:
         settings: Everything that decides an answer; another value is another journal.
         share: Names the part of one of several processes that answer at the same time. The journal without a share
             takes over the answers of all parts.
+        writes: Whether answers are written down; a process that only computes along with another one reads what that
+            has written, once it has made its own.
     """
 
-    def __init__(self, folder: Path | None, settings: object, share: str | None = None) -> None:
+    def __init__(self, folder: Path | None, settings: object, share: str | None = None, *, writes: bool = True) -> None:
         name = f"answers-{content_hash(settings)[:16]}"
-        self._is_kept = folder is not None
+        self._is_kept = folder is not None and writes
         self.path = (folder or Path()) / (f"{name}.jsonl" if share is None else f"{name}.{share}.jsonl")
         self._answers: dict[str, _Noted] = {}
         if folder is None:
             return
         folder.mkdir(parents=True, exist_ok=True)
-        _cut(self.path)
+        if writes:
+            _cut(self.path)
         self._answers = _read(self.path)
         for path in sorted(folder.glob(f"{name}*.jsonl")):
             found = {key: noted for key, noted in _read(path).items() if key not in self._answers}
@@ -121,6 +125,17 @@ class Journal:
         )
         with self.path.open("ab") as stream:
             stream.write(lines)
+
+
+def open_journal(folder: Path, identity: object, processes: Processes) -> Journal:
+    """Return the journal of this process's copy of the model; all that compute together see the same answers in it."""
+    if processes.size > 1:
+        if processes.leads:
+            Journal(folder, identity, processes.name)  # cuts off what a kill left, before anyone reads
+        processes.wait()
+    journal = Journal(folder, identity, processes.name, writes=processes.leads)
+    processes.wait()
+    return journal
 
 
 class _Noted(NamedTuple):

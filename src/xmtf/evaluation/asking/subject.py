@@ -124,13 +124,13 @@ AnySubject = Subject | ServedSubject
 """A model available, or one that is asked elsewhere."""
 
 
-def load_any(setup: Setup, ref: str, label: str) -> AnySubject:
+def load_any(setup: Setup, ref: str, label: str, processes: Processes = ALONE) -> AnySubject:
     """Load a model and its tokenizer, or open what asks one behind a server (``openai:URL#NAME``, ``vllm:ID``).
 
     Raises:
         UserError: As of :func:`load_subject` and :func:`xmtf.evaluation.served.subject.load_served`.
     """
-    return load_served(setup, ref, label) if is_served(ref) else load_subject(setup, ref, label)
+    return load_served(setup, ref, label) if is_served(ref) else load_subject(setup, ref, label, processes)
 
 
 def say_special_texts(subject: AnySubject) -> None:
@@ -143,32 +143,44 @@ def say_special_texts(subject: AnySubject) -> None:
         warn(f"  {composed_line(subject.tokenizer.composed_texts)}")
 
 
-def load_subject(setup: Setup, ref: str, label: str) -> Subject:
+def load_subject(setup: Setup, ref: str, label: str, processes: Processes = ALONE) -> Subject:
     """Load a model and its tokenizer.
+
+    Args:
+        setup: How it is asked.
+        ref: Folder, GGUF file or hub id.
+        label: What results call it.
+        processes: Those that ask together; each keeps its part where the model is cut.
 
     Raises:
         SourceError: Not found.
-        ConfigError: Model and tokenizer do not fit, or there is no such device.
+        ConfigError: Model and tokenizer do not fit, there is no such device, or the model is to be cut and this
+            process is alone.
     """
     if setup.threads is not None:
         torch.set_num_threads(setup.threads)
-    device = str(choose_device(setup.device))
-    if device == "cuda" and (process := processes_of_torchrun()).size > 1:
-        device = str(take_gpu(process.local))
-    dtype = choose_dtype(setup.settings.dtype, ref, torch.device(device), offline=setup.offline)
+    device = choose_device(setup.device)
+    if str(device) == "cuda" and (process := processes_of_torchrun()).size > 1:
+        device = take_gpu(process.local)
+    dtype = choose_dtype(setup.settings.dtype, ref, device, offline=setup.offline)
     quantize = setup.settings.quantize
-    check_quantise(quantize, torch.device(device))
-    loaded = load_model(ref, device=device, dtype=dtype, offline=setup.offline)
-    weights = loaded.fingerprint if quantize is None else content_hash([loaded.fingerprint, quantize])
+    check_quantise(quantize, device)
+    if processes.reader is None:
+        setup.parallel.copies(processes.size)
+        loaded = load_model(ref, device=str(device), dtype=dtype, offline=setup.offline)
+        model, weights = loaded.model, loaded.fingerprint
+    else:
+        model, weights = processes.reader.read(ref, device, dtype, processes.from_first, offline=setup.offline)
     if quantize is not None:
-        say(quantised_line(quantise_model(loaded.model, quantize)))
+        weights = content_hash([weights, quantize])
+        say(quantised_line(quantise_model(model, quantize)))
     where = setup.tokenizer or str(find_model(ref, offline=setup.offline))
     tokenizer = load_tokenizer(where, offline=setup.offline).reading(setup.tokens.special_tokens)
-    tokenizer.require_fit(loaded.model.vocab_size, f"model {ref!r}")
-    positions = setup.settings.batch_tokens or fitting_positions(loaded.model)
+    tokenizer.require_fit(model.vocab_size, f"model {ref!r}")
+    positions = setup.settings.batch_tokens or processes.least(fitting_positions(model))
     return subject_of(
         setup,
-        loaded.model,
+        model,
         tokenizer,
         label=label,
         weights=weights,

@@ -17,9 +17,19 @@ from torch import Tensor
 from xmtf.errors import ConfigError
 from xmtf.evaluation.engine.batches import Ids, pad_left, pad_right
 from xmtf.models.interface import Cache, CausalModel, EncoderDecoderModel
+from xmtf.models.layers.cut import cut_fault
 from xmtf.models.layers.ragged import RaggedCache, ragged_reader, read_texts
 
-__all__ = ["PromptState", "continue_state", "device_of", "in_halves", "joined", "read_prompts", "select_state"]
+__all__ = [
+    "PromptState",
+    "computes_alone",
+    "continue_state",
+    "device_of",
+    "in_halves",
+    "joined",
+    "read_prompts",
+    "select_state",
+]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -29,6 +39,8 @@ def in_halves(
     work: Callable[[Sequence[Item]], list[Result]],
     batch: Sequence[Item],
     parts: Callable[[Item], Sequence[Item]] = lambda item: [item],
+    *,
+    alone: bool = True,
 ) -> list[Result]:
     """Do the work of a batch; where the device's memory does not suffice, of its halves one after the other.
 
@@ -36,6 +48,7 @@ def in_halves(
         work: Results of all items, in order.
         batch: The items.
         parts: What a single item that does not fit is made of, in order.
+        alone: Whether this process computes without others: those would not know of the halves.
 
     Raises:
         ConfigError: What cannot be divided needs more memory than there is.
@@ -43,6 +56,11 @@ def in_halves(
     try:
         return work(batch)
     except torch.OutOfMemoryError:
+        if not alone:
+            raise ConfigError(
+                "a batch needs more memory than the device has: lower evaluation.batch_tokens, or raise "
+                "evaluation.parallel.tp"
+            ) from None
         smaller = parts(batch[0]) if len(batch) == 1 else batch
         if len(smaller) == 1:
             raise ConfigError(
@@ -52,6 +70,11 @@ def in_halves(
         torch.cuda.empty_cache()
     middle = len(smaller) // 2
     return in_halves(work, smaller[:middle], parts) + in_halves(work, smaller[middle:], parts)
+
+
+def computes_alone(model: CausalModel | EncoderDecoderModel) -> bool:
+    """Return whether a model's passes need no other process."""
+    return cut_fault(model) is None
 
 
 @dataclass(slots=True)

@@ -11,7 +11,9 @@ import os
 
 import torch
 
+from xmtf.models.bloom.staged import StagedBloom
 from xmtf.models.interface import CausalModel, EncoderDecoderModel
+from xmtf.models.layers.cut import cut_fault, held_numbers
 
 __all__ = ["fitting_positions", "positions_of"]
 
@@ -23,16 +25,23 @@ _LEAST = 512
 
 
 def fitting_positions(model: CausalModel | EncoderDecoderModel) -> int:
-    """Return how many positions of prompts and choices to compute together."""
+    """Return how many positions of prompts and choices to compute together.
+
+    Of a model that is cut only what this process holds counts: its layers, its heads' keys and values, its rows of the
+    embedding; and processes of one machine share its memory.
+    """
     weight = model.head_weight()
-    assert isinstance(model, torch.nn.Module)
-    parameters = sum(parameter.numel() for parameter in model.parameters())
+    assert isinstance(model, torch.nn.Module | StagedBloom)
+    parameters = held_numbers(model.parameters())
     if weight.device.type == "cuda":
         memory = torch.cuda.get_device_properties(weight.device).total_memory
     else:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2  # others work here too
+        if cut_fault(model) is not None:
+            memory //= int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     free = memory - parameters * weight.element_size()
-    found = positions_of(free, parameters, weight.numel(), model.hidden_size, weight.element_size())
+    embedding = held_numbers([weight]) if weight.ndim == 2 else 0
+    found = positions_of(free, parameters, embedding, model.hidden_size, weight.element_size())
     return min(found, _CPU_MOST) if weight.device.type == "cpu" else found
 
 

@@ -1,68 +1,152 @@
 """Processes of one ``torchrun`` that evaluate together: which batches are whose, and waiting for the others.
 
-Every process forms the same batches, in the same order, and takes each n-th; so a request is computed in
-the same batch, and scores the same bits, whatever the number of processes. Answers meet on disk.
+Every process forms the same batches, in the same order, and each copy of the model takes every n-th; so a request is
+computed in the same batch, and scores the same bits, whatever the number of copies. A copy is one process, or as many
+as ``evaluation.parallel`` cuts the model over; these compute every batch of theirs together, and the first of them
+writes the answers down. Answers meet on disk::
+
+    process    0 1 2 3      tp 2: two copies
+    copy       0 0 1 1
+    batches    0 2 4 ..     1 3 5 ..
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import Self, TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
 
-from torch import distributed
+from xmtf.errors import ConfigError
+from xmtf.recipe.sections.processes import EvaluationParallel, Timeouts
+
+if TYPE_CHECKING:
+    from xmtf.evaluation.engine.part import PartReader
+    from xmtf.parallel.topology.mesh import Mesh
+    from xmtf.parallel.topology.ranks import Ranks
 
 __all__ = ["ALONE", "Processes", "processes_of_torchrun"]
 
-Batch = TypeVar("Batch")
+Item = TypeVar("Item")
 
-_PATIENCE = timedelta(days=7)
-"""How long a process waits for the others: their batches take hours, and not the same."""
+_PATIENCE_S = 7 * 24 * 3600.0
+"""How long a process waits for the others where no exchange holds them together: their batches take hours, and not the
+same. One that is gone is missed after ``training.timeouts.silence``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """This process among those that evaluate together; a context in which they can wait for each other.
+    """This process among those that evaluate together.
 
     Attributes:
         rank: Number of this process, from 0.
         size: Number of processes.
         local: Number of this process on its machine: which of its GPUs is used.
+        ranks: All of them, once they are joined; None where there is one.
+        reader: What reads this process's part of a model that is cut; None where each process has the whole of it.
     """
 
     rank: int = 0
     size: int = 1
     local: int = 0
+    ranks: Ranks | None = None
+    reader: PartReader | None = None
 
-    def __enter__(self) -> Self:
-        """Meet the others."""
-        if self.size > 1:
-            distributed.init_process_group("gloo", timeout=_PATIENCE)
-        return self
+    @contextmanager
+    def joined(self, parallel: EvaluationParallel, device: str, timeouts: Timeouts) -> Iterator[Processes]:
+        """Meet the others for the block; from then on they can wait for each other.
 
-    def __exit__(self, *_: object) -> None:
-        """Part."""
-        if self.size > 1:
-            distributed.destroy_process_group()
+        Args:
+            parallel: How the model is cut.
+            device: As in a recipe.
+            timeouts: How long they wait for each other.
+
+        Raises:
+            ConfigError: The processes do not make whole copies of the model.
+            LostProcessError: Another process ended, hangs or came too late; in one process, the others end silently.
+        """
+        if self.size == 1:  # whether it can hold the model is asked where one is loaded
+            yield self
+            return
+        try:
+            copies = parallel.copies(self.size)
+        except ConfigError:
+            if self.is_first:
+                raise
+            raise SystemExit(2) from None  # one of them says so
+        from xmtf.evaluation.engine.part import joined  # a second of torch that one process does not need
+
+        with joined(parallel, copies, device, timeouts) as (ranks, reader):
+            yield replace(self, ranks=ranks, reader=reader)
+
+    @property
+    def mesh(self) -> Mesh | None:
+        """The processes by axis, where the model is cut."""
+        return None if self.reader is None else self.reader.mesh
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process writes the results."""
+        return self.rank == 0
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes down the answers of its copy of the model."""
+        return self.mesh is None or (self.mesh.tensor.first and self.mesh.pipe.first)
+
+    @property
+    def copies(self) -> int:
+        """How many copies of the model share the batches."""
+        return self.size if self.mesh is None else self.mesh.data.size
+
+    @property
+    def copy(self) -> int:
+        """Which of them this process belongs to."""
+        return self.rank if self.mesh is None else self.mesh.data.rank
 
     @property
     def name(self) -> str | None:
-        """Such as ``0-of-2``; None for a process that is alone."""
-        return f"{self.rank}-of-{self.size}" if self.size > 1 else None
+        """Such as ``0-of-2``; None where there is one copy of the model."""
+        return f"{self.copy}-of-{self.copies}" if self.copies > 1 else None
 
-    def own(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+    @property
+    def layout(self) -> str | None:
+        """Such as ``tp 2, 2 copies``; None where each process has the whole model."""
+        if self.mesh is None:
+            return None
+        cut = [f"{axis} {getattr(self.mesh.dims, axis)}" for axis in ("pp", "tp") if getattr(self.mesh.dims, axis) > 1]
+        return " x ".join(cut) + (f", {self.copies} copies" if self.copies > 1 else "")
+
+    def own(self, batches: Iterator[Item]) -> Iterator[Item]:
         """Yield the batches of this process."""
-        return (batch for number, batch in enumerate(batches) if number % self.size == self.rank)
+        for number, batch in enumerate(batches):
+            if number % self.copies == self.copy:
+                if self.ranks is not None:
+                    self.ranks.at(f"batch {number}")
+                yield batch
 
-    def wait(self) -> None:
+    def wait(self, what: str = "") -> None:
         """Wait until every process has come here."""
-        if self.size > 1:
-            distributed.barrier()
+        if self.ranks is not None:
+            self.ranks.wait(_PATIENCE_S, what)
+
+    def from_first(self, compute: Callable[[], Item]) -> Item:
+        """Return what the first process computes, in all of them; the others wait for it."""
+        if self.ranks is None:
+            return compute()
+        found = [compute()] if self.is_first else None
+        self.wait()
+        told = self.ranks.collect(found)[0]
+        assert told is not None
+        return told[0]
+
+    def least(self, number: int) -> int:
+        """Return the least of the numbers of the processes that compute batches together, of all copies."""
+        return number if self.mesh is None or self.ranks is None else min(self.ranks.collect(number))
 
 
-ALONE = Processes()
+ALONE: Processes = Processes()
 """There is one process."""
 
 

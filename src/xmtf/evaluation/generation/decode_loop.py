@@ -130,8 +130,11 @@ def _write_token(
 
 
 def _logits(model: CausalModel | EncoderDecoderModel, hidden_RH: Tensor, num_ids: int) -> Tensor:
-    """Return fp32 logits ``[R, num_ids]``; on a processor piece by piece, which suits products with few rows."""
-    if hidden_RH.device.type != "cpu" or len(hidden_RH) < _FEW_ROWS:
+    """Return fp32 logits ``[R, num_ids]``; on a processor piece by piece, which suits products with few rows.
+
+    Of a sliced model pieces are put together from all processes: all at once.
+    """
+    if hidden_RH.device.type != "cpu" or len(hidden_RH) < _FEW_ROWS or getattr(model, "sliced", False):
         return model.logits(hidden_RH)[:, :num_ids].float()
     logits_RV = torch.empty(len(hidden_RH), num_ids)
     for start in range(0, num_ids, _PIECE):

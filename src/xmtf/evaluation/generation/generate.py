@@ -18,7 +18,7 @@ import numpy as np
 from xmtf.evaluation.engine.answer import Answer, Known, in_order, nothing_known, unanswered
 from xmtf.evaluation.engine.batches import Ids, PromptGroup, alike_together, batches, group_prompts, members_of
 from xmtf.evaluation.engine.encoding import Encoder, PromptRules, TextTokenizer, prompt_rules
-from xmtf.evaluation.engine.forward import in_halves
+from xmtf.evaluation.engine.forward import computes_alone, in_halves
 from xmtf.evaluation.engine.processes import ALONE, Processes
 from xmtf.evaluation.generation.beams import search_beams
 from xmtf.evaluation.generation.decode_loop import Sampling, decode
@@ -148,7 +148,7 @@ def continue_prompts(
     groups = group_prompts(prompts, (), [index for index, prompt in enumerate(prompts) if prompt])
     work = partial(_continue, model, tokenizer, decoding, prefix_lm, watch, batch_tokens)
     for batch in unanswered(processes.own(_formed(model, groups, decoding, batch_tokens)), members_of, known):
-        found = in_halves(work, [group.prompt for group in batch])
+        found = in_halves(work, [group.prompt for group in batch], alone=computes_alone(model))
         texts = [
             cut_at_stops(tokenizer.decode(list(row.ids)), decoding.stops) if row.error is None else None
             for row in found

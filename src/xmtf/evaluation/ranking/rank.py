@@ -25,7 +25,7 @@ from typing import Protocol
 from xmtf.evaluation.engine.answer import Answer, Known, in_order, nothing_known, unanswered
 from xmtf.evaluation.engine.batches import Ids, PromptGroup, batches, group_prompts, members_of
 from xmtf.evaluation.engine.encoding import Encoded, Encoder, PromptRules, TextTokenizer, prompt_rules
-from xmtf.evaluation.engine.forward import in_halves
+from xmtf.evaluation.engine.forward import computes_alone, in_halves
 from xmtf.evaluation.engine.harness_encoding import JointEncoder, TokenPair, prefix_token
 from xmtf.evaluation.engine.processes import ALONE, Processes
 from xmtf.evaluation.metrics.accuracy import best_choice, normalized_scores
@@ -306,7 +306,7 @@ def score_batches(
         groups = [group for group in groups if group.num_positions > _LARGEST_TREE]
     score = partial(score_cached, model, pad=pad, prefix_lm=prefix_lm, batch_tokens=batch_tokens)
     for batch in unanswered(processes.own(batches(groups, batch_tokens)), members_of, known):
-        yield _told(batch, in_halves(score, batch), choices)
+        yield _told(batch, in_halves(score, batch, alone=computes_alone(model)), choices)
 
 
 def _groups_of_trees(batch: Sequence[TreeGroup]) -> list[PromptGroup]:

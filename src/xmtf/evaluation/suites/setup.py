@@ -17,6 +17,7 @@ from xmtf.recipe import LoadedRecipe
 from xmtf.recipe.effects import effects_of, marked
 from xmtf.recipe.schema import Evaluation, Section, Suite, Tokenization
 from xmtf.recipe.sections.chat import read_template, uses_chat
+from xmtf.recipe.sections.processes import EvaluationParallel, Timeouts
 
 if TYPE_CHECKING:
     from xmtf.tasks import Catalogue, Slice
@@ -45,6 +46,7 @@ class Setup:
         templates: Folder of collections to prompt with instead of our own, or None.
         chat_template: Source of the chat template, where it is not the tokenizer's own.
         trains_chat: Whether the recipe trains in the chat format; None where there is no recipe.
+        timeouts: How long processes that evaluate together wait for each other.
     """
 
     settings: Evaluation = field(metadata={"key": "evaluation"})
@@ -61,6 +63,12 @@ class Setup:
     templates: Path | None = None
     chat_template: str | None = None
     trains_chat: bool | None = None
+    timeouts: Timeouts = field(default_factory=Timeouts)
+
+    @property
+    def parallel(self) -> EvaluationParallel:
+        """How processes share the model."""
+        return self.settings.parallel or EvaluationParallel()
 
     @property
     def chat(self) -> ChatWish:
@@ -110,6 +118,7 @@ def setup_of(loaded: LoadedRecipe) -> Setup:
         tokenizer=_tokenizer_of(loaded),
         chat_template=read_template(loaded),
         trains_chat=uses_chat(recipe),
+        timeouts=recipe.training.timeouts,
     )
 
 

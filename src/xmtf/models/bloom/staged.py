@@ -14,7 +14,7 @@ Legend: R rows, T positions, H hidden size, P chosen positions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -62,6 +62,7 @@ class StagedBloom:
     dropout = 0.0
     activation_checkpointing = False
     accumulate_in_place = False
+    sliced = True  # only its own passes read it
 
     def __init__(self, parts: Sequence[Bloom], rank: int, size: int, share: Share) -> None:
         self.vocab_size, self.hidden_size = parts[0].vocab_size, parts[0].hidden_size
@@ -102,9 +103,15 @@ class StagedBloom:
             logits = hidden_PH.new_empty(*hidden_PH.shape[:-1], stop - start, dtype=torch.float32)
         return self._share(logits, self._size - 1)
 
+    def parameters(self) -> Iterator[Tensor]:
+        """Return what is held here; the embedding of a process that has both ends twice."""
+        return (parameter for part in self._parts for parameter in part.parameters())
+
     def head_weight(self) -> Tensor:
-        """Return a parameter that is held here, for its device: the head is in the last stage alone."""
-        return next(self._parts[0].parameters())
+        """Return the embedding where it is held here, else any parameter: it tells the device and the number format."""
+        ends = [part for part in self._parts if part.first or part.last]
+        weight: Tensor = ends[0].word_embeddings.weight if ends else next(self.parameters())
+        return weight
 
     def new_cache(self) -> StagedCache:
         """Return an empty cache."""

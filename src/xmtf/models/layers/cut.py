@@ -7,15 +7,16 @@ model's own passes (trees, rows without padding) does not know of slices, nor ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from xmtf.models.interface import Model
 
-__all__ = ["cut_fault", "know_whole_logits", "read_whole"]
+__all__ = ["cut_fault", "held_numbers", "keep_whole", "know_whole_logits", "read_whole"]
 
 _WHOLE = "whole_logits"
 Own = Callable[[Tensor, slice], Tensor]
@@ -61,14 +62,34 @@ def know_whole_logits(model: nn.Module, own: Own, rows: slice, num_rows: int, ad
     setattr(model, _WHOLE, logits)
 
 
-@contextmanager
-def read_whole(model: object) -> Iterator[None]:
-    """Let a sliced model's ``logits`` be those of the whole vocabulary, for the block; all processes read the same."""
-    whole = getattr(model, _WHOLE, None) if "logits" not in vars(model) else None  # else it is read whole already
+def keep_whole(model: object) -> bool:
+    """Let a sliced model's ``logits`` be those of the whole vocabulary; all processes read the same.
+
+    Returns:
+        Whether that changed anything: it is sliced, and was not read whole already.
+    """
+    whole = getattr(model, _WHOLE, None) if "logits" not in vars(model) else None
     if whole is not None:
         setattr(model, "logits", whole)  # noqa: B010 - covers the method of its class
+    return whole is not None
+
+
+@contextmanager
+def read_whole(model: object) -> Iterator[None]:
+    """Let a sliced model's ``logits`` be those of the whole vocabulary, for the block (:func:`keep_whole`)."""
+    changed = keep_whole(model)
     try:
         yield
     finally:
-        if whole is not None:
+        if changed:
             delattr(model, "logits")
+
+
+def held_numbers(parameters: Iterable[Tensor]) -> int:
+    """Return how many numbers of parameters this process holds: of slices and shards its own."""
+    return sum(_local(parameter).numel() for parameter in parameters)
+
+
+def _local(parameter: Any) -> Tensor:
+    local: Tensor = parameter.to_local() if hasattr(parameter, "to_local") else parameter
+    return local

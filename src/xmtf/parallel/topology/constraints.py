@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
@@ -18,7 +19,7 @@ from xmtf.models.quantise import quantised_linears
 from xmtf.parallel.topology.parallel_dims import ParallelDims
 from xmtf.recipe.schema import Training
 
-__all__ = ["check_constraints", "num_micro_batches", "violated_constraint"]
+__all__ = ["check_constraints", "num_micro_batches", "reading_fault", "violated_constraint"]
 
 
 def check_constraints(model: object, training: Training, shape: ParallelDims) -> None:
@@ -42,14 +43,44 @@ def violated_constraint(model: object, training: Training, shape: ParallelDims) 
     return next(_violations(model, training, shape), None)
 
 
-def _violations(model: Any, training: Training, shape: ParallelDims) -> Iterator[str]:
+def reading_fault(model: object, shape: ParallelDims) -> str | None:
+    """Return why a model cannot be cut for forward passes alone, or None where it can.
+
+    Args:
+        model: Whole, on any device, ``meta`` too.
+        shape: The layout, as ``evaluation.parallel`` gives it.
+    """
+    found = next(_cuts(model, shape, _READING), None)
+    if found is None and isinstance(model, Bloom):
+        found = next(_too_many_stages(model.config.num_layers, shape.pp, _READING), None)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """What refusals call the keys of a layout, and what they advise."""
+
+    key: str
+    without_pp: str
+    without_tp: str
+
+
+_TRAINING = _Words("training.parallel", "set pp to 1 and raise dp_shard", "set tp to 1 and raise dp_shard")
+_READING = _Words("evaluation.parallel", "set pp to 1 and raise tp", "set tp to 1")
+
+
+def _cuts(model: Any, shape: ParallelDims, words: _Words) -> Iterator[str]:
     if shape.pp > 1 and not isinstance(model, Bloom):
         yield (
-            f"training.parallel.pp: only BLOOM can be split into pipeline stages, and this is {type(model).__name__}; "
-            "set pp to 1 and raise dp_shard"
+            f"{words.key}.pp: only BLOOM can be split into pipeline stages, and this is {type(model).__name__}; "
+            f"{words.without_pp}"
         )
     if shape.tp > 1:
-        yield from _slices(model, shape.tp)
+        yield from _slices(model, shape.tp, words)
+
+
+def _violations(model: Any, training: Training, shape: ParallelDims) -> Iterator[str]:
+    yield from _cuts(model, shape, _TRAINING)
     frozen = not next(model.parameters()).requires_grad  # the embedding is, beside adapters; they take long to look for
     if shape.pp > 1 and frozen and adapters(model):
         yield "training.parallel: adapters (model.lora) train with dp_shard, dp_replicate and tp; set pp to 1"
@@ -70,29 +101,29 @@ def _violations(model: Any, training: Training, shape: ParallelDims) -> Iterator
         yield model.cannot_recompute
 
 
-def _slices(model: Any, tp: int) -> Iterator[str]:
+def _slices(model: Any, tp: int, words: _Words) -> Iterator[str]:
     if isinstance(model, HubNetwork):
-        yield from _hub_slices(model, tp)
+        yield from _hub_slices(model, tp, words)
         return
     if model.config.num_heads % tp:
-        yield f"training.parallel.tp: {model.config.num_heads} attention heads are not divisible among {tp} processes"
+        yield f"{words.key}.tp: {model.config.num_heads} attention heads are not divisible among {tp} processes"
     if isinstance(model, MT5) and model.config.feedforward_size % tp:
         yield (
-            f"training.parallel.tp: a feed-forward size of {model.config.feedforward_size} is not divisible among "
+            f"{words.key}.tp: a feed-forward size of {model.config.feedforward_size} is not divisible among "
             f"{tp} processes"
         )
 
 
-def _hub_slices(model: HubNetwork, tp: int) -> Iterator[str]:
-    name = f"training.parallel.tp: {type(model.network).__name__}"
+def _hub_slices(model: HubNetwork, tp: int, words: _Words) -> Iterator[str]:
+    name = f"{words.key}.tp: {type(model.network).__name__}"
     plan = model.tp_plan if isinstance(model, HubModel) else {}
     if not plan:
-        yield f"{name} has no plan of its own for slices (base_model_tp_plan); set tp to 1 and raise dp_shard"
+        yield f"{name} has no plan of its own for slices (base_model_tp_plan); {words.without_tp}"
         return
     unknown = sorted(set(plan.values()) - SLICED_ALONG.keys())
     if unknown:
         styles = ", ".join(unknown)
-        yield f"{name} asks for slices of a style that torch lacks ({styles}); set tp to 1 and raise dp_shard"
+        yield f"{name} asks for slices of a style that torch lacks ({styles}); {words.without_tp}"
         return
     assert isinstance(model, HubModel)
     if not (model.plain_table and model.head.is_product):
@@ -101,7 +132,7 @@ def _hub_slices(model: HubNetwork, tp: int) -> Iterator[str]:
     for kind in ("num_attention_heads", "num_key_value_heads"):
         heads = getattr(config, kind, None) or tp
         if heads % tp:
-            yield f"training.parallel.tp: {heads} heads ({kind}) are not divisible among {tp} processes"
+            yield f"{words.key}.tp: {heads} heads ({kind}) are not divisible among {tp} processes"
     for path, module, style in planned(model, plan):
         dimension = SLICED_ALONG[style]
         if dimension is None:
@@ -110,22 +141,26 @@ def _hub_slices(model: HubNetwork, tp: int) -> Iterator[str]:
             yield f"{name}: {path} is a {type(module).__name__}, and only plain matrices are sliced; set tp to 1"
         elif module.weight is not None and module.weight.shape[dimension] % tp:
             length = module.weight.shape[dimension]
-            yield f"training.parallel.tp: {path} has {length} of {style}, not divisible among {tp} processes"
+            yield f"{words.key}.tp: {path} has {length} of {style}, not divisible among {tp} processes"
 
 
 def _stages(num_layers: int, training: Training, shape: ParallelDims) -> Iterator[str]:
     interleaved = training.parallel.schedule == "interleaved"
     stages = shape.pp * (training.parallel.stages_per_rank if interleaved else 1)
-    if stages > num_layers + 2:
-        yield (
-            f"training.parallel.pp: {stages} pipeline stages for {num_layers} blocks, an embedding and a head; set at "
-            f"most {num_layers + 2}"
-        )
+    yield from _too_many_stages(num_layers, stages, _TRAINING)
     micro = num_micro_batches(training, shape.data) // shape.data
     if micro < shape.pp or (interleaved and micro % (micro // shape.pp)):
         yield (
             f"training.parallel.pp: {micro} micro-batches do not fill {shape.pp} stages; set global_batch_rows and "
             f"micro_batch_rows such that each data-parallel process has a multiple of {shape.pp}"
+        )
+
+
+def _too_many_stages(num_layers: int, stages: int, words: _Words) -> Iterator[str]:
+    if stages > num_layers + 2:
+        yield (
+            f"{words.key}.pp: {stages} pipeline stages for {num_layers} blocks, an embedding and a head; set at "
+            f"most {num_layers + 2}"
         )
 
 

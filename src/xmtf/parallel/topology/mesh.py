@@ -30,7 +30,7 @@ from xmtf.parallel.topology.parallel_dims import AXES, ParallelDims
 from xmtf.parallel.topology.ranks import ALONE, Ranks
 from xmtf.recipe.schema import Parallel
 
-__all__ = ["Mesh", "build_mesh", "resolve_dims"]
+__all__ = ["Mesh", "build_mesh", "mesh_of", "resolve_dims"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,11 @@ def build_mesh(parallel: Parallel, world: Ranks, device: torch.device) -> Mesh:
     Raises:
         ConfigError: The axes do not multiply to the number of processes.
     """
-    shape = resolve_dims(parallel, world.size)
+    return mesh_of(resolve_dims(parallel, world.size), world, device)
+
+
+def mesh_of(shape: ParallelDims, world: Ranks, device: torch.device) -> Mesh:
+    """Return the mesh of so many processes along each axis; all of them have to call this."""
     if world.size == 1:
         return Mesh(shape)
     if not shape.splits:

@@ -1,4 +1,4 @@
-"""The other processes of a training: signs of life, waiting for them, and which one is missing when they do not come.
+"""The other processes of a command: signs of life, waiting for them, and which one is missing when they do not come.
 
 Every process writes what it is doing into the store where all have met, every two seconds, from its own thread. The
 first process reads what all wrote, the others what the first one wrote::
@@ -34,7 +34,10 @@ from xmtf.execution import say
 from xmtf.models import torch_private
 from xmtf.recipe.sections.processes import Timeouts
 
-__all__ = ["Peers", "Store", "is_failed_exchange"]
+__all__ = ["RESUMES", "Peers", "Store", "is_failed_exchange"]
+
+RESUMES = "from the newest checkpoint"
+"""Where a training resumes."""
 
 _EVERY_S = 2.0
 _LOOK_S = 0.5
@@ -114,7 +117,7 @@ def is_failed_exchange(error: BaseException) -> bool:
 
 
 class Peers:
-    """The processes of a training, seen from one of them; a context for as long as they work together.
+    """The processes of a command, seen from one of them; a context for as long as they work together.
 
     Args:
         rank: This process.
@@ -122,11 +125,20 @@ class Peers:
         store: Where they have met; nothing else may use the same names in it.
         timeouts: How long they wait for each other.
         dumps: Folder for what torch's flight recorders hold when processes lose each other.
+        resumes: Where the same command resumes, for the error.
     """
 
-    def __init__(self, rank: int, size: int, store: Store, timeouts: Timeouts, dumps: Path | None = None) -> None:
+    def __init__(
+        self,
+        rank: int,
+        size: int,
+        store: Store,
+        timeouts: Timeouts,
+        dumps: Path | None = None,
+        resumes: str = RESUMES,
+    ) -> None:
         self.rank, self.size, self.timeouts = rank, size, timeouts
-        self._store, self._dumps = store, dumps
+        self._store, self._dumps, self._resumes = store, dumps, resumes
         self._own = store.clone()  # a client of a store serves one thread at a time
         self._every_s = min(_EVERY_S, timeouts.silence / 5)
         self._lock = threading.Lock()
@@ -215,7 +227,7 @@ class Peers:
         self._dump()
         if not self._blame(line):
             raise SystemExit(1)
-        raise LostProcessError(f"{line}; the same command resumes from the newest checkpoint{self._where_dumped()}")
+        raise LostProcessError(f"{line}; the same command resumes {self._resumes}{self._where_dumped()}")
 
     def _blame(self, line: str) -> bool:
         """Write down what went wrong unless another process has; return whether it is for this one to say."""
@@ -337,7 +349,7 @@ class Peers:
         """End this process from the watching thread: its main one waits in an exchange that will not end."""
         self._dump()
         if self._is_first(self._own, line):
-            end = "the same command resumes from the newest checkpoint"
+            end = f"the same command resumes {self._resumes}"
             sys.stderr.write(f"xmtf: {line} (training.timeouts.silence); {end}{self._where_dumped()}\n")
             sys.stderr.flush()
         os._exit(1)

@@ -26,7 +26,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from xmtf.errors import ConfigError
 from xmtf.models.device import choose_device, take_gpu
-from xmtf.parallel.topology.peers import Peers, Store
+from xmtf.parallel.topology.peers import RESUMES, Peers, Store
 from xmtf.recipe.sections.processes import Timeouts
 
 __all__ = ["ALONE", "Ranks", "all_processes"]
@@ -126,13 +126,20 @@ ALONE = Ranks()
 
 
 @contextmanager
-def all_processes(device: str = "auto", timeouts: Timeouts = _TIMEOUTS, flight: Path | None = None) -> Iterator[Ranks]:
+def all_processes(
+    device: str = "auto",
+    timeouts: Timeouts = _TIMEOUTS,
+    flight: Path | None = None,
+    *,
+    resumes: str = RESUMES,
+) -> Iterator[Ranks]:
     """Join the processes that ``torchrun`` started, for the block; alone where there are none.
 
     Args:
         device: ``training.device``; on GPUs each process takes the one of its number.
         timeouts: How long they wait for each other.
         flight: Folder for torch's flight recorders, where they lose each other.
+        resumes: Where the same command resumes when one of them is lost, for the error.
 
     Raises:
         ConfigError: This machine has fewer GPUs than processes.
@@ -143,7 +150,7 @@ def all_processes(device: str = "auto", timeouts: Timeouts = _TIMEOUTS, flight: 
         return
     kind = choose_device(device, "training.device").type
     if kind == "mps":
-        raise ConfigError("training.device mps: one process computes there; start training without torchrun")
+        raise ConfigError("training.device mps: one process computes there; start it without torchrun")
     on_gpus = kind == "cuda"
     if on_gpus:
         take_gpu(int(os.environ.get("LOCAL_RANK", "0")))
@@ -152,7 +159,7 @@ def all_processes(device: str = "auto", timeouts: Timeouts = _TIMEOUTS, flight: 
         _record_exchanges(flight)
     store, rank, size = next(rendezvous("env://", timeout=timedelta(seconds=timeouts.start)))
     attempt = PrefixStore(f"xmtf/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
-    with Peers(rank, size, cast(Store, PrefixStore("peers", attempt)), timeouts, flight) as peers:
+    with Peers(rank, size, cast(Store, PrefixStore("peers", attempt)), timeouts, flight, resumes) as peers:
         torch.distributed.init_process_group(
             "cpu:gloo,cuda:nccl" if on_gpus else "gloo",
             store=PrefixStore("groups", attempt),

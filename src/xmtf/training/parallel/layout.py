@@ -21,12 +21,12 @@ from xmtf.models.bloom import Bloom
 from xmtf.models.hub.encoder_decoder import HubEncoderDecoder
 from xmtf.models.mt5 import MT5
 from xmtf.models.torch_private import foreach_norm
-from xmtf.parallel.materialize import Weights, materialize, read_pieces
-from xmtf.parallel.pieces import Piece, as_piece, is_sharded
+from xmtf.parallel.materialize import Weights, place_pieces
+from xmtf.parallel.pieces import Piece, is_sharded
+from xmtf.parallel.stages import own_stages
 from xmtf.parallel.tensor_parallel import slice_model
 from xmtf.parallel.topology.constraints import check_constraints
 from xmtf.parallel.topology.mesh import Mesh
-from xmtf.parallel.topology.parallel_dims import stage_blocks
 from xmtf.parallel.topology.ranks import Ranks
 from xmtf.recipe.schema import Training
 from xmtf.training.parallel.sharded_tables import ShardedTable, shard_table
@@ -186,23 +186,8 @@ def place_parts(
     cut: CutModel, training: Training, mesh: Mesh, device: torch.device, weights: Weights | None = None
 ) -> Layout:
     """Give what was cut its memory and numbers; arguments as for :func:`cut_model`."""
-    parts, shapes, empty = cut.parts, cut.shapes, cut.empty
-    for part in parts:
-        materialize(part, device)
-        _move(part, device)
-    pieces = {
-        name: as_piece(
-            name,
-            parameter,
-            shapes[name],
-            tensor=mesh.tensor,
-            shard=mesh.shard,
-        )
-        for part in parts
-        for name, parameter in part.named_parameters()
-    }
-    if weights is not None:
-        read_pieces((piece for name, piece in pieces.items() if name in empty), weights)
+    parts = cut.parts
+    pieces = place_pieces(parts, cut.shapes, cut.empty, mesh, device, weights)
     tables = []
     if mesh.fsdp is not None:
         for name in _table_names(parts, pieces):
@@ -218,12 +203,7 @@ def place_parts(
 
 def _stages(model: Bloom, training: Training, mesh: Mesh) -> list[Bloom]:
     parallel = training.parallel
-    of_each = parallel.stages_per_rank if parallel.schedule == "interleaved" else 1
-    blocks = stage_blocks(model.config.num_layers, of_each * mesh.pipe.size)
-    return [
-        model.part(blocks[stage].start, blocks[stage].stop, first=stage == 0, last=stage == len(blocks) - 1)
-        for stage in range(mesh.pipe.rank, len(blocks), mesh.pipe.size)
-    ]
+    return own_stages(model, parallel.stages_per_rank if parallel.schedule == "interleaved" else 1, mesh.pipe)
 
 
 def _tied(parts: list[Any]) -> nn.Parameter | None:
@@ -263,15 +243,6 @@ def _shard_blocks(model: Any, training: Training, mesh: Mesh) -> None:
     for method in ("hidden_states", "encode", "decode", "check_head"):
         if hasattr(model, method):
             register_fsdp_forward_method(model, method)
-
-
-def _move(model: nn.Module, device: torch.device) -> None:
-    """Move everything that FSDP2 has not moved."""
-    for parameter in model.parameters():
-        if not isinstance(parameter, DTensor):
-            parameter.data = parameter.data.to(device)
-    for buffer in model.buffers():
-        buffer.data = buffer.data.to(device)
 
 
 def _table_names(parts: list[Any], pieces: dict[str, Piece]) -> list[str]:

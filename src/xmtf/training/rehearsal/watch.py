@@ -27,7 +27,7 @@ _ATEN = torch.ops.aten
 _MESSAGES = frozenset({"c10d", "_c10d_functional"})
 """Namespaces of operations that send: those of groups, and those of DTensors, of which one waits alone."""
 _WAIT = torch.ops._c10d_functional.wait_tensor.default
-_READS = frozenset({_ATEN._local_scalar_dense.default, _ATEN.equal.default, _ATEN.allclose.default})
+_READS = frozenset({_ATEN._local_scalar_dense.default, _ATEN.item.default, _ATEN.equal.default, _ATEN.allclose.default})
 
 
 class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves it untyped
