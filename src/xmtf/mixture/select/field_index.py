@@ -22,7 +22,7 @@ import pyarrow as pa
 from xmtf.mixture.select.asked_fields import ALONE_LETTERS, ANCHORS
 from xmtf.mixture.select.keys import UInt64
 from xmtf.mixture.select.letters import Int64, Letters, letters_of
-from xmtf.mixture.select.plain_texts import PlainFilter, pass_filter, ranges
+from xmtf.mixture.select.plain_texts import PlainFilters, pass_filter, ranges
 
 __all__ = [
     "COMMON_ROWS",
@@ -94,7 +94,7 @@ class FieldIndex:
     filters: tuple[npt.NDArray[np.bool_], ...]
     texts: pa.Array
     names: list[str]
-    plain: PlainFilter
+    plain: PlainFilters
 
     def __len__(self) -> int:
         return len(self.hashes)
@@ -134,7 +134,7 @@ class FieldIndex:
         if len(self.hashes) == 0:
             return [], []
         column = texts if isinstance(texts, pa.Array) else pa.array(texts, pa.large_string())
-        numbers = pa.array(self.plain.may_hold(column))
+        numbers = pa.array(self.plain.may_hold(column, dense=len(self.anchors[-1]) > 0))
         return numbers.to_pylist(), column.take(numbers).to_pylist()
 
     def _find(self, letters: Letters) -> dict[int, FieldHit]:

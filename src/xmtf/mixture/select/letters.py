@@ -19,14 +19,16 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from xmtf.mixture.select.keys import UInt64, mix
 
-__all__ = ["NORMALISATION", "Letters", "letters_of"]
+__all__ = ["NORMALISATION", "LastBytes", "Letters", "ended", "last_bytes", "letters_of"]
 
 Int64 = npt.NDArray[np.int64]
 
@@ -38,7 +40,8 @@ _BETWEEN = "\ufdd0"
 _CODES = 0x32400
 """Code points looked at; those above are no letters."""
 _STRETCH = 256
-_END_OF_ASCII = 128
+_END, _NO_LETTER = 0, 0xFF
+"""What stands for the end of a text, and for what is no letter, among last bytes of letters."""
 _LETTER, _KIND, _SLOW, _UNKNOWN = np.uint8(1), np.uint8(6), np.uint8(8), np.uint8(16)
 _FIRST, _SECOND = np.uint8(32), np.uint8(64)
 """Bits of what is known about a code point."""
@@ -76,14 +79,14 @@ class Letters:
         starts: bool ``[n + 1]``: a word may start here; true after the last letter.
         kinds: int8 ``[n]``: 1 in scripts without spaces, 2 for their ideographs, else 0.
         sums: uint64 ``[n + 1]``: sums of hashes; see :meth:`hashes`.
-        plain: uint8 ``[n]``: the letter in ASCII, 0 where it is another one; only where it was asked for.
+        low: uint8 ``[n]``: the last byte of each letter, as in :class:`LastBytes`; only where it was asked for.
     """
 
     ends: Int64
     starts: npt.NDArray[np.bool_]
     kinds: npt.NDArray[np.int8]
     sums: UInt64
-    plain: npt.NDArray[np.uint8] | None = None
+    low: npt.NDArray[np.uint8] | None = None
 
     def __len__(self) -> int:
         return len(self.kinds)
@@ -97,13 +100,22 @@ class Letters:
         """Return the text that each of these letters is in."""
         return np.searchsorted(self.ends, places, side="right").astype(np.int64)
 
-    def weights(self) -> Int64:
-        """Return how much the first 0, 1, ... letters count, ideographs twice, int64 ``[n + 1]``."""
-        return _sums(1 + (self.kinds == _IDEOGRAPH))
+    def weights(self, start: Int64, end: Int64) -> Int64:
+        """Return how much the stretches of letters count, ideographs twice, int64 ``[len(start)]``."""
+        if not self.has_ideographs:
+            return end - start
+        return end - start + _between(np.flatnonzero(self.kinds == _IDEOGRAPH), start, end)
 
-    def words(self) -> Int64:
-        """Return how many words the first 0, 1, ... letters start where words are spaced, int64 ``[n + 1]``."""
-        return _sums(self.starts[:-1] & (self.kinds == 0))
+    def words(self, start: Int64, end: Int64, *, spaced: bool = True) -> Int64:
+        """Return how many words begin in the stretches of letters, int64 ``[len(start)]``.
+
+        Args:
+            start: First letter of each.
+            end: Its last letter, plus one.
+            spaced: Only in scripts that put spaces between words; in others each letter begins one.
+        """
+        begins = self.starts[:-1] & (self.kinds == 0) if spaced else self.starts[:-1]
+        return _between(np.flatnonzero(begins), start, end)
 
     def hashes(self, start: Int64, length: Int64 | int) -> UInt64:
         """Return the hashes of the stretches of ``length`` letters from ``start``, uint64 ``[len(start)]``."""
@@ -118,22 +130,46 @@ class Letters:
         return hashes
 
 
-def letters_of(texts: Sequence[str], *, with_plain: bool = False) -> Letters:
-    """Return the letters of texts; ``with_plain`` also which of them are in ASCII."""
+class LastBytes(NamedTuple):
+    """The letters of some texts as one byte each: two stretches of letters that are the same have the same bytes.
+
+    Attributes:
+        letters: The last byte of each letter, its ASCII where it has one; 0 after each text and nowhere else.
+        dense: Numbers of the texts with ideographs, int64.
+    """
+
+    letters: bytes
+    dense: Int64
+
+
+def last_bytes(texts: pa.Array) -> LastBytes:
+    """Return the letters of texts as one byte each.
+
+    Args:
+        texts: Strings without nulls.
+
+    >>> last_bytes(pa.array(["Ab, ç", "дом"])).letters.split(bytes(1))
+    [b'abc', b'4><', b'']
+    """
+    seen = _look_at(ended(texts, _BETWEEN).decode())
+    dense = np.empty(0, np.int64)
+    if seen.all & np.uint8(2 * _IDEOGRAPH):
+        are_dense = np.flatnonzero((seen.about & _KIND) == 2 * _IDEOGRAPH)
+        dense = np.unique(np.searchsorted(seen.ends, are_dense)).astype(np.int64)
+    low = _tables().low.take(seen.codes, mode="clip")
+    return LastBytes(low.tobytes().translate(None, bytes([_NO_LETTER])), dense)
+
+
+def letters_of(texts: Sequence[str] | pa.Array, *, with_low: bool = False) -> Letters:
+    """Return the letters of texts; ``with_low`` also their last bytes."""
     tables = _tables()
-    codes = _codes_of(texts)
-    about = tables.look_at(codes)
-    seen = np.bitwise_or.reduce(about, initial=0)
-    if seen & (_SLOW | _SECOND):
-        composed = _with_composed(texts, about)
-        if composed != texts:
-            texts, codes = composed, _codes_of(composed)
-            about = tables.look_at(codes)
-            seen = np.bitwise_or.reduce(about)
+    joined = ended(texts, _BETWEEN).decode() if isinstance(texts, pa.Array) else _ended_list(texts)
+    seen = _look_at(joined)
+    codes, about = seen.codes, seen.about
     at = np.flatnonzero((about & _LETTER).view(np.bool_))
     starts = np.ones(len(at) + 1, dtype=bool)
     np.greater(at[1:] - at[:-1], 1, out=starts[1:-1])
-    if seen & _KIND:
+    if seen.all & _KIND:
         kinds = ((about.take(at) & _KIND) >> 1).view(np.int8)
         starts[:-1] |= kinds > 0
         starts[1:] |= kinds > 0
@@ -144,38 +180,78 @@ def letters_of(texts: Sequence[str], *, with_plain: bool = False) -> Letters:
     hashes = tables.hashes.take(chosen, mode="clip")
     hashes *= _powers(len(at), _INVERSE)[: len(at)]
     np.cumsum(hashes, out=sums[1:])
-    ends = np.append(np.searchsorted(at, _ends(texts)[:-1]), len(at)).astype(np.int64)
-    return Letters(ends, starts, kinds, sums, tables.plain.take(chosen, mode="clip") if with_plain else None)
+    ends = np.searchsorted(at, seen.ends).astype(np.int64)
+    return Letters(ends, starts, kinds, sums, tables.low.take(chosen, mode="clip") if with_low else None)
 
 
-def _ends(texts: Sequence[str]) -> Int64:
-    """Return where each text ends among the texts with one character between them, int64 ``[texts]``."""
-    lengths = np.fromiter(map(len, texts), np.int64, len(texts))
-    return np.cumsum(lengths + 1) - 1
+def ended(texts: pa.Array, end: str) -> bytes:
+    """Return the texts one after the other in UTF-8, ``end`` after each and nowhere else.
+
+    Args:
+        texts: Strings without nulls.
+        end: One character; a space takes its place in the texts.
+    """
+    nothing, scalar = pa.scalar("", texts.type), pa.scalar(end, texts.type)
+    joined = pc.binary_join_element_wise(texts, nothing, scalar)
+    data, size = joined.buffers()[2], pc.sum(pc.binary_length(joined)).as_py()
+    together = b"" if data is None else bytes(memoryview(data)[:size])
+    if together.count(end.encode()) == len(texts):
+        return together
+    return ended(pc.replace_substring(texts, end, " "), end)
 
 
-def _with_composed(texts: Sequence[str], about: npt.NDArray[np.uint8]) -> list[str]:
+def _ended_list(texts: Sequence[str]) -> str:
+    joined = _BETWEEN.join([*texts, ""])
+    if joined.count(_BETWEEN) == len(texts):
+        return joined
+    return _BETWEEN.join([*(text.replace(_BETWEEN, " ") for text in texts), ""])
+
+
+class _Seen(NamedTuple):
+    """Code points of texts, ``[n]``, what is known about each, and about any, and where each text ends."""
+
+    codes: npt.NDArray[np.int64]
+    about: npt.NDArray[np.uint8]
+    all: np.uint8
+    ends: Int64
+
+
+def _look_at(joined: str) -> _Seen:
+    """Look at texts, each with :data:`_BETWEEN` behind it; those of them are composed that it may change."""
+    codes = _codes_of(joined)
+    about = _tables().look_at(codes)
+    seen = np.bitwise_or.reduce(about, initial=0)
+    ends = np.flatnonzero(codes == ord(_BETWEEN))
+    if seen & (_SLOW | _SECOND):
+        composed = _with_composed(joined, about, ends)
+        if composed != joined:
+            codes = _codes_of(composed)
+            about = _tables().look_at(codes)
+            seen = np.bitwise_or.reduce(about)
+            ends = np.flatnonzero(codes == ord(_BETWEEN))
+    return _Seen(codes, about, seen, ends)
+
+
+def _with_composed(joined: str, about: npt.NDArray[np.uint8], ends: Int64) -> str:
     """Return the texts, those that it may change in the form in which letters are single."""
     second = np.flatnonzero(about & _SECOND)
     pairs = second[(about[np.maximum(second - 1, 0)] & _FIRST) > 0]
-    composed = list(texts)
-    for number in np.unique(np.searchsorted(_ends(texts), np.append(np.flatnonzero(about & _SLOW), pairs))).tolist():
-        composed[number] = _composed(texts[number])
-    return composed
+    slow = np.append(np.flatnonzero(about & _SLOW), pairs)
+    if not len(slow):
+        return joined
+    texts = joined.split(_BETWEEN)
+    for number in np.unique(np.searchsorted(ends, slow)).tolist():
+        texts[number] = _composed(texts[number])
+    return _BETWEEN.join(texts)
 
 
-def _sums(values: npt.NDArray[Any]) -> Int64:
-    """Return 0 and the sums of the first 1, 2, ... values, int64 ``[n + 1]``."""
-    sums = np.zeros(len(values) + 1, np.int64)
-    np.cumsum(values, out=sums[1:], dtype=np.int64)
-    return sums
+def _between(places: Int64, start: Int64, end: Int64) -> Int64:
+    """Return how many of the ascending places are in each stretch, int64 ``[len(start)]``."""
+    return (np.searchsorted(places, end) - np.searchsorted(places, start)).astype(np.int64)
 
 
-def _codes_of(texts: Sequence[str]) -> npt.NDArray[np.int32]:
-    joined = _BETWEEN.join(texts)
-    if joined.count(_BETWEEN) >= len(texts) > 0:
-        joined = _BETWEEN.join([text.replace(_BETWEEN, " ") for text in texts])
-    return np.frombuffer(joined.encode("utf-32-le", "replace"), np.uint32).view(np.int32)
+def _codes_of(joined: str) -> npt.NDArray[np.int64]:
+    return np.frombuffer(joined.encode("utf-32-le", "replace"), np.uint32).astype(np.int64)
 
 
 def _composed(text: str) -> str:
@@ -193,14 +269,14 @@ class _Tables:
         about: uint8 ``[codes]``: :data:`_LETTER`; its kind times two (see :class:`Letters`); :data:`_SLOW` where it may
             be several letters, or one together with what is before it; :data:`_FIRST` and :data:`_SECOND` where it is
             one with the next, or the previous, of the other kind; :data:`_UNKNOWN`.
-        plain: uint8 ``[codes]``: its letter where that is in ASCII, else 0.
+        low: uint8 ``[codes]``: the last byte of its letter, but for the two values that are not letters.
     """
 
     hashes: UInt64
     about: npt.NDArray[np.uint8]
-    plain: npt.NDArray[np.uint8]
+    low: npt.NDArray[np.uint8]
 
-    def look_at(self, codes: npt.NDArray[np.int32]) -> npt.NDArray[np.uint8]:
+    def look_at(self, codes: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
         """Return what is known about code points, all of it."""
         about = self.about.take(codes, mode="clip")
         if np.bitwise_or.reduce(about, initial=0) & _UNKNOWN:
@@ -228,14 +304,19 @@ class _Tables:
         about[letters > 0] |= _LETTER
         self.hashes[first:end] = np.where(letters > 0, mix(letters), np.uint64(0))
         self.about[first:end] = about
-        self.plain[first:end] = np.where(letters < _END_OF_ASCII, letters, 0)
+        low = np.clip(letters & np.uint64(0xFF), _END + 1, _NO_LETTER - 1)
+        self.low[first:end] = np.where(letters > 0, low, _NO_LETTER)
 
 
 @cache
 def _tables() -> _Tables:
     about = np.full(_CODES + 1, _UNKNOWN, np.uint8)
     about[_CODES] = 0  # stands for all that are larger
-    return _Tables(np.zeros(_CODES + 1, np.uint64), about, np.zeros(_CODES + 1, np.uint8))
+    low = np.full(_CODES + 1, _NO_LETTER, np.uint8)
+    tables = _Tables(np.zeros(_CODES + 1, np.uint64), about, low)
+    tables.look_at(np.array([ord(_BETWEEN)]))
+    low[ord(_BETWEEN)] = _END
+    return tables
 
 
 def _is_one_of(code: int, ranges: tuple[tuple[int, int], ...]) -> bool:

@@ -6,6 +6,7 @@ alone (see :mod:`xmtf.mixture.select.field_index`).
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,11 +27,11 @@ from xmtf.mixture.select.field_index import (
     is_short_second,
 )
 from xmtf.mixture.select.keys import UInt64, hash_strings, mix
-from xmtf.mixture.select.plain_texts import PlainFilter, near_filter
+from xmtf.mixture.select.plain_texts import Known, PlainFilter, PlainFilters, near_filter
 
 __all__ = ["merge_fields", "read_index", "write_index"]
 
-_PLAIN = ("words", "beside", "delta", "near")
+_PLAIN = tuple(field.name for field in dataclasses.fields(PlainFilter))
 _FILTER_PLACES = 64
 """Places of a filter for each anchor."""
 
@@ -86,7 +87,9 @@ def merge_fields(parts: Sequence[AskedFields], suites: Sequence[str], splits: Se
         filters.append(near_filter(column, bits))
     texts = pa.concat_arrays([part.texts for part in parts])
     eight = order[: len(anchors[0])]  # shorter anchors are of ideographs
-    plain = PlainFilter.of(fields["plain"][eight], fields["beside"][eight], fields["delta"][eight])
+    known = Known(*(fields[name][eight] for name in Known._fields))
+    enough = (columns["alone"][: len(eight)] | columns["short"][: len(eight)]) > 0
+    plain = PlainFilters.of(known, enough)
     return FieldIndex(columns, fields["hashes"][order], anchors, tuple(filters), texts, names, plain)
 
 
@@ -94,7 +97,8 @@ def write_index(folder: Path, index: FieldIndex) -> None:
     """Write an index into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     arrays: dict[str, npt.NDArray[Any]] = {**index.columns, "hashes": index.hashes}
-    arrays |= {f"plain_{name}": getattr(index.plain, name) for name in _PLAIN}
+    for number, plain in enumerate(index.plain.filters):
+        arrays |= {f"plain_{name}_{number}": getattr(plain, name) for name in _PLAIN}
     for size, anchors, near in zip(ANCHORS, index.anchors, index.filters, strict=True):
         arrays |= {f"anchors_{size}": anchors, f"filter_{size}": near}
     for name, array in arrays.items():
@@ -119,7 +123,12 @@ def read_index(folder: Path) -> FieldIndex:
         filters=tuple(arrays[f"filter_{size}"] for size in ANCHORS),
         texts=texts,
         names=read_json(folder / "names.json"),
-        plain=PlainFilter(**{name: arrays[f"plain_{name}"] for name in _PLAIN}),
+        plain=PlainFilters(
+            tuple(
+                PlainFilter(*(arrays[f"plain_{name}_{number}"] for name in _PLAIN))
+                for number in range(sum(name.startswith("plain_keys_") for name in arrays))
+            )
+        ),
     )
 
 
