@@ -15,6 +15,7 @@ from xmtf.sources.hub.converted import HubSplit
 from xmtf.sources.mirror import DATA_ROOT, find_in_mirror, mirror_roots, mirror_splits
 from xmtf.sources.reference import SourceRef
 from xmtf.sources.sidecar import check_pin, read_sidecar
+from xmtf.sources.tables import require_file
 
 __all__ = ["ADVICE", "CLDR", "Located", "Origin", "is_here", "locate", "locate_all", "locate_here"]
 
@@ -111,9 +112,12 @@ def locate_here(ref: SourceRef, *, mirror: bool = True) -> Located | None:
     """
     if ref.path is not None:
         paths = tuple(map(Path, ref.own_files))
+        resolved = set[Path]()
         for path in paths:
-            if not path.is_file():
-                raise SourceError(f"{path}: no such file (looked in {path.parent.resolve()})")
+            require_file(path)
+            if path.resolve() in resolved:
+                raise SourceError(f"{path}: named twice for one split; its rows would count twice")
+            resolved.add(path.resolve())
         return Located(ref, "file", paths)
     if ref.dataset.startswith(CLDR):
         return Located(ref, "cldr")

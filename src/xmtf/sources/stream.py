@@ -25,7 +25,7 @@ from xmtf.sources.files.plain_types import plain_schema
 from xmtf.sources.hub.remote import RemoteFile
 from xmtf.sources.read import files_of, fingerprint_source, remote_files
 from xmtf.sources.reference import SourceRef
-from xmtf.sources.tables import read_blocks
+from xmtf.sources.tables import check_columns, read_blocks
 
 __all__ = ["SourceStream", "open_stream", "stream_files"]
 
@@ -157,6 +157,7 @@ def stream_files(ref: SourceRef, files: Sequence[Path | RemoteFile], fingerprint
         SourceError: A file cannot be read, or they have different columns.
     """
     found = [_scan(file, ref) for file in files]
+    check_columns([(str(file), schema.names) for file, (schema, _) in zip(files, found, strict=True)])
     try:
         schema = pa.unify_schemas([schema for schema, _ in found], promote_options="permissive")
     except pa.ArrowException as error:

@@ -31,7 +31,16 @@ from xmtf.sources.files.csv_tables import Delimited, with_integers
 from xmtf.sources.files.json_tables import JsonBlocks
 from xmtf.sources.files.kinds import SUFFIXES, FileKind, require_kind
 
-__all__ = ["SUFFIXES", "fingerprint_files", "hash_of", "read_blocks", "read_table_file", "read_table_files"]
+__all__ = [
+    "SUFFIXES",
+    "check_columns",
+    "fingerprint_files",
+    "hash_of",
+    "read_blocks",
+    "read_table_file",
+    "read_table_files",
+    "require_file",
+]
 
 _JSON = (".jsonl", ".ndjson", ".json")
 _ARROW = (".parquet", ".arrow", ".feather")
@@ -44,10 +53,43 @@ def read_table_files(paths: Sequence[Path], *, separator: str | None = None, as_
         SourceError: A file is unreadable, or the shards have different columns.
     """
     tables = [read_table_file(path, separator=separator, as_json=as_json) for path in paths]
+    check_columns([(str(path), table.column_names) for path, table in zip(paths, tables, strict=True)])
     try:
         return pa.concat_tables(tables, promote_options="permissive")
     except pa.ArrowInvalid as error:
         raise SourceError(f"{paths[0]} and its other shards do not have the same columns: {error}") from None
+
+
+def check_columns(files: Sequence[tuple[str, Sequence[str]]]) -> None:
+    """Refuse files of one split of which each has a column that the other lacks: its rows would have nulls there.
+
+    Args:
+        files: Path and columns of each; one with rows.
+
+    Raises:
+        SourceError: Names two such files and the columns.
+    """
+    with_columns = [(path, set(columns)) for path, columns in files if columns]
+    for path, columns in with_columns[1:]:
+        first, known = with_columns[0]
+        if columns - known and known - columns:
+            ours, others = (", ".join(map(repr, sorted(names))) for names in (known - columns, columns - known))
+            raise SourceError(
+                f"{path}: has {others} where {first} has {ours}; files of one split have the same columns"
+            )
+
+
+def require_file(path: Path) -> None:
+    """Refuse a path that is no file.
+
+    Raises:
+        SourceError: Says whether it is a folder, or a pattern.
+    """
+    if path.is_dir():
+        raise SourceError(f"{path}: is a folder; name its files")
+    if not path.is_file():
+        pattern = "; patterns are not read: name each file" if set("*?[") & set(path.name) else ""
+        raise SourceError(f"{path}: no such file (looked in {path.parent.resolve()}){pattern}")
 
 
 def read_table_file(path: Path, *, separator: str | None = None, as_json: Sequence[str] = ()) -> pa.Table:
@@ -89,8 +131,7 @@ def read_blocks(
 
 
 def _kind(path: Path, separator: str | None) -> FileKind:
-    if not path.is_file():
-        raise SourceError(f"{path}: no such file (looked in {path.parent.resolve()})")
+    require_file(path)
     kind = require_kind(path)
     if separator is not None and kind.rows not in (".csv", ".tsv"):
         raise SourceError(f"{path}: has no separator; remove it, or give a CSV or TSV file")

@@ -1,4 +1,5 @@
 import gzip
+import json
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -6,6 +7,9 @@ import pytest
 from pyarrow import feather
 
 from xmtf.errors import SourceError, TemplateError
+from xmtf.sources.locate import locate_here
+from xmtf.sources.reference import SourceRef
+from xmtf.sources.stream import stream_files
 from xmtf.sources.tables import fingerprint_files, read_table_file, read_table_files
 from xmtf.templates import Template
 
@@ -153,3 +157,56 @@ def test_runs_inside_other_values_are_refused_by_column(tmp_path):
     feather.write_feather(table, tmp_path / "rows.arrow", compression="uncompressed")
     with pytest.raises(SourceError, match=r"column 'x' is of type .*write it without run-length encoding"):
         read_table_file(tmp_path / "rows.arrow")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"a": ["x", "y"], "b": [1, 2]}',
+        '{\n "a": {"0": "x", "1": "y"}}'.replace("\n", ""),
+        '{"a": {"0": "x"}, "b": {"0": 1}}',
+    ],
+)
+def test_a_json_file_of_columns_is_not_one_row(tmp_path, content):
+    (tmp_path / "rows.json").write_text(content)
+    with pytest.raises(SourceError, match="one object of columns; write one object per row"):
+        read_table_file(tmp_path / "rows.json")
+    (tmp_path / "rows.jsonl").write_text(content)
+    assert read_table_file(tmp_path / "rows.jsonl").num_rows == 1
+
+
+@pytest.mark.parametrize(
+    "content", ['{"a": ["x", "y"]}', '{"a": ["x"], "b": [1]}', '{"a": ["x", "y"], "b": 1}', '[{"a": ["x"]}, {"a": []}]']
+)
+def test_a_json_file_may_have_one_row_with_lists(tmp_path, content):
+    (tmp_path / "rows.json").write_text(content)
+    assert read_table_file(tmp_path / "rows.json").num_rows in (1, 2)
+
+
+def test_files_of_one_split_have_the_same_columns(tmp_path):
+    for name, columns in (("a", {"x": 1, "label": 1}), ("b", {"x": 1, "Label": 1}), ("c", {"x": 1})):
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps(columns))
+    a, b, c = (tmp_path / f"{name}.jsonl" for name in "abc")
+    with pytest.raises(SourceError, match=r"b.jsonl: has 'Label' where .*a.jsonl has 'label'"):
+        read_table_files([a, b])
+    with pytest.raises(SourceError, match=r"b.jsonl: has 'Label' where"):
+        stream_files(SourceRef("d", "", "train"), [a, b])
+    assert read_table_files([a, c]).to_pylist() == [{"x": 1, "label": 1}, {"x": 1, "label": None}]
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [("", "is a folder; name its files"), ("*.jsonl", "patterns are not read: name each file"), ("b.csv", "looked in")],
+)
+def test_what_is_no_file_is_said(tmp_path, path, said):
+    with pytest.raises(SourceError, match=said):
+        read_table_file(tmp_path / path)
+    with pytest.raises(SourceError, match=said):
+        locate_here(SourceRef("d", path=str(tmp_path / path)))
+
+
+def test_a_file_that_is_named_twice_is_refused(tmp_path):
+    (tmp_path / "a.jsonl").write_text("{}")
+    paths = [str(tmp_path / "a.jsonl"), str(tmp_path / "." / ".." / tmp_path.name / "a.jsonl")]
+    with pytest.raises(SourceError, match="named twice for one split"):
+        locate_here(SourceRef("d", path=paths[0], further_paths=tuple(paths[1:])))

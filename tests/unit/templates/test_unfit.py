@@ -220,6 +220,47 @@ def test_columns_of_every_type_are_read(column, texts):
     assert rendered("{{x}} ||| b", column) == expected
 
 
+_NUMBERS = pa.map_(pa.string(), pa.float32())
+
+
+@pytest.mark.parametrize(
+    ("column", "texts"),
+    [
+        (pa.array([[("k", 0.1)], None, [("k", 0.7)]], _NUMBERS), ["0.1", None, "0.7"]),
+        (pa.array([[("k", float("nan"))], [("k", 2.0)]], _NUMBERS), [None, "2.0"]),
+        (pa.array([{"k": 0.1}, {"k": float("inf")}], pa.struct({"k": pa.float32()})), ["0.1", None]),
+        (pa.array([[("k", datetime.time(1, 2))]], pa.map_(pa.string(), pa.time64("ns"))), ["01:02:00"]),
+    ],
+)
+def test_numbers_inside_mappings_are_read_like_those_of_columns(column, texts):
+    expected = ["null in the inputs" if text is None else (text, "b") for text in texts]
+    assert rendered("{{ x.k }} ||| b", column) == expected
+    assert rendered("{% for k, v in x.items() %}{{ v }}{% endfor %}{% if not x %}{{ x }}{% endif %} ||| b", column) == (
+        expected
+    )
+    assert rendered("{{ x.k }} ||| b", column.slice(1)) == expected[1:]
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.list_(pa.float32()), pa.large_list(pa.float32()), pa.list_(pa.float32(), 1), pa.list_view(pa.float32())]
+)
+@pytest.mark.parametrize("first", [0, 1, 2])
+def test_lists_beside_nulls_keep_their_items(kind, first):
+    column = pa.array([[0.1], None, [0.7], [float("nan")]], kind).slice(first)
+    texts = [("0.1", "b"), "null in the inputs", ("0.7", "b"), "null in the inputs"]
+    assert rendered("{{ x | join }} ||| b", column) == texts[first:]
+
+
+@pytest.mark.parametrize("jinja", ["{{ x.image }}", "{{ x.image | upper }}", "{{ x }}"])
+def test_bytes_inside_a_column_are_not_printed(jinja):
+    column = pa.array([{"image": b"a", "path": "p"}] * 2)
+    assert rendered("{{ x.path }} ||| b", column) == [("p", "b")] * 2
+    with pytest.raises(TemplateError, match="byte"):
+        Template("t", f"{jinja} ||| b").render({"x": {"image": b"a"}})
+    failed = Template("t", f"{jinja} ||| b").render_table(pa.table({"x": column}), dataset="d", subset="", split="s")
+    assert [failure.row for failure in failed.failures] == [0, 1]
+
+
 @pytest.mark.parametrize(
     ("column", "jinja"),
     [

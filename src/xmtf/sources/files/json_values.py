@@ -44,14 +44,33 @@ def json_objects(path: Path, *, array: bool = False) -> Iterator[tuple[int, dict
     """Yield every object of JSON lines, or of an array, with its number.
 
     Raises:
-        SourceError: As :func:`json_values`, or a value is not an object.
+        SourceError: As :func:`json_values`, or a value is not an object, or a ``.json`` file holds columns, not rows.
     """
+    first: dict[str, object] | None = None
+    count = 0
     for number, value, line in json_values(path, array=array):
         if not isinstance(value, dict):
             is_array = isinstance(value, list) and number == 1
             more = "; a file with a single array must be named .json" if is_array and not array else ""
             raise SourceError(f"{path}: line {number} is not a JSON object with the columns as keys{more}")
+        first, count = first if count else value, count + 1
         yield number, value, line
+    if array and count == 1 and first is not None and _are_columns(first):
+        raise SourceError(
+            f"{path}: holds one object of columns; write one object per row (pandas: orient='records'). "
+            "A file with a single row of lists must be named .jsonl"
+        )
+
+
+def _are_columns(only: dict[str, object]) -> bool:
+    """Return whether an object holds columns: several lists of one length, or mappings from the numbers of rows."""
+    values = list(only.values())
+    if all(isinstance(value, dict) and "0" in value for value in values):
+        return bool(values)
+    lists = [value for value in values if isinstance(value, list)]
+    if len(lists) < max(2, len(values)) or len({len(each) for each in lists}) != 1:
+        return False
+    return len(lists[0]) > 1 and not any(isinstance(item, dict | list) for each in lists for item in each)
 
 
 def may_hold_long_numbers(line: bytes) -> bool:

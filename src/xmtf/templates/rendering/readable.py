@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from xmtf.errors import TemplateError
 
-__all__ = ["readable_column"]
+__all__ = ["is_text", "readable_column"]
 
 _NANOSECONDS = {pa.time64("ns"): pa.time64("us"), pa.duration("ns"): pa.duration("us")}
 """Types whose values Python cannot write whole: read in microseconds, or refused."""
@@ -47,6 +47,11 @@ def readable_column(column: pa.ChunkedArray, name: str, exact: bool) -> pa.Chunk
         raise TemplateError(f"the column {name!r} ({kind}) cannot be read: {' '.join(str(error).split())}") from None
 
 
+def is_text(kind: pa.DataType) -> bool:
+    """Return whether values of a type can be printed: not bytes, nor intervals."""
+    return _no_text(kind) is None
+
+
 def _no_text(kind: pa.DataType) -> str | None:
     """Describe what a column holds that has no text, however it is laid out; None where it has one."""
     if isinstance(kind, pa.BaseExtensionType):
@@ -72,7 +77,7 @@ def _is_odd(kind: pa.DataType, exact: bool) -> bool:
     if _is_moment_in_nanoseconds(kind) or (exact and (pa.types.is_floating(kind) or kind in _NANOSECONDS)):
         return True
     if pa.types.is_map(kind):
-        return _is_moment_in_nanoseconds(kind.item_type)  # read as a mapping when its values become Python's
+        return _is_odd(kind.item_type, exact)  # read as a mapping when its values become Python's
     return any(_is_odd(kind.field(number).type, exact) for number in range(kind.num_fields))
 
 
@@ -82,9 +87,7 @@ def _is_moment_in_nanoseconds(kind: pa.DataType) -> bool:
 
 
 def _in_microseconds(kind: pa.DataType) -> pa.DataType | None:
-    """Return the type in microseconds of one in nanoseconds, also of what a mapping holds; None of any other."""
-    if pa.types.is_map(kind):
-        return pa.map_(kind.key_type, pa.timestamp("us", kind.item_type.tz))
+    """Return the type in microseconds of one in nanoseconds; None of any other."""
     return pa.timestamp("us", kind.tz) if _is_moment_in_nanoseconds(kind) else _NANOSECONDS.get(kind)
 
 
@@ -170,12 +173,26 @@ def _read(array: pa.Array, exact: bool) -> pa.Array:
     if pa.types.is_struct(kind):
         children = [_read(array.field(number), exact) for number in range(kind.num_fields)]
         return pa.StructArray.from_arrays(children, names=[field.name for field in kind], mask=array.is_null())
+    if pa.types.is_map(kind):
+        offsets, first = _offsets(array), np.asarray(array.offsets)[:-1]
+        sizes = np.diff(np.asarray(offsets))
+        places = pa.array(np.repeat(first - np.asarray(offsets)[:-1], sizes) + np.arange(int(sizes.sum())))
+        keys, items = array.keys.take(places), array.items.take(places)
+        return pa.MapArray.from_arrays(offsets, keys, _read(items, exact), mask=_nulls(array))
     if pa.types.is_fixed_size_list(kind):
         return _read(array.cast(pa.list_(kind.value_type)), exact)
     listed = pa.LargeListArray if pa.types.is_large_list(kind) else pa.ListArray
-    values = _read(array.values, exact)
-    offsets = array.offsets
-    return listed.from_arrays(offsets, values, mask=array.is_null() if array.null_count else None)
+    return listed.from_arrays(_offsets(array), _read(array.flatten(), exact), mask=_nulls(array))
+
+
+def _offsets(array: pa.Array) -> pa.Array:
+    """Return where each list begins among the items of all that are not null, and where the last ends."""
+    sizes = np.where(np.asarray(array.is_valid()), np.diff(np.asarray(array.offsets)), 0)
+    return pa.array(np.concatenate([[0], np.cumsum(sizes)]), array.offsets.type)
+
+
+def _nulls(array: pa.Array) -> pa.Array | None:
+    return array.is_null() if array.null_count else None
 
 
 def _finite(array: pa.Array) -> pa.Array:

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from jinja2 import nodes
 
 from xmtf.templates.rendering.compile import PIPES, environment
+from xmtf.templates.rendering.readable import is_text
 from xmtf.templates.rendering.shape import Field, read_field
 
 __all__ = [
@@ -145,7 +146,7 @@ def write_texts(found: Values, *, prints_nulls: bool) -> pa.StringArray:
             null.
 
     Raises:
-        RowByRowError: They are lists or mappings, which are looked into before they are printed.
+        RowByRowError: They are lists or mappings, which are looked into before they are printed, or are no text.
     """
     texts = _written(found.values, prints_nulls)
     if found.defined is None:
@@ -161,7 +162,7 @@ def _written(column: pa.Array, prints_nulls: bool) -> pa.StringArray:
         texts = column.cast(pa.string())
     elif pa.types.is_boolean(kind):
         texts = pc.if_else(column, "True", "False")
-    elif pa.types.is_nested(kind) and not prints_nulls:
+    elif not prints_nulls and (pa.types.is_nested(kind) or not is_text(kind)):
         raise RowByRowError
     else:
         texts = pa.array([None if value is None else str(value) for value in column.to_pylist()], pa.string())

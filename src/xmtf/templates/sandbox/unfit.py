@@ -222,6 +222,8 @@ def textual(value: object, label: str = "a value") -> object:
         if isinstance(leaf, _PLAIN) or leaf is None or isinstance(leaf, Undefined):
             continue
         if fixed:
+            if isinstance(leaf, bytes):
+                raise NotTextError(f"{label} is bytes, not text; write it as text, or remove it from the template")
             raise NotTextError(f"{label} is {_say_kind(leaf)}, not text; {REMEDIES[ADDRESS]}")
         if _ADDRESS.search(str(leaf)):
             raise UnfitRowError(ADDRESS, f"{label} is {_say_kind(leaf)}")
