@@ -41,6 +41,7 @@ def test_overrides_are_applied_and_remembered(path):
         ("trainng.steps=3", "unknown key 'trainng'; did you mean 'training'?"),
         ("training.stpes=4", "unknown key 'training.stpes'; did you mean 'steps'?"),
         ("mixture.tasks.0.languags=[x]", "did you mean 'languages'?"),
+        ("mixture.tasks.0.splits=[dev, train, dev]", "'dev' is named twice; its rows would be read twice"),
         ("tokens.packing.policy=best-fit", "tokens.packing.policy: 'best-fit' is not one of "),
         ("training.steps=5 tokens", "training.steps: '5 tokens' is not a number of steps"),
         ("training.tokens=3", "training: give exactly one of `steps` and `tokens`"),

@@ -353,3 +353,11 @@ def test_a_row_that_is_fit_is_rendered_as_before():
     row = {"x": "a", "label": 1, "price": 1.0}
     template = Template("t", "{{x}} {{price}} {{['a'] | join}} ||| {{answer_choices[label]}}", CHOICES)
     assert template.render(row) == Rendered("a 1.0 a", ("yes",), ("no", "yes"))
+
+
+def test_columns_that_templates_cannot_tell_apart_are_refused():
+    table = pa.table({"a_b": ["one"], "a-b": ["two"], "c": ["three"]})
+    with pytest.raises(TemplateError, match="columns 'a_b' and 'a-b' have the same name in templates"):
+        rendered("{{ a_b }} ||| b", table)
+    assert rendered("{{ c }} ||| b", table) == [("three", "b")]
+    assert rendered("{{ a_b }} ||| b", table, mode="legacy") == [("two", "b")]

@@ -94,7 +94,8 @@ def prompted_files(loaded: LoadedRecipe) -> tuple[PromptedFile, ...]:
         mode = loaded.recipe.mixture.mode
         taken = [file for path in paths if (file := _take(path, folder, held_out, where, mode)) is not None]
         if not taken:
-            raise ConfigError(f"{where}: every file of {root} is excluded, by its own filters or by mixture.held_out")
+            reasons = "its own filters, by mixture.held_out, or by its name (files named merged* are not read)"
+            raise ConfigError(f"{where}: every file of {root} is excluded, by {reasons}")
         _check_names(taken, where)
         found += taken
     return tuple(found)

@@ -171,7 +171,7 @@ def _lacking(path: Path, names: Sequence[str]) -> str:
     lacking = " and ".join(f"`{name}`" for name in names)
     others = [name for name in known if name not in _TEXTS]
     near = [found[0] for name in names if (found := nearest(name, others))]
-    hint = f"did you mean {', '.join(map(repr, near))}?" if near else f"they have {', '.join(known) or 'no fields'}"
+    hint = f"did you mean {', '.join(map(repr, near))}?" if near else f"they have {', '.join(known) or 'no fields'}."
     return f"{path}: no record has {lacking}; {hint} Rename the fields"
 
 

@@ -29,7 +29,7 @@ import pyarrow.compute as pc
 from xmtf.mixture.select.keys import UInt64
 from xmtf.mixture.select.letters import Int64, letters_of
 from xmtf.mixture.select.plain_texts import STEP, known_by
-from xmtf.mixture.select.row_texts import columns_of_fields, joined_texts
+from xmtf.mixture.select.row_texts import columns_of_fields, joined_texts, whole_column
 
 __all__ = [
     "ALONE_LETTERS",
@@ -343,7 +343,7 @@ def read_fields(folder: Path) -> AskedFields:
         pa.ipc.open_file(pa.memory_map(str(folder / name))).read_all() for name in (_FIELDS, _OCCURRENCES)
     )
     columns = {name: occurrences.column(name).to_numpy() for name in _OF_OCCURRENCES}
-    whole = {name: column.chunk(0) for name, column in zip(about.column_names, about.columns, strict=True)}
+    whole = {name: whole_column(column) for name, column in zip(about.column_names, about.columns, strict=True)}
     columns |= {name: np.asarray(whole[name]) for name in OF_FIELDS if name != "keys"}
     return AskedFields(
         **columns,

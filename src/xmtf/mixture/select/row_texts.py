@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["columns_of_fields", "fields_of", "joined_texts", "texts_of_rows"]
+__all__ = ["columns_of_fields", "fields_of", "joined_texts", "texts_of_rows", "whole_column"]
 
 Int64 = npt.NDArray[np.int64]
 
@@ -30,13 +30,14 @@ def joined_texts(table: pa.Table, columns: Iterable[str] | None = None) -> pa.Ar
         columns: The columns to read; all where None.
     """
     names = [name for name in table.column_names if columns is None or name in set(columns)]
-    parts = [part for name in names if (part := _joined(_whole(table.column(name)))) is not None]
+    parts = [part for name in names if (part := _joined(whole_column(table.column(name)))) is not None]
     if not parts:
         return pa.repeat("", table.num_rows)
     return pc.fill_null(parts[0] if len(parts) == 1 else _side_by_side(parts), "")
 
 
-def _whole(column: pa.ChunkedArray) -> pa.Array:
+def whole_column(column: pa.ChunkedArray) -> pa.Array:
+    """Return the values of a column as one array, without a copy where they are one already."""
     return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
 
 
@@ -93,7 +94,7 @@ def columns_of_fields(column: pa.ChunkedArray, name: str) -> Iterator[tuple[str,
     Yields:
         Field; the row of each text, int64 ``[n]``; the texts, large_string ``[n]``.
     """
-    yield from _fields(_whole(column), name)
+    yield from _fields(whole_column(column), name)
 
 
 def _fields(array: pa.Array, name: str) -> Iterator[tuple[str, Int64, pa.Array]]:

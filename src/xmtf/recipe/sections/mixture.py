@@ -282,6 +282,14 @@ class TaskSelection(Section):
     )
     """When targets are in another language, instead of the mixture's `identify`. Mixtures only."""
 
+    @field_validator("splits")
+    @classmethod
+    def _splits_once(cls, splits: tuple[str, ...]) -> tuple[str, ...]:
+        for split in splits:
+            if splits.count(split) > 1:
+                raise ValueError(f"{split!r} is named twice; its rows would be read twice")
+        return splits
+
     @model_validator(mode="after")
     def _check_rows(self) -> Self:
         if self.parallel_rows == "spread" and self.limit_rows is None:

@@ -139,10 +139,12 @@ def render_table(
 
 
 def _read_columns(name: str, table: pa.Table, prepared: Prepared) -> pa.Table:
-    """Return the columns that the template reads, ``-`` in their names as ``_``; a later column wins.
+    """Return the columns that the template reads, ``-`` in their names as ``_``.
+
+    In legacy mode a later column of one name wins.
 
     Raises:
-        TemplateError: One of them holds bytes.
+        TemplateError: One of them holds bytes, or two have one name then.
     """
     columns = {name.replace("-", "_"): table.column(index) for index, name in enumerate(table.column_names)}
     wanted = prepared.readable | {"answer_choices"}
@@ -150,12 +152,28 @@ def _read_columns(name: str, table: pa.Table, prepared: Prepared) -> pa.Table:
     try:
         chosen = {each: readable_column(columns[each], each, exact) for each in columns if each in wanted}
         if exact:
+            _check_names(table.column_names, wanted)
             _check_exact(table.schema, wanted)
     except TemplateError as error:
         raise TemplateError(f"template {name!r}: {error}") from None
     if chosen:
         return pa.table(chosen)
     return pa.table({"": pa.nulls(table.num_rows)})
+
+
+def _check_names(names: Sequence[str], wanted: frozenset[str]) -> None:
+    """Refuse columns of which a template could mean either, as it writes ``-`` as ``_``.
+
+    Raises:
+        TemplateError: The template reads them.
+    """
+    known: dict[str, str] = {}
+    for name in names:
+        other = known.setdefault(name.replace("-", "_"), name)
+        if other != name and name.replace("-", "_") in wanted:
+            raise TemplateError(
+                f"the columns {other!r} and {name!r} have the same name in templates; rename one of them"
+            )
 
 
 def _check_exact(schema: pa.Schema, wanted: frozenset[str]) -> None:

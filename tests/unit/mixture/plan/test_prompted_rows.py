@@ -63,7 +63,7 @@ def test_every_kind_of_file_is_read(tmp_path, name, content):
         ("a.csv", b"inputs,targets\na,1\n", None),
         ("a.jsonl", lines({"input": "a", "target": "b"}), "has `inputs` and `targets`; did you mean 'input', "),
         ("a.csv", b"inputs,target\na,b\n", "no record has `targets`; did you mean 'target'"),
-        ("a.jsonl", lines({"q": "a"}), "no record has `inputs` and `targets`; they have q"),
+        ("a.jsonl", lines({"q": "a"}), "no record has `inputs` and `targets`; they have q. Rename the fields"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_one_line(tmp_path, name, content, message):
