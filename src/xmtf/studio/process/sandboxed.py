@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import orjson
-import pyarrow as pa
 
 from xmtf.errors import XmtfError
 from xmtf.json_types import JsonObject
+from xmtf.pandas_later import leave_pandas_out
 from xmtf.studio.process.jobs import JOBS
 from xmtf.studio.process.worker import frame, read_frame
 
@@ -26,7 +26,7 @@ def main(limit_s: float, memory_mib: int) -> None:
     """Answer jobs."""
     inputs, outputs = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr  # what anything prints is no answer
-    pa.array(["loads pandas, where it is installed"])  # Arrow does at its first array: not out of a job's memory
+    leave_pandas_out()  # Arrow would load it at its first array, out of a job's memory
     _limit_memory(memory_mib)
     outputs.write(frame(b"{}"))
     outputs.flush()
