@@ -61,6 +61,28 @@ def test_packed_rows_equal_separate_rows(pair):
     assert check_packing(ours) < 1e-4
 
 
+def test_documents_of_packed_rows_train_as_masked_rows_do(pair):
+    """Attention document by document gives the gradients of one mask over each row, recomputed or not."""
+    _, ours = pair
+    if ours.network.config.model_type == "gemma2":
+        assert "softcap" in ours.ragged_fault  # capped scores are not ours to compute: rows keep their mask
+        return
+    assert ours.ragged_fault is None
+    ours.train()
+    tokens = tokens_of(2, 17, seed=5)
+    segment_ids = torch.tensor([[1] * 9 + [2] * 7 + [0], [1] * 3 + [2] * 3 + [3] * 11])
+    factors = torch.randn(2, 17, 1, generator=torch.Generator().manual_seed(6)) * (segment_ids != 0)[..., None]
+    found = {}
+    for by_document, recompute in ((False, False), (True, False), (True, True)):
+        ours.zero_grad()
+        ours.by_document, ours.activation_checkpointing = by_document, recompute
+        (ours.logits(ours.hidden_states(tokens, segment_ids_RT=segment_ids)) * factors).square().mean().backward()
+        found[by_document, recompute] = {name: one.grad.clone() for name, one in ours.named_parameters()}
+    for name, gradient in found[False, False].items():
+        torch.testing.assert_close(found[True, False][name], gradient, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(found[True, True][name], found[True, False][name], rtol=1e-6, atol=1e-7)
+
+
 def test_cached_choices_equal_whole_rows(pair):
     theirs, ours = pair
     prompts = tokens_of(2, 6)

@@ -89,8 +89,11 @@ class LoraLinear(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Return the layer's output with the adapter's added."""
-        low = functional.linear(functional.dropout(hidden, self.dropout, self.training), self.lora_A)
-        return self._frozen(hidden) + functional.linear(low, self.lora_B) * self.scale
+        low = functional.linear(functional.dropout(hidden, self.dropout, self.training), self.lora_A) * self.scale
+        frozen = self._frozen(hidden)
+        # Scaled while it is narrow, and added by the product itself: a pass over the output costs as much as the rank.
+        rows = frozen.flatten(0, -2)
+        return torch.addmm(rows, low.flatten(0, -2).to(rows.dtype), self.lora_B.T.to(rows.dtype)).view_as(frozen)
 
     def _frozen(self, hidden: Tensor) -> Tensor:
         if self.quantised is not None:

@@ -115,6 +115,9 @@ def check_model(model: Any, recipe: Recipe) -> None:
     if isinstance(model, HubModel):
         model.check_head()
     if recipe.tokens.packing.policy != "pad":
+        if isinstance(model, HubModel):
+            parallel = recipe.training.parallel
+            model.by_document = parallel.tp == parallel.pp == 1 and model.ragged_fault is None
         check_packing(model)
 
 

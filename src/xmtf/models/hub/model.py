@@ -22,10 +22,11 @@ from xmtf.models.hub.caches import HubCache, TokenCache
 from xmtf.models.hub.head import HubHead, body, compare_head
 from xmtf.models.hub.network import HubNetwork, fitting
 from xmtf.models.hub.positions import index_distances, segment_positions
-from xmtf.models.hub.ragged import attending_to
+from xmtf.models.hub.ragged import DocumentPass, attending_to
 from xmtf.models.hub.self_tests import find_cache_fault, find_ragged_fault, find_tree_fault
 from xmtf.models.interface import Cache
 from xmtf.models.layers.attention import additive_bias, compute_dtype, self_attention_mask
+from xmtf.models.layers.documents import Documents
 from xmtf.models.layers.host_copies import on_host
 from xmtf.models.layers.ragged import RaggedCache, RaggedPass, ragged_reader, read_rows
 from xmtf.models.layers.tied import SlicedEmbedding, lookup
@@ -55,6 +56,8 @@ class HubModel(HubNetwork):
         config = network.config.get_text_config(decoder=True)
         self.max_positions: int | None = getattr(config, "max_position_embeddings", None)
         self.window: int | None = _window(config)
+        self.by_document = False
+        """Read packed rows as documents, without a mask of a whole row; only where :attr:`ragged_fault` is None."""
         self.layer_types: list[str] = sorted(set(getattr(config, "layer_types", None) or ()))
 
     def hidden_states(
@@ -75,6 +78,10 @@ class HubModel(HubNetwork):
         if isinstance(cache, RaggedCache):
             real_RT = None if segment_ids_RT is None else segment_ids_RT != 0
             return read_rows(self, tokens_RT, real_RT, cache, both_ways=is_input_RT is not None)
+        if self.by_document and cache is None and segment_ids_RT is not None and is_input_RT is None:
+            documents = Documents.of(segment_ids_RT)
+            if documents is not None:
+                return self._read_documents(tokens_RT, segment_ids_RT, documents)
         past = 0
         assert cache is None or isinstance(cache, HubCache)
         if cache is not None:
@@ -102,6 +109,12 @@ class HubModel(HubNetwork):
         with attending_to(self.network, read):
             hidden_1FH = self._run(tokens_F[None], {"position_ids": read.positions()[None]}, None)
         return hidden_1FH[0]
+
+    def _read_documents(self, tokens_RT: Tensor, segment_ids_RT: Tensor, documents: Documents) -> Tensor:
+        places_1F = documents.take(segment_positions(segment_ids_RT))[None]
+        with attending_to(self.network, DocumentPass(documents)):
+            hidden_1FH = self._run(documents.take(tokens_RT)[None], {"position_ids": places_1F}, None)
+        return documents.put_back(hidden_1FH[0])
 
     @cached_property
     def tree_fault(self) -> str | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from xmtf.guards.unfinished import temporary_folder
 from xmtf.models.files.weights import file_mode
 from xmtf.models.hub.head import HubHead
 from xmtf.models.hub.quiet import quiet
+from xmtf.models.hub.ragged import while_recomputing
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -94,7 +96,7 @@ class HubNetwork(nn.Module):
         network = self.network  # transformers 5.23 renamed these two and warns of the old names
         if value:
             enable = getattr(network, "activation_checkpointing_enable", None) or network.gradient_checkpointing_enable
-            enable({"use_reentrant": False})
+            enable({"use_reentrant": False, "context_fn": partial(while_recomputing, network)})
         else:
             disable = getattr(network, "activation_checkpointing_disable", None)
             (disable or network.gradient_checkpointing_disable)()

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from xmtf.errors import ConfigError
 from xmtf.models.interface import Model
 from xmtf.models.layers.cut import cut_fault
 
@@ -182,6 +183,7 @@ class RaggedPass:
         *,
         scale: float | None,
         window: int | None = None,
+        dropout: float = 0.0,
     ) -> Tensor:
         """Remember keys and values of a layer, and return what its queries find, ``[F, N, D]``.
 
@@ -192,7 +194,13 @@ class RaggedPass:
             value_KFD: Values.
             scale: Of scores; None for ``D ** -0.5``.
             window: How many positions a query sees, with itself; None for all.
+            dropout: Must be 0: nothing is dropped in evaluation.
+
+        Raises:
+            ConfigError: Dropout.
         """
+        if dropout:
+            raise ConfigError("rows without padding are read in evaluation, where attention has no dropout")
         self.layers_read += 1
         keys, values = self.cache.buffers(layer, key_KFD, value_KFD)
         if self.places_R is not None:

@@ -5,7 +5,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xmtf.models.layers.attention import additive_bias, alibi_bias, alibi_slopes, same_segment, self_attention_mask
+from xmtf.models.layers.attention import (
+    additive_bias,
+    alibi_bias,
+    alibi_slopes,
+    same_segment,
+    scaled_dot_product_attention,
+    self_attention_mask,
+)
 
 CPU = torch.device("cpu")
 
@@ -84,3 +91,34 @@ def test_allowed_pairs_are_those_of_the_definition(ids, data):
         for k in range(n):
             expected = ids[q] == ids[k] != 0 and (k <= q or (is_input[q] and is_input[k]))
             assert bool(mask[q, k]) == expected
+
+
+@pytest.mark.parametrize("length", [9, 450])  # gradients in fp32, and torch's own
+@pytest.mark.parametrize("kind", ["causal", "bias", "shared keys", "only values learn"])
+def test_attention_in_bf16_has_the_gradients_of_fp32_up_to_rounding(kind, length):
+    draw = torch.Generator().manual_seed(0)
+    tensors = [torch.randn(2, heads, length, 8, generator=draw) for heads in (4, 4, 4)]
+    if kind == "shared keys":
+        tensors[1:] = [one[:, :2] for one in tensors[1:]]
+    tensors = [one.bfloat16() for one in tensors]
+    options = {"is_causal": kind != "bias", "enable_gqa": kind == "shared keys", "scale": 0.3}
+    later = torch.ones(length, length, dtype=torch.bool).triu(1)
+    bias = torch.randn(1, 4, length, length, generator=draw).masked_fill(later, -math.inf) if kind == "bias" else None
+    weights = torch.randn(2, 4, length, 8, generator=draw)
+
+    def run(attend, dtype):
+        learning = [
+            one.detach().to(dtype).requires_grad_(kind != "only values learn" or place == 2)
+            for place, one in enumerate(tensors)
+        ]
+        found = attend(*learning, attn_mask=None if bias is None else bias.to(torch.bfloat16).to(dtype), **options)
+        (found.float() * weights).sum().backward()
+        return [found.detach(), *(one.grad for one in learning if one.requires_grad)]
+
+    exact = run(torch.nn.functional.scaled_dot_product_attention, torch.float32)
+    ours = run(scaled_dot_product_attention, torch.bfloat16)
+    theirs = run(torch.nn.functional.scaled_dot_product_attention, torch.bfloat16)
+    for one, reference, true in zip(ours, theirs, exact, strict=True):
+        assert one.dtype == torch.bfloat16
+        off, usual = ((found.float() - true).square().mean().sqrt() for found in (one, reference))
+        assert off <= 1.05 * usual
