@@ -177,7 +177,7 @@ def test_smollm2_from_its_wheel_loads_runs_saves_and_loads_again(tmp_path):
     assert (model.vocab_size, model.hidden_size, model.max_positions) == (49152, 576, 8192)
     assert check_packing(model) < 1e-3
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert check_packing(model) > 0.05  # rounding, which is no leak
+        assert check_packing(model) < 0.5  # 0.24 by rounding on some processors, which is no leak
         assert (find_tree_fault(model), find_cache_fault(model)) == (None, None)
     # "The capital of France is" -> " Paris"
     tokens = torch.tensor([[504, 3575, 282, 4649, 314]])
