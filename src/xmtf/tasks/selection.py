@@ -403,7 +403,7 @@ def _nothing_left(
         return f"{where}: none of its tasks ({some}, ...) has a split for {role}; give one with `splits`"
     names = sorted({template.name for task in left for template in task.templates()})
     if not names:
-        return f"{where}: none of its tasks ({some}, ...) has a prompt"
+        return f"{where}: none of its tasks ({some}, ...) has a prompt: there is no template in their files"
     return (
         f"{where}: no template of its tasks ({some}, ...) matches `templates`, `prompt_languages` and what is held "
         f"out; their templates: {', '.join(names[:8])}"

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import jinja2
+
 from xmtf.errors import TemplateError
 from xmtf.files import content_hash
 from xmtf.records import Origin, Translation
@@ -165,6 +167,8 @@ def rename_hyphens(row: Mapping[str, object]) -> dict[str, object]:
 
 
 def explain(error: BaseException) -> str:
-    """Return what went wrong in one line: kind and message."""
+    """Return what went wrong in one line: kind and message, of syntax with its line."""
     text = " ".join(str(error).split())
+    if isinstance(error, jinja2.TemplateSyntaxError):
+        text = f"line {error.lineno}: {' '.join((error.message or '').split())}"
     return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__
