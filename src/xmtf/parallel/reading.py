@@ -26,7 +26,7 @@ from xmtf.parallel.topology.constraints import reading_fault
 from xmtf.parallel.topology.mesh import Mesh
 from xmtf.parallel.topology.parallel_dims import AXES, ParallelDims
 
-__all__ = ["PartsToRead", "check_reading", "cut_to_read", "parts_to_read", "place_to_read"]
+__all__ = ["PartsToRead", "as_reader", "check_reading", "cut_to_read", "parts_to_read", "place_to_read"]
 
 
 def check_reading(model: object, dims: ParallelDims, label: str) -> None:
@@ -108,4 +108,9 @@ def place_to_read(
         if isinstance(part, HubModel) and weights is not None:
             part.check_head()
         keep_whole(part)
+    return as_reader(parts, mesh)
+
+
+def as_reader(parts: list[Any], mesh: Mesh) -> Any:
+    """Return what is asked in a model's stead, of which this process holds some parts."""
     return parts[0] if mesh.pipe.size == 1 else StagedBloom(parts, mesh.pipe.rank, mesh.pipe.size, mesh.pipe.give)

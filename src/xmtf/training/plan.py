@@ -26,7 +26,15 @@ from xmtf.training.preview import meta_model
 from xmtf.training.rehearsal.rehearse import Rehearsal, rehearse, stages_to_rehearse
 from xmtf.training.start import adapt_model
 
-__all__ = ["GpuOptions", "RehearsedTraining", "checkpoint_bytes", "plan_training", "read_layout", "rehearse_training"]
+__all__ = [
+    "GpuOptions",
+    "RehearsedTraining",
+    "checkpoint_bytes",
+    "plan_training",
+    "read_layout",
+    "rehearse_training",
+    "shape_of",
+]
 
 Kernels = Literal["gpu", "cpu"]
 _KEYS = (*AXES, "stages", "rows", "recompute", "zero")
@@ -92,7 +100,7 @@ def plan_training(loaded: LoadedRecipe, gpus: GpuOptions, kernels: Kernels = "gp
         ConfigError: The size of the model is not known before it is loaded.
     """
     pool = gpus.pool()
-    return Planner(_shape_of(loaded), loaded.recipe, pool, kernels).plan(), pool
+    return Planner(shape_of(loaded), loaded.recipe, pool, kernels).plan(), pool
 
 
 def rehearse_training(loaded: LoadedRecipe, gpus: GpuOptions, layout: str | None) -> RehearsedTraining:
@@ -107,7 +115,7 @@ def rehearse_training(loaded: LoadedRecipe, gpus: GpuOptions, layout: str | None
         ConfigError: No layout fits, or the one that is asked for cannot be trained.
     """
     started, recipe, pool = time.monotonic(), loaded.recipe, gpus.pool()
-    planner = Planner(_shape_of(loaded), recipe, pool)
+    planner = Planner(shape_of(loaded), recipe, pool)
     if layout is None:
         best = planner.plan().recommended
         if best is None:
@@ -118,7 +126,7 @@ def rehearse_training(loaded: LoadedRecipe, gpus: GpuOptions, layout: str | None
         check_constraints(planner.model, chosen.asked_of(recipe.training), chosen.dims)
     stages, formulas = [], []
     for stage in stages_to_rehearse(chosen.dims.pp):
-        model = _shape_of(loaded)  # a rehearsal cuts it
+        model = shape_of(loaded)  # a rehearsal cuts it
         stages.append(rehearse(model, model.family, recipe, chosen, stage))
         estimator = Estimator.of(planner.model, recipe, stages[-1].predicted_share, stages[-1].attended)
         cpu, gpu = (estimator.estimate_ranks(replace(chosen, gpu=kernels), [stage])[0] for kernels in (False, True))
@@ -177,7 +185,7 @@ def checkpoint_bytes(loaded: LoadedRecipe) -> float | None:
     return Planner(model, recipe, GpuPool(find_gpu("a100"), 1, 80e9, 1)).file_sizes()[0]
 
 
-def _shape_of(loaded: LoadedRecipe) -> Any:
+def shape_of(loaded: LoadedRecipe) -> Any:
     """Return a recipe's model on the meta device, adapted."""
     recipe = loaded.recipe
     model = meta_model(recipe, None)

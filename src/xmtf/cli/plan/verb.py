@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from xmtf.cli.plan.lines import overhead_lines, plan_lines
+from xmtf.cli.plan.reading_lines import reading_lines, rehearsed_reading_lines
 from xmtf.cli.plan.rehearsal_lines import rehearsal_lines
 from xmtf.cli.terminal.options import Overrides, needs_models
 from xmtf.cli.terminal.printing import print_json, print_text
 from xmtf.errors import ConfigError
-from xmtf.recipe import load_recipe
+from xmtf.recipe import LoadedRecipe, load_recipe
 
 if TYPE_CHECKING:
+    from xmtf.training.plan import GpuOptions
     from xmtf.training.planning.planner import LayoutPlan
 
 __all__ = ["plan"]
@@ -50,13 +53,17 @@ def plan(
         str | None,
         typer.Option(help="Layout to rehearse, such as 'pp=18 dp_shard=4 tp=4'; default: the recommended one."),
     ] = None,
+    evaluation: Annotated[
+        bool, typer.Option("--evaluation", help="Plan how the GPUs hold the model for evaluation, instead of training.")
+    ] = False,
     show: Annotated[int, typer.Option(min=1, help="Number of layouts to print.")] = 12,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with all layouts.")] = False,
 ) -> None:
     """Print possible layouts for training on N GPUs, fastest first, and the recommended one.
 
     Needs no weights, no network and no GPU: memory and time are estimated from shapes. A rehearsal runs the training
-    code itself, process by process, on tensors that have shapes but no data; it takes minutes.
+    code itself, process by process, on tensors that have shapes but no data; it takes minutes. With --evaluation, the
+    layouts are those of evaluation.parallel, and a rehearsal ranks one batch.
 
     Example: xmtf plan recipes/train/bloomz.yaml --gpus 288 --memory 80GB
     """
@@ -66,6 +73,12 @@ def plan(
     loaded, options = load_recipe(recipe, overrides or []), GpuOptions(gpu, gpus, memory, gpus_per_node, efficiency)
     if layout is not None and not rehearse:
         raise ConfigError("--layout: applies to rehearsals; give --rehearse too")
+    if evaluation:
+        if as_json:
+            raise ConfigError("--json: prints layouts of training; omit it, or --evaluation")
+        for line in _reading(loaded, options, layout, rehearse=rehearse, show=show):
+            print_text(line)
+        return
     if rehearse:
         rehearsed = rehearse_training(loaded, options, layout)
         if as_json:
@@ -82,6 +95,18 @@ def plan(
         print_text(line)
     for line in overhead_lines(overhead_of(made, loaded.recipe, pool)):
         print_text(line)
+
+
+def _reading(loaded: LoadedRecipe, options: GpuOptions, layout: str | None, *, rehearse: bool, show: int) -> list[str]:
+    """Return the layouts of an evaluation as lines, or a rehearsal of one of them."""
+    from xmtf.evaluation.layouts import plan_reading, read_dims, rehearse_reading, stored_dtype
+    from xmtf.training.plan import shape_of
+
+    shape, pool, dtype = partial(shape_of, loaded), options.pool(), stored_dtype(loaded.recipe.evaluation.dtype)
+    if rehearse:
+        dims = None if layout is None else read_dims(layout, pool.num_gpus)
+        return rehearsed_reading_lines(rehearse_reading(shape, dtype, pool, dims))
+    return reading_lines(plan_reading(shape, dtype, pool), pool, str(dtype).removeprefix("torch."), show)
 
 
 def _json(made: LayoutPlan) -> dict[str, object]:

@@ -8,50 +8,32 @@ the micro-batches of a step as many are taken as reach the peak: two more than s
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributed.tensor import DTensor
 
 from xmtf.models.interface import Family
 from xmtf.models.torch_private import FakeTensorMode
+from xmtf.parallel.rehearsal.fake import as_one_of, fill_buffers, groups_by_name
+from xmtf.parallel.rehearsal.watch import Exchange, Watch
 from xmtf.recipe import Recipe
 from xmtf.training.assembly import LoopInputs, LoopOutputs, build_loop, cut_start
 from xmtf.training.loop.events import Log
 from xmtf.training.loop.loop import Loop
 from xmtf.training.parallel.layout import Layout
 from xmtf.training.planning.candidate import Candidate
-from xmtf.training.rehearsal.fake import as_one_of, groups_by_name
 from xmtf.training.rehearsal.rows import RehearsalRows
-from xmtf.training.rehearsal.watch import Watch
 from xmtf.training.start import Start
 
-__all__ = ["Exchange", "Rehearsal", "rehearse", "stages_to_rehearse"]
+__all__ = ["Rehearsal", "rehearse", "stages_to_rehearse"]
 
 
 _STEPS = 10**6
 """Of the run that is rehearsed, two of them: more than any warmup."""
-
-
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """Messages of one kind in a step.
-
-    Attributes:
-        axis: Of the processes that take part.
-        kind: As torch calls it.
-        count: How many.
-        sent: Bytes of their tensors.
-    """
-
-    axis: str
-    kind: str
-    count: int
-    sent: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,17 +97,9 @@ def rehearse(model: Any, family: Family, recipe: Recipe, layout: Candidate, stag
         outputs = LoopOutputs(nowhere, Log(nowhere), "rehearsal", ranks)
         cut = cut_start(Start(model, family), asked, ranks)  # before numbers are gone: FSDP2 asks for some
         with FakeTensorMode(allow_non_fake_inputs=True), Watch(groups_by_name(cut.mesh)) as watch:
-            _fill_buffers(cut.cut.parts)
+            fill_buffers(cut.cut.parts)
             loop = build_loop(cut, asked, LoopInputs(rows), outputs)
             return _watched(loop, rows, watch, ranks.rank, stage, num_micro)
-
-
-def _fill_buffers(parts: Iterable[nn.Module]) -> None:
-    """Put buffers, which no cut replaces, among the tensors that are shapes alone: models of transformers have some."""
-    for part in parts:
-        for module in part.modules():
-            for name, buffer in module.named_buffers(recurse=False):
-                setattr(module, name, torch.empty(buffer.shape, dtype=buffer.dtype, device="cpu"))
 
 
 def replace_batch(recipe: Recipe, layout: Candidate, num_micro: int) -> Recipe:
@@ -164,7 +138,7 @@ def _watched(loop: Loop, rows: RehearsalRows, watch: Watch, rank: int, stage: in
         num_micro=num_micro,
         peak=watch.peak,
         parts=parts | {"activations and gathered": rest},
-        exchanges=tuple(_exchanges(watch)),
+        exchanges=tuple(watch.exchanges()),
         waits=dict(watch.waits),
         operations=watch.operations,
         predicted_share=sum(len(part.positions) for part in targets) / positions,
@@ -178,8 +152,3 @@ def _gradients(layout: Layout) -> Iterator[Tensor]:
         for parameter in (piece.local, piece.source):
             if parameter.grad is not None and not isinstance(parameter.grad, DTensor):
                 yield parameter.grad
-
-
-def _exchanges(watch: Watch) -> Iterator[Exchange]:
-    for (axis, kind), count in sorted(watch.sent.items(), key=lambda entry: -watch.sent_bytes[entry[0]]):
-        yield Exchange(axis, kind, count, watch.sent_bytes[axis, kind])

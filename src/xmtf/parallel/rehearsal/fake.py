@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import nn
 
 from xmtf.errors import ConfigError
 from xmtf.models.layers.attention import forget_slopes
@@ -14,7 +15,7 @@ from xmtf.models.torch_private import FakeStore
 from xmtf.parallel.topology.mesh import Mesh
 from xmtf.parallel.topology.ranks import Ranks
 
-__all__ = ["as_one_of", "groups_by_name"]
+__all__ = ["as_one_of", "fill_buffers", "groups_by_name"]
 
 
 @contextmanager
@@ -55,3 +56,11 @@ def groups_by_name(mesh: Mesh) -> dict[str, str]:
             assert group is not None, "the processes have been joined"
             found[group.group_name] = axis
     return found
+
+
+def fill_buffers(parts: Iterable[nn.Module]) -> None:
+    """Put buffers, which no cut replaces, among the tensors that are shapes alone: models of transformers have some."""
+    for part in parts:
+        for module in part.modules():
+            for name, buffer in module.named_buffers(recurse=False):
+                setattr(module, name, torch.empty(buffer.shape, dtype=buffer.dtype, device="cpu"))

@@ -10,6 +10,8 @@ from __future__ import annotations
 import sys
 import weakref
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -20,7 +22,7 @@ from torch.distributed.tensor import DTensor
 
 from xmtf.models.torch_private import TorchDispatchMode, tree_leaves
 
-__all__ = ["Watch"]
+__all__ = ["Exchange", "Watch"]
 
 _ROOT = str(Path(__file__).parents[2])
 _ATEN = torch.ops.aten
@@ -28,6 +30,23 @@ _MESSAGES = frozenset({"c10d", "_c10d_functional"})
 """Namespaces of operations that send: those of groups, and those of DTensors, of which one waits alone."""
 _WAIT = torch.ops._c10d_functional.wait_tensor.default
 _READS = frozenset({_ATEN._local_scalar_dense.default, _ATEN.item.default, _ATEN.equal.default, _ATEN.allclose.default})
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """Messages of one kind in a step, or in a batch.
+
+    Attributes:
+        axis: Of the processes that take part.
+        kind: As torch calls it.
+        count: How many.
+        sent: Bytes of their tensors.
+    """
+
+    axis: str
+    kind: str
+    count: int
+    sent: int
 
 
 class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves it untyped
@@ -92,6 +111,11 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves
         self.peak, self.operations = self.live, 0
         for counter in (self.sent, self.sent_bytes, self.waits):
             counter.clear()
+
+    def exchanges(self) -> Iterator[Exchange]:
+        """Yield the messages since :meth:`forget`, most bytes first."""
+        for (axis, kind), count in sorted(self.sent.items(), key=lambda entry: -self.sent_bytes[entry[0]]):
+            yield Exchange(axis, kind, count, self.sent_bytes[axis, kind])
 
     def bytes_of(self, tensors: Any) -> int:
         """Return the bytes of the storages of some tensors, each counted once."""

@@ -1,0 +1,1 @@
+"""One process of many without the others: a fake group, and operations counted as they are dispatched."""
