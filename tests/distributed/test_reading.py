@@ -22,9 +22,11 @@ from xmtf.evaluation.generation.decoding import Decoding
 from xmtf.evaluation.generation.generate import generation_batches
 from xmtf.evaluation.ranking.rank import rank, rank_batches
 from xmtf.models import SpecialTokens, build_model, load_model
+from xmtf.models.lora import adapters, add_adapters, save_adapters
 from xmtf.models.save import save_model
 from xmtf.parallel.topology.joining import reading_dims
 from xmtf.parallel.topology.mesh import Mesh, mesh_of
+from xmtf.recipe.schema import Lora
 from xmtf.recipe.sections.processes import EvaluationParallel, Timeouts
 
 CPU = torch.device("cpu")
@@ -192,3 +194,20 @@ def test_answers_survive_a_process_that_is_killed_and_the_others_end(tmp_path, c
     for each, prediction in zip(RANKED, expected, strict=True):
         assert journal.answer(request_key(each)).scores == pytest.approx(prediction.scores, abs=1e-5)
     assert len(list(out.glob("answers-*.jsonl"))) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("parallel", [{"tp": 2}, {"pp": 2}])
+def test_a_model_with_adapters_is_cut_too(processes, tmp_path, parallel):
+    save("bloom", tmp_path / "base")
+    model = load_model(str(tmp_path / "base")).model
+    add_adapters(model, Lora(rank=2), seed=3)
+    for layer in adapters(model).values():
+        torch.nn.init.normal_(layer.lora_B, std=0.2)
+    save_adapters(model, tmp_path / "adapted", base=str(tmp_path / "base"))
+    whole = load_model(str(tmp_path / "adapted"))
+    expected = asked(whole.model, Processes())
+    for answers, weights, *_ in processes(2, read, tmp_path / "adapted", parallel):
+        assert weights == whole.fingerprint
+        for index, answer in expected.items():
+            assert answers[index] == (answer if index >= 100 else pytest.approx(answer, abs=1e-5))
