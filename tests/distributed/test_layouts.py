@@ -3,6 +3,7 @@
 import pytest
 from tiny_training import LAYOUTS, losses, size
 
+from xmtf.models.layers.documents import Documents
 from xmtf.parallel.topology.ranks import ALONE
 
 
@@ -54,6 +55,16 @@ def test_adapters(processes, tmp_path, architecture, layout, precision):
 
 def test_slices_of_a_model_whose_heads_have_norms(processes, tmp_path):
     check(processes, tmp_path, "qwen3", "FSDP2 x TP x4", global_batch_rows=4)
+
+
+def test_slices_of_a_model_that_does_not_share_positions(processes, tmp_path):
+    check(processes, tmp_path, "neox", "TP x2", global_batch_rows=4)
+
+
+@pytest.mark.parametrize(("architecture", "layout"), [("bloom", "TP x2"), ("bloom", "TP x PP x4"), ("mt5", "TP x2")])
+def test_shared_positions_of_whole_rows(processes, tmp_path, monkeypatch, architecture, layout):
+    monkeypatch.setattr(Documents, "of", lambda _: None)  # as where a segment is in several pieces
+    check(processes, tmp_path, architecture, layout, prefix_lm=architecture == "bloom")
 
 
 def test_an_encoder_decoder_of_transformers(processes, tmp_path):

@@ -150,7 +150,25 @@ def make_qwen3():
     return HubModel(network, find_head(network, "qwen3"), "qwen3")
 
 
-HUB = {"llama": ("bloom", make_llama), "qwen3": ("bloom", make_qwen3), "umt5": ("mt5", make_umt5)}
+def make_neox():
+    """Return a model of transformers whose plan names a dropout before the blocks: positions are not shared."""
+    from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+
+    from xmtf.models.hub.head import find_head
+    from xmtf.models.hub.model import HubModel
+
+    torch.manual_seed(3)
+    shape = {"hidden_size": 36, "intermediate_size": 40, "num_hidden_layers": 2, "num_attention_heads": 2}
+    network = GPTNeoXForCausalLM(GPTNeoXConfig(vocab_size=384, **shape)).eval()
+    return HubModel(network, find_head(network, "neox"), "neox")
+
+
+HUB = {
+    "llama": ("bloom", make_llama),
+    "qwen3": ("bloom", make_qwen3),
+    "neox": ("bloom", make_neox),
+    "umt5": ("mt5", make_umt5),
+}
 """Models of transformers -> our own of the same family, and what makes them."""
 
 

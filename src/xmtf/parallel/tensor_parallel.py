@@ -4,13 +4,14 @@ Attention heads and the inner units of a feed-forward are shared out: the first 
 (``colwise``), the second input columns (``rowwise``), and what the second gives is added up over the processes. Which
 matrices these are is the model's ``tp_plan``. Their parameters are DTensors; the products are of plain tensors, because
 torch infers, and keeps, what each operation of a DTensor gives for every shape, and packed documents have
-another shape in each micro-batch: 4 ms an operation, and memory without end. Hidden states are whole on every process,
-so sequences may have any length. The embedding and the head are sliced by vocabulary;
+another shape in each micro-batch: 4 ms an operation, and memory without end. In training positions between sliced
+matrices are shared (:mod:`xmtf.parallel.sequence`); elsewhere, and in models whose plans do not allow it, every process
+has all of them. The embedding and the head are sliced by vocabulary;
 :class:`xmtf.training.loss.head.Head` never gathers logits.
 
 ::
 
-    hidden -> entering -> [query key value of my heads] -> attention -> [my columns of dense] -> added up, with the bias
+    hidden -> gathered -> [query key value of my heads] -> attention -> [my columns of dense] -> added up, with the bias
                               rows of the matrix                       columns of the matrix
 
 Legend: H hidden size, V vocabulary.
@@ -19,8 +20,9 @@ Legend: H hidden size, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -42,8 +44,9 @@ from xmtf.models.layers.slicing import planned
 from xmtf.models.layers.tied import SlicedEmbedding
 from xmtf.models.lora import LoraLinear
 from xmtf.models.mt5 import MT5
+from xmtf.parallel.sequence import Gathered, added_up_own, cast_to_compute, gathered, own_positions, shares_of
 from xmtf.parallel.topology.mesh import Mesh
-from xmtf.parallel.topology.ranks import ALONE, Ranks
+from xmtf.parallel.topology.ranks import Ranks
 
 __all__ = ["added_up", "slice_model"]
 
@@ -65,12 +68,13 @@ def slice_model(model: object, mesh: Mesh) -> None:
     """
     assert isinstance(model, Bloom | MT5 | HubModel)
     assert mesh.slices is not None
-    tensor, entering = mesh.tensor, _Entering(mesh.tensor)
-    ours = {
-        "colwise": _Sliced(0, entering.read),
-        "colwise_entered": _Sliced(0),
-        "rowwise": _Sliced(1, entering.leave, tensor),
-    }
+    tensor = mesh.tensor
+    shared = Shared(tensor, model.shares_positions)
+    ours = {"colwise": _Columns(shared), "colwise_entered": _Columns(None), "rowwise": _Rows(shared)}
+    if model.shares_positions:
+        model.shares = shares_of(tensor)
+        if isinstance(model, HubModel):
+            _share_blocks(model, shared)
     for _, module, name in planned(model, model.tp_plan):
         style = ours[name] if name in ours else _TORCHS[name]()
         trains = {key: parameter.requires_grad for key, parameter in module.named_parameters()}
@@ -83,12 +87,11 @@ def slice_model(model: object, mesh: Mesh) -> None:
         heads = model.config.num_heads // tensor.size
         model.heads = slice(tensor.rank * heads, (tensor.rank + 1) * heads)
         if hasattr(model, "word_embeddings"):
-            model.word_embeddings = _sliced_table(model.word_embeddings.weight, tensor)
+            model.word_embeddings = _sliced_table(model.word_embeddings.weight, shared)
     else:
-        model.entering = partial(_entered, tensor=tensor)
         for stack in (model.encoder, model.decoder):
             stack.relative_bias.weight = _cut(stack.relative_bias.weight, tensor, 1)
-        model.shared = _sliced_table(model.shared.weight, tensor)
+        model.shared = _sliced_table(model.shared.weight, shared)
         if model.config.tied:
             model.lm_head.weight = model.shared.weight
         else:
@@ -99,10 +102,70 @@ def slice_model(model: object, mesh: Mesh) -> None:
 
 
 def _slice_hub_tables(model: HubModel, tensor: Ranks) -> None:
-    table, linear = _sliced_table(model.network.get_input_embeddings().weight, tensor), model.head.linear
+    # embedded tokens are whole: what the network does with them before its first block is its own
+    table = _sliced_table(model.network.get_input_embeddings().weight, Shared(tensor, False))
+    linear = model.head.linear
     tied = linear.weight is model.network.get_input_embeddings().weight
     model.network.set_input_embeddings(table)
     linear.weight = table.weight if tied else _cut(linear.weight, tensor, 0)
+
+
+def _share_blocks(model: HubModel, shared: Shared) -> None:
+    """Let blocks of transformers' own begin with this process's positions, and their parts read all of them."""
+
+    def own(block: nn.Module, arguments: tuple[Any, ...]) -> Any:
+        return (own_positions(arguments[0], shared.tensor), *arguments[1:]) if block.training else None
+
+    def entered(part: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+        if not part.training:
+            return None
+        if arguments:
+            return (shared.read(arguments[0], training=True).whole, *arguments[1:]), keywords
+        return arguments, keywords | {"hidden_states": shared.read(keywords["hidden_states"], training=True).whole}
+
+    model.blocks[0].register_forward_pre_hook(own)
+    for part in model.slicing_parts():
+        part.register_forward_pre_hook(entered, with_kwargs=True)
+
+
+@dataclass(slots=True)
+class _Whole:
+    """What matrices read as all processes have it: the sum of its gradient is taken once."""
+
+    whole: Tensor
+
+    def product(self, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return functional.linear(self.whole, weight, bias)
+
+
+@dataclass(slots=True)
+class Shared:
+    """What is between sliced matrices: positions that are shared in training, or all of them in every process.
+
+    Attributes:
+        tensor: Processes of the ``tp`` axis.
+        positions: Whether positions are shared in training.
+    """
+
+    tensor: Ranks
+    positions: bool
+    _read: tuple[Tensor, Gathered | _Whole] | None = None
+
+    def read(self, hidden: Tensor, *, training: bool) -> Gathered | _Whole:
+        """Before a ``colwise`` matrix: return what it reads, entered once for all that read the same."""
+        if self._read is None or not (hidden is self._read[0] or hidden is self._read[1].whole):
+            cast = cast_to_compute(hidden)
+            shared = self.positions and training
+            self._read = hidden, Gathered(cast, self.tensor) if shared else _Whole(_entered(cast, self.tensor))
+        return self._read[1]
+
+    def leave(self) -> None:
+        """Before the ``rowwise`` matrix behind them: forget what they read."""
+        self._read = None
+
+    def add_up(self, part: Tensor, *, training: bool) -> Tensor:
+        """Add up over the processes; where positions are shared, return this process's own."""
+        return (added_up_own if self.positions and training else added_up)(part, self.tensor)
 
 
 class _Sliced(ParallelStyle):
@@ -111,76 +174,88 @@ class _Sliced(ParallelStyle):
     Of an adapter ``B A`` the matrix that reads or writes the sliced side is sliced with it. The other is whole, and
     each process has a share of its gradient.
 
-    Args:
-        dimension: Of the weight: 0 gives some outputs from whole inputs, 1 whole outputs from some inputs.
-        before: Called with the inputs; returns what is multiplied.
-        adding: Processes whose outputs are added up.
+    Attributes:
+        placements: Of the parameters by name.
     """
 
-    def __init__(
-        self, dimension: int, before: Callable[[Tensor], Tensor] = lambda inputs: inputs, adding: Ranks = ALONE
-    ) -> None:
-        self._dimension, self._before, self._adding = dimension, before, adding
+    placements: ClassVar[dict[str, Placement]]
 
     def _apply(self, module: nn.Module, device_mesh: DeviceMesh) -> nn.Module:
-        placements: dict[str, Placement] = {"weight": Shard(self._dimension)}
-        placements["bias"] = placements["lora_B"] = Replicate() if self._dimension else Shard(0)
-        placements["lora_A"] = Shard(1) if self._dimension else Replicate()
         for name, whole in list(module.named_parameters(recurse=False)):
-            sliced = distribute_tensor(whole, device_mesh, [placements[name]], src_data_rank=self.src_data_rank)
+            placed = [self.placements[name]]
+            sliced = distribute_tensor(whole, device_mesh, placed, src_data_rank=self.src_data_rank)
             module.register_parameter(name, nn.Parameter(sliced, requires_grad=whole.requires_grad))
         setattr(module, "forward", partial(self._forward, module))  # noqa: B010 - covers the method of its class
         return module
 
     def _forward(self, module: nn.Module, inputs: Tensor) -> Tensor:
-        weight, bias = (_local(getattr(module, name)) for name in ("weight", "bias"))
-        inputs = self._before(inputs)
-        output = functional.linear(inputs, weight, None if self._dimension else bias)
-        if isinstance(module, LoraLinear):
-            low = functional.linear(functional.dropout(inputs, module.dropout, module.training), _local(module.lora_A))
-            output = output + functional.linear(low, _local(module.lora_B)) * module.scale
-        if self._dimension == 0:
+        raise NotImplementedError
+
+
+class _Columns(_Sliced):
+    """Some outputs from whole inputs.
+
+    Args:
+        shared: What is read; None where the inputs are read as they are.
+    """
+
+    placements: ClassVar[dict[str, Placement]] = {
+        "weight": Shard(0), "bias": Shard(0), "lora_A": Replicate(), "lora_B": Shard(0),
+    }  # fmt: skip
+
+    def __init__(self, shared: Shared | None) -> None:
+        self._shared = shared
+
+    def _forward(self, module: nn.Module, inputs: Tensor) -> Tensor:
+        read = _Whole(inputs) if self._shared is None else self._shared.read(inputs, training=module.training)
+        output = read.product(_local(module, "weight"), _local(module, "bias"))
+        if not isinstance(module, LoraLinear):
             return output
-        output = added_up(output, self._adding)
+        # an adapter computes its few numbers of own positions: these are gathered, not its inputs
+        own = read.own if isinstance(read, Gathered) else read.whole
+        low = functional.linear(functional.dropout(own, module.dropout, module.training), _local(module, "lora_A"))
+        if isinstance(read, Gathered):
+            low = gathered(low, read.tensor)
+        return output + functional.linear(low, _local(module, "lora_B")) * module.scale
+
+
+class _Rows(_Sliced):
+    """Whole outputs from some inputs.
+
+    Args:
+        shared: What the outputs go to.
+    """
+
+    placements: ClassVar[dict[str, Placement]] = {
+        "weight": Shard(1), "bias": Replicate(), "lora_A": Shard(1), "lora_B": Replicate(),
+    }  # fmt: skip
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+
+    def _forward(self, module: nn.Module, inputs: Tensor) -> Tensor:
+        self._shared.leave()
+        output = functional.linear(inputs, _local(module, "weight"))
+        if isinstance(module, LoraLinear):
+            low = functional.linear(
+                functional.dropout(inputs, module.dropout, module.training), _local(module, "lora_A")
+            )
+            output = output + functional.linear(low, _local(module, "lora_B")) * module.scale
+        output, bias = self._shared.add_up(output, training=module.training), _local(module, "bias")
         return output if bias is None else output + bias.to(output.dtype)
 
 
-def _local(parameter: Tensor | None) -> Any:
+def _local(module: nn.Module, name: str) -> Any:
     """Return what is held here; its gradient becomes that of the DTensor, of a whole matrix a share of it."""
+    parameter = getattr(module, name)
     if not isinstance(parameter, DTensor):
         return parameter
     share = parameter.ndim > 1 and isinstance(parameter.placements[0], Replicate)
     return parameter.to_local(grad_placements=[Partial()] if share else None)
 
 
-class _Entering:
-    """What ``colwise`` matrices read, entered once for all that read the same: its gradient is added up once.
-
-    Args:
-        tensor: Processes of the ``tp`` axis.
-    """
-
-    def __init__(self, tensor: Ranks) -> None:
-        self._tensor = tensor
-        self._read: tuple[Tensor, Tensor] | None = None
-
-    def read(self, hidden: Tensor) -> Tensor:
-        """Before a ``colwise`` matrix: return what it reads."""
-        if self._read is None or self._read[0] is not hidden:
-            self._read = hidden, _entered(hidden, self._tensor)
-        return self._read[1]
-
-    def leave(self, inner: Tensor) -> Tensor:
-        """Before the ``rowwise`` matrix behind them: forget what they read."""
-        self._read = None
-        return inner
-
-
 def _entered(hidden: Tensor, tensor: Ranks) -> Tensor:
-    """Return hidden states in the format of computation; in the backward pass their gradient is added up in it."""
-    device = hidden.device.type
-    if torch.is_autocast_enabled(device):
-        hidden = hidden.to(torch.get_autocast_dtype(device))
+    """Return hidden states; in the backward pass their gradient is added up."""
     result: Tensor = _Copied.apply(hidden, tensor)  # type: ignore[no-untyped-call]  # torch leaves it untyped
     return result
 
@@ -218,6 +293,8 @@ def _cut(weight: Tensor, tensor: Ranks, dimension: int) -> nn.Parameter:
     return nn.Parameter(kept, requires_grad=weight.requires_grad)
 
 
-def _sliced_table(weight_VH: Tensor, tensor: Ranks) -> SlicedEmbedding:
-    first = tensor.slice_of(len(weight_VH)).start
-    return SlicedEmbedding(_cut(weight_VH, tensor, 0), first, lambda part: added_up(part, tensor))
+def _sliced_table(weight_VH: Tensor, shared: Shared) -> SlicedEmbedding:
+    first = shared.tensor.slice_of(len(weight_VH)).start
+    table = SlicedEmbedding(_cut(weight_VH, shared.tensor, 0), first, lambda part: part)
+    table.add_up = lambda part: shared.add_up(part, training=table.training)
+    return table

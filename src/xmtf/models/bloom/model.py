@@ -25,6 +25,7 @@ from xmtf.models.layers.document_bias import DocumentBias, alibi_document_bias
 from xmtf.models.layers.documents import Documents
 from xmtf.models.layers.flex import alibi_flex_bias, flex_takes
 from xmtf.models.layers.latest import Latest
+from xmtf.models.layers.shares import UNSHARED, PositionShares
 from xmtf.models.layers.tied import SlicedEmbedding, lookup
 from xmtf.models.layers.trees import Trees
 
@@ -40,12 +41,14 @@ class Bloom(nn.Module):
         first: Whether this is the whole model or its first part (see :meth:`part`).
         last: Whether this is the whole model or its last part.
         heads: Which attention heads the blocks hold here, where their matrices are sliced over processes.
+        shares: How tensor-parallel processes share positions in training.
         latest_bias: The bias of the micro-batch that pipeline stages recompute; all stages of a process share it.
     """
 
     family: Literal["causal"] = "causal"
     max_positions: int | None = None
     tree_fault: str | None = None
+    shares_positions = True
     tp_plan: ClassVar[dict[str, str]] = {
         "h.*.self_attention.query_key_value": "colwise",
         "h.*.self_attention.dense": "rowwise",
@@ -64,6 +67,7 @@ class Bloom(nn.Module):
         self.attention: Literal["sdpa", "flex"] = "sdpa"
         self.first, self.last = True, True
         self.heads = slice(None)
+        self.shares: PositionShares = UNSHARED
         self.latest_bias: Latest[Bias] = Latest()
         self.word_embeddings: nn.Embedding | SlicedEmbedding = nn.Embedding(config.vocab_size, config.hidden_size)
         self.word_embeddings_layernorm = nn.LayerNorm(config.hidden_size, eps=config.epsilon)
@@ -81,19 +85,37 @@ class Bloom(nn.Module):
         """Return hidden states after the last norm, ``[R, T, H]``; see :class:`xmtf.models.CausalModel`."""
         assert cache is None or isinstance(cache, DecoderCache)
         dropout = self.dropout if self.training else 0.0
+        shares = self.shares if self.training else UNSHARED
+        takes_flex = segment_ids_RT is not None and self._takes_flex(cache, dropout)
         documents = None
+        if cache is None and segment_ids_RT is not None and not takes_flex:
+            documents = Documents.of(segment_ids_RT)
         make_bias: Callable[[], Bias]
-        if segment_ids_RT is not None and self._takes_flex(cache, dropout):
-            make_bias = partial(alibi_flex_bias, self.config.num_heads, segment_ids_RT, is_input_RT, self.heads)
-        elif cache is None and segment_ids_RT is not None and (documents := Documents.of(segment_ids_RT)):
-            tokens_RT = documents.take(tokens_RT)
+        if documents is not None:
             make_bias = partial(self._document_bias, documents, is_input_RT)
+            hidden_FH = self._through_blocks(self._begun(tokens_RT, documents, shares), make_bias, cache, dropout)
+            if self.last:
+                return documents.put_back(shares.whole(self.ln_f(hidden_FH), len(documents.places)))
+            return documents.put_back(hidden_FH) if shares.num == 1 else shares.sent(hidden_FH, *documents.shape)
+        length = (tokens_RT if segment_ids_RT is None else segment_ids_RT).shape[1]
+        segment_ids_RT, is_input_RT = (
+            ids if ids is None else shares.padded(ids) for ids in (segment_ids_RT, is_input_RT)
+        )
+        tokens_RT = shares.padded(tokens_RT) if self.first else tokens_RT
+        if segment_ids_RT is not None and takes_flex:
+            make_bias = partial(alibi_flex_bias, self.config.num_heads, segment_ids_RT, is_input_RT, self.heads)
         else:
-            make_bias = partial(self._dense_bias, tokens_RT, segment_ids_RT, is_input_RT, cache)
-        hidden_RTH = self._embed(tokens_RT, dropout) if self.first else tokens_RT
+            num_queries = tokens_RT.shape[1] * (1 if self.first else shares.num)
+            make_bias = partial(self._dense_bias, tokens_RT, num_queries, segment_ids_RT, is_input_RT, cache)
+        hidden_RTH = self._embed(tokens_RT) if self.first else tokens_RT
         hidden_RTH = self._through_blocks(hidden_RTH, make_bias, cache, dropout)
-        hidden_RTH = self.ln_f(hidden_RTH) if self.last else hidden_RTH
-        return hidden_RTH if documents is None else documents.put_back(hidden_RTH)
+        return shares.whole(self.ln_f(hidden_RTH), length) if self.last else hidden_RTH
+
+    def _begun(self, tokens_RT: Tensor, documents: Documents, shares: PositionShares) -> Tensor:
+        """Return the hidden states ``[F, H]`` that the blocks begin with, of shared positions this process's own."""
+        if self.first:
+            return self._embed(shares.padded(documents.take(tokens_RT)))
+        return documents.take(tokens_RT) if shares.num == 1 else shares.received(tokens_RT, len(documents.places))
 
     def _through_blocks(
         self, hidden: Tensor, make_bias: Callable[[], Bias], cache: DecoderCache | None, dropout: float
@@ -150,7 +172,8 @@ class Bloom(nn.Module):
             part.ln_f = self.ln_f
         return part
 
-    def _embed(self, tokens_RT: Tensor, dropout: float) -> Tensor:
+    def _embed(self, tokens_RT: Tensor) -> Tensor:
+        dropout = self.dropout if self.training else 0.0
         embedded_RTH = lookup(tokens_RT, self.word_embeddings, in_place=self.accumulate_in_place)
         return functional.dropout(self.word_embeddings_layernorm(embedded_RTH), dropout, training=dropout > 0)
 
@@ -170,9 +193,14 @@ class Bloom(nn.Module):
         )
 
     def _dense_bias(
-        self, tokens_RT: Tensor, segment_ids_RT: Tensor | None, is_input_RT: Tensor | None, cache: DecoderCache | None
+        self,
+        tokens_RT: Tensor,
+        num_queries: int,
+        segment_ids_RT: Tensor | None,
+        is_input_RT: Tensor | None,
+        cache: DecoderCache | None,
     ) -> Tensor:
-        num_queries, past = tokens_RT.shape[1], 0
+        past = 0
         if cache is not None:
             past = cache.length
             # a part that is not the first is given hidden states

@@ -29,6 +29,8 @@ from xmtf.models.layers.attention import additive_bias, compute_dtype, self_atte
 from xmtf.models.layers.documents import Documents
 from xmtf.models.layers.host_copies import on_host
 from xmtf.models.layers.ragged import RaggedCache, RaggedPass, ragged_reader, read_rows
+from xmtf.models.layers.shares import UNSHARED, PositionShares
+from xmtf.models.layers.slicing import planned
 from xmtf.models.layers.tied import SlicedEmbedding, lookup
 from xmtf.models.layers.trees import Trees, padded_together
 
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HubModel"]
 
+_PLAIN_STYLES = {"colwise", "rowwise", "replicated_with_grad_allreduce"}
 _KNOWN_LAYERS = {"full_attention", "sliding_attention"}
 
 
@@ -58,6 +61,7 @@ class HubModel(HubNetwork):
         self.window: int | None = _window(config)
         self.by_document = False
         """Read packed rows as documents, without a mask of a whole row; only where :attr:`ragged_fault` is None."""
+        self.shares: PositionShares = UNSHARED
         self.layer_types: list[str] = sorted(set(getattr(config, "layer_types", None) or ()))
 
     def hidden_states(
@@ -82,14 +86,22 @@ class HubModel(HubNetwork):
             documents = Documents.of(segment_ids_RT)
             if documents is not None:
                 return self._read_documents(tokens_RT, segment_ids_RT, documents)
-        past = 0
+        past, length = 0, tokens_RT.shape[1]
         assert cache is None or isinstance(cache, HubCache)
+        tokens_RT = self._shares().padded(tokens_RT)
+        segment_ids_RT, is_input_RT = (
+            ids if ids is None else self._shares().padded(ids) for ids in (segment_ids_RT, is_input_RT)
+        )
         if cache is not None:
             past = cache.past.get_seq_length()
             cache.extend(tokens_RT, segment_ids_RT, is_input_RT)
             segment_ids_RT, is_input_RT = cache.segment_ids, cache.is_input
         arguments = self._positions_and_mask(tokens_RT.shape[1], past, segment_ids_RT, is_input_RT)
-        return self._run(tokens_RT, arguments, None if cache is None else cache.past)
+        hidden_RTH = self._run(tokens_RT, arguments, None if cache is None else cache.past)
+        return self._shares().whole(hidden_RTH, length)
+
+    def _shares(self) -> PositionShares:
+        return self.shares if self.training else UNSHARED
 
     def read_forest(self, blocks: Sequence[Trees], wanted_P: Tensor) -> Tensor:
         """Return hidden states ``[P, H]`` of chosen nodes; see :class:`xmtf.models.layers.trees.ForestReader`.
@@ -111,10 +123,11 @@ class HubModel(HubNetwork):
         return hidden_1FH[0]
 
     def _read_documents(self, tokens_RT: Tensor, segment_ids_RT: Tensor, documents: Documents) -> Tensor:
-        places_1F = documents.take(segment_positions(segment_ids_RT))[None]
+        shares = self._shares()
+        places_1F = shares.padded(documents.take(segment_positions(segment_ids_RT)))[None]
         with attending_to(self.network, DocumentPass(documents)):
-            hidden_1FH = self._run(documents.take(tokens_RT)[None], {"position_ids": places_1F}, None)
-        return documents.put_back(hidden_1FH[0])
+            hidden_1FH = self._run(shares.padded(documents.take(tokens_RT))[None], {"position_ids": places_1F}, None)
+        return documents.put_back(shares.whole(hidden_1FH, len(documents.places))[0])
 
     @cached_property
     def tree_fault(self) -> str | None:
@@ -178,6 +191,39 @@ class HubModel(HubNetwork):
         inside = body(self.network)
         name = next(name for name, module in self.named_modules() if module is inside)
         return {f"{name}.{pattern}": style for pattern, style in plan.items()}
+
+    @property
+    def shares_positions(self) -> bool:
+        """Whether tensor-parallel processes can share positions: a network of an embedding, blocks and a norm alone.
+
+        All matrices of a block have to be sliced, in pairs, and read what their module is given.
+        """
+        plan, stages = self.tp_plan, self._stages
+        if len(stages) != 3 or not set(plan.values()) <= _PLAIN_STYLES:
+            return False
+        sliced = {id(each) for _, module, _ in planned(self, plan) for each in module.parameters()}
+        pairs: dict[str, set[str]] = {}
+        for name, _, style in planned(self, plan):
+            pairs.setdefault(name.rpartition(".")[0], set()).add(style)
+        paired = all({"colwise", "rowwise"} <= styles for styles in pairs.values())
+        return paired and all(each.ndim == 1 or id(each) in sliced for each in self.blocks.parameters())
+
+    @property
+    def blocks(self) -> nn.ModuleList:
+        """The network's blocks in order, as its own plan of pipeline stages names them."""
+        blocks = getattr(body(self.network), self._stages[1])
+        assert isinstance(blocks, nn.ModuleList)
+        return blocks
+
+    @property
+    def _stages(self) -> list[str]:
+        config = self.network.config.get_text_config(decoder=True)
+        return list(getattr(config, "base_model_pp_plan", None) or ())
+
+    def slicing_parts(self) -> list[nn.Module]:
+        """Return the modules of the blocks that contain sliced matrices: attentions and feed-forwards."""
+        names = {name.rpartition(".")[0] for name, _, _ in planned(self, self.tp_plan)}
+        return [self.get_submodule(name) for name in sorted(names)]
 
     @property
     def plain_table(self) -> bool:

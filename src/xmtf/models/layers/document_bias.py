@@ -138,10 +138,11 @@ def attend_pairs(
     parts = []
     for group in pairs.groups:
         count, length, width = group.shape
-        query_BTX = chosen(queries_FX, group.queries).view(count, length, -1)
-        asked = [chosen(values, group.keys).view(count, width, -1) for values in keys_values]
+        query_BTX = chosen(queries_FX, group.queries, count * length).view(count, length, -1)
+        asked = [chosen(values, group.keys, count * width).view(count, width, -1) for values in keys_values]
         parts.append(attend_group(query_BTX, *asked, group.allowed).flatten(0, 1))
-    return chosen(parts[0] if len(parts) == 1 else torch.cat(parts), pairs.order)
+    answers = parts[0] if len(parts) == 1 else torch.cat(parts)
+    return chosen(answers, pairs.order, len(answers))
 
 
 def _grouped(values_F: Tensor, groups: Sequence[Group]) -> list[Tensor]:

@@ -195,8 +195,12 @@ class DocumentPairs:
 
 
 def by_group(values_FX: Tensor, groups: Sequence[Group]) -> list[Tensor]:
-    """Return the positions of each group, padded, ``[B, L, X]``; gradients of padding are not followed."""
-    parts = torch.split_with_sizes(values_FX, [group.size for group in groups])
+    """Return the positions of each group, padded, ``[B, L, X]``; gradients of padding are not followed.
+
+    Positions behind those of all groups are left out: padding of those that processes share.
+    """
+    sizes = [group.size for group in groups]
+    parts = torch.split_with_sizes(values_FX, [*sizes, len(values_FX) - sum(sizes)])[:-1]
     return [
         (part if group.places is None else _pad(part, group)).view(group.count, group.length, -1)
         for part, group in zip(parts, groups, strict=True)
@@ -213,9 +217,11 @@ def joined(parts: Sequence[Tensor], groups: Sequence[Group]) -> Tensor:
     return real[0] if len(real) == 1 else torch.cat(real)
 
 
-def chosen(values_FX: Tensor, places: Tensor | None) -> Tensor:
-    """Return the positions at some places, or all as they are."""
-    return values_FX if places is None else values_FX.index_select(0, places)
+def chosen(values_FX: Tensor, places: Tensor | None, size: int) -> Tensor:
+    """Return the positions at some places, or the first ``size`` as they are."""
+    if places is not None:
+        return values_FX.index_select(0, places)
+    return values_FX if len(values_FX) == size else values_FX[:size]
 
 
 def _pad(part_FX: Tensor, group: Group) -> Tensor:

@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 from torch.utils.weak import WeakTensorKeyDictionary
 
-__all__ = ["on_host", "remember", "to_device"]
+__all__ = ["extended", "on_host", "remember", "to_device"]
 
 _ALIGNED = 16
 """Bytes at whose multiples arrays begin in the piece that travels."""
@@ -61,3 +62,13 @@ def on_host(tensor: Tensor) -> NDArray[Any]:
     """Return a tensor's numbers: remembered where they were sent from here, else read back."""
     array: NDArray[Any] = _SENT[tensor] if tensor in _SENT else tensor.cpu().numpy()
     return array
+
+
+def extended(tensor: Tensor, more: int) -> Tensor:
+    """Return a tensor with so many zeros behind its last dimension; what the host remembers of it, too."""
+    if more == 0:
+        return tensor
+    longer = functional.pad(tensor, (0, more))
+    if tensor in _SENT:
+        remember(longer, np.pad(_SENT[tensor], [(0, 0)] * (tensor.ndim - 1) + [(0, more)]))
+    return longer

@@ -25,7 +25,7 @@ SLICED_ALONG = {
 }
 """Styles that training has -> the dimension of the weight that is sliced, or None where it is whole.
 
-``colwise_entered`` is ours: it reads what the model's ``entering`` gave.
+``colwise_entered`` is ours: it reads what another stack gave, put together already (``asked`` of the model's shares).
 """
 
 

@@ -18,7 +18,7 @@ from xmtf.models.layers.attention import additive_bias, compute_dtype, same_segm
 from xmtf.models.layers.cache import DecoderCache
 from xmtf.models.layers.document_bias import DocumentBias, causal_bias, two_way_bias
 from xmtf.models.layers.documents import DocumentPairs, Documents
-from xmtf.models.layers.entering import Entering, unchanged
+from xmtf.models.layers.shares import UNSHARED, PositionShares
 from xmtf.models.layers.tied import SlicedEmbedding, lookup
 from xmtf.models.layers.trees import PromptRows, Trees
 from xmtf.models.mt5.block import DecoderBlock, EncoderBlock
@@ -39,6 +39,7 @@ class MT5(nn.Module):
     family: Literal["encoder-decoder"] = "encoder-decoder"
     max_positions: int | None = None
     tree_fault: str | None = None
+    shares_positions = True
     tp_plan: ClassVar[dict[str, str]] = {
         f"{stack}.blocks.*.{layer}": style
         for stack, attentions in (("encoder", ("self",)), ("decoder", ("self", "cross")))
@@ -62,7 +63,7 @@ class MT5(nn.Module):
         self.dropout = config.dropout
         self.activation_checkpointing = False
         self.accumulate_in_place = False
-        self.entering: Entering = unchanged
+        self.shares: PositionShares = UNSHARED
         self.shared: nn.Embedding | SlicedEmbedding = nn.Embedding(config.vocab_size, config.hidden_size)
         self.encoder = Stack(config, EncoderBlock, config.num_layers)
         self.decoder = Stack(config, DecoderBlock, config.num_decoder_layers)
@@ -78,17 +79,21 @@ class MT5(nn.Module):
         """Return encoder states ``[R, S, H]``; see :class:`xmtf.models.EncoderDecoderModel`."""
         documents = None if segment_ids_RS is None else Documents.of(segment_ids_RS)
         bias: Tensor | DocumentBias
+        shares = self._shares()
+        length = tokens_RS.shape[1] if documents is None else len(documents.places)
+        tokens_RS = shares.padded(tokens_RS if documents is None else documents.take(tokens_RS))
         if documents is not None:
-            tokens_RS = documents.take(tokens_RS)
             squares = self.encoder.relative_bias.squares([group.length for group in documents.groups])
             bias = two_way_bias(documents, squares, self._dtype())
         else:
+            segment_ids_RS = None if segment_ids_RS is None else shares.padded(segment_ids_RS)
             bias = self._encoder_bias(tokens_RS.shape[1], segment_ids_RS)
         dropout = self._dropout()
         hidden_RSH = self._embed(tokens_RS, dropout)
         for block in self.encoder.blocks:
             hidden_RSH = self._run(block, hidden_RSH, bias, dropout)
         encoded_RSH = functional.dropout(self.encoder.final_norm(hidden_RSH), dropout, training=dropout > 0)
+        encoded_RSH = shares.asked(encoded_RSH, length)
         return encoded_RSH if documents is None else documents.put_back(encoded_RSH)
 
     def decode(
@@ -112,10 +117,13 @@ class MT5(nn.Module):
                 squares = self.decoder.relative_bias.squares([group.length for group in documents.groups])
                 own_bias = causal_bias(documents, squares, self._dtype())
                 states = documents.take(tokens_RT), asked.take(encoded_RSH), own_bias, pairs
-                return documents.put_back(self._decode(*states, None))
+                return documents.put_back(self._decode(*states, None, len(documents.places)))
+        length, shares = tokens_RT.shape[1], self._shares()
+        tokens_RT = shares.padded(tokens_RT)
+        segment_ids_RT = None if segment_ids_RT is None else shares.padded(segment_ids_RT)
         cross_bias = self._cross_bias(tokens_RT, segment_ids_RT, encoder_segment_ids_RS, cache)
         bias = self._self_bias(tokens_RT, segment_ids_RT, cache)
-        return self._decode(tokens_RT, encoded_RSH, bias, cross_bias, cache)
+        return self._decode(tokens_RT, encoded_RSH, bias, cross_bias, cache, length)
 
     def _decode(
         self,
@@ -124,16 +132,17 @@ class MT5(nn.Module):
         bias: Tensor | DocumentBias,
         cross_bias: Tensor | DocumentPairs | None,
         cache: DecoderCache | None,
+        length: int,
     ) -> Tensor:
-        dropout = self._dropout()
-        encoded_RSH = self.entering(encoded_RSH)
+        dropout, shares = self._dropout(), self._shares()
         if cache is not None and not cache.cross:
             cache.cross = [_cross_keys_values(block, encoded_RSH) for block in self.decoder.blocks]
-        hidden_RTH = self._embed(tokens_RT, dropout)
+        hidden_RTH = self._embed(shares.padded(tokens_RT), dropout)
         for index, block in enumerate(self.decoder.blocks):
             remembered = () if cache is None else (cache.layers[index], cache.cross[index])
             hidden_RTH = self._run(block, hidden_RTH, encoded_RSH, bias, cross_bias, dropout, *remembered)
-        return functional.dropout(self.decoder.final_norm(hidden_RTH), dropout, training=dropout > 0)
+        hidden_RTH = functional.dropout(self.decoder.final_norm(hidden_RTH), dropout, training=dropout > 0)
+        return shares.whole(hidden_RTH, length)
 
     def _encoder_bias(self, length: int, segment_ids_RS: Tensor | None) -> Tensor:
         allowed_RSS = None if segment_ids_RS is None else same_segment(segment_ids_RS, segment_ids_RS)
@@ -147,6 +156,9 @@ class MT5(nn.Module):
         else:
             hidden = block(*arguments)
         return hidden
+
+    def _shares(self) -> PositionShares:
+        return self.shares if self.training else UNSHARED
 
     def _dropout(self) -> float:
         return self.dropout if self.training else 0.0

@@ -61,11 +61,6 @@ class Mesh:
     fsdp: DeviceMesh | None = None
     slices: DeviceMesh | None = None
 
-    @property
-    def row_rank(self) -> int:
-        """Number that differs wherever dropout has to: between rows and between stages, not between slices."""
-        return self.data.rank * self.pipe.size + self.pipe.rank
-
 
 def resolve_dims(parallel: Parallel, num_processes: int) -> ParallelDims:
     """Return the processes along each axis.

@@ -21,6 +21,7 @@ from torch.distributed import (  # type: ignore[attr-defined]  # torch documents
     PrefixStore,
     ProcessGroup,
     ReduceOp,
+    Work,
 )
 from torch.distributed.rendezvous import rendezvous
 
@@ -84,6 +85,22 @@ class Ranks:
         if self.size > 1:
             torch.distributed.all_reduce(tensor, ReduceOp.MAX, group=self.group)
         return tensor
+
+    def begin_gather(self, part: Tensor) -> tuple[Tensor, Work]:
+        """Begin to put parts of equal shape one behind the other, along their first dimension.
+
+        Returns:
+            Room for all of them, and what to wait for before it is read.
+        """
+        whole = part.new_empty(self.size * len(part), *part.shape[1:])
+        work = torch.distributed.all_gather_into_tensor(whole, part, group=self.group, async_op=True)
+        return whole, work
+
+    def scatter_sum(self, tensor: Tensor) -> Tensor:
+        """Add up a tensor over the processes; return this one's part of it along the first dimension."""
+        part = tensor.new_empty(len(tensor) // self.size, *tensor.shape[1:])
+        torch.distributed.reduce_scatter_tensor(part, tensor, group=self.group)
+        return part
 
     def give(self, tensor: Tensor, rank: int) -> Tensor:
         """Give a tensor of one of the processes to all of them, in place, and return it."""

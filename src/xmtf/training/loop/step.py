@@ -145,7 +145,7 @@ class Step:
         """
         start = time.monotonic()
         # Dropout depends on the step alone, so a resumed run draws what an unbroken one would have drawn.
-        torch.manual_seed((self.seed << 32) + (self.layout.mesh.row_rank << 26) + step)
+        torch.manual_seed((self.seed << 32) + (self.layout.mask_rank << 26) + step)
         self.layout.start_step()
         self.objective.head.forget_casts()
         losses_R, sums_G2 = self._accumulate(batch)

@@ -73,6 +73,21 @@ class Layout:
         """Pieces by what the optimizer updates, of those that are not whole."""
         return {piece.local: piece for piece in self.pieces.values() if any(piece.splits)}
 
+    @property
+    def shares_positions(self) -> bool:
+        """Whether tensor-parallel processes share positions: then what is whole has a share of its gradient in each."""
+        return any(part.shares.num > 1 for part in self.parts) if self.mesh.tensor.size > 1 else False
+
+    @property
+    def mask_rank(self) -> int:
+        """Number that differs wherever dropout has to: between rows, stages and shared positions.
+
+        Between slices that compute whole activations it does not.
+        """
+        mesh = self.mesh
+        rank = mesh.data.rank * mesh.pipe.size + mesh.pipe.rank
+        return rank * mesh.tensor.size + mesh.tensor.rank if self.shares_positions else rank
+
     def start_step(self) -> None:
         """Begin a step: forget all gradients; with ``zero`` 1 what is gathered stays until its last backward pass."""
         self.clear_gradients()
@@ -93,12 +108,17 @@ class Layout:
             self.mesh.ends.add(_gradient(self.tied))
         tables = {table.weight for table in self.tables}
         trained = [piece for piece in self.pieces.values() if piece.source.requires_grad]
-        shares = [piece.local for piece in trained if piece.take_gradient()]
+        shares = [piece.local for piece in trained if piece.take_gradient() or self._computes_share(piece)]
         _add_all([_gradient(parameter) for parameter in shares], self.mesh.tensor)
         whole = [piece.local for piece in trained if not is_sharded(piece.source) and piece.source not in tables]
         _add_all([_gradient(parameter) for parameter in whole], self.mesh.data)
         for table in self.tables:
             table.scatter_gradient(self.mesh.replicate)
+
+    def _computes_share(self, piece: Piece) -> bool:
+        """Return whether this process's gradient is that of its own positions; FSDP2 adds up what it shards."""
+        sliced = any(self.mesh.tensor in groups for groups in piece.splits)
+        return self.shares_positions and not sliced and not is_sharded(piece.source)
 
     def _keep_gathered(self, keep: bool) -> None:
         for part in self.parts if self.zero == 1 else ():

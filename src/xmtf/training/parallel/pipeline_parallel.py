@@ -165,13 +165,16 @@ class Pipeline:
 
     def _schedule_for(self, batches: list[Batch]) -> Any:
         """Return the schedule for micro-batches of this shape and number, recreated where it changes."""
-        shape = (*self._hidden_shape(batches[0]), len(batches))
+        whole = self._hidden_shape(batches[0])
+        shape = (*whole, len(batches))
         # torch's schedules allocate for one shape; a batch of another shape needs its own.
         if self._schedule is not None and self._shape == shape:
             return self._schedule
         pipe, parts = self.layout.mesh.pipe, self.layout.parts
-        hidden = torch.empty(shape[:3], dtype=self._dtype(), device="meta", requires_grad=True)
-        tokens = torch.empty(shape[:2], dtype=torch.long, device="meta")
+        shared = whole[0], parts[0].shares.each(whole[1]), whole[2]
+        last = torch.empty(whole, dtype=self._dtype(), device="meta", requires_grad=True)
+        hidden = torch.empty(shared, dtype=self._dtype(), device="meta", requires_grad=True)
+        tokens = torch.empty(whole[:2], dtype=torch.long, device="meta")
         stages = [
             _Stage(
                 part,
@@ -179,7 +182,7 @@ class Pipeline:
                 pipe.size * len(parts),
                 self.device,
                 input_args=tokens if part.first else hidden,
-                output_args=hidden,
+                output_args=last if part.last else hidden,
                 group=pipe.group,
             )
             for index, part in enumerate(parts)

@@ -14,7 +14,8 @@ A block of BLOOM keeps, for each position::
 Documents of packed rows whose lengths differ are copied for attention, padded by a quarter at most, and its outputs
 are put together again: 5 H more where all are copied.
 
-With tensor parallelism all but the first two lines are divided. Attention in one kernel keeps no scores.
+With tensor parallelism all of them are divided; of models that do not share positions, all but the first two lines and
+the last. Attention in one kernel keeps no scores.
 On a CPU torch has no such kernel for dropout, nor for a bias that learns (mT5's): there queries, keys and
 values are kept in fp32, with one matrix of scores for each head, and two more for dropout.
 
@@ -45,6 +46,7 @@ class NumberFormats:
         noise: Bytes of dropout's noise for each number, 0 without dropout.
         gpu: Whether attention runs in one kernel whatever its bias and dropout.
         slices: Tensor-parallel processes.
+        shared: Those that share the positions between sliced matrices; 1 where each has all of them.
         documents: Whether rows hold documents of several lengths, rather than one document each.
         attended: Share of a row's square of scores that its documents' own squares take; 1 is safe for any rows.
     """
@@ -54,21 +56,33 @@ class NumberFormats:
     noise: int
     gpu: bool = False
     slices: int = 1
+    shared: int = 1
     documents: bool = True
     attended: float = 1.0
 
     @classmethod
-    def of(cls, recipe: Recipe, *, gpu: bool = False, slices: int = 1, attended: float = 1.0) -> NumberFormats:
+    def of(
+        cls, recipe: Recipe, *, gpu: bool = False, slices: int = 1, shared: int = 1, attended: float = 1.0
+    ) -> NumberFormats:
         """Read precision and dropout of a recipe."""
         precision = recipe.training.precision
         compute = 4 if precision == "fp32" else 2
         noise = 0 if recipe.model.dropout == 0 else (1 if gpu else compute)
-        return cls(compute, 2 if precision == "bf16_pure" else 4, noise, gpu, slices, attended=attended)
+        return cls(compute, 2 if precision == "bf16_pure" else 4, noise, gpu, slices, shared, attended=attended)
 
     @property
     def recasts(self) -> bool:
         """Whether each projection casts what it reads; sliced ones that read the same cast it once."""
         return self.compute < self.residual and self.slices == 1
+
+    @property
+    def joined(self) -> float:
+        """Bytes a number of what a backward pass puts together of shared positions.
+
+        The gradient that a second matrix is given; or, when that and its inner units are gone, what the first has read
+        and its gradient.
+        """
+        return max(1.0, 2 - 4 / self.shared) * self.compute if self.shared > 1 else 0.0
 
     def attention(self, queries: int, keys: int, width: int, heads: int, *, bias_learns: bool = False) -> float:
         """Return what one attention of one row keeps; ``width`` is heads times head size."""
@@ -130,20 +144,23 @@ def count_activations(model: object, recipe: Recipe, rows: int, formats: NumberF
 def _bloom(model: Bloom, rows: int, length: int, formats: NumberFormats) -> Activations:
     shape = model.config
     positions, hidden = rows * length, shape.hidden_size
+    own = positions / formats.shared
     inner = 8 * hidden // formats.slices * formats.compute
     attention = formats.attention(length, length, hidden, shape.num_heads)
-    layer = rows * attention + positions * (2 * hidden * (formats.residual + formats.compute + formats.noise) + inner)
-    boundary = positions * hidden * formats.residual
+    between = 2 * hidden * (formats.residual + formats.compute + formats.noise)
+    layer = rows * attention + own * between + positions * inner
+    boundary = own * hidden * formats.residual
     scores = formats.attended * (rows * shape.num_heads // formats.slices) * length**2
     fused = formats.gpu or not formats.noise
-    gradients = positions * hidden * (4 * formats.compute // formats.slices + 2 * formats.residual)
+    gradients = positions * hidden * (4 * formats.compute // formats.slices + formats.joined)
+    gradients += 2 * boundary
     passing = gradients if fused else max(gradients, 2 * 4 * scores)
     return Activations(
         layers=shape.num_layers * layer,
         largest=layer,
         boundaries=shape.num_layers * boundary,
         bias=scores * formats.compute if fused else 0,
-        ends=2 * boundary + positions * hidden * formats.noise,
+        ends=2 * boundary + own * hidden * formats.noise,
         passing=passing,
         bias_recomputed=scores * formats.compute,
         passing_recomputed=passing,
@@ -155,7 +172,8 @@ def _mt5(model: MT5, rows: int, inputs: int, targets: int, formats: NumberFormat
     hidden, inner = shape.hidden_size, shape.feedforward_size // formats.slices
     width, heads = shape.num_heads * shape.head_size, shape.num_heads
     learns = model.encoder.relative_bias.weight.requires_grad  # beside adapters neither bias nor norms do
-    norm = hidden * (4 * learns + formats.residual + formats.compute)
+    norm = hidden / formats.shared * (4 * learns + formats.residual + formats.compute)
+    noise = hidden / formats.shared * formats.noise
     feed_forward = inner * (4 * formats.compute + formats.noise)
 
     def own(length: int) -> float:
@@ -164,15 +182,17 @@ def _mt5(model: MT5, rows: int, inputs: int, targets: int, formats: NumberFormat
     # under autocast every projection keeps a cast of its input of its own: 3 + 2 of a block's two, 2 of the encoder's
     recast = hidden * formats.compute if formats.recasts else 0
     feed_forward += 3 * recast
-    encoder = own(inputs) + inputs * (2 * (norm + hidden * formats.noise) + feed_forward)
+    encoder = own(inputs) + inputs * (2 * (norm + noise) + feed_forward)
     cross = formats.attention(targets, inputs, width, heads) + 2 * recast * inputs
-    decoder = own(targets) + cross + targets * (3 * (norm + hidden * formats.noise) + feed_forward)
-    boundaries = (shape.num_layers * inputs + shape.num_decoder_layers * targets) * hidden * formats.residual
+    decoder = own(targets) + cross + targets * (3 * (norm + noise) + feed_forward)
+    boundary = hidden / formats.shared * formats.residual
+    boundaries = (shape.num_layers * inputs + shape.num_decoder_layers * targets) * boundary
+    asked = rows * inputs * hidden * formats.compute if formats.shared > 1 else 0  # by all blocks of the decoder
     by_head = heads // formats.slices
     all_biases = formats.attended * (inputs * targets + (inputs**2 + targets**2) * by_head)
 
     def passing(length: int, keys: int) -> float:
-        gradients = length * (2 * inner * formats.compute + 2 * hidden * formats.residual)
+        gradients = length * (2 * inner * formats.compute + hidden * formats.joined + 2 * boundary)
         fused = not learns and (
             formats.gpu or not formats.noise
         )  # a bias that learns has a gradient as large as scores
@@ -183,7 +203,7 @@ def _mt5(model: MT5, rows: int, inputs: int, targets: int, formats: NumberFormat
         largest=rows * max(encoder, decoder),
         boundaries=rows * boundaries,
         bias=rows * (all_biases if formats.gpu or not learns else inputs * targets) * formats.compute,
-        ends=rows * (inputs + targets) * (norm + hidden * (formats.residual + 2 * formats.noise)),
+        ends=rows * (inputs + targets) * (norm + boundary + 2 * noise) + asked,
         # the backward pass begins in the decoder, when everything is kept; the encoder's turn comes when that is gone
         passing=passing(targets, inputs if formats.noise else targets),
         bias_recomputed=rows * all_biases * formats.compute,
@@ -197,9 +217,10 @@ def _hub(model: Any, rows: int, length: int, formats: NumberFormats) -> Activati
     positions, hidden = rows * length, shape.hidden_size
     attention = _masked(formats).attention(length, length, hidden, shape.num_attention_heads)
     layer = rows * attention + positions * _hub_position(model, formats)
-    boundary = positions * hidden * formats.residual
+    boundary = positions / formats.shared * hidden * formats.residual
     layers, _ = num_layers(model)
-    passing = positions * (2 * _inner(shape) // formats.slices * formats.compute + 2 * hidden * formats.residual)
+    passing = positions * (2 * _inner(shape) // formats.slices * formats.compute + hidden * formats.joined)
+    passing += 2 * boundary
     bias = rows * length**2 * formats.compute
     return Activations(layers * layer, layer, layers * boundary, bias, 2 * boundary, passing, bias, passing)
 
@@ -247,7 +268,7 @@ def _hub_position(model: Any, formats: NumberFormats) -> float:
     norms_train = any(parameter.requires_grad for parameter in model.parameters() if parameter.ndim == 1)
     kept = 2 * (1 + norms_train) * formats.residual + 2 * formats.noise
     kept += (5 if formats.recasts else 2) * formats.compute
-    return float(shape.hidden_size * kept + 4 * _inner(shape) // formats.slices * formats.compute)
+    return float(shape.hidden_size / formats.shared * kept + 4 * _inner(shape) // formats.slices * formats.compute)
 
 
 def _inner(shape: Any) -> int:

@@ -14,8 +14,8 @@ computes, with ``zero: 1`` the optimizer alone: blocks are gathered, and their g
 to its end; embedding and head stay whole on each process and only their optimizer is divided. Activations are most
 where the backward pass begins, in its second block, whose gradients come while those of the first are being added up,
 or before it in the head, which computes a tile of the vocabulary at a time; the largest of these counts. Tensor
-parallelism
-divides all matrices, pipeline stages the blocks; the first and the last stage both keep a tied embedding.
+parallelism divides all matrices, and activations too where positions are shared; pipeline stages divide the blocks; the
+first and the last stage both keep a tied embedding.
 A stage keeps activations of as many micro-batches as there are stages from it on, interleaved ones more
 (:func:`xmtf.parallel.topology.parallel_dims.in_flight`).
 """
@@ -153,7 +153,9 @@ class Estimator:
 
     def estimate_ranks(self, layout: Candidate, ranks: Iterable[int]) -> list[MemoryEstimate]:
         """Return what processes along a pipeline need at most."""
-        formats = NumberFormats.of(self.recipe, gpu=layout.gpu, slices=layout.dims.tp, attended=self.attended)
+        slices = layout.dims.tp
+        shared = slices if getattr(self.model, "shares_positions", False) else 1
+        formats = NumberFormats.of(self.recipe, gpu=layout.gpu, slices=slices, shared=shared, attended=self.attended)
         activations = count_activations(self.model, self.recipe, layout.rows, formats)
         shares = stage_shares(self.model, layout)
         return [_Process(self, layout, formats, activations, rank, shares[rank]).estimate() for rank in ranks]
@@ -312,9 +314,9 @@ class _Process:
             yield each
 
     def _hidden(self) -> float:
-        """Return bytes of one micro-batch's hidden states."""
+        """Return bytes of one micro-batch's hidden states between stages."""
         positions = self.layout.rows * _decoder_positions(self.of.recipe, self.of.model)
-        return float(positions * self.of.model.hidden_size * self.formats.residual)
+        return float(positions / self.formats.shared * self.of.model.hidden_size * self.formats.residual)
 
 
 def num_blocks(model: Any) -> int:

@@ -5,6 +5,7 @@ With M micro-batches through ``pp`` processes of ``v`` pipeline stages each (1, 
     process     the longest of: operations of its blocks (a third more with recomputation) and of the head
                     / (peak x efficiency x tp); starting its kernels; shards that FSDP2 gathers and scatters
                 + tensor-parallel sums                         bytes / link
+                what sliced matrices gather again for their gradients travels alongside products
                 + hidden states to the next stage and back     v x bytes / network
                 shards travel once a step, and alongside nothing, with ``zero: 1``; replicas' sums always do
     step        (M + (pp - 1) / v) x slowest process + sums of gradients once a step
@@ -121,31 +122,40 @@ class Clock:
         passed = self._passed(layout)
         exposed = sums / machine.bandwidth(dims.tp) + passed / machine.bandwidth(dims.total)
         gathered = self._gathered(layout) * share if layout.zero == 3 else 0.0
-        meanwhile = gathered / machine.bandwidth(dims.tp * dims.dp_shard)
-        return max(compute, meanwhile, started) + exposed, sums + passed + gathered
+        again = self._gathered_again(layout) * share
+        meanwhile = gathered / machine.bandwidth(dims.tp * dims.dp_shard) + again / machine.bandwidth(dims.tp)
+        return max(compute, meanwhile, started) + exposed, sums + passed + gathered + again
 
     def _sums(self, layout: Candidate) -> float:
         """Return bytes that tensor-parallel sums of a micro-batch send, in all blocks, in the format of computation.
 
-        Forward two a block of BLOOM or of mT5's encoder, three of its decoder, and again where activations are
-        recomputed; backward as many, and one over what mT5's encoder gave to all blocks of its decoder.
+        A sum is a scatter behind one pair of matrices and a gather before the next. Forward two a block of BLOOM or of
+        mT5's encoder, three of its decoder, and again where activations are recomputed; backward as many, and one over
+        what mT5's encoder gave to all blocks of its decoder.
         """
-        tp = layout.dims.tp
-        if tp == 1:
-            return 0.0
+        pairs, inputs = self._sliced_pairs(layout), layout.rows * self._lengths[0]
+        return self._summed(layout, pairs * (2 + layout.checkpointing) + inputs)
+
+    def _gathered_again(self, layout: Candidate) -> float:
+        """Return bytes of what matrices read, gathered again for their gradients while those of inputs are computed."""
+        return self._summed(layout, self._trained_share * self._sliced_pairs(layout) / 2)
+
+    def _sliced_pairs(self, layout: Candidate) -> float:
+        """Return the positions of a micro-batch times the pairs of sliced matrices that they go through."""
         inputs, targets = self._lengths
-        config = self.model.config
-        forward = 2 * targets if isinstance(self.model, Bloom) else 3 * targets + 2 * inputs
-        in_blocks = config.num_layers * forward * (2 + layout.checkpointing)
-        positions = layout.rows * (in_blocks + inputs)
-        return float(positions * config.hidden_size * self._compute_bytes * 2 * (tp - 1) / tp)
+        each = 2 * targets if isinstance(self.model, Bloom) else 3 * targets + 2 * inputs
+        return layout.rows * self.model.config.num_layers * each if layout.dims.tp > 1 else 0.0
+
+    def _summed(self, layout: Candidate, positions: float) -> float:
+        tp = layout.dims.tp
+        return float(positions * self.model.hidden_size * self._compute_bytes * 2 * (tp - 1) / tp)
 
     def _passed(self, layout: Candidate) -> float:
         """Return bytes of hidden states and their gradients that the stages of a process send for a micro-batch."""
         if layout.dims.pp == 1:
             return 0.0
         residual = 2 if self.recipe.training.precision == "bf16_pure" else 4
-        each = 2 * layout.rows * self._lengths[1] * self.model.hidden_size * residual
+        each = 2 * layout.rows * self._lengths[1] / layout.dims.tp * self.model.hidden_size * residual
         return float(layout.stages_per_rank * each)
 
     def _gathered(self, layout: Candidate) -> float:

@@ -132,8 +132,12 @@ def test_every_message_of_a_step_is_counted_by_its_axis():
 
     num_micro, every = messages(3)
     blocks = BLOOM["num_layers"]
-    # tensor parallelism: two sums a block forward and two backward; four exchanges of the head, and the embedding's
-    assert every["tp", "allreduce"] >= num_micro * 4 * blocks
+    # two pairs of matrices a block: each gathers and scatters forward, and backward gathers what it read once more; the
+    # embedding scatters and its gradient is gathered, and what the head reads is gathered
+    assert every["tp", "allgather_base"] == num_micro * (6 * blocks + 2)
+    assert every["tp", "reduce_scatter_base"] == num_micro * (4 * blocks + 1)
+    # four exchanges of the head in each micro-batch; vectors and the norm once
+    assert every["tp", "allreduce"] == num_micro * 4 + 2
     assert every["dp_shard", "reduce_scatter_base"] == num_micro * blocks + 1
     _, once = messages(1)
     assert once["dp_shard", "reduce_scatter_base"] == blocks + 1
