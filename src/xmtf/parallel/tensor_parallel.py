@@ -37,6 +37,7 @@ from torch.distributed.tensor.parallel import (
 )
 from torch.nn import functional
 
+from xmtf.errors import ConfigError
 from xmtf.models.bloom import Bloom
 from xmtf.models.hub.model import HubModel
 from xmtf.models.layers.cut import know_whole_logits
@@ -113,19 +114,22 @@ def _slice_hub_tables(model: HubModel, tensor: Ranks) -> None:
 def _share_blocks(model: HubModel, shared: Shared) -> None:
     """Let blocks of transformers' own begin with this process's positions, and their parts read all of them."""
 
-    def own(block: nn.Module, arguments: tuple[Any, ...]) -> Any:
-        return (own_positions(arguments[0], shared.tensor), *arguments[1:]) if block.training else None
+    def hook(change: Callable[[Tensor], Tensor]) -> Callable[..., Any]:
+        def changed(module: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+            if not module.training:
+                return None
+            if arguments:
+                return (change(arguments[0]), *arguments[1:]), keywords
+            return arguments, keywords | {"hidden_states": change(keywords["hidden_states"])}
 
-    def entered(part: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
-        if not part.training:
-            return None
-        if arguments:
-            return (shared.read(arguments[0], training=True).whole, *arguments[1:]), keywords
-        return arguments, keywords | {"hidden_states": shared.read(keywords["hidden_states"], training=True).whole}
+        return changed
 
-    model.blocks[0].register_forward_pre_hook(own)
+    model.blocks[0].register_forward_pre_hook(
+        hook(lambda hidden: own_positions(hidden, shared.tensor)), with_kwargs=True
+    )
     for part in model.slicing_parts():
-        part.register_forward_pre_hook(entered, with_kwargs=True)
+        part.register_forward_pre_hook(hook(lambda hidden: shared.enter(hidden, training=True).whole), with_kwargs=True)
+    shared.by_part = True
 
 
 @dataclass(slots=True)
@@ -145,19 +149,35 @@ class Shared:
     Attributes:
         tensor: Processes of the ``tp`` axis.
         positions: Whether positions are shared in training.
+        by_part: Whether whole attentions and feed-forwards enter, and not their matrices.
     """
 
     tensor: Ranks
     positions: bool
+    by_part: bool = False
     _read: tuple[Tensor, Gathered | _Whole] | None = None
 
     def read(self, hidden: Tensor, *, training: bool) -> Gathered | _Whole:
-        """Before a ``colwise`` matrix: return what it reads, entered once for all that read the same."""
-        if self._read is None or not (hidden is self._read[0] or hidden is self._read[1].whole):
-            cast = cast_to_compute(hidden)
-            shared = self.positions and training
-            self._read = hidden, Gathered(cast, self.tensor) if shared else _Whole(_entered(cast, self.tensor))
-        return self._read[1]
+        """Before a ``colwise`` matrix: return what it reads, entered once for all that read the same.
+
+        Raises:
+            ConfigError: Positions are shared, and the matrix reads something else than its module was given.
+        """
+        if self._read is not None and (hidden is self._read[0] or hidden is self._read[1].whole):
+            return self._read[1]
+        if self.by_part and training:
+            raise ConfigError(
+                "training.parallel.tp: a matrix of this model reads something else than its attention or feed-forward "
+                "is given, and its slices share positions; set tp to 1 and raise dp_shard"
+            )
+        return self.enter(hidden, training=training)
+
+    def enter(self, hidden: Tensor, *, training: bool) -> Gathered | _Whole:
+        """Return what matrices read of hidden states, in the format of computation, and remember it."""
+        cast, shared = cast_to_compute(hidden), self.positions and training
+        entered = Gathered(cast, self.tensor) if shared else _Whole(_entered(cast, self.tensor))
+        self._read = hidden, entered
+        return entered
 
     def leave(self) -> None:
         """Before the ``rowwise`` matrix behind them: forget what they read."""
