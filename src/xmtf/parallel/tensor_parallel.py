@@ -161,13 +161,13 @@ class Shared:
         """Before a ``colwise`` matrix: return what it reads, entered once for all that read the same.
 
         Raises:
-            ConfigError: Positions are shared, and the matrix reads something else than its module was given.
+            ConfigError: Positions are shared, and the matrix reads something other than its module was given.
         """
         if self._read is not None and (hidden is self._read[0] or hidden is self._read[1].whole):
             return self._read[1]
         if self.by_part and training:
             raise ConfigError(
-                "training.parallel.tp: a matrix of this model reads something else than its attention or feed-forward "
+                "training.parallel.tp: a matrix of this model reads something other than its attention or feed-forward "
                 "is given, and its slices share positions; set tp to 1 and raise dp_shard"
             )
         return self.enter(hidden, training=training)
