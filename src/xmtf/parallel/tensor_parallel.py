@@ -88,11 +88,11 @@ def slice_model(model: object, mesh: Mesh) -> None:
         heads = model.config.num_heads // tensor.size
         model.heads = slice(tensor.rank * heads, (tensor.rank + 1) * heads)
         if hasattr(model, "word_embeddings"):
-            model.word_embeddings = _sliced_table(model.word_embeddings.weight, shared)
+            model.word_embeddings = _sliced_table(model.word_embeddings.weight, shared, model.training)
     else:
         for stack in (model.encoder, model.decoder):
             stack.relative_bias.weight = _cut(stack.relative_bias.weight, tensor, 1)
-        model.shared = _sliced_table(model.shared.weight, shared)
+        model.shared = _sliced_table(model.shared.weight, shared, model.training)
         if model.config.tied:
             model.lm_head.weight = model.shared.weight
         else:
@@ -104,7 +104,7 @@ def slice_model(model: object, mesh: Mesh) -> None:
 
 def _slice_hub_tables(model: HubModel, tensor: Ranks) -> None:
     # embedded tokens are whole: what the network does with them before its first block is its own
-    table = _sliced_table(model.network.get_input_embeddings().weight, Shared(tensor, False))
+    table = _sliced_table(model.network.get_input_embeddings().weight, Shared(tensor, False), model.training)
     linear = model.head.linear
     tied = linear.weight is model.network.get_input_embeddings().weight
     model.network.set_input_embeddings(table)
@@ -313,8 +313,8 @@ def _cut(weight: Tensor, tensor: Ranks, dimension: int) -> nn.Parameter:
     return nn.Parameter(kept, requires_grad=weight.requires_grad)
 
 
-def _sliced_table(weight_VH: Tensor, shared: Shared) -> SlicedEmbedding:
+def _sliced_table(weight_VH: Tensor, shared: Shared, training: bool) -> SlicedEmbedding:
     first = shared.tensor.slice_of(len(weight_VH)).start
-    table = SlicedEmbedding(_cut(weight_VH, shared.tensor, 0), first, lambda part: part)
+    table = SlicedEmbedding(_cut(weight_VH, shared.tensor, 0), first, lambda part: part).train(training)
     table.add_up = lambda part: shared.add_up(part, training=table.training)
     return table
