@@ -123,11 +123,10 @@ class HubModel(HubNetwork):
         return hidden_1FH[0]
 
     def _read_documents(self, tokens_RT: Tensor, segment_ids_RT: Tensor, documents: Documents) -> Tensor:
-        shares = self._shares()
-        places_1F = shares.padded(documents.take(segment_positions(segment_ids_RT)))[None]
+        places_1F = documents.take(segment_positions(segment_ids_RT))[None]
         with attending_to(self.network, DocumentPass(documents)):
-            hidden_1FH = self._run(shares.padded(documents.take(tokens_RT))[None], {"position_ids": places_1F}, None)
-        return documents.put_back(shares.whole(hidden_1FH, len(documents.places))[0])
+            hidden_1FH = self._run(documents.take(tokens_RT)[None], {"position_ids": places_1F}, None)
+        return documents.put_back(hidden_1FH[0])
 
     @cached_property
     def tree_fault(self) -> str | None:

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from xmtf.errors import ConfigError
 from xmtf.models.layers.attention import scaled_dot_product_attention
@@ -177,8 +176,6 @@ class DocumentPass:
             )
             found.append(found_BNLD.transpose(1, 2).flatten(2))
         found_FX = joined(found, groups)
-        padding = query_NFD.shape[1] - len(found_FX)  # of positions that processes share
-        found_FX = functional.pad(found_FX, (0, 0, 0, padding)) if padding else found_FX
         return found_FX.view(len(found_FX), heads[0], -1)
 
     def finish(self) -> None:
