@@ -2,6 +2,7 @@
 
     python bench/train.py --shape bloom-small
     python bench/train.py --shape bloom-demo --rows 256 512 1024 2048 4096 --variants short ours --repeats 3
+    python bench/train.py --shape llama-demo --variants short ours transformers
     python bench/train.py --shape bloom-small --trl-python /path/to/venv/with/trl/bin/python
 
 One thread. Work: forward and backward over all examples, gradients accumulated, no optimizer step; what is set up once
@@ -43,6 +44,10 @@ SHAPES: dict[str, dict[str, Any]] = {
     "bloom-small": {"examples": 24, "hidden_size": 256, "n_layer": 4, "n_head": 8, "vocab_size": 250_880},
     "bloom-560m": {"examples": 8, "hidden_size": 1024, "n_layer": 24, "n_head": 16, "vocab_size": 250_880},
     "bloom-demo": {"examples": 96, "hidden_size": 256, "n_layer": 6, "n_head": 8, "vocab_size": 8_064},
+    "llama-demo": {
+        "examples": 96, "hidden_size": 256, "intermediate_size": 704, "num_hidden_layers": 6, "num_attention_heads": 8,
+        "num_key_value_heads": 4, "vocab_size": 8_064,
+    },
     "toy": {"examples": 3, "hidden_size": 32, "n_layer": 1, "n_head": 2, "vocab_size": 1000},
     "mt5-small": {
         "examples": 24, "d_model": 256, "num_layers": 4, "num_heads": 8, "d_kv": 32, "d_ff": 512, "vocab_size": 250_112,
@@ -73,6 +78,8 @@ def make_model(shape: str) -> Any:
     if shape.startswith("mt5"):
         config = transformers.MT5Config(**keys, dropout_rate=0.0, tie_word_embeddings=False)
         return transformers.MT5ForConditionalGeneration(config)
+    if shape.startswith("llama"):
+        return transformers.LlamaForCausalLM(transformers.LlamaConfig(**keys, max_position_embeddings=4096))
     return transformers.BloomForCausalLM(transformers.BloomConfig(**keys, hidden_dropout=0.0, attention_dropout=0.0))
 
 
@@ -90,6 +97,8 @@ def run_ours(folder: Path, pairs: Pairs, options: argparse.Namespace) -> Work:
     model: Any = load_model(str(folder)).model
     model.train()
     model.accumulate_in_place = True
+    if shape.startswith("llama"):
+        model.by_document = model.ragged_fault is None
     head = Head(model, compute_dtype=compute_dtype(precision))
     objective = Objective(model, head, 1, torch.device("cpu"))
     pack = pack_encoder_decoder if shape.startswith("mt5") else pack_causal

@@ -44,7 +44,7 @@ def causal_batch(batch: Pairs) -> dict[str, torch.Tensor]:
 
 
 def causal_loss(model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-    hidden = model.transformer(batch["tokens"], attention_mask=batch["mask"], use_cache=False).last_hidden_state
+    hidden = model.base_model(batch["tokens"], attention_mask=batch["mask"], use_cache=False).last_hidden_state
     return functional.cross_entropy(model.lm_head(hidden[batch["chosen"]]), batch["labels"], reduction="sum")
 
 
