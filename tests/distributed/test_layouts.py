@@ -5,6 +5,7 @@ from tiny_training import LAYOUTS, losses, size
 
 from xmtf.models.layers.documents import Documents
 from xmtf.parallel.topology.ranks import ALONE
+from xmtf.training.parallel import layout as layouts
 
 
 def check(processes, folder, architecture, layout, rel=1e-5, **training):
@@ -69,3 +70,11 @@ def test_shared_positions_of_whole_rows(processes, tmp_path, monkeypatch, archit
 
 def test_an_encoder_decoder_of_transformers(processes, tmp_path):
     check(processes, tmp_path, "umt5", "FSDP2 x2", global_batch_rows=4)
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.parametrize("architecture", ["bloom", "mt5", "llama"])
+def test_replicas_whose_sums_begin_within_the_backward_pass(processes, tmp_path, monkeypatch, architecture, recompute):
+    monkeypatch.setattr(layouts, "_SMALL", 100)  # every matrix travels alone
+    recomputed = {"activation_checkpointing": recompute}
+    check(processes, tmp_path, architecture, "DP x2", global_batch_rows=4, **recomputed)

@@ -80,6 +80,11 @@ class Ranks:
             torch.distributed.all_reduce(tensor, group=self.group)
         return tensor
 
+    def begin_add(self, tensor: Tensor) -> Work:
+        """Begin to add up a tensor over the processes, in place; return what to wait for before it is used."""
+        work: Work = torch.distributed.all_reduce(tensor, group=self.group, async_op=True)
+        return work
+
     def most(self, tensor: Tensor) -> Tensor:
         """Take the greatest of each number over the processes, in place, and return the tensor."""
         if self.size > 1:

@@ -29,6 +29,7 @@ from xmtf.parallel.topology.constraints import check_constraints
 from xmtf.parallel.topology.mesh import Mesh
 from xmtf.parallel.topology.ranks import Ranks
 from xmtf.recipe.schema import Training
+from xmtf.training.parallel.early_sums import EarlySums
 from xmtf.training.parallel.sharded_tables import ShardedTable, shard_table
 from xmtf.training.parallel.zero import add_up_gradients, before_backward, keep_gathered
 
@@ -49,6 +50,7 @@ class Layout:
         tables: Embeddings and heads with sharded optimizers.
         tied: The embedding that is also the head, where the two are in different stages, else None.
         zero: What ``dp_shard`` shards, as in the recipe: 3 or 1.
+        early: Sums that begin within the last backward pass, where processes are replicas of each other and no more.
     """
 
     mesh: Mesh
@@ -57,6 +59,7 @@ class Layout:
     tables: list[ShardedTable] = field(default_factory=list)
     tied: nn.Parameter | None = None
     zero: int = 3
+    early: EarlySums | None = None
 
     @property
     def model(self) -> Any:
@@ -97,12 +100,16 @@ class Layout:
         """Set before a micro-batch whether it is the last of its step; a pipeline's stages say so themselves."""
         for part in self.parts:
             before_backward(part, self.zero, last=last)
+        if self.early is not None:
+            self.early.before_backward(last)
 
     def reduce_gradients(self) -> None:
         """Add up gradients over everything that computed a share of them, into what the optimizer updates."""
         if self.mesh.world.size == 1:
             return
         self._keep_gathered(False)
+        if self.early is not None:
+            self.early.finish()
         # The tied table lies on the first and on the last stage: each has half of its gradient.
         if self.tied is not None:
             self.mesh.ends.add(_gradient(self.tied))
@@ -110,7 +117,8 @@ class Layout:
         trained = [piece for piece in self.pieces.values() if piece.source.requires_grad]
         shares = [piece.local for piece in trained if piece.take_gradient() or self._computes_share(piece)]
         _add_all([_gradient(parameter) for parameter in shares], self.mesh.tensor)
-        whole = [piece.local for piece in trained if not is_sharded(piece.source) and piece.source not in tables]
+        summed = tables if self.early is None else tables | self.early.parameters
+        whole = [piece.local for piece in trained if not is_sharded(piece.source) and piece.source not in summed]
         _add_all([_gradient(parameter) for parameter in whole], self.mesh.data)
         for table in self.tables:
             table.scatter_gradient(self.mesh.replicate)
@@ -218,7 +226,15 @@ def place_parts(
     for piece in pieces.values():
         processes = mesh.world.size // mesh.pipe.size * (2 if piece.source is tied else 1)
         piece.copies = processes // prod(group.size for groups in piece.splits for group in groups)
-    return Layout(mesh, parts, pieces, tables, tied, training.parallel.zero or 3)
+    return Layout(mesh, parts, pieces, tables, tied, training.parallel.zero or 3, _early_sums(parts, mesh))
+
+
+def _early_sums(parts: list[Any], mesh: Mesh) -> EarlySums | None:
+    """Return sums of the blocks' matrices where processes are replicas; elsewhere FSDP2 sends, or stages take turns."""
+    if mesh.data.size == 1 or mesh.fsdp is not None or mesh.pipe.size * mesh.tensor.size > 1:
+        return None
+    matrices = [each for block in blocks_of(parts[0]) for each in block.parameters() if each.numel() > _SMALL]
+    return EarlySums([each for each in matrices if each.requires_grad], mesh.data)
 
 
 def _stages(model: Bloom, training: Training, mesh: Mesh) -> list[Bloom]:
