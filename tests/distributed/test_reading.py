@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import re
 import signal
 import time
 import warnings
@@ -149,7 +150,7 @@ def measured(rank, port, folder, out, dies):
     os.environ |= {"TORCHELASTIC_USE_AGENT_STORE": "True", "GLOO_SOCKET_IFNAME": "lo"}
     torch.set_num_threads(1)
     number = 0
-    with processes_of_torchrun().joined(EvaluationParallel(tp=2), "cpu", Timeouts(silence=1)) as processes:
+    with processes_of_torchrun().joined(EvaluationParallel(tp=2), "cpu", Timeouts(silence=3)) as processes:
         model, _ = read_part(folder, processes)
         journal = open_journal(out, "identity", processes)
         requests = {request_key(each): each for each in RANKED}
@@ -185,7 +186,8 @@ def test_answers_survive_a_process_that_is_killed_and_the_others_end(tmp_path, c
     assert evaluated(tmp_path / "model", out, dies=True) == [1, -signal.SIGKILL]
     said = capfd.readouterr().err
     assert said.count("process 1 (") == 1
-    assert "is gone: it gives no sign of life, the last at 'batch 0'; the same command resumes after the last" in said
+    # By the exchange that fails, or, on a busy machine, by its silence.
+    assert re.search(r"(gives|gave) no sign of life.*, the last at .*; the same command resumes", said)
     assert len(Journal(out, "identity")) == 1
     assert evaluated(tmp_path / "model", out, dies=False) == [0, 0]
     assert [(out / f"asked-{rank}").read_text() for rank in (0, 1)] == ["1", "1"]

@@ -83,6 +83,7 @@ WRITTEN = [
             "dtype": "fp32",
             "rounding": None,
             "ranking": None,
+            "layout": None,
             "answers": {"answers-0123456789abcdef.jsonl": 12},
             "server": None,
             "commit": "8a+",

@@ -105,7 +105,7 @@ def compare_head(network: PreTrainedModel, head: HubHead, label: str, inputs: di
     theirs = network(**inputs, use_cache=False).logits.float()
     hidden = body(network)(**inputs, use_cache=False).last_hidden_state
     ours = head.logits(hidden).float()
-    if not torch.allclose(ours, theirs, rtol=1e-2, atol=1e-3 * float(theirs.abs().max())):
+    if not _alike(ours, theirs, label):
         raise ConfigError(
             f"model {label!r}: {type(network).__name__} computes logits in a way that xmtf does not support, so "
             f"training would use a different loss than the model; use another model"
@@ -133,6 +133,19 @@ def find_encoder_decoder_head(network: PreTrainedModel, label: str) -> HubHead:
     soft_cap = getattr(network.config.get_text_config(decoder=True), "final_logit_softcapping", None)
     for scale in (1.0, linear.weight.shape[1] ** -0.5):
         head = HubHead(linear, scale, soft_cap, None if bias is None else bias[0])
-        if torch.allclose(head.logits(hidden).float(), theirs, rtol=1e-2, atol=1e-3 * float(theirs.abs().max())):
+        if _alike(head.logits(hidden).float(), theirs, label):
             return head
     raise ConfigError(f"model {label!r}: {type(network).__name__} computes logits in a way that xmtf does not support")
+
+
+def _alike(ours: Tensor, theirs: Tensor, label: str) -> bool:
+    """Return whether logits are the same up to a thousandth of the greatest.
+
+    Raises:
+        ConfigError: Those of the model are not finite.
+    """
+    if not torch.isfinite(theirs).all():
+        raise ConfigError(
+            f"model {label!r} computes logits that are not finite: its weights are damaged, load another copy"
+        )
+    return torch.allclose(ours, theirs, rtol=1e-2, atol=1e-3 * float(theirs.abs().max()))

@@ -141,8 +141,9 @@ def test_any_documents_come_back_where_they_were(lengths, rows):
     parts = by_group(documents.take(tokens)[:, None], documents.groups)
     assert torch.equal(documents.put_back(joined(parts, documents.groups))[..., 0], tokens.masked_fill(ids == 0, 0))
     pairs = DocumentPairs.of(documents, documents)
-    queries = torch.cat([chosen(documents.take(tokens), group.queries) for group in pairs.groups])
-    assert torch.equal(chosen(queries, pairs.order), documents.take(tokens))
+    taken = documents.take(tokens)
+    queries = torch.cat([chosen(taken, group.queries, group.shape[0] * group.shape[1]) for group in pairs.groups])
+    assert torch.equal(chosen(queries, pairs.order, len(taken)), taken)
 
 
 class Widest(TorchDispatchMode):
