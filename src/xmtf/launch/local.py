@@ -10,9 +10,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from xmtf.artefacts.event_log import append_event
 from xmtf.errors import ConfigError, DataError
 from xmtf.execution import say
+from xmtf.files import Stopwatch
 from xmtf.guards.tether import tether
+from xmtf.json_types import JsonObject
 from xmtf.launch.gpus import VISIBLE, gpus_of_processes
 from xmtf.launch.meeting import ALONE, Meeting
 from xmtf.launch.stage import LaunchStage
@@ -89,7 +92,12 @@ def run_local(loaded: LoadedRecipe, overrides: tuple[str, ...], processes: int, 
             say(f"{stage.name}: {stage.purpose}")
             stop = stop_file(loaded.run.checkpoints) if stage.saves else None
             own = gpus if stage.model and stage.place == "array" else []
+            watch, cpu = Stopwatch(), _cpu_seconds()
             _check(stage.name, commands[0], _run(commands, environment, stop, own))
+            if stage.command[:1] != ("run",):  # which writes down its stages itself
+                spent: JsonObject = {"seconds": watch.seconds, "cpu_seconds": round(_cpu_seconds() - cpu, 3)}
+                name = stage.name.removesuffix("_scores")
+                append_event(loaded.run.log, {"event": "stage", "stage": name, **spent})
 
 
 def run_node(loaded: LoadedRecipe, overrides: tuple[str, ...], processes: int, meeting: Meeting) -> None:
@@ -112,6 +120,11 @@ def run_node(loaded: LoadedRecipe, overrides: tuple[str, ...], processes: int, m
         commands = _commands(stage, processes, on_gpus, meeting)
         code = _run(commands, _environment(processes) | tied, stop_file(loaded.run.checkpoints), [])
         _check(stage.name, commands[0], code)
+
+
+def _cpu_seconds() -> float:
+    """Return the processor time of the processes that have ended."""
+    return sum(os.times()[2:4])
 
 
 def _environment(processes: int) -> dict[str, str]:

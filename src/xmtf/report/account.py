@@ -319,6 +319,7 @@ def _costs(runs: Sequence[Run]) -> str:
         told = ", ".join(
             f"{stage} {_hours(took)}" + ("" if math.isnan(cpu[stage]) else f" ({_hours(cpu[stage])} of processor time)")
             for stage, took in seconds.items()
+            if took >= 1  # less takes a stage that is found finished
         )
         if told:
             lines.append(f"- time of {run.folder.name}: {told}")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from xmtf.artefacts.event_log import read_events
 from xmtf.errors import ConfigError, DataError
 from xmtf.launch import local, run_local
 from xmtf.launch.local import local_commands
@@ -59,6 +60,19 @@ def test_a_stage_that_fails_stops_the_run_and_is_named(monkeypatch, code, error)
     with pytest.raises(error, match="stage train") as refused:
         run_local(load_recipe(SMOKE), (), 2)
     assert f"To run the stage alone: {sys.executable} -c pass" in str(refused.value) or error is ConfigError
+
+
+def test_what_stages_took_is_written_down_once(monkeypatch, tmp_path):
+    """`xmtf run` writes down its own stages; evaluations and training in several processes are written down here."""
+    burn = "import time; end = time.process_time() + 0.3\nwhile time.process_time() < end: pass"
+    stages = [("tokens", ("run",)), ("before", ("evaluate",)), ("before_scores", ("evaluate",)), ("train", ("train",))]
+    commands = [(LaunchStage(name, "", command), [[sys.executable, "-c", burn]] * 2) for name, command in stages]
+    monkeypatch.setattr(local, "local_commands", lambda *_, **_keywords: commands)
+    loaded = load_recipe(SMOKE, [f"run_folder={tmp_path}"])
+    run_local(loaded, (), 2)
+    events = list(read_events(loaded.run.log))
+    assert [event["stage"] for event in events] == ["before", "before", "train"]
+    assert all(event["cpu_seconds"] >= 0.6 for event in events)
 
 
 STAGE = """
