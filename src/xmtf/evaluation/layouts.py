@@ -19,7 +19,8 @@ from xmtf.evaluation.engine.memory import positions_of
 from xmtf.evaluation.ranking.rank import score_batches
 from xmtf.models.layers.cut import held_numbers
 from xmtf.models.torch_private import FakeTensorMode
-from xmtf.parallel.reading import PartsToRead, as_reader, check_reading, parts_to_read, place_to_read
+from xmtf.parallel.materialize import CutModel
+from xmtf.parallel.reading import as_reader, check_reading, parts_to_read, place_to_read
 from xmtf.parallel.rehearsal.fake import as_one_of, fill_buffers, groups_by_name
 from xmtf.parallel.rehearsal.watch import Exchange, Watch
 from xmtf.parallel.topology.constraints import reading_fault
@@ -203,7 +204,7 @@ def _layout(shape: Shape, dims: ParallelDims, dtype: torch.dtype, pool: GpuPool)
 
 
 @contextmanager
-def _cut(model: Any, dims: ParallelDims, dtype: torch.dtype, stage: int) -> Iterator[tuple[PartsToRead, Mesh]]:
+def _cut(model: Any, dims: ParallelDims, dtype: torch.dtype, stage: int) -> Iterator[tuple[CutModel, Mesh]]:
     """Be the first process of a pipeline stage for the block; yield what it holds, without memory."""
     model.eval()
     if not dims.splits:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,22 @@ from torch.distributed.tensor import DTensor
 from xmtf.parallel.pieces import Piece, as_piece
 from xmtf.parallel.topology.mesh import Mesh
 
-__all__ = ["Weights", "place_pieces", "read_pieces"]
+__all__ = ["CutModel", "Weights", "place_pieces", "read_pieces"]
+
+
+@dataclass(frozen=True, slots=True)
+class CutModel:
+    """What a process will hold of a model, before it is given memory.
+
+    Attributes:
+        parts: Pipeline stages of this process; the whole model where there is one stage.
+        shapes: Name -> shape of every parameter of the whole model.
+        empty: Names of those that had no memory before the model was cut.
+    """
+
+    parts: list[Any]
+    shapes: dict[str, tuple[int, ...]]
+    empty: frozenset[str]
 
 
 class Weights(Protocol):

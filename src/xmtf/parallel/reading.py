@@ -9,7 +9,6 @@ Every process of a copy asks the same, in the same order, and finds the numbers 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,14 +18,14 @@ from xmtf.models.bloom.staged import StagedBloom
 from xmtf.models.finite import require_finite_tensors
 from xmtf.models.hub.model import HubModel
 from xmtf.models.layers.cut import keep_whole
-from xmtf.parallel.materialize import Weights, place_pieces
+from xmtf.parallel.materialize import CutModel, Weights, place_pieces
 from xmtf.parallel.stages import own_stages
 from xmtf.parallel.tensor_parallel import slice_model
 from xmtf.parallel.topology.constraints import reading_fault
 from xmtf.parallel.topology.mesh import Mesh
 from xmtf.parallel.topology.parallel_dims import AXES, ParallelDims
 
-__all__ = ["PartsToRead", "as_reader", "check_reading", "cut_to_read", "parts_to_read", "place_to_read"]
+__all__ = ["as_reader", "check_reading", "cut_to_read", "parts_to_read", "place_to_read"]
 
 
 def check_reading(model: object, dims: ParallelDims, label: str) -> None:
@@ -43,21 +42,6 @@ def check_reading(model: object, dims: ParallelDims, label: str) -> None:
     fault = reading_fault(model, dims)
     if fault is not None:
         raise ConfigError(f"{fault} ({label})")
-
-
-@dataclass(frozen=True, slots=True)
-class PartsToRead:
-    """What a process will hold of a model that it only reads, before it has memory.
-
-    Attributes:
-        parts: Pipeline stages of this process; the whole model where there is one stage.
-        shapes: Name -> shape of every parameter of the whole model.
-        empty: Names of those that had no memory before the model was cut.
-    """
-
-    parts: list[Any]
-    shapes: dict[str, tuple[int, ...]]
-    empty: frozenset[str]
 
 
 def cut_to_read(
@@ -80,7 +64,7 @@ def cut_to_read(
 
 
 @torch.no_grad()
-def parts_to_read(model: Any, dtype: torch.dtype, mesh: Mesh) -> PartsToRead:
+def parts_to_read(model: Any, dtype: torch.dtype, mesh: Mesh) -> CutModel:
     """Cut a model where it is, in place; arguments as for :func:`cut_to_read`."""
     assert {axis for axis in AXES if getattr(mesh.dims, axis) > 1} <= {"pp", "dp_replicate", "tp"}
     shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
@@ -92,12 +76,12 @@ def parts_to_read(model: Any, dtype: torch.dtype, mesh: Mesh) -> PartsToRead:
     for part in parts:
         if mesh.tensor.size > 1:
             slice_model(part, mesh)
-    return PartsToRead(parts, shapes, empty)
+    return CutModel(parts, shapes, empty)
 
 
 @torch.no_grad()
 def place_to_read(
-    cut: PartsToRead, mesh: Mesh, device: torch.device, weights: Weights | None = None, label: str = ""
+    cut: CutModel, mesh: Mesh, device: torch.device, weights: Weights | None = None, label: str = ""
 ) -> Any:
     """Give what was cut its memory and numbers; arguments as for :func:`cut_to_read`, without weights no numbers."""
     parts = cut.parts

@@ -19,6 +19,7 @@ Legend: H hidden size, V vocabulary.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -208,8 +209,9 @@ class _Sliced(ParallelStyle):
         setattr(module, "forward", partial(self._forward, module))  # noqa: B010 - covers the method of its class
         return module
 
+    @abstractmethod
     def _forward(self, module: nn.Module, inputs: Tensor) -> Tensor:
-        raise NotImplementedError
+        """Return the layer's output."""
 
 
 class _Columns(_Sliced):

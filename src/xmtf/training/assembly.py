@@ -17,6 +17,7 @@ from xmtf.execution import say, warn
 from xmtf.models import model_size
 from xmtf.models.device import choose_device
 from xmtf.models.interface import Family
+from xmtf.parallel.materialize import CutModel
 from xmtf.parallel.topology.constraints import num_micro_batches
 from xmtf.parallel.topology.mesh import Mesh, build_mesh, resolve_dims
 from xmtf.parallel.topology.ranks import ALONE, Ranks
@@ -42,7 +43,7 @@ from xmtf.training.loss.texts import TextRows, present_texts, text_rows
 from xmtf.training.numerics.precision import compute_dtype, computing, prepare, set_threads
 from xmtf.training.optim.optimizer import build_optimizer
 from xmtf.training.optim.schedule import check_warmup
-from xmtf.training.parallel.layout import CutModel, Layout, cut_parts, place_parts
+from xmtf.training.parallel.layout import Layout, cut_parts, place_parts
 from xmtf.training.parallel.pipeline_parallel import Pipeline
 from xmtf.training.planning import memory
 from xmtf.training.planning.candidate import Candidate

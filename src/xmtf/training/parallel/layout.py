@@ -21,7 +21,7 @@ from xmtf.models.bloom import Bloom
 from xmtf.models.hub.encoder_decoder import HubEncoderDecoder
 from xmtf.models.mt5 import MT5
 from xmtf.models.torch_private import foreach_norm
-from xmtf.parallel.materialize import Weights, place_pieces
+from xmtf.parallel.materialize import CutModel, Weights, place_pieces
 from xmtf.parallel.pieces import Piece, is_sharded
 from xmtf.parallel.stages import own_stages
 from xmtf.parallel.tensor_parallel import slice_model
@@ -33,7 +33,7 @@ from xmtf.training.parallel.early_sums import EarlySums
 from xmtf.training.parallel.sharded_tables import ShardedTable, shard_table
 from xmtf.training.parallel.zero import add_up_gradients, before_backward, keep_gathered
 
-__all__ = ["CutModel", "Layout", "blocks_of", "clear_gradients", "cut_model", "cut_parts", "place_parts"]
+__all__ = ["Layout", "blocks_of", "clear_gradients", "cut_model", "cut_parts", "place_parts"]
 
 _SMALL = 2**16
 """Tensors of at most so many numbers are sent together: each alone would cost a message's latency."""
@@ -158,21 +158,6 @@ class Layout:
             if piece.local is not piece.source:
                 piece.local.grad = None
         clear_gradients(piece.source for piece in self.pieces.values())
-
-
-@dataclass(frozen=True, slots=True)
-class CutModel:
-    """What a process will hold of a model, before it is given memory.
-
-    Attributes:
-        parts: Pipeline stages of this process; the whole model where there is one stage.
-        shapes: Name -> shape of every parameter of the whole model.
-        empty: Names of those that had no memory before the model was cut.
-    """
-
-    parts: list[Any]
-    shapes: dict[str, tuple[int, ...]]
-    empty: frozenset[str]
 
 
 def cut_model(
