@@ -89,11 +89,20 @@ class LoraLinear(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Return the layer's output with the adapter's added."""
-        low = functional.linear(functional.dropout(hidden, self.dropout, self.training), self.lora_A) * self.scale
-        frozen = self._frozen(hidden)
-        # Scaled while it is narrow, and added by the product itself: a pass over the output costs as much as the rank.
+        return self.add_to(self._frozen(hidden), self.narrow(hidden, self.lora_A), self.lora_B)
+
+    def narrow(self, hidden: Tensor, lora_A: Tensor) -> Tensor:
+        """Return what the adapter's first matrix ``[rank, inputs]`` makes of inputs, scaled: ``[..., rank]``."""
+        return functional.linear(functional.dropout(hidden, self.dropout, self.training), lora_A) * self.scale
+
+    @staticmethod
+    def add_to(frozen: Tensor, narrow: Tensor, lora_B: Tensor) -> Tensor:
+        """Return the frozen layer's output ``[..., outputs]`` and what the second matrix ``[outputs, rank]`` adds.
+
+        Scaled while it is narrow, and added by the product itself: a pass over the output costs as much as the rank.
+        """
         rows = frozen.flatten(0, -2)
-        return torch.addmm(rows, low.flatten(0, -2).to(rows.dtype), self.lora_B.T.to(rows.dtype)).view_as(frozen)
+        return torch.addmm(rows, narrow.flatten(0, -2).to(rows.dtype), lora_B.T.to(rows.dtype)).view_as(frozen)
 
     def _frozen(self, hidden: Tensor) -> Tensor:
         if self.quantised is not None:

@@ -235,10 +235,10 @@ class _Columns(_Sliced):
             return output
         # an adapter computes its few numbers of own positions: these are gathered, not its inputs
         own = read.own if isinstance(read, Gathered) else read.whole
-        low = functional.linear(functional.dropout(own, module.dropout, module.training), _local(module, "lora_A"))
+        low = module.narrow(own, _local(module, "lora_A"))
         if isinstance(read, Gathered):
             low = gathered(low, read.tensor)
-        return output + functional.linear(low, _local(module, "lora_B")) * module.scale
+        return module.add_to(output, low, _local(module, "lora_B"))
 
 
 class _Rows(_Sliced):
@@ -259,10 +259,7 @@ class _Rows(_Sliced):
         self._shared.leave()
         output = functional.linear(inputs, _local(module, "weight"))
         if isinstance(module, LoraLinear):
-            low = functional.linear(
-                functional.dropout(inputs, module.dropout, module.training), _local(module, "lora_A")
-            )
-            output = output + functional.linear(low, _local(module, "lora_B")) * module.scale
+            output = module.add_to(output, module.narrow(inputs, _local(module, "lora_A")), _local(module, "lora_B"))
         output, bias = self._shared.add_up(output, training=module.training), _local(module, "bias")
         return output if bias is None else output + bias.to(output.dtype)
 
