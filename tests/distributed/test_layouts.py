@@ -8,9 +8,9 @@ from xmtf.parallel.topology.ranks import ALONE
 from xmtf.training.parallel import layout as layouts
 
 
-def check(processes, folder, architecture, layout, rel=1e-5, **training):
-    alone = losses(ALONE, folder, architecture, "single", 2, **training)
-    for found in processes(size(layout), losses, folder, architecture, layout, 2, **training):
+def check(processes, folder, architecture, layout, rel=1e-5, steps=2, **training):
+    alone = losses(ALONE, folder, architecture, "single", steps, **training)
+    for found in processes(size(layout), losses, folder, architecture, layout, steps, **training):
         for (loss, norm), (expected, expected_norm) in zip(found, alone, strict=True):
             assert loss == pytest.approx(expected, rel=rel)
             assert norm == pytest.approx(expected_norm, rel=10 * rel)
@@ -35,6 +35,17 @@ def test_bloom_with_adafactor_and_clipping(processes, tmp_path, layout):
 
 def test_a_vocabulary_that_does_not_divide(processes, tmp_path):
     check(processes, tmp_path, "mt5", "FSDP2 x TP x4", model={"vocab_size": 387, "hidden_size": 24})
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.parametrize("layout", ["FSDP2 x2", "TP x2", "PP x2", "FSDP2 x TP x4", "DP x2"])
+def test_bloom_with_adamw_in_8_bit(processes, tmp_path, layout):
+    """Columns of 256 times any number make the same blocks on every layout, so even rounding is equal."""
+    pytest.importorskip("bitsandbytes", reason="the extra `gpu` is not installed")
+    eight_bit = {"name": "adamw_8bit", "learning_rate": 0.01}
+    shape = {"hidden_size": 512, "num_layers": 2}
+    options = {"optimizer": eight_bit, "model": shape, "global_batch_rows": 4}
+    check(processes, tmp_path, "bloom", layout, rel=1e-4, steps=4, **options)
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,6 @@ def test_a_killed_worker_loses_nothing(processes, tmp_path, layout):
         ("bloom", {"micro_batch_rows": 12}, ParallelDims(pp=2), "1 micro-batches do not fill 2 stages"),
         ("bloom", {"micro_batch_rows": 5}, ParallelDims(dp_shard=2), "6 rows of each of 2 processes are not divisible"),
         ("bloom", {"global_batch_rows": 9}, ParallelDims(dp_replicate=2), "9 rows are not divisible among 2 processes"),
-        ("bloom", {"optimizer": {"name": "adamw_8bit"}}, ParallelDims(dp_shard=2), "adamw_8bit.*cannot be sharded"),
     ],
 )
 def test_layouts_that_do_not_fit_are_refused_in_one_line(architecture, training, shape, said):

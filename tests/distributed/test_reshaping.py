@@ -12,7 +12,7 @@ from tiny_training import make_loop, size
 from xmtf.errors import DataError
 from xmtf.parallel.topology.ranks import ALONE
 from xmtf.training.checkpoint import checkpoint, state
-from xmtf.training.checkpoint.shards import ShardReader
+from xmtf.training.checkpoint.shards import Shard, ShardReader
 from xmtf.training.checkpoint.state import TrainingProgress, torn
 
 MATRIX = ("single", "FSDP2 x2", "TP x2", "PP x2", "FSDP2 x TP x4")
@@ -123,6 +123,74 @@ def test_adafactor_goes_from_each_layout_to_the_next(processes, tmp_path, archit
     for layout, loss in zip(chain, expected, strict=True):
         found = processes(size(layout), one_step, tmp_path / "chain", architecture, layout, **options)
         assert found == [pytest.approx(loss, abs=1e-5)] * size(layout), layout
+
+
+EIGHT_BIT = {"optimizer": {"name": "adamw_8bit", "learning_rate": 0.01}}
+
+
+def save_and_load(ranks, folder, layout):
+    """Return state and losses of a training that goes on, and of one that resumes from its checkpoint."""
+    results = []
+    for resumed in (False, True):
+        loop = make_loop(ranks, folder, "bloom", layout, **EIGHT_BIT)
+        if resumed:
+            path = checkpoint.find_checkpoint(loop.checkpoints, "f", 4, ranks)
+            checkpoint.load(path, loop.step.layout, loop.step.optimizer)
+        else:
+            for step in range(2):
+                loop.step(step, loop.feed.get(step))
+            loop.saver.save(TrainingProgress(step=2))
+        state = {name: loop.step.optimizer.state[local] for name, local in loop.step.layout.named_parameters()}
+        state = {
+            f"{name}/{key}": value.clone() if key != "step" else value
+            for name, values in state.items()
+            for key, value in values.items()
+        }
+        outcomes = [loop.step(step, loop.feed.get(step)) for step in range(2, 4)]
+        loop.saver.close()
+        loop.feed.close()
+        results.append((state, [outcome.loss for outcome in outcomes]))
+    return results
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.parametrize("layout", ["single", "FSDP2 x TP x4", "PP x2"])
+def test_averages_in_8_bit_resume_to_the_same_bytes(processes, tmp_path, layout):
+    pytest.importorskip("bitsandbytes", reason="the extra `gpu` is not installed")
+    for (kept, straight), (loaded, resumed) in processes(size(layout), save_and_load, tmp_path, layout):
+        assert straight == resumed
+        assert kept.keys() == loaded.keys()
+        assert any(path.endswith("/absmax2") for path in kept)
+        for path, value in kept.items():
+            assert torch.equal(value, loaded[path]) if isinstance(value, torch.Tensor) else value == loaded[path], path
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.parametrize("background", [False, True])
+def test_averages_in_8_bit_go_from_each_layout_to_the_next(processes, tmp_path, background):
+    """Blocks differ between layouts where rows are no multiple of 256: losses differ by what is rounded again."""
+    pytest.importorskip("bitsandbytes", reason="the extra `gpu` is not installed")
+    chain = ["single", "FSDP2 x TP x4", "PP x2", "single"] if background else [*MATRIX, "single"]
+    loop = make_loop(ALONE, tmp_path / "straight", "bloom", "single", **EIGHT_BIT)
+    expected = [loop.step(step, loop.feed.get(step)).loss for step in range(len(chain))]
+    loop.feed.close()
+    for layout, loss in zip(chain, expected, strict=True):
+        given = EIGHT_BIT | {"save_in_background": background}
+        found = processes(size(layout), one_step, tmp_path / "chain", "bloom", layout, **given)
+        assert found == [pytest.approx(loss, rel=2e-3)] * size(layout), layout
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_averages_in_8_bit_that_an_earlier_version_wrote_in_blocks_are_named(tmp_path):
+    pytest.importorskip("bitsandbytes", reason="the extra `gpu` is not installed")
+    loop = make_loop(ALONE, tmp_path, "bloom", "single", **EIGHT_BIT)
+    loop.step(0, loop.feed.get(0))
+    shards = checkpoint.shards_of(loop.step.layout, loop.step.optimizer)
+    shards["optimizer.word_embeddings.weight/absmax1"] = Shard.whole(torch.ones(4))
+    path = checkpoint.write(tmp_path / "checkpoints", shards, TrainingProgress(step=1), "f")
+    with pytest.raises(DataError, match="an earlier version of xmtf wrote its `adamw_8bit`; delete it"):
+        checkpoint.load(path, loop.step.layout, loop.step.optimizer)
+    loop.feed.close()
 
 
 @pytest.mark.parametrize("layout", ["TP x2", "FSDP2 x PP x4"])

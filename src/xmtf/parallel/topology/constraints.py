@@ -92,11 +92,6 @@ def _violations(model: Any, training: Training, shape: ParallelDims) -> Iterator
     yield from _rows(training, shape.data)
     if shape.pp > 1:
         yield from _stages(model.config.num_layers, training, shape)
-    if shape.splits and training.optimizer.name == "adamw_8bit":
-        yield (
-            "training.optimizer.name: `adamw_8bit` stores its state in blocks that cannot be sharded; with dp_shard, "
-            "tp or pp use `adamw` or `adafactor`"
-        )
     if training.activation_checkpointing and isinstance(model, HubNetwork) and model.cannot_recompute:
         yield model.cannot_recompute
 

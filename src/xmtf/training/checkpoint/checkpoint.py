@@ -31,6 +31,7 @@ from xmtf.training.checkpoint.optimizer_state import load_optimizer_tensors, opt
 from xmtf.training.checkpoint.room import check_room
 from xmtf.training.checkpoint.shards import Shard, ShardReader, Stored, write_shards
 from xmtf.training.checkpoint.state import STATE, State, TrainingProgress, damaged, read_state, require_whole, torn
+from xmtf.training.optim.eight_bit import Average, as_eight_bit
 from xmtf.training.parallel.layout import Layout
 
 __all__ = [
@@ -130,9 +131,7 @@ def shards_of(model: nn.Module | Layout, optimizer: torch.optim.Optimizer, *, co
         name, _, key = path.rpartition("/")
         shards[f"optimizer.{path}"] = _of_state(pieces[name], key, tensor)
     if copy:
-        return {
-            name: Shard(shard.local.to("cpu", copy=True), shard.offset, shard.shape) for name, shard in shards.items()
-        }
+        return {name: Shard(_copied(shard.local), shard.offset, shard.shape) for name, shard in shards.items()}
     return shards
 
 
@@ -153,12 +152,23 @@ def load(path: Path, model: nn.Module | Layout, optimizer: torch.optim.Optimizer
     reader = ShardReader(path)
     shards, pieces = _weight_shards(path, model, reader.stored), _pieces(model)
     state: dict[str, Tensor] = {}
+    one_by_one = as_eight_bit(optimizer) is not None  # together their numbers are four times what becomes of them
     for full, entry in reader.stored.items():
         name, _, key = full.removeprefix("optimizer.").rpartition("/")
-        if full.startswith("optimizer.") and name in pieces:
-            tensor = _empty_state(pieces[name], key, entry)
+        if not full.startswith("optimizer.") or name not in pieces:
+            continue
+        if key.startswith("absmax"):
+            raise DataError(
+                f"{path}: an earlier version of xmtf wrote its `adamw_8bit`; delete it to train from scratch"
+            )
+        tensor = _empty_state(pieces[name], key, entry)
+        shard = _of_state(pieces[name], key, tensor)
+        if one_by_one:
+            reader.fill({full: shard})
+            load_optimizer_tensors(model, optimizer, {f"{name}/{key}": tensor})
+        else:
             state[f"{name}/{key}"] = tensor
-            shards[full] = _of_state(pieces[name], key, tensor)
+            shards[full] = shard
     reader.fill(shards)
     load_optimizer_tensors(model, optimizer, state)
     _after_loading(model)
@@ -343,7 +353,11 @@ def _weight_shards(path: Path, model: nn.Module | Layout, stored: dict[str, Stor
     return shards
 
 
-def _of_state(piece: Piece, key: str, tensor: Tensor) -> Shard:
+def _copied(local: Tensor | Average) -> Tensor | Average:
+    return local.copied() if isinstance(local, Average) else local.to("cpu", copy=True)
+
+
+def _of_state(piece: Piece, key: str, tensor: Tensor | Average) -> Shard:
     """Place a tensor of optimizer state: as its parameter, its rows, its columns, or whole (the count of steps)."""
     if key in ("row", "column"):
         dimension = 0 if key == "row" else 1

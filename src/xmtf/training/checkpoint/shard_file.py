@@ -19,11 +19,12 @@ import xxhash
 from torch import Tensor
 
 from xmtf.models.files.streamed import header, in_order, tensor_bytes
+from xmtf.training.optim.eight_bit import Average
 
 __all__ = ["write_shard_file"]
 
 
-def write_shard_file(path: Path, pieces: Mapping[str, tuple[Tensor, Sequence[int]]]) -> str:
+def write_shard_file(path: Path, pieces: Mapping[str, tuple[Tensor | Average, Sequence[int]]]) -> str:
     """Write a file and return the hash of its bytes (xxh3, 128 bits, hexadecimal); returns when it is on disk.
 
     Args:
@@ -42,10 +43,13 @@ def write_shard_file(path: Path, pieces: Mapping[str, tuple[Tensor, Sequence[int
     return digest.hexdigest()
 
 
-def _blocks(order: Sequence[str], pieces: Mapping[str, tuple[Tensor, Sequence[int]]]) -> Iterator[bytes | memoryview]:
+def _blocks(
+    order: Sequence[str], pieces: Mapping[str, tuple[Tensor | Average, Sequence[int]]]
+) -> Iterator[bytes | memoryview]:
     """Yield the header, then the bytes of each tensor, which share memory with it where it lies on the CPU."""
     places = {name: {"saved_offsets": list(pieces[name][1])} for name in order}
     about = {"DCP_SHARDING_INFO": json.dumps(places), "DCP_VERSION": "1.0", "format": "pt"}
     yield header({name: piece for name, (piece, _) in pieces.items()}, about)
     for name in order:
-        yield tensor_bytes(pieces[name][0])
+        piece = pieces[name][0]
+        yield tensor_bytes(piece.numbers() if isinstance(piece, Average) else piece)

@@ -42,6 +42,7 @@ from torch.futures import Future
 from xmtf.errors import DataError
 from xmtf.parallel.topology.ranks import Ranks
 from xmtf.training.checkpoint.shard_file import write_shard_file
+from xmtf.training.optim.eight_bit import Average
 
 __all__ = ["Shard", "ShardReader", "Stored", "write_shards"]
 
@@ -64,17 +65,17 @@ class Shard:
     """A piece of a tensor.
 
     Attributes:
-        local: The numbers.
+        local: The numbers; of an average in 8 bit they are made as it is written.
         offset: Where they lie in the whole, one number a dimension.
         shape: Of the whole.
     """
 
-    local: Tensor
+    local: Tensor | Average
     offset: tuple[int, ...]
     shape: tuple[int, ...]
 
     @classmethod
-    def whole(cls, tensor: Tensor) -> Shard:
+    def whole(cls, tensor: Tensor | Average) -> Shard:
         """Return a tensor as the only piece of itself."""
         return cls(tensor, (0,) * tensor.ndim, tuple(tensor.shape))
 
@@ -100,8 +101,7 @@ class _SavePlanner(DefaultSavePlanner):
 
 
 def _write_item(name: str, shard: Shard, chunk: ChunkStorageMetadata) -> WriteItem:
-    properties = TensorProperties.create_from_tensor(shard.local)
-    data = TensorWriteData(chunk, properties, torch.Size(shard.shape))
+    data = TensorWriteData(chunk, TensorProperties(shard.local.dtype), torch.Size(shard.shape))
     return WriteItem(MetadataIndex(name, chunk.offsets), WriteItemType.SHARD, tensor_data=data)
 
 
@@ -142,7 +142,7 @@ class _Writer(StorageWriter):
         pieces = {}
         for item in plan.items:
             tensor = planner.resolve_data(item)
-            assert isinstance(tensor, Tensor)
+            assert isinstance(tensor, Tensor | Average)
             assert item.tensor_data is not None
             pieces[item.index.fqn] = (tensor, item.tensor_data.chunk.offsets)
         if pieces:

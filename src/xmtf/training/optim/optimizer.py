@@ -8,9 +8,10 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from xmtf.errors import ConfigError, require
+from xmtf.errors import ConfigError
 from xmtf.recipe.schema import Optimizer
 from xmtf.training.optim.adafactor import Adafactor, Sharding
+from xmtf.training.optim.eight_bit import build_eight_bit
 
 __all__ = [
     "Named",
@@ -62,11 +63,7 @@ def build_optimizer(
     if config.name == "adafactor":
         return Adafactor(groups, config.learning_rate, config.decay_rate, sharding=sharding)
     if config.name == "adamw_8bit":
-        bitsandbytes = require("bitsandbytes", "gpu")
-        eight_bit: torch.optim.Optimizer = bitsandbytes.optim.AdamW8bit(
-            groups, lr=config.learning_rate, betas=betas, eps=config.epsilon
-        )
-        return eight_bit
+        return build_eight_bit(groups, config)
     return torch.optim.AdamW(groups, lr=config.learning_rate, betas=betas, eps=config.epsilon, fused=True)
 
 

@@ -185,6 +185,8 @@ class Planner:
         training, lora = self.recipe.training, self.recipe.model.lora
         size, bytes_each = self._estimator.size, 2 if training.precision == "bf16_pure" else 4
         state = self._estimator.estimate(Candidate(ParallelDims(), 1, checkpointing=True)).optimizer
+        if training.optimizer.name == "adamw_8bit":  # written in fp32: blocks are those of one layout
+            state = 8.0 * size.trained
         exported = size.trained if lora is not None and not lora.merge else size.total
         return size.trained * bytes_each + state, float(exported * bytes_each)
 

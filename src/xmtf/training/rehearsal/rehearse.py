@@ -123,7 +123,8 @@ def _watched(loop: Loop, rows: RehearsalRows, watch: Watch, rank: int, stage: in
     loop.step(1, batch)
     loop.feed.close()
     layout = loop.step.layout
-    state = [value for values in loop.step.optimizer.state.values() for value in values.values()]
+    kept = [value for values in loop.step.optimizer.state.values() for value in values.values()]
+    state = [value for value in kept if isinstance(value, Tensor)]
     parts = {
         "weights": watch.bytes_of(piece.local for piece in layout.pieces.values()),
         "gradients": watch.bytes_of(_gradients(layout)),
