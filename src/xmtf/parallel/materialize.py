@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 
+from xmtf.parallel.casts import StepCasts
 from xmtf.parallel.pieces import Piece, as_piece
 from xmtf.parallel.topology.mesh import Mesh
 
@@ -25,11 +26,13 @@ class CutModel:
         parts: Pipeline stages of this process; the whole model where there is one stage.
         shapes: Name -> shape of every parameter of the whole model.
         empty: Names of those that had no memory before the model was cut.
+        casts: Copies of slices that the forward passes of a step make, by part.
     """
 
     parts: list[Any]
     shapes: dict[str, tuple[int, ...]]
     empty: frozenset[str]
+    casts: list[StepCasts] = field(default_factory=list)
 
 
 class Weights(Protocol):

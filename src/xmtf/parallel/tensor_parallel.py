@@ -46,6 +46,7 @@ from xmtf.models.layers.slicing import planned
 from xmtf.models.layers.tied import SlicedEmbedding
 from xmtf.models.lora import LoraLinear
 from xmtf.models.mt5 import MT5
+from xmtf.parallel.casts import StepCasts
 from xmtf.parallel.sequence import Gathered, added_up_own, cast_to_compute, gathered, own_positions, shares_of
 from xmtf.parallel.topology.mesh import Mesh
 from xmtf.parallel.topology.ranks import Ranks
@@ -61,8 +62,10 @@ _TORCHS: dict[str, Callable[[], ParallelStyle]] = {
 """Name in a plan of transformers, whose rows have one shape -> torch's style."""
 
 
-def slice_model(model: object, mesh: Mesh) -> None:
+def slice_model(model: object, mesh: Mesh) -> StepCasts:
     """Keep this process's slices of a model's parameters, in place; the rest of the weights is let go.
+
+    Return the copies of slices that its forward passes make, which each step has to forget.
 
     Args:
         model: BLOOM (or a part of one), mT5 or a causal model of transformers, whole.
@@ -72,7 +75,12 @@ def slice_model(model: object, mesh: Mesh) -> None:
     assert mesh.slices is not None
     tensor = mesh.tensor
     shared = Shared(tensor, model.shares_positions)
-    ours = {"colwise": _Columns(shared), "colwise_entered": _Columns(None), "rowwise": _Rows(shared)}
+    casts = StepCasts()
+    ours = {
+        "colwise": _Columns(casts, shared),
+        "colwise_entered": _Columns(casts, None),
+        "rowwise": _Rows(casts, shared),
+    }
     if model.shares_positions:
         model.shares = shares_of(tensor)
         if isinstance(model, HubModel):
@@ -101,6 +109,7 @@ def slice_model(model: object, mesh: Mesh) -> None:
     if not isinstance(model, Bloom) or model.last:
         rows = tensor.slice_of(model.vocab_size)
         know_whole_logits(model, model.logits, rows, model.vocab_size, tensor.add)
+    return casts
 
 
 def _slice_hub_tables(model: HubModel, tensor: Ranks) -> None:
@@ -195,11 +204,17 @@ class _Sliced(ParallelStyle):
     Of an adapter ``B A`` the matrix that reads or writes the sliced side is sliced with it. The other is whole, and
     each process has a share of its gradient.
 
+    Args:
+        casts: Copies of matrices in the number format of computation.
+
     Attributes:
         placements: Of the parameters by name.
     """
 
     placements: ClassVar[dict[str, Placement]]
+
+    def __init__(self, casts: StepCasts) -> None:
+        self._casts = casts
 
     def _apply(self, module: nn.Module, device_mesh: DeviceMesh) -> nn.Module:
         for name, whole in list(module.named_parameters(recurse=False)):
@@ -213,11 +228,22 @@ class _Sliced(ParallelStyle):
     def _forward(self, module: nn.Module, inputs: Tensor) -> Tensor:
         """Return the layer's output."""
 
+    def _local(self, module: nn.Module, name: str) -> Any:
+        """Return what is held here; its gradient becomes that of the DTensor, of a whole matrix a share of it."""
+        parameter = getattr(module, name)
+        if not isinstance(parameter, DTensor):
+            return parameter
+        if parameter.ndim == 1:
+            return parameter.to_local()
+        share = isinstance(parameter.placements[0], Replicate)
+        return self._casts.cast(parameter, parameter.to_local(grad_placements=[Partial()] if share else None))
+
 
 class _Columns(_Sliced):
     """Some outputs from whole inputs.
 
     Args:
+        casts: See :class:`_Sliced`.
         shared: What is read; None where the inputs are read as they are.
     """
 
@@ -225,26 +251,28 @@ class _Columns(_Sliced):
         "weight": Shard(0), "bias": Shard(0), "lora_A": Replicate(), "lora_B": Shard(0),
     }  # fmt: skip
 
-    def __init__(self, shared: Shared | None) -> None:
+    def __init__(self, casts: StepCasts, shared: Shared | None) -> None:
+        super().__init__(casts)
         self._shared = shared
 
     def _forward(self, module: nn.Module, inputs: Tensor) -> Tensor:
         read = _Whole(inputs) if self._shared is None else self._shared.read(inputs, training=module.training)
-        output = read.product(_local(module, "weight"), _local(module, "bias"))
+        output = read.product(self._local(module, "weight"), self._local(module, "bias"))
         if not isinstance(module, LoraLinear):
             return output
         # an adapter computes its few numbers of own positions: these are gathered, not its inputs
         own = read.own if isinstance(read, Gathered) else read.whole
-        low = module.narrow(own, _local(module, "lora_A"))
+        low = module.narrow(own, self._local(module, "lora_A"))
         if isinstance(read, Gathered):
             low = gathered(low, read.tensor)
-        return module.add_to(output, low, _local(module, "lora_B"))
+        return module.add_to(output, low, self._local(module, "lora_B"))
 
 
 class _Rows(_Sliced):
     """Whole outputs from some inputs.
 
     Args:
+        casts: See :class:`_Sliced`.
         shared: What the outputs go to.
     """
 
@@ -252,25 +280,19 @@ class _Rows(_Sliced):
         "weight": Shard(1), "bias": Replicate(), "lora_A": Shard(1), "lora_B": Replicate(),
     }  # fmt: skip
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, casts: StepCasts, shared: Shared) -> None:
+        super().__init__(casts)
         self._shared = shared
 
     def _forward(self, module: nn.Module, inputs: Tensor) -> Tensor:
         self._shared.leave()
-        output = functional.linear(inputs, _local(module, "weight"))
+        output = functional.linear(inputs, self._local(module, "weight"))
         if isinstance(module, LoraLinear):
-            output = module.add_to(output, module.narrow(inputs, _local(module, "lora_A")), _local(module, "lora_B"))
-        output, bias = self._shared.add_up(output, training=module.training), _local(module, "bias")
+            output = module.add_to(
+                output, module.narrow(inputs, self._local(module, "lora_A")), self._local(module, "lora_B")
+            )
+        output, bias = self._shared.add_up(output, training=module.training), self._local(module, "bias")
         return output if bias is None else output + bias.to(output.dtype)
-
-
-def _local(module: nn.Module, name: str) -> Any:
-    """Return what is held here; its gradient becomes that of the DTensor, of a whole matrix a share of it."""
-    parameter = getattr(module, name)
-    if not isinstance(parameter, DTensor):
-        return parameter
-    share = parameter.ndim > 1 and isinstance(parameter.placements[0], Replicate)
-    return parameter.to_local(grad_placements=[Partial()] if share else None)
 
 
 def _entered(hidden: Tensor, tensor: Ranks) -> Tensor:

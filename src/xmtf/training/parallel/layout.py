@@ -21,6 +21,7 @@ from xmtf.models.bloom import Bloom
 from xmtf.models.hub.encoder_decoder import HubEncoderDecoder
 from xmtf.models.mt5 import MT5
 from xmtf.models.torch_private import foreach_norm
+from xmtf.parallel.casts import StepCasts
 from xmtf.parallel.materialize import CutModel, Weights, place_pieces
 from xmtf.parallel.pieces import Piece, is_sharded
 from xmtf.parallel.stages import own_stages
@@ -51,6 +52,7 @@ class Layout:
         tied: The embedding that is also the head, where the two are in different stages, else None.
         zero: What ``dp_shard`` shards, as in the recipe: 3 or 1.
         early: Sums that begin within the last backward pass, where processes are replicas of each other and no more.
+        casts: Copies of slices in the number format of computation, by part.
     """
 
     mesh: Mesh
@@ -60,6 +62,7 @@ class Layout:
     tied: nn.Parameter | None = None
     zero: int = 3
     early: EarlySums | None = None
+    casts: list[StepCasts] = field(default_factory=list)
 
     @property
     def model(self) -> Any:
@@ -107,6 +110,8 @@ class Layout:
         """Add up gradients over everything that computed a share of them, into what the optimizer updates."""
         if self.mesh.world.size == 1:
             return
+        for casts in self.casts:
+            casts.forget()
         self._keep_gathered(False)
         if self.early is not None:
             self.early.finish()
@@ -187,12 +192,13 @@ def cut_parts(model: Any, training: Training, mesh: Mesh) -> CutModel:
     shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
     empty = frozenset(name for name, parameter in model.named_parameters() if parameter.is_meta)
     parts = _stages(model, training, mesh) if mesh.pipe.size > 1 else [model]
+    casts = []
     for part in parts:
         if mesh.tensor.size > 1:
-            slice_model(part, mesh)
+            casts.append(slice_model(part, mesh))
         if mesh.fsdp is not None:
             _shard_blocks(part, training, mesh)
-    return CutModel(parts, shapes, empty)
+    return CutModel(parts, shapes, empty, casts)
 
 
 def place_parts(
@@ -211,7 +217,7 @@ def place_parts(
     for piece in pieces.values():
         processes = mesh.world.size // mesh.pipe.size * (2 if piece.source is tied else 1)
         piece.copies = processes // prod(group.size for groups in piece.splits for group in groups)
-    return Layout(mesh, parts, pieces, tables, tied, training.parallel.zero or 3, _early_sums(parts, mesh))
+    return Layout(mesh, parts, pieces, tables, tied, training.parallel.zero or 3, _early_sums(parts, mesh), cut.casts)
 
 
 def _early_sums(parts: list[Any], mesh: Mesh) -> EarlySums | None:

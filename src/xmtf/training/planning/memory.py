@@ -179,7 +179,7 @@ class _Process:
         bytes_each = 2 if training.precision == "bf16_pure" else 4
         frozen_bytes = 4 if training.precision == "fp32" else 2
         trains = size.trained / size.total
-        casts = trains * self._cast_bytes(per_micro_batch=False)
+        casts = 2.0 * trains * self._cast_numbers() if training.precision == "bf16" else 0.0
         state = trains * (tables + body) / dims.dp_shard * self._optimizer_bytes()
         gathered = body * self.formats.compute if whole else 0.0
         # one micro-batch's gradients are added up block by block as they come
@@ -231,20 +231,12 @@ class _Process:
         layers = num_blocks(self.of.model)
         return self.of.size.body / layers / self.layout.dims.tp
 
-    def _cast_bytes(self, *, per_micro_batch: bool) -> float:
-        """Return what the copies in bf16 take that autocast keeps; FSDP2 gathers the blocks' in bf16 already.
-
-        Args:
-            per_micro_batch: Those that every micro-batch makes for its backward pass, which are those of sliced
-                blocks (autocast remembers copies of whole matrices alone); else those that a step makes once.
-        """
-        dims, size = self.layout.dims, self.of.size
-        if self.of.recipe.training.precision != "bf16":
-            return 0.0
-        anew = dims.tp > 1 and not self.layout.checkpointing  # recomputed: for one block at a time
-        blocks = (size.matmul_decoder + size.matmul_encoder) * sum(self.shares) * (dims.dp_shard == 1)
-        head = size.head_size if self._ends[1] else 0
-        return 2.0 * (blocks * (anew == per_micro_batch) + head * (not per_micro_batch)) / dims.tp
+    def _cast_numbers(self) -> float:
+        """Return the numbers that autocast keeps copies of; FSDP2 gathers the blocks' in bf16 already."""
+        matrices = self.of.size.matmul_decoder + self.of.size.matmul_encoder
+        blocks = 0.0 if self.layout.dims.dp_shard > 1 else matrices * sum(self.shares)
+        head = self.of.size.head_size if self._ends[1] else 0
+        return (blocks + head) / self.layout.dims.tp
 
     def _optimizer_bytes(self) -> float:
         training = self.of.recipe.training
@@ -312,11 +304,9 @@ class _Process:
     def _kept_of_one(self) -> Iterator[float]:
         """Return the bytes that each stage of this process keeps of a micro-batch in flight."""
         checkpointing, counted = self.layout.checkpointing, self.activations
-        copies = self.of.size.trained / self.of.size.total * self._cast_bytes(per_micro_batch=True)
         for index, share in enumerate(self.shares):
             first, last = self.rank == index == 0, self._ends[1] and index == len(self.shares) - 1
             each = (counted.boundaries if checkpointing else counted.layers) * share
-            each += copies * share / (sum(self.shares) or 1.0)
             each += counted.ends if first or last else 0.0
             each += counted.bias if share and not checkpointing else 0.0  # recomputed: made anew for each block
             each += 0.0 if last else self._hidden()  # what went to the next stage stays until its gradient comes

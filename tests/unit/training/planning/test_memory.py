@@ -9,7 +9,6 @@ from xmtf.models import SpecialTokens, build_model
 from xmtf.parallel.topology.parallel_dims import ParallelDims, stage_blocks
 from xmtf.recipe.schema import Recipe
 from xmtf.training.numerics.precision import prepare
-from xmtf.training.planning import memory
 from xmtf.training.planning.activations import NumberFormats, count_activations
 from xmtf.training.planning.candidate import Candidate
 from xmtf.training.planning.memory import Estimator, estimate_memory
@@ -242,16 +241,3 @@ def test_stages_hold_every_block_once():
         assert [block for part in parts for block in part] == list(range(blocks))
         assert len(parts) == stages
     assert {len(part) for part in stage_blocks(70, 72)[1:-1]} == {1}
-
-
-def test_micro_batches_in_flight_keep_copies_of_sliced_matrices(monkeypatch):
-    """Autocast remembers copies in bf16 of whole matrices for a step; of slices every micro-batch makes its own."""
-    recipe = make_recipe("bloom", num_layers=8, precision="bf16", micro_batch_rows=1)
-    estimator, spread = Estimator.of(make_model(recipe), recipe), layout(recipe, pp=4, tp=2)
-    [estimate] = estimator.estimate_ranks(spread, [0])
-    blocks = len(stage_blocks(8, 4)[0])
-    copies = 2 * estimator.size.matmul_decoder * blocks / 8 / 2
-    monkeypatch.setattr(memory._Process, "_cast_bytes", lambda *_, **_keywords: 0.0)
-    [without] = estimator.estimate_ranks(spread, [0])
-    assert estimate.activations - without.activations == pytest.approx(4 * copies)
-    assert estimate.weights == without.weights

@@ -26,7 +26,9 @@ LLAMA = {
 }  # fmt: skip
 # products of a tile of the vocabulary are most of what passes
 HEAD = BLOOM | {"num_layers": 2, "vocab_size": 8192}
-MODELS = {"bloom": BLOOM, "mt5": MT5, "head": HEAD}
+# matrices are much more than activations
+WIDE = BLOOM | {"hidden_size": 1024, "num_layers": 6}
+MODELS = {"bloom": BLOOM, "mt5": MT5, "head": HEAD, "wide": WIDE}
 LAYOUTS = {
     "replicas": ParallelDims(dp_replicate=2),
     "shards": ParallelDims(dp_shard=2),
@@ -104,6 +106,15 @@ def test_formulas_are_within_a_tenth_of_a_rehearsal(architecture, dims, zero, ll
     assert abs(formula.total / found.peak - 1) < 0.1, (formula, found)
     # the losses and the norm come back in one copy: what skips a step and what the log says
     assert [(line.partition(":")[0], count) for line, count in found.waits.items()] == [("training/loop/step.py", 1)]
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_micro_batches_in_flight_share_copies_of_slices(checkpointing):
+    """A stage with three in flight: a copy of its matrices for each would be half of what it takes, or none."""
+    layout = Candidate(ParallelDims(pp=4, tp=2), 1, checkpointing=checkpointing)
+    found, formula = both("wide", layout, stage=1)
+    print(f"measured {found.peak / 2**20:.1f} MiB, formulas {formula.total / 2**20:.1f} MiB")
+    assert abs(formula.total / found.peak - 1) < 0.1, (formula, found)
 
 
 @pytest.mark.slow
